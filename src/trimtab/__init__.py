@@ -1,0 +1,49 @@
+"""trimtab steers language models by small edits to their activations, and says beforehand whether the edit will hold.
+
+The public names are loaded on first use, so that `import trimtab` and the help page need no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trimtab.behaviors import Behavior as Behavior
+    from trimtab.behaviors import Example as Example
+    from trimtab.errors import InputError as InputError
+    from trimtab.errors import TrimtabError as TrimtabError
+    from trimtab.models import Model as Model
+    from trimtab.models import Site as Site
+    from trimtab.models import load as load
+    from trimtab.reports import Report as Report
+    from trimtab.steering import Steering as Steering
+    from trimtab.workflows import check as check
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Behavior": "behaviors",
+    "Example": "behaviors",
+    "InputError": "errors",
+    "Model": "models",
+    "Report": "reports",
+    "Site": "models",
+    "Steering": "steering",
+    "TrimtabError": "errors",
+    "check": "workflows",
+    "load": "models",
+}
+
+__all__ = [
+    *_HOME,
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'trimtab' has no attribute {name!r}")
+    return getattr(import_module(f"trimtab.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -1,0 +1,34 @@
+"""What to steer toward: examples, the seven prompt types, readers, splits, lint. Nothing here loads torch."""
+
+from trimtab.behaviors.behavior import AnswerKind, Behavior, Example, Message, Pairing, Side
+from trimtab.behaviors.duplicates import deduplicate, normalise
+from trimtab.behaviors.lint import Finding, lint
+from trimtab.behaviors.prompt_types import PromptType, Rendered, not_measured, render, render_bare, shared_statement
+from trimtab.behaviors.readers import builtin, builtin_names, load
+from trimtab.behaviors.splits import Part, Splits, split, units
+
+__all__ = [
+    "AnswerKind",
+    "Behavior",
+    "Example",
+    "Finding",
+    "Message",
+    "Pairing",
+    "Part",
+    "PromptType",
+    "Rendered",
+    "Side",
+    "Splits",
+    "builtin",
+    "builtin_names",
+    "deduplicate",
+    "lint",
+    "load",
+    "normalise",
+    "not_measured",
+    "render",
+    "render_bare",
+    "shared_statement",
+    "split",
+    "units",
+]

@@ -1,0 +1,149 @@
+"""What to steer toward: examples, the two instructions, and how the two sides were paired."""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from trimtab.errors import InputError
+
+Side = Literal["positive", "negative"]
+Pairing = Literal["natural", "random"]
+AnswerKind = Literal["choice", "text"]
+
+# An answer that is only a label: "(A)", " B", "Yes", "no.", "True".
+_LABEL = re.compile(r"\s*(\(?[A-Za-z0-9]\)?|yes|no|true|false)\.?\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a chat."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Example:
+    """A prompt with a matching (positive) and a non-matching (negative) answer.
+
+    Args:
+        prompt: the text both answers follow; empty for bare statements.
+        positive: the answer that matches the behavior, joined to the prompt as it stands.
+        negative: the answer that does not match.
+        group: the question or template the row belongs to; empty means "find it from the texts".
+        messages: the prompt as chat turns, for models with a chat template; empty if it is plain text.
+        source: where the row came from, as `file:line`.
+    """
+
+    prompt: str
+    positive: str
+    negative: str
+    group: str = ""
+    messages: tuple[Message, ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Behavior:
+    """A named behavior and the contrast examples that show it.
+
+    Args:
+        name: short name, used in reports and file names.
+        examples: at least one; either all have a prompt or none has.
+        description: one sentence for people.
+        positive_instruction: what to tell the model so that it shows the behavior.
+        negative_instruction: the opposite. Both empty: derived from the name, as Tan et al.
+            (2407.12404) do: `You are {name}.` / `You are not {name}.`
+        pairing: `natural` when the two answers of a row belong together, `random` when the two
+            sides were separate lists and the matching is arbitrary.
+        notes: what a reader left out or assumed, in plain words; they end up in the report.
+
+    Raises:
+        InputError: no examples, an empty answer, prompts in some rows only, one instruction only.
+    """
+
+    name: str
+    examples: Sequence[Example]
+    description: str = ""
+    positive_instruction: str = ""
+    negative_instruction: str = ""
+    pairing: Pairing = "natural"
+    notes: Sequence[str] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "examples", tuple(self.examples))
+        object.__setattr__(self, "notes", tuple(self.notes))
+        _check(self)
+
+    def instruction(self, side: Side) -> str:
+        """What the context of this side tells the model to be."""
+        words = re.sub(r"[-_]+", " ", self.name).strip()
+        if side == "positive":
+            return self.positive_instruction or f"You are {words}."
+        return self.negative_instruction or f"You are not {words}."
+
+    @cached_property
+    def answer_kind(self) -> AnswerKind:
+        """`choice` when every answer is a mere label such as ` (A)` or ` Yes`, else `text`."""
+        answers = {a for e in self.examples for a in (e.positive, e.negative)}
+        return "choice" if all(_LABEL.fullmatch(a) for a in answers) else "text"
+
+    @property
+    def bare(self) -> bool:
+        """True for statements without a prompt."""
+        return not self.examples[0].prompt
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of everything that can change a result: examples, instructions, pairing."""
+        rows = [
+            [e.prompt, e.positive, e.negative, e.group, [[m.role, m.content] for m in e.messages]]
+            for e in self.examples
+        ]
+        told = [self.instruction("positive"), self.instruction("negative"), self.pairing]
+        return hashlib.sha256(json.dumps([told, rows]).encode()).hexdigest()
+
+    @staticmethod
+    def load(source: str | Path, *, view: str | None = None, format: str | None = None) -> "Behavior":
+        """Read a behavior from a file, a built-in's name or a Hugging Face dataset id.
+
+        Args:
+            source: see `trimtab.behaviors.readers.load`.
+            view: `choice` or `statements`, for files that hold both.
+            format: name of a reader, when the content alone does not tell.
+
+        Raises:
+            InputError: names the file, the line, the field and the mend.
+        """
+        from trimtab.behaviors.readers import load
+
+        return load(source, view=view, format=format)
+
+    @staticmethod
+    def builtin(name: str) -> "Behavior":
+        """One of the behaviors that come with trimtab, such as `sentiment` or `null`."""
+        from trimtab.behaviors.readers import builtin
+
+        return builtin(name)
+
+
+def _check(behavior: Behavior) -> None:
+    name, examples = behavior.name, behavior.examples
+    if not name.strip():
+        raise InputError("a behavior needs a name")
+    if not examples:
+        raise InputError(f"behavior {name!r} has no examples")
+    if bool(behavior.positive_instruction) != bool(behavior.negative_instruction):
+        raise InputError(f"behavior {name!r} has only one of the two instructions; give both or none")
+    for i, e in enumerate(examples):
+        where = e.source or f"example {i + 1} of {name!r}"
+        for side, answer in (("positive", e.positive), ("negative", e.negative)):
+            if not answer.strip():
+                raise InputError(f"{where}: the {side} answer is empty")
+        if behavior.bare != (not e.prompt):
+            raise InputError(f"{where}: some rows have a prompt and some have none; give every row one, or none")

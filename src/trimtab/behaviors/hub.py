@@ -1,0 +1,68 @@
+"""Rows of a Hugging Face dataset, by id or from a local folder in the Hub's layout."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from trimtab.behaviors.table import Row, Table
+from trimtab.errors import InputError
+
+DATASET_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[^@]*)?")
+
+
+def read_dataset(address: str) -> Table:
+    """The rows of one split, in order.
+
+    Args:
+        address: `ORG/NAME` or `./folder`, followed if need be by `@revision:config:split`, of which
+            each part may be left empty. Without a split: the only one there is, or `train`.
+
+    Returns:
+        the rows; notes name the commit that was read, or that a local folder was.
+
+    Raises:
+        InputError: the package `datasets` is missing, or the dataset cannot be loaded.
+    """
+    try:
+        import datasets
+    except ImportError:
+        raise InputError(
+            f"hub:{address}: reading from the Hugging Face Hub needs `pip install 'trimtab[hub]'`"
+        ) from None
+    name, revision, config, split = _parts(address)
+    local = Path(name).expanduser().is_dir()
+    try:
+        # A code-free load: `trust_remote_code` is never passed, and dataset scripts are refused by `datasets` itself.
+        builder = datasets.load_dataset_builder(name, config, revision=revision)
+        pinned = not local and re.fullmatch(r"[0-9a-f]{40}", str(builder.hash))
+        commit = str(builder.hash) if pinned else revision
+        loaded = datasets.load_dataset(name, config, revision=commit)
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        reason = str(error).split("\n", 1)[0]
+        raise InputError(
+            f"hub:{address}: cannot load the dataset: {reason}; check the id and the network, "
+            "and name parts as ORG/NAME@revision:config:split"
+        ) from None
+    chosen = _split(loaded, split, address)
+    file = f"hub:{name}:{chosen}"
+    origin = "local folder" if local else f"revision {commit or 'unknown'}"
+    rows = tuple(Row(dict(fields), f"{file}[{k}]") for k, fields in enumerate(loaded[chosen]))
+    return Table(file, rows, {"name": Path(name).name}, (f"read from the dataset {name}, {origin}, split {chosen}",))
+
+
+def _parts(address: str) -> tuple[str, str | None, str | None, str | None]:
+    name, _, rest = address.partition("@")
+    parts = rest.split(":")
+    if not name or len(parts) > 3:
+        raise InputError(f"hub:{address}: expected ORG/NAME or ORG/NAME@revision:config:split")
+    revision, config, split = (part or None for part in parts + [""] * (3 - len(parts)))
+    return name, revision, config, split
+
+
+def _split(loaded: Any, wanted: str | None, address: str) -> str:
+    names = [str(name) for name in loaded]
+    if wanted is None and (len(names) == 1 or "train" in names):
+        return names[0] if len(names) == 1 else "train"
+    if wanted in names:
+        return str(wanted)
+    raise InputError(f"hub:{address}: choose a split, as in @::{names[0]}; there are {', '.join(names)}")

@@ -1,0 +1,129 @@
+"""The seven ways to put an example to the model (Braun et al. 2505.22637; methods in docs/methods.md).
+
+They are all non-empty subsets of {prefilled answer, instruction, five shots}. Every text is laid out as
+
+    [instruction\n\n][shot_1\n\n … shot_5\n\n]prompt[answer]
+
+and the two contexts of an example differ in everything that is in brackets and nothing else.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from trimtab.behaviors.behavior import Behavior, Example, Message, Side
+
+
+class PromptType(StrEnum):
+    """One of the seven prompt types."""
+
+    PREFILLED = "prefilled"
+    INSTRUCTION = "instruction"
+    FIVE_SHOT = "5-shot"
+    PREFILLED_INSTRUCTION = "prefilled+instruction"
+    PREFILLED_FIVE_SHOT = "prefilled+5-shot"
+    INSTRUCTION_FIVE_SHOT = "instruction+5-shot"
+    PREFILLED_INSTRUCTION_FIVE_SHOT = "prefilled+instruction+5-shot"
+
+    @property
+    def prefilled(self) -> bool:
+        """The text ends with the example's own answer."""
+        return "prefilled" in self.split("+")
+
+    @property
+    def instruction(self) -> bool:
+        """The behavior's instruction stands in front."""
+        return "instruction" in self.split("+")
+
+    @property
+    def shots(self) -> bool:
+        """Five solved examples stand in front."""
+        return "5-shot" in self.split("+")
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """One text for the model.
+
+    Args:
+        context: instruction and shots, each ending in a blank line; may be empty.
+        prompt: the example's prompt; empty for a bare statement, whose first third then serves as prompt.
+        answer: what follows the prompt; empty where the prompt itself is what is read.
+        messages: the prompt as chat turns, for models used with their chat template.
+    """
+
+    context: str
+    prompt: str
+    answer: str
+    messages: tuple[Message, ...] = ()
+
+
+def render(
+    behavior: Behavior, example: Example, side: Side, prompt_type: PromptType, shots: Sequence[Example] = ()
+) -> Rendered:
+    """The text that shows one side of an example under a prompt type.
+
+    For a type without prefilled answer both sides end in the same token: choices such as `(A)` get
+    their opening bracket appended. For a bare statement the answer is the whole statement; the reader
+    of a non-prefilled type cuts it after its first third. The same statement then serves both sides,
+    taken in turn from the two classes (`shared_statement`).
+    """
+    context = behavior.instruction(side) + "\n\n" if prompt_type.instruction else ""
+    if prompt_type.shots:
+        context += "".join(shot.prompt + getattr(shot, side) + "\n\n" for shot in shots)
+    answer: str = getattr(example, side)
+    prompt = example.prompt
+    if not prompt_type.prefilled:
+        if behavior.bare:
+            return Rendered(context, "", answer, example.messages)
+        return Rendered(context, prompt + _shared_opening(example), "", example.messages)
+    return Rendered(context, prompt, _until_letter(answer), example.messages)
+
+
+def render_bare(example: Example, side: Side) -> Rendered:
+    """The evaluation text: no instruction, no shots, nothing but the prompt and one answer."""
+    return Rendered("", example.prompt, getattr(example, side), example.messages)
+
+
+def shared_statement(behavior: Behavior, examples: Sequence[Example]) -> list[Example]:
+    """For bare statements: examples whose two sides are one statement, by turns from either class.
+
+    A non-prefilled type compares two *contexts* on the same prompt; a statement's first third is
+    that prompt. Behaviors with prompts are returned as they are.
+    """
+    if not behavior.bare:
+        return list(examples)
+    chosen = [e.positive if i % 2 == 0 else e.negative for i, e in enumerate(examples)]
+    return [Example("", text, text, e.group, e.messages, e.source) for text, e in zip(chosen, examples, strict=True)]
+
+
+def not_measured(behavior: Behavior, prompt_type: PromptType) -> str | None:
+    """Why a prompt type has no meaning for this behavior, or None if it has.
+
+    Without an answer in the text, the two contexts differ by instruction and shots alone. If moreover
+    every example has the same prompt, all differences are equal: agreement 1 and d′ infinite, by
+    construction.
+    """
+    if prompt_type.prefilled or behavior.bare:
+        return None
+    if len({e.prompt for e in behavior.examples}) == 1:
+        return "every example has the same prompt, so without its answer all differences are equal by construction"
+    return None
+
+
+def _shared_opening(example: Example) -> str:
+    """` (` for a pair such as ` (A)` / ` (B)`: what both label answers begin with."""
+    opening = re.match(r"\s*\(", example.positive)
+    if opening and example.negative.startswith(opening.group()) and _is_letter(example.positive):
+        return opening.group()
+    return ""
+
+
+def _until_letter(answer: str) -> str:
+    """` (A)` becomes ` (A`, so that the letter is the last token."""
+    return answer.rstrip().removesuffix(")") if _is_letter(answer) else answer
+
+
+def _is_letter(answer: str) -> bool:
+    return re.fullmatch(r"\s*\([A-Za-z0-9]\)\s*", answer) is not None

@@ -1,0 +1,218 @@
+"""Disjoint parts of a behavior: no question or template stands in two of them."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from trimtab.behaviors.behavior import Behavior, Example
+from trimtab.behaviors.duplicates import deduplicate, normalise
+from trimtab.errors import InputError
+
+__all__ = ["Part", "Splits", "deduplicate", "normalise", "split", "units"]
+
+# Rows wanted when nothing is said (methods §1.2). Choice: the rest is replication.
+_SIZES: Mapping[str, Mapping[str, int]] = {
+    "choice": {"train": 250, "dev": 100, "eval": 500, "replication": 0},
+    "text": {"train": 150, "dev": 60, "eval": 140, "replication": 140},
+}
+_NEEDED = ("train", "dev", "eval")
+_LEAST = 2  # rows, and units, in each needed part
+_SPARE_UNITS = 7  # besides those of the shots: two a needed part, and one to choose from
+
+
+@dataclass(frozen=True)
+class Part:
+    """Examples that serve one purpose.
+
+    Args:
+        examples: in the random order they were dealt in.
+        units: the question or template of each example, parallel to `examples`; resample by these.
+    """
+
+    examples: tuple[Example, ...] = ()
+    units: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The five parts of a behavior; no unit is in two of them.
+
+    Args:
+        shots: the solved examples shown in front, one a unit. For bare statements each holds a pair.
+        train: what the steering is fitted on.
+        dev: what choices are made on.
+        eval: what is reported.
+        replication: left for a second look.
+        notes: sizes that could not be had and rows left unused, in plain words.
+    """
+
+    shots: Part
+    train: Part
+    dev: Part
+    eval: Part
+    replication: Part
+    notes: tuple[str, ...] = ()
+
+
+# --- units ---
+
+
+def units(behavior: Behavior) -> list[str]:
+    """The question or template each example belongs to.
+
+    That is its explicit `group`. Other rows belong together when they share a normalised prompt (bare
+    statements: a normalised statement), directly or through a chain of rows. A prompt shared by more
+    than half of the rows is a frame, not a question: then shared answers join rows instead.
+
+    Returns:
+        one name an example; for found units `#k`, k being the unit's first row, counted from 1.
+    """
+    examples = behavior.examples
+    prompts = [normalise(e.prompt) for e in examples]
+    common, times = Counter(prompts).most_common(1)[0]
+    frame = common if behavior.bare or 2 * times > len(examples) > 1 else None
+    parent = list(range(len(examples)))
+    first: dict[tuple[str, str], int] = {}
+    for i, e in enumerate(examples):
+        keys = [("group", e.group)] if e.group else []
+        if not keys and frame is not None:
+            keys = [("answer", normalise(e.positive)), ("answer", normalise(e.negative))]
+        if not e.group and prompts[i] != frame:
+            keys.append(("prompt", prompts[i]))
+        for key in keys:
+            _unite(parent, i, first.setdefault(key, i))
+    return [e.group or f"#{_root(parent, i) + 1}" for i, e in enumerate(examples)]
+
+
+def _root(parent: list[int], i: int) -> int:
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = parent[i]
+    return i
+
+
+def _unite(parent: list[int], i: int, j: int) -> None:
+    a, b = _root(parent, i), _root(parent, j)
+    parent[max(a, b)] = min(a, b)
+
+
+# --- parts ---
+
+
+def split(
+    behavior: Behavior,
+    *,
+    n_shots: int = 5,
+    train: int | None = None,
+    evaluation: int | None = None,
+    seed: int = 0,
+) -> Splits:
+    """Deal the examples into shots, training, development, evaluation and replication.
+
+    Whole units are dealt, so that no question or template is in two parts; where a unit is too large
+    for every part, its surplus rows stay unused. Call `deduplicate` first. Rows are kept as they are
+    under random pairing too: their matching is arbitrary to begin with and analysed as such, so
+    shuffling one class within a part would only exchange one arbitrary matching for another.
+
+    Args:
+        behavior: with at least `n_shots` + 7 units.
+        n_shots: solved examples to show in front; for bare statements, pairs of them.
+        train: training rows; development then gets 0.4 times as many. None: 250 for choices, with 100
+            and 500; 150 for free text, with 60, 140 and 140 for replication; fewer in proportion.
+        evaluation: evaluation rows; None as above.
+        seed: of the dealing; the same seed and examples give the same parts.
+
+    Raises:
+        InputError: too few units, or a size below 2.
+    """
+    for name, size in (("train", train), ("evaluation", evaluation)):
+        if size is not None and size < _LEAST:
+            raise InputError(f"{name}={size}: at least {_LEAST} rows are needed")
+    if n_shots < 0:
+        raise InputError(f"n_shots={n_shots}: it cannot be negative")
+    members: dict[str, list[int]] = {}
+    for i, unit in enumerate(units(behavior)):
+        members.setdefault(unit, []).append(i)
+    needed = n_shots + _SPARE_UNITS
+    if len(members) < needed:
+        raise InputError(
+            f"behavior {behavior.name!r} has {len(members)} different questions in {len(behavior.examples)} rows; "
+            f"at least {needed} are needed, and some 500 for narrow intervals"
+        )
+    names = list(members)
+    order = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
+    shots = sorted(order, key=lambda unit: len(members[unit]))[:n_shots]  # stable: random among the smallest
+    rest = [unit for unit in order if unit not in set(shots)]
+    sizes = _sizes(behavior, sum(len(members[unit]) for unit in rest), train, evaluation)
+    dealt = _deal({unit: members[unit] for unit in rest}, sizes, spill=behavior.answer_kind == "choice")
+    dealt["shots"] = [(unit, members[unit][0]) for unit in shots]
+    notes = [
+        f"wanted {size} {words} rows, the set has room for {len(dealt[name])}"
+        for name, words, size in (("train", "training", train), ("eval", "evaluation", evaluation))
+        if size is not None and len(dealt[name]) < size
+    ]
+    unused = len(behavior.examples) - sum(map(len, dealt.values()))
+    if unused:
+        notes.append(f"{unused} of {len(behavior.examples)} rows are in no part")
+    part = {
+        name: Part(tuple(behavior.examples[i] for _, i in rows), tuple(unit for unit, _ in rows))
+        for name, rows in dealt.items()
+    }
+    return Splits(part["shots"], part["train"], part["dev"], part["eval"], part["replication"], tuple(notes))
+
+
+def _sizes(behavior: Behavior, room: int, train: int | None, evaluation: int | None) -> dict[str, int]:
+    """Rows wanted in each part, fitted to the `room` there is; explicit sizes are shrunk last."""
+    asked: dict[str, int] = {}
+    if train is not None:
+        asked |= {"train": train, "dev": max(_LEAST, round(0.4 * train))}
+    if evaluation is not None:
+        asked["eval"] = evaluation
+    wanted = {**_SIZES[behavior.answer_kind], **asked}
+    open_parts = [name for name in wanted if name not in asked]
+    left = room - sum(asked.values())
+    if left >= _LEAST * sum(name in _NEEDED for name in open_parts):
+        return {**asked, **_shrunk({name: wanted[name] for name in open_parts}, left)}
+    return {"replication": 0, **_shrunk({name: wanted[name] for name in _NEEDED}, room)}
+
+
+def _shrunk(wanted: dict[str, int], room: int) -> dict[str, int]:
+    """The wanted sizes, in proportion no larger than the room together; needed parts keep two rows."""
+    total = sum(wanted.values())
+    scale = min(1.0, room / total) if total else 1.0
+    sizes = {name: max(_LEAST * (name in _NEEDED), int(scale * size)) for name, size in wanted.items()}
+    while sum(sizes.values()) > room:
+        sizes[max(sizes, key=lambda name: sizes[name])] -= 1
+    return sizes
+
+
+_Dealt = dict[str, list[tuple[str, int]]]  # part -> (unit, row) each
+
+
+def _deal(members: Mapping[str, list[int]], sizes: Mapping[str, int], spill: bool) -> _Dealt:
+    """Give each unit to the part that lacks most of its size; `spill`: what is over goes to replication."""
+    dealt: _Dealt = {name: [] for name in ("train", "dev", "eval", "replication")}
+    waiting = list(members.items())
+    for name in _NEEDED:  # two units each, whatever their size
+        for places in (sizes[name] - 1, None):
+            unit, rows = waiting.pop(0)
+            dealt[name] += [(unit, i) for i in rows[: places if places else sizes[name] - len(dealt[name])]]
+    for unit, rows in waiting:
+        lack = {name: size - len(dealt[name]) for name, size in sizes.items() if size > len(dealt[name])}
+        if not lack:
+            if spill:
+                dealt["replication"] += [(unit, i) for i in rows]
+            continue
+        fitting = [name for name in lack if lack[name] >= len(rows)]
+        part = (
+            max(fitting, key=lambda name: lack[name] / sizes[name])
+            if fitting
+            else max(lack, key=lambda name: lack[name])
+        )
+        dealt[part] += [(unit, i) for i in rows[: lack[part]]]
+    return dealt

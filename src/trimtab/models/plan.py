@@ -1,0 +1,227 @@
+"""What a forward pass is given and what it gives back: Batch, Steer, Plan, Trace. See README.md beside this file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol, get_args
+
+import torch
+from torch import Tensor
+
+from trimtab.errors import InputError, PlanError
+from trimtab.models.sites import Site
+
+Scope = Literal["all", "prompt", "last", "generated"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+Logits = Literal["none", "last", "answer", "all"]
+
+_FAR = 1 << 30
+# A scope is a window of positions relative to the prompt's length: low <= position - prompt_len < high.
+_WINDOW: dict[Scope, tuple[int, int]] = {
+    "all": (-_FAR, _FAR),
+    "prompt": (-_FAR, 0),
+    "last": (-1, 0),
+    "generated": (-1, _FAR),
+}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of tokens, padded on either side.
+
+    Args:
+        ids: `[B, T]` int64 token ids.
+        real: `[B, T]` bool, False on padding.
+        position: `[B, T]` position in the row's own text; continues over KV-cache steps.
+        prompt_len: `[B]` tokens before the answer, the same meaning in scoring and generation.
+        past: `[B, P]` bool, `real` of the tokens that are already in the cache; None without one.
+    """
+
+    ids: Tensor
+    real: Tensor
+    position: Tensor
+    prompt_len: Tensor
+    past: Tensor | None = None
+
+    @property
+    def last(self) -> Tensor:
+        """`[B]` column of each row's last real token."""
+        columns = torch.arange(self.real.shape[1], device=self.real.device)
+        return (self.real * columns).argmax(dim=1)
+
+    @property
+    def predicts_answer(self) -> Tensor:
+        """`[B, T]` bool, True where the *next* token belongs to the answer."""
+        following = torch.zeros_like(self.real)
+        following[:, :-1] = self.real[:, 1:]
+        return self.real & following & (self.position >= self.prompt_len[:, None] - 1)
+
+
+def in_scope(batch: Batch, window: Tensor) -> Tensor:
+    """`[B, T]` bool: the tokens that a scope selects. The only place that decides it.
+
+    Args:
+        batch: the rows.
+        window: `[B, 2]` or `[1, 2]`, the scope as bounds on `position - prompt_len`.
+    """
+    relative = batch.position - batch.prompt_len[:, None]
+    return batch.real & (relative >= window[:, :1]) & (relative < window[:, 1:])
+
+
+class Edit(Protocol):
+    """A function of the activations at one site: a vector added, gates, an ablation, a rotation."""
+
+    def __call__(self, h: Tensor, strength: Tensor) -> Tensor:
+        """Map `h [B, T, d_model]` and `strength [B, A]` (or `[1, A]`) to the edited `[B, T, d_model]`."""
+        ...
+
+
+class Steerable(Protocol):
+    """What `models` needs to know of a steering: its edits, and the names that strengths are given by."""
+
+    @property
+    def edits(self) -> Mapping[Site, Edit]: ...
+
+    @property
+    def attributes(self) -> Mapping[str, float]:
+        """Default strength by attribute name, in the order of the strength columns."""
+        ...
+
+
+@dataclass(frozen=True)
+class Steer:
+    """Edits with their strengths for the rows of a batch; a row of zeros is off.
+
+    Args:
+        edits: one edit per site.
+        strength: `[B, A]`, or `[1, A]` for the same in every row.
+        scope: which tokens, one for all rows or one per row.
+
+    Raises:
+        InputError: an unknown scope, a strength that is not finite, a number of scopes unlike the rows.
+    """
+
+    edits: Mapping[Site, Edit]
+    strength: Tensor
+    scope: Scope | tuple[Scope, ...] = "all"
+    window: Tensor = field(init=False, repr=False)  # [B or 1, 2]
+    on: Tensor = field(init=False, repr=False)  # [B or 1, 1] bool: rows that are not all zero
+    active: bool = field(init=False, repr=False)  # known on the host, so that asking costs no synchronisation
+
+    def __post_init__(self) -> None:
+        scopes = (self.scope,) if isinstance(self.scope, str) else tuple(self.scope)
+        for scope in scopes:
+            if scope not in SCOPES:
+                raise InputError(f"unknown scope {scope!r}; one of {', '.join(SCOPES)}")
+        if self.strength.ndim != 2:
+            raise InputError(f"strength must be [rows, attributes], not {list(self.strength.shape)}")
+        if not bool(torch.isfinite(self.strength).all()):
+            raise InputError("a strength is not a finite number")
+        if len(scopes) > 1 and self.strength.shape[0] not in (1, len(scopes)):
+            raise InputError(f"{len(scopes)} scopes for {self.strength.shape[0]} rows of strengths")
+        on = (self.strength != 0).any(dim=1, keepdim=True)
+        device = self.strength.device
+        object.__setattr__(self, "window", torch.tensor([_WINDOW[s] for s in scopes], device=device))
+        object.__setattr__(self, "on", on)
+        object.__setattr__(self, "active", bool(on.any()) and bool(self.edits))
+
+    @property
+    def rows(self) -> int:
+        """How many rows it is written for; 1 means any number."""
+        return max(self.strength.shape[0], self.window.shape[0])
+
+    def select(self, rows: Tensor) -> "Steer":
+        """The same for some rows, in the order of `rows`; what is alike in all rows stays as it is."""
+        strength = self.strength if len(self.strength) == 1 else self.strength[rows.to(self.strength.device)]
+        scope = self.scope
+        if not isinstance(scope, str) and len(scope) > 1:
+            scope = tuple(scope[i] for i in rows.tolist())
+        return replace(self, strength=strength, scope=scope)
+
+    def fit(self, n_rows: int, device: torch.device) -> "Steer":
+        """The same on a device and for `n_rows` rows; a multiple (beams of a row stand together) repeats them.
+
+        Raises:
+            PlanError: the number of rows fits no multiple.
+        """
+        if self.rows not in (1, n_rows):
+            if n_rows % self.rows:
+                raise PlanError(f"strengths or scopes for {self.rows} rows cannot steer a batch of {n_rows} rows")
+            return self.select(torch.arange(self.rows).repeat_interleave(n_rows // self.rows)).fit(n_rows, device)
+        if self.strength.device == device:
+            return self
+        return replace(self, strength=self.strength.to(device))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one forward pass shall do.
+
+    Args:
+        steers: edits, applied in order.
+        read: sites to capture, each before the edit at that site, so that a captured residual is a resume state.
+        logits: `none` stops after the deepest read; `last` gives `[B, V]`, `answer` the positions whose next
+            token belongs to the answer, packed `[N, V]`, `all` `[B, T, V]`. Always float32.
+        resume: start above this residual `[B, T, d_model]`; repeat rows to sweep strengths.
+    """
+
+    steers: tuple[Steer, ...] = ()
+    read: frozenset[Site] = frozenset()
+    logits: Logits = "none"
+    resume: tuple[Site, Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What came out of a forward pass.
+
+    Args:
+        activations: `[B, T, d_model]` by site, in the blocks' dtype, before the edit at that site.
+        logits: float32, shaped as the plan's `logits` says; None for `none`.
+        predicts: `[B, T]` bool, the positions behind packed `answer` logits; None otherwise.
+        selected: tokens that an active steer selected, summed over edits: a scalar on the model's device;
+            None when nothing was steered.
+    """
+
+    activations: Mapping[Site, Tensor]
+    logits: Tensor | None = None
+    predicts: Tensor | None = None
+    selected: Tensor | None = None
+
+
+Strength = float | Mapping[str, float]
+
+
+def steer(steering: Steerable, strength: Any = None, scope: Any = "all") -> Steer:
+    """Put a steering to work at given strengths.
+
+    Args:
+        steering: edits with named attributes.
+        strength: None for the attributes' defaults; a number for every attribute; `{name: number}` with
+            defaults for the names left out; or a list of these, one per row.
+        scope: one for all rows, or a list, one per row.
+
+    Raises:
+        InputError: an unknown attribute, a strength that is not a finite number.
+    """
+    per_row = strength if isinstance(strength, Sequence) and not isinstance(strength, str) else [strength]
+    if not per_row:
+        raise InputError("an empty list of strengths")
+    table = torch.tensor([_row(steering.attributes, s) for s in per_row], dtype=torch.float32)
+    return Steer(steering.edits, table, scope if isinstance(scope, str) else tuple(scope))  # type: ignore[arg-type]  # checked there
+
+
+def _row(defaults: Mapping[str, float], strength: Any) -> list[float]:
+    if strength is None:
+        return list(defaults.values())
+    if isinstance(strength, Mapping):
+        unknown = sorted(set(strength) - set(defaults))
+        if unknown:
+            raise InputError(f"unknown attribute {', '.join(unknown)}; this steering has {', '.join(defaults)}")
+        return [_number(strength.get(name, value)) for name, value in defaults.items()]
+    return [_number(strength)] * len(defaults)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InputError(f"strength {value!r} is not a number")
+    return float(value)

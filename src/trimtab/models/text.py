@@ -1,0 +1,165 @@
+"""From texts to token batches: where the answer begins, what stands in front, how rows are padded and grouped."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from trimtab.behaviors.behavior import Message
+from trimtab.behaviors.prompt_types import Rendered
+from trimtab.errors import InputError
+from trimtab.models.plan import Batch
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One row of token ids.
+
+    Args:
+        ids: all tokens, the beginning-of-text token first.
+        prompt_len: tokens before the answer.
+    """
+
+    ids: tuple[int, ...]
+    prompt_len: int
+
+    @property
+    def prompt(self) -> "Encoded":
+        """The row without its answer."""
+        return Encoded(self.ids[: self.prompt_len], self.prompt_len)
+
+
+class Encoder:
+    """Turns rendered texts into ids.
+
+    A beginning-of-text token goes in front of every text (the tokenizer's `bos`, else its `eos`), so that
+    every token of the text has a context. Prompt and answer are tokenized together; the answer begins at
+    the first token that differs from the prompt's own tokens, so that a token across the seam counts as
+    the answer's.
+
+    Args:
+        tokenizer: a Hugging Face tokenizer.
+        max_length: the model's context in tokens.
+        chat_template: put the context and prompt into a user turn and the answer into the assistant's.
+
+    Raises:
+        InputError: a chat template is asked for and the tokenizer has none, or no token can stand in front.
+    """
+
+    def __init__(self, tokenizer: Any, max_length: int, chat_template: bool = False) -> None:
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self.chat_template = chat_template
+        if chat_template and not getattr(tokenizer, "chat_template", None):
+            raise InputError("this model's tokenizer has no chat template; leave --chat-template off")
+        first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+        if first is None:
+            raise InputError("the tokenizer has neither a beginning- nor an end-of-text token to put in front")
+        self.first: int = first
+
+    def encode(self, texts: Sequence[Rendered]) -> list[Encoded]:
+        """Tokenize texts, each with its prompt length.
+
+        A bare statement (no prompt) is cut after its first third, at least 3 tokens: that is its prompt.
+
+        Raises:
+            InputError: a text is longer than the model's context, or its prompt is empty.
+        """
+        fronts, wholes = zip(*(self._layout(t) for t in texts), strict=True) if texts else ((), ())
+        front_ids = self._ids(fronts)
+        whole_ids = self._ids(wholes)
+        return [self._row(text, front, whole) for text, front, whole in zip(texts, front_ids, whole_ids, strict=True)]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of token ids, without special tokens."""
+        text: str = self.tokenizer.decode(list(ids), skip_special_tokens=True)
+        return text
+
+    def _layout(self, text: Rendered) -> tuple[str, str]:
+        """What stands before the answer, and everything."""
+        front = text.context + text.prompt
+        if not self.chat_template:
+            return front, front + text.answer
+        turns = [*text.messages] if text.messages and not text.context else [Message("user", front.rstrip())]
+        templated: str = self.tokenizer.apply_chat_template(
+            [{"role": m.role, "content": m.content} for m in turns], tokenize=False, add_generation_prompt=True
+        )
+        return templated, templated + text.answer.lstrip()
+
+    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+        if not texts:
+            return []
+        unique = list(dict.fromkeys(texts))
+        rows = self.tokenizer(unique, add_special_tokens=False)["input_ids"]
+        by_text = dict(zip(unique, rows, strict=True))
+        return [by_text[t] for t in texts]
+
+    def _row(self, text: Rendered, front: list[int], whole: list[int]) -> Encoded:
+        shared = _common_prefix(front, whole)
+        if not text.prompt:  # a bare statement: its first third is its prompt
+            shared += max(3, (len(whole) - shared) // 3)
+        if not whole:
+            raise InputError("an empty text cannot be tokenized; give it at least one token")
+        if whole[0] == self.first:  # a chat template may bring its own
+            ids, prompt_len = tuple(whole), shared
+        else:
+            ids, prompt_len = (self.first, *whole), shared + 1
+        if len(ids) > self.max_length:
+            raise InputError(
+                f"a text has {len(ids)} tokens and the model's context holds {self.max_length}: "
+                f"{(text.prompt or text.answer)[:60]!r}…; shorten it or drop the row"
+            )
+        return Encoded(ids, min(prompt_len, len(ids)))
+
+
+def _common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    n = 0
+    for x, y in zip(a, b, strict=False):
+        if x != y:
+            break
+        n += 1
+    return n
+
+
+def fork(positive: Encoded, negative: Encoded) -> tuple[Encoded, int, int]:
+    """Where two answers part: the tokens they share, and the first token of each that tells them apart.
+
+    Raises:
+        InputError: one answer is the beginning of the other, so no token tells them apart.
+    """
+    n = _common_prefix(positive.ids, negative.ids)
+    if n >= len(positive.ids) or n >= len(negative.ids):
+        raise InputError("one answer is the beginning of the other, so no token tells them apart")
+    return Encoded(positive.ids[:n], n), positive.ids[n], negative.ids[n]
+
+
+def collate(rows: Sequence[Encoded], pad: int, device: torch.device, side: Literal["left", "right"] = "right") -> Batch:
+    """Pad rows to one length.
+
+    Returns:
+        A batch `[B, T]`, T the longest row.
+    """
+    lengths = torch.tensor([len(r.ids) for r in rows])
+    width = int(lengths.max())
+    columns = torch.arange(width)
+    start = (width - lengths if side == "left" else torch.zeros_like(lengths))[:, None]  # [B, 1]
+    real = (columns >= start) & (columns < start + lengths[:, None])
+    ids = torch.full((len(rows), width), pad)
+    ids[real] = torch.tensor([t for r in rows for t in r.ids])
+    position = (columns - start).clamp(min=0) * real
+    prompt_len = torch.tensor([r.prompt_len for r in rows])
+    return Batch(*(t.to(device) for t in (ids, real, position, prompt_len)))
+
+
+def grouped(rows: Sequence[Encoded], tokens: int) -> Iterator[Tensor]:
+    """Indices of rows in batches of like length, each of at most `tokens` tokens with padding.
+
+    Rows come longest first, so that the first batch is the largest; an over-long row travels alone.
+    """
+    order = sorted(range(len(rows)), key=lambda i: (-len(rows[i].ids), i))
+    while order:
+        fits = max(1, tokens // max(1, len(rows[order[0]].ids)))
+        yield torch.tensor(order[:fits])
+        order = order[fits:]

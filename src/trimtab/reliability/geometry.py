@@ -1,0 +1,298 @@
+"""What the activations alone say about a steering vector: agreement, separability, convergence, dose.
+
+Sources: [R] Braun et al. 2025 (2505.22637), Tan et al. 2024 (2407.12404). Letters as there: d_i = a(x_i, +) − a(x_i, −)
+the activation differences [n, d_model]; s their mean, the steering vector; κ the projection. Everything is float64
+inside, whatever float type comes in. The functions at the end check the input of this whole room: `InputError` for
+what is no finite number, has the wrong shape, or is too little.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike as Array
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from trimtab.errors import InputError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+_NOTHING = 1e-10  # a leave-one-out sum this much shorter than what went into it is rounding, not a direction
+
+
+def mean_difference(positive: Array, negative: Array) -> Floats:
+    """Steering vector s [d_model], not normalised: mean `positive` [n, d_model] − mean `negative` [m, d_model] ([R])."""
+    a, b = as_rows(positive, "positive"), as_rows(negative, "negative")
+    same_width(a, b)
+    return np.asarray(a.mean(axis=0) - b.mean(axis=0))
+
+
+def directional_agreement(differences: Array) -> float:
+    """Mean over i of cos(d_i, s), the paper's directional agreement ([R]); biased up by about 1/√n.
+
+    Args:
+        differences: d_i, [n, d_model]. A row without length has no direction and counts as cosine 0; where all rows
+            are zero the two contexts were the same text, nothing was measured: `InputError`.
+    """
+    d = _differences(differences, 1)
+    s = d.mean(axis=0)
+    return float(_cosines(d @ s, np.linalg.norm(d, axis=1), np.linalg.norm(s)).mean())
+
+
+def directional_agreement_loo(differences: Array, units: Array | None = None) -> Floats:
+    """Leave-one-out agreement per example, cos(d_i, s_{−i}), [n]; its mean is 0 where the differences are noise.
+
+    Args:
+        differences: d_i, [n, d_model]; a row without length counts as cosine 0, and so does an s_{−i} without length.
+        units: the question or template of each row, [n]. s_{−i} leaves out *all* rows of row i's unit, so copies drawn
+            by a bootstrap, or variants of one question, never vouch for each other. Default: every row is its own.
+            Fewer than two units, or only rows of zeros, are an `InputError`.
+    """
+    d = _differences(differences, 2)
+    code = unit_codes(units, len(d), 2)
+    rest = np.tile(d.sum(axis=0), (code.max() + 1, 1))  # [U, d_model]
+    np.subtract.at(rest, code, d)  # now parallel to the s_{−u} of every unit u
+    length = np.linalg.norm(rest, axis=1)
+    length[length <= _NOTHING * np.linalg.norm(d, axis=1).sum()] = 0.0
+    return _cosines(np.einsum("nd,nd->n", d, rest[code]), np.linalg.norm(d, axis=1), length[code])
+
+
+def rematched_agreement(positive: Array, negative: Array, seed: int, n_matchings: int = 50) -> tuple[float, float]:
+    """Leave-one-out agreement of unpaired texts: mean and standard deviation over random re-matchings.
+
+    Each matching pairs min(n, m) rows of `positive` [n, d_model] and `negative` [m, d_model], each row once at most.
+    The rows must be different texts. The spread tells how arbitrary the matching is; it is no confidence interval.
+    """
+    a, b = as_rows(positive, "positive", 2), as_rows(negative, "negative", 2)
+    same_width(a, b)
+    if n_matchings < 2:
+        raise InputError(f"n_matchings is {n_matchings}; give at least 2, or there is no spread")
+    rng, k = np.random.default_rng(seed), min(len(a), len(b))
+    matchings = ((rng.permutation(len(a))[:k], rng.permutation(len(b))[:k]) for _ in range(n_matchings))
+    means = [directional_agreement_loo(a[i] - b[j]).mean() for i, j in matchings]
+    return float(np.mean(means)), float(np.std(means, ddof=1))
+
+
+def projection(activations: Array, positive_mean: Array, negative_mean: Array) -> Floats:
+    """κ(a) = 2 (a − μ_c)·s / ‖s‖² with μ_c = (μ+ + μ−)/2 and s = μ+ − μ−: class means at ±1 ([R], projection).
+
+    `activations` [n, d_model], the class means [d_model]; returns [n], without units. Equal means: `InputError`.
+    """
+    a = as_rows(activations, "activations")
+    mu_p, mu_n = as_vector(positive_mean, "positive_mean"), as_vector(negative_mean, "negative_mean")
+    same_width(a, mu_p, mu_n)
+    s = mu_p - mu_n
+    if not s.any():
+        raise InputError("the two class means are equal, so there is no direction; are both sides the same texts?")
+    return np.asarray(2.0 * ((a - (mu_p + mu_n) / 2) @ s) / (s @ s))
+
+
+def separability(positive: Array, negative: Array) -> float:
+    """d′ = (μ+ − μ−) / √((σ+² + σ−²)/2) of the projections `positive` [n] and `negative` [m] ([R], discriminability).
+
+    Variances with n − 1. Raises `InputError` where neither class varies: d′ would be infinite and meaningless.
+    """
+    a, b = as_vector(positive, "positive", 2), as_vector(negative, "negative", 2)
+    spread = np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)
+    if spread == 0.0:
+        raise InputError("neither class has variance, so d′ is not measured; the rows must differ within a class")
+    return float((a.mean() - b.mean()) / spread)
+
+
+def auroc(positive: Array, negative: Array) -> float:
+    """P(positive > negative) over all pairs of `positive` [n] and `negative` [m], ties half, by ranks."""
+    a, b = as_vector(positive, "positive"), as_vector(negative, "negative")
+    ranks = rankdata(np.concatenate([a, b]))[: len(a)]
+    return float((ranks.mean() - (len(a) + 1) / 2) / len(b))
+
+
+def overlap(positive: Array, negative: Array, bins: int = 50) -> float:
+    """Shared area of the two normalised histograms over the common range ([R], 50 bins): 0 apart, 1 the same."""
+    a, b = as_vector(positive, "positive"), as_vector(negative, "negative")
+    if bins < 1:
+        raise InputError(f"bins is {bins}; give at least 1")
+    edges = np.histogram_bin_edges(np.concatenate([a, b]), bins)
+    return float(np.minimum(np.histogram(a, edges)[0] / len(a), np.histogram(b, edges)[0] / len(b)).sum())
+
+
+def unit_folds(
+    rows: tuple[int, int], units_positive: Array, units_negative: Array | None, n_folds: int, seed: int
+) -> tuple[Ints, Ints, Ints]:
+    """Fixed folds that keep a unit together: `(codes_positive [n], codes_negative [m], fold [U])`, `rows` = (n, m).
+
+    The fold of positive row i is `fold[codes_positive[i]]`. A label on both sides is one unit; `units_negative` None
+    means paired rows. Units are shuffled by `seed` and dealt in turn, those of the positive side first.
+    """
+    n, m = rows
+    if n_folds < 2:
+        raise InputError(f"n_folds is {n_folds}; give at least 2, one to fit on and one to measure on")
+    if units_negative is None and n != m:
+        raise InputError(f"{n} positive, {m} negative rows: paired data need the same number of rows on both sides")
+    p = np.asarray(units_positive)
+    q = p if units_negative is None else np.asarray(units_negative)
+    unit_codes(p, n, 1), unit_codes(q, m, 1)
+    codes = unit_codes(np.concatenate([p, q]), n + m, n_folds)
+    rng, fold = np.random.default_rng(seed), np.empty(codes.max() + 1, dtype=np.int64)
+    for members in (np.unique(codes[:n]), np.setdiff1d(codes[n:], codes[:n])):
+        fold[rng.permutation(members)] = np.arange(len(members)) % n_folds
+    return codes[:n], codes[n:], fold
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFitted:
+    """Held-out d′ and AUROC, averaged over folds; each row's κ and fold. κ has its own scale per fold: never pool it."""
+
+    separability: float
+    auroc: float
+    kappa_positive: Floats
+    kappa_negative: Floats
+    fold_positive: Ints
+    fold_negative: Ints
+
+
+def cross_fitted(
+    positive: Array, negative: Array, units: Array, units_negative: Array | None = None, *, n_folds: int = 2, seed: int
+) -> CrossFitted:
+    """d′ and AUROC with direction and midpoint from the other folds, within each held-out fold, averaged.
+
+    Args:
+        positive, negative: activations, [n, d_model] and [m, d_model].
+        units: question or template of each positive row, [n]; a unit's rows share a fold.
+        units_negative: the same for the negative rows, [m]. Default: paired data, row i of both sides is one example.
+        n_folds: at 2, half the rows give the direction; with more, more rows give it and a fold's d′ has fewer.
+            A fold with under 2 rows of a class, no variance, or unequal paired sides: `InputError`.
+    """
+    a, b = as_rows(positive, "positive", 2), as_rows(negative, "negative", 2)
+    same_width(a, b)
+    codes_p, codes_n, fold = unit_folds((len(a), len(b)), units, units_negative, n_folds, seed)
+    fold_p, fold_n = fold[codes_p], fold[codes_n]
+    if min(np.bincount(fold_p, minlength=n_folds).min(), np.bincount(fold_n, minlength=n_folds).min()) < 2:
+        raise InputError(f"a fold holds fewer than 2 rows of a class; give more units or fewer than {n_folds} n_folds")
+    kappa_p, kappa_n = np.empty(len(a)), np.empty(len(b))
+    values = np.empty((n_folds, 2))
+    for k in range(n_folds):
+        held_p, held_n = fold_p == k, fold_n == k
+        means = a[~held_p].mean(axis=0), b[~held_n].mean(axis=0)
+        kappa_p[held_p], kappa_n[held_n] = projection(a[held_p], *means), projection(b[held_n], *means)
+        kappas = kappa_p[held_p], kappa_n[held_n]
+        values[k] = separability(*kappas), auroc(*kappas)
+    return CrossFitted(float(values[:, 0].mean()), float(values[:, 1].mean()), kappa_p, kappa_n, fold_p, fold_n)
+
+
+def cosine_matrix(vectors: Array) -> Floats:
+    """Cosines [k, k] among `vectors` [k, d_model], such as the seven prompt types'; a zero row is an `InputError`."""
+    v = as_rows(vectors, "vectors")
+    norms = np.linalg.norm(v, axis=1, keepdims=True)
+    if not norms.all():
+        raise InputError(f"vectors: row {int(np.argmin(norms))} is zero and has no direction; leave it out")
+    cosines = np.clip((v / norms) @ (v / norms).T, -1.0, 1.0)
+    np.fill_diagonal(cosines, 1.0)
+    return np.asarray(cosines)
+
+
+def convergence(differences: Array, sizes: Array, seed: int, repeats: int) -> Floats:
+    """cos(s_n, s_all) of `differences` [N, d_model] for each n in `sizes` [k]: [k, repeats], one shuffle a column.
+
+    The small samples are part of the whole, so this ends at 1 by construction; see `expected_cosine` for new data.
+    """
+    d, ns = _differences(differences, 1), as_vector(sizes, "sizes").astype(np.int64)
+    if ns.min() < 1 or ns.max() > len(d) or repeats < 1:
+        raise InputError(f"sizes must lie in 1…{len(d)} (the number of rows) and repeats be at least 1")
+    rng, s, out = np.random.default_rng(seed), d.mean(axis=0), np.empty((len(ns), repeats))
+    for r in range(repeats):
+        partial = np.cumsum(d[rng.permutation(len(d))], axis=0)[ns - 1]  # [k, d_model]
+        out[:, r] = _cosines(partial @ s, np.linalg.norm(partial, axis=1), np.linalg.norm(s))
+    return out
+
+
+def expected_cosine(differences: Array, n: int) -> float:
+    """Expected cosine of two vectors trained on n new examples each: ‖μ‖² / (‖μ‖² + tr Σ / n).
+
+    ‖μ‖² = ‖s‖² − tr Σ/N and tr Σ are the unbiased estimates from `differences` [N, d_model]; 0 where that ‖μ‖² is not
+    positive. A ratio of expectations: close when many dimensions carry the noise, a little low when few do.
+    """
+    mu2, trace = _moments(differences)
+    if n < 1:
+        raise InputError(f"n is {n}; give the number of training examples, at least 1")
+    return float(mu2 / (mu2 + trace / n)) if mu2 > 0 else 0.0
+
+
+def pairs_for_cosine(differences: Array, target: float = 0.95) -> int | None:
+    """Smallest n whose `expected_cosine` reaches `target` (between 0 and 1); None where no direction is measurable."""
+    if not 0.0 < target < 1.0:
+        raise InputError(f"target is {target}; give a cosine between 0 and 1, both excluded")
+    mu2, trace = _moments(differences)
+    return max(1, int(np.ceil(target / (1 - target) * trace / mu2))) if mu2 > 0 else None
+
+
+def dose(vector: Array, strength: float, median_norm: float) -> float:
+    """‖λ s‖ of `vector` [d_model] at `strength` λ over the median activation norm at the site; never negative."""
+    if not (np.isfinite(median_norm) and median_norm > 0 and np.isfinite(strength)):
+        raise InputError(f"strength {strength} and median_norm {median_norm} must be finite, median_norm above zero")
+    return float(abs(strength) * np.linalg.norm(as_vector(vector, "vector")) / median_norm)
+
+
+def token_norm_outliers(norms: Array, factor: float = 10.0) -> NDArray[np.bool_]:
+    """True for tokens whose activation norm exceeds `factor` times the median of `norms` [n_tokens]: massive ones."""
+    return np.asarray(as_vector(norms, "norms") > factor * np.median(norms))
+
+
+def _moments(differences: Array) -> tuple[float, float]:
+    """Unbiased (‖μ‖², tr Σ); the first can be negative."""
+    d = as_rows(differences, "differences", 2)
+    s = d.mean(axis=0)
+    trace = float(((d - s) ** 2).sum() / (len(d) - 1))
+    return float(s @ s - trace / len(d)), trace
+
+
+def _cosines(dots: Floats, *norms: Array) -> Floats:
+    lengths = np.broadcast_to(np.multiply(*norms), dots.shape)
+    return np.clip(np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0), -1.0, 1.0)
+
+
+def _differences(differences: Array, least: int) -> Floats:
+    d = as_rows(differences, "differences", least)
+    if not d.any():
+        raise InputError("differences: every row is zero, so there is no direction; are both contexts the same text?")
+    return d
+
+
+def as_rows(values: Array, name: str, least: int = 1, ndim: int = 2) -> Floats:
+    """`values` as finite float64 [n, d_model] (`ndim` 1: [n]), with n at least `least`; else `InputError`."""
+    shape = "[n, d_model]" if ndim == 2 else "[n]"
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: not an array of real numbers ({error}); give floats of shape {shape}") from error
+    if array.ndim != ndim or 0 in array.shape[1:]:
+        raise InputError(f"{name}: shape {array.shape}; give {shape}")
+    if len(array) < least:
+        raise InputError(f"{name}: {len(array)} rows; give at least {least}")
+    bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
+    if len(bad):
+        raise InputError(f"{name}: NaN or infinity in {len(bad)} rows, first in row {bad[0]}; drop or recompute them")
+    return array
+
+
+def as_vector(values: Array, name: str, least: int = 1) -> Floats:
+    """`values` as finite float64 [n], with n at least `least`; else `InputError`."""
+    return as_rows(values, name, least, ndim=1)
+
+
+def same_width(*arrays: Floats) -> None:
+    """Raise unless all arrays have the same d_model."""
+    if len(widths := {a.shape[-1] for a in arrays}) > 1:
+        raise InputError(
+            f"arrays of different width {sorted(widths)}; d_model must be the same: take one site, one model"
+        )
+
+
+def unit_codes(units: Array | None, n: int, least: int) -> Ints:
+    """Labels [n] (ints or strings) as codes 0…U−1, with U at least `least`; None makes every row its own unit."""
+    labels = np.arange(n) if units is None else np.asarray(units)
+    if labels.shape != (n,) or labels.dtype.kind not in "iubUS":
+        raise InputError(f"units: shape {labels.shape} of {labels.dtype}; give one label per row, {n} ints or strings")
+    distinct, codes = np.unique(labels, return_inverse=True)
+    if len(distinct) < least:
+        raise InputError(f"units: {len(distinct)} different labels; at least {least} units are needed")
+    return np.asarray(codes, dtype=np.int64)
