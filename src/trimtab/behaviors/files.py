@@ -72,7 +72,9 @@ def _json(text: str, file: str) -> Table:
     lines = [(k, line) for k, line in enumerate(text.split("\n"), 1) if line.strip()]
     if len(lines) > 1 and _is_json(lines[0][1]):
         return _with_header([(_parse(line, file, k), f"{file}:{k}") for k, line in lines], file)
-    if not _is_json(text) and (_ending(file) == ".jsonl" or (len(lines) > 1 and _is_json(lines[1][1]))):
+    printed = lines[0][1].strip() in ("[", "{")  # a document over many lines
+    like_jsonl = _ending(file) == ".jsonl" or (len(lines) > 1 and _is_json(lines[1][1]))
+    if like_jsonl and not printed and not _is_json(text):
         for k, line in lines:
             _parse(line, file, k)
     if text.lstrip().startswith("["):

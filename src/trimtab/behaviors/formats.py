@@ -51,7 +51,9 @@ def parse(table: Table, format: str | None = None, view: str | None = None) -> P
         raise InputError(f"{table.file}: no rows; a behavior needs at least one example")
     name = format or detect(table)
     if name in ("mwe", "caa"):
-        return _statements(table) if view == "statements" else _choice(table, name == "caa")
+        sound, notes = _sound(table)
+        parsed = _statements(sound) if view == "statements" else _choice(sound, name == "caa")
+        return replace(parsed, notes=(*notes, *parsed.notes))
     if view is not None:
         raise InputError(f"{table.file}: a view can be chosen for the formats mwe and caa only, this is {name!r}")
     return _READERS[name](table)
@@ -74,7 +76,10 @@ def detect(table: Table) -> str:
         hint = f"the nearest format, {nearest}, also needs {lacking}"
     else:
         hint = "the formats are " + "; ".join(f"{k} ({', '.join(v)})" for k, v in FORMATS.items() if k != "caa")
-    raise InputError(f"{table.rows[0].source}: no format has these fields; found {table.rows[0].found()}; {hint}")
+    raise InputError(
+        f"{table.rows[0].source}: no format has these fields; found {table.rows[0].found()}; "
+        f"{hint}; rename the fields to fit"
+    )
 
 
 # --- prompts and pairs ---
@@ -156,6 +161,18 @@ def _matched(file: str, positive: list[tuple[str, str]], negative: list[tuple[st
 
 
 # --- model-written evaluations (Perez et al. 2212.09251) and CAA (Rimsky et al. 2312.06681) ---
+
+
+def _sound(table: Table) -> tuple[Table, list[str]]:
+    """Without garbled rows: corrigible-less-HHH, as published, has one with NUL bytes amid random words."""
+    garbled = [row for row in table.rows if any(isinstance(v, str) and "\0" in v for v in row.fields.values())]
+    if not garbled:
+        return table, []
+    rows = tuple(row for row in table.rows if row not in garbled)
+    if not rows:
+        raise InputError(f"{table.file}: every row holds NUL bytes; this is no text")
+    note = f"{len(garbled)} of {len(table.rows)} rows left out: NUL bytes in the text, first at {garbled[0].source}"
+    return replace(table, rows=rows), [note]
 
 
 def _choice(table: Table, caa: bool) -> Parsed:

@@ -3,13 +3,11 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from os.path import commonprefix
 from typing import Literal
-
-import numpy as np
 
 from trimtab.behaviors.behavior import Behavior, Example, Side
 from trimtab.behaviors.duplicates import normalise
+from trimtab.behaviors.likeness import alike, common_opening, repeats, without_frame
 from trimtab.behaviors.splits import units
 
 Severity = Literal["error", "warning", "info"]
@@ -17,7 +15,6 @@ Severity = Literal["error", "warning", "info"]
 _SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 _SIDES: tuple[Side, ...] = ("positive", "negative")
 _SHOWN = 5  # rows named in a finding
-_ALIKE = 0.8  # Jaccard index of two token sets
 _COMPARED = 5_000  # texts compared with each other; more would take minutes
 _LONG = 2_000  # words
 _FEW_UNITS = 100
@@ -80,18 +77,10 @@ def _wholes(behavior: Behavior) -> list[list[tuple[int, str]]]:
     examples = behavior.examples
     if behavior.bare and behavior.pairing == "random":
         return [[(i, getattr(e, side)) for i, e in enumerate(examples)] for side in _SIDES]
-    # What all prompts begin and end with says nothing about a row.
-    prompts = [e.prompt for e in examples]
-    start = len(commonprefix(prompts)) if len(set(prompts)) > 1 else 0
-    tails = [prompt[start:][::-1] for prompt in prompts]
-    end = len(commonprefix(tails)) if len(set(prompts)) > 1 else 0
-    label = behavior.answer_kind == "choice"
-    return [
-        [
-            (i, " ".join([e.prompt[start : len(e.prompt) - end]] + ([] if label else [e.positive, e.negative])))
-            for i, e in enumerate(examples)
-        ]
-    ]
+    rows = without_frame([e.prompt for e in examples])
+    if behavior.answer_kind == "text":
+        rows = [f"{row} {e.positive} {e.negative}" for row, e in zip(rows, examples, strict=True)]
+    return [list(enumerate(rows))]
 
 
 def _duplicates(behavior: Behavior) -> list[Finding]:
@@ -101,17 +90,12 @@ def _duplicates(behavior: Behavior) -> list[Finding]:
     else:
         keys = [["\0".join(map(normalise, (e.prompt, e.positive, e.negative))) for e in behavior.examples]]
         what = "rows repeat an earlier row"
-    repeated = [i for texts in keys for i in _repeats(texts)]
+    repeated = [i for texts in keys for i in repeats(texts)]
     if not repeated:
         return []
     n, total = len(repeated), sum(map(len, keys))
     message = f"{n} of {total} {what} (case and outer punctuation aside); a check drops them"
     return [Finding("duplicate", "warning", message, _sources(behavior, repeated), n, n / total)]
-
-
-def _repeats(keys: Sequence[str]) -> list[int]:
-    first: dict[str, int] = {}
-    return [i for i, key in enumerate(keys) if first.setdefault(key, i) != i]
 
 
 def _near_duplicates(behavior: Behavior) -> list[Finding]:
@@ -122,7 +106,7 @@ def _near_duplicates(behavior: Behavior) -> list[Finding]:
         total += len(distinct)
         distinct = distinct[:_COMPARED]
         compared += len(distinct)
-        rows += [distinct[k][1] for k in _alike([text for text, _ in distinct])]
+        rows += [distinct[k][1] for k in alike([text for text, _ in distinct])]
     if not rows:
         return []
     scope = f"{compared} of {total} distinct texts" if compared < total else f"{total} distinct texts"
@@ -131,27 +115,6 @@ def _near_duplicates(behavior: Behavior) -> list[Finding]:
         "one question, give them the same 'group', so that they do not stand in training and evaluation both"
     )
     return [Finding("near-duplicate", "warning", message, _sources(behavior, rows), len(rows), len(rows) / compared)]
-
-
-def _alike(texts: Sequence[str]) -> list[int]:
-    """The texts whose set of words has a Jaccard index of at least `_ALIKE` with another text's."""
-    from sklearn.feature_extraction.text import CountVectorizer
-
-    if not any(letter.isalnum() for text in texts for letter in text):
-        return []
-    words = CountVectorizer(binary=True, token_pattern=r"(?u)\w+", dtype=np.int32).fit_transform(
-        texts
-    )  # (n, vocabulary)
-    size = np.asarray(words.sum(axis=1)).ravel()  # (n,)
-    found: list[int] = []
-    for start in range(0, len(texts), 256):
-        common = (words[start : start + 256] @ words.T).toarray()  # (256, n)
-        union = size[start : start + 256, None] + size[None, :] - common
-        close = (common >= _ALIKE * union) & (union > 0)
-        own = np.arange(close.shape[0])
-        close[own, start + own] = False
-        found += [start + int(k) for k in np.flatnonzero(close.any(axis=1))]
-    return found
 
 
 # --- leakage ---
@@ -334,7 +297,7 @@ def _template(
     if n < 3 or n <= _TEMPLATE * len(texts):
         return []
     rows = [i for i, row in enumerate(words) if row[:n_words] == opening]
-    shared = " ".join(commonprefix([words[i] for i in rows]))
+    shared = " ".join(common_opening([words[i] for i in rows]))
     shared = shared if len(shared) <= 80 else shared[:77] + "…"
     message = f"{n} of {len(texts)} {what} begin with {shared!r}; what is measured may hold for that template only"
     return [Finding(code, severity, message, _sources(behavior, rows), n, n / len(texts))]

@@ -127,7 +127,7 @@ def _folder(path: Path) -> str:
 
 def _unknown(name: str) -> str:
     if "/" in name or "\\" in name or name.lower().endswith(SUFFIXES):
-        return f"{name}: no such file; check the path, or {_choices(Path(name).stem)}"
+        return f"{name}: no such file; check the path ({_choices(Path(name).stem)})"
     return f"no file and no built-in behavior is called {name!r}; {_choices(name)}"
 
 

@@ -135,35 +135,41 @@ def split(
             raise InputError(f"{name}={size}: at least {_LEAST} rows are needed")
     if n_shots < 0:
         raise InputError(f"n_shots={n_shots}: it cannot be negative")
+    members = _members(behavior, n_shots + _SPARE_UNITS)
+    names = list(members)
+    order = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
+    shots = sorted(order, key=lambda unit: len(members[unit]))[:n_shots]  # stable: random among the smallest
+    taken = set(shots)
+    rest = {unit: members[unit] for unit in order if unit not in taken}
+    sizes = _sizes(behavior, sum(map(len, rest.values())), train, evaluation)
+    dealt = _deal(rest, sizes, spill=behavior.answer_kind == "choice")
+    dealt["shots"] = [(unit, members[unit][0]) for unit in shots]
+    part = {
+        name: Part(tuple(behavior.examples[i] for _, i in rows), tuple(unit for unit, _ in rows))
+        for name, rows in dealt.items()
+    }
+    notes = [
+        f"wanted {size} {words} rows, the set has room for {len(part[name])}"
+        for name, words, size in (("train", "training", train), ("eval", "evaluation", evaluation))
+        if size is not None and len(part[name]) < size
+    ]
+    unused = len(behavior.examples) - sum(map(len, part.values()))
+    if unused:
+        notes.append(f"{unused} of {len(behavior.examples)} rows are in no part")
+    return Splits(part["shots"], part["train"], part["dev"], part["eval"], part["replication"], tuple(notes))
+
+
+def _members(behavior: Behavior, needed: int) -> dict[str, list[int]]:
+    """The rows of each unit, in order of first appearance."""
     members: dict[str, list[int]] = {}
     for i, unit in enumerate(units(behavior)):
         members.setdefault(unit, []).append(i)
-    needed = n_shots + _SPARE_UNITS
     if len(members) < needed:
         raise InputError(
             f"behavior {behavior.name!r} has {len(members)} different questions in {len(behavior.examples)} rows; "
             f"at least {needed} are needed, and some 500 for narrow intervals"
         )
-    names = list(members)
-    order = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
-    shots = sorted(order, key=lambda unit: len(members[unit]))[:n_shots]  # stable: random among the smallest
-    rest = [unit for unit in order if unit not in set(shots)]
-    sizes = _sizes(behavior, sum(len(members[unit]) for unit in rest), train, evaluation)
-    dealt = _deal({unit: members[unit] for unit in rest}, sizes, spill=behavior.answer_kind == "choice")
-    dealt["shots"] = [(unit, members[unit][0]) for unit in shots]
-    notes = [
-        f"wanted {size} {words} rows, the set has room for {len(dealt[name])}"
-        for name, words, size in (("train", "training", train), ("eval", "evaluation", evaluation))
-        if size is not None and len(dealt[name]) < size
-    ]
-    unused = len(behavior.examples) - sum(map(len, dealt.values()))
-    if unused:
-        notes.append(f"{unused} of {len(behavior.examples)} rows are in no part")
-    part = {
-        name: Part(tuple(behavior.examples[i] for _, i in rows), tuple(unit for unit, _ in rows))
-        for name, rows in dealt.items()
-    }
-    return Splits(part["shots"], part["train"], part["dev"], part["eval"], part["replication"], tuple(notes))
+    return members
 
 
 def _sizes(behavior: Behavior, room: int, train: int | None, evaluation: int | None) -> dict[str, int]:
@@ -185,9 +191,10 @@ def _shrunk(wanted: dict[str, int], room: int) -> dict[str, int]:
     """The wanted sizes, in proportion no larger than the room together; needed parts keep two rows."""
     total = sum(wanted.values())
     scale = min(1.0, room / total) if total else 1.0
-    sizes = {name: max(_LEAST * (name in _NEEDED), int(scale * size)) for name, size in wanted.items()}
+    least = {name: _LEAST * (name in _NEEDED) for name in wanted}
+    sizes = {name: max(least[name], int(scale * size)) for name, size in wanted.items()}
     while sum(sizes.values()) > room:
-        sizes[max(sizes, key=lambda name: sizes[name])] -= 1
+        sizes[max(sizes, key=lambda name: sizes[name] - least[name])] -= 1
     return sizes
 
 

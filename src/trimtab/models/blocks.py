@@ -60,6 +60,13 @@ def first_tensor(output: Any) -> Tensor:
     return tensor
 
 
+def input_device(hf: nn.Module) -> torch.device:
+    """Where token ids go: the device of the input embedding, also while accelerate has offloaded it."""
+    embedding = hf.get_input_embeddings()  # type: ignore[operator]
+    device: torch.device = embedding.weight.device
+    return device if device.type != "meta" else torch.device(embedding._hf_hook.execution_device)
+
+
 def dissect(hf: nn.Module) -> Anatomy:
     """Run one short text through the model and see which parts do what.
 
@@ -133,8 +140,8 @@ def _observe(hf: nn.Module, candidates: list[list[nn.Module]]) -> _Seen:
         handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
         handles.append(module.register_forward_hook(after))
     try:
-        embedding = hf.get_input_embeddings()  # type: ignore[operator]
-        ids = torch.arange(3, 9, device=embedding.weight.device)[None] % embedding.weight.shape[0]  # [1, 6]
+        vocabulary = hf.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
+        ids = torch.arange(3, 9, device=input_device(hf))[None] % vocabulary  # [1, 6]
         with torch.no_grad():
             hf(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
     finally:
@@ -181,7 +188,8 @@ def _terms(block: _Call, seen: _Seen) -> tuple[nn.Module, nn.Module] | None:
     x, y = block.received, block.gave
     assert x is not None
     assert y is not None
-    children = {id(m) for m in block.module.children()}
+    # a child that is called twice (Phi's one dropout behind attention and mlp) is no place for either term
+    children = {id(m) for m in block.module.children() if len(seen.calls.get(id(m), ())) == 1}
     inner = [c for c in seen.within(block.order, block.ended) if id(c.module) in children]
     terms = [c for c in inner if c.gave is not None and c.gave.shape == x.shape]
     best: tuple[float, tuple[nn.Module, nn.Module]] | None = None

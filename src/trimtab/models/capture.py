@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from trimtab.errors import InputError
 from trimtab.models.generate import pad_token
 from trimtab.models.plan import Batch, Plan, Steer
 from trimtab.models.sites import Site
-from trimtab.models.text import Encoded, collate, grouped
+from trimtab.models.text import Encoded, collate
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model
@@ -42,18 +42,22 @@ def capture(
     """Run rows and keep one vector per row and site; never more than one batch of tokens in memory.
 
     Raises:
-        InputError: a NaN or an infinite activation.
+        InputError: an unknown `read`, a row without answer tokens to average, a NaN or an infinite activation.
     """
+    if read not in get_args(Read):
+        raise InputError(f"unknown read {read!r}; one of {', '.join(get_args(Read))}")
+    for i, row in enumerate(rows):
+        if read == "mean" and len(row.ids) <= max(row.prompt_len, 1):
+            raise InputError(f"text {i + 1} has no answer tokens to average; read its last token instead")
     if read == "prompt":
         rows = [r.prompt for r in rows]
     n, d, device = len(rows), model.d_model, model.device
     kept = {s: torch.zeros(n, d, device=device) for s in sites}
     norms = {s: torch.zeros(n, device=device) for s in sites}
     massive = {s: torch.zeros((), dtype=torch.int64, device=device) for s in sites}
-    for group in grouped(rows, model.batch_tokens):
+    for group, chosen in model.batches(rows, steers):
         batch = collate([rows[i] for i in group.tolist()], pad_token(model), device)
-        chosen = tuple(s.select(group) if s.rows > 1 else s for s in steers)
-        trace = model.forward(batch, Plan(steers=chosen, read=frozenset(sites)))
+        trace = model.forward(batch, Plan(steers=chosen, read=frozenset(sites)), nested=False)
         where = group.to(device)
         for site, h in trace.activations.items():
             pooled = _pool(h.to(device).float(), batch, read)

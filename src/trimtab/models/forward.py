@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trimtab.errors import PlanError, InertSteeringError
+from trimtab.errors import InertSteeringError, PlanError
 from trimtab.models.blocks import Anatomy, first_tensor
 from trimtab.models.plan import Batch, Plan, Steer, Trace, in_scope
 from trimtab.models.sites import Site
@@ -30,7 +30,7 @@ def run(anatomy: Anatomy, call: Callable[[], Any], batch: Batch, plan: Plan) -> 
         PlanError: the plan contradicts itself or the model.
         InertSteeringError: an edit with a non-zero strength selected tokens and never ran.
     """
-    _validate(anatomy, plan)
+    _validate(anatomy, batch, plan)
     with ExitStack() as stack:
         work = stack.enter_context(edited(anatomy, batch, plan))
         if plan.resume is not None:
@@ -74,7 +74,7 @@ class _Work:
             edit = steer.edits.get(site)
             if edit is not None:
                 mask = mask.to(h.device)
-                h = torch.where(mask, edit(h, steer.strength.to(h.device)), h)
+                h = torch.where(mask, edit(h, steer.strength.to(h.device)).to(h.dtype), h)
                 self.fired.add((i, site))
                 count = mask.sum()
                 self.selected = count if self.selected is None else self.selected + count.to(self.selected.device)
@@ -116,17 +116,17 @@ def _hook(work: _Work, site: Site) -> Callable[..., Any]:
 
 
 @contextmanager
-def replaced(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
-    """Another `forward` on this instance for a while; the module itself stays where it is."""
-    before = module.__dict__.get("forward")
-    module.forward = forward
+def replaced(module: nn.Module, value: Any, name: str = "forward") -> Iterator[None]:
+    """Another `forward` (or other attribute) on this instance for a while; the module itself stays where it is."""
+    before = module.__dict__.get(name)
+    setattr(module, name, value)
     try:
         yield
     finally:
         if before is None:
-            del module.forward
+            delattr(module, name)
         else:
-            module.forward = before
+            setattr(module, name, before)
 
 
 @contextmanager
@@ -170,7 +170,7 @@ def _pick(h: Tensor, batch: Batch, plan: Plan) -> Tensor:
     return h
 
 
-def _validate(anatomy: Anatomy, plan: Plan) -> None:
+def _validate(anatomy: Anatomy, batch: Batch, plan: Plan) -> None:
     if plan.logits == "none" and not plan.read:
         raise PlanError("the plan asks for nothing: name sites to read, or logits")
     steered = {site for s in plan.steers if s.active for site in s.edits}
@@ -182,8 +182,9 @@ def _validate(anatomy: Anatomy, plan: Plan) -> None:
         site, residual = plan.resume
         if site.component != "residual":
             raise PlanError(f"resume at {site}: only a residual holds everything that the blocks above need")
-        if residual.ndim != 3 or residual.shape[-1] != anatomy.d_model:
-            raise PlanError(f"resume needs a residual [B, T, {anatomy.d_model}], not {list(residual.shape)}")
+        if residual.shape != (*batch.ids.shape, anatomy.d_model):
+            needed = [*batch.ids.shape, anatomy.d_model]
+            raise PlanError(f"resume needs a residual {needed} for this batch, not {list(residual.shape)}")
         anatomy.module(site)
         below = sorted(s for s in plan.read | steered if _depth(s) < _depth(site))
         if below:

@@ -1,19 +1,29 @@
 """Generation: transformers decides the next token, every step goes through the one forward pass."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
+from trimtab.models.forward import replaced
 from trimtab.models.plan import Batch, Plan, Steer
-from trimtab.models.text import Encoded, collate, grouped
+from trimtab.models.text import Encoded, collate
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model
 
-_UNSUPPORTED = ("assistant_model", "prompt_lookup_num_tokens", "inputs_embeds", "prefill_chunk_size")
+_UNSUPPORTED = (
+    "assistant_model",
+    "cache_implementation",
+    "generation_config",
+    "inputs_embeds",
+    "past_key_values",
+    "prefill_chunk_size",
+    "prompt_lookup_num_tokens",
+)
 
 
 def generate(
@@ -32,20 +42,19 @@ def generate(
     for key in _UNSUPPORTED:
         if options.get(key) is not None:
             raise InputError(f"generate does not take {key}")
+    if options.get("num_return_sequences", 1) != 1:
+        raise InputError("generate gives one text a prompt; instead of num_return_sequences repeat the prompt")
+    if max_new_tokens < 1:
+        raise InputError(f"max_new_tokens is {max_new_tokens}; at least 1 token must be generated")
     longest = max((len(r.ids) for r in rows), default=0)
     if longest + max_new_tokens > model.context_length:
         raise InputError(
             f"a prompt of {longest} tokens and {max_new_tokens} new ones exceed the context of {model.context_length}"
         )
-    for s in steers:
-        if s.rows not in (1, len(rows)):
-            raise InputError(f"{s.rows} strengths or scopes for {len(rows)} prompts")
     out = [""] * len(rows)
     padded = [Encoded(r.ids + (0,) * max_new_tokens, r.prompt_len) for r in rows]
-    for group in grouped(padded, model.batch_tokens):
-        chosen = [rows[i] for i in group.tolist()]
-        own = tuple(s.select(group) if s.rows > 1 else s for s in steers)
-        texts = _decode(model, chosen, own, max_new_tokens, seed, options)
+    for group, own in model.batches(padded, steers):
+        texts = _decode(model, [rows[i] for i in group.tolist()], own, max_new_tokens, seed, options)
         for i, text in zip(group.tolist(), texts, strict=True):
             out[i] = text
     return out
@@ -56,17 +65,26 @@ def _decode(
 ) -> list[str]:
     pad = pad_token(model)
     batch = collate(rows, pad, model.device, side="left")
-    settings = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None, "pad_token_id": pad, **options}
+    settings = {"pad_token_id": pad, "max_new_tokens": n, "tokenizer": model.tokenizer, **options}
     devices = [model.device] if model.device.type == "cuda" else []
-    with torch.random.fork_rng(devices), model.intercepted(_Step(model, steers, batch)):
+    with ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng(devices))
+        stack.enter_context(replaced(model.hf, _plain(model.hf.generation_config), "generation_config"))
+        stack.enter_context(model.gate.redirected(_Step(model, steers, batch)))
         torch.manual_seed(seed)
-        ids = model.hf.generate(input_ids=batch.ids, attention_mask=batch.real.long(), max_new_tokens=n, **settings)
+        ids = model.hf.generate(input_ids=batch.ids, attention_mask=batch.real.long(), **settings)
     ids = ids if isinstance(ids, Tensor) else ids.sequences
-    # several sequences a prompt (num_return_sequences) would not be one text a prompt: take the first, the best
-    ids = ids[:: len(ids) // len(rows)]
     new = ids[:, batch.ids.shape[1] :]
     texts: list[str] = model.tokenizer.batch_decode(new, skip_special_tokens=True)
     return texts
+
+
+def _plain(own: Any) -> Any:
+    """Greedy decoding with the model's special tokens, and none of its own sampling, penalties or limits."""
+    from transformers import GenerationConfig
+
+    special = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
+    return GenerationConfig(do_sample=False, top_k=0, **{key: getattr(own, key, None) for key in special})  # type: ignore[no-untyped-call]
 
 
 class _Step:
@@ -94,7 +112,7 @@ class _Step:
         cache = past_key_values if use_cache else None
         batch = step_batch(input_ids, attention_mask, cache, self.prompt_len)
         self.steers = tuple(s.fit(n, input_ids.device) for s in self.steers)
-        trace = self.model.forward(batch, Plan(steers=self.steers, logits="last"), cache)
+        trace = self.model.forward(batch, Plan(steers=self.steers, logits="last"), cache, nested=False)
         assert trace.logits is not None
         return CausalLMOutputWithPast(logits=trace.logits[:, None], past_key_values=cache)
 

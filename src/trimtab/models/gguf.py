@@ -23,9 +23,10 @@ def converted(path: Path) -> Path:
     """
     from filelock import FileLock
 
-    if path.open("rb").read(4) != b"GGUF":
-        raise InputError(f"{path} is not a GGUF file: it does not begin with GGUF")
     with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise InputError(f"{path} is not a GGUF file: it does not begin with GGUF")
+        file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     home = cache_dir() / "gguf"
     try:

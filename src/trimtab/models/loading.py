@@ -51,7 +51,7 @@ def load(
             hf = hf.to(device)
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
-    used = revision if revision is None else (getattr(hf.config, "_commit_hash", None) or revision)
+    used = getattr(hf.config, "_commit_hash", None) or revision
     return Model(hf, tokenizer, id=name if adapter is None else f"{name}+{adapter}", revision=used)
 
 

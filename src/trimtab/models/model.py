@@ -1,27 +1,28 @@
 """A loaded language model: capture, score, generate and steer, all thin faces on one `forward`."""
 
-import hashlib
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property, wraps
+from functools import cached_property
 from typing import Any, overload
 
 import torch
 from torch import Tensor
 
 from trimtab.behaviors.prompt_types import Rendered
-from trimtab.errors import InputError
-from trimtab.models.blocks import dissect
+from trimtab.errors import InputError, PlanError
+from trimtab.models.blocks import dissect, input_device
 from trimtab.models.capture import Captured, Read, capture
-from trimtab.models.forward import edited, replaced, run
-from trimtab.models.generate import generate, step_batch
+from trimtab.models.digest import digest
+from trimtab.models.direct import Direct, Gate
+from trimtab.models.forward import run
+from trimtab.models.generate import generate
 from trimtab.models.plan import Batch, Plan, Scope, Steer, Steerable, Strength, Trace, steer
 from trimtab.models.precision import raise_tail_to_float32
 from trimtab.models.scoring import Scores, logit_differences, score
 from trimtab.models.sites import Site
-from trimtab.models.text import Encoder
+from trimtab.models.text import Encoded, Encoder, grouped, joined, refuse_one_text
 
 Strengths = Strength | Sequence[Strength] | None
 Scopes = Scope | Sequence[Scope]
@@ -52,7 +53,7 @@ class Model:
         self.not_float32 = raise_tail_to_float32(self.anatomy)
         self._takes_positions = "position_ids" in inspect.signature(hf.forward).parameters
         self._steered: list[Steer] = []
-        self._inside = False
+        self.gate = Gate(hf)
 
     @property
     def n_blocks(self) -> int:
@@ -72,8 +73,7 @@ class Model:
     @property
     def device(self) -> torch.device:
         """Where token ids go: the device of the input embedding."""
-        device: torch.device = self.hf.get_input_embeddings().weight.device
-        return device
+        return input_device(self.hf)
 
     @property
     def context_length(self) -> int:
@@ -91,13 +91,7 @@ class Model:
 
         The rounding makes it the same whether the model was loaded in float32 or bfloat16.
         """
-        seen = hashlib.sha256()
-        for name, tensor in sorted(self.hf.state_dict().items()):
-            seen.update(f"{name}{list(tensor.shape)}".encode())
-            if not tensor.is_meta:
-                values = tensor.detach().to("cpu", torch.bfloat16).contiguous().view(torch.uint8)
-                seen.update(values.numpy().data)
-        return seen.hexdigest()
+        return digest(self.hf)
 
     def encoder(self, chat_template: bool = False) -> Encoder:
         """Text to token ids for this model.
@@ -109,19 +103,23 @@ class Model:
             raise InputError("this model was wrapped without a tokenizer; give Model(hf, tokenizer)")
         return Encoder(self.tokenizer, self.context_length, chat_template)
 
-    def forward(self, batch: Batch, plan: Plan, cache: Any = None) -> Trace:
+    def forward(self, batch: Batch, plan: Plan, cache: Any = None, *, nested: bool = True) -> Trace:
         """The one forward pass: everything else in this class asks it.
 
         Args:
             batch: rows of tokens.
             plan: what to edit, read and return; edits of an open `with model.steered(…)` come first.
             cache: a transformers KV cache, read and extended in place; None runs without.
+            nested: False where the plan already holds the edits of an open `with model.steered(…)`.
 
         Raises:
             PlanError: the plan contradicts itself or the model.
             InertSteeringError: an active edit selected tokens and never ran.
         """
-        plan = replace(plan, steers=(*self._steered, *plan.steers))
+        if nested:
+            plan = replace(plan, steers=(*self._steered, *plan.steers))
+        if cache is not None and plan.resume is not None:
+            raise PlanError("a pass that resumes from a residual leaves no cache for the blocks below it")
         attention = batch.real if batch.past is None else torch.cat([batch.past, batch.real], dim=1)
         inputs = {"input_ids": batch.ids, "attention_mask": attention.long(), "use_cache": cache is not None}
         if self._takes_positions:
@@ -129,15 +127,21 @@ class Model:
         if cache is not None:
             inputs["past_key_values"] = cache
 
-        def call() -> Any:
-            was, self._inside = self._inside, True
-            try:
-                return self.hf(**inputs)
-            finally:
-                self._inside = was
+        with torch.no_grad(), self.gate.open():
+            return run(self.anatomy, lambda: self.hf(**inputs), batch, plan)
 
-        with torch.no_grad():
-            return run(self.anatomy, call, batch, plan)
+    def batches(self, rows: Sequence[Encoded], steers: tuple[Steer, ...]) -> Iterator[tuple[Tensor, tuple[Steer, ...]]]:
+        """Rows grouped into batches: indices, and the edits for those rows, open `with model.steered(…)` first.
+
+        Raises:
+            InputError: a number of strengths or scopes unlike the rows.
+        """
+        every = (*self._steered, *steers)
+        for s in every:
+            if s.rows not in (1, len(rows)):
+                raise InputError(f"{s.rows} strengths or scopes for {len(rows)} texts; give one, or one per text")
+        for group in grouped(rows, self.batch_tokens):
+            yield group, tuple(s.select(group) for s in every)
 
     def capture(
         self,
@@ -168,10 +172,12 @@ class Model:
         Raises:
             InputError: an activation is NaN or infinite, a site is out of range, a text is too long.
         """
+        refuse_one_text(texts)
         rendered = [t if isinstance(t, Rendered) else Rendered("", "", t) for t in texts]
         rows = self.encoder(chat_template).encode(rendered)
-        if read == "mean" and texts and isinstance(texts[0], str):
-            rows = [replace(row, prompt_len=1) for row in rows]
+        if read == "mean":
+            whole = [isinstance(t, str) for t in texts]
+            rows = [replace(r, prompt_len=1) if w else r for r, w in zip(rows, whole, strict=True)]
         return capture(self, rows, sites, read, self._steers(steering, strength, scope))
 
     def score(
@@ -197,8 +203,7 @@ class Model:
         Raises:
             InputError: lists of unlike length, an answer without tokens, a text that is too long.
         """
-        texts = [Rendered("", p, a) for p, a in zip(prompts, answers, strict=True)]
-        rows = self.encoder(chat_template).encode(texts)
+        rows = self.encoder(chat_template).encode(joined(prompts, answers))
         return score(self, rows, self._steers(steering, strength, scope))
 
     def logit_differences(
@@ -215,11 +220,10 @@ class Model:
         """Logit of the positive minus that of the negative answer, where the two first differ: `[n]`, in logits.
 
         Raises:
-            InputError: one answer is the beginning of the other.
+            InputError: one answer is the beginning of the other, or lists of unlike length.
         """
         encode = self.encoder(chat_template).encode
-        plus = encode([Rendered("", p, a) for p, a in zip(prompts, positives, strict=True)])
-        minus = encode([Rendered("", p, a) for p, a in zip(prompts, negatives, strict=True)])
+        plus, minus = encode(joined(prompts, positives)), encode(joined(prompts, negatives))
         return logit_differences(self, plus, minus, self._steers(steering, strength, scope))
 
     @overload
@@ -264,31 +268,18 @@ class Model:
     def steered(self, steering: Steerable, strength: Strengths = None, scope: Scopes = "all") -> Iterator["Model"]:
         """Everything inside is steered, `model.hf(…)` and `model.hf.generate(…)` included. Nests in order.
 
-        In direct calls of `model.hf` the prompt is what the first call without a cache holds.
+        In `model.hf.generate(…)` the prompt is what it is given; in calls of `model.hf(…)` it is what the last
+        call with an empty cache, or without one, held.
         """
         self._steered.append(steer(steering, strength, scope))
         try:
             if len(self._steered) > 1:
                 yield self
             else:
-                with self.intercepted(_Direct(self)):
+                with Direct(self.gate, self.anatomy, self._steered).steering():
                     yield self
         finally:
             self._steered.pop()
-
-    @contextmanager
-    def intercepted(self, instead: Callable[..., Any]) -> Iterator[None]:
-        """Calls of `hf` from outside go to `instead(original, *args, **kwargs)`; those of `forward` go through."""
-        original = self.hf.forward
-
-        @wraps(original)  # generate looks at the signature
-        def dispatch(*args: Any, **kwargs: Any) -> Any:
-            if self._inside:
-                return original(*args, **kwargs)
-            return instead(original, *args, **kwargs)
-
-        with replaced(self.hf, dispatch):
-            yield
 
     def _steers(self, steering: Steerable | None, strength: Strengths, scope: Scopes) -> tuple[Steer, ...]:
         if steering is None:
@@ -296,29 +287,3 @@ class Model:
                 raise InputError("a strength without a steering has no effect; give steering=… too")
             return ()
         return (steer(steering, strength, scope),)
-
-
-class _Direct:
-    """Somebody calls `model.hf(…)` inside `with model.steered(…)`: their arguments, our hooks."""
-
-    def __init__(self, model: Model) -> None:
-        self.model = model
-        self.prompt_len: Tensor | None = None
-
-    def __call__(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        model = self.model
-        named = {**dict(zip(inspect.signature(original).parameters, args, strict=False)), **kwargs}
-        ids = named["inputs_embeds"][..., 0] if named.get("input_ids") is None else named["input_ids"]
-        mask, cache = named.get("attention_mask"), named.get("past_key_values")
-        if cache is None or cache.get_seq_length() == 0 or self.prompt_len is None:
-            self.prompt_len = torch.full((len(ids),), ids.shape[1], device=ids.device)
-            self.prompt_len = step_batch(ids, mask, None, self.prompt_len).real.sum(dim=1)
-        batch = step_batch(ids, mask, cache, self.prompt_len)
-        model._inside = True
-        try:
-            with edited(model.anatomy, batch, Plan(steers=tuple(model._steered), logits="all")) as work:
-                out = original(*args, **kwargs)
-                work.check()
-                return out
-        finally:
-            model._inside = False

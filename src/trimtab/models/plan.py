@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any, Literal, Protocol, get_args
 
 import torch
@@ -109,7 +110,7 @@ class Steer:
 
     def __post_init__(self) -> None:
         scopes = (self.scope,) if isinstance(self.scope, str) else tuple(self.scope)
-        for scope in scopes:
+        for scope in scopes or ("",):
             if scope not in SCOPES:
                 raise InputError(f"unknown scope {scope!r}; one of {', '.join(SCOPES)}")
         if self.strength.ndim != 2:
@@ -131,6 +132,8 @@ class Steer:
 
     def select(self, rows: Tensor) -> "Steer":
         """The same for some rows, in the order of `rows`; what is alike in all rows stays as it is."""
+        if self.rows == 1:
+            return self
         strength = self.strength if len(self.strength) == 1 else self.strength[rows.to(self.strength.device)]
         scope = self.scope
         if not isinstance(scope, str) and len(scope) > 1:
@@ -206,6 +209,8 @@ def steer(steering: Steerable, strength: Any = None, scope: Any = "all") -> Stee
     per_row = strength if isinstance(strength, Sequence) and not isinstance(strength, str) else [strength]
     if not per_row:
         raise InputError("an empty list of strengths")
+    if not isinstance(scope, Sequence):
+        raise InputError(f"unknown scope {scope!r}; one of {', '.join(SCOPES)}, or a list of them")
     table = torch.tensor([_row(steering.attributes, s) for s in per_row], dtype=torch.float32)
     return Steer(steering.edits, table, scope if isinstance(scope, str) else tuple(scope))  # type: ignore[arg-type]  # checked there
 
@@ -222,6 +227,6 @@ def _row(defaults: Mapping[str, float], strength: Any) -> list[float]:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise InputError(f"strength {value!r} is not a number")
     return float(value)

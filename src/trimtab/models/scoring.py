@@ -10,7 +10,7 @@ from torch import Tensor
 from trimtab.errors import InputError
 from trimtab.models.generate import pad_token
 from trimtab.models.plan import Plan, Steer
-from trimtab.models.text import Encoded, collate, fork, grouped
+from trimtab.models.text import Encoded, collate, fork
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model
@@ -43,10 +43,9 @@ def score(model: "Model", rows: Sequence[Encoded], steers: tuple[Steer, ...] = (
         if row.prompt_len < 1:
             raise InputError(f"text {i + 1}: a token without context is never scored")
     total = torch.zeros(len(rows), device=model.device)
-    for group in grouped(rows, model.batch_tokens):
+    for group, chosen in model.batches(rows, steers):
         batch = collate([rows[i] for i in group.tolist()], pad_token(model), model.device)
-        chosen = tuple(s.select(group) if s.rows > 1 else s for s in steers)
-        trace = model.forward(batch, Plan(steers=chosen, logits="answer"))
+        trace = model.forward(batch, Plan(steers=chosen, logits="answer"), nested=False)
         assert trace.logits is not None
         assert trace.predicts is not None
         at = trace.predicts.to(trace.logits.device)
@@ -72,10 +71,9 @@ def logit_differences(
     rows = [row for row, _, _ in forks]
     tokens = torch.tensor([[p, q] for _, p, q in forks], device=model.device)  # (n, 2)
     out = torch.zeros(len(rows), device=model.device)
-    for group in grouped(rows, model.batch_tokens):
+    for group, chosen in model.batches(rows, steers):
         batch = collate([rows[i] for i in group.tolist()], pad_token(model), model.device)
-        chosen = tuple(s.select(group) if s.rows > 1 else s for s in steers)
-        trace = model.forward(batch, Plan(steers=chosen, logits="last"))
+        trace = model.forward(batch, Plan(steers=chosen, logits="last"), nested=False)
         assert trace.logits is not None
         where = group.to(model.device)
         pair = trace.logits.to(model.device).gather(1, tokens[where])  # (B, 2)

@@ -114,6 +114,25 @@ class Encoder:
         return Encoded(ids, min(prompt_len, len(ids)))
 
 
+def joined(prompts: Sequence[str], answers: Sequence[str]) -> list[Rendered]:
+    """Prompts with their answers, as they stand.
+
+    Raises:
+        InputError: one text in place of a list, or lists of unlike length.
+    """
+    refuse_one_text(prompts)
+    refuse_one_text(answers)
+    if len(prompts) != len(answers):
+        raise InputError(f"{len(prompts)} prompts and {len(answers)} answers; give one answer per prompt")
+    return [Rendered("", p, a) for p, a in zip(prompts, answers, strict=True)]
+
+
+def refuse_one_text(texts: Any) -> None:
+    """A string where a list belongs: its characters would be taken for texts."""
+    if isinstance(texts, str):
+        raise InputError("give a list of texts, not one text")
+
+
 def _common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
     n = 0
     for x, y in zip(a, b, strict=False):
@@ -126,13 +145,15 @@ def _common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
 def fork(positive: Encoded, negative: Encoded) -> tuple[Encoded, int, int]:
     """Where two answers part: the tokens they share, and the first token of each that tells them apart.
 
+    Tokens that the answers share stay the answer's, so that a scope selects what it selects in generation.
+
     Raises:
         InputError: one answer is the beginning of the other, so no token tells them apart.
     """
     n = _common_prefix(positive.ids, negative.ids)
     if n >= len(positive.ids) or n >= len(negative.ids):
         raise InputError("one answer is the beginning of the other, so no token tells them apart")
-    return Encoded(positive.ids[:n], n), positive.ids[n], negative.ids[n]
+    return Encoded(positive.ids[:n], min(positive.prompt_len, n)), positive.ids[n], negative.ids[n]
 
 
 def collate(rows: Sequence[Encoded], pad: int, device: torch.device, side: Literal["left", "right"] = "right") -> Batch:

@@ -73,7 +73,7 @@ class Effect:
 class Shares:
     """Shares of examples (or of all cross pairs, for unpaired data) by the sign of the effect.
 
-    `anti` is the paper's definition, Δ < 0, and counts small effects too, so it overlaps with `undecided` (|Δ| ≤ noise).
+    `anti` is the paper's definition, Δ < 0, and counts small effects too: it overlaps with `undecided` (|Δ| ≤ noise).
     `anti_beyond_noise` (Δ < −noise), `undecided` and `steerable` (Δ > noise) part the examples and add to 1.
     """
 

@@ -21,7 +21,7 @@ _NOTHING = 1e-10  # a leave-one-out sum this much shorter than what went into it
 
 
 def mean_difference(positive: Array, negative: Array) -> Floats:
-    """Steering vector s [d_model], not normalised: mean `positive` [n, d_model] − mean `negative` [m, d_model] ([R])."""
+    """Steering vector s [d_model], unnormalised: mean `positive` [n, d_model] − mean `negative` [m, d_model] ([R])."""
     a, b = as_rows(positive, "positive"), as_rows(negative, "negative")
     same_width(a, b)
     return np.asarray(a.mean(axis=0) - b.mean(axis=0))
@@ -36,7 +36,7 @@ def directional_agreement(differences: Array) -> float:
     """
     d = _differences(differences, 1)
     s = d.mean(axis=0)
-    return float(_cosines(d @ s, np.linalg.norm(d, axis=1), np.linalg.norm(s)).mean())
+    return float(_cosines(d @ s, np.linalg.norm(d, axis=1) * np.linalg.norm(s)).mean())
 
 
 def directional_agreement_loo(differences: Array, units: Array | None = None) -> Floats:
@@ -54,7 +54,7 @@ def directional_agreement_loo(differences: Array, units: Array | None = None) ->
     np.subtract.at(rest, code, d)  # now parallel to the s_{−u} of every unit u
     length = np.linalg.norm(rest, axis=1)
     length[length <= _NOTHING * np.linalg.norm(d, axis=1).sum()] = 0.0
-    return _cosines(np.einsum("nd,nd->n", d, rest[code]), np.linalg.norm(d, axis=1), length[code])
+    return _cosines(np.einsum("nd,nd->n", d, rest[code]), np.linalg.norm(d, axis=1) * length[code])
 
 
 def rematched_agreement(positive: Array, negative: Array, seed: int, n_matchings: int = 50) -> tuple[float, float]:
@@ -140,7 +140,7 @@ def unit_folds(
 
 @dataclass(frozen=True, eq=False)
 class CrossFitted:
-    """Held-out d′ and AUROC, averaged over folds; each row's κ and fold. κ has its own scale per fold: never pool it."""
+    """Held-out d′ and AUROC, averaged over folds; each row's κ and fold. κ has its own scale per fold: never pool."""
 
     separability: float
     auroc: float
@@ -201,7 +201,7 @@ def convergence(differences: Array, sizes: Array, seed: int, repeats: int) -> Fl
     rng, s, out = np.random.default_rng(seed), d.mean(axis=0), np.empty((len(ns), repeats))
     for r in range(repeats):
         partial = np.cumsum(d[rng.permutation(len(d))], axis=0)[ns - 1]  # [k, d_model]
-        out[:, r] = _cosines(partial @ s, np.linalg.norm(partial, axis=1), np.linalg.norm(s))
+        out[:, r] = _cosines(partial @ s, np.linalg.norm(partial, axis=1) * np.linalg.norm(s))
     return out
 
 
@@ -234,7 +234,8 @@ def dose(vector: Array, strength: float, median_norm: float) -> float:
 
 def token_norm_outliers(norms: Array, factor: float = 10.0) -> NDArray[np.bool_]:
     """True for tokens whose activation norm exceeds `factor` times the median of `norms` [n_tokens]: massive ones."""
-    return np.asarray(as_vector(norms, "norms") > factor * np.median(norms))
+    values = as_vector(norms, "norms")
+    return np.asarray(values > factor * np.median(values))
 
 
 def _moments(differences: Array) -> tuple[float, float]:
@@ -245,9 +246,9 @@ def _moments(differences: Array) -> tuple[float, float]:
     return float(s @ s - trace / len(d)), trace
 
 
-def _cosines(dots: Floats, *norms: Array) -> Floats:
-    lengths = np.broadcast_to(np.multiply(*norms), dots.shape)
-    return np.clip(np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0), -1.0, 1.0)
+def _cosines(dots: Floats, lengths: Floats) -> Floats:
+    """`dots` [n] over the products of norms `lengths` [n]; 0 where a vector has no length."""
+    return np.asarray(np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0).clip(-1.0, 1.0))
 
 
 def _differences(differences: Array, least: int) -> Floats:

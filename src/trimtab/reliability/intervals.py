@@ -1,36 +1,25 @@
 """How sure the numbers are: intervals that resample or delete whole units, never rows.
 
-Every function takes `units`, the question or template of each row [n] (default: every row its own), and a `level`; the
-random ones take a seed. `this-vector` intervals hold the vector fixed and resample the evaluation (`share_interval`,
-`bootstrap_mean`, `bootstrap_two_sample`); `this-behavior` intervals refit it (`agreement_interval`,
-`separability_interval`, by deleting one unit at a time: a bootstrap would put copies of row i into its own s_{−i}).
-Sources: Wilson 1927; Korn and Graubard 1998 for shares of clustered rows; Efron 1987 for BCa; Hesterberg 2015 for its
-small-sample widening; Efron and Stein 1981 for the jackknife. Bad shapes, NaN, too few units: `InputError`.
+Every function takes `units`, the question or template of each row [n] (default: every row its own), and a `level`; bad
+input is an `InputError`. `this-vector` intervals hold the vector fixed and resample the evaluation (`share_interval`,
+`bootstrap_mean`, `bootstrap_two_sample`). `this-behavior` intervals refit it, by deleting one unit at a time, since a
+bootstrap would put copies of row i into its own s_{−i} (`agreement_interval`, `separability_interval`). Where noise
+rules the direction these are up to a third too wide: the jackknife counts second-order terms twice (Efron and Stein
+1981). Else: Wilson 1927, Korn and Graubard 1998 (clustered shares), Efron 1987 (BCa), Hesterberg 2015 (its widening).
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike as Array
 from scipy.special import ndtr, ndtri, stdtrit
 from scipy.stats import rankdata
 
 from trimtab.errors import InputError
+from trimtab.reliability import geometry as geo
 from trimtab.reliability.effects import anti_steerable_unpaired
-from trimtab.reliability.geometry import (
-    CrossFitted,
-    Floats,
-    Ints,
-    as_rows,
-    as_vector,
-    auroc,
-    cross_fitted,
-    directional_agreement_loo,
-    separability,
-    unit_codes,
-    unit_folds,
-)
+from trimtab.reliability.geometry import Floats, Ints
 
 _FEW = 10  # with fewer units the bootstrap's tails are guesswork, and Student's t takes over
 
@@ -58,17 +47,17 @@ def wilson(k: float, n: float, level: float = 0.95) -> Interval:
     return _score(k / n, n, -float(ndtri(_tail(level))))
 
 
-def share_interval(flags: ArrayLike, units: ArrayLike | None = None, level: float = 0.95) -> Interval:
+def share_interval(flags: Array, units: Array | None = None, level: float = 0.95) -> Interval:
     """Interval for the share of true `flags` [n], such as anti-steerable examples.
 
     Wilson where all units differ. Where several rows share a unit, Wilson with Korn and Graubard's effective n: the n
     that gives the between-unit variance of the share, at most n, with Student's t for U − 1. If all rows agree the
     share has no variance to measure and the effective n is the number of units, the cautious end.
     """
-    hits = as_vector(flags, "flags")
+    hits = geo.as_vector(flags, "flags")
     if not np.isin(hits, (0.0, 1.0)).all():
         raise InputError("flags: values other than 0 and 1; give booleans")
-    code = unit_codes(units, len(hits), 1)
+    code = geo.unit_codes(units, len(hits), 1)
     n, u, share = len(hits), int(code.max()) + 1, float(hits.mean())
     if u == n:
         return wilson(float(hits.sum()), n, level)
@@ -80,27 +69,24 @@ def share_interval(flags: ArrayLike, units: ArrayLike | None = None, level: floa
 
 
 def bootstrap_mean(
-    values: ArrayLike, units: ArrayLike | None = None, *, n_resamples: int = 2000, seed: int, level: float = 0.95
+    values: Array, units: Array | None = None, *, n_resamples: int = 2000, seed: int, level: float = 0.95
 ) -> Interval:
     """Interval for the mean of `values` [n] (a mean over rows, units resampled whole).
 
     BCa, widened for small samples; with fewer than 10 units Student's t on the units' contributions.
     """
-    x = as_vector(values, "values")
-    sums, sizes = _by_unit(x, units, "units")
-    u, mean = len(sums), float(x.mean())
-    influence = (sums - mean * sizes) / len(x)  # [U], how each unit pulls the mean
-    if u < _FEW:
-        return _linear(mean, [influence], u - 1, level)
-    counts = _counts(u, n_resamples, np.random.default_rng(seed))  # [B, U]
-    return _bca((counts @ sums) / (counts @ sizes), mean, influence, _widened(level, u - 1, u))
+    x = geo.as_vector(values, "values")
+    code = geo.unit_codes(units, len(x), 2)
+    sums, sizes, mean = _sums(x, code), np.bincount(code), float(x.mean())
+    counts = _counts(len(sums), n_resamples, np.random.default_rng(seed))  # [B, U]
+    return _bca((counts @ sums) / (counts @ sizes), mean, [(sums - mean * sizes) / len(x)], level)
 
 
 def bootstrap_two_sample(
-    positive: ArrayLike,
-    negative: ArrayLike,
-    units_positive: ArrayLike | None = None,
-    units_negative: ArrayLike | None = None,
+    positive: Array,
+    negative: Array,
+    units_positive: Array | None = None,
+    units_negative: Array | None = None,
     *,
     statistic: Literal["mean", "anti"] = "mean",
     n_resamples: int = 2000,
@@ -113,71 +99,58 @@ def bootstrap_two_sample(
         positive, negative: effects per text, Δ+ [n] and Δ− [m].
         units_positive, units_negative: their units; the same label on both sides is *not* taken for one unit.
         statistic: `mean` for mean Δ+ − mean Δ− (BCa; Student's t with fewer than 10 units on a side), `anti` for the
-            share P(Δ+ − Δ− < 0), ties half (Wilson with the n that gives the bootstrap variance, at most twice the
-            units of the smaller side, which is also used at a share of 0 or 1).
-        n_resamples, seed, level: resamples, their seed, the level.
+            share P(Δ+ − Δ− < 0), ties half (Wilson with the n that gives the bootstrap variance; at a share of 0 or 1
+            twice the units of the smaller side).
     """
-    up, down = as_vector(positive, "positive"), as_vector(negative, "negative")
-    sums_p, sizes_p = _by_unit(up, units_positive, "units_positive")
-    sums_n, sizes_n = _by_unit(down, units_negative, "units_negative")
-    u, v, rng = len(sums_p), len(sums_n), np.random.default_rng(seed)
-    counts_p, counts_n = _counts(u, n_resamples, rng), _counts(v, n_resamples, rng)
-    rows_p, rows_n = counts_p @ sizes_p, counts_n @ sizes_n  # [B] rows in each resample
-    few = min(u, v)
-    if statistic == "mean":
-        pull_p = (sums_p - up.mean() * sizes_p) / len(up)
-        pull_n = -(sums_n - down.mean() * sizes_n) / len(down)
-        value = float(up.mean() - down.mean())
-        if few < _FEW:
-            return _linear(value, [pull_p, pull_n], few - 1, level)
-        resampled = counts_p @ sums_p / rows_p - counts_n @ sums_n / rows_n
-        return _bca(resampled, value, np.concatenate([pull_p, pull_n]), _widened(level, u + v - 2, few))
+    up, down = geo.as_vector(positive, "positive"), geo.as_vector(negative, "negative")
+    codes = geo.unit_codes(units_positive, len(up), 2), geo.unit_codes(units_negative, len(down), 2)
+    rng = np.random.default_rng(seed)
+    counts = _counts(codes[0].max() + 1, n_resamples, rng), _counts(codes[1].max() + 1, n_resamples, rng)
+    if statistic == "anti":
+        return _anti(up, down, codes, counts, level)
+    rows = [count @ np.bincount(code) for count, code in zip(counts, codes, strict=True)]  # [B] each
+    resampled = counts[0] @ _sums(up, codes[0]) / rows[0] - counts[1] @ _sums(down, codes[1]) / rows[1]
+    pulls = [_sums(x - x.mean(), code) / len(x) for x, code in ((up, codes[0]), (-down, codes[1]))]
+    return _bca(resampled, float(up.mean() - down.mean()), pulls, level)
+
+
+def _anti(up: Floats, down: Floats, codes: tuple[Ints, Ints], counts: tuple[Floats, Floats], level: float) -> Interval:
     below = (up[:, None] < down) + 0.5 * (up[:, None] == down)  # [n, m]
-    wins = _sums(_sums(below, unit_codes(units_positive, len(up), 2)).T, unit_codes(units_negative, len(down), 2)).T
-    resampled = ((counts_p @ wins) * counts_n).sum(axis=1) / (rows_p * rows_n)
+    wins = _sums(_sums(below, codes[0]).T, codes[1]).T  # [U, V]
+    pairs = (counts[0] @ np.bincount(codes[0])) * (counts[1] @ np.bincount(codes[1]))  # [B]
+    resampled, few = ((counts[0] @ wins) * counts[1]).sum(axis=1) / pairs, min(wins.shape)
     variance = float(resampled.var(ddof=1)) * few / (few - 1)
-    share = anti_steerable_unpaired(up, down, 0.0).anti
-    return _score(share, _effective(share, variance, 2 * few), _student(level, u + v - 2))
+    share, df = anti_steerable_unpaired(up, down, 0.0).anti, sum(wins.shape) - 2
+    return _score_by_variance(share, variance, df, (min(below.shape), few), level)
 
 
-def jackknife_interval(
-    value: float, deleted: ArrayLike, *, strata: ArrayLike | None = None, level: float = 0.95
-) -> Interval:
+def jackknife_interval(value: float, deleted: Array, *, strata: Array | None = None, level: float = 0.95) -> Interval:
     """`value` ± Student's t times the delete-one-unit jackknife's standard error.
 
     Args:
-        value: the statistic on all units.
-        deleted: the statistic without unit u, [U], everything refitted.
+        value, deleted: the statistic on all units, and without unit u, everything refitted, [U].
         strata: label of each unit's stratum (fixed fold, side), [U]; the variances of strata add. Default: one.
-        level: the level.
     """
-    variance, df = _jackknife_variance(as_vector(deleted, "deleted", 2), strata)
+    variance, df = _jackknife_variance(geo.as_vector(deleted, "deleted", 2), strata)
     half = _student(level, df) * float(np.sqrt(variance))
     return Interval(value, value - half, value + half)
 
 
-def agreement_interval(differences: ArrayLike, units: ArrayLike | None = None, level: float = 0.95) -> Interval:
-    """Leave-one-out directional agreement, mean over rows of cos(d_i, s_{−i}), with its jackknife interval.
-
-    Args:
-        differences: d_i, [n, d_model]; at least three units.
-        units, level: as for the room.
-    """
-    d = as_rows(differences, "differences", 3)
-    code = unit_codes(units, len(d), 3)
-    value = float(directional_agreement_loo(d, code).mean())
+def agreement_interval(differences: Array, units: Array | None = None, level: float = 0.95) -> Interval:
+    """Mean over rows of cos(d_i, s_{−i}) for `differences` [n, d_model] of at least 3 units, with its jackknife."""
+    d = geo.as_rows(differences, "differences", 3)
+    code = geo.unit_codes(units, len(d), 3)
+    value = float(geo.directional_agreement_loo(d, code).mean())
     interval = jackknife_interval(value, _agreement_without_each_unit(d, code), level=level)
     return Interval(value, max(interval.low, -1.0), min(interval.high, 1.0))
 
 
 def _agreement_without_each_unit(d: Floats, code: Ints) -> Floats:
-    """The mean of cos(d_i, s_{−i}) with unit v deleted, for every v: [U]. From the Gram matrices alone, O(n U d_model)."""
-    by_unit, own = _sums(d, code), np.arange(len(d))
-    total = by_unit.sum(axis=0)
+    """The mean of cos(d_i, s_{−i}) with unit v deleted, for every v: [U]. By Gram matrices, O(n U d_model)."""
+    by_unit, own, total = _sums(d, code), np.arange(len(d)), d.sum(axis=0)
     row_unit, unit_unit, unit_total = d @ by_unit.T, by_unit @ by_unit.T, by_unit @ total  # [n, U], [U, U], [U]
-    square = np.diag(unit_unit)
     dots = (d @ total)[:, None] - row_unit - row_unit[own, code][:, None]  # d_i · (S − S_v − S_u(i)), [n, U]
-    gone = square - 2 * unit_total  # [U]
+    gone = np.diag(unit_unit) - 2 * unit_total  # [U]
     lengths2 = total @ total + (gone[:, None] + gone + 2 * unit_unit)[code]  # ‖S − S_v − S_u(i)‖², [n, U]
     norms = np.linalg.norm(d, axis=1)
     ok = (lengths2 > 1e-14 * norms.sum() ** 2) & (norms > 0)[:, None]
@@ -195,10 +168,10 @@ class SeparabilityInterval:
 
 
 def separability_interval(
-    positive: ArrayLike,
-    negative: ArrayLike,
-    units: ArrayLike,
-    units_negative: ArrayLike | None = None,
+    positive: Array,
+    negative: Array,
+    units: Array,
+    units_negative: Array | None = None,
     *,
     n_folds: int = 2,
     seed: int,
@@ -206,68 +179,52 @@ def separability_interval(
 ) -> SeparabilityInterval:
     """`cross_fitted` d′ and AUROC (same arguments) with jackknife intervals, folds fixed, directions refitted.
 
-    d′ ± t · standard error; AUROC by Wilson with the n that gives its jackknife variance, at most twice the units of
-    the smaller side, which is also used at an AUROC of 0 or 1.
-
-    Raises:
-        InputError: some fold has under two rows of a class left when its largest unit is gone, or under two units.
+    d′ ± t · standard error; AUROC by Wilson with the n that gives its jackknife variance (at 0 or 1 twice the units of
+    the smaller side). A fold with under two rows of a class once a unit is deleted, or one unit, is an `InputError`.
     """
-    a, b = as_rows(positive, "positive"), as_rows(negative, "negative")
-    fitted = cross_fitted(a, b, units, units_negative, n_folds=n_folds, seed=seed)
-    codes_p, codes_n, fold = unit_folds((len(a), len(b)), units, units_negative, n_folds, seed)
-    _check_folds(codes_p, codes_n, fold)
+    a, b = geo.as_rows(positive, "positive"), geo.as_rows(negative, "negative")
+    fitted = geo.cross_fitted(a, b, units, units_negative, n_folds=n_folds, seed=seed)
+    codes_p, codes_n, fold = geo.unit_folds((len(a), len(b)), units, units_negative, n_folds, seed)
     deleted = np.zeros((len(fold), 2))
+    for k in range(n_folds):  # first, since this also checks that every fold can do without any of its units
+        deleted[fold == k] += _without_held_out_unit(fitted, codes_p, codes_n, fold, k) / n_folds
     for k in range(n_folds):
         deleted[fold != k] += _without_training_unit(a, b, codes_p, codes_n, fold, k) / n_folds
-        deleted[fold == k] += _without_held_out_unit(fitted, codes_p, codes_n, fold, k) / n_folds
     strata = 2 * fold + np.isin(np.arange(len(fold)), codes_p)
-    few = min(len(np.unique(codes_p)), len(np.unique(codes_n)))
-    variance, df = _jackknife_variance(deleted[:, 1], strata)
-    area = _score(fitted.auroc, _effective(fitted.auroc, variance, 2 * few), _student(level, df))
-    return SeparabilityInterval(
-        jackknife_interval(fitted.separability, deleted[:, 0], strata=strata, level=level), area
-    )
+    few = min(len(a), len(b)), min(len(np.unique(codes_p)), len(np.unique(codes_n)))
+    area = _score_by_variance(fitted.auroc, *_jackknife_variance(deleted[:, 1], strata), few, level)
+    dprime = jackknife_interval(fitted.separability, deleted[:, 0], strata=strata, level=level)
+    return SeparabilityInterval(dprime, area)
 
 
 def _without_training_unit(a: Floats, b: Floats, codes_p: Ints, codes_n: Ints, fold: Ints, k: int) -> Floats:
     """d′ and AUROC within fold k for each unit outside it deleted from the direction: [V, 2]."""
-    u, outside = len(fold), fold != k
+    outside = fold != k
     direction = np.zeros((int(outside.sum()), a.shape[1]))  # [V, d_model]
     for rows, codes, sign in ((a, codes_p, 1.0), (b, codes_n, -1.0)):
-        sums = _sums(rows, codes, u)[outside]  # [V, d_model]
-        sizes = np.bincount(codes, minlength=u)[outside]
+        sums, sizes = _sums(rows, codes, len(fold))[outside], np.bincount(codes, minlength=len(fold))[outside]
         direction += sign * (sums.sum(axis=0) - sums) / (sizes.sum() - sizes)[:, None]
     projected = [a[fold[codes_p] == k] @ direction.T, b[fold[codes_n] == k] @ direction.T]  # [h, V] each
     spread = np.sqrt(sum(x.var(axis=0, ddof=1) for x in projected) / 2)
     dprime = (projected[0].mean(axis=0) - projected[1].mean(axis=0)) / spread
-    n, m = len(projected[0]), len(projected[1])
+    n, m = map(len, projected)
     area = (rankdata(np.concatenate(projected), axis=0)[:n].mean(axis=0) - (n + 1) / 2) / m
     return np.stack([dprime, area], axis=1)
 
 
-def _without_held_out_unit(fitted: CrossFitted, codes_p: Ints, codes_n: Ints, fold: Ints, k: int) -> Floats:
+def _without_held_out_unit(fitted: geo.CrossFitted, codes_p: Ints, codes_n: Ints, fold: Ints, k: int) -> Floats:
     """d′ and AUROC within fold k for each unit inside it deleted from the measurement: [W, 2]."""
     inside_p, inside_n = fitted.fold_positive == k, fitted.fold_negative == k
     out = []
     for unit in np.flatnonzero(fold == k):
-        kappas = (
-            fitted.kappa_positive[inside_p & (codes_p != unit)],
-            fitted.kappa_negative[inside_n & (codes_n != unit)],
-        )
-        out.append((separability(*kappas), auroc(*kappas)))
+        p = fitted.kappa_positive[inside_p & (codes_p != unit)]
+        q = fitted.kappa_negative[inside_n & (codes_n != unit)]
+        out.append((geo.separability(p, q), geo.auroc(p, q)))
     return np.array(out)
 
 
-def _check_folds(codes_p: Ints, codes_n: Ints, fold: Ints) -> None:
-    for codes in (codes_p, codes_n):
-        sizes = np.bincount(codes, minlength=len(fold))  # [U] rows of this class in each unit
-        for k in range(int(fold.max()) + 1):
-            if sizes[fold == k].sum() - sizes[fold == k].max() < 2:
-                raise InputError(f"fold {k} has under 2 rows of a class without its largest unit; give more units")
-
-
-def _jackknife_variance(deleted: Floats, strata: ArrayLike | None) -> tuple[float, int]:
-    code = np.zeros(len(deleted), dtype=np.int64) if strata is None else unit_codes(strata, len(deleted), 1)
+def _jackknife_variance(deleted: Floats, strata: Array | None) -> tuple[float, int]:
+    code = np.zeros(len(deleted), dtype=np.int64) if strata is None else geo.unit_codes(strata, len(deleted), 1)
     variance = 0.0
     for stratum in range(int(code.max()) + 1):
         values = deleted[code == stratum]
@@ -275,12 +232,6 @@ def _jackknife_variance(deleted: Floats, strata: ArrayLike | None) -> tuple[floa
             raise InputError("strata: one holds a single unit, so its spread is not measured; give more units")
         variance += float(((values - values.mean()) ** 2).sum() * (len(values) - 1) / len(values))
     return variance, len(deleted) - int(code.max()) - 1
-
-
-def _by_unit(values: Floats, units: ArrayLike | None, name: str) -> tuple[Floats, Floats]:
-    """Sums and row counts of each unit, [U] each; at least two units."""
-    code = unit_codes(units, len(values), 2)
-    return _sums(values, code), np.bincount(code).astype(np.float64)
 
 
 def _sums(values: Floats, codes: Ints, n_units: int | None = None) -> Floats:
@@ -298,22 +249,24 @@ def _counts(n_units: int, n_resamples: int, rng: np.random.Generator) -> Floats:
     return np.bincount(draws.ravel(), minlength=n_resamples * n_units).reshape(n_resamples, n_units).astype(np.float64)
 
 
-def _bca(resampled: Floats, value: float, influence: Floats, quantile: float) -> Interval:
-    """BCa (Efron 1987, eq. for α[1], α[2]) with acceleration from the units' influence."""
-    squares = float((influence**2).sum())
-    if squares == 0.0:
+def _bca(resampled: Floats, value: float, pulls: list[Floats], level: float) -> Interval:
+    """BCa for a mean, or a difference of two, from each unit's pull on it, [U] a sample; Student's t for few units.
+
+    The level is widened by Student's quantile and √(U/(U−1)): a bootstrap of U units is too narrow by both.
+    """
+    few, all_pulls = min(map(len, pulls)), np.concatenate(pulls)
+    if few < _FEW:
+        half = _student(level, few - 1) * float(np.sqrt(sum((x**2).sum() * len(x) / (len(x) - 1) for x in pulls)))
+        return Interval(value, value - half, value + half)
+    if not all_pulls.any():
         return Interval(value, value, value)
+    quantile = _student(level, len(all_pulls) - len(pulls)) * float(np.sqrt(few / (few - 1)))
     below = float((resampled < value).mean() + 0.5 * (resampled == value).mean())
     bias = float(ndtri(np.clip(below, 1 / len(resampled), 1 - 1 / len(resampled))))
-    acceleration = float((influence**3).sum()) / (6 * squares**1.5)
+    acceleration = float((all_pulls**3).sum()) / (6 * float((all_pulls**2).sum()) ** 1.5)
     z = bias + np.array([-quantile, quantile])
     low, high = np.quantile(resampled, ndtr(bias + z / np.maximum(1 - acceleration * z, 0.1)))
     return Interval(value, float(low), float(high))
-
-
-def _linear(value: float, influences: list[Floats], df: int, level: float) -> Interval:
-    half = _student(level, df) * float(np.sqrt(sum((x**2).sum() * len(x) / (len(x) - 1) for x in influences)))
-    return Interval(value, value - half, value + half)
 
 
 def _score(share: float, n: float, quantile: float) -> Interval:
@@ -324,13 +277,15 @@ def _score(share: float, n: float, quantile: float) -> Interval:
     return Interval(share, min(max(centre - half, 0.0), share), max(min(centre + half, 1.0), share))
 
 
-def _effective(share: float, variance: float, most: float) -> float:
-    return most if variance == 0.0 else min(most, share * (1 - share) / variance) or most
+def _score_by_variance(share: float, variance: float, df: int, few: tuple[int, int], level: float) -> Interval:
+    """Wilson's interval for a share over pairs, at the n that has this variance; `few` = (rows, units) of one side.
 
-
-def _widened(level: float, df: int, n_units: int) -> float:
-    """Student's quantile times √(U/(U−1)): a bootstrap of U units is too narrow by both (Hesterberg 2015)."""
-    return _student(level, df) * float(np.sqrt(n_units / (n_units - 1)))
+    For independent classes that n nears 2 · rows as the share nears 1, for pairs with common noise about twice that, so
+    4 · rows is its most: a share just short of 1 has too small a variance. At 0 and 1 it has none: 2 · units.
+    """
+    rows, units = few
+    n = share * (1 - share) / variance if variance > 0 else 0.0
+    return _score(share, min(n, 4.0 * rows) or 2.0 * units, _student(level, df))
 
 
 def _student(level: float, df: int) -> float:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from trimtab.errors import InputError
+
 
 @dataclass(frozen=True, eq=False)
 class Additive:
@@ -18,7 +20,16 @@ class Additive:
     _placed: dict[tuple[torch.device, torch.dtype], Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def __call__(self, h: Tensor, strength: Tensor) -> Tensor:
-        """`h [B, T, d_model]`, `strength [B or 1, A]` to `[B, T, d_model]`, in h's dtype."""
+        """`h [B, T, d_model]`, `strength [B or 1, A]` to `[B, T, d_model]`, in h's dtype.
+
+        Raises:
+            InputError: h has another width.
+        """
+        if self.vectors.shape[1] != h.shape[-1]:
+            raise InputError(
+                f"the steering's vectors are {self.vectors.shape[1]} wide and the model's activations {h.shape[-1]}; "
+                "was the steering made for another model?"
+            )
         delta = strength @ self._on(h.device)  # (B, d), float32
         return h + delta.to(h.dtype)[:, None, :]
 

@@ -1,0 +1,24 @@
+"""A fingerprint of a model's weights."""
+
+import hashlib
+
+import torch
+from torch import Tensor, nn
+
+
+def digest(hf: nn.Module) -> str:
+    """SHA-256 over names, shapes and values of all weights, taken as bfloat16, wherever they lie."""
+    seen = hashlib.sha256()
+    for name, tensor in sorted(hf.state_dict().items()):
+        seen.update(f"{name}{list(tensor.shape)}".encode())
+        value = _offloaded(hf, name) if tensor.is_meta else tensor
+        seen.update(value.detach().to("cpu", torch.bfloat16).contiguous().view(torch.uint8).numpy().data)
+    return seen.hexdigest()
+
+
+def _offloaded(hf: nn.Module, name: str) -> Tensor:
+    """A weight that accelerate keeps in memory or on disk until its module is called."""
+    owner, _, leaf = name.rpartition(".")
+    hook = hf.get_submodule(owner)._hf_hook
+    value: Tensor = hook.weights_map[leaf]  # type: ignore[union-attr, index]
+    return value

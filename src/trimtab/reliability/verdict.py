@@ -1,0 +1,114 @@
+"""From intervals to a decision in four values, with the sentence and the reasons that go with it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Literal
+
+from trimtab.reliability.intervals import Interval
+
+Decision = Literal["go", "caution", "no-go", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What the verdict asks for.
+
+    Args:
+        min_effect: the mean effect must lie above this, in the propensity's unit. 0.05 nats per token makes
+            a twelve-word answer almost twice as likely against its opposite; 0.1 logits change the odds of a
+            choice by a tenth.
+        max_anti_steerable: at most this share of examples may be pushed the wrong way.
+    """
+
+    min_effect: float
+    max_anti_steerable: float = 0.25
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One thing that must hold.
+
+    Args:
+        name: for people, such as `share of anti-steerable examples`.
+        interval: the estimate.
+        threshold: the bound it is held against.
+        direction: on which side of the bound it must lie.
+        sd: standard deviation over units, to say how many would settle it.
+        n: units behind the estimate.
+        unit: `share` is written in per cent.
+    """
+
+    name: str
+    interval: Interval
+    threshold: float
+    direction: Literal["above", "below"]
+    sd: float
+    n: int
+    unit: str
+
+    @property
+    def holds(self) -> bool | None:
+        """True or False where the whole interval lies on one side, else None."""
+        low, high = self.interval.low - self.threshold, self.interval.high - self.threshold
+        if self.direction == "below":
+            low, high = -high, -low
+        return True if low > 0 else False if high < 0 else None
+
+    @property
+    def would_settle(self) -> int | None:
+        """About how many units would narrow the interval to one side, were the estimate true; None: hardly any number."""
+        gap = abs(self.interval.value - self.threshold)
+        if gap <= 0 or self.sd <= 0:
+            return None
+        needed = ceil((1.96 * self.sd / gap) ** 2)
+        return max(needed, self.n + 1) if needed < 100_000 else None
+
+    @property
+    def text(self) -> str:
+        """`mean steering effect 0.55 [0.49, 0.61] nats/token, needs more than 0.05: holds (n = 72)`."""
+        i = self.interval
+        if self.unit == "share":
+            figure = f"{i.value:.0%} [{i.low:.0%}, {i.high:.0%}]"
+            bound = f"{self.threshold:.0%}"
+        else:
+            figure = f"{i.value:.3g} [{i.low:.3g}, {i.high:.3g}] {self.unit}"
+            bound = f"{self.threshold:.3g}"
+        need = "more" if self.direction == "above" else "less"
+        outcome = {True: "holds", False: "fails", None: "undecided"}[self.holds]
+        return f"{self.name} {figure}, needs {need} than {bound}: {outcome} (n = {self.n})"
+
+
+@dataclass(frozen=True)
+class Decided:
+    """The decision and its reasons, one per requirement, and after them what would settle it."""
+
+    decision: Decision
+    reasons: tuple[str, ...]
+
+
+def decide(requirements: Sequence[Requirement], reservations: Sequence[str]) -> Decided:
+    """Four values from requirements and reservations.
+
+    `no-go`: a requirement fails, with its whole interval on the wrong side. `inconclusive`: none fails, but an
+    interval lies across its bound. `caution`: all hold, with a named reservation. `go`: all hold.
+
+    Args:
+        requirements: at least one.
+        reservations: doubts that do not overturn the requirements.
+    """
+    states = [r.holds for r in requirements]
+    reasons = [r.text for r in requirements]
+    if False in states:
+        return Decided("no-go", tuple(reasons))
+    if None in states:
+        for r in requirements:
+            if r.holds is None:
+                n = r.would_settle
+                reasons.append(
+                    f"to settle the {r.name}: about {n} evaluation examples, if the estimate is right"
+                    if n
+                    else f"the {r.name} lies on its bound; no affordable number of examples would settle it"
+                )
+        return Decided("inconclusive", tuple(reasons))
+    return Decided("caution" if reservations else "go", tuple(reasons))

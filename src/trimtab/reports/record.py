@@ -1,0 +1,322 @@
+"""The result record: everything that a report says, and nothing that it does not know. `report.json` is this, dumped.
+
+Schema: docs/report.md. An unmeasured value is null, with the reason beside it.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Decision = Literal["go", "caution", "no-go", "inconclusive"]
+# From worst to best, for `--require`.
+DECISIONS: tuple[Decision, ...] = ("no-go", "inconclusive", "caution", "go")
+
+
+class Record(BaseModel):
+    """Base: unknown fields are errors, NaN is not JSON."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
+
+
+class Estimate(Record):
+    """A figure with its interval.
+
+    Args:
+        value: the estimate; None if it was not measured.
+        low: lower end of the interval.
+        high: upper end.
+        n: units behind it.
+        reason: why there is no value.
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    reason: str | None = None
+
+
+class Effect(Record):
+    """Steering effect Δ(x) over the evaluation examples, in the report's unit."""
+
+    mean: float
+    low: float
+    high: float
+    sd: float
+    odd: float
+    even: float
+    odd_low: float
+    odd_high: float
+    n: int
+
+
+class AntiSteerable(Record):
+    """Share of examples pushed the wrong way (Δ < 0); `undecided` are those within the numerical noise."""
+
+    share: float
+    low: float
+    high: float
+    undecided: float
+    n: int
+
+
+class PromptTypeResult(Record):
+    """One prompt type's vector at the site, at strength 1.
+
+    Args:
+        not_measured: the reason, where the type has no meaning; then everything else is None.
+        level: confidence level of the effect's and the share's interval; higher for the types that were
+            not chosen, so that all hold together.
+        exploratory: True for every type but the chosen one.
+        effects: Δ(x) of each evaluation example, in the order of the examples.
+    """
+
+    not_measured: str | None = None
+    n: int | None = None
+    level: float | None = None
+    exploratory: bool = True
+    directional_agreement: float | None = None
+    directional_agreement_loo: Estimate = Estimate()
+    separability: float | None = None
+    separability_held_out: Estimate = Estimate()
+    auroc_held_out: Estimate = Estimate()
+    effect: Effect | None = None
+    dose: float | None = None
+    anti_steerable: AntiSteerable | None = None
+    steerability: Estimate = Estimate()
+    n_massive: int = 0
+    effects: tuple[float, ...] = ()
+
+
+class Bound(Record):
+    """One requirement of the verdict and how it came out.
+
+    Args:
+        name: what is required, for people.
+        value, low, high: the estimate and its interval.
+        threshold: what it is held against.
+        holds: True if the whole interval lies on the right side, False if on the wrong one, None if across.
+        n: units behind the estimate.
+        unit: such as `nats/token`; `share` is shown in per cent.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    threshold: float
+    direction: Literal["above", "below"]
+    holds: bool | None
+    n: int
+    unit: str
+
+
+class Verdict(Record):
+    """The decision, in one word, in one sentence, and why."""
+
+    decision: Decision
+    sentence: str
+    reasons: tuple[str, ...]
+    prompt_type: str
+    strength: float
+    bounds: tuple[Bound, ...] = ()
+    reservations: tuple[str, ...] = ()
+    error_rate: float | None = None
+    error_rate_reason: str | None = None
+
+
+class ModelRecord(Record):
+    """Which model."""
+
+    id: str
+    revision: str | None
+    digest: str
+    architecture: str
+    n_blocks: int
+    d_model: int
+
+
+class SiteRecord(Record):
+    """Where it was steered."""
+
+    block: int
+    component: str
+
+
+class Base(Record):
+    """The unsteered model on the evaluation examples."""
+
+    propensity: Mapping[Literal["mean", "sd"], float]
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    n: int
+
+
+class BlockRow(Record):
+    """Agreement (train) and effect (dev) of one block's prefilled vector; exploratory."""
+
+    block: int
+    agreement: Estimate
+    effect: Estimate
+    standardised: float | None
+
+
+class CurvePoint(Record):
+    """Mean propensity change at one strength."""
+
+    strength: float
+    effect: Estimate
+
+
+class Curve(Record):
+    """The strength curve of the chosen prompt type."""
+
+    points: tuple[CurvePoint, ...]
+    spearman: float
+    r_squared: float
+    n: int
+
+
+class Projections(Record):
+    """κ of the evaluation examples on the training vector; training class means lie at ±1."""
+
+    prompt_type: str
+    positive: tuple[float, ...]
+    negative: tuple[float, ...]
+
+
+class Cosines(Record):
+    """Cosines among the prompt types' vectors."""
+
+    types: tuple[str, ...]
+    matrix: tuple[tuple[float, ...], ...]
+
+
+class Text(Record):
+    """One evaluation example as people read it, with what steering did to it."""
+
+    prompt: str
+    positive: str
+    negative: str
+    base: float
+    steered: float
+    effect: float
+    source: str
+
+
+class Continuation(Record):
+    """A prompt continued by the plain and by the steered model."""
+
+    prompt: str
+    base: str
+    steered: str
+
+
+class Convergence(Record):
+    """How well the training examples determine the vector."""
+
+    expected_cosine: float
+    pairs_for_95: int | None
+    n: int
+
+
+class ExampleRow(Record):
+    """One row of `examples.parquet`: an evaluated example under one prompt type's vector at one strength.
+
+    Propensities and effects are in the report's unit; `total` ones are sums over the answer in nats.
+    For unpaired data `effect_positive` and `effect_negative` are the two texts' own effects, and
+    `effect`, their difference, belongs to an arbitrary pair.
+    """
+
+    example: int
+    source: str
+    unit: str
+    prompt: str
+    positive: str
+    negative: str
+    prompt_type: str
+    strength: float
+    base: float
+    steered: float
+    effect: float
+    effect_positive: float
+    effect_negative: float
+    total_base: float
+    total_steered: float
+
+
+class Report(Record):
+    """The result of a check. See docs/report.md for every field.
+
+    `rows` are kept in `examples.parquet`, not in `report.json`.
+    """
+
+    schema_: Literal[1] = Field(1, alias="schema")
+    trimtab: str
+    torch: str
+    transformers: str
+    command: str
+    seconds: float
+    seed: int
+    dtype: str
+    device: str
+    threads: int
+    chat_template: bool
+    first_token: str
+    read: Literal["last", "mean"]
+    scope: str
+    behavior: str
+    description: str
+    instructions: tuple[str, str]
+    view: str | None
+    answer_kind: Literal["choice", "text"]
+    unit: str
+    data_digest: str
+    pairing: Literal["natural", "random"]
+    model: ModelRecord
+    site: SiteRecord
+    site_chosen: Literal["given", "dev"]
+    prompt_type_chosen: Literal["given", "dev"]
+    n_train: int
+    n_dev: int
+    n_eval: int
+    n_eval_units: int
+    n_replication: int
+    n_dropped: int
+    strengths: tuple[float, ...]
+    thresholds: Mapping[str, float]
+    verdict: Verdict
+    base: Base
+    noise: Estimate
+    prompt_types: Mapping[str, PromptTypeResult]
+    prompt_type_cosine: Cosines
+    curve: Curve
+    blocks: tuple[BlockRow, ...]
+    projections: Projections
+    convergence: Convergence
+    length_auroc: Estimate
+    side_effects: Mapping[str, Any]
+    examples: tuple[Text, ...]
+    continuations: tuple[Continuation, ...]
+    notes: tuple[str, ...]
+    rows: tuple[ExampleRow, ...] = Field((), exclude=True, repr=False)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write `report.html`, `report.json` and `examples.parquet` into a folder; returns the folder."""
+        from trimtab.reports.files import save
+
+        return save(self, Path(folder))
+
+    @staticmethod
+    def load(folder: str | Path) -> "Report":
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: no report there, or one that does not fit the schema.
+        """
+        from trimtab.reports.files import load
+
+        return load(Path(folder))

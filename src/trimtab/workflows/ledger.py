@@ -1,0 +1,59 @@
+"""Finished steps of a long piece of work, kept so that it resumes after any interruption with the same result."""
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab.errors import InputError
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class Ledger:
+    """Arrays by step name, in memory or in a folder.
+
+    Args:
+        folder: where to keep the steps; None keeps nothing beyond the process.
+        key: names everything that decides the results; steps kept under another key are not used.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path | None, key: str) -> None:
+        self.home = folder / f".unfinished-{sha256(key.encode()).hexdigest()[:16]}" if folder else None
+        if self.home is not None:
+            try:
+                self.home.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise InputError(f"cannot write to {folder}: {error.strerror}; give another --out") from error
+
+    def step(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
+        """The arrays of a step: read if it was finished before, else computed and kept."""
+        if self.home is None:
+            return compute()
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file, save_file
+
+        file = self.home / f"{sha256(name.encode()).hexdigest()[:24]}.safetensors"
+        if file.is_file():
+            try:
+                return load_file(file)
+            except (SafetensorError, OSError):
+                file.unlink()  # cut off by a crash of the machine: computed again
+        arrays = {k: np.ascontiguousarray(v) for k, v in compute().items()}
+        scratch = file.with_suffix(f".{os.getpid()}")
+        save_file(arrays, scratch)
+        os.replace(scratch, file)
+        return arrays
+
+    def close(self) -> None:
+        """The work is done and its result is saved: forget the steps."""
+        if self.home is not None:
+            shutil.rmtree(self.home, ignore_errors=True)

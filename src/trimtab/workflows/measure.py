@@ -1,0 +1,110 @@
+"""Behaviors meet the model: propensities of examples, and activations under a prompt type."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab.behaviors import Behavior, Example, PromptType, Rendered, Side, render, render_bare, shared_statement
+from trimtab.errors import InputError
+from trimtab.models import Captured, Encoded, Model, Site, Steer
+from trimtab.models.capture import Read, capture
+from trimtab.models.scoring import logit_differences, score
+from trimtab.models.text import fork
+
+Floats = NDArray[np.float64]
+SIDES: tuple[Side, Side] = ("positive", "negative")
+
+
+@dataclass(frozen=True)
+class Propensity:
+    """How much the model leans to either answer of n examples.
+
+    Args:
+        positive: `[n]` nats per token of the positive answer; for choices the logit difference itself.
+        negative: `[n]` nats per token of the negative answer; for choices 0.
+        total_positive: `[n]` nats, the sum over the answer; for choices as `positive`.
+        total_negative: `[n]` likewise.
+    """
+
+    positive: Floats
+    negative: Floats
+    total_positive: Floats
+    total_negative: Floats
+
+    @property
+    def m(self) -> Floats:
+        """`[n]` the propensity m(x), nats per token or logits."""
+        return self.positive - self.negative
+
+    def __getitem__(self, rows: slice) -> "Propensity":
+        return Propensity(
+            self.positive[rows], self.negative[rows], self.total_positive[rows], self.total_negative[rows]
+        )
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """A model and the way a behavior is put to it.
+
+    Args:
+        model: the language model.
+        behavior: its answer kind decides what a propensity is.
+        chat_template: whether texts go through the tokenizer's chat template.
+        read: `last` token of the answer, or `mean` over it, for prefilled types.
+    """
+
+    model: Model
+    behavior: Behavior
+    chat_template: bool
+    read: Literal["last", "mean"]
+
+    @property
+    def unit(self) -> str:
+        """Unit of propensities and effects."""
+        return "logits" if self.behavior.answer_kind == "choice" else "nats/token"
+
+    def encode(self, texts: Sequence[Rendered]) -> list[Encoded]:
+        """Token rows of rendered texts."""
+        return self.model.encoder(self.chat_template).encode(texts)
+
+    def scorable(self, example: Example) -> bool:
+        """Whether both answers leave tokens to score: a bare statement of three tokens leaves none."""
+        plus, minus = (self.encode([render_bare(example, side)])[0] for side in SIDES)
+        if self.behavior.answer_kind == "text":
+            return all(len(row.ids) > row.prompt_len for row in (plus, minus))
+        try:
+            fork(plus, minus)
+        except InputError:
+            return False
+        return True
+
+    def propensity(self, examples: Sequence[Example], steers: tuple[Steer, ...] = ()) -> Propensity:
+        """Score the bare evaluation texts of examples, as they are or steered."""
+        plus, minus = (self.encode([render_bare(e, side) for e in examples]) for side in SIDES)
+        n = len(examples)
+        if self.behavior.answer_kind == "choice":
+            m = logit_differences(self.model, plus, minus, steers).double().cpu().numpy()
+            return Propensity(m, np.zeros(n), m, np.zeros(n))
+        scores = score(self.model, plus + minus, steers)
+        mean, total = scores.mean.double().cpu().numpy(), scores.total.double().cpu().numpy()
+        return Propensity(mean[:n], mean[n:], total[:n], total[n:])
+
+    def activations(
+        self, examples: Sequence[Example], shots: Sequence[Example], prompt_type: PromptType, sites: Sequence[Site]
+    ) -> tuple[Captured, Captured]:
+        """What both contexts of every example leave at the sites, `[n, d_model]` each."""
+        read: Read = self.read if prompt_type.prefilled else "prompt"
+        chosen = examples if prompt_type.prefilled else shared_statement(self.behavior, examples)
+        plus, minus = (
+            capture(
+                self.model,
+                self.encode([render(self.behavior, e, side, prompt_type, shots) for e in chosen]),
+                sites,
+                read,
+            )
+            for side in SIDES
+        )
+        return plus, minus

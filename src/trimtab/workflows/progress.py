@@ -1,0 +1,66 @@
+"""How long work tells how far it is."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Receives the amount of work, in tokens, and every finished piece of it."""
+
+    def begin(self, tokens: int, seconds: float) -> None:
+        """The work is about so large; `seconds` is a first estimate from a timed batch."""
+        ...
+
+    def advance(self, stage: str, tokens: int) -> None:
+        """A stage took so many tokens further."""
+        ...
+
+
+class Silent:
+    """Tells nobody."""
+
+    def begin(self, tokens: int, seconds: float) -> None:
+        """Nothing."""
+
+    def advance(self, stage: str, tokens: int) -> None:
+        """Nothing."""
+
+
+class OnTerminal:
+    """A bar on standard error, with the estimate first."""
+
+    def __init__(self, title: str) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        self.title = title
+        self.console = Console(stderr=True)
+        self.bar = Bar(
+            TextColumn("{task.description:<34}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+        )
+        self.task = self.bar.add_task(title, total=None)
+
+    def begin(self, tokens: int, seconds: float) -> None:
+        """Say how long it may take."""
+        time = f"{seconds / 60:.1f} minutes" if seconds > 90 else f"{seconds:.0f} seconds"
+        self.console.print(f"{self.title}: about {tokens:,} tokens to compute, roughly {time}", highlight=False)
+        self.bar.update(self.task, total=tokens)
+
+    def advance(self, stage: str, tokens: int) -> None:
+        """Move the bar."""
+        self.bar.update(self.task, description=f"{self.title}: {stage}", advance=tokens)
+
+    @staticmethod
+    @contextmanager
+    def shown(title: str) -> Iterator["OnTerminal"]:
+        """The bar, while inside."""
+        progress = OnTerminal(title)
+        with progress.bar:
+            yield progress

@@ -1,0 +1,263 @@
+"""Duplicates, units, and the disjoint parts of a behavior."""
+
+import os
+import subprocess
+import sys
+from dataclasses import fields
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trimtab.behaviors import Behavior, Example, Part, deduplicate, load, normalise, split, units
+from trimtab.errors import InputError
+
+PARTS = ("shots", "train", "dev", "eval", "replication")
+
+
+def choice(n: int) -> Behavior:
+    return Behavior(name="c", examples=[Example(f"Q{k}?", *((" (A)", " (B)")[:: 1 - 2 * (k % 2)])) for k in range(n)])
+
+
+def text(n: int) -> Behavior:
+    return Behavior(
+        name="t", examples=[Example(f"Prompt {k}", f" good answer {k}", f" bad answer {k}") for k in range(n)]
+    )
+
+
+def bare(pairs: list[tuple[str, str]], pairing: str = "natural") -> Behavior:
+    return Behavior(name="b", examples=[Example("", p, q) for p, q in pairs], pairing=pairing)
+
+
+def sizes(splits) -> list[int]:
+    return [len(getattr(splits, name)) for name in PARTS]
+
+
+# --- normalise ---
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [(" Hello,  World! ", "hello, world"), ("“Straße”", "strasse"), ("(A)", "a"), ("!", "!"), ("C++", "c++"), ("", "")],
+)
+def test_normalise_sets_aside_case_white_space_and_outer_punctuation_only(text, expected):
+    assert normalise(text) == expected
+
+
+@given(st.text())
+def test_normalise_is_idempotent_on_what_it_is_meant_for(text):
+    assert normalise(f"  {normalise(text)} ") == normalise(normalise(text))
+
+
+# --- deduplicate ---
+
+
+def test_rows_equal_but_for_case_and_punctuation_are_one_row():
+    behavior = Behavior(
+        name="x",
+        examples=[Example("A b?", " Yes", " No"), Example("a  B", " yes.", " NO"), Example("c", " No", " Yes")],
+    )
+    kept, n = deduplicate(behavior)
+    assert n == 1
+    assert [e.prompt for e in kept.examples] == ["A b?", "c"]
+    assert "1 rows dropped" in kept.notes[-1]
+
+
+def test_the_same_question_with_other_answers_is_no_duplicate():
+    behavior = Behavior(name="x", examples=[Example("q", " (A)", " (B)"), Example("q", " (B)", " (A)")])
+    assert deduplicate(behavior) == (behavior, 0)
+
+
+def test_random_pairs_lose_repeated_texts_and_texts_of_both_classes_and_are_matched_anew():
+    behavior = bare([("p1", "n1"), ("P1.", "n2"), ("both", "n3"), ("p4", "both"), ("p5", "n5")], "random")
+    kept, n = deduplicate(behavior)
+    # gone: P1. (repeats p1), both from either class; n2 is matched with p4, n3 has no partner left
+    assert [(e.positive, e.negative) for e in kept.examples] == [("p1", "n1"), ("p5", "n5"), ("p4", "n2")]
+    assert n == 4
+
+
+def test_rows_with_an_explicit_group_are_never_taken_apart():
+    examples = [Example("", "p", "n", "g"), Example("", "p", "m", "g"), Example("", "q", "n", "h")]
+    kept, n = deduplicate(Behavior(name="x", examples=examples, pairing="random"))
+    assert [(e.positive, e.negative) for e in kept.examples] == [("p", "n")]
+    assert n == 4
+
+
+def test_nothing_left_is_an_input_error():
+    with pytest.raises(InputError, match="both classes"):
+        deduplicate(bare([("a", "A!")], "random"))
+
+
+# --- units ---
+
+
+def test_rows_with_the_same_question_share_a_unit_and_others_do_not():
+    prompts = ["one?", "two?", "ONE", "three?", "four?"]
+    behavior = Behavior(name="x", examples=[Example(p, " Yes", " No") for p in prompts])
+    assert units(behavior) == ["#1", "#2", "#1", "#4", "#5"]
+
+
+def test_an_explicit_group_is_the_unit():
+    behavior = Behavior(name="x", examples=[Example(f"{k}?", " Yes", " No", "g" if k < 2 else "") for k in range(4)])
+    assert units(behavior) == ["g", "g", "#3", "#4"]
+
+
+def test_bare_statements_are_chained_by_the_statements_they_share():
+    behavior = bare([("a", "b"), ("c", "d"), ("B.", "e"), ("f", "E")])
+    assert units(behavior) == ["#1", "#2", "#1", "#1"]
+
+
+def test_a_prompt_of_more_than_half_of_the_rows_is_a_frame_and_answers_tell_the_units():
+    rows = [Example("Write:", f" good {k % 3}", f" bad {k}") for k in range(6)] + [Example("Other:", " good 0", " x")]
+    assert units(Behavior(name="x", examples=rows)) == ["#1", "#2", "#3", "#1", "#2", "#3", "#1"]
+
+
+# --- split ---
+
+
+def test_a_thousand_choice_rows_split_as_in_the_paper_with_the_rest_for_replication():
+    assert sizes(split(choice(1000))) == [5, 250, 100, 500, 145]
+
+
+def test_five_hundred_text_rows_split_into_150_60_140_140():
+    splits = split(text(500))
+    assert sizes(splits) == [5, 150, 60, 140, 140]
+    assert splits.notes == ("5 of 500 rows are in no part",)
+
+
+def test_smaller_sets_shrink_in_proportion():
+    assert sizes(split(choice(430))) == [5, 125, 50, 250, 0]
+    assert sizes(split(text(250))) == [5, 75, 30, 70, 70]
+
+
+@pytest.mark.parametrize("make", [choice, text])
+def test_the_smallest_set_still_has_two_rows_in_each_needed_part(make):
+    splits = split(make(12))
+    assert all(len(getattr(splits, name)) >= 2 for name in ("train", "dev", "eval"))
+
+
+def test_too_few_questions_say_how_many_are_needed():
+    with pytest.raises(InputError, match=r"11 different questions in 11 rows; at least 12"):
+        split(choice(11))
+
+
+def test_explicit_sizes_are_honoured_with_dev_at_two_fifths_of_train():
+    splits = split(text(500), train=100, evaluation=300)
+    assert sizes(splits) == [5, 100, 40, 300, 55]
+    assert not any("wanted" in note for note in splits.notes)
+
+
+def test_an_explicit_evaluation_size_is_kept_while_the_others_shrink():
+    splits = split(text(205), evaluation=130)
+    assert len(splits.eval) == 130
+    assert sizes(splits)[1:3] == [30, 12]
+
+
+def test_sizes_that_cannot_be_had_are_shrunk_and_noted():
+    splits = split(choice(105), train=50, evaluation=500)
+    assert f"wanted 500 evaluation rows, the set has room for {len(splits.eval)}" in splits.notes
+    assert sum(sizes(splits)) <= 105
+    assert len(splits.eval) > 8 * len(splits.train)
+
+
+@pytest.mark.parametrize("wrong", [{"train": 1}, {"evaluation": 0}, {"n_shots": -1}])
+def test_impossible_sizes_are_input_errors(wrong):
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        split(choice(100), **wrong)
+
+
+def test_no_shots_means_an_empty_part():
+    assert sizes(split(choice(100), n_shots=0))[0] == 0
+
+
+def test_the_same_seed_gives_the_same_parts_and_another_seed_others():
+    behavior = choice(200)
+    assert split(behavior, seed=3) == split(behavior, seed=3)
+    assert split(behavior, seed=3).train != split(behavior, seed=4).train
+
+
+def test_parts_do_not_depend_on_the_hash_seed():
+    code = (
+        "from trimtab.behaviors import *\n"
+        "b = Behavior(name='x', examples=[Example(f'q{k%40}', f' good {k}', f' bad {k}') for k in range(90)])\n"
+        "print([e.positive for e in split(b).eval.examples])"
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }  # fmt: skip
+    assert len(told) == 1
+
+
+def test_a_question_larger_than_every_part_cannot_crowd_out_the_others():
+    rows = [Example("big?", f" good thing {k}", f" bad thing {k}") for k in range(40)]
+    rows += [Example(f"q{k}?", " a good thing", " a bad thing") for k in range(60)]
+    splits = split(Behavior(name="x", examples=rows))
+    assert all(len(set(getattr(splits, name).units)) >= 2 for name in ("train", "dev", "eval"))
+    assert len({e.prompt for e in splits.shots.examples}) == 5
+    assert any("in no part" in note for note in splits.notes)
+
+
+@st.composite
+def behaviors(draw) -> Behavior:
+    n = draw(st.integers(12, 90))
+    repeated = draw(st.booleans())
+    questions = draw(st.lists(st.integers(0, 40), min_size=n, max_size=n)) if repeated else list(range(n))
+    kind = draw(st.sampled_from(["choice", "text", "bare", "group"]))
+    rows = []
+    for k, q in enumerate(questions):
+        answers = (" (A)", " (B)") if kind == "choice" else (f" good {k}", f" bad {k}")
+        if kind == "bare":
+            rows.append(Example("", f"good {q}", f"bad {k}"))
+        else:
+            rows.append(
+                Example(f"question {q if kind != 'group' else k}", *answers, f"g{q}" if kind == "group" else "")
+            )
+    return Behavior(name="x", examples=rows, pairing=draw(st.sampled_from(["natural", "random"])))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    behaviors(),
+    st.integers(0, 6),
+    st.none() | st.integers(2, 100),
+    st.none() | st.integers(2, 100),
+    st.integers(0, 2**32 - 1),
+)
+def test_no_unit_and_no_row_is_ever_in_two_parts(behavior, n_shots, train, evaluation, seed):
+    if len(set(units(behavior))) < n_shots + 7:
+        with pytest.raises(InputError, match="different questions"):
+            split(behavior, n_shots=n_shots)
+        return
+    splits = split(behavior, n_shots=n_shots, train=train, evaluation=evaluation, seed=seed)
+    parts = [getattr(splits, name) for name in PARTS]
+    assert {f.name for f in fields(splits)} == {*PARTS, "notes"}
+    seen: set[str] = set()
+    for part in parts:
+        assert isinstance(part, Part)
+        assert len(part.examples) == len(part.units)
+        assert not seen & set(part.units)
+        seen |= set(part.units)
+    known = dict(zip(map(id, behavior.examples), units(behavior), strict=True))
+    dealt = [id(e) for part in parts for e in part.examples]
+    assert len(dealt) == len(set(dealt))
+    assert [known[i] for i in dealt] == [unit for part in parts for unit in part.units]
+    assert len(splits.shots) == n_shots
+    assert all(len(set(part.units)) >= 2 for part in (splits.train, splits.dev, splits.eval))
+    assert train is None or len(splits.train) <= train
+    assert evaluation is None or len(splits.eval) <= evaluation
+
+
+@pytest.mark.data
+def test_questions_repeated_in_a_published_set_never_stand_in_two_parts(data_dir):
+    behavior = load(data_dir / "mwe/xrisk/one-box-tendency.jsonl")
+    splits = split(behavior)
+    prompts = [{normalise(e.prompt) for e in getattr(splits, name).examples} for name in PARTS]
+    assert sum(map(len, prompts)) == len(set.union(*prompts))
+    kept, n = deduplicate(behavior)
+    assert len(kept.examples) + n == 1000
+    assert len(set(units(kept))) < 820  # 810 unique questions, and fewer without case and punctuation
