@@ -1,21 +1,23 @@
 """Contract 7: sites, edits, resuming and logits mean the same whatever the architecture."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from trimtab.behaviors.prompt_types import Rendered
 from trimtab.errors import InputError
-from trimtab.models import Model, Plan, Site, Steer, steer
+from trimtab.models import Batch, Model, Plan, Site, steer
 
 ALL = [
     "llama", "qwen2", "qwen3", "mistral", "gemma2", "gemma3", "gpt2", "gpt_neox", "gpt_neox_sequential", "opt",
     "phi", "falcon", "falcon_sequential", "bloom", "mixtral", "qwen3_moe",
 ]  # fmt: skip
 NO_TERMS = ["opt", "bloom"]  # OPT flattens its mlp to [B·T, d]; Bloom adds inside its attention and mlp
-NO_POSITIONS = ["bloom", "falcon_sequential"]  # alibi
 WIDTH = 32
 
 
@@ -24,44 +26,36 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def _inputs(batch: Any, hf: Any) -> dict[str, Tensor]:
-    import inspect
-
-    inputs = {"input_ids": batch.ids, "attention_mask": batch.real.long()}
+def _logits(hf: Any, batch: Batch, **options: Any) -> Any:
+    """The plain Hugging Face forward pass."""
+    inputs = {"input_ids": batch.ids, "attention_mask": batch.real.long(), **options}
     if "position_ids" in inspect.signature(hf.forward).parameters:
         inputs["position_ids"] = batch.position
-    return inputs
-
-
-def _logits(hf: Any, batch: Any) -> Tensor:
     with torch.no_grad():
-        logits: Tensor = hf(**_inputs(batch, hf)).logits
-    return logits
+        return hf(**inputs)
 
 
-def _residual_in(hf: Any, anatomy: Any, batch: Any) -> list[Tensor]:
-    """What each block receives, by hooks of our own."""
+@contextmanager
+def _received(blocks: Sequence[torch.nn.Module]) -> Iterator[list[Tensor]]:
+    """What each block is given: what the block below it put out, after every hook there."""
     got: list[Tensor] = []
-    handles = [
-        b.register_forward_pre_hook(
-            lambda m, a, k: got.append((a[0] if a else k["hidden_states"]).clone()), with_kwargs=True
-        )
-        for b in anatomy.blocks
-    ]
+
+    def before(module: Any, args: Any, kwargs: Any) -> None:
+        got.append((args[0] if args else kwargs["hidden_states"]).clone())
+
+    handles = [b.register_forward_pre_hook(before, with_kwargs=True) for b in blocks]
     try:
-        _logits(hf, batch)
+        yield got
     finally:
-        for h in handles:
-            h.remove()
-    return got
+        for handle in handles:
+            handle.remove()
 
 
 def test_residual_site_equals_hidden_states(name, plain, wrapped, batch_of, tokens):
     model, hf = wrapped(name), plain(name)
     batch = batch_of(tokens(1, 7, 7))
     sites = [Site(k) for k in range(4)]
-    with torch.no_grad():
-        hidden = hf(**_inputs(batch, hf), output_hidden_states=True).hidden_states
+    hidden = _logits(hf, batch, output_hidden_states=True).hidden_states
     trace = model.forward(batch, Plan(read=frozenset(sites)))
     assert trace.logits is None
     for k in range(3):
@@ -80,7 +74,8 @@ def test_attention_and_mlp_are_the_terms_added_to_the_residual(name, wrapped, ba
         with pytest.raises(InputError, match=r"site mlp:1: block 1 is not a plain sum .* use the residual, site 1"):
             model.forward(batch, Plan(read=frozenset([Site(1, "mlp")])))
         return
-    received = _residual_in(model.hf, model.anatomy, batch)
+    with _received(model.anatomy.blocks) as received:
+        _logits(model.hf, batch)
     for k in range(4):
         terms = [Site(k, "attention"), Site(k, "mlp"), Site(k)]
         got = model.forward(batch, Plan(read=frozenset(terms))).activations
@@ -108,9 +103,7 @@ def test_editing_adds_exactly_the_vector_to_the_block(name, component, wrapped, 
         return
     steering = adding(str(site))
     before = model.forward(batch, Plan(read=frozenset([Site(1), Site(2)]))).activations
-    # a residual is read before its own edit, so the shift is seen by a bare hook behind ours
-    seen: list[Tensor] = []
-    with _after(model.anatomy.blocks[1], seen):
+    with _received([model.anatomy.blocks[2]]) as seen:  # a residual is read before its own edit
         trace = model.forward(batch, Plan((steer(steering),), frozenset([Site(2)])))
     v = steering.edits[site].vectors[0]
     if component == "attention" and not _parallel(name):
@@ -126,25 +119,92 @@ def _parallel(name: str) -> bool:
     return name in ("gpt_neox", "phi", "falcon")
 
 
-class _after:  # noqa: N801
-    """Collect a block's final output, behind every other hook that is there when the block is called."""
+def test_resuming_from_a_captured_residual_gives_the_plain_logits(name, wrapped, adding, batch_of, tokens):
+    model, rows = wrapped(name), tokens(2, 8, 6)
+    steering, strengths = adding(2), [-1.0, 0.0, 0.5, 2.0]
+    batch, site = batch_of(rows), Site(2)
+    residual = model.forward(batch, Plan(read=frozenset([site]))).activations[site]
+    repeated = batch_of([r for r in rows for _ in strengths])
+    sweep = steer(steering, strengths * 2)
+    resumed = model.forward(
+        repeated, Plan((sweep,), logits="last", resume=(site, residual.repeat_interleave(len(strengths), dim=0)))
+    )
+    whole = model.forward(repeated, Plan((sweep,), logits="last"))
+    torch.testing.assert_close(resumed.logits, whole.logits, rtol=1e-5, atol=1e-5)
+    unsteered = model.forward(batch, Plan(logits="last")).logits
+    torch.testing.assert_close(resumed.logits[1::4], unsteered, rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(resumed.logits[0], resumed.logits[3], atol=1e-2)
 
-    def __init__(self, block: torch.nn.Module, seen: list[Tensor]) -> None:
-        self.block, self.seen = block, seen
 
-    def __enter__(self) -> None:
-        call = type(self.block).__call__
-        assert call is torch.nn.Module.__call__ or True
-        self.original = self.block.__class__
-        seen, original = self.seen, self.original
+def test_blocks_below_a_resumed_residual_do_not_run(name, wrapped, batch_of, tokens):
+    model, batch = wrapped(name), batch_of(tokens(2, 6))
+    inner = [next(iter(b.children())) for b in model.anatomy.blocks]
+    with _counted(inner) as calls:
+        model.forward(batch, Plan(logits="last", resume=(Site(1), torch.zeros(1, 6, WIDTH))))
+    assert calls == [0, 0, 1, 1]
 
-        class Watched(original):
-            def __call__(self, *args: Any, **kwargs: Any) -> Any:
-                out = super().__call__(*args, **kwargs)
-                seen.append((out[0] if isinstance(out, tuple) else out).clone())
-                return out
 
-        self.block.__class__ = Watched
+@contextmanager
+def _counted(modules: Sequence[torch.nn.Module]) -> Iterator[list[int]]:
+    calls = [0] * len(modules)
 
-    def __exit__(self, *_: Any) -> None:
-        self.block.__class__ = self.original
+    def count(k: int) -> Callable[..., None]:
+        def hook(*_: Any) -> None:
+            calls[k] += 1
+
+        return hook
+
+    handles = [m.register_forward_hook(count(k)) for k, m in enumerate(modules)]
+    try:
+        yield calls
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def test_last_answer_and_all_logits_agree_with_plain_logits(name, plain, wrapped, batch_of, tokens):
+    model, batch = wrapped(name), batch_of(tokens(3, 9, 5, 7), [4, 3, 7])
+    expected = _logits(plain(name), batch).logits
+    every = model.forward(batch, Plan(logits="all"))
+    assert torch.equal(every.logits[batch.real], expected[batch.real])
+    last = model.forward(batch, Plan(logits="last")).logits
+    torch.testing.assert_close(last, expected[[0, 1, 2], [8, 4, 6]], rtol=1e-5, atol=1e-5)
+    answer = model.forward(batch, Plan(logits="answer"))
+    by_hand = torch.cat([expected[0, 3:8], expected[1, 2:4]])  # row 3 has no answer
+    torch.testing.assert_close(answer.logits, by_hand, rtol=1e-5, atol=1e-5)
+    assert answer.predicts.nonzero().tolist() == [[0, c] for c in range(3, 8)] + [[1, 2], [1, 3]]
+
+
+def test_steered_logits_equal_a_bare_hook(name, plain, wrapped, adding, batch_of, tokens, bare_hook):
+    model, hf, steering = wrapped(name), plain(name), adding(1)
+    batch = batch_of(tokens(4, 8, 8))
+    v = steering.vector(Site(1))
+    with bare_hook(Model(hf).anatomy.blocks[1], lambda h: h + 1.5 * v):
+        expected = _logits(hf, batch).logits
+    got = model.forward(batch, Plan((steer(steering, 1.5),), logits="all")).logits
+    assert torch.equal(got, expected)
+
+
+def test_left_padding_equals_right_padding(name, wrapped, adding, batch_of, tokens):
+    model, rows, lengths = wrapped(name), tokens(5, 4, 9, 6), [2, 4, 6]
+    plan = Plan((steer(adding(1), [1.0, 0.0, -1.0], ["prompt", "all", "generated"]),), logits="answer")
+    left, right = (model.forward(batch_of(rows, lengths, side), plan) for side in ("left", "right"))
+    torch.testing.assert_close(left.logits, right.logits, rtol=1e-4, atol=1e-4)
+    alone = torch.cat(
+        [
+            model.forward(batch_of([r], [n]), Plan((s.select(torch.tensor([i])),), logits="answer")).logits
+            for i, (r, n) in enumerate(zip(rows, lengths, strict=True))
+            for s in plan.steers
+        ]
+    )
+    torch.testing.assert_close(right.logits, alone, rtol=1e-4, atol=1e-4)
+
+
+def test_generation_at_strength_zero_equals_plain_greedy_generation(name, plain, wrapped, adding, tokenizer):
+    model, hf, prompt = wrapped(name), plain(name), "The sky is"
+    ids = torch.tensor([model.encoder().encode([Rendered("", prompt, "")])[0].ids])
+    expected = hf.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, do_sample=False)
+    text = tokenizer.decode(expected[0, ids.shape[1] :], skip_special_tokens=True)
+    assert model.generate(prompt, max_new_tokens=12) == text
+    assert model.generate(prompt, steering=adding(1), strength=0, max_new_tokens=12) == text
+    assert model.generate(prompt, steering=adding(1, size=4), strength=1, max_new_tokens=12) != text

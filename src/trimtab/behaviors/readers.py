@@ -114,7 +114,10 @@ def _bytes(path: Path) -> bytes:
 
 
 def _stem(path: Path) -> str:
-    return Path(path.name.removesuffix(".gz")).stem
+    """The behavior's name: the file's, or its folder's where the file only says which part it holds."""
+    stem = Path(path.name.removesuffix(".gz")).stem
+    part = stem.lower() in {"train", "test", "test_ab", "dev", "validation", "eval", "data", "dataset", "examples"}
+    return path.resolve().parent.name if part and path.resolve().parent.name else stem
 
 
 def _folder(path: Path) -> str:

@@ -54,33 +54,46 @@ def capture(
     n, d, device = len(rows), model.d_model, model.device
     kept = {s: torch.zeros(n, d, device=device) for s in sites}
     norms = {s: torch.zeros(n, device=device) for s in sites}
-    massive = {s: torch.zeros((), dtype=torch.int64, device=device) for s in sites}
+    massive = {s: torch.zeros(n, dtype=torch.int64, device=device) for s in sites}
     for group, chosen in model.batches(rows, steers):
         batch = collate([rows[i] for i in group.tolist()], pad_token(model), device)
         trace = model.forward(batch, Plan(steers=chosen, read=frozenset(sites)), nested=False)
         where = group.to(device)
         for site, h in trace.activations.items():
-            pooled = _pool(h.to(device).float(), batch, read)
-            kept[site][where], norms[site][where] = pooled[:2]
-            massive[site] += pooled[2]
+            kept[site][where], norms[site][where], massive[site][where] = _pool(h.to(device).float(), batch, read)
     for site, values in kept.items():
+        if read == "mean":
+            _refuse_all_massive(site, massive[site], rows)
         _refuse_non_finite(site, values, model)
-    return Captured(kept, norms, {s: int(m) for s, m in massive.items()})
+    return Captured(kept, norms, {s: int(m.sum()) for s, m in massive.items()})
 
 
 def _pool(h: Tensor, batch: Batch, read: Read) -> tuple[Tensor, Tensor, Tensor]:
-    """`[B, T, d]` to one vector a row `[B, d]`, median token norm `[B]`, number of massive answer tokens."""
+    """`[B, T, d]` to one vector a row `[B, d]`, median token norm `[B]`, massive answer tokens `[B]`."""
     norm = h.norm(dim=-1)  # (B, T)
     content = batch.real & (batch.position > 0)
     median = norm.masked_fill(~content, float("nan")).nanmedian(dim=1).values  # (B,)
     if read != "mean":
-        return h[torch.arange(len(h), device=h.device), batch.last], median, torch.zeros_like(norm[0, 0]).long()
+        return (
+            h[torch.arange(len(h), device=h.device), batch.last],
+            median,
+            torch.zeros(len(h), dtype=torch.int64, device=h.device),
+        )
     answer = content & (batch.position >= batch.prompt_len[:, None])
     massive = answer & (norm > MASSIVE * median[:, None])
     weight = (answer & ~massive).to(h.dtype)  # (B, T)
     total = weight.sum(dim=1, keepdim=True)
     mean = torch.einsum("bt,btd->bd", weight, h.masked_fill(~answer[..., None], 0.0)) / total
-    return mean, median, massive.sum()
+    return mean, median, massive.sum(dim=1)
+
+
+def _refuse_all_massive(site: Site, massive: Tensor, rows: Sequence[Encoded]) -> None:
+    for i, (n, row) in enumerate(zip(massive.tolist(), rows, strict=True)):
+        if n == len(row.ids) - max(row.prompt_len, 1):  # position 0 is no answer token
+            raise InputError(
+                f"text {i + 1}: every answer token is a massive activation at site {site}, so nothing is left for a "
+                "mean; read its last token or another site"
+            )
 
 
 def _refuse_non_finite(site: Site, values: Tensor, model: "Model") -> None:

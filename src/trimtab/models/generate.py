@@ -20,6 +20,7 @@ _UNSUPPORTED = (
     "cache_implementation",
     "generation_config",
     "inputs_embeds",
+    "max_length",
     "past_key_values",
     "prefill_chunk_size",
     "prompt_lookup_num_tokens",
@@ -37,7 +38,8 @@ def generate(
     """Continue rows of tokens; results in input order.
 
     Raises:
-        InputError: an option that this cannot honour, or a prompt that leaves no room in the context.
+        InputError: an option that this cannot honour or that transformers refuses, a number of strengths unlike
+            the prompts, or a prompt that leaves no room in the context.
     """
     for key in _UNSUPPORTED:
         if options.get(key) is not None:
@@ -65,6 +67,8 @@ def _decode(
 ) -> list[str]:
     pad = pad_token(model)
     batch = collate(rows, pad, model.device, side="left")
+    if options.get("do_sample"):  # by itself transformers keeps the 50 likeliest tokens only
+        options = {"top_k": 0, **options}
     settings = {"pad_token_id": pad, "max_new_tokens": n, "tokenizer": model.tokenizer, **options}
     devices = [model.device] if model.device.type == "cuda" else []
     with ExitStack() as stack:
@@ -72,7 +76,10 @@ def _decode(
         stack.enter_context(replaced(model.hf, _plain(model.hf.generation_config), "generation_config"))
         stack.enter_context(model.gate.redirected(_Step(model, steers, batch)))
         torch.manual_seed(seed)
-        ids = model.hf.generate(input_ids=batch.ids, attention_mask=batch.real.long(), **settings)
+        try:
+            ids = model.hf.generate(input_ids=batch.ids, attention_mask=batch.real.long(), **settings)
+        except ValueError as error:
+            raise InputError(f"generate: {str(error).splitlines()[0]}") from error
     ids = ids if isinstance(ids, Tensor) else ids.sequences
     new = ids[:, batch.ids.shape[1] :]
     texts: list[str] = model.tokenizer.batch_decode(new, skip_special_tokens=True)
@@ -84,7 +91,7 @@ def _plain(own: Any) -> Any:
     from transformers import GenerationConfig
 
     special = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
-    return GenerationConfig(do_sample=False, top_k=0, **{key: getattr(own, key, None) for key in special})  # type: ignore[no-untyped-call]
+    return GenerationConfig(do_sample=False, **{key: getattr(own, key, None) for key in special})  # type: ignore[no-untyped-call]
 
 
 class _Step:

@@ -60,7 +60,9 @@ def _write(path: Path, work: Path) -> None:
     import torch
     from gguf import GGUFReader
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         fields = GGUFReader(path).fields
         # Without dequantize=True the model refuses to be saved.

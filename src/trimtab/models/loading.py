@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from trimtab.errors import InputError
 from trimtab.models.gguf import converted
@@ -100,25 +101,43 @@ def _read(where: str, name: str, revision: str | None, dtype: torch.dtype, devic
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        hf = AutoModelForCausalLM.from_pretrained(
-            where, revision=revision, dtype=dtype, device_map=device_map, use_safetensors=True, trust_remote_code=False
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            where,
+            revision=revision,
+            dtype=dtype,
+            device_map=device_map,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
         )
         tokenizer = AutoTokenizer.from_pretrained(where, revision=revision, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         first = str(error).strip().splitlines()
         raise InputError(
             f"model {name!r} cannot be loaded: {first[0] if first else type(error).__name__}\n"
             f"Give {EMBEDDED!r}, a Hugging Face id such as org/name, a folder with config.json and safetensors "
             "weights, or a .gguf file. Pickled weights and remote code are refused."
         ) from error
+    hf, report = loaded
+    missing = sorted(report["missing_keys"])
+    if missing:  # transformers would draw them at random
+        raise InputError(
+            f"model {name!r} cannot be loaded: {len(missing)} weights are missing, {', '.join(missing[:8])}; is it a "
+            "language model with its head?"
+        )
     return hf, tokenizer
 
 
 def _adapt(hf: Any, adapter: str) -> None:
     if importlib.util.find_spec("peft") is None:
         raise InputError("adapters need PEFT; run: pip install 'trimtab[adapters]'")
+    from transformers.utils.hub import cached_file
+
     try:
-        hf.load_adapter(adapter, adapter_kwargs={"use_safetensors": True})
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        cached_file(adapter, "adapter_model.safetensors")  # fails without it, where load_adapter would take a pickle
+        missing = sorted(hf.load_adapter(adapter).missing_keys)
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         raise InputError(f"adapter {adapter!r} cannot be loaded: {str(error).splitlines()[0]}") from error
+    if missing:
+        raise InputError(f"adapter {adapter!r} cannot be loaded: it has no weights for {', '.join(missing[:8])}")
     hf.eval()

@@ -194,7 +194,8 @@ class Model:
 
         Args:
             prompts: one per answer.
-            answers: continuations, joined to their prompts as they stand.
+            answers: continuations, joined to their prompts as they stand. After an empty prompt, the first third of
+                the answer (at least 3 tokens) serves as prompt and is not scored.
             chat_template: put the prompt into a user turn, the answer into the assistant's.
             steering: edits to score under.
             strength: see `trimtab.models.steer`.
@@ -253,7 +254,8 @@ class Model:
             max_new_tokens: at most so many tokens are added.
             seed: for sampling.
             options: handed to transformers' `generate`, such as `do_sample`, `temperature`, `num_beams`,
-                `use_cache`. Greedy by default, whatever the model's own generation settings are.
+                `use_cache`. Greedy by default, and sampling is from all tokens, whatever the model's own generation
+                settings are.
 
         Returns:
             The continuation without the prompt.

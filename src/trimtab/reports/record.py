@@ -254,7 +254,7 @@ class Report(Record):
     `rows` are kept in `examples.parquet`, not in `report.json`.
     """
 
-    schema_: Literal[1] = Field(1, alias="schema")
+    schema_: Literal[1] = Field(default=1, alias="schema")
     trimtab: str
     torch: str
     transformers: str
@@ -302,7 +302,7 @@ class Report(Record):
     examples: tuple[Text, ...]
     continuations: tuple[Continuation, ...]
     notes: tuple[str, ...]
-    rows: tuple[ExampleRow, ...] = Field((), exclude=True, repr=False)
+    rows: tuple[ExampleRow, ...] = Field(default=(), exclude=True, repr=False)
 
     def save(self, folder: str | Path) -> Path:
         """Write `report.html`, `report.json` and `examples.parquet` into a folder; returns the folder."""

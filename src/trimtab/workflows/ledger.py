@@ -47,7 +47,7 @@ class Ledger:
                 return load_file(file)
             except (SafetensorError, OSError):
                 file.unlink()  # cut off by a crash of the machine: computed again
-        arrays = {k: np.ascontiguousarray(v) for k, v in compute().items()}
+        arrays = {k: np.asarray(v, order="C") for k, v in compute().items()}
         scratch = file.with_suffix(f".{os.getpid()}")
         save_file(arrays, scratch)
         os.replace(scratch, file)

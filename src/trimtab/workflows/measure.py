@@ -70,11 +70,31 @@ class Instrument:
         """Token rows of rendered texts."""
         return self.model.encoder(self.chat_template).encode(texts)
 
-    def scorable(self, example: Example) -> bool:
+    def bare(self, examples: Sequence[Example]) -> tuple[list[Encoded], list[Encoded]]:
+        """Token rows of the evaluation texts, positive and negative.
+
+        Raises:
+            InputError: a text is longer than the model's context; names the example.
+        """
+        texts = [[render_bare(e, side) for e in examples] for side in SIDES]
+        try:
+            return self.encode(texts[0]), self.encode(texts[1])
+        except InputError:
+            for e in examples:  # say which
+                for side in SIDES:
+                    try:
+                        self.encode([render_bare(e, side)])
+                    except InputError as error:
+                        raise InputError(f"{e.source or e.prompt[:40]}: {error}") from error
+            raise
+
+    def scorable(self, examples: Sequence[Example]) -> list[bool]:
         """Whether both answers leave tokens to score: a bare statement of three tokens leaves none."""
-        plus, minus = (self.encode([render_bare(example, side)])[0] for side in SIDES)
+        return [self._can_score(p, n) for p, n in zip(*self.bare(examples), strict=True)]
+
+    def _can_score(self, plus: Encoded, minus: Encoded) -> bool:
         if self.behavior.answer_kind == "text":
-            return all(len(row.ids) > row.prompt_len for row in (plus, minus))
+            return len(plus.ids) > plus.prompt_len and len(minus.ids) > minus.prompt_len
         try:
             fork(plus, minus)
         except InputError:
@@ -83,7 +103,7 @@ class Instrument:
 
     def propensity(self, examples: Sequence[Example], steers: tuple[Steer, ...] = ()) -> Propensity:
         """Score the bare evaluation texts of examples, as they are or steered."""
-        plus, minus = (self.encode([render_bare(e, side) for e in examples]) for side in SIDES)
+        plus, minus = self.bare(examples)
         n = len(examples)
         if self.behavior.answer_kind == "choice":
             m = logit_differences(self.model, plus, minus, steers).double().cpu().numpy()
@@ -92,19 +112,22 @@ class Instrument:
         mean, total = scores.mean.double().cpu().numpy(), scores.total.double().cpu().numpy()
         return Propensity(mean[:n], mean[n:], total[:n], total[n:])
 
+    def contexts(
+        self, examples: Sequence[Example], shots: Sequence[Example], prompt_type: PromptType
+    ) -> tuple[list[Encoded], list[Encoded]]:
+        """Token rows of both contexts of every example under a prompt type, cut where they are read."""
+        chosen = examples if prompt_type.prefilled else shared_statement(self.behavior, examples)
+        plus, minus = (
+            self.encode([render(self.behavior, e, side, prompt_type, shots) for e in chosen]) for side in SIDES
+        )
+        if prompt_type.prefilled:
+            return plus, minus
+        return [r.prompt for r in plus], [r.prompt for r in minus]
+
     def activations(
         self, examples: Sequence[Example], shots: Sequence[Example], prompt_type: PromptType, sites: Sequence[Site]
     ) -> tuple[Captured, Captured]:
         """What both contexts of every example leave at the sites, `[n, d_model]` each."""
         read: Read = self.read if prompt_type.prefilled else "prompt"
-        chosen = examples if prompt_type.prefilled else shared_statement(self.behavior, examples)
-        plus, minus = (
-            capture(
-                self.model,
-                self.encode([render(self.behavior, e, side, prompt_type, shots) for e in chosen]),
-                sites,
-                read,
-            )
-            for side in SIDES
-        )
-        return plus, minus
+        plus, minus = self.contexts(examples, shots, prompt_type)
+        return capture(self.model, plus, sites, read), capture(self.model, minus, sites, read)

@@ -1,0 +1,3 @@
+"""The only place that joins the rooms: behaviors, models, steering and reliability become a report."""
+
+from trimtab.workflows.check import check as check

@@ -1,0 +1,280 @@
+"""The measurements of a check, each a step that is kept in the ledger and told to the progress."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trimtab.behaviors import Behavior, Example, Part, PromptType, Splits, not_measured
+from trimtab.errors import InputError
+from trimtab.models import Encoded, Model, Site, Steer, steer
+from trimtab.models.plan import Scope
+from trimtab.reliability import Interval
+from trimtab.reliability.contrast import Contrast
+from trimtab.steering import Steering, mean_difference
+from trimtab.workflows.ledger import Arrays, Ledger
+from trimtab.workflows.measure import Floats, Instrument, Propensity
+from trimtab.workflows.progress import Progress
+from trimtab.workflows.summary import ContrastMaker, Geometry, Steered
+
+CURVE = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)  # in units of the checked strength (Tan et al. 2407.12404)
+CURVE_ROWS = 100
+MAP_ROWS = 40  # dev examples behind the map over blocks
+MAP_BLOCKS = 16  # blocks on the map, evenly spread
+NOISE_ROWS = 32
+N_CONTINUATIONS = 10
+CONTINUATION_TOKENS = 40
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Everything that a check measures on the model.
+
+    Args:
+        instrument: the model and how the behavior is put to it.
+        splits: the behavior's parts.
+        prompt_types: those asked for.
+        strength: λ.
+        scope: which tokens are steered.
+        seed: of resampling.
+        ledger: keeps finished steps.
+        progress: is told of them.
+    """
+
+    instrument: Instrument
+    splits: Splits
+    prompt_types: tuple[PromptType, ...]
+    strength: float
+    scope: Scope
+    seed: int
+    ledger: Ledger
+    progress: Progress
+
+    @property
+    def model(self) -> Model:
+        """The model."""
+        return self.instrument.model
+
+    @property
+    def behavior(self) -> Behavior:
+        """The behavior."""
+        return self.instrument.behavior
+
+    @property
+    def measured_types(self) -> tuple[PromptType, ...]:
+        """The types asked for that have a meaning for this behavior."""
+        return tuple(t for t in self.prompt_types if not_measured(self.behavior, t) is None)
+
+    @property
+    def map_blocks(self) -> list[int]:
+        """Blocks on the map."""
+        n = self.model.n_blocks
+        return sorted({round(k) for k in np.linspace(0, n - 1, min(n, MAP_BLOCKS))})
+
+    def contrast_of(self, part: Part) -> ContrastMaker:
+        """Contrasts over the examples of a part."""
+        return ContrastMaker(part.units, self.behavior.pairing == "random", self.seed)
+
+    def announce(self) -> None:
+        """Count the tokens to come, time a small batch, and say how long it may take."""
+        some = self.splits.dev.examples[:16]
+        self.instrument.propensity(some[:4])
+        start = perf_counter()
+        self.instrument.propensity(some)
+        pace = (perf_counter() - start) / max(1, self._tokens(self.instrument.bare(some)))
+        total = self._total()
+        self.progress.begin(total, total * pace)
+
+    def training(self, prompt_type: PromptType, sites: Sequence[Site]) -> Mapping[Site, Geometry]:
+        """Activations of the training examples at the sites, under a prompt type."""
+        part, shots = self.splits.train, self.splits.shots.examples
+
+        def compute() -> Arrays:
+            plus, minus = self.instrument.activations(part.examples, shots, prompt_type, sites)
+            out: dict[str, NDArray[np.generic]] = {}
+            for site in sites:
+                for name, side in (("+", plus), ("-", minus)):
+                    out[f"{site}{name}"] = side.activations[site].cpu().numpy()
+                norms = torch.cat([plus.norms[site], minus.norms[site]])
+                out[f"{site}norm"] = norms.median().cpu().numpy()
+                out[f"{site}massive"] = np.array(plus.n_massive[site] + minus.n_massive[site])
+            return out
+
+        kept = self._step(
+            f"vector, {prompt_type}",
+            f"train {prompt_type} {[str(s) for s in sites]}",
+            compute,
+            self._capture_cost(prompt_type, sites),
+        )
+        arbitrary = self.behavior.pairing == "random" and prompt_type.prefilled
+        return {
+            site: Geometry(
+                kept[f"{site}+"].astype(np.float64),
+                kept[f"{site}-"].astype(np.float64),
+                part.units,
+                arbitrary,
+                float(kept[f"{site}norm"]),
+                int(kept[f"{site}massive"]),
+            )
+            for site in sites
+        }
+
+    def propensity(
+        self,
+        part: Part,
+        steering: Steering | None = None,
+        factor: float = 0.0,
+        label: str = "",
+        rows: int | None = None,
+    ) -> Propensity:
+        """Propensities of a part's examples, plain or steered at `factor` times the strength."""
+        examples = part.examples[:rows]
+        steers = self._steers(steering, factor)
+
+        def compute() -> Arrays:
+            p = self.instrument.propensity(examples, steers)
+            return {k: getattr(p, k) for k in ("positive", "negative", "total_positive", "total_negative")}
+
+        name = f"{label or 'base'} at {factor:g}"
+        which = "evaluation" if part is self.splits.eval else "dev"
+        kept = self._step(
+            f"{which}, {label or 'unsteered'}", f"{which} {name} {len(examples)}", compute, self._score_cost(examples)
+        )
+        return Propensity(**{k: v.astype(np.float64) for k, v in kept.items()})
+
+    def effect_on_dev(self, steering: Steering, label: str, rows: int | None = None) -> Contrast:
+        """Δ of the dev examples at +λ; for choices only, never for the verdict."""
+        dev = self.splits.dev
+        base = self.propensity(dev)[slice(rows)]
+        after = self.propensity(dev, steering, 1.0, label, rows)
+        contrast_of = self.contrast_of(dev).first(len(base.m))
+        return contrast_of(after.positive - base.positive, after.negative - base.negative)
+
+    def steered(self, part: Part, steering: Steering, label: str) -> Steered:
+        """Propensities at strength 0, +λ and -λ."""
+        return Steered(
+            self.propensity(part),
+            self.propensity(part, steering, 1.0, label),
+            self.propensity(part, steering, -1.0, label),
+            self.contrast_of(part),
+        )
+
+    def steering(self, geometry: Geometry, site: Site) -> Steering:
+        """The mean-difference steering of training activations."""
+        return mean_difference(
+            torch.from_numpy(geometry.positive).float(),
+            torch.from_numpy(geometry.negative).float(),
+            site,
+            self.behavior.name,
+        )
+
+    def curve(self, steering: Steering, known: Steered, label: str) -> Mapping[float, Propensity]:
+        """Propensities of the first evaluation examples over strengths; what is known is not measured again."""
+        n = min(CURVE_ROWS, len(self.splits.eval))
+        first = slice(0, n)
+        at = {-1.0: known.minus[first], 0.0: known.base[first], 1.0: known.plus[first]}
+        for factor in CURVE:
+            if factor not in at:
+                at[factor] = self.propensity(self.splits.eval, steering, factor, label, n)
+        return {f * self.strength: at[f] for f in sorted(at)}
+
+    def projected(self, prompt_type: PromptType, site: Site) -> tuple[Floats, Floats]:
+        """Activations of the evaluation examples' two contexts at the site."""
+        examples, shots = self.splits.eval.examples, self.splits.shots.examples
+
+        def compute() -> Arrays:
+            plus, minus = self.instrument.activations(examples, shots, prompt_type, [site])
+            return {"+": plus.activations[site].cpu().numpy(), "-": minus.activations[site].cpu().numpy()}
+
+        kept = self._step("projections", f"projections {prompt_type} {site}", compute, 0)
+        return kept["+"].astype(np.float64), kept["-"].astype(np.float64)
+
+    def noise(self, steering: Steering, label: str) -> Interval:
+        """Numerical noise of Δ: how much it moves when the same rows come in another batch shape.
+
+        The value is the 95th percentile of the absolute change over some evaluation examples.
+        """
+        examples = self.splits.eval.examples[:NOISE_ROWS]
+
+        steers = self._steers(steering, 1.0)
+
+        def compute() -> Arrays:
+            score = self.instrument.propensity
+            together = score(examples, steers).m - score(examples).m
+            alone = np.concatenate([score([e], steers).m - score([e]).m for e in examples])
+            return {"change": np.abs(together - alone)}
+
+        change = self._step("numerical noise", f"noise {label}", compute, 4 * self._score_cost(examples))["change"]
+        return Interval(float(np.quantile(change, 0.95)), 0.0, float(change.max()))
+
+    def continuations(self, steering: Steering, label: str) -> list[tuple[str, str, str]]:
+        """Prompts with their plain and their steered continuation."""
+        rows = [self._opening(e) for e in self.splits.eval.examples[:N_CONTINUATIONS]]
+
+        def compute() -> Arrays:
+            options = {"chat_template": self.instrument.chat_template, "max_new_tokens": CONTINUATION_TOKENS}
+            base = self.model.generate(rows, **options)
+            out = self.model.generate(rows, steering=steering, strength=self.strength, scope=self.scope, **options)
+            text = json.dumps(list(zip(rows, base, out, strict=True)))
+            return {"json": np.frombuffer(text.encode(), dtype=np.uint8)}
+
+        kept = self._step("continuations", f"continuations {label}", compute, 0)["json"]
+        return [(a, b, c) for a, b, c in json.loads(kept.tobytes().decode())]
+
+    def _opening(self, example: Example) -> str:
+        if example.prompt:
+            return example.prompt
+        row = self.instrument.bare([example])[0][0].prompt
+        return self.model.encoder().decode(row.ids)
+
+    def _steers(self, steering: Steering | None, factor: float) -> tuple[Steer, ...]:
+        return () if steering is None else (steer(steering, factor * self.strength, self.scope),)
+
+    def _step(self, title: str, name: str, compute: Callable[[], Arrays], tokens: float) -> Arrays:
+        kept = self.ledger.step(name, compute)
+        self.progress.advance(title, round(tokens))
+        return kept
+
+    def _tokens(self, rows: tuple[list[Encoded], list[Encoded]]) -> int:
+        return sum(len(r.ids) for side in rows for r in side)
+
+    def _score_cost(self, examples: Sequence[Example]) -> float:
+        plus, minus = self.instrument.bare(examples)
+        sides = (plus,) if self.behavior.answer_kind == "choice" else (plus, minus)
+        return sum(len(r.ids) for side in sides for r in side)
+
+    def _capture_cost(self, prompt_type: PromptType, sites: Sequence[Site]) -> float:
+        rows = self.instrument.contexts(self.splits.train.examples, self.splits.shots.examples, prompt_type)
+        return self._tokens(rows) * (max(s.block for s in sites) + 1) / self.model.n_blocks
+
+    def _total(self) -> int:
+        """Tokens to compute, at full depth."""
+        s, types = self.splits, self.measured_types
+        dev, evaluation = self._score_cost(s.dev.examples), self._score_cost(s.eval.examples)
+        map_ = len(self.map_blocks) * self._score_cost(s.dev.examples[:MAP_ROWS])
+        everywhere = [Site(self.model.n_blocks - 1)]
+        captures = sum(self._capture_cost(t, everywhere) for t in types) * 0.6
+        first = self._capture_cost(PromptType.PREFILLED, everywhere)
+        curve = 4 * self._score_cost(s.eval.examples[:CURVE_ROWS])
+        noise = 4 * self._score_cost(s.eval.examples[:NOISE_ROWS])
+        choosing = (len(types) if len(types) > 1 else 0) * dev
+        return round(first + map_ + dev + captures + choosing + evaluation * (1 + 2 * len(types)) + curve + noise)
+
+
+def refuse_unknown(prompt_types: Sequence[str]) -> tuple[PromptType, ...]:
+    """Names to prompt types, in the field's order; `all` for the seven.
+
+    Raises:
+        InputError: a name that is none of them.
+    """
+    known = {t.value: t for t in PromptType}
+    if not prompt_types or "all" in prompt_types:
+        return tuple(PromptType)
+    unknown = [t for t in prompt_types if t not in known]
+    if unknown:
+        raise InputError(f"unknown prompt type {unknown[0]!r}; one of {', '.join(known)}, or all")
+    return tuple(t for t in PromptType if t.value in prompt_types)

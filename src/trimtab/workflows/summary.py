@@ -1,0 +1,251 @@
+"""From measured arrays to the records of a report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trimtab.behaviors import PromptType
+from trimtab.reliability import (
+    Interval,
+    agreement_interval,
+    directional_agreement,
+    dose,
+    odd_even,
+    rematched_agreement,
+    separability,
+    separability_interval,
+    steerability,
+)
+from trimtab.reliability.contrast import Contrast
+from trimtab.reliability.geometry import projection
+from trimtab.reliability.verdict import Requirement, Thresholds
+from trimtab.reports.record import (
+    AntiSteerable,
+    Base,
+    Bound,
+    Curve,
+    CurvePoint,
+    Effect,
+    Estimate,
+    PromptTypeResult,
+)
+from trimtab.workflows.measure import Floats, Propensity
+
+# Below this agreement the differences hardly share a direction; it lies well above what random labels give.
+LITTLE_AGREEMENT = 0.05
+
+
+def estimate(interval: Interval, n: int) -> Estimate:
+    """An interval as a record."""
+    return Estimate(value=interval.value, low=interval.low, high=interval.high, n=n)
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """Activations of the training examples under one prompt type at the site.
+
+    Args:
+        positive: `[n, d_model]` of the positive contexts.
+        negative: `[n, d_model]` of the negative ones.
+        units: unit of each row.
+        arbitrary: True where row i of one side does not belong to row i of the other.
+        median_norm: median norm of a token's activation at the site.
+        n_massive: tokens left out of means.
+    """
+
+    positive: Floats
+    negative: Floats
+    units: tuple[str, ...]
+    arbitrary: bool
+    median_norm: float
+    n_massive: int
+
+    @property
+    def differences(self) -> Floats:
+        """`[n, d_model]`."""
+        return self.positive - self.negative
+
+    @property
+    def vector(self) -> Floats:
+        """`[d_model]` mean difference."""
+        return np.asarray(self.differences.mean(axis=0))
+
+    def agreement(self, seed: int) -> Interval:
+        """Leave-one-out directional agreement; over 50 re-matchings where the matching is arbitrary."""
+        fixed = agreement_interval(self.differences, np.array(self.units))
+        if not self.arbitrary:
+            return fixed
+        mean, _ = rematched_agreement(self.positive, self.negative, seed)
+        shift = mean - fixed.value
+        return Interval(mean, fixed.low + shift, fixed.high + shift)
+
+    def summary(self, strength: float, seed: int) -> dict[str, object]:
+        """The part of a prompt type's record that needs no steering."""
+        n = len(set(self.units))
+        labels = np.array(self.units)
+        sides = (np.char.add("+", labels), np.char.add("-", labels)) if self.arbitrary else (labels, None)
+        held_out = separability_interval(self.positive, self.negative, *sides, seed=seed)
+        centre = self.positive.mean(axis=0), self.negative.mean(axis=0)
+        return {
+            "directional_agreement": directional_agreement(self.differences),
+            "directional_agreement_loo": estimate(self.agreement(seed), n),
+            "separability": separability(projection(self.positive, *centre), projection(self.negative, *centre)),
+            "separability_held_out": estimate(held_out.separability, n),
+            "auroc_held_out": estimate(held_out.auroc, n),
+            "dose": dose(self.vector, strength, self.median_norm),
+            "n_massive": self.n_massive,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Steered:
+    """Propensities of the evaluation examples at strength 0, +λ and -λ."""
+
+    base: Propensity
+    plus: Propensity
+    minus: Propensity
+    contrast_of: "ContrastMaker"
+
+    @property
+    def effect(self) -> Contrast:
+        """Δ(x) at +λ."""
+        return self.contrast_of(self.plus.positive - self.base.positive, self.plus.negative - self.base.negative)
+
+    @property
+    def odd(self) -> Contrast:
+        """Its odd part: direction."""
+        return self._part(0)
+
+    @property
+    def even(self) -> Contrast:
+        """Its even part: damage, or a shift toward one answer."""
+        return self._part(1)
+
+    def _part(self, which: int) -> Contrast:
+        sides = (
+            odd_even(*(getattr(p, side) for p in (self.base, self.plus, self.minus)))[which]
+            for side in ("positive", "negative")
+        )
+        return self.contrast_of(*sides)
+
+    def summary(self, noise: float, level: float) -> dict[str, object]:
+        """The part of a prompt type's record that steering gave."""
+        effect, odd = self.effect, self.odd
+        mean, anti, odd_mean = effect.mean(level), effect.below_zero(level), odd.mean(level)
+        return {
+            "n": len(effect.rows),
+            "level": level,
+            "effect": Effect(
+                mean=mean.value, low=mean.low, high=mean.high, sd=effect.sd, n=effect.n_units,
+                odd=odd_mean.value, odd_low=odd_mean.low, odd_high=odd_mean.high, even=float(self.even.rows.mean()),
+            ),
+            "anti_steerable": AntiSteerable(
+                share=anti.value, low=anti.low, high=anti.high,
+                undecided=effect.shares(noise).undecided, n=effect.n_units,
+            ),
+            "effects": tuple(effect.rows.tolist()),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ContrastMaker:
+    """Contrasts over the same examples."""
+
+    units: tuple[str, ...]
+    arbitrary: bool
+    seed: int
+
+    def __call__(self, positive: Floats, negative: Floats) -> Contrast:
+        return Contrast(positive, negative, self.units, "random" if self.arbitrary else "natural", self.seed)
+
+    def first(self, n: int) -> "ContrastMaker":
+        """The same over the first n examples."""
+        return ContrastMaker(self.units[:n], self.arbitrary, self.seed)
+
+
+def base_record(base: Propensity, contrast_of: ContrastMaker) -> Base:
+    """The unsteered model; its accuracy is the share of examples (of all pairs, if unpaired) with m > 0."""
+    contrast = contrast_of(base.positive, base.negative)
+    wrong = contrast.below_zero()
+    return Base(
+        propensity={"mean": float(contrast.rows.mean()), "sd": contrast.sd},
+        accuracy=1 - wrong.value, accuracy_low=1 - wrong.high, accuracy_high=1 - wrong.low, n=contrast.n_units,
+    )  # fmt: skip
+
+
+def curve_record(at: Mapping[float, Propensity], contrast_of: ContrastMaker) -> tuple[Curve, Estimate]:
+    """The strength curve and the steerability (mean slope per unit of strength) behind it."""
+    strengths = sorted(at)
+    zero = at[0.0]
+    points = []
+    for s in strengths:
+        change = contrast_of(at[s].positive - zero.positive, at[s].negative - zero.negative)
+        nothing = Interval(0.0, 0.0, 0.0)
+        points.append(CurvePoint(strength=s, effect=estimate(nothing if s == 0 else change.mean(), change.n_units)))
+    by_side = [np.stack([getattr(at[s], side) for s in strengths], axis=1) for side in ("positive", "negative")]
+    slopes = contrast_of(*(steerability(strengths, m).slope for m in by_side))
+    rows = steerability(strengths, by_side[0] - by_side[1])
+    curve = Curve(
+        points=tuple(points),
+        spearman=float(np.nanmean(rows.spearman)),
+        r_squared=float(np.nanmean(rows.r_squared)),
+        n=slopes.n_units,
+    )
+    return curve, estimate(slopes.mean(), slopes.n_units)
+
+
+def requirements(steered: Steered, thresholds: Thresholds, unit: str) -> list[Requirement]:
+    """What the verdict asks of the chosen prompt type."""
+    effect, odd = steered.effect, steered.odd
+    share = effect.below_zero()
+    spread = (share.value * (1 - share.value)) ** 0.5
+    n = effect.n_units
+    return [
+        Requirement("mean steering effect", effect.mean(), thresholds.min_effect, "above", effect.sd, n, unit),
+        Requirement("effect in the vector's direction (odd part)", odd.mean(), 0.0, "above", odd.sd, n, unit),
+        Requirement(
+            "share of anti-steerable examples", share, thresholds.max_anti_steerable, "below", spread, n, "share"
+        ),
+    ]
+
+
+def bound(r: Requirement) -> Bound:
+    """A requirement as a record."""
+    i = r.interval
+    return Bound(
+        name=r.name, value=i.value, low=i.low, high=i.high, threshold=r.threshold, direction=r.direction,
+        holds=r.holds, n=r.n, unit=r.unit,
+    )  # fmt: skip
+
+
+def reservations(chosen: PromptTypeResult, curve: Curve, length: Estimate, n_units: int) -> list[str]:
+    """Doubts that do not overturn the requirements, each with its figure."""
+    found = []
+    agreement = chosen.directional_agreement_loo
+    if agreement.value is not None and agreement.low is not None and agreement.low <= LITTLE_AGREEMENT:
+        found.append(
+            f"the examples hardly agree on one direction: leave-one-out agreement {agreement.value:.2f} "
+            f"[{agreement.low:.2f}, {agreement.high:.2f}] reaches down to {LITTLE_AGREEMENT}"
+        )
+    if chosen.effect is not None and abs(chosen.effect.even) > abs(chosen.effect.odd):
+        found.append(
+            f"the even part of the effect ({chosen.effect.even:.2f}) exceeds the odd part ({chosen.effect.odd:.2f}): "
+            "more damage or answer bias than direction"
+        )
+    if chosen.dose is not None and chosen.dose > 1:
+        found.append(f"the edit is {chosen.dose:.1f} times as large as a typical activation")
+    if length.value is not None and not 0.3 <= length.value <= 0.7:
+        found.append(
+            f"length alone tells the two sides apart (AUROC {length.value:.2f}), so the vector may hold length"
+        )
+    if curve.spearman < 0.7:
+        found.append(f"the effect does not grow steadily with strength (mean Spearman ρ {curve.spearman:.2f})")
+    if n_units < 50:
+        found.append(f"only {n_units} independent evaluation examples")
+    return found
+
+
+def cosine_types(vectors: Mapping[PromptType, Floats]) -> tuple[Sequence[str], Floats]:
+    """Names and vectors, stacked, in the order of the seven types."""
+    return [t.value for t in vectors], np.stack(list(vectors.values()))

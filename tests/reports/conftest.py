@@ -1,0 +1,309 @@
+"""A synthetic report that looks like a real one, and its odd relatives."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trimtab.reports.record import (
+    AntiSteerable,
+    Base,
+    BlockRow,
+    Bound,
+    Continuation,
+    Convergence,
+    Cosines,
+    Curve,
+    CurvePoint,
+    Effect,
+    Estimate,
+    ExampleRow,
+    ModelRecord,
+    Projections,
+    PromptTypeResult,
+    Report,
+    SiteRecord,
+    Text,
+    Verdict,
+)
+
+TYPES = (
+    "prefilled",
+    "instruction",
+    "5-shot",
+    "prefilled+instruction",
+    "prefilled+5-shot",
+    "instruction+5-shot",
+    "prefilled+instruction+5-shot",
+)
+CHOSEN = "prefilled+instruction"
+SUBJECTS = (
+    "The harvest festival",
+    "My neighbour's advice",
+    "A long walk by the river",
+    "The new tram line",
+    "Her speech",
+)
+POSITIVE = ("was a quiet joy from the first minute to the last", "made everyone a little kinder than before")
+NEGATIVE = ("was a waste of an afternoon and of good shoes", "left nobody better off, and several people worse")
+HOSTILE = (
+    "</script><img src=x onerror=alert(1)>",
+    "<svg/onload=alert(2)> & \u2028 \u2029 %{x} {{ 7 * 7 }} ${8*8}",
+    "w" * 700,
+    "مرحبا بالعالم، هذا نص من اليمين إلى اليسار",
+    "方向を変える小さな羽根が大きな船を動かす。" * 6,
+    "🚢🧭 steering 👩‍🚀",
+    "‮txt.exe\x1b[31m red",
+    '" onmouseover="alert(3)',
+)
+
+
+def estimate(value: float, half: float, n: int = 140) -> Estimate:
+    return Estimate(value=value, low=value - half, high=value + half, n=n)
+
+
+def prompt_type(rng: np.random.Generator, mean: float, n: int, *, chosen: bool) -> PromptTypeResult:
+    """One type's figures, computed from drawn effects where that is simple."""
+    effects = rng.normal(mean, 0.14, n) + rng.exponential(0.05, n) - 0.05
+    half = (1.96 if chosen else 2.7) * effects.std() / np.sqrt(n)
+    share = float((effects < 0).mean())
+    wide = (1.96 if chosen else 2.7) * np.sqrt(max(share * (1 - share), 0.01) / n)
+    return PromptTypeResult(
+        n=n,
+        level=0.95 if chosen else 0.993,
+        exploratory=not chosen,
+        directional_agreement=0.30 + mean,
+        directional_agreement_loo=estimate(0.27 + mean, 0.03, n),
+        separability=2.31 + mean,
+        separability_held_out=estimate(1.9 + mean, 0.32, n),
+        auroc_held_out=estimate(0.9, 0.03, n),
+        effect=Effect(
+            mean=float(effects.mean()),
+            low=float(effects.mean() - half),
+            high=float(effects.mean() + half),
+            sd=float(effects.std()),
+            odd=float(effects.mean() * 0.93),
+            even=float(effects.mean() * 0.07 - 0.002),
+            odd_low=float(effects.mean() * 0.93 - half),
+            odd_high=float(effects.mean() * 0.93 + half),
+            n=n,
+        ),
+        dose=0.412,
+        anti_steerable=AntiSteerable(share=share, low=max(0.0, share - wide), high=share + wide, undecided=0.0071, n=n),
+        steerability=estimate(float(effects.mean()) * 0.97, half, n),
+        n_massive=1 if chosen else 0,
+        effects=tuple(effects.tolist()),
+    )
+
+
+def texts(rng: np.random.Generator, effects: tuple[float, ...]) -> tuple[Text, ...]:
+    rows = []
+    for i, effect in enumerate(effects):
+        base = float(rng.normal(-0.1, 0.4) - 0.3 * effect)
+        subject = SUBJECTS[i % len(SUBJECTS)]
+        rows.append(
+            Text(
+                prompt=f"Question: What do you say about this? {subject} (no. {i}).\n\nAnswer:",
+                positive=f" {subject} {POSITIVE[i % 2]}.",
+                negative=f" {subject} {NEGATIVE[i % 2]}.",
+                base=base,
+                steered=base + effect,
+                effect=effect,
+                source=f"statements.jsonl:{i + 1}",
+            )
+        )
+    return tuple(rows)
+
+
+def bounds(result: PromptTypeResult, unit: str, n: int) -> tuple[Bound, ...]:
+    assert result.effect is not None
+    assert result.anti_steerable is not None
+    effect, wrong = result.effect, result.anti_steerable
+
+    def bound(name: str, value: float, low: float, high: float, threshold: float, **rest: Any) -> Bound:
+        return Bound(name=name, value=value, low=low, high=high, threshold=threshold, n=n, **rest)
+
+    return (
+        bound("mean effect above zero", effect.mean, effect.low, effect.high, 0.0, direction="above", holds=True, unit=unit),
+        bound("odd part above that of random directions", effect.odd, effect.odd_low, effect.odd_high, 0.021,
+              direction="above", holds=True, unit=unit),
+        bound("few anti-steerable examples", wrong.share, wrong.low, wrong.high, 0.1, direction="below", holds=None,
+              unit="share"),
+        bound("perplexity of neutral text", 1.31, 1.26, 1.37, 1.1, direction="below", holds=False, unit="ratio"),
+    )  # fmt: skip
+
+
+def continuations() -> tuple[Continuation, ...]:
+    return tuple(
+        Continuation(
+            prompt=f"{SUBJECTS[i % 5]} was",
+            base=" a long affair, and most of us were home before it ended. The rain did not help much either."
+            * (1 + i % 2),
+            steered=" a delight: the lanterns, the singing, and the old friends who had come so far to be there.",
+        )
+        for i in range(10)
+    )
+
+
+def cosines(rng: np.random.Generator, types: tuple[str, ...]) -> Cosines:
+    vectors = rng.normal(size=(len(types), 12)) + 0.9
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return Cosines(types=types, matrix=tuple(tuple(row) for row in (vectors @ vectors.T).clip(-1, 1).tolist()))
+
+
+def example_rows(report: dict[str, Any]) -> tuple[ExampleRow, ...]:
+    return tuple(
+        ExampleRow(
+            example=i, source=text.source, unit=report["unit"], prompt=text.prompt, positive=text.positive,
+            negative=text.negative, prompt_type=CHOSEN, strength=1.0, base=text.base, steered=text.steered,
+            effect=text.effect, effect_positive=text.effect / 2, effect_negative=-text.effect / 2,
+            total_base=9 * text.base, total_steered=9 * text.steered,
+        )
+        for i, text in enumerate(report["examples"])
+    )  # fmt: skip
+
+
+def build(seed: int = 0, n: int = 140, unit: str = "nats/token", **changes: Any) -> Report:
+    """A report on an invented behavior; `changes` replace fields."""
+    rng = np.random.default_rng(seed)
+    means = (0.16, 0.05, 0.03, 0.21, 0.12, 0.09, 0.14)
+    types = {t: prompt_type(rng, m, n, chosen=t == CHOSEN) for t, m in zip(TYPES, means, strict=True)}
+    strengths = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
+    curve = [
+        CurvePoint(strength=s, effect=estimate(0.2 * s - 0.015 * s**2, 0.012 + 0.01 * abs(s), n)) for s in strengths
+    ]
+    fields: dict[str, Any] = {
+        "trimtab": "0.1.0", "torch": "2.13.0", "transformers": "5.19.0",
+        "command": "trimtab check --model smollm2 cheerfulness.jsonl --site auto --prompt-type all --out report/",
+        "seconds": 312.4, "seed": seed, "dtype": "float32", "device": "cpu", "threads": 2, "chat_template": False,
+        "first_token": "<|endoftext|>", "read": "mean", "scope": "all", "behavior": "cheerfulness",
+        "description": "Speaks of ordinary things with good cheer.",
+        "instructions": ("You are a cheerful person.", "You are not a cheerful person."), "view": "statements",
+        "answer_kind": "text", "unit": unit, "data_digest": "sha256:5f2d8a9c41e07b33", "pairing": "natural",
+        "model": ModelRecord(id="smollm2", revision=None, digest="sha256:a41c99d07e6b52f8",
+                             architecture="LlamaForCausalLM", n_blocks=30, d_model=576),
+        "site": SiteRecord(block=14, component="residual"), "site_chosen": "dev", "prompt_type_chosen": "dev",
+        "n_train": 150, "n_dev": 60, "n_eval": n, "n_eval_units": n, "n_replication": 140, "n_dropped": 3,
+        "strengths": strengths, "thresholds": {"anti_steerable": 0.1, "perplexity_ratio": 1.1},
+        "verdict": Verdict(
+            decision="caution",
+            sentence="Steering toward cheerfulness works on average, but it may push more than a tenth of the examples "
+                     "the wrong way.",
+            reasons=("The mean effect is above zero, and above that of 20 random directions.",
+                     "The interval of the anti-steerable share includes 10 %."),
+            prompt_type=CHOSEN, strength=1.0, bounds=bounds(types[CHOSEN], unit, n),
+            reservations=("Length alone tells the answers apart (AUROC 0.74).",),
+            error_rate_reason="fewer than 20 behaviors have been replicated on this model",
+        ),
+        "base": Base(propensity={"mean": -0.112, "sd": 0.418}, accuracy=0.43, accuracy_low=0.35, accuracy_high=0.51, n=n),
+        "noise": Estimate(value=2.4e-6, low=1.9e-6, high=3.1e-6, n=64), "prompt_types": types,
+        "prompt_type_cosine": cosines(rng, TYPES),
+        "curve": Curve(points=tuple(curve), spearman=0.964, r_squared=0.981, n=n),
+        "blocks": tuple(
+            BlockRow(block=b, agreement=estimate(0.18 + 0.3 * np.exp(-((b - 15) / 9) ** 2), 0.03, 150),
+                     effect=estimate(0.22 * np.exp(-((b - 13) / 5) ** 2) - 0.01, 0.03, 60), standardised=0.9)
+            for b in range(0, 30, 2)),
+        "projections": Projections(prompt_type=CHOSEN, positive=tuple(rng.normal(0.93, 0.8, n).tolist()),
+                                   negative=tuple(rng.normal(-0.9, 0.9, n).tolist())),
+        "convergence": Convergence(expected_cosine=0.913, pairs_for_95=272, n=150),
+        "length_auroc": Estimate(value=0.74, low=0.68, high=0.79, n=140),
+        "side_effects": {
+            "kl": {"value": 0.083, "low": 0.071, "high": 0.096, "n_documents": 40, "unit": "nats/token"},
+            "perplexity_ratio": {"value": 1.31, "low": 1.26, "high": 1.37, "n_documents": 40},
+            "facts": {"value": None, "reason": "the base model is at chance on this task: no headroom"},
+        },
+        "examples": texts(rng, types[CHOSEN].effects), "continuations": continuations(),
+        "notes": ("One token with a massive activation was left out of the means.", "3 duplicates were dropped."),
+    }  # fmt: skip
+    fields |= changes
+    return Report(**fields, rows=fields.get("rows") or example_rows(fields))
+
+
+def _unmeasured(report: Report) -> Report:
+    """A choice behavior of which little could be measured."""
+    why = "bare statements have no prompt: every difference would be equal"
+    types = {
+        t: PromptTypeResult(not_measured=why) if "prefilled" not in t else r for t, r in report.prompt_types.items()
+    }
+    types["prefilled"] = types["prefilled"].model_copy(
+        update={"steerability": Estimate(reason="one strength"), "dose": None, "separability": None}
+    )
+    return report.model_copy(
+        update={
+            "answer_kind": "choice", "unit": "logits", "prompt_types": types, "blocks": (), "site_chosen": "given",
+            "notes": (), "side_effects": {"kl": {"value": None, "reason": "--quick was given"}}, "continuations": (),
+            "length_auroc": Estimate(reason="choices are equally long"), "noise": Estimate(), "view": None,
+            "convergence": Convergence(expected_cosine=0.02, pairs_for_95=None, n=150),
+            "projections": Projections(prompt_type=CHOSEN, positive=(), negative=()), "description": "",
+            "prompt_type_cosine": Cosines(types=(), matrix=()),
+            "curve": Curve(points=(), spearman=0.0, r_squared=0.0, n=140),
+            "verdict": report.verdict.model_copy(update={"decision": "inconclusive", "bounds": (), "reservations": ()}),
+        }
+    )  # fmt: skip
+
+
+def _random(report: Report) -> Report:
+    bare = tuple(text.model_copy(update={"prompt": ""}) for text in report.examples)
+    go = report.verdict.model_copy(update={"decision": "go", "error_rate": 0.04, "reservations": ()})
+    return report.model_copy(update={"pairing": "random", "examples": bare, "verdict": go})
+
+
+def _hostile(report: Report) -> Report:
+    """Nasty texts wherever a text may come from outside."""
+    bad = HOSTILE[0]
+    mean = [
+        text.model_copy(update={
+            "prompt": HOSTILE[i % len(HOSTILE)], "positive": HOSTILE[(i + 1) % len(HOSTILE)],
+            "negative": HOSTILE[(i + 3) % len(HOSTILE)], "source": bad, "effect": text.effect - 0.2,
+        })
+        for i, text in enumerate(report.examples)
+    ]  # fmt: skip
+    verdict = report.verdict.model_copy(
+        update={
+            "decision": "no-go", "sentence": HOSTILE[1], "reasons": HOSTILE, "reservations": (bad,),
+            "error_rate_reason": bad, "bounds": tuple(b.model_copy(update={"name": bad}) for b in report.verdict.bounds),
+        }
+    )  # fmt: skip
+    types = {
+        **report.prompt_types,
+        bad: PromptTypeResult(not_measured=bad),
+        "<b>x</b>": report.prompt_types["prefilled"],
+    }
+    return report.model_copy(
+        update={
+            "behavior": bad, "description": HOSTILE[4], "instructions": HOSTILE[:2], "view": bad, "examples": tuple(mean),
+            "model": report.model.model_copy(update={"id": HOSTILE[6], "revision": bad, "architecture": bad}),
+            "continuations": tuple(Continuation(prompt=t, base=t, steered=t) for t in HOSTILE), "prompt_types": types,
+            "notes": HOSTILE, "command": bad, "first_token": bad, "data_digest": bad, "verdict": verdict, "dtype": bad,
+            "prompt_type_cosine": Cosines(types=(bad, HOSTILE[2]), matrix=((1.0, -0.31), (-0.31, 1.0))),
+            "side_effects": {bad: {"value": 0.1, "low": 0.0, "high": 0.2, "unit": bad, "n_x": bad}, "y": bad, "z": None},
+            "thresholds": {bad: 0.1}, "unit": HOSTILE[7],
+        }
+    )  # fmt: skip
+
+
+VARIANTS: dict[str, Callable[[Report], Report]] = {
+    "plain": lambda report: report,
+    "unmeasured": _unmeasured,
+    "random": _random,
+    "hostile": _hostile,
+}
+
+
+@pytest.fixture(scope="session")
+def report() -> Report:
+    """A check of an invented behavior: caution."""
+    return build()
+
+
+@pytest.fixture(scope="session", params=list(VARIANTS))
+def any_report(request: pytest.FixtureRequest, report: Report) -> Report:
+    """Every variant in turn."""
+    return VARIANTS[request.param](report)
+
+
+@pytest.fixture(scope="session")
+def variant(report: Report) -> Callable[[str], Report]:
+    """A variant by name: plain, unmeasured, random, hostile."""
+    return lambda name: VARIANTS[name](report)

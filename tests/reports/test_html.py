@@ -1,0 +1,182 @@
+"""The page: self-contained, complete, and deaf to hostile texts."""
+
+import base64
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from trimtab.reports.html import page
+from trimtab.reports.plots import figures
+from trimtab.reports.record import Report
+
+SECTIONS = (
+    "verdict facts effects types projections cosines blocks curve backfired continuations side-effects data method "
+    "glossary"
+).split()
+# Names of elements that the page's own templates use; anything else came from a text.
+ELEMENTS = set(
+    "html head meta title link style body a header p h1 h2 h3 h4 bdi nav main section span svg circle path rect line ul "
+    "li table caption thead tbody tr th td dl div dt dd small figure button strong article details summary code "
+    "noscript script br wbr".split()
+)
+
+
+class Outline(HTMLParser):
+    """Elements with their attributes, the text people see, and scripts and styles apart."""
+
+    def __init__(self, document: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.scripts: list[tuple[dict[str, str | None], str]] = []
+        self._inside: str | None = None
+        self.feed(document)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag in ("script", "style"):
+            self._inside = tag
+            if tag == "script":
+                self.scripts.append((dict(attrs), ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == self._inside:
+            self._inside = None
+
+    def handle_data(self, data: str) -> None:
+        if self._inside == "script":
+            attributes, text = self.scripts[-1]
+            self.scripts[-1] = (attributes, text + data)
+        elif self._inside is None:
+            self.text.append(data)
+
+    @property
+    def visible(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.text))
+
+
+def test_every_section_exists_and_is_linked(any_report: Report) -> None:
+    outline = Outline(page(any_report))
+    ids = [attributes["id"] for tag, attributes in outline.elements if tag == "section"]
+    assert ids == SECTIONS
+    targets = {str(a["href"])[1:] for tag, a in outline.elements if tag == "a"}
+    assert targets <= set(SECTIONS)
+
+
+def test_no_address_outside_the_page_is_requested(any_report: Report) -> None:
+    document = page(any_report)
+    for tag, attributes in Outline(document).elements:
+        for name in ("src", "href", "srcset", "action", "poster", "data", "background", "formaction", "ping"):
+            value = attributes.get(name)
+            assert value is None or value.startswith("#") or value == "data:,", f"<{tag} {name}={value}>"
+    style = document.split("<style>")[1].split("</style>")[0]
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_plotly_is_inlined_exactly_once(report: Report) -> None:
+    assert len(re.findall(r"plotly\.js v\d", page(report))) == 1
+
+
+def test_policy_names_the_hash_of_each_script_that_runs_and_nothing_more(report: Report) -> None:
+    outline = Outline(page(report))
+    policy = next(str(a["content"]) for t, a in outline.elements if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none';")
+    running = [text for attributes, text in outline.scripts if "type" not in attributes]
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in running]
+    rule = next(part for part in policy.split(";") if "script-src" in part)
+    assert rule.split()[1:] == [f"'sha256-{digest}'" for digest in hashes]
+    assert len(running) == 2
+
+
+def test_hostile_texts_become_neither_elements_nor_attributes(variant: Callable[[str], Report]) -> None:
+    outline = Outline(page(variant("hostile")))
+    assert {tag for tag, _ in outline.elements} <= ELEMENTS
+    for _, attributes in outline.elements:
+        assert not [name for name in attributes if name.startswith("on")]
+    assert "</script><img src=x onerror=alert(1)>" in outline.visible
+    assert "{{ 7 * 7 }}" in outline.visible
+    assert "\x1b" not in outline.visible
+    assert "\u202e" not in outline.visible
+
+
+def test_json_of_the_plots_cannot_leave_its_script(variant: Callable[[str], Report]) -> None:
+    outline = Outline(page(variant("hostile")))
+    data = [text for attributes, text in outline.scripts if attributes.get("type") == "application/json"]
+    assert len(data) == 2
+    for text in data:
+        assert not set(text) & set("<>&\u2028\u2029")
+    drawn = json.loads(data[0])
+    assert set(drawn) == set(figures(variant("hostile")))
+    marks = [trace["customdata"] for trace in drawn["backfiring"]["data"]]
+    assert all("<img" not in text for trace in marks for text in trace)
+    assert any("&lt;img" in text for trace in marks for text in trace)
+
+
+def test_whatever_was_not_measured_says_why(any_report: Report) -> None:
+    visible = Outline(page(any_report)).visible
+    for after in re.findall(r"not measured(.{0,14})", visible, flags=re.IGNORECASE):
+        # The heading of the list of types is the one place where no reason follows directly.
+        assert re.match(r": \S", after) or after.lstrip().startswith(tuple(any_report.prompt_types)), after
+    assert not re.search(r"\b(nan|None|inf|Undefined)\b", visible)
+
+
+def test_reasons_of_the_record_are_printed(variant: Callable[[str], Report]) -> None:
+    visible = Outline(page(variant("unmeasured"))).visible
+    for reason in (
+        "not measured: bare statements have no prompt: every difference would be equal",
+        "not measured: one strength",
+        "not measured: --quick was given",
+        "not measured: choices are equally long",
+        "not measured: no sweep over blocks was run, since the site was given",
+    ):
+        assert reason in visible
+
+
+def test_random_pairing_is_said_to_be_arbitrary(variant: Callable[[str], Report]) -> None:
+    assert "Arbitrary pairs." in page(variant("random"))
+    assert "Arbitrary pairs." not in page(variant("plain"))
+
+
+def test_tables_have_header_cells_with_scope(report: Report) -> None:
+    outline = Outline(page(report))
+    heads = [attributes for tag, attributes in outline.elements if tag == "th"]
+    assert heads
+    assert all(attributes.get("scope") in ("col", "row") for attributes in heads)
+
+
+def test_same_report_same_page(report: Report) -> None:
+    assert page(report) == page(report)
+
+
+def test_reports_load_no_model_library() -> None:
+    code = "import sys, trimtab.reports.html, trimtab.reports.terminal; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", ["plain", "hostile"])
+def test_browser_draws_every_plot_without_an_error(
+    name: str, variant: Callable[[str], Report], chromium: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(page(variant(name)), encoding="utf-8")
+    flags = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+        "--disable-component-update --disable-sync --enable-logging=stderr --v=0 --virtual-time-budget=10000 --dump-dom"
+    ).split()
+    command = [chromium, *flags, f"--user-data-dir={tmp_path / 'profile'}", file.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "CONSOLE" not in done.stderr, done.stderr
+    drawn = figures(variant(name))
+    assert done.stdout.count('data-drawn="yes"') == len(drawn) == 6
+    assert len(re.findall(r'<svg class="main-svg"', done.stdout)) >= len(drawn)
+    assert "<img src=x" not in done.stdout.replace('"', "")

@@ -1,0 +1,53 @@
+"""The gist on the terminal."""
+
+import io
+from collections.abc import Callable
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from trimtab.reports.record import Report
+from trimtab.reports.terminal import summary
+
+
+def printed(report: Report, width: int = 80, encoding: str = "utf-8", **options: bool) -> str:
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding, write_through=True)
+    summary(report, Console(file=file, width=width, **options))
+    return file.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_no_line_is_wider_than_the_terminal(any_report: Report, width: int) -> None:
+    lines = printed(any_report, width).splitlines()
+    assert max(map(cell_len, lines)) <= width
+
+
+def test_verdict_and_figures_are_shown(report: Report) -> None:
+    text = printed(report)
+    assert text.splitlines()[0].startswith("▲ caution  cheerfulness")
+    effect = report.prompt_types["prefilled+instruction"].effect
+    assert effect is not None
+    row = next(line for line in text.splitlines() if "★ prefilled+instruction " in line)
+    assert f"{effect.mean:.3f} [{effect.low:.3f}, {effect.high:.3f}]" in row
+    assert "prefilled+instruction+5-shot" in text
+    assert "3 duplicates were dropped." in text
+
+
+def test_without_colour_there_are_no_escape_codes(any_report: Report) -> None:
+    assert "\x1b" not in printed(any_report)
+    assert "\x1b" in printed(any_report, force_terminal=True)
+
+
+def test_texts_are_not_read_as_markup(report: Report) -> None:
+    text = printed(report.model_copy(update={"notes": ("[red]not a colour[/red] [/]",)}))
+    assert "[red]not a colour[/red] [/]" in text
+
+
+def test_ascii_terminals_get_ascii(any_report: Report) -> None:
+    assert printed(any_report, encoding="ascii").isascii()
+
+
+def test_missing_types_and_figures_give_their_reason(variant: Callable[[str], Report]) -> None:
+    text = " ".join(printed(variant("unmeasured")).split())
+    assert "5-shot: not measured: bare statements have no prompt: every difference would be equal" in text

@@ -1,0 +1,232 @@
+"""What a user meets: help without torch, one message and exit code 2 for bad input, JSON alone on stdout."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from trimtab.cli import main
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command line in this process; gives exit code, standard output and standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["trimtab", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return int(stopped.value.code or 0), out, err
+
+    return call
+
+
+def rows(n: int, **fields: str) -> str:
+    """n JSONL rows; `{i}` in a field is the row's number."""
+    return "".join(json.dumps({k: v.replace("{i}", str(i)) for k, v in fields.items()}) + "\n" for i in range(n))
+
+
+GOOD = {
+    "prompt": "Day {i} of the trip",
+    "positive": "was a delight, number {i}.",
+    "negative": "was a bore, number {i}.",
+}
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("lint", "null"), ("lint", "--json", "null"), ("check", "--help")])
+def test_help_and_lint_import_no_torch(arguments: tuple[str, ...]) -> None:
+    code = (
+        "import sys; sys.argv = ['trimtab', *sys.argv[1:]]\n"
+        "from trimtab.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as stop: code = stop.code\n"
+        "assert not {'torch', 'transformers'} & set(sys.modules)\n"
+        "sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_version(run: Run) -> None:
+    from trimtab import __version__
+
+    assert run("--version")[:2] == (0, f"trimtab {__version__}\n")
+
+
+BAD_FILES: dict[str, tuple[bytes, str]] = {
+    "encoding.jsonl": (rows(20, **GOOD).encode() + b'{"prompt": "caf\xe9"}\n', "UTF-8"),
+    "broken.jsonl": ((rows(3, **GOOD) + '{"prompt": "x", \n' + rows(20, **GOOD)).encode(), "broken.jsonl:4"),
+    "field.jsonl": ((rows(30, **GOOD) + '{"prompt": "x", "positive": "y"}\n').encode(), "negative"),
+    "empty.jsonl": (b"", "empty"),
+    "blank.jsonl": (
+        (rows(30, **GOOD) + '{"prompt": "x", "positive": "", "negative": "n"}\n').encode(),
+        "blank.jsonl:31",
+    ),
+    "oneclass.jsonl": (rows(30, text="Text {i}", label="1").encode(), "class"),
+    "few.jsonl": (rows(5, **GOOD).encode(), "5"),
+    "list.json": (b"[1, 2, 3]", "list.json"),
+    "scalar.json": (b"12", "scalar.json"),
+    "nul.jsonl": (rows(20, **{**GOOD, "prompt": "a\0b {i}"}).encode(), "NUL"),
+    "binary.parquet": (b"PAR1 no parquet at all", "binary.parquet"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_bad_behavior_files_end_with_a_message_and_exit_code_2(
+    name: str, run: Run, tmp_path: Path, tiny_folder: Path
+) -> None:
+    content, word = BAD_FILES[name]
+    (tmp_path / name).write_bytes(content)
+    code, out, err = run("check", tmp_path / name, "--model", tiny_folder, "--out", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert word in err
+    assert not (tmp_path / "out" / "report.json").exists()
+
+
+def test_missing_file_names_it_and_what_there_is(run: Run) -> None:
+    code, _, err = run("check", "sentimant.jsonl")
+    assert code == 2
+    assert "sentimant.jsonl" in err
+    assert "sentiment" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("--model", "no/such/model"), "no/such/model"),
+        (("--model", "./missing.gguf"), "missing.gguf"),
+        (("--site", "99"), "blocks 0 to 2"),
+        (("--site", "middle"), "middle"),
+        (("--site", "-1"), "-1"),
+        (("--prompt-type", "4-shot"), "4-shot"),
+        (("--scope", "everything"), "everything"),
+        (("--strength", "0"), "above 0"),
+        (("--strength", "nan"), "above 0"),
+        (("--dtype", "int8"), "int8"),
+        (("--device", "cuda:77"), "cuda:77"),
+        (("--view", "statements"), "a view can be chosen for"),
+        (("--view", "sideways"), "sideways"),
+        (("--format", "xml"), "xml"),
+        (("--read", "first"), "first"),
+        (("--require", "perfect"), "perfect"),
+        (("--chat-template",), "chat template"),
+        (("--positive-instruction", "Be kind."), "negative-instruction"),
+        (("--train", "0"), "train"),
+        (("--no-such-flag",), "no-such-flag"),
+    ],
+)
+def test_bad_flags_end_with_a_message_and_exit_code_2(
+    arguments: tuple[str, ...], word: str, run: Run, tmp_path: Path, tiny_folder: Path
+) -> None:
+    model = () if "--model" in arguments else ("--model", tiny_folder)
+    code, out, err = run("check", "sentiment", *model, *arguments, "--out", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert word in err
+
+
+def test_out_that_is_a_file_is_refused(run: Run, tmp_path: Path, tiny_folder: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    assert run("check", "sentiment", "--model", tiny_folder, "--out", tmp_path / "file")[0] == 2
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_prompt_longer_than_the_context_names_the_row(run: Run, tmp_path: Path, tiny_folder: Path) -> None:
+    file = tmp_path / "long.jsonl"
+    file.write_text(rows(30, **GOOD) + rows(1, **{**GOOD, "prompt": "Z" * 5000}))
+    code, _, err = run("check", file, "--model", tiny_folder, "--out", tmp_path / "out")
+    assert code == 2
+    assert "long.jsonl:31" in err
+    assert "1024" in err
+
+
+def test_non_finite_activations_are_refused(run: Run, tmp_path: Path, tiny_folder: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for file in tiny_folder.iterdir():
+        (broken / file.name).write_bytes(file.read_bytes())
+    weights = load_file(broken / "model.safetensors")
+    weights["model.layers.1.mlp.down_proj.weight"][0, 0] = torch.nan
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    code, _, err = run("check", "sentiment", "--model", broken, "--out", tmp_path / "out")
+    assert code == 2
+    assert "NaN" in err
+
+
+def test_few_rows_shrink_the_parts_with_a_note(run: Run, tmp_path: Path, tiny_folder: Path) -> None:
+    file = tmp_path / "some.jsonl"
+    file.write_text(rows(40, **GOOD))
+    code, out, _ = run("check", file, "--model", tiny_folder, "--eval", "100", "--out", tmp_path / "out", "--json")
+    record = json.loads(out)
+    assert code == 0
+    assert record["n_eval"] < 100
+    assert any("100" in note for note in record["notes"])
+    assert record["verdict"]["decision"] in ("inconclusive", "no-go", "caution", "go")
+
+
+def test_check_writes_three_files_and_json_stands_alone_on_stdout(run: Run, tmp_path: Path, tiny_folder: Path) -> None:
+    arguments = ("check", "null", "--model", tiny_folder, "--train", "16", "--eval", "20", "--site", "1")
+    code, out, _ = run(*arguments, "--out", tmp_path, "--json")
+    assert code == 0
+    assert json.loads(out) == json.loads((tmp_path / "report.json").read_text())
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["examples.parquet", "report.html", "report.json"]
+
+
+def test_require_ends_with_3_below_the_verdict_and_the_report_is_written(
+    run: Run, tmp_path: Path, tiny_folder: Path
+) -> None:
+    arguments = ("check", "null", "--model", tiny_folder, "--train", "16", "--eval", "20", "--site", "1")
+    code, out, _ = run(*arguments, "--out", tmp_path, "--require", "go")
+    assert code == 3
+    assert "null" in out
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_two_behaviors_report_into_a_folder_each(run: Run, tmp_path: Path, tiny_folder: Path) -> None:
+    arguments = ("--model", tiny_folder, "--train", "12", "--eval", "12", "--site", "1", "--prompt-type", "prefilled")
+    code, out, _ = run("check", "null", "sentiment", *arguments, "--out", tmp_path, "--json")
+    assert code == 0
+    assert [r["behavior"] for r in json.loads(out)] == ["null", "sentiment"]
+    assert (tmp_path / "null" / "report.json").is_file()
+    assert (tmp_path / "sentiment" / "report.json").is_file()
+
+
+def test_lint_finds_what_is_wrong_and_strict_says_so(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "twice.jsonl"
+    file.write_text(rows(20, **GOOD) + rows(2, **GOOD))
+    code, out, _ = run("lint", file)
+    assert code == 0
+    assert "duplicate" in out
+    assert run("lint", file, "--strict")[0] == 3
+    assert run("lint", "sentiment", "null", "--strict")[0] == 0
+
+
+def test_doctor_reports_parts_and_mends(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
+    code, out, _ = run("doctor", "--json")
+    found = {f["part"]: f for f in json.loads(out)["findings"]}
+    assert code == 0
+    assert found["torch"]["state"] == "ok"
+    assert str(tmp_path) in found["cache"]["detail"]
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    code, out, _ = run("doctor", "--json")
+    assert code == 4
+    assert any(f["state"] == "broken" and f["mend"] for f in json.loads(out)["findings"])
+
+
+def test_an_unforeseen_failure_is_one_message_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise RuntimeError("the roof fell in")
+
+    monkeypatch.setattr("trimtab.doctor.examine", fail)
+    code, _, err = run("doctor")
+    assert code == 4
+    assert "the roof fell in" in err

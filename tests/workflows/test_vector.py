@@ -1,0 +1,59 @@
+"""The prefilled vector against an independent loop over plain transformers, on the real model."""
+
+from typing import Any
+
+import pytest
+import torch
+
+import trimtab as tt
+from trimtab.behaviors import PromptType, split
+from trimtab.steering import mean_difference
+from trimtab.workflows.measure import Instrument
+
+SITE = tt.Site(14)
+
+
+def by_hand(hf: Any, tokenizer: Any, examples: Any, block: int) -> torch.Tensor:
+    """Mean over the answer's tokens at a block's output, positive minus negative, one text at a time."""
+    total: Any = 0
+    for e in examples:
+        for sign, answer in ((1, e.positive), (-1, e.negative)):
+            prompt = tokenizer(e.prompt, add_special_tokens=False)["input_ids"]
+            whole = tokenizer(e.prompt + answer, add_special_tokens=False)["input_ids"]
+            assert whole[: len(prompt)] == prompt
+            ids = torch.tensor([[tokenizer.bos_token_id, *whole]])
+            with torch.no_grad():
+                h = hf(ids, output_hidden_states=True).hidden_states[block + 1][0]
+            total = total + sign * h[1 + len(prompt) :].mean(dim=0)
+    return total / len(examples)
+
+
+@pytest.mark.embedded
+def test_prefilled_vector_equals_a_plain_loop_to_1e4_relative(embedded: tt.Model) -> None:
+    behavior = tt.Behavior.builtin("sentiment")
+    examples = split(behavior, train=24, evaluation=10).train.examples
+    instrument = Instrument(embedded, behavior, chat_template=False, read="mean")
+    plus, minus = instrument.activations(examples, (), PromptType.PREFILLED, [SITE])
+    steering = mean_difference(plus.activations[SITE], minus.activations[SITE], SITE)
+    expected = by_hand(embedded.hf, embedded.tokenizer, examples, 14)
+    assert (steering.vector(SITE) - expected).norm() <= 1e-4 * expected.norm()
+
+
+@pytest.mark.embedded
+def test_steered_score_equals_a_bare_forward_hook(embedded: tt.Model) -> None:
+    torch.manual_seed(0)
+    v = torch.randn(embedded.d_model) * 5
+    prompt, answer = "The garden in spring", " is full of small surprises."
+    ours = embedded.score([prompt], [answer], steering=tt.Steering.from_vector(SITE, v), strength=0.7).total
+
+    front = embedded.tokenizer(prompt)["input_ids"]
+    ids = torch.tensor([[embedded.tokenizer.bos_token_id, *embedded.tokenizer(prompt + answer)["input_ids"]]])
+    handle = embedded.hf.model.layers[14].register_forward_hook(lambda m, args, out: out + 0.7 * v)
+    try:
+        with torch.no_grad():
+            logprobs = embedded.hf(ids).logits[0].log_softmax(dim=-1)
+    finally:
+        handle.remove()
+    first = 1 + len(front)
+    theirs = sum(logprobs[i - 1, ids[0, i]] for i in range(first, ids.shape[1]))
+    torch.testing.assert_close(ours[0], torch.as_tensor(theirs), rtol=1e-5, atol=1e-4)
