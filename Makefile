@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= out/demo
 
-.PHONY: help install demo test test-slow lint format bench clean
+.PHONY: help install demo test test-slow lint format docs bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -39,6 +39,10 @@ lint: install  ## ruff, mypy --strict, import contracts
 format: install  ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: install  ## write docs/report.schema.json from the code
+	$(BIN)/python -c "import json; from trimtab.reports import Report; \
+	print(json.dumps(Report.model_json_schema(by_alias=True, mode="serialization"), indent=1))" > docs/report.schema.json
 
 bench: install  ## ratios against a plain transformers loop, on this machine
 	$(BIN)/python benchmarks/capture.py

@@ -222,11 +222,8 @@ def test_offloaded_blocks_give_the_same_activations_and_steered_logits(
     whole = wrapped()
     hf = plain()
     where = dict.fromkeys(["model.embed_tokens", "model.rotary_emb", "model.norm", "lm_head"], "cpu")
-    where |= {f"model.layers.{k}": "cpu" for k in range(4)} | {f"model.{name}": "disk" for name in offloaded}
+    where |= {f"model.layers.{k}": "cpu" for k in range(4)} | dict.fromkeys(offloaded, "disk")
     hf = dispatch_model(hf, where, main_device="cpu", offload_dir=tmp_path, force_hooks=True)
-    assert {n.rpartition(".")[0] for n, p in hf.named_parameters() if p.is_meta} >= {
-        o for o in offloaded if "embed" in o
-    }
     assert any(p.is_meta for p in hf.parameters()) == bool(offloaded)
     parts = Model(hf)
     batch = batch_of(tokens(0, 7, 5), [3, 2])

@@ -6,27 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trimtab.reports.record import (
-    AntiSteerable,
-    Base,
-    BlockRow,
-    Bound,
-    Continuation,
-    Convergence,
-    Cosines,
-    Curve,
-    CurvePoint,
-    Effect,
-    Estimate,
-    ExampleRow,
-    ModelRecord,
-    Projections,
-    PromptTypeResult,
-    Report,
-    SiteRecord,
-    Text,
-    Verdict,
-)
+from trimtab.reports import record as rec
+from trimtab.reports.record import Estimate, PromptTypeResult, Report
 
 TYPES = (
     "prefilled",
@@ -78,7 +59,7 @@ def prompt_type(rng: np.random.Generator, mean: float, n: int, *, chosen: bool) 
         separability=2.31 + mean,
         separability_held_out=estimate(1.9 + mean, 0.32, n),
         auroc_held_out=estimate(0.9, 0.03, n),
-        effect=Effect(
+        effect=rec.Effect(
             mean=float(effects.mean()),
             low=float(effects.mean() - half),
             high=float(effects.mean() + half),
@@ -90,20 +71,24 @@ def prompt_type(rng: np.random.Generator, mean: float, n: int, *, chosen: bool) 
             n=n,
         ),
         dose=0.412,
-        anti_steerable=AntiSteerable(share=share, low=max(0.0, share - wide), high=share + wide, undecided=0.0071, n=n),
-        steerability=estimate(float(effects.mean()) * 0.97, half, n),
+        anti_steerable=rec.AntiSteerable(
+            share=share, low=max(0.0, share - wide), high=share + wide, undecided=0.0071, n=n
+        ),
+        steerability=estimate(float(effects.mean()) * 0.97, half, n)
+        if chosen
+        else Estimate(reason="measured for the chosen prompt type only"),
         n_massive=1 if chosen else 0,
         effects=tuple(effects.tolist()),
     )
 
 
-def texts(rng: np.random.Generator, effects: tuple[float, ...]) -> tuple[Text, ...]:
+def texts(rng: np.random.Generator, effects: tuple[float, ...]) -> tuple[rec.Text, ...]:
     rows = []
     for i, effect in enumerate(effects):
         base = float(rng.normal(-0.1, 0.4) - 0.3 * effect)
         subject = SUBJECTS[i % len(SUBJECTS)]
         rows.append(
-            Text(
+            rec.Text(
                 prompt=f"Question: What do you say about this? {subject} (no. {i}).\n\nAnswer:",
                 positive=f" {subject} {POSITIVE[i % 2]}.",
                 negative=f" {subject} {NEGATIVE[i % 2]}.",
@@ -116,16 +101,17 @@ def texts(rng: np.random.Generator, effects: tuple[float, ...]) -> tuple[Text, .
     return tuple(rows)
 
 
-def bounds(result: PromptTypeResult, unit: str, n: int) -> tuple[Bound, ...]:
+def bounds(result: PromptTypeResult, unit: str, n: int) -> tuple[rec.Bound, ...]:
     assert result.effect is not None
     assert result.anti_steerable is not None
     effect, wrong = result.effect, result.anti_steerable
 
-    def bound(name: str, value: float, low: float, high: float, threshold: float, **rest: Any) -> Bound:
-        return Bound(name=name, value=value, low=low, high=high, threshold=threshold, n=n, **rest)
+    def bound(name: str, value: float, low: float, high: float, threshold: float, **rest: Any) -> rec.Bound:
+        return rec.Bound(name=name, value=value, low=low, high=high, threshold=threshold, n=n, **rest)
 
     return (
-        bound("mean effect above zero", effect.mean, effect.low, effect.high, 0.0, direction="above", holds=True, unit=unit),
+        bound("mean effect above zero", effect.mean, effect.low, effect.high, 0.0,
+              direction="above", holds=True, unit=unit),
         bound("odd part above that of random directions", effect.odd, effect.odd_low, effect.odd_high, 0.021,
               direction="above", holds=True, unit=unit),
         bound("few anti-steerable examples", wrong.share, wrong.low, wrong.high, 0.1, direction="below", holds=None,
@@ -134,9 +120,9 @@ def bounds(result: PromptTypeResult, unit: str, n: int) -> tuple[Bound, ...]:
     )  # fmt: skip
 
 
-def continuations() -> tuple[Continuation, ...]:
+def continuations() -> tuple[rec.Continuation, ...]:
     return tuple(
-        Continuation(
+        rec.Continuation(
             prompt=f"{SUBJECTS[i % 5]} was",
             base=" a long affair, and most of us were home before it ended. The rain did not help much either."
             * (1 + i % 2),
@@ -146,15 +132,15 @@ def continuations() -> tuple[Continuation, ...]:
     )
 
 
-def cosines(rng: np.random.Generator, types: tuple[str, ...]) -> Cosines:
+def cosines(rng: np.random.Generator, types: tuple[str, ...]) -> rec.Cosines:
     vectors = rng.normal(size=(len(types), 12)) + 0.9
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return Cosines(types=types, matrix=tuple(tuple(row) for row in (vectors @ vectors.T).clip(-1, 1).tolist()))
+    return rec.Cosines(types=types, matrix=tuple(tuple(row) for row in (vectors @ vectors.T).clip(-1, 1).tolist()))
 
 
-def example_rows(report: dict[str, Any]) -> tuple[ExampleRow, ...]:
+def example_rows(report: dict[str, Any]) -> tuple[rec.ExampleRow, ...]:
     return tuple(
-        ExampleRow(
+        rec.ExampleRow(
             example=i, source=text.source, unit=report["unit"], prompt=text.prompt, positive=text.positive,
             negative=text.negative, prompt_type=CHOSEN, strength=1.0, base=text.base, steered=text.steered,
             effect=text.effect, effect_positive=text.effect / 2, effect_negative=-text.effect / 2,
@@ -171,7 +157,7 @@ def build(seed: int = 0, n: int = 140, unit: str = "nats/token", **changes: Any)
     types = {t: prompt_type(rng, m, n, chosen=t == CHOSEN) for t, m in zip(TYPES, means, strict=True)}
     strengths = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
     curve = [
-        CurvePoint(strength=s, effect=estimate(0.2 * s - 0.015 * s**2, 0.012 + 0.01 * abs(s), n)) for s in strengths
+        rec.CurvePoint(strength=s, effect=estimate(0.2 * s - 0.015 * s**2, 0.012 + 0.01 * abs(s), n)) for s in strengths
     ]
     fields: dict[str, Any] = {
         "trimtab": "0.1.0", "torch": "2.13.0", "transformers": "5.19.0",
@@ -181,12 +167,12 @@ def build(seed: int = 0, n: int = 140, unit: str = "nats/token", **changes: Any)
         "description": "Speaks of ordinary things with good cheer.",
         "instructions": ("You are a cheerful person.", "You are not a cheerful person."), "view": "statements",
         "answer_kind": "text", "unit": unit, "data_digest": "sha256:5f2d8a9c41e07b33", "pairing": "natural",
-        "model": ModelRecord(id="smollm2", revision=None, digest="sha256:a41c99d07e6b52f8",
+        "model": rec.ModelRecord(id="smollm2", revision=None, digest="sha256:a41c99d07e6b52f8",
                              architecture="LlamaForCausalLM", n_blocks=30, d_model=576),
-        "site": SiteRecord(block=14, component="residual"), "site_chosen": "dev", "prompt_type_chosen": "dev",
+        "site": rec.SiteRecord(block=14, component="residual"), "site_chosen": "dev", "prompt_type_chosen": "dev",
         "n_train": 150, "n_dev": 60, "n_eval": n, "n_eval_units": n, "n_replication": 140, "n_dropped": 3,
         "strengths": strengths, "thresholds": {"anti_steerable": 0.1, "perplexity_ratio": 1.1},
-        "verdict": Verdict(
+        "verdict": rec.Verdict(
             decision="caution",
             sentence="Steering toward cheerfulness works on average, but it may push more than a tenth of the examples "
                      "the wrong way.",
@@ -196,17 +182,18 @@ def build(seed: int = 0, n: int = 140, unit: str = "nats/token", **changes: Any)
             reservations=("Length alone tells the answers apart (AUROC 0.74).",),
             error_rate_reason="fewer than 20 behaviors have been replicated on this model",
         ),
-        "base": Base(propensity={"mean": -0.112, "sd": 0.418}, accuracy=0.43, accuracy_low=0.35, accuracy_high=0.51, n=n),
+        "base": rec.Base(propensity={"mean": -0.112, "sd": 0.418}, n=n, accuracy=0.43,
+                         accuracy_low=0.35, accuracy_high=0.51),
         "noise": Estimate(value=2.4e-6, low=1.9e-6, high=3.1e-6, n=64), "prompt_types": types,
         "prompt_type_cosine": cosines(rng, TYPES),
-        "curve": Curve(points=tuple(curve), spearman=0.964, r_squared=0.981, n=n),
+        "curve": rec.Curve(points=tuple(curve), spearman=0.964, r_squared=0.981, n=n),
         "blocks": tuple(
-            BlockRow(block=b, agreement=estimate(0.18 + 0.3 * np.exp(-((b - 15) / 9) ** 2), 0.03, 150),
+            rec.BlockRow(block=b, agreement=estimate(0.18 + 0.3 * np.exp(-((b - 15) / 9) ** 2), 0.03, 150),
                      effect=estimate(0.22 * np.exp(-((b - 13) / 5) ** 2) - 0.01, 0.03, 60), standardised=0.9)
             for b in range(0, 30, 2)),
-        "projections": Projections(prompt_type=CHOSEN, positive=tuple(rng.normal(0.93, 0.8, n).tolist()),
+        "projections": rec.Projections(prompt_type=CHOSEN, positive=tuple(rng.normal(0.93, 0.8, n).tolist()),
                                    negative=tuple(rng.normal(-0.9, 0.9, n).tolist())),
-        "convergence": Convergence(expected_cosine=0.913, pairs_for_95=272, n=150),
+        "convergence": rec.Convergence(expected_cosine=0.913, pairs_for_95=272, n=150),
         "length_auroc": Estimate(value=0.74, low=0.68, high=0.79, n=140),
         "side_effects": {
             "kl": {"value": 0.083, "low": 0.071, "high": 0.096, "n_documents": 40, "unit": "nats/token"},
@@ -234,10 +221,10 @@ def _unmeasured(report: Report) -> Report:
             "answer_kind": "choice", "unit": "logits", "prompt_types": types, "blocks": (), "site_chosen": "given",
             "notes": (), "side_effects": {"kl": {"value": None, "reason": "--quick was given"}}, "continuations": (),
             "length_auroc": Estimate(reason="choices are equally long"), "noise": Estimate(), "view": None,
-            "convergence": Convergence(expected_cosine=0.02, pairs_for_95=None, n=150),
-            "projections": Projections(prompt_type=CHOSEN, positive=(), negative=()), "description": "",
-            "prompt_type_cosine": Cosines(types=(), matrix=()),
-            "curve": Curve(points=(), spearman=0.0, r_squared=0.0, n=140),
+            "convergence": rec.Convergence(expected_cosine=0.02, pairs_for_95=None, n=150),
+            "projections": rec.Projections(prompt_type=CHOSEN, positive=(), negative=()), "description": "",
+            "prompt_type_cosine": rec.Cosines(types=(), matrix=()),
+            "curve": rec.Curve(points=(), spearman=0.0, r_squared=0.0, n=140),
             "verdict": report.verdict.model_copy(update={"decision": "inconclusive", "bounds": (), "reservations": ()}),
         }
     )  # fmt: skip
@@ -262,7 +249,8 @@ def _hostile(report: Report) -> Report:
     verdict = report.verdict.model_copy(
         update={
             "decision": "no-go", "sentence": HOSTILE[1], "reasons": HOSTILE, "reservations": (bad,),
-            "error_rate_reason": bad, "bounds": tuple(b.model_copy(update={"name": bad}) for b in report.verdict.bounds),
+            "error_rate_reason": bad,
+            "bounds": tuple(b.model_copy(update={"name": bad}) for b in report.verdict.bounds),
         }
     )  # fmt: skip
     types = {
@@ -272,12 +260,14 @@ def _hostile(report: Report) -> Report:
     }
     return report.model_copy(
         update={
-            "behavior": bad, "description": HOSTILE[4], "instructions": HOSTILE[:2], "view": bad, "examples": tuple(mean),
+            "behavior": bad, "description": HOSTILE[4], "instructions": HOSTILE[:2], "view": bad,
+            "examples": tuple(mean),
             "model": report.model.model_copy(update={"id": HOSTILE[6], "revision": bad, "architecture": bad}),
-            "continuations": tuple(Continuation(prompt=t, base=t, steered=t) for t in HOSTILE), "prompt_types": types,
+            "continuations": tuple(rec.Continuation(prompt=t, base=t, steered=t) for t in HOSTILE),
+            "prompt_types": types,
             "notes": HOSTILE, "command": bad, "first_token": bad, "data_digest": bad, "verdict": verdict, "dtype": bad,
-            "prompt_type_cosine": Cosines(types=(bad, HOSTILE[2]), matrix=((1.0, -0.31), (-0.31, 1.0))),
-            "side_effects": {bad: {"value": 0.1, "low": 0.0, "high": 0.2, "unit": bad, "n_x": bad}, "y": bad, "z": None},
+            "prompt_type_cosine": rec.Cosines(types=(bad, HOSTILE[2]), matrix=((1.0, -0.3), (-0.3, 1.0))),
+            "side_effects": {bad: {"value": 0.1, "low": 0.0, "high": 0.2, "unit": bad, "n_x": bad}, "y": bad},
             "thresholds": {bad: 0.1}, "unit": HOSTILE[7],
         }
     )  # fmt: skip

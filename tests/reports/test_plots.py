@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trimtab.reports.distributions import density, hover
+from trimtab.reports.distributions import hover
 from trimtab.reports.palette import DARK
 from trimtab.reports.plots import PLOTS, figures
 from trimtab.reports.record import Estimate, Report, Text
+from trimtab.reports.ridges import density
 
 
 def points(figure: Any) -> list[Any]:

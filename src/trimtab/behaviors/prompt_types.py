@@ -1,4 +1,4 @@
-"""The seven ways to put an example to the model (Braun et al. 2505.22637; methods in docs/methods.md).
+"""The seven ways to put an example to the model (Braun et al. 2505.22637; docs/verdict.md).
 
 They are all non-empty subsets of {prefilled answer, instruction, five shots}. Every text is laid out as
 

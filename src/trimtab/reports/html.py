@@ -20,7 +20,9 @@ from trimtab.reports.plots import figures
 from trimtab.reports.record import Report
 
 # Characters that could end a script element, or a line of one.
-_UNSAFE: Final = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_UNSAFE: Final = str.maketrans(
+    {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+)
 _TEMPLATES: Final = files("trimtab.reports") / "templates"
 
 
@@ -55,7 +57,7 @@ def page(report: Report) -> str:
 def _json_object(members: dict[str, str]) -> Markup:
     """A JSON object of members that are JSON already, fit to stand inside a script element."""
     text = "{" + ",".join(f'"{name}":{member}' for name, member in members.items()) + "}"
-    return Markup(text.translate(str.maketrans(_UNSAFE)))  # noqa: S704 - escaped here
+    return Markup(text.translate(_UNSAFE))  # noqa: S704 - escaped here
 
 
 @lru_cache(maxsize=1)
@@ -87,6 +89,7 @@ def _environment() -> jinja2.Environment:
         holds=tables.HOLDS,
         glossary=tables.GLOSSARY,
         worst=tables.worst,
+        footnotes=tables.footnotes,
         side_effects=tables.side_effects,
         most=tables.CONTINUATIONS,
     )

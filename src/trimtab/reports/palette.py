@@ -1,4 +1,4 @@
-"""The colours of reports: Okabe and Ito's, which people with colour-vision deficiencies tell apart, and the plots' style.
+"""The colours of reports: Okabe and Ito's, which colour-blind people tell apart, and the plots' style.
 
 Figures are built in the light scheme's colours. `DARK` names the dark scheme's colour for each of them; the page
 swaps them when the reader's screen is dark.

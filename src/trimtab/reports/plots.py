@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from trimtab.reports.distributions import backfiring, effects, projections
+from trimtab.reports.distributions import backfiring, projections
 from trimtab.reports.numbers import number, plain
 from trimtab.reports.palette import (
     AXIS,
@@ -24,6 +24,7 @@ from trimtab.reports.palette import (
     layout,
 )
 from trimtab.reports.record import Estimate, Report
+from trimtab.reports.ridges import effects
 
 _CODES: Final = {"prefilled": "P", "instruction": "I", "5-shot": "5"}
 

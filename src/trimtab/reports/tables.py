@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from trimtab.reports.numbers import centre, given, interval, level, missing, number, share, spread
+from trimtab.reports.numbers import NO_REASON, centre, given, interval, level, missing, number, share, spread
 from trimtab.reports.record import AntiSteerable, Bound, Effect, Estimate, Report, Text
 
 WORST: Final = 12
@@ -65,7 +65,7 @@ def interval_bar(bound: Bound) -> IntervalBar:
 
 def bound_figures(bound: Bound) -> tuple[str, str]:
     """Estimate with interval and unit, and the threshold that it is held against in the same unit."""
-    sign = "≥" if bound.direction == "above" else "≤"
+    sign = ">" if bound.direction == "above" else "<"
     if bound.unit == "share":
         return share(bound.value, bound.low, bound.high), f"{sign} {level(bound.threshold)}"
     unit = f" {bound.unit}" if bound.unit else ""
@@ -100,6 +100,21 @@ def _two_lines(value: float, low: float | None, high: float | None, scale: float
     return centre(scale * value, scale * low, scale * high), interval(scale * low, scale * high)
 
 
+def footnotes(report: Report) -> dict[str, str]:
+    """A letter for each reason why a figure of a measured prompt type is missing."""
+    reasons: dict[str, str] = {}
+    for result in report.prompt_types.values():
+        if result.not_measured:
+            continue
+        for name in type(result).model_fields:
+            figure = getattr(result, name)
+            absent = figure.value is None if isinstance(figure, Estimate) else figure is None
+            if absent and name not in ("not_measured", "level"):
+                reason = (figure.reason if isinstance(figure, Estimate) else None) or NO_REASON
+                reasons.setdefault(reason, chr(ord("a") + len(reasons)))
+    return reasons
+
+
 def worst(report: Report) -> list[Text]:
     """The examples that steering pushed the wrong way, the hardest first."""
     return sorted((text for text in report.examples if text.effect < 0), key=lambda text: text.effect)[:WORST]
@@ -126,11 +141,11 @@ def _side_rows(name: str, value: Any) -> Iterator[tuple[str, str, str]]:
             yield from _side_rows(f"{name}.{key}" if name else str(key), inner)
         return
     figure, low, high = (_finite(value.get(key)) for key in ("value", "low", "high"))
-    rest = [_basis(key, v) for key, v in value.items() if key not in _SHOWN and v is not None]
     if figure is None:
-        yield _words(name), missing(value.get("reason")), ", ".join(rest)
+        yield _words(name), missing(value.get("reason")), ""
         return
     unit = f" {value['unit']}" if value.get("unit") else ""
+    rest = [_basis(key, v) for key, v in value.items() if key not in _SHOWN and v is not None]
     yield _words(name), spread(figure, low, high) + unit, ", ".join(rest)
 
 

@@ -22,7 +22,7 @@ _NONE: Final = "–"  # in a cell; the reason stands under the table
 _HOLD_STYLES: Final = {True: "green", False: "red", None: "magenta"}
 # For terminals that cannot show more than ASCII.
 _ASCII: Final = str.maketrans(
-    {"✔": "+", "▲": "!", "✘": "x", "★": "*", "−": "-", "≥": ">=", "≤": "<=", "′": "'", "Δ": "effect", "λ": "lambda"}
+    {"✔": "+", "▲": "!", "✘": "x", "★": "*", "−": "-", "′": "'", "Δ": "effect", "λ": "lambda"}
     | {"·": "-", "•": "-", "×": "x", "κ": "kappa", "ρ": "rho", "²": "^2", "≈": "~", "–": "-", "’": "'", "…": "..."}
 )
 
@@ -48,8 +48,9 @@ def summary(report: Report, console: Console) -> None:
     console.print(Text(show("★ chosen; the others are exploratory. Agreement is leave-one-out."), style="dim"))
     for line in _absent(report):
         console.print(_item(show(line), show), style="dim")
+    names = tuple(bound.name for bound in report.verdict.bounds)
     for title, lines in (
-        ("Reasons", report.verdict.reasons),
+        ("Reasons", [reason for reason in report.verdict.reasons if not reason.startswith(names)]),
         ("Reservations", report.verdict.reservations),
         ("Notes", report.notes),
     ):
