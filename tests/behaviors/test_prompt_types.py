@@ -58,7 +58,8 @@ def test_without_prefill_both_sides_end_in_the_same_text_with_the_bracket_opened
     ends = {text(CHOICE, side, prompt_type) for side in ("positive", "negative")}
     assert len(ends) == 2
     assert all(end.endswith("Question: tea?\n\nAnswer: (") for end in ends)
-    assert all(render(CHOICE, CHOICE.examples[0], side, prompt_type, SHOTS).answer == "" for side in ("positive",))
+    shared = {render(CHOICE, CHOICE.examples[0], side, prompt_type, SHOTS).answer for side in ("positive", "negative")}
+    assert shared == {" ("}, "the bracket belongs to the answer's turn, so that a chat template puts it there"
 
 
 @pytest.mark.parametrize("prompt_type", list(PromptType))
@@ -85,7 +86,7 @@ def test_instructions_are_derived_from_the_name_when_none_is_given():
 def test_a_bare_statement_is_the_answer_in_every_type():
     for prompt_type in PromptType:
         rendered = render(BARE, BARE.examples[0], "negative", prompt_type, BARE.examples)
-        assert (rendered.prompt, rendered.answer) == ("", "I hurt you.")
+        assert (rendered.prompt, rendered.answer, rendered.bare) == ("", "I hurt you.", True)
 
 
 def test_bare_shots_show_the_statements_of_their_side():

@@ -22,8 +22,8 @@ def encoder(tokenizer):
     return Encoder(tokenizer, 128)
 
 
-def _encode(encoder, prompt, answer, context=""):
-    return encoder.encode([Rendered(context, prompt, answer)])[0]
+def _encode(encoder, prompt, answer, context="", bare=False):
+    return encoder.encode([Rendered(context, prompt, answer, bare=bare)])[0]
 
 
 def test_the_beginning_of_text_token_stands_in_front(encoder, tokenizer):
@@ -71,14 +71,18 @@ def test_prompt_tokens_are_those_the_prompt_has_by_itself(prompt, answer, tokeni
 
 def test_a_bare_statement_is_cut_after_its_first_third(encoder):
     for statement, minimum in ((" ".join(["The sky is blue."] * 4), 0), ("The sky is blue", 3), ("The", 3)):
-        row = _encode(encoder, "", statement)
+        row = _encode(encoder, "", statement, bare=True)
         n = len(row.ids) - 1
         assert row.prompt_len == 1 + min(n, max(3, n // 3, minimum))
 
 
+def test_an_empty_prompt_leaves_the_whole_text_as_answer(encoder):
+    assert _encode(encoder, "", "The sky is blue").prompt_len == 1
+
+
 def test_a_bare_statement_is_cut_behind_its_context(encoder):
     context = "Is the grass red? No.\n\n"
-    row, bare = _encode(encoder, "", "The sky is blue and the sky is blue", context), _encode(encoder, context, "")
+    row, bare = _encode(encoder, "", "The sky is blue and more", context, bare=True), _encode(encoder, context, "")
     n = len(row.ids) - len(bare.ids)
     assert row.prompt_len == len(bare.ids) + max(3, n // 3)
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from trimtab.reports.html import page
-from trimtab.reports.plots import figures
-from trimtab.reports.record import Report
+from trimtab.reports.plots import PLOTS, figures
+from trimtab.reports.record import PromptTypeResult, Report
 
 SECTIONS = [
     *("verdict", "facts", "effects", "types", "projections", "cosines", "blocks", "curve", "backfired"),
@@ -68,21 +68,34 @@ class Outline(HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.text))
 
 
-def test_every_section_exists_and_is_linked(any_report: Report) -> None:
-    outline = Outline(page(any_report))
-    ids = [attributes["id"] for tag, attributes in outline.elements if tag == "section"]
+@pytest.fixture(scope="module")
+def any_page(any_report: Report) -> str:
+    return page(any_report)
+
+
+@pytest.fixture(scope="module")
+def any_outline(any_page: str) -> Outline:
+    return Outline(any_page)
+
+
+@pytest.fixture(scope="module")
+def hostile(variant: Callable[[str], Report]) -> Outline:
+    return Outline(page(variant("hostile")))
+
+
+def test_every_section_exists_and_is_linked(any_outline: Outline) -> None:
+    ids = [attributes["id"] for tag, attributes in any_outline.elements if tag == "section"]
     assert ids == SECTIONS
-    targets = {str(a["href"])[1:] for tag, a in outline.elements if tag == "a"}
+    targets = {str(a["href"])[1:] for tag, a in any_outline.elements if tag == "a"}
     assert targets <= set(SECTIONS)
 
 
-def test_no_address_outside_the_page_is_requested(any_report: Report) -> None:
-    document = page(any_report)
-    for tag, attributes in Outline(document).elements:
+def test_no_address_outside_the_page_is_requested(any_page: str, any_outline: Outline) -> None:
+    for tag, attributes in any_outline.elements:
         for name in ("src", "href", "srcset", "action", "poster", "data", "background", "formaction", "ping"):
             value = attributes.get(name)
             assert value is None or value.startswith("#") or value == "data:,", f"<{tag} {name}={value}>"
-    style = document.split("<style>")[1].split("</style>")[0]
+    style = any_page.split("<style>")[1].split("</style>")[0]
     assert "url(" not in style
     assert "@import" not in style
 
@@ -102,32 +115,30 @@ def test_policy_names_the_hash_of_each_script_that_runs_and_nothing_more(report:
     assert len(running) == 2
 
 
-def test_hostile_texts_become_neither_elements_nor_attributes(variant: Callable[[str], Report]) -> None:
-    outline = Outline(page(variant("hostile")))
-    assert all(ELEMENTS.fullmatch(tag) for tag, _ in outline.elements)
-    for _, attributes in outline.elements:
+def test_hostile_texts_become_neither_elements_nor_attributes(hostile: Outline) -> None:
+    assert all(ELEMENTS.fullmatch(tag) for tag, _ in hostile.elements)
+    for _, attributes in hostile.elements:
         assert not [name for name in attributes if name.startswith("on")]
-    assert "</script><img src=x onerror=alert(1)>" in outline.visible
-    assert "{{ 7 * 7 }}" in outline.visible
-    assert "\x1b" not in outline.visible
-    assert "\u202e" not in outline.visible
+    assert "</script><img src=x onerror=alert(1)>" in hostile.visible
+    assert "{{ 7 * 7 }}" in hostile.visible
+    assert "\x1b" not in hostile.visible
+    assert "\u202e" not in hostile.visible
 
 
-def test_json_of_the_plots_cannot_leave_its_script(variant: Callable[[str], Report]) -> None:
-    outline = Outline(page(variant("hostile")))
-    data = [text for attributes, text in outline.scripts if attributes.get("type") == "application/json"]
+def test_json_of_the_plots_cannot_leave_its_script(hostile: Outline) -> None:
+    data = [text for attributes, text in hostile.scripts if attributes.get("type") == "application/json"]
     assert len(data) == 2
     for text in data:
         assert not set(text) & set("<>&\u2028\u2029")
     drawn = json.loads(data[0])
-    assert set(drawn) == set(figures(variant("hostile")))
+    assert set(drawn) == set(PLOTS)
     marks = [trace["customdata"] for trace in drawn["backfiring"]["data"]]
     assert all("<img" not in text for trace in marks for text in trace)
     assert any("&lt;img" in text for trace in marks for text in trace)
 
 
-def test_whatever_was_not_measured_says_why(any_report: Report) -> None:
-    visible = Outline(page(any_report)).visible
+def test_whatever_was_not_measured_says_why(any_report: Report, any_outline: Outline) -> None:
+    visible = any_outline.visible
     for after in re.findall(r"not measured(.{0,14})", visible, flags=re.IGNORECASE):
         # Only after the heading of the list of types comes a type's name first.
         heading = any(name.startswith(after.split(":")[0].strip()) for name in any_report.prompt_types)
@@ -146,6 +157,12 @@ def test_reasons_of_the_record_are_printed(variant: Callable[[str], Report]) -> 
         "not measured: no sweep over blocks was run, since the site was given",
     ):
         assert reason in visible
+
+
+def test_a_type_without_any_figure_still_makes_a_page(report: Report) -> None:
+    empty = report.model_copy(update={"prompt_types": {**report.prompt_types, "5-shot": PromptTypeResult()}})
+    assert "(a) not measured: measured for the chosen prompt type only" in Outline(page(empty)).visible
+    assert "(b) not measured: no reason was recorded" in Outline(page(empty)).visible
 
 
 def test_random_pairing_is_said_to_be_arbitrary(variant: Callable[[str], Report]) -> None:

@@ -48,15 +48,17 @@ class Rendered:
 
     Args:
         context: instruction and shots, each ending in a blank line; may be empty.
-        prompt: the example's prompt; empty for a bare statement, whose first third then serves as prompt.
-        answer: what follows the prompt; empty where the prompt itself is what is read.
+        prompt: the example's prompt; empty for a bare statement.
+        answer: what follows the prompt, or as much of it as both sides share.
         messages: the prompt as chat turns, for models used with their chat template.
+        bare: the answer is a statement whose first third serves as its prompt.
     """
 
     context: str
     prompt: str
     answer: str
     messages: tuple[Message, ...] = ()
+    bare: bool = False
 
 
 def render(
@@ -64,26 +66,24 @@ def render(
 ) -> Rendered:
     """The text that shows one side of an example under a prompt type.
 
-    For a type without prefilled answer both sides end in the same token: choices such as `(A)` get
-    their opening bracket appended. For a bare statement the answer is the whole statement; the reader
-    of a non-prefilled type cuts it after its first third. The same statement then serves both sides,
-    taken in turn from the two classes (`shared_statement`).
+    For a type without prefilled answer both sides end in the same token: the answer is only the opening
+    bracket that choices such as ` (A)` share, or empty. For a bare statement the answer is the whole statement;
+    the reader of a non-prefilled type cuts it after its first third. The same statement then serves both
+    sides, taken in turn from the two classes (`shared_statement`).
     """
     context = behavior.instruction(side) + "\n\n" if prompt_type.instruction else ""
     if prompt_type.shots:
         context += "".join(shot.prompt + getattr(shot, side) + "\n\n" for shot in shots)
     answer: str = getattr(example, side)
-    prompt = example.prompt
-    if not prompt_type.prefilled:
-        if behavior.bare:
-            return Rendered(context, "", answer, example.messages)
-        return Rendered(context, prompt + _shared_opening(example), "", example.messages)
-    return Rendered(context, prompt, _until_letter(answer), example.messages)
+    if behavior.bare:
+        return Rendered(context, "", answer, bare=True)
+    answer = _until_letter(answer) if prompt_type.prefilled else _shared_opening(example)
+    return Rendered(context, example.prompt, answer, example.messages)
 
 
 def render_bare(example: Example, side: Side) -> Rendered:
     """The evaluation text: no instruction, no shots, nothing but the prompt and one answer."""
-    return Rendered("", example.prompt, getattr(example, side), example.messages)
+    return Rendered("", example.prompt, getattr(example, side), example.messages, bare=not example.prompt)
 
 
 def shared_statement(behavior: Behavior, examples: Sequence[Example]) -> list[Example]:

@@ -160,7 +160,7 @@ class Model:
             texts: plain texts, or rendered ones with a prompt and an answer.
             sites: where to read.
             read: `last` token of the text, last token of the `prompt`, or `mean` over the answer's tokens
-                (for plain texts over all tokens), without position 0 and without massive activations.
+                (a plain text is all answer), without position 0 and without massive activations.
             chat_template: put the text through the tokenizer's chat template.
             steering: edits below or at the sites; a site is read before its own edit.
             strength: see `trimtab.models.steer`.
@@ -175,9 +175,6 @@ class Model:
         refuse_one_text(texts)
         rendered = [t if isinstance(t, Rendered) else Rendered("", "", t) for t in texts]
         rows = self.encoder(chat_template).encode(rendered)
-        if read == "mean":
-            whole = [isinstance(t, str) for t in texts]
-            rows = [replace(r, prompt_len=1) if w else r for r, w in zip(rows, whole, strict=True)]
         return capture(self, rows, sites, read, self._steers(steering, strength, scope))
 
     def score(
@@ -194,8 +191,7 @@ class Model:
 
         Args:
             prompts: one per answer.
-            answers: continuations, joined to their prompts as they stand. After an empty prompt, the first third of
-                the answer (at least 3 tokens) serves as prompt and is not scored.
+            answers: continuations, joined to their prompts as they stand; after an empty prompt all of it is scored.
             chat_template: put the prompt into a user turn, the answer into the assistant's.
             steering: edits to score under.
             strength: see `trimtab.models.steer`.

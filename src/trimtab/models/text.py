@@ -62,10 +62,10 @@ class Encoder:
     def encode(self, texts: Sequence[Rendered]) -> list[Encoded]:
         """Tokenize texts, each with its prompt length.
 
-        A bare statement (no prompt) is cut after its first third, at least 3 tokens: that is its prompt.
+        A bare statement is cut after its first third, at least 3 tokens: that is its prompt.
 
         Raises:
-            InputError: a text is longer than the model's context, or its prompt is empty.
+            InputError: a text is longer than the model's context, or empty.
         """
         fronts, wholes = zip(*(self._layout(t) for t in texts), strict=True) if texts else ((), ())
         front_ids = self._ids(fronts)
@@ -98,7 +98,7 @@ class Encoder:
 
     def _row(self, text: Rendered, front: list[int], whole: list[int]) -> Encoded:
         shared = _common_prefix(front, whole)
-        if not text.prompt:  # a bare statement: its first third is its prompt
+        if text.bare:
             shared += max(3, (len(whole) - shared) // 3)
         if not whole:
             raise InputError("an empty text cannot be tokenized; give it at least one token")

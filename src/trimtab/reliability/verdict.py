@@ -57,7 +57,7 @@ class Requirement:
 
     @property
     def would_settle(self) -> int | None:
-        """About how many units would narrow the interval to one side, were the estimate true; None: hardly any number."""
+        """About how many units would bring the interval to one side, were the estimate true; None: no number."""
         gap = abs(self.interval.value - self.threshold)
         if gap <= 0 or self.sd <= 0:
             return None

@@ -120,14 +120,14 @@ class Instrument:
         plus, minus = (
             self.encode([render(self.behavior, e, side, prompt_type, shots) for e in chosen]) for side in SIDES
         )
-        if prompt_type.prefilled:
-            return plus, minus
-        return [r.prompt for r in plus], [r.prompt for r in minus]
+        if self.behavior.bare and not prompt_type.prefilled:
+            return [r.prompt for r in plus], [r.prompt for r in minus]
+        return plus, minus
 
     def activations(
         self, examples: Sequence[Example], shots: Sequence[Example], prompt_type: PromptType, sites: Sequence[Site]
     ) -> tuple[Captured, Captured]:
         """What both contexts of every example leave at the sites, `[n, d_model]` each."""
-        read: Read = self.read if prompt_type.prefilled else "prompt"
+        read: Read = self.read if prompt_type.prefilled else "last"
         plus, minus = self.contexts(examples, shots, prompt_type)
         return capture(self.model, plus, sites, read), capture(self.model, minus, sites, read)
