@@ -13,21 +13,26 @@ from trimtab.reports.record import Estimate, Report, Text
 from trimtab.reports.ridges import density
 
 
+@pytest.fixture(scope="module")
+def drawn(report: Report) -> dict[str, Any]:
+    return figures(report)
+
+
 def points(figure: Any) -> list[Any]:
     return [trace for trace in figure.data if trace.type == "scatter" and trace.mode == "markers"]
 
 
-def test_every_example_is_drawn_once_under_every_type(report: Report) -> None:
-    drawn = [t for t in points(figures(report)["effects"]) if t.marker.symbol != "diamond"]
-    shown = np.sort(np.concatenate([np.asarray(t.x) for t in drawn]))
+def test_every_example_is_drawn_once_under_every_type(report: Report, drawn: dict[str, Any]) -> None:
+    traces = [t for t in points(drawn["effects"]) if t.marker.symbol != "diamond"]
+    shown = np.sort(np.concatenate([np.asarray(t.x) for t in traces]))
     held = np.sort(np.concatenate([result.effects for result in report.prompt_types.values()]))
     np.testing.assert_array_equal(shown, held)
-    for trace in drawn:
+    for trace in traces:
         assert all(x < 0 for x in trace.x) == (trace.marker.symbol == "x-thin")
 
 
-def test_chosen_type_stands_first_and_is_named_so(report: Report) -> None:
-    words = [a.text for a in figures(report)["effects"].layout.annotations if "exploratory" in a.text or "★" in a.text]
+def test_chosen_type_stands_first_and_is_named_so(drawn: dict[str, Any]) -> None:
+    words = [a.text for a in drawn["effects"].layout.annotations if "exploratory" in a.text or "★" in a.text]
     assert words[0].startswith("<b>prefilled+instruction</b>  ★ chosen")
     assert len(words) == 7
     assert sum("exploratory" in text for text in words) == 6
@@ -49,13 +54,31 @@ def test_density_of_equal_values_is_finite() -> None:
     assert np.isfinite(density(np.zeros(10), np.linspace(-1, 1, 50))).all()
 
 
-def test_histograms_count_every_projection(report: Report) -> None:
-    bars = [trace for trace in figures(report)["projections"].data if trace.type == "bar"]
+@pytest.mark.parametrize("effects", [(0.0,) * 9, (0.2,) * 9, (-0.3,) * 9, (0.1,), (-1.0, -0.5, -0.2)])
+def test_one_sided_and_equal_effects_are_drawn(effects: tuple[float, ...], report: Report) -> None:
+    result = report.prompt_types["prefilled"].model_copy(update={"effects": effects})
+    figure = PLOTS["effects"](report.model_copy(update={"prompt_types": {"prefilled": result}}))
+    shown = [x for t in points(figure) if t.marker.symbol != "diamond" for x in t.x if x is not None]
+    assert sorted(shown) == sorted(effects)
+    low, high = figure.layout.xaxis.range
+    assert low < min(effects) <= max(effects) < high
+    assert low < 0 < high
+
+
+def test_density_ends_where_the_examples_do(report: Report, drawn: dict[str, Any]) -> None:
+    filled = [trace for trace in drawn["effects"].data if trace.fill == "toself"]
+    shown = np.concatenate([np.asarray(trace.x) for trace in filled])
+    held = np.concatenate([result.effects for result in report.prompt_types.values()])
+    assert (shown.min(), shown.max()) == (held.min(), held.max())
+
+
+def test_histograms_count_every_projection(drawn: dict[str, Any]) -> None:
+    bars = [trace for trace in drawn["projections"].data if trace.type == "bar"]
     assert [sum(bar.y) for bar in bars] == pytest.approx([100.0, 100.0])
 
 
-def test_every_cell_of_the_cosines_carries_its_number(report: Report) -> None:
-    figure = figures(report)["cosines"]
+def test_every_cell_of_the_cosines_carries_its_number(report: Report, drawn: dict[str, Any]) -> None:
+    figure = drawn["cosines"]
     texts = {(a.x, a.y): a.text for a in figure.layout.annotations}
     matrix = report.prompt_type_cosine.matrix
     assert texts == {
@@ -78,12 +101,12 @@ def test_nothing_to_draw_is_no_plot(variant: Callable[[str], Report]) -> None:
 def test_hover_text_is_wrapped_and_escaped() -> None:
     text = Text(prompt="<b>" + "x" * 200, positive="a & b", negative="", base=0, steered=1, effect=1, source="s")
     lines = hover(text).split("<br>")
-    assert "&lt;b&gt;" + "x" * 57 in lines
+    assert "&lt;b&gt;" + "x" * 49 in lines
     assert "a &amp; b" in lines
     assert "<b>negative</b>" not in lines
 
 
-def test_every_colour_has_a_dark_partner_that_differs(report: Report) -> None:
+def test_every_colour_has_a_dark_partner_that_differs(drawn: dict[str, Any]) -> None:
     assert all(light != dark for light, dark in DARK.items())
-    used = " ".join(figure.to_json() for figure in figures(report).values())
+    used = " ".join(figure.to_json() for figure in drawn.values())
     assert all(light in used for light in DARK)

@@ -87,7 +87,7 @@ def backfiring(report: Report) -> go.Figure | None:
     """Base propensity against effect of every example, its texts on hover."""
     if not report.examples:
         return None
-    figure = go.Figure(layout=layout(440, margin={"l": 56, "r": 14, "t": 24, "b": 52}))
+    figure = go.Figure(layout=layout(440, showlegend=True, margin={"l": 56, "r": 14, "t": 24, "b": 52}))
     lowest = min(0.0, *(text.effect for text in report.examples))
     highest = max(0.0, *(text.effect for text in report.examples))
     room = 0.06 * max(highest - lowest, 1e-9)
@@ -128,6 +128,6 @@ def hover(text: Text) -> str:
     lines = [f"Δ = {number(text.effect)}, before {number(text.base)}, after {number(text.steered)}"]
     for name, value in parts:
         if value.strip():
-            wrapped = textwrap.wrap(plain(value), 60, max_lines=5, placeholder=" …")
+            wrapped = textwrap.wrap(plain(value), 52, max_lines=5, placeholder=" …")
             lines += [f"<b>{name}</b>", *(escape(line) for line in wrapped)]
     return "<br>".join(lines)

@@ -79,7 +79,12 @@ def layout(height: int, **changes: Any) -> dict[str, Any]:
         "font": {"family": FONT, "size": 12, "color": INK},
         "margin": {"l": 56, "r": 14, "t": 24, "b": 52},
         "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "font": {"size": 12}},
-        "hoverlabel": {"bgcolor": PAPER, "bordercolor": AXIS, "font": {"color": INK, "size": 12}, "align": "left"},
+        "hoverlabel": {
+            "bgcolor": PAPER,
+            "bordercolor": AXIS,
+            "font": {"family": FONT, "color": INK, "size": 11},
+            "align": "left",
+        },
         "hovermode": "closest",
         "template": None,
     }

@@ -47,18 +47,20 @@ def cosines(report: Report) -> go.Figure | None:
         ygap=1,
         hovertemplate="%{customdata}: %{z:.3f}<extra></extra>",
     )
-    for y, row in enumerate(matrix):
-        for x, value in enumerate(row):
-            color = ON_STRONG if abs(value) > 0.85 else INK
-            text = f"{value:.2f}".replace("-", "−")
-            figure.add_annotation(x=x, y=y, text=text, showarrow=False, font={"size": 11.5, "color": color})
     places = list(range(len(types)))
     bare: dict[str, Any] = {"showgrid": False, "showline": False, "ticks": "", "tickfont": {"size": 11}}
     figure.update_layout(
+        annotations=[_cell(x, y, value) for y, row in enumerate(matrix) for x, value in enumerate(row)],
         xaxis=axis(side="top", tickvals=places, ticktext=[_code(n) for n in names], tickangle=0, **bare),
         yaxis=axis(autorange="reversed", tickvals=places, ticktext=[_stacked(n) for n in names], **bare),
     )
     return figure
+
+
+def _cell(x: int, y: int, value: float) -> dict[str, Any]:
+    """A number on its cell."""
+    font = {"size": 11.5, "color": ON_STRONG if abs(value) > 0.85 else INK}
+    return {"x": x, "y": y, "text": f"{value:.2f}".replace("-", "−"), "showarrow": False, "font": font}
 
 
 def _code(name: str) -> str:
@@ -149,15 +151,7 @@ def curve(report: Report) -> go.Figure | None:
     figure.add_hline(y=0, line={"width": 1.2, "color": AXIS})
     figure.add_vline(x=0, line={"width": 1.2, "color": AXIS})
     if len(set(x)) > 1:
-        slope, start = np.polyfit(x, y, 1)
-        figure.add_scatter(
-            x=[x[0], x[-1]],
-            y=[start + slope * x[0], start + slope * x[-1]],
-            mode="lines",
-            line={"width": 1.5, "dash": "dot", "color": MUTED},
-            name="straight line",
-            hoverinfo="skip",
-        )
+        _straight_line(figure, x, y)
     figure.add_scatter(
         x=x,
         y=y,
@@ -183,6 +177,19 @@ def curve(report: Report) -> go.Figure | None:
         text=f"Spearman ρ = {number(report.curve.spearman)}<br>R² = {number(report.curve.r_squared)}",
     )
     return figure
+
+
+def _straight_line(figure: go.Figure, x: list[float], y: list[float]) -> None:
+    """The least-squares line through the means."""
+    slope, start = np.polyfit(x, y, 1)
+    figure.add_scatter(
+        x=[x[0], x[-1]],
+        y=[start + slope * x[0], start + slope * x[-1]],
+        mode="lines",
+        line={"width": 1.5, "dash": "dot", "color": MUTED},
+        name="straight line",
+        hoverinfo="skip",
+    )
 
 
 def _bars(points: list[Any]) -> dict[str, Any]:

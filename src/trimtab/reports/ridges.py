@@ -54,7 +54,7 @@ def effects(report: Report) -> go.Figure | None:
     )
     for index, (name, result) in enumerate(measured):
         bottom = float(len(measured) - 1 - index)
-        _effect_row(figure, result, bottom, (low, high), first=index == 0)
+        _effect_row(figure, result, bottom, first=index == 0)
         _effect_words(figure, name, result, bottom, chosen=name == chosen)
     _zero_words(figure)
     figure.update_layout(
@@ -72,19 +72,20 @@ def _range(values: Floats) -> tuple[float, float]:
     """Limits of the axis: all values, and enough room on both sides of zero for the words."""
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
     span = max(high - low, 1e-9)
-    return min(low - 0.04 * span, -0.36 * span), max(high + 0.04 * span, 0.36 * span)
+    return min(low - 0.04 * span, -0.4 * span), max(high + 0.04 * span, 0.36 * span)
 
 
-def _effect_row(
-    figure: go.Figure, result: PromptTypeResult, bottom: float, limits: tuple[float, float], *, first: bool
-) -> None:
-    """Density, points and mean of one prompt type."""
+def _effect_row(figure: go.Figure, result: PromptTypeResult, bottom: float, *, first: bool) -> None:
+    """Density, points and mean of one prompt type; the density ends where the examples do."""
     values = np.asarray(result.effects)
-    grid = np.union1d(np.linspace(*limits, GRID_POINTS), [0.0])
+    ends = float(values.min()), float(values.max())
+    grid = np.union1d(np.linspace(*ends, GRID_POINTS), [np.clip(0.0, *ends)])
     height = density(values, grid)
     curve = bottom + BASELINE + (PEAK - BASELINE) * height / max(float(height.max()), 1e-12)
     for wrong in (False, True):
         part = grid <= 0 if wrong else grid >= 0
+        if not part.any():
+            continue
         _filled(figure, grid[part], curve[part], bottom + BASELINE, wrong=wrong)
     jitter = np.random.default_rng(0).uniform(*STRIP, size=len(values))
     for wrong in (False, True):
@@ -142,7 +143,7 @@ def _mean(figure: go.Figure, result: PromptTypeResult, y: float, *, first: bool)
         },
         mode="markers",
         marker={"symbol": "diamond", "size": 10, "color": INK, "line": {"width": 1.5, "color": PAPER}},
-        name="mean with interval",
+        name="mean Δ with interval",
         legendgroup="mean",
         showlegend=first,
         hovertemplate=f"mean Δ = {spread(effect.mean, effect.low, effect.high)}, n = {effect.n}<extra></extra>",
@@ -164,7 +165,7 @@ def _effect_words(figure: go.Figure, name: str, result: PromptTypeResult, bottom
         wrong = result.anti_steerable
         figures.append(f"anti-steerable {share(wrong.share, wrong.low, wrong.high)}")
     if result.effect is not None:
-        figures.append(f"mean {spread(result.effect.mean, result.effect.low, result.effect.high)}")
+        figures.append(f"Δ {spread(result.effect.mean, result.effect.low, result.effect.high)}")
     role = "★ chosen" if chosen else "exploratory"
     figure.add_annotation(
         x=0,
@@ -175,7 +176,7 @@ def _effect_words(figure: go.Figure, name: str, result: PromptTypeResult, bottom
         xshift=4,
         align="left",
         showarrow=False,
-        text=f"<b>{escape(plain(name))}</b>  {role}<br>{' · '.join(figures)}",
+        text=f"<b>{escape(plain(name))}</b>  {role}<br><span style='font-size:11px'>{' · '.join(figures)}</span>",
         font={"size": 12, "color": INK if chosen else MUTED},
     )
 
@@ -202,7 +203,7 @@ def density(values: Floats, grid: Floats) -> Floats:
     quartiles = np.subtract(*np.percentile(values, [75, 25])) / 1.349
     width = min(w for w in (float(values.std()), float(quartiles), np.inf) if w > 0)
     if not np.isfinite(width):
-        width = float(grid[-1] - grid[0]) / 50  # all values are equal
+        width = max(float(grid[-1] - grid[0]) / 50, 1e-9)  # all values are equal
     width *= 0.9 * n**-0.2
     z = (grid[:, None] - values[None, :]) / width  # (g, n)
     height: Floats = np.exp(-0.5 * z**2).sum(axis=1) / (n * width * np.sqrt(2 * np.pi))
