@@ -167,10 +167,8 @@ def test_a_step_cut_off_by_a_crash_is_computed_again(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_kill_9_and_resume_gives_the_same_report(tiny_folder: Path, tmp_path: Path) -> None:
-    command = [
-        sys.executable, "-m", "trimtab", "check", "sentiment", "--model", str(tiny_folder), "--train", "16", "--eval", "20",
-        "--dtype", "float32", "--out",
-    ]  # fmt: skip
+    options = ["--train", "16", "--eval", "20", "--dtype", "float32", "--out"]
+    command = [sys.executable, "-m", "trimtab", "check", "sentiment", "--model", str(tiny_folder), *options]
     subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
     rng = np.random.default_rng(0)
     for seconds in rng.uniform(4, 9, size=3):

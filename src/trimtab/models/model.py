@@ -38,17 +38,17 @@ class Model:
         tokenizer: its tokenizer; only needed for text.
         id: how reports name the model.
         revision: commit on the Hub, if it came from there.
-        batch_tokens: tokens per batch, padding included.
+        batch_tokens: tokens per batch, padding included; by default 2,048 on a CPU and 16,384 on a GPU.
     """
 
     def __init__(
-        self, hf: Any, tokenizer: Any = None, *, id: str = "", revision: str | None = None, batch_tokens: int = 4096
+        self, hf: Any, tokenizer: Any = None, *, id: str = "", revision: str | None = None, batch_tokens: int | None = None
     ) -> None:
         self.hf = hf.eval()
         self.tokenizer = tokenizer
         self.id = id or type(hf).__name__
         self.revision = revision
-        self.batch_tokens = batch_tokens
+        self.batch_tokens = batch_tokens or (2048 if hf.device.type == "cpu" else 16384)
         self.anatomy = dissect(hf)
         self.not_float32 = raise_tail_to_float32(self.anatomy)
         self._takes_positions = "position_ids" in inspect.signature(hf.forward).parameters

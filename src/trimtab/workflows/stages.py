@@ -209,7 +209,7 @@ class Stages:
             return {"change": np.abs(together - alone)}
 
         change = self._step("numerical noise", f"noise {label}", compute, 4 * self._score_cost(examples))["change"]
-        return Interval(float(np.quantile(change, 0.95)), 0.0, float(change.max()))
+        return Interval(float(np.quantile(change, 0.95)), float(change.min()), float(change.max()))
 
     def continuations(self, steering: Steering, label: str) -> list[tuple[str, str, str]]:
         """Prompts with their plain and their steered continuation."""

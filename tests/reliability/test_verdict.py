@@ -1,0 +1,69 @@
+"""The decision is what the intervals say, in four values."""
+
+import itertools
+
+import pytest
+
+from trimtab.reliability.intervals import Interval
+from trimtab.reliability.verdict import Requirement, decide
+
+
+def above(low: float, high: float, threshold: float = 0.05) -> Requirement:
+    return Requirement("effect", Interval((low + high) / 2, low, high), threshold, "above", 0.2, 50, "nats/token")
+
+
+def below(low: float, high: float, threshold: float = 0.25) -> Requirement:
+    return Requirement("share", Interval((low + high) / 2, low, high), threshold, "below", 0.4, 50, "share")
+
+
+@pytest.mark.parametrize(
+    ("requirement", "holds"),
+    [
+        (above(0.1, 0.2), True),
+        (above(0.0, 0.2), None),
+        (above(-0.1, 0.04), False),
+        (above(0.05, 0.2), None),
+        (below(0.0, 0.2), True),
+        (below(0.2, 0.3), None),
+        (below(0.3, 0.5), False),
+    ],
+)
+def test_a_requirement_holds_only_if_its_whole_interval_lies_on_the_right_side(
+    requirement: Requirement, holds: bool | None
+) -> None:
+    assert requirement.holds is holds
+
+
+STATES = {
+    True: (above(0.1, 0.2), below(0.0, 0.2)),
+    None: (above(0.0, 0.2), below(0.2, 0.3)),
+    False: (above(-0.1, 0), below(0.3, 0.5)),
+}
+
+
+@pytest.mark.parametrize(("effect", "share"), list(itertools.product(STATES, STATES)))
+@pytest.mark.parametrize("doubts", [(), ("few examples",)])
+def test_decision_follows_from_the_requirements_and_reservations(
+    effect: bool | None, share: bool | None, doubts: tuple[str, ...]
+) -> None:
+    decided = decide([STATES[effect][0], STATES[share][1]], doubts)
+    if False in (effect, share):
+        expected = "no-go"
+    elif None in (effect, share):
+        expected = "inconclusive"
+    else:
+        expected = "caution" if doubts else "go"
+    assert decided.decision == expected
+
+
+def test_every_reason_carries_its_figure_and_inconclusive_says_what_would_settle_it() -> None:
+    decided = decide([above(0.0, 0.2), below(0.1, 0.2)], ())
+    assert decided.reasons[0] == "effect 0.1 [0, 0.2] nats/token, needs more than 0.05: undecided (n = 50)"
+    assert decided.reasons[1] == "share 15% [10%, 20%], needs less than 25%: holds (n = 50)"
+    # (1.96 · 0.2 / 0.05)² = 61.5
+    assert decided.reasons[2] == "to settle the effect: about 62 evaluation examples, if the estimate is right"
+
+
+def test_an_estimate_on_its_bound_cannot_be_settled() -> None:
+    assert above(0.0, 0.1).would_settle is None
+    assert "no affordable number" in decide([above(0.0, 0.1)], ()).reasons[-1]

@@ -1,0 +1,64 @@
+"""Steerings, additive edits and the mean difference, against arithmetic by hand."""
+
+import pytest
+import torch
+
+from trimtab.errors import InputError
+from trimtab.models import Site, steer
+from trimtab.steering import Additive, Steering, mean_difference
+
+SITE = Site(2)
+
+
+def test_mean_difference_is_the_mean_of_the_differences() -> None:
+    torch.manual_seed(0)
+    plus, minus = torch.randn(7, 5), torch.randn(7, 5)
+    steering = mean_difference(plus, minus, SITE, "kindness")
+    expected = sum((p - m for p, m in zip(plus, minus, strict=True)), torch.zeros(5)) / 7
+    torch.testing.assert_close(steering.vector(SITE), expected)
+    assert dict(steering.attributes) == {"kindness": 1.0}
+
+
+def test_mean_difference_takes_sides_of_unlike_length() -> None:
+    plus, minus = torch.ones(3, 4), torch.zeros(5, 4)
+    assert torch.equal(mean_difference(plus, minus, SITE).vector(SITE), torch.ones(4))
+
+
+def test_an_additive_edit_sums_its_attributes_by_strength_per_row() -> None:
+    vectors = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    h = torch.zeros(2, 3, 2)
+    out = Additive(vectors)(h, torch.tensor([[2.0, -1.0], [0.5, 0.0]]))
+    assert torch.equal(out[0], torch.tensor([[2.0, -1.0]] * 3))
+    assert torch.equal(out[1], torch.tensor([[0.5, 0.0]] * 3))
+
+
+def test_strengths_are_given_by_number_name_or_row() -> None:
+    steering = Steering({SITE: Additive(torch.eye(2))}, {"a": 1.0, "b": 0.5})
+    assert steer(steering).strength.tolist() == [[1.0, 0.5]]
+    assert steer(steering, 2).strength.tolist() == [[2.0, 2.0]]
+    assert steer(steering, {"b": 3}).strength.tolist() == [[1.0, 3.0]]
+    assert steer(steering, [0, {"a": -1}]).strength.tolist() == [[0.0, 0.0], [-1.0, 0.5]]
+
+
+@pytest.mark.parametrize("strength", [{"c": 1}, "1", float("nan"), float("inf"), True, [], [None, "x"]])
+def test_strengths_that_make_no_sense_are_refused(strength: object) -> None:
+    steering = Steering({SITE: Additive(torch.eye(2))}, {"a": 1.0, "b": 0.5})
+    with pytest.raises(InputError):
+        steer(steering, strength)
+
+
+@pytest.mark.parametrize("vector", [torch.zeros(2, 2), torch.tensor([1.0, torch.nan]), torch.tensor([torch.inf])])
+def test_vectors_that_make_no_sense_are_refused(vector: torch.Tensor) -> None:
+    with pytest.raises(InputError):
+        Steering.from_vector(SITE, vector)
+
+
+def test_a_vector_is_asked_for_where_there_is_one() -> None:
+    with pytest.raises(InputError, match="edits 2"):
+        Steering.from_vector(SITE, torch.ones(3)).vector(Site(1))
+
+
+@pytest.mark.parametrize("sides", [(torch.ones(0, 3), torch.ones(2, 3)), (torch.ones(2, 3), torch.ones(2, 4))])
+def test_sides_that_do_not_fit_are_refused(sides: tuple[torch.Tensor, torch.Tensor]) -> None:
+    with pytest.raises(InputError):
+        mean_difference(*sides, SITE)
