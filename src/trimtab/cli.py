@@ -34,12 +34,6 @@ def main() -> NoReturn:
     except TrimtabError as error:
         Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted; the same command with --out goes on where it stopped")
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of a pipe has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as error:
         if os.environ.get("TRIMTAB_DEBUG"):
             raise
@@ -134,7 +128,7 @@ def check(
         lm = load(model, revision=revision, adapter=adapter, dtype=dtype, device=device)
     reports = []
     for behavior, folder in zip(loaded, folders, strict=True):
-        with OnTerminal.shown(behavior.name) as progress, _quiet():
+        with _resumable(), OnTerminal.shown(behavior.name) as progress, _quiet():
             report = run(
                 lm,
                 behavior,
@@ -255,6 +249,16 @@ def _print_findings(behavior: Any, found: Any) -> None:
         console.print(f"  [{style}]{f.severity}[/] {escape(f'{f.code}: {f.message}{rows}')}", highlight=False)
     if not any(f.severity != "info" for f in found):
         console.print("  [green]clean[/]")
+
+
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """Say, when somebody interrupts, that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted; the same command goes on where it stopped")
+        raise
 
 
 @contextmanager

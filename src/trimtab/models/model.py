@@ -42,7 +42,13 @@ class Model:
     """
 
     def __init__(
-        self, hf: Any, tokenizer: Any = None, *, id: str = "", revision: str | None = None, batch_tokens: int | None = None
+        self,
+        hf: Any,
+        tokenizer: Any = None,
+        *,
+        id: str = "",
+        revision: str | None = None,
+        batch_tokens: int | None = None,
     ) -> None:
         self.hf = hf.eval()
         self.tokenizer = tokenizer

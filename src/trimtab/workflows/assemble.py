@@ -8,11 +8,12 @@ import torch
 import transformers
 
 from trimtab import __version__
-from trimtab.behaviors import PromptType, not_measured
+from trimtab.behaviors import AnswerKind, PromptType, not_measured
 from trimtab.models import Site
 from trimtab.reliability import cosine_matrix, expected_cosine, pairs_for_cosine, simultaneous_level
 from trimtab.reliability.verdict import Decided, Thresholds, decide
 from trimtab.reports.record import (
+    Base,
     BlockRow,
     Continuation,
     Convergence,
@@ -94,7 +95,7 @@ def assemble(
         strengths=tuple(found.curve), thresholds=asdict(thresholds),
         verdict=Verdict(
             decision=decided.decision, sentence=_sentence(decided, stages, found),
-            reasons=(*decided.reasons, *_about_base(base.accuracy_low, base.accuracy_high, base.accuracy)),
+            reasons=(*decided.reasons, *_about_base(base, behavior.answer_kind)),
             prompt_type=found.chosen.value, strength=stages.strength,
             bounds=tuple(bound(r) for r in needs), reservations=tuple(doubts),
             error_rate_reason="how often such verdicts are wrong has not been measured for this model",
@@ -145,14 +146,15 @@ def _sentence(decided: Decided, stages: Stages, found: Found) -> str:
     return f"{said[decided.decision]} Judged by likelihood, not by generated text."
 
 
-def _about_base(low: float, high: float, value: float) -> list[str]:
-    """A remark when the plain model cannot tell the two answers apart."""
-    if low <= 0.5 <= high:
-        return [
-            f"the unsteered model prefers the matching answer in {value:.0%} [{low:.0%}, {high:.0%}] of the examples, "
-            "no more often than by chance: it may not read this form of the question"
-        ]
-    return []
+def _about_base(base: Base, kind: AnswerKind) -> list[str]:
+    """A remark when the plain model answers questions as if by chance."""
+    if kind == "text" or not base.accuracy_low <= 0.5 <= base.accuracy_high:
+        return []
+    return [
+        f"the unsteered model gives the matching answer in {base.accuracy:.0%} [{base.accuracy_low:.0%}, "
+        f"{base.accuracy_high:.0%}] of the examples, no more often than by chance: it may be unable to read this form "
+        "of the question"
+    ]
 
 
 def _length(stages: Stages) -> Estimate:
