@@ -10,6 +10,7 @@ from torch import Tensor
 from trimtab.errors import InputError
 from trimtab.models.generate import pad_token
 from trimtab.models.plan import Batch, Plan, Steer
+from trimtab.models.prefix import shared_prefix
 from trimtab.models.sites import Site
 from trimtab.models.text import Encoded, collate
 
@@ -55,12 +56,21 @@ def capture(
     kept = {s: torch.zeros(n, d, device=device) for s in sites}
     norms = {s: torch.zeros(n, device=device) for s in sites}
     massive = {s: torch.zeros(n, dtype=torch.int64, device=device) for s in sites}
-    for group, chosen in model.batches(rows, steers):
-        batch = collate([rows[i] for i in group.tolist()], pad_token(model), device)
-        trace = model.forward(batch, Plan(steers=chosen, read=frozenset(sites)), nested=False)
-        where = group.to(device)
+    prefix = shared_prefix(model, rows, sites, read, steers)
+    own = rows if prefix is None else [Encoded(r.ids[len(prefix) :], 0) for r in rows]  # for the batches' sizes only
+    for group, chosen in model.batches(own, steers):
+        picked = [rows[i] for i in group.tolist()]
+        where, plan = group.to(device), Plan(steers=chosen, read=frozenset(sites))
+        if prefix is None:
+            batch = collate(picked, pad_token(model), device)
+            trace = model.forward(batch, plan, nested=False)
+        else:
+            batch = collate(picked, pad_token(model), device, cached=len(prefix))
+            trace = model.forward(batch, plan, prefix.cache(len(picked)), nested=False)
         for site, h in trace.activations.items():
-            kept[site][where], norms[site][where], massive[site][where] = _pool(h.to(device).float(), batch, read)
+            before = None if prefix is None else prefix.norms[site]
+            pooled = _pool(h.to(device).float(), batch, read, before)
+            kept[site][where], norms[site][where], massive[site][where] = pooled
     for site, values in kept.items():
         if read == "mean":
             _refuse_all_massive(site, massive[site], rows)
@@ -68,11 +78,17 @@ def capture(
     return Captured(kept, norms, {s: int(m.sum()) for s, m in massive.items()})
 
 
-def _pool(h: Tensor, batch: Batch, read: Read) -> tuple[Tensor, Tensor, Tensor]:
-    """`[B, T, d]` to one vector a row `[B, d]`, median token norm `[B]`, massive answer tokens `[B]`."""
+def _pool(h: Tensor, batch: Batch, read: Read, before: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """`[B, T, d]` to one vector a row `[B, d]`, median token norm `[B]`, massive answer tokens `[B]`.
+
+    `before [P]` are the norms of the tokens that all rows begin with, where those are in the cache.
+    """
     norm = h.norm(dim=-1)  # (B, T)
     content = batch.real & (batch.position > 0)
-    median = norm.masked_fill(~content, float("nan")).nanmedian(dim=1).values  # (B,)
+    every = norm.masked_fill(~content, float("nan"))
+    if before is not None:
+        every = torch.cat([before[1:].to(every).expand(len(every), -1), every], dim=1)  # (B, P - 1 + T)
+    median = every.nanmedian(dim=1).values  # (B,)
     if read != "mean":
         return (
             h[torch.arange(len(h), device=h.device), batch.last],

@@ -59,6 +59,7 @@ class Model:
         self.not_float32 = raise_tail_to_float32(self.anatomy)
         self._takes_positions = "position_ids" in inspect.signature(hf.forward).parameters
         self._steered: list[Steer] = []
+        self.caches_keys = not getattr(hf, "_is_stateful", False)
         self.gate = Gate(hf)
 
     @property
@@ -75,6 +76,11 @@ class Model:
     def dtype(self) -> torch.dtype:
         """dtype of the blocks."""
         return next(self.anatomy.blocks[0].parameters()).dtype
+
+    @property
+    def has_open_edits(self) -> bool:
+        """Whether it is inside `with model.steered(…)`."""
+        return bool(self._steered)
 
     @property
     def device(self) -> torch.device:

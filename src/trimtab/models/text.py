@@ -156,22 +156,36 @@ def fork(positive: Encoded, negative: Encoded) -> tuple[Encoded, int, int]:
     return Encoded(positive.ids[:n], min(positive.prompt_len, n)), positive.ids[n], negative.ids[n]
 
 
-def collate(rows: Sequence[Encoded], pad: int, device: torch.device, side: Literal["left", "right"] = "right") -> Batch:
+def collate(
+    rows: Sequence[Encoded],
+    pad: int,
+    device: torch.device,
+    side: Literal["left", "right"] = "right",
+    cached: int = 0,
+) -> Batch:
     """Pad rows to one length.
 
+    Args:
+        rows: at least one.
+        pad: token id on padding.
+        device: where the batch goes.
+        side: on which side rows are padded.
+        cached: first tokens of every row that are in the cache already, and so not in the batch.
+
     Returns:
-        A batch `[B, T]`, T the longest row.
+        A batch `[B, T]`, T the longest row (without what is cached).
     """
-    lengths = torch.tensor([len(r.ids) for r in rows])
+    lengths = torch.tensor([len(r.ids) - cached for r in rows])
     width = int(lengths.max())
     columns = torch.arange(width)
     start = (width - lengths if side == "left" else torch.zeros_like(lengths))[:, None]  # [B, 1]
     real = (columns >= start) & (columns < start + lengths[:, None])
     ids = torch.full((len(rows), width), pad)
-    ids[real] = torch.tensor([t for r in rows for t in r.ids])
-    position = (columns - start).clamp(min=0) * real
+    ids[real] = torch.tensor([t for r in rows for t in r.ids[cached:]])
+    position = ((columns - start).clamp(min=0) + cached) * real
     prompt_len = torch.tensor([r.prompt_len for r in rows])
-    return Batch(*(t.to(device) for t in (ids, real, position, prompt_len)))
+    past = torch.ones(len(rows), cached, dtype=torch.bool, device=device) if cached else None
+    return Batch(*(t.to(device) for t in (ids, real, position, prompt_len)), past)
 
 
 def grouped(rows: Sequence[Encoded], tokens: int) -> Iterator[Tensor]:
