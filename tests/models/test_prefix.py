@@ -23,7 +23,9 @@ def test_a_shared_prefix_gives_the_activations_of_the_plain_path(wrapped, name, 
     tiny = wrapped(name)
     sites = [Site(1), Site(3)]
     run = []
-    monkeypatch.setattr(prefix.Prefix, "cache", lambda self, n, cache=prefix.Prefix.cache: run.append(n) or cache(self, n))
+    monkeypatch.setattr(
+        prefix.Prefix, "cache", lambda self, n, cache=prefix.Prefix.cache: run.append(n) or cache(self, n)
+    )
     shared = tiny.capture(TEXTS, sites, read=read)
     assert sum(run) == len(TEXTS), "the prefix was not shared"
     monkeypatch.setattr(prefix, "LEAST", 10**6)

@@ -1,7 +1,7 @@
 """How likely the model finds an answer."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,7 +9,8 @@ from torch import Tensor
 
 from trimtab.errors import InputError
 from trimtab.models.generate import pad_token
-from trimtab.models.plan import Plan, Steer
+from trimtab.models.plan import Batch, Logits, Plan, Steer, Trace
+from trimtab.models.sites import Site
 from trimtab.models.text import Encoded, collate, fork
 
 if TYPE_CHECKING:
@@ -31,21 +32,31 @@ class Scores:
     n_tokens: Tensor
 
 
-def score(model: "Model", rows: Sequence[Encoded], steers: tuple[Steer, ...] = ()) -> Scores:
+Variant = tuple[Steer, ...]
+
+
+def score(model: "Model", rows: Sequence[Encoded], steers: Variant = ()) -> Scores:
     """Log-probability of every row's answer tokens; results in input order, float32, on the model's device.
 
     Raises:
         InputError: a row without answer tokens; or a log-probability that is not finite.
+    """
+    return score_variants(model, rows, [steers])[0]
+
+
+def score_variants(model: "Model", rows: Sequence[Encoded], variants: Sequence[Variant]) -> list[Scores]:
+    """`score` under several edits, each or none; what lies below an edit's site is run once for all of them.
+
+    Raises:
+        InputError: as `score`.
     """
     for i, row in enumerate(rows):
         if len(row.ids) <= row.prompt_len:
             raise InputError(f"text {i + 1} has no answer tokens to score")
         if row.prompt_len < 1:
             raise InputError(f"text {i + 1}: a token without context is never scored")
-    total = torch.zeros(len(rows), device=model.device)
-    for group, chosen in model.batches(rows, steers):
-        batch = collate([rows[i] for i in group.tolist()], pad_token(model), model.device)
-        trace = model.forward(batch, Plan(steers=chosen, logits="answer"), nested=False)
+    totals = torch.zeros(len(variants), len(rows), device=model.device)
+    for k, group, batch, trace in _sweep(model, rows, variants, "answer"):
         assert trace.logits is not None
         assert trace.predicts is not None
         at = trace.predicts.to(trace.logits.device)
@@ -53,33 +64,73 @@ def score(model: "Model", rows: Sequence[Encoded], steers: tuple[Steer, ...] = (
         logprob = trace.logits.gather(1, following[:, None])[:, 0] - trace.logits.logsumexp(dim=1)
         of_row = torch.arange(len(group), device=at.device)[:, None].expand_as(at)[at]  # (N,)
         sums = torch.zeros(len(group), device=at.device).index_add_(0, of_row, logprob)
-        total[group.to(model.device)] = sums.to(model.device)
+        totals[k, group.to(model.device)] = sums.to(model.device)
     n_tokens = torch.tensor([len(r.ids) - r.prompt_len for r in rows], device=model.device)
-    _refuse_non_finite(total, model)
-    return Scores(total, total / n_tokens, n_tokens)
+    for total in totals:
+        _refuse_non_finite(total, model)
+    return [Scores(total, total / n_tokens, n_tokens) for total in totals]
 
 
 def logit_differences(
-    model: "Model", positive: Sequence[Encoded], negative: Sequence[Encoded], steers: tuple[Steer, ...] = ()
+    model: "Model", positive: Sequence[Encoded], negative: Sequence[Encoded], steers: Variant = ()
 ) -> Tensor:
     """`logit(positive) - logit(negative)` of the first token that tells the two apart, `[n]` float32.
 
     Raises:
         InputError: one answer is the beginning of the other; or a logit that is not finite.
     """
+    return logit_difference_variants(model, positive, negative, [steers])[0]
+
+
+def logit_difference_variants(
+    model: "Model", positive: Sequence[Encoded], negative: Sequence[Encoded], variants: Sequence[Variant]
+) -> list[Tensor]:
+    """`logit_differences` under several edits; what lies below an edit's site is run once for all of them.
+
+    Raises:
+        InputError: as `logit_differences`.
+    """
     forks = [fork(p, q) for p, q in zip(positive, negative, strict=True)]
     rows = [row for row, _, _ in forks]
     tokens = torch.tensor([[p, q] for _, p, q in forks], device=model.device)  # (n, 2)
-    out = torch.zeros(len(rows), device=model.device)
-    for group, chosen in model.batches(rows, steers):
-        batch = collate([rows[i] for i in group.tolist()], pad_token(model), model.device)
-        trace = model.forward(batch, Plan(steers=chosen, logits="last"), nested=False)
+    out = torch.zeros(len(variants), len(rows), device=model.device)
+    for k, group, _, trace in _sweep(model, rows, variants, "last"):
         assert trace.logits is not None
         where = group.to(model.device)
         pair = trace.logits.to(model.device).gather(1, tokens[where])  # (B, 2)
-        out[where] = pair[:, 0] - pair[:, 1]
-    _refuse_non_finite(out, model)
-    return out
+        out[k, where] = pair[:, 0] - pair[:, 1]
+    for values in out:
+        _refuse_non_finite(values, model)
+    return list(out)
+
+
+def _sweep(
+    model: "Model", rows: Sequence[Encoded], variants: Sequence[Variant], logits: Logits
+) -> Iterator[tuple[int, Tensor, Batch, Trace]]:
+    """Every batch under every variant: variant's index, rows, batch, trace.
+
+    With several variants one unsteered pass reads the residuals that their lowest edits start from, and
+    each variant resumes there.
+    """
+    together = tuple(s for v in variants for s in v)
+    for group, chosen in model.batches(rows, together):
+        batch = collate([rows[i] for i in group.tolist()], pad_token(model), model.device)
+        opened, own = chosen[: len(chosen) - len(together)], iter(chosen[len(chosen) - len(together) :])
+        plans = [Plan(steers=(*opened, *(next(own) for _ in v)), logits=logits) for v in variants]
+        active = [tuple(s for s in plan.steers if s.active) for plan in plans]
+        reads = frozenset(site for steers in active if (site := _start(steers)) is not None) if len(plans) > 1 else None
+        below = model.forward(batch, Plan(read=reads), nested=False).activations if reads else {}
+        for k, (plan, steers) in enumerate(zip(plans, active, strict=True)):
+            start = (_start(steers) if steers else max(below)) if below else None
+            resumed = plan if start is None else replace(plan, resume=(start, below[start]))
+            yield k, group, batch, model.forward(batch, resumed, nested=False)
+
+
+def _start(steers: tuple[Steer, ...]) -> Site | None:
+    """The last residual that no edit has touched; None where there is none below a term of block 0."""
+    sites = (site for s in steers for site in s.edits)
+    block = min((site.block if site.component == "residual" else site.block - 1 for site in sites), default=-1)
+    return Site(block) if block >= 0 else None
 
 
 def _refuse_non_finite(values: Tensor, model: "Model") -> None:

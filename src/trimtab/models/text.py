@@ -185,7 +185,7 @@ def collate(
     position = ((columns - start).clamp(min=0) + cached) * real
     prompt_len = torch.tensor([r.prompt_len for r in rows])
     past = torch.ones(len(rows), cached, dtype=torch.bool, device=device) if cached else None
-    return Batch(*(t.to(device) for t in (ids, real, position, prompt_len)), past)
+    return Batch(ids.to(device), real.to(device), position.to(device), prompt_len.to(device), past)
 
 
 def grouped(rows: Sequence[Encoded], tokens: int) -> Iterator[Tensor]:

@@ -145,11 +145,12 @@ def measure(stages: Stages, given: Site | None, types: Sequence[PromptType]) -> 
     site = given or Site(max(blocks, key=lambda b: b.effect.low or 0.0).block)
     geometry = {t: stages.training(t, [site])[site] for t in measured}
     vectors = {t: stages.steering(g, site) for t, g in geometry.items()}
+    by_name = {f"{t} {site}": v for t, v in vectors.items()}
     chosen = measured[0]
     if len(measured) > 1:
-        sure = {t: stages.effect_on_dev(v, f"{t} {site}").mean().low for t, v in vectors.items()}
-        chosen = max(sure, key=lambda t: sure[t])
-    steered = {t: stages.steered(stages.splits.eval, v, f"{t} {site}") for t, v in vectors.items()}
+        sure = [effect.mean().low for effect in stages.effects_on_dev(by_name).values()]
+        chosen = measured[int(np.argmax(sure))]
+    steered = dict(zip(measured, stages.steered(by_name).values(), strict=True))
     label = f"{chosen} {site}"
     noise = stages.noise(vectors[chosen], label)
     plus, minus = stages.projected(chosen, site)
@@ -173,18 +174,16 @@ def measure(stages: Stages, given: Site | None, types: Sequence[PromptType]) -> 
 
 def map_blocks(stages: Stages) -> tuple[BlockRow, ...]:
     """Agreement on train and effect on dev of every block's prefilled vector."""
-    dev = stages.splits.dev
-    rows = min(MAP_ROWS, len(dev))
+    rows = min(MAP_ROWS, len(stages.splits.dev))
     sites = [Site(k) for k in stages.map_blocks]
-    out = []
-    for site, geometry in stages.training(PromptType.PREFILLED, sites).items():
-        change = stages.effect_on_dev(stages.steering(geometry, site), f"block {site.block}", rows)
-        out.append(
-            BlockRow(
-                block=site.block,
-                agreement=estimate(geometry.agreement(stages.seed), len(set(geometry.units))),
-                effect=estimate(change.mean(), change.n_units),
-                standardised=change.standardised,
-            )
+    geometry = stages.training(PromptType.PREFILLED, sites)
+    effects = stages.effects_on_dev({f"block {s.block}": stages.steering(g, s) for s, g in geometry.items()}, rows)
+    return tuple(
+        BlockRow(
+            block=site.block,
+            agreement=estimate(g.agreement(stages.seed), len(set(g.units))),
+            effect=estimate(change.mean(), change.n_units),
+            standardised=change.standardised,
         )
-    return tuple(out)
+        for (site, g), change in zip(geometry.items(), effects.values(), strict=True)
+    )

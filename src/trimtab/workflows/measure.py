@@ -6,12 +6,13 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from trimtab.behaviors import Behavior, Example, PromptType, Rendered, Side, render, render_bare, shared_statement
 from trimtab.errors import InputError
-from trimtab.models import Captured, Encoded, Model, Site, Steer
+from trimtab.models import Captured, Encoded, Model, Site
 from trimtab.models.capture import Read, capture
-from trimtab.models.scoring import logit_differences, score
+from trimtab.models.scoring import Variant, logit_difference_variants, score_variants
 from trimtab.models.text import fork
 
 Floats = NDArray[np.float64]
@@ -101,16 +102,20 @@ class Instrument:
             return False
         return True
 
-    def propensity(self, examples: Sequence[Example], steers: tuple[Steer, ...] = ()) -> Propensity:
+    def propensity(self, examples: Sequence[Example], steers: Variant = ()) -> Propensity:
         """Score the bare evaluation texts of examples, as they are or steered."""
+        return self.propensities(examples, [steers])[0]
+
+    def propensities(self, examples: Sequence[Example], variants: Sequence[Variant]) -> list[Propensity]:
+        """The same under several edits, each or none."""
         plus, minus = self.bare(examples)
         n = len(examples)
         if self.behavior.answer_kind == "choice":
-            m = logit_differences(self.model, plus, minus, steers).double().cpu().numpy()
-            return Propensity(m, np.zeros(n), m, np.zeros(n))
-        scores = score(self.model, plus + minus, steers)
-        mean, total = scores.mean.double().cpu().numpy(), scores.total.double().cpu().numpy()
-        return Propensity(mean[:n], mean[n:], total[:n], total[n:])
+            differences = logit_difference_variants(self.model, plus, minus, variants)
+            return [Propensity(m, np.zeros(n), m, np.zeros(n)) for m in map(_array, differences)]
+        scores = score_variants(self.model, plus + minus, variants)
+        pairs = [(_array(s.mean), _array(s.total)) for s in scores]
+        return [Propensity(mean[:n], mean[n:], total[:n], total[n:]) for mean, total in pairs]
 
     def contexts(
         self, examples: Sequence[Example], shots: Sequence[Example], prompt_type: PromptType
@@ -131,3 +136,7 @@ class Instrument:
         read: Read = self.read if prompt_type.prefilled else "last"
         plus, minus = self.contexts(examples, shots, prompt_type)
         return capture(self.model, plus, sites, read), capture(self.model, minus, sites, read)
+
+
+def _array(values: Tensor) -> Floats:
+    return values.double().cpu().numpy()

@@ -1,9 +1,10 @@
 """The measurements of a check, each a step that is kept in the ledger and told to the progress."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from trimtab.behaviors import Behavior, Example, Part, PromptType, Splits, not_m
 from trimtab.errors import InputError
 from trimtab.models import Encoded, Model, Site, Steer, steer
 from trimtab.models.plan import Scope
+from trimtab.models.prefix import common_length
 from trimtab.reliability import Interval
 from trimtab.reliability.contrast import Contrast
 from trimtab.steering import Steering, mean_difference
@@ -26,8 +28,13 @@ CURVE_ROWS = 100
 MAP_ROWS = 40  # dev examples behind the map over blocks
 MAP_BLOCKS = 16  # blocks on the map, evenly spread
 NOISE_ROWS = 32
+CHUNK = 64  # examples whose scores are kept as one step
+HEAD_SHARE = 0.4  # cost of the head at the answer's tokens, in passes through the blocks; for the estimate only
 N_CONTINUATIONS = 10
 CONTINUATION_TOKENS = 40
+
+Variation = tuple[Steering | None, float]  # a steering, and the factor on the strength
+_SCORES = ("positive", "negative", "total_positive", "total_negative")
 
 
 @dataclass(frozen=True)
@@ -123,45 +130,39 @@ class Stages:
             for site in sites
         }
 
-    def propensity(
-        self,
-        part: Part,
-        steering: Steering | None = None,
-        factor: float = 0.0,
-        label: str = "",
-        rows: int | None = None,
-    ) -> Propensity:
-        """Propensities of a part's examples, plain or steered at `factor` times the strength."""
-        examples = part.examples[:rows]
-        steers = self._steers(steering, factor)
+    def sweep(
+        self, part: Literal["dev", "eval"], variants: Mapping[str, Variation], rows: int | None = None
+    ) -> Mapping[str, Propensity]:
+        """Propensities of a part's examples under every variant, in chunks that are kept one by one."""
+        examples = getattr(self.splits, part).examples[:rows]
+        steers = [self._steers(v) for v in variants.values()]
+        chunks: list[Arrays] = []
+        for start in range(0, len(examples), CHUNK):
+            some = examples[start : start + CHUNK]
 
-        def compute() -> Arrays:
-            p = self.instrument.propensity(examples, steers)
-            return {k: getattr(p, k) for k in ("positive", "negative", "total_positive", "total_negative")}
+            def compute(some: Sequence[Example] = some) -> Arrays:
+                found = self.instrument.propensities(some, steers)
+                return {k: np.stack([getattr(p, k) for p in found]) for k in _SCORES}
 
-        name = f"{label or 'base'} at {factor:g}"
-        which = "evaluation" if part is self.splits.eval else "dev"
-        kept = self._step(
-            f"{which}, {label or 'unsteered'}", f"{which} {name} {len(examples)}", compute, self._score_cost(examples)
-        )
-        return Propensity(**{k: v.astype(np.float64) for k, v in kept.items()})
+            name = f"{part} {start} of {len(examples)}: {' | '.join(variants)}"
+            cost = self._score_cost(some) * self._depth(variants.values())
+            chunks.append(self._step(f"{'evaluation' if part == 'eval' else part} examples", name, compute, cost))
+        whole = {k: np.concatenate([c[k] for c in chunks], axis=1).astype(np.float64) for k in _SCORES}
+        return {name: Propensity(**{k: whole[k][i] for k in _SCORES}) for i, name in enumerate(variants)}
 
-    def effect_on_dev(self, steering: Steering, label: str, rows: int | None = None) -> Contrast:
-        """Δ of the dev examples at +λ; for choices only, never for the verdict."""
-        dev = self.splits.dev
-        base = self.propensity(dev)[slice(rows)]
-        after = self.propensity(dev, steering, 1.0, label, rows)
-        contrast_of = self.contrast_of(dev).first(len(base.m))
-        return contrast_of(after.positive - base.positive, after.negative - base.negative)
+    def effects_on_dev(self, steerings: Mapping[str, Steering], rows: int | None = None) -> Mapping[str, Contrast]:
+        """Δ of the dev examples at +λ under each steering; for choices only, never for the verdict."""
+        found = self.sweep("dev", {"base": (None, 0.0), **{k: (s, 1.0) for k, s in steerings.items()}}, rows)
+        base = found["base"]
+        contrast_of = self.contrast_of(self.splits.dev).first(len(base.m))
+        return {k: contrast_of(found[k].positive - base.positive, found[k].negative - base.negative) for k in steerings}
 
-    def steered(self, part: Part, steering: Steering, label: str) -> Steered:
-        """Propensities at strength 0, +λ and -λ."""
-        return Steered(
-            self.propensity(part),
-            self.propensity(part, steering, 1.0, label),
-            self.propensity(part, steering, -1.0, label),
-            self.contrast_of(part),
-        )
+    def steered(self, steerings: Mapping[str, Steering]) -> Mapping[str, Steered]:
+        """Propensities of the evaluation examples at strength 0, +λ and -λ of each steering."""
+        signs = {f"{k} {sign}": (s, float(f"{sign}1")) for k, s in steerings.items() for sign in "+-"}
+        found = self.sweep("eval", {"base": (None, 0.0), **signs})
+        contrast_of = self.contrast_of(self.splits.eval)
+        return {k: Steered(found["base"], found[f"{k} +"], found[f"{k} -"], contrast_of) for k in steerings}
 
     def steering(self, geometry: Geometry, site: Site) -> Steering:
         """The mean-difference steering of training activations."""
@@ -175,11 +176,10 @@ class Stages:
     def curve(self, steering: Steering, known: Steered, label: str) -> Mapping[float, Propensity]:
         """Propensities of the first evaluation examples over strengths; what is known is not measured again."""
         n = min(CURVE_ROWS, len(self.splits.eval))
-        first = slice(0, n)
-        at = {-1.0: known.minus[first], 0.0: known.base[first], 1.0: known.plus[first]}
-        for factor in CURVE:
-            if factor not in at:
-                at[factor] = self.propensity(self.splits.eval, steering, factor, label, n)
+        at = {factor: p[slice(n)] for factor, p in ((-1.0, known.minus), (0.0, known.base), (1.0, known.plus))}
+        missing = {f"{label} at {f}": (steering, f) for f in CURVE if f not in at}
+        for (_, factor), p in zip(missing.values(), self.sweep("eval", missing, n).values(), strict=True):
+            at[factor] = p
         return {f * self.strength: at[f] for f in sorted(at)}
 
     def projected(self, prompt_type: PromptType, site: Site) -> tuple[Floats, Floats]:
@@ -200,7 +200,7 @@ class Stages:
         """
         examples = self.splits.eval.examples[:NOISE_ROWS]
 
-        steers = self._steers(steering, 1.0)
+        steers = self._steers((steering, 1.0))
 
         def compute() -> Arrays:
             score = self.instrument.propensity
@@ -231,8 +231,15 @@ class Stages:
         row = self.instrument.bare([example])[0][0].prompt
         return self.model.encoder().decode(row.ids)
 
-    def _steers(self, steering: Steering | None, factor: float) -> tuple[Steer, ...]:
+    def _steers(self, variation: Variation) -> tuple[Steer, ...]:
+        steering, factor = variation
         return () if steering is None else (steer(steering, factor * self.strength, self.scope),)
+
+    def _depth(self, variations: Iterable[Variation]) -> float:
+        """Passes through all blocks that a sweep amounts to: what lies below an edit runs once."""
+        n = self.model.n_blocks
+        shares = [(min(site.block for site in s.edits) + 1) / n for s, _ in variations if s is not None]
+        return max(shares, default=1.0) + sum(1 - share for share in shares) + HEAD_SHARE * (len(shares) + 1)
 
     def _step(self, title: str, name: str, compute: Callable[[], Arrays], tokens: float) -> Arrays:
         kept = self.ledger.step(name, compute)
@@ -248,21 +255,23 @@ class Stages:
         return sum(len(r.ids) for side in sides for r in side)
 
     def _capture_cost(self, prompt_type: PromptType, sites: Sequence[Site]) -> float:
-        rows = self.instrument.contexts(self.splits.train.examples, self.splits.shots.examples, prompt_type)
-        return self._tokens(rows) * (max(s.block for s in sites) + 1) / self.model.n_blocks
+        sides = self.instrument.contexts(self.splits.train.examples, self.splits.shots.examples, prompt_type)
+        repeated = sum((len(rows) - 1) * common_length(rows) for rows in sides)
+        return (self._tokens(sides) - repeated) * (max(s.block for s in sites) + 1) / self.model.n_blocks
 
     def _total(self) -> int:
-        """Tokens to compute, at full depth."""
+        """Tokens to compute, as if all blocks ran for each; the site is taken to lie in the middle."""
         s, types = self.splits, self.measured_types
+        middle = [Site(self.model.n_blocks // 2)]
+        captures = sum(self._capture_cost(t, middle) for t in types)
+        captures += self._capture_cost(PromptType.PREFILLED, [Site(self.model.n_blocks - 1)])
+        passes = {n: 0.5 + n * 0.5 + HEAD_SHARE * n for n in (len(types) + 1, 2 * len(types) + 1, 5)}
         dev, evaluation = self._score_cost(s.dev.examples), self._score_cost(s.eval.examples)
-        map_ = len(self.map_blocks) * self._score_cost(s.dev.examples[:MAP_ROWS])
-        everywhere = [Site(self.model.n_blocks - 1)]
-        captures = sum(self._capture_cost(t, everywhere) for t in types) * 0.6
-        first = self._capture_cost(PromptType.PREFILLED, everywhere)
-        curve = 4 * self._score_cost(s.eval.examples[:CURVE_ROWS])
+        map_ = (1 + (0.5 + HEAD_SHARE) * len(self.map_blocks)) * self._score_cost(s.dev.examples[:MAP_ROWS])
+        curve = passes[5] * self._score_cost(s.eval.examples[:CURVE_ROWS])
         noise = 4 * self._score_cost(s.eval.examples[:NOISE_ROWS])
-        choosing = (len(types) if len(types) > 1 else 0) * dev
-        return round(first + map_ + dev + captures + choosing + evaluation * (1 + 2 * len(types)) + curve + noise)
+        choosing = passes[len(types) + 1] * dev if len(types) > 1 else 0
+        return round(captures + map_ + choosing + evaluation * passes[2 * len(types) + 1] + curve + noise)
 
 
 def refuse_unknown(prompt_types: Sequence[str]) -> tuple[PromptType, ...]:

@@ -1,0 +1,76 @@
+"""Several edits scored together give what each gives alone; the blocks below their sites run once."""
+
+import pytest
+import torch
+
+from trimtab.models import Site, steer
+from trimtab.models.scoring import logit_difference_variants, logit_differences, score, score_variants
+from trimtab.models.text import joined
+
+PROMPTS = ["The capital of France is", "A trim tab is", "Is the sky blue?"]
+PLUS = [" Paris, and the capital", " the small flap", " Yes"]
+MINUS = [" London", " a ship.", " No"]
+ARCHITECTURES = ["llama", "mistral", "gemma2", "gemma3", "gpt2", "gpt_neox", "opt", "phi", "falcon", "bloom", "mixtral"]
+
+
+def variants(adding):
+    """None, two strengths at one site, another site, block 0, and per-row strengths with a scope."""
+    return [
+        (),
+        (steer(adding(2), 1.0),),
+        (steer(adding(2), -1.0),),
+        (steer(adding(1), 0.5, "generated"),),
+        (steer(adding(0), 1.0),),
+        (steer(adding(3), [0.0, 2.0, -2.0], ["all", "prompt", "last"]),),
+    ]
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_variants_scored_together_equal_each_alone(wrapped, adding, name):
+    model = wrapped(name)
+    rows = model.encoder().encode(joined(PROMPTS, PLUS))
+    together = score_variants(model, rows, variants(adding))
+    for variant, scores in zip(variants(adding), together, strict=True):
+        torch.testing.assert_close(scores.total, score(model, rows, variant).total, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_logit_differences_of_variants_equal_each_alone(wrapped, adding, name):
+    model = wrapped(name)
+    plus, minus = (model.encoder().encode(joined(PROMPTS, answers)) for answers in (PLUS, MINUS))
+    together = logit_difference_variants(model, plus, minus, variants(adding))
+    for variant, differences in zip(variants(adding), together, strict=True):
+        alone = logit_differences(model, plus, minus, variant)
+        torch.testing.assert_close(differences, alone, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("component", ["attention", "mlp"])
+def test_variants_at_components_resume_below_their_block(wrapped, adding, component):
+    model = wrapped("llama")
+    rows = model.encoder().encode(joined(PROMPTS, PLUS))
+    both = [(steer(adding(f"{component}:2"), s),) for s in (1.0, -1.0)]
+    for variant, scores in zip(both, score_variants(model, rows, both), strict=True):
+        torch.testing.assert_close(scores.total, score(model, rows, variant).total, rtol=1e-5, atol=1e-5)
+
+
+def test_variants_inside_steered_carry_the_open_edits(wrapped, adding):
+    model = wrapped("llama")
+    rows = model.encoder().encode(joined(PROMPTS, PLUS))
+    two = [(), (steer(adding(3), 1.0),)]
+    with model.steered(adding(1), 2.0):
+        together = score_variants(model, rows, two)
+        for variant, scores in zip(two, together, strict=True):
+            torch.testing.assert_close(scores.total, score(model, rows, variant).total, rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(together[0].total, score(model, rows).total)
+
+
+def test_blocks_below_the_site_run_once_for_all_variants(wrapped, adding, monkeypatch):
+    model = wrapped("llama")
+    rows = model.encoder().encode(joined(PROMPTS, PLUS))
+    runs = [0] * model.n_blocks
+    for k, block in enumerate(model.anatomy.blocks):
+        monkeypatch.setattr(
+            block.mlp, "forward", lambda h, k=k, f=block.mlp.forward: (runs.__setitem__(k, runs[k] + 1), f(h))[1]
+        )
+    score_variants(model, rows, [(steer(adding(Site(2)), float(s)),) for s in (1, 2, 3, 4)])
+    assert runs == [1, 1, 1, 4]
