@@ -54,13 +54,13 @@ class Model:
         self.tokenizer = tokenizer
         self.id = id or type(hf).__name__
         self.revision = revision
-        self.batch_tokens = batch_tokens or (2048 if hf.device.type == "cpu" else 16384)
         self.anatomy = dissect(hf)
         self.not_float32 = raise_tail_to_float32(self.anatomy)
         self._takes_positions = "position_ids" in inspect.signature(hf.forward).parameters
         self._steered: list[Steer] = []
         self.caches_keys = not getattr(hf, "_is_stateful", False)
         self.gate = Gate(hf)
+        self.batch_tokens = batch_tokens or (2048 if self.device.type == "cpu" else 16384)
 
     @property
     def n_blocks(self) -> int:
