@@ -41,8 +41,8 @@ format: install  ## let ruff put the code in order
 	$(BIN)/ruff format .
 
 docs: install  ## write docs/report.schema.json from the code
-	$(BIN)/python -c "import json; from trimtab.reports import Report; \
-	print(json.dumps(Report.model_json_schema(by_alias=True, mode="serialization"), indent=1))" > docs/report.schema.json
+	$(BIN)/python -m trimtab.reports.schema > docs/report.schema.json.new
+	mv docs/report.schema.json.new docs/report.schema.json
 
 bench: install  ## ratios against a plain transformers loop, on this machine
 	$(BIN)/python benchmarks/capture.py

@@ -111,6 +111,8 @@ def test_missing_file_names_it_and_what_there_is(run: Run) -> None:
         (("--scope", "everything"), "everything"),
         (("--strength", "0"), "above 0"),
         (("--strength", "nan"), "above 0"),
+        (("--min-effect", "inf"), "0 or more"),
+        (("--site", "2-9"), "blocks 0 to 2"),
         (("--dtype", "int8"), "int8"),
         (("--device", "cuda:77"), "cuda:77"),
         (("--view", "statements"), "a view can be chosen for"),
@@ -137,6 +139,26 @@ def test_out_that_is_a_file_is_refused(run: Run, tmp_path: Path, tiny_folder: Pa
     (tmp_path / "file").write_text("mine")
     assert run("check", "sentiment", "--model", tiny_folder, "--out", tmp_path / "file")[0] == 2
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_markup_in_names_and_folders_is_only_text(run: Run, tmp_path: Path, tiny_folder: Path) -> None:
+    file, out = tmp_path / "x[b]y.jsonl", tmp_path / "[red]z"
+    file.write_text(rows(40, **GOOD))
+    arguments = ("--model", tiny_folder, "--site", "1", "--prompt-type", "prefilled")
+    code, shown, err = run("check", file, *arguments, "--out", out)
+    assert code == 0
+    assert "x[b]y" in shown
+    assert "x[b]y" in err
+    assert "[red]z" in shown.replace("\n", "")
+
+
+def test_a_name_in_a_file_cannot_choose_where_reports_go(run: Run, tmp_path: Path, tiny_folder: Path) -> None:
+    file = tmp_path / "evil.jsonl"
+    file.write_text(json.dumps({"trimtab": "behavior", "name": "../../evil"}) + "\n" + rows(40, **GOOD))
+    code, _, err = run("check", file, "null", "--model", tiny_folder, "--out", tmp_path / "a" / "b")
+    assert code == 2
+    assert "evil.jsonl" in err
+    assert [p.name for p in tmp_path.iterdir()] == ["evil.jsonl"]
 
 
 def test_a_prompt_longer_than_the_context_names_the_row(run: Run, tmp_path: Path, tiny_folder: Path) -> None:

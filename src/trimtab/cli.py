@@ -81,7 +81,9 @@ def check(
     adapter: Annotated[str | None, typer.Option(help="PEFT adapter to put on top.")] = None,
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     device: Annotated[str | None, typer.Option(help="Such as cuda:1; by default the first GPU, else the CPU.")] = None,
-    site: Annotated[str, typer.Option(help="14, attention:14, mlp:14, or auto: chosen on the dev split.")] = "auto",
+    site: Annotated[
+        str, typer.Option(help="14, attention:14, mlp:14; auto, or a range such as 10-18: chosen on the dev split.")
+    ] = "auto",
     prompt_type: Annotated[
         list[str] | None, typer.Option(help="One of the seven prompt types (repeatable), or all.")
     ] = None,
@@ -117,13 +119,12 @@ def check(
     loaded = [_instructed(b, positive_instruction, negative_instruction) for b in loaded]
     folders = _folders(out, [b.name for b in loaded])
 
-    from trimtab.models import Site, load
+    from trimtab.models import load
     from trimtab.reports import DECISIONS
     from trimtab.reports.terminal import summary
     from trimtab.workflows import check as run
     from trimtab.workflows.progress import OnTerminal
 
-    where = None if site == "auto" else Site.parse(site)
     with _quiet():
         lm = load(model, revision=revision, adapter=adapter, dtype=dtype, device=device)
     reports = []
@@ -132,7 +133,7 @@ def check(
             report = run(
                 lm,
                 behavior,
-                site=where,
+                site=None if site == "auto" else site,
                 prompt_types=prompt_type or ["all"],
                 strength=strength,
                 scope=scope,  # type: ignore[arg-type]  # checked there
@@ -143,7 +144,6 @@ def check(
                 read=read,  # type: ignore[arg-type]  # checked above
                 min_effect=min_effect,
                 max_anti_steerable=max_anti_steerable,
-                view=view,
                 folder=folder,
                 progress=progress,
                 command=shlex.join(["trimtab", *sys.argv[1:]]),
@@ -151,7 +151,7 @@ def check(
         reports.append(report)
         if not json_:
             summary(report, Console())
-            Console(soft_wrap=True).print(f"report: {folder / 'report.html'}\n", highlight=False)
+            Console(soft_wrap=True).print(f"report: {folder / 'report.html'}\n", highlight=False, markup=False)
     if json_:
         documents = [r.model_dump(mode="json", by_alias=True) for r in reports]
         typer.echo(json.dumps(documents[0] if len(documents) == 1 else documents))
@@ -228,6 +228,8 @@ def _instructed(behavior: Any, positive: str | None, negative: str | None) -> An
 
 def _folders(out: Path, names: list[str]) -> list[Path]:
     """One behavior reports into the folder itself, several into one folder each."""
+    if not str(out).strip() or str(out) == ".":
+        raise InputError("--out needs a folder of its own, such as out/check")
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is a file; give a folder")
     if len(names) == 1:
@@ -239,14 +241,16 @@ def _folders(out: Path, names: list[str]) -> list[Path]:
 
 
 def _print_findings(behavior: Any, found: Any) -> None:
+    from trimtab.reports.numbers import plain
+
     console = Console()
-    console.print(f"[bold]{escape(behavior.name)}[/]: {len(behavior.examples)} examples", highlight=False)
+    console.print(f"[bold]{escape(plain(behavior.name))}[/]: {len(behavior.examples)} examples", highlight=False)
     for note in behavior.notes:
-        console.print(f"  note: {escape(note)}", highlight=False)
+        console.print(f"  note: {escape(plain(note))}", highlight=False)
     for f in found:
         style = {"error": "bold red", "warning": "yellow", "info": "cyan"}[f.severity]
         rows = f" ({', '.join(f.rows)})" if f.rows else ""
-        console.print(f"  [{style}]{f.severity}[/] {escape(f'{f.code}: {f.message}{rows}')}", highlight=False)
+        console.print(f"  [{style}]{f.severity}[/] {escape(plain(f'{f.code}: {f.message}{rows}'))}", highlight=False)
     if not any(f.severity != "info" for f in found):
         console.print("  [green]clean[/]")
 

@@ -27,7 +27,10 @@ class Finding:
     mend: str = ""
 
 
-_NEEDED = ("torch", "transformers", "safetensors", "gguf", "numpy", "scipy", "scikit-learn", "polars", "plotly")
+_NEEDED = (
+    "torch", "transformers", "accelerate", "safetensors", "gguf", "huggingface_hub", "filelock", "numpy", "scipy",
+    "scikit-learn", "polars", "pydantic", "typer", "rich", "jinja2", "plotly",
+)  # fmt: skip
 _EXTRAS = {"datasets": "hub", "peft": "adapters"}
 
 

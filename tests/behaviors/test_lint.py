@@ -9,7 +9,7 @@ from itertools import product
 
 import pytest
 
-from trimtab.behaviors import Behavior, Example, Finding, lint, load
+from trimtab.behaviors import Behavior, Example, Finding, builtin, builtin_names, lint, load
 from trimtab.behaviors.likeness import alike, without_frame
 
 
@@ -22,7 +22,8 @@ def choice(answers: list[str], prompts: list[str] | None = None) -> Behavior:
 
 def bare(pairs: list[tuple[str, str]], pairing: str = "natural") -> Behavior:
     rows = [Example("", p, q, source=f"f:{k}") for k, (p, q) in enumerate(pairs, 1)]
-    return Behavior(name="b", examples=rows, pairing=pairing)
+    told = {"positive_instruction": "Be b.", "negative_instruction": "Be no b."}
+    return Behavior(name="b", examples=rows, pairing=pairing, **told)
 
 
 def find(behavior: Behavior, code: str) -> Finding | None:
@@ -148,6 +149,7 @@ def test_length_auroc_equals_the_brute_force_count():
         assert finding is not None
         assert finding.value == pytest.approx(brute_auroc([length(p) for p, _ in pairs], [length(q) for _, q in pairs]))
         assert finding.severity == "warning"
+        assert "match the pairs by length, and see the length AUROC" in finding.message
 
 
 @pytest.mark.parametrize(
@@ -222,6 +224,19 @@ def test_a_shared_answer_opening_is_a_warning_for_its_class_only():
     assert finding is not None
     assert (finding.severity, finding.n, finding.rows[:2]) == ("warning", 5, ("f:1", "f:2"))
     assert find(bare(pairs), "template-negative") is None
+
+
+def test_instructions_derived_from_the_name_are_shown_with_the_way_to_give_others():
+    finding = find(Behavior(name="tea_pairs", examples=[Example("", "a", "b")]), "derived-instructions")
+    assert finding is not None
+    assert finding.severity == "info"
+    for said in ("'You are tea pairs.'", "'You are not tea pairs.'", "header", "--positive-instruction"):
+        assert said in finding.message
+    assert find(bare([("a", "b")]), "derived-instructions") is None
+
+
+def test_shipped_builtins_have_instructions_of_their_own():
+    assert not any(builtin(name).instructions_derived for name in builtin_names())
 
 
 def test_at_most_five_rows_are_named():

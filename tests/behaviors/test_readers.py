@@ -73,6 +73,21 @@ def test_csv_cells_stay_text_even_if_they_look_like_numbers(tmp_path):
     assert answers(load(write(tmp_path / "b.csv", "positive,negative\n007,1.50\n"))) == [("", "007", "1.50")]
 
 
+@pytest.mark.parametrize("name", ["b.csv", "b.jsonl"])
+def test_lines_that_end_as_on_the_old_mac_are_read_and_counted(tmp_path, name):
+    lines = (
+        ["positive,negative", "a,b", "c,"] if name == "b.csv" else ['{"positive": "a", "negative": "b"}'] * 2 + ["{"]
+    )
+    path = write(tmp_path / name, "\r".join(lines))
+    assert refusal(path).startswith(f"{path}:3: ")
+    assert answers(load(write(tmp_path / name, "\r".join(lines[:2]))))[0] == ("", "a", "b")
+
+
+def test_a_table_with_mixed_line_ends_in_its_names_is_refused(tmp_path):
+    path = write(tmp_path / "b.csv", "positive,negative\ra,b\nc,d\n")
+    assert refusal(path).startswith(f"{path}:1: the names of the columns cannot be read")
+
+
 def test_byte_order_marks_and_blank_lines_are_accepted(tmp_path):
     content = b"\xef\xbb\xbf\n" + b"\n\n".join(json.dumps(row).encode() for row in PROMPTS) + b"\n\n"
     behavior = load(write(tmp_path / "b.jsonl", content))
@@ -273,7 +288,13 @@ def test_a_header_row_names_and_describes_the_behavior(tmp_path):
     ("header", "said"),
     [
         ({"discription": "x"}, "unknown field 'discription' in the header; did you mean 'description'?"),
-        ({"name": 3}, "the header's 'name' must be a string, not int"),
+        ({"name": 3}, "the field 'name' must be a string, not int"),
+        ({"name": "../x"}, "the header's 'name', '../x', holds '/'"),
+        ({"name": ""}, "the header's 'name', '', is empty"),
+        ({"name": "a\x1b[2J"}, "holds '\\x1b', which cannot stand in the name of a folder"),
+        ({"name": "\ud800"}, "the field 'name' holds half a surrogate pair"),
+        ({"description": "a\0"}, "the field 'description' holds a NUL byte"),
+        ({"positive_instruction": "\udfff", "negative_instruction": "n"}, "half a surrogate pair"),
         ({"pairing": "odd"}, "it can be 'natural' or 'random'"),
         ({"positive_instruction": "p"}, "only one of the two instructions"),
         ({"trimtab": "steering"}, "this is a trimtab 'steering'"),

@@ -6,7 +6,7 @@ import sys
 from dataclasses import fields
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trimtab.behaviors import Behavior, Example, Part, deduplicate, load, normalise, split, units
@@ -100,6 +100,24 @@ def test_rows_with_the_same_question_share_a_unit_and_others_do_not():
 def test_an_explicit_group_is_the_unit():
     behavior = Behavior(name="x", examples=[Example(f"{k}?", " Yes", " No", "g" if k < 2 else "") for k in range(4)])
     assert units(behavior) == ["g", "g", "#3", "#4"]
+
+
+def test_a_shared_prompt_joins_grouped_and_ungrouped_rows_and_two_groups():
+    rows = [("one?", "g"), ("ONE", ""), ("two?", "h"), ("two", "g"), ("three?", "k")]
+    behavior = Behavior(name="x", examples=[Example(p, " Yes", " No", g) for p, g in rows])
+    assert units(behavior) == ["g", "g", "g", "g", "k"]
+
+
+def test_a_shared_statement_joins_grouped_rows_unless_more_than_half_of_the_rows_hold_it():
+    rows = [("a", "no", "g"), ("A.", "no", "h"), ("b", "no", "i"), ("c", "c", "j")]
+    behavior = Behavior(name="x", examples=[Example("", *row) for row in rows])
+    assert units(behavior) == ["g", "g", "i", "j"]
+
+
+def test_explicit_groups_that_look_like_found_units_stay_apart_from_them():
+    groups = ["#3", "##2", "", "", "#3"]
+    behavior = Behavior(name="x", examples=[Example(f"{k}?", " Yes", " No", g) for k, g in enumerate(groups)])
+    assert units(behavior) == ["#3", "##2", "###3", "###4", "#3"]
 
 
 def test_bare_statements_are_chained_by_the_statements_they_share():
@@ -250,6 +268,47 @@ def test_no_unit_and_no_row_is_ever_in_two_parts(behavior, n_shots, train, evalu
     assert all(len(set(part.units)) >= 2 for part in (splits.train, splits.dev, splits.eval))
     assert train is None or len(splits.train) <= train
     assert evaluation is None or len(splits.eval) <= evaluation
+
+
+@st.composite
+def mixtures(draw) -> Behavior:
+    """Rows with and without groups, whose prompts (or statements) repeat within and between the groups."""
+    n = draw(st.integers(20, 80))
+    bare, labels = draw(st.booleans()), draw(st.booleans())
+    common = st.sampled_from(["Frame:", "frame"]) if draw(st.booleans()) else st.nothing()
+    question = st.integers(0, 60).map("Q {}?".format) | st.integers(0, 60).map("q {}".format)
+    group = st.sampled_from(["", "", "#1", "#7", "##2"]) | st.integers(0, 40).map("g{}".format)
+    rows = []
+    for k in range(n):
+        asked, other = draw(question | common), draw(question)
+        answers = (asked, f"{other}!") if bare else (" (A)", " (B)") if labels else (f" good {k}", f" bad {k}")
+        rows.append(Example("" if bare else asked, *answers, draw(group)))
+    return Behavior(name="x", examples=rows)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(mixtures(), st.integers(0, 2**32 - 1))
+def test_no_prompt_but_a_frame_and_no_group_is_ever_in_two_parts(behavior, seed):
+    try:
+        splits = split(behavior, n_shots=1, seed=seed)
+    except InputError as error:
+        assert "different questions" in str(error)  # noqa: PT017 (too many rows were joined to split them)
+        splits = None
+    names = units(behavior)
+    holders: dict[tuple[str, str], list[int]] = {}
+    for i, e in enumerate(behavior.examples):
+        texts = {normalise(t) for t in ((e.positive, e.negative) if behavior.bare else (e.prompt,))}
+        for key in [("text", t) for t in texts] + ([("group", e.group)] if e.group else []):
+            holders.setdefault(key, []).append(i)
+    whole = {key: rows for key, rows in holders.items() if key[0] == "group" or 2 * len(rows) <= len(names)}
+    assert all(len({names[i] for i in rows}) == 1 for rows in whole.values())
+    if splits:
+        part = {id(e): name for name in PARTS for e in getattr(splits, name).examples}
+        found = [
+            {part[id(behavior.examples[i])] for i in rows if id(behavior.examples[i]) in part}
+            for rows in whole.values()
+        ]
+        assert all(len(parts) <= 1 for parts in found)
 
 
 @pytest.mark.data

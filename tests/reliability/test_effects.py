@@ -6,11 +6,9 @@ from scipy import stats
 
 from trimtab.errors import InputError
 from trimtab.reliability import (
-    Effect,
     anti_steerable,
     anti_steerable_unpaired,
     auroc,
-    effect_unpaired,
     length_auroc,
     length_matched,
     odd_even,
@@ -40,18 +38,6 @@ def test_odd_plus_even_is_the_effect():
     np.testing.assert_allclose(odd + even, steering_effect(base, plus), atol=1e-12)
 
 
-def test_effect_keeps_the_examples_and_its_summary_is_theirs():
-    base, plus, minus = rng(3).normal(size=(3, 10))
-    effect = Effect.of(base, plus, minus)
-    assert effect.mean == pytest.approx(np.mean(plus - base))
-    assert effect.sd == pytest.approx(stats.tstd(plus - base))
-    assert effect.mean_odd == pytest.approx(np.mean((plus - minus) / 2))
-    assert effect.mean_even == pytest.approx(np.mean((plus + minus) / 2 - base))
-    without = Effect.of(base, plus)
-    assert without.mean_odd is None
-    assert without.mean_even is None
-
-
 def test_anti_steerable_counts_every_negative_effect_and_reports_the_undecided_beside_it():
     shares = anti_steerable(np.array([-1.0, -0.01, 0.0, 0.01, 0.5, 2, -0.1, 3]), noise=0.1)
     assert shares.anti == 3 / 8  # the paper's definition
@@ -59,15 +45,6 @@ def test_anti_steerable_counts_every_negative_effect_and_reports_the_undecided_b
     assert shares.anti_beyond_noise == 1 / 8
     assert shares.steerable == 3 / 8
     assert shares.anti_beyond_noise + shares.undecided + shares.steerable == 1
-
-
-def test_unpaired_effect_is_the_difference_of_the_mean_effects():
-    g = rng(4)
-    bp, sp, bn, sn = g.normal(size=5), g.normal(size=5), g.normal(size=7), g.normal(size=7)
-    effect = effect_unpaired(bp, sp, bn, sn)
-    assert effect.mean == pytest.approx((sp - bp).mean() - (sn - bn).mean())
-    np.testing.assert_allclose(effect.positive, sp - bp)
-    np.testing.assert_allclose(effect.negative, sn - bn)
 
 
 @pytest.mark.parametrize("noise", [0.0, 1.0])

@@ -1,7 +1,9 @@
 """The decision is what the intervals say, in four values."""
 
 import itertools
+import math
 
+import numpy as np
 import pytest
 
 from trimtab.reliability.intervals import Interval
@@ -9,11 +11,11 @@ from trimtab.reliability.verdict import Requirement, decide
 
 
 def above(low: float, high: float, threshold: float = 0.05) -> Requirement:
-    return Requirement("effect", Interval((low + high) / 2, low, high), threshold, "above", 0.2, 50, "nats/token")
+    return Requirement("effect", Interval((low + high) / 2, low, high), threshold, "above", 50, "nats/token")
 
 
 def below(low: float, high: float, threshold: float = 0.25) -> Requirement:
-    return Requirement("share", Interval((low + high) / 2, low, high), threshold, "below", 0.4, 50, "share")
+    return Requirement("share", Interval((low + high) / 2, low, high), threshold, "below", 50, "share")
 
 
 @pytest.mark.parametrize(
@@ -60,8 +62,27 @@ def test_every_reason_carries_its_figure_and_inconclusive_says_what_would_settle
     decided = decide([above(0.0, 0.2), below(0.1, 0.2)], ())
     assert decided.reasons[0] == "effect 0.1 [0, 0.2] nats/token, needs more than 0.05: undecided (n = 50)"
     assert decided.reasons[1] == "share 15% [10%, 20%], needs less than 25%: holds (n = 50)"
-    # (1.96 · 0.2 / 0.05)² = 61.5
-    assert decided.reasons[2] == "to settle the effect: about 62 evaluation examples, if the estimate is right"
+    # the interval's half-width of 0.1 must shrink to the gap of 0.05, and a bit more for a chance of 80 %
+    needed = math.ceil(50 * (0.1 / 0.05) ** 2 * ((1.96 + 0.84) / 1.96) ** 2)
+    assert decided.reasons[2] == (
+        f"to settle the effect: about {needed} evaluation examples (80 % sure, if the estimate is right)"
+    )
+
+
+def test_the_number_that_would_settle_it_settles_it_four_times_in_five() -> None:
+    rng = np.random.default_rng(0)
+    true, sd, threshold = 0.1, 0.3, 0.05
+    half = 1.96 * sd / math.sqrt(40)
+    needed = Requirement("e", Interval(true, true - half, true + half), threshold, "above", 40, "nats").would_settle
+    assert needed is not None
+    draws = rng.normal(true, sd, (2000, needed))
+    low = draws.mean(axis=1) - 1.96 * draws.std(axis=1, ddof=1) / math.sqrt(needed)
+    assert 0.76 < (low > threshold).mean() < 0.84
+
+
+def test_an_obstacle_leaves_nothing_to_conclude_from_a_success_but_does_not_excuse_a_failure() -> None:
+    assert decide([above(0.1, 0.2)], (), ["one-sided"]).decision == "inconclusive"
+    assert decide([above(-0.1, 0.0)], (), ["one-sided"]).decision == "no-go"
 
 
 def test_an_estimate_on_its_bound_cannot_be_settled() -> None:

@@ -44,6 +44,10 @@ def estimate(value: float, half: float, n: int = 140) -> Estimate:
     return Estimate(value=value, low=value - half, high=value + half, n=n)
 
 
+def slope(mean: float, half: float, n: int) -> rec.Slope:
+    return rec.Slope(mean=mean, low=mean - half, high=mean + half, n=n)
+
+
 def prompt_type(rng: np.random.Generator, mean: float, n: int, *, chosen: bool) -> PromptTypeResult:
     """One type's figures, computed from drawn effects where that is simple."""
     effects = rng.normal(mean, 0.14, n) + rng.exponential(0.05, n) - 0.05
@@ -68,15 +72,17 @@ def prompt_type(rng: np.random.Generator, mean: float, n: int, *, chosen: bool) 
             even=float(effects.mean() * 0.07 - 0.002),
             odd_low=float(effects.mean() * 0.93 - half),
             odd_high=float(effects.mean() * 0.93 + half),
+            even_low=float(effects.mean() * 0.07 - 0.002 - half / 2),
+            even_high=float(effects.mean() * 0.07 - 0.002 + half / 2),
             n=n,
         ),
         dose=0.412,
         anti_steerable=rec.AntiSteerable(
             share=share, low=max(0.0, share - wide), high=share + wide, undecided=0.0071, n=n
         ),
-        steerability=estimate(float(effects.mean()) * 0.97, half, n)
+        steerability=slope(float(effects.mean()) * 0.97, half, n)
         if chosen
-        else Estimate(reason="measured for the chosen prompt type only"),
+        else rec.Slope(reason="measured for the chosen prompt type only"),
         n_massive=1 if chosen else 0,
         effects=tuple(effects.tolist()),
     )
@@ -165,7 +171,7 @@ def build(seed: int = 0, n: int = 140, unit: str = "nats/token", **changes: Any)
         "seconds": 312.4, "seed": seed, "dtype": "float32", "device": "cpu", "threads": 2, "chat_template": False,
         "first_token": "<|endoftext|>", "read": "mean", "scope": "all", "behavior": "cheerfulness",
         "description": "Speaks of ordinary things with good cheer.",
-        "instructions": ("You are a cheerful person.", "You are not a cheerful person."), "view": "statements",
+        "instructions": ("You are a cheerful person.", "You are not a cheerful person."),
         "answer_kind": "text", "unit": unit, "data_digest": "sha256:5f2d8a9c41e07b33", "pairing": "natural",
         "model": rec.ModelRecord(id="smollm2", revision=None, digest="sha256:a41c99d07e6b52f8",
                              architecture="LlamaForCausalLM", n_blocks=30, d_model=576),
@@ -184,7 +190,7 @@ def build(seed: int = 0, n: int = 140, unit: str = "nats/token", **changes: Any)
         ),
         "base": rec.Base(propensity={"mean": -0.112, "sd": 0.418}, n=n, accuracy=0.43,
                          accuracy_low=0.35, accuracy_high=0.51),
-        "noise": Estimate(value=2.4e-6, low=1.9e-6, high=3.1e-6, n=64), "prompt_types": types,
+        "noise": rec.Noise(value=2.4e-6, maximum=3.1e-6, n=32), "prompt_types": types,
         "prompt_type_cosine": cosines(rng, TYPES),
         "curve": rec.Curve(points=tuple(curve), spearman=0.964, r_squared=0.981, n=n),
         "blocks": tuple(
@@ -195,6 +201,8 @@ def build(seed: int = 0, n: int = 140, unit: str = "nats/token", **changes: Any)
                                    negative=tuple(rng.normal(-0.9, 0.9, n).tolist())),
         "convergence": rec.Convergence(expected_cosine=0.913, pairs_for_95=272, n=150),
         "length_auroc": Estimate(value=0.74, low=0.68, high=0.79, n=140),
+        "length_matched_effect": Estimate(value=0.2, low=0.1, high=0.3, n=51),
+        "lint": (rec.Lint(severity="warning", code="length-words", message="the positive answers are longer"),),
         "side_effects": {
             "kl": {"value": 0.083, "low": 0.071, "high": 0.096, "n_documents": 40, "unit": "nats/token"},
             "perplexity_ratio": {"value": 1.31, "low": 1.26, "high": 1.37, "n_documents": 40},
@@ -210,21 +218,20 @@ def build(seed: int = 0, n: int = 140, unit: str = "nats/token", **changes: Any)
 def _unmeasured(report: Report) -> Report:
     """A choice behavior of which little could be measured."""
     why = "bare statements have no prompt: every difference would be equal"
-    types = {
-        t: PromptTypeResult(not_measured=why) if "prefilled" not in t else r for t, r in report.prompt_types.items()
-    }
+    types = {t: PromptTypeResult.without(why) if "prefilled" not in t else r for t, r in report.prompt_types.items()}
     types["prefilled"] = types["prefilled"].model_copy(
-        update={"steerability": Estimate(reason="one strength"), "dose": None, "separability": None}
+        update={"steerability": rec.Slope(reason="one strength"), "dose": None, "separability": None}
     )
     return report.model_copy(
         update={
             "answer_kind": "choice", "unit": "logits", "prompt_types": types, "blocks": (), "site_chosen": "given",
             "notes": (), "side_effects": {"kl": {"value": None, "reason": "--quick was given"}}, "continuations": (),
-            "length_auroc": Estimate(reason="choices are equally long"), "noise": Estimate(), "view": None,
+            "length_auroc": Estimate(reason="choices are equally long"), "lint": (),
+            "length_matched_effect": Estimate(reason="choices are equally long"),
             "convergence": rec.Convergence(expected_cosine=0.02, pairs_for_95=None, n=150),
             "projections": rec.Projections(prompt_type=CHOSEN, positive=(), negative=()), "description": "",
             "prompt_type_cosine": rec.Cosines(types=(), matrix=()),
-            "curve": rec.Curve(points=(), spearman=0.0, r_squared=0.0, n=140),
+            "curve": rec.Curve(points=(), spearman=None, r_squared=None, n=140),
             "verdict": report.verdict.model_copy(update={"decision": "inconclusive", "bounds": (), "reservations": ()}),
         }
     )  # fmt: skip
@@ -260,7 +267,7 @@ def _hostile(report: Report) -> Report:
     }
     return report.model_copy(
         update={
-            "behavior": bad, "description": HOSTILE[4], "instructions": HOSTILE[:2], "view": bad,
+            "behavior": bad, "description": HOSTILE[4], "instructions": HOSTILE[:2],
             "examples": tuple(mean),
             "model": report.model.model_copy(update={"id": HOSTILE[6], "revision": bad, "architecture": bad}),
             "continuations": tuple(rec.Continuation(prompt=t, base=t, steered=t) for t in HOSTILE),

@@ -81,6 +81,64 @@ def test_all_seven_types_are_measured_and_one_is_not_exploratory(report: tt.Repo
     assert np.allclose(np.diag(report.prompt_type_cosine.matrix), 1)
 
 
+def test_what_was_not_measured_says_why_in_every_figure(tiny: tt.Model) -> None:
+    rows = [Example("Tell me more.", f" It was good, reason {i}.", f" It was bad, cause {i}.") for i in range(60)]
+    result = tt.check(tiny, Behavior("more", rows), site=1, prompt_types=["prefilled", "5-shot"]).prompt_types["5-shot"]
+    figures = [v for _, v in walk(result) if isinstance(v, Estimate)]
+    assert len(figures) == 3
+    assert all(f.reason == result.not_measured for f in figures)
+    assert result.steerability.reason == result.not_measured
+
+
+def test_numerical_noise_is_measured_and_decides_what_is_undecided(report: tt.Report) -> None:
+    noise, chosen = report.noise, report.prompt_types[report.verdict.prompt_type]
+    assert 0 <= noise.value <= noise.maximum < 1e-4, "float32 on a tiny model"
+    assert noise.n == len(report.examples)
+    assert chosen.anti_steerable is not None
+    assert chosen.anti_steerable.undecided == np.mean(np.abs(chosen.effects) <= noise.value)
+
+
+def test_labels_that_are_all_alike_are_never_a_go(tiny: tt.Model) -> None:
+    rows = [Example(f"Question: is {i} so?\n\nAnswer:", " Yes", " No") for i in range(80)]
+    report = tt.check(tiny, Behavior("one-sided", rows), site=1, prompt_types="prefilled", scope="all")
+    assert report.verdict.decision in ("inconclusive", "no-go")
+    assert any("one-sided" in reason for reason in report.verdict.reasons)
+    assert any(f.code == "one-sided" for f in report.lint)
+
+
+def test_a_dozen_examples_give_a_report_with_what_can_be_measured(tiny: tt.Model) -> None:
+    rows = Behavior.builtin("sentiment").examples[:12]
+    report = tt.check(tiny, Behavior("dozen", rows), site=1, prompt_types="prefilled")
+    assert report.verdict.decision in ("inconclusive", "no-go")
+    assert report.prompt_types["prefilled"].separability_held_out.reason
+
+
+def test_a_range_of_blocks_bounds_the_choice_of_the_site(tiny: tt.Model) -> None:
+    report = tt.check(tiny, Behavior.builtin("sentiment"), **SMALL, site="0-1", prompt_types="prefilled")
+    assert [b.block for b in report.blocks] == [0, 1]
+    assert report.site.block in (0, 1)
+    assert report.site_chosen == "dev"
+
+
+def test_instructions_made_from_the_name_are_said_to_be(tiny: tt.Model, report: tt.Report) -> None:
+    rows = Behavior.builtin("sentiment").examples[:60]
+    derived = tt.check(tiny, Behavior("kind-person", rows), site=1, prompt_types="prefilled")
+    assert any("You are kind person." in note for note in derived.notes)
+    assert not any("derived" in note for note in report.notes)
+
+
+def test_strengths_too_small_to_move_anything_are_no_failure(tiny: tt.Model) -> None:
+    report = tt.check(tiny, Behavior.builtin("null"), **SMALL, site=1, prompt_types="prefilled", strength=1e-12)
+    assert report.verdict.decision == "no-go"
+
+
+def test_the_check_takes_a_model_and_a_behavior(tiny: tt.Model) -> None:
+    with pytest.raises(tt.InputError, match=r"Behavior\.builtin"):
+        tt.check(tiny, "sentiment")  # type: ignore[arg-type]
+    with pytest.raises(tt.InputError, match=r"trimtab\.load"):
+        tt.check("smollm2", Behavior.builtin("null"))  # type: ignore[arg-type]
+
+
 def test_parquet_rows_hold_every_example_type_and_strength(report: tt.Report) -> None:
     rows = report.rows
     chosen = report.verdict.prompt_type
@@ -196,6 +254,11 @@ def test_kill_9_and_resume_gives_the_same_report(tiny_folder: Path, tmp_path: Pa
         ({"site": 99}, "blocks 0 to 2"),
         ({"prompt_types": ["prefiled"]}, "unknown prompt type"),
         ({"max_anti_steerable": 1.5}, "between 0 and 1"),
+        ({"min_effect": float("nan")}, "0 or more"),
+        ({"min_effect": -1.0}, "0 or more"),
+        ({"seed": -1}, "negative"),
+        ({"site": "1-9"}, "blocks 0 to 2"),
+        ({"site": "2-1"}, "blocks 0 to 2"),
         ({"chat_template": True}, "no chat template"),
     ],
 )

@@ -2,7 +2,8 @@
 
 from trimtab.behaviors.behavior import AnswerKind, Behavior, Example, Message, Pairing, Side
 from trimtab.behaviors.duplicates import deduplicate, normalise
-from trimtab.behaviors.lint import Finding, lint
+from trimtab.behaviors.findings import Finding
+from trimtab.behaviors.lint import lint
 from trimtab.behaviors.prompt_types import PromptType, Rendered, not_measured, render, render_bare, shared_statement
 from trimtab.behaviors.readers import builtin, builtin_names, load
 from trimtab.behaviors.splits import Part, Splits, split, units

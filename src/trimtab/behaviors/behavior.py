@@ -3,12 +3,13 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from trimtab.behaviors.texts import NAME_BYTES, checked_text, name_fault, shown
 from trimtab.errors import InputError
 
 Side = Literal["positive", "negative"]
@@ -38,6 +39,9 @@ class Example:
         group: the question or template the row belongs to; empty means "find it from the texts".
         messages: the prompt as chat turns, for models with a chat template; empty if it is plain text.
         source: where the row came from, as `file:line`.
+
+    Raises:
+        InputError: a field that is no string, or holds a NUL byte or half a surrogate pair.
     """
 
     prompt: str
@@ -47,13 +51,24 @@ class Example:
     messages: tuple[Message, ...] = ()
     source: str = ""
 
+    def __post_init__(self) -> None:
+        where = shown(self.source) if isinstance(self.source, str) and self.source else "an example"
+        for name in ("prompt", "positive", "negative", "group", "source"):
+            checked_text(getattr(self, name), where, name)
+        if not isinstance(self.messages, tuple) or not all(isinstance(turn, Message) for turn in self.messages):
+            raise InputError(f"{where}: the field 'messages' must be a tuple of Message, not {self.messages!r}")
+        for k, turn in enumerate(self.messages):
+            checked_text(turn.role, where, f"messages[{k}].role")
+            checked_text(turn.content, where, f"messages[{k}].content")
+
 
 @dataclass(frozen=True)
 class Behavior:
     """A named behavior and the contrast examples that show it.
 
     Args:
-        name: short name, used in reports and file names.
+        name: short name, used in reports and as the name of a folder: at most 100 bytes in UTF-8, without
+            `/`, `\\` and control characters.
         examples: at least one; either all have a prompt or none has.
         description: one sentence for people.
         positive_instruction: what to tell the model so that it shows the behavior.
@@ -64,7 +79,8 @@ class Behavior:
         notes: what a reader left out or assumed, in plain words; they end up in the report.
 
     Raises:
-        InputError: no examples, an empty answer, prompts in some rows only, one instruction only.
+        InputError: no examples, an empty answer, prompts in some rows only, one instruction only, a
+            name that no folder can have, a field of another type.
     """
 
     name: str
@@ -76,8 +92,11 @@ class Behavior:
     notes: Sequence[str] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "examples", tuple(self.examples))
-        object.__setattr__(self, "notes", tuple(self.notes))
+        for name, kind in (("examples", "Example"), ("notes", "str")):
+            given = getattr(self, name)
+            if isinstance(given, str) or not isinstance(given, Iterable):
+                raise InputError(f"a behavior's {name!r} must be a list of {kind}, not {type(given).__name__}")
+            object.__setattr__(self, name, tuple(given))
         _check(self)
 
     def instruction(self, side: Side) -> str:
@@ -86,6 +105,11 @@ class Behavior:
         if side == "positive":
             return self.positive_instruction or f"You are {words}."
         return self.negative_instruction or f"You are not {words}."
+
+    @property
+    def instructions_derived(self) -> bool:
+        """True if no instructions were given and `instruction` makes them of the name."""
+        return not self.positive_instruction
 
     @cached_property
     def answer_kind(self) -> AnswerKind:
@@ -133,17 +157,30 @@ class Behavior:
 
 
 def _check(behavior: Behavior) -> None:
+    _check_fields(behavior)
     name, examples = behavior.name, behavior.examples
-    if not name.strip():
-        raise InputError("a behavior needs a name")
     if not examples:
         raise InputError(f"behavior {name!r} has no examples")
     if bool(behavior.positive_instruction) != bool(behavior.negative_instruction):
         raise InputError(f"behavior {name!r} has only one of the two instructions; give both or none")
     for i, e in enumerate(examples):
+        if not isinstance(e, Example):
+            raise InputError(f"example {i + 1} of {name!r} must be an Example, not {type(e).__name__}")
         where = e.source or f"example {i + 1} of {name!r}"
         for side, answer in (("positive", e.positive), ("negative", e.negative)):
             if not answer.strip():
                 raise InputError(f"{where}: the {side} answer is empty")
         if behavior.bare != (not e.prompt):
             raise InputError(f"{where}: some rows have a prompt and some have none; give every row one, or none")
+
+
+def _check_fields(behavior: Behavior) -> None:
+    for field_name in ("name", "description", "positive_instruction", "negative_instruction"):
+        checked_text(getattr(behavior, field_name), "a behavior", field_name)
+    if fault := name_fault(behavior.name):
+        raise InputError(
+            f"a behavior needs another name than {behavior.name[:NAME_BYTES]!r}: it {fault}; "
+            "rename it (in a file: the header's 'name')"
+        )
+    if behavior.pairing not in ("natural", "random"):
+        raise InputError(f"behavior {behavior.name!r}: the pairing is {behavior.pairing!r}; say 'natural' or 'random'")

@@ -3,12 +3,12 @@
 import codecs
 import csv
 import difflib
-import gzip
 import json
-import zlib
 from collections.abc import Iterator, Mapping
 
+from trimtab.behaviors.opening import unzipped
 from trimtab.behaviors.table import Row, Table
+from trimtab.behaviors.texts import name_fault, shown
 from trimtab.errors import InputError
 
 HEADER_FIELDS = ("name", "description", "positive_instruction", "negative_instruction", "pairing")
@@ -26,7 +26,7 @@ def read_table(data: bytes, file: str) -> Table:
         InputError: names the file, the line and what is broken.
     """
     if data.startswith(b"\x1f\x8b"):
-        data = _unzip(data, file)
+        data = unzipped(data, file)
     if data.startswith(b"PAR1"):
         return Table(file, _parquet(data, file))
     text = _decode(data, file)
@@ -42,13 +42,6 @@ def _ending(file: str) -> str:
     return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
 
 
-def _unzip(data: bytes, file: str) -> bytes:
-    try:
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{file}: broken gzip file ({error}); pack it again") from None
-
-
 def _decode(data: bytes, file: str) -> str:
     mark = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
     try:
@@ -62,7 +55,7 @@ def _decode(data: bytes, file: str) -> str:
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise InputError(f"{file}:{line}: a NUL byte; this is no text file, or remove it")
-    return text
+    return text if "\n" in text else text.replace("\r", "\n")  # lines of the old Mac
 
 
 # --- JSON and JSONL: either may stand in a file named like the other ---
@@ -160,19 +153,21 @@ def _header(fields: Mapping[str, object], source: str) -> dict[str, str]:
     """The checked header: see `HEADER_FIELDS`."""
     if fields.get("trimtab", "behavior") != "behavior":
         raise InputError(f"{source}: this is a trimtab {fields['trimtab']!r}, not a 'behavior'")
-    given = {key: value for key, value in fields.items() if key != "trimtab"}
-    for key, value in given.items():
+    row = Row({key: value for key, value in fields.items() if key != "trimtab"}, source)
+    given = {}
+    for key in row.fields:
         if key not in HEADER_FIELDS:
             near = difflib.get_close_matches(key, HEADER_FIELDS, 1)
             meant = f"; did you mean {near[0]!r}?" if near else f"; it may hold {', '.join(HEADER_FIELDS)}"
             raise InputError(f"{source}: unknown field {key!r} in the header{meant}")
-        if not isinstance(value, str):
-            raise InputError(f"{source}: the header's {key!r} must be a string, not {type(value).__name__}")
+        given[key] = row.text(key)
     if given.get("pairing", "natural") not in ("natural", "random"):
         raise InputError(f"{source}: the header's 'pairing' is {given['pairing']!r}; it can be 'natural' or 'random'")
     if bool(given.get("positive_instruction")) != bool(given.get("negative_instruction")):
         raise InputError(f"{source}: the header has only one of the two instructions; give both or none")
-    return {key: str(value) for key, value in given.items()}
+    if fault := name_fault(given.get("name", "unnamed")):
+        raise InputError(f"{source}: the header's 'name', {shown(repr(given['name']), 120)}, {fault}; write another")
+    return given
 
 
 # --- tables ---
@@ -183,7 +178,7 @@ def _delimited(text: str, file: str) -> tuple[Row, ...]:
 
     head = text.lstrip("\r\n").split("\n", 1)[0]
     separator = "\t" if head.count("\t") > head.count(",") else ","
-    names = next(csv.reader([head.rstrip("\r")], delimiter=separator))
+    names = _names(head.rstrip("\r"), separator, file)
     if len(set(names)) < len(names):
         raise InputError(f"{file}:1: two columns have the same name in {names}; rename one")
     try:
@@ -197,6 +192,13 @@ def _delimited(text: str, file: str) -> tuple[Row, ...]:
             rows.append(Row({key: cell or "" for key, cell in cells.items()}, f"{file}:{line}"))
         line += 1 + sum(cell.count("\n") for cell in cells.values() if cell)
     return tuple(rows)
+
+
+def _names(head: str, separator: str, file: str) -> list[str]:
+    try:
+        return next(csv.reader([head], delimiter=separator))
+    except csv.Error as error:
+        raise InputError(f"{file}:1: the names of the columns cannot be read: {error}; save the file anew") from None
 
 
 def _parquet(data: bytes, file: str) -> tuple[Row, ...]:

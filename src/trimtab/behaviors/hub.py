@@ -1,10 +1,13 @@
 """Rows of a Hugging Face dataset, by id or from a local folder in the Hub's layout."""
 
 import re
+import stat
 from pathlib import Path
 from typing import Any
 
+from trimtab.behaviors.opening import located
 from trimtab.behaviors.table import Row, Table
+from trimtab.behaviors.texts import fit_name, shown
 from trimtab.errors import InputError
 
 DATASET_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[^@]*)?")
@@ -23,38 +26,45 @@ def read_dataset(address: str) -> Table:
     Raises:
         InputError: the package `datasets` is missing, or the dataset cannot be loaded.
     """
+    where = f"hub:{shown(address, 120)}"
     try:
         import datasets
     except ImportError:
-        raise InputError(
-            f"hub:{address}: reading from the Hugging Face Hub needs `pip install 'trimtab[hub]'`"
-        ) from None
+        raise InputError(f"{where}: reading from the Hugging Face Hub needs `pip install 'trimtab[hub]'`") from None
     name, revision, config, split = _parts(address)
-    local = Path(name).expanduser().is_dir()
+    folder = _folder(name)
+    place = str(folder.resolve()) if folder else name
     try:
         # A code-free load: `trust_remote_code` is never passed, and dataset scripts are refused by `datasets` itself.
-        builder = datasets.load_dataset_builder(name, config, revision=revision)
-        pinned = not local and re.fullmatch(r"[0-9a-f]{40}", str(builder.hash))
+        builder = datasets.load_dataset_builder(place, config, revision=revision)
+        pinned = not folder and re.fullmatch(r"[0-9a-f]{40}", str(builder.hash))
         commit = str(builder.hash) if pinned else revision
-        loaded = datasets.load_dataset(name, config, revision=commit)
+        loaded = datasets.load_dataset(place, config, revision=commit)
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         reason = str(error).split("\n", 1)[0]
         raise InputError(
-            f"hub:{address}: cannot load the dataset: {reason}; check the id and the network, "
+            f"{where}: cannot load the dataset: {reason}; check the id and the network, "
             "and name parts as ORG/NAME@revision:config:split"
         ) from None
     chosen = _split(loaded, split, address)
-    file = f"hub:{name}:{chosen}"
-    origin = "local folder" if local else f"revision {commit or 'unknown'}"
+    file = f"hub:{shown(name)}:{chosen}"
+    origin = "local folder" if folder else f"revision {commit or 'unknown'}"
     rows = tuple(Row(dict(fields), f"{file}[{k}]") for k, fields in enumerate(loaded[chosen]))
-    return Table(file, rows, {"name": Path(name).name}, (f"read from the dataset {name}, {origin}, split {chosen}",))
+    header = {"name": fit_name(folder.resolve().name if folder else Path(name).name)}
+    return Table(file, rows, header, (f"read from the dataset {shown(name)}, {origin}, split {chosen}",))
+
+
+def _folder(name: str) -> Path | None:
+    """The local folder of that name, if there is one."""
+    found = located(name)
+    return found[0] if found and stat.S_ISDIR(found[1].st_mode) else None
 
 
 def _parts(address: str) -> tuple[str, str | None, str | None, str | None]:
     name, _, rest = address.partition("@")
     parts = rest.split(":")
     if not name or len(parts) > 3:
-        raise InputError(f"hub:{address}: expected ORG/NAME or ORG/NAME@revision:config:split")
+        raise InputError(f"hub:{shown(address, 120)}: expected ORG/NAME or ORG/NAME@revision:config:split")
     revision, config, split = (part or None for part in parts + [""] * (3 - len(parts)))
     return name, revision, config, split
 
@@ -65,4 +75,4 @@ def _split(loaded: Any, wanted: str | None, address: str) -> str:
         return names[0] if len(names) == 1 else "train"
     if wanted in names:
         return str(wanted)
-    raise InputError(f"hub:{address}: choose a split, as in @::{names[0]}; there are {', '.join(names)}")
+    raise InputError(f"hub:{shown(address, 120)}: choose a split, as in @::{names[0]}; there are {', '.join(names)}")

@@ -1,6 +1,7 @@
 """Read a behavior: from a file, a built-in's name, or a Hugging Face dataset."""
 
 import difflib
+import stat
 from importlib.abc import Traversable
 from importlib.resources import files
 from pathlib import Path
@@ -9,7 +10,9 @@ from trimtab.behaviors.behavior import Behavior, Pairing
 from trimtab.behaviors.files import SUFFIXES, read_table
 from trimtab.behaviors.formats import parse
 from trimtab.behaviors.hub import DATASET_ID, read_dataset
+from trimtab.behaviors.opening import located, read_file
 from trimtab.behaviors.table import Table
+from trimtab.behaviors.texts import fit_name, shown
 from trimtab.errors import InputError
 
 
@@ -28,7 +31,8 @@ def load(source: str | Path, *, view: str | None = None, format: str | None = No
         the behavior; its notes say what was left out or assumed.
 
     Raises:
-        InputError: names the file, the line, the field and the mend.
+        InputError: names the file, the line, the field and the mend; only regular files up to 2 GiB
+            (gzipped ones: unpacked) are read.
 
     Example:
         >>> load("my-pairs.csv").pairing  # doctest: +SKIP
@@ -38,11 +42,14 @@ def load(source: str | Path, *, view: str | None = None, format: str | None = No
     if isinstance(source, str) and name.startswith("hub:"):
         table = read_dataset(name.removeprefix("hub:"))
         return _behavior(table, table.header.get("name", name), view, format)
-    path = Path(source).expanduser()
-    if name and path.is_dir():
-        raise InputError(_folder(path))
-    if name and path.exists():
-        return _behavior(read_table(_bytes(path), name), _stem(path), view, format)
+    if not name.strip():
+        raise InputError(f"the source is empty; give a file, or a name: {_choices(name)}")
+    found = located(source)
+    if found:
+        path, info = found
+        if stat.S_ISDIR(info.st_mode):
+            raise InputError(_folder(path))
+        return _behavior(read_table(read_file(path, info), shown(name)), _stem(path), view, format)
     if isinstance(source, str):
         if name in builtin_names():
             return _builtin(name, view, format)
@@ -106,32 +113,29 @@ def _behavior(table: Table, name: str, view: str | None, format: str | None) -> 
     )
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-
-
 def _stem(path: Path) -> str:
     """The behavior's name: the file's, or its folder's where the file only says which part it holds."""
     stem = Path(path.name.removesuffix(".gz")).stem
     part = stem.lower() in {"train", "test", "test_ab", "dev", "validation", "eval", "data", "dataset", "examples"}
-    return path.resolve().parent.name if part and path.resolve().parent.name else stem
+    return fit_name(path.resolve().parent.name if part and path.resolve().parent.name else stem)
 
 
 def _folder(path: Path) -> str:
-    held = sorted(entry.name for entry in path.iterdir() if entry.is_file() and entry.name.lower().endswith(SUFFIXES))
+    where = shown(str(path))
+    try:
+        held = sorted(shown(e.name) for e in path.iterdir() if e.is_file() and e.name.lower().endswith(SUFFIXES))
+    except OSError as error:
+        return f"{where} is a folder that cannot be looked into ({error.strerror or error}); give the path of a file"
     if not held:
-        return f"{path} is a folder without {', '.join(SUFFIXES)} files; give the path of a file"
+        return f"{where} is a folder without {', '.join(SUFFIXES)} files; give the path of a file"
     more = f" and {len(held) - 8} more" if len(held) > 8 else ""
-    return f"{path} is a folder; give one of its files: {', '.join(held[:8])}{more} (a dataset folder: hub:./folder)"
+    return f"{where} is a folder; give one of its files: {', '.join(held[:8])}{more} (a dataset folder: hub:./folder)"
 
 
 def _unknown(name: str) -> str:
     if "/" in name or "\\" in name or name.lower().endswith(SUFFIXES):
-        return f"{name}: no such file; check the path ({_choices(Path(name).stem)})"
-    return f"no file and no built-in behavior is called {name!r}; {_choices(name)}"
+        return f"{shown(name)}: no such file; check the path ({_choices(Path(name).stem)})"
+    return f"no file and no built-in behavior is called {shown(name, 120)!r}; {_choices(name)}"
 
 
 def _choices(name: str) -> str:

@@ -65,28 +65,44 @@ class Splits:
 def units(behavior: Behavior) -> list[str]:
     """The question or template each example belongs to.
 
-    That is its explicit `group`. Other rows belong together when they share a normalised prompt (bare
-    statements: a normalised statement), directly or through a chain of rows. A prompt shared by more
-    than half of the rows is a frame, not a question: then shared answers join rows instead.
+    Rows belong together when they share an explicit `group` or a normalised prompt (bare statements: a
+    normalised statement), directly or through a chain of rows. A prompt shared by more than half of the
+    rows is a frame, not a question: then shared answers join rows instead. (Rows with a group are joined
+    by answers only where these are texts, and stand in no more than half of the rows.)
 
     Returns:
-        one name an example; for found units `#k`, k being the unit's first row, counted from 1.
+        one name an example: the first explicit group of the unit; else `#k`, k being the unit's first row,
+        counted from 1. If a group begins with `#` too, `##k`, and so on, so that no two units share a name.
     """
     examples = behavior.examples
     prompts = [normalise(e.prompt) for e in examples]
     common, times = Counter(prompts).most_common(1)[0]
     frame = common if behavior.bare or 2 * times > len(examples) > 1 else None
+    answers = [() if frame is None else (normalise(e.positive), normalise(e.negative)) for e in examples]
+    stands = Counter(answer for both in answers for answer in set(both))
+    telling = behavior.bare or behavior.answer_kind == "text"
     parent = list(range(len(examples)))
     first: dict[tuple[str, str], int] = {}
     for i, e in enumerate(examples):
         keys = [("group", e.group)] if e.group else []
-        if not keys and frame is not None:
-            keys = [("answer", normalise(e.positive)), ("answer", normalise(e.negative))]
-        if not e.group and prompts[i] != frame:
+        if prompts[i] != frame:
             keys.append(("prompt", prompts[i]))
+        keys += [("answer", a) for a in answers[i] if not e.group or (telling and 2 * stands[a] <= len(examples))]
         for key in keys:
             _unite(parent, i, first.setdefault(key, i))
-    return [e.group or f"#{_root(parent, i) + 1}" for i, e in enumerate(examples)]
+    return _names([e.group for e in examples], [_root(parent, i) for i in range(len(examples))])
+
+
+def _names(groups: list[str], roots: list[int]) -> list[str]:
+    """The name of each row's unit, of the rows' groups and the first rows of their units."""
+    mark = "#"
+    while any(group.startswith(mark) for group in groups):
+        mark += "#"
+    named: dict[int, str] = {}
+    for group, root in zip(groups, roots, strict=True):
+        if group:
+            named.setdefault(root, group)
+    return [named.get(root, f"{mark}{root + 1}") for root in roots]
 
 
 def _root(parent: list[int], i: int) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from trimtab.behaviors.texts import checked_text
 from trimtab.errors import InputError
 
 
@@ -58,16 +59,9 @@ class Row:
         Raises:
             InputError: not a string, a NUL byte, half a surrogate pair.
         """
-        if not isinstance(value, str):
-            kind = "null" if value is None else type(value).__name__
-            raise InputError(f"{self.source}: the field {name!r} must be a string, not {kind}")
-        if "\0" in value:
-            raise InputError(f"{self.source}: the field {name!r} holds a NUL byte; remove it")
-        if any("\ud800" <= letter <= "\udfff" for letter in value):
-            raise InputError(
-                f"{self.source}: the field {name!r} holds half a surrogate pair, which is no text; mend it"
-            )
-        return value
+        if value is None:
+            raise InputError(f"{self.source}: the field {name!r} must be a string, not null")
+        return checked_text(value, self.source, name)
 
     def found(self) -> str:
         """The names of the fields that are there, for error messages."""

@@ -12,6 +12,7 @@ from trimtab.models.plan import Trace as Trace
 from trimtab.models.plan import in_scope as in_scope
 from trimtab.models.plan import steer as steer
 from trimtab.models.scoring import Scores as Scores
+from trimtab.models.sites import Place as Place
 from trimtab.models.sites import Site as Site
 from trimtab.models.text import Encoded as Encoded
 from trimtab.models.text import Encoder as Encoder

@@ -61,10 +61,18 @@ def first_tensor(output: Any) -> Tensor:
 
 
 def input_device(hf: nn.Module) -> torch.device:
-    """Where token ids go: the device of the input embedding, also while accelerate has offloaded it."""
+    """Where token ids go: the device of the input embedding, also while accelerate has offloaded it.
+
+    Raises:
+        InputError: the weights have no values.
+    """
     embedding = hf.get_input_embeddings()  # type: ignore[operator]
     device: torch.device = embedding.weight.device
-    return device if device.type != "meta" else torch.device(embedding._hf_hook.execution_device)
+    if device.type != "meta":
+        return device
+    if not hasattr(embedding, "_hf_hook"):
+        raise InputError("the model lies on the device meta, which holds no values; load its weights first")
+    return torch.device(embedding._hf_hook.execution_device)
 
 
 def dissect(hf: nn.Module) -> Anatomy:

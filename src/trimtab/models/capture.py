@@ -27,14 +27,15 @@ class Captured:
     """What was read.
 
     Args:
-        activations: `[n, d_model]` float32 by site.
+        activations: `[n, d_model]` float32 by `Site`, however the sites were named when asked for.
         norms: `[n]` by site: median norm of each text's tokens, position 0 left out.
-        n_massive: by site, answer tokens left out of means because their norm exceeds 10 times their row's median.
+        n_massive: by site, answer tokens left out of means because their norm exceeds 10 times their row's median;
+            None where no mean was taken, so none was looked for.
     """
 
     activations: Mapping[Site, Tensor]
     norms: Mapping[Site, Tensor]
-    n_massive: Mapping[Site, int]
+    n_massive: Mapping[Site, int | None]
 
 
 def capture(
@@ -75,7 +76,7 @@ def capture(
         if read == "mean":
             _refuse_all_massive(site, massive[site], rows)
         _refuse_non_finite(site, values, model)
-    return Captured(kept, norms, {s: int(m.sum()) for s, m in massive.items()})
+    return Captured(kept, norms, {s: int(m.sum()) if read == "mean" else None for s, m in massive.items()})
 
 
 def _pool(h: Tensor, batch: Batch, read: Read, before: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

@@ -5,6 +5,28 @@ import hashlib
 import torch
 from torch import Tensor, nn
 
+from trimtab.models.versions import Version, version
+
+
+class Fingerprint:
+    """The digest of a model's weights, taken anew once they changed.
+
+    Args:
+        hf: the model.
+    """
+
+    def __init__(self, hf: nn.Module) -> None:
+        self._hf = hf
+        self._seen: Version | None = None
+        self._digest = ""
+
+    def __call__(self) -> str:
+        """See `digest`."""
+        now = version((*self._hf.parameters(), *self._hf.buffers()))
+        if now != self._seen:
+            self._digest, self._seen = digest(self._hf), now
+        return self._digest
+
 
 def digest(hf: nn.Module) -> str:
     """SHA-256 over names, shapes and values of all weights, taken as bfloat16, wherever they lie."""

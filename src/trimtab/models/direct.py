@@ -14,6 +14,7 @@ from trimtab.models.blocks import Anatomy
 from trimtab.models.forward import edited, replaced
 from trimtab.models.generate import step_batch
 from trimtab.models.plan import Plan, Steer
+from trimtab.models.precision import Tail
 
 
 class Gate:
@@ -57,12 +58,14 @@ class Direct:
     Args:
         gate: of the model.
         anatomy: the parts of the model.
+        tail: final norm and head.
         steers: the open `with` blocks, outermost first; read anew at every call.
     """
 
-    def __init__(self, gate: Gate, anatomy: Anatomy, steers: Sequence[Steer]) -> None:
+    def __init__(self, gate: Gate, anatomy: Anatomy, tail: Tail, steers: Sequence[Steer]) -> None:
         self._gate = gate
         self._anatomy = anatomy
+        self._tail = tail
         self._steers = steers
         self._prompt_len: Tensor | None = None  # [B]
         self._generating = False
@@ -84,7 +87,7 @@ class Direct:
             self._prompt_len = batch.position[:, -1] + 1  # padding repeats the position of the token before it
         batch = replace(batch, prompt_len=self._prompt_len)
         plan = Plan(steers=tuple(self._steers), logits="all")
-        with self._gate.open(), edited(self._anatomy, batch, plan) as work:
+        with self._gate.open(), self._tail.raised(begins), edited(self._anatomy, batch, plan) as work:
             out = original(*args, **kwargs)
             work.check()
             return out

@@ -2,9 +2,8 @@
 
 import inspect
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from functools import cached_property
 from typing import Any, overload
 
 import torch
@@ -14,14 +13,14 @@ from trimtab.behaviors.prompt_types import Rendered
 from trimtab.errors import InputError, PlanError
 from trimtab.models.blocks import dissect, input_device
 from trimtab.models.capture import Captured, Read, capture
-from trimtab.models.digest import digest
+from trimtab.models.digest import Fingerprint
 from trimtab.models.direct import Direct, Gate
 from trimtab.models.forward import run
 from trimtab.models.generate import generate
 from trimtab.models.plan import Batch, Plan, Scope, Steer, Steerable, Strength, Trace, steer
-from trimtab.models.precision import raise_tail_to_float32
+from trimtab.models.precision import Tail
 from trimtab.models.scoring import Scores, logit_differences, score
-from trimtab.models.sites import Site
+from trimtab.models.sites import Place, Site
 from trimtab.models.text import Encoded, Encoder, grouped, joined, refuse_one_text
 
 Strengths = Strength | Sequence[Strength] | None
@@ -34,7 +33,7 @@ class Model:
     Usually made by `trimtab.load`; models that are already in memory can be wrapped directly.
 
     Args:
-        hf: a transformers decoder language model; its final norm and head are raised to float32 in place.
+        hf: a transformers decoder language model; put into evaluation mode and left as it is otherwise.
         tokenizer: its tokenizer; only needed for text.
         id: how reports name the model.
         revision: commit on the Hub, if it came from there.
@@ -55,7 +54,8 @@ class Model:
         self.id = id or type(hf).__name__
         self.revision = revision
         self.anatomy = dissect(hf)
-        self.not_float32 = raise_tail_to_float32(self.anatomy)
+        self._tail = Tail(self.anatomy)
+        self._fingerprint = Fingerprint(hf)
         self._takes_positions = "position_ids" in inspect.signature(hf.forward).parameters
         self._steered: list[Steer] = []
         self.caches_keys = not getattr(hf, "_is_stateful", False)
@@ -97,13 +97,19 @@ class Model:
         limit = getattr(self.tokenizer, "model_max_length", 1 << 30)
         return int(min(limit, 1 << 30))
 
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 over names, shapes and values of all weights, taken as bfloat16.
+    @property
+    def not_float32(self) -> list[str]:
+        """Modules behind the last block that compute in the blocks' dtype, because weights are offloaded."""
+        return self._tail.not_float32
 
-        The rounding makes it the same whether the model was loaded in float32 or bfloat16.
+    @property
+    def digest(self) -> str:
+        """SHA-256 over names, shapes and values of all weights, each rounded to bfloat16.
+
+        It tells which weights these are, whether loaded in float32 or bfloat16. So it cannot tell models apart whose
+        weights differ by less than that rounding (0.4 %). Writes through `weight.data` after the first call go unseen.
         """
-        return digest(self.hf)
+        return self._fingerprint()
 
     def encoder(self, chat_template: bool = False) -> Encoder:
         """Text to token ids for this model.
@@ -139,7 +145,8 @@ class Model:
         if cache is not None:
             inputs["past_key_values"] = cache
 
-        with torch.no_grad(), self.gate.open():
+        raised = nullcontext() if plan.logits == "none" else self._tail.raised(begins=batch.past is None)
+        with torch.no_grad(), self.gate.open(), raised:
             return run(self.anatomy, lambda: self.hf(**inputs), batch, plan)
 
     def batches(self, rows: Sequence[Encoded], steers: tuple[Steer, ...]) -> Iterator[tuple[Tensor, tuple[Steer, ...]]]:
@@ -158,7 +165,7 @@ class Model:
     def capture(
         self,
         texts: Sequence[str] | Sequence[Rendered],
-        sites: Sequence[Site],
+        sites: Sequence[Place],
         *,
         read: Read = "last",
         chat_template: bool = False,
@@ -170,7 +177,7 @@ class Model:
 
         Args:
             texts: plain texts, or rendered ones with a prompt and an answer.
-            sites: where to read.
+            sites: where to read: `Site`, a block such as 14, or text such as `attention:14`.
             read: `last` token of the text, last token of the `prompt`, or `mean` over the answer's tokens
                 (a plain text is all answer), without position 0 and without massive activations.
             chat_template: put the text through the tokenizer's chat template.
@@ -179,7 +186,7 @@ class Model:
             scope: which tokens are edited.
 
         Returns:
-            `activations[site]` of shape `[n, d_model]`, float32, on the model's device.
+            `activations[Site(14)]` of shape `[n, d_model]`, float32, on the model's device; keys are always `Site`.
 
         Raises:
             InputError: an activation is NaN or infinite, a site is out of range, a text is too long.
@@ -187,7 +194,7 @@ class Model:
         refuse_one_text(texts)
         rendered = [t if isinstance(t, Rendered) else Rendered("", "", t) for t in texts]
         rows = self.encoder(chat_template).encode(rendered)
-        return capture(self, rows, sites, read, self._steers(steering, strength, scope))
+        return capture(self, rows, Site.several(sites), read, self._steers(steering, strength, scope))
 
     def score(
         self,
@@ -279,14 +286,14 @@ class Model:
         """Everything inside is steered, `model.hf(…)` and `model.hf.generate(…)` included. Nests in order.
 
         In `model.hf.generate(…)` the prompt is what it is given; in calls of `model.hf(…)` it is what the last
-        call with an empty cache, or without one, held.
+        call with an empty cache, or without one, held. Their logits are float32 in here, as all of trimtab's.
         """
         self._steered.append(steer(steering, strength, scope))
         try:
             if len(self._steered) > 1:
                 yield self
             else:
-                with Direct(self.gate, self.anatomy, self._steered).steering():
+                with Direct(self.gate, self.anatomy, self._tail, self._steered).steering():
                     yield self
         finally:
             self._steered.pop()

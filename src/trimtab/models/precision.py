@@ -1,41 +1,101 @@
-"""Final norm and head in float32, whatever the blocks' dtype.
+"""Final norm and head in float32 during our own passes, whatever the blocks' dtype.
 
-Differences of log-probabilities are small; a bfloat16 logit near 20 is only good to 0.06.
+Differences of log-probabilities are small; a bfloat16 logit near 20 is only good to 0.06. The model itself stays as it
+is: outside of our passes it computes as if it had never been wrapped.
 """
 
 import copy
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from trimtab.models.blocks import Anatomy
+from trimtab.models.forward import replaced
+from trimtab.models.versions import Version, version
 
 
-def raise_tail_to_float32(anatomy: Anatomy) -> list[str]:
-    """Let the modules behind the last block compute in float32, by copies that stay out of the state dict.
+class Tail:
+    """The modules behind the last block, and their float32 twins where they are of another dtype.
 
-    Returns:
-        Names of modules that could not be raised, because their weights are offloaded.
+    Args:
+        anatomy: the parts of the model.
     """
-    left: list[str] = []
-    for module in (*anatomy.tail, *([anatomy.head] if anatomy.head is not None else [])):
-        parameters = list(module.parameters())
-        if all(p.dtype == torch.float32 for p in parameters):
-            continue
-        if any(p.is_meta for p in parameters):
-            left.append(type(module).__name__)
-            continue
-        _raise(module)
-    return left
+
+    def __init__(self, anatomy: Anatomy) -> None:
+        self._modules = (*anatomy.tail, *([anatomy.head] if anatomy.head is not None else []))
+        self._twins: dict[int, _Twin] = {}
+
+    @property
+    def not_float32(self) -> list[str]:
+        """Names of the modules that keep the blocks' dtype because weights are offloaded: all of them, or none."""
+        low = [m for m in self._modules if _is_low(m)]
+        offloaded = any(p.is_meta for m in low for p in m.parameters())
+        return [type(m).__name__ for m in low] if offloaded else []
+
+    @contextmanager
+    def raised(self, begins: bool) -> Iterator[None]:
+        """In here the modules compute in float32, with the weights that they have now.
+
+        Args:
+            begins: False in a step behind a cache, where only a new version of the weights is looked for; else the
+                weights are copied anew, so that writes through `weight.data` are seen too.
+        """
+        with ExitStack() as stack:
+            if not self.not_float32:
+                for k, module in enumerate(self._modules):
+                    if _is_low(module):
+                        twin = self._twins.setdefault(k, _Twin(module))
+                        twin.refresh(begins)
+                        stack.enter_context(replaced(module, twin))
+            yield
 
 
-def _raise(module: nn.Module) -> None:
-    twin = copy.deepcopy(module).float().requires_grad_(False)
-    twin.__dict__.pop("forward", None)  # a sharding hook would bring its own
-    device = next(twin.parameters()).device
+def _is_low(module: nn.Module) -> bool:
+    return any(p.is_floating_point() and p.dtype != torch.float32 for p in module.parameters())
 
-    def forward(h: Tensor) -> Tensor:
-        out: Tensor = twin(h.to(device, torch.float32))
+
+class _Twin:
+    """A float32 copy of a module, out of the state dict; called in place of the module's `forward`."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self._copy: nn.Module | None = None
+        self._seen: Version = ()
+
+    @torch.no_grad()
+    def refresh(self, begins: bool) -> None:
+        """Take over the module's weights; without a look at their values, so that no device has to be waited for."""
+        now = version((*self._module.parameters(), *self._module.buffers()))
+        if self._copy is None or now != self._seen:
+            self._copy, self._seen = _float32(self._module), now
+        elif begins:
+            for mine, its in zip(self._copy.parameters(), self._module.parameters(), strict=True):
+                mine.copy_(its)
+
+    def __call__(self, h: Tensor) -> Tensor:
+        assert self._copy is not None
+        h = h.to(next(self._copy.parameters()).device, torch.float32)
+        if torch.is_grad_enabled() and any(p.requires_grad for p in self._module.parameters()):
+            weights = {name: p.float() for name, p in self._module.named_parameters()}
+            out: Tensor = functional_call(self._copy, weights, (h,))  # gradients go to the module's own weights
+        else:
+            out = self._copy.forward(h)
         return out
 
-    module.forward = forward
+
+def _float32(module: nn.Module) -> nn.Module:
+    """A float32 copy without hooks: those of the module itself run around its `forward`."""
+    memo: dict[int, object] = {}
+    for part in module.modules():
+        for name in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"):
+            memo[id(getattr(part, name))] = type(getattr(part, name))()
+        if hasattr(part, "_hf_hook"):  # accelerate's, which holds tensors
+            memo[id(part._hf_hook)] = None
+    with torch.inference_mode(False):  # what is made in there could not be written to later
+        twin = copy.deepcopy(module, memo).float().requires_grad_(False)
+    for part in twin.modules():
+        part.__dict__.pop("forward", None)  # a sharding hook would bring its own
+    return twin

@@ -1,7 +1,9 @@
 """Where in the model an activation is read or edited."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Literal, get_args
 
 from trimtab.errors import InputError
@@ -31,6 +33,32 @@ class Site:
             raise InputError(f"block {self.block} is negative; blocks count from 0")
 
     @staticmethod
+    def of(value: "Place") -> "Site":
+        """A site, the residual of a block such as 14, or text such as `14` or `attention:14`.
+
+        Raises:
+            InputError: anything else.
+        """
+        if isinstance(value, Site):
+            return value
+        if isinstance(value, str):
+            return Site.parse(value)
+        if isinstance(value, Integral) and not isinstance(value, bool):
+            return Site(int(value))
+        raise InputError(f"{value!r} is not a site; give a block such as 14, 'attention:14', or Site(14, 'attention')")
+
+    @staticmethod
+    def several(values: Iterable["Place"]) -> "list[Site]":
+        """`of` for each of a list.
+
+        Raises:
+            InputError: one site in place of a list, or something that is no site.
+        """
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise InputError(f"give a list of sites, such as [14] or ['attention:14'], not {values!r}")
+        return [Site.of(value) for value in values]
+
+    @staticmethod
     def parse(text: str) -> "Site":
         """Read `14` or `attention:14`.
 
@@ -45,3 +73,7 @@ class Site:
 
     def __str__(self) -> str:
         return str(self.block) if self.component == "residual" else f"{self.component}:{self.block}"
+
+
+Place = Site | int | str
+"""What is taken for a site, see `Site.of`."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Literal
 
 import torch
@@ -42,7 +43,8 @@ class Encoder:
     Args:
         tokenizer: a Hugging Face tokenizer.
         max_length: the model's context in tokens.
-        chat_template: put the context and prompt into a user turn and the answer into the assistant's.
+        chat_template: put the prompt into a user turn and the answer into the assistant's; an example's own turns
+            are kept. The context stands in front of what the first user turn says.
 
     Raises:
         InputError: a chat template is asked for and the tokenizer has none, or no token can stand in front.
@@ -82,9 +84,8 @@ class Encoder:
         front = text.context + text.prompt
         if not self.chat_template:
             return front, front + text.answer
-        turns = [*text.messages] if text.messages and not text.context else [Message("user", front.rstrip())]
         templated: str = self.tokenizer.apply_chat_template(
-            [{"role": m.role, "content": m.content} for m in turns], tokenize=False, add_generation_prompt=True
+            [{"role": m.role, "content": m.content} for m in _turns(text)], tokenize=False, add_generation_prompt=True
         )
         return templated, templated + text.answer.lstrip()
 
@@ -112,6 +113,19 @@ class Encoder:
                 f"{(text.prompt or text.answer)[:60]!r}…; shorten it or drop the row"
             )
         return Encoded(ids, min(prompt_len, len(ids)))
+
+
+def _turns(text: Rendered) -> list[Message]:
+    """The turns before the answer, with the context in front of the first user turn's content."""
+    turns = list(text.messages) or [Message("user", text.prompt.rstrip())]
+    first = next((i for i, turn in enumerate(turns) if turn.role == "user"), None)
+    if not text.context:
+        return turns
+    if first is None:
+        systems = len(list(takewhile(lambda turn: turn.role == "system", turns)))
+        return [*turns[:systems], Message("user", text.context.rstrip()), *turns[systems:]]
+    turns[first] = Message("user", (text.context + turns[first].content).rstrip())
+    return turns
 
 
 def joined(prompts: Sequence[str], answers: Sequence[str]) -> list[Rendered]:

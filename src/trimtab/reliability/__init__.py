@@ -1,14 +1,11 @@
 """Will it hold: geometry of activations, effects of steering, and intervals. Array math; knows no model, no torch."""
 
 from trimtab.reliability.effects import (
-    Effect,
     LengthMatched,
     Shares,
     Steerability,
-    UnpairedEffect,
     anti_steerable,
     anti_steerable_unpaired,
-    effect_unpaired,
     length_auroc,
     length_matched,
     odd_even,
@@ -25,13 +22,11 @@ from trimtab.reliability.geometry import (
     directional_agreement_loo,
     dose,
     expected_cosine,
-    mean_difference,
     overlap,
     pairs_for_cosine,
     projection,
     rematched_agreement,
     separability,
-    token_norm_outliers,
     unit_folds,
 )
 from trimtab.reliability.intervals import (
@@ -49,13 +44,11 @@ from trimtab.reliability.intervals import (
 
 __all__ = [
     "CrossFitted",
-    "Effect",
     "Interval",
     "LengthMatched",
     "SeparabilityInterval",
     "Shares",
     "Steerability",
-    "UnpairedEffect",
     "agreement_interval",
     "anti_steerable",
     "anti_steerable_unpaired",
@@ -68,12 +61,10 @@ __all__ = [
     "directional_agreement",
     "directional_agreement_loo",
     "dose",
-    "effect_unpaired",
     "expected_cosine",
     "jackknife_interval",
     "length_auroc",
     "length_matched",
-    "mean_difference",
     "odd_even",
     "overlap",
     "pairs_for_cosine",
@@ -85,7 +76,6 @@ __all__ = [
     "simultaneous_level",
     "steerability",
     "steering_effect",
-    "token_norm_outliers",
     "unit_folds",
     "wilson",
 ]

@@ -34,41 +34,6 @@ def odd_even(base: ArrayLike, plus: ArrayLike, minus: ArrayLike) -> tuple[Floats
     return (up - down) / 2, (up + down) / 2 - m0
 
 
-@dataclass(frozen=True, eq=False)
-class Effect:
-    """Steering effect per example [n], with odd and even parts [n] where −λ was measured too (else None)."""
-
-    per_example: Floats
-    odd: Floats | None = None
-    even: Floats | None = None
-
-    @classmethod
-    def of(cls, base: ArrayLike, plus: ArrayLike, minus: ArrayLike | None = None) -> "Effect":
-        """From the propensity at strength 0, +λ and, optionally, −λ, [n] each."""
-        parts = (None, None) if minus is None else odd_even(base, plus, minus)
-        return cls(steering_effect(base, plus), *parts)
-
-    @property
-    def mean(self) -> float:
-        """Mean effect."""
-        return float(self.per_example.mean())
-
-    @property
-    def sd(self) -> float:
-        """Standard deviation over examples, with n − 1; NaN for a single example."""
-        return float(self.per_example.std(ddof=1)) if len(self.per_example) > 1 else float("nan")
-
-    @property
-    def mean_odd(self) -> float | None:
-        """Mean odd part."""
-        return None if self.odd is None else float(self.odd.mean())
-
-    @property
-    def mean_even(self) -> float | None:
-        """Mean even part."""
-        return None if self.even is None else float(self.even.mean())
-
-
 @dataclass(frozen=True)
 class Shares:
     """Shares of examples (or of all cross pairs, for unpaired data) by the sign of the effect.
@@ -93,28 +58,6 @@ def anti_steerable(effects: ArrayLike, noise: float) -> Shares:
         anti_beyond_noise=float((delta < -noise).mean()),
         steerable=float((delta > noise).mean()),
     )
-
-
-@dataclass(frozen=True, eq=False)
-class UnpairedEffect:
-    """Effects per text on the positive [n] and on the negative [m] texts, and `mean` = mean Δ+ − mean Δ−."""
-
-    positive: Floats
-    negative: Floats
-    mean: float
-
-
-def effect_unpaired(
-    base_positive: ArrayLike, steered_positive: ArrayLike, base_negative: ArrayLike, steered_negative: ArrayLike
-) -> UnpairedEffect:
-    """Effect where the two sides are separate lists of texts, so that no row of one belongs to a row of the other.
-
-    Args:
-        base_positive, steered_positive: log-probability of each positive text, unsteered and steered, [n].
-        base_negative, steered_negative: the same for the negative texts, [m].
-    """
-    up, down = steering_effect(base_positive, steered_positive), steering_effect(base_negative, steered_negative)
-    return UnpairedEffect(up, down, float(up.mean() - down.mean()))
 
 
 def anti_steerable_unpaired(effect_positive: ArrayLike, effect_negative: ArrayLike, noise: float) -> Shares:

@@ -20,13 +20,6 @@ Ints = NDArray[np.int64]
 _NOTHING = 1e-10  # a leave-one-out sum this much shorter than what went into it is rounding, not a direction
 
 
-def mean_difference(positive: Array, negative: Array) -> Floats:
-    """Steering vector s [d_model], unnormalised: mean `positive` [n, d_model] − mean `negative` [m, d_model] ([R])."""
-    a, b = as_rows(positive, "positive"), as_rows(negative, "negative")
-    same_width(a, b)
-    return np.asarray(a.mean(axis=0) - b.mean(axis=0))
-
-
 def directional_agreement(differences: Array) -> float:
     """Mean over i of cos(d_i, s), the paper's directional agreement ([R]); biased up by about 1/√n.
 
@@ -230,12 +223,6 @@ def dose(vector: Array, strength: float, median_norm: float) -> float:
     if not (np.isfinite(median_norm) and median_norm > 0 and np.isfinite(strength)):
         raise InputError(f"strength {strength} and median_norm {median_norm} must be finite, median_norm above zero")
     return float(abs(strength) * np.linalg.norm(as_vector(vector, "vector")) / median_norm)
-
-
-def token_norm_outliers(norms: Array, factor: float = 10.0) -> NDArray[np.bool_]:
-    """True for tokens whose activation norm exceeds `factor` times the median of `norms` [n_tokens]: massive ones."""
-    values = as_vector(norms, "norms")
-    return np.asarray(values > factor * np.median(values))
 
 
 def _moments(differences: Array) -> tuple[float, float]:

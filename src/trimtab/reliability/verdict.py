@@ -7,6 +7,8 @@ from typing import Literal
 
 from trimtab.reliability.intervals import Interval
 
+_QUANTILE, _POWER = 1.96, 0.84  # of a 95 % interval, and of a chance of 80 %
+
 Decision = Literal["go", "caution", "no-go", "inconclusive"]
 
 
@@ -34,7 +36,6 @@ class Requirement:
         interval: the estimate.
         threshold: the bound it is held against.
         direction: on which side of the bound it must lie.
-        sd: standard deviation over units, to say how many would settle it.
         n: units behind the estimate.
         unit: `share` is written in per cent.
     """
@@ -43,7 +44,6 @@ class Requirement:
     interval: Interval
     threshold: float
     direction: Literal["above", "below"]
-    sd: float
     n: int
     unit: str
 
@@ -57,11 +57,15 @@ class Requirement:
 
     @property
     def would_settle(self) -> int | None:
-        """About how many units would bring the interval to one side, were the estimate true; None: no number."""
+        """Units that would settle it with a chance of 80 %, were the estimate true; None: no affordable number.
+
+        The spread over units is read off the interval's width.
+        """
         gap = abs(self.interval.value - self.threshold)
-        if gap <= 0 or self.sd <= 0:
+        half = (self.interval.high - self.interval.low) / 2
+        if gap <= 0 or half <= 0:
             return None
-        needed = ceil((1.96 * self.sd / gap) ** 2)
+        needed = ceil(self.n * (half / gap) ** 2 * ((_QUANTILE + _POWER) / _QUANTILE) ** 2)
         return max(needed, self.n + 1) if needed < 100_000 else None
 
     @property
@@ -87,28 +91,33 @@ class Decided:
     reasons: tuple[str, ...]
 
 
-def decide(requirements: Sequence[Requirement], reservations: Sequence[str]) -> Decided:
+def decide(requirements: Sequence[Requirement], reservations: Sequence[str], obstacles: Sequence[str] = ()) -> Decided:
     """Four values from requirements and reservations.
 
     `no-go`: a requirement fails, with its whole interval on the wrong side. `inconclusive`: none fails, but an
-    interval lies across its bound. `caution`: all hold, with a named reservation. `go`: all hold.
+    interval lies across its bound, or an obstacle keeps the examples from showing the behavior at all. `caution`:
+    all hold, with a named reservation. `go`: all hold.
 
     Args:
         requirements: at least one.
         reservations: doubts that do not overturn the requirements.
+        obstacles: faults of the examples that leave nothing to conclude from a success.
     """
     states = [r.holds for r in requirements]
     reasons = [r.text for r in requirements]
     if False in states:
-        return Decided("no-go", tuple(reasons))
+        return Decided("no-go", (*reasons, *obstacles))
+    reasons += obstacles
     if None in states:
         for r in requirements:
             if r.holds is None:
                 n = r.would_settle
                 reasons.append(
-                    f"to settle the {r.name}: about {n} evaluation examples, if the estimate is right"
+                    f"to settle the {r.name}: about {n} evaluation examples (80 % sure, if the estimate is right)"
                     if n
                     else f"the {r.name} lies on its bound; no affordable number of examples would settle it"
                 )
+        return Decided("inconclusive", tuple(reasons))
+    if obstacles:
         return Decided("inconclusive", tuple(reasons))
     return Decided("caution" if reservations else "go", tuple(reasons))

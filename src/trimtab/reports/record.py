@@ -38,6 +38,43 @@ class Estimate(Record):
     reason: str | None = None
 
 
+class Slope(Record):
+    """Steerability: mean slope of propensity over strength, in the report's unit per unit of strength."""
+
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    reason: str | None = None
+
+    @property
+    def value(self) -> float | None:
+        """The mean, as other figures call it."""
+        return self.mean
+
+
+class Noise(Record):
+    """How much an effect moves when the same rows are computed in another batch shape, in the report's unit.
+
+    Args:
+        value: 95th percentile of the absolute change over n examples; effects within it are undecided.
+        maximum: the largest change.
+        n: examples.
+    """
+
+    value: float
+    maximum: float
+    n: int
+
+
+class Lint(Record):
+    """Something that `trimtab lint` says of the examples."""
+
+    severity: Literal["error", "warning", "info"]
+    code: str
+    message: str
+
+
 class Effect(Record):
     """Steering effect Δ(x) over the evaluation examples, in the report's unit."""
 
@@ -49,6 +86,8 @@ class Effect(Record):
     even: float
     odd_low: float
     odd_high: float
+    even_low: float
+    even_high: float
     n: int
 
 
@@ -63,13 +102,14 @@ class AntiSteerable(Record):
 
 
 class PromptTypeResult(Record):
-    """One prompt type's vector at the site, at strength 1.
+    """One prompt type's vector at the site, at the checked strength.
 
     Args:
         not_measured: the reason, where the type has no meaning; then everything else is None.
-        level: confidence level of the effect's and the share's interval; higher for the types that were
-            not chosen, so that all hold together.
+        level: confidence level of the intervals; higher for the types that were not chosen, so that each
+            figure holds for all of them together.
         exploratory: True for every type but the chosen one.
+        n_massive: answer tokens left out of the means over training texts; None where no mean was taken.
         effects: Δ(x) of each evaluation example, in the order of the examples.
     """
 
@@ -85,9 +125,21 @@ class PromptTypeResult(Record):
     effect: Effect | None = None
     dose: float | None = None
     anti_steerable: AntiSteerable | None = None
-    steerability: Estimate = Estimate()
-    n_massive: int = 0
+    steerability: Slope = Slope()
+    n_massive: int | None = None
     effects: tuple[float, ...] = ()
+
+    @staticmethod
+    def without(reason: str) -> "PromptTypeResult":
+        """A type that has no meaning for the behavior."""
+        missing = Estimate(reason=reason)
+        return PromptTypeResult(
+            not_measured=reason,
+            directional_agreement_loo=missing,
+            separability_held_out=missing,
+            auroc_held_out=missing,
+            steerability=Slope(reason=reason),
+        )
 
 
 class Bound(Record):
@@ -156,7 +208,7 @@ class Base(Record):
 
 
 class BlockRow(Record):
-    """Agreement (train) and effect (dev) of one block's prefilled vector; exploratory."""
+    """Agreement (train) and effect (dev) of one block's prefilled vector; intervals hold for all blocks together."""
 
     block: int
     agreement: Estimate
@@ -172,20 +224,27 @@ class CurvePoint(Record):
 
 
 class Curve(Record):
-    """The strength curve of the chosen prompt type."""
+    """The strength curve of the chosen prompt type; intervals hold for each point by itself.
+
+    Spearman's ρ and R² are means over examples (for unpaired data over texts); None where nothing moved.
+    """
 
     points: tuple[CurvePoint, ...]
-    spearman: float
-    r_squared: float
+    spearman: float | None
+    r_squared: float | None
     n: int
 
 
 class Projections(Record):
-    """κ of the evaluation examples on the training vector; training class means lie at ±1."""
+    """κ of the evaluation examples on the training vector; training class means lie at ±1.
+
+    `overlap` is the shared area of the two histograms (50 bins): 0 apart, 1 the same.
+    """
 
     prompt_type: str
     positive: tuple[float, ...]
     negative: tuple[float, ...]
+    overlap: float | None = None
 
 
 class Cosines(Record):
@@ -271,7 +330,6 @@ class Report(Record):
     behavior: str
     description: str
     instructions: tuple[str, str]
-    view: str | None
     answer_kind: Literal["choice", "text"]
     unit: str
     data_digest: str
@@ -290,7 +348,7 @@ class Report(Record):
     thresholds: Mapping[str, float]
     verdict: Verdict
     base: Base
-    noise: Estimate
+    noise: Noise
     prompt_types: Mapping[str, PromptTypeResult]
     prompt_type_cosine: Cosines
     curve: Curve
@@ -298,6 +356,8 @@ class Report(Record):
     projections: Projections
     convergence: Convergence
     length_auroc: Estimate
+    length_matched_effect: Estimate
+    lint: tuple[Lint, ...]
     side_effects: Mapping[str, Any]
     examples: tuple[Text, ...]
     continuations: tuple[Continuation, ...]

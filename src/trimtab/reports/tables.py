@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from trimtab.reports.numbers import NO_REASON, centre, given, interval, level, missing, number, share, spread
-from trimtab.reports.record import AntiSteerable, Bound, Effect, Estimate, Report, Text
+from trimtab.reports.record import AntiSteerable, Bound, Effect, Estimate, Report, Slope, Text
 
 WORST: Final = 12
 LONGEST: Final = 600  # characters of a text in a table
@@ -72,16 +72,16 @@ def bound_figures(bound: Bound) -> tuple[str, str]:
     return spread(bound.value, bound.low, bound.high) + unit, f"{sign} {given(bound.threshold)}"
 
 
-def cell(figure: Estimate | Effect | AntiSteerable | None, otherwise: str | None = None) -> tuple[str, str]:
+def cell(figure: Estimate | Slope | Effect | AntiSteerable | None, otherwise: str | None = None) -> tuple[str, str]:
     """A figure over two lines of a table's cell: the value, then the interval; shares in per cent without sign."""
     if figure is None:
         return missing(otherwise), ""
-    value = (
-        figure.mean if isinstance(figure, Effect) else figure.value if isinstance(figure, Estimate) else figure.share
-    )
+    if isinstance(figure, AntiSteerable):
+        return _two_lines(figure.share, figure.low, figure.high, 100)
+    value = figure.mean if isinstance(figure, Effect) else figure.value
     if value is None:
-        return missing((figure.reason if isinstance(figure, Estimate) else None) or otherwise), ""
-    return _two_lines(value, figure.low, figure.high, 100 if isinstance(figure, AntiSteerable) else 1)
+        return missing((None if isinstance(figure, Effect) else figure.reason) or otherwise), ""
+    return _two_lines(value, figure.low, figure.high, 1)
 
 
 def odd_cell(effect: Effect) -> tuple[str, str]:
@@ -90,8 +90,8 @@ def odd_cell(effect: Effect) -> tuple[str, str]:
 
 
 def even_cell(effect: Effect) -> tuple[str, str]:
-    """The effect's even part, to the digits of the odd one; it carries no interval."""
-    return centre(effect.even, effect.odd_low, effect.odd_high), ""
+    """The effect's even part over two lines."""
+    return _two_lines(effect.even, effect.even_low, effect.even_high, 1)
 
 
 def _two_lines(value: float, low: float | None, high: float | None, scale: float) -> tuple[str, str]:
@@ -108,9 +108,9 @@ def footnotes(report: Report) -> dict[str, str]:
             continue
         for name in type(result).model_fields:
             figure = getattr(result, name)
-            absent = figure.value is None if isinstance(figure, Estimate) else figure is None
+            absent = figure.value is None if isinstance(figure, Estimate | Slope) else figure is None
             if absent and name not in ("not_measured", "level"):
-                reason = (figure.reason if isinstance(figure, Estimate) else None) or NO_REASON
+                reason = (figure.reason if isinstance(figure, Estimate | Slope) else None) or NO_REASON
                 reasons.setdefault(reason, chr(ord("a") + len(reasons)))
     return reasons
 

@@ -8,9 +8,9 @@ import torch
 import transformers
 
 from trimtab import __version__
-from trimtab.behaviors import AnswerKind, PromptType, not_measured
+from trimtab.behaviors import AnswerKind, PromptType, lint, not_measured
 from trimtab.models import Site
-from trimtab.reliability import cosine_matrix, expected_cosine, pairs_for_cosine, simultaneous_level
+from trimtab.reliability import cosine_matrix, dose, expected_cosine, pairs_for_cosine, simultaneous_level
 from trimtab.reliability.verdict import Decided, Thresholds, decide
 from trimtab.reports.record import (
     Base,
@@ -20,23 +20,28 @@ from trimtab.reports.record import (
     Cosines,
     Estimate,
     ExampleRow,
+    Lint,
     ModelRecord,
+    Noise,
     Projections,
     PromptTypeResult,
     Report,
     SiteRecord,
+    Slope,
     Text,
     Verdict,
 )
-from trimtab.workflows.measure import SIDES, Propensity
+from trimtab.workflows.measure import SIDES, Floats, Propensity
 from trimtab.workflows.stages import Stages
 from trimtab.workflows.summary import (
+    DISQUALIFYING,
     Geometry,
     Steered,
     base_record,
     bound,
     cosine_types,
     curve_record,
+    length_matched_effect,
     requirements,
     reservations,
 )
@@ -50,9 +55,10 @@ class Found:
     chosen: PromptType
     geometry: Mapping[PromptType, Geometry]
     steered: Mapping[PromptType, Steered]
+    median_norm: float
     blocks: tuple[BlockRow, ...]
     curve: Mapping[float, Propensity]
-    noise: Estimate
+    noise: Noise
     projections: Projections
     continuations: tuple[Continuation, ...]
 
@@ -66,10 +72,11 @@ def assemble(
     curve, slope = curve_record(found.curve, stages.contrast_of(splits.eval).first(len(found.curve[0.0].m)))
     types = {t.value: _type_result(stages, found, t, slope) for t in stages.prompt_types}
     base = base_record(chosen.base, stages.contrast_of(splits.eval))
-    length = _length(stages)
-    doubts = reservations(types[found.chosen.value], curve, length, chosen.effect.n_units)
+    lengths = _lengths(stages)
+    findings = lint(behavior)
+    doubts = reservations(types[found.chosen.value], curve, lengths.auroc, chosen.effect.n_units, findings)
     needs = requirements(chosen, thresholds, stages.instrument.unit)
-    decided = decide(needs, doubts)
+    decided = decide(needs, doubts, [f"{f.code}: {f.message}" for f in findings if f.code in DISQUALIFYING])
     differences = found.geometry[found.chosen].differences
     names, vectors = cosine_types({t: g.vector for t, g in found.geometry.items()})
     if model.not_float32:
@@ -82,14 +89,14 @@ def assemble(
         read=stages.instrument.read, scope=stages.scope,
         behavior=behavior.name, description=behavior.description,
         instructions=(behavior.instruction("positive"), behavior.instruction("negative")),
-        view=None, answer_kind=behavior.answer_kind, unit=stages.instrument.unit,
+        answer_kind=behavior.answer_kind, unit=stages.instrument.unit,
         data_digest=behavior.digest, pairing=behavior.pairing,
         model=ModelRecord(
             id=model.id, revision=model.revision, digest=model.digest, architecture=type(model.hf).__name__,
             n_blocks=model.n_blocks, d_model=model.d_model,
         ),
         site=SiteRecord(**asdict(found.site)), site_chosen="given" if site_given else "dev",
-        prompt_type_chosen="given" if len(stages.prompt_types) == 1 else "dev",
+        prompt_type_chosen="given" if len(found.steered) == 1 else "dev",
         n_train=len(splits.train), n_dev=len(splits.dev), n_eval=len(splits.eval),
         n_eval_units=chosen.effect.n_units, n_replication=len(splits.replication), n_dropped=n_dropped,
         strengths=tuple(found.curve), thresholds=asdict(thresholds),
@@ -107,24 +114,28 @@ def assemble(
             expected_cosine=expected_cosine(differences, len(differences)),
             pairs_for_95=pairs_for_cosine(differences), n=len(differences),
         ),
-        length_auroc=length, side_effects=_side_effects(),
+        length_auroc=lengths.auroc,
+        length_matched_effect=lengths.matched(chosen),
+        lint=tuple(Lint(severity=f.severity, code=f.code, message=f.message) for f in findings),
+        side_effects=_side_effects(),
         examples=_texts(stages, chosen), continuations=found.continuations,
         notes=tuple(notes), rows=_rows(stages, found),
     )  # fmt: skip
 
 
-def _type_result(stages: Stages, found: Found, t: PromptType, slope: Estimate) -> PromptTypeResult:
+def _type_result(stages: Stages, found: Found, t: PromptType, slope: Slope) -> PromptTypeResult:
     why_not = not_measured(stages.behavior, t)
     if why_not is not None:
-        return PromptTypeResult(not_measured=why_not)
+        return PromptTypeResult.without(why_not)
     is_chosen = t is found.chosen
     level = 0.95 if is_chosen else simultaneous_level(0.95, max(1, len(found.steered) - 1))
     return PromptTypeResult.model_validate(
         {
-            **found.geometry[t].summary(stages.strength, stages.seed),
-            **found.steered[t].summary(found.noise.value or 0.0, level),
+            **found.geometry[t].summary(stages.seed, level),
+            **found.steered[t].summary(found.noise.value, level),
+            "dose": dose(found.geometry[t].vector, stages.strength, found.median_norm),
             "exploratory": not is_chosen,
-            "steerability": slope if is_chosen else Estimate(reason="measured for the chosen prompt type only"),
+            "steerability": slope if is_chosen else Slope(reason="measured for the chosen prompt type only"),
         }
     )
 
@@ -157,16 +168,29 @@ def _about_base(base: Base, kind: AnswerKind) -> list[str]:
     ]
 
 
-def _length(stages: Stages) -> Estimate:
-    """How well the answers' lengths alone tell the two sides apart."""
+@dataclass(frozen=True, eq=False)
+class _Lengths:
+    """How well the answers' lengths alone tell the sides apart, and the evaluation answers' lengths in tokens."""
+
+    auroc: Estimate
+    evaluation: tuple[Floats, ...]
+
+    def matched(self, steered: Steered) -> Estimate:
+        if not self.evaluation:
+            return Estimate(reason=self.auroc.reason)
+        return length_matched_effect(steered, self.evaluation)
+
+
+def _lengths(stages: Stages) -> _Lengths:
     if stages.behavior.answer_kind == "choice":
-        return Estimate(reason="the answers are labels")
-    examples = (*stages.splits.train.examples, *stages.splits.eval.examples)
-    plus, minus = stages.instrument.bare(examples)
-    lengths = [np.array([len(r.ids) - r.prompt_len for r in side], dtype=float) for side in (plus, minus)]
-    units = (*stages.splits.train.units, *stages.splits.eval.units)
-    shorter = replace(stages.contrast_of(stages.splits.eval), units=units, arbitrary=True)(*lengths).below_zero()
-    return Estimate(value=1 - shorter.value, low=1 - shorter.high, high=1 - shorter.low, n=len(examples))
+        return _Lengths(Estimate(reason="the answers are labels"), ())
+    train, evaluation = stages.splits.train, stages.splits.eval
+    rows = stages.instrument.bare((*train.examples, *evaluation.examples))
+    lengths = [np.array([len(r.ids) - r.prompt_len for r in side], dtype=float) for side in rows]
+    units = (*train.units, *evaluation.units)
+    shorter = replace(stages.contrast_of(evaluation), units=units, arbitrary=True)(*lengths).below_zero()
+    auroc = Estimate(value=1 - shorter.value, low=1 - shorter.high, high=1 - shorter.low, n=len(units))
+    return _Lengths(auroc, tuple(side[len(train) :] for side in lengths))
 
 
 def _side_effects() -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,15 +18,15 @@ from trimtab.behaviors import Behavior, PromptType, Splits, deduplicate, not_mea
 from trimtab.errors import InputError
 from trimtab.models import Model, Site
 from trimtab.models.plan import SCOPES, Scope
-from trimtab.reliability import projection
+from trimtab.reliability import overlap, projection, simultaneous_level
 from trimtab.reliability.verdict import Thresholds
-from trimtab.reports.record import BlockRow, Continuation, Estimate, Projections, Report
+from trimtab.reports.record import BlockRow, Continuation, Projections, Report
 from trimtab.workflows.assemble import Found, assemble
 from trimtab.workflows.ledger import Ledger
-from trimtab.workflows.measure import Instrument
+from trimtab.workflows.measure import SIDES, Instrument
 from trimtab.workflows.progress import Progress, Silent
-from trimtab.workflows.stages import MAP_ROWS, NOISE_ROWS, Stages, refuse_unknown
-from trimtab.workflows.summary import estimate
+from trimtab.workflows.stages import MAP_ROWS, Stages, refuse_unknown
+from trimtab.workflows.summary import attempted, estimate
 
 MIN_EFFECT: Mapping[str, float] = {"text": 0.05, "choice": 0.1}  # nats per token, logits
 
@@ -34,8 +35,8 @@ def check(
     model: Model,
     behavior: Behavior,
     *,
-    site: Site | int | None = None,
-    prompt_types: Sequence[str] = ("all",),
+    site: Site | int | str | None = None,
+    prompt_types: Sequence[str] | str = "all",
     strength: float = 1.0,
     scope: Scope = "all",
     train: int | None = None,
@@ -45,7 +46,6 @@ def check(
     read: Literal["last", "mean"] | None = None,
     min_effect: float | None = None,
     max_anti_steerable: float = 0.25,
-    view: str | None = None,
     folder: str | Path | None = None,
     progress: Progress | None = None,
     command: str = "",
@@ -59,8 +59,9 @@ def check(
     Args:
         model: see `trimtab.load`.
         behavior: see `Behavior.load`.
-        site: where to steer; None chooses a block's residual on dev.
-        prompt_types: names of the types to measure, or `all`; a single one is also the chosen one.
+        site: where to steer, such as 14 or `attention:14`; None chooses a block's residual on dev, `10-18` one
+            of these blocks. The choice goes by the prefilled vectors.
+        prompt_types: name or names of the types to measure, or `all`; a single one is also the chosen one.
         strength: λ, above 0.
         scope: which tokens are steered.
         train: training examples; by default as many as the set affords.
@@ -71,7 +72,6 @@ def check(
             tokens (default for free text).
         min_effect: bound on the mean effect; 0.05 nats per token or 0.1 logits by default.
         max_anti_steerable: bound on the share of examples pushed the wrong way.
-        view: recorded in the report.
         folder: keeps finished steps there, so that an interrupted check resumes.
         progress: is told how far the work is.
         command: recorded in the report.
@@ -83,32 +83,72 @@ def check(
         InputError: too few examples, a site out of range, a text that is too long, non-finite activations.
     """
     start = perf_counter()
-    if not (strength > 0 and np.isfinite(strength)):
-        raise InputError(f"strength {strength} must be above 0; to steer away from a behavior, swap its two sides")
-    if scope not in SCOPES:
-        raise InputError(f"unknown scope {scope!r}; one of {', '.join(SCOPES)}")
-    if not 0 < max_anti_steerable < 1:
-        raise InputError(f"max_anti_steerable {max_anti_steerable} must lie between 0 and 1")
+    _refuse(model, behavior, strength, scope, seed, min_effect, max_anti_steerable)
     kind = behavior.answer_kind
     thresholds = Thresholds(MIN_EFFECT[kind] if min_effect is None else min_effect, max_anti_steerable)
     instrument = Instrument(model, behavior, chat_template, read or ("last" if kind == "choice" else "mean"))
     instrument, splits, n_dropped, notes = prepare(instrument, train, evaluation, seed)
     types = refuse_unknown(prompt_types)
-    given = Site(site) if isinstance(site, int) else site
-    if given is not None:
-        model.anatomy.module(given)
+    given, blocks = where(model, site)
     key = [instrument.behavior.digest, model.digest, str(model.dtype), str(model.device), torch.get_num_threads()]
     key += [__version__, torch.__version__, transformers.__version__, platform.machine(), model.batch_tokens]
-    key += [strength, scope, train, evaluation, seed, chat_template, instrument.read]
+    key += [blocks, strength, scope, train, evaluation, seed, chat_template, instrument.read]
     ledger = Ledger(Path(folder) if folder is not None else None, json.dumps(key))
-    stages = Stages(instrument, splits, types, strength, scope, seed, ledger, progress or Silent())
+    stages = Stages(instrument, splits, types, strength, scope, seed, ledger, progress or Silent(), blocks)
     found = measure(stages, given, types)
     report = assemble(stages, found, thresholds, n_dropped, notes, given is not None)
-    report = report.model_copy(update={"view": view, "command": command, "seconds": perf_counter() - start})
+    report = report.model_copy(update={"command": command, "seconds": perf_counter() - start})
     if folder is not None:
         report.save(folder)
     ledger.close()
     return report
+
+
+def _refuse(
+    model: Model,
+    behavior: Behavior,
+    strength: float,
+    scope: Scope,
+    seed: int,
+    min_effect: float | None,
+    max_anti_steerable: float,
+) -> None:
+    """Options that make no sense are refused before any work."""
+    if not isinstance(model, Model):
+        raise InputError(f"check takes a loaded model, not {type(model).__name__}; see trimtab.load")
+    if not isinstance(behavior, Behavior):
+        raise InputError(
+            f"check takes a Behavior, not {type(behavior).__name__}; see Behavior.load and Behavior.builtin"
+        )
+    if not (strength > 0 and np.isfinite(strength)):
+        raise InputError(f"strength {strength} must be above 0; to steer away from a behavior, swap its two sides")
+    if scope not in SCOPES:
+        raise InputError(f"unknown scope {scope!r}; one of {', '.join(SCOPES)}")
+    if seed < 0:
+        raise InputError(f"seed {seed} must not be negative")
+    if min_effect is not None and not (min_effect >= 0 and np.isfinite(min_effect)):
+        raise InputError(f"min_effect {min_effect} must be 0 or more")
+    if not 0 < max_anti_steerable < 1:
+        raise InputError(f"max_anti_steerable {max_anti_steerable} must lie between 0 and 1")
+
+
+def where(model: Model, site: Site | int | str | None) -> tuple[Site | None, tuple[int, int] | None]:
+    """The given site, or the range of blocks to choose one from.
+
+    Raises:
+        InputError: no site, or one that the model does not have.
+    """
+    if site is None:
+        return None, None
+    spread = re.fullmatch(r"(\d{1,4})-(\d{1,4})", site.strip()) if isinstance(site, str) else None
+    if spread is None:
+        given = Site.of(site)
+        model.anatomy.module(given)
+        return given, None
+    first, last = int(spread.group(1)), int(spread.group(2))
+    if not first <= last < model.n_blocks:
+        raise InputError(f"site {site}: the model has blocks 0 to {model.n_blocks - 1}")
+    return None, (first, last)
 
 
 def prepare(
@@ -128,6 +168,9 @@ def prepare(
     short = len(keep) - len(left)
     if not left:
         raise InputError(f"behavior {behavior.name!r}: no row leaves answer tokens to score; the texts are too short")
+    if behavior.instructions_derived:
+        told = " / ".join(behavior.instruction(side) for side in SIDES)
+        notes.append(f"instructions were derived from the name: {told}; say better ones if the name does not fit")
     if short:
         notes.append(f"{short} rows left out: too short to score, or no token tells their two answers apart")
     behavior = replace(behavior, examples=left)
@@ -155,18 +198,21 @@ def measure(stages: Stages, given: Site | None, types: Sequence[PromptType]) -> 
     noise = stages.noise(vectors[chosen], label)
     plus, minus = stages.projected(chosen, site)
     centre = geometry[chosen].positive.mean(axis=0), geometry[chosen].negative.mean(axis=0)
+    kappa = [projection(side, *centre) for side in (plus, minus)]
     return Found(
         site,
         chosen,
         geometry,
         steered,
+        stages.median_norm(site),
         blocks,
         stages.curve(vectors[chosen], steered[chosen], label),
-        Estimate(value=noise.value, low=noise.low, high=noise.high, n=min(NOISE_ROWS, len(stages.splits.eval))),
+        noise,
         Projections(
             prompt_type=chosen.value,
-            positive=tuple(projection(plus, *centre).tolist()),
-            negative=tuple(projection(minus, *centre).tolist()),
+            positive=tuple(kappa[0].tolist()),
+            negative=tuple(kappa[1].tolist()),
+            overlap=overlap(kappa[0], kappa[1]),
         ),
         tuple(Continuation(prompt=p, base=b, steered=s) for p, b, s in stages.continuations(vectors[chosen], label)),
     )
@@ -177,12 +223,13 @@ def map_blocks(stages: Stages) -> tuple[BlockRow, ...]:
     rows = min(MAP_ROWS, len(stages.splits.dev))
     sites = [Site(k) for k in stages.map_blocks]
     geometry = stages.training(PromptType.PREFILLED, sites)
+    level = simultaneous_level(0.95, len(sites))
     effects = stages.effects_on_dev({f"block {s.block}": stages.steering(g, s) for s, g in geometry.items()}, rows)
     return tuple(
         BlockRow(
             block=site.block,
-            agreement=estimate(g.agreement(stages.seed), len(set(g.units))),
-            effect=estimate(change.mean(), change.n_units),
+            agreement=attempted(lambda g=g: g.agreement(stages.seed, level), len(set(g.units))),  # type: ignore[misc]
+            effect=estimate(change.mean(level), change.n_units),
             standardised=change.standardised,
         )
         for (site, g), change in zip(geometry.items(), effects.values(), strict=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab.errors import InputError
+from trimtab.errors import InputError, TrimtabError
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -49,8 +49,12 @@ class Ledger:
                 file.unlink()  # cut off by a crash of the machine: computed again
         arrays = {k: np.asarray(v, order="C") for k, v in compute().items()}
         scratch = file.with_suffix(f".{os.getpid()}")
-        save_file(arrays, scratch)
-        os.replace(scratch, file)
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)  # another check of the same kind may have ended and tidied up
+            save_file(arrays, scratch)
+            os.replace(scratch, file)
+        except (SafetensorError, OSError) as error:
+            raise TrimtabError(f"cannot keep finished steps in {self.home}: {error}; is the disk full?") from error
         return arrays
 
     def close(self) -> None:

@@ -38,7 +38,7 @@ class OnTerminal:
         self.title = title
         self.console = Console(stderr=True)
         self.bar = Bar(
-            TextColumn("{task.description:<34}"),
+            TextColumn("{task.description:<34}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
             TimeRemainingColumn(),
@@ -50,7 +50,8 @@ class OnTerminal:
     def begin(self, tokens: int, seconds: float) -> None:
         """Say how long it may take."""
         time = f"{seconds / 60:.1f} minutes" if seconds > 90 else f"{seconds:.0f} seconds"
-        self.console.print(f"{self.title}: about {tokens:,} tokens to compute, roughly {time}", highlight=False)
+        said = f"{self.title}: about {tokens:,} tokens to compute, roughly {time}"
+        self.console.print(said, highlight=False, markup=False)
         self.bar.update(self.task, total=tokens)
 
     def advance(self, stage: str, tokens: int) -> None:

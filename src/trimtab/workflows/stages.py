@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from trimtab.behaviors import Behavior, Example, Part, PromptType, Splits, not_measured
 from trimtab.errors import InputError
 from trimtab.models import Encoded, Model, Site, Steer, steer
+from trimtab.models.capture import capture
 from trimtab.models.plan import Scope
 from trimtab.models.prefix import common_length
-from trimtab.reliability import Interval
 from trimtab.reliability.contrast import Contrast
+from trimtab.reports.record import Noise
 from trimtab.steering import Steering, mean_difference
 from trimtab.workflows.ledger import Arrays, Ledger
 from trimtab.workflows.measure import Floats, Instrument, Propensity
@@ -50,6 +51,7 @@ class Stages:
         seed: of resampling.
         ledger: keeps finished steps.
         progress: is told of them.
+        blocks: first and last block that a site may be chosen from; None for all.
     """
 
     instrument: Instrument
@@ -60,6 +62,7 @@ class Stages:
     seed: int
     ledger: Ledger
     progress: Progress
+    blocks: tuple[int, int] | None = None
 
     @property
     def model(self) -> Model:
@@ -78,9 +81,9 @@ class Stages:
 
     @property
     def map_blocks(self) -> list[int]:
-        """Blocks on the map."""
-        n = self.model.n_blocks
-        return sorted({round(k) for k in np.linspace(0, n - 1, min(n, MAP_BLOCKS))})
+        """Blocks on the map, evenly spread over those that may be chosen."""
+        first, last = self.blocks or (0, self.model.n_blocks - 1)
+        return sorted({round(k) for k in np.linspace(first, last, min(last - first + 1, MAP_BLOCKS))})
 
     def contrast_of(self, part: Part) -> ContrastMaker:
         """Contrasts over the examples of a part."""
@@ -106,9 +109,8 @@ class Stages:
             for site in sites:
                 for name, side in (("+", plus), ("-", minus)):
                     out[f"{site}{name}"] = side.activations[site].cpu().numpy()
-                norms = torch.cat([plus.norms[site], minus.norms[site]])
-                out[f"{site}norm"] = norms.median().cpu().numpy()
-                out[f"{site}massive"] = np.array(plus.n_massive[site] + minus.n_massive[site])
+                if plus.n_massive[site] is not None:
+                    out[f"{site}massive"] = np.array((plus.n_massive[site] or 0) + (minus.n_massive[site] or 0))
             return out
 
         kept = self._step(
@@ -124,8 +126,7 @@ class Stages:
                 kept[f"{site}-"].astype(np.float64),
                 part.units,
                 arbitrary,
-                float(kept[f"{site}norm"]),
-                int(kept[f"{site}massive"]),
+                int(kept[f"{site}massive"]) if f"{site}massive" in kept else None,
             )
             for site in sites
         }
@@ -193,13 +194,18 @@ class Stages:
         kept = self._step("projections", f"projections {prompt_type} {site}", compute, 0)
         return kept["+"].astype(np.float64), kept["-"].astype(np.float64)
 
-    def noise(self, steering: Steering, label: str) -> Interval:
-        """Numerical noise of Δ: how much it moves when the same rows come in another batch shape.
+    def median_norm(self, site: Site) -> float:
+        """Median norm of a token's activation at the site, over the dev examples' bare texts."""
 
-        The value is the 95th percentile of the absolute change over some evaluation examples.
-        """
+        def compute() -> Arrays:
+            rows = [row for side in self.instrument.bare(self.splits.dev.examples) for row in side]
+            return {"norm": capture(self.model, rows, [site], "last").norms[site].median().cpu().numpy()}
+
+        return float(self._step("dose", f"median norm {site}", compute, 0)["norm"])
+
+    def noise(self, steering: Steering, label: str) -> Noise:
+        """Numerical noise of Δ: how much it moves when the same rows come in another batch shape."""
         examples = self.splits.eval.examples[:NOISE_ROWS]
-
         steers = self._steers((steering, 1.0))
 
         def compute() -> Arrays:
@@ -209,7 +215,7 @@ class Stages:
             return {"change": np.abs(together - alone)}
 
         change = self._step("numerical noise", f"noise {label}", compute, 4 * self._score_cost(examples))["change"]
-        return Interval(float(np.quantile(change, 0.95)), float(change.min()), float(change.max()))
+        return Noise(value=float(np.quantile(change, 0.95)), maximum=float(change.max()), n=len(change))
 
     def continuations(self, steering: Steering, label: str) -> list[tuple[str, str, str]]:
         """Prompts with their plain and their steered continuation."""
@@ -274,16 +280,15 @@ class Stages:
         return round(captures + map_ + choosing + evaluation * passes[2 * len(types) + 1] + curve + noise)
 
 
-def refuse_unknown(prompt_types: Sequence[str]) -> tuple[PromptType, ...]:
+def refuse_unknown(prompt_types: Sequence[str] | str) -> tuple[PromptType, ...]:
     """Names to prompt types, in the field's order; `all` for the seven.
 
     Raises:
         InputError: a name that is none of them.
     """
     known = {t.value: t for t in PromptType}
-    if not prompt_types or "all" in prompt_types:
-        return tuple(PromptType)
-    unknown = [t for t in prompt_types if t not in known]
+    named = [prompt_types] if isinstance(prompt_types, str) else list(prompt_types)
+    unknown = [t for t in named if t not in known and t != "all"]
     if unknown:
         raise InputError(f"unknown prompt type {unknown[0]!r}; one of {', '.join(known)}, or all")
-    return tuple(t for t in PromptType if t.value in prompt_types)
+    return tuple(t for t in PromptType if not named or "all" in named or t.value in named)

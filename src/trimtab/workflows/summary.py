@@ -1,24 +1,27 @@
 """From measured arrays to the records of a report."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trimtab.behaviors import PromptType
+from trimtab.behaviors import Finding, PromptType
+from trimtab.errors import InputError
 from trimtab.reliability import (
     Interval,
+    SeparabilityInterval,
     agreement_interval,
     directional_agreement,
-    dose,
+    length_matched,
     odd_even,
+    projection,
     rematched_agreement,
     separability,
     separability_interval,
     steerability,
+    steering_effect,
 )
 from trimtab.reliability.contrast import Contrast
-from trimtab.reliability.geometry import projection
 from trimtab.reliability.verdict import Requirement, Thresholds
 from trimtab.reports.record import (
     AntiSteerable,
@@ -29,9 +32,13 @@ from trimtab.reports.record import (
     Effect,
     Estimate,
     PromptTypeResult,
+    Slope,
 )
-from trimtab.workflows.measure import Floats, Propensity
+from trimtab.workflows.measure import SIDES, Floats, Propensity
 
+# What lint finds that leaves nothing to conclude from a success, and what only casts doubt on it.
+DISQUALIFYING = frozenset({"one-sided"})
+DOUBTFUL = frozenset({"both-classes", "answer-position", "answer-token"})
 # Below this agreement the differences hardly share a direction; it lies well above what random labels give.
 LITTLE_AGREEMENT = 0.05
 
@@ -39,6 +46,14 @@ LITTLE_AGREEMENT = 0.05
 def estimate(interval: Interval, n: int) -> Estimate:
     """An interval as a record."""
     return Estimate(value=interval.value, low=interval.low, high=interval.high, n=n)
+
+
+def attempted(measure: Callable[[], Interval], n: int) -> Estimate:
+    """An interval as a record; not measured, with the reason, where the examples are too few for it."""
+    try:
+        return estimate(measure(), n)
+    except InputError as error:
+        return Estimate(reason=f"not with so few examples: {error}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,16 +65,14 @@ class Geometry:
         negative: `[n, d_model]` of the negative ones.
         units: unit of each row.
         arbitrary: True where row i of one side does not belong to row i of the other.
-        median_norm: median norm of a token's activation at the site.
-        n_massive: tokens left out of means.
+        n_massive: tokens left out of means; None where no mean was taken.
     """
 
     positive: Floats
     negative: Floats
     units: tuple[str, ...]
     arbitrary: bool
-    median_norm: float
-    n_massive: int
+    n_massive: int | None
 
     @property
     def differences(self) -> Floats:
@@ -71,29 +84,31 @@ class Geometry:
         """`[d_model]` mean difference."""
         return np.asarray(self.differences.mean(axis=0))
 
-    def agreement(self, seed: int) -> Interval:
+    def agreement(self, seed: int, level: float = 0.95) -> Interval:
         """Leave-one-out directional agreement; over 50 re-matchings where the matching is arbitrary."""
-        fixed = agreement_interval(self.differences, np.array(self.units))
+        fixed = agreement_interval(self.differences, np.array(self.units), level)
         if not self.arbitrary:
             return fixed
         mean, _ = rematched_agreement(self.positive, self.negative, seed)
         shift = mean - fixed.value
         return Interval(mean, fixed.low + shift, fixed.high + shift)
 
-    def summary(self, strength: float, seed: int) -> dict[str, object]:
+    def summary(self, seed: int, level: float) -> dict[str, object]:
         """The part of a prompt type's record that needs no steering."""
         n = len(set(self.units))
         labels = np.array(self.units)
         sides = (np.char.add("+", labels), np.char.add("-", labels)) if self.arbitrary else (labels, None)
-        held_out = separability_interval(self.positive, self.negative, *sides, seed=seed)
         centre = self.positive.mean(axis=0), self.negative.mean(axis=0)
+
+        def held_out() -> SeparabilityInterval:
+            return separability_interval(self.positive, self.negative, *sides, seed=seed, level=level)
+
         return {
             "directional_agreement": directional_agreement(self.differences),
-            "directional_agreement_loo": estimate(self.agreement(seed), n),
+            "directional_agreement_loo": attempted(lambda: self.agreement(seed, level), n),
             "separability": separability(projection(self.positive, *centre), projection(self.negative, *centre)),
-            "separability_held_out": estimate(held_out.separability, n),
-            "auroc_held_out": estimate(held_out.auroc, n),
-            "dose": dose(self.vector, strength, self.median_norm),
+            "separability_held_out": attempted(lambda: held_out().separability, n),
+            "auroc_held_out": attempted(lambda: held_out().auroc, n),
             "n_massive": self.n_massive,
         }
 
@@ -110,7 +125,7 @@ class Steered:
     @property
     def effect(self) -> Contrast:
         """Δ(x) at +λ."""
-        return self.contrast_of(self.plus.positive - self.base.positive, self.plus.negative - self.base.negative)
+        return self.contrast_of.change(self.base, self.plus)
 
     @property
     def odd(self) -> Contrast:
@@ -123,22 +138,25 @@ class Steered:
         return self._part(1)
 
     def _part(self, which: int) -> Contrast:
-        sides = (
-            odd_even(*(getattr(p, side) for p in (self.base, self.plus, self.minus)))[which]
-            for side in ("positive", "negative")
-        )
+        sides = (odd_even(*(getattr(p, side) for p in (self.base, self.plus, self.minus)))[which] for side in SIDES)
         return self.contrast_of(*sides)
 
     def summary(self, noise: float, level: float) -> dict[str, object]:
         """The part of a prompt type's record that steering gave."""
-        effect, odd = self.effect, self.odd
-        mean, anti, odd_mean = effect.mean(level), effect.below_zero(level), odd.mean(level)
+        effect = self.effect
+        mean, anti, odd, even = (
+            effect.mean(level),
+            effect.below_zero(level),
+            self.odd.mean(level),
+            self.even.mean(level),
+        )
         return {
             "n": len(effect.rows),
             "level": level,
             "effect": Effect(
                 mean=mean.value, low=mean.low, high=mean.high, sd=effect.sd, n=effect.n_units,
-                odd=odd_mean.value, odd_low=odd_mean.low, odd_high=odd_mean.high, even=float(self.even.rows.mean()),
+                odd=odd.value, odd_low=odd.low, odd_high=odd.high,
+                even=even.value, even_low=even.low, even_high=even.high,
             ),
             "anti_steerable": AntiSteerable(
                 share=anti.value, low=anti.low, high=anti.high,
@@ -159,6 +177,10 @@ class ContrastMaker:
     def __call__(self, positive: Floats, negative: Floats) -> Contrast:
         return Contrast(positive, negative, self.units, "random" if self.arbitrary else "natural", self.seed)
 
+    def change(self, before: Propensity, after: Propensity) -> Contrast:
+        """Δ from one measurement to another."""
+        return self(*(steering_effect(getattr(before, side), getattr(after, side)) for side in SIDES))
+
     def first(self, n: int) -> "ContrastMaker":
         """The same over the first n examples."""
         return ContrastMaker(self.units[:n], self.arbitrary, self.seed)
@@ -174,39 +196,57 @@ def base_record(base: Propensity, contrast_of: ContrastMaker) -> Base:
     )  # fmt: skip
 
 
-def curve_record(at: Mapping[float, Propensity], contrast_of: ContrastMaker) -> tuple[Curve, Estimate]:
+def curve_record(at: Mapping[float, Propensity], contrast_of: ContrastMaker) -> tuple[Curve, Slope]:
     """The strength curve and the steerability (mean slope per unit of strength) behind it."""
     strengths = sorted(at)
-    zero = at[0.0]
     points = []
     for s in strengths:
-        change = contrast_of(at[s].positive - zero.positive, at[s].negative - zero.negative)
-        nothing = Interval(0.0, 0.0, 0.0)
-        points.append(CurvePoint(strength=s, effect=estimate(nothing if s == 0 else change.mean(), change.n_units)))
-    by_side = [np.stack([getattr(at[s], side) for s in strengths], axis=1) for side in ("positive", "negative")]
+        change = contrast_of.change(at[0.0], at[s])
+        interval = Interval(0.0, 0.0, 0.0) if s == 0 else change.mean()
+        points.append(CurvePoint(strength=s, effect=estimate(interval, change.n_units)))
+    by_side = [np.stack([getattr(at[s], side) for s in strengths], axis=1) for side in SIDES]
     slopes = contrast_of(*(steerability(strengths, m).slope for m in by_side))
-    rows = steerability(strengths, by_side[0] - by_side[1])
+    # rows of arbitrary pairs say nothing: then each text counts, a negative one with its sign turned
+    rows = np.concatenate([by_side[0], -by_side[1]]) if contrast_of.arbitrary else by_side[0] - by_side[1]
+    lines = steerability(strengths, rows)
     curve = Curve(
-        points=tuple(points),
-        spearman=float(np.nanmean(rows.spearman)),
-        r_squared=float(np.nanmean(rows.r_squared)),
-        n=slopes.n_units,
+        points=tuple(points), spearman=_mean(lines.spearman), r_squared=_mean(lines.r_squared), n=slopes.n_units
     )
-    return curve, estimate(slopes.mean(), slopes.n_units)
+    mean = slopes.mean()
+    return curve, Slope(mean=mean.value, low=mean.low, high=mean.high, n=slopes.n_units)
+
+
+def _mean(values: Floats) -> float | None:
+    """Mean of what was measured; None where nothing was."""
+    measured = values[np.isfinite(values)]
+    return float(measured.mean()) if len(measured) else None
+
+
+def length_matched_effect(steered: Steered, lengths: Sequence[Floats]) -> Estimate:
+    """The effect on examples whose two answers are about equally long."""
+    effect = steered.effect
+    try:
+        chosen = length_matched(*lengths, pairing=effect.pairing, seed=effect.seed)
+        units = np.array(effect.units)
+        same = replace(
+            effect,
+            positive=effect.positive[chosen.positive],
+            negative=effect.negative[chosen.negative],
+            units=tuple(units[chosen.positive]),
+        )
+        return estimate(same.mean(), same.n_units)
+    except InputError as error:
+        return Estimate(reason=str(error))
 
 
 def requirements(steered: Steered, thresholds: Thresholds, unit: str) -> list[Requirement]:
     """What the verdict asks of the chosen prompt type."""
     effect, odd = steered.effect, steered.odd
-    share = effect.below_zero()
-    spread = (share.value * (1 - share.value)) ** 0.5
-    n = effect.n_units
+    share, limit, n = effect.below_zero(), thresholds.max_anti_steerable, effect.n_units
     return [
-        Requirement("mean steering effect", effect.mean(), thresholds.min_effect, "above", effect.sd, n, unit),
-        Requirement("effect in the vector's direction (odd part)", odd.mean(), 0.0, "above", odd.sd, n, unit),
-        Requirement(
-            "share of anti-steerable examples", share, thresholds.max_anti_steerable, "below", spread, n, "share"
-        ),
+        Requirement("mean steering effect", effect.mean(), thresholds.min_effect, "above", n, unit),
+        Requirement("effect in the vector's direction (odd part)", odd.mean(), 0.0, "above", n, unit),
+        Requirement("share of anti-steerable examples", share, limit, "below", n, "share"),
     ]
 
 
@@ -219,9 +259,11 @@ def bound(r: Requirement) -> Bound:
     )  # fmt: skip
 
 
-def reservations(chosen: PromptTypeResult, curve: Curve, length: Estimate, n_units: int) -> list[str]:
+def reservations(
+    chosen: PromptTypeResult, curve: Curve, length: Estimate, n_units: int, lint: Sequence[Finding]
+) -> list[str]:
     """Doubts that do not overturn the requirements, each with its figure."""
-    found = []
+    found = [f"{f.code}: {f.message}" for f in lint if f.code in DOUBTFUL]
     agreement = chosen.directional_agreement_loo
     if agreement.value is not None and agreement.low is not None and agreement.low <= LITTLE_AGREEMENT:
         found.append(
@@ -239,7 +281,7 @@ def reservations(chosen: PromptTypeResult, curve: Curve, length: Estimate, n_uni
         found.append(
             f"length alone tells the two sides apart (AUROC {length.value:.2f}), so the vector may hold length"
         )
-    if curve.spearman < 0.7:
+    if curve.spearman is not None and curve.spearman < 0.7:
         found.append(f"the effect does not grow steadily with strength (mean Spearman ρ {curve.spearman:.2f})")
     if n_units < 50:
         found.append(f"only {n_units} independent evaluation examples")

@@ -1,0 +1,46 @@
+"""What lint reports, and how it names rows."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from trimtab.behaviors.behavior import Behavior, Side
+
+Severity = Literal["error", "warning", "info"]
+
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+SIDES: tuple[Side, ...] = ("positive", "negative")
+
+_SHOWN = 5  # rows named in a finding
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found.
+
+    Args:
+        code: a stable name, such as `length-words`.
+        severity: `error` makes results meaningless, `warning` may bias them, `info` is good to know.
+        message: what it is and what to do, in plain words.
+        rows: where, the first few.
+        n: how many rows or texts it concerns.
+        value: the measure behind it, if there is one.
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    rows: tuple[str, ...] = ()
+    n: int = 0
+    value: float | None = None
+
+
+def sources(behavior: Behavior, rows: Iterable[int]) -> tuple[str, ...]:
+    """Where the first few of these rows stand."""
+    first = sorted(set(rows))[:_SHOWN]
+    return tuple(behavior.examples[i].source or f"example {i + 1}" for i in first)
+
+
+def verbatim(text: str) -> str:
+    """White space aside, the text itself: case and punctuation may be the behavior."""
+    return " ".join(text.split())
