@@ -127,4 +127,4 @@ def test_no_texts_give_no_results(model, adding):
     assert model.generate([]) == []
     captured = model.capture([], [Site(1)])
     assert captured.activations[Site(1)].shape == (0, 32)
-    assert captured.n_massive == {Site(1): 0}
+    assert captured.n_massive == {Site(1): None}

@@ -116,6 +116,30 @@ def test_chat_turns_of_an_example_are_kept(tokenizer):
     assert tokenizer.decode(row.ids) == "<s><user>Is<model>No<user>The<model>Yes"
 
 
+@pytest.mark.parametrize(
+    ("turns", "expected"),
+    [
+        ([("user", "Is")], "<user>The ship. Is"),
+        ([("system", "hello"), ("user", "Is"), ("model", "No"), ("user", "The")],
+         "<system>hello<user>The ship. Is<model>No<user>The"),
+        ([("system", "hello"), ("model", "No")], "<system>hello<user>The ship.<model>No"),
+        ([("model", "No")], "<user>The ship.<model>No"),
+        ([], "<user>The ship. grass"),
+    ],
+)  # fmt: skip
+def test_a_context_stands_in_front_of_the_first_user_turn_and_all_turns_are_kept(turns, expected, tokenizer):
+    chat, messages = Encoder(tokenizer, 128, chat_template=True), tuple(Message(*turn) for turn in turns)
+    row = chat.encode([Rendered("The ship. ", "grass", "Yes", messages)])[0]
+    assert list(row.ids) == tokenizer(f"<s>{expected}<model>Yes", add_special_tokens=False)["input_ids"]
+    assert list(row.prompt.ids) == tokenizer(f"<s>{expected}<model>", add_special_tokens=False)["input_ids"]
+
+
+def test_a_chat_is_laid_out_alike_with_and_without_context(tokenizer):
+    chat, turns = Encoder(tokenizer, 128, chat_template=True), (Message("system", "hello"), Message("user", " Is"))
+    trained, evaluated = chat.encode([Rendered("The ship.", "", "Yes", turns), Rendered("", "", "Yes", turns)])
+    assert tokenizer.decode(trained.ids).replace("The ship.", "") == tokenizer.decode(evaluated.ids)
+
+
 def test_a_chat_template_that_is_not_there_is_refused(tokenizer):
     without = copy.deepcopy(tokenizer)
     without.chat_template = None

@@ -62,3 +62,19 @@ def test_a_vector_is_asked_for_where_there_is_one() -> None:
 def test_sides_that_do_not_fit_are_refused(sides: tuple[torch.Tensor, torch.Tensor]) -> None:
     with pytest.raises(InputError):
         mean_difference(*sides, SITE)
+
+
+def test_sites_are_given_by_block_or_text_and_kept_as_sites() -> None:
+    steering = Steering({14: Additive(torch.eye(2)), "attention:3": Additive(torch.eye(2))}, {"a": 1.0, "b": 1.0})
+    assert list(steering.edits) == [Site(14), Site(3, "attention")]
+    assert torch.equal(steering.vector("14"), torch.ones(2))
+    assert torch.equal(steering.vector("attention:3"), torch.ones(2))
+    assert list(Steering.from_vector(14, torch.ones(3)).edits) == [Site(14)]
+    assert list(mean_difference(torch.ones(2, 3), torch.zeros(2, 3), "mlp:1").edits) == [Site(1, "mlp")]
+
+
+def test_keys_that_are_no_sites_and_two_edits_for_one_site_are_refused() -> None:
+    with pytest.raises(InputError, match="True is not a site"):
+        Steering.from_vector(True, torch.ones(3))
+    with pytest.raises(InputError, match="two edits for one site"):
+        Steering({14: Additive(torch.eye(2)), "14": Additive(torch.eye(2))}, {"a": 1.0, "b": 1.0})

@@ -164,15 +164,21 @@ def split(
         name: Part(tuple(behavior.examples[i] for _, i in rows), tuple(unit for unit, _ in rows))
         for name, rows in dealt.items()
     }
+    notes = _shortfalls(part, train, evaluation, len(behavior.examples))
+    return Splits(part["shots"], part["train"], part["dev"], part["eval"], part["replication"], notes)
+
+
+def _shortfalls(part: Mapping[str, Part], train: int | None, evaluation: int | None, rows: int) -> tuple[str, ...]:
+    """Sizes that could not be had, and rows that are left over."""
     notes = [
         f"wanted {size} {words} rows, the set has room for {len(part[name])}"
         for name, words, size in (("train", "training", train), ("eval", "evaluation", evaluation))
         if size is not None and len(part[name]) < size
     ]
-    unused = len(behavior.examples) - sum(map(len, part.values()))
+    unused = rows - sum(map(len, part.values()))
     if unused:
-        notes.append(f"{unused} of {len(behavior.examples)} rows are in no part")
-    return Splits(part["shots"], part["train"], part["dev"], part["eval"], part["replication"], tuple(notes))
+        notes.append(f"{unused} of {rows} rows are in no part")
+    return tuple(notes)
 
 
 def _members(behavior: Behavior, needed: int) -> dict[str, list[int]]:

@@ -18,4 +18,6 @@ def cache_dir() -> Path:
             return Path(told).expanduser()
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "trimtab"
     except RuntimeError as error:
-        raise InputError(f"the cache folder cannot be found ({error}); set TRIMTAB_CACHE to a folder you own") from error
+        raise InputError(
+            f"the cache folder cannot be found ({error}); set TRIMTAB_CACHE to a folder you own"
+        ) from error

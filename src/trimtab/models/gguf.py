@@ -23,11 +23,14 @@ def converted(path: Path) -> Path:
     """
     from filelock import FileLock
 
-    with path.open("rb") as file:
-        if file.read(4) != b"GGUF":
-            raise InputError(f"{path} is not a GGUF file: it does not begin with GGUF")
-        file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            if file.read(4) != b"GGUF":
+                raise InputError(f"{path} is not a GGUF file: it does not begin with GGUF")
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
     home = cache_dir() / "gguf"
     try:
         home.mkdir(parents=True, exist_ok=True)

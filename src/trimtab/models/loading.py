@@ -1,6 +1,8 @@
 """`load`: the embedded model, a Hugging Face id, a folder or a GGUF file becomes a `Model`."""
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,16 +44,16 @@ def load(
     if dtype != "auto" and dtype not in DTYPES:
         raise InputError(f"unknown dtype {dtype!r}; one of auto, {', '.join(DTYPES)}")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if device_map is None:
+        _refuse_unusable(device)
     where, name = _resolve(str(source), revision, adapter)
     kind = DTYPES.get(dtype) or native_dtype(device)
-    hf, tokenizer = _read(where, name, revision, kind, device_map)
-    if adapter is not None:
-        _adapt(hf, adapter)
+    with _without_retry_chatter():
+        hf, tokenizer = _read(where, name, revision, kind, device_map)
+        if adapter is not None:
+            _adapt(hf, adapter)
     if device_map is None:
-        try:
-            hf = hf.to(device)
-        except (RuntimeError, AssertionError) as error:
-            raise InputError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
+        hf = _placed(hf, device)
     used = getattr(hf.config, "_commit_hash", None) or revision
     return Model(hf, tokenizer, id=name if adapter is None else f"{name}+{adapter}", revision=used)
 
@@ -76,8 +78,8 @@ def embedded_file() -> Path | None:
 
 def _resolve(source: str, revision: str | None, adapter: str | None) -> tuple[str, str]:
     """Where transformers shall look, and the name to report."""
-    path = Path(source).expanduser()
-    if source == EMBEDDED and not path.exists():
+    path, exists = _path(source)
+    if source == EMBEDDED and not exists:
         file = embedded_file()
         if file is None:
             raise InputError(f"the embedded model is not installed; run: {EMBEDDED_MEND}")
@@ -90,9 +92,55 @@ def _resolve(source: str, revision: str | None, adapter: str | None) -> tuple[st
         if not (path / "config.json").is_file():
             raise InputError(f"model folder {source} has no config.json; is it a transformers model?")
         return str(path), path.name
+    if exists:
+        raise InputError(f"model {source} is neither a file nor a folder")
     if path.suffix.lower() == ".gguf" or path.is_absolute() or source.startswith((".", "~")) or source.count("/") > 1:
         raise InputError(f"model {source} does not exist")
     return source, source
+
+
+def _path(source: str) -> tuple[Path, bool]:
+    """The path that a source would be, and whether it is there."""
+    try:
+        path = Path(source).expanduser()
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return path, False
+    except (OSError, RuntimeError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        shown = source if len(source) <= 80 else f"{source[:80]}…"
+        raise InputError(f"model {shown!r} cannot be looked up: {why}") from error
+    return path, True
+
+
+def _refuse_unusable(device: str) -> None:
+    """Before weights are read: a device that is none here, or holds no values."""
+    try:
+        there = torch.zeros(1, device=device).device
+    except (RuntimeError, AssertionError, ImportError) as error:
+        raise InputError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
+    if there.type == "meta":
+        raise InputError("device 'meta' cannot be used: it holds no values; give one such as cpu or cuda:0")
+
+
+def _placed(hf: Any, device: str) -> Any:
+    try:
+        return hf.to(device)
+    except RuntimeError as error:  # too little memory
+        raise InputError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
+
+
+@contextmanager
+def _without_retry_chatter() -> Iterator[None]:
+    """Without a network the Hub's client warns of every retry; one message at the end says it all."""
+    from huggingface_hub.utils import logging  # its import sets a level of its own
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _read(where: str, name: str, revision: str | None, dtype: torch.dtype, device_map: Any) -> tuple[Any, Any]:

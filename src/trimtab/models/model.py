@@ -21,7 +21,7 @@ from trimtab.models.plan import Batch, Plan, Scope, Steer, Steerable, Strength, 
 from trimtab.models.precision import Tail
 from trimtab.models.scoring import Scores, logit_differences, score
 from trimtab.models.sites import Place, Site
-from trimtab.models.text import Encoded, Encoder, grouped, joined, refuse_one_text
+from trimtab.models.text import Encoded, Encoder, context_length, grouped, joined, refuse_one_text
 
 Strengths = Strength | Sequence[Strength] | None
 Scopes = Scope | Sequence[Scope]
@@ -90,12 +90,7 @@ class Model:
     @property
     def context_length(self) -> int:
         """Tokens that fit into the model's context."""
-        config = self.hf.config.get_text_config()
-        for key in ("max_position_embeddings", "n_positions", "seq_length"):
-            if isinstance(getattr(config, key, None), int):
-                return int(getattr(config, key))
-        limit = getattr(self.tokenizer, "model_max_length", 1 << 30)
-        return int(min(limit, 1 << 30))
+        return context_length(self.hf.config.get_text_config(), self.tokenizer)
 
     @property
     def not_float32(self) -> list[str]:
@@ -144,7 +139,6 @@ class Model:
             inputs["position_ids"] = batch.position
         if cache is not None:
             inputs["past_key_values"] = cache
-
         raised = nullcontext() if plan.logits == "none" else self._tail.raised(begins=batch.past is None)
         with torch.no_grad(), self.gate.open(), raised:
             return run(self.anatomy, lambda: self.hf(**inputs), batch, plan)
@@ -177,7 +171,7 @@ class Model:
 
         Args:
             texts: plain texts, or rendered ones with a prompt and an answer.
-            sites: where to read: `Site`, a block such as 14, or text such as `attention:14`.
+            sites: where to read, each a `Site`, a block such as 14, or text such as `attention:14`.
             read: `last` token of the text, last token of the `prompt`, or `mean` over the answer's tokens
                 (a plain text is all answer), without position 0 and without massive activations.
             chat_template: put the text through the tokenizer's chat template.
@@ -290,11 +284,9 @@ class Model:
         """
         self._steered.append(steer(steering, strength, scope))
         try:
-            if len(self._steered) > 1:
+            direct = Direct(self.gate, self.anatomy, self._tail, self._steered)
+            with direct.steering() if len(self._steered) == 1 else nullcontext():
                 yield self
-            else:
-                with Direct(self.gate, self.anatomy, self._tail, self._steered).steering():
-                    yield self
         finally:
             self._steered.pop()
 

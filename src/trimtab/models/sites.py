@@ -1,9 +1,10 @@
 """Where in the model an activation is read or edited."""
 
+import operator
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Literal, get_args
 
 from trimtab.errors import InputError
@@ -43,8 +44,9 @@ class Site:
             return value
         if isinstance(value, str):
             return Site.parse(value)
-        if isinstance(value, Integral) and not isinstance(value, bool):
-            return Site(int(value))
+        with suppress(TypeError):
+            if not isinstance(value, bool):
+                return Site(operator.index(value))  # numpy's integers too
         raise InputError(f"{value!r} is not a site; give a block such as 14, 'attention:14', or Site(14, 'attention')")
 
     @staticmethod

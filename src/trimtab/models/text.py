@@ -117,15 +117,25 @@ class Encoder:
 
 def _turns(text: Rendered) -> list[Message]:
     """The turns before the answer, with the context in front of the first user turn's content."""
-    turns = list(text.messages) or [Message("user", text.prompt.rstrip())]
-    first = next((i for i, turn in enumerate(turns) if turn.role == "user"), None)
+    turns = list(text.messages)
+    if not turns:
+        return [Message("user", (text.context + text.prompt).rstrip())]
     if not text.context:
         return turns
+    first = next((i for i, turn in enumerate(turns) if turn.role == "user"), None)
     if first is None:
         systems = len(list(takewhile(lambda turn: turn.role == "system", turns)))
         return [*turns[:systems], Message("user", text.context.rstrip()), *turns[systems:]]
-    turns[first] = Message("user", (text.context + turns[first].content).rstrip())
+    turns[first] = Message("user", text.context + turns[first].content)
     return turns
+
+
+def context_length(config: Any, tokenizer: Any) -> int:
+    """Tokens that fit into a model's context, by its configuration, else by its tokenizer."""
+    for key in ("max_position_embeddings", "n_positions", "seq_length"):
+        if isinstance(getattr(config, key, None), int):
+            return int(getattr(config, key))
+    return int(min(getattr(tokenizer, "model_max_length", 1 << 30), 1 << 30))
 
 
 def joined(prompts: Sequence[str], answers: Sequence[str]) -> list[Rendered]:

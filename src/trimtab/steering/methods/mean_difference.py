@@ -3,11 +3,11 @@
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.models import Site
+from trimtab.models import Place
 from trimtab.steering.steering import Steering
 
 
-def mean_difference(positive: Tensor, negative: Tensor, site: Site, name: str = "vector") -> Steering:
+def mean_difference(positive: Tensor, negative: Tensor, site: Place, name: str = "vector") -> Steering:
     """`s = mean_i a(x_i, +) - mean_j a(x_j, -)`, not normalised.
 
     For paired rows that is the mean of the differences `d_i`.

@@ -1,0 +1,44 @@
+"""What is taken for a site."""
+
+import numpy as np
+import pytest
+import torch
+
+from trimtab.errors import InputError
+from trimtab.models import Site
+
+
+@pytest.mark.parametrize(
+    ("value", "site"),
+    [
+        (14, Site(14)),
+        (np.int64(3), Site(3)),
+        ("14", Site(14)),
+        ("attention:14", Site(14, "attention")),
+        (Site(2, "mlp"), Site(2, "mlp")),
+    ],
+)
+def test_a_block_a_text_and_a_site_are_sites(value, site):
+    assert Site.of(value) == site
+
+
+@pytest.mark.parametrize("value", [True, 14.0, None, "attn:3", "", -1, (1, "mlp"), [14]])
+def test_anything_else_is_no_site(value):
+    with pytest.raises(InputError):
+        Site.of(value)
+
+
+@pytest.mark.parametrize("values", [14, "14", Site(14), None])
+def test_one_site_in_place_of_a_list_is_refused(values):
+    with pytest.raises(InputError, match="give a list of sites"):
+        Site.several(values)
+
+
+def test_capture_takes_blocks_and_texts_and_answers_by_site(model):
+    captured = model.capture(["The sky"], [1, "mlp:2"])
+    expected = model.capture(["The sky"], [Site(1), Site(2, "mlp")])
+    assert list(captured.activations) == list(captured.norms) == [Site(1), Site(2, "mlp")]
+    for site, values in expected.activations.items():
+        assert torch.equal(captured.activations[site], values)
+    with pytest.raises(InputError, match="give a list of sites"):
+        model.capture(["The sky"], "1")
