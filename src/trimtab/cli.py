@@ -125,6 +125,7 @@ def check(
     from trimtab.workflows import check as run
     from trimtab.workflows.progress import OnTerminal
 
+    Console(stderr=True).print(f"loading {model} …", markup=False, highlight=False)
     with _quiet():
         lm = load(model, revision=revision, adapter=adapter, dtype=dtype, device=device)
     reports = []

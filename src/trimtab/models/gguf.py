@@ -1,10 +1,11 @@
 """A GGUF file becomes a safetensors folder: once, atomically, under a lock."""
 
 import hashlib
+import io
 import json
 import shutil
 import tempfile
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,10 @@ def _write(path: Path, work: Path) -> None:
     try:
         fields = GGUFReader(path).fields
         # Without dequantize=True the model refuses to be saved.
-        model = AutoModelForCausalLM.from_pretrained(
-            path.parent, gguf_file=path.name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
-        )
+        with redirect_stderr(io.StringIO()):  # its progress bar cannot be switched off
+            model = AutoModelForCausalLM.from_pretrained(
+                path.parent, gguf_file=path.name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
+            )
         tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
     except (ValueError, KeyError, OSError, NotImplementedError, IndexError) as error:
         raise InputError(f"{path} cannot be converted: {error}") from error
