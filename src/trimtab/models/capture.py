@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
+from trimtab.models.batches import in_batches
 from trimtab.models.generate import pad_token
 from trimtab.models.plan import Batch, Plan, Steer
 from trimtab.models.prefix import shared_prefix
@@ -59,7 +60,8 @@ def capture(
     massive = {s: torch.zeros(n, dtype=torch.int64, device=device) for s in sites}
     prefix = shared_prefix(model, rows, sites, read, steers)
     own = rows if prefix is None else [Encoded(r.ids[len(prefix) :], 0) for r in rows]  # for the batches' sizes only
-    for group, chosen in model.batches(own, steers):
+
+    def work(group: Tensor, chosen: tuple[Steer, ...]) -> None:
         picked = [rows[i] for i in group.tolist()]
         where, plan = group.to(device), Plan(steers=chosen, read=frozenset(sites))
         if prefix is None:
@@ -72,6 +74,8 @@ def capture(
             before = None if prefix is None else prefix.norms[site]
             pooled = _pool(h.to(device).float(), batch, read, before)
             kept[site][where], norms[site][where], massive[site][where] = pooled
+
+    in_batches(model, own, steers, work)
     for site, values in kept.items():
         if read == "mean":
             _refuse_all_massive(site, massive[site], rows)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
+from trimtab.models.batches import in_batches
 from trimtab.models.forward import replaced
 from trimtab.models.plan import Batch, Plan, Steer
 from trimtab.models.text import Encoded, collate
@@ -55,10 +56,13 @@ def generate(
         )
     out = [""] * len(rows)
     padded = [Encoded(r.ids + (0,) * max_new_tokens, r.prompt_len) for r in rows]
-    for group, own in model.batches(padded, steers):
+
+    def work(group: Tensor, own: tuple[Steer, ...]) -> None:
         texts = _decode(model, [rows[i] for i in group.tolist()], own, max_new_tokens, seed, options)
         for i, text in zip(group.tolist(), texts, strict=True):
             out[i] = text
+
+    in_batches(model, padded, steers, work)
     return out
 
 

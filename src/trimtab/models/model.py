@@ -21,7 +21,7 @@ from trimtab.models.plan import Batch, Plan, Scope, Steer, Steerable, Strength, 
 from trimtab.models.precision import Tail
 from trimtab.models.scoring import Scores, logit_differences, score
 from trimtab.models.sites import Place, Site
-from trimtab.models.text import Encoded, Encoder, context_length, grouped, joined, refuse_one_text
+from trimtab.models.text import Encoder, context_length, joined, refuse_one_text
 
 Strengths = Strength | Sequence[Strength] | None
 Scopes = Scope | Sequence[Scope]
@@ -78,9 +78,9 @@ class Model:
         return next(self.anatomy.blocks[0].parameters()).dtype
 
     @property
-    def has_open_edits(self) -> bool:
-        """Whether it is inside `with model.steered(…)`."""
-        return bool(self._steered)
+    def open_edits(self) -> tuple[Steer, ...]:
+        """Edits of the open `with model.steered(…)`, outermost first."""
+        return tuple(self._steered)
 
     @property
     def device(self) -> torch.device:
@@ -142,19 +142,6 @@ class Model:
         raised = nullcontext() if plan.logits == "none" else self._tail.raised(begins=batch.past is None)
         with torch.no_grad(), self.gate.open(), raised:
             return run(self.anatomy, lambda: self.hf(**inputs), batch, plan)
-
-    def batches(self, rows: Sequence[Encoded], steers: tuple[Steer, ...]) -> Iterator[tuple[Tensor, tuple[Steer, ...]]]:
-        """Rows grouped into batches: indices, and the edits for those rows, open `with model.steered(…)` first.
-
-        Raises:
-            InputError: a number of strengths or scopes unlike the rows.
-        """
-        every = (*self._steered, *steers)
-        for s in every:
-            if s.rows not in (1, len(rows)):
-                raise InputError(f"{s.rows} strengths or scopes for {len(rows)} texts; give one, or one per text")
-        for group in grouped(rows, self.batch_tokens):
-            yield group, tuple(s.select(group) for s in every)
 
     def capture(
         self,

@@ -57,7 +57,7 @@ def shared_prefix(
     """
     from transformers import DynamicCache
 
-    if len(rows) < 2 or steers or model.has_open_edits or not model.caches_keys:
+    if len(rows) < 2 or steers or model.open_edits or not model.caches_keys:
         return None
     shared = common_length(rows)
     own = (r.prompt_len if read == "mean" else len(r.ids) - 1 for r in rows)

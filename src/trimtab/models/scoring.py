@@ -1,6 +1,6 @@
 """How likely the model finds an answer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
+from trimtab.models.batches import in_batches
 from trimtab.models.generate import pad_token
 from trimtab.models.plan import Batch, Logits, Plan, Steer, Trace
 from trimtab.models.sites import Site
@@ -56,15 +57,11 @@ def score_variants(model: "Model", rows: Sequence[Encoded], variants: Sequence[V
         if row.prompt_len < 1:
             raise InputError(f"text {i + 1}: a token without context is never scored")
     totals = torch.zeros(len(variants), len(rows), device=model.device)
-    for k, group, batch, trace in _sweep(model, rows, variants, "answer"):
-        assert trace.logits is not None
-        assert trace.predicts is not None
-        at = trace.predicts.to(trace.logits.device)
-        following = batch.ids.roll(-1, dims=1).to(at.device)[at]  # (N,)
-        logprob = trace.logits.gather(1, following[:, None])[:, 0] - trace.logits.logsumexp(dim=1)
-        of_row = torch.arange(len(group), device=at.device)[:, None].expand_as(at)[at]  # (N,)
-        sums = torch.zeros(len(group), device=at.device).index_add_(0, of_row, logprob)
-        totals[k, group.to(model.device)] = sums.to(model.device)
+
+    def take(k: int, group: Tensor, batch: Batch, trace: Trace) -> None:
+        totals[k, group.to(model.device)] = _answer_logprobs(batch, trace).to(model.device)
+
+    _sweep(model, rows, variants, "answer", take)
     n_tokens = torch.tensor([len(r.ids) - r.prompt_len for r in rows], device=model.device)
     for total in totals:
         _refuse_non_finite(total, model)
@@ -94,26 +91,45 @@ def logit_difference_variants(
     rows = [row for row, _, _ in forks]
     tokens = torch.tensor([[p, q] for _, p, q in forks], device=model.device)  # (n, 2)
     out = torch.zeros(len(variants), len(rows), device=model.device)
-    for k, group, _, trace in _sweep(model, rows, variants, "last"):
+
+    def take(k: int, group: Tensor, batch: Batch, trace: Trace) -> None:
         assert trace.logits is not None
         where = group.to(model.device)
         pair = trace.logits.to(model.device).gather(1, tokens[where])  # (B, 2)
         out[k, where] = pair[:, 0] - pair[:, 1]
+
+    _sweep(model, rows, variants, "last", take)
     for values in out:
         _refuse_non_finite(values, model)
     return list(out)
 
 
+def _answer_logprobs(batch: Batch, trace: Trace) -> Tensor:
+    """`[B]` log-probability of each row's answer, from the packed logits of its tokens."""
+    assert trace.logits is not None
+    assert trace.predicts is not None
+    at = trace.predicts.to(trace.logits.device)
+    following = batch.ids.roll(-1, dims=1).to(at.device)[at]  # (N,)
+    logprob = trace.logits.gather(1, following[:, None])[:, 0] - trace.logits.logsumexp(dim=1)
+    of_row = torch.arange(len(at), device=at.device)[:, None].expand_as(at)[at]  # (N,)
+    return torch.zeros(len(at), device=at.device).index_add_(0, of_row, logprob)
+
+
 def _sweep(
-    model: "Model", rows: Sequence[Encoded], variants: Sequence[Variant], logits: Logits
-) -> Iterator[tuple[int, Tensor, Batch, Trace]]:
-    """Every batch under every variant: variant's index, rows, batch, trace.
+    model: "Model",
+    rows: Sequence[Encoded],
+    variants: Sequence[Variant],
+    logits: Logits,
+    take: Callable[[int, Tensor, Batch, Trace], None],
+) -> None:
+    """Hand over every batch under every variant: variant's index, rows, batch, trace.
 
     With several variants one unsteered pass reads the residuals that their lowest edits start from, and
     each variant resumes there.
     """
     together = tuple(s for v in variants for s in v)
-    for group, chosen in model.batches(rows, together):
+
+    def work(group: Tensor, chosen: Variant) -> None:
         batch = collate([rows[i] for i in group.tolist()], pad_token(model), model.device)
         opened, own = chosen[: len(chosen) - len(together)], iter(chosen[len(chosen) - len(together) :])
         plans = [Plan(steers=(*opened, *(next(own) for _ in v)), logits=logits) for v in variants]
@@ -123,7 +139,9 @@ def _sweep(
         for k, (plan, steers) in enumerate(zip(plans, active, strict=True)):
             start = (_start(steers) if steers else max(below)) if below else None
             resumed = plan if start is None else replace(plan, resume=(start, below[start]))
-            yield k, group, batch, model.forward(batch, resumed, nested=False)
+            take(k, group, batch, model.forward(batch, resumed, nested=False))
+
+    in_batches(model, rows, together, work)
 
 
 def _start(steers: tuple[Steer, ...]) -> Site | None:

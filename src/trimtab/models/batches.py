@@ -1,0 +1,64 @@
+"""Rows in batches that fit into memory."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from trimtab.errors import InputError, TrimtabError
+from trimtab.models.plan import Steer
+from trimtab.models.text import Encoded, grouped
+
+if TYPE_CHECKING:
+    from trimtab.models.model import Model
+
+Work = Callable[[Tensor, tuple[Steer, ...]], None]
+
+
+def in_batches(model: "Model", rows: Sequence[Encoded], steers: tuple[Steer, ...], work: Work) -> None:
+    """Group rows by length and do the work on each group, longest rows first.
+
+    A batch that does not fit into memory is halved and done again; later batches, of later calls too, are no larger.
+
+    Args:
+        model: its `batch_tokens` bound a batch, and shrink when memory runs out.
+        rows: all rows.
+        steers: edits for all rows.
+        work: is handed the indices of some rows and the edits for these rows, open `with model.steered(…)` first.
+            It may be called twice for a row, if the first call ran out of memory.
+
+    Raises:
+        InputError: a number of strengths or scopes unlike the rows.
+        TrimtabError: not even one row fits into memory.
+    """
+    every = (*model.open_edits, *steers)
+    for s in every:
+        if s.rows not in (1, len(rows)):
+            raise InputError(f"{s.rows} strengths or scopes for {len(rows)} texts; give one, or one per text")
+    left = list(range(len(rows)))
+    while left:
+        group = next(grouped([rows[i] for i in left], model.batch_tokens)).tolist()
+        chosen = torch.tensor([left[k] for k in group])
+        try:
+            work(chosen, tuple(s.select(chosen) for s in every))
+        except RuntimeError as error:
+            if not _out_of_memory(error):
+                raise
+            longest = max(len(rows[i].ids) for i in chosen.tolist())
+            if len(group) == 1:
+                raise TrimtabError(
+                    f"out of memory with a single text of {longest} tokens; shorten it, load the model in bfloat16, or "
+                    "spread it with device_map"
+                ) from error
+            model.batch_tokens = longest * (len(group) // 2)
+        else:
+            done = set(group)
+            left = [i for k, i in enumerate(left) if k not in done]
+            continue
+        if torch.cuda.is_available():  # outside the handler, which would keep the failed batch alive
+            torch.cuda.empty_cache()
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
