@@ -9,11 +9,10 @@ from torch import Tensor
 
 from trimtab.errors import InputError
 from trimtab.models.batches import in_batches
-from trimtab.models.generate import pad_token
 from trimtab.models.plan import Batch, Plan, Steer
 from trimtab.models.prefix import shared_prefix
 from trimtab.models.sites import Site
-from trimtab.models.text import Encoded, collate
+from trimtab.models.text import Encoded, collate, pad_token
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model
@@ -65,10 +64,10 @@ def capture(
         picked = [rows[i] for i in group.tolist()]
         where, plan = group.to(device), Plan(steers=chosen, read=frozenset(sites))
         if prefix is None:
-            batch = collate(picked, pad_token(model), device)
+            batch = collate(picked, pad_token(model.tokenizer), device)
             trace = model.forward(batch, plan, nested=False)
         else:
-            batch = collate(picked, pad_token(model), device, cached=len(prefix))
+            batch = collate(picked, pad_token(model.tokenizer), device, cached=len(prefix))
             trace = model.forward(batch, plan, prefix.cache(len(picked)), nested=False)
         for site, h in trace.activations.items():
             before = None if prefix is None else prefix.norms[site]

@@ -11,7 +11,7 @@ from trimtab.errors import InputError
 from trimtab.models.batches import in_batches
 from trimtab.models.forward import replaced
 from trimtab.models.plan import Batch, Plan, Steer
-from trimtab.models.text import Encoded, collate
+from trimtab.models.text import Encoded, collate, pad_token
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model
@@ -69,7 +69,7 @@ def generate(
 def _decode(
     model: "Model", rows: Sequence[Encoded], steers: tuple[Steer, ...], n: int, seed: int, options: dict[str, Any]
 ) -> list[str]:
-    pad = pad_token(model)
+    pad = pad_token(model.tokenizer)
     batch = collate(rows, pad, model.device, side="left")
     if options.get("do_sample"):  # by itself transformers keeps the 50 likeliest tokens only
         options = {"top_k": 0, **options}
@@ -152,12 +152,3 @@ def step_batch(ids: Tensor, mask: Tensor | None, cache: Any, prompt_len: Tensor)
     real = mask.bool()
     position = (real.long().cumsum(dim=1) - 1).clamp(min=0)
     return Batch(ids, real[:, past:], position[:, past:], prompt_len, real[:, :past] if past else None)
-
-
-def pad_token(model: "Model") -> int:
-    """A token id for padding; which one does not matter, since padding is masked."""
-    for name in ("pad_token_id", "eos_token_id", "bos_token_id"):
-        value = getattr(model.tokenizer, name, None)
-        if value is not None:
-            return int(value)
-    return 0

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from trimtab.models.generate import pad_token
 from trimtab.models.plan import Plan, Steer
 from trimtab.models.sites import Site
-from trimtab.models.text import Encoded, collate
+from trimtab.models.text import Encoded, collate, pad_token
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model
@@ -66,7 +65,7 @@ def shared_prefix(
         return None
     row = Encoded(rows[0].ids[:shared], shared)
     cache = DynamicCache(config=model.hf.config)
-    batch = collate([row], pad_token(model), model.device)
+    batch = collate([row], pad_token(model.tokenizer), model.device)
     trace = model.forward(batch, Plan(read=frozenset(sites)), cache)
     norms = {site: h[0].float().norm(dim=-1).to(model.device) for site, h in trace.activations.items()}
     return Prefix(row, norms, cache)

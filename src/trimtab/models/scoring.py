@@ -9,10 +9,9 @@ from torch import Tensor
 
 from trimtab.errors import InputError
 from trimtab.models.batches import in_batches
-from trimtab.models.generate import pad_token
 from trimtab.models.plan import Batch, Logits, Plan, Steer, Trace
 from trimtab.models.sites import Site
-from trimtab.models.text import Encoded, collate, fork
+from trimtab.models.text import Encoded, collate, fork, pad_token
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model
@@ -130,7 +129,7 @@ def _sweep(
     together = tuple(s for v in variants for s in v)
 
     def work(group: Tensor, chosen: Variant) -> None:
-        batch = collate([rows[i] for i in group.tolist()], pad_token(model), model.device)
+        batch = collate([rows[i] for i in group.tolist()], pad_token(model.tokenizer), model.device)
         opened, own = chosen[: len(chosen) - len(together)], iter(chosen[len(chosen) - len(together) :])
         plans = [Plan(steers=(*opened, *(next(own) for _ in v)), logits=logits) for v in variants]
         active = [tuple(s for s in plan.steers if s.active) for plan in plans]

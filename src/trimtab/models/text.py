@@ -180,6 +180,15 @@ def fork(positive: Encoded, negative: Encoded) -> tuple[Encoded, int, int]:
     return Encoded(positive.ids[:n], min(positive.prompt_len, n)), positive.ids[n], negative.ids[n]
 
 
+def pad_token(tokenizer: Any) -> int:
+    """A token id for padding; which one does not matter, since padding is masked."""
+    for name in ("pad_token_id", "eos_token_id", "bos_token_id"):
+        value = getattr(tokenizer, name, None)
+        if value is not None:
+            return int(value)
+    return 0
+
+
 def collate(
     rows: Sequence[Encoded],
     pad: int,
