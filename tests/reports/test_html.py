@@ -199,3 +199,10 @@ def test_browser_draws_every_plot_without_an_error(
     assert done.stdout.count('data-drawn="yes"') == len(drawn) == 6
     assert len(re.findall(r'<svg class="main-svg"', done.stdout)) >= len(drawn)
     assert "<img src=x" not in done.stdout.replace('"', "")
+
+
+def test_every_footnote_is_referred_to(any_report: Report) -> None:
+    types = {t: r.model_copy(update={"n_massive": None}) for t, r in any_report.prompt_types.items()}
+    html = page(any_report.model_copy(update={"prompt_types": types}))
+    for letter in re.findall(r"<li>\(([a-z])\) not measured", html):
+        assert f"not measured ({letter})" in html

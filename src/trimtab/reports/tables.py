@@ -109,7 +109,7 @@ def footnotes(report: Report) -> dict[str, str]:
         for name in type(result).model_fields:
             figure = getattr(result, name)
             absent = figure.value is None if isinstance(figure, Estimate | Slope) else figure is None
-            if absent and name not in ("not_measured", "level"):
+            if absent and name not in ("not_measured", "level", "n_massive"):  # these have no cell
                 reason = (figure.reason if isinstance(figure, Estimate | Slope) else None) or NO_REASON
                 reasons.setdefault(reason, chr(ord("a") + len(reasons)))
     return reasons

