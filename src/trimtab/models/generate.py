@@ -55,14 +55,13 @@ def generate(
             f"a prompt of {longest} tokens and {max_new_tokens} new ones exceed the context of {model.context_length}"
         )
     out = [""] * len(rows)
-    padded = [Encoded(r.ids + (0,) * max_new_tokens, r.prompt_len) for r in rows]
 
     def work(group: Tensor, own: tuple[Steer, ...]) -> None:
         texts = _decode(model, [rows[i] for i in group.tolist()], own, max_new_tokens, seed, options)
         for i, text in zip(group.tolist(), texts, strict=True):
             out[i] = text
 
-    in_batches(model, padded, steers, work)
+    in_batches(model, rows, steers, work)
     return out
 
 

@@ -37,7 +37,8 @@ class Model:
         tokenizer: its tokenizer; only needed for text.
         id: how reports name the model.
         revision: commit on the Hub, if it came from there.
-        batch_tokens: tokens per batch, padding included; by default 2,048 on a CPU and 16,384 on a GPU.
+        batch_tokens: tokens per batch, padding included; by default 512 on a CPU, where small batches stay
+            in its caches, and 16,384 on a GPU.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Model:
         self._steered: list[Steer] = []
         self.caches_keys = not getattr(hf, "_is_stateful", False)
         self.gate = Gate(hf)
-        self.batch_tokens = batch_tokens or (2048 if self.device.type == "cpu" else 16384)
+        self.batch_tokens = batch_tokens or (512 if self.device.type == "cpu" else 16384)
 
     @property
     def n_blocks(self) -> int:
