@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -100,6 +101,7 @@ class Geometry:
         sides = (np.char.add("+", labels), np.char.add("-", labels)) if self.arbitrary else (labels, None)
         centre = self.positive.mean(axis=0), self.negative.mean(axis=0)
 
+        @cache  # one fit gives both figures
         def held_out() -> SeparabilityInterval:
             return separability_interval(self.positive, self.negative, *sides, seed=seed, level=level)
 
