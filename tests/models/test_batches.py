@@ -6,7 +6,7 @@ import torch
 from trimtab.errors import TrimtabError
 from trimtab.models import Site
 
-TEXTS = [f"The sky is {'very ' * (i % 5)}blue." for i in range(24)]
+TEXTS = [f"{chr(97 + i)} sky is {'very ' * (i % 5)}blue." for i in range(24)]  # no two begin alike
 
 
 def stingy(model, rows, error):
@@ -46,6 +46,14 @@ def test_a_row_that_does_not_fit_alone_is_said_to(wrapped):
     stingy(model, 0, ERRORS[0])
     with pytest.raises(TrimtabError, match="a single text of"):
         model.capture(TEXTS, [Site(2)])
+
+
+def test_a_prefix_that_does_not_fit_is_said_to(wrapped):
+    model = wrapped("llama")
+    assert model.packs
+    stingy(model, 0, ERRORS[1])
+    with pytest.raises(TrimtabError, match="a single text of"):
+        model.capture(["The sky is blue, and the grass is green. " + t for t in TEXTS], [Site(2)])
 
 
 def test_other_failures_are_not_taken_for_lack_of_memory(wrapped):

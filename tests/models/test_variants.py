@@ -1,9 +1,12 @@
 """Several edits scored together give what each gives alone; the blocks below their sites run once."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from trimtab.models import Site, steer
+from trimtab.models.plan import side_by_side
 from trimtab.models.scoring import logit_difference_variants, logit_differences, score, score_variants
 from trimtab.models.text import joined
 
@@ -67,10 +70,42 @@ def test_variants_inside_steered_carry_the_open_edits(wrapped, adding):
 def test_blocks_below_the_site_run_once_for_all_variants(wrapped, adding, monkeypatch):
     model = wrapped("llama")
     rows = model.encoder().encode(joined(PROMPTS, PLUS))
-    runs = [0] * model.n_blocks
+    model._packs = False  # so that rows are easily counted
+    runs, rows_run = [0] * model.n_blocks, [0] * model.n_blocks
+
+    def counting(k, forward):
+        def run(h):
+            runs[k] += 1
+            rows_run[k] += len(h)
+            return forward(h)
+
+        return run
+
     for k, block in enumerate(model.anatomy.blocks):
-        monkeypatch.setattr(
-            block.mlp, "forward", lambda h, k=k, f=block.mlp.forward: (runs.__setitem__(k, runs[k] + 1), f(h))[1]
-        )
-    score_variants(model, rows, [(steer(adding(Site(2)), float(s)),) for s in (1, 2, 3, 4)])
-    assert runs == [1, 1, 1, 4]
+        monkeypatch.setattr(block.mlp, "forward", counting(k, block.mlp.forward))
+    variants = [(steer(adding(Site(2), seed=s), float(s)),) for s in (1, 2, 3, 4)]
+    score_variants(model, rows, variants)
+    assert (runs, rows_run) == ([1, 1, 1, 1], [3, 3, 3, 12])  # four variants side by side in one batch
+    runs[:] = rows_run[:] = [0] * model.n_blocks
+    model.batch_tokens = 2 * max(len(r.ids) for r in rows) * len(rows)
+    score_variants(model, rows, variants)
+    assert (runs, rows_run) == ([1, 1, 1, 2], [3, 3, 3, 12])  # two at a time
+
+
+def test_one_steering_at_several_strengths_is_one_steer_with_a_row_for_each(adding):
+    same, other = adding(1), adding(2)
+    variants = [(steer(same, 1.0),), (), (steer(same, 2.0),), (steer(other, 3.0), steer(same, 4.0, "last"))]
+    first, second, third = side_by_side(variants, 2)
+    assert first.strength.flatten().tolist() == [1, 0, 2, 0] * 2
+    assert second.strength.flatten().tolist() == [0, 0, 0, 3] * 2
+    assert third.strength.flatten().tolist() == [0, 0, 0, 4] * 2
+    assert (first.edits is same.edits, second.edits is other.edits, third.scope) == (True, True, "last")
+
+
+def test_rows_repeated_stand_side_by_side(batch_of):
+    batch = batch_of([[1, 5, 6], [1, 7]], [2, 1])
+    twice = batch.repeated(2)
+    assert twice.ids.tolist() == [[1, 5, 6], [1, 5, 6], [1, 7, 0], [1, 7, 0]]
+    assert twice.prompt_len.tolist() == [2, 2, 1, 1]
+    packed = replace(batch, text=torch.tensor([[-1, 0, 1], [2, 2, -1]])).repeated(2)
+    assert packed.text.tolist() == [[-1, 0, 2], [-1, 1, 3], [4, 4, -1], [5, 5, -1]]

@@ -33,8 +33,8 @@ def test_prefilled_vector_equals_a_plain_loop_to_1e4_relative(embedded: tt.Model
     behavior = tt.Behavior.builtin("sentiment")
     examples = split(behavior, train=24, evaluation=10).train.examples
     instrument = Instrument(embedded, behavior, chat_template=False, read="mean")
-    plus, minus = instrument.activations(examples, (), PromptType.PREFILLED, [SITE])
-    steering = mean_difference(plus.activations[SITE], minus.activations[SITE], SITE)
+    plus, minus = instrument.activations(examples, (), PromptType.PREFILLED, [SITE]).activations[SITE].chunk(2)
+    steering = mean_difference(plus, minus, SITE)
     expected = by_hand(embedded.hf, embedded.tokenizer, examples, 14)
     assert (steering.vector(SITE) - expected).norm() <= 1e-4 * expected.norm()
 

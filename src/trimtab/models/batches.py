@@ -1,6 +1,7 @@
 """Rows in batches that fit into memory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from trimtab.errors import InputError, TrimtabError
 from trimtab.models.plan import Steer
-from trimtab.models.text import Encoded, grouped
+from trimtab.models.text import grouped
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model
@@ -16,14 +17,14 @@ if TYPE_CHECKING:
 Work = Callable[[Tensor, tuple[Steer, ...]], None]
 
 
-def in_batches(model: "Model", rows: Sequence[Encoded], steers: tuple[Steer, ...], work: Work) -> None:
+def in_batches(model: "Model", widths: Sequence[int], steers: tuple[Steer, ...], work: Work) -> None:
     """Group rows by length and do the work on each group, longest rows first.
 
     A batch that does not fit into memory is halved and done again; later batches, of later calls too, are no larger.
 
     Args:
         model: its `batch_tokens` bound a batch, and shrink when memory runs out.
-        rows: all rows.
+        widths: tokens of each row.
         steers: edits for all rows.
         work: is handed the indices of some rows and the edits for these rows, open `with model.steered(…)` first.
             It may be called twice for a row, if the first call ran out of memory.
@@ -34,23 +35,20 @@ def in_batches(model: "Model", rows: Sequence[Encoded], steers: tuple[Steer, ...
     """
     every = (*model.open_edits, *steers)
     for s in every:
-        if s.rows not in (1, len(rows)):
-            raise InputError(f"{s.rows} strengths or scopes for {len(rows)} texts; give one, or one per text")
-    left = list(range(len(rows)))
+        if s.rows not in (1, len(widths)):
+            raise InputError(f"{s.rows} strengths or scopes for {len(widths)} texts; give one, or one per text")
+    left = list(range(len(widths)))
     while left:
-        group = next(grouped([rows[i] for i in left], model.batch_tokens)).tolist()
+        group = next(grouped([widths[i] for i in left], model.batch_tokens)).tolist()
         chosen = torch.tensor([left[k] for k in group])
         try:
             work(chosen, tuple(s.select(chosen) for s in every))
         except RuntimeError as error:
             if not _out_of_memory(error):
                 raise
-            longest = max(len(rows[i].ids) for i in chosen.tolist())
+            longest = max(widths[i] for i in chosen.tolist())
             if len(group) == 1:
-                raise TrimtabError(
-                    f"out of memory with a single text of {longest} tokens; shorten it, load the model in bfloat16, or "
-                    "spread it with device_map"
-                ) from error
+                raise _one_row_does_not_fit(longest) from error
             model.batch_tokens = longest * (len(group) // 2)
         else:
             done = set(group)
@@ -58,6 +56,28 @@ def in_batches(model: "Model", rows: Sequence[Encoded], steers: tuple[Steer, ...
             continue
         if torch.cuda.is_available():  # outside the handler, which would keep the failed batch alive
             torch.cuda.empty_cache()
+
+
+@contextmanager
+def single_row(tokens: int) -> Iterator[None]:
+    """Work on one row, which cannot be halved when memory runs out.
+
+    Raises:
+        TrimtabError: it does not fit.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if _out_of_memory(error):
+            raise _one_row_does_not_fit(tokens) from error
+        raise
+
+
+def _one_row_does_not_fit(tokens: int) -> TrimtabError:
+    return TrimtabError(
+        f"out of memory with a single text of {tokens} tokens; shorten it, load the model in bfloat16, or spread it "
+        "with device_map"
+    )
 
 
 def _out_of_memory(error: RuntimeError) -> bool:

@@ -33,6 +33,11 @@ class Anatomy:
     head: nn.Module | None
     terms: tuple[tuple[nn.Module, nn.Module] | None, ...]
 
+    @property
+    def weighty(self) -> tuple[nn.Module, ...]:
+        """The modules that do nearly all the work: blocks and head."""
+        return (*self.blocks, *((self.head,) if self.head is not None else ()))
+
     def module(self, site: Site) -> nn.Module:
         """The module whose output is the activation at a site.
 

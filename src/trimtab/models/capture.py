@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.models.batches import in_batches
-from trimtab.models.plan import Batch, Plan, Steer
-from trimtab.models.prefix import shared_prefix
+from trimtab.models.packing import Packed
+from trimtab.models.plan import Plan, Steer
+from trimtab.models.prefix import Prefix
+from trimtab.models.sharing import Sharing, in_shared_batches
 from trimtab.models.sites import Site
-from trimtab.models.text import Encoded, collate, pad_token
+from trimtab.models.text import Encoded
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model
@@ -31,11 +32,13 @@ class Captured:
         norms: `[n]` by site: median norm of each text's tokens, position 0 left out.
         n_massive: by site, answer tokens left out of means because their norm exceeds 10 times their row's median;
             None where no mean was taken, so none was looked for.
+        sharing: how much of the work was done once.
     """
 
     activations: Mapping[Site, Tensor]
     norms: Mapping[Site, Tensor]
     n_massive: Mapping[Site, int | None]
+    sharing: Sharing
 
 
 def capture(
@@ -57,53 +60,45 @@ def capture(
     kept = {s: torch.zeros(n, d, device=device) for s in sites}
     norms = {s: torch.zeros(n, device=device) for s in sites}
     massive = {s: torch.zeros(n, dtype=torch.int64, device=device) for s in sites}
-    prefix = shared_prefix(model, rows, sites, read, steers)
-    own = rows if prefix is None else [Encoded(r.ids[len(prefix) :], 0) for r in rows]  # for the batches' sizes only
 
-    def work(group: Tensor, chosen: tuple[Steer, ...]) -> None:
-        picked = [rows[i] for i in group.tolist()]
-        where, plan = group.to(device), Plan(steers=chosen, read=frozenset(sites))
-        if prefix is None:
-            batch = collate(picked, pad_token(model.tokenizer), device)
-            trace = model.forward(batch, plan, nested=False)
-        else:
-            batch = collate(picked, pad_token(model.tokenizer), device, cached=len(prefix))
-            trace = model.forward(batch, plan, prefix.cache(len(picked)), nested=False)
-        for site, h in trace.activations.items():
+    def work(packed: Packed, chosen: tuple[Steer, ...], prefix: Prefix | None) -> None:
+        cache = None if prefix is None else prefix.cache(len(packed.batch.ids))
+        where, plan = packed.texts.to(device), Plan(steers=chosen, read=frozenset(sites))
+        for site, h in model.forward(packed.batch, plan, cache, nested=False).activations.items():
             before = None if prefix is None else prefix.norms[site]
-            pooled = _pool(h.to(device).float(), batch, read, before)
+            pooled = _pool(h.to(device).float(), packed, read, before)
             kept[site][where], norms[site][where], massive[site][where] = pooled
 
-    in_batches(model, own, steers, work)
+    may_share = [min(r.prompt_len, len(r.ids) - 1) if read == "mean" else len(r.ids) - 1 for r in rows]
+    sharing = in_shared_batches(model, rows, may_share, sites, steers, work)
     for site, values in kept.items():
         if read == "mean":
             _refuse_all_massive(site, massive[site], rows)
         _refuse_non_finite(site, values, model)
-    return Captured(kept, norms, {s: int(m.sum()) if read == "mean" else None for s, m in massive.items()})
+    n_massive = {s: int(m.sum()) if read == "mean" else None for s, m in massive.items()}
+    return Captured(kept, norms, n_massive, sharing)
 
 
-def _pool(h: Tensor, batch: Batch, read: Read, before: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """`[B, T, d]` to one vector a row `[B, d]`, median token norm `[B]`, massive answer tokens `[B]`.
+def _pool(h: Tensor, packed: Packed, read: Read, before: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """`[B, T, d]` to one vector a text `[N, d]`, median token norm `[N]`, massive answer tokens `[N]`.
 
-    `before [P]` are the norms of the tokens that all rows begin with, where those are in the cache.
+    `before [P]` are the norms of the tokens that all texts begin with, where those are in the cache.
     """
-    norm = h.norm(dim=-1)  # (B, T)
-    content = batch.real & (batch.position > 0)
+    texts = packed.apart
+    norm = packed.unpacked(h.norm(dim=-1))  # (N, W)
+    content = texts.real & (texts.position > 0)
     every = norm.masked_fill(~content, float("nan"))
     if before is not None:
-        every = torch.cat([before[1:].to(every).expand(len(every), -1), every], dim=1)  # (B, P - 1 + T)
-    median = every.nanmedian(dim=1).values  # (B,)
+        every = torch.cat([before[1:].to(every).expand(len(every), -1), every], dim=1)  # (N, P - 1 + W)
+    median = every.nanmedian(dim=1).values  # (N,)
     if read != "mean":
-        return (
-            h[torch.arange(len(h), device=h.device), batch.last],
-            median,
-            torch.zeros(len(h), dtype=torch.int64, device=h.device),
-        )
-    answer = content & (batch.position >= batch.prompt_len[:, None])
+        column = packed.column.expand(len(norm), -1).gather(1, texts.last[:, None])[:, 0]
+        return h[packed.row, column], median, torch.zeros_like(packed.row)
+    answer = content & (texts.position >= texts.prompt_len[:, None])
     massive = answer & (norm > MASSIVE * median[:, None])
-    weight = (answer & ~massive).to(h.dtype)  # (B, T)
+    weight = (answer & ~massive).to(h.dtype)  # (N, W)
     total = weight.sum(dim=1, keepdim=True)
-    mean = torch.einsum("bt,btd->bd", weight, h.masked_fill(~answer[..., None], 0.0)) / total
+    mean = torch.einsum("nw,nwd->nd", weight, packed.unpacked(h).masked_fill(~answer[..., None], 0.0)) / total
     return mean, median, massive.sum(dim=1)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from trimtab.errors import InertSteeringError, PlanError
 from trimtab.models.blocks import Anatomy, first_tensor
+from trimtab.models.masks import texts_apart
 from trimtab.models.plan import Batch, Plan, Steer, Trace, in_scope
 from trimtab.models.sites import Site
 
@@ -35,6 +36,7 @@ def run(anatomy: Anatomy, call: Callable[[], Any], batch: Batch, plan: Plan) -> 
         work = stack.enter_context(edited(anatomy, batch, plan))
         if plan.resume is not None:
             stack.enter_context(_resumed(anatomy, *plan.resume))
+        stack.enter_context(texts_apart(anatomy.blocks, batch))
         if plan.logits != "none" and anatomy.head is not None:
             stack.enter_context(_picked(anatomy.head, batch, plan))
         logits = None
@@ -173,6 +175,8 @@ def _pick(h: Tensor, batch: Batch, plan: Plan) -> Tensor:
 def _validate(anatomy: Anatomy, batch: Batch, plan: Plan) -> None:
     if plan.logits == "none" and not plan.read:
         raise PlanError("the plan asks for nothing: name sites to read, or logits")
+    if plan.logits == "last" and batch.text is not None:
+        raise PlanError("a row of several texts has no last token; ask for the answers' logits")
     steered = {site for s in plan.steers if s.active for site in s.edits}
     for site in plan.read | steered:
         anatomy.module(site)

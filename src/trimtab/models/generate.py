@@ -61,7 +61,7 @@ def generate(
         for i, text in zip(group.tolist(), texts, strict=True):
             out[i] = text
 
-    in_batches(model, rows, steers, work)
+    in_batches(model, [len(r.ids) for r in rows], steers, work)
     return out
 
 

@@ -17,6 +17,7 @@ from trimtab.models.digest import Fingerprint
 from trimtab.models.direct import Direct, Gate
 from trimtab.models.forward import run
 from trimtab.models.generate import generate
+from trimtab.models.masks import packs
 from trimtab.models.plan import Batch, Plan, Scope, Steer, Steerable, Strength, Trace, steer
 from trimtab.models.precision import Tail
 from trimtab.models.scoring import Scores, logit_differences, score
@@ -61,6 +62,7 @@ class Model:
         self._steered: list[Steer] = []
         self.caches_keys = not getattr(hf, "_is_stateful", False)
         self.gate = Gate(hf)
+        self._packs: bool | None = None
         self.batch_tokens = batch_tokens or (512 if self.device.type == "cpu" else 16384)
 
     @property
@@ -77,6 +79,13 @@ class Model:
     def dtype(self) -> torch.dtype:
         """dtype of the blocks."""
         return next(self.anatomy.blocks[0].parameters()).dtype
+
+    @property
+    def packs(self) -> bool:
+        """Whether one row may hold several texts that begin alike; tried out once."""
+        if self._packs is None:
+            self._packs = packs(self)
+        return self._packs
 
     @property
     def open_edits(self) -> tuple[Steer, ...]:
@@ -134,7 +143,9 @@ class Model:
             plan = replace(plan, steers=(*self._steered, *plan.steers))
         if cache is not None and plan.resume is not None:
             raise PlanError("a pass that resumes from a residual leaves no cache for the blocks below it")
-        attention = batch.real if batch.past is None else torch.cat([batch.past, batch.real], dim=1)
+        # rows of several texts are masked block by block, from the mask of a row without padding
+        real = batch.real if batch.text is None else torch.ones_like(batch.real)
+        attention = real if batch.past is None else torch.cat([batch.past, real], dim=1)
         inputs = {"input_ids": batch.ids, "attention_mask": attention.long(), "use_cache": cache is not None}
         if self._takes_positions:
             inputs["position_ids"] = batch.position

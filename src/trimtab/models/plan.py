@@ -1,5 +1,6 @@
 """What a forward pass is given and what it gives back: Batch, Steer, Plan, Trace. See README.md beside this file."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
@@ -35,6 +36,8 @@ class Batch:
         position: `[B, T]` position in the row's own text; continues over KV-cache steps.
         prompt_len: `[B]` tokens before the answer, the same meaning in scoring and generation.
         past: `[B, P]` bool, `real` of the tokens that are already in the cache; None without one.
+        text: `[B, T]` number of the text that a token belongs to, -1 for what all texts of a row have in common;
+            None where every row is one text.
     """
 
     ids: Tensor
@@ -42,6 +45,7 @@ class Batch:
     position: Tensor
     prompt_len: Tensor
     past: Tensor | None = None
+    text: Tensor | None = None
 
     @property
     def last(self) -> Tensor:
@@ -50,10 +54,37 @@ class Batch:
         return (self.real * columns).argmax(dim=1)
 
     @property
+    def text_of(self) -> Tensor:
+        """`[B, T]` number of the text that a token belongs to; -1 for what all texts of a row have in common."""
+        if self.text is not None:
+            return self.text
+        return torch.arange(len(self.ids), device=self.ids.device)[:, None].expand_as(self.ids)
+
+    def repeated(self, n: int) -> "Batch":
+        """Every row `n` times, one after the other; text `t` becomes the texts `n t` to `n t + n - 1`."""
+        if n == 1:
+            return self
+        text, past = self.text, self.past
+        if text is not None:
+            nth = torch.arange(n, device=text.device).repeat(len(text))[:, None]
+            text = text.repeat_interleave(n, dim=0)
+            text = torch.where(text < 0, -1, text * n + nth)
+        return Batch(
+            self.ids.repeat_interleave(n, dim=0),
+            self.real.repeat_interleave(n, dim=0),
+            self.position.repeat_interleave(n, dim=0),
+            self.prompt_len.repeat_interleave(n, dim=0),
+            past if past is None else past.repeat_interleave(n, dim=0),
+            text,
+        )
+
+    @property
     def predicts_answer(self) -> Tensor:
         """`[B, T]` bool, True where the *next* token belongs to the answer."""
         following = torch.zeros_like(self.real)
         following[:, :-1] = self.real[:, 1:]
+        if self.text is not None:
+            following[:, :-1] &= self.text[:, 1:] == self.text[:, :-1]
         return self.real & following & (self.position >= self.prompt_len[:, None] - 1)
 
 
@@ -152,7 +183,36 @@ class Steer:
             return self.select(torch.arange(self.rows).repeat_interleave(n_rows // self.rows)).fit(n_rows, device)
         if self.strength.device == device:
             return self
-        return replace(self, strength=self.strength.to(device))
+        moved = copy.copy(self)  # past the checks, which would wait for the device
+        for name in ("strength", "window", "on"):
+            object.__setattr__(moved, name, getattr(self, name).to(device, non_blocking=True))
+        return moved
+
+
+def side_by_side(variants: Sequence[tuple[Steer, ...]], n_rows: int) -> tuple[Steer, ...]:
+    """The edits of several variants for a batch that holds every row once per variant, one after the other.
+
+    Args:
+        variants: what each variant steers by; the same edits at several strengths become one steer.
+        n_rows: rows before they are repeated (`Batch.repeated`).
+    """
+    k = len(variants)
+    if k == 1:
+        return variants[0]
+    tables: dict[tuple[int, int, Scope | tuple[Scope, ...]], tuple[Steer, Tensor]] = {}
+    for i, steers in enumerate(variants):
+        for place, s in enumerate(steers):
+            key = (place, id(s.edits), s.scope)
+            _, table = tables.setdefault(key, (s, torch.zeros(n_rows, k, s.strength.shape[1])))
+            table[:, i] = s.strength
+    return tuple(
+        Steer(s.edits, table.flatten(0, 1), _repeated(scope, k))
+        for (_, _, scope), (s, table) in sorted(tables.items(), key=lambda item: item[0][0])
+    )
+
+
+def _repeated(scope: Scope | tuple[Scope, ...], k: int) -> Scope | tuple[Scope, ...]:
+    return scope if isinstance(scope, str) or len(scope) == 1 else tuple(s for s in scope for _ in range(k))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ is: outside of our passes it computes as if it had never been wrapped.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -14,6 +14,7 @@ from torch.func import functional_call
 
 from trimtab.models.blocks import Anatomy
 from trimtab.models.forward import replaced
+from trimtab.models.linear import by_onednn, suits
 from trimtab.models.versions import Version, version
 
 
@@ -63,6 +64,7 @@ class _Twin:
     def __init__(self, module: nn.Module) -> None:
         self._module = module
         self._copy: nn.Module | None = None
+        self._run: Callable[[Tensor], Tensor] | None = None
         self._seen: Version = ()
 
     @torch.no_grad()
@@ -71,18 +73,20 @@ class _Twin:
         now = version((*self._module.parameters(), *self._module.buffers()))
         if self._copy is None or now != self._seen:
             self._copy, self._seen = _float32(self._module), now
+            self._run = by_onednn(self._copy) if suits(self._copy) else self._copy.forward
         elif begins:
             for mine, its in zip(self._copy.parameters(), self._module.parameters(), strict=True):
                 mine.copy_(its)
 
     def __call__(self, h: Tensor) -> Tensor:
         assert self._copy is not None
+        assert self._run is not None
         h = h.to(next(self._copy.parameters()).device, torch.float32)
         if torch.is_grad_enabled() and any(p.requires_grad for p in self._module.parameters()):
             weights = {name: p.float() for name, p in self._module.named_parameters()}
             out: Tensor = functional_call(self._copy, weights, (h,))  # gradients go to the module's own weights
         else:
-            out = self._copy.forward(h)
+            out = self._run(h)
         return out
 
 

@@ -1,25 +1,24 @@
-"""What all rows begin with is run once: instruction and shots, or the frame of a question."""
+"""What many rows begin with is run once: instruction and shots, or the frame of a question."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from trimtab.models.plan import Plan, Steer
+from trimtab.models.batches import single_row
+from trimtab.models.plan import Plan
 from trimtab.models.sites import Site
-from trimtab.models.text import Encoded, collate, pad_token
+from trimtab.models.text import Encoded, collate, common_prefix, pad_token
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model
 
-LEAST = 16  # tokens; a shorter prefix costs more in copies of the cache than it saves
-
 
 @dataclass(frozen=True)
 class Prefix:
-    """Tokens that all rows begin with, and what running them left.
+    """Tokens that rows begin with, and what running them left.
 
     Args:
         row: the tokens.
@@ -45,36 +44,19 @@ class Prefix:
         return cache
 
 
-def shared_prefix(
-    model: "Model", rows: Sequence[Encoded], sites: Sequence[Site], read: str, steers: tuple[Steer, ...]
-) -> Prefix | None:
-    """Run what all rows begin with, up to the deepest site.
-
-    Returns:
-        None where rows share little, where tokens that are read are among them, where anything is steered
-        (edits may differ by row), or where the architecture keeps something else than keys and values.
-    """
+def run_prefix(model: "Model", row: Encoded, sites: Collection[Site]) -> Prefix:
+    """Run a row up to the deepest site, or through all blocks where there is none, and keep its cache."""
     from transformers import DynamicCache
 
-    if len(rows) < 2 or steers or model.open_edits or not model.caches_keys:
-        return None
-    shared = common_length(rows)
-    own = (r.prompt_len if read == "mean" else len(r.ids) - 1 for r in rows)
-    shared = min(shared, *own)
-    if shared < LEAST:
-        return None
-    row = Encoded(rows[0].ids[:shared], shared)
     cache = DynamicCache(config=model.hf.config)
     batch = collate([row], pad_token(model.tokenizer), model.device)
-    trace = model.forward(batch, Plan(read=frozenset(sites)), cache)
+    plan = Plan(read=frozenset(sites), logits="none" if sites else "last")
+    with single_row(len(row.ids)):
+        trace = model.forward(batch, plan, cache, nested=False)
     norms = {site: h[0].float().norm(dim=-1).to(model.device) for site, h in trace.activations.items()}
     return Prefix(row, norms, cache)
 
 
 def common_length(rows: Sequence[Encoded]) -> int:
     """Number of tokens that all rows have in common at the beginning."""
-    first, last = min(r.ids for r in rows), max(r.ids for r in rows)  # in lexical order they differ the most
-    n = 0
-    while n < min(len(first), len(last)) and first[n] == last[n]:
-        n += 1
-    return n
+    return common_prefix(min(r.ids for r in rows), max(r.ids for r in rows))  # in lexical order they differ the most

@@ -1,17 +1,19 @@
 """How likely the model finds an answer."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.models.batches import in_batches
-from trimtab.models.plan import Batch, Logits, Plan, Steer, Trace
+from trimtab.models.packing import Packed
+from trimtab.models.plan import Batch, Logits, Plan, Steer, Trace, side_by_side
+from trimtab.models.prefix import Prefix
+from trimtab.models.sharing import Sharing, in_shared_batches
 from trimtab.models.sites import Site
-from trimtab.models.text import Encoded, collate, fork, pad_token
+from trimtab.models.text import Encoded, fork
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model
@@ -25,11 +27,13 @@ class Scores:
         total: `[n]` sum over the answer's tokens, nats.
         mean: `[n]` nats per token.
         n_tokens: `[n]` tokens of each answer.
+        sharing: how much of the work was done once.
     """
 
     total: Tensor
     mean: Tensor
     n_tokens: Tensor
+    sharing: Sharing
 
 
 Variant = tuple[Steer, ...]
@@ -57,14 +61,16 @@ def score_variants(model: "Model", rows: Sequence[Encoded], variants: Sequence[V
             raise InputError(f"text {i + 1}: a token without context is never scored")
     totals = torch.zeros(len(variants), len(rows), device=model.device)
 
-    def take(k: int, group: Tensor, batch: Batch, trace: Trace) -> None:
-        totals[k, group.to(model.device)] = _answer_logprobs(batch, trace).to(model.device)
+    def take(some: Sequence[int], packed: Packed, batch: Batch, trace: Trace) -> None:
+        found = _answer_logprobs(batch, trace, len(packed.texts) * len(some)).view(-1, len(some))  # (N, V)
+        totals[torch.tensor(some)[:, None], packed.texts] = found.T.to(model.device)
 
-    _sweep(model, rows, variants, "answer", take)
+    # the token before the answer predicts its first token, so it is each text's own
+    sharing = _sweep(model, rows, [r.prompt_len - 1 for r in rows], variants, "answer", take)
     n_tokens = torch.tensor([len(r.ids) - r.prompt_len for r in rows], device=model.device)
     for total in totals:
         _refuse_non_finite(total, model)
-    return [Scores(total, total / n_tokens, n_tokens) for total in totals]
+    return [Scores(total, total / n_tokens, n_tokens, sharing) for total in totals]
 
 
 def logit_differences(
@@ -91,56 +97,74 @@ def logit_difference_variants(
     tokens = torch.tensor([[p, q] for _, p, q in forks], device=model.device)  # (n, 2)
     out = torch.zeros(len(variants), len(rows), device=model.device)
 
-    def take(k: int, group: Tensor, batch: Batch, trace: Trace) -> None:
+    def take(some: Sequence[int], packed: Packed, batch: Batch, trace: Trace) -> None:
         assert trace.logits is not None
-        where = group.to(model.device)
-        pair = trace.logits.to(model.device).gather(1, tokens[where])  # (B, 2)
-        out[k, where] = pair[:, 0] - pair[:, 1]
+        both = tokens[packed.texts.to(model.device)].repeat_interleave(len(some), dim=0)  # (N V, 2)
+        pair = trace.logits.to(model.device).gather(1, both)
+        out[torch.tensor(some)[:, None], packed.texts] = (pair[:, 0] - pair[:, 1]).view(-1, len(some)).T
 
-    _sweep(model, rows, variants, "last", take)
+    _sweep(model, rows, [len(r.ids) - 1 for r in rows], variants, "last", take)
     for values in out:
         _refuse_non_finite(values, model)
     return list(out)
 
 
-def _answer_logprobs(batch: Batch, trace: Trace) -> Tensor:
-    """`[B]` log-probability of each row's answer, from the packed logits of its tokens."""
+def _answer_logprobs(batch: Batch, trace: Trace, n_texts: int) -> Tensor:
+    """`[n_texts]` log-probability of each text's answer, from the packed logits of its tokens."""
     assert trace.logits is not None
     assert trace.predicts is not None
-    at = trace.predicts.to(trace.logits.device)
-    following = batch.ids.roll(-1, dims=1).to(at.device)[at]  # (N,)
+    device = trace.logits.device
+    at = trace.predicts.to(device)
+    following = batch.ids.roll(-1, dims=1).to(device)[at]  # (N,)
     logprob = trace.logits.gather(1, following[:, None])[:, 0] - trace.logits.logsumexp(dim=1)
-    of_row = torch.arange(len(at), device=at.device)[:, None].expand_as(at)[at]  # (N,)
-    return torch.zeros(len(at), device=at.device).index_add_(0, of_row, logprob)
+    return torch.zeros(n_texts, device=device).index_add_(0, batch.text_of.to(device)[at], logprob)
+
+
+Take = Callable[[Sequence[int], Packed, Batch, Trace], None]
 
 
 def _sweep(
-    model: "Model",
-    rows: Sequence[Encoded],
-    variants: Sequence[Variant],
-    logits: Logits,
-    take: Callable[[int, Tensor, Batch, Trace], None],
-) -> None:
-    """Hand over every batch under every variant: variant's index, rows, batch, trace.
+    model: "Model", rows: Sequence[Encoded], may_share: Sequence[int], variants: Sequence[Variant], logits: Logits,
+    take: Take,
+) -> Sharing:  # fmt: skip
+    """Hand over every batch under every variant: the variants' indices, the texts, the batch, its trace.
 
-    With several variants one unsteered pass reads the residuals that their lowest edits start from, and
-    each variant resumes there.
+    With several variants one unsteered pass reads the residuals that their lowest edits start from. Variants that
+    start at the same one resume there together, as many as a batch holds: each row once per variant, side by side.
     """
     together = tuple(s for v in variants for s in v)
 
-    def work(group: Tensor, chosen: Variant) -> None:
-        batch = collate([rows[i] for i in group.tolist()], pad_token(model.tokenizer), model.device)
+    def work(packed: Packed, chosen: Variant, prefix: Prefix | None) -> None:
         opened, own = chosen[: len(chosen) - len(together)], iter(chosen[len(chosen) - len(together) :])
-        plans = [Plan(steers=(*opened, *(next(own) for _ in v)), logits=logits) for v in variants]
-        active = [tuple(s for s in plan.steers if s.active) for plan in plans]
-        reads = frozenset(site for steers in active if (site := _start(steers)) is not None) if len(plans) > 1 else None
-        below = model.forward(batch, Plan(read=reads), nested=False).activations if reads else {}
-        for k, (plan, steers) in enumerate(zip(plans, active, strict=True)):
-            start = (_start(steers) if steers else max(below)) if below else None
-            resumed = plan if start is None else replace(plan, resume=(start, below[start]))
-            take(k, group, batch, model.forward(batch, resumed, nested=False))
+        each = [tuple(s for s in (next(own) for _ in v) if s.active) for v in variants]
+        each = [(*(s for s in opened if s.active), *v) for v in each]
+        reads = frozenset(s for v in each if (s := _start(v)) is not None) if len(variants) > 1 else frozenset()
+        n = len(packed.batch.ids)
+        cache = None if prefix is None else prefix.cache(n)
+        below = model.forward(packed.batch, Plan(read=reads), cache, nested=False).activations if reads else {}
+        at_once = max(1, model.batch_tokens // packed.batch.ids.numel())
+        for start, some in _together([_start(v) if v else max(below, default=None) for v in each], below, at_once):
+            k = len(some)
+            resume = None if start is None else (start, below[start].repeat_interleave(k, dim=0))
+            batch = packed.batch.repeated(k)
+            cache = None if prefix is None else prefix.cache(n * k)
+            steers = side_by_side([each[i] for i in some], n)
+            trace = model.forward(batch, Plan(steers, logits=logits, resume=resume), cache, nested=False)
+            take(some, packed, batch, trace)
 
-    in_batches(model, rows, together, work)
+    return in_shared_batches(model, rows, may_share, (), together, work, packing=logits == "answer")
+
+
+def _together(
+    starts: Sequence[Site | None], below: Collection[Site], at_once: int
+) -> Iterator[tuple[Site | None, list[int]]]:
+    """Variants that begin at the same residual, or at none, so many at a time."""
+    groups: dict[Site | None, list[int]] = {}
+    for i, start in enumerate(starts):
+        groups.setdefault(start if start in below else None, []).append(i)
+    for start, group in groups.items():
+        for first in range(0, len(group), at_once):
+            yield start, group[first : first + at_once]
 
 
 def _start(steers: tuple[Steer, ...]) -> Site | None:

@@ -98,7 +98,7 @@ class Encoder:
         return [by_text[t] for t in texts]
 
     def _row(self, text: Rendered, front: list[int], whole: list[int]) -> Encoded:
-        shared = _common_prefix(front, whole)
+        shared = common_prefix(front, whole)
         if text.bare:
             shared += max(3, (len(whole) - shared) // 3)
         if not whole:
@@ -157,7 +157,8 @@ def refuse_one_text(texts: Any) -> None:
         raise InputError("give a list of texts, not one text")
 
 
-def _common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    """Number of tokens that two rows begin with alike."""
     n = 0
     for x, y in zip(a, b, strict=False):
         if x != y:
@@ -174,7 +175,7 @@ def fork(positive: Encoded, negative: Encoded) -> tuple[Encoded, int, int]:
     Raises:
         InputError: one answer is the beginning of the other, so no token tells them apart.
     """
-    n = _common_prefix(positive.ids, negative.ids)
+    n = common_prefix(positive.ids, negative.ids)
     if n >= len(positive.ids) or n >= len(negative.ids):
         raise InputError("one answer is the beginning of the other, so no token tells them apart")
     return Encoded(positive.ids[:n], min(positive.prompt_len, n)), positive.ids[n], negative.ids[n]
@@ -221,13 +222,13 @@ def collate(
     return Batch(ids.to(device), real.to(device), position.to(device), prompt_len.to(device), past)
 
 
-def grouped(rows: Sequence[Encoded], tokens: int) -> Iterator[Tensor]:
+def grouped(widths: Sequence[int], tokens: int) -> Iterator[Tensor]:
     """Indices of rows in batches of like length, each of at most `tokens` tokens with padding.
 
     Rows come longest first, so that the first batch is the largest; an over-long row travels alone.
     """
-    order = sorted(range(len(rows)), key=lambda i: (-len(rows[i].ids), i))
+    order = sorted(range(len(widths)), key=lambda i: (-widths[i], i))
     while order:
-        fits = max(1, tokens // max(1, len(rows[order[0]].ids)))
+        fits = max(1, tokens // max(1, widths[order[0]]))
         yield torch.tensor(order[:fits])
         order = order[fits:]

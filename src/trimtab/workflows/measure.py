@@ -131,11 +131,11 @@ class Instrument:
 
     def activations(
         self, examples: Sequence[Example], shots: Sequence[Example], prompt_type: PromptType, sites: Sequence[Site]
-    ) -> tuple[Captured, Captured]:
-        """What both contexts of every example leave at the sites, `[n, d_model]` each."""
+    ) -> Captured:
+        """What both contexts of every example leave at the sites: first the n positive, then the n negative ones."""
         read: Read = self.read if prompt_type.prefilled else "last"
         plus, minus = self.contexts(examples, shots, prompt_type)
-        return capture(self.model, plus, sites, read), capture(self.model, minus, sites, read)
+        return capture(self.model, plus + minus, sites, read)
 
 
 def _array(values: Tensor) -> Floats:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from trimtab.behaviors import Behavior, Example, Part, PromptType, Splits, not_measured
 from trimtab.errors import InputError
-from trimtab.models import Encoded, Model, Site, Steer, steer
+from trimtab.models import Model, Site, Steer, steer
 from trimtab.models.capture import capture
 from trimtab.models.plan import Scope
-from trimtab.models.prefix import common_length
+from trimtab.models.sharing import tokens_to_run
 from trimtab.reliability.contrast import Contrast
 from trimtab.reports.record import Noise
 from trimtab.steering import Steering, mean_difference
@@ -95,7 +95,7 @@ class Stages:
         self.instrument.propensity(some[:4])
         start = perf_counter()
         self.instrument.propensity(some)
-        pace = (perf_counter() - start) / max(1, self._tokens(self.instrument.bare(some)))
+        pace = (perf_counter() - start) / max(1, self._score_cost(some))
         total = self._total()
         self.progress.begin(total, total * pace)
 
@@ -104,13 +104,12 @@ class Stages:
         part, shots = self.splits.train, self.splits.shots.examples
 
         def compute() -> Arrays:
-            plus, minus = self.instrument.activations(part.examples, shots, prompt_type, sites)
+            captured = self.instrument.activations(part.examples, shots, prompt_type, sites)
             out: dict[str, NDArray[np.generic]] = {}
             for site in sites:
-                for name, side in (("+", plus), ("-", minus)):
-                    out[f"{site}{name}"] = side.activations[site].cpu().numpy()
-                if plus.n_massive[site] is not None:
-                    out[f"{site}massive"] = np.array((plus.n_massive[site] or 0) + (minus.n_massive[site] or 0))
+                out[f"{site}+"], out[f"{site}-"] = np.split(captured.activations[site].cpu().numpy(), 2)
+                if captured.n_massive[site] is not None:
+                    out[f"{site}massive"] = np.array(captured.n_massive[site])
             return out
 
         kept = self._step(
@@ -188,8 +187,9 @@ class Stages:
         examples, shots = self.splits.eval.examples, self.splits.shots.examples
 
         def compute() -> Arrays:
-            plus, minus = self.instrument.activations(examples, shots, prompt_type, [site])
-            return {"+": plus.activations[site].cpu().numpy(), "-": minus.activations[site].cpu().numpy()}
+            captured = self.instrument.activations(examples, shots, prompt_type, [site])
+            plus, minus = np.split(captured.activations[site].cpu().numpy(), 2)
+            return {"+": plus, "-": minus}
 
         kept = self._step("projections", f"projections {prompt_type} {site}", compute, 0)
         return kept["+"].astype(np.float64), kept["-"].astype(np.float64)
@@ -252,18 +252,13 @@ class Stages:
         self.progress.advance(title, round(tokens))
         return kept
 
-    def _tokens(self, rows: tuple[list[Encoded], list[Encoded]]) -> int:
-        return sum(len(r.ids) for side in rows for r in side)
-
     def _score_cost(self, examples: Sequence[Example]) -> float:
         plus, minus = self.instrument.bare(examples)
-        sides = (plus,) if self.behavior.answer_kind == "choice" else (plus, minus)
-        return sum(len(r.ids) for side in sides for r in side)
+        return tokens_to_run(plus if self.behavior.answer_kind == "choice" else plus + minus)
 
     def _capture_cost(self, prompt_type: PromptType, sites: Sequence[Site]) -> float:
-        sides = self.instrument.contexts(self.splits.train.examples, self.splits.shots.examples, prompt_type)
-        repeated = sum((len(rows) - 1) * common_length(rows) for rows in sides)
-        return (self._tokens(sides) - repeated) * (max(s.block for s in sites) + 1) / self.model.n_blocks
+        plus, minus = self.instrument.contexts(self.splits.train.examples, self.splits.shots.examples, prompt_type)
+        return tokens_to_run(plus + minus) * (max(s.block for s in sites) + 1) / self.model.n_blocks
 
     def _total(self) -> int:
         """Tokens to compute, as if all blocks ran for each; the site is taken to lie in the middle."""

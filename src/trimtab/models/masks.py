@@ -1,0 +1,99 @@
+"""What the tokens of a row may attend to where the row holds several texts."""
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from trimtab.errors import PlanError
+from trimtab.models.packing import Pack, collate_packs
+from trimtab.models.plan import Batch, Plan
+from trimtab.models.sites import Site
+from trimtab.models.text import Encoded
+
+if TYPE_CHECKING:
+    from trimtab.models.model import Model
+
+
+@contextmanager
+def texts_apart(blocks: Sequence[nn.Module], batch: Batch) -> Iterator[None]:
+    """In here no text of a packed row attends to another: each block's own mask is looked up by position.
+
+    So windows of attention stay what they are, whatever the block.
+
+    Raises:
+        PlanError: a block is handed no mask that can be rewritten; see `packs`.
+    """
+    masks: dict[int, tuple[Any, Tensor]] = {}
+
+    def before(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
+        place = _mask_place(block)
+        given = kwargs.get("attention_mask") if place is None or place >= len(args) else args[place]
+        if id(given) not in masks:
+            masks[id(given)] = (given, _by_position(given, batch))
+        mask = masks[id(given)][1]
+        if place is None or place >= len(args):
+            return args, {**kwargs, "attention_mask": mask}
+        return (*args[:place], mask, *args[place + 1 :]), kwargs
+
+    with ExitStack() as stack:
+        for block in blocks if batch.text is not None else ():
+            handle = block.register_forward_pre_hook(before, with_kwargs=True)
+            stack.callback(handle.remove)
+        yield
+
+
+def _mask_place(block: nn.Module) -> int | None:
+    names = list(inspect.signature(type(block).forward).parameters)
+    return names.index("attention_mask") - 1 if "attention_mask" in names else None
+
+
+def _by_position(given: Any, batch: Batch) -> Tensor:
+    """A block's mask `[B or 1, h, T, P + T]` for rows in their order, looked up for tokens that stand elsewhere."""
+    assert batch.text is not None
+    past = 0 if batch.past is None else batch.past.shape[1]
+    allowed = (batch.text[:, None, :] < 0) | (batch.text[:, None, :] == batch.text[:, :, None])  # (B, T, T)
+    allowed = allowed & batch.real[:, None, :] | torch.eye(batch.ids.shape[1], dtype=torch.bool, device=allowed.device)
+    query = (batch.position - past).clamp(min=0)[:, :, None]  # (B, T, 1) row of the block's mask
+    if given is None and not past:
+        return (allowed & (batch.position[:, None, :] <= batch.position[:, :, None]))[:, None]
+    if not isinstance(given, Tensor) or given.ndim != 4:
+        raise PlanError(f"the blocks are handed {type(given).__name__} for a mask, so a row cannot hold several texts")
+    kept = given.shape[-1] - batch.ids.shape[1]  # a window may have dropped the first of the cached tokens
+    cached = torch.arange(kept, device=given.device).expand(len(allowed), -1)
+    key = torch.cat([cached, query[..., 0].to(given.device) + kept], dim=1)[:, None, :]  # (B, 1, K)
+    looked_up = given[0][:, query.to(given.device), key].transpose(0, 1)  # (B, h, T, K)
+    before = torch.ones(*allowed.shape[:2], kept, dtype=torch.bool, device=allowed.device)
+    open_ = torch.cat([before, allowed], dim=2)[:, None].to(given.device)
+    if given.dtype == torch.bool:
+        return looked_up & open_
+    return looked_up.masked_fill(~open_, torch.finfo(given.dtype).min)
+
+
+def packs(model: "Model") -> bool:
+    """Whether a text in a row with others comes out as it does alone: tried on tiny batches, not looked up by name."""
+    vocabulary = model.hf.get_input_embeddings().weight.shape[0]
+    ids = [(7 * i + 3) % vocabulary for i in range(16)]
+    text = Encoded((*ids[:3], *ids[8:12]), 1)
+    try:
+        alone = _last_block(model, [text], [Pack((0,), 0, 7)])[0]
+        beside = [
+            _last_block(model, [Encoded((*ids[:3], *own), 1), text], [Pack((0, 1), 3, 12)])[1, :7]
+            for own in (ids[3:8], ids[11:])
+        ]
+    except (PlanError, RuntimeError, TypeError, ValueError, IndexError, AttributeError):
+        return False
+    scale = alone.norm(dim=-1)
+    apart_from_others = ((beside[0] - beside[1]).norm(dim=-1) <= 1e-3 * scale).all()
+    as_alone = ((beside[0] - alone).norm(dim=-1) <= (1e-3 if model.dtype == torch.float32 else 0.1) * scale).all()
+    return bool(apart_from_others & as_alone)
+
+
+def _last_block(model: "Model", rows: Sequence[Encoded], laid: Sequence[Pack]) -> Tensor:
+    packed = collate_packs(laid, rows, 0, model.device)
+    site = Site(model.n_blocks - 1)
+    trace = model.forward(packed.batch, Plan(read=frozenset([site])), nested=False)
+    return packed.unpacked(trace.activations[site]).float()

@@ -1,0 +1,162 @@
+"""Which tokens of many texts are run once: what many begin with, and what a few have in common."""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from trimtab.models.batches import in_batches
+from trimtab.models.linear import quick_linears
+from trimtab.models.packing import Pack, Packed, apart, collate_packs, pack
+from trimtab.models.plan import Steer
+from trimtab.models.prefix import Prefix, common_length, run_prefix
+from trimtab.models.sites import Site
+from trimtab.models.text import Encoded, pad_token
+
+if TYPE_CHECKING:
+    from trimtab.models.model import Model
+
+LEAST = 8  # tokens; keeping the keys and values of fewer costs more than it saves
+MANY = 8  # a prefix is kept for at least this many rows, and for at least one in so many
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """How much of the work was done once.
+
+    Args:
+        given: tokens of all texts.
+        run: tokens that went through the blocks, padding and repetitions for several edits left out.
+        plain: why texts that begin alike were run apart all the same; empty if nothing was.
+    """
+
+    given: int
+    run: int
+    plain: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Texts that are run in batches, behind one prefix.
+
+    Args:
+        texts: where they stand among all texts.
+        rows: the texts.
+        packs: the rows of the batches to come, by index into `rows`.
+        prefix: first tokens of all of them, not in the packs.
+    """
+
+    texts: Sequence[int]
+    rows: Sequence[Encoded]
+    packs: Sequence[Pack]
+    prefix: Encoded | None
+
+    @property
+    def cached(self) -> int:
+        """Tokens of the prefix."""
+        return 0 if self.prefix is None else len(self.prefix.ids)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that are run for it."""
+        return self.cached + sum(p.width for p in self.packs)
+
+    def collate(self, chosen: Tensor, model: "Model") -> Packed:
+        """Some of the packs as a batch; its texts are numbered as they stand among all texts."""
+        some = [self.packs[i] for i in chosen.tolist()]
+        packed = collate_packs(some, self.rows, pad_token(model.tokenizer), model.device, self.cached)
+        return replace(packed, texts=torch.tensor([self.texts[t] for t in packed.texts.tolist()]))
+
+
+Work = Callable[[Packed, tuple[Steer, ...], Prefix | None], None]
+
+
+def in_shared_batches(
+    model: "Model",
+    rows: Sequence[Encoded],
+    may_share: Sequence[int],
+    sites: Collection[Site],
+    steers: tuple[Steer, ...],
+    work: Work,
+    *,
+    packing: bool = True,
+) -> Sharing:
+    """Do the work on all texts, batch by batch, with what they begin with run once where that is possible.
+
+    Args:
+        model: the model.
+        rows: all texts.
+        may_share: of each text, how many of its first tokens may be run together with those of other texts.
+        sites: where a prefix's norms are read; without any, a prefix is run through all blocks.
+        steers: edits for all texts.
+        work: is handed a batch of texts, their edits (with those of an open `with model.steered(…)` in front), and
+            the prefix that is not in the batch. It may be called twice for a text, when memory runs out.
+        packing: False where the work needs every text in a row of its own.
+
+    Raises:
+        InputError: a number of strengths or scopes unlike the texts.
+        TrimtabError: not even one row fits into memory.
+    """
+    portions, sharing = _portions(model, rows, may_share, (*model.open_edits, *steers), packing)
+    with quick_linears(model.anatomy.weighty):
+        for portion in portions:
+            prefix = None if portion.prefix is None else run_prefix(model, portion.prefix, sites)
+
+            def step(
+                group: Tensor, chosen: tuple[Steer, ...], portion: Portion = portion, prefix: Prefix | None = prefix
+            ) -> None:
+                work(portion.collate(group, model), chosen, prefix)
+
+            in_batches(model, [p.width for p in portion.packs], steers, step)
+    return sharing
+
+
+def tokens_to_run(rows: Sequence[Encoded]) -> int:
+    """Tokens that go through the blocks for texts whose last token is asked for, where all is shared that can be."""
+    return sum(p.tokens for p in _split(rows, [len(r.ids) - 1 for r in rows], True, True))
+
+
+def _portions(
+    model: "Model", rows: Sequence[Encoded], may_share: Sequence[int], steers: tuple[Steer, ...], packing: bool
+) -> tuple[list[Portion], Sharing]:
+    ideal = _split(rows, may_share, True, packing)
+    plain = []
+    by_row = any(s.rows > 1 for s in steers)
+    keeps = model.caches_keys and not any(s.active for s in steers)
+    packing = packing and not by_row and model.packs
+    if any(p.prefix for p in ideal) and not keeps:
+        steered = any(s.active for s in steers)
+        plain.append("a prefix is run for every text: " + ("edits are active" if steered else _no(model, "keeps keys")))
+    if any(len(k.texts) > 1 for p in ideal for k in p.packs) and not packing:
+        reason = "edits differ by row" if by_row else _no(model, "masks by position")
+        plain.append(f"texts that begin alike are run in rows of their own: {reason}")
+    portions = _split(rows, may_share, keeps and not by_row, packing)
+    return portions, Sharing(sum(len(r.ids) for r in rows), sum(p.tokens for p in portions), tuple(plain))
+
+
+def _no(model: "Model", what: str) -> str:
+    return f"{type(model.hf).__name__} does not do {what}"
+
+
+def _split(rows: Sequence[Encoded], may_share: Sequence[int], prefixes: bool, packing: bool) -> list[Portion]:
+    """Large groups of texts behind a prefix of their own, and the others."""
+    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for i, row in enumerate(rows):
+        groups[row.ids[:LEAST] if prefixes and may_share[i] >= LEAST else ()].append(i)
+    few = max(MANY, len(rows) / MANY)
+    small = sorted(i for key, group in groups.items() if not key or len(group) < few for i in group)
+    large = [group for key, group in groups.items() if key and len(group) >= few]
+    portions = [_portion(group, rows, may_share, True, packing) for group in large]
+    return [*portions, *([_portion(small, rows, may_share, False, packing)] if small else [])]
+
+
+def _portion(
+    texts: Sequence[int], rows: Sequence[Encoded], may_share: Sequence[int], prefixed: bool, packing: bool
+) -> Portion:
+    own, bounds = [rows[i] for i in texts], [may_share[i] for i in texts]
+    length = min(common_length(own), *bounds) if prefixed else 0
+    packs = pack(own, bounds, length) if packing else apart(own, length)
+    return Portion(texts, own, packs, Encoded(own[0].ids[:length], length) if prefixed else None)
