@@ -16,7 +16,7 @@ from torch import Tensor
 from trimtab.behaviors.prompt_types import Rendered
 from trimtab.errors import InertSteeringError, InputError, PlanError
 from trimtab.models import Encoded, Model, Plan, Site, steer
-from trimtab.models.generate import step_batch
+from trimtab.models.direct import step_batch
 from trimtab.steering import Steering
 
 FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -9,7 +9,7 @@ from transformers import DynamicCache
 
 from trimtab.behaviors.prompt_types import Rendered
 from trimtab.models import Encoded, Model, Plan, Site, Steer, in_scope, steer
-from trimtab.models.generate import step_batch
+from trimtab.models.direct import step_batch
 from trimtab.models.plan import SCOPES
 from trimtab.steering import Steering
 

@@ -2,15 +2,19 @@
 
 import copy
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import DynamicCache
 
 from trimtab.behaviors.prompt_types import Rendered
 from trimtab.errors import InputError, PlanError
-from trimtab.models import Model, Plan, Site, Steer, collate, steer
+from trimtab.models import Encoded, Model, Plan, Site, Steer, collate, steer
+from trimtab.models.forward import _Work, replaced
+from trimtab.models.generate import generate
 from trimtab.steering import Additive, Steering
 
 PROMPTS = ["The sky is", "She said hello to the world in", "Is"]
@@ -197,6 +201,62 @@ def test_steered_covers_generate_and_calls_of_the_model_underneath(model, adding
         batch = collate(rows, 0, model.device, "left")
         out = model.hf.generate(batch.ids, attention_mask=batch.real.long(), max_new_tokens=6, do_sample=False)
     assert model.tokenizer.batch_decode(out[:, batch.ids.shape[1] :], skip_special_tokens=True) == expected
+
+
+# Steering costs one call of a hook a step and block, and nothing else.
+
+
+class Counting(TorchDispatchMode):
+    """How often values are moved, or read by Python."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        moved = func.__name__ == "_to_copy.default" and (kwargs or {}).get("device") is not None
+        self.calls[func.__name__] += moved or func.__name__ == "_local_scalar_dense.default"
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_steered_step_costs_one_hook_a_block_and_no_wait_for_the_device(dtype, wrapped, adding, monkeypatch):
+    model, calls = wrapped(dtype=dtype), []
+    monkeypatch.setattr(_Work, "at", lambda self, site, h, at=_Work.at: (calls.append(site), at(self, site, h))[1])
+    seen = {}
+    for n in (4, 12):
+        for name, options in (("plain", {}), ("steered", {"steering": adding(1, 3), "strength": [0, 1, 2]})):
+            with Counting() as counting:
+                calls.clear()
+                model.generate(PROMPTS, max_new_tokens=n, min_new_tokens=n, **options)
+            seen[name, n] = counting.calls.total()
+            assert len(calls) == (2 * n if name == "steered" else 0)
+    assert seen["steered", 12] - seen["steered", 4] == seen["plain", 12] - seen["plain", 4]
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma2", "gpt2"])
+def test_generation_compiles_without_a_break_in_the_graph(name, wrapped, adding):
+    model = wrapped(name)
+    options = {"steering": adding(1, size=4), "strength": [0, 1, 2], "max_new_tokens": 8}
+    expected, unsteered = model.generate(PROMPTS, **options), model.generate(PROMPTS, max_new_tokens=8)
+    assert expected != unsteered
+    torch.compiler.reset()
+    with replaced(model.hf, torch.compile(model.hf.forward, fullgraph=True, backend="eager")):
+        assert model.generate(PROMPTS, **options) == expected
+        assert model.generate(PROMPTS, max_new_tokens=8) == unsteered  # the edit is gone from the graph
+
+
+def test_a_prompt_of_one_token_and_its_continuation_are_told_apart(model, adding):
+    """Both are steps of width 1; scope `prompt` edits the first only."""
+    steering, texts = adding(1, size=4), set()
+    for scope in ("prompt", "generated"):
+        steers = (steer(steering, 1.0, scope),)
+        one, two = Encoded((1,), 1), Encoded((1, 7, 8), 3)
+        cached = generate(model, [one], steers, 6, 0, {})
+        assert generate(model, [one], steers, 6, 0, {"use_cache": False}) == cached
+        assert generate(model, [one, two], steers, 6, 0, {})[:1] == cached
+        texts.add(cached[0])
+    assert len(texts) == 2
 
 
 def test_a_conversation_goes_on_from_a_cache_made_before(model, adding):

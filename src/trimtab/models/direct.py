@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trimtab.errors import InputError
 from trimtab.models.blocks import Anatomy
 from trimtab.models.forward import edited, replaced
-from trimtab.models.generate import step_batch
-from trimtab.models.plan import Plan, Steer
+from trimtab.models.plan import Batch, Plan, Steer
 from trimtab.models.precision import Tail
 
 
@@ -104,3 +104,29 @@ class Direct:
                 self._prompt_len, self._generating = None, False
 
         return steered
+
+
+def step_batch(ids: Tensor, mask: Tensor | None, cache: Any, prompt_len: Tensor) -> Batch:
+    """The batch of one call of the model: new tokens `[B, T]` behind those in the cache.
+
+    Args:
+        ids: the new tokens.
+        mask: `[B, P + T]` over cached and new tokens; None if none is padding.
+        cache: the KV cache with P tokens, or None.
+        prompt_len: `[B]` tokens before the answer.
+
+    Raises:
+        InputError: a mask of another shape, such as the four-dimensional one of a static cache.
+    """
+    rows, width = ids.shape
+    past = int(cache.get_seq_length()) if cache is not None else 0
+    if mask is None:
+        mask = torch.ones(rows, past + width, device=ids.device)
+    if mask.shape != (rows, past + width):
+        raise InputError(
+            f"steering needs an attention mask [rows, tokens] = [{rows}, {past + width}], not {list(mask.shape)}; "
+            "a static cache is not supported"
+        )
+    real = mask.bool()
+    position = (real.long().cumsum(dim=1) - 1).clamp(min=0)
+    return Batch(ids, real[:, past:], position[:, past:], prompt_len, real[:, :past] if past else None)

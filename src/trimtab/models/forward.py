@@ -50,7 +50,7 @@ def run(anatomy: Anatomy, call: Callable[[], Any], batch: Batch, plan: Plan) -> 
 
 
 class _Work:
-    """Reads and edits of one forward pass, and the count of what happened."""
+    """Reads and edits of one forward pass, or of one generation, and what happened of them."""
 
     def __init__(self, batch: Batch, plan: Plan) -> None:
         n, device = batch.ids.shape[0], batch.ids.device
@@ -59,12 +59,20 @@ class _Work:
         self.pending = set(plan.read)
         self.stops = plan.logits == "none" and bool(plan.read)
         self.read: dict[Site, Tensor] = {}
-        self.fired: set[tuple[int, Site]] = set()
-        self.selected: Tensor | None = None
+        self.fired = [dict.fromkeys(s.edits, False) for s in self.steers]
+        self.next = 0  # column of the next token, once a cache holds those before it
 
     @property
     def sites(self) -> set[Site]:
         return self.pending.union(*(s.edits for s in self.steers))
+
+    @property
+    def selected(self) -> Tensor | None:
+        """Tokens that edits were at work on, summed over edits; None when no edit ran."""
+        if not any(ran for fired in self.fired for ran in fired.values()):
+            return None
+        counts = [mask.sum() * sum(fired.values()) for mask, fired in zip(self.masks, self.fired, strict=True)]
+        return torch.stack(counts).sum()
 
     def at(self, site: Site, h: Tensor) -> Tensor:
         """The activation at a site has been computed: read it, then edit it."""
@@ -72,22 +80,20 @@ class _Work:
             # terms are cloned, since some blocks go on to add in place to what they were handed
             self.read[site] = h.detach() if site.component == "residual" else h.detach().clone()
             self.pending.discard(site)
-        for i, (steer, mask) in enumerate(zip(self.steers, self.masks, strict=True)):
+        for i, steer in enumerate(self.steers):
             edit = steer.edits.get(site)
             if edit is not None:
-                mask = mask.to(h.device)
+                mask = self.masks[i][:, self.next : self.next + h.shape[1]].to(h.device)
                 h = torch.where(mask, edit(h, steer.strength.to(h.device)).to(h.dtype), h)
-                self.fired.add((i, site))
-                count = mask.sum()
-                self.selected = count if self.selected is None else self.selected + count.to(self.selected.device)
+                self.fired[i][site] = True
         if self.stops and not self.pending:
             raise _Stop
         return h
 
     def check(self) -> None:
         """Every active edit must have run, unless its scope selected no token."""
-        for i, (steer, mask) in enumerate(zip(self.steers, self.masks, strict=True)):
-            silent = [site for site in steer.edits if (i, site) not in self.fired]
+        for mask, fired in zip(self.masks, self.fired, strict=True):
+            silent = [site for site, ran in fired.items() if not ran]
             if silent and bool(mask.any()):
                 raise InertSteeringError(
                     f"the edit at site {silent[0]} never ran although its strength is not 0: the module there was "
@@ -104,6 +110,36 @@ def edited(anatomy: Anatomy, batch: Batch, plan: Plan) -> Iterator[_Work]:
             hook = _hook(work, site)
             stack.callback(anatomy.module(site).register_forward_hook(hook).remove)
         yield work
+
+
+@contextmanager
+def edited_steps(
+    hf: nn.Module, anatomy: Anatomy, batch: Batch, steers: tuple[Steer, ...], width: int
+) -> Iterator[None]:
+    """In here calls of the model decode a batch: hooks are set once, and every step is one call of each.
+
+    Args:
+        hf: the model.
+        anatomy: its parts.
+        batch: the prompts with all tokens to come; which of them are edited is known before the first step.
+        steers: edits.
+        width: columns of the prompts. The first call runs these; later ones a single token behind a cache, or, without
+            a cache, everything so far.
+    """
+    plan = Plan(steers, logits="last")
+    _validate(anatomy, batch, plan)
+
+    def stepped(module: nn.Module, args: Any, output: Any) -> None:
+        if any(output.get(name) is not None for name in ("past_key_values", "cache_params")):
+            work.next = width  # every token behind the prompt is edited alike
+
+    with edited(anatomy, batch, plan) as work:
+        handle = hf.register_forward_hook(stepped)
+        try:
+            yield
+        finally:
+            handle.remove()
+        work.check()
 
 
 def _hook(work: _Work, site: Site) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""Generation: transformers decides the next token, every step goes through the one forward pass."""
+"""Generation: transformers decides the next token, and calls a model whose blocks are edited."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -10,7 +10,7 @@ from torch import Tensor
 from trimtab.errors import InputError
 from trimtab.models.batches import in_batches
 from trimtab.models.forward import replaced
-from trimtab.models.plan import Batch, Plan, Steer
+from trimtab.models.plan import Batch, Steer
 from trimtab.models.text import Encoded, collate, pad_token
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _decode(
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(devices))
         stack.enter_context(replaced(model.hf, _plain(model.hf.generation_config), "generation_config"))
-        stack.enter_context(model.gate.redirected(_Step(model, steers, batch)))
+        stack.enter_context(model.decoding(_to_come(batch, n).repeated(_beams(options)), steers, batch.ids.shape[1]))
         torch.manual_seed(seed)
         try:
             ids = model.hf.generate(input_ids=batch.ids, attention_mask=batch.real.long(), **settings)
@@ -89,65 +89,27 @@ def _decode(
     return texts
 
 
+def _to_come(batch: Batch, n: int) -> Batch:
+    """Left-padded prompts with `n` places for the tokens to come."""
+    rows = len(batch.ids)
+    new = torch.arange(n, device=batch.ids.device).expand(rows, -1)
+    return Batch(
+        torch.cat([batch.ids, torch.zeros_like(new)], dim=1),
+        torch.cat([batch.real, torch.ones_like(new, dtype=torch.bool)], dim=1),
+        torch.cat([batch.position, batch.prompt_len[:, None] + new], dim=1),
+        batch.prompt_len,
+    )
+
+
+def _beams(options: dict[str, Any]) -> int:
+    """How often transformers repeats every row."""
+    beams = options.get("num_beams")
+    return beams if isinstance(beams, int) and beams > 0 else 1
+
+
 def _plain(own: Any) -> Any:
     """Greedy decoding with the model's special tokens, and none of its own sampling, penalties or limits."""
     from transformers import GenerationConfig
 
     special = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
     return GenerationConfig(do_sample=False, **{key: getattr(own, key, None) for key in special})  # type: ignore[no-untyped-call]
-
-
-class _Step:
-    """One decoding step as transformers calls it."""
-
-    def __init__(self, model: "Model", steers: tuple[Steer, ...], batch: Batch) -> None:
-        self.model = model
-        self.steers = steers
-        self.prompt_len = batch.prompt_len
-
-    def __call__(
-        self,
-        original: Any,
-        input_ids: Tensor,
-        attention_mask: Tensor | None = None,
-        past_key_values: Any = None,
-        use_cache: bool = True,
-        **unused: Any,
-    ) -> Any:
-        from transformers.modeling_outputs import CausalLMOutputWithPast
-
-        n = len(input_ids)
-        if n != len(self.prompt_len):  # beams repeat rows, from the first step on
-            self.prompt_len = self.prompt_len.repeat_interleave(n // len(self.prompt_len))
-        cache = past_key_values if use_cache else None
-        batch = step_batch(input_ids, attention_mask, cache, self.prompt_len)
-        self.steers = tuple(s.fit(n, input_ids.device) for s in self.steers)
-        trace = self.model.forward(batch, Plan(steers=self.steers, logits="last"), cache, nested=False)
-        assert trace.logits is not None
-        return CausalLMOutputWithPast(logits=trace.logits[:, None], past_key_values=cache)
-
-
-def step_batch(ids: Tensor, mask: Tensor | None, cache: Any, prompt_len: Tensor) -> Batch:
-    """The batch of one call of the model: new tokens `[B, T]` behind those in the cache.
-
-    Args:
-        ids: the new tokens.
-        mask: `[B, P + T]` over cached and new tokens; None if none is padding.
-        cache: the KV cache with P tokens, or None.
-        prompt_len: `[B]` tokens before the answer.
-
-    Raises:
-        InputError: a mask of another shape, such as the four-dimensional one of a static cache.
-    """
-    rows, width = ids.shape
-    past = int(cache.get_seq_length()) if cache is not None else 0
-    if mask is None:
-        mask = torch.ones(rows, past + width, device=ids.device)
-    if mask.shape != (rows, past + width):
-        raise InputError(
-            f"steering needs an attention mask [rows, tokens] = [{rows}, {past + width}], not {list(mask.shape)}; "
-            "a static cache is not supported"
-        )
-    real = mask.bool()
-    position = (real.long().cumsum(dim=1) - 1).clamp(min=0)
-    return Batch(ids, real[:, past:], position[:, past:], prompt_len, real[:, :past] if past else None)

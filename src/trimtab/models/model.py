@@ -15,7 +15,7 @@ from trimtab.models.blocks import dissect, input_device
 from trimtab.models.capture import Captured, Read, capture
 from trimtab.models.digest import Fingerprint
 from trimtab.models.direct import Direct, Gate
-from trimtab.models.forward import run
+from trimtab.models.forward import edited_steps, run
 from trimtab.models.generate import generate
 from trimtab.models.masks import packs
 from trimtab.models.plan import Batch, Plan, Scope, Steer, Steerable, Strength, Trace, steer
@@ -154,6 +154,19 @@ class Model:
         raised = nullcontext() if plan.logits == "none" else self._tail.raised(begins=batch.past is None)
         with torch.no_grad(), self.gate.open(), raised:
             return run(self.anatomy, lambda: self.hf(**inputs), batch, plan)
+
+    @contextmanager
+    def decoding(self, batch: Batch, steers: tuple[Steer, ...], width: int) -> Iterator[None]:
+        """In here `model.hf.generate` decodes a batch, edited, with float32 behind the last block.
+
+        Args:
+            batch: the left-padded prompts with all tokens to come.
+            steers: edits, those of an open `with model.steered(…)` among them.
+            width: columns of the prompts.
+        """
+        edits = edited_steps(self.hf, self.anatomy, batch, steers, width)
+        with self.gate.open(), self._tail.raised(begins=True), edits:
+            yield
 
     def capture(
         self,
