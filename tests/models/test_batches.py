@@ -1,10 +1,13 @@
 """Batches shrink when memory runs out, and the results stay what they were."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from trimtab.errors import TrimtabError
 from trimtab.models import Site
+from trimtab.models.batches import fitting_tokens
 
 TEXTS = [f"{chr(97 + i)} sky is {'very ' * (i % 5)}blue." for i in range(24)]  # no two begin alike
 
@@ -61,3 +64,18 @@ def test_other_failures_are_not_taken_for_lack_of_memory(wrapped):
     stingy(model, 2, RuntimeError("shapes do not match"))
     with pytest.raises(RuntimeError, match="shapes"):
         model.capture(TEXTS, [Site(2)])
+
+
+@pytest.mark.parametrize(
+    ("memory", "vocabulary", "d_model", "tokens"),
+    [(80 << 30, 128_256, 4096, 8192), (24 << 30, 49_152, 576, 8192), (141 << 30, 32_000, 4096, 32768), (1, 9, 9, 512)],
+)
+def test_a_gpus_batches_go_by_its_memory(monkeypatch, memory, vocabulary, d_model, tokens):
+    embedding = SimpleNamespace(weight=SimpleNamespace(shape=(vocabulary, d_model), device=torch.device("cuda:0")))
+    hf = SimpleNamespace(get_input_embeddings=lambda: embedding)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=memory))
+    assert fitting_tokens(hf) == tokens
+
+
+def test_a_cpus_batches_stay_in_its_caches(wrapped):
+    assert wrapped("llama").batch_tokens == 512

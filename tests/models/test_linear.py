@@ -36,12 +36,9 @@ def test_input_that_is_not_contiguous(layer):
         torch.testing.assert_close(by_onednn(layer)(h), layer(h), rtol=1e-5, atol=1e-5)
 
 
-def test_few_tokens_and_gradients_are_left_to_torch(layer, monkeypatch):
+def test_gradients_are_left_to_torch(layer, monkeypatch):
     monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", lambda *args: pytest.fail("by oneDNN"))
-    quick = by_onednn(layer)
-    with torch.no_grad():
-        assert torch.equal(quick(torch.ones(15, 300)), layer(torch.ones(15, 300)))
-    quick(torch.ones(40, 300)).sum().backward()
+    by_onednn(layer)(torch.ones(40, 300)).sum().backward()
     assert layer.weight.grad is not None
 
 
@@ -63,7 +60,7 @@ def test_layers_are_as_before_outside(layer):
 
 
 def test_the_forward_pass_itself_stays_torchs_own(wrapped, batch_of, tokens):
-    """Contract 1: only captures and scores are computed by oneDNN, so a pass is bit-equal to the bare model's."""
+    """Contract 1: captures, scores and texts are computed by oneDNN; a pass is bit-equal to the bare model's."""
     model = wrapped("llama", hidden_size=256, intermediate_size=512, vocab_size=200)
     batch = batch_of(tokens(0, 60, 60))
     with torch.no_grad():

@@ -47,7 +47,7 @@ def test_norm_and_head_run_in_float32_whatever_the_blocks_dtype(name, dtype, wra
         if name == "gemma2":
             expected = 30 * torch.tanh(expected / 30)
     torch.testing.assert_close(trace.logits, expected, rtol=0, atol=0)
-    assert model.not_float32 == []
+    assert model.tail.not_float32 == []
     assert {p.dtype for p in model.hf.parameters()} == {dtype}  # the copies stay out of the state dict
 
 
@@ -177,7 +177,7 @@ def test_an_offloaded_head_keeps_its_dtype_and_says_so(dtype, plain, ids, batch_
     expected = hf(input_ids=ids).logits.float()
     where = {"model": "cpu", "lm_head": "disk"}
     model = Model(dispatch_model(hf, where, main_device="cpu", offload_dir=tmp_path, force_hooks=True))
-    assert model.not_float32 == ["LlamaRMSNorm", "Linear"]
+    assert model.tail.not_float32 == ["LlamaRMSNorm", "Linear"]
     assert torch.equal(model.forward(batch_of(ids.tolist()), ALL).logits, expected)
     digest = model.digest
     model.forward(batch_of(ids.tolist()), ALL)

@@ -2,17 +2,35 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from trimtab.errors import InputError, TrimtabError
+from trimtab.models.blocks import input_device
 from trimtab.models.plan import Steer
 from trimtab.models.text import grouped
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model
+
+CPU_TOKENS = 512  # so that a block's activations stay in the caches; larger batches are slower
+MOST_TOKENS = 65536
+
+
+def fitting_tokens(hf: Any) -> int:
+    """Tokens of a batch that suit the device: by its memory, never by a timing, so that results repeat.
+
+    A quarter of a GPU's memory is for one batch: every token may need its logits three times over in float32.
+    """
+    device = input_device(hf)
+    if device.type != "cuda":
+        return CPU_TOKENS if device.type == "cpu" else 8 * CPU_TOKENS
+    vocabulary, d_model = hf.get_input_embeddings().weight.shape
+    fits = torch.cuda.get_device_properties(device).total_memory // 4 // (12 * vocabulary + 64 * d_model)
+    return int(min(MOST_TOKENS, 1 << max(9, int(fits).bit_length() - 1)))
+
 
 Work = Callable[[Tensor, tuple[Steer, ...]], None]
 

@@ -154,8 +154,8 @@ def _hook(work: _Work, site: Site) -> Callable[..., Any]:
 
 
 @contextmanager
-def replaced(module: nn.Module, value: Any, name: str = "forward") -> Iterator[None]:
-    """Another `forward` (or other attribute) on this instance for a while; the module itself stays where it is."""
+def replaced(module: object, value: Any, name: str = "forward") -> Iterator[None]:
+    """Another `forward` (or other attribute) on this instance for a while; the instance itself stays where it is."""
     before = module.__dict__.get(name)
     setattr(module, name, value)
     try:

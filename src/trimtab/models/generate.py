@@ -9,7 +9,8 @@ from torch import Tensor
 
 from trimtab.errors import InputError
 from trimtab.models.batches import in_batches
-from trimtab.models.forward import replaced
+from trimtab.models.forward import edited_steps, replaced
+from trimtab.models.linear import quick_linears
 from trimtab.models.plan import Batch, Steer
 from trimtab.models.text import Encoded, collate, pad_token
 
@@ -72,12 +73,16 @@ def _decode(
     batch = collate(rows, pad, model.device, side="left")
     if options.get("do_sample"):  # by itself transformers keeps the 50 likeliest tokens only
         options = {"top_k": 0, **options}
+    whole = _to_come(batch, n).repeated(_beams(options))
     settings = {"pad_token_id": pad, "max_new_tokens": n, "tokenizer": model.tokenizer, **options}
     devices = [model.device] if model.device.type == "cuda" else []
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(devices))
         stack.enter_context(replaced(model.hf, _plain(model.hf.generation_config), "generation_config"))
-        stack.enter_context(model.decoding(_to_come(batch, n).repeated(_beams(options)), steers, batch.ids.shape[1]))
+        stack.enter_context(model.gate.open())
+        stack.enter_context(model.tail.raised(begins=True))
+        stack.enter_context(quick_linears(model.anatomy.weighty))
+        stack.enter_context(edited_steps(model.hf, model.anatomy, whole, steers, batch.ids.shape[1]))
         torch.manual_seed(seed)
         try:
             ids = model.hf.generate(input_ids=batch.ids, attention_mask=batch.real.long(), **settings)

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from trimtab.models.forward import replaced
 
 LEAST_WEIGHT = 1 << 16  # elements; smaller layers cost less than what surrounds them
-LEAST_TOKENS = 16
 
 
 def suits(module: nn.Module) -> TypeGuard[nn.Linear]:
@@ -29,11 +28,11 @@ def suits(module: nn.Module) -> TypeGuard[nn.Linear]:
 
 
 def by_onednn(layer: nn.Linear) -> Callable[[Tensor], Tensor]:
-    """The layer's `forward` `[…, d_in]` to `[…, d_out]`; few tokens, and gradients, are left to torch."""
+    """The layer's `forward`, `[…, d_in]` to `[…, d_out]`; where gradients are wanted it is torch's own."""
     own = layer.forward
 
     def forward(h: Tensor) -> Tensor:
-        if torch.is_grad_enabled() or h.numel() < LEAST_TOKENS * layer.in_features:
+        if torch.is_grad_enabled():
             return own(h)
         out: Tensor = torch.ops.mkldnn._linear_pointwise(h, layer.weight, layer.bias, "none", [], "")
         return out
@@ -45,7 +44,7 @@ def by_onednn(layer: nn.Linear) -> Callable[[Tensor], Tensor]:
 def quick_linears(modules: Iterable[nn.Module]) -> Iterator[None]:
     """In here the linear layers of these modules are computed by oneDNN where it suits them.
 
-    For captures and scores only: float32 results differ from torch's own in the last digits.
+    Float32 results differ from torch's own in the last digits, so a bare forward pass is left to torch.
     """
     with ExitStack() as stack:
         for module in modules:

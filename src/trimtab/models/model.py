@@ -1,9 +1,11 @@
 """A loaded language model: capture, score, generate and steer, all thin faces on one `forward`."""
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any, overload
 
 import torch
@@ -11,17 +13,19 @@ from torch import Tensor
 
 from trimtab.behaviors.prompt_types import Rendered
 from trimtab.errors import InputError, PlanError
+from trimtab.models.batches import fitting_tokens
 from trimtab.models.blocks import dissect, input_device
 from trimtab.models.capture import Captured, Read, capture
 from trimtab.models.digest import Fingerprint
 from trimtab.models.direct import Direct, Gate
-from trimtab.models.forward import edited_steps, run
+from trimtab.models.forward import run
 from trimtab.models.generate import generate
 from trimtab.models.masks import packs
 from trimtab.models.plan import Batch, Plan, Scope, Steer, Steerable, Strength, Trace, steer
 from trimtab.models.precision import Tail
 from trimtab.models.scoring import Scores, logit_differences, score
 from trimtab.models.sites import Place, Site
+from trimtab.models.streaming import capture_into
 from trimtab.models.text import Encoder, context_length, joined, refuse_one_text
 
 Strengths = Strength | Sequence[Strength] | None
@@ -38,8 +42,7 @@ class Model:
         tokenizer: its tokenizer; only needed for text.
         id: how reports name the model.
         revision: commit on the Hub, if it came from there.
-        batch_tokens: tokens per batch, padding included; by default 512 on a CPU, where small batches stay
-            in its caches, and 16,384 on a GPU.
+        batch_tokens: tokens per batch, padding included; by default what suits the device. Halved when memory runs out.
     """
 
     def __init__(
@@ -56,14 +59,13 @@ class Model:
         self.id = id or type(hf).__name__
         self.revision = revision
         self.anatomy = dissect(hf)
-        self._tail = Tail(self.anatomy)
+        self.tail = Tail(self.anatomy)
         self._fingerprint = Fingerprint(hf)
         self._takes_positions = "position_ids" in inspect.signature(hf.forward).parameters
         self._steered: list[Steer] = []
         self.caches_keys = not getattr(hf, "_is_stateful", False)
         self.gate = Gate(hf)
-        self._packs: bool | None = None
-        self.batch_tokens = batch_tokens or (512 if self.device.type == "cpu" else 16384)
+        self.batch_tokens = batch_tokens or fitting_tokens(hf)
 
     @property
     def n_blocks(self) -> int:
@@ -80,12 +82,10 @@ class Model:
         """dtype of the blocks."""
         return next(self.anatomy.blocks[0].parameters()).dtype
 
-    @property
+    @cached_property
     def packs(self) -> bool:
         """Whether one row may hold several texts that begin alike; tried out once."""
-        if self._packs is None:
-            self._packs = packs(self)
-        return self._packs
+        return packs(self)
 
     @property
     def open_edits(self) -> tuple[Steer, ...]:
@@ -103,16 +103,11 @@ class Model:
         return context_length(self.hf.config.get_text_config(), self.tokenizer)
 
     @property
-    def not_float32(self) -> list[str]:
-        """Modules behind the last block that compute in the blocks' dtype, because weights are offloaded."""
-        return self._tail.not_float32
-
-    @property
     def digest(self) -> str:
         """SHA-256 over names, shapes and values of all weights, each rounded to bfloat16.
 
-        It tells which weights these are, whether loaded in float32 or bfloat16. So it cannot tell models apart whose
-        weights differ by less than that rounding (0.4 %). Writes through `weight.data` after the first call go unseen.
+        The same for float32 and bfloat16 loads, so differences below that rounding (0.4 %) go unseen, and so do writes
+        through `weight.data` after the first call.
         """
         return self._fingerprint()
 
@@ -151,26 +146,13 @@ class Model:
             inputs["position_ids"] = batch.position
         if cache is not None:
             inputs["past_key_values"] = cache
-        raised = nullcontext() if plan.logits == "none" else self._tail.raised(begins=batch.past is None)
+        raised = nullcontext() if plan.logits == "none" else self.tail.raised(begins=batch.past is None)
         with torch.no_grad(), self.gate.open(), raised:
             return run(self.anatomy, lambda: self.hf(**inputs), batch, plan)
 
-    @contextmanager
-    def decoding(self, batch: Batch, steers: tuple[Steer, ...], width: int) -> Iterator[None]:
-        """In here `model.hf.generate` decodes a batch, edited, with float32 behind the last block.
-
-        Args:
-            batch: the left-padded prompts with all tokens to come.
-            steers: edits, those of an open `with model.steered(…)` among them.
-            width: columns of the prompts.
-        """
-        edits = edited_steps(self.hf, self.anatomy, batch, steers, width)
-        with self.gate.open(), self._tail.raised(begins=True), edits:
-            yield
-
     def capture(
         self,
-        texts: Sequence[str] | Sequence[Rendered],
+        texts: Iterable[str] | Iterable[Rendered],
         sites: Sequence[Place],
         *,
         read: Read = "last",
@@ -178,11 +160,12 @@ class Model:
         steering: Steerable | None = None,
         strength: Strengths = None,
         scope: Scopes = "all",
+        into: str | Path | None = None,
     ) -> Captured:
         """Activations of texts at any set of sites, one vector per text, in one pass.
 
         Args:
-            texts: plain texts, or rendered ones with a prompt and an answer.
+            texts: plain texts, or rendered ones with a prompt and an answer; any iterable.
             sites: where to read, each a `Site`, a block such as 14, or text such as `attention:14`.
             read: `last` token of the text, last token of the `prompt`, or `mean` over the answer's tokens
                 (a plain text is all answer), without position 0 and without massive activations.
@@ -190,14 +173,20 @@ class Model:
             steering: edits below or at the sites; a site is read before its own edit.
             strength: see `trimtab.models.steer`.
             scope: which tokens are edited.
+            into: a folder that the activations are written to, for more texts than fit into memory; the results are
+                then memory-mapped, and an interrupted call goes on when it is made again. Unsteered only.
 
         Returns:
             `activations[Site(14)]` of shape `[n, d_model]`, float32, on the model's device; keys are always `Site`.
 
         Raises:
-            InputError: an activation is NaN or infinite, a site is out of range, a text is too long.
+            InputError: an activation is not finite, a site is out of range, a text too long, the folder unusable.
         """
         refuse_one_text(texts)
+        if into is not None:
+            if steering is not None or self.open_edits:
+                raise InputError("captures into a folder are unsteered; leave out into=… or the steering")
+            return capture_into(self, texts, Site.several(sites), read, self.encoder(chat_template), Path(into))
         rendered = [t if isinstance(t, Rendered) else Rendered("", "", t) for t in texts]
         rows = self.encoder(chat_template).encode(rendered)
         return capture(self, rows, Site.several(sites), read, self._steers(steering, strength, scope))
@@ -296,7 +285,7 @@ class Model:
         """
         self._steered.append(steer(steering, strength, scope))
         try:
-            direct = Direct(self.gate, self.anatomy, self._tail, self._steered)
+            direct = Direct(self.gate, self.anatomy, self.tail, self._steered)
             with direct.steering() if len(self._steered) == 1 else nullcontext():
                 yield self
         finally:

@@ -28,6 +28,7 @@ class Tail:
     def __init__(self, anatomy: Anatomy) -> None:
         self._modules = (*anatomy.tail, *([anatomy.head] if anatomy.head is not None else []))
         self._twins: dict[int, _Twin] = {}
+        self._raised = False
 
     @property
     def not_float32(self) -> list[str]:
@@ -38,14 +39,15 @@ class Tail:
 
     @contextmanager
     def raised(self, begins: bool) -> Iterator[None]:
-        """In here the modules compute in float32, with the weights that they have now.
+        """In here the modules compute in float32, with the weights that they have now. Inner ones change nothing.
 
         Args:
             begins: False in a step behind a cache, where only a new version of the weights is looked for; else the
                 weights are copied anew, so that writes through `weight.data` are seen too.
         """
         with ExitStack() as stack:
-            if not self.not_float32:
+            if not self._raised and not self.not_float32:
+                stack.enter_context(replaced(self, True, "_raised"))
                 for k, module in enumerate(self._modules):
                     if _is_low(module):
                         twin = self._twins.setdefault(k, _Twin(module))

@@ -152,7 +152,8 @@ def _sweep(
             trace = model.forward(batch, Plan(steers, logits=logits, resume=resume), cache, nested=False)
             take(some, packed, batch, trace)
 
-    return in_shared_batches(model, rows, may_share, (), together, work, packing=logits == "answer")
+    with model.tail.raised(begins=True):
+        return in_shared_batches(model, rows, may_share, (), together, work, packing=logits == "answer")
 
 
 def _together(

@@ -79,8 +79,8 @@ def assemble(
     decided = decide(needs, doubts, [f"{f.code}: {f.message}" for f in findings if f.code in DISQUALIFYING])
     differences = found.geometry[found.chosen].differences
     names, vectors = cosine_types({t: g.vector for t, g in found.geometry.items()})
-    if model.not_float32:
-        notes.append(f"offloaded and so not raised to float32: {', '.join(model.not_float32)}")
+    if model.tail.not_float32:
+        notes.append(f"offloaded and so not raised to float32: {', '.join(model.tail.not_float32)}")
     return Report(
         trimtab=__version__, torch=torch.__version__, transformers=transformers.__version__,
         command="", seconds=0.0, seed=stages.seed,

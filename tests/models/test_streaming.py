@@ -1,0 +1,158 @@
+"""Activations written to a folder: the same figures, memory-mapped, resumed after any interruption."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from trimtab.behaviors import Rendered
+from trimtab.errors import InputError
+from trimtab.models import Site, streaming
+
+SITES = [Site(1), Site(2, "attention")]
+TEXTS = [Rendered("", f"{chr(97 + i % 26)} ship and", f" the {'very ' * (i % 4)}small flap {i}.") for i in range(57)]
+
+
+@pytest.fixture(autouse=True)
+def small_windows(monkeypatch):
+    monkeypatch.setattr(streaming, "FEWEST", 10)
+    monkeypatch.setattr(streaming, "MOST", 10)
+
+
+@pytest.fixture
+def counted(model, monkeypatch):
+    """Texts whose activations were computed, not found."""
+    runs = []
+    monkeypatch.setattr(
+        streaming, "capture", lambda m, rows, *rest, f=streaming.capture: (runs.append(len(rows)), f(m, rows, *rest))[1]
+    )
+    return runs
+
+
+@pytest.mark.parametrize("read", ["last", "mean"])
+def test_a_folder_holds_what_memory_would(model, tmp_path, read):
+    expected = model.capture(TEXTS, SITES, read=read)
+    found = model.capture((t for t in TEXTS), SITES, read=read, into=tmp_path / "out")
+    for site in SITES:
+        assert found.activations[site].dtype == torch.float32
+        torch.testing.assert_close(found.activations[site], expected.activations[site], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(found.norms[site], expected.norms[site], rtol=1e-5, atol=1e-5)
+    assert found.n_massive == expected.n_massive
+    assert found.sharing.given == expected.sharing.given
+    mapped = np.load(tmp_path / "out" / "attention-2.npy", mmap_mode="r")
+    assert mapped.shape == (57, 32)
+    assert isinstance(mapped, np.memmap)
+    assert np.array_equal(mapped, found.activations[SITES[1]].numpy())
+
+
+def test_writing_to_the_tensors_changes_no_file(model, tmp_path):
+    found = model.capture(TEXTS[:5], SITES[:1], into=tmp_path)
+    before = (tmp_path / "1.npy").read_bytes()
+    found.activations[SITES[0]].zero_()
+    assert (tmp_path / "1.npy").read_bytes() == before
+
+
+def test_what_is_finished_is_not_run_again(model, tmp_path, counted):
+    first = model.capture(TEXTS, SITES, into=tmp_path)
+    assert counted == [10] * 5 + [7]
+    again = model.capture(TEXTS, SITES, into=tmp_path)
+    assert len(counted) == 6
+    assert torch.equal(first.activations[SITES[0]], again.activations[SITES[0]])
+    assert first.sharing == again.sharing
+
+
+@pytest.mark.parametrize("stop_after", [1, 3, 5])
+def test_an_interrupted_capture_goes_on_to_the_same_bytes(model, tmp_path, counted, stop_after):
+    model.capture(TEXTS, SITES, into=tmp_path / "whole")
+    counted.clear()
+
+    def interrupted():
+        for i, text in enumerate(TEXTS):
+            if i == 10 * stop_after + 3:
+                raise KeyboardInterrupt
+            yield text
+
+    with pytest.raises(KeyboardInterrupt):
+        model.capture(interrupted(), SITES, into=tmp_path / "parts")
+    with (tmp_path / "parts" / "1.npy").open("ab") as file:
+        file.write(b"half a row")  # the process died while it was writing the next window
+    model.capture(TEXTS, SITES, into=tmp_path / "parts")
+    assert sum(counted) == len(TEXTS)
+    for name in ("1.npy", "1.norms.npy", "attention-2.npy", "capture.json"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_killed_process_leaves_what_the_next_one_goes_on_with(tiny_folder, tmp_path):
+    program = f"""
+import os, signal, sys
+import trimtab as tt
+from trimtab.models import streaming
+streaming.FEWEST = streaming.MOST = 10
+model = tt.load({str(tiny_folder)!r}, dtype="float32")
+texts = [f"text number {{i}} of some" for i in range(45)]
+def until(n):
+    for i, t in enumerate(texts):
+        if i == n:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield t
+found = model.capture(until(int(sys.argv[2])), [1], into=sys.argv[1])
+print(found.activations[tt.Site(1)].double().sum().item())
+"""
+    run = [sys.executable, "-c", program]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    options = {"capture_output": True, "text": True, "env": environment}
+    whole = subprocess.run([*run, str(tmp_path / "whole"), "999"], check=True, **options)
+    killed = subprocess.run([*run, str(tmp_path / "parts"), "33"], check=False, **options)
+    assert killed.returncode == -signal.SIGKILL
+    assert len(json.loads((tmp_path / "parts" / "capture.json").read_text())["windows"]) == 3
+    resumed = subprocess.run([*run, str(tmp_path / "parts"), "999"], check=True, **options)
+    assert resumed.stdout == whole.stdout
+
+
+def test_a_folder_of_something_else_is_refused(model, wrapped, tmp_path, adding):
+    model.capture(TEXTS, SITES, into=tmp_path)
+    kept = (tmp_path / "1.npy").read_bytes()
+    other = wrapped("llama", num_hidden_layers=3)
+    low = wrapped("llama", dtype=torch.bfloat16)
+    for call, message in (
+        (lambda: model.capture(TEXTS, SITES[:1], into=tmp_path), "another sites"),
+        (lambda: model.capture(TEXTS, SITES, read="mean", into=tmp_path), r"another read \(last, not mean\)"),
+        (lambda: other.capture(TEXTS, SITES, into=tmp_path), "another model"),
+        (lambda: low.capture(TEXTS, SITES, into=tmp_path), r"another dtype \(float32, not bfloat16\)"),
+        (lambda: model.capture(TEXTS[1:], SITES, into=tmp_path), "other texts"),
+        (lambda: model.capture(TEXTS[:20], SITES, into=tmp_path), "holds 57 texts and these are 20"),
+        (lambda: model.capture([], SITES, into=tmp_path / "new"), "no texts"),
+        (lambda: model.capture(TEXTS, SITES, into=tmp_path / "1.npy"), "cannot use the folder"),
+        (lambda: model.capture(TEXTS, SITES, into=tmp_path / "s", steering=adding(1)), "unsteered"),
+    ):
+        with pytest.raises(InputError, match=message):
+            call()
+    assert (tmp_path / "1.npy").read_bytes() == kept
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"settings": {}}', '{"settings": {}, "windows": [{"n": -1}]}', "\x00"])
+def test_a_damaged_journal_is_said_to_be(model, tmp_path, damage):
+    model.capture(TEXTS[:5], SITES, into=tmp_path)
+    (tmp_path / "capture.json").write_text(damage)
+    with pytest.raises(InputError, match="damaged"):
+        model.capture(TEXTS[:5], SITES, into=tmp_path)
+
+
+def test_a_file_that_was_cut_is_said_to_be(model, tmp_path):
+    model.capture(TEXTS[:15], SITES, into=tmp_path)
+    os.truncate(tmp_path / "1.npy", 200)
+    with pytest.raises(InputError, match=r"1.npy is shorter than"):
+        model.capture(TEXTS[:15], SITES, into=tmp_path)
+
+
+def test_a_window_holds_so_many_bytes_whatever_the_model(monkeypatch):
+    monkeypatch.setattr(streaming, "FEWEST", 256)
+    monkeypatch.setattr(streaming, "MOST", 4096)
+    assert streaming.window(576, 1) == 4096
+    assert streaming.window(576, 30) == (1 << 26) // (4 * 576 * 30)
+    assert streaming.window(8192, 80) == 256
