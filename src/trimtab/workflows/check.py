@@ -183,8 +183,8 @@ def measure(stages: Stages, given: Site | None, types: Sequence[PromptType]) -> 
     measured = stages.measured_types
     if not measured:
         raise InputError(f"nothing to measure: {not_measured(stages.behavior, types[0])}")
-    stages.announce()
-    blocks = map_blocks(stages)
+    stages.announce(choosing=given is None)
+    blocks = map_blocks(stages) if given is None else ()
     site = given or Site(max(blocks, key=lambda b: b.effect.low or 0.0).block)
     geometry = {t: stages.training(t, [site])[site] for t in measured}
     vectors = {t: stages.steering(g, site) for t, g in geometry.items()}

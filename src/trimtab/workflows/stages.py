@@ -29,6 +29,7 @@ CURVE_ROWS = 100
 MAP_ROWS = 40  # dev examples behind the map over blocks
 MAP_BLOCKS = 16  # blocks on the map, evenly spread
 NOISE_ROWS = 32
+NOISE_FEW = 3  # examples of the other batch shape
 CHUNK = 64  # examples whose scores are kept as one step
 HEAD_SHARE = 0.4  # cost of the head at the answer's tokens, in passes through the blocks; for the estimate only
 N_CONTINUATIONS = 10
@@ -89,14 +90,18 @@ class Stages:
         """Contrasts over the examples of a part."""
         return ContrastMaker(part.units, self.behavior.pairing == "random", self.seed)
 
-    def announce(self) -> None:
-        """Count the tokens to come, time a small batch, and say how long it may take."""
+    def announce(self, choosing: bool) -> None:
+        """Count the tokens to come, time a small batch, and say how long it may take.
+
+        Args:
+            choosing: a site has yet to be chosen from a map of the blocks.
+        """
         some = self.splits.dev.examples[:16]
         self.instrument.propensity(some[:4])
         start = perf_counter()
         self.instrument.propensity(some)
         pace = (perf_counter() - start) / max(1, self._score_cost(some))
-        total = self._total()
+        total = self._total(choosing)
         self.progress.begin(total, total * pace)
 
     def training(self, prompt_type: PromptType, sites: Sequence[Site]) -> Mapping[Site, Geometry]:
@@ -208,14 +213,18 @@ class Stages:
         examples = self.splits.eval.examples[:NOISE_ROWS]
         steers = self._steers((steering, 1.0))
 
-        def compute() -> Arrays:
-            score = self.instrument.propensity
-            together = score(examples, steers).m - score(examples).m
-            alone = np.concatenate([score([e], steers).m - score([e]).m for e in examples])
-            return {"change": np.abs(together - alone)}
+        def change(some: Sequence[Example]) -> Floats:
+            base, steered = self.instrument.propensities(some, [(), steers])
+            return steered.m - base.m
 
-        change = self._step("numerical noise", f"noise {label}", compute, 4 * self._score_cost(examples))["change"]
-        return Noise(value=float(np.quantile(change, 0.95)), maximum=float(change.max()), n=len(change))
+        def compute() -> Arrays:
+            few = [examples[i : i + NOISE_FEW] for i in range(0, len(examples), NOISE_FEW)]
+            together, apart = change(examples), np.concatenate([change(some) for some in few])
+            return {"change": np.abs(together - apart)}
+
+        cost = 2 * self._depth([(None, 0.0), (steering, 1.0)]) * self._score_cost(examples)
+        moved = self._step("numerical noise", f"noise {label}", compute, cost)["change"]
+        return Noise(value=float(np.quantile(moved, 0.95)), maximum=float(moved.max()), n=len(moved))
 
     def continuations(self, steering: Steering, label: str) -> list[tuple[str, str, str]]:
         """Prompts with their plain and their steered continuation."""
@@ -260,19 +269,21 @@ class Stages:
         plus, minus = self.instrument.contexts(self.splits.train.examples, self.splits.shots.examples, prompt_type)
         return tokens_to_run(plus + minus) * (max(s.block for s in sites) + 1) / self.model.n_blocks
 
-    def _total(self) -> int:
+    def _total(self, choosing: bool) -> int:
         """Tokens to compute, as if all blocks ran for each; the site is taken to lie in the middle."""
         s, types = self.splits, self.measured_types
         middle = [Site(self.model.n_blocks // 2)]
         captures = sum(self._capture_cost(t, middle) for t in types)
-        captures += self._capture_cost(PromptType.PREFILLED, [Site(self.model.n_blocks - 1)])
         passes = {n: 0.5 + n * 0.5 + HEAD_SHARE * n for n in (len(types) + 1, 2 * len(types) + 1, 5)}
         dev, evaluation = self._score_cost(s.dev.examples), self._score_cost(s.eval.examples)
-        map_ = (1 + (0.5 + HEAD_SHARE) * len(self.map_blocks)) * self._score_cost(s.dev.examples[:MAP_ROWS])
+        map_ = 0.0
+        if choosing:
+            map_ = (1 + (0.5 + HEAD_SHARE) * len(self.map_blocks)) * self._score_cost(s.dev.examples[:MAP_ROWS])
+            map_ += self._capture_cost(PromptType.PREFILLED, [Site(self.model.n_blocks - 1)])
         curve = passes[5] * self._score_cost(s.eval.examples[:CURVE_ROWS])
         noise = 4 * self._score_cost(s.eval.examples[:NOISE_ROWS])
-        choosing = passes[len(types) + 1] * dev if len(types) > 1 else 0
-        return round(captures + map_ + choosing + evaluation * passes[2 * len(types) + 1] + curve + noise)
+        type_ = passes[len(types) + 1] * dev if len(types) > 1 else 0
+        return round(captures + map_ + type_ + evaluation * passes[2 * len(types) + 1] + curve + noise)
 
 
 def refuse_unknown(prompt_types: Sequence[str] | str) -> tuple[PromptType, ...]:
