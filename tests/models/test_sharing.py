@@ -234,3 +234,33 @@ def test_joined_texts_share_too(wrapped):
     assert captured.sharing.run < 0.5 * captured.sharing.given
     rendered = model.capture([Rendered("", CONTEXT + p, a) for p in PROMPTS[:2] for a in ANSWERS], [Site(2)])
     torch.testing.assert_close(captured.activations[Site(2)], rendered.activations[Site(2)], rtol=1e-5, atol=1e-5)
+
+
+def test_both_sides_of_shots_get_a_prefix_of_their_own(wrapped):
+    """Both begin with the same first question, and part at its answer."""
+    model = wrapped("llama")
+    shots = [f"Is the sky blue? {answer} {CONTEXT}" for answer in ("Yes, it is.", "No, it is green.")]
+    texts = [Rendered(context, p, a) for context in shots for p in PROMPTS for a in ANSWERS]
+    rows = model.encoder().encode(texts)
+    portions = sharing._split(rows, [len(r.ids) - 1 for r in rows], True, True)
+    assert [len(p.texts) for p in portions] == [15, 15]
+    assert all(p.cached > 40 for p in portions)
+    captured = model.capture(texts, [Site(2)])
+    assert captured.sharing.run < 0.25 * captured.sharing.given
+    expected = torch.cat([c.activations[Site(2)] for c in alone(model, texts, [Site(2)], "last")])
+    torch.testing.assert_close(captured.activations[Site(2)], expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_portions_hold_every_text_once_behind_what_it_begins_with(seed):
+    draw = random.Random(seed)
+    stems = [(1, *draw.choices(range(5), k=draw.randint(0, 20))) for _ in range(5)]
+    rows = [Encoded((*draw.choice(stems), *draw.choices(range(5), k=draw.randint(1, 9))), 1) for _ in range(90)]
+    bounds = [len(r.ids) - 1 for r in rows]
+    portions = sharing._split(rows, bounds, True, True)
+    assert sorted(i for p in portions for i in p.texts) == list(range(90))
+    for p in portions:
+        assert all(row.ids[: p.cached] == p.prefix.ids for row in p.rows if p.prefix)
+        assert all(bounds[i] >= p.cached for i in p.texts)
+        assert p.prefix is None or (len(p.texts) >= 90 / sharing.MANY and p.cached >= sharing.LEAST)
+    assert sum(p.tokens for p in portions) <= sum(len(r.ids) for r in rows)

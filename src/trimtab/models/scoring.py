@@ -116,7 +116,10 @@ def _answer_logprobs(batch: Batch, trace: Trace, n_texts: int) -> Tensor:
     device = trace.logits.device
     at = trace.predicts.to(device)
     following = batch.ids.roll(-1, dims=1).to(device)[at]  # (N,)
-    logprob = trace.logits.gather(1, following[:, None])[:, 0] - trace.logits.logsumexp(dim=1)
+    top = trace.logits.amax(dim=1)
+    logit = trace.logits.gather(1, following[:, None])[:, 0]
+    # logsumexp in place: a second table of the vocabulary's size costs more than the sum
+    logprob = logit - top - trace.logits.sub_(top[:, None]).exp_().sum(dim=1).log()
     return torch.zeros(n_texts, device=device).index_add_(0, batch.text_of.to(device)[at], logprob)
 
 

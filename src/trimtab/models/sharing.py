@@ -142,21 +142,37 @@ def _no(model: "Model", what: str) -> str:
 
 
 def _split(rows: Sequence[Encoded], may_share: Sequence[int], prefixes: bool, packing: bool) -> list[Portion]:
-    """Large groups of texts behind a prefix of their own, and the others."""
-    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for i, row in enumerate(rows):
-        groups[row.ids[:LEAST] if prefixes and may_share[i] >= LEAST else ()].append(i)
-    few = max(MANY, len(rows) / MANY)
-    small = sorted(i for key, group in groups.items() if not key or len(group) < few for i in group)
-    large = [group for key, group in groups.items() if key and len(group) >= few]
-    portions = [_portion(group, rows, may_share, True, packing) for group in large]
-    return [*portions, *([_portion(small, rows, may_share, False, packing)] if small else [])]
+    """Large groups of texts, each behind the prefix of its own, and the others."""
+    groups, others = (
+        _groups(range(len(rows)), rows, may_share, max(MANY, len(rows) / MANY)) if prefixes else ([], range(len(rows)))
+    )
+    portions = [_portion(group, rows, may_share, length, packing) for group, length in groups]
+    return [*portions, *([_portion(others, rows, may_share, 0, packing)] if others else [])]
+
+
+def _groups(
+    texts: Sequence[int], rows: Sequence[Encoded], may_share: Sequence[int], few: float
+) -> tuple[list[tuple[Sequence[int], int]], Sequence[int]]:
+    """Groups of texts with the length of what each begins with, as long as groups are large; and the texts in none."""
+    if not texts:
+        return [], []
+    length = min(common_length([rows[i] for i in texts]), *(may_share[i] for i in texts))
+    longer: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for i in texts:
+        longer[rows[i].ids[length : length + LEAST] if may_share[i] >= length + LEAST else ()].append(i)
+    large = [group for key, group in longer.items() if key and few <= len(group) < len(texts)]
+    within = [_groups(group, rows, may_share, few) for group in large]
+    inner = [g for groups, _ in within for g in groups]
+    taken = {i for group, _ in inner for i in group}
+    rest = [i for i in texts if i not in taken]
+    if length >= LEAST and len(rest) >= few:
+        return [*inner, (rest, length)], []
+    return inner, rest
 
 
 def _portion(
-    texts: Sequence[int], rows: Sequence[Encoded], may_share: Sequence[int], prefixed: bool, packing: bool
+    texts: Sequence[int], rows: Sequence[Encoded], may_share: Sequence[int], length: int, packing: bool
 ) -> Portion:
     own, bounds = [rows[i] for i in texts], [may_share[i] for i in texts]
-    length = min(common_length(own), *bounds) if prefixed else 0
     packs = pack(own, bounds, length) if packing else apart(own, length)
-    return Portion(texts, own, packs, Encoded(own[0].ids[:length], length) if prefixed else None)
+    return Portion(texts, own, packs, Encoded(own[0].ids[:length], length) if length else None)
