@@ -44,8 +44,15 @@ docs: install  ## write docs/report.schema.json from the code
 	$(BIN)/python -m trimtab.reports.schema > docs/report.schema.json.new
 	mv docs/report.schema.json.new docs/report.schema.json
 
-bench: install  ## ratios against a plain transformers loop, on this machine
-	$(BIN)/python benchmarks/capture.py
+BENCHES := floor generation extraction check geometry memory
+
+bench: install $(BENCHES:%=bench-%)  ## all benchmarks against other libraries and the limit; hours; tables in out/bench
+
+bench-%: install  ## one benchmark, such as bench-floor; peers get environments of their own under .bench
+	@mkdir -p out/bench
+	$(BIN)/python benchmarks/$*.py > out/bench/$*.md.new
+	mv out/bench/$*.md.new out/bench/$*.md
+	@cat out/bench/$*.md
 
 clean:  ## remove the environment and all outputs
-	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .bench out .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,111 +1,229 @@
 """Mean-difference vectors at one middle block: trimtab against other libraries, each in its own environment.
 
-    .venv/bin/python benchmarks/extraction.py --pairs 200 --repeats 5 \\
-        --peer steering-vectors=PYTHON --peer repeng=PYTHON --peer nnsight=PYTHON
+    .venv/bin/python benchmarks/extraction.py --pairs 200 1000 --repeats 5 --json out/bench/extraction.jsonl
 
-A peer's PYTHON is the interpreter of an environment with torch and that library (nnsight needs accelerate too). Every
-contender loads the embedded model and computes the same vector (cosine > 0.999 with ours is asserted before anything is
-timed); runs alternate; the table gives ratios of medians. Peers run at their default batch size and at the best of 8,
-16 and 32; `plain` is a transformers loop in this environment.
+Jobs: `text`, the built-in behavior `sentiment` (beyond its 260 rows prompts meet other rows' answers: for timing only);
+`choice`, persona questions from $TRIMTAB_DATA/mwe/persona, " Yes" against " No" whichever matches (matching answers are
+balanced; what is left of their mean differs by rounding in bfloat16); `five-shot`, five solved examples in front of a
+prompt, 255 rows at most. The last token is read, every text begins with the same beginning-of-text token.
+
+Every contender is a process with the embedded model. Its vector must agree with ours: that of the first 32 pairs before
+anything is timed, that of all pairs after. Peers run at their default batch size, and at the fastest of it, 8, 16 and
+32; runs alternate. `plain` is a transformers loop in this environment. "As each comes" is our default dtype against the
+peer's, float32, at its default batch size. With --json, rows are kept in a file and not measured again; delete it after
+changes.
 """
 
 import argparse
 import json
-import platform
-import subprocess
+import os
 import sys
-import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+import environments
 import numpy as np
-import torch
+from harness import CONTENDERS, Contender, Ratio, alternate, machine, model_folder, ratio, table
 
 import trimtab as tt
-from trimtab.models.gguf import converted
-from trimtab.models.loading import embedded_file
+from trimtab.behaviors import PromptType, render
 
+BLOCK = 14
 DEFAULT_BATCH = {"steering-vectors": 1, "repeng": 32, "nnsight": 1, "plain": 1}
 BATCHES = (8, 16, 32)
+FORMS = ("text", "choice", "five-shot")
+# Cosine. In bfloat16 a plain loop's vector of the five-shot job has 0.998 with its own in float32.
+AGREE = {"float32": 0.999, "bfloat16": 0.995, "own": 0.995}
+LONG = 150_000  # characters in all from which a job is timed in half the rounds
+Row = dict[str, Any]
+Sides = tuple[list[str], list[str]]
 
 
-class Contender:
-    """A process that computes the vector whenever it is told to."""
+def texts_of(form: str, pairs: int) -> Sides:
+    """Texts of the positive and of the negative side, without the beginning-of-text token.
 
-    def __init__(self, python: str, name: str, folder: Path, texts: Path, dtype: str, batch: int) -> None:
-        script = Path(__file__).with_name("contenders.py")
-        self.process = subprocess.Popen(
-            [python, str(script), name, str(folder), str(texts), dtype, str(batch)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self.batch = batch
-        line = self._read()
-        assert line, f"{name} ended before it gave a vector"
-        self.vector = np.array(json.loads(line))
-
-    def seconds(self) -> float:
-        """One run."""
-        assert self.process.stdin is not None
-        self.process.stdin.write("go\n")
-        self.process.stdin.flush()
-        return float(self._read())
-
-    def stop(self) -> None:
-        """End the process."""
-        self.process.kill()
-        self.process.wait()
-
-    def _read(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline()
+    Raises:
+        LookupError: the form has not so many pairs, or its data is not there; the message says which.
+    """
+    source = {"text": _text_pairs, "choice": _choice_pairs, "five-shot": _shot_pairs}[form]()
+    found = list(islice(source, pairs))
+    if len(found) < pairs:
+        raise LookupError(f"{form}: there are {len(found)} pairs, not {pairs}")
+    return [positive for positive, _ in found], [negative for _, negative in found]
 
 
-def ratios(ours: Contender, theirs: Contender, repeats: int) -> float:
-    """Median of theirs over median of ours, in alternating runs."""
-    cosine = ours.vector @ theirs.vector / np.linalg.norm(ours.vector) / np.linalg.norm(theirs.vector)
-    assert cosine > 0.999, f"the vectors differ: cosine {cosine}"
-    runs = [(ours.seconds(), theirs.seconds()) for _ in range(repeats)]
-    return median(t for _, t in runs) / median(o for o, _ in runs)
+def _text_pairs() -> Iterator[tuple[str, str]]:
+    examples = tt.Behavior.builtin("sentiment").examples
+    for shift in range(len(examples)):
+        for i, e in enumerate(examples):
+            other = examples[(i + shift) % len(examples)]
+            yield e.prompt + other.positive, e.prompt + other.negative
+
+
+def _choice_pairs() -> Iterator[tuple[str, str]]:
+    folder = Path(os.environ.get("TRIMTAB_DATA", "")) / "mwe" / "persona"
+    files = sorted(folder.glob("*.jsonl"), key=lambda f: (f.stem != "conscientiousness", f.stem))
+    if "TRIMTAB_DATA" not in os.environ or not files:
+        raise LookupError("choice: no files in $TRIMTAB_DATA/mwe/persona")
+    lines = (line for file in files for line in file.read_text().splitlines())
+    for question in dict.fromkeys(json.loads(line)["question"] for line in lines):
+        yield f"{question} Yes", f"{question} No"
+
+
+def _shot_pairs() -> Iterator[tuple[str, str]]:
+    behavior = tt.Behavior.builtin("sentiment")
+    shots, rest = behavior.examples[:5], behavior.examples[5:]
+    for e in rest:
+        sides = (render(behavior, e, side, PromptType.FIVE_SHOT, shots) for side in ("positive", "negative"))
+        positive, negative = (r.context + r.prompt + r.answer for r in sides)
+        yield positive, negative
+
+
+class Bench:
+    """Contenders on one job in one dtype, and what was measured of them."""
+
+    def __init__(self, form: str, sides: Sides, dtype: str, repeats: int, root: Path) -> None:
+        self.form, self.dtype, self.pairs, self.root = form, dtype, len(sides[0]), root
+        long = sum(map(len, [*sides[0], *sides[1]])) > LONG
+        half = {"default": max(2, repeats // 2), "best": max(2, (repeats + 1) // 2)}
+        self.rounds = half if long else {"default": repeats, "best": repeats}
+        self.job = {"folder": str(model_folder()), "block": BLOCK, "positive": sides[0], "negative": sides[1]}
+
+    def key(self, peer: str) -> Row:
+        """What tells one row from another."""
+        return {"machine": machine(), "form": self.form, "pairs": self.pairs, "dtype": self.dtype, "peer": peer}
+
+    def ours(self) -> dict[str, Contender]:
+        """trimtab in this environment; beside float32 also in the dtype that it chooses itself, as `own`."""
+        dtypes = {self.dtype: self.dtype, **({"own": None} if self.dtype == "float32" else {})}
+        return {name: self._contender(sys.executable, "trimtab", dtype, []) for name, dtype in dtypes.items()}
+
+    def row(self, ours: Mapping[str, Contender], peer: str) -> Row:
+        """One peer, at its default batch size and at the fastest."""
+        with self._peer(peer, [DEFAULT_BATCH[peer]]) as theirs:
+            default = compared(ours, theirs, self.rounds["default"])
+        with self._peer(peer, sorted({DEFAULT_BATCH[peer], *BATCHES})) as theirs:
+            best = compared({self.dtype: ours[self.dtype]}, theirs, self.rounds["best"])
+            batch = theirs.result["batch"]
+        speed = {name: self.pairs / median(default["seconds"][name]) for name in ours}
+        return {**self.key(peer), "default": default, "best": best, "batch": batch, "pairs_per_s": speed}
+
+    def _peer(self, peer: str, batches: list[int]) -> Contender:
+        python = sys.executable if peer == "plain" else environments.python_of(peer, self.root)
+        return self._contender(python, peer, self.dtype, batches)
+
+    def _contender(self, python: str, name: str, dtype: str | None, batches: list[int]) -> Contender:
+        job = {**self.job, "name": name, "dtype": dtype, "batches": batches}
+        return Contender(python, CONTENDERS / "extraction.py", job)
+
+
+def compared(ours: Mapping[str, Contender], theirs: Contender, repeats: int) -> Row:
+    """Ratio and cosine of a peer to each of ours."""
+    for name, contender in ours.items():
+        agreement(contender.result, theirs.result, theirs.name, AGREE[name])
+    runs = alternate({**ours, "theirs": theirs}, repeats)
+    cosine = {name: agreement(c.last, theirs.last, theirs.name, AGREE[name]) for name, c in ours.items()}
+    return {"ratio": {n: asdict(ratio(runs["theirs"], runs[n])) for n in ours}, "cosine": cosine, "seconds": runs}
+
+
+def agreement(ours: Row, theirs: Row, name: str, least: float) -> float:
+    """Cosine of the two vectors, which must be the same but for rounding."""
+    a, b = np.array(ours["vector"]), np.array(theirs["vector"])
+    cosine = float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+    if not cosine > least:
+        raise SystemExit(f"{name} computes another vector than trimtab: cosine {cosine:.5f}, not above {least}")
+    return cosine
+
+
+def measured(bench: Bench, peers: Sequence[str], known: Sequence[Row]) -> Iterator[tuple[Row, bool]]:
+    """Rows of the peers, and whether they are new; our processes start when the first is missing."""
+    with ExitStack() as stack:
+        ours: dict[str, Contender] = {}
+        for peer in peers:
+            key = bench.key(peer).items()
+            row = next((row for row in known if key <= row.items()), None)
+            if row is None and not ours:
+                ours = bench.ours()
+                for contender in ours.values():
+                    stack.enter_context(contender)
+            yield (row, False) if row else (bench.row(ours, peer), True)
+
+
+def show(rows: Sequence[Row]) -> None:
+    """Both tables."""
+    front = ["form", "pairs", "peer"]
+    over = "trimtab over its default batch"
+    lines, own = [], []
+    for row in rows:
+        what, dtype = [row[name] for name in front], row["dtype"]
+        default, best = (Ratio(**row[k]["ratio"][dtype]) for k in ("default", "best"))
+        lines.append([dtype, *what, default, row["batch"], best, f"{row['pairs_per_s'][dtype]:.0f}"])
+        if "own" in row["pairs_per_s"]:
+            own.append([*what, Ratio(**row["default"]["ratio"]["own"]), f"{row['pairs_per_s']['own']:.0f}"])
+    header = ["dtype", *front, over, "its best batch", "trimtab over its best batch", "our pairs/s"]
+    print(f"\nEqual dtype:\n\n{table(header, lines)}")
+    if own:
+        print(f"\nAs each comes:\n\n{table([*front, over, 'our pairs/s'], own)}")
+    for name in AGREE:
+        found = [c for row in rows for k in ("default", "best") if (c := row[k]["cosine"].get(name))]
+        if found:
+            print(f"\nlowest cosine of vectors, ours in {name} dtype: {min(found):.5f}")
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, nargs="+", default=[200, 1000])
+    parser.add_argument("--repeats", type=int, default=5, help="rounds; half of them for long jobs")
+    parser.add_argument("--form", nargs="+", choices=FORMS, default=list(FORMS))
+    parser.add_argument("--dtype", nargs="+", choices=["float32", "bfloat16"], default=["float32", "bfloat16"])
+    parser.add_argument("--peer", nargs="+", choices=list(DEFAULT_BATCH), default=list(DEFAULT_BATCH))
+    parser.add_argument("--json", type=Path, metavar="FILE", help="JSON lines, one per row, kept between runs")
+    environments.add_option(parser)
+    return parser.parse_args()
+
+
+def benches(arguments: argparse.Namespace) -> Iterator[Bench]:
+    """One per job and dtype; what cannot be had is said and left out."""
+    for pairs in arguments.pairs:
+        for form in arguments.form:
+            try:
+                sides = texts_of(form, pairs)
+            except LookupError as why:
+                print(f"skipped: {why.args[0]}", flush=True)
+                continue
+            for dtype in arguments.dtype:
+                yield Bench(form, sides, dtype, arguments.repeats, arguments.environments)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=200)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON")
-    arguments = parser.parse_args()
-    file = embedded_file()
-    assert file is not None, "the embedded model is not installed; run make install"
-    folder = converted(file)
-    first = tt.load(folder).tokenizer.bos_token
-    examples = tt.Behavior.builtin("sentiment").examples[: arguments.pairs]
-    sides = [[first + e.prompt + getattr(e, side) for e in examples] for side in ("positive", "negative")]
-    peers = {"plain": sys.executable, **dict(p.split("=", 1) for p in arguments.peer)}
-    print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {len(examples)} pairs")
-    print("| dtype | peer | trimtab over its default batch | its best batch | trimtab over its best batch |")
-    print("|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as name:
-        texts = Path(name) / "texts.json"
-        texts.write_text(json.dumps(sides))
-        for dtype in ("float32", "bfloat16"):
-            ours = Contender(sys.executable, "trimtab", folder, texts, dtype, 0)
-            for peer, python in peers.items():
-                print(row(ours, peer, python, folder, texts, dtype, arguments.repeats), flush=True)
-            ours.stop()
+    arguments = parsed()
+    file: Path | None = arguments.json
+    known = [json.loads(line) for line in file.read_text().splitlines()] if file and file.is_file() else []
+    print(machine(), flush=True)
+    rows = []
+    for bench in benches(arguments):
+        for row, new in measured(bench, arguments.peer, known):
+            rows.append(row)
+            if new:
+                keep(row, file)
+    if rows:
+        show(rows)
 
 
-def row(ours: Contender, peer: str, python: str, folder: Path, texts: Path, dtype: str, repeats: int) -> str:
-    """One line of the table."""
-    found = {}
-    for batch in sorted({DEFAULT_BATCH[peer], *BATCHES}):
-        theirs = Contender(python, peer, folder, texts, dtype, batch)
-        found[batch] = ratios(ours, theirs, repeats)
-        theirs.stop()
-    best = min(found, key=lambda batch: found[batch])
-    return f"| {dtype} | {peer} | {found[DEFAULT_BATCH[peer]]:.1f}× | {best} | {found[best]:.1f}× |"
+def keep(row: Row, file: Path | None) -> None:
+    """Say that a row was measured, and append it to the file."""
+    default, best = (Ratio(**row[k]["ratio"][row["dtype"]]) for k in ("default", "best"))
+    what = f"{row['form']} {row['pairs']} {row['dtype']} {row['peer']}"
+    print(f"{what}: {default} at default, {best} at batch {row['batch']}", file=sys.stderr, flush=True)
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a") as out:
+            out.write(json.dumps(row) + "\n")
 
 
 if __name__ == "__main__":
