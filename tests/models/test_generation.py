@@ -78,6 +78,8 @@ def test_rows_that_stop_early_do_not_change_the_others(model):
         ({"num_return_sequences": 2}, "one text a prompt"),
         ({"cache_implementation": "static"}, "does not take cache_implementation"),
         ({"max_length": 9}, "does not take max_length"),
+        ({"guidance_scale": 1.5}, "does not take guidance_scale"),
+        ({"assistant_early_exit": 2}, "does not take assistant_early_exit"),
         ({"max_new_tokens": 0}, "at least 1 token"),
         ({"max_new_tokens": 126}, "exceed the context of 128"),
         ({"temprature": 0.5}, "temprature"),
@@ -244,6 +246,18 @@ def test_generation_compiles_without_a_break_in_the_graph(name, wrapped, adding)
     with replaced(model.hf, torch.compile(model.hf.forward, fullgraph=True, backend="eager")):
         assert model.generate(PROMPTS, **options) == expected
         assert model.generate(PROMPTS, max_new_tokens=8) == unsteered  # the edit is gone from the graph
+
+
+def test_calls_in_another_order_are_refused(model, adding, monkeypatch):
+    generate_ = model.hf.generate
+
+    def odd(*args, **kwargs):
+        model.hf(input_ids=torch.tensor([[1, 5]] * 3))
+        return generate_(*args, **kwargs)
+
+    monkeypatch.setattr(model.hf, "generate", odd)
+    with pytest.raises(PlanError, match="came with 2 tokens a row"):
+        model.generate(PROMPTS, steering=adding(1), max_new_tokens=3)
 
 
 def test_a_prompt_of_one_token_and_its_continuation_are_told_apart(model, adding):

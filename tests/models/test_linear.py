@@ -36,6 +36,11 @@ def test_input_that_is_not_contiguous(layer):
         torch.testing.assert_close(by_onednn(layer)(h), layer(h), rtol=1e-5, atol=1e-5)
 
 
+def test_no_rows_give_no_rows(layer):
+    with torch.no_grad():
+        assert by_onednn(layer)(torch.ones(0, 300)).shape == (0, 400)
+
+
 def test_gradients_are_left_to_torch(layer, monkeypatch):
     monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", lambda *args: pytest.fail("by oneDNN"))
     by_onednn(layer)(torch.ones(40, 300)).sum().backward()

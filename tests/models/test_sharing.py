@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from trimtab.behaviors import Rendered
-from trimtab.errors import PlanError
-from trimtab.models import Encoded, Plan, Site, masks, sharing, steer
+from trimtab.errors import PlanError, TrimtabError
+from trimtab.models import Encoded, Plan, Site, masks, prefix, sharing, steer
 from trimtab.models.packing import Pack, apart, collate_packs, pack
 from trimtab.models.prefix import common_length
 from trimtab.models.scoring import score, score_variants
@@ -118,8 +118,60 @@ def test_where_masks_do_not_go_by_position_the_plain_path_is_taken_and_said(wrap
     captured = model.capture(PAIRS, [Site(2)])
     assert captured.sharing.run == captured.sharing.given
     assert captured.sharing.plain == (
-        "texts that begin alike are run in rows of their own: LlamaForCausalLM does not do masks by position",
+        "texts that begin alike are run in rows of their own: LlamaForCausalLM does not keep them apart by mask and "
+        "position",
     )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", ["llama", "gemma3", "gpt2", "bloom"])
+def test_whether_texts_share_rows_is_found_out_in_any_dtype(wrapped, name, dtype):
+    assert wrapped(name, dtype=dtype).packs == (name != "bloom")
+
+
+def test_attention_that_takes_no_such_mask_is_not_even_tried(wrapped, monkeypatch):
+    model = wrapped("llama")
+    assert model.packs
+    monkeypatch.setattr(model.hf.config, "_attn_implementation", "flash_attention_2")
+    monkeypatch.setattr(model, "forward", lambda *a, **k: pytest.fail("tried"))
+    assert not model.packs
+
+
+def test_memory_that_runs_out_while_trying_says_nothing_about_the_model(wrapped, monkeypatch):
+    model = wrapped("llama")
+    with monkeypatch.context() as patched:
+        patched.setattr(model.hf, "forward", lambda **k: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA")))
+        with pytest.raises(TrimtabError, match="out of memory"):
+            _ = model.packs
+    assert model.packs
+
+
+@pytest.mark.parametrize("rope", ["dynamic", "longrope"])
+def test_rotations_that_go_by_the_longest_text_keep_no_prefix(wrapped, rope):
+    model = wrapped("llama")
+    assert model.keeps_keys
+    model.hf.config.rope_parameters = {"rope_type": rope, "rope_theta": 10000.0}
+    assert not prefix.keeps_keys(model.hf)
+
+
+def test_caches_of_more_than_keys_and_values_keep_no_prefix(wrapped, monkeypatch):
+    model = wrapped("llama")
+    monkeypatch.setattr(model.hf, "_supports_default_dynamic_cache", lambda: False, raising=False)
+    model.keeps_keys = prefix.keeps_keys(model.hf)
+    captured = model.capture(MANY, [Site(2)])
+    assert captured.sharing.plain == (
+        "a prefix is run for every text: LlamaForCausalLM keeps more than keys and values",
+    )
+
+
+def test_a_long_prefix_makes_small_batches(wrapped, monkeypatch):
+    model, rows = wrapped("llama"), []
+    monkeypatch.setattr(sharing, "CACHED_PER_TOKEN", 2)
+    model.batch_tokens = 64
+    cache = prefix.Prefix.cache
+    monkeypatch.setattr(prefix.Prefix, "cache", lambda self, n: (rows.append(n), cache(self, n))[1])
+    model.capture(MANY, [Site(2)])
+    assert max(rows) <= 64 // 20
 
 
 def test_edits_by_row_and_steered_captures_take_the_plain_path_and_say_so(wrapped, adding):

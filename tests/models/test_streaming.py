@@ -29,7 +29,9 @@ def counted(model, monkeypatch):
     """Texts whose activations were computed, not found."""
     runs = []
     monkeypatch.setattr(
-        streaming, "capture", lambda m, rows, *rest, f=streaming.capture: (runs.append(len(rows)), f(m, rows, *rest))[1]
+        streaming,
+        "capture",
+        lambda m, rows, *rest, f=streaming.capture, **named: (runs.append(len(rows)), f(m, rows, *rest, **named))[1],
     )
     return runs
 
@@ -127,12 +129,52 @@ def test_a_folder_of_something_else_is_refused(model, wrapped, tmp_path, adding)
         (lambda: model.capture(TEXTS[1:], SITES, into=tmp_path), "other texts"),
         (lambda: model.capture(TEXTS[:20], SITES, into=tmp_path), "holds 57 texts and these are 20"),
         (lambda: model.capture([], SITES, into=tmp_path / "new"), "no texts"),
-        (lambda: model.capture(TEXTS, SITES, into=tmp_path / "1.npy"), "cannot use the folder"),
+        (lambda: model.capture(TEXTS, SITES, into=tmp_path / "1.npy"), "cannot write to the folder"),
+        (lambda: model.capture(TEXTS, [], into=tmp_path / "n"), "name at least one site"),
+        (lambda: model.capture(TEXTS, [9], into=tmp_path / "n"), "blocks 0 to 3"),
+        (lambda: model.capture(TEXTS, SITES, read="first", into=tmp_path / "n"), "unknown read"),
         (lambda: model.capture(TEXTS, SITES, into=tmp_path / "s", steering=adding(1)), "unsteered"),
     ):
         with pytest.raises(InputError, match=message):
             call()
     assert (tmp_path / "1.npy").read_bytes() == kept
+    assert not (tmp_path / "n").exists()
+
+
+def test_files_of_another_origin_are_left_alone(model, tmp_path):
+    (tmp_path / "1.npy").write_bytes(b"somebody's own")
+    with pytest.raises(InputError, match=r"a file 1.npy of another origin"):
+        model.capture(TEXTS, SITES, into=tmp_path)
+    assert (tmp_path / "1.npy").read_bytes() == b"somebody's own"
+
+
+def test_a_second_process_is_kept_out(model, tmp_path):
+    def while_open():
+        with pytest.raises(InputError, match="another process is writing"):
+            model.capture(TEXTS, SITES, into=tmp_path)
+        yield from TEXTS
+
+    model.capture(while_open(), SITES, into=tmp_path)
+    assert np.load(tmp_path / "1.npy").shape == (57, 32)
+
+
+def test_errors_of_the_texts_own_source_and_numbers_of_texts_are_kept(model, tmp_path):
+    def missing():
+        yield TEXTS[0]
+        raise FileNotFoundError("texts.csv")
+
+    with pytest.raises(FileNotFoundError, match=r"texts\.csv"):
+        model.capture(missing(), SITES, into=tmp_path / "a")
+    bare = [*TEXTS[:13], Rendered("", "no answer", "")]
+    with pytest.raises(InputError, match="text 14 has no answer"):
+        model.capture(bare, SITES, read="mean", into=tmp_path / "b")
+
+
+def test_a_finished_folder_may_be_read_only(model, tmp_path):
+    model.capture(TEXTS, SITES, into=tmp_path)
+    before = (tmp_path / "1.npy").stat().st_mtime_ns
+    model.capture(TEXTS, SITES, into=tmp_path)
+    assert (tmp_path / "1.npy").stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", '{"settings": {}}', '{"settings": {}, "windows": [{"n": -1}]}', "\x00"])

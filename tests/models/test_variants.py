@@ -70,7 +70,7 @@ def test_variants_inside_steered_carry_the_open_edits(wrapped, adding):
 def test_blocks_below_the_site_run_once_for_all_variants(wrapped, adding, monkeypatch):
     model = wrapped("llama")
     rows = model.encoder().encode(joined(PROMPTS, PLUS))
-    model.packs = False  # so that rows are easily counted
+    model._packs = {"sdpa": False}  # so that rows are easily counted
     runs, rows_run = [0] * model.n_blocks, [0] * model.n_blocks
 
     def counting(k, forward):

@@ -38,7 +38,7 @@ Work = Callable[[Tensor, tuple[Steer, ...]], None]
 def in_batches(model: "Model", widths: Sequence[int], steers: tuple[Steer, ...], work: Work) -> None:
     """Group rows by length and do the work on each group, longest rows first.
 
-    A batch that does not fit into memory is halved and done again; later batches, of later calls too, are no larger.
+    When memory runs out, batches are halved, for later calls too, and the work is done again.
 
     Args:
         model: its `batch_tokens` bound a batch, and shrink when memory runs out.
@@ -65,9 +65,10 @@ def in_batches(model: "Model", widths: Sequence[int], steers: tuple[Steer, ...],
             if not _out_of_memory(error):
                 raise
             longest = max(widths[i] for i in chosen.tolist())
-            if len(group) == 1:
+            if len(group) == 1 and model.batch_tokens <= longest:
                 raise _one_row_does_not_fit(longest) from error
-            model.batch_tokens = longest * (len(group) // 2)
+            # the work may have been on every row several times over, as often as a batch holds it
+            model.batch_tokens = max(longest, model.batch_tokens // 2)
         else:
             done = set(group)
             left = [i for k, i in enumerate(left) if k not in done]

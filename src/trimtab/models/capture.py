@@ -42,18 +42,31 @@ class Captured:
 
 
 def capture(
-    model: "Model", rows: Sequence[Encoded], sites: Sequence[Site], read: Read, steers: tuple[Steer, ...] = ()
+    model: "Model",
+    rows: Sequence[Encoded],
+    sites: Sequence[Site],
+    read: Read,
+    steers: tuple[Steer, ...] = (),
+    *,
+    first: int = 1,
 ) -> Captured:
     """Run rows and keep one vector per row and site; never more than one batch of tokens in memory.
+
+    Args:
+        model: the model.
+        rows: texts.
+        sites: where to read.
+        read: which tokens.
+        steers: edits.
+        first: number of the first text, for messages.
 
     Raises:
         InputError: an unknown `read`, a row without answer tokens to average, a NaN or an infinite activation.
     """
-    if read not in get_args(Read):
-        raise InputError(f"unknown read {read!r}; one of {', '.join(get_args(Read))}")
-    for i, row in enumerate(rows):
+    refuse_unreadable(model, sites, read)
+    for i, row in enumerate(rows, start=first):
         if read == "mean" and len(row.ids) <= max(row.prompt_len, 1):
-            raise InputError(f"text {i + 1} has no answer tokens to average; read its last token instead")
+            raise InputError(f"text {i} has no answer tokens to average; read its last token instead")
     if read == "prompt":
         rows = [r.prompt for r in rows]
     n, d, device = len(rows), model.d_model, model.device
@@ -73,8 +86,8 @@ def capture(
     sharing = in_shared_batches(model, rows, may_share, sites, steers, work)
     for site, values in kept.items():
         if read == "mean":
-            _refuse_all_massive(site, massive[site], rows)
-        _refuse_non_finite(site, values, model)
+            _refuse_all_massive(site, massive[site], rows, first)
+        _refuse_non_finite(site, values, model, first)
     n_massive = {s: int(m.sum()) if read == "mean" else None for s, m in massive.items()}
     return Captured(kept, norms, n_massive, sharing)
 
@@ -102,20 +115,34 @@ def _pool(h: Tensor, packed: Packed, read: Read, before: Tensor | None) -> tuple
     return mean, median, massive.sum(dim=1)
 
 
-def _refuse_all_massive(site: Site, massive: Tensor, rows: Sequence[Encoded]) -> None:
-    for i, (n, row) in enumerate(zip(massive.tolist(), rows, strict=True)):
+def refuse_unreadable(model: "Model", sites: Sequence[Site], read: str) -> None:
+    """What cannot be read is refused before any work.
+
+    Raises:
+        InputError: an unknown `read`, no site, or one that the model does not have.
+    """
+    if read not in get_args(Read):
+        raise InputError(f"unknown read {read!r}; one of {', '.join(get_args(Read))}")
+    if not sites:
+        raise InputError("name at least one site to read, such as 14 or attention:14")
+    for site in sites:
+        model.anatomy.module(site)
+
+
+def _refuse_all_massive(site: Site, massive: Tensor, rows: Sequence[Encoded], first: int) -> None:
+    for i, (n, row) in enumerate(zip(massive.tolist(), rows, strict=True), start=first):
         if n == len(row.ids) - max(row.prompt_len, 1):  # position 0 is no answer token
             raise InputError(
-                f"text {i + 1}: every answer token is a massive activation at site {site}, so nothing is left for a "
+                f"text {i}: every answer token is a massive activation at site {site}, so nothing is left for a "
                 "mean; read its last token or another site"
             )
 
 
-def _refuse_non_finite(site: Site, values: Tensor, model: "Model") -> None:
+def _refuse_non_finite(site: Site, values: Tensor, model: "Model", first: int) -> None:
     bad = (~torch.isfinite(values)).any(dim=1).nonzero().flatten().tolist()
     if bad:
         raise InputError(
             f"{len(bad)} of {len(values)} activations at site {site} are NaN or infinite (the first is text "
-            f"{bad[0] + 1}, dtype {str(model.dtype).removeprefix('torch.')}); try --dtype float32, and check the "
+            f"{bad[0] + first}, dtype {str(model.dtype).removeprefix('torch.')}); try --dtype float32, and check the "
             "model's weights"
         )

@@ -125,16 +125,22 @@ def edited_steps(
         steers: edits.
         width: columns of the prompts. The first call runs these; later ones a single token behind a cache, or, without
             a cache, everything so far.
+
+    Raises:
+        PlanError: the model is called in another order.
     """
     plan = Plan(steers, logits="last")
     _validate(anatomy, batch, plan)
+    expected = iter(range(width, batch.ids.shape[1]))
 
-    def stepped(module: nn.Module, args: Any, output: Any) -> None:
-        if any(output.get(name) is not None for name in ("past_key_values", "cache_params")):
-            work.next = width  # every token behind the prompt is edited alike
+    def stepping(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
+        now, so_far = kwargs["input_ids"].shape[1], next(expected, None)
+        if so_far is None or now not in (so_far, 1):
+            raise PlanError(f"a step of generation came with {now} tokens a row, not with 1 or {so_far}")
+        work.next = 0 if now == so_far else width  # every token behind the prompt is edited alike
 
     with edited(anatomy, batch, plan) as work:
-        handle = hf.register_forward_hook(stepped)
+        handle = hf.register_forward_pre_hook(stepping, with_kwargs=True)
         try:
             yield
         finally:
@@ -156,15 +162,15 @@ def _hook(work: _Work, site: Site) -> Callable[..., Any]:
 @contextmanager
 def replaced(module: object, value: Any, name: str = "forward") -> Iterator[None]:
     """Another `forward` (or other attribute) on this instance for a while; the instance itself stays where it is."""
-    before = module.__dict__.get(name)
+    own, before = name in module.__dict__, module.__dict__.get(name)
     setattr(module, name, value)
     try:
         yield
     finally:
-        if before is None:
-            delattr(module, name)
-        else:
+        if own:
             setattr(module, name, before)
+        else:
+            delattr(module, name)
 
 
 @contextmanager

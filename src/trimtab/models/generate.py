@@ -17,15 +17,24 @@ from trimtab.models.text import Encoded, collate, pad_token
 if TYPE_CHECKING:
     from trimtab.models.model import Model
 
-_UNSUPPORTED = (
+_UNSUPPORTED = (  # what calls the model in an order of its own, or with another cache
+    "assistant_early_exit",
     "assistant_model",
     "cache_implementation",
+    "custom_generate",
+    "dola_layers",
     "generation_config",
+    "guidance_scale",
     "inputs_embeds",
     "max_length",
+    "negative_prompt_attention_mask",
+    "negative_prompt_ids",
     "past_key_values",
+    "penalty_alpha",
     "prefill_chunk_size",
     "prompt_lookup_num_tokens",
+    "speculation_type",
+    "use_mtp",
 )
 
 

@@ -18,6 +18,7 @@ def suits(module: nn.Module) -> TypeGuard[nn.Linear]:
     return (
         type(module) is nn.Linear
         and "forward" not in module.__dict__
+        and type(module.weight) is nn.Parameter  # no quantised tensor in disguise
         and module.weight.dtype == torch.float32
         and module.weight.device.type == "cpu"
         and module.weight.numel() >= LEAST_WEIGHT

@@ -4,7 +4,6 @@ import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
@@ -23,6 +22,7 @@ from trimtab.models.generate import generate
 from trimtab.models.masks import packs
 from trimtab.models.plan import Batch, Plan, Scope, Steer, Steerable, Strength, Trace, steer
 from trimtab.models.precision import Tail
+from trimtab.models.prefix import keeps_keys
 from trimtab.models.scoring import Scores, logit_differences, score
 from trimtab.models.sites import Place, Site
 from trimtab.models.streaming import capture_into
@@ -63,7 +63,8 @@ class Model:
         self._fingerprint = Fingerprint(hf)
         self._takes_positions = "position_ids" in inspect.signature(hf.forward).parameters
         self._steered: list[Steer] = []
-        self.caches_keys = not getattr(hf, "_is_stateful", False)
+        self._packs: dict[Any, bool] = {}
+        self.keeps_keys = keeps_keys(hf)
         self.gate = Gate(hf)
         self.batch_tokens = batch_tokens or fitting_tokens(hf)
 
@@ -82,10 +83,13 @@ class Model:
         """dtype of the blocks."""
         return next(self.anatomy.blocks[0].parameters()).dtype
 
-    @cached_property
+    @property
     def packs(self) -> bool:
-        """Whether one row may hold several texts that begin alike; tried out once."""
-        return packs(self)
+        """Whether one row may hold several texts that begin alike; tried out once per attention implementation."""
+        how = getattr(self.hf.config, "_attn_implementation", None)
+        if how not in self._packs:
+            self._packs[how] = packs(self)
+        return self._packs[how]
 
     @property
     def open_edits(self) -> tuple[Steer, ...]:
@@ -177,7 +181,7 @@ class Model:
                 then memory-mapped, and an interrupted call goes on when it is made again. Unsteered only.
 
         Returns:
-            `activations[Site(14)]` of shape `[n, d_model]`, float32, on the model's device; keys are always `Site`.
+            `activations[Site(14)]`, `[n, d_model]` float32 on the model's device (`into`: the CPU); keys are always `Site`.
 
         Raises:
             InputError: an activation is not finite, a site is out of range, a text too long, the folder unusable.

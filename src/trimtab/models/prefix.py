@@ -57,6 +57,23 @@ def run_prefix(model: "Model", row: Encoded, sites: Collection[Site]) -> Prefix:
     return Prefix(row, norms, cache)
 
 
+def keeps_keys(hf: Any) -> bool:
+    """Whether a prefix can be run apart: the cache holds plain keys and values, and rotations go by position alone."""
+    from transformers import DynamicCache
+    from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+    default = getattr(hf, "_supports_default_dynamic_cache", lambda: True)
+    if getattr(hf, "_is_stateful", False) or not default():
+        return False
+    rope = getattr(hf.config.get_text_config(), "rope_parameters", None) or {}
+    kinds = [rope.get("rope_type")] + [r.get("rope_type") for r in rope.values() if isinstance(r, dict)]
+    if {"dynamic", "longrope"} & set(kinds):  # these go by the longest text of a call
+        return False
+    return all(
+        type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in DynamicCache(config=hf.config).layers
+    )
+
+
 def common_length(rows: Sequence[Encoded]) -> int:
     """Number of tokens that all rows have in common at the beginning."""
     return common_prefix(min(r.ids for r in rows), max(r.ids for r in rows))  # in lexical order they differ the most

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from trimtab.models.model import Model
 
 LEAST = 8  # tokens; keeping the keys and values of fewer costs more than it saves
+CACHED_PER_TOKEN = 16  # tokens in a cache that count as one that is run, where batches are made
 MANY = 8  # a prefix is kept for at least this many rows, and for at least one in so many
 
 
@@ -110,7 +111,9 @@ def in_shared_batches(
             ) -> None:
                 work(portion.collate(group, model), chosen, prefix)
 
-            in_batches(model, [p.width for p in portion.packs], steers, step)
+            # a long prefix lies in every row's cache, so it counts a little too
+            widths = [max(p.width, (portion.cached + p.width) // CACHED_PER_TOKEN) for p in portion.packs]
+            in_batches(model, widths, steers, step)
     return sharing
 
 
@@ -125,20 +128,18 @@ def _portions(
     ideal = _split(rows, may_share, True, packing)
     plain = []
     by_row = any(s.rows > 1 for s in steers)
-    keeps = model.caches_keys and not any(s.active for s in steers)
+    keeps = model.keeps_keys and not any(s.active for s in steers)
     packing = packing and not by_row and model.packs
     if any(p.prefix for p in ideal) and not keeps:
         steered = any(s.active for s in steers)
-        plain.append("a prefix is run for every text: " + ("edits are active" if steered else _no(model, "keeps keys")))
+        reason = "edits are active" if steered else f"{type(model.hf).__name__} keeps more than keys and values"
+        plain.append(f"a prefix is run for every text: {reason}")
     if any(len(k.texts) > 1 for p in ideal for k in p.packs) and not packing:
-        reason = "edits differ by row" if by_row else _no(model, "masks by position")
+        apart_ = f"{type(model.hf).__name__} does not keep them apart by mask and position"
+        reason = "edits differ by row" if by_row else apart_
         plain.append(f"texts that begin alike are run in rows of their own: {reason}")
     portions = _split(rows, may_share, keeps and not by_row, packing)
     return portions, Sharing(sum(len(r.ids) for r in rows), sum(p.tokens for p in portions), tuple(plain))
-
-
-def _no(model: "Model", what: str) -> str:
-    return f"{type(model.hf).__name__} does not do {what}"
 
 
 def _split(rows: Sequence[Encoded], may_share: Sequence[int], prefixes: bool, packing: bool) -> list[Portion]:

@@ -3,21 +3,24 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
-from io import BufferedRandom
+from io import BufferedRandom, BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import transformers
+from filelock import FileLock, Timeout
 from numpy.lib.format import write_array_header_1_0
 from torch import Tensor
 
 from trimtab.behaviors.prompt_types import Rendered
 from trimtab.errors import InputError
-from trimtab.models.capture import Captured, Read, capture
+from trimtab.models.capture import Captured, Read, capture, refuse_unreadable
 from trimtab.models.sharing import Sharing
 from trimtab.models.sites import Site
 from trimtab.models.text import Encoded, Encoder
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 WINDOW_BYTES = 1 << 26  # of activations held in memory at a time
 FEWEST, MOST = 256, 4096  # texts of a window
 HEADER = 128  # bytes; numpy leaves room in it for any number of rows
-JOURNAL = "capture.json"
+JOURNAL, LOCK = "capture.json", ".lock"
 
 
 def window(d_model: int, n_sites: int) -> int:
@@ -45,24 +48,48 @@ def capture_into(
     `capture.json`, which says how far the work is. Called again with the same texts it goes on where it stopped.
 
     Raises:
-        InputError: the folder cannot be written, or holds the activations of another model, other texts or sites.
+        InputError: the folder cannot be written, another process is at it, or it holds something else: files of another
+            origin, the activations of another model, other texts or sites.
     """
-    journal = _Journal.open(folder, _settings(model, sites, read, encoder))
+    refuse_unreadable(model, sites, read)
     n, size = 0, window(model.d_model, len(sites))
-    try:
+    with _alone(folder):
+        journal = _Journal.open(folder, _settings(model, sites, read, encoder))
         for k, some in enumerate(_windows(texts, size)):
             rows = encoder.encode([t if isinstance(t, Rendered) else Rendered("", "", t) for t in some])
-            n += len(rows)
             if not journal.has(k, rows):
-                journal.append(rows, capture(model, rows, sites, read))
+                journal.append(rows, capture(model, rows, sites, read, first=n + 1))
+            n += len(rows)
         if n == 0:
             raise InputError("there are no texts to capture")
         if n != journal.n:
             raise InputError(f"{folder} holds {journal.n} texts and these are {n}; give another folder for them")
         journal.finish()
+        return journal.mapped(sites)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """In here no other process writes to the folder."""
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise InputError(f"another process is writing to {folder}; wait for it, or give another folder") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise InputError(f"cannot write to {folder}: {error.strerror}; is the disk full?") from error
-    return journal.mapped(sites)
+        raise InputError(f"cannot write to the folder {folder}: {error.strerror}; give another") from error
 
 
 def _windows(texts: Iterable[str | Rendered], size: int) -> Iterator[list[str | Rendered]]:
@@ -81,8 +108,9 @@ def _settings(model: "Model", sites: Sequence[Site], read: Read, encoder: Encode
         "sites": [str(s) for s in sites],
         "read": read,
         "chat template": encoder.chat_template,
-        "tokens per batch": model.batch_tokens,
+        "attention": getattr(model.hf.config, "_attn_implementation", None),
         "torch": torch.__version__,
+        "transformers": transformers.__version__,
     }
 
 
@@ -99,16 +127,20 @@ class _Journal:
         """Begin a folder, or go on with one.
 
         Raises:
-            InputError: it cannot be written, or holds something else.
+            InputError: it cannot be read or written, or holds something else.
         """
+        if not (folder / JOURNAL).exists():
+            new = cls(folder, settings)
+            for name, *_ in new._files():
+                if (folder / name).exists():
+                    raise InputError(f"{folder} holds a file {name} of another origin; give an empty folder")
+            new._write()
+            return new
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if not (folder / JOURNAL).exists():
-                return cls(folder, settings)
             kept = json.loads((folder / JOURNAL).read_text(encoding="utf-8"))
             before, journal = dict(kept["settings"]), cls(folder, settings, [_entry(w) for w in kept["windows"]])
         except OSError as error:
-            raise InputError(f"cannot use the folder {folder}: {error.strerror}; give another") from error
+            raise InputError(f"cannot read {folder / JOURNAL}: {error.strerror}; give another folder") from error
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{folder / JOURNAL} is damaged ({error}); remove the folder to begin anew") from error
         for name, value in settings.items():
@@ -144,7 +176,7 @@ class _Journal:
         """Write a window behind those before it, the journal last: what it does not name is written anew."""
         for name, site, shape in self._files():
             values = captured.activations[site] if len(shape) == 2 else captured.norms[site]
-            with _opened(self.folder / name) as file:
+            with _writing(self.folder), _opened(self.folder / name) as file:
                 file.truncate(file.seek(self._end(shape)))
                 file.write(values.float().cpu().numpy().tobytes())
                 file.flush()
@@ -156,12 +188,17 @@ class _Journal:
         self._write()
 
     def finish(self) -> None:
-        """Put the number of rows into the files' headers."""
+        """Put the number of rows into the files' headers, where it is not there yet."""
         for name, _, shape in self._files():
-            with _opened(self.folder / name) as file:
-                file.truncate(self._end(shape))
-                write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (self.n, *shape[1:])})
-                assert file.tell() == HEADER
+            path, header = self.folder / name, BytesIO()
+            write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (self.n, *shape[1:])})
+            assert header.tell() == HEADER
+            with path.open("rb") as file:
+                done = file.read(HEADER) == header.getvalue() and path.stat().st_size == self._end(shape)
+            if not done:
+                with _writing(self.folder), _opened(path) as file:
+                    file.truncate(self._end(shape))
+                    file.write(header.getvalue())
 
     def mapped(self, sites: Sequence[Site]) -> Captured:
         """The files as tensors that are read when looked at; writing to them changes no file."""
@@ -193,8 +230,12 @@ class _Journal:
     def _write(self) -> None:
         scratch = self.folder / f"{JOURNAL}.{os.getpid()}"
         content: Mapping[str, Any] = {"settings": self.settings, "windows": self.windows}
-        scratch.write_text(json.dumps(content), encoding="utf-8")
-        os.replace(scratch, self.folder / JOURNAL)
+        with _writing(self.folder):
+            with scratch.open("w", encoding="utf-8") as file:
+                json.dump(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(scratch, self.folder / JOURNAL)
 
 
 def _entry(window: Mapping[str, Any]) -> dict[str, Any]:
