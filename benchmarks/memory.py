@@ -4,7 +4,7 @@
 
 Every size runs in a process of its own with the embedded model: last token at block 4 (so that 100,000 take minutes),
 texts of about 30 tokens made of built-in examples with a number in front, so that they have next to nothing in common.
-Peak memory is the process's largest resident set. "Kept in memory" is the same without a folder, for comparison. Texts come from a generator.
+Peak memory is the process's largest resident set. "Kept in memory" is the same without a folder, for comparison.
 """
 
 import argparse

@@ -20,16 +20,13 @@ from trimtab.models.direct import Direct, Gate
 from trimtab.models.forward import run
 from trimtab.models.generate import generate
 from trimtab.models.masks import packs
-from trimtab.models.plan import Batch, Plan, Scope, Steer, Steerable, Strength, Trace, steer
+from trimtab.models.plan import Batch, Plan, Scopes, Steer, Steerable, Strengths, Trace, steer
 from trimtab.models.precision import Tail
 from trimtab.models.prefix import keeps_keys
 from trimtab.models.scoring import Scores, logit_differences, score
 from trimtab.models.sites import Place, Site
 from trimtab.models.streaming import capture_into
 from trimtab.models.text import Encoder, context_length, joined, refuse_one_text
-
-Strengths = Strength | Sequence[Strength] | None
-Scopes = Scope | Sequence[Scope]
 
 
 class Model:
@@ -181,7 +178,7 @@ class Model:
                 then memory-mapped, and an interrupted call goes on when it is made again. Unsteered only.
 
         Returns:
-            `activations[Site(14)]`, `[n, d_model]` float32 on the model's device (`into`: the CPU); keys are always `Site`.
+            `activations[Site(14)]`, `[n, d_model]` float32, on the model's device, mapped ones on the CPU.
 
         Raises:
             InputError: an activation is not finite, a site is out of range, a text too long, the folder unusable.

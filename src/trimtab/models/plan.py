@@ -252,6 +252,8 @@ class Trace:
 
 
 Strength = float | Mapping[str, float]
+Strengths = Strength | Sequence[Strength] | None
+Scopes = Scope | Sequence[Scope]
 
 
 def steer(steering: Steerable, strength: Any = None, scope: Any = "all") -> Steer:
