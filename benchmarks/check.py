@@ -140,13 +140,11 @@ def lines(row: Row) -> list[Sequence[object]]:
 
 
 def parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = environments.options(__doc__)
     parser.add_argument("--train", type=int, default=60, help="training examples")
     parser.add_argument("--evaluation", type=int, default=40, help="evaluation examples")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8], help="batch sizes of the script")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="JSON lines, one per setting, kept between runs")
-    environments.add_option(parser)
     return parser.parse_args()
 
 

@@ -48,6 +48,14 @@ def python_of(peer: str, root: Path = DEFAULT_ROOT) -> str:
     return str(python)
 
 
+def options(description: str | None) -> argparse.ArgumentParser:
+    """What every benchmark against peers takes: `--json FILE` and `--environments FOLDER`."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="JSON lines, one per row, kept between runs")
+    add_option(parser)
+    return parser
+
+
 def add_option(parser: argparse.ArgumentParser) -> None:
     """`--environments FOLDER`."""
     parser.add_argument(

@@ -28,7 +28,7 @@ from typing import Any
 
 import environments
 import numpy as np
-from harness import CONTENDERS, Contender, Ratio, alternate, machine, model_folder, ratio, table
+from harness import CONTENDERS, Contender, Ratio, alternate, keep, known, machine, model_folder, ratio, table
 
 import trimtab as tt
 from trimtab.behaviors import PromptType, render
@@ -140,13 +140,13 @@ def agreement(ours: Row, theirs: Row, name: str, least: float) -> float:
     return cosine
 
 
-def measured(bench: Bench, peers: Sequence[str], known: Sequence[Row]) -> Iterator[tuple[Row, bool]]:
+def measured(bench: Bench, peers: Sequence[str], before: Sequence[Row]) -> Iterator[tuple[Row, bool]]:
     """Rows of the peers, and whether they are new; our processes start when the first is missing."""
     with ExitStack() as stack:
         ours: dict[str, Contender] = {}
         for peer in peers:
             key = bench.key(peer).items()
-            row = next((row for row in known if key <= row.items()), None)
+            row = next((row for row in before if key <= row.items()), None)
             if row is None and not ours:
                 ours = bench.ours()
                 for contender in ours.values():
@@ -176,14 +176,12 @@ def show(rows: Sequence[Row]) -> None:
 
 
 def parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = environments.options(__doc__)
     parser.add_argument("--pairs", type=int, nargs="+", default=[200, 1000])
     parser.add_argument("--repeats", type=int, default=5, help="rounds; half of them for long jobs")
     parser.add_argument("--form", nargs="+", choices=FORMS, default=list(FORMS))
     parser.add_argument("--dtype", nargs="+", choices=["float32", "bfloat16"], default=["float32", "bfloat16"])
     parser.add_argument("--peer", nargs="+", choices=list(DEFAULT_BATCH), default=list(DEFAULT_BATCH))
-    parser.add_argument("--json", type=Path, metavar="FILE", help="JSON lines, one per row, kept between runs")
-    environments.add_option(parser)
     return parser.parse_args()
 
 
@@ -203,27 +201,24 @@ def benches(arguments: argparse.Namespace) -> Iterator[Bench]:
 def main() -> None:
     arguments = parsed()
     file: Path | None = arguments.json
-    known = [json.loads(line) for line in file.read_text().splitlines()] if file and file.is_file() else []
+    before = known(file)
     print(machine(), flush=True)
     rows = []
     for bench in benches(arguments):
-        for row, new in measured(bench, arguments.peer, known):
+        for row, new in measured(bench, arguments.peer, before):
             rows.append(row)
             if new:
+                say(row)
                 keep(row, file)
     if rows:
         show(rows)
 
 
-def keep(row: Row, file: Path | None) -> None:
-    """Say that a row was measured, and append it to the file."""
+def say(row: Row) -> None:
+    """That a row was measured, and what came out."""
     default, best = (Ratio(**row[k]["ratio"][row["dtype"]]) for k in ("default", "best"))
     what = f"{row['form']} {row['pairs']} {row['dtype']} {row['peer']}"
     print(f"{what}: {default} at default, {best} at batch {row['batch']}", file=sys.stderr, flush=True)
-    if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a") as out:
-            out.write(json.dumps(row) + "\n")
 
 
 if __name__ == "__main__":

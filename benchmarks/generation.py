@@ -97,14 +97,12 @@ def target(rows: list[Row]) -> str:
 
 
 def parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = environments.options(__doc__)
     parser.add_argument("--pairs-of-runs", "--repeats", type=int, default=20, help="plain and steered, in turn")
     parser.add_argument("--tokens", type=int, default=32, help="new tokens for each prompt")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--dtype", nargs="+", choices=["float32", "bfloat16"], default=["bfloat16"])
     parser.add_argument("--contender", nargs="+", choices=NAMES, default=list(NAMES))
-    parser.add_argument("--json", type=Path, metavar="FILE", help="JSON lines, one per contender, kept between runs")
-    environments.add_option(parser)
     return parser.parse_args()
 
 

@@ -72,12 +72,10 @@ def line(row: Row) -> list[object]:
 
 
 def parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = environments.options(__doc__)
     parser.add_argument("--n", type=int, nargs="+", default=[200, 1000], help="pairs, at least as many as are checked")
     parser.add_argument("--d", type=int, nargs="+", default=[576, 4096], help="width")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="JSON lines, one per size, kept between runs")
-    environments.add_option(parser)
     return parser.parse_args()
 
 

@@ -151,14 +151,23 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def kept(file: Path | None, settings: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """The row of these settings from the file; else it is measured and appended."""
-    known = [json.loads(line) for line in file.read_text().splitlines()] if file and file.is_file() else []
-    for row in known:
+    for row in known(file):
         if row["settings"] == settings:
-            return dict(row)
+            return row
     row = {"settings": settings, **measure()}
     print(json.dumps(row), file=sys.stderr, flush=True)
+    keep(row, file)
+    return row
+
+
+def known(file: Path | None) -> list[dict[str, Any]]:
+    """Rows that a file holds, one JSON document a line."""
+    return [json.loads(line) for line in file.read_text().splitlines()] if file and file.is_file() else []
+
+
+def keep(row: Mapping[str, Any], file: Path | None) -> None:
+    """Append a row to the file, where there is one."""
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a") as out:
             out.write(json.dumps(row) + "\n")
-    return row

@@ -30,9 +30,11 @@ def texts_apart(blocks: Sequence[nn.Module], batch: Batch) -> Iterator[None]:
         PlanError: a block is handed no mask that can be rewritten; see `packs`.
     """
     masks: dict[int, tuple[Any, Tensor]] = {}
+    packed = blocks if batch.text is not None else ()
+    places = {kind: _mask_place(kind) for kind in {type(block) for block in packed}}
 
     def before(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
-        place = _mask_place(block)
+        place = places[type(block)]
         given = kwargs.get("attention_mask") if place is None or place >= len(args) else args[place]
         if id(given) not in masks:
             masks[id(given)] = (given, _by_position(given, batch))
@@ -42,14 +44,14 @@ def texts_apart(blocks: Sequence[nn.Module], batch: Batch) -> Iterator[None]:
         return (*args[:place], mask, *args[place + 1 :]), kwargs
 
     with ExitStack() as stack:
-        for block in blocks if batch.text is not None else ():
+        for block in packed:
             handle = block.register_forward_pre_hook(before, with_kwargs=True)
             stack.callback(handle.remove)
         yield
 
 
-def _mask_place(block: nn.Module) -> int | None:
-    names = list(inspect.signature(type(block).forward).parameters)
+def _mask_place(kind: type[nn.Module]) -> int | None:
+    names = list(inspect.signature(kind.forward).parameters)
     return names.index("attention_mask") - 1 if "attention_mask" in names else None
 
 

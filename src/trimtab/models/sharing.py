@@ -127,18 +127,17 @@ def _portions(
 ) -> tuple[list[Portion], Sharing]:
     ideal = _split(rows, may_share, True, packing)
     plain = []
-    by_row = any(s.rows > 1 for s in steers)
-    keeps = model.keeps_keys and not any(s.active for s in steers)
+    by_row, steered = any(s.rows > 1 for s in steers), any(s.active for s in steers)
+    keeps = model.keeps_keys and not steered
     packing = packing and not by_row and model.packs
     if any(p.prefix for p in ideal) and not keeps:
-        steered = any(s.active for s in steers)
         reason = "edits are active" if steered else f"{type(model.hf).__name__} keeps more than keys and values"
         plain.append(f"a prefix is run for every text: {reason}")
     if any(len(k.texts) > 1 for p in ideal for k in p.packs) and not packing:
         apart_ = f"{type(model.hf).__name__} does not keep them apart by mask and position"
         reason = "edits differ by row" if by_row else apart_
         plain.append(f"texts that begin alike are run in rows of their own: {reason}")
-    portions = _split(rows, may_share, keeps and not by_row, packing)
+    portions = _split(rows, may_share, keeps and not by_row, packing) if plain or by_row else ideal
     return portions, Sharing(sum(len(r.ids) for r in rows), sum(p.tokens for p in portions), tuple(plain))
 
 

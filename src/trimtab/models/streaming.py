@@ -42,7 +42,7 @@ def window(d_model: int, n_sites: int) -> int:
 def capture_into(
     model: "Model", texts: Iterable[str | Rendered], sites: Sequence[Site], read: Read, encoder: Encoder, folder: Path
 ) -> Captured:
-    """Like `capture`, with the activations in a folder; memory does not grow with the number of texts.
+    """Like `capture`, with the activations in a folder; texts and activations take no more memory the more they are.
 
     The folder gets `SITE.npy`, float32 `[n, d_model]`, and `SITE.norms.npy`, `[n]`, which numpy can map, and
     `capture.json`, which says how far the work is. Called again with the same texts it goes on where it stopped.

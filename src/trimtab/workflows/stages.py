@@ -274,14 +274,14 @@ class Stages:
         s, types = self.splits, self.measured_types
         middle = [Site(self.model.n_blocks // 2)]
         captures = sum(self._capture_cost(t, middle) for t in types)
-        passes = {n: 0.5 + n * 0.5 + HEAD_SHARE * n for n in (len(types) + 1, 2 * len(types) + 1, 5)}
+        passes = {n: 0.5 + n * 0.5 + HEAD_SHARE * n for n in (2, len(types) + 1, 2 * len(types) + 1, 5)}
         dev, evaluation = self._score_cost(s.dev.examples), self._score_cost(s.eval.examples)
         map_ = 0.0
         if choosing:
             map_ = (1 + (0.5 + HEAD_SHARE) * len(self.map_blocks)) * self._score_cost(s.dev.examples[:MAP_ROWS])
             map_ += self._capture_cost(PromptType.PREFILLED, [Site(self.model.n_blocks - 1)])
         curve = passes[5] * self._score_cost(s.eval.examples[:CURVE_ROWS])
-        noise = 4 * self._score_cost(s.eval.examples[:NOISE_ROWS])
+        noise = 2 * passes[2] * self._score_cost(s.eval.examples[:NOISE_ROWS])
         type_ = passes[len(types) + 1] * dev if len(types) > 1 else 0
         return round(captures + map_ + type_ + evaluation * passes[2 * len(types) + 1] + curve + noise)
 
