@@ -77,6 +77,7 @@ class Behavior:
         pairing: `natural` when the two answers of a row belong together, `random` when the two
             sides were separate lists and the matching is arbitrary.
         notes: what a reader left out or assumed, in plain words; they end up in the report.
+        expected: codes of lint's findings that are the very point of this set, such as `length-words`.
 
     Raises:
         InputError: no examples, an empty answer, prompts in some rows only, one instruction only, a
@@ -90,9 +91,10 @@ class Behavior:
     negative_instruction: str = ""
     pairing: Pairing = "natural"
     notes: Sequence[str] = field(default=(), compare=False)
+    expected: Sequence[str] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
-        for name, kind in (("examples", "Example"), ("notes", "str")):
+        for name, kind in (("examples", "Example"), ("notes", "str"), ("expected", "str")):
             given = getattr(self, name)
             if isinstance(given, str) or not isinstance(given, Iterable):
                 raise InputError(f"a behavior's {name!r} must be a list of {kind}, not {type(given).__name__}")

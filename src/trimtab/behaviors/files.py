@@ -150,11 +150,12 @@ def _row(value: object, source: str) -> Row:
 
 
 def _header(fields: Mapping[str, object], source: str) -> dict[str, str]:
-    """The checked header: see `HEADER_FIELDS`."""
-    if fields.get("trimtab", "behavior") != "behavior":
-        raise InputError(f"{source}: this is a trimtab {fields['trimtab']!r}, not a 'behavior'")
+    """The checked header: see `HEADER_FIELDS`; `trimtab` says what the file is."""
+    what = fields.get("trimtab", "behavior")
+    if what not in ("behavior", "probe"):
+        raise InputError(f"{source}: this is a trimtab {what!r}, not a 'behavior'")
     row = Row({key: value for key, value in fields.items() if key != "trimtab"}, source)
-    given = {}
+    given = {"trimtab": str(what)}
     for key in row.fields:
         if key not in HEADER_FIELDS:
             near = difflib.get_close_matches(key, HEADER_FIELDS, 1)

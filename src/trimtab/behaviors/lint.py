@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from trimtab.behaviors import lint_answers
 from trimtab.behaviors.behavior import Behavior
@@ -28,8 +29,15 @@ def lint(behavior: Behavior) -> list[Finding]:
     Returns:
         findings; none if nothing was found.
     """
-    findings = [finding for check in _CHECKS for finding in check(behavior)]
+    findings = [_as_expected(finding, behavior) for check in _CHECKS for finding in check(behavior)]
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def _as_expected(finding: Finding, behavior: Behavior) -> Finding:
+    """What a set is about is no fault of it, but good to know."""
+    if finding.code not in behavior.expected:
+        return finding
+    return replace(finding, severity="info", message=f"on purpose: {finding.message}")
 
 
 # --- repeated texts ---

@@ -2,11 +2,13 @@
 
 import difflib
 import stat
+from dataclasses import replace
 from importlib.abc import Traversable
 from importlib.resources import files
 from pathlib import Path
 
 from trimtab.behaviors.behavior import Behavior, Pairing
+from trimtab.behaviors.controls import CONTROLS
 from trimtab.behaviors.files import SUFFIXES, read_table
 from trimtab.behaviors.formats import parse
 from trimtab.behaviors.hub import DATASET_ID, read_dataset
@@ -77,7 +79,8 @@ def builtin_names() -> list[str]:
     folder = _builtin_folder()
     if not folder.is_dir():
         return []
-    return sorted(entry.name.removesuffix(".jsonl") for entry in folder.iterdir() if entry.name.endswith(".jsonl"))
+    written = {entry.name.removesuffix(".jsonl") for entry in folder.iterdir() if entry.name.endswith(".jsonl")}
+    return sorted(written | {name for name, control in CONTROLS.items() if control.source in written})
 
 
 def _builtin_folder() -> Traversable:
@@ -85,11 +88,17 @@ def _builtin_folder() -> Traversable:
 
 
 def _builtin(name: str, view: str | None, format: str | None) -> Behavior:
+    if name in CONTROLS:
+        control = CONTROLS[name]
+        made = control.make(_builtin(control.source, view, format))
+        return replace(made, name=name, description=control.description)
     data = (_builtin_folder() / f"{name}.jsonl").read_bytes()
     return _behavior(read_table(data, f"builtin:{name}"), name, view, format)
 
 
 def _behavior(table: Table, name: str, view: str | None, format: str | None) -> Behavior:
+    if table.header.get("trimtab") == "probe":
+        raise InputError(f"{table.file}: this is a trimtab 'probe', not a 'behavior'")
     parsed = parse(table, format, view)
     header = table.header
     pairing: Pairing = parsed.pairing

@@ -1,0 +1,87 @@
+"""Sets with nothing to steer toward, made from other sets: whoever finds one steerable has raised a false alarm."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from trimtab.behaviors.behavior import Behavior, Example
+from trimtab.behaviors.splits import units
+from trimtab.errors import InputError
+
+
+def shuffled(behavior: Behavior, seed: int = 0) -> Behavior:
+    """The same texts under labels that mean nothing.
+
+    Where rows belong together (pairing `natural`) the two answers are exchanged in half of the units, drawn at random,
+    so that rows of one question keep together. Otherwise the texts of both classes are dealt anew.
+
+    Args:
+        behavior: any with at least two units.
+        seed: of the draw.
+
+    Raises:
+        InputError: a single unit, whose labels cannot be permuted.
+    """
+    rng = np.random.default_rng(seed)
+    examples = behavior.examples
+    if behavior.pairing == "random":
+        texts = [text for e in examples for text in (e.positive, e.negative)]
+        dealt = [texts[i] for i in rng.permutation(len(texts))]
+        pairs = zip(examples, dealt[::2], dealt[1::2], strict=True)
+        return replace(behavior, examples=[replace(e, positive=p, negative=n) for e, p, n in pairs])
+    unit_of = units(behavior)
+    names = sorted(set(unit_of))
+    if len(names) < 2:
+        raise InputError(f"behavior {behavior.name!r} has a single unit; its labels cannot be shuffled")
+    turned = {names[i] for i in rng.permutation(len(names))[: len(names) // 2]}
+    rows = [_exchanged(e) if unit in turned else e for e, unit in zip(examples, unit_of, strict=True)]
+    return replace(behavior, examples=rows)
+
+
+def by_length(behavior: Behavior) -> Behavior:
+    """The longer answer (in words, then in characters) of every row as the positive one.
+
+    Of a set whose sides differ in nothing this makes one whose sides differ in length only. Rows with answers of one
+    length are left out.
+
+    Raises:
+        InputError: pairing `random`, labels as answers, or no row whose answers differ in length.
+    """
+    if behavior.pairing == "random" or behavior.answer_kind == "choice":
+        raise InputError(f"behavior {behavior.name!r} holds no pairs of texts whose lengths could be compared")
+    rows = []
+    for e in behavior.examples:
+        plus, minus = ((len(text.split()), len(text.strip())) for text in (e.positive, e.negative))
+        if plus != minus:
+            rows.append(e if plus > minus else _exchanged(e))
+    if not rows:
+        raise InputError(f"behavior {behavior.name!r}: in no row do the answers differ in length")
+    return replace(behavior, examples=rows, expected=("length-words", "length-characters"))
+
+
+def _exchanged(e: Example) -> Example:
+    return replace(e, positive=e.negative, negative=e.positive)
+
+
+@dataclass(frozen=True)
+class Control:
+    """A built-in control: what it is made from, and how."""
+
+    source: str
+    make: Callable[[Behavior], Behavior]
+    description: str
+
+
+CONTROLS: Mapping[str, Control] = {
+    "shuffled": Control(
+        "sentiment",
+        shuffled,
+        "A control: the texts of `sentiment`, with the two answers exchanged in a random half of the rows.",
+    ),
+    "length-only": Control(
+        "null",
+        by_length,
+        "A control: the texts of `null`, ordinary continuations, always the longer one as the positive answer.",
+    ),
+}
