@@ -79,10 +79,11 @@ def serving(answer: Answer) -> Iterator[ChatServer]:
         server.server_close()
 
 
-_WORDS = (
-    "river lamp orange ladder music window paper garden engine letter bridge winter pocket silver candle market "
-    "forest button pepper island mirror basket thunder copper velvet harbour pencil saddle meadow lantern"
-).split()
+_WORDS = [
+    "river", "lamp", "orange", "ladder", "music", "window", "paper", "garden", "engine", "letter", "bridge", "winter",
+    "pocket", "silver", "candle", "market", "forest", "button", "pepper", "island", "mirror", "basket", "thunder",
+    "copper", "velvet", "harbour", "pencil", "saddle", "meadow", "lantern",
+]  # fmt: skip
 _SYLLABLES = [a + b for a in "bdfgklmnprst" for b in ("a", "e", "i", "o", "u", "ar", "en", "il", "om", "ut")]
 
 

@@ -5,8 +5,8 @@ import time
 from email.utils import formatdate
 
 import pytest
-
 from tests.chat_server import ChatServer, Reply, serving
+
 from trimtab.endpoint import Endpoint, EndpointError, key_from
 from trimtab.errors import InputError
 

@@ -6,24 +6,24 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Receives the amount of work, in tokens, and every finished piece of it."""
+    """Receives the amount of work, in tokens or requests, and every finished piece of it."""
 
-    def begin(self, tokens: int, seconds: float) -> None:
-        """The work is about so large; `seconds` is a first estimate from a timed batch."""
+    def begin(self, amount: int, seconds: float, unit: str = "tokens to compute") -> None:
+        """The work is about so large; `seconds` is a first estimate from a timed piece."""
         ...
 
-    def advance(self, stage: str, tokens: int) -> None:
-        """A stage took so many tokens further."""
+    def advance(self, stage: str, amount: int) -> None:
+        """A stage took so many tokens or requests further."""
         ...
 
 
 class Silent:
     """Tells nobody."""
 
-    def begin(self, tokens: int, seconds: float) -> None:
+    def begin(self, amount: int, seconds: float, unit: str = "tokens to compute") -> None:
         """Nothing."""
 
-    def advance(self, stage: str, tokens: int) -> None:
+    def advance(self, stage: str, amount: int) -> None:
         """Nothing."""
 
 
@@ -47,16 +47,16 @@ class OnTerminal:
         )
         self.task = self.bar.add_task(title, total=None)
 
-    def begin(self, tokens: int, seconds: float) -> None:
+    def begin(self, amount: int, seconds: float, unit: str = "tokens to compute") -> None:
         """Say how long it may take."""
         time = f"{seconds / 60:.1f} minutes" if seconds > 90 else f"{seconds:.0f} seconds"
-        said = f"{self.title}: about {tokens:,} tokens to compute, roughly {time}"
+        said = f"{self.title}: about {amount:,} {unit}, roughly {time}"
         self.console.print(said, highlight=False, markup=False)
-        self.bar.update(self.task, total=tokens)
+        self.bar.update(self.task, total=amount)
 
-    def advance(self, stage: str, tokens: int) -> None:
+    def advance(self, stage: str, amount: int) -> None:
         """Move the bar."""
-        self.bar.update(self.task, description=f"{self.title}: {stage}", advance=tokens)
+        self.bar.update(self.task, description=f"{self.title}: {stage}", advance=amount)
 
     @staticmethod
     @contextmanager

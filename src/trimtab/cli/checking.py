@@ -1,0 +1,127 @@
+"""`trimtab check`."""
+
+import json
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from trimtab.cli import options
+from trimtab.cli.listing import show_builtins
+from trimtab.cli.options import both_or_none, one_of, quiet, resumable
+from trimtab.errors import InputError
+
+
+def check(
+    behaviors: Annotated[
+        list[str] | None,
+        typer.Argument(help="Files, built-in behaviors (see --list) or Hugging Face datasets (org/name)."),
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="Show the built-in behaviors and stop.")] = False,
+    model: options.ModelId = "smollm2",
+    revision: options.Revision = None,
+    adapter: options.Adapter = None,
+    dtype: options.Dtype = "auto",
+    device: options.Device = None,
+    site: Annotated[
+        str, typer.Option(help="14, attention:14, mlp:14; auto, or a range such as 10-18: chosen on the dev split.")
+    ] = "auto",
+    prompt_type: Annotated[
+        list[str] | None, typer.Option(help="One of the seven prompt types (repeatable), or all.")
+    ] = None,
+    strength: Annotated[float, typer.Option(help="Strength λ of the edit, above 0.")] = 1.0,
+    scope: Annotated[str, typer.Option(help="Steered tokens: all, prompt, last or generated.")] = "all",
+    train: Annotated[int | None, typer.Option(min=2, help="Training examples.")] = None,
+    eval_: Annotated[int | None, typer.Option("--eval", min=2, help="Evaluation examples.")] = None,
+    seed: options.Seed = 0,
+    chat_template: Annotated[
+        bool, typer.Option("--chat-template/--no-chat-template", help="Put prompts through the chat template.")
+    ] = False,
+    read: Annotated[str | None, typer.Option(help="Prefilled types read the last answer token, or the mean.")] = None,
+    positive_instruction: options.PositiveInstruction = None,
+    negative_instruction: options.NegativeInstruction = None,
+    view: options.View = None,
+    format: options.Format = None,
+    min_effect: Annotated[
+        float | None, typer.Option(help="Least mean effect (default 0.05 nats per token, or 0.1 logits).")
+    ] = None,
+    max_anti_steerable: Annotated[float, typer.Option(help="Largest share pushed the wrong way.")] = 0.25,
+    out: Annotated[Path, typer.Option(help="Folder for report.html, report.json and examples.parquet.")] = Path(
+        "out/check"
+    ),
+    require: Annotated[str | None, typer.Option(help="Exit with code 3 below this verdict: go or caution.")] = None,
+    json_: options.Json = False,
+) -> None:
+    """Will steering this behavior hold? Writes a report with a verdict: go, caution, no-go or inconclusive."""
+    from trimtab.behaviors import load as load_behavior
+
+    if list_:
+        show_builtins(json_)
+        return
+    if not behaviors:
+        raise InputError("name at least one behavior: a file, or a built-in one (trimtab check --list)")
+    one_of("--require", require, ("go", "caution"))
+    one_of("--read", read, ("last", "mean"))
+    told = both_or_none(positive_instruction, negative_instruction)
+    loaded = [load_behavior(source, view=view, format=format) for source in behaviors]
+    if told is not None:
+        loaded = [replace(b, positive_instruction=told[0], negative_instruction=told[1]) for b in loaded]
+    folders = folders_for(out, [b.name for b in loaded])
+
+    from trimtab.models import load
+    from trimtab.reports import DECISIONS
+    from trimtab.reports.terminal import summary
+    from trimtab.workflows import check as run
+    from trimtab.workflows.progress import OnTerminal
+
+    Console(stderr=True).print(f"loading {model} …", markup=False, highlight=False)
+    with quiet():
+        lm = load(model, revision=revision, adapter=adapter, dtype=dtype, device=device)
+    reports = []
+    for behavior, folder in zip(loaded, folders, strict=True):
+        with resumable(), OnTerminal.shown(behavior.name) as progress, quiet():
+            report = run(
+                lm,
+                behavior,
+                site=None if site == "auto" else site,
+                prompt_types=prompt_type or ["all"],
+                strength=strength,
+                scope=scope,  # type: ignore[arg-type]  # checked there
+                train=train,
+                evaluation=eval_,
+                seed=seed,
+                chat_template=chat_template,
+                read=read,  # type: ignore[arg-type]  # checked above
+                min_effect=min_effect,
+                max_anti_steerable=max_anti_steerable,
+                folder=folder,
+                progress=progress,
+                command=shlex.join(["trimtab", *sys.argv[1:]]),
+            )
+        reports.append(report)
+        if not json_:
+            summary(report, Console())
+            Console(soft_wrap=True).print(f"report: {folder / 'report.html'}\n", highlight=False, markup=False)
+    if json_:
+        documents = [r.model_dump(mode="json", by_alias=True) for r in reports]
+        typer.echo(json.dumps(documents[0] if len(documents) == 1 else documents))
+    if require and any(DECISIONS.index(r.verdict.decision) < DECISIONS.index(require) for r in reports):
+        raise typer.Exit(3)
+
+
+def folders_for(out: Path, names: list[str]) -> list[Path]:
+    """One behavior reports into the folder itself, several into one folder each."""
+    if not str(out).strip() or str(out) == ".":
+        raise InputError("--out needs a folder of its own, such as out/check")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file; give a folder")
+    if len(names) == 1:
+        return [out]
+    repeated = sorted({n for n in names if names.count(n) > 1})
+    if repeated:
+        raise InputError(f"two behaviors are called {repeated[0]!r}; check them one at a time with their own --out")
+    return [out / name for name in names]

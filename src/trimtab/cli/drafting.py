@@ -1,0 +1,97 @@
+"""`trimtab draft`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from trimtab.cli import options
+from trimtab.cli.linting import print_findings
+from trimtab.cli.options import both_or_none, quiet, resumable
+from trimtab.errors import InputError
+
+_KEY = "OPENAI_API_KEY"
+
+
+def draft(
+    name: Annotated[str, typer.Argument(help="Short name of the behavior; also of the file.")],
+    description: Annotated[
+        str, typer.Option(help="What the positive side does, in a few words: 'speaks in rhymes'.", show_default=False)
+    ],
+    n: Annotated[int, typer.Option("--n", min=2, help="Rows wanted.")] = 200,
+    out: Annotated[Path | None, typer.Option(help="JSONL file to write (default NAME.jsonl).")] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(help="Base URL of a server that speaks OpenAI's protocol, such as https://host/v1.")
+    ] = None,
+    endpoint_model: Annotated[str | None, typer.Option(help="Name of the model at the endpoint.")] = None,
+    key_env: Annotated[
+        str | None, typer.Option(help=f"Environment variable that holds the endpoint's key (default {_KEY}, if set).")
+    ] = None,
+    parallel: Annotated[int, typer.Option(min=1, max=256, help="Requests to the endpoint at a time.")] = 4,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the endpoint.")] = 60.0,
+    model: options.ModelId = "smollm2",
+    revision: options.Revision = None,
+    adapter: options.Adapter = None,
+    dtype: options.Dtype = "auto",
+    device: options.Device = None,
+    seed: options.Seed = 0,
+    positive_instruction: options.PositiveInstruction = None,
+    negative_instruction: options.NegativeInstruction = None,
+    json_: options.Json = False,
+) -> None:
+    """Have a chat model write contrast examples for a behavior; the file is for you to edit, then check."""
+    told = both_or_none(positive_instruction, negative_instruction)
+    file = out or Path(f"{name}.jsonl")
+    if endpoint is None:
+        if endpoint_model is not None or key_env is not None:
+            raise InputError("--endpoint-model and --key-env belong to --endpoint, which is missing")
+        writer = _loaded(model, revision, adapter, dtype, device)
+    else:
+        writer = _behind(endpoint, endpoint_model, key_env, timeout, parallel)
+
+    from trimtab.workflows.draft import draft as run
+    from trimtab.workflows.progress import OnTerminal
+
+    with resumable(), OnTerminal.shown(name) as progress, quiet():
+        found = run(writer, name, description, out=file, n=n, seed=seed, instructions=told, progress=progress)
+    written = len(found.behavior.examples)
+    if json_:
+        typer.echo(
+            json.dumps(
+                {
+                    "file": str(found.file), "n": written, "wanted": n, "answered": found.n_answered,
+                    "dropped": found.dropped, "findings": [asdict(f) for f in found.findings],
+                }
+            )
+        )  # fmt: skip
+        return
+    print_findings(found.behavior, found.findings)
+    console = Console(soft_wrap=True)
+    dropped = "".join(f"; {count} left out {why}" for why, count in found.dropped.items())
+    short = "" if written >= n else f" instead of {n}"
+    console.print(f"{written} rows{short} of {found.n_answered} messages{dropped}", highlight=False, markup=False)
+    console.print(f"read and mend them: {found.file}\nthen: trimtab check {found.file}", highlight=False, markup=False)
+
+
+def _loaded(model: str, revision: str | None, adapter: str | None, dtype: str, device: str | None) -> Any:
+    from trimtab.models import load
+    from trimtab.workflows.draft import LoadedWriter
+
+    Console(stderr=True).print(f"loading {model} …", markup=False, highlight=False)
+    with quiet():
+        return LoadedWriter(load(model, revision=revision, adapter=adapter, dtype=dtype, device=device))
+
+
+def _behind(endpoint: str, model: str | None, key_env: str | None, timeout: float, parallel: int) -> Any:
+    from trimtab.endpoint import Endpoint, key_from
+    from trimtab.workflows.draft import EndpointWriter
+
+    if model is None:
+        raise InputError("--endpoint needs --endpoint-model, the name that the server knows the model by")
+    key = key_from(key_env or _KEY)
+    if key_env is not None and not key:
+        raise InputError(f"--key-env {key_env}: this environment variable is empty or not set")
+    return EndpointWriter(Endpoint(endpoint, model, key, timeout), parallel)

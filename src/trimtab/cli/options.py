@@ -1,0 +1,65 @@
+"""Options and habits that commands share."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from trimtab.errors import InputError
+
+View = Annotated[
+    str | None,
+    typer.Option(help="For files that hold both: 'choice' (the questions) or 'statements' (free text)."),
+]
+Format = Annotated[str | None, typer.Option(help="Name of the reader, when the content alone does not tell.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, nothing else there.")]
+ModelId = Annotated[str, typer.Option("--model", help="smollm2, a Hugging Face id, a folder or a .gguf file.")]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")]
+Adapter = Annotated[str | None, typer.Option(help="PEFT adapter to put on top.")]
+Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
+Device = Annotated[str | None, typer.Option(help="Such as cuda:1; by default the first GPU, else the CPU.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of every random choice.")]
+PositiveInstruction = Annotated[str | None, typer.Option(help="What the positive contexts tell the model.")]
+NegativeInstruction = Annotated[str | None, typer.Option(help="What the negative contexts tell it.")]
+
+
+def one_of(flag: str, value: str | None, allowed: tuple[str, ...]) -> None:
+    if value is not None and value not in allowed:
+        raise InputError(f"{flag} {value!r}: choose {' or '.join(allowed)}")
+
+
+def both_or_none(positive: str | None, negative: str | None) -> tuple[str, str] | None:
+    """The two instructions of the command line, if they are given."""
+    if positive is None and negative is None:
+        return None
+    if not positive or not negative:
+        raise InputError("give --positive-instruction and --negative-instruction, or neither")
+    return positive, negative
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Say, when somebody interrupts, that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted; the same command goes on where it stopped")
+        raise
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Libraries' own chatter stays away from the terminal; errors still come."""
+    import warnings
+
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
