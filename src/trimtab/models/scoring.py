@@ -54,11 +54,7 @@ def score_variants(model: "Model", rows: Sequence[Encoded], variants: Sequence[V
     Raises:
         InputError: as `score`.
     """
-    for i, row in enumerate(rows):
-        if len(row.ids) <= row.prompt_len:
-            raise InputError(f"text {i + 1} has no answer tokens to score")
-        if row.prompt_len < 1:
-            raise InputError(f"text {i + 1}: a token without context is never scored")
+    refuse_unscorable(rows)
     totals = torch.zeros(len(variants), len(rows), device=model.device)
 
     def take(some: Sequence[int], packed: Packed, batch: Batch, trace: Trace) -> None:
@@ -66,11 +62,20 @@ def score_variants(model: "Model", rows: Sequence[Encoded], variants: Sequence[V
         totals[torch.tensor(some)[:, None], packed.texts] = found.T.to(model.device)
 
     # the token before the answer predicts its first token, so it is each text's own
-    sharing = _sweep(model, rows, [r.prompt_len - 1 for r in rows], variants, "answer", take)
+    sharing = sweep(model, rows, [r.prompt_len - 1 for r in rows], variants, "answer", take)
     n_tokens = torch.tensor([len(r.ids) - r.prompt_len for r in rows], device=model.device)
     for total in totals:
         _refuse_non_finite(total, model)
     return [Scores(total, total / n_tokens, n_tokens, sharing) for total in totals]
+
+
+def refuse_unscorable(rows: Sequence[Encoded]) -> None:
+    """Raise where a row has no answer tokens, or no token in front of them."""
+    for i, row in enumerate(rows):
+        if len(row.ids) <= row.prompt_len:
+            raise InputError(f"text {i + 1} has no answer tokens to score")
+        if row.prompt_len < 1:
+            raise InputError(f"text {i + 1}: a token without context is never scored")
 
 
 def logit_differences(
@@ -103,7 +108,7 @@ def logit_difference_variants(
         pair = trace.logits.to(model.device).gather(1, both)
         out[torch.tensor(some)[:, None], packed.texts] = (pair[:, 0] - pair[:, 1]).view(-1, len(some)).T
 
-    _sweep(model, rows, [len(r.ids) - 1 for r in rows], variants, "last", take)
+    sweep(model, rows, [len(r.ids) - 1 for r in rows], variants, "last", take)
     for values in out:
         _refuse_non_finite(values, model)
     return list(out)
@@ -126,7 +131,7 @@ def _answer_logprobs(batch: Batch, trace: Trace, n_texts: int) -> Tensor:
 Take = Callable[[Sequence[int], Packed, Batch, Trace], None]
 
 
-def _sweep(
+def sweep(
     model: "Model", rows: Sequence[Encoded], may_share: Sequence[int], variants: Sequence[Variant], logits: Logits,
     take: Take,
 ) -> Sharing:  # fmt: skip
