@@ -44,10 +44,11 @@ def verdict_row(report: Report) -> list[object]:
         f"{d.value:.1f} [{d.low:.1f}, {d.high:.1f}]",
         f"{p.effect.mean:.2f} [{p.effect.low:.2f}, {p.effect.high:.2f}]",
         f"{anti.share:.0%} [{anti.low:.0%}, {anti.high:.0%}]",
+        f"{report.side_effects.kl.value:.2f}",
         report.site.block,
+        f"{report.verdict.strength:g}",
         report.verdict.prompt_type,
         anti.n,
-        f"{report.seconds:.0f} s",
     ]
 
 
@@ -88,13 +89,13 @@ def page(model: tt.Model, work: Path) -> Iterator[str]:
         "exchanged in half of the rows) and `length-only` (`null` with the longer answer as the positive one).\n"
     )
     yield "## Verdicts on the embedded model\n"
-    yield f"`.venv/bin/python benchmarks/builtins.py --out docs/builtins.md`; {machine()}; "
     yield (
-        "SmolLM2-135M-Instruct in bfloat16, all defaults, seed 0. Figures are of the site and prompt type that dev "
-        "chose, with 95 % intervals; agreement is leave-one-out, d′ is held out.\n"
+        f"`.venv/bin/python benchmarks/builtins.py --out docs/builtins.md`; {machine()};\n"
+        "SmolLM2-135M-Instruct in bfloat16, all defaults, seed 0. Figures are of the site, prompt type and strength λ "
+        "that dev chose, with 95 % intervals; agreement is leave-one-out, d′ is held out, KL is on neutral text.\n"
     )
-    head = ["behavior", "verdict", "agreement", "d′", "effect, nats/token", "anti-steerable", "block", "prompt type"]
-    yield table([*head, "n", "time"], [verdict_row(reports[name]) for name in order])
+    head = ["behavior", "verdict", "agreement", "d′", "effect, nats/token", "anti-steerable", "KL", "block", "λ"]
+    yield table([*head, "prompt type", "n"], [verdict_row(reports[name]) for name in order])
     yield "\n## The capability probe\n"
     probe, neutral, refusal = (Probe.builtin(name) for name in ("capability", "neutral", "over-refusal"))
     kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(probe.kinds).items())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from trimtab.reliability.intervals import Interval
-from trimtab.reliability.verdict import Requirement, decide
+from trimtab.reliability.verdict import Requirement, decide, failing
 
 
 def above(low: float, high: float, threshold: float = 0.05) -> Requirement:
@@ -88,3 +88,45 @@ def test_an_obstacle_leaves_nothing_to_conclude_from_a_success_but_does_not_excu
 def test_an_estimate_on_its_bound_cannot_be_settled() -> None:
     assert above(0.0, 0.1).would_settle is None
     assert "no affordable number" in decide([above(0.0, 0.1)], ()).reasons[-1]
+
+
+def normal(z: float) -> Requirement:
+    """A requirement `above 0` whose estimate lies z standard errors above; z below 0 speaks against it."""
+    from scipy.stats import norm
+
+    def at(level: float) -> Interval:
+        half = float(norm.ppf((1 + level) / 2))
+        return Interval(z, z - half, z + half)
+
+    return Requirement("r", at(0.95), 0.0, "above", 50, "nats", at)
+
+
+def test_failures_are_those_of_holms_method() -> None:
+    from scipy.stats import norm
+
+    rng = np.random.default_rng(1)
+    for _ in range(300):
+        zs = rng.normal(-1.5, 1.5, size=5)
+        p = 2 * norm.cdf(zs)  # two-sided intervals; only those below 0 can fail
+        order = np.argsort(p)
+        expected = [False] * 5
+        for rank, i in enumerate(order):
+            if zs[i] >= 0 or p[i] >= 0.05 / (5 - rank):
+                break
+            expected[i] = True
+        assert failing([normal(z) for z in zs]) == expected
+
+
+def test_five_true_requirements_give_a_no_go_in_at_most_five_per_cent() -> None:
+    rng = np.random.default_rng(2)
+    wrong = sum(decide([normal(z) for z in rng.normal(0, 1, 5)], ()).decision == "no-go" for _ in range(2000))
+    assert wrong / 2000 <= 0.06
+
+
+def test_a_model_that_cannot_read_the_examples_is_inconclusive_not_a_no_go() -> None:
+    fails = above(-0.1, 0.0)
+    assert decide([fails], ()).decision == "no-go"
+    decided = decide([fails], (), unable="the unsteered model answers at random")
+    assert decided.decision == "inconclusive"
+    assert "the unsteered model answers at random" in decided.reasons
+    assert decide([above(0.1, 0.2)], (), unable="it cannot read them").decision == "go"

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from trimtab.reports import consequences as con
 from trimtab.reports import record as rec
-from trimtab.reports.record import Estimate, PromptTypeResult, Report
+from trimtab.reports.figures import Estimate
+from trimtab.reports.record import PromptTypeResult, Report
 
 TYPES = (
     "prefilled",
@@ -156,15 +158,48 @@ def example_rows(report: dict[str, Any]) -> tuple[rec.ExampleRow, ...]:
     )  # fmt: skip
 
 
+def curve_point(s: float, n: int) -> con.CurvePoint:
+    """Gain grows with strength, damage with its square."""
+    return con.CurvePoint(
+        strength=s, dose=0.3 * abs(s), sigmas=1.7 * abs(s), overdosed=abs(s) > 1.2,
+        effect=estimate(0.2 * s - 0.015 * s**2, 0.012 + 0.01 * abs(s), n),
+        kl=con.Divergence(value=0.08 * s**2, low=0.07 * s**2, high=0.09 * s**2, n_documents=60),
+        perplexity_ratio=Estimate(value=1 + 0.1 * s**2, low=1 + 0.08 * s**2, high=1 + 0.13 * s**2, n=60),
+    )  # fmt: skip
+
+
+def side_effects() -> con.SideEffects:
+    """Moderate damage; one kind of capability without headroom."""
+    return con.SideEffects(
+        kl=con.Divergence(value=0.083, low=0.071, high=0.096, n_documents=60),
+        perplexity_ratio=Estimate(value=1.31, low=1.26, high=1.37, n=60),
+        kl_prompts=con.Divergence(value=0.052, low=0.044, high=0.061, n_documents=84),
+        capability=(
+            con.Capability(
+                kind="grammar", n=200, base=0.94, base_low=0.9, base_high=0.97, steered=0.9, gained=3, lost=11,
+                change=Estimate(value=-0.04, low=-0.08, high=0.0, n=200), p_value=0.057,
+            ),
+            con.Capability(
+                kind="facts", n=200, base=0.52, base_low=0.45, base_high=0.59, steered=0.5, gained=10, lost=14,
+                change=Estimate(reason="no headroom: the unsteered model has 52% right"), p_value=0.54,
+            ),
+            con.Capability(
+                kind="all", n=400, base=0.73, base_low=0.68, base_high=0.77, steered=0.7, gained=13, lost=25,
+                change=Estimate(value=-0.03, low=-0.06, high=0.0, n=400), p_value=0.073,
+            ),
+        ),
+        over_refusal=estimate(-0.02, 0.015, 120),
+        others=(con.OtherEffect(behavior="gloom", unit="nats/token", effect=estimate(-0.08, 0.03, 60)),),
+    )  # fmt: skip
+
+
 def build(seed: int = 0, n: int = 140, unit: str = "nats/token", **changes: Any) -> Report:
     """A report on an invented behavior; `changes` replace fields."""
     rng = np.random.default_rng(seed)
     means = (0.16, 0.05, 0.03, 0.21, 0.12, 0.09, 0.14)
     types = {t: prompt_type(rng, m, n, chosen=t == CHOSEN) for t, m in zip(TYPES, means, strict=True)}
     strengths = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
-    curve = [
-        rec.CurvePoint(strength=s, effect=estimate(0.2 * s - 0.015 * s**2, 0.012 + 0.01 * abs(s), n)) for s in strengths
-    ]
+    curve = [curve_point(s, n) for s in strengths]
     fields: dict[str, Any] = {
         "trimtab": "0.1.0", "torch": "2.13.0", "transformers": "5.19.0",
         "command": "trimtab check --model smollm2 cheerfulness.jsonl --site auto --prompt-type all --out report/",
@@ -176,8 +211,9 @@ def build(seed: int = 0, n: int = 140, unit: str = "nats/token", **changes: Any)
         "model": rec.ModelRecord(id="smollm2", revision=None, digest="sha256:a41c99d07e6b52f8",
                              architecture="LlamaForCausalLM", n_blocks=30, d_model=576),
         "site": rec.SiteRecord(block=14, component="residual"), "site_chosen": "dev", "prompt_type_chosen": "dev",
+        "strength_chosen": "dev", "dev_strengths": tuple(curve_point(s, 60) for s in (0.5, 1.0, 2.0)),
         "n_train": 150, "n_dev": 60, "n_eval": n, "n_eval_units": n, "n_replication": 140, "n_dropped": 3,
-        "strengths": strengths, "thresholds": {"anti_steerable": 0.1, "perplexity_ratio": 1.1},
+        "strengths": strengths, "thresholds": {"min_effect": 0.05, "max_anti_steerable": 0.1, "max_kl": 0.1},
         "verdict": rec.Verdict(
             decision="caution",
             sentence="Steering toward cheerfulness works on average, but it may push more than a tenth of the examples "
@@ -192,7 +228,7 @@ def build(seed: int = 0, n: int = 140, unit: str = "nats/token", **changes: Any)
                          accuracy_low=0.35, accuracy_high=0.51),
         "noise": rec.Noise(value=2.4e-6, maximum=3.1e-6, n=32), "prompt_types": types,
         "prompt_type_cosine": cosines(rng, TYPES),
-        "curve": rec.Curve(points=tuple(curve), spearman=0.964, r_squared=0.981, n=n),
+        "curve": con.Curve(points=tuple(curve), spearman=0.964, r_squared=0.981, n=n),
         "blocks": tuple(
             rec.BlockRow(block=b, agreement=estimate(0.18 + 0.3 * np.exp(-((b - 15) / 9) ** 2), 0.03, 150),
                      effect=estimate(0.22 * np.exp(-((b - 13) / 5) ** 2) - 0.01, 0.03, 60), standardised=0.9)
@@ -203,11 +239,16 @@ def build(seed: int = 0, n: int = 140, unit: str = "nats/token", **changes: Any)
         "length_auroc": Estimate(value=0.74, low=0.68, high=0.79, n=140),
         "length_matched_effect": Estimate(value=0.2, low=0.1, high=0.3, n=51),
         "lint": (rec.Lint(severity="warning", code="length-words", message="the positive answers are longer"),),
-        "side_effects": {
-            "kl": {"value": 0.083, "low": 0.071, "high": 0.096, "n_documents": 40, "unit": "nats/token"},
-            "perplexity_ratio": {"value": 1.31, "low": 1.26, "high": 1.37, "n_documents": 40},
-            "facts": {"value": None, "reason": "the base model is at chance on this task: no headroom"},
-        },
+        "direction": con.Direction(p_value=0.0005, halves_cosine=0.61, halves_expected=0.83, halves_p_value=0.012),
+        "reference": con.Reference(odd=(0.01, -0.03, 0.02), percentile_95=0.029, n=40),
+        "generality": con.Generality(effect=estimate(0.21, 0.06, n), n_refits=6),
+        "answer_bias": con.AnswerBias(
+            shift=Estimate(reason="the answers are free text, without a label to shift to"),
+            adjusted=Estimate(reason="the answers are free text, without a label to shift to"),
+        ),
+        "asking": con.Asking(instruction="You are a cheerful person.", effect=estimate(0.11, 0.03, n),
+                             beats=estimate(0.1, 0.04, n), adds=estimate(0.17, 0.03, n)),
+        "side_effects": side_effects(),
         "examples": texts(rng, types[CHOSEN].effects), "continuations": continuations(),
         "notes": ("One token with a massive activation was left out of the means.", "3 duplicates were dropped."),
     }  # fmt: skip
@@ -225,13 +266,22 @@ def _unmeasured(report: Report) -> Report:
     return report.model_copy(
         update={
             "answer_kind": "choice", "unit": "logits", "prompt_types": types, "blocks": (), "site_chosen": "given",
-            "notes": (), "side_effects": {"kl": {"value": None, "reason": "--quick was given"}}, "continuations": (),
+            "notes": (), "side_effects": con.SideEffects(kl=con.Divergence(reason="--quick was given")),
+            "continuations": (),
+            "strength_chosen": "given", "dev_strengths": (),
+            "direction": con.Direction(reason="not with so few examples"),
+            "reference": con.Reference(reason="the steering has several sites"),
+            "generality": con.Generality(effect=Estimate(reason="too few training units")),
+            "answer_bias": con.AnswerBias(
+                label="Yes", shift=estimate(0.4, 0.1, 140), adjusted=Estimate(reason="one label only")
+            ),
+            "asking": con.Asking(),
             "length_auroc": Estimate(reason="choices are equally long"), "lint": (),
             "length_matched_effect": Estimate(reason="choices are equally long"),
             "convergence": rec.Convergence(expected_cosine=0.02, pairs_for_95=None, n=150),
             "projections": rec.Projections(prompt_type=CHOSEN, positive=(), negative=()), "description": "",
             "prompt_type_cosine": rec.Cosines(types=(), matrix=()),
-            "curve": rec.Curve(points=(), spearman=None, r_squared=None, n=140),
+            "curve": con.Curve(points=(), spearman=None, r_squared=None, n=140),
             "verdict": report.verdict.model_copy(update={"decision": "inconclusive", "bounds": (), "reservations": ()}),
         }
     )  # fmt: skip
@@ -274,7 +324,13 @@ def _hostile(report: Report) -> Report:
             "prompt_types": types,
             "notes": HOSTILE, "command": bad, "first_token": bad, "data_digest": bad, "verdict": verdict, "dtype": bad,
             "prompt_type_cosine": rec.Cosines(types=(bad, HOSTILE[2]), matrix=((1.0, -0.3), (-0.3, 1.0))),
-            "side_effects": {bad: {"value": 0.1, "low": 0.0, "high": 0.2, "unit": bad, "n_x": bad}, "y": bad},
+            "side_effects": report.side_effects.model_copy(update={
+                "kl": con.Divergence(reason=bad),
+                "capability": tuple(c.model_copy(update={"kind": bad}) for c in report.side_effects.capability),
+                "others": (con.OtherEffect(behavior=bad, unit=bad, effect=Estimate(reason=bad)),),
+            }),
+            "asking": report.asking.model_copy(update={"instruction": bad}),
+            "answer_bias": con.AnswerBias(label=bad, shift=Estimate(reason=bad), adjusted=Estimate(reason=bad)),
             "thresholds": {bad: 0.1}, "unit": HOSTILE[7],
         }
     )  # fmt: skip

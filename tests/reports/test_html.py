@@ -18,7 +18,7 @@ from trimtab.reports.record import PromptTypeResult, Report
 
 SECTIONS = [
     *("verdict", "facts", "effects", "types", "projections", "cosines", "blocks", "curve", "backfired"),
-    *("continuations", "side-effects", "data", "method", "glossary"),
+    *("continuations", "rivals", "side-effects", "data", "method", "glossary"),
 ]
 # Names of elements that the page's own templates use; anything else came from a text.
 ELEMENTS = re.compile(
@@ -196,7 +196,7 @@ def test_browser_draws_every_plot_without_an_error(
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert "CONSOLE" not in done.stderr, done.stderr
     drawn = figures(variant(name))
-    assert done.stdout.count('data-drawn="yes"') == len(drawn) == 6
+    assert done.stdout.count('data-drawn="yes"') == len(drawn) == 7
     assert len(re.findall(r'<svg class="main-svg"', done.stdout)) >= len(drawn)
     assert "<img src=x" not in done.stdout.replace('"', "")
 

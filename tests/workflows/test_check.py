@@ -17,7 +17,7 @@ from trimtab.behaviors import Behavior, Example
 from trimtab.reports.record import Estimate
 from trimtab.workflows.ledger import Ledger
 
-SMALL = {"train": 16, "evaluation": 20}
+SMALL: dict[str, Any] = {"train": 16, "evaluation": 20, "strength": 1.0}
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_instructions_made_from_the_name_are_said_to_be(tiny: tt.Model, report: 
 
 
 def test_strengths_too_small_to_move_anything_are_no_failure(tiny: tt.Model) -> None:
-    report = tt.check(tiny, Behavior.builtin("null"), **SMALL, site=1, prompt_types="prefilled", strength=1e-12)
+    report = tt.check(tiny, Behavior.builtin("null"), **{**SMALL, "strength": 1e-12}, site=1, prompt_types="prefilled")
     assert report.verdict.decision == "no-go"
 
 
@@ -164,7 +164,7 @@ def test_prompt_types_without_a_varying_prompt_are_not_measured(tiny: tt.Model) 
 def test_unpaired_statements_are_analysed_as_two_samples(tiny: tt.Model) -> None:
     source = Behavior.builtin("sentiment").examples[:80]
     rows = [Example("", e.prompt + e.positive, e.prompt + e.negative) for e in source]
-    report = tt.check(tiny, Behavior("lists", rows, pairing="random"), site=1, prompt_types=["prefilled"])
+    report = tt.check(tiny, Behavior("lists", rows, pairing="random"), site=1, prompt_types="prefilled", strength=1)
     result = report.prompt_types["prefilled"]
     plus = np.array([r.effect_positive for r in report.rows if r.strength == 1.0])
     minus = np.array([r.effect_negative for r in report.rows if r.strength == 1.0])

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from trimtab.behaviors.behavior import Behavior, Example, Message, Side
+from trimtab.errors import InputError
 
 
 class PromptType(StrEnum):
@@ -40,6 +41,19 @@ class PromptType(StrEnum):
     def shots(self) -> bool:
         """Five solved examples stand in front."""
         return "5-shot" in self.split("+")
+
+    @staticmethod
+    def named(names: Sequence[str] | str) -> "tuple[PromptType, ...]":
+        """The types of these names, in the field's order; `all`, or no name, for the seven.
+
+        Raises:
+            InputError: a name that is none of them.
+        """
+        given = [names] if isinstance(names, str) else list(names)
+        unknown = [name for name in given if name not in {*PromptType, "all"}]
+        if unknown:
+            raise InputError(f"unknown prompt type {unknown[0]!r}; one of {', '.join(PromptType)}, or all")
+        return tuple(t for t in PromptType if not given or "all" in given or t in given)
 
 
 @dataclass(frozen=True)
@@ -81,9 +95,9 @@ def render(
     return Rendered(context, example.prompt, answer, example.messages)
 
 
-def render_bare(example: Example, side: Side) -> Rendered:
-    """The evaluation text: no instruction, no shots, nothing but the prompt and one answer."""
-    return Rendered("", example.prompt, getattr(example, side), example.messages, bare=not example.prompt)
+def render_bare(example: Example, side: Side, context: str = "") -> Rendered:
+    """The evaluation text: no instruction, no shots, nothing but the prompt and one answer; or behind a context."""
+    return Rendered(context, example.prompt, getattr(example, side), example.messages, bare=not example.prompt)
 
 
 def shared_statement(behavior: Behavior, examples: Sequence[Example]) -> list[Example]:

@@ -5,12 +5,13 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
 from trimtab.cli import options
+from trimtab.cli.against import show_comparison
 from trimtab.cli.listing import show_builtins
 from trimtab.cli.options import both_or_none, one_of, quiet, resumable
 from trimtab.errors import InputError
@@ -33,7 +34,9 @@ def check(
     prompt_type: Annotated[
         list[str] | None, typer.Option(help="One of the seven prompt types (repeatable), or all.")
     ] = None,
-    strength: Annotated[float, typer.Option(help="Strength λ of the edit, above 0.")] = 1.0,
+    strength: Annotated[
+        str, typer.Option(help="Strength λ of the edit, above 0; auto: chosen on the dev split.")
+    ] = "auto",
     scope: Annotated[str, typer.Option(help="Steered tokens: all, prompt, last or generated.")] = "all",
     train: Annotated[int | None, typer.Option(min=2, help="Training examples.")] = None,
     eval_: Annotated[int | None, typer.Option("--eval", min=2, help="Evaluation examples.")] = None,
@@ -50,10 +53,19 @@ def check(
         float | None, typer.Option(help="Least mean effect (default 0.05 nats per token, or 0.1 logits).")
     ] = None,
     max_anti_steerable: Annotated[float, typer.Option(help="Largest share pushed the wrong way.")] = 0.25,
+    max_kl: Annotated[
+        float, typer.Option(help="Largest divergence on neutral text and other prompts, nats per token.")
+    ] = 0.1,
+    max_capability_loss: Annotated[
+        float, typer.Option(help="Largest share of the capability probe that may turn wrong, net.")
+    ] = 0.05,
     out: Annotated[Path, typer.Option(help="Folder for report.html, report.json and examples.parquet.")] = Path(
         "out/check"
     ),
     require: Annotated[str | None, typer.Option(help="Exit with code 3 below this verdict: go or caution.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="An earlier report of the same behavior; exit with code 3 if it got worse.")
+    ] = None,
     json_: options.Json = False,
 ) -> None:
     """Will steering this behavior hold? Writes a report with a verdict: go, caution, no-go or inconclusive."""
@@ -67,6 +79,7 @@ def check(
     one_of("--require", require, ("go", "caution"))
     one_of("--read", read, ("last", "mean"))
     told = both_or_none(positive_instruction, negative_instruction)
+    earlier = _earlier(against, behaviors)
     loaded = [load_behavior(source, view=view, format=format) for source in behaviors]
     if told is not None:
         loaded = [replace(b, positive_instruction=told[0], negative_instruction=told[1]) for b in loaded]
@@ -74,6 +87,7 @@ def check(
 
     from trimtab.models import load
     from trimtab.reports import DECISIONS
+    from trimtab.reports.comparison import compare
     from trimtab.reports.terminal import summary
     from trimtab.workflows import check as run
     from trimtab.workflows.progress import OnTerminal
@@ -89,7 +103,7 @@ def check(
                 behavior,
                 site=None if site == "auto" else site,
                 prompt_types=prompt_type or ["all"],
-                strength=strength,
+                strength=_strength(strength),
                 scope=scope,  # type: ignore[arg-type]  # checked there
                 train=train,
                 evaluation=eval_,
@@ -98,6 +112,9 @@ def check(
                 read=read,  # type: ignore[arg-type]  # checked above
                 min_effect=min_effect,
                 max_anti_steerable=max_anti_steerable,
+                max_kl=max_kl,
+                max_capability_loss=max_capability_loss,
+                others=[b for b in loaded if b is not behavior],
                 folder=folder,
                 progress=progress,
                 command=shlex.join(["trimtab", *sys.argv[1:]]),
@@ -106,11 +123,39 @@ def check(
         if not json_:
             summary(report, Console())
             Console(soft_wrap=True).print(f"report: {folder / 'report.html'}\n", highlight=False, markup=False)
+    comparison = compare(earlier, reports[0]) if earlier else None
     if json_:
-        documents = [r.model_dump(mode="json", by_alias=True) for r in reports]
+        documents: list[object] = [r.model_dump(mode="json", by_alias=True) for r in reports]
+        if comparison:
+            documents = [{"report": documents[0], "comparison": comparison.model_dump(mode="json")}]
         typer.echo(json.dumps(documents[0] if len(documents) == 1 else documents))
+    elif comparison:
+        show_comparison(comparison, Console())
+    if comparison and comparison.worse:
+        raise typer.Exit(3)
     if require and any(DECISIONS.index(r.verdict.decision) < DECISIONS.index(require) for r in reports):
         raise typer.Exit(3)
+
+
+def _earlier(file: Path | None, behaviors: list[str]) -> Any:
+    """The report to compare with, read before any work."""
+    if file is None:
+        return None
+    if len(behaviors) > 1:
+        raise InputError("--against compares one behavior with its earlier report; check them one at a time")
+    from trimtab.reports.comparison import load_any
+
+    return load_any(file)
+
+
+def _strength(told: str) -> "float | Literal['auto']":
+    """A number, or `auto`."""
+    if told == "auto":
+        return "auto"
+    try:
+        return float(told)
+    except ValueError:
+        raise InputError(f"--strength {told!r}: give a number above 0, or auto") from None
 
 
 def folders_for(out: Path, names: list[str]) -> list[Path]:

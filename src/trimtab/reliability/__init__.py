@@ -41,6 +41,7 @@ from trimtab.reliability.intervals import (
     simultaneous_level,
     wilson,
 )
+from trimtab.reliability.paired import paired_change
 
 __all__ = [
     "CrossFitted",
@@ -67,6 +68,7 @@ __all__ = [
     "length_matched",
     "odd_even",
     "overlap",
+    "paired_change",
     "pairs_for_cosine",
     "projection",
     "rematched_agreement",

@@ -1,6 +1,6 @@
 """From intervals to a decision in four values, with the sentence and the reasons that go with it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Literal
@@ -21,10 +21,15 @@ class Thresholds:
             a twelve-word answer almost twice as likely against its opposite; 0.1 logits change the odds of a
             choice by a tenth.
         max_anti_steerable: at most this share of examples may be pushed the wrong way.
+        max_kl: divergence from the unsteered model on texts that are none of the behavior's business, at most this
+            many nats per token.
+        max_capability_loss: at most this share of the capability probe may turn wrong, net.
     """
 
     min_effect: float
     max_anti_steerable: float = 0.25
+    max_kl: float = 0.1
+    max_capability_loss: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class Requirement:
         direction: on which side of the bound it must lie.
         n: units behind the estimate.
         unit: `share` is written in per cent.
+        at: the interval at another level; where it is not given, `interval` serves for all.
     """
 
     name: str
@@ -46,11 +52,19 @@ class Requirement:
     direction: Literal["above", "below"]
     n: int
     unit: str
+    at: Callable[[float], Interval] | None = None
 
     @property
     def holds(self) -> bool | None:
         """True or False where the whole interval lies on one side, else None."""
-        low, high = self.interval.low - self.threshold, self.interval.high - self.threshold
+        return self._side(self.interval)
+
+    def fails_at(self, level: float) -> bool:
+        """Whether the whole interval of this level lies on the wrong side."""
+        return self._side(self.interval if self.at is None else self.at(level)) is False
+
+    def _side(self, interval: Interval) -> bool | None:
+        low, high = interval.low - self.threshold, interval.high - self.threshold
         if self.direction == "below":
             low, high = -high, -low
         return True if low > 0 else False if high < 0 else None
@@ -85,39 +99,65 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Decided:
-    """The decision and its reasons, one per requirement, and after them what would settle it."""
+    """The decision and its reasons, one per requirement, and after them what would settle it; what failed by name."""
 
     decision: Decision
     reasons: tuple[str, ...]
+    failed: tuple[str, ...] = ()
 
 
-def decide(requirements: Sequence[Requirement], reservations: Sequence[str], obstacles: Sequence[str] = ()) -> Decided:
+def failing(requirements: Sequence[Requirement], level: float = 0.95) -> list[bool]:
+    """Which requirements fail, by Holm's method (1979): the chance of any false failure stays below 1 − level.
+
+    Args:
+        requirements: each with the interval at any level.
+        level: of confidence for all failures together.
+    """
+    failed = [False] * len(requirements)
+    while not all(failed):
+        each = 1 - (1 - level) / failed.count(False)
+        found = [not f and r.fails_at(each) for f, r in zip(failed, requirements, strict=True)]
+        if not any(found):
+            break
+        failed = [f or new for f, new in zip(failed, found, strict=True)]
+    return failed
+
+
+def decide(
+    requirements: Sequence[Requirement],
+    reservations: Sequence[str],
+    obstacles: Sequence[str] = (),
+    unable: str | None = None,
+) -> Decided:
     """Four values from requirements and reservations.
 
-    `no-go`: a requirement fails, with its whole interval on the wrong side. `inconclusive`: none fails, but an
-    interval lies across its bound, or an obstacle keeps the examples from showing the behavior at all. `caution`:
-    all hold, with a named reservation. `go`: all hold.
+    `no-go`: a requirement fails, with its whole interval on the wrong side (Holm over the requirements).
+    `inconclusive`: none fails, but an interval lies across its bound, or an obstacle keeps the examples from showing
+    the behavior at all, or the unsteered model is unable to show it either way. `caution`: all hold, with a named
+    reservation. `go`: all hold.
 
     Args:
         requirements: at least one.
         reservations: doubts that do not overturn the requirements.
         obstacles: faults of the examples that leave nothing to conclude from a success.
+        unable: why a missing effect says nothing of steering: the unsteered model cannot read the examples.
     """
-    states = [r.holds for r in requirements]
+    failed = failing(requirements)
     reasons = [r.text for r in requirements]
-    if False in states:
-        return Decided("no-go", (*reasons, *obstacles))
+    if any(failed):
+        decision: Decision = "inconclusive" if unable else "no-go"
+        names = tuple(r.name for r, f in zip(requirements, failed, strict=True) if f)
+        return Decided(decision, (*reasons, *([unable] if unable else []), *obstacles), names)
     reasons += obstacles
-    if None in states:
-        for r in requirements:
-            if r.holds is None:
-                n = r.would_settle
-                reasons.append(
-                    f"to settle the {r.name}: about {n} evaluation examples (80 % sure, if the estimate is right)"
-                    if n
-                    else f"the {r.name} lies on its bound; no affordable number of examples would settle it"
-                )
-        return Decided("inconclusive", tuple(reasons))
-    if obstacles:
+    settled = all(r.holds for r in requirements)
+    for r in requirements:
+        if not r.holds:
+            n = r.would_settle
+            reasons.append(
+                f"to settle the {r.name}: about {n} evaluation examples (80 % sure, if the estimate is right)"
+                if n
+                else f"the {r.name} lies on its bound; no affordable number of examples would settle it"
+            )
+    if obstacles or not settled:
         return Decided("inconclusive", tuple(reasons))
     return Decided("caution" if reservations else "go", tuple(reasons))

@@ -48,7 +48,7 @@ def load(folder: Path) -> Report:
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
         table = file.with_name("examples.parquet")
-        rows = pl.read_parquet(table).to_dicts() if table.is_file() else []
+        rows = pl.read_parquet(table, glob=False).to_dicts() if table.is_file() else []
         return Report.model_validate({**record, "rows": rows})
     except FileNotFoundError as error:
         raise InputError(f"{file} does not exist; give the folder that trimtab check --out wrote") from error

@@ -91,6 +91,7 @@ def _environment() -> jinja2.Environment:
         worst=tables.worst,
         footnotes=tables.footnotes,
         side_effects=tables.side_effects,
+        rivals=tables.rivals,
         most=tables.CONTINUATIONS,
     )
     return environment

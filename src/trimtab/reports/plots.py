@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from trimtab.reports.damage import damage
 from trimtab.reports.distributions import backfiring, projections
 from trimtab.reports.numbers import number, plain
 from trimtab.reports.palette import (
@@ -210,6 +211,7 @@ PLOTS: Final[dict[str, Callable[[Report], go.Figure | None]]] = {
     "cosines": cosines,
     "blocks": blocks,
     "curve": curve,
+    "damage": damage,
     "backfiring": backfiring,
 }
 

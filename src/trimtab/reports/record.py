@@ -5,37 +5,26 @@ Schema: docs/report.md. An unmeasured value is null, with the reason beside it.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from trimtab.reports.consequences import (
+    AnswerBias,
+    Asking,
+    Curve,
+    CurvePoint,
+    Direction,
+    Generality,
+    Reference,
+    SideEffects,
+)
+from trimtab.reports.figures import Estimate as Estimate
+from trimtab.reports.figures import Record as Record
 
 Decision = Literal["go", "caution", "no-go", "inconclusive"]
 # From worst to best, for `--require`.
 DECISIONS: tuple[Decision, ...] = ("no-go", "inconclusive", "caution", "go")
-
-
-class Record(BaseModel):
-    """Base: unknown fields are errors, NaN is not JSON."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
-
-
-class Estimate(Record):
-    """A figure with its interval.
-
-    Args:
-        value: the estimate; None if it was not measured.
-        low: lower end of the interval.
-        high: upper end.
-        n: units behind it.
-        reason: why there is no value.
-    """
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    n: int | None = None
-    reason: str | None = None
 
 
 class Slope(Record):
@@ -216,25 +205,6 @@ class BlockRow(Record):
     standardised: float | None
 
 
-class CurvePoint(Record):
-    """Mean propensity change at one strength."""
-
-    strength: float
-    effect: Estimate
-
-
-class Curve(Record):
-    """The strength curve of the chosen prompt type; intervals hold for each point by itself.
-
-    Spearman's ρ and R² are means over examples (for unpaired data over texts); None where nothing moved.
-    """
-
-    points: tuple[CurvePoint, ...]
-    spearman: float | None
-    r_squared: float | None
-    n: int
-
-
 class Projections(Record):
     """κ of the evaluation examples on the training vector; training class means lie at ±1.
 
@@ -338,6 +308,7 @@ class Report(Record):
     site: SiteRecord
     site_chosen: Literal["given", "dev"]
     prompt_type_chosen: Literal["given", "dev"]
+    strength_chosen: Literal["given", "dev"]
     n_train: int
     n_dev: int
     n_eval: int
@@ -353,12 +324,18 @@ class Report(Record):
     prompt_type_cosine: Cosines
     curve: Curve
     blocks: tuple[BlockRow, ...]
+    dev_strengths: tuple[CurvePoint, ...]
     projections: Projections
     convergence: Convergence
     length_auroc: Estimate
     length_matched_effect: Estimate
     lint: tuple[Lint, ...]
-    side_effects: Mapping[str, Any]
+    direction: Direction
+    reference: Reference
+    generality: Generality
+    answer_bias: AnswerBias
+    asking: Asking
+    side_effects: SideEffects
     examples: tuple[Text, ...]
     continuations: tuple[Continuation, ...]
     notes: tuple[str, ...]

@@ -1,12 +1,14 @@
 """What the page's tables and lists hold, worked out from the record."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from trimtab.reports.consequences import Divergence
+from trimtab.reports.figures import Estimate
 from trimtab.reports.numbers import NO_REASON, centre, given, interval, level, missing, number, share, spread
-from trimtab.reports.record import AntiSteerable, Bound, Effect, Estimate, Report, Slope, Text
+from trimtab.reports.record import AntiSteerable, Bound, Effect, Report, Slope, Text
 
 WORST: Final = 12
 LONGEST: Final = 600  # characters of a text in a table
@@ -126,56 +128,68 @@ def compact(text: str) -> str:
     return short if len(short) <= LONGEST else short[: LONGEST - 2].rstrip() + " …"
 
 
-def side_effects(report: Report) -> list[tuple[str, str, str]]:
-    """Name, figure and what it rests on of every side effect."""
-    return list(_side_rows("", report.side_effects))
+Rows = list[tuple[str, str, str]]  # name, figure, what it rests on
 
 
-def _side_rows(name: str, value: Any) -> Iterator[tuple[str, str, str]]:
-    """Rows of a mapping of any depth; a mapping with a `value` or a `reason` is one figure."""
-    if not isinstance(value, Mapping):
-        yield _words(name), _scalar(value), ""
-        return
-    if "value" not in value and "reason" not in value:
-        for key, inner in value.items():
-            yield from _side_rows(f"{name}.{key}" if name else str(key), inner)
-        return
-    figure, low, high = (_finite(value.get(key)) for key in ("value", "low", "high"))
-    if figure is None:
-        yield _words(name), missing(value.get("reason")), ""
-        return
-    unit = f" {value['unit']}" if value.get("unit") else ""
-    rest = [_basis(key, v) for key, v in value.items() if key not in _SHOWN and v is not None]
-    yield _words(name), spread(figure, low, high) + unit, ", ".join(rest)
+def side_effects(report: Report) -> Rows:
+    """Every side effect."""
+    e, unit = report.side_effects, "nats/token"
+    rows = [
+        ("KL divergence from the unsteered model on neutral text", *_diverged(e.kl)),
+        ("Perplexity of neutral text, steered over unsteered", *_figure(e.perplexity_ratio, "", "documents")),
+        ("KL divergence on the prompts of other behaviors", *_diverged(e.kl_prompts)),
+        (
+            "Harmless requests that look sensitive: log P(answer) − log P(refusal)",
+            *_figure(e.over_refusal, unit, "requests"),
+        ),
+    ]
+    rows += [(f"Effect on “{o.behavior}”", *_figure(o.effect, o.unit, "examples")) for o in e.others]
+    return rows
 
 
-_SHOWN: Final = frozenset({"value", "low", "high", "unit", "reason"})
-_NAMES: Final = {"kl": "KL divergence from the plain model"}
+def rivals(report: Report) -> Rows:
+    """What steering is held against: asking, random directions, another vector, a label, another direction."""
+    unit, n = report.unit, "examples"
+    asking, random, way = report.asking, report.reference, report.direction
+    rows = [
+        ("Asking instead: the instruction in front, unsteered", *_figure(asking.effect, unit, n)),
+        ("Steering minus asking", *_figure(asking.beats, unit, n)),
+        ("Steering where one asks already", *_figure(asking.adds, unit, n)),
+    ]
+    if random.percentile_95 is None:
+        rows.append(("Random directions of the same length", missing(random.reason), ""))
+    else:
+        basis = f"{len(random.odd)} directions, {random.n} examples"
+        figure = f"{number(random.percentile_95)} {unit}"
+        rows.append(("Odd part that random directions of the same length reach (95th percentile)", figure, basis))
+    general = report.generality
+    rows.append(("Effect of a vector trained on other examples", *_figure(general.effect, unit, n)))
+    if way.p_value is None:
+        rows.append(("A direction at all", missing(way.reason), ""))
+    else:
+        rows.append(("A direction at all: permutation test", f"p = {number(way.p_value)}", "training examples"))
+        halves = f"cosine {number(way.halves_cosine or 0.0)}, p = {number(way.halves_p_value or 0.0)}"
+        basis = f"random halves: {number(way.halves_expected or 0.0)}"
+        rows.append(("One direction: vectors of two halves that differ in subject", halves, basis))
+    bias = report.answer_bias
+    if bias.label:
+        rows.append((f"Shift toward “{bias.label}”, whichever matches", *_figure(bias.shift, unit, n)))
+        rows.append(("Effect with both labels equally often right", *_figure(bias.adjusted, unit, n)))
+    return rows
+
+
+def _figure(e: Estimate, unit: str, of: str) -> tuple[str, str]:
+    """Figure and basis of an estimate."""
+    if e.value is None:
+        return missing(e.reason), ""
+    shown = number(e.value) if e.low is None or e.high is None else spread(e.value, e.low, e.high)
+    return f"{shown} {unit}".rstrip(), "" if e.n is None else f"{e.n} {of}"
+
+
+def _diverged(d: Divergence) -> tuple[str, str]:
+    """Figure and basis of a divergence."""
+    as_estimate = Estimate(value=d.value, low=d.low, high=d.high, n=d.n_documents, reason=d.reason)
+    return _figure(as_estimate, d.unit, "documents")
+
+
 _BLANK_LINES: Final = re.compile(r"\n\s*\n")
-
-
-def _basis(key: str, value: Any) -> str:
-    """What a figure rests on: `40 documents`, `n = 140`."""
-    if key == "n":
-        return f"n = {_scalar(value)}"
-    return f"{_scalar(value)} {_words(key[2:])}" if key.startswith("n_") else f"{_words(key)} {_scalar(value)}"
-
-
-def _words(name: str) -> str:
-    last = name.rsplit(".", 1)
-    head = f"{_words(last[0])}: " if len(last) > 1 else ""
-    return head + (_NAMES.get(last[-1]) or last[-1].replace("_", " "))
-
-
-def _finite(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if value == value and abs(value) != float("inf") else None
-
-
-def _scalar(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return number(value)
-    return missing(None) if value is None else str(value)

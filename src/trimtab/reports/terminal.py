@@ -34,7 +34,7 @@ def summary(report: Report, console: Console) -> None:
         report: the result of a check.
         console: where to; its width is kept to, and texts of the report are never read as markup.
     """
-    show = _Words(console)
+    show = Words(console)
     sign, style = STYLES[report.verdict.decision]
     headline = Text.assemble((show(f"{sign} {report.verdict.decision}"), style))
     headline.append(
@@ -47,7 +47,7 @@ def summary(report: Report, console: Console) -> None:
     console.print(_types(report, show))
     console.print(Text(show("★ chosen; the others are exploratory. Agreement is leave-one-out."), style="dim"))
     for line in _absent(report):
-        console.print(_item(show(line), show), style="dim")
+        console.print(item(show(line), show), style="dim")
     names = tuple(bound.name for bound in report.verdict.bounds)
     for title, lines in (
         ("Reasons", [reason for reason in report.verdict.reasons if not reason.startswith(names)]),
@@ -57,10 +57,10 @@ def summary(report: Report, console: Console) -> None:
         if lines:
             console.print(Text(title, style="bold"))
             for line in lines:
-                console.print(_item(show(line), show))
+                console.print(item(show(line), show))
 
 
-class _Words:
+class Words:
     """Text as this console can show it: nothing that steers the terminal, and ASCII where there is no more."""
 
     def __init__(self, console: Console) -> None:
@@ -73,7 +73,7 @@ class _Words:
         return text.translate(_ASCII).encode("ascii", "replace").decode()
 
 
-def _item(text: str, show: _Words) -> Table:
+def item(text: str, show: Words) -> Table:
     """A line of a list, its further lines indented."""
     grid = Table.grid(padding=(0, 1))
     grid.add_column(width=1)
@@ -82,13 +82,13 @@ def _item(text: str, show: _Words) -> Table:
     return grid
 
 
-def _table(show: _Words) -> Table:
+def table_for(show: Words) -> Table:
     return Table(box=box.ASCII2 if show.ascii else box.SIMPLE_HEAD, padding=0, pad_edge=False)
 
 
-def _bounds(report: Report, show: _Words) -> Table:
+def _bounds(report: Report, show: Words) -> Table:
     """The requirements and how they came out."""
-    table = _table(show)
+    table = table_for(show)
     table.add_column("requirement", overflow="fold", ratio=1)
     table.add_column("estimate [interval]", overflow="fold")
     table.add_column("threshold", overflow="fold")
@@ -102,9 +102,9 @@ def _bounds(report: Report, show: _Words) -> Table:
     return table
 
 
-def _types(report: Report, show: _Words) -> Table:
+def _types(report: Report, show: Words) -> Table:
     """One line per measured prompt type, the chosen one marked."""
-    table = _table(show)
+    table = table_for(show)
     table.add_column("", width=1)
     table.add_column("prompt type", overflow="fold", min_width=28)
     table.add_column(Text(show(f"effect,\n{report.unit}")), justify="right", overflow="fold", max_width=23)

@@ -1,6 +1,6 @@
 """The report of a check, put together from what was measured."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -8,17 +8,25 @@ import torch
 import transformers
 
 from trimtab import __version__
-from trimtab.behaviors import AnswerKind, PromptType, lint, not_measured
-from trimtab.models import Site
+from trimtab.behaviors import AnswerKind, Finding, PromptType, lint, not_measured
 from trimtab.reliability import cosine_matrix, dose, expected_cosine, pairs_for_cosine, simultaneous_level
 from trimtab.reliability.verdict import Decided, Thresholds, decide
+from trimtab.reports.consequences import (
+    AnswerBias,
+    Asking,
+    Curve,
+    CurvePoint,
+    Direction,
+    Generality,
+    Reference,
+    SideEffects,
+)
+from trimtab.reports.figures import Estimate
 from trimtab.reports.record import (
     Base,
-    BlockRow,
     Continuation,
     Convergence,
     Cosines,
-    Estimate,
     ExampleRow,
     Lint,
     ModelRecord,
@@ -31,54 +39,62 @@ from trimtab.reports.record import (
     Text,
     Verdict,
 )
-from trimtab.workflows.measure import SIDES, Floats, Propensity
-from trimtab.workflows.stages import Stages
-from trimtab.workflows.summary import (
+from trimtab.workflows.choice import Chosen, curve_point
+from trimtab.workflows.judging import (
     DISQUALIFYING,
-    Geometry,
-    Steered,
-    base_record,
+    about_asking,
     bound,
-    cosine_types,
-    curve_record,
-    length_matched_effect,
+    capability_requirement,
     requirements,
     reservations,
 )
+from trimtab.workflows.measure import SIDES, Floats, Propensity
+from trimtab.workflows.side_effects import Drift
+from trimtab.workflows.stages import Stages
+from trimtab.workflows.summary import Steered, base_record, cosine_types, curve_record, length_matched_effect
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
     """What the stages measured."""
 
-    site: Site
-    chosen: PromptType
-    geometry: Mapping[PromptType, Geometry]
+    chosen: Chosen
     steered: Mapping[PromptType, Steered]
-    median_norm: float
-    blocks: tuple[BlockRow, ...]
     curve: Mapping[float, Propensity]
+    drifts: Mapping[float, Drift]
+    prompts: Drift
+    side_effects: SideEffects
     noise: Noise
+    asking: Asking
+    answer_bias: AnswerBias
+    reference: Reference
+    direction: Direction
+    generality: Generality
     projections: Projections
     continuations: tuple[Continuation, ...]
+
+    @property
+    def own(self) -> Steered:
+        """What the chosen prompt type's vector did."""
+        return self.steered[self.chosen.prompt_type]
 
 
 def assemble(
     stages: Stages, found: Found, thresholds: Thresholds, n_dropped: int, notes: list[str], site_given: bool
 ) -> Report:
     """The report; command, view and time are filled in by the caller."""
-    splits, model, behavior = stages.splits, stages.model, stages.behavior
-    chosen = found.steered[found.chosen]
-    curve, slope = curve_record(found.curve, stages.contrast_of(splits.eval).first(len(found.curve[0.0].m)))
+    splits, model, behavior, chosen, own = stages.splits, stages.model, stages.behavior, found.chosen, found.own
+
+    def point(strength: float, effect: Estimate) -> CurvePoint:
+        return curve_point(stages, chosen, strength, effect, found.drifts[strength], thresholds.max_kl)
+
+    curve, slope = curve_record(found.curve, stages.contrast_of(splits.eval).first(len(found.curve[0.0].m)), point)
     types = {t.value: _type_result(stages, found, t, slope) for t in stages.prompt_types}
-    base = base_record(chosen.base, stages.contrast_of(splits.eval))
+    base = base_record(own.base, stages.contrast_of(splits.eval))
     lengths = _lengths(stages)
     findings = [f for f in lint(behavior) if f.code != "derived-instructions"]  # a note says so already
-    doubts = reservations(types[found.chosen.value], curve, lengths.auroc, chosen.effect.n_units, findings)
-    needs = requirements(chosen, thresholds, stages.instrument.unit)
-    decided = decide(needs, doubts, [f"{f.code}: {f.message}" for f in findings if f.code in DISQUALIFYING])
-    differences = found.geometry[found.chosen].differences
-    names, vectors = cosine_types({t: g.vector for t, g in found.geometry.items()})
+    differences = chosen.geometry[chosen.prompt_type].differences
+    names, vectors = cosine_types({t: g.vector for t, g in chosen.geometry.items()})
     if model.tail.not_float32:
         notes.append(f"offloaded and so not raised to float32: {', '.join(model.tail.not_float32)}")
     return Report(
@@ -95,31 +111,59 @@ def assemble(
             id=model.id, revision=model.revision, digest=model.digest, architecture=type(model.hf).__name__,
             n_blocks=model.n_blocks, d_model=model.d_model,
         ),
-        site=SiteRecord(**asdict(found.site)), site_chosen="given" if site_given else "dev",
+        site=SiteRecord(**asdict(chosen.site)), site_chosen="given" if site_given else "dev",
         prompt_type_chosen="given" if len(found.steered) == 1 else "dev",
+        strength_chosen="dev" if chosen.strengths else "given",
         n_train=len(splits.train), n_dev=len(splits.dev), n_eval=len(splits.eval),
-        n_eval_units=chosen.effect.n_units, n_replication=len(splits.replication), n_dropped=n_dropped,
+        n_eval_units=own.effect.n_units, n_replication=len(splits.replication), n_dropped=n_dropped,
         strengths=tuple(found.curve), thresholds=asdict(thresholds),
-        verdict=Verdict(
-            decision=decided.decision, sentence=_sentence(decided, stages, found),
-            reasons=(*decided.reasons, *_about_base(base, behavior.answer_kind)),
-            prompt_type=found.chosen.value, strength=stages.strength,
-            bounds=tuple(bound(r) for r in needs), reservations=tuple(doubts),
-            error_rate_reason="how often such verdicts are wrong has not been measured for this model",
-        ),
+        verdict=_verdict(stages, found, thresholds, base, types[chosen.prompt_type.value], curve, lengths, findings),
         base=base, noise=found.noise, prompt_types=types,
         prompt_type_cosine=Cosines(types=tuple(names), matrix=tuple(map(tuple, cosine_matrix(vectors).tolist()))),
-        curve=curve, blocks=found.blocks, projections=found.projections,
+        curve=curve, blocks=chosen.blocks, dev_strengths=chosen.strengths, projections=found.projections,
         convergence=Convergence(
             expected_cosine=expected_cosine(differences, len(differences)),
             pairs_for_95=pairs_for_cosine(differences), n=len(differences),
         ),
         length_auroc=lengths.auroc,
-        length_matched_effect=lengths.matched(chosen),
+        length_matched_effect=lengths.matched(own),
         lint=tuple(Lint(severity=f.severity, code=f.code, message=f.message) for f in findings),
-        side_effects=_side_effects(),
-        examples=_texts(stages, chosen), continuations=found.continuations,
+        direction=found.direction, reference=found.reference, generality=found.generality,
+        answer_bias=found.answer_bias, asking=found.asking, side_effects=found.side_effects,
+        examples=_texts(stages, own), continuations=found.continuations,
         notes=tuple(notes), rows=_rows(stages, found),
+    )  # fmt: skip
+
+
+def _verdict(
+    stages: Stages,
+    found: Found,
+    thresholds: Thresholds,
+    base: Base,
+    chosen: PromptTypeResult,
+    curve: Curve,
+    lengths: "_Lengths",
+    findings: Sequence[Finding],
+) -> Verdict:
+    """Requirements, doubts, decision."""
+    kind, unit, at = stages.behavior.answer_kind, stages.instrument.unit, stages.strength
+    drifts = {"neutral text": found.drifts[at].kl, "other prompts": found.prompts.kl}
+    needs = requirements(found.own, thresholds, unit, found.reference.percentile_95 or 0.0, drifts)
+    doubts = reservations(chosen, curve, lengths.auroc, found.own.effect.n_units, findings, found.direction)
+    capability = found.side_effects.capability[-1]
+    loss = capability_requirement(capability, thresholds)
+    if loss is None:
+        doubts.append(f"whether capability is lost cannot be told: {capability.change.reason}")
+    else:
+        needs.append(loss)
+    obstacles = [f"{f.code}: {f.message}" for f in findings if f.code in DISQUALIFYING]
+    decided = decide(needs, doubts, obstacles, _unable(base, kind))
+    return Verdict(
+        decision=decided.decision, sentence=_sentence(decided, stages, found),
+        reasons=(*decided.reasons, *about_asking(found.asking, unit)),
+        prompt_type=found.chosen.prompt_type.value, strength=at,
+        bounds=tuple(bound(r) for r in needs), reservations=tuple(doubts),
+        error_rate_reason="how often such verdicts are wrong has not been measured for this model",
     )  # fmt: skip
 
 
@@ -127,13 +171,14 @@ def _type_result(stages: Stages, found: Found, t: PromptType, slope: Slope) -> P
     why_not = not_measured(stages.behavior, t)
     if why_not is not None:
         return PromptTypeResult.without(why_not)
-    is_chosen = t is found.chosen
+    is_chosen = t is found.chosen.prompt_type
+    geometry = found.chosen.geometry[t]
     level = 0.95 if is_chosen else simultaneous_level(0.95, max(1, len(found.steered) - 1))
     return PromptTypeResult.model_validate(
         {
-            **found.geometry[t].summary(stages.seed, level),
+            **geometry.summary(stages.seed, level),
             **found.steered[t].summary(found.noise.value, level),
-            "dose": dose(found.geometry[t].vector, stages.strength, found.median_norm),
+            "dose": dose(geometry.vector, stages.strength, stages.median_norm(found.chosen.site)),
             "exploratory": not is_chosen,
             "steerability": slope if is_chosen else Slope(reason="measured for the chosen prompt type only"),
         }
@@ -141,8 +186,8 @@ def _type_result(stages: Stages, found: Found, t: PromptType, slope: Slope) -> P
 
 
 def _sentence(decided: Decided, stages: Stages, found: Found) -> str:
-    what = f"Steering “{stages.behavior.name}” at site {found.site} with the {found.chosen} vector"
-    effect = found.steered[found.chosen].effect
+    what = f"Steering “{stages.behavior.name}” at site {found.chosen.site} with the {found.chosen.prompt_type} vector"
+    effect = found.own.effect
     mean, share = effect.mean(), effect.below_zero()
     figures = (
         f"{mean.value:+.2f} {stages.instrument.unit} [{mean.low:.2f}, {mean.high:.2f}] on {effect.n_units} unseen "
@@ -151,21 +196,21 @@ def _sentence(decided: Decided, stages: Stages, found: Found) -> str:
     said = {
         "go": f"{what} moves answers the intended way: {figures}.",
         "caution": f"{what} moves answers the intended way, with reservations: {figures}.",
-        "no-go": f"{what} cannot be relied on: {figures}.",
+        "no-go": f"{what} cannot be relied on ({'; '.join(decided.failed)}): {figures}.",
         "inconclusive": f"{what} cannot be judged on this many examples: {figures}.",
     }
     return f"{said[decided.decision]} Judged by likelihood, not by generated text."
 
 
-def _about_base(base: Base, kind: AnswerKind) -> list[str]:
-    """A remark when the plain model answers questions as if by chance."""
+def _unable(base: Base, kind: AnswerKind) -> str | None:
+    """Why a missing effect says nothing: the plain model answers questions as if by chance."""
     if kind == "text" or not base.accuracy_low <= 0.5 <= base.accuracy_high:
-        return []
-    return [
+        return None
+    return (
         f"the unsteered model gives the matching answer in {base.accuracy:.0%} [{base.accuracy_low:.0%}, "
         f"{base.accuracy_high:.0%}] of the examples, no more often than by chance: it may be unable to read this form "
-        "of the question"
-    ]
+        "of the question; a larger model, or the behavior as free text (--view statements), would settle it"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,14 +238,6 @@ def _lengths(stages: Stages) -> _Lengths:
     return _Lengths(auroc, tuple(side[len(train) :] for side in lengths))
 
 
-def _side_effects() -> dict[str, object]:
-    reason = "side effects on neutral text are not part of this check"
-    return {
-        "kl": {"value": None, "low": None, "high": None, "n_documents": 0, "unit": "nats/token", "reason": reason},
-        "perplexity_ratio": {"value": None, "low": None, "high": None, "reason": reason},
-    }
-
-
 def _texts(stages: Stages, steered: Steered) -> tuple[Text, ...]:
     effects, base, after = steered.effect.rows, steered.base.m, steered.plus.m
     return tuple(
@@ -217,7 +254,7 @@ def _rows(stages: Stages, found: Found) -> tuple[ExampleRow, ...]:
     part, out = stages.splits.eval, []
     for t, steered in found.steered.items():
         at = {stages.strength: steered.plus, -stages.strength: steered.minus}
-        if t is found.chosen:
+        if t is found.chosen.prompt_type:
             at = {**{s: p for s, p in found.curve.items() if s != 0}, **at}
         for strength, after in sorted(at.items()):
             base = steered.base[slice(len(after.m))]

@@ -18,15 +18,18 @@ from trimtab.behaviors import Behavior, PromptType, Splits, deduplicate, not_mea
 from trimtab.errors import InputError
 from trimtab.models import Model, Site
 from trimtab.models.plan import SCOPES, Scope
-from trimtab.reliability import overlap, projection, simultaneous_level
+from trimtab.reliability import overlap, projection
 from trimtab.reliability.verdict import Thresholds
-from trimtab.reports.record import BlockRow, Continuation, Projections, Report
+from trimtab.reports.record import Continuation, Projections, Report
 from trimtab.workflows.assemble import Found, assemble
+from trimtab.workflows.choice import Chosen, choose
+from trimtab.workflows.forecast import announce
 from trimtab.workflows.ledger import Ledger
 from trimtab.workflows.measure import SIDES, Instrument
 from trimtab.workflows.progress import Progress, Silent
-from trimtab.workflows.stages import MAP_ROWS, Stages, refuse_unknown
-from trimtab.workflows.summary import attempted, estimate
+from trimtab.workflows.rivals import answer_bias, asking, direction, generality, reference
+from trimtab.workflows.side_effects import neutral_drift, prompts_drift, side_effects
+from trimtab.workflows.stages import CURVE, Stages
 
 MIN_EFFECT: Mapping[str, float] = {"text": 0.05, "choice": 0.1}  # nats per token, logits
 
@@ -37,7 +40,7 @@ def check(
     *,
     site: Site | int | str | None = None,
     prompt_types: Sequence[str] | str = "all",
-    strength: float = 1.0,
+    strength: float | Literal["auto"] = "auto",
     scope: Scope = "all",
     train: int | None = None,
     evaluation: int | None = None,
@@ -46,15 +49,18 @@ def check(
     read: Literal["last", "mean"] | None = None,
     min_effect: float | None = None,
     max_anti_steerable: float = 0.25,
+    max_kl: float = 0.1,
+    max_capability_loss: float = 0.05,
+    others: Sequence[Behavior] = (),
     folder: str | Path | None = None,
     progress: Progress | None = None,
     command: str = "",
 ) -> Report:
     """Will steering this behavior hold? Mean-difference vectors of the seven prompt types, judged on unseen examples.
 
-    Site and prompt type are chosen on the dev split (the largest lower bound of the mean effect), unless given;
-    the evaluation split decides once, for the chosen ones. Method: Braun et al. 2505.22637; intervals and the
-    decision are described in docs/verdict.md.
+    Site, prompt type and strength are chosen on the dev split (the largest lower bound of the mean effect), unless
+    given; the evaluation split decides once, for the chosen ones. Method: Braun et al. 2505.22637; intervals, side
+    effects and the decision are described in docs/verdict.md.
 
     Args:
         model: see `trimtab.load`.
@@ -72,6 +78,9 @@ def check(
             tokens (default for free text).
         min_effect: bound on the mean effect; 0.05 nats per token or 0.1 logits by default.
         max_anti_steerable: bound on the share of examples pushed the wrong way.
+        max_kl: bound on the divergence on neutral text and on other prompts, nats per token.
+        max_capability_loss: bound on the share of the capability probe that turns wrong, net.
+        others: further behaviors, on which the steering's effect is measured too.
         folder: keeps finished steps there, so that an interrupted check resumes.
         progress: is told how far the work is.
         command: recorded in the report.
@@ -83,19 +92,23 @@ def check(
         InputError: too few examples, a site out of range, a text that is too long, non-finite activations.
     """
     start = perf_counter()
-    _refuse(model, behavior, strength, scope, seed, min_effect, max_anti_steerable)
-    kind = behavior.answer_kind
-    thresholds = Thresholds(MIN_EFFECT[kind] if min_effect is None else min_effect, max_anti_steerable)
+    kind = behavior.answer_kind if isinstance(behavior, Behavior) else "text"
+    least = MIN_EFFECT[kind] if min_effect is None else min_effect
+    thresholds = Thresholds(least, max_anti_steerable, max_kl, max_capability_loss)
+    fixed = None if strength == "auto" else strength
+    _refuse(model, behavior, fixed, scope, seed, thresholds)
     instrument = Instrument(model, behavior, chat_template, read or ("last" if kind == "choice" else "mean"))
     instrument, splits, n_dropped, notes = prepare(instrument, train, evaluation, seed)
-    types = refuse_unknown(prompt_types)
+    types = PromptType.named(prompt_types)
     given, blocks = where(model, site)
     key = [instrument.behavior.digest, model.digest, str(model.dtype), str(model.device), torch.get_num_threads()]
     key += [__version__, torch.__version__, transformers.__version__, platform.machine(), model.batch_tokens]
-    key += [blocks, strength, scope, train, evaluation, seed, chat_template, instrument.read]
+    key += [blocks, strength, scope, train, evaluation, seed, chat_template, instrument.read, max_kl]
+    key += [other.digest for other in others]
     ledger = Ledger(Path(folder) if folder is not None else None, json.dumps(key))
-    stages = Stages(instrument, splits, types, strength, scope, seed, ledger, progress or Silent(), blocks)
-    found = measure(stages, given, types)
+    start_at = 1.0 if fixed is None else fixed
+    stages = Stages(instrument, splits, types, start_at, scope, seed, ledger, progress or Silent(), blocks)
+    stages, found = measure(stages, given, fixed, thresholds, others)
     report = assemble(stages, found, thresholds, n_dropped, notes, given is not None)
     report = report.model_copy(update={"command": command, "seconds": perf_counter() - start})
     if folder is not None:
@@ -105,13 +118,7 @@ def check(
 
 
 def _refuse(
-    model: Model,
-    behavior: Behavior,
-    strength: float,
-    scope: Scope,
-    seed: int,
-    min_effect: float | None,
-    max_anti_steerable: float,
+    model: Model, behavior: Behavior, strength: float | None, scope: Scope, seed: int, thresholds: Thresholds
 ) -> None:
     """Options that make no sense are refused before any work."""
     if not isinstance(model, Model):
@@ -120,16 +127,20 @@ def _refuse(
         raise InputError(
             f"check takes a Behavior, not {type(behavior).__name__}; see Behavior.load and Behavior.builtin"
         )
-    if not (strength > 0 and np.isfinite(strength)):
+    if strength is not None and not (strength > 0 and np.isfinite(strength)):
         raise InputError(f"strength {strength} must be above 0; to steer away from a behavior, swap its two sides")
     if scope not in SCOPES:
         raise InputError(f"unknown scope {scope!r}; one of {', '.join(SCOPES)}")
     if seed < 0:
         raise InputError(f"seed {seed} must not be negative")
-    if min_effect is not None and not (min_effect >= 0 and np.isfinite(min_effect)):
-        raise InputError(f"min_effect {min_effect} must be 0 or more")
-    if not 0 < max_anti_steerable < 1:
-        raise InputError(f"max_anti_steerable {max_anti_steerable} must lie between 0 and 1")
+    for name in ("min_effect", "max_kl"):
+        value = getattr(thresholds, name)
+        if not (value >= 0 and np.isfinite(value)):
+            raise InputError(f"{name} {value} must be 0 or more")
+    for name in ("max_anti_steerable", "max_capability_loss"):
+        value = getattr(thresholds, name)
+        if not 0 < value < 1:
+            raise InputError(f"{name} {value} must lie between 0 and 1")
 
 
 def where(model: Model, site: Site | int | str | None) -> tuple[Site | None, tuple[int, int] | None]:
@@ -178,59 +189,53 @@ def prepare(
     return replace(instrument, behavior=behavior), splits, repeated + short, [*notes, *splits.notes]
 
 
-def measure(stages: Stages, given: Site | None, types: Sequence[PromptType]) -> Found:
-    """Run all stages in order; choices see the dev split only."""
-    measured = stages.measured_types
-    if not measured:
-        raise InputError(f"nothing to measure: {not_measured(stages.behavior, types[0])}")
-    stages.announce(choosing=given is None)
-    blocks = map_blocks(stages) if given is None else ()
-    site = given or Site(max(blocks, key=lambda b: b.effect.low or 0.0).block)
-    geometry = {t: stages.training(t, [site])[site] for t in measured}
-    vectors = {t: stages.steering(g, site) for t, g in geometry.items()}
-    by_name = {f"{t} {site}": v for t, v in vectors.items()}
-    chosen = measured[0]
-    if len(measured) > 1:
-        sure = [effect.mean().low for effect in stages.effects_on_dev(by_name).values()]
-        chosen = measured[int(np.argmax(sure))]
-    steered = dict(zip(measured, stages.steered(by_name).values(), strict=True))
-    label = f"{chosen} {site}"
-    noise = stages.noise(vectors[chosen], label)
-    plus, minus = stages.projected(chosen, site)
-    centre = geometry[chosen].positive.mean(axis=0), geometry[chosen].negative.mean(axis=0)
-    kappa = [projection(side, *centre) for side in (plus, minus)]
-    return Found(
-        site,
-        chosen,
-        geometry,
-        steered,
-        stages.median_norm(site),
-        blocks,
-        stages.curve(vectors[chosen], steered[chosen], label),
-        noise,
-        Projections(
-            prompt_type=chosen.value,
-            positive=tuple(kappa[0].tolist()),
-            negative=tuple(kappa[1].tolist()),
-            overlap=overlap(kappa[0], kappa[1]),
+def measure(
+    stages: Stages, given: Site | None, strength: float | None, thresholds: Thresholds, others: Sequence[Behavior]
+) -> tuple[Stages, Found]:
+    """Run all stages in order; choices see the dev split only.
+
+    Returns:
+        the stages at the chosen strength, and what they measured.
+    """
+    if not stages.measured_types:
+        raise InputError(f"nothing to measure: {not_measured(stages.behavior, stages.prompt_types[0])}")
+    announce(stages, given is None, strength is None, len(others))
+    chosen = choose(stages, given, strength, thresholds.max_kl)
+    stages = replace(stages, strength=chosen.strength)
+    by_name = {f"{t} {chosen.site} at {chosen.strength}": v for t, v in chosen.vectors.items()}
+    steered = dict(zip(chosen.vectors, stages.steered(by_name).values(), strict=True))
+    own, vector, label = steered[chosen.prompt_type], chosen.steering, chosen.label
+    geometry = chosen.geometry[chosen.prompt_type]
+    drifts = neutral_drift(stages, vector, [f for f in CURVE if f], label)
+    prompts = prompts_drift(stages, vector, [1.0], label, others)[1.0]
+    return stages, Found(
+        chosen=chosen,
+        steered=steered,
+        curve=stages.curve(vector, own, label),
+        drifts={stages.strength * f: drift for f, drift in drifts.items()} | {0.0: drifts[1.0].none()},
+        prompts=prompts,
+        side_effects=side_effects(stages, vector, label, drifts[1.0], prompts, others),
+        noise=stages.noise(vector, label),
+        asking=asking(stages, vector, own, label),
+        answer_bias=answer_bias(stages, own.effect),
+        reference=reference(stages, vector, label),
+        direction=direction(geometry, stages.seed),
+        generality=generality(stages, vector, geometry, own, label),
+        projections=_projections(stages, chosen),
+        continuations=tuple(
+            Continuation(prompt=p, base=b, steered=s) for p, b, s in stages.continuations(vector, label)
         ),
-        tuple(Continuation(prompt=p, base=b, steered=s) for p, b, s in stages.continuations(vectors[chosen], label)),
     )
 
 
-def map_blocks(stages: Stages) -> tuple[BlockRow, ...]:
-    """Agreement on train and effect on dev of every block's prefilled vector."""
-    rows = min(MAP_ROWS, len(stages.splits.dev))
-    sites = [Site(k) for k in stages.map_blocks]
-    geometry = stages.training(PromptType.PREFILLED, sites)
-    level = simultaneous_level(0.95, len(sites))
-    effects = stages.effects_on_dev({f"block {s.block}": stages.steering(g, s) for s, g in geometry.items()}, rows)
-    return tuple(
-        BlockRow(
-            block=site.block,
-            agreement=attempted(lambda g=g: g.agreement(stages.seed, level), len(set(g.units))),  # type: ignore[misc]
-            effect=estimate(change.mean(level), change.n_units),
-            standardised=change.standardised,
-        )
-        for (site, g), change in zip(geometry.items(), effects.values(), strict=True)
+def _projections(stages: Stages, chosen: Chosen) -> Projections:
+    """κ of the evaluation examples on the chosen vector."""
+    geometry = chosen.geometry[chosen.prompt_type]
+    centre = geometry.positive.mean(axis=0), geometry.negative.mean(axis=0)
+    kappa = [projection(side, *centre) for side in stages.projected(chosen.prompt_type, chosen.site)]
+    return Projections(
+        prompt_type=chosen.prompt_type.value,
+        positive=tuple(kappa[0].tolist()),
+        negative=tuple(kappa[1].tolist()),
+        overlap=overlap(kappa[0], kappa[1]),
     )

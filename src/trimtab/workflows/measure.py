@@ -71,20 +71,20 @@ class Instrument:
         """Token rows of rendered texts."""
         return self.model.encoder(self.chat_template).encode(texts)
 
-    def bare(self, examples: Sequence[Example]) -> tuple[list[Encoded], list[Encoded]]:
-        """Token rows of the evaluation texts, positive and negative.
+    def bare(self, examples: Sequence[Example], context: str = "") -> tuple[list[Encoded], list[Encoded]]:
+        """Token rows of the evaluation texts, positive and negative, behind a context such as an instruction.
 
         Raises:
             InputError: a text is longer than the model's context; names the example.
         """
-        texts = [[render_bare(e, side) for e in examples] for side in SIDES]
+        texts = [[render_bare(e, side, context) for e in examples] for side in SIDES]
         try:
             return self.encode(texts[0]), self.encode(texts[1])
         except InputError:
             for e in examples:  # say which
                 for side in SIDES:
                     try:
-                        self.encode([render_bare(e, side)])
+                        self.encode([render_bare(e, side, context)])
                     except InputError as error:
                         raise InputError(f"{e.source or e.prompt[:40]}: {error}") from error
             raise
@@ -106,9 +106,11 @@ class Instrument:
         """Score the bare evaluation texts of examples, as they are or steered."""
         return self.propensities(examples, [steers])[0]
 
-    def propensities(self, examples: Sequence[Example], variants: Sequence[Variant]) -> list[Propensity]:
-        """The same under several edits, each or none."""
-        plus, minus = self.bare(examples)
+    def propensities(
+        self, examples: Sequence[Example], variants: Sequence[Variant], context: str = ""
+    ) -> list[Propensity]:
+        """The same under several edits, each or none, and behind a context."""
+        plus, minus = self.bare(examples, context)
         n = len(examples)
         if self.behavior.answer_kind == "choice":
             differences = logit_difference_variants(self.model, plus, minus, variants)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Literal
 
 import numpy as np
@@ -11,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 
 from trimtab.behaviors import Behavior, Example, Part, PromptType, Splits, not_measured
-from trimtab.errors import InputError
 from trimtab.models import Model, Site, Steer, steer
 from trimtab.models.capture import capture
 from trimtab.models.plan import Scope
@@ -90,20 +88,6 @@ class Stages:
         """Contrasts over the examples of a part."""
         return ContrastMaker(part.units, self.behavior.pairing == "random", self.seed)
 
-    def announce(self, choosing: bool) -> None:
-        """Count the tokens to come, time a small batch, and say how long it may take.
-
-        Args:
-            choosing: a site has yet to be chosen from a map of the blocks.
-        """
-        some = self.splits.dev.examples[:16]
-        self.instrument.propensity(some[:4])
-        start = perf_counter()
-        self.instrument.propensity(some)
-        pace = (perf_counter() - start) / max(1, self._score_cost(some))
-        total = self._total(choosing)
-        self.progress.begin(total, total * pace)
-
     def training(self, prompt_type: PromptType, sites: Sequence[Site]) -> Mapping[Site, Geometry]:
         """Activations of the training examples at the sites, under a prompt type."""
         part, shots = self.splits.train, self.splits.shots.examples
@@ -117,11 +101,11 @@ class Stages:
                     out[f"{site}massive"] = np.array(captured.n_massive[site])
             return out
 
-        kept = self._step(
+        kept = self.step(
             f"vector, {prompt_type}",
             f"train {prompt_type} {[str(s) for s in sites]}",
             compute,
-            self._capture_cost(prompt_type, sites),
+            self.capture_cost(prompt_type, sites),
         )
         arbitrary = self.behavior.pairing == "random" and prompt_type.prefilled
         return {
@@ -140,7 +124,7 @@ class Stages:
     ) -> Mapping[str, Propensity]:
         """Propensities of a part's examples under every variant, in chunks that are kept one by one."""
         examples = getattr(self.splits, part).examples[:rows]
-        steers = [self._steers(v) for v in variants.values()]
+        steers = [self.steers(v) for v in variants.values()]
         chunks: list[Arrays] = []
         for start in range(0, len(examples), CHUNK):
             some = examples[start : start + CHUNK]
@@ -150,17 +134,19 @@ class Stages:
                 return {k: np.stack([getattr(p, k) for p in found]) for k in _SCORES}
 
             name = f"{part} {start} of {len(examples)}: {' | '.join(variants)}"
-            cost = self._score_cost(some) * self._depth(variants.values())
-            chunks.append(self._step(f"{'evaluation' if part == 'eval' else part} examples", name, compute, cost))
+            cost = self.score_cost(some) * self._depth(variants.values())
+            chunks.append(self.step(f"{'evaluation' if part == 'eval' else part} examples", name, compute, cost))
         whole = {k: np.concatenate([c[k] for c in chunks], axis=1).astype(np.float64) for k in _SCORES}
         return {name: Propensity(**{k: whole[k][i] for k in _SCORES}) for i, name in enumerate(variants)}
 
-    def effects_on_dev(self, steerings: Mapping[str, Steering], rows: int | None = None) -> Mapping[str, Contrast]:
-        """Δ of the dev examples at +λ under each steering; for choices only, never for the verdict."""
-        found = self.sweep("dev", {"base": (None, 0.0), **{k: (s, 1.0) for k, s in steerings.items()}}, rows)
+    def effects_on_dev(self, variations: Mapping[str, Variation], rows: int | None = None) -> Mapping[str, Contrast]:
+        """Δ of the dev examples under each variation; for choices only, never for the verdict."""
+        found = self.sweep("dev", {"base": (None, 0.0), **variations}, rows)
         base = found["base"]
         contrast_of = self.contrast_of(self.splits.dev).first(len(base.m))
-        return {k: contrast_of(found[k].positive - base.positive, found[k].negative - base.negative) for k in steerings}
+        return {
+            k: contrast_of(found[k].positive - base.positive, found[k].negative - base.negative) for k in variations
+        }
 
     def steered(self, steerings: Mapping[str, Steering]) -> Mapping[str, Steered]:
         """Propensities of the evaluation examples at strength 0, +λ and -λ of each steering."""
@@ -196,7 +182,7 @@ class Stages:
             plus, minus = np.split(captured.activations[site].cpu().numpy(), 2)
             return {"+": plus, "-": minus}
 
-        kept = self._step("projections", f"projections {prompt_type} {site}", compute, 0)
+        kept = self.step("projections", f"projections {prompt_type} {site}", compute, 0)
         return kept["+"].astype(np.float64), kept["-"].astype(np.float64)
 
     def median_norm(self, site: Site) -> float:
@@ -206,12 +192,12 @@ class Stages:
             rows = [row for side in self.instrument.bare(self.splits.dev.examples) for row in side]
             return {"norm": capture(self.model, rows, [site], "last").norms[site].median().cpu().numpy()}
 
-        return float(self._step("dose", f"median norm {site}", compute, 0)["norm"])
+        return float(self.step("dose", f"median norm {site}", compute, 0)["norm"])
 
     def noise(self, steering: Steering, label: str) -> Noise:
         """Numerical noise of Δ: how much it moves when the same rows come in another batch shape."""
         examples = self.splits.eval.examples[:NOISE_ROWS]
-        steers = self._steers((steering, 1.0))
+        steers = self.steers((steering, 1.0))
 
         def change(some: Sequence[Example]) -> Floats:
             base, steered = self.instrument.propensities(some, [(), steers])
@@ -222,8 +208,8 @@ class Stages:
             together, apart = change(examples), np.concatenate([change(some) for some in few])
             return {"change": np.abs(together - apart)}
 
-        cost = 2 * self._depth([(None, 0.0), (steering, 1.0)]) * self._score_cost(examples)
-        moved = self._step("numerical noise", f"noise {label}", compute, cost)["change"]
+        cost = 2 * self._depth([(None, 0.0), (steering, 1.0)]) * self.score_cost(examples)
+        moved = self.step("numerical noise", f"noise {label}", compute, cost)["change"]
         return Noise(value=float(np.quantile(moved, 0.95)), maximum=float(moved.max()), n=len(moved))
 
     def continuations(self, steering: Steering, label: str) -> list[tuple[str, str, str]]:
@@ -237,7 +223,7 @@ class Stages:
             text = json.dumps(list(zip(rows, base, out, strict=True)))
             return {"json": np.frombuffer(text.encode(), dtype=np.uint8)}
 
-        kept = self._step("continuations", f"continuations {label}", compute, 0)["json"]
+        kept = self.step("continuations", f"continuations {label}", compute, 0)["json"]
         return [(a, b, c) for a, b, c in json.loads(kept.tobytes().decode())]
 
     def _opening(self, example: Example) -> str:
@@ -246,7 +232,8 @@ class Stages:
         row = self.instrument.bare([example])[0][0].prompt
         return self.model.encoder().decode(row.ids)
 
-    def _steers(self, variation: Variation) -> tuple[Steer, ...]:
+    def steers(self, variation: Variation) -> tuple[Steer, ...]:
+        """A variation's edits at the checked strength and scope."""
         steering, factor = variation
         return () if steering is None else (steer(steering, factor * self.strength, self.scope),)
 
@@ -256,45 +243,18 @@ class Stages:
         shares = [(min(site.block for site in s.edits) + 1) / n for s, _ in variations if s is not None]
         return max(shares, default=1.0) + sum(1 - share for share in shares) + HEAD_SHARE * (len(shares) + 1)
 
-    def _step(self, title: str, name: str, compute: Callable[[], Arrays], tokens: float) -> Arrays:
+    def step(self, title: str, name: str, compute: Callable[[], Arrays], tokens: float) -> Arrays:
+        """Compute something unless it is in the ledger; `tokens` of progress are told under the title."""
         kept = self.ledger.step(name, compute)
         self.progress.advance(title, round(tokens))
         return kept
 
-    def _score_cost(self, examples: Sequence[Example]) -> float:
+    def score_cost(self, examples: Sequence[Example]) -> float:
+        """Tokens that one pass over the examples' evaluation texts runs."""
         plus, minus = self.instrument.bare(examples)
         return tokens_to_run(plus if self.behavior.answer_kind == "choice" else plus + minus)
 
-    def _capture_cost(self, prompt_type: PromptType, sites: Sequence[Site]) -> float:
+    def capture_cost(self, prompt_type: PromptType, sites: Sequence[Site]) -> float:
+        """Tokens that the training activations of a prompt type run, as if all blocks ran for each."""
         plus, minus = self.instrument.contexts(self.splits.train.examples, self.splits.shots.examples, prompt_type)
         return tokens_to_run(plus + minus) * (max(s.block for s in sites) + 1) / self.model.n_blocks
-
-    def _total(self, choosing: bool) -> int:
-        """Tokens to compute, as if all blocks ran for each; the site is taken to lie in the middle."""
-        s, types = self.splits, self.measured_types
-        middle = [Site(self.model.n_blocks // 2)]
-        captures = sum(self._capture_cost(t, middle) for t in types)
-        passes = {n: 0.5 + n * 0.5 + HEAD_SHARE * n for n in (2, len(types) + 1, 2 * len(types) + 1, 5)}
-        dev, evaluation = self._score_cost(s.dev.examples), self._score_cost(s.eval.examples)
-        map_ = 0.0
-        if choosing:
-            map_ = (1 + (0.5 + HEAD_SHARE) * len(self.map_blocks)) * self._score_cost(s.dev.examples[:MAP_ROWS])
-            map_ += self._capture_cost(PromptType.PREFILLED, [Site(self.model.n_blocks - 1)])
-        curve = passes[5] * self._score_cost(s.eval.examples[:CURVE_ROWS])
-        noise = 2 * passes[2] * self._score_cost(s.eval.examples[:NOISE_ROWS])
-        type_ = passes[len(types) + 1] * dev if len(types) > 1 else 0
-        return round(captures + map_ + type_ + evaluation * passes[2 * len(types) + 1] + curve + noise)
-
-
-def refuse_unknown(prompt_types: Sequence[str] | str) -> tuple[PromptType, ...]:
-    """Names to prompt types, in the field's order; `all` for the seven.
-
-    Raises:
-        InputError: a name that is none of them.
-    """
-    known = {t.value: t for t in PromptType}
-    named = [prompt_types] if isinstance(prompt_types, str) else list(prompt_types)
-    unknown = [t for t in named if t not in known and t != "all"]
-    if unknown:
-        raise InputError(f"unknown prompt type {unknown[0]!r}; one of {', '.join(known)}, or all")
-    return tuple(t for t in PromptType if not named or "all" in named or t.value in named)

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
-from trimtab.behaviors import Finding, PromptType
+from trimtab.behaviors import PromptType
 from trimtab.errors import InputError
 from trimtab.reliability import (
     Interval,
@@ -23,25 +24,15 @@ from trimtab.reliability import (
     steering_effect,
 )
 from trimtab.reliability.contrast import Contrast
-from trimtab.reliability.verdict import Requirement, Thresholds
+from trimtab.reports.consequences import Curve, CurvePoint
+from trimtab.reports.figures import Estimate
 from trimtab.reports.record import (
     AntiSteerable,
     Base,
-    Bound,
-    Curve,
-    CurvePoint,
     Effect,
-    Estimate,
-    PromptTypeResult,
     Slope,
 )
 from trimtab.workflows.measure import SIDES, Floats, Propensity
-
-# What lint finds that leaves nothing to conclude from a success, and what only casts doubt on it.
-DISQUALIFYING = frozenset({"one-sided"})
-DOUBTFUL = frozenset({"both-classes", "answer-position", "answer-token"})
-# Below this agreement the differences hardly share a direction; it lies well above what random labels give.
-LITTLE_AGREEMENT = 0.05
 
 
 def estimate(interval: Interval, n: int) -> Estimate:
@@ -74,6 +65,12 @@ class Geometry:
     units: tuple[str, ...]
     arbitrary: bool
     n_massive: int | None
+
+    def without(self, rows: NDArray[np.bool_]) -> "Geometry":
+        """The same without some rows."""
+        left = ~rows
+        units = tuple(np.array(self.units)[left].tolist())
+        return replace(self, positive=self.positive[left], negative=self.negative[left], units=units)
 
     @property
     def differences(self) -> Floats:
@@ -198,14 +195,22 @@ def base_record(base: Propensity, contrast_of: ContrastMaker) -> Base:
     )  # fmt: skip
 
 
-def curve_record(at: Mapping[float, Propensity], contrast_of: ContrastMaker) -> tuple[Curve, Slope]:
-    """The strength curve and the steerability (mean slope per unit of strength) behind it."""
+def curve_record(
+    at: Mapping[float, Propensity], contrast_of: ContrastMaker, point: Callable[[float, Estimate], CurvePoint]
+) -> tuple[Curve, Slope]:
+    """The strength curve and the steerability (mean slope per unit of strength) behind it.
+
+    Args:
+        at: propensities by strength.
+        contrast_of: contrasts over their examples.
+        point: adds dose and damage to the effect at a strength.
+    """
     strengths = sorted(at)
     points = []
     for s in strengths:
         change = contrast_of.change(at[0.0], at[s])
         interval = Interval(0.0, 0.0, 0.0) if s == 0 else change.mean()
-        points.append(CurvePoint(strength=s, effect=estimate(interval, change.n_units)))
+        points.append(point(s, estimate(interval, change.n_units)))
     by_side = [np.stack([getattr(at[s], side) for s in strengths], axis=1) for side in SIDES]
     slopes = contrast_of(*(steerability(strengths, m).slope for m in by_side))
     # rows of arbitrary pairs say nothing: then each text counts, a negative one with its sign turned
@@ -239,55 +244,6 @@ def length_matched_effect(steered: Steered, lengths: Sequence[Floats]) -> Estima
         return estimate(same.mean(), same.n_units)
     except InputError as error:
         return Estimate(reason=str(error))
-
-
-def requirements(steered: Steered, thresholds: Thresholds, unit: str) -> list[Requirement]:
-    """What the verdict asks of the chosen prompt type."""
-    effect, odd = steered.effect, steered.odd
-    share, limit, n = effect.below_zero(), thresholds.max_anti_steerable, effect.n_units
-    return [
-        Requirement("mean steering effect", effect.mean(), thresholds.min_effect, "above", n, unit),
-        Requirement("effect in the vector's direction (odd part)", odd.mean(), 0.0, "above", n, unit),
-        Requirement("share of anti-steerable examples", share, limit, "below", n, "share"),
-    ]
-
-
-def bound(r: Requirement) -> Bound:
-    """A requirement as a record."""
-    i = r.interval
-    return Bound(
-        name=r.name, value=i.value, low=i.low, high=i.high, threshold=r.threshold, direction=r.direction,
-        holds=r.holds, n=r.n, unit=r.unit,
-    )  # fmt: skip
-
-
-def reservations(
-    chosen: PromptTypeResult, curve: Curve, length: Estimate, n_units: int, lint: Sequence[Finding]
-) -> list[str]:
-    """Doubts that do not overturn the requirements, each with its figure."""
-    found = [f"{f.code}: {f.message}" for f in lint if f.code in DOUBTFUL]
-    agreement = chosen.directional_agreement_loo
-    if agreement.value is not None and agreement.low is not None and agreement.low <= LITTLE_AGREEMENT:
-        found.append(
-            f"the examples hardly agree on one direction: leave-one-out agreement {agreement.value:.2f} "
-            f"[{agreement.low:.2f}, {agreement.high:.2f}] reaches down to {LITTLE_AGREEMENT}"
-        )
-    if chosen.effect is not None and abs(chosen.effect.even) > abs(chosen.effect.odd):
-        found.append(
-            f"the even part of the effect ({chosen.effect.even:.2f}) exceeds the odd part ({chosen.effect.odd:.2f}): "
-            "more damage or answer bias than direction"
-        )
-    if chosen.dose is not None and chosen.dose > 1:
-        found.append(f"the edit is {chosen.dose:.1f} times as large as a typical activation")
-    if length.value is not None and not 0.3 <= length.value <= 0.7:
-        found.append(
-            f"length alone tells the two sides apart (AUROC {length.value:.2f}), so the vector may hold length"
-        )
-    if curve.spearman is not None and curve.spearman < 0.7:
-        found.append(f"the effect does not grow steadily with strength (mean Spearman ρ {curve.spearman:.2f})")
-    if n_units < 50:
-        found.append(f"only {n_units} independent evaluation examples")
-    return found
 
 
 def cosine_types(vectors: Mapping[PromptType, Floats]) -> tuple[Sequence[str], Floats]:

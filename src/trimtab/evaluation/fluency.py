@@ -1,0 +1,203 @@
+"""Does the text still flow: repetition, variety, length, and how likely the base model finds it.
+
+A word is a run of letters and digits, a single sign of Chinese or Japanese, or a single mark, without case. Sources:
+Welleck et al. 2019 (1908.04319, share of repeated n-grams), Li et al. 2016 (1510.03055, distinct-n). Both move with the
+length of a text too, so `words` stands beside them. Repetitive text is *likelier* under the base model, so neither
+repetition nor perplexity does without the other.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from trimtab.errors import InputError
+from trimtab.reliability import Interval, bootstrap_mean
+
+Floats = NDArray[np.float64]
+
+_SIGN = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"  # kana, Han: written without spaces
+_WORD = re.compile(rf"[{_SIGN}]|(?:(?![{_SIGN}])\w)+|[^\w\s]")
+_ROUNDING = 1e-4  # nats by which the mean of computed log-probabilities may exceed 0
+
+
+def words(text: str) -> list[str]:
+    """The words and marks of a text, casefolded."""
+    return _WORD.findall(text.casefold())
+
+
+def distinct(text: str, n: int) -> float:
+    """Different n-grams of words over all of them (distinct-n): 1 where none repeats; NaN below n words.
+
+    Raises:
+        InputError: n below 1.
+    """
+    if n < 1:
+        raise InputError(f"n is {n}; an n-gram has at least 1 word")
+    said = words(text)
+    grams = [tuple(said[i : i + n]) for i in range(len(said) - n + 1)]
+    return len(set(grams)) / len(grams) if grams else float("nan")
+
+
+def repeated(text: str, n: int) -> float:
+    """Share of n-grams of words that stood in the text before (rep-n): 1 − distinct-n; NaN below n words."""
+    return 1.0 - distinct(text, n)
+
+
+def longest_repetition(text: str) -> float:
+    """Words in the longest stretch that is one block said twice or more in a row; 0 without one, NaN without words.
+
+    "The cat, the cat, the cat" has 6: "the cat ," twice; the third is not complete, as it lacks its comma.
+    """
+    _, codes = np.unique(np.array(words(text), dtype=np.str_), return_inverse=True)
+    longest = 0 if len(codes) else float("nan")
+    for period in range(1, len(codes) // 2 + 1):
+        same = np.concatenate([[0], codes[period:] == codes[:-period], [0]])
+        ends = np.flatnonzero(np.diff(same))  # where runs of words that equal the one a period before begin and end
+        run = int((ends[1::2] - ends[::2]).max(initial=0))
+        if run >= period:
+            longest = max(longest, period * (run // period + 1))
+    return float(longest)
+
+
+_MEASURES: Mapping[str, Callable[[str], float]] = {
+    "words": lambda text: len(words(text)),
+    "repeated_3": lambda text: repeated(text, 3),
+    "repeated_4": lambda text: repeated(text, 4),
+    "distinct_1": lambda text: distinct(text, 1),
+    "distinct_2": lambda text: distinct(text, 2),
+    "longest_repetition": longest_repetition,
+}
+
+
+@dataclass(frozen=True)
+class Change:
+    """A figure of the continuations, before and after steering, over the prompts where both have one.
+
+    Args:
+        n: prompts behind it.
+        n_missing: prompts left out, since one of the two texts is too short to have the figure.
+        base: its mean with the base model.
+        steered: its mean with the steered model.
+        difference: mean of steered minus base, prompt by prompt. No width where every difference is the same: then
+            `n` alone tells how much that means.
+        reason: why there are no figures; None if there are.
+    """
+
+    n: int
+    n_missing: int
+    base: float | None = None
+    steered: float | None = None
+    difference: Interval | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Fluency:
+    """How the flow of the text changed.
+
+    Args:
+        words: length in words and marks; an empty text has 0.
+        repeated_3: share of repeated 3-grams, 0 to 1.
+        repeated_4: share of repeated 4-grams.
+        distinct_1: share of different words.
+        distinct_2: share of different pairs of neighbours.
+        longest_repetition: words in the longest immediate repetition.
+        log_prob: mean log-probability per token under the *base* model, nats per token.
+    """
+
+    words: Change
+    repeated_3: Change
+    repeated_4: Change
+    distinct_1: Change
+    distinct_2: Change
+    longest_repetition: Change
+    log_prob: Change
+
+    @property
+    def perplexity_ratio(self) -> Interval | None:
+        """Perplexity of the steered over that of the base texts, a geometric mean over prompts; None if not measured.
+
+        Above 1 the base model finds the steered texts less likely than its own.
+        """
+        d = self.log_prob.difference
+        return None if d is None else Interval(*(float(np.exp(-x)) for x in (d.value, d.high, d.low)))
+
+
+def fluency(
+    base: Sequence[str],
+    steered: Sequence[str],
+    units: Sequence[str] | None = None,
+    *,
+    log_prob_base: ArrayLike | None = None,
+    log_prob_steered: ArrayLike | None = None,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Fluency:
+    """Compare the continuations of the same prompts by the base and by the steered model.
+
+    Args:
+        base: [n] continuations by the base model.
+        steered: [n] by the steered model.
+        units: [n] question or template of each prompt; default: every prompt its own.
+        log_prob_base: [n] of each base text, its mean log-probability per token under the base model, in nats, NaN
+            for a text without tokens. Default: not measured.
+        log_prob_steered: [n] the same of the steered texts, under the base model too.
+        seed: of the resampling.
+        level: of each interval.
+
+    Raises:
+        InputError: texts, log-probabilities or units that do not fit together.
+    """
+    sides = _texts(base, "base"), _texts(steered, "steered")
+    n = len(sides[0])
+    if n != len(sides[1]):
+        raise InputError(f"{n} base and {len(sides[1])} steered continuations; give one of each for every prompt")
+    if units is not None and (isinstance(units, str) or len(units) != n):
+        raise InputError(f"units: give a list of {n} labels, one for each prompt")
+    labels = np.array([str(i) for i in range(n)] if units is None else [str(unit) for unit in units], dtype=np.str_)
+
+    if (log_prob_base is None) != (log_prob_steered is None):
+        raise InputError("log-probabilities of one side only; give both, or neither")
+    likely = Change(0, n, reason="no log-probabilities under the base model were given")
+    if log_prob_base is not None and log_prob_steered is not None:
+        before = _log_probs(log_prob_base, n, "log_prob_base")
+        likely = _change(before, _log_probs(log_prob_steered, n, "log_prob_steered"), labels, seed, level)
+    changes = {}
+    for name, measure in _MEASURES.items():
+        before, after = (np.array([measure(text) for text in side], dtype=np.float64) for side in sides)
+        changes[name] = _change(before, after, labels, seed, level)
+    return Fluency(**changes, log_prob=likely)
+
+
+def _change(before: Floats, after: Floats, labels: NDArray[np.str_], seed: int, level: float) -> Change:
+    both = ~np.isnan(before) & ~np.isnan(after)
+    n, n_missing = int(both.sum()), int((~both).sum())
+    if len(np.unique(labels[both])) < 2:
+        reason = f"fewer than 2 units; at {n_missing} of {len(both)} prompts a text is too short for this"
+        return Change(n, n_missing, reason=reason)
+    difference = bootstrap_mean((after - before)[both], labels[both], seed=seed, level=level)
+    return Change(n, n_missing, float(before[both].mean()), float(after[both].mean()), difference)
+
+
+def _log_probs(values: ArrayLike, n: int, name: str) -> Floats:
+    try:
+        x = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: not an array of real numbers ({error}); give floats [{n}]") from None
+    if x.shape != (n,):
+        raise InputError(f"{name}: shape {x.shape}; give the mean log-probability per token of each text, [{n}]")
+    wrong = np.flatnonzero(np.isinf(x) | (x > _ROUNDING))
+    if len(wrong):
+        raise InputError(
+            f"{name}: {x[wrong[0]]} in row {wrong[0]}; log-probabilities are finite and at most 0 (NaN: no tokens)"
+        )
+    return x
+
+
+def _texts(texts: Sequence[str], name: str) -> list[str]:
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        raise InputError(f"{name}: give a list of strings")
+    return list(texts)

@@ -1,0 +1,27 @@
+"""What every record is made of: the base class, and a figure with its interval."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Record(BaseModel):
+    """Base: unknown fields are errors, NaN is not JSON."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
+
+
+class Estimate(Record):
+    """A figure with its interval.
+
+    Args:
+        value: the estimate; None if it was not measured.
+        low: lower end of the interval.
+        high: upper end.
+        n: units behind it.
+        reason: why there is no value.
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    reason: str | None = None

@@ -1,0 +1,140 @@
+"""Site, prompt type and strength, chosen on the dev split alone. Everything here is exploratory in the report."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from trimtab.behaviors import PromptType
+from trimtab.models import Site
+from trimtab.reliability import dose, simultaneous_level
+from trimtab.reports.consequences import CurvePoint
+from trimtab.reports.figures import Estimate
+from trimtab.reports.record import BlockRow
+from trimtab.steering import Steering
+from trimtab.workflows.side_effects import Drift, neutral_drift, prompts_drift
+from trimtab.workflows.stages import MAP_ROWS, Stages
+from trimtab.workflows.summary import Geometry, attempted, estimate
+
+STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # to choose from, where none is given
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """What dev decided, and what it saw.
+
+    Args:
+        site: where to steer.
+        prompt_type: whose vector.
+        strength: λ.
+        geometry: training activations at the site by prompt type.
+        vectors: their steerings.
+        blocks: the map that the site was chosen from; empty if it was given.
+        strengths: what the strength was chosen from; empty if it was given.
+    """
+
+    site: Site
+    prompt_type: PromptType
+    strength: float
+    geometry: Mapping[PromptType, Geometry]
+    vectors: Mapping[PromptType, Steering]
+    blocks: tuple[BlockRow, ...]
+    strengths: tuple[CurvePoint, ...]
+
+    @property
+    def steering(self) -> Steering:
+        """The chosen one."""
+        return self.vectors[self.prompt_type]
+
+    @property
+    def label(self) -> str:
+        """Its name in the ledger."""
+        return f"{self.prompt_type} {self.site} at {self.strength}"
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the training activations' projection on the vector, within the classes."""
+        g = self.geometry[self.prompt_type]
+        along = g.vector / np.linalg.norm(g.vector)
+        return float(np.sqrt(np.mean([np.var(side @ along, ddof=1) for side in (g.positive, g.negative)])))
+
+
+def choose(stages: Stages, given: Site | None, strength: float | None, max_kl: float) -> Chosen:
+    """Choose what is not given.
+
+    The site is the block whose prefilled vector has the largest lower bound of the mean effect on dev at strength 1 (or
+    the one given), and so is the prompt type at that site; the strength is the one with the largest lower bound among
+    those whose divergence on neutral text and on other prompts stays below the bound, with its whole interval; these
+    texts are others than the evaluation's.
+
+    Args:
+        stages: its strength is that given, else 1.
+        given: the site, or None.
+        strength: λ, or None.
+        max_kl: bound on the divergence, nats per token.
+    """
+    blocks = map_blocks(stages) if given is None else ()
+    site = given or Site(max(blocks, key=lambda b: b.effect.low or 0.0).block)
+    geometry = {t: stages.training(t, [site])[site] for t in stages.measured_types}
+    vectors = {t: stages.steering(g, site) for t, g in geometry.items()}
+    types = list(vectors)
+    best = types[0]
+    if len(types) > 1:
+        found = stages.effects_on_dev({f"{t} {site}": (v, 1.0) for t, v in vectors.items()})
+        best = types[int(np.argmax([effect.mean().low for effect in found.values()]))]
+    chosen = Chosen(site, best, stages.strength, geometry, vectors, blocks, ())
+    if strength is not None:
+        return chosen
+    points = _strengths(stages, chosen, max_kl)
+    sane = [p for p in points if (p.kl.high or 0.0) < max_kl] or points[:1]
+    return replace(chosen, strength=max(sane, key=lambda p: p.effect.low or 0.0).strength, strengths=points)
+
+
+def _strengths(stages: Stages, chosen: Chosen, max_kl: float) -> tuple[CurvePoint, ...]:
+    """Gain and damage on dev over strengths; the intervals hold for all of them together."""
+    label, steering = f"{chosen.prompt_type} {chosen.site}", chosen.steering
+    effects = stages.effects_on_dev({f"{label} at {f}": (steering, f) for f in STRENGTHS})
+    neutral = neutral_drift(stages, steering, STRENGTHS, label, dev=True)
+    prompts = prompts_drift(stages, steering, STRENGTHS, label, dev=True)
+    worse = {s: max(neutral[s], prompts[s], key=lambda drift: float(drift.kl.mean())) for s in STRENGTHS}
+    level = simultaneous_level(0.95, len(STRENGTHS))
+    return tuple(
+        curve_point(stages, chosen, s, estimate(effect.mean(level), effect.n_units), worse[s], max_kl)
+        for s, effect in zip(STRENGTHS, effects.values(), strict=True)
+    )
+
+
+def curve_point(
+    stages: Stages, chosen: Chosen, strength: float, effect: Estimate, drift: Drift, max_kl: float
+) -> CurvePoint:
+    """Gain and damage at one strength."""
+    vector = chosen.geometry[chosen.prompt_type].vector
+    kl = drift.divergence(stages.seed)
+    return CurvePoint(
+        strength=strength,
+        dose=dose(vector, strength, stages.median_norm(chosen.site)),
+        sigmas=abs(strength) * float(np.linalg.norm(vector)) / chosen.spread,
+        effect=effect,
+        kl=kl,
+        perplexity_ratio=drift.perplexity_ratio(stages.seed),
+        overdosed=kl.low is not None and kl.low > max_kl,
+    )
+
+
+def map_blocks(stages: Stages) -> tuple[BlockRow, ...]:
+    """Agreement on train and effect on dev of every block's prefilled vector."""
+    rows = min(MAP_ROWS, len(stages.splits.dev))
+    sites = [Site(k) for k in stages.map_blocks]
+    geometry = stages.training(PromptType.PREFILLED, sites)
+    level = simultaneous_level(0.95, len(sites))
+    vectors = {f"block {s.block}": (stages.steering(g, s), 1.0) for s, g in geometry.items()}
+    effects = stages.effects_on_dev(vectors, rows)
+    return tuple(
+        BlockRow(
+            block=site.block,
+            agreement=attempted(lambda g=g: g.agreement(stages.seed, level), len(set(g.units))),  # type: ignore[misc]
+            effect=estimate(change.mean(level), change.n_units),
+            standardised=change.standardised,
+        )
+        for (site, g), change in zip(geometry.items(), effects.values(), strict=True)
+    )

@@ -1,0 +1,65 @@
+"""How long a check will take: tokens counted from its texts, and the pace of a timed batch."""
+
+from time import perf_counter
+
+from trimtab.behaviors import Probe, PromptType
+from trimtab.models import Site
+from trimtab.workflows.choice import STRENGTHS
+from trimtab.workflows.rivals import RANDOM_DIRECTIONS, RANDOM_ROWS, REFIT_ROWS, REFITS
+from trimtab.workflows.side_effects import NEUTRAL_ROWS, OTHER_ROWS, drift_cost
+from trimtab.workflows.stages import CURVE, CURVE_ROWS, HEAD_SHARE, MAP_ROWS, NOISE_ROWS, Stages
+
+_WORD = 1.3  # tokens a word, about
+
+
+def announce(stages: Stages, choosing_site: bool, choosing_strength: bool, n_others: int) -> None:
+    """Count the tokens to come, time a small batch, and tell the progress how long it may take.
+
+    Args:
+        stages: the check's.
+        choosing_site: a site has yet to be chosen from a map of the blocks.
+        choosing_strength: likewise a strength.
+        n_others: other behaviors whose effect is measured.
+    """
+    some = stages.splits.dev.examples[:16]
+    stages.instrument.propensity(some[:4])
+    start = perf_counter()
+    stages.instrument.propensity(some)
+    pace = (perf_counter() - start) / max(1, stages.score_cost(some))
+    total = round(_examples(stages, choosing_site, choosing_strength) + _others(choosing_strength, n_others))
+    stages.progress.begin(total, total * pace)
+
+
+def _passes(n: int) -> float:
+    """Passes through all blocks that a base and n - 1 variants amount to; the site is taken to lie in the middle."""
+    return 0.5 + n * (0.5 + HEAD_SHARE)
+
+
+def _examples(stages: Stages, choosing_site: bool, choosing_strength: bool) -> float:
+    """Tokens of the behavior's own examples, as if all blocks ran for each."""
+    s, types, cost = stages.splits, stages.measured_types, stages.score_cost
+    dev, evaluation = cost(s.dev.examples), cost(s.eval.examples)
+    total = sum(stages.capture_cost(t, [Site(stages.model.n_blocks // 2)]) for t in types)
+    if choosing_site:
+        total += (1 + (0.5 + HEAD_SHARE) * len(stages.map_blocks)) * cost(s.dev.examples[:MAP_ROWS])
+        total += stages.capture_cost(PromptType.PREFILLED, [Site(stages.model.n_blocks - 1)])
+    if len(types) > 1:
+        total += _passes(len(types) + 1) * dev
+    if choosing_strength:
+        total += _passes(len(STRENGTHS) + 1) * dev
+    total += _passes(2 * len(types) + 1) * evaluation + _passes(2) * evaluation  # the last: asking
+    total += _passes(len(CURVE) - 2) * cost(s.eval.examples[:CURVE_ROWS])
+    total += 2 * _passes(2) * cost(s.eval.examples[:NOISE_ROWS])
+    total += _passes(2 * RANDOM_DIRECTIONS + 1) * cost(s.eval.examples[:RANDOM_ROWS])
+    return total + _passes(REFITS + 1) * cost(s.eval.examples[:REFIT_ROWS])
+
+
+def _others(choosing_strength: bool, n_others: int) -> float:
+    """Tokens of texts that are not the behavior's own."""
+    neutral = [len(text.split()) * _WORD for text in Probe.builtin("neutral").texts[:NEUTRAL_ROWS]]
+    total = drift_cost(sum(neutral), len(CURVE) - 1)
+    if choosing_strength:
+        total += drift_cost(sum(neutral), len(STRENGTHS))
+    pairs = [*Probe.builtin("capability").examples, *Probe.builtin("over-refusal").examples]
+    words = sum(len(f"{e.prompt} {e.positive} {e.negative}".split()) for e in pairs)
+    return total + (words + 40 * OTHER_ROWS * n_others) * _WORD * 2

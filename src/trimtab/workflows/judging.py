@@ -1,0 +1,127 @@
+"""What the verdict asks, and the doubts that it names."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from trimtab.behaviors import Finding
+from trimtab.reliability import Interval, bootstrap_mean
+from trimtab.reliability.verdict import Requirement, Thresholds
+from trimtab.reports.consequences import Asking, Capability, Curve, Direction
+from trimtab.reports.figures import Estimate
+from trimtab.reports.record import Bound, PromptTypeResult
+from trimtab.workflows.measure import Floats
+from trimtab.workflows.summary import Steered
+
+# What lint finds that leaves nothing to conclude from a success, and what only casts doubt on it.
+DISQUALIFYING = frozenset({"one-sided"})
+DOUBTFUL = frozenset({"both-classes", "answer-position", "answer-token"})
+# Below this agreement the differences hardly share a direction; it lies well above what random labels give.
+LITTLE_AGREEMENT = 0.05
+# Above this cosine two halves' directions are one for any purpose, whatever the test says.
+SAME_DIRECTION = 0.7
+
+
+def requirements(
+    steered: Steered, thresholds: Thresholds, unit: str, random: float, drifts: Mapping[str, Floats]
+) -> list[Requirement]:
+    """What the verdict asks of the chosen prompt type.
+
+    Args:
+        steered: propensities of the evaluation examples.
+        thresholds: bounds.
+        unit: of effects.
+        random: what random directions reach, as an odd part.
+        drifts: divergence by name of the texts, one figure a document.
+    """
+    effect, odd = steered.effect, steered.odd
+    seed, n = effect.seed, effect.n_units
+    needs = [
+        Requirement("mean steering effect", effect.mean(), thresholds.min_effect, "above", n, unit, effect.mean),
+        Requirement(
+            "effect in the vector's direction (odd part), against random directions",
+            odd.mean(), random, "above", n, unit, odd.mean,
+        ),
+        Requirement(
+            "share of anti-steerable examples",
+            effect.below_zero(), thresholds.max_anti_steerable, "below", n, "share", effect.below_zero,
+        ),
+    ]  # fmt: skip
+    for name, kl in drifts.items():
+        at = partial(_mean_of, kl, seed)
+        needs.append(
+            Requirement(f"divergence on {name} (KL)", at(0.95), thresholds.max_kl, "below", len(kl), "nats/token", at)
+        )
+    return needs
+
+
+def _mean_of(values: Floats, seed: int, level: float) -> Interval:
+    return bootstrap_mean(values, seed=seed, level=level)
+
+
+def capability_requirement(all_kinds: Capability, thresholds: Thresholds) -> Requirement | None:
+    """That the capability probe loses little; None where the unsteered model cannot do it anyway."""
+    c = all_kinds.change
+    if c.value is None or c.low is None or c.high is None:
+        return None
+    loss = Interval(-c.value, -c.high, -c.low)
+    limit = thresholds.max_capability_loss
+    return Requirement("loss on the capability probe", loss, limit, "below", all_kinds.n, "share")
+
+
+def bound(r: Requirement) -> Bound:
+    """A requirement as a record."""
+    i = r.interval
+    return Bound(
+        name=r.name, value=i.value, low=i.low, high=i.high, threshold=r.threshold, direction=r.direction,
+        holds=r.holds, n=r.n, unit=r.unit,
+    )  # fmt: skip
+
+
+def reservations(
+    chosen: PromptTypeResult, curve: Curve, length: Estimate, n_units: int, lint: Sequence[Finding], way: Direction
+) -> list[str]:
+    """Doubts that do not overturn the requirements, each with its figure."""
+    found = [f"{f.code}: {f.message}" for f in lint if f.code in DOUBTFUL]
+    if way.p_value is not None and way.p_value > 0.05:
+        found.append(f"no direction tells the two sides apart better than chance (permutation p = {way.p_value:.2g})")
+    elif way.halves_p_value is not None and way.halves_p_value < 0.05 and (way.halves_cosine or 0.0) < SAME_DIRECTION:
+        found.append(
+            f"the direction depends on what the example is about: two halves of the examples give vectors at a cosine "
+            f"of {way.halves_cosine:.2f}, random halves {way.halves_expected:.2f} (p = {way.halves_p_value:.2g})"
+        )
+    agreement = chosen.directional_agreement_loo
+    if agreement.value is not None and agreement.low is not None and agreement.low <= LITTLE_AGREEMENT:
+        found.append(
+            f"the examples hardly agree on one direction: leave-one-out agreement {agreement.value:.2f} "
+            f"[{agreement.low:.2f}, {agreement.high:.2f}] reaches down to {LITTLE_AGREEMENT}"
+        )
+    if chosen.effect is not None and abs(chosen.effect.even) > abs(chosen.effect.odd):
+        found.append(
+            f"the even part of the effect ({chosen.effect.even:.2f}) exceeds the odd part ({chosen.effect.odd:.2f}): "
+            "more damage or answer bias than direction"
+        )
+    if chosen.dose is not None and chosen.dose > 1:
+        found.append(f"the edit is {chosen.dose:.1f} times as large as a typical activation")
+    if length.value is not None and not 0.3 <= length.value <= 0.7:
+        found.append(
+            f"length alone tells the two sides apart (AUROC {length.value:.2f}), so the vector may hold length"
+        )
+    if curve.spearman is not None and curve.spearman < 0.7:
+        found.append(f"the effect does not grow steadily with strength (mean Spearman ρ {curve.spearman:.2f})")
+    if n_units < 50:
+        found.append(f"only {n_units} independent evaluation examples")
+    return found
+
+
+def about_asking(asking: Asking, unit: str) -> list[str]:
+    """Whether steering beats asking, and whether it adds to it."""
+    told, beats, adds = asking.effect, asking.beats, asking.adds
+    if told.value is None or beats.low is None or beats.high is None or adds.low is None or adds.high is None:
+        return []
+    better = "beats" if beats.low > 0 else "falls short of" if beats.high < 0 else "does about as much as"
+    more = "adds to it" if adds.low > 0 else "takes from it" if adds.high < 0 else "adds nothing certain to it"
+    return [
+        f"asking instead moves answers by {told.value:+.2f} {unit} [{told.low:.2f}, {told.high:.2f}]: steering "
+        f"{better} asking (by {beats.value:+.2f} [{beats.low:.2f}, {beats.high:.2f}]) and {more} "
+        f"({adds.value:+.2f} [{adds.low:.2f}, {adds.high:.2f}])"
+    ]

@@ -1,0 +1,205 @@
+"""What steering does besides: divergence and perplexity of other texts, capability, refusals, other behaviors."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from trimtab.behaviors import Behavior, Probe, Rendered, builtin, builtin_names
+from trimtab.behaviors.controls import CONTROLS
+from trimtab.errors import InputError
+from trimtab.models import Encoded
+from trimtab.models.divergence import divergences
+from trimtab.reliability import Interval, bootstrap_mean, paired_change, wilson
+from trimtab.reports.consequences import Capability, Divergence, OtherEffect, SideEffects
+from trimtab.reports.figures import Estimate
+from trimtab.steering import Steering
+from trimtab.workflows.ledger import Arrays
+from trimtab.workflows.measure import Floats, Instrument
+from trimtab.workflows.probing import margins
+from trimtab.workflows.stages import HEAD_SHARE, Stages
+from trimtab.workflows.summary import ContrastMaker, estimate
+
+NEUTRAL_ROWS = 60  # documents for the evaluation; as many others serve choices on dev
+PROMPTS_EACH = 12  # prompts of every other built-in behavior
+OTHER_ROWS = 60  # examples of another behavior that was given
+
+
+@dataclass(frozen=True, eq=False)
+class Drift:
+    """What edits did to documents, one figure a document.
+
+    Args:
+        kl: `[n]` nats per token.
+        surprise: `[n]` rise of the negative log-likelihood, nats per token.
+    """
+
+    kl: Floats
+    surprise: Floats
+
+    def none(self) -> "Drift":
+        """What no edits would have done to the same documents."""
+        return Drift(np.zeros_like(self.kl), np.zeros_like(self.surprise))
+
+    def divergence(self, seed: int) -> Divergence:
+        """Mean divergence, with its interval over documents."""
+        i = bootstrap_mean(self.kl, seed=seed)
+        return Divergence(value=i.value, low=max(0.0, i.low), high=i.high, n_documents=len(self.kl))
+
+    def perplexity_ratio(self, seed: int) -> Estimate:
+        """Perplexity, steered over unsteered: the geometric mean over documents."""
+        i = bootstrap_mean(self.surprise, seed=seed)
+        return estimate(Interval(*(float(np.exp(x)) for x in (i.value, i.low, i.high))), len(self.surprise))
+
+
+def neutral_drift(
+    stages: Stages, steering: Steering, factors: Sequence[float], label: str, *, dev: bool = False
+) -> Mapping[float, Drift]:
+    """Drift of neutral text under strengths (in units of the checked one); dev and evaluation see different texts."""
+    texts = Probe.builtin("neutral").texts[int(dev) :: 2][:NEUTRAL_ROWS]
+    rows = [_whole(stages.model.encoder().encode([Rendered("", "", text)])[0]) for text in texts]
+    name = f"neutral {'dev' if dev else 'eval'}"
+    return _drift(stages, rows, steering, factors, f"{name} {label}", "neutral text")
+
+
+def prompts_drift(
+    stages: Stages,
+    steering: Steering,
+    factors: Sequence[float],
+    label: str,
+    others: Sequence[Behavior] = (),
+    *,
+    dev: bool = False,
+) -> Mapping[float, Drift]:
+    """The same on the prompts of the other built-in behaviors, and of those given."""
+    known = [builtin(name) for name in builtin_names() if name not in CONTROLS]
+    texts = [
+        e.prompt
+        for b in (*known, *others)
+        if b.name != stages.behavior.name and not b.bare
+        for e in b.examples[int(dev) : 2 * PROMPTS_EACH : 2]
+    ]
+    own = {e.prompt for e in stages.behavior.examples}
+    unique = [text for text in dict.fromkeys(texts) if text not in own]
+    rows = [_whole(row) for row in stages.model.encoder().encode([Rendered("", "", text) for text in unique])]
+    rows = [row for row in rows if len(row.ids) > row.prompt_len]
+    name = f"prompts {'dev' if dev else 'eval'} {len(rows)}"
+    return _drift(stages, rows, steering, factors, f"{name} {label}", "other prompts")
+
+
+def _drift(
+    stages: Stages, rows: Sequence[Encoded], steering: Steering, factors: Sequence[float], name: str, title: str
+) -> Mapping[float, Drift]:
+    def compute() -> Arrays:
+        found = divergences(stages.model, rows, [stages.steers((steering, f)) for f in factors])
+        kl = np.stack([d.kl.double().cpu().numpy() for d in found])
+        surprise = np.stack([((d.base_log_prob - d.log_prob) / d.n_tokens).double().cpu().numpy() for d in found])
+        return {"kl": kl, "surprise": surprise}
+
+    cost = drift_cost(sum(len(row.ids) for row in rows), len(factors))
+    kept = stages.step(title, f"drift {name} {list(factors)}", compute, cost)
+    return {f: Drift(kept["kl"][i], kept["surprise"][i]) for i, f in enumerate(factors)}
+
+
+def drift_cost(tokens: float, n_variants: int) -> float:
+    """Passes through the blocks that whole distributions of so many tokens amount to, times the tokens."""
+    return tokens * (0.5 + n_variants * (0.5 + 4 * HEAD_SHARE))
+
+
+def _whole(row: Encoded) -> Encoded:
+    """A text of which all but the first token counts as answer."""
+    return Encoded(row.ids, 1)
+
+
+def capability(stages: Stages, steering: Steering, label: str) -> tuple[Capability, ...]:
+    """Right answers on the capability probe before and under steering, by kind and altogether."""
+    probe = Probe.builtin("capability")
+
+    def compute() -> Arrays:
+        return {"margins": margins(stages.model, probe, [(), stages.steers((steering, 1.0))])}
+
+    cost = sum(len(f"{e.prompt} {e.positive} {e.negative}".split()) for e in probe.examples) * 2.6
+    before, after = stages.step("capability", f"capability {label}", compute, cost)["margins"] > 0
+    kinds = np.array(probe.kinds)
+    chosen = {kind: kinds == kind for kind in dict.fromkeys(probe.kinds)} | {"all": np.ones(len(kinds), dtype=bool)}
+    return tuple(_capability(kind, before[rows], after[rows]) for kind, rows in chosen.items())
+
+
+def _capability(kind: str, before: NDArray[np.bool_], after: NDArray[np.bool_]) -> Capability:
+    n, gained, lost = len(before), int((~before & after).sum()), int((before & ~after).sum())
+    base = wilson(float(before.sum()), n)
+    change = estimate(paired_change(before, after), n)
+    if base.low <= 0.5:
+        change = Estimate(reason=f"no headroom: the unsteered model has {base.value:.0%} right, no more than by chance")
+    return Capability(
+        kind=kind, n=n, base=base.value, base_low=base.low, base_high=base.high, steered=float(after.mean()),
+        change=change, gained=gained, lost=lost,
+        p_value=float(binomtest(lost, gained + lost).pvalue) if gained + lost else 1.0,
+    )  # fmt: skip
+
+
+def over_refusal(stages: Stages, steering: Steering, label: str) -> Estimate:
+    """Change of log P(answer) − log P(refusal), nats per token, on harmless requests that look sensitive."""
+    probe = Probe.builtin("over-refusal")
+    behavior = Behavior(probe.name, list(probe.examples))
+    return _effect(stages, behavior, len(probe.examples), steering, f"over-refusal {label}", "over-refusal")
+
+
+def others(stages: Stages, steering: Steering, label: str, given: Sequence[Behavior]) -> tuple[OtherEffect, ...]:
+    """Effect on every other behavior's propensity."""
+    out = []
+    for behavior in given:
+        if behavior.digest == stages.behavior.digest:
+            continue
+        name = f"other {behavior.digest} {label}"
+        unit = Instrument(stages.model, behavior, stages.instrument.chat_template, "mean").unit
+        effect = _effect(stages, behavior, OTHER_ROWS, steering, name, behavior.name)
+        out.append(OtherEffect(behavior=behavior.name, unit=unit, effect=effect))
+    return tuple(out)
+
+
+def _effect(stages: Stages, behavior: Behavior, rows: int, steering: Steering, name: str, title: str) -> Estimate:
+    instrument = Instrument(stages.model, behavior, stages.instrument.chat_template, "mean")
+    try:
+        fits = instrument.scorable(behavior.examples)
+    except InputError as error:
+        return Estimate(reason=str(error))
+    step = max(1, len(behavior.examples) // rows)
+    examples = [e for e, ok in zip(behavior.examples, fits, strict=True) if ok][::step][:rows]
+    if len(examples) < 2:
+        return Estimate(reason="fewer than 2 rows can be scored")
+
+    def compute() -> Arrays:
+        base, steered = instrument.propensities(examples, [(), stages.steers((steering, 1.0))])
+        sides = ("positive", "negative")
+        return {f"{side}{i}": getattr(p, side) for i, p in enumerate((base, steered)) for side in sides}
+
+    cost = sum(len(row.ids) for side in instrument.bare(examples) for row in side) * 2.0
+    kept = stages.step(title, name, compute, cost)
+    maker = ContrastMaker(tuple(map(str, range(len(examples)))), behavior.pairing == "random", stages.seed)
+    change = maker(*(kept[f"{side}1"] - kept[f"{side}0"] for side in ("positive", "negative")))
+    return estimate(change.mean(), change.n_units)
+
+
+def side_effects(
+    stages: Stages, steering: Steering, label: str, neutral: Drift, prompts: Drift, given: Sequence[Behavior]
+) -> SideEffects:
+    """All side effects at the checked strength.
+
+    Args:
+        stages: the check's.
+        steering: the chosen one.
+        label: its name in the ledger.
+        neutral, prompts: drift of neutral text and of other prompts, measured already.
+        given: other behaviors.
+    """
+    return SideEffects(
+        kl=neutral.divergence(stages.seed),
+        perplexity_ratio=neutral.perplexity_ratio(stages.seed),
+        kl_prompts=prompts.divergence(stages.seed),
+        capability=capability(stages, steering, label),
+        over_refusal=over_refusal(stages, steering, label),
+        others=others(stages, steering, label, given),
+    )
