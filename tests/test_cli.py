@@ -252,3 +252,57 @@ def test_an_unforeseen_failure_is_one_message_too(run: Run, monkeypatch: pytest.
     code, _, err = run("doctor")
     assert code == 4
     assert "the roof fell in" in err
+
+
+# --- generated text, earlier reports ---
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--judge", "http://127.0.0.1:9/v1", "--judge-model", "m"), "--generate"),
+        (("--judge", "http://127.0.0.1:9/v1", "--generate", "4"), "--judge-model"),
+        (("--judge-model", "m"), "--judge, which is missing"),
+        (("--against", "/nowhere/report.json"), "/nowhere/report.json"),
+        (("--against", "/nowhere", "null"), "one behavior"),
+        (("--strength", "much"), "--strength"),
+        (("--max-kl", "-1"), "max_kl"),
+        (("--max-capability-loss", "2"), "max_capability_loss"),
+    ],
+)
+def test_new_options_that_make_no_sense_end_with_2(
+    options: tuple[str, ...], said: str, run: Run, tiny_folder: Path, tmp_path: Path
+) -> None:
+    code, _, err = run("check", "sentiment", *options, "--model", tiny_folder, "--out", tmp_path / "out")
+    assert code == 2
+    assert said in " ".join(err.split())
+    assert not (tmp_path / "out" / "report.json").exists()
+
+
+def test_an_earlier_report_is_compared_with_and_a_worse_decision_ends_with_3(
+    run: Run, tiny_folder: Path, tmp_path: Path
+) -> None:
+    small = ("--train", 16, "--eval", 20, "--site", 1, "--prompt-type", "prefilled", "--strength", 1)
+    asked = ("check", "sentiment", "--model", tiny_folder, *small)
+    assert run(*asked, "--out", tmp_path / "old")[0] == 0
+    code, out, _ = run(*asked, "--out", tmp_path / "new", "--against", tmp_path / "old" / "report.json")
+    assert code == 0
+    assert "against the earlier report" in " ".join(out.split())
+    file = tmp_path / "old" / "report.json"
+    record = json.loads(file.read_text())
+    record["verdict"]["decision"] = "go"
+    file.write_text(json.dumps(record))
+    code, out, _ = run(*asked, "--out", tmp_path / "new2", "--against", file.parent, "--json")
+    assert code == 3
+    assert json.loads(out)["comparison"]["outcome"] == "worse"
+
+
+def test_the_built_in_behaviors_are_listed_without_torch(run: Run) -> None:
+    from trimtab.behaviors import builtin_names
+
+    code, out, _ = run("check", "--list")
+    assert code == 0
+    assert all(name in out for name in builtin_names())
+    rows = json.loads(run("check", "--list", "--json")[1])
+    assert {row["behavior"] for row in rows} == set(builtin_names())
+    assert run("check")[0] == 2

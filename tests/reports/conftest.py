@@ -249,6 +249,11 @@ def build(seed: int = 0, n: int = 140, unit: str = "nats/token", **changes: Any)
         "asking": con.Asking(instruction="You are a cheerful person.", effect=estimate(0.11, 0.03, n),
                              beats=estimate(0.1, 0.04, n), adds=estimate(0.17, 0.03, n)),
         "side_effects": side_effects(),
+        "generated": con.Generated(
+            n=40, auroc=estimate(0.91, 0.04, n), shift=estimate(1.2, 0.5, 40), fell=estimate(0.2, 0.1, 40),
+            repeated=estimate(0.01, 0.02, 40), perplexity_ratio=estimate(1.4, 0.2, 40), judge="judge-1 at https://host/v1",
+            win_rate=estimate(0.7, 0.12, 38), inconsistent=estimate(0.1, 0.08, 38),
+        ),
         "examples": texts(rng, types[CHOSEN].effects), "continuations": continuations(),
         "notes": ("One token with a massive activation was left out of the means.", "3 duplicates were dropped."),
     }  # fmt: skip
@@ -269,6 +274,7 @@ def _unmeasured(report: Report) -> Report:
             "notes": (), "side_effects": con.SideEffects(kl=con.Divergence(reason="--quick was given")),
             "continuations": (),
             "strength_chosen": "given", "dev_strengths": (),
+            "generated": con.Generated(reason="--generate was not given"),
             "direction": con.Direction(reason="not with so few examples"),
             "reference": con.Reference(reason="the steering has several sites"),
             "generality": con.Generality(effect=Estimate(reason="too few training units")),

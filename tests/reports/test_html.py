@@ -18,7 +18,7 @@ from trimtab.reports.record import PromptTypeResult, Report
 
 SECTIONS = [
     *("verdict", "facts", "effects", "types", "projections", "cosines", "blocks", "curve", "backfired"),
-    *("continuations", "rivals", "side-effects", "data", "method", "glossary"),
+    *("continuations", "rivals", "generated", "side-effects", "data", "method", "glossary"),
 ]
 # Names of elements that the page's own templates use; anything else came from a text.
 ELEMENTS = re.compile(

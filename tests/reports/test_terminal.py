@@ -25,7 +25,7 @@ def test_no_line_is_wider_than_the_terminal(any_report: Report, width: int) -> N
 
 def test_verdict_and_figures_are_shown(report: Report) -> None:
     text = printed(report)
-    assert text.splitlines()[0].startswith("▲ caution  cheerfulness")
+    assert text.splitlines()[0].startswith("▲ caution (likelihood only)  cheerfulness")
     effect = report.prompt_types["prefilled+instruction"].effect
     assert effect is not None
     row = next(line for line in text.splitlines() if "★ prefilled+instruction " in line)

@@ -59,6 +59,14 @@ def check(
     max_capability_loss: Annotated[
         float, typer.Option(help="Largest share of the capability probe that may turn wrong, net.")
     ] = 0.05,
+    generate: Annotated[
+        int, typer.Option(min=0, help="Continue N evaluation prompts and score the texts; 0: likelihood only.")
+    ] = 0,
+    judge: Annotated[
+        str | None, typer.Option(help="Base URL of a chat model that compares the generated texts.", metavar="URL")
+    ] = None,
+    judge_model: Annotated[str | None, typer.Option(help="Name of the model there.")] = None,
+    key_env: options.KeyEnv = None,
     out: Annotated[Path, typer.Option(help="Folder for report.html, report.json and examples.parquet.")] = Path(
         "out/check"
     ),
@@ -80,11 +88,15 @@ def check(
     one_of("--read", read, ("last", "mean"))
     told = both_or_none(positive_instruction, negative_instruction)
     earlier = _earlier(against, behaviors)
+    asked = options.endpoint("--judge", judge, "--judge-model", judge_model, key_env)
+    if asked and not generate:
+        raise InputError("--judge compares generated texts; say how many with --generate N")
     loaded = [load_behavior(source, view=view, format=format) for source in behaviors]
     if told is not None:
         loaded = [replace(b, positive_instruction=told[0], negative_instruction=told[1]) for b in loaded]
     folders = folders_for(out, [b.name for b in loaded])
 
+    from trimtab.evaluation import Judge
     from trimtab.models import load
     from trimtab.reports import DECISIONS
     from trimtab.reports.comparison import compare
@@ -115,6 +127,8 @@ def check(
                 max_kl=max_kl,
                 max_capability_loss=max_capability_loss,
                 others=[b for b in loaded if b is not behavior],
+                generate=generate,
+                judge=Judge(asked, behavior) if asked else None,
                 folder=folder,
                 progress=progress,
                 command=shlex.join(["trimtab", *sys.argv[1:]]),

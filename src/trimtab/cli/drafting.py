@@ -11,9 +11,6 @@ from rich.console import Console
 from trimtab.cli import options
 from trimtab.cli.linting import print_findings
 from trimtab.cli.options import both_or_none, quiet, resumable
-from trimtab.errors import InputError
-
-_KEY = "OPENAI_API_KEY"
 
 
 def draft(
@@ -27,9 +24,7 @@ def draft(
         str | None, typer.Option(help="Base URL of a server that speaks OpenAI's protocol, such as https://host/v1.")
     ] = None,
     endpoint_model: Annotated[str | None, typer.Option(help="Name of the model at the endpoint.")] = None,
-    key_env: Annotated[
-        str | None, typer.Option(help=f"Environment variable that holds the endpoint's key (default {_KEY}, if set).")
-    ] = None,
+    key_env: options.KeyEnv = None,
     parallel: Annotated[int, typer.Option(min=1, max=256, help="Requests to the endpoint at a time.")] = 4,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the endpoint.")] = 60.0,
     model: options.ModelId = "smollm2",
@@ -45,12 +40,8 @@ def draft(
     """Have a chat model write contrast examples for a behavior; the file is for you to edit, then check."""
     told = both_or_none(positive_instruction, negative_instruction)
     file = out or Path(f"{name}.jsonl")
-    if endpoint is None:
-        if endpoint_model is not None or key_env is not None:
-            raise InputError("--endpoint-model and --key-env belong to --endpoint, which is missing")
-        writer = _loaded(model, revision, adapter, dtype, device)
-    else:
-        writer = _behind(endpoint, endpoint_model, key_env, timeout, parallel)
+    behind = options.endpoint("--endpoint", endpoint, "--endpoint-model", endpoint_model, key_env, timeout)
+    writer = _loaded(model, revision, adapter, dtype, device) if behind is None else _behind(behind, parallel)
 
     from trimtab.workflows.draft import draft as run
     from trimtab.workflows.progress import OnTerminal
@@ -85,13 +76,7 @@ def _loaded(model: str, revision: str | None, adapter: str | None, dtype: str, d
         return LoadedWriter(load(model, revision=revision, adapter=adapter, dtype=dtype, device=device))
 
 
-def _behind(endpoint: str, model: str | None, key_env: str | None, timeout: float, parallel: int) -> Any:
-    from trimtab.endpoint import Endpoint, key_from
+def _behind(endpoint: Any, parallel: int) -> Any:
     from trimtab.workflows.draft import EndpointWriter
 
-    if model is None:
-        raise InputError("--endpoint needs --endpoint-model, the name that the server knows the model by")
-    key = key_from(key_env or _KEY)
-    if key_env is not None and not key:
-        raise InputError(f"--key-env {key_env}: this environment variable is empty or not set")
-    return EndpointWriter(Endpoint(endpoint, model, key, timeout), parallel)
+    return EndpointWriter(endpoint, parallel)

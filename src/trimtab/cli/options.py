@@ -3,12 +3,15 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from trimtab.errors import InputError
+
+if TYPE_CHECKING:
+    from trimtab.endpoint import Endpoint
 
 View = Annotated[
     str | None,
@@ -24,6 +27,34 @@ Device = Annotated[str | None, typer.Option(help="Such as cuda:1; by default the
 Seed = Annotated[int, typer.Option(min=0, help="Of every random choice.")]
 PositiveInstruction = Annotated[str | None, typer.Option(help="What the positive contexts tell the model.")]
 NegativeInstruction = Annotated[str | None, typer.Option(help="What the negative contexts tell it.")]
+
+DEFAULT_KEY = "OPENAI_API_KEY"
+KeyEnv = Annotated[
+    str | None,
+    typer.Option(help=f"Environment variable that holds the endpoint's key (default {DEFAULT_KEY}, if set)."),
+]
+
+
+def endpoint(
+    flag: str, url: str | None, model_flag: str, model: str | None, key_env: str | None, timeout: float = 60.0
+) -> "Endpoint | None":
+    """The endpoint of the command line, if there is one.
+
+    Raises:
+        InputError: a part of it without the others.
+    """
+    if url is None:
+        if model is not None or key_env is not None:
+            raise InputError(f"{model_flag} and --key-env belong to {flag}, which is missing")
+        return None
+    from trimtab.endpoint import Endpoint, key_from
+
+    if model is None:
+        raise InputError(f"{flag} needs {model_flag}, the name that the server knows the model by")
+    key = key_from(key_env or DEFAULT_KEY)
+    if key_env is not None and not key:
+        raise InputError(f"--key-env {key_env}: this environment variable is empty or not set")
+    return Endpoint(url, model, key, timeout)
 
 
 def one_of(flag: str, value: str | None, allowed: tuple[str, ...]) -> None:

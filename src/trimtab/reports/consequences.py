@@ -184,3 +184,31 @@ class Generality(Record):
 
     effect: Estimate = Estimate()
     n_refits: int = 0
+
+
+class Generated(Record):
+    """What steering does to the text that the model writes, on continuations of evaluation prompts.
+
+    Args:
+        n: prompts continued by the unsteered and by the steered model.
+        auroc: how well the classifier, trained on training answers, tells evaluation answers apart.
+        shift: change of its log-odds of the positive side, steered minus unsteered.
+        fell: share of prompts whose log-odds fell.
+        repeated: change of the share of repeated 3-grams.
+        perplexity_ratio: of the continuations under the unsteered model, steered over unsteered.
+        judge: chat model that compared the two continuations; empty for none.
+        win_rate: share of comparisons that the steered one won, ties half.
+        inconsistent: share of pairs that it decided otherwise when shown in the other order.
+        reason: why nothing was measured.
+    """
+
+    n: int = 0
+    auroc: Estimate = Estimate()
+    shift: Estimate = Estimate()
+    fell: Estimate = Estimate()
+    repeated: Estimate = Estimate()
+    perplexity_ratio: Estimate = Estimate()
+    judge: str = ""
+    win_rate: Estimate = Estimate()
+    inconsistent: Estimate = Estimate()
+    reason: str | None = None

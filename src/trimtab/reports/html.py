@@ -92,6 +92,7 @@ def _environment() -> jinja2.Environment:
         footnotes=tables.footnotes,
         side_effects=tables.side_effects,
         rivals=tables.rivals,
+        written=tables.written,
         most=tables.CONTINUATIONS,
     )
     return environment

@@ -16,6 +16,7 @@ from trimtab.reports.consequences import (
     CurvePoint,
     Direction,
     Generality,
+    Generated,
     Reference,
     SideEffects,
 )
@@ -164,6 +165,7 @@ class Verdict(Record):
     strength: float
     bounds: tuple[Bound, ...] = ()
     reservations: tuple[str, ...] = ()
+    basis: Literal["likelihood", "likelihood and generated text"] = "likelihood"
     error_rate: float | None = None
     error_rate_reason: str | None = None
 
@@ -336,6 +338,7 @@ class Report(Record):
     answer_bias: AnswerBias
     asking: Asking
     side_effects: SideEffects
+    generated: Generated
     examples: tuple[Text, ...]
     continuations: tuple[Continuation, ...]
     notes: tuple[str, ...]

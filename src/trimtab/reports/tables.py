@@ -178,6 +178,24 @@ def rivals(report: Report) -> Rows:
     return rows
 
 
+def written(report: Report) -> Rows:
+    """What steering did to generated text."""
+    g, n = report.generated, "prompts"
+    if not g.n:
+        return [("Generated text", missing(g.reason), "")]
+    rows = [
+        ("Log-odds of the behavior by the classifier, steered minus unsteered", *_figure(g.shift, "", n)),
+        ("Prompts whose log-odds fell, as a share", *_figure(g.fell, "", n)),
+        ("The classifier on evaluation answers, AUROC", *_figure(g.auroc, "", "answers a side")),
+        ("Share of repeated 3-grams, steered minus unsteered", *_figure(g.repeated, "", n)),
+        ("Perplexity under the unsteered model, steered over unsteered", *_figure(g.perplexity_ratio, "", n)),
+    ]
+    if g.judge:
+        rows.append((f"Preferred by {g.judge}, as a share, ties half", *_figure(g.win_rate, "", n)))
+        rows.append(("Decided otherwise in the other order, as a share", *_figure(g.inconsistent, "", n)))
+    return rows
+
+
 def _figure(e: Estimate, unit: str, of: str) -> tuple[str, str]:
     """Figure and basis of an estimate."""
     if e.value is None:

@@ -36,7 +36,8 @@ def summary(report: Report, console: Console) -> None:
     """
     show = Words(console)
     sign, style = STYLES[report.verdict.decision]
-    headline = Text.assemble((show(f"{sign} {report.verdict.decision}"), style))
+    passed = report.verdict.decision in ("go", "caution") and report.verdict.basis == "likelihood"
+    headline = Text.assemble((show(f"{sign} {report.verdict.decision}"), style), " (likelihood only)" if passed else "")
     headline.append(
         show(f"  {report.behavior} · {report.model.id} · block {report.site.block} {report.site.component}")
     )

@@ -18,6 +18,7 @@ from trimtab.reports.consequences import (
     CurvePoint,
     Direction,
     Generality,
+    Generated,
     Reference,
     SideEffects,
 )
@@ -45,6 +46,7 @@ from trimtab.workflows.judging import (
     about_asking,
     bound,
     capability_requirement,
+    generated_requirements,
     requirements,
     reservations,
 )
@@ -70,6 +72,7 @@ class Found:
     reference: Reference
     direction: Direction
     generality: Generality
+    generated: Generated
     projections: Projections
     continuations: tuple[Continuation, ...]
 
@@ -130,6 +133,7 @@ def assemble(
         lint=tuple(Lint(severity=f.severity, code=f.code, message=f.message) for f in findings),
         direction=found.direction, reference=found.reference, generality=found.generality,
         answer_bias=found.answer_bias, asking=found.asking, side_effects=found.side_effects,
+        generated=found.generated,
         examples=_texts(stages, own), continuations=found.continuations,
         notes=tuple(notes), rows=_rows(stages, found),
     )  # fmt: skip
@@ -156,10 +160,15 @@ def _verdict(
         doubts.append(f"whether capability is lost cannot be told: {capability.change.reason}")
     else:
         needs.append(loss)
+    written = generated_requirements(found.generated)
+    needs += written
+    if found.generated.n and not written:
+        doubts.append(f"generated text could not be judged: {found.generated.shift.reason}")
     obstacles = [f"{f.code}: {f.message}" for f in findings if f.code in DISQUALIFYING]
     decided = decide(needs, doubts, obstacles, _unable(base, kind))
     return Verdict(
-        decision=decided.decision, sentence=_sentence(decided, stages, found),
+        decision=decided.decision, sentence=_sentence(decided, stages, found, bool(written)),
+        basis="likelihood and generated text" if written else "likelihood",
         reasons=(*decided.reasons, *about_asking(found.asking, unit)),
         prompt_type=found.chosen.prompt_type.value, strength=at,
         bounds=tuple(bound(r) for r in needs), reservations=tuple(doubts),
@@ -185,7 +194,7 @@ def _type_result(stages: Stages, found: Found, t: PromptType, slope: Slope) -> P
     )
 
 
-def _sentence(decided: Decided, stages: Stages, found: Found) -> str:
+def _sentence(decided: Decided, stages: Stages, found: Found, written: bool) -> str:
     what = f"Steering “{stages.behavior.name}” at site {found.chosen.site} with the {found.chosen.prompt_type} vector"
     effect = found.own.effect
     mean, share = effect.mean(), effect.below_zero()
@@ -199,7 +208,8 @@ def _sentence(decided: Decided, stages: Stages, found: Found) -> str:
         "no-go": f"{what} cannot be relied on ({'; '.join(decided.failed)}): {figures}.",
         "inconclusive": f"{what} cannot be judged on this many examples: {figures}.",
     }
-    return f"{said[decided.decision]} Judged by likelihood, not by generated text."
+    how = "by likelihood and by generated text" if written else "by likelihood, not by generated text"
+    return f"{said[decided.decision]} Judged {how}."
 
 
 def _unable(base: Base, kind: AnswerKind) -> str | None:

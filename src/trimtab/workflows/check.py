@@ -16,6 +16,7 @@ import transformers
 from trimtab import __version__
 from trimtab.behaviors import Behavior, PromptType, Splits, deduplicate, not_measured, split
 from trimtab.errors import InputError
+from trimtab.evaluation import Judge
 from trimtab.models import Model, Site
 from trimtab.models.plan import SCOPES, Scope
 from trimtab.reliability import overlap, projection
@@ -24,12 +25,13 @@ from trimtab.reports.record import Continuation, Projections, Report
 from trimtab.workflows.assemble import Found, assemble
 from trimtab.workflows.choice import Chosen, choose
 from trimtab.workflows.forecast import announce
+from trimtab.workflows.generated import LIKELIHOOD_ONLY, generated
 from trimtab.workflows.ledger import Ledger
 from trimtab.workflows.measure import SIDES, Instrument
 from trimtab.workflows.progress import Progress, Silent
 from trimtab.workflows.rivals import answer_bias, asking, direction, generality, reference
 from trimtab.workflows.side_effects import neutral_drift, prompts_drift, side_effects
-from trimtab.workflows.stages import CURVE, Stages
+from trimtab.workflows.stages import CURVE, N_CONTINUATIONS, Stages
 
 MIN_EFFECT: Mapping[str, float] = {"text": 0.05, "choice": 0.1}  # nats per token, logits
 
@@ -52,6 +54,8 @@ def check(
     max_kl: float = 0.1,
     max_capability_loss: float = 0.05,
     others: Sequence[Behavior] = (),
+    generate: int = 0,
+    judge: Judge | None = None,
     folder: str | Path | None = None,
     progress: Progress | None = None,
     command: str = "",
@@ -81,6 +85,9 @@ def check(
         max_kl: bound on the divergence on neutral text and on other prompts, nats per token.
         max_capability_loss: bound on the share of the capability probe that turns wrong, net.
         others: further behaviors, on which the steering's effect is measured too.
+        generate: so many evaluation prompts are continued with and without steering, and the texts scored by a
+            classifier trained on the training answers; 0 judges by likelihood alone.
+        judge: a chat model that compares the continuations too.
         folder: keeps finished steps there, so that an interrupted check resumes.
         progress: is told how far the work is.
         command: recorded in the report.
@@ -97,6 +104,8 @@ def check(
     thresholds = Thresholds(least, max_anti_steerable, max_kl, max_capability_loss)
     fixed = None if strength == "auto" else strength
     _refuse(model, behavior, fixed, scope, seed, thresholds)
+    if generate < 0 or generate == 1 or (judge is not None and not generate):
+        raise InputError(f"generate {generate}: give at least 2 prompts to continue; a judge needs texts to compare")
     instrument = Instrument(model, behavior, chat_template, read or ("last" if kind == "choice" else "mean"))
     instrument, splits, n_dropped, notes = prepare(instrument, train, evaluation, seed)
     types = PromptType.named(prompt_types)
@@ -108,7 +117,7 @@ def check(
     ledger = Ledger(Path(folder) if folder is not None else None, json.dumps(key))
     start_at = 1.0 if fixed is None else fixed
     stages = Stages(instrument, splits, types, start_at, scope, seed, ledger, progress or Silent(), blocks)
-    stages, found = measure(stages, given, fixed, thresholds, others)
+    stages, found = measure(stages, given, fixed, thresholds, others, generate, judge)
     report = assemble(stages, found, thresholds, n_dropped, notes, given is not None)
     report = report.model_copy(update={"command": command, "seconds": perf_counter() - start})
     if folder is not None:
@@ -190,7 +199,13 @@ def prepare(
 
 
 def measure(
-    stages: Stages, given: Site | None, strength: float | None, thresholds: Thresholds, others: Sequence[Behavior]
+    stages: Stages,
+    given: Site | None,
+    strength: float | None,
+    thresholds: Thresholds,
+    others: Sequence[Behavior],
+    generate: int,
+    judge: Judge | None,
 ) -> tuple[Stages, Found]:
     """Run all stages in order; choices see the dev split only.
 
@@ -208,6 +223,7 @@ def measure(
     geometry = chosen.geometry[chosen.prompt_type]
     drifts = neutral_drift(stages, vector, [f for f in CURVE if f], label)
     prompts = prompts_drift(stages, vector, [1.0], label, others)[1.0]
+    texts = stages.continuations(vector, label, max(generate, N_CONTINUATIONS))
     return stages, Found(
         chosen=chosen,
         steered=steered,
@@ -222,9 +238,8 @@ def measure(
         direction=direction(geometry, stages.seed),
         generality=generality(stages, vector, geometry, own, label),
         projections=_projections(stages, chosen),
-        continuations=tuple(
-            Continuation(prompt=p, base=b, steered=s) for p, b, s in stages.continuations(vector, label)
-        ),
+        continuations=tuple(Continuation(prompt=p, base=b, steered=s) for p, b, s in texts),
+        generated=generated(stages, texts[:generate], label, judge) if generate else LIKELIHOOD_ONLY,
     )
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from trimtab.behaviors import Finding
 from trimtab.reliability import Interval, bootstrap_mean
 from trimtab.reliability.verdict import Requirement, Thresholds
-from trimtab.reports.consequences import Asking, Capability, Curve, Direction
+from trimtab.reports.consequences import Asking, Capability, Curve, Direction, Generated
 from trimtab.reports.figures import Estimate
 from trimtab.reports.record import Bound, PromptTypeResult
 from trimtab.workflows.measure import Floats
@@ -66,6 +66,19 @@ def capability_requirement(all_kinds: Capability, thresholds: Thresholds) -> Req
     loss = Interval(-c.value, -c.high, -c.low)
     limit = thresholds.max_capability_loss
     return Requirement("loss on the capability probe", loss, limit, "below", all_kinds.n, "share")
+
+
+def generated_requirements(g: Generated) -> list[Requirement]:
+    """That generated text moves toward the behavior, by all who can judge it."""
+    needs = []
+    for name, figure, least, unit in (
+        ("generated text, by a classifier", g.shift, 0.0, "log-odds"),
+        (f"generated text, preferred by {g.judge}", g.win_rate, 0.5, "share"),
+    ):
+        if figure.value is not None and figure.low is not None and figure.high is not None:
+            interval = Interval(figure.value, figure.low, figure.high)
+            needs.append(Requirement(name, interval, least, "above", figure.n or 0, unit))
+    return needs
 
 
 def bound(r: Requirement) -> Bound:

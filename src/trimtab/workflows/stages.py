@@ -212,9 +212,9 @@ class Stages:
         moved = self.step("numerical noise", f"noise {label}", compute, cost)["change"]
         return Noise(value=float(np.quantile(moved, 0.95)), maximum=float(moved.max()), n=len(moved))
 
-    def continuations(self, steering: Steering, label: str) -> list[tuple[str, str, str]]:
-        """Prompts with their plain and their steered continuation."""
-        rows = [self._opening(e) for e in self.splits.eval.examples[:N_CONTINUATIONS]]
+    def continuations(self, steering: Steering, label: str, n: int) -> list[tuple[str, str, str]]:
+        """The first n evaluation prompts with their plain and their steered continuation."""
+        rows = [self._opening(e) for e in self.splits.eval.examples[:n]]
 
         def compute() -> Arrays:
             options = {"chat_template": self.instrument.chat_template, "max_new_tokens": CONTINUATION_TOKENS}
@@ -223,7 +223,7 @@ class Stages:
             text = json.dumps(list(zip(rows, base, out, strict=True)))
             return {"json": np.frombuffer(text.encode(), dtype=np.uint8)}
 
-        kept = self.step("continuations", f"continuations {label}", compute, 0)["json"]
+        kept = self.step("continuations", f"continuations {label} {n}", compute, 0)["json"]
         return [(a, b, c) for a, b, c in json.loads(kept.tobytes().decode())]
 
     def _opening(self, example: Example) -> str:

@@ -1,0 +1,108 @@
+"""What steering does to the text that the model writes: scored by a held-out classifier, a judge, and its flow."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import numpy as np
+
+from trimtab.endpoint import EndpointError
+from trimtab.errors import InputError
+from trimtab.evaluation import Classifier, Judge, Judgement, fluency
+from trimtab.reliability import Interval
+from trimtab.reports.consequences import Generated
+from trimtab.reports.figures import Estimate
+from trimtab.workflows.ledger import Arrays
+from trimtab.workflows.measure import SIDES, Floats
+from trimtab.workflows.stages import Stages
+from trimtab.workflows.summary import estimate
+
+LIKELIHOOD_ONLY = Generated(reason="no text was generated to be scored (--generate N)")
+
+Texts = Sequence[tuple[str, str, str]]  # prompt, unsteered and steered continuation
+
+
+def generated(stages: Stages, texts: Texts, label: str, judge: Judge | None) -> Generated:
+    """Score continuations of evaluation prompts.
+
+    The classifier learns from the training examples' answers and shows on the evaluation answers whether it can judge.
+
+    Args:
+        stages: the check's.
+        texts: prompts with both continuations, of the first evaluation examples in order.
+        label: name of the steering in the ledger.
+        judge: a chat model to ask, or None.
+    """
+    if stages.behavior.answer_kind == "choice":
+        return Generated(reason="the answers are labels: what is written behind a question shows no behavior")
+    units = stages.splits.eval.units[: len(texts)]
+    base, steered = [b for _, b, _ in texts], [s for _, _, s in texts]
+    train, held = (
+        [[getattr(e, side) for e in part.examples] for side in SIDES]
+        for part in (stages.splits.train, stages.splits.eval)
+    )
+    flow = fluency(
+        base, steered, units, log_prob_base=_likely(stages, texts, 1, label),
+        log_prob_steered=_likely(stages, texts, 2, label), seed=stages.seed,
+    )  # fmt: skip
+    try:
+        classifier = Classifier.fit(train[0], train[1], seed=stages.seed, units=stages.splits.train.units)
+        quality = classifier.quality(held[0], held[1], stages.splits.eval.units, seed=stages.seed)
+        shift = classifier.compare(base, steered, units, quality=quality, seed=stages.seed)
+    except InputError as error:
+        none = Estimate(reason=f"no classifier: {error}")
+        found = Generated(n=len(texts), auroc=none, shift=none)
+    else:
+        found = Generated(
+            n=len(texts),
+            auroc=_shown(quality.auroc, quality.n_positive, quality.reason),
+            shift=_shown(shift.difference, shift.n, shift.reason),
+            fell=_shown(shift.fell, shift.n, shift.reason),
+        )
+    found = found.model_copy(
+        update={
+            "repeated": _shown(flow.repeated_3.difference, flow.repeated_3.n, flow.repeated_3.reason),
+            "perplexity_ratio": _shown(flow.perplexity_ratio, flow.log_prob.n, flow.log_prob.reason),
+        }
+    )
+    return found if judge is None else found.model_copy(update=_judged(stages, texts, units, label, judge))
+
+
+def _shown(i: Interval | None, n: int, reason: str | None) -> Estimate:
+    return Estimate(reason=reason or "not measured") if i is None else estimate(i, n)
+
+
+def _likely(stages: Stages, texts: Texts, which: int, label: str) -> Floats:
+    """`[n]` nats per token of the continuations under the unsteered model; NaN for empty ones."""
+    rows = [i for i, row in enumerate(texts) if row[which].strip()]
+
+    def compute() -> Arrays:
+        values = np.full(len(texts), np.nan)
+        if rows:
+            scores = stages.model.score([texts[i][0] for i in rows], [texts[i][which] for i in rows])
+            values[rows] = scores.mean.double().cpu().numpy()
+        return {"mean": values}
+
+    cost = sum(len(f"{row[0]} {row[which]}".split()) for row in texts) * 1.5
+    name = f"likelihood of continuation {which} {label} {len(texts)}"
+    return stages.step("generated text", name, compute, cost)["mean"]
+
+
+def _judged(stages: Stages, texts: Texts, units: Sequence[str], label: str, judge: Judge) -> dict[str, object]:
+    """The judge's figures; its answers are kept like every other step."""
+    prompts, base, steered = ([row[i] for row in texts] for i in range(3))
+
+    def compute() -> Arrays:
+        try:
+            judgement = judge.compare(prompts, base, steered, units, seed=stages.seed)
+        except EndpointError as error:
+            raise InputError(str(error)) from error
+        return {"json": np.frombuffer(json.dumps(asdict(judgement)).encode(), dtype=np.uint8)}
+
+    kept = stages.step("judge", f"judge {judge.endpoint.identity} {label} {len(texts)}", compute, 0)
+    said = Judgement(**json.loads(kept["json"].tobytes().decode()))
+    intervals = {name: getattr(said, name) for name in ("win_rate", "inconsistent")}
+    return {
+        "judge": said.judge,
+        **{name: _shown(Interval(**i) if i else None, said.n, said.reason) for name, i in intervals.items()},
+    }
