@@ -5,7 +5,7 @@ from typing import Any, Final
 import plotly.graph_objects as go
 
 from trimtab.reports.consequences import CurvePoint
-from trimtab.reports.numbers import number
+from trimtab.reports.numbers import given, number
 from trimtab.reports.palette import AXIS, BLUE, INK, MUTED, VERMILLION, axis, layout
 from trimtab.reports.record import Report
 
@@ -24,7 +24,7 @@ def damage(report: Report) -> go.Figure | None:
     if limit is not None:
         figure.add_vline(
             x=limit, line={"width": 1.5, "dash": "dash", "color": VERMILLION},
-            annotation={"text": f"bound {number(limit)}", "font": {"color": INK}, "yanchor": "bottom"},
+            annotation={"text": f"bound {given(limit)}", "font": {"color": INK}, "yanchor": "bottom"},
             annotation_position="top",
         )  # fmt: skip
     for sign, color, name in ((1, BLUE, "steered toward the behavior"), (-1, MUTED, "away from it")):
@@ -46,8 +46,8 @@ def _branch(figure: go.Figure, points: list[CurvePoint], color: str, name: str) 
         error_x=_bars(color, [(p.kl.value, p.kl.low, p.kl.high) for p in points]),
         error_y=_bars(color, [(p.effect.value, p.effect.low, p.effect.high) for p in points]),
         customdata=[[p.strength, number(p.perplexity_ratio.value)] for p in points],
-        text=[f"λ = {number(p.strength)}" if p.strength else "" for p in points],
-        textposition="top center",
+        text=[f"λ = {given(p.strength)}  " if p.strength else "" for p in points],
+        textposition=["bottom left" if p.strength < 0 else "top left" for p in points],
         textfont={"size": 11, "color": INK},
         mode="lines+markers+text",
         line={"width": 2, "color": color},
