@@ -4,8 +4,9 @@ Every function takes `units`, the question or template of each row [n] (default:
 input is an `InputError`. `this-vector` intervals hold the vector fixed and resample the evaluation (`share_interval`,
 `bootstrap_mean`, `bootstrap_two_sample`). `this-behavior` intervals refit it, by deleting one unit at a time, since a
 bootstrap would put copies of row i into its own s_{−i} (`agreement_interval`, `separability_interval`). Where noise
-rules the direction these are up to a third too wide: the jackknife counts second-order terms twice (Efron and Stein
-1981). Else: Wilson 1927, Korn and Graubard 1998 (clustered shares), Efron 1987 (BCa), Hesterberg 2015 (its widening).
+rules the direction these are up to a half too wide: the jackknife counts twice what pairs of units contribute (Efron
+and Stein 1981; `jackknife.py` takes the largest part off). Else: Wilson 1927, Korn and Graubard 1998 (clustered
+shares), Efron 1987 (BCa), Hesterberg 2015 (its widening).
 """
 
 from dataclasses import dataclass
@@ -14,12 +15,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike as Array
 from scipy.special import ndtr, ndtri, stdtrit
-from scipy.stats import rankdata
 
 from trimtab.errors import InputError
 from trimtab.reliability import geometry as geo
 from trimtab.reliability.effects import anti_steerable_unpaired
 from trimtab.reliability.geometry import Floats, Ints
+from trimtab.reliability.jackknife import (
+    agreement_without_units,
+    held_out_without_units,
+    jackknife_variance,
+    pair_variance,
+    unit_sums,
+)
 
 _FEW = 10  # with fewer units the bootstrap's tails are guesswork, and Student's t takes over
 
@@ -50,9 +57,10 @@ def wilson(k: float, n: float, level: float = 0.95) -> Interval:
 def share_interval(flags: Array, units: Array | None = None, level: float = 0.95) -> Interval:
     """Interval for the share of true `flags` [n], such as anti-steerable examples.
 
-    Wilson where all units differ. Where several rows share a unit, Wilson with Korn and Graubard's effective n: the n
-    that gives the between-unit variance of the share, at most n, with Student's t for U − 1. If all rows agree the
-    share has no variance to measure and the effective n is the number of units, the cautious end.
+    Wilson where all units differ; else Wilson with Korn and Graubard's effective n, the n that gives the variance
+    between units, at most n, and Student's t for U − 1. That variance is taken with one more unit all true and one all
+    false (as Agresti and Coull add two rows of each), since a few true flags hardly show how alike the rows of a unit
+    are. If all rows agree the effective n is the number of units.
     """
     hits = geo.as_vector(flags, "flags")
     if not np.isin(hits, (0.0, 1.0)).all():
@@ -63,8 +71,10 @@ def share_interval(flags: Array, units: Array | None = None, level: float = 0.95
         return wilson(float(hits.sum()), n, level)
     if u < 2:
         raise InputError("units: all rows share one unit, so the spread between units is not measured; add units")
-    variance = float((_sums(hits - share, code) ** 2).sum() * u / (u - 1) / n**2)
-    effective = n if variance == 0.0 else min(n, share * (1 - share) / variance)
+    true, size, mean = unit_sums(hits, code), np.bincount(code), n / u  # rows, [U], and of a unit on average
+    middle = (hits.sum() + mean) / (n + 2 * mean)  # the share with the two
+    spread = ((np.append(true, [mean, 0.0]) - middle * np.append(size, [mean, mean])) ** 2).sum() * (u + 2) / (u + 1)
+    effective = min(n, middle * (1 - middle) * n * (n + 2 * mean) / spread)
     return _score(share, u if share in (0.0, 1.0) else effective, _student(level, u - 1))
 
 
@@ -73,11 +83,11 @@ def bootstrap_mean(
 ) -> Interval:
     """Interval for the mean of `values` [n] (a mean over rows, units resampled whole).
 
-    BCa, widened for small samples; with fewer than 10 units Student's t on the units' contributions.
+    The outer ends of widened BCa and of Student's t on the units' contributions; with fewer than 10 units t alone.
     """
     x = geo.as_vector(values, "values")
     code = geo.unit_codes(units, len(x), 2)
-    sums, sizes, mean = _sums(x, code), np.bincount(code), float(x.mean())
+    sums, sizes, mean = unit_sums(x, code), np.bincount(code), float(x.mean())
     counts = _counts(len(sums), n_resamples, np.random.default_rng(seed))  # [B, U]
     return _bca((counts @ sums) / (counts @ sizes), mean, [(sums - mean * sizes) / len(x)], level)
 
@@ -98,9 +108,8 @@ def bootstrap_two_sample(
     Args:
         positive, negative: effects per text, Δ+ [n] and Δ− [m].
         units_positive, units_negative: their units; the same label on both sides is *not* taken for one unit.
-        statistic: `mean` for mean Δ+ − mean Δ− (BCa; Student's t with fewer than 10 units on a side), `anti` for the
-            share P(Δ+ − Δ− < 0), ties half (Wilson with the n that gives the bootstrap variance; at a share of 0 or 1
-            twice the units of the smaller side).
+        statistic: `mean` for mean Δ+ − mean Δ− (as in `bootstrap_mean`), `anti` for the share P(Δ+ − Δ− < 0), ties half
+            (Wilson with the n that gives the bootstrap variance; at 0 or 1 twice the units of the smaller side).
     """
     up, down = geo.as_vector(positive, "positive"), geo.as_vector(negative, "negative")
     codes = geo.unit_codes(units_positive, len(up), 2), geo.unit_codes(units_negative, len(down), 2)
@@ -109,14 +118,14 @@ def bootstrap_two_sample(
     if statistic == "anti":
         return _anti(up, down, codes, counts, level)
     rows = [count @ np.bincount(code) for count, code in zip(counts, codes, strict=True)]  # [B] each
-    resampled = counts[0] @ _sums(up, codes[0]) / rows[0] - counts[1] @ _sums(down, codes[1]) / rows[1]
-    pulls = [_sums(x - x.mean(), code) / len(x) for x, code in ((up, codes[0]), (-down, codes[1]))]
+    resampled = counts[0] @ unit_sums(up, codes[0]) / rows[0] - counts[1] @ unit_sums(down, codes[1]) / rows[1]
+    pulls = [unit_sums(x - x.mean(), code) / len(x) for x, code in ((up, codes[0]), (-down, codes[1]))]
     return _bca(resampled, float(up.mean() - down.mean()), pulls, level)
 
 
 def _anti(up: Floats, down: Floats, codes: tuple[Ints, Ints], counts: tuple[Floats, Floats], level: float) -> Interval:
     below = (up[:, None] < down) + 0.5 * (up[:, None] == down)  # [n, m]
-    wins = _sums(_sums(below, codes[0]).T, codes[1]).T  # [U, V]
+    wins = unit_sums(unit_sums(below, codes[0]).T, codes[1]).T  # [U, V]
     pairs = (counts[0] @ np.bincount(codes[0])) * (counts[1] @ np.bincount(codes[1]))  # [B]
     resampled, few = ((counts[0] @ wins) * counts[1]).sum(axis=1) / pairs, min(wins.shape)
     variance = float(resampled.var(ddof=1)) * few / (few - 1)
@@ -131,7 +140,7 @@ def jackknife_interval(value: float, deleted: Array, *, strata: Array | None = N
         value, deleted: the statistic on all units, and without unit u, everything refitted, [U].
         strata: label of each unit's stratum (fixed fold, side), [U]; the variances of strata add. Default: one.
     """
-    variance, df = _jackknife_variance(geo.as_vector(deleted, "deleted", 2), strata)
+    variance, df = jackknife_variance(geo.as_vector(deleted, "deleted", 2), strata)
     half = _student(level, df) * float(np.sqrt(variance))
     return Interval(value, value - half, value + half)
 
@@ -141,22 +150,8 @@ def agreement_interval(differences: Array, units: Array | None = None, level: fl
     d = geo.as_rows(differences, "differences", 3)
     code = geo.unit_codes(units, len(d), 3)
     value = float(geo.directional_agreement_loo(d, code).mean())
-    interval = jackknife_interval(value, _agreement_without_each_unit(d, code), level=level)
+    interval = jackknife_interval(value, agreement_without_units(d, code), level=level)
     return Interval(value, max(interval.low, -1.0), min(interval.high, 1.0))
-
-
-def _agreement_without_each_unit(d: Floats, code: Ints) -> Floats:
-    """The mean of cos(d_i, s_{−i}) with unit v deleted, for every v: [U]. By Gram matrices, O(n U d_model)."""
-    by_unit, own, total = _sums(d, code), np.arange(len(d)), d.sum(axis=0)
-    row_unit, unit_unit, unit_total = d @ by_unit.T, by_unit @ by_unit.T, by_unit @ total  # [n, U], [U, U], [U]
-    dots = (d @ total)[:, None] - row_unit - row_unit[own, code][:, None]  # d_i · (S − S_v − S_u(i)), [n, U]
-    gone = np.diag(unit_unit) - 2 * unit_total  # [U]
-    lengths2 = total @ total + (gone[:, None] + gone + 2 * unit_unit)[code]  # ‖S − S_v − S_u(i)‖², [n, U]
-    norms = np.linalg.norm(d, axis=1)
-    ok = (lengths2 > 1e-14 * norms.sum() ** 2) & (norms > 0)[:, None]
-    cosines = np.divide(dots, norms[:, None] * np.sqrt(np.where(ok, lengths2, 1.0)), out=np.zeros_like(dots), where=ok)
-    cosines[code[:, None] == np.arange(len(by_unit))] = 0.0
-    return np.asarray(cosines.sum(axis=0) / (len(d) - np.bincount(code)))
 
 
 @dataclass(frozen=True)
@@ -179,66 +174,26 @@ def separability_interval(
 ) -> SeparabilityInterval:
     """`cross_fitted` d′ and AUROC (same arguments) with jackknife intervals, folds fixed, directions refitted.
 
-    d′ ± t · standard error; AUROC by Wilson with the n that gives its jackknife variance (at 0 or 1 twice the units of
-    the smaller side). A fold with under two rows of a class once a unit is deleted, or one unit, is an `InputError`.
+    The variance is the jackknife's, less what pairs of a held-out and a training unit contribute, which it counts
+    twice, but no less than that. d′ ± t · standard error; AUROC by Wilson with the n that gives its variance (at 0 or 1
+    twice the units of the smaller side). A fold with under two rows of a class once a unit is deleted, or one unit, is
+    an `InputError`.
     """
     a, b = geo.as_rows(positive, "positive"), geo.as_rows(negative, "negative")
     fitted = geo.cross_fitted(a, b, units, units_negative, n_folds=n_folds, seed=seed)
     codes_p, codes_n, fold = geo.unit_folds((len(a), len(b)), units, units_negative, n_folds, seed)
-    deleted = np.zeros((len(fold), 2))
-    for k in range(n_folds):  # first, since this also checks that every fold can do without any of its units
-        deleted[fold == k] += _without_held_out_unit(fitted, codes_p, codes_n, fold, k) / n_folds
-    for k in range(n_folds):
-        deleted[fold != k] += _without_training_unit(a, b, codes_p, codes_n, fold, k) / n_folds
+    deleted, pairs = held_out_without_units(a, b, (codes_p, codes_n), fold)
     strata = 2 * fold + np.isin(np.arange(len(fold)), codes_p)
     few = min(len(a), len(b)), min(len(np.unique(codes_p)), len(np.unique(codes_n)))
-    area = _score_by_variance(fitted.auroc, *_jackknife_variance(deleted[:, 1], strata), few, level)
-    dprime = jackknife_interval(fitted.separability, deleted[:, 0], strata=strata, level=level)
+    variances = []
+    for figure in range(2):
+        variance, df = jackknife_variance(deleted[:, figure], strata)
+        twice = pair_variance(pairs[:, :, figure], strata)
+        variances.append(max(variance - twice, twice))  # single units' part is at least 0
+    half = _student(level, df) * float(np.sqrt(variances[0]))
+    dprime = Interval(fitted.separability, fitted.separability - half, fitted.separability + half)
+    area = _score_by_variance(fitted.auroc, variances[1], df, few, level)
     return SeparabilityInterval(dprime, area)
-
-
-def _without_training_unit(a: Floats, b: Floats, codes_p: Ints, codes_n: Ints, fold: Ints, k: int) -> Floats:
-    """d′ and AUROC within fold k for each unit outside it deleted from the direction: [V, 2]."""
-    outside = fold != k
-    direction = np.zeros((int(outside.sum()), a.shape[1]))  # [V, d_model]
-    for rows, codes, sign in ((a, codes_p, 1.0), (b, codes_n, -1.0)):
-        sums, sizes = _sums(rows, codes, len(fold))[outside], np.bincount(codes, minlength=len(fold))[outside]
-        direction += sign * (sums.sum(axis=0) - sums) / (sizes.sum() - sizes)[:, None]
-    projected = [a[fold[codes_p] == k] @ direction.T, b[fold[codes_n] == k] @ direction.T]  # [h, V] each
-    spread = np.sqrt(sum(x.var(axis=0, ddof=1) for x in projected) / 2)
-    dprime = (projected[0].mean(axis=0) - projected[1].mean(axis=0)) / spread
-    n, m = map(len, projected)
-    area = (rankdata(np.concatenate(projected), axis=0)[:n].mean(axis=0) - (n + 1) / 2) / m
-    return np.stack([dprime, area], axis=1)
-
-
-def _without_held_out_unit(fitted: geo.CrossFitted, codes_p: Ints, codes_n: Ints, fold: Ints, k: int) -> Floats:
-    """d′ and AUROC within fold k for each unit inside it deleted from the measurement: [W, 2]."""
-    inside_p, inside_n = fitted.fold_positive == k, fitted.fold_negative == k
-    out = []
-    for unit in np.flatnonzero(fold == k):
-        p = fitted.kappa_positive[inside_p & (codes_p != unit)]
-        q = fitted.kappa_negative[inside_n & (codes_n != unit)]
-        out.append((geo.separability(p, q), geo.auroc(p, q)))
-    return np.array(out)
-
-
-def _jackknife_variance(deleted: Floats, strata: Array | None) -> tuple[float, int]:
-    code = np.zeros(len(deleted), dtype=np.int64) if strata is None else geo.unit_codes(strata, len(deleted), 1)
-    variance = 0.0
-    for stratum in range(int(code.max()) + 1):
-        values = deleted[code == stratum]
-        if len(values) < 2:
-            raise InputError("strata: one holds a single unit, so its spread is not measured; give more units")
-        variance += float(((values - values.mean()) ** 2).sum() * (len(values) - 1) / len(values))
-    return variance, len(deleted) - int(code.max()) - 1
-
-
-def _sums(values: Floats, codes: Ints, n_units: int | None = None) -> Floats:
-    """Sums of the rows of `values` [n, …] over each unit: [U, …]."""
-    out = np.zeros((int(codes.max()) + 1 if n_units is None else n_units, *values.shape[1:]))
-    np.add.at(out, codes, values)
-    return out
 
 
 def _counts(n_units: int, n_resamples: int, rng: np.random.Generator) -> Floats:
@@ -250,23 +205,23 @@ def _counts(n_units: int, n_resamples: int, rng: np.random.Generator) -> Floats:
 
 
 def _bca(resampled: Floats, value: float, pulls: list[Floats], level: float) -> Interval:
-    """BCa for a mean, or a difference of two, from each unit's pull on it, [U] a sample; Student's t for few units.
+    """Outer ends of BCa and Student's t, for a mean or a difference of two, from each unit's pull on it, [U] a sample.
 
-    The level is widened by Student's quantile and √(U/(U−1)): a bootstrap of U units is too narrow by both.
+    t misses on the long side of a skewed population; BCa takes a few far units of a symmetric one for skewness, where t
+    is safe (Efron 1969). For few units t alone. BCa's level is widened by Student's quantile and √(U/(U−1)).
     """
     few, all_pulls = min(map(len, pulls)), np.concatenate(pulls)
-    if few < _FEW:
-        half = _student(level, few - 1) * float(np.sqrt(sum((x**2).sum() * len(x) / (len(x) - 1) for x in pulls)))
+    student = _student(level, few - 1 if few < _FEW else len(all_pulls) - len(pulls))
+    half = student * float(np.sqrt(sum((x**2).sum() * len(x) / (len(x) - 1) for x in pulls)))
+    if few < _FEW or half == 0.0:
         return Interval(value, value - half, value + half)
-    if not all_pulls.any():
-        return Interval(value, value, value)
-    quantile = _student(level, len(all_pulls) - len(pulls)) * float(np.sqrt(few / (few - 1)))
+    quantile = student * float(np.sqrt(few / (few - 1)))
     below = float((resampled < value).mean() + 0.5 * (resampled == value).mean())
     bias = float(ndtri(np.clip(below, 1 / len(resampled), 1 - 1 / len(resampled))))
     acceleration = float((all_pulls**3).sum()) / (6 * float((all_pulls**2).sum()) ** 1.5)
     z = bias + np.array([-quantile, quantile])
     low, high = np.quantile(resampled, ndtr(bias + z / np.maximum(1 - acceleration * z, 0.1)))
-    return Interval(value, float(low), float(high))
+    return Interval(value, min(float(low), value - half), max(float(high), value + half))
 
 
 def _score(share: float, n: float, quantile: float) -> Interval:
