@@ -209,6 +209,15 @@ class Generated(Record):
     repeated: Estimate = Estimate()
     perplexity_ratio: Estimate = Estimate()
     judge: str = ""
-    win_rate: Estimate = Estimate()
-    inconsistent: Estimate = Estimate()
+    win_rate: Estimate = Estimate(reason="no judge was asked")
+    inconsistent: Estimate = Estimate(reason="no judge was asked")
     reason: str | None = None
+
+    @staticmethod
+    def without(reason: str) -> "Generated":
+        """Nothing was measured."""
+        none = Estimate(reason=reason)
+        return Generated(
+            auroc=none, shift=none, fell=none, repeated=none, perplexity_ratio=none, win_rate=none, inconsistent=none,
+            reason=reason,
+        )  # fmt: skip

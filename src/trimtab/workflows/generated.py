@@ -17,7 +17,7 @@ from trimtab.workflows.measure import SIDES, Floats
 from trimtab.workflows.stages import Stages
 from trimtab.workflows.summary import estimate
 
-LIKELIHOOD_ONLY = Generated(reason="no text was generated to be scored (--generate N)")
+LIKELIHOOD_ONLY = Generated.without("no text was generated to be scored (--generate N)")
 
 Texts = Sequence[tuple[str, str, str]]  # prompt, unsteered and steered continuation
 
@@ -34,7 +34,7 @@ def generated(stages: Stages, texts: Texts, label: str, judge: Judge | None) -> 
         judge: a chat model to ask, or None.
     """
     if stages.behavior.answer_kind == "choice":
-        return Generated(reason="the answers are labels: what is written behind a question shows no behavior")
+        return Generated.without("the answers are labels: what is written behind a question shows no behavior")
     units = stages.splits.eval.units[: len(texts)]
     base, steered = [b for _, b, _ in texts], [s for _, _, s in texts]
     train, held = (
@@ -51,7 +51,7 @@ def generated(stages: Stages, texts: Texts, label: str, judge: Judge | None) -> 
         shift = classifier.compare(base, steered, units, quality=quality, seed=stages.seed)
     except InputError as error:
         none = Estimate(reason=f"no classifier: {error}")
-        found = Generated(n=len(texts), auroc=none, shift=none)
+        found = Generated(n=len(texts), auroc=none, shift=none, fell=none)
     else:
         found = Generated(
             n=len(texts),
