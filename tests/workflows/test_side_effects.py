@@ -44,7 +44,7 @@ def steering() -> tt.Steering:
 
 
 def test_drift_of_neutral_text_is_that_of_a_plain_loop(tiny: tt.Model, stages: Stages, steering: tt.Steering) -> None:
-    found = neutral_drift(stages, steering, [1.0, -0.5], "x")
+    found = neutral_drift(stages, steering, [1.0, -0.5], "x", 3)
     texts = Probe.builtin("neutral").texts[0::2][:3]
     for factor, drift in found.items():
         for i, text in enumerate(texts):
@@ -70,7 +70,7 @@ def test_dev_and_evaluation_see_other_documents_and_other_prompts(
         room, "divergences", lambda m, rows, v: (seen.append({r.ids for r in rows}), real(m, rows, v))[1]
     )
     for dev in (False, True):
-        neutral_drift(stages, steering, [1.0], "a", dev=dev)
+        neutral_drift(stages, steering, [1.0], "a", 20, dev=dev)
         prompts_drift(stages, steering, [1.0], "a", dev=dev)
     assert not seen[0] & seen[2]
     assert not seen[1] & seen[3]

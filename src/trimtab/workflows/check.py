@@ -30,7 +30,7 @@ from trimtab.workflows.ledger import Ledger
 from trimtab.workflows.measure import SIDES, Instrument
 from trimtab.workflows.progress import Progress, Silent
 from trimtab.workflows.rivals import answer_bias, asking, direction, generality, reference
-from trimtab.workflows.side_effects import neutral_drift, prompts_drift, side_effects
+from trimtab.workflows.side_effects import FEW_ROWS, NEUTRAL_ROWS, neutral_drift, prompts_drift, side_effects
 from trimtab.workflows.stages import CURVE, N_CONTINUATIONS, Stages
 
 MIN_EFFECT: Mapping[str, float] = {"text": 0.05, "choice": 0.1}  # nats per token, logits
@@ -221,7 +221,10 @@ def measure(
     steered = dict(zip(chosen.vectors, stages.steered(by_name).values(), strict=True))
     own, vector, label = steered[chosen.prompt_type], chosen.steering, chosen.label
     geometry = chosen.geometry[chosen.prompt_type]
-    drifts = neutral_drift(stages, vector, [f for f in CURVE if f], label)
+    drifts = {
+        **neutral_drift(stages, vector, [f for f in CURVE if f not in (0.0, 1.0)], label, FEW_ROWS),
+        **neutral_drift(stages, vector, [1.0], label, NEUTRAL_ROWS),
+    }
     prompts = prompts_drift(stages, vector, [1.0], label, others)[1.0]
     texts = stages.continuations(vector, label, max(generate, N_CONTINUATIONS))
     return stages, Found(

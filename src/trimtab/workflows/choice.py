@@ -12,7 +12,7 @@ from trimtab.reports.consequences import CurvePoint
 from trimtab.reports.figures import Estimate
 from trimtab.reports.record import BlockRow
 from trimtab.steering import Steering
-from trimtab.workflows.side_effects import Drift, neutral_drift, prompts_drift
+from trimtab.workflows.side_effects import FEW_ROWS, Drift, neutral_drift, prompts_drift
 from trimtab.workflows.stages import MAP_ROWS, Stages
 from trimtab.workflows.summary import Geometry, attempted, estimate
 
@@ -94,7 +94,7 @@ def _strengths(stages: Stages, chosen: Chosen, max_kl: float) -> tuple[CurvePoin
     """Gain and damage on dev over strengths; the intervals hold for all of them together."""
     label, steering = f"{chosen.prompt_type} {chosen.site}", chosen.steering
     effects = stages.effects_on_dev({f"{label} at {f}": (steering, f) for f in STRENGTHS})
-    neutral = neutral_drift(stages, steering, STRENGTHS, label, dev=True)
+    neutral = neutral_drift(stages, steering, STRENGTHS, label, FEW_ROWS, dev=True)
     prompts = prompts_drift(stages, steering, STRENGTHS, label, dev=True)
     worse = {s: max(neutral[s], prompts[s], key=lambda drift: float(drift.kl.mean())) for s in STRENGTHS}
     level = simultaneous_level(0.95, len(STRENGTHS))

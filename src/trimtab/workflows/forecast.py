@@ -6,7 +6,7 @@ from trimtab.behaviors import Probe, PromptType
 from trimtab.models import Site
 from trimtab.workflows.choice import STRENGTHS
 from trimtab.workflows.rivals import RANDOM_DIRECTIONS, RANDOM_ROWS, REFIT_ROWS, REFITS
-from trimtab.workflows.side_effects import NEUTRAL_ROWS, OTHER_ROWS, drift_cost
+from trimtab.workflows.side_effects import FEW_ROWS, NEUTRAL_ROWS, OTHER_ROWS, drift_cost
 from trimtab.workflows.stages import CURVE, CURVE_ROWS, HEAD_SHARE, MAP_ROWS, NOISE_ROWS, Stages
 
 _WORD = 1.3  # tokens a word, about
@@ -57,9 +57,9 @@ def _examples(stages: Stages, choosing_site: bool, choosing_strength: bool) -> f
 def _others(choosing_strength: bool, n_others: int) -> float:
     """Tokens of texts that are not the behavior's own."""
     neutral = [len(text.split()) * _WORD for text in Probe.builtin("neutral").texts[:NEUTRAL_ROWS]]
-    total = drift_cost(sum(neutral), len(CURVE) - 1)
+    total = drift_cost(sum(neutral), 1) + drift_cost(sum(neutral[:FEW_ROWS]), len(CURVE) - 2)
     if choosing_strength:
-        total += drift_cost(sum(neutral), len(STRENGTHS))
+        total += drift_cost(sum(neutral[:FEW_ROWS]), len(STRENGTHS))
     pairs = [*Probe.builtin("capability").examples, *Probe.builtin("over-refusal").examples]
     words = sum(len(f"{e.prompt} {e.positive} {e.negative}".split()) for e in pairs)
     return total + (words + 40 * OTHER_ROWS * n_others) * _WORD * 2

@@ -22,7 +22,8 @@ from trimtab.workflows.probing import margins
 from trimtab.workflows.stages import HEAD_SHARE, Stages
 from trimtab.workflows.summary import ContrastMaker, estimate
 
-NEUTRAL_ROWS = 60  # documents for the evaluation; as many others serve choices on dev
+NEUTRAL_ROWS = 60  # documents at the checked strength
+FEW_ROWS = 20  # documents at each of the other strengths, and others at those that dev chooses from
 PROMPTS_EACH = 12  # prompts of every other built-in behavior
 OTHER_ROWS = 60  # examples of another behavior that was given
 
@@ -55,12 +56,12 @@ class Drift:
 
 
 def neutral_drift(
-    stages: Stages, steering: Steering, factors: Sequence[float], label: str, *, dev: bool = False
+    stages: Stages, steering: Steering, factors: Sequence[float], label: str, n: int, *, dev: bool = False
 ) -> Mapping[float, Drift]:
-    """Drift of neutral text under strengths (in units of the checked one); dev and evaluation see different texts."""
-    texts = Probe.builtin("neutral").texts[int(dev) :: 2][:NEUTRAL_ROWS]
+    """Drift of n neutral texts under strengths (in units of the checked one); dev and evaluation see others."""
+    texts = Probe.builtin("neutral").texts[int(dev) :: 2][:n]
     rows = [_whole(stages.model.encoder().encode([Rendered("", "", text)])[0]) for text in texts]
-    name = f"neutral {'dev' if dev else 'eval'}"
+    name = f"neutral {'dev' if dev else 'eval'} {len(rows)}"
     return _drift(stages, rows, steering, factors, f"{name} {label}", "neutral text")
 
 
@@ -105,7 +106,7 @@ def _drift(
 
 def drift_cost(tokens: float, n_variants: int) -> float:
     """Passes through the blocks that whole distributions of so many tokens amount to, times the tokens."""
-    return tokens * (0.5 + n_variants * (0.5 + 4 * HEAD_SHARE))
+    return tokens * (0.5 + n_variants * (0.5 + 2 * HEAD_SHARE))
 
 
 def _whole(row: Encoded) -> Encoded:
