@@ -187,7 +187,7 @@ def _type_result(stages: Stages, found: Found, t: PromptType, slope: Slope) -> P
         {
             **geometry.summary(stages.seed, level),
             **found.steered[t].summary(found.noise.value, level),
-            "dose": dose(geometry.vector, stages.strength, stages.median_norm(found.chosen.site)),
+            "dose": dose(geometry.vector, stages.strength, found.chosen.median_norm),
             "exploratory": not is_chosen,
             "steerability": slope if is_chosen else Slope(reason="measured for the chosen prompt type only"),
         }

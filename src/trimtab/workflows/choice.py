@@ -27,6 +27,7 @@ class Chosen:
         site: where to steer.
         prompt_type: whose vector.
         strength: λ.
+        median_norm: of a token's activation at the site.
         geometry: training activations at the site by prompt type.
         vectors: their steerings.
         blocks: the map that the site was chosen from; empty if it was given.
@@ -36,6 +37,7 @@ class Chosen:
     site: Site
     prompt_type: PromptType
     strength: float
+    median_norm: float
     geometry: Mapping[PromptType, Geometry]
     vectors: Mapping[PromptType, Steering]
     blocks: tuple[BlockRow, ...]
@@ -82,7 +84,7 @@ def choose(stages: Stages, given: Site | None, strength: float | None, max_kl: f
     if len(types) > 1:
         found = stages.effects_on_dev({f"{t} {site}": (v, 1.0) for t, v in vectors.items()})
         best = types[int(np.argmax([effect.mean().low for effect in found.values()]))]
-    chosen = Chosen(site, best, stages.strength, geometry, vectors, blocks, ())
+    chosen = Chosen(site, best, stages.strength, stages.median_norm(site), geometry, vectors, blocks, ())
     if strength is not None:
         return chosen
     points = _strengths(stages, chosen, max_kl)
@@ -112,7 +114,7 @@ def curve_point(
     kl = drift.divergence(stages.seed)
     return CurvePoint(
         strength=strength,
-        dose=dose(vector, strength, stages.median_norm(chosen.site)),
+        dose=dose(vector, strength, chosen.median_norm),
         sigmas=abs(strength) * float(np.linalg.norm(vector)) / chosen.spread,
         effect=effect,
         kl=kl,
