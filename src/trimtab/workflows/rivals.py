@@ -7,14 +7,13 @@ import torch
 
 from trimtab.behaviors import Example, normalise
 from trimtab.errors import InputError
-from trimtab.reliability import Interval, bootstrap_two_sample, odd_even
+from trimtab.reliability import Interval, bootstrap_two_sample
 from trimtab.reliability.contrast import Contrast
 from trimtab.reliability.direction import heterogeneity, permutation_test, random_directions
 from trimtab.reports.consequences import AnswerBias, Asking, Direction, Generality, Reference
 from trimtab.reports.figures import Estimate
 from trimtab.steering import Steering
-from trimtab.workflows.ledger import Arrays
-from trimtab.workflows.measure import SIDES, Floats
+from trimtab.workflows.measure import Propensity
 from trimtab.workflows.stages import Stages
 from trimtab.workflows.summary import Geometry, Steered, estimate
 
@@ -25,23 +24,18 @@ REFITS, REFIT_ROWS = 6, 100
 def asking(stages: Stages, steering: Steering, steered: Steered, label: str) -> Asking:
     """The positive instruction on the same evaluation examples, without and with steering."""
     instruction = stages.behavior.instruction("positive")
-    examples = stages.splits.eval.examples
+    variants = {"base": (None, 0.0), label: (steering, 1.0)}
+    asked, both = stages.sweep("eval", variants, context=f"{instruction}\n\n").values()
 
-    def compute() -> Arrays:
-        variants = [(), stages.steers((steering, 1.0))]
-        found = stages.instrument.propensities(examples, variants, instruction + "\n\n")
-        return {f"{side}{i}": getattr(p, side) for i, p in enumerate(found) for side in SIDES}
-
-    kept = stages.step("asking", f"asking {label}", compute, 3.0 * stages.score_cost(examples))
-    asked, both = ([kept[f"{side}{i}"] for side in SIDES] for i in (0, 1))
-    base, plus = ([p.positive, p.negative] for p in (steered.base, steered.plus))
-
-    def change(before: Sequence[Floats], after: Sequence[Floats]) -> Estimate:
-        contrast = steered.contrast_of(after[0] - before[0], after[1] - before[1])
+    def change(before: Propensity, after: Propensity) -> Estimate:
+        contrast = steered.contrast_of.change(before, after)
         return estimate(contrast.mean(), contrast.n_units)
 
     return Asking(
-        instruction=instruction, effect=change(base, asked), beats=change(asked, plus), adds=change(asked, both)
+        instruction=instruction,
+        effect=change(steered.base, asked),
+        beats=change(asked, steered.plus),
+        adds=change(asked, both),
     )
 
 
@@ -79,26 +73,17 @@ def _first_label(examples: Sequence[Example]) -> tuple[str, np.ndarray[tuple[int
 
 def reference(stages: Stages, steering: Steering, label: str) -> Reference:
     """Odd parts of the effect of random directions at the site, as long as the vector."""
-    examples = stages.splits.eval.examples[:RANDOM_ROWS]
     if len(steering.edits) != 1:
         return Reference(reason="the steering has several sites")
     site = next(iter(steering.edits))
     directions = random_directions(steering.vector(site).double().cpu().numpy(), RANDOM_DIRECTIONS, stages.seed)
-
-    def compute() -> Arrays:
-        random = [Steering.from_vector(site, torch.from_numpy(v).float()) for v in directions]
-        variants = [stages.steers((s, sign)) for s in random for sign in (1.0, -1.0)]
-        found = stages.instrument.propensities(examples, [(), *variants])
-        return {side: np.stack([getattr(p, side) for p in found]) for side in SIDES}
-
-    cost = stages.score_cost(examples) * (0.5 + 2 * RANDOM_DIRECTIONS * 0.9)
-    kept = stages.step("random directions", f"random directions {label}", compute, cost)
-    contrast_of = stages.contrast_of(stages.splits.eval).first(len(examples))
-    odds = []
-    for k in range(RANDOM_DIRECTIONS):
-        sides = (odd_even(kept[side][0], kept[side][1 + 2 * k], kept[side][2 + 2 * k])[0] for side in SIDES)
-        odds.append(float(contrast_of(*sides).rows.mean()))
-    return Reference(odd=tuple(odds), percentile_95=float(np.quantile(np.abs(odds), 0.95)), n=len(examples))
+    random = [Steering.from_vector(site, torch.from_numpy(v).float()) for v in directions]
+    signs = {f"{label} random {k} {sign}": (s, float(f"{sign}1")) for k, s in enumerate(random) for sign in "+-"}
+    base, *found = stages.sweep("eval", {"base": (None, 0.0), **signs}, RANDOM_ROWS).values()
+    contrast_of = stages.contrast_of(stages.splits.eval).first(len(base.m))
+    pairs = zip(found[::2], found[1::2], strict=True)
+    odds = [float(Steered(base, plus, minus, contrast_of).odd.rows.mean()) for plus, minus in pairs]
+    return Reference(odd=tuple(odds), percentile_95=float(np.quantile(np.abs(odds), 0.95)), n=len(base.m))
 
 
 def direction(geometry: Geometry, seed: int) -> Direction:
@@ -120,7 +105,6 @@ def generality(stages: Stages, steering: Steering, geometry: Geometry, steered: 
 
     Variances of evaluation (this vector's interval) and of training (delete-a-group jackknife, Shao and Tu 1995) add.
     """
-    examples = stages.splits.eval.examples[:REFIT_ROWS]
     names = sorted(set(geometry.units))
     groups = np.random.default_rng(stages.seed).permutation(len(names)) % REFITS
     group_of = dict(zip(names, groups.tolist(), strict=True))
@@ -129,14 +113,10 @@ def generality(stages: Stages, steering: Steering, geometry: Geometry, steered: 
         return Generality(effect=Estimate(reason="too few training units to leave some out"))
     site = next(iter(steering.edits))
 
-    def compute() -> Arrays:
-        refits = [stages.steering(geometry.without(member == k), site) for k in range(REFITS)]
-        found = stages.instrument.propensities(examples, [(), *(stages.steers((s, 1.0)) for s in refits)])
-        return {side: np.stack([getattr(p, side) for p in found]) for side in SIDES}
-
-    cost = stages.score_cost(examples) * (0.5 + REFITS * 0.9)
-    kept = stages.step("other vectors", f"refits {label}", compute, cost)
-    means = [_mean_change(kept, 1 + k) for k in range(REFITS)]
+    refits = {f"{label} refit {k}": (stages.steering(geometry.without(member == k), site), 1.0) for k in range(REFITS)}
+    base, *found = stages.sweep("eval", {"base": (None, 0.0), **refits}, REFIT_ROWS).values()
+    contrast_of = stages.contrast_of(stages.splits.eval).first(len(base.m))
+    means = [contrast_of.change(base, p).rows.mean() for p in found]
     training = (REFITS - 1) / REFITS * float(((np.array(means) - np.mean(means)) ** 2).sum())
     own = steered.effect.mean()
     low, high = (float(np.sqrt((own.value - end) ** 2 + 1.96**2 * training)) for end in (own.low, own.high))
@@ -144,8 +124,3 @@ def generality(stages: Stages, steering: Steering, geometry: Geometry, steered: 
         effect=estimate(Interval(own.value, own.value - low, own.value + high), steered.effect.n_units),
         n_refits=REFITS,
     )
-
-
-def _mean_change(kept: Arrays, k: int) -> float:
-    plus, minus = (kept[side][k] - kept[side][0] for side in SIDES)
-    return float(plus.mean() - minus.mean())

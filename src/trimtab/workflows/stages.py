@@ -120,9 +120,20 @@ class Stages:
         }
 
     def sweep(
-        self, part: Literal["dev", "eval"], variants: Mapping[str, Variation], rows: int | None = None
+        self,
+        part: Literal["dev", "eval"],
+        variants: Mapping[str, Variation],
+        rows: int | None = None,
+        context: str = "",
     ) -> Mapping[str, Propensity]:
-        """Propensities of a part's examples under every variant, in chunks that are kept one by one."""
+        """Propensities of a part's examples under every variant, in chunks that are kept one by one.
+
+        Args:
+            part: whose examples.
+            variants: by a name that tells them from all others of the check.
+            rows: only the first so many examples; None for all.
+            context: what stands in front of every example, such as an instruction.
+        """
         examples = getattr(self.splits, part).examples[:rows]
         steers = [self.steers(v) for v in variants.values()]
         chunks: list[Arrays] = []
@@ -130,10 +141,10 @@ class Stages:
             some = examples[start : start + CHUNK]
 
             def compute(some: Sequence[Example] = some) -> Arrays:
-                found = self.instrument.propensities(some, steers)
+                found = self.instrument.propensities(some, steers, context)
                 return {k: np.stack([getattr(p, k) for p in found]) for k in _SCORES}
 
-            name = f"{part} {start} of {len(examples)}: {' | '.join(variants)}"
+            name = f"{part} {start} of {len(examples)}: {context}{' | '.join(variants)}"
             cost = self.score_cost(some) * self._depth(variants.values())
             chunks.append(self.step(f"{'evaluation' if part == 'eval' else part} examples", name, compute, cost))
         whole = {k: np.concatenate([c[k] for c in chunks], axis=1).astype(np.float64) for k in _SCORES}
