@@ -214,8 +214,8 @@ def measured(settings: Row) -> Row:
     figures = {
         figure: {
             "truth": truth,
-            "below": sum(truth < f[figure].low for f in found),
-            "above": sum(truth > f[figure].high for f in found),
+            "below": sum(bool(truth < f[figure].low) for f in found),
+            "above": sum(bool(truth > f[figure].high) for f in found),
             "width": float(np.mean([f[figure].high - f[figure].low for f in found])),
         }
         for figure, truth in population.truth.items()

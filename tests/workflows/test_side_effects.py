@@ -15,8 +15,15 @@ from trimtab.workflows.measure import Instrument
 from trimtab.workflows.probing import margins
 from trimtab.workflows.progress import Silent
 from trimtab.workflows.rivals import RANDOM_DIRECTIONS, answer_bias, asking, reference
-from trimtab.workflows.side_effects import capability, neutral_drift, over_refusal, prompts_drift
-from trimtab.workflows.stages import Stages
+from trimtab.workflows.side_effects import (
+    FEW_ROWS,
+    NEUTRAL_ROWS,
+    capability,
+    neutral_drift,
+    over_refusal,
+    prompts_drift,
+)
+from trimtab.workflows.stages import Split, Stages
 from trimtab.workflows.summary import ContrastMaker, Steered
 
 SITE = tt.Site(1)
@@ -59,7 +66,7 @@ def test_drift_of_neutral_text_is_that_of_a_plain_loop(tiny: tt.Model, stages: S
             assert drift.surprise[i] == pytest.approx(surprise, rel=1e-3, abs=1e-5)
 
 
-def test_dev_and_evaluation_see_other_documents_and_other_prompts(
+def test_every_part_sees_other_documents_and_other_prompts(
     stages: Stages, steering: tt.Steering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import trimtab.workflows.side_effects as room
@@ -69,11 +76,13 @@ def test_dev_and_evaluation_see_other_documents_and_other_prompts(
     monkeypatch.setattr(
         room, "divergences", lambda m, rows, v: (seen.append({r.ids for r in rows}), real(m, rows, v))[1]
     )
-    for dev in (False, True):
-        neutral_drift(stages, steering, [1.0], "a", 20, dev=dev)
-        prompts_drift(stages, steering, [1.0], "a", dev=dev)
-    assert not seen[0] & seen[2]
-    assert not seen[1] & seen[3]
+    parts: tuple[Split, ...] = ("eval", "dev", "replication")
+    for part, n in zip(parts, (NEUTRAL_ROWS, FEW_ROWS, NEUTRAL_ROWS), strict=True):
+        neutral_drift(stages, steering, [1.0], "a", n, part)
+        prompts_drift(stages, steering, [1.0], "a", part=part)
+    for texts in (seen[::2], seen[1::2]):
+        assert all(texts)
+        assert len(set.union(*texts)) == sum(map(len, texts))
     own = {e.prompt for e in stages.behavior.examples}
     assert not any(stages.model.encoder().decode(ids) in own for ids in seen[1])
 

@@ -1,20 +1,18 @@
 """The report of a check, put together from what was measured."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
-import numpy as np
 import torch
 import transformers
 
 from trimtab import __version__
-from trimtab.behaviors import AnswerKind, Finding, PromptType, lint, not_measured
+from trimtab.behaviors import PromptType, lint, not_measured
 from trimtab.reliability import cosine_matrix, dose, expected_cosine, pairs_for_cosine, simultaneous_level
-from trimtab.reliability.verdict import Decided, Thresholds, decide
+from trimtab.reliability.verdict import Decided, Thresholds
 from trimtab.reports.consequences import (
     AnswerBias,
     Asking,
-    Curve,
     CurvePoint,
     Direction,
     Generality,
@@ -24,7 +22,6 @@ from trimtab.reports.consequences import (
 )
 from trimtab.reports.figures import Estimate
 from trimtab.reports.record import (
-    Base,
     Continuation,
     Convergence,
     Cosines,
@@ -41,19 +38,12 @@ from trimtab.reports.record import (
     Verdict,
 )
 from trimtab.workflows.choice import Chosen, curve_point
-from trimtab.workflows.judging import (
-    DISQUALIFYING,
-    about_asking,
-    bound,
-    capability_requirement,
-    generated_requirements,
-    requirements,
-    reservations,
-)
-from trimtab.workflows.measure import SIDES, Floats, Propensity
+from trimtab.workflows.judging import GENERATED, Evidence, Judged, about_asking, bound, judge
+from trimtab.workflows.lengths import lengths as lengths_of
+from trimtab.workflows.measure import SIDES, Propensity
 from trimtab.workflows.side_effects import Drift
 from trimtab.workflows.stages import Stages
-from trimtab.workflows.summary import Steered, base_record, cosine_types, curve_record, length_matched_effect
+from trimtab.workflows.summary import Steered, base_record, cosine_types, curve_record
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +84,14 @@ def assemble(
     curve, slope = curve_record(found.curve, stages.contrast_of(splits.eval).first(len(found.curve[0.0].m)), point)
     types = {t.value: _type_result(stages, found, t, slope) for t in stages.prompt_types}
     base = base_record(own.base, stages.contrast_of(splits.eval))
-    lengths = _lengths(stages)
+    lengths = lengths_of(stages)
     findings = [f for f in lint(behavior) if f.code != "derived-instructions"]  # a note says so already
+    evidence = Evidence(
+        steered=own, result=types[chosen.prompt_type.value], base=base, reference=found.reference,
+        drifts={"neutral text": found.drifts[stages.strength].kl, "other prompts": found.prompts.kl},
+        capability=found.side_effects.capability[-1], generated=found.generated, curve=curve, length=lengths.auroc,
+        direction=found.direction, lint=findings,
+    )  # fmt: skip
     differences = chosen.geometry[chosen.prompt_type].differences
     names, vectors = cosine_types({t: g.vector for t, g in chosen.geometry.items()})
     if model.tail.not_float32:
@@ -120,7 +116,7 @@ def assemble(
         n_train=len(splits.train), n_dev=len(splits.dev), n_eval=len(splits.eval),
         n_eval_units=own.effect.n_units, n_replication=len(splits.replication), n_dropped=n_dropped,
         strengths=tuple(found.curve), thresholds=asdict(thresholds),
-        verdict=_verdict(stages, found, thresholds, base, types[chosen.prompt_type.value], curve, lengths, findings),
+        verdict=_verdict(stages, found, judge(evidence, thresholds, stages.instrument)),
         base=base, noise=found.noise, prompt_types=types,
         prompt_type_cosine=Cosines(types=tuple(names), matrix=tuple(map(tuple, cosine_matrix(vectors).tolist()))),
         curve=curve, blocks=chosen.blocks, dev_strengths=chosen.strengths, projections=found.projections,
@@ -139,39 +135,16 @@ def assemble(
     )  # fmt: skip
 
 
-def _verdict(
-    stages: Stages,
-    found: Found,
-    thresholds: Thresholds,
-    base: Base,
-    chosen: PromptTypeResult,
-    curve: Curve,
-    lengths: "_Lengths",
-    findings: Sequence[Finding],
-) -> Verdict:
-    """Requirements, doubts, decision."""
-    kind, unit, at = stages.behavior.answer_kind, stages.instrument.unit, stages.strength
-    drifts = {"neutral text": found.drifts[at].kl, "other prompts": found.prompts.kl}
-    needs = requirements(found.own, thresholds, unit, found.reference.percentile_95 or 0.0, drifts)
-    doubts = reservations(chosen, curve, lengths.auroc, found.own.effect.n_units, findings, found.direction)
-    capability = found.side_effects.capability[-1]
-    loss = capability_requirement(capability, thresholds)
-    if loss is None:
-        doubts.append(f"whether capability is lost cannot be told: {capability.change.reason}")
-    else:
-        needs.append(loss)
-    written = generated_requirements(found.generated)
-    needs += written
-    if found.generated.n and not written:
-        doubts.append(f"generated text could not be judged: {found.generated.shift.reason}")
-    obstacles = [f"{f.code}: {f.message}" for f in findings if f.code in DISQUALIFYING]
-    decided = decide(needs, doubts, obstacles, _unable(base, kind))
+def _verdict(stages: Stages, found: Found, judged: Judged) -> Verdict:
+    """The decision as a record."""
+    written = any(r.name.startswith(GENERATED) for r in judged.requirements)
+    decided = judged.decided
     return Verdict(
-        decision=decided.decision, sentence=_sentence(decided, stages, found, bool(written)),
+        decision=decided.decision, sentence=_sentence(decided, stages, found, written),
         basis="likelihood and generated text" if written else "likelihood",
-        reasons=(*decided.reasons, *about_asking(found.asking, unit)),
-        prompt_type=found.chosen.prompt_type.value, strength=at,
-        bounds=tuple(bound(r) for r in needs), reservations=tuple(doubts),
+        reasons=(*decided.reasons, *about_asking(found.asking, stages.instrument.unit)),
+        prompt_type=found.chosen.prompt_type.value, strength=stages.strength,
+        bounds=tuple(bound(r) for r in judged.requirements), reservations=judged.reservations,
         error_rate_reason="how often such verdicts are wrong has not been measured for this model",
     )  # fmt: skip
 
@@ -210,42 +183,6 @@ def _sentence(decided: Decided, stages: Stages, found: Found, written: bool) -> 
     }
     how = "by likelihood and by generated text" if written else "by likelihood, not by generated text"
     return f"{said[decided.decision]} Judged {how}."
-
-
-def _unable(base: Base, kind: AnswerKind) -> str | None:
-    """Why a missing effect says nothing: the plain model answers questions as if by chance."""
-    if kind == "text" or not base.accuracy_low <= 0.5 <= base.accuracy_high:
-        return None
-    return (
-        f"the unsteered model gives the matching answer in {base.accuracy:.0%} [{base.accuracy_low:.0%}, "
-        f"{base.accuracy_high:.0%}] of the examples, no more often than by chance: it may be unable to read this form "
-        "of the question; a larger model, or the behavior as free text (--view statements), would settle it"
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class _Lengths:
-    """How well the answers' lengths alone tell the sides apart, and the evaluation answers' lengths in tokens."""
-
-    auroc: Estimate
-    evaluation: tuple[Floats, ...]
-
-    def matched(self, steered: Steered) -> Estimate:
-        if not self.evaluation:
-            return Estimate(reason=self.auroc.reason)
-        return length_matched_effect(steered, self.evaluation)
-
-
-def _lengths(stages: Stages) -> _Lengths:
-    if stages.behavior.answer_kind == "choice":
-        return _Lengths(Estimate(reason="the answers are labels"), ())
-    train, evaluation = stages.splits.train, stages.splits.eval
-    rows = stages.instrument.bare((*train.examples, *evaluation.examples))
-    lengths = [np.array([len(r.ids) - r.prompt_len for r in side], dtype=float) for side in rows]
-    units = (*train.units, *evaluation.units)
-    shorter = replace(stages.contrast_of(evaluation), units=units, arbitrary=True)(*lengths).below_zero()
-    auroc = Estimate(value=1 - shorter.value, low=1 - shorter.high, high=1 - shorter.low, n=len(units))
-    return _Lengths(auroc, tuple(side[len(train) :] for side in lengths))
 
 
 def _texts(stages: Stages, steered: Steered) -> tuple[Text, ...]:

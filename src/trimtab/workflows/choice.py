@@ -96,8 +96,8 @@ def _strengths(stages: Stages, chosen: Chosen, max_kl: float) -> tuple[CurvePoin
     """Gain and damage on dev over strengths; the intervals hold for all of them together."""
     label, steering = f"{chosen.prompt_type} {chosen.site}", chosen.steering
     effects = stages.effects_on_dev({f"{label} at {f}": (steering, f) for f in STRENGTHS})
-    neutral = neutral_drift(stages, steering, STRENGTHS, label, FEW_ROWS, dev=True)
-    prompts = prompts_drift(stages, steering, STRENGTHS, label, dev=True)
+    neutral = neutral_drift(stages, steering, STRENGTHS, label, FEW_ROWS, "dev")
+    prompts = prompts_drift(stages, steering, STRENGTHS, label, part="dev")
     worse = {s: max(neutral[s], prompts[s], key=lambda drift: float(drift.kl.mean())) for s in STRENGTHS}
     level = simultaneous_level(0.95, len(STRENGTHS))
     return tuple(

@@ -1,15 +1,16 @@
 """What the verdict asks, and the doubts that it names."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
-from trimtab.behaviors import Finding
+from trimtab.behaviors import AnswerKind, Finding
 from trimtab.reliability import Interval, bootstrap_mean
-from trimtab.reliability.verdict import Requirement, Thresholds
-from trimtab.reports.consequences import Asking, Capability, Curve, Direction, Generated
+from trimtab.reliability.verdict import Decided, Requirement, Thresholds, decide
+from trimtab.reports.consequences import Asking, Capability, Curve, Direction, Generated, Reference
 from trimtab.reports.figures import Estimate
-from trimtab.reports.record import Bound, PromptTypeResult
-from trimtab.workflows.measure import Floats
+from trimtab.reports.record import Base, Bound, PromptTypeResult
+from trimtab.workflows.measure import Floats, Instrument
 from trimtab.workflows.summary import Steered
 
 # What lint finds that leaves nothing to conclude from a success, and what only casts doubt on it.
@@ -19,6 +20,81 @@ DOUBTFUL = frozenset({"both-classes", "answer-position", "answer-token"})
 LITTLE_AGREEMENT = 0.05
 # Above this cosine two halves' directions are one for any purpose, whatever the test says.
 SAME_DIRECTION = 0.7
+# How the names of requirements on generated text begin.
+GENERATED = "generated text"
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a decision rests on; figures are of the chosen site, prompt type and strength.
+
+    Args:
+        steered: propensities of the evaluation examples.
+        result: geometry and effects.
+        base: the unsteered model.
+        reference: what random directions reach.
+        drifts: divergence by name of the texts, `[n]` nats per token, one figure a document.
+        capability: of all kinds together.
+        generated: scores of generated text, if any was asked for.
+        curve: effects over strengths.
+        length: how well length alone tells the sides apart.
+        direction: permutation tests.
+        lint: findings on the examples.
+    """
+
+    steered: Steered
+    result: PromptTypeResult
+    base: Base
+    reference: Reference
+    drifts: Mapping[str, Floats]
+    capability: Capability
+    generated: Generated
+    curve: Curve
+    length: Estimate
+    direction: Direction
+    lint: Sequence[Finding]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A decision, with all that was required and all doubts."""
+
+    decided: Decided
+    requirements: tuple[Requirement, ...]
+    reservations: tuple[str, ...]
+
+
+def judge(evidence: Evidence, thresholds: Thresholds, instrument: Instrument) -> Judged:
+    """Requirements, doubts, decision."""
+    steered, capability = evidence.steered, evidence.capability
+    random = evidence.reference.percentile_95 or 0.0
+    needs = requirements(steered, thresholds, instrument.unit, random, evidence.drifts)
+    doubts = reservations(
+        evidence.result, evidence.curve, evidence.length, steered.effect.n_units, evidence.lint, evidence.direction
+    )
+    loss = capability_requirement(capability, thresholds)
+    if loss is None:
+        doubts.append(f"whether capability is lost cannot be told: {capability.change.reason}")
+    else:
+        needs.append(loss)
+    written = generated_requirements(evidence.generated)
+    if evidence.generated.n and not written:
+        doubts.append(f"generated text could not be judged: {evidence.generated.shift.reason}")
+    needs += written
+    obstacles = [f"{f.code}: {f.message}" for f in evidence.lint if f.code in DISQUALIFYING]
+    decided = decide(needs, doubts, obstacles, _unable(evidence.base, instrument.behavior.answer_kind))
+    return Judged(decided, tuple(needs), tuple(doubts))
+
+
+def _unable(base: Base, kind: AnswerKind) -> str | None:
+    """Why a missing effect says nothing: the plain model answers questions as if by chance."""
+    if kind == "text" or not base.accuracy_low <= 0.5 <= base.accuracy_high:
+        return None
+    return (
+        f"the unsteered model gives the matching answer in {base.accuracy:.0%} [{base.accuracy_low:.0%}, "
+        f"{base.accuracy_high:.0%}] of the examples, no more often than by chance: it may be unable to read this form "
+        "of the question; a larger model, or the behavior as free text (--view statements), would settle it"
+    )
 
 
 def requirements(
@@ -72,8 +148,8 @@ def generated_requirements(g: Generated) -> list[Requirement]:
     """That generated text moves toward the behavior, by all who can judge it."""
     needs = []
     for name, figure, least, unit in (
-        ("generated text, by a classifier", g.shift, 0.0, "log-odds"),
-        (f"generated text, preferred by {g.judge}", g.win_rate, 0.5, "share"),
+        (f"{GENERATED}, by a classifier", g.shift, 0.0, "log-odds"),
+        (f"{GENERATED}, preferred by {g.judge}", g.win_rate, 0.5, "share"),
     ):
         if figure.value is not None and figure.low is not None and figure.high is not None:
             interval = Interval(figure.value, figure.low, figure.high)

@@ -19,7 +19,7 @@ from trimtab.steering import Steering
 from trimtab.workflows.ledger import Arrays
 from trimtab.workflows.measure import Floats, Instrument
 from trimtab.workflows.probing import margins
-from trimtab.workflows.stages import HEAD_SHARE, Stages
+from trimtab.workflows.stages import HEAD_SHARE, Split, Stages
 from trimtab.workflows.summary import ContrastMaker, estimate
 
 NEUTRAL_ROWS = 60  # documents at the checked strength
@@ -56,12 +56,13 @@ class Drift:
 
 
 def neutral_drift(
-    stages: Stages, steering: Steering, factors: Sequence[float], label: str, n: int, *, dev: bool = False
+    stages: Stages, steering: Steering, factors: Sequence[float], label: str, n: int, part: Split = "eval"
 ) -> Mapping[float, Drift]:
-    """Drift of n neutral texts under strengths (in units of the checked one); dev and evaluation see others."""
-    texts = Probe.builtin("neutral").texts[int(dev) :: 2][:n]
+    """Drift of n neutral texts under strengths (in units of the checked one); every part sees others."""
+    texts = Probe.builtin("neutral").texts
+    texts = {"eval": texts[::2], "dev": texts[1::2], "replication": texts[1 + 2 * FEW_ROWS :: 2]}[part][:n]
     rows = [_whole(stages.model.encoder().encode([Rendered("", "", text)])[0]) for text in texts]
-    name = f"neutral {'dev' if dev else 'eval'} {len(rows)}"
+    name = f"neutral {part} {len(rows)}"
     return _drift(stages, rows, steering, factors, f"{name} {label}", "neutral text")
 
 
@@ -71,22 +72,20 @@ def prompts_drift(
     factors: Sequence[float],
     label: str,
     others: Sequence[Behavior] = (),
-    *,
-    dev: bool = False,
+    part: Split = "eval",
 ) -> Mapping[float, Drift]:
     """The same on the prompts of the other built-in behaviors, and of those given."""
+    few = 2 * PROMPTS_EACH
+    chosen = {"eval": slice(0, few, 2), "dev": slice(1, few, 2), "replication": slice(few, few + PROMPTS_EACH)}[part]
     known = [builtin(name) for name in builtin_names() if name not in CONTROLS]
     texts = [
-        e.prompt
-        for b in (*known, *others)
-        if b.name != stages.behavior.name and not b.bare
-        for e in b.examples[int(dev) : 2 * PROMPTS_EACH : 2]
+        e.prompt for b in (*known, *others) if b.name != stages.behavior.name and not b.bare for e in b.examples[chosen]
     ]
     own = {e.prompt for e in stages.behavior.examples}
     unique = [text for text in dict.fromkeys(texts) if text not in own]
     rows = [_whole(row) for row in stages.model.encoder().encode([Rendered("", "", text) for text in unique])]
     rows = [row for row in rows if len(row.ids) > row.prompt_len]
-    name = f"prompts {'dev' if dev else 'eval'} {len(rows)}"
+    name = f"prompts {part} {len(rows)}"
     return _drift(stages, rows, steering, factors, f"{name} {label}", "other prompts")
 
 

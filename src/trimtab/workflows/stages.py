@@ -33,6 +33,7 @@ HEAD_SHARE = 0.4  # cost of the head at the answer's tokens, in passes through t
 N_CONTINUATIONS = 10
 CONTINUATION_TOKENS = 40
 
+Split = Literal["dev", "eval", "replication"]
 Variation = tuple[Steering | None, float]  # a steering, and the factor on the strength
 _SCORES = ("positive", "negative", "total_positive", "total_negative")
 
@@ -121,7 +122,7 @@ class Stages:
 
     def sweep(
         self,
-        part: Literal["dev", "eval"],
+        part: Split,
         variants: Mapping[str, Variation],
         rows: int | None = None,
         context: str = "",
@@ -129,7 +130,7 @@ class Stages:
         """Propensities of a part's examples under every variant, in chunks that are kept one by one.
 
         Args:
-            part: whose examples.
+            part: whose examples; replication is for studies of the verdict, no check looks at it.
             variants: by a name that tells them from all others of the check.
             rows: only the first so many examples; None for all.
             context: what stands in front of every example, such as an instruction.
@@ -159,11 +160,11 @@ class Stages:
             k: contrast_of(found[k].positive - base.positive, found[k].negative - base.negative) for k in variations
         }
 
-    def steered(self, steerings: Mapping[str, Steering]) -> Mapping[str, Steered]:
-        """Propensities of the evaluation examples at strength 0, +λ and -λ of each steering."""
+    def steered(self, steerings: Mapping[str, Steering], part: Split = "eval") -> Mapping[str, Steered]:
+        """Propensities of a part's examples at strength 0, +λ and -λ of each steering."""
         signs = {f"{k} {sign}": (s, float(f"{sign}1")) for k, s in steerings.items() for sign in "+-"}
-        found = self.sweep("eval", {"base": (None, 0.0), **signs})
-        contrast_of = self.contrast_of(self.splits.eval)
+        found = self.sweep(part, {"base": (None, 0.0), **signs})
+        contrast_of = self.contrast_of(getattr(self.splits, part))
         return {k: Steered(found["base"], found[f"{k} +"], found[f"{k} -"], contrast_of) for k in steerings}
 
     def steering(self, geometry: Geometry, site: Site) -> Steering:

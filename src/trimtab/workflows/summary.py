@@ -14,7 +14,6 @@ from trimtab.reliability import (
     SeparabilityInterval,
     agreement_interval,
     directional_agreement,
-    length_matched,
     odd_even,
     projection,
     rematched_agreement,
@@ -227,23 +226,6 @@ def _mean(values: Floats) -> float | None:
     """Mean of what was measured; None where nothing was."""
     measured = values[np.isfinite(values)]
     return float(measured.mean()) if len(measured) else None
-
-
-def length_matched_effect(steered: Steered, lengths: Sequence[Floats]) -> Estimate:
-    """The effect on examples whose two answers are about equally long."""
-    effect = steered.effect
-    try:
-        chosen = length_matched(*lengths, pairing=effect.pairing, seed=effect.seed)
-        units = np.array(effect.units)
-        same = replace(
-            effect,
-            positive=effect.positive[chosen.positive],
-            negative=effect.negative[chosen.negative],
-            units=tuple(units[chosen.positive]),
-        )
-        return estimate(same.mean(), same.n_units)
-    except InputError as error:
-        return Estimate(reason=str(error))
 
 
 def cosine_types(vectors: Mapping[PromptType, Floats]) -> tuple[Sequence[str], Floats]:

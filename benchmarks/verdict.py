@@ -1,0 +1,319 @@
+"""How often the verdict is wrong: real behaviors against a second look at them, and controls that must not pass.
+
+    .venv/bin/python benchmarks/verdict.py --data ../shared/data --json out/bench/verdict.jsonl
+
+Real: the persona sets (statements view), decided as `trimtab check` decides with all defaults (site, prompt type and
+strength chosen on dev, decision on the evaluation split). The truth is what the same vector does on the replication
+split and on neutral paragraphs and prompts that nothing else used: a requirement that its point estimate misses there
+is violated. Capability is not part of the truth, since its probe has no second half.
+
+Controls: labels shuffled (five seeds a set), random pairs dealt anew (random splits of one file), random directions as
+long as the set's vector, the vector of a behavior of another family, and the longer half of a set's statements as the
+positive side. Each is held against effect and anti-steerable share on the evaluation split first; only one that keeps
+both bounds could pass, and is then judged in full. Vectors of relabelled sets are prefilled ones at block 14 and
+strength 3, the largest that a check chooses from, where their effects scatter most.
+
+Rows are kept in the file of --json, vectors beside it; --shipped writes the figures that reports quote.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from multiprocessing import get_context
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from harness import keep, known
+
+import trimtab as tt
+from trimtab.behaviors import Behavior, PromptType, lint
+from trimtab.behaviors.controls import shuffled
+from trimtab.models import Site
+from trimtab.reliability import dose, simultaneous_level
+from trimtab.reliability.direction import random_directions
+from trimtab.reliability.verdict import Requirement, Thresholds
+from trimtab.reports.consequences import Curve, Direction, Reference
+from trimtab.reports.record import PromptTypeResult
+from trimtab.steering import Steering
+from trimtab.workflows.check import prepare
+from trimtab.workflows.choice import STRENGTHS as CHOICE
+from trimtab.workflows.choice import Chosen, choose
+from trimtab.workflows.generated import LIKELIHOOD_ONLY
+from trimtab.workflows.judging import Evidence, Judged, judge, requirements
+from trimtab.workflows.ledger import Ledger
+from trimtab.workflows.lengths import lengths
+from trimtab.workflows.measure import Instrument
+from trimtab.workflows.progress import Silent
+from trimtab.workflows.rivals import direction, reference
+from trimtab.workflows.side_effects import FEW_ROWS, NEUTRAL_ROWS, capability, neutral_drift, prompts_drift
+from trimtab.workflows.stages import Stages
+from trimtab.workflows.summary import Geometry, Steered, base_record
+
+THRESHOLDS = Thresholds(0.05)
+REQUIREMENTS = 6  # of a check without generated text
+SITE, STRENGTH, SEEDS, PAIRS = Site(14), 3.0, 5, 20
+DIRECTIONS, FOREIGN = 2, 2  # vectors a set
+FAMILIES = ("desire-", "subscribes-to-", "willingness-", "believes-", "anti-", "low-", "high-", "interest-", "no-")
+NO_DIRECTION = Direction(reason="a vector that came from elsewhere")
+NO_CURVE = Curve(points=(), spearman=None, r_squared=None, n=0)
+Row = dict[str, Any]
+
+
+# ---- One behavior on the model ---------------------------------------------------------------------------------------
+
+
+def stages_of(model: tt.Model, behavior: Behavior, seed: int = 0) -> Stages:
+    """The stages of a check with all defaults."""
+    instrument, splits, _, _ = prepare(Instrument(model, behavior, False, "mean"), None, None, seed)
+    types = PromptType.named("all")
+    return Stages(instrument, splits, types, 1.0, "all", seed, Ledger(None, ""), Silent())
+
+
+def evidence(stages: Stages, steering: Steering, geometry: Geometry | None, steered: Steered | None = None) -> Evidence:
+    """What a check decides from, at the strength of the stages; a vector from elsewhere has no geometry."""
+    own = steered or stages.steered({"own": steering})["own"]
+    site = next(iter(steering.edits))
+    facts = geometry.summary(stages.seed, 0.95) if geometry else PromptTypeResult.without("").model_dump()
+    vector = steering.vector(site).double().cpu().numpy()
+    size = dose(vector, stages.strength, stages.median_norm(site))
+    return Evidence(
+        steered=own,
+        result=PromptTypeResult.model_validate({**facts, **own.summary(0.0, 0.95), "dose": size, "not_measured": None}),
+        base=base_record(own.base, stages.contrast_of(stages.splits.eval)),
+        reference=reference(stages, steering, "own"),
+        drifts={
+            "neutral text": neutral_drift(stages, steering, [1.0], "own", NEUTRAL_ROWS)[1.0].kl,
+            "other prompts": prompts_drift(stages, steering, [1.0], "own")[1.0].kl,
+        },
+        capability=capability(stages, steering, "own")[-1],
+        generated=LIKELIHOOD_ONLY,
+        curve=NO_CURVE,
+        length=lengths(stages).auroc,
+        direction=direction(geometry, stages.seed) if geometry else NO_DIRECTION,
+        lint=[f for f in lint(stages.behavior) if f.code != "derived-instructions"],
+    )
+
+
+def best_strength(stages: Stages, chosen: Chosen) -> float:
+    """The strength that `choose` takes; divergences are measured by order of preference until one keeps the bound."""
+    label, steering = "chosen", chosen.steering
+    effects = stages.effects_on_dev({f"{label} at {s}": (steering, s) for s in CHOICE})
+    level = simultaneous_level(0.95, len(CHOICE))
+    gains = {s: effect.mean(level).low for s, effect in zip(CHOICE, effects.values(), strict=True)}
+    for s in sorted(CHOICE, key=lambda s: -gains[s]):
+        drifts = [
+            neutral_drift(stages, steering, [s], label, FEW_ROWS, "dev")[s],
+            prompts_drift(stages, steering, [s], label, part="dev")[s],
+        ]
+        worse = max(drifts, key=lambda drift: float(drift.kl.mean())).divergence(stages.seed)
+        if worse.high is not None and worse.high < THRESHOLDS.max_kl:
+            return s
+    return CHOICE[0]
+
+
+def hopeless(steered: Steered, unit: str) -> bool:
+    """Whether effect or anti-steerable share fail at Holm's strictest level: a no-go, whatever else would be found."""
+    effect, _, anti = requirements(steered, THRESHOLDS, unit, 0.0, {})
+    return effect.fails_at(1 - 0.05 / REQUIREMENTS) or anti.fails_at(1 - 0.05 / REQUIREMENTS)
+
+
+def replication(stages: Stages, steering: Steering, against: Reference | None) -> Row:
+    """What the vector does on examples and texts that nothing else has seen; not more than settles what is true."""
+    seen = stages.steered({"own": steering}, "replication")["own"]
+    effect, _, anti = bounds(requirements(seen, THRESHOLDS, stages.instrument.unit, 0.0, {})).items()
+    if against is None and (effect[1]["missed"] or anti[1]["missed"]):
+        return dict([effect, anti])
+    against = against or reference(stages, steering, "own")
+    drifts = {
+        "neutral text": neutral_drift(stages, steering, [1.0], "own", NEUTRAL_ROWS, "replication")[1.0].kl,
+        "other prompts": prompts_drift(stages, steering, [1.0], "own", part="replication")[1.0].kl,
+    }
+    unit = stages.instrument.unit
+    return bounds(requirements(seen, THRESHOLDS, unit, against.percentile_95 or 0.0, drifts))
+
+
+def bounds(needs: Sequence[Requirement]) -> Row:
+    """Figures of requirements, by name; `missed` by the point estimate, `fails` by the whole interval."""
+    out = {}
+    for r in needs:
+        value, low, high = r.interval.value, r.interval.low, r.interval.high
+        missed = value <= r.threshold if r.direction == "above" else value >= r.threshold
+        out[r.name] = {"value": value, "low": low, "high": high, "missed": bool(missed), "fails": r.holds is False}
+    return out
+
+
+def outcome(judged: Judged) -> Row:
+    """A decision with its grounds."""
+    decided = judged.decided
+    doubts = list(judged.reservations)
+    return {"decision": decided.decision, "bounds": bounds(judged.requirements), "doubts": doubts}
+
+
+def control(stages: Stages, tried: Mapping[str, tuple[Steering, float]], geometry: Geometry | None) -> Row:
+    """Whether any of the vectors, each at its strength, would pass a check."""
+    found = stages.sweep("eval", {"base": (None, 0.0), **tried})
+    contrast_of = stages.contrast_of(stages.splits.eval)
+    row: Row = {"vectors": {}, "decision": "not passed"}
+    for name, (steering, strength) in tried.items():
+        effect = contrast_of.change(found["base"], found[name])
+        mean, anti = effect.mean(), effect.below_zero()
+        figures: Row = {"effect": asdict(mean), "anti": asdict(anti), "strength": strength}
+        if mean.low > THRESHOLDS.min_effect and anti.high < THRESHOLDS.max_anti_steerable:
+            at = replace(stages, strength=strength)
+            seen = evidence(at, steering, geometry)
+            figures |= outcome(judge(seen, THRESHOLDS, at.instrument))
+            figures["replication"] = replication(at, steering, seen.reference)
+            if figures["decision"] in ("go", "caution"):
+                row["decision"] = figures["decision"]
+        row["vectors"][name] = figures
+    return row
+
+
+# ---- Jobs ------------------------------------------------------------------------------------------------------------
+
+
+class Bench:
+    """What a process of the pool holds: the model and where the files are."""
+
+    def __init__(self, data: Path, work: Path) -> None:
+        self.model, self.data, self.work = tt.load("smollm2"), data, work
+
+    def persona(self, name: str) -> Behavior:
+        return Behavior.load(self.data / "mwe" / "persona" / f"{name}.jsonl", view="statements")
+
+    def vector(self, name: str) -> tuple[Steering, float]:
+        kept = np.load(self.work / f"{name}.npz")
+        return Steering.from_vector(Site(int(kept["block"])), torch.from_numpy(kept["vector"])), float(kept["strength"])
+
+    def real(self, name: str) -> Row:
+        """The verdict, and what the replication split says."""
+        stages = stages_of(self.model, self.persona(name))
+        chosen = choose(stages, None, 1.0, THRESHOLDS.max_kl)
+        chosen = replace(chosen, strength=best_strength(stages, chosen))
+        stages = replace(stages, strength=chosen.strength)
+        steering, geometry = chosen.steering, chosen.geometry[chosen.prompt_type]
+        own = stages.steered({"own": steering})["own"]
+        if hopeless(own, stages.instrument.unit):
+            needs = requirements(own, THRESHOLDS, stages.instrument.unit, 0.0, {})[::2]
+            row: Row = {"decision": "no-go", "bounds": bounds(needs), "doubts": None}
+            row["replication"] = replication(stages, steering, None)
+        else:
+            seen = evidence(stages, steering, geometry, own)
+            row = outcome(judge(seen, THRESHOLDS, stages.instrument))
+            row["replication"] = replication(stages, steering, seen.reference)
+        vector = steering.vector(chosen.site).float().cpu().numpy()
+        self.work.mkdir(parents=True, exist_ok=True)
+        np.savez(self.work / f"{name}.npz", vector=vector, block=chosen.site.block, strength=chosen.strength)
+        of = {"block": chosen.site.block, "prompt_type": chosen.prompt_type.value, "strength": chosen.strength}
+        return {**row, **of, "n_eval": len(stages.splits.eval), "n_replication": len(stages.splits.replication)}
+
+    def shuffled(self, name: str, seed: int) -> Row:
+        """Labels that mean nothing."""
+        return self.relabelled(shuffled(self.persona(name), seed))
+
+    def longer(self, name: str) -> Row:
+        """The longer half of all statements as the positive ones."""
+        behavior = self.persona(name)
+        texts = [text for e in behavior.examples for text in (e.positive, e.negative)]
+        ranked = sorted(dict.fromkeys(texts), key=lambda text: (len(text.split()), len(text)))
+        half = len(ranked) // 2
+        order = np.random.default_rng(0).permutation(half)
+        pairs = [(ranked[-1 - int(i)], ranked[int(j)]) for i, j in zip(order, order[::-1], strict=True)]
+        first = behavior.examples[0]
+        return self.relabelled(
+            replace(behavior, examples=[replace(first, positive=p, negative=n, source="") for p, n in pairs])
+        )
+
+    def pairs(self, seed: int) -> Row:
+        """Random pairs, dealt to the splits anew."""
+        file = self.data / "contrast_sentences" / "random_pairs.json"
+        return self.relabelled(Behavior.load(file), seed)
+
+    def relabelled(self, behavior: Behavior, seed: int = 0) -> Row:
+        stages = stages_of(self.model, behavior, seed)
+        geometry = stages.training(PromptType.PREFILLED, [SITE])[SITE]
+        steering = stages.steering(geometry, SITE)
+        return control(stages, {"own": (steering, STRENGTH)}, geometry)
+
+    def random_directions(self, name: str) -> Row:
+        """As long as the set's own vector, at its site and strength."""
+        steering, strength = self.vector(name)
+        site = next(iter(steering.edits))
+        drawn = random_directions(steering.vector(site).double().numpy(), DIRECTIONS, 1)
+        tried = {
+            f"{k}": (Steering.from_vector(site, torch.from_numpy(v).float()), strength) for k, v in enumerate(drawn)
+        }
+        return control(stages_of(self.model, self.persona(name)), tried, None)
+
+    def foreign(self, name: str, others: Sequence[str]) -> Row:
+        """Vectors of other families."""
+        tried = {other: self.vector(other) for other in others}
+        return control(stages_of(self.model, self.persona(name)), tried, None)
+
+
+def jobs(names: Sequence[str]) -> Iterator[Row]:
+    """Settings of all rows; the real ones come first, since others use their vectors."""
+    yield from ({"job": "real", "name": name} for name in names)
+    for name in names:
+        yield from ({"job": "shuffled", "name": name, "seed": seed} for seed in range(SEEDS))
+        yield {"job": "longer", "name": name}
+    yield from ({"job": "pairs", "seed": seed} for seed in range(PAIRS))
+    for i, name in enumerate(names):
+        yield {"job": "random_directions", "name": name}
+        strangers = [other for other in names if family(other) != family(name)]
+        chosen = np.random.default_rng(i).permutation(len(strangers))[:FOREIGN]
+        yield {"job": "foreign", "name": name, "others": [strangers[k] for k in chosen]}
+
+
+def family(name: str) -> str:
+    """Sets whose names begin alike are near copies of each other."""
+    return next((prefix for prefix in FAMILIES if name.startswith(prefix)), name)
+
+
+_bench: list[Bench] = []  # one a process
+
+
+def _start(data: Path, work: Path) -> None:
+    torch.set_num_threads(1)
+    _bench.append(Bench(data, work))
+
+
+def _work(settings: Row) -> Row:
+    start = perf_counter()
+    task: Callable[..., Row] = getattr(_bench[0], settings["job"])
+    row = task(**{k: v for k, v in settings.items() if k != "job"})
+    return {"settings": settings, **row, "seconds": perf_counter() - start}
+
+
+def run(wanted: Sequence[Row], data: Path, file: Path, processes: int) -> None:
+    """Measure what the file lacks."""
+    for first in (True, False):
+        done = [row["settings"] for row in known(file)]
+        left = [s for s in wanted if s not in done and (s["job"] == "real") is first]
+        os.environ["OMP_NUM_THREADS"] = "1"  # read by the new processes
+        with get_context("spawn").Pool(processes, _start, (data, file.with_suffix(""))) as pool:
+            for row in pool.imap_unordered(_work, left):
+                keep(row, file)
+                print(json.dumps(row["settings"]), row["decision"], f"{row['seconds']:.0f} s", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--json", type=Path, default=Path("out/bench/verdict.jsonl"))
+    parser.add_argument("--only", nargs="+", help="jobs")
+    parser.add_argument("--sets", type=int, help="only the first so many")
+    parser.add_argument("--processes", type=int, default=2)
+    given = parser.parse_args()
+    names = sorted(file.stem for file in (given.data / "mwe" / "persona").glob("*.jsonl"))[: given.sets]
+    wanted = [s for s in jobs(names) if given.only is None or s["job"] in given.only]
+    run(wanted, given.data, given.json, given.processes)
+
+
+if __name__ == "__main__":
+    main()
