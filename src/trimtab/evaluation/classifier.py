@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from trimtab.behaviors import normalise
 from trimtab.errors import InputError
+from trimtab.evaluation.rows import labels as labels_of
+from trimtab.evaluation.rows import strings
 from trimtab.reliability import Interval, bootstrap_mean, bootstrap_two_sample, share_interval, unit_folds
 
 LEAST_AUROC = 0.6  # that the interval on unseen answers must lie above; 0.5 is a coin
@@ -117,7 +119,7 @@ class Classifier:
         Raises:
             InputError: not a list of strings.
         """
-        stripped = [text.strip() for text in _texts(texts, "texts")]
+        stripped = [text.strip() for text in strings(texts, "texts")]
         scores = np.full(len(stripped), np.nan)
         full = np.array([bool(text) for text in stripped], dtype=np.bool_)
         if full.any():
@@ -149,7 +151,7 @@ class Classifier:
             InputError: empty answers, sides or units that do not fit together.
         """
         sides = _answers(positive, "positive", 1), _answers(negative, "negative", 1)
-        labels = _labels(units, len(sides[0]))
+        labels = labels_of(units, len(sides[0]))
         if len(sides[0]) != len(sides[1]):
             raise InputError(f"{len(sides[0])} positive and {len(sides[1])} negative answers; give as many of both")
         new = [np.array([normalise(text) not in self._learnt for text in side]) for side in sides]
@@ -191,7 +193,7 @@ class Classifier:
         before, after = self.scores(base), self.scores(steered)
         if len(before) != len(after):
             raise InputError(f"{len(before)} base and {len(after)} steered continuations; give one of each a prompt")
-        labels = _labels(units, len(before))
+        labels = labels_of(units, len(before))
         n_empty = int(np.isnan(before).sum()), int(np.isnan(after).sum())
         both = ~np.isnan(before) & ~np.isnan(after)
         before, after, labels = before[both], after[both], labels[both]
@@ -216,7 +218,7 @@ def _doubt(auroc: Interval) -> str | None:
 
 def _folds(n: int, m: int, units: Sequence[str] | None, seed: int) -> NDArray[np.int64]:
     """Fold of each of the n + m texts, positive ones first."""
-    labels = _labels(units, n)
+    labels = labels_of(units, n)
     others = None if n == m else np.array([str(i) for i in range(n, n + m)])
     n_folds = min(_FOLDS, len(np.unique(labels)), n, m)
     codes_p, codes_n, fold = unit_folds((n, m), labels, others, max(2, n_folds), seed)
@@ -254,23 +256,11 @@ def _regression(C: float) -> Any:
     return LogisticRegression(C=C, class_weight="balanced", max_iter=5000)
 
 
-def _labels(units: Sequence[str] | None, n: int) -> NDArray[np.str_]:
-    if units is not None and (isinstance(units, str) or len(units) != n):
-        raise InputError(f"units: give a list of {n} labels, one for each row")
-    return np.array([str(i) for i in range(n)] if units is None else [str(unit) for unit in units], dtype=np.str_)
-
-
 def _answers(texts: Sequence[str], name: str, least: int) -> list[str]:
     """At least `least` texts that are not empty, without outer white space."""
-    stripped = [text.strip() for text in _texts(texts, name)]
+    stripped = [text.strip() for text in strings(texts, name)]
     if len(stripped) < least:
         raise InputError(f"{name}: {len(stripped)} answers; give at least {least}")
     if empty := [i for i, text in enumerate(stripped) if not text]:
         raise InputError(f"{name}: {len(empty)} answers are empty, the first is number {empty[0]}; leave them out")
     return stripped
-
-
-def _texts(texts: Sequence[str], name: str) -> list[str]:
-    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-        raise InputError(f"{name}: give a list of strings")
-    return list(texts)

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trimtab.errors import InputError
+from trimtab.evaluation.rows import labels as labels_of
+from trimtab.evaluation.rows import strings
 from trimtab.reliability import Interval, bootstrap_mean
 
 Floats = NDArray[np.float64]
@@ -151,13 +153,11 @@ def fluency(
     Raises:
         InputError: texts, log-probabilities or units that do not fit together.
     """
-    sides = _texts(base, "base"), _texts(steered, "steered")
+    sides = strings(base, "base"), strings(steered, "steered")
     n = len(sides[0])
     if n != len(sides[1]):
         raise InputError(f"{n} base and {len(sides[1])} steered continuations; give one of each for every prompt")
-    if units is not None and (isinstance(units, str) or len(units) != n):
-        raise InputError(f"units: give a list of {n} labels, one for each prompt")
-    labels = np.array([str(i) for i in range(n)] if units is None else [str(unit) for unit in units], dtype=np.str_)
+    labels = labels_of(units, n)
 
     if (log_prob_base is None) != (log_prob_steered is None):
         raise InputError("log-probabilities of one side only; give both, or neither")
@@ -195,9 +195,3 @@ def _log_probs(values: ArrayLike, n: int, name: str) -> Floats:
             f"{name}: {x[wrong[0]]} in row {wrong[0]}; log-probabilities are finite and at most 0 (NaN: no tokens)"
         )
     return x
-
-
-def _texts(texts: Sequence[str], name: str) -> list[str]:
-    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-        raise InputError(f"{name}: give a list of strings")
-    return list(texts)

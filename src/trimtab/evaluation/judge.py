@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from trimtab.behaviors import Behavior
 from trimtab.endpoint import Endpoint, EndpointError, Turn
 from trimtab.errors import InputError, TrimtabError
+from trimtab.evaluation.rows import labels as labels_of
+from trimtab.evaluation.rows import strings
 from trimtab.reliability import Interval, share_interval
 
 LONGEST = 4000  # characters of a prompt or continuation that the judge is shown
@@ -133,15 +135,13 @@ class Judge:
         Raises:
             InputError: texts or units that do not fit together; the server refuses every request (key, model, URL).
         """
-        columns = [_texts(x, name) for x, name in ((prompts, "prompts"), (base, "base"), (steered, "steered"))]
+        columns = [strings(x, name) for x, name in ((prompts, "prompts"), (base, "base"), (steered, "steered"))]
         n = len(columns[0])
         if {len(x) for x in columns} != {n}:
             raise InputError(f"{[*map(len, columns)]} prompts, base and steered texts; give one of each a row")
-        if units is not None and (isinstance(units, str) or len(units) != n):
-            raise InputError(f"units: give a list of {n} labels, one for each prompt")
         if seed < 0:
             raise InputError(f"seed {seed} must not be negative")
-        labels = np.array([str(i) for i in range(n)] if units is None else [str(u) for u in units], dtype=np.str_)
+        labels = labels_of(units, n)
         hearing, heard = _Hearing(self, seed), []
         with ThreadPoolExecutor(self.parallel) as pool:
             try:
@@ -292,9 +292,3 @@ def _rate(values: Ints, labels: NDArray[np.str_], level: float) -> Interval:
     """Mean of (1 + value) / 2 of `values` [m, 2] in {−1, 0, 1}: two votes each, of a tie one for either side."""
     votes = np.stack([values >= 0, values > 0], axis=-1)  # [m, 2, 2]
     return share_interval(votes.ravel(), np.repeat(labels, 4), level)
-
-
-def _texts(texts: Sequence[str], name: str) -> list[str]:
-    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-        raise InputError(f"{name}: give a list of strings")
-    return list(texts)

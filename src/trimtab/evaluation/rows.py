@@ -1,0 +1,30 @@
+"""What every scorer of texts is given: lists of strings, and the question or template of each row."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab.errors import InputError
+
+
+def strings(texts: Sequence[str], name: str) -> list[str]:
+    """The texts as a list.
+
+    Raises:
+        InputError: a single string, or something else than strings.
+    """
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        raise InputError(f"{name}: give a list of strings")
+    return list(texts)
+
+
+def labels(units: Sequence[str] | None, n: int) -> NDArray[np.str_]:
+    """`[n]` unit of each row; every row its own where none are given.
+
+    Raises:
+        InputError: not one label a row.
+    """
+    if units is not None and (isinstance(units, str) or len(units) != n):
+        raise InputError(f"units: give a list of {n} labels, one for each row")
+    return np.array([str(i) for i in range(n)] if units is None else [str(unit) for unit in units], dtype=np.str_)
