@@ -6,15 +6,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.chat_server import ChatServer, Reply, serving, writes
+from tests.conftest import Run
 
 from trimtab.behaviors import lint, load
-from trimtab.cli import main
 from trimtab.endpoint import Endpoint, EndpointError
 from trimtab.errors import InputError, TrimtabError
 from trimtab.workflows.draft import EndpointWriter, LoadedWriter, draft
@@ -189,35 +188,21 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_file(tmp_path: Path) -> Non
 
 # --- the command line ---
 
-Run = Callable[..., tuple[int, str, str]]
 
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+def test_the_command_writes_lints_and_says_what_comes_next(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["trimtab", "draft", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in out + err
-        return int(stopped.value.code or 0), out, err
-
-    return call
-
-
-def test_the_command_writes_lints_and_says_what_comes_next(run: Run, tmp_path: Path) -> None:
     asked = ("rhymes", "--description", DESCRIPTION, "--n", 24, "--endpoint-model", "poet-1")
     with serving(capable) as server:
-        code, out, err = run(*asked, "--endpoint", server.url)
+        code, out, err = run("draft", *asked, "--endpoint", server.url)
         assert code == 0, err
         assert "24 rows" in out
         assert "trimtab check rhymes.jsonl" in out
-        code, _, err = run(*asked, "--endpoint", server.url)
+        code, _, err = run("draft", *asked, "--endpoint", server.url)
         assert code == 2
         assert "exists and is left as it is" in err
-        code, out, _ = run(*asked, "--endpoint", server.url, "--json", "--out", "other.jsonl")
+        code, out, _ = run("draft", *asked, "--endpoint", server.url, "--json", "--out", "other.jsonl")
         assert json.loads(out)["n"] == 24
     assert len(rows_of(tmp_path / "rhymes.jsonl")) == 25
 
@@ -234,10 +219,13 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_wrong_usage_ends_with_code_2_and_one_message(run: Run, tmp_path: Path, case: str) -> None:
+def test_wrong_usage_ends_with_code_2_and_one_message(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
     options, said = WRONG[case]
     name = "a/b" if case == "a bad name" else "rhymes"
-    code, _, err = run(name, "--description", DESCRIPTION, *options)
+    code, _, err = run("draft", name, "--description", DESCRIPTION, *options)
     assert code == 2, err
     assert said in " ".join(err.split())
     assert list(tmp_path.iterdir()) == []
