@@ -14,12 +14,13 @@ from scipy.stats import ttest_1samp, ttest_rel
 
 from trimtab.cli.against import show_comparison
 from trimtab.errors import InputError
+from trimtab.reliability import square_and_add
 from trimtab.reliability.intervals import Interval, bootstrap_mean, share_interval
 from trimtab.reports import record as rec
 from trimtab.reports.comparison import Comparison, compare, load_any
 from trimtab.reports.consequences import Capability, Divergence, OtherEffect, SideEffects
-from trimtab.reports.record import DECISIONS, Decision, Estimate, Report
-from trimtab.reports.shared_examples import square_and_add
+from trimtab.reports.figures import Estimate
+from trimtab.reports.record import DECISIONS, Decision, Report
 
 Make = Callable[..., Report]
 

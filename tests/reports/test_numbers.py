@@ -2,8 +2,8 @@
 
 import pytest
 
+from trimtab.reports.figures import Estimate
 from trimtab.reports.numbers import THIN, estimate, given, interval, level, number, plain, share, spread
-from trimtab.reports.record import Estimate
 
 
 @pytest.mark.parametrize(

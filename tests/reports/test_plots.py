@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from trimtab.reports.distributions import hover
+from trimtab.reports.figures import Estimate
 from trimtab.reports.palette import DARK
 from trimtab.reports.plots import PLOTS, figures
-from trimtab.reports.record import Estimate, Report, Text
+from trimtab.reports.record import Report, Text
 from trimtab.reports.ridges import density
 
 

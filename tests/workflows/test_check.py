@@ -14,7 +14,7 @@ import pytest
 
 import trimtab as tt
 from trimtab.behaviors import Behavior, Example
-from trimtab.reports.record import Estimate
+from trimtab.reports.figures import Estimate
 from trimtab.workflows.ledger import Ledger
 
 SMALL: dict[str, Any] = {"train": 16, "evaluation": 20, "strength": 1.0}

@@ -41,7 +41,7 @@ from trimtab.reliability.intervals import (
     simultaneous_level,
     wilson,
 )
-from trimtab.reliability.paired import paired_change
+from trimtab.reliability.paired import correlation, paired_change, square_and_add
 
 __all__ = [
     "CrossFitted",
@@ -57,6 +57,7 @@ __all__ = [
     "bootstrap_mean",
     "bootstrap_two_sample",
     "convergence",
+    "correlation",
     "cosine_matrix",
     "cross_fitted",
     "directional_agreement",
@@ -76,6 +77,7 @@ __all__ = [
     "separability_interval",
     "share_interval",
     "simultaneous_level",
+    "square_and_add",
     "steerability",
     "steering_effect",
     "unit_folds",

@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping
 from math import sqrt
 from typing import Final, Literal
 
-from trimtab.reliability.intervals import Interval
+import numpy as np
+
+from trimtab.reliability import Interval, correlation, square_and_add
 from trimtab.reports.consequences import SideEffects
 from trimtab.reports.figures import Estimate, Record
 from trimtab.reports.numbers import number
 from trimtab.reports.record import Report
-from trimtab.reports.shared_examples import Both, chosen, correlation, mean_change, square_and_add
+from trimtab.reports.shared_examples import Both, chosen, mean_change
 
 # Key, name for people, and unit; PROPENSITY stands for the report's own.
 _PROPENSITY: Final = "propensity"
@@ -88,7 +90,7 @@ def _paired(both: Both, before: Mapping[str, Estimate], after: Mapping[str, Esti
     if both.odd is not None:
         out["odd"] = mean_change(both, both.odd)
     for key, (earlier, later) in (("anti_steerable", both.effect), ("base_accuracy", both.base)):
-        joined = _joined(before[key], after[key], correlation(both, (earlier < 0, later < 0)))
+        joined = _joined(before[key], after[key], correlation(earlier < 0, later < 0, np.array(both.units)))
         if both.natural and joined is not None:
             out[key] = joined
     return out
@@ -142,14 +144,8 @@ def _filled(figure: Figure, paired: Interval | None, negligible: float) -> Figur
 
 def _joined(old: Estimate, new: Estimate, correlated: float = 0.0) -> Interval | None:
     """Interval of new − old from those of the two; None where one has none."""
-    ends = _interval(old), _interval(new)
-    return None if ends[0] is None or ends[1] is None else square_and_add(ends[0], ends[1], correlated)
-
-
-def _interval(figure: Estimate) -> Interval | None:
-    if figure.value is None or figure.low is None or figure.high is None:
-        return None
-    return Interval(figure.value, figure.low, figure.high)
+    before, after = old.interval, new.interval
+    return None if before is None or after is None else square_and_add(before, after, correlated)
 
 
 def _side_effects(old: Report, new: Report) -> dict[str, Figure]:
@@ -168,7 +164,7 @@ def _side_effects(old: Report, new: Report) -> dict[str, Figure]:
 def _each(found: SideEffects) -> Iterator[tuple[str, str, str, Estimate]]:
     """Key, name, unit and figure of each side effect."""
     for key, name, kl in (("kl", "neutral text", found.kl), ("kl_prompts", "other prompts", found.kl_prompts)):
-        yield key, f"KL divergence on {name}", kl.unit, Estimate(value=kl.value, low=kl.low, high=kl.high)
+        yield key, f"KL divergence on {name}", kl.unit, kl.estimate
     yield "perplexity_ratio", "perplexity ratio", "", found.perplexity_ratio
     yield "over_refusal", "over-refusal", "nats/token", found.over_refusal
     for pairs in found.capability:

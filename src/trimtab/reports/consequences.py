@@ -21,6 +21,11 @@ class Divergence(Record):
     unit: Literal["nats/token"] = "nats/token"
     reason: str | None = None
 
+    @property
+    def estimate(self) -> Estimate:
+        """The same over documents as units."""
+        return Estimate(value=self.value, low=self.low, high=self.high, n=self.n_documents, reason=self.reason)
+
 
 class CurvePoint(Record):
     """Gain and damage at one strength of the chosen prompt type's vector.

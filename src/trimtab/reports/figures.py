@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from trimtab.reliability.intervals import Interval
+
 
 class Record(BaseModel):
     """Base: unknown fields are errors, NaN is not JSON."""
@@ -25,3 +27,10 @@ class Estimate(Record):
     high: float | None = None
     n: int | None = None
     reason: str | None = None
+
+    @property
+    def interval(self) -> Interval | None:
+        """Estimate and both ends; None where one of them is missing."""
+        if self.value is None or self.low is None or self.high is None:
+            return None
+        return Interval(self.value, self.low, self.high)

@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-from trimtab.reports.record import Estimate
+from trimtab.reports.figures import Estimate
 
 MINUS: Final = "−"
 # Keeps a number and its unit or sign on one line.

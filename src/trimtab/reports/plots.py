@@ -10,6 +10,7 @@ from plotly.subplots import make_subplots
 
 from trimtab.reports.damage import damage
 from trimtab.reports.distributions import backfiring, projections
+from trimtab.reports.figures import Estimate
 from trimtab.reports.numbers import number, plain
 from trimtab.reports.palette import (
     AXIS,
@@ -24,7 +25,7 @@ from trimtab.reports.palette import (
     axis,
     layout,
 )
-from trimtab.reports.record import Estimate, Report
+from trimtab.reports.record import Report
 from trimtab.reports.ridges import effects
 
 _CODES: Final = {"prefilled": "P", "instruction": "I", "5-shot": "5"}

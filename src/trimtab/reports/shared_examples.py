@@ -1,12 +1,7 @@
-"""The evaluation examples that two reports share, and intervals of the difference between two figures.
-
-Pairing goes by what an example says, never by its place. Sources: Newcombe 1998 (differences of paired shares, method
-10), Zou and Donner 2008 (square and add).
-"""
+"""The evaluation examples that two reports share. Pairing goes by what an example says, never by its place."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,34 +123,3 @@ def mean_change(both: Both, values: tuple[Floats, Floats]) -> Interval:
         values: old and new `[n]`, such as `both.effect`.
     """
     return bootstrap_mean(values[1] - values[0], np.array(both.units), seed=_SEED)
-
-
-def correlation(both: Both, flags: tuple[NDArray[np.bool_], NDArray[np.bool_]]) -> float:
-    """Newcombe's φ of two shares over the same examples, with his continuity correction; 0 where one is constant.
-
-    Args:
-        both: gives the units; the sums of `flag − share` over these are correlated.
-        flags: old and new `[n]`.
-    """
-    _, code = np.unique(np.array(both.units), return_inverse=True)
-    before, after = (np.bincount(code, weights=f - f.mean()) for f in flags)  # [U] each
-    scale, product = sqrt(float(before @ before) * float(after @ after)), float(before @ after)
-    corrected = max(product - 0.5, 0.0) if product > 0 else product
-    return max(corrected / scale, -1.0) if scale > 0 else 0.0
-
-
-def square_and_add(old: Interval, new: Interval, correlated: float = 0.0) -> Interval:
-    """Interval of new − old from an interval of either.
-
-    With symmetric intervals of half widths h and no correlation: the difference ± √(h² + h′²).
-
-    Args:
-        old, new: estimates whose ends are of the same level.
-        correlated: correlation of the two estimates; 0 for independent ones.
-    """
-    value = new.value - old.value
-    below, above = max(new.value - new.low, 0.0), max(new.high - new.value, 0.0)
-    old_below, old_above = max(old.value - old.low, 0.0), max(old.high - old.value, 0.0)
-    down = below**2 + old_above**2 - 2 * correlated * below * old_above
-    up = above**2 + old_below**2 - 2 * correlated * above * old_below
-    return Interval(value, value - sqrt(max(down, 0.0)), value + sqrt(max(up, 0.0)))

@@ -136,10 +136,10 @@ def _mean_of(values: Floats, seed: int, level: float) -> Interval:
 
 def capability_requirement(all_kinds: Capability, thresholds: Thresholds) -> Requirement | None:
     """That the capability probe loses little; None where the unsteered model cannot do it anyway."""
-    c = all_kinds.change
-    if c.value is None or c.low is None or c.high is None:
+    change = all_kinds.change.interval
+    if change is None:
         return None
-    loss = Interval(-c.value, -c.high, -c.low)
+    loss = Interval(-change.value, -change.high, -change.low)
     limit = thresholds.max_capability_loss
     return Requirement("loss on the capability probe", loss, limit, "below", all_kinds.n, "share")
 
@@ -151,9 +151,8 @@ def generated_requirements(g: Generated) -> list[Requirement]:
         (f"{GENERATED}, by a classifier", g.shift, 0.0, "log-odds"),
         (f"{GENERATED}, preferred by {g.judge}", g.win_rate, 0.5, "share"),
     ):
-        if figure.value is not None and figure.low is not None and figure.high is not None:
-            interval = Interval(figure.value, figure.low, figure.high)
-            needs.append(Requirement(name, interval, least, "above", figure.n or 0, unit))
+        if figure.interval is not None:
+            needs.append(Requirement(name, figure.interval, least, "above", figure.n or 0, unit))
     return needs
 
 
