@@ -7,6 +7,11 @@ strength chosen on dev, decision on the evaluation split). The truth is what the
 split and on neutral paragraphs and prompts that nothing else used: a requirement that its point estimate misses there
 is violated. Capability is not part of the truth, since its probe has no second half.
 
+Where effect or anti-steerable share fail at Holm's strictest level it is a no-go, and where they are undecided it is
+inconclusive, whatever else would be found (an odd part or a capability that fails would make a no-go of the latter).
+Random directions, the reference of the odd part, are measured where that part's interval reaches below 0.1 nats per
+token (they reach some 0.04), divergences on replication where those of the evaluation reach above 0.09.
+
 Controls: labels shuffled (five seeds a set), random pairs dealt anew (random splits of one file), random directions as
 long as the set's vector, the vector of a behavior of another family, and the longer half of a set's statements as the
 positive side. Each is held against effect and anti-steerable share on the evaluation split first; only one that keeps
@@ -32,9 +37,9 @@ from harness import keep, known
 
 import trimtab as tt
 from trimtab.behaviors import Behavior, PromptType, lint
-from trimtab.behaviors.controls import shuffled
 from trimtab.models import Site
-from trimtab.reliability import dose, simultaneous_level
+from trimtab.reliability import bootstrap_mean, dose, simultaneous_level
+from trimtab.reliability.contrast import Contrast
 from trimtab.reliability.direction import random_directions
 from trimtab.reliability.verdict import Requirement, Thresholds
 from trimtab.reports.consequences import Curve, Direction, Reference
@@ -47,7 +52,7 @@ from trimtab.workflows.generated import LIKELIHOOD_ONLY
 from trimtab.workflows.judging import Evidence, Judged, judge, requirements
 from trimtab.workflows.ledger import Ledger
 from trimtab.workflows.lengths import lengths
-from trimtab.workflows.measure import Instrument
+from trimtab.workflows.measure import SIDES, Instrument
 from trimtab.workflows.progress import Silent
 from trimtab.workflows.rivals import direction, reference
 from trimtab.workflows.side_effects import FEW_ROWS, NEUTRAL_ROWS, capability, neutral_drift, prompts_drift
@@ -57,7 +62,9 @@ from trimtab.workflows.summary import Geometry, Steered, base_record
 THRESHOLDS = Thresholds(0.05)
 REQUIREMENTS = 6  # of a check without generated text
 SITE, STRENGTH, SEEDS, PAIRS = Site(14), 3.0, 5, 20
-DIRECTIONS, FOREIGN = 2, 2  # vectors a set
+DIRECTIONS, FOREIGN = 2, 1  # vectors a set
+FAR = (0.1, 0.09)  # odd part above which random directions, divergence below which a second look is not measured
+EFFECT, ANTI = "mean steering effect", "share of anti-steerable examples"
 FAMILIES = ("desire-", "subscribes-to-", "willingness-", "believes-", "anti-", "low-", "high-", "interest-", "no-")
 NO_DIRECTION = Direction(reason="a vector that came from elsewhere")
 NO_CURVE = Curve(points=(), spearman=None, r_squared=None, n=0)
@@ -77,6 +84,7 @@ def stages_of(model: tt.Model, behavior: Behavior, seed: int = 0) -> Stages:
 def evidence(stages: Stages, steering: Steering, geometry: Geometry | None, steered: Steered | None = None) -> Evidence:
     """What a check decides from, at the strength of the stages; a vector from elsewhere has no geometry."""
     own = steered or stages.steered({"own": steering})["own"]
+    against = Reference(reason="plain") if own.odd.mean().low > FAR[0] else reference(stages, steering, "own")
     site = next(iter(steering.edits))
     facts = geometry.summary(stages.seed, 0.95) if geometry else PromptTypeResult.without("").model_dump()
     vector = steering.vector(site).double().cpu().numpy()
@@ -85,7 +93,7 @@ def evidence(stages: Stages, steering: Steering, geometry: Geometry | None, stee
         steered=own,
         result=PromptTypeResult.model_validate({**facts, **own.summary(0.0, 0.95), "dose": size, "not_measured": None}),
         base=base_record(own.base, stages.contrast_of(stages.splits.eval)),
-        reference=reference(stages, steering, "own"),
+        reference=against,
         drifts={
             "neutral text": neutral_drift(stages, steering, [1.0], "own", NEUTRAL_ROWS)[1.0].kl,
             "other prompts": prompts_drift(stages, steering, [1.0], "own")[1.0].kl,
@@ -116,25 +124,29 @@ def best_strength(stages: Stages, chosen: Chosen) -> float:
     return CHOICE[0]
 
 
-def hopeless(steered: Steered, unit: str) -> bool:
-    """Whether effect or anti-steerable share fail at Holm's strictest level: a no-go, whatever else would be found."""
+def foregone(steered: Steered, unit: str) -> str | None:
+    """The decision that effect and anti-steerable share leave no way around, if there is one."""
     effect, _, anti = requirements(steered, THRESHOLDS, unit, 0.0, {})
-    return effect.fails_at(1 - 0.05 / REQUIREMENTS) or anti.fails_at(1 - 0.05 / REQUIREMENTS)
+    if effect.fails_at(1 - 0.05 / REQUIREMENTS) or anti.fails_at(1 - 0.05 / REQUIREMENTS):
+        return "no-go"
+    return None if effect.holds and anti.holds else "inconclusive"
 
 
-def replication(stages: Stages, steering: Steering, against: Reference | None) -> Row:
+def replication(stages: Stages, steering: Steering, found: Evidence | None, whole: bool = True) -> Row:
     """What the vector does on examples and texts that nothing else has seen; not more than settles what is true."""
-    seen = stages.steered({"own": steering}, "replication")["own"]
-    effect, _, anti = bounds(requirements(seen, THRESHOLDS, stages.instrument.unit, 0.0, {})).items()
-    if against is None and (effect[1]["missed"] or anti[1]["missed"]):
-        return dict([effect, anti])
-    against = against or reference(stages, steering, "own")
-    drifts = {
-        "neutral text": neutral_drift(stages, steering, [1.0], "own", NEUTRAL_ROWS, "replication")[1.0].kl,
-        "other prompts": prompts_drift(stages, steering, [1.0], "own", part="replication")[1.0].kl,
-    }
-    unit = stages.instrument.unit
-    return bounds(requirements(seen, THRESHOLDS, unit, against.percentile_95 or 0.0, drifts))
+    seen, unit = stages.steered({"own": steering}, "replication")["own"], stages.instrument.unit
+    random = found.reference.percentile_95 or 0.0 if found else 0.0
+    rows = bounds(requirements(seen, THRESHOLDS, unit, random, {}))
+    if rows[EFFECT]["missed"] or rows[ANTI]["missed"] or not whole:
+        return rows
+    drifts = {}
+    for name, measure in (
+        ("neutral text", lambda: neutral_drift(stages, steering, [1.0], "own", NEUTRAL_ROWS, "replication")),
+        ("other prompts", lambda: prompts_drift(stages, steering, [1.0], "own", part="replication")),
+    ):
+        if found is None or bootstrap_mean(found.drifts[name], seed=stages.seed).high > FAR[1]:
+            drifts[name] = measure()[1.0].kl
+    return bounds(requirements(seen, THRESHOLDS, unit, random, drifts))
 
 
 def bounds(needs: Sequence[Requirement]) -> Row:
@@ -143,7 +155,8 @@ def bounds(needs: Sequence[Requirement]) -> Row:
     for r in needs:
         value, low, high = r.interval.value, r.interval.low, r.interval.high
         missed = value <= r.threshold if r.direction == "above" else value >= r.threshold
-        out[r.name] = {"value": value, "low": low, "high": high, "missed": bool(missed), "fails": r.holds is False}
+        figures = {"value": value, "low": low, "high": high, "threshold": r.threshold}
+        out[r.name] = {k: float(v) for k, v in figures.items()} | {"missed": bool(missed), "fails": r.holds is False}
     return out
 
 
@@ -160,18 +173,23 @@ def control(stages: Stages, tried: Mapping[str, tuple[Steering, float]], geometr
     contrast_of = stages.contrast_of(stages.splits.eval)
     row: Row = {"vectors": {}, "decision": "not passed"}
     for name, (steering, strength) in tried.items():
-        effect = contrast_of.change(found["base"], found[name])
-        mean, anti = effect.mean(), effect.below_zero()
-        figures: Row = {"effect": asdict(mean), "anti": asdict(anti), "strength": strength}
-        if mean.low > THRESHOLDS.min_effect and anti.high < THRESHOLDS.max_anti_steerable:
+        figures, could = screened(contrast_of.change(found["base"], found[name]), strength)
+        if could:
             at = replace(stages, strength=strength)
             seen = evidence(at, steering, geometry)
             figures |= outcome(judge(seen, THRESHOLDS, at.instrument))
-            figures["replication"] = replication(at, steering, seen.reference)
+            figures["replication"] = replication(at, steering, seen)
             if figures["decision"] in ("go", "caution"):
                 row["decision"] = figures["decision"]
         row["vectors"][name] = figures
     return row
+
+
+def screened(effect: Contrast, strength: float) -> tuple[Row, bool]:
+    """Figures of an effect, and whether a check could pass with it."""
+    mean, anti = effect.mean(), effect.below_zero()
+    could = mean.low > THRESHOLDS.min_effect and anti.high < THRESHOLDS.max_anti_steerable
+    return {"effect": asdict(mean), "anti": asdict(anti), "strength": strength}, could
 
 
 # ---- Jobs ------------------------------------------------------------------------------------------------------------
@@ -198,23 +216,40 @@ class Bench:
         stages = replace(stages, strength=chosen.strength)
         steering, geometry = chosen.steering, chosen.geometry[chosen.prompt_type]
         own = stages.steered({"own": steering})["own"]
-        if hopeless(own, stages.instrument.unit):
+        known = foregone(own, stages.instrument.unit)
+        if known:
             needs = requirements(own, THRESHOLDS, stages.instrument.unit, 0.0, {})[::2]
-            row: Row = {"decision": "no-go", "bounds": bounds(needs), "doubts": None}
-            row["replication"] = replication(stages, steering, None)
+            row: Row = {"decision": known, "bounds": bounds(needs), "doubts": None}
+            row["replication"] = replication(stages, steering, None, whole=known == "no-go")
         else:
             seen = evidence(stages, steering, geometry, own)
             row = outcome(judge(seen, THRESHOLDS, stages.instrument))
-            row["replication"] = replication(stages, steering, seen.reference)
+            row["replication"] = replication(stages, steering, seen)
         vector = steering.vector(chosen.site).float().cpu().numpy()
         self.work.mkdir(parents=True, exist_ok=True)
         np.savez(self.work / f"{name}.npz", vector=vector, block=chosen.site.block, strength=chosen.strength)
         of = {"block": chosen.site.block, "prompt_type": chosen.prompt_type.value, "strength": chosen.strength}
         return {**row, **of, "n_eval": len(stages.splits.eval), "n_replication": len(stages.splits.replication)}
 
-    def shuffled(self, name: str, seed: int) -> Row:
-        """Labels that mean nothing."""
-        return self.relabelled(shuffled(self.persona(name), seed))
+    def shuffled(self, name: str) -> Row:
+        """Labels that mean nothing, five times: texts of train and of evaluation, each dealt to two classes anew."""
+        stages = stages_of(self.model, self.persona(name))
+        known = stages.training(PromptType.PREFILLED, [SITE])[SITE]
+        texts = np.concatenate([known.positive, known.negative])
+        dealt = {str(seed): np.random.default_rng(seed) for seed in range(SEEDS)}
+        sides = {seed: np.split(rng.permutation(texts), 2) for seed, rng in dealt.items()}
+        vectors = {
+            seed: stages.steering(replace(known, positive=p, negative=n), SITE) for seed, (p, n) in sides.items()
+        }
+        found = stages.sweep("eval", {"base": (None, 0.0), **{k: (v, STRENGTH) for k, v in vectors.items()}})
+        contrast_of, row = stages.contrast_of(stages.splits.eval), Row(vectors={}, decision="not passed")
+        for seed, rng in dealt.items():
+            change = [getattr(found[seed], side) - getattr(found["base"], side) for side in SIDES]
+            figures, could = screened(contrast_of(*np.split(rng.permutation(np.concatenate(change)), 2)), STRENGTH)
+            if could:  # not judged any further: no such control should come this far
+                row["decision"] = figures["decision"] = "go"
+            row["vectors"][seed] = figures
+        return row
 
     def longer(self, name: str) -> Row:
         """The longer half of all statements as the positive ones."""
@@ -240,34 +275,29 @@ class Bench:
         steering = stages.steering(geometry, SITE)
         return control(stages, {"own": (steering, STRENGTH)}, geometry)
 
-    def random_directions(self, name: str) -> Row:
-        """As long as the set's own vector, at its site and strength."""
+    def strangers(self, name: str, others: Sequence[str]) -> Row:
+        """Random directions, as long as the set's own vector, at its site and strength; vectors of other families."""
         steering, strength = self.vector(name)
         site = next(iter(steering.edits))
         drawn = random_directions(steering.vector(site).double().numpy(), DIRECTIONS, 1)
-        tried = {
-            f"{k}": (Steering.from_vector(site, torch.from_numpy(v).float()), strength) for k, v in enumerate(drawn)
+        random = {
+            f"random {k}": (Steering.from_vector(site, torch.from_numpy(v).float()), strength)
+            for k, v in enumerate(drawn)
         }
-        return control(stages_of(self.model, self.persona(name)), tried, None)
-
-    def foreign(self, name: str, others: Sequence[str]) -> Row:
-        """Vectors of other families."""
-        tried = {other: self.vector(other) for other in others}
-        return control(stages_of(self.model, self.persona(name)), tried, None)
+        foreign = {f"of {other}": self.vector(other) for other in others}
+        return control(stages_of(self.model, self.persona(name)), {**random, **foreign}, None)
 
 
 def jobs(names: Sequence[str]) -> Iterator[Row]:
     """Settings of all rows; the real ones come first, since others use their vectors."""
-    yield from ({"job": "real", "name": name} for name in names)
-    for name in names:
-        yield from ({"job": "shuffled", "name": name, "seed": seed} for seed in range(SEEDS))
-        yield {"job": "longer", "name": name}
+    for job in ("real", "shuffled"):
+        yield from ({"job": job, "name": name} for name in names)
     yield from ({"job": "pairs", "seed": seed} for seed in range(PAIRS))
     for i, name in enumerate(names):
-        yield {"job": "random_directions", "name": name}
         strangers = [other for other in names if family(other) != family(name)]
         chosen = np.random.default_rng(i).permutation(len(strangers))[:FOREIGN]
-        yield {"job": "foreign", "name": name, "others": [strangers[k] for k in chosen]}
+        yield {"job": "strangers", "name": name, "others": [strangers[k] for k in chosen]}
+    yield from ({"job": "longer", "name": name} for name in names)
 
 
 def family(name: str) -> str:

@@ -293,9 +293,17 @@ def _unmeasured(report: Report) -> Report:
     )  # fmt: skip
 
 
+ERROR_RATE = rec.ErrorRate(
+    value=0.04, low=0.01, high=0.14, n=50, kind="“go” or “caution”",
+    data="69 sets of statements", model="smollm2 in bfloat16",
+    wrong="missed a bound on the half of the examples that was kept back",
+    caveats=("this model has not been measured",),
+)  # fmt: skip
+
+
 def _random(report: Report) -> Report:
     bare = tuple(text.model_copy(update={"prompt": ""}) for text in report.examples)
-    go = report.verdict.model_copy(update={"decision": "go", "error_rate": 0.04, "reservations": ()})
+    go = report.verdict.model_copy(update={"decision": "go", "error_rate": ERROR_RATE, "reservations": ()})
     return report.model_copy(update={"pairing": "random", "examples": bare, "verdict": go})
 
 
@@ -312,7 +320,7 @@ def _hostile(report: Report) -> Report:
     verdict = report.verdict.model_copy(
         update={
             "decision": "no-go", "sentence": HOSTILE[1], "reasons": HOSTILE, "reservations": (bad,),
-            "error_rate_reason": bad,
+            "error_rate": ERROR_RATE.model_copy(update={"model": bad, "data": bad, "wrong": bad, "caveats": (bad,)}),
             "bounds": tuple(b.model_copy(update={"name": bad}) for b in report.verdict.bounds),
         }
     )  # fmt: skip

@@ -14,6 +14,7 @@ import pytest
 
 import trimtab as tt
 from trimtab.behaviors import Behavior, Example
+from trimtab.reliability.error_rates import ErrorRates
 from trimtab.reports.figures import Estimate
 from trimtab.workflows.ledger import Ledger
 
@@ -73,6 +74,18 @@ def test_every_estimate_has_n_and_interval_or_a_reason(report: tt.Report) -> Non
             assert value.high is not None, path
             assert value.low <= value.high, path
     assert seen > 30
+
+
+def test_the_verdict_says_how_often_such_verdicts_are_wrong_and_on_which_model(report: tt.Report) -> None:
+    rate, decision = report.verdict.error_rate, report.verdict.decision
+    if decision == "inconclusive":
+        assert report.verdict.error_rate_reason == "a verdict that decides nothing cannot be wrong"
+        return
+    assert rate is not None
+    known = ErrorRates.shipped().decisions[decision]
+    assert (rate.n, rate.value) == (known.n, pytest.approx(known.wrong / known.n))
+    assert "smollm2" in rate.model
+    assert rate.caveats == ("this model has not been measured",)
 
 
 def test_all_seven_types_are_measured_and_one_is_not_exploratory(report: tt.Report) -> None:

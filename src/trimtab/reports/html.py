@@ -7,11 +7,13 @@ that may run.
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
 from typing import Final
 
 import jinja2
+import plotly.graph_objects as go
 from markupsafe import Markup
 
 from trimtab.reports import numbers, tables
@@ -35,18 +37,29 @@ def page(report: Report) -> str:
     Returns:
         The whole document. It makes no request, works without a network, and follows the reader's colour scheme.
     """
-    drawn = figures(report)
+    return document(
+        "page.html", figures(report), report=report, types=report.prompt_types, chosen=report.verdict.prompt_type
+    )
+
+
+def document(template: str, drawn: Mapping[str, go.Figure], dark: Mapping[str, str] = DARK, **shown: object) -> str:
+    """A page with plots that is complete in itself.
+
+    Args:
+        template: a file in `templates`.
+        drawn: plots by name; names are our own, fit for an HTML id.
+        dark: the dark scheme's colour for each of the light one's.
+        shown: what else the template prints.
+    """
     plotly, drawing = _plotly(), _read("plots.js")
     return (
         _environment()
-        .get_template("page.html")
+        .get_template(template)
         .render(
-            report=report,
-            types=report.prompt_types,
-            chosen=report.verdict.prompt_type,
+            **shown,
             plots=drawn,
             figures=_json_object({name: figure.to_json() for name, figure in drawn.items()}),
-            dark=_json_object({light: f'"{dark}"' for light, dark in DARK.items()}),
+            dark=_json_object({light: f'"{color}"' for light, color in dark.items()}),
             style=Markup(_read("style.css").replace("$FONT", FONT)),  # noqa: S704 - our own file
             scripts=(Markup(plotly), Markup(drawing)),  # noqa: S704 - plotly's and our own file
             hashes=" ".join(f"'sha256-{_digest(script)}'" for script in (plotly, drawing)),
@@ -85,6 +98,7 @@ def _environment() -> jinja2.Environment:
         even_cell=tables.even_cell,
         compact=tables.compact,
         bound_figures=tables.bound_figures,
+        error_rate=tables.error_rate,
         interval_bar=tables.interval_bar,
         holds=tables.HOLDS,
         glossary=tables.GLOSSARY,

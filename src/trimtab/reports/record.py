@@ -20,8 +20,7 @@ from trimtab.reports.consequences import (
     Reference,
     SideEffects,
 )
-from trimtab.reports.figures import Estimate as Estimate
-from trimtab.reports.figures import Record as Record
+from trimtab.reports.figures import Estimate, Record
 
 Decision = Literal["go", "caution", "no-go", "inconclusive"]
 # From worst to best, for `--require`.
@@ -155,6 +154,31 @@ class Bound(Record):
     unit: str
 
 
+class ErrorRate(Record):
+    """How often verdicts like this one turned out wrong, where half of the examples was kept back for a second look.
+
+    Args:
+        value: share of wrong ones.
+        low, high: its interval.
+        n: verdicts of this kind.
+        kind: which those are.
+        data: the behaviors they were about.
+        model: the model they were about.
+        wrong: what was wrong with them.
+        caveats: what is different here.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    kind: str
+    data: str
+    model: str
+    wrong: str
+    caveats: tuple[str, ...] = ()
+
+
 class Verdict(Record):
     """The decision, in one word, in one sentence, and why."""
 
@@ -166,7 +190,7 @@ class Verdict(Record):
     bounds: tuple[Bound, ...] = ()
     reservations: tuple[str, ...] = ()
     basis: Literal["likelihood", "likelihood and generated text"] = "likelihood"
-    error_rate: float | None = None
+    error_rate: ErrorRate | None = None
     error_rate_reason: str | None = None
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from trimtab.reports.consequences import Divergence
 from trimtab.reports.figures import Estimate
 from trimtab.reports.numbers import NO_REASON, centre, given, interval, level, missing, number, share, spread
-from trimtab.reports.record import AntiSteerable, Bound, Effect, Report, Slope, Text
+from trimtab.reports.record import AntiSteerable, Bound, Effect, Report, Slope, Text, Verdict
 
 WORST: Final = 12
 LONGEST: Final = 600  # characters of a text in a table
@@ -72,6 +72,15 @@ def bound_figures(bound: Bound) -> tuple[str, str]:
         return share(bound.value, bound.low, bound.high), f"{sign} {level(bound.threshold)}"
     unit = f" {bound.unit}" if bound.unit else ""
     return spread(bound.value, bound.low, bound.high) + unit, f"{sign} {given(bound.threshold)}"
+
+
+def error_rate(verdict: Verdict) -> str:
+    """How often such a verdict is wrong, in one sentence without its full stop, or why that is not known."""
+    rate = verdict.error_rate
+    if rate is None:
+        return missing(verdict.error_rate_reason)
+    told = f"{share(rate.value, rate.low, rate.high)} of {rate.n} verdicts {rate.kind} {rate.wrong}"
+    return "; ".join((f"{told} ({rate.data}; {rate.model})", *rate.caveats))
 
 
 def cell(figure: Estimate | Slope | Effect | AntiSteerable | None, otherwise: str | None = None) -> tuple[str, str]:
@@ -206,8 +215,7 @@ def _figure(e: Estimate, unit: str, of: str) -> tuple[str, str]:
 
 def _diverged(d: Divergence) -> tuple[str, str]:
     """Figure and basis of a divergence."""
-    as_estimate = Estimate(value=d.value, low=d.low, high=d.high, n=d.n_documents, reason=d.reason)
-    return _figure(as_estimate, d.unit, "documents")
+    return _figure(d.estimate, d.unit, "documents")
 
 
 _BLANK_LINES: Final = re.compile(r"\n\s*\n")

@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from trimtab.reports.figures import Estimate
 from trimtab.reports.numbers import SPACE, THIN, centre, interval, missing, number, plain
-from trimtab.reports.record import AntiSteerable, Decision, Estimate, PromptTypeResult, Report
-from trimtab.reports.tables import HOLDS, bound_figures
+from trimtab.reports.record import AntiSteerable, Decision, PromptTypeResult, Report
+from trimtab.reports.tables import HOLDS, bound_figures, error_rate
 
 STYLES: Final[dict[Decision, tuple[str, str]]] = {
     "go": ("✔", "bold green"),
@@ -50,6 +51,7 @@ def summary(report: Report, console: Console) -> None:
     for line in _absent(report):
         console.print(item(show(line), show), style="dim")
     names = tuple(bound.name for bound in report.verdict.bounds)
+    console.print(Text(show(f"How often such a verdict is wrong: {error_rate(report.verdict)}.")))
     for title, lines in (
         ("Reasons", [reason for reason in report.verdict.reasons if not reason.startswith(names)]),
         ("Reservations", report.verdict.reservations),

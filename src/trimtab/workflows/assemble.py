@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 import transformers
@@ -9,7 +10,8 @@ import transformers
 from trimtab import __version__
 from trimtab.behaviors import PromptType, lint, not_measured
 from trimtab.reliability import cosine_matrix, dose, expected_cosine, pairs_for_cosine, simultaneous_level
-from trimtab.reliability.verdict import Decided, Thresholds
+from trimtab.reliability.error_rates import ErrorRates
+from trimtab.reliability.verdict import Decided, Decision, Thresholds
 from trimtab.reports.consequences import (
     AnswerBias,
     Asking,
@@ -25,6 +27,7 @@ from trimtab.reports.record import (
     Continuation,
     Convergence,
     Cosines,
+    ErrorRate,
     ExampleRow,
     Lint,
     ModelRecord,
@@ -116,7 +119,7 @@ def assemble(
         n_train=len(splits.train), n_dev=len(splits.dev), n_eval=len(splits.eval),
         n_eval_units=own.effect.n_units, n_replication=len(splits.replication), n_dropped=n_dropped,
         strengths=tuple(found.curve), thresholds=asdict(thresholds),
-        verdict=_verdict(stages, found, judge(evidence, thresholds, stages.instrument)),
+        verdict=_verdict(stages, found, judge(evidence, thresholds, stages.instrument), thresholds),
         base=base, noise=found.noise, prompt_types=types,
         prompt_type_cosine=Cosines(types=tuple(names), matrix=tuple(map(tuple, cosine_matrix(vectors).tolist()))),
         curve=curve, blocks=chosen.blocks, dev_strengths=chosen.strengths, projections=found.projections,
@@ -135,7 +138,7 @@ def assemble(
     )  # fmt: skip
 
 
-def _verdict(stages: Stages, found: Found, judged: Judged) -> Verdict:
+def _verdict(stages: Stages, found: Found, judged: Judged, thresholds: Thresholds) -> Verdict:
     """The decision as a record."""
     written = any(r.name.startswith(GENERATED) for r in judged.requirements)
     decided = judged.decided
@@ -145,8 +148,33 @@ def _verdict(stages: Stages, found: Found, judged: Judged) -> Verdict:
         reasons=(*decided.reasons, *about_asking(found.asking, stages.instrument.unit)),
         prompt_type=found.chosen.prompt_type.value, strength=stages.strength,
         bounds=tuple(bound(r) for r in judged.requirements), reservations=judged.reservations,
-        error_rate_reason="how often such verdicts are wrong has not been measured for this model",
+        **_error_rate(stages, decided.decision, thresholds),
     )  # fmt: skip
+
+
+def _error_rate(stages: Stages, decision: Decision, thresholds: Thresholds) -> Mapping[str, Any]:
+    """How often such verdicts are wrong, or why there is no figure."""
+    known = ErrorRates.shipped()
+    rate = known.decisions.get(decision)
+    if decision == "inconclusive":
+        return {"error_rate_reason": "a verdict that decides nothing cannot be wrong"}
+    if rate is None:
+        return {"error_rate_reason": f"none of the verdicts that were looked at again was {decision}"}
+    differs = {
+        "this model has not been measured": stages.model.digest != known.digest,
+        "with other bounds than here": asdict(thresholds) != known.thresholds,
+        "on free text, not on choices": stages.behavior.answer_kind == "choice",
+    }
+    failed = decision == "no-go"
+    return {
+        "error_rate": ErrorRate(
+            value=rate.wrong / rate.n, low=rate.low, high=rate.high, n=rate.n,
+            kind="“no-go”" if failed else "“go” or “caution”",
+            wrong=f"{'kept every' if failed else 'missed a'} bound on the half of the examples that was kept back",
+            data=known.data, model=f"{known.model} in {known.dtype}",
+            caveats=tuple(text for text, applies in differs.items() if applies),
+        )
+    }  # fmt: skip
 
 
 def _type_result(stages: Stages, found: Found, t: PromptType, slope: Slope) -> PromptTypeResult:
