@@ -13,6 +13,7 @@ from trimtab.cli.checking import check
 from trimtab.cli.doctoring import doctor
 from trimtab.cli.drafting import draft
 from trimtab.cli.linting import lint
+from trimtab.cli.studying import study
 from trimtab.errors import TrimtabError
 
 app = typer.Typer(
@@ -59,5 +60,5 @@ def _root(
     pass
 
 
-for command in (check, lint, draft, doctor):
+for command in (check, study, lint, draft, doctor):
     app.command()(command)

@@ -53,8 +53,8 @@ def cosines(report: Report) -> go.Figure | None:
     bare: dict[str, Any] = {"showgrid": False, "showline": False, "ticks": "", "tickfont": {"size": 11}}
     figure.update_layout(
         annotations=[_cell(x, y, value) for y, row in enumerate(matrix) for x, value in enumerate(row)],
-        xaxis=axis(side="top", tickvals=places, ticktext=[_code(n) for n in names], tickangle=0, **bare),
-        yaxis=axis(autorange="reversed", tickvals=places, ticktext=[_stacked(n) for n in names], **bare),
+        xaxis=axis(side="top", tickvals=places, ticktext=[type_code(n) for n in names], tickangle=0, **bare),
+        yaxis=axis(autorange="reversed", tickvals=places, ticktext=[stacked_name(n) for n in names], **bare),
     )
     return figure
 
@@ -65,12 +65,12 @@ def _cell(x: int, y: int, value: float) -> dict[str, Any]:
     return {"x": x, "y": y, "text": f"{value:.2f}".replace("-", "−"), "showarrow": False, "font": font}
 
 
-def _code(name: str) -> str:
+def type_code(name: str) -> str:
     """Short form of a prompt type: `P+I+5`."""
     return escape("+".join(_CODES.get(part, part[:12]) for part in name.split("+")))
 
 
-def _stacked(name: str) -> str:
+def stacked_name(name: str) -> str:
     """A prompt type's name, a part a line."""
     return "<br>+".join(escape(part[:24]) for part in name.split("+"))
 

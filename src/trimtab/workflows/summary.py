@@ -210,16 +210,33 @@ def curve_record(
         change = contrast_of.change(at[0.0], at[s])
         interval = Interval(0.0, 0.0, 0.0) if s == 0 else change.mean()
         points.append(point(s, estimate(interval, change.n_units)))
+    slope, lines = slope_record(at, contrast_of)
+    return Curve(points=tuple(points), spearman=lines.spearman, r_squared=lines.r_squared, n=slope.n or 0), slope
+
+
+@dataclass(frozen=True)
+class Linearity:
+    """How steadily effects grow with strength: means over examples; None where nothing moved."""
+
+    spearman: float | None
+    r_squared: float | None
+
+
+def slope_record(at: Mapping[float, Propensity], contrast_of: ContrastMaker) -> tuple[Slope, Linearity]:
+    """The steerability (mean slope per unit of strength), and how linear it is.
+
+    Args:
+        at: propensities by strength.
+        contrast_of: contrasts over their examples.
+    """
+    strengths = sorted(at)
     by_side = [np.stack([getattr(at[s], side) for s in strengths], axis=1) for side in SIDES]
     slopes = contrast_of(*(steerability(strengths, m).slope for m in by_side))
     # rows of arbitrary pairs say nothing: then each text counts, a negative one with its sign turned
     rows = np.concatenate([by_side[0], -by_side[1]]) if contrast_of.arbitrary else by_side[0] - by_side[1]
-    lines = steerability(strengths, rows)
-    curve = Curve(
-        points=tuple(points), spearman=_mean(lines.spearman), r_squared=_mean(lines.r_squared), n=slopes.n_units
-    )
-    mean = slopes.mean()
-    return curve, Slope(mean=mean.value, low=mean.low, high=mean.high, n=slopes.n_units)
+    lines, mean = steerability(strengths, rows), slopes.mean()
+    slope = Slope(mean=mean.value, low=mean.low, high=mean.high, n=slopes.n_units)
+    return slope, Linearity(_mean(lines.spearman), _mean(lines.r_squared))
 
 
 def _mean(values: Floats) -> float | None:

@@ -1,0 +1,1 @@
+"""LOOK at many behaviors together: the record of a study, its files, its page."""

@@ -1,0 +1,99 @@
+"""A study in parts that may be drawn together: one model, one site, one kind of answers, hence one unit."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, get_args
+
+from trimtab.reports.study.record import Association, At, Cell, Measure, Study, TypeCosines, TypeSummary
+
+ATS: Final[tuple[At, ...]] = get_args(At)
+
+
+@dataclass(frozen=True)
+class Group:
+    """What a study found on one model, at one site, with one kind of answers.
+
+    Args:
+        key: short name of the group; safe in HTML ids.
+        model, block, component, answer_kind: what all cells have in common.
+        unit: of their effects.
+        types: prompt types, in the order of the study.
+        cells, cosines, summaries, associations: the study's, of this group alone.
+    """
+
+    key: str
+    model: str
+    block: int
+    component: str
+    answer_kind: str
+    unit: str
+    types: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    cosines: tuple[TypeCosines, ...]
+    summaries: tuple[TypeSummary, ...]
+    associations: tuple[Association, ...]
+
+    @property
+    def site(self) -> str:
+        """Block and component."""
+        return f"block {self.block}, {self.component}"
+
+    @property
+    def title(self) -> str:
+        """What it is, for a heading."""
+        return f"{self.model}, {self.site}, {'labels' if self.answer_kind == 'choice' else 'free text'}"
+
+    @property
+    def measured(self) -> tuple[Cell, ...]:
+        """The cells that carry figures."""
+        return tuple(cell for cell in self.cells if cell.not_measured is None)
+
+    def summary(self, prompt_type: str, at: At) -> TypeSummary | None:
+        """The summary of a prompt type, if there is one."""
+        return next((s for s in self.summaries if (s.prompt_type, s.at) == (prompt_type, at)), None)
+
+    def association(self, x: str, y: str, at: At) -> Association | None:
+        """How `x` goes together with `y` over all prompt types, nothing held fixed, if the study says so."""
+        key = (x, y, at, None, None)
+        return next((a for a in self.associations if (a.x, a.y, a.at, a.prompt_type, a.given) == key), None)
+
+
+def groups(study: Study) -> list[Group]:
+    """The study's groups, in the order in which its rows name them."""
+    rows: tuple[Cell | TypeSummary | Association, ...] = (*study.cells, *study.types, *study.associations)
+    keys = dict.fromkeys(map(_key, rows))
+    return [_group(study, f"g{i}", key) for i, key in enumerate(keys, start=1)]
+
+
+def value(cell: Cell, measure: Measure, at: At) -> float | None:
+    """A cell's effect or anti-steerable share, at strength 1 or at equal dose."""
+    found: float | None = getattr(cell, measure if at == "strength 1" else f"equal_{measure}")
+    return found
+
+
+_Key = tuple[str, int, str, str]
+
+
+def _key(row: Cell | TypeSummary | Association) -> _Key:
+    return row.model, row.block, row.component, row.answer_kind
+
+
+def _group(study: Study, name: str, key: _Key) -> Group:
+    cells = tuple(cell for cell in study.cells if _key(cell) == key)
+    summaries = tuple(s for s in study.types if _key(s) == key)
+    own = {(cell.model, cell.block, cell.component, cell.behavior) for cell in cells}
+
+    def types() -> Iterator[str]:
+        yield from (s.prompt_type for s in summaries)
+        yield from (cell.prompt_type for cell in cells)
+
+    return Group(
+        name,
+        *key,
+        unit=" or ".join(dict.fromkeys(cell.unit for cell in cells)),
+        types=tuple(dict.fromkeys(types())),
+        cells=cells,
+        cosines=tuple(c for c in study.cosines if (c.model, c.block, c.component, c.behavior) in own),
+        summaries=summaries,
+        associations=tuple(a for a in study.associations if _key(a) == key),
+    )

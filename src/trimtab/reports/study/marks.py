@@ -1,0 +1,118 @@
+"""How the plots of a study mark a cell, name a dose, carry a title, and leave the far-out few at the edge."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any, Final
+
+import numpy as np
+import plotly.graph_objects as go
+
+from trimtab.reports.numbers import given, plain
+from trimtab.reports.palette import INK, MUTED
+from trimtab.reports.study.record import At, Cell
+
+# What lies farther outside the middle nine tenths of the values than this share of their width is left to the edges.
+ROOM: Final = 0.6
+LONGEST: Final = 80  # characters of a name in hover text
+ARROWS: Final = {
+    (0, 0): "up", (-1, 0): "left", (1, 0): "right", (0, -1): "down", (0, 1): "up",
+    (-1, 1): "nw", (1, 1): "ne", (-1, -1): "sw", (1, -1): "se",
+}  # fmt: skip
+
+
+CONTROL: Final = {"symbol": "x-thin", "color": MUTED, "size": 7, "line": {"width": 1.6, "color": MUTED}}
+
+# Below the axis's title; `y` is its distance as a share of the plot's height.
+LEGEND: Final = {"yanchor": "top", "font": {"size": 11}}
+
+
+class Scale:
+    """An axis for values of which a few may lie far out.
+
+    Args:
+        values: at least one.
+        shown: values that must lie inside, such as zero.
+    """
+
+    def __init__(self, values: Sequence[float], shown: Iterable[float] = ()) -> None:
+        low, high = (float(end) for end in np.percentile(values, [5, 95]))
+        room = ROOM * (high - low) or 0.1 * max(abs(high), 1e-9)
+        inner = max(min(values), low - room), min(max(values), high + room)
+        ends = min(inner[0], *shown, inner[1]), max(inner[1], *shown, inner[0])
+        edge = 0.04 * (ends[1] - ends[0]) or room
+        self.low, self.high = ends[0] - edge, ends[1] + edge
+
+    def side(self, value: float) -> int:
+        """−1 below the axis, 1 above it, else 0."""
+        return (value > self.high) - (value < self.low)
+
+    def place(self, value: float) -> float:
+        """Where to draw a value: where it is, or at the edge."""
+        edge = 0.015 * (self.high - self.low)
+        return value if not self.side(value) else min(max(value, self.low + edge), self.high - edge)
+
+
+def title(text: str) -> dict[str, Any]:
+    """A title on the left; it stands in the figure itself, so that a saved plot keeps it."""
+    font = {"size": 13, "color": INK}
+    return {"text": text, "x": 0, "xanchor": "left", "y": 1, "yanchor": "top", "font": font, "pad": {"t": 16, "l": 2}}
+
+
+def named(plot: str, at: At) -> str:
+    """Name of a plot at one of the two doses, fit for an HTML id."""
+    return f"{plot}-{at.replace(' ', '-')}"
+
+
+def where(at: At, equal_dose: float) -> str:
+    """Where effects were measured, for a title."""
+    return at if at == "strength 1" else f"equal dose {given(equal_dose)}"
+
+
+def told(cell: Cell) -> str:
+    """A cell's name in hover text, escaped."""
+    control = ", control" if cell.control else ""
+    return f"<b>{shown(cell.behavior)}</b><br>{shown(cell.prompt_type)}{control}"
+
+
+def shown(text: str, longest: int = LONGEST) -> str:
+    """A text from outside, for a plot: escaped, control characters visible, not too long."""
+    visible = plain(text)
+    # Plotly knows no `&quot;`, and nothing of a text gets into an attribute.
+    return escape(visible if len(visible) <= longest else visible[: longest - 1] + "…", quote=False)
+
+
+def marks(
+    figure: go.Figure,
+    points: Sequence[tuple[float, float, str]],
+    scales: tuple[Scale | None, Scale | None],
+    marker: dict[str, Any],
+    name: str,
+) -> None:
+    """Points (x, y, hover text) as a trace of the legend; those beyond an axis as arrows at its edge.
+
+    Args:
+        figure: gets the traces.
+        points: may be none; then nothing is drawn.
+        scales: of x and y; None where all lie inside.
+        marker: symbol, colour and the like.
+        name: in the legend.
+    """
+    across, up = scales
+    sides = [(across.side(x) if across else 0, up.side(y) if up else 0) for x, y, _ in points]
+    for beyond in (False, True):
+        part = [(p, ARROWS[side]) for p, side in zip(points, sides, strict=True) if any(side) is beyond]
+        if not part:
+            continue
+        arrows = {"symbol": [f"triangle-{arrow}" for _, arrow in part], "size": 11} if beyond else {}
+        figure.add_scatter(
+            x=[across.place(x) if across else x for (x, _, _), _ in part],
+            y=[up.place(y) if up else y for (_, y, _), _ in part],
+            customdata=[text for (_, _, text), _ in part],
+            mode="markers",
+            marker={"size": 7, **marker, **arrows},
+            name=name,
+            legendgroup=name,
+            showlegend=not beyond or all(map(any, sides)),
+            cliponaxis=False,
+            hovertemplate="%{customdata}<extra></extra>",
+        )

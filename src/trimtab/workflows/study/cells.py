@@ -1,0 +1,191 @@
+"""One behavior on one model: its cells at every site and under every prompt type."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from trimtab.behaviors import Behavior, PromptType, not_measured
+from trimtab.models import Model, Site
+from trimtab.reliability import cosine_matrix, dose, expected_cosine
+from trimtab.reports.figures import Estimate
+from trimtab.reports.record import PromptTypeResult
+from trimtab.reports.study.record import Cell, TypeCosines
+from trimtab.steering import Steering
+from trimtab.workflows.lengths import lengths
+from trimtab.workflows.rivals import direction
+from trimtab.workflows.stages import HEAD_SHARE, Stages, Variation
+from trimtab.workflows.summary import Geometry, Steered, base_record, cosine_types, slope_record
+
+ESTIMATE_ROWS = 24  # examples of each part whose tokens are counted for the estimate
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A behavior as the study knows it.
+
+    Args:
+        model: label of the model in the tables.
+        family: of the behavior.
+        control: whether there is nothing to steer toward.
+        equal_dose: the dose that all vectors are brought to besides strength 1.
+        slopes: whether effects are measured over strengths too.
+    """
+
+    model: str
+    family: str
+    control: bool
+    equal_dose: float
+    slopes: bool
+
+
+def cells(stages: Stages, sites: Sequence[Site], subject: Subject) -> tuple[list[Cell], list[TypeCosines]]:
+    """Geometry and effects under every prompt type at every site.
+
+    Args:
+        stages: of the behavior on the model, at strength 1.
+        sites: where to steer.
+        subject: what the behavior is in the study.
+    """
+    training = {t: stages.training(t, sites) for t in stages.measured_types}
+    rows: list[Cell] = []
+    cosines = []
+    whole = {"length_auroc": lengths(stages).auroc.value}
+    for site in sites:
+        geometry = {t: training[t][site] for t in training}
+        rows += _at_site(stages, site, geometry, subject, whole)
+        if geometry:
+            names, vectors = cosine_types({t: g.vector for t, g in geometry.items()})
+            cosines.append(
+                TypeCosines(
+                    model=subject.model, behavior=stages.behavior.name, block=site.block, component=site.component,
+                    types=tuple(names), matrix=tuple(map(tuple, cosine_matrix(vectors).tolist())),
+                )
+            )  # fmt: skip
+    return rows, cosines
+
+
+def absent(
+    model: Model, behavior: Behavior, sites: Sequence[Site], types: Sequence[PromptType], subject: Subject, reason: str
+) -> list[Cell]:
+    """The cells of a behavior that cannot be measured at all, such as one with too few examples."""
+    told: dict[str, Any] = {"n_train": 0, "n_eval": 0, "n_eval_units": 0, "unit": "", "not_measured": reason}
+    return [_cell(model, behavior, site, t, subject, told) for site in sites for t in types]
+
+
+def _at_site(
+    stages: Stages,
+    site: Site,
+    geometry: Mapping[PromptType, Geometry],
+    subject: Subject,
+    whole: Mapping[str, Any],
+) -> Iterator[Cell]:
+    median = stages.median_norm(site)
+    vectors = {t: stages.steering(g, site) for t, g in geometry.items()}
+    equal = {t: subject.equal_dose / dose(g.vector, 1.0, median) for t, g in geometry.items()}
+    steered, at_equal = _both(stages, vectors, equal, site)
+    part = stages.splits.eval
+    told: dict[str, Any] = {
+        "n_train": len(stages.splits.train),
+        "n_eval": len(part),
+        "n_eval_units": len(set(part.units)),
+    }
+    told["unit"] = stages.instrument.unit
+    for t in stages.prompt_types:
+        reason = not_measured(stages.behavior, t)
+        if reason is not None:
+            yield _cell(stages.model, stages.behavior, site, t, subject, {**told, "not_measured": reason})
+            continue
+        figures = {
+            **told,
+            **whole,
+            **_geometry(stages, geometry[t], median),
+            **_effects(stages, steered[t], at_equal[t]),
+        }
+        if subject.slopes:
+            figures |= _slopes(stages, vectors[t], steered[t], f"{t} {site}")
+        yield _cell(stages.model, stages.behavior, site, t, subject, {**figures, "equal_strength": equal[t]})
+
+
+def _both(
+    stages: Stages, vectors: Mapping[PromptType, Steering], equal: Mapping[PromptType, float], site: Site
+) -> tuple[dict[PromptType, Steered], dict[PromptType, Steered]]:
+    """Propensities at ±1 and at ± the strength of the equal dose, in one sweep."""
+    variants: dict[str, Variation] = {"base": (None, 0.0)}
+    for t, vector in vectors.items():
+        for sign in (1.0, -1.0):
+            variants[f"{t} {site} at {sign}"] = vector, sign
+            variants[f"{t} {site} at {sign * equal[t]}"] = vector, sign * equal[t]
+    found, contrast_of = stages.sweep("eval", variants), stages.contrast_of(stages.splits.eval)
+
+    def pair(t: PromptType, strength: float) -> Steered:
+        plus, minus = (found[f"{t} {site} at {sign * strength}"] for sign in (1.0, -1.0))
+        return Steered(found["base"], plus, minus, contrast_of)
+
+    return {t: pair(t, 1.0) for t in vectors}, {t: pair(t, equal[t]) for t in vectors}
+
+
+def _geometry(stages: Stages, g: Geometry, median: float) -> dict[str, Any]:
+    result = PromptTypeResult.model_validate(g.summary(stages.seed, 0.95))
+    way, differences = direction(g, stages.seed), g.differences
+    return {
+        "norm": float(np.linalg.norm(g.vector)),
+        "dose": dose(g.vector, 1.0, median),
+        "agreement": result.directional_agreement,
+        "separability": result.separability,
+        **_ends("agreement_loo", result.directional_agreement_loo),
+        **_ends("separability_held_out", result.separability_held_out),
+        **_ends("auroc_held_out", result.auroc_held_out),
+        "expected_cosine": expected_cosine(differences, len(differences)),
+        "permutation_p": way.p_value,
+        "halves_cosine": way.halves_cosine,
+    }
+
+
+def _ends(name: str, figure: Estimate) -> dict[str, float | None]:
+    return {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
+
+
+def _effects(stages: Stages, one: Steered, equal: Steered) -> dict[str, Any]:
+    base = base_record(one.base, stages.contrast_of(stages.splits.eval))
+    out: dict[str, Any] = {"base_accuracy": base.accuracy, "effect_sd": one.effect.sd, "even": one.even.mean().value}
+    for before, steered in (("", one), ("equal_", equal)):
+        effect = steered.effect
+        for name, i in ((f"{before}effect", effect.mean()), (f"{before}anti_steerable", effect.below_zero())):
+            out |= {name: float(i.value), f"{name}_low": float(i.low), f"{name}_high": float(i.high)}
+        out[f"{before}odd"] = steered.odd.mean().value
+    return out
+
+
+def _slopes(stages: Stages, vector: Steering, known: Steered, label: str) -> dict[str, Any]:
+    curve = stages.curve(vector, known, label)
+    slope, lines = slope_record(curve, stages.contrast_of(stages.splits.eval).first(len(curve[0.0].m)))
+    return {
+        "steerability": slope.mean,
+        "steerability_low": slope.low,
+        "steerability_high": slope.high,
+        "spearman": lines.spearman,
+    }
+
+
+def _cell(
+    model: Model, behavior: Behavior, site: Site, prompt_type: PromptType, subject: Subject, figures: Mapping[str, Any]
+) -> Cell:
+    return Cell(
+        model=subject.model, model_digest=model.digest, dtype=str(model.dtype).removeprefix("torch."),
+        behavior=behavior.name, family=subject.family, control=subject.control, data_digest=behavior.digest,
+        answer_kind=behavior.answer_kind, pairing=behavior.pairing,
+        prompt_type=prompt_type.value, block=site.block, component=site.component, **figures,
+    )  # fmt: skip
+
+
+def tokens(stages: Stages, sites: Sequence[Site], slopes: bool) -> float:
+    """About how many tokens the cells take, as if all blocks ran for each; counted on a few examples."""
+    some = stages.splits.train.examples[:ESTIMATE_ROWS]
+    plain = stages.score_cost(stages.splits.eval.examples[:ESTIMATE_ROWS]) / max(1, min(ESTIMATE_ROWS, len(some)))
+    plus_minus = [stages.instrument.contexts(some, stages.splits.shots.examples, t) for t in stages.measured_types]
+    read = sum(len(row.ids) for sides in plus_minus for side in sides for row in side) / max(1, len(some))
+    n = len(stages.measured_types)
+    swept = 1 + 4 * n * (0.5 + HEAD_SHARE) + (4 * n * (0.5 + HEAD_SHARE) if slopes else 0)
+    return read * len(stages.splits.train) / 2 + plain * len(stages.splits.eval) * swept * len(sites)

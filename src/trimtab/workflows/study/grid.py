@@ -1,0 +1,308 @@
+"""The whole grid: behaviors × models, each pair a part that is kept when it is finished, in one process or several."""
+
+import json
+import os
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from hashlib import sha256
+from multiprocessing import get_context
+from pathlib import Path
+from shutil import rmtree
+from time import perf_counter
+
+import torch
+import transformers
+from pydantic import ValidationError
+
+from trimtab import __version__
+from trimtab.behaviors import Behavior, PromptType
+from trimtab.errors import InputError
+from trimtab.models import Model, Site, load
+from trimtab.reports.figures import Record
+from trimtab.reports.record import ModelRecord
+from trimtab.reports.study.record import Cell, Study, TypeCosines
+from trimtab.workflows.check import prepare
+from trimtab.workflows.ledger import Ledger
+from trimtab.workflows.measure import Instrument
+from trimtab.workflows.progress import Progress, Silent
+from trimtab.workflows.stages import Stages
+from trimtab.workflows.study.cells import Subject, absent, cells, tokens
+from trimtab.workflows.study.findings import found
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model to study, as `trimtab.load` takes it.
+
+    Args:
+        source: `smollm2`, a Hugging Face id, a folder, or a `.gguf` file.
+        label: its name in the tables.
+        revision, adapter, dtype, device: see `trimtab.load`.
+    """
+
+    source: str
+    label: str
+    revision: str | None = None
+    adapter: str | None = None
+    dtype: str = "auto"
+    device: str | None = None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What every part of a study has in common.
+
+    Args:
+        sites: where to steer; None takes the residual in the middle of each model.
+        prompt_types: those measured.
+        equal_dose: the dose that vectors are brought to besides strength 1.
+        slopes: whether effects are measured over strengths too.
+        train, evaluation: examples; None takes as many as the sets afford.
+        seed: of splits, folds and resampling.
+        controls: names of behaviors with nothing to steer toward.
+        families: family by name of behavior.
+    """
+
+    sites: tuple[str, ...] | None = None
+    prompt_types: tuple[str, ...] = ("all",)
+    equal_dose: float = 0.5
+    slopes: bool = False
+    train: int | None = None
+    evaluation: int | None = None
+    seed: int = 0
+    controls: tuple[str, ...] = ()
+    families: Mapping[str, str] = field(default_factory=dict)
+
+    def subject(self, label: str, behavior: Behavior) -> Subject:
+        """A behavior on a model, as the tables know it."""
+        family = self.families.get(behavior.name, behavior.name)
+        return Subject(label, family, behavior.name in self.controls, self.equal_dose, self.slopes)
+
+
+class Part(Record):
+    """What one behavior on one model came to."""
+
+    model: ModelRecord
+    cells: tuple[Cell, ...]
+    cosines: tuple[TypeCosines, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Task:
+    """One part to be measured."""
+
+    source: ModelSource
+    behavior: Behavior
+    grid: Grid
+    home: Path
+
+    @property
+    def file(self) -> Path:
+        """Where the part is kept."""
+        told = json.dumps([asdict(self.source), self.behavior.name, self.behavior.digest])
+        return self.home / f"{sha256(told.encode()).hexdigest()[:24]}.json"
+
+    def kept(self) -> Part | None:
+        """The part, if it was finished before."""
+        try:
+            return Part.model_validate_json(self.file.read_text())
+        except (OSError, ValidationError):
+            return None
+
+
+def families_of(names: Sequence[str]) -> dict[str, str]:
+    """Behaviors whose names begin with the same word (`desire-…`) are one family; the others are their own."""
+    first = {name: name.split("-")[0] for name in names}
+    times = Counter(first.values())
+    return {name: word if times[word] > 1 else name for name, word in first.items()}
+
+
+def study(
+    sources: Sequence[ModelSource],
+    behaviors: Sequence[Behavior],
+    grid: Grid,
+    folder: Path,
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
+    command: str = "",
+) -> Study:
+    """Measure every behavior on every model, and what they show together.
+
+    Args:
+        sources: at least one model; labels differ.
+        behaviors: at least one; names differ.
+        grid: what is measured of each.
+        folder: where finished parts are kept, so that an interrupted study goes on; removed steps leave the result.
+        workers: processes; each loads the model and gets its share of the cores.
+        progress: is told how far the work is.
+        command: recorded.
+
+    Raises:
+        InputError: names that repeat, no behaviors, a site or a model that is not there.
+    """
+    start, told = perf_counter(), progress or Silent()
+    _refuse(sources, behaviors, grid, workers)
+    home = folder / f".unfinished-{_key(sources, behaviors, grid, workers)}"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {folder}: {error.strerror}; give another --out") from error
+    tasks = [Task(source, behavior, grid, home) for source in sources for behavior in behaviors]
+    left = [task for task in tasks if task.kept() is None]
+    if left:
+        _announce(left, len(tasks), workers, told)
+        _run(left, workers, told)
+    parts = [part for task in tasks if (part := task.kept()) is not None]
+    models = {part.cells[0].model: part.model for part in parts}
+    result = found(
+        Study(
+            trimtab=__version__, torch=torch.__version__, transformers=transformers.__version__,
+            command=command, seconds=perf_counter() - start, seed=grid.seed, equal_dose=grid.equal_dose,
+            models=tuple(models.values()),
+            cells=tuple(cell for part in parts for cell in part.cells),
+            cosines=tuple(one for part in parts for one in part.cosines),
+            notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        )
+    )  # fmt: skip
+    from trimtab.reports.study.files import save_study
+
+    save_study(result, folder)
+    rmtree(home, ignore_errors=True)
+    return result
+
+
+def _refuse(sources: Sequence[ModelSource], behaviors: Sequence[Behavior], grid: Grid, workers: int) -> None:
+    for what, names in (("models", [s.label for s in sources]), ("behaviors", [b.name for b in behaviors])):
+        twice = sorted(name for name, n in Counter(names).items() if n > 1)
+        if twice:
+            raise InputError(f"two {what} are called {twice[0]!r}; a study tells its rows apart by these names")
+        if not names:
+            raise InputError(f"a study needs {what}")
+    if not (grid.equal_dose > 0 and grid.equal_dose < 10):
+        raise InputError(f"equal dose {grid.equal_dose} must lie between 0 and 10 (norms of a typical activation)")
+    if workers < 1:
+        raise InputError(f"workers {workers}: give at least 1")
+    PromptType.named(list(grid.prompt_types))
+
+
+def _key(sources: Sequence[ModelSource], behaviors: Sequence[Behavior], grid: Grid, workers: int) -> str:
+    """Names everything that decides the result."""
+    told = [[asdict(s) for s in sources], [[b.name, b.digest] for b in behaviors], asdict(grid), _threads(workers)]
+    versions = [__version__, torch.__version__, transformers.__version__, platform.machine()]
+    return sha256(json.dumps([told, versions]).encode()).hexdigest()[:16]
+
+
+def _threads(workers: int) -> int:
+    """Threads of each process."""
+    return torch.get_num_threads() if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
+
+
+def _stages(model: Model, behavior: Behavior, grid: Grid, ledger: Ledger, progress: Progress) -> Stages:
+    instrument = Instrument(model, behavior, False, "last" if behavior.answer_kind == "choice" else "mean")
+    instrument, splits, _, _ = prepare(instrument, grid.train, grid.evaluation, grid.seed)
+    types = PromptType.named(list(grid.prompt_types))
+    return Stages(instrument, splits, types, 1.0, "all", grid.seed, ledger, progress)
+
+
+def _sites(model: Model, grid: Grid) -> list[Site]:
+    """Those given, or the residual in the middle of the model."""
+    if grid.sites is None:
+        return [Site(model.n_blocks // 2 - 1)]
+    sites = [Site.of(site) for site in grid.sites]
+    for site in sites:
+        model.anatomy.module(site)
+    return sites
+
+
+def _announce(left: Sequence[Task], n_tasks: int, workers: int, progress: Progress) -> None:
+    """Count tokens of what is left, on the first model, time a small batch, say how long it may take."""
+    model = _model(left[0].source)
+    behaviors = {task.behavior.name: task for task in left}
+    counted: dict[str, float] = {}
+    pace = 0.0
+    for name, task in behaviors.items():
+        try:
+            stages = _stages(model, task.behavior, task.grid, Ledger(None, ""), Silent())
+        except InputError:
+            continue  # told as a note when its turn comes
+        counted[name] = tokens(stages, _sites(model, task.grid), task.grid.slopes)
+        if not pace:
+            some = stages.splits.dev.examples[:16]
+            stages.instrument.propensity(some[:4])
+            start = perf_counter()
+            stages.instrument.propensity(some)
+            pace = (perf_counter() - start) / max(1, stages.score_cost(some))
+    total = sum(counted.get(task.behavior.name, 0.0) for task in left)
+    progress.begin(round(total), total * pace / workers)
+
+
+def _run(left: Sequence[Task], workers: int, progress: Progress) -> None:
+    if workers == 1:
+        for task in left:
+            _measure(task, progress)
+        return
+    with get_context("spawn").Pool(workers, _begin, (_threads(workers),)) as pool:
+        for name, amount in pool.imap_unordered(_measured, left):
+            progress.advance(name, amount)
+
+
+def _begin(threads: int) -> None:
+    torch.set_num_threads(threads)
+
+
+class _Counted(Silent):
+    """Adds up what was told."""
+
+    def __init__(self) -> None:
+        self.amount = 0
+
+    def advance(self, stage: str, amount: int) -> None:
+        self.amount += amount
+
+
+def _measured(task: Task) -> tuple[str, int]:
+    counted = _Counted()
+    _measure(task, counted)
+    return task.behavior.name, counted.amount
+
+
+@lru_cache(maxsize=1)
+def _model(source: ModelSource) -> Model:
+    """The model of a process, loaded once for all its tasks in a row."""
+    return load(
+        source.source, revision=source.revision, adapter=source.adapter, dtype=source.dtype, device=source.device
+    )
+
+
+def _measure(task: Task, progress: Progress) -> None:
+    """Measure a part and keep it."""
+    model, behavior, grid = _model(task.source), task.behavior, task.grid
+    sites, subject = _sites(model, grid), grid.subject(task.source.label, behavior)
+    ledger = Ledger(task.file.with_suffix(""), "")
+    notes: list[str] = []
+    try:
+        stages = _stages(model, behavior, grid, ledger, progress)
+        rows, cosines = cells(stages, sites, subject)
+    except InputError as error:
+        rows, cosines = (
+            absent(model, behavior, sites, PromptType.named(list(grid.prompt_types)), subject, str(error)),
+            [],
+        )
+        notes.append(f"{behavior.name} on {task.source.label}: not measured: {error}")
+    record = ModelRecord(
+        id=model.id, revision=model.revision, digest=model.digest, architecture=type(model.hf).__name__,
+        n_blocks=model.n_blocks, d_model=model.d_model,
+    )  # fmt: skip
+    _keep(task.file, Part(model=record, cells=tuple(rows), cosines=tuple(cosines), notes=tuple(notes)))
+    rmtree(task.file.with_suffix(""), ignore_errors=True)
+
+
+def _keep(file: Path, part: Part) -> None:
+    scratch = file.with_suffix(f".{os.getpid()}")
+    scratch.write_text(part.model_dump_json())
+    os.replace(scratch, file)

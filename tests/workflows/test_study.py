@@ -1,0 +1,247 @@
+"""The study on a tiny random model: its cells are those of a check, and killing it changes nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.conftest import Run
+
+import trimtab as tt
+from trimtab.behaviors import Behavior, Example
+from trimtab.behaviors.controls import shuffled
+from trimtab.errors import InputError
+from trimtab.reports.study.files import load_study
+from trimtab.reports.study.record import Cell, Study
+from trimtab.workflows.progress import Silent
+from trimtab.workflows.study import Grid, ModelSource, families_of, study
+
+SMALL = Grid(sites=("1",), train=12, evaluation=16)
+TYPES = ("prefilled", "instruction", "prefilled+5-shot")
+
+
+def few(name: str, n: int = 40) -> Behavior:
+    """The first rows of a built-in behavior."""
+    whole = Behavior.builtin(name)
+    return replace(whole, examples=whole.examples[:n])
+
+
+@pytest.fixture(scope="module")
+def source(tiny_folder: Path) -> ModelSource:
+    return ModelSource(str(tiny_folder), "tiny", dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def result(source: ModelSource, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return study([source], [few("sentiment"), few("formality")], SMALL, tmp_path_factory.mktemp("study"))
+
+
+def figures(cells: Any) -> list[dict[str, Any]]:
+    return [cell.model_dump() for cell in cells]
+
+
+def test_a_cell_is_what_a_check_finds_at_the_same_site(result: Study, tiny_folder: Path) -> None:
+    model = tt.load(tiny_folder, dtype="float32")
+    report = tt.check(model, few("sentiment"), site=1, strength=1.0, train=12, evaluation=16)
+    cells = {c.prompt_type: c for c in result.cells if c.behavior == "sentiment"}
+    assert len(cells) == 7
+    for name, told in report.prompt_types.items():
+        cell = cells[name]
+        assert told.effect is not None
+        assert told.anti_steerable is not None
+        assert cell.effect == pytest.approx(told.effect.mean, abs=1e-6)
+        assert cell.odd == pytest.approx(told.effect.odd, abs=1e-6)
+        assert cell.anti_steerable == pytest.approx(told.anti_steerable.share)
+        assert cell.agreement_loo == pytest.approx(told.directional_agreement_loo.value, abs=1e-6)
+        assert cell.separability_held_out == pytest.approx(told.separability_held_out.value, rel=1e-5)
+        assert cell.dose == pytest.approx(told.dose, rel=1e-6)
+    assert report.length_auroc.value == pytest.approx(cells["prefilled"].length_auroc)
+    found = next(c for c in result.cosines if c.behavior == "sentiment")
+    assert found.types == report.prompt_type_cosine.types
+    assert np.allclose(found.matrix, report.prompt_type_cosine.matrix, atol=1e-6)
+
+
+def test_at_equal_dose_every_vector_has_that_dose_and_its_own_effect(result: Study, tiny_folder: Path) -> None:
+    for cell in result.cells:
+        assert cell.dose is not None
+        assert cell.equal_strength is not None
+        assert cell.dose * cell.equal_strength == pytest.approx(SMALL.equal_dose)
+    cell = next(c for c in result.cells if c.behavior == "formality" and c.prompt_type == "prefilled")
+    model = tt.load(tiny_folder, dtype="float32")
+    options: dict[str, Any] = {"site": 1, "prompt_types": "prefilled", "train": 12, "evaluation": 16}
+    report = tt.check(model, few("formality"), strength=cell.equal_strength or 0.0, **options)
+    told = report.prompt_types["prefilled"]
+    assert told.effect is not None
+    assert cell.equal_effect == pytest.approx(told.effect.mean, abs=1e-6)
+    assert cell.equal_odd == pytest.approx(told.effect.odd, abs=1e-6)
+
+
+def test_slopes_are_those_of_a_check(source: ModelSource, tmp_path: Path, tiny_folder: Path) -> None:
+    grid = replace(SMALL, slopes=True, prompt_types=("prefilled",))
+    found = study([source], [few("sentiment")], grid, tmp_path).cells[0]
+    options: dict[str, Any] = {"site": 1, "prompt_types": "prefilled", "train": 12, "evaluation": 16}
+    report = tt.check(tt.load(tiny_folder, dtype="float32"), few("sentiment"), strength=1.0, **options)
+    assert found.steerability == pytest.approx(report.prompt_types["prefilled"].steerability.mean, abs=1e-6)
+    assert found.spearman == pytest.approx(report.curve.spearman, abs=1e-6)
+
+
+class Stop(Silent):
+    """Interrupts after so many steps."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def advance(self, stage: str, amount: int) -> None:
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_study_goes_on_with_the_same_cells(result: Study, source: ModelSource, tmp_path: Path) -> None:
+    behaviors = [few("sentiment"), few("formality")]
+    for after in (1, 9, 14):
+        with pytest.raises(KeyboardInterrupt):
+            study([source], behaviors, SMALL, tmp_path, progress=Stop(after))
+    again = study([source], behaviors, SMALL, tmp_path)
+    assert figures(again.cells) == figures(result.cells)
+    assert again.cosines == result.cosines
+    assert again.associations == result.associations
+    assert not list(tmp_path.glob(".unfinished*"))
+
+
+def test_two_workers_find_what_one_finds(source: ModelSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)  # one thread each, as this process has
+    behaviors = [few("sentiment"), few("formality")]
+    grid = replace(SMALL, prompt_types=TYPES)
+    one, two = (study([source], behaviors, grid, tmp_path / str(n), workers=n) for n in (1, 2))
+    assert figures(two.cells) == figures(one.cells)
+
+
+def test_what_is_saved_is_read_back(source: ModelSource, tmp_path: Path) -> None:
+    made = study([source], [few("sentiment")], replace(SMALL, prompt_types=TYPES), tmp_path)
+    assert load_study(tmp_path) == made
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
+def test_a_behavior_that_cannot_be_measured_says_so_and_stops_nobody(source: ModelSource, tmp_path: Path) -> None:
+    small = Behavior("tiny", [Example(f"Say {i}.", " yes indeed", " no never") for i in range(4)])
+    grid = replace(SMALL, prompt_types=("prefilled", "instruction"))
+    found = study([source], [small, few("sentiment")], grid, tmp_path)
+    absent = [c for c in found.cells if c.behavior == "tiny"]
+    assert len(absent) == 2
+    assert all(c.not_measured and "different questions" in c.not_measured and c.effect is None for c in absent)
+    assert any("tiny" in note for note in found.notes)
+    assert all(c.effect is not None for c in found.cells if c.behavior == "sentiment")
+
+
+def test_controls_stand_in_the_table_and_in_no_summary(source: ModelSource, tmp_path: Path) -> None:
+    whole = few("sentiment")
+    null = replace(shuffled(whole, 0), name="null")
+    grid = replace(SMALL, prompt_types=("prefilled",), controls=("null",))
+    found = study([source], [whole, null], grid, tmp_path)
+    assert [c.control for c in found.cells] == [False, True]
+    assert {t.effect.n or t.effect.reason for t in found.types} != {2}
+    assert sum(sum(t.ranks) for t in found.types if t.at == "strength 1") == 1
+
+
+def test_names_that_begin_alike_are_a_family() -> None:
+    names = ["desire-for-power", "desire-to-create", "risk-neutral", "openness"]
+    assert families_of(names) == {
+        "desire-for-power": "desire",
+        "desire-to-create": "desire",
+        "risk-neutral": "risk-neutral",
+        "openness": "openness",
+    }
+
+
+def test_what_makes_no_sense_is_refused_before_any_work(source: ModelSource, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="two behaviors are called"):
+        study([source], [few("sentiment"), few("sentiment")], SMALL, tmp_path)
+    with pytest.raises(InputError, match="two models are called"):
+        study([source, source], [few("sentiment")], SMALL, tmp_path)
+    with pytest.raises(InputError, match="equal dose"):
+        study([source], [few("sentiment")], replace(SMALL, equal_dose=0.0), tmp_path)
+    with pytest.raises(InputError, match="site"):
+        study([source], [few("sentiment")], replace(SMALL, sites=("99",)), tmp_path)
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_the_command_writes_a_report_and_prints_one_document(run: Run, tiny_folder: Path, tmp_path: Path) -> None:
+    told = (
+        "study",
+        "sentiment",
+        "--model",
+        tiny_folder,
+        "--dtype",
+        "float32",
+        "--site",
+        1,
+        "--train",
+        12,
+        "--eval",
+        16,
+    )
+    told = (*told, "--prompt-type", "prefilled", "--nulls", 1, "--out", tmp_path / "a")
+    code, out, err = run(*told, "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert [(c["behavior"], c["control"]) for c in document["cells"]] == [
+        ("sentiment", False),
+        ("sentiment shuffled 0", True),
+    ]
+    assert "about" in err
+    code, out, err = run(*told)
+    assert code == 0, err
+    assert "prefilled" in out
+    assert (tmp_path / "a" / "cells.parquet").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (("--control", "nobody"), "--control nobody"),
+        (("--site", "99"), "99"),
+        (("--prompt-type", "guess"), "guess"),
+        (("--equal-dose", "-1"), "equal dose"),
+        (("--workers", "0"), "workers"),
+    ],
+)
+def test_wrong_usage_ends_with_code_2(
+    options: tuple[str, ...], word: str, run: Run, tiny_folder: Path, tmp_path: Path
+) -> None:
+    code, _, err = run("study", "sentiment", "--model", tiny_folder, "--out", tmp_path / "out", *options)
+    assert code == 2
+    assert word in err
+
+
+@pytest.mark.slow
+def test_kill_9_at_random_moments_leaves_the_same_table(tiny_folder: Path, tmp_path: Path) -> None:
+    """Three studies, each killed three times before it may end."""
+    command = [sys.executable, "-m", "trimtab", "study", "sentiment", "formality", "--model", str(tiny_folder)]
+    command += ["--dtype", "float32", "--site", "1", "--train", "40", "--eval", "60", "--out"]
+    subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
+    whole = load_study(tmp_path / "whole")
+    rng = np.random.default_rng(0)
+    for k in range(3):
+        for _ in range(3):
+            process = subprocess.Popen(
+                [*command, str(tmp_path / str(k))], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            time.sleep(float(rng.uniform(5, 12)))
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        subprocess.run([*command, str(tmp_path / str(k))], check=True, capture_output=True)
+        again = load_study(tmp_path / str(k))
+        assert figures(again.cells) == figures(whole.cells)
+        assert again.cosines == whole.cosines
+
+
+def test_every_cell_names_its_model_and_site(result: Study) -> None:
+    assert all(isinstance(c, Cell) and (c.model, c.block, c.component) == ("tiny", 1, "residual") for c in result.cells)
