@@ -3,13 +3,10 @@
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.special import expit, logit
-from sklearn.metrics import roc_auc_score
 
 from trimtab.errors import InputError
-from trimtab.reliability import bootstrap_mean, jackknife_interval, wilson
+from trimtab.reliability import bootstrap_mean, jackknife_interval
 from trimtab.reliability.associations import (
-    auroc_over_families,
     family_mean,
     partial_spearman,
     rank_counts,
@@ -182,33 +179,6 @@ def auroc_rows(seed=0, n_families=8, n=40):
     scores = alike(rng(seed), code, 0.5)
     hit = scores + rng(seed + 9).normal(size=n) > 0.3
     return hit, scores, scores + 0.2 * rng(seed + 5).normal(size=(n_families, n)), code
-
-
-def test_auroc_over_families_is_scikit_learns_with_a_jackknife_of_its_logit():
-    hit, scores, without, code = auroc_rows()
-    areas = [roc_auc_score(hit[code != f], without[f][code != f]) for f in range(8)]
-    value = roc_auc_score(hit, scores)
-    want = jackknife_interval(logit(value), logit(areas))
-    assert ends(auroc_over_families(hit, scores, without, code)) == pytest.approx(
-        (value, expit(want.low), expit(want.high))
-    )
-
-
-def test_auroc_without_spread_over_families_has_wilsons_interval():
-    hit, code = np.tile([True, False], 10), np.arange(20) // 2
-    scores = hit + np.arange(20) / 100
-    perfect = auroc_over_families(hit, scores, np.tile(scores, (10, 1)), code)
-    assert ends(perfect) == pytest.approx(ends(wilson(20, 20)))  # twice the 10 families
-    one_off = np.where(np.arange(20) < 2, 0.5, scores)
-    got = auroc_over_families(hit, one_off, np.tile(scores * 0 + one_off, (10, 1)), code)
-    floor = wilson(40 * got.value, 40)  # 4 times the 10 rarer cells
-    assert got.low <= floor.low < got.value < floor.high <= got.high
-
-
-def test_auroc_is_unknown_where_one_family_holds_all_successes():
-    _, scores, without, code = auroc_rows()
-    got = auroc_over_families(code == 3, scores, without, code)
-    assert ends(got) == (pytest.approx(roc_auc_score(code == 3, scores)), 0, 1)
 
 
 def test_rank_counts_of_a_small_matrix():

@@ -11,11 +11,11 @@ Else: Spearman 1904; the partial correlation of ranks as in Conover and Iman 198
 
 import numpy as np
 from numpy.typing import ArrayLike as Array
-from scipy.special import expit, logit, stdtrit
+from scipy.special import stdtrit
 
 from trimtab.errors import InputError
-from trimtab.reliability.geometry import Floats, Ints, as_rows, as_vector, auroc, unit_codes
-from trimtab.reliability.intervals import Interval, bootstrap_mean, jackknife_interval, wilson
+from trimtab.reliability.geometry import Floats, Ints, as_rows, as_vector, unit_codes
+from trimtab.reliability.intervals import Interval, bootstrap_mean, jackknife_interval
 from trimtab.reliability.jackknife import unit_sums
 
 _RESAMPLES, _BATCH = 2000, 250  # a batch of resamples bounds the memory
@@ -73,32 +73,6 @@ def family_mean(values: Array, families: Array, *, seed: int, level: float = 0.9
     resampled = bootstrap_mean(x, code, seed=seed, level=level)
     deleted = jackknife_interval(resampled.value, (x.sum() - sums) / (len(x) - sizes), level=level)
     return Interval(resampled.value, min(resampled.low, deleted.low), max(resampled.high, deleted.high))
-
-
-def auroc_over_families(success: Array, scores: Array, deleted: Array, code: Ints, level: float = 0.95) -> Interval:
-    """AUROC of left-out `scores`, with a delete-one-family jackknife of its logit, everything refitted.
-
-    No narrower than Wilson's interval for 4 times the rarer cells, and for 2 times the families that have the rarer
-    outcome where the AUROC is 0 or 1; 0 to 1 where all cells of one outcome lie in one family.
-
-    Args:
-        success, scores: outcome and left-out score of each cell, [n].
-        deleted: the same scores once family f is gone too, [F, n]; those of the cells of f are not read.
-        code: the family of each cell, 0…F−1.
-        level: of confidence.
-    """
-    hit, s, rows = as_vector(success, "success") > 0, as_vector(scores, "scores"), np.asarray(deleted)
-    value, families = auroc(s[hit], s[~hit]), min(len(set(code[hit])), len(set(code[~hit])))
-    if families < 2:
-        return Interval(value, 0.0, 1.0)
-    areas = [auroc(row[hit & (code != f)], row[~hit & (code != f)]) for f, row in enumerate(rows)]
-    cells, most = min(hit.sum(), (~hit).sum()), 1 - 0.5 / (hit.sum() * (~hit).sum())  # half a pair short of 1
-    own, others = (logit(np.clip(a, 1 - most, most)) for a in (np.array(value), np.array(areas)))
-    jackknife = jackknife_interval(float(own), others, level=level)
-    n = float(2 * families if value in (0.0, 1.0) else 4 * cells)
-    least = wilson(value * n, n, level)
-    ends = min(least.low, expit(jackknife.low)), max(least.high, expit(jackknife.high))
-    return Interval(value, float(ends[0]), float(ends[1]))
 
 
 def rank_counts(matrix: Array) -> Ints:
