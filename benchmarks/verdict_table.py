@@ -169,7 +169,8 @@ def page(rows: Sequence[Row]) -> Iterator[str]:
         ".venv/bin/python benchmarks/verdict_table.py --json out/bench/verdict.jsonl --out docs/results/verdict.md \\\n"
         "    --shipped src/trimtab/reliability/error_rates.json\n```\n"
     )
-    yield f"{machine()}; SmolLM2-135M-Instruct in bfloat16; {hours:.1f} hours of two processes together, beside other work.\n"
+    took = f"{hours:.1f} hours of two processes together, beside other work"
+    yield f"{machine()}; SmolLM2-135M-Instruct in bfloat16; {took}.\n"
     yield (
         f"**Real behaviors.** {len(real)} persona sets of anthropics/evals, their statements (matching against not "
         "matching, unpaired), each checked as `trimtab check SET --view statements` does: site, prompt type and "
