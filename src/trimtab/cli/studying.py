@@ -36,7 +36,7 @@ def study(
     prompt_type: Annotated[
         list[str] | None, typer.Option(help="One of the seven prompt types (repeatable), or all.")
     ] = None,
-    equal_dose: Annotated[float, typer.Option(help="Dose that every vector is brought to, besides strength 1.")] = 0.5,
+    equal_dose: Annotated[float, typer.Option(help="Dose that every vector is brought to, besides strength 1.")] = 0.1,
     slopes: Annotated[bool, typer.Option("--slopes", help="Measure effects over strengths −1.5 … 1.5 too.")] = False,
     nulls: Annotated[
         int, typer.Option(min=0, help="So many copies of every behavior with shuffled labels, as controls.")
