@@ -45,7 +45,6 @@ from trimtab.reliability.verdict import Requirement, Thresholds
 from trimtab.reports.consequences import Curve, Direction, Reference
 from trimtab.reports.record import PromptTypeResult
 from trimtab.steering import Steering
-from trimtab.workflows.check import prepare
 from trimtab.workflows.choice import STRENGTHS as CHOICE
 from trimtab.workflows.choice import Chosen, choose
 from trimtab.workflows.generated import LIKELIHOOD_ONLY
@@ -53,6 +52,7 @@ from trimtab.workflows.judging import Evidence, Judged, judge, requirements
 from trimtab.workflows.ledger import Ledger
 from trimtab.workflows.lengths import lengths
 from trimtab.workflows.measure import SIDES, Instrument
+from trimtab.workflows.preparing import prepare
 from trimtab.workflows.progress import Silent
 from trimtab.workflows.rivals import direction, reference
 from trimtab.workflows.side_effects import FEW_ROWS, NEUTRAL_ROWS, capability, neutral_drift, prompts_drift

@@ -2,7 +2,6 @@
 
 import json
 import platform
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 import transformers
 
 from trimtab import __version__
-from trimtab.behaviors import Behavior, PromptType, Splits, deduplicate, not_measured, split
+from trimtab.behaviors import Behavior, PromptType, not_measured
 from trimtab.errors import InputError
 from trimtab.evaluation import Judge
 from trimtab.models import Model, Site
@@ -27,7 +26,8 @@ from trimtab.workflows.choice import Chosen, choose
 from trimtab.workflows.forecast import announce
 from trimtab.workflows.generated import LIKELIHOOD_ONLY, generated
 from trimtab.workflows.ledger import Ledger
-from trimtab.workflows.measure import SIDES, Instrument
+from trimtab.workflows.measure import Instrument
+from trimtab.workflows.preparing import prepare, where
 from trimtab.workflows.progress import Progress, Silent
 from trimtab.workflows.rivals import answer_bias, asking, direction, generality, reference
 from trimtab.workflows.side_effects import FEW_ROWS, NEUTRAL_ROWS, neutral_drift, prompts_drift, side_effects
@@ -150,52 +150,6 @@ def _refuse(
         value = getattr(thresholds, name)
         if not 0 < value < 1:
             raise InputError(f"{name} {value} must lie between 0 and 1")
-
-
-def where(model: Model, site: Site | int | str | None) -> tuple[Site | None, tuple[int, int] | None]:
-    """The given site, or the range of blocks to choose one from.
-
-    Raises:
-        InputError: no site, or one that the model does not have.
-    """
-    if site is None:
-        return None, None
-    spread = re.fullmatch(r"(\d{1,4})-(\d{1,4})", site.strip()) if isinstance(site, str) else None
-    if spread is None:
-        given = Site.of(site)
-        model.anatomy.module(given)
-        return given, None
-    first, last = int(spread.group(1)), int(spread.group(2))
-    if not first <= last < model.n_blocks:
-        raise InputError(f"site {site}: the model has blocks 0 to {model.n_blocks - 1}")
-    return None, (first, last)
-
-
-def prepare(
-    instrument: Instrument, train: int | None, evaluation: int | None, seed: int
-) -> tuple[Instrument, Splits, int, list[str]]:
-    """Without duplicates and rows that cannot be scored, in disjoint parts.
-
-    Returns:
-        the instrument on the rows that are left, the parts, the number of rows dropped, and notes.
-    """
-    behavior, repeated = deduplicate(instrument.behavior)
-    notes = [*instrument.behavior.notes]
-    if repeated:
-        notes.append(f"{repeated} duplicate rows or texts left out")
-    keep = replace(instrument, behavior=behavior).scorable(behavior.examples)
-    left = [e for e, ok in zip(behavior.examples, keep, strict=True) if ok]
-    short = len(keep) - len(left)
-    if not left:
-        raise InputError(f"behavior {behavior.name!r}: no row leaves answer tokens to score; the texts are too short")
-    if behavior.instructions_derived:
-        told = " / ".join(behavior.instruction(side) for side in SIDES)
-        notes.append(f"instructions were derived from the name: {told}; say better ones if the name does not fit")
-    if short:
-        notes.append(f"{short} rows left out: too short to score, or no token tells their two answers apart")
-    behavior = replace(behavior, examples=left)
-    splits = split(behavior, train=train, evaluation=evaluation, seed=seed)
-    return replace(instrument, behavior=behavior), splits, repeated + short, [*notes, *splits.notes]
 
 
 def measure(

@@ -11,21 +11,19 @@ Measure = Literal["effect", "anti_steerable"]
 At = Literal["strength 1", "equal dose"]
 
 
-class Cell(Record):
-    """One behavior under one prompt type at one site of one model.
+class GeometryRow(Record):
+    """What the activations of one behavior show under one prompt type at one site of one model, without steering.
 
-    Effects are on the evaluation split, in `unit`; every `…_low` and `…_high` is an end of a 95 % interval.
+    Every `…_low` and `…_high` is an end of a 95 % interval.
 
     Args:
         model, model_digest, dtype: which model, as it was loaded.
         behavior: its name.
-        family: behaviors of one family are near copies; intervals over behaviors resample families.
-        control: True where there is nothing to steer toward.
         data_digest: of the behavior.
-        answer_kind, unit, pairing: as in a report.
+        answer_kind, pairing: as in a report.
         prompt_type: one of the seven.
         block, component: the site.
-        n_train, n_eval, n_eval_units: examples, and independent questions among those of the evaluation.
+        n_train: examples.
         not_measured: why the type has no figures here; then all below are None.
         norm: of the vector.
         dose: norm over the median norm of an activation at the site.
@@ -36,33 +34,19 @@ class Cell(Record):
         expected_cosine: of two vectors trained on other examples of as many.
         permutation_p: of "the two sides do not differ in any direction".
         halves_cosine: between vectors of two halves of the examples, parted by what they are about.
-        length_auroc: how well length alone tells the answers apart; None for labels.
-        base_accuracy: share of examples that the unsteered model has right.
-        effect, effect_sd: mean and spread of Δ at strength 1.
-        odd, even: its parts.
-        anti_steerable: share of examples pushed the wrong way at strength 1.
-        equal_strength: the strength that gives every vector the same dose.
-        equal_effect, equal_odd, equal_anti_steerable: the same there.
-        steerability: mean slope over strengths; None unless asked for.
-        spearman: mean rank correlation of strength and propensity behind it.
     """
 
     model: str
     model_digest: str
     dtype: str
     behavior: str
-    family: str
-    control: bool
     data_digest: str
     answer_kind: Literal["choice", "text"]
-    unit: str
     pairing: Literal["natural", "random"]
     prompt_type: str
     block: int
     component: str
     n_train: int
-    n_eval: int
-    n_eval_units: int
     not_measured: str | None = None
     norm: float | None = None
     dose: float | None = None
@@ -80,6 +64,32 @@ class Cell(Record):
     expected_cosine: float | None = None
     permutation_p: float | None = None
     halves_cosine: float | None = None
+
+
+class Cell(GeometryRow):
+    """A row with effects of steering, measured on the evaluation split, in `unit`.
+
+    Args:
+        family: behaviors of one family are near copies; intervals over behaviors resample families.
+        control: True where there is nothing to steer toward.
+        unit: of propensities and effects.
+        n_eval, n_eval_units: examples, and independent questions among those of the evaluation.
+        length_auroc: how well length alone tells the answers apart; None for labels.
+        base_accuracy: share of examples that the unsteered model has right.
+        effect, effect_sd: mean and spread of Δ at strength 1.
+        odd, even: its parts.
+        anti_steerable: share of examples pushed the wrong way at strength 1.
+        equal_strength: the strength that gives every vector the same dose.
+        equal_effect, equal_odd, equal_anti_steerable: the same there.
+        steerability: mean slope over strengths; None unless asked for.
+        spearman: mean rank correlation of strength and propensity behind it.
+    """
+
+    family: str
+    control: bool
+    unit: str
+    n_eval: int
+    n_eval_units: int
     length_auroc: float | None = None
     base_accuracy: float | None = None
     effect: float | None = None

@@ -4,17 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from trimtab.behaviors import Behavior, PromptType, not_measured
 from trimtab.models import Model, Site
-from trimtab.reliability import cosine_matrix, dose, expected_cosine
-from trimtab.reports.figures import Estimate
-from trimtab.reports.record import PromptTypeResult
+from trimtab.reliability import cosine_matrix, dose
 from trimtab.reports.study.record import Cell, TypeCosines
 from trimtab.steering import Steering
+from trimtab.workflows.geometry import geometry_figures, placed
 from trimtab.workflows.lengths import lengths
-from trimtab.workflows.rivals import direction
 from trimtab.workflows.stages import HEAD_SHARE, Stages, Variation
 from trimtab.workflows.summary import Geometry, Steered, base_record, cosine_types, slope_record
 
@@ -100,7 +96,7 @@ def _at_site(
         figures = {
             **told,
             **whole,
-            **_geometry(stages, geometry[t], median),
+            **geometry_figures(stages, geometry[t], median),
             **_effects(stages, steered[t], at_equal[t]),
         }
         if subject.slopes:
@@ -124,27 +120,6 @@ def _both(
         return Steered(found["base"], plus, minus, contrast_of)
 
     return {t: pair(t, 1.0) for t in vectors}, {t: pair(t, equal[t]) for t in vectors}
-
-
-def _geometry(stages: Stages, g: Geometry, median: float) -> dict[str, Any]:
-    result = PromptTypeResult.model_validate(g.summary(stages.seed, 0.95))
-    way, differences = direction(g, stages.seed), g.differences
-    return {
-        "norm": float(np.linalg.norm(g.vector)),
-        "dose": dose(g.vector, 1.0, median),
-        "agreement": result.directional_agreement,
-        "separability": result.separability,
-        **_ends("agreement_loo", result.directional_agreement_loo),
-        **_ends("separability_held_out", result.separability_held_out),
-        **_ends("auroc_held_out", result.auroc_held_out),
-        "expected_cosine": expected_cosine(differences, len(differences)),
-        "permutation_p": way.p_value,
-        "halves_cosine": way.halves_cosine,
-    }
-
-
-def _ends(name: str, figure: Estimate) -> dict[str, float | None]:
-    return {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
 
 
 def _effects(stages: Stages, one: Steered, equal: Steered) -> dict[str, Any]:
@@ -172,12 +147,8 @@ def _slopes(stages: Stages, vector: Steering, known: Steered, label: str) -> dic
 def _cell(
     model: Model, behavior: Behavior, site: Site, prompt_type: PromptType, subject: Subject, figures: Mapping[str, Any]
 ) -> Cell:
-    return Cell(
-        model=subject.model, model_digest=model.digest, dtype=str(model.dtype).removeprefix("torch."),
-        behavior=behavior.name, family=subject.family, control=subject.control, data_digest=behavior.digest,
-        answer_kind=behavior.answer_kind, pairing=behavior.pairing,
-        prompt_type=prompt_type.value, block=site.block, component=site.component, **figures,
-    )  # fmt: skip
+    place = placed(model, behavior, site, prompt_type, subject.model)
+    return Cell.model_validate({**place, "family": subject.family, "control": subject.control, **figures})
 
 
 def tokens(stages: Stages, sites: Sequence[Site], slopes: bool) -> float:

@@ -4,8 +4,8 @@ import json
 import os
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict
 from functools import lru_cache
 from hashlib import sha256
 from multiprocessing import get_context
@@ -15,110 +15,20 @@ from time import perf_counter
 
 import torch
 import transformers
-from pydantic import ValidationError
 
 from trimtab import __version__
 from trimtab.behaviors import Behavior, PromptType
 from trimtab.errors import InputError
 from trimtab.models import Model, Site, load
-from trimtab.reports.figures import Record
 from trimtab.reports.record import ModelRecord
-from trimtab.reports.study.record import Cell, Study, TypeCosines
-from trimtab.workflows.check import prepare
+from trimtab.reports.study.record import Study
 from trimtab.workflows.ledger import Ledger
-from trimtab.workflows.measure import Instrument
+from trimtab.workflows.preparing import middle, ready
 from trimtab.workflows.progress import Progress, Silent
 from trimtab.workflows.stages import Stages
-from trimtab.workflows.study.cells import Subject, absent, cells, tokens
+from trimtab.workflows.study.cells import absent, cells, tokens
 from trimtab.workflows.study.findings import found
-
-
-@dataclass(frozen=True)
-class ModelSource:
-    """A model to study, as `trimtab.load` takes it.
-
-    Args:
-        source: `smollm2`, a Hugging Face id, a folder, or a `.gguf` file.
-        label: its name in the tables.
-        revision, adapter, dtype, device: see `trimtab.load`.
-    """
-
-    source: str
-    label: str
-    revision: str | None = None
-    adapter: str | None = None
-    dtype: str = "auto"
-    device: str | None = None
-
-
-@dataclass(frozen=True)
-class Grid:
-    """What every part of a study has in common.
-
-    Args:
-        sites: where to steer; None takes the residual in the middle of each model.
-        prompt_types: those measured.
-        equal_dose: the dose that vectors are brought to besides strength 1.
-        slopes: whether effects are measured over strengths too.
-        train, evaluation: examples; None takes as many as the sets afford.
-        seed: of splits, folds and resampling.
-        controls: names of behaviors with nothing to steer toward.
-        families: family by name of behavior.
-    """
-
-    sites: tuple[str, ...] | None = None
-    prompt_types: tuple[str, ...] = ("all",)
-    equal_dose: float = 0.5
-    slopes: bool = False
-    train: int | None = None
-    evaluation: int | None = None
-    seed: int = 0
-    controls: tuple[str, ...] = ()
-    families: Mapping[str, str] = field(default_factory=dict)
-
-    def subject(self, label: str, behavior: Behavior) -> Subject:
-        """A behavior on a model, as the tables know it."""
-        family = self.families.get(behavior.name, behavior.name)
-        return Subject(label, family, behavior.name in self.controls, self.equal_dose, self.slopes)
-
-
-class Part(Record):
-    """What one behavior on one model came to."""
-
-    model: ModelRecord
-    cells: tuple[Cell, ...]
-    cosines: tuple[TypeCosines, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Task:
-    """One part to be measured."""
-
-    source: ModelSource
-    behavior: Behavior
-    grid: Grid
-    home: Path
-
-    @property
-    def file(self) -> Path:
-        """Where the part is kept."""
-        told = json.dumps([asdict(self.source), self.behavior.name, self.behavior.digest])
-        return self.home / f"{sha256(told.encode()).hexdigest()[:24]}.json"
-
-    def kept(self) -> Part | None:
-        """The part, if it was finished before."""
-        try:
-            return Part.model_validate_json(self.file.read_text())
-        except (OSError, ValidationError):
-            return None
-
-
-def families_of(names: Sequence[str]) -> dict[str, str]:
-    """Behaviors whose names begin with the same word (`desire-…`) are one family; the others are their own."""
-    first = {name: name.split("-")[0] for name in names}
-    times = Counter(first.values())
-    return {name: word if times[word] > 1 else name for name, word in first.items()}
+from trimtab.workflows.study.parts import Grid, ModelSource, Part, Task
 
 
 def study(
@@ -202,17 +112,18 @@ def _threads(workers: int) -> int:
     return torch.get_num_threads() if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
 
 
-def _stages(model: Model, behavior: Behavior, grid: Grid, ledger: Ledger, progress: Progress) -> Stages:
-    instrument = Instrument(model, behavior, False, "last" if behavior.answer_kind == "choice" else "mean")
-    instrument, splits, _, _ = prepare(instrument, grid.train, grid.evaluation, grid.seed)
-    types = PromptType.named(list(grid.prompt_types))
-    return Stages(instrument, splits, types, 1.0, "all", grid.seed, ledger, progress)
+def _stages(task: Task, model: Model, ledger: Ledger, progress: Progress) -> Stages:
+    grid = task.grid
+    return ready(
+        model, task.behavior, list(grid.prompt_types),
+        train=grid.train, evaluation=grid.evaluation, seed=grid.seed, ledger=ledger, progress=progress,
+    )  # fmt: skip
 
 
 def _sites(model: Model, grid: Grid) -> list[Site]:
     """Those given, or the residual in the middle of the model."""
     if grid.sites is None:
-        return [Site(model.n_blocks // 2 - 1)]
+        return [middle(model)]
     sites = [Site.of(site) for site in grid.sites]
     for site in sites:
         model.anatomy.module(site)
@@ -227,7 +138,7 @@ def _announce(left: Sequence[Task], n_tasks: int, workers: int, progress: Progre
     pace = 0.0
     for name, task in behaviors.items():
         try:
-            stages = _stages(model, task.behavior, task.grid, Ledger(None, ""), Silent())
+            stages = _stages(task, model, Ledger(None, ""), Silent())
         except InputError:
             continue  # told as a note when its turn comes
         counted[name] = tokens(stages, _sites(model, task.grid), task.grid.slopes)
@@ -286,7 +197,7 @@ def _measure(task: Task, progress: Progress) -> None:
     ledger = Ledger(task.file.with_suffix(""), "")
     notes: list[str] = []
     try:
-        stages = _stages(model, behavior, grid, ledger, progress)
+        stages = _stages(task, model, ledger, progress)
         rows, cosines = cells(stages, sites, subject)
     except InputError as error:
         rows, cosines = (

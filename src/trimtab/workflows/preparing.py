@@ -1,0 +1,81 @@
+"""Before anything is measured: where to steer, and which examples are for what."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from trimtab.behaviors import Behavior, PromptType, Splits, deduplicate, split
+from trimtab.errors import InputError
+from trimtab.models import Model, Site
+from trimtab.workflows.ledger import Ledger
+from trimtab.workflows.measure import SIDES, Instrument
+from trimtab.workflows.progress import Progress
+from trimtab.workflows.stages import Stages
+
+
+def where(model: Model, site: Site | int | str | None) -> tuple[Site | None, tuple[int, int] | None]:
+    """The given site, or the range of blocks to choose one from.
+
+    Raises:
+        InputError: no site, or one that the model does not have.
+    """
+    if site is None:
+        return None, None
+    spread = re.fullmatch(r"(\d{1,4})-(\d{1,4})", site.strip()) if isinstance(site, str) else None
+    if spread is None:
+        given = Site.of(site)
+        model.anatomy.module(given)
+        return given, None
+    first, last = int(spread.group(1)), int(spread.group(2))
+    if not first <= last < model.n_blocks:
+        raise InputError(f"site {site}: the model has blocks 0 to {model.n_blocks - 1}")
+    return None, (first, last)
+
+
+def prepare(
+    instrument: Instrument, train: int | None, evaluation: int | None, seed: int
+) -> tuple[Instrument, Splits, int, list[str]]:
+    """Without duplicates and rows that cannot be scored, in disjoint parts.
+
+    Returns:
+        the instrument on the rows that are left, the parts, the number of rows dropped, and notes.
+    """
+    behavior, repeated = deduplicate(instrument.behavior)
+    notes = [*instrument.behavior.notes]
+    if repeated:
+        notes.append(f"{repeated} duplicate rows or texts left out")
+    keep = replace(instrument, behavior=behavior).scorable(behavior.examples)
+    left = [e for e, ok in zip(behavior.examples, keep, strict=True) if ok]
+    short = len(keep) - len(left)
+    if not left:
+        raise InputError(f"behavior {behavior.name!r}: no row leaves answer tokens to score; the texts are too short")
+    if behavior.instructions_derived:
+        told = " / ".join(behavior.instruction(side) for side in SIDES)
+        notes.append(f"instructions were derived from the name: {told}; say better ones if the name does not fit")
+    if short:
+        notes.append(f"{short} rows left out: too short to score, or no token tells their two answers apart")
+    behavior = replace(behavior, examples=left)
+    splits = split(behavior, train=train, evaluation=evaluation, seed=seed)
+    return replace(instrument, behavior=behavior), splits, repeated + short, [*notes, *splits.notes]
+
+
+def middle(model: Model) -> Site:
+    """The residual in the middle of the model, for studies that choose nothing by results."""
+    return Site(model.n_blocks // 2 - 1)
+
+
+def ready(
+    model: Model,
+    behavior: Behavior,
+    prompt_types: Sequence[str],
+    *,
+    train: int | None,
+    evaluation: int | None,
+    seed: int,
+    ledger: Ledger,
+    progress: Progress,
+) -> Stages:
+    """What measures a behavior as a check does by default, at strength 1; arguments as of `check`."""
+    instrument = Instrument(model, behavior, False, "last" if behavior.answer_kind == "choice" else "mean")
+    instrument, splits, _, _ = prepare(instrument, train, evaluation, seed)
+    return Stages(instrument, splits, PromptType.named(prompt_types), 1.0, "all", seed, ledger, progress)

@@ -1,0 +1,104 @@
+"""What a study is made of: models, what is measured of every behavior, and the parts that come of it."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from trimtab.behaviors import Behavior
+from trimtab.reports.figures import Record
+from trimtab.reports.record import ModelRecord
+from trimtab.reports.study.record import Cell, TypeCosines
+from trimtab.workflows.study.cells import Subject
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model to study, as `trimtab.load` takes it.
+
+    Args:
+        source: `smollm2`, a Hugging Face id, a folder, or a `.gguf` file.
+        label: its name in the tables.
+        revision, adapter, dtype, device: see `trimtab.load`.
+    """
+
+    source: str
+    label: str
+    revision: str | None = None
+    adapter: str | None = None
+    dtype: str = "auto"
+    device: str | None = None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What every part of a study has in common.
+
+    Args:
+        sites: where to steer; None takes the residual in the middle of each model.
+        prompt_types: those measured.
+        equal_dose: the dose that vectors are brought to besides strength 1.
+        slopes: whether effects are measured over strengths too.
+        train, evaluation: examples; None takes as many as the sets afford.
+        seed: of splits, folds and resampling.
+        controls: names of behaviors with nothing to steer toward.
+        families: family by name of behavior.
+    """
+
+    sites: tuple[str, ...] | None = None
+    prompt_types: tuple[str, ...] = ("all",)
+    equal_dose: float = 0.1
+    slopes: bool = False
+    train: int | None = None
+    evaluation: int | None = None
+    seed: int = 0
+    controls: tuple[str, ...] = ()
+    families: Mapping[str, str] = field(default_factory=dict)
+
+    def subject(self, label: str, behavior: Behavior) -> Subject:
+        """A behavior on a model, as the tables know it."""
+        family = self.families.get(behavior.name, behavior.name)
+        return Subject(label, family, behavior.name in self.controls, self.equal_dose, self.slopes)
+
+
+class Part(Record):
+    """What one behavior on one model came to."""
+
+    model: ModelRecord
+    cells: tuple[Cell, ...]
+    cosines: tuple[TypeCosines, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Task:
+    """One part to be measured."""
+
+    source: ModelSource
+    behavior: Behavior
+    grid: Grid
+    home: Path
+
+    @property
+    def file(self) -> Path:
+        """Where the part is kept."""
+        told = json.dumps([asdict(self.source), self.behavior.name, self.behavior.digest])
+        return self.home / f"{sha256(told.encode()).hexdigest()[:24]}.json"
+
+    def kept(self) -> Part | None:
+        """The part, if it was finished before."""
+        try:
+            return Part.model_validate_json(self.file.read_text())
+        except (OSError, ValidationError):
+            return None
+
+
+def families_of(names: Sequence[str]) -> dict[str, str]:
+    """Behaviors whose names begin with the same word (`desire-…`) are one family; the others are their own."""
+    first = {name: name.split("-")[0] for name in names}
+    times = Counter(first.values())
+    return {name: word if times[word] > 1 else name for name, word in first.items()}
