@@ -13,6 +13,7 @@ from trimtab.cli.checking import check
 from trimtab.cli.doctoring import doctor
 from trimtab.cli.drafting import draft
 from trimtab.cli.linting import lint
+from trimtab.cli.predicting import predict
 from trimtab.cli.studying import study
 from trimtab.errors import TrimtabError
 
@@ -60,5 +61,5 @@ def _root(
     pass
 
 
-for command in (check, study, lint, draft, doctor):
+for command in (check, predict, study, lint, draft, doctor):
     app.command()(command)

@@ -30,7 +30,6 @@ from trimtab.reports.record import (
     ErrorRate,
     ExampleRow,
     Lint,
-    ModelRecord,
     Noise,
     Projections,
     PromptTypeResult,
@@ -46,7 +45,7 @@ from trimtab.workflows.lengths import lengths as lengths_of
 from trimtab.workflows.measure import SIDES, Propensity
 from trimtab.workflows.side_effects import Drift
 from trimtab.workflows.stages import Stages
-from trimtab.workflows.summary import Steered, base_record, cosine_types, curve_record
+from trimtab.workflows.summary import Steered, base_record, cosine_types, curve_record, model_record
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,10 +108,7 @@ def assemble(
         instructions=(behavior.instruction("positive"), behavior.instruction("negative")),
         answer_kind=behavior.answer_kind, unit=stages.instrument.unit,
         data_digest=behavior.digest, pairing=behavior.pairing,
-        model=ModelRecord(
-            id=model.id, revision=model.revision, digest=model.digest, architecture=type(model.hf).__name__,
-            n_blocks=model.n_blocks, d_model=model.d_model,
-        ),
+        model=model_record(model),
         site=SiteRecord(**asdict(chosen.site)), site_chosen="given" if site_given else "dev",
         prompt_type_chosen="given" if len(found.steered) == 1 else "dev",
         strength_chosen="dev" if chosen.strengths else "given",

@@ -1,4 +1,4 @@
-"""How long a check will take: tokens counted from its texts, and the pace of a timed batch."""
+"""How long work will take: tokens counted from its texts, and the pace of a timed batch."""
 
 from time import perf_counter
 
@@ -21,13 +21,17 @@ def announce(stages: Stages, choosing_site: bool, choosing_strength: bool, n_oth
         choosing_strength: likewise a strength.
         n_others: other behaviors whose effect is measured.
     """
+    total = round(_examples(stages, choosing_site, choosing_strength) + _others(choosing_strength, n_others))
+    stages.progress.begin(total, total * pace(stages))
+
+
+def pace(stages: Stages) -> float:
+    """Seconds a token, from a small timed batch."""
     some = stages.splits.dev.examples[:16]
     stages.instrument.propensity(some[:4])
     start = perf_counter()
     stages.instrument.propensity(some)
-    pace = (perf_counter() - start) / max(1, stages.score_cost(some))
-    total = round(_examples(stages, choosing_site, choosing_strength) + _others(choosing_strength, n_others))
-    stages.progress.begin(total, total * pace)
+    return (perf_counter() - start) / max(1, stages.score_cost(some))
 
 
 def _passes(n: int) -> float:

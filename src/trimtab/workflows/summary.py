@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from trimtab.behaviors import PromptType
 from trimtab.errors import InputError
+from trimtab.models import Model
 from trimtab.reliability import (
     Interval,
     SeparabilityInterval,
@@ -29,6 +30,7 @@ from trimtab.reports.record import (
     AntiSteerable,
     Base,
     Effect,
+    ModelRecord,
     Slope,
 )
 from trimtab.workflows.measure import SIDES, Floats, Propensity
@@ -37,6 +39,14 @@ from trimtab.workflows.measure import SIDES, Floats, Propensity
 def estimate(interval: Interval, n: int) -> Estimate:
     """An interval as a record."""
     return Estimate(value=interval.value, low=interval.low, high=interval.high, n=n)
+
+
+def model_record(model: Model) -> ModelRecord:
+    """Which model."""
+    return ModelRecord(
+        id=model.id, revision=model.revision, digest=model.digest, architecture=type(model.hf).__name__,
+        n_blocks=model.n_blocks, d_model=model.d_model,
+    )  # fmt: skip
 
 
 def attempted(measure: Callable[[], Interval], n: int) -> Estimate:

@@ -20,8 +20,8 @@ from trimtab import __version__
 from trimtab.behaviors import Behavior, PromptType
 from trimtab.errors import InputError
 from trimtab.models import Model, Site, load
-from trimtab.reports.record import ModelRecord
 from trimtab.reports.study.record import Study
+from trimtab.workflows.forecast import pace
 from trimtab.workflows.ledger import Ledger
 from trimtab.workflows.preparing import middle, ready
 from trimtab.workflows.progress import Progress, Silent
@@ -29,6 +29,7 @@ from trimtab.workflows.stages import Stages
 from trimtab.workflows.study.cells import absent, cells, tokens
 from trimtab.workflows.study.findings import found
 from trimtab.workflows.study.parts import Grid, ModelSource, Part, Task
+from trimtab.workflows.summary import model_record
 
 
 def study(
@@ -114,10 +115,11 @@ def _threads(workers: int) -> int:
 
 def _stages(task: Task, model: Model, ledger: Ledger, progress: Progress) -> Stages:
     grid = task.grid
-    return ready(
+    stages, _ = ready(
         model, task.behavior, list(grid.prompt_types),
         train=grid.train, evaluation=grid.evaluation, seed=grid.seed, ledger=ledger, progress=progress,
     )  # fmt: skip
+    return stages
 
 
 def _sites(model: Model, grid: Grid) -> list[Site]:
@@ -135,21 +137,16 @@ def _announce(left: Sequence[Task], n_tasks: int, workers: int, progress: Progre
     model = _model(left[0].source)
     behaviors = {task.behavior.name: task for task in left}
     counted: dict[str, float] = {}
-    pace = 0.0
+    seconds = 0.0
     for name, task in behaviors.items():
         try:
             stages = _stages(task, model, Ledger(None, ""), Silent())
         except InputError:
             continue  # told as a note when its turn comes
         counted[name] = tokens(stages, _sites(model, task.grid), task.grid.slopes)
-        if not pace:
-            some = stages.splits.dev.examples[:16]
-            stages.instrument.propensity(some[:4])
-            start = perf_counter()
-            stages.instrument.propensity(some)
-            pace = (perf_counter() - start) / max(1, stages.score_cost(some))
+        seconds = seconds or pace(stages)
     total = sum(counted.get(task.behavior.name, 0.0) for task in left)
-    progress.begin(round(total), total * pace / workers)
+    progress.begin(round(total), total * seconds / workers)
 
 
 def _run(left: Sequence[Task], workers: int, progress: Progress) -> None:
@@ -205,11 +202,7 @@ def _measure(task: Task, progress: Progress) -> None:
             [],
         )
         notes.append(f"{behavior.name} on {task.source.label}: not measured: {error}")
-    record = ModelRecord(
-        id=model.id, revision=model.revision, digest=model.digest, architecture=type(model.hf).__name__,
-        n_blocks=model.n_blocks, d_model=model.d_model,
-    )  # fmt: skip
-    _keep(task.file, Part(model=record, cells=tuple(rows), cosines=tuple(cosines), notes=tuple(notes)))
+    _keep(task.file, Part(model=model_record(model), cells=tuple(rows), cosines=tuple(cosines), notes=tuple(notes)))
     rmtree(task.file.with_suffix(""), ignore_errors=True)
 
 

@@ -1,0 +1,130 @@
+"""The page of a fit: how well geometry tells beforehand, as one HTML file that needs nothing else."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import plotly.graph_objects as go
+
+from trimtab.reliability.intervals import Interval
+from trimtab.reliability.prediction import Line, Scores
+from trimtab.reports.html import document
+from trimtab.reports.numbers import share, spread
+from trimtab.reports.palette import AXIS, BLUE, DARK, INK, MUTED, VERMILLION, axis, layout
+from trimtab.reports.prediction.record import Calibration, Calibrations
+from trimtab.reports.prediction.terminal import KINDS, NAMES, meaning, trust
+
+_HEIGHT: Final = 400
+WORDS: Final = (
+    ("Left out", "Behaviors of one family are near copies. Each cell is told by a model that was fitted without its "
+     "family, so what stands here is what a new behavior can expect."),
+    ("AUROC", "How often a cell that held gets a higher probability than one that did not: 0.5 is chance, 1 is never "
+     "wrong."),
+    ("Brier score", "Mean square of probability minus outcome: 0 is perfect. It is held against that of the base "
+     "rate, the share that held in the other families, which knows nothing of the behavior."),
+    ("R²", "Share of the squared error of the other families’ mean that the line takes away; below 0 the line is "
+     "worse than the mean. For anti-steerable shares on the logit."),
+    ("Control", "A set with nothing to steer toward, such as shuffled labels. The models are fitted to controls too."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Row:
+    """How well something tells."""
+
+    name: str
+    scores: Scores
+
+
+@dataclass(frozen=True)
+class _Slope:
+    """What a spread more of a feature changes: log-odds, effect, logit of the share."""
+
+    name: str
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class _Section:
+    """A calibration with what its tables and its plot hold."""
+
+    key: str
+    title: str
+    calibration: Calibration
+    meaning: str
+    trust: str
+    rows: list[_Row]
+    slopes: list[_Slope]
+
+
+def calibration_page(calibrations: Calibrations) -> str:
+    """The fit as a self-contained HTML page.
+
+    Returns:
+        The whole document. It makes no request, works without a network, and follows the reader's colour scheme.
+    """
+    sections = [_section(f"c{i}", c) for i, c in enumerate(calibrations.calibrations, start=1)]
+    drawn = {f"{s.key}-bins": _plot(s.calibration) for s in sections}
+    return document("calibration.html", drawn, DARK, fit=calibrations, sections=sections, words=WORDS, told=told)
+
+
+def told(i: Interval) -> str:
+    """An interval as text."""
+    return spread(i.value, i.low, i.high)
+
+
+def _section(key: str, c: Calibration) -> _Section:
+    rows = [_Row(" + ".join(NAMES[name] for name in c.predictor.features), c.scores)]
+    if c.scores_with_controls:
+        rows.append(_Row("the same, controls counted too", c.scores_with_controls))
+    rows += [_Row(f"{NAMES.get(name, name)} alone", scores) for name, scores in c.singles.items()]
+    lines = (c.predictor.success, c.predictor.effect, c.predictor.anti)
+    names = ["at the mean of all features", *(NAMES.get(name, name) for name in c.predictor.features)]
+    slopes = [_Slope(name, _column(lines, i)) for i, name in enumerate(names)]
+    title = f"{c.model.id} in {c.dtype}, block {c.block} {c.component}, {KINDS[c.answer_kind]}"
+    return _Section(key, title, c, meaning(c), trust(c.scores), rows, slopes)
+
+
+def _column(lines: tuple[Line, ...], i: int) -> tuple[float, ...]:
+    return tuple(line.coefficients[i] for line in lines)
+
+
+def _plot(c: Calibration) -> go.Figure:
+    """Predicted probability against the share that held, in bins, with the diagonal of a calibrated model."""
+    figure = go.Figure(layout=layout(_HEIGHT, margin={"l": 60, "r": 20, "t": 48, "b": 56}))
+    figure.add_scatter(
+        x=[0, 100], y=[0, 100], mode="lines", line={"width": 1.2, "dash": "dot", "color": AXIS},
+        hoverinfo="skip", name="as predicted",
+    )  # fmt: skip
+    parts = [("without controls", c.scores, BLUE, "circle")]
+    if c.scores_with_controls:
+        parts.append(("with controls", c.scores_with_controls, VERMILLION, "diamond"))
+    for name, scores, color, symbol in parts:
+        bins = scores.bins
+        figure.add_scatter(
+            x=[100 * b.predicted for b in bins],
+            y=[100 * b.observed.value for b in bins],
+            error_y={
+                "type": "data", "color": color, "thickness": 1.3, "width": 4,
+                "array": [100 * (b.observed.high - b.observed.value) for b in bins],
+                "arrayminus": [100 * (b.observed.value - b.observed.low) for b in bins],
+            },
+            customdata=[
+                f"{b.n} cells {name}<br>predicted {share(b.predicted)}<br>"
+                f"held {share(b.observed.value, b.observed.low, b.observed.high)}"
+                for b in bins
+            ],
+            mode="markers+lines", line={"width": 1, "color": color},
+            marker={"size": 9, "symbol": symbol, "color": color},
+            name=name, hovertemplate="%{customdata}<extra></extra>",
+        )  # fmt: skip
+    rate = 100 * c.scores.successes / c.scores.cells
+    figure.add_hline(y=rate, line={"width": 1, "dash": "dash", "color": MUTED})
+    figure.add_annotation(
+        x=1, xref="paper", xanchor="right", y=rate, yanchor="bottom", showarrow=False,
+        text=f"base rate {share(rate / 100)}", font={"size": 11, "color": INK},
+    )  # fmt: skip
+    figure.update_layout(
+        xaxis=axis(range=[-3, 103], title_text="predicted probability, %"),
+        yaxis=axis(range=[-3, 103], title_text="share that held, %"),
+    )
+    return figure

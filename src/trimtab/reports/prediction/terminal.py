@@ -1,0 +1,156 @@
+"""Predictions and calibrations on the terminal."""
+
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from trimtab.reliability.intervals import Interval
+from trimtab.reliability.prediction import Scores
+from trimtab.reports.numbers import MINUS, given, level, number, share, spread
+from trimtab.reports.prediction.record import Calibration, Calibrations, PredictedRow, Prediction
+from trimtab.reports.terminal import Words, item, table_for
+
+NAMES: Final = {
+    "agreement": "agreement (paper)",
+    "agreement_loo": "agreement (leave-one-out)",
+    "separability": "d′ (in sample)",
+    "separability_held_out": "d′ (held out)",
+    "auroc_held_out": "AUROC (held out)",
+    "norm": "norm of the vector",
+    "dose": "dose of strength 1",
+    "expected_cosine": "cosine of two vectors trained apart, expected",
+    "halves_cosine": "cosine between halves that differ in subject",
+}
+KINDS: Final = {"text": "free text", "choice": "labelled answers"}
+_NONE: Final = "–"
+
+
+def prediction_summary(prediction: Prediction, console: Console) -> None:
+    """Print predictions, the most promising first.
+
+    Args:
+        prediction: what was found.
+        console: where to; texts of the data are never read as markup.
+    """
+    show = Words(console)
+    first = prediction.rows[0].geometry
+    behaviors = dict.fromkeys(row.geometry.behavior for row in prediction.rows)
+    what = first.behavior if len(behaviors) == 1 else f"{len(behaviors)} behaviors"
+    place = f"{prediction.model.id} · block {first.block} {first.component}"
+    console.print(Text(show(f"{what} · {place}"), style="bold"))
+    console.print(_rows(prediction, len(behaviors) > 1, show))
+    for calibration in prediction.calibrations:
+        console.print(Text(show(f"{meaning(calibration)} {trust(calibration.scores)}")))
+    for kind, reason in prediction.uncalibrated.items():
+        console.print(Text.assemble(("uncalibrated", "bold yellow"), show(f" ({KINDS[kind]}): {reason}.")))
+    rows = prediction.rows
+    told = [
+        f"{_name(row, len(behaviors) > 1)}: {reason}" for row in rows if row.expected for reason in row.expected.outside
+    ]
+    absent = [f"{_name(row, len(behaviors) > 1)}: {r}" for row in rows if (r := row.geometry.not_measured)]
+    for title, lines in (("* Outside of what was fitted", told), ("Notes", [*absent, *prediction.notes])):
+        if lines:
+            console.print(Text(title, style="bold"))
+            for line in lines:
+                console.print(item(show(line), show))
+
+
+def calibration_summary(calibrations: Calibrations, console: Console) -> None:
+    """Print what a fit came to.
+
+    Args:
+        calibrations: the fit.
+        console: where to.
+    """
+    show = Words(console)
+    for c in calibrations.calibrations:
+        console.print(Text(show(f"{c.model.id} in {c.dtype} · {_site(c)} · {KINDS[c.answer_kind]}"), style="bold"))
+        console.print(Text(show(meaning(c))))
+        console.print(_scores(c, show))
+    for note in calibrations.notes:
+        console.print(item(show(note), show))
+
+
+def meaning(c: Calibration) -> str:
+    """What a calibration's probability is of."""
+    return (
+        f"“Holds” is the chance that at dose {given(c.dose)} the interval of the effect lies above "
+        f"{given(c.min_effect)} {c.unit} and that of the anti-steerable share below {level(c.max_anti_steerable)}; "
+        f"side effects are not predicted. Fitted to {_counted(c)}."
+    )
+
+
+def trust(s: Scores) -> str:
+    """How well it tells of families that it was not fitted to."""
+    return (
+        f"Families left out of the fit: AUROC {_spread(s.auroc)}, Brier score {number(s.brier)} "
+        f"(base rate {number(s.brier_base)})."
+    )
+
+
+def _counted(c: Calibration) -> str:
+    controls = f" and {c.controls} controls" if c.controls else ""
+    return f"{c.behaviors} behaviors{controls} on {c.model.id} in {c.dtype}"
+
+
+def _rows(prediction: Prediction, several: bool, show: Words) -> Table:
+    table = table_for(show)
+    if several:
+        table.add_column("behavior", overflow="fold", min_width=12)
+    table.add_column("prompt type", overflow="fold", min_width=14)
+    for name in (show("d′\nheld out"), "agree-\nment", "dose"):
+        table.add_column(name, justify="right", no_wrap=True)
+    if prediction.calibrations:
+        for name in ("holds", "effect", "anti-steer-\nable"):
+            table.add_column(name, justify="right", overflow="fold")
+    for row in prediction.rows:
+        if row.geometry.not_measured is None:
+            names = [row.geometry.behavior, row.geometry.prompt_type][0 if several else 1 :]
+            table.add_row(*(Text(show(text)) for text in (*names, *_figures(row, bool(prediction.calibrations)))))
+    return table
+
+
+def _figures(row: PredictedRow, calibrated: bool) -> list[str]:
+    g = row.geometry
+    ranked = [
+        _NONE if value is None else f"{number(value)} #{row.ranks[name]}"
+        for name, value in (("separability_held_out", g.separability_held_out), ("agreement_loo", g.agreement_loo))
+    ]
+    told = [*ranked, number(g.dose)]
+    if not calibrated:
+        return told
+    if row.expected is None:
+        return [*told, row.not_expected or "uncalibrated", _NONE, _NONE]
+    wrong = row.expected.anti_steerable
+    holds = f"{share(row.expected.probability)}{'*' if row.expected.outside else ''}"
+    return [*told, holds, _spread(row.expected.effect), share(wrong.value, wrong.low, wrong.high)]
+
+
+def _scores(c: Calibration, show: Words) -> Table:
+    table = table_for(show)
+    table.add_column("families left out", overflow="fold")
+    for name in ("cells", "held", "AUROC", "Brier", "base rate"):
+        table.add_column(name, justify="right", no_wrap=True)
+    rows = [(" + ".join(NAMES[name] for name in c.predictor.features), c.scores)]
+    if c.scores_with_controls:
+        rows.append(("the same, with controls", c.scores_with_controls))
+    rows += [(f"{NAMES[name]} alone", scores) for name, scores in c.singles.items()]
+    for name, s in rows:
+        cells = (name, str(s.cells), str(s.successes), _spread(s.auroc), number(s.brier), number(s.brier_base))
+        table.add_row(*(Text(show(text)) for text in cells))
+    return table
+
+
+def _name(row: PredictedRow, several: bool) -> str:
+    g = row.geometry
+    return f"{g.behavior}, {g.prompt_type}" if several else g.prompt_type
+
+
+def _site(c: Calibration) -> str:
+    return f"block {c.block} {c.component}"
+
+
+def _spread(i: Interval) -> str:
+    return spread(i.value, i.low, i.high).replace("-", MINUS)
