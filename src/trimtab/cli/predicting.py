@@ -30,6 +30,9 @@ def predict(
         list[str] | None, typer.Option(help="One of the seven prompt types (repeatable), or all.")
     ] = None,
     train: Annotated[int | None, typer.Option(min=2, help="Training examples.")] = None,
+    eval_: Annotated[
+        int | None, typer.Option("--eval", min=2, help="Examples left for the evaluation of a check.")
+    ] = None,
     seed: options.Seed = 0,
     view: options.View = None,
     format: options.Format = None,
@@ -81,6 +84,7 @@ def predict(
             site=site,
             prompt_types=prompt_type or ["all"],
             train=train,
+            evaluation=eval_,
             seed=seed,
             calibrations=known,
             progress=progress,

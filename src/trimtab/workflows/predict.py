@@ -33,6 +33,7 @@ def predict(
     site: Site | int | str | None = None,
     prompt_types: Sequence[str] | str = "all",
     train: int | None = None,
+    evaluation: int | None = None,
     seed: int = 0,
     calibrations: Calibrations | None = None,
     progress: Progress | None = None,
@@ -40,7 +41,7 @@ def predict(
 ) -> Prediction:
     """Predict from activations alone, in seconds, how steering each behavior under each prompt type will fare.
 
-    The vectors are those that a check of the same examples trains. A calibration gives the probability that effect and
+    The vectors are those that a check with the same options trains. A calibration gives the probability that effect and
     anti-steerable share keep a check's bounds, the effect and the share; it holds for the weights that it was fitted
     on. Of any other model there is geometry and ranks only, and the row says why.
 
@@ -50,6 +51,7 @@ def predict(
         site: where to steer; None takes the residual in the middle of the model, where the shipped ones were fitted.
         prompt_types: name or names of the types, or `all`.
         train: training examples; by default as many as the set affords.
+        evaluation: examples left to the evaluation of a check or a study; they decide which are trained on.
         seed: of splits, folds and resampling.
         calibrations: what predicts; None takes those that come with the package.
         progress: is told how far the work is.
@@ -70,7 +72,7 @@ def predict(
     prepared = [
         ready(
             model, behavior, [t.value for t in types],
-            train=train, evaluation=None, seed=seed, ledger=Ledger(None, ""), progress=told,
+            train=train, evaluation=evaluation, seed=seed, ledger=Ledger(None, ""), progress=told,
         )
         for behavior in behaviors
     ]  # fmt: skip
