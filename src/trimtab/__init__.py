@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from trimtab.reports import Report as Report
     from trimtab.steering import Steering as Steering
     from trimtab.workflows import check as check
+    from trimtab.workflows import predict as predict
 
 __version__ = "0.1.0"
 
@@ -31,6 +32,7 @@ _HOME = {
     "TrimtabError": "errors",
     "check": "workflows",
     "load": "models",
+    "predict": "workflows",
 }
 
 __all__ = [

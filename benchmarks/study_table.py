@@ -1,0 +1,290 @@
+"""Tables of the studies beside the numbers of Braun et al. (2505.22637): docs/results/study.md.
+
+    .venv/bin/python benchmarks/study_table.py --studies out/study --out docs/results/study.md
+
+Below --studies lie the folders that `trimtab study --out` wrote: persona (statements), choice, builtins, nulls, maps
+(sites and slopes), models and float32 (the same behaviors on other models).
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+from harness import machine, table
+from scipy.stats import spearmanr
+
+from trimtab.reports.figures import Estimate
+from trimtab.reports.study.files import load_study
+from trimtab.reports.study.record import Association, At, Cell, Study, TypeSummary
+
+NAMES = ("persona", "choice", "builtins", "nulls", "maps", "models", "float32")
+INDICES = {"agreement_loo": "agreement, leave-one-out", "agreement": "agreement (paper)",
+           "separability_held_out": "d′ held out", "dose": "dose of strength 1"}  # fmt: skip
+ATS: tuple[At, At] = ("strength 1", "equal dose")
+SHARED = ("agreement_loo", "separability_held_out", "norm", "effect", "anti_steerable")
+
+
+def real(study: Study) -> list[Cell]:
+    """Measured cells that are no controls."""
+    return [c for c in study.cells if c.not_measured is None and not c.control]
+
+
+def figure(e: Estimate, scale: float = 1.0, digits: int = 2) -> str:
+    """An estimate with its interval."""
+    if e.value is None:
+        return f"not measured: {e.reason}"
+    value, *ends = (f"{scale * x:.{digits}f}" for x in (e.value, e.low, e.high) if x is not None)
+    return f"{value} [{', '.join(ends)}]" if ends else value
+
+
+def percent(e: Estimate) -> str:
+    return figure(e, 100.0, 0) + " %"
+
+
+def values(cells: Sequence[Cell], name: str) -> np.ndarray:
+    return np.array([getattr(c, name) for c in cells], dtype=float)
+
+
+def summaries(study: Study, at: At) -> list[TypeSummary]:
+    return [t for t in study.types if t.at == at]
+
+
+def rho(study: Study, x: str, y: str, at: At, given: str | None = None, prompt_type: str | None = None) -> Association:
+    key = (x, y, at, given, prompt_type)
+    return next(a for a in study.associations if (a.x, a.y, a.at, a.given, a.prompt_type) == key)
+
+
+def by_behavior(study: Study, name: str) -> dict[str, float]:
+    """Mean over prompt types."""
+    cells = real(study)
+    return {
+        b: float(np.mean([getattr(c, name) for c in cells if c.behavior == b])) for b in {c.behavior for c in cells}
+    }
+
+
+def between_types(study: Study) -> tuple[float, float]:
+    """Least and largest mean over behaviors of the cosine of two types' vectors."""
+    controls = {c.behavior for c in study.cells if c.control}
+    mine = np.stack([np.array(c.matrix) for c in study.cosines if c.behavior not in controls and len(c.types) == 7])
+    means = mine.mean(axis=0)[np.triu_indices(7, 1)]
+    return float(means.min()), float(means.max())
+
+
+def run(studies: dict[str, Study]) -> str:
+    rows = []
+    for name, s in studies.items():
+        cells = [c for c in s.cells if c.not_measured is None]
+        families = len({c.family for c in cells if not c.control})
+        behaviors, controls = (len({c.behavior for c in cells if c.control is flag}) for flag in (False, True))
+        sites = ", ".join(map(str, sorted({c.block for c in cells})))
+        sizes = sorted({(c.n_train, c.n_eval) for c in cells})
+        split = f"{sizes[0][0]}/{sizes[0][1]}" + (f" to {sizes[-1][0]}/{sizes[-1][1]}" if len(sizes) > 1 else "")
+        rows.append([name, behaviors, controls, families, len({c.prompt_type for c in cells}), sites, split,
+                     len(cells), f"{s.seconds / 60:.0f} min"])  # fmt: skip
+    head = ["study", "behaviors", "controls", "families", "prompt types", "blocks", "train/eval", "cells", "time"]
+    return table(head, rows)
+
+
+def paper(s: Study, choice: Study) -> str:
+    """The paper's findings beside ours."""
+
+    def of(tell: Callable[[Study, At], str]) -> list[str]:
+        return [tell(s, "strength 1"), tell(s, "equal dose"), tell(choice, "strength 1")]
+
+    def shares(study: Study, at: At) -> str:
+        found = [100 * (t.anti_steerable.value or 0.0) for t in summaries(study, at)]
+        return f"{min(found):.0f} to {max(found):.0f} %"
+
+    def spread(study: Study, at: At) -> str:
+        name = "anti_steerable" if at == "strength 1" else "equal_anti_steerable"
+        found = [100 * v for v in by_behavior(study, name).values()]
+        return f"{min(found):.0f} to {max(found):.0f} %"
+
+    def best(study: Study, at: At) -> str:
+        first = Counter({t.prompt_type: t.ranks[0] for t in summaries(study, at)}).most_common(2)
+        return ", ".join(f"{name} {n}" for name, n in first)
+
+    def positive(study: Study, at: At) -> str:
+        found = summaries(study, at)
+        sure = sum((t.effect.low or 0.0) > 0 for t in found)
+        return f"{sum((t.effect.value or 0.0) > 0 for t in found)} of {len(found)} ({sure} with the whole interval)"
+
+    def linked(x: str, y: str) -> Callable[[Study, At], str]:
+        return lambda study, at: figure(rho(study, x, y, at).rho)
+
+    def cosines(study: Study, at: At) -> str:
+        return "{:.2f} to {:.2f}".format(*between_types(study))
+
+    rows = [
+        ["prompt types with a mean effect above 0", "7 of 7", *of(positive)],
+        ["ranked first in most behaviors", "none stands out", *of(best)],
+        ["anti-steerable share by type", "29 to 43 %", *of(shares)],
+        ["anti-steerable share by behavior", "3 to 50 %", *of(spread)],
+        ["ρ of agreement and effect", "0.76", *of(linked("agreement", "effect"))],
+        ["ρ of agreement and anti-steerable share", "−0.78", *of(linked("agreement", "anti_steerable"))],
+        ["ρ of d′ and effect (ours held out)", "0.71", *of(linked("separability_held_out", "effect"))],
+        ["cosines between types (means over behaviors)", "0.07 to 0.86", *of(cosines)],
+    ]
+    return table(["finding", "paper", "statements, strength 1", "statements, equal dose", "choices, strength 1"], rows)
+
+
+def types(s: Study) -> str:
+    equal = {t.prompt_type: t for t in summaries(s, "equal dose")}
+    rows = []
+    for t in summaries(s, "strength 1"):
+        e, cells = equal[t.prompt_type], [c for c in real(s) if c.prompt_type == t.prompt_type]
+        rows.append([
+            t.prompt_type, f"{values(cells, 'agreement_loo').mean():.2f}", f"{values(cells, 'separability_held_out').mean():.1f}",
+            f"{values(cells, 'dose').mean():.2f}", figure(t.effect, digits=3), percent(t.positive), percent(t.anti_steerable),
+            figure(e.effect, digits=3), percent(e.anti_steerable), " ".join(map(str, t.ranks)),
+        ])  # fmt: skip
+    return table(["prompt type", "agreement", "d′", "dose", "effect, λ = 1", "above 0", "anti-steerable", "effect, equal dose",
+                  "anti-steerable", "behaviors at rank 1 … by effect"], rows)  # fmt: skip
+
+
+def links(s: Study) -> str:
+    rows = []
+    names = [t.prompt_type for t in summaries(s, "strength 1")]
+    for x, told in INDICES.items():
+        for y in ("effect", "anti_steerable"):
+            within = [v for n in names if (v := rho(s, x, y, "equal dose", None, n).rho.value) is not None]
+            rows.append([told, y.replace("_", "-"), *(figure(rho(s, x, y, at).rho) for at in ATS),
+                         figure(rho(s, x, y, "strength 1", "norm").rho), f"{min(within):.2f} to {max(within):.2f}"])  # fmt: skip
+    return table(
+        ["ρ of", "with", "strength 1", "equal dose", "strength 1 given ‖s‖", "within one type, equal dose"], rows
+    )
+
+
+def nulls(s: Study) -> str:
+    rows = []
+    for name, flag in (("sets", False), ("the same with shuffled labels", True)):
+        cells = [c for c in s.cells if c.control is flag and c.not_measured is None]
+        rows.append([name, len(cells), *(_middle(values(cells, column)) for column in (
+            "agreement_loo", "separability_held_out", "auroc_held_out", "permutation_p", "effect", "anti_steerable"))])  # fmt: skip
+    return table(["prefilled vectors", "n", "agreement", "d′ held out", "AUROC held out", "p of “no direction”",
+                  "effect, λ = 1", "anti-steerable"], rows)  # fmt: skip
+
+
+def _middle(x: np.ndarray) -> str:
+    low, high = np.quantile(x, [0.025, 0.975])
+    return f"{x.mean():.2f} ({low:.2f} to {high:.2f})"
+
+
+def maps(s: Study) -> str:
+    rows = []
+    for block in sorted({c.block for c in real(s)}):
+        cells = [c for c in real(s) if c.block == block]
+        columns = ("agreement_loo", "separability_held_out", "dose", "effect", "equal_effect", "equal_anti_steerable",
+                   "steerability", "spearman")  # fmt: skip
+        rows.append(
+            [
+                block,
+                *(
+                    f"{values(cells, n).mean():.2f} ({values(cells, n).min():.2f} to {values(cells, n).max():.2f})"
+                    for n in columns
+                ),
+            ]
+        )
+    return table(["block", "agreement", "d′ held out", "dose of λ = 1", "effect, λ = 1", "effect, equal dose", "anti-steerable, equal dose",
+                  "slope", "rank correlation of λ and m"], rows)  # fmt: skip
+
+
+def carried(s: Study) -> Iterator[list[object]]:
+    """Every other model of a study against its first."""
+    first, *others = dict.fromkeys(c.model for c in s.cells)
+    here = {(c.behavior, c.prompt_type): c for c in real(s) if c.model == first}
+    for other in others:
+        pairs = [(here[c.behavior, c.prompt_type], c) for c in real(s) if c.model == other]
+        for name in SHARED:
+            x, y = (np.array([getattr(pair[i], name) for pair in pairs]) for i in (0, 1))
+            row = [f"{first} → {other}", name, len(pairs), f"{x.mean():.3f}", f"{y.mean():.3f}",
+                   f"{spearmanr(x, y).statistic:.3f}", f"{np.median(np.abs(x - y)):.4f}"]  # fmt: skip
+            yield row
+        crossed = [
+            spearmanr([p[0].agreement_loo for p in pairs], [p[i].effect for p in pairs]).statistic for i in (0, 1)
+        ]
+        yield [f"{first} → {other}", "ρ of the first's agreement with either's effect", len(pairs), f"{crossed[0]:.2f}",
+               f"{crossed[1]:.2f}", "–", "–"]  # fmt: skip
+
+
+def steerable(s: Study) -> str:
+    """Agreement where prefilled vectors keep the bounds of a check at equal dose, and where they do not."""
+    cells = [c for c in real(s) if c.prompt_type == "prefilled"]
+    held = [(c.equal_effect_low or 0.0) > 0.05 and (c.equal_anti_steerable_high or 1.0) < 0.25 for c in cells]
+    parts = [[c.agreement_loo or 0.0 for c, h in zip(cells, held, strict=True) if h is flag] for flag in (True, False)]
+    return f"{mean(parts[0]):.2f} in the {len(parts[0])} sets that keep a check's bounds at equal dose, {mean(parts[1]):.2f} in the others"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=Path, required=True, help="folder with the folders of studies")
+    parser.add_argument("--out", type=Path, help="Markdown file; else standard output")
+    told = parser.parse_args()
+    studies = {name: load_study(told.studies / name) for name in NAMES}
+    s = studies["persona"]
+    commands = "\n".join(study.command for study in studies.values())
+    others = [*carried(studies["models"]), *carried(studies["float32"])]
+    head = ["models", "figure", "cells", "first", "other", "ρ between them", "median difference"]
+    text = f"""# The study: the reliability paper's findings, measured again
+
+```
+{commands}
+.venv/bin/python benchmarks/study_table.py --studies out/study --out docs/results/study.md
+```
+
+{machine()}; SmolLM2-135M-Instruct in bfloat16 unless a table says otherwise; two processes; times beside other work. Vectors at the
+residual of block 14, which was named before anything was measured. Intervals are over families of behaviors. What this means
+is told in [Studies](../study.md#what-came-out).
+
+{run(studies)}
+
+## Beside the paper
+
+Braun et al. steered Llama-2-7b-chat on choices (A or B) at λ = 1. Agreement of prefilled vectors: {steerable(s)} (paper: about 0.48 for a
+steerable behavior, 0.19 for one that is not).
+
+{paper(s, studies["choice"])}
+
+## Statements: prompt types
+
+{types(s)}
+
+## Statements: what goes with a large effect
+
+{links(s)}
+
+## Choices
+
+{types(studies["choice"])}
+
+## Built-in behaviors
+
+{types(studies["builtins"])}
+
+## Shuffled labels
+
+{nulls(studies["nulls"])}
+
+Means, and in brackets where 95 % of the sets lie.
+
+## Sites and slopes
+
+Six sets, prefilled vectors: mean (least to largest).
+
+{maps(studies["maps"])}
+
+## Other models
+
+{table(head, others)}
+"""
+    if told.out:
+        told.out.write_text(text)
+    else:
+        print(text)
+
+
+if __name__ == "__main__":
+    main()
