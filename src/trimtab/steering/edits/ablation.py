@@ -1,0 +1,56 @@
+"""Taking directions out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from trimtab.errors import InputError
+from trimtab.steering.edits.base import StoredEdit, shaped, unit
+
+
+@dataclass(frozen=True, eq=False)
+class Ablation(StoredEdit):
+    """Directional ablation (Arditi et al. 2406.11717): `f(h) = h − Σ_a λ_a c_a v_a`, at λ = 1 with nothing along v.
+
+    `c` are the coefficients of h's projection onto the span of the directions whose λ is not 0, so that at λ = 1
+    several directions that are not orthogonal go out together.
+
+    Args:
+        directions: `[A, d_model]`, of any length but 0.
+    """
+
+    kind: ClassVar[str] = "ablation"
+    directions: Tensor
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        shaped(self.kind, "directions", self.directions, "attributes", "d_model")
+        if not bool((self.directions != 0).any(dim=1).all()):
+            raise InputError("ablation: a direction is all zeros; leave its attribute out")
+
+    def prepared(self, at: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Directions at length 1."""
+        return {**at, "directions": unit(at["directions"])}
+
+    @property
+    def n_attributes(self) -> int:
+        """A."""
+        return self.directions.shape[0]
+
+    @property
+    def width(self) -> int:
+        """d_model."""
+        return self.directions.shape[1]
+
+    def edited(self, h: Tensor, strength: Tensor, at: Mapping[str, Tensor]) -> Tensor:
+        """In float32."""
+        plain, v = h.float(), at["directions"]
+        along = plain @ v.T  # [B, T, A]
+        if self.n_attributes > 1:
+            on = (strength != 0).to(v.dtype)  # [B or 1, A]
+            gram = on[:, :, None] * (v @ v.T) * on[:, None, :]
+            along = (along * on[:, None, :]) @ torch.linalg.pinv(gram, hermitian=True)
+        return (plain - (strength[:, None, :] * along) @ v).to(h.dtype)

@@ -1,0 +1,86 @@
+"""Following the gradient of a classifier."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from trimtab.errors import InputError
+from trimtab.steering.edits.base import StoredEdit, shaped
+
+
+@dataclass(frozen=True, eq=False)
+class ClassifierGradient(StoredEdit):
+    """K-Steering (2505.24535): steps up the gradient of `Σ_a λ_a z_a(h)`, z the logits of a two-layer classifier.
+
+    `z(x) = V relu(W (x − m)/s + c) + e`. Each of `steps` steps adds `step` times the gradient, which is `1/s` of that
+    by the standardised activation; steps shrink by `decay`.
+
+    Args:
+        mean, scale: `[d_model]` each, m and s.
+        hidden: `[width, d_model]`, W.
+        hidden_bias: `[width]`, c.
+        output: `[A, width]`, V.
+        output_bias: `[A]`, e; kept for reading the logits, the gradient does without.
+        step: length of a step, in units of the activation per unit of the logit's slope.
+        steps: how many.
+        decay: factor from one step to the next.
+    """
+
+    kind: ClassVar[str] = "classifier-gradient"
+    mean: Tensor
+    scale: Tensor
+    hidden: Tensor
+    hidden_bias: Tensor
+    output: Tensor
+    output_bias: Tensor
+    step: float = 1.0
+    steps: int = 1
+    decay: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        shaped(self.kind, "hidden", self.hidden, "units", "d_model")
+        like = {"units": self.hidden.shape[0], "d_model": self.width}
+        for name in ("mean", "scale"):
+            shaped(self.kind, name, getattr(self, name), "d_model", like=like)
+        shaped(self.kind, "hidden_bias", self.hidden_bias, "units", like=like)
+        shaped(self.kind, "output", self.output, "attributes", "units", like=like)
+        shaped(self.kind, "output_bias", self.output_bias, "attributes", like={"attributes": self.n_attributes})
+        if not bool((self.scale > 0).all()):
+            raise InputError(f"{self.kind}: scale must be above 0 everywhere")
+        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or not 1 <= self.steps <= 100:
+            raise InputError(f"{self.kind}: steps {self.steps!r} must be a whole number from 1 to 100")
+        for name in ("step", "decay"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e6:
+                raise InputError(f"{self.kind}: {name} {value!r} must be above 0")
+
+    @property
+    def n_attributes(self) -> int:
+        """A."""
+        return self.output.shape[0]
+
+    @property
+    def width(self) -> int:
+        """d_model."""
+        return self.hidden.shape[1]
+
+    def logits(self, h: Tensor) -> Tensor:
+        """The classifier's logits, `[…, d_model]` to `[…, A]`."""
+        at = self.on(h.device)
+        return torch.relu(self._units(h.float(), at)) @ at["output"].T + at["output_bias"]
+
+    def _units(self, h: Tensor, at: Mapping[str, Tensor]) -> Tensor:
+        return ((h - at["mean"]) / at["scale"]) @ at["hidden"].T + at["hidden_bias"]
+
+    def edited(self, h: Tensor, strength: Tensor, at: Mapping[str, Tensor]) -> Tensor:
+        """In float32, the gradient written out."""
+        out, length = h.float(), self.step
+        wanted = (strength @ at["output"])[:, None, :]  # [B or 1, 1, units]
+        for _ in range(self.steps):
+            slope = torch.where(self._units(out, at) > 0, wanted, 0.0) @ at["hidden"] / at["scale"]
+            out, length = out + length * slope, length * self.decay
+        return out.to(h.dtype)

@@ -1,0 +1,42 @@
+"""Several edits at one site, one after the other."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from trimtab.errors import InputError
+from trimtab.steering.edits.base import StoredEdit
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Edits in their order, each with its own columns of the strengths. A row whose columns are 0 passes an edit by.
+
+    Args:
+        parts: edits with the columns that are theirs.
+    """
+
+    parts: tuple[tuple[StoredEdit, tuple[int, ...]], ...]
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise InputError("a stack needs at least one edit")
+        widths = {edit.width for edit, _ in self.parts}
+        if len(widths) > 1:
+            raise InputError(f"edits at one site are {' and '.join(map(str, sorted(widths)))} wide")
+        for edit, columns in self.parts:
+            if len(columns) != edit.n_attributes:
+                raise InputError(f"{edit.kind} takes {edit.n_attributes} strengths, not {len(columns)}")
+
+    @property
+    def width(self) -> int:
+        """d_model."""
+        return self.parts[0][0].width
+
+    def __call__(self, h: Tensor, strength: Tensor) -> Tensor:
+        """`h [B, T, d_model]`, `strength [B or 1, A]` to `[B, T, d_model]`."""
+        for edit, columns in self.parts:
+            own = strength[:, list(columns)]
+            on = (own != 0).any(dim=1)[:, None, None]
+            h = edit(h, own).where(on, h)
+        return h
