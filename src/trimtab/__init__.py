@@ -6,6 +6,8 @@ The public names are loaded on first use, so that `import trimtab` and the help 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from trimtab.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from trimtab.behaviors import Behavior as Behavior
     from trimtab.behaviors import Example as Example
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from trimtab.steering import Steering as Steering
     from trimtab.workflows import check as check
     from trimtab.workflows import predict as predict
-
-__version__ = "0.1.0"
 
 _HOME = {
     "Behavior": "behaviors",

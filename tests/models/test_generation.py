@@ -97,7 +97,7 @@ def test_options_that_cannot_be_honoured_are_refused(options, message, model):
         (math.nan, "not a finite number"),
         (math.inf, "not a finite number"),
         (True, "True is not a number"),
-        ("1.5", "'1.5' is not a number"),
+        ("1.5", "'1.5' is neither a number nor a preset"),
         ([1.0, None, "x"], "'x' is not a number"),
         ([], "empty list of strengths"),
         ({"vektor": 1.0}, "unknown attribute vektor; this steering has vector"),

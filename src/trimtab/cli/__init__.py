@@ -8,7 +8,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from trimtab import __version__
 from trimtab.cli.checking import check
 from trimtab.cli.doctoring import doctor
 from trimtab.cli.drafting import draft
@@ -16,6 +15,7 @@ from trimtab.cli.linting import lint
 from trimtab.cli.predicting import predict
 from trimtab.cli.studying import study
 from trimtab.errors import TrimtabError
+from trimtab.version import __version__
 
 app = typer.Typer(
     no_args_is_help=True,

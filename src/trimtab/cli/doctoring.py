@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from trimtab import __version__
 from trimtab.cli.options import Json
+from trimtab.version import __version__
 
 
 def doctor(json_: Json = False) -> None:

@@ -44,3 +44,11 @@ def _offloaded(hf: nn.Module, name: str) -> Tensor:
     hook = hf.get_submodule(owner)._hf_hook
     value: Tensor = hook.weights_map[leaf]  # type: ignore[union-attr, index]
     return value
+
+
+def shapes(hf: nn.Module) -> str:
+    """SHA-256 over names and shapes of all weights."""
+    seen = hashlib.sha256()
+    for name, tensor in sorted(hf.state_dict().items()):
+        seen.update(f"{name}{list(tensor.shape)}\n".encode())
+    return seen.hexdigest()

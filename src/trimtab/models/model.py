@@ -15,8 +15,9 @@ from trimtab.errors import InputError, PlanError
 from trimtab.models.batches import fitting_tokens
 from trimtab.models.blocks import dissect, input_device
 from trimtab.models.capture import Captured, Read, capture
-from trimtab.models.digest import Fingerprint
+from trimtab.models.digest import Fingerprint, shapes
 from trimtab.models.direct import Direct, Gate
+from trimtab.models.facts import ModelFacts
 from trimtab.models.forward import run
 from trimtab.models.generate import generate
 from trimtab.models.masks import packs
@@ -111,6 +112,12 @@ class Model:
         through `weight.data` after the first call.
         """
         return self._fingerprint()
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What artifacts remember of it."""
+        name = type(self.hf).__name__
+        return ModelFacts(self.id, self.revision, name, self.d_model, self.n_blocks, self.digest, shapes(self.hf))
 
     def encoder(self, chat_template: bool = False) -> Encoder:
         """Text to token ids for this model.
@@ -284,7 +291,7 @@ class Model:
         In `model.hf.generate(…)` the prompt is what it is given; in calls of `model.hf(…)` it is what the last
         call with an empty cache, or without one, held. Their logits are float32 in here, as all of trimtab's.
         """
-        self._steered.append(steer(steering, strength, scope))
+        self._steered += self._steers(steering, strength, scope)
         try:
             direct = Direct(self.gate, self.anatomy, self.tail, self._steered)
             with direct.steering() if len(self._steered) == 1 else nullcontext():
@@ -297,4 +304,6 @@ class Model:
             if strength is not None:
                 raise InputError("a strength without a steering has no effect; give steering=… too")
             return ()
+        if steering.made_for is not None:
+            steering.made_for.ensure(self, steering.allow_mismatch)
         return (steer(steering, strength, scope),)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError, PlanError
+from trimtab.models.facts import ModelFacts
 from trimtab.models.sites import Site
 
 Scope = Literal["all", "prompt", "last", "generated"]
@@ -116,6 +117,21 @@ class Steerable(Protocol):
     @property
     def attributes(self) -> Mapping[str, float]:
         """Default strength by attribute name, in the order of the strength columns."""
+        ...
+
+    @property
+    def presets(self) -> Mapping[str, Mapping[str, float]]:
+        """Strengths by attribute under a name of their own."""
+        ...
+
+    @property
+    def made_for(self) -> ModelFacts | None:
+        """The model whose activations it was made from; None where nobody said."""
+        ...
+
+    @property
+    def allow_mismatch(self) -> bool:
+        """Whether other weights of the same shapes will do."""
         ...
 
 
@@ -251,7 +267,7 @@ class Trace:
     selected: Tensor | None = None
 
 
-Strength = float | Mapping[str, float]
+Strength = float | str | Mapping[str, float]
 Strengths = Strength | Sequence[Strength] | None
 Scopes = Scope | Sequence[Scope]
 
@@ -261,8 +277,8 @@ def steer(steering: Steerable, strength: Any = None, scope: Any = "all") -> Stee
 
     Args:
         steering: edits with named attributes.
-        strength: None for the attributes' defaults; a number for every attribute; `{name: number}` with
-            defaults for the names left out; or a list of these, one per row.
+        strength: None for the attributes' defaults; a number for every attribute; the name of a preset;
+            `{name: number}` with defaults for the names left out; or a list of these, one per row.
         scope: one for all rows, or a list, one per row.
 
     Raises:
@@ -273,13 +289,21 @@ def steer(steering: Steerable, strength: Any = None, scope: Any = "all") -> Stee
         raise InputError("an empty list of strengths")
     if not isinstance(scope, Sequence):
         raise InputError(f"unknown scope {scope!r}; one of {', '.join(SCOPES)}, or a list of them")
-    table = torch.tensor([_row(steering.attributes, s) for s in per_row], dtype=torch.float32)
+    table = torch.tensor([_row(steering, s) for s in per_row], dtype=torch.float32)
     return Steer(steering.edits, table, scope if isinstance(scope, str) else tuple(scope))  # type: ignore[arg-type]  # checked there
 
 
-def _row(defaults: Mapping[str, float], strength: Any) -> list[float]:
+def _row(steering: Steerable, strength: Any) -> list[float]:
+    defaults = steering.attributes
     if strength is None:
         return list(defaults.values())
+    if isinstance(strength, str):
+        if strength not in steering.presets:
+            known = ", ".join(steering.presets) or "none"
+            raise InputError(
+                f"strength {strength!r} is neither a number nor a preset of this steering (it has {known})"
+            )
+        strength = steering.presets[strength]
     if isinstance(strength, Mapping):
         unknown = sorted(set(strength) - set(defaults))
         if unknown:

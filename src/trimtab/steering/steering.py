@@ -1,16 +1,38 @@
-"""The artifact: edits at sites, with named attributes."""
+"""The artifact in memory: edits at sites, with named attributes and where they come from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from math import isfinite
+from numbers import Real
+from pathlib import Path
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.models import Edit, Place, Site
-from trimtab.steering.edits import Additive
+from trimtab.models import Edit, ModelFacts, Place, Site
+from trimtab.steering.edits import Additive, Stack, StoredEdit
 
 Edits = Mapping[Site, Edit] | Mapping[int, Edit] | Mapping[str, Edit] | Mapping[Place, Edit]
+LONGEST_NAME = 200
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How a steering was made.
+
+    Args:
+        method: its name, such as `mean-difference`.
+        hyperparameters: what the method was told; JSON values.
+        seed: of its random choices; None where there are none.
+        data: digest of the training data by attribute.
+    """
+
+    method: str = "manual"
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+    data: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -21,33 +43,68 @@ class Steering:
         edits: one edit per site; every edit takes one strength per attribute, in the order of `attributes`. Sites may
             be given as `Site`, block or text (`attention:14`), and are kept as `Site`.
         attributes: default strength by name.
-        method: how it was made.
+        origin: how it was made.
+        presets: strengths by attribute, under names such as `gentle`; attributes left out keep their default.
+        made_for: the model whose activations it was made from. Models with other weights refuse it.
+        allow_mismatch: let other weights of the same shapes be steered.
 
     Raises:
-        InputError: a key that is no site, or two for one site.
+        InputError: a key that is no site, two for one site, names or strengths that make no sense, an edit that takes
+            another number of strengths, or is as wide as no activation of the model.
     """
 
     edits: Mapping[Site, Edit]
     attributes: Mapping[str, float]
-    method: str = "manual"
+    origin: Origin = Origin()
+    presets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    made_for: ModelFacts | None = None
+    allow_mismatch: bool = False
 
-    def __init__(self, edits: Edits, attributes: Mapping[str, float], method: str = "manual") -> None:
+    def __init__(
+        self,
+        edits: Edits,
+        attributes: Mapping[str, float],
+        origin: Origin | None = None,
+        presets: Mapping[str, Mapping[str, float]] | None = None,
+        made_for: ModelFacts | None = None,
+        allow_mismatch: bool = False,
+    ) -> None:
         by_site = {Site.of(place): edit for place, edit in edits.items()}
         if len(by_site) < len(edits):
             raise InputError(f"two edits for one site among {', '.join(map(str, edits))}; give one edit per site")
+        strengths = {_named(name): _strength(value, name) for name, value in attributes.items()}
+        told = {_named(preset): dict(values) for preset, values in (presets or {}).items()}
+        for preset, values in told.items():
+            unknown = sorted(set(values) - set(strengths))
+            if unknown:
+                raise InputError(f"preset {preset!r} names attribute {unknown[0]!r}, which the steering does not have")
+            told[preset] = {name: _strength(value, name) for name, value in values.items()}
+        for site, edit in by_site.items():
+            _refuse_misfit(site, edit, len(strengths), made_for)
         object.__setattr__(self, "edits", by_site)
-        object.__setattr__(self, "attributes", attributes)
-        object.__setattr__(self, "method", method)
+        object.__setattr__(self, "attributes", strengths)
+        object.__setattr__(self, "origin", origin or Origin())
+        object.__setattr__(self, "presets", told)
+        object.__setattr__(self, "made_for", made_for)
+        object.__setattr__(self, "allow_mismatch", allow_mismatch)
 
     @staticmethod
-    def from_vector(site: Place, vector: Tensor, name: str = "vector", *, method: str = "manual") -> "Steering":
+    def from_vector(
+        site: Place,
+        vector: Tensor,
+        name: str = "vector",
+        *,
+        origin: Origin | None = None,
+        made_for: ModelFacts | None = None,
+    ) -> "Steering":
         """A steering that adds one vector at one site.
 
         Args:
             site: where: a `Site`, a block such as 14, or text such as `attention:14`.
             vector: `[d_model]`, added as it is at strength 1.
             name: the attribute's name.
-            method: how the vector was made.
+            origin: how the vector was made.
+            made_for: the model that it was made for, `model.facts`.
 
         Raises:
             InputError: the vector is not one-dimensional, or not finite.
@@ -57,7 +114,12 @@ class Steering:
             raise InputError(f"a steering vector is [d_model], not {list(vector.shape)}")
         if not bool(torch.isfinite(vector).all()):
             raise InputError("the steering vector holds a NaN or an infinite value")
-        return Steering({Site.of(site): Additive(vector.float()[None])}, {name: 1.0}, method)
+        return Steering({Site.of(site): Additive(vector.float()[None])}, {name: 1.0}, origin, made_for=made_for)
+
+    @property
+    def method(self) -> str:
+        """How it was made, in a word."""
+        return self.origin.method
 
     def vector(self, site: Place) -> Tensor:
         """What a strength of 1 in every attribute adds at a site, `[d_model]`; for additive steerings.
@@ -69,3 +131,105 @@ class Steering:
         if not isinstance(edit, Additive):
             raise InputError(f"this steering adds no vector at site {site}; it edits {', '.join(map(str, self.edits))}")
         return edit.vectors.sum(dim=0)
+
+    @property
+    def id(self) -> str:
+        """SHA-256 of everything that decides what it does: sites, edits, attributes, model, origin and tensors.
+
+        Raises:
+            InputError: an edit of one's own class, which has no stored form.
+        """
+        from trimtab.steering.manifest import identity
+
+        return identity(self)
+
+    def save(self, folder: str | Path, reliability: Mapping[str, Any] | None = None) -> Path:
+        """Write the artifact (docs/format.md): it appears whole or not at all, in place of an older one.
+
+        Args:
+            folder: made if it is not there.
+            reliability: a JSON document that goes with it, such as verdicts by attribute.
+
+        Raises:
+            InputError: the folder holds something else, or cannot be written; an edit of one's own class.
+        """
+        from trimtab.steering.artifact import write
+
+        return write(self, Path(folder), reliability)
+
+    @staticmethod
+    def load(folder: str | Path, *, allow_mismatch: bool = False) -> "Steering":
+        """Read an artifact, with every digest verified; nothing in it is ever run.
+
+        Args:
+            folder: where `save` wrote.
+            allow_mismatch: let it steer models with other weights of the same shapes.
+
+        Raises:
+            InputError: no artifact, one of a later format, a file that was changed, or parts that do not fit.
+        """
+        from trimtab.steering.artifact import read
+
+        return read(Path(folder)).steering.changed(allow_mismatch=allow_mismatch)
+
+    def changed(self, **changes: Any) -> Self:
+        """A copy with other `attributes` (defaults of some), `presets`, `origin`, `made_for` or `allow_mismatch`.
+
+        Raises:
+            InputError: an attribute that it does not have.
+        """
+        if "attributes" in changes:
+            unknown = sorted(set(changes["attributes"]) - set(self.attributes))
+            if unknown:
+                raise InputError(f"unknown attribute {unknown[0]!r}; this steering has {', '.join(self.attributes)}")
+            changes["attributes"] = {**self.attributes, **changes["attributes"]}
+        return self._with(**changes)
+
+    def renamed(self, names: Mapping[str, str]) -> Self:
+        """A copy whose attributes have other names, `{old: new}`.
+
+        Raises:
+            InputError: a name that it does not have, or that would stand twice.
+        """
+        unknown = sorted(set(names) - set(self.attributes))
+        if unknown:
+            raise InputError(f"unknown attribute {unknown[0]!r}; this steering has {', '.join(self.attributes)}")
+        new = [names.get(name, name) for name in self.attributes]
+        if len(set(new)) < len(new):
+            raise InputError(f"two attributes would be called {max(new, key=new.count)!r}")
+
+        def put(held: Mapping[str, Any]) -> dict[str, Any]:
+            return {names.get(name, name): value for name, value in held.items()}
+
+        origin = replace(self.origin, data=put(self.origin.data))
+        presets = {preset: put(values) for preset, values in self.presets.items()}
+        return self._with(attributes=put(self.attributes), origin=origin, presets=presets)
+
+    def _with(self, **changes: Any) -> Self:
+        held = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return type(self)(**{**held, **changes})
+
+
+def _named(name: object) -> str:
+    if not isinstance(name, str) or not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+        raise InputError(f"{name!r} is no name; give up to {LONGEST_NAME} printable characters")
+    return name
+
+
+def _strength(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not isfinite(value):
+        raise InputError(f"strength {value!r} of {name!r} is not a finite number")
+    return float(value)
+
+
+def _refuse_misfit(site: Site, edit: Edit, n: int, made_for: ModelFacts | None) -> None:
+    """An edit must take the steering's strengths, and be as wide as the model it was made for."""
+    if isinstance(edit, StoredEdit) and edit.n_attributes != n:
+        raise InputError(f"the edit at site {site} takes {edit.n_attributes} strengths, and there are {n} attributes")
+    if isinstance(edit, Stack) and max(column for _, columns in edit.parts for column in columns) >= n:
+        raise InputError(f"the edits at site {site} take more strengths than there are attributes ({n})")
+    if made_for is not None:
+        if site.block >= made_for.n_blocks:
+            raise InputError(f"site {site}: {made_for.id} has blocks 0 to {made_for.n_blocks - 1}")
+        if isinstance(edit, StoredEdit | Stack) and edit.width != made_for.d_model:
+            raise InputError(f"site {site}: {edit.width} wide; {made_for.id} is {made_for.d_model} wide")

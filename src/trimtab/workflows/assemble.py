@@ -7,7 +7,6 @@ from typing import Any
 import torch
 import transformers
 
-from trimtab import __version__
 from trimtab.behaviors import PromptType, lint, not_measured
 from trimtab.reliability import cosine_matrix, dose, expected_cosine, pairs_for_cosine, simultaneous_level
 from trimtab.reliability.error_rates import ErrorRates
@@ -39,6 +38,7 @@ from trimtab.reports.record import (
     Text,
     Verdict,
 )
+from trimtab.version import __version__
 from trimtab.workflows.choice import Chosen, curve_point
 from trimtab.workflows.judging import GENERATED, Evidence, Judged, about_asking, bound, judge
 from trimtab.workflows.lengths import lengths as lengths_of

@@ -5,12 +5,12 @@ from typing import Final
 
 import numpy as np
 
-from trimtab import __version__
 from trimtab.errors import InputError
 from trimtab.reliability.calibration import Cells, fit, left_out_scores, single_scores
 from trimtab.reports.prediction.record import Calibration, Calibrations
 from trimtab.reports.record import ModelRecord
 from trimtab.reports.study.record import Cell, Study
+from trimtab.version import __version__
 from trimtab.workflows.check import MIN_EFFECT
 
 # Named before any result was seen: how alike the examples are, how well they part, how long the vector is.

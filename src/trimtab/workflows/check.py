@@ -12,7 +12,6 @@ import numpy as np
 import torch
 import transformers
 
-from trimtab import __version__
 from trimtab.behaviors import Behavior, PromptType, not_measured
 from trimtab.errors import InputError
 from trimtab.evaluation import Judge
@@ -21,6 +20,7 @@ from trimtab.models.plan import SCOPES, Scope
 from trimtab.reliability import overlap, projection
 from trimtab.reliability.verdict import Thresholds
 from trimtab.reports.record import Continuation, Projections, Report
+from trimtab.version import __version__
 from trimtab.workflows.assemble import Found, assemble
 from trimtab.workflows.choice import Chosen, choose
 from trimtab.workflows.forecast import announce

@@ -8,13 +8,13 @@ from typing import Final
 import torch
 import transformers
 
-from trimtab import __version__
 from trimtab.behaviors import Behavior, PromptType, not_measured
 from trimtab.errors import InputError
 from trimtab.models import Model, Site
 from trimtab.reports.prediction.files import shipped
 from trimtab.reports.prediction.record import Calibration, Calibrations, PredictedRow, Prediction
 from trimtab.reports.study.record import GeometryRow
+from trimtab.version import __version__
 from trimtab.workflows.forecast import pace
 from trimtab.workflows.geometry import geometry_figures, placed
 from trimtab.workflows.ledger import Ledger

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from trimtab.errors import InputError
 from trimtab.models import Place
-from trimtab.steering.steering import Steering
+from trimtab.steering.steering import Origin, Steering
 
 
 def mean_difference(positive: Tensor, negative: Tensor, site: Place, name: str = "vector") -> Steering:
@@ -26,4 +26,4 @@ def mean_difference(positive: Tensor, negative: Tensor, site: Place, name: str =
     if not len(positive) or not len(negative):
         raise InputError("a mean difference needs at least one activation on either side")
     vector = positive.double().mean(dim=0) - negative.double().mean(dim=0)
-    return Steering.from_vector(site, vector.float(), name, method="mean-difference")
+    return Steering.from_vector(site, vector.float(), name, origin=Origin("mean-difference"))

@@ -16,11 +16,11 @@ from time import perf_counter
 import torch
 import transformers
 
-from trimtab import __version__
 from trimtab.behaviors import Behavior, PromptType
 from trimtab.errors import InputError
 from trimtab.models import Model, Site, load
 from trimtab.reports.study.record import Study
+from trimtab.version import __version__
 from trimtab.workflows.forecast import pace
 from trimtab.workflows.ledger import Ledger
 from trimtab.workflows.preparing import middle, ready

@@ -1,0 +1,206 @@
+"""The artifact on disk: a folder that is written whole or not at all, and read with suspicion. See docs/format.md."""
+
+import json
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from trimtab.errors import InputError
+from trimtab.steering.card import card
+from trimtab.steering.manifest import Manifest, described, rebuilt
+from trimtab.steering.steering import Steering
+from trimtab.version import __version__
+
+STEERING, TENSORS, REPORT, CARD, MANIFEST = (
+    "steering.json",
+    "steering.safetensors",
+    "report.json",
+    "README.md",
+    "MANIFEST",
+)
+# Files of an artifact with the most bytes that each may have.
+MOST: Final[Mapping[str, int]] = {
+    STEERING: 4 << 20,
+    TENSORS: 4 << 30,
+    REPORT: 64 << 20,
+    CARD: 1 << 20,
+    MANIFEST: 64 << 10,
+}
+NEEDED: Final = (STEERING, TENSORS)
+_LINE: Final = re.compile(r"([0-9a-f]{64})  ([A-Za-z.]+)")
+
+
+@dataclass(frozen=True, eq=False)
+class Artifact:
+    """What a folder holds.
+
+    Args:
+        steering: the steering.
+        reliability: the JSON document of `report.json`; None without one.
+        versions: of the libraries that wrote it.
+    """
+
+    steering: Steering
+    reliability: Mapping[str, Any] | None
+    versions: Mapping[str, str]
+
+
+def write(steering: Steering, folder: Path, reliability: Mapping[str, Any] | None = None) -> Path:
+    """Write the artifact; see `Steering.save`."""
+    from safetensors.torch import save
+
+    manifest, tensors = described(steering, {"trimtab": __version__, "torch": torch.__version__})
+    files = {
+        STEERING: _document(manifest.model_dump(mode="json")),
+        TENSORS: save({name: tensor.contiguous() for name, tensor in sorted(tensors.items())}),
+        CARD: card(steering, reliability).encode(),
+    }
+    if reliability is not None:
+        files[REPORT] = _document(dict(reliability))
+    files[MANIFEST] = "".join(f"{sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)).encode()
+    for name, content in files.items():
+        if len(content) > MOST[name]:
+            raise InputError(f"{name} would have {len(content):,} bytes; at most {MOST[name]:,} are read back")
+    _refuse_what_is_there(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
+            new, old = Path(scratch) / "new", Path(scratch) / "old"
+            new.mkdir()
+            for name, content in files.items():
+                _write(new / name, content)
+            if folder.exists():
+                os.rename(folder, old)
+            os.rename(new, folder)
+    except OSError as error:
+        raise InputError(f"cannot write the steering to {folder}: {error.strerror}") from error
+    return folder
+
+
+def read(folder: Path) -> Artifact:
+    """Read an artifact; see `Steering.load`.
+
+    Raises:
+        InputError: as there; the message names folder, file and what is wrong.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; give the one that Steering.save wrote")
+    try:
+        files = _verified(folder)
+        _parsed(files[STEERING], STEERING)  # what pydantic would let pass: a name that stands twice
+        manifest = Manifest.model_validate_json(files[STEERING])
+        steering = rebuilt(manifest, _tensors(files[TENSORS]))
+        report = _parsed(files[REPORT], REPORT) if REPORT in files else None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InputError(f"{folder}: {STEERING}: {place}: {first['msg']}") from error
+    except InputError as error:
+        raise InputError(f"{folder}: {error}") from error
+    return Artifact(steering, report, manifest.versions)
+
+
+def _verified(folder: Path) -> dict[str, bytes]:
+    """Every file's content, each digest compared; nothing else may lie there but names that begin with a dot."""
+    lines = _content(folder, MANIFEST).decode("ascii", "replace").split("\n")
+    listed: dict[str, str] = {}
+    for i, line in enumerate(lines[:-1], start=1):
+        found = _LINE.fullmatch(line)
+        if not found or found.group(2) not in MOST or found.group(2) in (MANIFEST, *listed):
+            raise InputError(f"{MANIFEST}, line {i}: {line[:80]!r} is no digest of a file that belongs here")
+        listed[found.group(2)] = found.group(1)
+    if lines[-1] or not set(NEEDED) <= set(listed):
+        raise InputError(f"{MANIFEST} is cut off or leaves out {' or '.join(NEEDED)}")
+    strangers = sorted(n for n in os.listdir(folder) if n not in {*listed, MANIFEST} and not n.startswith("."))
+    if strangers:
+        raise InputError(f"{strangers[0]!r} does not belong into a steering; {MANIFEST} does not list it")
+    files = {}
+    for name, digest in listed.items():
+        files[name] = _content(folder, name)
+        if sha256(files[name]).hexdigest() != digest:
+            raise InputError(f"{name} was changed after it was written: its digest is not the one in {MANIFEST}")
+    return files
+
+
+def _content(folder: Path, name: str) -> bytes:
+    """A plain file's content, read once; no link is followed and no huge file opened."""
+    try:
+        handle = os.open(folder / name, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(handle, "rb") as file:
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise InputError(f"{name} is no plain file")
+            if facts.st_size > MOST[name]:
+                raise InputError(f"{name} has {facts.st_size:,} bytes; at most {MOST[name]:,} are read")
+            return file.read(MOST[name] + 1)
+    except FileNotFoundError as error:
+        raise InputError(f"there is no {name}; is it a steering that trimtab saved?") from error
+    except OSError as error:
+        raise InputError(f"{name} cannot be read (links are not followed): {error.strerror}") from error
+
+
+def _tensors(content: bytes) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        found: dict[str, Tensor] = load(content)
+    except (SafetensorError, ValueError, KeyError, RuntimeError, OverflowError) as error:
+        raise InputError(f"{TENSORS} is no safetensors file: {error}") from error
+    odd = [name for name, tensor in found.items() if tensor.dtype != torch.float32]
+    if odd:
+        raise InputError(f"{TENSORS}: {odd[0]!r} is {found[odd[0]].dtype}; this format has float32 only")
+    return found
+
+
+def _parsed(content: bytes, name: str) -> dict[str, Any]:
+    """A JSON object without names that stand twice, NaN or infinity."""
+
+    def refuse(word: str) -> float:
+        raise ValueError(f"{word} is no number")
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        held = dict(pairs)
+        if len(held) < len(pairs):
+            raise ValueError("a name stands twice in one object")
+        return held
+
+    try:
+        told = json.loads(content.decode(), parse_constant=refuse, object_pairs_hook=once)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{name} is no JSON that can be read: {error}") from error
+    if not isinstance(told, dict):
+        raise InputError(f"{name} must hold a JSON object")
+    return told
+
+
+def _document(told: dict[str, Any]) -> bytes:
+    try:
+        return (json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the reliability document must be JSON: {error}") from error
+
+
+def _refuse_what_is_there(folder: Path) -> None:
+    """Only an older steering, or an empty folder, is replaced."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise InputError(f"{folder} is a file or a link; give a folder of its own")
+    if folder.exists() and any(folder.iterdir()) and not all((folder / name).is_file() for name in (*NEEDED, MANIFEST)):
+        raise InputError(f"{folder} holds something else; give a folder of its own")
+
+
+def _write(file: Path, content: bytes) -> None:
+    with file.open("xb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())

@@ -1,0 +1,62 @@
+"""The card of an artifact: what it is, for people and for the Hub."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from trimtab.steering.edits import Stack, StoredEdit
+from trimtab.steering.steering import Steering
+
+
+def card(steering: Steering, reliability: Mapping[str, Any] | None = None) -> str:
+    """Markdown with the Hub's front matter.
+
+    Args:
+        steering: what the card is of.
+        reliability: verdicts by attribute, each with `decision` and `sentence`, as `trimtab fit` writes them.
+    """
+    facts = steering.made_for
+    head = ["library_name: trimtab", "tags:", "- activation-steering", "- steering-vector"]
+    if facts is not None:
+        head.append(f"base_model: {json.dumps(facts.id)}")
+    lines = ["---", *head, "---", "", f"# Steering: {_text(', '.join(steering.attributes))}", ""]
+    made_for = f"`{_code(facts.id)}` (weights {facts.digest[:12]})" if facts else "a model that was not recorded"
+    lines += [f"Edits activations of {made_for} while it runs; its weights stay as they are.", ""]
+    lines += ["| attribute | default strength |", "| --- | --- |"]
+    lines += [f"| {_text(name)} | {strength:g} |" for name, strength in steering.attributes.items()]
+    lines += ["", "| site | edit |", "| --- | --- |"]
+    lines += [f"| {site} | {', '.join(_kinds(edit))} |" for site, edit in sorted(steering.edits.items())]
+    lines += ["", f"Method: {_text(steering.method)}.", ""]
+    if steering.presets:
+        lines += ["Presets: " + ", ".join(f"`{_code(name)}`" for name in steering.presets) + ".", ""]
+    lines += list(_verdicts(reliability or {}))
+    lines += ["```python", "import trimtab as tt", "", 'steering = tt.Steering.load("this folder")']
+    lines += [f"model = tt.load({json.dumps(facts.id if facts else 'the model')})"]
+    lines += ['model.generate("…", steering=steering)', "```", "", f"Identity: `{steering.id}`", ""]
+    return "\n".join(lines)
+
+
+def _kinds(edit: object) -> Iterator[str]:
+    parts = [part for part, _ in edit.parts] if isinstance(edit, Stack) else [edit]
+    yield from (part.kind if isinstance(part, StoredEdit) else type(part).__name__ for part in parts)
+
+
+def _verdicts(reliability: Mapping[str, Any]) -> Iterator[str]:
+    told = {name: v for name, v in reliability.items() if isinstance(v, Mapping) and "decision" in v}
+    if told:
+        yield "Verdicts of `trimtab check` on unseen examples:"
+        yield ""
+        for name, verdict in told.items():
+            sentence = _text(str(verdict.get("sentence", "")))
+            yield f"- **{_text(str(verdict['decision']))}**, {_text(name)}: {sentence}"
+        yield ""
+
+
+def _text(words: str) -> str:
+    """Words that Markdown and HTML take as words."""
+    plain = " ".join(words.split())
+    return "".join(f"\\{c}" if c in "\\`*_[]|#<>" else "&amp;" if c == "&" else c for c in plain)
+
+
+def _code(words: str) -> str:
+    return " ".join(words.split()).replace("`", "'")
