@@ -98,7 +98,7 @@ def test_options_that_cannot_be_honoured_are_refused(options, message, model):
         (math.inf, "not a finite number"),
         (True, "True is not a number"),
         ("1.5", "'1.5' is neither a number nor a preset"),
-        ([1.0, None, "x"], "'x' is not a number"),
+        ([1.0, None, "x"], "'x' is neither a number nor a preset"),
         ([], "empty list of strengths"),
         ({"vektor": 1.0}, "unknown attribute vektor; this steering has vector"),
         ([1.0, 2.0], "2 strengths or scopes for 3 texts"),

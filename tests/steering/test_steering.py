@@ -78,3 +78,43 @@ def test_keys_that_are_no_sites_and_two_edits_for_one_site_are_refused() -> None
         Steering.from_vector(True, torch.ones(3))
     with pytest.raises(InputError, match="two edits for one site"):
         Steering({14: Additive(torch.eye(2)), "14": Additive(torch.eye(2))}, {"a": 1.0, "b": 1.0})
+
+
+def test_a_preset_names_strengths_and_leaves_the_others_at_their_default() -> None:
+    steering = Steering({SITE: Additive(torch.eye(2))}, {"a": 1.0, "b": 0.5}, presets={"gentle": {"a": 0.2}, "off": {}})
+    assert steer(steering, "gentle").strength.tolist() == [pytest.approx([0.2, 0.5])]
+    assert steer(steering, ["off", {"b": 0}]).strength.tolist() == [[1.0, 0.5], [1.0, 0.0]]
+    with pytest.raises(InputError, match="neither a number nor a preset of this steering .it has gentle, off"):
+        steer(steering, "strong")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "presets", "word"),
+    [
+        ({"": 1.0}, {}, "no name"),
+        ({"a\n": 1.0}, {}, "no name"),
+        ({"a": float("nan")}, {}, "finite"),
+        ({"a": "1"}, {}, "finite"),
+        ({"a": 1.0}, {"p": {"b": 1.0}}, "'b', which the steering does not have"),
+        ({"a": 1.0}, {"p": {"a": True}}, "finite"),
+        ({"a": 1.0, "b": 1.0}, {}, "takes 1 strengths, and there are 2"),
+    ],
+)
+def test_names_and_defaults_that_make_no_sense_are_refused(
+    attributes: dict[str, float], presets: dict[str, dict[str, float]], word: str
+) -> None:
+    with pytest.raises(InputError, match=word):
+        Steering({SITE: Additive(torch.eye(2)[:1])}, attributes, presets=presets)
+
+
+def test_names_and_defaults_change_in_copies() -> None:
+    first = Steering({SITE: Additive(torch.eye(2))}, {"a": 1.0, "b": 0.5}, presets={"gentle": {"a": 0.2}})
+    second = first.renamed({"a": "warm"}).changed(attributes={"warm": 3.0})
+    assert dict(second.attributes) == {"warm": 3.0, "b": 0.5}
+    assert second.presets == {"gentle": {"warm": 0.2}}
+    assert dict(first.attributes) == {"a": 1.0, "b": 0.5}
+    for change in (lambda: first.renamed({"c": "d"}), lambda: first.changed(attributes={"c": 1.0})):
+        with pytest.raises(InputError, match="unknown attribute 'c'"):
+            change()
+    with pytest.raises(InputError, match="two attributes would be called 'b'"):
+        first.renamed({"a": "b"})
