@@ -84,7 +84,7 @@ def test_a_preset_names_strengths_and_leaves_the_others_at_their_default() -> No
     steering = Steering({SITE: Additive(torch.eye(2))}, {"a": 1.0, "b": 0.5}, presets={"gentle": {"a": 0.2}, "off": {}})
     assert steer(steering, "gentle").strength.tolist() == [pytest.approx([0.2, 0.5])]
     assert steer(steering, ["off", {"b": 0}]).strength.tolist() == [[1.0, 0.5], [1.0, 0.0]]
-    with pytest.raises(InputError, match="neither a number nor a preset of this steering .it has gentle, off"):
+    with pytest.raises(InputError, match="it has gentle, off"):
         steer(steering, "strong")
 
 
