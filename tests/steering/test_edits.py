@@ -103,6 +103,34 @@ def test_another_width_nan_and_odd_parts_are_refused(kind: str) -> None:
             KINDS[kind].restored(tensors, options)
 
 
+@ALL
+def test_random_twins_have_other_directions_of_the_same_lengths_and_angles(kind: str) -> None:
+    edit = MAKE[kind]()
+    twin, other = edit.randomised(3), edit.randomised(4)
+    before, after = (torch.cat([getattr(e, name) for name in e.directions_in]) for e in (edit, twin))
+    torch.testing.assert_close(after @ after.T, before @ before.T, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(after, before, atol=0.1)
+    assert not torch.equal(after, torch.cat([getattr(other, name) for name in other.directions_in]))
+    kept = set(edit.tensors) - set(edit.directions_in)
+    assert all(torch.equal(edit.tensors[name], twin.tensors[name]) for name in kept)
+    assert twin.options == edit.options
+
+
+@ALL
+def test_what_is_called_odd_is(kind: str) -> None:
+    edit, h, strength = MAKE[kind](), rand(2, 3, D, seed=9), torch.tensor([[0.5, 1.0]])
+    forth, back = edit(h, strength) - h, edit(h, -strength) - h
+    assert torch.allclose(forth, -back, atol=1e-5) is edit.odd
+
+
+def test_random_directions_point_everywhere() -> None:
+    """Means of many over the sphere are small in every coordinate: isotropic."""
+    many = torch.cat([Additive(torch.eye(1, 50)).randomised(seed).vectors for seed in range(2000)])
+    torch.testing.assert_close(many.norm(dim=1), torch.ones(2000))
+    assert many.mean(dim=0).abs().max() < 5 / (50 * 2000) ** 0.5
+    assert (many.T @ many / 2000 * 50 - torch.eye(50)).abs().max() < 0.2
+
+
 # ---- Formulas ------------------------------------------------------------------------------------------------------
 
 

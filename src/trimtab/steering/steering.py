@@ -185,6 +185,23 @@ class Steering:
             changes["attributes"] = {**self.attributes, **changes["attributes"]}
         return self._with(**changes)
 
+    @property
+    def odd(self) -> bool:
+        """Whether strengths below 0 do the opposite of those above: true of vectors."""
+        return all(isinstance(edit, StoredEdit | Stack) and edit.odd for edit in self.edits.values())
+
+    def randomised(self, seed: int) -> Self:
+        """The same edits along random directions, as long and at the same angles: what chance does.
+
+        Raises:
+            InputError: an edit of one's own class.
+        """
+        own = [site for site, edit in self.edits.items() if not isinstance(edit, StoredEdit | Stack)]
+        if own:
+            raise InputError(f"the edit at site {own[0]} is of a class of its own, without directions to randomise")
+        by_site = sorted(self.edits.items())
+        return self._with(edits={site: edit.randomised(seed * 1009 + i) for i, (site, edit) in enumerate(by_site)})  # type: ignore[attr-defined]
+
     def renamed(self, names: Mapping[str, str]) -> Self:
         """A copy whose attributes have other names, `{old: new}`.
 

@@ -23,6 +23,8 @@ class Ablation(StoredEdit):
     """
 
     kind: ClassVar[str] = "ablation"
+    directions_in: ClassVar[tuple[str, ...]] = ("directions",)
+    odd: ClassVar[bool] = True
     directions: Tensor
 
     def __post_init__(self) -> None:

@@ -18,6 +18,8 @@ class Additive(StoredEdit):
     """
 
     kind: ClassVar[str] = "additive"
+    directions_in: ClassVar[tuple[str, ...]] = ("vectors",)
+    odd: ClassVar[bool] = True
     vectors: Tensor
 
     def __post_init__(self) -> None:

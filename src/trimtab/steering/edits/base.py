@@ -22,6 +22,8 @@ class StoredEdit(ABC):
     """
 
     kind: ClassVar[str]
+    directions_in: ClassVar[tuple[str, ...]] = ()  # tensors whose rows are directions
+    odd: ClassVar[bool] = False  # whether −λ moves a token as far the other way
     _placed: dict[torch.device, dict[str, Tensor]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -88,6 +90,16 @@ class StoredEdit(ABC):
             if is_tensor is not (f.name in tensors):
                 raise InputError(f"{cls.kind}: {f.name} must be {'a tensor' if is_tensor else 'an option'}")
         return cls(**tensors, **options)
+
+    def randomised(self, seed: int) -> Self:
+        """The same edit along random directions: each as long as before, with the same angles between them."""
+        generator = torch.Generator().manual_seed(seed)
+        stacked = torch.cat([getattr(self, name) for name in self.directions_in]).double()
+        lower = torch.linalg.qr(stacked.T).R.T  # rows in an orthonormal frame of what they span
+        drawn = torch.linalg.qr(torch.randn(stacked.shape[1], lower.shape[1], generator=generator).double())
+        frame = drawn.Q * drawn.R.diagonal().sign()  # without the signs it would not be uniform (Mezzadri 2007)
+        parts = (lower @ frame.T).float().split([len(getattr(self, name)) for name in self.directions_in])
+        return self.restored({**self.tensors, **dict(zip(self.directions_in, parts, strict=True))}, self.options)
 
     def prepared(self, at: dict[str, Tensor]) -> dict[str, Tensor]:
         """What the edit computes with, from its tensors as they are stored; such as directions at length 1."""

@@ -25,6 +25,7 @@ class Clamp(StoredEdit):
     """
 
     kind: ClassVar[str] = "clamp"
+    directions_in: ClassVar[tuple[str, ...]] = ("directions",)
     directions: Tensor
     values: Tensor
     side: Side = "both"

@@ -30,6 +30,7 @@ class ClassifierGradient(StoredEdit):
     """
 
     kind: ClassVar[str] = "classifier-gradient"
+    directions_in: ClassVar[tuple[str, ...]] = ("hidden",)
     mean: Tensor
     scale: Tensor
     hidden: Tensor

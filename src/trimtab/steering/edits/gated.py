@@ -24,6 +24,7 @@ class Gated(StoredEdit):
     """
 
     kind: ClassVar[str] = "gated"
+    directions_in: ClassVar[tuple[str, ...]] = ("vectors",)
     vectors: Tensor
     weights: Tensor
     bias: Tensor

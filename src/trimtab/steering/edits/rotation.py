@@ -26,6 +26,7 @@ class Rotation(StoredEdit):
     """
 
     kind: ClassVar[str] = "rotation"
+    directions_in: ClassVar[tuple[str, ...]] = ("first", "second")
     first: Tensor
     second: Tensor
     angle: Tensor

@@ -29,6 +29,11 @@ class Stack:
                 raise InputError(f"{edit.kind} takes {edit.n_attributes} strengths, not {len(columns)}")
 
     @property
+    def odd(self) -> bool:
+        """Whether −λ moves a token as far the other way."""
+        return all(edit.odd for edit, _ in self.parts)
+
+    @property
     def width(self) -> int:
         """d_model."""
         return self.parts[0][0].width
@@ -40,3 +45,7 @@ class Stack:
             on = (own != 0).any(dim=1)[:, None, None]
             h = edit(h, own).where(on, h)
         return h
+
+    def randomised(self, seed: int) -> "Stack":
+        """The same edits along random directions."""
+        return Stack(tuple((edit.randomised(seed + i), columns) for i, (edit, columns) in enumerate(self.parts)))
