@@ -126,7 +126,7 @@ def best_strength(stages: Stages, chosen: Chosen) -> float:
 
 def foregone(steered: Steered, unit: str) -> str | None:
     """The decision that effect and anti-steerable share leave no way around, if there is one."""
-    effect, _, anti = requirements(steered, THRESHOLDS, unit, 0.0, {})
+    effect, _, anti = requirements(steered, THRESHOLDS, unit, Reference(), {})
     if effect.fails_at(1 - 0.05 / REQUIREMENTS) or anti.fails_at(1 - 0.05 / REQUIREMENTS):
         return "no-go"
     return None if effect.holds and anti.holds else "inconclusive"
@@ -136,7 +136,7 @@ def replication(stages: Stages, steering: Steering, found: Evidence | None, whol
     """What the vector does on examples and texts that nothing else has seen; not more than settles what is true."""
     seen, unit = stages.steered({"own": steering}, "replication")["own"], stages.instrument.unit
     random = found.reference.percentile_95 or 0.0 if found else 0.0
-    rows = bounds(requirements(seen, THRESHOLDS, unit, random, {}))
+    rows = bounds(requirements(seen, THRESHOLDS, unit, Reference(percentile_95=random), {}))
     if rows[EFFECT]["missed"] or rows[ANTI]["missed"] or not whole:
         return rows
     drifts = {}
@@ -146,7 +146,7 @@ def replication(stages: Stages, steering: Steering, found: Evidence | None, whol
     ):
         if found is None or bootstrap_mean(found.drifts[name], seed=stages.seed).high > FAR[1]:
             drifts[name] = measure()[1.0].kl
-    return bounds(requirements(seen, THRESHOLDS, unit, random, drifts))
+    return bounds(requirements(seen, THRESHOLDS, unit, Reference(percentile_95=random), drifts))
 
 
 def bounds(needs: Sequence[Requirement]) -> Row:
@@ -218,7 +218,7 @@ class Bench:
         own = stages.steered({"own": steering})["own"]
         known = foregone(own, stages.instrument.unit)
         if known:
-            needs = requirements(own, THRESHOLDS, stages.instrument.unit, 0.0, {})[::2]
+            needs = requirements(own, THRESHOLDS, stages.instrument.unit, Reference(), {})[::2]
             row: Row = {"decision": known, "bounds": bounds(needs), "doubts": None}
             row["replication"] = replication(stages, steering, None, whole=known == "no-go")
         else:

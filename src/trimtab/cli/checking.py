@@ -34,9 +34,15 @@ def check(
     prompt_type: Annotated[
         list[str] | None, typer.Option(help="One of the seven prompt types (repeatable), or all.")
     ] = None,
+    steering: Annotated[
+        Path | None, typer.Option(help="Folder of a finished steering to check instead of prompt types' vectors.")
+    ] = None,
     strength: Annotated[
-        str, typer.Option(help="Strength λ of the edit, above 0; auto: chosen on the dev split.")
+        str, typer.Option(help="Strength λ of the edit, above 0; auto: chosen on dev, or 1 for a finished steering.")
     ] = "auto",
+    allow_mismatch: Annotated[
+        bool, typer.Option("--allow-mismatch", help="Check a steering on other weights than it was made for.")
+    ] = False,
     scope: Annotated[str, typer.Option(help="Steered tokens: all, prompt, last or generated.")] = "all",
     train: Annotated[int | None, typer.Option(min=2, help="Training examples.")] = None,
     eval_: Annotated[int | None, typer.Option("--eval", min=2, help="Evaluation examples.")] = None,
@@ -104,6 +110,13 @@ def check(
     from trimtab.workflows import check as run
     from trimtab.workflows.progress import OnTerminal
 
+    made = None
+    if steering is not None:
+        from trimtab.steering import Steering
+
+        made = Steering.load(steering, allow_mismatch=allow_mismatch)
+    elif allow_mismatch:
+        raise InputError("--allow-mismatch belongs to --steering, which is missing")
     Console(stderr=True).print(f"loading {model} …", markup=False, highlight=False)
     with quiet():
         lm = load(model, revision=revision, adapter=adapter, dtype=dtype, device=device)
@@ -115,6 +128,7 @@ def check(
                 behavior,
                 site=None if site == "auto" else site,
                 prompt_types=prompt_type or ["all"],
+                steering=made,
                 strength=_strength(strength),
                 scope=scope,  # type: ignore[arg-type]  # checked there
                 train=train,

@@ -32,8 +32,9 @@ class CurvePoint(Record):
 
     Args:
         strength: λ.
-        dose: norm of the edit over the median norm of an activation.
-        sigmas: norm of the edit in standard deviations of the activations' projection on the vector.
+        dose: median norm of what the edit changes over the median norm of an activation.
+        sigmas: norm of the edit in standard deviations of the activations' projection on the vector; None for a
+            steering that came finished.
         effect: mean change of propensity on evaluation examples, in the report's unit.
         kl: divergence on neutral text.
         perplexity_ratio: perplexity of neutral text, steered over unsteered.
@@ -42,7 +43,7 @@ class CurvePoint(Record):
 
     strength: float
     dose: float
-    sigmas: float
+    sigmas: float | None
     effect: Estimate
     kl: Divergence = Divergence()
     perplexity_ratio: Estimate = Estimate()
@@ -146,15 +147,17 @@ class AnswerBias(Record):
 
 
 class Reference(Record):
-    """Odd parts of the effect of random directions of the vector's norm.
+    """What random directions of the vector's norm do.
 
     Args:
-        odd: mean odd part of each direction.
-        percentile_95: of their absolute values; the vector's own must lie above.
+        figure: the odd part of the effect, or for steerings that do not do the opposite below 0 the effect itself.
+        odd: its mean under each direction.
+        percentile_95: of their absolute values; the steering's own must lie above.
         n: examples.
         reason: why there are none.
     """
 
+    figure: Literal["odd part", "effect"] = "odd part"
     odd: tuple[float, ...] = ()
     percentile_95: float | None = None
     n: int | None = None

@@ -94,6 +94,7 @@ def _environment() -> jinja2.Environment:
         missing=numbers.missing,
         estimate=numbers.estimate,
         cell=tables.cell,
+        cell_of=tables.cell_of,
         odd_cell=tables.odd_cell,
         even_cell=tables.even_cell,
         compact=tables.compact,

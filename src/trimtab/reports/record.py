@@ -212,6 +212,24 @@ class SiteRecord(Record):
     component: str
 
 
+class SteeringRecord(Record):
+    """A steering that came finished, as it was checked.
+
+    Args:
+        id: its identity, see docs/format.md; None where it has no stored form.
+        method: how it was made.
+        attributes: default strength by name.
+        edits: kinds of its edits by site.
+        trained_on_this: whether its training data are those of the behavior; None where it does not say.
+    """
+
+    id: str | None
+    method: str
+    attributes: Mapping[str, float]
+    edits: Mapping[str, tuple[str, ...]]
+    trained_on_this: bool | None
+
+
 class Base(Record):
     """The unsteered model on the evaluation examples."""
 
@@ -271,11 +289,12 @@ class Continuation(Record):
 
 
 class Convergence(Record):
-    """How well the training examples determine the vector."""
+    """How well the training examples determine the vector; `reason` says why that was not measured."""
 
-    expected_cosine: float
-    pairs_for_95: int | None
-    n: int
+    expected_cosine: float | None = None
+    pairs_for_95: int | None = None
+    n: int = 0
+    reason: str | None = None
 
 
 class ExampleRow(Record):
@@ -366,6 +385,7 @@ class Report(Record):
     examples: tuple[Text, ...]
     continuations: tuple[Continuation, ...]
     notes: tuple[str, ...]
+    steering: SteeringRecord | None = None
     rows: tuple[ExampleRow, ...] = Field(default=(), exclude=True, repr=False)
 
     def save(self, folder: str | Path) -> Path:

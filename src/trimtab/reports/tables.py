@@ -83,6 +83,11 @@ def error_rate(verdict: Verdict) -> str:
     return "; ".join((f"{told} ({rate.data}; {rate.model})", *rate.caveats))
 
 
+def cell_of(value: float | None, twin: Estimate) -> tuple[str, str]:
+    """An in-sample figure; where it is missing, the reason is that of its held-out twin."""
+    return (missing(twin.reason) if value is None else number(value)), ""
+
+
 def cell(figure: Estimate | Slope | Effect | AntiSteerable | None, otherwise: str | None = None) -> tuple[str, str]:
     """A figure over two lines of a table's cell: the value, then the interval; shares in per cent without sign."""
     if figure is None:
@@ -111,6 +116,10 @@ def _two_lines(value: float, low: float | None, high: float | None, scale: float
     return centre(scale * value, scale * low, scale * high), interval(scale * low, scale * high)
 
 
+# In-sample figures carry no reason of their own; their held-out twins do.
+_TWINS: Final = {"directional_agreement": "directional_agreement_loo", "separability": "separability_held_out"}
+
+
 def footnotes(report: Report) -> dict[str, str]:
     """A letter for each reason why a figure of a measured prompt type is missing."""
     reasons: dict[str, str] = {}
@@ -118,10 +127,10 @@ def footnotes(report: Report) -> dict[str, str]:
         if result.not_measured:
             continue
         for name in type(result).model_fields:
-            figure = getattr(result, name)
+            figure, twin = getattr(result, name), getattr(result, _TWINS.get(name, name))
             absent = figure.value is None if isinstance(figure, Estimate | Slope) else figure is None
             if absent and name not in ("not_measured", "level", "n_massive"):  # these have no cell
-                reason = (figure.reason if isinstance(figure, Estimate | Slope) else None) or NO_REASON
+                reason = (twin.reason if isinstance(twin, Estimate | Slope) else None) or NO_REASON
                 reasons.setdefault(reason, chr(ord("a") + len(reasons)))
     return reasons
 
@@ -170,7 +179,8 @@ def rivals(report: Report) -> Rows:
     else:
         basis = f"{len(random.odd)} directions, {random.n} examples"
         figure = f"{number(random.percentile_95)} {unit}"
-        rows.append(("Odd part that random directions of the same length reach (95th percentile)", figure, basis))
+        what = f"{random.figure.capitalize()} that random directions of the same length reach (95th percentile)"
+        rows.append((what, figure, basis))
     general = report.generality
     rows.append(("Effect of a vector trained on other examples", *_figure(general.effect, unit, n)))
     if way.p_value is None:

@@ -47,7 +47,8 @@ def summary(report: Report, console: Console) -> None:
     if report.verdict.bounds:
         console.print(_bounds(report, show))
     console.print(_types(report, show))
-    console.print(Text(show("★ chosen; the others are exploratory. Agreement is leave-one-out."), style="dim"))
+    if not report.steering:
+        console.print(Text(show("★ chosen; the others are exploratory. Agreement is leave-one-out."), style="dim"))
     for line in _absent(report):
         console.print(item(show(line), show), style="dim")
     names = tuple(bound.name for bound in report.verdict.bounds)

@@ -8,7 +8,7 @@ import torch
 import transformers
 
 from trimtab.behaviors import PromptType, lint, not_measured
-from trimtab.reliability import cosine_matrix, dose, expected_cosine, pairs_for_cosine, simultaneous_level
+from trimtab.reliability import cosine_matrix, expected_cosine, pairs_for_cosine, simultaneous_level
 from trimtab.reliability.error_rates import ErrorRates
 from trimtab.reliability.verdict import Decided, Decision, Thresholds
 from trimtab.reports.consequences import (
@@ -39,13 +39,13 @@ from trimtab.reports.record import (
     Verdict,
 )
 from trimtab.version import __version__
-from trimtab.workflows.choice import Chosen, curve_point
+from trimtab.workflows.choice import CAME_FINISHED, NO_GEOMETRY, Chosen, curve_point
 from trimtab.workflows.judging import GENERATED, Evidence, Judged, about_asking, bound, judge
 from trimtab.workflows.lengths import lengths as lengths_of
 from trimtab.workflows.measure import SIDES, Propensity
 from trimtab.workflows.side_effects import Drift
 from trimtab.workflows.stages import Stages
-from trimtab.workflows.summary import Steered, base_record, cosine_types, curve_record, model_record
+from trimtab.workflows.summary import Steered, base_record, cosine_types, curve_record, model_record, steering_record
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class Found:
     """What the stages measured."""
 
     chosen: Chosen
-    steered: Mapping[PromptType, Steered]
+    steered: Mapping[str, Steered]
     curve: Mapping[float, Propensity]
     drifts: Mapping[float, Drift]
     prompts: Drift
@@ -84,18 +84,17 @@ def assemble(
         return curve_point(stages, chosen, strength, effect, found.drifts[strength], thresholds.max_kl)
 
     curve, slope = curve_record(found.curve, stages.contrast_of(splits.eval).first(len(found.curve[0.0].m)), point)
-    types = {t.value: _type_result(stages, found, t, slope) for t in stages.prompt_types}
+    asked = stages.prompt_types if chosen.own_geometry else (chosen.prompt_type,)
+    types = {str(t): _type_result(stages, found, t, slope) for t in asked}
     base = base_record(own.base, stages.contrast_of(splits.eval))
     lengths = lengths_of(stages)
     findings = [f for f in lint(behavior) if f.code != "derived-instructions"]  # a note says so already
     evidence = Evidence(
-        steered=own, result=types[chosen.prompt_type.value], base=base, reference=found.reference,
+        steered=own, result=types[str(chosen.prompt_type)], base=base, reference=found.reference,
         drifts={"neutral text": found.drifts[stages.strength].kl, "other prompts": found.prompts.kl},
         capability=found.side_effects.capability[-1], generated=found.generated, curve=curve, length=lengths.auroc,
         direction=found.direction, lint=findings,
     )  # fmt: skip
-    differences = chosen.geometry[chosen.prompt_type].differences
-    names, vectors = cosine_types({t: g.vector for t, g in chosen.geometry.items()})
     if model.tail.not_float32:
         notes.append(f"offloaded and so not raised to float32: {', '.join(model.tail.not_float32)}")
     return Report(
@@ -111,18 +110,16 @@ def assemble(
         model=model_record(model),
         site=SiteRecord(**asdict(chosen.site)), site_chosen="given" if site_given else "dev",
         prompt_type_chosen="given" if len(found.steered) == 1 else "dev",
+        steering=None if chosen.own_geometry else steering_record(chosen.steering, behavior.digest),
         strength_chosen="dev" if chosen.strengths else "given",
         n_train=len(splits.train), n_dev=len(splits.dev), n_eval=len(splits.eval),
         n_eval_units=own.effect.n_units, n_replication=len(splits.replication), n_dropped=n_dropped,
         strengths=tuple(found.curve), thresholds=asdict(thresholds),
         verdict=_verdict(stages, found, judge(evidence, thresholds, stages.instrument), thresholds),
         base=base, noise=found.noise, prompt_types=types,
-        prompt_type_cosine=Cosines(types=tuple(names), matrix=tuple(map(tuple, cosine_matrix(vectors).tolist()))),
+        prompt_type_cosine=_cosines(chosen),
         curve=curve, blocks=chosen.blocks, dev_strengths=chosen.strengths, projections=found.projections,
-        convergence=Convergence(
-            expected_cosine=expected_cosine(differences, len(differences)),
-            pairs_for_95=pairs_for_cosine(differences), n=len(differences),
-        ),
+        convergence=_convergence(chosen),
         length_auroc=lengths.auroc,
         length_matched_effect=lengths.matched(own),
         lint=tuple(Lint(severity=f.severity, code=f.code, message=f.message) for f in findings),
@@ -142,13 +139,13 @@ def _verdict(stages: Stages, found: Found, judged: Judged, thresholds: Threshold
         decision=decided.decision, sentence=_sentence(decided, stages, found, written),
         basis="likelihood and generated text" if written else "likelihood",
         reasons=(*decided.reasons, *about_asking(found.asking, stages.instrument.unit)),
-        prompt_type=found.chosen.prompt_type.value, strength=stages.strength,
+        prompt_type=str(found.chosen.prompt_type), strength=stages.strength,
         bounds=tuple(bound(r) for r in judged.requirements), reservations=judged.reservations,
-        **_error_rate(stages, decided.decision, thresholds),
+        **_error_rate(stages, decided.decision, thresholds, found.chosen.own_geometry is None),
     )  # fmt: skip
 
 
-def _error_rate(stages: Stages, decision: Decision, thresholds: Thresholds) -> Mapping[str, Any]:
+def _error_rate(stages: Stages, decision: Decision, thresholds: Thresholds, was_finished: bool) -> Mapping[str, Any]:
     """How often such verdicts are wrong, or why there is no figure."""
     known = ErrorRates.shipped()
     rate = known.decisions.get(decision)
@@ -160,6 +157,7 @@ def _error_rate(stages: Stages, decision: Decision, thresholds: Thresholds) -> M
         "this model has not been measured": stages.model.digest != known.digest,
         "with other bounds than here": asdict(thresholds) != known.thresholds,
         "on free text, not on choices": stages.behavior.answer_kind == "choice",
+        "on vectors that the check trained, not on finished steerings": was_finished,
     }
     failed = decision == "no-go"
     return {
@@ -173,18 +171,36 @@ def _error_rate(stages: Stages, decision: Decision, thresholds: Thresholds) -> M
     }  # fmt: skip
 
 
-def _type_result(stages: Stages, found: Found, t: PromptType, slope: Slope) -> PromptTypeResult:
-    why_not = not_measured(stages.behavior, t)
+def _cosines(chosen: Chosen) -> Cosines:
+    if not chosen.geometry:
+        return Cosines(types=(), matrix=())
+    names, vectors = cosine_types({t: g.vector for t, g in chosen.geometry.items()})
+    return Cosines(types=tuple(names), matrix=tuple(map(tuple, cosine_matrix(vectors).tolist())))
+
+
+def _convergence(chosen: Chosen) -> Convergence:
+    if chosen.own_geometry is None:
+        return Convergence(reason=CAME_FINISHED)
+    differences = chosen.own_geometry.differences
+    return Convergence(
+        expected_cosine=expected_cosine(differences, len(differences)),
+        pairs_for_95=pairs_for_cosine(differences),
+        n=len(differences),
+    )
+
+
+def _type_result(stages: Stages, found: Found, t: str, slope: Slope) -> PromptTypeResult:
+    why_not = not_measured(stages.behavior, t) if isinstance(t, PromptType) else None
     if why_not is not None:
         return PromptTypeResult.without(why_not)
-    is_chosen = t is found.chosen.prompt_type
-    geometry = found.chosen.geometry[t]
+    is_chosen = t == found.chosen.prompt_type
+    geometry = found.chosen.geometry.get(t)
     level = 0.95 if is_chosen else simultaneous_level(0.95, max(1, len(found.steered) - 1))
     return PromptTypeResult.model_validate(
         {
-            **geometry.summary(stages.seed, level),
+            **(geometry.summary(stages.seed, level) if geometry else NO_GEOMETRY),
             **found.steered[t].summary(found.noise.value, level),
-            "dose": dose(geometry.vector, stages.strength, found.chosen.median_norm),
+            "dose": stages.dose(found.chosen.vectors[t], stages.strength),
             "exploratory": not is_chosen,
             "steerability": slope if is_chosen else Slope(reason="measured for the chosen prompt type only"),
         }
@@ -192,7 +208,7 @@ def _type_result(stages: Stages, found: Found, t: PromptType, slope: Slope) -> P
 
 
 def _sentence(decided: Decided, stages: Stages, found: Found, written: bool) -> str:
-    what = f"Steering “{stages.behavior.name}” at site {found.chosen.site} with the {found.chosen.prompt_type} vector"
+    what = _what(stages, found.chosen)
     effect = found.own.effect
     mean, share = effect.mean(), effect.below_zero()
     figures = (
@@ -207,6 +223,15 @@ def _sentence(decided: Decided, stages: Stages, found: Found, written: bool) -> 
     }
     how = "by likelihood and by generated text" if written else "by likelihood, not by generated text"
     return f"{said[decided.decision]} Judged {how}."
+
+
+def _what(stages: Stages, chosen: Chosen) -> str:
+    what = f"Steering “{stages.behavior.name}” at site {chosen.site} with the {chosen.prompt_type} vector"
+    if chosen.own_geometry:
+        return what
+    sites = ", ".join(map(str, sorted(chosen.steering.edits)))
+    where = "site" if len(chosen.steering.edits) == 1 else "sites"
+    return f"Steering “{stages.behavior.name}” with a finished steering ({chosen.steering.method}, {where} {sites})"
 
 
 def _texts(stages: Stages, steered: Steered) -> tuple[Text, ...]:
@@ -225,7 +250,7 @@ def _rows(stages: Stages, found: Found) -> tuple[ExampleRow, ...]:
     part, out = stages.splits.eval, []
     for t, steered in found.steered.items():
         at = {stages.strength: steered.plus, -stages.strength: steered.minus}
-        if t is found.chosen.prompt_type:
+        if t == found.chosen.prompt_type:
             at = {**{s: p for s, p in found.curve.items() if s != 0}, **at}
         for strength, after in sorted(at.items()):
             base = steered.base[slice(len(after.m))]
@@ -234,7 +259,7 @@ def _rows(stages: Stages, found: Found) -> tuple[ExampleRow, ...]:
             for i, e in enumerate(part.examples[: len(after.m)]):
                 row = ExampleRow(
                     example=i, source=e.source, unit=part.units[i], prompt=e.prompt, positive=e.positive,
-                    negative=e.negative, prompt_type=t.value, strength=strength,
+                    negative=e.negative, prompt_type=str(t), strength=strength,
                     base=float(base.m[i]), steered=float(after.m[i]), effect=float(after.m[i] - base.m[i]),
                     effect_positive=float(change["positive"][i]), effect_negative=float(change["negative"][i]),
                     total_base=float(total_base[i]), total_steered=float(total_steered[i]),

@@ -19,10 +19,13 @@ from trimtab.models import Model, Site
 from trimtab.models.plan import SCOPES, Scope
 from trimtab.reliability import overlap, projection
 from trimtab.reliability.verdict import Thresholds
+from trimtab.reports.consequences import Direction, Generality
+from trimtab.reports.figures import Estimate
 from trimtab.reports.record import Continuation, Projections, Report
+from trimtab.steering import Steering
 from trimtab.version import __version__
 from trimtab.workflows.assemble import Found, assemble
-from trimtab.workflows.choice import Chosen, choose
+from trimtab.workflows.choice import CAME_FINISHED, Chosen, choose, finished
 from trimtab.workflows.forecast import announce
 from trimtab.workflows.generated import LIKELIHOOD_ONLY, generated
 from trimtab.workflows.ledger import Ledger
@@ -31,7 +34,7 @@ from trimtab.workflows.preparing import prepare, where
 from trimtab.workflows.progress import Progress, Silent
 from trimtab.workflows.rivals import answer_bias, asking, direction, generality, reference
 from trimtab.workflows.side_effects import FEW_ROWS, NEUTRAL_ROWS, neutral_drift, prompts_drift, side_effects
-from trimtab.workflows.stages import CURVE, N_CONTINUATIONS, Stages
+from trimtab.workflows.stages import N_CONTINUATIONS, Stages, curve_factors
 
 MIN_EFFECT: Mapping[str, float] = {"text": 0.05, "choice": 0.1}  # nats per token, logits
 
@@ -42,6 +45,7 @@ def check(
     *,
     site: Site | int | str | None = None,
     prompt_types: Sequence[str] | str = "all",
+    steering: Steering | None = None,
     strength: float | Literal["auto"] = "auto",
     scope: Scope = "all",
     train: int | None = None,
@@ -72,7 +76,8 @@ def check(
         site: where to steer, such as 14 or `attention:14`; None chooses a block's residual on dev, `10-18` one
             of these blocks. The choice goes by the prefilled vectors.
         prompt_types: name or names of the types to measure, or `all`; a single one is also the chosen one.
-        strength: λ, above 0.
+        steering: a finished steering to check instead of vectors of the prompt types, at its own sites.
+        strength: λ, above 0; of a finished steering the factor on its default strengths, 1 by default.
         scope: which tokens are steered.
         train: training examples; by default as many as the set affords.
         evaluation: evaluation examples, likewise.
@@ -104,6 +109,8 @@ def check(
     thresholds = Thresholds(least, max_anti_steerable, max_kl, max_capability_loss)
     fixed = None if strength == "auto" else strength
     _refuse(model, behavior, fixed, scope, seed, thresholds)
+    if steering is not None:
+        _refuse_steering(model, steering, site, prompt_types)
     if generate < 0 or generate == 1 or (judge is not None and not generate):
         raise InputError(f"generate {generate}: give at least 2 prompts to continue; a judge needs texts to compare")
     instrument = Instrument(model, behavior, chat_template, read or ("last" if kind == "choice" else "mean"))
@@ -114,11 +121,18 @@ def check(
     key += [__version__, torch.__version__, transformers.__version__, platform.machine(), model.batch_tokens]
     key += [blocks, strength, scope, train, evaluation, seed, chat_template, instrument.read, max_kl]
     key += [other.digest for other in others]
+    key += [] if steering is None else [steering.id if folder is not None else "", steering.allow_mismatch]
     ledger = Ledger(Path(folder) if folder is not None else None, json.dumps(key))
     start_at = 1.0 if fixed is None else fixed
     stages = Stages(instrument, splits, types, start_at, scope, seed, ledger, progress or Silent(), blocks)
-    stages, found = measure(stages, given, fixed, thresholds, others, generate, judge)
-    report = assemble(stages, found, thresholds, n_dropped, notes, given is not None)
+    if steering is None:
+        stages, chosen = chosen_on_dev(stages, given, fixed, thresholds, len(others))
+    else:
+        chosen = finished(steering, start_at)
+        notes.append(_about_training(steering, instrument.behavior))
+        announce(stages, False, False, len(others))
+    found = measure(stages, chosen, others, generate, judge)
+    report = assemble(stages, found, thresholds, n_dropped, notes, given is not None or steering is not None)
     report = report.model_copy(update={"command": command, "seconds": perf_counter() - start})
     if folder is not None:
         report.save(folder)
@@ -152,36 +166,30 @@ def _refuse(
             raise InputError(f"{name} {value} must lie between 0 and 1")
 
 
-def measure(
-    stages: Stages,
-    given: Site | None,
-    strength: float | None,
-    thresholds: Thresholds,
-    others: Sequence[Behavior],
-    generate: int,
-    judge: Judge | None,
-) -> tuple[Stages, Found]:
-    """Run all stages in order; choices see the dev split only.
-
-    Returns:
-        the stages at the chosen strength, and what they measured.
-    """
+def chosen_on_dev(
+    stages: Stages, given: Site | None, strength: float | None, thresholds: Thresholds, n_others: int
+) -> tuple[Stages, Chosen]:
+    """Site, prompt type and strength as far as they are not given; the stages at that strength."""
     if not stages.measured_types:
         raise InputError(f"nothing to measure: {not_measured(stages.behavior, stages.prompt_types[0])}")
-    announce(stages, given is None, strength is None, len(others))
+    announce(stages, given is None, strength is None, n_others)
     chosen = choose(stages, given, strength, thresholds.max_kl)
-    stages = replace(stages, strength=chosen.strength)
+    return replace(stages, strength=chosen.strength), chosen
+
+
+def measure(stages: Stages, chosen: Chosen, others: Sequence[Behavior], generate: int, judge: Judge | None) -> Found:
+    """Run all stages in order, for what was chosen."""
     by_name = {f"{t} {chosen.site} at {chosen.strength}": v for t, v in chosen.vectors.items()}
     steered = dict(zip(chosen.vectors, stages.steered(by_name).values(), strict=True))
     own, vector, label = steered[chosen.prompt_type], chosen.steering, chosen.label
-    geometry = chosen.geometry[chosen.prompt_type]
+    geometry, missing = chosen.own_geometry, Estimate(reason=CAME_FINISHED)
     drifts = {
-        **neutral_drift(stages, vector, [f for f in CURVE if f not in (0.0, 1.0)], label, FEW_ROWS),
+        **neutral_drift(stages, vector, [f for f in curve_factors(vector) if f not in (0.0, 1.0)], label, FEW_ROWS),
         **neutral_drift(stages, vector, [1.0], label, NEUTRAL_ROWS),
     }
     prompts = prompts_drift(stages, vector, [1.0], label, others)[1.0]
     texts = stages.continuations(vector, label, max(generate, N_CONTINUATIONS))
-    return stages, Found(
+    return Found(
         chosen=chosen,
         steered=steered,
         curve=stages.curve(vector, own, label),
@@ -192,8 +200,8 @@ def measure(
         asking=asking(stages, vector, own, label),
         answer_bias=answer_bias(stages, own.effect),
         reference=reference(stages, vector, label),
-        direction=direction(geometry, stages.seed),
-        generality=generality(stages, vector, geometry, own, label),
+        direction=direction(geometry, stages.seed) if geometry else Direction(reason=CAME_FINISHED),
+        generality=generality(stages, vector, geometry, own, label) if geometry else Generality(effect=missing),
         projections=_projections(stages, chosen),
         continuations=tuple(Continuation(prompt=p, base=b, steered=s) for p, b, s in texts),
         generated=generated(stages, texts[:generate], label, judge) if generate else LIKELIHOOD_ONLY,
@@ -201,13 +209,41 @@ def measure(
 
 
 def _projections(stages: Stages, chosen: Chosen) -> Projections:
-    """κ of the evaluation examples on the chosen vector."""
-    geometry = chosen.geometry[chosen.prompt_type]
+    """κ of the evaluation examples on the chosen vector; none for a steering that came finished."""
+    geometry = chosen.own_geometry
+    if geometry is None:
+        return Projections(prompt_type=chosen.prompt_type, positive=(), negative=())
     centre = geometry.positive.mean(axis=0), geometry.negative.mean(axis=0)
-    kappa = [projection(side, *centre) for side in stages.projected(chosen.prompt_type, chosen.site)]
+    kappa = [projection(side, *centre) for side in stages.projected(PromptType(chosen.prompt_type), chosen.site)]
     return Projections(
-        prompt_type=chosen.prompt_type.value,
+        prompt_type=str(chosen.prompt_type),
         positive=tuple(kappa[0].tolist()),
         negative=tuple(kappa[1].tolist()),
         overlap=overlap(kappa[0], kappa[1]),
     )
+
+
+def _about_training(steering: Steering, behavior: Behavior) -> str:
+    """What is known of whether the steering has seen the evaluation examples."""
+    data = steering.origin.data
+    if not data:
+        return "the steering does not say what it was trained on; if it has seen these examples, the figures flatter it"
+    if behavior.digest in data.values():
+        return (
+            "the steering was trained on this set: the figures hold if train, eval and seed are those of its training"
+        )
+    return "the steering was trained on other data than these examples"
+
+
+def _refuse_steering(
+    model: Model, steering: Steering, site: Site | int | str | None, prompt_types: Sequence[str] | str
+) -> None:
+    """A finished steering has its sites and needs no prompt types; it must fit the model."""
+    if not isinstance(steering, Steering):
+        raise InputError(f"check takes a Steering, not {type(steering).__name__}; see Steering.load")
+    if site is not None or prompt_types not in ("all", ["all"], ("all",)):
+        raise InputError("a finished steering has its own sites and no prompt types; leave out site and prompt_types")
+    for place in steering.edits:
+        model.anatomy.module(place)
+    if steering.made_for is not None:
+        steering.made_for.ensure(model, steering.allow_mismatch)

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from trimtab.behaviors import PromptType
+from trimtab.errors import InputError
 from trimtab.models import Site
-from trimtab.reliability import dose, simultaneous_level
+from trimtab.reliability import simultaneous_level
 from trimtab.reports.consequences import CurvePoint
 from trimtab.reports.figures import Estimate
 from trimtab.reports.record import BlockRow
@@ -16,18 +17,25 @@ from trimtab.workflows.side_effects import FEW_ROWS, Drift, neutral_drift, promp
 from trimtab.workflows.stages import MAP_ROWS, Stages
 from trimtab.workflows.summary import Geometry, attempted, estimate
 
+FINISHED = "finished steering"  # stands where a prompt type's name does
+CAME_FINISHED = "the steering came finished, without its training activations"
+_MISSING = Estimate(reason=CAME_FINISHED)
+NO_GEOMETRY: Mapping[str, object] = {
+    "directional_agreement_loo": _MISSING,
+    "separability_held_out": _MISSING,
+    "auroc_held_out": _MISSING,
+}
 STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # to choose from, where none is given
 
 
 @dataclass(frozen=True, eq=False)
 class Chosen:
-    """What dev decided, and what it saw.
+    """What dev decided, and what it saw; or a steering that came finished, and then there is no geometry.
 
     Args:
-        site: where to steer.
-        prompt_type: whose vector.
+        site: where to steer; the lowest of a finished steering.
+        prompt_type: whose vector, or `FINISHED`.
         strength: λ.
-        median_norm: of a token's activation at the site.
         geometry: training activations at the site by prompt type.
         vectors: their steerings.
         blocks: the map that the site was chosen from; empty if it was given.
@@ -35,11 +43,10 @@ class Chosen:
     """
 
     site: Site
-    prompt_type: PromptType
+    prompt_type: str
     strength: float
-    median_norm: float
-    geometry: Mapping[PromptType, Geometry]
-    vectors: Mapping[PromptType, Steering]
+    geometry: Mapping[str, Geometry]
+    vectors: Mapping[str, Steering]
     blocks: tuple[BlockRow, ...]
     strengths: tuple[CurvePoint, ...]
 
@@ -54,11 +61,19 @@ class Chosen:
         return f"{self.prompt_type} {self.site} at {self.strength}"
 
     @property
-    def spread(self) -> float:
-        """Standard deviation of the training activations' projection on the vector, within the classes."""
-        g = self.geometry[self.prompt_type]
-        along = g.vector / np.linalg.norm(g.vector)
-        return float(np.sqrt(np.mean([np.var(side @ along, ddof=1) for side in (g.positive, g.negative)])))
+    def own_geometry(self) -> Geometry | None:
+        """Training activations behind the chosen vector; None for a finished steering."""
+        return self.geometry.get(self.prompt_type)
+
+    def sigmas(self, strength: float) -> float | None:
+        """Norm of the edit in standard deviations of the training activations' projection on it, within the classes."""
+        g = self.own_geometry
+        if g is None:
+            return None
+        length = float(np.linalg.norm(g.vector))
+        along = g.vector / length
+        spread = float(np.sqrt(np.mean([np.var(side @ along, ddof=1) for side in (g.positive, g.negative)])))
+        return abs(strength) * length / spread
 
 
 def choose(stages: Stages, given: Site | None, strength: float | None, max_kl: float) -> Chosen:
@@ -77,14 +92,14 @@ def choose(stages: Stages, given: Site | None, strength: float | None, max_kl: f
     """
     blocks = map_blocks(stages) if given is None else ()
     site = given or Site(max(blocks, key=lambda b: b.effect.low or 0.0).block)
-    geometry = {t: stages.training(t, [site])[site] for t in stages.measured_types}
-    vectors = {t: stages.steering(g, site) for t, g in geometry.items()}
+    geometry: dict[str, Geometry] = {t: stages.training(t, [site])[site] for t in stages.measured_types}
+    vectors: dict[str, Steering] = {t: stages.steering(g, site) for t, g in geometry.items()}
     types = list(vectors)
     best = types[0]
     if len(types) > 1:
         found = stages.effects_on_dev({f"{t} {site}": (v, 1.0) for t, v in vectors.items()})
         best = types[int(np.argmax([effect.mean().low for effect in found.values()]))]
-    chosen = Chosen(site, best, stages.strength, stages.median_norm(site), geometry, vectors, blocks, ())
+    chosen = Chosen(site, best, stages.strength, geometry, vectors, blocks, ())
     if strength is not None:
         return chosen
     points = _strengths(stages, chosen, max_kl)
@@ -110,17 +125,23 @@ def curve_point(
     stages: Stages, chosen: Chosen, strength: float, effect: Estimate, drift: Drift, max_kl: float
 ) -> CurvePoint:
     """Gain and damage at one strength."""
-    vector = chosen.geometry[chosen.prompt_type].vector
     kl = drift.divergence(stages.seed)
     return CurvePoint(
         strength=strength,
-        dose=dose(vector, strength, chosen.median_norm),
-        sigmas=abs(strength) * float(np.linalg.norm(vector)) / chosen.spread,
+        dose=stages.dose(chosen.steering, strength),
+        sigmas=chosen.sigmas(strength),
         effect=effect,
         kl=kl,
         perplexity_ratio=drift.perplexity_ratio(stages.seed),
         overdosed=kl.low is not None and kl.low > max_kl,
     )
+
+
+def finished(steering: Steering, strength: float) -> Chosen:
+    """A steering as it came: nothing is chosen."""
+    if not steering.edits:
+        raise InputError("the steering edits nothing")
+    return Chosen(min(steering.edits), FINISHED, strength, {}, {FINISHED: steering}, (), ())
 
 
 def map_blocks(stages: Stages) -> tuple[BlockRow, ...]:

@@ -20,6 +20,7 @@ DOUBTFUL = frozenset({"both-classes", "answer-position", "answer-token"})
 LITTLE_AGREEMENT = 0.05
 # Above this cosine two halves' directions are one for any purpose, whatever the test says.
 SAME_DIRECTION = 0.7
+EFFECT, ODD = "mean steering effect", "effect in the vector's direction (odd part)"
 # How the names of requirements on generated text begin.
 GENERATED = "generated text"
 
@@ -67,8 +68,7 @@ class Judged:
 def judge(evidence: Evidence, thresholds: Thresholds, instrument: Instrument) -> Judged:
     """Requirements, doubts, decision."""
     steered, capability = evidence.steered, evidence.capability
-    random = evidence.reference.percentile_95 or 0.0
-    needs = requirements(steered, thresholds, instrument.unit, random, evidence.drifts)
+    needs = requirements(steered, thresholds, instrument.unit, evidence.reference, evidence.drifts)
     doubts = reservations(
         evidence.result, evidence.curve, evidence.length, steered.effect.n_units, evidence.lint, evidence.direction
     )
@@ -98,7 +98,7 @@ def _unable(base: Base, kind: AnswerKind) -> str | None:
 
 
 def requirements(
-    steered: Steered, thresholds: Thresholds, unit: str, random: float, drifts: Mapping[str, Floats]
+    steered: Steered, thresholds: Thresholds, unit: str, reference: Reference, drifts: Mapping[str, Floats]
 ) -> list[Requirement]:
     """What the verdict asks of the chosen prompt type.
 
@@ -106,17 +106,15 @@ def requirements(
         steered: propensities of the evaluation examples.
         thresholds: bounds.
         unit: of effects.
-        random: what random directions reach, as an odd part.
+        reference: what random directions reach.
         drifts: divergence by name of the texts, one figure a document.
     """
-    effect, odd = steered.effect, steered.odd
+    effect, random = steered.effect, reference.percentile_95 or 0.0
+    beyond, name = (steered.odd, ODD) if reference.figure == "odd part" else (effect, EFFECT)
     seed, n = effect.seed, effect.n_units
     needs = [
-        Requirement("mean steering effect", effect.mean(), thresholds.min_effect, "above", n, unit, effect.mean),
-        Requirement(
-            "effect in the vector's direction (odd part), against random directions",
-            odd.mean(), random, "above", n, unit, odd.mean,
-        ),
+        Requirement(EFFECT, effect.mean(), thresholds.min_effect, "above", n, unit, effect.mean),
+        Requirement(f"{name}, against random directions", beyond.mean(), random, "above", n, unit, beyond.mean),
         Requirement(
             "share of anti-steerable examples",
             effect.below_zero(), thresholds.max_anti_steerable, "below", n, "share", effect.below_zero,

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from trimtab.behaviors import Example, normalise
 from trimtab.errors import InputError
 from trimtab.reliability import Interval, bootstrap_two_sample
 from trimtab.reliability.contrast import Contrast
-from trimtab.reliability.direction import heterogeneity, permutation_test, random_directions
+from trimtab.reliability.direction import heterogeneity, permutation_test
 from trimtab.reports.consequences import AnswerBias, Asking, Direction, Generality, Reference
 from trimtab.reports.figures import Estimate
 from trimtab.steering import Steering
@@ -72,18 +71,27 @@ def _first_label(examples: Sequence[Example]) -> tuple[str, np.ndarray[tuple[int
 
 
 def reference(stages: Stages, steering: Steering, label: str) -> Reference:
-    """Odd parts of the effect of random directions at the site, as long as the vector."""
-    if len(steering.edits) != 1:
-        return Reference(reason="the steering has several sites")
-    site = next(iter(steering.edits))
-    directions = random_directions(steering.vector(site).double().cpu().numpy(), RANDOM_DIRECTIONS, stages.seed)
-    random = [Steering.from_vector(site, torch.from_numpy(v).float()) for v in directions]
-    signs = {f"{label} random {k} {sign}": (s, float(f"{sign}1")) for k, s in enumerate(random) for sign in "+-"}
-    base, *found = stages.sweep("eval", {"base": (None, 0.0), **signs}, RANDOM_ROWS).values()
+    """What the same steering along random directions does: odd parts of effects, or effects where −λ is no opposite."""
+    try:
+        random = [steering.randomised(RANDOM_DIRECTIONS * stages.seed + k) for k in range(RANDOM_DIRECTIONS)]
+    except InputError as error:
+        return Reference(reason=str(error))
+    signs = "+-" if steering.odd else "+"
+    variants = {f"{label} random {k} {sign}": (s, float(f"{sign}1")) for k, s in enumerate(random) for sign in signs}
+    base, *found = stages.sweep("eval", {"base": (None, 0.0), **variants}, RANDOM_ROWS).values()
     contrast_of = stages.contrast_of(stages.splits.eval).first(len(base.m))
-    pairs = zip(found[::2], found[1::2], strict=True)
-    odds = [float(Steered(base, plus, minus, contrast_of).odd.rows.mean()) for plus, minus in pairs]
-    return Reference(odd=tuple(odds), percentile_95=float(np.quantile(np.abs(odds), 0.95)), n=len(base.m))
+    if steering.odd:
+        pairs = zip(found[::2], found[1::2], strict=True)
+        parts = [Steered(base, plus, minus, contrast_of).odd for plus, minus in pairs]
+    else:
+        parts = [contrast_of.change(base, after) for after in found]
+    means = [float(part.rows.mean()) for part in parts]
+    return Reference(
+        figure="odd part" if steering.odd else "effect",
+        odd=tuple(means),
+        percentile_95=float(np.quantile(np.abs(means), 0.95)),
+        n=len(base.m),
+    )
 
 
 def direction(geometry: Geometry, seed: int) -> Direction:

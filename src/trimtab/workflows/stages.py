@@ -38,6 +38,11 @@ Variation = tuple[Steering | None, float]  # a steering, and the factor on the s
 _SCORES = ("positive", "negative", "total_positive", "total_negative")
 
 
+def curve_factors(steering: Steering) -> tuple[float, ...]:
+    """Strengths of the curve: below 0 only where that does the opposite (methods with gates saturate there)."""
+    return CURVE if steering.odd else tuple(factor for factor in CURVE if factor >= 0)
+
+
 @dataclass(frozen=True)
 class Stages:
     """Everything that a check measures on the model.
@@ -178,9 +183,10 @@ class Stages:
 
     def curve(self, steering: Steering, known: Steered, label: str) -> Mapping[float, Propensity]:
         """Propensities of the first evaluation examples over strengths; what is known is not measured again."""
-        n = min(CURVE_ROWS, len(self.splits.eval))
-        at = {factor: p[slice(n)] for factor, p in ((-1.0, known.minus), (0.0, known.base), (1.0, known.plus))}
-        missing = {f"{label} at {f}": (steering, f) for f in CURVE if f not in at}
+        n, factors = min(CURVE_ROWS, len(self.splits.eval)), curve_factors(steering)
+        found = {-1.0: known.minus, 0.0: known.base, 1.0: known.plus}
+        at = {factor: p[slice(n)] for factor, p in found.items() if factor in factors}
+        missing = {f"{label} at {f}": (steering, f) for f in factors if f not in at}
         for (_, factor), p in zip(missing.values(), self.sweep("eval", missing, n).values(), strict=True):
             at[factor] = p
         return {f * self.strength: at[f] for f in sorted(at)}
@@ -205,6 +211,29 @@ class Stages:
             return {"norm": capture(self.model, rows, [site], "last").norms[site].median().cpu().numpy()}
 
         return float(self.step("dose", f"median norm {site}", compute, 0)["norm"])
+
+    def dose(self, steering: Steering, strength: float) -> float:
+        """Median norm of what a steering changes in an activation, over an activation's; the largest of its sites.
+
+        Over the last tokens of the dev examples' bare texts, as the unsteered model has them.
+        """
+        strengths = {name: default * strength for name, default in steering.attributes.items()}
+        row = steer(steering, strengths).strength
+        found = []
+        for site, edit in steering.edits.items():
+            h = torch.from_numpy(self._typical(site)).float()[None]
+            moved = (edit(h, row) - h)[0].norm(dim=1).median()
+            found.append(float(moved) / self.median_norm(site))
+        return max(found, default=0.0)
+
+    def _typical(self, site: Site) -> Floats:
+        """`[n, d_model]` last tokens of the dev examples' bare texts at the site."""
+
+        def compute() -> Arrays:
+            rows = [row for side in self.instrument.bare(self.splits.dev.examples) for row in side]
+            return {"h": capture(self.model, rows, [site], "last").activations[site].cpu().numpy()}
+
+        return self.step("dose", f"typical activations {site}", compute, 0)["h"].astype(np.float64)
 
     def noise(self, steering: Steering, label: str) -> Noise:
         """Numerical noise of Δ: how much it moves when the same rows come in another batch shape."""
@@ -247,7 +276,10 @@ class Stages:
     def steers(self, variation: Variation) -> tuple[Steer, ...]:
         """A variation's edits at the checked strength and scope."""
         steering, factor = variation
-        return () if steering is None else (steer(steering, factor * self.strength, self.scope),)
+        if steering is None:
+            return ()
+        strengths = {name: default * factor * self.strength for name, default in steering.attributes.items()}
+        return (steer(steering, strengths, self.scope),)
 
     def _depth(self, variations: Iterable[Variation]) -> float:
         """Passes through all blocks that a sweep amounts to: what lies below an edit runs once."""

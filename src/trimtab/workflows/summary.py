@@ -7,9 +7,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab.behaviors import PromptType
 from trimtab.errors import InputError
-from trimtab.models import Model
+from trimtab.models import Edit, Model
 from trimtab.reliability import (
     Interval,
     SeparabilityInterval,
@@ -32,7 +31,10 @@ from trimtab.reports.record import (
     Effect,
     ModelRecord,
     Slope,
+    SteeringRecord,
 )
+from trimtab.steering import Steering
+from trimtab.steering.edits import Stack, StoredEdit
 from trimtab.workflows.measure import SIDES, Floats, Propensity
 
 
@@ -47,6 +49,27 @@ def model_record(model: Model) -> ModelRecord:
         id=model.id, revision=model.revision, digest=model.digest, architecture=type(model.hf).__name__,
         n_blocks=model.n_blocks, d_model=model.d_model,
     )  # fmt: skip
+
+
+def steering_record(steering: Steering, data_digest: str) -> SteeringRecord:
+    """A steering that came finished, and whether it was trained on the data of this digest."""
+    try:
+        identity = steering.id
+    except InputError:  # edits of one's own class have no stored form
+        identity = None
+    kinds = {
+        str(site): tuple(part.kind for part, _ in edit.parts) if isinstance(edit, Stack) else (_kind(edit),)
+        for site, edit in sorted(steering.edits.items())
+    }
+    data = steering.origin.data
+    return SteeringRecord(
+        id=identity, method=steering.method, attributes=dict(steering.attributes), edits=kinds,
+        trained_on_this=data_digest in data.values() if data else None,
+    )  # fmt: skip
+
+
+def _kind(edit: Edit) -> str:
+    return edit.kind if isinstance(edit, StoredEdit) else type(edit).__name__
 
 
 def attempted(measure: Callable[[], Interval], n: int) -> Estimate:
@@ -255,6 +278,6 @@ def _mean(values: Floats) -> float | None:
     return float(measured.mean()) if len(measured) else None
 
 
-def cosine_types(vectors: Mapping[PromptType, Floats]) -> tuple[Sequence[str], Floats]:
+def cosine_types(vectors: Mapping[str, Floats]) -> tuple[Sequence[str], Floats]:
     """Names and vectors, stacked, in the order of the seven types."""
-    return [t.value for t in vectors], np.stack(list(vectors.values()))
+    return [str(t) for t in vectors], np.stack(list(vectors.values()))

@@ -1,0 +1,170 @@
+"""Checks of finished steerings: the same verdict machinery, whatever the edits are."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.conftest import Run
+from tests.workflows.test_study import few
+
+import trimtab as tt
+from trimtab.errors import InputError
+from trimtab.models import Model
+from trimtab.reports import Report
+from trimtab.steering import Origin, Steering
+from trimtab.steering.edits import Additive, Clamp, Gated, Stack
+
+SIZES = {"train": 12, "evaluation": 16}
+
+
+@pytest.fixture(scope="module")
+def model(tiny_folder: Path) -> Model:
+    return tt.load(tiny_folder, dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def own(model: Model) -> Report:
+    """An ordinary check at a site and strength that are given."""
+    return tt.check(model, few("sentiment"), site=1, prompt_types=["prefilled"], strength=1.0, **SIZES)
+
+
+@pytest.fixture(scope="module")
+def vector(model: Model) -> torch.Tensor:
+    """The vector that this check trains: the mean difference over its training examples."""
+    from trimtab.behaviors import PromptType
+    from trimtab.models import Site
+    from trimtab.workflows.ledger import Ledger
+    from trimtab.workflows.preparing import ready
+    from trimtab.workflows.progress import Silent
+
+    stages, _ = ready(
+        model,
+        few("sentiment"),
+        ["prefilled"],
+        train=12,
+        evaluation=16,
+        seed=0,
+        ledger=Ledger(None, ""),
+        progress=Silent(),
+    )
+    return torch.from_numpy(stages.training(PromptType.PREFILLED, [Site(1)])[Site(1)].vector).float()
+
+
+def gated(model: Model, seed: int = 0) -> Gated:
+    g = torch.Generator().manual_seed(seed)
+    v, w = (torch.randn(2, model.d_model, generator=g) for _ in range(2))
+    return Gated(v, 0.1 * w, torch.zeros(2))
+
+
+def test_a_finished_vector_gets_the_figures_of_the_check_that_trains_it(
+    model: Model, own: Report, vector: torch.Tensor
+) -> None:
+    found = tt.check(model, few("sentiment"), steering=Steering.from_vector(1, vector), **SIZES)
+    assert found.verdict.decision == own.verdict.decision
+    (told,) = found.prompt_types.values()
+    before = own.prompt_types["prefilled"]
+    assert np.allclose(told.effects, before.effects, atol=1e-5)
+    assert told.dose == pytest.approx(before.dose, rel=1e-5)
+    assert told.anti_steerable == before.anti_steerable
+    for mine, theirs in zip(found.curve.points, own.curve.points, strict=True):
+        assert mine.strength == theirs.strength
+        assert mine.effect.value == pytest.approx(theirs.effect.value, abs=1e-5)
+        assert mine.kl.value == pytest.approx(theirs.kl.value, abs=1e-5)
+    assert found.side_effects.kl.value == pytest.approx(own.side_effects.kl.value, abs=1e-5)
+    assert found.asking.beats.value == pytest.approx(own.asking.beats.value, abs=1e-5)
+    names = [bound.name for bound in own.verdict.bounds]
+    assert [bound.name for bound in found.verdict.bounds] == names
+
+
+def test_what_needs_training_activations_says_so(model: Model, vector: torch.Tensor) -> None:
+    found = tt.check(model, few("sentiment"), steering=Steering.from_vector(1, vector), **SIZES)
+    (told,) = found.prompt_types.values()
+    for figure in (told.directional_agreement_loo, told.separability_held_out, found.generality.effect):
+        assert figure.value is None
+        assert "came finished" in (figure.reason or "")
+    assert "came finished" in (found.direction.reason or "")
+    assert "came finished" in (found.convergence.reason or "")
+    assert found.curve.points[0].sigmas is None
+    assert found.prompt_type_cosine.types == found.projections.positive == ()
+    assert any("does not say what it was trained on" in note for note in found.notes)
+    assert found.verdict.prompt_type == "finished steering"
+
+
+def test_gates_on_several_sites_are_checked_and_reported(model: Model, tmp_path: Path) -> None:
+    stack = Stack(((Clamp(torch.ones(1, model.d_model), torch.tensor([0.5])), (1,)), (gated(model, 1), (0, 1))))
+    steering = Steering(
+        {1: gated(model), "attention:2": stack},
+        {"warm": 2.0, "brief": 0.5},
+        Origin("by-hand", data={"warm": "0" * 64}),
+        made_for=model.facts,
+    )
+    found = tt.check(model, few("sentiment"), steering=steering, folder=tmp_path / "report", **SIZES)
+    assert found.steering is not None
+    assert found.steering.id == steering.id
+    assert found.steering.edits == {"1": ("gated",), "attention:2": ("clamp", "gated")}
+    assert found.steering.trained_on_this is False
+    assert [p.strength for p in found.curve.points] == [0.0, 0.5, 1.0, 1.5]  # −λ is no opposite behind gates
+    assert found.reference.figure == "effect"
+    assert len(found.reference.odd) == 20
+    assert "mean steering effect, against random directions" in [b.name for b in found.verdict.bounds]
+    assert "sites 1, attention:2" in found.verdict.sentence
+    assert Report.load(tmp_path / "report").model_dump() == found.model_dump()
+    if found.verdict.error_rate is not None:
+        assert any("not on finished steerings" in caveat for caveat in found.verdict.error_rate.caveats)
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "finished steering" in page
+    assert "clamp, gated at site attention:2" in page
+    assert "came finished" in page
+
+
+def test_default_strengths_keep_their_proportions(model: Model, vector: torch.Tensor) -> None:
+    """Strength 2 of a check doubles every attribute's default."""
+    v = torch.stack([vector, torch.roll(vector, 1)])
+    whole = Steering({1: Additive(v)}, {"a": 1.0, "b": 0.25})
+    summed = Steering.from_vector(1, 2 * (v[0] + 0.25 * v[1]))
+    first = tt.check(model, few("sentiment"), steering=whole, strength=2.0, **SIZES)
+    second = tt.check(model, few("sentiment"), steering=summed, **SIZES)
+    effects = [next(iter(report.prompt_types.values())).effects for report in (first, second)]
+    assert np.allclose(*effects, atol=1e-5)
+    assert first.verdict.strength == 2.0
+
+
+def test_other_weights_and_contradictions_are_refused(model: Model, vector: torch.Tensor) -> None:
+    behavior, facts = few("sentiment"), {**model.facts.__dict__, "digest": "0" * 64}
+    steering = Steering.from_vector(1, vector, made_for=type(model.facts)(**facts))
+    with pytest.raises(InputError, match="other weights"):
+        tt.check(model, behavior, steering=steering, **SIZES)
+    free = Steering.from_vector(1, vector)
+    for options in ({"site": 1}, {"prompt_types": ["prefilled"]}):
+        with pytest.raises(InputError, match="its own sites"):
+            tt.check(model, behavior, steering=free, **SIZES, **options)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="takes a Steering"):
+        tt.check(model, behavior, steering=vector, **SIZES)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="9"):
+        tt.check(model, behavior, steering=Steering.from_vector(9, vector), **SIZES)
+    with pytest.raises(InputError, match="edits nothing"):
+        tt.check(model, behavior, steering=Steering({}, {"a": 1.0}), **SIZES)
+
+
+def test_command_line_checks_a_folder(
+    tiny_folder: Path, model: Model, vector: torch.Tensor, run: Run, tmp_path: Path
+) -> None:
+    Steering.from_vector(1, vector, made_for=model.facts).save(tmp_path / "s")
+    given = ("--model", tiny_folder, "--dtype", "float32", "--train", 12, "--eval", 16, "--out", tmp_path / "out")
+    code, out, err = run("check", "sentiment", *given, "--steering", tmp_path / "s", "--json")
+    assert code == 0, err
+    assert json.loads(out)["steering"]["id"] == Steering.load(tmp_path / "s").id
+    code, out, err = run("check", "sentiment", *given, "--steering", tmp_path / "s")
+    assert code == 0, err
+    assert "finished steering" in out
+    assert "★" not in out.split("Reasons")[0].split("prompt type")[0]
+    for odd, word in (
+        (("--steering", tmp_path / "nowhere"), "no folder"),
+        (("--steering", tmp_path / "s", "--site", "1"), "its own sites"),
+        (("--allow-mismatch",), "belongs to --steering"),
+    ):
+        code, _, err = run("check", "sentiment", *given, *odd)
+        assert code == 2
+        assert word in err
