@@ -3,10 +3,10 @@
 Every function takes `units`, the question or template of each row [n] (default: every row its own), and a `level`; bad
 input is an `InputError`. `this-vector` intervals hold the vector fixed and resample the evaluation (`share_interval`,
 `bootstrap_mean`, `bootstrap_two_sample`). `this-behavior` intervals refit it, by deleting one unit at a time, since a
-bootstrap would put copies of row i into its own s_{−i} (`agreement_interval`, `separability_interval`). Where noise
-rules the direction these are up to a half too wide: the jackknife counts twice what pairs of units contribute (Efron
-and Stein 1981; `jackknife.py` takes the largest part off). Else: Wilson 1927, Korn and Graubard 1998 (clustered
-shares), Efron 1987 (BCa), Hesterberg 2015 (its widening).
+bootstrap would put copies of row i into its own s_{−i} (`agreement_interval`, `separability_interval`). The jackknife
+counts twice what pairs of units contribute, which is much where noise rules the direction (Efron and Stein 1981);
+`jackknife.py` takes that off once. Else: Wilson 1927, Korn and Graubard 1998 (clustered shares), Efron 1987 (BCa),
+Hesterberg 2015 (its widening).
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from trimtab.reliability import geometry as geo
 from trimtab.reliability.effects import anti_steerable_unpaired
 from trimtab.reliability.geometry import Floats, Ints
 from trimtab.reliability.jackknife import (
-    agreement_without_units,
+    Agreement,
     held_out_without_units,
     jackknife_variance,
     pair_variance,
@@ -146,12 +146,19 @@ def jackknife_interval(value: float, deleted: Array, *, strata: Array | None = N
 
 
 def agreement_interval(differences: Array, units: Array | None = None, level: float = 0.95) -> Interval:
-    """Mean over rows of cos(d_i, s_{−i}) for `differences` [n, d_model] of at least 3 units, with its jackknife."""
+    """Mean over rows of cos(d_i, s_{−i}) for `differences` [n, d_model] of at least 3 units, with its jackknife.
+
+    Less what pairs of units contribute, which the jackknife counts twice and which is all there is where noise rules,
+    but no less than that.
+    """
     d = geo.as_rows(differences, "differences", 3)
     code = geo.unit_codes(units, len(d), 3)
     value = float(geo.directional_agreement_loo(d, code).mean())
-    interval = jackknife_interval(value, agreement_without_units(d, code), level=level)
-    return Interval(value, max(interval.low, -1.0), min(interval.high, 1.0))
+    parts = Agreement(d, code)
+    variance, df = jackknife_variance(parts.without())
+    twice = parts.pair_variance(value)
+    half = _student(level, df) * float(np.sqrt(max(variance - twice, twice)))
+    return Interval(value, max(value - half, -1.0), min(value + half, 1.0))
 
 
 @dataclass(frozen=True)

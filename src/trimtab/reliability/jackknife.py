@@ -14,6 +14,7 @@ from trimtab.errors import InputError
 from trimtab.reliability import geometry as geo
 from trimtab.reliability.geometry import Floats, Ints
 
+_PAIRED = 200  # units whose pairs are looked at
 _NOTHING = 1e-12  # a variance this much smaller than that of all rows is rounding
 
 
@@ -40,18 +41,50 @@ def pair_variance(pairs: Floats, strata: Ints) -> float:
     return variance
 
 
-def agreement_without_units(d: Floats, code: Ints) -> Floats:
-    """The mean of cos(d_i, s_{−i}) with unit v deleted, for every v: [U]. By Gram matrices, O(n U d_model)."""
-    by_unit, own, total = unit_sums(d, code), np.arange(len(d)), d.sum(axis=0)
-    row_unit, unit_unit, unit_total = d @ by_unit.T, by_unit @ by_unit.T, by_unit @ total  # [n, U], [U, U], [U]
-    dots = (d @ total)[:, None] - row_unit - row_unit[own, code][:, None]  # d_i · (S − S_v − S_u(i)), [n, U]
-    gone = np.diag(unit_unit) - 2 * unit_total  # [U]
-    lengths2 = total @ total + (gone[:, None] + gone + 2 * unit_unit)[code]  # ‖S − S_v − S_u(i)‖², [n, U]
-    norms = np.linalg.norm(d, axis=1)
-    ok = (lengths2 > 1e-14 * norms.sum() ** 2) & (norms > 0)[:, None]
-    cosines = np.divide(dots, norms[:, None] * np.sqrt(np.where(ok, lengths2, 1.0)), out=np.zeros_like(dots), where=ok)
-    cosines[code[:, None] == np.arange(len(by_unit))] = 0.0
-    return np.asarray(cosines.sum(axis=0) / (len(d) - np.bincount(code)))
+class Agreement:
+    """Sums behind the mean of cos(d_i, s_{−i}) without a unit or two, from Gram matrices: O(n U d_model).
+
+    Args:
+        d: differences, [n, d_model].
+        code: unit of each row.
+    """
+
+    def __init__(self, d: Floats, code: Ints) -> None:
+        by_unit, own, total = unit_sums(d, code), np.arange(len(d)), d.sum(axis=0)
+        self.code, self.sizes = code, np.bincount(code)
+        self.row_unit, self.unit_unit = d @ by_unit.T, by_unit @ by_unit.T  # [n, U], [U, U]
+        self.dots = d @ total - self.row_unit[own, code]  # d_i · (S − S_u(i)), [n]
+        self.gone = np.diag(self.unit_unit) - 2 * by_unit @ total  # ‖S − S_v‖² − ‖S‖², [U]
+        self.norms, self.total2 = np.linalg.norm(d, axis=1), float(total @ total)
+
+    def without(self, u: int | None = None) -> Floats:
+        """The statistic without unit v, for every v, [U]; and without unit `u` too, where v = u takes out u alone."""
+        dots = self.dots[:, None] - self.row_unit  # [n, U]
+        lengths2 = self.total2 + self.gone[self.code][:, None] + self.gone + 2 * self.unit_unit[self.code]
+        left = np.ones(dots.shape) - (self.code[:, None] == np.arange(len(self.sizes)))
+        if u is not None:
+            others = np.arange(len(self.sizes)) != u
+            dots -= self.row_unit[:, [u]] * others
+            lengths2 += (self.gone[u] + 2 * self.unit_unit[self.code, u][:, None] + 2 * self.unit_unit[u]) * others
+            left[self.code == u] = 0.0
+        ok = (lengths2 > 1e-14 * self.norms.sum() ** 2) & (self.norms > 0)[:, None] & (left > 0)
+        scale = self.norms[:, None] * np.sqrt(np.where(ok, lengths2, 1.0))
+        cosines = np.divide(dots, scale, out=np.zeros_like(dots), where=ok)
+        return np.asarray(cosines.sum(axis=0) / left.sum(axis=0))
+
+    def pair_variance(self, value: float) -> float:
+        """Variance that pairs of units contribute, by Q(u, v) of the head of this file; `value` is the statistic.
+
+        Of at most 200 units u, evenly spread, with all v.
+        """
+        n = len(self.sizes)
+        deleted, some = self.without(), np.unique(np.linspace(0, n - 1, min(n, _PAIRED)).round().astype(np.int64))
+        q = np.stack([value - deleted[u] - deleted + self.without(int(u)) for u in some])  # [units u, U]
+        other = np.arange(n) != some[:, None]
+        rows = (q * other).sum(axis=1) / (n - 1)
+        columns = (q * other).sum(axis=0) / np.maximum(other.sum(axis=0), 1)
+        centred = (q - rows[:, None] - columns + (q * other).sum() / other.sum()) * other
+        return float((centred**2).sum() * n / len(some) / 2 * ((n - 1) / n) ** 2)
 
 
 def held_out_without_units(a: Floats, b: Floats, codes: tuple[Ints, Ints], fold: Ints) -> tuple[Floats, Floats]:
