@@ -115,7 +115,7 @@ def anti(settings: Row) -> Population:
 
     def draw(rng: Generator) -> Found:
         sides = two_sides(rng, settings, shape, shift)
-        return {"anti": reliability.bootstrap_two_sample(*sides, statistic="anti", seed=seed_of(rng))}
+        return {"anti": reliability.two_sample_share(*sides)}
 
     return Population({"anti": truth}, draw)
 

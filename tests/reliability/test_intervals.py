@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from trimtab.errors import InputError
 from trimtab.reliability import (
@@ -25,6 +25,7 @@ from trimtab.reliability import (
     separability_interval,
     share_interval,
     simultaneous_level,
+    two_sample_share,
     unit_folds,
     wilson,
 )
@@ -141,9 +142,8 @@ def test_bootstrap_mean_resamples_units_so_that_copies_do_not_narrow_it():
 
 def test_bootstraps_repeat_with_their_seed_and_only_with_it():
     x, y = rng(7).normal(size=(2, 30))
-    for statistic in ("mean", "anti"):
-        first, again, other = (bootstrap_two_sample(x, y, statistic=statistic, seed=s) for s in (0, 0, 1))
-        assert first == again != other
+    first, again, other = (bootstrap_two_sample(x, y, seed=s) for s in (0, 0, 1))
+    assert first == again != other
     assert bootstrap_mean(x, seed=0) == bootstrap_mean(x, seed=0) != bootstrap_mean(x, seed=1)
 
 
@@ -176,15 +176,34 @@ def test_two_sample_share_has_the_value_of_the_u_statistic_and_about_its_delong_
     x, y = rng(10).normal(0.5, 1, 200), rng(11).normal(size=150)
     below = x[:, None] < y  # brute force: all pairs, and DeLong's variance of their share
     delong = below.mean(axis=1).var(ddof=1) / 200 + below.mean(axis=0).var(ddof=1) / 150
-    got = bootstrap_two_sample(x, y, statistic="anti", seed=0)
+    got = two_sample_share(x, y)
     assert got.value == pytest.approx(below.mean())
     assert (got.high - got.low) / 2 == pytest.approx(1.96 * np.sqrt(delong), rel=0.05)
 
 
 def test_two_sample_share_of_zero_still_has_an_upper_end_above_zero():
-    got = bootstrap_two_sample(np.arange(30) + 100.0, np.arange(25) * 1.0, statistic="anti", seed=0)
+    got = two_sample_share(np.arange(30) + 100.0, np.arange(25) * 1.0)
     assert (got.value, got.low) == (0, 0)
     assert 0.03 < got.high < 0.2
+
+
+@pytest.mark.parametrize("draws", DRAWS)
+@pytest.mark.parametrize("clustered", [False, True])
+@pytest.mark.parametrize("below", [0.02, 0.1])
+def test_two_sample_share_covers_small_shares(below, clustered, draws):
+    """The upper end matters: there a bound on anti-steerable examples is kept or not."""
+    size = 4 if clustered else 1
+    units, shift = np.repeat(np.arange(60), size), -np.sqrt(2) * ndtri(below)
+    spread = np.sqrt(0.5) if clustered else 1.0
+
+    def draw(seed):
+        g = rng(seed)
+        up, down = (
+            np.sqrt(1 - spread**2) * g.normal(size=60)[units] + spread * g.normal(size=60 * size) for _ in range(2)
+        )
+        return two_sample_share(up + shift, down, units, units)
+
+    check_coverage(f"two-sample share of {below}", draws, below, draw)
 
 
 @pytest.mark.parametrize("draws", DRAWS)
@@ -196,7 +215,9 @@ def test_two_sample_intervals_cover_for_units_of_several_rows(statistic, draws):
         g = rng(seed)
         up = 0.8 + g.normal(size=50)[units_p] + 0.5 * g.normal(size=100)
         down = g.normal(size=40)[units_n] + 0.5 * g.normal(size=120)
-        return bootstrap_two_sample(up, down, units_p, units_n, statistic=statistic, seed=seed, n_resamples=1000)
+        if statistic == "anti":
+            return two_sample_share(up, down, units_p, units_n)
+        return bootstrap_two_sample(up, down, units_p, units_n, seed=seed, n_resamples=1000)
 
     truth = {"mean": 0.8, "anti": ndtr(-0.8 / np.sqrt(2 * 1.25))}[statistic]
     check_coverage(f"two-sample {statistic}", draws, truth, draw)

@@ -17,7 +17,7 @@ from trimtab.behaviors import normalise
 from trimtab.errors import InputError
 from trimtab.evaluation.rows import labels as labels_of
 from trimtab.evaluation.rows import strings
-from trimtab.reliability import Interval, bootstrap_mean, bootstrap_two_sample, share_interval, unit_folds
+from trimtab.reliability import Interval, bootstrap_mean, share_interval, two_sample_share, unit_folds
 
 LEAST_AUROC = 0.6  # that the interval on unseen answers must lie above; 0.5 is a coin
 _GRID = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)  # of C, the inverse strength of the penalty
@@ -132,7 +132,6 @@ class Classifier:
         negative: Sequence[str],
         units: Sequence[str] | None = None,
         *,
-        seed: int = 0,
         level: float = 0.95,
     ) -> Quality:
         """AUROC on the *evaluation* examples' answers; answers that stood in the training are left out and counted.
@@ -144,7 +143,6 @@ class Classifier:
             positive: [n] answers that match.
             negative: [n] answers that do not; row i belongs to the same example.
             units: [n] question or template of each row; default: every row its own.
-            seed: of the resampling.
             level: of the interval.
 
         Raises:
@@ -161,9 +159,7 @@ class Classifier:
             reason = f"on either side fewer than 2 units of unseen answers; {n_seen} answers stood in the training too"
             return Quality(None, n_p, n_n, n_seen, reason)
         scores = [self.scores(side)[unseen] for side, unseen in zip(sides, new, strict=True)]
-        below = bootstrap_two_sample(
-            *scores, *(labels[unseen] for unseen in new), statistic="anti", seed=seed, level=level
-        )
+        below = two_sample_share(*scores, *(labels[unseen] for unseen in new), level=level)
         auroc = Interval(1 - below.value, 1 - below.high, 1 - below.low)
         return Quality(auroc, n_p, n_n, n_seen, _doubt(auroc))
 

@@ -39,6 +39,7 @@ from trimtab.reliability.intervals import (
     separability_interval,
     share_interval,
     simultaneous_level,
+    two_sample_share,
     wilson,
 )
 from trimtab.reliability.paired import correlation, paired_change, square_and_add
@@ -80,6 +81,7 @@ __all__ = [
     "square_and_add",
     "steerability",
     "steering_effect",
+    "two_sample_share",
     "unit_folds",
     "wilson",
 ]

@@ -7,7 +7,13 @@ import numpy as np
 
 from trimtab.reliability.effects import Shares, anti_steerable, anti_steerable_unpaired
 from trimtab.reliability.geometry import Floats
-from trimtab.reliability.intervals import Interval, bootstrap_mean, bootstrap_two_sample, share_interval
+from trimtab.reliability.intervals import (
+    Interval,
+    bootstrap_mean,
+    bootstrap_two_sample,
+    share_interval,
+    two_sample_share,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,17 +61,14 @@ class Contrast:
         """Mean difference with its interval over units."""
         if self.pairing == "natural":
             return bootstrap_mean(self.rows, self._labels, seed=self.seed, level=level)
-        return bootstrap_two_sample(
-            self.positive, self.negative, self._labels, self._labels, statistic="mean", seed=self.seed, level=level
-        )
+        sides = self.positive, self.negative, self._labels, self._labels
+        return bootstrap_two_sample(*sides, seed=self.seed, level=level)
 
     def below_zero(self, level: float = 0.95) -> Interval:
         """Share of rows (of all pairs, if random) whose difference is below 0, with its interval."""
         if self.pairing == "natural":
             return share_interval(self.rows < 0, self._labels, level)
-        return bootstrap_two_sample(
-            self.positive, self.negative, self._labels, self._labels, statistic="anti", seed=self.seed, level=level
-        )
+        return two_sample_share(self.positive, self.negative, self._labels, self._labels, level=level)
 
     def shares(self, noise: float) -> Shares:
         """Shares by sign, with what is within the numerical noise apart."""

@@ -47,7 +47,7 @@ def generated(stages: Stages, texts: Texts, label: str, judge: Judge | None) -> 
     )  # fmt: skip
     try:
         classifier = Classifier.fit(train[0], train[1], seed=stages.seed, units=stages.splits.train.units)
-        quality = classifier.quality(held[0], held[1], stages.splits.eval.units, seed=stages.seed)
+        quality = classifier.quality(held[0], held[1], stages.splits.eval.units)
         shift = classifier.compare(base, steered, units, quality=quality, seed=stages.seed)
     except InputError as error:
         none = Estimate(reason=f"no classifier: {error}")
