@@ -24,6 +24,7 @@ NAMES = ("persona", "choice", "builtins", "nulls", "maps", "models", "float32")
 INDICES = {"agreement_loo": "agreement, leave-one-out", "agreement": "agreement (paper)",
            "separability_held_out": "d′ held out", "dose": "dose of strength 1"}  # fmt: skip
 ATS: tuple[At, At] = ("strength 1", "equal dose")
+LEAST, MOST = 0.05, 0.25  # bounds of a check: effect, nats per token, and anti-steerable share
 SHARED = ("agreement_loo", "separability_held_out", "norm", "effect", "anti_steerable")
 
 
@@ -136,13 +137,12 @@ def types(s: Study) -> str:
     rows = []
     for t in summaries(s, "strength 1"):
         e, cells = equal[t.prompt_type], [c for c in real(s) if c.prompt_type == t.prompt_type]
-        rows.append([
-            t.prompt_type, f"{values(cells, 'agreement_loo').mean():.2f}", f"{values(cells, 'separability_held_out').mean():.1f}",
-            f"{values(cells, 'dose').mean():.2f}", figure(t.effect, digits=3), percent(t.positive), percent(t.anti_steerable),
-            figure(e.effect, digits=3), percent(e.anti_steerable), " ".join(map(str, t.ranks)),
-        ])  # fmt: skip
-    return table(["prompt type", "agreement", "d′", "dose", "effect, λ = 1", "above 0", "anti-steerable", "effect, equal dose",
-                  "anti-steerable", "behaviors at rank 1 … by effect"], rows)  # fmt: skip
+        geometry = [f"{values(cells, name).mean():.2f}" for name in ("agreement_loo", "separability_held_out", "dose")]
+        one = [figure(t.effect, digits=3), percent(t.positive), percent(t.anti_steerable)]
+        ranks = " ".join(map(str, t.ranks))
+        rows.append([t.prompt_type, *geometry, *one, figure(e.effect, digits=3), percent(e.anti_steerable), ranks])
+    head = ["prompt type", "agreement", "d′", "dose", "effect, λ = 1", "above 0", "anti-steerable"]
+    return table([*head, "effect, equal dose", "anti-steerable", "behaviors at rank 1 … by effect"], rows)
 
 
 def links(s: Study) -> str:
@@ -151,21 +151,22 @@ def links(s: Study) -> str:
     for x, told in INDICES.items():
         for y in ("effect", "anti_steerable"):
             within = [v for n in names if (v := rho(s, x, y, "equal dose", None, n).rho.value) is not None]
-            rows.append([told, y.replace("_", "-"), *(figure(rho(s, x, y, at).rho) for at in ATS),
-                         figure(rho(s, x, y, "strength 1", "norm").rho), f"{min(within):.2f} to {max(within):.2f}"])  # fmt: skip
-    return table(
-        ["ρ of", "with", "strength 1", "equal dose", "strength 1 given ‖s‖", "within one type, equal dose"], rows
-    )
+            over_all = [figure(rho(s, x, y, at).rho) for at in ATS]
+            given = figure(rho(s, x, y, "strength 1", "norm").rho)
+            ends = f"{min(within):.2f} to {max(within):.2f}" if within else "–"
+            rows.append([told, y.replace("_", "-"), *over_all, given, ends])
+    head = ["ρ of", "with", "strength 1", "equal dose", "strength 1 given ‖s‖", "within one type, equal dose"]
+    return table(head, rows)
 
 
 def nulls(s: Study) -> str:
     rows = []
+    columns = ("agreement_loo", "separability_held_out", "auroc_held_out", "permutation_p", "effect", "anti_steerable")
     for name, flag in (("sets", False), ("the same with shuffled labels", True)):
         cells = [c for c in s.cells if c.control is flag and c.not_measured is None]
-        rows.append([name, len(cells), *(_middle(values(cells, column)) for column in (
-            "agreement_loo", "separability_held_out", "auroc_held_out", "permutation_p", "effect", "anti_steerable"))])  # fmt: skip
-    return table(["prefilled vectors", "n", "agreement", "d′ held out", "AUROC held out", "p of “no direction”",
-                  "effect, λ = 1", "anti-steerable"], rows)  # fmt: skip
+        rows.append([name, len(cells), *(_middle(values(cells, column)) for column in columns)])
+    head = ["prefilled vectors", "n", "agreement", "d′ held out", "AUROC held out", "p of “no direction”"]
+    return table([*head, "effect, λ = 1", "anti-steerable"], rows)
 
 
 def _middle(x: np.ndarray) -> str:
@@ -174,22 +175,18 @@ def _middle(x: np.ndarray) -> str:
 
 
 def maps(s: Study) -> str:
+    columns = {
+        "agreement_loo": "agreement", "separability_held_out": "d′ held out", "dose": "dose of λ = 1",
+        "effect": "effect, λ = 1", "equal_effect": "effect, equal dose",
+        "equal_anti_steerable": "anti-steerable, equal dose", "steerability": "slope",
+        "spearman": "rank correlation of λ and m",
+    }  # fmt: skip
     rows = []
     for block in sorted({c.block for c in real(s)}):
         cells = [c for c in real(s) if c.block == block]
-        columns = ("agreement_loo", "separability_held_out", "dose", "effect", "equal_effect", "equal_anti_steerable",
-                   "steerability", "spearman")  # fmt: skip
-        rows.append(
-            [
-                block,
-                *(
-                    f"{values(cells, n).mean():.2f} ({values(cells, n).min():.2f} to {values(cells, n).max():.2f})"
-                    for n in columns
-                ),
-            ]
-        )
-    return table(["block", "agreement", "d′ held out", "dose of λ = 1", "effect, λ = 1", "effect, equal dose", "anti-steerable, equal dose",
-                  "slope", "rank correlation of λ and m"], rows)  # fmt: skip
+        found = [values(cells, name) for name in columns]
+        rows.append([block, *(f"{x.mean():.2f} ({x.min():.2f} to {x.max():.2f})" for x in found)])
+    return table(["block", *columns.values()], rows)
 
 
 def carried(s: Study) -> Iterator[list[object]]:
@@ -212,10 +209,13 @@ def carried(s: Study) -> Iterator[list[object]]:
 
 def steerable(s: Study) -> str:
     """Agreement where prefilled vectors keep the bounds of a check at equal dose, and where they do not."""
-    cells = [c for c in real(s) if c.prompt_type == "prefilled"]
-    held = [(c.equal_effect_low or 0.0) > 0.05 and (c.equal_anti_steerable_high or 1.0) < 0.25 for c in cells]
-    parts = [[c.agreement_loo or 0.0 for c, h in zip(cells, held, strict=True) if h is flag] for flag in (True, False)]
-    return f"{mean(parts[0]):.2f} in the {len(parts[0])} sets that keep a check's bounds at equal dose, {mean(parts[1]):.2f} in the others"
+    parts: tuple[list[float], list[float]] = ([], [])
+    for c in real(s):
+        if c.prompt_type == "prefilled":
+            held = (c.equal_effect_low or 0.0) > LEAST and (c.equal_anti_steerable_high or 1.0) < MOST
+            parts[not held].append(c.agreement_loo or 0.0)
+    told = [f"{mean(part):.2f} in the {len(part)} sets" if part else "no set" for part in parts]
+    return f"{told[0]} that keep a check's bounds at equal dose, {told[1]} that do not"
 
 
 def main() -> None:
@@ -235,16 +235,16 @@ def main() -> None:
 .venv/bin/python benchmarks/study_table.py --studies out/study --out docs/results/study.md
 ```
 
-{machine()}; SmolLM2-135M-Instruct in bfloat16 unless a table says otherwise; two processes; times beside other work. Vectors at the
-residual of block 14, which was named before anything was measured. Intervals are over families of behaviors. What this means
-is told in [Studies](../study.md#what-came-out).
+{machine()}; SmolLM2-135M-Instruct in bfloat16 unless a table says otherwise; two processes; times beside other work.
+Vectors at the residual of block 14, which was named before anything was measured. Intervals are over families of
+behaviors. What this means is told in [Studies](../study.md#what-came-out).
 
 {run(studies)}
 
 ## Beside the paper
 
-Braun et al. steered Llama-2-7b-chat on choices (A or B) at λ = 1. Agreement of prefilled vectors: {steerable(s)} (paper: about 0.48 for a
-steerable behavior, 0.19 for one that is not).
+Braun et al. steered Llama-2-7b-chat on choices (A or B) at λ = 1. Leave-one-out agreement of our prefilled vectors:
+{steerable(s)} (paper: about 0.48 for a steerable behavior, 0.19 for one that is not).
 
 {paper(s, studies["choice"])}
 

@@ -107,7 +107,7 @@ def fit(cells: Cells) -> Predictor:
     precision = np.linalg.inv(related)
     far = np.sqrt(np.einsum("ni,ij,nj->n", z, precision, z))
     logistic = LogisticRegression().fit(z, cells.y)
-    told = _left_out(cells)
+    told = left_out(cells)
     weights = 1 / np.bincount(cells.code)[cells.code]
     lines = []
     for target, without in zip(cells.lines, (told.effect, told.anti), strict=True):
@@ -138,7 +138,7 @@ def left_out_scores(cells: Cells, among: NDArray[np.bool_] | None = None, *, see
     Raises:
         InputError: outcomes of one kind, or fewer than five families, among those that count.
     """
-    told, y, code, labels = _left_out(cells), cells.y, cells.code, np.asarray(cells.families)
+    told, y, code, labels = left_out(cells), cells.y, cells.code, np.asarray(cells.families)
     count = np.ones(len(y), dtype=bool) if among is None else among
     y, code, labels, p = (
         y[count],
@@ -173,7 +173,7 @@ def single_scores(cells: Cells, among: NDArray[np.bool_] | None = None, *, seed:
 
 
 @dataclass(frozen=True, eq=False)
-class _Told:
+class LeftOut:
     """What models without a cell's family say of it: probability, effect, logit of the share; [n] each."""
 
     p: Floats
@@ -181,7 +181,7 @@ class _Told:
     anti: Floats
 
 
-def _left_out(cells: Cells) -> _Told:
+def left_out(cells: Cells) -> LeftOut:
     x, y, code = cells.x, cells.y, cells.code
     p, effect, anti = np.empty((3, len(y)))
     for f in range(int(code.max()) + 1):
@@ -194,7 +194,7 @@ def _left_out(cells: Cells) -> _Told:
         p[out] = LogisticRegression().fit(z[kept], y[kept]).predict_proba(z[out])[:, 1]
         for target, told in zip(cells.lines, (effect, anti), strict=True):
             told[out] = LinearRegression().fit(z[kept], target[kept]).predict(z[out])
-    return _Told(p, effect, anti)
+    return LeftOut(p, effect, anti)
 
 
 def _base(values: Floats, code: Ints) -> Floats:
