@@ -113,8 +113,8 @@ def main() -> None:
                 found[cell.behavior, cell.prompt_type] = cell
     parts = [
         f"# Predictions before steering\n\n```\n{fit.command}\n```\n",
-        "Every figure is over families of behaviors that were left out of the fit; intervals are over families. The three "
-        "features were named before any result was seen; single indices are for comparison.\n",
+        "Every figure is over families of behaviors that were left out of the fit; intervals are over families. The "
+        "three features were named before the study was run; single indices are for comparison.\n",
     ]
     for c in fit.calibrations:
         parts.append(
