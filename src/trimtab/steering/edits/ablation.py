@@ -24,7 +24,6 @@ class Ablation(StoredEdit):
 
     kind: ClassVar[str] = "ablation"
     directions_in: ClassVar[tuple[str, ...]] = ("directions",)
-    odd: ClassVar[bool] = True
     directions: Tensor
 
     def __post_init__(self) -> None:
@@ -46,6 +45,11 @@ class Ablation(StoredEdit):
     def width(self) -> int:
         """d_model."""
         return self.directions.shape[1]
+
+    @property
+    def odd(self) -> bool:
+        """True: −λ puts in what λ takes out."""
+        return True
 
     def edited(self, h: Tensor, strength: Tensor, at: Mapping[str, Tensor]) -> Tensor:
         """In float32."""

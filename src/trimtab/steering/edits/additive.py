@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from trimtab.steering.edits.base import StoredEdit, shaped
+from trimtab.errors import InputError
+from trimtab.steering.edits.base import StoredEdit, shaped, with_norm_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,16 +16,19 @@ class Additive(StoredEdit):
 
     Args:
         vectors: `[A, d_model]`, one per attribute.
+        keep_norm: give f(h) the length of h.
     """
 
     kind: ClassVar[str] = "additive"
     directions_in: ClassVar[tuple[str, ...]] = ("vectors",)
-    odd: ClassVar[bool] = True
     vectors: Tensor
+    keep_norm: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         shaped(self.kind, "vectors", self.vectors, "attributes", "d_model")
+        if not isinstance(self.keep_norm, bool):
+            raise InputError(f"additive: keep_norm {self.keep_norm!r} must be true or false")
 
     @property
     def n_attributes(self) -> int:
@@ -36,6 +40,15 @@ class Additive(StoredEdit):
         """d_model."""
         return self.vectors.shape[1]
 
+    @property
+    def odd(self) -> bool:
+        """Whether nothing but the sum is done."""
+        return not self.keep_norm
+
     def edited(self, h: Tensor, strength: Tensor, at: Mapping[str, Tensor]) -> Tensor:
-        """`h + λ V`; only the sum is taken in h's dtype."""
-        return h + (strength @ at["vectors"]).to(h.dtype)[:, None, :]
+        """`h + λ V`; without a norm to keep only the sum is taken in h's dtype."""
+        pull = (strength @ at["vectors"])[:, None, :]
+        if not self.keep_norm:
+            return h + pull.to(h.dtype)
+        plain = h.float()
+        return with_norm_of(plain + pull, plain).to(h.dtype)

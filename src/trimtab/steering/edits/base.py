@@ -23,7 +23,6 @@ class StoredEdit(ABC):
 
     kind: ClassVar[str]
     directions_in: ClassVar[tuple[str, ...]] = ()  # tensors whose rows are directions
-    odd: ClassVar[bool] = False  # whether −λ moves a token as far the other way
     _placed: dict[torch.device, dict[str, Tensor]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -43,6 +42,11 @@ class StoredEdit(ABC):
     @abstractmethod
     def width(self) -> int:
         """d_model."""
+
+    @property
+    def odd(self) -> bool:
+        """Whether −λ moves a token as far the other way."""
+        return False
 
     @abstractmethod
     def edited(self, h: Tensor, strength: Tensor, at: Mapping[str, Tensor]) -> Tensor:
@@ -131,3 +135,10 @@ def unit(rows: Tensor) -> Tensor:
     """Rows at length 1; a row of zeros stays one."""
     lengths: Tensor = rows.norm(dim=-1, keepdim=True)
     return rows / lengths.clamp_min(torch.finfo(rows.dtype).tiny)
+
+
+def with_norm_of(moved: Tensor, plain: Tensor) -> Tensor:
+    """`moved` at the length of `plain`, token by token; MAT-Steer (2502.12446), equation 9."""
+    now, wanted = (x.norm(dim=-1, keepdim=True) for x in (moved, plain))
+    kept: Tensor = moved * (wanted / now.clamp_min(torch.finfo(moved.dtype).tiny))
+    return kept

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.steering.edits.base import StoredEdit, shaped
+from trimtab.steering.edits.base import StoredEdit, shaped, with_norm_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +68,3 @@ class Gated(StoredEdit):
         if self.keep_norm:
             moved = with_norm_of(moved, plain)
         return torch.where((pull != 0).any(dim=-1, keepdim=True), moved.to(h.dtype), h)
-
-
-def with_norm_of(moved: Tensor, plain: Tensor) -> Tensor:
-    """`moved` at the length of `plain`, token by token: equation 9."""
-    now, wanted = (x.norm(dim=-1, keepdim=True) for x in (moved, plain))
-    kept: Tensor = moved * (wanted / now.clamp_min(torch.finfo(moved.dtype).tiny))
-    return kept

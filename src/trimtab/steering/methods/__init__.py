@@ -1,0 +1,49 @@
+"""One file per method; own methods come in by the entry point `trimtab.methods`."""
+
+from importlib.metadata import entry_points
+
+from trimtab.errors import InputError
+from trimtab.steering.methods.base import Data as Data
+from trimtab.steering.methods.base import Method as Method
+from trimtab.steering.methods.base import Sides as Sides
+from trimtab.steering.methods.directional import Angular, DirectionalAblation, ProjectionClamp
+from trimtab.steering.methods.icv import InContextVector
+from trimtab.steering.methods.k_steering import KSteering
+from trimtab.steering.methods.mean_difference import MeanDifference
+from trimtab.steering.methods.mean_difference import mean_difference as mean_difference
+from trimtab.steering.methods.pca import PCA
+from trimtab.steering.methods.probe import LogisticProbe, ProbeGated
+
+GROUP = "trimtab.methods"
+BUILT_IN: dict[str, type[Method]] = {
+    cls.name: cls
+    for cls in (
+        MeanDifference, PCA, LogisticProbe, ProbeGated, InContextVector, DirectionalAblation, ProjectionClamp, Angular,
+        KSteering,
+    )
+}  # fmt: skip
+
+
+def method_names() -> tuple[str, ...]:
+    """The built-in methods, and those that installed packages bring."""
+    return (*BUILT_IN, *sorted({point.name for point in entry_points(group=GROUP)} - set(BUILT_IN)))
+
+
+def method(name: str) -> type[Method]:
+    """A method by its name.
+
+    Raises:
+        InputError: there is none, or what a package brings under this name is no `Method`.
+    """
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    found = [point for point in entry_points(group=GROUP) if point.name == name]
+    if not found:
+        raise InputError(f"no method is called {name!r}; there are {', '.join(method_names())}")
+    try:
+        loaded = found[0].load()
+    except Exception as error:
+        raise InputError(f"method {name!r} of {found[0].value} cannot be loaded: {error}") from error
+    if not (isinstance(loaded, type) and issubclass(loaded, Method)):
+        raise InputError(f"method {name!r}: {found[0].value} is no subclass of trimtab.steering.methods.Method")
+    return loaded

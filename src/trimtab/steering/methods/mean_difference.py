@@ -1,16 +1,31 @@
-"""Mean difference (CAA, Rimsky et al. 2312.06681; Braun et al. 2505.22637): the field's plainest vector."""
+"""The difference of the class means: the field's plainest vector."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
-from trimtab.errors import InputError
-from trimtab.models import Place
-from trimtab.steering.steering import Origin, Steering
+from trimtab.models import Place, Site
+from trimtab.steering.edits import Additive
+from trimtab.steering.methods.base import Method, Sides, stacked
+from trimtab.steering.steering import Steering
+
+
+@dataclass(frozen=True)
+class MeanDifference(Method):
+    """`s = mean_i a(x_i, +) − mean_j a(x_j, −)`, not normalised; for pairs the mean of the differences d_i."""
+
+    name: ClassVar[str] = "mean-difference"
+    source: ClassVar[str] = "CAA, Rimsky et al. 2312.06681; Braun et al. 2505.22637"
+
+    def edit(self, sides: Mapping[str, Sides], seed: int) -> Additive:
+        """Vectors as they are."""
+        return Additive(stacked([side.mean_difference for side in sides.values()]))
 
 
 def mean_difference(positive: Tensor, negative: Tensor, site: Place, name: str = "vector") -> Steering:
-    """`s = mean_i a(x_i, +) - mean_j a(x_j, -)`, not normalised.
-
-    For paired rows that is the mean of the differences `d_i`.
+    """The method for one attribute at one site.
 
     Args:
         positive: `[n, d_model]` activations of the positive side.
@@ -21,9 +36,4 @@ def mean_difference(positive: Tensor, negative: Tensor, site: Place, name: str =
     Raises:
         InputError: an empty side, or widths that differ.
     """
-    if positive.ndim != 2 or negative.ndim != 2 or positive.shape[1] != negative.shape[1]:
-        raise InputError(f"activations must be [n, d_model] on both sides, not {positive.shape} and {negative.shape}")
-    if not len(positive) or not len(negative):
-        raise InputError("a mean difference needs at least one activation on either side")
-    vector = positive.double().mean(dim=0) - negative.double().mean(dim=0)
-    return Steering.from_vector(site, vector.float(), name, origin=Origin("mean-difference"))
+    return MeanDifference().fit({name: {Site.of(site): Sides(positive, negative, paired=False)}})

@@ -1,0 +1,152 @@
+"""What every method has in common: activations of both sides in, a steering out."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from trimtab.errors import InputError
+from trimtab.models import ModelFacts, Site
+from trimtab.steering.edits import StoredEdit
+from trimtab.steering.steering import Origin, Steering
+
+
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """Activations of an attribute's two sides at one site.
+
+    Args:
+        positive: `[n, d_model]` of the wanted side.
+        negative: `[m, d_model]` of the other.
+        paired: whether row i of one belongs to row i of the other.
+
+    Raises:
+        InputError: other shapes, an empty side, values that are not finite, pairs of unlike number.
+    """
+
+    positive: Tensor
+    negative: Tensor
+    paired: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("positive", "negative"):
+            side = getattr(self, name)
+            if side.ndim != 2 or not len(side) or not side.shape[1]:
+                raise InputError(f"{name}: activations are [n, d_model] with at least one row, not {list(side.shape)}")
+            if not bool(torch.isfinite(side).all()):
+                raise InputError(f"{name}: an activation is NaN or infinite")
+            object.__setattr__(self, name, side.detach().double())
+        if self.positive.shape[1] != self.negative.shape[1]:
+            raise InputError(f"the sides are {self.positive.shape[1]} and {self.negative.shape[1]} wide")
+        if self.paired and len(self.positive) != len(self.negative):
+            raise InputError(f"{len(self.positive)} positive and {len(self.negative)} negative rows are no pairs")
+
+    @property
+    def width(self) -> int:
+        """d_model."""
+        return self.positive.shape[1]
+
+    @property
+    def mean_difference(self) -> Tensor:
+        """`[d_model]` float64."""
+        return self.positive.mean(dim=0) - self.negative.mean(dim=0)
+
+    @property
+    def axis(self) -> Tensor:
+        """`[d_model]` the mean difference at length 1.
+
+        Raises:
+            InputError: the sides have the same mean.
+        """
+        length = self.mean_difference.norm()
+        scale = max(float(self.positive.norm(dim=1).mean()), float(self.negative.norm(dim=1).mean()))
+        if float(length) <= 1e-9 * scale:
+            raise InputError("the two sides have the same mean, so there is no direction between them")
+        direction: Tensor = self.mean_difference / length
+        return direction
+
+    def differences(self, seed: int) -> Tensor:
+        """`[min(n, m), d_model]` differences; rows that are no pairs are matched at random."""
+        if self.paired:
+            return self.positive - self.negative
+        generator, k = torch.Generator().manual_seed(seed), min(len(self.positive), len(self.negative))
+        order = [torch.randperm(len(s), generator=generator)[:k].to(s.device) for s in (self.positive, self.negative)]
+        return self.positive[order[0]] - self.negative[order[1]]
+
+
+Data = Mapping[str, Mapping[Site, Sides]]
+"""Activations by attribute and site."""
+
+
+@dataclass(frozen=True)
+class Method(ABC):
+    """A way to make a steering; its fields are its hyperparameters.
+
+    `name` stands in artifacts and on the command line, `source` says where it comes from and what was assumed where
+    the source is silent.
+    """
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+
+    @abstractmethod
+    def edit(self, sides: Mapping[str, Sides], seed: int) -> StoredEdit:
+        """The edit of one site, with a strength for each attribute in their order; strength 1 is the method's own."""
+
+    def edits(self, by_site: Mapping[Site, Mapping[str, Sides]], seed: int) -> Mapping[Site, StoredEdit]:
+        """Edits of all sites; methods that look at several sites together have their own."""
+        return {site: self.edit(sides, seed) for site, sides in by_site.items()}
+
+    def fit(
+        self,
+        data: Data,
+        *,
+        seed: int = 0,
+        made_for: ModelFacts | None = None,
+        digests: Mapping[str, str] | None = None,
+    ) -> Steering:
+        """Make the steering.
+
+        Args:
+            data: activations by attribute and site; every attribute at the same sites.
+            seed: of random choices.
+            made_for: the model that the activations are of.
+            digests: of the training data, by attribute.
+
+        Raises:
+            InputError: no attribute or site, attributes at other sites, widths that differ.
+        """
+        sites = {frozenset(by_site) for by_site in data.values()}
+        if len(sites) != 1 or not next(iter(sites)):
+            raise InputError("give at least one attribute, each with activations at the same sites")
+        by_site = {
+            site: {name: data[name][site] for name in data} for site in sorted(next(iter(sites)), key=lambda s: s)
+        }
+        for site, sides in by_site.items():
+            if len({side.width for side in sides.values()}) > 1:
+                raise InputError(f"site {site}: attributes have activations of unlike widths")
+        told = {f.name: getattr(self, f.name) for f in fields(self)}
+        origin = Origin(self.name, told, seed, dict(digests or {}))
+        return Steering(self.edits(by_site, seed), dict.fromkeys(data, 1.0), origin, made_for=made_for)
+
+
+def stacked(rows: Mapping[str, Tensor] | list[Tensor]) -> Tensor:
+    """`[A, d_model]` float32 of one row for each attribute."""
+    values: Any = rows.values() if isinstance(rows, Mapping) else rows
+    return torch.stack(list(values)).float()
+
+
+def as_long_as_the_difference(direction: Tensor, sides: Sides) -> Tensor:
+    """The direction at the length of the mean difference's part along it, pointing to the positive side.
+
+    So strength 1 means as much as in a mean difference: it moves a token as far along the direction as the classes lie
+    apart. A direction without length, or across the difference, is an `InputError`.
+    """
+    along: Tensor = direction / direction.norm()
+    length = float(sides.mean_difference @ along)
+    if not torch.isfinite(along).all() or abs(length) <= 1e-9 * float(sides.mean_difference.norm()):
+        raise InputError("the two sides do not differ along the direction that was found; give other examples")
+    return along * length

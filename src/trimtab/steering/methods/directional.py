@@ -1,0 +1,81 @@
+"""The mean difference as a direction: taken out, clamped, or turned toward."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite, radians
+from typing import ClassVar
+
+import torch
+
+from trimtab.errors import InputError
+from trimtab.steering.edits import Ablation, Clamp, Rotation
+from trimtab.steering.edits.clamp import Side
+from trimtab.steering.methods.base import Method, Sides, stacked
+
+
+@dataclass(frozen=True)
+class DirectionalAblation(Method):
+    """Takes the direction of the mean difference out of every token: the behavior goes, it cannot be increased."""
+
+    name: ClassVar[str] = "ablation"
+    source: ClassVar[str] = (
+        "Arditi et al. 2406.11717, who take one direction out at every block; here at the sites that are given, each "
+        "with its own direction."
+    )
+
+    def edit(self, sides: Mapping[str, Sides], seed: int) -> Ablation:
+        """One direction for each attribute."""
+        return Ablation(stacked([side.axis for side in sides.values()]))
+
+
+@dataclass(frozen=True)
+class ProjectionClamp(Method):
+    """Brings tokens whose projection on the mean difference lies below the positive side's mean up to it.
+
+    Args:
+        side: which tokens: `below` the value, `above` it, or `both`.
+    """
+
+    name: ClassVar[str] = "clamp"
+    source: ClassVar[str] = (
+        "Feature clamping, Templeton et al. 2024 (Scaling Monosemanticity), on the mean difference in place of a "
+        "feature of a sparse autoencoder. Assumed: the value is the mean projection of the positive side."
+    )
+    side: Side = "below"
+
+    def edit(self, sides: Mapping[str, Sides], seed: int) -> Clamp:
+        """One direction and value for each attribute."""
+        directions = [side.axis for side in sides.values()]
+        values = [float((s.positive @ v).mean()) for s, v in zip(sides.values(), directions, strict=True)]
+        return Clamp(stacked(directions), torch.tensor(values), side=self.side)
+
+
+@dataclass(frozen=True)
+class Angular(Method):
+    """Turns tokens, in a plane that holds the mean difference, to an angle from it; their length stays.
+
+    Args:
+        degrees: angle of the target: 0 is the positive side, 180 the negative one.
+    """
+
+    name: ClassVar[str] = "angular"
+    source: ClassVar[str] = (
+        "Angular Steering, 2510.26243. Its second axis is the first principal component of the mean differences of all "
+        "blocks; here, so that one site is enough, that of the activations of both sides, less what lies along the "
+        "first axis."
+    )
+    degrees: float = 0.0
+
+    def edit(self, sides: Mapping[str, Sides], seed: int) -> Rotation:
+        """One plane for each attribute."""
+        if not isfinite(self.degrees):
+            raise InputError(f"degrees {self.degrees} must be a finite number")
+        first, second = [], []
+        for side in sides.values():
+            axis = side.axis
+            rows = torch.cat([side.positive, side.negative])
+            rows = rows - rows.mean(dim=0)
+            across = rows - (rows @ axis)[:, None] * axis
+            first.append(axis)
+            second.append(torch.linalg.svd(across, full_matrices=False).Vh[0])
+        return Rotation(stacked(first), stacked(second), torch.full((len(sides),), radians(self.degrees)))

@@ -1,0 +1,82 @@
+"""Directions of linear probes, and vectors behind them as gates."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trimtab.errors import InputError
+from trimtab.steering.edits import Additive, Gated
+from trimtab.steering.methods.base import Method, Sides, as_long_as_the_difference, stacked
+
+
+@dataclass(frozen=True)
+class LogisticProbe(Method):
+    """The direction along which a logistic regression tells the sides apart, in standardised activations.
+
+    Args:
+        c: scikit-learn's inverse of the ridge penalty.
+    """
+
+    name: ClassVar[str] = "logistic-probe"
+    source: ClassVar[str] = (
+        "Alain and Bengio 1610.01644; as a steering vector in Li et al. 2306.03341 and Marks and Tegmark 2310.06824. "
+        "Assumed: length as of `pca`."
+    )
+    c: float = 1.0
+
+    def edit(self, sides: Mapping[str, Sides], seed: int) -> Additive:
+        """One direction for each attribute."""
+        directions = [as_long_as_the_difference(probe(side, self.c)[0], side) for side in sides.values()]
+        return Additive(stacked(directions))
+
+
+@dataclass(frozen=True)
+class ProbeGated(Method):
+    """Mean differences, each behind a gate that a logistic probe opens on tokens of the negative side.
+
+    Args:
+        c: scikit-learn's inverse of the ridge penalty.
+        threshold: gates below it are 0, so that their tokens stay bit-equal.
+        keep_norm: restore each token's length.
+    """
+
+    name: ClassVar[str] = "probe-gated"
+    source: ClassVar[str] = (
+        "The gate of MAT-Steer (2502.12446, equation 3) without its objective: weights and bias are a probe's, the "
+        "vector is the mean difference."
+    )
+    c: float = 1.0
+    threshold: float = 0.0
+    keep_norm: bool = True
+
+    def edit(self, sides: Mapping[str, Sides], seed: int) -> Gated:
+        """One vector and one gate for each attribute."""
+        probes = [probe(side, self.c) for side in sides.values()]
+        vectors = stacked([side.mean_difference for side in sides.values()])
+        weights, bias = stacked([-w for w, _ in probes]), torch.tensor([-b for _, b in probes])
+        return Gated(vectors, weights, bias, threshold=self.threshold, keep_norm=self.keep_norm)
+
+
+def probe(side: Sides, c: float) -> tuple[Tensor, float]:
+    """Weights `[d_model]` and bias of the log-odds of the positive side, for activations as they are.
+
+    Raises:
+        InputError: c is not above 0, or a side has fewer than two rows.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    if not (c > 0 and np.isfinite(c)):
+        raise InputError(f"c {c} must be above 0")
+    if min(len(side.positive), len(side.negative)) < 2:
+        raise InputError("a probe needs at least two rows of either side")
+    rows = torch.cat([side.positive, side.negative])
+    mean, scale = rows.mean(dim=0), rows.std(dim=0)
+    scale = torch.where(scale > 0, scale, 1.0)
+    labels = np.repeat([1, 0], [len(side.positive), len(side.negative)])
+    found = LogisticRegression(C=c, max_iter=1000).fit(((rows - mean) / scale).cpu().numpy(), labels)
+    weights = torch.from_numpy(found.coef_[0]).to(rows) / scale
+    return weights, float(found.intercept_[0] - mean @ weights)
