@@ -11,6 +11,7 @@ from rich.markup import escape
 from trimtab.cli.checking import check
 from trimtab.cli.doctoring import doctor
 from trimtab.cli.drafting import draft
+from trimtab.cli.fitting import fit
 from trimtab.cli.linting import lint
 from trimtab.cli.predicting import predict
 from trimtab.cli.studying import study
@@ -61,5 +62,5 @@ def _root(
     pass
 
 
-for command in (check, predict, study, lint, draft, doctor):
+for command in (check, predict, study, fit, lint, draft, doctor):
     app.command()(command)

@@ -100,16 +100,26 @@ def choose(stages: Stages, given: Site | None, strength: float | None, max_kl: f
         found = stages.effects_on_dev({f"{t} {site}": (v, 1.0) for t, v in vectors.items()})
         best = types[int(np.argmax([effect.mean().low for effect in found.values()]))]
     chosen = Chosen(site, best, stages.strength, geometry, vectors, blocks, ())
-    if strength is not None:
-        return chosen
-    points = _strengths(stages, chosen, max_kl)
+    return chosen if strength is not None else with_strength(stages, chosen, f"{best} {site}", max_kl)
+
+
+def with_strength(stages: Stages, chosen: Chosen, label: str, max_kl: float) -> Chosen:
+    """With the strength of the largest lower bound on dev, among those whose divergence stays below the bound.
+
+    Args:
+        stages: of the behavior.
+        chosen: what to steer by.
+        label: its name in the ledger, without a strength.
+        max_kl: bound on the divergence, nats per token.
+    """
+    points = _strengths(stages, chosen, label, max_kl)
     sane = [p for p in points if (p.kl.high or 0.0) < max_kl] or points[:1]
     return replace(chosen, strength=max(sane, key=lambda p: p.effect.low or 0.0).strength, strengths=points)
 
 
-def _strengths(stages: Stages, chosen: Chosen, max_kl: float) -> tuple[CurvePoint, ...]:
+def _strengths(stages: Stages, chosen: Chosen, label: str, max_kl: float) -> tuple[CurvePoint, ...]:
     """Gain and damage on dev over strengths; the intervals hold for all of them together."""
-    label, steering = f"{chosen.prompt_type} {chosen.site}", chosen.steering
+    steering = chosen.steering
     effects = stages.effects_on_dev({f"{label} at {f}": (steering, f) for f in STRENGTHS})
     neutral = neutral_drift(stages, steering, STRENGTHS, label, FEW_ROWS, "dev")
     prompts = prompts_drift(stages, steering, STRENGTHS, label, part="dev")

@@ -1,0 +1,242 @@
+"""From contrast examples to a steering: activations, a method, strengths chosen on dev, a check of every attribute."""
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+
+from trimtab.behaviors import Behavior, PromptType, not_measured
+from trimtab.errors import InputError
+from trimtab.models import Model, Place, Site
+from trimtab.reports.record import Report
+from trimtab.steering import Steering
+from trimtab.steering.methods import Method, Sides, method
+from trimtab.version import __version__
+from trimtab.workflows.check import check
+from trimtab.workflows.choice import finished, map_blocks, with_strength
+from trimtab.workflows.forecast import pace
+from trimtab.workflows.ledger import Ledger
+from trimtab.workflows.preparing import ready
+from trimtab.workflows.progress import Progress, Silent
+from trimtab.workflows.side_effects import FEW_ROWS, neutral_drift
+from trimtab.workflows.stages import Stages
+
+TOGETHER = (1.0, 0.75, 0.5, 0.25)  # factors on all strengths, where attributes together disturb too much
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A steering with what was found out about it.
+
+    Args:
+        steering: with default strengths.
+        reports: the check of every attribute with the others off, by its name; empty if none was asked for.
+        notes: what was chosen, and what to mind.
+    """
+
+    steering: Steering
+    reports: Mapping[str, Report]
+    notes: tuple[str, ...]
+
+    @property
+    def reliability(self) -> dict[str, Any]:
+        """Verdicts by attribute, for the artifact and its card."""
+        return {name: _gist(report) for name, report in self.reports.items()}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Attributes whose check did not pass."""
+        poor = (
+            (name, r.verdict) for name, r in self.reports.items() if r.verdict.decision in ("no-go", "inconclusive")
+        )
+        return tuple(f"{name}: {verdict.decision}: {verdict.sentence}" for name, verdict in poor)
+
+
+def fit(
+    model: Model,
+    behaviors: Sequence[Behavior],
+    *,
+    method: str = "mean-difference",
+    sites: Sequence[Place] | None = None,
+    prompt_type: str = "prefilled",
+    strength: float | None = None,
+    train: int | None = None,
+    evaluation: int | None = None,
+    seed: int = 0,
+    max_kl: float = 0.1,
+    verify: bool = True,
+    folder: str | Path | None = None,
+    progress: Progress | None = None,
+    command: str = "",
+    **options: Any,
+) -> Fitted:
+    """Make a steering with an attribute for every behavior, and check each of them.
+
+    Activations are those of the training examples; site and strengths are chosen on dev; the checks are on the
+    evaluation examples, which nothing was chosen on.
+
+    Args:
+        model: see `trimtab.load`.
+        behaviors: at least one; their names become the attributes'.
+        method: see `trimtab.steering.methods`.
+        sites: where to steer; None takes the block that does best on dev, by the mean over behaviors of the share that
+            its lower bound of the effect has of the best block's.
+        prompt_type: how training examples are put to the model.
+        strength: default strength of every attribute; None chooses each on dev, within the bound on divergence, and
+            then lowers all of them together until the bound holds for all at once.
+        train, evaluation, seed: as in `check`.
+        max_kl: bound on the divergence, nats per token.
+        verify: check every attribute by itself.
+        folder: keeps finished steps there, so that an interrupted fit goes on; reports go into it by attribute.
+        progress: is told how far the work is.
+        command: recorded in the reports.
+        options: hyperparameters of the method.
+
+    Raises:
+        InputError: no behaviors, names that repeat, an unknown method or hyperparameter, a prompt type without meaning
+            for a behavior, too few examples.
+    """
+    told = progress or Silent()
+    maker, names = _maker(method, options), [b.name for b in behaviors]
+    if not names or len(set(names)) < len(names):
+        raise InputError("give at least one behavior, each with a name of its own")
+    if strength is not None and not (strength > 0 and np.isfinite(strength)):
+        raise InputError(f"strength {strength} must be above 0")
+    if sites is not None and not sites:
+        raise InputError("sites: none; give at least one, or leave it out to have it chosen")
+    PromptType.named([prompt_type])
+    home = Path(folder) if folder is not None else None
+    stages = {
+        b.name: _stages(model, b, prompt_type, train, evaluation, seed, home, told) for b in behaviors
+    }  # fmt: skip
+    _announce(list(stages.values()), sites is None, told)
+    notes: list[str] = []
+    where = Site.several(sites) if sites is not None else [_best(stages, notes)]
+    for site in where:
+        model.anatomy.module(site)
+    data = {name: _sides(s, where) for name, s in stages.items()}
+    digests = {b.name: b.digest for b in behaviors}
+    steering = maker.fit(data, seed=seed, made_for=model.facts, digests=digests)
+    steering = steering.changed(attributes=_strengths(stages, steering, strength, max_kl, notes))
+    reports = {}
+    for b in behaviors if verify else ():
+        own = alone(steering, b.name)
+        options_of = {"train": train, "evaluation": evaluation, "seed": seed, "max_kl": max_kl}
+        place = None if home is None else home / "checks" / b.name
+        reports[b.name] = check(model, b, steering=own, folder=place, progress=told, command=command, **options_of)  # type: ignore[arg-type]
+    for s in stages.values():
+        s.ledger.close()
+    return Fitted(steering, reports, tuple(notes))
+
+
+def alone(steering: Steering, name: str) -> Steering:
+    """The steering with one attribute on and the others off."""
+    return steering.changed(attributes={other: 0.0 for other in steering.attributes if other != name})
+
+
+def _maker(name: str, options: Mapping[str, Any]) -> Method:
+    """The method with its hyperparameters."""
+    cls = method(name)
+    known = [f.name for f in fields(cls)]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise InputError(f"method {name} has no hyperparameter {unknown[0]!r}; it has {', '.join(known) or 'none'}")
+    for f in fields(cls):
+        value = options.get(f.name, f.default)
+        kinds = (int, float) if isinstance(f.default, float) else type(f.default)
+        if isinstance(value, bool) is not isinstance(f.default, bool) or not isinstance(value, kinds):
+            raise InputError(
+                f"method {name}: {f.name} {value!r} must be {type(f.default).__name__}, as {f.default!r} is"
+            )
+    return cls(**options)
+
+
+def _stages(
+    model: Model, behavior: Behavior, prompt_type: str, train: int | None, evaluation: int | None, seed: int,
+    home: Path | None, progress: Progress,
+) -> Stages:  # fmt: skip
+    if (reason := not_measured(behavior, PromptType(prompt_type))) is not None:
+        raise InputError(f"behavior {behavior.name!r} under {prompt_type}: {reason}")
+    key = [behavior.digest, model.digest, str(model.dtype), str(model.device), torch.get_num_threads(), prompt_type]
+    key += [train, evaluation, seed, __version__, torch.__version__, transformers.__version__, platform.machine()]
+    stages, _ = ready(
+        model, behavior, [prompt_type],
+        train=train, evaluation=evaluation, seed=seed, ledger=Ledger(home, json.dumps(key)), progress=progress,
+    )  # fmt: skip
+    return stages
+
+
+def _announce(stages: Sequence[Stages], choosing: bool, progress: Progress) -> None:
+    """Tokens of the fit itself; every check announces its own."""
+    total = 0.0
+    for s in stages:
+        total += s.capture_cost(s.prompt_types[0], [Site(s.model.n_blocks - 1)])
+        total += s.score_cost(s.splits.dev.examples) * (len(s.map_blocks) / 2 if choosing else 1)
+    progress.begin(round(total), total * pace(stages[0]))
+
+
+def _best(stages: Mapping[str, Stages], notes: list[str]) -> Site:
+    """The block that does best on dev for all behaviors together."""
+    shares = []
+    for s in stages.values():
+        rows = map_blocks(s)
+        lows = np.array([max(row.effect.low or 0.0, 0.0) for row in rows])
+        shares.append(lows / lows.max() if lows.max() > 0 else lows)
+    blocks = [row.block for row in rows]
+    together = np.mean(shares, axis=0)
+    best = blocks[int(np.argmax(together))]
+    notes.append(f"block {best} chosen on dev: it has {together.max():.0%} of the best blocks' lower bounds on average")
+    return Site(best)
+
+
+def _sides(stages: Stages, sites: Sequence[Site]) -> Mapping[Site, Sides]:
+    found = stages.training(stages.prompt_types[0], sites)
+    return {
+        site: Sides(torch.from_numpy(g.positive), torch.from_numpy(g.negative), paired=not g.arbitrary)
+        for site, g in found.items()
+    }
+
+
+def _strengths(
+    stages: Mapping[str, Stages], steering: Steering, given: float | None, max_kl: float, notes: list[str]
+) -> dict[str, float]:
+    """Default strengths: those given, or each chosen on dev by itself and then all lowered until they go together."""
+    if given is not None:
+        return dict.fromkeys(stages, given)
+    found = {}
+    for name, s in stages.items():
+        own = alone(steering, name)
+        chosen = with_strength(s, finished(own, 1.0), f"fit {name} {own.id}", max_kl)
+        found[name] = chosen.strength
+    if len(found) == 1:
+        return found
+    first, together = next(iter(stages.values())), steering.changed(attributes=found)
+    drifts = neutral_drift(first, together, TOGETHER, f"fit together {together.id}", FEW_ROWS, "dev")
+    kept = [f for f in TOGETHER if (drifts[f].divergence(first.seed).high or 0.0) < max_kl]
+    factor = max(kept, default=min(TOGETHER))
+    if factor < 1:
+        notes.append(
+            f"strengths lowered to {factor:g} of what each attribute takes alone, for all of them to go together"
+        )
+    if not kept:
+        notes.append(f"all attributes together diverge by more than {max_kl:g} nats per token even so")
+    return {name: value * factor for name, value in found.items()}
+
+
+def _gist(report: Report) -> dict[str, Any]:
+    result = report.prompt_types[report.verdict.prompt_type]
+    return {
+        "decision": report.verdict.decision,
+        "sentence": report.verdict.sentence,
+        "reasons": list(report.verdict.reasons),
+        "reservations": list(report.verdict.reservations),
+        "effect": result.effect.model_dump(mode="json") if result.effect else None,
+        "anti_steerable": result.anti_steerable.model_dump(mode="json") if result.anti_steerable else None,
+        "kl": report.side_effects.kl.model_dump(mode="json"),
+    }
