@@ -184,6 +184,31 @@ def test_a_failed_write_leaves_the_older_one(tmp_path: Path, monkeypatch: pytest
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
+def test_killed_between_two_renames_the_older_one_comes_back(tmp_path: Path) -> None:
+    """The worst moment: the older steering is moved aside, the new one not yet in place."""
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from tests.steering.test_artifact import steering\n"
+        "real, seen = os.rename, []\n"
+        "def rename(a, b):\n"
+        "    real(a, b)\n"
+        "    os.kill(os.getpid(), 9)\n"
+        "steering().save(Path(sys.argv[1]))\n"
+        "os.rename = rename\n"
+        "steering('ablation').save(Path(sys.argv[1]))\n"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a")], cwd=root, env={**os.environ, "PYTHONPATH": str(root)}
+    )
+    assert done.returncode == -9
+    assert not (tmp_path / "a").exists()
+    assert Steering.load(tmp_path / "a").id == steering().id
+    steering("clamp").save(tmp_path / "a")
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
 def test_what_has_no_stored_form_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     class Own:
         def __call__(self, h: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:

@@ -2,13 +2,13 @@
 
 import json
 import os
-import tempfile
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from trimtab.errors import InputError
 from trimtab.reports.record import ExampleRow, Report
+from trimtab.scratch import scratch
 
 
 def save(report: Report, folder: Path) -> Path:
@@ -24,8 +24,7 @@ def save(report: Report, folder: Path) -> Path:
     table = pl.DataFrame([r.model_dump() for r in report.rows], schema=_columns())
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as name:
-            work = Path(name)
+        with scratch(folder, "report") as work:
             table.write_parquet(work / "examples.parquet")
             (work / "report.html").write_text(page(report), encoding="utf-8")
             (work / "report.json").write_text(report.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")

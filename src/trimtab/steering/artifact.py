@@ -1,11 +1,12 @@
 """The artifact on disk: a folder that is written whole or not at all, and read with suspicion. See docs/format.md."""
 
+import glob
 import json
 import os
 import re
 import stat
-import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from trimtab.errors import InputError
+from trimtab.scratch import scratch
 from trimtab.steering.card import card
 from trimtab.steering.manifest import Manifest, described, rebuilt
 from trimtab.steering.steering import Steering
@@ -71,11 +73,12 @@ def write(steering: Steering, folder: Path, reliability: Mapping[str, Any] | Non
     for name, content in files.items():
         if len(content) > MOST[name]:
             raise InputError(f"{name} would have {len(content):,} bytes; at most {MOST[name]:,} are read back")
+    _recover(folder)
     _refuse_what_is_there(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
-            new, old = Path(scratch) / "new", Path(scratch) / "old"
+        with scratch(folder.parent, _work(folder)) as work:
+            new, old = work / "new", work / "old"
             new.mkdir()
             for name, content in files.items():
                 _write(new / name, content)
@@ -93,6 +96,7 @@ def read(folder: Path) -> Artifact:
     Raises:
         InputError: as there; the message names folder, file and what is wrong.
     """
+    _recover(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; give the one that Steering.save wrote")
     try:
@@ -189,6 +193,19 @@ def _document(told: dict[str, Any]) -> bytes:
         return (json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
     except (TypeError, ValueError) as error:
         raise InputError(f"the reliability document must be JSON: {error}") from error
+
+
+def _work(folder: Path) -> str:
+    return f"{folder.name}.steering"
+
+
+def _recover(folder: Path) -> None:
+    """Put an older steering back that a killed process had moved aside before the new one was in place."""
+    if not os.path.lexists(folder):
+        for old in sorted(folder.parent.glob(f".{glob.escape(_work(folder))}-*/old")):
+            with suppress(OSError):
+                os.rename(old, folder)
+                return
 
 
 def _refuse_what_is_there(folder: Path) -> None:

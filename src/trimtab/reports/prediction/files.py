@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 
 from trimtab.errors import InputError
 from trimtab.reports.prediction.record import Calibrations
+from trimtab.scratch import scratch
 
 FILE: Final = "calibrations.json"
 
@@ -45,10 +45,10 @@ def save_calibrations(calibrations: Calibrations, folder: Path) -> None:
     told = calibrations.model_dump_json(by_alias=True, indent=1) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".predict-", dir=folder) as name:
+        with scratch(folder, "predict") as work:
             for file, text in (("report.html", calibration_page(calibrations)), (FILE, told)):
-                (Path(name) / file).write_text(text, encoding="utf-8")
-                os.replace(Path(name) / file, folder / file)
+                (work / file).write_text(text, encoding="utf-8")
+                os.replace(work / file, folder / file)
     except OSError as error:
         raise InputError(f"cannot write to {folder}: {error.strerror}; give another --out") from error
 

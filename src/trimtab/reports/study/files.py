@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 from trimtab.errors import InputError
 from trimtab.reports.figures import Record
 from trimtab.reports.study.record import Cell, Study, TypeCosines
+from trimtab.scratch import scratch
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,8 +47,7 @@ def save_study(study: Study, folder: Path) -> Path:
     told = study.model_dump_json(by_alias=True, indent=1, exclude=set(TABLES))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".study-", dir=folder) as name:
-            work = Path(name)
+        with scratch(folder, "study") as work:
             for table, record in TABLES.items():
                 rows = [row.model_dump() for row in getattr(study, table)]
                 pl.DataFrame(rows, schema=_columns(record)).write_parquet(work / f"{table}.parquet")

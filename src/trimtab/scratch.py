@@ -1,0 +1,37 @@
+"""Folders to write into before the result takes its place; those of processes that were killed are swept away."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def scratch(folder: Path, name: str) -> Iterator[Path]:
+    """A fresh folder inside `folder`, gone afterwards.
+
+    Args:
+        folder: on the disk that the result goes to.
+        name: tells this kind of work from others; leftovers of it are removed if their process is no more.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    prefix = f".{name}-"
+    for left in folder.glob(f"{prefix}[0-9]*-*"):
+        if not _alive(left.name.removeprefix(prefix).split("-")[0]):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}-", dir=folder) as made:
+        yield Path(made)
+
+
+def _alive(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True

@@ -1,0 +1,34 @@
+"""Scratch folders: gone afterwards, also after an exception; leftovers of the dead are swept, the living's stay."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trimtab.scratch import scratch
+
+
+def test_it_is_gone_afterwards_also_after_an_exception(tmp_path: Path) -> None:
+    with scratch(tmp_path, "study") as work:
+        (work / "file").write_text("x")
+        assert work.parent == tmp_path
+    with pytest.raises(ValueError, match="odd"), scratch(tmp_path, "study"):
+        raise ValueError("odd")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_leftovers_of_dead_processes_are_swept_and_others_left_alone(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from trimtab.scratch import scratch\n"
+        "with scratch(Path(sys.argv[1]), 'study') as work: (work / 'half').write_text('x'); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    (left,) = tmp_path.iterdir()
+    others = [tmp_path / f".study-{os.getppid()}-x", tmp_path / ".report-999999999-x", tmp_path / "thesis"]
+    for other in others:
+        other.mkdir()
+    with scratch(tmp_path, "study"):
+        assert not left.exists()
+    assert sorted(tmp_path.iterdir()) == sorted(others)
