@@ -245,3 +245,33 @@ def test_kill_9_at_random_moments_leaves_the_same_table(tiny_folder: Path, tmp_p
 
 def test_every_cell_names_its_model_and_site(result: Study) -> None:
     assert all(isinstance(c, Cell) and (c.model, c.block, c.component) == ("tiny", 1, "residual") for c in result.cells)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are looked up in /proc")
+def test_workers_end_with_a_parent_that_is_killed(tiny_folder: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "trimtab", "study", "sentiment", "formality", "--model", str(tiny_folder)]
+    command += ["--workers", "2", "--out", str(tmp_path / "out")]
+    parent = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    listed = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    children: list[str] = []
+    for _ in range(600):  # two workers and the process that keeps track of semaphores
+        children = listed.read_text().split()
+        if len(children) == 3:
+            break
+        time.sleep(0.1)
+    assert len(children) == 3
+    time.sleep(1.0)
+    parent.kill()
+    parent.wait()
+    for _ in range(300):
+        if not any(_running(pid) for pid in children):
+            return
+        time.sleep(0.1)
+    raise AssertionError("a worker outlives its parent")
+
+
+def _running(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from hashlib import sha256
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from shutil import rmtree
+from threading import Thread
 from time import perf_counter
 
 import torch
@@ -161,6 +162,15 @@ def _run(left: Sequence[Task], workers: int, progress: Progress) -> None:
 
 def _begin(threads: int) -> None:
     torch.set_num_threads(threads)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed works for nobody."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 class _Counted(Silent):
