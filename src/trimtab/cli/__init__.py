@@ -12,6 +12,7 @@ from trimtab.cli.checking import check
 from trimtab.cli.doctoring import doctor
 from trimtab.cli.drafting import draft
 from trimtab.cli.fitting import fit
+from trimtab.cli.generating import generate
 from trimtab.cli.linting import lint
 from trimtab.cli.predicting import predict
 from trimtab.cli.studying import study
@@ -62,5 +63,5 @@ def _root(
     pass
 
 
-for command in (check, predict, study, fit, lint, draft, doctor):
+for command in (check, predict, study, fit, generate, lint, draft, doctor):
     app.command()(command)

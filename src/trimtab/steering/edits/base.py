@@ -95,6 +95,11 @@ class StoredEdit(ABC):
                 raise InputError(f"{cls.kind}: {f.name} must be {'a tensor' if is_tensor else 'an option'}")
         return cls(**tensors, **options)
 
+    def shown(self, h: Tensor) -> Tensor:
+        """What the edit sees in each token, `[…, d_model]` to `[…, A]`: here the cosine with each direction, −1…1."""
+        at = self.on(h.device)[self.directions_in[0]]
+        return unit(h.float()) @ unit(at).T
+
     def randomised(self, seed: int) -> Self:
         """The same edit along random directions: each as long as before, with the same angles between them."""
         generator = torch.Generator().manual_seed(seed)

@@ -74,6 +74,10 @@ class ClassifierGradient(StoredEdit):
         at = self.on(h.device)
         return torch.relu(self._units(h.float(), at)) @ at["output"].T + at["output_bias"]
 
+    def shown(self, h: Tensor) -> Tensor:
+        """The classifier's probabilities."""
+        return torch.sigmoid(self.logits(h))
+
     def _units(self, h: Tensor, at: Mapping[str, Tensor]) -> Tensor:
         return ((h - at["mean"]) / at["scale"]) @ at["hidden"].T + at["hidden_bias"]
 

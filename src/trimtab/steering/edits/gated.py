@@ -56,6 +56,10 @@ class Gated(StoredEdit):
         """How far each attribute's gate is open for each token: `[…, d_model]` to `[…, A]` in 0…1."""
         return self._gates(h.float(), self.on(h.device))
 
+    def shown(self, h: Tensor) -> Tensor:
+        """The gates."""
+        return self.gates(h)
+
     def _gates(self, h: Tensor, at: Mapping[str, Tensor]) -> Tensor:
         open_ = torch.sigmoid(h @ at["weights"].T + at["bias"])
         return torch.where(open_ < self.threshold, 0.0, open_) if self.threshold else open_

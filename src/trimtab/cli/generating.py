@@ -1,0 +1,162 @@
+"""`trimtab generate`."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from trimtab.cli import options
+from trimtab.cli.options import one_of, quiet
+from trimtab.errors import InputError
+
+if TYPE_CHECKING:
+    from trimtab.steering import Steering
+    from trimtab.workflows.generate import Shade
+
+SCOPES = ("all", "prompt", "last", "generated")
+
+
+def generate(
+    prompts: Annotated[list[str] | None, typer.Argument(help="Prompts; without any, one from standard input.")] = None,
+    steering: Annotated[Path, typer.Option(help="Folder of the steering.")] = Path("out/steering"),
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="smollm2, a Hugging Face id, a folder or a .gguf; else the steering's."),
+    ] = None,
+    revision: options.Revision = None,
+    adapter: options.Adapter = None,
+    dtype: options.Dtype = "auto",
+    device: options.Device = None,
+    strength: Annotated[
+        list[str] | None, typer.Option(help="name=1.5 (repeatable), one number for all attributes, or a preset's name.")
+    ] = None,
+    off: Annotated[list[str] | None, typer.Option(help="An attribute to switch off (repeatable).")] = None,
+    scope: Annotated[str, typer.Option(help="Steered tokens: all, prompt, last or generated.")] = "all",
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens to add at most.")] = 64,
+    sample: Annotated[bool, typer.Option("--sample", help="Draw tokens instead of taking the likeliest.")] = False,
+    temperature: Annotated[float, typer.Option(help="With --sample.")] = 1.0,
+    seed: options.Seed = 0,
+    chat_template: Annotated[
+        bool, typer.Option("--chat-template/--no-chat-template", help="Put prompts through the chat template.")
+    ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Shade tokens by what the steering sees: gates, or cosines.")
+    ] = False,
+    allow_mismatch: Annotated[
+        bool, typer.Option("--allow-mismatch", help="Steer other weights than it was made for.")
+    ] = False,
+    json_: options.Json = False,
+) -> None:
+    """Continue prompts without and with a steering, side by side."""
+    from trimtab.steering import Steering
+
+    one_of("--scope", scope, SCOPES)
+    if temperature <= 0 or (temperature != 1.0 and not sample):
+        raise InputError("--temperature must be above 0 and belongs to --sample")
+    texts = prompts or [sys.stdin.read().rstrip("\n")]
+    if not all(texts):
+        raise InputError("an empty prompt; give some text")
+    made = Steering.load(steering, allow_mismatch=allow_mismatch)
+    told = strengths(made, strength or [], off or [])
+    source = model or (made.made_for.id if made.made_for else None)
+    if source is None:
+        raise InputError("the steering does not say which model it is for; give --model")
+
+    from trimtab.models import load
+    from trimtab.workflows.generate import MOST_DOSE, continued, relative_edit
+
+    Console(stderr=True).print(f"loading {source} …", markup=False, highlight=False)
+    with quiet():
+        lm = load(source, revision=revision, adapter=adapter, dtype=dtype, device=device)
+        if made.made_for is not None:
+            made.made_for.ensure(lm, allow_mismatch)
+        size = relative_edit(lm, texts, made, told, chat_template)
+    if size > MOST_DOSE:
+        Console(stderr=True, soft_wrap=True).print(
+            f"warning: the edit is {size:.2g} times as large as the activations it acts on; beyond {MOST_DOSE:g} text "
+            "tends to fall apart. Lower --strength, and see trimtab check for what it costs",
+            highlight=False,
+            markup=False,
+        )
+    drawn: dict[str, Any] = {"do_sample": True, "temperature": temperature} if sample else {}
+    settings: dict[str, Any] = {"scope": scope, "chat_template": chat_template, "max_new_tokens": max_new_tokens}
+    settings |= {"seed": seed, "explain": explain, "options": drawn}
+    console = Console(soft_wrap=True)
+    if json_:
+        with quiet():
+            found = continued(lm, texts, made, told, **settings)
+        typer.echo(json.dumps({"steering": made.id, "dose": size, "texts": [asdict(row) for row in found]}))
+        return
+    for text in texts:
+        _streamed(lm, text, made, told, settings, console)
+
+
+def strengths(steering: "Steering", told: list[str], off: list[str]) -> dict[str, float]:
+    """Strength by attribute: defaults, then a preset or one number for all, then names, then what is off."""
+    found = dict(steering.attributes)
+    named = [word for word in told if "=" in word]
+    for word in (word for word in told if "=" not in word):
+        if word in steering.presets:
+            found |= steering.presets[word]
+        else:
+            found = dict.fromkeys(
+                found, _number(word, f"--strength {word!r}: a number, name=number or a preset's name")
+            )
+    for word in named:
+        name, _, value = word.rpartition("=")
+        found[_known(steering, name)] = _number(value, f"--strength {word!r}: write name=number")
+    return found | {_known(steering, name): 0.0 for name in off}
+
+
+def _known(steering: "Steering", name: str) -> str:
+    if name not in steering.attributes:
+        raise InputError(f"unknown attribute {name!r}; this steering has {', '.join(steering.attributes)}")
+    return name
+
+
+def _number(word: str, otherwise: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise InputError(otherwise) from None
+
+
+def _streamed(lm: Any, text: str, made: "Steering", told: Any, settings: dict[str, Any], console: Console) -> None:
+    """One prompt, both continuations as they come, then the shades."""
+    from transformers import TextStreamer
+
+    from trimtab.workflows.generate import shaded
+
+    given = {name: settings[name] for name in ("chat_template", "max_new_tokens", "seed")} | settings["options"]
+    console.print(Text(text, style="bold"))
+    for name, steers in (("plain", {}), ("steered", {"steering": made, "strength": told, "scope": settings["scope"]})):
+        console.print(Text(f"{name:8}", style="dim"), end="")
+        streamer = TextStreamer(lm.tokenizer, skip_prompt=True, skip_special_tokens=True)
+        with quiet():
+            written = lm.generate(text, streamer=streamer, **steers, **given)
+    if settings["explain"]:
+        shades = shaded(lm, text, written, made, told, settings["scope"], settings["chat_template"])
+        for name in made.attributes:
+            console.print(_shading(shades, name, console))
+    console.print()
+
+
+def _shading(shades: "tuple[Shade, ...]", name: str, console: Console) -> Text:
+    """Tokens on blue where the attribute's value is high, on orange where it is below 0; with figures if colourless."""
+    out = Text(f"{name:8}", style="dim")
+    colours = console.color_system is not None
+    for shade in shades:
+        value = shade.values.get(name, 0.0)
+        if not colours:
+            out.append(f"{shade.text}[{value:.2f}]")
+            continue
+        depth = min(abs(value), 1.0)
+        strong = (1, 115, 178) if value >= 0 else (214, 95, 2)
+        mixed = ",".join(str(round(255 - depth * (255 - c))) for c in strong)
+        out.append(shade.text, style=f"{'white' if depth > 0.6 else 'black'} on rgb({mixed})")
+    return out

@@ -1,0 +1,123 @@
+"""Text with and without a steering, what the steering saw in each token, and whether it is too much."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trimtab.behaviors import Rendered
+from trimtab.errors import InputError
+from trimtab.models import Edit, Model, Plan, Site, collate, steer
+from trimtab.models.plan import Scope
+from trimtab.models.text import pad_token
+from trimtab.steering import Steering
+from trimtab.steering.edits import Stack, StoredEdit
+
+MOST_DOSE = 0.3  # checks choose about a tenth; divergence grows with the square
+
+
+@dataclass(frozen=True)
+class Shade:
+    """A token of a text and what the steering saw there, by attribute: a gate or probability, or a cosine."""
+
+    text: str
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Continued:
+    """A prompt with its plain and its steered continuation, and the steered one token by token if that was asked."""
+
+    prompt: str
+    plain: str
+    steered: str
+    shades: tuple[Shade, ...] = ()
+
+
+def continued(
+    model: Model,
+    prompts: Sequence[str],
+    steering: Steering,
+    strength: Any = None,
+    *,
+    scope: Scope = "all",
+    chat_template: bool = False,
+    max_new_tokens: int = 64,
+    seed: int = 0,
+    explain: bool = False,
+    options: Mapping[str, Any] | None = None,
+) -> list[Continued]:
+    """Continue prompts without and with a steering.
+
+    Args:
+        model: see `trimtab.load`.
+        prompts: at least one.
+        steering: what steers.
+        strength: for all prompts; see `trimtab.models.steer`.
+        scope, chat_template, max_new_tokens, seed: as in `Model.generate`.
+        explain: tell what the steering sees in each token of the steered text.
+        options: further ones of `Model.generate`, such as `do_sample`.
+
+    Raises:
+        InputError: no prompts; what `Model.generate` refuses.
+    """
+    if not prompts:
+        raise InputError("give at least one prompt")
+    told = {"chat_template": chat_template, "max_new_tokens": max_new_tokens, "seed": seed, **(options or {})}
+    plain = model.generate(list(prompts), **told)
+    steered = model.generate(list(prompts), steering=steering, strength=strength, scope=scope, **told)
+    shades: list[tuple[Shade, ...]] = [()] * len(prompts)
+    if explain:
+        pairs = zip(prompts, steered, strict=True)
+        shades = [shaded(model, p, text, steering, strength, scope, chat_template) for p, text in pairs]
+    return [Continued(*row) for row in zip(prompts, plain, steered, shades, strict=True)]
+
+
+def shaded(
+    model: Model, prompt: str, text: str, steering: Steering, strength: Any, scope: Scope, chat_template: bool
+) -> tuple[Shade, ...]:
+    """What the steering sees in each token of prompt and continuation, at the lowest site of each attribute."""
+    (row,) = model.encoder(chat_template).encode([Rendered("", prompt, text)])
+    batch = collate([row], pad_token(model.tokenizer), model.device)
+    steers = (steer(steering, strength, scope),)
+    trace = model.forward(batch, Plan(steers, frozenset(steering.edits)))
+    names = list(steering.attributes)
+    values: dict[str, list[float]] = {}
+    for site in sorted(steering.edits):
+        for name, seen in _seen(steering.edits[site], trace.activations[site][0], names).items():
+            values.setdefault(name, seen.tolist())
+    pieces = [model.tokenizer.decode([token]) for token in row.ids]
+    return tuple(Shade(piece, {name: values[name][i] for name in values}) for i, piece in enumerate(pieces))
+
+
+def _seen(edit: Edit, h: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+    """By attribute what an edit sees in `h [T, d_model]`; nothing of edits of one's own class."""
+    if isinstance(edit, Stack):
+        found: dict[str, Tensor] = {}
+        for part, columns in edit.parts:
+            found = {**_seen(part, h, [names[c] for c in columns]), **found}
+        return found
+    if not isinstance(edit, StoredEdit):
+        return {}
+    return dict(zip(names, edit.shown(h).T, strict=True))
+
+
+def relative_edit(
+    model: Model, prompts: Sequence[str], steering: Steering, strength: Any, chat_template: bool
+) -> float:
+    """Median over the prompts' tokens of ‖f(h) − h‖/‖h‖, at the site where it is largest; first tokens left out."""
+    rows = [row.prompt for row in model.encoder(chat_template).encode([Rendered("", p, "") for p in prompts])]
+    sites = sorted(steering.edits)
+    table = steer(steering, strength).strength.to(model.device)
+    changes: dict[Site, list[Tensor]] = {site: [] for site in sites}
+    for row in rows:
+        batch = collate([row], pad_token(model.tokenizer), model.device)
+        trace = model.forward(batch, Plan(read=frozenset(sites)))
+        for site in sites:
+            h = trace.activations[site].float()
+            moved = steering.edits[site](h, table) - h
+            ratio = moved.norm(dim=-1) / h.norm(dim=-1).clamp_min(torch.finfo(h.dtype).tiny)
+            changes[site].append(ratio[0, min(1, len(row.ids) - 1) :])
+    return max((float(torch.cat(found).median()) for found in changes.values()), default=0.0)

@@ -1,0 +1,178 @@
+"""Text side by side: the model's own, the steered one, what the steering saw, and the warning before gibberish."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tests.conftest import Run
+
+import trimtab as tt
+from trimtab.errors import InputError
+from trimtab.models import Batch, Model, Plan, Site
+from trimtab.steering import Steering
+from trimtab.steering.edits import Ablation, Additive, Gated, Stack
+from trimtab.workflows.generate import MOST_DOSE, continued, relative_edit, shaded
+
+
+@pytest.fixture(scope="module")
+def model(tiny_folder: Path) -> Model:
+    return tt.load(tiny_folder, dtype="float32")
+
+
+def rand(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(scope="module")
+def steering(model: Model) -> Steering:
+    d = model.d_model
+    gates = Gated(rand(2, d), rand(2, d, seed=1), torch.zeros(2))
+    stack = Stack(((Ablation(rand(1, d, seed=3)), (1,)), (Additive(rand(2, d, seed=2)), (0, 1))))
+    return Steering(
+        {1: gates, 2: stack}, {"warm": 1.0, "brief": 0.5}, presets={"soft": {"warm": 0.1}}, made_for=model.facts
+    )
+
+
+def activations(model: Model, text: str, steering: Steering, site: int) -> torch.Tensor:
+    """At a site, before its own edit, of a whole text: [T, d]."""
+    (row,) = model.encoder().encode([tt.behaviors.Rendered("", text, "")])  # type: ignore[attr-defined]
+    ids = torch.tensor([row.ids])
+    ones = torch.ones_like(ids, dtype=torch.bool)
+    batch = Batch(ids, ones, torch.arange(len(row.ids))[None], torch.tensor([len(row.ids)]))
+    with model.steered(steering):
+        return model.forward(batch, Plan(read=frozenset({Site(1), Site(2)}))).activations[Site(site)][0]
+
+
+def test_both_texts_are_those_of_generate(model: Model, steering: Steering) -> None:
+    prompts = ["It was", "The food here"]
+    found = continued(model, prompts, steering, {"warm": 3.0}, max_new_tokens=8)
+    assert [row.plain for row in found] == model.generate(prompts, max_new_tokens=8)
+    assert [row.steered for row in found] == model.generate(
+        prompts, steering=steering, strength={"warm": 3.0}, max_new_tokens=8
+    )
+    assert found[0].shades == ()
+    with pytest.raises(InputError, match="at least one prompt"):
+        continued(model, [], steering)
+
+
+def test_shades_are_the_gates_of_the_lowest_site_at_every_token(model: Model, steering: Steering) -> None:
+    found = shaded(model, "It was", " good", steering, None, "all", False)
+    assert "".join(shade.text for shade in found).endswith("It was good")
+    h = activations(model, "It was good", steering, 1)
+    gate = steering.edits[Site(1)].gates(h)  # type: ignore[attr-defined]
+    for name, column in (("warm", 0), ("brief", 1)):
+        assert [s.values[name] for s in found] == pytest.approx(gate[:, column].tolist(), abs=1e-5)
+
+
+def test_shades_of_a_stack_are_those_of_its_first_edit_of_the_attribute(model: Model, steering: Steering) -> None:
+    only = Steering({2: steering.edits[Site(2)]}, steering.attributes)
+    found = shaded(model, "It was", " good", only, 0, "all", False)
+    h = activations(model, "It was good", Steering({}, {"x": 1.0}), 2)
+    for name, direction in (("warm", rand(2, model.d_model, seed=2)[0]), ("brief", rand(1, model.d_model, seed=3)[0])):
+        want = torch.nn.functional.cosine_similarity(h, direction[None])
+        assert [s.values[name] for s in found] == pytest.approx(want.tolist(), abs=1e-5)
+
+
+def test_relative_edit_grows_with_strength_and_is_that_of_a_vector(model: Model) -> None:
+    v = rand(model.d_model)
+    steering = Steering.from_vector(1, v)
+    h = activations(model, "It was a fine day", Steering({}, {"x": 1.0}), 1)[1:]
+    want = float((v.norm() / h.norm(dim=1)).median())
+    prompt = ["It was a fine day"]
+    assert relative_edit(model, prompt, steering, 1.0, False) == pytest.approx(want, rel=1e-4)
+    assert relative_edit(model, prompt, steering, 2.0, False) == pytest.approx(2 * want, rel=1e-4)
+    assert relative_edit(model, prompt, steering, 0.0, False) == 0
+
+
+# ---- The command line ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(steering: Steering, tmp_path: Path) -> Path:
+    return steering.save(tmp_path / "s")
+
+
+def test_side_by_side_as_json(folder: Path, tiny_folder: Path, model: Model, steering: Steering, run: Run) -> None:
+    given = ("--steering", folder, "--model", tiny_folder, "--dtype", "float32", "--max-new-tokens", 8)
+    code, out, err = run(
+        "generate", "It was", "So", *given, "--strength", "warm=2", "--off", "brief", "--explain", "--json"
+    )
+    assert code == 0, err
+    told = json.loads(out)
+    assert told["steering"] == steering.id
+    assert told["texts"][0]["steered"] == model.generate(
+        "It was", steering=steering, strength={"warm": 2.0, "brief": 0.0}, max_new_tokens=8
+    )
+    assert set(told["texts"][1]["shades"][0]["values"]) == {"warm", "brief"}
+    assert ("warning" in err) == (told["dose"] > MOST_DOSE)
+
+
+def test_streamed_text_is_the_same_with_figures_where_there_is_no_colour(
+    folder: Path, tiny_folder: Path, model: Model, steering: Steering, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("It was\n"))
+    given = ("--steering", folder, "--model", tiny_folder, "--dtype", "float32", "--max-new-tokens", 8)
+    code, out, err = run("generate", *given, "--strength", "soft", "--explain")
+    assert code == 0, err
+    plain = model.generate("It was", max_new_tokens=8)
+    steered = model.generate("It was", steering=steering, strength="soft", max_new_tokens=8)
+    for word, text in (("plain", plain), ("steered", steered)):
+        assert word in out
+        assert text.split("\n")[0].strip() in out
+    assert "warm" in out
+    assert "[0." in out
+
+
+def test_a_large_edit_is_warned_of(tiny_folder: Path, model: Model, run: Run, tmp_path: Path) -> None:
+    Steering.from_vector(1, 100 * rand(model.d_model), made_for=model.facts).save(tmp_path / "big")
+    given = (
+        "--steering",
+        tmp_path / "big",
+        "--model",
+        tiny_folder,
+        "--dtype",
+        "float32",
+        "--max-new-tokens",
+        2,
+        "--json",
+    )
+    code, _, err = run("generate", "It was", *given)
+    assert code == 0
+    assert "times as large" in err
+    _, _, err = run("generate", "It was", *given, "--strength", "0.0001")
+    assert "times as large" not in err
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (("--strength", "guess"), "preset"),
+        (("--strength", "guess=1"), "unknown attribute 'guess'"),
+        (("--strength", "warm=x"), "name=number"),
+        (("--strength", "nan"), "finite"),
+        (("--off", "guess"), "unknown attribute 'guess'"),
+        (("--scope", "some"), "--scope"),
+        (("--temperature", "0.5"), "belongs to --sample"),
+        (("--steering", "nowhere"), "nowhere"),
+    ],
+)
+def test_wrong_usage_ends_with_code_2(
+    options: tuple[str, ...], word: str, folder: Path, tiny_folder: Path, run: Run
+) -> None:
+    code, _, err = run(
+        "generate", "It was", "--steering", folder, "--model", tiny_folder, "--dtype", "float32", *options
+    )
+    assert code == 2
+    assert word in err
+
+
+def test_an_empty_prompt_and_other_weights_are_refused(
+    folder: Path, run: Run, tmp_path: Path, tiny_folder: Path
+) -> None:
+    code, _, err = run("generate", "", "--steering", folder)
+    assert (code, "empty prompt" in err) == (2, True)
+    free = Steering.from_vector(1, torch.ones(32)).save(tmp_path / "free")
+    code, _, err = run("generate", "It was", "--steering", free)
+    assert (code, "give --model" in err) == (2, True)
