@@ -113,8 +113,8 @@ def paper(s: Study, choice: Study) -> str:
         sure = sum((t.effect.low or 0.0) > 0 for t in found)
         return f"{sum((t.effect.value or 0.0) > 0 for t in found)} of {len(found)} ({sure} with the whole interval)"
 
-    def linked(x: str, y: str) -> Callable[[Study, At], str]:
-        return lambda study, at: figure(rho(study, x, y, at).rho)
+    def linked(x: str, y: str, prompt_type: str | None = None) -> Callable[[Study, At], str]:
+        return lambda study, at: figure(rho(study, x, y, at, None, prompt_type).rho)
 
     def cosines(study: Study, at: At) -> str:
         return "{:.2f} to {:.2f}".format(*between_types(study))
@@ -124,9 +124,20 @@ def paper(s: Study, choice: Study) -> str:
         ["ranked first in most behaviors", "none stands out", *of(best)],
         ["anti-steerable share by type", "29 to 43 %", *of(shares)],
         ["anti-steerable share by behavior", "3 to 50 %", *of(spread)],
-        ["ρ of agreement and effect", "0.76", *of(linked("agreement", "effect"))],
-        ["ρ of agreement and anti-steerable share", "−0.78", *of(linked("agreement", "anti_steerable"))],
-        ["ρ of d′ and effect (ours held out)", "0.71", *of(linked("separability_held_out", "effect"))],
+        ["ρ of agreement and effect, prefilled", "0.76", *of(linked("agreement", "effect", "prefilled"))],
+        ["… all prompt types pooled", "", *of(linked("agreement", "effect"))],
+        [
+            "ρ of agreement and anti-steerable, prefilled",
+            "−0.78",
+            *of(linked("agreement", "anti_steerable", "prefilled")),
+        ],
+        ["… all prompt types pooled", "", *of(linked("agreement", "anti_steerable"))],
+        [
+            "ρ of d′ and effect, prefilled (ours held out)",
+            "0.71",
+            *of(linked("separability_held_out", "effect", "prefilled")),
+        ],
+        ["… all prompt types pooled", "", *of(linked("separability_held_out", "effect"))],
         ["cosines between types (means over behaviors)", "0.07 to 0.86", *of(cosines)],
     ]
     return table(["finding", "paper", "statements, strength 1", "statements, equal dose", "choices, strength 1"], rows)

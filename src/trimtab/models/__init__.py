@@ -8,13 +8,13 @@ from trimtab.models.plan import Batch as Batch
 from trimtab.models.plan import Edit as Edit
 from trimtab.models.plan import Plan as Plan
 from trimtab.models.plan import Steer as Steer
-from trimtab.models.plan import Steerable as Steerable
 from trimtab.models.plan import Trace as Trace
 from trimtab.models.plan import in_scope as in_scope
-from trimtab.models.plan import steer as steer
 from trimtab.models.scoring import Scores as Scores
 from trimtab.models.sites import Place as Place
 from trimtab.models.sites import Site as Site
+from trimtab.models.steerable import Steerable as Steerable
+from trimtab.models.steerable import steer as steer
 from trimtab.models.text import Encoded as Encoded
 from trimtab.models.text import Encoder as Encoder
 from trimtab.models.text import collate as collate

@@ -21,11 +21,12 @@ from trimtab.models.facts import ModelFacts
 from trimtab.models.forward import run
 from trimtab.models.generate import generate
 from trimtab.models.masks import packs
-from trimtab.models.plan import Batch, Plan, Scopes, Steer, Steerable, Strengths, Trace, steer
+from trimtab.models.plan import Batch, Plan, Steer, Trace
 from trimtab.models.precision import Tail
 from trimtab.models.prefix import keeps_keys
 from trimtab.models.scoring import Scores, logit_differences, score
 from trimtab.models.sites import Place, Site
+from trimtab.models.steerable import Scopes, Steerable, Strengths, steer
 from trimtab.models.streaming import capture_into
 from trimtab.models.text import Encoder, context_length, joined, refuse_one_text
 

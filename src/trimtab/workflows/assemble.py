@@ -40,6 +40,7 @@ from trimtab.reports.record import (
 )
 from trimtab.version import __version__
 from trimtab.workflows.choice import CAME_FINISHED, NO_GEOMETRY, Chosen, curve_point
+from trimtab.workflows.dosing import dose
 from trimtab.workflows.judging import GENERATED, Evidence, Judged, about_asking, bound, judge
 from trimtab.workflows.lengths import lengths as lengths_of
 from trimtab.workflows.measure import SIDES, Propensity
@@ -200,7 +201,7 @@ def _type_result(stages: Stages, found: Found, t: str, slope: Slope) -> PromptTy
         {
             **(geometry.summary(stages.seed, level) if geometry else NO_GEOMETRY),
             **found.steered[t].summary(found.noise.value, level),
-            "dose": stages.dose(found.chosen.vectors[t], stages.strength),
+            "dose": dose(stages, found.chosen.vectors[t], stages.strength),
             "exploratory": not is_chosen,
             "steerability": slope if is_chosen else Slope(reason="measured for the chosen prompt type only"),
         }

@@ -13,6 +13,7 @@ from trimtab.reports.consequences import CurvePoint
 from trimtab.reports.figures import Estimate
 from trimtab.reports.record import BlockRow
 from trimtab.steering import Steering
+from trimtab.workflows.dosing import dose
 from trimtab.workflows.side_effects import FEW_ROWS, Drift, neutral_drift, prompts_drift
 from trimtab.workflows.stages import MAP_ROWS, Stages
 from trimtab.workflows.summary import Geometry, attempted, estimate
@@ -138,7 +139,7 @@ def curve_point(
     kl = drift.divergence(stages.seed)
     return CurvePoint(
         strength=strength,
-        dose=stages.dose(chosen.steering, strength),
+        dose=dose(stages, chosen.steering, strength),
         sigmas=chosen.sigmas(strength),
         effect=effect,
         kl=kl,

@@ -212,29 +212,6 @@ class Stages:
 
         return float(self.step("dose", f"median norm {site}", compute, 0)["norm"])
 
-    def dose(self, steering: Steering, strength: float) -> float:
-        """Median norm of what a steering changes in an activation, over an activation's; the largest of its sites.
-
-        Over the last tokens of the dev examples' bare texts, as the unsteered model has them.
-        """
-        strengths = {name: default * strength for name, default in steering.attributes.items()}
-        row = steer(steering, strengths).strength
-        found = []
-        for site, edit in steering.edits.items():
-            h = torch.from_numpy(self._typical(site)).float()[None]
-            moved = (edit(h, row) - h)[0].norm(dim=1).median()
-            found.append(float(moved) / self.median_norm(site))
-        return max(found, default=0.0)
-
-    def _typical(self, site: Site) -> Floats:
-        """`[n, d_model]` last tokens of the dev examples' bare texts at the site."""
-
-        def compute() -> Arrays:
-            rows = [row for side in self.instrument.bare(self.splits.dev.examples) for row in side]
-            return {"h": capture(self.model, rows, [site], "last").activations[site].cpu().numpy()}
-
-        return self.step("dose", f"typical activations {site}", compute, 0)["h"].astype(np.float64)
-
     def noise(self, steering: Steering, label: str) -> Noise:
         """Numerical noise of Δ: how much it moves when the same rows come in another batch shape."""
         examples = self.splits.eval.examples[:NOISE_ROWS]
