@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from trimtab.cli.checking import check
+from trimtab.cli.converting import convert
 from trimtab.cli.doctoring import doctor
 from trimtab.cli.drafting import draft
 from trimtab.cli.fitting import fit
@@ -63,5 +64,5 @@ def _root(
     pass
 
 
-for command in (check, predict, study, fit, generate, lint, draft, doctor):
+for command in (check, predict, study, fit, generate, convert, lint, draft, doctor):
     app.command()(command)

@@ -1,0 +1,1 @@
+"""What other tools read and write, each a thin file on the core."""

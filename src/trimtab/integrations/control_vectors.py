@@ -1,0 +1,101 @@
+"""GGUF control vectors, as llama.cpp applies them and repeng writes them.
+
+`direction.N` is added to the residual behind block N, counted from 0; llama.cpp applies N ≥ 1 only.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from trimtab.errors import InputError
+from trimtab.integrations.vectors import added, from_vectors
+from trimtab.models import ModelFacts, Site
+from trimtab.steering import Origin, Steering
+
+ARCHITECTURE = "controlvector"
+MOST_BYTES = 1 << 30
+_NAME = re.compile(r"direction\.(0|[1-9]\d{0,3})")
+
+
+def write_control_vector(
+    steering: Steering, file: Path, strength: Any = None, *, ungated: bool = False, hint: str | None = None
+) -> None:
+    """Write a steering's vectors, each as long as it acts at the strength; the file appears whole.
+
+    Args:
+        steering: vectors at residual sites of block 1 or later.
+        file: ends in `.gguf`.
+        strength: as of `trimtab.models.steer`; None for the defaults.
+        ungated: see `trimtab.integrations.vectors.added`.
+        hint: llama.cpp's name of the architecture, such as `llama`; by default from the model it was made for.
+
+    Raises:
+        InputError: another site, another kind of edit, a file that cannot be written.
+    """
+    from gguf import GGUFWriter
+
+    vectors = added(steering, strength, ungated=ungated)
+    odd = [site for site in vectors if site.component != "residual" or site.block < 1]
+    if odd:
+        raise InputError(f"site {odd[0]}: a control vector acts on the residual behind block 1 or later")
+    told = hint or _hint(steering.made_for)
+    work = file.with_name(f".{file.name}.{os.getpid()}")
+    writer = GGUFWriter(str(work), ARCHITECTURE)
+    writer.add_string(f"{ARCHITECTURE}.model_hint", told)
+    writer.add_uint32(f"{ARCHITECTURE}.layer_count", len(vectors))
+    for site, vector in vectors.items():
+        writer.add_tensor(f"direction.{site.block}", vector.cpu().numpy())
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        os.replace(work, file)
+    except OSError as error:
+        work.unlink(missing_ok=True)
+        raise InputError(f"cannot write {file}: {error.strerror}") from error
+
+
+def read_control_vector(file: Path, name: str, made_for: ModelFacts | None = None) -> Steering:
+    """Read a control vector: one attribute, its directions at strength 1.
+
+    Raises:
+        InputError: no such file, no control vector, tensors of other names, shapes or types.
+    """
+    from gguf import GGMLQuantizationType, GGUFReader
+
+    if not file.is_file():
+        raise InputError(f"{file} does not exist")
+    if file.stat().st_size > MOST_BYTES:
+        raise InputError(f"{file} has {file.stat().st_size:,} bytes; a control vector has at most {MOST_BYTES:,}")
+    try:
+        reader = GGUFReader(str(file))
+        field = reader.fields.get("general.architecture")
+        architecture = field.contents() if field else None
+        tensors = {tensor.name: tensor for tensor in reader.tensors}
+    except Exception as error:  # the reader raises whatever a broken file makes numpy raise
+        raise InputError(f"{file} is no GGUF file that can be read: {error}") from error
+    if architecture != ARCHITECTURE:
+        raise InputError(f"{file} holds {architecture!r}, no control vector")
+    vectors = {}
+    for key, tensor in tensors.items():
+        found = _NAME.fullmatch(key)
+        if not found:
+            raise InputError(f"{file}: tensor {key!r} is no direction of a block")
+        if tensor.tensor_type not in (GGMLQuantizationType.F32, GGMLQuantizationType.F16):
+            raise InputError(f"{file}: {key} is {tensor.tensor_type.name}; directions are F32 or F16")
+        values = np.array(tensor.data, dtype=np.float32).reshape(-1)
+        vectors[Site(int(found.group(1)))] = torch.from_numpy(values)
+    return from_vectors(vectors, name, Origin("gguf-control-vector", {"file": file.name}), made_for)
+
+
+def _hint(facts: ModelFacts | None) -> str:
+    """`llama` for `LlamaForCausalLM`: what llama.cpp calls the common architectures."""
+    if facts is None:
+        raise InputError("the steering does not say which model it is for; give the architecture, such as llama")
+    return re.sub(r"(ForCausalLM|LMHeadModel|Model)$", "", facts.architecture).lower()

@@ -1,0 +1,91 @@
+"""A safetensors file of plain vectors, one tensor for each site."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from trimtab.errors import InputError
+from trimtab.integrations.vectors import added, from_vectors
+from trimtab.models import Site
+from trimtab.steering import Origin, Steering
+
+MOST_BYTES = 1 << 30
+CONVENTIONS = ("block", "hidden-states")
+_OWN = re.compile(r"(residual|attention|mlp)\.(\d{1,4})")
+_NUMBERED = re.compile(r"(?:[A-Za-z_]+[._])?(\d{1,4})")
+
+
+def write_vectors(steering: Steering, file: Path, strength: Any = None, *, ungated: bool = False) -> None:
+    """Write tensors `residual.14`, `attention.14`, …, each `[d_model]` float32, as long as it acts at the strength.
+
+    Raises:
+        InputError: an edit that adds no vector, a file that cannot be written.
+    """
+    from safetensors.torch import save
+
+    vectors = added(steering, strength, ungated=ungated)
+    held = {f"{site.component}.{site.block}": vector.cpu().contiguous() for site, vector in vectors.items()}
+    work = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        work.write_bytes(save(held))
+        os.replace(work, file)
+    except OSError as error:
+        work.unlink(missing_ok=True)
+        raise InputError(f"cannot write {file}: {error.strerror}") from error
+
+
+def read_vectors(file: Path, name: str, convention: str | None = None) -> Steering:
+    """Read plain vectors: one attribute, all of them at strength 1.
+
+    Args:
+        file: of tensors `[d_model]`, named as `write_vectors` does, or by a number such as `14` or `layer.14`.
+        name: of the attribute.
+        convention: what such a number means, since tools differ: `block` for the output of block 14, `hidden-states`
+            for Hugging Face's `hidden_states[14]`, the output of block 13.
+
+    Raises:
+        InputError: no such file, names that are not understood, numbers without a convention.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    if convention not in (None, *CONVENTIONS):
+        raise InputError(f"convention {convention!r}; one of {', '.join(CONVENTIONS)}")
+    if not file.is_file():
+        raise InputError(f"{file} does not exist")
+    if file.stat().st_size > MOST_BYTES:
+        raise InputError(f"{file} has {file.stat().st_size:,} bytes; at most {MOST_BYTES:,} are read")
+    try:
+        tensors: dict[str, Tensor] = load(file.read_bytes())
+    except (SafetensorError, ValueError, KeyError, OSError) as error:
+        raise InputError(f"{file} is no safetensors file: {error}") from error
+    vectors: dict[Site, Tensor] = {}
+    for key, vector in tensors.items():
+        site = _site(key, convention, file)
+        if site in vectors:
+            raise InputError(f"{file}: two tensors are for site {site}")
+        vectors[site] = vector
+    told = {"file": file.name, "convention": convention or "named"}
+    return from_vectors(vectors, name, Origin("plain-vectors", told))
+
+
+def _site(key: str, convention: str | None, file: Path) -> Site:
+    own = _OWN.fullmatch(key)
+    if own:
+        return Site(int(own.group(2)), own.group(1))  # type: ignore[arg-type]  # one of the components
+    numbered = _NUMBERED.fullmatch(key)
+    if not numbered:
+        raise InputError(f"{file}: tensor {key!r} is not understood; name it residual.14, attention.14 or layer.14")
+    if convention is None:
+        raise InputError(
+            f"{file}: tensor {key!r} has a number only, and tools count differently; say --convention block (output of "
+            "block k) or hidden-states (Hugging Face's hidden_states[k], the output of block k - 1)"
+        )
+    number = int(numbered.group(1)) - (convention == "hidden-states")
+    if number < 0:
+        raise InputError(f"{file}: {key} is the embedding, hidden_states[0], which no block puts out")
+    return Site(number)

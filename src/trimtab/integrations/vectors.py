@@ -1,0 +1,69 @@
+"""Plain vectors by site: what a steering adds, for tools that know nothing else, and back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trimtab.errors import InputError
+from trimtab.models import ModelFacts, Site, steer
+from trimtab.steering import Additive, Origin, Steering
+from trimtab.steering.edits import Gated, Stack, StoredEdit
+
+
+def added(steering: Steering, strength: Any = None, *, ungated: bool = False) -> dict[Site, Tensor]:
+    """What a steering adds to every token, `[d_model]` float32 by site, at a strength.
+
+    Args:
+        steering: of vectors.
+        strength: as of `trimtab.models.steer`, for one row; None for the defaults.
+        ungated: take the vectors behind gates as if these were open; what is written then is another, coarser edit.
+
+    Raises:
+        InputError: an edit that adds no vector, gates without `ungated`, norms that would be kept.
+    """
+    row = steer(steering, strength).strength
+    if len(row) != 1:
+        raise InputError("one strength for all rows is written, not one for each")
+    return {site: _vector(site, edit, row[0], ungated) for site, edit in sorted(steering.edits.items())}
+
+
+def _vector(site: Site, edit: object, row: Tensor, ungated: bool) -> Tensor:
+    if isinstance(edit, Stack):
+        return torch.stack([_vector(site, part, row[list(columns)], ungated) for part, columns in edit.parts]).sum(
+            dim=0
+        )
+    if isinstance(edit, Gated | Additive):
+        if not ungated and (isinstance(edit, Gated) or edit.keep_norm):
+            what = "gates decide token by token" if isinstance(edit, Gated) else "tokens keep their length"
+            raise InputError(
+                f"site {site}: its {what}, which a plain vector cannot; --ungated writes the vectors alone, which is "
+                "another edit: check it"
+            )
+        return row @ edit.vectors
+    kind = edit.kind if isinstance(edit, StoredEdit) else type(edit).__name__
+    raise InputError(f"site {site}: an edit of kind {kind} is no vector that is added, so it cannot be written as one")
+
+
+def from_vectors(
+    vectors: Mapping[Site, Tensor], name: str, origin: Origin, made_for: ModelFacts | None = None
+) -> Steering:
+    """A steering with one attribute that adds these vectors at strength 1.
+
+    Raises:
+        InputError: none, unlike widths, values that are not finite.
+    """
+    if not vectors:
+        raise InputError("no vectors are there")
+    odd = [site for site, v in vectors.items() if v.ndim != 1 or not v.dtype.is_floating_point]
+    if odd:
+        raise InputError(
+            f"site {odd[0]}: a vector is [d_model] of floating-point numbers, not {list(vectors[odd[0]].shape)}"
+        )
+    widths = {len(v) for v in vectors.values()}
+    if len(widths) > 1:
+        raise InputError(f"vectors are {' and '.join(map(str, sorted(widths)))} wide; one model has one width")
+    return Steering(
+        {site: Additive(v.float()[None]) for site, v in vectors.items()}, {name: 1.0}, origin, made_for=made_for
+    )

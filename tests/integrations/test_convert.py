@@ -1,0 +1,211 @@
+"""Steerings to other tools' files and back, with the site convention said."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from gguf import GGUFReader, GGUFWriter
+from safetensors.torch import load_file, save_file
+from tests.conftest import Run
+
+import trimtab as tt
+from trimtab.errors import InputError
+from trimtab.integrations.control_vectors import read_control_vector, write_control_vector
+from trimtab.integrations.plain import read_vectors, write_vectors
+from trimtab.models import ModelFacts, Site
+from trimtab.steering import Steering
+from trimtab.steering.edits import Ablation, Additive, Gated, Stack
+
+D = 8
+FACTS = ModelFacts("org/model", None, "LlamaForCausalLM", D, 30, "0" * 64, "1" * 64)
+
+
+def rand(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def two() -> Steering:
+    """Two attributes at two sites."""
+    edits = {14: Additive(rand(2, D)), 20: Additive(rand(2, D, seed=1))}
+    return Steering(edits, {"warm": 1.0, "brief": 0.5}, presets={"soft": {"warm": 0.1}}, made_for=FACTS)
+
+
+def test_a_control_vector_is_read_back_by_the_gguf_package_as_direction_14(tmp_path: Path) -> None:
+    write_control_vector(two(), tmp_path / "v.gguf")
+    reader = GGUFReader(str(tmp_path / "v.gguf"))
+    assert reader.fields["general.architecture"].contents() == "controlvector"
+    assert reader.fields["controlvector.model_hint"].contents() == "llama"
+    assert reader.fields["controlvector.layer_count"].contents() == 2
+    found = {t.name: np.array(t.data) for t in reader.tensors}
+    assert set(found) == {"direction.14", "direction.20"}
+    v = rand(2, D)
+    assert found["direction.14"].dtype == np.float32
+    assert np.allclose(found["direction.14"], (v[0] + 0.5 * v[1]).numpy())
+
+
+def test_what_is_written_acts_as_the_steering_did(tmp_path: Path, tiny_folder: Path) -> None:
+    model = tt.load(tiny_folder, dtype="float32")
+    v = rand(2, model.d_model)
+    made = Steering({1: Additive(v), 2: Additive(v.flip(0))}, {"a": 2.0, "b": -1.0}, made_for=model.facts)
+    write_control_vector(made, tmp_path / "v.gguf")
+    write_vectors(made, tmp_path / "v.safetensors")
+    want = model.score(["It was"], [" good"], steering=made).mean
+    for again in (read_control_vector(tmp_path / "v.gguf", "x"), read_vectors(tmp_path / "v.safetensors", "x")):
+        assert list(again.edits) == [Site(1), Site(2)]
+        torch.testing.assert_close(model.score(["It was"], [" good"], steering=again).mean, want)
+
+
+@pytest.mark.parametrize("kind", ["gguf", "safetensors"])
+def test_round_trips_keep_every_bit(kind: str, tmp_path: Path) -> None:
+    write, read = (write_control_vector, read_control_vector) if kind == "gguf" else (write_vectors, read_vectors)
+    write(Steering.from_vector(14, rand(D), made_for=FACTS), tmp_path / f"a.{kind}")
+    once = read(tmp_path / f"a.{kind}", "x")
+    assert torch.equal(once.vector(14), rand(D))
+    write(once.changed(made_for=FACTS), tmp_path / f"b.{kind}")
+    assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+
+
+def test_components_have_names_of_their_own(tmp_path: Path) -> None:
+    made = Steering({"attention:3": Additive(rand(1, D)), 0: Additive(rand(1, D, seed=2))}, {"a": 1.0})
+    write_vectors(made, tmp_path / "v.safetensors")
+    assert set(load_file(tmp_path / "v.safetensors")) == {"attention.3", "residual.0"}
+    assert list(read_vectors(tmp_path / "v.safetensors", "x").edits) == [Site(3, "attention"), Site(0)]
+    with pytest.raises(InputError, match="block 1 or later"):
+        write_control_vector(made.changed(made_for=None), tmp_path / "v.gguf", hint="llama")
+
+
+def test_a_number_means_what_the_convention_says_and_nothing_without_one(tmp_path: Path) -> None:
+    save_file({"layer.14": rand(D), "3": rand(D, seed=1)}, tmp_path / "v.safetensors")
+    assert set(read_vectors(tmp_path / "v.safetensors", "x", "block").edits) == {Site(14), Site(3)}
+    assert set(read_vectors(tmp_path / "v.safetensors", "x", "hidden-states").edits) == {Site(13), Site(2)}
+    with pytest.raises(InputError, match="say --convention"):
+        read_vectors(tmp_path / "v.safetensors", "x")
+    save_file({"0": rand(D)}, tmp_path / "w.safetensors")
+    with pytest.raises(InputError, match="embedding"):
+        read_vectors(tmp_path / "w.safetensors", "x", "hidden-states")
+
+
+def test_gates_are_written_only_when_that_is_asked_for(tmp_path: Path) -> None:
+    v = rand(1, D)
+    gates = Gated(v, rand(1, D, seed=1), torch.zeros(1))
+    for edit in (gates, Additive(v, keep_norm=True), Stack(((gates, (0,)),))):
+        made = Steering({14: edit}, {"a": 1.0}, made_for=FACTS)
+        with pytest.raises(InputError, match="another edit"):
+            write_control_vector(made, tmp_path / "v.gguf")
+        write_control_vector(made, tmp_path / "v.gguf", ungated=True)
+        assert torch.equal(read_control_vector(tmp_path / "v.gguf", "x").vector(14), v[0])
+    with pytest.raises(InputError, match="kind ablation"):
+        write_vectors(Steering({14: Ablation(v)}, {"a": 1.0}), tmp_path / "w.safetensors", ungated=True)
+    assert not (tmp_path / "w.safetensors").exists()
+
+
+# ---- Hostile files -------------------------------------------------------------------------------------------------
+
+
+def gguf(file: Path, architecture: str = "controlvector", **tensors: np.ndarray) -> Path:  # type: ignore[type-arg]
+    writer = GGUFWriter(str(file), architecture)
+    for name, values in tensors.items():
+        writer.add_tensor(name.replace("_", "."), values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return file
+
+
+@pytest.mark.parametrize(
+    ("architecture", "tensors", "word"),
+    [
+        ("llama", {"direction_1": np.ones(4, np.float32)}, "'llama', no control vector"),
+        ("controlvector", {}, "no vectors"),
+        ("controlvector", {"weight_1": np.ones(4, np.float32)}, "no direction"),
+        ("controlvector", {"direction_1": np.ones(4, np.float32), "direction_2": np.ones(5, np.float32)}, "wide"),
+        ("controlvector", {"direction_1": np.full(4, np.nan, np.float32)}, "NaN"),
+        ("controlvector", {"direction_1": np.ones(4, np.int32)}, "F32 or F16"),
+        ("controlvector", {"direction_99999": np.ones(4, np.float32)}, "no direction"),
+    ],
+)
+def test_odd_control_vectors_are_refused(
+    architecture: str, tensors: dict[str, object], word: str, tmp_path: Path
+) -> None:
+    file = gguf(tmp_path / "v.gguf", architecture, **tensors)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=word):
+        read_control_vector(file, "x")
+
+
+def test_broken_files_are_refused_or_read_and_nothing_else(tmp_path: Path) -> None:
+    write_control_vector(two(), tmp_path / "v.gguf")
+    write_vectors(two(), tmp_path / "v.safetensors")
+    rng, told = random.Random(0), []
+    for name, read in (("v.gguf", read_control_vector), ("v.safetensors", read_vectors)):
+        whole = (tmp_path / name).read_bytes()
+        for k in range(150):
+            broken = bytearray(whole[: rng.randrange(len(whole))] if k % 3 == 0 else whole)
+            if k % 3 and broken:
+                broken[rng.randrange(len(broken))] ^= 1 << rng.randrange(8)
+            (tmp_path / f"x{name}").write_bytes(broken)
+            try:
+                read(tmp_path / f"x{name}", "x")
+            except InputError as error:
+                told.append(str(error))
+    assert len(told) > 100
+    assert all("xv." in text or "wide" in text or "NaN" in text for text in told)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "word"),
+    [
+        ({"weird name": rand(D)}, "not understood"),
+        ({"residual.1": rand(D), "layer.1": rand(D)}, "two tensors"),
+        ({"residual.1": rand(2, D)}, "d_model"),
+        ({"residual.1": torch.ones(D, dtype=torch.int64)}, "floating"),
+    ],
+)
+def test_odd_vectors_are_refused(tensors: dict[str, torch.Tensor], word: str, tmp_path: Path) -> None:
+    save_file(tensors, tmp_path / "v.safetensors")
+    with pytest.raises(InputError, match=word):
+        read_vectors(tmp_path / "v.safetensors", "x", "block")
+
+
+# ---- The command line ----------------------------------------------------------------------------------------------
+
+
+def test_command_line_goes_all_ways(run: Run, tmp_path: Path) -> None:
+    two().save(tmp_path / "s")
+    code, out, err = run("convert", tmp_path / "s", tmp_path / "v.gguf", "--off", "brief", "--strength", "warm=2")
+    assert code == 0, err
+    assert "site 14 (output of block 14, counted from 0)" in out
+    assert torch.allclose(read_control_vector(tmp_path / "v.gguf", "x").vector(14), 2 * rand(2, D)[0])
+    code, out, err = run("convert", tmp_path / "v.gguf", tmp_path / "back", "--name", "warmth")
+    assert code == 0, err
+    assert dict(Steering.load(tmp_path / "back").attributes) == {"warmth": 1.0}
+    code, out, err = run("convert", tmp_path / "back", tmp_path / "w.safetensors")
+    assert code == 0, err
+    assert set(load_file(tmp_path / "w.safetensors")) == {"residual.14", "residual.20"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("nowhere", "x.gguf"), "give the folder of a steering"),
+        (("nowhere.gguf", "x"), "does not exist"),
+        (("s", "x.bin"), "a .gguf, a .safetensors or a folder"),
+        (("s", "x.gguf", "--convention", "block"), "--convention is for"),
+        (("s", "x.gguf", "--off", "guess"), "unknown attribute 'guess'"),
+        (("v.safetensors", "x.gguf"), "say --convention"),
+        (("v.safetensors", "x.gguf", "--convention", "mine"), "convention 'mine'"),
+        (("v.safetensors", "x.gguf", "--convention", "block"), "give the architecture"),
+    ],
+)
+def test_wrong_usage_ends_with_code_2(
+    arguments: tuple[str, ...], word: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    two().save("s")
+    save_file({"layer.14": rand(D)}, "v.safetensors")
+    code, _, err = run("convert", *arguments)
+    assert code == 2
+    assert word in err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["s", "v.safetensors"]
