@@ -146,12 +146,11 @@ def test_asking_puts_the_positive_instruction_in_front(tiny: tt.Model, stages: S
 def test_random_directions_are_as_long_as_the_vector_and_scored_by_their_odd_part(
     tiny: tt.Model, stages: Stages, steering: tt.Steering
 ) -> None:
-    from trimtab.reliability.direction import random_directions
-
     found = reference(stages, steering, "x")
     assert len(found.odd) == RANDOM_DIRECTIONS
-    first = random_directions(steering.vector(SITE).double().numpy(), RANDOM_DIRECTIONS, 0)[0]
-    own = steered_for(stages, tt.Steering.from_vector(SITE, torch.from_numpy(first).float()))
+    first = steering.randomised(0)
+    assert float(first.vector(SITE).norm()) == pytest.approx(float(steering.vector(SITE).norm()), rel=1e-5)
+    own = steered_for(stages, first)
     odd, _ = odd_even(own.base.m, own.plus.m, own.minus.m)
     assert found.odd[0] == pytest.approx(odd.mean(), rel=1e-3, abs=1e-6)
     assert found.percentile_95 == pytest.approx(np.quantile(np.abs(found.odd), 0.95))

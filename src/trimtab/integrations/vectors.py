@@ -65,5 +65,5 @@ def from_vectors(
     if len(widths) > 1:
         raise InputError(f"vectors are {' and '.join(map(str, sorted(widths)))} wide; one model has one width")
     return Steering(
-        {site: Additive(v.float()[None]) for site, v in vectors.items()}, {name: 1.0}, origin, made_for=made_for
+        {site: Additive(v.float()[None]) for site, v in sorted(vectors.items())}, {name: 1.0}, origin, made_for=made_for
     )
