@@ -71,7 +71,7 @@ def test_components_have_names_of_their_own(tmp_path: Path) -> None:
     made = Steering({"attention:3": Additive(rand(1, D)), 0: Additive(rand(1, D, seed=2))}, {"a": 1.0})
     write_vectors(made, tmp_path / "v.safetensors")
     assert set(load_file(tmp_path / "v.safetensors")) == {"attention.3", "residual.0"}
-    assert list(read_vectors(tmp_path / "v.safetensors", "x").edits) == [Site(3, "attention"), Site(0)]
+    assert list(read_vectors(tmp_path / "v.safetensors", "x").edits) == [Site(0), Site(3, "attention")]
     with pytest.raises(InputError, match="block 1 or later"):
         write_control_vector(made.changed(made_for=None), tmp_path / "v.gguf", hint="llama")
 
