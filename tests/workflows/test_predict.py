@@ -70,6 +70,17 @@ def test_a_cell_that_stands_in_two_studies_counts_once(measured: Study, fitted: 
     assert calibrate([measured, measured], command=fitted.command) == fitted
 
 
+def test_families_that_a_behavior_joins_count_as_one(measured: Study, fitted: Calibrations) -> None:
+    """Another study knew fewer behaviors, so one of them stood there for itself."""
+    cell = next(c for c in measured.cells if c.not_measured is None and not c.control and c.family != c.behavior)
+    alone = [c.model_copy(update={"family": c.behavior}) for c in measured.cells if c.behavior == cell.behavior]
+    copy = alone[0].model_copy(update={"behavior": f"{cell.behavior} shuffled 0", "control": True})
+    other = measured.model_copy(update={"cells": (*alone, copy)})
+    both = calibrate([measured, other]).calibrations[0]
+    assert both.controls == fitted.calibrations[0].controls + 1
+    assert both.scores.families == fitted.calibrations[0].scores.families
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [

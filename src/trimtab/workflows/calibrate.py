@@ -1,6 +1,6 @@
 """From studies to calibrations: what the geometry of a behavior says about steering it, by model and site."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -77,11 +77,29 @@ def calibrate(
 def _by_key(studies: Sequence[Study]) -> Mapping[_Key, list[Cell]]:
     """Cells with all figures that a fit needs, by what they have in common; each once."""
     found: dict[_Key, dict[tuple[str, str, str], Cell]] = {}
+    family = _joined((cell.behavior, cell.family) for study in studies for cell in study.cells)
     for cell in (cell for study in studies for cell in study.cells):
         if all(getattr(cell, name) is not None for name in (*FEATURES, *OUTCOMES)):
             key = cell.model_digest, cell.dtype, cell.block, cell.component, cell.answer_kind
-            found.setdefault(key, {})[cell.behavior, cell.data_digest, cell.prompt_type] = cell
+            own = cell.model_copy(update={"family": family[cell.family]})
+            found.setdefault(key, {})[cell.behavior, cell.data_digest, cell.prompt_type] = own
     return {key: list(cells.values()) for key, cells in found.items()}
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> Mapping[str, str]:
+    """One name for families that a behavior is of in different studies: `has` in one, `has-disability` in another."""
+    parent: dict[str, str] = {}
+    first: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            name = parent[name]
+        return name
+
+    for behavior, family in pairs:
+        one, other = sorted((root(family), root(first.setdefault(behavior, family))))
+        parent[other] = one
+    return {name: root(name) for name in parent}
 
 
 def _calibration(
