@@ -24,6 +24,7 @@ from trimtab.reports.prediction.record import Calibration
 from trimtab.reports.prediction.terminal import KINDS, NAMES, meaning
 from trimtab.reports.study.files import load_study
 from trimtab.reports.study.record import Cell
+from trimtab.workflows.calibrate import comparable
 
 PASSED = ("go", "caution")
 
@@ -105,12 +106,8 @@ def main() -> None:
     given = parser.parse_args()
     fit = load_calibrations(given.fit / "calibrations.json")
     text = next(c for c in fit.calibrations if c.answer_kind == "text" and "bfloat16" in c.dtype)
-    found: dict[tuple[str, str], Cell] = {}
-    for study in map(load_study, given.study):
-        for cell in study.cells:
-            here = (cell.block, cell.answer_kind, cell.dtype) == (text.block, "text", text.dtype)
-            if here and cell.equal_effect is not None:
-                found[cell.behavior, cell.prompt_type] = cell
+    key = (text.model.digest, text.dtype, text.block, text.component, text.answer_kind)
+    cells = comparable([load_study(folder) for folder in given.study])[key]
     parts = [
         f"# Predictions before steering\n\n```\n{fit.command}\n```\n",
         "Every figure is over families of behaviors that were left out of the fit; intervals are over families. The "
@@ -126,7 +123,7 @@ def main() -> None:
     if fit.notes:
         parts.append("Not fitted: " + "; ".join(fit.notes) + ".\n")
     parts.append("## Against whole checks\n")
-    parts += [f"{line}\n" for line in against_checks(left_out_of(text, list(found.values())), known(given.verdicts))]
+    parts += [f"{line}\n" for line in against_checks(left_out_of(text, cells), known(given.verdicts))]
     given.out.write_text("\n".join(parts))
 
 

@@ -56,7 +56,7 @@ def calibrate(
         raise InputError(f"min_effect {min_effect} must be 0 or more")
     models = {model.digest: model for study in studies for model in study.models}
     found, notes = [], []
-    for key, cells in _by_key(studies).items():
+    for key, cells in comparable(studies).items():
         least = MIN_EFFECT[key[-1]] if min_effect is None else min_effect
         try:
             found.append(_calibration(models[key[0]], key, cells, (doses[0], least, max_anti_steerable), seed))
@@ -74,8 +74,11 @@ def calibrate(
     )
 
 
-def _by_key(studies: Sequence[Study]) -> Mapping[_Key, list[Cell]]:
-    """Cells with all figures that a fit needs, by what they have in common; each once."""
+def comparable(studies: Sequence[Study]) -> Mapping[_Key, list[Cell]]:
+    """Cells with all figures that a fit needs, by digest, dtype, block, component and kind of answers; each once.
+
+    Families that one behavior is of in different studies have one name.
+    """
     found: dict[_Key, dict[tuple[str, str, str], Cell]] = {}
     family = _joined((cell.behavior, cell.family) for study in studies for cell in study.cells)
     for cell in (cell for study in studies for cell in study.cells):
