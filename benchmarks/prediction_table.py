@@ -21,7 +21,7 @@ from trimtab.reliability.prediction import Scores
 from trimtab.reports.numbers import spread
 from trimtab.reports.prediction.files import load_calibrations
 from trimtab.reports.prediction.record import Calibration
-from trimtab.reports.prediction.terminal import KINDS, NAMES, meaning
+from trimtab.reports.prediction.terminal import NAMES, meaning
 from trimtab.reports.study.files import load_study
 from trimtab.reports.study.record import Cell
 from trimtab.workflows.calibrate import comparable
@@ -105,8 +105,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     fit = load_calibrations(given.fit / "calibrations.json")
-    text = next(c for c in fit.calibrations if c.answer_kind == "text" and "bfloat16" in c.dtype)
-    key = (text.model.digest, text.dtype, text.block, text.component, text.answer_kind)
+    text = next(c for c in fit.calibrations if c.kind == "free text, unpaired" and c.dtype == "bfloat16")
+    key = (text.model.digest, text.dtype, text.block, text.component, text.answer_kind, text.pairing)
     cells = comparable([load_study(folder) for folder in given.study])[key]
     parts = [
         f"# Predictions before steering\n\n```\n{fit.command}\n```\n",
@@ -114,9 +114,7 @@ def main() -> None:
         "three features were named before the study was run; single indices are for comparison.\n",
     ]
     for c in fit.calibrations:
-        parts.append(
-            f"## {c.model.id}, block {c.block} {c.component}, {KINDS[c.answer_kind]}\n\n{meaning(c)}\n\n{scores(c)}\n"
-        )
+        parts.append(f"## {c.model.id}, block {c.block} {c.component}, {c.kind}\n\n{meaning(c)}\n\n{scores(c)}\n")
         parts.append(f"Predicted and what came of it, without controls:\n\n{bins(c.scores)}\n")
         if c.scores_with_controls:
             parts.append(f"With controls:\n\n{bins(c.scores_with_controls)}\n")

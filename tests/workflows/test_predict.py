@@ -139,7 +139,7 @@ def test_other_weights_are_uncalibrated(model: Model, own: Calibrations, fitted:
     ):
         found = predict(model, [few("sentiment")], site=site, prompt_types=["prefilled"], calibrations=known)
         assert found.calibrations == ()
-        assert word in found.uncalibrated["text"]
+        assert word in found.uncalibrated["free text, pairs"]
         (row,) = found.rows
         assert (row.expected, row.not_expected) == (None, "uncalibrated")
         assert row.ranks == {"separability_held_out": 1, "agreement_loo": 1}
@@ -152,7 +152,7 @@ def test_labelled_answers_need_their_own_calibration(model: Model, own: Calibrat
     behavior = Behavior("even", asked)
     assert behavior.answer_kind == "choice"
     found = predict(model, [behavior, few("sentiment")], site=1, prompt_types=["prefilled"], calibrations=own)
-    assert "labelled answers" in found.uncalibrated["choice"]
+    assert list(found.uncalibrated) == ["labelled answers, pairs"]
     assert [row.expected is None for row in found.rows] == [False, True]
 
 
@@ -186,7 +186,9 @@ def test_calibrations_come_back_from_disk(fitted: Calibrations, tmp_path: Path) 
 
 
 def test_the_shipped_ones_are_whole() -> None:
-    assert shipped().calibrations or shipped().studies == ()
+    kinds = {c.kind for c in shipped().calibrations}
+    assert kinds >= {"free text, unpaired", "free text, pairs"}
+    assert all(c.scores.auroc.low > 0.5 for c in shipped().calibrations)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from trimtab.errors import InputError
 from trimtab.reliability.calibration import Cells, fit, left_out_scores, single_scores
 from trimtab.reports.prediction.record import Calibration, Calibrations
 from trimtab.reports.record import ModelRecord
-from trimtab.reports.study.record import Cell, Study
+from trimtab.reports.study.record import Cell, Study, data_kind
 from trimtab.version import __version__
 from trimtab.workflows.check import MIN_EFFECT
 
@@ -19,7 +19,7 @@ INDICES: Final = (*FEATURES, "agreement", "separability", "auroc_held_out", "nor
 OUTCOMES: Final = ("equal_effect", "equal_effect_low", "equal_anti_steerable", "equal_anti_steerable_high")
 MOST_ANTI_STEERABLE: Final = 0.25  # as in a check
 
-_Key = tuple[str, str, int, str, str]  # digest, dtype, block, component, kind of answers
+_Key = tuple[str, str, int, str, str, str]  # digest, dtype, block, component, kind of answers, pairing
 
 
 def calibrate(
@@ -30,7 +30,7 @@ def calibrate(
     seed: int = 0,
     command: str = "",
 ) -> Calibrations:
-    """Fit a calibration for every model, site and kind of answers that studies have enough cells of.
+    """Fit a calibration for every model, site and kind of data that studies have enough cells of.
 
     Success is what a verdict asks of the effect: at equal dose, its interval above `min_effect` and that of the
     anti-steerable share below `max_anti_steerable`. Controls are fitted to and scored apart.
@@ -57,12 +57,12 @@ def calibrate(
     models = {model.digest: model for study in studies for model in study.models}
     found, notes = [], []
     for key, cells in comparable(studies).items():
-        least = MIN_EFFECT[key[-1]] if min_effect is None else min_effect
+        least = MIN_EFFECT[key[4]] if min_effect is None else min_effect
         try:
             found.append(_calibration(models[key[0]], key, cells, (doses[0], least, max_anti_steerable), seed))
         except InputError as error:
             site = f"block {key[2]} {key[3]}"
-            notes.append(f"{models[key[0]].id} in {key[1]}, {site}, {key[4]}: no calibration: {error}")
+            notes.append(f"{models[key[0]].id} in {key[1]}, {site}, {data_kind(*key[4:])}: no calibration: {error}")
     if not found:
         raise InputError(f"nothing to fit: {'; '.join(notes) or 'the studies hold no measured cell'}")
     return Calibrations(
@@ -75,7 +75,7 @@ def calibrate(
 
 
 def comparable(studies: Sequence[Study]) -> Mapping[_Key, list[Cell]]:
-    """Cells with all figures that a fit needs, by digest, dtype, block, component and kind of answers; each once.
+    """Cells with all figures that a fit needs, each once, by digest, dtype, block, component, answers and pairing.
 
     Families that one behavior is of in different studies have one name.
     """
@@ -83,7 +83,7 @@ def comparable(studies: Sequence[Study]) -> Mapping[_Key, list[Cell]]:
     family = _joined((cell.behavior, cell.family) for study in studies for cell in study.cells)
     for cell in (cell for study in studies for cell in study.cells):
         if all(getattr(cell, name) is not None for name in (*FEATURES, *OUTCOMES)):
-            key = cell.model_digest, cell.dtype, cell.block, cell.component, cell.answer_kind
+            key = cell.model_digest, cell.dtype, cell.block, cell.component, cell.answer_kind, cell.pairing
             own = cell.model_copy(update={"family": family[cell.family]})
             found.setdefault(key, {})[cell.behavior, cell.data_digest, cell.prompt_type] = own
     return {key: list(cells.values()) for key, cells in found.items()}
@@ -108,7 +108,7 @@ def _joined(pairs: Iterable[tuple[str, str]]) -> Mapping[str, str]:
 def _calibration(
     model: ModelRecord, key: _Key, cells: Sequence[Cell], asked: tuple[float, float, float], seed: int
 ) -> Calibration:
-    _, dtype, block, component, _ = key
+    _, dtype, block, component, _, _ = key
     dose, least, most = asked
     names = [n for n in (*INDICES, *OUTCOMES) if all(getattr(c, n) is not None for c in cells)]
     column = {name: np.array([getattr(c, name) for c in cells], dtype=np.float64) for name in names}
@@ -119,7 +119,8 @@ def _calibration(
     chosen = every.with_features(FEATURES)
     real = np.array([not c.control for c in cells])
     return Calibration(
-        model=model, dtype=dtype, block=block, component=component, answer_kind=cells[0].answer_kind,
+        model=model, dtype=dtype, block=block, component=component,
+        answer_kind=cells[0].answer_kind, pairing=cells[0].pairing,
         unit=cells[0].unit, prompt_types=tuple(dict.fromkeys(c.prompt_type for c in cells)),
         dose=dose, min_effect=least, max_anti_steerable=most,
         n_train=(min(c.n_train for c in cells), max(c.n_train for c in cells)),

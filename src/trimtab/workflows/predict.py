@@ -13,7 +13,7 @@ from trimtab.errors import InputError
 from trimtab.models import Model, Site
 from trimtab.reports.prediction.files import shipped
 from trimtab.reports.prediction.record import Calibration, Calibrations, PredictedRow, Prediction
-from trimtab.reports.study.record import GeometryRow
+from trimtab.reports.study.record import GeometryRow, data_kind
 from trimtab.version import __version__
 from trimtab.workflows.forecast import pace
 from trimtab.workflows.geometry import geometry_figures, placed
@@ -79,7 +79,7 @@ def predict(
     all_stages = [stages for stages, _ in prepared]
     _announce(all_stages, where, told)
     rows = [row for stages in all_stages for row in _measured(stages, where)]
-    applied, reasons = _applying(known, model, where, {b.answer_kind for b in behaviors})
+    applied, reasons = _applying(known, model, where, {data_kind(b.answer_kind, b.pairing) for b in behaviors})
     return Prediction(
         trimtab=__version__, torch=torch.__version__, transformers=transformers.__version__,
         command=command, seconds=perf_counter() - start, seed=seed,
@@ -113,11 +113,11 @@ def _measured(stages: Stages, site: Site) -> list[GeometryRow]:
 def _applying(
     known: Calibrations, model: Model, site: Site, kinds: set[str]
 ) -> tuple[dict[str, Calibration], dict[str, str]]:
-    """The calibration of each kind of answers, and for kinds that have none the reason."""
+    """The calibration of each kind of data, and for kinds that have none the reason."""
     found: dict[str, Calibration] = {}
     reasons: dict[str, str] = {}
     for kind in sorted(kinds):
-        of_model = [c for c in known.calibrations if c.model.digest == model.digest and c.answer_kind == kind]
+        of_model = [c for c in known.calibrations if c.model.digest == model.digest and c.kind == kind]
         here = [c for c in of_model if (c.block, c.component) == (site.block, site.component)]
         # The digest is of the weights; among calibrations in several dtypes that of the model's own comes first.
         here.sort(key=lambda c: c.dtype != str(model.dtype).removeprefix("torch."))
@@ -127,8 +127,7 @@ def _applying(
             sites = ", ".join(sorted({f"block {c.block} {c.component}" for c in of_model}))
             reasons[kind] = f"calibrated at {sites}, not at block {site.block} {site.component}"
         else:
-            what = "free-text" if kind == "text" else "labelled"
-            reasons[kind] = f"no calibration for these weights and {what} answers; trimtab predict --fit makes one"
+            reasons[kind] = "no calibration for these weights and this kind of data; trimtab predict --fit makes one"
     return found, reasons
 
 
@@ -139,7 +138,7 @@ def _predicted(rows: Sequence[GeometryRow], applied: Mapping[str, Calibration]) 
         order = sorted(_having(rows, name), key=lambda i: -float(getattr(rows[i], name)))
         for place, i in enumerate(order, start=1):
             ranks[i][name] = place
-    told = [_row(row, ranks[i], applied.get(row.answer_kind)) for i, row in enumerate(rows)]
+    told = [_row(row, ranks[i], applied.get(row.kind)) for i, row in enumerate(rows)]
     return sorted(told, key=lambda row: _promise(row, len(rows) + 1))
 
 

@@ -11,7 +11,7 @@ from trimtab.reports.html import document
 from trimtab.reports.numbers import share, spread
 from trimtab.reports.palette import AXIS, BLUE, DARK, INK, MUTED, VERMILLION, axis, layout
 from trimtab.reports.prediction.record import Calibration, Calibrations
-from trimtab.reports.prediction.terminal import KINDS, NAMES, meaning, trust
+from trimtab.reports.prediction.terminal import NAMES, meaning, trust
 
 _HEIGHT: Final = 400
 WORDS: Final = (
@@ -80,7 +80,7 @@ def _section(key: str, c: Calibration) -> _Section:
     lines = (c.predictor.success, c.predictor.effect, c.predictor.anti)
     names = ["at the mean of all features", *(NAMES.get(name, name) for name in c.predictor.features)]
     slopes = [_Slope(name, _column(lines, i)) for i, name in enumerate(names)]
-    title = f"{c.model.id} in {c.dtype}, block {c.block} {c.component}, {KINDS[c.answer_kind]}"
+    title = f"{c.model.id} in {c.dtype}, block {c.block} {c.component}, {c.kind}"
     return _Section(key, title, c, meaning(c), trust(c.scores), rows, slopes)
 
 

@@ -8,14 +8,14 @@ from pydantic import Field
 from trimtab.reliability.prediction import Expected, Predictor, Scores
 from trimtab.reports.figures import Record
 from trimtab.reports.record import ModelRecord
-from trimtab.reports.study.record import GeometryRow
+from trimtab.reports.study.record import GeometryRow, data_kind
 
 
 class Calibration(Record):
-    """A predictor for one model at one site and one kind of answers, and what it was fitted to.
+    """A predictor for one model at one site and one kind of data, and what it was fitted to.
 
     Args:
-        model, dtype, block, component, answer_kind: of the cells; only these are predicted.
+        model, dtype, block, component, answer_kind, pairing: of the cells; only these are predicted.
         unit: of the effects.
         prompt_types: those fitted.
         dose: of the edits whose effects are predicted, in norms of a typical activation.
@@ -34,6 +34,7 @@ class Calibration(Record):
     block: int
     component: str
     answer_kind: Literal["choice", "text"]
+    pairing: Literal["natural", "random"]
     unit: str
     prompt_types: tuple[str, ...]
     dose: float
@@ -47,6 +48,11 @@ class Calibration(Record):
     scores_with_controls: Scores | None
     singles: Mapping[str, Scores]
 
+    @property
+    def kind(self) -> str:
+        """See `data_kind`."""
+        return data_kind(self.answer_kind, self.pairing)
+
 
 class Calibrations(Record):
     """What a fit came to.
@@ -56,7 +62,7 @@ class Calibrations(Record):
         trimtab: version that fitted.
         command: that fitted.
         studies: the commands that measured.
-        calibrations: by model, site and kind of answers.
+        calibrations: by model, site and kind of data.
         notes: what could not be fitted, and why.
     """
 
@@ -92,8 +98,8 @@ class Prediction(Record):
         command, seconds, seed: how it was made.
         model: the model.
         dtype: of its blocks.
-        calibrations: those that apply, at most one for each kind of answers.
-        uncalibrated: why there is none, for each kind of answers that has none.
+        calibrations: those that apply, at most one for each kind of data.
+        uncalibrated: why there is none, for each kind of data that has none.
         rows: the most promising first.
         notes: what the data told.
     """

@@ -23,7 +23,6 @@ NAMES: Final = {
     "expected_cosine": "cosine of two vectors trained apart, expected",
     "halves_cosine": "cosine between halves that differ in subject",
 }
-KINDS: Final = {"text": "free text", "choice": "labelled answers"}
 _NONE: Final = "–"
 
 
@@ -44,7 +43,7 @@ def prediction_summary(prediction: Prediction, console: Console) -> None:
     for calibration in prediction.calibrations:
         console.print(Text(show(f"{meaning(calibration)} {trust(calibration.scores)}")))
     for kind, reason in prediction.uncalibrated.items():
-        console.print(Text.assemble(("uncalibrated", "bold yellow"), show(f" ({KINDS[kind]}): {reason}.")))
+        console.print(Text.assemble(("uncalibrated", "bold yellow"), show(f" ({kind}): {reason}.")))
     rows = prediction.rows
     told = [
         f"{_name(row, len(behaviors) > 1)}: {reason}" for row in rows if row.expected for reason in row.expected.outside
@@ -66,7 +65,7 @@ def calibration_summary(calibrations: Calibrations, console: Console) -> None:
     """
     show = Words(console)
     for c in calibrations.calibrations:
-        console.print(Text(show(f"{c.model.id} in {c.dtype} · {_site(c)} · {KINDS[c.answer_kind]}"), style="bold"))
+        console.print(Text(show(f"{c.model.id} in {c.dtype} · {_site(c)} · {c.kind}"), style="bold"))
         console.print(Text(show(meaning(c))))
         console.print(_scores(c, show))
     for note in calibrations.notes:
@@ -92,7 +91,7 @@ def trust(s: Scores) -> str:
 
 def _counted(c: Calibration) -> str:
     controls = f" and {c.controls} controls" if c.controls else ""
-    return f"{c.behaviors} behaviors{controls} on {c.model.id} in {c.dtype}"
+    return f"{c.behaviors} behaviors{controls} ({c.kind}) on {c.model.id} in {c.dtype}"
 
 
 def _rows(prediction: Prediction, several: bool, show: Words) -> Table:

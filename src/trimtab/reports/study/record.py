@@ -11,6 +11,13 @@ Measure = Literal["effect", "anti_steerable"]
 At = Literal["strength 1", "equal dose"]
 
 
+def data_kind(answer_kind: str, pairing: str) -> str:
+    """What figures can be held against each other, in words: effects of other answers have another unit, and agreement
+    and anti-steerable shares of unpaired texts are over arbitrary pairs."""
+    answers = "labelled answers" if answer_kind == "choice" else "free text"
+    return f"{answers}, {'pairs' if pairing == 'natural' else 'unpaired'}"
+
+
 class GeometryRow(Record):
     """What the activations of one behavior show under one prompt type at one site of one model, without steering.
 
@@ -64,6 +71,11 @@ class GeometryRow(Record):
     expected_cosine: float | None = None
     permutation_p: float | None = None
     halves_cosine: float | None = None
+
+    @property
+    def kind(self) -> str:
+        """See `data_kind`."""
+        return data_kind(self.answer_kind, self.pairing)
 
 
 class Cell(GeometryRow):
