@@ -257,7 +257,7 @@ def brute_agreement_interval(d, units):
     for i, j in combinations(range(n), 2):
         q[i, j] = q[j, i] = value - deleted[i] - deleted[j] + without(names[i], names[j])
     centred = q - np.nanmean(q, axis=0)[:, None] - np.nanmean(q, axis=1) + np.nanmean(q)
-    pairs = np.nansum(centred**2) / 2 * ((n - 1) / n) ** 2
+    pairs = 2 / 3 * np.nansum(centred**2) / 2 * ((n - 1) / n) ** 2
     variance = (n - 1) / n * ((deleted - deleted.mean()) ** 2).sum()
     half = stats.t.ppf(0.975, n - 1) * np.sqrt(max(variance - pairs, pairs))
     return value, max(value - half, -1), min(value + half, 1)

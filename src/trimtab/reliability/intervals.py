@@ -167,15 +167,15 @@ def jackknife_interval(value: float, deleted: Array, *, strata: Array | None = N
 def agreement_interval(differences: Array, units: Array | None = None, level: float = 0.95) -> Interval:
     """Mean over rows of cos(d_i, s_{−i}) for `differences` [n, d_model] of at least 3 units, with its jackknife.
 
-    Less what pairs of units contribute, which the jackknife counts twice and which is all there is where noise rules,
-    but no less than that.
+    Less two thirds of what Q says that pairs of units contribute, since Q also holds what triples do: the jackknife
+    counts pairs twice and triples three times, Q pairs once and triples three times. And no less than as much.
     """
     d = geo.as_rows(differences, "differences", 3)
     code = geo.unit_codes(units, len(d), 3)
     value = float(geo.directional_agreement_loo(d, code).mean())
     parts = Agreement(d, code)
     variance, df = jackknife_variance(parts.without())
-    twice = parts.pair_variance(value)
+    twice = 2 / 3 * parts.pair_variance(value)
     half = _student(level, df) * float(np.sqrt(max(variance - twice, twice)))
     return Interval(value, max(value - half, -1.0), min(value + half, 1.0))
 
