@@ -89,11 +89,11 @@ def run(studies: dict[str, Study]) -> str:
     return table(head, rows)
 
 
-def paper(s: Study, choice: Study) -> str:
+def paper(s: Study, choice: Study | None) -> str:
     """The paper's findings beside ours."""
 
     def of(tell: Callable[[Study, At], str]) -> list[str]:
-        return [tell(s, "strength 1"), tell(s, "equal dose"), tell(choice, "strength 1")]
+        return [tell(s, "strength 1"), tell(s, "equal dose"), tell(choice, "strength 1") if choice else "not run"]
 
     def shares(study: Study, at: At) -> str:
         found = [100 * (t.anti_steerable.value or 0.0) for t in summaries(study, at)]
@@ -154,6 +154,10 @@ def types(s: Study) -> str:
         rows.append([t.prompt_type, *geometry, *one, figure(e.effect, digits=3), percent(e.anti_steerable), ranks])
     head = ["prompt type", "agreement", "d′", "dose", "effect, λ = 1", "above 0", "anti-steerable"]
     return table([*head, "effect, equal dose", "anti-steerable", "behaviors at rank 1 … by effect"], rows)
+
+
+def choices(s: Study | None) -> str:
+    return f"## Choices\n\n{types(s)}\n\n{links(s)}\n" if s else ""
 
 
 def links(s: Study) -> str:
@@ -234,7 +238,9 @@ def main() -> None:
     parser.add_argument("--studies", type=Path, required=True, help="folder with the folders of studies")
     parser.add_argument("--out", type=Path, help="Markdown file; else standard output")
     told = parser.parse_args()
-    studies = {name: load_study(told.studies / name) for name in NAMES}
+    studies = {
+        name: load_study(told.studies / name) for name in NAMES if (told.studies / name / "study.json").is_file()
+    }
     s = studies["persona"]
     commands = "\n".join(study.command for study in studies.values())
     others = [*carried(studies["models"]), *carried(studies["float32"])]
@@ -257,7 +263,7 @@ behaviors. What this means is told in [Studies](../study.md#what-came-out).
 Braun et al. steered Llama-2-7b-chat on choices (A or B) at λ = 1. Leave-one-out agreement of our prefilled vectors:
 {steerable(s)} (paper: about 0.48 for a steerable behavior, 0.19 for one that is not).
 
-{paper(s, studies["choice"])}
+{paper(s, studies.get("choice"))}
 
 ## Statements: prompt types
 
@@ -267,10 +273,7 @@ Braun et al. steered Llama-2-7b-chat on choices (A or B) at λ = 1. Leave-one-ou
 
 {links(s)}
 
-## Choices
-
-{types(studies["choice"])}
-
+{choices(studies.get("choice"))}
 ## Built-in behaviors
 
 {types(studies["builtins"])}
