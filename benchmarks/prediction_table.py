@@ -26,6 +26,10 @@ from trimtab.reports.study.files import load_study
 from trimtab.reports.study.record import Cell
 from trimtab.workflows.calibrate import comparable
 
+COMMAND = (
+    ".venv/bin/python benchmarks/prediction_table.py --fit out/fit --study out/persona --study out/nulls "
+    "--verdicts out/bench/verdict.jsonl --out docs/results/prediction.md"
+)
 PASSED = ("go", "caution")
 
 
@@ -109,7 +113,8 @@ def main() -> None:
     key = (text.model.digest, text.dtype, text.block, text.component, text.answer_kind, text.pairing)
     cells = comparable([load_study(folder) for folder in given.study])[key]
     parts = [
-        f"# Predictions before steering\n\n```\n{fit.command}\n```\n",
+        f"# Predictions before steering\n\n```\n{fit.command}\n{COMMAND}\n```\n",
+        "![Predicted probability against what held](prediction.png)\n",
         "Every figure is over families of behaviors that were left out of the fit; intervals are over families. The "
         "three features were named before the study was run; single indices are for comparison.\n",
     ]

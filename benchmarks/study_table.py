@@ -24,6 +24,7 @@ NAMES = ("persona", "choice", "builtins", "nulls", "maps", "models", "float32")
 INDICES = {"agreement_loo": "agreement, leave-one-out", "agreement": "agreement (paper)",
            "separability_held_out": "d′ held out", "dose": "dose of strength 1"}  # fmt: skip
 ATS: tuple[At, At] = ("strength 1", "equal dose")
+WHOLE = 69  # persona sets
 LEAST, MOST = 0.05, 0.25  # bounds of a check: effect, nats per token, and anti-steerable share
 SHARED = ("agreement_loo", "separability_held_out", "norm", "effect", "anti_steerable")
 
@@ -233,6 +234,15 @@ def steerable(s: Study) -> str:
     return f"{told[0]} that keep a check's bounds at equal dose, {told[1]} that do not"
 
 
+def command(s: Study) -> str:
+    """As it was typed: the shell made a list of the whole folder."""
+    words = s.command.split()
+    files = [word for word in words if word.startswith("persona/")]
+    if len(files) < WHOLE:
+        return s.command
+    return " ".join([*words[:2], "persona/*.jsonl", *(word for word in words[2:] if word not in files)])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=Path, required=True, help="folder with the folders of studies")
@@ -242,7 +252,7 @@ def main() -> None:
         name: load_study(told.studies / name) for name in NAMES if (told.studies / name / "study.json").is_file()
     }
     s = studies["persona"]
-    commands = "\n".join(study.command for study in studies.values())
+    commands = "\n".join(map(command, studies.values()))
     others = [*carried(studies["models"]), *carried(studies["float32"])]
     head = ["models", "figure", "cells", "first", "other", "ρ between them", "median difference"]
     text = f"""# The study: the reliability paper's findings, measured again
