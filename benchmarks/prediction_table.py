@@ -16,7 +16,7 @@ from harness import known, table
 from scipy.stats import spearmanr
 
 from trimtab.reliability import Interval, two_sample_share
-from trimtab.reliability.calibration import Cells, left_out
+from trimtab.reliability.calibration import Cells
 from trimtab.reliability.prediction import Scores
 from trimtab.reports.numbers import spread
 from trimtab.reports.prediction.files import load_calibrations
@@ -69,7 +69,7 @@ def left_out_of(c: Calibration, cells: Sequence[Cell]) -> dict[tuple[str, str], 
     names = ("equal_anti_steerable", "equal_anti_steerable_high")
     anti, high = (np.array([getattr(cell, n) for cell in cells], dtype=float) for n in names)
     held = ((low > c.min_effect) & (high < c.max_anti_steerable)).astype(float)
-    p = left_out(Cells(column, held, effect, anti, np.array([cell.family for cell in cells]))).p
+    p = Cells(column, held, effect, anti, np.array([cell.family for cell in cells])).left_out.p
     return {(cell.behavior, cell.prompt_type): float(v) for cell, v in zip(cells, p, strict=True)}
 
 

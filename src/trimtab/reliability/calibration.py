@@ -8,6 +8,7 @@ left-out errors (Barber et al. 2021), every family weighing the same.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike as Array
@@ -67,25 +68,30 @@ class Cells:
             if (x == x[0]).all():
                 raise InputError(f"{name}: the same in all cells, so that nothing can be told from it; leave it out")
 
-    @property
+    @cached_property
     def x(self) -> Floats:
         """Features, [n, k]."""
         return np.stack([as_vector(column, name) for name, column in self.features.items()], axis=1)
 
-    @property
+    @cached_property
     def y(self) -> Floats:
         """Outcomes, [n]."""
         return as_vector(self.success, "success")
 
-    @property
+    @cached_property
     def lines(self) -> tuple[Floats, Floats]:
         """What the two lines are fitted to: the effect, and the logit of the anti-steerable share; [n] each."""
         return as_vector(self.effect, "effect"), logit(np.clip(as_vector(self.anti, "anti"), EDGE, 1 - EDGE))
 
-    @property
+    @cached_property
     def code(self) -> Ints:
         """Families as 0…F − 1, [n]."""
         return family_codes(self.families, len(self.y), LEAST_FAMILIES)
+
+    @cached_property
+    def left_out(self) -> "LeftOut":
+        """What models without a cell's family say of it."""
+        return _left_out(self)
 
     def with_features(self, names: Sequence[str]) -> "Cells":
         """The same with some of the features only."""
@@ -107,7 +113,7 @@ def fit(cells: Cells) -> Predictor:
     precision = np.linalg.inv(related)
     far = np.sqrt(np.einsum("ni,ij,nj->n", z, precision, z))
     logistic = LogisticRegression().fit(z, cells.y)
-    told = left_out(cells)
+    told = cells.left_out
     weights = 1 / np.bincount(cells.code)[cells.code]
     lines = []
     for target, without in zip(cells.lines, (told.effect, told.anti), strict=True):
@@ -138,7 +144,7 @@ def left_out_scores(cells: Cells, among: NDArray[np.bool_] | None = None, *, see
     Raises:
         InputError: outcomes of one kind, or fewer than five families, among those that count.
     """
-    told, y, code, labels = left_out(cells), cells.y, cells.code, np.asarray(cells.families)
+    told, y, code, labels = cells.left_out, cells.y, cells.code, np.asarray(cells.families)
     count = np.ones(len(y), dtype=bool) if among is None else among
     y, code, labels, p = (
         y[count],
@@ -181,7 +187,7 @@ class LeftOut:
     anti: Floats
 
 
-def left_out(cells: Cells) -> LeftOut:
+def _left_out(cells: Cells) -> LeftOut:
     x, y, code = cells.x, cells.y, cells.code
     p, effect, anti = np.empty((3, len(y)))
     for f in range(int(code.max()) + 1):

@@ -7,6 +7,7 @@ import numpy as np
 
 from trimtab.errors import InputError
 from trimtab.reliability.calibration import Cells, fit, left_out_scores, single_scores
+from trimtab.reliability.verdict import Thresholds
 from trimtab.reports.prediction.record import Calibration, Calibrations
 from trimtab.reports.record import ModelRecord
 from trimtab.reports.study.record import Cell, Study, data_kind
@@ -17,7 +18,7 @@ from trimtab.workflows.check import MIN_EFFECT
 FEATURES: Final = ("agreement_loo", "separability_held_out", "dose")
 INDICES: Final = (*FEATURES, "agreement", "separability", "auroc_held_out", "norm", "expected_cosine", "halves_cosine")
 OUTCOMES: Final = ("equal_effect", "equal_effect_low", "equal_anti_steerable", "equal_anti_steerable_high")
-MOST_ANTI_STEERABLE: Final = 0.25  # as in a check
+MOST_ANTI_STEERABLE: Final = Thresholds.max_anti_steerable
 
 _Key = tuple[str, str, int, str, str, str]  # digest, dtype, block, component, kind of answers, pairing
 
