@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from trimtab.steering.edits import Stack, StoredEdit
 from trimtab.steering.steering import Steering
 
 
@@ -25,7 +24,7 @@ def card(steering: Steering, reliability: Mapping[str, Any] | None = None) -> st
     lines += ["| attribute | default strength |", "| --- | --- |"]
     lines += [f"| {_text(name)} | {strength:g} |" for name, strength in steering.attributes.items()]
     lines += ["", "| site | edit |", "| --- | --- |"]
-    lines += [f"| {site} | {', '.join(_kinds(edit))} |" for site, edit in sorted(steering.edits.items())]
+    lines += [f"| {site} | {', '.join(kinds)} |" for site, kinds in steering.kinds.items()]
     lines += ["", f"Method: {_text(steering.method)}.", ""]
     if steering.presets:
         lines += ["Presets: " + ", ".join(f"`{_code(name)}`" for name in steering.presets) + ".", ""]
@@ -34,11 +33,6 @@ def card(steering: Steering, reliability: Mapping[str, Any] | None = None) -> st
     lines += [f"model = tt.load({json.dumps(facts.id if facts else 'the model')})"]
     lines += ['model.generate("…", steering=steering)', "```", "", f"Identity: `{steering.id}`", ""]
     return "\n".join(lines)
-
-
-def _kinds(edit: object) -> Iterator[str]:
-    parts = [part for part, _ in edit.parts] if isinstance(edit, Stack) else [edit]
-    yield from (part.kind if isinstance(part, StoredEdit) else type(part).__name__ for part in parts)
 
 
 def _verdicts(reliability: Mapping[str, Any]) -> Iterator[str]:

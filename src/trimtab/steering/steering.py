@@ -133,6 +133,18 @@ class Steering:
         return edit.vectors.sum(dim=0)
 
     @property
+    def kinds(self) -> dict[Site, tuple[str, ...]]:
+        """Kinds of the edits by site, in their order; the class's name for an edit of one's own."""
+        return {
+            site: tuple(part.kind for part, _ in edit.parts) if isinstance(edit, Stack) else (_kind(edit),)
+            for site, edit in sorted(self.edits.items())
+        }
+
+    def scaled(self, factor: float) -> dict[str, float]:
+        """Default strengths times a factor, by attribute."""
+        return {name: default * factor for name, default in self.attributes.items()}
+
+    @property
     def id(self) -> str:
         """SHA-256 of everything that decides what it does: sites, edits, attributes, model, origin and tensors.
 
@@ -225,6 +237,10 @@ class Steering:
     def _with(self, **changes: Any) -> Self:
         held = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return type(self)(**{**held, **changes})
+
+
+def _kind(edit: Edit) -> str:
+    return edit.kind if isinstance(edit, StoredEdit) else type(edit).__name__
 
 
 def _named(name: object) -> str:

@@ -20,7 +20,7 @@ def dose(stages: Stages, steering: Steering, strength: float) -> float:
         steering: any edits.
         strength: factor on its default strengths.
     """
-    row = steer(steering, {name: default * strength for name, default in steering.attributes.items()}).strength
+    row = steer(steering, steering.scaled(strength)).strength
     found = []
     for site, edit in steering.edits.items():
         h = torch.from_numpy(_typical(stages, site)).float()[None]

@@ -255,8 +255,7 @@ class Stages:
         steering, factor = variation
         if steering is None:
             return ()
-        strengths = {name: default * factor * self.strength for name, default in steering.attributes.items()}
-        return (steer(steering, strengths, self.scope),)
+        return (steer(steering, steering.scaled(factor * self.strength), self.scope),)
 
     def _depth(self, variations: Iterable[Variation]) -> float:
         """Passes through all blocks that a sweep amounts to: what lies below an edit runs once."""

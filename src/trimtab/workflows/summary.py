@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.errors import InputError
-from trimtab.models import Edit, Model
+from trimtab.models import Model
 from trimtab.reliability import (
     Interval,
     SeparabilityInterval,
@@ -34,7 +34,6 @@ from trimtab.reports.record import (
     SteeringRecord,
 )
 from trimtab.steering import Steering
-from trimtab.steering.edits import Stack, StoredEdit
 from trimtab.workflows.measure import SIDES, Floats, Propensity
 
 
@@ -57,19 +56,12 @@ def steering_record(steering: Steering, data_digest: str) -> SteeringRecord:
         identity = steering.id
     except InputError:  # edits of one's own class have no stored form
         identity = None
-    kinds = {
-        str(site): tuple(part.kind for part, _ in edit.parts) if isinstance(edit, Stack) else (_kind(edit),)
-        for site, edit in sorted(steering.edits.items())
-    }
     data = steering.origin.data
     return SteeringRecord(
-        id=identity, method=steering.method, attributes=dict(steering.attributes), edits=kinds,
+        id=identity, method=steering.method, attributes=dict(steering.attributes),
+        edits={str(site): kinds for site, kinds in steering.kinds.items()},
         trained_on_this=data_digest in data.values() if data else None,
     )  # fmt: skip
-
-
-def _kind(edit: Edit) -> str:
-    return edit.kind if isinstance(edit, StoredEdit) else type(edit).__name__
 
 
 def attempted(measure: Callable[[], Interval], n: int) -> Estimate:

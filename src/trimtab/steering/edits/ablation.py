@@ -37,16 +37,6 @@ class Ablation(StoredEdit):
         return {**at, "directions": unit(at["directions"])}
 
     @property
-    def n_attributes(self) -> int:
-        """A."""
-        return self.directions.shape[0]
-
-    @property
-    def width(self) -> int:
-        """d_model."""
-        return self.directions.shape[1]
-
-    @property
     def odd(self) -> bool:
         """True: −λ puts in what λ takes out."""
         return True

@@ -31,16 +31,6 @@ class Additive(StoredEdit):
             raise InputError(f"additive: keep_norm {self.keep_norm!r} must be true or false")
 
     @property
-    def n_attributes(self) -> int:
-        """A."""
-        return self.vectors.shape[0]
-
-    @property
-    def width(self) -> int:
-        """d_model."""
-        return self.vectors.shape[1]
-
-    @property
     def odd(self) -> bool:
         """Whether nothing but the sum is done."""
         return not self.keep_norm

@@ -22,7 +22,7 @@ class StoredEdit(ABC):
     """
 
     kind: ClassVar[str]
-    directions_in: ClassVar[tuple[str, ...]] = ()  # tensors whose rows are directions
+    directions_in: ClassVar[tuple[str, ...]]  # tensors [·, d_model] whose rows are directions
     _placed: dict[torch.device, dict[str, Tensor]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -34,14 +34,14 @@ class StoredEdit(ABC):
             object.__setattr__(self, name, tensor.detach().float().contiguous())
 
     @property
-    @abstractmethod
     def n_attributes(self) -> int:
-        """A: strengths that it takes."""
+        """A: strengths that it takes, by default a direction for each."""
+        return len(self.tensors[self.directions_in[0]])
 
     @property
-    @abstractmethod
     def width(self) -> int:
         """d_model."""
+        return self.tensors[self.directions_in[0]].shape[-1]
 
     @property
     def odd(self) -> bool:

@@ -43,16 +43,6 @@ class Clamp(StoredEdit):
         """Directions at length 1."""
         return {**at, "directions": unit(at["directions"])}
 
-    @property
-    def n_attributes(self) -> int:
-        """A."""
-        return self.directions.shape[0]
-
-    @property
-    def width(self) -> int:
-        """d_model."""
-        return self.directions.shape[1]
-
     def edited(self, h: Tensor, strength: Tensor, at: Mapping[str, Tensor]) -> Tensor:
         """In float32."""
         out = h.float()

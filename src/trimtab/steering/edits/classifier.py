@@ -64,11 +64,6 @@ class ClassifierGradient(StoredEdit):
         """A."""
         return self.output.shape[0]
 
-    @property
-    def width(self) -> int:
-        """d_model."""
-        return self.hidden.shape[1]
-
     def logits(self, h: Tensor) -> Tensor:
         """The classifier's logits, `[…, d_model]` to `[…, A]`."""
         at = self.on(h.device)

@@ -42,16 +42,6 @@ class Gated(StoredEdit):
         if not isinstance(self.keep_norm, bool):
             raise InputError(f"gated: keep_norm {self.keep_norm!r} must be true or false")
 
-    @property
-    def n_attributes(self) -> int:
-        """A."""
-        return self.vectors.shape[0]
-
-    @property
-    def width(self) -> int:
-        """d_model."""
-        return self.vectors.shape[1]
-
     def gates(self, h: Tensor) -> Tensor:
         """How far each attribute's gate is open for each token: `[…, d_model]` to `[…, A]` in 0…1."""
         return self._gates(h.float(), self.on(h.device))

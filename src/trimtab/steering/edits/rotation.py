@@ -53,16 +53,6 @@ class Rotation(StoredEdit):
         second = unit(self._across(at["first"], at["second"]))
         return {**at, "first": unit(at["first"]), "second": second}
 
-    @property
-    def n_attributes(self) -> int:
-        """A."""
-        return self.first.shape[0]
-
-    @property
-    def width(self) -> int:
-        """d_model."""
-        return self.first.shape[1]
-
     def edited(self, h: Tensor, strength: Tensor, at: Mapping[str, Tensor]) -> Tensor:
         """In float32."""
         out = h.float()

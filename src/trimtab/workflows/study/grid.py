@@ -67,7 +67,7 @@ def study(
     tasks = [Task(source, behavior, grid, home) for source in sources for behavior in behaviors]
     left = [task for task in tasks if task.kept() is None]
     if left:
-        _announce(left, len(tasks), workers, told)
+        _announce(left, workers, told)
         _run(left, workers, told)
     parts = [part for task in tasks if (part := task.kept()) is not None]
     models = {part.cells[0].model: part.model for part in parts}
@@ -133,7 +133,7 @@ def _sites(model: Model, grid: Grid) -> list[Site]:
     return sites
 
 
-def _announce(left: Sequence[Task], n_tasks: int, workers: int, progress: Progress) -> None:
+def _announce(left: Sequence[Task], workers: int, progress: Progress) -> None:
     """Count tokens of what is left, on the first model, time a small batch, say how long it may take."""
     model = _model(left[0].source)
     behaviors = {task.behavior.name: task for task in left}
