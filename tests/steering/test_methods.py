@@ -19,7 +19,7 @@ from trimtab.steering.edits import Ablation, Clamp, ClassifierGradient, Gated, R
 from trimtab.steering.methods import BUILT_IN, Data, Method, Sides, method, method_names
 
 D, N, SITE = 24, 200, Site(3)
-ALL = pytest.mark.parametrize("name", list(BUILT_IN))
+ALL = pytest.mark.parametrize("name", [name for name in BUILT_IN if name != "iti"])  # that reads heads
 
 
 def normal(*shape: int, seed: int) -> Tensor:

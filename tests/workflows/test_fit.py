@@ -71,7 +71,11 @@ def test_site_and_strengths_are_chosen_on_dev_within_the_bound(model: Model) -> 
 def test_every_method_fits_and_is_applied(name: str, model: Model, tmp_path: Path) -> None:
     sites = ["1", "attention:2"]
     made = fit(model, [few("sentiment")], method=name, sites=sites, strength=1.0, verify=False, **SIZES).steering
-    assert list(made.edits) == [Site(1), Site(2, "attention")]
+    if name == "iti":  # one head of eight
+        assert len(made.edits) == 1
+        assert set(made.edits) < {Site(1, "attention"), Site(2, "attention")}
+    else:
+        assert list(made.edits) == [Site(1), Site(2, "attention")]
     made.save(tmp_path / "s")
     again = Steering.load(tmp_path / "s")
     prompts = ["It was", "The food"]

@@ -69,8 +69,8 @@ def capture(
             raise InputError(f"text {i} has no answer tokens to average; read its last token instead")
     if read == "prompt":
         rows = [r.prompt for r in rows]
-    n, d, device = len(rows), model.d_model, model.device
-    kept = {s: torch.zeros(n, d, device=device) for s in sites}
+    n, device = len(rows), model.device
+    kept = {s: torch.zeros(n, model.anatomy.width(s), device=device) for s in sites}
     norms = {s: torch.zeros(n, device=device) for s in sites}
     massive = {s: torch.zeros(n, dtype=torch.int64, device=device) for s in sites}
 

@@ -195,6 +195,8 @@ class Model:
         if into is not None:
             if steering is not None or self.open_edits:
                 raise InputError("captures into a folder are unsteered; leave out into=… or the steering")
+            if any(site.component == "heads" for site in Site.several(sites)):
+                raise InputError("what heads give is captured in memory; leave out into=…")
             return capture_into(self, texts, Site.several(sites), read, self.encoder(chat_template), Path(into))
         rendered = [t if isinstance(t, Rendered) else Rendered("", "", t) for t in texts]
         rows = self.encoder(chat_template).encode(rendered)

@@ -257,6 +257,8 @@ def _strength(value: object, name: str) -> float:
 
 def _refuse_misfit(site: Site, edit: Edit, n: int, made_for: ModelFacts | None) -> None:
     """An edit must take the steering's strengths, and be as wide as the model it was made for."""
+    if site.component == "heads":
+        raise InputError(f"site {site}: heads are read, not edited; edit attention:{site.block}")
     if isinstance(edit, StoredEdit) and edit.n_attributes != n:
         raise InputError(f"the edit at site {site} takes {edit.n_attributes} strengths, and there are {n} attributes")
     if isinstance(edit, Stack) and max(column for _, columns in edit.parts for column in columns) >= n:

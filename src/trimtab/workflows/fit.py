@@ -117,7 +117,7 @@ def fit(
     }  # fmt: skip
     _announce(list(stages.values()), sites is None, told)
     notes: list[str] = []
-    where = Site.several(sites) if sites is not None else [_best(stages, notes)]
+    where = _places(maker, stages, sites, notes)
     for site in where:
         model.anatomy.module(site)
     data = {name: _sides(s, where) for name, s in stages.items()}
@@ -181,6 +181,23 @@ def _announce(stages: Sequence[Stages], choosing: bool, progress: Progress) -> N
     progress.begin(round(total), total * pace(stages[0]))
 
 
+def _places(maker: Method, stages: Mapping[str, Stages], given: Sequence[Place] | None, notes: list[str]) -> list[Site]:
+    """Where activations are read: at the sites that were given, at all blocks, or at the best one."""
+    if given is not None:
+        sites = Site.several(given)
+    elif maker.all_blocks:
+        n_blocks = next(iter(stages.values())).model.n_blocks
+        sites = [Site(block) for block in range(n_blocks)]
+    else:
+        sites = [_best(stages, notes)]
+    if maker.reads is None:
+        return sites
+    odd = [site for site in sites if site.component == "mlp"]
+    if odd:
+        raise InputError(f"method {maker.name} reads {maker.reads}, not {odd[0]}; give blocks, such as {odd[0].block}")
+    return [Site(site.block, maker.reads) for site in sites]
+
+
 def _best(stages: Mapping[str, Stages], notes: list[str]) -> Site:
     """The block that does best on dev for all behaviors together."""
     shares = []
@@ -198,9 +215,12 @@ def _best(stages: Mapping[str, Stages], notes: list[str]) -> Site:
 def _sides(stages: Stages, sites: Sequence[Site]) -> Mapping[Site, Sides]:
     found = stages.training(stages.prompt_types[0], sites)
     return {
-        site: Sides(torch.from_numpy(g.positive), torch.from_numpy(g.negative), paired=not g.arbitrary)
+        site: Sides(
+            torch.from_numpy(g.positive), torch.from_numpy(g.negative), not g.arbitrary,
+            stages.model.anatomy.heads_of(site.block) if site.component == "heads" else None,
+        )
         for site, g in found.items()
-    }
+    }  # fmt: skip
 
 
 def _strengths(

@@ -8,6 +8,7 @@ from trimtab.steering.methods.base import Method as Method
 from trimtab.steering.methods.base import Sides as Sides
 from trimtab.steering.methods.directional import Angular, DirectionalAblation, ProjectionClamp
 from trimtab.steering.methods.icv import InContextVector
+from trimtab.steering.methods.iti import InferenceTimeIntervention
 from trimtab.steering.methods.k_steering import KSteering
 from trimtab.steering.methods.mean_difference import MeanDifference
 from trimtab.steering.methods.mean_difference import mean_difference as mean_difference
@@ -19,7 +20,7 @@ BUILT_IN: dict[str, type[Method]] = {
     cls.name: cls
     for cls in (
         MeanDifference, PCA, LogisticProbe, ProbeGated, InContextVector, DirectionalAblation, ProjectionClamp, Angular,
-        KSteering,
+        KSteering, InferenceTimeIntervention,
     )
 }  # fmt: skip
 
