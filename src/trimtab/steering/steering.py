@@ -1,6 +1,6 @@
 """The artifact in memory: edits at sites, with named attributes and where they come from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from numbers import Real
@@ -115,6 +115,41 @@ class Steering:
         if not bool(torch.isfinite(vector).all()):
             raise InputError("the steering vector holds a NaN or an infinite value")
         return Steering({Site.of(site): Additive(vector.float()[None])}, {name: 1.0}, origin, made_for=made_for)
+
+    @staticmethod
+    def combined(steerings: "Sequence[Steering]") -> "Steering":
+        """All attributes of several steerings in one; edits at one site act in the order given.
+
+        Raises:
+            InputError: attributes of one name (see `renamed`), or steerings for other models.
+        """
+        from trimtab.steering.arithmetic import combined
+
+        return combined(steerings)
+
+    def __add__(self, other: "Steering") -> "Steering":
+        """The sum of vectors, each at its default strength; see `trimtab.steering.arithmetic`."""
+        from trimtab.steering.arithmetic import summed
+
+        return summed(self, other, 1.0)
+
+    def __sub__(self, other: "Steering") -> "Steering":
+        """The difference of vectors, each at its default strength."""
+        from trimtab.steering.arithmetic import summed
+
+        return summed(self, other, -1.0)
+
+    def __mul__(self, factor: float) -> "Steering":
+        """Vectors so many times as long."""
+        from trimtab.steering.arithmetic import times
+
+        return times(self, factor)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> "Steering":
+        """Vectors turned round."""
+        return self * -1.0
 
     @property
     def method(self) -> str:
