@@ -59,8 +59,8 @@ def summed(first: Steering, second: Steering, sign: float) -> Steering:
     mine, others = list(first.attributes), list(second.attributes)
     if mine != others and (len(mine), len(others)) != (1, 1):
         raise InputError(
-            f"attributes {', '.join(mine)} and {', '.join(others)} cannot be added one by one; combine the steerings, or "
-            "add those of one attribute"
+            f"attributes {', '.join(mine)} and {', '.join(others)} cannot be added one by one; combine the steerings, "
+            "or add those of one attribute"
         )
     names = mine if mine == others else [f"{mine[0]} {word} {others[0]}"]
     left, right = _vectors(first), _vectors(second)
@@ -72,7 +72,7 @@ def summed(first: Steering, second: Steering, sign: float) -> Steering:
     return Steering(edits, dict.fromkeys(names, 1.0), origin, None, _one_model([first, second]), allowed)
 
 
-def times(steering: Steering, factor: float) -> Steering:
+def times(steering: Steering, factor: Any) -> Steering:
     """Every vector so many times as long, or turned round; default strengths stay.
 
     Raises:
