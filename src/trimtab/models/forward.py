@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from trimtab.errors import InertSteeringError, PlanError
 from trimtab.models.blocks import Anatomy, first_tensor
 from trimtab.models.masks import texts_apart
-from trimtab.models.plan import Batch, Plan, Steer, Trace, in_scope
+from trimtab.models.plan import UNDECIDED, Batch, Plan, Steer, Trace, in_scope
 from trimtab.models.sites import Site
 
 
@@ -232,6 +232,8 @@ def _validate(anatomy: Anatomy, batch: Batch, plan: Plan) -> None:
         raise PlanError("the plan asks for nothing: name sites to read, or logits")
     if plan.logits == "last" and batch.text is not None:
         raise PlanError("a row of several texts has no last token; ask for the answers' logits")
+    if any(s.undecided for s in plan.steers):
+        raise PlanError(UNDECIDED)
     steered = {site for s in plan.steers if s.active for site in s.edits}
     for site in plan.read | steered:
         anatomy.module(site)

@@ -15,20 +15,21 @@ from trimtab.errors import InputError, PlanError
 from trimtab.models.batches import fitting_tokens
 from trimtab.models.blocks import dissect, input_device
 from trimtab.models.capture import Captured, Read, capture
+from trimtab.models.conditions import decided
 from trimtab.models.digest import Fingerprint, shapes
 from trimtab.models.direct import Direct, Gate
 from trimtab.models.facts import ModelFacts
 from trimtab.models.forward import run
 from trimtab.models.generate import generate
 from trimtab.models.masks import packs
-from trimtab.models.plan import Batch, Plan, Steer, Trace
+from trimtab.models.plan import UNDECIDED, Batch, Plan, Steer, Trace
 from trimtab.models.precision import Tail
 from trimtab.models.prefix import keeps_keys
 from trimtab.models.scoring import Scores, logit_differences, score
 from trimtab.models.sites import Place, Site
-from trimtab.models.steerable import Scopes, Steerable, Strengths, steer
+from trimtab.models.steerable import Scopes, Steerable, Strengths, fronts, steer
 from trimtab.models.streaming import capture_into
-from trimtab.models.text import Encoder, context_length, joined, refuse_one_text
+from trimtab.models.text import Encoder, context_length, in_front, joined, refuse_one_text
 
 
 class Model:
@@ -199,8 +200,9 @@ class Model:
                 raise InputError("what heads give is captured in memory; leave out into=…")
             return capture_into(self, texts, Site.several(sites), read, self.encoder(chat_template), Path(into))
         rendered = [t if isinstance(t, Rendered) else Rendered("", "", t) for t in texts]
+        rendered, steers = self._put(rendered, steering, strength, scope)
         rows = self.encoder(chat_template).encode(rendered)
-        return capture(self, rows, Site.several(sites), read, self._steers(steering, strength, scope))
+        return capture(self, rows, Site.several(sites), read, *decided(self, rows, [steers]))
 
     def score(
         self,
@@ -225,8 +227,8 @@ class Model:
         Raises:
             InputError: lists of unlike length, an answer without tokens, a text that is too long.
         """
-        rows = self.encoder(chat_template).encode(joined(prompts, answers))
-        return score(self, rows, self._steers(steering, strength, scope))
+        texts, steers = self._put(joined(prompts, answers), steering, strength, scope)
+        return score(self, self.encoder(chat_template).encode(texts), steers)
 
     def logit_differences(
         self,
@@ -245,8 +247,9 @@ class Model:
             InputError: one answer is the beginning of the other, or lists of unlike length.
         """
         encode = self.encoder(chat_template).encode
-        plus, minus = encode(joined(prompts, positives)), encode(joined(prompts, negatives))
-        return logit_differences(self, plus, minus, self._steers(steering, strength, scope))
+        plus, steers = self._put(joined(prompts, positives), steering, strength, scope)
+        minus, _ = self._put(joined(prompts, negatives), steering, strength, scope)
+        return logit_differences(self, encode(plus), encode(minus), steers)
 
     @overload
     def generate(self, prompts: str, **options: Any) -> str: ...
@@ -281,9 +284,9 @@ class Model:
         Returns:
             The continuation without the prompt.
         """
-        texts = [prompts] if isinstance(prompts, str) else list(prompts)
-        steers = self._steers(steering, strength, scope)
-        rows = [row.prompt for row in self.encoder(chat_template).encode([Rendered("", t, "") for t in texts])]
+        given = [Rendered("", t, "") for t in ([prompts] if isinstance(prompts, str) else prompts)]
+        texts, steers = self._put(given, steering, strength, scope)
+        rows = [row.prompt for row in self.encoder(chat_template).encode(texts)]
         out = generate(self, rows, steers, max_new_tokens, seed, options)
         return out[0] if isinstance(prompts, str) else out
 
@@ -294,6 +297,8 @@ class Model:
         In `model.hf.generate(…)` the prompt is what it is given; in calls of `model.hf(…)` it is what the last
         call with an empty cache, or without one, held. Their logits are float32 in here, as all of trimtab's.
         """
+        if steering.conditions or steering.prompts:
+            raise InputError(UNDECIDED)
         self._steered += self._steers(steering, strength, scope)
         try:
             direct = Direct(self.gate, self.anatomy, self.tail, self._steered)
@@ -301,6 +306,15 @@ class Model:
                 yield self
         finally:
             self._steered.pop()
+
+    def _put(
+        self, texts: Sequence[Rendered], steering: Steerable | None, strength: Strengths, scope: Scopes
+    ) -> tuple[list[Rendered], tuple[Steer, ...]]:
+        """Texts behind what the steering puts in front of them, and its edits."""
+        steers = self._steers(steering, strength, scope)
+        if steering is None:
+            return list(texts), steers
+        return in_front(texts, fronts(steering, strength)), steers
 
     def _steers(self, steering: Steerable | None, strength: Strengths, scope: Scopes) -> tuple[Steer, ...]:
         if steering is None:

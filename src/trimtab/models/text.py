@@ -1,7 +1,7 @@
 """From texts to token batches: where the answer begins, what stands in front, how rows are padded and grouped."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any, Literal
 
@@ -149,6 +149,18 @@ def joined(prompts: Sequence[str], answers: Sequence[str]) -> list[Rendered]:
     if len(prompts) != len(answers):
         raise InputError(f"{len(prompts)} prompts and {len(answers)} answers; give one answer per prompt")
     return [Rendered("", p, a) for p, a in zip(prompts, answers, strict=True)]
+
+
+def in_front(texts: Sequence[Rendered], fronts: Sequence[str]) -> list[Rendered]:
+    """Texts with more in front of them: one piece for all, or one for each.
+
+    Raises:
+        InputError: another number of pieces.
+    """
+    if len(fronts) not in (1, len(texts)):
+        raise InputError(f"{len(fronts)} strengths for {len(texts)} texts; give one, or one per text")
+    each = list(fronts) * len(texts) if len(fronts) == 1 else fronts
+    return [replace(t, context=front + t.context) if front else t for t, front in zip(texts, each, strict=True)]
 
 
 def refuse_one_text(texts: Any) -> None:

@@ -44,6 +44,8 @@ def combined(steerings: Sequence[Steering]) -> Steering:
         presets,
         _one_model(steerings),
         all(s.allow_mismatch for s in steerings),
+        {name: c for s in steerings for name, c in s.conditions.items()},
+        {name: texts for s in steerings for name, texts in s.prompts.items()},
     )
 
 
@@ -116,6 +118,10 @@ def _plain(steering: Steering) -> Mapping[Site, Additive]:
     if odd:
         raise InputError(
             f"the edit at site {odd[0]} ({', '.join(steering.kinds[odd[0]])}) is no plain vector to add up"
+        )
+    if steering.conditions or steering.prompts:
+        raise InputError(
+            "a steering with conditions on prompts or texts in front of them cannot be added up; combine it"
         )
     return plain
 

@@ -10,12 +10,14 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from trimtab.behaviors.texts import checked_text
 from trimtab.errors import InputError
-from trimtab.models import Edit, ModelFacts, Place, Site
+from trimtab.models import Condition, Edit, ModelFacts, Place, Site
 from trimtab.steering.edits import Additive, Stack, StoredEdit
 
 Edits = Mapping[Site, Edit] | Mapping[int, Edit] | Mapping[str, Edit] | Mapping[Place, Edit]
 LONGEST_NAME = 200
+LONGEST_PROMPT = 100_000
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,9 @@ class Steering:
         presets: strengths by attribute, under names such as `gentle`; attributes left out keep their default.
         made_for: the model whose activations it was made from. Models with other weights refuse it.
         allow_mismatch: let other weights of the same shapes be steered.
+        conditions: by attribute, what a prompt must meet for it to act; attributes left out always act.
+        prompts: by attribute, text that stands in front of the prompt while its strength is above 0, and while it is
+            below, with a space or blank line at the end; the second may be empty.
 
     Raises:
         InputError: a key that is no site, two for one site, names or strengths that make no sense, an edit that takes
@@ -59,6 +64,8 @@ class Steering:
     presets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     made_for: ModelFacts | None = None
     allow_mismatch: bool = False
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
+    prompts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def __init__(
         self,
@@ -68,6 +75,8 @@ class Steering:
         presets: Mapping[str, Mapping[str, float]] | None = None,
         made_for: ModelFacts | None = None,
         allow_mismatch: bool = False,
+        conditions: Mapping[str, Condition] | None = None,
+        prompts: Mapping[str, tuple[str, str]] | None = None,
     ) -> None:
         by_site = {Site.of(place): edit for place, edit in edits.items()}
         if len(by_site) < len(edits):
@@ -81,12 +90,16 @@ class Steering:
             told[preset] = {name: _strength(value, name) for name, value in values.items()}
         for site, edit in by_site.items():
             _refuse_misfit(site, edit, len(strengths), made_for)
+        _refuse_odd_conditions(conditions or {}, strengths, made_for)
+        _refuse_odd_prompts(prompts or {}, strengths)
         object.__setattr__(self, "edits", by_site)
         object.__setattr__(self, "attributes", strengths)
         object.__setattr__(self, "origin", origin or Origin())
         object.__setattr__(self, "presets", told)
         object.__setattr__(self, "made_for", made_for)
         object.__setattr__(self, "allow_mismatch", allow_mismatch)
+        object.__setattr__(self, "conditions", {name: c for name in strengths if (c := (conditions or {}).get(name))})
+        object.__setattr__(self, "prompts", {name: t for name in strengths if (t := (prompts or {}).get(name))})
 
     @staticmethod
     def from_vector(
@@ -220,7 +233,8 @@ class Steering:
         return read(Path(folder)).steering.changed(allow_mismatch=allow_mismatch)
 
     def changed(self, **changes: Any) -> Self:
-        """A copy with other `attributes` (defaults of some), `presets`, `origin`, `made_for` or `allow_mismatch`.
+        """A copy with other `attributes` (defaults of some), `presets`, `conditions`, `prompts`, `origin`, `made_for`
+        or `allow_mismatch`.
 
         Raises:
             InputError: an attribute that it does not have.
@@ -235,7 +249,8 @@ class Steering:
     @property
     def odd(self) -> bool:
         """Whether strengths below 0 do the opposite of those above: true of vectors."""
-        return all(isinstance(edit, StoredEdit | Stack) and edit.odd for edit in self.edits.values())
+        parts = [isinstance(edit, StoredEdit | Stack) and edit.odd for edit in self.edits.values()]
+        return all(parts) and all(opposite for _, opposite in self.prompts.values())
 
     def randomised(self, seed: int) -> Self:
         """The same edits along random directions, as long and at the same angles: what chance does.
@@ -243,6 +258,8 @@ class Steering:
         Raises:
             InputError: an edit of one's own class.
         """
+        if not self.edits:
+            raise InputError("the steering is text in front of prompts, without directions to randomise")
         own = [site for site, edit in self.edits.items() if not isinstance(edit, StoredEdit | Stack)]
         if own:
             raise InputError(f"the edit at site {own[0]} is of a class of its own, without directions to randomise")
@@ -267,7 +284,10 @@ class Steering:
 
         origin = replace(self.origin, data=put(self.origin.data))
         presets = {preset: put(values) for preset, values in self.presets.items()}
-        return self._with(attributes=put(self.attributes), origin=origin, presets=presets)
+        return self._with(
+            attributes=put(self.attributes), origin=origin, presets=presets, conditions=put(self.conditions),
+            prompts=put(self.prompts),
+        )  # fmt: skip
 
     def _with(self, **changes: Any) -> Self:
         held = {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -288,6 +308,37 @@ def _strength(value: object, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, Real) or not isfinite(value):
         raise InputError(f"strength {value!r} of {name!r} is not a finite number")
     return float(value)
+
+
+def _refuse_odd_conditions(
+    conditions: Mapping[str, Condition], attributes: Mapping[str, float], made_for: ModelFacts | None
+) -> None:
+    for name, condition in conditions.items():
+        if name not in attributes:
+            raise InputError(f"a condition is for attribute {name!r}, which the steering does not have")
+        if not isinstance(condition, Condition):
+            raise InputError(f"the condition of {name!r} must be a Condition, not {type(condition).__name__}")
+        if made_for is None:
+            continue
+        if condition.site.block >= made_for.n_blocks or len(condition.direction) != made_for.d_model:
+            raise InputError(
+                f"the condition of {name!r} reads {len(condition.direction)} values at site {condition.site}; "
+                f"{made_for.id} has {made_for.n_blocks} blocks and is {made_for.d_model} wide"
+            )
+
+
+def _refuse_odd_prompts(prompts: Mapping[str, tuple[str, str]], attributes: Mapping[str, float]) -> None:
+    for name, texts in prompts.items():
+        if name not in attributes:
+            raise InputError(f"a text is for attribute {name!r}, which the steering does not have")
+        if not isinstance(texts, tuple) or len(texts) != 2:
+            raise InputError(f"prompts of {name!r}: give two texts, for strengths above and below 0, not {texts!r}")
+        for text in texts:
+            checked_text(text, f"attribute {name!r}", "prompts")
+            if len(text) > LONGEST_PROMPT:
+                raise InputError(f"a text of {name!r} has {len(text):,} characters; at most {LONGEST_PROMPT:,}")
+        if not texts[0]:
+            raise InputError(f"prompts of {name!r}: the first text is empty")
 
 
 def _refuse_misfit(site: Site, edit: Edit, n: int, made_for: ModelFacts | None) -> None:

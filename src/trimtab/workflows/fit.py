@@ -16,10 +16,11 @@ from trimtab.errors import InputError
 from trimtab.models import Model, Place, Site
 from trimtab.reports.record import Report
 from trimtab.steering import Steering
-from trimtab.steering.methods import Method, Sides, method
+from trimtab.steering.methods import Method, PromptMethod, Sides, Told, method
 from trimtab.version import __version__
 from trimtab.workflows.check import check
 from trimtab.workflows.choice import finished, map_blocks, with_strength
+from trimtab.workflows.conditions import by_attribute, conditioned
 from trimtab.workflows.forecast import pace
 from trimtab.workflows.ledger import Ledger
 from trimtab.workflows.preparing import ready
@@ -70,6 +71,7 @@ def fit(
     evaluation: int | None = None,
     seed: int = 0,
     max_kl: float = 0.1,
+    condition: Behavior | Mapping[str, Behavior] | None = None,
     verify: bool = True,
     folder: str | Path | None = None,
     progress: Progress | None = None,
@@ -92,6 +94,7 @@ def fit(
             then lowers all of them together until the bound holds for all at once.
         train, evaluation, seed: as in `check`.
         max_kl: bound on the divergence, nats per token.
+        condition: prompts that attributes shall act on (positive) and leave alone (negative); for all, or by attribute.
         verify: check every attribute by itself.
         folder: keeps finished steps there, so that an interrupted fit goes on; reports go into it by attribute.
         progress: is told how far the work is.
@@ -104,6 +107,10 @@ def fit(
     """
     told = progress or Silent()
     maker, names = _maker(method, options), [b.name for b in behaviors]
+    if maker.needs_condition and condition is None:
+        raise InputError(
+            f"method {method} acts on prompts that meet a condition; give condition=…, prompts of both kinds"
+        )
     if not names or len(set(names)) < len(names):
         raise InputError("give at least one behavior, each with a name of its own")
     if strength is not None and not (strength > 0 and np.isfinite(strength)):
@@ -115,15 +122,13 @@ def fit(
     stages = {
         b.name: _stages(model, b, prompt_type, train, evaluation, seed, home, told) for b in behaviors
     }  # fmt: skip
-    _announce(list(stages.values()), sites is None, told)
     notes: list[str] = []
-    where = _places(maker, stages, sites, notes)
-    for site in where:
-        model.anatomy.module(site)
-    data = {name: _sides(s, where) for name, s in stages.items()}
-    digests = {b.name: b.digest for b in behaviors}
-    steering = maker.fit(data, seed=seed, made_for=model.facts, digests=digests)
+    steering = (
+        _asked(maker, stages, sites) if isinstance(maker, PromptMethod) else _trained(maker, stages, sites, notes, told)
+    )
     steering = steering.changed(attributes=_strengths(stages, steering, strength, max_kl, notes))
+    steering, told_of = conditioned(model, steering, by_attribute(names, condition), seed)
+    notes += told_of
     reports = {}
     for b in behaviors if verify else ():
         own = alone(steering, b.name)
@@ -181,6 +186,32 @@ def _announce(stages: Sequence[Stages], choosing: bool, progress: Progress) -> N
     progress.begin(round(total), total * pace(stages[0]))
 
 
+def _trained(
+    maker: Method, stages: Mapping[str, Stages], sites: Sequence[Place] | None, notes: list[str], progress: Progress
+) -> Steering:
+    """The method's steering of the training examples' activations."""
+    _announce(list(stages.values()), sites is None, progress)
+    first = next(iter(stages.values()))
+    where = _places(maker, stages, sites, notes)
+    for site in where:
+        first.model.anatomy.module(site)
+    data = {name: _sides(s, where) for name, s in stages.items()}
+    digests = {name: s.behavior.digest for name, s in stages.items()}
+    return maker.fit(data, seed=first.seed, made_for=first.model.facts, digests=digests)
+
+
+def _asked(maker: PromptMethod, stages: Mapping[str, Stages], sites: Sequence[Place] | None) -> Steering:
+    """The method's text for each behavior."""
+    if sites is not None:
+        raise InputError(f"method {maker.name} puts text in front of prompts; leave out the sites")
+    told, model = {}, next(iter(stages.values())).model
+    for name, s in stages.items():
+        shots = [(e.prompt, e.positive, e.negative) for e in s.splits.shots.examples]
+        told[name] = Told((s.behavior.instruction("positive"), s.behavior.instruction("negative")), shots)
+    digests = {name: s.behavior.digest for name, s in stages.items()}
+    return maker.fit_texts(told, made_for=model.facts, digests=digests)
+
+
 def _places(maker: Method, stages: Mapping[str, Stages], given: Sequence[Place] | None, notes: list[str]) -> list[Site]:
     """Where activations are read: at the sites that were given, at all blocks, or at the best one."""
     if given is not None:
@@ -227,8 +258,8 @@ def _strengths(
     stages: Mapping[str, Stages], steering: Steering, given: float | None, max_kl: float, notes: list[str]
 ) -> dict[str, float]:
     """Default strengths: those given, or each chosen on dev by itself and then all lowered until they go together."""
-    if given is not None:
-        return dict.fromkeys(stages, given)
+    if given is not None or not steering.edits:  # text is as strong at any strength
+        return dict.fromkeys(stages, 1.0 if given is None else given)
     found = {}
     for name, s in stages.items():
         own = alone(steering, name)

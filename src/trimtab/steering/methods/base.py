@@ -95,13 +95,15 @@ class Method(ABC):
 
     `name` stands in artifacts and on the command line, `source` says where it comes from and what was assumed where
     the source is silent. `reads` is the component whose activations it is given, and `all_blocks` says that it looks at
-    all blocks where no site is named; others get the one block that does best on dev.
+    all blocks where no site is named; others get the one block that does best on dev. `needs_condition` makes `fit`
+    ask for prompts that the attributes shall act on, and for others.
     """
 
     name: ClassVar[str]
     source: ClassVar[str]
     reads: ClassVar[Component | None] = None
     all_blocks: ClassVar[bool] = False
+    needs_condition: ClassVar[bool] = False
 
     @abstractmethod
     def edit(self, sides: Mapping[str, Sides], seed: int) -> StoredEdit:
