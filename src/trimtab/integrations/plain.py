@@ -81,15 +81,15 @@ def site_of(key: str, convention: str | None, file: Path) -> Site:
     Raises:
         InputError: a name that is not understood, a number without a convention, the embedding.
     """
-    own = _OWN.fullmatch(key)
+    own, told = _OWN.fullmatch(key), f"{file}: tensor {key[:60]!r}"
     if own:
         return Site(int(own.group(2)), own.group(1))  # type: ignore[arg-type]  # one of the components
     numbered = _NUMBERED.fullmatch(key)
     if not numbered:
-        raise InputError(f"{file}: tensor {key!r} is not understood; name it residual.14, attention.14 or layer.14")
+        raise InputError(f"{told} is not understood; name it residual.14, attention.14 or layer.14")
     if convention is None:
         raise InputError(
-            f"{file}: tensor {key!r} has a number only, and tools count differently; say --convention block (output of "
+            f"{told} has a number only, and tools count differently; say --convention block (output of "
             "block k) or hidden-states (Hugging Face's hidden_states[k], the output of block k - 1)"
         )
     number = int(numbered.group(1)) - (convention == "hidden-states")
