@@ -123,6 +123,31 @@ def test_a_writer_that_is_killed_leaves_the_older_file_and_the_next_one_sweeps(k
     assert sorted(p.name for p in tmp_path.iterdir()) == ["s", file.name]
 
 
+@pytest.mark.embedded
+def test_direction_14_of_the_gguf_package_added_by_a_plain_hook_is_the_steering(
+    tmp_path: Path, embedded: tt.Model
+) -> None:
+    v = 4 * rand(embedded.d_model)
+    made = Steering.from_vector(14, v, made_for=embedded.facts)
+    write_control_vector(made, tmp_path / "v.gguf", 2.0)
+    (tensor,) = GGUFReader(str(tmp_path / "v.gguf")).tensors
+    assert tensor.name == "direction.14"
+    direction = torch.from_numpy(np.array(tensor.data))
+    ids = torch.tensor([[1, *embedded.tokenizer("The film was")["input_ids"]]])
+    handle = embedded.hf.model.layers[14].register_forward_hook(lambda module, args, h: h + direction)
+    try:
+        with torch.no_grad():
+            want = embedded.hf(ids).logits
+    finally:
+        handle.remove()
+    again = read_control_vector(tmp_path / "v.gguf", "x", embedded.facts)
+    for steering, strength in ((made, 2.0), (again, 1.0)):
+        with embedded.steered(steering, strength=strength), torch.no_grad():
+            torch.testing.assert_close(embedded.hf(ids).logits, want, atol=1e-3, rtol=0)
+    with torch.no_grad():
+        assert float((embedded.hf(ids).logits - want).abs().max()) > 1
+
+
 # ---- Hostile files -------------------------------------------------------------------------------------------------
 
 
