@@ -1,5 +1,6 @@
 """Folders to write into before the result takes its place; those of processes that were killed are swept away."""
 
+import glob
 import os
 import shutil
 import tempfile
@@ -20,11 +21,24 @@ def scratch(folder: Path, name: str) -> Iterator[Path]:
         OSError: it cannot be written.
     """
     prefix = f".{name}-"
-    for left in folder.glob(f"{prefix}[0-9]*-*"):
+    for left in folder.glob(f"{glob.escape(prefix)}[0-9]*-*"):
         if not _alive(left.name.removeprefix(prefix).split("-")[0]):
             shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}-", dir=folder) as made:
         yield Path(made)
+
+
+@contextmanager
+def whole(file: Path) -> Iterator[Path]:
+    """A path to write to, which takes the file's place if nothing was raised; folders above it are made.
+
+    Raises:
+        OSError: it cannot be written, or a folder lies there.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with scratch(file.parent, file.name) as work:
+        yield work / file.name
+        os.replace(work / file.name, file)
 
 
 def _alive(process: str) -> bool:
