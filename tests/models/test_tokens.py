@@ -213,7 +213,13 @@ def test_no_more_than_a_window_of_tokens_is_run_at_a_time(model, tmp_path, small
     assert sum(counted) == len(rows)  # what is finished is not run again
 
 
-def test_windows_have_so_many_tokens_whatever_the_model():
+def test_a_window_holds_so_many_bytes_whatever_the_model():
+    assert tokens.window(4 * 576, 1) == (1 << 28) // (4 * 576)
+    assert tokens.window(4 * 576, 20) == (1 << 28) // (4 * 576 * 20)
+    assert tokens.window(2 * 8192, 80) == 4096
+
+
+def test_windows_are_cut_by_tokens_and_by_texts():
     spans = [tokens._Span(Encoded((1,) * 11, 1), 1, 0)] * 50
     assert [len(w) for w in tokens._windows(spans, 200)] == [20, 20, 10]
     assert [len(w) for w in tokens._windows(spans, 3)] == [1] * 50

@@ -24,9 +24,14 @@ if TYPE_CHECKING:
 
 Tokens = Literal["response", "all", "last"]
 WINDOW_BYTES = 1 << 28  # of activations held in memory at a time, and lost at most when the work is interrupted
-FEWEST, TEXTS = 1 << 14, 4096  # tokens that a window may hold whatever their size; texts that it may hold at most
+FEWEST, TEXTS = 1 << 12, 4096  # tokens that a window may hold whatever their size; texts that it may hold at most
 # numpy has no bfloat16, so its bits are written as unsigned integers
 _STORED = {torch.float32: "<f4", torch.float16: "<f2", torch.bfloat16: "<u2"}
+
+
+def window(row_bytes: int, n_sites: int) -> int:
+    """Tokens that are run at a time, where one takes so many bytes at a site."""
+    return max(FEWEST, WINDOW_BYTES // (row_bytes * n_sites))
 
 
 @dataclass(frozen=True)
@@ -212,7 +217,7 @@ def _capture_into(
     model: "Model", spans: Iterable[_Span], sites: Sequence[Site], read: str, folder: Path
 ) -> CapturedTokens:
     dtype = _dtype(model)
-    size = max(FEWEST, WINDOW_BYTES // (dtype.itemsize * model.d_model * len(sites)))
+    size = window(dtype.itemsize * model.d_model, len(sites))
     n, adds = 0, ("massive", "identical", "rows")
     with alone(folder):
         journal = Journal.open(folder, origin(model, sites, read), list(_columns(model, sites)), adds)
