@@ -20,3 +20,4 @@ from trimtab.models.steerable import steer as steer
 from trimtab.models.text import Encoded as Encoded
 from trimtab.models.text import Encoder as Encoder
 from trimtab.models.text import collate as collate
+from trimtab.models.tokens import CapturedTokens as CapturedTokens

@@ -29,7 +29,8 @@ from trimtab.models.scoring import Scores, logit_differences, score
 from trimtab.models.sites import Place, Site
 from trimtab.models.steerable import Scopes, Steerable, Strengths, fronts, steer
 from trimtab.models.streaming import capture_into
-from trimtab.models.text import Encoder, context_length, in_front, joined, refuse_one_text
+from trimtab.models.text import Encoder, context_length, encoded, in_front, joined, refuse_one_text
+from trimtab.models.tokens import TEXTS, CapturedTokens, Tokens, capture_tokens
 
 
 class Model:
@@ -203,6 +204,43 @@ class Model:
         rendered, steers = self._put(rendered, steering, strength, scope)
         rows = self.encoder(chat_template).encode(rendered)
         return capture(self, rows, Site.several(sites), read, *decided(self, rows, [steers]))
+
+    def capture_tokens(
+        self,
+        texts: Iterable[str] | Iterable[Rendered],
+        sites: Sequence[Place],
+        *,
+        tokens: Tokens = "response",
+        twins: Sequence[int | None] | None = None,
+        drop_identical: bool = False,
+        chat_template: bool = False,
+        into: str | Path | None = None,
+    ) -> CapturedTokens:
+        """Activations of texts at any set of sites, one vector per token, in one pass; unsteered.
+
+        Args:
+            texts: plain texts (all answer), or rendered ones with a prompt and an answer; any iterable.
+            sites: as in `capture`.
+            tokens: those of the `response`, `all` but position 0, or the `last` of each text; massive activations,
+                beyond 10 times the median norm of their text, are left out and counted.
+            twins: for each text the index of its counterpart on the other side, or None.
+            drop_identical: leave out what a text and its twin begin with: it is the same on both sides.
+            chat_template: put the text through the tokenizer's chat template.
+            into: a folder, as in `capture`; see `trimtab.models.tokens` for its files.
+
+        Returns:
+            `activations[Site(14)]`, `[N, d_model]` in the blocks' dtype; `text[Site(14)]`, `[N]` index of the text a
+            token belongs to, and `position[Site(14)]`, `[N]` its place there; all on the CPU.
+
+        Raises:
+            InputError: as `capture`; a text without such a token, no token left at a site, twins unlike the texts.
+        """
+        refuse_one_text(texts)
+        rows = encoded(texts, self.encoder(chat_template), TEXTS)
+        folder = None if into is None else Path(into)
+        return capture_tokens(
+            self, rows, Site.several(sites), tokens, folder, twins=twins, drop_identical=drop_identical
+        )
 
     def score(
         self,

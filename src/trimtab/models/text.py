@@ -1,8 +1,8 @@
 """From texts to token batches: where the answer begins, what stands in front, how rows are padded and grouped."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Any, Literal
 
 import torch
@@ -113,6 +113,13 @@ class Encoder:
                 f"{(text.prompt or text.answer)[:60]!r}…; shorten it or drop the row"
             )
         return Encoded(ids, min(prompt_len, len(ids)))
+
+
+def encoded(texts: Iterable[str | Rendered], encoder: Encoder, at_a_time: int) -> Iterator[Encoded]:
+    """Rows of any number of texts, tokenized so many at a time when they are asked for; a plain text is all answer."""
+    rest = iter(texts)
+    while some := list(islice(rest, at_a_time)):
+        yield from encoder.encode([t if isinstance(t, Rendered) else Rendered("", "", t) for t in some])
 
 
 def _turns(text: Rendered) -> list[Message]:
