@@ -16,13 +16,14 @@ from trimtab.errors import InputError
 from trimtab.models import Model, Place, Site
 from trimtab.reports.record import Report
 from trimtab.steering import Steering
-from trimtab.steering.methods import Method, PromptMethod, Sides, Told, method
+from trimtab.steering.methods import Method, method
 from trimtab.version import __version__
 from trimtab.workflows.check import check
-from trimtab.workflows.choice import finished, map_blocks, with_strength
+from trimtab.workflows.choice import finished, with_strength
 from trimtab.workflows.conditions import by_attribute, conditioned
 from trimtab.workflows.forecast import pace
 from trimtab.workflows.ledger import Ledger
+from trimtab.workflows.making import made
 from trimtab.workflows.preparing import ready
 from trimtab.workflows.progress import Progress, Silent
 from trimtab.workflows.side_effects import FEW_ROWS, neutral_drift
@@ -122,13 +123,12 @@ def fit(
     stages = {
         b.name: _stages(model, b, prompt_type, train, evaluation, seed, home, told) for b in behaviors
     }  # fmt: skip
+    _announce(list(stages.values()), sites is None, told)
     notes: list[str] = []
-    steering = (
-        _asked(maker, stages, sites) if isinstance(maker, PromptMethod) else _trained(maker, stages, sites, notes, told)
-    )
-    steering = steering.changed(attributes=_strengths(stages, steering, strength, max_kl, notes))
+    steering = made(maker, stages, sites, notes)
     steering, told_of = conditioned(model, steering, by_attribute(names, condition), seed)
     notes += told_of
+    steering = steering.changed(attributes=_strengths(stages, steering, strength, max_kl, notes))
     reports = {}
     for b in behaviors if verify else ():
         own = alone(steering, b.name)
@@ -184,74 +184,6 @@ def _announce(stages: Sequence[Stages], choosing: bool, progress: Progress) -> N
         total += s.capture_cost(s.prompt_types[0], [Site(s.model.n_blocks - 1)])
         total += s.score_cost(s.splits.dev.examples) * (len(s.map_blocks) / 2 if choosing else 1)
     progress.begin(round(total), total * pace(stages[0]))
-
-
-def _trained(
-    maker: Method, stages: Mapping[str, Stages], sites: Sequence[Place] | None, notes: list[str], progress: Progress
-) -> Steering:
-    """The method's steering of the training examples' activations."""
-    _announce(list(stages.values()), sites is None, progress)
-    first = next(iter(stages.values()))
-    where = _places(maker, stages, sites, notes)
-    for site in where:
-        first.model.anatomy.module(site)
-    data = {name: _sides(s, where) for name, s in stages.items()}
-    digests = {name: s.behavior.digest for name, s in stages.items()}
-    return maker.fit(data, seed=first.seed, made_for=first.model.facts, digests=digests)
-
-
-def _asked(maker: PromptMethod, stages: Mapping[str, Stages], sites: Sequence[Place] | None) -> Steering:
-    """The method's text for each behavior."""
-    if sites is not None:
-        raise InputError(f"method {maker.name} puts text in front of prompts; leave out the sites")
-    told, model = {}, next(iter(stages.values())).model
-    for name, s in stages.items():
-        shots = [(e.prompt, e.positive, e.negative) for e in s.splits.shots.examples]
-        told[name] = Told((s.behavior.instruction("positive"), s.behavior.instruction("negative")), shots)
-    digests = {name: s.behavior.digest for name, s in stages.items()}
-    return maker.fit_texts(told, made_for=model.facts, digests=digests)
-
-
-def _places(maker: Method, stages: Mapping[str, Stages], given: Sequence[Place] | None, notes: list[str]) -> list[Site]:
-    """Where activations are read: at the sites that were given, at all blocks, or at the best one."""
-    if given is not None:
-        sites = Site.several(given)
-    elif maker.all_blocks:
-        n_blocks = next(iter(stages.values())).model.n_blocks
-        sites = [Site(block) for block in range(n_blocks)]
-    else:
-        sites = [_best(stages, notes)]
-    if maker.reads is None:
-        return sites
-    odd = [site for site in sites if site.component == "mlp"]
-    if odd:
-        raise InputError(f"method {maker.name} reads {maker.reads}, not {odd[0]}; give blocks, such as {odd[0].block}")
-    return [Site(site.block, maker.reads) for site in sites]
-
-
-def _best(stages: Mapping[str, Stages], notes: list[str]) -> Site:
-    """The block that does best on dev for all behaviors together."""
-    shares = []
-    for s in stages.values():
-        rows = map_blocks(s)
-        lows = np.array([max(row.effect.low or 0.0, 0.0) for row in rows])
-        shares.append(lows / lows.max() if lows.max() > 0 else lows)
-    blocks = [row.block for row in rows]
-    together = np.mean(shares, axis=0)
-    best = blocks[int(np.argmax(together))]
-    notes.append(f"block {best} chosen on dev: it has {together.max():.0%} of the best blocks' lower bounds on average")
-    return Site(best)
-
-
-def _sides(stages: Stages, sites: Sequence[Site]) -> Mapping[Site, Sides]:
-    found = stages.training(stages.prompt_types[0], sites)
-    return {
-        site: Sides(
-            torch.from_numpy(g.positive), torch.from_numpy(g.negative), not g.arbitrary,
-            stages.model.anatomy.heads_of(site.block) if site.component == "heads" else None,
-        )
-        for site, g in found.items()
-    }  # fmt: skip
 
 
 def _strengths(
