@@ -16,7 +16,7 @@ import trimtab as tt
 from trimtab.errors import InputError
 from trimtab.integrations.control_vectors import read_control_vector, write_control_vector
 from trimtab.integrations.plain import read_vectors, write_vectors
-from trimtab.models import ModelFacts, Site
+from trimtab.models import Condition, ModelFacts, Site
 from trimtab.steering import Steering
 from trimtab.steering.edits import Ablation, Additive, Gated, Stack
 
@@ -256,3 +256,30 @@ def test_wrong_usage_ends_with_code_2(
     assert code == 2
     assert word in err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["s", "v.safetensors"]
+
+
+def test_several_folders_become_one_steering(tmp_path: Path, run: Run) -> None:
+    for name, site in (("warm", 1), ("brief", 2)):
+        Steering.from_vector(site, torch.ones(4), name).save(tmp_path / name)
+    code, _, err = run("convert", tmp_path / "warm", tmp_path / "brief", tmp_path / "both", "--strength", "brief=0.5")
+    assert code == 0, err
+    both = Steering.load(tmp_path / "both")
+    assert dict(both.attributes) == {"warm": 1.0, "brief": 0.5}
+    code, _, err = run("convert", tmp_path / "warm", tmp_path / "v.gguf", tmp_path / "both")
+    assert code == 2
+    assert "folders of steerings" in err
+
+
+def test_what_decides_by_prompt_is_no_plain_vector(tmp_path: Path, run: Run) -> None:
+    conditional = Steering(
+        {1: Additive(torch.ones(1, 4))}, {"a": 1.0}, conditions={"a": Condition(0, torch.ones(4), 0.1)}
+    )
+    conditional.save(tmp_path / "s")
+    code, _, err = run("convert", tmp_path / "s", tmp_path / "v.safetensors")
+    assert code == 2
+    assert "condition" in err
+    assert run("convert", tmp_path / "s", tmp_path / "v.safetensors", "--ungated")[0] == 0
+    conditional.changed(prompts={"a": ("Be brief.\n\n", "")}).save(tmp_path / "t")
+    code, _, err = run("convert", tmp_path / "t", tmp_path / "v.safetensors", "--ungated")
+    assert code == 2
+    assert "text in front" in err

@@ -10,7 +10,7 @@ from tests.conftest import Run
 
 import trimtab as tt
 from trimtab.errors import InputError
-from trimtab.models import Batch, Model, Plan, Site
+from trimtab.models import Batch, Condition, Model, Plan, Site
 from trimtab.steering import Steering
 from trimtab.steering.edits import Ablation, Additive, Gated, Stack
 from trimtab.workflows.generate import MOST_DOSE, continued, relative_edit, shaded
@@ -176,3 +176,36 @@ def test_an_empty_prompt_and_other_weights_are_refused(
     free = Steering.from_vector(1, torch.ones(32)).save(tmp_path / "free")
     code, _, err = run("generate", "It was", "--steering", free)
     assert (code, "give --model" in err) == (2, True)
+
+
+def test_several_steerings_go_together_from_the_command_line(
+    folder: Path, tiny_folder: Path, model: Model, steering: Steering, run: Run, tmp_path: Path
+) -> None:
+    Steering.from_vector(2, rand(model.d_model, seed=8), "odd", made_for=model.facts).save(tmp_path / "odd")
+    both = Steering.combined([steering, Steering.load(tmp_path / "odd")])
+    told = ["--steering", folder, "--steering", tmp_path / "odd", "--strength", "odd=4", "--off", "warm", "--json"]
+    code, out, err = run(
+        "generate", "It was", *told, "--model", tiny_folder, "--max-new-tokens", "6", "--dtype", "float32"
+    )
+    assert code == 0, err
+    strengths = {"odd": 4.0, "warm": 0.0}
+    expected = model.generate("It was", steering=both, strength=strengths, max_new_tokens=6)
+    assert json.loads(out)["texts"][0]["steered"] == expected
+    assert json.loads(out)["steering"] == both.id
+    code, _, err = run("generate", "It was", "--steering", folder, "--steering", folder, "--model", tiny_folder)
+    assert code == 2
+    assert "'warm'" in err
+
+
+def test_conditions_and_texts_show_in_the_continuation(model: Model) -> None:
+    d = model.d_model
+    never = Condition(1, rand(d, seed=3), 1.0)
+    made = Steering({2: Additive(rand(1, d))}, {"warm": 3.0}, conditions={"warm": never})
+    (row,) = continued(model, ["It was"], made, max_new_tokens=6, explain=True)
+    assert row.plain == row.steered
+    assert row.shades
+    text = Steering({}, {"ask": 1.0}, prompts={"ask": ("Be brief.\n\n", "")})
+    (row,) = continued(model, ["It was"], text, max_new_tokens=6, explain=True)
+    assert row.steered == model.generate("Be brief.\n\nIt was", max_new_tokens=6)
+    assert row.shades == ()
+    assert relative_edit(model, ["It was"], text, None, False) == 0.0

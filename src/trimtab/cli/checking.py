@@ -5,7 +5,7 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -35,7 +35,8 @@ def check(
         list[str] | None, typer.Option(help="One of the seven prompt types (repeatable), or all.")
     ] = None,
     steering: Annotated[
-        Path | None, typer.Option(help="Folder of a finished steering to check instead of prompt types' vectors.")
+        list[Path] | None,
+        typer.Option(help="Folder of a finished steering to check instead of vectors; repeated: all of them together."),
     ] = None,
     strength: Annotated[
         str, typer.Option(help="Strength λ of the edit, above 0; auto: chosen on dev, or 1 for a finished steering.")
@@ -90,6 +91,7 @@ def check(
         return
     if not behaviors:
         raise InputError("name at least one behavior: a file, or a built-in one (trimtab check --list)")
+    fixed = options.strength_or_auto(strength)
     one_of("--require", require, ("go", "caution"))
     one_of("--read", read, ("last", "mean"))
     told = both_or_none(positive_instruction, negative_instruction)
@@ -103,7 +105,6 @@ def check(
     folders = folders_for(out, [b.name for b in loaded])
 
     from trimtab.evaluation import Judge
-    from trimtab.models import load
     from trimtab.reports import DECISIONS
     from trimtab.reports.comparison import compare
     from trimtab.reports.terminal import summary
@@ -111,15 +112,11 @@ def check(
     from trimtab.workflows.progress import OnTerminal
 
     made = None
-    if steering is not None:
-        from trimtab.steering import Steering
-
-        made = Steering.load(steering, allow_mismatch=allow_mismatch)
+    if steering:
+        made = options.steering_of(steering, allow_mismatch)
     elif allow_mismatch:
         raise InputError("--allow-mismatch belongs to --steering, which is missing")
-    Console(stderr=True).print(f"loading {model} …", markup=False, highlight=False)
-    with quiet():
-        lm = load(model, revision=revision, adapter=adapter, dtype=dtype, device=device)
+    lm = options.loaded(model, revision, adapter, dtype, device)
     reports = []
     for behavior, folder in zip(loaded, folders, strict=True):
         with resumable(), OnTerminal.shown(behavior.name) as progress, quiet():
@@ -129,7 +126,7 @@ def check(
                 site=None if site == "auto" else site,
                 prompt_types=prompt_type or ["all"],
                 steering=made,
-                strength=_strength(strength),
+                strength="auto" if fixed is None else fixed,
                 scope=scope,  # type: ignore[arg-type]  # checked there
                 train=train,
                 evaluation=eval_,
@@ -174,16 +171,6 @@ def _earlier(file: Path | None, behaviors: list[str]) -> Any:
     from trimtab.reports.comparison import load_any
 
     return load_any(file)
-
-
-def _strength(told: str) -> "float | Literal['auto']":
-    """A number, or `auto`."""
-    if told == "auto":
-        return "auto"
-    try:
-        return float(told)
-    except ValueError:
-        raise InputError(f"--strength {told!r}: give a number above 0, or auto") from None
 
 
 def folders_for(out: Path, names: list[str]) -> list[Path]:

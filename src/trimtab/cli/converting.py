@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from trimtab.cli import options
 from trimtab.cli.generating import strengths
 from trimtab.errors import InputError
 
@@ -14,8 +15,12 @@ if TYPE_CHECKING:
 
 
 def convert(
-    source: Annotated[
-        Path, typer.Argument(help="Folder of a steering, .gguf control vector, .safetensors of vectors, .pt of torch.")
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Folder of a steering (several are combined), .gguf control vector, .safetensors of vectors, .pt.",
+        ),
     ],
     target: Annotated[Path, typer.Argument(help=".gguf, .safetensors, or a folder for a steering.")],
     strength: Annotated[
@@ -42,7 +47,7 @@ def convert(
     ] = None,
 ) -> None:
     """Steerings to other tools' files and back; the site convention is said, never guessed."""
-    made = _read(source, name or [], site, convention)
+    made = _read(sources[0], name or [], site, convention) if len(sources) == 1 else _combined(sources, name or site)
     told = strengths(made, strength or [], off or []) if strength or off else None
     if target.suffix == ".gguf":
         from trimtab.integrations.control_vectors import write_control_vector
@@ -61,6 +66,15 @@ def convert(
         where = "output of block" if place.component == "residual" else f"{place.component} of block"
         console.print(f"site {place} ({where} {place.block}, counted from 0)", highlight=False, markup=False)
     console.print(f"written: {target}", highlight=False, markup=False)
+
+
+def _combined(folders: list[Path], odd: object) -> "Steering":
+    files = [folder for folder in folders if not folder.is_dir()]
+    if files or odd:
+        raise InputError(
+            "several sources are combined where all are folders of steerings; convert other files one by one"
+        )
+    return options.steering_of(folders, allow_mismatch=False)
 
 
 def _read(source: Path, names: list[str], site: str | None, convention: str | None) -> "Steering":

@@ -68,12 +68,9 @@ def draft(
 
 
 def _loaded(model: str, revision: str | None, adapter: str | None, dtype: str, device: str | None) -> Any:
-    from trimtab.models import load
     from trimtab.workflows.draft import LoadedWriter
 
-    Console(stderr=True).print(f"loading {model} …", markup=False, highlight=False)
-    with quiet():
-        return LoadedWriter(load(model, revision=revision, adapter=adapter, dtype=dtype, device=device))
+    return LoadedWriter(options.loaded(model, revision, adapter, dtype, device))
 
 
 def _behind(endpoint: Any, parallel: int) -> Any:

@@ -60,7 +60,7 @@ def fit(
         return
     if not behaviors:
         raise InputError("name at least one behavior: a file, or a built-in one (trimtab check --list)")
-    given = _strength(strength)
+    given = options.strength_or_auto(strength)
     told = _hyperparameters(set_ or [])
     from trimtab.behaviors import load as load_behavior
     from trimtab.steering.methods import method as find
@@ -70,13 +70,10 @@ def fit(
     conditions = _conditions(condition or [], [b.name for b in loaded])
     work = out.with_name(f"{out.name}-checks")
 
-    from trimtab.models import load
     from trimtab.workflows.fit import fit as run
     from trimtab.workflows.progress import OnTerminal
 
-    Console(stderr=True).print(f"loading {model} …", markup=False, highlight=False)
-    with quiet():
-        lm = load(model, revision=revision, adapter=adapter, dtype=dtype, device=device)
+    lm = options.loaded(model, revision, adapter, dtype, device)
     with resumable(), OnTerminal.shown("fit") as progress, quiet():
         found = run(
             lm,
@@ -135,15 +132,6 @@ def _conditions(told: list[str], names: list[str]) -> dict[str, str]:
         own = name if sign and name in names else None
         found |= {own: file} if own else dict.fromkeys(names, word)
     return found
-
-
-def _strength(told: str) -> float | None:
-    if told == "auto":
-        return None
-    try:
-        return float(told)
-    except ValueError:
-        raise InputError(f"--strength {told!r}: give a number above 0, or auto") from None
 
 
 def _hyperparameters(told: list[str]) -> dict[str, Any]:

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from trimtab.steering import Steering
     from trimtab.workflows.generate import Shade
 
-SCOPES = ("all", "prompt", "last", "generated")
-
 
 def generate(
     prompts: Annotated[list[str] | None, typer.Argument(help="Prompts; without any, one from standard input.")] = None,
-    steering: Annotated[Path, typer.Option(help="Folder of the steering.")] = Path("out/steering"),
+    steering: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of the steering (default out/steering); repeated: all of them together."),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option("--model", help="smollm2, a Hugging Face id, a folder or a .gguf; else the steering's."),
@@ -53,7 +54,7 @@ def generate(
     json_: options.Json = False,
 ) -> None:
     """Continue prompts without and with a steering, side by side."""
-    from trimtab.steering import Steering
+    from trimtab.models.plan import SCOPES
 
     one_of("--scope", scope, SCOPES)
     if temperature <= 0 or (temperature != 1.0 and not sample):
@@ -61,18 +62,16 @@ def generate(
     texts = prompts or [sys.stdin.read().rstrip("\n")]
     if not all(texts):
         raise InputError("an empty prompt; give some text")
-    made = Steering.load(steering, allow_mismatch=allow_mismatch)
+    made = options.steering_of(steering or [Path("out/steering")], allow_mismatch)
     told = strengths(made, strength or [], off or [])
     source = model or (made.made_for.id if made.made_for else None)
     if source is None:
         raise InputError("the steering does not say which model it is for; give --model")
 
-    from trimtab.models import load
     from trimtab.workflows.generate import MOST_DOSE, continued, relative_edit
 
-    Console(stderr=True).print(f"loading {source} …", markup=False, highlight=False)
+    lm = options.loaded(source, revision, adapter, dtype, device)
     with quiet():
-        lm = load(source, revision=revision, adapter=adapter, dtype=dtype, device=device)
         if made.made_for is not None:
             made.made_for.ensure(lm, allow_mismatch)
         size = relative_edit(lm, texts, made, told, chat_template)

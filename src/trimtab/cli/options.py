@@ -1,8 +1,9 @@
 """Options and habits that commands share."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,8 @@ from trimtab.errors import InputError
 
 if TYPE_CHECKING:
     from trimtab.endpoint import Endpoint
+    from trimtab.models import Model
+    from trimtab.steering import Steering
 
 View = Annotated[
     str | None,
@@ -55,6 +58,32 @@ def endpoint(
     if key_env is not None and not key:
         raise InputError(f"--key-env {key_env}: this environment variable is empty or not set")
     return Endpoint(url, model, key, timeout)
+
+
+def loaded(source: str, revision: str | None, adapter: str | None, dtype: str, device: str | None) -> "Model":
+    """The model of the command line; says so on standard error, since it may take a while."""
+    from trimtab.models import load
+
+    Console(stderr=True).print(f"loading {source} …", markup=False, highlight=False)
+    with quiet():
+        return load(source, revision=revision, adapter=adapter, dtype=dtype, device=device)
+
+
+def steering_of(folders: Sequence[Path], allow_mismatch: bool) -> "Steering":
+    """The steering of one folder, or all attributes of several."""
+    from trimtab.steering import Steering
+
+    return Steering.combined([Steering.load(folder, allow_mismatch=allow_mismatch) for folder in folders])
+
+
+def strength_or_auto(told: str) -> float | None:
+    """A number, or None for `auto`."""
+    if told == "auto":
+        return None
+    try:
+        return float(told)
+    except ValueError:
+        raise InputError(f"--strength {told!r}: give a number above 0, or auto") from None
 
 
 def one_of(flag: str, value: str | None, allowed: tuple[str, ...]) -> None:

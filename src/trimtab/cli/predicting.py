@@ -69,14 +69,11 @@ def predict(
     loaded = [load_behavior(source, view=view, format=format) for source in behaviors]
     known = load_calibrations(calibration) if calibration else None
 
-    from trimtab.models import load
     from trimtab.reports.prediction.terminal import prediction_summary
     from trimtab.workflows.predict import predict as run
     from trimtab.workflows.progress import OnTerminal
 
-    Console(stderr=True).print(f"loading {model} …", markup=False, highlight=False)
-    with quiet():
-        lm = load(model, revision=revision, adapter=adapter, dtype=dtype, device=device)
+    lm = options.loaded(model, revision, adapter, dtype, device)
     with OnTerminal.shown("predict") as progress, quiet():
         found = run(
             lm,

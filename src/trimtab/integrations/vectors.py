@@ -26,6 +26,14 @@ def added(steering: Steering, strength: Any = None, *, ungated: bool = False) ->
     row = steer(steering, strength).strength
     if len(row) != 1:
         raise InputError("one strength for all rows is written, not one for each")
+    if steering.prompts:
+        raise InputError("the steering puts text in front of prompts, which a plain vector cannot")
+    if steering.conditions and not ungated:
+        name = next(iter(steering.conditions))
+        raise InputError(
+            f"{name!r} acts under a condition on prompts, which a plain vector cannot; --ungated writes the vectors "
+            "alone, which is another edit: check it"
+        )
     return {site: _vector(site, edit, row[0], ungated) for site, edit in sorted(steering.edits.items())}
 
 
