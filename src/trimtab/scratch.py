@@ -1,5 +1,6 @@
 """Folders to write into before the result takes its place; those of processes that were killed are swept away."""
 
+import glob
 import os
 import shutil
 import tempfile
@@ -20,7 +21,7 @@ def scratch(folder: Path, name: str) -> Iterator[Path]:
         OSError: it cannot be written.
     """
     prefix = f".{name}-"
-    for left in folder.glob(f"{prefix}[0-9]*-*"):
+    for left in folder.glob(f"{glob.escape(prefix)}[0-9]*-*"):
         if not _alive(left.name.removeprefix(prefix).split("-")[0]):
             shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}-", dir=folder) as made:

@@ -1,6 +1,7 @@
 """The artifact in memory: edits at sites, with named attributes and where they come from."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from numbers import Real
@@ -250,9 +251,11 @@ def _named(name: object) -> str:
 
 
 def _strength(value: object, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not isfinite(value):
-        raise InputError(f"strength {value!r} of {name!r} is not a finite number")
-    return float(value)
+    if not isinstance(value, bool) and isinstance(value, Real):
+        with suppress(OverflowError):  # a whole number beyond all floats
+            if isfinite(float(value)):
+                return float(value)
+    raise InputError(f"strength {value!r} of {name!r} is not a finite number")
 
 
 def _refuse_misfit(site: Site, edit: Edit, n: int, made_for: ModelFacts | None) -> None:

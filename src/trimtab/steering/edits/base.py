@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from numbers import Real
 from typing import Any, ClassVar, Self
@@ -155,9 +156,11 @@ def number(kind: str, name: str, value: object, wanted: str, fits: Callable[[flo
     Raises:
         InputError: no number, or one that does not fit.
     """
-    if isinstance(value, bool) or not isinstance(value, Real) or not fits(float(value)):
-        raise InputError(f"{kind}: {name} {value!r} must be {wanted}")
-    return float(value)
+    if not isinstance(value, bool) and isinstance(value, Real):
+        with suppress(OverflowError):  # a whole number beyond all floats
+            if fits(float(value)):
+                return float(value)
+    raise InputError(f"{kind}: {name} {value!r} must be {wanted}")
 
 
 def turned(rows: Tensor, seed: int) -> Tensor:
