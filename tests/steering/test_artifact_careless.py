@@ -123,6 +123,13 @@ def test_the_older_steering_is_back_if_the_new_one_cannot_take_its_place(
 # ---- Odd values ----------------------------------------------------------------------------------------------------
 
 
+def _nested(depth: int) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    for _ in range(depth):
+        told = {"a": told}
+    return told
+
+
 @pytest.mark.parametrize(
     ("origin", "word"),
     [
@@ -132,6 +139,8 @@ def test_the_older_steering_is_back_if_the_new_one_cannot_take_its_place(
         (Origin(method="\udcff"), "cannot be stored"),
         (Origin(hyperparameters={"file": "\udcff"}), "cannot be stored"),
         (Origin(hyperparameters={"x": {1, 2}}), "JSON values"),
+        (Origin(hyperparameters=_nested(500)), "cannot be stored"),
+        (Origin(hyperparameters=_nested(100_000)), "JSON values"),
     ],
 )
 def test_origins_that_cannot_be_stored_are_refused_in_words(origin: Origin, word: str, tmp_path: Path) -> None:
@@ -141,16 +150,31 @@ def test_origins_that_cannot_be_stored_are_refused_in_words(origin: Origin, word
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("odd", [{"origin": Origin(hyperparameters=_nested(240))}, {"site": 10_000}, {"site": 1.5}])
+def test_what_could_not_be_read_back_is_not_written(odd: dict[str, Any], tmp_path: Path) -> None:
+    made = Steering({tt.Site(odd.get("site", 1)): Additive(torch.ones(1, 4))}, {"a": 1.0}, odd.get("origin"))
+    with pytest.raises(InputError, match="not read back"):
+        made.save(tmp_path / "s")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("make", "word"),
+    [
+        (lambda: Steering({1: torch.ones(4)}, {"a": 1.0}), "a Tensor is no edit; for a vector"),  # type: ignore[dict-item]
+        (lambda: Steering({1: None}, {"a": 1.0}), "a NoneType is no edit"),  # type: ignore[dict-item]
+        (lambda: Steering.from_vector(1, torch.ones(4, dtype=torch.complex64)), "real numbers"),
+        (lambda: Steering.from_vector(1, torch.tensor([1e300], dtype=torch.float64)), "beyond float32"),
+    ],
+)
+def test_what_is_no_edit_or_vector_is_refused_in_words(make: Callable[[], Steering], word: str) -> None:
+    with pytest.raises(InputError, match=word):
+        make()
+
+
 def test_strengths_beyond_all_floats_are_refused_in_words() -> None:
     with pytest.raises(InputError, match="is not a finite number"):
         Steering({1: Additive(torch.ones(1, 4))}, {"a": 10**400})
-
-
-def _nested(depth: int) -> dict[str, Any]:
-    told: dict[str, Any] = {}
-    for _ in range(depth):
-        told = {"a": told}
-    return told
 
 
 @pytest.mark.parametrize("odd", [[1], "abc", {"a": float("nan")}, {"a": {1, 2}}, {"a": "\ud800"}, _nested(100_000)])

@@ -78,6 +78,10 @@ def write(steering: Steering, folder: Path, reliability: Mapping[str, Any] | Non
     for name, content in files.items():
         if len(content) > MOST[name]:
             raise InputError(f"{name} would have {len(content):,} bytes; at most {MOST[name]:,} are read back")
+    try:
+        _understood(files)
+    except InputError as error:
+        raise InputError(f"this steering could be written but not read back: {error}") from error
     if folder.name in ("", ".."):
         raise InputError(f"{str(folder)!r} cannot be replaced from inside; give the folder by its name")
     try:
@@ -117,19 +121,23 @@ def read(folder: Path) -> Artifact:
         _recover(folder)
         if not folder.is_dir():
             raise InputError("this is no folder; give the one that Steering.save wrote")
-        files = _verified(folder)
-        _parsed(files[STEERING], STEERING)  # what pydantic would let pass: a name that stands twice
-        manifest = Manifest.model_validate_json(files[STEERING])
-        steering = rebuilt(manifest, _tensors(files[TENSORS]))
-        report = _parsed(files[REPORT], REPORT) if REPORT in files else None
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise InputError(f"{folder}: {STEERING}: {place}: {first['msg']}") from error
+        return _understood(_verified(folder))
     except InputError as error:
         raise InputError(f"{folder}: {error}") from error
     except OSError as error:
         raise InputError(f"{folder} cannot be read: {error.strerror}") from error
+
+
+def _understood(files: Mapping[str, bytes]) -> Artifact:
+    _parsed(files[STEERING], STEERING)  # what pydantic would let pass: a name that stands twice
+    try:
+        manifest = Manifest.model_validate_json(files[STEERING])
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InputError(f"{STEERING}: {place}: {first['msg']}") from error
+    steering = rebuilt(manifest, _tensors(files[TENSORS]))
+    report = _parsed(files[REPORT], REPORT) if REPORT in files else None
     return Artifact(steering, report, manifest.versions)
 
 

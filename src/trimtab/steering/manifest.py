@@ -121,6 +121,8 @@ def _manifest(steering: Steering, versions: Mapping[str, str], entries: list[Edi
         ) from error
     except UnicodeEncodeError as error:
         raise InputError(f"{error.object[error.start : error.end]!r} in a name or text cannot be stored") from error
+    except ValueError as error:  # hyperparameters within hyperparameters, hundreds deep
+        raise InputError(f"the origin cannot be stored: {error}") from error
     return manifest
 
 

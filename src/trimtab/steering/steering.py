@@ -111,11 +111,12 @@ class Steering:
             InputError: the vector is not one-dimensional, or not finite.
         """
         vector = torch.as_tensor(vector).detach()
-        if vector.ndim != 1:
-            raise InputError(f"a steering vector is [d_model], not {list(vector.shape)}")
+        if vector.ndim != 1 or vector.is_complex():
+            raise InputError(f"a steering vector is [d_model] of real numbers, not {list(vector.shape)} {vector.dtype}")
+        vector = vector.float()
         if not bool(torch.isfinite(vector).all()):
-            raise InputError("the steering vector holds a NaN or an infinite value")
-        return Steering({Site.of(site): Additive(vector.float()[None])}, {name: 1.0}, origin, made_for=made_for)
+            raise InputError("the steering vector holds a NaN, an infinite value or one beyond float32")
+        return Steering({Site.of(site): Additive(vector[None])}, {name: 1.0}, origin, made_for=made_for)
 
     @property
     def method(self) -> str:
@@ -260,6 +261,8 @@ def _strength(value: object, name: str) -> float:
 
 def _refuse_misfit(site: Site, edit: Edit, n: int, made_for: ModelFacts | None) -> None:
     """An edit must take the steering's strengths, and be as wide as the model it was made for."""
+    if not callable(edit):
+        raise InputError(f"site {site}: a {type(edit).__name__} is no edit; for a vector write Steering.from_vector")
     if isinstance(edit, StoredEdit) and edit.n_attributes != n:
         raise InputError(f"the edit at site {site} takes {edit.n_attributes} strengths, and there are {n} attributes")
     if isinstance(edit, Stack) and max(column for _, columns in edit.parts for column in columns) >= n:
