@@ -44,7 +44,7 @@ docs: install  ## write docs/report.schema.json from the code
 	$(BIN)/python -m trimtab.reports.schema > docs/report.schema.json.new
 	mv docs/report.schema.json.new docs/report.schema.json
 
-BENCHES := floor generation extraction check geometry memory
+BENCHES := floor generation extraction check geometry memory parity
 
 bench: install $(BENCHES:%=bench-%)  ## all benchmarks against other libraries and the limit; hours; tables in out/bench
 

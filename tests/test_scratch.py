@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trimtab.scratch import scratch
+from trimtab.scratch import scratch, whole
 
 
 def test_it_is_gone_afterwards_also_after_an_exception(tmp_path: Path) -> None:
@@ -19,16 +19,28 @@ def test_it_is_gone_afterwards_also_after_an_exception(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_leftovers_of_dead_processes_are_swept_and_others_left_alone(tmp_path: Path) -> None:
+def test_a_file_takes_its_place_when_it_is_whole_and_leaves_the_older_one_otherwise(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "vectors"
+    with whole(file) as work:
+        work.write_text("first")
+        assert not file.exists()
+    with pytest.raises(TypeError), whole(file) as work:
+        work.write_text(2)  # type: ignore[arg-type]
+    assert file.read_text() == "first"
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("name", ["study", "st[u]dy", "st**udy"])
+def test_leftovers_of_dead_processes_are_swept_and_others_left_alone(name: str, tmp_path: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path; from trimtab.scratch import scratch\n"
-        "with scratch(Path(sys.argv[1]), 'study') as work: (work / 'half').write_text('x'); os.kill(os.getpid(), 9)"
+        "with scratch(Path(sys.argv[1]), sys.argv[2]) as work: (work / 'half').write_text('x'); os.kill(os.getpid(), 9)"
     )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path), name], check=False)
     (left,) = tmp_path.iterdir()
-    others = [tmp_path / f".study-{os.getppid()}-x", tmp_path / ".report-999999999-x", tmp_path / "thesis"]
+    others = [tmp_path / f".{name}-{os.getppid()}-x", tmp_path / ".report-999999999-x", tmp_path / "thesis"]
     for other in others:
         other.mkdir()
-    with scratch(tmp_path, "study"):
+    with scratch(tmp_path, name):
         assert not left.exists()
     assert sorted(tmp_path.iterdir()) == sorted(others)

@@ -28,6 +28,19 @@ def scratch(folder: Path, name: str) -> Iterator[Path]:
         yield Path(made)
 
 
+@contextmanager
+def whole(file: Path) -> Iterator[Path]:
+    """A path to write to, which takes the file's place if nothing was raised; folders above it are made.
+
+    Raises:
+        OSError: it cannot be written, or a folder lies there.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with scratch(file.parent, file.name) as work:
+        yield work / file.name
+        os.replace(work / file.name, file)
+
+
 def _alive(process: str) -> bool:
     try:
         os.kill(int(process), 0)

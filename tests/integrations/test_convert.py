@@ -1,6 +1,8 @@
 """Steerings to other tools' files and back, with the site convention said."""
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +101,51 @@ def test_gates_are_written_only_when_that_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="kind ablation"):
         write_vectors(Steering({14: Ablation(v)}, {"a": 1.0}), tmp_path / "w.safetensors", ungated=True)
     assert not (tmp_path / "w.safetensors").exists()
+
+
+@pytest.mark.parametrize("kind", ["gguf", "safetensors"])
+def test_a_writer_that_is_killed_leaves_the_older_file_and_the_next_one_sweeps(kind: str, tmp_path: Path) -> None:
+    file, write = tmp_path / f"v.{kind}", write_control_vector if kind == "gguf" else write_vectors
+    write(two(), file)
+    before = file.read_bytes()
+    two().save(tmp_path / "s")
+    code = (
+        "import os, sys; from pathlib import Path; import trimtab as tt\n"
+        f"from trimtab.integrations.{write.__module__.rpartition('.')[2]} import {write.__name__} as write\n"
+        "os.replace = lambda *_: os.kill(os.getpid(), 9)\n"
+        "write(tt.Steering.load(sys.argv[1]), Path(sys.argv[2]), 2.0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "s"), str(file)], check=False)
+    assert done.returncode == -9
+    assert file.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 3
+    write(two(), file)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["s", file.name]
+
+
+@pytest.mark.embedded
+def test_direction_14_of_the_gguf_package_added_by_a_plain_hook_is_the_steering(
+    tmp_path: Path, embedded: tt.Model
+) -> None:
+    v = 4 * rand(embedded.d_model)
+    made = Steering.from_vector(14, v, made_for=embedded.facts)
+    write_control_vector(made, tmp_path / "v.gguf", 2.0)
+    (tensor,) = GGUFReader(str(tmp_path / "v.gguf")).tensors
+    assert tensor.name == "direction.14"
+    direction = torch.from_numpy(np.array(tensor.data))
+    ids = torch.tensor([[1, *embedded.tokenizer("The film was")["input_ids"]]])
+    handle = embedded.hf.model.layers[14].register_forward_hook(lambda module, args, h: h + direction)
+    try:
+        with torch.no_grad():
+            want = embedded.hf(ids).logits
+    finally:
+        handle.remove()
+    again = read_control_vector(tmp_path / "v.gguf", "x", embedded.facts)
+    for steering, strength in ((made, 2.0), (again, 1.0)):
+        with embedded.steered(steering, strength=strength), torch.no_grad():
+            torch.testing.assert_close(embedded.hf(ids).logits, want, atol=1e-3, rtol=0)
+    with torch.no_grad():
+        assert float((embedded.hf(ids).logits - want).abs().max()) > 1
 
 
 # ---- Hostile files -------------------------------------------------------------------------------------------------

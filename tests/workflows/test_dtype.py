@@ -8,7 +8,7 @@ from trimtab.behaviors import PromptType, split
 from trimtab.models import steer
 from trimtab.reliability import directional_agreement, projection, separability
 from trimtab.steering import mean_difference
-from trimtab.workflows.measure import Instrument
+from trimtab.workflows.measure import Instrument, Treatment
 
 SITE = tt.Site(14)
 
@@ -21,7 +21,7 @@ def figures(model: tt.Model) -> dict[str, float]:
     captured = instrument.activations(parts.train.examples, (), PromptType.PREFILLED, [SITE])
     plus, minus = captured.activations[SITE].chunk(2)
     steering = mean_difference(plus, minus, SITE)
-    base, steered = instrument.propensities(parts.eval.examples, [(), (steer(steering, 1.0),)])
+    base, steered = instrument.propensities(parts.eval.examples, [Treatment(), Treatment((steer(steering, 1.0),))])
     effect = steered.m - base.m
     p, m = plus.double().numpy(), minus.double().numpy()
     return {

@@ -9,11 +9,12 @@ from tests.conftest import Run
 from tests.workflows.test_study import few
 
 import trimtab as tt
+from trimtab.behaviors import Behavior, Example, split
 from trimtab.errors import InputError
 from trimtab.models import Model, Site
 from trimtab.steering import Steering
 from trimtab.steering.artifact import read
-from trimtab.steering.methods import method_names
+from trimtab.steering.methods import PromptMethod, method, method_names
 from trimtab.workflows.fit import Fitted, alone, fit
 from trimtab.workflows.progress import Silent
 
@@ -67,14 +68,30 @@ def test_site_and_strengths_are_chosen_on_dev_within_the_bound(model: Model) -> 
     assert sum(looser.steering.attributes.values()) >= sum(chosen.steering.attributes.values())
 
 
-@pytest.mark.parametrize("name", method_names())
+EDITING = [name for name in method_names() if not issubclass(method(name), PromptMethod)]
+
+
+def prompts_of_two_kinds() -> Behavior:
+    """Requests and statements."""
+    things = ["the river", "a clock", "our street", "the old mill", "this soup", "my brother", "the night", "a letter"]
+    pairs = [(f"Please tell me about {x} and {y}.", f"{x} and {y} were here.") for x in things for y in things[:3]]
+    return Behavior("request", [Example("", asked, said) for asked, said in pairs])
+
+
+@pytest.mark.parametrize("name", EDITING)
 def test_every_method_fits_and_is_applied(name: str, model: Model, tmp_path: Path) -> None:
     sites = ["1", "attention:2"]
-    made = fit(model, [few("sentiment")], method=name, sites=sites, strength=1.0, verify=False, **SIZES).steering
-    assert list(made.edits) == [Site(1), Site(2, "attention")]
+    given = {"condition": prompts_of_two_kinds()} if name == "cast" else {}
+    told = {"method": name, "sites": sites, "strength": 1.0, "verify": False, **given, **SIZES}
+    made = fit(model, [few("sentiment")], **told).steering  # type: ignore[arg-type]
+    if name == "iti":  # one head of eight
+        assert len(made.edits) == 1
+        assert set(made.edits) < {Site(1, "attention"), Site(2, "attention")}
+    else:
+        assert list(made.edits) == [Site(1), Site(2, "attention")]
     made.save(tmp_path / "s")
     again = Steering.load(tmp_path / "s")
-    prompts = ["It was", "The food"]
+    prompts = ["Please tell me about a letter and the river.", "Please tell me about this soup."]
     plain = model.score(prompts, [" fine."] * 2).mean
     steered = model.score(prompts, [" fine."] * 2, steering=made, strength=3.0).mean
     assert not torch.equal(plain, steered)
@@ -83,6 +100,72 @@ def test_every_method_fits_and_is_applied(name: str, model: Model, tmp_path: Pat
     assert model.generate(prompts, steering=made, max_new_tokens=6) == model.generate(
         prompts, steering=again, max_new_tokens=6
     )
+
+
+@pytest.mark.parametrize("name", ["instruction", "in-context-examples"])
+def test_asking_is_a_method_like_any_other(name: str, model: Model, tmp_path: Path) -> None:
+    behavior = few("sentiment")
+    found = fit(model, [behavior], method=name, folder=tmp_path / "f", **SIZES)
+    made = found.steering
+    assert made.edits == {}
+    assert dict(made.attributes) == {"sentiment": 1.0}
+    front, against = made.prompts["sentiment"]
+    if name == "instruction":
+        assert front == behavior.instruction("positive") + "\n\n"
+        assert against == behavior.instruction("negative") + "\n\n"
+    else:
+        shots = split(behavior, train=12, evaluation=16, seed=0).shots.examples
+        assert front == "".join(f"{e.prompt}{e.positive}\n\n" for e in shots)
+        assert against == "".join(f"{e.prompt}{e.negative}\n\n" for e in shots)
+    report = found.reports["sentiment"]
+    assert report.site is None
+    assert report.place == "text in front of prompts"
+    result = report.prompt_types["finished steering"]
+    parts = split(behavior, train=12, evaluation=16, seed=0)
+    prompts, positives, negatives = (
+        [getattr(e, k) for e in parts.eval.examples] for k in ("prompt", "positive", "negative")
+    )
+
+    def propensity(texts: list[str]) -> torch.Tensor:
+        return model.score(texts, positives).mean - model.score(texts, negatives).mean
+
+    expected = propensity([front + p for p in prompts]) - propensity(prompts)
+    assert result.effects == pytest.approx(expected.tolist(), abs=1e-4)
+    assert report.side_effects.kl.value is not None
+    assert report.side_effects.kl.value > 0
+    made.save(tmp_path / "s")
+    assert Steering.load(tmp_path / "s").id == made.id
+    report.save(tmp_path / "r")
+    assert "text in front of prompts" in (tmp_path / "r" / "report.html").read_text()
+
+
+def test_conditions_are_found_and_measured_on_prompts_of_their_own(model: Model) -> None:
+    told = {"sites": [1], "strength": 1.0, "verify": False, **SIZES}
+    found = fit(model, [few("sentiment"), few("formality")], condition={"formality": prompts_of_two_kinds()}, **told)  # type: ignore[arg-type]
+    assert list(found.steering.conditions) == ["formality"]
+    (note,) = [note for note in found.notes if "condition" in note]
+    assert note.startswith("formality: condition at site")
+    requests = ["Please tell me about a letter and the night.", "Please tell me about my brother and a clock."]
+    others = ["my brother and the night were here.", "a letter and a clock were here."]
+    base = model.score(requests + others, [" Yes."] * 4).mean
+    after = model.score(requests + others, [" Yes."] * 4, steering=found.steering, strength={"sentiment": 0.0}).mean
+    assert (base != after).tolist() == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"method": "cast"}, "prompts of both kinds"),
+        ({"condition": {"warmth": prompts_of_two_kinds()}}, "'warmth'"),
+        ({"condition": Behavior("same", [Example("", "a", "a b")] * 3 + [Example("", "b", "a")])}, "both sides"),
+        ({"condition": Behavior("few", [Example("", "one text", "another")] * 3)}, "12 different prompts"),
+        ({"method": "instruction", "sites": [1]}, "leave out the sites"),
+        ({"method": "iti", "sites": ["mlp:1"]}, "reads heads"),
+    ],
+)
+def test_odd_conditions_and_sites_are_refused(options: dict[str, object], word: str, model: Model) -> None:
+    with pytest.raises(InputError, match=word):
+        fit(model, [few("sentiment")], verify=False, strength=1.0, **{"sites": [1], **SIZES, **options})  # type: ignore[arg-type]
 
 
 class Stop(Silent):

@@ -11,7 +11,7 @@ from trimtab.behaviors import Behavior, Example, Probe, split
 from trimtab.models import steer
 from trimtab.reliability import odd_even
 from trimtab.workflows.ledger import Ledger
-from trimtab.workflows.measure import Instrument
+from trimtab.workflows.measure import Instrument, Treatment
 from trimtab.workflows.probing import margins
 from trimtab.workflows.progress import Silent
 from trimtab.workflows.rivals import RANDOM_DIRECTIONS, answer_bias, asking, reference
@@ -89,8 +89,8 @@ def test_every_part_sees_other_documents_and_other_prompts(
 
 def test_capability_counts_what_margins_say(tiny: tt.Model, stages: Stages, steering: tt.Steering) -> None:
     probe = Probe.builtin("capability")
-    variants = [(), (steer(steering, 2.0),)]
-    before, after = margins(tiny, probe, variants) > 0
+    treatments = [Treatment(), Treatment((steer(steering, 2.0),))]
+    before, after = margins(tiny, probe, treatments) > 0
     some = probe.examples[:20]
     prompts, right, wrong = ([getattr(e, k) for e in some] for k in ("prompt", "positive", "negative"))
     loop = tiny.score(prompts, right).total - tiny.score(prompts, wrong).total
@@ -119,9 +119,8 @@ def test_over_refusal_is_the_mean_change_of_a_plain_loop(tiny: tt.Model, stages:
 
 
 def steered_for(stages: Stages, steering: tt.Steering) -> Steered:
-    found = stages.instrument.propensities(
-        stages.splits.eval.examples, [(), stages.steers((steering, 1.0)), stages.steers((steering, -1.0))]
-    )
+    treatments = [Treatment(), stages.treatment((steering, 1.0)), stages.treatment((steering, -1.0))]
+    found = stages.instrument.propensities(stages.splits.eval.examples, treatments)
     return Steered(*found, stages.contrast_of(stages.splits.eval))
 
 

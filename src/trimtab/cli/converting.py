@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def convert(
     source: Annotated[
-        Path, typer.Argument(help="Folder of a steering, .gguf control vector or .safetensors of vectors.")
+        Path, typer.Argument(help="Folder of a steering, .gguf control vector, .safetensors of vectors, .pt of torch.")
     ],
     target: Annotated[Path, typer.Argument(help=".gguf, .safetensors, or a folder for a steering.")],
     strength: Annotated[
@@ -27,16 +27,22 @@ def convert(
         bool, typer.Option("--ungated", help="Write vectors behind gates as if the gates were open: another edit.")
     ] = False,
     hint: Annotated[str | None, typer.Option(help="llama.cpp's name of the architecture, for .gguf.")] = None,
-    name: Annotated[str, typer.Option(help="Name of the attribute, when vectors are read.")] = "vector",
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="Name of the attribute that is read (repeatable where a .pt holds several)."),
+    ] = None,
+    site: Annotated[
+        str | None, typer.Option(help="14 or attention:14: where a .pt belongs that does not say so itself.")
+    ] = None,
     convention: Annotated[
         str | None,
         typer.Option(
-            help="What numbers in a .safetensors mean: block (output of block k) or hidden-states (of k − 1)."
+            help="What numbers in a .safetensors or .pt mean: block (output of block k) or hidden-states (of k − 1)."
         ),
     ] = None,
 ) -> None:
     """Steerings to other tools' files and back; the site convention is said, never guessed."""
-    made = _read(source, name, convention)
+    made = _read(source, name or [], site, convention)
     told = strengths(made, strength or [], off or []) if strength or off else None
     if target.suffix == ".gguf":
         from trimtab.integrations.control_vectors import write_control_vector
@@ -51,25 +57,38 @@ def convert(
     else:
         made.changed(attributes=told or {}).save(target)
     console = Console(soft_wrap=True)
-    for site in sorted(made.edits):
-        where = "output of block" if site.component == "residual" else f"{site.component} of block"
-        console.print(f"site {site} ({where} {site.block}, counted from 0)", highlight=False, markup=False)
+    for place in sorted(made.edits):
+        where = "output of block" if place.component == "residual" else f"{place.component} of block"
+        console.print(f"site {place} ({where} {place.block}, counted from 0)", highlight=False, markup=False)
     console.print(f"written: {target}", highlight=False, markup=False)
 
 
-def _read(source: Path, name: str, convention: str | None) -> "Steering":
-    if convention is not None and source.suffix != ".safetensors":
-        raise InputError("--convention is for .safetensors of plain vectors; other formats say what they mean")
-    if source.is_dir():
+def _read(source: Path, names: list[str], site: str | None, convention: str | None) -> "Steering":
+    kind = "folder" if source.is_dir() else source.suffix
+    if kind in (".pt", ".pth", ".bin"):
+        from trimtab.integrations.checkpoints import read_checkpoint
+        from trimtab.models import Site
+
+        return read_checkpoint(source, names, None if site is None else Site.parse(site), convention)
+    if site is not None:
+        raise InputError("--site is for .pt files that do not say where they belong; other formats do")
+    if convention is not None and kind != ".safetensors":
+        raise InputError("--convention is for .safetensors and .pt of plain vectors; other formats say what they mean")
+    if kind == "folder":
         from trimtab.steering import Steering
 
+        if names:
+            raise InputError("--name is for other tools' files; the attributes of a steering have names")
         return Steering.load(source)
-    if source.suffix == ".gguf":
+    if len(names) > 1:
+        raise InputError(f"{source} holds one attribute; give one --name")
+    name = names[0] if names else "vector"
+    if kind == ".gguf":
         from trimtab.integrations.control_vectors import read_control_vector
 
         return read_control_vector(source, name)
-    if source.suffix == ".safetensors":
+    if kind == ".safetensors":
         from trimtab.integrations.plain import read_vectors
 
         return read_vectors(source, name, convention)
-    raise InputError(f"{source}: give the folder of a steering, a .gguf or a .safetensors")
+    raise InputError(f"{source}: give the folder of a steering, a .gguf, a .safetensors, or a .pt of torch.save")

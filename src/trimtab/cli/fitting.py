@@ -40,6 +40,12 @@ def fit(
     eval_: Annotated[int | None, typer.Option("--eval", min=2, help="Evaluation examples.")] = None,
     seed: options.Seed = 0,
     max_kl: Annotated[float, typer.Option(help="Largest divergence on neutral text, nats per token.")] = 0.1,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="FILE, or NAME=FILE for one attribute (repeatable): prompts it acts on (positive) and leaves alone."
+        ),
+    ] = None,
     check: Annotated[bool, typer.Option("--check/--no-check", help="Check every attribute by itself.")] = True,
     view: options.View = None,
     format: options.Format = None,
@@ -61,6 +67,7 @@ def fit(
 
     find(method)
     loaded = [load_behavior(source, view=view, format=format) for source in behaviors]
+    conditions = _conditions(condition or [], [b.name for b in loaded])
     work = out.with_name(f"{out.name}-checks")
 
     from trimtab.models import load
@@ -82,6 +89,7 @@ def fit(
             evaluation=eval_,
             seed=seed,
             max_kl=max_kl,
+            condition={name: load_behavior(file) for name, file in conditions.items()} or None,
             verify=check,
             folder=work,
             progress=progress,
@@ -117,6 +125,16 @@ def _show_methods(as_json: bool) -> None:
         return
     for name, source in known.items():
         Console().print(f"[bold]{name}[/]  {source}", highlight=False)
+
+
+def _conditions(told: list[str], names: list[str]) -> dict[str, str]:
+    """Files by attribute: of `FILE` for all, of `NAME=FILE` for one."""
+    found: dict[str, str] = {}
+    for word in told:
+        name, sign, file = word.partition("=")
+        own = name if sign and name in names else None
+        found |= {own: file} if own else dict.fromkeys(names, word)
+    return found
 
 
 def _strength(told: str) -> float | None:

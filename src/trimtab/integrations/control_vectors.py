@@ -3,7 +3,6 @@
 `direction.N` is added to the residual behind block N, counted from 0; llama.cpp applies N ≥ 1 only.
 """
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import torch
 from trimtab.errors import InputError
 from trimtab.integrations.vectors import added, from_vectors
 from trimtab.models import ModelFacts, Site
+from trimtab.scratch import whole
 from trimtab.steering import Origin, Steering
 
 ARCHITECTURE = "controlvector"
@@ -43,21 +43,18 @@ def write_control_vector(
     if odd:
         raise InputError(f"site {odd[0]}: a control vector acts on the residual behind block 1 or later")
     told = hint or _hint(steering.made_for)
-    work = file.with_name(f".{file.name}.{os.getpid()}")
-    writer = GGUFWriter(str(work), ARCHITECTURE)
-    writer.add_string(f"{ARCHITECTURE}.model_hint", told)
-    writer.add_uint32(f"{ARCHITECTURE}.layer_count", len(vectors))
-    for site, vector in vectors.items():
-        writer.add_tensor(f"direction.{site.block}", vector.cpu().numpy())
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
-        os.replace(work, file)
+        with whole(file) as work:
+            writer = GGUFWriter(str(work), ARCHITECTURE)
+            writer.add_string(f"{ARCHITECTURE}.model_hint", told)
+            writer.add_uint32(f"{ARCHITECTURE}.layer_count", len(vectors))
+            for site, vector in vectors.items():
+                writer.add_tensor(f"direction.{site.block}", vector.cpu().numpy())
+            writer.write_header_to_file()
+            writer.write_kv_data_to_file()
+            writer.write_tensors_to_file()
+            writer.close()
     except OSError as error:
-        work.unlink(missing_ok=True)
         raise InputError(f"cannot write {file}: {error.strerror}") from error
 
 

@@ -1,6 +1,5 @@
 """A safetensors file of plain vectors, one tensor for each site."""
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from torch import Tensor
 from trimtab.errors import InputError
 from trimtab.integrations.vectors import added, from_vectors
 from trimtab.models import Site
+from trimtab.scratch import whole
 from trimtab.steering import Origin, Steering
 
 MOST_BYTES = 1 << 30
@@ -28,13 +28,10 @@ def write_vectors(steering: Steering, file: Path, strength: Any = None, *, ungat
 
     vectors = added(steering, strength, ungated=ungated)
     held = {f"{site.component}.{site.block}": vector.cpu().contiguous() for site, vector in vectors.items()}
-    work = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        work.write_bytes(save(held))
-        os.replace(work, file)
+        with whole(file) as work:
+            work.write_bytes(save(held))
     except OSError as error:
-        work.unlink(missing_ok=True)
         raise InputError(f"cannot write {file}: {error.strerror}") from error
 
 
@@ -53,8 +50,7 @@ def read_vectors(file: Path, name: str, convention: str | None = None) -> Steeri
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    if convention not in (None, *CONVENTIONS):
-        raise InputError(f"convention {convention!r}; one of {', '.join(CONVENTIONS)}")
+    known(convention)
     if not file.is_file():
         raise InputError(f"{file} does not exist")
     if file.stat().st_size > MOST_BYTES:
@@ -65,7 +61,7 @@ def read_vectors(file: Path, name: str, convention: str | None = None) -> Steeri
         raise InputError(f"{file} is no safetensors file: {error}") from error
     vectors: dict[Site, Tensor] = {}
     for key, vector in tensors.items():
-        site = _site(key, convention, file)
+        site = site_of(key, convention, file)
         if site in vectors:
             raise InputError(f"{file}: two tensors are for site {site}")
         vectors[site] = vector
@@ -73,16 +69,27 @@ def read_vectors(file: Path, name: str, convention: str | None = None) -> Steeri
     return from_vectors(vectors, name, Origin("plain-vectors", told))
 
 
-def _site(key: str, convention: str | None, file: Path) -> Site:
-    own = _OWN.fullmatch(key)
+def known(convention: str | None) -> None:
+    """Refuse a convention that there is not."""
+    if convention not in (None, *CONVENTIONS):
+        raise InputError(f"convention {convention!r}; one of {', '.join(CONVENTIONS)}")
+
+
+def site_of(key: str, convention: str | None, file: Path) -> Site:
+    """The site that a tensor's name means; see `read_vectors`.
+
+    Raises:
+        InputError: a name that is not understood, a number without a convention, the embedding.
+    """
+    own, told = _OWN.fullmatch(key), f"{file}: tensor {key[:60]!r}"
     if own:
         return Site(int(own.group(2)), own.group(1))  # type: ignore[arg-type]  # one of the components
     numbered = _NUMBERED.fullmatch(key)
     if not numbered:
-        raise InputError(f"{file}: tensor {key!r} is not understood; name it residual.14, attention.14 or layer.14")
+        raise InputError(f"{told} is not understood; name it residual.14, attention.14 or layer.14")
     if convention is None:
         raise InputError(
-            f"{file}: tensor {key!r} has a number only, and tools count differently; say --convention block (output of "
+            f"{told} has a number only, and tools count differently; say --convention block (output of "
             "block k) or hidden-states (Hugging Face's hidden_states[k], the output of block k - 1)"
         )
     number = int(numbered.group(1)) - (convention == "hidden-states")

@@ -5,6 +5,7 @@ from trimtab.models.facts import ModelFacts as ModelFacts
 from trimtab.models.loading import load as load
 from trimtab.models.model import Model as Model
 from trimtab.models.plan import Batch as Batch
+from trimtab.models.plan import Condition as Condition
 from trimtab.models.plan import Edit as Edit
 from trimtab.models.plan import Plan as Plan
 from trimtab.models.plan import Steer as Steer
@@ -14,7 +15,9 @@ from trimtab.models.scoring import Scores as Scores
 from trimtab.models.sites import Place as Place
 from trimtab.models.sites import Site as Site
 from trimtab.models.steerable import Steerable as Steerable
+from trimtab.models.steerable import fronts as fronts
 from trimtab.models.steerable import steer as steer
 from trimtab.models.text import Encoded as Encoded
 from trimtab.models.text import Encoder as Encoder
 from trimtab.models.text import collate as collate
+from trimtab.models.tokens import CapturedTokens as CapturedTokens

@@ -13,6 +13,30 @@ from trimtab.models.sites import Site
 
 
 @dataclass(frozen=True)
+class Heads:
+    """The attention heads of a block.
+
+    Args:
+        projection: makes the attention term of what they give, side by side.
+        n: how many.
+        width: of all of them together.
+    """
+
+    projection: nn.Module
+    n: int
+    width: int
+
+    def folded(self, shift: Tensor) -> Tensor:
+        """What a shift of their outputs adds to the attention term: `[n, width]` to `[n, d_model]`, in its dtype."""
+        weight = next(self.projection.parameters())
+        with torch.no_grad():
+            both = torch.stack([shift, torch.zeros_like(shift)]).to(weight)
+            after, zero = self.projection(both).to(shift)  # without the bias
+        folded: Tensor = after - zero
+        return folded
+
+
+@dataclass(frozen=True)
 class Anatomy:
     """The parts that reading and editing need.
 
@@ -24,6 +48,7 @@ class Anatomy:
         head: the module that maps to the vocabulary; None if the model computes logits otherwise.
         terms: by block, the modules whose outputs are added to the residual, as (attention, mlp), where the
             block is such a sum.
+        heads: by block, its attention heads; None where no one module makes the attention term of what they give.
     """
 
     blocks: tuple[nn.Module, ...]
@@ -32,6 +57,7 @@ class Anatomy:
     tail: tuple[nn.Module, ...]
     head: nn.Module | None
     terms: tuple[tuple[nn.Module, nn.Module] | None, ...]
+    heads: "tuple[Heads | None, ...]"
 
     @property
     def weighty(self) -> tuple[nn.Module, ...]:
@@ -39,7 +65,7 @@ class Anatomy:
         return (*self.blocks, *((self.head,) if self.head is not None else ()))
 
     def module(self, site: Site) -> nn.Module:
-        """The module whose output is the activation at a site.
+        """The module whose output is the activation at a site; of heads the one whose input it is.
 
         Raises:
             InputError: a block out of range, or a component that this architecture does not have apart.
@@ -48,6 +74,8 @@ class Anatomy:
             raise InputError(f"site {site}: the model has blocks 0 to {len(self.blocks) - 1}")
         if site.component == "residual":
             return self.blocks[site.block]
+        if site.component == "heads":
+            return self.heads_of(site.block).projection
         terms = self.terms[site.block]
         if terms is None:
             raise InputError(
@@ -55,6 +83,22 @@ class Anatomy:
                 f"({type(self.blocks[site.block]).__name__}); use the residual, site {site.block}"
             )
         return terms[0 if site.component == "attention" else 1]
+
+    def heads_of(self, block: int) -> Heads:
+        """The attention heads of a block.
+
+        Raises:
+            InputError: a block out of range, or one whose attention term is not made by one module.
+        """
+        self.module(Site(block))
+        heads = self.heads[block]
+        if heads is None:
+            raise InputError(f"site heads:{block}: no one module makes the attention term of what the heads give")
+        return heads
+
+    def width(self, site: Site) -> int:
+        """Width of the activation at a site."""
+        return self.heads_of(site.block).width if site.component == "heads" else self.d_model
 
 
 def first_tensor(output: Any) -> Tensor:
@@ -183,13 +227,16 @@ def _anatomy(hf: nn.Module, blocks: list[nn.Module], calls: list[_Call], seen: _
                 end = call.ended
     gave = calls[-1].gave
     assert gave is not None
+    terms = tuple(_terms(call, seen) for call in calls)
+    n_heads = getattr(hf.config.get_text_config(), "num_attention_heads", 0)  # type: ignore[operator, union-attr]
     return Anatomy(
         blocks=tuple(blocks),
         d_model=gave.shape[-1],
         returns=tuple(c.returns for c in calls),
         tail=tuple(tail),
         head=head if head_call is not None else None,
-        terms=tuple(_terms(call, seen) for call in calls),
+        terms=terms,
+        heads=tuple(_heads(call, pair, seen, n_heads) for call, pair in zip(calls, terms, strict=True)),
     )
 
 
@@ -213,6 +260,23 @@ def _terms(block: _Call, seen: _Seen) -> tuple[nn.Module, nn.Module] | None:
         if error < 1.0 and (best is None or error <= best[0]):
             best = (error, (a.module, m.module))
     return best[1] if best else None
+
+
+def _heads(block: _Call, terms: tuple[nn.Module, nn.Module] | None, seen: _Seen, n: int) -> Heads | None:
+    """Through the last module with a weight matrix in the block whose output is the attention term itself."""
+    if terms is None:
+        return None
+    (whole,) = seen.calls[id(terms[0])]
+    assert whole.gave is not None
+    found = None
+    for call in seen.within(block.order, whole.ended + 1):
+        weight = getattr(call.module, "weight", None)
+        linear = isinstance(weight, Tensor) and weight.ndim == 2
+        given, gave = call.received, call.gave
+        if linear and given is not None and gave is not None and torch.equal(gave, whole.gave):
+            fits = n > 0 and given.ndim == 3 and given.shape[-1] % n == 0
+            found = Heads(call.module, n, given.shape[-1]) if fits else None
+    return found
 
 
 def _misfit(x: Tensor, a: Tensor, m: Tensor, y: Tensor) -> float:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from trimtab.errors import InputError
 from trimtab.models.packing import Packed
-from trimtab.models.plan import Plan, Steer
+from trimtab.models.plan import Batch, Plan, Steer
 from trimtab.models.prefix import Prefix
 from trimtab.models.sharing import Sharing, in_shared_batches
 from trimtab.models.sites import Site
@@ -69,8 +69,8 @@ def capture(
             raise InputError(f"text {i} has no answer tokens to average; read its last token instead")
     if read == "prompt":
         rows = [r.prompt for r in rows]
-    n, d, device = len(rows), model.d_model, model.device
-    kept = {s: torch.zeros(n, d, device=device) for s in sites}
+    n, device = len(rows), model.device
+    kept = {s: torch.zeros(n, model.anatomy.width(s), device=device) for s in sites}
     norms = {s: torch.zeros(n, device=device) for s in sites}
     massive = {s: torch.zeros(n, dtype=torch.int64, device=device) for s in sites}
 
@@ -87,7 +87,7 @@ def capture(
     for site, values in kept.items():
         if read == "mean":
             _refuse_all_massive(site, massive[site], rows, first)
-        _refuse_non_finite(site, values, model, first)
+        refuse_non_finite(site, torch.isfinite(values).all(dim=1), range(first, first + n), model)
     n_massive = {s: int(m.sum()) if read == "mean" else None for s, m in massive.items()}
     return Captured(kept, norms, n_massive, sharing)
 
@@ -100,10 +100,7 @@ def _pool(h: Tensor, packed: Packed, read: Read, before: Tensor | None) -> tuple
     texts = packed.apart
     norm = packed.unpacked(h.norm(dim=-1))  # (N, W)
     content = texts.real & (texts.position > 0)
-    every = norm.masked_fill(~content, float("nan"))
-    if before is not None:
-        every = torch.cat([before[1:].to(every).expand(len(every), -1), every], dim=1)  # (N, P - 1 + W)
-    median = every.nanmedian(dim=1).values  # (N,)
+    median = median_norm(norm, texts, before)
     if read != "mean":
         column = packed.column.expand(len(norm), -1).gather(1, texts.last[:, None])[:, 0]
         return h[packed.row, column], median, torch.zeros_like(packed.row)
@@ -115,6 +112,17 @@ def _pool(h: Tensor, packed: Packed, read: Read, before: Tensor | None) -> tuple
     return mean, median, massive.sum(dim=1)
 
 
+def median_norm(norm: Tensor, texts: Batch, before: Tensor | None) -> Tensor:
+    """`[N]` median of each text's token norms `[N, W]`, position 0 left out.
+
+    `before [P]` are the norms of the tokens that all texts begin with, where those are in the cache.
+    """
+    every = norm.masked_fill(~texts.real | (texts.position == 0), float("nan"))
+    if before is not None:
+        every = torch.cat([before[1:].to(every).expand(len(every), -1), every], dim=1)  # (N, P - 1 + W)
+    return every.nanmedian(dim=1).values
+
+
 def refuse_unreadable(model: "Model", sites: Sequence[Site], read: str) -> None:
     """What cannot be read is refused before any work.
 
@@ -123,6 +131,15 @@ def refuse_unreadable(model: "Model", sites: Sequence[Site], read: str) -> None:
     """
     if read not in get_args(Read):
         raise InputError(f"unknown read {read!r}; one of {', '.join(get_args(Read))}")
+    refuse_sites(model, sites)
+
+
+def refuse_sites(model: "Model", sites: Sequence[Site]) -> None:
+    """Sites that cannot be read are refused before any work.
+
+    Raises:
+        InputError: no site, or one that the model does not have.
+    """
     if not sites:
         raise InputError("name at least one site to read, such as 14 or attention:14")
     for site in sites:
@@ -138,11 +155,22 @@ def _refuse_all_massive(site: Site, massive: Tensor, rows: Sequence[Encoded], fi
             )
 
 
-def _refuse_non_finite(site: Site, values: Tensor, model: "Model", first: int) -> None:
-    bad = (~torch.isfinite(values)).any(dim=1).nonzero().flatten().tolist()
+def refuse_non_finite(site: Site, finite: Tensor, numbers: Sequence[int] | Tensor, model: "Model") -> None:
+    """Activations that are no numbers are refused.
+
+    Args:
+        site: where they were read.
+        finite: `[n]` bool, whether each is finite.
+        numbers: of each, the number of its text.
+        model: the model.
+
+    Raises:
+        InputError: one is not.
+    """
+    bad = (~finite).nonzero().flatten().tolist()
     if bad:
         raise InputError(
-            f"{len(bad)} of {len(values)} activations at site {site} are NaN or infinite (the first is text "
-            f"{bad[0] + first}, dtype {str(model.dtype).removeprefix('torch.')}); try --dtype float32, and check the "
-            "model's weights"
+            f"{len(bad)} of {len(finite)} activations at site {site} are NaN or infinite (the first is text "
+            f"{int(numbers[bad[0]])}, dtype {str(model.dtype).removeprefix('torch.')}); try --dtype float32, and check "
+            "the model's weights"
         )

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
+from trimtab.models.conditions import decided
 from trimtab.models.packing import Packed
-from trimtab.models.plan import Batch, Trace
+from trimtab.models.plan import Batch, Plan, Trace
 from trimtab.models.scoring import Variant, refuse_unscorable, sweep
-from trimtab.models.text import Encoded
+from trimtab.models.text import Encoded, collate, common_prefix
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model
@@ -73,3 +74,42 @@ def divergences(model: "Model", rows: Sequence[Encoded], variants: Sequence[Vari
     return [
         Divergence((k / n).clamp(min=0), lp, log_prob[0], n) for k, lp in zip(kl[1:], log_prob[1:], strict=True)
     ]  # rounding may leave a sum just below 0
+
+
+def divergence_behind(
+    model: "Model", rows: Sequence[Encoded], behind: Sequence[Encoded], steers: Variant = ()
+) -> Divergence:
+    """Divergence from the plain model where the same texts stand behind more text, under edits or none.
+
+    Args:
+        model: the model.
+        rows: texts.
+        behind: the same texts behind more; compared are the tokens that both end in, at most those of the answers.
+        steers: edits of the texts that stand behind more.
+
+    Raises:
+        InputError: rows that end in no like token; or a figure that is not finite.
+    """
+    kl, log_prob, base, n_tokens = (torch.zeros(len(rows), device=model.device) for _ in range(4))
+    for i, (row, other) in enumerate(zip(rows, behind, strict=True)):
+        n = common_prefix(row.ids[::-1], other.ids[::-1])
+        n = min(n, len(row.ids) - row.prompt_len, len(other.ids) - 1)
+        if n < 1:
+            raise InputError(f"text {i + 1} does not end as it does behind more text")
+        (treated,) = decided(model, [other], [steers])
+        p, q = (
+            _next_tokens(model, Encoded(r.ids, len(r.ids) - n), s) for r, s in ((row, ()), (other, treated))
+        )  # [n, V] log-probabilities
+        said = torch.tensor(row.ids[-n:], device=p.device)[:, None]
+        kl[i] = torch.nn.functional.kl_div(q, p, log_target=True, reduction="sum").to(kl.device) / n
+        base[i], log_prob[i], n_tokens[i] = p.gather(1, said).sum(), q.gather(1, said).sum(), n
+    if not bool(torch.isfinite(kl).all() and torch.isfinite(log_prob).all()):
+        raise InputError("a divergence is NaN or infinite; try a smaller strength or --dtype float32")
+    return Divergence(kl.clamp(min=0), log_prob, base, n_tokens)
+
+
+def _next_tokens(model: "Model", row: Encoded, steers: Variant) -> Tensor:
+    batch = collate([row], 0, model.device)
+    trace = model.forward(batch, Plan(steers, logits="answer"))
+    assert trace.logits is not None
+    return trace.logits.log_softmax(dim=1)

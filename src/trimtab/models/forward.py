@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from trimtab.errors import InertSteeringError, PlanError
 from trimtab.models.blocks import Anatomy, first_tensor
 from trimtab.models.masks import texts_apart
-from trimtab.models.plan import Batch, Plan, Steer, Trace, in_scope
+from trimtab.models.plan import UNDECIDED, Batch, Plan, Steer, Trace, in_scope
 from trimtab.models.sites import Site
 
 
@@ -107,8 +107,14 @@ def edited(anatomy: Anatomy, batch: Batch, plan: Plan) -> Iterator[_Work]:
     work = _Work(batch, plan)
     with ExitStack() as stack:
         for site in sorted(work.sites):
-            hook = _hook(work, site)
-            stack.callback(anatomy.module(site).register_forward_hook(hook).remove)
+            module = anatomy.module(site)
+            heads = site.component == "heads"
+            handle = (
+                module.register_forward_pre_hook(_reading(work, site))
+                if heads
+                else module.register_forward_hook(_hook(work, site))
+            )
+            stack.callback(handle.remove)
         yield work
 
 
@@ -155,6 +161,13 @@ def _hook(work: _Work, site: Site) -> Callable[..., Any]:
         if after is before:
             return None
         return after if isinstance(output, Tensor) else (after, *output[1:])
+
+    return hook
+
+
+def _reading(work: _Work, site: Site) -> Callable[..., None]:
+    def hook(module: nn.Module, args: Any) -> None:
+        work.at(site, args[0])
 
     return hook
 
@@ -219,9 +232,14 @@ def _validate(anatomy: Anatomy, batch: Batch, plan: Plan) -> None:
         raise PlanError("the plan asks for nothing: name sites to read, or logits")
     if plan.logits == "last" and batch.text is not None:
         raise PlanError("a row of several texts has no last token; ask for the answers' logits")
+    if any(s.undecided for s in plan.steers):
+        raise PlanError(UNDECIDED)
     steered = {site for s in plan.steers if s.active for site in s.edits}
     for site in plan.read | steered:
         anatomy.module(site)
+    heads = [site for site in steered if site.component == "heads"]
+    if heads:
+        raise PlanError(f"site {heads[0]}: heads are read, not edited; edit attention:{heads[0].block}")
     if plan.logits == "none":
         _nothing_above(max(_depth(s) for s in plan.read), plan.steers)
     if plan.resume is not None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from trimtab.errors import InputError
 from trimtab.models.batches import in_batches
+from trimtab.models.conditions import decided
 from trimtab.models.forward import edited_steps, replaced
 from trimtab.models.linear import quick_linears
 from trimtab.models.plan import Batch, Steer
@@ -64,6 +65,7 @@ def generate(
         raise InputError(
             f"a prompt of {longest} tokens and {max_new_tokens} new ones exceed the context of {model.context_length}"
         )
+    (steers,) = decided(model, rows, [steers])
     out = [""] * len(rows)
 
     def work(group: Tensor, own: tuple[Steer, ...]) -> None:

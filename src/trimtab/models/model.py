@@ -15,20 +15,22 @@ from trimtab.errors import InputError, PlanError
 from trimtab.models.batches import fitting_tokens
 from trimtab.models.blocks import dissect, input_device
 from trimtab.models.capture import Captured, Read, capture
+from trimtab.models.conditions import decided
 from trimtab.models.digest import Fingerprint, shapes
 from trimtab.models.direct import Direct, Gate
 from trimtab.models.facts import ModelFacts
 from trimtab.models.forward import run
 from trimtab.models.generate import generate
 from trimtab.models.masks import packs
-from trimtab.models.plan import Batch, Plan, Steer, Trace
+from trimtab.models.plan import UNDECIDED, Batch, Plan, Steer, Trace
 from trimtab.models.precision import Tail
 from trimtab.models.prefix import keeps_keys
 from trimtab.models.scoring import Scores, logit_differences, score
 from trimtab.models.sites import Place, Site
-from trimtab.models.steerable import Scopes, Steerable, Strengths, steer
+from trimtab.models.steerable import Scopes, Steerable, Strengths, fronts, steer
 from trimtab.models.streaming import capture_into
-from trimtab.models.text import Encoder, context_length, joined, refuse_one_text
+from trimtab.models.text import Encoder, context_length, encoded, in_front, joined, refuse_one_text
+from trimtab.models.tokens import TEXTS, CapturedTokens, Tokens, capture_tokens
 
 
 class Model:
@@ -195,10 +197,50 @@ class Model:
         if into is not None:
             if steering is not None or self.open_edits:
                 raise InputError("captures into a folder are unsteered; leave out into=… or the steering")
+            if any(site.component == "heads" for site in Site.several(sites)):
+                raise InputError("what heads give is captured in memory; leave out into=…")
             return capture_into(self, texts, Site.several(sites), read, self.encoder(chat_template), Path(into))
         rendered = [t if isinstance(t, Rendered) else Rendered("", "", t) for t in texts]
+        rendered, steers = self._put(rendered, steering, strength, scope)
         rows = self.encoder(chat_template).encode(rendered)
-        return capture(self, rows, Site.several(sites), read, self._steers(steering, strength, scope))
+        return capture(self, rows, Site.several(sites), read, *decided(self, rows, [steers]))
+
+    def capture_tokens(
+        self,
+        texts: Iterable[str] | Iterable[Rendered],
+        sites: Sequence[Place],
+        *,
+        tokens: Tokens = "response",
+        twins: Sequence[int | None] | None = None,
+        drop_identical: bool = False,
+        chat_template: bool = False,
+        into: str | Path | None = None,
+    ) -> CapturedTokens:
+        """Activations of texts at any set of sites, one vector per token, in one pass; unsteered.
+
+        Args:
+            texts: plain texts (all answer), or rendered ones with a prompt and an answer; any iterable.
+            sites: as in `capture`.
+            tokens: those of the `response`, `all` but position 0, or the `last` of each text; massive activations,
+                beyond 10 times the median norm of their text, are left out and counted.
+            twins: for each text the index of its counterpart on the other side, or None.
+            drop_identical: leave out what a text and its twin begin with: it is the same on both sides.
+            chat_template: put the text through the tokenizer's chat template.
+            into: a folder, as in `capture`; see `trimtab.models.tokens` for its files.
+
+        Returns:
+            `activations[Site(14)]`, `[N, d_model]` in the blocks' dtype; `text[Site(14)]`, `[N]` index of the text a
+            token belongs to, and `position[Site(14)]`, `[N]` its place there; all on the CPU.
+
+        Raises:
+            InputError: as `capture`; a text without such a token, no token left at a site, twins unlike the texts.
+        """
+        refuse_one_text(texts)
+        rows = encoded(texts, self.encoder(chat_template), TEXTS)
+        folder = None if into is None else Path(into)
+        return capture_tokens(
+            self, rows, Site.several(sites), tokens, folder, twins=twins, drop_identical=drop_identical
+        )
 
     def score(
         self,
@@ -223,8 +265,8 @@ class Model:
         Raises:
             InputError: lists of unlike length, an answer without tokens, a text that is too long.
         """
-        rows = self.encoder(chat_template).encode(joined(prompts, answers))
-        return score(self, rows, self._steers(steering, strength, scope))
+        texts, steers = self._put(joined(prompts, answers), steering, strength, scope)
+        return score(self, self.encoder(chat_template).encode(texts), steers)
 
     def logit_differences(
         self,
@@ -243,8 +285,9 @@ class Model:
             InputError: one answer is the beginning of the other, or lists of unlike length.
         """
         encode = self.encoder(chat_template).encode
-        plus, minus = encode(joined(prompts, positives)), encode(joined(prompts, negatives))
-        return logit_differences(self, plus, minus, self._steers(steering, strength, scope))
+        plus, steers = self._put(joined(prompts, positives), steering, strength, scope)
+        minus, _ = self._put(joined(prompts, negatives), steering, strength, scope)
+        return logit_differences(self, encode(plus), encode(minus), steers)
 
     @overload
     def generate(self, prompts: str, **options: Any) -> str: ...
@@ -279,9 +322,9 @@ class Model:
         Returns:
             The continuation without the prompt.
         """
-        texts = [prompts] if isinstance(prompts, str) else list(prompts)
-        steers = self._steers(steering, strength, scope)
-        rows = [row.prompt for row in self.encoder(chat_template).encode([Rendered("", t, "") for t in texts])]
+        given = [Rendered("", t, "") for t in ([prompts] if isinstance(prompts, str) else prompts)]
+        texts, steers = self._put(given, steering, strength, scope)
+        rows = [row.prompt for row in self.encoder(chat_template).encode(texts)]
         out = generate(self, rows, steers, max_new_tokens, seed, options)
         return out[0] if isinstance(prompts, str) else out
 
@@ -292,6 +335,8 @@ class Model:
         In `model.hf.generate(…)` the prompt is what it is given; in calls of `model.hf(…)` it is what the last
         call with an empty cache, or without one, held. Their logits are float32 in here, as all of trimtab's.
         """
+        if steering.conditions or steering.prompts:
+            raise InputError(UNDECIDED)
         self._steered += self._steers(steering, strength, scope)
         try:
             direct = Direct(self.gate, self.anatomy, self.tail, self._steered)
@@ -299,6 +344,15 @@ class Model:
                 yield self
         finally:
             self._steered.pop()
+
+    def _put(
+        self, texts: Sequence[Rendered], steering: Steerable | None, strength: Strengths, scope: Scopes
+    ) -> tuple[list[Rendered], tuple[Steer, ...]]:
+        """Texts behind what the steering puts in front of them, and its edits."""
+        steers = self._steers(steering, strength, scope)
+        if steering is None:
+            return list(texts), steers
+        return in_front(texts, fronts(steering, strength)), steers
 
     def _steers(self, steering: Steerable | None, strength: Strengths, scope: Scopes) -> tuple[Steer, ...]:
         if steering is None:

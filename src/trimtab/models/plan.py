@@ -15,6 +15,10 @@ Scope = Literal["all", "prompt", "last", "generated"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 Logits = Literal["none", "last", "answer", "all"]
 
+UNDECIDED = (
+    "the steering acts under conditions on prompts or puts text in front of them; steer generate, score or capture "
+    "by it, which are given the prompts"
+)
 _FAR = 1 << 30
 # A scope is a window of positions relative to the prompt's length: low <= position - prompt_len < high.
 _WINDOW: dict[Scope, tuple[int, int]] = {
@@ -106,6 +110,49 @@ class Edit(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class Condition:
+    """When an attribute acts on a prompt: where the prompt's mean activation points.
+
+    After CAST (Lee et al. 2409.05907), with the signed cosine in place of the similarity to a projection.
+
+    Args:
+        site: where the prompt is read.
+        direction: `[d_model]`.
+        threshold: cosine between −1 and 1.
+        above: the attribute acts where the cosine is above the threshold, else where it is below.
+
+    Raises:
+        InputError: a direction that is no vector, or without length; a threshold that is no cosine.
+    """
+
+    site: Site
+    direction: Tensor
+    threshold: float
+    above: bool = True
+
+    def __post_init__(self) -> None:
+        direction = torch.as_tensor(self.direction).detach().float()
+        if direction.ndim != 1 or not bool(torch.isfinite(direction).all()) or not bool(direction.any()):
+            raise InputError("a condition's direction is a finite vector [d_model] that is not 0")
+        if isinstance(self.threshold, bool) or not -1 <= self.threshold <= 1:
+            raise InputError(f"a condition's threshold is a cosine between -1 and 1, not {self.threshold!r}")
+        if not isinstance(self.above, bool):
+            raise InputError(f"a condition's above must be true or false, not {self.above!r}")
+        object.__setattr__(self, "site", Site.of(self.site))
+        object.__setattr__(self, "direction", direction)
+        object.__setattr__(self, "threshold", float(self.threshold))
+
+    def cosines(self, h: Tensor) -> Tensor:
+        """`[n, d_model]` mean activations of prompts to `[n]` cosines with the direction."""
+        return torch.cosine_similarity(h.float(), self.direction.to(h.device)[None], dim=1)
+
+    def met(self, h: Tensor) -> Tensor:
+        """`[n, d_model]` to `[n]` bool: the prompts on which the attribute acts."""
+        cosines = self.cosines(h)
+        return cosines > self.threshold if self.above else cosines < self.threshold
+
+
 @dataclass(frozen=True)
 class Steer:
     """Edits with their strengths for the rows of a batch; a row of zeros is off.
@@ -114,6 +161,7 @@ class Steer:
         edits: one edit per site.
         strength: `[B, A]`, or `[1, A]` for the same in every row.
         scope: which tokens, one for all rows or one per row.
+        conditions: by attribute, what a row's prompt must meet; decided before a pass (`trimtab.models.conditions`).
 
     Raises:
         InputError: an unknown scope, a strength that is not finite, a number of scopes unlike the rows.
@@ -122,6 +170,7 @@ class Steer:
     edits: Mapping[Site, Edit]
     strength: Tensor
     scope: Scope | tuple[Scope, ...] = "all"
+    conditions: tuple[Condition | None, ...] = ()
     window: Tensor = field(init=False, repr=False)  # [B or 1, 2]
     on: Tensor = field(init=False, repr=False)  # [B or 1, 1] bool: rows that are not all zero
     active: bool = field(init=False, repr=False)  # known on the host, so that asking costs no synchronisation
@@ -142,6 +191,11 @@ class Steer:
         object.__setattr__(self, "window", torch.tensor([_WINDOW[s] for s in scopes], device=device))
         object.__setattr__(self, "on", on)
         object.__setattr__(self, "active", bool(on.any()) and bool(self.edits))
+
+    @property
+    def undecided(self) -> bool:
+        """Whether it has conditions, which `trimtab.models.conditions` decides before a pass."""
+        return self.active and any(c is not None for c in self.conditions)
 
     @property
     def rows(self) -> int:

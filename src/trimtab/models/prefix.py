@@ -22,11 +22,13 @@ class Prefix:
 
     Args:
         row: the tokens.
+        activations: by site, `[P, d_model]`.
         norms: by site, `[P]` norm of each token's activation.
         kept: the KV cache of one row; never extended itself.
     """
 
     row: Encoded
+    activations: Mapping[Site, Tensor]
     norms: Mapping[Site, Tensor]
     kept: Any
 
@@ -53,8 +55,8 @@ def run_prefix(model: "Model", row: Encoded, sites: Collection[Site]) -> Prefix:
     plan = Plan(read=frozenset(sites), logits="none" if sites else "last")
     with single_row(len(row.ids)):
         trace = model.forward(batch, plan, cache, nested=False)
-    norms = {site: h[0].float().norm(dim=-1).to(model.device) for site, h in trace.activations.items()}
-    return Prefix(row, norms, cache)
+    read = {site: h[0].to(model.device) for site, h in trace.activations.items()}
+    return Prefix(row, read, {site: h.float().norm(dim=-1) for site, h in read.items()}, cache)
 
 
 def keeps_keys(hf: Any) -> bool:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
+from trimtab.models.conditions import decided
 from trimtab.models.packing import Packed
 from trimtab.models.plan import Batch, Logits, Plan, Steer, Trace, side_by_side
 from trimtab.models.prefix import Prefix
@@ -140,6 +141,7 @@ def sweep(
     With several variants one unsteered pass reads the residuals that their lowest edits start from. Variants that
     start at the same one resume there together, as many as a batch holds: each row once per variant, side by side.
     """
+    variants = decided(model, rows, variants)
     together = tuple(s for v in variants for s in v)
 
     def work(packed: Packed, chosen: Variant, prefix: Prefix | None) -> None:

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from trimtab.errors import InputError
 
-Component = Literal["residual", "attention", "mlp"]
+Component = Literal["residual", "attention", "mlp", "heads"]
 COMPONENTS: tuple[Component, ...] = get_args(Component)
 
 
@@ -21,7 +21,8 @@ class Site:
         block: 0-based index of the decoder block.
         component: `residual` is the block's output, equal to Hugging Face `hidden_states[block + 1]` for
             every block but the last (there it is taken before the final norm). `attention` and `mlp` are
-            the term *added to the residual*, after a post-norm where there is one.
+            the term *added to the residual*, after a post-norm where there is one. `heads` is what the attention heads
+            give, side by side, before the projection that makes the attention term of it: to be read, not edited.
     """
 
     block: int
@@ -67,7 +68,7 @@ class Site:
         Raises:
             InputError: anything else.
         """
-        found = re.fullmatch(r"(?:(residual|attention|mlp):)?(\d{1,4})", text.strip())
+        found = re.fullmatch(r"(?:(residual|attention|mlp|heads):)?(\d{1,4})", text.strip())
         if not found:
             raise InputError(f"site {text!r} is not understood; write a block such as 14, or attention:14, mlp:14")
         component: Component = found.group(1) or "residual"  # type: ignore[assignment]

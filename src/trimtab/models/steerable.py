@@ -8,7 +8,7 @@ import torch
 
 from trimtab.errors import InputError
 from trimtab.models.facts import ModelFacts
-from trimtab.models.plan import SCOPES, Edit, Scope, Steer
+from trimtab.models.plan import SCOPES, Condition, Edit, Scope, Steer
 from trimtab.models.sites import Site
 
 Strength = float | str | Mapping[str, float]
@@ -30,6 +30,16 @@ class Steerable(Protocol):
     @property
     def presets(self) -> Mapping[str, Mapping[str, float]]:
         """Strengths by attribute under a name of their own."""
+        ...
+
+    @property
+    def conditions(self) -> Mapping[str, Condition]:
+        """What a prompt must meet for an attribute to act, by its name; those left out always act."""
+        ...
+
+    @property
+    def prompts(self) -> Mapping[str, tuple[str, str]]:
+        """By attribute, what stands in front of the prompt while its strength is above 0, and while it is below."""
         ...
 
     @property
@@ -55,13 +65,33 @@ def steer(steering: Steerable, strength: Any = None, scope: Any = "all") -> Stee
     Raises:
         InputError: an unknown attribute, a strength that is not a finite number.
     """
+    if not isinstance(scope, Sequence):
+        raise InputError(f"unknown scope {scope!r}; one of {', '.join(SCOPES)}, or a list of them")
+    table = torch.tensor(_rows(steering, strength), dtype=torch.float32)
+    conditions = tuple(steering.conditions.get(name) for name in steering.attributes) if steering.conditions else ()
+    return Steer(steering.edits, table, scope if isinstance(scope, str) else tuple(scope), conditions)  # type: ignore[arg-type]  # checked there
+
+
+def fronts(steering: Steerable, strength: Any = None) -> list[str]:
+    """What stands in front of the prompts: one text for all rows, or one per row.
+
+    Texts of several attributes follow each other in the attributes' order.
+
+    Args:
+        steering: with texts for some attributes.
+        strength: as of `steer`.
+    """
+    if not steering.prompts:
+        return [""]
+    rows = [dict(zip(steering.attributes, row, strict=True)) for row in _rows(steering, strength)]
+    return ["".join(texts[row[name] < 0] for name, texts in steering.prompts.items() if row[name]) for row in rows]
+
+
+def _rows(steering: Steerable, strength: Any) -> list[list[float]]:
     per_row = strength if isinstance(strength, Sequence) and not isinstance(strength, str) else [strength]
     if not per_row:
         raise InputError("an empty list of strengths")
-    if not isinstance(scope, Sequence):
-        raise InputError(f"unknown scope {scope!r}; one of {', '.join(SCOPES)}, or a list of them")
-    table = torch.tensor([_row(steering, s) for s in per_row], dtype=torch.float32)
-    return Steer(steering.edits, table, scope if isinstance(scope, str) else tuple(scope))  # type: ignore[arg-type]  # checked there
+    return [_row(steering, s) for s in per_row]
 
 
 def _row(steering: Steerable, strength: Any) -> list[float]:

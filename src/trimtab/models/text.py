@@ -1,8 +1,8 @@
 """From texts to token batches: where the answer begins, what stands in front, how rows are padded and grouped."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import takewhile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice, takewhile
 from typing import Any, Literal
 
 import torch
@@ -115,6 +115,13 @@ class Encoder:
         return Encoded(ids, min(prompt_len, len(ids)))
 
 
+def encoded(texts: Iterable[str | Rendered], encoder: Encoder, at_a_time: int) -> Iterator[Encoded]:
+    """Rows of any number of texts, tokenized so many at a time when they are asked for; a plain text is all answer."""
+    rest = iter(texts)
+    while some := list(islice(rest, at_a_time)):
+        yield from encoder.encode([t if isinstance(t, Rendered) else Rendered("", "", t) for t in some])
+
+
 def _turns(text: Rendered) -> list[Message]:
     """The turns before the answer, with the context in front of the first user turn's content."""
     turns = list(text.messages)
@@ -149,6 +156,18 @@ def joined(prompts: Sequence[str], answers: Sequence[str]) -> list[Rendered]:
     if len(prompts) != len(answers):
         raise InputError(f"{len(prompts)} prompts and {len(answers)} answers; give one answer per prompt")
     return [Rendered("", p, a) for p, a in zip(prompts, answers, strict=True)]
+
+
+def in_front(texts: Sequence[Rendered], fronts: Sequence[str]) -> list[Rendered]:
+    """Texts with more in front of them: one piece for all, or one for each.
+
+    Raises:
+        InputError: another number of pieces.
+    """
+    if len(fronts) not in (1, len(texts)):
+        raise InputError(f"{len(fronts)} strengths for {len(texts)} texts; give one, or one per text")
+    each = list(fronts) * len(texts) if len(fronts) == 1 else fronts
+    return [replace(t, context=front + t.context) if front else t for t, front in zip(texts, each, strict=True)]
 
 
 def refuse_one_text(texts: Any) -> None:

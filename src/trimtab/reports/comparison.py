@@ -21,7 +21,7 @@ _SETTINGS: Final[Mapping[str, Callable[[Report], object]]] = {
     "model digest": lambda r: r.model.digest,
     "dtype": lambda r: r.dtype,
     "device": lambda r: r.device,
-    "site": lambda r: f"block {r.site.block} {r.site.component}",
+    "site": lambda r: r.place,
     "prompt type": lambda r: r.verdict.prompt_type,
     "strength": lambda r: given(r.verdict.strength),
     "scope": lambda r: r.scope,

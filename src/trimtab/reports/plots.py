@@ -78,7 +78,7 @@ def stacked_name(name: str) -> str:
 def blocks(report: Report) -> go.Figure | None:
     """Agreement and effect of every block's vector, one panel each, the chosen site marked."""
     rows = sorted(report.blocks, key=lambda row: row.block)
-    if not rows:
+    if not rows or report.site is None:
         return None
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.07)
     figure.update_layout(**layout(480, showlegend=False, margin={"l": 58, "r": 14, "t": 28, "b": 48}))

@@ -350,7 +350,7 @@ class Report(Record):
     data_digest: str
     pairing: Literal["natural", "random"]
     model: ModelRecord
-    site: SiteRecord
+    site: SiteRecord | None  # none where a finished steering is text in front of prompts
     site_chosen: Literal["given", "dev"]
     prompt_type_chosen: Literal["given", "dev"]
     strength_chosen: Literal["given", "dev"]
@@ -387,6 +387,11 @@ class Report(Record):
     notes: tuple[str, ...]
     steering: SteeringRecord | None = None
     rows: tuple[ExampleRow, ...] = Field(default=(), exclude=True, repr=False)
+
+    @property
+    def place(self) -> str:
+        """Where it steers, in words."""
+        return f"block {self.site.block} {self.site.component}" if self.site else "text in front of prompts"
 
     def save(self, folder: str | Path) -> Path:
         """Write `report.html`, `report.json` and `examples.parquet` into a folder; returns the folder."""

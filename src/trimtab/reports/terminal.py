@@ -39,9 +39,7 @@ def summary(report: Report, console: Console) -> None:
     sign, style = STYLES[report.verdict.decision]
     passed = report.verdict.decision in ("go", "caution") and report.verdict.basis == "likelihood"
     headline = Text.assemble((show(f"{sign} {report.verdict.decision}"), style), " (likelihood only)" if passed else "")
-    headline.append(
-        show(f"  {report.behavior} · {report.model.id} · block {report.site.block} {report.site.component}")
-    )
+    headline.append(show(f"  {report.behavior} · {report.model.id} · {report.place}"))
     console.print(headline)
     console.print(Text(show(report.verdict.sentence)))
     if report.verdict.bounds:

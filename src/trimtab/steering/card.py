@@ -25,6 +25,11 @@ def card(steering: Steering, reliability: Mapping[str, Any] | None = None) -> st
     lines += [f"| {_text(name)} | {strength:g} |" for name, strength in steering.attributes.items()]
     lines += ["", "| site | edit |", "| --- | --- |"]
     lines += [f"| {site} | {', '.join(kinds)} |" for site, kinds in steering.kinds.items()]
+    lines += [f"| in front of the prompt | {_text(text)} |" for text, _ in steering.prompts.values()]
+    for name, c in steering.conditions.items():
+        where = f"{'above' if c.above else 'below'} {c.threshold:.3g}"
+        told = f"acts on prompts whose mean activation at site {c.site} has a cosine {where} with a stored direction."
+        lines += ["", f"{_text(name)} {told}"]
     lines += ["", f"Method: {_text(steering.method)}.", ""]
     if steering.presets:
         lines += ["Presets: " + ", ".join(f"`{_code(name)}`" for name in steering.presets) + ".", ""]

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.models import Edit, ModelFacts, Site
+from trimtab.models import Condition, Edit, ModelFacts, Site
 from trimtab.steering.edits import KINDS, Stack, StoredEdit
 from trimtab.steering.steering import Origin, Steering
 
@@ -47,6 +47,22 @@ class EditEntry(Stored):
     tensors: list[str]
 
 
+class ConditionEntry(Stored):
+    """What a prompt must meet for an attribute to act; tensor `condition.N` is the direction of number N.
+
+    Args:
+        attribute: its name.
+        site: where the prompt is read.
+        threshold: cosine.
+        above: whether it acts above the threshold, or below.
+    """
+
+    attribute: str
+    site: str
+    threshold: Number
+    above: bool
+
+
 class Manifest(Stored):
     """The whole of `steering.json`; see docs/format.md.
 
@@ -55,7 +71,7 @@ class Manifest(Stored):
         kind: what the folder holds.
         versions: of the libraries that wrote it; no part of the identity.
         model: which model it was made for, if that is known.
-        attributes, presets, edits: what it does.
+        attributes, presets, edits, conditions, prompts: what it does.
         method, hyperparameters, seed, data: how it was made.
     """
 
@@ -66,6 +82,8 @@ class Manifest(Stored):
     attributes: list[AttributeEntry]
     presets: dict[str, dict[str, Number]]
     edits: list[EditEntry]
+    conditions: list[ConditionEntry]
+    prompts: dict[str, list[str]]
     method: str
     hyperparameters: dict[str, Any]
     seed: int | None
@@ -94,10 +112,17 @@ def described(steering: Steering, versions: Mapping[str, str]) -> tuple[Manifest
                     tensors=sorted(own),
                 )
             )
-    return _manifest(steering, versions, entries), tensors
+    conditions: list[ConditionEntry] = []
+    for name, c in steering.conditions.items():
+        tensors[f"condition.{len(conditions)}"] = c.direction.cpu()
+        entry = ConditionEntry(attribute=name, site=str(c.site), threshold=c.threshold, above=c.above)
+        conditions.append(entry)
+    return _manifest(steering, versions, entries, conditions), tensors
 
 
-def _manifest(steering: Steering, versions: Mapping[str, str], entries: list[EditEntry]) -> Manifest:
+def _manifest(
+    steering: Steering, versions: Mapping[str, str], edits: list[EditEntry], conditions: list[ConditionEntry]
+) -> Manifest:
     origin = steering.origin
     try:
         manifest = Manifest(
@@ -107,7 +132,9 @@ def _manifest(steering: Steering, versions: Mapping[str, str], entries: list[Edi
             model=steering.made_for,
             attributes=[AttributeEntry(name=name, strength=value) for name, value in steering.attributes.items()],
             presets={preset: dict(values) for preset, values in steering.presets.items()},
-            edits=entries,
+            edits=edits,
+            conditions=conditions,
+            prompts={name: list(texts) for name, texts in steering.prompts.items()},
             method=origin.method,
             hyperparameters=_json(origin.hyperparameters),
             seed=origin.seed,
@@ -136,9 +163,10 @@ def rebuilt(manifest: Manifest, tensors: Mapping[str, Tensor]) -> Steering:
     if len(attributes) < len(manifest.attributes):
         raise InputError("attributes: two have the same name")
     wanted = {f"{i}.{name}" for i, entry in enumerate(manifest.edits) for name in entry.tensors}
+    wanted |= {f"condition.{i}" for i in range(len(manifest.conditions))}
     odd = sorted(wanted ^ set(tensors))
     if odd:
-        raise InputError(f"tensor {odd[0]!r} is {'missing' if odd[0] in wanted else 'in no edit'}")
+        raise InputError(f"tensor {odd[0]!r} is {'missing' if odd[0] in wanted else 'in no edit or condition'}")
     by_site: dict[Site, list[tuple[StoredEdit, tuple[int, ...]]]] = {}
     names = list(attributes)
     for i, entry in enumerate(manifest.edits):
@@ -155,7 +183,17 @@ def rebuilt(manifest: Manifest, tensors: Mapping[str, Tensor]) -> Steering:
         for site, parts in by_site.items()
     }
     origin = Origin(manifest.method, manifest.hyperparameters, manifest.seed, manifest.data)
-    return Steering(edits, attributes, origin, manifest.presets, manifest.model)
+    conditions = {
+        c.attribute: Condition(Site.parse(c.site), tensors[f"condition.{i}"], c.threshold, c.above)
+        for i, c in enumerate(manifest.conditions)
+    }
+    if len(conditions) < len(manifest.conditions):
+        raise InputError("conditions: two are for the same attribute")
+    odd_texts = [name for name, texts in manifest.prompts.items() if len(texts) != 2]
+    if odd_texts:
+        raise InputError(f"prompts: {odd_texts[0]!r} needs two texts")
+    prompts = {name: (texts[0], texts[1]) for name, texts in manifest.prompts.items()}
+    return Steering(edits, attributes, origin, manifest.presets, manifest.model, conditions=conditions, prompts=prompts)
 
 
 def identity(steering: Steering) -> str:

@@ -1,6 +1,6 @@
 """The artifact in memory: edits at sites, with named attributes and where they come from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import isfinite
@@ -11,12 +11,14 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from trimtab.behaviors.texts import checked_text
 from trimtab.errors import InputError
-from trimtab.models import Edit, ModelFacts, Place, Site
+from trimtab.models import Condition, Edit, ModelFacts, Place, Site
 from trimtab.steering.edits import Additive, Stack, StoredEdit
 
 Edits = Mapping[Site, Edit] | Mapping[int, Edit] | Mapping[str, Edit] | Mapping[Place, Edit]
 LONGEST_NAME = 200
+LONGEST_PROMPT = 100_000
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,9 @@ class Steering:
         presets: strengths by attribute, under names such as `gentle`; attributes left out keep their default.
         made_for: the model whose activations it was made from. Models with other weights refuse it.
         allow_mismatch: let other weights of the same shapes be steered.
+        conditions: by attribute, what a prompt must meet for it to act; attributes left out always act.
+        prompts: by attribute, text that stands in front of the prompt while its strength is above 0, and while it is
+            below, with a space or blank line at the end; the second may be empty.
 
     Raises:
         InputError: a key that is no site, two for one site, names or strengths that make no sense, an edit that takes
@@ -60,6 +65,8 @@ class Steering:
     presets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     made_for: ModelFacts | None = None
     allow_mismatch: bool = False
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
+    prompts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def __init__(
         self,
@@ -69,6 +76,8 @@ class Steering:
         presets: Mapping[str, Mapping[str, float]] | None = None,
         made_for: ModelFacts | None = None,
         allow_mismatch: bool = False,
+        conditions: Mapping[str, Condition] | None = None,
+        prompts: Mapping[str, tuple[str, str]] | None = None,
     ) -> None:
         by_site = {Site.of(place): edit for place, edit in edits.items()}
         if len(by_site) < len(edits):
@@ -82,12 +91,16 @@ class Steering:
             told[preset] = {name: _strength(value, name) for name, value in values.items()}
         for site, edit in by_site.items():
             _refuse_misfit(site, edit, len(strengths), made_for)
+        _refuse_odd_conditions(conditions or {}, strengths, made_for)
+        _refuse_odd_prompts(prompts or {}, strengths)
         object.__setattr__(self, "edits", by_site)
         object.__setattr__(self, "attributes", strengths)
         object.__setattr__(self, "origin", origin or Origin())
         object.__setattr__(self, "presets", told)
         object.__setattr__(self, "made_for", made_for)
         object.__setattr__(self, "allow_mismatch", allow_mismatch)
+        object.__setattr__(self, "conditions", {name: c for name in strengths if (c := (conditions or {}).get(name))})
+        object.__setattr__(self, "prompts", {name: t for name in strengths if (t := (prompts or {}).get(name))})
 
     @staticmethod
     def from_vector(
@@ -117,6 +130,41 @@ class Steering:
         if not bool(torch.isfinite(vector).all()):
             raise InputError("the steering vector holds a NaN, an infinite value or one beyond float32")
         return Steering({Site.of(site): Additive(vector[None])}, {name: 1.0}, origin, made_for=made_for)
+
+    @staticmethod
+    def combined(steerings: "Sequence[Steering]") -> "Steering":
+        """All attributes of several steerings in one; edits at one site act in the order given.
+
+        Raises:
+            InputError: attributes of one name (see `renamed`), or steerings for other models.
+        """
+        from trimtab.steering.arithmetic import combined
+
+        return combined(steerings)
+
+    def __add__(self, other: "Steering") -> "Steering":
+        """The sum of vectors, each at its default strength; see `trimtab.steering.arithmetic`."""
+        from trimtab.steering.arithmetic import summed
+
+        return summed(self, other, 1.0)
+
+    def __sub__(self, other: "Steering") -> "Steering":
+        """The difference of vectors, each at its default strength."""
+        from trimtab.steering.arithmetic import summed
+
+        return summed(self, other, -1.0)
+
+    def __mul__(self, factor: float) -> "Steering":
+        """Vectors so many times as long."""
+        from trimtab.steering.arithmetic import times
+
+        return times(self, factor)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> "Steering":
+        """Vectors turned round."""
+        return self * -1.0
 
     @property
     def method(self) -> str:
@@ -187,7 +235,8 @@ class Steering:
         return read(Path(folder)).steering.changed(allow_mismatch=allow_mismatch)
 
     def changed(self, **changes: Any) -> Self:
-        """A copy with other `attributes` (defaults of some), `presets`, `origin`, `made_for` or `allow_mismatch`.
+        """A copy with other `attributes` (defaults of some), `presets`, `conditions`, `prompts`, `origin`, `made_for`
+        or `allow_mismatch`.
 
         Raises:
             InputError: an attribute that it does not have.
@@ -202,7 +251,8 @@ class Steering:
     @property
     def odd(self) -> bool:
         """Whether strengths below 0 do the opposite of those above: true of vectors."""
-        return all(isinstance(edit, StoredEdit | Stack) and edit.odd for edit in self.edits.values())
+        parts = [isinstance(edit, StoredEdit | Stack) and edit.odd for edit in self.edits.values()]
+        return all(parts) and all(opposite for _, opposite in self.prompts.values())
 
     def randomised(self, seed: int) -> Self:
         """The same edits along random directions, as long and at the same angles: what chance does.
@@ -210,6 +260,8 @@ class Steering:
         Raises:
             InputError: an edit of one's own class.
         """
+        if not self.edits:
+            raise InputError("the steering is text in front of prompts, without directions to randomise")
         own = [site for site, edit in self.edits.items() if not isinstance(edit, StoredEdit | Stack)]
         if own:
             raise InputError(f"the edit at site {own[0]} is of a class of its own, without directions to randomise")
@@ -234,7 +286,10 @@ class Steering:
 
         origin = replace(self.origin, data=put(self.origin.data))
         presets = {preset: put(values) for preset, values in self.presets.items()}
-        return self._with(attributes=put(self.attributes), origin=origin, presets=presets)
+        return self._with(
+            attributes=put(self.attributes), origin=origin, presets=presets, conditions=put(self.conditions),
+            prompts=put(self.prompts),
+        )  # fmt: skip
 
     def _with(self, **changes: Any) -> Self:
         held = {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -259,10 +314,43 @@ def _strength(value: object, name: str) -> float:
     raise InputError(f"strength {value!r} of {name!r} is not a finite number")
 
 
+def _refuse_odd_conditions(
+    conditions: Mapping[str, Condition], attributes: Mapping[str, float], made_for: ModelFacts | None
+) -> None:
+    for name, condition in conditions.items():
+        if name not in attributes:
+            raise InputError(f"a condition is for attribute {name!r}, which the steering does not have")
+        if not isinstance(condition, Condition):
+            raise InputError(f"the condition of {name!r} must be a Condition, not {type(condition).__name__}")
+        if made_for is None:
+            continue
+        if condition.site.block >= made_for.n_blocks or len(condition.direction) != made_for.d_model:
+            raise InputError(
+                f"the condition of {name!r} reads {len(condition.direction)} values at site {condition.site}; "
+                f"{made_for.id} has {made_for.n_blocks} blocks and is {made_for.d_model} wide"
+            )
+
+
+def _refuse_odd_prompts(prompts: Mapping[str, tuple[str, str]], attributes: Mapping[str, float]) -> None:
+    for name, texts in prompts.items():
+        if name not in attributes:
+            raise InputError(f"a text is for attribute {name!r}, which the steering does not have")
+        if not isinstance(texts, tuple) or len(texts) != 2:
+            raise InputError(f"prompts of {name!r}: give two texts, for strengths above and below 0, not {texts!r}")
+        for text in texts:
+            checked_text(text, f"attribute {name!r}", "prompts")
+            if len(text) > LONGEST_PROMPT:
+                raise InputError(f"a text of {name!r} has {len(text):,} characters; at most {LONGEST_PROMPT:,}")
+        if not texts[0]:
+            raise InputError(f"prompts of {name!r}: the first text is empty")
+
+
 def _refuse_misfit(site: Site, edit: Edit, n: int, made_for: ModelFacts | None) -> None:
     """An edit must take the steering's strengths, and be as wide as the model it was made for."""
     if not callable(edit):
         raise InputError(f"site {site}: a {type(edit).__name__} is no edit; for a vector write Steering.from_vector")
+    if site.component == "heads":
+        raise InputError(f"site {site}: heads are read, not edited; edit attention:{site.block}")
     if isinstance(edit, StoredEdit) and edit.n_attributes != n:
         raise InputError(f"the edit at site {site} takes {edit.n_attributes} strengths, and there are {n} attributes")
     if isinstance(edit, Stack) and max(column for _, columns in edit.parts for column in columns) >= n:

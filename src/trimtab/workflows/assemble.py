@@ -109,7 +109,7 @@ def assemble(
         answer_kind=behavior.answer_kind, unit=stages.instrument.unit,
         data_digest=behavior.digest, pairing=behavior.pairing,
         model=model_record(model),
-        site=SiteRecord(**asdict(chosen.site)), site_chosen="given" if site_given else "dev",
+        site=SiteRecord(**asdict(chosen.site)) if chosen.site else None, site_chosen="given" if site_given else "dev",
         prompt_type_chosen="given" if len(found.steered) == 1 else "dev",
         steering=None if chosen.own_geometry else steering_record(chosen.steering, behavior.digest),
         strength_chosen="dev" if chosen.strengths else "given",
@@ -231,8 +231,8 @@ def _what(stages: Stages, chosen: Chosen) -> str:
     if chosen.own_geometry:
         return what
     sites = ", ".join(map(str, sorted(chosen.steering.edits)))
-    where = "site" if len(chosen.steering.edits) == 1 else "sites"
-    return f"Steering “{stages.behavior.name}” with a finished steering ({chosen.steering.method}, {where} {sites})"
+    where = f", site{'' if len(chosen.steering.edits) == 1 else 's'} {sites}" if sites else ", text in front of prompts"
+    return f"Steering “{stages.behavior.name}” with a finished steering ({chosen.steering.method}{where})"
 
 
 def _texts(stages: Stages, steered: Steered) -> tuple[Text, ...]:

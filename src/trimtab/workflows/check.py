@@ -211,7 +211,7 @@ def measure(stages: Stages, chosen: Chosen, others: Sequence[Behavior], generate
 def _projections(stages: Stages, chosen: Chosen) -> Projections:
     """κ of the evaluation examples on the chosen vector; none for a steering that came finished."""
     geometry = chosen.own_geometry
-    if geometry is None:
+    if geometry is None or chosen.site is None:
         return Projections(prompt_type=chosen.prompt_type, positive=(), negative=())
     centre = geometry.positive.mean(axis=0), geometry.negative.mean(axis=0)
     kappa = [projection(side, *centre) for side in stages.projected(PromptType(chosen.prompt_type), chosen.site)]

@@ -34,7 +34,7 @@ class Chosen:
     """What dev decided, and what it saw; or a steering that came finished, and then there is no geometry.
 
     Args:
-        site: where to steer; the lowest of a finished steering.
+        site: where to steer; the lowest of a finished steering, None of one that is text only.
         prompt_type: whose vector, or `FINISHED`.
         strength: λ.
         geometry: training activations at the site by prompt type.
@@ -43,7 +43,7 @@ class Chosen:
         strengths: what the strength was chosen from; empty if it was given.
     """
 
-    site: Site
+    site: Site | None
     prompt_type: str
     strength: float
     geometry: Mapping[str, Geometry]
@@ -150,9 +150,9 @@ def curve_point(
 
 def finished(steering: Steering, strength: float) -> Chosen:
     """A steering as it came: nothing is chosen."""
-    if not steering.edits:
+    if not steering.edits and not steering.prompts:
         raise InputError("the steering edits nothing")
-    return Chosen(min(steering.edits), FINISHED, strength, {}, {FINISHED: steering}, (), ())
+    return Chosen(min(steering.edits, default=None), FINISHED, strength, {}, {FINISHED: steering}, (), ())
 
 
 def map_blocks(stages: Stages) -> tuple[BlockRow, ...]:

@@ -16,12 +16,14 @@ from trimtab.errors import InputError
 from trimtab.models import Model, Place, Site
 from trimtab.reports.record import Report
 from trimtab.steering import Steering
-from trimtab.steering.methods import Method, Sides, method
+from trimtab.steering.methods import Method, method
 from trimtab.version import __version__
 from trimtab.workflows.check import check
-from trimtab.workflows.choice import finished, map_blocks, with_strength
+from trimtab.workflows.choice import finished, with_strength
+from trimtab.workflows.conditions import by_attribute, conditioned
 from trimtab.workflows.forecast import pace
 from trimtab.workflows.ledger import Ledger
+from trimtab.workflows.making import made
 from trimtab.workflows.preparing import ready
 from trimtab.workflows.progress import Progress, Silent
 from trimtab.workflows.side_effects import FEW_ROWS, neutral_drift
@@ -70,6 +72,7 @@ def fit(
     evaluation: int | None = None,
     seed: int = 0,
     max_kl: float = 0.1,
+    condition: Behavior | Mapping[str, Behavior] | None = None,
     verify: bool = True,
     folder: str | Path | None = None,
     progress: Progress | None = None,
@@ -92,6 +95,7 @@ def fit(
             then lowers all of them together until the bound holds for all at once.
         train, evaluation, seed: as in `check`.
         max_kl: bound on the divergence, nats per token.
+        condition: prompts that attributes shall act on (positive) and leave alone (negative); for all, or by attribute.
         verify: check every attribute by itself.
         folder: keeps finished steps there, so that an interrupted fit goes on; reports go into it by attribute.
         progress: is told how far the work is.
@@ -104,6 +108,10 @@ def fit(
     """
     told = progress or Silent()
     maker, names = _maker(method, options), [b.name for b in behaviors]
+    if maker.needs_condition and condition is None:
+        raise InputError(
+            f"method {method} acts on prompts that meet a condition; give condition=…, prompts of both kinds"
+        )
     if not names or len(set(names)) < len(names):
         raise InputError("give at least one behavior, each with a name of its own")
     if strength is not None and not (strength > 0 and np.isfinite(strength)):
@@ -117,12 +125,9 @@ def fit(
     }  # fmt: skip
     _announce(list(stages.values()), sites is None, told)
     notes: list[str] = []
-    where = Site.several(sites) if sites is not None else [_best(stages, notes)]
-    for site in where:
-        model.anatomy.module(site)
-    data = {name: _sides(s, where) for name, s in stages.items()}
-    digests = {b.name: b.digest for b in behaviors}
-    steering = maker.fit(data, seed=seed, made_for=model.facts, digests=digests)
+    steering = made(maker, stages, sites, notes)
+    steering, told_of = conditioned(model, steering, by_attribute(names, condition), seed)
+    notes += told_of
     steering = steering.changed(attributes=_strengths(stages, steering, strength, max_kl, notes))
     reports = {}
     for b in behaviors if verify else ():
@@ -181,34 +186,12 @@ def _announce(stages: Sequence[Stages], choosing: bool, progress: Progress) -> N
     progress.begin(round(total), total * pace(stages[0]))
 
 
-def _best(stages: Mapping[str, Stages], notes: list[str]) -> Site:
-    """The block that does best on dev for all behaviors together."""
-    shares = []
-    for s in stages.values():
-        rows = map_blocks(s)
-        lows = np.array([max(row.effect.low or 0.0, 0.0) for row in rows])
-        shares.append(lows / lows.max() if lows.max() > 0 else lows)
-    blocks = [row.block for row in rows]
-    together = np.mean(shares, axis=0)
-    best = blocks[int(np.argmax(together))]
-    notes.append(f"block {best} chosen on dev: it has {together.max():.0%} of the best blocks' lower bounds on average")
-    return Site(best)
-
-
-def _sides(stages: Stages, sites: Sequence[Site]) -> Mapping[Site, Sides]:
-    found = stages.training(stages.prompt_types[0], sites)
-    return {
-        site: Sides(torch.from_numpy(g.positive), torch.from_numpy(g.negative), paired=not g.arbitrary)
-        for site, g in found.items()
-    }
-
-
 def _strengths(
     stages: Mapping[str, Stages], steering: Steering, given: float | None, max_kl: float, notes: list[str]
 ) -> dict[str, float]:
     """Default strengths: those given, or each chosen on dev by itself and then all lowered until they go together."""
-    if given is not None:
-        return dict.fromkeys(stages, given)
+    if given is not None or not steering.edits:  # text is as strong at any strength
+        return dict.fromkeys(stages, 1.0 if given is None else given)
     found = {}
     for name, s in stages.items():
         own = alone(steering, name)

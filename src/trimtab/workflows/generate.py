@@ -9,9 +9,10 @@ from torch import Tensor
 
 from trimtab.behaviors import Rendered
 from trimtab.errors import InputError
-from trimtab.models import Edit, Model, Plan, Site, collate, steer
+from trimtab.models import Edit, Model, Plan, Site, collate, fronts, steer
+from trimtab.models.conditions import decided
 from trimtab.models.plan import Scope
-from trimtab.models.text import pad_token
+from trimtab.models.text import in_front, pad_token
 from trimtab.steering import Steering
 from trimtab.steering.edits import Stack, StoredEdit
 
@@ -79,9 +80,12 @@ def shaded(
     model: Model, prompt: str, text: str, steering: Steering, strength: Any, scope: Scope, chat_template: bool
 ) -> tuple[Shade, ...]:
     """What the steering sees in each token of prompt and continuation, at the lowest site of each attribute."""
-    (row,) = model.encoder(chat_template).encode([Rendered("", prompt, text)])
+    if not steering.edits:
+        return ()
+    texts = in_front([Rendered("", prompt, text)], fronts(steering, strength))
+    (row,) = model.encoder(chat_template).encode(texts)
     batch = collate([row], pad_token(model.tokenizer), model.device)
-    steers = (steer(steering, strength, scope),)
+    (steers,) = decided(model, [row], [(steer(steering, strength, scope),)])
     trace = model.forward(batch, Plan(steers, frozenset(steering.edits)))
     names = list(steering.attributes)
     values: dict[str, list[float]] = {}
@@ -110,6 +114,8 @@ def relative_edit(
     """Median over the prompts' tokens of ‖f(h) − h‖/‖h‖, at the site where it is largest; first tokens left out."""
     rows = [row.prompt for row in model.encoder(chat_template).encode([Rendered("", p, "") for p in prompts])]
     sites = sorted(steering.edits)
+    if not sites:
+        return 0.0
     table = steer(steering, strength).strength.to(model.device)
     changes: dict[Site, list[Tensor]] = {site: [] for site in sites}
     for row in rows:

@@ -47,6 +47,19 @@ class Propensity:
 
 
 @dataclass(frozen=True)
+class Treatment:
+    """What texts are measured under.
+
+    Args:
+        steers: edits.
+        front: what stands in front of every text.
+    """
+
+    steers: Variant = ()
+    front: str = ""
+
+
+@dataclass(frozen=True)
 class Instrument:
     """A model and the way a behavior is put to it.
 
@@ -102,14 +115,22 @@ class Instrument:
             return False
         return True
 
-    def propensity(self, examples: Sequence[Example], steers: Variant = ()) -> Propensity:
-        """Score the bare evaluation texts of examples, as they are or steered."""
-        return self.propensities(examples, [steers])[0]
+    def propensity(self, examples: Sequence[Example], treatment: Treatment | None = None) -> Propensity:
+        """Score the bare evaluation texts of examples, as they are or treated."""
+        return self.propensities(examples, [treatment or Treatment()])[0]
 
     def propensities(
-        self, examples: Sequence[Example], variants: Sequence[Variant], context: str = ""
+        self, examples: Sequence[Example], treatments: Sequence[Treatment], context: str = ""
     ) -> list[Propensity]:
-        """The same under several edits, each or none, and behind a context."""
+        """The same under several treatments, and behind a context."""
+        found: dict[int, Propensity] = {}
+        for front in dict.fromkeys(t.front for t in treatments):
+            same = [i for i, t in enumerate(treatments) if t.front == front]
+            measured = self._propensities(examples, [treatments[i].steers for i in same], context + front)
+            found |= dict(zip(same, measured, strict=True))
+        return [found[i] for i in range(len(treatments))]
+
+    def _propensities(self, examples: Sequence[Example], variants: Sequence[Variant], context: str) -> list[Propensity]:
         plus, minus = self.bare(examples, context)
         n = len(examples)
         if self.behavior.answer_kind == "choice":

@@ -7,29 +7,33 @@ from numpy.typing import NDArray
 
 from trimtab.behaviors import Probe, Rendered
 from trimtab.errors import InputError
-from trimtab.models import Model, Steer
+from trimtab.models import Model
 from trimtab.models.scoring import score_variants
+from trimtab.workflows.measure import SIDES, Treatment
 
 
-def margins(model: Model, probe: Probe, variants: Sequence[tuple[Steer, ...]] = ((),)) -> NDArray[np.float64]:
+def margins(model: Model, probe: Probe, treatments: Sequence[Treatment] = (Treatment(),)) -> NDArray[np.float64]:
     """How much likelier the right ending is than the wrong one: the difference of their log-probabilities.
 
     Args:
         model: any.
         probe: of pairs, such as `Probe.builtin("capability")`.
-        variants: edits to measure under, each or none.
+        treatments: what to measure under.
 
     Returns:
-        `[variants, n]` nats; above 0 the model has it right.
+        `[treatments, n]` nats; above 0 the model has it right.
 
     Raises:
         InputError: a probe of texts, or an ending without tokens.
     """
     if not probe.examples:
         raise InputError(f"probe {probe.name!r} holds texts, not pairs of endings")
-    encode = model.encoder().encode
-    rows = encode([Rendered("", e.prompt, e.positive) for e in probe.examples])
-    rows += encode([Rendered("", e.prompt, e.negative) for e in probe.examples])
-    n = len(probe.examples)
-    totals = [s.total.double().cpu().numpy() for s in score_variants(model, rows, list(variants))]
-    return np.stack([total[:n] - total[n:] for total in totals])
+    n, found = len(probe.examples), np.zeros((len(treatments), len(probe.examples)))
+    for front in dict.fromkeys(t.front for t in treatments):
+        texts = [Rendered(front, e.prompt, getattr(e, side)) for side in SIDES for e in probe.examples]
+        same = [i for i, t in enumerate(treatments) if t.front == front]
+        scores = score_variants(model, model.encoder().encode(texts), [treatments[i].steers for i in same])
+        for i, s in zip(same, scores, strict=True):
+            total = s.total.double().cpu().numpy()
+            found[i] = total[:n] - total[n:]
+    return found

@@ -10,14 +10,14 @@ from scipy.stats import binomtest
 from trimtab.behaviors import Behavior, Probe, Rendered, builtin, builtin_names
 from trimtab.behaviors.controls import CONTROLS
 from trimtab.errors import InputError
-from trimtab.models import Encoded
-from trimtab.models.divergence import divergences
+from trimtab.models import Encoded, Model
+from trimtab.models.divergence import divergence_behind, divergences
 from trimtab.reliability import Interval, bootstrap_mean, paired_change, wilson
 from trimtab.reports.consequences import Capability, Divergence, OtherEffect, SideEffects
 from trimtab.reports.figures import Estimate
 from trimtab.steering import Steering
 from trimtab.workflows.ledger import Arrays
-from trimtab.workflows.measure import Floats, Instrument
+from trimtab.workflows.measure import Floats, Instrument, Treatment
 from trimtab.workflows.probing import margins
 from trimtab.workflows.stages import HEAD_SHARE, Split, Stages
 from trimtab.workflows.summary import ContrastMaker, estimate
@@ -61,9 +61,7 @@ def neutral_drift(
     """Drift of n neutral texts under strengths (in units of the checked one); every part sees others."""
     texts = Probe.builtin("neutral").texts
     texts = {"eval": texts[::2], "dev": texts[1::2], "replication": texts[1 + 2 * FEW_ROWS :: 2]}[part][:n]
-    rows = [_whole(stages.model.encoder().encode([Rendered("", "", text)])[0]) for text in texts]
-    name = f"neutral {part} {len(rows)}"
-    return _drift(stages, rows, steering, factors, f"{name} {label}", "neutral text")
+    return _drift(stages, texts, steering, factors, f"neutral {part} {len(texts)} {label}", "neutral text")
 
 
 def prompts_drift(
@@ -83,17 +81,25 @@ def prompts_drift(
     ]
     own = {e.prompt for e in stages.behavior.examples}
     unique = [text for text in dict.fromkeys(texts) if text not in own]
-    rows = [_whole(row) for row in stages.model.encoder().encode([Rendered("", "", text) for text in unique])]
-    rows = [row for row in rows if len(row.ids) > row.prompt_len]
-    name = f"prompts {part} {len(rows)}"
-    return _drift(stages, rows, steering, factors, f"{name} {label}", "other prompts")
+    rows = whole_texts(stages.model, unique)
+    fit = [text for text, row in zip(unique, rows, strict=True) if len(row.ids) > row.prompt_len]
+    return _drift(stages, fit, steering, factors, f"prompts {part} {len(fit)} {label}", "other prompts")
 
 
 def _drift(
-    stages: Stages, rows: Sequence[Encoded], steering: Steering, factors: Sequence[float], name: str, title: str
+    stages: Stages, texts: Sequence[str], steering: Steering, factors: Sequence[float], name: str, title: str
 ) -> Mapping[float, Drift]:
+    rows = whole_texts(stages.model, texts)
+
     def compute() -> Arrays:
-        found = divergences(stages.model, rows, [stages.steers((steering, f)) for f in factors])
+        treatments = [stages.treatment((steering, f)) for f in factors]
+        if any(t.front for t in treatments):
+            found = [
+                divergence_behind(stages.model, rows, whole_texts(stages.model, texts, t.front), t.steers)
+                for t in treatments
+            ]
+        else:
+            found = divergences(stages.model, rows, [t.steers for t in treatments])
         kl = np.stack([d.kl.double().cpu().numpy() for d in found])
         surprise = np.stack([((d.base_log_prob - d.log_prob) / d.n_tokens).double().cpu().numpy() for d in found])
         return {"kl": kl, "surprise": surprise}
@@ -108,9 +114,9 @@ def drift_cost(tokens: float, n_variants: int) -> float:
     return tokens * (0.5 + n_variants * (0.5 + 2 * HEAD_SHARE))
 
 
-def _whole(row: Encoded) -> Encoded:
-    """A text of which all but the first token counts as answer."""
-    return Encoded(row.ids, 1)
+def whole_texts(model: Model, texts: Sequence[str], front: str = "") -> list[Encoded]:
+    """Texts of which all but the first token counts as answer, as token rows, behind more if that is given."""
+    return [Encoded(row.ids, 1) for row in model.encoder().encode([Rendered(front, "", text) for text in texts])]
 
 
 def capability(stages: Stages, steering: Steering, label: str) -> tuple[Capability, ...]:
@@ -118,7 +124,7 @@ def capability(stages: Stages, steering: Steering, label: str) -> tuple[Capabili
     probe = Probe.builtin("capability")
 
     def compute() -> Arrays:
-        return {"margins": margins(stages.model, probe, [(), stages.steers((steering, 1.0))])}
+        return {"margins": margins(stages.model, probe, [Treatment(), stages.treatment((steering, 1.0))])}
 
     cost = sum(len(f"{e.prompt} {e.positive} {e.negative}".split()) for e in probe.examples) * 2.6
     before, after = stages.step("capability", f"capability {label}", compute, cost)["margins"] > 0
@@ -172,7 +178,7 @@ def _effect(stages: Stages, behavior: Behavior, rows: int, steering: Steering, n
         return Estimate(reason="fewer than 2 rows can be scored")
 
     def compute() -> Arrays:
-        base, steered = instrument.propensities(examples, [(), stages.steers((steering, 1.0))])
+        base, steered = instrument.propensities(examples, [Treatment(), stages.treatment((steering, 1.0))])
         sides = ("positive", "negative")
         return {f"{side}{i}": getattr(p, side) for i, p in enumerate((base, steered)) for side in sides}
 

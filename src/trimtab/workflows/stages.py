@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from trimtab.behaviors import Behavior, Example, Part, PromptType, Splits, not_measured
-from trimtab.models import Model, Site, Steer, steer
+from trimtab.models import Model, Site, fronts, steer
 from trimtab.models.capture import capture
 from trimtab.models.plan import Scope
 from trimtab.models.sharing import tokens_to_run
@@ -18,7 +18,7 @@ from trimtab.reliability.contrast import Contrast
 from trimtab.reports.record import Noise
 from trimtab.steering import Steering, mean_difference
 from trimtab.workflows.ledger import Arrays, Ledger
-from trimtab.workflows.measure import Floats, Instrument, Propensity
+from trimtab.workflows.measure import Floats, Instrument, Propensity, Treatment
 from trimtab.workflows.progress import Progress
 from trimtab.workflows.summary import ContrastMaker, Geometry, Steered
 
@@ -141,13 +141,13 @@ class Stages:
             context: what stands in front of every example, such as an instruction.
         """
         examples = getattr(self.splits, part).examples[:rows]
-        steers = [self.steers(v) for v in variants.values()]
+        treatments = [self.treatment(v) for v in variants.values()]
         chunks: list[Arrays] = []
         for start in range(0, len(examples), CHUNK):
             some = examples[start : start + CHUNK]
 
             def compute(some: Sequence[Example] = some) -> Arrays:
-                found = self.instrument.propensities(some, steers, context)
+                found = self.instrument.propensities(some, treatments, context)
                 return {k: np.stack([getattr(p, k) for p in found]) for k in _SCORES}
 
             name = f"{part} {start} of {len(examples)}: {context}{' | '.join(variants)}"
@@ -215,10 +215,10 @@ class Stages:
     def noise(self, steering: Steering, label: str) -> Noise:
         """Numerical noise of Δ: how much it moves when the same rows come in another batch shape."""
         examples = self.splits.eval.examples[:NOISE_ROWS]
-        steers = self.steers((steering, 1.0))
+        treatment = self.treatment((steering, 1.0))
 
         def change(some: Sequence[Example]) -> Floats:
-            base, steered = self.instrument.propensities(some, [(), steers])
+            base, steered = self.instrument.propensities(some, [Treatment(), treatment])
             return steered.m - base.m
 
         def compute() -> Arrays:
@@ -250,17 +250,20 @@ class Stages:
         row = self.instrument.bare([example])[0][0].prompt
         return self.model.encoder().decode(row.ids)
 
-    def steers(self, variation: Variation) -> tuple[Steer, ...]:
-        """A variation's edits at the checked strength and scope."""
+    def treatment(self, variation: Variation) -> Treatment:
+        """A variation at the checked strength and scope."""
         steering, factor = variation
         if steering is None:
-            return ()
-        return (steer(steering, steering.scaled(factor * self.strength), self.scope),)
+            return Treatment()
+        strengths = steering.scaled(factor * self.strength)
+        (front,) = fronts(steering, strengths)
+        return Treatment((steer(steering, strengths, self.scope),), front)
 
     def _depth(self, variations: Iterable[Variation]) -> float:
         """Passes through all blocks that a sweep amounts to: what lies below an edit runs once."""
         n = self.model.n_blocks
-        shares = [(min(site.block for site in s.edits) + 1) / n for s, _ in variations if s is not None]
+        lowest = [min((site.block for site in s.edits), default=n - 1) for s, _ in variations if s is not None]
+        shares = [(block + 1) / n for block in lowest]
         return max(shares, default=1.0) + sum(1 - share for share in shares) + HEAD_SHARE * (len(shares) + 1)
 
     def step(self, title: str, name: str, compute: Callable[[], Arrays], tokens: float) -> Arrays:

@@ -6,20 +6,25 @@ from trimtab.errors import InputError
 from trimtab.steering.methods.base import Data as Data
 from trimtab.steering.methods.base import Method as Method
 from trimtab.steering.methods.base import Sides as Sides
+from trimtab.steering.methods.cast import ConditionalActivationSteering
 from trimtab.steering.methods.directional import Angular, DirectionalAblation, ProjectionClamp
 from trimtab.steering.methods.icv import InContextVector
+from trimtab.steering.methods.iti import InferenceTimeIntervention
 from trimtab.steering.methods.k_steering import KSteering
 from trimtab.steering.methods.mean_difference import MeanDifference
 from trimtab.steering.methods.mean_difference import mean_difference as mean_difference
 from trimtab.steering.methods.pca import PCA
 from trimtab.steering.methods.probe import LogisticProbe, ProbeGated
+from trimtab.steering.methods.prompting import InContextExamples, Instruction
+from trimtab.steering.methods.prompting import PromptMethod as PromptMethod
+from trimtab.steering.methods.prompting import Told as Told
 
 GROUP = "trimtab.methods"
 BUILT_IN: dict[str, type[Method]] = {
     cls.name: cls
     for cls in (
         MeanDifference, PCA, LogisticProbe, ProbeGated, InContextVector, DirectionalAblation, ProjectionClamp, Angular,
-        KSteering,
+        KSteering, InferenceTimeIntervention, ConditionalActivationSteering, Instruction, InContextExamples,
     )
 }  # fmt: skip
 

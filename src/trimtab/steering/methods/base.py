@@ -10,6 +10,8 @@ from torch import Tensor
 
 from trimtab.errors import InputError
 from trimtab.models import ModelFacts, Site
+from trimtab.models.blocks import Heads
+from trimtab.models.sites import Component
 from trimtab.steering.edits import StoredEdit
 from trimtab.steering.steering import Origin, Steering
 
@@ -22,6 +24,7 @@ class Sides:
         positive: `[n, d_model]` of the wanted side.
         negative: `[m, d_model]` of the other.
         paired: whether row i of one belongs to row i of the other.
+        heads: where the rows are what attention heads give, side by side: how they make the attention term.
 
     Raises:
         InputError: other shapes, an empty side, values that are not finite, pairs of unlike number.
@@ -30,6 +33,7 @@ class Sides:
     positive: Tensor
     negative: Tensor
     paired: bool = True
+    heads: Heads | None = None
 
     def __post_init__(self) -> None:
         for name in ("positive", "negative"):
@@ -43,6 +47,10 @@ class Sides:
             raise InputError(f"the sides are {self.positive.shape[1]} and {self.negative.shape[1]} wide")
         if self.paired and len(self.positive) != len(self.negative):
             raise InputError(f"{len(self.positive)} positive and {len(self.negative)} negative rows are no pairs")
+
+    def some(self, columns: slice) -> "Sides":
+        """Some columns only, such as those of one head."""
+        return Sides(self.positive[:, columns], self.negative[:, columns], self.paired)
 
     @property
     def width(self) -> int:
@@ -86,11 +94,16 @@ class Method(ABC):
     """A way to make a steering; its fields are its hyperparameters.
 
     `name` stands in artifacts and on the command line, `source` says where it comes from and what was assumed where
-    the source is silent.
+    the source is silent. `reads` is the component whose activations it is given, and `all_blocks` says that it looks at
+    all blocks where no site is named; others get the one block that does best on dev. `needs_condition` makes `fit`
+    ask for prompts that the attributes shall act on, and for others.
     """
 
     name: ClassVar[str]
     source: ClassVar[str]
+    reads: ClassVar[Component | None] = None
+    all_blocks: ClassVar[bool] = False
+    needs_condition: ClassVar[bool] = False
 
     @abstractmethod
     def edit(self, sides: Mapping[str, Sides], seed: int) -> StoredEdit:

@@ -24,6 +24,7 @@ class InContextVector(Method):
         "In-context vectors, Liu et al. 2311.06668: last tokens of demonstrations, all blocks, norm kept. Assumed: "
         "differences about 0 as in `pca`, length as there (the paper's λ = 0.1 is for a component of length 1)."
     )
+    all_blocks: ClassVar[bool] = True
     scale: float = 1.0
 
     def edit(self, sides: Mapping[str, Sides], seed: int) -> Additive:

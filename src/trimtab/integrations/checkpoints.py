@@ -1,0 +1,168 @@
+"""Steerings that other code saved by `torch.save`: steering-vectors, MAT-Steer's authors, bare tensors.
+
+What a file does not say must be told: the site, or what its numbers mean. What it does say cannot be told otherwise.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from trimtab.errors import InputError
+from trimtab.integrations.plain import known, site_of
+from trimtab.integrations.torch_files import EXPORT, SavedSteeringVector, entries, numbers, opened
+from trimtab.integrations.vectors import from_vectors
+from trimtab.models import Site
+from trimtab.steering import Origin, Steering
+from trimtab.steering.edits import Gated
+
+SUFFIXES = (".pt", ".pth", ".bin")
+_COMPONENTS = {"decoder_block": "residual", "self_attn": "attention", "mlp": "mlp"}  # of steering-vectors' layer types
+_GATED = re.compile(r"steering_vectors\.(\d{1,3})|gating_weights\.(\d{1,3})\.(?:weight|bias)")
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What the caller says beside the file."""
+
+    file: Path
+    names: tuple[str, ...]
+    site: Site | None
+    convention: str | None
+
+    @property
+    def name(self) -> str:
+        """Of the one attribute."""
+        if len(self.names) > 1:
+            raise InputError(f"{self.file} holds one attribute, not {len(self.names)}; give one --name")
+        return self.names[0] if self.names else "vector"
+
+    def needs_site(self, what: str) -> Site:
+        self.needs_no_convention(f"{what} has no numbers")
+        if self.site is None:
+            raise InputError(f"{self.file} holds {what} and does not say where it belongs; give --site, such as 14")
+        return self.site
+
+    def needs_no_site(self, why: str) -> None:
+        if self.site is not None:
+            raise InputError(f"{self.file}: --site means nothing here: {why}")
+
+    def needs_no_convention(self, why: str) -> None:
+        if self.convention is not None:
+            raise InputError(f"{self.file}: --convention means nothing here: {why}")
+
+    def origin(self, method: str, **more: str) -> Origin:
+        return Origin(method, {"file": self.file.name, **more})
+
+
+def read_checkpoint(
+    file: Path, names: Sequence[str] = (), site: Site | None = None, convention: str | None = None
+) -> Steering:
+    """Read vectors or gates that `torch.save` wrote; only tensors are, nothing in the file is run.
+
+    Args:
+        file: a `steering_vectors.SteeringVector`; the state dict of MAT-Steer's authors; a dict of vectors by layer;
+            one vector `[d_model]`; a list of vectors or `[n_blocks, d_model]`.
+        names: of the attributes; by default `vector`, of MAT-Steer's `attribute-0` and so on.
+        site: where MAT-Steer's gates or a single vector belong; of a list, the one to take.
+        convention: what layers of a dict or rows of a list mean, as of `trimtab.integrations.plain.read_vectors`.
+            Row 0 under `hidden-states` is the embedding, which no block puts out; it is left out.
+
+    Raises:
+        InputError: no such file, anything but tensors in it, an unknown structure, too little or too much told.
+    """
+    known(convention)
+    told, held = _Told(file, tuple(names), site, convention), opened(file)
+    if isinstance(held, SavedSteeringVector):
+        return _steering_vector(held.state, told)
+    if isinstance(held, dict) and held:
+        by_key = entries(held)
+        gated = any(isinstance(key, str) and _GATED.fullmatch(key) for key in by_key)
+        return _mat_steer(by_key, told) if gated else _by_layer(by_key, told)
+    if isinstance(held, Tensor) and held.ndim == 1:
+        place = told.needs_site("one vector")
+        return from_vectors({place: numbers({"it": held}, file)["it"]}, told.name, told.origin("torch-vector"))
+    if isinstance(held, list | tuple) or (isinstance(held, Tensor) and held.ndim == 2):
+        return _rows(held, told)
+    what = f"a tensor {list(held.shape)}" if isinstance(held, Tensor) else f"nothing but a {type(held).__name__}"
+    raise InputError(f"{file} holds {what}, no vectors that are known here; {EXPORT}")
+
+
+def _steering_vector(state: object, told: _Told) -> Steering:
+    """Layer k of steering-vectors 0.12 is what module number k of a type puts out, counted from 0."""
+    told.needs_no_site("a SteeringVector says where it belongs")
+    told.needs_no_convention("layers of a SteeringVector are blocks, counted from 0")
+    fields = entries(state) if isinstance(state, dict) else {}
+    layers, kind = fields.get("layer_activations"), fields.get("layer_type")
+    if not isinstance(layers, dict) or not isinstance(kind, str):
+        raise InputError(f"{told.file}: the SteeringVector lacks layer_activations or layer_type; {EXPORT}")
+    by_layer = entries(layers)
+    if kind not in _COMPONENTS:
+        raise InputError(f"{told.file}: no site is a {kind[:40]!r}; the layer type must be {', '.join(_COMPONENTS)}")
+    odd = [layer for layer in by_layer if type(layer) is not int or layer < 0]
+    if odd:
+        raise InputError(f"{told.file}: layer {str(odd[0])[:40]!r}: blocks count from 0; save it by its own number")
+    vectors = numbers({str(layer): vector for layer, vector in by_layer.items()}, told.file)
+    sites = {Site(int(layer), _COMPONENTS[kind]): v for layer, v in vectors.items()}  # type: ignore[arg-type]
+    return from_vectors(sites, told.name, told.origin("steering-vectors", layer_type=kind))
+
+
+def _mat_steer(held: Mapping[object, object], told: _Told) -> Steering:
+    """Attribute t has a vector θ_t, and a gate σ(w_t · h + b_t) of one linear layer; the norm is kept (2502.12446)."""
+    site, file = told.needs_site("gated attributes"), told.file
+    n = sum(str(key).startswith("steering_vectors.") for key in held)
+    expected = {f"steering_vectors.{t}" for t in range(n)}
+    expected |= {f"gating_weights.{t}.{part}" for t in range(n) for part in ("weight", "bias")}
+    odd = sorted({str(key)[:40] for key in held} ^ expected)
+    if odd:
+        raise InputError(f"{file}: no MAT-Steer checkpoint of {n} attributes, since {odd[0]!r} is missing or too much")
+    found = numbers({str(key): tensor for key, tensor in held.items()}, file)
+    width = found["steering_vectors.0"].numel()
+    parts = {"steering_vectors.{}": (width,), "gating_weights.{}.weight": (1, width), "gating_weights.{}.bias": (1,)}
+    rows = []
+    for part, shape in parts.items():
+        named = {part.format(t): found[part.format(t)] for t in range(n)}
+        wrong = [(name, list(tensor.shape)) for name, tensor in named.items() if tensor.shape != shape]
+        if wrong:
+            raise InputError(f"{file}: {wrong[0][0]} is {wrong[0][1]}, not {list(shape)}")
+        rows.append(torch.stack([tensor.flatten() for tensor in named.values()]))
+    names = told.names or tuple(f"attribute-{t}" for t in range(n))
+    if len(names) != n or len(set(names)) < n:
+        raise InputError(f"{file} holds {n} attributes; give {n} different --name, or none")
+    edit = Gated(rows[0], rows[1], rows[2].flatten(), keep_norm=True)
+    return Steering({site: edit}, dict.fromkeys(names, 1.0), told.origin("mat-steer-checkpoint"))
+
+
+def _by_layer(held: Mapping[object, object], told: _Told) -> Steering:
+    """Keys are names or numbers, as in a file of plain vectors."""
+    told.needs_no_site("the vectors have names or numbers of their own")
+    odd = [key for key in held if type(key) not in (int, str)]
+    if odd:
+        raise InputError(f"{told.file}: a key of type {type(odd[0]).__name__} is no layer; {EXPORT}")
+    sites = {key: site_of(str(key), told.convention, told.file) for key in held}
+    if len(set(sites.values())) < len(sites):
+        raise InputError(f"{told.file}: two tensors are for one site")
+    found = numbers({str(sites[key]): tensor for key, tensor in held.items()}, told.file)
+    vectors = {site: found[str(site)] for site in sites.values()}
+    return from_vectors(vectors, told.name, told.origin("torch-vectors", convention=told.convention or "named"))
+
+
+def _rows(held: Sequence[object] | Tensor, told: _Told) -> Steering:
+    """One row for each block, or for each of Hugging Face's hidden states."""
+    if told.convention is None:
+        raise InputError(
+            f"{told.file} holds {len(held)} vectors without names; say --convention block (row k is the output of "
+            "block k) or hidden-states (row k is Hugging Face's hidden_states[k], the output of block k - 1)"
+        )
+    if isinstance(held, Tensor):  # its size first, since it may only be claimed
+        held = list(numbers({"the tensor": held}, told.file)["the tensor"])
+    found = list(numbers({f"vector {k}": vector for k, vector in enumerate(held)}, told.file).values())
+    vectors = {Site(block): v for block, v in enumerate(found[told.convention == "hidden-states" :])}
+    if told.site is not None:
+        if told.site not in vectors:
+            raise InputError(f"{told.file}: site {told.site} is not among blocks 0 to {len(vectors) - 1}, residual")
+        vectors = {told.site: vectors[told.site]}
+    return from_vectors(vectors, told.name, told.origin("torch-vectors", convention=told.convention))

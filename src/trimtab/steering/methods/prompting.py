@@ -1,0 +1,98 @@
+"""Asking in place of editing: text in front of the prompt, on the interface of all other methods."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+from trimtab.errors import InputError
+from trimtab.models import ModelFacts
+from trimtab.steering.edits import StoredEdit
+from trimtab.steering.methods.base import Method, Sides
+from trimtab.steering.steering import Origin, Steering
+
+
+@dataclass(frozen=True)
+class Told:
+    """What an attribute can be asked by.
+
+    Args:
+        instructions: for the behavior and against it.
+        shots: prompts with their matching and their non-matching answers, none of them trained or measured on.
+    """
+
+    instructions: tuple[str, str]
+    shots: Sequence[tuple[str, str, str]] = ()
+
+
+@dataclass(frozen=True)
+class PromptMethod(Method):
+    """A method whose steering is text: on above strength 0, the opposite below, and no more at 2 than at 1."""
+
+    def edit(self, sides: Mapping[str, Sides], seed: int) -> StoredEdit:
+        """None: `fit_texts` makes the steering.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(f"method {self.name} puts text in front of prompts and edits no activations; use fit_texts")
+
+    @abstractmethod
+    def texts(self, told: Told) -> tuple[str, str]:
+        """What stands in front of prompts for the behavior, and against it."""
+
+    def fit_texts(
+        self,
+        told: Mapping[str, Told],
+        *,
+        made_for: ModelFacts | None = None,
+        digests: Mapping[str, str] | None = None,
+    ) -> Steering:
+        """Make the steering: an attribute for each behavior.
+
+        Raises:
+            InputError: no attribute.
+        """
+        if not told:
+            raise InputError("give at least one attribute")
+        prompts = {name: self.texts(own) for name, own in told.items()}
+        origin = Origin(self.name, {f.name: getattr(self, f.name) for f in fields(self)}, None, dict(digests or {}))
+        return Steering({}, dict.fromkeys(told, 1.0), origin, made_for=made_for, prompts=prompts)
+
+
+@dataclass(frozen=True)
+class Instruction(PromptMethod):
+    """The behavior's instruction in front of every prompt; below 0 the opposite one."""
+
+    name: ClassVar[str] = "instruction"
+    source: ClassVar[str] = (
+        "A baseline that AxBench (2501.17148) finds hard to beat. Assumed: the instruction stands in the text or the "
+        "user turn, a blank line behind it."
+    )
+
+    def texts(self, told: Told) -> tuple[str, str]:
+        """The two instructions."""
+        return f"{told.instructions[0]}\n\n", f"{told.instructions[1]}\n\n"
+
+
+@dataclass(frozen=True)
+class InContextExamples(PromptMethod):
+    """Solved examples in front of every prompt; below 0 with the non-matching answers.
+
+    Args:
+        shots: how many, at most as many as the split keeps for it (five).
+    """
+
+    name: ClassVar[str] = "in-context-examples"
+    source: ClassVar[str] = (
+        "In-context learning, Brown et al. 2005.14165; a baseline of MAT-Steer (2502.12446). Assumed: five examples, "
+        "the same for every prompt, in the order of the split."
+    )
+    shots: int = 5
+
+    def texts(self, told: Told) -> tuple[str, str]:
+        """The examples with their matching, and with their non-matching answers."""
+        if not 1 <= self.shots <= len(told.shots):
+            raise InputError(f"shots {self.shots}; between 1 and the {len(told.shots)} that are kept for it")
+        some = told.shots[: self.shots]
+        return "".join(f"{x}{y}\n\n" for x, y, _ in some), "".join(f"{x}{y}\n\n" for x, _, y in some)

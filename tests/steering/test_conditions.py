@@ -1,0 +1,113 @@
+"""Conditions from prompts of known kinds, and what artifacts keep of them and of texts."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from trimtab.errors import InputError
+from trimtab.models import Condition, Site
+from trimtab.steering import Additive, Steering
+from trimtab.steering.conditions import balanced_accuracy, fit_condition
+from trimtab.steering.methods import Sides
+
+D = 12
+
+
+def normal(*shape: int, seed: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+AXIS = normal(D, seed=50) / normal(D, seed=50).norm()
+
+
+def prompts(gap: float, seed: int, n: int = 80) -> Sides:
+    common = 6.0 * normal(D, seed=99)
+    positive, negative = (common + normal(k, D, seed=seed + i) for i, k in enumerate((n, n // 2)))
+    return Sides(positive + gap * AXIS, negative - gap * AXIS, paired=False)
+
+
+def test_the_site_where_prompts_part_best_is_found_with_its_direction() -> None:
+    train = {Site(k): prompts(gap, seed=10 * k) for k, gap in ((1, 0.2), (2, 3.0), (3, 0.5))}
+    dev = {Site(k): prompts(gap, seed=10 * k + 5) for k, gap in ((1, 0.2), (2, 3.0), (3, 0.5))}
+    found = fit_condition(train, dev)
+    assert found.site == Site(2)
+    assert float(torch.cosine_similarity(found.direction.double(), AXIS, dim=0)) > 0.95
+    assert balanced_accuracy(found, prompts(3.0, seed=77)) > 0.97
+
+
+def test_the_threshold_is_that_of_a_search_over_all() -> None:
+    sides = prompts(0.4, seed=3)
+    found = fit_condition({Site(0): sides}, {Site(0): sides})
+    cosines = [found.cosines(s).double().numpy() for s in (sides.positive, sides.negative)]
+    best = max(
+        ((cosines[0] > t).mean() + (cosines[1] <= t).mean()) / 2 for t in np.concatenate([cosines[0], cosines[1]])
+    )
+    assert balanced_accuracy(found, sides) == pytest.approx(best, abs=1e-9)
+
+
+def test_prompts_that_are_alike_give_no_condition() -> None:
+    rows = normal(20, D, seed=1)
+    same = {Site(0): Sides(rows, rows)}
+    with pytest.raises(InputError, match="same mean"):
+        fit_condition(same, same)
+    with pytest.raises(InputError, match="at least one"):
+        fit_condition({}, {})
+
+
+def made() -> Steering:
+    condition = Condition(1, torch.arange(1.0, D + 1), 0.25, above=False)
+    return Steering(
+        {2: Additive(torch.ones(2, D))},
+        {"a": 1.0, "b": 0.5},
+        conditions={"b": condition},
+        prompts={"a": ("Be kind.\n\n", "")},
+    )
+
+
+def test_conditions_and_texts_are_kept_and_named_by_the_identity(tmp_path) -> None:
+    made().save(tmp_path / "s")
+    again = Steering.load(tmp_path / "s")
+    assert again.id == made().id
+    assert again.prompts == {"a": ("Be kind.\n\n", "")}
+    kept = again.conditions["b"]
+    assert (kept.site, kept.threshold, kept.above) == (Site(1), 0.25, False)
+    assert torch.equal(kept.direction, made().conditions["b"].direction)
+    card = (tmp_path / "s" / "README.md").read_text()
+    assert "Be kind." in card
+    assert "below 0.25" in card
+    others = [
+        made().changed(conditions={}),
+        made().changed(prompts={}),
+        made().changed(prompts={"a": ("Be kind.\n\n", "Be rude.\n\n")}),
+        made().changed(conditions={"b": Condition(1, torch.arange(1.0, D + 1), 0.26, above=False)}),
+        made().changed(conditions={"b": Condition(1, torch.arange(2.0, D + 2), 0.25, above=False)}),
+    ]
+    assert len({s.id for s in [made(), *others]}) == 6
+
+
+def test_names_and_combinations_take_them_along() -> None:
+    renamed = made().renamed({"a": "x", "b": "y"})
+    assert list(renamed.prompts) == ["x"]
+    assert list(renamed.conditions) == ["y"]
+    both = Steering.combined([made(), renamed])
+    assert list(both.conditions) == ["b", "y"]
+    assert list(both.prompts) == ["a", "x"]
+    with pytest.raises(InputError, match="combine it"):
+        made() + made()
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"conditions": {"c": Condition(1, torch.ones(D), 0.0)}}, "'c'"),
+        ({"conditions": {"a": "always"}}, "must be a Condition"),
+        ({"prompts": {"c": ("x", "")}}, "'c'"),
+        ({"prompts": {"a": ("", "x")}}, "empty"),
+        ({"prompts": {"a": "x"}}, "two texts"),
+        ({"prompts": {"a": ("x" * 100_001, "")}}, "at most"),
+    ],
+)
+def test_odd_conditions_and_texts_are_refused(change, word) -> None:
+    with pytest.raises(InputError, match=word):
+        made().changed(**change)
