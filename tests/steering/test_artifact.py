@@ -200,7 +200,9 @@ def test_killed_between_two_renames_the_older_one_comes_back(tmp_path: Path) -> 
     )
     root = Path(__file__).parents[2]
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "a")], cwd=root, env={**os.environ, "PYTHONPATH": str(root)}
+        [sys.executable, "-c", code, str(tmp_path / "a")],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'src'}"},
     )
     assert done.returncode == -9
     assert not (tmp_path / "a").exists()

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,30 +65,50 @@ def write(steering: Steering, folder: Path, reliability: Mapping[str, Any] | Non
     manifest, tensors = described(steering, {"trimtab": __version__, "torch": torch.__version__})
     files = {
         STEERING: _document(manifest.model_dump(mode="json")),
-        TENSORS: save({name: tensor.contiguous() for name, tensor in sorted(tensors.items())}),
-        CARD: card(steering, reliability).encode(),
+        TENSORS: save(
+            {name: tensor.clone() for name, tensor in sorted(tensors.items())}
+        ),  # one edit may be at two sites
     }
+    report: dict[str, Any] = {}
     if reliability is not None:
-        files[REPORT] = _document(dict(reliability))
+        files[REPORT] = _reliability(reliability)
+        report = json.loads(files[REPORT])
+    files[CARD] = card(steering, report).encode()
     files[MANIFEST] = "".join(f"{sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)).encode()
     for name, content in files.items():
         if len(content) > MOST[name]:
             raise InputError(f"{name} would have {len(content):,} bytes; at most {MOST[name]:,} are read back")
-    _recover(folder)
-    _refuse_what_is_there(folder)
     try:
+        _understood(files)
+    except InputError as error:
+        raise InputError(f"this steering could be written but not read back: {error}") from error
+    if folder.name in ("", ".."):
+        raise InputError(f"{str(folder)!r} cannot be replaced from inside; give the folder by its name")
+    try:
+        _recover(folder)
+        _refuse_what_is_there(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with scratch(folder.parent, _work(folder)) as work:
-            new, old = work / "new", work / "old"
+            new = work / "new"
             new.mkdir()
             for name, content in files.items():
                 _write(new / name, content)
-            if folder.exists():
-                os.rename(folder, old)
-            os.rename(new, folder)
-    except OSError as error:
-        raise InputError(f"cannot write the steering to {folder}: {error.strerror}") from error
+            _exchanged(folder, new, work / "old")
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot write the steering to {folder}: {why}") from error
     return folder
+
+
+def _exchanged(folder: Path, new: Path, old: Path) -> None:
+    """The new folder takes its place; if that cannot be, the older one is back where it was."""
+    try:
+        if folder.exists():
+            os.rename(folder, old)
+        os.rename(new, folder)
+    finally:
+        if old.exists() and not folder.exists():
+            os.rename(old, folder)
 
 
 def read(folder: Path) -> Artifact:
@@ -96,21 +117,27 @@ def read(folder: Path) -> Artifact:
     Raises:
         InputError: as there; the message names folder, file and what is wrong.
     """
-    _recover(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder} is no folder; give the one that Steering.save wrote")
     try:
-        files = _verified(folder)
-        _parsed(files[STEERING], STEERING)  # what pydantic would let pass: a name that stands twice
+        _recover(folder)
+        if not folder.is_dir():
+            raise InputError("this is no folder; give the one that Steering.save wrote")
+        return _understood(_verified(folder))
+    except InputError as error:
+        raise InputError(f"{folder}: {error}") from error
+    except OSError as error:
+        raise InputError(f"{folder} cannot be read: {error.strerror}") from error
+
+
+def _understood(files: Mapping[str, bytes]) -> Artifact:
+    _parsed(files[STEERING], STEERING)  # what pydantic would let pass: a name that stands twice
+    try:
         manifest = Manifest.model_validate_json(files[STEERING])
-        steering = rebuilt(manifest, _tensors(files[TENSORS]))
-        report = _parsed(files[REPORT], REPORT) if REPORT in files else None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise InputError(f"{folder}: {STEERING}: {place}: {first['msg']}") from error
-    except InputError as error:
-        raise InputError(f"{folder}: {error}") from error
+        raise InputError(f"{STEERING}: {place}: {first['msg']}") from error
+    steering = rebuilt(manifest, _tensors(files[TENSORS]))
+    report = _parsed(files[REPORT], REPORT) if REPORT in files else None
     return Artifact(steering, report, manifest.versions)
 
 
@@ -170,8 +197,10 @@ def _tensors(content: bytes) -> dict[str, Tensor]:
 def _parsed(content: bytes, name: str) -> dict[str, Any]:
     """A JSON object without names that stand twice, NaN or infinity."""
 
-    def refuse(word: str) -> float:
-        raise ValueError(f"{word} is no number")
+    def finite(word: str) -> float:
+        if not isfinite(float(word)):
+            raise ValueError(f"{word} is no finite number")
+        return float(word)
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         held = dict(pairs)
@@ -180,7 +209,7 @@ def _parsed(content: bytes, name: str) -> dict[str, Any]:
         return held
 
     try:
-        told = json.loads(content.decode(), parse_constant=refuse, object_pairs_hook=once)
+        told = json.loads(content.decode(), parse_constant=finite, parse_float=finite, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{name} is no JSON that can be read: {error}") from error
     if not isinstance(told, dict):
@@ -188,11 +217,17 @@ def _parsed(content: bytes, name: str) -> dict[str, Any]:
     return told
 
 
-def _document(told: dict[str, Any]) -> bytes:
+def _reliability(told: Mapping[str, Any]) -> bytes:
+    if not isinstance(told, Mapping):
+        raise InputError(f"the reliability document must be a JSON object, not a {type(told).__name__}")
     try:
-        return (json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
-    except (TypeError, ValueError) as error:
+        return _document(dict(told))
+    except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"the reliability document must be JSON: {error}") from error
+
+
+def _document(told: dict[str, Any]) -> bytes:
+    return (json.dumps(told, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def _work(folder: Path) -> str:
@@ -209,11 +244,15 @@ def _recover(folder: Path) -> None:
 
 
 def _refuse_what_is_there(folder: Path) -> None:
-    """Only an older steering, or an empty folder, is replaced."""
+    """Only an older steering and nothing beside it, or an empty folder, is replaced."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise InputError(f"{folder} is a file or a link; give a folder of its own")
-    if folder.exists() and any(folder.iterdir()) and not all((folder / name).is_file() for name in (*NEEDED, MANIFEST)):
-        raise InputError(f"{folder} holds something else; give a folder of its own")
+    held = {p.name for p in folder.iterdir()} if folder.exists() else set()
+    strangers = sorted(held - set(MOST))
+    if strangers:
+        raise InputError(f"{folder} holds something else, {strangers[0]!r}; give a folder of its own")
+    if held and not all((folder / name).is_file() for name in (*NEEDED, MANIFEST)):
+        raise InputError(f"{folder} holds no steering that trimtab saved; give a folder of its own")
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from trimtab.errors import InputError
@@ -94,7 +94,7 @@ def described(steering: Steering, versions: Mapping[str, str]) -> tuple[Manifest
     """A steering as manifest and tensors.
 
     Raises:
-        InputError: an edit of one's own class, or hyperparameters that are no JSON.
+        InputError: an edit of one's own class, or an origin of values that cannot be stored.
     """
     names = list(steering.attributes)
     entries: list[EditEntry] = []
@@ -117,23 +117,40 @@ def described(steering: Steering, versions: Mapping[str, str]) -> tuple[Manifest
         tensors[f"condition.{len(conditions)}"] = c.direction.cpu()
         entry = ConditionEntry(attribute=name, site=str(c.site), threshold=c.threshold, above=c.above)
         conditions.append(entry)
+    return _manifest(steering, versions, entries, conditions), tensors
+
+
+def _manifest(
+    steering: Steering, versions: Mapping[str, str], edits: list[EditEntry], conditions: list[ConditionEntry]
+) -> Manifest:
     origin = steering.origin
-    manifest = Manifest(
-        format=1,
-        kind="steering",
-        versions=dict(versions),
-        model=steering.made_for,
-        attributes=[AttributeEntry(name=name, strength=value) for name, value in steering.attributes.items()],
-        presets={preset: dict(values) for preset, values in steering.presets.items()},
-        edits=entries,
-        conditions=conditions,
-        prompts={name: list(texts) for name, texts in steering.prompts.items()},
-        method=origin.method,
-        hyperparameters=_json(origin.hyperparameters),
-        seed=origin.seed,
-        data=dict(origin.data),
-    )
-    return manifest, tensors
+    try:
+        manifest = Manifest(
+            format=1,
+            kind="steering",
+            versions=dict(versions),
+            model=steering.made_for,
+            attributes=[AttributeEntry(name=name, strength=value) for name, value in steering.attributes.items()],
+            presets={preset: dict(values) for preset, values in steering.presets.items()},
+            edits=edits,
+            conditions=conditions,
+            prompts={name: list(texts) for name, texts in steering.prompts.items()},
+            method=origin.method,
+            hyperparameters=_json(origin.hyperparameters),
+            seed=origin.seed,
+            data=dict(origin.data),
+        )
+        canonical(manifest).encode()
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(
+            f"{'.'.join(map(str, first['loc']))} {first['input']!r} cannot be stored: {first['msg']}"
+        ) from error
+    except UnicodeEncodeError as error:
+        raise InputError(f"{error.object[error.start : error.end]!r} in a name or text cannot be stored") from error
+    except ValueError as error:  # hyperparameters within hyperparameters, hundreds deep
+        raise InputError(f"the origin cannot be stored: {error}") from error
+    return manifest
 
 
 def rebuilt(manifest: Manifest, tensors: Mapping[str, Tensor]) -> Steering:
@@ -218,6 +235,6 @@ def _json(values: Mapping[str, Any]) -> dict[str, Any]:
     """Values as JSON has them: lists for tuples, and nothing that is not JSON."""
     try:
         told: dict[str, Any] = json.loads(json.dumps(dict(values), allow_nan=False))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"hyperparameters must be JSON values: {error}") from error
     return told

@@ -1,6 +1,7 @@
 """The artifact in memory: edits at sites, with named attributes and where they come from."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from numbers import Real
@@ -123,11 +124,12 @@ class Steering:
             InputError: the vector is not one-dimensional, or not finite.
         """
         vector = torch.as_tensor(vector).detach()
-        if vector.ndim != 1:
-            raise InputError(f"a steering vector is [d_model], not {list(vector.shape)}")
+        if vector.ndim != 1 or vector.is_complex():
+            raise InputError(f"a steering vector is [d_model] of real numbers, not {list(vector.shape)} {vector.dtype}")
+        vector = vector.float()
         if not bool(torch.isfinite(vector).all()):
-            raise InputError("the steering vector holds a NaN or an infinite value")
-        return Steering({Site.of(site): Additive(vector.float()[None])}, {name: 1.0}, origin, made_for=made_for)
+            raise InputError("the steering vector holds a NaN, an infinite value or one beyond float32")
+        return Steering({Site.of(site): Additive(vector[None])}, {name: 1.0}, origin, made_for=made_for)
 
     @staticmethod
     def combined(steerings: "Sequence[Steering]") -> "Steering":
@@ -305,9 +307,11 @@ def _named(name: object) -> str:
 
 
 def _strength(value: object, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not isfinite(value):
-        raise InputError(f"strength {value!r} of {name!r} is not a finite number")
-    return float(value)
+    if not isinstance(value, bool) and isinstance(value, Real):
+        with suppress(OverflowError):  # a whole number beyond all floats
+            if isfinite(float(value)):
+                return float(value)
+    raise InputError(f"strength {value!r} of {name!r} is not a finite number")
 
 
 def _refuse_odd_conditions(
@@ -343,6 +347,8 @@ def _refuse_odd_prompts(prompts: Mapping[str, tuple[str, str]], attributes: Mapp
 
 def _refuse_misfit(site: Site, edit: Edit, n: int, made_for: ModelFacts | None) -> None:
     """An edit must take the steering's strengths, and be as wide as the model it was made for."""
+    if not callable(edit):
+        raise InputError(f"site {site}: a {type(edit).__name__} is no edit; for a vector write Steering.from_vector")
     if site.component == "heads":
         raise InputError(f"site {site}: heads are read, not edited; edit attention:{site.block}")
     if isinstance(edit, StoredEdit) and edit.n_attributes != n:

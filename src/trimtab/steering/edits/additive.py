@@ -16,7 +16,7 @@ class Additive(StoredEdit):
 
     Args:
         vectors: `[A, d_model]`, one per attribute.
-        keep_norm: give f(h) the length of h.
+        keep_norm: give f(h) the length of h; a token that the sum takes to 0 stays as it is.
     """
 
     kind: ClassVar[str] = "additive"

@@ -1,8 +1,10 @@
 """What every edit has in common: tensors that follow the module, and a form that can be stored."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from numbers import Real
 from typing import Any, ClassVar, Self
 
 import torch
@@ -18,7 +20,8 @@ class StoredEdit(ABC):
     """An edit made of tensors and options: its dataclass fields, tensors first.
 
     `edit(h, strength)` maps activations `[B, T, d_model]` and strengths `[B or 1, A]` to `[B, T, d_model]` in h's
-    dtype. Tensors are kept as float32 and copied once to each device that asks.
+    dtype. Tensors are copied: what is done to the originals later changes nothing. They are kept as float32 on the CPU
+    and copied once to each device that asks.
     """
 
     kind: ClassVar[str]
@@ -26,12 +29,16 @@ class StoredEdit(ABC):
     _placed: dict[torch.device, dict[str, Tensor]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name, tensor in self.tensors.items():
-            if not tensor.dtype.is_floating_point:
-                raise InputError(f"{self.kind}: {name} must hold floating-point numbers, not {tensor.dtype}")
-            if not bool(torch.isfinite(tensor).all()):
-                raise InputError(f"{self.kind}: {name} holds a NaN or an infinite value")
-            object.__setattr__(self, name, tensor.detach().float().contiguous())
+        for name in self._tensor_names():
+            given = getattr(self, name)
+            if not isinstance(given, Tensor):
+                raise InputError(f"{self.kind}: {name} must be a torch tensor, not a {type(given).__name__}")
+            if not given.dtype.is_floating_point:
+                raise InputError(f"{self.kind}: {name} must hold floating-point numbers, not {given.dtype}")
+            own = given.detach().to("cpu", torch.float32, copy=True).contiguous()
+            if not bool(torch.isfinite(own).all()):
+                raise InputError(f"{self.kind}: {name} holds a NaN, an infinite value or one beyond float32")
+            object.__setattr__(self, name, own)
 
     @property
     def n_attributes(self) -> int:
@@ -84,16 +91,19 @@ class StoredEdit(ABC):
         Raises:
             InputError: parts that are missing, unknown, of odd types or shapes.
         """
-        wanted = [f for f in fields(cls) if f.init]
-        names, given = {f.name for f in wanted}, {*tensors, *options}
+        names, given = {f.name for f in fields(cls) if f.init}, {*tensors, *options}
         if names != given:
             odd = sorted(names ^ given)
             raise InputError(f"{cls.kind}: {odd[0]} is {'missing' if odd[0] in names else 'unknown'}")
-        for f in wanted:
-            is_tensor = f.type in (Tensor, "Tensor")
-            if is_tensor is not (f.name in tensors):
-                raise InputError(f"{cls.kind}: {f.name} must be {'a tensor' if is_tensor else 'an option'}")
+        misplaced = sorted(set(cls._tensor_names()) ^ set(tensors))
+        if misplaced:
+            what = "an option" if misplaced[0] in tensors else "a tensor"
+            raise InputError(f"{cls.kind}: {misplaced[0]} must be {what}")
         return cls(**tensors, **options)
+
+    @classmethod
+    def _tensor_names(cls) -> list[str]:
+        return [f.name for f in fields(cls) if f.init and f.type in (Tensor, "Tensor")]
 
     def shown(self, h: Tensor) -> Tensor:
         """What the edit sees in each token, `[…, d_model]` to `[…, A]`: here the cosine with each direction, −1…1."""
@@ -102,12 +112,16 @@ class StoredEdit(ABC):
 
     def randomised(self, seed: int) -> Self:
         """The same edit along random directions: each as long as before, with the same angles between them."""
-        generator = torch.Generator().manual_seed(seed)
-        stacked = torch.cat([getattr(self, name) for name in self.directions_in]).double()
-        lower = torch.linalg.qr(stacked.T).R.T  # rows in an orthonormal frame of what they span
-        drawn = torch.linalg.qr(torch.randn(stacked.shape[1], lower.shape[1], generator=generator).double())
-        frame = drawn.Q * drawn.R.diagonal().sign()  # without the signs it would not be uniform (Mezzadri 2007)
-        parts = (lower @ frame.T).float().split([len(getattr(self, name)) for name in self.directions_in])
+        return self.along(turned(self.axes, seed))
+
+    @property
+    def axes(self) -> Tensor:
+        """Everything that it moves tokens along, `[n, d_model]`."""
+        return torch.cat([getattr(self, name) for name in self.directions_in])
+
+    def along(self, axes: Tensor) -> Self:
+        """The same edit with other `axes`, in their order."""
+        parts = axes.split([len(getattr(self, name)) for name in self.directions_in])  # type: ignore[no-untyped-call]
         return self.restored({**self.tensors, **dict(zip(self.directions_in, parts, strict=True))}, self.options)
 
     def prepared(self, at: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -136,14 +150,43 @@ def shaped(kind: str, name: str, tensor: Tensor, *shape: str, like: Mapping[str,
         raise InputError(f"{kind}: {name} must be [{wanted}], not {list(tensor.shape)}")
 
 
+def number(kind: str, name: str, value: object, wanted: str, fits: Callable[[float], bool]) -> float:
+    """An option as a float, so that 1 and 1.0 are the same edit.
+
+    Raises:
+        InputError: no number, or one that does not fit.
+    """
+    if not isinstance(value, bool) and isinstance(value, Real):
+        with suppress(OverflowError):  # a whole number beyond all floats
+            if fits(float(value)):
+                return float(value)
+    raise InputError(f"{kind}: {name} {value!r} must be {wanted}")
+
+
+def turned(rows: Tensor, seed: int) -> Tensor:
+    """Random rows with the lengths and angles of `rows [n, d_model]`: these, turned by a uniform rotation."""
+    generator = torch.Generator().manual_seed(seed)
+    lower = torch.linalg.qr(rows.double().T).R.T  # rows in an orthonormal frame of what they span
+    drawn = torch.linalg.qr(torch.randn(rows.shape[1], lower.shape[1], generator=generator).double())
+    frame = drawn.Q * drawn.R.diagonal().sign()  # without the signs it would not be uniform (Mezzadri 2007)
+    found: Tensor = lower @ frame.T
+    return found.float()
+
+
 def unit(rows: Tensor) -> Tensor:
-    """Rows at length 1; a row of zeros stays one."""
-    lengths: Tensor = rows.norm(dim=-1, keepdim=True)
-    return rows / lengths.clamp_min(torch.finfo(rows.dtype).tiny)
+    """Rows at length 1, however small or large they are; a row of zeros stays one."""
+    largest = rows.abs().amax(dim=-1, keepdim=True)
+    even = rows / torch.where(largest > 0, largest, 1.0)  # squares of 1e-25 or 1e25 do not fit float32
+    lengths: Tensor = even.norm(dim=-1, keepdim=True)
+    return even / lengths.clamp_min(torch.finfo(rows.dtype).tiny)
 
 
 def with_norm_of(moved: Tensor, plain: Tensor) -> Tensor:
-    """`moved` at the length of `plain`, token by token; MAT-Steer (2502.12446), equation 9."""
+    """`moved` at the length of `plain`, token by token; MAT-Steer (2502.12446), equation 9.
+
+    A token that was moved to 0, but for rounding, has no direction to be stretched along: it stays `plain`.
+    """
     now, wanted = (x.norm(dim=-1, keepdim=True) for x in (moved, plain))
-    kept: Tensor = moved * (wanted / now.clamp_min(torch.finfo(moved.dtype).tiny))
+    about = torch.finfo(moved.dtype)
+    kept: Tensor = torch.where(now > about.eps * wanted, moved * (wanted / now.clamp_min(about.tiny)), plain)
     return kept

@@ -1,14 +1,14 @@
 """Following the gradient of a classifier."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.steering.edits.base import StoredEdit, shaped
+from trimtab.steering.edits.base import StoredEdit, number, shaped
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class ClassifierGradient(StoredEdit):
         output_bias: `[A]`, e; kept for reading the logits, the gradient does without.
         step: length of a step, in units of the activation per unit of the logit's slope.
         steps: how many.
-        decay: factor from one step to the next.
+        decay: factor from one step to the next, at most 1.
     """
 
     kind: ClassVar[str] = "classifier-gradient"
@@ -54,15 +54,24 @@ class ClassifierGradient(StoredEdit):
             raise InputError(f"{self.kind}: scale must be above 0 everywhere")
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or not 1 <= self.steps <= 100:
             raise InputError(f"{self.kind}: steps {self.steps!r} must be a whole number from 1 to 100")
-        for name in ("step", "decay"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e6:
-                raise InputError(f"{self.kind}: {name} {value!r} must be above 0")
+        step = number(self.kind, "step", self.step, "above 0 and below a million", lambda x: 0 < x < 1e6)
+        decay = number(self.kind, "decay", self.decay, "above 0 and at most 1", lambda x: 0 < x <= 1)
+        object.__setattr__(self, "step", step)
+        object.__setattr__(self, "decay", decay)
 
     @property
     def n_attributes(self) -> int:
         """A."""
         return self.output.shape[0]
+
+    @property
+    def axes(self) -> Tensor:
+        """What each unit moves a token along, `W/s`: as long and at the angles that activations see."""
+        return self.hidden / self.scale
+
+    def along(self, axes: Tensor) -> Self:
+        """The same with other axes, which look at tokens too: `W = axes · s`."""
+        return replace(self, hidden=axes * self.scale)
 
     def logits(self, h: Tensor) -> Tensor:
         """The classifier's logits, `[…, d_model]` to `[…, A]`."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.steering.edits.base import StoredEdit, shaped, with_norm_of
+from trimtab.steering.edits.base import StoredEdit, number, shaped, with_norm_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +20,7 @@ class Gated(StoredEdit):
         weights: `[A, d_model]`, w.
         bias: `[A]`, b.
         threshold: gates below it are 0, so that their tokens stay bit-equal; 0 keeps all.
-        keep_norm: give f(h) the length of h.
+        keep_norm: give f(h) the length of h; a token that the sum takes to 0 stays as it is.
     """
 
     kind: ClassVar[str] = "gated"
@@ -37,8 +37,8 @@ class Gated(StoredEdit):
         like = {"attributes": self.n_attributes, "d_model": self.width}
         shaped(self.kind, "weights", self.weights, "attributes", "d_model", like=like)
         shaped(self.kind, "bias", self.bias, "attributes", like=like)
-        if isinstance(self.threshold, bool) or not 0 <= self.threshold < 1:
-            raise InputError(f"gated: threshold {self.threshold!r} must be 0 or more and below 1")
+        threshold = number(self.kind, "threshold", self.threshold, "0 or more and below 1", lambda x: 0 <= x < 1)
+        object.__setattr__(self, "threshold", threshold)
         if not isinstance(self.keep_norm, bool):
             raise InputError(f"gated: keep_norm {self.keep_norm!r} must be true or false")
 

@@ -37,16 +37,15 @@ class Rotation(StoredEdit):
         like = {"attributes": self.n_attributes, "d_model": self.width}
         shaped(self.kind, "second", self.second, "attributes", "d_model", like=like)
         shaped(self.kind, "angle", self.angle, "attributes", like=like)
-        first, across = unit(self.first), self._across(self.first, self.second)
-        flat = across.norm(dim=1) <= 1e-5 * self.second.norm(dim=1)
-        if bool(flat.any()) or not bool((first != 0).any(dim=1).all()):
+        flat = self._across(self.first, self.second).norm(dim=1) <= 1e-5
+        if bool(flat.any()) or not bool((self.first != 0).any(dim=1).all()):
             raise InputError("rotation: the two axes of a plane are parallel, or one is all zeros")
 
     @staticmethod
     def _across(first: Tensor, second: Tensor) -> Tensor:
-        """What of `second` is orthogonal to `first`."""
-        axis = unit(first)
-        return second - (second * axis).sum(dim=1, keepdim=True) * axis
+        """What of `second`, at length 1, is orthogonal to `first`."""
+        axis, other = unit(first), unit(second)
+        return other - (other * axis).sum(dim=1, keepdim=True) * axis
 
     def prepared(self, at: dict[str, Tensor]) -> dict[str, Tensor]:
         """Axes at length 1 and orthogonal."""
@@ -61,6 +60,8 @@ class Rotation(StoredEdit):
             x, y = out @ first, out @ second  # [B, T]
             now = torch.atan2(y, x)
             way = torch.remainder(at["angle"][a] - now + torch.pi, _TURN) - torch.pi
-            new, length = now + strength[:, a, None] * way, torch.hypot(x, y)
-            out = out + (length * new.cos() - x)[..., None] * first + (length * new.sin() - y)[..., None] * second
+            share = strength[:, a, None]  # [B or 1, 1]
+            new, length = now + share * way, torch.hypot(x, y)
+            there = out + (length * new.cos() - x)[..., None] * first + (length * new.sin() - y)[..., None] * second
+            out = torch.where(share[..., None] != 0, there, out)  # cos(atan2(y, x)) brings x back but for rounding
         return out.to(h.dtype)

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.steering.edits.base import StoredEdit
+from trimtab.steering.edits.base import StoredEdit, turned
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +22,11 @@ class Stack:
     def __post_init__(self) -> None:
         if not self.parts:
             raise InputError("a stack needs at least one edit")
+        for edit, columns in self.parts:
+            if not isinstance(edit, StoredEdit):
+                raise InputError(f"a stack takes edits of trimtab's own kinds, not a {type(edit).__name__}")
+            if not isinstance(columns, tuple) or any(type(c) is not int or c < 0 for c in columns):
+                raise InputError(f"{edit.kind}: its columns of the strengths are numbers from 0, not {columns!r}")
         widths = {edit.width for edit, _ in self.parts}
         if len(widths) > 1:
             raise InputError(f"edits at one site are {' and '.join(map(str, sorted(widths)))} wide")
@@ -47,5 +53,7 @@ class Stack:
         return h
 
     def randomised(self, seed: int) -> "Stack":
-        """The same edits along random directions."""
-        return Stack(tuple((edit.randomised(seed + i), columns) for i, (edit, columns) in enumerate(self.parts)))
+        """The same edits along random directions; all turn together, so that the angles between edits stay too."""
+        axes = turned(torch.cat([edit.axes for edit, _ in self.parts]), seed)
+        own = axes.split([len(edit.axes) for edit, _ in self.parts])  # type: ignore[no-untyped-call]
+        return Stack(tuple((edit.along(a), columns) for (edit, columns), a in zip(self.parts, own, strict=True)))
