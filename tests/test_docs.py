@@ -2,11 +2,18 @@
 
 import json
 import re
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import pytest
+import torch
+
 from trimtab.behaviors import builtin_names
+from trimtab.models import Site
 from trimtab.reports.record import ExampleRow
 from trimtab.reports.schema import schema
+from trimtab.steering import methods
+from trimtab.steering.methods import BUILT_IN, Sides, method
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,3 +38,24 @@ def test_links_between_documents_lead_somewhere() -> None:
 def test_readme_names_every_built_in_behavior() -> None:
     readme = (ROOT / "README.md").read_text()
     assert all(f"`{name}`" in readme for name in builtin_names())
+
+
+def test_every_method_is_documented() -> None:
+    text = (ROOT / "docs" / "methods.md").read_text()
+    assert all(f"| `{name}` |" in text for name in BUILT_IN)
+
+
+def test_the_method_of_ones_own_in_the_docs_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs" / "methods.md").read_text()
+    (code,) = re.findall(r"```python\n(\"\"\"medians.py.*?)```", text, re.DOTALL)
+    assert len(code.splitlines()) <= 34
+    (tmp_path / "medians.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name, value = re.findall(r'^([\w-]+) = "(medians:\w+)"$', text, re.MULTILINE)[0]
+    point = EntryPoint(name, value, methods.GROUP)
+    monkeypatch.setattr(methods, "entry_points", lambda group: [point])
+    positive = torch.tensor([[1.0, 0.1], [1.0, 0.1], [99.0, 0.1]])
+    sides = Sides(positive, torch.zeros(3, 2))
+    steering = method("median-difference")(trimmed=0.6).fit({"a": {Site(1): sides}})
+    assert steering.vector(1).tolist() == [1.0, 0.0]
+    assert steering.origin.hyperparameters == {"trimmed": 0.6}
