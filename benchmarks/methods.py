@@ -28,18 +28,18 @@ from trimtab.workflows.ledger import Ledger
 from trimtab.workflows.making import best_block, made
 from trimtab.workflows.preparing import ready
 from trimtab.workflows.progress import Silent
-from trimtab.workflows.side_effects import FEW_ROWS, NEUTRAL_ROWS, neutral_drift, prompts_drift
+from trimtab.workflows.side_effects import NEUTRAL_ROWS, neutral_drift, prompts_drift
 from trimtab.workflows.stages import Stages
 
 BEHAVIORS = ("sentiment", "politeness", "formality", "refusal", "honesty", "brevity", "certainty", "null")
 TARGET = 0.05  # nats per token
 RANDOM = "random direction"
-STEPS, NEAR, MOST = 6, 0.1, 64.0  # of the search for the strength: tries, relative error, largest strength
+STEPS, NEAR, MOST, FEW = 6, 0.15, 64.0, 8  # of the search: tries, relative error, largest strength, documents
 
 
 def damage(stages: Stages, steering: Steering, label: str, strength: float, part: Any) -> tuple[float, float]:
     """Divergence on neutral text and on other prompts."""
-    n = FEW_ROWS if part == "dev" else NEUTRAL_ROWS
+    n = FEW if part == "dev" else NEUTRAL_ROWS
     neutral = neutral_drift(stages, steering, [strength], label, n, part)[strength].kl.mean()
     return float(neutral), float(prompts_drift(stages, steering, [strength], label, part=part)[strength].kl.mean())
 
