@@ -95,7 +95,8 @@ class FourierFeatures:
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """`[T, n, d]`, `[T, m, d]` to `[T, n, m]`."""
-        return self.features(x) @ self.features(y).mT
+        found: Tensor = self.features(x) @ self.features(y).mT
+        return found
 
 
 def mmd2(x: Tensor, y: Tensor, kernel: Kernel, *, unbiased: bool = True) -> Tensor:
@@ -174,7 +175,8 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
 def mean_between(x: Tensor, kernel: Kernel) -> Tensor:
     """Mean of k over pairs of different rows: `[T, n, d]` to `[T]`."""
     n = x.shape[-2]
-    between: Tensor = (kernel(x, x) * (1 - torch.eye(n).to(x))).sum(dim=(-2, -1)) / (n * (n - 1))
+    between: Tensor = (kernel(x, x) * (1 - torch.eye(n).to(x))).sum(dim=(-2, -1))
+    return between / (n * (n - 1))
 
 
 def median_distance(x: Tensor, y: Tensor) -> Tensor:

@@ -86,9 +86,10 @@ def positives(gates: Tensor, *, everyones: bool = False) -> Tensor:
 
     Args:
         gates: of the positives, `[T, n, T]`.
-        everyones: every gate on all attributes' positives instead of its own.
+        everyones: every gate on all attributes' positives, besides its own: the sum over gates, so that λ weighs a gate
+            on its own tokens as before.
     """
-    return (gates if everyones else own(gates)).square().mean()
+    return (gates if everyones else own(gates)).square().mean() * (len(gates) if everyones else 1)
 
 
 def sparsity(gates: Tensor, *, everyones: bool = False) -> Tensor:
@@ -96,9 +97,9 @@ def sparsity(gates: Tensor, *, everyones: bool = False) -> Tensor:
 
     Args:
         gates: of the negatives, `[T, n, T]`.
-        everyones: every gate on all attributes' negatives instead of its own.
+        everyones: every gate on all attributes' negatives, as for the positives.
     """
-    return (gates if everyones else own(gates)).abs().mean()
+    return (gates if everyones else own(gates)).abs().mean() * (len(gates) if everyones else 1)
 
 
 def orthogonality(theta: Tensor) -> Tensor:

@@ -30,9 +30,11 @@ class Options:
     """λ_ortho of equation 8, on the mean over pairs; without effect where orthogonality is hard."""
     shrinkage: float = 0.0
     """Pull toward the warm start, for few examples (10–50: try 0.1); not in the paper."""
-    penalties: PenaltyName = "own"
-    """`own`: gates are held down on their own attribute's tokens (the paper); `all`: on every attribute's, which keeps
-    them shut on the others'."""
+    penalties: PenaltyName = "all"
+    """`own` (the paper): a gate is held down on its own attribute's tokens only. Then it costs nothing to move A_t^n by
+    another attribute's gate, and from a random start that is what is learned: G_t stays shut where it should open.
+    `all`: every gate on every attribute's tokens. It keeps gates shut on the others', and with the start `means` to
+    their own attribute."""
     kernel: KernelName = "multi"
     """`multi`: five bandwidths around the median distance; `median`; `fixed`: σ below (the paper; saturates where
     tokens lie far apart); `fourier`: `multi` by random features."""
@@ -56,7 +58,8 @@ class Options:
     shared: int = 0
     """Dimensions of a subspace that all θ share besides their own parts; 0 is none (the paper)."""
     start: StartName = "means"
-    """`means`: θ from mean differences, gates from discriminants; `random` (the released code): θ ~ N(0, 1)."""
+    """`means`: θ from mean differences, gates from discriminants; `random` (the released code): θ ~ N(0, 1), from which
+    attributes may exchange their roles."""
     batch: int = 16
     """Tokens of each side and attribute in a step; fewer where a side has fewer."""
     epochs: int = 100

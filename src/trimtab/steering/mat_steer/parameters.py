@@ -125,15 +125,15 @@ def orthogonalised(directions: Tensor) -> Tensor:
     It treats all attributes alike, where QR would keep the first and bend the others. The inverse root is iterated
     (Newton–Schulz, Higham 2008, equation 6.35), which has a gradient also where eigenvalues coincide.
     """
-    u = unit(directions)
-    gram = (u @ u.mT).double()
+    u = unit(directions.double())
+    gram = u @ u.mT
     eye = torch.eye(len(u), dtype=gram.dtype, device=gram.device)
     norm = gram.diagonal().sum()  # no eigenvalue is larger
     y, z = gram / norm, eye
     for _ in range(_ROUNDS):
         step = 1.5 * eye - 0.5 * z @ y
         y, z = y @ step, step @ z
-    return ((z / norm.sqrt()) @ u.double()).to(directions.dtype)
+    return ((z / norm.sqrt()) @ u).to(directions.dtype)
 
 
 def _refuse_dependent(theta: Tensor) -> None:
