@@ -91,7 +91,7 @@ class FourierFeatures:
     def features(self, x: Tensor) -> Tensor:
         """φ: `[T, n, d]` to `[T, n, 2D]`, each row of length 1."""
         angle = (x @ self.omega.T) / self.sigma[..., None, None]  # [T, n, D]
-        return torch.cat([angle.cos(), angle.sin()], dim=-1) / len(self.omega) ** 0.5
+        return torch.cat([angle.cos(), angle.sin()], dim=-1) * float(len(self.omega) ** -0.5)
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """`[T, n, d]`, `[T, m, d]` to `[T, n, m]`."""
