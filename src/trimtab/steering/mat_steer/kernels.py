@@ -6,7 +6,7 @@ dimension T of `x [T, n, d]` has a bandwidth each. σ is in the unit of the acti
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Literal, Protocol
 
 import torch
@@ -49,19 +49,25 @@ class Gaussian:
         """`[T, n, d]`, `[T, m, d]` to `[T, n, m]`."""
         return self.of(squared_distances(x, y))[0]
 
+    @cached_property
+    def _rate(self) -> tuple[Tensor, Tensor, Tensor]:
+        """−1/2σ² as `[T, 1, 1]`, and its sixteenth and fifth part."""
+        rate = (-0.5 / self.sigma.square())[..., None, None]
+        return rate, rate / 16, rate / 5
+
     def of(self, squared: Tensor) -> tuple[Tensor, Tensor]:
         """Kernel of squared distances `[T, n, m]`, and its slope in them."""
-        rate = (-0.5 / self.sigma.square())[..., None, None]
+        rate = self._rate
         if self.factors == FACTORS:  # each is half the next: one exponential, the others are its powers
-            power = (squared * (rate / 16)).exp()
+            power = (squared * rate[1]).exp()
             total, slope, inverse = power, power / 16, 1 / 16
             for _ in range(4):
                 power, inverse = power.square().square(), inverse * 4
                 total, slope = total + power, slope.add(power, alpha=inverse)
-            return total / 5, slope * (rate / 5)
-        kernels = [(squared * (rate / c**2)).exp() for c in self.factors]
+            return total / 5, slope * rate[2]
+        kernels = [(squared * (rate[0] / c**2)).exp() for c in self.factors]
         slopes = [k / c**2 for k, c in zip(kernels, self.factors, strict=True)]
-        return torch.stack(kernels).mean(dim=0), torch.stack(slopes).mean(dim=0) * rate
+        return torch.stack(kernels).mean(dim=0), torch.stack(slopes).mean(dim=0) * rate[0]
 
 
 @dataclass(frozen=True)

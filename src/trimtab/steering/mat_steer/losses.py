@@ -13,6 +13,7 @@ nothing is steered, so that it starts at 1 at every site and with every kernel.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -36,7 +37,12 @@ class Weights:
     def total(self, terms: Tensor) -> Tensor:
         """`L = L_MMD + λ_pos L_pos + λ_sparse L_sparse + λ_ortho L_ortho`, and shrinkage; `[5]` as `TERMS`."""
         weights = (1.0, self.positives, self.sparsity, self.orthogonality, self.shrinkage)
-        return terms @ torch.tensor(weights, dtype=terms.dtype, device=terms.device)
+        return terms @ _vector(weights, terms.dtype)
+
+
+@lru_cache(maxsize=4)
+def _vector(weights: tuple[float, ...], dtype: torch.dtype) -> Tensor:
+    return torch.tensor(weights, dtype=dtype)
 
 
 def alignment(positive: Tensor, steered: Tensor, kernel: Kernel, identity: Tensor, *, unbiased: bool = True) -> Tensor:

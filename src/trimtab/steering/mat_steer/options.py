@@ -66,7 +66,7 @@ class Options:
     """Passes over the largest side's tokens at most; smaller sides come round several times in each."""
     rate: float = 1e-3
     """Of Adam, in activations scaled to unit coordinates."""
-    patience: int = 8
+    patience: int = 5
     """Epochs without a better dev loss before it stops; the best epoch's parameters are kept. 0: never."""
     tolerance: float = 1e-3
     """By how much a dev loss must be lower to count as better."""

@@ -174,11 +174,11 @@ class _Run:
 
     def epoch(self) -> None:
         """One pass over the data, and what it has brought."""
-        total = torch.zeros(len(losses.TERMS))
+        total, weights = torch.zeros(len(losses.TERMS)), self.o.weights
         for x in self.batches.epoch(self.done):
             terms = self.objective.terms(self.p, x, self.identity)
             self.adam.zero_grad()
-            self.o.weights.total(terms).backward()  # type: ignore[no-untyped-call]
+            weights.total(terms).backward()  # type: ignore[no-untyped-call]
             self.adam.step()
             total += terms.detach()
         self.done += 1
