@@ -1,0 +1,183 @@
+"""Tokens on disk or in memory, and batches of them: balanced, seeded, a window at a time."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trimtab.errors import InputError
+
+Activations = NDArray[np.floating[Any]]
+BLOCK_BYTES = 1 << 24  # of float32 activations in a sequential read
+WINDOW_BYTES = 1 << 22  # in a window of batches: small enough for a processor's cache, large enough to spare calls
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """Activations of tokens.
+
+    Args:
+        activations: `[N, d]`, float32 or float16; may be a numpy memmap, which is never read as a whole.
+        text: `[N]` int64, which text a token is of.
+
+    Raises:
+        InputError: other shapes or types.
+    """
+
+    activations: Activations
+    text: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        a, text = self.activations, self.text
+        if a.ndim != 2 or not a.shape[1] or a.dtype not in (np.float32, np.float16):
+            raise InputError(f"activations are float32 or float16 [N, d], not {a.dtype} {list(a.shape)}")
+        if text.shape != (len(a),) or text.dtype != np.int64:
+            raise InputError(f"text is int64 [{len(a)}], one for each token, not {text.dtype} {list(text.shape)}")
+
+    def __len__(self) -> int:
+        return len(self.activations)
+
+    @property
+    def width(self) -> int:
+        """d."""
+        return int(self.activations.shape[1])
+
+    def blocks(self) -> Iterator[Tensor]:
+        """All activations in their order, float32 `[≤ window, d]` at a time.
+
+        Raises:
+            InputError: one is NaN or infinite.
+        """
+        size = max(1, BLOCK_BYTES // (4 * self.width))
+        for i in range(0, len(self), size):
+            yield torch.from_numpy(_finite(np.array(self.activations[i : i + size], dtype=np.float32)))
+
+    def take(self, rows: NDArray[np.int64]) -> Tensor:
+        """Rows in the order asked for: `[n]` to float32 `[n, d]`.
+
+        Raises:
+            InputError: one is NaN or infinite.
+        """
+        found = np.empty((len(rows), self.width), dtype=np.float32)
+        self.read_into(found, rows)
+        return torch.from_numpy(found)
+
+    def read_into(self, target: Activations, rows: NDArray[np.int64]) -> None:
+        """Rows `[…]` into a float32 `[…, d]`, read in the order they lie.
+
+        Raises:
+            InputError: one is NaN or infinite.
+        """
+        order = np.argsort(rows, axis=None)
+        target[np.unravel_index(order, rows.shape)] = _finite(self.activations[rows.reshape(-1)[order]])
+
+    def sample(self, n: int, seed: int) -> Tensor:
+        """n rows drawn without repetition, or all in a random order where there are fewer: `[≤ n, d]`."""
+        rng = np.random.default_rng([seed, len(self)])
+        return self.take(rng.choice(len(self), min(n, len(self)), replace=False))
+
+
+@dataclass(frozen=True, eq=False)
+class TokenSides:
+    """An attribute's tokens.
+
+    Args:
+        positive: of the desired side.
+        negative: of the other.
+
+    Raises:
+        InputError: fewer than two tokens on a side, or sides of unlike width.
+    """
+
+    positive: Tokens
+    negative: Tokens
+
+    def __post_init__(self) -> None:
+        for name in ("positive", "negative"):
+            if len(getattr(self, name)) < 2:
+                raise InputError(f"{name}: {len(getattr(self, name))} tokens; a side needs at least two")
+        if self.positive.width != self.negative.width:
+            raise InputError("the sides' activations are of unlike widths")
+
+
+TokenData = Mapping[str, TokenSides]
+"""Tokens by attribute."""
+
+
+def sides_of(data: TokenData) -> list[Tokens]:
+    """Positive and negative side of each attribute in turn.
+
+    Raises:
+        InputError: no attribute, or widths that differ.
+    """
+    found = [tokens for sides in data.values() for tokens in (sides.positive, sides.negative)]
+    if not found or len({tokens.width for tokens in found}) != 1:
+        raise InputError("give at least one attribute, all with activations of the same width")
+    return found
+
+
+def samples(data: TokenData, n: int, seed: int) -> Tensor:
+    """`[T, 2, ≤ n, d]`: as many random tokens of every side, positives first."""
+    all_sides = sides_of(data)
+    n = min(n, *(len(tokens) for tokens in all_sides))
+    drawn = [tokens.sample(n, seed + i) for i, tokens in enumerate(all_sides)]
+    found = torch.stack(drawn)
+    return found.view(len(data), 2, *found.shape[1:])
+
+
+class Batches:
+    """Balanced batches: as many tokens of every side of every attribute, none of them twice in a batch.
+
+    Each side is shuffled and dealt out; when fewer tokens than a batch are left it is shuffled again. In an epoch the
+    largest side is dealt out once. Which tokens come in which step follows from the seed and the epoch's number alone,
+    so there is no state to keep.
+
+    Memory: an index for every token, and a window of batches, at most `WINDOW_BYTES` or one batch; windows are read in
+    the order tokens lie on disk.
+
+    Args:
+        data: tokens by attribute.
+        batch: tokens of each side in a batch; fewer where a side has fewer.
+        seed: of the shuffling.
+        scale: activations are divided by it.
+    """
+
+    def __init__(self, data: TokenData, batch: int, seed: int, scale: float = 1.0) -> None:
+        self._sides, self._seed, self._scale = sides_of(data), seed, scale
+        self.batch = min(batch, *(len(tokens) for tokens in self._sides))
+        self.steps = max(len(tokens) for tokens in self._sides) // self.batch
+        row = 4 * self._sides[0].width * self.batch * len(self._sides)
+        self._window = max(1, WINDOW_BYTES // row)
+
+    def epoch(self, number: int) -> Iterator[Tensor]:
+        """Batches `[T, 2, batch, d]`, positives first."""
+        orders = [self._order(i, number) for i in range(len(self._sides))]
+        for first in range(0, self.steps, self._window):
+            rows = [order[first : first + self._window] for order in orders]
+            yield from self._gathered(rows)
+
+    def _gathered(self, rows: list[NDArray[np.int64]]) -> Iterator[Tensor]:
+        """Batches of one window: for each side the rows of its steps, `[steps, batch]`."""
+        steps = np.empty((len(rows[0]), len(rows), self.batch, self._sides[0].width), dtype=np.float32)
+        for i, (tokens, some) in enumerate(zip(self._sides, rows, strict=True)):
+            tokens.read_into(steps[:, i], some)
+        found = torch.from_numpy(steps).div_(self._scale)
+        yield from found.view(len(found), -1, 2, self.batch, found.shape[-1]).unbind(0)
+
+    def _order(self, side: int, epoch: int) -> NDArray[np.int64]:
+        """Rows of one side for the steps of an epoch, `[steps, batch]`."""
+        n = len(self._sides[side])
+        whole = n // self.batch  # batches of one shuffling
+        rng = np.random.default_rng([self._seed, epoch, side])
+        rounds = [rng.permutation(n)[: whole * self.batch] for _ in range(-(-self.steps // whole))]
+        return np.concatenate(rounds).reshape(-1, self.batch)[: self.steps]
+
+
+def _finite(rows: Activations) -> Activations:
+    if not np.isfinite(rows.sum(dtype=np.float64)):  # a sum is NaN or infinite where a term is
+        raise InputError("an activation is NaN or infinite")
+    return rows

@@ -1,0 +1,173 @@
+"""What a gated edit does to tokens: gates, relative edits, touched tokens, and whether the gates stayed shut."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from torch import Tensor
+
+from trimtab.errors import InputError
+from trimtab.steering.edits import Gated
+from trimtab.steering.mat_steer.data import TokenData, Tokens, samples
+from trimtab.steering.mat_steer.kernels import made_kernel, mmd2
+
+Floats = NDArray[np.float64]
+FEWEST_OPEN = 0.02  # mean gate
+SMALLEST_EDIT = 0.001  # mean relative edit
+TOUCHED = 0.01
+_MMD_ROWS = 1024
+
+
+class GateCollapse(InputError):  # noqa: N818 - the name says what happened
+    """Trained gates stay shut on the very tokens that they should open on, or what they let through is nothing."""
+
+
+@dataclass(frozen=True)
+class OnTokens:
+    """What one attribute, alone and at strength 1, does to a group of tokens.
+
+    Args:
+        n: tokens.
+        gate: mean of G_t.
+        relative_edit: mean of ‖f(a) − a‖ / ‖a‖.
+        touched: share of tokens whose relative edit exceeds the bound.
+        touched_per_text: such tokens in a text, on average.
+    """
+
+    n: int
+    gate: float
+    relative_edit: float
+    touched: float
+    touched_per_text: float
+
+
+@dataclass(frozen=True)
+class GateStatistics:
+    """An attribute's gate and edit.
+
+    Args:
+        positive: on the desired side, which it should leave alone.
+        negative: on the other, which it should move.
+        others: on both sides of the other attributes; None where there are none.
+        auroc: of the gate telling negative tokens from positive ones; ½ is chance.
+        mmd2_before: squared MMD (multi-bandwidth kernel) between the sides, up to 1,024 tokens of each.
+        mmd2_after: the same with the negatives steered by all attributes.
+    """
+
+    positive: OnTokens
+    negative: OnTokens
+    others: OnTokens | None
+    auroc: float
+    mmd2_before: float
+    mmd2_after: float
+
+
+def relative_edit(edit: Gated, h: Tensor, strength: Tensor) -> Tensor:
+    """‖f(a) − a‖ / ‖a‖ of every token; 0 for a token without length.
+
+    Args:
+        edit: the f.
+        h: `[n, d]`.
+        strength: `[T]`, λ.
+
+    Returns:
+        `[n]`.
+    """
+    moved: Tensor = (edit(h[None], strength[None])[0] - h).norm(dim=-1)
+    length = h.norm(dim=-1)
+    return torch.where(length > 0, moved / length.clamp_min(torch.finfo(h.dtype).tiny), 0.0)
+
+
+def gate_statistics(
+    edit: Gated, data: TokenData, *, touched: float = TOUCHED, seed: int = 0
+) -> dict[str, GateStatistics]:
+    """Statistics of every attribute on all tokens, read once from front to back.
+
+    Args:
+        edit: with an attribute for each of the data's, in their order.
+        data: tokens by attribute, held out for figures to believe.
+        touched: a token is touched if its relative edit exceeds this.
+        seed: of the tokens drawn for the MMD.
+
+    Raises:
+        InputError: the edit has another number of attributes.
+    """
+    if edit.n_attributes != len(data):
+        raise InputError(f"the edit has {edit.n_attributes} attributes and the data {len(data)}")
+    seen = [(_seen(edit, sides.positive), _seen(edit, sides.negative)) for sides in data.values()]
+    drawn = samples(data, _MMD_ROWS, seed)
+    before, after = _mmd2(edit, drawn)
+    found = {}
+    for t, name in enumerate(data):
+        others = [tokens for i, both in enumerate(seen) if i != t for tokens in both]
+        p, n = seen[t]
+        found[name] = GateStatistics(
+            p.of(t, touched), n.of(t, touched), _Seen.joined(others).of(t, touched) if others else None,
+            _auroc(n.gates[:, t], p.gates[:, t]), before[t], after[t],
+        )  # fmt: skip
+    return found
+
+
+def refuse_collapse(statistics: Mapping[str, GateStatistics]) -> None:
+    """Raise where an attribute's gate stays shut on its own negatives.
+
+    Raises:
+        GateCollapse: a mean gate below 0.02, or a mean relative edit below 0.1 %.
+    """
+    shut = [
+        f"{name} (gate {s.negative.gate:.3f}, relative edit {s.negative.relative_edit:.2%})"
+        for name, s in statistics.items()
+        if s.negative.gate < FEWEST_OPEN or s.negative.relative_edit < SMALLEST_EDIT
+    ]
+    if shut:
+        raise GateCollapse(
+            f"the gates stay shut on the tokens they should open on: {', '.join(shut)}; lower lambda_sparsity, raise "
+            "share, or leave out tokens that are the same on both sides (such as the prompt's)"
+        )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Gates and relative edits `[n, T]` of tokens, and how many texts they are of."""
+
+    gates: Floats
+    edits: Floats
+    texts: int
+
+    @classmethod
+    def joined(cls, parts: "list[_Seen]") -> "_Seen":
+        gates, edits = (np.concatenate([getattr(p, name) for p in parts]) for name in ("gates", "edits"))
+        return cls(gates, edits, sum(p.texts for p in parts))
+
+    def of(self, t: int, touched: float) -> OnTokens:
+        moved = self.edits[:, t] > touched
+        means = float(self.gates[:, t].mean()), float(self.edits[:, t].mean()), float(moved.mean())
+        return OnTokens(len(moved), *means, float(moved.sum()) / self.texts)
+
+
+def _seen(edit: Gated, tokens: Tokens) -> _Seen:
+    alone = torch.eye(edit.n_attributes)
+    gates, edits = [], []
+    with torch.no_grad():
+        for h in tokens.blocks():
+            gates.append(edit.gates(h).double().numpy())
+            edits.append(torch.stack([relative_edit(edit, h, one) for one in alone], dim=1).double().numpy())
+    return _Seen(np.concatenate(gates), np.concatenate(edits), len(np.unique(tokens.text)))
+
+
+def _auroc(opened: Floats, shut: Floats) -> float:
+    """P(opened > shut), ties half."""
+    ranks = rankdata(np.concatenate([opened, shut]))[: len(opened)]
+    return float((ranks.mean() - (len(opened) + 1) / 2) / len(shut))
+
+
+def _mmd2(edit: Gated, drawn: Tensor) -> tuple[list[float], list[float]]:
+    """Squared MMD of each attribute before and after the edit: `[T, 2, n, d]`."""
+    positive, negative = drawn.unbind(1)
+    kernel = made_kernel("multi", positive, negative)
+    with torch.no_grad():
+        steered = edit(negative, torch.ones(1, edit.n_attributes))
+        return mmd2(positive, negative, kernel).tolist(), mmd2(positive, steered, kernel).tolist()

@@ -1,0 +1,145 @@
+"""What MAT-Steer learns: gates and vectors, in activations scaled to unit coordinates.
+
+Letters as in 2502.12446: gate `G_t(a) = σ(w_t·a + b_t)` (equation 3), `f(a) = a + Σ_t G_t(a) θ_t` (4), length restored
+(9). Inside, activations are `x = a / s` with `s = median ‖a‖ / √d`: coordinates are about 1 at every site of every
+model, so that one learning rate, and θ ~ N(0, 1), mean the same everywhere. `edit()` folds s back into W and θ.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from trimtab.errors import InputError
+from trimtab.steering.edits import Gated
+from trimtab.steering.edits.base import unit, with_norm_of
+from trimtab.steering.mat_steer.options import Options
+
+SHUT = 1 / 12
+"""Gates below it are 0 where gates are hard: where σ stretched to (−0.1, 1.1) and clipped is 0 (hard concrete, Louizos
+et al. 2018, 1712.01312). Only the zero is taken over, with σ's own gradient (straight through, Bengio et al. 2013,
+1308.3432), since a `Gated` edit has a threshold and no stretch, and what is trained shall be what is shipped."""
+_ROUNDS = 24  # of the iteration for the inverse root: enough for directions within 0.1° of each other
+_DEPENDENT = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Where training begins, in scaled activations.
+
+    Args:
+        theta: θ, `[T, d]`.
+        weights: W, `[T, d]`.
+        bias: b, `[T]`.
+    """
+
+    theta: Tensor
+    weights: Tensor
+    bias: Tensor
+
+
+def random_start(T: int, d: int, generator: torch.Generator) -> Start:
+    """θ ~ N(0, 1), W and b as a linear layer's, uniform in ±1/√d: the released code's start."""
+    bound = d**-0.5
+    uniform = torch.rand(T, d + 1, generator=generator) * 2 * bound - bound
+    return Start(torch.randn(T, d, generator=generator), uniform[:, :d], uniform[:, d])
+
+
+class Parameters(nn.Module):
+    """W, b and θ of T attributes, and the f that they make.
+
+    θ is built of what is learned: `raw [T, d]`; with a shared subspace `coordinates [T, r] @ basis [r, d] + raw`, the
+    basis beginning as the leading directions of all attributes' θ together and raw as what they leave. The split into
+    shared and private parts is that of MSRS (2508.10599), which takes shared directions from a singular value
+    decomposition of the attributes' activations; assumed: of their θ, and that both parts are learned freely, without
+    its masks and alignment losses.
+
+    Args:
+        start: where to begin.
+        options: norm, share, orthogonality, gate, keep_norm and shared are read.
+        scale: s.
+
+    Raises:
+        InputError: hard orthogonality of more attributes than dimensions or of dependent directions; more shared
+            dimensions than attributes.
+    """
+
+    def __init__(self, start: Start, options: Options, scale: float) -> None:
+        super().__init__()
+        T, d = start.theta.shape
+        self.options, self.scale, self.length = options, scale, options.share * d**0.5
+        theta = start.theta.detach().clone()
+        if options.norm == "held":
+            theta = unit(theta) * self.length
+        if options.orthogonality == "hard":
+            _refuse_dependent(theta)
+        self.weights = nn.Parameter(start.weights.detach().clone())
+        self.bias = nn.Parameter(start.bias.detach().clone())
+        self.basis: Tensor | None = None
+        if options.shared:
+            if options.shared > T:
+                raise InputError(f"shared {options.shared} must be at most the number of attributes, {T}")
+            basis = torch.linalg.svd(theta, full_matrices=False).Vh[: options.shared]
+            self.coordinates = nn.Parameter(theta @ basis.T)
+            self.basis = nn.Parameter(basis)
+            theta = theta - self.coordinates.detach() @ basis
+        self.raw = nn.Parameter(theta)
+
+    def theta(self) -> Tensor:
+        """θ, `[T, d]`, in scaled activations: orthogonal and of the held length where that is asked for."""
+        found: Tensor = self.raw
+        if self.basis is not None:
+            found = found + self.coordinates @ self.basis
+        if self.options.orthogonality == "hard":
+            length = self.length if self.options.norm == "held" else found.norm(dim=-1, keepdim=True)
+            found = orthogonalised(found) * length
+        elif self.options.norm == "held":
+            found = found * (self.length / found.norm(dim=-1, keepdim=True))
+        return found
+
+    def gates(self, x: Tensor) -> Tensor:
+        """G, equation 3: `[…, d]` to `[…, T]`."""
+        open_: Tensor = torch.sigmoid(x @ self.weights.mT + self.bias)
+        if self.options.gate == "hard":
+            open_ = open_ - torch.where(open_ < SHUT, open_, 0.0).detach()
+        return open_
+
+    def steered(self, x: Tensor, gates: Tensor, theta: Tensor) -> Tensor:
+        """f, equations 4 and 9: `x […, d]` with its gates `[…, T]`."""
+        moved = x + gates @ theta
+        return with_norm_of(moved, x) if self.options.keep_norm else moved
+
+    def edit(self) -> Gated:
+        """The same f for activations as they are."""
+        with torch.no_grad():
+            threshold = SHUT if self.options.gate == "hard" else 0.0
+            return Gated(
+                self.theta() * self.scale, self.weights / self.scale, self.bias.clone(), threshold,
+                self.options.keep_norm,
+            )  # fmt: skip
+
+
+def orthogonalised(directions: Tensor) -> Tensor:
+    """The orthonormal rows nearest to the directions at length 1: their polar factor `(U Uᵀ)^(−½) U`, `[T, d]`.
+
+    It treats all attributes alike, where QR would keep the first and bend the others. The inverse root is iterated
+    (Newton–Schulz, Higham 2008, equation 6.35), which has a gradient also where eigenvalues coincide.
+    """
+    u = unit(directions.double())
+    gram = u @ u.mT
+    eye = torch.eye(len(u), dtype=gram.dtype, device=gram.device)
+    norm = gram.diagonal().sum()  # no eigenvalue is larger
+    y, z = gram / norm, eye
+    for _ in range(_ROUNDS):
+        step = 1.5 * eye - 0.5 * z @ y
+        y, z = y @ step, step @ z
+    return ((z / norm.sqrt()) @ u).to(directions.dtype)
+
+
+def _refuse_dependent(theta: Tensor) -> None:
+    u = unit(theta).double()
+    if float(torch.linalg.eigvalsh(u @ u.mT)[0]) < _DEPENDENT:
+        raise InputError(
+            "the attributes' directions depend on each other (two are parallel or opposite, or there are more than "
+            "dimensions), so there are no orthogonal ones near them; set orthogonality to 'soft'"
+        )

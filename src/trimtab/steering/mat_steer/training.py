@@ -1,0 +1,271 @@
+"""The training of MAT-Steer: all attributes in one set of products per step, the best epoch kept, resumable.
+
+2502.12446, section 3; `losses` has the terms, `parameters` what is learned, `options` every choice. One step takes
+batches `[T, 2, B, d]` and makes one product for all gates, one for all steered tokens and one kernel matrix
+`[T, 2B, 2B]`; nothing is read back from the device before the epoch ends.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trimtab.errors import InputError
+from trimtab.steering.edits import Gated
+from trimtab.steering.mat_steer import checkpoint as checkpoints
+from trimtab.steering.mat_steer import losses
+from trimtab.steering.mat_steer.data import Batches, TokenData, samples, sides_of
+from trimtab.steering.mat_steer.diagnostics import GateStatistics, gate_statistics, refuse_collapse
+from trimtab.steering.mat_steer.kernels import Kernel, made_kernel
+from trimtab.steering.mat_steer.options import Options
+from trimtab.steering.mat_steer.parameters import Parameters, Start, random_start
+from trimtab.steering.mat_steer.warm_start import means_start
+
+Told = Callable[[int, int], None]
+"""Is told how many epochs are done, and how many there are at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a training gives.
+
+    Args:
+        edit: with an attribute for each of the data's, in their order.
+        train: for `loss` and each of `losses.TERMS`, its mean over every epoch's steps.
+        dev: the same on the dev sample after every epoch, before the first in front; None without dev data.
+        best_epoch: whose parameters the edit has, from 1; 0 is the start.
+        statistics: of every attribute, on dev where there is one.
+    """
+
+    edit: Gated
+    train: dict[str, list[float]]
+    dev: dict[str, list[float]] | None
+    best_epoch: int
+    statistics: dict[str, GateStatistics]
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """The loss of parameters on tokens.
+
+    Args:
+        options: penalties, λ and estimator are read.
+        kernel: the φ of alignment.
+        start: that shrinkage pulls to.
+    """
+
+    options: Options
+    kernel: Kernel
+    start: Start
+
+    def terms(self, p: Parameters, x: Tensor, identity: Tensor) -> Tensor:
+        """`[5]` as `losses.TERMS`.
+
+        Args:
+            p: W, b and θ.
+            x: scaled activations `[T, 2, n, d]`, positives first.
+            identity: `[T]`, alignment where f is the identity, for so many tokens.
+        """
+        o, theta, gates = self.options, p.theta(), p.gates(x)  # gates [T, 2, n, T]
+        steered = p.steered(x[:, 1], gates[:, 1], theta)
+        everyones = o.penalties == "all"
+        found = [
+            losses.alignment(x[:, 0], steered, self.kernel, identity, unbiased=o.unbiased),
+            losses.positives(gates[:, 0], everyones=everyones),
+            losses.sparsity(gates[:, 1], everyones=everyones),
+            losses.orthogonality(theta),
+            self._shrinkage(p, theta) if o.shrinkage else torch.zeros((), dtype=x.dtype),
+        ]
+        return torch.stack(found)
+
+    def identity(self, x: Tensor, batch: int) -> Tensor:
+        """Alignment of the identity `[T]`, estimated on `x [T, 2, n, d]` for batches of so many tokens."""
+        return losses.identity_value(x[:, 0], x[:, 1], self.kernel, batch=batch, unbiased=self.options.unbiased)
+
+    def _shrinkage(self, p: Parameters, theta: Tensor) -> Tensor:
+        return losses.shrinkage(p.weights, self.start.weights) + losses.shrinkage(theta, self.start.theta)
+
+
+def train(
+    data: TokenData,
+    options: Options | None = None,
+    *,
+    dev: TokenData | None = None,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+    progress: Told | None = None,
+) -> Trained:
+    """Train the gates and vectors of all attributes at one site together.
+
+    Args:
+        data: tokens by attribute.
+        options: default: all as they are.
+        dev: held-out tokens of the same attributes, for early stopping and the statistics. Without it all epochs are
+            run, the last one's parameters are taken and the statistics are of the training tokens.
+        seed: of batches, samples and a random start; the same seed gives the same edit to the last bit.
+        checkpoint: a folder for the state after every epoch. Called again with the same arguments, it goes on from
+            there, to the same result as without interruption; `epochs` may be another.
+        progress: is told of every epoch.
+
+    Raises:
+        InputError: data that cannot be used, or a checkpoint of another training.
+        GateCollapse: the gates stay shut on the negatives of `statistics`.
+    """
+    o = options or Options()
+    if dev is not None and list(dev) != list(data):
+        raise InputError(f"dev has the attributes {', '.join(dev)} and the data {', '.join(data)}; give the same")
+    run = _Run(data, o, dev, seed)
+    if checkpoint is not None:
+        run.resume(checkpoint)
+    with torch.enable_grad():
+        while not run.finished:
+            run.epoch()
+            if checkpoint is not None:
+                run.keep(checkpoint)
+            if progress is not None:
+                progress(run.done, o.epochs)
+    edit = run.best()
+    statistics = gate_statistics(edit, dev or data, touched=o.touched, seed=seed)
+    refuse_collapse(statistics)
+    return Trained(edit, run.train_curves, run.dev_curves, run.best_epoch, statistics)
+
+
+class _Run:
+    """A training under way."""
+
+    def __init__(self, data: TokenData, options: Options, dev: TokenData | None, seed: int) -> None:
+        self.o, self.data, self.dev_data, self.seed = options, data, dev, seed
+        drawn = samples(data, options.sample, seed)
+        self.scale = _scale(drawn)
+        x = drawn / self.scale
+        start = _start(data, options, self.scale, seed)
+        self.p = Parameters(start, options, self.scale)
+        start = Start(self.p.theta().detach().clone(), start.weights, start.bias)
+        kernel = made_kernel(
+            options.kernel, x[:, 0], x[:, 1], sigma=options.sigma / self.scale, features=options.features, seed=seed
+        )
+        self.objective = Objective(options, kernel, start)
+        self.batches = Batches(data, options.batch, seed, self.scale)
+        self.identity = self.objective.identity(x, self.batches.batch)
+        self.adam = torch.optim.Adam(self.p.parameters(), lr=options.rate, fused=True)
+        self.done = self.best_epoch = 0
+        self.best_loss, self.best_state = float("inf"), self._state()
+        self.train_curves: dict[str, list[float]] = {name: [] for name in ("loss", *losses.TERMS)}
+        self.dev_curves: dict[str, list[float]] | None = None
+        if dev is not None:
+            self.dev = samples(dev, options.sample, seed) / self.scale
+            self.dev_identity = self.objective.identity(self.dev, self.dev.shape[2])
+            self.dev_curves = {name: [] for name in self.train_curves}
+            self._judge()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or too many have passed without a better dev loss."""
+        waited = self.done - self.best_epoch
+        impatient = self.dev_curves is not None and 0 < self.o.patience <= waited
+        return self.done >= self.o.epochs or impatient
+
+    def epoch(self) -> None:
+        """One pass over the data, and what it has brought."""
+        total, weights = torch.zeros(len(losses.TERMS)), self.o.weights
+        for x in self.batches.epoch(self.done):
+            terms = self.objective.terms(self.p, x, self.identity)
+            self.adam.zero_grad()
+            weights.total(terms).backward()  # type: ignore[no-untyped-call]
+            self.adam.step()
+            total += terms.detach()
+        self.done += 1
+        self._note(self.train_curves, total / self.batches.steps)
+        self._judge()
+
+    def _judge(self) -> None:
+        """The dev loss, and whether it is the best so far; without dev the last is the best."""
+        if self.dev_curves is None:
+            self.best_epoch, self.best_state = self.done, self._state()
+            return
+        with torch.no_grad():
+            loss = self._note(self.dev_curves, self.objective.terms(self.p, self.dev, self.dev_identity))
+        if loss < self.best_loss - self.o.tolerance:
+            self.best_loss, self.best_epoch, self.best_state = loss, self.done, self._state()
+
+    def _note(self, curves: dict[str, list[float]], terms: Tensor) -> float:
+        values: list[float] = torch.cat([self.o.weights.total(terms)[None], terms]).tolist()
+        if not all(map(isfinite, values)):
+            raise InputError(f"the loss is no number in epoch {self.done}; lower rate ({self.o.rate})")
+        for name, value in zip(curves, values, strict=True):
+            curves[name].append(value)
+        return values[0]
+
+    def best(self) -> Gated:
+        """The best epoch's edit."""
+        self.p.load_state_dict(self.best_state)
+        return self.p.edit()
+
+    def keep(self, folder: Path) -> None:
+        """Write everything that the next epoch depends on."""
+        tensors = {f"now.{name}": value for name, value in self._state().items()}
+        tensors |= {f"best.{name}": value for name, value in self.best_state.items()}
+        for i, moments in self.adam.state_dict()["state"].items():
+            tensors |= {f"adam.{i}.{name}": value for name, value in moments.items()}
+        journal = {
+            "made_by": self._made_by(), "epoch": self.done, "best_epoch": self.best_epoch, "best_loss": self.best_loss,
+            "train": self.train_curves, "dev": self.dev_curves,
+        }  # fmt: skip
+        checkpoints.write(folder, tensors, journal)
+
+    def resume(self, folder: Path) -> None:
+        """Go on from what `keep` wrote, if anything."""
+        kept = checkpoints.read(folder, self._made_by())
+        if kept is None:
+            return
+        tensors, journal = kept
+        self.p.load_state_dict(_under("now.", tensors))
+        self.best_state = _under("best.", tensors)
+        state = {i: _under(f"adam.{i}.", tensors) for i in range(len(self.adam.param_groups[0]["params"]))}
+        self.adam.load_state_dict({"state": state, "param_groups": self.adam.state_dict()["param_groups"]})
+        self.done, self.best_epoch, self.best_loss = journal["epoch"], journal["best_epoch"], journal["best_loss"]
+        self.train_curves, self.dev_curves = journal["train"], journal["dev"]
+
+    def _state(self) -> dict[str, Tensor]:
+        return {name: value.detach().clone() for name, value in self.p.state_dict().items()}
+
+    def _made_by(self) -> dict[str, Any]:
+        told = {name: value for name, value in asdict(self.o).items() if name != "epochs"}
+        return {**told, "seed": self.seed, "data": _digest(self.data), "dev": _digest(self.dev_data or {})}
+
+
+def _scale(drawn: Tensor) -> float:
+    """s: median ‖a‖ / √d of `[…, d]`."""
+    median = float(drawn.norm(dim=-1).median())
+    if not median > 0:
+        raise InputError("more than half of the activations are 0; read another site")
+    return median / float(drawn.shape[-1] ** 0.5)
+
+
+def _start(data: TokenData, o: Options, scale: float, seed: int) -> Start:
+    if o.start == "means":
+        return means_start(data, scale, seed, everyones=o.penalties == "all")
+    return random_start(len(data), sides_of(data)[0].width, torch.Generator().manual_seed(seed))
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _digest(data: TokenData) -> str:
+    """Of names, sizes, texts and up to 64 activations of every side: tells data apart without reading it all."""
+    found = sha256(json.dumps(list(data)).encode())
+    for sides in data.values():
+        for tokens in (sides.positive, sides.negative):
+            some = np.unique(np.linspace(0, len(tokens) - 1, 64).astype(np.int64))
+            found.update(repr((tokens.activations.shape, tokens.activations.dtype.str)).encode())
+            found.update(tokens.activations[some].tobytes())
+            found.update(tokens.text.tobytes())
+    return found.hexdigest()
