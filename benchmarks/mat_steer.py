@@ -181,9 +181,7 @@ def steps(options: Options) -> str:
 
 def full_batch(loop: Loop, data: TokenData, n: int) -> float:
     """Seconds of one plain step on n tokens of every side at once."""
-    sides = [
-        [torch.from_numpy(t.activations[:n]) / loop.run.scale for t in (s.positive, s.negative)] for s in data.values()
-    ]
+    sides = [[t.activations[:n] / loop.run.scale for t in (s.positive, s.negative)] for s in data.values()]
     x = torch.stack([torch.stack(pair) for pair in sides])
     started = perf_counter()
     loop.step(x)

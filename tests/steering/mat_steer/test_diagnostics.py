@@ -42,7 +42,7 @@ def test_statistics_are_those_of_a_loop_over_tokens(made, monkeypatch: pytest.Mo
         opened = {}
         for group, parts in groups.items():
             gates, edits = [], []
-            for h in torch.from_numpy(np.concatenate([p.activations for p in parts])):
+            for h in torch.cat([p.activations for p in parts]):
                 gates.append(float(torch.sigmoid(EDIT.weights[t] @ h + EDIT.bias[t])))
                 edits.append(float(relative_edit(EDIT, h[None], torch.eye(T)[t])))
             n, texts, touched = len(gates), sum(len(np.unique(p.text)) for p in parts), sum(e > 0.2 for e in edits)
@@ -56,7 +56,7 @@ def test_statistics_are_those_of_a_loop_over_tokens(made, monkeypatch: pytest.Mo
 
 def test_a_perfect_edit_takes_the_mmd_away(made) -> None:  # type: ignore[no-untyped-def]
     data = made(0, n=500, attributes=1)["attribute-0"]
-    moved = torch.from_numpy(data.positive.activations.mean(0) - data.negative.activations.mean(0))[None]
+    moved = (data.positive.activations.mean(0) - data.negative.activations.mean(0))[None]
     always = Gated(moved, torch.zeros(1, D), torch.tensor([50.0]), keep_norm=False)
     found = gate_statistics(always, {"a": data})["a"]
     assert found.mmd2_after < 0.02 * found.mmd2_before

@@ -25,7 +25,7 @@ def cosines(edit: Gated, directions: Tensor) -> list[float]:
 def differences(data: dict[str, TokenSides]) -> Tensor:
     """Mean difference of each attribute, `[T, d]`."""
     return torch.stack([
-        torch.from_numpy(s.positive.activations.mean(0) - s.negative.activations.mean(0)) for s in data.values()
+        s.positive.activations.mean(0) - s.negative.activations.mean(0) for s in data.values()
     ])  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def test_sigma_2_is_refused_where_it_is_blind_and_the_default_trains(made) -> No
 def test_the_scale_of_activations_changes_nothing_but_the_scale_of_the_edit(made) -> None:  # type: ignore[no-untyped-def]
     def scaled(by: float) -> dict[str, TokenSides]:
         return {
-            k: TokenSides(*(Tokens(np.float32(by) * t.activations, t.text) for t in (s.positive, s.negative)))
+            k: TokenSides(*(Tokens(by * t.activations, t.text) for t in (s.positive, s.negative)))
             for k, s in made(1, n=200).items()
         }
 
@@ -170,7 +170,7 @@ import os, signal, sys
 import numpy as np
 from pathlib import Path
 from trimtab.steering.mat_steer import Options, Tokens, TokenSides, train
-def tokens(name): return Tokens(np.load(sys.argv[1] + "/" + name + ".npy", mmap_mode="r"), np.arange(300) // 10)
+def tokens(name): return Tokens(np.load(sys.argv[1] + "/" + name + ".npy", mmap_mode="c"), np.arange(300) // 10)
 def sides(name): return {"a": TokenSides(tokens(name + "p"), tokens(name + "n"))}
 def tell(done, most):
     if done == 2: os.kill(os.getpid(), signal.SIGKILL)
@@ -181,8 +181,8 @@ train(sides("t"), Options(epochs=5, patience=0), dev=sides("d"), checkpoint=Path
 def test_a_killed_training_goes_on_to_the_same_bits(made, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     given = {key: made(seed, n=300, attributes=1)["attribute-0"] for key, seed in (("t", 1), ("d", 2))}
     for key, s in given.items():
-        np.save(tmp_path / f"{key}p.npy", s.positive.activations)
-        np.save(tmp_path / f"{key}n.npy", s.negative.activations)
+        np.save(tmp_path / f"{key}p.npy", s.positive.activations.numpy())
+        np.save(tmp_path / f"{key}n.npy", s.negative.activations.numpy())
     command = [sys.executable, "-c", KILLED, str(tmp_path)]
     done = subprocess.run(command, env={**os.environ}, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr

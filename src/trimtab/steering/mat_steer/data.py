@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +10,6 @@ from torch import Tensor
 
 from trimtab.errors import InputError
 
-Activations = NDArray[np.floating[Any]]
 BLOCK_BYTES = 1 << 24  # of float32 activations in a sequential read
 WINDOW_BYTES = 1 << 22  # in a window of batches: small enough for a processor's cache, large enough to spare calls
 
@@ -21,22 +19,25 @@ class Tokens:
     """Activations of tokens.
 
     Args:
-        activations: `[N, d]`, float32 or float16; may be a numpy memmap, which is never read as a whole.
+        activations: `[N, d]` in float32, float16 or bfloat16, a tensor or numpy array; it may lie in a mapped file, and
+            is never read as a whole.
         text: `[N]` int64, which text a token is of.
 
     Raises:
         InputError: other shapes or types.
     """
 
-    activations: Activations
+    activations: Tensor
     text: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        a, text = self.activations, self.text
-        if a.ndim != 2 or not a.shape[1] or a.dtype not in (np.float32, np.float16):
-            raise InputError(f"activations are float32 or float16 [N, d], not {a.dtype} {list(a.shape)}")
+        a, text = torch.as_tensor(self.activations), np.asarray(self.text)
+        if a.ndim != 2 or not a.shape[1] or a.dtype not in (torch.float32, torch.float16, torch.bfloat16):
+            raise InputError(f"activations are float32, float16 or bfloat16 [N, d], not {a.dtype} {list(a.shape)}")
         if text.shape != (len(a),) or text.dtype != np.int64:
             raise InputError(f"text is int64 [{len(a)}], one for each token, not {text.dtype} {list(text.shape)}")
+        object.__setattr__(self, "activations", a)
+        object.__setattr__(self, "text", text)
 
     def __len__(self) -> int:
         return len(self.activations)
@@ -54,7 +55,7 @@ class Tokens:
         """
         size = max(1, BLOCK_BYTES // (4 * self.width))
         for i in range(0, len(self), size):
-            yield torch.from_numpy(_finite(np.array(self.activations[i : i + size], dtype=np.float32)))
+            yield _finite(self.activations[i : i + size].to(torch.float32, copy=True))
 
     def take(self, rows: NDArray[np.int64]) -> Tensor:
         """Rows in the order asked for: `[n]` to float32 `[n, d]`.
@@ -62,18 +63,20 @@ class Tokens:
         Raises:
             InputError: one is NaN or infinite.
         """
-        found = np.empty((len(rows), self.width), dtype=np.float32)
+        found = torch.empty(len(rows), self.width)
         self.read_into(found, rows)
-        return torch.from_numpy(found)
+        return found
 
-    def read_into(self, target: Activations, rows: NDArray[np.int64]) -> None:
+    def read_into(self, target: Tensor, rows: NDArray[np.int64]) -> None:
         """Rows `[…]` into a float32 `[…, d]`, read in the order they lie.
 
         Raises:
             InputError: one is NaN or infinite.
         """
         order = np.argsort(rows, axis=None)
-        target[np.unravel_index(order, rows.shape)] = _finite(self.activations[rows.reshape(-1)[order]])
+        places = [torch.from_numpy(axis) for axis in np.unravel_index(order, rows.shape)]
+        lying = torch.from_numpy(rows.reshape(-1)[order])
+        target[tuple(places)] = _finite(self.activations[lying].float())
 
     def sample(self, n: int, seed: int) -> Tensor:
         """n rows drawn without repetition, or all in a random order where there are fewer: `[≤ n, d]`."""
@@ -162,10 +165,10 @@ class Batches:
 
     def _gathered(self, rows: list[NDArray[np.int64]]) -> Iterator[Tensor]:
         """Batches of one window: for each side the rows of its steps, `[steps, batch]`."""
-        steps = np.empty((len(rows[0]), len(rows), self.batch, self._sides[0].width), dtype=np.float32)
+        steps = torch.empty(len(rows[0]), len(rows), self.batch, self._sides[0].width)
         for i, (tokens, some) in enumerate(zip(self._sides, rows, strict=True)):
             tokens.read_into(steps[:, i], some)
-        found = torch.from_numpy(steps).div_(self._scale)
+        found = steps.div_(self._scale)
         yield from found.view(len(found), -1, 2, self.batch, found.shape[-1]).unbind(0)
 
     def _order(self, side: int, epoch: int) -> NDArray[np.int64]:
@@ -177,7 +180,7 @@ class Batches:
         return np.concatenate(rounds).reshape(-1, self.batch)[: self.steps]
 
 
-def _finite(rows: Activations) -> Activations:
-    if not np.isfinite(rows.sum(dtype=np.float64)):  # a sum is NaN or infinite where a term is
+def _finite(rows: Tensor) -> Tensor:
+    if not torch.isfinite(rows.sum(dtype=torch.float64)):  # a sum is NaN or infinite where a term is
         raise InputError("an activation is NaN or infinite")
     return rows

@@ -265,7 +265,7 @@ def _digest(data: TokenData) -> str:
     for sides in data.values():
         for tokens in (sides.positive, sides.negative):
             some = np.unique(np.linspace(0, len(tokens) - 1, 64).astype(np.int64))
-            found.update(repr((tokens.activations.shape, tokens.activations.dtype.str)).encode())
-            found.update(tokens.activations[some].tobytes())
+            found.update(repr((tuple(tokens.activations.shape), str(tokens.activations.dtype))).encode())
+            found.update(tokens.activations[torch.from_numpy(some)].float().numpy().tobytes())
             found.update(tokens.text.tobytes())
     return found.hexdigest()
