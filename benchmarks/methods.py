@@ -25,7 +25,7 @@ from trimtab.steering import Steering
 from trimtab.steering.methods import method, method_names
 from trimtab.workflows.conditions import conditioned
 from trimtab.workflows.ledger import Ledger
-from trimtab.workflows.making import best_block, made
+from trimtab.workflows.making import best_blocks, made
 from trimtab.workflows.preparing import ready
 from trimtab.workflows.progress import Silent
 from trimtab.workflows.side_effects import NEUTRAL_ROWS, neutral_drift, prompts_drift
@@ -65,7 +65,7 @@ def measured(stages: Stages, name: str) -> dict[str, Any]:
     label = stages.behavior.name
     kind = "mean-difference" if name == RANDOM else name
     sites = None if method(kind).all_blocks or kind in ("instruction", "in-context-examples") else [best(stages)]
-    steering = made(method(kind)(), {label: stages}, sites, [])
+    steering = made(method(kind)(), {label: stages}, sites, [])[0].steering
     if method(kind).needs_condition:
         steering, _ = conditioned(stages.model, steering, {label: own_prompts(stages.behavior)}, stages.seed)
     if name == RANDOM:
@@ -84,7 +84,7 @@ def measured(stages: Stages, name: str) -> dict[str, Any]:
 
 def best(stages: Stages) -> tt.Site:
     """The block whose mean difference does best on dev."""
-    return best_block({stages.behavior.name: stages}, [])
+    return best_blocks({stages.behavior.name: stages}, [])[0]
 
 
 def own_prompts(behavior: Behavior) -> Behavior:

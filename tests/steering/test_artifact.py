@@ -231,7 +231,7 @@ def test_what_has_no_stored_form_is_refused_before_anything_is_written(tmp_path:
 def test_the_card_takes_names_as_words(tmp_path: Path) -> None:
     nasty = steering().renamed({"warm": "<script>alert(1)</script> | `x` [y](z)"})
     nasty = nasty.changed(made_for=ModelFacts(**{**FACTS.__dict__, "id": 'a"\nlicense: mit\n---\n`b`'}))
-    nasty.save(tmp_path / "a", {"brief": {"decision": "go", "sentence": "**It** holds & how."}})
+    nasty.save(tmp_path / "a", {"attributes": {"brief": {"decision": "go", "sentence": "**It** holds & how."}}})
     told = (tmp_path / "a" / "README.md").read_text()
     assert "<script>" not in told
     assert told.split("---\n")[1].count("\n") == 5  # nothing got into the front matter

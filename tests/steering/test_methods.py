@@ -19,9 +19,9 @@ from trimtab.steering.edits import Ablation, Clamp, ClassifierGradient, Gated, R
 from trimtab.steering.methods import BUILT_IN, Data, Method, PromptMethod, Sides, method, method_names
 
 D, N, SITE = 24, 200, Site(3)
-# iti reads heads, and prompt methods no activations: they have files of their own
+# iti reads heads, mat-steer tokens, and prompt methods nothing: they have files of their own
 ALL = pytest.mark.parametrize(
-    "name", [n for n, m in BUILT_IN.items() if n != "iti" and not issubclass(m, PromptMethod)]
+    "name", [n for n, m in BUILT_IN.items() if n not in ("iti", "mat-steer") and not issubclass(m, PromptMethod)]
 )
 
 

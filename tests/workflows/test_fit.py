@@ -9,11 +9,13 @@ from tests.conftest import Run
 from tests.workflows.test_study import few
 
 import trimtab as tt
-from trimtab.behaviors import Behavior, Example, split
+from trimtab.behaviors import Behavior, Example, Rendered, split
 from trimtab.errors import InputError
 from trimtab.models import Model, Site
 from trimtab.steering import Steering
 from trimtab.steering.artifact import read
+from trimtab.steering.edits import Gated
+from trimtab.steering.mat_steer import Options, Tokens, TokenSides, train
 from trimtab.steering.methods import PromptMethod, method, method_names
 from trimtab.workflows.fit import Fitted, alone, fit
 from trimtab.workflows.progress import Silent
@@ -54,7 +56,7 @@ def test_poor_attributes_are_warned_of_and_told_in_the_artifact(found: Fitted, t
     found.steering.save(tmp_path / "s", found.reliability)
     told = read(tmp_path / "s").reliability
     assert told is not None
-    assert told["sentiment"]["decision"] == found.reports["sentiment"].verdict.decision
+    assert told["attributes"]["sentiment"]["decision"] == found.reports["sentiment"].verdict.decision
     assert found.reports["formality"].verdict.decision in (tmp_path / "s" / "README.md").read_text()
 
 
@@ -166,6 +168,62 @@ def test_conditions_are_found_and_measured_on_prompts_of_their_own(model: Model)
 def test_odd_conditions_and_sites_are_refused(options: dict[str, object], word: str, model: Model) -> None:
     with pytest.raises(InputError, match=word):
         fit(model, [few("sentiment")], verify=False, strength=1.0, **{"sites": [1], **SIZES, **options})  # type: ignore[arg-type]
+
+
+MAT = {"epochs": 3, "batch": 8, "sample": 64}
+
+
+def test_mat_steer_is_the_training_on_the_tokens_of_both_sides(model: Model, tmp_path: Path) -> None:
+    behaviors = [few("sentiment"), few("formality")]
+    told = {"method": "mat-steer", "sites": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
+    found = fit(model, behaviors, folder=tmp_path / "f", **told)  # type: ignore[arg-type]
+    data, dev = {}, {}
+    for b in behaviors:
+        parts = split(b, train=12, evaluation=16, seed=0)
+        for part, into in ((parts.train, data), (parts.dev, dev)):
+            sides = []
+            for side in ("positive", "negative"):
+                texts = [Rendered("", e.prompt, getattr(e, side)) for e in part.examples]
+                seen = model.capture_tokens(texts, [2])
+                sides.append(Tokens(seen.activations[Site(2)], seen.text[Site(2)].numpy()))
+            into[b.name] = TokenSides(*sides)
+    expected = train(data, Options(**MAT), dev=dev)  # type: ignore[arg-type]
+    edit = found.steering.edits[Site(2)]
+    assert isinstance(edit, Gated)
+    for name, tensor in expected.edit.tensors.items():
+        torch.testing.assert_close(edit.tensors[name], tensor, atol=1e-4, rtol=1e-3)
+    assert found.training["sites"]["2"]["best_epoch"] == expected.best_epoch
+    assert found.training["sites"]["2"]["gates"]["sentiment"]["negative"]["n"] == len(dev["sentiment"].negative)
+    found.steering.save(tmp_path / "s", found.reliability)
+    kept = read(tmp_path / "s").reliability
+    assert kept is not None
+    assert kept["training"]["sites"]["2"]["dev"]["loss"]
+
+
+def test_values_to_choose_from_are_tried_and_the_best_on_dev_is_taken(model: Model) -> None:
+    told = {"method": "mat-steer", "strength": 1.0, "verify": False, **SIZES, **MAT, "share": [0.05, 0.5], "blocks": 2}
+    found = fit(model, [few("sentiment")], max_kl=50.0, **told)  # type: ignore[arg-type]
+    rows = found.training["candidates"]
+    assert [(row["told"]["share"], len(row["told"]["sites"])) for row in rows] == [(0.05, 1)] * 2 + [(0.5, 1)] * 2
+    assert len({row["told"]["sites"][0] for row in rows}) == 2
+    chosen = max(rows, key=lambda row: row["score"])
+    assert found.steering.origin.hyperparameters["share"] == chosen["told"]["share"]
+    assert [str(site) for site in found.steering.edits] == chosen["told"]["sites"]
+    (score,) = chosen["effect"].values()
+    assert score == chosen["score"]
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"c": []}, "empty list"),
+        ({"c": [1.0] * 65}, "65 combinations"),
+        ({"c": [1.0, "much"]}, "must be float"),
+    ],
+)
+def test_odd_lists_of_values_are_refused(options: dict[str, object], word: str, model: Model) -> None:
+    with pytest.raises(InputError, match=word):
+        fit(model, [few("sentiment")], method="logistic-probe", sites=[1], verify=False, **SIZES, **options)  # type: ignore[arg-type]
 
 
 class Stop(Silent):

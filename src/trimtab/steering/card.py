@@ -12,7 +12,7 @@ def card(steering: Steering, reliability: Mapping[str, Any] | None = None) -> st
 
     Args:
         steering: what the card is of.
-        reliability: verdicts by attribute, each with `decision` and `sentence`, as `trimtab fit` writes them.
+        reliability: `attributes` with verdicts, each with `decision` and `sentence`, as `trimtab fit` writes them.
     """
     facts = steering.made_for
     head = ["library_name: trimtab", "tags:", "- activation-steering", "- steering-vector"]
@@ -41,7 +41,9 @@ def card(steering: Steering, reliability: Mapping[str, Any] | None = None) -> st
 
 
 def _verdicts(reliability: Mapping[str, Any]) -> Iterator[str]:
-    told = {name: v for name, v in reliability.items() if isinstance(v, Mapping) and "decision" in v}
+    held = reliability.get("attributes")
+    found = held.items() if isinstance(held, Mapping) else ()
+    told = {name: v for name, v in found if isinstance(v, Mapping) and "decision" in v}
     if told:
         yield "Verdicts of `trimtab check` on unseen examples:"
         yield ""

@@ -3,7 +3,7 @@
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ from trimtab.workflows.choice import finished, with_strength
 from trimtab.workflows.conditions import by_attribute, conditioned
 from trimtab.workflows.forecast import pace
 from trimtab.workflows.ledger import Ledger
-from trimtab.workflows.making import made
+from trimtab.workflows.making import Made, made
 from trimtab.workflows.preparing import ready
 from trimtab.workflows.progress import Progress, Silent
+from trimtab.workflows.selection import best, grid, scored
 from trimtab.workflows.side_effects import FEW_ROWS, neutral_drift
 from trimtab.workflows.stages import Stages
 
@@ -40,16 +41,20 @@ class Fitted:
         steering: with default strengths.
         reports: the check of every attribute with the others off, by its name; empty if none was asked for.
         notes: what was chosen, and what to mind.
+        training: curves and gate statistics by site, and what the choice between candidates saw; JSON values, empty
+            for methods that do not train.
     """
 
     steering: Steering
     reports: Mapping[str, Report]
     notes: tuple[str, ...]
+    training: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def reliability(self) -> dict[str, Any]:
-        """Verdicts by attribute, for the artifact and its card."""
-        return {name: _gist(report) for name, report in self.reports.items()}
+        """Verdicts by attribute and the training, for the artifact and its card."""
+        verdicts = {name: _gist(report) for name, report in self.reports.items()}
+        return {"attributes": verdicts, "training": dict(self.training)} if verdicts or self.training else {}
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -100,15 +105,15 @@ def fit(
         folder: keeps finished steps there, so that an interrupted fit goes on; reports go into it by attribute.
         progress: is told how far the work is.
         command: recorded in the reports.
-        options: hyperparameters of the method.
+        options: hyperparameters of the method; a list is one of values to choose from on dev.
 
     Raises:
         InputError: no behaviors, names that repeat, an unknown method or hyperparameter, a prompt type without meaning
             for a behavior, too few examples.
     """
     told = progress or Silent()
-    maker, names = _maker(method, options), [b.name for b in behaviors]
-    if maker.needs_condition and condition is None:
+    makers, names = [_maker(method, choice) for choice in grid(options)], [b.name for b in behaviors]
+    if makers[0].needs_condition and condition is None:
         raise InputError(
             f"method {method} acts on prompts that meet a condition; give condition=…, prompts of both kinds"
         )
@@ -125,7 +130,8 @@ def fit(
     }  # fmt: skip
     _announce(list(stages.values()), sites is None, told)
     notes: list[str] = []
-    steering = made(maker, stages, sites, notes)
+    candidates = [(maker, own) for maker in makers for own in made(maker, stages, sites, notes)]
+    steering, training = _chosen(candidates, stages, max_kl, notes)
     steering, told_of = conditioned(model, steering, by_attribute(names, condition), seed)
     notes += told_of
     steering = steering.changed(attributes=_strengths(stages, steering, strength, max_kl, notes))
@@ -137,12 +143,32 @@ def fit(
         reports[b.name] = check(model, b, steering=own, folder=place, progress=told, command=command, **options_of)  # type: ignore[arg-type]
     for s in stages.values():
         s.ledger.close()
-    return Fitted(steering, reports, tuple(notes))
+    return Fitted(steering, reports, tuple(dict.fromkeys(notes)), training)
 
 
 def alone(steering: Steering, name: str) -> Steering:
     """The steering with one attribute on and the others off."""
     return steering.changed(attributes={other: 0.0 for other in steering.attributes if other != name})
+
+
+def _chosen(
+    candidates: Sequence[tuple[Method, Made]], stages: Mapping[str, Stages], max_kl: float, notes: list[str]
+) -> tuple[Steering, dict[str, Any]]:
+    """The candidate that does best on dev, and what its training and the choice have seen."""
+    rows = []
+    if len(candidates) > 1:
+        for maker, own in candidates:
+            told = {f.name: getattr(maker, f.name) for f in fields(maker)}
+            told |= {"sites": [str(site) for site in own.steering.edits]}
+            rows.append(scored(stages, own.steering, told, max_kl))
+        notes.append(f"chosen on dev among {len(rows)} by the mean standardised effect within the bound on divergence")
+    chosen = candidates[best(rows) if rows else 0][1]
+    training: dict[str, Any] = {}
+    if chosen.trained:
+        training["sites"] = {str(site): trained.told for site, trained in chosen.trained.items()}
+    if rows:
+        training["candidates"] = [{**asdict(row), "score": row.score} for row in rows]
+    return chosen.steering, training
 
 
 def _maker(name: str, options: Mapping[str, Any]) -> Method:

@@ -1,20 +1,42 @@
 """A method's steering of behaviors: from the activations of their training examples, or from their instructions."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 
 from trimtab.errors import InputError
 from trimtab.models import Place, Site
+from trimtab.models.tokens import Tokens, capture_tokens
 from trimtab.steering import Steering
-from trimtab.steering.methods import Method, PromptMethod, Sides, Told
+from trimtab.steering.mat_steer import Tokens as TokenRows
+from trimtab.steering.mat_steer import TokenSides, Trained
+from trimtab.steering.methods import MATSteer, Method, PromptMethod, Sides, Told
 from trimtab.workflows.choice import map_blocks
 from trimtab.workflows.stages import Stages
 
 
-def made(maker: Method, stages: Mapping[str, Stages], sites: Sequence[Place] | None, notes: list[str]) -> Steering:
-    """An attribute for every behavior, at strength 1.
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A steering as a method makes it, at strength 1.
+
+    Args:
+        steering: an attribute for every behavior.
+        trained: by site, what a method that trains on tokens has seen; empty for others.
+    """
+
+    steering: Steering
+    trained: Mapping[Site, Trained] = field(default_factory=dict)
+
+
+def made(
+    maker: Method, stages: Mapping[str, Stages], sites: Sequence[Place] | None, notes: list[str]
+) -> tuple[Made, ...]:
+    """An attribute for every behavior; several steerings where the method leaves the choice to dev.
 
     Args:
         maker: the method with its hyperparameters.
@@ -26,8 +48,69 @@ def made(maker: Method, stages: Mapping[str, Stages], sites: Sequence[Place] | N
         InputError: sites that the model or the method does not have.
     """
     if isinstance(maker, PromptMethod):
-        return _asked(maker, stages, sites)
-    return _trained(maker, stages, sites, notes)
+        return (Made(_asked(maker, stages, sites)),)
+    if isinstance(maker, MATSteer):
+        return _learned(maker, stages, sites, notes)
+    return (Made(_trained(maker, stages, sites, notes)),)
+
+
+def _learned(
+    maker: MATSteer, stages: Mapping[str, Stages], sites: Sequence[Place] | None, notes: list[str]
+) -> tuple[Made, ...]:
+    """Of the tokens of training and dev examples: at all sites given together, or at each of the best blocks."""
+    first = next(iter(stages.values()))
+    groups = [Site.several(sites)] if sites is not None else [[s] for s in best_blocks(stages, notes, maker.blocks)]
+    every = list(dict.fromkeys(site for group in groups for site in group))
+    home = first.ledger.home
+
+    def read(part: Literal["train", "dev"]) -> dict[str, dict[Site, TokenSides]]:
+        places = [home and home / f"tokens-{part}-{i}" for i in range(len(stages))]
+        given = zip(stages.items(), places, strict=True)
+        return {name: token_sides(s, part, every, maker.tokens, place) for (name, s), place in given}
+
+    data, dev = read("train"), read("dev")
+    found = []
+    for group in groups:
+        some, held = (
+            {name: {site: by_site[site] for site in group} for name, by_site in whole.items()} for whole in (data, dev)
+        )
+        learned = maker.fit_tokens(
+            some, held, seed=first.seed, made_for=first.model.facts, digests=_digests(stages),
+            folder=home and home / "mat-steer" / sha256(repr((maker, group)).encode()).hexdigest()[:16],
+        )  # fmt: skip
+        found.append(Made(learned.steering, learned.by_site))
+    return tuple(found)
+
+
+def token_sides(
+    stages: Stages, part: Literal["train", "dev"], sites: Sequence[Site], tokens: Tokens, folder: Path | None = None
+) -> dict[Site, TokenSides]:
+    """Activations of every token of a part's examples, both sides.
+
+    Args:
+        stages: of the behavior, with the one prompt type that its examples are put by.
+        part: whose examples.
+        sites: where to read.
+        tokens: which; of `all` those that are the same on both sides are left out.
+        folder: keeps them on disk, so that no more than a window is in memory.
+    """
+    examples = getattr(stages.splits, part).examples
+    plus, minus = stages.instrument.contexts(examples, stages.splits.shots.examples, stages.prompt_types[0])
+    n = len(plus)
+    twins = [n + i for i in range(n)] + list(range(n))
+    found = capture_tokens(
+        stages.model, plus + minus, sites, tokens, folder, twins=twins, drop_identical=tokens == "all"
+    )
+    sides = {}
+    for site in sites:
+        text, h = found.text[site].numpy(), found.activations[site]
+        split = int((text < n).sum())
+        sides[site] = TokenSides(TokenRows(h[:split], text[:split]), TokenRows(h[split:], text[split:] - n))
+    return sides
+
+
+def _digests(stages: Mapping[str, Stages]) -> dict[str, str]:
+    return {name: s.behavior.digest for name, s in stages.items()}
 
 
 def _trained(maker: Method, stages: Mapping[str, Stages], sites: Sequence[Place] | None, notes: list[str]) -> Steering:
@@ -37,8 +120,7 @@ def _trained(maker: Method, stages: Mapping[str, Stages], sites: Sequence[Place]
     for site in where:
         first.model.anatomy.module(site)
     data = {name: _sides(s, where) for name, s in stages.items()}
-    digests = {name: s.behavior.digest for name, s in stages.items()}
-    return maker.fit(data, seed=first.seed, made_for=first.model.facts, digests=digests)
+    return maker.fit(data, seed=first.seed, made_for=first.model.facts, digests=_digests(stages))
 
 
 def _asked(maker: PromptMethod, stages: Mapping[str, Stages], sites: Sequence[Place] | None) -> Steering:
@@ -49,8 +131,7 @@ def _asked(maker: PromptMethod, stages: Mapping[str, Stages], sites: Sequence[Pl
     for name, s in stages.items():
         shots = [(e.prompt, e.positive, e.negative) for e in s.splits.shots.examples]
         told[name] = Told((s.behavior.instruction("positive"), s.behavior.instruction("negative")), shots)
-    digests = {name: s.behavior.digest for name, s in stages.items()}
-    return maker.fit_texts(told, made_for=model.facts, digests=digests)
+    return maker.fit_texts(told, made_for=model.facts, digests=_digests(stages))
 
 
 def _places(maker: Method, stages: Mapping[str, Stages], given: Sequence[Place] | None, notes: list[str]) -> list[Site]:
@@ -61,7 +142,7 @@ def _places(maker: Method, stages: Mapping[str, Stages], given: Sequence[Place] 
         n_blocks = next(iter(stages.values())).model.n_blocks
         sites = [Site(block) for block in range(n_blocks)]
     else:
-        sites = [best_block(stages, notes)]
+        sites = best_blocks(stages, notes)
     if maker.reads is None:
         return sites
     odd = [site for site in sites if site.component == "mlp"]
@@ -70,8 +151,8 @@ def _places(maker: Method, stages: Mapping[str, Stages], given: Sequence[Place] 
     return [Site(site.block, maker.reads) for site in sites]
 
 
-def best_block(stages: Mapping[str, Stages], notes: list[str]) -> Site:
-    """The block that does best on dev for all behaviors together."""
+def best_blocks(stages: Mapping[str, Stages], notes: list[str], n: int = 1) -> list[Site]:
+    """The blocks whose mean differences do best on dev for all behaviors together, the best first."""
     shares = []
     for s in stages.values():
         rows = map_blocks(s)
@@ -79,9 +160,12 @@ def best_block(stages: Mapping[str, Stages], notes: list[str]) -> Site:
         shares.append(lows / lows.max() if lows.max() > 0 else lows)
     blocks = [row.block for row in rows]
     together = np.mean(shares, axis=0)
-    best = blocks[int(np.argmax(together))]
-    notes.append(f"block {best} chosen on dev: it has {together.max():.0%} of the best blocks' lower bounds on average")
-    return Site(best)
+    order = np.argsort(-together, kind="stable")[:n].tolist()
+    notes += [
+        f"block {blocks[i]} chosen on dev: it has {together[i]:.0%} of the best blocks' lower bounds on average"
+        for i in order
+    ]
+    return [Site(blocks[i]) for i in order]
 
 
 def _sides(stages: Stages, sites: Sequence[Site]) -> Mapping[Site, Sides]:

@@ -50,6 +50,12 @@ class Trained:
     best_epoch: int
     statistics: dict[str, GateStatistics]
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """Curves and statistics as JSON values."""
+        statistics = {name: asdict(own) for name, own in self.statistics.items()}
+        return {"train": self.train, "dev": self.dev, "best_epoch": self.best_epoch, "gates": statistics}
+
 
 @dataclass(frozen=True, eq=False)
 class Objective:

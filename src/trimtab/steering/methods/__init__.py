@@ -11,6 +11,8 @@ from trimtab.steering.methods.directional import Angular, DirectionalAblation, P
 from trimtab.steering.methods.icv import InContextVector
 from trimtab.steering.methods.iti import InferenceTimeIntervention
 from trimtab.steering.methods.k_steering import KSteering
+from trimtab.steering.methods.mat_steer import Learned as Learned
+from trimtab.steering.methods.mat_steer import MATSteer as MATSteer
 from trimtab.steering.methods.mean_difference import MeanDifference
 from trimtab.steering.methods.mean_difference import mean_difference as mean_difference
 from trimtab.steering.methods.pca import PCA
@@ -24,7 +26,7 @@ BUILT_IN: dict[str, type[Method]] = {
     cls.name: cls
     for cls in (
         MeanDifference, PCA, LogisticProbe, ProbeGated, InContextVector, DirectionalAblation, ProjectionClamp, Angular,
-        KSteering, InferenceTimeIntervention, ConditionalActivationSteering, Instruction, InContextExamples,
+        KSteering, InferenceTimeIntervention, ConditionalActivationSteering, Instruction, InContextExamples, MATSteer,
     )
 }  # fmt: skip
 
