@@ -209,6 +209,7 @@ def main() -> None:
 def equal_loss(examples: int, seconds: float, dev: TokenData, options: Options) -> str:
     """Table of the time to a dev loss that both reach."""
     data, rows = made(examples, 0), []
+    ours(dev, dev, Options(epochs=1))  # what torch imports on first use is nobody's time
     total, curve = ours(data, dev, options)
     for start in ("random", "means"):
         plain = loop_of(data, dev, options, start).trained(seconds)

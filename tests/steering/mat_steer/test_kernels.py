@@ -43,9 +43,16 @@ def looped(x: Tensor, y: Tensor, sigma: float, factors: tuple[float, ...], unbia
 @pytest.mark.parametrize("factors", [(1.0,), FACTORS, (0.5, 3.0)])
 def test_mmd_is_the_double_loop_of_its_definition(unbiased: bool, factors: tuple[float, ...]) -> None:
     x, y, sigma = rand(2, 5, 3), rand(2, 7, 3, seed=1) + 1, torch.tensor([1.5, 0.7], dtype=torch.float64)
-    found = mmd2(x, y, Gaussian(sigma, factors), unbiased=unbiased)
-    expected = [looped(x[t], y[t], float(sigma[t]), factors, unbiased) for t in range(2)]
-    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
+    expected = torch.tensor([looped(x[t], y[t], float(sigma[t]), factors, unbiased) for t in range(2)]).double()
+    torch.testing.assert_close(mmd2(x, y, Gaussian(sigma, factors), unbiased=unbiased), expected, rtol=1e-6, atol=0)
+    learning = mmd2(x, y.requires_grad_(), Gaussian(sigma, factors), unbiased=unbiased)
+    torch.testing.assert_close(learning.detach(), expected, rtol=1e-6, atol=0)
+
+
+def test_many_rows_are_gone_through_in_blocks_to_the_same_value() -> None:
+    x, y, kernel = rand(2, 150, 3), rand(2, 190, 3, seed=1) + 1, Gaussian(torch.ones(2, dtype=torch.float64), FACTORS)
+    together = mmd2(x, y.clone().requires_grad_(), kernel).detach()
+    torch.testing.assert_close(mmd2(x, y, kernel), together)
 
 
 @pytest.mark.parametrize("unbiased", [True, False])

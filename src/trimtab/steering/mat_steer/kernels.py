@@ -17,6 +17,7 @@ from trimtab.errors import InputError
 
 KernelName = Literal["multi", "median", "fixed", "fourier"]
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
+_BLOCK_ROWS = 128
 _MEDIAN_ROWS = 1000  # rows of each attribute whose distances give the median
 
 
@@ -47,27 +48,33 @@ class Gaussian:
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """`[T, n, d]`, `[T, m, d]` to `[T, n, m]`."""
-        return self.of(squared_distances(x, y))[0]
+        return self.of(squared_distances(x, y))
 
     @cached_property
-    def _rate(self) -> tuple[Tensor, Tensor, Tensor]:
-        """−1/2σ² as `[T, 1, 1]`, and its sixteenth and fifth part."""
-        rate = (-0.5 / self.sigma.square())[..., None, None]
-        return rate, rate / 16, rate / 5
+    def _rate(self) -> Tensor:
+        """−1/2σ², `[T, 1, 1]`."""
+        return (-0.5 / self.sigma.square())[..., None, None]
 
-    def of(self, squared: Tensor) -> tuple[Tensor, Tensor]:
-        """Kernel of squared distances `[T, n, m]`, and its slope in them."""
-        rate = self._rate
-        if self.factors == FACTORS:  # each is half the next: one exponential, the others are its powers
-            power = (squared * rate[1]).exp()
-            total, slope, inverse = power, power / 16, 1 / 16
-            for _ in range(4):
-                power, inverse = power.square().square(), inverse * 4
-                total, slope = total + power, slope.add(power, alpha=inverse)
-            return total / 5, slope * rate[2]
-        kernels = [(squared * (rate[0] / c**2)).exp() for c in self.factors]
-        slopes = [k / c**2 for k, c in zip(kernels, self.factors, strict=True)]
-        return torch.stack(kernels).mean(dim=0), torch.stack(slopes).mean(dim=0) * rate[0]
+    def of(self, squared: Tensor) -> Tensor:
+        """Kernel of squared distances `[T, n, m]`."""
+        return torch.stack(self._each(squared)).mean(dim=0) if len(self.factors) > 1 else self._each(squared)[0]
+
+    def slope(self, squared: Tensor) -> tuple[Tensor, Tensor]:
+        """Kernel of squared distances `[T, n, m]`, and its derivative by them."""
+        total, slope = torch.zeros_like(squared), torch.zeros_like(squared)
+        for kernel, c in zip(self._each(squared), self.factors, strict=True):
+            total.add_(kernel)
+            slope.add_(kernel, alpha=c**-2)
+        return total.div_(len(self.factors)), slope.mul_(self._rate / len(self.factors))
+
+    def _each(self, squared: Tensor) -> list[Tensor]:
+        """The kernel of each factor."""
+        if self.factors != FACTORS:
+            return [(squared * (self._rate / c**2)).exp() for c in self.factors]
+        kernels = [(squared * (self._rate / 16)).exp()]
+        for _ in range(4):  # each factor is half the next: one exponential, and its powers
+            kernels.append(kernels[-1].square().square())
+        return kernels[::-1]
 
 
 @dataclass(frozen=True)
@@ -132,7 +139,9 @@ def mmd2(x: Tensor, y: Tensor, kernel: Kernel, *, unbiased: bool = True) -> Tens
         found = xx / nn + yy / mm - 2 * xy / (n * m)
     else:
         both, shares = torch.cat([x, y], dim=-2), _shares(n, m, unbiased, x.dtype).to(x.device)
-        if isinstance(kernel, Gaussian):
+        if not both.requires_grad:
+            found = _in_blocks(both, shares, kernel)
+        elif isinstance(kernel, Gaussian):
             found = _PairSum.apply(both, shares, kernel)  # type: ignore[no-untyped-call]
         else:
             found = (kernel(both, both) * shares).sum(dim=(-2, -1))
@@ -150,6 +159,19 @@ def _shares(n: int, m: int, unbiased: bool, dtype: torch.dtype) -> Tensor:
     return shares.fill_diagonal_(0).to(dtype)
 
 
+def _in_blocks(z: Tensor, shares: Tensor, kernel: Kernel) -> Tensor:
+    """`Σ_ij s_ij k(z_i, z_j)` of `z [T, n, d]` and symmetric s, as many rows at a time as fit into a processor's cache.
+
+    A block of rows meets itself and what comes after it, which counts twice.
+    """
+    total = torch.zeros(z.shape[:-2], dtype=z.dtype, device=z.device)
+    for i in range(0, len(shares), _BLOCK_ROWS):
+        j = i + _BLOCK_ROWS
+        found = kernel(z[..., i:j, :], z[..., i:, :]) * shares[i:j, i:]
+        total += 2 * found.sum(dim=(-2, -1)) - found[..., :_BLOCK_ROWS].sum(dim=(-2, -1))
+    return total
+
+
 class _PairSum(torch.autograd.Function):
     """`Σ_ij s_ij k(z_i, z_j)` for `z [T, n, d]` and symmetric s, with its gradient in one product.
 
@@ -159,10 +181,9 @@ class _PairSum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, shares: Tensor, kernel: Gaussian) -> Tensor:
-        value, slope = kernel.of(squared_distances(z, z))
-        if z.requires_grad:
-            pull = 4 * slope * shares  # [T, n, n]
-            ctx.save_for_backward(pull.sum(dim=-1, keepdim=True) * z - pull @ z)
+        value, slope = kernel.slope(squared_distances(z, z))
+        pull = slope.mul_(4 * shares)  # [T, n, n]
+        ctx.save_for_backward(pull.sum(dim=-1, keepdim=True) * z - pull @ z)
         return (value * shares).sum(dim=(-2, -1))
 
     @staticmethod
