@@ -14,9 +14,9 @@ from pathlib import Path
 
 from trimtab.behaviors import Behavior, Example
 
-PER_TEMPLATE = 4  # rows of a BBQ template
+PER_TEMPLATE = 6  # rows of a BBQ template
 LONGEST = 280  # characters of a toxic or harmless text
-EACH = 240  # of them on either side
+EACH = 400  # of them on either side
 
 
 def attributes(data: Path) -> dict[str, Behavior]:

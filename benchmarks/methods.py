@@ -28,7 +28,7 @@ from trimtab.workflows.ledger import Ledger
 from trimtab.workflows.making import best_blocks, made
 from trimtab.workflows.preparing import ready
 from trimtab.workflows.progress import Silent
-from trimtab.workflows.side_effects import NEUTRAL_ROWS, neutral_drift, prompts_drift
+from trimtab.workflows.side_effects import FEW_ROWS, neutral_drift, prompts_drift
 from trimtab.workflows.stages import Stages
 
 BEHAVIORS = ("sentiment", "politeness", "formality", "refusal", "honesty", "brevity", "certainty", "null")
@@ -39,7 +39,7 @@ STEPS, NEAR, MOST, FEW = 6, 0.15, 64.0, 8  # of the search: tries, relative erro
 
 def damage(stages: Stages, steering: Steering, label: str, strength: float, part: Any) -> tuple[float, float]:
     """Divergence on neutral text and on other prompts."""
-    n = FEW if part == "dev" else NEUTRAL_ROWS
+    n = FEW if part == "dev" else FEW_ROWS
     neutral = neutral_drift(stages, steering, [strength], label, n, part)[strength].kl.mean()
     return float(neutral), float(prompts_drift(stages, steering, [strength], label, part=part)[strength].kl.mean())
 

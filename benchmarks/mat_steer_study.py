@@ -1,0 +1,393 @@
+"""MAT-Steer, its ablations and its rivals on three attributes together: truthfulness, fairness, harmlessness.
+
+    .venv/bin/python benchmarks/mat_steer_study.py budget  --data ../shared/data
+    .venv/bin/python benchmarks/mat_steer_study.py measure --data ../shared/data --out out/mat-steer [--seed 0 …]
+    .venv/bin/python benchmarks/mat_steer_study.py table   --out out/mat-steer
+
+Protocol, fixed before the first run: a seed halves the units of every attribute; each half is trained on once (four
+fifths) with the rest of it as dev, and the other half measures. One site for all, chosen on dev of seed 100 by mean
+differences. Every steering has all three attributes on, at the one factor on all strengths whose damage on dev texts is
+the target; damage is the largest mean divergence from the unsteered model on neutral text and on held-out prompts of
+each attribute. Effects are measured so, and for each attribute alone at the same factor. Main rows have five
+seeds, options two. `measure` writes a JSON file for every seed, fold and row and passes by those that are there.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from attributes import attributes
+from scipy.stats import t as student
+
+import trimtab as tt
+from trimtab.behaviors import Behavior, Probe, PromptType
+from trimtab.behaviors.splits import Part, Splits, units
+from trimtab.errors import InputError
+from trimtab.models import Encoded, Site
+from trimtab.models.divergence import divergences
+from trimtab.steering import Steering
+from trimtab.steering.edits import Gated
+from trimtab.steering.mat_steer import TokenSides, gate_statistics
+from trimtab.steering.methods import MATSteer, Sides, method
+from trimtab.workflows.fit import alone
+from trimtab.workflows.ledger import Ledger
+from trimtab.workflows.making import best_blocks, token_sides
+from trimtab.workflows.measure import Instrument
+from trimtab.workflows.progress import Silent
+from trimtab.workflows.side_effects import whole_texts
+from trimtab.workflows.stages import Stages
+
+TARGET = 0.05  # nats per token
+TRIES, NEAR, MOST = 6, 0.15, 64.0
+N_TRAIN, N_DEV, N_EVAL = 150, 40, 100  # examples of an attribute at most
+N_NEUTRAL, N_PROMPTS = 8, 16  # texts behind a damage on dev; twice as many on evaluation
+PILOT = 100
+FULL = "mat-steer"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A way to make the steering; `options` are MAT-Steer's, None for a rival."""
+
+    options: Mapping[str, Any] | None = None
+    seeds: int = 5
+    n_train: int = N_TRAIN
+
+
+PUBLISHED = {"penalties": "own", "start": "random", "norm": "free", "kernel": "fixed", "unbiased": False}
+ROWS: dict[str, Row] = {
+    FULL: Row({}),
+    "alignment only": Row({"lambda_positives": 0.0, "lambda_sparsity": 0.0, "lambda_orthogonality": 0.0}),
+    "without positives": Row({"lambda_positives": 0.0}),
+    "without sparsity": Row({"lambda_sparsity": 0.0}),
+    "without orthogonality": Row({"lambda_orthogonality": 0.0}),
+    "without norm": Row({"keep_norm": False}),
+    "probe-gated mean difference": Row(),
+    "sum of mean differences": Row(),
+    "random directions": Row(),
+    "sparsity 0.3": Row({"lambda_sparsity": 0.3, "lambda_positives": 0.3}, 2),
+    "all tokens": Row({"tokens": "all"}, 2),
+    "last token": Row({"tokens": "last"}, 2),
+    "kernel σ = 2": Row({"kernel": "fixed"}, 2),
+    "kernel median": Row({"kernel": "median"}, 2),
+    "kernel fourier": Row({"kernel": "fourier"}, 2),
+    "biased MMD": Row({"unbiased": False}, 2),
+    "θ free": Row({"norm": "free"}, 2),
+    "θ 0.1": Row({"share": 0.1}, 2),
+    "θ 1": Row({"share": 1.0}, 2),
+    "own penalties": Row({"penalties": "own"}, 2),
+    "random start": Row({"start": "random"}, 2),
+    "as published": Row(PUBLISHED, 2),
+    "hard gate": Row({"gate": "hard"}, 2),
+    "hard orthogonality": Row({"orthogonality": "hard"}, 2),
+    "shared subspace": Row({"shared": 1}, 2),
+    "30 examples": Row({}, 2, 30),
+    "30 examples, shrinkage": Row({"shrinkage": 0.1}, 2, 30),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One training: stages of every attribute, and tokens as they are asked for."""
+
+    model: tt.Model
+    stages: Mapping[str, Stages]
+    site: Site
+    seed: int
+    kept: dict[Any, TokenSides] = field(default_factory=dict)
+
+    def tokens(self, part: Any, kind: Any, n: int) -> dict[str, dict[Site, TokenSides]]:
+        """Tokens by attribute and site; the first n examples of a part."""
+        out = {}
+        for name, s in self.stages.items():
+            key = name, part, kind
+            if key not in self.kept:
+                self.kept[key] = token_sides(s, part, [self.site], kind)[self.site]
+            whole = self.kept[key]
+            some = [type(t)(t.activations[t.text < n], t.text[t.text < n]) for t in (whole.positive, whole.negative)]
+            out[name] = {self.site: TokenSides(*some)}
+        return out
+
+
+def fold_of(model: tt.Model, behaviors: Mapping[str, Behavior], seed: int, half: int, site: Site | None) -> Fold:
+    """Train and dev from one half of the units, evaluation from the other."""
+    stages = {}
+    for name, behavior in behaviors.items():
+        of = units(behavior)
+        names = sorted(set(of))
+        order = np.random.default_rng([seed, len(names)]).permutation(len(names)).tolist()
+        cut = len(names) // 2
+        halves = [[names[i] for i in order[:cut]], [names[i] for i in order[cut:]]]
+        own, other = halves[half], halves[1 - half]
+        n_dev = max(8, len(own) // 5)
+        parts = [
+            _part(behavior, of, some, n) for some, n in ((own[n_dev:], N_TRAIN), (own[:n_dev], N_DEV), (other, N_EVAL))
+        ]
+        instrument = Instrument(model, behavior, False, "mean")
+        splits = Splits(Part(), *parts, Part())
+        stages[name] = Stages(instrument, splits, (PromptType.PREFILLED,), 1.0, "all", seed, Ledger(None, ""), Silent())
+    return Fold(model, stages, site or Site(0), seed)
+
+
+def _part(behavior: Behavior, of: Sequence[str], chosen: Sequence[str], n: int) -> Part:
+    """The examples of some units in the order of these, at most n of them, the first of every unit first."""
+    by_unit: dict[str, list[int]] = {}
+    for i, unit in enumerate(of):
+        by_unit.setdefault(unit, []).append(i)
+    depth = max(len(rows) for rows in by_unit.values())
+    rows = [by_unit[u][k] for k in range(depth) for u in chosen if k < len(by_unit[u])][:n]
+    return Part(tuple(behavior.examples[i] for i in rows), tuple(of[i] for i in rows))
+
+
+def make(fold: Fold, name: str) -> tuple[Steering, dict[str, Any]]:
+    """The steering of a row, and what is known of its gates on dev tokens."""
+    row, site = ROWS[name], fold.site
+    if row.options is not None:
+        maker = MATSteer(**row.options)
+        data, dev = fold.tokens("train", maker.tokens, row.n_train), fold.tokens("dev", maker.tokens, N_DEV)
+        learned = maker.fit_tokens(data, dev, seed=fold.seed)
+        trained = learned.by_site[site].told
+        return learned.steering, {"gates": trained["gates"], "epochs": len(trained["dev"]["loss"]) - 1}
+    whole = {a: by[site] for a, by in fold.tokens("train", "response", row.n_train).items()}
+    if name == "probe-gated mean difference":
+        sides = {a: {site: Sides(s.positive.activations, s.negative.activations, False)} for a, s in whole.items()}
+        steering = method("probe-gated")().fit(sides, seed=fold.seed)
+        edit = steering.edits[site]
+        assert isinstance(edit, Gated)
+        dev = {a: by[site] for a, by in fold.tokens("dev", "response", N_DEV).items()}
+        return steering, {"gates": {a: _plain(s) for a, s in gate_statistics(edit, dev, seed=fold.seed).items()}}
+    sides = {a: {site: Sides(_texts(s.positive), _texts(s.negative), False)} for a, s in whole.items()}
+    steering = method("mean-difference")().fit(sides, seed=fold.seed)
+    return (steering.randomised(fold.seed) if name == "random directions" else steering), {}
+
+
+def _plain(statistics: Any) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(json.dumps(statistics, default=lambda o: o.__dict__))
+    return told
+
+
+def _texts(tokens: Any) -> torch.Tensor:
+    """Mean over the tokens of each text, `[n, d]`."""
+    texts = np.unique(tokens.text)
+    return torch.stack([tokens.activations[torch.from_numpy(tokens.text == t)].float().mean(dim=0) for t in texts])
+
+
+def groups_of(fold: Fold, part: str) -> dict[str, list[Encoded]]:
+    """Texts that damage is measured on: neutral ones, and prompts of each attribute."""
+    n = 1 if part == "dev" else 2
+    texts = Probe.builtin("neutral").texts
+    found = {"neutral": list(texts[1::2] if part == "dev" else texts[::2])[: n * N_NEUTRAL]}
+    for name, s in fold.stages.items():
+        examples = getattr(s.splits, part).examples
+        prompts = list(dict.fromkeys(e.prompt or e.positive for e in examples))
+        found[name] = prompts[: n * N_PROMPTS]
+    return {name: whole_texts(fold.model, some) for name, some in found.items()}
+
+
+def damage(fold: Fold, groups: Mapping[str, list[Encoded]], steering: Steering, factor: float) -> dict[str, float]:
+    """Mean divergence by group of texts, nats per token."""
+    rows = [row for some in groups.values() for row in some]
+    steers = tt.models.steer(steering, steering.scaled(factor))
+    kl = divergences(fold.model, rows, [(steers,)])[0].kl.tolist()
+    out, at = {}, 0
+    for name, some in groups.items():
+        out[name] = float(np.mean(kl[at : at + len(some)]))
+        at += len(some)
+    return out
+
+
+def factor_at(fold: Fold, steering: Steering, target: float) -> float:
+    """The factor whose damage on dev is the target; the largest tried if none does as much."""
+    groups = groups_of(fold, "dev")
+    low, high, factor = 0.0, MOST, 1.0
+    for _ in range(TRIES):
+        found = max(damage(fold, groups, steering, factor).values())
+        if abs(found - target) < NEAR * target:
+            break
+        low, high = (factor, high) if found < target else (low, factor)
+        guess = factor * sqrt(target / max(found, 1e-6))
+        factor = min(guess, 4 * factor) if low * 1.02 < guess < high * 0.98 else sqrt(max(low, high / 16) * high)
+    return factor
+
+
+def measured(fold: Fold, name: str) -> dict[str, Any]:
+    """Everything of one row on one fold."""
+    try:
+        steering, seen = make(fold, name)
+    except InputError as error:
+        return {"reason": str(error)}
+    factor = factor_at(fold, steering, TARGET)
+    variants = {"all": steering} | {a: alone(steering, a) for a in fold.stages}
+    effects: dict[str, dict[str, list[float]]] = {}
+    desired = {}
+    for attribute, s in fold.stages.items():
+        found = s.sweep("eval", {"base": (None, 0.0)} | {f"{name} {v}": (own, factor) for v, own in variants.items()})
+        contrast_of = s.contrast_of(s.splits.eval)
+        effects[attribute] = {}
+        for v in variants:
+            change = contrast_of.change(found["base"], found[f"{name} {v}"])
+            mean, below = change.mean(), change.below_zero()
+            effects[attribute][v] = [mean.value, mean.low, mean.high, below.value, change.sd, len(change.rows)]
+        desired[attribute] = float((found[f"{name} all"].positive - found["base"].positive).mean())
+    done = damage(fold, groups_of(fold, "eval"), steering, factor)
+    return {"factor": factor, "effects": effects, "desired": desired, "damage": done, **seen}
+
+
+def measure(data: Path, out: Path, seeds: Sequence[int], names: Sequence[str]) -> None:
+    """Measure what is not there yet."""
+    model, behaviors = tt.load("smollm2", dtype="bfloat16"), attributes(data)
+    site = chosen_site(model, behaviors, out)
+    for seed in seeds:
+        for half in (0, 1):
+            fold = None
+            for name in (n for n in names if seed < ROWS[n].seeds):
+                file = out / f"{seed}.{half}.{name}.json"
+                if file.exists():
+                    continue
+                fold = fold or fold_of(model, behaviors, seed, half, site)
+                row = {"seed": seed, "half": half, "row": name, "site": str(site), **measured(fold, name)}
+                file.with_suffix(".new").write_text(json.dumps(row))
+                file.with_suffix(".new").rename(file)
+                print(json.dumps(row)[:300], flush=True)
+
+
+def chosen_site(model: tt.Model, behaviors: Mapping[str, Behavior], out: Path) -> Site:
+    """The block that does best for all attributes on dev of the pilot's seed; kept in a file."""
+    file = out / "site.txt"
+    if not file.exists():
+        notes: list[str] = []
+        (site,) = best_blocks(fold_of(model, behaviors, PILOT, 0, None).stages, notes)
+        file.write_text(f"{site}\n{notes[0]}\n")
+    return Site.parse(file.read_text().split()[0])
+
+
+def budget(data: Path) -> Iterator[str]:
+    """How many trainings and tokens there will be."""
+    model, behaviors = tt.load("smollm2", dtype="bfloat16"), attributes(data)
+    fold = fold_of(model, behaviors, PILOT, 0, Site(14))
+    runs = sum(2 * row.seeds for row in ROWS.values())
+    scored = sum(s.score_cost(s.splits.eval.examples) for s in fold.stages.values())
+    read = sum(s.capture_cost(s.prompt_types[0], [Site(model.n_blocks - 1)]) for s in fold.stages.values())
+    texts = sum(len(row.ids) for some in groups_of(fold, "dev").values() for row in some)
+    yield f"{runs} trainings in {len(ROWS)} rows"
+    for name, s in fold.stages.items():
+        sizes = [
+            f"{len(p)} examples of {len(set(p.units))} units" for p in (s.splits.train, s.splits.dev, s.splits.eval)
+        ]
+        yield f"{name}: train {sizes[0]}, dev {sizes[1]}, evaluation {sizes[2]}"
+    yield f"a fold reads {read:,.0f} tokens, a training scores {scored:,.0f} five times, {texts:,} some eight"
+
+
+SUMMARY: dict[str, Callable[[Mapping[str, Any]], float]] = {
+    "all three": lambda r: float(np.mean([r["effects"][a]["all"][0] for a in r["effects"]])),
+    "truthfulness": lambda r: r["effects"]["truthfulness"]["all"][0],
+    "fairness": lambda r: r["effects"]["fairness"]["all"][0],
+    "harmlessness": lambda r: r["effects"]["harmlessness"]["all"][0],
+    "on others": lambda r: float(
+        np.mean([r["effects"][a][v][0] for a in r["effects"] for v in r["effects"] if v != a])
+    ),
+    "anti-steerable, %": lambda r: 100 * float(np.mean([r["effects"][a]["all"][3] for a in r["effects"]])),
+    "damage": lambda r: max(r["damage"].values()),
+}
+GATES: dict[str, Callable[[Mapping[str, Any]], float]] = {
+    "gate, own negatives": lambda g: g["negative"]["gate"],
+    "own positives": lambda g: g["positive"]["gate"],
+    "others": lambda g: g["others"]["gate"],
+    "AUROC": lambda g: g["auroc"],
+    "tokens touched, own negatives": lambda g: g["negative"]["touched"],
+    "others touched": lambda g: g["others"]["touched"],
+    "MMD² left": lambda g: g["mmd2_after"] / g["mmd2_before"],
+}
+
+
+def table(out: Path) -> Iterator[str]:
+    """Three tables: effects and damage, differences from the full method, gates."""
+    found = [json.loads(f.read_text()) for f in sorted(out.glob("*.json"))]
+    by_row = {name: [r for r in found if r["row"] == name] for name in ROWS}
+    by_row = {name: rows for name, rows in by_row.items() if rows}
+    yield from _titles(["row", "trainings", *SUMMARY, "factor"])
+    for name, rows in by_row.items():
+        done = [r for r in rows if "effects" in r]
+        cells = (
+            [interval([(r["seed"], f(r)) for r in done]) for f in SUMMARY.values()] if done else ["–"] * len(SUMMARY)
+        )
+        factors = f"{np.median([r['factor'] for r in done]):.2g}" if done else "–"
+        lost = f" ({len(rows) - len(done)} refused)" if len(done) < len(rows) else ""
+        yield f"| {name} | {len(rows)}{lost} | " + " | ".join([*cells, factors]) + " |"
+    yield ""
+    full = {(r["seed"], r["half"]): r for r in by_row.get(FULL, []) if "effects" in r}
+    yield from _titles(["against mat-steer, same seeds and folds", *list(SUMMARY)[:6], "detectable, all three"])
+    for name, rows in by_row.items():
+        pairs = [(r, full[r["seed"], r["half"]]) for r in rows if "effects" in r and (r["seed"], r["half"]) in full]
+        if name != FULL and pairs:
+            told = [interval([(r["seed"], f(r) - f(whole)) for r, whole in pairs]) for f in list(SUMMARY.values())[:6]]
+            least = detectable(
+                [(r["seed"], SUMMARY["all three"](r) - SUMMARY["all three"](whole)) for r, whole in pairs]
+            )
+            yield f"| {name} | " + " | ".join([*told, least]) + " |"
+    yield ""
+    yield from _titles(["gates on dev tokens, mean over attributes", *GATES])
+    for name, rows in by_row.items():
+        done = [r for r in rows if "gates" in r]
+        if done:
+            cells = [
+                interval([(r["seed"], float(np.mean([f(g) for g in r["gates"].values()]))) for r in done])
+                for f in GATES.values()
+            ]
+            yield f"| {name} | " + " | ".join(cells) + " |"
+    reasons = {r["reason"] for rows in by_row.values() for r in rows if "reason" in r}
+    yield from ("", *(f"- {reason}" for reason in sorted(reasons)))
+
+
+def _titles(names: Sequence[str]) -> Iterator[str]:
+    yield "| " + " | ".join(names) + " |"
+    yield "| --- " * len(names) + "|"
+
+
+def by_seed(values: Sequence[tuple[int, float]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Means over the folds of each seed."""
+    return np.array([np.mean([v for s, v in values if s == seed]) for seed in sorted({s for s, _ in values})])
+
+
+def interval(values: Sequence[tuple[int, float]]) -> str:
+    """Mean over seeds with its 95 % interval over seeds (Student's t); folds of a seed are averaged first."""
+    means = by_seed(values)
+    if len(means) < 2:
+        return f"{means.mean():.3f}"
+    half = student.ppf(0.975, len(means) - 1) * means.std(ddof=1) / sqrt(len(means))
+    return f"{means.mean():.3f} ± {half:.3f}"
+
+
+def detectable(values: Sequence[tuple[int, float]]) -> str:
+    """The difference that so many seeds would find with 80 % probability at the 5 % level."""
+    means = by_seed(values)
+    if len(means) < 2:
+        return "–"
+    k = len(means) - 1
+    return f"{(student.ppf(0.975, k) + student.ppf(0.8, k)) * means.std(ddof=1) / sqrt(len(means)):.3f}"
+
+
+def main() -> None:
+    """Measure, or write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["budget", "measure", "table"])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--out", type=Path, default=Path("out/mat-steer"))
+    parser.add_argument("--seed", type=int, action="append")
+    parser.add_argument("--row", action="append", choices=list(ROWS))
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    if given.what == "measure":
+        measure(given.data, given.out, given.seed or range(5), given.row or list(ROWS))
+    else:
+        print("\n".join(table(given.out) if given.what == "table" else budget(given.data)))
+
+
+if __name__ == "__main__":
+    main()
