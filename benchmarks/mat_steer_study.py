@@ -4,12 +4,15 @@
     .venv/bin/python benchmarks/mat_steer_study.py measure --data ../shared/data --out out/mat-steer [--seed 0 …]
     .venv/bin/python benchmarks/mat_steer_study.py table   --out out/mat-steer
 
-Protocol, fixed before the first run: a seed halves the units of every attribute; each half is trained on once (four
-fifths) with the rest of it as dev, and the other half measures. One site for all, chosen on dev of seed 100 by mean
-differences. Every steering has all three attributes on, at the one factor on all strengths whose damage on dev texts is
-the target; damage is the largest mean divergence from the unsteered model on neutral text and on held-out prompts of
-each attribute. Effects are measured so, and for each attribute alone at the same factor. Main rows have five
-seeds, options two. `measure` writes a JSON file for every seed, fold and row and passes by those that are there.
+Protocol, fixed after a pilot with seed 0, which is not among those that count: a seed halves the units of every
+attribute; each half is trained on once (four fifths) with the rest of it as dev, and the other half measures. One
+site for all, chosen on dev of seed 100 by mean differences. Damage is the largest mean divergence from the unsteered
+model on neutral text and on held-out prompts of each attribute. Every attribute gets the strength at which it does
+the target's damage alone, by one step (divergence grows with the square of the strength); then one factor on all
+strengths is searched on dev texts until all attributes together do the target's damage. Effects are measured with all
+on, for seeds 1 and 2 also with each alone; an effect counts in its standard deviations over examples, since nats of
+unlike answers do not add up. Main rows have the seeds 1 to 5, options 1 and 2. `measure` writes a JSON file for every
+seed, fold and row and passes by those that are there.
 """
 
 import argparse
@@ -48,7 +51,8 @@ TRIES, NEAR, MOST = 6, 0.15, 64.0
 N_TRAIN, N_DEV, N_EVAL = 150, 40, 100  # examples of an attribute at most
 N_NEUTRAL, N_PROMPTS = 8, 16  # texts behind a damage on dev; twice as many on evaluation
 PILOT = 100
-FULL = "mat-steer"
+FULL, SAME_GATES = "mat-steer", "mat-steer, random directions behind its gates"
+ALONE = 2  # seeds up to this one measure each attribute alone too
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ ROWS: dict[str, Row] = {
     "probe-gated mean difference": Row(),
     "sum of mean differences": Row(),
     "random directions": Row(),
+    SAME_GATES: Row(),
     "sparsity 0.3": Row({"lambda_sparsity": 0.3, "lambda_positives": 0.3}, 2),
     "all tokens": Row({"tokens": "all"}, 2),
     "last token": Row({"tokens": "last"}, 2),
@@ -92,15 +97,16 @@ ROWS: dict[str, Row] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass
 class Fold:
-    """One training: stages of every attribute, and tokens as they are asked for."""
+    """One half to train on: stages of every attribute, tokens as they are asked for, and the full method's steering."""
 
     model: tt.Model
     stages: Mapping[str, Stages]
     site: Site
     seed: int
     kept: dict[Any, TokenSides] = field(default_factory=dict)
+    trained: tuple[Steering, dict[str, Any]] | None = None
 
     def tokens(self, part: Any, kind: Any, n: int) -> dict[str, dict[Site, TokenSides]]:
         """Tokens by attribute and site; the first n examples of a part."""
@@ -148,12 +154,18 @@ def _part(behavior: Behavior, of: Sequence[str], chosen: Sequence[str], n: int) 
 def make(fold: Fold, name: str) -> tuple[Steering, dict[str, Any]]:
     """The steering of a row, and what is known of its gates on dev tokens."""
     row, site = ROWS[name], fold.site
+    if name == SAME_GATES:
+        steering, seen = fold.trained or make(fold, FULL)
+        return steering.randomised(fold.seed), seen
     if row.options is not None:
         maker = MATSteer(**row.options)
         data, dev = fold.tokens("train", maker.tokens, row.n_train), fold.tokens("dev", maker.tokens, N_DEV)
         learned = maker.fit_tokens(data, dev, seed=fold.seed)
         trained = learned.by_site[site].told
-        return learned.steering, {"gates": trained["gates"], "epochs": len(trained["dev"]["loss"]) - 1}
+        told = {"gates": trained["gates"], "epochs": len(trained["dev"]["loss"]) - 1}
+        if name == FULL:
+            fold.trained = learned.steering, told
+        return learned.steering, told
     whole = {a: by[site] for a, by in fold.tokens("train", "response", row.n_train).items()}
     if name == "probe-gated mean difference":
         sides = {a: {site: Sides(s.positive.activations, s.negative.activations, False)} for a, s in whole.items()}
@@ -216,14 +228,24 @@ def factor_at(fold: Fold, steering: Steering, target: float) -> float:
     return factor
 
 
+def balanced(fold: Fold, steering: Steering) -> Steering:
+    """With strengths at which each attribute alone does about the target's damage on dev."""
+    groups, strengths = groups_of(fold, "dev"), {}
+    for a in steering.attributes:
+        done = max(damage(fold, groups, alone(steering, a), 1.0).values())
+        strengths[a] = float(np.clip(sqrt(TARGET / max(done, 1e-9)), 1 / MOST, MOST))
+    return steering.changed(attributes=strengths)
+
+
 def measured(fold: Fold, name: str) -> dict[str, Any]:
     """Everything of one row on one fold."""
     try:
         steering, seen = make(fold, name)
     except InputError as error:
         return {"reason": str(error)}
+    steering = balanced(fold, steering)
     factor = factor_at(fold, steering, TARGET)
-    variants = {"all": steering} | {a: alone(steering, a) for a in fold.stages}
+    variants = {"all": steering} | ({a: alone(steering, a) for a in fold.stages} if fold.seed <= ALONE else {})
     effects: dict[str, dict[str, list[float]]] = {}
     desired = {}
     for attribute, s in fold.stages.items():
@@ -236,7 +258,8 @@ def measured(fold: Fold, name: str) -> dict[str, Any]:
             effects[attribute][v] = [mean.value, mean.low, mean.high, below.value, change.sd, len(change.rows)]
         desired[attribute] = float((found[f"{name} all"].positive - found["base"].positive).mean())
     done = damage(fold, groups_of(fold, "eval"), steering, factor)
-    return {"factor": factor, "effects": effects, "desired": desired, "damage": done, **seen}
+    strengths = {a: factor * value for a, value in steering.attributes.items()}
+    return {"strengths": strengths, "effects": effects, "desired": desired, "damage": done, **seen}
 
 
 def measure(data: Path, out: Path, seeds: Sequence[int], names: Sequence[str]) -> None:
@@ -246,7 +269,7 @@ def measure(data: Path, out: Path, seeds: Sequence[int], names: Sequence[str]) -
     for seed in seeds:
         for half in (0, 1):
             fold = None
-            for name in (n for n in names if seed < ROWS[n].seeds):
+            for name in (n for n in names if seed <= ROWS[n].seeds):
                 file = out / f"{seed}.{half}.{name}.json"
                 if file.exists():
                     continue
@@ -284,15 +307,26 @@ def budget(data: Path) -> Iterator[str]:
     yield f"a fold reads {read:,.0f} tokens, a training scores {scored:,.0f} five times, {texts:,} some eight"
 
 
+def effect(r: Mapping[str, Any], attribute: str, on: str = "all") -> float:
+    """Mean effect over its standard deviation."""
+    mean, _, _, _, sd, _ = r["effects"][attribute][on]
+    return mean / sd if sd else 0.0
+
+
+def elsewhere(r: Mapping[str, Any]) -> float:
+    """Mean absolute effect of an attribute alone on the others; NaN where none was measured alone."""
+    found = [abs(effect(r, a, on)) for a, own in r["effects"].items() for on in own if on not in (a, "all")]
+    return float(np.mean(found)) if found else float("nan")
+
+
 SUMMARY: dict[str, Callable[[Mapping[str, Any]], float]] = {
-    "all three": lambda r: float(np.mean([r["effects"][a]["all"][0] for a in r["effects"]])),
-    "truthfulness": lambda r: r["effects"]["truthfulness"]["all"][0],
-    "fairness": lambda r: r["effects"]["fairness"]["all"][0],
-    "harmlessness": lambda r: r["effects"]["harmlessness"]["all"][0],
-    "on others": lambda r: float(
-        np.mean([r["effects"][a][v][0] for a in r["effects"] for v in r["effects"] if v != a])
-    ),
-    "anti-steerable, %": lambda r: 100 * float(np.mean([r["effects"][a]["all"][3] for a in r["effects"]])),
+    "mean of the three": lambda r: float(np.mean([effect(r, a) for a in r["effects"]])),
+    "least of the three": lambda r: min(effect(r, a) for a in r["effects"]),
+    "truthfulness": lambda r: effect(r, "truthfulness"),
+    "fairness": lambda r: effect(r, "fairness"),
+    "harmlessness": lambda r: effect(r, "harmlessness"),
+    "alone, on others": elsewhere,
+    "desired answers, nats": lambda r: float(np.mean(list(r["desired"].values()))),
     "damage": lambda r: max(r["damage"].values()),
 }
 GATES: dict[str, Callable[[Mapping[str, Any]], float]] = {
@@ -311,24 +345,26 @@ def table(out: Path) -> Iterator[str]:
     found = [json.loads(f.read_text()) for f in sorted(out.glob("*.json"))]
     by_row = {name: [r for r in found if r["row"] == name] for name in ROWS}
     by_row = {name: rows for name, rows in by_row.items() if rows}
-    yield from _titles(["row", "trainings", *SUMMARY, "factor"])
+    yield from _titles(["row", "trainings", *SUMMARY])
     for name, rows in by_row.items():
         done = [r for r in rows if "effects" in r]
         cells = (
             [interval([(r["seed"], f(r)) for r in done]) for f in SUMMARY.values()] if done else ["–"] * len(SUMMARY)
         )
-        factors = f"{np.median([r['factor'] for r in done]):.2g}" if done else "–"
         lost = f" ({len(rows) - len(done)} refused)" if len(done) < len(rows) else ""
-        yield f"| {name} | {len(rows)}{lost} | " + " | ".join([*cells, factors]) + " |"
+        yield f"| {name} | {len(rows)}{lost} | " + " | ".join(cells) + " |"
     yield ""
     full = {(r["seed"], r["half"]): r for r in by_row.get(FULL, []) if "effects" in r}
-    yield from _titles(["against mat-steer, same seeds and folds", *list(SUMMARY)[:6], "detectable, all three"])
+    yield from _titles(["against mat-steer, same seeds and folds", *list(SUMMARY)[:6], "detectable, mean"])
     for name, rows in by_row.items():
         pairs = [(r, full[r["seed"], r["half"]]) for r in rows if "effects" in r and (r["seed"], r["half"]) in full]
         if name != FULL and pairs:
             told = [interval([(r["seed"], f(r) - f(whole)) for r, whole in pairs]) for f in list(SUMMARY.values())[:6]]
             least = detectable(
-                [(r["seed"], SUMMARY["all three"](r) - SUMMARY["all three"](whole)) for r, whole in pairs]
+                [
+                    (r["seed"], SUMMARY["mean of the three"](r) - SUMMARY["mean of the three"](whole))
+                    for r, whole in pairs
+                ]
             )
             yield f"| {name} | " + " | ".join([*told, least]) + " |"
     yield ""
@@ -357,7 +393,9 @@ def by_seed(values: Sequence[tuple[int, float]]) -> np.ndarray[tuple[int], np.dt
 
 def interval(values: Sequence[tuple[int, float]]) -> str:
     """Mean over seeds with its 95 % interval over seeds (Student's t); folds of a seed are averaged first."""
-    means = by_seed(values)
+    means = by_seed([(seed, value) for seed, value in values if value == value])
+    if not len(means):
+        return "–"
     if len(means) < 2:
         return f"{means.mean():.3f}"
     half = student.ppf(0.975, len(means) - 1) * means.std(ddof=1) / sqrt(len(means))
@@ -384,7 +422,7 @@ def main() -> None:
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     if given.what == "measure":
-        measure(given.data, given.out, given.seed or range(5), given.row or list(ROWS))
+        measure(given.data, given.out, given.seed or range(1, 6), given.row or list(ROWS))
     else:
         print("\n".join(table(given.out) if given.what == "table" else budget(given.data)))
 
