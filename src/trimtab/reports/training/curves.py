@@ -10,7 +10,7 @@ from trimtab.reports.training.record import TrainedSite
 
 _LOSS: Final = 190  # pixels, of a panel
 _TERM: Final = 105
-_EDGES: Final = 92
+_EDGES: Final = 112
 _GAP: Final = 26
 _LINES: Final = (("train", VERMILLION, "dash", "diamond"), ("dev", BLUE, "solid", "circle"))
 _FEW: Final = 30  # epochs that get markers
@@ -24,7 +24,8 @@ def curves(site: TrainedSite) -> go.Figure:
     figure = make_subplots(
         rows=len(names), cols=1, shared_xaxes=True, row_heights=heights, vertical_spacing=_GAP / inner
     )
-    figure.update_layout(**layout(inner + _EDGES, margin={"l": 62, "r": 14, "t": 44, "b": 48}, hovermode="x"))
+    figure.update_layout(**layout(inner + _EDGES, margin={"l": 62, "r": 14, "t": 64, "b": 48}, hovermode="x"))
+    figure.update_layout(legend={"y": 1, "yref": "container", "yanchor": "top"})  # above the name of the line
     for row, name in enumerate(names, start=1):
         for part, color, dash, symbol in _LINES:
             values = (site.train if part == "train" else site.dev or {}).get(name, ())

@@ -62,7 +62,12 @@ class GateRow:
     @property
     def good(self) -> bool:
         """Whether everything that was measured is as it should be."""
-        return all(line.holds is not False for line in self.lines)
+        return self.nearer and all(line.holds is not False for line in self.lines)
+
+    @property
+    def nearer(self) -> bool:
+        """Whether steering brings the two sides together."""
+        return self.gate.mmd2_after < self.gate.mmd2_before
 
     @property
     def meaning(self) -> str:
@@ -76,7 +81,9 @@ class GateRow:
             said.append(
                 "stays shut on the other attributes’ text" if others.holds else "opens on the other attributes’ text"
             )
-        return f"{', '.join(said[:-1])} and {said[-1]}"
+        if not self.nearer:
+            said.append("steering brings its two sides no nearer to each other")
+        return f"{', '.join(said[:-1])}, and {said[-1]}" if len(said) > 2 else " and ".join(said)
 
 
 def gate_rows(gates: Mapping[str, Gate]) -> list[GateRow]:
@@ -181,13 +188,13 @@ def _shading(text: ShadedText, name: str, training: Training) -> Shading:
         )
         for i, (piece, value, edit) in enumerate(zip(text.pieces, seen, edits, strict=True))
     ]  # fmt: skip
-    if not pieces:
-        return Shading(name, pieces, "no tokens")
-    gist = (
-        f"mean {training.shade} {number(sum(seen) / len(seen), 2)}, {sum(p.touched for p in pieces)} of {len(pieces)} "
-        f"touched, largest edit {share(max(edits))}"
-    )
-    return Shading(name, pieces, gist)
+    gist = [
+        f"{part}: mean {training.shade} {number(sum(seen[at]) / len(seen[at]), 2)}, "
+        f"{sum(p.touched for p in pieces[at])} of {len(seen[at])} touched, largest edit {share(max(edits[at]))}"
+        for part, at in (("answer", slice(text.answer_from, None)), ("prompt", slice(text.answer_from)))
+        if seen[at]
+    ]
+    return Shading(name, pieces, "; ".join(gist) or "no tokens")
 
 
 def touched_bound(training: Training) -> str:

@@ -24,17 +24,14 @@ def gate_summary(training: Training, console: Console) -> None:
     for site, trained in training.sites.items():
         table = table_for(show)
         table.add_column(Text(show(f"gates at site {site}")), overflow="fold")
-        heads = (
-            f"own nega-\ntives >{BOUND:g}",
-            "own posi-\ntives <",
-            f"others’\ntext <{BOUND:g}",
-            "touched in\na text",
-        )
+        heads = ("own\nnegatives", "own\npositives", "others’\ntext", "touched\nin a text")
         for head in (*heads, "AUROC", "MMD²\nbefore", "\nafter"):
             table.add_column(Text(show(head)), justify="right", no_wrap=True)
         for row in gate_rows(trained.gates):
             table.add_row(Text(show(row.attribute)), *_cells(row, show))
         console.print(table)
+        good = f"Good: above {BOUND:g} on own negatives, less on own positives, below {BOUND:g} on others’ text."
+        console.print(Text(show(good), style="dim"))
 
 
 def _cells(row: GateRow, show: Words) -> list[Text]:
