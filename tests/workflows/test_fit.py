@@ -12,6 +12,7 @@ import trimtab as tt
 from trimtab.behaviors import Behavior, Example, Rendered, split
 from trimtab.errors import InputError
 from trimtab.models import Model, Site
+from trimtab.reports.training.record import Fit, Training
 from trimtab.steering import Steering
 from trimtab.steering.artifact import read
 from trimtab.steering.edits import Gated
@@ -192,25 +193,34 @@ def test_mat_steer_is_the_training_on_the_tokens_of_both_sides(model: Model, tmp
     assert isinstance(edit, Gated)
     for name, tensor in expected.edit.tensors.items():
         torch.testing.assert_close(edit.tensors[name], tensor, atol=1e-4, rtol=1e-3)
-    assert found.training["sites"]["2"]["best_epoch"] == expected.best_epoch
-    assert found.training["sites"]["2"]["gates"]["sentiment"]["negative"]["n"] == len(dev["sentiment"].negative)
+    site = found.training.sites["2"]
+    assert site.best_epoch == expected.best_epoch
+    assert site.gates["sentiment"].negative.n == len(dev["sentiment"].negative)
     found.steering.save(tmp_path / "s", found.reliability)
     kept = read(tmp_path / "s").reliability
     assert kept is not None
-    assert kept["training"]["sites"]["2"]["dev"]["loss"]
+    assert Training.model_validate(kept["training"]) == found.training
+    assert Fit.model_validate_json((tmp_path / "f" / "fit.json").read_text()) == found.record
+    assert found.record is not None
+    assert found.record.id == found.steering.id
+    assert "Shaded texts" in (tmp_path / "f" / "fit.html").read_text()
 
 
 def test_values_to_choose_from_are_tried_and_the_best_on_dev_is_taken(model: Model) -> None:
     told = {"method": "mat-steer", "strength": 1.0, "verify": False, **SIZES, **MAT, "share": [0.05, 0.5], "blocks": 2}
     found = fit(model, [few("sentiment")], max_kl=50.0, **told)  # type: ignore[arg-type]
-    rows = found.training["candidates"]
-    assert [(row["told"]["share"], len(row["told"]["sites"])) for row in rows] == [(0.05, 1)] * 2 + [(0.5, 1)] * 2
-    assert len({row["told"]["sites"][0] for row in rows}) == 2
-    chosen = max(rows, key=lambda row: row["score"])
-    assert found.steering.origin.hyperparameters["share"] == chosen["told"]["share"]
-    assert [str(site) for site in found.steering.edits] == chosen["told"]["sites"]
-    (score,) = chosen["effect"].values()
-    assert score == chosen["score"]
+    rows = found.training.candidates
+    sites = [row.told["sites"] for row in rows]
+    assert [row.told["share"] for row in rows] == [0.05] * 2 + [0.5] * 2
+    assert sites[:2] == sites[2:]
+    assert all(isinstance(tried, list) and len(tried) == 1 for tried in sites)
+    assert sites[0] != sites[1]
+    chosen = max(rows, key=lambda row: row.score)
+    assert [row for row in rows if row.chosen] == [chosen]
+    assert found.steering.origin.hyperparameters["share"] == chosen.told["share"]
+    assert [str(site) for site in found.steering.edits] == chosen.told["sites"]
+    (score,) = chosen.effect.values()
+    assert score == chosen.score
 
 
 @pytest.mark.parametrize(
@@ -289,9 +299,15 @@ def test_command_line(tiny_folder: Path, run: Run, tmp_path: Path) -> None:
     assert told["id"] == made.id
     assert made.origin.hyperparameters["threshold"] == 0.1
     assert (tmp_path / "s-checks" / "checks" / "sentiment" / "report.html").is_file()
+    assert told["page"] == str(tmp_path / "s-checks" / "fit.html")
+    assert 'href="checks/sentiment/report.html"' in Path(told["page"]).read_text()
+    assert len(told["reliability"]["training"]["texts"]) == 6
     code, out, err = run("fit", "sentiment", *given, "--site", "1", "--strength", "1", "--no-check")
     assert code == 0, err
     assert "saved in" in out
+    page = tmp_path / "s-checks" / "fit.html"
+    assert f"page: {page}" in out
+    assert "no check was asked for" in page.read_text()
     code, out, err = run("fit", "--list")
     assert code == 0
     assert "mean-difference" in out

@@ -70,6 +70,8 @@ def fit(
     conditions = _conditions(condition or [], [b.name for b in loaded])
     work = out.with_name(f"{out.name}-checks")
 
+    from trimtab.reports.training.files import PAGE
+    from trimtab.reports.training.terminal import gate_summary
     from trimtab.workflows.fit import fit as run
     from trimtab.workflows.progress import OnTerminal
 
@@ -97,7 +99,7 @@ def fit(
     if json_:
         document = {"id": found.steering.id, "attributes": dict(found.steering.attributes)}
         document |= {"sites": [str(s) for s in found.steering.edits], "reliability": found.reliability}
-        typer.echo(json.dumps({**document, "notes": found.notes, "out": str(out)}))
+        typer.echo(json.dumps({**document, "notes": found.notes, "out": str(out), "page": str(work / PAGE)}))
         return
     console = Console(soft_wrap=True)
     sites = ", ".join(map(str, found.steering.edits))
@@ -107,8 +109,10 @@ def fit(
         console.print(f"  {name}, strength {default:g}{verdict}", highlight=False, markup=False)
     for note in found.notes:
         console.print(f"  {note}", highlight=False, markup=False)
+    gate_summary(found.training, console)
     for warning in found.warnings:
         Console(stderr=True, soft_wrap=True).print(f"warning: {warning}", highlight=False, markup=False)
+    console.print(f"page: {work / PAGE}", highlight=False, markup=False)
     if found.reports:
         console.print(f"reports: {work}", highlight=False, markup=False)
 

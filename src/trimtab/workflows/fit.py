@@ -3,8 +3,9 @@
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,17 @@ from trimtab.behaviors import Behavior, PromptType, not_measured
 from trimtab.errors import InputError
 from trimtab.models import Model, Place, Site
 from trimtab.reports.record import Report
+from trimtab.reports.training.files import save_fit
+from trimtab.reports.training.record import Candidate, Fit, TrainedSite, Training
 from trimtab.steering import Steering
 from trimtab.steering.methods import Method, method
 from trimtab.version import __version__
 from trimtab.workflows.check import check
 from trimtab.workflows.choice import finished, with_strength
 from trimtab.workflows.conditions import by_attribute, conditioned
+from trimtab.workflows.fit_record import recorded
 from trimtab.workflows.forecast import pace
+from trimtab.workflows.gates import with_texts
 from trimtab.workflows.ledger import Ledger
 from trimtab.workflows.making import Made, made
 from trimtab.workflows.preparing import ready
@@ -41,20 +46,25 @@ class Fitted:
         steering: with default strengths.
         reports: the check of every attribute with the others off, by its name; empty if none was asked for.
         notes: what was chosen, and what to mind.
-        training: curves and gate statistics by site, and what the choice between candidates saw; JSON values, empty
-            for methods that do not train.
+        training: curves and gate statistics by site, what the choice between candidates saw, and texts that gates look
+            at; empty for methods without any of them.
+        record: all of it, as the page of the fit shows it.
     """
 
     steering: Steering
     reports: Mapping[str, Report]
     notes: tuple[str, ...]
-    training: Mapping[str, Any] = field(default_factory=dict)
+    training: Training = field(default_factory=Training)
+    record: Fit | None = None
 
     @property
     def reliability(self) -> dict[str, Any]:
         """Verdicts by attribute and the training, for the artifact and its card."""
         verdicts = {name: _gist(report) for name, report in self.reports.items()}
-        return {"attributes": verdicts, "training": dict(self.training)} if verdicts or self.training else {}
+        training = self.training.model_dump(mode="json", by_alias=True)
+        return (
+            {"attributes": verdicts, "training": training if self.training else {}} if verdicts or self.training else {}
+        )
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -102,7 +112,8 @@ def fit(
         max_kl: bound on the divergence, nats per token.
         condition: prompts that attributes shall act on (positive) and leave alone (negative); for all, or by attribute.
         verify: check every attribute by itself.
-        folder: keeps finished steps there, so that an interrupted fit goes on; reports go into it by attribute.
+        folder: keeps finished steps there, so that an interrupted fit goes on; the page of the fit and reports by
+            attribute go into it.
         progress: is told how far the work is.
         command: recorded in the reports.
         options: hyperparameters of the method; a list is one of values to choose from on dev.
@@ -111,7 +122,7 @@ def fit(
         InputError: no behaviors, names that repeat, an unknown method or hyperparameter, a prompt type without meaning
             for a behavior, too few examples.
     """
-    told = progress or Silent()
+    start, told = perf_counter(), progress or Silent()
     makers, names = [_maker(method, choice) for choice in grid(options)], [b.name for b in behaviors]
     if makers[0].needs_condition and condition is None:
         raise InputError(
@@ -135,15 +146,23 @@ def fit(
     steering, told_of = conditioned(model, steering, by_attribute(names, condition), seed)
     notes += told_of
     steering = steering.changed(attributes=_strengths(stages, steering, strength, max_kl, notes))
+    training = with_texts(training, stages, steering)
     reports = {}
     for b in behaviors if verify else ():
         own = alone(steering, b.name)
         options_of = {"train": train, "evaluation": evaluation, "seed": seed, "max_kl": max_kl}
         place = None if home is None else home / "checks" / b.name
         reports[b.name] = check(model, b, steering=own, folder=place, progress=told, command=command, **options_of)  # type: ignore[arg-type]
+    found = Fitted(steering, reports, tuple(dict.fromkeys(notes)), training)
+    record = recorded(
+        steering, stages, reports, found.notes, training,
+        command=command, seconds=perf_counter() - start, max_kl=max_kl,
+    )  # fmt: skip
+    if home is not None:
+        save_fit(record, home)
     for s in stages.values():
         s.ledger.close()
-    return Fitted(steering, reports, tuple(dict.fromkeys(notes)), training)
+    return replace(found, record=record)
 
 
 def alone(steering: Steering, name: str) -> Steering:
@@ -153,7 +172,7 @@ def alone(steering: Steering, name: str) -> Steering:
 
 def _chosen(
     candidates: Sequence[tuple[Method, Made]], stages: Mapping[str, Stages], max_kl: float, notes: list[str]
-) -> tuple[Steering, dict[str, Any]]:
+) -> tuple[Steering, Training]:
     """The candidate that does best on dev, and what its training and the choice have seen."""
     rows = []
     if len(candidates) > 1:
@@ -162,12 +181,12 @@ def _chosen(
             told |= {"sites": [str(site) for site in own.steering.edits]}
             rows.append(scored(stages, own.steering, told, max_kl))
         notes.append(f"chosen on dev among {len(rows)} by the mean standardised effect within the bound on divergence")
-    chosen = candidates[best(rows) if rows else 0][1]
-    training: dict[str, Any] = {}
-    if chosen.trained:
-        training["sites"] = {str(site): trained.told for site, trained in chosen.trained.items()}
-    if rows:
-        training["candidates"] = [{**asdict(row), "score": row.score} for row in rows]
+    taken = best(rows) if rows else 0
+    chosen = candidates[taken][1]
+    training = Training(
+        sites={str(site): TrainedSite.model_validate(trained.told) for site, trained in chosen.trained.items()},
+        candidates=tuple(Candidate(**asdict(row), score=row.score, chosen=i == taken) for i, row in enumerate(rows)),
+    )
     return chosen.steering, training
 
 

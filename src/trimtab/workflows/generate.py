@@ -90,18 +90,31 @@ def shaded(
     names = list(steering.attributes)
     values: dict[str, list[float]] = {}
     for site in sorted(steering.edits):
-        for name, seen in _seen(steering.edits[site], trace.activations[site][0], names).items():
-            values.setdefault(name, seen.tolist())
-    pieces = [model.tokenizer.decode([token]) for token in row.ids]
-    return tuple(Shade(piece, {name: values[name][i] for name in values}) for i, piece in enumerate(pieces))
+        for name, own in seen(steering.edits[site], trace.activations[site][0], names).items():
+            values.setdefault(name, own.tolist())
+    parts = pieces(model, row.ids)
+    return tuple(Shade(part, {name: values[name][i] for name in values}) for i, part in enumerate(parts))
 
 
-def _seen(edit: Edit, h: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+def pieces(model: Model, ids: Sequence[int]) -> list[str]:
+    """Each token's part of the text, with its space; empty for all but the last of tokens that make up a character."""
+    out, first, shown = [], 0, 0
+    for i in range(1, len(ids) + 1):
+        before, now = (model.tokenizer.decode(list(ids[first:end])) for end in (shown, i))
+        if now.endswith("\N{REPLACEMENT CHARACTER}") and i < len(ids):  # half a character, or one that was in the text
+            out.append("")
+            continue
+        out.append(now.removeprefix(before))
+        first, shown = shown, i
+    return out
+
+
+def seen(edit: Edit, h: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
     """By attribute what an edit sees in `h [T, d_model]`; nothing of edits of one's own class."""
     if isinstance(edit, Stack):
         found: dict[str, Tensor] = {}
         for part, columns in edit.parts:
-            found = {**_seen(part, h, [names[c] for c in columns]), **found}
+            found = {**seen(part, h, [names[c] for c in columns]), **found}
         return found
     if not isinstance(edit, StoredEdit):
         return {}

@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.steering.edits import Gated
+from trimtab.steering.edits import Gated, StoredEdit
 from trimtab.steering.mat_steer.data import TokenData, Tokens, samples
 from trimtab.steering.mat_steer.kernels import made_kernel, mmd2
 
@@ -65,7 +65,7 @@ class GateStatistics:
     mmd2_after: float
 
 
-def relative_edit(edit: Gated, h: Tensor, strength: Tensor) -> Tensor:
+def relative_edit(edit: StoredEdit, h: Tensor, strength: Tensor) -> Tensor:
     """‖f(a) − a‖ / ‖a‖ of every token; 0 for a token without length.
 
     Args:

@@ -1,0 +1,92 @@
+"""Dev examples shaded: gates and edits are those on the model's own activations, texts those of the data."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tests.workflows.test_study import few
+
+import trimtab as tt
+from trimtab.behaviors import Behavior, Example, split
+from trimtab.models import Model, Site
+from trimtab.reports.training.record import Training
+from trimtab.steering import Steering
+from trimtab.steering.edits import Gated
+from trimtab.workflows.fit import fit
+from trimtab.workflows.gates import EXAMPLES, IN_FRONT, TOKENS
+from trimtab.workflows.generate import pieces
+
+SIZES = {"train": 12, "evaluation": 16}
+
+
+@pytest.fixture(scope="module")
+def model(tiny_folder: Path) -> Model:
+    return tt.load(tiny_folder, dtype="float32")
+
+
+def fitted(model: Model, *behaviors: Behavior) -> tuple[Training, Steering]:
+    told = {"method": "probe-gated", "sites": [1], "strength": 2.0, "verify": False, **SIZES}
+    found = fit(model, behaviors, **told)  # type: ignore[arg-type]
+    return found.training, found.steering
+
+
+def test_values_are_the_gates_and_the_edits_of_one_attribute_at_its_default_strength(model: Model) -> None:
+    behaviors = few("sentiment"), few("formality")
+    training, steering = fitted(model, *behaviors)
+    assert [(t.attribute, t.side) for t in training.texts] == [
+        (b.name, side) for b in behaviors for side in ("positive", "negative") for _ in range(EXAMPLES)
+    ]
+    assert (training.texts_site, training.shade, training.touched) == ("1", "gate", 0.01)
+    edit = steering.edits[Site(1)]
+    assert isinstance(edit, Gated)
+    examples = {b.name: split(b, train=12, evaluation=16, seed=0).dev.examples for b in behaviors}
+    for i, text in enumerate(training.texts):
+        example = examples[text.attribute][i % EXAMPLES]
+        answer = getattr(example, text.side)
+        assert "".join(text.pieces) == f"<s>{example.prompt}{answer}"
+        assert "".join(text.pieces[text.answer_from :]).strip() == answer.strip()
+        ids = torch.tensor([[1, *model.tokenizer(example.prompt + answer)["input_ids"]]])
+        h = model.hf(ids, output_hidden_states=True).hidden_states[2][0].detach()
+        for a, name in enumerate(steering.attributes):
+            gate = torch.sigmoid(h @ edit.weights[a] + edit.bias[a])
+            assert text.seen[name] == pytest.approx(gate.tolist(), rel=2e-3, abs=1e-5)
+            moved = h + 2.0 * gate[:, None] * edit.vectors[a]
+            moved = moved * (h.norm(dim=1) / moved.norm(dim=1))[:, None] if edit.keep_norm else moved
+            share = (moved - h).norm(dim=1) / h.norm(dim=1)
+            assert text.edits[name] == pytest.approx(share.tolist(), rel=5e-3, abs=1e-5)
+
+
+@pytest.mark.parametrize("prompt_words", [2, 150])
+def test_long_texts_are_cut_around_the_seam_and_say_so(prompt_words: int, model: Model) -> None:
+    subjects = [e.positive.strip() for e in few("sentiment").examples]
+    examples = [
+        Example(f"{s[:9]} " + "to " * prompt_words + "say:", " good" * 70, " bad" * 70) for s in dict.fromkeys(subjects)
+    ]
+    training, _ = fitted(model, Behavior("length", examples))
+    for text in training.texts:
+        assert len(text.pieces) == TOKENS
+        front, behind = text.left_out
+        assert behind > 0
+        assert (front > 0) == (prompt_words > 2)
+        assert text.pieces[text.answer_from].strip()[:1] in "gb"
+        if front:
+            assert text.answer_from == IN_FRONT
+
+
+def test_edits_that_look_at_no_token_shade_nothing(model: Model) -> None:
+    for method in ("mean-difference", "instruction"):
+        found = fit(model, [few("sentiment")], method=method, strength=1.0, verify=False, **SIZES)
+        assert not found.training
+        assert found.record is not None
+        assert found.record.training == Training()
+        assert found.record.method == method
+        assert bool(found.record.attributes["sentiment"].front) == (method == "instruction")
+
+
+@pytest.mark.parametrize("text", ["plain words here", "方向 🚢 ok", "مرحبا\nبالعالم", "a � b"])
+def test_pieces_make_up_the_text_and_never_break_a_character(text: str, model: Model) -> None:
+    ids = model.tokenizer(text)["input_ids"]
+    found = pieces(model, ids)
+    assert len(found) == len(ids)
+    assert "".join(found) == text
+    assert "".join(found).count("�") == text.count("�")
