@@ -12,6 +12,7 @@ were used with a code that averages, and are the defaults here. Alignment is bes
 nothing is steered, so that it starts at 1 at every site and with every kernel.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -58,7 +59,15 @@ def alignment(positive: Tensor, steered: Tensor, kernel: Kernel, identity: Tenso
     return (mmd2(positive, steered, kernel, unbiased=unbiased) / identity).mean()
 
 
-def identity_value(positive: Tensor, negative: Tensor, kernel: Kernel, *, batch: int, unbiased: bool = True) -> Tensor:
+def identity_value(
+    positive: Tensor,
+    negative: Tensor,
+    kernel: Kernel,
+    *,
+    batch: int,
+    unbiased: bool = True,
+    names: Sequence[str] = (),
+) -> Tensor:
     """What alignment expects of a batch where f is the identity, undivided: `[T]`.
 
     Estimated without bias on the rows given; the biased estimator's expectation adds
@@ -70,6 +79,7 @@ def identity_value(positive: Tensor, negative: Tensor, kernel: Kernel, *, batch:
         kernel: the φ.
         batch: rows of a side in the batches to come.
         unbiased: the estimator used in them.
+        names: of the attributes, for messages.
 
     Raises:
         InputError: the kernel sees no difference between the sides of an attribute.
@@ -77,9 +87,9 @@ def identity_value(positive: Tensor, negative: Tensor, kernel: Kernel, *, batch:
     found = mmd2(positive, negative, kernel, unbiased=True)
     for t, value in enumerate(found.tolist()):
         if not value > _NO_DIFFERENCE:
+            which = names[t] if names else f"attribute {t + 1} of {len(found)}"
             raise InputError(
-                f"attribute {t + 1} of {len(found)}: the kernel sees no difference between its sides "
-                f"(MMD² {value:.1e}); give more tokens, or instead of a fixed σ, for which tokens lie too far apart, "
+                f"{which}: the kernel sees no difference between its sides (MMD² {value:.1e}); give more tokens, or instead of a fixed σ, for which tokens lie too far apart, "
                 "the kernel 'multi'"
             )
     if unbiased:

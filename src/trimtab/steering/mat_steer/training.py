@@ -6,7 +6,7 @@ batches `[T, 2, B, d]` and makes one product for all gates, one for all steered 
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from math import isfinite
@@ -91,9 +91,10 @@ class Objective:
         ]
         return torch.stack(found)
 
-    def identity(self, x: Tensor, batch: int) -> Tensor:
+    def identity(self, x: Tensor, batch: int, names: Sequence[str]) -> Tensor:
         """Alignment of the identity `[T]`, estimated on `x [T, 2, n, d]` for batches of so many tokens."""
-        return losses.identity_value(x[:, 0], x[:, 1], self.kernel, batch=batch, unbiased=self.options.unbiased)
+        unbiased = self.options.unbiased
+        return losses.identity_value(x[:, 0], x[:, 1], self.kernel, batch=batch, unbiased=unbiased, names=names)
 
     def _shrinkage(self, p: Parameters, theta: Tensor) -> Tensor:
         return losses.shrinkage(p.weights, self.start.weights) + losses.shrinkage(theta, self.start.theta)
@@ -159,7 +160,7 @@ class _Run:
         )
         self.objective = Objective(options, kernel, start)
         self.batches = Batches(data, options.batch, seed, self.scale)
-        self.identity = self.objective.identity(x, self.batches.batch)
+        self.identity = self.objective.identity(x, self.batches.batch, list(data))
         self.adam = torch.optim.Adam(self.p.parameters(), lr=options.rate, fused=True)
         self.done = self.best_epoch = 0
         self.best_loss, self.best_state = float("inf"), self._state()
@@ -167,7 +168,8 @@ class _Run:
         self.dev_curves: dict[str, list[float]] | None = None
         if dev is not None:
             self.dev = samples(dev, options.sample, seed) / self.scale
-            self.dev_identity = self.objective.identity(self.dev, self.dev.shape[2])
+            # of the training tokens too: on few dev tokens chance may put it at 0 or below
+            self.dev_identity = self.objective.identity(x, self.dev.shape[2], list(data))
             self.dev_curves = {name: [] for name in self.train_curves}
             self._judge()
 
