@@ -223,6 +223,18 @@ def test_values_to_choose_from_are_tried_and_the_best_on_dev_is_taken(model: Mod
     assert score == chosen.score
 
 
+def test_a_value_that_cannot_be_trained_is_left_out_and_told(model: Model) -> None:
+    told = {"method": "mat-steer", "sites": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
+    kernels = {"kernel": ["multi", "fixed"], "sigma": 1e-4}  # so narrow that all tokens lie apart
+    found = fit(model, [few("sentiment")], max_kl=50.0, **kernels, **told)  # type: ignore[arg-type]
+    assert found.steering.origin.hyperparameters["kernel"] == "multi"
+    (note,) = [note for note in found.notes if note.startswith("left out")]
+    assert "fixed" in note
+    assert "sentiment: the kernel sees no difference" in note
+    with pytest.raises(InputError, match="sees no difference"):
+        fit(model, [few("sentiment")], kernel="fixed", sigma=1e-4, **told)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("options", "word"),
     [

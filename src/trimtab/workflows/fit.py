@@ -4,6 +4,7 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -28,7 +29,7 @@ from trimtab.workflows.fit_record import recorded
 from trimtab.workflows.forecast import pace
 from trimtab.workflows.gates import with_texts
 from trimtab.workflows.ledger import Ledger
-from trimtab.workflows.making import Made, made
+from trimtab.workflows.making import Made, made, those_that_work
 from trimtab.workflows.preparing import ready
 from trimtab.workflows.progress import Progress, Silent
 from trimtab.workflows.selection import best, grid, scored
@@ -123,7 +124,8 @@ def fit(
             for a behavior, too few examples.
     """
     start, told = perf_counter(), progress or Silent()
-    makers, names = [_maker(method, choice) for choice in grid(options)], [b.name for b in behaviors]
+    choices, names = grid(options), [b.name for b in behaviors]
+    makers = [_maker(method, choice) for choice in choices]
     if makers[0].needs_condition and condition is None:
         raise InputError(
             f"method {method} acts on prompts that meet a condition; give condition=…, prompts of both kinds"
@@ -141,7 +143,11 @@ def fit(
     }  # fmt: skip
     _announce(list(stages.values()), sites is None, told)
     notes: list[str] = []
-    candidates = [(maker, own) for maker in makers for own in made(maker, stages, sites, notes)]
+    attempts = [
+        (str(choice), partial(_made, maker, stages, sites, notes))
+        for maker, choice in zip(makers, choices, strict=True)
+    ]
+    candidates = [candidate for some in those_that_work(attempts, notes) for candidate in some]
     steering, training = _chosen(candidates, stages, max_kl, notes)
     steering, told_of = conditioned(model, steering, by_attribute(names, condition), seed)
     notes += told_of
@@ -168,6 +174,12 @@ def fit(
 def alone(steering: Steering, name: str) -> Steering:
     """The steering with one attribute on and the others off."""
     return steering.changed(attributes={other: 0.0 for other in steering.attributes if other != name})
+
+
+def _made(
+    maker: Method, stages: Mapping[str, Stages], sites: Sequence[Place] | None, notes: list[str]
+) -> list[tuple[Method, Made]]:
+    return [(maker, own) for own in made(maker, stages, sites, notes)]
 
 
 def _chosen(

@@ -1,10 +1,11 @@
 """A method's steering of behaviors: from the activations of their training examples, or from their instructions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from trimtab.steering.mat_steer import TokenSides, Trained
 from trimtab.steering.methods import MATSteer, Method, PromptMethod, Sides, Told
 from trimtab.workflows.choice import map_blocks
 from trimtab.workflows.stages import Stages
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,13 +67,14 @@ def _learned(
     home = first.ledger.home
 
     def read(part: Literal["train", "dev"]) -> dict[str, dict[Site, TokenSides]]:
-        places = [home and home / f"tokens-{part}-{i}" for i in range(len(stages))]
+        kind = sha256(repr((maker.tokens, every)).encode()).hexdigest()[:8]
+        places = [home and home / f"tokens-{part}-{i}-{kind}" for i in range(len(stages))]
         given = zip(stages.items(), places, strict=True)
         return {name: token_sides(s, part, every, maker.tokens, place) for (name, s), place in given}
 
     data, dev = read("train"), read("dev")
-    found = []
-    for group in groups:
+
+    def trained(group: Sequence[Site]) -> Made:
         some, held = (
             {name: {site: by_site[site] for site in group} for name, by_site in whole.items()} for whole in (data, dev)
         )
@@ -78,8 +82,27 @@ def _learned(
             some, held, seed=first.seed, made_for=first.model.facts, digests=_digests(stages),
             folder=home and home / "mat-steer" / sha256(repr((maker, group)).encode()).hexdigest()[:16],
         )  # fmt: skip
-        found.append(Made(learned.steering, learned.by_site))
-    return tuple(found)
+        return Made(learned.steering, learned.by_site)
+
+    return tuple(those_that_work([(f"site {group[0]}", partial(trained, group)) for group in groups], notes))
+
+
+def those_that_work(attempts: Sequence[tuple[str, Callable[[], T]]], notes: list[str]) -> list[T]:
+    """What attempts give, under their names; those that cannot be made are noted, unless none can.
+
+    Raises:
+        InputError: of the last attempt, if none works.
+    """
+    found, refused = [], []
+    for name, attempt in attempts:
+        try:
+            found.append(attempt())
+        except InputError as error:
+            refused.append((name, error))
+    if not found:
+        raise refused[-1][1]
+    notes += [f"left out, {name}: {error}" for name, error in refused]
+    return found
 
 
 def token_sides(
