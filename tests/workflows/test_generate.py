@@ -3,6 +3,7 @@
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from tests.conftest import Run
 
 import trimtab as tt
 from trimtab.errors import InputError
-from trimtab.models import Batch, Condition, Model, Plan, Site
+from trimtab.models import Batch, Condition, Model, ModelFacts, Plan, Site
 from trimtab.steering import Steering
 from trimtab.steering.edits import Ablation, Additive, Gated, Stack
 from trimtab.workflows.generate import MOST_DOSE, continued, relative_edit, shaded
@@ -209,3 +210,61 @@ def test_conditions_and_texts_show_in_the_continuation(model: Model) -> None:
     assert row.steered == model.generate("Be brief.\n\nIt was", max_new_tokens=6)
     assert row.shades == ()
     assert relative_edit(model, ["It was"], text, None, False) == 0.0
+
+
+# ---- Which model ---------------------------------------------------------------------------------------------------
+
+
+def made_on(folder: Path, name: str, revision: str | None, facts: ModelFacts) -> Path:
+    """A steering for a model of this name."""
+    told = {**facts.__dict__, "id": name, "revision": revision}
+    return Steering.from_vector(1, torch.ones(facts.d_model), made_for=ModelFacts(**told)).save(folder / "named")
+
+
+@pytest.mark.parametrize(
+    ("name", "revision", "asked"),
+    [
+        ("org/model", None, ("org/model", None)),
+        ("gpt2", "abc123", ("gpt2", "abc123")),
+        ("smollm2", None, ("smollm2", None)),
+        ("tiny-llama", None, "made for tiny-llama, which was loaded from a folder or file; give --model"),
+        ("some.gguf", None, "give --model"),
+        ("org/model+adapter", None, "give --model and --adapter"),
+    ],
+)
+def test_only_models_that_a_name_finds_are_loaded_by_it(
+    name: str, revision: str | None, asked: object, model: Model, run: Run, tmp_path: Path, monkeypatch: Any
+) -> None:
+    looked_up: list[object] = []
+
+    def load(source: str, *, revision: str | None, **options: object) -> Model:
+        looked_up.append((source, revision))
+        raise InputError("stopped here")
+
+    monkeypatch.setattr("trimtab.models.load", load)
+    saved = made_on(tmp_path, name, revision, model.facts)
+    for command in (("generate", "It was"), ("check", "sentiment")):
+        code, _, err = run(*command, "--steering", saved)
+        assert code == 2
+        assert looked_up == ([] if isinstance(asked, str) else [asked])
+        assert (asked if isinstance(asked, str) else "stopped here") in err
+        looked_up.clear()
+    run("generate", "It was", "--steering", saved, "--model", "elsewhere")
+    assert looked_up == [("elsewhere", None)]
+
+
+@pytest.mark.parametrize(
+    ("flags", "word"),
+    [
+        (("--model", ""), "--model is empty"),
+        (("--adapter", " "), "--adapter is empty"),
+        (("--device", ""), "--device is empty"),
+        (("--revision", "main"), "no revision 'main'"),
+    ],
+)
+def test_empty_and_idle_flags_of_the_model_are_refused(
+    flags: tuple[str, str], word: str, folder: Path, tiny_folder: Path, run: Run
+) -> None:
+    model = () if "--model" in flags else ("--model", tiny_folder)
+    code, _, err = run("generate", "It was", "--steering", folder, *model, *flags)
+    assert (code, word in err) == (2, True), err

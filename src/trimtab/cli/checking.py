@@ -23,7 +23,7 @@ def check(
         typer.Argument(help="Files, built-in behaviors (see --list) or Hugging Face datasets (org/name)."),
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="Show the built-in behaviors and stop.")] = False,
-    model: options.ModelId = "smollm2",
+    model: options.ModelIdOrSteerings = None,
     revision: options.Revision = None,
     adapter: options.Adapter = None,
     dtype: options.Dtype = "auto",
@@ -116,7 +116,10 @@ def check(
         made = options.steering_of(steering, allow_mismatch)
     elif allow_mismatch:
         raise InputError("--allow-mismatch belongs to --steering, which is missing")
-    lm = options.loaded(model, revision, adapter, dtype, device)
+    source = options.EMBEDDED if model is None else model
+    if made is not None:
+        source, revision = options.model_of(made, model, revision)
+    lm = options.loaded(source, revision, adapter, dtype, device)
     reports = []
     for behavior, folder in zip(loaded, folders, strict=True):
         with resumable(), OnTerminal.shown(behavior.name) as progress, quiet():

@@ -25,10 +25,7 @@ def generate(
         list[Path] | None,
         typer.Option(help="Folder of the steering (default out/steering); repeated: all of them together."),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", help="smollm2, a Hugging Face id, a folder or a .gguf; else the steering's."),
-    ] = None,
+    model: options.ModelIdOrSteerings = None,
     revision: options.Revision = None,
     adapter: options.Adapter = None,
     dtype: options.Dtype = "auto",
@@ -64,9 +61,7 @@ def generate(
         raise InputError("an empty prompt; give some text")
     made = options.steering_of(steering or [Path("out/steering")], allow_mismatch)
     told = strengths(made, strength or [], off or [])
-    source = model or (made.made_for.id if made.made_for else None)
-    if source is None:
-        raise InputError("the steering does not say which model it is for; give --model")
+    source, revision = options.model_of(made, model, revision)
 
     from trimtab.workflows.generate import MOST_DOSE, continued, relative_edit
 
