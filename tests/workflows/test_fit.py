@@ -1,7 +1,9 @@
 """Fits on the tiny random model: vectors of a check's own training examples, strengths within bounds, checks, files."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -166,6 +168,29 @@ def test_conditions_are_found_and_measured_on_prompts_of_their_own(model: Model)
 def test_odd_conditions_and_sites_are_refused(options: dict[str, object], word: str, model: Model) -> None:
     with pytest.raises(InputError, match=word):
         fit(model, [few("sentiment")], verify=False, strength=1.0, **{"sites": [1], **SIZES, **options})  # type: ignore[arg-type]
+
+
+def rows_of(told: Callable[[int], tuple[str, str]], prompt: str = "Day {} was") -> list[Example]:
+    return [Example(prompt.format(i), *told(i)) for i in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("behavior", "options"),
+    [
+        (Behavior("same", rows_of(lambda i: (f" good, {i}.", f" good, {i}."))), {}),
+        (Behavior("same", rows_of(lambda i: (f" good, {i}.", f" good, {i}."))), {"prompt_type": "instruction"}),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_sides_of_the_same_texts_are_refused_whatever_the_dtype(
+    behavior: Behavior, options: dict[str, Any], dtype: str, tiny_folder: Path
+) -> None:
+    lm = tt.load(tiny_folder, dtype=dtype)
+    with pytest.raises(InputError, match=r"'same'.* are the same texts"):
+        fit(lm, [behavior], sites=[1], strength=1.0, verify=False, **SIZES, **options)
+    if "prompt_type" not in options:
+        with pytest.raises(InputError, match=r"'same'.* are the same texts"):
+            tt.check(lm, behavior, site=1, strength=1.0, **SIZES)
 
 
 class Stop(Silent):

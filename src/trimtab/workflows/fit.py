@@ -24,7 +24,7 @@ from trimtab.workflows.conditions import by_attribute, conditioned
 from trimtab.workflows.forecast import pace
 from trimtab.workflows.ledger import Ledger
 from trimtab.workflows.making import made
-from trimtab.workflows.preparing import ready
+from trimtab.workflows.preparing import ready, refuse_same
 from trimtab.workflows.progress import Progress, Silent
 from trimtab.workflows.side_effects import FEW_ROWS, neutral_drift
 from trimtab.workflows.stages import Stages
@@ -174,6 +174,9 @@ def _stages(
         model, behavior, [prompt_type],
         train=train, evaluation=evaluation, seed=seed, ledger=Ledger(home, json.dumps(key)), progress=progress,
     )  # fmt: skip
+    parts = stages.splits
+    sides = stages.instrument.contexts(parts.train.examples, parts.shots.examples, PromptType(prompt_type))
+    refuse_same(*sides, f"behavior {behavior.name!r} under {prompt_type}")
     return stages
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from trimtab.behaviors import Behavior, PromptType, Splits, deduplicate, split
 from trimtab.errors import InputError
 from trimtab.models import Model, Site
+from trimtab.models.text import Encoded
 from trimtab.workflows.ledger import Ledger
 from trimtab.workflows.measure import SIDES, Instrument
 from trimtab.workflows.progress import Progress
@@ -49,6 +50,7 @@ def prepare(
     short = len(keep) - len(left)
     if not left:
         raise InputError(f"behavior {behavior.name!r}: no row leaves answer tokens to score; the texts are too short")
+    refuse_same(*replace(instrument, behavior=behavior).bare(left), f"behavior {behavior.name!r}")
     if behavior.instructions_derived:
         told = " / ".join(behavior.instruction(side) for side in SIDES)
         notes.append(f"instructions were derived from the name: {told}; say better ones if the name does not fit")
@@ -57,6 +59,24 @@ def prepare(
     behavior = replace(behavior, examples=left)
     splits = split(behavior, train=train, evaluation=evaluation, seed=seed)
     return replace(instrument, behavior=behavior), splits, repeated + short, [*notes, *splits.notes]
+
+
+def refuse_same(positive: Sequence[Encoded], negative: Sequence[Encoded], what: str) -> None:
+    """Refuse two sides that hold the same tokens: all that could be fitted to them is rounding noise.
+
+    Args:
+        positive: rows of one side.
+        negative: of the other; the order does not matter.
+        what: begins the message.
+
+    Raises:
+        InputError: they are the same.
+    """
+    if sorted(row.ids for row in positive) == sorted(row.ids for row in negative):
+        raise InputError(
+            f"{what}: the positive and the negative side are the same texts, so there is nothing to steer toward; give "
+            "examples whose sides differ"
+        )
 
 
 def middle(model: Model) -> Site:
