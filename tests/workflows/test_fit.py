@@ -273,3 +273,65 @@ def test_command_line(tiny_folder: Path, run: Run, tmp_path: Path) -> None:
         code, _, err = run("fit", *odd, *given)
         assert code == 2
         assert word in err
+
+
+# ---- At the door ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("out", [".", "", "/", "..", "file", "file/below", "foreign", "s" * 300, "s" * 198])
+def test_a_folder_that_cannot_be_written_is_refused_before_the_model_is_loaded(
+    out: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("trimtab.models.load", lambda *a, **k: pytest.fail("loaded"))
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "note").write_text("mine")
+    code, _, err = run("fit", "sentiment", "--out", out)
+    assert (code, "give a folder" in err) == (2, True), err
+    if out != "foreign" and len(out) < 198:
+        for command in (("check", "sentiment"), ("study", "sentiment"), ("predict", "--fit", "study")):
+            code, _, err = run(*command, "--out", out)
+            assert (code, "--out" in err) == (2, True), err
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")) == ["file", "foreign", "foreign/note"]
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"max_kl": float("nan")}, "max_kl nan must be 0 or more"),
+        ({"max_kl": -1.0}, "max_kl -1.0 must be 0 or more"),
+        ({"method": "k-steering", "hidden": 10**400}, "hidden"),
+        ({"method": "k-steering", "hidden": 10**9}, "at most 65,536"),
+        ({"method": "k-steering", "rate": float("nan")}, "rate nan"),
+        ({"method": "k-steering", "rate": 10**400}, "rate"),
+        ({"sites": ["1-2", 0]}, "stands alone"),
+        ({"sites": ["auto", "auto"]}, "stands alone"),
+        ({"sites": ["1-9"]}, "blocks 0 to 2"),
+        ({"method": "instruction", "sites": ["1-2"]}, "leave out the sites"),
+    ],
+)
+def test_numbers_and_sites_beyond_all_bounds_are_refused(options: dict[str, Any], word: str, model: Model) -> None:
+    with pytest.raises(InputError, match=word):
+        fit(model, [few("sentiment")], **{"sites": [1], "verify": False, "strength": 1.0, **SIZES, **options})
+
+
+def test_a_range_restricts_the_block_that_is_chosen_and_auto_does_not(model: Model) -> None:
+    def places(*sites: str, name: str = "mean-difference") -> list[int]:
+        told: dict[str, Any] = {"sites": list(sites) or None, "method": name, "strength": 1.0, "verify": False}
+        return [site.block for site in fit(model, [few("sentiment")], **told, **SIZES).steering.edits]
+
+    assert places("auto") == places()
+    assert places("2-2") == [2]
+    assert places("0-0") == [0]
+    assert set(places("1-2")) <= {1, 2}
+    assert places("1-2", name="icv") == [1, 2]
+    assert set(places("2-2", name="iti")) == {2}
+
+
+def test_without_checks_no_folder_for_them_is_left(tiny_folder: Path, run: Run, tmp_path: Path) -> None:
+    given = ("--model", tiny_folder, "--dtype", "float32", "--train", 12, "--eval", 16, "--out", tmp_path / "s")
+    code, out, err = run("fit", "sentiment", *given, "--method", "instruction", "--site", "auto", "--no-check")
+    assert code == 0, err
+    assert out.startswith("instruction, saved in")
+    assert [p.name for p in tmp_path.iterdir()] == ["s"]

@@ -178,10 +178,7 @@ def _earlier(file: Path | None, behaviors: list[str]) -> Any:
 
 def folders_for(out: Path, names: list[str]) -> list[Path]:
     """One behavior reports into the folder itself, several into one folder each."""
-    if not str(out).strip() or str(out) == ".":
-        raise InputError("--out needs a folder of its own, such as out/check")
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out} is a file; give a folder")
+    options.own_folder(out)
     if len(names) == 1:
         return [out]
     repeated = sorted({n for n in names if names.count(n) > 1})

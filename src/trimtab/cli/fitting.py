@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,7 +31,9 @@ def fit(
     device: options.Device = None,
     site: Annotated[
         list[str] | None,
-        typer.Option(help="14, attention:14, mlp:14 (repeatable); by default chosen on the dev split."),
+        typer.Option(
+            help="14, attention:14, mlp:14 (repeatable); auto, or a range such as 10-18: chosen on the dev split."
+        ),
     ] = None,
     prompt_type: Annotated[str, typer.Option(help="How training examples are put to the model.")] = "prefilled",
     strength: Annotated[
@@ -68,7 +71,7 @@ def fit(
     find(method)
     loaded = [load_behavior(source, view=view, format=format) for source in behaviors]
     conditions = _conditions(condition or [], [b.name for b in loaded])
-    work = out.with_name(f"{out.name}-checks")
+    work = _folders(out)
 
     from trimtab.workflows.fit import fit as run
     from trimtab.workflows.progress import OnTerminal
@@ -94,6 +97,8 @@ def fit(
             **told,
         )
     found.steering.save(out, found.reliability or None)
+    with suppress(OSError):  # without checks nothing is in there
+        work.rmdir()
     if json_:
         document = {"id": found.steering.id, "attributes": dict(found.steering.attributes)}
         document |= {"sites": [str(s) for s in found.steering.edits], "reliability": found.reliability}
@@ -101,7 +106,7 @@ def fit(
         return
     console = Console(soft_wrap=True)
     sites = ", ".join(map(str, found.steering.edits))
-    console.print(f"{method} at site {sites}, saved in {out}", highlight=False, markup=False)
+    console.print(f"{method}{sites and f' at site {sites}'}, saved in {out}", highlight=False, markup=False)
     for name, default in found.steering.attributes.items():
         verdict = f": {found.reports[name].verdict.decision}" if name in found.reports else ""
         console.print(f"  {name}, strength {default:g}{verdict}", highlight=False, markup=False)
@@ -122,6 +127,17 @@ def _show_methods(as_json: bool) -> None:
         return
     for name, source in known.items():
         Console().print(f"[bold]{name}[/]  {source}", highlight=False)
+
+
+def _folders(out: Path) -> Path:
+    """The folder for reports beside the steering's; neither may be one that could not be written in the end."""
+    from trimtab.steering.artifact import refuse_unfit
+
+    options.own_folder(out)
+    refuse_unfit(out)
+    work = out.with_name(f"{out.name}-checks")
+    options.own_folder(work)
+    return work
 
 
 def _conditions(told: list[str], names: list[str]) -> dict[str, str]:

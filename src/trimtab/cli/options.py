@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from trimtab.errors import InputError
+from trimtab.scratch import fault
 
 if TYPE_CHECKING:
     from trimtab.endpoint import Endpoint
@@ -33,7 +34,7 @@ Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the
 Adapter = Annotated[str | None, typer.Option(help="PEFT adapter to put on top.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
 Device = Annotated[str | None, typer.Option(help="Such as cuda:1; by default the first GPU, else the CPU.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of every random choice.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of every random choice.")]
 PositiveInstruction = Annotated[str | None, typer.Option(help="What the positive contexts tell the model.")]
 NegativeInstruction = Annotated[str | None, typer.Option(help="What the negative contexts tell it.")]
 
@@ -110,6 +111,18 @@ def steering_of(folders: Sequence[Path], allow_mismatch: bool) -> "Steering":
     from trimtab.steering import Steering
 
     return Steering.combined([Steering.load(folder, allow_mismatch=allow_mismatch) for folder in folders])
+
+
+def own_folder(out: Path) -> None:
+    """Refuse, before any work, a folder that reports cannot be written into.
+
+    Raises:
+        InputError: it is the one that one stands in or above it, a file, below a file, or nothing can be written there.
+    """
+    if why := fault(out):
+        raise InputError(f"--out {str(out)!r} {why}; give a folder such as out/mine")
+    if os.path.lexists(out) and not out.is_dir():
+        raise InputError(f"--out {out} is a file; give a folder")
 
 
 def strength_or_auto(told: str) -> float | None:

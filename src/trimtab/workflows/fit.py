@@ -3,7 +3,7 @@
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from trimtab.errors import InputError
 from trimtab.models import Model, Place, Site
 from trimtab.reports.record import Report
 from trimtab.steering import Steering
-from trimtab.steering.methods import Method, method
+from trimtab.steering.methods import Method, PromptMethod, method
 from trimtab.version import __version__
 from trimtab.workflows.check import check
 from trimtab.workflows.choice import finished, with_strength
@@ -24,12 +24,13 @@ from trimtab.workflows.conditions import by_attribute, conditioned
 from trimtab.workflows.forecast import pace
 from trimtab.workflows.ledger import Ledger
 from trimtab.workflows.making import made
-from trimtab.workflows.preparing import ready, refuse_same
+from trimtab.workflows.preparing import ready, refuse_same, where_all
 from trimtab.workflows.progress import Progress, Silent
 from trimtab.workflows.side_effects import FEW_ROWS, neutral_drift
 from trimtab.workflows.stages import Stages
 
 TOGETHER = (1.0, 0.75, 0.5, 0.25)  # factors on all strengths, where attributes together disturb too much
+MOST = 2**31  # hyperparameter
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,9 @@ def fit(
         model: see `trimtab.load`.
         behaviors: at least one; their names become the attributes'.
         method: see `trimtab.steering.methods`.
-        sites: where to steer; None takes the block that does best on dev, by the mean over behaviors of the share that
-            its lower bound of the effect has of the best block's.
+        sites: where to steer; None or `["auto"]` takes the block that does best on dev, by the mean over behaviors of
+            the share that its lower bound of the effect has of the best block's, `["10-18"]` one of these blocks.
+            Methods that look at all blocks look at those of the range.
         prompt_type: how training examples are put to the model.
         strength: default strength of every attribute; None chooses each on dev, within the bound on divergence, and
             then lowers all of them together until the bound holds for all at once.
@@ -116,12 +118,17 @@ def fit(
         raise InputError("give at least one behavior, each with a name of its own")
     if strength is not None and not (strength > 0 and np.isfinite(strength)):
         raise InputError(f"strength {strength} must be above 0")
-    if sites is not None and not sites:
-        raise InputError("sites: none; give at least one, or leave it out to have it chosen")
+    if not (max_kl >= 0 and np.isfinite(max_kl)):
+        raise InputError(f"max_kl {max_kl} must be 0 or more")
+    sites, blocks = where_all(model, sites)
+    if blocks is not None and isinstance(maker, PromptMethod):
+        raise InputError(f"method {maker.name} puts text in front of prompts; leave out the sites")
+    if blocks is not None and maker.all_blocks:
+        sites = list(range(blocks[0], blocks[1] + 1))
     PromptType.named([prompt_type])
     home = Path(folder) if folder is not None else None
     stages = {
-        b.name: _stages(model, b, prompt_type, train, evaluation, seed, home, told) for b in behaviors
+        b.name: _stages(model, b, prompt_type, train, evaluation, seed, home, told, blocks) for b in behaviors
     }  # fmt: skip
     _announce(list(stages.values()), sites is None, told)
     notes: list[str] = []
@@ -159,12 +166,14 @@ def _maker(name: str, options: Mapping[str, Any]) -> Method:
             raise InputError(
                 f"method {name}: {f.name} {value!r} must be {type(f.default).__name__}, as {f.default!r} is"
             )
+        if isinstance(value, int | float) and not abs(value) <= MOST:
+            raise InputError(f"method {name}: {f.name} {value!r} must be a number of at most {MOST:,}")
     return cls(**options)
 
 
 def _stages(
     model: Model, behavior: Behavior, prompt_type: str, train: int | None, evaluation: int | None, seed: int,
-    home: Path | None, progress: Progress,
+    home: Path | None, progress: Progress, blocks: tuple[int, int] | None,
 ) -> Stages:  # fmt: skip
     if (reason := not_measured(behavior, PromptType(prompt_type))) is not None:
         raise InputError(f"behavior {behavior.name!r} under {prompt_type}: {reason}")
@@ -177,7 +186,7 @@ def _stages(
     parts = stages.splits
     sides = stages.instrument.contexts(parts.train.examples, parts.shots.examples, PromptType(prompt_type))
     refuse_same(*sides, f"behavior {behavior.name!r} under {prompt_type}")
-    return stages
+    return replace(stages, blocks=blocks)
 
 
 def _announce(stages: Sequence[Stages], choosing: bool, progress: Progress) -> None:

@@ -6,12 +6,15 @@ from dataclasses import replace
 
 from trimtab.behaviors import Behavior, PromptType, Splits, deduplicate, split
 from trimtab.errors import InputError
-from trimtab.models import Model, Site
+from trimtab.models import Model, Place, Site
 from trimtab.models.text import Encoded
 from trimtab.workflows.ledger import Ledger
 from trimtab.workflows.measure import SIDES, Instrument
 from trimtab.workflows.progress import Progress
 from trimtab.workflows.stages import Stages
+
+AUTO = "auto"  # a site that is chosen
+_RANGE = re.compile(r"(\d{1,4})-(\d{1,4})")
 
 
 def where(model: Model, site: Site | int | str | None) -> tuple[Site | None, tuple[int, int] | None]:
@@ -22,7 +25,7 @@ def where(model: Model, site: Site | int | str | None) -> tuple[Site | None, tup
     """
     if site is None:
         return None, None
-    spread = re.fullmatch(r"(\d{1,4})-(\d{1,4})", site.strip()) if isinstance(site, str) else None
+    spread = _RANGE.fullmatch(site.strip()) if isinstance(site, str) else None
     if spread is None:
         given = Site.of(site)
         model.anatomy.module(given)
@@ -31,6 +34,24 @@ def where(model: Model, site: Site | int | str | None) -> tuple[Site | None, tup
     if not first <= last < model.n_blocks:
         raise InputError(f"site {site}: the model has blocks 0 to {model.n_blocks - 1}")
     return None, (first, last)
+
+
+def where_all(model: Model, sites: Sequence[Place] | None) -> tuple[Sequence[Place] | None, tuple[int, int] | None]:
+    """The given sites, or the range of blocks to choose from: `where` for several, with `auto` for none.
+
+    Raises:
+        InputError: no site, an empty list, a range or `auto` beside other sites, blocks that the model does not have.
+    """
+    if sites is None or isinstance(sites, str):
+        return sites, None
+    if not list(sites):
+        raise InputError("sites: none; give at least one, or leave it out to have it chosen")
+    open_ = [s for s in sites if isinstance(s, str) and (s.strip() == AUTO or _RANGE.fullmatch(s.strip()))]
+    if not open_:
+        return sites, None
+    if len(sites) > 1:
+        raise InputError(f"site {open_[0]} has a block chosen and stands alone; give it without other sites")
+    return None, where(model, None if open_[0].strip() == AUTO else open_[0])[1]
 
 
 def prepare(
