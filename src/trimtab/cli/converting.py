@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from trimtab.cli import options
-from trimtab.cli.generating import strengths
+from trimtab.cli.strengths import strengths
 from trimtab.errors import InputError
 
 if TYPE_CHECKING:
