@@ -33,7 +33,7 @@ class Condition:
     above: bool = True
 
     def __post_init__(self) -> None:
-        threshold = self.threshold
+        threshold: Any = self.threshold
         if isinstance(threshold, bool) or not isinstance(threshold, Real) or not -1 <= threshold <= 1:
             raise InputError(f"a condition's threshold is a cosine between -1 and 1, not {threshold!r}")
         if not isinstance(self.above, bool):
