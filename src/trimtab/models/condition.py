@@ -34,7 +34,8 @@ class Condition:
 
     def __post_init__(self) -> None:
         threshold: Any = self.threshold
-        if isinstance(threshold, bool) or not isinstance(threshold, Real) or not -1 <= threshold <= 1:
+        number = isinstance(threshold, Real) and not isinstance(threshold, bool)
+        if not number or not -1 <= threshold <= 1:
             raise InputError(f"a condition's threshold is a cosine between -1 and 1, not {threshold!r}")
         if not isinstance(self.above, bool):
             raise InputError(f"a condition's above must be true or false, not {self.above!r}")
