@@ -12,6 +12,7 @@ from tests.workflows.test_study import few
 
 import trimtab as tt
 from trimtab.behaviors import Behavior, Example, split
+from trimtab.cli.fitting import _conditions
 from trimtab.errors import InputError
 from trimtab.models import Model, Site
 from trimtab.steering import Steering
@@ -309,6 +310,8 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_model_is_loaded(
         ({"sites": ["auto", "auto"]}, "stands alone"),
         ({"sites": ["1-9"]}, "blocks 0 to 2"),
         ({"method": "instruction", "sites": ["1-2"]}, "leave out the sites"),
+        ({"sites": ["heads:1"]}, "heads are read, not edited; give attention:1"),
+        ({"strength": 1e30}, "at strength 1e.30 the edit at site 1 has no finite length"),
     ],
 )
 def test_numbers_and_sites_beyond_all_bounds_are_refused(options: dict[str, Any], word: str, model: Model) -> None:
@@ -335,3 +338,39 @@ def test_without_checks_no_folder_for_them_is_left(tiny_folder: Path, run: Run, 
     assert code == 0, err
     assert out.startswith("instruction, saved in")
     assert [p.name for p in tmp_path.iterdir()] == ["s"]
+
+
+@pytest.mark.parametrize(
+    ("told", "word"),
+    [
+        (["formality", "null"], "formality and null are both for all"),
+        (["sentiment=formality", "sentiment=null"], "'sentiment' is given two conditions"),
+        (["nowhere.jsonl"], "nowhere.jsonl"),
+        (["other=formality"], "other=formality"),
+        ([""], "empty"),
+    ],
+)
+def test_conditions_are_each_said_once(told: list[str], word: str, tiny_folder: Path, run: Run, tmp_path: Path) -> None:
+    flags = [part for one in told for part in ("--condition", one)]
+    given = ("--model", tiny_folder, "--train", 12, "--eval", 16, "--out", tmp_path / "s", "--site", 1)
+    code, _, err = run("fit", "sentiment", *given, "--strength", 1, "--no-check", *flags)
+    assert (code, word in err) == (2, True), err
+    assert not list(tmp_path.glob("s"))
+
+
+def test_a_condition_for_one_attribute_wins_over_that_for_all_in_any_order() -> None:
+    both = {"a": "one", "b": "all"}
+    assert _conditions(["all", "a=one"], ["a", "b"]) == _conditions(["a=one", "all"], ["a", "b"]) == both
+
+
+def test_reports_never_go_into_a_steering(found: Fitted, tiny_folder: Path, run: Run, tmp_path: Path) -> None:
+    found.steering.save(tmp_path / "s", found.reliability)
+    given = ("--model", tiny_folder, "--dtype", "float32", "--train", 12, "--eval", 16)
+    for out in (tmp_path / "s", tmp_path / "s" / "x"):
+        for command in (("check", "sentiment", "--steering", tmp_path / "s"), ("study", "sentiment")):
+            code, _, err = run(*command, *given[: 8 if command[0] == "check" else 4], "--out", out)
+            assert (code, "belongs to the steering" in err) == (2, True), err
+    for command in (("fit", "sentiment", "--out"), ("convert", tmp_path / "s")):
+        code, _, err = run(*command, tmp_path / "s" / "x")
+        assert (code, "the steering" in err or "the source" in err) == (2, True), err
+    assert read(tmp_path / "s").reliability == json.loads(json.dumps(found.reliability))

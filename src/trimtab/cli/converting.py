@@ -116,6 +116,7 @@ def _refuse_target(target: Path, sources: list[Path]) -> None:
     """Sources stay as they are, and what cannot be written is known before anything is read."""
     if why := fault(target):
         raise InputError(f"{str(target)!r} {why}; give another target")
+    options.outside_steerings(target.parent)
     for source in sources:
         if target.resolve().is_relative_to(source.resolve()):
             raise InputError(f"{target} is the source {source} or lies in it, and sources stay; give another target")

@@ -133,7 +133,7 @@ def _folders(out: Path) -> Path:
     """The folder for reports beside the steering's; neither may be one that could not be written in the end."""
     from trimtab.steering.artifact import refuse_unfit
 
-    options.own_folder(out)
+    options.own_folder(out, for_steering=True)
     refuse_unfit(out)
     work = out.with_name(f"{out.name}-checks")
     options.own_folder(work)
@@ -141,13 +141,18 @@ def _folders(out: Path) -> Path:
 
 
 def _conditions(told: list[str], names: list[str]) -> dict[str, str]:
-    """Files by attribute: of `FILE` for all, of `NAME=FILE` for one."""
-    found: dict[str, str] = {}
-    for word in told:
-        name, sign, file = word.partition("=")
-        own = name if sign and name in names else None
-        found |= {own: file} if own else dict.fromkeys(names, word)
-    return found
+    """Files by attribute: of `NAME=FILE` for one, of `FILE` for all others."""
+    pairs = [word.partition("=") for word in told]
+    own = [(name, file) for name, sign, file in pairs if sign and name in names]
+    rest = [word for word, (name, sign, _) in zip(told, pairs, strict=True) if not (sign and name in names)]
+    if len(rest) > 1:
+        raise InputError(
+            f"--condition {rest[0]} and {rest[1]} are both for all attributes; write NAME=FILE, or give one"
+        )
+    twice = [name for name, _ in own if [n for n, _ in own].count(name) > 1]
+    if twice:
+        raise InputError(f"{twice[0]!r} is given two conditions; give one --condition")
+    return dict.fromkeys(names, rest[0]) | dict(own) if rest else dict(own)
 
 
 def _hyperparameters(told: list[str]) -> dict[str, Any]:

@@ -113,16 +113,36 @@ def steering_of(folders: Sequence[Path], allow_mismatch: bool) -> "Steering":
     return Steering.combined([Steering.load(folder, allow_mismatch=allow_mismatch) for folder in folders])
 
 
-def own_folder(out: Path) -> None:
-    """Refuse, before any work, a folder that reports cannot be written into.
+def own_folder(out: Path, *, for_steering: bool = False) -> None:
+    """Refuse, before any work, a folder that results cannot be written into, or not without harm.
+
+    Args:
+        out: what `--out` names.
+        for_steering: whether an older steering there is replaced.
 
     Raises:
-        InputError: it is the one that one stands in or above it, a file, below a file, or nothing can be written there.
+        InputError: it is the one that one stands in or above it, a file, below a file, or nothing can be written there;
+            it is a steering or lies in one, which would not be loaded any more.
     """
     if why := fault(out):
         raise InputError(f"--out {str(out)!r} {why}; give a folder such as out/mine")
     if os.path.lexists(out) and not out.is_dir():
         raise InputError(f"--out {out} is a file; give a folder")
+    outside_steerings(out if not for_steering else out.parent)
+
+
+def outside_steerings(place: Path) -> None:
+    """Refuse to write into the folder of a steering, whose manifest names all that may lie there.
+
+    Raises:
+        InputError: the place is, or lies in, a steering.
+    """
+    whole = place.resolve()
+    for folder in (whole, *whole.parents):
+        if (folder / "steering.json").is_file() and (folder / "MANIFEST").is_file():
+            raise InputError(
+                f"{place} belongs to the steering {folder}, which stays as it is; give a folder of its own"
+            )
 
 
 def strength_or_auto(told: str) -> float | None:

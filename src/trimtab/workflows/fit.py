@@ -21,6 +21,7 @@ from trimtab.version import __version__
 from trimtab.workflows.check import check
 from trimtab.workflows.choice import finished, with_strength
 from trimtab.workflows.conditions import by_attribute, conditioned
+from trimtab.workflows.dosing import dose
 from trimtab.workflows.forecast import pace
 from trimtab.workflows.ledger import Ledger
 from trimtab.workflows.making import made
@@ -112,7 +113,8 @@ def fit(
     maker, names = _maker(method, options), [b.name for b in behaviors]
     if maker.needs_condition and condition is None:
         raise InputError(
-            f"method {method} acts on prompts that meet a condition; give condition=…, prompts of both kinds"
+            f"method {method} acts on prompts that meet a condition; give condition=… (--condition), prompts of both "
+            "kinds"
         )
     if not names or len(set(names)) < len(names):
         raise InputError("give at least one behavior, each with a name of its own")
@@ -123,6 +125,9 @@ def fit(
     sites, blocks = where_all(model, sites)
     if blocks is not None and isinstance(maker, PromptMethod):
         raise InputError(f"method {maker.name} puts text in front of prompts; leave out the sites")
+    for site in () if sites is None or maker.reads is not None else Site.several(sites):
+        if site.component == "heads":
+            raise InputError(f"site {site}: heads are read, not edited; give attention:{site.block}")
     if blocks is not None and maker.all_blocks:
         sites = list(range(blocks[0], blocks[1] + 1))
     PromptType.named([prompt_type])
@@ -136,6 +141,8 @@ def fit(
     steering, told_of = conditioned(model, steering, by_attribute(names, condition), seed)
     notes += told_of
     steering = steering.changed(attributes=_strengths(stages, steering, strength, max_kl, notes))
+    for name, s in stages.items():
+        dose(s, alone(steering, name), 1.0)
     reports = {}
     for b in behaviors if verify else ():
         own = alone(steering, b.name)

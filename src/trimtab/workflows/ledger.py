@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.errors import InputError, TrimtabError
-from trimtab.scratch import whole
+from trimtab.scratch import fault, whole
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -28,11 +28,8 @@ class Ledger:
 
     def __init__(self, folder: Path | None, key: str) -> None:
         self.home = folder / f".unfinished-{sha256(key.encode()).hexdigest()[:16]}" if folder else None
-        if self.home is not None:
-            try:
-                self.home.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise InputError(f"cannot write to {folder}: {error.strerror}; give another --out") from error
+        if self.home is not None and (why := fault(self.home)):
+            raise InputError(f"cannot write to {folder}, which {why}; give another --out")
 
     def step(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
         """The arrays of a step: read if it was finished before, else computed and kept."""
