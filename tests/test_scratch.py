@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trimtab.scratch import scratch, whole
+from trimtab.scratch import fault, scratch, whole
 
 
 def test_it_is_gone_afterwards_also_after_an_exception(tmp_path: Path) -> None:
@@ -44,3 +44,17 @@ def test_leftovers_of_dead_processes_are_swept_and_others_left_alone(name: str, 
     with scratch(tmp_path, name):
         assert not left.exists()
     assert sorted(tmp_path.iterdir()) == sorted(others)
+
+
+@pytest.mark.parametrize("name", [".", "..", "file", "file/below", "x" * 201, "a\0b"])
+def test_what_could_not_be_written_is_known_before_and_nothing_is_left(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    told = fault(tmp_path / name if name not in (".", "..") else Path(name))
+    assert bool(told) == (name != "file"), told
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("name", ["new", "new/deep/er", "x" * 200, "ä 漢 🙂"])
+def test_what_can_be_written_has_no_fault(name: str, tmp_path: Path) -> None:
+    assert fault(tmp_path / name) == ""
+    (tmp_path / name).mkdir(parents=True)

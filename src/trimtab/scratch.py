@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+LONGEST = 200  # bytes of a name: 255 of most disks, less what names of scratch folders add
+
 
 @contextmanager
 def scratch(folder: Path, name: str) -> Iterator[Path]:
@@ -39,6 +41,25 @@ def whole(file: Path) -> Iterator[Path]:
     with scratch(file.parent, file.name) as work:
         yield work / file.name
         os.replace(work / file.name, file)
+
+
+def fault(target: Path) -> str:
+    """Why nothing could be written at a path, folders above it made where they are missing; empty if it can.
+
+    Asked before long work; leaves nothing behind.
+    """
+    if target.name in ("", ".."):
+        return "is the folder one stands in, or above it"
+    if "\0" in str(target):
+        return "holds a NUL"
+    if any(len(os.fsencode(part)) > LONGEST for part in target.parts):
+        return f"has a name of more than {LONGEST} bytes"
+    try:
+        above = next(folder for folder in target.parents if os.path.lexists(folder))
+        with scratch(above, "try"):
+            return ""
+    except OSError as error:
+        return f"cannot be written: {error.strerror}"
 
 
 def _alive(process: str) -> bool:

@@ -297,6 +297,7 @@ def test_a_header_row_names_and_describes_the_behavior(tmp_path):
         ({"positive_instruction": "\udfff", "negative_instruction": "n"}, "half a surrogate pair"),
         ({"pairing": "odd"}, "it can be 'natural' or 'random'"),
         ({"positive_instruction": "p"}, "only one of the two instructions"),
+        ({"positive_instruction": "p", "negative_instruction": "p"}, "give two that differ"),
         ({"trimtab": "steering"}, "this is a trimtab 'steering'"),
     ],
 )

@@ -4,6 +4,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from trimtab.errors import InputError
 from trimtab.integrations.control_vectors import read_control_vector, write_control_vector
 from trimtab.integrations.plain import read_vectors, write_vectors
 from trimtab.models import Condition, ModelFacts, Site
-from trimtab.steering import Steering
+from trimtab.steering import Steering, artifact
 from trimtab.steering.edits import Ablation, Additive, Gated, Stack
 
 D = 8
@@ -213,7 +214,7 @@ def test_broken_files_are_refused_or_read_and_nothing_else(tmp_path: Path) -> No
 def test_odd_vectors_are_refused(tensors: dict[str, torch.Tensor], word: str, tmp_path: Path) -> None:
     save_file(tensors, tmp_path / "v.safetensors")
     with pytest.raises(InputError, match=word):
-        read_vectors(tmp_path / "v.safetensors", "x", "block")
+        read_vectors(tmp_path / "v.safetensors", "x", "block" if "layer.1" in tensors else None)
 
 
 # ---- The command line ----------------------------------------------------------------------------------------------
@@ -244,6 +245,25 @@ def test_command_line_goes_all_ways(run: Run, tmp_path: Path) -> None:
         (("v.safetensors", "x.gguf"), "say --convention"),
         (("v.safetensors", "x.gguf", "--convention", "mine"), "convention 'mine'"),
         (("v.safetensors", "x.gguf", "--convention", "block"), "give the architecture"),
+        (("s", "s"), "sources stay"),
+        (("s", "./s", "--strength", "3"), "sources stay"),
+        (("s", "s/x.gguf"), "sources stay"),
+        (("s", "t", "s"), "sources stay"),
+        (("v.safetensors", "v.safetensors", "--convention", "block"), "sources stay"),
+        (("s", "v.safetensors/x.gguf"), "Not a directory"),
+        (("s", "v.safetensors/x.safetensors"), "Not a directory"),
+        (("s", "v.safetensors/x"), "Not a directory"),
+        (("s", "x" * 300), "more than 200 bytes"),
+        (("s", "x" * 300 + ".gguf"), "more than 200 bytes"),
+        (("x" * 300, "y.gguf"), "File name too long"),
+        (("s", "."), "the folder one stands in"),
+        (("s", "x.PT"), "a .gguf, a .safetensors or a folder"),
+        (("s", "x", "--hint", "llama"), "--hint means nothing for x"),
+        (("s", "x.safetensors", "--hint", "llama"), "--hint means nothing for x.safetensors"),
+        (("s", "x", "--ungated"), "--ungated means nothing for x"),
+        (("s", "x", "--name", "a"), "--name is for"),
+        (("s", "t", "x", "--convention", "block"), "several sources"),
+        (("s", "x", "--strength", "1", "--strength", "2"), "both for all"),
     ],
 )
 def test_wrong_usage_ends_with_code_2(
@@ -256,6 +276,47 @@ def test_wrong_usage_ends_with_code_2(
     assert code == 2
     assert word in err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["s", "v.safetensors"]
+
+
+@pytest.mark.parametrize("save", [save_file, torch.save], ids=["safetensors", "pt"])
+def test_a_convention_for_tensors_that_name_their_sites_is_refused(save: Any, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / ("v.safetensors" if save is save_file else "v.pt")
+    save({"residual.14": rand(D), "attention.2": rand(D)}, file)
+    code, _, err = run("convert", file, tmp_path / "s", "--convention", "block")
+    assert (code, "--convention means nothing here" in err) == (2, True), err
+    assert run("convert", file, tmp_path / "s")[0] == 0
+    save({"residual.14": rand(D), "2": rand(D)}, file)
+    assert run("convert", file, tmp_path / "t", "--convention", "block")[0] == 0
+    assert list(Steering.load(tmp_path / "t").edits) == [Site(2), Site(14)]
+
+
+@pytest.mark.parametrize("name", ["out-1.5", "v2.final", "a.b.c", "ä.ö"])
+def test_a_dot_in_a_folders_name_begins_no_suffix(name: str, run: Run, tmp_path: Path) -> None:
+    two().save(tmp_path / "s")
+    code, _, err = run("convert", tmp_path / "s", tmp_path / name)
+    assert code == 0, err
+    assert Steering.load(tmp_path / name).id == two().id
+
+
+def test_what_is_known_of_an_attribute_goes_with_it_while_its_strength_stays(run: Run, tmp_path: Path) -> None:
+    told = {name: {"decision": "go", "sentence": f"About {name}."} for name in ("warm", "brief")}
+    two().save(tmp_path / "s", told)
+    Steering.from_vector(1, rand(D), "odd", made_for=FACTS).save(tmp_path / "t", {"odd": {"decision": "no-go"}})
+    for target, sources, flags, kept in (
+        ("same", ["s"], [], ["warm", "brief"]),
+        ("said", ["s"], ["--strength", "warm=1"], ["warm", "brief"]),
+        ("other", ["s"], ["--strength", "warm=2"], ["brief"]),
+        ("off", ["s"], ["--off", "brief"], ["warm"]),
+        ("all", ["s", "t"], [], ["warm", "brief", "odd"]),
+        ("none", ["s"], ["--strength", "7"], []),
+    ):
+        code, out, err = run("convert", *(tmp_path / source for source in sources), tmp_path / target, *flags)
+        assert code == 0, err
+        assert list(artifact.read(tmp_path / target).reliability or {}) == kept
+        card = (tmp_path / target / "README.md").read_text()
+        for name in ("warm", "brief"):
+            assert (f"About {name}." in card) == (name in kept)
+            assert (f"left out: the report on {name}," in out) == (name not in kept)
 
 
 def test_several_folders_become_one_steering(tmp_path: Path, run: Run) -> None:

@@ -172,3 +172,23 @@ def test_divergence_behind_text_is_that_of_whole_distributions(model):
     vector = (steer(Steering.from_vector(1, torch.ones(32)), 1.0),)
     (expected,) = divergences(model, rows, [vector])
     torch.testing.assert_close(divergence_behind(model, rows, rows, vector).kl, expected.kl, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("threshold", ["0.5", None, True, 2.0, float("nan"), 10**400, torch.tensor(0.5)])
+def test_a_threshold_that_is_no_cosine_is_refused(threshold: object) -> None:
+    with pytest.raises(InputError, match="a cosine between -1 and 1"):
+        Condition(1, torch.ones(4), threshold)
+
+
+@pytest.mark.parametrize("direction", [None, "ones", torch.ones(2, 2), torch.zeros(4), torch.ones(4) * 1j, [1.0, "a"]])
+def test_a_direction_that_is_no_vector_is_refused(direction: object) -> None:
+    with pytest.raises(InputError, match="finite vector"):
+        Condition(1, direction, 0.5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_is_done_to_a_direction_later_changes_nothing(dtype: torch.dtype) -> None:
+    given = torch.ones(4, dtype=dtype)
+    condition = Condition(1, given, 0.5)
+    given[:] = -1
+    assert condition.met(torch.ones(1, 4)).tolist() == [True]

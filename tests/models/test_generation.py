@@ -97,6 +97,7 @@ def test_options_that_cannot_be_honoured_are_refused(options, message, model):
         (math.nan, "not a finite number"),
         (math.inf, "not a finite number"),
         (True, "True is not a number"),
+        (10**400, "is not a number that a float holds"),
         ("1.5", "'1.5' is neither a number nor a preset"),
         ([1.0, None, "x"], "'x' is neither a number nor a preset"),
         ([], "empty list of strengths"),

@@ -28,6 +28,16 @@ def test_anything_else_is_no_site(value):
         Site.of(value)
 
 
+@pytest.mark.parametrize("block", [1.5, 1.0, "1", None, True, [1]])
+def test_a_block_is_a_whole_number(block):
+    with pytest.raises(InputError, match="no whole number"):
+        Site(block)
+
+
+def test_a_block_of_numpy_is_kept_as_an_int():
+    assert type(Site(np.int64(3)).block) is int
+
+
 @pytest.mark.parametrize("values", [14, "14", Site(14), None])
 def test_one_site_in_place_of_a_list_is_refused(values):
     with pytest.raises(InputError, match="give a list of sites"):

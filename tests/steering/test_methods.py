@@ -211,16 +211,44 @@ def test_k_steering_tells_what_no_line_tells_and_moves_tokens_there() -> None:
 # ---- Bad data, own methods -----------------------------------------------------------------------------------------
 
 
+def with_noise_of(dtype: torch.dtype, share: float, paired: bool = True) -> Sides:
+    """The same rows twice, the second time with relative noise as two batch shapes give it, in another order if not
+    paired."""
+    rows = 3 + normal(50, D, seed=1)
+    again = rows * (1 + share * normal(50, D, seed=2))
+    if not paired:
+        again = again[torch.randperm(50, generator=torch.Generator().manual_seed(3))]
+    return Sides(rows.to(dtype), again.to(dtype), paired)
+
+
 @ALL
-def test_sides_that_do_not_differ_are_refused_or_do_nothing(name: str) -> None:
-    rows = normal(50, D, seed=1)
-    try:
-        edit = fitted(name, {"warm": Sides(rows, rows.clone())})
-    except InputError:
-        return
-    h = rows.float()[None]
-    moved = edit(h, torch.ones(1, 1)) - h
-    assert bool(torch.isfinite(moved).all())
+@pytest.mark.parametrize(
+    ("dtype", "share"), [(torch.float64, 0.0), (torch.float32, 2e-6), (torch.bfloat16, 8e-3), (torch.float16, 1e-3)]
+)
+@pytest.mark.parametrize("paired", [True, False])
+def test_sides_that_differ_by_rounding_only_are_refused(
+    name: str, dtype: torch.dtype, share: float, paired: bool
+) -> None:
+    with pytest.raises(InputError, match=r"'warm'.* same mean but for rounding.* give examples"):
+        fitted(name, {"cold": sides(direction(1)), "warm": with_noise_of(dtype, share, paired)})
+
+
+@pytest.mark.parametrize(("dtype", "gap"), [(torch.float32, 1e-3), (torch.bfloat16, 0.2)])
+def test_a_small_difference_in_one_coordinate_is_fitted(dtype: torch.dtype, gap: float) -> None:
+    """Also beside a coordinate that is a thousand times larger, and the same on both sides."""
+    rows = 3 + normal(50, D, seed=1)
+    rows[:, 0] = 3000
+    moved = rows.clone()
+    moved[:, 5] += gap
+    vector = fitted("mean-difference", {"warm": Sides(moved.to(dtype), rows.to(dtype))}).vectors[0]
+    assert int(vector.abs().argmax()) == 5
+    assert float(vector[5]) == pytest.approx(gap, rel=0.05)
+
+
+def test_a_site_without_a_difference_is_left_to_the_others() -> None:
+    same, apart = with_noise_of(torch.float32, 2e-6), sides(direction(1))
+    made = method("mean-difference")().fit({"warm": {Site(0): same, Site(1): apart}})
+    assert list(made.edits) == [Site(0), Site(1)]
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,9 @@ def test_other_weights_and_contradictions_are_refused(model: Model, vector: torc
             tt.check(model, behavior, steering=free, **SIZES, **options)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="takes a Steering"):
         tt.check(model, behavior, steering=vector, **SIZES)  # type: ignore[arg-type]
+    for far in (free, None):
+        with pytest.raises(InputError, match=r"at strength 1e.30 .* no finite length"):
+            tt.check(model, behavior, steering=far, site=None if far else 1, strength=1e30, **SIZES)
     with pytest.raises(InputError, match="9"):
         tt.check(model, behavior, steering=Steering.from_vector(9, vector), **SIZES)
     with pytest.raises(InputError, match="edits nothing"):

@@ -1,7 +1,9 @@
 """Fits on the tiny random model: vectors of a check's own training examples, strengths within bounds, checks, files."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from tests.workflows.test_study import few
 
 import trimtab as tt
 from trimtab.behaviors import Behavior, Example, Rendered, split
+from trimtab.cli.fitting import _conditions
 from trimtab.errors import InputError
 from trimtab.models import Model, Site
 from trimtab.reports.training.record import Fit, Training
@@ -248,6 +251,29 @@ def test_odd_lists_of_values_are_refused(options: dict[str, object], word: str, 
         fit(model, [few("sentiment")], method="logistic-probe", sites=[1], verify=False, **SIZES, **options)  # type: ignore[arg-type]
 
 
+def rows_of(told: Callable[[int], tuple[str, str]], prompt: str = "Day {} was") -> list[Example]:
+    return [Example(prompt.format(i), *told(i)) for i in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("behavior", "options"),
+    [
+        (Behavior("same", rows_of(lambda i: (f" good, {i}.", f" good, {i}."))), {}),
+        (Behavior("same", rows_of(lambda i: (f" good, {i}.", f" good, {i}."))), {"prompt_type": "instruction"}),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_sides_of_the_same_texts_are_refused_whatever_the_dtype(
+    behavior: Behavior, options: dict[str, Any], dtype: str, tiny_folder: Path
+) -> None:
+    lm = tt.load(tiny_folder, dtype=dtype)
+    with pytest.raises(InputError, match=r"'same'.* are the same texts"):
+        fit(lm, [behavior], sites=[1], strength=1.0, verify=False, **SIZES, **options)
+    if "prompt_type" not in options:
+        with pytest.raises(InputError, match=r"'same'.* are the same texts"):
+            tt.check(lm, behavior, site=1, strength=1.0, **SIZES)
+
+
 class Stop(Silent):
     """Interrupts after so many steps."""
 
@@ -334,3 +360,104 @@ def test_command_line(tiny_folder: Path, run: Run, tmp_path: Path) -> None:
         code, _, err = run("fit", *odd, *given)
         assert code == 2
         assert word in err
+
+
+# ---- At the door ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("out", [".", "", "/", "..", "file", "file/below", "foreign", "s" * 300, "s" * 198])
+def test_a_folder_that_cannot_be_written_is_refused_before_the_model_is_loaded(
+    out: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("trimtab.models.load", lambda *a, **k: pytest.fail("loaded"))
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "note").write_text("mine")
+    code, _, err = run("fit", "sentiment", "--out", out)
+    assert (code, "give a folder" in err) == (2, True), err
+    if out != "foreign" and len(out) < 198:
+        for command in (("check", "sentiment"), ("study", "sentiment"), ("predict", "--fit", "study")):
+            code, _, err = run(*command, "--out", out)
+            assert (code, "--out" in err) == (2, True), err
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")) == ["file", "foreign", "foreign/note"]
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"max_kl": float("nan")}, "max_kl nan must be 0 or more"),
+        ({"max_kl": -1.0}, "max_kl -1.0 must be 0 or more"),
+        ({"method": "k-steering", "hidden": 10**400}, "hidden"),
+        ({"method": "k-steering", "hidden": 10**9}, "at most 65,536"),
+        ({"method": "k-steering", "rate": float("nan")}, "rate nan"),
+        ({"method": "k-steering", "rate": 10**400}, "rate"),
+        ({"sites": ["1-2", 0]}, "stands alone"),
+        ({"sites": ["auto", "auto"]}, "stands alone"),
+        ({"sites": ["1-9"]}, "blocks 0 to 2"),
+        ({"method": "instruction", "sites": ["1-2"]}, "leave out the sites"),
+        ({"sites": ["heads:1"]}, "heads are read, not edited; give attention:1"),
+        ({"strength": 1e30}, "at strength 1e.30 the edit at site 1 has no finite length"),
+    ],
+)
+def test_numbers_and_sites_beyond_all_bounds_are_refused(options: dict[str, Any], word: str, model: Model) -> None:
+    with pytest.raises(InputError, match=word):
+        fit(model, [few("sentiment")], **{"sites": [1], "verify": False, "strength": 1.0, **SIZES, **options})
+
+
+def test_a_range_restricts_the_block_that_is_chosen_and_auto_does_not(model: Model) -> None:
+    def places(*sites: str, name: str = "mean-difference") -> list[int]:
+        told: dict[str, Any] = {"sites": list(sites) or None, "method": name, "strength": 1.0, "verify": False}
+        return [site.block for site in fit(model, [few("sentiment")], **told, **SIZES).steering.edits]
+
+    assert places("auto") == places()
+    assert places("2-2") == [2]
+    assert places("0-0") == [0]
+    assert set(places("1-2")) <= {1, 2}
+    assert places("1-2", name="icv") == [1, 2]
+    assert set(places("2-2", name="iti")) == {2}
+
+
+def test_without_checks_the_page_alone_is_left(tiny_folder: Path, run: Run, tmp_path: Path) -> None:
+    given = ("--model", tiny_folder, "--dtype", "float32", "--train", 12, "--eval", 16, "--out", tmp_path / "s")
+    code, out, err = run("fit", "sentiment", *given, "--method", "instruction", "--site", "auto", "--no-check")
+    assert code == 0, err
+    assert out.startswith("instruction, saved in")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["s", "s-checks"]
+    assert sorted(p.name for p in (tmp_path / "s-checks").iterdir()) == ["fit.html", "fit.json"]
+
+
+@pytest.mark.parametrize(
+    ("told", "word"),
+    [
+        (["formality", "null"], "formality and null are both for all"),
+        (["sentiment=formality", "sentiment=null"], "'sentiment' is given two conditions"),
+        (["nowhere.jsonl"], "nowhere.jsonl"),
+        (["other=formality"], "other=formality"),
+        ([""], "empty"),
+    ],
+)
+def test_conditions_are_each_said_once(told: list[str], word: str, tiny_folder: Path, run: Run, tmp_path: Path) -> None:
+    flags = [part for one in told for part in ("--condition", one)]
+    given = ("--model", tiny_folder, "--train", 12, "--eval", 16, "--out", tmp_path / "s", "--site", 1)
+    code, _, err = run("fit", "sentiment", *given, "--strength", 1, "--no-check", *flags)
+    assert (code, word in err) == (2, True), err
+    assert not list(tmp_path.glob("s"))
+
+
+def test_a_condition_for_one_attribute_wins_over_that_for_all_in_any_order() -> None:
+    both = {"a": "one", "b": "all"}
+    assert _conditions(["all", "a=one"], ["a", "b"]) == _conditions(["a=one", "all"], ["a", "b"]) == both
+
+
+def test_reports_never_go_into_a_steering(found: Fitted, tiny_folder: Path, run: Run, tmp_path: Path) -> None:
+    found.steering.save(tmp_path / "s", found.reliability)
+    given = ("--model", tiny_folder, "--dtype", "float32", "--train", 12, "--eval", 16)
+    for out in (tmp_path / "s", tmp_path / "s" / "x"):
+        for command in (("check", "sentiment", "--steering", tmp_path / "s"), ("study", "sentiment")):
+            code, _, err = run(*command, *given[: 8 if command[0] == "check" else 4], "--out", out)
+            assert (code, "belongs to the steering" in err) == (2, True), err
+    for command in (("fit", "sentiment", "--out"), ("convert", tmp_path / "s")):
+        code, _, err = run(*command, tmp_path / "s" / "x")
+        assert (code, "the steering" in err or "the source" in err) == (2, True), err
+    assert read(tmp_path / "s").reliability == json.loads(json.dumps(found.reliability))

@@ -3,14 +3,16 @@
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from tests.conftest import Run
 
 import trimtab as tt
+from trimtab.cli.strengths import strengths
 from trimtab.errors import InputError
-from trimtab.models import Batch, Condition, Model, Plan, Site
+from trimtab.models import Batch, Condition, Model, ModelFacts, Plan, Site
 from trimtab.steering import Steering
 from trimtab.steering.edits import Ablation, Additive, Gated, Stack
 from trimtab.workflows.generate import MOST_DOSE, continued, relative_edit, shaded
@@ -155,16 +157,28 @@ def test_a_large_edit_is_warned_of(tiny_folder: Path, model: Model, run: Run, tm
         (("--off", "guess"), "unknown attribute 'guess'"),
         (("--scope", "some"), "--scope"),
         (("--temperature", "0.5"), "belongs to --sample"),
+        (("--temperature", "nan"), "from 0.01 to 100"),
+        (("--sample", "--temperature", "nan"), "from 0.01 to 100"),
+        (("--sample", "--temperature", "inf"), "from 0.01 to 100"),
+        (("--sample", "--temperature", "1e-300"), "from 0.01 to 100"),
+        (("--sample", "--seed", str(2**64)), "--seed"),
+        (("--max-new-tokens", "5000"), "exceed the context"),
+        (("--strength", "1e300"), "finite"),
+        (("--strength", "1e30", "--json"), "no finite length; lower"),
+        (("--strength", "1", "--strength", "2"), "1 and 2 are both for all"),
+        (("--strength", "1", "--strength", "soft"), "1 and soft are both for all"),
+        (("--strength", "warm=1", "--strength", "warm=2"), "'warm' is given two strengths"),
+        (("--strength", "warm=1", "--off", "warm"), "'warm' is given two strengths"),
+        (("--dtype", "float16"), "load the model as float32 or bfloat16 (--dtype)"),
         (("--steering", "nowhere"), "nowhere"),
     ],
 )
 def test_wrong_usage_ends_with_code_2(
     options: tuple[str, ...], word: str, folder: Path, tiny_folder: Path, run: Run
 ) -> None:
-    code, _, err = run(
-        "generate", "It was", "--steering", folder, "--model", tiny_folder, "--dtype", "float32", *options
-    )
-    assert code == 2
+    dtype = () if "--dtype" in options else ("--dtype", "float32")
+    code, out, err = run("generate", "It was", "--steering", folder, "--model", tiny_folder, *dtype, *options)
+    assert (code, out) == (2, "")
     assert word in err
 
 
@@ -209,3 +223,95 @@ def test_conditions_and_texts_show_in_the_continuation(model: Model) -> None:
     assert row.steered == model.generate("Be brief.\n\nIt was", max_new_tokens=6)
     assert row.shades == ()
     assert relative_edit(model, ["It was"], text, None, False) == 0.0
+
+
+# ---- Which model ---------------------------------------------------------------------------------------------------
+
+
+def made_on(folder: Path, name: str, revision: str | None, facts: ModelFacts) -> Path:
+    """A steering for a model of this name."""
+    told = {**facts.__dict__, "id": name, "revision": revision}
+    return Steering.from_vector(1, torch.ones(facts.d_model), made_for=ModelFacts(**told)).save(folder / "named")
+
+
+@pytest.mark.parametrize(
+    ("name", "revision", "asked"),
+    [
+        ("org/model", None, ("org/model", None)),
+        ("gpt2", "abc123", ("gpt2", "abc123")),
+        ("smollm2", None, ("smollm2", None)),
+        ("tiny-llama", None, "made for tiny-llama, which was loaded from a folder or file; give --model"),
+        ("some.gguf", None, "give --model"),
+        ("org/model+adapter", None, "give --model and --adapter"),
+    ],
+)
+def test_only_models_that_a_name_finds_are_loaded_by_it(
+    name: str, revision: str | None, asked: object, model: Model, run: Run, tmp_path: Path, monkeypatch: Any
+) -> None:
+    looked_up: list[object] = []
+
+    def load(source: str, *, revision: str | None, **options: object) -> Model:
+        looked_up.append((source, revision))
+        raise InputError("stopped here")
+
+    monkeypatch.setattr("trimtab.models.load", load)
+    saved = made_on(tmp_path, name, revision, model.facts)
+    for command in (("generate", "It was"), ("check", "sentiment")):
+        code, _, err = run(*command, "--steering", saved)
+        assert code == 2
+        assert looked_up == ([] if isinstance(asked, str) else [asked])
+        assert (asked if isinstance(asked, str) else "stopped here") in err
+        looked_up.clear()
+    run("generate", "It was", "--steering", saved, "--model", "elsewhere")
+    assert looked_up == [("elsewhere", None)]
+
+
+@pytest.mark.parametrize(
+    ("flags", "word"),
+    [
+        (("--model", ""), "--model is empty"),
+        (("--adapter", " "), "--adapter is empty"),
+        (("--device", ""), "--device is empty"),
+        (("--revision", "main"), "no revision 'main'"),
+    ],
+)
+def test_empty_and_idle_flags_of_the_model_are_refused(
+    flags: tuple[str, str], word: str, folder: Path, tiny_folder: Path, run: Run
+) -> None:
+    model = () if "--model" in flags else ("--model", tiny_folder)
+    code, _, err = run("generate", "It was", "--steering", folder, *model, *flags)
+    assert (code, word in err) == (2, True), err
+
+
+def test_a_number_for_all_goes_with_names_and_off(steering: Steering) -> None:
+    assert strengths(steering, ["2", "warm=3"], ["brief", "brief"]) == {"warm": 3.0, "brief": 0.0}
+    assert strengths(steering, ["brief=-1", "soft"], []) == {"warm": 0.1, "brief": -1.0}
+
+
+def test_bytes_that_are_no_text_are_refused(
+    folder: Path, tiny_folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = ("--steering", folder, "--model", tiny_folder)
+    code, _, err = run("generate", "caf\udce9", *given)
+    assert (code, "is no UTF-8" in err) == (2, True), err
+    for errors in ("strict", "surrogateescape"):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9"), "utf-8", errors))
+        code, _, err = run("generate", *given)
+        assert (code, "standard input is no UTF-8" in err) == (2, True), err
+
+
+def test_the_edit_is_measured_in_the_dtype_that_it_acts_in(tiny_folder: Path) -> None:
+    """70,000 fits bfloat16 and float32, not float16."""
+    for dtype in ("float32", "bfloat16", "float16"):
+        lm = tt.load(tiny_folder, dtype=dtype)
+        made = Steering.from_vector(1, torch.full((lm.d_model,), 7e4))
+        if dtype == "float16":
+            with pytest.raises(InputError, match="no finite length"):
+                relative_edit(lm, ["It was"], made, None, False)
+        else:
+            assert relative_edit(lm, ["It was"], made, None, False) > 1000
+
+
+def test_seeds_beyond_64_bits_are_refused_in_words(model: Model) -> None:
+    with pytest.raises(InputError, match="does not fit 64 bits"):
+        model.generate("It was", seed=1 << 64, max_new_tokens=1)

@@ -80,7 +80,7 @@ class Behavior:
         expected: codes of lint's findings that are the very point of this set, such as `length-words`.
 
     Raises:
-        InputError: no examples, an empty answer, prompts in some rows only, one instruction only, a
+        InputError: no examples, an empty answer, prompts in some rows only, one instruction only or twice the same, a
             name that no folder can have, a field of another type.
     """
 
@@ -165,6 +165,10 @@ def _check(behavior: Behavior) -> None:
         raise InputError(f"behavior {name!r} has no examples")
     if bool(behavior.positive_instruction) != bool(behavior.negative_instruction):
         raise InputError(f"behavior {name!r} has only one of the two instructions; give both or none")
+    if behavior.positive_instruction and behavior.positive_instruction == behavior.negative_instruction:
+        raise InputError(
+            f"behavior {name!r}: both instructions are {behavior.positive_instruction!r}; give two that differ"
+        )
     for i, e in enumerate(examples):
         if not isinstance(e, Example):
             raise InputError(f"example {i + 1} of {name!r} must be an Example, not {type(e).__name__}")

@@ -166,6 +166,8 @@ def _header(fields: Mapping[str, object], source: str) -> dict[str, str]:
         raise InputError(f"{source}: the header's 'pairing' is {given['pairing']!r}; it can be 'natural' or 'random'")
     if bool(given.get("positive_instruction")) != bool(given.get("negative_instruction")):
         raise InputError(f"{source}: the header has only one of the two instructions; give both or none")
+    if given.get("positive_instruction") and given["positive_instruction"] == given["negative_instruction"]:
+        raise InputError(f"{source}: the header's two instructions are the same; give two that differ")
     if fault := name_fault(given.get("name", "unnamed")):
         raise InputError(f"{source}: the header's 'name', {shown(repr(given['name']), 120)}, {fault}; write another")
     return given

@@ -17,7 +17,7 @@ from trimtab.cli.generating import generate
 from trimtab.cli.linting import lint
 from trimtab.cli.predicting import predict
 from trimtab.cli.studying import study
-from trimtab.errors import TrimtabError
+from trimtab.errors import InputError, TrimtabError
 from trimtab.version import __version__
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ app = typer.Typer(
 def main() -> NoReturn:
     """Entry point: errors become one message and an exit code, never a traceback."""
     try:
+        _refuse_odd_bytes(sys.argv[1:])
         app(standalone_mode=True)
     except TrimtabError as error:
         Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
@@ -47,6 +48,15 @@ def main() -> NoReturn:
         )
         sys.exit(4)
     sys.exit(0)
+
+
+def _refuse_odd_bytes(arguments: list[str]) -> None:
+    """Prompts, names and paths end up in reports, artifacts and tokenizers, which hold UTF-8 only."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise InputError(f"the argument {argument!a} is no UTF-8; write or rename it so") from None
 
 
 def _version(wanted: bool) -> None:

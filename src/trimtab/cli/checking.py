@@ -23,7 +23,7 @@ def check(
         typer.Argument(help="Files, built-in behaviors (see --list) or Hugging Face datasets (org/name)."),
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="Show the built-in behaviors and stop.")] = False,
-    model: options.ModelId = "smollm2",
+    model: options.ModelIdOrSteerings = None,
     revision: options.Revision = None,
     adapter: options.Adapter = None,
     dtype: options.Dtype = "auto",
@@ -116,7 +116,10 @@ def check(
         made = options.steering_of(steering, allow_mismatch)
     elif allow_mismatch:
         raise InputError("--allow-mismatch belongs to --steering, which is missing")
-    lm = options.loaded(model, revision, adapter, dtype, device)
+    source = options.EMBEDDED if model is None else model
+    if made is not None:
+        source, revision = options.model_of(made, model, revision)
+    lm = options.loaded(source, revision, adapter, dtype, device)
     reports = []
     for behavior, folder in zip(loaded, folders, strict=True):
         with resumable(), OnTerminal.shown(behavior.name) as progress, quiet():
@@ -175,10 +178,7 @@ def _earlier(file: Path | None, behaviors: list[str]) -> Any:
 
 def folders_for(out: Path, names: list[str]) -> list[Path]:
     """One behavior reports into the folder itself, several into one folder each."""
-    if not str(out).strip() or str(out) == ".":
-        raise InputError("--out needs a folder of its own, such as out/check")
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out} is a file; give a folder")
+    options.own_folder(out)
     if len(names) == 1:
         return [out]
     repeated = sorted({n for n in names if names.count(n) > 1})

@@ -1,17 +1,25 @@
 """`trimtab convert`."""
 
+import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
 
 from trimtab.cli import options
-from trimtab.cli.generating import strengths
+from trimtab.cli.strengths import strengths
 from trimtab.errors import InputError
+from trimtab.scratch import fault
 
 if TYPE_CHECKING:
     from trimtab.steering import Steering
+
+FILES: Final = (".gguf", ".safetensors")
+OTHER_FILES: Final = (
+    ".pt", ".pth", ".bin", ".ckpt", ".pkl", ".npz", ".npy", ".onnx", ".json", ".jsonl", ".parquet", ".txt", ".md",
+    ".zip",
+)  # fmt: skip
 
 
 def convert(
@@ -47,29 +55,75 @@ def convert(
     ] = None,
 ) -> None:
     """Steerings to other tools' files and back; the site convention is said, never guessed."""
-    made = _read(sources[0], name or [], site, convention) if len(sources) == 1 else _combined(sources, name or site)
+    kind = _kind(target)
+    for flag, given, fitting in (("--hint", hint, FILES[:1]), ("--ungated", ungated, FILES)):
+        if given and kind not in fitting:
+            raise InputError(f"{flag} means nothing for {target}; it is for a {' or '.join(fitting)}")
+    _refuse_target(target, sources)
+    if len(sources) > 1:
+        made = _combined(sources, name or site or convention)
+    else:
+        made = _read(sources[0], name or [], site, convention)
     told = strengths(made, strength or [], off or []) if strength or off else None
-    if target.suffix == ".gguf":
+    left_out: list[str] = []
+    if kind == ".gguf":
         from trimtab.integrations.control_vectors import write_control_vector
 
         write_control_vector(made, target, told, ungated=ungated, hint=hint)
-    elif target.suffix == ".safetensors":
+    elif kind == ".safetensors":
         from trimtab.integrations.plain import write_vectors
 
         write_vectors(made, target, told, ungated=ungated)
-    elif target.suffix:
-        raise InputError(f"{target}: write a .gguf, a .safetensors or a folder")
     else:
-        made.changed(attributes=told or {}).save(target)
+        left_out = _saved(made, told or {}, sources, target)
     console = Console(soft_wrap=True)
     for place in sorted(made.edits):
         where = "output of block" if place.component == "residual" else f"{place.component} of block"
         console.print(f"site {place} ({where} {place.block}, counted from 0)", highlight=False, markup=False)
+    for known in left_out:
+        console.print(f"left out: the report on {known}, since strengths are others", highlight=False, markup=False)
     console.print(f"written: {target}", highlight=False, markup=False)
 
 
+def _saved(made: "Steering", told: dict[str, float], sources: list[Path], target: Path) -> list[str]:
+    """Write the folder, with what the sources knew of attributes whose strength stays.
+
+    Returns:
+        What is left out of the sources' reports.
+    """
+    from trimtab.steering.artifact import read
+
+    known: dict[str, Any] = {}
+    for source in sources:
+        if source.is_dir():
+            known |= read(source).reliability or {}
+    changed = {name for name, value in told.items() if value != made.attributes[name]}
+    # several attributes' common words, if there are any, are true of the steering as it was
+    kept = {k: v for k, v in known.items() if not changed or (k in made.attributes and k not in changed)}
+    made.changed(attributes=told).save(target, kept or None)
+    return [name for name in known if name not in kept]
+
+
+def _kind(target: Path) -> str:
+    """`.gguf`, `.safetensors`, or nothing for a folder, whose name may have dots."""
+    suffix = target.suffix.lower() or target.name.lower()
+    if suffix in OTHER_FILES and not _is_folder(target):
+        raise InputError(f"{target}: write a .gguf, a .safetensors or a folder")
+    return suffix if suffix in FILES else ""
+
+
+def _refuse_target(target: Path, sources: list[Path]) -> None:
+    """Sources stay as they are, and what cannot be written is known before anything is read."""
+    if why := fault(target):
+        raise InputError(f"{str(target)!r} {why}; give another target")
+    options.outside_steerings(target.parent)
+    for source in sources:
+        if target.resolve().is_relative_to(source.resolve()):
+            raise InputError(f"{target} is the source {source} or lies in it, and sources stay; give another target")
+
+
 def _combined(folders: list[Path], odd: object) -> "Steering":
-    files = [folder for folder in folders if not folder.is_dir()]
+    files = [folder for folder in folders if not _is_folder(folder)]
     if files or odd:
         raise InputError(
             "several sources are combined where all are folders of steerings; convert other files one by one"
@@ -77,8 +131,17 @@ def _combined(folders: list[Path], odd: object) -> "Steering":
     return options.steering_of(folders, allow_mismatch=False)
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:  # a name that is too long
+        raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
 def _read(source: Path, names: list[str], site: str | None, convention: str | None) -> "Steering":
-    kind = "folder" if source.is_dir() else source.suffix
+    kind = "folder" if _is_folder(source) else source.suffix.lower()
     if kind in (".pt", ".pth", ".bin"):
         from trimtab.integrations.checkpoints import read_checkpoint
         from trimtab.models import Site

@@ -30,7 +30,9 @@ def fit(
     device: options.Device = None,
     site: Annotated[
         list[str] | None,
-        typer.Option(help="14, attention:14, mlp:14 (repeatable); by default chosen on the dev split."),
+        typer.Option(
+            help="14, attention:14, mlp:14 (repeatable); auto, or a range such as 10-18: chosen on the dev split."
+        ),
     ] = None,
     prompt_type: Annotated[str, typer.Option(help="How training examples are put to the model.")] = "prefilled",
     strength: Annotated[
@@ -68,7 +70,7 @@ def fit(
     find(method)
     loaded = [load_behavior(source, view=view, format=format) for source in behaviors]
     conditions = _conditions(condition or [], [b.name for b in loaded])
-    work = out.with_name(f"{out.name}-checks")
+    work = _folders(out)
 
     from trimtab.reports.training.files import PAGE
     from trimtab.reports.training.terminal import gate_summary
@@ -103,7 +105,7 @@ def fit(
         return
     console = Console(soft_wrap=True)
     sites = ", ".join(map(str, found.steering.edits))
-    console.print(f"{method} at site {sites}, saved in {out}", highlight=False, markup=False)
+    console.print(f"{method}{sites and f' at site {sites}'}, saved in {out}", highlight=False, markup=False)
     for name, default in found.steering.attributes.items():
         verdict = f": {found.reports[name].verdict.decision}" if name in found.reports else ""
         console.print(f"  {name}, strength {default:g}{verdict}", highlight=False, markup=False)
@@ -128,14 +130,30 @@ def _show_methods(as_json: bool) -> None:
         Console().print(f"[bold]{name}[/]  {source}", highlight=False)
 
 
+def _folders(out: Path) -> Path:
+    """The folder for reports beside the steering's; neither may be one that could not be written in the end."""
+    from trimtab.steering.artifact import refuse_unfit
+
+    options.own_folder(out, for_steering=True)
+    refuse_unfit(out)
+    work = out.with_name(f"{out.name}-checks")
+    options.own_folder(work)
+    return work
+
+
 def _conditions(told: list[str], names: list[str]) -> dict[str, str]:
-    """Files by attribute: of `FILE` for all, of `NAME=FILE` for one."""
-    found: dict[str, str] = {}
-    for word in told:
-        name, sign, file = word.partition("=")
-        own = name if sign and name in names else None
-        found |= {own: file} if own else dict.fromkeys(names, word)
-    return found
+    """Files by attribute: of `NAME=FILE` for one, of `FILE` for all others."""
+    pairs = [word.partition("=") for word in told]
+    own = [(name, file) for name, sign, file in pairs if sign and name in names]
+    rest = [word for word, (name, sign, _) in zip(told, pairs, strict=True) if not (sign and name in names)]
+    if len(rest) > 1:
+        raise InputError(
+            f"--condition {rest[0]} and {rest[1]} are both for all attributes; write NAME=FILE, or give one"
+        )
+    twice = [name for name, _ in own if [n for n, _ in own].count(name) > 1]
+    if twice:
+        raise InputError(f"{twice[0]!r} is given two conditions; give one --condition")
+    return dict.fromkeys(names, rest[0]) | dict(own) if rest else dict(own)
 
 
 def _hyperparameters(told: list[str]) -> dict[str, Any]:

@@ -10,13 +10,17 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from trimtab.behaviors.texts import checked_text
 from trimtab.cli import options
 from trimtab.cli.options import one_of, quiet
+from trimtab.cli.strengths import strengths
 from trimtab.errors import InputError
 
 if TYPE_CHECKING:
     from trimtab.steering import Steering
     from trimtab.workflows.generate import Shade
+
+COOLEST, HOTTEST = 0.01, 100.0
 
 
 def generate(
@@ -25,10 +29,7 @@ def generate(
         list[Path] | None,
         typer.Option(help="Folder of the steering (default out/steering); repeated: all of them together."),
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", help="smollm2, a Hugging Face id, a folder or a .gguf; else the steering's."),
-    ] = None,
+    model: options.ModelIdOrSteerings = None,
     revision: options.Revision = None,
     adapter: options.Adapter = None,
     dtype: options.Dtype = "auto",
@@ -57,23 +58,22 @@ def generate(
     from trimtab.models.plan import SCOPES
 
     one_of("--scope", scope, SCOPES)
-    if temperature <= 0 or (temperature != 1.0 and not sample):
-        raise InputError("--temperature must be above 0 and belongs to --sample")
-    texts = prompts or [sys.stdin.read().rstrip("\n")]
+    if not COOLEST <= temperature <= HOTTEST or (temperature != 1.0 and not sample):
+        raise InputError(f"--temperature must be from {COOLEST} to {HOTTEST} and belongs to --sample")
+    texts = prompts or [_typed()]
     if not all(texts):
         raise InputError("an empty prompt; give some text")
     made = options.steering_of(steering or [Path("out/steering")], allow_mismatch)
     told = strengths(made, strength or [], off or [])
-    source = model or (made.made_for.id if made.made_for else None)
-    if source is None:
-        raise InputError("the steering does not say which model it is for; give --model")
+    source, revision = options.model_of(made, model, revision)
 
-    from trimtab.workflows.generate import MOST_DOSE, continued, relative_edit
+    from trimtab.workflows.generate import MOST_DOSE, continued, refuse_overlong, relative_edit
 
     lm = options.loaded(source, revision, adapter, dtype, device)
     with quiet():
         if made.made_for is not None:
             made.made_for.ensure(lm, allow_mismatch)
+        refuse_overlong(lm, texts, made, told, chat_template, max_new_tokens)
         size = relative_edit(lm, texts, made, told, chat_template)
     if size > MOST_DOSE:
         Console(stderr=True, soft_wrap=True).print(
@@ -95,34 +95,14 @@ def generate(
         _streamed(lm, text, made, told, settings, console)
 
 
-def strengths(steering: "Steering", told: list[str], off: list[str]) -> dict[str, float]:
-    """Strength by attribute: defaults, then a preset or one number for all, then names, then what is off."""
-    found = dict(steering.attributes)
-    named = [word for word in told if "=" in word]
-    for word in (word for word in told if "=" not in word):
-        if word in steering.presets:
-            found |= steering.presets[word]
-        else:
-            found = dict.fromkeys(
-                found, _number(word, f"--strength {word!r}: a number, name=number or a preset's name")
-            )
-    for word in named:
-        name, _, value = word.rpartition("=")
-        found[_known(steering, name)] = _number(value, f"--strength {word!r}: write name=number")
-    return found | {_known(steering, name): 0.0 for name in off}
-
-
-def _known(steering: "Steering", name: str) -> str:
-    if name not in steering.attributes:
-        raise InputError(f"unknown attribute {name!r}; this steering has {', '.join(steering.attributes)}")
-    return name
-
-
-def _number(word: str, otherwise: str) -> float:
+def _typed() -> str:
+    """One prompt from standard input."""
     try:
-        return float(word)
-    except ValueError:
-        raise InputError(otherwise) from None
+        text = sys.stdin.read().rstrip("\n")
+        text.encode()  # where the terminal's encoding is not set, Python lets odd bytes pass
+    except UnicodeError as error:
+        raise InputError("standard input is no UTF-8; give text in UTF-8") from error
+    return checked_text(text, "standard input", "prompt")
 
 
 def _streamed(lm: Any, text: str, made: "Steering", told: Any, settings: dict[str, Any], console: Console) -> None:

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from trimtab.errors import InputError
+from trimtab.scratch import fault
 
 if TYPE_CHECKING:
     from trimtab.endpoint import Endpoint
@@ -23,14 +24,21 @@ View = Annotated[
 Format = Annotated[str | None, typer.Option(help="Name of the reader, when the content alone does not tell.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, nothing else there.")]
 ModelId = Annotated[str, typer.Option("--model", help="smollm2, a Hugging Face id, a folder or a .gguf file.")]
+ModelIdOrSteerings = Annotated[
+    str | None,
+    typer.Option(
+        "--model", help="smollm2, a Hugging Face id, a folder or a .gguf file; by default the steering's, else smollm2."
+    ),
+]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")]
 Adapter = Annotated[str | None, typer.Option(help="PEFT adapter to put on top.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
 Device = Annotated[str | None, typer.Option(help="Such as cuda:1; by default the first GPU, else the CPU.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of every random choice.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of every random choice.")]
 PositiveInstruction = Annotated[str | None, typer.Option(help="What the positive contexts tell the model.")]
 NegativeInstruction = Annotated[str | None, typer.Option(help="What the negative contexts tell it.")]
 
+EMBEDDED = "smollm2"
 DEFAULT_KEY = "OPENAI_API_KEY"
 KeyEnv = Annotated[
     str | None,
@@ -62,6 +70,10 @@ def endpoint(
 
 def loaded(source: str, revision: str | None, adapter: str | None, dtype: str, device: str | None) -> "Model":
     """The model of the command line; says so on standard error, since it may take a while."""
+    given = {"--model": source, "--revision": revision, "--adapter": adapter, "--device": device}
+    for flag, value in given.items():
+        if value is not None and not value.strip():
+            raise InputError(f"{flag} is empty; give a value, or leave it out")
     from trimtab.models import load
 
     Console(stderr=True).print(f"loading {source} …", markup=False, highlight=False)
@@ -69,11 +81,68 @@ def loaded(source: str, revision: str | None, adapter: str | None, dtype: str, d
         return load(source, revision=revision, adapter=adapter, dtype=dtype, device=device)
 
 
+def model_of(steering: "Steering", model: str | None, revision: str | None) -> tuple[str, str | None]:
+    """The model to load for a steering, and its revision: the one that is told, else the one it was made for.
+
+    Raises:
+        InputError: the steering names no model, or one that nobody can load by its name alone.
+    """
+    facts = steering.made_for
+    if model is not None:
+        return model, revision
+    if facts is None:
+        raise InputError("the steering does not say which model it is for; give --model")
+    if facts.id != EMBEDDED and not Path(facts.id).exists():
+        if "+" in facts.id:
+            raise InputError(
+                f"the steering was made for {facts.id}, a model with an adapter; give --model and --adapter"
+            )
+        # a folder or file is kept by its own name, without the path; on the Hub that name is nobody's or a stranger's
+        if facts.revision is None and "/" not in facts.id:
+            raise InputError(
+                f"the steering was made for {facts.id}, which was loaded from a folder or file; give --model with its "
+                "path"
+            )
+    return facts.id, revision or facts.revision
+
+
 def steering_of(folders: Sequence[Path], allow_mismatch: bool) -> "Steering":
     """The steering of one folder, or all attributes of several."""
     from trimtab.steering import Steering
 
     return Steering.combined([Steering.load(folder, allow_mismatch=allow_mismatch) for folder in folders])
+
+
+def own_folder(out: Path, *, for_steering: bool = False) -> None:
+    """Refuse, before any work, a folder that results cannot be written into, or not without harm.
+
+    Args:
+        out: what `--out` names.
+        for_steering: whether an older steering there is replaced.
+
+    Raises:
+        InputError: it is the one that one stands in or above it, a file, below a file, or nothing can be written there;
+            it is a steering or lies in one, which would not be loaded any more.
+    """
+    if why := fault(out):
+        raise InputError(f"--out {str(out)!r} {why}; give a folder such as out/mine")
+    if os.path.lexists(out) and not out.is_dir():
+        raise InputError(f"--out {out} is a file; give a folder")
+    outside_steerings(out if not for_steering else out.parent)
+
+
+def outside_steerings(place: Path) -> None:
+    """Refuse to write into the folder of a steering, whose manifest names all that may lie there.
+
+    Raises:
+        InputError: the place is, or lies in, a steering.
+    """
+    whole = place.resolve()
+    for folder in (whole, *whole.parents):
+        if (folder / "steering.json").is_file() and (folder / "MANIFEST").is_file():
+            raise InputError(
+                f"{place} belongs to the steering {folder}, which stays as it is; give a folder of its own"
+            )
 
 
 def strength_or_auto(told: str) -> float | None:

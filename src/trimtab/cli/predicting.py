@@ -95,8 +95,7 @@ def predict(
 
 def _fit(folders: list[Path], min_effect: float | None, most: float | None, out: Path, seed: int, json_: bool) -> None:
     """Fit calibrations to studies, show and keep them."""
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out} is a file; give a folder")
+    options.own_folder(out)
 
     from trimtab.reports.prediction.files import save_calibrations
     from trimtab.reports.prediction.terminal import calibration_summary

@@ -59,8 +59,7 @@ def study(
     from trimtab.behaviors import load as load_behavior
     from trimtab.behaviors.controls import CONTROLS, shuffled
 
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out} is a file; give a folder")
+    options.own_folder(out)
     loaded = [load_behavior(source, view=view, format=format) for source in behaviors]
     names = [b.name for b in loaded]
     unknown = sorted(set(control or []) - set(names))

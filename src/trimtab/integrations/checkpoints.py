@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.integrations.plain import known, site_of
+from trimtab.integrations.plain import known, sites_of
 from trimtab.integrations.torch_files import EXPORT, SavedSteeringVector, entries, numbers, opened
 from trimtab.integrations.vectors import from_vectors
 from trimtab.models import Site
@@ -142,9 +142,8 @@ def _by_layer(held: Mapping[object, object], told: _Told) -> Steering:
     odd = [key for key in held if type(key) not in (int, str)]
     if odd:
         raise InputError(f"{told.file}: a key of type {type(odd[0]).__name__} is no layer; {EXPORT}")
-    sites = {key: site_of(str(key), told.convention, told.file) for key in held}
-    if len(set(sites.values())) < len(sites):
-        raise InputError(f"{told.file}: two tensors are for one site")
+    by_name = sites_of([str(key) for key in held], told.convention, told.file)
+    sites = {key: by_name[str(key)] for key in held}
     found = numbers({str(sites[key]): tensor for key, tensor in held.items()}, told.file)
     vectors = {site: found[str(site)] for site in sites.values()}
     return from_vectors(vectors, told.name, told.origin("torch-vectors", convention=told.convention or "named"))

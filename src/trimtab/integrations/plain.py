@@ -1,6 +1,7 @@
 """A safetensors file of plain vectors, one tensor for each site."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,8 @@ def read_vectors(file: Path, name: str, convention: str | None = None) -> Steeri
         tensors: dict[str, Tensor] = load(file.read_bytes())
     except (SafetensorError, ValueError, KeyError, OSError) as error:
         raise InputError(f"{file} is no safetensors file: {error}") from error
-    vectors: dict[Site, Tensor] = {}
-    for key, vector in tensors.items():
-        site = site_of(key, convention, file)
-        if site in vectors:
-            raise InputError(f"{file}: two tensors are for site {site}")
-        vectors[site] = vector
+    sites = sites_of(list(tensors), convention, file)
+    vectors = {sites[key]: vector for key, vector in tensors.items()}
     told = {"file": file.name, "convention": convention or "named"}
     return from_vectors(vectors, name, Origin("plain-vectors", told))
 
@@ -73,6 +70,21 @@ def known(convention: str | None) -> None:
     """Refuse a convention that there is not."""
     if convention not in (None, *CONVENTIONS):
         raise InputError(f"convention {convention!r}; one of {', '.join(CONVENTIONS)}")
+
+
+def sites_of(keys: Sequence[str], convention: str | None, file: Path) -> dict[str, Site]:
+    """The sites that tensors' names mean; see `read_vectors`.
+
+    Raises:
+        InputError: as `site_of`; two tensors for one site, a convention where all names say what they mean.
+    """
+    sites = {key: site_of(key, convention, file) for key in keys}
+    if len(set(sites.values())) < len(sites):
+        twice = max(sites.values(), key=list(sites.values()).count)
+        raise InputError(f"{file}: two tensors are for site {twice}")
+    if convention is not None and all(_OWN.fullmatch(key) for key in keys):
+        raise InputError(f"{file}: --convention means nothing here: the tensors are named by their sites; leave it out")
+    return sites
 
 
 def site_of(key: str, convention: str | None, file: Path) -> Site:

@@ -1,11 +1,11 @@
 """WHERE: load any decoder language model, find its blocks, and run the one forward pass."""
 
 from trimtab.models.capture import Captured as Captured
+from trimtab.models.condition import Condition as Condition
 from trimtab.models.facts import ModelFacts as ModelFacts
 from trimtab.models.loading import load as load
 from trimtab.models.model import Model as Model
 from trimtab.models.plan import Batch as Batch
-from trimtab.models.plan import Condition as Condition
 from trimtab.models.plan import Edit as Edit
 from trimtab.models.plan import Plan as Plan
 from trimtab.models.plan import Steer as Steer

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import torch
+
 from trimtab.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,8 +64,15 @@ class ModelFacts:
             InputError: it does not fit.
         """
         if self.fit(model) != "exact" and not allow_mismatch:
+            half = model.dtype == torch.float16
+            what = "nothing was measured on these, unless they are the same and the steering was made in float16"
+            if half:
+                what = (
+                    "float16 rounds the same weights to others; load the model as float32 or bfloat16 (--dtype), which "
+                    "count as the same"
+                )
             raise InputError(
-                f"the steering was made for {self.id} (weights {self.digest[:12]}), and {model.id} has other weights "
-                f"({model.digest[:12]}) of the same shapes; nothing was measured on these. "
-                "Load the steering with allow_mismatch=True to try, and check it"
+                f"the steering was made for {self.id} (weights {self.digest[:12]}), and {model.id}"
+                f"{', loaded as float16,' if half else ''} has other weights ({model.digest[:12]}) of the same shapes; "
+                f"{what}. To try them, load the steering with allow_mismatch=True (--allow-mismatch), and check it"
             )

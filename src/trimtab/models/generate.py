@@ -58,13 +58,9 @@ def generate(
             raise InputError(f"generate does not take {key}")
     if options.get("num_return_sequences", 1) != 1:
         raise InputError("generate gives one text a prompt; instead of num_return_sequences repeat the prompt")
-    if max_new_tokens < 1:
-        raise InputError(f"max_new_tokens is {max_new_tokens}; at least 1 token must be generated")
-    longest = max((len(r.ids) for r in rows), default=0)
-    if longest + max_new_tokens > model.context_length:
-        raise InputError(
-            f"a prompt of {longest} tokens and {max_new_tokens} new ones exceed the context of {model.context_length}"
-        )
+    refuse_overlong(model, rows, max_new_tokens)
+    if not -(1 << 63) <= seed < 1 << 64:
+        raise InputError(f"seed {seed} does not fit 64 bits; give a smaller one")
     (steers,) = decided(model, rows, [steers])
     out = [""] * len(rows)
 
@@ -75,6 +71,21 @@ def generate(
 
     in_batches(model, [len(r.ids) for r in rows], steers, work)
     return out
+
+
+def refuse_overlong(model: "Model", rows: Sequence[Encoded], max_new_tokens: int) -> None:
+    """Refuse prompts that leave no room in the context for so many new tokens.
+
+    Raises:
+        InputError: they do not, or no token is asked for.
+    """
+    if max_new_tokens < 1:
+        raise InputError(f"max_new_tokens is {max_new_tokens}; at least 1 token must be generated")
+    longest = max((len(r.ids) for r in rows), default=0)
+    if longest + max_new_tokens > model.context_length:
+        raise InputError(
+            f"a prompt of {longest} tokens and {max_new_tokens} new ones exceed the context of {model.context_length}"
+        )
 
 
 def _decode(

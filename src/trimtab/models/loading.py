@@ -46,7 +46,9 @@ def load(
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device_map is None:
         _refuse_unusable(device)
-    where, name = _resolve(str(source), revision, adapter)
+    where, name = _resolve(str(source))
+    if revision is not None and (where != str(source) or _path(where)[1]):
+        raise InputError(f"model {source} is no model on the Hub, so it has no revision {revision!r}; leave it out")
     kind = DTYPES.get(dtype) or native_dtype(device)
     with _without_retry_chatter():
         hf, tokenizer = _read(where, name, revision, kind, device_map)
@@ -76,8 +78,8 @@ def embedded_file() -> Path | None:
     return next(iter(sorted(Path(spec.origin).parent.glob("*.gguf"))), None)
 
 
-def _resolve(source: str, revision: str | None, adapter: str | None) -> tuple[str, str]:
-    """Where transformers shall look, and the name to report."""
+def _resolve(source: str) -> tuple[str, str]:
+    """Where transformers shall look, and the name to report: the same for a model on the Hub."""
     path, exists = _path(source)
     if source == EMBEDDED and not exists:
         file = embedded_file()

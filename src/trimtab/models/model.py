@@ -1,6 +1,5 @@
 """A loaded language model: capture, score, generate and steer, all thin faces on one `forward`."""
 
-import inspect
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -12,28 +11,23 @@ from torch import Tensor
 
 from trimtab.behaviors.prompt_types import Rendered
 from trimtab.errors import InputError, PlanError
-from trimtab.models.batches import fitting_tokens
-from trimtab.models.blocks import dissect, input_device
 from trimtab.models.capture import Captured, Read, capture
 from trimtab.models.conditions import decided
-from trimtab.models.digest import Fingerprint, shapes
 from trimtab.models.direct import Direct, Gate
-from trimtab.models.facts import ModelFacts
 from trimtab.models.forward import run
 from trimtab.models.generate import generate
+from trimtab.models.loaded import Loaded
 from trimtab.models.masks import packs
 from trimtab.models.plan import UNDECIDED, Batch, Plan, Steer, Trace
-from trimtab.models.precision import Tail
-from trimtab.models.prefix import keeps_keys
 from trimtab.models.scoring import Scores, logit_differences, score
 from trimtab.models.sites import Place, Site
 from trimtab.models.steerable import Scopes, Steerable, Strengths, fronts, steer
 from trimtab.models.streaming import capture_into
-from trimtab.models.text import Encoder, context_length, encoded, in_front, joined, refuse_one_text
+from trimtab.models.text import encoded, in_front, joined, refuse_one_text
 from trimtab.models.tokens import TEXTS, CapturedTokens, Tokens, capture_tokens
 
 
-class Model:
+class Model(Loaded):
     """A decoder language model, its tokenizer, and the parts where activations are read and edited.
 
     Usually made by `trimtab.load`; models that are already in memory can be wrapped directly.
@@ -55,34 +49,10 @@ class Model:
         revision: str | None = None,
         batch_tokens: int | None = None,
     ) -> None:
-        self.hf = hf.eval()
-        self.tokenizer = tokenizer
-        self.id = id or type(hf).__name__
-        self.revision = revision
-        self.anatomy = dissect(hf)
-        self.tail = Tail(self.anatomy)
-        self._fingerprint = Fingerprint(hf)
-        self._takes_positions = "position_ids" in inspect.signature(hf.forward).parameters
+        super().__init__(hf, tokenizer, id, revision, batch_tokens)
         self._steered: list[Steer] = []
         self._packs: dict[Any, bool] = {}
-        self.keeps_keys = keeps_keys(hf)
         self.gate = Gate(hf)
-        self.batch_tokens = batch_tokens or fitting_tokens(hf)
-
-    @property
-    def n_blocks(self) -> int:
-        """Number of decoder blocks."""
-        return len(self.anatomy.blocks)
-
-    @property
-    def d_model(self) -> int:
-        """Width of the residual stream."""
-        return self.anatomy.d_model
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """dtype of the blocks."""
-        return next(self.anatomy.blocks[0].parameters()).dtype
 
     @property
     def packs(self) -> bool:
@@ -96,41 +66,6 @@ class Model:
     def open_edits(self) -> tuple[Steer, ...]:
         """Edits of the open `with model.steered(…)`, outermost first."""
         return tuple(self._steered)
-
-    @property
-    def device(self) -> torch.device:
-        """Where token ids go: the device of the input embedding."""
-        return input_device(self.hf)
-
-    @property
-    def context_length(self) -> int:
-        """Tokens that fit into the model's context."""
-        return context_length(self.hf.config.get_text_config(), self.tokenizer)
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over names, shapes and values of all weights, each rounded to bfloat16.
-
-        The same for float32 and bfloat16 loads, so differences below that rounding (0.4 %) go unseen, and so do writes
-        through `weight.data` after the first call.
-        """
-        return self._fingerprint()
-
-    @property
-    def facts(self) -> ModelFacts:
-        """What artifacts remember of it."""
-        name = type(self.hf).__name__
-        return ModelFacts(self.id, self.revision, name, self.d_model, self.n_blocks, self.digest, shapes(self.hf))
-
-    def encoder(self, chat_template: bool = False) -> Encoder:
-        """Text to token ids for this model.
-
-        Raises:
-            InputError: the model has no tokenizer, or no chat template though one is asked for.
-        """
-        if self.tokenizer is None:
-            raise InputError("this model was wrapped without a tokenizer; give Model(hf, tokenizer)")
-        return Encoder(self.tokenizer, self.context_length, chat_template)
 
     def forward(self, batch: Batch, plan: Plan, cache: Any = None, *, nested: bool = True) -> Trace:
         """The one forward pass: everything else in this class asks it.

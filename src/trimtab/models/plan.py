@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError, PlanError
+from trimtab.models.condition import Condition
 from trimtab.models.sites import Site
 
 Scope = Literal["all", "prompt", "last", "generated"]
@@ -108,49 +109,6 @@ class Edit(Protocol):
     def __call__(self, h: Tensor, strength: Tensor) -> Tensor:
         """Map `h [B, T, d_model]` and `strength [B, A]` (or `[1, A]`) to the edited `[B, T, d_model]`."""
         ...
-
-
-@dataclass(frozen=True, eq=False)
-class Condition:
-    """When an attribute acts on a prompt: where the prompt's mean activation points.
-
-    After CAST (Lee et al. 2409.05907), with the signed cosine in place of the similarity to a projection.
-
-    Args:
-        site: where the prompt is read.
-        direction: `[d_model]`.
-        threshold: cosine between −1 and 1.
-        above: the attribute acts where the cosine is above the threshold, else where it is below.
-
-    Raises:
-        InputError: a direction that is no vector, or without length; a threshold that is no cosine.
-    """
-
-    site: Site
-    direction: Tensor
-    threshold: float
-    above: bool = True
-
-    def __post_init__(self) -> None:
-        direction = torch.as_tensor(self.direction).detach().float()
-        if direction.ndim != 1 or not bool(torch.isfinite(direction).all()) or not bool(direction.any()):
-            raise InputError("a condition's direction is a finite vector [d_model] that is not 0")
-        if isinstance(self.threshold, bool) or not -1 <= self.threshold <= 1:
-            raise InputError(f"a condition's threshold is a cosine between -1 and 1, not {self.threshold!r}")
-        if not isinstance(self.above, bool):
-            raise InputError(f"a condition's above must be true or false, not {self.above!r}")
-        object.__setattr__(self, "site", Site.of(self.site))
-        object.__setattr__(self, "direction", direction)
-        object.__setattr__(self, "threshold", float(self.threshold))
-
-    def cosines(self, h: Tensor) -> Tensor:
-        """`[n, d_model]` mean activations of prompts to `[n]` cosines with the direction."""
-        return torch.cosine_similarity(h.float(), self.direction.to(h.device)[None], dim=1)
-
-    def met(self, h: Tensor) -> Tensor:
-        """`[n, d_model]` to `[n]` bool: the prompts on which the attribute acts."""
-        cosines = self.cosines(h)
-        return cosines > self.threshold if self.above else cosines < self.threshold
 
 
 @dataclass(frozen=True)

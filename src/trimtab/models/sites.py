@@ -31,6 +31,13 @@ class Site:
     def __post_init__(self) -> None:
         if self.component not in COMPONENTS:
             raise InputError(f"unknown component {self.component!r}; one of {', '.join(COMPONENTS)}")
+        try:
+            block = operator.index(self.block)  # numpy's integers too
+        except TypeError:
+            block = None
+        if block is None or isinstance(self.block, bool):
+            raise InputError(f"block {self.block!r} is no whole number; blocks count from 0")
+        object.__setattr__(self, "block", block)
         if self.block < 0:
             raise InputError(f"block {self.block} is negative; blocks count from 0")
 

@@ -1,14 +1,16 @@
 """What models ask of a steering, and how strengths are given: by number, name, preset or row."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from numbers import Real
 from typing import Any, Protocol
 
 import torch
 
 from trimtab.errors import InputError
+from trimtab.models.condition import Condition
 from trimtab.models.facts import ModelFacts
-from trimtab.models.plan import SCOPES, Condition, Edit, Scope, Steer
+from trimtab.models.plan import SCOPES, Edit, Scope, Steer
 from trimtab.models.sites import Site
 
 Strength = float | str | Mapping[str, float]
@@ -114,6 +116,7 @@ def _row(steering: Steerable, strength: Any) -> list[float]:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise InputError(f"strength {value!r} is not a number")
-    return float(value)
+    if not isinstance(value, bool) and isinstance(value, Real):
+        with suppress(OverflowError):  # a whole number beyond all floats
+            return float(value)
+    raise InputError(f"strength {value!r} is not a number that a float holds")

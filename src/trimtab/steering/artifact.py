@@ -82,11 +82,8 @@ def write(steering: Steering, folder: Path, reliability: Mapping[str, Any] | Non
         _understood(files)
     except InputError as error:
         raise InputError(f"this steering could be written but not read back: {error}") from error
-    if folder.name in ("", ".."):
-        raise InputError(f"{str(folder)!r} cannot be replaced from inside; give the folder by its name")
+    refuse_unfit(folder)
     try:
-        _recover(folder)
-        _refuse_what_is_there(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with scratch(folder.parent, _work(folder)) as work:
             new = work / "new"
@@ -98,6 +95,23 @@ def write(steering: Steering, folder: Path, reliability: Mapping[str, Any] | Non
         why = getattr(error, "strerror", None) or error
         raise InputError(f"cannot write the steering to {folder}: {why}") from error
     return folder
+
+
+def refuse_unfit(folder: Path) -> None:
+    """Refuse a folder that `write` would not replace; to be asked before long work.
+
+    Raises:
+        InputError: it holds something else, is a file or a link, or has no name of its own.
+    """
+    if folder.name in ("", ".."):
+        raise InputError(f"{str(folder)!r} cannot be replaced from inside; give the folder by its name")
+    try:
+        _recover(folder)
+        _refuse_what_is_there(folder)
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
+        raise InputError(
+            f"cannot write the steering to {folder}: {getattr(error, 'strerror', None) or error}"
+        ) from error
 
 
 def _exchanged(folder: Path, new: Path, old: Path) -> None:

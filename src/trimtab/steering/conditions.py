@@ -30,9 +30,9 @@ def fit_condition(train: Mapping[Site, Sides], dev: Mapping[Site, Sides]) -> Con
     best: tuple[float, Condition] | None = None
     for site in sorted(train):
         sides = train[site]
-        axis = sides.mean_difference.float()
-        if not bool(axis.any()):
+        if sides.same_mean:
             continue
+        axis = sides.mean_difference.float()
         found = Condition(site, axis, 0.0)
         found = Condition(site, axis, _threshold(found.cosines(sides.positive), found.cosines(sides.negative)))
         score = balanced_accuracy(found, dev[site])

@@ -1,24 +1,19 @@
 """The artifact in memory: edits at sites, with named attributes and where they come from."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from math import isfinite
-from numbers import Real
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from trimtab.behaviors.texts import checked_text
 from trimtab.errors import InputError
 from trimtab.models import Condition, Edit, ModelFacts, Place, Site
 from trimtab.steering.edits import Additive, Stack, StoredEdit
+from trimtab.steering.parts import named, refuse_misfit, refuse_odd_conditions, refuse_odd_prompts, strength
 
 Edits = Mapping[Site, Edit] | Mapping[int, Edit] | Mapping[str, Edit] | Mapping[Place, Edit]
-LONGEST_NAME = 200
-LONGEST_PROMPT = 100_000
 
 
 @dataclass(frozen=True)
@@ -82,17 +77,17 @@ class Steering:
         by_site = {Site.of(place): edit for place, edit in edits.items()}
         if len(by_site) < len(edits):
             raise InputError(f"two edits for one site among {', '.join(map(str, edits))}; give one edit per site")
-        strengths = {_named(name): _strength(value, name) for name, value in attributes.items()}
-        told = {_named(preset): dict(values) for preset, values in (presets or {}).items()}
+        strengths = {named(name): strength(value, name) for name, value in attributes.items()}
+        told = {named(preset): dict(values) for preset, values in (presets or {}).items()}
         for preset, values in told.items():
             unknown = sorted(set(values) - set(strengths))
             if unknown:
                 raise InputError(f"preset {preset!r} names attribute {unknown[0]!r}, which the steering does not have")
-            told[preset] = {name: _strength(value, name) for name, value in values.items()}
+            told[preset] = {name: strength(value, name) for name, value in values.items()}
         for site, edit in by_site.items():
-            _refuse_misfit(site, edit, len(strengths), made_for)
-        _refuse_odd_conditions(conditions or {}, strengths, made_for)
-        _refuse_odd_prompts(prompts or {}, strengths)
+            refuse_misfit(site, edit, len(strengths), made_for)
+        refuse_odd_conditions(conditions or {}, strengths, made_for)
+        refuse_odd_prompts(prompts or {}, strengths)
         object.__setattr__(self, "edits", by_site)
         object.__setattr__(self, "attributes", strengths)
         object.__setattr__(self, "origin", origin or Origin())
@@ -298,65 +293,3 @@ class Steering:
 
 def _kind(edit: Edit) -> str:
     return edit.kind if isinstance(edit, StoredEdit) else type(edit).__name__
-
-
-def _named(name: object) -> str:
-    if not isinstance(name, str) or not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
-        raise InputError(f"{name!r} is no name; give up to {LONGEST_NAME} printable characters")
-    return name
-
-
-def _strength(value: object, name: str) -> float:
-    if not isinstance(value, bool) and isinstance(value, Real):
-        with suppress(OverflowError):  # a whole number beyond all floats
-            if isfinite(float(value)):
-                return float(value)
-    raise InputError(f"strength {value!r} of {name!r} is not a finite number")
-
-
-def _refuse_odd_conditions(
-    conditions: Mapping[str, Condition], attributes: Mapping[str, float], made_for: ModelFacts | None
-) -> None:
-    for name, condition in conditions.items():
-        if name not in attributes:
-            raise InputError(f"a condition is for attribute {name!r}, which the steering does not have")
-        if not isinstance(condition, Condition):
-            raise InputError(f"the condition of {name!r} must be a Condition, not {type(condition).__name__}")
-        if made_for is None:
-            continue
-        if condition.site.block >= made_for.n_blocks or len(condition.direction) != made_for.d_model:
-            raise InputError(
-                f"the condition of {name!r} reads {len(condition.direction)} values at site {condition.site}; "
-                f"{made_for.id} has {made_for.n_blocks} blocks and is {made_for.d_model} wide"
-            )
-
-
-def _refuse_odd_prompts(prompts: Mapping[str, tuple[str, str]], attributes: Mapping[str, float]) -> None:
-    for name, texts in prompts.items():
-        if name not in attributes:
-            raise InputError(f"a text is for attribute {name!r}, which the steering does not have")
-        if not isinstance(texts, tuple) or len(texts) != 2:
-            raise InputError(f"prompts of {name!r}: give two texts, for strengths above and below 0, not {texts!r}")
-        for text in texts:
-            checked_text(text, f"attribute {name!r}", "prompts")
-            if len(text) > LONGEST_PROMPT:
-                raise InputError(f"a text of {name!r} has {len(text):,} characters; at most {LONGEST_PROMPT:,}")
-        if not texts[0]:
-            raise InputError(f"prompts of {name!r}: the first text is empty")
-
-
-def _refuse_misfit(site: Site, edit: Edit, n: int, made_for: ModelFacts | None) -> None:
-    """An edit must take the steering's strengths, and be as wide as the model it was made for."""
-    if not callable(edit):
-        raise InputError(f"site {site}: a {type(edit).__name__} is no edit; for a vector write Steering.from_vector")
-    if site.component == "heads":
-        raise InputError(f"site {site}: heads are read, not edited; edit attention:{site.block}")
-    if isinstance(edit, StoredEdit) and edit.n_attributes != n:
-        raise InputError(f"the edit at site {site} takes {edit.n_attributes} strengths, and there are {n} attributes")
-    if isinstance(edit, Stack) and max(column for _, columns in edit.parts for column in columns) >= n:
-        raise InputError(f"the edits at site {site} take more strengths than there are attributes ({n})")
-    if made_for is not None:
-        if site.block >= made_for.n_blocks:
-            raise InputError(f"site {site}: {made_for.id} has blocks 0 to {made_for.n_blocks - 1}")
-        if isinstance(edit, StoredEdit | Stack) and edit.width != made_for.d_model:
-            raise InputError(f"site {site}: {edit.width} wide; {made_for.id} is {made_for.d_model} wide")

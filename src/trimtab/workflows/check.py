@@ -26,6 +26,7 @@ from trimtab.steering import Steering
 from trimtab.version import __version__
 from trimtab.workflows.assemble import Found, assemble
 from trimtab.workflows.choice import CAME_FINISHED, Chosen, choose, finished
+from trimtab.workflows.dosing import dose
 from trimtab.workflows.forecast import announce
 from trimtab.workflows.generated import LIKELIHOOD_ONLY, generated
 from trimtab.workflows.ledger import Ledger
@@ -131,6 +132,7 @@ def check(
         chosen = finished(steering, start_at)
         notes.append(_about_training(steering, instrument.behavior))
         announce(stages, False, False, len(others))
+    dose(stages, chosen.steering, chosen.strength)  # refuses what would fail in the end
     found = measure(stages, chosen, others, generate, judge)
     report = assemble(stages, found, thresholds, n_dropped, notes, given is not None or steering is not None)
     report = report.model_copy(update={"command": command, "seconds": perf_counter() - start})

@@ -2,6 +2,7 @@
 
 import torch
 
+from trimtab.errors import InputError
 from trimtab.models import Site, steer
 from trimtab.models.capture import capture
 from trimtab.steering import Steering
@@ -19,12 +20,18 @@ def dose(stages: Stages, steering: Steering, strength: float) -> float:
         stages: of the behavior.
         steering: any edits.
         strength: factor on its default strengths.
+
+    Raises:
+        InputError: the edit is too large for a float32 to hold its length.
     """
     row = steer(steering, steering.scaled(strength)).strength
     found = []
     for site, edit in steering.edits.items():
         h = torch.from_numpy(_typical(stages, site)).float()[None]
         moved = (edit(h, row) - h)[0].norm(dim=1).median()
+        if not bool(moved.isfinite()):
+            told = f"at strength {float(row.abs().max()):g} the edit at site {site} has no finite length"
+            raise InputError(f"{told}; give a smaller one")
         found.append(float(moved) / stages.median_norm(site))
     return max(found, default=0.0)
 

@@ -20,23 +20,25 @@ from trimtab.reports.record import Report
 from trimtab.reports.training.files import save_fit
 from trimtab.reports.training.record import Candidate, Fit, TrainedSite, Training
 from trimtab.steering import Steering
-from trimtab.steering.methods import Method, method
+from trimtab.steering.methods import Method, PromptMethod, method
 from trimtab.version import __version__
 from trimtab.workflows.check import check
 from trimtab.workflows.choice import finished, with_strength
 from trimtab.workflows.conditions import by_attribute, conditioned
+from trimtab.workflows.dosing import dose
 from trimtab.workflows.fit_record import recorded
 from trimtab.workflows.forecast import pace
 from trimtab.workflows.gates import with_texts
 from trimtab.workflows.ledger import Ledger
 from trimtab.workflows.making import Made, made, those_that_work
-from trimtab.workflows.preparing import ready
+from trimtab.workflows.preparing import ready, refuse_same, where_all
 from trimtab.workflows.progress import Progress, Silent
 from trimtab.workflows.selection import best, grid, scored
 from trimtab.workflows.side_effects import FEW_ROWS, neutral_drift
 from trimtab.workflows.stages import Stages
 
 TOGETHER = (1.0, 0.75, 0.5, 0.25)  # factors on all strengths, where attributes together disturb too much
+MOST = 2**31  # hyperparameter
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,9 @@ def fit(
         model: see `trimtab.load`.
         behaviors: at least one; their names become the attributes'.
         method: see `trimtab.steering.methods`.
-        sites: where to steer; None takes the block that does best on dev, by the mean over behaviors of the share that
-            its lower bound of the effect has of the best block's.
+        sites: where to steer; None or `["auto"]` takes the block that does best on dev, by the mean over behaviors of
+            the share that its lower bound of the effect has of the best block's, `["10-18"]` one of these blocks.
+            Methods that look at all blocks look at those of the range.
         prompt_type: how training examples are put to the model.
         strength: default strength of every attribute; None chooses each on dev, within the bound on divergence, and
             then lowers all of them together until the bound holds for all at once.
@@ -126,20 +129,12 @@ def fit(
     start, told = perf_counter(), progress or Silent()
     choices, names = grid(options), [b.name for b in behaviors]
     makers = [_maker(method, choice) for choice in choices]
-    if makers[0].needs_condition and condition is None:
-        raise InputError(
-            f"method {method} acts on prompts that meet a condition; give condition=…, prompts of both kinds"
-        )
-    if not names or len(set(names)) < len(names):
-        raise InputError("give at least one behavior, each with a name of its own")
-    if strength is not None and not (strength > 0 and np.isfinite(strength)):
-        raise InputError(f"strength {strength} must be above 0")
-    if sites is not None and not sites:
-        raise InputError("sites: none; give at least one, or leave it out to have it chosen")
+    _refuse(makers[0], names, condition is not None, strength, max_kl)
+    sites, blocks = _where(makers[0], model, sites)
     PromptType.named([prompt_type])
     home = Path(folder) if folder is not None else None
     stages = {
-        b.name: _stages(model, b, prompt_type, train, evaluation, seed, home, told) for b in behaviors
+        b.name: _stages(model, b, prompt_type, train, evaluation, seed, home, told, blocks) for b in behaviors
     }  # fmt: skip
     _announce(list(stages.values()), sites is None, told)
     notes: list[str] = []
@@ -152,6 +147,8 @@ def fit(
     steering, told_of = conditioned(model, steering, by_attribute(names, condition), seed)
     notes += told_of
     steering = steering.changed(attributes=_strengths(stages, steering, strength, max_kl, notes))
+    for name, s in stages.items():
+        dose(s, alone(steering, name), 1.0)
     training = with_texts(training, stages, steering)
     reports = {}
     for b in behaviors if verify else ():
@@ -169,6 +166,36 @@ def fit(
     for s in stages.values():
         s.ledger.close()
     return replace(found, record=record)
+
+
+def _refuse(maker: Method, names: Sequence[str], conditional: bool, strength: float | None, max_kl: float) -> None:
+    """What makes no sense, before any work."""
+    if maker.needs_condition and not conditional:
+        raise InputError(
+            f"method {maker.name} acts on prompts that meet a condition; give condition=… (--condition), prompts of "
+            "both kinds"
+        )
+    if not names or len(set(names)) < len(names):
+        raise InputError("give at least one behavior, each with a name of its own")
+    if strength is not None and not (strength > 0 and np.isfinite(strength)):
+        raise InputError(f"strength {strength} must be above 0")
+    if not (max_kl >= 0 and np.isfinite(max_kl)):
+        raise InputError(f"max_kl {max_kl} must be 0 or more")
+
+
+def _where(
+    maker: Method, model: Model, given: Sequence[Place] | None
+) -> tuple[Sequence[Place] | None, tuple[int, int] | None]:
+    """The sites that were given, or the first and last block that they may be chosen from."""
+    sites, blocks = where_all(model, given)
+    if blocks is not None and isinstance(maker, PromptMethod):
+        raise InputError(f"method {maker.name} puts text in front of prompts; leave out the sites")
+    for site in () if sites is None or maker.reads is not None else Site.several(sites):
+        if site.component == "heads":
+            raise InputError(f"site {site}: heads are read, not edited; give attention:{site.block}")
+    if blocks is not None and maker.all_blocks:
+        return list(range(blocks[0], blocks[1] + 1)), blocks
+    return sites, blocks
 
 
 def alone(steering: Steering, name: str) -> Steering:
@@ -216,12 +243,14 @@ def _maker(name: str, options: Mapping[str, Any]) -> Method:
             raise InputError(
                 f"method {name}: {f.name} {value!r} must be {type(f.default).__name__}, as {f.default!r} is"
             )
+        if isinstance(value, int | float) and not abs(value) <= MOST:
+            raise InputError(f"method {name}: {f.name} {value!r} must be a number of at most {MOST:,}")
     return cls(**options)
 
 
 def _stages(
     model: Model, behavior: Behavior, prompt_type: str, train: int | None, evaluation: int | None, seed: int,
-    home: Path | None, progress: Progress,
+    home: Path | None, progress: Progress, blocks: tuple[int, int] | None,
 ) -> Stages:  # fmt: skip
     if (reason := not_measured(behavior, PromptType(prompt_type))) is not None:
         raise InputError(f"behavior {behavior.name!r} under {prompt_type}: {reason}")
@@ -231,7 +260,10 @@ def _stages(
         model, behavior, [prompt_type],
         train=train, evaluation=evaluation, seed=seed, ledger=Ledger(home, json.dumps(key)), progress=progress,
     )  # fmt: skip
-    return stages
+    parts = stages.splits
+    sides = stages.instrument.contexts(parts.train.examples, parts.shots.examples, PromptType(prompt_type))
+    refuse_same(*sides, f"behavior {behavior.name!r} under {prompt_type}")
+    return replace(stages, blocks=blocks)
 
 
 def _announce(stages: Sequence[Stages], choosing: bool, progress: Progress) -> None:

@@ -11,6 +11,7 @@ from trimtab.behaviors import Rendered
 from trimtab.errors import InputError
 from trimtab.models import Edit, Model, Plan, Site, collate, fronts, steer
 from trimtab.models.conditions import decided
+from trimtab.models.generate import refuse_overlong as refuse_overlong_rows
 from trimtab.models.plan import Scope
 from trimtab.models.text import in_front, pad_token
 from trimtab.steering import Steering
@@ -121,10 +122,28 @@ def seen(edit: Edit, h: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
     return dict(zip(names, edit.shown(h).T, strict=True))
 
 
+def refuse_overlong(
+    model: Model, prompts: Sequence[str], steering: Steering, strength: Any, chat_template: bool, max_new_tokens: int
+) -> None:
+    """Refuse prompts that leave no room for so many new tokens, behind the steering's texts too.
+
+    Raises:
+        InputError: they do not.
+    """
+    plain = [Rendered("", p, "") for p in prompts]
+    texts = [*plain, *in_front(plain, fronts(steering, strength))]
+    rows = [row.prompt for row in model.encoder(chat_template).encode(texts)]
+    refuse_overlong_rows(model, rows, max_new_tokens)
+
+
 def relative_edit(
     model: Model, prompts: Sequence[str], steering: Steering, strength: Any, chat_template: bool
 ) -> float:
-    """Median over the prompts' tokens of ‖f(h) − h‖/‖h‖, at the site where it is largest; first tokens left out."""
+    """Median over the prompts' tokens of ‖f(h) − h‖/‖h‖, at the site where it is largest; first tokens left out.
+
+    Raises:
+        InputError: an edited activation, or its square, is beyond what the model computes in.
+    """
     rows = [row.prompt for row in model.encoder(chat_template).encode([Rendered("", p, "") for p in prompts])]
     sites = sorted(steering.edits)
     if not sites:
@@ -135,8 +154,13 @@ def relative_edit(
         batch = collate([row], pad_token(model.tokenizer), model.device)
         trace = model.forward(batch, Plan(read=frozenset(sites)))
         for site in sites:
-            h = trace.activations[site].float()
-            moved = steering.edits[site](h, table) - h
-            ratio = moved.norm(dim=-1) / h.norm(dim=-1).clamp_min(torch.finfo(h.dtype).tiny)
+            h = trace.activations[site]
+            after = steering.edits[site](h, table).float()
+            h = h.float()
+            if not bool(after.square().sum(dim=-1).isfinite().all()):
+                raise InputError(
+                    f"at this strength the activations at site {site} have no finite length; lower --strength"
+                )
+            ratio = (after - h).norm(dim=-1) / h.norm(dim=-1).clamp_min(torch.finfo(h.dtype).tiny)
             changes[site].append(ratio[0, min(1, len(row.ids) - 1) :])
     return max((float(torch.cat(found).median()) for found in changes.values()), default=0.0)

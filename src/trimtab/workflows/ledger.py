@@ -1,6 +1,5 @@
 """Finished steps of a long piece of work, kept so that it resumes after any interruption with the same result."""
 
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.errors import InputError, TrimtabError
+from trimtab.scratch import fault, whole
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -28,11 +28,8 @@ class Ledger:
 
     def __init__(self, folder: Path | None, key: str) -> None:
         self.home = folder / f".unfinished-{sha256(key.encode()).hexdigest()[:16]}" if folder else None
-        if self.home is not None:
-            try:
-                self.home.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise InputError(f"cannot write to {folder}: {error.strerror}; give another --out") from error
+        if self.home is not None and (why := fault(self.home)):
+            raise InputError(f"cannot write to {folder}, which {why}; give another --out")
 
     def step(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
         """The arrays of a step: read if it was finished before, else computed and kept."""
@@ -48,11 +45,9 @@ class Ledger:
             except (SafetensorError, OSError):
                 file.unlink()  # cut off by a crash of the machine: computed again
         arrays = {k: np.asarray(v, order="C") for k, v in compute().items()}
-        scratch = file.with_suffix(f".{os.getpid()}")
         try:
-            self.home.mkdir(parents=True, exist_ok=True)  # another check of the same kind may have ended and tidied up
-            save_file(arrays, scratch)
-            os.replace(scratch, file)
+            with whole(file) as work:  # makes the folder: another check of the same kind may have ended and tidied up
+                save_file(arrays, work)
         except (SafetensorError, OSError) as error:
             raise TrimtabError(f"cannot keep finished steps in {self.home}: {error}; is the disk full?") from error
         return arrays

@@ -6,11 +6,15 @@ from dataclasses import replace
 
 from trimtab.behaviors import Behavior, PromptType, Splits, deduplicate, split
 from trimtab.errors import InputError
-from trimtab.models import Model, Site
+from trimtab.models import Model, Place, Site
+from trimtab.models.text import Encoded
 from trimtab.workflows.ledger import Ledger
 from trimtab.workflows.measure import SIDES, Instrument
 from trimtab.workflows.progress import Progress
 from trimtab.workflows.stages import Stages
+
+AUTO = "auto"  # a site that is chosen
+_RANGE = re.compile(r"(\d{1,4})-(\d{1,4})")
 
 
 def where(model: Model, site: Site | int | str | None) -> tuple[Site | None, tuple[int, int] | None]:
@@ -21,7 +25,7 @@ def where(model: Model, site: Site | int | str | None) -> tuple[Site | None, tup
     """
     if site is None:
         return None, None
-    spread = re.fullmatch(r"(\d{1,4})-(\d{1,4})", site.strip()) if isinstance(site, str) else None
+    spread = _RANGE.fullmatch(site.strip()) if isinstance(site, str) else None
     if spread is None:
         given = Site.of(site)
         model.anatomy.module(given)
@@ -30,6 +34,24 @@ def where(model: Model, site: Site | int | str | None) -> tuple[Site | None, tup
     if not first <= last < model.n_blocks:
         raise InputError(f"site {site}: the model has blocks 0 to {model.n_blocks - 1}")
     return None, (first, last)
+
+
+def where_all(model: Model, sites: Sequence[Place] | None) -> tuple[Sequence[Place] | None, tuple[int, int] | None]:
+    """The given sites, or the range of blocks to choose from: `where` for several, with `auto` for none.
+
+    Raises:
+        InputError: no site, an empty list, a range or `auto` beside other sites, blocks that the model does not have.
+    """
+    if sites is None or isinstance(sites, str):
+        return sites, None
+    if not list(sites):
+        raise InputError("sites: none; give at least one, or leave it out to have it chosen")
+    open_ = [s for s in sites if isinstance(s, str) and (s.strip() == AUTO or _RANGE.fullmatch(s.strip()))]
+    if not open_:
+        return sites, None
+    if len(sites) > 1:
+        raise InputError(f"site {open_[0]} has a block chosen and stands alone; give it without other sites")
+    return None, where(model, None if open_[0].strip() == AUTO else open_[0])[1]
 
 
 def prepare(
@@ -49,6 +71,7 @@ def prepare(
     short = len(keep) - len(left)
     if not left:
         raise InputError(f"behavior {behavior.name!r}: no row leaves answer tokens to score; the texts are too short")
+    refuse_same(*replace(instrument, behavior=behavior).bare(left), f"behavior {behavior.name!r}")
     if behavior.instructions_derived:
         told = " / ".join(behavior.instruction(side) for side in SIDES)
         notes.append(f"instructions were derived from the name: {told}; say better ones if the name does not fit")
@@ -57,6 +80,24 @@ def prepare(
     behavior = replace(behavior, examples=left)
     splits = split(behavior, train=train, evaluation=evaluation, seed=seed)
     return replace(instrument, behavior=behavior), splits, repeated + short, [*notes, *splits.notes]
+
+
+def refuse_same(positive: Sequence[Encoded], negative: Sequence[Encoded], what: str) -> None:
+    """Refuse two sides that hold the same tokens: all that could be fitted to them is rounding noise.
+
+    Args:
+        positive: rows of one side.
+        negative: of the other; the order does not matter.
+        what: begins the message.
+
+    Raises:
+        InputError: they are the same.
+    """
+    if sorted(row.ids for row in positive) == sorted(row.ids for row in negative):
+        raise InputError(
+            f"{what}: the positive and the negative side are the same texts, so there is nothing to steer toward; give "
+            "examples whose sides differ"
+        )
 
 
 def middle(model: Model) -> Site:

@@ -5,13 +5,12 @@ from typing import Final
 
 import plotly.graph_objects as go
 
-from trimtab.reliability.intervals import Interval
 from trimtab.reliability.prediction import Line, Scores
 from trimtab.reports.html import document
-from trimtab.reports.numbers import share, spread
+from trimtab.reports.numbers import share
 from trimtab.reports.palette import AXIS, BLUE, DARK, INK, MUTED, VERMILLION, axis, layout
 from trimtab.reports.prediction.record import Calibration, Calibrations
-from trimtab.reports.prediction.terminal import NAMES, meaning, trust
+from trimtab.reports.prediction.terminal import NAMES, between, meaning, trust
 
 _HEIGHT: Final = 400
 WORDS: Final = (
@@ -64,12 +63,7 @@ def calibration_page(calibrations: Calibrations) -> str:
     """
     sections = [_section(f"c{i}", c) for i, c in enumerate(calibrations.calibrations, start=1)]
     drawn = {f"{s.key}-bins": _plot(s.calibration) for s in sections}
-    return document("calibration.html", drawn, DARK, fit=calibrations, sections=sections, words=WORDS, told=told)
-
-
-def told(i: Interval) -> str:
-    """An interval as text."""
-    return spread(i.value, i.low, i.high)
+    return document("calibration.html", drawn, DARK, fit=calibrations, sections=sections, words=WORDS, told=between)
 
 
 def _section(key: str, c: Calibration) -> _Section:

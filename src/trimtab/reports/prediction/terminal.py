@@ -8,7 +8,7 @@ from rich.text import Text
 
 from trimtab.reliability.intervals import Interval
 from trimtab.reliability.prediction import Scores
-from trimtab.reports.numbers import MINUS, given, level, number, share, spread
+from trimtab.reports.numbers import given, level, number, share, spread
 from trimtab.reports.prediction.record import Calibration, Calibrations, PredictedRow, Prediction
 from trimtab.reports.terminal import Words, item, table_for
 
@@ -84,9 +84,14 @@ def meaning(c: Calibration) -> str:
 def trust(s: Scores) -> str:
     """How well it tells of families that it was not fitted to."""
     return (
-        f"Families left out of the fit: AUROC {_spread(s.auroc)}, Brier score {number(s.brier)} "
+        f"Families left out of the fit: AUROC {between(s.auroc)}, Brier score {number(s.brier)} "
         f"(base rate {number(s.brier_base)})."
     )
+
+
+def between(i: Interval) -> str:
+    """An interval as text."""
+    return spread(i.value, i.low, i.high)
 
 
 def _counted(c: Calibration) -> str:
@@ -124,7 +129,7 @@ def _figures(row: PredictedRow, calibrated: bool) -> list[str]:
         return [*told, row.not_expected or "uncalibrated", _NONE, _NONE]
     wrong = row.expected.anti_steerable
     holds = f"{share(row.expected.probability)}{'*' if row.expected.outside else ''}"
-    return [*told, holds, _spread(row.expected.effect), share(wrong.value, wrong.low, wrong.high)]
+    return [*told, holds, between(row.expected.effect), share(wrong.value, wrong.low, wrong.high)]
 
 
 def _scores(c: Calibration, show: Words) -> Table:
@@ -137,7 +142,7 @@ def _scores(c: Calibration, show: Words) -> Table:
         rows.append(("the same, with controls", c.scores_with_controls))
     rows += [(f"{NAMES[name]} alone", scores) for name, scores in c.singles.items()]
     for name, s in rows:
-        cells = (name, str(s.cells), str(s.successes), _spread(s.auroc), number(s.brier), number(s.brier_base))
+        cells = (name, str(s.cells), str(s.successes), between(s.auroc), number(s.brier), number(s.brier_base))
         table.add_row(*(Text(show(text)) for text in cells))
     return table
 
@@ -149,7 +154,3 @@ def _name(row: PredictedRow, several: bool) -> str:
 
 def _site(c: Calibration) -> str:
     return f"block {c.block} {c.component}"
-
-
-def _spread(i: Interval) -> str:
-    return spread(i.value, i.low, i.high).replace("-", MINUS)

@@ -7,12 +7,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from trimtab.errors import InputError
-from trimtab.steering.edits.base import StoredEdit, shaped, unit
+from trimtab.steering.edits.directed import Directed
 
 
 @dataclass(frozen=True, eq=False)
-class Ablation(StoredEdit):
+class Ablation(Directed):
     """Directional ablation (Arditi et al. 2406.11717): `f(h) = h − Σ_a λ_a c_a v_a`, at λ = 1 with nothing along v.
 
     `c` are the coefficients of h's projection onto the span of the directions whose λ is not 0, so that at λ = 1
@@ -23,18 +22,6 @@ class Ablation(StoredEdit):
     """
 
     kind: ClassVar[str] = "ablation"
-    directions_in: ClassVar[tuple[str, ...]] = ("directions",)
-    directions: Tensor
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        shaped(self.kind, "directions", self.directions, "attributes", "d_model")
-        if not bool((self.directions != 0).any(dim=1).all()):
-            raise InputError("ablation: a direction is all zeros; leave its attribute out")
-
-    def prepared(self, at: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Directions at length 1."""
-        return {**at, "directions": unit(at["directions"])}
 
     @property
     def odd(self) -> bool:

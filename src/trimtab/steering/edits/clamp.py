@@ -7,13 +7,14 @@ from typing import ClassVar, Literal, get_args
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.steering.edits.base import StoredEdit, shaped, unit
+from trimtab.steering.edits.base import shaped
+from trimtab.steering.edits.directed import Directed
 
 Side = Literal["both", "below", "above"]
 
 
 @dataclass(frozen=True, eq=False)
-class Clamp(StoredEdit):
+class Clamp(Directed):
     """Brings the projection of h onto a direction to a value: `f(h) = h + λ (c − h·v̂) v̂`, at λ = 1 exactly to c.
 
     Attributes act one after the other.
@@ -25,23 +26,14 @@ class Clamp(StoredEdit):
     """
 
     kind: ClassVar[str] = "clamp"
-    directions_in: ClassVar[tuple[str, ...]] = ("directions",)
-    directions: Tensor
     values: Tensor
     side: Side = "both"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        shaped(self.kind, "directions", self.directions, "attributes", "d_model")
         shaped(self.kind, "values", self.values, "attributes", like={"attributes": self.n_attributes})
         if self.side not in get_args(Side):
             raise InputError(f"clamp: side {self.side!r}; one of {', '.join(get_args(Side))}")
-        if not bool((self.directions != 0).any(dim=1).all()):
-            raise InputError("clamp: a direction is all zeros; leave its attribute out")
-
-    def prepared(self, at: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Directions at length 1."""
-        return {**at, "directions": unit(at["directions"])}
 
     def edited(self, h: Tensor, strength: Tensor, at: Mapping[str, Tensor]) -> Tensor:
         """In float32."""

@@ -11,6 +11,8 @@ from trimtab.errors import InputError
 from trimtab.steering.edits import ClassifierGradient
 from trimtab.steering.methods.base import Method, Sides
 
+MOST_HIDDEN = 1 << 16
+
 
 @dataclass(frozen=True)
 class KSteering(Method):
@@ -38,6 +40,8 @@ class KSteering(Method):
 
     def edit(self, sides: Mapping[str, Sides], seed: int) -> ClassifierGradient:
         """The classifier of all attributes."""
+        if self.hidden > MOST_HIDDEN:
+            raise InputError(f"hidden {self.hidden:,} must be at most {MOST_HIDDEN:,}")
         if min(self.hidden, self.epochs, self.steps) < 1 or not (self.rate > 0 and self.weight_decay >= 0):
             raise InputError(
                 "hidden, epochs and steps must be at least 1, the rate above 0, the weight decay not below"

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 from trimtab.behaviors import Behavior, Example, Finding, lint, load, normalise
 from trimtab.behaviors.likeness import alike
 from trimtab.errors import InputError, TrimtabError
+from trimtab.scratch import whole
 from trimtab.workflows.draft import asking
 from trimtab.workflows.draft.journal import Journal
 from trimtab.workflows.draft.writers import Writer
@@ -232,13 +232,10 @@ def _write(
         lines.append(
             {"prompt": prompt, "positive": f" {positive}", "negative": f" {negative}"} | {"provenance": provenance}
         )
-    scratch = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        scratch.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
-        if file.exists():
-            raise InputError(f"{file} has appeared meanwhile and is left as it is; give another --out")
-        os.replace(scratch, file)
+        with whole(file) as work:
+            work.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+            if file.exists():
+                raise InputError(f"{file} has appeared meanwhile and is left as it is; give another --out")
     except OSError as error:
         raise InputError(f"cannot write {file}: {error.strerror or error}; give another --out") from None
-    finally:
-        scratch.unlink(missing_ok=True)

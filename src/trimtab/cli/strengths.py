@@ -1,0 +1,62 @@
+"""Strengths by attribute on the command line, each said once."""
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from trimtab.errors import InputError
+
+if TYPE_CHECKING:
+    from trimtab.steering import Steering
+
+_MOST: Final = 3.4e38  # of float32, in which edits are computed
+
+
+def strengths(steering: "Steering", told: list[str], off: list[str]) -> dict[str, float]:
+    """Strength by attribute: defaults, then a preset or one number for all, then names, then what is off.
+
+    Args:
+        steering: whose attributes and presets are named.
+        told: a number or preset, `name=number`.
+        off: attributes to switch off.
+
+    Raises:
+        InputError: a word that is none of these, an unknown attribute, anything that is said twice or contradicts.
+    """
+    whole = [word for word in told if "=" not in word or word in steering.presets]
+    if len(whole) > 1:
+        raise InputError(f"--strength {whole[0]} and {whole[1]} are both for all attributes; give one of them")
+    found = dict(steering.attributes)
+    for word in whole:
+        if word in steering.presets:
+            found |= steering.presets[word]
+        else:
+            one = _number(word, f"--strength {word!r}: a number, name=number or a preset's name")
+            found = dict.fromkeys(found, one)
+    named = [_named(steering, word) for word in told if word not in whole]
+    off = [_known(steering, name) for name in dict.fromkeys(off)]
+    times = Counter([*(name for name, _ in named), *off])
+    twice = [name for name, n in times.items() if n > 1]
+    if twice:
+        raise InputError(f"{twice[0]!r} is given two strengths; give one --strength, or --off")
+    return found | dict(named) | dict.fromkeys(off, 0.0)
+
+
+def _named(steering: "Steering", word: str) -> tuple[str, float]:
+    name, _, value = word.rpartition("=")
+    return _known(steering, name), _number(value, f"--strength {word!r}: write name=number")
+
+
+def _known(steering: "Steering", name: str) -> str:
+    if name not in steering.attributes:
+        raise InputError(f"unknown attribute {name!r}; this steering has {', '.join(steering.attributes)}")
+    return name
+
+
+def _number(word: str, otherwise: str) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        raise InputError(otherwise) from None
+    if not abs(value) <= _MOST:
+        raise InputError(f"strength {word} is not a finite number in float32; give one that is")
+    return value

@@ -1,0 +1,89 @@
+"""A transformers model with its tokenizer, and what is known of both before anything runs."""
+
+import inspect
+from typing import Any
+
+import torch
+
+from trimtab.errors import InputError
+from trimtab.models.batches import fitting_tokens
+from trimtab.models.blocks import dissect, input_device
+from trimtab.models.digest import Fingerprint, shapes
+from trimtab.models.facts import ModelFacts
+from trimtab.models.precision import Tail
+from trimtab.models.prefix import keeps_keys
+from trimtab.models.text import Encoder, context_length
+
+
+class Loaded:
+    """Base of `Model`: the parts, their sizes and names, nothing that runs.
+
+    Args:
+        hf: a transformers decoder language model; put into evaluation mode.
+        tokenizer: its tokenizer, or None.
+        id: how reports name the model; its class's name if empty.
+        revision: commit on the Hub, if it came from there.
+        batch_tokens: tokens per batch, or None for what suits the device.
+    """
+
+    def __init__(self, hf: Any, tokenizer: Any, id: str, revision: str | None, batch_tokens: int | None) -> None:
+        self.hf = hf.eval()
+        self.tokenizer = tokenizer
+        self.id = id or type(hf).__name__
+        self.revision = revision
+        self.anatomy = dissect(hf)
+        self.tail = Tail(self.anatomy)
+        self._fingerprint = Fingerprint(hf)
+        self._takes_positions = "position_ids" in inspect.signature(hf.forward).parameters
+        self.keeps_keys = keeps_keys(hf)
+        self.batch_tokens = batch_tokens or fitting_tokens(hf)
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of decoder blocks."""
+        return len(self.anatomy.blocks)
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return self.anatomy.d_model
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """dtype of the blocks."""
+        return next(self.anatomy.blocks[0].parameters()).dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where token ids go: the device of the input embedding."""
+        return input_device(self.hf)
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that fit into the model's context."""
+        return context_length(self.hf.config.get_text_config(), self.tokenizer)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over names, shapes and values of all weights, each rounded to bfloat16.
+
+        The same for float32 and bfloat16 loads, so differences below that rounding (0.4 %) go unseen, and so do writes
+        through `weight.data` after the first call.
+        """
+        return self._fingerprint()
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What artifacts remember of it."""
+        name = type(self.hf).__name__
+        return ModelFacts(self.id, self.revision, name, self.d_model, self.n_blocks, self.digest, shapes(self.hf))
+
+    def encoder(self, chat_template: bool = False) -> Encoder:
+        """Text to token ids for this model.
+
+        Raises:
+            InputError: the model has no tokenizer, or no chat template though one is asked for.
+        """
+        if self.tokenizer is None:
+            raise InputError("this model was wrapped without a tokenizer; give Model(hf, tokenizer)")
+        return Encoder(self.tokenizer, self.context_length, chat_template)

@@ -1,0 +1,100 @@
+"""What the parts of a steering may be: names, strengths, conditions, texts, and edits that fit together."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from math import isfinite
+from numbers import Real
+
+from trimtab.behaviors.texts import checked_text
+from trimtab.errors import InputError
+from trimtab.models import Condition, Edit, ModelFacts, Site
+from trimtab.steering.edits import Stack, StoredEdit
+
+LONGEST_NAME = 200
+LONGEST_PROMPT = 100_000
+
+
+def named(name: object) -> str:
+    """A name of an attribute or preset.
+
+    Raises:
+        InputError: empty, too long, or not printable.
+    """
+    if not isinstance(name, str) or not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+        raise InputError(f"{name!r} is no name; give up to {LONGEST_NAME} printable characters")
+    return name
+
+
+def strength(value: object, name: str) -> float:
+    """A strength as a float.
+
+    Raises:
+        InputError: no finite number.
+    """
+    if not isinstance(value, bool) and isinstance(value, Real):
+        with suppress(OverflowError):  # a whole number beyond all floats
+            if isfinite(float(value)):
+                return float(value)
+    raise InputError(f"strength {value!r} of {name!r} is not a finite number")
+
+
+def refuse_odd_conditions(
+    conditions: Mapping[str, Condition], attributes: Mapping[str, float], made_for: ModelFacts | None
+) -> None:
+    """Conditions are for attributes there are, and read sites of the model it was made for.
+
+    Raises:
+        InputError: they are not, or do not.
+    """
+    for name, condition in conditions.items():
+        if name not in attributes:
+            raise InputError(f"a condition is for attribute {name!r}, which the steering does not have")
+        if not isinstance(condition, Condition):
+            raise InputError(f"the condition of {name!r} must be a Condition, not {type(condition).__name__}")
+        if made_for is None:
+            continue
+        if condition.site.block >= made_for.n_blocks or len(condition.direction) != made_for.d_model:
+            raise InputError(
+                f"the condition of {name!r} reads {len(condition.direction)} values at site {condition.site}; "
+                f"{made_for.id} has {made_for.n_blocks} blocks and is {made_for.d_model} wide"
+            )
+
+
+def refuse_odd_prompts(prompts: Mapping[str, tuple[str, str]], attributes: Mapping[str, float]) -> None:
+    """Texts in front of prompts are for attributes there are: two each, of which the second may be empty.
+
+    Raises:
+        InputError: they are not.
+    """
+    for name, texts in prompts.items():
+        if name not in attributes:
+            raise InputError(f"a text is for attribute {name!r}, which the steering does not have")
+        if not isinstance(texts, tuple) or len(texts) != 2:
+            raise InputError(f"prompts of {name!r}: give two texts, for strengths above and below 0, not {texts!r}")
+        for text in texts:
+            checked_text(text, f"attribute {name!r}", "prompts")
+            if len(text) > LONGEST_PROMPT:
+                raise InputError(f"a text of {name!r} has {len(text):,} characters; at most {LONGEST_PROMPT:,}")
+        if not texts[0]:
+            raise InputError(f"prompts of {name!r}: the first text is empty")
+
+
+def refuse_misfit(site: Site, edit: Edit, n: int, made_for: ModelFacts | None) -> None:
+    """An edit must take the steering's strengths, and be as wide as the model it was made for.
+
+    Raises:
+        InputError: it does not, or is no edit.
+    """
+    if not callable(edit):
+        raise InputError(f"site {site}: a {type(edit).__name__} is no edit; for a vector write Steering.from_vector")
+    if site.component == "heads":
+        raise InputError(f"site {site}: heads are read, not edited; edit attention:{site.block}")
+    if isinstance(edit, StoredEdit) and edit.n_attributes != n:
+        raise InputError(f"the edit at site {site} takes {edit.n_attributes} strengths, and there are {n} attributes")
+    if isinstance(edit, Stack) and max(column for _, columns in edit.parts for column in columns) >= n:
+        raise InputError(f"the edits at site {site} take more strengths than there are attributes ({n})")
+    if made_for is not None:
+        if site.block >= made_for.n_blocks:
+            raise InputError(f"site {site}: {made_for.id} has blocks 0 to {made_for.n_blocks - 1}")
+        if isinstance(edit, StoredEdit | Stack) and edit.width != made_for.d_model:
+            raise InputError(f"site {site}: {edit.width} wide; {made_for.id} is {made_for.d_model} wide")
