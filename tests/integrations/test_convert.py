@@ -300,8 +300,9 @@ def test_a_dot_in_a_folders_name_begins_no_suffix(name: str, run: Run, tmp_path:
 
 def test_what_is_known_of_an_attribute_goes_with_it_while_its_strength_stays(run: Run, tmp_path: Path) -> None:
     told = {name: {"decision": "go", "sentence": f"About {name}."} for name in ("warm", "brief")}
-    two().save(tmp_path / "s", told)
-    Steering.from_vector(1, rand(D), "odd", made_for=FACTS).save(tmp_path / "t", {"odd": {"decision": "no-go"}})
+    two().save(tmp_path / "s", {"attributes": told, "training": {}})
+    odd = {"attributes": {"odd": {"decision": "no-go"}}}
+    Steering.from_vector(1, rand(D), "odd", made_for=FACTS).save(tmp_path / "t", odd)
     for target, sources, flags, kept in (
         ("same", ["s"], [], ["warm", "brief"]),
         ("said", ["s"], ["--strength", "warm=1"], ["warm", "brief"]),
@@ -312,7 +313,9 @@ def test_what_is_known_of_an_attribute_goes_with_it_while_its_strength_stays(run
     ):
         code, out, err = run("convert", *(tmp_path / source for source in sources), tmp_path / target, *flags)
         assert code == 0, err
-        assert list(artifact.read(tmp_path / target).reliability or {}) == kept
+        document = artifact.read(tmp_path / target).reliability or {}
+        assert list(document.get("attributes", {})) == kept
+        assert ("training" in document) == (target in ("same", "said"))
         card = (tmp_path / target / "README.md").read_text()
         for name in ("warm", "brief"):
             assert (f"About {name}." in card) == (name in kept)

@@ -185,8 +185,8 @@ def test_reliability_documents_that_are_no_json_are_refused_in_words(odd: Any, t
 
 
 def test_keys_that_are_no_words_become_words_in_report_and_card(tmp_path: Path) -> None:
-    plain().save(tmp_path / "s", {1: {"decision": "go", "sentence": "It holds."}})  # type: ignore[dict-item]
-    assert read(tmp_path / "s").reliability == {"1": {"decision": "go", "sentence": "It holds."}}
+    plain().save(tmp_path / "s", {"attributes": {1: {"decision": "go", "sentence": "It holds."}}})
+    assert read(tmp_path / "s").reliability == {"attributes": {"1": {"decision": "go", "sentence": "It holds."}}}
     assert "- **go**, 1: It holds." in (tmp_path / "s" / "README.md").read_text()
 
 

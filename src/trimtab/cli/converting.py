@@ -81,7 +81,9 @@ def convert(
         where = "output of block" if place.component == "residual" else f"{place.component} of block"
         console.print(f"site {place} ({where} {place.block}, counted from 0)", highlight=False, markup=False)
     for known in left_out:
-        console.print(f"left out: the report on {known}, since strengths are others", highlight=False, markup=False)
+        console.print(
+            f"left out: the report on {known}, which is true of the sources as they are", highlight=False, markup=False
+        )
     console.print(f"written: {target}", highlight=False, markup=False)
 
 
@@ -93,15 +95,20 @@ def _saved(made: "Steering", told: dict[str, float], sources: list[Path], target
     """
     from trimtab.steering.artifact import read
 
-    known: dict[str, Any] = {}
-    for source in sources:
-        if source.is_dir():
-            known |= read(source).reliability or {}
+    documents = [read(source).reliability or {} for source in sources if source.is_dir()]
     changed = {name for name, value in told.items() if value != made.attributes[name]}
-    # several attributes' common words, if there are any, are true of the steering as it was
-    kept = {k: v for k, v in known.items() if not changed or (k in made.attributes and k not in changed)}
-    made.changed(attributes=told).save(target, kept or None)
-    return [name for name in known if name not in kept]
+    steering = made.changed(attributes=told)
+    if len(documents) == 1 and not changed:
+        steering.save(target, documents[0] or None)
+        return []
+    known: dict[str, Any] = {}
+    for document in documents:
+        verdicts = document.get("attributes")
+        known |= verdicts if isinstance(verdicts, dict) else {}
+    kept = {name: v for name, v in known.items() if name in made.attributes and name not in changed}
+    steering.save(target, {"attributes": kept} if kept else None)
+    rest = dict.fromkeys(name for document in documents for name in document if name != "attributes")
+    return [*(name for name in known if name not in kept), *rest]
 
 
 def _kind(target: Path) -> str:
@@ -116,10 +123,10 @@ def _refuse_target(target: Path, sources: list[Path]) -> None:
     """Sources stay as they are, and what cannot be written is known before anything is read."""
     if why := fault(target):
         raise InputError(f"{str(target)!r} {why}; give another target")
-    options.outside_steerings(target.parent)
     for source in sources:
         if target.resolve().is_relative_to(source.resolve()):
             raise InputError(f"{target} is the source {source} or lies in it, and sources stay; give another target")
+    options.outside_steerings(target.parent)
 
 
 def _combined(folders: list[Path], odd: object) -> "Steering":
