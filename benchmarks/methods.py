@@ -148,6 +148,10 @@ def table(out: Path) -> Iterator[str]:
                 for k, f in (("strength", "%.2g"), ("kl_neutral", "%.3f"), ("kl_prompts", "%.3f"))
             ]
             yield f"| {m} | " + " | ".join([*figures, f"{shares} %"]) + " |"
+    yield ""
+    for (b, m), r in sorted(rows.items()):
+        if "reason" in r:
+            yield f"- {m}, `{b}`: {r['reason']}"
 
 
 def mean_share(rows: Mapping[tuple[str, str], Mapping[str, Any]], behaviors: list[str], name: str) -> float:
