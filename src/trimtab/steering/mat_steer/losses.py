@@ -90,8 +90,8 @@ def identity_value(
             which = names[t] if names else f"attribute {t + 1} of {len(found)}"
             raise InputError(
                 f"{which}: the kernel sees no difference between its sides (MMD² {value:.1e}); there "
-                "may be none (trimtab check tells); else give more tokens, or instead of a fixed σ, for which tokens lie "
-                "too far apart, the kernel 'multi'"
+                "may be none (trimtab check tells); else give more tokens, or instead of a fixed σ, for which tokens "
+                "lie too far apart, the kernel 'multi'"
             )
     if unbiased:
         return found
