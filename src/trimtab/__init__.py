@@ -13,16 +13,19 @@ if TYPE_CHECKING:
     from trimtab.behaviors import Example as Example
     from trimtab.errors import InputError as InputError
     from trimtab.errors import TrimtabError as TrimtabError
+    from trimtab.models import Condition as Condition
     from trimtab.models import Model as Model
     from trimtab.models import Site as Site
     from trimtab.models import load as load
     from trimtab.reports import Report as Report
     from trimtab.steering import Steering as Steering
     from trimtab.workflows import check as check
+    from trimtab.workflows import fit as fit
     from trimtab.workflows import predict as predict
 
 _HOME = {
     "Behavior": "behaviors",
+    "Condition": "models",
     "Example": "behaviors",
     "InputError": "errors",
     "Model": "models",
@@ -31,6 +34,7 @@ _HOME = {
     "Steering": "steering",
     "TrimtabError": "errors",
     "check": "workflows",
+    "fit": "workflows",
     "load": "models",
     "predict": "workflows",
 }
