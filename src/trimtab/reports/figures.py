@@ -1,6 +1,8 @@
 """What every record is made of: the base class, and a figure with its interval."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from trimtab.reliability.intervals import Interval
 
@@ -9,6 +11,26 @@ class Record(BaseModel):
     """Base: unknown fields are errors, NaN is not JSON."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
+
+
+class Document(Record):
+    """Base of what stands alone in a file: which version of it, and how it was made.
+
+    Args:
+        schema_version: of the document.
+        trimtab, torch, transformers: versions that made it.
+        command: that was given; empty from Python.
+        seconds: that it took.
+        seed: of every random choice.
+    """
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    trimtab: str
+    torch: str
+    transformers: str
+    command: str
+    seconds: float
+    seed: int
 
 
 class Estimate(Record):

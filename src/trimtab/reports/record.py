@@ -20,7 +20,7 @@ from trimtab.reports.consequences import (
     Reference,
     SideEffects,
 )
-from trimtab.reports.figures import Estimate, Record
+from trimtab.reports.figures import Document, Estimate, Record
 
 Decision = Literal["go", "caution", "no-go", "inconclusive"]
 # From worst to best, for `--require`.
@@ -322,19 +322,12 @@ class ExampleRow(Record):
     total_steered: float
 
 
-class Report(Record):
+class Report(Document):
     """The result of a check. See docs/report.md for every field.
 
     `rows` are kept in `examples.parquet`, not in `report.json`.
     """
 
-    schema_: Literal[1] = Field(default=1, alias="schema")
-    trimtab: str
-    torch: str
-    transformers: str
-    command: str
-    seconds: float
-    seed: int
     dtype: str
     device: str
     threads: int

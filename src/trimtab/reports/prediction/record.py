@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from trimtab.reliability.prediction import Expected, Predictor, Scores
-from trimtab.reports.figures import Record
+from trimtab.reports.figures import Document, Record
 from trimtab.reports.record import ModelRecord
 from trimtab.reports.study.record import GeometryRow, data_kind
 
@@ -90,12 +90,10 @@ class PredictedRow(Record):
     not_expected: str | None = None
 
 
-class Prediction(Record):
+class Prediction(Document):
     """What the geometry of behaviors says before any steering.
 
     Args:
-        schema_version: of this record.
-        command, seconds, seed: how it was made.
         model: the model.
         dtype: of its blocks.
         calibrations: those that apply, at most one for each kind of data.
@@ -104,13 +102,6 @@ class Prediction(Record):
         notes: what the data told.
     """
 
-    schema_version: Literal[1] = Field(default=1, alias="schema")
-    trimtab: str
-    torch: str
-    transformers: str
-    command: str
-    seconds: float
-    seed: int
     model: ModelRecord
     dtype: str
     calibrations: tuple[Calibration, ...]

@@ -2,9 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
-
-from trimtab.reports.figures import Estimate, Record
+from trimtab.reports.figures import Document, Estimate, Record
 from trimtab.reports.record import ModelRecord
 
 Measure = Literal["effect", "anti_steerable"]
@@ -185,12 +183,10 @@ class TypeSummary(Record):
     ranks: tuple[int, ...]
 
 
-class Study(Record):
+class Study(Document):
     """Everything that a study found.
 
     Args:
-        schema_version: of this record.
-        command, seconds, seed: how it was made.
         equal_dose: the dose that `equal_…` columns have.
         models: those studied, in order.
         cells: the rows; kept in `cells.parquet`.
@@ -199,13 +195,6 @@ class Study(Record):
         notes: what was left out, and why.
     """
 
-    schema_version: Literal[1] = Field(default=1, alias="schema")
-    trimtab: str
-    torch: str
-    transformers: str
-    command: str
-    seconds: float
-    seed: int
     equal_dose: float
     models: tuple[ModelRecord, ...]
     cells: tuple[Cell, ...] = ()

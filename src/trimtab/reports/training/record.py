@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from trimtab.reports.figures import Record
+from trimtab.reports.figures import Document, Record
 from trimtab.reports.record import Decision, ModelRecord
 
 Side = Literal["positive", "negative"]
@@ -173,12 +173,10 @@ class Attribute(Record):
     front: str | None = None
 
 
-class Fit(Record):
+class Fit(Document):
     """A fit: what was made, how, and what is known of it.
 
     Args:
-        schema_version: of this record.
-        command, seconds, seed: how it was made.
         method, source: its name, and where it comes from.
         hyperparameters: what the method was told.
         prompt_type: how training examples were put to the model.
@@ -191,13 +189,6 @@ class Fit(Record):
         notes: what was chosen, and what to mind.
     """
 
-    schema_version: Literal[1] = Field(default=1, alias="schema")
-    trimtab: str
-    torch: str
-    transformers: str
-    command: str
-    seconds: float
-    seed: int
     method: str
     source: str
     hyperparameters: Mapping[str, JsonValue]
