@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from trimtab.errors import InputError
+
 LONGEST = 200  # bytes of a name: 255 of most disks, less what names of scratch folders add
 
 
@@ -70,3 +72,17 @@ def _alive(process: str) -> bool:
     except OSError:  # somebody else's
         return True
     return True
+
+
+def outside_steerings(place: Path) -> None:
+    """Refuse to write into the folder of a steering, whose manifest names all that may lie there.
+
+    Raises:
+        InputError: the place is, or lies in, a steering.
+    """
+    whole = place.resolve()
+    for folder in (whole, *whole.parents):
+        if (folder / "steering.json").is_file() and (folder / "MANIFEST").is_file():
+            raise InputError(
+                f"{place} belongs to the steering {folder}, which stays as it is; give a folder of its own"
+            )

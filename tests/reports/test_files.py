@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from trimtab.errors import InputError
 from trimtab.reports.record import Report
+from trimtab.steering import Steering
 
 
 def test_a_report_survives_saving_and_loading(any_report: Report, tmp_path: Path) -> None:
@@ -64,3 +66,12 @@ def test_a_field_of_another_version_is_named(report: Report, tmp_path: Path) -> 
     file.write_text(json.dumps(record), encoding="utf-8")
     with pytest.raises(InputError, match="surprise"):
         Report.load(tmp_path)
+
+
+def test_a_report_does_not_go_into_a_steering(report: Report, tmp_path: Path) -> None:
+    place = Steering.from_vector(1, torch.ones(4)).save(tmp_path / "s")
+    before = {file.name: file.read_bytes() for file in place.iterdir()}
+    for folder in (place, place / "inside"):
+        with pytest.raises(InputError, match="belongs to the steering"):
+            report.save(folder)
+    assert {file.name: file.read_bytes() for file in place.iterdir()} == before

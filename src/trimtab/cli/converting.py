@@ -10,7 +10,7 @@ from rich.console import Console
 from trimtab.cli import options
 from trimtab.cli.strengths import strengths
 from trimtab.errors import InputError
-from trimtab.scratch import fault
+from trimtab.scratch import fault, outside_steerings
 
 if TYPE_CHECKING:
     from trimtab.steering import Steering
@@ -126,7 +126,7 @@ def _refuse_target(target: Path, sources: list[Path]) -> None:
     for source in sources:
         if target.resolve().is_relative_to(source.resolve()):
             raise InputError(f"{target} is the source {source} or lies in it, and sources stay; give another target")
-    options.outside_steerings(target.parent)
+    outside_steerings(target.parent)
 
 
 def _combined(folders: list[Path], odd: object) -> "Steering":

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from trimtab.errors import InputError
-from trimtab.scratch import fault
+from trimtab.scratch import fault, outside_steerings
 
 if TYPE_CHECKING:
     from trimtab.endpoint import Endpoint
@@ -129,20 +129,6 @@ def own_folder(out: Path, *, for_steering: bool = False) -> None:
     if os.path.lexists(out) and not out.is_dir():
         raise InputError(f"--out {out} is a file; give a folder")
     outside_steerings(out if not for_steering else out.parent)
-
-
-def outside_steerings(place: Path) -> None:
-    """Refuse to write into the folder of a steering, whose manifest names all that may lie there.
-
-    Raises:
-        InputError: the place is, or lies in, a steering.
-    """
-    whole = place.resolve()
-    for folder in (whole, *whole.parents):
-        if (folder / "steering.json").is_file() and (folder / "MANIFEST").is_file():
-            raise InputError(
-                f"{place} belongs to the steering {folder}, which stays as it is; give a folder of its own"
-            )
 
 
 def strength_or_auto(told: str) -> float | None:

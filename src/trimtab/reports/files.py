@@ -8,19 +8,20 @@ from pydantic import ValidationError
 
 from trimtab.errors import InputError
 from trimtab.reports.record import ExampleRow, Report
-from trimtab.scratch import scratch
+from trimtab.scratch import outside_steerings, scratch
 
 
 def save(report: Report, folder: Path) -> Path:
     """Write `report.html`, `report.json` and `examples.parquet`; each file appears whole, the JSON last.
 
     Raises:
-        InputError: the folder cannot be written.
+        InputError: the folder cannot be written, or belongs to a steering.
     """
     import polars as pl
 
     from trimtab.reports.html import page
 
+    outside_steerings(folder)
     table = pl.DataFrame([r.model_dump() for r in report.rows], schema=_columns())
     try:
         folder.mkdir(parents=True, exist_ok=True)

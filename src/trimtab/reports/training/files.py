@@ -6,7 +6,7 @@ from typing import Final
 
 from trimtab.errors import InputError
 from trimtab.reports.training.record import Fit
-from trimtab.scratch import scratch
+from trimtab.scratch import outside_steerings, scratch
 
 PAGE: Final = "fit.html"
 
@@ -18,10 +18,11 @@ def save_fit(fit: Fit, folder: Path) -> Path:
         The page.
 
     Raises:
-        InputError: the folder cannot be written.
+        InputError: the folder cannot be written, or belongs to a steering.
     """
     from trimtab.reports.training.html import fit_page
 
+    outside_steerings(folder)
     told = fit.model_dump_json(by_alias=True) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
