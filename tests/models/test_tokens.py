@@ -8,7 +8,7 @@ import torch
 
 from trimtab.behaviors import Rendered
 from trimtab.errors import InputError
-from trimtab.models import Encoded, Model, Site
+from trimtab.models import Encoded, Model, Plan, Site, collate
 from trimtab.models.tokens import capture_tokens
 
 ARCHITECTURES = ["llama", "mistral", "gemma2", "gemma3", "gpt2", "gpt_neox", "opt", "phi", "falcon", "bloom", "mixtral"]
@@ -252,3 +252,14 @@ def test_the_embedded_model_gives_what_transformers_gives(embedded, which):
         close = torch.nn.functional.cosine_similarity(found.activations[site], values, dim=1)
         assert close.min() > 1 - 1e-6
         assert (found.activations[site] - values).norm(dim=1).max() < 1e-4 * values.norm(dim=1).max()
+
+
+def test_what_heads_give_is_kept_by_token_too_whatever_its_width(wrapped, tmp_path):
+    model, site = wrapped("qwen3", head_dim=16), Site(2, "heads")
+    row = model.encoder().encode([PAIRS[0]])[0]
+    batch = collate([row], 0, model.device)
+    expected = model.forward(batch, Plan(read=frozenset([site]))).activations[site][0, row.prompt_len :]
+    assert expected.shape[1] == 64 != model.d_model
+    for into in (None, tmp_path / "t"):
+        found = capture_tokens(model, [row], [site], "response", into)
+        torch.testing.assert_close(found.activations[site], expected, atol=1e-5, rtol=1e-5)

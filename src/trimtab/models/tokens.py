@@ -180,7 +180,8 @@ class _Held:
         self.text = torch.arange(len(spans)).repeat_interleave(n)  # [N]
         self.position = torch.arange(len(self.text)) - (self.start - self.begin)[self.text]  # [N]
         dtype = _dtype(model)
-        self.values = {s: torch.empty(len(self.text), model.d_model, dtype=dtype) for s in sites}  # [N, d]
+        width = model.anatomy.width
+        self.values = {s: torch.empty(len(self.text), width(s), dtype=dtype) for s in sites}  # [N, d]
         self.norm = {s: torch.zeros(len(self.text)) for s in sites}  # [N]
         self.median = {s: torch.zeros(len(spans)) for s in sites}  # [texts]
 
@@ -217,7 +218,7 @@ def _capture_into(
     model: "Model", spans: Iterable[_Span], sites: Sequence[Site], read: str, folder: Path
 ) -> CapturedTokens:
     dtype = _dtype(model)
-    size = window(dtype.itemsize * model.d_model, len(sites))
+    size = window(dtype.itemsize * max(map(model.anatomy.width, sites)), len(sites))
     n, adds = 0, ("massive", "identical", "rows")
     with alone(folder):
         journal = Journal.open(folder, origin(model, sites, read), list(_columns(model, sites)), adds)
@@ -249,7 +250,7 @@ def _windows(spans: Iterable[_Span], size: int) -> Iterator[list[_Span]]:
 
 def _columns(model: "Model", sites: Sequence[Site]) -> Iterator[Column]:
     for site in sites:
-        yield Column(stem(site), _STORED[_dtype(model)], (model.d_model,), str(site))
+        yield Column(stem(site), _STORED[_dtype(model)], (model.anatomy.width(site),), str(site))
         yield Column(f"{stem(site)}.text", "<i8", (), str(site))
         yield Column(f"{stem(site)}.position", "<i8", (), str(site))
 
