@@ -1,13 +1,13 @@
 """`trimtab convert`."""
 
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
 
-from trimtab.cli import options
 from trimtab.cli.strengths import strengths
 from trimtab.errors import InputError
 from trimtab.scratch import fault, outside_steerings
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from trimtab.steering import Steering
 
 FILES: Final = (".gguf", ".safetensors")
+TORCH: Final = (".pt", ".pth", ".bin")
 OTHER_FILES: Final = (
-    ".pt", ".pth", ".bin", ".ckpt", ".pkl", ".npz", ".npy", ".onnx", ".json", ".jsonl", ".parquet", ".txt", ".md",
+    *TORCH, ".ckpt", ".pkl", ".npz", ".npy", ".onnx", ".json", ".jsonl", ".parquet", ".txt", ".md",
     ".zip",
 )  # fmt: skip
 
@@ -60,10 +61,7 @@ def convert(
         if given and kind not in fitting:
             raise InputError(f"{flag} means nothing for {target}; it is for a {' or '.join(fitting)}")
     _refuse_target(target, sources)
-    if len(sources) > 1:
-        made = _combined(sources, name or site or convention)
-    else:
-        made = _read(sources[0], name or [], site, convention)
+    made, documents = _read(sources, name or [], site, convention)
     told = strengths(made, strength or [], off or []) if strength or off else None
     left_out: list[str] = []
     if kind == ".gguf":
@@ -75,7 +73,7 @@ def convert(
 
         write_vectors(made, target, told, ungated=ungated)
     else:
-        left_out = _saved(made, told or {}, sources, target)
+        left_out = _saved(made, told or {}, documents, target)
     console = Console(soft_wrap=True)
     for place in sorted(made.edits):
         where = "output of block" if place.component == "residual" else f"{place.component} of block"
@@ -87,15 +85,12 @@ def convert(
     console.print(f"written: {target}", highlight=False, markup=False)
 
 
-def _saved(made: "Steering", told: dict[str, float], sources: list[Path], target: Path) -> list[str]:
-    """Write the folder, with what the sources knew of attributes whose strength stays.
+def _saved(made: "Steering", told: dict[str, float], documents: list[Mapping[str, Any]], target: Path) -> list[str]:
+    """Write the folder, with what the sources' reports say of attributes whose strength stays.
 
     Returns:
-        What is left out of the sources' reports.
+        What is left out of them.
     """
-    from trimtab.steering.artifact import read
-
-    documents = [read(source).reliability or {} for source in sources if source.is_dir()]
     changed = {name for name, value in told.items() if value != made.attributes[name]}
     steering = made.changed(attributes=told)
     if len(documents) == 1 and not changed:
@@ -129,15 +124,6 @@ def _refuse_target(target: Path, sources: list[Path]) -> None:
     outside_steerings(target.parent)
 
 
-def _combined(folders: list[Path], odd: object) -> "Steering":
-    files = [folder for folder in folders if not _is_folder(folder)]
-    if files or odd:
-        raise InputError(
-            "several sources are combined where all are folders of steerings; convert other files one by one"
-        )
-    return options.steering_of(folders, allow_mismatch=False)
-
-
 def _is_folder(path: Path) -> bool:
     try:
         return stat.S_ISDIR(path.stat().st_mode)
@@ -147,23 +133,43 @@ def _is_folder(path: Path) -> bool:
         raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _read(source: Path, names: list[str], site: str | None, convention: str | None) -> "Steering":
-    kind = "folder" if _is_folder(source) else source.suffix.lower()
-    if kind in (".pt", ".pth", ".bin"):
-        from trimtab.integrations.checkpoints import read_checkpoint
-        from trimtab.models import Site
+def _read(
+    sources: list[Path], names: list[str], site: str | None, convention: str | None
+) -> tuple["Steering", list[Mapping[str, Any]]]:
+    """The steering of one file, or of one folder or several together, with the folders' reports."""
+    folders = [source for source in sources if _is_folder(source)]
+    if len(sources) > 1 and (len(folders) < len(sources) or names or site or convention):
+        raise InputError(
+            "several sources are combined where all are folders of steerings; convert other files one by one"
+        )
+    if not folders:
+        return _read_file(sources[0], names, site, convention), []
+    _refuse_meaningless("folder", site, convention)
+    if names:
+        raise InputError("--name is for other tools' files; the attributes of a steering have names")
+    from trimtab.steering import Steering
+    from trimtab.steering.artifact import read
 
-        return read_checkpoint(source, names, None if site is None else Site.parse(site), convention)
+    artifacts = [read(folder) for folder in folders]
+    return Steering.combined([a.steering for a in artifacts]), [a.reliability or {} for a in artifacts]
+
+
+def _refuse_meaningless(kind: str, site: str | None, convention: str | None) -> None:
+    """What formats other than torch's say themselves is not told otherwise."""
     if site is not None:
         raise InputError("--site is for .pt files that do not say where they belong; other formats do")
     if convention is not None and kind != ".safetensors":
         raise InputError("--convention is for .safetensors and .pt of plain vectors; other formats say what they mean")
-    if kind == "folder":
-        from trimtab.steering import Steering
 
-        if names:
-            raise InputError("--name is for other tools' files; the attributes of a steering have names")
-        return Steering.load(source)
+
+def _read_file(source: Path, names: list[str], site: str | None, convention: str | None) -> "Steering":
+    kind = source.suffix.lower()
+    if kind in TORCH:
+        from trimtab.integrations.checkpoints import read_checkpoint
+        from trimtab.models import Site
+
+        return read_checkpoint(source, names, None if site is None else Site.parse(site), convention)
+    _refuse_meaningless(kind, site, convention)
     if len(names) > 1:
         raise InputError(f"{source} holds one attribute; give one --name")
     name = names[0] if names else "vector"

@@ -70,6 +70,7 @@ def fit(
     find(method)
     loaded = [load_behavior(source, view=view, format=format) for source in behaviors]
     conditions = _conditions(condition or [], [b.name for b in loaded])
+    prompts = {file: load_behavior(file) for file in dict.fromkeys(conditions.values())}
     work = _folders(out)
 
     from trimtab.reports.training.files import PAGE
@@ -90,7 +91,7 @@ def fit(
             evaluation=eval_,
             seed=seed,
             max_kl=max_kl,
-            condition={name: load_behavior(file) for name, file in conditions.items()} or None,
+            condition={name: prompts[file] for name, file in conditions.items()} or None,
             verify=check,
             folder=work,
             progress=progress,

@@ -19,7 +19,6 @@ from trimtab.models import Site
 from trimtab.steering import Origin, Steering
 from trimtab.steering.edits import Gated
 
-SUFFIXES = (".pt", ".pth", ".bin")
 _COMPONENTS = {"decoder_block": "residual", "self_attn": "attention", "mlp": "mlp"}  # of steering-vectors' layer types
 _GATED = re.compile(r"steering_vectors\.(\d{1,3})|gating_weights\.(\d{1,3})\.(?:weight|bias)")
 
