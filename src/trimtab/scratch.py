@@ -80,8 +80,8 @@ def outside_steerings(place: Path) -> None:
     Raises:
         InputError: the place is, or lies in, a steering.
     """
-    whole = place.resolve()
-    for folder in (whole, *whole.parents):
+    target = place.resolve()
+    for folder in (target, *target.parents):
         if (folder / "steering.json").is_file() and (folder / "MANIFEST").is_file():
             raise InputError(
                 f"{place} belongs to the steering {folder}, which stays as it is; give a folder of its own"

@@ -23,7 +23,7 @@ from trimtab.models.scoring import Scores, logit_differences, score
 from trimtab.models.sites import Place, Site
 from trimtab.models.steerable import Scopes, Steerable, Strengths, fronts, steer
 from trimtab.models.streaming import capture_into
-from trimtab.models.text import encoded, in_front, joined, refuse_one_text
+from trimtab.models.text import encoded, in_front, joined, refuse_one_text, rendered
 from trimtab.models.tokens import TEXTS, CapturedTokens, Tokens, capture_tokens
 
 
@@ -135,9 +135,8 @@ class Model(Loaded):
             if any(site.component == "heads" for site in Site.several(sites)):
                 raise InputError("what heads give is captured in memory; leave out into=…")
             return capture_into(self, texts, Site.several(sites), read, self.encoder(chat_template), Path(into))
-        rendered = [t if isinstance(t, Rendered) else Rendered("", "", t) for t in texts]
-        rendered, steers = self._put(rendered, steering, strength, scope)
-        rows = self.encoder(chat_template).encode(rendered)
+        put, steers = self._put([rendered(text) for text in texts], steering, strength, scope)
+        rows = self.encoder(chat_template).encode(put)
         return capture(self, rows, Site.several(sites), read, *decided(self, rows, [steers]))
 
     def capture_tokens(

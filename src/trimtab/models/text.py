@@ -119,7 +119,12 @@ def encoded(texts: Iterable[str | Rendered], encoder: Encoder, at_a_time: int) -
     """Rows of any number of texts, tokenized so many at a time when they are asked for; a plain text is all answer."""
     rest = iter(texts)
     while some := list(islice(rest, at_a_time)):
-        yield from encoder.encode([t if isinstance(t, Rendered) else Rendered("", "", t) for t in some])
+        yield from encoder.encode([rendered(text) for text in some])
+
+
+def rendered(text: str | Rendered) -> Rendered:
+    """A text with its parts; a plain one is all answer."""
+    return text if isinstance(text, Rendered) else Rendered("", "", text)
 
 
 def _turns(text: Rendered) -> list[Message]:

@@ -64,10 +64,8 @@ class Fitted:
     def reliability(self) -> dict[str, Any]:
         """Verdicts by attribute and the training, for the artifact and its card."""
         verdicts = {name: _gist(report) for name, report in self.reports.items()}
-        training = self.training.model_dump(mode="json", by_alias=True)
-        return (
-            {"attributes": verdicts, "training": training if self.training else {}} if verdicts or self.training else {}
-        )
+        training = self.training.model_dump(mode="json", by_alias=True) if self.training else {}
+        return {"attributes": verdicts, "training": training} if verdicts or training else {}
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -188,7 +186,7 @@ def _where(
 ) -> tuple[Sequence[Place] | None, tuple[int, int] | None]:
     """The sites that were given, or the first and last block that they may be chosen from."""
     sites, blocks = where_all(model, given)
-    if blocks is not None and isinstance(maker, PromptMethod):
+    if isinstance(maker, PromptMethod) and (sites is not None or blocks is not None):
         raise InputError(f"method {maker.name} puts text in front of prompts; leave out the sites")
     for site in () if sites is None or maker.reads is not None else Site.several(sites):
         if site.component == "heads":

@@ -44,14 +44,15 @@ def made(
     Args:
         maker: the method with its hyperparameters.
         stages: of the behaviors, by attribute, each with the one prompt type that its examples are put by.
-        sites: where to steer; None takes all blocks if the method looks at all, else the one that does best on dev.
+        sites: where to steer, None for methods that ask; of others None takes all blocks if the method looks at all,
+            else the one that does best on dev.
         notes: is told what was chosen.
 
     Raises:
         InputError: sites that the model or the method does not have.
     """
     if isinstance(maker, PromptMethod):
-        return (Made(_asked(maker, stages, sites)),)
+        return (Made(_asked(maker, stages)),)
     if isinstance(maker, MATSteer):
         return _learned(maker, stages, sites, notes)
     return (Made(_trained(maker, stages, sites, notes)),)
@@ -147,10 +148,8 @@ def _trained(maker: Method, stages: Mapping[str, Stages], sites: Sequence[Place]
     return maker.fit(data, seed=first.seed, made_for=first.model.facts, digests=_digests(stages))
 
 
-def _asked(maker: PromptMethod, stages: Mapping[str, Stages], sites: Sequence[Place] | None) -> Steering:
+def _asked(maker: PromptMethod, stages: Mapping[str, Stages]) -> Steering:
     """Of the instructions, or of the shots."""
-    if sites is not None:
-        raise InputError(f"method {maker.name} puts text in front of prompts; leave out the sites")
     told, model = {}, next(iter(stages.values())).model
     for name, s in stages.items():
         shots = [(e.prompt, e.positive, e.negative) for e in s.splits.shots.examples]

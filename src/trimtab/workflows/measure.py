@@ -1,6 +1,6 @@
 """Behaviors meet the model: propensities of examples, and activations under a prompt type."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,6 +57,12 @@ class Treatment:
 
     steers: Variant = ()
     front: str = ""
+
+
+def by_front(treatments: Sequence[Treatment]) -> Iterator[tuple[str, list[int]]]:
+    """Treatments that may share a pass: what stands in front, and the indices of those that it is the same for."""
+    for front in dict.fromkeys(t.front for t in treatments):
+        yield front, [i for i, t in enumerate(treatments) if t.front == front]
 
 
 @dataclass(frozen=True)
@@ -124,8 +130,7 @@ class Instrument:
     ) -> list[Propensity]:
         """The same under several treatments, and behind a context."""
         found: dict[int, Propensity] = {}
-        for front in dict.fromkeys(t.front for t in treatments):
-            same = [i for i, t in enumerate(treatments) if t.front == front]
+        for front, same in by_front(treatments):
             measured = self._propensities(examples, [treatments[i].steers for i in same], context + front)
             found |= dict(zip(same, measured, strict=True))
         return [found[i] for i in range(len(treatments))]

@@ -9,7 +9,7 @@ from trimtab.behaviors import Probe, Rendered
 from trimtab.errors import InputError
 from trimtab.models import Model
 from trimtab.models.scoring import score_variants
-from trimtab.workflows.measure import SIDES, Treatment
+from trimtab.workflows.measure import SIDES, Treatment, by_front
 
 
 def margins(model: Model, probe: Probe, treatments: Sequence[Treatment] = (Treatment(),)) -> NDArray[np.float64]:
@@ -29,9 +29,8 @@ def margins(model: Model, probe: Probe, treatments: Sequence[Treatment] = (Treat
     if not probe.examples:
         raise InputError(f"probe {probe.name!r} holds texts, not pairs of endings")
     n, found = len(probe.examples), np.zeros((len(treatments), len(probe.examples)))
-    for front in dict.fromkeys(t.front for t in treatments):
+    for front, same in by_front(treatments):
         texts = [Rendered(front, e.prompt, getattr(e, side)) for side in SIDES for e in probe.examples]
-        same = [i for i, t in enumerate(treatments) if t.front == front]
         scores = score_variants(model, model.encoder().encode(texts), [treatments[i].steers for i in same])
         for i, s in zip(same, scores, strict=True):
             total = s.total.double().cpu().numpy()

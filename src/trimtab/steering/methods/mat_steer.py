@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 from trimtab.errors import InputError
 from trimtab.models import ModelFacts, Site
+from trimtab.models.journal import stem
 from trimtab.steering.edits import StoredEdit
 from trimtab.steering.mat_steer import Options, Trained, train
 from trimtab.steering.mat_steer.data import TokenSides
@@ -100,7 +101,7 @@ class MATSteer(Options, Method):
                 self,
                 dev=None if dev is None else {name: by_site[site] for name, by_site in dev.items()},
                 seed=seed,
-                checkpoint=None if folder is None else folder / str(site).replace(":", "-"),
+                checkpoint=None if folder is None else folder / stem(site),
                 progress=progress,
             )
         told: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
