@@ -81,6 +81,7 @@ def _learned(
         )
         learned = maker.fit_tokens(
             some, held, seed=first.seed, made_for=first.model.facts, digests=_digests(stages),
+            device=first.model.device,
             folder=home and home / "mat-steer" / sha256(repr((maker, group)).encode()).hexdigest()[:16],
             progress=lambda done, most: first.progress.advance(f"training, epoch {done} of at most {most}", 0),
         )  # fmt: skip

@@ -208,3 +208,13 @@ def test_a_checkpoint_serves_more_epochs_and_nothing_else(made, tmp_path: Path) 
     next(tmp_path.glob("*.safetensors")).write_bytes(b"broken")
     with pytest.raises(InputError, match="damaged"):
         train(data, Options(epochs=5), checkpoint=tmp_path)
+
+
+def test_everything_lies_on_the_device_that_was_given(made) -> None:  # type: ignore[no-untyped-def]
+    """Whatever forgot its device would lie where torch puts new tensors: here on one that no figure survives."""
+    for options in ({}, {"kernel": "fourier", "start": "random", "shared": 1}, {"kernel": "median", "unbiased": False}):
+        given = Options(**{**FAST, "epochs": 2}, **options)  # type: ignore[arg-type]
+        data, dev = made(1), made(2)
+        with torch.device("meta"):
+            found = train(data, given, dev=dev, device=torch.device("cpu"))
+        assert same(found, train(data, given, dev=dev))

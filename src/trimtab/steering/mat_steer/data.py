@@ -63,7 +63,7 @@ class Tokens:
         Raises:
             InputError: one is NaN or infinite.
         """
-        found = torch.empty(len(rows), self.width)
+        found = torch.empty(len(rows), self.width, device="cpu")
         self.read_into(found, rows)
         return found
 
@@ -147,10 +147,14 @@ class Batches:
         batch: tokens of each side in a batch; fewer where a side has fewer.
         seed: of the shuffling.
         scale: activations are divided by it.
+        device: where batches go; tokens are read on the CPU.
     """
 
-    def __init__(self, data: TokenData, batch: int, seed: int, scale: float = 1.0) -> None:
+    def __init__(
+        self, data: TokenData, batch: int, seed: int, scale: float = 1.0, device: torch.device | None = None
+    ) -> None:
         self._sides, self._seed, self._scale = sides_of(data), seed, scale
+        self._device = device or torch.device("cpu")
         self.batch = min(batch, *(len(tokens) for tokens in self._sides))
         self.steps = max(len(tokens) for tokens in self._sides) // self.batch
         row = 4 * self._sides[0].width * self.batch * len(self._sides)
@@ -165,10 +169,11 @@ class Batches:
 
     def _gathered(self, rows: list[NDArray[np.int64]]) -> Iterator[Tensor]:
         """Batches of one window: for each side the rows of its steps, `[steps, batch]`."""
-        steps = torch.empty(len(rows[0]), len(rows), self.batch, self._sides[0].width)
+        shape = len(rows[0]), len(rows), self.batch, self._sides[0].width
+        steps = torch.empty(shape, device="cpu", pin_memory=self._device.type == "cuda")
         for i, (tokens, some) in enumerate(zip(self._sides, rows, strict=True)):
             tokens.read_into(steps[:, i], some)
-        found = steps.div_(self._scale)
+        found = steps.to(self._device, non_blocking=True).div_(self._scale)
         yield from found.view(len(found), -1, 2, self.batch, found.shape[-1]).unbind(0)
 
     def _order(self, side: int, epoch: int) -> NDArray[np.int64]:

@@ -82,7 +82,7 @@ def relative_edit(edit: StoredEdit, h: Tensor, strength: Tensor) -> Tensor:
 
 
 def gate_statistics(
-    edit: Gated, data: TokenData, *, touched: float = TOUCHED, seed: int = 0
+    edit: Gated, data: TokenData, *, touched: float = TOUCHED, seed: int = 0, device: torch.device | None = None
 ) -> dict[str, GateStatistics]:
     """Statistics of every attribute on all tokens, read once from front to back.
 
@@ -91,14 +91,16 @@ def gate_statistics(
         data: tokens by attribute, held out for figures to believe.
         touched: a token is touched if its relative edit exceeds this.
         seed: of the tokens drawn for the MMD.
+        device: where the edit is applied; None is the CPU.
 
     Raises:
         InputError: the edit has another number of attributes.
     """
     if edit.n_attributes != len(data):
         raise InputError(f"the edit has {edit.n_attributes} attributes and the data {len(data)}")
-    seen = [(_seen(edit, sides.positive), _seen(edit, sides.negative)) for sides in data.values()]
-    drawn = samples(data, _MMD_ROWS, seed)
+    where = device or torch.device("cpu")
+    seen = [(_seen(edit, sides.positive, where), _seen(edit, sides.negative, where)) for sides in data.values()]
+    drawn = samples(data, _MMD_ROWS, seed).to(where)
     before, after = _mmd2(edit, drawn)
     found = {}
     for t, name in enumerate(data):
@@ -148,13 +150,14 @@ class _Seen:
         return OnTokens(len(moved), *means, float(moved.sum()) / self.texts)
 
 
-def _seen(edit: Gated, tokens: Tokens) -> _Seen:
-    alone = torch.eye(edit.n_attributes)
+def _seen(edit: Gated, tokens: Tokens, device: torch.device) -> _Seen:
+    alone = torch.eye(edit.n_attributes, device=device)
     gates, edits = [], []
     with torch.no_grad():
-        for h in tokens.blocks():
-            gates.append(edit.gates(h).double().numpy())
-            edits.append(torch.stack([relative_edit(edit, h, one) for one in alone], dim=1).double().numpy())
+        for block in tokens.blocks():
+            h = block.to(device)
+            gates.append(edit.gates(h).double().cpu().numpy())
+            edits.append(torch.stack([relative_edit(edit, h, one) for one in alone], dim=1).double().cpu().numpy())
     return _Seen(np.concatenate(gates), np.concatenate(edits), len(np.unique(tokens.text)))
 
 
@@ -169,5 +172,5 @@ def _mmd2(edit: Gated, drawn: Tensor) -> tuple[list[float], list[float]]:
     positive, negative = drawn.unbind(1)
     kernel = made_kernel("multi", positive, negative)
     with torch.no_grad():
-        steered = edit(negative, torch.ones(1, edit.n_attributes))
+        steered = edit(negative, torch.ones(1, edit.n_attributes, device=negative.device))
         return mmd2(positive, negative, kernel).tolist(), mmd2(positive, steered, kernel).tolist()

@@ -97,8 +97,8 @@ class FourierFeatures:
     ) -> "FourierFeatures":
         """D = n random frequencies for activations of width d."""
         generator = torch.Generator().manual_seed(seed)
-        omega = torch.randn(n, d, generator=generator).to(sigma)
-        scale = torch.tensor(factors).to(sigma).repeat(-(-n // len(factors)))[:n]
+        omega = torch.randn(n, d, generator=generator, device="cpu").to(sigma)
+        scale = sigma.new_tensor(factors).repeat(-(-n // len(factors)))[:n]
         return cls(omega / scale[:, None], sigma)
 
     def features(self, x: Tensor) -> Tensor:
@@ -138,7 +138,7 @@ def mmd2(x: Tensor, y: Tensor, kernel: Kernel, *, unbiased: bool = True) -> Tens
         nn, mm = (n * (n - 1), m * (m - 1)) if unbiased else (n * n, m * m)
         found = xx / nn + yy / mm - 2 * xy / (n * m)
     else:
-        both, shares = torch.cat([x, y], dim=-2), _shares(n, m, unbiased, x.dtype).to(x.device)
+        both, shares = torch.cat([x, y], dim=-2), _shares(n, m, unbiased, x.dtype, x.device)
         if not both.requires_grad:
             found = _in_blocks(both, shares, kernel)
         elif isinstance(kernel, Gaussian):
@@ -149,14 +149,15 @@ def mmd2(x: Tensor, y: Tensor, kernel: Kernel, *, unbiased: bool = True) -> Tens
 
 
 @lru_cache(maxsize=4)
-def _shares(n: int, m: int, unbiased: bool, dtype: torch.dtype) -> Tensor:
+def _shares(n: int, m: int, unbiased: bool, dtype: torch.dtype, device: torch.device) -> Tensor:
     """`[n + m, n + m]`: how much each pair of different rows counts in the squared MMD; 0 on the diagonal."""
-    side = torch.cat([torch.full((n,), 1 / n), torch.full((m,), -1 / m)]).double()
+    sizes = torch.tensor([n, m], device="cpu")
+    side = torch.tensor([1 / n, -1 / m], dtype=torch.float64, device="cpu").repeat_interleave(sizes)
     shares = torch.outer(side, side)
     if unbiased:
         shares[:n, :n] *= n / (n - 1)
         shares[n:, n:] *= m / (m - 1)
-    return shares.fill_diagonal_(0).to(dtype)
+    return shares.fill_diagonal_(0).to(device, dtype)
 
 
 def _in_blocks(z: Tensor, shares: Tensor, kernel: Kernel) -> Tensor:
@@ -202,7 +203,7 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
 def mean_between(x: Tensor, kernel: Kernel) -> Tensor:
     """Mean of k over pairs of different rows: `[T, n, d]` to `[T]`."""
     n = x.shape[-2]
-    between: Tensor = (kernel(x, x) * (1 - torch.eye(n).to(x))).sum(dim=(-2, -1))
+    between: Tensor = (kernel(x, x) * (1 - torch.eye(n, dtype=x.dtype, device=x.device))).sum(dim=(-2, -1))
     return between / (n * (n - 1))
 
 

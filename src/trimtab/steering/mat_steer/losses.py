@@ -38,12 +38,12 @@ class Weights:
     def total(self, terms: Tensor) -> Tensor:
         """`L = L_MMD + λ_pos L_pos + λ_sparse L_sparse + λ_ortho L_ortho`, and shrinkage; `[5]` as `TERMS`."""
         weights = (1.0, self.positives, self.sparsity, self.orthogonality, self.shrinkage)
-        return terms @ _vector(weights, terms.dtype)
+        return terms @ _vector(weights, terms.dtype, terms.device)
 
 
 @lru_cache(maxsize=4)
-def _vector(weights: tuple[float, ...], dtype: torch.dtype) -> Tensor:
-    return torch.tensor(weights, dtype=dtype)
+def _vector(weights: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(weights, dtype=dtype, device=device)
 
 
 def alignment(positive: Tensor, steered: Tensor, kernel: Kernel, identity: Tensor, *, unbiased: bool = True) -> Tensor:

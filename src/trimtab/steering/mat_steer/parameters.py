@@ -37,12 +37,16 @@ class Start:
     weights: Tensor
     bias: Tensor
 
+    def to(self, device: torch.device) -> "Start":
+        """On a device."""
+        return Start(self.theta.to(device), self.weights.to(device), self.bias.to(device))
+
 
 def random_start(T: int, d: int, generator: torch.Generator) -> Start:
     """θ ~ N(0, 1), W and b as a linear layer's, uniform in ±1/√d: the released code's start."""
     bound = d**-0.5
-    uniform = torch.rand(T, d + 1, generator=generator) * 2 * bound - bound
-    return Start(torch.randn(T, d, generator=generator), uniform[:, :d], uniform[:, d])
+    uniform = torch.rand(T, d + 1, generator=generator, device="cpu") * 2 * bound - bound
+    return Start(torch.randn(T, d, generator=generator, device="cpu"), uniform[:, :d], uniform[:, d])
 
 
 class Parameters(nn.Module):
@@ -110,12 +114,12 @@ class Parameters(nn.Module):
         return with_norm_of(moved, x) if self.options.keep_norm else moved
 
     def edit(self) -> Gated:
-        """The same f for activations as they are."""
+        """The same f for activations as they are, on the CPU as every edit's tensors."""
         with torch.no_grad():
             threshold = SHUT if self.options.gate == "hard" else 0.0
             return Gated(
-                self.theta() * self.scale, self.weights / self.scale, self.bias.clone(), threshold,
-                self.options.keep_norm,
+                (self.theta() * self.scale).cpu(), (self.weights / self.scale).cpu(), self.bias.clone().cpu(),
+                threshold, self.options.keep_norm,
             )  # fmt: skip
 
 

@@ -87,7 +87,7 @@ class Objective:
             losses.positives(gates[:, 0], everyones=everyones),
             losses.sparsity(gates[:, 1], everyones=everyones),
             losses.orthogonality(theta),
-            self._shrinkage(p, theta) if o.shrinkage else torch.zeros((), dtype=x.dtype),
+            self._shrinkage(p, theta) if o.shrinkage else x.new_zeros(()),
         ]
         return torch.stack(found)
 
@@ -108,6 +108,7 @@ def train(
     seed: int = 0,
     checkpoint: Path | None = None,
     progress: Told | None = None,
+    device: torch.device | None = None,
 ) -> Trained:
     """Train the gates and vectors of all attributes at one site together.
 
@@ -120,6 +121,7 @@ def train(
         checkpoint: a folder for the state after every epoch. Called again with the same arguments, it goes on from
             there, to the same result as without interruption; `epochs` may be another.
         progress: is told of every epoch.
+        device: where it is computed; None is the CPU. The edit's tensors are on the CPU in any case.
 
     Raises:
         InputError: data that cannot be used, or a checkpoint of another training.
@@ -128,7 +130,7 @@ def train(
     o = options or Options()
     if dev is not None and list(dev) != list(data):
         raise InputError(f"dev has the attributes {', '.join(dev)} and the data {', '.join(data)}; give the same")
-    run = _Run(data, o, dev, seed)
+    run = _Run(data, o, dev, seed, device or torch.device("cpu"))
     if checkpoint is not None:
         run.resume(checkpoint)
     with torch.enable_grad():
@@ -139,7 +141,7 @@ def train(
             if progress is not None:
                 progress(run.done, o.epochs)
     edit = run.best()
-    statistics = gate_statistics(edit, dev or data, touched=o.touched, seed=seed)
+    statistics = gate_statistics(edit, dev or data, touched=o.touched, seed=seed, device=run.device)
     refuse_collapse(statistics)
     return Trained(edit, run.train_curves, run.dev_curves, run.best_epoch, statistics)
 
@@ -147,19 +149,21 @@ def train(
 class _Run:
     """A training under way."""
 
-    def __init__(self, data: TokenData, options: Options, dev: TokenData | None, seed: int) -> None:
-        self.o, self.data, self.dev_data, self.seed = options, data, dev, seed
+    def __init__(
+        self, data: TokenData, options: Options, dev: TokenData | None, seed: int, device: torch.device
+    ) -> None:
+        self.o, self.data, self.dev_data, self.seed, self.device = options, data, dev, seed, device
         drawn = samples(data, options.sample, seed)
         self.scale = _scale(drawn)
-        x = drawn / self.scale
-        start = _start(data, options, self.scale, seed)
+        x = drawn.to(device) / self.scale
+        start = _start(data, options, self.scale, seed, device)
         self.p = Parameters(start, options, self.scale)
         start = Start(self.p.theta().detach().clone(), start.weights, start.bias)
         kernel = made_kernel(
             options.kernel, x[:, 0], x[:, 1], sigma=options.sigma / self.scale, features=options.features, seed=seed
         )
         self.objective = Objective(options, kernel, start)
-        self.batches = Batches(data, options.batch, seed, self.scale)
+        self.batches = Batches(data, options.batch, seed, self.scale, device)
         self.identity = self.objective.identity(x, self.batches.batch, list(data))
         self.adam = torch.optim.Adam(self.p.parameters(), lr=options.rate, fused=True)
         self.done = self.best_epoch = 0
@@ -167,7 +171,7 @@ class _Run:
         self.train_curves: dict[str, list[float]] = {name: [] for name in ("loss", *losses.TERMS)}
         self.dev_curves: dict[str, list[float]] | None = None
         if dev is not None:
-            self.dev = samples(dev, options.sample, seed) / self.scale
+            self.dev = samples(dev, options.sample, seed).to(device) / self.scale
             # of the training tokens too: on few dev tokens chance may put it at 0 or below
             self.dev_identity = self.objective.identity(x, self.dev.shape[2], list(data))
             self.dev_curves = {name: [] for name in self.train_curves}
@@ -182,7 +186,7 @@ class _Run:
 
     def epoch(self) -> None:
         """One pass over the data, and what it has brought."""
-        total, weights = torch.zeros(len(losses.TERMS)), self.o.weights
+        total, weights = torch.zeros(len(losses.TERMS), device=self.device), self.o.weights
         for x in self.batches.epoch(self.done):
             terms = self.objective.terms(self.p, x, self.identity)
             self.adam.zero_grad()
@@ -257,10 +261,10 @@ def _scale(drawn: Tensor) -> float:
     return median / float(drawn.shape[-1] ** 0.5)
 
 
-def _start(data: TokenData, o: Options, scale: float, seed: int) -> Start:
+def _start(data: TokenData, o: Options, scale: float, seed: int, device: torch.device) -> Start:
     if o.start == "means":
-        return means_start(data, scale, seed, everyones=o.penalties == "all")
-    return random_start(len(data), sides_of(data)[0].width, torch.Generator().manual_seed(seed))
+        return means_start(data, scale, seed, everyones=o.penalties == "all", device=device)
+    return random_start(len(data), sides_of(data)[0].width, torch.Generator().manual_seed(seed)).to(device)
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -12,7 +12,9 @@ RIDGE = 0.1  # added to the covariance, as a share of its mean eigenvalue
 CONFIDENT = 3.0  # a class mean's largest log-odds: 95 %, where σ still has a gradient
 
 
-def means_start(data: TokenData, scale: float, seed: int, *, everyones: bool = False) -> Start:
+def means_start(
+    data: TokenData, scale: float, seed: int, *, everyones: bool = False, device: torch.device | None = None
+) -> Start:
     """θ_t the mean difference; gate t the linear discriminant between A_t^n (open) and A_t^p (shut).
 
     The discriminant is Fisher's with a ridge, `w = (Σ + ρI)⁻¹ (μ_n − μ_p)` and b half way between the means: log-odds
@@ -23,11 +25,12 @@ def means_start(data: TokenData, scale: float, seed: int, *, everyones: bool = F
         scale: activations are divided by it.
         seed: of which they are.
         everyones: the other attributes' tokens are on the shut side too.
+        device: where it is computed, and then lies; None is the CPU.
 
     Raises:
         InputError: the sides of an attribute have the same mean.
     """
-    rows = [tokens.sample(ROWS, seed + i) / scale for i, tokens in enumerate(sides_of(data))]
+    rows = [tokens.sample(ROWS, seed + i).to(device or "cpu") / scale for i, tokens in enumerate(sides_of(data))]
     moments = [_moments(some) for some in rows]
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     for t, name in enumerate(data):

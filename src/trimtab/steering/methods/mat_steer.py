@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
+import torch
+
 from trimtab.errors import InputError
 from trimtab.models import ModelFacts, Site
 from trimtab.models.journal import stem
@@ -75,6 +77,7 @@ class MATSteer(Options, Method):
         digests: Mapping[str, str] | None = None,
         folder: Path | None = None,
         progress: Told | None = None,
+        device: torch.device | None = None,
     ) -> Learned:
         """Train at every site by itself.
 
@@ -86,6 +89,7 @@ class MATSteer(Options, Method):
             digests: of the training data, by attribute.
             folder: keeps the state of unfinished trainings there.
             progress: is told of every epoch.
+            device: where it is trained, such as the model's; None is the CPU.
 
         Raises:
             InputError: no attribute or site, attributes at other sites, tokens that cannot be used.
@@ -103,6 +107,7 @@ class MATSteer(Options, Method):
                 seed=seed,
                 checkpoint=None if folder is None else folder / stem(site),
                 progress=progress,
+                device=device,
             )
         told: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         origin = Origin(self.name, told, seed, dict(digests or {}))
