@@ -298,6 +298,59 @@ def test_an_interrupted_fit_goes_on_to_the_same_steering(model: Model, tmp_path:
     assert not [p for p in (tmp_path / "cut").iterdir() if p.name.startswith(".unfinished")]
 
 
+def test_without_a_folder_nothing_is_computed_twice_and_nothing_is_left(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes, forward = [0], Model.forward
+
+    def counted(*given: Any, **named: Any) -> Any:
+        passes[0] += 1
+        return forward(*given, **named)
+
+    def run(folder: Path | None) -> tuple[str, int]:
+        told = {"method": "mat-steer", "sites": None, "strength": 1.0, "verify": False, "share": [0.1, 0.5]}
+        passes[0] = 0
+        return fit(model, [few("sentiment")], folder=folder, **told, **SIZES, **MAT).steering.id, passes[0]  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Model, "forward", counted)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    (kept, at_most), (without, passed) = run(tmp_path / "kept"), run(None)
+    assert without == kept
+    assert passed <= at_most
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+class Told(Silent):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, int, int]] = []
+
+    def begin(self, amount: int, seconds: float, unit: str = "tokens to compute") -> None:
+        assert amount > 0
+        assert seconds > 0
+        self.said.append((unit, amount, 0))
+
+    def advance(self, stage: str, amount: int) -> None:
+        unit, announced, done = self.said[-1]
+        self.said[-1] = unit, announced, done + amount
+
+
+def test_reading_training_and_choosing_are_announced_each_by_itself(model: Model) -> None:
+    progress = Told()
+    told = {"method": "mat-steer", "sites": [2], "verify": False, **SIZES, **MAT, "share": [0.1, 0.5]}
+    fit(model, [few("sentiment")], progress=progress, **told)  # type: ignore[arg-type]
+    reading, one, two, choosing = progress.said
+    assert (reading[0], one[0], two[0], choosing[0]) == (
+        "tokens to compute", "epochs of training at most", "epochs of training at most", "tokens to compute"
+    )  # fmt: skip
+    for _, announced, done in (one, two):
+        assert done <= announced
+    assert reading[1] == reading[2]
+    assert 0.5 * choosing[1] < choosing[2] < 3 * choosing[1]  # words are cut finer than a real model's would be
+
+
 def test_the_others_are_off_when_one_is_alone(found: Fitted) -> None:
     assert dict(alone(found.steering, "formality").attributes) == {"sentiment": 0.0, "formality": 0.5}
 

@@ -20,16 +20,16 @@ from trimtab.reports.record import Report
 from trimtab.reports.training.files import save_fit
 from trimtab.reports.training.record import Candidate, Fit, TrainedSite, Training
 from trimtab.steering import Steering
-from trimtab.steering.methods import Method, PromptMethod, method
+from trimtab.steering.methods import Method, PromptMethod, configured
 from trimtab.version import __version__
 from trimtab.workflows.check import check
 from trimtab.workflows.choice import finished, with_strength
 from trimtab.workflows.conditions import by_attribute, conditioned
 from trimtab.workflows.dosing import dose
 from trimtab.workflows.fit_record import recorded
-from trimtab.workflows.forecast import pace
+from trimtab.workflows.forecast import announce_choice, announce_making
 from trimtab.workflows.gates import with_texts
-from trimtab.workflows.ledger import Ledger
+from trimtab.workflows.ledger import Ledger, workplace
 from trimtab.workflows.making import Made, made, those_that_work
 from trimtab.workflows.preparing import ready, refuse_same, where_all
 from trimtab.workflows.progress import Progress, Silent
@@ -38,7 +38,6 @@ from trimtab.workflows.side_effects import FEW_ROWS, neutral_drift
 from trimtab.workflows.stages import Stages
 
 TOGETHER = (1.0, 0.75, 0.5, 0.25)  # factors on all strengths, where attributes together disturb too much
-MOST = 2**31  # hyperparameter
 
 
 @dataclass(frozen=True)
@@ -126,28 +125,29 @@ def fit(
     """
     start, told = perf_counter(), progress or Silent()
     choices, names = grid(options), [b.name for b in behaviors]
-    makers = [_maker(method, choice) for choice in choices]
+    makers = [configured(method, choice) for choice in choices]
     _refuse(makers[0], names, condition is not None, strength, max_kl)
     sites, blocks = _where(makers[0], model, sites)
     PromptType.named([prompt_type])
-    home = Path(folder) if folder is not None else None
-    stages = {
-        b.name: _stages(model, b, prompt_type, train, evaluation, seed, home, told, blocks) for b in behaviors
-    }  # fmt: skip
-    _announce(list(stages.values()), sites is None, told)
-    notes: list[str] = []
-    attempts = [
-        (str(choice), partial(_made, maker, stages, sites, notes))
-        for maker, choice in zip(makers, choices, strict=True)
-    ]
-    candidates = [candidate for some in those_that_work(attempts, notes) for candidate in some]
-    steering, training = _chosen(candidates, stages, max_kl, notes)
-    steering, told_of = conditioned(model, steering, by_attribute(names, condition), seed)
-    notes += told_of
-    steering = steering.changed(attributes=_strengths(stages, steering, strength, max_kl, notes))
-    for name, s in stages.items():
-        dose(s, alone(steering, name), 1.0)
-    training = with_texts(training, stages, steering)
+    home, notes = None if folder is None else Path(folder), list[str]()
+    with workplace(home) as work:
+        stages = {
+            b.name: _stages(model, b, prompt_type, train, evaluation, seed, work, told, blocks) for b in behaviors
+        }
+        announce_making(makers, list(stages.values()), sites)
+        attempts = [
+            (str(choice), partial(_made, maker, stages, sites, notes))
+            for maker, choice in zip(makers, choices, strict=True)
+        ]
+        candidates = [candidate for some in those_that_work(attempts, notes) for candidate in some]
+        announce_choice(list(stages.values()), len(candidates), strength is None)
+        steering, training = _chosen(candidates, stages, max_kl, notes)
+        steering, told_of = conditioned(model, steering, by_attribute(names, condition), seed)
+        notes += told_of
+        steering = steering.changed(attributes=_strengths(stages, steering, strength, max_kl, notes))
+        for name, s in stages.items():
+            dose(s, alone(steering, name), 1.0)
+        training = with_texts(training, stages, steering)
     reports = {}
     for b in behaviors if verify else ():
         own = alone(steering, b.name)
@@ -227,25 +227,6 @@ def _chosen(
     return chosen.steering, training
 
 
-def _maker(name: str, options: Mapping[str, Any]) -> Method:
-    """The method with its hyperparameters."""
-    cls = method(name)
-    known = [f.name for f in fields(cls)]
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise InputError(f"method {name} has no hyperparameter {unknown[0]!r}; it has {', '.join(known) or 'none'}")
-    for f in fields(cls):
-        value = options.get(f.name, f.default)
-        kinds = (int, float) if isinstance(f.default, float) else type(f.default)
-        if isinstance(value, bool) is not isinstance(f.default, bool) or not isinstance(value, kinds):
-            raise InputError(
-                f"method {name}: {f.name} {value!r} must be {type(f.default).__name__}, as {f.default!r} is"
-            )
-        if isinstance(value, int | float) and not abs(value) <= MOST:
-            raise InputError(f"method {name}: {f.name} {value!r} must be a number of at most {MOST:,}")
-    return cls(**options)
-
-
 def _stages(
     model: Model, behavior: Behavior, prompt_type: str, train: int | None, evaluation: int | None, seed: int,
     home: Path | None, progress: Progress, blocks: tuple[int, int] | None,
@@ -262,15 +243,6 @@ def _stages(
     sides = stages.instrument.contexts(parts.train.examples, parts.shots.examples, PromptType(prompt_type))
     refuse_same(*sides, f"behavior {behavior.name!r} under {prompt_type}")
     return replace(stages, blocks=blocks)
-
-
-def _announce(stages: Sequence[Stages], choosing: bool, progress: Progress) -> None:
-    """Tokens of the fit itself; every check announces its own."""
-    total = 0.0
-    for s in stages:
-        total += s.capture_cost(s.prompt_types[0], [Site(s.model.n_blocks - 1)])
-        total += s.score_cost(s.splits.dev.examples) * (len(s.map_blocks) / 2 if choosing else 1)
-    progress.begin(round(total), total * pace(stages[0]))
 
 
 def _strengths(

@@ -1,9 +1,11 @@
 """Finished steps of a long piece of work, kept so that it resumes after any interruption with the same result."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -15,11 +17,21 @@ from trimtab.scratch import fault, whole
 Arrays = Mapping[str, NDArray[Any]]
 
 
+@contextmanager
+def workplace(folder: Path | None) -> Iterator[Path]:
+    """The folder; for None a temporary one, so that work which comes back to its steps has them while it lasts."""
+    if folder is not None:
+        yield folder
+        return
+    with TemporaryDirectory(prefix="trimtab-") as temporary:
+        yield Path(temporary)
+
+
 class Ledger:
-    """Arrays by step name, in memory or in a folder.
+    """Arrays by step name.
 
     Args:
-        folder: where to keep the steps; None keeps nothing beyond the process.
+        folder: where to keep the steps; None keeps nothing, so that a step asked for again is computed again.
         key: names everything that decides the results; steps kept under another key are not used.
 
     Raises:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from time import perf_counter
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -18,6 +19,7 @@ from trimtab.steering.mat_steer import Tokens as TokenRows
 from trimtab.steering.mat_steer import TokenSides, Trained
 from trimtab.steering.methods import MATSteer, Method, PromptMethod, Sides, Told
 from trimtab.workflows.choice import map_blocks
+from trimtab.workflows.progress import Progress
 from trimtab.workflows.stages import Stages
 
 T = TypeVar("T")
@@ -83,11 +85,29 @@ def _learned(
             some, held, seed=first.seed, made_for=first.model.facts, digests=_digests(stages),
             device=first.model.device,
             folder=home and home / "mat-steer" / sha256(repr((maker, group)).encode()).hexdigest()[:16],
-            progress=lambda done, most: first.progress.advance(f"training, epoch {done} of at most {most}", 0),
+            progress=_Epochs(first.progress),
         )  # fmt: skip
         return Made(learned.steering, learned.by_site)
 
     return tuple(those_that_work([(f"site {group[0]}", partial(trained, group)) for group in groups], notes))
+
+
+class _Epochs:
+    """Tells the progress of trainings one after another; each is announced when an epoch has been timed."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress, self.done, self.began, self.announced = progress, 0, 0.0, False
+
+    def __call__(self, done: int, most: int) -> None:
+        now = perf_counter()
+        if done != self.done + 1 or done == 1:  # another training, from its start or resumed
+            self.announced = False
+        elif not self.announced:
+            left, self.announced = most - done, True
+            self.progress.begin(left, (now - self.began) * left, "epochs of training at most")
+        else:
+            self.progress.advance("training", 1)
+        self.done, self.began = done, now
 
 
 def those_that_work(attempts: Sequence[tuple[str, Callable[[], T]]], notes: list[str]) -> list[T]:
@@ -124,9 +144,12 @@ def token_sides(
     plus, minus = stages.instrument.contexts(examples, stages.splits.shots.examples, stages.prompt_types[0])
     n = len(plus)
     twins = [n + i for i in range(n)] + list(range(n))
+    new = folder is None or not folder.exists()
     found = capture_tokens(
         stages.model, plus + minus, sites, tokens, folder, twins=twins, drop_identical=tokens == "all"
     )
+    if new:
+        stages.progress.advance(f"tokens, {part}", round(stages.capture_cost(stages.prompt_types[0], sites, part)))
     sides = {}
     for site in sites:
         text, h = found.text[site].numpy(), found.activations[site]

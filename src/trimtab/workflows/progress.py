@@ -9,7 +9,7 @@ class Progress(Protocol):
     """Receives the amount of work, in tokens or requests, and every finished piece of it."""
 
     def begin(self, amount: int, seconds: float, unit: str = "tokens to compute") -> None:
-        """The work is about so large; `seconds` is a first estimate from a timed piece."""
+        """A piece of work begins, about so large; `seconds` is a first estimate from a timed part of it."""
         ...
 
     def advance(self, stage: str, amount: int) -> None:
@@ -52,7 +52,7 @@ class OnTerminal:
         time = f"{seconds / 60:.1f} minutes" if seconds > 90 else f"{seconds:.0f} seconds"
         said = f"{self.title}: about {amount:,} {unit}, roughly {time}"
         self.console.print(said, highlight=False, markup=False)
-        self.bar.update(self.task, total=amount)
+        self.bar.reset(self.task, total=amount)
 
     def advance(self, stage: str, amount: int) -> None:
         """Move the bar."""

@@ -277,7 +277,10 @@ class Stages:
         plus, minus = self.instrument.bare(examples)
         return tokens_to_run(plus if self.behavior.answer_kind == "choice" else plus + minus)
 
-    def capture_cost(self, prompt_type: PromptType, sites: Sequence[Site]) -> float:
-        """Tokens that the training activations of a prompt type run, as if all blocks ran for each."""
-        plus, minus = self.instrument.contexts(self.splits.train.examples, self.splits.shots.examples, prompt_type)
+    def capture_cost(
+        self, prompt_type: PromptType, sites: Sequence[Site], part: Literal["train", "dev"] = "train"
+    ) -> float:
+        """Tokens that a part's activations under a prompt type run, as if all blocks ran for each."""
+        examples = getattr(self.splits, part).examples
+        plus, minus = self.instrument.contexts(examples, self.splits.shots.examples, prompt_type)
         return tokens_to_run(plus + minus) * (max(s.block for s in sites) + 1) / self.model.n_blocks

@@ -1,6 +1,9 @@
 """One file per method; own methods come in by the entry point `trimtab.methods`."""
 
+from collections.abc import Mapping
+from dataclasses import fields
 from importlib.metadata import entry_points
+from typing import Any
 
 from trimtab.errors import InputError
 from trimtab.steering.methods.base import Data as Data
@@ -22,6 +25,7 @@ from trimtab.steering.methods.prompting import PromptMethod as PromptMethod
 from trimtab.steering.methods.prompting import Told as Told
 
 GROUP = "trimtab.methods"
+MOST = 2**31  # hyperparameter
 BUILT_IN: dict[str, type[Method]] = {
     cls.name: cls
     for cls in (
@@ -54,3 +58,26 @@ def method(name: str) -> type[Method]:
     if not (isinstance(loaded, type) and issubclass(loaded, Method)):
         raise InputError(f"method {name!r}: {found[0].value} is no subclass of trimtab.steering.methods.Method")
     return loaded
+
+
+def configured(name: str, options: Mapping[str, Any]) -> Method:
+    """A method with its hyperparameters.
+
+    Raises:
+        InputError: no such method or hyperparameter, or a value of another type or out of range.
+    """
+    cls = method(name)
+    known = [f.name for f in fields(cls)]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise InputError(f"method {name} has no hyperparameter {unknown[0]!r}; it has {', '.join(known) or 'none'}")
+    for f in fields(cls):
+        value = options.get(f.name, f.default)
+        kinds = (int, float) if isinstance(f.default, float) else type(f.default)
+        if isinstance(value, bool) is not isinstance(f.default, bool) or not isinstance(value, kinds):
+            raise InputError(
+                f"method {name}: {f.name} {value!r} must be {type(f.default).__name__}, as {f.default!r} is"
+            )
+        if isinstance(value, int | float) and not abs(value) <= MOST:
+            raise InputError(f"method {name}: {f.name} {value!r} must be a number of at most {MOST:,}")
+    return cls(**options)

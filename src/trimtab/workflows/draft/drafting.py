@@ -179,8 +179,8 @@ class _Work:
             openings = list({normalise(o): o for o in openings}.values())
             known |= {normalise(o) for o in openings}
             if k == 0:
-                total = 2 * self.n + self._asked
-                self.progress.begin(total, (perf_counter() - started) / max(1, self._asked) * total, "requests")
+                each = (perf_counter() - started) / max(1, self._asked)
+                self.progress.begin(2 * self.n, each * 2 * self.n, "requests")
             for start in range(0, len(openings), _CHUNK):
                 some = openings[start : start + _CHUNK]
                 turns = [
