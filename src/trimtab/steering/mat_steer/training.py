@@ -28,6 +28,7 @@ from trimtab.steering.mat_steer.options import Options
 from trimtab.steering.mat_steer.parameters import Parameters, Start, random_start
 from trimtab.steering.mat_steer.warm_start import means_start
 
+CPU = torch.device("cpu")
 Told = Callable[[int, int], None]
 """Is told how many epochs are done, and how many there are at most."""
 
@@ -130,7 +131,7 @@ def train(
     o = options or Options()
     if dev is not None and list(dev) != list(data):
         raise InputError(f"dev has the attributes {', '.join(dev)} and the data {', '.join(data)}; give the same")
-    run = _Run(data, o, dev, seed, device or torch.device("cpu"))
+    run = _Run(data, o, dev, seed, device or CPU)
     if checkpoint is not None:
         run.resume(checkpoint)
     with torch.enable_grad():
@@ -150,7 +151,7 @@ class _Run:
     """A training under way."""
 
     def __init__(
-        self, data: TokenData, options: Options, dev: TokenData | None, seed: int, device: torch.device
+        self, data: TokenData, options: Options, dev: TokenData | None, seed: int, device: torch.device = CPU
     ) -> None:
         self.o, self.data, self.dev_data, self.seed, self.device = options, data, dev, seed, device
         drawn = samples(data, options.sample, seed)
