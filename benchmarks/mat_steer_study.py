@@ -1,18 +1,23 @@
 """MAT-Steer, its ablations and its rivals on three attributes together: truthfulness, fairness, harmlessness.
 
     .venv/bin/python benchmarks/mat_steer_study.py budget  --data ../shared/data
-    .venv/bin/python benchmarks/mat_steer_study.py measure --data ../shared/data --out out/mat-steer [--seed 0 …]
+    .venv/bin/python benchmarks/mat_steer_study.py measure --data ../shared/data --out out/mat-steer [--seed 1 …]
     .venv/bin/python benchmarks/mat_steer_study.py table   --out out/mat-steer
 
-Protocol, fixed after a pilot with seed 0, which is not among those that count: a seed halves the units of every
-attribute; each half is trained on once (four fifths) with the rest of it as dev, and the other half measures. One
-site for all, chosen on dev of seed 100 by mean differences. Damage is the largest mean divergence from the unsteered
-model on neutral text and on held-out prompts of each attribute. Every attribute gets the strength at which it does
-the target's damage alone, by one step (divergence grows with the square of the strength); then one factor on all
-strengths is searched on dev texts until all attributes together do the target's damage. Effects are measured with all
-on, for seeds 1 and 2 also with each alone; an effect counts in its standard deviations over examples, since nats of
-unlike answers do not add up. Main rows have the seeds 1 to 5, options 1 and 2. `measure` writes a JSON file for every
-seed, fold and row and passes by those that are there.
+Protocol: a seed halves the units of every attribute; each half is trained on once (four fifths) with the rest of it as
+dev, and the other half measures. One site for all, chosen on dev of seed 100 by mean differences. Damage is the largest
+mean divergence from the unsteered model on neutral text and on prompts of each attribute. Every attribute gets the
+strength at which it does the target's damage on dev texts alone, by one step (divergence grows with the square of the
+strength); then one factor on all strengths is searched until all attributes together do the target's damage on the
+evaluation's texts: it is the axis of comparison, so it is the same for all rows where they are compared. Effects are
+measured with all on, for seeds 1 and 2 also with each alone; an effect counts in its standard deviations over examples,
+since nats of unlike answers do not add up. Main rows have the seeds 1 to 5, options 1 and 2. `measure` writes a JSON
+file for every seed, fold and row and passes by those that are there.
+
+Seeds 0 and 100 were pilots and do not count. A first run of 49 trainings set the factor on dev texts alone; gates that
+had been shut there opened on some texts of the evaluation and did up to twice the damage of what has no gates, so the
+factor is now set where the comparison is made, and everything was run anew. The row that is chosen on dev was added
+then, since a smaller λ had done better.
 """
 
 import argparse
@@ -21,11 +26,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from attributes import attributes
+from equal_damage import MOST, Search
 from scipy.stats import t as student
 
 import trimtab as tt
@@ -34,6 +40,7 @@ from trimtab.behaviors.splits import Part, Splits, units
 from trimtab.errors import InputError
 from trimtab.models import Encoded, Site
 from trimtab.models.divergence import divergences
+from trimtab.models.sites import Component
 from trimtab.steering import Steering
 from trimtab.steering.edits import Gated
 from trimtab.steering.mat_steer import TokenSides, gate_statistics
@@ -46,12 +53,19 @@ from trimtab.workflows.progress import Silent
 from trimtab.workflows.side_effects import whole_texts
 from trimtab.workflows.stages import Stages
 
+T = TypeVar("T")
 TARGET = 0.05  # nats per token
-TRIES, NEAR, MOST = 6, 0.15, 64.0
+TRIES, NEAR = 6, 0.1
 N_TRAIN, N_DEV, N_EVAL = 150, 40, 100  # examples of an attribute at most
 N_NEUTRAL, N_PROMPTS = 8, 16  # texts behind a damage on dev; twice as many on evaluation
 PILOT = 100
 FULL, SAME_GATES = "mat-steer", "mat-steer, random directions behind its gates"
+CHOSEN = "mat-steer, λ and θ chosen on dev"
+CANDIDATES = [
+    {"lambda_sparsity": weight, "lambda_positives": weight, "share": share}
+    for weight in (0.9, 0.3, 0.1, 0.0)
+    for share in (0.3, 1.0)
+]
 ALONE = 2  # seeds up to this one measure each attribute alone too
 
 
@@ -62,6 +76,7 @@ class Row:
     options: Mapping[str, Any] | None = None
     seeds: int = 5
     n_train: int = N_TRAIN
+    component: Component = "residual"
 
 
 PUBLISHED = {"penalties": "own", "start": "random", "norm": "free", "kernel": "fixed", "unbiased": False}
@@ -72,11 +87,13 @@ ROWS: dict[str, Row] = {
     "without sparsity": Row({"lambda_sparsity": 0.0}),
     "without orthogonality": Row({"lambda_orthogonality": 0.0}),
     "without norm": Row({"keep_norm": False}),
+    CHOSEN: Row({}),
     "probe-gated mean difference": Row(),
     "sum of mean differences": Row(),
     "random directions": Row(),
     SAME_GATES: Row(),
     "sparsity 0.3": Row({"lambda_sparsity": 0.3, "lambda_positives": 0.3}, 2),
+    "attention": Row({}, 2, component="attention"),
     "all tokens": Row({"tokens": "all"}, 2),
     "last token": Row({"tokens": "last"}, 2),
     "kernel σ = 2": Row({"kernel": "fixed"}, 2),
@@ -99,25 +116,24 @@ ROWS: dict[str, Row] = {
 
 @dataclass
 class Fold:
-    """One half to train on: stages of every attribute, tokens as they are asked for, and the full method's steering."""
+    """One half to train on: stages of every attribute, and tokens as they are asked for."""
 
     model: tt.Model
     stages: Mapping[str, Stages]
     site: Site
     seed: int
     kept: dict[Any, TokenSides] = field(default_factory=dict)
-    trained: tuple[Steering, dict[str, Any]] | None = None
 
-    def tokens(self, part: Any, kind: Any, n: int) -> dict[str, dict[Site, TokenSides]]:
+    def tokens(self, part: Any, kind: Any, n: int, site: Site) -> dict[str, dict[Site, TokenSides]]:
         """Tokens by attribute and site; the first n examples of a part."""
         out = {}
         for name, s in self.stages.items():
-            key = name, part, kind
+            key = name, part, kind, site
             if key not in self.kept:
-                self.kept[key] = token_sides(s, part, [self.site], kind)[self.site]
+                self.kept[key] = token_sides(s, part, [site], kind)[site]
             whole = self.kept[key]
             some = [type(t)(t.activations[t.text < n], t.text[t.text < n]) for t in (whole.positive, whole.negative)]
-            out[name] = {self.site: TokenSides(*some)}
+            out[name] = {site: TokenSides(*some)}
         return out
 
 
@@ -153,30 +169,53 @@ def _part(behavior: Behavior, of: Sequence[str], chosen: Sequence[str], n: int) 
 
 def make(fold: Fold, name: str) -> tuple[Steering, dict[str, Any]]:
     """The steering of a row, and what is known of its gates on dev tokens."""
-    row, site = ROWS[name], fold.site
+    row, site = ROWS[name], Site(fold.site.block, ROWS[name].component)
     if name == SAME_GATES:
-        steering, seen = fold.trained or make(fold, FULL)
+        steering, seen = make(fold, FULL)
         return steering.randomised(fold.seed), seen
+    if name == CHOSEN:
+        return chosen(fold)
     if row.options is not None:
-        maker = MATSteer(**row.options)
-        data, dev = fold.tokens("train", maker.tokens, row.n_train), fold.tokens("dev", maker.tokens, N_DEV)
-        learned = maker.fit_tokens(data, dev, seed=fold.seed)
-        trained = learned.by_site[site].told
-        told = {"gates": trained["gates"], "epochs": len(trained["dev"]["loss"]) - 1}
-        if name == FULL:
-            fold.trained = learned.steering, told
-        return learned.steering, told
-    whole = {a: by[site] for a, by in fold.tokens("train", "response", row.n_train).items()}
+        return trained(fold, MATSteer(**row.options), site, row.n_train)
+    whole = {a: by[site] for a, by in fold.tokens("train", "response", row.n_train, site).items()}
     if name == "probe-gated mean difference":
         sides = {a: {site: Sides(s.positive.activations, s.negative.activations, False)} for a, s in whole.items()}
         steering = method("probe-gated")().fit(sides, seed=fold.seed)
         edit = steering.edits[site]
         assert isinstance(edit, Gated)
-        dev = {a: by[site] for a, by in fold.tokens("dev", "response", N_DEV).items()}
+        dev = {a: by[site] for a, by in fold.tokens("dev", "response", N_DEV, site).items()}
         return steering, {"gates": {a: _plain(s) for a, s in gate_statistics(edit, dev, seed=fold.seed).items()}}
     sides = {a: {site: Sides(_texts(s.positive), _texts(s.negative), False)} for a, s in whole.items()}
     steering = method("mean-difference")().fit(sides, seed=fold.seed)
     return (steering.randomised(fold.seed) if name == "random directions" else steering), {}
+
+
+def trained(fold: Fold, maker: MATSteer, site: Site, n_train: int) -> tuple[Steering, dict[str, Any]]:
+    """A steering of MAT-Steer, with its gates on dev tokens."""
+    data = fold.tokens("train", maker.tokens, n_train, site)
+    learned = maker.fit_tokens(data, fold.tokens("dev", maker.tokens, N_DEV, site), seed=fold.seed)
+    told = learned.by_site[site].told
+    return learned.steering, {"gates": told["gates"], "best_epoch": told["best_epoch"]}
+
+
+def chosen(fold: Fold) -> tuple[Steering, dict[str, Any]]:
+    """Of the candidates, the one with the largest mean effect on dev at the target's damage on dev."""
+    made = {}
+    for options in CANDIDATES:
+        try:
+            made[json.dumps(options)] = trained(fold, MATSteer(**options), fold.site, N_TRAIN)
+        except InputError as error:
+            print(f"left out: {error}", flush=True)
+    steerings = balanced(fold, {key: steering for key, (steering, _) in made.items()})
+    found = equally_damaging(fold, steerings, "dev")
+    tried = {f"chosen {key}": (steerings[key], factor) for key, (factor, _) in found.items()}
+    effects = {key: [] for key in made}
+    for s in fold.stages.values():
+        for key, contrast in zip(made, s.effects_on_dev(tried).values(), strict=True):
+            effects[key].append(contrast.standardised or 0.0)
+    best = max(effects, key=lambda key: float(np.mean(effects[key])))
+    steering, seen = made[best]
+    return steering, {**seen, "chosen": json.loads(best)}
 
 
 def _plain(statistics: Any) -> dict[str, Any]:
@@ -202,81 +241,97 @@ def groups_of(fold: Fold, part: str) -> dict[str, list[Encoded]]:
     return {name: whole_texts(fold.model, some) for name, some in found.items()}
 
 
-def damage(fold: Fold, groups: Mapping[str, list[Encoded]], steering: Steering, factor: float) -> dict[str, float]:
-    """Mean divergence by group of texts, nats per token."""
+def damages(
+    fold: Fold, groups: Mapping[str, list[Encoded]], variants: Mapping[T, tuple[Steering, float]]
+) -> dict[T, dict[str, float]]:
+    """Mean divergence by group of texts, nats per token, of every variant."""
     rows = [row for some in groups.values() for row in some]
-    steers = tt.models.steer(steering, steering.scaled(factor))
-    kl = divergences(fold.model, rows, [(steers,)])[0].kl.tolist()
-    out, at = {}, 0
-    for name, some in groups.items():
-        out[name] = float(np.mean(kl[at : at + len(some)]))
-        at += len(some)
+    steers = [(tt.models.steer(steering, steering.scaled(factor)),) for steering, factor in variants.values()]
+    out: dict[T, dict[str, float]] = {}
+    for name, found in zip(variants, divergences(fold.model, rows, steers), strict=True):
+        kl, at, out[name] = found.kl.tolist(), 0, {}
+        for group, some in groups.items():
+            out[name][group] = float(np.mean(kl[at : at + len(some)]))
+            at += len(some)
     return out
 
 
-def factor_at(fold: Fold, steering: Steering, target: float) -> float:
-    """The factor whose damage on dev is the target; the largest tried if none does as much."""
-    groups = groups_of(fold, "dev")
-    low, high, factor = 0.0, MOST, 1.0
-    for _ in range(TRIES):
-        found = max(damage(fold, groups, steering, factor).values())
-        if abs(found - target) < NEAR * target:
-            break
-        low, high = (factor, high) if found < target else (low, factor)
-        guess = factor * sqrt(target / max(found, 1e-6))
-        factor = min(guess, 4 * factor) if low * 1.02 < guess < high * 0.98 else sqrt(max(low, high / 16) * high)
-    return factor
-
-
-def balanced(fold: Fold, steering: Steering) -> Steering:
+def balanced(fold: Fold, steerings: Mapping[str, Steering]) -> dict[str, Steering]:
     """With strengths at which each attribute alone does about the target's damage on dev."""
-    groups, strengths = groups_of(fold, "dev"), {}
-    for a in steering.attributes:
-        done = max(damage(fold, groups, alone(steering, a), 1.0).values())
-        strengths[a] = float(np.clip(sqrt(TARGET / max(done, 1e-9)), 1 / MOST, MOST))
-    return steering.changed(attributes=strengths)
+    each = {(name, a): (alone(s, a), 1.0) for name, s in steerings.items() for a in s.attributes}
+    done = damages(fold, groups_of(fold, "dev"), each)
+    strengths: dict[str, dict[str, float]] = {name: {} for name in steerings}
+    for (name, a), found in done.items():
+        strengths[name][a] = float(np.clip(sqrt(TARGET / max(*found.values(), 1e-9)), 1 / MOST, MOST))
+    return {name: s.changed(attributes=strengths[name]) for name, s in steerings.items()}
 
 
-def measured(fold: Fold, name: str) -> dict[str, Any]:
-    """Everything of one row on one fold."""
-    try:
-        steering, seen = make(fold, name)
-    except InputError as error:
-        return {"reason": str(error)}
-    steering = balanced(fold, steering)
-    factor = factor_at(fold, steering, TARGET)
-    variants = {"all": steering} | ({a: alone(steering, a) for a in fold.stages} if fold.seed <= ALONE else {})
-    effects: dict[str, dict[str, list[float]]] = {}
-    desired = {}
+def equally_damaging(
+    fold: Fold, steerings: Mapping[str, Steering], part: str
+) -> dict[str, tuple[float, dict[str, float]]]:
+    """Factors at which the target's damage is done on the texts of a part, and that damage by group of texts."""
+    groups, searches = groups_of(fold, part), {name: Search(TARGET, NEAR) for name in steerings}
+    found: dict[str, tuple[float, dict[str, float]]] = {}
+    left = list(steerings)
+    for _ in range(TRIES):
+        done = damages(fold, groups, {name: (steerings[name], searches[name].factor) for name in left})
+        for name, by_group in done.items():
+            worst = max(by_group.values())
+            before = max(found[name][1].values()) if name in found else float("inf")
+            if abs(worst - TARGET) < abs(before - TARGET):
+                found[name] = searches[name].factor, by_group
+        left = [name for name in left if not searches[name].told(max(done[name].values()))]
+        if not left:
+            break
+    return found
+
+
+def measured(fold: Fold, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Everything of some rows on one fold."""
+    rows: dict[str, dict[str, Any]] = {}
+    steerings = {}
+    for name in names:
+        try:
+            steerings[name], rows[name] = make(fold, name)
+        except InputError as error:
+            rows[name] = {"reason": str(error)}
+    steerings = balanced(fold, steerings)
+    found = equally_damaging(fold, steerings, "eval")
+    variants = {(name, "all"): (s, found[name][0]) for name, s in steerings.items()}
+    if fold.seed <= ALONE:
+        variants |= {(name, a): (alone(s, a), found[name][0]) for name, s in steerings.items() for a in fold.stages}
+    for name, (factor, damage) in found.items():
+        strengths = {a: factor * value for a, value in steerings[name].attributes.items()}
+        rows[name] |= {"strengths": strengths, "damage": damage, "desired": {}, "effects": {}}
     for attribute, s in fold.stages.items():
-        found = s.sweep("eval", {"base": (None, 0.0)} | {f"{name} {v}": (own, factor) for v, own in variants.items()})
+        scored = s.sweep("eval", {"base": (None, 0.0)} | {f"{name}, {on}": v for (name, on), v in variants.items()})
         contrast_of = s.contrast_of(s.splits.eval)
-        effects[attribute] = {}
-        for v in variants:
-            change = contrast_of.change(found["base"], found[f"{name} {v}"])
+        for name, on in variants:
+            own = scored[f"{name}, {on}"]
+            change = contrast_of.change(scored["base"], own)
             mean, below = change.mean(), change.below_zero()
-            effects[attribute][v] = [mean.value, mean.low, mean.high, below.value, change.sd, len(change.rows)]
-        desired[attribute] = float((found[f"{name} all"].positive - found["base"].positive).mean())
-    done = damage(fold, groups_of(fold, "eval"), steering, factor)
-    strengths = {a: factor * value for a, value in steering.attributes.items()}
-    return {"strengths": strengths, "effects": effects, "desired": desired, "damage": done, **seen}
+            effects = rows[name]["effects"].setdefault(attribute, {})
+            effects[on] = [mean.value, mean.low, mean.high, below.value, change.sd, len(change.rows)]
+            if on == "all":
+                rows[name]["desired"][attribute] = float((own.positive - scored["base"].positive).mean())
+    return rows
 
 
-def measure(data: Path, out: Path, seeds: Sequence[int], names: Sequence[str]) -> None:
+def measure(data: Path, out: Path, seeds: Sequence[int], halves: Sequence[int], names: Sequence[str]) -> None:
     """Measure what is not there yet."""
     model, behaviors = tt.load("smollm2", dtype="bfloat16"), attributes(data)
     site = chosen_site(model, behaviors, out)
     for seed in seeds:
-        for half in (0, 1):
-            fold = None
-            for name in (n for n in names if seed <= ROWS[n].seeds):
-                file = out / f"{seed}.{half}.{name}.json"
-                if file.exists():
-                    continue
-                fold = fold or fold_of(model, behaviors, seed, half, site)
-                row = {"seed": seed, "half": half, "row": name, "site": str(site), **measured(fold, name)}
-                file.with_suffix(".new").write_text(json.dumps(row))
-                file.with_suffix(".new").rename(file)
+        for half in halves:
+            files = {name: out / f"{seed}.{half}.{name}.json" for name in names if seed <= ROWS[name].seeds}
+            missing = [name for name, file in files.items() if not file.exists()]
+            if not missing:
+                continue
+            fold = fold_of(model, behaviors, seed, half, site)
+            for name, found in measured(fold, missing).items():
+                row = {"seed": seed, "half": half, "row": name, "site": str(site), **found}
+                files[name].with_suffix(".new").write_text(json.dumps(row))
+                files[name].with_suffix(".new").rename(files[name])
                 print(json.dumps(row)[:300], flush=True)
 
 
@@ -423,11 +478,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, default=Path("out/mat-steer"))
     parser.add_argument("--seed", type=int, action="append")
+    parser.add_argument("--half", type=int, action="append", choices=[0, 1])
     parser.add_argument("--row", action="append", choices=list(ROWS))
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     if given.what == "measure":
-        measure(given.data, given.out, given.seed or range(1, 6), given.row or list(ROWS))
+        measure(given.data, given.out, given.seed or range(1, 6), given.half or (0, 1), given.row or list(ROWS))
     else:
         print("\n".join(table(given.out) if given.what == "table" else budget(given.data)))
 

@@ -12,11 +12,11 @@ acts on the behavior's own prompts and leaves those of the other built-in behavi
 import argparse
 import json
 from collections.abc import Iterator, Mapping
-from math import sqrt
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from equal_damage import Search
 
 import trimtab as tt
 from trimtab.behaviors import Behavior, Example, builtin
@@ -34,7 +34,7 @@ from trimtab.workflows.stages import Stages
 BEHAVIORS = ("sentiment", "politeness", "formality", "refusal", "honesty", "brevity", "certainty", "null")
 TARGET = 0.05  # nats per token
 RANDOM = "random direction"
-STEPS, NEAR, MOST, FEW = 6, 0.15, 64.0, 8  # of the search: tries, relative error, largest strength, documents
+STEPS, NEAR, FEW = 6, 0.15, 8  # of the search: tries, relative error, documents
 
 
 def damage(stages: Stages, steering: Steering, label: str, strength: float, part: Any) -> tuple[float, float]:
@@ -48,16 +48,11 @@ def strength_at(stages: Stages, steering: Steering, label: str, target: float) -
     """The strength whose damage on dev is the target, or the largest tried if no strength does as much."""
     if not steering.edits:
         return 1.0
-    low, high, strength = 0.0, MOST, 1.0
+    search = Search(target, NEAR)
     for _ in range(STEPS):
-        found = max(damage(stages, steering, label, strength, "dev"))
-        if abs(found - target) < NEAR * target:
-            return strength
-        low, high = (strength, high) if found < target else (low, strength)
-        guess = strength * sqrt(target / max(found, 1e-6))  # divergence grows with the square of small edits
-        inside = low * 1.02 < guess < high * 0.98
-        strength = min(guess, 4 * strength) if inside else sqrt(max(low, high / 16) * high)
-    return strength
+        if search.told(max(damage(stages, steering, label, search.factor, "dev"))):
+            break
+    return search.factor
 
 
 def measured(stages: Stages, name: str) -> dict[str, Any]:
