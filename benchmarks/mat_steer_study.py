@@ -32,6 +32,7 @@ import numpy as np
 import torch
 from attributes import attributes
 from equal_damage import MOST, Search
+from scipy.stats import rankdata
 from scipy.stats import t as student
 
 import trimtab as tt
@@ -48,7 +49,7 @@ from trimtab.steering.methods import MATSteer, Sides, method
 from trimtab.workflows.fit import alone
 from trimtab.workflows.ledger import Ledger
 from trimtab.workflows.making import best_blocks, token_sides
-from trimtab.workflows.measure import Instrument
+from trimtab.workflows.measure import Instrument, Propensity
 from trimtab.workflows.progress import Silent
 from trimtab.workflows.side_effects import whole_texts
 from trimtab.workflows.stages import Stages
@@ -66,6 +67,7 @@ CANDIDATES = [
     for weight in (0.9, 0.3, 0.1, 0.0)
     for share in (0.3, 1.0)
 ]
+ATTRIBUTES = "truthfulness", "fairness", "harmlessness"
 ALONE = 2  # seeds up to this one measure each attribute alone too
 
 
@@ -302,7 +304,7 @@ def measured(fold: Fold, names: Sequence[str]) -> dict[str, dict[str, Any]]:
         variants |= {(name, a): (alone(s, a), found[name][0]) for name, s in steerings.items() for a in fold.stages}
     for name, (factor, damage) in found.items():
         strengths = {a: factor * value for a, value in steerings[name].attributes.items()}
-        rows[name] |= {"strengths": strengths, "damage": damage, "desired": {}, "effects": {}}
+        rows[name] |= {"strengths": strengths, "damage": damage, "desired": {}, "preferred": {}, "effects": {}}
     for attribute, s in fold.stages.items():
         scored = s.sweep("eval", {"base": (None, 0.0)} | {f"{name}, {on}": v for (name, on), v in variants.items()})
         contrast_of = s.contrast_of(s.splits.eval)
@@ -314,7 +316,17 @@ def measured(fold: Fold, names: Sequence[str]) -> dict[str, dict[str, Any]]:
             effects[on] = [mean.value, mean.low, mean.high, below.value, change.sd, len(change.rows)]
             if on == "all":
                 rows[name]["desired"][attribute] = float((own.positive - scored["base"].positive).mean())
+                paired = s.behavior.pairing != "random"
+                rows[name]["preferred"][attribute] = [preferred(p, paired) for p in (scored["base"], own)]
     return rows
+
+
+def preferred(p: Propensity, paired: bool) -> float:
+    """Share of the pairs whose desired answer is the likelier by token; of all pairs where none belong together."""
+    if paired:
+        return float((p.m > 0).mean())
+    ranks = rankdata(np.concatenate([p.positive, p.negative]))[: len(p.positive)]
+    return float((ranks.mean() - (len(p.positive) + 1) / 2) / len(p.negative))
 
 
 def measure(data: Path, out: Path, seeds: Sequence[int], halves: Sequence[int], names: Sequence[str]) -> None:
@@ -377,12 +389,15 @@ def elsewhere(r: Mapping[str, Any]) -> float:
 SUMMARY: dict[str, Callable[[Mapping[str, Any]], float]] = {
     "mean of the three": lambda r: float(np.mean([effect(r, a) for a in r["effects"]])),
     "least of the three": lambda r: min(effect(r, a) for a in r["effects"]),
-    "truthfulness": lambda r: effect(r, "truthfulness"),
-    "fairness": lambda r: effect(r, "fairness"),
-    "harmlessness": lambda r: effect(r, "harmlessness"),
+    **{a: (lambda r, a=a: effect(r, a)) for a in ATTRIBUTES},  # type: ignore[misc]
     "alone, on others": elsewhere,
     "desired answers, nats": lambda r: float(np.mean(list(r["desired"].values()))),
     "damage": lambda r: max(r["damage"].values()),
+}
+NATS: dict[str, Callable[[Mapping[str, Any]], float]] = {
+    **{f"{a}, nats": (lambda r, a=a: r["effects"][a]["all"][0]) for a in ATTRIBUTES},  # type: ignore[misc]
+    **{f"{a}, wrong way": (lambda r, a=a: r["effects"][a]["all"][3]) for a in ATTRIBUTES},  # type: ignore[misc]
+    **{f"{a}, preferred": (lambda r, a=a: r["preferred"][a][1]) for a in ATTRIBUTES},  # type: ignore[misc]
 }
 GATES: dict[str, Callable[[Mapping[str, Any]], float]] = {
     "gate, own negatives": lambda g: g["negative"]["gate"],
@@ -427,6 +442,14 @@ def table(out: Path) -> Iterator[str]:
                 ]
             )
             yield f"| {name} | " + " | ".join([*told, least]) + " |"
+    yield ""
+    yield from _titles(["in nats per token", *NATS])
+    base = {a: [(r["seed"], r["preferred"][a][0]) for r in by_row[FULL] if "preferred" in r] for a in ATTRIBUTES}
+    yield "| unsteered | " + " | ".join(["–"] * 6 + [interval(own) for own in base.values()]) + " |"
+    for name, rows in by_row.items():
+        done = [r for r in rows if "effects" in r]
+        if done:
+            yield f"| {name} | " + " | ".join(interval([(r["seed"], f(r)) for r in done]) for f in NATS.values()) + " |"
     yield ""
     yield from _titles(["gates on dev tokens, mean over attributes", *GATES, "MMD² left, all attributes"])
     for name, rows in by_row.items():

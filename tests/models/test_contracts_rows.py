@@ -4,18 +4,16 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.models.greedy import BOUND, PROMPTS, greedy, row_of, until_close
 from torch import Tensor
 from transformers import DynamicCache
 
-from trimtab.behaviors.prompt_types import Rendered
-from trimtab.models import Encoded, Model, Plan, Site, Steer, in_scope, steer
+from trimtab.models import Plan, Site, in_scope, steer
 from trimtab.models.direct import step_batch
 from trimtab.models.plan import SCOPES
 from trimtab.steering import Steering
 
 FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-PROMPTS = ["The sky is", "She said hello to the world in", "Is the grass", "A trim tab is the small"]
-BOUND = 5e-3  # float32 logits across batch shapes
 
 
 # 3. Rows are isolated.
@@ -90,30 +88,6 @@ def test_rows_of_a_mixture_of_experts_stay_within_the_bound(name, wrapped, batch
     assert (first - second).abs().max() < BOUND
 
 
-def _greedy(model: Model, prompt: str, n: int, steers: tuple[Steer, ...] = ()) -> tuple[list[int], list[float]]:
-    """Alone and without a cache: the tokens, and by how much each won."""
-    row = _row(model, prompt)
-    ids, gaps = list(row.ids), []
-    for _ in range(n):
-        batch = step_batch(torch.tensor([ids]), None, None, torch.tensor([row.prompt_len]))
-        top = model.forward(batch, Plan(steers, logits="last")).logits[0].topk(2)
-        gaps.append(float(top.values[0] - top.values[1]))
-        ids.append(int(top.indices[0]))
-        if ids[-1] == 2:
-            break
-    return ids[row.prompt_len :], gaps
-
-
-def _row(model: Model, prompt: str) -> Encoded:
-    return model.encoder().encode([Rendered("", prompt, "")])[0]
-
-
-def _until_close(ids: list[int], gaps: list[float]) -> list[int]:
-    """The tokens that no rounding can change."""
-    close = [i for i, g in enumerate(gaps) if g < BOUND]
-    return ids[: close[0]] if close else ids
-
-
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("use_cache", [True, False])
 def test_across_batch_shapes_greedy_texts_part_only_at_near_ties(scope, use_cache, model, adding):
@@ -122,8 +96,8 @@ def test_across_batch_shapes_greedy_texts_part_only_at_near_ties(scope, use_cach
         PROMPTS, steering=steering, strength=strengths, scope=scope, max_new_tokens=12, use_cache=use_cache
     )
     for prompt, strength, text in zip(PROMPTS, strengths, texts, strict=True):
-        ids, gaps = _greedy(model, prompt, 12, (steer(steering, strength, scope),))
-        sure = _until_close(ids, gaps)
+        ids, gaps = greedy(model, prompt, 12, (steer(steering, strength, scope),))
+        sure = until_close(ids, gaps)
         assert text.startswith(model.encoder().decode(sure).rstrip("\ufffd"))
 
 
@@ -143,7 +117,7 @@ def test_across_batch_shapes_logits_agree_within_the_bound(model, adding, batch_
 def test_generation_equals_a_loop_with_a_bare_hook(scope, use_cache, model, plain, adding, tokenizer, bare_hook):
     steering, hf = adding(1), plain()
     v, prompt = 2 * steering.vector(Site(1)), "She said hello"
-    ids = list(_row(model, prompt).ids)
+    ids = list(row_of(model, prompt).ids)
     p = len(ids)
 
     def change(h: Tensor) -> Tensor:
@@ -190,8 +164,8 @@ def test_a_cache_continues_positions_in_direct_calls(name, wrapped, adding, batc
 @pytest.mark.parametrize("scope", SCOPES)
 def test_scoring_under_a_scope_prefers_what_generation_under_it_chose(scope, model, adding):
     steering, prompt = adding(1, size=3), "The sky is"
-    ids, gaps = _greedy(model, prompt, 8, (steer(steering, 1.0, scope),))
-    row = _row(model, prompt)
+    ids, gaps = greedy(model, prompt, 8, (steer(steering, 1.0, scope),))
+    row = row_of(model, prompt)
     text = model.generate(prompt, steering=steering, scope=scope, max_new_tokens=8)
     assert min(gaps) > 1e-4
     assert text == model.encoder().decode(ids)

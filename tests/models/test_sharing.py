@@ -5,6 +5,7 @@ import random
 
 import pytest
 import torch
+from tests.models.texts import CONTEXT, PROMPTS
 
 from trimtab.behaviors import Rendered
 from trimtab.errors import PlanError, TrimtabError
@@ -13,14 +14,6 @@ from trimtab.models.packing import Pack, apart, collate_packs, pack
 from trimtab.models.prefix import common_length
 from trimtab.models.scoring import score, score_variants
 
-CONTEXT = "The sky is blue. Is the grass red? No, the grass is green. She said hello to the world in 1999.\n\n"
-PROMPTS = [
-    "The capital of France",
-    "A trim tab is the small flap of a ship",
-    "The world said",
-    "Is the sky blue?",
-    "She",
-]
 ANSWERS = [" is Paris, and the capital of England is London.", " said no", " hello back in 2024."]
 PAIRS = [Rendered("", CONTEXT[:40] + p, a) for p in PROMPTS[:2] for a in ANSWERS]  # too few for a prefix
 MANY = [Rendered(CONTEXT, p, a) for p in PROMPTS for a in ANSWERS]

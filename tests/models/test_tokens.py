@@ -5,6 +5,7 @@ import inspect
 import numpy as np
 import pytest
 import torch
+from tests.models.texts import CONTEXT, PROMPTS
 
 from trimtab.behaviors import Rendered
 from trimtab.errors import InputError
@@ -13,14 +14,6 @@ from trimtab.models.tokens import capture_tokens
 
 ARCHITECTURES = ["llama", "mistral", "gemma2", "gemma3", "gpt2", "gpt_neox", "opt", "phi", "falcon", "bloom", "mixtral"]
 SITES = [Site(0), Site(2)]
-CONTEXT = "The sky is blue. Is the grass red? No, the grass is green. She said hello to the world in 1999.\n\n"
-PROMPTS = [
-    "The capital of France",
-    "A trim tab is the small flap of a ship",
-    "The world said",
-    "Is the sky blue?",
-    "She",
-]
 ANSWERS = [
     " is Paris, and the capital of England is London.",
     " is Paris, and the ship said no",

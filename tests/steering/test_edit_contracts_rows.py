@@ -4,19 +4,17 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.models.greedy import BOUND, PROMPTS, greedy, row_of, until_close
 from tests.steering.every_kind import EDITS, SITES, steering_of
 from torch import Tensor
 from transformers import DynamicCache
 
-from trimtab.behaviors.prompt_types import Rendered
-from trimtab.models import Encoded, Model, Plan, Site, Steer, in_scope, steer
+from trimtab.models import Model, Plan, Site, Steer, in_scope, steer
 from trimtab.models.direct import step_batch
 from trimtab.models.plan import SCOPES
 
 KIND = pytest.mark.parametrize("kind", list(EDITS))
 FEW = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-PROMPTS = ["The sky is", "She said hello to the world in", "Is the grass", "A trim tab is the small"]
-BOUND = 5e-3  # float32 logits across batch shapes
 STRENGTHS = st.sampled_from([-1.0, 0.0, 0.5, 2.0])
 
 
@@ -85,32 +83,13 @@ def test_prompts_keep_their_strengths_and_scopes_beside_others_and_in_beams(kind
 # 4. With and without KV cache the same; the first generated token is steered.
 
 
-def _row(model: Model, prompt: str) -> Encoded:
-    return model.encoder().encode([Rendered("", prompt, "")])[0]
-
-
-def _greedy(model: Model, prompt: str, n: int, steers: tuple[Steer, ...]) -> tuple[list[int], list[float]]:
-    """Alone and without a cache, one forward pass a token: the tokens, and by how much each won."""
-    row = _row(model, prompt)
-    ids, gaps = list(row.ids), []
-    for _ in range(n):
-        batch = step_batch(torch.tensor([ids]), None, None, torch.tensor([row.prompt_len]))
-        top = model.forward(batch, Plan(steers, logits="last")).logits[0].topk(2)
-        gaps.append(float(top.values[0] - top.values[1]))
-        ids.append(int(top.indices[0]))
-        if ids[-1] == 2:
-            break
-    return ids[row.prompt_len :], gaps
-
-
 @KIND
 @pytest.mark.parametrize("scope", SCOPES)
 def test_generation_is_a_loop_of_forward_passes_with_and_without_cache(kind, scope, model):
     """Contract 5 too: the loop scores each token under the scope of a text whose answer it belongs to."""
     strength = {"a": 1.5, "b": -0.5}
-    ids, gaps = _greedy(model, PROMPTS[1], 8, (steer(steering_of(kind), strength, scope),))
-    close = [i for i, gap in enumerate(gaps) if gap < BOUND]
-    sure = model.encoder().decode(ids[: close[0]] if close else ids).rstrip("\ufffd")
+    ids, gaps = greedy(model, PROMPTS[1], 8, (steer(steering_of(kind), strength, scope),))
+    sure = model.encoder().decode(until_close(ids, gaps)).rstrip("\ufffd")
     assert sure
     for use_cache in (True, False):
         options = {"scope": scope, "strength": strength, "max_new_tokens": 8, "use_cache": use_cache}
@@ -132,7 +111,7 @@ def test_a_cache_continues_an_edit_in_pieces(kind, model, tokens):
 @KIND
 def test_the_first_generated_token_is_steered(kind, model, batch_of):
     """Every scope but one of nothing reaches it: its logits are those of a steered last prompt token."""
-    row, site = _row(model, PROMPTS[0]), Site(1)
+    row, site = row_of(model, PROMPTS[0]), Site(1)
     steering = steering_of(kind, "1")
     batch = batch_of([list(row.ids)])
     h = model.forward(batch, Plan(read=frozenset([site]))).activations[site].clone()
