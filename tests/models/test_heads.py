@@ -61,6 +61,10 @@ def test_heads_are_not_edited(model, batch_of, tokens):
         Steering.from_vector("heads:2", torch.ones(32))
 
 
-def test_heads_go_into_no_folder(model, tmp_path):
-    with pytest.raises(InputError, match="in memory"):
-        model.capture(["The sky"], [HEADS], into=tmp_path / "a")
+def test_heads_go_into_a_folder_at_their_own_width(wrapped, tmp_path):
+    model, texts = wrapped("qwen3", head_dim=16), ["The sky is blue", "The grass is green."]
+    kept = model.capture(texts, [HEADS, 2], into=tmp_path / "a")
+    held = model.capture(texts, [HEADS, 2])
+    assert kept.activations[HEADS].shape == (2, 64)
+    for site in (HEADS, Site(2)):
+        torch.testing.assert_close(kept.activations[site], held.activations[site].cpu())

@@ -132,8 +132,6 @@ class Model(Loaded):
         if into is not None:
             if steering is not None or self.open_edits:
                 raise InputError("captures into a folder are unsteered; leave out into=… or the steering")
-            if any(site.component == "heads" for site in Site.several(sites)):
-                raise InputError("what heads give is captured in memory; leave out into=…")
             return capture_into(self, texts, Site.several(sites), read, self.encoder(chat_template), Path(into))
         put, steers = self._put([rendered(text) for text in texts], steering, strength, scope)
         rows = self.encoder(chat_template).encode(put)

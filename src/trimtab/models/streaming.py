@@ -18,9 +18,9 @@ WINDOW_BYTES = 1 << 26  # of activations held in memory at a time
 FEWEST, MOST = 256, 4096  # texts of a window
 
 
-def window(d_model: int, n_sites: int) -> int:
+def window(width: int, n_sites: int) -> int:
     """Texts that are run at a time, and lost at most when the work is interrupted."""
-    return max(FEWEST, min(MOST, WINDOW_BYTES // (4 * d_model * n_sites)))
+    return max(FEWEST, min(MOST, WINDOW_BYTES // (4 * width * n_sites)))
 
 
 def capture_into(
@@ -28,15 +28,16 @@ def capture_into(
 ) -> Captured:
     """Like `capture`, with the activations in a folder; texts and activations take no more memory the more they are.
 
-    The folder gets `SITE.npy`, float32 `[n, d_model]`, and `SITE.norms.npy`, `[n]`, which numpy can map, and
-    `capture.json`, which says how far the work is. Called again with the same texts it goes on where it stopped.
+    The folder gets `SITE.npy`, float32 `[n, d_model]` (of heads as wide as these are), and `SITE.norms.npy`, `[n]`,
+    which numpy can map, and `capture.json`, which says how far the work is. Called again with the same texts it goes
+    on where it stopped.
 
     Raises:
         InputError: the folder cannot be written, another process is at it, or it holds something else: files of another
             origin, the activations of another model, other texts or sites.
     """
     refuse_unreadable(model, sites, read)
-    n, size = 0, window(model.d_model, len(sites))
+    n, size = 0, window(max(map(model.anatomy.width, sites)), len(sites))
     settings = {**origin(model, sites, read), "chat template": encoder.chat_template}
     with alone(folder):
         journal = Journal.open(folder, settings, list(_columns(model, sites)), adds=("massive",))
@@ -51,7 +52,7 @@ def capture_into(
 
 def _columns(model: "Model", sites: Sequence[Site]) -> Iterator[Column]:
     for site in sites:
-        yield Column(stem(site), "<f4", (model.d_model,))
+        yield Column(stem(site), "<f4", (model.anatomy.width(site),))
         yield Column(f"{stem(site)}.norms", "<f4")
 
 
