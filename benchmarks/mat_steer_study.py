@@ -10,9 +10,9 @@ mean divergence from the unsteered model on neutral text and on prompts of each 
 strength at which it does the target's damage on dev texts alone, by one step (divergence grows with the square of the
 strength); then one factor on all strengths is searched until all attributes together do the target's damage on the
 evaluation's texts: it is the axis of comparison, so it is the same for all rows where they are compared. Effects are
-measured with all on, for seeds 1 and 2 also with each alone; an effect counts in its standard deviations over examples,
-since nats of unlike answers do not add up. Main rows have the seeds 1 to 5, options 1 and 2. `measure` writes a JSON
-file for every seed, fold and row and passes by those that are there.
+measured with all on, for seeds 1 and 2 also with each alone (options on one fold); an effect counts in its standard
+deviations over examples, since nats of unlike answers do not add up, and nats stand beside. Main rows have the seeds 1
+to 5, options 1 and 2. `measure` writes a JSON file for every seed, fold and row and passes by those that are there.
 
 Seeds 0 and 100 were pilots and do not count. A first run of 49 trainings set the factor on dev texts alone; gates that
 had been shut there opened on some texts of the evaluation and did up to twice the damage of what has no gates, so the
@@ -22,7 +22,7 @@ then, since a smaller λ had done better.
 
 import argparse
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 from pathlib import Path
@@ -32,8 +32,8 @@ import numpy as np
 import torch
 from attributes import attributes
 from equal_damage import MOST, Search
+from mat_steer_tables import CHOSEN, FULL, SAME_GATES, table
 from scipy.stats import rankdata
-from scipy.stats import t as student
 
 import trimtab as tt
 from trimtab.behaviors import Behavior, Probe, PromptType
@@ -60,14 +60,11 @@ TRIES, NEAR = 6, 0.1
 N_TRAIN, N_DEV, N_EVAL = 150, 40, 100  # examples of an attribute at most
 N_NEUTRAL, N_PROMPTS = 8, 16  # texts behind a damage on dev; twice as many on evaluation
 PILOT = 100
-FULL, SAME_GATES = "mat-steer", "mat-steer, random directions behind its gates"
-CHOSEN = "mat-steer, λ and θ chosen on dev"
 CANDIDATES = [
     {"lambda_sparsity": weight, "lambda_positives": weight, "share": share}
     for weight in (0.9, 0.3, 0.1, 0.0)
     for share in (0.3, 1.0)
 ]
-ATTRIBUTES = "truthfulness", "fairness", "harmlessness"
 ALONE = 2  # seeds up to this one measure each attribute alone too
 
 
@@ -124,6 +121,7 @@ class Fold:
     stages: Mapping[str, Stages]
     site: Site
     seed: int
+    half: int
     kept: dict[Any, TokenSides] = field(default_factory=dict)
 
     def tokens(self, part: Any, kind: Any, n: int, site: Site) -> dict[str, dict[Site, TokenSides]]:
@@ -156,7 +154,7 @@ def fold_of(model: tt.Model, behaviors: Mapping[str, Behavior], seed: int, half:
         instrument = Instrument(model, behavior, False, "mean")
         splits = Splits(Part(), *parts, Part())
         stages[name] = Stages(instrument, splits, (PromptType.PREFILLED,), 1.0, "all", seed, Ledger(None, ""), Silent())
-    return Fold(model, stages, site or Site(0), seed)
+    return Fold(model, stages, site or Site(0), seed, half)
 
 
 def _part(behavior: Behavior, of: Sequence[str], chosen: Sequence[str], n: int) -> Part:
@@ -300,8 +298,9 @@ def measured(fold: Fold, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     steerings = balanced(fold, steerings)
     found = equally_damaging(fold, steerings, "eval")
     variants = {(name, "all"): (s, found[name][0]) for name, s in steerings.items()}
-    if fold.seed <= ALONE:
-        variants |= {(name, a): (alone(s, a), found[name][0]) for name, s in steerings.items() for a in fold.stages}
+    for name, s in steerings.items():
+        if fold.seed <= ALONE and (ROWS[name].seeds > ALONE or not fold.half):
+            variants |= {(name, a): (alone(s, a), found[name][0]) for a in fold.stages}
     for name, (factor, damage) in found.items():
         strengths = {a: factor * value for a, value in steerings[name].attributes.items()}
         rows[name] |= {"strengths": strengths, "damage": damage, "desired": {}, "preferred": {}, "effects": {}}
@@ -374,126 +373,6 @@ def budget(data: Path) -> Iterator[str]:
     yield f"a fold reads {read:,.0f} tokens, a training scores {scored:,.0f} five times, {texts:,} some eight"
 
 
-def effect(r: Mapping[str, Any], attribute: str, on: str = "all") -> float:
-    """Mean effect over its standard deviation."""
-    mean, _, _, _, sd, _ = r["effects"][attribute][on]
-    return mean / sd if sd else 0.0
-
-
-def elsewhere(r: Mapping[str, Any]) -> float:
-    """Mean absolute effect of an attribute alone on the others; NaN where none was measured alone."""
-    found = [abs(effect(r, a, on)) for a, own in r["effects"].items() for on in own if on not in (a, "all")]
-    return float(np.mean(found)) if found else float("nan")
-
-
-SUMMARY: dict[str, Callable[[Mapping[str, Any]], float]] = {
-    "mean of the three": lambda r: float(np.mean([effect(r, a) for a in r["effects"]])),
-    "least of the three": lambda r: min(effect(r, a) for a in r["effects"]),
-    **{a: (lambda r, a=a: effect(r, a)) for a in ATTRIBUTES},  # type: ignore[misc]
-    "alone, on others": elsewhere,
-    "desired answers, nats": lambda r: float(np.mean(list(r["desired"].values()))),
-    "damage": lambda r: max(r["damage"].values()),
-}
-NATS: dict[str, Callable[[Mapping[str, Any]], float]] = {
-    **{f"{a}, nats": (lambda r, a=a: r["effects"][a]["all"][0]) for a in ATTRIBUTES},  # type: ignore[misc]
-    **{f"{a}, wrong way": (lambda r, a=a: r["effects"][a]["all"][3]) for a in ATTRIBUTES},  # type: ignore[misc]
-    **{f"{a}, preferred": (lambda r, a=a: r["preferred"][a][1]) for a in ATTRIBUTES},  # type: ignore[misc]
-}
-GATES: dict[str, Callable[[Mapping[str, Any]], float]] = {
-    "gate, own negatives": lambda g: g["negative"]["gate"],
-    "own positives": lambda g: g["positive"]["gate"],
-    "others": lambda g: g["others"]["gate"],
-    "AUROC": lambda g: g["auroc"],
-    "tokens touched, own negatives": lambda g: g["negative"]["touched"],
-    "others touched": lambda g: g["others"]["touched"],
-}
-
-
-def left(gates: Iterable[Mapping[str, Any]]) -> float:
-    """Share of all attributes' squared MMD that is left; of one alone it may be noise around 0."""
-    both = [(g["mmd2_after"], g["mmd2_before"]) for g in gates]
-    return float(sum(after for after, _ in both) / sum(before for _, before in both))
-
-
-def table(out: Path) -> Iterator[str]:
-    """Three tables: effects and damage, differences from the full method, gates."""
-    found = [json.loads(f.read_text()) for f in sorted(out.glob("*.json"))]
-    by_row = {name: [r for r in found if r["row"] == name] for name in ROWS}
-    by_row = {name: rows for name, rows in by_row.items() if rows}
-    yield from _titles(["row", "trainings", *SUMMARY])
-    for name, rows in by_row.items():
-        done = [r for r in rows if "effects" in r]
-        cells = (
-            [interval([(r["seed"], f(r)) for r in done]) for f in SUMMARY.values()] if done else ["–"] * len(SUMMARY)
-        )
-        lost = f" ({len(rows) - len(done)} refused)" if len(done) < len(rows) else ""
-        yield f"| {name} | {len(rows)}{lost} | " + " | ".join(cells) + " |"
-    yield ""
-    full = {(r["seed"], r["half"]): r for r in by_row.get(FULL, []) if "effects" in r}
-    yield from _titles(["against mat-steer, same seeds and folds", *list(SUMMARY)[:6], "detectable, mean"])
-    for name, rows in by_row.items():
-        pairs = [(r, full[r["seed"], r["half"]]) for r in rows if "effects" in r and (r["seed"], r["half"]) in full]
-        if name != FULL and pairs:
-            told = [interval([(r["seed"], f(r) - f(whole)) for r, whole in pairs]) for f in list(SUMMARY.values())[:6]]
-            least = detectable(
-                [
-                    (r["seed"], SUMMARY["mean of the three"](r) - SUMMARY["mean of the three"](whole))
-                    for r, whole in pairs
-                ]
-            )
-            yield f"| {name} | " + " | ".join([*told, least]) + " |"
-    yield ""
-    yield from _titles(["in nats per token", *NATS])
-    base = {a: [(r["seed"], r["preferred"][a][0]) for r in by_row[FULL] if "preferred" in r] for a in ATTRIBUTES}
-    yield "| unsteered | " + " | ".join(["–"] * 6 + [interval(own) for own in base.values()]) + " |"
-    for name, rows in by_row.items():
-        done = [r for r in rows if "effects" in r]
-        if done:
-            yield f"| {name} | " + " | ".join(interval([(r["seed"], f(r)) for r in done]) for f in NATS.values()) + " |"
-    yield ""
-    yield from _titles(["gates on dev tokens, mean over attributes", *GATES, "MMD² left, all attributes"])
-    for name, rows in by_row.items():
-        done = [r for r in rows if "gates" in r and name != SAME_GATES]  # which has the gates of the full method
-        if done:
-            told = [
-                [(r["seed"], float(np.mean([f(g) for g in r["gates"].values()]))) for r in done] for f in GATES.values()
-            ]
-            told.append([(r["seed"], left(r["gates"].values())) for r in done])
-            yield f"| {name} | " + " | ".join(map(interval, told)) + " |"
-    reasons = {r["reason"] for rows in by_row.values() for r in rows if "reason" in r}
-    yield from ("", *(f"- {reason}" for reason in sorted(reasons)))
-
-
-def _titles(names: Sequence[str]) -> Iterator[str]:
-    yield "| " + " | ".join(names) + " |"
-    yield "| --- " * len(names) + "|"
-
-
-def by_seed(values: Sequence[tuple[int, float]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Means over the folds of each seed."""
-    return np.array([np.mean([v for s, v in values if s == seed]) for seed in sorted({s for s, _ in values})])
-
-
-def interval(values: Sequence[tuple[int, float]]) -> str:
-    """Mean over seeds with its 95 % interval over seeds (Student's t); folds of a seed are averaged first."""
-    means = by_seed([(seed, value) for seed, value in values if value == value])
-    if not len(means):
-        return "–"
-    if len(means) < 2:
-        return f"{means.mean():.3f}"
-    half = student.ppf(0.975, len(means) - 1) * means.std(ddof=1) / sqrt(len(means))
-    return f"{means.mean():.3f} ± {half:.3f}"
-
-
-def detectable(values: Sequence[tuple[int, float]]) -> str:
-    """The difference that so many seeds would find with 80 % probability at the 5 % level."""
-    means = by_seed(values)
-    if len(means) < 2:
-        return "–"
-    k = len(means) - 1
-    return f"{(student.ppf(0.975, k) + student.ppf(0.8, k)) * means.std(ddof=1) / sqrt(len(means)):.3f}"
-
-
 def main() -> None:
     """Measure, or write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -508,7 +387,7 @@ def main() -> None:
     if given.what == "measure":
         measure(given.data, given.out, given.seed or range(1, 6), given.half or (0, 1), given.row or list(ROWS))
     else:
-        print("\n".join(table(given.out) if given.what == "table" else budget(given.data)))
+        print("\n".join(table(given.out, list(ROWS)) if given.what == "table" else budget(given.data)))
 
 
 if __name__ == "__main__":
