@@ -70,7 +70,7 @@ ALONE = 2  # seeds up to this one measure each attribute alone too
 
 @dataclass(frozen=True)
 class Row:
-    """A way to make the steering; `options` are MAT-Steer's, None for a rival."""
+    """A way to make the steering; `options` are MAT-Steer's besides the paper's λ, None for a rival."""
 
     options: Mapping[str, Any] | None = None
     seeds: int = 5
@@ -78,6 +78,7 @@ class Row:
     component: Component = "residual"
 
 
+PAPER = {"lambda_positives": 0.9, "lambda_sparsity": 0.9}  # whatever the defaults are
 PUBLISHED = {"penalties": "own", "start": "random", "norm": "free", "kernel": "fixed", "unbiased": False}
 ROWS: dict[str, Row] = {
     FULL: Row({}),
@@ -176,7 +177,7 @@ def make(fold: Fold, name: str) -> tuple[Steering, dict[str, Any]]:
     if name == CHOSEN:
         return chosen(fold)
     if row.options is not None:
-        return trained(fold, MATSteer(**row.options), site, row.n_train)
+        return trained(fold, MATSteer(**{**PAPER, **row.options}), site, row.n_train)
     whole = {a: by[site] for a, by in fold.tokens("train", "response", row.n_train, site).items()}
     if name == "probe-gated mean difference":
         sides = {a: {site: Sides(s.positive.activations, s.negative.activations, False)} for a, s in whole.items()}
