@@ -71,7 +71,8 @@ def test_with_three_quarters_of_tokens_on_both_sides_gates_open_on_the_others(ma
     def given(seed: int) -> dict[str, TokenSides]:
         return only_last(made(seed, n=960, same=0.75), 240 if dropped else 960)
 
-    found = train(given(1), Options(**FAST, lambda_sparsity=0.9 if dropped else 0.3), dev=given(2))
+    options = Options(**FAST, lambda_positives=0.9, lambda_sparsity=0.9 if dropped else 0.3)
+    found = train(given(1), options, dev=given(2))
     apart = only_last(made(3, n=4000, same=0.75), 1000)
     assert min(s.auroc for s in gate_statistics(found.edit, apart).values()) > 0.95
     assert min(cosines(found.edit, differences(apart))) > 0.95
@@ -137,7 +138,8 @@ def test_few_examples_generalise_better_when_shrunk_toward_the_warm_start(made) 
     few, dev = made(1, n=60, d=64, shift=3.0), made(2, n=1000, d=64, shift=3.0)
 
     def held_out(shrinkage: float) -> tuple[float, float]:
-        options = Options(epochs=200, rate=3e-3, patience=0, sample=256, shrinkage=shrinkage)
+        penalties = {"lambda_positives": 0.9, "lambda_sparsity": 0.9}
+        options = Options(epochs=200, rate=3e-3, patience=0, sample=256, shrinkage=shrinkage, **penalties)
         found = train(few, options)  # no early stopping, which would hide it
         statistics = gate_statistics(found.edit, dev).values()
         return min(s.auroc for s in statistics), max(s.mmd2_after / s.mmd2_before for s in statistics)

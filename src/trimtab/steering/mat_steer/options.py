@@ -16,16 +16,17 @@ PenaltyName = Literal["own", "all"]
 
 @dataclass(frozen=True)
 class Options:
-    """Hyperparameters of MAT-Steer; defaults are the paper's (2502.12446) where it gives one that works.
+    """Hyperparameters of MAT-Steer; defaults are the paper's (2502.12446) where it gives one that works well.
 
     Raises:
         InputError: a value out of range, or an unknown word; the message names the field.
     """
 
-    lambda_positives: float = 0.9
-    """λ_pos of equation 6, on means (see `losses`)."""
-    lambda_sparsity: float = 0.9
-    """λ_sparse of equation 7, on means. Where gates collapse, lower this first."""
+    lambda_positives: float = 0.3
+    """λ_pos of equation 6, on means (see `losses`). The paper has 0.9; of 0.9, 0.3, 0.1 and 0, dev took 0.3 most often
+    and 0.9 never (docs/results/mat-steer.md)."""
+    lambda_sparsity: float = 0.3
+    """λ_sparse of equation 7, on means; the paper has 0.9. Where gates collapse, lower this first."""
     lambda_orthogonality: float = 0.1
     """λ_ortho of equation 8, on the mean over pairs; without effect where orthogonality is hard."""
     shrinkage: float = 0.0
