@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import t as student
+from scipy.stats import ttest_1samp
 
 FULL, SAME_GATES = "mat-steer", "mat-steer, random directions behind its gates"
 CHOSEN = "mat-steer, λ and θ chosen on dev"
+RIVALS = "probe-gated mean difference", "sum of mean differences"
 ATTRIBUTES = "truthfulness", "fairness", "harmlessness"
 
 
@@ -74,6 +76,7 @@ def table(out: Path, names: Sequence[str]) -> Iterator[str]:
         lost = f" ({len(rows) - len(done)} refused)" if len(done) < len(rows) else ""
         yield f"| {name} | {len(rows)}{lost} | " + " | ".join(cells) + " |"
     yield ""
+    yield from contrasts(by_row)
     for reference in (FULL, CHOSEN):
         yield from compared(by_row, reference)
     yield from _titles(["in nats per token", *NATS])
@@ -84,17 +87,39 @@ def table(out: Path, names: Sequence[str]) -> Iterator[str]:
         if done:
             yield f"| {name} | " + " | ".join(interval([(r["seed"], f(r)) for r in done]) for f in NATS.values()) + " |"
     yield ""
-    yield from _titles(["gates on dev tokens, mean over attributes", *GATES, "MMD² left, all attributes"])
+    ends = ["least of the attributes' own negatives", "most of others", "MMD² left, all attributes"]
+    yield from _titles(["gates on dev tokens, mean over attributes", *GATES, *ends])
     for name, rows in by_row.items():
         done = [r for r in rows if "gates" in r and name != SAME_GATES]  # which has the gates of the full method
         if done:
             told = [
                 [(r["seed"], float(np.mean([f(g) for g in r["gates"].values()]))) for r in done] for f in GATES.values()
             ]
+            told.append([(r["seed"], min(g["negative"]["gate"] for g in r["gates"].values())) for r in done])
+            told.append([(r["seed"], max(g["others"]["gate"] for g in r["gates"].values())) for r in done])
             told.append([(r["seed"], left(r["gates"].values())) for r in done])
             yield f"| {name} | " + " | ".join(map(interval, told)) + " |"
     reasons = {r["reason"] for rows in by_row.values() for r in rows if "reason" in r}
     yield from ("", *(f"- {reason}" for reason in sorted(reasons)))
+
+
+def contrasts(by_row: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[str]:
+    """MAT-Steer against its two rivals by the mean of the three: paired t tests over seeds, p-values by Holm (1979)."""
+    tested = {}
+    for ours in (FULL, CHOSEN):
+        own = {(r["seed"], r["half"]): r for r in by_row.get(ours, ())}
+        for rival in RIVALS:
+            other = {(r["seed"], r["half"]): r for r in by_row.get(rival, ())}
+            mean = SUMMARY["mean of the three"]
+            found = [(k[0], mean(own[k]) - mean(other[k])) for k in own if k in other]
+            if len({seed for seed, _ in found}) > 1:
+                tested[f"{ours} − {rival}"] = found, float(ttest_1samp(by_seed(found), 0).pvalue)
+    yield from _titles(["contrast", "mean of the three", "p", "p, Holm"])
+    adjusted = 0.0
+    for i, (name, (found, p)) in enumerate(sorted(tested.items(), key=lambda item: item[1][1])):
+        adjusted = max(adjusted, min(1.0, (len(tested) - i) * p))
+        yield f"| {name} | {interval(found)} | {p:.4f} | {adjusted:.4f} |"
+    yield ""
 
 
 def compared(by_row: Mapping[str, Sequence[Mapping[str, Any]]], reference: str) -> Iterator[str]:

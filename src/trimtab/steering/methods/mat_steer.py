@@ -41,8 +41,8 @@ class MATSteer(Options, Method):
     name: ClassVar[str] = "mat-steer"
     source: ClassVar[str] = (
         "MAT-Steer, Nguyen et al. 2502.12446. Assumed, where the paper is silent or does not work as written: means in "
-        "place of sums and λ of 0.3 for 0.9, a kernel as wide as the activations lie apart, the length of θ held, gates held "
-        "shut on other attributes' tokens, a start from mean differences; each is an option."
+        "place of sums, λ of 0.3 for 0.9, a kernel as wide as the activations lie apart, the length of θ held, gates "
+        "held shut on other attributes' tokens, a start from mean differences; each is an option."
     )
     tokens: Literal["response", "all", "last"] = "response"
     """Which tokens of the training texts: those of the `response`; `all`, without those that are the same on both
