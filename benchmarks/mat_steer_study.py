@@ -94,6 +94,7 @@ ROWS: dict[str, Row] = {
     SAME_GATES: Row(),
     "sparsity 0.3": Row({"lambda_sparsity": 0.3, "lambda_positives": 0.3}, 2),
     "attention": Row({}, 2, component="attention"),
+    "attention, sparsity 0.3": Row({"lambda_sparsity": 0.3, "lambda_positives": 0.3}, 2, component="attention"),
     "all tokens": Row({"tokens": "all"}, 2),
     "last token": Row({"tokens": "last"}, 2),
     "kernel σ = 2": Row({"kernel": "fixed"}, 2),

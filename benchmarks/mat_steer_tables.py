@@ -99,8 +99,11 @@ def table(out: Path, names: Sequence[str]) -> Iterator[str]:
             told.append([(r["seed"], max(g["others"]["gate"] for g in r["gates"].values())) for r in done])
             told.append([(r["seed"], left(r["gates"].values())) for r in done])
             yield f"| {name} | " + " | ".join(map(interval, told)) + " |"
-    reasons = {r["reason"] for rows in by_row.values() for r in rows if "reason" in r}
-    yield from ("", *(f"- {reason}" for reason in sorted(reasons)))
+    yield ""
+    for name, rows in by_row.items():
+        reasons = [r["reason"].partition(";")[0] for r in rows if "reason" in r]
+        if reasons:
+            yield f"- {name}, {len(reasons)} of {len(rows)} refused, the first: {reasons[0]}"
 
 
 def contrasts(by_row: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[str]:
