@@ -220,3 +220,6 @@ def test_everything_lies_on_the_device_that_was_given(made) -> None:  # type: ig
         with torch.device("meta"):
             found = train(data, given, dev=dev, device=torch.device("cpu"))
         assert same(found, train(data, given, dev=dev))
+    data = made(1, n=60)
+    on_mps = train(data, Options(epochs=1), device=torch.device("mps"))
+    assert same(on_mps, train(data, Options(epochs=1)))

@@ -122,7 +122,8 @@ def train(
         checkpoint: a folder for the state after every epoch. Called again with the same arguments, it goes on from
             there, to the same result as without interruption; `epochs` may be another.
         progress: is told of every epoch.
-        device: where it is computed; None is the CPU. The edit's tensors are on the CPU in any case.
+        device: where it is computed; None is the CPU, and so is MPS, which has no float64. The edit's tensors are on
+            the CPU in any case.
 
     Raises:
         InputError: data that cannot be used, or a checkpoint of another training.
@@ -131,7 +132,7 @@ def train(
     o = options or Options()
     if dev is not None and list(dev) != list(data):
         raise InputError(f"dev has the attributes {', '.join(dev)} and the data {', '.join(data)}; give the same")
-    run = _Run(data, o, dev, seed, device or CPU)
+    run = _Run(data, o, dev, seed, CPU if device is None or device.type == "mps" else device)
     if checkpoint is not None:
         run.resume(checkpoint)
     with torch.enable_grad():
