@@ -372,7 +372,8 @@ def budget(data: Path) -> Iterator[str]:
             f"{len(p)} examples of {len(set(p.units))} units" for p in (s.splits.train, s.splits.dev, s.splits.eval)
         ]
         yield f"{name}: train {sizes[0]}, dev {sizes[1]}, evaluation {sizes[2]}"
-    yield f"a fold reads {read:,.0f} tokens, a training scores {scored:,.0f} five times, {texts:,} some eight"
+    yield f"a fold reads {read:,.0f} tokens; a steering scores {scored:,.0f} with all attributes on, as many with each"
+    yield f"its damage takes {texts:,} tokens on dev for each attribute, twice as many some three times on evaluation"
 
 
 def main() -> None:
