@@ -209,6 +209,50 @@ def test_mat_steer_is_the_training_on_the_tokens_of_both_sides(model: Model, tmp
     assert "Shaded texts" in (tmp_path / "f" / "fit.html").read_text()
 
 
+class Interrupting(Silent):
+    """Stops the work when training has begun."""
+
+    def begin(self, amount: int, seconds: float, unit: str = "tokens to compute") -> None:
+        if unit.startswith("epochs"):
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("others", [["sentiment"], ["sentiment", "refusal"]])
+def test_an_interrupted_training_is_not_in_the_way_of_other_behaviors(
+    others: list[str], model: Model, tmp_path: Path
+) -> None:
+    told = {"method": "mat-steer", "sites": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, [few("sentiment"), few("formality")], folder=tmp_path, progress=Interrupting(), **told)  # type: ignore[arg-type]
+    behaviors = [few(name) for name in others]
+    found = fit(model, behaviors, folder=tmp_path, **told)  # type: ignore[arg-type]
+    assert found.steering.id == fit(model, behaviors, **told).steering.id  # type: ignore[arg-type]
+
+
+class Begun(Silent):
+    """Keeps what was begun."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[int, str]] = []
+
+    def begin(self, amount: int, seconds: float, unit: str = "tokens to compute") -> None:
+        self.begun.append((amount, unit))
+
+
+def test_no_work_of_nothing_is_announced(model: Model) -> None:
+    told = {"method": "mat-steer", "sites": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
+    for epochs, announced in ((2, []), (3, [1])):
+        progress = Begun()
+        fit(model, [few("sentiment")], progress=progress, **{**told, "epochs": epochs, "patience": 0})  # type: ignore[arg-type]
+        assert [amount for amount, unit in progress.begun if unit.startswith("epochs")] == announced
+
+
+def test_a_start_whose_loss_is_no_number_is_not_blamed_on_the_rate(model: Model) -> None:
+    told = {"method": "mat-steer", "sites": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
+    with pytest.raises(InputError, match="before the first epoch"):
+        fit(model, [few("sentiment")], **{**told, "share": 1e-30})  # type: ignore[arg-type]
+
+
 def test_values_to_choose_from_are_tried_and_the_best_on_dev_is_taken(model: Model) -> None:
     told = {"method": "mat-steer", "strength": 1.0, "verify": False, **SIZES, **MAT, "share": [0.05, 0.5], "blocks": 2}
     found = fit(model, [few("sentiment")], max_kl=50.0, **told)  # type: ignore[arg-type]

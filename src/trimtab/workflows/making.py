@@ -67,13 +67,12 @@ def _learned(
     first = next(iter(stages.values()))
     groups = [Site.several(sites)] if sites is not None else [[s] for s in best_blocks(stages, notes, maker.blocks)]
     every = list(dict.fromkeys(site for group in groups for site in group))
-    home = first.ledger.home
+    home, digests = first.ledger.home, _digests(stages)
 
     def read(part: Literal["train", "dev"]) -> dict[str, dict[Site, TokenSides]]:
         kind = sha256(repr((maker.tokens, every)).encode()).hexdigest()[:8]
-        places = [home and home / f"tokens-{part}-{i}-{kind}" for i in range(len(stages))]
-        given = zip(stages.items(), places, strict=True)
-        return {name: token_sides(s, part, every, maker.tokens, place) for (name, s), place in given}
+        places = {name: s.ledger.home and s.ledger.home / f"tokens-{part}-{kind}" for name, s in stages.items()}
+        return {name: token_sides(s, part, every, maker.tokens, places[name]) for name, s in stages.items()}
 
     data, dev = read("train"), read("dev")
 
@@ -82,9 +81,9 @@ def _learned(
             {name: {site: by_site[site] for site in group} for name, by_site in whole.items()} for whole in (data, dev)
         )
         learned = maker.fit_tokens(
-            some, held, seed=first.seed, made_for=first.model.facts, digests=_digests(stages),
+            some, held, seed=first.seed, made_for=first.model.facts, digests=digests,
             device=first.model.device,
-            folder=home and home / "mat-steer" / sha256(repr((maker, group)).encode()).hexdigest()[:16],
+            folder=home and home / "mat-steer" / sha256(repr((maker, group, digests)).encode()).hexdigest()[:16],
             progress=_Epochs(first.progress),
         )  # fmt: skip
         return Made(learned.steering, learned.by_site)
@@ -102,11 +101,11 @@ class _Epochs:
         now = perf_counter()
         if done != self.done + 1 or done == 1:  # another training, from its start or resumed
             self.announced = False
-        elif not self.announced:
+        elif self.announced:
+            self.progress.advance("training", 1)
+        elif done < most:
             left, self.announced = most - done, True
             self.progress.begin(left, (now - self.began) * left, "epochs of training at most")
-        else:
-            self.progress.advance("training", 1)
         self.done, self.began = done, now
 
 

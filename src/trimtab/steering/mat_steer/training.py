@@ -212,6 +212,8 @@ class _Run:
     def _note(self, curves: dict[str, list[float]], terms: Tensor) -> float:
         values: list[float] = torch.cat([self.o.weights.total(terms)[None], terms]).tolist()
         if not all(map(isfinite, values)):
+            if not self.done:
+                raise InputError("the loss is no number before the first epoch; give shares, λ and widths nearer to 1")
             raise InputError(f"the loss is no number in epoch {self.done}; lower rate ({self.o.rate})")
         for name, value in zip(curves, values, strict=True):
             curves[name].append(value)
