@@ -403,6 +403,12 @@ def test_the_others_are_off_when_one_is_alone(found: Fitted) -> None:
     ("options", "word"),
     [
         ({"method": "guess"}, "no method is called 'guess'"),
+        ({"seed": -1}, "seed -1 must not be negative"),
+        ({"seed": 1.5}, "seed 1.5 must be a whole number"),
+        ({"seed": None}, "seed None must be a whole number"),
+        ({"train": "a"}, "train 'a' must be a whole number"),
+        ({"evaluation": True}, "evaluation True must be a whole number"),
+        ({"method": "mat-steer", "kernel": "fourier", "features": 10**9}, "must be at most 65,536"),
         ({"c": 1.0}, "no hyperparameter 'c'"),
         ({"method": "logistic-probe", "c": "much"}, "must be float"),
         ({"method": "k-steering", "hidden": 2.5}, "must be int"),

@@ -109,7 +109,7 @@ def check(
     least = MIN_EFFECT[kind] if min_effect is None else min_effect
     thresholds = Thresholds(least, max_anti_steerable, max_kl, max_capability_loss)
     fixed = None if strength == "auto" else strength
-    _refuse(model, behavior, fixed, scope, seed, thresholds)
+    _refuse(model, behavior, fixed, scope, thresholds)
     if steering is not None:
         _refuse_steering(model, steering, site, prompt_types)
     if generate < 0 or generate == 1 or (judge is not None and not generate):
@@ -142,9 +142,7 @@ def check(
     return report
 
 
-def _refuse(
-    model: Model, behavior: Behavior, strength: float | None, scope: Scope, seed: int, thresholds: Thresholds
-) -> None:
+def _refuse(model: Model, behavior: Behavior, strength: float | None, scope: Scope, thresholds: Thresholds) -> None:
     """Options that make no sense are refused before any work."""
     if not isinstance(model, Model):
         raise InputError(f"check takes a loaded model, not {type(model).__name__}; see trimtab.load")
@@ -156,8 +154,6 @@ def _refuse(
         raise InputError(f"strength {strength} must be above 0; to steer away from a behavior, swap its two sides")
     if scope not in SCOPES:
         raise InputError(f"unknown scope {scope!r}; one of {', '.join(SCOPES)}")
-    if seed < 0:
-        raise InputError(f"seed {seed} must not be negative")
     for name in ("min_effect", "max_kl"):
         value = getattr(thresholds, name)
         if not (value >= 0 and np.isfinite(value)):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral
 
 from trimtab.behaviors import Behavior, PromptType, Splits, deduplicate, split
 from trimtab.errors import InputError
@@ -61,7 +62,15 @@ def prepare(
 
     Returns:
         the instrument on the rows that are left, the parts, the number of rows dropped, and notes.
+
+    Raises:
+        InputError: sizes or a seed that are no whole numbers, no usable rows, or too few for the sizes.
     """
+    for name, value in {"train": train, "evaluation": evaluation, "seed": seed}.items():
+        if not _whole(value) and (value is not None or name == "seed"):
+            raise InputError(f"{name} {value!r} must be a whole number")
+    if seed < 0:
+        raise InputError(f"seed {seed} must not be negative")
     behavior, repeated = deduplicate(instrument.behavior)
     notes = [*instrument.behavior.notes]
     if repeated:
@@ -80,6 +89,10 @@ def prepare(
     behavior = replace(behavior, examples=left)
     splits = split(behavior, train=train, evaluation=evaluation, seed=seed)
     return replace(instrument, behavior=behavior), splits, repeated + short, [*notes, *splits.notes]
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def refuse_same(positive: Sequence[Encoded], negative: Sequence[Encoded], what: str) -> None:

@@ -12,6 +12,7 @@ OrthogonalityName = Literal["soft", "hard"]
 GateName = Literal["sigmoid", "hard"]
 StartName = Literal["means", "random"]
 PenaltyName = Literal["own", "all"]
+MOST_FEATURES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ class Options:
         for name, low in least.items():
             if not low <= getattr(self, name) < float("inf"):
                 raise InputError(f"{name} {getattr(self, name)!r} must be at least {low}")
+        if self.features > MOST_FEATURES:
+            raise InputError(f"features {self.features!r} must be at most {MOST_FEATURES:,}")
         for name in ("sigma", "share", "rate"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise InputError(f"{name} {getattr(self, name)!r} must be above 0")
