@@ -23,7 +23,7 @@ then, since a smaller λ had done better.
 import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import sqrt
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,7 +33,6 @@ import torch
 from attributes import attributes
 from equal_damage import MOST, Search
 from mat_steer_tables import CHOSEN, FULL, SAME_GATES, table
-from scipy.stats import rankdata
 
 import trimtab as tt
 from trimtab.behaviors import Behavior, Probe, PromptType
@@ -42,6 +41,7 @@ from trimtab.errors import InputError
 from trimtab.models import Encoded, Site
 from trimtab.models.divergence import divergences
 from trimtab.models.sites import Component
+from trimtab.reliability.geometry import auroc
 from trimtab.steering import Steering
 from trimtab.steering.edits import Gated
 from trimtab.steering.mat_steer import TokenSides, gate_statistics
@@ -186,7 +186,7 @@ def make(fold: Fold, name: str) -> tuple[Steering, dict[str, Any]]:
         edit = steering.edits[site]
         assert isinstance(edit, Gated)
         dev = {a: by[site] for a, by in fold.tokens("dev", "response", N_DEV, site).items()}
-        return steering, {"gates": {a: _plain(s) for a, s in gate_statistics(edit, dev, seed=fold.seed).items()}}
+        return steering, {"gates": {a: asdict(s) for a, s in gate_statistics(edit, dev, seed=fold.seed).items()}}
     sides = {a: {site: Sides(_texts(s.positive), _texts(s.negative), False)} for a, s in whole.items()}
     steering = method("mean-difference")().fit(sides, seed=fold.seed)
     return (steering.randomised(fold.seed) if name == "random directions" else steering), {}
@@ -218,11 +218,6 @@ def chosen(fold: Fold) -> tuple[Steering, dict[str, Any]]:
     best = max(effects, key=lambda key: float(np.mean(effects[key])))
     steering, seen = made[best]
     return steering, {**seen, "chosen": json.loads(best)}
-
-
-def _plain(statistics: Any) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(json.dumps(statistics, default=lambda o: o.__dict__))
-    return told
 
 
 def _texts(tokens: Any) -> torch.Tensor:
@@ -326,8 +321,7 @@ def preferred(p: Propensity, paired: bool) -> float:
     """Share of the pairs whose desired answer is the likelier by token; of all pairs where none belong together."""
     if paired:
         return float((p.m > 0).mean())
-    ranks = rankdata(np.concatenate([p.positive, p.negative]))[: len(p.positive)]
-    return float((ranks.mean() - (len(p.positive) + 1) / 2) / len(p.negative))
+    return auroc(p.positive, p.negative)
 
 
 def measure(data: Path, out: Path, seeds: Sequence[int], halves: Sequence[int], names: Sequence[str]) -> None:
