@@ -148,7 +148,7 @@ def token_sides(
         stages.model, plus + minus, sites, tokens, folder, twins=twins, drop_identical=tokens == "all"
     )
     if new:
-        stages.progress.advance(f"tokens, {part}", round(stages.capture_cost(stages.prompt_types[0], sites, part)))
+        stages.progress.advance(f"tokens, {part}", round(stages.reading_cost(plus + minus, sites)))
     sides = {}
     for site in sites:
         text, h = found.text[site].numpy(), found.activations[site]

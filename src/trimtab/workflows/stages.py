@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from trimtab.behaviors import Behavior, Example, Part, PromptType, Splits, not_measured
-from trimtab.models import Model, Site, fronts, steer
+from trimtab.models import Encoded, Model, Site, fronts, steer
 from trimtab.models.capture import capture
 from trimtab.models.plan import Scope
 from trimtab.models.sharing import tokens_to_run
@@ -283,4 +283,8 @@ class Stages:
         """Tokens that a part's activations under a prompt type run, as if all blocks ran for each."""
         examples = getattr(self.splits, part).examples
         plus, minus = self.instrument.contexts(examples, self.splits.shots.examples, prompt_type)
-        return tokens_to_run(plus + minus) * (max(s.block for s in sites) + 1) / self.model.n_blocks
+        return self.reading_cost(plus + minus, sites)
+
+    def reading_cost(self, rows: Sequence[Encoded], sites: Sequence[Site]) -> float:
+        """Tokens that activations of rows run, as if all blocks ran for each."""
+        return tokens_to_run(rows) * (max(s.block for s in sites) + 1) / self.model.n_blocks

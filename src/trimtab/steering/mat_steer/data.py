@@ -10,6 +10,7 @@ from torch import Tensor
 
 from trimtab.errors import InputError
 
+CPU = torch.device("cpu")
 BLOCK_BYTES = 1 << 24  # of float32 activations in a sequential read
 WINDOW_BYTES = 1 << 22  # in a window of batches: small enough for a processor's cache, large enough to spare calls
 
@@ -63,7 +64,7 @@ class Tokens:
         Raises:
             InputError: one is NaN or infinite.
         """
-        found = torch.empty(len(rows), self.width, device="cpu")
+        found = torch.empty(len(rows), self.width, device=CPU)
         self.read_into(found, rows)
         return found
 
@@ -150,11 +151,8 @@ class Batches:
         device: where batches go; tokens are read on the CPU.
     """
 
-    def __init__(
-        self, data: TokenData, batch: int, seed: int, scale: float = 1.0, device: torch.device | None = None
-    ) -> None:
-        self._sides, self._seed, self._scale = sides_of(data), seed, scale
-        self._device = device or torch.device("cpu")
+    def __init__(self, data: TokenData, batch: int, seed: int, scale: float = 1.0, device: torch.device = CPU) -> None:
+        self._sides, self._seed, self._scale, self._device = sides_of(data), seed, scale, device
         self.batch = min(batch, *(len(tokens) for tokens in self._sides))
         self.steps = max(len(tokens) for tokens in self._sides) // self.batch
         row = 4 * self._sides[0].width * self.batch * len(self._sides)
@@ -170,7 +168,7 @@ class Batches:
     def _gathered(self, rows: list[NDArray[np.int64]]) -> Iterator[Tensor]:
         """Batches of one window: for each side the rows of its steps, `[steps, batch]`."""
         shape = len(rows[0]), len(rows), self.batch, self._sides[0].width
-        steps = torch.empty(shape, device="cpu", pin_memory=self._device.type == "cuda")
+        steps = torch.empty(shape, device=CPU, pin_memory=self._device.type == "cuda")
         for i, (tokens, some) in enumerate(zip(self._sides, rows, strict=True)):
             tokens.read_into(steps[:, i], some)
         found = steps.to(self._device, non_blocking=True).div_(self._scale)

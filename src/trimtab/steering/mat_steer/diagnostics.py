@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trimtab.errors import InputError
 from trimtab.steering.edits import Gated, StoredEdit
-from trimtab.steering.mat_steer.data import TokenData, Tokens, samples
+from trimtab.steering.mat_steer.data import CPU, TokenData, Tokens, samples
 from trimtab.steering.mat_steer.kernels import made_kernel, mmd2
 
 Floats = NDArray[np.float64]
@@ -82,7 +82,7 @@ def relative_edit(edit: StoredEdit, h: Tensor, strength: Tensor) -> Tensor:
 
 
 def gate_statistics(
-    edit: Gated, data: TokenData, *, touched: float = TOUCHED, seed: int = 0, device: torch.device | None = None
+    edit: Gated, data: TokenData, *, touched: float = TOUCHED, seed: int = 0, device: torch.device = CPU
 ) -> dict[str, GateStatistics]:
     """Statistics of every attribute on all tokens, read once from front to back.
 
@@ -91,16 +91,15 @@ def gate_statistics(
         data: tokens by attribute, held out for figures to believe.
         touched: a token is touched if its relative edit exceeds this.
         seed: of the tokens drawn for the MMD.
-        device: where the edit is applied; None is the CPU.
+        device: where the edit is applied.
 
     Raises:
         InputError: the edit has another number of attributes.
     """
     if edit.n_attributes != len(data):
         raise InputError(f"the edit has {edit.n_attributes} attributes and the data {len(data)}")
-    where = device or torch.device("cpu")
-    seen = [(_seen(edit, sides.positive, where), _seen(edit, sides.negative, where)) for sides in data.values()]
-    drawn = samples(data, _MMD_ROWS, seed).to(where)
+    seen = [(_seen(edit, sides.positive, device), _seen(edit, sides.negative, device)) for sides in data.values()]
+    drawn = samples(data, _MMD_ROWS, seed).to(device)
     before, after = _mmd2(edit, drawn)
     found = {}
     for t, name in enumerate(data):

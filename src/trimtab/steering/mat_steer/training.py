@@ -21,14 +21,13 @@ from trimtab.errors import InputError
 from trimtab.steering.edits import Gated
 from trimtab.steering.mat_steer import checkpoint as checkpoints
 from trimtab.steering.mat_steer import losses
-from trimtab.steering.mat_steer.data import Batches, TokenData, samples, sides_of
+from trimtab.steering.mat_steer.data import CPU, Batches, TokenData, samples, sides_of
 from trimtab.steering.mat_steer.diagnostics import GateStatistics, gate_statistics, refuse_collapse
 from trimtab.steering.mat_steer.kernels import Kernel, made_kernel
 from trimtab.steering.mat_steer.options import Options
 from trimtab.steering.mat_steer.parameters import Parameters, Start, random_start
 from trimtab.steering.mat_steer.warm_start import means_start
 
-CPU = torch.device("cpu")
 Told = Callable[[int, int], None]
 """Is told how many epochs are done, and how many there are at most."""
 
@@ -109,7 +108,7 @@ def train(
     seed: int = 0,
     checkpoint: Path | None = None,
     progress: Told | None = None,
-    device: torch.device | None = None,
+    device: torch.device = CPU,
 ) -> Trained:
     """Train the gates and vectors of all attributes at one site together.
 
@@ -122,8 +121,8 @@ def train(
         checkpoint: a folder for the state after every epoch. Called again with the same arguments, it goes on from
             there, to the same result as without interruption; `epochs` may be another.
         progress: is told of every epoch.
-        device: where it is computed; None is the CPU, and so is MPS, which has no float64. The edit's tensors are on
-            the CPU in any case.
+        device: where it is computed; MPS stands for the CPU, since it has no float64. The edit's tensors are on the CPU
+            in any case.
 
     Raises:
         InputError: data that cannot be used, or a checkpoint of another training.
@@ -132,7 +131,7 @@ def train(
     o = options or Options()
     if dev is not None and list(dev) != list(data):
         raise InputError(f"dev has the attributes {', '.join(dev)} and the data {', '.join(data)}; give the same")
-    run = _Run(data, o, dev, seed, CPU if device is None or device.type == "mps" else device)
+    run = _Run(data, o, dev, seed, CPU if device.type == "mps" else device)
     if checkpoint is not None:
         run.resume(checkpoint)
     with torch.enable_grad():

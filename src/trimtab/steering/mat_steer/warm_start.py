@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.steering.mat_steer.data import TokenData, sides_of
+from trimtab.steering.mat_steer.data import CPU, TokenData, sides_of
 from trimtab.steering.mat_steer.parameters import Start
 
 ROWS = 8192  # tokens of a side that are looked at
@@ -13,7 +13,7 @@ CONFIDENT = 3.0  # a class mean's largest log-odds: 95 %, where σ still has a g
 
 
 def means_start(
-    data: TokenData, scale: float, seed: int, *, everyones: bool = False, device: torch.device | None = None
+    data: TokenData, scale: float, seed: int, *, everyones: bool = False, device: torch.device = CPU
 ) -> Start:
     """θ_t the mean difference; gate t the linear discriminant between A_t^n (open) and A_t^p (shut).
 
@@ -25,12 +25,12 @@ def means_start(
         scale: activations are divided by it.
         seed: of which they are.
         everyones: the other attributes' tokens are on the shut side too.
-        device: where it is computed, and then lies; None is the CPU.
+        device: where it is computed, and then lies.
 
     Raises:
         InputError: the sides of an attribute have the same mean.
     """
-    rows = [tokens.sample(ROWS, seed + i).to(device or "cpu") / scale for i, tokens in enumerate(sides_of(data))]
+    rows = [tokens.sample(ROWS, seed + i).to(device) / scale for i, tokens in enumerate(sides_of(data))]
     moments = [_moments(some) for some in rows]
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     for t, name in enumerate(data):

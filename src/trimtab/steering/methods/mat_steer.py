@@ -12,7 +12,7 @@ from trimtab.models import ModelFacts, Site
 from trimtab.models.journal import stem
 from trimtab.steering.edits import StoredEdit
 from trimtab.steering.mat_steer import Options, Trained, train
-from trimtab.steering.mat_steer.data import TokenSides
+from trimtab.steering.mat_steer.data import CPU, TokenSides
 from trimtab.steering.mat_steer.training import Told
 from trimtab.steering.methods.base import Method, Sides
 from trimtab.steering.steering import Origin, Steering
@@ -77,7 +77,7 @@ class MATSteer(Options, Method):
         digests: Mapping[str, str] | None = None,
         folder: Path | None = None,
         progress: Told | None = None,
-        device: torch.device | None = None,
+        device: torch.device = CPU,
     ) -> Learned:
         """Train at every site by itself.
 
@@ -89,7 +89,7 @@ class MATSteer(Options, Method):
             digests: of the training data, by attribute.
             folder: keeps the state of unfinished trainings there.
             progress: is told of every epoch.
-            device: where it is trained, such as the model's; None is the CPU.
+            device: where it is trained, such as the model's.
 
         Raises:
             InputError: no attribute or site, attributes at other sites, tokens that cannot be used.
