@@ -213,7 +213,7 @@ def test_parts_do_not_depend_on_the_hash_seed():
 
 def test_a_question_larger_than_every_part_cannot_crowd_out_the_others():
     rows = [Example("big?", f" good thing {k}", f" bad thing {k}") for k in range(40)]
-    rows += [Example(f"q{k}?", " a good thing", " a bad thing") for k in range(60)]
+    rows += [Example(f"q{k}?", f" well{k}", f" ill{k}") for k in range(60)]
     splits = split(Behavior(name="x", examples=rows))
     assert all(len(set(getattr(splits, name).units)) >= 2 for name in ("train", "dev", "eval"))
     assert len({e.prompt for e in splits.shots.examples}) == 5

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trimtab.behaviors.behavior import Behavior, Example
-from trimtab.behaviors.duplicates import deduplicate, normalise
+from trimtab.behaviors.duplicates import deduplicate, frame_of, normalise, resemblances
 from trimtab.errors import InputError
 
 __all__ = ["Part", "Splits", "deduplicate", "normalise", "split", "units"]
@@ -66,9 +66,9 @@ def units(behavior: Behavior) -> list[str]:
     """The question or template each example belongs to.
 
     Rows belong together when they share an explicit `group` or a normalised prompt (bare statements: a
-    normalised statement), directly or through a chain of rows. A prompt shared by more than half of the
-    rows is a frame, not a question: then shared answers join rows instead. (Rows with a group are joined
-    by answers only where these are texts, and stand in no more than half of the rows.)
+    normalised statement), or nearly say the same (`resemblances`), directly or through a chain of rows. A prompt
+    shared by more than half of the rows is a frame, not a question: then shared answers join rows instead. (Rows
+    with a group are joined by answers only where these are texts, and stand in no more than half of the rows.)
 
     Returns:
         one name an example: the first explicit group of the unit; else `#k`, k being the unit's first row,
@@ -76,8 +76,7 @@ def units(behavior: Behavior) -> list[str]:
     """
     examples = behavior.examples
     prompts = [normalise(e.prompt) for e in examples]
-    common, times = Counter(prompts).most_common(1)[0]
-    frame = common if behavior.bare or 2 * times > len(examples) > 1 else None
+    frame = frame_of(behavior)
     answers = [() if frame is None else (normalise(e.positive), normalise(e.negative)) for e in examples]
     stands = Counter(answer for both in answers for answer in set(both))
     telling = behavior.bare or behavior.answer_kind == "text"
@@ -90,6 +89,9 @@ def units(behavior: Behavior) -> list[str]:
         keys += [("answer", a) for a in answers[i] if not e.group or (telling and 2 * stands[a] <= len(examples))]
         for key in keys:
             _unite(parent, i, first.setdefault(key, i))
+    for clusters in resemblances(behavior):
+        for i, k in enumerate(clusters.tolist()):
+            _unite(parent, i, k)
     return _names([e.group for e in examples], [_root(parent, i) for i in range(len(examples))])
 
 
