@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from trimtab.behaviors import lint_answers
+from trimtab.behaviors import lint_answers, wording
 from trimtab.behaviors.behavior import Behavior
 from trimtab.behaviors.duplicates import aligned, deduplicate, normalise, resemblances
 from trimtab.behaviors.findings import SEVERITIES, SIDES, Finding, Severity, sources
@@ -136,9 +136,7 @@ def _template(
     if n < 3 or n <= _TEMPLATE * len(texts):
         return []
     rows = [i for i, row in enumerate(split) if row[:n_words] == opening]
-    shared = (
-        " ".join(common_opening([texts[i].split(" ") for i in rows])) or common_opening([texts[i] for i in rows])
-    ).strip()
+    shared = _opening([texts[i] for i in rows])
     shared = shared if len(shared) <= 80 else shared[:77] + "…"
     message = f"{n} of {len(texts)} {what} begin with {shared!r}; what is measured may hold for that template only"
     return [Finding(code, severity, message, sources(behavior, rows), n, n / len(texts))]
@@ -146,7 +144,8 @@ def _template(
 
 def _opening(texts: Sequence[str]) -> str:
     """What the texts begin with, in whole words where these are parted by spaces."""
-    shared = " ".join(common_opening([text.split(" ") for text in texts])) or "".join(common_opening(texts))
+    whole_words = " ".join(common_opening([text.split(" ") for text in texts]))
+    shared = whole_words or "".join(common_opening(texts))
     return shared.strip()
 
 
@@ -165,12 +164,14 @@ _CHECKS: tuple[Callable[[Behavior], list[Finding]], ...] = (
     lint_answers.same_answers,
     lint_answers.both_classes,
     lint_answers.one_sided,
+    wording.one_sentence,
     _blank_prompts,
     _duplicates,
     _near_duplicates,
     lint_answers.answer_in_prompt,
     lint_answers.length,
     lint_answers.labels,
+    wording.one_word,
     _long_rows,
     _templates,
     _few_units,
