@@ -16,7 +16,7 @@ from trimtab.reliability.geometry import Floats, as_vector
 from trimtab.reliability.intervals import Interval
 
 _STARTS = (0.05, 0.2, 0.4)  # shares that the search begins at
-_STEPS = 300
+_STEPS = 100
 _CLEAR = 0.9  # probability from which on an example counts as clearly exchanged
 _DRAWS = 199
 
@@ -57,48 +57,51 @@ def exchanged(projections: Floats, seed: int) -> Exchanged:
     u = as_vector(projections, "projections")
     if len(u) < 20 or float(u.std()) == 0:
         raise InputError("at least 20 projections that differ are needed")
-    eps, mu, sigma, fit = _fit(u)
-    ratio = fit - _normal(u)
-    rng = np.random.default_rng(seed)
-    draws = rng.normal(u.mean(), u.std(), size=(_DRAWS, len(u)))
-    null = np.array([_fit(d)[3] - _normal(d) for d in draws])
+    eps, mu, sigma, fit = (float(found[0]) for found in _fit(u[None]))
+    ratio = fit - float(_normal(u[None])[0])
+    draws = np.random.default_rng(seed).normal(u.mean(), u.std(), size=(_DRAWS, len(u)))
+    null = _fit(draws)[3] - _normal(draws)
     p = float((1 + (null >= ratio).sum()) / (1 + _DRAWS))
-    along, against = norm.pdf(u, mu, sigma), norm.pdf(u, -mu, sigma)
-    probability = eps * against / np.maximum((1 - eps) * along + eps * against, 1e-300)
+    probability = _against(u[None], *(np.array([x]) for x in (eps, mu, sigma)))[0][0]
     return Exchanged(_interval(u, eps, fit), p, mu / sigma, probability)
 
 
-def _normal(u: Floats) -> float:
-    """Log-likelihood of one normal distribution."""
-    return float(norm.logpdf(u, u.mean(), u.std()).sum())
+def _normal(u: Floats) -> Floats:
+    """Log-likelihood [B] of one normal distribution each for `[B, n]` values."""
+    return np.asarray(norm.logpdf(u, u.mean(axis=1, keepdims=True), u.std(axis=1, keepdims=True)).sum(axis=1))
 
 
-def _fit(u: Floats) -> tuple[float, float, float, float]:
-    """ε, μ, σ and the log-likelihood of the best of several starts."""
-    return max((_climb(u, start) for start in _STARTS), key=lambda found: found[3])
+def _fit(u: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """ε, μ, σ and the log-likelihood, [B] each, of the best of several starts for `[B, n]` values."""
+    tried = [_climb(u, np.full(len(u), start)) for start in _STARTS]
+    best = np.argmax([found[3] for found in tried], axis=0)  # [B]
+    every = np.stack([np.stack(found) for found in tried])  # [starts, 4, B]
+    eps, mu, sigma, fit = every[best, :, np.arange(len(u))].T
+    return eps, mu, sigma, fit
 
 
-def _climb(u: Floats, eps: float, held: bool = False) -> tuple[float, float, float, float]:
-    """Expectation and maximisation from a share; `held` keeps the share."""
-    mu, sigma = float(np.abs(u).mean()), float(u.std())
-    last = -np.inf
+def _climb(u: Floats, eps: Floats, held: bool = False) -> tuple[Floats, Floats, Floats, Floats]:
+    """Expectation and maximisation for `[B, n]` values from shares `[B]`; `held` keeps the shares."""
+    mu, sigma = np.abs(u).mean(axis=1), u.std(axis=1)
     for _ in range(_STEPS):
-        along = (1 - eps) * norm.pdf(u, mu, sigma)
-        against = eps * norm.pdf(u, -mu, sigma)
-        total = np.maximum(along + against, 1e-300)
-        fit = float(np.log(total).sum())
-        if fit - last < 1e-7:
-            break
-        last, w = fit, against / total
-        signed = (1 - 2 * w) * u
-        mu = max(float(signed.mean()), 0.0)
-        sigma = max(float(np.sqrt(np.mean((1 - w) * (u - mu) ** 2 + w * (u + mu) ** 2))), 1e-12)
-        eps = eps if held else min(float(w.mean()), 0.5)
-    return eps, mu, sigma, last
+        w = _against(u, eps, mu, sigma)[0]
+        mu = np.maximum(((1 - 2 * w) * u).mean(axis=1), 0.0)
+        spread = (1 - w) * (u - mu[:, None]) ** 2 + w * (u + mu[:, None]) ** 2
+        sigma = np.maximum(np.sqrt(spread.mean(axis=1)), 1e-12)
+        eps = eps if held else np.minimum(w.mean(axis=1), 0.5)
+    return eps, mu, sigma, _against(u, eps, mu, sigma)[1]
+
+
+def _against(u: Floats, eps: Floats, mu: Floats, sigma: Floats) -> tuple[Floats, Floats]:
+    """Probability [B, n] that each value belongs to the exchanged, and the log-likelihood [B]."""
+    e, m, s = eps[:, None], mu[:, None], sigma[:, None]
+    along, against = np.exp(-(((u - m) / s) ** 2) / 2), np.exp(-(((u + m) / s) ** 2) / 2)
+    total = np.maximum((1 - e) * along + e * against, 1e-300)
+    return e * against / total, np.log(total / (s * np.sqrt(2 * np.pi))).sum(axis=1)
 
 
 def _interval(u: Floats, eps: float, fit: float) -> Interval:
     """Shares whose profile likelihood lies within 1.92 of the best (95 %)."""
     grid = np.linspace(0.0, 0.5, 51)
-    inside = [e for e in grid if _climb(u, max(float(e), 1e-9), held=True)[3] > fit - 1.92]
-    return Interval(eps, min([eps, *map(float, inside)]), max([eps, *map(float, inside)]))
+    inside = grid[_climb(np.tile(u, (len(grid), 1)), np.maximum(grid, 1e-9), held=True)[3] > fit - 1.92]
+    return Interval(eps, min([eps, *inside.tolist()]), max([eps, *inside.tolist()]))
