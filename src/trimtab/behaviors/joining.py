@@ -1,11 +1,13 @@
-"""The space between a prompt and its answer, for files that leave it to the reader."""
+"""Where a prompt ends and its answer begins, for files that leave it to the reader."""
 
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 
 from trimtab.behaviors.behavior import Example
+from trimtab.errors import InputError
 
+_TELLING = 4  # words that no two answers begin with by chance
 _OPENING = frozenset("([{«‹“‘„‚¿¡")
 _STRAIGHT = frozenset("\"'")
 
@@ -40,3 +42,42 @@ def _opens_at_end(prompt: str) -> bool:
     if prompt[-1] in _STRAIGHT:
         return len(prompt) == 1 or prompt[-2].isspace() or prompt[-2] in _OPENING
     return prompt[-1] in _OPENING or unicodedata.category(prompt[-1]) in ("Ps", "Pi")
+
+
+def behind_prompts(examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
+    """The examples without the prompt at the start of their answers, where a file writes it into both.
+
+    That is certain where both answers begin with it, word for word, in every row, or in a row whose
+    prompt has at least four words.
+
+    Returns:
+        the examples, and a note with the count (none if nothing was changed).
+
+    Raises:
+        InputError: an answer that is its prompt and nothing else.
+    """
+    repeating = [
+        bool(e.prompt.strip()) and all(_begins(a, e.prompt) for a in (e.positive, e.negative)) for e in examples
+    ]
+    every = all(repeating) and any(len(e.prompt.split()) > 1 for e in examples)
+    done = [
+        _behind(e) if repeats and (every or len(e.prompt.split()) >= _TELLING) else e
+        for e, repeats in zip(examples, repeating, strict=True)
+    ]
+    n = sum(new is not old for new, old in zip(done, examples, strict=True))
+    return done, [f"in {n} of {len(done)} rows both answers repeat their prompt, and were cut behind it"] if n else []
+
+
+def _begins(answer: str, prompt: str) -> bool:
+    """Whether the answer begins with the prompt, and a word does not go on across its end."""
+    start, words = answer.lstrip(), prompt.strip()
+    rest = start[len(words) :]
+    return start.startswith(words) and not (words[-1].isalnum() and rest[:1].isalnum())
+
+
+def _behind(e: Example) -> Example:
+    words = e.prompt.strip()
+    positive, negative = (answer.lstrip()[len(words) :] for answer in (e.positive, e.negative))
+    if not positive.strip() or not negative.strip():
+        raise InputError(f"{e.source}: an answer is its prompt and nothing else; write an answer or remove the row")
+    return replace(e, positive=positive, negative=negative)
