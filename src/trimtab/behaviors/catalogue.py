@@ -165,13 +165,3 @@ def overview() -> str:
     """The formats with their fields, one a line, for messages."""
     shown = (entry for entry in FORMATS if entry.name != "caa")
     return "\n".join(f"  {entry.name}: {', '.join(field.split('|')[0] for field in entry.needs)}" for entry in shown)
-
-
-def page() -> str:
-    """The section of `docs/behaviors.md` that lists the formats: a table, and an example of each."""
-    rows = ["| format | fields | read as | written by | pairing |", "|---|---|---|---|---|"]
-    for entry in FORMATS:
-        fields = ", ".join(" or ".join(f"`{name}`" for name in field.split("|")) for field in entry.needs)
-        rows.append(f"| `{entry.name}` | {fields} | {entry.says} | {entry.written_by} | {entry.pairing} |")
-    examples = [f"`{entry.name}`\n```json\n{entry.example}\n```" for entry in FORMATS]
-    return "\n".join([*rows, "", *examples, ""])

@@ -37,16 +37,16 @@ def renamed(table: Table, names: Mapping[str, str]) -> Table:
     if not names or not table.rows:
         return table
     there = {name for row in table.rows for name in row.fields}
-    for name, ours in names.items():
-        if name not in there and ours not in there:
+    for name in names:
+        if name not in there:
             raise InputError(f"{table.file}: there is no field {name!r}; found {table.rows[0].found()}")
-    taken = {ours for name, ours in names.items() if name in there}
+    taken = set(names.values())
     rows = tuple(
         Row({names.get(k, k): v for k, v in row.fields.items() if k in names or k not in taken}, row.source)
         for row in table.rows
     )
-    said = ", ".join(f"{shown(name, 40)!r} as {ours}" for name, ours in names.items() if name in there)
-    return replace(table, rows=rows, notes=(*table.notes, f"as told, read {said}") if said else table.notes)
+    said = ", ".join(f"{shown(name, 40)!r} as {ours}" for name, ours in names.items())
+    return replace(table, rows=rows, notes=(*table.notes, f"as told, read {said}"))
 
 
 def spelled(table: Table) -> tuple[Table, dict[str, str]]:

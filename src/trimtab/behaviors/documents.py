@@ -4,9 +4,10 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from trimtab.behaviors.columns import known
+from trimtab.behaviors.columns import known, renamed
 from trimtab.behaviors.headers import HEADER_FIELDS, checked_header
 from trimtab.behaviors.table import Row, Table
 from trimtab.behaviors.texts import shown
@@ -54,10 +55,10 @@ def read_json(text: str, file: str, *, lines: bool, names: Mapping[str, str]) ->
         if _is_json(text):  # a document whose first line is one by itself, such as `[],` is not
             return _whole(text, file, names)
         if all(_is_json(line) for _, line in rows[1:3]) or not _many(text):
-            return _lines(rows, file)
+            return renamed(_lines(rows, file), names)
     printed = rows[0][1].strip() in ("[", "{")  # a document over many lines
     if (lines or (len(rows) > 1 and _is_json(rows[1][1]))) and not printed and not _is_json(text) and not _many(text):
-        return _lines(rows, file)
+        return renamed(_lines(rows, file), names)
     return _whole(text, file, names)
 
 
@@ -82,9 +83,9 @@ def _whole(text: str, file: str, names: Mapping[str, str]) -> Table:
     if many:
         table = _with_header(list(_flat(many, text, file)), file)
         note = f"{len(many)} JSON documents one after another, read as one list of rows"
-        return Table(file, table.rows, table.header, (note, *table.notes), table.broken)
+        return renamed(replace(table, notes=(note, *table.notes)), names)
     if text.lstrip().startswith("["):
-        return _with_header(list(_elements(text, file)), file)
+        return renamed(_with_header(list(_elements(text, file)), file), names)
     return _document(_parse(text, file, 1), file, names)
 
 
@@ -168,8 +169,15 @@ def _document(value: object, file: str, names: Mapping[str, str]) -> Table:
         raise InputError(f"{file}:1: expected an array or an object, found {type(value).__name__}")
     _refuse_doubled(value, f"{file}:1")
     if "examples" in value:
-        return _examples(value, file)
-    value = {names.get(key, key): held for key, held in value.items()}
+        return renamed(_examples(value, file), names)
+    if any(name in value for name in names):  # of columns, or of a single row
+        told = renamed(Table(file, (Row(value, file),)), names)
+        table = _one_object(told.rows[0].fields, file)
+        return replace(table, notes=(*told.notes, *table.notes))
+    return renamed(_one_object(value, file), names)
+
+
+def _one_object(value: Mapping[str, Any], file: str) -> Table:
     lists = {key for key, held in value.items() if isinstance(held, list)}
     if lists == {"positive", "negative"} and not any(isinstance(held, dict) for held in value.values()):
         return _two_lists(value, file)

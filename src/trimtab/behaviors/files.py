@@ -1,6 +1,7 @@
 """From bytes to rows: what kind of file it is, told by its content, and the line each row stands on."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from trimtab.behaviors.columns import known, renamed
 from trimtab.behaviors.delimited import SEPARATORS, read_delimited, separator_of
@@ -32,7 +33,7 @@ def read_table(data: bytes, file: str, *, skip_bad: bool = False, names: Mapping
     """
     if data.startswith(_GZIP):
         data = unzipped(data, file)
-    table = renamed(_table(data, file, names or {}), names or {})
+    table = _table(data, file, names or {})
     if not skip_bad:
         OddRows(False).add(list(table.broken), len(table.rows))
     return table
@@ -40,11 +41,11 @@ def read_table(data: bytes, file: str, *, skip_bad: bool = False, names: Mapping
 
 def _table(data: bytes, file: str, names: Mapping[str, str]) -> Table:
     if data.startswith(PARQUET):
-        return Table(file, read_parquet(data, file))
+        return renamed(Table(file, read_parquet(data, file)), names)
     if data.startswith((ARROW_FILE, ARROW_STREAM)):
-        return Table(file, read_arrow(data, file))
+        return renamed(Table(file, read_arrow(data, file)), names)
     if data.startswith(ZIP):
-        return read_workbook(data, file)
+        return renamed(read_workbook(data, file), names)
     text, notes = decoded(data, file)
     if not text.strip():
         raise InputError(f"{file}: the file is empty; it needs one example a row")
@@ -53,8 +54,10 @@ def _table(data: bytes, file: str, names: Mapping[str, str]) -> Table:
         table = read_json(text, file, lines=ending in (".jsonl", ".ndjson"), names=names)
     else:
         _refuse_prose(text, file, ending, names)
-        table = read_delimited(text, file, lambda cells: known([names.get(cell, cell) for cell in cells]))
-    return Table(file, table.rows, table.header, (*notes, *table.notes), table.broken)
+        table = renamed(
+            read_delimited(text, file, lambda cells: known([names.get(cell, cell) for cell in cells])), names
+        )
+    return replace(table, notes=(*notes, *table.notes))
 
 
 def _ending(file: str) -> str:
