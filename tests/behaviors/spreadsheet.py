@@ -22,7 +22,9 @@ def workbook(sheets: Mapping[str, Sequence[Sequence[object]]], *, shared: bool =
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         names = list(sheets)
         listed = "".join(f'<sheet name="{n}" sheetId="{k}" r:id="rId{k}"/>' for k, n in enumerate(names, 1))
-        archive.writestr("xl/workbook.xml", f'<workbook {_MAIN} xmlns:r="{_OFFICE}"><sheets>{listed}</sheets></workbook>')
+        archive.writestr(
+            "xl/workbook.xml", f'<workbook {_MAIN} xmlns:r="{_OFFICE}"><sheets>{listed}</sheets></workbook>'
+        )
         links = "".join(
             f'<Relationship Id="rId{k}" Type="{_OFFICE}/worksheet" Target="worksheets/sheet{k}.xml"/>'
             for k in range(1, len(names) + 1)
@@ -39,7 +41,11 @@ def workbook(sheets: Mapping[str, Sequence[Sequence[object]]], *, shared: bool =
 
 
 def _row(number: int, cells: Sequence[object], texts: list[str] | None) -> str:
-    return f'<row r="{number}">' + "".join(_cell(f"{chr(65 + k)}{number}", c, texts) for k, c in enumerate(cells)) + "</row>"
+    return (
+        f'<row r="{number}">'
+        + "".join(_cell(f"{chr(65 + k)}{number}", c, texts) for k, c in enumerate(cells))
+        + "</row>"
+    )
 
 
 def _cell(at: str, value: object, texts: list[str] | None) -> str:

@@ -24,7 +24,9 @@ def read_exactly(table: Table, odd: OddRows) -> Parsed:
     def read(row: Row) -> Example:
         turns = turns_of(row, "messages", last="") if "messages" in row.fields else ()
         prompt = row.text("prompt") if "prompt" in row.fields else ""
-        return Example(prompt, row.answer("positive"), row.answer("negative"), row.group(), turns, row.source)
+        group = row.fields.get("group", "")
+        group = group if isinstance(group, str) else row.group()
+        return Example(prompt, row.text("positive"), row.text("negative"), group, turns, row.source)
 
     pairing: Pairing = "random" if table.header.get("pairing") == "random" else "natural"
     return Parsed(odd.read(table.rows, read), pairing)

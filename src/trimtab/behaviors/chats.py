@@ -177,9 +177,9 @@ def _reply(row: Row, name: str) -> _Reply:
     if _is_transcript(row, name):
         prompt, cut, answer = row.answer(name).rpartition(_REPLY)
         return _Reply(prompt.lstrip("\n") + cut, _transcript(prompt), answer)
-    if row.fields.get("prompt") is not None:
-        return _Reply("", (), row.answer(name))
-    row.answer(name)
+    answer = row.answer(name)
+    if "prompt" in row.fields:
+        return _Reply("", (), answer)
     mend = ""
     if name == "chosen":
         mend = (

@@ -140,7 +140,8 @@ def _flat(many: Iterable[tuple[object, int]], text: str, file: str) -> Iterator[
     line = counted = 0
     for value, at in many:
         line, counted = line + text.count("\n", counted, at), at
-        rows = value if isinstance(value, list) and any(isinstance(row, dict | list) for row in value) else [value]
+        is_list = isinstance(value, list) and (not value or any(isinstance(row, dict | list) for row in value))
+        rows = value if is_list else [value]
         for row in rows:
             yield row, f"{file}:{line + 1}"
 
@@ -167,7 +168,8 @@ def _document(value: object, file: str, names: Mapping[str, str]) -> Table:
     """One object: a header with `examples`, two lists, columns, rows under a name, or a single row."""
     if not isinstance(value, dict):
         raise InputError(f"{file}:1: expected an array or an object, found {type(value).__name__}")
-    _refuse_doubled(value, f"{file}:1")
+    if isinstance(value, _Doubled):
+        _refuse_doubled(value, f"{file}:1")
     if "examples" in value:
         return renamed(_examples(value, file), names)
     if any(name in value for name in names):  # of columns, or of a single row
@@ -341,6 +343,10 @@ def _kind(value: object) -> str:
 
 
 def _refuse_doubled(value: Mapping[str, Any], source: str) -> None:
-    for held in (value, *value.values()):
+    below: list[object] = [value]
+    while below:
+        held = below.pop()
         if isinstance(held, _Doubled):
             raise InputError(f"{source}: the field {shown(held.twice, 40)!r} stands twice in one object; remove one")
+        if isinstance(held, dict | list):
+            below += held.values() if isinstance(held, dict) else held

@@ -54,9 +54,9 @@ class Row:
         Raises:
             InputError: the field is neither text nor a whole number.
         """
-        if self.blank("group"):
+        value = self.fields.get("group")
+        if self.blank("group") and not (isinstance(value, str) and value.isspace()):
             return ""
-        value = self.fields["group"]
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, int) and not isinstance(value, bool):
