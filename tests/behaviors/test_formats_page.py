@@ -13,7 +13,7 @@ from tests.behaviors.spreadsheet import workbook
 from trimtab.behaviors import Message, load
 from trimtab.behaviors.catalogue import FORMATS
 from trimtab.behaviors.formats_page import KINDS, written
-from trimtab.behaviors.labelled import _LABELS
+from trimtab.behaviors.labelled import LABELS
 
 DOCS = Path(__file__).parents[2] / "docs" / "behaviors.md"
 ROW = {"prompt": "Rain or sun?", "positive": "Rain.", "negative": "Sun."}
@@ -55,7 +55,7 @@ def test_the_example_of_every_format_is_read_as_the_page_says(tmp_path, entry, t
 
 
 def test_every_label_of_a_side_is_read_whatever_its_case(tmp_path) -> None:
-    for label, side in _LABELS.items():
+    for label, side in LABELS.items():
         other = "0" if side == 1 else "1"
         file = tmp_path / "b.csv"
         file.write_text(f"Text,LABEL\nmine,{label.upper()}\nother,{other}\n")

@@ -37,8 +37,10 @@ SEEDS = {
     "chat.jsonl": "\n".join(json.dumps({"messages": TURNS, "positive": "a", "negative": "b"}) for _ in ROWS).encode(),
     "a.gz": gzip.compress(b'{"positive": "a", "negative": "b"}'),
 }  # fmt: skip
-PIECES = (b'"', b"{", b"}", b"[", b"]", b"\0", b"\xff", b"\n", b"\r", b",", b";", b"null", b"NaN", b"1e999", 
-          b'{"role": 1}', b"'", b"\\u0000", b"\\ud800", b"[[", b"\\", b"trimtab", b"exact", b"messages", b"\xef\xbb\xbf", b"array([")  # fmt: skip
+PIECES = (
+    b'"', b"{", b"}", b"[", b"]", b"\0", b"\xff", b"\n", b"\r", b",", b";", b"null", b"NaN", b"1e999", b'{"role": 1}',
+    b"'", b"\\u0000", b"\\ud800", b"[[", b"\\", b"trimtab", b"exact", b"messages", b"\xef\xbb\xbf", b"array([",
+)  # fmt: skip
 
 
 def message_of(file, **options: bool) -> str:
@@ -69,10 +71,29 @@ def test_files_with_bytes_gone_or_put_in_are_read_or_refused(tmp_path, name):
         assert all(message_of(file, skip_bad=skip_bad) for skip_bad in (False, True))
 
 
-OURS = (
-    "prompt positive negative chosen rejected messages role content text label input group data answers rank answer "
-    "tool_calls from value system history"
-).split()
+OURS = [
+    "prompt",
+    "positive",
+    "negative",
+    "chosen",
+    "rejected",
+    "messages",
+    "role",
+    "content",
+    "text",
+    "label",
+    "input",
+    "group",
+    "data",
+    "answers",
+    "rank",
+    "answer",
+    "tool_calls",
+    "from",
+    "value",
+    "system",
+    "history",
+]
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -131,17 +131,14 @@ def _conversations(table: Table, odd: OddRows) -> Parsed:
 
 def _rejected_response(table: Table, odd: OddRows) -> Parsed:
     def split(row: Row) -> Row:
-        turns = turns_of(row, "messages", last="assistant")
-        before = [{"role": turn.role, "content": turn.content} for turn in turns[:-1]]
-        fields = {
-            **row.fields,
-            "prompt": before,
-            "chosen": turns[-1].content,
-            "rejected": row.fields["rejected_response"],
-        }
+        turns, other = row.fields.get("messages"), row.fields.get("rejected_response")
+        before = turns_of(row, "messages", last="assistant")[:-1]
         if not before:
             raise InputError(f"{row.source}: 'messages' holds an answer without the user's turn before it")
-        return Row(fields, row.source)
+        if not isinstance(other, list) or len(other) == 1:  # an answer alone, to the same turns
+            said = [{"role": turn.role, "content": turn.content} for turn in before]
+            other = [*said, *(other if isinstance(other, list) else [{"role": "assistant", "content": other}])]
+        return Row({**row.fields, "prompt": None, "chosen": turns, "rejected": other}, row.source)
 
     return _preferences(replace(table, rows=tuple(odd.read(table.rows, split))), odd)
 

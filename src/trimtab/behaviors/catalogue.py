@@ -38,6 +38,8 @@ class Format:
 
 
 _PROMPTS = "prompt|question|instruction|query"
+_CHOSEN = "chosen|chosen_response|chosen_conversations|chosen_messages|preferred_output|preferred"
+_REJECTED = "rejected|rejected_response|rejected_conversations|rejected_messages|non_preferred_output|dispreferred"
 _BEFORE = ("system|system_prompt", "history", "group")
 _MWE = ("question", "answer_matching_behavior", "answer_not_matching_behavior")
 
@@ -87,7 +89,7 @@ FORMATS: tuple[Format, ...] = (
         '"chosen": {"from": "gpt", "value": "Rain."}, "rejected": {"from": "gpt", "value": "Sun."}}',
     ),
     Format(
-        "rejected-response", ("messages|conversations", "rejected_response"), _BEFORE,
+        "rejected-response", ("messages|conversations", "rejected_response|rejected_messages"), _BEFORE,
         "turns that end with the wanted answer, and the other one",
         "ms-swift", "natural",
         '{"messages": [{"role": "user", "content": "Rain or sun?"}, {"role": "assistant", "content": "Rain."}], '
@@ -100,9 +102,9 @@ FORMATS: tuple[Format, ...] = (
         '{"instruction": "Choose one.", "input": "Rain or sun?", "chosen": "Rain.", "rejected": "Sun."}',
     ),
     Format(
-        "preferences", ("chosen|chosen_response", "rejected|rejected_response"), (_PROMPTS + "|input", *_BEFORE),
+        "preferences", (_CHOSEN, _REJECTED), (_PROMPTS + "|input", *_BEFORE),
         "a prompt and two answers, as texts or turns; chats and Human/Assistant transcripts may hold the prompt",
-        "TRL, axolotl, NeMo-Aligner, HH-RLHF, UltraFeedback", "natural",
+        "TRL, axolotl, NeMo-Aligner, torchtune, HH-RLHF, UltraFeedback", "natural",
         '{"prompt": "Rain or sun?", "chosen": "Rain.", "rejected": "Sun."}',
     ),
     Format(

@@ -14,7 +14,8 @@ from trimtab.errors import InputError
 _KNOWN = tuple(dict.fromkeys(name for entry in FORMATS for name in entry.names))
 _CHATS = (
     "messages", "conversations", "context", "prompt", "question", "input", "chosen", "rejected",
-    "chosen_response", "rejected_response",
+    "chosen_response", "rejected_response", "chosen_conversations", "rejected_conversations", "chosen_messages",
+    "rejected_messages", "preferred", "dispreferred",
     "preferred_output", "non_preferred_output", "positive", "negative", "completion", "output", "response", "answer",
 )  # fmt: skip
 

@@ -140,10 +140,10 @@ def _flat(many: Iterable[tuple[object, int]], text: str, file: str) -> Iterator[
     line = counted = 0
     for value, at in many:
         line, counted = line + text.count("\n", counted, at), at
-        is_list = isinstance(value, list) and (not value or any(isinstance(row, dict | list) for row in value))
-        rows = value if is_list else [value]
-        for row in rows:
-            yield row, f"{file}:{line + 1}"
+        if isinstance(value, list) and (not value or any(isinstance(row, dict | list) for row in value)):
+            yield from ((row, f"{file}:{line + 1}") for row in value)
+        else:
+            yield value, f"{file}:{line + 1}"
 
 
 def _elements(text: str, file: str) -> Iterator[tuple[object, str]]:

@@ -72,7 +72,7 @@ def _refuse_prose(text: str, file: str, ending: str, names: Mapping[str, str]) -
         InputError: says how the other side comes in.
     """
     head = text.lstrip("\r\n").split("\n", 1)[0].rstrip("\r")
-    if ending in (".csv", ".tsv", ".psv", ".tab"):
+    if ending in (".csv", ".tsv", ".psv", ".tab") or "\t" in head:
         return
     cells = head.split(separator_of(head, lambda cells: known([names.get(cell, cell) for cell in cells])))
     if any(known([names.get(cell.strip(' "'), cell)]) for cell in cells):

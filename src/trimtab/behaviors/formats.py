@@ -10,7 +10,7 @@ from trimtab.behaviors.behavior import Example
 from trimtab.behaviors.catalogue import FORMATS, NAMES, Format, nearest, overview
 from trimtab.behaviors.columns import known, spelled, with_plain_turns
 from trimtab.behaviors.evaluations import is_caa, read_choices, read_statements, sound_rows
-from trimtab.behaviors.labelled import TEXT_FIELDS
+from trimtab.behaviors.labelled import LABELS, TEXT_FIELDS
 from trimtab.behaviors.odd_rows import OddRows
 from trimtab.behaviors.parsed import Parsed
 from trimtab.behaviors.table import Row, Table
@@ -117,12 +117,30 @@ def no_format(table: Table) -> str:
         lines.append(overview())
     if "messages" in found or "conversations" in found:
         lines.append("  a behavior needs two answers to every prompt, a wanted and an unwanted one")
-    texts = [name for name, value in row.fields.items() if isinstance(value, str) and not known([name])]
+    lines += _command(table)
+    return "\n".join(lines)
+
+
+def _command(table: Table) -> list[str]:
+    """The command that says which fields are which, by what they hold."""
+    row = table.rows[0]
+    texts = [str(name) for name, value in row.fields.items() if isinstance(value, str) and not known([str(name)])]
+    sides = [name for name in row.fields if _holds_sides(table, name)]
+    rest = [name for name in row.fields if isinstance(row.fields[name], str) and name not in sides]
+    start = f"  trimtab convert-data {table.file} OUT.jsonl"
+    if len(sides) == 1 and rest:
+        told = f"--text {_word(max(rest, key=lambda name: len(str(row.fields[name]))))} --label {_word(sides[0])}"
+        return ["  if the rows hold one text each and its side, say which fields:", f"{start} {told}"]
     if len(texts) > 1:
         told = f"--positive {_word(texts[-2])} --negative {_word(texts[-1])}"
-        lines.append("  if two of the fields are the wanted and the unwanted answer, say which, such as:")
-        lines.append(f"  trimtab convert-data {table.file} OUT.jsonl {told}")
-    return "\n".join(lines)
+        return ["  if two of the fields are the wanted and the unwanted answer, say which, such as:", f"{start} {told}"]
+    return []
+
+
+def _holds_sides(table: Table, name: str) -> bool:
+    """Whether a field holds labels of two sides."""
+    values = {str(row.fields.get(name)).strip().casefold() for row in table.rows}
+    return len(values) == 2 and values <= set(LABELS)
 
 
 def _word(name: str) -> str:

@@ -13,7 +13,7 @@ _POSITIVE = ("1", "1.0", "true", "positive", "pos")
 _NEGATIVE = ("0", "0.0", "false", "negative", "neg")
 _POSITIVE_WORDS = ("yes", "y", "t", "good", "chosen", "desirable")  # said in a note
 _NEGATIVE_WORDS = ("no", "n", "f", "bad", "rejected", "undesirable")
-_LABELS: Mapping[str, int] = {
+LABELS: Mapping[str, int] = {
     **dict.fromkeys((*_POSITIVE, *_POSITIVE_WORDS), 1),
     **dict.fromkeys((*_NEGATIVE, *_NEGATIVE_WORDS), 0),
     **dict.fromkeys(("-1", "-1.0"), -1),
@@ -31,7 +31,7 @@ def label(row: Row) -> int:
     if "label" not in row.fields:
         raise InputError(f"{row.source}: the field 'label' is missing; found {row.found()}")
     value = row.fields["label"]
-    side = _LABELS.get(str(value).strip().casefold())
+    side = LABELS.get(str(value).strip().casefold())
     if side is None:
         raise InputError(
             f"{row.source}: the label {value!r} is unknown; write 1 or 0, 1 or -1, true or false, yes or no, "

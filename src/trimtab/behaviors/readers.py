@@ -192,6 +192,12 @@ def _folder(path: Path) -> str:
     if lone:
         other = "negative.txt" if lone == "positive.txt" else "positive.txt"
         return f"{where} is a folder with {lone} but without {other}; a behavior needs both sides"
+    if texts := [name for name in held if name.endswith(".txt")]:
+        return (
+            f"{where} is a folder; call its two lists positive.txt and negative.txt, one text a line "
+            f"(it holds {', '.join(texts[:8])}), or give one of its tables: "
+            f"{', '.join(name for name in held if name not in texts) or 'there is none'}"
+        )
     if not held:
         return (
             f"{where} is a folder without {', '.join(SUFFIXES)} files; give the path of a file\n"

@@ -23,6 +23,8 @@ def convert_data(
     ] = None,
     negative: Annotated[str | None, typer.Option(help="Field with the unwanted answer.")] = None,
     prompt: Annotated[str | None, typer.Option(help="Field with the prompt that both follow.")] = None,
+    text: Annotated[str | None, typer.Option(help="Field with the one text of a row, with --label.")] = None,
+    label: Annotated[str | None, typer.Option(help="Field with the side of a text: 1 or 0, yes or no …")] = None,
     view: options.View = None,
     format: options.Format = None,
     skip_bad: options.SkipBad = False,
@@ -31,7 +33,7 @@ def convert_data(
 ) -> None:
     """Any behavior as one plain JSONL file, to look at, to edit and to check: it is read back as it was."""
     _refuse_target(target, source, force)
-    given = {"positive": positive, "negative": negative, "prompt": prompt}
+    given = {"positive": positive, "negative": negative, "prompt": prompt, "text": text, "label": label}
     from trimtab.behaviors import load
     from trimtab.behaviors.writing import write
 
