@@ -35,6 +35,11 @@ def test_the_first_sheet_with_rows_is_read_with_its_cells_as_places(tmp_path, sh
     assert "read from the sheet 'Pairs'; 'Old' left alone" in behavior.notes
 
 
+def test_the_index_that_pandas_writes_is_left_out(tmp_path):
+    behavior = read(tmp_path, workbook({"S": [[None, *HEAD], [0, *ROW]]}))
+    assert (behavior.examples[0].prompt, behavior.examples[0].group) == ("Tea & milk?", "7")
+
+
 def test_labels_as_truth_values_and_numbers_are_read(tmp_path):
     rows = [["text", "label"], ["a", True], ["b", False], ["c", 1], ["d", 0.0]]
     assert [e.positive for e in read(tmp_path, workbook({"S": rows})).examples] == ["a", "c"]
@@ -60,7 +65,7 @@ def test_the_result_of_a_formula_is_read_and_a_formula_without_one_is_refused(tm
         ([HEAD[:3], ["p", '<c t="e"><v>#N/A</v></c>', "x"]], "S!B2: the cell holds the error #N/A"),
         ([HEAD[:3], ["p", '<c t="s"><v>99</v></c>', "x"]], "S!B2: the cell points to a text that is not there"),
         ([["positive", "positive"], ["a", "b"]], "S!1: two columns have the same name"),
-        ([["positive", "negative"], ["a", "b", "c"]], "S!C2: a cell below no name of a column"),
+        ([["positive", "negative"], ["a", "b", "Tea for you?"]], "S!C2: a text below no name of a column"),
         ([], "the workbook is empty"),
         ([["positive", "negative"]], "no rows"),
     ],

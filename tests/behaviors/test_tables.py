@@ -110,6 +110,11 @@ def test_index_columns_and_empty_columns_are_left_out(tmp_path, content):
     assert texts(read(tmp_path, content)) == [("a", "b", "c")]
 
 
+def test_texts_in_a_column_without_a_name_are_not_left_out_in_silence(tmp_path):
+    message = refusal(write(tmp_path, ",positive,negative\nTea for you?,Sure.,Never.\n"))
+    assert "b.csv:1: a column without a name holds texts, such as 'Tea for you?'; give it a name" in message
+
+
 @pytest.mark.parametrize(("n", "line"), [(2, "positive,negative"), (3, "prompt,positive,negative")])
 def test_a_table_without_names_is_told_the_line_to_put_above_it(tmp_path, n, line):
     content = table(
@@ -234,6 +239,13 @@ def test_unknown_fields_are_answered_over_short_lines_with_a_command(tmp_path):
     assert max(map(len, message.split("\n"))) < 160 + len(str(tmp_path))
     behavior = load(tmp_path / "b.csv", fields={"positive": "non-toxic", "negative": "toxic"})
     assert texts(behavior) == [("", "kind words", "ugly words")]
+
+
+def test_labelled_texts_under_other_names_get_the_command_for_them(tmp_path):
+    file = write(tmp_path, "review,sentiment\na fine film,positive\na poor film,negative\n")
+    assert f"trimtab convert-data {file} OUT.jsonl --text review --label sentiment" in refusal(file)
+    behavior = load(file, fields={"text": "review", "label": "sentiment"})
+    assert texts(behavior) == [("", "a fine film", "a poor film")]
 
 
 def test_the_nearest_format_is_the_one_with_most_of_its_fields(tmp_path):

@@ -47,6 +47,10 @@ def read_delimited(text: str, file: str, fits: Callable[[Sequence[str]], int]) -
                 f"{file}:{at}: cannot be read as a table: {len(cells)} cells, but {len(names)} names of columns; "
                 f"put quotation marks around a text that holds {SEPARATORS.get(separator, repr(separator))}"
             )
+        elif said := next((c for c, name in zip(cells, names, strict=False) if not name and " " in c.strip()), ""):
+            raise InputError(
+                f"{file}:{line}: a column without a name holds texts, such as {shown(said, 40)!r}; give it a name"
+            )
         elif any(cells):
             cells += [""] * (len(names) - len(cells))
             # A column without a name is an index, as pandas writes it, or an empty one, as Excel does.

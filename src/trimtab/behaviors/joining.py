@@ -68,6 +68,11 @@ def behind_prompts(examples: Sequence[Example]) -> tuple[list[Example], list[str
     return done, [f"in {n} of {len(done)} rows both answers repeat their prompt, and were cut behind it"] if n else []
 
 
+def repeats_prompt(example: Example, answer: str) -> bool:
+    """Whether an answer begins with the example's prompt, which is too long for that to be chance."""
+    return len(example.prompt.split()) >= _TELLING and _begins(answer, example.prompt)
+
+
 def _begins(answer: str, prompt: str) -> bool:
     """Whether the answer begins with the prompt, and a word does not go on across its end."""
     start, words = answer.lstrip(), prompt.strip()

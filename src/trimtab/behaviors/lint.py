@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from trimtab.behaviors import lint_answers
+from trimtab.behaviors import lint_answers, lint_prompts
 from trimtab.behaviors.behavior import Behavior
 from trimtab.behaviors.duplicates import normalise
 from trimtab.behaviors.findings import SEVERITIES, SIDES, Finding, Severity, sources
@@ -164,6 +164,8 @@ _CHECKS: tuple[Callable[[Behavior], list[Finding]], ...] = (
     lint_answers.same_answers,
     lint_answers.both_classes,
     lint_answers.one_sided,
+    lint_prompts.prompt_in_answer,
+    lint_prompts.chat_in_answer,
     _blank_prompts,
     _duplicates,
     _near_duplicates,

@@ -67,8 +67,9 @@ def _rows(cells: list[tuple[int, dict[str, str]]], where: str) -> Iterator[Row]:
     if len(set(named.values())) < len(named):
         raise InputError(f"{where}!{number}: two columns have the same name in {list(named.values())}; rename one")
     for number, held in rest:
-        if extra := sorted(column for column, text in held.items() if text and column not in named):
-            raise InputError(f"{where}!{extra[0]}{number}: a cell below no name of a column; name it in the first row")
+        # A column without a name is an index, as pandas writes it; texts in it may be what somebody meant.
+        if extra := sorted(column for column, text in held.items() if " " in text.strip() and column not in named):
+            raise InputError(f"{where}!{extra[0]}{number}: a text below no name of a column; name it in the first row")
         yield Row({name: held.get(column, "") for column, name in named.items()}, f"{where}!{number}")
 
 

@@ -40,7 +40,7 @@ def plain_turns(value: object, where: str, seen: Counter[str]) -> object:
     """
     done: Counter[str] = Counter()
     if isinstance(value, str):
-        if not _looks_like_turns(value):
+        if not looks_like_turns(value):
             return value
         value = _read_text(value, where)
         done[AS_TEXT] = 1
@@ -136,7 +136,7 @@ def _merged(turns: list[dict[str, object]]) -> list[dict[str, object]]:
 # --- turns that a table keeps as text ---
 
 
-def _looks_like_turns(text: str) -> bool:
+def looks_like_turns(text: str) -> bool:
     """Text such as `[{'role': 'user', 'content': …}]`: Python's or NumPy's, or JSON."""
     start = text.lstrip()[:40]
     if not re.match(r"(array\(\s*)?\[?\s*(array\(\s*\[\s*)?\{", start) or len(text) > _LONGEST:
