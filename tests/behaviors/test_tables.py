@@ -87,6 +87,12 @@ def test_names_in_another_spelling_are_said(tmp_path):
     assert "read 'Prompt' as prompt, 'Positive' as positive" in notes
 
 
+def test_names_in_another_spelling_and_of_another_tool_are_said_once(tmp_path):
+    notes = read(tmp_path, table(",", names=("Question", "Chosen Response", "rejected"))).notes
+    assert "read 'Question' as prompt, 'Chosen Response' as chosen" in notes
+    assert sum(note.startswith("read '") for note in notes) == 1
+
+
 def test_a_name_that_two_columns_could_have_is_not_guessed(tmp_path):
     content = "Positive,POSITIVE,negative\na,b,c\n"
     assert "also needs 'positive'" in refusal(write(tmp_path, content))
@@ -108,6 +114,11 @@ def write(tmp_path, content: str | bytes, name: str = "b.csv"):
 )  # fmt: skip
 def test_index_columns_and_empty_columns_are_left_out(tmp_path, content):
     assert texts(read(tmp_path, content)) == [("a", "b", "c")]
+
+
+def test_labelled_texts_without_names_are_told_the_line_to_put_above(tmp_path):
+    message = refusal(write(tmp_path, "I love my tea so much\t1\nI hate my tea so much\t0\n", "b.txt"))
+    assert message.endswith("put this line above it: text,label")
 
 
 def test_texts_in_a_column_without_a_name_are_not_left_out_in_silence(tmp_path):
@@ -223,6 +234,16 @@ def test_an_open_quotation_mark_is_refused_where_it_opens(tmp_path):
 def test_rows_with_more_cells_than_names_are_refused_with_their_line(tmp_path):
     message = refusal(write(tmp_path, "prompt,positive,negative\np,a,b\nq,a, and more,b\n"))
     assert ":3: cannot be read as a table: 4 cells, but 3 names of columns; put quotation marks" in message
+
+
+def test_a_table_of_markdown_is_refused_before_its_rule_becomes_a_row(tmp_path):
+    content = "| prompt | positive | negative |\n|:---|---|---|\n| a | b | c |\n"
+    assert "this is a table of Markdown" in refusal(write(tmp_path, content, "b.md"))
+
+
+def test_a_list_of_answers_in_one_field_is_told_to_be_rows(tmp_path):
+    file = write(tmp_path, '{"prompt": "Tea?", "positive": ["a", "b"], "negative": ["c"]}', "b.jsonl")
+    assert "b.jsonl:1: the field 'positive' must be a string, not list: it holds 2 texts; write a row" in refusal(file)
 
 
 def test_a_formula_in_a_table_is_a_text(tmp_path):

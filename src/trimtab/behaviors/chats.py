@@ -168,7 +168,7 @@ def _is_transcript(row: Row, side: str) -> bool:
 
 def _reply(row: Row, name: str) -> _Reply:
     value = row.fields.get(name)
-    if isinstance(value, list):
+    if holds_turns(value):
         turns = turns_of(row, name, last="assistant")
         answer = turns[-1].content
         if not answer.strip():
@@ -207,7 +207,7 @@ def _prompt(row: Row, chosen: _Reply) -> tuple[str, tuple[Message, ...]]:
 
 def _answer_text(row: Row, name: str) -> str:
     """An answer as text, or as the one turn that holds it."""
-    if isinstance(row.fields.get(name), list):
+    if holds_turns(row.fields.get(name)):
         return turns_of(row, name, last="assistant")[-1].content
     return row.answer(name)
 
@@ -220,6 +220,11 @@ def _transcript(text: str) -> tuple[Message, ...]:
         return ()
     roles = ["user" if name == "Human" else "assistant" for name in names]
     return tuple(Message(role, said.strip()) for role, said in zip(roles, words, strict=True))
+
+
+def holds_turns(value: object) -> bool:
+    """Whether a value is a list of something other than texts, which must be turns."""
+    return isinstance(value, list) and not all(isinstance(held, str) for held in value)
 
 
 def turns_of(row: Row, name: str, last: str = "user") -> tuple[Message, ...]:

@@ -1,7 +1,7 @@
 """Names of fields in other cases and spellings, what a caller calls them, and turns in the shapes that tools write."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from trimtab.behaviors.catalogue import FORMATS
@@ -20,7 +20,7 @@ _CHATS = (
 )  # fmt: skip
 
 
-def known(names: Sequence[str]) -> int:
+def known(names: Iterable[str]) -> int:
     """How many of these names are fields of some format, whatever their case and spelling."""
     return sum(_squashed(name) in _BY_SPELLING for name in names)
 

@@ -31,6 +31,8 @@ def read_delimited(text: str, file: str, fits: Callable[[Sequence[str]], int]) -
     if "\r" in head:
         raise InputError(f"{file}:{line}: the names of the columns cannot be read: mixed line ends; save the file anew")
     separator = told.group(1) if told else separator_of(head, fits)
+    if re.match(r"[^\n]*\n[ |:\t-]*-[ |:\t-]*\r?\n", text) and "|" in head:
+        raise InputError(f"{file}:{line}: this is a table of Markdown; write it as CSV: the names in the first line")
     records = _records(text, separator, file, line)
     head_cells = next(records)[0]
     if isinstance(head_cells, str):

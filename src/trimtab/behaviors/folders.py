@@ -70,6 +70,9 @@ def read_two_texts(path: Path) -> Table:
     ]
     if breaks:
         notes.append(f"in {breaks} lines \\n was read as a line break, as llama.cpp reads it")
+    others = sum(entry.is_file() and entry.name not in _SIDES for entry in path.iterdir())
+    if others:
+        notes.append(f"{others} other files of the folder left alone")
     return Table(shown(str(path)), tuple(rows), notes=tuple(notes))
 
 

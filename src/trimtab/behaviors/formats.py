@@ -56,17 +56,16 @@ def _read(table: Table, format: str | None, view: str | None, odd: OddRows) -> P
     table = with_plain_turns(table, odd)
     entry = next(entry for entry in FORMATS if entry.name == format) if format else detect(table)
     notes = list(table.notes[known:])
-    if used := {name: ours for name, ours in changed.items() if ours in entry.names}:
-        notes.insert(0, f"read {', '.join(f'{shown(name, 40)!r} as {ours}' for name, ours in used.items())}")
+    table, synonyms = _first_names(table, entry)
+    read_as = {name: synonyms.pop(ours, ours) for name, ours in changed.items() if ours in entry.names} | synonyms
+    if read_as:
+        notes.insert(0, f"read {', '.join(f'{shown(name, 40)!r} as {ours}' for name, ours in read_as.items())}")
     if entry.name in ("mwe", "caa"):
         sound, garbled = sound_rows(table)
         parsed = read_statements(sound, odd) if view == "statements" else read_choices(sound, entry.name == "caa", odd)
         return replace(parsed, notes=(*notes, *garbled, *parsed.notes))
     if view is not None:
         raise InputError(f"{table.file}: a view can be chosen for the formats mwe and caa only, this is {entry.name!r}")
-    table, synonyms = _first_names(table, entry)
-    if synonyms:
-        notes.append(f"read {', '.join(f'{name!r} as {ours}' for name, ours in synonyms.items())}")
     parsed = READERS[entry.name](table, odd)
     return replace(parsed, notes=(*notes, *parsed.notes))
 
@@ -103,10 +102,9 @@ def no_format(table: Table) -> str:
     row = table.rows[0]
     found = dict.fromkeys(str(name) for row in table.rows for name in row.fields)
     if _is_prose(found):
-        names = ",".join(("prompt", "positive", "negative")[-len(found) :]) if len(found) in (2, 3) else "their names"
         return (
             f"{table.file}:1: the first line should name the columns; found {row.found()}\n"
-            f"  if that is an example, put this line above it: {names}"
+            f"  if that is an example, put this line above it: {_names_for(list(found))}"
         )
     lines = [f"{row.source}: no format has these fields; found {row.found()}"]
     if near := nearest(found):
@@ -119,6 +117,14 @@ def no_format(table: Table) -> str:
         lines.append("  a behavior needs two answers to every prompt, a wanted and an unwanted one")
     lines += _command(table)
     return "\n".join(lines)
+
+
+def _names_for(cells: Sequence[str]) -> str:
+    """A line of names for a table without one, by what its first line holds."""
+    sides = [cell.strip().casefold() in LABELS for cell in cells]
+    if len(cells) == 2 and any(sides):
+        return "label,text" if sides[0] else "text,label"
+    return ",".join(("prompt", "positive", "negative")[-len(cells) :]) if len(cells) in (2, 3) else "their names"
 
 
 def _command(table: Table) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from trimtab.behaviors.behavior import Example, Message
-from trimtab.behaviors.chats import flatten, turns_of, with_system
+from trimtab.behaviors.chats import flatten, holds_turns, turns_of, with_system
 from trimtab.behaviors.odd_rows import OddRows
 from trimtab.behaviors.table import Row, Table
 from trimtab.errors import InputError
@@ -138,7 +138,7 @@ def paired_completions(table: Table, odd: OddRows) -> tuple[list[Example], list[
 
 def _completion(row: Row) -> tuple[str, tuple[Message, ...], str]:
     """Prompt, its turns, and the answer."""
-    if isinstance(row.fields.get("completion"), list):
+    if holds_turns(row.fields.get("completion")):
         turns = turns_of(row, "completion", last="assistant")
         before, answer = turns[:-1], turns[-1].content
         if not answer.strip():

@@ -80,6 +80,11 @@ class Row:
             raise InputError(f"{self.source}: the field {name!r} must be a string, not null")
         if isinstance(value, float) and math.isnan(value):
             raise InputError(f"{self.source}: the field {name!r} must be a string, not NaN, which is a missing one")
+        if isinstance(value, list) and all(isinstance(text, str) for text in value):
+            raise InputError(
+                f"{self.source}: the field {name!r} must be a string, not list: it holds {len(value)} texts; "
+                "write a row for each"
+            )
         return checked_text(value, self.source, name)
 
     def found(self) -> str:
