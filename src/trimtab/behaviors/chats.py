@@ -16,6 +16,7 @@ _MARKS = (
     _REPLY, "<|im_start|>assistant\n", "[/INST]", "<start_of_turn>model\n", "<|assistant|>\n", "### Assistant:",
     "<|start_header_id|>assistant<|end_header_id|>\n\n", "### Response:", "\n\nAI:", "\nAssistant:", "\n\nA:",
 )  # fmt: skip
+_ANY_MARK = re.compile("|".join(map(re.escape, _MARKS)))
 
 
 def read_messages(table: Table, odd: OddRows) -> list[Example]:
@@ -138,7 +139,7 @@ def _shared_before(row: Row, chosen: object, rejected: object) -> str:
     assert isinstance(chosen, str)
     assert isinstance(rejected, str)
     told = row.fields.get("prompt")
-    if isinstance(told, list):
+    if isinstance(told, list) or not _ANY_MARK.search(chosen):
         return ""
     start = told.strip() if isinstance(told, str) and not row.blank("prompt") else ""
     for mark in _MARKS:
