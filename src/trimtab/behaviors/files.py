@@ -7,7 +7,7 @@ from trimtab.behaviors.columns import known, renamed
 from trimtab.behaviors.delimited import SEPARATORS, read_delimited, separator_of
 from trimtab.behaviors.documents import read_json
 from trimtab.behaviors.encoding import decoded
-from trimtab.behaviors.frames import ARROW_FILE, ARROW_STREAM, PARQUET, read_arrow, read_parquet
+from trimtab.behaviors.frames import ARROW_FILE, ARROW_STREAM, PARQUET, read_frames
 from trimtab.behaviors.odd_rows import OddRows
 from trimtab.behaviors.opening import unzipped
 from trimtab.behaviors.spreadsheets import ZIP, read_workbook
@@ -40,10 +40,8 @@ def read_table(data: bytes, file: str, *, skip_bad: bool = False, names: Mapping
 
 
 def _table(data: bytes, file: str, names: Mapping[str, str]) -> Table:
-    if data.startswith(PARQUET):
-        return renamed(Table(file, read_parquet(data, file)), names)
-    if data.startswith((ARROW_FILE, ARROW_STREAM)):
-        return renamed(Table(file, read_arrow(data, file)), names)
+    if data.startswith((PARQUET, ARROW_FILE, ARROW_STREAM)):
+        return renamed(Table(file, read_frames([(data, file)])), names)
     if data.startswith(ZIP):
         return renamed(read_workbook(data, file), names)
     text, notes = decoded(data, file)

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from trimtab.behaviors.encoding import decoded
-from trimtab.behaviors.frames import read_arrow, read_parquet
+from trimtab.behaviors.frames import read_frames
 from trimtab.behaviors.opening import located, read_file
 from trimtab.behaviors.table import Row, Table
 from trimtab.behaviors.texts import shown
@@ -39,7 +39,7 @@ def read_folder(path: Path, split: str | None = None) -> Table | None:
     shards = _shards(path)
     if shards and not any((path / side).exists() for side in _SIDES):
         name = _chosen(list(shards), split, where)
-        rows = tuple(row for file in shards[name] for row in read_parquet(_bytes(file), shown(str(file))))
+        rows = read_frames([(_bytes(file), shown(str(file))) for file in shards[name]])
         table = Table(where, rows, notes=(f"read from {len(shards[name])} Parquet files",))
         return _with_note(table, f"split {name}", [n for n in shards if n != name])
     if all((path / side).is_file() for side in _SIDES):
@@ -96,11 +96,9 @@ def _saved(path: Path) -> Table:
         isinstance(f, dict) and isinstance(f.get("filename"), str) for f in files
     ):
         raise InputError(f"{where}: state.json does not name the dataset's files; save it anew")
-    rows: list[Row] = []
-    for entry in files:
-        name = Path(entry["filename"]).name  # beside the state, wherever it says
-        rows += read_arrow(_bytes(path / name), shown(str(path / name)))
-    return Table(where, tuple(rows), notes=("read from a dataset that save_to_disk wrote",))
+    places = [path / Path(entry["filename"]).name for entry in files]  # beside the state, wherever it says
+    rows = read_frames([(_bytes(place), shown(str(place))) for place in places])
+    return Table(where, rows, notes=("read from a dataset that save_to_disk wrote",))
 
 
 def _splits(path: Path) -> list[str]:
