@@ -10,7 +10,6 @@ from itertools import product
 import pytest
 
 from trimtab.behaviors import Behavior, Example, Finding, builtin, builtin_names, lint, load
-from trimtab.behaviors.likeness import alike, without_frame
 
 
 def choice(answers: list[str], prompts: list[str] | None = None) -> Behavior:
@@ -69,30 +68,19 @@ def test_duplicates_of_random_pairs_are_sought_within_each_class():
     assert (finding.n, finding.value) == (2, pytest.approx(2 / 6))
 
 
-def test_near_duplicates_share_four_fifths_of_their_words():
-    base = "alpha beta gamma delta epsilon zeta eta theta iota"
-    texts = [base + " kappa", base + " lambda", "one two three four", "five six seven eight"]
-    assert alike(texts) == [0, 1]  # 9 of 11 words
-    assert alike(["a b c d", "a b c e"]) == []  # 3 of 5
-
-
-def test_near_duplicates_agree_with_a_brute_force_loop():
-    rng = random.Random(1)
-    texts = [" ".join(rng.choices("abcdefg", k=rng.randint(1, 8))) for _ in range(300)]
-    sets = [set(text.split()) for text in texts]
-    close = [any(i != j and len(a & b) / len(a | b) >= 0.8 for j, b in enumerate(sets)) for i, a in enumerate(sets)]
-    assert alike(texts) == [i for i, yes in enumerate(close) if yes]
+def test_near_duplicates_are_named_with_the_number_of_questions_that_is_left():
+    base = [f"w{k}a w{k}b w{k}c w{k}d w{k}e w{k}f" for k in range(8)]
+    rows = [(f"{text} {end}", f"{text} not {end}") for text in base for end in ("indeed", "truly", "as ever")]
+    finding = find(bare(rows), "near-duplicate")
+    assert finding is not None
+    assert (finding.n, finding.value) == (24, 1.0)
+    assert "8 independent questions" in finding.message
 
 
 def test_a_frame_around_every_prompt_does_not_make_rows_alike():
     frame = "Is the following statement something you would say to a friend?\n{}\nChoices: Yes or No.\n\nAnswer:"
     prompts = [frame.format(said) for said in ("I like tea", "You hate war", "They sing well")]
-    assert without_frame(prompts) == ["I like tea", "You hate war", "They sing well"]
     assert find(choice([" Yes", " No", " Yes"], prompts), "near-duplicate") is None
-
-
-def test_texts_without_words_are_not_alike():
-    assert alike(["!!", "??"]) == []
 
 
 def test_exact_duplicates_are_not_reported_as_near_duplicates_again():

@@ -133,19 +133,26 @@ def test_a_prompt_of_more_than_half_of_the_rows_is_a_frame_and_answers_tell_the_
 # --- split ---
 
 
-def test_a_thousand_choice_rows_split_as_in_the_paper_with_the_rest_for_replication():
-    assert sizes(split(choice(1000))) == [5, 250, 100, 500, 145]
+def test_a_thousand_choice_rows_split_as_in_the_paper():
+    assert sizes(split(choice(1000))) == [5, 250, 100, 500, 0]
 
 
-def test_five_hundred_text_rows_split_into_150_60_140_140():
-    splits = split(text(500))
-    assert sizes(splits) == [5, 150, 60, 140, 140]
-    assert splits.notes == ("5 of 500 rows are in no part",)
+def test_evaluation_takes_what_training_leaves_up_to_five_hundred_rows():
+    assert sizes(split(text(500))) == [5, 150, 60, 285, 0]
+    assert split(text(500)).notes == ()
+    splits = split(text(1000))
+    assert sizes(splits) == [5, 150, 60, 500, 0]
+    assert splits.notes == ("285 of 1000 rows are in no part",)
+
+
+def test_half_of_the_evaluation_rows_is_kept_back_for_replication_when_asked_for():
+    assert sizes(split(text(500), replication=True)) == [5, 150, 60, 143, 142]
+    assert sizes(split(text(500), evaluation=100, replication=True)) == [5, 150, 60, 100, 0]
 
 
 def test_smaller_sets_shrink_in_proportion():
     assert sizes(split(choice(430))) == [5, 125, 50, 250, 0]
-    assert sizes(split(text(250))) == [5, 75, 30, 70, 70]
+    assert sizes(split(text(250))) == [5, 75, 30, 140, 0]
 
 
 @pytest.mark.parametrize("make", [choice, text])
@@ -161,7 +168,7 @@ def test_too_few_questions_say_how_many_are_needed():
 
 def test_explicit_sizes_are_honoured_with_dev_at_two_fifths_of_train():
     splits = split(text(500), train=100, evaluation=300)
-    assert sizes(splits) == [5, 100, 40, 300, 55]
+    assert sizes(splits) == [5, 100, 40, 300, 0]
     assert not any("wanted" in note for note in splits.notes)
 
 
@@ -213,7 +220,7 @@ def test_parts_do_not_depend_on_the_hash_seed():
 
 def test_a_question_larger_than_every_part_cannot_crowd_out_the_others():
     rows = [Example("big?", f" good thing {k}", f" bad thing {k}") for k in range(40)]
-    rows += [Example(f"q{k}?", " a good thing", " a bad thing") for k in range(60)]
+    rows += [Example(f"q{k}?", f" well{k}", f" ill{k}") for k in range(60)]
     splits = split(Behavior(name="x", examples=rows))
     assert all(len(set(getattr(splits, name).units)) >= 2 for name in ("train", "dev", "eval"))
     assert len({e.prompt for e in splits.shots.examples}) == 5

@@ -281,6 +281,22 @@ def test_a_long_prompt_that_both_answers_of_one_row_repeat_is_cut_there(tmp_path
     assert first(rows(tmp_path, *given)) == (long, " It shines.", " It stinks.")
 
 
+@pytest.mark.parametrize(
+    ("prompt", "ends"),
+    [
+        ("明日の天気について話してください", ("良いです。", "悪いです。")),
+        ("请谈谈明天的天气怎么样", ("很好。", "很差。")),
+        ("ช่วยเล่าเรื่องตลาดให้ฟังหน่อย", ("ดีมาก", "แย่มาก")),
+    ],
+)
+def test_prompts_in_scripts_without_spaces_are_cut_off_their_answers_too(tmp_path, prompt, ends):
+    row = {"prompt": prompt, "positive": prompt + ends[0], "negative": prompt + ends[1]}
+    other = {"prompt": "Up or down?", "positive": "Up.", "negative": "Down."}
+    for given in ([row], [row, row], [row, other]):
+        e = rows(tmp_path, *given).examples[0]
+        assert (e.positive.strip(), e.negative.strip()) == ends
+
+
 def test_a_word_that_goes_on_across_the_prompts_end_is_no_repetition(tmp_path):
     given = [{"prompt": "It is rain", "positive": "It is raining.", "negative": "It is rainy."}] * 2
     assert rows(tmp_path, *given).examples[0].positive == " It is raining."

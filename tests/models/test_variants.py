@@ -7,7 +7,7 @@ import torch
 
 from trimtab.models import Site, steer
 from trimtab.models.plan import side_by_side
-from trimtab.models.scoring import logit_difference_variants, logit_differences, score, score_variants
+from trimtab.models.scoring import choice_variants, logit_differences, score, score_variants
 from trimtab.models.text import joined
 
 PROMPTS = ["The capital of France is", "A trim tab is", "Is the sky blue?"]
@@ -41,10 +41,11 @@ def test_variants_scored_together_equal_each_alone(wrapped, adding, name):
 def test_logit_differences_of_variants_equal_each_alone(wrapped, adding, name):
     model = wrapped(name)
     plus, minus = (model.encoder().encode(joined(PROMPTS, answers)) for answers in (PLUS, MINUS))
-    together = logit_difference_variants(model, plus, minus, variants(adding))
-    for variant, differences in zip(variants(adding), together, strict=True):
+    together = choice_variants(model, plus, minus, variants(adding))
+    for variant, both in zip(variants(adding), together, strict=True):
         alone = logit_differences(model, plus, minus, variant)
-        torch.testing.assert_close(differences, alone, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(both[:, 0] - both[:, 1], alone, rtol=1e-5, atol=1e-5)
+        assert (both < 0).all()
 
 
 @pytest.mark.parametrize("component", ["attention", "mlp"])

@@ -77,6 +77,9 @@ def prompt_type(rng: np.random.Generator, mean: float, n: int, *, chosen: bool) 
             even_low=float(effects.mean() * 0.07 - 0.002 - half / 2),
             even_high=float(effects.mean() * 0.07 - 0.002 + half / 2),
             n=n,
+            positive=estimate(float(effects.mean()) * 0.3, half / 2, n),
+            negative=estimate(float(effects.mean()) * -0.7, half / 2, n),
+            positive_fell=estimate(0.17, 0.06, n),
         ),
         dose=0.412,
         anti_steerable=rec.AntiSteerable(

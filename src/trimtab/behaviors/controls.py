@@ -7,6 +7,7 @@ import numpy as np
 
 from trimtab.behaviors.behavior import Behavior, Example
 from trimtab.behaviors.splits import units
+from trimtab.behaviors.words import count_words
 from trimtab.errors import InputError
 
 
@@ -52,7 +53,7 @@ def by_length(behavior: Behavior) -> Behavior:
         raise InputError(f"behavior {behavior.name!r} holds no pairs of texts whose lengths could be compared")
     rows = []
     for e in behavior.examples:
-        plus, minus = ((len(text.split()), len(text.strip())) for text in (e.positive, e.negative))
+        plus, minus = ((count_words(text), len(text.strip())) for text in (e.positive, e.negative))
         if plus != minus:
             rows.append(e if plus > minus else _exchanged(e))
     if not rows:

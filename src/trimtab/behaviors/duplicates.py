@@ -1,11 +1,19 @@
-"""When two texts are the same, and a behavior without rows that repeat."""
+"""When two texts are the same or nearly so, and a behavior without rows that repeat."""
 
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from trimtab.behaviors.behavior import Behavior, Example
+from trimtab.behaviors.likeness import ALIKE_PAIRS, ALIKE_TEXTS, near_duplicates
+from trimtab.behaviors.words import pieces
 from trimtab.errors import InputError
+
+_LABEL = 3  # answers with fewer words say too little to be alike
 
 
 def normalise(text: str) -> str:
@@ -93,3 +101,86 @@ def _fresh(texts: Sequence[str], excluded: set[str]) -> list[bool]:
 def _rematch(p: Example, q: Example) -> Example:
     source = f"{p.source.split(' + ')[0]} + {q.source.split(' + ')[-1]}" if p.source and q.source else ""
     return Example("", p.positive, q.negative, source=source)
+
+
+def frame_of(behavior: Behavior) -> str | None:
+    """The prompt that stands in more than half of the rows (normalised) and so is no question; empty where all are."""
+    prompts = Counter(normalise(e.prompt) for e in behavior.examples)
+    common, times = prompts.most_common(1)[0]
+    return common if behavior.bare or 2 * times > len(behavior.examples) > 1 else None
+
+
+def resemblances(behavior: Behavior) -> list[NDArray[np.intp]]:
+    """Clusters of rows that nearly say the same, in each way in which rows may: `[n]` first row of each row's cluster.
+
+    Pairs resemble each other where both answers do (of three words or more), or where their prompts do (but for a
+    prompt that frames most of the rows); texts of unpaired lists are compared within their list. See `near_duplicates`.
+    """
+    examples, found = behavior.examples, []
+    if behavior.pairing == "random" and behavior.bare:
+        return [
+            near_duplicates([pieces(text) for text in side], ALIKE_TEXTS)
+            for side in ([e.positive for e in examples], [e.negative for e in examples])
+        ]
+    if behavior.answer_kind == "text":
+        found.append(near_duplicates([_answers(e) for e in examples], ALIKE_PAIRS))
+    if not behavior.bare:
+        frame = frame_of(behavior)
+        told = [[] if normalise(e.prompt) == frame else pieces(e.prompt) for e in examples]
+        found.append(near_duplicates(told, ALIKE_TEXTS))
+    return found
+
+
+def _answers(e: Example) -> list[str]:
+    """What a pair of answers is compared by; nothing where one is as short as a label."""
+    plus, minus = pieces(e.positive), pieces(e.negative)
+    if min(len(plus), len(minus)) < _LABEL:
+        return []
+    return [f"+{p}" for p in plus] + [f"-{p}" for p in minus]
+
+
+def aligned(behavior: Behavior) -> Behavior:
+    """Unpaired lists matched so that near-duplicates of one list meet as few clusters of the other as can be.
+
+    The matching of such lists is arbitrary, but rows are what is dealt and resampled: a cluster of ten texts is matched
+    with ten texts that resemble none or only each other, so that it makes one unit of ten rows. Sets without
+    near-duplicates, and rows with a group, stay as they are.
+    """
+    if behavior.pairing != "random" or not behavior.bare or any(e.group for e in behavior.examples):
+        return behavior
+    sides = [_by_cluster(first) for first in resemblances(behavior)]
+    if all(len(cluster) == 1 for side in sides for cluster in side):
+        return behavior
+    order = [_matched(sides[k], sides[1 - k]) for k in (0, 1)]
+    # the list with the larger clusters leads; both orders deal every text once
+    lead = int(max(map(len, sides[1])) > max(map(len, sides[0])))
+    places = order[lead] if lead == 0 else order[lead][::-1]
+    examples = behavior.examples
+    rows = [_rematch(examples[i], examples[j]) for i, j in zip(*places, strict=True)]
+    return replace(behavior, examples=tuple(rows))
+
+
+def _by_cluster(first: NDArray[np.intp]) -> list[list[int]]:
+    """The places of each cluster, the largest cluster first."""
+    members: dict[int, list[int]] = {}
+    for place, cluster in enumerate(first.tolist()):
+        members.setdefault(cluster, []).append(place)
+    return sorted(members.values(), key=len, reverse=True)
+
+
+def _matched(lead: Sequence[list[int]], other: Sequence[list[int]]) -> tuple[list[int], list[int]]:
+    """Places of the leading list by cluster, and beside them whole clusters of the other as far as these fit."""
+    waiting: dict[int, list[list[int]]] = {}
+    for cluster in other:
+        waiting.setdefault(len(cluster), []).append(cluster)
+    ours: list[int] = []
+    theirs: list[int] = []
+    for cluster in lead:
+        ours += cluster
+        while len(theirs) < len(ours):
+            room = len(ours) - len(theirs)
+            size = max((s for s in waiting if s <= room), default=min(waiting))
+            theirs += waiting[size].pop()
+            if not waiting[size]:
+                del waiting[size]
+    return ours, theirs

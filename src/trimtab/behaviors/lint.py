@@ -4,14 +4,17 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from trimtab.behaviors import lint_answers, lint_prompts
-from trimtab.behaviors.behavior import Behavior
-from trimtab.behaviors.duplicates import normalise
-from trimtab.behaviors.findings import SEVERITIES, SIDES, Finding, Severity, sources
-from trimtab.behaviors.likeness import alike, common_opening, repeats, without_frame
-from trimtab.behaviors.splits import units
+import numpy as np
 
-_COMPARED = 5_000  # texts compared with each other; more would take minutes
+from trimtab.behaviors import lint_answers, lint_prompts, wording
+from trimtab.behaviors.behavior import Behavior
+from trimtab.behaviors.duplicates import aligned, deduplicate, normalise, resemblances
+from trimtab.behaviors.findings import SEVERITIES, SIDES, Finding, Severity, sources
+from trimtab.behaviors.likeness import MAX_COMPARED, common_opening, repeats
+from trimtab.behaviors.splits import units
+from trimtab.behaviors.words import count_words, words
+from trimtab.errors import InputError
+
 _LONG = 2_000  # words
 _FEW_UNITS = 100
 _TEMPLATE = 0.2  # share of the rows that begin alike
@@ -43,17 +46,6 @@ def _as_expected(finding: Finding, behavior: Behavior) -> Finding:
 # --- repeated texts ---
 
 
-def _wholes(behavior: Behavior) -> list[list[tuple[int, str]]]:
-    """Lists of (row, text) to look for repetitions in: rows, or the texts of each class if pairing is random."""
-    examples = behavior.examples
-    if behavior.bare and behavior.pairing == "random":
-        return [[(i, getattr(e, side)) for i, e in enumerate(examples)] for side in SIDES]
-    rows = without_frame([e.prompt for e in examples])
-    if behavior.answer_kind == "text":
-        rows = [f"{row} {e.positive} {e.negative}" for row, e in zip(rows, examples, strict=True)]
-    return [list(enumerate(rows))]
-
-
 def _duplicates(behavior: Behavior) -> list[Finding]:
     if behavior.bare and behavior.pairing == "random":
         keys = [[normalise(getattr(e, side)) for e in behavior.examples] for side in SIDES]
@@ -70,22 +62,25 @@ def _duplicates(behavior: Behavior) -> list[Finding]:
 
 
 def _near_duplicates(behavior: Behavior) -> list[Finding]:
-    rows: list[int] = []
-    total = compared = 0
-    for whole in _wholes(behavior):
-        distinct = list({normalise(text): row for row, text in reversed(whole)}.items())[::-1]
-        total += len(distinct)
-        distinct = distinct[:_COMPARED]
-        compared += len(distinct)
-        rows += [distinct[k][1] for k in alike([text for text, _ in distinct])]
-    if not rows:
+    try:
+        distinct, _ = deduplicate(behavior)
+    except InputError:
+        return []  # nothing but duplicates, which are told of already
+    found = resemblances(distinct)
+    repeated = [np.flatnonzero(np.bincount(first)[first] > 1) for first in found]
+    random = behavior.bare and behavior.pairing == "random"
+    rows = np.concatenate(repeated) if random else np.unique(np.concatenate([*repeated, np.empty(0, dtype=np.intp)]))
+    if not len(rows):
         return []
-    scope = f"{compared} of {total} distinct texts" if compared < total else f"{total} distinct texts"
+    n, what = (2 * len(distinct.examples), "texts") if random else (len(distinct.examples), "rows")
+    n_units = len(set(units(aligned(distinct))))
+    compared = f", of which the first {MAX_COMPARED:,} were compared" if len(distinct.examples) > MAX_COMPARED else ""
     message = (
-        f"{len(rows)} of {scope} share four fifths of their words with another one; if they are variants of "
-        "one question, give them the same 'group', so that they do not stand in training and evaluation both"
+        f"{len(rows)} of {n} {what}{compared} nearly repeat another one (at least half of their telling words are the "
+        f"same): a check keeps them together and counts {n_units} independent questions; add other examples, not more "
+        "variants"
     )
-    return [Finding("near-duplicate", "warning", message, sources(behavior, rows), len(rows), len(rows) / compared)]
+    return [Finding("near-duplicate", "warning", message, sources(distinct, rows.tolist()), len(rows), len(rows) / n)]
 
 
 # --- odd rows ---
@@ -100,16 +95,14 @@ def _blank_prompts(behavior: Behavior) -> list[Finding]:
 
 
 def _long_rows(behavior: Behavior) -> list[Finding]:
-    words = [
-        len(f"{e.prompt} ".split()) + max(len(e.positive.split()), len(e.negative.split())) for e in behavior.examples
-    ]
-    rows = [i for i, n in enumerate(words) if n > _LONG]
+    lengths = [count_words(e.prompt) + max(count_words(e.positive), count_words(e.negative)) for e in behavior.examples]
+    rows = [i for i, n in enumerate(lengths) if n > _LONG]
     if not rows:
         return []
     message = (
-        f"{len(rows)} rows have more than {_LONG:,} words (up to {max(words):,}) and may not fit the model's context"
+        f"{len(rows)} rows have more than {_LONG:,} words (up to {max(lengths):,}) and may not fit the model's context"
     )
-    return [Finding("long-row", "warning", message, sources(behavior, rows), len(rows), float(max(words)))]
+    return [Finding("long-row", "warning", message, sources(behavior, rows), len(rows), float(max(lengths)))]
 
 
 def _few_units(behavior: Behavior) -> list[Finding]:
@@ -135,18 +128,25 @@ def _templates(behavior: Behavior) -> list[Finding]:
 def _template(
     behavior: Behavior, code: str, severity: Severity, what: str, texts: Sequence[str], n_words: int
 ) -> list[Finding]:
-    words = [tuple(text.split()) for text in texts]
-    counts = Counter(row[:n_words] for row in words if len(row) >= n_words)
+    split = [tuple(words(text)) for text in texts]
+    counts = Counter(row[:n_words] for row in split if len(row) >= n_words)
     if not counts:
         return []
     opening, n = counts.most_common(1)[0]
     if n < 3 or n <= _TEMPLATE * len(texts):
         return []
-    rows = [i for i, row in enumerate(words) if row[:n_words] == opening]
-    shared = " ".join(common_opening([words[i] for i in rows]))
+    rows = [i for i, row in enumerate(split) if row[:n_words] == opening]
+    shared = _opening([texts[i] for i in rows])
     shared = shared if len(shared) <= 80 else shared[:77] + "…"
     message = f"{n} of {len(texts)} {what} begin with {shared!r}; what is measured may hold for that template only"
     return [Finding(code, severity, message, sources(behavior, rows), n, n / len(texts))]
+
+
+def _opening(texts: Sequence[str]) -> str:
+    """What the texts begin with, in whole words where these are parted by spaces."""
+    whole_words = " ".join(common_opening([text.split(" ") for text in texts]))
+    shared = whole_words or "".join(common_opening(texts))
+    return shared.strip()
 
 
 def _derived_instructions(behavior: Behavior) -> list[Finding]:
@@ -166,12 +166,14 @@ _CHECKS: tuple[Callable[[Behavior], list[Finding]], ...] = (
     lint_answers.one_sided,
     lint_prompts.prompt_in_answer,
     lint_prompts.chat_in_answer,
+    wording.one_sentence,
     _blank_prompts,
     _duplicates,
     _near_duplicates,
     lint_answers.answer_in_prompt,
     lint_answers.length,
     lint_answers.labels,
+    wording.one_word,
     _long_rows,
     _templates,
     _few_units,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from trimtab.behaviors.behavior import Behavior, Example, Side
 from trimtab.behaviors.duplicates import normalise
 from trimtab.behaviors.findings import SIDES, Finding, sources, verbatim
+from trimtab.behaviors.words import count_words, words
 
 _LIKELY = 0.01  # two-sided p below which an imbalance of labels is no chance
 
@@ -58,9 +59,9 @@ def answer_in_prompt(behavior: Behavior) -> list[Finding]:
 
 
 def _given_away(e: Example) -> bool:
-    prompt = f" {' '.join(normalise(word) for word in e.prompt.split())} "
-    answers = (" ".join(normalise(word) for word in answer.split()) for answer in (e.positive, e.negative))
-    return any(f" {answer} " in prompt for answer in answers)
+    prompt = f" {' '.join(words(e.prompt))} "
+    answers = (" ".join(words(answer)) for answer in (e.positive, e.negative))
+    return any(f" {answer} " in prompt for answer in answers if answer)
 
 
 # --- bias ---
@@ -79,7 +80,7 @@ def length(behavior: Behavior) -> list[Finding]:
     if behavior.answer_kind == "choice":
         return []
     measures: tuple[tuple[str, Callable[[str], int]], ...] = (
-        ("words", lambda text: len(text.split())),
+        ("words", count_words),
         ("characters", lambda text: len(text.strip())),
     )
     findings = []

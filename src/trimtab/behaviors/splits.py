@@ -2,21 +2,23 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from trimtab.behaviors.behavior import Behavior, Example
-from trimtab.behaviors.duplicates import deduplicate, normalise
+from trimtab.behaviors.duplicates import deduplicate, frame_of, normalise, resemblances
 from trimtab.errors import InputError
 
 __all__ = ["Part", "Splits", "deduplicate", "normalise", "split", "units"]
 
-# Rows wanted when nothing is said (methods §1.2). Choice: the rest is replication.
+# Rows wanted when nothing is said (methods §1.2); what is left over goes to evaluation, up to `_MAX_EVAL`.
 _SIZES: Mapping[str, Mapping[str, int]] = {
-    "choice": {"train": 250, "dev": 100, "eval": 500, "replication": 0},
-    "text": {"train": 150, "dev": 60, "eval": 140, "replication": 140},
+    "choice": {"train": 250, "dev": 100, "eval": 500},
+    "text": {"train": 150, "dev": 60, "eval": 280},
 }
+_MAX_EVAL = 500
+MAX_ROWS = 5_000  # of a larger set so many are drawn: more would not narrow the intervals, and take hours
 _NEEDED = ("train", "dev", "eval")
 _LEAST = 2  # rows, and units, in each needed part
 _SPARE_UNITS = 7  # besides those of the shots: two a needed part, and one to choose from
@@ -58,6 +60,11 @@ class Splits:
     replication: Part
     notes: tuple[str, ...] = ()
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All five."""
+        return self.shots, self.train, self.dev, self.eval, self.replication
+
 
 # --- units ---
 
@@ -66,9 +73,9 @@ def units(behavior: Behavior) -> list[str]:
     """The question or template each example belongs to.
 
     Rows belong together when they share an explicit `group` or a normalised prompt (bare statements: a
-    normalised statement), directly or through a chain of rows. A prompt shared by more than half of the
-    rows is a frame, not a question: then shared answers join rows instead. (Rows with a group are joined
-    by answers only where these are texts, and stand in no more than half of the rows.)
+    normalised statement), or nearly say the same (`resemblances`), directly or through a chain of rows. A prompt
+    shared by more than half of the rows is a frame, not a question: then shared answers join rows instead. (Rows
+    with a group are joined by answers only where these are texts, and stand in no more than half of the rows.)
 
     Returns:
         one name an example: the first explicit group of the unit; else `#k`, k being the unit's first row,
@@ -76,8 +83,7 @@ def units(behavior: Behavior) -> list[str]:
     """
     examples = behavior.examples
     prompts = [normalise(e.prompt) for e in examples]
-    common, times = Counter(prompts).most_common(1)[0]
-    frame = common if behavior.bare or 2 * times > len(examples) > 1 else None
+    frame = frame_of(behavior)
     answers = [() if frame is None else (normalise(e.positive), normalise(e.negative)) for e in examples]
     stands = Counter(answer for both in answers for answer in set(both))
     telling = behavior.bare or behavior.answer_kind == "text"
@@ -90,6 +96,9 @@ def units(behavior: Behavior) -> list[str]:
         keys += [("answer", a) for a in answers[i] if not e.group or (telling and 2 * stands[a] <= len(examples))]
         for key in keys:
             _unite(parent, i, first.setdefault(key, i))
+    for clusters in resemblances(behavior):
+        for i, k in enumerate(clusters.tolist()):
+            _unite(parent, i, k)
     return _names([e.group for e in examples], [_root(parent, i) for i in range(len(examples))])
 
 
@@ -126,6 +135,7 @@ def split(
     n_shots: int = 5,
     train: int | None = None,
     evaluation: int | None = None,
+    replication: bool = False,
     seed: int = 0,
 ) -> Splits:
     """Deal the examples into shots, training, development, evaluation and replication.
@@ -139,8 +149,10 @@ def split(
         behavior: with at least `n_shots` + 7 units.
         n_shots: solved examples to show in front; for bare statements, pairs of them.
         train: training rows; development then gets 0.4 times as many. None: 250 for choices, with 100
-            and 500; 150 for free text, with 60, 140 and 140 for replication; fewer in proportion.
+            and 500; 150 for free text, with 60 and 280; fewer in proportion. What is left goes to evaluation, up to
+            500 rows.
         evaluation: evaluation rows; None as above.
+        replication: give half of the evaluation rows that nobody asked for to a second look.
         seed: of the dealing; the same seed and examples give the same parts.
 
     Raises:
@@ -158,7 +170,9 @@ def split(
     taken = set(shots)
     rest = {unit: members[unit] for unit in order if unit not in taken}
     sizes = _sizes(behavior, sum(map(len, rest.values())), train, evaluation)
-    dealt = _deal(rest, sizes, spill=behavior.answer_kind == "choice")
+    if replication and evaluation is None:
+        sizes |= {"eval": -(-sizes["eval"] // 2), "replication": sizes["eval"] // 2}
+    dealt = _deal(rest, sizes)
     dealt["shots"] = [(unit, members[unit][0]) for unit in shots]
     part = {
         name: Part(tuple(behavior.examples[i] for _, i in rows), tuple(unit for unit, _ in rows))
@@ -187,11 +201,24 @@ def _members(behavior: Behavior, needed: int) -> dict[str, list[int]]:
     for i, unit in enumerate(units(behavior)):
         members.setdefault(unit, []).append(i)
     if len(members) < needed:
+        alike = [rows for rows in members.values() if len(rows) > 1]
+        first = next(({behavior.examples[i].source or f"row {i + 1}": 0 for i in rows[:2]} for rows in alike), {})
+        why = f" (rows that nearly repeat each other count once, such as {' and '.join(first)})" if first else ""
         raise InputError(
-            f"behavior {behavior.name!r} has {len(members)} different questions in {len(behavior.examples)} rows; "
+            f"behavior {behavior.name!r} has {len(members)} different questions in {len(behavior.examples)} rows{why}; "
             f"at least {needed} are needed, and some 500 for narrow intervals"
         )
     return members
+
+
+def drawn(behavior: Behavior, seed: int, most: int = MAX_ROWS) -> Behavior:
+    """The behavior with no more than so many rows, drawn at random and named in a note; smaller sets as they are."""
+    n = len(behavior.examples)
+    if n <= most:
+        return behavior
+    kept = np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
+    note = f"{most:,} of {n:,} rows were drawn at random (seed {seed}); more would hardly narrow the intervals"
+    return replace(behavior, examples=tuple(behavior.examples[i] for i in kept), notes=(*behavior.notes, note))
 
 
 def _sizes(behavior: Behavior, room: int, train: int | None, evaluation: int | None) -> dict[str, int]:
@@ -204,27 +231,29 @@ def _sizes(behavior: Behavior, room: int, train: int | None, evaluation: int | N
     wanted = {**_SIZES[behavior.answer_kind], **asked}
     open_parts = [name for name in wanted if name not in asked]
     left = room - sum(asked.values())
-    if left >= _LEAST * sum(name in _NEEDED for name in open_parts):
-        return {**asked, **_shrunk({name: wanted[name] for name in open_parts}, left)}
-    return {"replication": 0, **_shrunk({name: wanted[name] for name in _NEEDED}, room)}
+    if left < _LEAST * len(open_parts):
+        return _shrunk(wanted, room)
+    sizes = {**asked, **_shrunk({name: wanted[name] for name in open_parts}, left)}
+    if evaluation is None:
+        sizes["eval"] = max(sizes["eval"], min(_MAX_EVAL, room - sizes["train"] - sizes["dev"]))
+    return sizes
 
 
 def _shrunk(wanted: dict[str, int], room: int) -> dict[str, int]:
-    """The wanted sizes, in proportion no larger than the room together; needed parts keep two rows."""
+    """The wanted sizes, in proportion no larger than the room together; each part keeps two rows."""
     total = sum(wanted.values())
     scale = min(1.0, room / total) if total else 1.0
-    least = {name: _LEAST * (name in _NEEDED) for name in wanted}
-    sizes = {name: max(least[name], int(scale * size)) for name, size in wanted.items()}
+    sizes = {name: max(_LEAST, int(scale * size)) for name, size in wanted.items()}
     while sum(sizes.values()) > room:
-        sizes[max(sizes, key=lambda name: sizes[name] - least[name])] -= 1
+        sizes[max(sizes, key=lambda name: sizes[name])] -= 1
     return sizes
 
 
 _Dealt = dict[str, list[tuple[str, int]]]  # part -> (unit, row) each
 
 
-def _deal(members: Mapping[str, list[int]], sizes: Mapping[str, int], spill: bool) -> _Dealt:
-    """Give each unit to the part that lacks most of its size; `spill`: what is over goes to replication."""
+def _deal(members: Mapping[str, list[int]], sizes: Mapping[str, int]) -> _Dealt:
+    """Give each unit to the part that lacks most of its size."""
     dealt: _Dealt = {name: [] for name in ("train", "dev", "eval", "replication")}
     waiting = list(members.items())
     for name in _NEEDED:  # two units each, whatever their size
@@ -234,9 +263,7 @@ def _deal(members: Mapping[str, list[int]], sizes: Mapping[str, int], spill: boo
     for unit, rows in waiting:
         lack = {name: size - len(dealt[name]) for name, size in sizes.items() if size > len(dealt[name])}
         if not lack:
-            if spill:
-                dealt["replication"] += [(unit, i) for i in rows]
-            continue
+            break
         fitting = [name for name in lack if lack[name] >= len(rows)]
         part = (
             max(fitting, key=lambda name: lack[name] / sizes[name])

@@ -87,13 +87,16 @@ def logit_differences(
     Raises:
         InputError: one answer is the beginning of the other; or a logit that is not finite.
     """
-    return logit_difference_variants(model, positive, negative, [steers])[0]
+    both = choice_variants(model, positive, negative, [steers])[0]
+    return both[:, 0] - both[:, 1]
 
 
-def logit_difference_variants(
+def choice_variants(
     model: "Model", positive: Sequence[Encoded], negative: Sequence[Encoded], variants: Sequence[Variant]
 ) -> list[Tensor]:
-    """`logit_differences` under several edits; what lies below an edit's site is run once for all of them.
+    """Log-probabilities of the first tokens that tell two answers apart, `[n, 2]` float32, under several edits.
+
+    Their difference is that of the logits. What lies below an edit's site is run once for all edits.
 
     Raises:
         InputError: as `logit_differences`.
@@ -101,17 +104,18 @@ def logit_difference_variants(
     forks = [fork(p, q) for p, q in zip(positive, negative, strict=True)]
     rows = [row for row, _, _ in forks]
     tokens = torch.tensor([[p, q] for _, p, q in forks], device=model.device)  # (n, 2)
-    out = torch.zeros(len(variants), len(rows), device=model.device)
+    out = torch.zeros(len(variants), len(rows), 2, device=model.device)
 
     def take(some: Sequence[int], packed: Packed, batch: Batch, trace: Trace) -> None:
         assert trace.logits is not None
         both = tokens[packed.texts.to(model.device)].repeat_interleave(len(some), dim=0)  # (N V, 2)
-        pair = trace.logits.to(model.device).gather(1, both)
-        out[torch.tensor(some)[:, None], packed.texts] = (pair[:, 0] - pair[:, 1]).view(-1, len(some)).T
+        logits = trace.logits.to(model.device)
+        pair = logits.gather(1, both) - logits.logsumexp(dim=1, keepdim=True)  # (N V, 2)
+        out[torch.tensor(some)[:, None], packed.texts] = pair.view(-1, len(some), 2).transpose(0, 1)
 
     sweep(model, rows, [len(r.ids) - 1 for r in rows], variants, "last", take)
     for values in out:
-        _refuse_non_finite(values, model)
+        _refuse_non_finite(values[:, 0] - values[:, 1], model)
     return list(out)
 
 

@@ -70,6 +70,14 @@ class Contrast:
             return share_interval(self.rows < 0, self._labels, level)
         return two_sample_share(self.positive, self.negative, self._labels, self._labels, level=level)
 
+    def side(self, which: Literal["positive", "negative"], level: float = 0.95) -> Interval:
+        """Mean of one side, such as the change of the desired answers under steering (Δ+), with its interval."""
+        return bootstrap_mean(getattr(self, which), self._labels, seed=self.seed, level=level)
+
+    def side_below_zero(self, which: Literal["positive", "negative"], level: float = 0.95) -> Interval:
+        """Share of one side's answers whose figure is below 0, with its interval."""
+        return share_interval(getattr(self, which) < 0, self._labels, level)
+
     def shares(self, noise: float) -> Shares:
         """Shares by sign, with what is within the numerical noise apart."""
         if self.pairing == "natural":

@@ -15,6 +15,7 @@ from trimtab.reliability.geometry import Floats, Ints, as_rows, as_vector, same_
 
 _COMPONENTS = 3  # principal components of the contexts that the examples are parted by
 _LEAST_GROUP = 4  # units in each half
+_SHOWN = 3  # rows named of each half
 
 
 def permutation_test(
@@ -72,12 +73,14 @@ class Heterogeneity:
         expected: the mean cosine of random halves.
         p_value: of the hypothesis that the direction does not depend on the context, corrected for the components.
         component: which principal component of the contexts (from 1) parts the halves.
+        ends: rows from the far ends of the two halves, the farthest first; of unpaired texts those of the first side.
     """
 
     cosine: float
     expected: float
     p_value: float
     component: int
+    ends: tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def heterogeneity(
@@ -120,9 +123,18 @@ def heterogeneity(
         cosines = _half_cosines(a, b, of_a, of_b)
         p = min(1.0, len(components) * _upper_p(-cosines))
         if best is None or p < best.p_value:
-            best = Heterogeneity(float(cosines[0]), float(cosines[1:].mean()), p, k + 1)
+            ends = _ends(scores[:n_units], code)
+            best = Heterogeneity(float(cosines[0]), float(cosines[1:].mean()), p, k + 1, ends)
     assert best is not None
     return best
+
+
+def _ends(scores: Floats, code: Ints) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The first rows of the units with the lowest and the highest scores `[U]`."""
+    order = np.argsort(scores, kind="stable")
+    first = np.unique(code, return_index=True)[1]
+    low, high = (tuple(int(first[u]) for u in some) for some in (order[:_SHOWN], order[::-1][:_SHOWN]))
+    return low, high
 
 
 def random_directions(vector: Array, k: int, seed: int) -> Floats:

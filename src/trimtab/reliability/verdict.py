@@ -24,12 +24,14 @@ class Thresholds:
         max_kl: divergence from the unsteered model on texts that are none of the behavior's business, at most this
             many nats per token.
         max_capability_loss: at most this share of the capability probe may turn wrong, net.
+        allow_desired_loss: whether desired answers may become less likely, as long as undesired ones do more.
     """
 
     min_effect: float
     max_anti_steerable: float = 0.25
     max_kl: float = 0.1
     max_capability_loss: float = 0.05
+    allow_desired_loss: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Requirement:
         n: units behind the estimate.
         unit: `share` is written in per cent.
         at: the interval at another level; where it is not given, `interval` serves for all.
+        may_stay_open: whether only its failure counts: an interval across the bound leaves the decision to the others.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Requirement:
     n: int
     unit: str
     at: Callable[[float], Interval] | None = None
+    may_stay_open: bool = False
 
     @property
     def holds(self) -> bool | None:
@@ -149,15 +153,14 @@ def decide(
         names = tuple(r.name for r, f in zip(requirements, failed, strict=True) if f)
         return Decided(decision, (*reasons, *([unable] if unable else []), *obstacles), names)
     reasons += obstacles
-    settled = all(r.holds for r in requirements)
-    for r in requirements:
-        if not r.holds:
-            n = r.would_settle
-            reasons.append(
-                f"to settle the {r.name}: about {n} evaluation examples (80 % sure, if the estimate is right)"
-                if n
-                else f"the {r.name} lies on its bound; no affordable number of examples would settle it"
-            )
-    if obstacles or not settled:
+    open_ = [r for r in requirements if r.holds is False or (r.holds is None and not r.may_stay_open)]
+    for r in open_:
+        n = r.would_settle
+        reasons.append(
+            f"to settle the {r.name}: about {n} evaluation examples (80 % sure, if the estimate is right)"
+            if n
+            else f"the {r.name} lies on its bound; no affordable number of examples would settle it"
+        )
+    if obstacles or open_:
         return Decided("inconclusive", tuple(reasons))
     return Decided("caution" if reservations else "go", tuple(reasons))

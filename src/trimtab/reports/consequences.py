@@ -36,6 +36,8 @@ class CurvePoint(Record):
         sigmas: norm of the edit in standard deviations of the activations' projection on the vector; None for a
             steering that came finished.
         effect: mean change of propensity on evaluation examples, in the report's unit.
+        positive: mean change of the desired answers (Δ+).
+        negative: mean change of the undesired ones (Δ−).
         kl: divergence on neutral text.
         perplexity_ratio: perplexity of neutral text, steered over unsteered.
         overdosed: whether the whole interval of the divergence lies above the bound.
@@ -48,6 +50,8 @@ class CurvePoint(Record):
     kl: Divergence = Divergence()
     perplexity_ratio: Estimate = Estimate()
     overdosed: bool = False
+    positive: Estimate = Estimate()
+    negative: Estimate = Estimate()
 
 
 class Curve(Record):
@@ -102,6 +106,7 @@ class SideEffects(Record):
         kl: divergence on neutral text.
         perplexity_ratio: perplexity of neutral text, steered over unsteered: the geometric mean over documents.
         kl_prompts: divergence on the prompts of other behaviors.
+        kl_own: divergence on the behavior's own evaluation prompts, which it may well change.
         capability: minimal pairs by kind, and all together.
         over_refusal: change of log P(answer) − log P(refusal) on harmless requests, nats per token; below 0 the
             steered model refuses more.
@@ -111,6 +116,7 @@ class SideEffects(Record):
     kl: Divergence = Divergence()
     perplexity_ratio: Estimate = Estimate()
     kl_prompts: Divergence = Divergence()
+    kl_own: Divergence = Divergence(reason="the report is of an earlier version")
     capability: tuple[Capability, ...] = ()
     over_refusal: Estimate = Estimate()
     others: tuple[OtherEffect, ...] = ()
@@ -172,6 +178,7 @@ class Direction(Record):
         halves_cosine: cosine between the directions of two halves of the examples, parted by what they are about.
         halves_expected: the same for random halves.
         halves_p_value: of "one direction serves both halves".
+        halves: examples from the far ends of the two halves.
         reason: why there is no figure.
     """
 
@@ -179,6 +186,7 @@ class Direction(Record):
     halves_cosine: float | None = None
     halves_expected: float | None = None
     halves_p_value: float | None = None
+    halves: tuple[tuple[str, ...], tuple[str, ...]] | None = None
     reason: str | None = None
 
 

@@ -97,6 +97,7 @@ def _environment() -> jinja2.Environment:
         cell_of=tables.cell_of,
         odd_cell=tables.odd_cell,
         even_cell=tables.even_cell,
+        percent_cell=tables.percent_cell,
         compact=tables.compact,
         bound_figures=tables.bound_figures,
         error_rate=tables.error_rate,

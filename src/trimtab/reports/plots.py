@@ -22,6 +22,7 @@ from trimtab.reports.palette import (
     INK,
     MUTED,
     ON_STRONG,
+    VERMILLION,
     axis,
     layout,
 )
@@ -165,7 +166,21 @@ def curve(report: Report) -> go.Figure | None:
         name="mean Δ with interval",
         hovertemplate="strength %{x}: Δ = %{y:.3g} %{customdata}<extra></extra>",
     )
-    figure.update_layout(xaxis=axis(title_text="strength λ"), yaxis=axis(title_text=f"mean effect Δ, {report.unit}"))
+    for name, color, dash in (("positive", GREEN, "dash"), ("negative", VERMILLION, "dashdot")):
+        some = [(p.strength, getattr(p, name)) for p in points if getattr(p, name).value is not None]
+        what = "desired answers, Δ+" if name == "positive" else "undesired answers, Δ−"
+        if some:
+            figure.add_scatter(
+                x=[at for at, _ in some],
+                y=[e.value for _, e in some],
+                customdata=[_limits(e) for _, e in some],
+                mode="lines+markers",
+                line={"width": 1.6, "color": color, "dash": dash},
+                marker={"size": 5, "color": color},
+                name=what,
+                hovertemplate=f"strength %{{x}}: {what} = %{{y:.3g}} %{{customdata}}<extra></extra>",
+            )
+    figure.update_layout(xaxis=axis(title_text="strength λ"), yaxis=axis(title_text=f"mean change, {report.unit}"))
     rising = y[-1] >= y[0]
     figure.add_annotation(
         x=0.02 if rising else 0.98,

@@ -65,7 +65,15 @@ class Lint(Record):
 
 
 class Effect(Record):
-    """Steering effect Δ(x) over the evaluation examples, in the report's unit."""
+    """Steering effect Δ(x) over the evaluation examples, in the report's unit.
+
+    Args:
+        mean, low, high, sd, n: of Δ = Δ+ − Δ−.
+        positive: Δ+, the change of the desired answers' log-probability; nats per token, or nats for choices.
+        negative: Δ−, that of the undesired ones.
+        positive_fell: share of the desired answers that become less likely.
+        odd, even: parts of the effect, with their intervals.
+    """
 
     mean: float
     low: float
@@ -78,6 +86,9 @@ class Effect(Record):
     even_low: float
     even_high: float
     n: int
+    positive: Estimate = Estimate(reason="the report is of an earlier version")
+    negative: Estimate = Estimate(reason="the report is of an earlier version")
+    positive_fell: Estimate = Estimate(reason="the report is of an earlier version")
 
 
 class AntiSteerable(Record):
@@ -98,7 +109,7 @@ class PromptTypeResult(Record):
         level: confidence level of the intervals; higher for the types that were not chosen, so that each
             figure holds for all of them together.
         exploratory: True for every type but the chosen one.
-        n_massive: answer tokens left out of the means over training texts; None where no mean was taken.
+        n_massive: massive activations left out of training: tokens of means, or examples of whom one token was read.
         effects: Δ(x) of each evaluation example, in the order of the examples.
     """
 
@@ -322,6 +333,40 @@ class ExampleRow(Record):
     total_steered: float
 
 
+class LabelNoise(Record):
+    """Examples whose two answers look exchanged, by where they lie on the direction of the others.
+
+    Args:
+        share: of the training examples (for unpaired texts of the texts), with its interval.
+        p_value: of "no label is exchanged".
+        examples: where the clearest of them stand.
+        reason: why it was not estimated.
+    """
+
+    share: Estimate = Estimate()
+    p_value: float | None = None
+    examples: tuple[str, ...] = ()
+    reason: str | None = None
+
+
+class Wording(Record):
+    """What of the effect the wording alone explains.
+
+    Args:
+        words: words and marks that by themselves tell most training answers of the two sides apart, with the share of
+            positive minus the share of negative answers that hold them.
+        without: the effect on the evaluation answers that are left when these words are taken out.
+        shuffled: the effect of a vector of the same length that was trained on the same answers with their words in
+            random order; where it does as much, the vector holds words, not sentences.
+        reason: why neither was measured.
+    """
+
+    words: Mapping[str, float] = {}
+    without: Estimate = Estimate()
+    shuffled: Estimate = Estimate()
+    reason: str | None = None
+
+
 class Report(Document):
     """The result of a check. See docs/report.md for every field.
 
@@ -367,6 +412,8 @@ class Report(Document):
     convergence: Convergence
     length_auroc: Estimate
     length_matched_effect: Estimate
+    wording: Wording = Wording(reason="the report is of an earlier version")
+    label_noise: LabelNoise = LabelNoise(reason="the report is of an earlier version")
     lint: tuple[Lint, ...]
     direction: Direction
     reference: Reference

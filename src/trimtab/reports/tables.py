@@ -24,6 +24,9 @@ GLOSSARY: Final = (
     ("Propensity m", "How much the model prefers the matching answer to the other one: a logit difference for choices, "
      "a difference of mean log-probabilities per token for free text."),
     ("Effect Δ", "Change of an example's propensity by steering; above zero is the intended direction."),
+    ("Δ+ and Δ−", "The two sides of an effect: how the desired answers' log-probability changes, and that of the "
+     "undesired ones. An effect that is all Δ− means that the model says less of the one without saying more of the "
+     "other."),
     ("Odd and even part", "The odd part of an effect turns round when the strength does, which is steering; the even "
      "part does not, which is damage or a bias toward one answer."),
     ("Anti-steerable", "An example that steering pushes the wrong way (Δ < 0); an undecided one moves by no more than "
@@ -100,6 +103,13 @@ def cell(figure: Estimate | Slope | Effect | AntiSteerable | None, otherwise: st
     return _two_lines(value, figure.low, figure.high, 1)
 
 
+def percent_cell(figure: Estimate) -> tuple[str, str]:
+    """A share in per cent without sign, over two lines."""
+    if figure.value is None:
+        return missing(figure.reason), ""
+    return _two_lines(figure.value, figure.low, figure.high, 100)
+
+
 def odd_cell(effect: Effect) -> tuple[str, str]:
     """The effect's odd part over two lines."""
     return _two_lines(effect.odd, effect.odd_low, effect.odd_high, 1)
@@ -126,6 +136,9 @@ def footnotes(report: Report) -> dict[str, str]:
     for result in report.prompt_types.values():
         if result.not_measured:
             continue
+        for side in _sides(result.effect):
+            if side.value is None:
+                reasons.setdefault(side.reason or NO_REASON, chr(ord("a") + len(reasons)))
         for name in type(result).model_fields:
             figure, twin = getattr(result, name), getattr(result, _TWINS.get(name, name))
             absent = figure.value is None if isinstance(figure, Estimate | Slope) else figure is None
@@ -133,6 +146,11 @@ def footnotes(report: Report) -> dict[str, str]:
                 reason = (twin.reason if isinstance(twin, Estimate | Slope) else None) or NO_REASON
                 reasons.setdefault(reason, chr(ord("a") + len(reasons)))
     return reasons
+
+
+def _sides(effect: Effect | None) -> tuple[Estimate, ...]:
+    """What an effect says of its two sides."""
+    return () if effect is None else (effect.positive, effect.negative, effect.positive_fell)
 
 
 def worst(report: Report) -> list[Text]:
@@ -156,6 +174,7 @@ def side_effects(report: Report) -> Rows:
         ("KL divergence from the unsteered model on neutral text", *_diverged(e.kl)),
         ("Perplexity of neutral text, steered over unsteered", *_figure(e.perplexity_ratio, "", "documents")),
         ("KL divergence on the prompts of other behaviors", *_diverged(e.kl_prompts)),
+        ("KL divergence on the behavior's own prompts, which it may change", *_diverged(e.kl_own)),
         (
             "Harmless requests that look sensitive: log P(answer) − log P(refusal)",
             *_figure(e.over_refusal, unit, "requests"),
@@ -190,11 +209,34 @@ def rivals(report: Report) -> Rows:
         halves = f"cosine {number(way.halves_cosine or 0.0)}, p = {number(way.halves_p_value or 0.0)}"
         basis = f"random halves: {number(way.halves_expected or 0.0)}"
         rows.append(("One direction: vectors of two halves that differ in subject", halves, basis))
+    rows += _about_words(report)
+    noise = report.label_noise.share
+    if noise.value is None:
+        rows.append(("Labels that look exchanged", missing(noise.reason), ""))
+    else:
+        told = share(noise.value, noise.low, noise.high)
+        rows.append(("Labels that look exchanged, of the training examples", told, f"{noise.n} differences"))
     bias = report.answer_bias
     if bias.label:
         rows.append((f"Shift toward “{bias.label}”, whichever matches", *_figure(bias.shift, unit, n)))
         rows.append(("Effect with both labels equally often right", *_figure(bias.adjusted, unit, n)))
     return rows
+
+
+def _about_words(report: Report) -> Rows:
+    """What single words and words in random order do."""
+    found, n = report.wording, "examples"
+    if found.reason is not None:
+        return [("What the wording explains", missing(found.reason), "")]
+    told = ", ".join(f"“{word}”" for word in list(found.words)[:4])
+    name = (
+        f"Effect on answers without {told}, which tell the sides apart" if told else "Words that tell the sides apart"
+    )
+    mixed = "Effect of a vector of the same answers with their words in random order"
+    return [
+        (name, *_figure(found.without, report.unit, n)),
+        (mixed, *_figure(found.shuffled, report.unit, n)),
+    ]
 
 
 def written(report: Report) -> Rows:

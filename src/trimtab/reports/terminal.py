@@ -10,7 +10,7 @@ from rich.text import Text
 
 from trimtab.reports.figures import Estimate
 from trimtab.reports.numbers import SPACE, THIN, centre, interval, missing, number, plain
-from trimtab.reports.record import AntiSteerable, Decision, PromptTypeResult, Report
+from trimtab.reports.record import AntiSteerable, Decision, Effect, PromptTypeResult, Report
 from trimtab.reports.tables import HOLDS, bound_figures, error_rate
 
 STYLES: Final[dict[Decision, tuple[str, str]]] = {
@@ -19,6 +19,10 @@ STYLES: Final[dict[Decision, tuple[str, str]]] = {
     "no-go": ("✘", "bold red"),
     "inconclusive": ("?", "bold magenta"),
 }
+_LEGEND: Final = (
+    "★ chosen; the others are exploratory. Δ+: change of desired answers, Δ−: of undesired ones, effect: Δ+ less Δ−. "
+    "Agreement is leave-one-out."
+)
 _NONE: Final = "–"  # in a cell; the reason stands under the table
 _HOLD_STYLES: Final = {True: "green", False: "red", None: "magenta"}
 # For terminals that cannot show more than ASCII.
@@ -46,7 +50,7 @@ def summary(report: Report, console: Console) -> None:
         console.print(_bounds(report, show))
     console.print(_types(report, show))
     if not report.steering:
-        console.print(Text(show("★ chosen; the others are exploratory. Agreement is leave-one-out."), style="dim"))
+        console.print(Text(show(_LEGEND), style="dim"))
     for line in _absent(report):
         console.print(item(show(line), show), style="dim")
     names = tuple(bound.name for bound in report.verdict.bounds)
@@ -137,17 +141,23 @@ def _absent(report: Report) -> Iterator[str]:
                 yield f"{name}: {word} {missing(None)}"
 
 
-def _figures(result: PromptTypeResult) -> tuple[str, str, str, str]:
-    """Effect with interval, anti-steerable share with interval, agreement and d′."""
+def _figures(result: PromptTypeResult) -> tuple[str, ...]:
+    """Effect with interval and its two sides, anti-steerable share with interval, agreement and d′."""
     effect = result.effect
     return (
-        _NONE
-        if effect is None
-        else f"{centre(effect.mean, effect.low, effect.high)} {interval(effect.low, effect.high)}",
+        _NONE if effect is None else _effect(effect),
         _share(result.anti_steerable),
         _value(result.directional_agreement_loo),
         _value(result.separability_held_out),
     )
+
+
+def _effect(effect: Effect) -> str:
+    """The effect with its interval, and below it its two sides."""
+    whole = f"{centre(effect.mean, effect.low, effect.high)} {interval(effect.low, effect.high)}"
+    if effect.positive.value is None or effect.negative.value is None:
+        return whole
+    return f"{whole}\nΔ+ {_value(effect.positive)}, Δ− {_value(effect.negative)}"
 
 
 def _share(wrong: AntiSteerable | None) -> str:

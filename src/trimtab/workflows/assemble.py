@@ -8,7 +8,8 @@ import torch
 import transformers
 
 from trimtab.behaviors import PromptType, lint, not_measured
-from trimtab.reliability import cosine_matrix, expected_cosine, pairs_for_cosine, simultaneous_level
+from trimtab.reliability import Interval, cosine_matrix, expected_cosine, pairs_for_cosine, simultaneous_level
+from trimtab.reliability.contrast import Contrast
 from trimtab.reliability.error_rates import ErrorRates
 from trimtab.reliability.verdict import Decided, Decision, Thresholds
 from trimtab.reports.consequences import (
@@ -21,13 +22,13 @@ from trimtab.reports.consequences import (
     Reference,
     SideEffects,
 )
-from trimtab.reports.figures import Estimate
 from trimtab.reports.record import (
     Continuation,
     Convergence,
     Cosines,
     ErrorRate,
     ExampleRow,
+    LabelNoise,
     Lint,
     Noise,
     Projections,
@@ -37,6 +38,7 @@ from trimtab.reports.record import (
     Slope,
     Text,
     Verdict,
+    Wording,
 )
 from trimtab.version import __version__
 from trimtab.workflows.choice import CAME_FINISHED, NO_GEOMETRY, Chosen, curve_point
@@ -64,6 +66,8 @@ class Found:
     answer_bias: AnswerBias
     reference: Reference
     direction: Direction
+    label_noise: LabelNoise
+    wording: Wording
     generality: Generality
     generated: Generated
     projections: Projections
@@ -81,7 +85,7 @@ def assemble(
     """The report; command, view and time are filled in by the caller."""
     splits, model, behavior, chosen, own = stages.splits, stages.model, stages.behavior, found.chosen, found.own
 
-    def point(strength: float, effect: Estimate) -> CurvePoint:
+    def point(strength: float, effect: Contrast) -> CurvePoint:
         return curve_point(stages, chosen, strength, effect, found.drifts[strength], thresholds.max_kl)
 
     curve, slope = curve_record(found.curve, stages.contrast_of(splits.eval).first(len(found.curve[0.0].m)), point)
@@ -94,7 +98,8 @@ def assemble(
         steered=own, result=types[str(chosen.prompt_type)], base=base, reference=found.reference,
         drifts={"neutral text": found.drifts[stages.strength].kl, "other prompts": found.prompts.kl},
         capability=found.side_effects.capability[-1], generated=found.generated, curve=curve, length=lengths.auroc,
-        direction=found.direction, lint=findings,
+        matched=lengths.matched(own), direction=found.direction, label_noise=found.label_noise, wording=found.wording,
+        lint=findings, expected=frozenset(behavior.expected),
     )  # fmt: skip
     if model.tail.not_float32:
         notes.append(f"offloaded and so not raised to float32: {', '.join(model.tail.not_float32)}")
@@ -122,7 +127,7 @@ def assemble(
         curve=curve, blocks=chosen.blocks, dev_strengths=chosen.strengths, projections=found.projections,
         convergence=_convergence(chosen),
         length_auroc=lengths.auroc,
-        length_matched_effect=lengths.matched(own),
+        length_matched_effect=evidence.matched, wording=found.wording, label_noise=found.label_noise,
         lint=tuple(Lint(severity=f.severity, code=f.code, message=f.message) for f in findings),
         direction=found.direction, reference=found.reference, generality=found.generality,
         answer_bias=found.answer_bias, asking=found.asking, side_effects=found.side_effects,
@@ -158,6 +163,7 @@ def _error_rate(stages: Stages, decision: Decision, thresholds: Thresholds, was_
         "this model has not been measured": stages.model.digest != known.digest,
         "with other bounds than here": asdict(thresholds) != known.thresholds,
         "on free text, not on choices": stages.behavior.answer_kind == "choice",
+        "on unpaired statements, not on pairs": stages.behavior.pairing == "natural",
         "on vectors that the check trained, not on finished steerings": was_finished,
     }
     failed = decision == "no-go"
@@ -213,8 +219,9 @@ def _sentence(decided: Decided, stages: Stages, found: Found, written: bool) -> 
     effect = found.own.effect
     mean, share = effect.mean(), effect.below_zero()
     figures = (
-        f"{mean.value:+.2f} {stages.instrument.unit} [{mean.low:.2f}, {mean.high:.2f}] on {effect.n_units} unseen "
-        f"examples, {share.value:.0%} [{share.low:.0%}, {share.high:.0%}] pushed the wrong way"
+        f"{_signed(mean).replace(' [', f' {stages.instrument.unit} [')} on {effect.n_units} unseen "
+        f"examples (desired answers {_signed(effect.side('positive'))}, undesired {_signed(effect.side('negative'))}), "
+        f"{share.value:.0%} [{share.low:.0%}, {share.high:.0%}] pushed the wrong way"
     )
     said = {
         "go": f"{what} moves answers the intended way: {figures}.",
@@ -224,6 +231,11 @@ def _sentence(decided: Decided, stages: Stages, found: Found, written: bool) -> 
     }
     how = "by likelihood and by generated text" if written else "by likelihood, not by generated text"
     return f"{said[decided.decision]} Judged {how}."
+
+
+def _signed(i: Interval) -> str:
+    """`+0.07 [0.05, 0.10]`; no minus sign in front of 0."""
+    return f"{i.value + 0.0:+.2f} [{i.low + 0.0:.2f}, {i.high + 0.0:.2f}]".replace("-0.00", "0.00")
 
 
 def _what(stages: Stages, chosen: Chosen) -> str:

@@ -21,7 +21,7 @@ from trimtab.reliability import overlap, projection
 from trimtab.reliability.verdict import Thresholds
 from trimtab.reports.consequences import Direction, Generality
 from trimtab.reports.figures import Estimate
-from trimtab.reports.record import Continuation, Projections, Report
+from trimtab.reports.record import Continuation, LabelNoise, Projections, Report
 from trimtab.steering import Steering
 from trimtab.version import __version__
 from trimtab.workflows.assemble import Found, assemble
@@ -31,11 +31,12 @@ from trimtab.workflows.forecast import announce
 from trimtab.workflows.generated import LIKELIHOOD_ONLY, generated
 from trimtab.workflows.ledger import Ledger
 from trimtab.workflows.measure import Instrument
-from trimtab.workflows.preparing import prepare, where
+from trimtab.workflows.preparing import decidable, prepare, where
 from trimtab.workflows.progress import Progress, Silent
-from trimtab.workflows.rivals import answer_bias, asking, direction, generality, reference
+from trimtab.workflows.rivals import answer_bias, asking, direction, generality, label_noise, reference
 from trimtab.workflows.side_effects import FEW_ROWS, NEUTRAL_ROWS, neutral_drift, prompts_drift, side_effects
 from trimtab.workflows.stages import N_CONTINUATIONS, Stages, curve_factors
+from trimtab.workflows.wording import wording
 
 MIN_EFFECT: Mapping[str, float] = {"text": 0.05, "choice": 0.1}  # nats per token, logits
 
@@ -58,6 +59,7 @@ def check(
     max_anti_steerable: float = 0.25,
     max_kl: float = 0.1,
     max_capability_loss: float = 0.05,
+    allow_desired_loss: bool = False,
     others: Sequence[Behavior] = (),
     generate: int = 0,
     judge: Judge | None = None,
@@ -90,6 +92,8 @@ def check(
         max_anti_steerable: bound on the share of examples pushed the wrong way.
         max_kl: bound on the divergence on neutral text and on other prompts, nats per token.
         max_capability_loss: bound on the share of the capability probe that turns wrong, net.
+        allow_desired_loss: whether an effect counts though desired answers become less likely, since undesired ones do
+            so even more; then this is a reservation, not a no-go.
         others: further behaviors, on which the steering's effect is measured too.
         generate: so many evaluation prompts are continued with and without steering, and the texts scored by a
             classifier trained on the training answers; 0 judges by likelihood alone.
@@ -107,7 +111,7 @@ def check(
     start = perf_counter()
     kind = behavior.answer_kind if isinstance(behavior, Behavior) else "text"
     least = MIN_EFFECT[kind] if min_effect is None else min_effect
-    thresholds = Thresholds(least, max_anti_steerable, max_kl, max_capability_loss)
+    thresholds = Thresholds(least, max_anti_steerable, max_kl, max_capability_loss, allow_desired_loss)
     fixed = None if strength == "auto" else strength
     _refuse(model, behavior, fixed, scope, thresholds)
     if steering is not None:
@@ -117,6 +121,8 @@ def check(
     instrument = Instrument(model, behavior, chat_template, read or ("last" if kind == "choice" else "mean"))
     instrument, splits, n_dropped, notes = prepare(instrument, train, evaluation, seed)
     types = PromptType.named(prompt_types)
+    notes.append(decidable(splits, max_anti_steerable))
+    (progress or Silent()).say(notes[-1])
     given, blocks = where(model, site)
     key = [instrument.behavior.digest, model.digest, str(model.dtype), str(model.device), torch.get_num_threads()]
     key += [__version__, torch.__version__, transformers.__version__, platform.machine(), model.batch_tokens]
@@ -198,7 +204,11 @@ def measure(stages: Stages, chosen: Chosen, others: Sequence[Behavior], generate
         asking=asking(stages, vector, own, label),
         answer_bias=answer_bias(stages, own.effect),
         reference=reference(stages, vector, label),
-        direction=direction(geometry, stages.seed) if geometry else Direction(reason=CAME_FINISHED),
+        direction=direction(geometry, stages.seed, stages.splits.train.examples)
+        if geometry
+        else Direction(reason=CAME_FINISHED),
+        label_noise=label_noise(stages, geometry) if geometry else LabelNoise(reason=CAME_FINISHED),
+        wording=wording(stages, vector, own, label, geometry is not None),
         generality=generality(stages, vector, geometry, own, label) if geometry else Generality(effect=missing),
         projections=_projections(stages, chosen),
         continuations=tuple(Continuation(prompt=p, base=b, steered=s) for p, b, s in texts),

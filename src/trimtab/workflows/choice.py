@@ -9,6 +9,7 @@ from trimtab.behaviors import PromptType
 from trimtab.errors import InputError
 from trimtab.models import Site
 from trimtab.reliability import simultaneous_level
+from trimtab.reliability.contrast import Contrast
 from trimtab.reports.consequences import CurvePoint
 from trimtab.reports.figures import Estimate
 from trimtab.reports.record import BlockRow
@@ -127,21 +128,28 @@ def _strengths(stages: Stages, chosen: Chosen, label: str, max_kl: float) -> tup
     worse = {s: max(neutral[s], prompts[s], key=lambda drift: float(drift.kl.mean())) for s in STRENGTHS}
     level = simultaneous_level(0.95, len(STRENGTHS))
     return tuple(
-        curve_point(stages, chosen, s, estimate(effect.mean(level), effect.n_units), worse[s], max_kl)
+        curve_point(stages, chosen, s, effect, worse[s], max_kl, level)
         for s, effect in zip(STRENGTHS, effects.values(), strict=True)
     )
 
 
 def curve_point(
-    stages: Stages, chosen: Chosen, strength: float, effect: Estimate, drift: Drift, max_kl: float
+    stages: Stages, chosen: Chosen, strength: float, effect: Contrast, drift: Drift, max_kl: float, level: float = 0.95
 ) -> CurvePoint:
     """Gain and damage at one strength."""
-    kl = drift.divergence(stages.seed)
+    kl, n = drift.divergence(stages.seed), effect.n_units
+    if strength == 0:
+        change = [Estimate(value=0.0, low=0.0, high=0.0, n=n)] * 3
+    else:
+        found = effect.mean(level), effect.side("positive", level), effect.side("negative", level)
+        change = [estimate(i, n) for i in found]
     return CurvePoint(
         strength=strength,
         dose=dose(stages, chosen.steering, strength),
         sigmas=chosen.sigmas(strength),
-        effect=effect,
+        effect=change[0],
+        positive=change[1],
+        negative=change[2],
         kl=kl,
         perplexity_ratio=drift.perplexity_ratio(stages.seed),
         overdosed=kl.low is not None and kl.low > max_kl,

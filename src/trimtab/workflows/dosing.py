@@ -28,7 +28,7 @@ def dose(stages: Stages, steering: Steering, strength: float) -> float:
     found = []
     for site, edit in steering.edits.items():
         h = torch.from_numpy(_typical(stages, site)).float()[None]
-        moved = (edit(h, row) - h)[0].norm(dim=1).median()
+        moved = (edit(h, row) - h)[0].norm(dim=1).quantile(0.5)
         if not bool(moved.isfinite()):
             told = f"at strength {float(row.abs().max()):g} the edit at site {site} has no finite length"
             raise InputError(f"{told}; give a smaller one")

@@ -9,18 +9,19 @@ from trimtab.reliability import Interval, bootstrap_mean
 from trimtab.reliability.verdict import Decided, Requirement, Thresholds, decide
 from trimtab.reports.consequences import Asking, Capability, Curve, Direction, Generated, Reference
 from trimtab.reports.figures import Estimate
-from trimtab.reports.record import Base, Bound, PromptTypeResult
+from trimtab.reports.record import Base, Bound, LabelNoise, PromptTypeResult, Wording
+from trimtab.workflows import obstacles
 from trimtab.workflows.measure import Floats, Instrument
 from trimtab.workflows.summary import Steered
 
-# What lint finds that leaves nothing to conclude from a success, and what only casts doubt on it.
-DISQUALIFYING = frozenset({"one-sided"})
+# What lint finds that casts doubt on a success.
 DOUBTFUL = frozenset({"both-classes", "answer-position", "answer-token"})
 # Below this agreement the differences hardly share a direction; it lies well above what random labels give.
 LITTLE_AGREEMENT = 0.05
 # Above this cosine two halves' directions are one for any purpose, whatever the test says.
 SAME_DIRECTION = 0.7
 EFFECT, ODD = "mean steering effect", "effect in the vector's direction (odd part)"
+DESIRED = "desired answers become likelier (Δ+)"
 # How the names of requirements on generated text begin.
 GENERATED = "generated text"
 
@@ -39,8 +40,12 @@ class Evidence:
         generated: scores of generated text, if any was asked for.
         curve: effects over strengths.
         length: how well length alone tells the sides apart.
+        matched: the effect on pairs of equal length.
         direction: permutation tests.
+        label_noise: how many labels look exchanged.
+        wording: what single words and words in random order explain.
         lint: findings on the examples.
+        expected: codes of findings that are the point of the set.
     """
 
     steered: Steered
@@ -52,8 +57,12 @@ class Evidence:
     generated: Generated
     curve: Curve
     length: Estimate
+    matched: Estimate
     direction: Direction
+    label_noise: LabelNoise
+    wording: Wording
     lint: Sequence[Finding]
+    expected: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -69,9 +78,7 @@ def judge(evidence: Evidence, thresholds: Thresholds, instrument: Instrument) ->
     """Requirements, doubts, decision."""
     steered, capability = evidence.steered, evidence.capability
     needs = requirements(steered, thresholds, instrument.unit, evidence.reference, evidence.drifts)
-    doubts = reservations(
-        evidence.result, evidence.curve, evidence.length, steered.effect.n_units, evidence.lint, evidence.direction
-    )
+    doubts = reservations(evidence, thresholds)
     loss = capability_requirement(capability, thresholds)
     if loss is None:
         doubts.append(f"whether capability is lost cannot be told: {capability.change.reason}")
@@ -81,8 +88,13 @@ def judge(evidence: Evidence, thresholds: Thresholds, instrument: Instrument) ->
     if evidence.generated.n and not written:
         doubts.append(f"generated text could not be judged: {evidence.generated.shift.reason}")
     needs += written
-    obstacles = [f"{f.code}: {f.message}" for f in evidence.lint if f.code in DISQUALIFYING]
-    decided = decide(needs, doubts, obstacles, _unable(evidence.base, instrument.behavior.answer_kind))
+    in_the_way = [
+        *obstacles.of_lint(evidence.lint),
+        *obstacles.of_wording(evidence.wording, thresholds.min_effect),
+        *obstacles.of_length(evidence.length, evidence.matched, evidence.expected),
+        *obstacles.of_mixture(evidence.direction),
+    ]
+    decided = decide(needs, doubts, in_the_way, _unable(evidence.base, instrument.behavior.answer_kind))
     return Judged(decided, tuple(needs), tuple(doubts))
 
 
@@ -120,6 +132,9 @@ def requirements(
             effect.below_zero(), thresholds.max_anti_steerable, "below", n, "share", effect.below_zero,
         ),
     ]  # fmt: skip
+    if not thresholds.allow_desired_loss:
+        desired = partial(effect.side, "positive")
+        needs.append(Requirement(DESIRED, desired(), 0.0, "above", n, unit, desired, may_stay_open=True))
     for name, kl in drifts.items():
         at = partial(_mean_of, kl, seed)
         needs.append(
@@ -163,11 +178,18 @@ def bound(r: Requirement) -> Bound:
     )  # fmt: skip
 
 
-def reservations(
-    chosen: PromptTypeResult, curve: Curve, length: Estimate, n_units: int, lint: Sequence[Finding], way: Direction
-) -> list[str]:
-    """Doubts that do not overturn the requirements, each with its figure."""
-    found = [f"{f.code}: {f.message}" for f in lint if f.code in DOUBTFUL]
+def reservations(evidence: Evidence, thresholds: Thresholds) -> list[str]:
+    """Doubts that do not overturn the requirements, each with its figure; the gravest first."""
+    chosen, curve, length, way = evidence.result, evidence.curve, evidence.length, evidence.direction
+    n_units = evidence.steered.effect.n_units
+    found = [*_about_desired(evidence.steered), *_about_labels(evidence.label_noise)]
+    found += [f"{f.code}: {f.message}" for f in evidence.lint if f.code in DOUBTFUL]
+    left, effect = evidence.wording.without, chosen.effect
+    if left.value is not None and effect is not None and left.value < effect.mean / 2:
+        found.append(
+            f"more than half of the effect comes from {obstacles.named(evidence.wording)}: without, it is "
+            f"{left.value:.2f} [{left.low:.2f}, {left.high:.2f}]"
+        )
     if way.p_value is not None and way.p_value > 0.05:
         found.append(f"no direction tells the two sides apart better than chance (permutation p = {way.p_value:.2g})")
     elif way.halves_p_value is not None and way.halves_p_value < 0.05 and (way.halves_cosine or 0.0) < SAME_DIRECTION:
@@ -197,6 +219,29 @@ def reservations(
     if n_units < 50:
         found.append(f"only {n_units} independent evaluation examples")
     return found
+
+
+def _about_desired(steered: Steered) -> list[str]:
+    """That the effect does not come from desired answers."""
+    plus, minus = steered.effect.side("positive"), steered.effect.side("negative")
+    told = ", ".join(f"{name} {i.value:.2f} [{i.low:.2f}, {i.high:.2f}]" for name, i in (("Δ+", plus), ("Δ−", minus)))
+    if plus.high < 0:
+        return [f"desired answers become less likely, undesired ones even more so ({told})"]
+    if plus.low <= 0:
+        return [f"desired answers do not become likelier for certain: the effect comes from undesired ones ({told})"]
+    return []
+
+
+def _about_labels(noise: LabelNoise) -> list[str]:
+    """That labels look exchanged."""
+    share = noise.share
+    if share.value is None or share.low is None or share.high is None or not share.value:
+        return []
+    rows = f", such as {', '.join(noise.examples)}" if noise.examples else ""
+    return [
+        f"label noise: about {share.value:.0%} [{share.low:.0%}, {share.high:.0%}] of the training examples look as if "
+        f"their two sides were exchanged{rows}; look at these and mend them"
+    ]
 
 
 def about_asking(asking: Asking, unit: str) -> list[str]:

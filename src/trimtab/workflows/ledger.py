@@ -31,7 +31,7 @@ class Ledger:
     """Arrays by step name.
 
     Args:
-        folder: where to keep the steps; None keeps nothing, so that a step asked for again is computed again.
+        folder: where to keep the steps; None keeps them in memory, as long as the ledger lives.
         key: names everything that decides the results; steps kept under another key are not used.
 
     Raises:
@@ -39,6 +39,7 @@ class Ledger:
     """
 
     def __init__(self, folder: Path | None, key: str) -> None:
+        self.kept: dict[str, Arrays] = {}
         self.home = folder / f".unfinished-{sha256(key.encode()).hexdigest()[:16]}" if folder else None
         if self.home is not None and (why := fault(self.home)):
             raise InputError(f"cannot write to {folder}, which {why}; give another --out")
@@ -46,7 +47,9 @@ class Ledger:
     def step(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
         """The arrays of a step: read if it was finished before, else computed and kept."""
         if self.home is None:
-            return compute()
+            if name not in self.kept:
+                self.kept[name] = compute()
+            return self.kept[name]
         from safetensors import SafetensorError
         from safetensors.numpy import load_file, save_file
 

@@ -12,7 +12,7 @@ from trimtab.behaviors import Behavior, Example, PromptType, Rendered, Side, ren
 from trimtab.errors import InputError
 from trimtab.models import Captured, Encoded, Model, Site
 from trimtab.models.capture import Read, capture
-from trimtab.models.scoring import Variant, logit_difference_variants, score_variants
+from trimtab.models.scoring import Variant, choice_variants, score_variants
 from trimtab.models.text import fork
 
 Floats = NDArray[np.float64]
@@ -24,8 +24,8 @@ class Propensity:
     """How much the model leans to either answer of n examples.
 
     Args:
-        positive: `[n]` nats per token of the positive answer; for choices the logit difference itself.
-        negative: `[n]` nats per token of the negative answer; for choices 0.
+        positive: `[n]` nats per token of the positive answer; for choices nats of its first telling token.
+        negative: `[n]` the same of the negative answer. For choices the difference of the two is that of their logits.
         total_positive: `[n]` nats, the sum over the answer; for choices as `positive`.
         total_negative: `[n]` likewise.
     """
@@ -139,8 +139,8 @@ class Instrument:
         plus, minus = self.bare(examples, context)
         n = len(examples)
         if self.behavior.answer_kind == "choice":
-            differences = logit_difference_variants(self.model, plus, minus, variants)
-            return [Propensity(m, np.zeros(n), m, np.zeros(n)) for m in map(_array, differences)]
+            found = [_array(both) for both in choice_variants(self.model, plus, minus, variants)]
+            return [Propensity(p, q, p, q) for p, q in (both.T for both in found)]
         scores = score_variants(self.model, plus + minus, variants)
         pairs = [(_array(s.mean), _array(s.total)) for s in scores]
         return [Propensity(mean[:n], mean[n:], total[:n], total[n:]) for mean, total in pairs]

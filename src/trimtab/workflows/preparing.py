@@ -6,9 +6,12 @@ from dataclasses import replace
 from numbers import Integral
 
 from trimtab.behaviors import Behavior, PromptType, Splits, deduplicate, split
+from trimtab.behaviors.duplicates import aligned
+from trimtab.behaviors.splits import drawn
 from trimtab.errors import InputError
 from trimtab.models import Model, Place, Site
 from trimtab.models.text import Encoded
+from trimtab.reliability.power import largest_passing, passing_chance, rows_needed
 from trimtab.workflows.ledger import Ledger
 from trimtab.workflows.measure import SIDES, Instrument
 from trimtab.workflows.progress import Progress
@@ -56,7 +59,7 @@ def where_all(model: Model, sites: Sequence[Place] | None) -> tuple[Sequence[Pla
 
 
 def prepare(
-    instrument: Instrument, train: int | None, evaluation: int | None, seed: int
+    instrument: Instrument, train: int | None, evaluation: int | None, seed: int, replication: bool = False
 ) -> tuple[Instrument, Splits, int, list[str]]:
     """Without duplicates and rows that cannot be scored, in disjoint parts.
 
@@ -72,7 +75,9 @@ def prepare(
     if seed < 0:
         raise InputError(f"seed {seed} must not be negative")
     behavior, repeated = deduplicate(instrument.behavior)
-    notes = [*instrument.behavior.notes]
+    some = drawn(behavior, seed)
+    notes = [*instrument.behavior.notes, *some.notes[len(behavior.notes) :]]
+    behavior = some
     if repeated:
         notes.append(f"{repeated} duplicate rows or texts left out")
     keep = replace(instrument, behavior=behavior).scorable(behavior.examples)
@@ -86,9 +91,42 @@ def prepare(
         notes.append(f"instructions were derived from the name: {told}; say better ones if the name does not fit")
     if short:
         notes.append(f"{short} rows left out: too short to score, or no token tells their two answers apart")
-    behavior = replace(behavior, examples=left)
-    splits = split(behavior, train=train, evaluation=evaluation, seed=seed)
-    return replace(instrument, behavior=behavior), splits, repeated + short, [*notes, *splits.notes]
+    behavior = aligned(replace(behavior, examples=left))
+    splits = split(behavior, train=train, evaluation=evaluation, replication=replication, seed=seed)
+    notes += [*splits.notes, *_about_units(splits)]
+    return replace(instrument, behavior=behavior), splits, repeated + short, notes
+
+
+def _about_units(splits: Splits) -> list[str]:
+    """That rows which nearly repeat each other count once."""
+    rows = sum(len(part) for part in splits.parts)
+    n = len({unit for part in splits.parts for unit in part.units})
+    if n == rows:
+        return []
+    return [
+        f"the {rows} examples are {n} independent questions: rows of one prompt or group, and rows that nearly repeat "
+        "each other, are kept in one part and count once"
+    ]
+
+
+def decidable(splits: Splits, max_anti_steerable: float) -> str:
+    """What can be decided with the evaluation examples, before anything is measured."""
+    n = len(set(splits.eval.units))
+    most = largest_passing(n, max_anti_steerable)
+    if most is None:
+        need = rows_needed(max_anti_steerable, max_anti_steerable / 2)
+        return (
+            f"{n} independent evaluation examples cannot show that less than {max_anti_steerable:.0%} are pushed the "
+            f"wrong way: the verdict cannot be go (about {need} could)"
+        )
+    fair = 0.72 * max_anti_steerable
+    need = rows_needed(max_anti_steerable, fair)
+    more = f"; {need} examples would let it pass with 80 %" if need is not None and need > n else ""
+    return (
+        f"with {n} independent evaluation examples at most {most / n:.0%} may be seen pushed the wrong way for the "
+        f"bound of {max_anti_steerable:.0%}: a behavior whose true share is {fair:.0%} passes with a chance of "
+        f"{passing_chance(n, max_anti_steerable, fair):.0%}{more}"
+    )
 
 
 def _whole(value: object) -> bool:

@@ -16,9 +16,16 @@ class Progress(Protocol):
         """A stage took so many tokens or requests further."""
         ...
 
+    def say(self, line: str) -> None:
+        """Something to know before the work is done."""
+        ...
+
 
 class Silent:
     """Tells nobody."""
+
+    def say(self, line: str) -> None:
+        """Nothing."""
 
     def begin(self, amount: int, seconds: float, unit: str = "tokens to compute") -> None:
         """Nothing."""
@@ -53,6 +60,10 @@ class OnTerminal:
         said = f"{self.title}: about {amount:,} {unit}, roughly {time}"
         self.console.print(said, highlight=False, markup=False)
         self.bar.reset(self.task, total=amount)
+
+    def say(self, line: str) -> None:
+        """A line above the bar."""
+        self.console.print(f"{self.title}: {line}", highlight=False, markup=False)
 
     def advance(self, stage: str, amount: int) -> None:
         """Move the bar."""

@@ -9,8 +9,10 @@ from trimtab.errors import InputError
 from trimtab.reliability import Interval, bootstrap_two_sample
 from trimtab.reliability.contrast import Contrast
 from trimtab.reliability.direction import heterogeneity, permutation_test
+from trimtab.reliability.label_noise import exchanged
 from trimtab.reports.consequences import AnswerBias, Asking, Direction, Generality, Reference
 from trimtab.reports.figures import Estimate
+from trimtab.reports.record import LabelNoise
 from trimtab.steering import Steering
 from trimtab.workflows.measure import Propensity
 from trimtab.workflows.stages import Stages
@@ -18,6 +20,8 @@ from trimtab.workflows.summary import Geometry, Steered, estimate
 
 RANDOM_DIRECTIONS, RANDOM_ROWS = 20, 40
 REFITS, REFIT_ROWS = 6, 100
+_APART, _NOISE, _NAMED = 1.2, 0.03, 5  # least μ/σ and share of exchanged labels; examples named
+_SHOWN_LETTERS = 70  # of an example that is named
 
 
 def asking(stages: Stages, steering: Steering, steered: Steered, label: str) -> Asking:
@@ -94,8 +98,14 @@ def reference(stages: Stages, steering: Steering, label: str) -> Reference:
     )
 
 
-def direction(geometry: Geometry, seed: int) -> Direction:
-    """Permutation tests on the training activations of the chosen prompt type."""
+def direction(geometry: Geometry, seed: int, examples: Sequence[Example] = ()) -> Direction:
+    """Permutation tests on the training activations of the chosen prompt type.
+
+    Args:
+        geometry: the activations.
+        seed: of the permutations.
+        examples: the training examples, parallel to the rows; without them no halves are shown.
+    """
     pairing = "random" if geometry.arbitrary else "natural"
     given = (geometry.positive, geometry.negative, np.array(geometry.units))
     try:
@@ -104,8 +114,41 @@ def direction(geometry: Geometry, seed: int) -> Direction:
     except InputError as error:
         return Direction(reason=f"not with so few examples: {error}")
     return Direction(
-        p_value=p_value, halves_cosine=halves.cosine, halves_expected=halves.expected, halves_p_value=halves.p_value
-    )
+        p_value=p_value, halves_cosine=halves.cosine, halves_expected=halves.expected, halves_p_value=halves.p_value,
+        halves=_shown(halves.ends, examples) if len(examples) == len(geometry.units) else None,
+    )  # fmt: skip
+
+
+def _shown(
+    ends: tuple[tuple[int, ...], tuple[int, ...]], examples: Sequence[Example]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The examples at the far ends of two halves, in short."""
+    low, high = (tuple(_short(f"{examples[i].prompt}{examples[i].positive}") for i in some) for some in ends)
+    return low, high
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN_LETTERS else line[: _SHOWN_LETTERS - 1] + "…"
+
+
+def label_noise(stages: Stages, geometry: Geometry) -> LabelNoise:
+    """How many training labels look exchanged, by where each example lies on the direction of the others."""
+    projections = geometry.left_out_projections()
+    try:
+        found = exchanged(projections, stages.seed)
+    except InputError as error:
+        return LabelNoise(reason=str(error), share=Estimate(reason=str(error)))
+    if found.separation < _APART:
+        why = "the two sides lie too close together for exchanged labels to be told from hard examples"
+        return LabelNoise(reason=why, share=Estimate(reason=why))
+    seen = found.p_value < 0.01 and found.share.low >= _NOISE
+    part = stages.splits.train
+    source = {unit: e.source for unit, e in zip(part.units, part.examples, strict=True) if e.source}
+    units = [*geometry.units, *geometry.units] if geometry.arbitrary else geometry.units
+    clear = [source[units[i]] for i in found.clear if units[i] in source][:_NAMED] if seen else []
+    share = found.share if seen else Interval(0.0, 0.0, found.share.high)
+    return LabelNoise(share=estimate(share, len(projections)), p_value=found.p_value, examples=tuple(clear))
 
 
 def generality(stages: Stages, steering: Steering, geometry: Geometry, steered: Steered, label: str) -> Generality:

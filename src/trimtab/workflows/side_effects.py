@@ -25,6 +25,7 @@ from trimtab.workflows.summary import ContrastMaker, estimate
 NEUTRAL_ROWS = 60  # documents at the checked strength
 FEW_ROWS = 20  # documents at each of the other strengths, and others at those that dev chooses from
 PROMPTS_EACH = 12  # prompts of every other built-in behavior
+OWN_PROMPTS = 40  # prompts of the behavior's own evaluation examples
 OTHER_ROWS = 60  # examples of another behavior that was given
 
 
@@ -84,6 +85,19 @@ def prompts_drift(
     rows = whole_texts(stages.model, unique)
     fit = [text for text, row in zip(unique, rows, strict=True) if len(row.ids) > row.prompt_len]
     return _drift(stages, fit, steering, factors, f"prompts {part} {len(fit)} {label}", "other prompts")
+
+
+def own_drift(stages: Stages, steering: Steering, label: str) -> Divergence:
+    """Divergence on prompts of the behavior's own evaluation examples; of bare statements on their first thirds."""
+    examples = stages.splits.eval.examples
+    texts = list(dict.fromkeys(stages.opening(e) for e in examples))[:OWN_PROMPTS]
+    rows = whole_texts(stages.model, texts)
+    fit = [text for text, row in zip(texts, rows, strict=True) if len(row.ids) > row.prompt_len]
+    if len(fit) < 2:
+        return Divergence(reason="fewer than two of the behavior's prompts have tokens to predict")
+    return _drift(stages, fit, steering, [1.0], f"own prompts {len(fit)} {label}", "own prompts")[1.0].divergence(
+        stages.seed
+    )
 
 
 def _drift(
@@ -205,6 +219,7 @@ def side_effects(
         kl=neutral.divergence(stages.seed),
         perplexity_ratio=neutral.perplexity_ratio(stages.seed),
         kl_prompts=prompts.divergence(stages.seed),
+        kl_own=own_drift(stages, steering, label),
         capability=capability(stages, steering, label),
         over_refusal=over_refusal(stages, steering, label),
         others=others(stages, steering, label, given),

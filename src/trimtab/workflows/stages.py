@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from trimtab.behaviors import Behavior, Example, Part, PromptType, Splits, not_measured
 from trimtab.models import Encoded, Model, Site, fronts, steer
-from trimtab.models.capture import capture
+from trimtab.models.capture import MASSIVE, capture
 from trimtab.models.plan import Scope
 from trimtab.models.sharing import tokens_to_run
 from trimtab.reliability.contrast import Contrast
@@ -103,8 +103,12 @@ class Stages:
             out: dict[str, NDArray[np.generic]] = {}
             for site in sites:
                 out[f"{site}+"], out[f"{site}-"] = np.split(captured.activations[site].cpu().numpy(), 2)
-                if captured.n_massive[site] is not None:
-                    out[f"{site}massive"] = np.array(captured.n_massive[site])
+                in_means = captured.n_massive[site]
+                if in_means is not None:
+                    out[f"{site}massive"] = np.array(in_means)
+                else:  # one token a text was read, and its norm stands against the median of its text
+                    large = captured.activations[site].norm(dim=1) > MASSIVE * captured.norms[site]
+                    out[f"{site}large"] = large.cpu().numpy().reshape(2, -1).any(axis=0)
             return out
 
         kept = self.step(
@@ -120,8 +124,8 @@ class Stages:
                 kept[f"{site}-"].astype(np.float64),
                 part.units,
                 arbitrary,
-                int(kept[f"{site}massive"]) if f"{site}massive" in kept else None,
-            )
+                int(kept.get(f"{site}massive", 0)),
+            ).without_massive(kept.get(f"{site}large"))
             for site in sites
         }
 
@@ -208,7 +212,7 @@ class Stages:
 
         def compute() -> Arrays:
             rows = [row for side in self.instrument.bare(self.splits.dev.examples) for row in side]
-            return {"norm": capture(self.model, rows, [site], "last").norms[site].median().cpu().numpy()}
+            return {"norm": capture(self.model, rows, [site], "last").norms[site].quantile(0.5).cpu().numpy()}
 
         return float(self.step("dose", f"median norm {site}", compute, 0)["norm"])
 
@@ -232,7 +236,7 @@ class Stages:
 
     def continuations(self, steering: Steering, label: str, n: int) -> list[tuple[str, str, str]]:
         """The first n evaluation prompts with their plain and their steered continuation."""
-        rows = [self._opening(e) for e in self.splits.eval.examples[:n]]
+        rows = [self.opening(e) for e in self.splits.eval.examples[:n]]
 
         def compute() -> Arrays:
             options = {"chat_template": self.instrument.chat_template, "max_new_tokens": CONTINUATION_TOKENS}
@@ -244,7 +248,8 @@ class Stages:
         kept = self.step("continuations", f"continuations {label} {n}", compute, 0)["json"]
         return [(a, b, c) for a, b, c in json.loads(kept.tobytes().decode())]
 
-    def _opening(self, example: Example) -> str:
+    def opening(self, example: Example) -> str:
+        """What the model continues: the prompt, or the beginning of a bare statement."""
         if example.prompt:
             return example.prompt
         row = self.instrument.bare([example])[0][0].prompt

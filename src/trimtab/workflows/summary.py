@@ -81,14 +81,23 @@ class Geometry:
         negative: `[n, d_model]` of the negative ones.
         units: unit of each row.
         arbitrary: True where row i of one side does not belong to row i of the other.
-        n_massive: tokens left out of means; None where no mean was taken.
+        n_massive: massive activations left out: tokens of means, or examples of whom one token was read.
     """
 
     positive: Floats
     negative: Floats
     units: tuple[str, ...]
     arbitrary: bool
-    n_massive: int | None
+    n_massive: int
+
+    def without_massive(self, massive: NDArray[np.generic] | None) -> "Geometry":
+        """Without the rows one of whose two tokens is a massive activation, if most rows are left.
+
+        Where most are, that is how the model represents such tokens, and leaving them out would leave nothing.
+        """
+        if massive is None or not massive.any() or 2 * massive.sum() >= len(massive):
+            return self
+        return replace(self.without(massive.astype(bool)), n_massive=int(massive.sum()))
 
     def without(self, rows: NDArray[np.bool_]) -> "Geometry":
         """The same without some rows."""
@@ -105,6 +114,23 @@ class Geometry:
     def vector(self) -> Floats:
         """`[d_model]` mean difference."""
         return np.asarray(self.differences.mean(axis=0))
+
+    def left_out_projections(self) -> Floats:
+        """Where each example lies on the unit direction of all units but its own.
+
+        `[n]` projections of differences; of arbitrary pairs `[2n]` of positive texts from the middle, and of negative
+        ones with their sign turned.
+        """
+        _, code = np.unique(self.units, return_inverse=True)
+        sums = np.zeros((int(code.max()) + 1, self.differences.shape[1]))
+        np.add.at(sums, code, self.differences)
+        others = (sums.sum(axis=0) - sums)[code]
+        others /= np.maximum(np.linalg.norm(others, axis=1, keepdims=True), 1e-30)
+        if not self.arbitrary:
+            return np.asarray(np.einsum("nd,nd->n", self.differences, others))
+        middle = (self.positive.mean(axis=0) + self.negative.mean(axis=0)) / 2
+        sides = (self.positive - middle, middle - self.negative)
+        return np.concatenate([np.einsum("nd,nd->n", side, others) for side in sides])
 
     def agreement(self, seed: int, level: float = 0.95) -> Interval:
         """Leave-one-out directional agreement; over 50 re-matchings where the matching is arbitrary."""
@@ -180,6 +206,9 @@ class Steered:
                 mean=mean.value, low=mean.low, high=mean.high, sd=effect.sd, n=effect.n_units,
                 odd=odd.value, odd_low=odd.low, odd_high=odd.high,
                 even=even.value, even_low=even.low, even_high=even.high,
+                positive=estimate(effect.side("positive", level), effect.n_units),
+                negative=estimate(effect.side("negative", level), effect.n_units),
+                positive_fell=estimate(effect.side_below_zero("positive", level), effect.n_units),
             ),
             "anti_steerable": AntiSteerable(
                 share=anti.value, low=anti.low, high=anti.high,
@@ -220,21 +249,17 @@ def base_record(base: Propensity, contrast_of: ContrastMaker) -> Base:
 
 
 def curve_record(
-    at: Mapping[float, Propensity], contrast_of: ContrastMaker, point: Callable[[float, Estimate], CurvePoint]
+    at: Mapping[float, Propensity], contrast_of: ContrastMaker, point: Callable[[float, Contrast], CurvePoint]
 ) -> tuple[Curve, Slope]:
     """The strength curve and the steerability (mean slope per unit of strength) behind it.
 
     Args:
         at: propensities by strength.
         contrast_of: contrasts over their examples.
-        point: adds dose and damage to the effect at a strength.
+        point: adds dose and damage to the effect at a strength; nothing has changed at 0.
     """
     strengths = sorted(at)
-    points = []
-    for s in strengths:
-        change = contrast_of.change(at[0.0], at[s])
-        interval = Interval(0.0, 0.0, 0.0) if s == 0 else change.mean()
-        points.append(point(s, estimate(interval, change.n_units)))
+    points = [point(s, contrast_of.change(at[0.0], at[s])) for s in strengths]
     slope, lines = slope_record(at, contrast_of)
     return Curve(points=tuple(points), spearman=lines.spearman, r_squared=lines.r_squared, n=slope.n or 0), slope
 

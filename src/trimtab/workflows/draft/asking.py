@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from trimtab.behaviors.words import count_words
 from trimtab.endpoint import Turn
 
 PER_REQUEST = 10  # openings asked for at a time
@@ -27,7 +28,7 @@ _SHAPES = (
 
 _MARK = re.compile(r"^\s*(?:[-*•–]|\(?\d{1,3}[.):]|\"(?=\w))\s*")
 _QUOTES = "\"'“”‘’*_` "
-_END = re.compile(r"[.!?…](?=[\"'”’)]*(?:\s|$))[\"'”’)]*")
+_END = re.compile(r"(?:[.!?…](?=[\"'”’)]*(?:\s|$))|[。！？])[\"'”’)」』]*")
 _INSTRUCTION = re.compile(r"^\W*(positive|negative)\W+(you .+)$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -75,7 +76,11 @@ def for_openings(description: str, number: int, seed: int) -> list[Turn]:
 def openings_in(text: str) -> list[str]:
     """The messages of an answer: one a line, without bullets, numbers and headings."""
     lines = (_MARK.sub("", line).strip(_QUOTES) for line in text.splitlines())
-    return [line for line in lines if SHORTEST <= len(line.split()) <= LONGEST and not line.endswith(":")]
+    return [
+        line
+        for line in lines
+        if count_words(line) >= SHORTEST and len(line.split()) <= LONGEST and not line.endswith((":", "："))
+    ]
 
 
 def for_answer(instruction: str, opening: str, number: int, seed: int) -> list[Turn]:
@@ -90,7 +95,7 @@ def answer_in(text: str) -> str | None:
     words = " ".join(text.split()).strip('"“”*_` ').split()
     ends = [match.end() for match in _END.finditer(" ".join(words[:LONGEST]))]
     whole = " ".join(words[:LONGEST])[: ends[-1]] if ends else ""
-    return whole if len(whole.split()) >= SHORTEST else None
+    return whole if count_words(whole) >= SHORTEST else None
 
 
 def one_turn(turns: Sequence[Turn]) -> str:

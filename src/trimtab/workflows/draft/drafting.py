@@ -12,7 +12,8 @@ from time import perf_counter
 import numpy as np
 
 from trimtab.behaviors import Behavior, Example, Finding, lint, load, normalise
-from trimtab.behaviors.likeness import alike
+from trimtab.behaviors.likeness import jaccard
+from trimtab.behaviors.words import pieces
 from trimtab.errors import InputError, TrimtabError
 from trimtab.scratch import whole
 from trimtab.workflows.draft import asking
@@ -24,6 +25,7 @@ _CHUNK = 16  # openings answered as one step
 _SPARE = 1.2  # openings asked for, per row that is missing
 _ROUNDS = 8  # of openings, before it is left at fewer rows
 _ANSWER_TOKENS, _OPENING_TOKENS, _INSTRUCTION_TOKENS = 120, 50 * asking.PER_REQUEST, 150
+_REPEATED = 0.8  # share of words that a row has in common with an earlier one
 _TRIES = 3  # for the two instructions
 
 Sides = tuple[str, str]  # positive, negative
@@ -211,8 +213,8 @@ class _Work:
         elif any(normalise(answer) in normalise(opening) for answer in (positive, negative)):
             why = "whose message holds an answer"
         else:
-            texts = [" ".join(row) for row in (*rows, (opening, positive, negative))]
-            if len(rows) in alike(texts):
+            new = pieces(" ".join((opening, positive, negative)))
+            if any(jaccard(new, pieces(" ".join(row))) >= _REPEATED for row in rows):
                 why = "that repeat an earlier one"
             else:
                 return opening, positive, negative

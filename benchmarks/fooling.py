@@ -1,0 +1,220 @@
+"""Sets made to fool the verdict, and sets that deserve to pass: what a check says of each.
+
+    .venv/bin/python benchmarks/fooling.py --json out/bench/fooling.jsonl
+    .venv/bin/python benchmarks/fooling.py --json out/bench/fooling.jsonl --table --before docs/results/fooling.jsonl
+
+Every set is made of the built-in behaviors' texts, with a fixed seed, and checked at block 14 with the prefilled vector,
+all else by default. A set that ought not to pass passes with a go or a caution.
+"""
+
+import argparse
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from harness import keep, known, table
+
+import trimtab as tt
+from trimtab.behaviors import Behavior, Example, builtin
+
+SITE, TYPE = 14, "prefilled"
+OPENINGS = (
+    "", "Well, ", "Honestly, ", "As far as I know, ", "You see, ", "I mean, ", "To be fair, ", "In short, ", "Look, ",
+    "Of course, ", "Frankly, ", "Anyway, ", "It seems that ", "I would say that ",
+)  # fmt: skip
+ENDINGS = ("", " Indeed.", " Really.", " Or so I heard.", " That is all.", " As always.", " I think.", " For once.")
+FILLERS = ("you know", "sort of", "I mean", "like", "basically", "at the end of the day")
+Row = dict[str, Any]
+
+
+def rows_of(behavior: Behavior, seed: int = 0) -> list[Example]:
+    rows = [replace(e, source="", group="") for e in behavior.examples]
+    random.Random(seed).shuffle(rows)
+    return rows
+
+
+def named(name: str, rows: Sequence[Example]) -> Behavior:
+    """A set with neutral instructions."""
+    told = {"positive_instruction": "You write in the one way.", "negative_instruction": "You write in the other way."}
+    return Behavior(name, [replace(e, source=f"row {i}") for i, e in enumerate(rows, 1)], **told)
+
+
+def random_rows(seed: int = 0) -> list[Example]:
+    """Ordinary texts on both sides, by the toss of a coin."""
+    return rows_of(builtin("null"), seed)
+
+
+def constant(side: str) -> Behavior:
+    """One sentence on a side, in all rows but one."""
+    rows = rows_of(builtin("sentiment"))
+    said = " was all that anybody could ever have hoped for, and more besides."
+    return named(f"constant-{side}", [rows[0], *(replace(e, **{side: said}) for e in rows[1:])])
+
+
+def inserted(text: str, word: str, rng: random.Random) -> str:
+    pieces = text.strip().split(" ")
+    pieces.insert(rng.randint(1, len(pieces)), word)
+    return " " + " ".join(pieces)
+
+
+def keyword() -> Behavior:
+    """One word somewhere in every positive text."""
+    rng = random.Random(1)
+    return named("keyword", [replace(e, positive=inserted(e.positive, "marigold", rng)) for e in random_rows()])
+
+
+def varied(text: str, opening: str, ending: str) -> str:
+    text = text.strip()
+    return f" {opening}{text[0].lower() + text[1:] if opening else text}{ending}"
+
+
+def variants(n: int, each: int) -> Behavior:
+    """A few coin-toss pairs in many light variants, each behind a prompt of its own."""
+    rng, base = random.Random(n), random_rows(n)[:n]
+    prompts = [e.prompt for e in random_rows(99)]
+    out = []
+    for e in base:
+        for k in range(each):
+            forms = [(rng.choice(OPENINGS), rng.choice(ENDINGS)) for _ in range(2)]
+            prompt = f"{prompts[len(out) % len(prompts)]} ({k + 1})"
+            out.append(
+                replace(
+                    e, prompt=prompt, positive=varied(e.positive, *forms[0]), negative=varied(e.negative, *forms[1])
+                )
+            )
+    return named(f"{n}x{each}", out)
+
+
+def exchanged(e: Example) -> Example:
+    return replace(e, positive=e.negative, negative=e.positive)
+
+
+def noise(share: float) -> Behavior:
+    """Sentiment with a share of the labels exchanged."""
+    rows, rng = rows_of(builtin("sentiment")), random.Random(2)
+    wrong = set(rng.sample(range(len(rows)), round(share * len(rows))))
+    return named(f"noise-{share:.0%}", [exchanged(e) if i in wrong else e for i, e in enumerate(rows)])
+
+
+def mixture(*names: str) -> Behavior:
+    """Several behaviors in one file."""
+    parts = [rows_of(builtin(name), k)[:130] for k, name in enumerate(names)]
+    return named("+".join(names), [e for some in zip(*parts, strict=True) for e in some])
+
+
+def xor() -> Behavior:
+    """Sentiment whose sides are exchanged where the prompt is long: each half is a behavior, both together are none."""
+    rows = sorted(rows_of(builtin("sentiment")), key=lambda e: len(e.prompt))
+    half = len(rows) // 2
+    return named("xor", [*rows[:half], *map(exchanged, rows[half:])])
+
+
+def truncated() -> Behavior:
+    """The same text, whole and broken off."""
+    rows = []
+    for e in random_rows():
+        pieces = e.positive.split(" ")
+        rows.append(replace(e, negative=" ".join(pieces[: max(3, len(pieces) // 2)])))
+    return named("truncation", rows)
+
+
+def filler() -> Behavior:
+    """The same text, with and without fillers."""
+    rng, rows = random.Random(3), []
+    for e in random_rows():
+        text = inserted(inserted(e.positive, rng.choice(FILLERS) + ",", rng), rng.choice(FILLERS) + ",", rng)
+        rows.append(replace(e, positive=text, negative=e.positive))
+    return named("filler", rows)
+
+
+def marked() -> Behavior:
+    """An end-of-text mark behind the positive texts."""
+    return named("end-of-text", [replace(e, positive=f"{e.positive} </s>") for e in random_rows()])
+
+
+def one_side_short() -> Behavior:
+    """Length and one short answer: all negative answers are the same few words."""
+    return named("length+constant", [replace(e, negative=" no idea.") for e in rows_of(builtin("honesty"))])
+
+
+MUST_NOT: Mapping[str, Callable[[], Behavior]] = {
+    "one sentence on the positive side, 259 of 260 rows": lambda: constant("positive"),
+    "one sentence on the negative side, 259 of 260 rows": lambda: constant("negative"),
+    "one keyword in random texts": keyword,
+    "one short negative answer (length alone)": one_side_short,
+    "the longer of two random texts": lambda: builtin("length-only"),
+    "4 random pairs × 60 variants": lambda: variants(4, 60),
+    "8 random pairs × 25 variants": lambda: variants(8, 25),
+    "12 random pairs × 20 variants": lambda: variants(12, 20),
+    "20 random pairs × 10 variants": lambda: variants(20, 10),
+    "40 random pairs × 6 variants": lambda: variants(40, 6),
+    "20 % of labels exchanged": lambda: noise(0.2),
+    "40 % of labels exchanged": lambda: noise(0.4),
+    "sentiment and formality in one file": lambda: mixture("sentiment", "formality"),
+    "refusal and certainty in one file": lambda: mixture("refusal", "certainty"),
+    "sentiment, exchanged where the prompt is long (xor)": xor,
+    "texts broken off": truncated,
+    "texts with fillers": filler,
+    "an end-of-text mark": marked,
+    "random pairs (null)": lambda: builtin("null"),
+    "shuffled labels": lambda: builtin("shuffled"),
+}
+MAY: Mapping[str, Callable[[], Behavior]] = {
+    name: (lambda name=name: builtin(name))  # type: ignore[misc]
+    for name in ("sentiment", "formality", "politeness", "refusal", "certainty", "brevity", "honesty")
+}
+
+
+def measured(model: tt.Model, name: str, make: Callable[[], Behavior]) -> Row:
+    """The verdict of a set, or why it is refused."""
+    start = perf_counter()
+    try:
+        report = tt.check(model, make(), site=SITE, prompt_types=TYPE)
+    except tt.InputError as error:
+        return {"set": name, "decision": "refused", "why": str(error), "seconds": perf_counter() - start}
+    verdict, result = report.verdict, report.prompt_types[TYPE]
+    effect, anti = result.effect, result.anti_steerable
+    assert effect is not None
+    assert anti is not None
+    return {
+        "set": name,
+        "decision": verdict.decision,
+        "effect": [effect.mean, effect.low, effect.high],
+        "positive": [effect.positive.value, effect.positive.low, effect.positive.high],
+        "negative": [effect.negative.value, effect.negative.low, effect.negative.high],
+        "anti": [anti.share, anti.low, anti.high],
+        "n": report.n_eval,
+        "n_units": report.n_eval_units,
+        "halves": [report.direction.halves_cosine, report.direction.halves_expected, report.direction.halves_p_value],
+        "label_noise": report.label_noise.model_dump(mode="json"),
+        "reasons": list(verdict.reasons),
+        "reservations": list(verdict.reservations),
+        "seconds": perf_counter() - start,
+    }
+
+
+def wanted() -> Iterator[tuple[str, Callable[[], Behavior]]]:
+    yield from MUST_NOT.items()
+    yield from MAY.items()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, default=Path("out/bench/fooling.jsonl"))
+    parser.add_argument("--only", nargs="+", help="words of the sets' names")
+    given = parser.parse_args()
+    done = {row["set"] for row in known(given.json)}
+    model = tt.load("smollm2")
+    for name, make in wanted():
+        if name in done or (given.only and not any(word in name for word in given.only)):
+            continue
+        row = measured(model, name, make)
+        keep(row, given.json)
+        print(name, "→", row["decision"], f"{row['seconds']:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

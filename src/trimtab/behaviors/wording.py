@@ -1,0 +1,99 @@
+"""What in the wording alone tells the two sides apart: one sentence in many rows, a word or a mark of one side."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from trimtab.behaviors.behavior import Behavior, Example, Side
+from trimtab.behaviors.findings import SIDES, Finding, sources
+from trimtab.behaviors.likeness import variants
+from trimtab.behaviors.words import words
+
+MOSTLY = 0.5  # share of a side's answers from which on one sentence is what the side is
+_ONE_SENTENCE = 0.7  # share of words in common with the sentence
+_TELLING = 0.6  # difference between the shares of the answers of either side that hold a word
+_MARK = re.compile(r"[^\w\s]")
+
+
+def telling_words(examples: Sequence[Example]) -> Mapping[str, float]:
+    """Words and marks that tell the sides apart by standing in one's answers and not in the other's.
+
+    Args:
+        examples: any; a word counts once an answer.
+
+    Returns:
+        share of positive minus share of negative answers that hold the word, for those that differ by at least 0.6; the
+        most telling first.
+    """
+    counts: list[Counter[str]] = [
+        Counter(word for e in examples for word in _wording(getattr(e, side))) for side in SIDES
+    ]
+    shares = {word: (counts[0][word] - counts[1][word]) / len(examples) for word in counts[0].keys() | counts[1].keys()}
+    telling = [(word, share) for word, share in shares.items() if abs(share) >= _TELLING]
+    return dict(sorted(telling, key=lambda found: (-abs(found[1]), found[0])))
+
+
+def _wording(text: str) -> set[str]:
+    """Words and punctuation marks, each once."""
+    return {*words(text), *_MARK.findall(unicodedata.normalize("NFKC", text))}
+
+
+def without_words(example: Example, left_out: Sequence[str]) -> Example | None:
+    """The example without these words and marks in its answers; None where an answer is empty or both are the same."""
+    answers = {side: _without(getattr(example, side), left_out) for side in SIDES}
+    if not all(words(text) for text in answers.values()) or len({*answers.values()}) < len(answers):
+        return None
+    return replace(example, positive=answers["positive"], negative=answers["negative"])
+
+
+def _without(text: str, left_out: Sequence[str]) -> str:
+    for word in left_out:
+        spaced = word.isascii() and word.isalnum()
+        pattern = rf"(?<!\w){re.escape(word)}(?!\w)" if spaced else re.escape(word)
+        text = re.sub(pattern, "", text, flags=re.IGNORECASE)
+    front = text[: len(text) - len(text.lstrip())][:1]
+    return front + " ".join(text.split())
+
+
+def one_sentence(behavior: Behavior) -> list[Finding]:
+    """A side most of whose answers are variants of a single sentence."""
+    if behavior.answer_kind == "choice":
+        return []
+    findings = []
+    for side in SIDES:
+        texts = [words(getattr(e, side)) for e in behavior.examples]
+        same = variants(texts, _ONE_SENTENCE)
+        n, total = int(same.sum()), len(texts)
+        if n < max(3, MOSTLY * total) or _identical(behavior, side):
+            continue
+        rows = [i for i, yes in enumerate(same) if yes]
+        shown = getattr(behavior.examples[rows[0]], side).strip()
+        shown = shown if len(shown) <= 80 else shown[:77] + "…"
+        message = (
+            f"{n} of {total} {side} answers are one sentence or variants of it ({shown!r}), so a steering can do no "
+            "more than say that sentence; vary the answers"
+        )
+        findings.append(Finding("one-sentence", "error", message, sources(behavior, rows), n, n / total))
+    return findings
+
+
+def _identical(behavior: Behavior, side: Side) -> bool:
+    """Whether all answers of the side are the same to the letter, which is told of elsewhere."""
+    return len({" ".join(getattr(e, side).split()) for e in behavior.examples}) == 1
+
+
+def one_word(behavior: Behavior) -> list[Finding]:
+    """A word or mark that by itself tells most answers of one side from the other's."""
+    if behavior.answer_kind == "choice":
+        return []
+    telling = telling_words(behavior.examples)
+    if not telling:
+        return []
+    told = ", ".join(f"{word!r} ({share:+.0%})" for word, share in list(telling.items())[:5])
+    message = (
+        f"the wording alone tells the sides apart, by the share of positive minus negative answers that hold {told}: "
+        "the steering may learn that word; a check measures what is left without it"
+    )
+    return [Finding("one-word", "warning", message, (), len(behavior.examples), next(iter(telling.values())))]
