@@ -10,6 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from tests.conftest import Run
 
+from trimtab.behaviors import load
+
 
 def rows(n: int, **fields: str) -> str:
     """n JSONL rows; `{i}` in a field is the row's number."""
@@ -23,7 +25,10 @@ GOOD = {
 }
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("lint", "null"), ("lint", "--json", "null"), ("check", "--help")])
+@pytest.mark.parametrize(
+    "arguments",
+    [("--help",), ("lint", "null"), ("lint", "--json", "null"), ("check", "--help"), ("convert-data", "--help")],
+)
 def test_help_and_lint_import_no_torch(arguments: tuple[str, ...]) -> None:
     code = (
         "import sys; sys.argv = ['trimtab', *sys.argv[1:]]\n"
@@ -287,3 +292,64 @@ def test_the_built_in_behaviors_are_listed_without_torch(run: Run) -> None:
     rows = json.loads(run("check", "--list", "--json")[1])
     assert {row["behavior"] for row in rows} == set(builtin_names())
     assert run("check")[0] == 2
+
+
+GOOD_ROW = {"prompt": "Tea?", "positive": "Sure.", "negative": "Never."}
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """Thirty rows, of which every tenth cannot be read."""
+    rows = [{**GOOD_ROW, "prompt": f"Tea {k}?"} if k % 10 else {"prompt": "Tea?"} for k in range(30)]
+    (tmp_path / "mixed.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return tmp_path / "mixed.jsonl"
+
+
+@pytest.mark.parametrize("verb", ["check", "predict", "study", "fit", "lint", "convert-data"])
+def test_every_verb_that_takes_a_behavior_can_leave_out_bad_rows(
+    run: Run, tmp_path: Path, tiny_folder: Path, mixed: Path, verb: str
+) -> None:
+    out = ["--out", str(tmp_path / "out")]
+    model = ["--model", str(tiny_folder), "--prompt-type", "prefilled", "--site", "1"]
+    rest = {
+        "check": [*model, *out, "--strength", "1"], "predict": model, "study": [*model, *out], "lint": [],
+        "fit": [*model, *out], "convert-data": [str(tmp_path / "out.jsonl")],
+    }[verb]  # fmt: skip
+    code, _, err = run(verb, str(mixed), *rest)
+    assert code == 2
+    assert "3 rows of 30 cannot be read; skip_bad (--skip-bad) leaves them out" in err
+    code, _, err = run(verb, str(mixed), *rest, "--skip-bad")
+    assert (code, "error" in err) == (0, False)
+
+
+def test_convert_data_writes_what_can_be_read_back_and_says_how_it_was_read(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "b.csv").write_text("Question;good;bad\nTea?;Sure.;Never.\n")
+    target = tmp_path / "new" / "b.jsonl"
+    told = ("convert-data", str(tmp_path / "b.csv"), str(target), "--positive", "good", "--negative", "bad")
+    code, out, _ = run(*told)
+    assert code == 0
+    written = f"written: {target}"
+    for said in ("b: 1 examples, pairing natural", "positive: ' Sure.'", "semicolons", "'good' as positive", written):
+        assert said in out
+    assert load(target).digest == load(tmp_path / "b.csv", fields={"positive": "good", "negative": "bad"}).digest
+    document = json.loads(run(*told, "--force", "--json")[1])
+    assert (document["n"], document["digest"], document["file"]) == (1, load(target).digest, str(target))
+
+
+def test_convert_data_writes_over_nothing_unless_told(run: Run, tmp_path: Path) -> None:
+    source, target = tmp_path / "b.jsonl", tmp_path / "out.jsonl"
+    source.write_text(json.dumps(GOOD_ROW))
+    target.write_text("mine")
+    code, _, err = run("convert-data", str(source), str(target))
+    assert (code, target.read_text()) == (2, "mine")
+    assert "is there already; give another target, or --force" in err
+    assert run("convert-data", str(source), str(target), "--force")[0] == 0
+    for refused in (source, tmp_path, tmp_path / "b.csv", tmp_path / "none\0"):
+        assert run("convert-data", str(source), str(refused), "--force")[0] == 2
+    assert json.loads(source.read_text()) == GOOD_ROW
+
+
+def test_a_refused_source_leaves_no_target(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "b.jsonl").write_text("{")
+    assert run("convert-data", str(tmp_path / "b.jsonl"), str(tmp_path / "out.jsonl"))[0] == 2
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["b.jsonl"]

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -135,20 +135,29 @@ class Behavior:
         return hashlib.sha256(json.dumps([told, rows]).encode()).hexdigest()
 
     @staticmethod
-    def load(source: str | Path, *, view: str | None = None, format: str | None = None) -> "Behavior":
-        """Read a behavior from a file, a built-in's name or a Hugging Face dataset id.
+    def load(
+        source: str | Path,
+        *,
+        view: str | None = None,
+        format: str | None = None,
+        skip_bad: bool = False,
+        fields: Mapping[str, str] | None = None,
+    ) -> "Behavior":
+        """Read a behavior from a file or folder, a built-in's name or a Hugging Face dataset id.
 
         Args:
             source: see `trimtab.behaviors.readers.load`.
             view: `choice` or `statements`, for files that hold both.
             format: name of a reader, when the content alone does not tell.
+            skip_bad: leave out rows that cannot be read, and say so in a note.
+            fields: which fields hold the texts, such as `{"positive": "good", "negative": "bad"}`.
 
         Raises:
             InputError: names the file, the line, the field and the mend.
         """
         from trimtab.behaviors.readers import load
 
-        return load(source, view=view, format=format)
+        return load(source, view=view, format=format, skip_bad=skip_bad, fields=fields)
 
     @staticmethod
     def builtin(name: str) -> "Behavior":

@@ -1,257 +1,184 @@
-"""From rows to examples: one small function for each record format, and how to tell them apart."""
+"""From rows to examples: which format the rows have, and one small function for each."""
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Literal
 
-from trimtab.behaviors.behavior import Example, Pairing
-from trimtab.behaviors.chats import read_messages, read_preferences
-from trimtab.behaviors.joining import joined
+from trimtab.behaviors.answers import READERS, read_exactly
+from trimtab.behaviors.behavior import Example
+from trimtab.behaviors.catalogue import FORMATS, NAMES, Format, nearest, overview
+from trimtab.behaviors.columns import known, spelled, with_plain_turns
+from trimtab.behaviors.evaluations import is_caa, read_choices, read_statements, sound_rows
+from trimtab.behaviors.labelled import LABELS, TEXT_FIELDS
+from trimtab.behaviors.odd_rows import OddRows
+from trimtab.behaviors.parsed import Parsed
 from trimtab.behaviors.table import Row, Table
+from trimtab.behaviors.texts import shown
 from trimtab.errors import InputError
 
 View = Literal["choice", "statements"]
 VIEWS: tuple[View, ...] = ("choice", "statements")
 
-_TEXT_FIELDS = ("text", "statement", "sentence")
-_LABELS: Mapping[object, int] = {
-    "1": 1, "1.0": 1, "true": 1, "positive": 1, "pos": 1,
-    "0": 0, "0.0": 0, "false": 0, "negative": 0, "neg": 0,
-    "-1": -1, "-1.0": -1,
-}  # fmt: skip
-_CAA_LABEL = re.compile(r"\([A-Za-z0-9]\)")
+_MOST = 0.5  # share of the rows that decides for a format
 
 
-@dataclass(frozen=True)
-class Parsed:
-    """What a format makes of the rows."""
-
-    examples: Sequence[Example]
-    pairing: Pairing = "natural"
-    notes: Sequence[str] = ()
-
-
-def parse(table: Table, format: str | None = None, view: str | None = None) -> Parsed:
+def parse(table: Table, format: str | None = None, view: str | None = None, *, skip_bad: bool = False) -> Parsed:
     """The examples of a table.
 
     Args:
         table: rows of one format.
-        format: a key of `FORMATS`; None tells it by the fields.
+        format: the name of a format in `catalogue.FORMATS`; None tells it by the fields.
         view: `choice` (default) or `statements`, for the formats `mwe` and `caa` only.
+        skip_bad: leave out rows that cannot be read, and say so in a note; else the first one is an error.
 
     Raises:
         InputError: an unknown format or view, a view where there is none, or a row that does not fit.
     """
     if view is not None and view not in VIEWS:
         raise InputError(f"unknown view {view!r}; it can be {' or '.join(VIEWS)}")
-    if format is not None and format not in FORMATS:
-        raise InputError(f"unknown format {format!r}; it can be {', '.join(FORMATS)}")
+    if format is not None and format not in NAMES:
+        raise InputError(f"unknown format {format!r}; it can be {', '.join(NAMES)}")
+    odd = OddRows(skip_bad)
+    odd.add(list(table.broken), len(table.rows))
     if not table.rows:
         raise InputError(f"{table.file}: no rows; a behavior needs at least one example")
-    name = format or detect(table)
-    if name in ("mwe", "caa"):
-        sound, notes = _sound(table)
-        parsed = _statements(sound) if view == "statements" else _choice(sound, name == "caa")
-        return replace(parsed, notes=(*notes, *parsed.notes))
+    total = len(table.rows) + len(table.broken)
+    parsed = read_exactly(table, odd) if "exact" in table.header else _read(table, format, view, odd)
+    if skip_bad:
+        parsed = replace(parsed, examples=_one_kind(parsed.examples, odd))
+    return replace(parsed, notes=(*odd.notes(total), *parsed.notes))
+
+
+def _read(table: Table, format: str | None, view: str | None, odd: OddRows) -> Parsed:
+    table, changed = spelled(table)
+    known = len(table.notes)
+    table = with_plain_turns(table, odd)
+    entry = next(entry for entry in FORMATS if entry.name == format) if format else detect(table)
+    notes = list(table.notes[known:])
+    table, synonyms = _first_names(table, entry)
+    read_as = {name: synonyms.pop(ours, ours) for name, ours in changed.items() if ours in entry.names} | synonyms
+    if read_as:
+        notes.insert(0, f"read {', '.join(f'{shown(name, 40)!r} as {ours}' for name, ours in read_as.items())}")
+    if entry.name in ("mwe", "caa"):
+        sound, garbled = sound_rows(table)
+        parsed = read_statements(sound, odd) if view == "statements" else read_choices(sound, entry.name == "caa", odd)
+        return replace(parsed, notes=(*notes, *garbled, *parsed.notes))
     if view is not None:
-        raise InputError(f"{table.file}: a view can be chosen for the formats mwe and caa only, this is {name!r}")
-    return _READERS[name](table)
+        raise InputError(f"{table.file}: a view can be chosen for the formats mwe and caa only, this is {entry.name!r}")
+    parsed = READERS[entry.name](table, odd)
+    return replace(parsed, notes=(*notes, *parsed.notes))
 
 
-def detect(table: Table) -> str:
-    """The format whose fields the rows have.
+def detect(table: Table) -> Format:
+    """The format whose fields the rows have: the first that most rows fit, else the first that they fit together.
 
     Raises:
         InputError: none fits; names the fields found and what each format needs.
     """
     found = {name for row in table.rows for name in row.fields}
-    text = next((name for name in _TEXT_FIELDS if name in found), "text")
-    for name, fields in FORMATS.items():
-        if {text if field == "text" else field for field in fields} <= found:
-            return "caa" if name == "mwe" and _is_caa(table.rows[0]) else name
-    nearest = max(FORMATS, key=lambda name: len(found & set(FORMATS[name])) / len(FORMATS[name]))
-    lacking = ", ".join(repr(field) for field in FORMATS[nearest] if field not in found)
-    if found & set(FORMATS[nearest]):
-        hint = f"the nearest format, {nearest}, also needs {lacking}"
-    else:
-        hint = "the formats are " + "; ".join(f"{k} ({', '.join(v)})" for k, v in FORMATS.items() if k != "caa")
-    raise InputError(
-        f"{table.rows[0].source}: no format has these fields; found {table.rows[0].found()}; "
-        f"{hint}; rename the fields to fit"
-    )
+    fitting = [entry for entry in FORMATS if not entry.lacks(found)]
+    fields = [set(row.fields) for row in table.rows]
+    for entry in fitting:
+        if sum(not entry.lacks(names) for names in fields) >= _MOST * len(fields):
+            return _by_value(entry, table)
+    if fitting:
+        return _by_value(fitting[0], table)
+    raise InputError(no_format(table))
 
 
-# --- prompts and pairs ---
+def _by_value(entry: Format, table: Table) -> Format:
+    """`caa` for `mwe` by its answers, `preferences` for chats beside a prompt."""
+    by_name = {entry.name: entry for entry in FORMATS}
+    if entry.name == "mwe" and is_caa(table.rows[0]):
+        return by_name["caa"]
+    if entry.name == "conversations" and any("prompt" in row.fields for row in table.rows):
+        return by_name["preferences"]
+    return entry
 
 
-def _prompts(table: Table) -> Parsed:
-    examples, notes = joined(
-        [
-            Example(row.text("prompt"), row.answer("positive"), row.answer("negative"), row.group(), (), row.source)
-            for row in table.rows
-        ]
-    )
-    return Parsed(examples, "natural", notes)
-
-
-def _pairs(table: Table) -> Parsed:
-    return Parsed(
-        [Example("", row.answer("positive"), row.answer("negative"), row.group(), (), row.source) for row in table.rows]
-    )
-
-
-# --- two lists ---
-
-
-def _lists(table: Table) -> Parsed:
-    texts: list[tuple[str, str]] = []
-    labels: list[int] = []
-    for row in table.rows:
-        if "prompt" in row.fields:
-            raise InputError(
-                f"{row.source}: labelled rows with a 'prompt' are not paired, and no matching of them would share "
-                "its prompt; give each prompt both answers, as the fields prompt, positive, negative"
-            )
-        name = next((name for name in _TEXT_FIELDS if name in row.fields), "text")
-        texts.append((row.answer(name), row.source))
-        labels.append(_label(row))
-    if {0, -1} <= set(labels):
-        where = table.rows[labels.index(-1)].source
-        raise InputError(f"{where}: the labels 1, 0 and -1 are three classes; keep the rows of two")
-    positive = [text for text, label in zip(texts, labels, strict=True) if label == 1]
-    negative = [text for text, label in zip(texts, labels, strict=True) if label != 1]
-    parsed = _matched(table.file, positive, negative)
-    if any("group" in row.fields for row in table.rows):
-        note = "the field 'group' is not used: the two texts of a row come from different places"
-        return replace(parsed, notes=(*parsed.notes, note))
-    return parsed
-
-
-def _label(row: Row) -> int:
-    if "label" not in row.fields:
-        raise InputError(f"{row.source}: the field 'label' is missing; found {row.found()}")
-    value = row.fields["label"]
-    known = _LABELS.get(str(value).strip().casefold())
-    if known is None:
-        raise InputError(
-            f"{row.source}: the label {value!r} is unknown; write 1 or 0, 1 or -1, true or false, positive or negative"
+def no_format(table: Table) -> str:
+    """Why no format fits, the nearest one, and the command or line that makes the rows fit."""
+    row = table.rows[0]
+    found = dict.fromkeys(str(name) for row in table.rows for name in row.fields)
+    if _is_prose(found):
+        return (
+            f"{table.file}:1: the first line should name the columns; found {row.found()}\n"
+            f"  if that is an example, put this line above it: {_names_for(list(found))}"
         )
-    return known
+    lines = [f"{row.source}: no format has these fields; found {row.found()}"]
+    if near := nearest(found):
+        lacking = ", ".join(repr(field) for field in near.lacks(found))
+        lines.append(f"  the nearest format, {near.name}, also needs {lacking}")
+    else:
+        lines[0] += "; the formats are"
+        lines.append(overview())
+    if "messages" in found or "conversations" in found:
+        lines.append("  a behavior needs two answers to every prompt, a wanted and an unwanted one")
+    lines += _command(table)
+    return "\n".join(lines)
 
 
-def _matched(file: str, positive: list[tuple[str, str]], negative: list[tuple[str, str]]) -> Parsed:
-    """Two lists of (text, source), matched in the order of the file."""
-    for side, texts in (("positive", positive), ("negative", negative)):
-        if not texts:
-            raise InputError(f"{file}: no {side} texts; a behavior needs both classes")
-    n = min(len(positive), len(negative))
-    examples = [
-        Example("", p, q, source=f"{at_p} + {at_q}")
-        for (p, at_p), (q, at_q) in zip(positive[:n], negative[:n], strict=True)
-    ]
-    notes = []
-    for side, other, texts in (("positive", "negative", positive), ("negative", "positive", negative)):
-        if len(texts) > n:
-            unused = len(texts) - n
-            notes.append(
-                f"{unused} of {len(texts)} {side} texts unused: they are matched one to one with the {n} {other} ones"
-            )
-    return Parsed(examples, "random", notes)
+def _names_for(cells: Sequence[str]) -> str:
+    """A line of names for a table without one, by what its first line holds."""
+    sides = [cell.strip().casefold() in LABELS for cell in cells]
+    if len(cells) == 2 and any(sides):
+        return "label,text" if sides[0] else "text,label"
+    return ",".join(("prompt", "positive", "negative")[-len(cells) :]) if len(cells) in (2, 3) else "their names"
 
 
-# --- model-written evaluations (Perez et al. 2212.09251) and CAA (Rimsky et al. 2312.06681) ---
+def _command(table: Table) -> list[str]:
+    """The command that says which fields are which, by what they hold."""
+    row = table.rows[0]
+    texts = [str(name) for name, value in row.fields.items() if isinstance(value, str) and not known([str(name)])]
+    sides = [name for name in row.fields if _holds_sides(table, name)]
+    rest = [name for name in row.fields if isinstance(row.fields[name], str) and name not in sides]
+    start = f"  trimtab convert-data {table.file} OUT.jsonl"
+    if len(sides) == 1 and rest:
+        told = f"--text {_word(max(rest, key=lambda name: len(str(row.fields[name]))))} --label {_word(sides[0])}"
+        return ["  if the rows hold one text each and its side, say which fields:", f"{start} {told}"]
+    if len(texts) > 1:
+        told = f"--positive {_word(texts[-2])} --negative {_word(texts[-1])}"
+        return ["  if two of the fields are the wanted and the unwanted answer, say which, such as:", f"{start} {told}"]
+    return []
 
 
-def _sound(table: Table) -> tuple[Table, list[str]]:
-    """Without garbled rows: corrigible-less-HHH, as published, has one with NUL bytes amid random words."""
-    garbled = [row for row in table.rows if any(isinstance(v, str) and "\0" in v for v in row.fields.values())]
-    if not garbled:
-        return table, []
-    rows = tuple(row for row in table.rows if row not in garbled)
-    if not rows:
-        raise InputError(f"{table.file}: every row holds NUL bytes; this is no text")
-    note = f"{len(garbled)} of {len(table.rows)} rows left out: NUL bytes in the text, first at {garbled[0].source}"
-    return replace(table, rows=rows), [note]
+def _holds_sides(table: Table, name: str) -> bool:
+    """Whether a field holds labels of two sides."""
+    values = {str(row.fields.get(name)).strip().casefold() for row in table.rows}
+    return len(values) == 2 and values <= set(LABELS)
 
 
-def _choice(table: Table, caa: bool) -> Parsed:
-    """Raw forms as published: `Question: …\\n\\nAnswer:`, with the two choices where the answers are yes and no."""
-    examples = []
-    for row in table.rows:
-        question = row.text("question")
-        positive, negative = (_choice_answer(row, f"answer_{kind}matching_behavior", caa) for kind in ("", "not_"))
-        named = {positive.strip().casefold(), negative.strip().casefold()} == {"yes", "no"}
-        choices = "\n\nChoices:\n - Yes\n - No" if named and "Choices:" not in question else ""
-        prompt = f"Question: {question}{choices}\n\nAnswer:"
-        examples.append(Example(prompt, positive, negative, row.group(), (), row.source))
-    if any("statement" in row.fields for row in table.rows):
-        note = "the rows hold statements too: --view statements reads those instead of the questions"
-        return Parsed(examples, "natural", (note,))
-    return Parsed(examples)
+def _word(name: str) -> str:
+    return shlex.quote(shown(name, 40))
 
 
-def _choice_answer(row: Row, name: str, caa: bool) -> str:
-    answer = row.answer(name)
-    if not caa:
-        return " " + answer.lstrip()
-    if not _CAA_LABEL.fullmatch(answer.strip()):
-        raise InputError(f"{row.source}: {name!r} is {answer!r}, not a label such as (A); use the format mwe")
-    return " " + answer.strip()
+def _is_prose(names: Iterable[str]) -> bool:
+    """Whether the names of the columns are sentences: a table without its first line, or a plain text."""
+    return any(len(name.split()) > 3 for name in names)
 
 
-def _is_caa(row: Row) -> bool:
-    answer = row.fields.get("answer_matching_behavior")
-    return isinstance(answer, str) and _CAA_LABEL.fullmatch(answer) is not None
+def _first_names(table: Table, entry: Format) -> tuple[Table, dict[str, str]]:
+    """The table with fields under the first of the names that the format knows them by."""
+    found = {name for row in table.rows for name in row.fields}
+    changed: dict[str, str] = {}
+    for field in (*entry.needs, *entry.takes):
+        first, *others = field.split("|")
+        other = next((name for name in others if name in found and name not in changed), None)
+        if first not in found and other is not None and first not in TEXT_FIELDS:
+            changed[other] = first
+    if not changed:
+        return table, {}
+    rows = tuple(Row({changed.get(k, k): v for k, v in row.fields.items()}, row.source) for row in table.rows)
+    return replace(table, rows=rows), changed
 
 
-def _statements(table: Table) -> Parsed:
-    """The statements one agrees with are positive, the others negative."""
-    sides: dict[str, list[tuple[str, str]]] = {"yes": [], "no": []}
-    for row in table.rows:
-        if "statement" not in row.fields:
-            raise InputError(
-                f"{row.source}: the view 'statements' needs the field 'statement'; "
-                f"found {row.found()}; use the view 'choice'"
-            )
-        matching = row.answer("answer_matching_behavior").strip().casefold()
-        if matching not in sides:
-            raise InputError(
-                f"{row.source}: the view 'statements' needs 'Yes' or 'No' in 'answer_matching_behavior', "
-                f"not {matching!r}; use the view 'choice'"
-            )
-        sides[matching].append((row.answer("statement"), row.source))
-    return _matched(table.file, sides["yes"], sides["no"])
-
-
-# --- chats ---
-
-
-def _messages(table: Table) -> Parsed:
-    examples, notes = joined(read_messages(table))
-    return Parsed(examples, "natural", notes)
-
-
-def _preferences(table: Table) -> Parsed:
-    read, left_out = read_preferences(table)
-    examples, notes = joined(read)
-    return Parsed(examples, "natural", (*left_out, *notes))
-
-
-# The fields each format needs, most telling first: the first format that has all of its fields is taken.
-FORMATS: Mapping[str, tuple[str, ...]] = {
-    "mwe": ("question", "answer_matching_behavior", "answer_not_matching_behavior"),
-    "caa": ("question", "answer_matching_behavior", "answer_not_matching_behavior"),
-    "messages": ("messages", "positive", "negative"),
-    "preferences": ("chosen", "rejected"),
-    "prompts": ("prompt", "positive", "negative"),
-    "pairs": ("positive", "negative"),
-    "lists": ("text", "label"),
-}
-_READERS: Mapping[str, Callable[[Table], Parsed]] = {
-    "prompts": _prompts,
-    "pairs": _pairs,
-    "lists": _lists,
-    "messages": _messages,
-    "preferences": _preferences,
-}
+def _one_kind(examples: Sequence[Example], odd: OddRows) -> Sequence[Example]:
+    """Examples that all have a prompt, or all none: whichever are fewer are left out."""
+    bare = [e for e in examples if not e.prompt]
+    if not bare or 2 * len(bare) == len(examples) or len(bare) == len(examples):
+        return examples
+    few_bare = 2 * len(bare) < len(examples)
+    left = [e for e in examples if bool(e.prompt) != few_bare]
+    odd.add([f"{e.source}: {'no prompt' if few_bare else 'a prompt'}, unlike most rows" for e in left], len(examples))
+    return [e for e in examples if bool(e.prompt) == few_bare]

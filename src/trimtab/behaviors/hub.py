@@ -2,9 +2,11 @@
 
 import re
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from trimtab.behaviors.folders import read_folder
 from trimtab.behaviors.opening import located
 from trimtab.behaviors.table import Row, Table
 from trimtab.behaviors.texts import fit_name, shown
@@ -27,12 +29,16 @@ def read_dataset(address: str) -> Table:
         InputError: the package `datasets` is missing, or the dataset cannot be loaded.
     """
     where = f"hub:{shown(address, 120)}"
+    name, revision, config, split = _parts(address)
+    folder = _folder(name)
+    if folder and (saved := read_folder(folder, split)):
+        return replace(saved, header={"name": fit_name(folder.resolve().name)})
+    if not folder and not DATASET_ID.fullmatch(name):
+        raise InputError(f"{where}: cannot load the dataset: there is no such folder; check the path")
     try:
         import datasets
     except ImportError:
         raise InputError(f"{where}: reading from the Hugging Face Hub needs `pip install 'trimtab[hub]'`") from None
-    name, revision, config, split = _parts(address)
-    folder = _folder(name)
     place = str(folder.resolve()) if folder else name
     try:
         # A code-free load: `trust_remote_code` is never passed, and dataset scripts are refused by `datasets` itself.
@@ -43,8 +49,9 @@ def read_dataset(address: str) -> Table:
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         reason = str(error).split("\n", 1)[0]
         raise InputError(
-            f"{where}: cannot load the dataset: {reason}; check the id and the network, "
-            "and name parts as ORG/NAME@revision:config:split"
+            f"{where}: cannot load the dataset: {reason}; "
+            + ("check what the folder holds" if folder else "check the id and the network")
+            + ", and name parts as ORG/NAME@revision:config:split"
         ) from None
     chosen = _split(loaded, split, address)
     file = f"hub:{shown(name)}:{chosen}"

@@ -1,11 +1,14 @@
-"""The space between a prompt and its answer, for files that leave it to the reader."""
+"""Where a prompt ends and its answer begins, for files that leave it to the reader."""
 
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 
 from trimtab.behaviors.behavior import Example
+from trimtab.behaviors.words import count_words, words
+from trimtab.errors import InputError
 
+_TELLING = 4  # words that no two answers begin with by chance; in scripts without spaces, twice as many characters
 _OPENING = frozenset("([{«‹“‘„‚¿¡")
 _STRAIGHT = frozenset("\"'")
 
@@ -40,3 +43,53 @@ def _opens_at_end(prompt: str) -> bool:
     if prompt[-1] in _STRAIGHT:
         return len(prompt) == 1 or prompt[-2].isspace() or prompt[-2] in _OPENING
     return prompt[-1] in _OPENING or unicodedata.category(prompt[-1]) in ("Ps", "Pi")
+
+
+def behind_prompts(examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
+    """The examples without the prompt at the start of their answers, where a file writes it into both.
+
+    That is certain where both answers begin with it, word for word, in every row, or in a row whose
+    prompt has at least four words (in scripts without spaces: eight characters).
+
+    Returns:
+        the examples, and a note with the count (none if nothing was changed).
+
+    Raises:
+        InputError: an answer that is its prompt and nothing else.
+    """
+    repeating = [
+        bool(e.prompt.strip()) and all(_begins(a, e.prompt) for a in (e.positive, e.negative)) for e in examples
+    ]
+    every = all(repeating) and any(count_words(e.prompt) > 1 for e in examples)
+    done = [
+        _behind(e) if repeats and (every or _telling(e.prompt)) else e
+        for e, repeats in zip(examples, repeating, strict=True)
+    ]
+    n = sum(new is not old for new, old in zip(done, examples, strict=True))
+    return done, [f"in {n} of {len(done)} rows both answers repeat their prompt, and were cut behind it"] if n else []
+
+
+def repeats_prompt(example: Example, answer: str) -> bool:
+    """Whether an answer begins with the example's prompt, which is too long for that to be chance."""
+    return _telling(example.prompt) and _begins(answer, example.prompt)
+
+
+def _telling(prompt: str) -> bool:
+    return len(prompt.split()) >= _TELLING or count_words(prompt) >= 2 * _TELLING
+
+
+def _begins(answer: str, prompt: str) -> bool:
+    """Whether the answer begins with the prompt, and a word does not go on across its end."""
+    start, whole = answer.lstrip(), prompt.strip()
+    after = start[len(whole) : len(whole) + 1]
+    if not start.startswith(whole) or (after and unicodedata.category(after).startswith("M")):
+        return False
+    return not (whole[-1].isalnum() and after.isalnum() and len(words(whole[-1] + after)) == 1)
+
+
+def _behind(e: Example) -> Example:
+    n = len(e.prompt.strip())
+    positive, negative = (answer.lstrip()[n:] for answer in (e.positive, e.negative))
+    if not positive.strip() or not negative.strip():
+        raise InputError(f"{e.source}: an answer is its prompt and nothing else; write an answer or remove the row")
+    return replace(e, positive=positive, negative=negative)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from trimtab.behaviors import lint_answers, wording
+from trimtab.behaviors import lint_answers, lint_prompts, wording
 from trimtab.behaviors.behavior import Behavior
 from trimtab.behaviors.duplicates import aligned, deduplicate, normalise, resemblances
 from trimtab.behaviors.findings import SEVERITIES, SIDES, Finding, Severity, sources
@@ -164,6 +164,8 @@ _CHECKS: tuple[Callable[[Behavior], list[Finding]], ...] = (
     lint_answers.same_answers,
     lint_answers.both_classes,
     lint_answers.one_sided,
+    lint_prompts.prompt_in_answer,
+    lint_prompts.chat_in_answer,
     wording.one_sentence,
     _blank_prompts,
     _duplicates,

@@ -1,15 +1,19 @@
 """Read a behavior: from a file, a built-in's name, or a Hugging Face dataset."""
 
 import difflib
+import os
 import stat
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from importlib.abc import Traversable
 from importlib.resources import files
 from pathlib import Path
 
 from trimtab.behaviors.behavior import Behavior, Pairing
+from trimtab.behaviors.columns import renamed
 from trimtab.behaviors.controls import CONTROLS
-from trimtab.behaviors.files import SUFFIXES, read_table
+from trimtab.behaviors.files import OTHER_SUFFIXES, SUFFIXES, read_table
+from trimtab.behaviors.folders import beside, read_folder, read_two_texts
 from trimtab.behaviors.formats import parse
 from trimtab.behaviors.hub import DATASET_ID, read_dataset
 from trimtab.behaviors.opening import located, read_file
@@ -17,17 +21,31 @@ from trimtab.behaviors.table import Table
 from trimtab.behaviors.texts import fit_name, shown
 from trimtab.errors import InputError
 
+OURS = ("prompt", "positive", "negative", "group", "messages", "text", "label", "chosen", "rejected")  # to be named
+_NO_ROWS = ("state.json", "dataset_info.json", "dataset_dict.json", "dataset_infos.json", "config.json")
 
-def load(source: str | Path, *, view: str | None = None, format: str | None = None) -> Behavior:
+
+def load(
+    source: str | Path,
+    *,
+    view: str | None = None,
+    format: str | None = None,
+    skip_bad: bool = False,
+    fields: Mapping[str, str] | None = None,
+) -> Behavior:
     """Read a behavior.
 
     Args:
-        source: in this order: an existing file (JSONL, JSON, CSV, TSV, Parquet; gzipped or not; told
-            by its content); the name of a built-in behavior; `ORG/NAME` or `hub:ORG/NAME`, either
-            with `@revision:config:split`, for a Hugging Face dataset; `hub:./folder` for a local one.
+        source: in this order: an existing file (JSONL, JSON, CSV, Excel, Parquet, Arrow; gzipped or not; told
+            by its content), or a folder with `positive.txt` and `negative.txt` or with a dataset; the name of a
+            built-in behavior; `ORG/NAME` or `hub:ORG/NAME`, either with `@revision:config:split`, for a Hugging Face
+            dataset; `hub:./folder` for a local one.
         view: `choice` (default) or `statements`, for files that hold both.
-        format: `prompts`, `pairs`, `lists`, `messages`, `preferences`, `mwe` or `caa`; None tells it
-            by the fields.
+        format: one of `catalogue.NAMES`; None tells it by the fields.
+        skip_bad: leave out rows that cannot be read, and count and name them in a note; by default the first one is
+            an error.
+        fields: which fields hold the texts where their names do not say it, such as
+            `{"positive": "good", "negative": "bad"}`.
 
     Returns:
         the behavior; its notes say what was left out or assumed.
@@ -40,24 +58,58 @@ def load(source: str | Path, *, view: str | None = None, format: str | None = No
         >>> load("my-pairs.csv").pairing  # doctest: +SKIP
         'natural'
     """
+    asked = _Asked(view, format, skip_bad, _names(fields or {}))
     name = str(source)
     if isinstance(source, str) and name.startswith("hub:"):
         table = read_dataset(name.removeprefix("hub:"))
-        return _behavior(table, table.header.get("name", name), view, format)
+        return _behavior(renamed(table, asked.names), table.header.get("name", name), asked)
     if not name.strip():
         raise InputError(f"the source is empty; give a file, or a name: {_choices(name)}")
     found = located(source)
     if found:
-        path, info = found
-        if stat.S_ISDIR(info.st_mode):
-            raise InputError(_folder(path))
-        return _behavior(read_table(read_file(path, info), shown(name)), _stem(path), view, format)
+        return _from_disk(*found, shown(name), asked)
     if isinstance(source, str):
         if name in builtin_names():
-            return _builtin(name, view, format)
-        if DATASET_ID.fullmatch(name) and not name.lower().endswith(SUFFIXES):
-            return load("hub:" + name, view=view, format=format)
+            return _builtin(name, asked)
+        if DATASET_ID.fullmatch(name) and not name.lower().endswith((*SUFFIXES, *OTHER_SUFFIXES)):
+            _refuse_lost_path(name)
+            return load("hub:" + name, view=view, format=format, skip_bad=skip_bad, fields=fields)
     raise InputError(_unknown(name))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """How a caller wants a source read; `names` is from its names of fields to ours."""
+
+    view: str | None = None
+    format: str | None = None
+    skip_bad: bool = False
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
+def _names(fields: Mapping[str, str]) -> dict[str, str]:
+    for ours in fields:
+        if ours not in OURS:
+            raise InputError(f"fields can be named for {', '.join(OURS)}, not for {ours!r}")
+    if len(set(fields.values())) < len(fields):
+        raise InputError(
+            f"one field cannot be two: {', '.join(f'{ours} is {name!r}' for ours, name in fields.items())}"
+        )
+    return {name: ours for ours, name in fields.items()}
+
+
+def _from_disk(path: Path, info: os.stat_result, shown_name: str, asked: _Asked) -> Behavior:
+    if stat.S_ISDIR(info.st_mode):
+        table = read_folder(path)
+        if table is None:
+            raise InputError(_folder(path))
+        return _behavior(renamed(table, asked.names), _stem(path, folder=True), asked)
+    if folder := beside(path):
+        table = read_two_texts(folder)
+        table = replace(table, notes=(f"{path.name} was read with the other side beside it", *table.notes))
+        return _behavior(table, _stem(folder, folder=True), asked)
+    table = read_table(read_file(path, info), shown_name, skip_bad=asked.skip_bad, names=asked.names)
+    return _behavior(table, _stem(path), asked)
 
 
 def builtin(name: str) -> Behavior:
@@ -71,7 +123,7 @@ def builtin(name: str) -> Behavior:
     """
     if name not in builtin_names():
         raise InputError(f"no built-in behavior is called {name!r}; {_choices(name)}")
-    return _builtin(name, None, None)
+    return _builtin(name, _Asked())
 
 
 def builtin_names() -> list[str]:
@@ -87,19 +139,19 @@ def _builtin_folder() -> Traversable:
     return files("trimtab.behaviors") / "builtin"
 
 
-def _builtin(name: str, view: str | None, format: str | None) -> Behavior:
+def _builtin(name: str, asked: _Asked) -> Behavior:
     if name in CONTROLS:
         control = CONTROLS[name]
-        made = control.make(_builtin(control.source, view, format))
+        made = control.make(_builtin(control.source, asked))
         return replace(made, name=name, description=control.description)
     data = (_builtin_folder() / f"{name}.jsonl").read_bytes()
-    return _behavior(read_table(data, f"builtin:{name}"), name, view, format)
+    return _behavior(read_table(data, f"builtin:{name}"), name, asked)
 
 
-def _behavior(table: Table, name: str, view: str | None, format: str | None) -> Behavior:
+def _behavior(table: Table, name: str, asked: _Asked) -> Behavior:
     if table.header.get("trimtab") == "probe":
         raise InputError(f"{table.file}: this is a trimtab 'probe', not a 'behavior'")
-    parsed = parse(table, format, view)
+    parsed = parse(table, asked.format, asked.view, skip_bad=asked.skip_bad)
     header = table.header
     pairing: Pairing = parsed.pairing
     if header.get("pairing") == "random":
@@ -122,9 +174,9 @@ def _behavior(table: Table, name: str, view: str | None, format: str | None) -> 
     )
 
 
-def _stem(path: Path) -> str:
-    """The behavior's name: the file's, or its folder's where the file only says which part it holds."""
-    stem = Path(path.name.removesuffix(".gz")).stem
+def _stem(path: Path, *, folder: bool = False) -> str:
+    """The behavior's name: the file's or folder's, or that of the folder above where it only says which part it is."""
+    stem = path.resolve().name if folder else Path(path.name.removesuffix(".gz")).stem
     part = stem.lower() in {"train", "test", "test_ab", "dev", "validation", "eval", "data", "dataset", "examples"}
     return fit_name(path.resolve().parent.name if part and path.resolve().parent.name else stem)
 
@@ -132,17 +184,47 @@ def _stem(path: Path) -> str:
 def _folder(path: Path) -> str:
     where = shown(str(path))
     try:
-        held = sorted(shown(e.name) for e in path.iterdir() if e.is_file() and e.name.lower().endswith(SUFFIXES))
+        there = sorted(entry.name for entry in path.iterdir() if entry.is_file())
     except OSError as error:
         return f"{where} is a folder that cannot be looked into ({error.strerror or error}); give the path of a file"
+    held = [shown(n) for n in there if n.lower().endswith((*SUFFIXES, *OTHER_SUFFIXES)) and n not in _NO_ROWS]
+    lone = next((side for side in ("positive.txt", "negative.txt") if side in there), None)
+    if lone:
+        other = "negative.txt" if lone == "positive.txt" else "positive.txt"
+        return f"{where} is a folder with {lone} but without {other}; a behavior needs both sides"
+    if texts := [name for name in held if name.endswith(".txt")]:
+        return (
+            f"{where} is a folder; call its two lists positive.txt and negative.txt, one text a line "
+            f"(it holds {', '.join(texts[:8])}), or give one of its tables: "
+            f"{', '.join(name for name in held if name not in texts) or 'there is none'}"
+        )
     if not held:
-        return f"{where} is a folder without {', '.join(SUFFIXES)} files; give the path of a file"
+        return (
+            f"{where} is a folder without {', '.join(SUFFIXES)} files; give the path of a file\n"
+            "  or a folder with positive.txt and negative.txt, one text a line"
+        )
     more = f" and {len(held) - 8} more" if len(held) > 8 else ""
     return f"{where} is a folder; give one of its files: {', '.join(held[:8])}{more} (a dataset folder: hub:./folder)"
 
 
+def _refuse_lost_path(name: str) -> None:
+    """`data/mine` is no dataset's id where there is a folder `data`.
+
+    Raises:
+        InputError: says what lies in that folder.
+    """
+    above = Path(name.partition("@")[0]).parent
+    if above.is_dir():
+        held = sorted(shown(entry.name) for entry in above.iterdir() if not entry.name.startswith("."))
+        near = difflib.get_close_matches(Path(name).name, held, 3, 0.4) or held[:5]
+        raise InputError(
+            f"{shown(name, 120)}: no such file or folder; {above} holds {', '.join(near) or 'nothing'} "
+            f"(for a dataset of that id on the Hub: hub:{shown(name, 120)})"
+        )
+
+
 def _unknown(name: str) -> str:
-    if "/" in name or "\\" in name or name.lower().endswith(SUFFIXES):
+    if "/" in name or "\\" in name or name.lower().endswith((*SUFFIXES, *OTHER_SUFFIXES)):
         return f"{shown(name)}: no such file; check the path ({_choices(Path(name).stem)})"
     return f"no file and no built-in behavior is called {shown(name, 120)!r}; {_choices(name)}"
 

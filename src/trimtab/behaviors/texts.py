@@ -53,10 +53,12 @@ def fit_name(text: str) -> str:
 
 def shown(text: str, most: int | None = None) -> str:
     """The text for messages: what no terminal should be sent is escaped, and it is cut to `most` letters."""
-    whole = "".join(
-        letter.encode("unicode_escape").decode() if unicodedata.category(letter) in _HIDDEN else letter
-        for letter in text
-    )
+    whole = text
+    if not text.isprintable():
+        whole = "".join(
+            letter.encode("unicode_escape").decode() if unicodedata.category(letter) in _HIDDEN else letter
+            for letter in text
+        )
     return whole if most is None or len(whole) <= most else whole[: most - 1] + "…"
 
 

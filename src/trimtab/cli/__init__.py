@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from trimtab.cli.checking import check
 from trimtab.cli.converting import convert
+from trimtab.cli.converting_data import convert_data
 from trimtab.cli.doctoring import doctor
 from trimtab.cli.drafting import draft
 from trimtab.cli.fitting import fit
@@ -74,5 +75,5 @@ def _root(
     pass
 
 
-for command in (check, predict, study, fit, generate, convert, lint, draft, doctor):
+for command in (check, predict, study, fit, generate, convert, convert_data, lint, draft, doctor):
     app.command()(command)

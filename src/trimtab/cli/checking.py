@@ -56,6 +56,7 @@ def check(
     negative_instruction: options.NegativeInstruction = None,
     view: options.View = None,
     format: options.Format = None,
+    skip_bad: options.SkipBad = False,
     min_effect: Annotated[
         float | None, typer.Option(help="Least mean effect (default 0.05 nats per token, or 0.1 logits).")
     ] = None,
@@ -99,7 +100,7 @@ def check(
     asked = options.endpoint("--judge", judge, "--judge-model", judge_model, key_env)
     if asked and not generate:
         raise InputError("--judge compares generated texts; say how many with --generate N")
-    loaded = [load_behavior(source, view=view, format=format) for source in behaviors]
+    loaded = [load_behavior(source, view=view, format=format, skip_bad=skip_bad) for source in behaviors]
     if told is not None:
         loaded = [replace(b, positive_instruction=told[0], negative_instruction=told[1]) for b in loaded]
     folders = folders_for(out, [b.name for b in loaded])

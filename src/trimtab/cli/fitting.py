@@ -51,6 +51,7 @@ def fit(
     check: Annotated[bool, typer.Option("--check/--no-check", help="Check every attribute by itself.")] = True,
     view: options.View = None,
     format: options.Format = None,
+    skip_bad: options.SkipBad = False,
     out: Annotated[Path, typer.Option(help="Folder for the steering; reports go into DIR-checks.")] = Path(
         "out/steering"
     ),
@@ -68,9 +69,9 @@ def fit(
     from trimtab.steering.methods import method as find
 
     find(method)
-    loaded = [load_behavior(source, view=view, format=format) for source in behaviors]
+    loaded = [load_behavior(source, view=view, format=format, skip_bad=skip_bad) for source in behaviors]
     conditions = _conditions(condition or [], [b.name for b in loaded])
-    prompts = {file: load_behavior(file) for file in dict.fromkeys(conditions.values())}
+    prompts = {file: load_behavior(file, skip_bad=skip_bad) for file in dict.fromkeys(conditions.values())}
     work = _folders(out)
 
     from trimtab.reports.training.files import PAGE

@@ -17,6 +17,7 @@ def lint(
     ],
     view: options.View = None,
     format: options.Format = None,
+    skip_bad: options.SkipBad = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with code 3 when there is an error or warning.")
     ] = False,
@@ -28,7 +29,7 @@ def lint(
 
     results = []
     for source in behaviors:
-        behavior = load(source, view=view, format=format)
+        behavior = load(source, view=view, format=format, skip_bad=skip_bad)
         results.append((behavior, examine(behavior)))
     if json_:
         documents = [

@@ -21,7 +21,12 @@ View = Annotated[
     str | None,
     typer.Option(help="For files that hold both: 'choice' (the questions) or 'statements' (free text)."),
 ]
-Format = Annotated[str | None, typer.Option(help="Name of the reader, when the content alone does not tell.")]
+Format = Annotated[
+    str | None, typer.Option(help="Name of the format (docs/behaviors.md), when the content alone does not tell.")
+]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave out rows that cannot be read, and count and name them in a note.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, nothing else there.")]
 ModelId = Annotated[str, typer.Option("--model", help="smollm2, a Hugging Face id, a folder or a .gguf file.")]
 ModelIdOrSteerings = Annotated[

@@ -36,6 +36,7 @@ def predict(
     seed: options.Seed = 0,
     view: options.View = None,
     format: options.Format = None,
+    skip_bad: options.SkipBad = False,
     calibration: Annotated[
         Path | None, typer.Option(help="File that --fit wrote, instead of what comes with the package.")
     ] = None,
@@ -66,7 +67,7 @@ def predict(
     from trimtab.behaviors import load as load_behavior
     from trimtab.reports.prediction.files import load_calibrations
 
-    loaded = [load_behavior(source, view=view, format=format) for source in behaviors]
+    loaded = [load_behavior(source, view=view, format=format, skip_bad=skip_bad) for source in behaviors]
     known = load_calibrations(calibration) if calibration else None
 
     from trimtab.reports.prediction.terminal import prediction_summary

@@ -49,6 +49,7 @@ def study(
     seed: options.Seed = 0,
     view: options.View = None,
     format: options.Format = None,
+    skip_bad: options.SkipBad = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes; each loads the model.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder for report.html, study.json and cells.parquet.")] = Path(
         "out/study"
@@ -60,7 +61,7 @@ def study(
     from trimtab.behaviors.controls import CONTROLS, shuffled
 
     options.own_folder(out)
-    loaded = [load_behavior(source, view=view, format=format) for source in behaviors]
+    loaded = [load_behavior(source, view=view, format=format, skip_bad=skip_bad) for source in behaviors]
     names = [b.name for b in loaded]
     unknown = sorted(set(control or []) - set(names))
     if unknown:

@@ -1,0 +1,227 @@
+"""Rows with two answers to a prompt, or two statements: one small function for each format."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from trimtab.behaviors.behavior import Example, Pairing
+from trimtab.behaviors.chats import read_messages, read_preferences, turns_of
+from trimtab.behaviors.joining import behind_prompts, joined
+from trimtab.behaviors.labelled import TEXT_FIELDS, label_notes, matched, paired_completions, two_lists
+from trimtab.behaviors.odd_rows import OddRows
+from trimtab.behaviors.parsed import Parsed
+from trimtab.behaviors.table import Row, Table
+from trimtab.behaviors.texts import shown
+from trimtab.behaviors.turns import plain_turns
+from trimtab.errors import InputError
+
+# --- what convert-data writes ---
+
+
+def read_exactly(table: Table, odd: OddRows) -> Parsed:
+    """Rows as `trimtab convert-data` writes them: nothing is put between, cut, or told from other fields."""
+
+    def read(row: Row) -> Example:
+        turns = turns_of(row, "messages", last="") if "messages" in row.fields else ()
+        prompt = row.text("prompt") if "prompt" in row.fields else ""
+        group = row.fields.get("group", "")
+        group = group if isinstance(group, str) else row.group()
+        return Example(prompt, row.text("positive"), row.text("negative"), group, turns, row.source)
+
+    pairing: Pairing = "random" if table.header.get("pairing") == "random" else "natural"
+    return Parsed(odd.read(table.rows, read), pairing)
+
+
+# --- prompts, pairs, preferences ---
+
+
+def _prompts(table: Table, odd: OddRows) -> Parsed:
+    return _two_answers(table, odd, ("positive", "negative"))
+
+
+def _preferences(table: Table, odd: OddRows) -> Parsed:
+    return _two_answers(table, odd, ("chosen", "rejected"))
+
+
+def _two_answers(table: Table, odd: OddRows, sides: tuple[str, str]) -> Parsed:
+    table, notes = _with_input(table)
+    examples, left_out = read_preferences(table, odd, sides)
+    if all(not e.prompt for e in examples) and any("prompt" in row.fields for row in table.rows):
+        notes.append("every prompt is empty, so the answers are read as statements without one")
+    examples, cut = behind_prompts(examples)
+    examples, spaced = joined(examples)
+    return Parsed(examples, "natural", (*notes, *left_out, *cut, *spaced))
+
+
+def _instructions(table: Table, odd: OddRows) -> Parsed:
+    rows = (
+        Row({("prompt" if k == "instruction" else k): v for k, v in r.fields.items()}, r.source) for r in table.rows
+    )
+    return _preferences(replace(table, rows=tuple(rows)), odd)
+
+
+def _with_input(table: Table) -> tuple[Table, list[str]]:
+    """Alpaca's `input` on the line below its instruction, and its `history` as turns before it."""
+
+    def put(row: Row) -> Row:
+        prompt, more = row.fields.get("prompt"), row.fields.get("input")
+        if isinstance(prompt, str) and isinstance(more, str) and more.strip():
+            return Row({**row.fields, "prompt": f"{prompt}\n{more}"}, row.source)
+        return row
+
+    rows = tuple(map(put, table.rows))
+    n = sum(new is not old for new, old in zip(rows, table.rows, strict=True))
+    notes = [f"in {n} of {len(rows)} rows 'input' was put on the line below the prompt"] if n else []
+    earlier = sum(not row.blank("history") for row in rows)
+    if earlier:
+        notes.append(f"in {earlier} of {len(rows)} rows 'history' was put before the prompt as turns")
+        rows = tuple(map(_with_history, rows))
+    return replace(table, rows=rows), notes
+
+
+def _with_history(row: Row) -> Row:
+    history, prompt = row.fields.get("history"), row.fields.get("prompt")
+    if row.blank("history") or not isinstance(prompt, str):
+        return row
+    turns = []
+    for pair in history if isinstance(history, list) else [history]:
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise InputError(
+                f"{row.source}: 'history' must be a list of [message, answer] pairs; write it as 'messages'"
+            )
+        turns += [{"role": "user", "content": pair[0]}, {"role": "assistant", "content": pair[1]}]
+    return Row({**row.fields, "prompt": [*turns, {"role": "user", "content": prompt}]}, row.source)
+
+
+def _pairs(table: Table, odd: OddRows) -> Parsed:
+    def read(row: Row) -> Example:
+        if not row.blank("prompt") or not row.blank("messages"):
+            raise InputError(f"{row.source}: some rows have a prompt and some have none; give every row one, or none")
+        return Example("", row.answer("positive"), row.answer("negative"), row.group(), (), row.source)
+
+    examples = odd.read(table.rows, read)
+    return Parsed(examples, "natural", _unused(table))
+
+
+def _unused(table: Table) -> list[str]:
+    """A note on other columns of sentences, which may be what the two statements answer."""
+    others = [
+        name
+        for name in dict.fromkeys(name for row in table.rows for name in row.fields)
+        if name not in ("positive", "negative", "group", "prompt", "messages", "source")
+        and sum(" " in str(row.fields.get(name) or "").strip() for row in table.rows) > len(table.rows) / 2
+    ]
+    said = ", ".join(repr(shown(name, 40)) for name in others[:3])
+    return [f"read as statements without a prompt; {said} not used (rename it prompt if it is one)"] if others else []
+
+
+def _messages(table: Table, odd: OddRows) -> Parsed:
+    examples, notes = joined(read_messages(table, odd))
+    return Parsed(examples, "natural", notes)
+
+
+def _conversations(table: Table, odd: OddRows) -> Parsed:
+    def prompted(row: Row) -> Row:
+        chosen = row.fields.get("chosen")
+        whole = isinstance(chosen, list) and len(chosen) > 1  # the chat stands in the answer, too
+        return Row({**row.fields, "prompt": None if whole else row.fields.get("conversations")}, row.source)
+
+    return _preferences(replace(table, rows=tuple(map(prompted, table.rows))), odd)
+
+
+def _rejected_response(table: Table, odd: OddRows) -> Parsed:
+    def split(row: Row) -> Row:
+        turns, other = row.fields.get("messages"), row.fields.get("rejected_response")
+        before = turns_of(row, "messages", last="assistant")[:-1]
+        if not before:
+            raise InputError(f"{row.source}: 'messages' holds an answer without the user's turn before it")
+        if not isinstance(other, list) or len(other) == 1:  # an answer alone, to the same turns
+            said = [{"role": turn.role, "content": turn.content} for turn in before]
+            other = [*said, *(other if isinstance(other, list) else [{"role": "assistant", "content": other}])]
+        return Row({**row.fields, "prompt": None, "chosen": turns, "rejected": other}, row.source)
+
+    return _preferences(replace(table, rows=tuple(odd.read(table.rows, split))), odd)
+
+
+def _openai(table: Table, odd: OddRows) -> Parsed:
+    names = {"input": "prompt", "preferred_output": "chosen", "non_preferred_output": "rejected"}
+    rows = (Row({names.get(k, k): v for k, v in row.fields.items()}, row.source) for row in table.rows)
+    return _preferences(replace(table, rows=tuple(rows)), odd)
+
+
+def _ranked(table: Table, odd: OddRows) -> Parsed:
+    """One prompt with several answers: the best against the worst."""
+
+    def extremes(row: Row) -> Row:
+        name = next(name for name in ("completions", "answers") if name in row.fields)
+        answers = row.fields[name]
+        if not isinstance(answers, list) or len(answers) < 2 or not all(_is_ranked(answer) for answer in answers):
+            raise InputError(f"{row.source}: {name!r} must be a list of at least two answers, each with its 'rank'")
+        best, worst = min(answers, key=lambda a: a["rank"]), max(answers, key=lambda a: a["rank"])
+        if best["rank"] == worst["rank"]:
+            raise InputError(f"{row.source}: all answers have the rank {best['rank']}; one must be better")
+        said = [
+            plain_turns(a.get("completion", a.get("answer")), f"{row.source}: {name!r}", Counter())
+            for a in (best, worst)
+        ]
+        return Row(
+            {**row.fields, "prompt": row.fields.get("context"), "chosen": said[0], "rejected": said[1]}, row.source
+        )
+
+    parsed = _preferences(replace(table, rows=tuple(odd.read(table.rows, extremes))), odd)
+    return replace(parsed, notes=("the answer with the lowest rank against the one with the highest", *parsed.notes))
+
+
+def _is_ranked(answer: object) -> bool:
+    return (
+        isinstance(answer, dict)
+        and isinstance(answer.get("rank"), int | float)
+        and ("completion" in answer or "answer" in answer)
+    )
+
+
+# --- labelled texts ---
+
+
+def _completions(table: Table, odd: OddRows) -> Parsed:
+    table, notes = _with_input(table)
+    examples, paired = paired_completions(table, odd)
+    examples, cut = behind_prompts(examples)
+    examples, spaced = joined(examples)
+    return Parsed(examples, "natural", (*notes, *label_notes(table), *paired, *cut, *spaced))
+
+
+def _lists(table: Table, odd: OddRows) -> Parsed:
+    if any(not row.blank("prompt") for row in table.rows):
+        name = next((name for name in TEXT_FIELDS if name in table.rows[0].fields), "text")
+        rows = (Row({("completion" if k == name else k): v for k, v in r.fields.items()}, r.source) for r in table.rows)
+        return _completions(replace(table, rows=tuple(rows)), odd)
+    notes = label_notes(table)
+    examples, unused = matched(table.file, *two_lists(table, odd))
+    if any("group" in row.fields for row in table.rows):
+        notes.append("the field 'group' is not used: the two texts of a row come from different places")
+    return Parsed(examples, "random", (*unused, *notes))
+
+
+def _labelled_chats(table: Table, odd: OddRows) -> Parsed:
+    """Chats that end with an answer, and whether it is a good one."""
+    rows = (
+        Row({("completion" if k == "messages" else k): v for k, v in r.fields.items()}, r.source) for r in table.rows
+    )
+    return _completions(replace(table, rows=tuple(rows)), odd)
+
+
+READERS: Mapping[str, Callable[[Table, OddRows], Parsed]] = {
+    "messages": _messages,
+    "openai": _openai,
+    "ranked": _ranked,
+    "conversations": _conversations,
+    "rejected-response": _rejected_response,
+    "instructions": _instructions,
+    "preferences": _preferences,
+    "completions": _completions,
+    "labelled-chats": _labelled_chats,
+    "prompts": _prompts,
+    "pairs": _pairs,
+    "lists": _lists,
+}

@@ -1,0 +1,89 @@
+"""Names of fields in other cases and spellings, what a caller calls them, and turns in the shapes that tools write."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from trimtab.behaviors.catalogue import FORMATS
+from trimtab.behaviors.odd_rows import OddRows
+from trimtab.behaviors.table import Row, Table
+from trimtab.behaviors.texts import shown
+from trimtab.behaviors.turns import AS_TEXT, PARTS, RENAMED, TOOLS, plain_turns
+from trimtab.errors import InputError
+
+_KNOWN = tuple(dict.fromkeys(name for entry in FORMATS for name in entry.names))
+_CHATS = (
+    "messages", "conversations", "context", "prompt", "question", "input", "chosen", "rejected",
+    "chosen_response", "rejected_response", "chosen_conversations", "rejected_conversations", "chosen_messages",
+    "rejected_messages", "preferred", "dispreferred",
+    "preferred_output", "non_preferred_output", "positive", "negative", "completion", "output", "response", "answer",
+)  # fmt: skip
+
+
+def known(names: Iterable[str]) -> int:
+    """How many of these names are fields of some format, whatever their case and spelling."""
+    return sum(_squashed(name) in _BY_SPELLING for name in names)
+
+
+def renamed(table: Table, names: Mapping[str, str]) -> Table:
+    """The table with the fields that a caller names called by ours.
+
+    Args:
+        table: rows as they were read.
+        names: from the file's names to ours, such as `{"good": "positive"}`.
+
+    Raises:
+        InputError: a name that no row has.
+    """
+    if not names or not table.rows:
+        return table
+    there = {name for row in table.rows for name in row.fields}
+    for name in names:
+        if name not in there:
+            raise InputError(f"{table.file}: there is no field {name!r}; found {table.rows[0].found()}")
+    taken = set(names.values())
+    rows = tuple(
+        Row({names.get(k, k): v for k, v in row.fields.items() if k in names or k not in taken}, row.source)
+        for row in table.rows
+    )
+    said = ", ".join(f"{shown(name, 40)!r} as {ours}" for name, ours in names.items())
+    return replace(table, rows=rows, notes=(*table.notes, f"as told, read {said}"))
+
+
+def spelled(table: Table) -> tuple[Table, dict[str, str]]:
+    """The table with fields such as `Prompt` or `Chosen Response` under the names that formats have.
+
+    Returns:
+        the table, and what was renamed, from the file's name to ours; a name that two fields could have is left.
+    """
+    there = dict.fromkeys(name for row in table.rows for name in row.fields)
+    meant = {name: _BY_SPELLING[_squashed(name)] for name in there if _squashed(name) in _BY_SPELLING}
+    wanted = Counter(meant.values())
+    changed = {n: ours for n, ours in meant.items() if n != ours and ours not in there and wanted[ours] == 1}
+    if not changed:
+        return table, {}
+    rows = tuple(Row({changed.get(k, k): v for k, v in row.fields.items()}, row.source) for row in table.rows)
+    return replace(table, rows=rows), changed
+
+
+def with_plain_turns(table: Table, odd: OddRows) -> Table:
+    """The table with all turns as role and content, whichever way a tool wrote them; notes say what was done."""
+    seen: Counter[str] = Counter()
+
+    def plain(row: Row) -> Row:
+        held = {
+            name: plain_turns(value, f"{row.source}: {name!r}", seen) if name in _CHATS else value
+            for name, value in row.fields.items()
+        }
+        return Row(held, row.source)
+
+    rows = tuple(odd.read(table.rows, plain))
+    notes = [f"in {seen[what]} fields {what}" for what in (AS_TEXT, RENAMED, PARTS, TOOLS) if seen[what]]
+    return replace(table, rows=rows, notes=(*table.notes, *notes))
+
+
+def _squashed(name: object) -> str:
+    return "".join(letter for letter in str(name).casefold() if letter.isalnum())
+
+
+_BY_SPELLING = {_squashed(name): name for name in _KNOWN}

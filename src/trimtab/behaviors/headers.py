@@ -1,0 +1,64 @@
+"""What a file says of the whole behavior: its first line, or the fields beside its examples."""
+
+import difflib
+from collections.abc import Mapping
+
+from trimtab.behaviors.table import Row
+from trimtab.behaviors.texts import name_fault, shown
+from trimtab.errors import InputError
+
+HEADER_FIELDS = ("name", "description", "positive_instruction", "negative_instruction", "pairing")
+
+
+def checked_header(fields: Mapping[str, object], source: str) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The header's texts, and the notes that it keeps.
+
+    Args:
+        fields: see `HEADER_FIELDS`; `trimtab` says what the file is. `exact` (true) and `notes` (a list of texts) are
+            what `trimtab convert-data` writes: the rows are taken as they stand.
+        source: where it stands, for messages.
+
+    Raises:
+        InputError: an unknown field, or one that cannot be.
+    """
+    what = fields.get("trimtab", "behavior")
+    if what not in ("behavior", "probe"):
+        raise InputError(f"{source}: this is a trimtab {what!r}, not a 'behavior'")
+    given = {"trimtab": str(what)}
+    rest = {key: value for key, value in fields.items() if key != "trimtab"}
+    notes = _notes(rest.pop("notes", []), source)
+    if _is_exact(rest.pop("exact", False), source):
+        given["exact"] = "true"
+    row = Row(rest, source)
+    for key in rest:
+        if key not in HEADER_FIELDS:
+            near = difflib.get_close_matches(key, HEADER_FIELDS, 1)
+            meant = f"; did you mean {near[0]!r}?" if near else f"; it may hold {', '.join(HEADER_FIELDS)}"
+            raise InputError(f"{source}: unknown field {key!r} in the header{meant}")
+        given[key] = row.text(key)
+    _check(given, source)
+    return given, notes
+
+
+def _check(given: Mapping[str, str], source: str) -> None:
+    if given.get("pairing", "natural") not in ("natural", "random"):
+        raise InputError(f"{source}: the header's 'pairing' is {given['pairing']!r}; it can be 'natural' or 'random'")
+    if bool(given.get("positive_instruction")) != bool(given.get("negative_instruction")):
+        raise InputError(f"{source}: the header has only one of the two instructions; give both or none")
+    if given.get("positive_instruction") and given["positive_instruction"] == given["negative_instruction"]:
+        raise InputError(f"{source}: the header's two instructions are the same; give two that differ")
+    if fault := name_fault(given.get("name", "unnamed")):
+        raise InputError(f"{source}: the header's 'name', {shown(repr(given['name']), 120)}, {fault}; write another")
+
+
+def _notes(value: object, source: str) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise InputError(f"{source}: the header's 'notes' must be a list of texts, not {type(value).__name__}")
+    row = Row({}, source)
+    return tuple(row.checked(f"notes[{k}]", note) for k, note in enumerate(value))
+
+
+def _is_exact(value: object, source: str) -> bool:
+    if not isinstance(value, bool):
+        raise InputError(f"{source}: the header's 'exact' must be true or false, not {type(value).__name__}")
+    return value

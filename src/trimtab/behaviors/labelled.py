@@ -1,0 +1,158 @@
+"""Rows of one text and its side: two lists, or answers to prompts that are paired by their prompt."""
+
+from collections.abc import Mapping, Sequence
+
+from trimtab.behaviors.behavior import Example, Message
+from trimtab.behaviors.chats import flatten, holds_turns, turns_of, with_system
+from trimtab.behaviors.odd_rows import OddRows
+from trimtab.behaviors.table import Row, Table
+from trimtab.errors import InputError
+
+TEXT_FIELDS = ("text", "statement", "sentence")
+_POSITIVE = ("1", "1.0", "true", "positive", "pos")
+_NEGATIVE = ("0", "0.0", "false", "negative", "neg")
+_POSITIVE_WORDS = ("yes", "y", "t", "good", "chosen", "desirable")  # said in a note
+_NEGATIVE_WORDS = ("no", "n", "f", "bad", "rejected", "undesirable")
+LABELS: Mapping[str, int] = {
+    **dict.fromkeys((*_POSITIVE, *_POSITIVE_WORDS), 1),
+    **dict.fromkeys((*_NEGATIVE, *_NEGATIVE_WORDS), 0),
+    **dict.fromkeys(("-1", "-1.0"), -1),
+}
+
+Text = tuple[str, str]  # and its source
+
+
+def label(row: Row) -> int:
+    """1 for the positive side, 0 or -1 for the negative one.
+
+    Raises:
+        InputError: no label, or one that does not say which side.
+    """
+    if "label" not in row.fields:
+        raise InputError(f"{row.source}: the field 'label' is missing; found {row.found()}")
+    value = row.fields["label"]
+    side = LABELS.get(str(value).strip().casefold())
+    if side is None:
+        raise InputError(
+            f"{row.source}: the label {value!r} is unknown; write 1 or 0, 1 or -1, true or false, yes or no, "
+            "positive or negative"
+        )
+    return side
+
+
+def label_notes(table: Table) -> list[str]:
+    """How words other than true and false, positive and negative were read."""
+    there = {str(row.fields.get("label")).strip().casefold() for row in table.rows}
+    words = [*sorted(there & set(_POSITIVE_WORDS)), *sorted(there & set(_NEGATIVE_WORDS))]
+    said = ", ".join(f"{word!r} as {'positive' if word in _POSITIVE_WORDS else 'negative'}" for word in words)
+    return [f"read the label {said}"] if said else []
+
+
+def one_scale(rows: Sequence[Row], labels: Sequence[int]) -> None:
+    """
+    Raises:
+        InputError: labels 1, 0 and -1 together, which are three classes.
+    """
+    if {0, -1} <= set(labels):
+        where = rows[labels.index(-1)].source
+        raise InputError(f"{where}: the labels 1, 0 and -1 are three classes; keep the rows of two")
+
+
+def two_lists(table: Table, odd: OddRows) -> tuple[list[Text], list[Text]]:
+    """The positive and the negative texts of labelled rows.
+
+    Raises:
+        InputError: a row that does not fit, or three classes.
+    """
+
+    def read(row: Row) -> tuple[Row, Text, int]:
+        name = next((name for name in TEXT_FIELDS if name in row.fields), "text")
+        return row, (row.answer(name), row.source), label(row)
+
+    read_rows = odd.read(table.rows, read)
+    one_scale([row for row, _, _ in read_rows], [side for _, _, side in read_rows])
+    positive = [text for _, text, side in read_rows if side == 1]
+    return positive, [text for _, text, side in read_rows if side != 1]
+
+
+def matched(file: str, positive: Sequence[Text], negative: Sequence[Text]) -> tuple[list[Example], list[str]]:
+    """Two lists of texts, matched in the order of the file, and a note on those that are over."""
+    for side, other, texts in (("positive", "negative", positive), ("negative", "positive", negative)):
+        if not texts:
+            raise InputError(
+                f"{file}: no {side} texts; a behavior needs both classes: add rows of the other label, or take the "
+                f"{side} ones from a file of their own (a folder with {side}.txt and {other}.txt is read, too)"
+            )
+    n = min(len(positive), len(negative))
+    examples = [
+        Example("", p, q, source=f"{at_p} + {at_q}")
+        for (p, at_p), (q, at_q) in zip(positive[:n], negative[:n], strict=True)
+    ]
+    surplus = max(len(positive), len(negative)) - n
+    if not surplus:
+        return examples, []
+    more, fewer = ("positive", "negative") if len(positive) > n else ("negative", "positive")
+    return examples, [
+        f"{surplus} of {n + surplus} {more} texts unused: they are matched one to one with the {n} {fewer} ones"
+    ]
+
+
+# --- answers of several prompts ---
+
+
+def paired_completions(table: Table, odd: OddRows) -> tuple[list[Example], list[str]]:
+    """Labelled answers, paired with those of the other side to the same prompt, in order.
+
+    Returns:
+        the examples, and a note on the answers without a partner.
+
+    Raises:
+        InputError: a row that does not fit; three classes; no prompt that has both sides.
+    """
+
+    def read(row: Row) -> tuple[Row, str, tuple[Message, ...], str, int]:
+        return row, *_completion(row), label(row)
+
+    read_rows = odd.read(table.rows, read)
+    one_scale([row for row, *_ in read_rows], [side for *_, side in read_rows])
+    prompts: dict[tuple[str, tuple[Message, ...]], dict[bool, list[tuple[Row, str]]]] = {}
+    for row, prompt, turns, answer, side in read_rows:
+        prompts.setdefault((prompt, turns), {True: [], False: []})[side == 1].append((row, answer))
+    examples = [
+        Example(prompt, good, bad, row.group(), turns, f"{row.source} + {other.source}")
+        for (prompt, turns), sides in prompts.items()
+        for (row, good), (other, bad) in zip(sides[True], sides[False], strict=False)
+    ]
+    if not examples:
+        raise InputError(
+            f"{table.rows[0].source}: labelled rows with a 'prompt' are not paired: no prompt has a positive and a "
+            "negative answer, and no other matching would share its prompt; give each prompt both answers, as the "
+            "fields prompt, positive, negative"
+        )
+    left = len(read_rows) - 2 * len(examples)
+    notes = [f"answers with the label of either side were paired by their prompt: {len(examples)} pairs"]
+    if left:
+        notes.append(f"{left} of {len(read_rows)} rows left out: no answer of the other side to the same prompt")
+    return examples, notes
+
+
+def _completion(row: Row) -> tuple[str, tuple[Message, ...], str]:
+    """Prompt, its turns, and the answer."""
+    if holds_turns(row.fields.get("completion")):
+        turns = turns_of(row, "completion", last="assistant")
+        before, answer = turns[:-1], turns[-1].content
+        if not answer.strip():
+            raise InputError(f"{row.source}: the last turn of 'completion' is empty; write an answer or remove the row")
+    else:
+        before, answer = (), row.answer("completion")
+    if before:
+        turns = before
+    elif isinstance(row.fields.get("prompt"), list):
+        turns = turns_of(row, "prompt")
+    else:
+        text = row.answer("prompt")
+        turns = () if row.blank("system") else (Message("user", text),)
+        if not turns:
+            return text, (), answer
+    turns = with_system(row, turns)
+    return flatten(turns), turns, answer

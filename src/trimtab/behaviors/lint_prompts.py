@@ -1,0 +1,41 @@
+"""What is wrong between prompts and answers: answers that hold a prompt, or a whole chat, and were not cut."""
+
+from collections.abc import Sequence
+
+from trimtab.behaviors.behavior import Behavior, Example
+from trimtab.behaviors.findings import Finding, sources
+from trimtab.behaviors.joining import repeats_prompt
+from trimtab.behaviors.turns import looks_like_turns
+
+_MARK = "\n\nAssistant:"
+
+
+def prompt_in_answer(behavior: Behavior) -> list[Finding]:
+    """Answers that begin with their prompt, so that it stands twice."""
+    rows = [i for i, e in enumerate(behavior.examples) if any(repeats_prompt(e, a) for a in (e.positive, e.negative))]
+    what = "rows have an answer that begins with its prompt, which then stands twice; cut the answers behind it"
+    return _found("prompt-in-answer", what, behavior, rows)
+
+
+def chat_in_answer(behavior: Behavior) -> list[Finding]:
+    """Answers that are chats: turns kept as text, or two transcripts with one prompt."""
+    rows = [i for i, e in enumerate(behavior.examples) if _holds_chat(e)]
+    what = (
+        "rows have answers that hold a whole chat, with its prompt; give the prompt a field of its own, or write the "
+        "turns as 'messages', 'chosen' and 'rejected' (docs/behaviors.md)"
+    )
+    return _found("chat-in-answer", what, behavior, rows)
+
+
+def _holds_chat(e: Example) -> bool:
+    if any(looks_like_turns(answer) for answer in (e.positive, e.negative)):
+        return True
+    positive, negative = (answer.rpartition(_MARK)[0] for answer in (e.positive, e.negative))
+    return not e.prompt and positive.lstrip().startswith("Human:") and positive == negative
+
+
+def _found(code: str, what: str, behavior: Behavior, rows: Sequence[int]) -> list[Finding]:
+    if not rows:
+        return []
+    n = len(rows)
+    return [Finding(code, "error", f"{n} {what}", sources(behavior, rows), n, n / len(behavior.examples))]

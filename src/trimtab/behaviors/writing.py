@@ -1,0 +1,47 @@
+"""The one form that every behavior can be kept in: a header line, and one example a line, read back as it was."""
+
+import json
+from pathlib import Path
+
+from trimtab.behaviors.behavior import Behavior, Example
+from trimtab.errors import InputError
+from trimtab.scratch import whole
+
+
+def write(behavior: Behavior, file: Path) -> None:
+    """Write a behavior as JSONL; whatever stood there is replaced when all is written.
+
+    The header says `exact`, so that `Behavior.load` takes the rows as they stand and gives the same digest.
+
+    Args:
+        behavior: any.
+        file: where to; folders above it are made.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    header: dict[str, object] = {"trimtab": "behavior", "exact": True, "name": behavior.name}
+    for name in ("description", "positive_instruction", "negative_instruction"):
+        if value := getattr(behavior, name):
+            header[name] = value
+    header["pairing"] = behavior.pairing
+    if behavior.notes:
+        header["notes"] = list(behavior.notes)
+    lines = [json.dumps(line, ensure_ascii=False) for line in (header, *map(_row, behavior.examples))]
+    try:
+        with whole(file) as work:
+            work.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise InputError(f"{file}: cannot be written: {error.strerror or error}") from None
+
+
+def _row(example: Example) -> dict[str, object]:
+    row: dict[str, object] = {"prompt": example.prompt} if example.prompt else {}
+    row |= {"positive": example.positive, "negative": example.negative}
+    if example.group:
+        row["group"] = example.group
+    if example.messages:
+        row["messages"] = [{"role": turn.role, "content": turn.content} for turn in example.messages]
+    if example.source:
+        row["source"] = example.source
+    return row
