@@ -2,6 +2,7 @@
 
 from trimtab.models.capture import Captured as Captured
 from trimtab.models.condition import Condition as Condition
+from trimtab.models.decoding import Completion as Completion
 from trimtab.models.facts import ModelFacts as ModelFacts
 from trimtab.models.loading import load as load
 from trimtab.models.model import Model as Model

@@ -201,7 +201,7 @@ def measure(stages: Stages, chosen: Chosen, others: Sequence[Behavior], generate
         direction=direction(geometry, stages.seed) if geometry else Direction(reason=CAME_FINISHED),
         generality=generality(stages, vector, geometry, own, label) if geometry else Generality(effect=missing),
         projections=_projections(stages, chosen),
-        continuations=tuple(Continuation(prompt=p, base=b, steered=s) for p, b, s in texts),
+        continuations=tuple(Continuation(prompt=t.prompt, base=t.base.text, steered=t.steered.text) for t in texts),
         generated=generated(stages, texts[:generate], label, judge) if generate else LIKELIHOOD_ONLY,
     )
 

@@ -90,6 +90,13 @@ class Instrument:
         """Token rows of rendered texts."""
         return self.model.encoder(self.chat_template).encode(texts)
 
+    def remarks(self, examples: Sequence[Example]) -> tuple[str, ...]:
+        """What is done to the evaluation texts to fit the chat template."""
+        alike = {tuple(turn.role for turn in e.messages): e for e in examples}  # the template sees the roles
+        encoder = self.model.encoder(self.chat_template)
+        encoder.encode([render_bare(e, "positive") for e in alike.values()])
+        return encoder.notes
+
     def bare(self, examples: Sequence[Example], context: str = "") -> tuple[list[Encoded], list[Encoded]]:
         """Token rows of the evaluation texts, positive and negative, behind a context such as an instruction.
 

@@ -84,6 +84,7 @@ def prepare(
     if behavior.instructions_derived:
         told = " / ".join(behavior.instruction(side) for side in SIDES)
         notes.append(f"instructions were derived from the name: {told}; say better ones if the name does not fit")
+    notes += replace(instrument, behavior=behavior).remarks(left)
     if short:
         notes.append(f"{short} rows left out: too short to score, or no token tells their two answers apart")
     behavior = replace(behavior, examples=left)

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trimtab.behaviors import Behavior, Example, Part, PromptType, Splits, not_measured
-from trimtab.models import Encoded, Model, Site, fronts, steer
+from trimtab.behaviors import Behavior, Example, Part, PromptType, Splits, not_measured, render_bare
+from trimtab.behaviors.chats import flatten
+from trimtab.models import Completion, Encoded, Model, Site, fronts, steer
 from trimtab.models.capture import capture
 from trimtab.models.plan import Scope
 from trimtab.models.sharing import tokens_to_run
@@ -32,6 +33,36 @@ CHUNK = 64  # examples whose scores are kept as one step
 HEAD_SHARE = 0.4  # cost of the head at the answer's tokens, in passes through the blocks; for the estimate only
 N_CONTINUATIONS = 10
 CONTINUATION_TOKENS = 40
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A continuation.
+
+    Args:
+        text: as it follows the prompt.
+        ids: its tokens, as they were written.
+    """
+
+    text: str
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Written:
+    """A prompt with what was written behind it.
+
+    Args:
+        prompt: as people and judges are shown it.
+        ids: its tokens, without what a steering puts in front.
+        base, steered: the plain and the steered continuation.
+    """
+
+    prompt: str
+    ids: tuple[int, ...]
+    base: Answered
+    steered: Answered
+
 
 Split = Literal["dev", "eval", "replication"]
 Variation = tuple[Steering | None, float]  # a steering, and the factor on the strength
@@ -230,25 +261,32 @@ class Stages:
         moved = self.step("numerical noise", f"noise {label}", compute, cost)["change"]
         return Noise(value=float(np.quantile(moved, 0.95)), maximum=float(moved.max()), n=len(moved))
 
-    def continuations(self, steering: Steering, label: str, n: int) -> list[tuple[str, str, str]]:
-        """The first n evaluation prompts with their plain and their steered continuation."""
-        rows = [self._opening(e) for e in self.splits.eval.examples[:n]]
+    def continuations(self, steering: Steering, label: str, n: int) -> list[Written]:
+        """The first n evaluation prompts with their plain and their steered continuation, from what they are scored on."""
+        texts = [render_bare(e, "positive") for e in self.splits.eval.examples[:n]]
 
         def compute() -> Arrays:
             options = {"chat_template": self.instrument.chat_template, "max_new_tokens": CONTINUATION_TOKENS}
-            base = self.model.generate(rows, **options)
-            out = self.model.generate(rows, steering=steering, strength=self.strength, scope=self.scope, **options)
-            text = json.dumps(list(zip(rows, base, out, strict=True)))
-            return {"json": np.frombuffer(text.encode(), dtype=np.uint8)}
+            base = self.model.generate(texts, details=True, **options)
+            told = {"steering": steering, "strength": self.strength, "scope": self.scope, **options}
+            steered = self.model.generate(texts, details=True, **told)
+            rows = [
+                (self._shown(e, b), b.row.prompt.ids, b.text, b.written, s.text, s.written)
+                for e, b, s in zip(self.splits.eval.examples, base, steered, strict=False)
+            ]
+            return {"json": np.frombuffer(json.dumps(rows).encode(), dtype=np.uint8)}
 
-        kept = self.step("continuations", f"continuations {label} {n}", compute, 0)["json"]
-        return [(a, b, c) for a, b, c in json.loads(kept.tobytes().decode())]
+        kept = self.step("continuations", f"written {label} {n}", compute, 0)["json"]
+        return [
+            Written(shown, tuple(prompt), Answered(base, tuple(a)), Answered(steered, tuple(b)))
+            for shown, prompt, base, a, steered, b in json.loads(kept.tobytes().decode())
+        ]
 
-    def _opening(self, example: Example) -> str:
-        if example.prompt:
-            return example.prompt
-        row = self.instrument.bare([example])[0][0].prompt
-        return self.model.encoder().decode(row.ids)
+    def _shown(self, example: Example, completion: Completion) -> str:
+        """The prompt as people and judges are shown it: all of its turns, or the beginning of a bare statement."""
+        if example.messages and self.instrument.chat_template:
+            return flatten(example.messages)
+        return example.prompt or completion.prompt
 
     def treatment(self, variation: Variation) -> Treatment:
         """A variation at the checked strength and scope."""
