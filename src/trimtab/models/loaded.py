@@ -67,10 +67,8 @@ class Loaded:
     def vocabulary(self) -> int | None:
         """Tokens that the input embedding holds; None where it does not say."""
         embedding = self.hf.get_input_embeddings()
-        size = (
-            getattr(embedding, "num_embeddings", None)
-            or getattr(getattr(embedding, "weight", None), "shape", [None])[0]
-        )
+        weight = getattr(embedding, "weight", None)
+        size = getattr(embedding, "num_embeddings", None if weight is None else len(weight))
         return None if size is None else int(size)
 
     @property

@@ -76,7 +76,7 @@ def _shown(i: Interval | None, n: int, reason: str | None) -> Estimate:
 
 
 def _likely(stages: Stages, texts: Sequence[Written], which: Which, label: str) -> Floats:
-    """`[n]` nats per token of the continuations, as they were written, under the unsteered model; NaN for empty ones."""
+    """`[n]` nats per token of what was written, token by token, under the unsteered model; NaN for empty texts."""
     written: list[Answered] = [getattr(t, which) for t in texts]
     kept = [i for i, answered in enumerate(written) if answered.ids]
     rows = [Encoded(texts[i].ids + written[i].ids, len(texts[i].ids)) for i in kept]

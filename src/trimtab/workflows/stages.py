@@ -262,7 +262,7 @@ class Stages:
         return Noise(value=float(np.quantile(moved, 0.95)), maximum=float(moved.max()), n=len(moved))
 
     def continuations(self, steering: Steering, label: str, n: int) -> list[Written]:
-        """The first n evaluation prompts with their plain and their steered continuation, from what they are scored on."""
+        """The first n evaluation prompts, as they are scored, with their plain and their steered continuation."""
         texts = [render_bare(e, "positive") for e in self.splits.eval.examples[:n]]
 
         def compute() -> Arrays:
