@@ -10,8 +10,8 @@ import torch
 from tests.conftest import Run
 
 import trimtab as tt
-from trimtab.cli.strengths import strengths
 from trimtab.behaviors import Rendered
+from trimtab.cli.strengths import strengths
 from trimtab.errors import InputError
 from trimtab.models import Batch, Condition, Encoded, Model, ModelFacts, Plan, Site
 from trimtab.steering import Steering

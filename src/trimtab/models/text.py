@@ -72,37 +72,48 @@ class Encoder:
         """What was done to texts so far to fit the chat template, each once."""
         return self.chat.notes if self.chat else ()
 
-    def encode(self, texts: Sequence[Rendered]) -> list[Encoded]:
+    def encode(self, texts: Sequence[Rendered], any_length: bool = False) -> list[Encoded]:
         """Tokenize texts, each with its prompt length.
 
         A bare statement is cut after its first third, at least 3 tokens: that is its prompt.
+
+        Args:
+            texts: what to tokenize.
+            any_length: texts longer than the model's context too.
 
         Raises:
             InputError: a text is longer than the model's context, or empty; a chat template that refuses its turns or
                 leaves out what they say; a token that the model's embedding does not have.
         """
-        rows = self._rows(texts)
+        fronts, wholes = zip(*(self._layout(t) for t in texts), strict=True) if texts else ((), ())
+        front_ids, whole_ids = self._ids(fronts), self._ids(wholes)
+        each = zip(texts, front_ids, whole_ids, strict=True)
+        rows = [self._row(text, front, whole) for text, front, whole in each]
         for text, row in zip(texts, rows, strict=True):
-            if len(row.ids) > self.max_length:
-                raise InputError(
-                    f"a text has {len(row.ids)} tokens and the model's context holds {self.max_length}: "
-                    f"{(text.prompt or text.answer)[:60]!r}…; shorten it or drop the row"
-                )
+            if len(row.ids) > self.max_length and not any_length:
+                raise self._too_long(text, row)
         return rows
 
     def fits(self, texts: Sequence[Rendered]) -> list[bool]:
         """Whether each text fits into the model's context."""
-        return [len(row.ids) <= self.max_length for row in self._rows(texts)]
+        return [len(row.ids) <= self.max_length for row in self.encode(texts, any_length=True)]
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids, without special tokens."""
         text: str = self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return text
 
-    def _rows(self, texts: Sequence[Rendered]) -> list[Encoded]:
-        fronts, wholes = zip(*(self._layout(t) for t in texts), strict=True) if texts else ((), ())
-        front_ids, whole_ids = self._ids(fronts), self._ids(wholes)
-        return [self._row(text, front, whole) for text, front, whole in zip(texts, front_ids, whole_ids, strict=True)]
+    def _too_long(self, text: Rendered, row: Encoded) -> InputError:
+        mend = "shorten it or drop the row"
+        if text.context and all(self.fits([replace(text, context="")])):
+            mend = (
+                "the row itself fits, but not behind what stands in front of it, instruction or solved examples: leave "
+                "out prompt types with these, or shorten the rows"
+            )
+        return InputError(
+            f"a text has {len(row.ids)} tokens and the model's context holds {self.max_length}: "
+            f"{(text.prompt or text.answer)[:60]!r}…; {mend}"
+        )
 
     def _layout(self, text: Rendered) -> tuple[str, str]:
         """What stands before the answer, and everything."""

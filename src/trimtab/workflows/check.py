@@ -34,7 +34,14 @@ from trimtab.workflows.measure import Instrument
 from trimtab.workflows.preparing import prepare, where
 from trimtab.workflows.progress import Progress, Silent
 from trimtab.workflows.rivals import answer_bias, asking, direction, generality, reference
-from trimtab.workflows.side_effects import FEW_ROWS, NEUTRAL_ROWS, neutral_drift, prompts_drift, side_effects
+from trimtab.workflows.side_effects import (
+    FEW_ROWS,
+    NEUTRAL_ROWS,
+    about_context,
+    neutral_drift,
+    prompts_drift,
+    side_effects,
+)
 from trimtab.workflows.stages import N_CONTINUATIONS, Stages, curve_factors
 
 MIN_EFFECT: Mapping[str, float] = {"text": 0.05, "choice": 0.1}  # nats per token, logits
@@ -126,6 +133,7 @@ def check(
     ledger = Ledger(Path(folder) if folder is not None else None, json.dumps(key))
     start_at = 1.0 if fixed is None else fixed
     stages = Stages(instrument, splits, types, start_at, scope, seed, ledger, progress or Silent(), blocks)
+    notes += about_context(stages)
     if steering is None:
         stages, chosen = chosen_on_dev(stages, given, fixed, thresholds, len(others))
     else:

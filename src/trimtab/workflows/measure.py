@@ -97,6 +97,12 @@ class Instrument:
         encoder.encode([render_bare(e, "positive") for e in alike.values()])
         return encoder.notes
 
+    def fitting(self, examples: Sequence[Example], context: str = "") -> list[bool]:
+        """Whether both evaluation texts of each example fit into the model's context, behind more if that is given."""
+        encoder = self.model.encoder(self.chat_template)
+        sides = [encoder.fits([render_bare(e, side, context) for e in examples]) for side in SIDES]
+        return [plus and minus for plus, minus in zip(*sides, strict=True)]
+
     def bare(self, examples: Sequence[Example], context: str = "") -> tuple[list[Encoded], list[Encoded]]:
         """Token rows of the evaluation texts, positive and negative, behind a context such as an instruction.
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from trimtab.models import Completion, Encoded, Model, Site, fronts, steer
 from trimtab.models.capture import capture
 from trimtab.models.plan import Scope
 from trimtab.models.sharing import tokens_to_run
+from trimtab.models.text import continuable
 from trimtab.reliability.contrast import Contrast
 from trimtab.reports.record import Noise
 from trimtab.steering import Steering, mean_difference
@@ -263,18 +264,24 @@ class Stages:
 
     def continuations(self, steering: Steering, label: str, n: int) -> list[Written]:
         """The first n evaluation prompts, as they are scored, with their plain and their steered continuation."""
-        texts = [render_bare(e, "positive") for e in self.splits.eval.examples[:n]]
+        examples = self.splits.eval.examples[:n]
+        texts = [continuable(render_bare(e, "positive")) for e in examples]
+        strengths = steering.scaled(self.strength)
+        (front,) = fronts(steering, strengths)
 
         def compute() -> Arrays:
-            options = {"chat_template": self.instrument.chat_template, "max_new_tokens": CONTINUATION_TOKENS}
+            chat = self.instrument.chat_template
+            rows = self.model.encoder(chat).encode([replace(text, context=front) for text in texts])
+            room = self.model.context_length - max(len(row.prompt.ids) for row in rows)
+            options = {"chat_template": chat, "max_new_tokens": max(1, min(CONTINUATION_TOKENS, room))}
             base = self.model.generate(texts, details=True, **options)
-            told = {"steering": steering, "strength": self.strength, "scope": self.scope, **options}
+            told = {"steering": steering, "strength": strengths, "scope": self.scope, **options}
             steered = self.model.generate(texts, details=True, **told)
-            rows = [
+            told_of = [
                 (self._shown(e, b), b.row.prompt.ids, b.text, b.written, s.text, s.written)
-                for e, b, s in zip(self.splits.eval.examples, base, steered, strict=False)
+                for e, b, s in zip(examples, base, steered, strict=True)
             ]
-            return {"json": np.frombuffer(json.dumps(rows).encode(), dtype=np.uint8)}
+            return {"json": np.frombuffer(json.dumps(told_of).encode(), dtype=np.uint8)}
 
         kept = self.step("continuations", f"written {label} {n}", compute, 0)["json"]
         return [
