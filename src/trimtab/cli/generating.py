@@ -109,14 +109,14 @@ def _typed() -> str:
 
 def _streamed(lm: Any, text: str, made: "Steering", told: Any, settings: dict[str, Any], console: Console) -> None:
     """One prompt, both continuations as they come, then the shades."""
-    from trimtab.models.decoding import TextAsItComes, decoded
+    from trimtab.models.decoding import TextAsItComes
     from trimtab.workflows.generate import shaded
 
     given = {name: settings[name] for name in ("chat_template", "max_new_tokens", "seed")} | settings["options"]
     console.print(Text(text, style="bold"))
     for name, steers in (("plain", {}), ("steered", {"steering": made, "strength": told, "scope": settings["scope"]})):
         console.print(Text(f"{name:8}", style="dim"), end="")
-        streamer = TextAsItComes(lambda ids: decoded(lm.tokenizer, ids), _printed)
+        streamer = TextAsItComes(lm.tokenizer, _printed)
         with quiet():
             written = lm.generate(text, streamer=streamer, details=True, **steers, **given)
     if settings["explain"]:

@@ -1,12 +1,14 @@
 """From tokens back to text: what was written behind a prompt, so that prompt and continuation are the decoded whole."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from trimtab.models.text import Encoded
 
 _HALF = "\N{REPLACEMENT CHARACTER}"  # what a decoder gives for the first bytes of a character
+_BYTE = re.compile("<0x[0-9A-F]{2}>")
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,9 @@ def pieces(tokenizer: Any, ids: Sequence[int]) -> list[str]:
     out, first, shown = [], 0, 0
     for i in range(1, len(ids) + 1):
         before, now = (decoded(tokenizer, ids[first:end], special=True) for end in (shown, i))
-        if now.endswith(_HALF) and i < len(ids):  # half a character, or one that was in the text
+        # half a character, or one that was in the text, or bytes of which more come
+        half = now.endswith(_HALF) or now == before or all(is_byte(tokenizer, t) for t in ids[i - 1 : i + 1])
+        if half and i < len(ids):
             out.append("")
             continue
         out.append(now.removeprefix(before))
@@ -76,19 +80,33 @@ def pieces(tokenizer: Any, ids: Sequence[int]) -> list[str]:
     return out
 
 
+def is_byte(tokenizer: Any, token: int) -> bool:
+    """Whether a token stands for one byte (`<0xE6>`): what a run of them says is known at its end."""
+    return _BYTE.fullmatch(str(tokenizer.convert_ids_to_tokens(token))) is not None
+
+
 class TextAsItComes:
     """A streamer for transformers' `generate` that hands on the text of one row, as `completion` has it.
 
     Args:
-        decode: token ids to text.
+        tokenizer: a Hugging Face tokenizer.
         write: is handed each piece, and whether it is the last.
         skip_prompt: whether the prompt's own text is left out.
+        options: of the tokenizer's `decode`; by default special tokens are left out.
     """
 
     def __init__(
-        self, decode: Callable[[Sequence[int]], str], write: Callable[[str, bool], object], skip_prompt: bool = True
+        self,
+        tokenizer: Any,
+        write: Callable[[str, bool], object],
+        skip_prompt: bool = True,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
-        self.decode, self.write, self.skip_prompt = decode, write, skip_prompt
+        self.tokenizer, self.write, self.skip_prompt = tokenizer, write, skip_prompt
+        self.options = {
+            "clean_up_tokenization_spaces": False,
+            **({"skip_special_tokens": True} if options is None else options),
+        }
         self._ids: list[int] = []
         self._n = self._told = 0  # tokens of the prompt, letters handed on
 
@@ -102,8 +120,7 @@ class TextAsItComes:
             raise ValueError("a streamer takes one prompt at a time; give one prompt, or leave the streamer out")
         self._ids += value.reshape(-1).tolist()
         self._n = self._n or len(self._ids)
-        text = self._text()
-        if not text.endswith(_HALF):
+        if not is_byte(self.tokenizer, self._ids[-1]) and not (text := self._text()).endswith(_HALF):
             self._tell(text, False)
 
     def end(self) -> None:
@@ -112,7 +129,11 @@ class TextAsItComes:
         self._ids, self._n, self._told = [], 0, 0
 
     def _text(self) -> str:
-        return apart(self.decode, self._ids, self._n)[1] if self.skip_prompt else self.decode(self._ids)
+        return apart(self._decoded, self._ids, self._n)[1] if self.skip_prompt else self._decoded(self._ids)
+
+    def _decoded(self, ids: Sequence[int]) -> str:
+        text: str = self.tokenizer.decode(list(ids), **self.options)
+        return text
 
     def _tell(self, text: str, last: bool) -> None:
         if last or len(text) > self._told:
@@ -126,13 +147,8 @@ def faithful(streamer: Any, tokenizer: Any) -> Any:
 
     if not isinstance(streamer, TextStreamer):
         return streamer
-    options = {"clean_up_tokenization_spaces": False, **streamer.decode_kwargs}
-
-    def decode(ids: Sequence[int]) -> str:
-        text: str = tokenizer.decode(list(ids), **options)
-        return text
 
     def write(text: str, last: bool) -> None:
         streamer.on_finalized_text(text, stream_end=last)
 
-    return TextAsItComes(decode, write, streamer.skip_prompt)
+    return TextAsItComes(tokenizer, write, streamer.skip_prompt, streamer.decode_kwargs)
