@@ -1,5 +1,6 @@
 """From turns to the text that a chat template makes of them, checked to hold what was said."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,8 @@ TODAY = datetime(2024, 7, 26)  # a date that stands for any; the one that Llama'
 _ANSWER = "Yes"  # what an answer's place is found by
 # what templates raise on purpose, and what they run into with turns that they were not written for
 _REFUSALS = (TemplateError, ValueError, TypeError, KeyError, IndexError, AttributeError)
+
+_NOW = re.compile(r"""strftime_now\(\s*(?P<mark>['"])(?P<format>.*?)(?P=mark)\s*\)""")
 
 NO_SYSTEM = "the chat template has no place for a system turn: what it says stands before the first user turn's words"
 NO_OPENING = "the chat template does not open the assistant's turn by itself; the opening that it writes was put behind"
@@ -48,7 +51,9 @@ class Chat:
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
-        self.template = _template(tokenizer)
+        own = _template(tokenizer)
+        self.template = _dated(own)
+        self.dated = self.template != own
         self._told: dict[str, None] = {}
         self._endings: dict[tuple[str, ...], tuple[str, str]] = {}
 
@@ -83,11 +88,9 @@ class Chat:
 
     def _rendered(self, form: Sequence[Mapping[str, Any]], add_generation_prompt: bool) -> str:
         options: dict[str, Any] = {}
-        if "strftime_now" in self.template:
-            options["strftime_now"] = TODAY.strftime
-            self._told[NO_DATE] = None
-        if not isinstance(self.tokenizer.chat_template, str | Mapping):
+        if self.template != self.tokenizer.chat_template:
             options["chat_template"] = self.template
+        self._told |= dict.fromkeys([NO_DATE] if self.dated else [])
         text: str = self.tokenizer.apply_chat_template(
             [dict(turn) for turn in form], tokenize=False, add_generation_prompt=add_generation_prompt, **options
         )
@@ -110,13 +113,15 @@ class Chat:
             whole = self._rendered([*form, answer], add_generation_prompt=False)
             front, found, _ = whole.rpartition(_ANSWER)
             between = front.removeprefix(text)
-            if not found or not front.startswith(text) or not between:
+            if not found or not front.startswith(text):
                 return "", ""
+            if not between.strip():
+                return "", between
             if self._rendered(form, add_generation_prompt=False) != text:
                 return "", ""  # the template opens the turn, and writes answers of the past otherwise
         except _REFUSALS:
             return "", ""
-        header = between.rstrip(" ") if between.strip() else ""
+        header = between.rstrip(" ")
         return header, between[len(header) :]
 
 
@@ -136,6 +141,14 @@ def _template(tokenizer: Any) -> str:
             "tokenizer with that one alone"
         )
     return str(named["default"])
+
+
+def _dated(template: str) -> str:
+    """The template with a date that stays in place of today's."""
+    template = _NOW.sub(lambda call: repr(TODAY.strftime(call["format"])), template)
+    if "strftime_now(" in template:  # in a format that is made on the way
+        template = "{%- macro strftime_now(format) -%}" + f"{TODAY:%Y-%m-%d}" + "{%- endmacro -%}" + template
+    return template
 
 
 def _forms(turns: Sequence[Message]) -> Iterator[tuple[list[dict[str, Any]], str]]:
