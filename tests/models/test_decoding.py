@@ -231,3 +231,17 @@ def test_a_padding_token_that_the_model_does_not_have_is_not_used():
     prompts = ["The harbour", "She said: don't wait for"]
     assert model.generate(prompts, max_new_tokens=4) == [model.generate(p, max_new_tokens=4) for p in prompts]
     assert len(model.score(prompts, [" was", " the others"]).total) == 2
+
+
+def test_prompts_that_are_no_texts_are_refused_in_words():
+    model = model_of("byte level")
+    turns = [{"role": "user", "content": "The"}]
+    for call in (
+        lambda: model.generate(turns, max_new_tokens=2),
+        lambda: model.generate([turns], max_new_tokens=2, chat_template=False),
+        lambda: model.score([3], [" was"]),
+        lambda: model.score(["The"], [None]),
+        lambda: model.capture([b"The"], [1]),
+    ):
+        with pytest.raises(InputError, match="must be a string"):
+            call()

@@ -18,7 +18,8 @@ from trimtab.workflows.judging import generated_requirements
 from trimtab.workflows.ledger import Ledger
 from trimtab.workflows.measure import Instrument
 from trimtab.workflows.progress import Silent
-from trimtab.workflows.stages import Answered, Stages, Written
+from trimtab.workflows.stages import Stages
+from trimtab.workflows.written import Answered, Written
 
 
 @pytest.fixture(scope="module")

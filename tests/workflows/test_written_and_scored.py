@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers
 from tests.chat_server import Reply, serving
-from tests.models.tokenizer_families import sentence_piece
+from tests.models.tokenizer_families import sentence_piece, word_piece
 
 import trimtab as tt
 from trimtab.behaviors import Behavior, Example, Message, PromptType, builtin, render_bare
@@ -29,6 +29,7 @@ from trimtab.workflows.measure import Instrument
 from trimtab.workflows.preparing import prepare
 from trimtab.workflows.progress import Silent
 from trimtab.workflows.stages import Stages
+from trimtab.workflows.written import continuations
 
 PLACES = ["harbour", "garden", "bakery", "bridge", "museum", "library", "market", "tower", "forest", "station"]
 TEMPLATE = (
@@ -77,7 +78,7 @@ def test_continuations_are_written_from_the_tokens_that_are_scored(template: str
     model.tokenizer.chat_template = template
     stages = stages_for(model, chats())
     scored = stages.instrument.bare(stages.splits.eval.examples)[0]
-    found = stages.continuations(pushing(model), "x", 6)
+    found = continuations(stages, pushing(model), "x", 6)
     assert [t.ids for t in found] == [row.prompt.ids for row in scored[:6]]
     for written, e in zip(found, stages.splits.eval.examples, strict=False):
         text = model.encoder().decode(written.ids)
@@ -87,7 +88,7 @@ def test_continuations_are_written_from_the_tokens_that_are_scored(template: str
 
 def test_a_continuation_is_scored_as_it_was_written(model: Model) -> None:
     stages = stages_for(model, chats())
-    found = stages.continuations(pushing(model), "x", 6)
+    found = continuations(stages, pushing(model), "x", 6)
     rows = [Encoded(t.ids + t.steered.ids, len(t.ids)) for t in found]
     assert _likely(stages, found, "steered", "x").tolist() == pytest.approx(score(model, rows).mean.tolist(), abs=1e-4)
     greedy = _likely(stages, found, "base", "x")
@@ -100,7 +101,7 @@ def test_a_continuation_is_scored_as_it_was_written(model: Model) -> None:
 
 def test_plain_chats_are_written_from_their_plain_text(model: Model) -> None:
     stages = stages_for(model, chats(), chat=False)
-    found = stages.continuations(pushing(model), "x", 3)
+    found = continuations(stages, pushing(model), "x", 3)
     for written, e in zip(found, stages.splits.eval.examples, strict=False):
         assert written.prompt == e.prompt == model.encoder().decode(written.ids)
 
@@ -110,7 +111,7 @@ def test_statements_are_continued_from_their_first_third_in_chats_too(model: Mod
     for chat in (False, True):
         stages = stages_for(model, Behavior("joy", rows), chat)
         scored = stages.instrument.bare(stages.splits.eval.examples[:4])[0]
-        found = stages.continuations(pushing(model), "x", 4)
+        found = continuations(stages, pushing(model), "x", 4)
         assert [t.ids for t in found] == [row.prompt.ids for row in scored]
         whole = [model.encoder(chat).decode(t.ids + t.base.ids) for t in found]
         assert all(text.endswith(t.base.text) for text, t in zip(whole, found, strict=True))
@@ -125,13 +126,13 @@ def test_a_steering_writes_at_the_strengths_it_is_scored_at(model: Model) -> Non
     own = alone(whole, "warm")
     told: dict[str, Any] = {"chat_template": True, "max_new_tokens": 40, "steering": whole}
     expected = model.generate(texts, strength={"warm": 0.5, "brief": 0.0}, **told)
-    assert [t.steered.text for t in stages.continuations(own, "x", 3)] == expected
+    assert [t.steered.text for t in continuations(stages, own, "x", 3)] == expected
     assert expected != model.generate(texts, strength=1.0, **told)
 
 
 def test_a_judge_is_shown_the_whole_conversation(model: Model) -> None:
     stages = stages_for(model, chats())
-    found = stages.continuations(pushing(model, 20.0), "x", 4)
+    found = continuations(stages, pushing(model, 20.0), "x", 4)
     with serving(lambda request, k: Reply("tie")) as server:
         generated(stages, found, "x", Judge(Endpoint(server.url, "judge-1"), chats()))
         asked = ["\n".join(turn["content"] for turn in r["messages"]) for r in server.requests]
@@ -191,6 +192,18 @@ def test_a_condition_reads_prompts_as_generation_does(model: Model) -> None:
     model.tokenizer.apply_chat_template = lambda turns, **k: (seen.append(turns[0]["content"]), original(turns, **k))[1]
     condition_of(model, behavior, 0, chat_template=True)
     assert {e.positive for e in rows} | {e.negative for e in rows} <= set(seen)
+
+
+def test_letters_that_the_tokenizer_does_not_read_as_such_are_told(tiny_folder: Path) -> None:
+    model = tt.load(tiny_folder, dtype="float32")
+    rows = [*brief().examples, Example("It </s> was.", " I like it.", " I hate it.")]
+    _, _, _, notes = prepare(Instrument(model, Behavior("liking", rows), False, "mean"), 12, 16, 0)
+    assert [n for n in notes if n.startswith("1 of 61 rows hold '</s>', which the tokenizer reads as special")]
+    model.tokenizer = word_piece()
+    rows[-1] = Example("It 日 was.", " I like it.", " I hate it.")
+    _, _, _, notes = prepare(Instrument(model, Behavior("liking", rows), False, "mean"), 12, 16, 0)
+    (told,) = [n for n in notes if "letters that the tokenizer does not know (<unk>)" in n]
+    assert 2 <= int(told.split()[0]) <= 122
 
 
 # ---- Short contexts ------------------------------------------------------------------------------------------------

@@ -11,10 +11,11 @@ from trimtab.errors import InputError
 from trimtab.models.batches import in_batches
 from trimtab.models.conditions import decided
 from trimtab.models.decoding import Completion, completion, faithful
+from trimtab.models.encoding import is_special
 from trimtab.models.forward import edited_steps, replaced
 from trimtab.models.linear import quick_linears
 from trimtab.models.plan import Batch, Steer
-from trimtab.models.text import Encoded, collate, is_special
+from trimtab.models.text import Encoded, collate
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model

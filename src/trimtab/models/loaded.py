@@ -9,10 +9,11 @@ from trimtab.errors import InputError
 from trimtab.models.batches import fitting_tokens
 from trimtab.models.blocks import dissect, input_device
 from trimtab.models.digest import Fingerprint, shapes
+from trimtab.models.encoding import Encoder
 from trimtab.models.facts import ModelFacts
 from trimtab.models.precision import Tail
 from trimtab.models.prefix import keeps_keys
-from trimtab.models.text import Encoder, context_length, pad_token
+from trimtab.models.text import context_length, pad_token
 
 
 class Loaded:

@@ -15,6 +15,7 @@ from trimtab.models.capture import Captured, Read, capture
 from trimtab.models.conditions import decided
 from trimtab.models.decoding import Completion
 from trimtab.models.direct import Direct, Gate
+from trimtab.models.encoding import continuable, encoded, rendered
 from trimtab.models.forward import run
 from trimtab.models.generate import generate
 from trimtab.models.loaded import Loaded
@@ -24,7 +25,7 @@ from trimtab.models.scoring import Scores, logit_differences, score
 from trimtab.models.sites import Place, Site
 from trimtab.models.steerable import Scopes, Steerable, Strengths, fronts, steer
 from trimtab.models.streaming import capture_into
-from trimtab.models.text import continuable, encoded, in_front, joined, refuse_one_text, rendered
+from trimtab.models.text import in_front, joined, refuse_one_text
 from trimtab.models.tokens import TEXTS, CapturedTokens, Tokens, capture_tokens
 
 

@@ -42,7 +42,8 @@ from trimtab.workflows.side_effects import (
     prompts_drift,
     side_effects,
 )
-from trimtab.workflows.stages import N_CONTINUATIONS, Stages, curve_factors
+from trimtab.workflows.stages import Stages, curve_factors
+from trimtab.workflows.written import N_CONTINUATIONS, continuations
 
 MIN_EFFECT: Mapping[str, float] = {"text": 0.05, "choice": 0.1}  # nats per token, logits
 
@@ -194,7 +195,7 @@ def measure(stages: Stages, chosen: Chosen, others: Sequence[Behavior], generate
         **neutral_drift(stages, vector, [1.0], label, NEUTRAL_ROWS),
     }
     prompts = prompts_drift(stages, vector, [1.0], label, others)[1.0]
-    texts = stages.continuations(vector, label, max(generate, N_CONTINUATIONS))
+    texts = continuations(stages, vector, label, max(generate, N_CONTINUATIONS))
     return Found(
         chosen=chosen,
         steered=steered,

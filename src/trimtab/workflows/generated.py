@@ -17,8 +17,9 @@ from trimtab.reports.consequences import Generated
 from trimtab.reports.figures import Estimate
 from trimtab.workflows.ledger import Arrays
 from trimtab.workflows.measure import SIDES, Floats
-from trimtab.workflows.stages import Answered, Stages, Written
+from trimtab.workflows.stages import Stages
 from trimtab.workflows.summary import estimate
+from trimtab.workflows.written import Answered, Written
 
 LIKELIHOOD_ONLY = Generated.without("no text was generated to be scored (--generate N)")
 

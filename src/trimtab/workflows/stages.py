@@ -1,21 +1,18 @@
 """The measurements of a check, each a step that is kept in the ledger and told to the progress."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trimtab.behaviors import Behavior, Example, Part, PromptType, Splits, not_measured, render_bare
-from trimtab.behaviors.chats import flatten
-from trimtab.models import Completion, Encoded, Model, Site, fronts, steer
+from trimtab.behaviors import Behavior, Example, Part, PromptType, Splits, not_measured
+from trimtab.models import Encoded, Model, Site, fronts, steer
 from trimtab.models.capture import capture
 from trimtab.models.plan import Scope
 from trimtab.models.sharing import tokens_to_run
-from trimtab.models.text import continuable
 from trimtab.reliability.contrast import Contrast
 from trimtab.reports.record import Noise
 from trimtab.steering import Steering, mean_difference
@@ -32,37 +29,6 @@ NOISE_ROWS = 32
 NOISE_FEW = 3  # examples of the other batch shape
 CHUNK = 64  # examples whose scores are kept as one step
 HEAD_SHARE = 0.4  # cost of the head at the answer's tokens, in passes through the blocks; for the estimate only
-N_CONTINUATIONS = 10
-CONTINUATION_TOKENS = 40
-
-
-@dataclass(frozen=True)
-class Answered:
-    """A continuation.
-
-    Args:
-        text: as it follows the prompt.
-        ids: its tokens, as they were written.
-    """
-
-    text: str
-    ids: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Written:
-    """A prompt with what was written behind it.
-
-    Args:
-        prompt: as people and judges are shown it.
-        ids: its tokens, without what a steering puts in front.
-        base, steered: the plain and the steered continuation.
-    """
-
-    prompt: str
-    ids: tuple[int, ...]
-    base: Answered
-    steered: Answered
 
 
 Split = Literal["dev", "eval", "replication"]
@@ -261,39 +227,6 @@ class Stages:
         cost = 2 * self._depth([(None, 0.0), (steering, 1.0)]) * self.score_cost(examples)
         moved = self.step("numerical noise", f"noise {label}", compute, cost)["change"]
         return Noise(value=float(np.quantile(moved, 0.95)), maximum=float(moved.max()), n=len(moved))
-
-    def continuations(self, steering: Steering, label: str, n: int) -> list[Written]:
-        """The first n evaluation prompts, as they are scored, with their plain and their steered continuation."""
-        examples = self.splits.eval.examples[:n]
-        texts = [continuable(render_bare(e, "positive")) for e in examples]
-        strengths = steering.scaled(self.strength)
-        (front,) = fronts(steering, strengths)
-
-        def compute() -> Arrays:
-            chat = self.instrument.chat_template
-            rows = self.model.encoder(chat).encode([replace(text, context=front) for text in texts])
-            room = self.model.context_length - max(len(row.prompt.ids) for row in rows)
-            options = {"chat_template": chat, "max_new_tokens": max(1, min(CONTINUATION_TOKENS, room))}
-            base = self.model.generate(texts, details=True, **options)
-            told = {"steering": steering, "strength": strengths, "scope": self.scope, **options}
-            steered = self.model.generate(texts, details=True, **told)
-            told_of = [
-                (self._shown(e, b), b.row.prompt.ids, b.text, b.written, s.text, s.written)
-                for e, b, s in zip(examples, base, steered, strict=True)
-            ]
-            return {"json": np.frombuffer(json.dumps(told_of).encode(), dtype=np.uint8)}
-
-        kept = self.step("continuations", f"written {label} {n}", compute, 0)["json"]
-        return [
-            Written(shown, tuple(prompt), Answered(base, tuple(a)), Answered(steered, tuple(b)))
-            for shown, prompt, base, a, steered, b in json.loads(kept.tobytes().decode())
-        ]
-
-    def _shown(self, example: Example, completion: Completion) -> str:
-        """The prompt as people and judges are shown it: all of its turns, or the beginning of a bare statement."""
-        if example.messages and self.instrument.chat_template:
-            return flatten(example.messages)
-        return example.prompt or completion.prompt
 
     def treatment(self, variation: Variation) -> Treatment:
         """A variation at the checked strength and scope."""
