@@ -145,7 +145,7 @@ def faithful(streamer: Any, tokenizer: Any) -> Any:
     """transformers' text streamers, fed with text that is decoded together with its prompt; others as they are."""
     from transformers import TextStreamer
 
-    if not isinstance(streamer, TextStreamer):
+    if not isinstance(streamer, TextStreamer) or type(streamer).put is not TextStreamer.put:
         return streamer
 
     def write(text: str, last: bool) -> None:

@@ -42,6 +42,7 @@ class Encoder:
         self.chat_template = chat_template
         self.vocabulary = vocabulary
         self.chat = Chat(tokenizer) if chat_template else None
+        self._special: dict[int, bool] = {}
         named = [getattr(tokenizer, f"{name}_token_id", None) for name in ("bos", "eos", "cls")]
         self.first: int | None = next((t for t in named if t is not None), None)
         if self.first is None and not chat_template:
@@ -129,7 +130,11 @@ class Encoder:
         if self.chat is None:
             return (self.first,)
         bos = getattr(self.tokenizer, "bos_token_id", None)
-        return () if bos is None or is_special(self.tokenizer, ids[0]) else (bos,)
+        if bos is None:
+            return ()
+        if ids[0] not in self._special:
+            self._special[ids[0]] = is_special(self.tokenizer, ids[0])
+        return () if self._special[ids[0]] else (bos,)
 
     def _refuse_unknown(self, ids: Sequence[int]) -> None:
         size = self.vocabulary
