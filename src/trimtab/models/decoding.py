@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from trimtab.models.encoding import is_special
 from trimtab.models.text import Encoded
 
 _HALF = "\N{REPLACEMENT CHARACTER}"  # what a decoder gives for the first bytes of a character
@@ -120,7 +121,10 @@ class TextAsItComes:
             raise ValueError("a streamer takes one prompt at a time; give one prompt, or leave the streamer out")
         self._ids += value.reshape(-1).tolist()
         self._n = self._n or len(self._ids)
-        if not is_byte(self.tokenizer, self._ids[-1]) and not (text := self._text()).endswith(_HALF):
+        last = self._ids[-1]
+        if is_byte(self.tokenizer, last) or is_special(self.tokenizer, last):  # bytes go on behind a special token
+            return
+        if not (text := self._text()).endswith(_HALF):
             self._tell(text, False)
 
     def end(self) -> None:

@@ -7,10 +7,9 @@ from typing import Any
 
 from trimtab.behaviors.behavior import Message
 from trimtab.behaviors.prompt_types import Rendered
-from trimtab.behaviors.texts import checked_text
 from trimtab.errors import InputError
 from trimtab.models.chat import Chat
-from trimtab.models.text import Encoded, common_prefix
+from trimtab.models.text import Encoded, a_text, common_prefix
 
 
 class Encoder:
@@ -177,7 +176,7 @@ def rendered(text: str | Rendered) -> Rendered:
     Raises:
         InputError: something else than text.
     """
-    return text if isinstance(text, Rendered) else Rendered("", "", checked_text(text, "a capture", "texts"))
+    return text if isinstance(text, Rendered) else Rendered("", "", a_text(text, "texts"))
 
 
 def continuable(text: str | Rendered) -> Rendered:
@@ -187,7 +186,7 @@ def continuable(text: str | Rendered) -> Rendered:
         InputError: something else than text.
     """
     if not isinstance(text, Rendered):
-        return Rendered("", checked_text(text, "generate", "prompts"), "")
+        return Rendered("", a_text(text, "prompts"), "")
     return text if text.bare else replace(text, answer="")
 
 

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from trimtab.behaviors.prompt_types import Rendered
-from trimtab.behaviors.texts import checked_text
 from trimtab.errors import InputError
 from trimtab.models.plan import Batch
 
@@ -50,7 +49,7 @@ def joined(prompts: Sequence[str], answers: Sequence[str]) -> list[Rendered]:
     if len(prompts) != len(answers):
         raise InputError(f"{len(prompts)} prompts and {len(answers)} answers; give one answer per prompt")
     pairs = zip(prompts, answers, strict=True)
-    return [Rendered("", checked_text(p, "score", "prompts"), checked_text(a, "score", "answers")) for p, a in pairs]
+    return [Rendered("", a_text(p, "prompts"), a_text(a, "answers")) for p, a in pairs]
 
 
 def in_front(texts: Sequence[Rendered], fronts: Sequence[str]) -> list[Rendered]:
@@ -63,6 +62,17 @@ def in_front(texts: Sequence[Rendered], fronts: Sequence[str]) -> list[Rendered]
         raise InputError(f"{len(fronts)} strengths for {len(texts)} texts; give one, or one per text")
     each = list(fronts) * len(texts) if len(fronts) == 1 else fronts
     return [replace(t, context=front + t.context) if front else t for t, front in zip(texts, each, strict=True)]
+
+
+def a_text(value: Any, name: str) -> str:
+    """The value, if it is a string.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not isinstance(value, str):
+        raise InputError(f"{name}: each must be a string, not {type(value).__name__}")
+    return value
 
 
 def refuse_one_text(texts: Any) -> None:
