@@ -9,12 +9,12 @@ from tests.workflows.test_study import few
 import trimtab as tt
 from trimtab.behaviors import Behavior, Example, split
 from trimtab.models import Model, Site
+from trimtab.models.decoding import pieces
 from trimtab.reports.training.record import Training
 from trimtab.steering import Steering
 from trimtab.steering.edits import Gated
 from trimtab.workflows.fit import fit
 from trimtab.workflows.gates import EXAMPLES, IN_FRONT, TOKENS
-from trimtab.workflows.generate import pieces
 
 SIZES = {"train": 12, "evaluation": 16}
 
@@ -86,7 +86,7 @@ def test_edits_that_look_at_no_token_shade_nothing(model: Model) -> None:
 @pytest.mark.parametrize("text", ["plain words here", "方向 🚢 ok", "مرحبا\nبالعالم", "a � b"])
 def test_pieces_make_up_the_text_and_never_break_a_character(text: str, model: Model) -> None:
     ids = model.tokenizer(text)["input_ids"]
-    found = pieces(model, ids)
+    found = pieces(model.tokenizer, ids)
     assert len(found) == len(ids)
     assert "".join(found) == text
     assert "".join(found).count("�") == text.count("�")

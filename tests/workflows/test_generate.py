@@ -10,9 +10,10 @@ import torch
 from tests.conftest import Run
 
 import trimtab as tt
+from trimtab.behaviors import Rendered
 from trimtab.cli.strengths import strengths
 from trimtab.errors import InputError
-from trimtab.models import Batch, Condition, Model, ModelFacts, Plan, Site
+from trimtab.models import Batch, Condition, Encoded, Model, ModelFacts, Plan, Site
 from trimtab.steering import Steering
 from trimtab.steering.edits import Ablation, Additive, Gated, Stack
 from trimtab.workflows.generate import MOST_DOSE, continued, relative_edit, shaded
@@ -37,9 +38,14 @@ def steering(model: Model) -> Steering:
     )
 
 
+def row_of(model: Model, text: str) -> Encoded:
+    """A prompt's tokens."""
+    return model.encoder().encode([Rendered("", text, "")])[0]
+
+
 def activations(model: Model, text: str, steering: Steering, site: int) -> torch.Tensor:
     """At a site, before its own edit, of a whole text: [T, d]."""
-    (row,) = model.encoder().encode([tt.behaviors.Rendered("", text, "")])  # type: ignore[attr-defined]
+    row = row_of(model, text)
     ids = torch.tensor([row.ids])
     ones = torch.ones_like(ids, dtype=torch.bool)
     batch = Batch(ids, ones, torch.arange(len(row.ids))[None], torch.tensor([len(row.ids)]))
@@ -60,7 +66,7 @@ def test_both_texts_are_those_of_generate(model: Model, steering: Steering) -> N
 
 
 def test_shades_are_the_gates_of_the_lowest_site_at_every_token(model: Model, steering: Steering) -> None:
-    found = shaded(model, "It was", " good", steering, None, "all", False)
+    found = shaded(model, row_of(model, "It was good"), steering, None, "all")
     assert "".join(shade.text for shade in found).endswith("It was good")
     h = activations(model, "It was good", steering, 1)
     gate = steering.edits[Site(1)].gates(h)  # type: ignore[attr-defined]
@@ -70,7 +76,7 @@ def test_shades_are_the_gates_of_the_lowest_site_at_every_token(model: Model, st
 
 def test_shades_of_a_stack_are_those_of_its_first_edit_of_the_attribute(model: Model, steering: Steering) -> None:
     only = Steering({2: steering.edits[Site(2)]}, steering.attributes)
-    found = shaded(model, "It was", " good", only, 0, "all", False)
+    found = shaded(model, row_of(model, "It was good"), only, 0, "all")
     h = activations(model, "It was good", Steering({}, {"x": 1.0}), 2)
     for name, direction in (("warm", rand(2, model.d_model, seed=2)[0]), ("brief", rand(1, model.d_model, seed=3)[0])):
         want = torch.nn.functional.cosine_similarity(h, direction[None])

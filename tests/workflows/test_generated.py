@@ -9,7 +9,7 @@ import pytest
 from tests.chat_server import Reply, serving
 
 import trimtab as tt
-from trimtab.behaviors import Behavior, builtin, split
+from trimtab.behaviors import Behavior, Rendered, builtin, split
 from trimtab.endpoint import Endpoint
 from trimtab.errors import InputError
 from trimtab.evaluation import Judge
@@ -19,6 +19,7 @@ from trimtab.workflows.ledger import Ledger
 from trimtab.workflows.measure import Instrument
 from trimtab.workflows.progress import Silent
 from trimtab.workflows.stages import Stages
+from trimtab.workflows.written import Answered, Written
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +33,16 @@ def stages_for(model: tt.Model, behavior: Behavior, folder: Path | None = None) 
     return Stages(instrument, parts, (), 1.0, "all", 0, Ledger(folder, "k"), Silent())
 
 
-def swapped(stages: Stages, n: int, way: int = 1) -> list[tuple[str, str, str]]:
+def as_written(stages: Stages, prompt: str, base: str, steered: str) -> Written:
+    """Texts as if the model had written them behind the prompt."""
+    rows = stages.instrument.encode([Rendered("", prompt, text) for text in (base, steered)])
+    answered = [Answered(text, row.ids[row.prompt_len :]) for text, row in zip((base, steered), rows, strict=True)]
+    return Written(prompt, rows[0].prompt.ids, *answered)
+
+
+def swapped(stages: Stages, n: int, way: int = 1) -> list[Written]:
     """Continuations as if steering turned the negative into the positive answer (or the other way round)."""
-    return [(e.prompt, *(e.negative, e.positive)[::way]) for e in stages.splits.eval.examples[:n]]
+    return [as_written(stages, e.prompt, *(e.negative, e.positive)[::way]) for e in stages.splits.eval.examples[:n]]
 
 
 def test_a_shift_of_the_text_is_found_in_its_direction(tiny: tt.Model) -> None:
@@ -47,7 +55,8 @@ def test_a_shift_of_the_text_is_found_in_its_direction(tiny: tt.Model) -> None:
     needs = generated_requirements(toward)
     assert [(r.name, r.holds) for r in needs] == [("generated text, by a classifier", True)]
     assert generated_requirements(away)[0].holds is False
-    prompts, base, steered = zip(*swapped(stages, 40), strict=True)
+    some = stages.splits.eval.examples[:40]
+    prompts, base, steered = ([getattr(e, name) for e in some] for name in ("prompt", "negative", "positive"))
     rise = tiny.score(prompts, base).mean - tiny.score(prompts, steered).mean
     assert toward.perplexity_ratio.value == pytest.approx(float(np.exp(rise.mean().item())), rel=1e-3)
 
@@ -62,7 +71,10 @@ def test_a_classifier_that_cannot_judge_says_so_and_asks_nothing_of_the_verdict(
 
 def test_empty_continuations_are_left_out_and_labels_are_not_text(tiny: tt.Model) -> None:
     stages = stages_for(tiny, builtin("sentiment"))
-    texts = [*swapped(stages, 20), *((e.prompt, "", " x") for e in stages.splits.eval.examples[20:24])]
+    texts = [
+        *swapped(stages, 20),
+        *(as_written(stages, e.prompt, "", " x") for e in stages.splits.eval.examples[20:24]),
+    ]
     assert generated(stages, texts, "x", None).shift.n == 20
     rows = [replace(e, positive=" Yes", negative=" No") for e in builtin("sentiment").examples]
     choice = stages_for(tiny, Behavior("choice", rows))
@@ -76,7 +88,9 @@ def test_a_judge_is_asked_in_both_orders_and_not_again_after_an_interruption(tin
     def fair(request: dict[str, Any], k: int) -> Reply:
         said = " ".join(turn["content"] for turn in request["messages"])
         first = next(
-            said.find(steered.strip()) < said.find(base.strip()) for _, base, steered in texts if base.strip() in said
+            said.find(t.steered.text.strip()) < said.find(t.base.text.strip())
+            for t in texts
+            if t.base.text.strip() in said
         )
         return Reply("A" if first else "B")
 

@@ -1,8 +1,9 @@
 """Texts that a steering toward something else should leave alone: what it does to them is a side effect."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
+from itertools import compress
 from pathlib import Path
 
 from trimtab.behaviors.behavior import Example
@@ -34,6 +35,15 @@ class Probe:
     kinds: Sequence[str]
     examples: Sequence[Example] = ()
     texts: Sequence[str] = ()
+
+    def only(self, kept: Sequence[bool]) -> "Probe":
+        """The items that are kept, with their kinds."""
+        return replace(
+            self,
+            kinds=list(compress(self.kinds, kept)),
+            examples=list(compress(self.examples, kept)),
+            texts=list(compress(self.texts, kept)),
+        )
 
     @staticmethod
     def builtin(name: str) -> "Probe":

@@ -42,6 +42,9 @@ def fit(
     eval_: Annotated[int | None, typer.Option("--eval", min=2, help="Evaluation examples.")] = None,
     seed: options.Seed = 0,
     max_kl: Annotated[float, typer.Option(help="Largest divergence on neutral text, nats per token.")] = 0.1,
+    chat_template: Annotated[
+        bool, typer.Option("--chat-template/--no-chat-template", help="Put prompts through the chat template.")
+    ] = False,
     condition: Annotated[
         list[str] | None,
         typer.Option(
@@ -92,6 +95,7 @@ def fit(
             evaluation=eval_,
             seed=seed,
             max_kl=max_kl,
+            chat_template=chat_template,
             condition={name: prompts[file] for name, file in conditions.items()} or None,
             verify=check,
             folder=work,

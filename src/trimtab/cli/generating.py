@@ -73,8 +73,10 @@ def generate(
     with quiet():
         if made.made_for is not None:
             made.made_for.ensure(lm, allow_mismatch)
-        refuse_overlong(lm, texts, made, told, chat_template, max_new_tokens)
+        notes = refuse_overlong(lm, texts, made, told, chat_template, max_new_tokens)
         size = relative_edit(lm, texts, made, told, chat_template)
+    for note in notes:
+        Console(stderr=True, soft_wrap=True).print(f"note: {note}", highlight=False, markup=False)
     if size > MOST_DOSE:
         Console(stderr=True, soft_wrap=True).print(
             f"warning: the edit is {size:.2g} times as large as the activations it acts on; beyond {MOST_DOSE:g} text "
@@ -107,22 +109,25 @@ def _typed() -> str:
 
 def _streamed(lm: Any, text: str, made: "Steering", told: Any, settings: dict[str, Any], console: Console) -> None:
     """One prompt, both continuations as they come, then the shades."""
-    from transformers import TextStreamer
-
+    from trimtab.models.decoding import TextAsItComes
     from trimtab.workflows.generate import shaded
 
     given = {name: settings[name] for name in ("chat_template", "max_new_tokens", "seed")} | settings["options"]
     console.print(Text(text, style="bold"))
     for name, steers in (("plain", {}), ("steered", {"steering": made, "strength": told, "scope": settings["scope"]})):
         console.print(Text(f"{name:8}", style="dim"), end="")
-        streamer = TextStreamer(lm.tokenizer, skip_prompt=True, skip_special_tokens=True)
+        streamer = TextAsItComes(lm.tokenizer, _printed)
         with quiet():
-            written = lm.generate(text, streamer=streamer, **steers, **given)
+            written = lm.generate(text, streamer=streamer, details=True, **steers, **given)
     if settings["explain"]:
-        shades = shaded(lm, text, written, made, told, settings["scope"], settings["chat_template"])
+        shades = shaded(lm, written.row, made, told, settings["scope"])
         for name in made.attributes:
             console.print(_shading(shades, name, console))
     console.print()
+
+
+def _printed(text: str, last: bool) -> None:
+    typer.echo(text, nl=last)
 
 
 def _shading(shades: "tuple[Shade, ...]", name: str, console: Console) -> Text:

@@ -2,6 +2,8 @@
 
 from trimtab.models.capture import Captured as Captured
 from trimtab.models.condition import Condition as Condition
+from trimtab.models.decoding import Completion as Completion
+from trimtab.models.encoding import Encoder as Encoder
 from trimtab.models.facts import ModelFacts as ModelFacts
 from trimtab.models.loading import load as load
 from trimtab.models.model import Model as Model
@@ -18,6 +20,5 @@ from trimtab.models.steerable import Steerable as Steerable
 from trimtab.models.steerable import fronts as fronts
 from trimtab.models.steerable import steer as steer
 from trimtab.models.text import Encoded as Encoded
-from trimtab.models.text import Encoder as Encoder
 from trimtab.models.text import collate as collate
 from trimtab.models.tokens import CapturedTokens as CapturedTokens

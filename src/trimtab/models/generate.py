@@ -10,10 +10,12 @@ from torch import Tensor
 from trimtab.errors import InputError
 from trimtab.models.batches import in_batches
 from trimtab.models.conditions import decided
+from trimtab.models.decoding import Completion, completion, faithful
+from trimtab.models.encoding import is_special
 from trimtab.models.forward import edited_steps, replaced
 from trimtab.models.linear import quick_linears
 from trimtab.models.plan import Batch, Steer
-from trimtab.models.text import Encoded, collate, pad_token
+from trimtab.models.text import Encoded, collate
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model
@@ -46,7 +48,7 @@ def generate(
     max_new_tokens: int,
     seed: int,
     options: dict[str, Any],
-) -> list[str]:
+) -> list[Completion]:
     """Continue rows of tokens; results in input order.
 
     Raises:
@@ -62,15 +64,18 @@ def generate(
     if not -(1 << 63) <= seed < 1 << 64:
         raise InputError(f"seed {seed} does not fit 64 bits; give a smaller one")
     (steers,) = decided(model, rows, [steers])
-    out = [""] * len(rows)
+    if options.get("streamer") is not None:
+        options = {**options, "streamer": faithful(options["streamer"], model.tokenizer)}
+    out: dict[int, Completion] = {}
 
     def work(group: Tensor, own: tuple[Steer, ...]) -> None:
-        texts = _decode(model, [rows[i] for i in group.tolist()], own, max_new_tokens, seed, options)
-        for i, text in zip(group.tolist(), texts, strict=True):
-            out[i] = text
+        some = [rows[i] for i in group.tolist()]
+        written = _written(model, some, own, max_new_tokens, seed, options)
+        for i, row, new in zip(group.tolist(), some, written, strict=True):
+            out[i] = completion(model.tokenizer, row, new)
 
     in_batches(model, [len(r.ids) for r in rows], steers, work)
-    return out
+    return [out[i] for i in range(len(rows))]
 
 
 def refuse_overlong(model: "Model", rows: Sequence[Encoded], max_new_tokens: int) -> None:
@@ -88,10 +93,11 @@ def refuse_overlong(model: "Model", rows: Sequence[Encoded], max_new_tokens: int
         )
 
 
-def _decode(
+def _written(
     model: "Model", rows: Sequence[Encoded], steers: tuple[Steer, ...], n: int, seed: int, options: dict[str, Any]
-) -> list[str]:
-    pad = pad_token(model.tokenizer)
+) -> list[list[int]]:
+    """The tokens behind each row, without padding."""
+    pad = model.pad
     batch = collate(rows, pad, model.device, side="left")
     if options.get("do_sample"):  # by itself transformers keeps the 50 likeliest tokens only
         options = {"top_k": 0, **options}
@@ -111,9 +117,27 @@ def _decode(
         except ValueError as error:
             raise InputError(f"generate: {str(error).splitlines()[0]}") from error
     ids = ids if isinstance(ids, Tensor) else ids.sequences
-    new = ids[:, batch.ids.shape[1] :]
-    texts: list[str] = model.tokenizer.batch_decode(new, skip_special_tokens=True)
-    return texts
+    new: list[list[int]] = ids[:, batch.ids.shape[1] :].tolist()
+    ends = options.get("eos_token_id", getattr(model.hf.generation_config, "eos_token_id", None))
+    stopped = any(options.get(key) is not None for key in ("stop_strings", "stopping_criteria"))
+    return [_unpadded(row, _ids(ends), pad if stopped else None, model.tokenizer) for row in new]
+
+
+def _unpadded(row: list[int], ends: set[int], pad: int | None, tokenizer: Any) -> list[int]:
+    """A row up to the token that ended it; that one too where it is text. A row that a word ended may have padding."""
+    end = next((i for i, token in enumerate(row) if token in ends), None)
+    if end is not None:
+        return row[: end if is_special(tokenizer, row[end]) else end + 1]
+    while row and row[-1] == pad:
+        row = row[:-1]
+    return row
+
+
+def _ids(ends: Any) -> set[int]:
+    """The tokens that end a text, however they were given."""
+    if isinstance(ends, Tensor):
+        ends = ends.flatten().tolist()
+    return set(ends) if isinstance(ends, Sequence) else set() if ends is None else {ends}
 
 
 def _to_come(batch: Batch, n: int) -> Batch:

@@ -9,10 +9,11 @@ from trimtab.errors import InputError
 from trimtab.models.batches import fitting_tokens
 from trimtab.models.blocks import dissect, input_device
 from trimtab.models.digest import Fingerprint, shapes
+from trimtab.models.encoding import Encoder
 from trimtab.models.facts import ModelFacts
 from trimtab.models.precision import Tail
 from trimtab.models.prefix import keeps_keys
-from trimtab.models.text import Encoder, context_length
+from trimtab.models.text import context_length, pad_token
 
 
 class Loaded:
@@ -64,6 +65,19 @@ class Loaded:
         return context_length(self.hf.config.get_text_config(), self.tokenizer)
 
     @property
+    def vocabulary(self) -> int | None:
+        """Tokens that the input embedding holds; None where it does not say."""
+        embedding = self.hf.get_input_embeddings()
+        weight = getattr(embedding, "weight", None)
+        size = getattr(embedding, "num_embeddings", None if weight is None else len(weight))
+        return None if size is None else int(size)
+
+    @property
+    def pad(self) -> int:
+        """A token id for padding that the embedding has."""
+        return pad_token(self.tokenizer, self.vocabulary)
+
+    @property
     def digest(self) -> str:
         """SHA-256 over names, shapes and values of all weights, each rounded to bfloat16.
 
@@ -86,4 +100,4 @@ class Loaded:
         """
         if self.tokenizer is None:
             raise InputError("this model was wrapped without a tokenizer; give Model(hf, tokenizer)")
-        return Encoder(self.tokenizer, self.context_length, chat_template)
+        return Encoder(self.tokenizer, self.context_length, chat_template, self.vocabulary)

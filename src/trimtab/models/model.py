@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor
@@ -13,7 +13,9 @@ from trimtab.behaviors.prompt_types import Rendered
 from trimtab.errors import InputError, PlanError
 from trimtab.models.capture import Captured, Read, capture
 from trimtab.models.conditions import decided
+from trimtab.models.decoding import Completion
 from trimtab.models.direct import Direct, Gate
+from trimtab.models.encoding import continuable, encoded, rendered
 from trimtab.models.forward import run
 from trimtab.models.generate import generate
 from trimtab.models.loaded import Loaded
@@ -23,7 +25,7 @@ from trimtab.models.scoring import Scores, logit_differences, score
 from trimtab.models.sites import Place, Site
 from trimtab.models.steerable import Scopes, Steerable, Strengths, fronts, steer
 from trimtab.models.streaming import capture_into
-from trimtab.models.text import encoded, in_front, joined, refuse_one_text, rendered
+from trimtab.models.text import in_front, joined, refuse_one_text
 from trimtab.models.tokens import TEXTS, CapturedTokens, Tokens, capture_tokens
 
 
@@ -222,12 +224,18 @@ class Model(Loaded):
         return logit_differences(self, encode(plus), encode(minus), steers)
 
     @overload
-    def generate(self, prompts: str, **options: Any) -> str: ...
+    def generate(self, prompts: str | Rendered, *, details: Literal[True], **options: Any) -> Completion: ...
     @overload
-    def generate(self, prompts: Sequence[str], **options: Any) -> list[str]: ...
+    def generate(
+        self, prompts: Sequence[str] | Sequence[Rendered], *, details: Literal[True], **options: Any
+    ) -> list[Completion]: ...
+    @overload
+    def generate(self, prompts: str | Rendered, **options: Any) -> str: ...
+    @overload
+    def generate(self, prompts: Sequence[str] | Sequence[Rendered], **options: Any) -> list[str]: ...
     def generate(
         self,
-        prompts: str | Sequence[str],
+        prompts: str | Rendered | Sequence[str] | Sequence[Rendered],
         *,
         steering: Steerable | None = None,
         strength: Strengths = None,
@@ -235,30 +243,35 @@ class Model(Loaded):
         chat_template: bool = False,
         max_new_tokens: int = 64,
         seed: int = 0,
+        details: bool = False,
         **options: Any,
-    ) -> str | list[str]:
+    ) -> str | Completion | list[str] | list[Completion]:
         """Continue prompts; text in, text out, a list in, a list out.
 
         Args:
-            prompts: one or several.
+            prompts: one or several; rendered ones carry the turns of a chat, or an answer's beginning.
             steering: edits to generate under.
             strength: one for all prompts or a list, one per prompt; see `trimtab.models.steer`.
             scope: one for all prompts or a list.
             chat_template: put each prompt into a user turn.
             max_new_tokens: at most so many tokens are added.
             seed: for sampling.
+            details: give the tokens with the texts, to be scored as they were written.
             options: handed to transformers' `generate`, such as `do_sample`, `temperature`, `num_beams`,
                 `use_cache`. Greedy by default, and sampling is from all tokens, whatever the model's own generation
                 settings are.
 
         Returns:
-            The continuation without the prompt.
+            The continuation without the prompt: prompt and continuation together are the text that all tokens have.
         """
-        given = [Rendered("", t, "") for t in ([prompts] if isinstance(prompts, str) else prompts)]
+        one = isinstance(prompts, str | Rendered)
+        given = [continuable(t) for t in ([prompts] if isinstance(prompts, str | Rendered) else prompts)]
         texts, steers = self._put(given, steering, strength, scope)
         rows = [row.prompt for row in self.encoder(chat_template).encode(texts)]
-        out = generate(self, rows, steers, max_new_tokens, seed, options)
-        return out[0] if isinstance(prompts, str) else out
+        found = generate(self, rows, steers, max_new_tokens, seed, options)
+        if details:
+            return found[0] if one else found
+        return found[0].text if one else [c.text for c in found]
 
     @contextmanager
     def steered(self, steering: Steerable, strength: Strengths = None, scope: Scopes = "all") -> Iterator["Model"]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from trimtab.models.batches import single_row
 from trimtab.models.plan import Plan
 from trimtab.models.sites import Site
-from trimtab.models.text import Encoded, collate, common_prefix, pad_token
+from trimtab.models.text import Encoded, collate, common_prefix
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model
@@ -51,7 +51,7 @@ def run_prefix(model: "Model", row: Encoded, sites: Collection[Site]) -> Prefix:
     from transformers import DynamicCache
 
     cache = DynamicCache(config=model.hf.config)
-    batch = collate([row], pad_token(model.tokenizer), model.device)
+    batch = collate([row], model.pad, model.device)
     plan = Plan(read=frozenset(sites), logits="none" if sites else "last")
     with single_row(len(row.ids)):
         trace = model.forward(batch, plan, cache, nested=False)

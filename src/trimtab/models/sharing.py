@@ -14,7 +14,7 @@ from trimtab.models.packing import Pack, Packed, apart, collate_packs, pack
 from trimtab.models.plan import Steer
 from trimtab.models.prefix import Prefix, common_length, run_prefix
 from trimtab.models.sites import Site
-from trimtab.models.text import Encoded, pad_token
+from trimtab.models.text import Encoded
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model
@@ -68,7 +68,7 @@ class Portion:
     def collate(self, chosen: Tensor, model: "Model") -> Packed:
         """Some of the packs as a batch; its texts are numbered as they stand among all texts."""
         some = [self.packs[i] for i in chosen.tolist()]
-        packed = collate_packs(some, self.rows, pad_token(model.tokenizer), model.device, self.cached)
+        packed = collate_packs(some, self.rows, model.pad, model.device, self.cached)
         return replace(packed, texts=torch.tensor([self.texts[t] for t in packed.texts.tolist()]))
 
 

@@ -1,14 +1,12 @@
-"""From texts to token batches: where the answer begins, what stands in front, how rows are padded and grouped."""
+"""Rows of tokens and the batches they travel in: how they are joined, where they part, how they are padded, grouped."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, takewhile
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from trimtab.behaviors.behavior import Message
 from trimtab.behaviors.prompt_types import Rendered
 from trimtab.errors import InputError
 from trimtab.models.plan import Batch
@@ -32,116 +30,6 @@ class Encoded:
         return Encoded(self.ids[: self.prompt_len], self.prompt_len)
 
 
-class Encoder:
-    """Turns rendered texts into ids.
-
-    A beginning-of-text token goes in front of every text (the tokenizer's `bos`, else its `eos`), so that
-    every token of the text has a context. Prompt and answer are tokenized together; the answer begins at
-    the first token that differs from the prompt's own tokens, so that a token across the seam counts as
-    the answer's.
-
-    Args:
-        tokenizer: a Hugging Face tokenizer.
-        max_length: the model's context in tokens.
-        chat_template: put the prompt into a user turn and the answer into the assistant's; an example's own turns
-            are kept. The context stands in front of what the first user turn says.
-
-    Raises:
-        InputError: a chat template is asked for and the tokenizer has none, or no token can stand in front.
-    """
-
-    def __init__(self, tokenizer: Any, max_length: int, chat_template: bool = False) -> None:
-        self.tokenizer = tokenizer
-        self.max_length = max_length
-        self.chat_template = chat_template
-        if chat_template and not getattr(tokenizer, "chat_template", None):
-            raise InputError("this model's tokenizer has no chat template; leave --chat-template off")
-        first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
-        if first is None:
-            raise InputError("the tokenizer has neither a beginning- nor an end-of-text token to put in front")
-        self.first: int = first
-
-    def encode(self, texts: Sequence[Rendered]) -> list[Encoded]:
-        """Tokenize texts, each with its prompt length.
-
-        A bare statement is cut after its first third, at least 3 tokens: that is its prompt.
-
-        Raises:
-            InputError: a text is longer than the model's context, or empty.
-        """
-        fronts, wholes = zip(*(self._layout(t) for t in texts), strict=True) if texts else ((), ())
-        front_ids = self._ids(fronts)
-        whole_ids = self._ids(wholes)
-        return [self._row(text, front, whole) for text, front, whole in zip(texts, front_ids, whole_ids, strict=True)]
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of token ids, without special tokens."""
-        text: str = self.tokenizer.decode(list(ids), skip_special_tokens=True)
-        return text
-
-    def _layout(self, text: Rendered) -> tuple[str, str]:
-        """What stands before the answer, and everything."""
-        front = text.context + text.prompt
-        if not self.chat_template:
-            return front, front + text.answer
-        templated: str = self.tokenizer.apply_chat_template(
-            [{"role": m.role, "content": m.content} for m in _turns(text)], tokenize=False, add_generation_prompt=True
-        )
-        return templated, templated + text.answer.lstrip()
-
-    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
-        if not texts:
-            return []
-        unique = list(dict.fromkeys(texts))
-        rows = self.tokenizer(unique, add_special_tokens=False)["input_ids"]
-        by_text = dict(zip(unique, rows, strict=True))
-        return [by_text[t] for t in texts]
-
-    def _row(self, text: Rendered, front: list[int], whole: list[int]) -> Encoded:
-        shared = common_prefix(front, whole)
-        if text.bare:
-            shared += max(3, (len(whole) - shared) // 3)
-        if not whole:
-            raise InputError("an empty text cannot be tokenized; give it at least one token")
-        if whole[0] == self.first:  # a chat template may bring its own
-            ids, prompt_len = tuple(whole), shared
-        else:
-            ids, prompt_len = (self.first, *whole), shared + 1
-        if len(ids) > self.max_length:
-            raise InputError(
-                f"a text has {len(ids)} tokens and the model's context holds {self.max_length}: "
-                f"{(text.prompt or text.answer)[:60]!r}…; shorten it or drop the row"
-            )
-        return Encoded(ids, min(prompt_len, len(ids)))
-
-
-def encoded(texts: Iterable[str | Rendered], encoder: Encoder, at_a_time: int) -> Iterator[Encoded]:
-    """Rows of any number of texts, tokenized so many at a time when they are asked for; a plain text is all answer."""
-    rest = iter(texts)
-    while some := list(islice(rest, at_a_time)):
-        yield from encoder.encode([rendered(text) for text in some])
-
-
-def rendered(text: str | Rendered) -> Rendered:
-    """A text with its parts; a plain one is all answer."""
-    return text if isinstance(text, Rendered) else Rendered("", "", text)
-
-
-def _turns(text: Rendered) -> list[Message]:
-    """The turns before the answer, with the context in front of the first user turn's content."""
-    turns = list(text.messages)
-    if not turns:
-        return [Message("user", (text.context + text.prompt).rstrip())]
-    if not text.context:
-        return turns
-    first = next((i for i, turn in enumerate(turns) if turn.role == "user"), None)
-    if first is None:
-        systems = len(list(takewhile(lambda turn: turn.role == "system", turns)))
-        return [*turns[:systems], Message("user", text.context.rstrip()), *turns[systems:]]
-    turns[first] = Message("user", text.context + turns[first].content)
-    return turns
-
-
 def context_length(config: Any, tokenizer: Any) -> int:
     """Tokens that fit into a model's context, by its configuration, else by its tokenizer."""
     for key in ("max_position_embeddings", "n_positions", "seq_length"):
@@ -154,13 +42,14 @@ def joined(prompts: Sequence[str], answers: Sequence[str]) -> list[Rendered]:
     """Prompts with their answers, as they stand.
 
     Raises:
-        InputError: one text in place of a list, or lists of unlike length.
+        InputError: one text in place of a list, lists of unlike length, or something else than text.
     """
     refuse_one_text(prompts)
     refuse_one_text(answers)
     if len(prompts) != len(answers):
         raise InputError(f"{len(prompts)} prompts and {len(answers)} answers; give one answer per prompt")
-    return [Rendered("", p, a) for p, a in zip(prompts, answers, strict=True)]
+    pairs = zip(prompts, answers, strict=True)
+    return [Rendered("", a_text(p, "prompts"), a_text(a, "answers")) for p, a in pairs]
 
 
 def in_front(texts: Sequence[Rendered], fronts: Sequence[str]) -> list[Rendered]:
@@ -173,6 +62,17 @@ def in_front(texts: Sequence[Rendered], fronts: Sequence[str]) -> list[Rendered]
         raise InputError(f"{len(fronts)} strengths for {len(texts)} texts; give one, or one per text")
     each = list(fronts) * len(texts) if len(fronts) == 1 else fronts
     return [replace(t, context=front + t.context) if front else t for t, front in zip(texts, each, strict=True)]
+
+
+def a_text(value: Any, name: str) -> str:
+    """The value, if it is a string.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not isinstance(value, str):
+        raise InputError(f"{name}: each must be a string, not {type(value).__name__}")
+    return value
 
 
 def refuse_one_text(texts: Any) -> None:
@@ -205,11 +105,11 @@ def fork(positive: Encoded, negative: Encoded) -> tuple[Encoded, int, int]:
     return Encoded(positive.ids[:n], min(positive.prompt_len, n)), positive.ids[n], negative.ids[n]
 
 
-def pad_token(tokenizer: Any) -> int:
-    """A token id for padding; which one does not matter, since padding is masked."""
+def pad_token(tokenizer: Any, vocabulary: int | None = None) -> int:
+    """A token id for padding that the model's embedding has; which one does not matter, since padding is masked."""
     for name in ("pad_token_id", "eos_token_id", "bos_token_id"):
         value = getattr(tokenizer, name, None)
-        if value is not None:
+        if value is not None and (vocabulary is None or value < vocabulary):
             return int(value)
     return 0
 

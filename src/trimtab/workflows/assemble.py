@@ -107,7 +107,7 @@ def assemble(
         trimtab=__version__, torch=torch.__version__, transformers=transformers.__version__,
         command="", seconds=0.0, seed=stages.seed,
         dtype=str(model.dtype).removeprefix("torch."), device=model.device.type, threads=torch.get_num_threads(),
-        chat_template=stages.instrument.chat_template, first_token=model.tokenizer.decode([model.encoder().first]),
+        chat_template=stages.instrument.chat_template, first_token=_first_token(stages),
         read=stages.instrument.read, scope=stages.scope,
         behavior=behavior.name, description=behavior.description,
         instructions=(behavior.instruction("positive"), behavior.instruction("negative")),
@@ -135,6 +135,13 @@ def assemble(
         examples=_texts(stages, own), continuations=found.continuations,
         notes=tuple(notes), rows=_rows(stages, found),
     )  # fmt: skip
+
+
+def _first_token(stages: Stages) -> str:
+    """What the evaluation texts begin with: the token in front of them, or a chat template's own."""
+    row = stages.instrument.bare(stages.splits.eval.examples[:1])[0][0]
+    first: str = stages.model.tokenizer.decode([row.ids[0]])
+    return first
 
 
 def _verdict(stages: Stages, found: Found, judged: Judged, thresholds: Thresholds) -> Verdict:

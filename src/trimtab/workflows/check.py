@@ -34,9 +34,17 @@ from trimtab.workflows.measure import Instrument
 from trimtab.workflows.preparing import decidable, prepare, where
 from trimtab.workflows.progress import Progress, Silent
 from trimtab.workflows.rivals import answer_bias, asking, direction, generality, label_noise, reference
-from trimtab.workflows.side_effects import FEW_ROWS, NEUTRAL_ROWS, neutral_drift, prompts_drift, side_effects
-from trimtab.workflows.stages import N_CONTINUATIONS, Stages, curve_factors
+from trimtab.workflows.side_effects import (
+    FEW_ROWS,
+    NEUTRAL_ROWS,
+    about_context,
+    neutral_drift,
+    prompts_drift,
+    side_effects,
+)
+from trimtab.workflows.stages import Stages, curve_factors
 from trimtab.workflows.wording import wording
+from trimtab.workflows.written import N_CONTINUATIONS, continuations
 
 MIN_EFFECT: Mapping[str, float] = {"text": 0.05, "choice": 0.1}  # nats per token, logits
 
@@ -132,6 +140,7 @@ def check(
     ledger = Ledger(Path(folder) if folder is not None else None, json.dumps(key))
     start_at = 1.0 if fixed is None else fixed
     stages = Stages(instrument, splits, types, start_at, scope, seed, ledger, progress or Silent(), blocks)
+    notes += about_context(stages)
     if steering is None:
         stages, chosen = chosen_on_dev(stages, given, fixed, thresholds, len(others))
     else:
@@ -192,7 +201,7 @@ def measure(stages: Stages, chosen: Chosen, others: Sequence[Behavior], generate
         **neutral_drift(stages, vector, [1.0], label, NEUTRAL_ROWS),
     }
     prompts = prompts_drift(stages, vector, [1.0], label, others)[1.0]
-    texts = stages.continuations(vector, label, max(generate, N_CONTINUATIONS))
+    texts = continuations(stages, vector, label, max(generate, N_CONTINUATIONS))
     return Found(
         chosen=chosen,
         steered=steered,
@@ -211,7 +220,7 @@ def measure(stages: Stages, chosen: Chosen, others: Sequence[Behavior], generate
         wording=wording(stages, vector, own, label, geometry is not None),
         generality=generality(stages, vector, geometry, own, label) if geometry else Generality(effect=missing),
         projections=_projections(stages, chosen),
-        continuations=tuple(Continuation(prompt=p, base=b, steered=s) for p, b, s in texts),
+        continuations=tuple(Continuation(prompt=t.prompt, base=t.base.text, steered=t.steered.text) for t in texts),
         generated=generated(stages, texts[:generate], label, judge) if generate else LIKELIHOOD_ONLY,
     )
 

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trimtab.behaviors import Behavior, Example, Side
+from trimtab.behaviors import Behavior, Example, Rendered, Side
 from trimtab.errors import InputError
-from trimtab.models import Condition, Model, Site
+from trimtab.models import Condition, Encoded, Model, Site
+from trimtab.models.capture import capture
 from trimtab.reliability import Interval, wilson
 from trimtab.steering import Steering
 from trimtab.steering.conditions import fit_condition
@@ -47,7 +48,7 @@ class Conditioned:
 
 
 def conditioned(
-    model: Model, steering: Steering, wanted: Mapping[str, Behavior], seed: int
+    model: Model, steering: Steering, wanted: Mapping[str, Behavior], seed: int, chat_template: bool = False
 ) -> tuple[Steering, list[str]]:
     """The steering with a condition for each attribute that has prompts, and what is known of each.
 
@@ -56,6 +57,7 @@ def conditioned(
         steering: without these conditions.
         wanted: by attribute, prompts that it shall act on (positive) and leave alone (negative).
         seed: of the split.
+        chat_template: read prompts as the template puts them.
 
     Raises:
         InputError: an unknown attribute, too few prompts.
@@ -66,19 +68,20 @@ def conditioned(
     by_digest: dict[str, Conditioned] = {}
     for behavior in wanted.values():
         if behavior.digest not in by_digest:
-            by_digest[behavior.digest] = condition_of(model, behavior, seed)
+            by_digest[behavior.digest] = condition_of(model, behavior, seed, chat_template)
     conditions = {name: by_digest[behavior.digest].condition for name, behavior in wanted.items()}
     notes = [f"{name}: {by_digest[behavior.digest].note}" for name, behavior in wanted.items()]
     return steering.changed(conditions={**steering.conditions, **conditions}), notes
 
 
-def condition_of(model: Model, behavior: Behavior, seed: int) -> Conditioned:
+def condition_of(model: Model, behavior: Behavior, seed: int, chat_template: bool = False) -> Conditioned:
     """Fit a condition to half of the prompts, choose its site on a quarter, measure it on the rest.
 
     Args:
         model: whose activations decide.
         behavior: prompts to act on as positive, others as negative; a prompt that comes before both is put in front.
         seed: of the split, by prompt.
+        chat_template: read prompts as the template puts them.
 
     Raises:
         InputError: fewer than 12 different prompts of a kind.
@@ -96,7 +99,9 @@ def condition_of(model: Model, behavior: Behavior, seed: int) -> Conditioned:
                 f"{len(texts)} {side} ones"
             )
         order = np.random.default_rng(seed).permutation(len(texts)).tolist()
-        found = model.capture([texts[i] for i in order], sites, read="mean").activations
+        prompts = model.encoder(chat_template).encode([Rendered("", texts[i], "") for i in order])
+        # as they are read before each steered pass
+        found = capture(model, [Encoded(row.prompt.ids, 1) for row in prompts], sites, "mean").activations
         cuts = (0, len(texts) // 2, len(texts) * 3 // 4, len(texts))
         for part, (start, stop) in zip(parts, pairwise(cuts), strict=True):
             part[side] = {site: h[start:stop] for site, h in found.items()}

@@ -87,6 +87,7 @@ def fit(
     evaluation: int | None = None,
     seed: int = 0,
     max_kl: float = 0.1,
+    chat_template: bool = False,
     condition: Behavior | Mapping[str, Behavior] | None = None,
     verify: bool = True,
     folder: str | Path | None = None,
@@ -111,6 +112,7 @@ def fit(
             then lowers all of them together until the bound holds for all at once.
         train, evaluation, seed: as in `check`.
         max_kl: bound on the divergence, nats per token.
+        chat_template: put prompts through the tokenizer's chat template, in the checks too.
         condition: prompts that attributes shall act on (positive) and leave alone (negative); for all, or by attribute.
         verify: check every attribute by itself.
         folder: keeps finished steps there, so that an interrupted fit goes on; the page of the fit and reports by
@@ -132,8 +134,10 @@ def fit(
     home, notes = None if folder is None else Path(folder), list[str]()
     with workplace(home) as work:
         stages = {
-            b.name: _stages(model, b, prompt_type, train, evaluation, seed, work, told, blocks) for b in behaviors
+            b.name: _stages(model, b, prompt_type, train, evaluation, seed, work, told, blocks, chat_template)
+            for b in behaviors
         }
+        notes += [note for s in stages.values() for note in s.instrument.remarks(s.behavior.examples)]
         announce_making(makers, list(stages.values()), sites)
         attempts = [
             (str(choice), partial(_made, maker, stages, sites, notes))
@@ -142,7 +146,7 @@ def fit(
         candidates = [candidate for some in those_that_work(attempts, notes) for candidate in some]
         announce_choice(list(stages.values()), len(candidates), strength is None)
         steering, training = _chosen(candidates, stages, max_kl, notes)
-        steering, told_of = conditioned(model, steering, by_attribute(names, condition), seed)
+        steering, told_of = conditioned(model, steering, by_attribute(names, condition), seed, chat_template)
         notes += told_of
         steering = steering.changed(attributes=_strengths(stages, steering, strength, max_kl, notes))
         for name, s in stages.items():
@@ -152,6 +156,7 @@ def fit(
     for b in behaviors if verify else ():
         own = alone(steering, b.name)
         options_of = {"train": train, "evaluation": evaluation, "seed": seed, "max_kl": max_kl}
+        options_of["chat_template"] = chat_template
         place = None if home is None else home / "checks" / b.name
         reports[b.name] = check(model, b, steering=own, folder=place, progress=told, command=command, **options_of)  # type: ignore[arg-type]
     found = Fitted(steering, reports, tuple(dict.fromkeys(notes)), training)
@@ -229,15 +234,25 @@ def _chosen(
 
 def _stages(
     model: Model, behavior: Behavior, prompt_type: str, train: int | None, evaluation: int | None, seed: int,
-    home: Path | None, progress: Progress, blocks: tuple[int, int] | None,
+    home: Path | None, progress: Progress, blocks: tuple[int, int] | None, chat_template: bool,
 ) -> Stages:  # fmt: skip
     if (reason := not_measured(behavior, PromptType(prompt_type))) is not None:
         raise InputError(f"behavior {behavior.name!r} under {prompt_type}: {reason}")
     key = [behavior.digest, model.digest, str(model.dtype), str(model.device), torch.get_num_threads(), prompt_type]
-    key += [train, evaluation, seed, __version__, torch.__version__, transformers.__version__, platform.machine()]
+    key += [
+        chat_template,
+        train,
+        evaluation,
+        seed,
+        __version__,
+        torch.__version__,
+        transformers.__version__,
+        platform.machine(),
+    ]
     stages, _ = ready(
         model, behavior, [prompt_type],
         train=train, evaluation=evaluation, seed=seed, ledger=Ledger(home, json.dumps(key)), progress=progress,
+        chat_template=chat_template,
     )  # fmt: skip
     parts = stages.splits
     sides = stages.instrument.contexts(parts.train.examples, parts.shots.examples, PromptType(prompt_type))

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from trimtab.behaviors import Example
 from trimtab.models import Encoded, Model, Plan, Site, collate
-from trimtab.models.text import pad_token
+from trimtab.models.decoding import pieces
 from trimtab.reports.training.record import ShadedText, Side, Training
 from trimtab.steering import Steering
 from trimtab.steering.edits import ClassifierGradient, Gated, StoredEdit
 from trimtab.steering.mat_steer.diagnostics import TOUCHED, relative_edit
-from trimtab.workflows.generate import pieces, seen
+from trimtab.workflows.generate import seen
 from trimtab.workflows.stages import Stages
 
 EXAMPLES = 3  # of each attribute and side
@@ -59,11 +59,11 @@ def _shaded(model: Model, row: Encoded, site: Site, edit: StoredEdit, strengths:
     n = len(row.ids)
     start = max(0, min(row.prompt_len - IN_FRONT, n - TOKENS))
     end = min(n, start + TOKENS)
-    batch = collate([Encoded(row.ids[:end], min(row.prompt_len, end))], pad_token(model.tokenizer), model.device)
+    batch = collate([Encoded(row.ids[:end], min(row.prompt_len, end))], model.pad, model.device)
     h = model.forward(batch, Plan(read=frozenset([site]))).activations[site][0, start:].float()  # [tokens, d]
     alone = torch.diag(torch.tensor(list(strengths.values()), device=h.device))
     edits = {name: relative_edit(edit, h, one) for name, one in zip(strengths, alone, strict=True)}
-    texts = pieces(model, row.ids[start:end])
+    texts = pieces(model.tokenizer, row.ids[:end])[start:]
     whole = _whole(texts)
     answer = next((i for i, tokens in enumerate(whole) if start + tokens[-1] >= row.prompt_len), len(whole))
     return {

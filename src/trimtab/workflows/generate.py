@@ -9,11 +9,12 @@ from torch import Tensor
 
 from trimtab.behaviors import Rendered
 from trimtab.errors import InputError
-from trimtab.models import Edit, Model, Plan, Site, collate, fronts, steer
+from trimtab.models import Edit, Encoded, Model, Plan, Site, collate, fronts, steer
 from trimtab.models.conditions import decided
+from trimtab.models.decoding import pieces
 from trimtab.models.generate import refuse_overlong as refuse_overlong_rows
 from trimtab.models.plan import Scope
-from trimtab.models.text import in_front, pad_token
+from trimtab.models.text import in_front
 from trimtab.steering import Steering
 from trimtab.steering.edits import Stack, StoredEdit
 
@@ -69,23 +70,19 @@ def continued(
         raise InputError("give at least one prompt")
     told = {"chat_template": chat_template, "max_new_tokens": max_new_tokens, "seed": seed, **(options or {})}
     plain = model.generate(list(prompts), **told)
-    steered = model.generate(list(prompts), steering=steering, strength=strength, scope=scope, **told)
+    steered = model.generate(list(prompts), steering=steering, strength=strength, scope=scope, details=True, **told)
     shades: list[tuple[Shade, ...]] = [()] * len(prompts)
     if explain:
-        pairs = zip(prompts, steered, strict=True)
-        shades = [shaded(model, p, text, steering, strength, scope, chat_template) for p, text in pairs]
-    return [Continued(*row) for row in zip(prompts, plain, steered, shades, strict=True)]
+        shades = [shaded(model, c.row, steering, strength, scope) for c in steered]
+    texts = [c.text for c in steered]
+    return [Continued(*row) for row in zip(prompts, plain, texts, shades, strict=True)]
 
 
-def shaded(
-    model: Model, prompt: str, text: str, steering: Steering, strength: Any, scope: Scope, chat_template: bool
-) -> tuple[Shade, ...]:
+def shaded(model: Model, row: Encoded, steering: Steering, strength: Any, scope: Scope) -> tuple[Shade, ...]:
     """What the steering sees in each token of prompt and continuation, at the lowest site of each attribute."""
     if not steering.edits:
         return ()
-    texts = in_front([Rendered("", prompt, text)], fronts(steering, strength))
-    (row,) = model.encoder(chat_template).encode(texts)
-    batch = collate([row], pad_token(model.tokenizer), model.device)
+    batch = collate([row], model.pad, model.device)
     (steers,) = decided(model, [row], [(steer(steering, strength, scope),)])
     trace = model.forward(batch, Plan(steers, frozenset(steering.edits)))
     names = list(steering.attributes)
@@ -93,21 +90,8 @@ def shaded(
     for site in sorted(steering.edits):
         for name, own in seen(steering.edits[site], trace.activations[site][0], names).items():
             values.setdefault(name, own.tolist())
-    parts = pieces(model, row.ids)
+    parts = pieces(model.tokenizer, row.ids)
     return tuple(Shade(part, {name: values[name][i] for name in values}) for i, part in enumerate(parts))
-
-
-def pieces(model: Model, ids: Sequence[int]) -> list[str]:
-    """Each token's part of the text, with its space; empty for all but the last of tokens that make up a character."""
-    out, first, shown = [], 0, 0
-    for i in range(1, len(ids) + 1):
-        before, now = (model.tokenizer.decode(list(ids[first:end])) for end in (shown, i))
-        if now.endswith("\N{REPLACEMENT CHARACTER}") and i < len(ids):  # half a character, or one that was in the text
-            out.append("")
-            continue
-        out.append(now.removeprefix(before))
-        first, shown = shown, i
-    return out
 
 
 def seen(edit: Edit, h: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
@@ -124,16 +108,20 @@ def seen(edit: Edit, h: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
 
 def refuse_overlong(
     model: Model, prompts: Sequence[str], steering: Steering, strength: Any, chat_template: bool, max_new_tokens: int
-) -> None:
+) -> tuple[str, ...]:
     """Refuse prompts that leave no room for so many new tokens, behind the steering's texts too.
 
+    Returns:
+        what was done to the prompts to fit the chat template.
+
     Raises:
-        InputError: they do not.
+        InputError: they leave no room.
     """
     plain = [Rendered("", p, "") for p in prompts]
     texts = [*plain, *in_front(plain, fronts(steering, strength))]
-    rows = [row.prompt for row in model.encoder(chat_template).encode(texts)]
-    refuse_overlong_rows(model, rows, max_new_tokens)
+    encoder = model.encoder(chat_template)
+    refuse_overlong_rows(model, [row.prompt for row in encoder.encode(texts)], max_new_tokens)
+    return encoder.notes
 
 
 def relative_edit(
@@ -151,7 +139,7 @@ def relative_edit(
     table = steer(steering, strength).strength.to(model.device)
     changes: dict[Site, list[Tensor]] = {site: [] for site in sites}
     for row in rows:
-        batch = collate([row], pad_token(model.tokenizer), model.device)
+        batch = collate([row], model.pad, model.device)
         trace = model.forward(batch, Plan(read=frozenset(sites)))
         for site in sites:
             h = trace.activations[site]

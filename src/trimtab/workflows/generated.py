@@ -3,12 +3,15 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Literal
 
 import numpy as np
 
 from trimtab.endpoint import EndpointError
 from trimtab.errors import InputError
 from trimtab.evaluation import Classifier, Judge, Judgement, fluency
+from trimtab.models import Encoded
+from trimtab.models.scoring import score
 from trimtab.reliability import Interval
 from trimtab.reports.consequences import Generated
 from trimtab.reports.figures import Estimate
@@ -16,13 +19,14 @@ from trimtab.workflows.ledger import Arrays
 from trimtab.workflows.measure import SIDES, Floats
 from trimtab.workflows.stages import Stages
 from trimtab.workflows.summary import estimate
+from trimtab.workflows.written import Answered, Written
 
 LIKELIHOOD_ONLY = Generated.without("no text was generated to be scored (--generate N)")
 
-Texts = Sequence[tuple[str, str, str]]  # prompt, unsteered and steered continuation
+Which = Literal["base", "steered"]
 
 
-def generated(stages: Stages, texts: Texts, label: str, judge: Judge | None) -> Generated:
+def generated(stages: Stages, texts: Sequence[Written], label: str, judge: Judge | None) -> Generated:
     """Score continuations of evaluation prompts.
 
     The classifier learns from the training examples' answers and shows on the evaluation answers whether it can judge.
@@ -36,14 +40,14 @@ def generated(stages: Stages, texts: Texts, label: str, judge: Judge | None) -> 
     if stages.behavior.answer_kind == "choice":
         return Generated.without("the answers are labels: what is written behind a question shows no behavior")
     units = stages.splits.eval.units[: len(texts)]
-    base, steered = [b for _, b, _ in texts], [s for _, _, s in texts]
+    base, steered = [t.base.text for t in texts], [t.steered.text for t in texts]
     train, held = (
         [[getattr(e, side) for e in part.examples] for side in SIDES]
         for part in (stages.splits.train, stages.splits.eval)
     )
     flow = fluency(
-        base, steered, units, log_prob_base=_likely(stages, texts, 1, label),
-        log_prob_steered=_likely(stages, texts, 2, label), seed=stages.seed,
+        base, steered, units, log_prob_base=_likely(stages, texts, "base", label),
+        log_prob_steered=_likely(stages, texts, "steered", label), seed=stages.seed,
     )  # fmt: skip
     try:
         classifier = Classifier.fit(train[0], train[1], seed=stages.seed, units=stages.splits.train.units)
@@ -72,25 +76,28 @@ def _shown(i: Interval | None, n: int, reason: str | None) -> Estimate:
     return Estimate(reason=reason or "not measured") if i is None else estimate(i, n)
 
 
-def _likely(stages: Stages, texts: Texts, which: int, label: str) -> Floats:
-    """`[n]` nats per token of the continuations under the unsteered model; NaN for empty ones."""
-    rows = [i for i, row in enumerate(texts) if row[which].strip()]
+def _likely(stages: Stages, texts: Sequence[Written], which: Which, label: str) -> Floats:
+    """`[n]` nats per token of what was written, token by token, under the unsteered model; NaN for empty texts."""
+    written: list[Answered] = [getattr(t, which) for t in texts]
+    kept = [i for i, answered in enumerate(written) if answered.ids]
+    rows = [Encoded(texts[i].ids + written[i].ids, len(texts[i].ids)) for i in kept]
 
     def compute() -> Arrays:
         values = np.full(len(texts), np.nan)
         if rows:
-            scores = stages.model.score([texts[i][0] for i in rows], [texts[i][which] for i in rows])
-            values[rows] = scores.mean.double().cpu().numpy()
+            values[kept] = score(stages.model, rows).mean.double().cpu().numpy()
         return {"mean": values}
 
-    cost = sum(len(f"{row[0]} {row[which]}".split()) for row in texts) * 1.5
-    name = f"likelihood of continuation {which} {label} {len(texts)}"
-    return stages.step("generated text", name, compute, cost)["mean"]
+    name = f"likelihood of what was written {which} {label} {len(texts)}"
+    return stages.step("generated text", name, compute, sum(len(row.ids) for row in rows))["mean"]
 
 
-def _judged(stages: Stages, texts: Texts, units: Sequence[str], label: str, judge: Judge) -> dict[str, object]:
+def _judged(
+    stages: Stages, texts: Sequence[Written], units: Sequence[str], label: str, judge: Judge
+) -> dict[str, object]:
     """The judge's figures; its answers are kept like every other step."""
-    prompts, base, steered = ([row[i] for row in texts] for i in range(3))
+    prompts = [t.prompt for t in texts]
+    base, steered = [t.base.text for t in texts], [t.steered.text for t in texts]
 
     def compute() -> Arrays:
         try:

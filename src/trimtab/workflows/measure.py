@@ -12,6 +12,7 @@ from trimtab.behaviors import Behavior, Example, PromptType, Rendered, Side, ren
 from trimtab.errors import InputError
 from trimtab.models import Captured, Encoded, Model, Site
 from trimtab.models.capture import Read, capture
+from trimtab.models.encoding import special_tokens
 from trimtab.models.scoring import Variant, choice_variants, score_variants
 from trimtab.models.text import fork
 
@@ -90,6 +91,32 @@ class Instrument:
         """Token rows of rendered texts."""
         return self.model.encoder(self.chat_template).encode(texts)
 
+    def remarks(self, examples: Sequence[Example]) -> list[str]:
+        """What is done to the evaluation texts to fit the chat template, and what the tokenizer reads otherwise."""
+        encoder, tokenizer = self.model.encoder(self.chat_template), self.model.tokenizer
+        texts = [render_bare(e, side) for e in examples for side in SIDES]
+        rows = encoder.encode(texts)
+        notes, n = list(encoder.notes), len(texts)
+        unknown = getattr(tokenizer, "unk_token_id", None)
+        lost = 0 if unknown is None else sum(unknown in row.ids[1:] for row in rows)
+        if lost:
+            notes.append(f"{lost} of {n} texts hold letters that the tokenizer does not know ({tokenizer.unk_token})")
+        names = special_tokens(tokenizer)
+        held = [[name for name in names if name in _words(e)] for e in examples]
+        if any(held):
+            told = ", ".join(repr(name) for name in dict.fromkeys(name for some in held for name in some))
+            notes.append(
+                f"{sum(map(bool, held))} of {len(examples)} rows hold {told}, which the tokenizer reads as special "
+                "tokens, not as letters"
+            )
+        return notes
+
+    def fitting(self, examples: Sequence[Example], context: str = "") -> list[bool]:
+        """Whether both evaluation texts of each example fit into the model's context, behind more if that is given."""
+        encoder = self.model.encoder(self.chat_template)
+        sides = [encoder.fits([render_bare(e, side, context) for e in examples]) for side in SIDES]
+        return [plus and minus for plus, minus in zip(*sides, strict=True)]
+
     def bare(self, examples: Sequence[Example], context: str = "") -> tuple[list[Encoded], list[Encoded]]:
         """Token rows of the evaluation texts, positive and negative, behind a context such as an instruction.
 
@@ -164,6 +191,11 @@ class Instrument:
         read: Read = self.read if prompt_type.prefilled else "last"
         plus, minus = self.contexts(examples, shots, prompt_type)
         return capture(self.model, plus + minus, sites, read)
+
+
+def _words(e: Example) -> str:
+    """All that a row says."""
+    return "\n".join([e.prompt, e.positive, e.negative, *(turn.content for turn in e.messages)])
 
 
 def _array(values: Tensor) -> Floats:

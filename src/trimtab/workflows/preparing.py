@@ -89,6 +89,7 @@ def prepare(
     if behavior.instructions_derived:
         told = " / ".join(behavior.instruction(side) for side in SIDES)
         notes.append(f"instructions were derived from the name: {told}; say better ones if the name does not fit")
+    notes += replace(instrument, behavior=behavior).remarks(left)
     if short:
         notes.append(f"{short} rows left out: too short to score, or no token tells their two answers apart")
     behavior = aligned(replace(behavior, examples=left))
@@ -166,8 +167,9 @@ def ready(
     seed: int,
     ledger: Ledger,
     progress: Progress,
+    chat_template: bool = False,
 ) -> tuple[Stages, list[str]]:
     """What measures a behavior as a check does by default, at strength 1, and notes; arguments as of `check`."""
-    instrument = Instrument(model, behavior, False, "last" if behavior.answer_kind == "choice" else "mean")
+    instrument = Instrument(model, behavior, chat_template, "last" if behavior.answer_kind == "choice" else "mean")
     instrument, splits, _, notes = prepare(instrument, train, evaluation, seed)
     return Stages(instrument, splits, PromptType.named(prompt_types), 1.0, "all", seed, ledger, progress), notes

@@ -27,6 +27,11 @@ _SHOWN_LETTERS = 70  # of an example that is named
 def asking(stages: Stages, steering: Steering, steered: Steered, label: str) -> Asking:
     """The positive instruction on the same evaluation examples, without and with steering."""
     instruction = stages.behavior.instruction("positive")
+    fits = stages.instrument.fitting(stages.splits.eval.examples, f"{instruction}\n\n")
+    if not all(fits):
+        told = f"{len(fits) - sum(fits)} of {len(fits)} evaluation examples do not fit into the model's context"
+        none = Estimate(reason=f"{told} behind the instruction")
+        return Asking(instruction=instruction, effect=none, beats=none, adds=none)
     variants = {"base": (None, 0.0), label: (steering, 1.0)}
     asked, both = stages.sweep("eval", variants, context=f"{instruction}\n\n").values()
 

@@ -1,13 +1,13 @@
 """What steering does besides: divergence and perplexity of other texts, capability, refusals, other behaviors."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from trimtab.behaviors import Behavior, Probe, Rendered, builtin, builtin_names
+from trimtab.behaviors import Behavior, Example, Probe, Rendered, builtin, builtin_names
 from trimtab.behaviors.controls import CONTROLS
 from trimtab.errors import InputError
 from trimtab.models import Encoded, Model
@@ -27,6 +27,7 @@ FEW_ROWS = 20  # documents at each of the other strengths, and others at those t
 PROMPTS_EACH = 12  # prompts of every other built-in behavior
 OWN_PROMPTS = 40  # prompts of the behavior's own evaluation examples
 OTHER_ROWS = 60  # examples of another behavior that was given
+LEAST_TOKENS = 8  # of a text that was cut to the model's context
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,43 +78,52 @@ def prompts_drift(
     few = 2 * PROMPTS_EACH
     chosen = {"eval": slice(0, few, 2), "dev": slice(1, few, 2), "replication": slice(few, few + PROMPTS_EACH)}[part]
     known = [builtin(name) for name in builtin_names() if name not in CONTROLS]
-    texts = [
-        e.prompt for b in (*known, *others) if b.name != stages.behavior.name and not b.bare for e in b.examples[chosen]
-    ]
+    given = (b for b in (*known, *others) if b.name != stages.behavior.name and not b.bare)
+    texts = [Rendered("", e.prompt, "", e.messages) for b in given for e in b.examples[chosen]]
     own = {e.prompt for e in stages.behavior.examples}
-    unique = [text for text in dict.fromkeys(texts) if text not in own]
-    rows = whole_texts(stages.model, unique)
+    unique = [text for text in dict.fromkeys(texts) if text.prompt not in own]
+    chat = stages.instrument.chat_template
+    rows = whole_texts(stages.model, unique, chat_template=chat)
     fit = [text for text, row in zip(unique, rows, strict=True) if len(row.ids) > row.prompt_len]
-    return _drift(stages, fit, steering, factors, f"prompts {part} {len(fit)} {label}", "other prompts")
+    name = f"prompts {part} {len(fit)} {label}"
+    return _drift(stages, fit, steering, factors, name, "other prompts", chat_template=chat)
 
 
 def own_drift(stages: Stages, steering: Steering, label: str) -> Divergence:
-    """Divergence on prompts of the behavior's own evaluation examples; of bare statements on their first thirds."""
-    examples = stages.splits.eval.examples
-    texts = list(dict.fromkeys(stages.opening(e) for e in examples))[:OWN_PROMPTS]
-    rows = whole_texts(stages.model, texts)
-    fit = [text for text, row in zip(texts, rows, strict=True) if len(row.ids) > row.prompt_len]
+    """Divergence on the prompts of the behavior's own evaluation examples."""
+    if stages.behavior.bare:
+        return Divergence(reason="bare statements have no prompts")
+    chat = stages.instrument.chat_template
+    texts = list(dict.fromkeys(Rendered("", e.prompt, "", e.messages) for e in stages.splits.eval.examples))
+    rows = whole_texts(stages.model, texts[:OWN_PROMPTS], chat_template=chat)
+    fit = [text for text, row in zip(texts, rows, strict=False) if len(row.ids) > row.prompt_len]
     if len(fit) < 2:
         return Divergence(reason="fewer than two of the behavior's prompts have tokens to predict")
-    return _drift(stages, fit, steering, [1.0], f"own prompts {len(fit)} {label}", "own prompts")[1.0].divergence(
-        stages.seed
-    )
+    name = f"own prompts {len(fit)} {label}"
+    return _drift(stages, fit, steering, [1.0], name, "own prompts", chat_template=chat)[1.0].divergence(stages.seed)
 
 
 def _drift(
-    stages: Stages, texts: Sequence[str], steering: Steering, factors: Sequence[float], name: str, title: str
+    stages: Stages,
+    texts: Sequence[str] | Sequence[Rendered],
+    steering: Steering,
+    factors: Sequence[float],
+    name: str,
+    title: str,
+    chat_template: bool = False,
 ) -> Mapping[float, Drift]:
-    rows = whole_texts(stages.model, texts)
+    model = stages.model
+    rows = whole_texts(model, texts, chat_template=chat_template)
+    treatments = [stages.treatment((steering, f)) for f in factors]
+    behind = {t.front: whole_texts(model, texts, t.front, chat_template) for t in treatments if t.front}
+    rows, *cut = cut_to(model.context_length, [rows, *behind.values()], title)
+    behind = dict(zip(behind, cut, strict=True))
 
     def compute() -> Arrays:
-        treatments = [stages.treatment((steering, f)) for f in factors]
-        if any(t.front for t in treatments):
-            found = [
-                divergence_behind(stages.model, rows, whole_texts(stages.model, texts, t.front), t.steers)
-                for t in treatments
-            ]
+        if behind:
+            found = [divergence_behind(model, rows, behind.get(t.front, rows), t.steers) for t in treatments]
         else:
-            found = divergences(stages.model, rows, [t.steers for t in treatments])
+            found = divergences(model, rows, [t.steers for t in treatments])
         kl = np.stack([d.kl.double().cpu().numpy() for d in found])
         surprise = np.stack([((d.base_log_prob - d.log_prob) / d.n_tokens).double().cpu().numpy() for d in found])
         return {"kl": kl, "surprise": surprise}
@@ -123,19 +133,82 @@ def _drift(
     return {f: Drift(kept["kl"][i], kept["surprise"][i]) for i, f in enumerate(factors)}
 
 
+def cut_to(length: int, versions: Sequence[Sequence[Encoded]], what: str) -> list[list[Encoded]]:
+    """Versions of the same texts, behind more or not, that all end where the longest fits into the context.
+
+    Raises:
+        InputError: no more than one token of a text is left.
+    """
+    out: list[list[Encoded]] = [[] for _ in versions]
+    for same in zip(*versions, strict=True):
+        over = max(0, max(len(row.ids) for row in same) - length)
+        if over and min(len(row.ids) for row in same) - over < LEAST_TOKENS:
+            raise InputError(
+                f"the model's context holds {length} tokens, too few for trimtab's own {what} and what a steering puts "
+                "in front of it; take a model with a longer context"
+            )
+        for kept, row in zip(out, same, strict=True):
+            kept.append(Encoded(row.ids[: len(row.ids) - over], 1))
+    return out
+
+
 def drift_cost(tokens: float, n_variants: int) -> float:
     """Passes through the blocks that whole distributions of so many tokens amount to, times the tokens."""
     return tokens * (0.5 + n_variants * (0.5 + 2 * HEAD_SHARE))
 
 
-def whole_texts(model: Model, texts: Sequence[str], front: str = "") -> list[Encoded]:
-    """Texts of which all but the first token counts as answer, as token rows, behind more if that is given."""
-    return [Encoded(row.ids, 1) for row in model.encoder().encode([Rendered(front, "", text) for text in texts])]
+def whole_texts(
+    model: Model, texts: Sequence[str] | Sequence[Rendered], front: str = "", chat_template: bool = False
+) -> list[Encoded]:
+    """Texts of any length of which all but the first token counts as answer, as token rows, behind more if given."""
+    given = [t if isinstance(t, Rendered) else Rendered("", "", t) for t in texts]
+    rows = model.encoder(chat_template).encode([replace(t, context=front) for t in given], any_length=True)
+    return [Encoded(row.ids, 1) for row in rows]
+
+
+def about_context(stages: Stages) -> list[str]:
+    """What becomes of trimtab's own texts where the model's context is short.
+
+    Raises:
+        InputError: it is too short for all of them.
+    """
+    length, notes = stages.model.context_length, []
+    texts = Probe.builtin("neutral").texts
+    cut = sum(len(row.ids) > length for row in whole_texts(stages.model, texts))
+    if cut:
+        notes.append(f"{cut} of {len(texts)} neutral texts cut to the model's context of {length} tokens")
+    for name, chat in (("capability", False), ("over-refusal", stages.instrument.chat_template)):
+        probe = Probe.builtin(name)
+        fits = _fitting(stages, probe.examples, chat)
+        if not any(fits) and name == "capability":
+            raise _too_short(length)
+        if not all(fits):
+            notes.append(
+                f"{len(fits) - sum(fits)} of {len(fits)} pairs of the {name} probe left out: longer than the model's "
+                f"context of {length} tokens"
+            )
+    return notes
+
+
+def _too_short(length: int) -> InputError:
+    return InputError(
+        f"the model's context holds {length} tokens, too few for any pair of the capability probe, on which a check "
+        "measures what steering costs; take a model with a longer context"
+    )
+
+
+def _fitting(stages: Stages, examples: Sequence[Example], chat_template: bool, front: str = "") -> list[bool]:
+    behavior = Behavior("probe", list(examples))
+    return Instrument(stages.model, behavior, chat_template, "mean").fitting(examples, front)
 
 
 def capability(stages: Stages, steering: Steering, label: str) -> tuple[Capability, ...]:
     """Right answers on the capability probe before and under steering, by kind and altogether."""
-    probe = Probe.builtin("capability")
+    whole, front = Probe.builtin("capability"), stages.treatment((steering, 1.0)).front
+    fits = _fitting(stages, whole.examples, False, front)
+    if not any(fits):
+        raise _too_short(stages.model.context_length)
+    probe = whole.only(fits)
 
     def compute() -> Arrays:
         return {"margins": margins(stages.model, probe, [Treatment(), stages.treatment((steering, 1.0))])}
@@ -182,12 +255,14 @@ def others(stages: Stages, steering: Steering, label: str, given: Sequence[Behav
 
 def _effect(stages: Stages, behavior: Behavior, rows: int, steering: Steering, name: str, title: str) -> Estimate:
     instrument = Instrument(stages.model, behavior, stages.instrument.chat_template, "mean")
+    front = stages.treatment((steering, 1.0)).front
     try:
-        fits = instrument.scorable(behavior.examples)
+        short = [e for e, ok in zip(behavior.examples, instrument.fitting(behavior.examples, front), strict=True) if ok]
+        fits = instrument.scorable(short)
     except InputError as error:
         return Estimate(reason=str(error))
     step = max(1, len(behavior.examples) // rows)
-    examples = [e for e, ok in zip(behavior.examples, fits, strict=True) if ok][::step][:rows]
+    examples = [e for e, ok in zip(short, fits, strict=True) if ok][::step][:rows]
     if len(examples) < 2:
         return Estimate(reason="fewer than 2 rows can be scored")
 

@@ -1,6 +1,5 @@
 """The measurements of a check, each a step that is kept in the ledger and told to the progress."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -30,8 +29,7 @@ NOISE_ROWS = 32
 NOISE_FEW = 3  # examples of the other batch shape
 CHUNK = 64  # examples whose scores are kept as one step
 HEAD_SHARE = 0.4  # cost of the head at the answer's tokens, in passes through the blocks; for the estimate only
-N_CONTINUATIONS = 10
-CONTINUATION_TOKENS = 40
+
 
 Split = Literal["dev", "eval", "replication"]
 Variation = tuple[Steering | None, float]  # a steering, and the factor on the strength
@@ -233,27 +231,6 @@ class Stages:
         cost = 2 * self._depth([(None, 0.0), (steering, 1.0)]) * self.score_cost(examples)
         moved = self.step("numerical noise", f"noise {label}", compute, cost)["change"]
         return Noise(value=float(np.quantile(moved, 0.95)), maximum=float(moved.max()), n=len(moved))
-
-    def continuations(self, steering: Steering, label: str, n: int) -> list[tuple[str, str, str]]:
-        """The first n evaluation prompts with their plain and their steered continuation."""
-        rows = [self.opening(e) for e in self.splits.eval.examples[:n]]
-
-        def compute() -> Arrays:
-            options = {"chat_template": self.instrument.chat_template, "max_new_tokens": CONTINUATION_TOKENS}
-            base = self.model.generate(rows, **options)
-            out = self.model.generate(rows, steering=steering, strength=self.strength, scope=self.scope, **options)
-            text = json.dumps(list(zip(rows, base, out, strict=True)))
-            return {"json": np.frombuffer(text.encode(), dtype=np.uint8)}
-
-        kept = self.step("continuations", f"continuations {label} {n}", compute, 0)["json"]
-        return [(a, b, c) for a, b, c in json.loads(kept.tobytes().decode())]
-
-    def opening(self, example: Example) -> str:
-        """What the model continues: the prompt, or the beginning of a bare statement."""
-        if example.prompt:
-            return example.prompt
-        row = self.instrument.bare([example])[0][0].prompt
-        return self.model.encoder().decode(row.ids)
 
     def treatment(self, variation: Variation) -> Treatment:
         """A variation at the checked strength and scope."""
