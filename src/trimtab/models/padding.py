@@ -35,7 +35,7 @@ def bears_padding(model: "Model") -> bool:
             break
     if not same:
         LOG.warning(
-            "%s writes other text beside padding than alone: texts of unlike length are generated apart, which takes longer",
+            "%s writes other text beside padding than alone, so texts of unlike length are generated apart",
             type(model.hf).__name__,
         )
     return same
