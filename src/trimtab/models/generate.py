@@ -115,7 +115,11 @@ def _decode(
         torch.manual_seed(seed)
         try:
             ids = model.hf.generate(input_ids=batch.ids, attention_mask=batch.real.long(), **settings)
-        except (ValueError, TypeError) as error:  # what transformers says of options that it does not take
+        except (
+            ValueError,
+            TypeError,
+            AttributeError,
+        ) as error:  # what transformers says of options that it does not take
             raise InputError(f"generate: {str(error).splitlines()[0]}") from error
     ids = ids if isinstance(ids, Tensor) else ids.sequences
     new = ids[:, batch.ids.shape[1] :]

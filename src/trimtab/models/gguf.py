@@ -12,7 +12,7 @@ from typing import Any
 
 from trimtab.errors import InputError
 from trimtab.models.cache import cache_dir
-from trimtab.models.gguf_header import merged, parts_of, readers, refuse_no_model
+from trimtab.models.gguf_header import merged, parts_of, readers, refuse_lost_biases, refuse_no_model
 from trimtab.models.sources import explained, heard, refuse_unsourced
 
 # Raised when what is written below changes, so that old conversions are not used.
@@ -96,6 +96,7 @@ def _write(path: Path, work: Path) -> None:
         except (ValueError, KeyError, OSError, NotImplementedError, IndexError, RuntimeError, TypeError) as error:
             raise InputError(f"{path} cannot be converted: {explained(error, lines)}") from error
     model, report = loaded
+    refuse_lost_biases(path, opened, list(model.state_dict()))
     refuse_unsourced(model, report, f"GGUF file {path}")
     if whole is not path:
         whole.unlink()

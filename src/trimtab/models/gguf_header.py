@@ -123,6 +123,28 @@ def _refuse_missing_blocks(path: Path, tensors: set[str], blocks: int) -> None:
         raise InputError(f"{path} cannot be converted: it has weights of block {beyond[0]}, but {blocks} blocks")
 
 
+def refuse_lost_biases(path: Path, opened: Sequence[Any], names: Sequence[str]) -> None:
+    """Biases of blocks that the file has and the model has not: transformers leaves them out silently.
+
+    Args:
+        path: the file.
+        opened: its parts.
+        names: of the model's weights.
+
+    Raises:
+        InputError: there are some.
+    """
+    there = [t.name for r in opened for t in r.tensors if re.match(r"blk\.\d+\..*bias$", t.name)]
+    for block in sorted({int(name.split(".")[1]) for name in there}):
+        held = [name for name in there if name.startswith(f"blk.{block}.")]
+        places = [name for name in names if f".{block}." in name and name.endswith("bias")]
+        if len(held) > len(places):
+            raise InputError(
+                f"{path} cannot be converted: it has biases that transformers has no place for in its architecture: "
+                f"{named(held)}"
+            )
+
+
 def _value(reader: Any, key: str) -> Any:
     field = reader.fields.get(key)
     return None if field is None else field.contents()

