@@ -26,7 +26,10 @@ def bears_padding(model: "Model") -> bool:
     vocabulary = embedding_table(model.hf).shape[0]
     ids = [(7 * i + 3) % vocabulary for i in range(12)]
     short, long = Encoded(tuple(ids[:4]), 4), Encoded(tuple(ids[3:]), 9)
-    alone, beside = _scores(model, [short]), _scores(model, [short, long])
+    try:
+        alone, beside = _scores(model, [short]), _scores(model, [short, long])
+    except (ValueError, RuntimeError, TypeError, AttributeError, IndexError, KeyError):
+        return True  # it cannot generate at all, and the texts themselves will say why
     near = 1e-3 if model.dtype in (torch.float32, torch.float64) else 0.1
     same = True
     for one, two in zip(alone, beside, strict=False):
