@@ -225,6 +225,7 @@ class Counting(TorchDispatchMode):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_steered_step_costs_one_hook_a_block_and_no_wait_for_the_device(dtype, wrapped, adding, monkeypatch):
     model, calls = wrapped(dtype=dtype), []
+    assert model.bears_padding  # tried out once
     monkeypatch.setattr(_Work, "at", lambda self, site, h, at=_Work.at: (calls.append(site), at(self, site, h))[1])
     seen = {}
     for n in (4, 12):
@@ -238,7 +239,7 @@ def test_a_steered_step_costs_one_hook_a_block_and_no_wait_for_the_device(dtype,
 
 
 @pytest.mark.parametrize("name", ["llama", "gemma2", "gpt2"])
-def test_generation_compiles_without_a_break_in_the_graph(name, wrapped, adding):
+def test_a_compiled_model_generates_as_the_plain_one(name, wrapped, adding):
     model = wrapped(name)
     options = {"steering": adding(1, size=4), "strength": [0, 1, 2], "max_new_tokens": 8}
     expected, unsteered = model.generate(PROMPTS, **options), model.generate(PROMPTS, max_new_tokens=8)
@@ -297,7 +298,7 @@ def test_a_model_without_tokenizer_still_runs_plans(plain, batch_of, tokens):
 
 def test_a_model_without_blocks_is_refused():
     hf = torch.nn.Sequential(torch.nn.Linear(2, 2))
-    with pytest.raises(InputError, match="Sequential has no list of like blocks"):
+    with pytest.raises(InputError, match="Sequential is no transformers model and holds none that generates"):
         Model(hf)
 
 

@@ -21,15 +21,49 @@ def cache(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def gguf_file(tmp_path, plain):
-    """A tiny Llama as a GGUF file, written by the gguf package."""
-    hf = plain(tie_word_embeddings=True)
-    config, weights = hf.config, hf.state_dict()
-    path = tmp_path / "tiny.gguf"
-    writer = gguf.GGUFWriter(path, "llama")
+def written(tmp_path, plain):
+    """`written("x.gguf", parts=2, without="blk.2.", extra={…})`: a tiny Llama, written by the gguf package."""
+
+    def make(name="tiny.gguf", parts=1, without=None, extra=None, blocks=None):
+        hf = plain(tie_word_embeddings=True)
+        tensors = {k: v for k, v in _tensors(hf).items() if without is None or not k.startswith(without)}
+        every, config = list({**tensors, **(extra or {})}.items()), hf.config
+        each, paths = -(-len(every) // parts), []
+        for k in range(parts):
+            path = tmp_path / (name if parts == 1 else f"{name[:-5]}-{k + 1:05d}-of-{parts:05d}.gguf")
+            writer = gguf.GGUFWriter(path, "llama")
+            if k == 0:
+                _write_settings(writer, config, blocks or config.num_hidden_layers)
+            if parts > 1:
+                writer.add_uint16("split.no", k)
+                writer.add_uint16("split.count", parts)
+                writer.add_int32("split.tensors.count", len(every))
+            for key, value in every[k * each : (k + 1) * each]:
+                writer.add_tensor(key, value)
+            _finish(writer)
+            paths.append(path)
+        return paths
+
+    return make
+
+
+@pytest.fixture
+def gguf_file(written):
+    """A tiny Llama as a GGUF file."""
+    return written()[0]
+
+
+def _finish(writer):
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _write_settings(writer, config, blocks):
     writer.add_context_length(77)
     writer.add_embedding_length(config.hidden_size)
-    writer.add_block_count(config.num_hidden_layers)
+    writer.add_block_count(blocks)
     writer.add_feed_forward_length(config.intermediate_size)
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
@@ -37,23 +71,23 @@ def gguf_file(tmp_path, plain):
     writer.add_rope_dimension_count(8)
     writer.add_vocab_size(config.vocab_size)
     _write_tokenizer(writer, config.vocab_size)
+
+
+def _tensors(hf):
+    config, found = hf.config, {}
     names = {"embed_tokens": "token_embd", "layers.": "blk.", "self_attn.": "attn_", "_proj": "", "mlp.": "ffn_"}
     names |= {"attn_o.": "attn_output.", "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
-    for name, tensor in weights.items():
+    for name, tensor in hf.state_dict().items():
         if name == "lm_head.weight":
             continue
         if "q_proj" in name or "k_proj" in name:  # llama.cpp's order of the rotary halves
             heads = config.num_attention_heads if "q_proj" in name else config.num_key_value_heads
             tensor = tensor.view(heads, 2, -1, tensor.shape[1]).transpose(1, 2).reshape(tensor.shape)
         short = name.removeprefix("model.")
-        for a, b in names.items():
-            short = short.replace(a, b)
-        writer.add_tensor("output_norm.weight" if short == "norm.weight" else short, tensor.contiguous().numpy())
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
+        for old, new in names.items():
+            short = short.replace(old, new)
+        found["output_norm.weight" if short == "norm.weight" else short] = tensor.contiguous().numpy()
+    return found
 
 
 def _write_tokenizer(writer, size):
@@ -171,3 +205,99 @@ def test_a_cache_without_a_home_is_an_input_error(stub, monkeypatch):
     monkeypatch.setenv("TRIMTAB_CACHE", "~nosuchuser/cache")
     with pytest.raises(InputError, match="set TRIMTAB_CACHE to a folder you own"):
         converted(stub)
+
+
+# Split files, and files that are no whole model
+
+
+def test_a_split_file_is_loaded_from_all_parts_whichever_is_given(written, cache, plain, batch_of, tokens):
+    hf, batch = plain(tie_word_embeddings=True), batch_of(tokens(0, 9))
+    with torch.no_grad():
+        expected = hf(input_ids=batch.ids).logits
+    for part in written(parts=3):
+        loaded = load(part, dtype="float32")
+        torch.testing.assert_close(loaded.forward(batch, Plan(logits="all")).logits, expected, rtol=1e-5, atol=1e-5)
+        assert not list(converted(part).glob("*.gguf"))
+    assert len([p for p in cache.iterdir() if p.is_dir()]) == 1
+
+
+def test_a_part_that_is_missing_is_named(written, cache):
+    first, second, third = written(parts=3)
+    second.unlink()
+    for part in (first, third):
+        with pytest.raises(InputError, match=f"one of 3 parts of a model, and 1 are not beside it: {second.name}"):
+            load(part)
+
+
+def test_a_part_under_another_name_is_refused_by_its_header(written, cache, tmp_path):
+    for part in written(parts=2):
+        alone = part.rename(tmp_path / "renamed.gguf")
+        with pytest.raises(InputError, match="one of 2 parts of a model, by its header"):
+            load(alone)
+
+
+def test_parts_in_another_order_are_refused(written, cache, tmp_path):
+    first, second = written(parts=2)
+    first.rename(tmp_path / "swap")
+    second.rename(first)
+    (tmp_path / "swap").rename(second)
+    with pytest.raises(InputError, match="is part 2 by its header and part 1 by its name"):
+        load(first)
+
+
+@pytest.mark.parametrize(
+    ("without", "why"),
+    [
+        ("blk.2.", "lacks the weights of 1 of 4 blocks, 2"),
+        (("blk.2.", "blk.3."), "lacks the weights of 2 of 4 blocks, 2 to 3"),
+        ("blk.1.ffn_up", r"1 weights are missing, model\.layers\.1\.mlp\.up_proj\.weight"),
+        ("output_norm", r"1 weights are missing, model\.norm\.weight"),
+        ("token_embd", r"2 weights are missing, lm_head\.weight, model\.embed_tokens\.weight"),
+        ("", "holds no weights"),
+    ],
+)
+def test_a_file_that_lacks_tensors_is_refused_by_name(without, why, written, cache):
+    with pytest.raises(InputError, match=why):
+        load(written(without=without)[0])
+    assert [p for p in cache.iterdir() if p.is_dir()] == []
+
+
+def test_tensors_that_fit_nothing_are_refused_by_name(written, cache):
+    with pytest.raises(InputError, match="weights of block 3, but 3 blocks"):
+        load(written(blocks=3)[0])
+    bias = {"blk.1.attn_q.bias": torch.ones(32).numpy()}
+    with pytest.raises(InputError, match=r"biases that transformers has no place for .*blk\.1\.attn_q\.bias"):
+        load(written(extra=bias)[0])
+    odd = {"blk.1.attn_q.weight": torch.ones(16, 32).numpy()}
+    with pytest.raises(InputError, match=r"other shapes .*q_proj\.weight \[16, 32\] instead of \[32, 32\]"):
+        load(written(extra=odd)[0])
+
+
+def test_a_download_that_was_cut_off_is_refused(gguf_file, cache):
+    whole = gguf_file.read_bytes()
+    for length in (3000, len(whole) // 2, len(whole) - 40):
+        gguf_file.write_bytes(whole[:length])
+        with pytest.raises(InputError, match="damaged or not completely downloaded"):
+            load(gguf_file)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "settings", "why"),
+    [
+        ("llama", {"general.type": "adapter", "adapter.type": "lora"}, "is a LoRA adapter, not a model"),
+        ("llama", {"adapter.type": "lora"}, "is a LoRA adapter, not a model"),
+        ("controlvector", {"controlvector.model_hint": "llama"}, "is a control vector, not a model"),
+        ("clip", {}, "is the vision part of a model"),
+        ("clip", {"general.type": "mmproj"}, "is the vision part of a model"),
+    ],
+)
+def test_what_is_no_language_model_is_refused_by_its_header(architecture, settings, why, tmp_path, cache, monkeypatch):
+    path = tmp_path / "other.gguf"
+    writer = gguf.GGUFWriter(path, architecture)
+    for key, value in settings.items():
+        writer.add_string(key, value)
+    writer.add_tensor("blk.0.attn_q.weight.lora_a", torch.ones(2, 32).numpy())
+    _finish(writer)
+    monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", None)  # nothing is built
+    with pytest.raises(InputError, match=why):
+        load(path)

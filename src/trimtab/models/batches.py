@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError, TrimtabError
-from trimtab.models.blocks import input_device
+from trimtab.models.blocks import embedding_table, input_device
 from trimtab.models.plan import Steer
 from trimtab.models.text import grouped
 
@@ -27,7 +27,7 @@ def fitting_tokens(hf: Any) -> int:
     device = input_device(hf)
     if device.type != "cuda":
         return CPU_TOKENS if device.type == "cpu" else 8 * CPU_TOKENS
-    vocabulary, d_model = hf.get_input_embeddings().weight.shape
+    vocabulary, d_model = embedding_table(hf).shape
     fits = torch.cuda.get_device_properties(device).total_memory // 4 // (12 * vocabulary + 64 * d_model)
     return int(min(MOST_TOKENS, 1 << max(9, int(fits).bit_length() - 1)))
 
@@ -35,7 +35,9 @@ def fitting_tokens(hf: Any) -> int:
 Work = Callable[[Tensor, tuple[Steer, ...]], None]
 
 
-def in_batches(model: "Model", widths: Sequence[int], steers: tuple[Steer, ...], work: Work) -> None:
+def in_batches(
+    model: "Model", widths: Sequence[int], steers: tuple[Steer, ...], work: Work, *, alike: bool = False
+) -> None:
     """Group rows by length and do the work on each group, longest rows first.
 
     When memory runs out, batches are halved, for later calls too, and the work is done again.
@@ -46,6 +48,7 @@ def in_batches(model: "Model", widths: Sequence[int], steers: tuple[Steer, ...],
         steers: edits for all rows.
         work: is handed the indices of some rows and the edits for these rows, open `with model.steered(…)` first.
             It may be called twice for a row, if the first call ran out of memory.
+        alike: rows of a batch must have the same length.
 
     Raises:
         InputError: a number of strengths or scopes unlike the rows.
@@ -58,6 +61,8 @@ def in_batches(model: "Model", widths: Sequence[int], steers: tuple[Steer, ...],
     left = list(range(len(widths)))
     while left:
         group = next(grouped([widths[i] for i in left], model.batch_tokens)).tolist()
+        if alike:
+            group = [k for k in group if widths[left[k]] == widths[left[group[0]]]]
         chosen = torch.tensor([left[k] for k in group])
         try:
             work(chosen, tuple(s.select(chosen) for s in every))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trimtab.errors import InputError
+from trimtab.models.eager import eagerly
 from trimtab.models.sites import Site
 
 
@@ -28,9 +29,11 @@ class Heads:
 
     def folded(self, shift: Tensor) -> Tensor:
         """What a shift of their outputs adds to the attention term: `[n, width]` to `[n, d_model]`, in its dtype."""
-        weight = next(self.projection.parameters())
+        weight = next(self.projection.parameters(), shift)
+        plain = weight.is_floating_point() and weight.dtype.itemsize > 1  # else quantised
+        dtype = weight.dtype if plain else shift.dtype
         with torch.no_grad():
-            both = torch.stack([shift, torch.zeros_like(shift)]).to(weight)
+            both = torch.stack([shift, torch.zeros_like(shift)]).to(weight.device, dtype)
             after, zero = self.projection(both).to(shift)  # without the bias
         folded: Tensor = after - zero
         return folded
@@ -49,6 +52,7 @@ class Anatomy:
         terms: by block, the modules whose outputs are added to the residual, as (attention, mlp), where the
             block is such a sum.
         heads: by block, its attention heads; None where no one module makes the attention term of what they give.
+        dtype: of the residual stream, as it was in the tiny pass.
     """
 
     blocks: tuple[nn.Module, ...]
@@ -58,6 +62,7 @@ class Anatomy:
     head: nn.Module | None
     terms: tuple[tuple[nn.Module, nn.Module] | None, ...]
     heads: "tuple[Heads | None, ...]"
+    dtype: torch.dtype
 
     @property
     def weighty(self) -> tuple[nn.Module, ...]:
@@ -109,6 +114,13 @@ def first_tensor(output: Any) -> Tensor:
     return tensor
 
 
+def embedding_table(hf: nn.Module) -> Tensor:
+    """`[vocabulary, d]` weights of the input embedding."""
+    weight = hf.get_input_embeddings().weight  # type: ignore[operator]
+    table: Tensor = weight() if callable(weight) and not isinstance(weight, Tensor) else weight  # torch's quantised one
+    return table
+
+
 def input_device(hf: nn.Module) -> torch.device:
     """Where token ids go: the device of the input embedding, also while accelerate has offloaded it.
 
@@ -116,7 +128,7 @@ def input_device(hf: nn.Module) -> torch.device:
         InputError: the weights have no values.
     """
     embedding = hf.get_input_embeddings()  # type: ignore[operator]
-    device: torch.device = embedding.weight.device
+    device = embedding_table(hf).device
     if device.type != "meta":
         return device
     if not hasattr(embedding, "_hf_hook"):
@@ -124,20 +136,24 @@ def input_device(hf: nn.Module) -> torch.device:
     return torch.device(embedding._hf_hook.execution_device)
 
 
-def dissect(hf: nn.Module) -> Anatomy:
-    """Run one short text through the model and see which parts do what.
+def dissect(hf: nn.Module, ids: Tensor) -> tuple[Anatomy, Any]:
+    """Run one short text `[1, T]` through the model and see which parts do what; its output too.
 
     Raises:
-        InputError: no stack of blocks is found.
+        InputError: no stack of blocks is found, or the model cannot be run on a row of tokens.
     """
     candidates = _stacks(hf)
     if not candidates:
         raise InputError(f"{type(hf).__name__} has no list of like blocks; trimtab steers decoder language models")
-    seen = _observe(hf, candidates)
+    try:
+        seen = _observe(hf, ids)
+    except (TypeError, ValueError, RuntimeError, AttributeError, KeyError, IndexError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"{type(hf).__name__} cannot be run on a row of tokens: {first}") from error
     for blocks in candidates:
         records = [seen.calls.get(id(b), []) for b in blocks]
         if all(len(r) == 1 for r in records) and _chained([r[0] for r in records]):
-            return _anatomy(hf, blocks, [r[0] for r in records], seen)
+            return _anatomy(hf, blocks, [r[0] for r in records], seen), seen.output
     raise InputError(f"{type(hf).__name__}: no list of blocks runs once each, in order, on a [B, T, d_model] tensor")
 
 
@@ -156,6 +172,7 @@ class _Call:
 @dataclass
 class _Seen:
     calls: dict[int, list[_Call]]
+    output: Any
 
     def within(self, first: int, last: int) -> list[_Call]:
         """Calls that began after `first` and ended before `last`, in order of beginning."""
@@ -174,7 +191,7 @@ def _stacks(hf: nn.Module) -> list[list[nn.Module]]:
     return [blocks for _, _, blocks in sorted(found, key=lambda item: item[:2])]
 
 
-def _observe(hf: nn.Module, candidates: list[list[nn.Module]]) -> _Seen:
+def _observe(hf: nn.Module, ids: Tensor) -> _Seen:
     clock = iter(range(1 << 30))
     calls: dict[int, list[_Call]] = {}
     open_: list[_Call] = []
@@ -197,14 +214,12 @@ def _observe(hf: nn.Module, candidates: list[list[nn.Module]]) -> _Seen:
         handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
         handles.append(module.register_forward_hook(after))
     try:
-        vocabulary = hf.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
-        ids = torch.arange(3, 9, device=input_device(hf))[None] % vocabulary  # [1, 6]
-        with torch.no_grad():
-            hf(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
+        with torch.no_grad(), eagerly():
+            output = hf(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
     finally:
         for handle in handles:
             handle.remove()
-    return _Seen(calls)
+    return _Seen(calls, output)
 
 
 def _chained(calls: list[_Call]) -> bool:
@@ -237,6 +252,7 @@ def _anatomy(hf: nn.Module, blocks: list[nn.Module], calls: list[_Call], seen: _
         head=head if head_call is not None else None,
         terms=terms,
         heads=tuple(_heads(call, pair, seen, n_heads) for call, pair in zip(calls, terms, strict=True)),
+        dtype=gave.dtype,
     )
 
 

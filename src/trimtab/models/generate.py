@@ -23,20 +23,25 @@ if TYPE_CHECKING:
 _UNSUPPORTED = (  # what calls the model in an order of its own, or with another cache
     "assistant_early_exit",
     "assistant_model",
+    "attention_mask",
     "cache_implementation",
     "custom_generate",
     "dola_layers",
     "generation_config",
     "guidance_scale",
+    "input_ids",
+    "inputs",
     "inputs_embeds",
     "max_length",
     "negative_prompt_attention_mask",
     "negative_prompt_ids",
     "past_key_values",
     "penalty_alpha",
+    "position_ids",
     "prefill_chunk_size",
     "prompt_lookup_num_tokens",
     "speculation_type",
+    "token_type_ids",
     "use_mtp",
 )
 
@@ -74,7 +79,8 @@ def generate(
         for i, row, new in zip(group.tolist(), some, written, strict=True):
             out[i] = completion(model.tokenizer, row, new)
 
-    in_batches(model, [len(r.ids) for r in rows], steers, work)
+    widths = [len(r.ids) for r in rows]
+    in_batches(model, widths, steers, work, alike=len(set(widths)) > 1 and not model.bears_padding)
     return [out[i] for i in range(len(rows))]
 
 
@@ -106,15 +112,20 @@ def _written(
     devices = [model.device] if model.device.type == "cuda" else []
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(devices))
-        stack.enter_context(replaced(model.hf, _plain(model.hf.generation_config), "generation_config"))
+        stack.enter_context(replaced(model.hf, plain_settings(model.hf.generation_config), "generation_config"))
         stack.enter_context(model.gate.open())
+        stack.enter_context(model.positions.in_generation(model.hf))
         stack.enter_context(model.tail.raised(begins=True))
         stack.enter_context(quick_linears(model.anatomy.weighty))
         stack.enter_context(edited_steps(model.hf, model.anatomy, whole, steers, batch.ids.shape[1]))
         torch.manual_seed(seed)
         try:
             ids = model.hf.generate(input_ids=batch.ids, attention_mask=batch.real.long(), **settings)
-        except ValueError as error:
+        except (
+            ValueError,
+            TypeError,
+            AttributeError,
+        ) as error:  # what transformers says of options that it does not take
             raise InputError(f"generate: {str(error).splitlines()[0]}") from error
     ids = ids if isinstance(ids, Tensor) else ids.sequences
     new: list[list[int]] = ids[:, batch.ids.shape[1] :].tolist()
@@ -158,7 +169,7 @@ def _beams(options: dict[str, Any]) -> int:
     return beams if isinstance(beams, int) and beams > 0 else 1
 
 
-def _plain(own: Any) -> Any:
+def plain_settings(own: Any) -> Any:
     """Greedy decoding with the model's special tokens, and none of its own sampling, penalties or limits."""
     from transformers import GenerationConfig
 

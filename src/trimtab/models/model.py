@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -20,6 +21,7 @@ from trimtab.models.forward import run
 from trimtab.models.generate import generate
 from trimtab.models.loaded import Loaded
 from trimtab.models.masks import packs
+from trimtab.models.padding import bears_padding
 from trimtab.models.plan import UNDECIDED, Batch, Plan, Steer, Trace
 from trimtab.models.scoring import Scores, logit_differences, score
 from trimtab.models.sites import Place, Site
@@ -35,11 +37,15 @@ class Model(Loaded):
     Usually made by `trimtab.load`; models that are already in memory can be wrapped directly.
 
     Args:
-        hf: a transformers decoder language model; put into evaluation mode and left as it is otherwise.
+        hf: a transformers decoder language model, put into evaluation mode and left as it is otherwise; what wraps one
+            (PEFT, `torch.compile`, DDP) is taken off, and steered all the same when it is called.
         tokenizer: its tokenizer; only needed for text.
         id: how reports name the model.
         revision: commit on the Hub, if it came from there.
         batch_tokens: tokens per batch, padding included; by default what suits the device. Halved when memory runs out.
+
+    Raises:
+        InputError: it is no decoder language model; the message says what it is instead.
     """
 
     def __init__(
@@ -54,7 +60,7 @@ class Model(Loaded):
         super().__init__(hf, tokenizer, id, revision, batch_tokens)
         self._steered: list[Steer] = []
         self._packs: dict[Any, bool] = {}
-        self.gate = Gate(hf)
+        self.gate = Gate(self.hf)
 
     @property
     def packs(self) -> bool:
@@ -63,6 +69,11 @@ class Model(Loaded):
         if how not in self._packs:
             self._packs[how] = packs(self)
         return self._packs[how]
+
+    @cached_property
+    def bears_padding(self) -> bool:
+        """Whether texts of unlike length may be generated in one batch; tried out once, and said where they may not."""
+        return bears_padding(self)
 
     @property
     def open_edits(self) -> tuple[Steer, ...]:
@@ -89,9 +100,8 @@ class Model(Loaded):
         # rows of several texts are masked block by block, from the mask of a row without padding
         real = batch.real if batch.text is None else torch.ones_like(batch.real)
         attention = real if batch.past is None else torch.cat([batch.past, real], dim=1)
-        inputs = {"input_ids": batch.ids, "attention_mask": attention.long(), "use_cache": cache is not None}
-        if self._takes_positions:
-            inputs["position_ids"] = batch.position
+        told = self.positions.told(batch.ids, batch.real, batch.position, behind_cache=batch.past is not None)
+        inputs = {**told, "attention_mask": attention.long(), "use_cache": cache is not None}
         if cache is not None:
             inputs["past_key_values"] = cache
         raised = nullcontext() if plan.logits == "none" else self.tail.raised(begins=batch.past is None)
@@ -284,7 +294,7 @@ class Model(Loaded):
             raise InputError(UNDECIDED)
         self._steered += self._steers(steering, strength, scope)
         try:
-            direct = Direct(self.gate, self.anatomy, self.tail, self._steered)
+            direct = Direct(self.gate, self.anatomy, self.tail, self._steered, self.positions)
             with direct.steering() if len(self._steered) == 1 else nullcontext():
                 yield self
         finally:

@@ -57,7 +57,10 @@ class Tail:
 
 
 def _is_low(module: nn.Module) -> bool:
-    return any(p.is_floating_point() and p.dtype != torch.float32 for p in module.parameters())
+    """Whether it is of another dtype and can be copied in float32: quantised weights are more than their numbers."""
+    weights = list(module.parameters())
+    plain = all(type(p) is nn.Parameter and p.is_floating_point() and p.dtype.itemsize > 1 for p in weights)
+    return plain and any(p.dtype != torch.float32 for p in weights)
 
 
 class _Twin:

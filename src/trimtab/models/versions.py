@@ -1,7 +1,8 @@
 """Whether weights changed since one last looked."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+import torch
 from torch import Tensor
 
 Version = tuple[tuple[object, ...], ...]
@@ -13,7 +14,29 @@ def version(weights: Iterable[Tensor]) -> Version:
     Torch counts writes (an optimizer's step, `load_state_dict`, `weight.zero_()`), but none through
     `weight.data`; those this cannot see, nor what accelerate keeps on disk.
     """
-    return tuple(_mark(w) for w in weights)
+    return tuple(_mark(part) for w in weights for _, part in plain_parts(w))
+
+
+def plain_parts(tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """The plain tensors that one is put together from, with what tells them apart; of a plain one itself, under "".
+
+    Quantised tensors hold numbers and scales: torch's own, and subclasses such as torchao's and quanto's.
+    """
+    if tensor.is_quantized:
+        yield ".numbers", tensor.int_repr()
+        if tensor.qscheme() in (torch.per_channel_affine, torch.per_channel_affine_float_qparams):
+            yield ".scales", tensor.q_per_channel_scales()
+            yield ".zeros", tensor.q_per_channel_zero_points()
+        else:
+            yield ".scales", torch.tensor([tensor.q_scale(), float(tensor.q_zero_point())])
+    elif hasattr(tensor, "__tensor_flatten__"):
+        for name in tensor.__tensor_flatten__()[0]:
+            for part, inner in plain_parts(getattr(tensor, name)):
+                yield f".{name}{part}", inner
+    elif tensor.layout != torch.strided:
+        yield "", tensor.detach().to_dense()
+    else:
+        yield "", tensor
 
 
 def _mark(weight: Tensor) -> tuple[object, ...]:

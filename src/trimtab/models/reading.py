@@ -1,0 +1,113 @@
+"""Weights and tokenizer from a folder or the Hub, as the class that generates; whole, or refused."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from trimtab.errors import InputError
+from trimtab.models.folders import adapter_advice
+from trimtab.models.sources import explained, heard, refuse_unsourced
+
+EXPECTED = (
+    "Give 'smollm2', a Hugging Face id such as org/name, a folder with config.json and safetensors weights, or a .gguf "
+    "file. Pickled weights and remote code are refused."
+)
+_FAILURES = (
+    OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, AttributeError, IndexError, SafetensorError,
+)  # fmt: skip
+_OTHER_HEADS = re.compile(
+    r"For(Sequence|Token)Classification|ForQuestionAnswering|ForMultipleChoice|ForMaskedLM|RewardModel"
+)
+
+
+def read(where: str, name: str, revision: str | None, dtype: torch.dtype, device_map: Any) -> tuple[Any, Any]:
+    """A transformers model and its tokenizer.
+
+    Args:
+        where: folder or Hugging Face id.
+        name: in messages.
+        revision: on the Hub.
+        dtype: of the weights.
+        device_map: handed to accelerate.
+
+    Raises:
+        InputError: it cannot be read, is no decoder language model, or not all its parameters have a source.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    with _without_retry_chatter(), heard() as lines:
+        try:
+            config = AutoConfig.from_pretrained(where, revision=revision, trust_remote_code=False)
+            loaded: Any = _loader(config, name).from_pretrained(
+                where,
+                revision=revision,
+                dtype=dtype,
+                device_map=device_map,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # told apart below, by name
+            )
+            tokenizer = AutoTokenizer.from_pretrained(where, revision=revision, trust_remote_code=False)
+        except InputError:
+            raise
+        except _FAILURES as error:
+            raise InputError(
+                f"model {name!r} cannot be loaded: {_no_such_folder(where)}{explained(error, lines)}\n{EXPECTED}"
+            ) from error
+    hf, report = loaded
+    if getattr(hf, "_hf_peft_config_loaded", False):
+        base = next(iter(hf.peft_config.values())).base_model_name_or_path
+        raise InputError(f"model {name} {adapter_advice(base, name)}")
+    refuse_unsourced(hf, report, f"model {name!r}")
+    return hf, tokenizer
+
+
+def _loader(config: Any, name: str) -> Any:
+    """The class that loads it: for causal language modelling, else for texts with images or sounds.
+
+    Raises:
+        InputError: neither exists for it.
+    """
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMultimodalLM
+
+    told = next(iter(getattr(config, "architectures", None) or ()), "")
+    if _OTHER_HEADS.search(told):
+        raise InputError(f"model {name!r} was saved as {told}, which has no head that predicts the next token")
+    if getattr(config, "is_encoder_decoder", False):
+        raise InputError(
+            f"model {name!r} is an encoder-decoder ({told or type(config).__name__}); trimtab steers decoder language "
+            "models, as AutoModelForCausalLM loads them"
+        )
+    for loader in (AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMultimodalLM):
+        if type(config) in loader._model_mapping:
+            return loader
+    raise InputError(
+        f"model {name!r} is no language model that transformers can generate with ({told or type(config).__name__})"
+    )
+
+
+def _no_such_folder(where: str) -> str:
+    """A path whose folder is not there is taken for an id; its message would speak of the network."""
+    parent = Path(where).parent
+    return f"there is no folder {where} here, and on the Hub: " if "/" in where and parent.is_dir() else ""
+
+
+@contextmanager
+def _without_retry_chatter() -> Iterator[None]:
+    """Without a network the Hub's client warns of every retry; one message at the end says it all."""
+    from huggingface_hub.utils import logging  # its import sets a level of its own
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)

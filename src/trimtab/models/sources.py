@@ -1,0 +1,170 @@
+"""Every parameter of a model has a source in its files, and every weight of its blocks a place; else it is refused."""
+
+import json
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from trimtab.errors import InputError
+
+LOG = logging.getLogger("trimtab")
+SHOWN = 8
+INDEX, WHOLE = "model.safetensors.index.json", "model.safetensors"
+_SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def named(names: Iterable[str]) -> str:
+    """The first few names in their order, and how many more there are."""
+    every = sorted(names)
+    more = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
+    return ", ".join(every[:SHOWN]) + more
+
+
+def refuse_incomplete_files(folder: Path) -> None:
+    """Before anything is built: shards that the index names are there and hold what it says, and there are no others.
+
+    Raises:
+        InputError: a shard is missing, damaged or left over, or lacks weights.
+    """
+    shards = sorted(p.name for p in folder.glob("*.safetensors") if _SHARD.fullmatch(p.name))
+    if (folder / WHOLE).exists():
+        _keys(folder / WHOLE)
+        return
+    if not (folder / INDEX).is_file():
+        if shards:
+            raise InputError(
+                f"model folder {folder} holds {named(shards)} but no {INDEX}, which says what is in which; download it"
+            )
+        return
+    held = _index(folder / INDEX)
+    absent = [name for name in held if not (folder / name).is_file()]
+    if absent:
+        raise InputError(
+            f"model folder {folder} lacks {len(absent)} of the {len(held)} files that {INDEX} names: {named(absent)}; "
+            "download them"
+        )
+    for name, keys in sorted(held.items()):
+        lost = keys - _keys(folder / name)
+        if lost:
+            raise InputError(
+                f"{folder / name} lacks {len(lost)} weights that {INDEX} says are in it: {named(lost)}; download both "
+                "anew"
+            )
+    extra = [name for name in shards if name not in held]
+    if extra:
+        raise InputError(
+            f"model folder {folder} holds files that {INDEX} does not name: {named(extra)}; it is of another download, "
+            "or they are: remove them, or download the model anew"
+        )
+
+
+def _index(path: Path) -> dict[str, set[str]]:
+    """By file, the weights that the index says are in it."""
+    held: dict[str, set[str]] = {}
+    try:
+        for key, name in json.loads(path.read_text(encoding="utf-8"))["weight_map"].items():
+            held.setdefault(str(name), set()).add(key)
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise InputError(
+            f"{path} is no index of weights ({type(error).__name__}: {error}); download it anew"
+        ) from error
+    return held
+
+
+def _keys(path: Path) -> set[str]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            return set(file.keys())
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"{path} cannot be loaded: {error}; it is damaged or not completely downloaded, so download it anew"
+        ) from error
+
+
+def refuse_unsourced(hf: nn.Module, report: Mapping[str, Any], what: str) -> None:
+    """What transformers reports of a load: nothing is drawn at random, and no block loses weights.
+
+    Args:
+        hf: the model.
+        report: its loading report.
+        what: the model in messages, such as "model 'x'".
+
+    Raises:
+        InputError: weights are missing, of other shapes, or fit nothing though they belong to the decoder.
+    """
+    missing, unexpected = set(report["missing_keys"]), set(report["unexpected_keys"])
+    odd = {key: (tuple(there), tuple(here)) for key, there, here in report.get("mismatched_keys") or ()}
+    if odd:
+        shapes = [f"{key} {list(there)} instead of {list(here)}" for key, (there, here) in odd.items()]
+        raise InputError(
+            f"{what} cannot be loaded: {len(odd)} weights have other shapes than its config says: {named(shapes)}"
+        )
+    if missing:
+        beside = f"; {len(unexpected)} others fit nothing: {named(unexpected)}" if unexpected else ""
+        raise InputError(
+            f"{what} cannot be loaded: {len(missing)} weights are missing, {named(missing)}{beside}; is it a "
+            "language model with its head, and are its files complete?"
+        )
+    lost = [key for key in unexpected if _belongs(hf, key)]
+    if lost:
+        raise InputError(
+            f"{what} cannot be loaded: {len(lost)} weights of its files have no place in the model that its config "
+            f"describes: {named(lost)}; config and weights are of different models"
+        )
+    if unexpected:
+        LOG.warning("%s: %d weights have no place in it and are left out: %s", what, len(unexpected), named(unexpected))
+
+
+def _belongs(hf: nn.Module, key: str) -> bool:
+    """Whether a weight is one of the decoder's: of a block, or beside weights that the model has."""
+    parts, modules = key.split("."), dict(hf.named_modules())
+    for end in range(len(parts) - 1, 0, -1):
+        owner = modules.get(".".join(parts[:end]))
+        if owner is not None:
+            within_stack = isinstance(owner, nn.ModuleList)
+            return within_stack or end == len(parts) - 1 or _in_stack(".".join(parts[:end]), modules)
+    return False
+
+
+def _in_stack(path: str, modules: Mapping[str, nn.Module]) -> bool:
+    parts = path.split(".")
+    return any(isinstance(modules.get(".".join(parts[:end])), nn.ModuleList) for end in range(1, len(parts)))
+
+
+@contextmanager
+def heard() -> Iterator[list[str]]:
+    """What transformers would print about weights, kept for a message of our own."""
+    logger = logging.getLogger("transformers.modeling_utils")
+    lines: list[str] = []
+
+    class Keeping(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.extend(_ANSI.sub("", record.getMessage()).splitlines())
+
+    handler, level, propagates = Keeping(), logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False
+    try:
+        yield lines
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagates
+
+
+def explained(error: Exception, lines: Iterable[str]) -> str:
+    """The first line of an error; where it points to a report that nobody sees, the report's rows."""
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if "report" not in first:
+        return first
+    rows = [re.sub(r"\s*\|\s*", " ", line).strip(" |") for line in lines if "|" in line and "Status" not in line]
+    return f"weights do not fit: {named(rows)}" if rows else first

@@ -1,0 +1,114 @@
+"""What wraps a language model in memory is taken off, down to what generates, or refused by name.
+
+PEFT's models, compiled ones, DDP and DataParallel, value heads: all are modules that hold the one that generates, and
+call it. Hooks and scopes belong on that one, so that they hold whichever of the two is called.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trimtab.errors import InputError
+from trimtab.models.blocks import embedding_table
+from trimtab.models.eager import eagerly
+
+_HALF = (torch.float16, torch.bfloat16)
+
+
+def unwrapped(given: Any) -> Any:
+    """The module that generates: the given one, or the only one within it.
+
+    A wrapper is taken off only where it gives the same logits as what it wraps: one that adds to its input (prompt
+    tuning) or to its output would be left out silently.
+
+    Raises:
+        InputError: no module, several that generate, or a wrapper that does more than to call what it wraps.
+    """
+    if not isinstance(given, nn.Module):
+        raise InputError(_no_module(given))
+    given.eval()
+    inner = given if _generates(given) else _within(given)
+    if inner is not given:
+        _ensure_same(given, inner)
+    _refuse_conditional_adapters(inner)
+    return inner
+
+
+def _no_module(given: Any) -> str:
+    kind = type(given).__name__
+    if isinstance(given, str) or hasattr(given, "__fspath__"):
+        return f"Model wraps a model that is in memory; to load {str(given)!r} call trimtab.load({str(given)!r})"
+    if isinstance(getattr(given, "hf", None), nn.Module):
+        return f"{kind} is a trimtab model already; use it as it is"
+    if isinstance(getattr(given, "model", None), nn.Module):
+        return f"{kind} is no torch module; give the model that it holds: Model(it.model, it.tokenizer)"
+    return f"{kind} is no torch module; give a transformers model for causal language modelling"
+
+
+def _generates(module: nn.Module) -> bool:
+    from transformers import PreTrainedModel
+
+    return isinstance(module, PreTrainedModel) and bool(module.can_generate())
+
+
+def _within(given: nn.Module) -> nn.Module:
+    """The only outermost module within that generates; the module itself where there is none."""
+    found: dict[str, nn.Module] = {}
+    for name, module in given.named_modules():
+        if _generates(module) and not any(name.startswith(f"{outer}.") for outer in found):
+            found[name] = module
+    if len(found) > 1:
+        raise InputError(
+            f"{type(given).__name__} holds {len(found)} models that generate ({', '.join(sorted(found)[:8])}); give "
+            "the one that is meant"
+        )
+    return next(iter(found.values()), given)
+
+
+def _ensure_same(given: nn.Module, inner: nn.Module) -> None:
+    outer, kind = type(given).__name__, type(inner).__name__
+    advice = f"give the {kind} itself, if that is what you mean"
+    ids = torch.arange(11, 17, device=next(inner.parameters()).device)[None]
+    ids = ids % embedding_table(inner).shape[0]
+    with torch.no_grad(), eagerly():
+        plain = _logits(inner(input_ids=ids, attention_mask=torch.ones_like(ids)))
+        try:
+            through = _logits(given(input_ids=ids, attention_mask=torch.ones_like(ids)))
+        except (TypeError, ValueError, RuntimeError, AttributeError, KeyError, IndexError, AssertionError) as error:
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise InputError(
+                f"{outer} wraps a {kind}, but cannot be called as that one ({first}), so it is not known whether it "
+                f"does the same; {advice}"
+            ) from error
+    if plain is None or through is None or not _close(plain, through):
+        raise InputError(
+            f"{outer} does more than to call the {kind} that it wraps: its logits are others (prompt tuning and the "
+            f"like are not supported); {advice}"
+        )
+
+
+def _logits(output: Any) -> Tensor | None:
+    logits = getattr(output, "logits", None)
+    if logits is None and isinstance(output, (tuple, list)) and output:
+        logits = output[0]
+    return logits if isinstance(logits, Tensor) else None
+
+
+def _close(plain: Tensor, through: Tensor) -> bool:
+    if plain.shape != through.shape:
+        return False
+    near = 0.02 if plain.dtype in _HALF or through.dtype in _HALF else 1e-4
+    difference = (plain.float() - through.float().to(plain.device)).abs().max()
+    return bool(difference <= near * plain.float().abs().max())
+
+
+def _refuse_conditional_adapters(hf: nn.Module) -> None:
+    """Adapters that look for words in the input, which only the wrapper does."""
+    configs = getattr(hf, "peft_config", None)
+    for name, config in configs.items() if isinstance(configs, dict) else ():
+        if getattr(config, "alora_invocation_tokens", None):
+            raise InputError(
+                f"the adapter {name!r} acts only behind its invocation tokens (activated LoRA), which trimtab does not "
+                "support; merge it or leave it out"
+            )
