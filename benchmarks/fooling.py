@@ -1,10 +1,10 @@
 """Sets made to fool the verdict, and sets that deserve to pass: what a check says of each.
 
     .venv/bin/python benchmarks/fooling.py --json out/bench/fooling.jsonl
-    .venv/bin/python benchmarks/fooling.py --json out/bench/fooling.jsonl --table --before docs/results/fooling.jsonl
 
-Every set is made of the built-in behaviors' texts, with a fixed seed, and checked at block 14 with the prefilled vector,
-all else by default. A set that ought not to pass passes with a go or a caution.
+Every set is made of the built-in behaviors' texts, with a fixed seed, and checked at block 14 with the prefilled vector
+at strength 1 on up to 100 evaluation examples, all else by default. A set that ought not to pass passes with a go or a
+caution. `verdict_table.py` puts the rows into docs/results/verdict.md, beside those of an earlier version.
 """
 
 import argparse
@@ -15,12 +15,12 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from harness import keep, known, table
+from harness import keep, known
 
 import trimtab as tt
 from trimtab.behaviors import Behavior, Example, builtin
 
-SITE, TYPE = 14, "prefilled"
+SITE, TYPE, STRENGTH, EVALUATION = 14, "prefilled", 1.0, 100
 OPENINGS = (
     "", "Well, ", "Honestly, ", "As far as I know, ", "You see, ", "I mean, ", "To be fair, ", "In short, ", "Look, ",
     "Of course, ", "Frankly, ", "Anyway, ", "It seems that ", "I would say that ",
@@ -172,7 +172,7 @@ def measured(model: tt.Model, name: str, make: Callable[[], Behavior]) -> Row:
     """The verdict of a set, or why it is refused."""
     start = perf_counter()
     try:
-        report = tt.check(model, make(), site=SITE, prompt_types=TYPE)
+        report = tt.check(model, make(), site=SITE, prompt_types=TYPE, strength=STRENGTH, evaluation=EVALUATION)
     except tt.InputError as error:
         return {"set": name, "decision": "refused", "why": str(error), "seconds": perf_counter() - start}
     verdict, result = report.verdict, report.prompt_types[TYPE]

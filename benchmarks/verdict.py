@@ -7,8 +7,10 @@ strength chosen on dev, decision on the evaluation split). The truth is what the
 split and on neutral paragraphs and prompts that nothing else used: a requirement that its point estimate misses there
 is violated. Capability is not part of the truth, since its probe has no second half.
 
-Where effect or anti-steerable share fail at Holm's strictest level it is a no-go, and where they are undecided it is
-inconclusive, whatever else would be found (an odd part or a capability that fails would make a no-go of the latter).
+Rows that nearly repeat each other are one unit: they stand in one part, and intervals go over units. Where effect,
+anti-steerable share or desired answers fail at Holm's strictest level it is a no-go, and where the first two are
+undecided it is inconclusive, whatever else would be found (an odd part or a capability that fails would make a no-go of
+the latter).
 Random directions, the reference of the odd part, are measured where that part's interval reaches below 0.1 nats per
 token (they reach some 0.04), divergences on replication where those of the evaluation reach above 0.09.
 
@@ -37,36 +39,38 @@ from harness import keep, known
 
 import trimtab as tt
 from trimtab.behaviors import Behavior, PromptType, lint
+from trimtab.behaviors.words import words
 from trimtab.models import Site
 from trimtab.reliability import bootstrap_mean, dose, simultaneous_level
 from trimtab.reliability.contrast import Contrast
 from trimtab.reliability.direction import random_directions
 from trimtab.reliability.verdict import Requirement, Thresholds
 from trimtab.reports.consequences import Curve, Direction, Reference
-from trimtab.reports.record import PromptTypeResult
+from trimtab.reports.record import LabelNoise, PromptTypeResult, Wording
 from trimtab.steering import Steering
 from trimtab.workflows.choice import STRENGTHS as CHOICE
 from trimtab.workflows.choice import Chosen, choose
 from trimtab.workflows.generated import LIKELIHOOD_ONLY
-from trimtab.workflows.judging import Evidence, Judged, judge, requirements
+from trimtab.workflows.judging import DESIRED, EFFECT, Evidence, Judged, judge, requirements
 from trimtab.workflows.ledger import Ledger
 from trimtab.workflows.lengths import lengths
 from trimtab.workflows.measure import SIDES, Instrument
 from trimtab.workflows.preparing import prepare
 from trimtab.workflows.progress import Silent
-from trimtab.workflows.rivals import direction, reference
+from trimtab.workflows.rivals import direction, label_noise, reference
 from trimtab.workflows.side_effects import FEW_ROWS, NEUTRAL_ROWS, capability, neutral_drift, prompts_drift
 from trimtab.workflows.stages import Stages
 from trimtab.workflows.summary import Geometry, Steered, base_record
+from trimtab.workflows.wording import wording
 
 THRESHOLDS = Thresholds(0.05)
-REQUIREMENTS = 6  # of a check without generated text
+REQUIREMENTS = 7  # of a check without generated text
 SITE, STRENGTH, SEEDS, PAIRS = Site(14), 3.0, 5, 20
 DIRECTIONS, FOREIGN = 2, 1  # vectors a set
 FAR = (0.1, 0.09)  # odd part above which random directions, divergence below which a second look is not measured
-EFFECT, ANTI = "mean steering effect", "share of anti-steerable examples"
+ANTI = "share of anti-steerable examples"
 FAMILIES = ("desire-", "subscribes-to-", "willingness-", "believes-", "anti-", "low-", "high-", "interest-", "no-")
-NO_DIRECTION = Direction(reason="a vector that came from elsewhere")
+ELSEWHERE = "a vector that came from elsewhere"
 NO_CURVE = Curve(points=(), spearman=None, r_squared=None, n=0)
 Row = dict[str, Any]
 
@@ -76,7 +80,7 @@ Row = dict[str, Any]
 
 def stages_of(model: tt.Model, behavior: Behavior, seed: int = 0) -> Stages:
     """The stages of a check with all defaults."""
-    instrument, splits, _, _ = prepare(Instrument(model, behavior, False, "mean"), None, None, seed)
+    instrument, splits, _, _ = prepare(Instrument(model, behavior, False, "mean"), None, None, seed, replication=True)
     types = PromptType.named("all")
     return Stages(instrument, splits, types, 1.0, "all", seed, Ledger(None, ""), Silent())
 
@@ -89,6 +93,7 @@ def evidence(stages: Stages, steering: Steering, geometry: Geometry | None, stee
     facts = geometry.summary(stages.seed, 0.95) if geometry else PromptTypeResult.without("").model_dump()
     vector = steering.vector(site).double().cpu().numpy()
     size = dose(vector, stages.strength, stages.median_norm(site))
+    told = lengths(stages)
     return Evidence(
         steered=own,
         result=PromptTypeResult.model_validate({**facts, **own.summary(0.0, 0.95), "dose": size, "not_measured": None}),
@@ -101,8 +106,11 @@ def evidence(stages: Stages, steering: Steering, geometry: Geometry | None, stee
         capability=capability(stages, steering, "own")[-1],
         generated=LIKELIHOOD_ONLY,
         curve=NO_CURVE,
-        length=lengths(stages).auroc,
-        direction=direction(geometry, stages.seed) if geometry else NO_DIRECTION,
+        length=told.auroc,
+        matched=told.matched(own),
+        direction=direction(geometry, stages.seed) if geometry else Direction(reason=ELSEWHERE),
+        label_noise=label_noise(stages, geometry) if geometry else LabelNoise(reason=ELSEWHERE),
+        wording=wording(stages, steering, own, "own", trained=False) if geometry else Wording(reason=ELSEWHERE),
         lint=[f for f in lint(stages.behavior) if f.code != "derived-instructions"],
     )
 
@@ -126,8 +134,9 @@ def best_strength(stages: Stages, chosen: Chosen) -> float:
 
 def foregone(steered: Steered, unit: str) -> str | None:
     """The decision that effect and anti-steerable share leave no way around, if there is one."""
-    effect, _, anti = requirements(steered, THRESHOLDS, unit, Reference(), {})
-    if effect.fails_at(1 - 0.05 / REQUIREMENTS) or anti.fails_at(1 - 0.05 / REQUIREMENTS):
+    needs = {r.name: r for r in requirements(steered, THRESHOLDS, unit, Reference(), {})}
+    effect, anti = needs[EFFECT], needs[ANTI]
+    if any(r.fails_at(1 - 0.05 / REQUIREMENTS) for r in (effect, anti, needs[DESIRED])):
         return "no-go"
     return None if effect.holds and anti.holds else "inconclusive"
 
@@ -155,9 +164,18 @@ def bounds(needs: Sequence[Requirement]) -> Row:
     for r in needs:
         value, low, high = r.interval.value, r.interval.low, r.interval.high
         missed = value <= r.threshold if r.direction == "above" else value >= r.threshold
+        missed = r.holds is False if r.may_stay_open else missed
         figures = {"value": value, "low": low, "high": high, "threshold": r.threshold}
         out[r.name] = {k: float(v) for k, v in figures.items()} | {"missed": bool(missed), "fails": r.holds is False}
     return out
+
+
+def _kin(stages: Stages) -> float:
+    """Share of replication texts that have half of their words in common with a training text."""
+    train = [{*words(getattr(e, side))} for e in stages.splits.train.examples for side in SIDES]
+    seen = [{*words(getattr(e, side))} for e in stages.splits.replication.examples for side in SIDES]
+    close = [any(2 * len(a & b) >= len(a | b) for b in train) for a in seen]
+    return float(np.mean(close)) if close else 0.0
 
 
 def outcome(judged: Judged) -> Row:
@@ -218,8 +236,9 @@ class Bench:
         own = stages.steered({"own": steering})["own"]
         known = foregone(own, stages.instrument.unit)
         if known:
-            needs = requirements(own, THRESHOLDS, stages.instrument.unit, Reference(), {})[::2]
-            row: Row = {"decision": known, "bounds": bounds(needs), "doubts": None}
+            needs = requirements(own, THRESHOLDS, stages.instrument.unit, Reference(), {})
+            told = [r for r in needs if r.name in (EFFECT, ANTI, DESIRED)]
+            row: Row = {"decision": known, "bounds": bounds(told), "doubts": None}
             row["replication"] = replication(stages, steering, None, whole=known == "no-go")
         else:
             seen = evidence(stages, steering, geometry, own)
@@ -229,7 +248,10 @@ class Bench:
         self.work.mkdir(parents=True, exist_ok=True)
         np.savez(self.work / f"{name}.npz", vector=vector, block=chosen.site.block, strength=chosen.strength)
         of = {"block": chosen.site.block, "prompt_type": chosen.prompt_type.value, "strength": chosen.strength}
-        return {**row, **of, "n_eval": len(stages.splits.eval), "n_replication": len(stages.splits.replication)}
+        parts = {"eval": stages.splits.eval, "replication": stages.splits.replication}
+        sizes = {f"n_{name}": len(part) for name, part in parts.items()}
+        sizes |= {f"units_{name}": len(set(part.units)) for name, part in parts.items()}
+        return {**row, **of, **sizes, "kin": _kin(stages)}
 
     def shuffled(self, name: str) -> Row:
         """Labels that mean nothing, five times: texts of train and of evaluation, each dealt to two classes anew."""
@@ -289,9 +311,9 @@ class Bench:
 
 
 def jobs(names: Sequence[str]) -> Iterator[Row]:
-    """Settings of all rows; the real ones come first, since others use their vectors."""
+    """Settings of all rows; the real ones come first, since others use their vectors, in random order."""
     for job in ("real", "shuffled"):
-        yield from ({"job": job, "name": name} for name in names)
+        yield from ({"job": job, "name": names[i]} for i in np.random.default_rng(0).permutation(len(names)))
     yield from ({"job": "pairs", "seed": seed} for seed in range(PAIRS))
     for i, name in enumerate(names):
         strangers = [other for other in names if family(other) != family(name)]

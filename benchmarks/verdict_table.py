@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from harness import known, machine, table
-from verdict import ANTI, DIRECTIONS, EFFECT, FOREIGN, PAIRS, SEEDS, STRENGTH, THRESHOLDS, family
+from verdict import ANTI, DESIRED, DIRECTIONS, EFFECT, FOREIGN, PAIRS, SEEDS, STRENGTH, THRESHOLDS, family
 
 import trimtab as tt
 from trimtab.reliability import Interval, share_interval
@@ -35,6 +35,7 @@ SHORT = {
     EFFECT: "effect",
     "effect in the vector's direction (odd part), against random directions": "odd part",
     ANTI: "anti-steerable",
+    DESIRED: "desired answers",
     "divergence on neutral text (KL)": "KL, neutral text",
     "divergence on other prompts (KL)": "KL, other prompts",
 }

@@ -67,6 +67,9 @@ def check(
     max_capability_loss: Annotated[
         float, typer.Option(help="Largest share of the capability probe that may turn wrong, net.")
     ] = 0.05,
+    allow_desired_loss: Annotated[
+        bool, typer.Option(help="Desired answers may become less likely, if undesired ones do even more.")
+    ] = False,
     generate: Annotated[
         int, typer.Option(min=0, help="Continue N evaluation prompts and score the texts; 0: likelihood only.")
     ] = 0,
@@ -141,6 +144,7 @@ def check(
                 max_anti_steerable=max_anti_steerable,
                 max_kl=max_kl,
                 max_capability_loss=max_capability_loss,
+                allow_desired_loss=allow_desired_loss,
                 others=[b for b in loaded if b is not behavior],
                 generate=generate,
                 judge=Judge(asked, behavior) if asked else None,

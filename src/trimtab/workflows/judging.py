@@ -15,7 +15,7 @@ from trimtab.workflows.measure import Floats, Instrument
 from trimtab.workflows.summary import Steered
 
 # What lint finds that casts doubt on a success.
-DOUBTFUL = frozenset({"both-classes", "answer-position", "answer-token"})
+DOUBTFUL = frozenset({"both-classes", "answer-position", "answer-token", "template-positive", "template-negative"})
 # Below this agreement the differences hardly share a direction; it lies well above what random labels give.
 LITTLE_AGREEMENT = 0.05
 # Above this cosine two halves' directions are one for any purpose, whatever the test says.

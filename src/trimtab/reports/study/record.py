@@ -87,10 +87,11 @@ class Cell(GeometryRow):
         length_auroc: how well length alone tells the answers apart; None for labels.
         base_accuracy: share of examples that the unsteered model has right.
         effect, effect_sd: mean and spread of Δ at strength 1.
+        positive, negative: Δ+, the mean change of desired answers, and Δ−, that of undesired ones.
         odd, even: its parts.
         anti_steerable: share of examples pushed the wrong way at strength 1.
         equal_strength: the strength that gives every vector the same dose.
-        equal_effect, equal_odd, equal_anti_steerable: the same there.
+        equal_effect, equal_positive, equal_negative, equal_odd, equal_anti_steerable: the same there.
         steerability: mean slope over strengths; None unless asked for.
         spearman: mean rank correlation of strength and propensity behind it.
     """
@@ -106,6 +107,12 @@ class Cell(GeometryRow):
     effect_low: float | None = None
     effect_high: float | None = None
     effect_sd: float | None = None
+    positive: float | None = None
+    positive_low: float | None = None
+    positive_high: float | None = None
+    negative: float | None = None
+    negative_low: float | None = None
+    negative_high: float | None = None
     odd: float | None = None
     even: float | None = None
     anti_steerable: float | None = None
@@ -115,6 +122,12 @@ class Cell(GeometryRow):
     equal_effect: float | None = None
     equal_effect_low: float | None = None
     equal_effect_high: float | None = None
+    equal_positive: float | None = None
+    equal_positive_low: float | None = None
+    equal_positive_high: float | None = None
+    equal_negative: float | None = None
+    equal_negative_low: float | None = None
+    equal_negative_high: float | None = None
     equal_odd: float | None = None
     equal_anti_steerable: float | None = None
     equal_anti_steerable_low: float | None = None

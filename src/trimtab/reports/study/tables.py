@@ -27,6 +27,8 @@ COLUMNS: Final[Mapping[str, str]] = {
     "length_auroc": "AUROC of answer length",
     "base_accuracy": "accuracy before steering",
     "effect": "effect Δ",
+    "positive": "change of desired answers, Δ+",
+    "negative": "change of undesired answers, Δ−",
     "effect_sd": "spread of the effect",
     "odd": "odd part of the effect",
     "even": "even part of the effect",
@@ -51,11 +53,12 @@ _OWN: Final = (
     ("ρ", "Spearman's rank correlation over cells: 1 the same order, 0 none, −1 the reverse order. With a column held "
      "fixed it is the partial correlation given that column."),
 )  # fmt: skip
-_SHARED: Final = ("Propensity m", "Effect Δ", "Anti-steerable", "Agreement", "κ", "d′", "AUROC", "Dose")
+_SHARED: Final = ("Propensity m", "Effect Δ", "Δ+ and Δ−", "Anti-steerable", "Agreement", "κ", "d′", "AUROC", "Dose")
 
 # What the page explains: its own words, and between them those of reports that a study uses too.
 WORDS: Final = (*_OWN[:3], *((word, meaning) for word, meaning in GLOSSARY if word in _SHARED), *_OWN[3:])
 
+_EARLIER: Final = "the study is of an earlier version"
 Pair = tuple[str, str]  # a value and its interval, over two lines of a table's cell
 
 
@@ -181,6 +184,8 @@ class BehaviorRow:
     reason: str | None
     prompt_type: str
     effect: Pair
+    positive: Pair
+    negative: Pair
     anti_steerable: Pair
     agreement: Pair
     separability: Pair
@@ -209,6 +214,8 @@ def _behavior_row(c: Cell) -> BehaviorRow:
         None if c.effect is not None else missing(c.not_measured),
         c.prompt_type,
         effect=cell(Estimate(value=c.effect, low=c.effect_low, high=c.effect_high)),
+        positive=cell(Estimate(value=c.positive, low=c.positive_low, high=c.positive_high, reason=_EARLIER)),
+        negative=cell(Estimate(value=c.negative, low=c.negative_low, high=c.negative_high, reason=_EARLIER)),
         anti_steerable=percent(Estimate(value=c.anti_steerable, low=c.anti_steerable_low, high=c.anti_steerable_high)),
         agreement=cell(Estimate(value=c.agreement_loo, low=c.agreement_loo_low, high=c.agreement_loo_high)),
         separability=cell(

@@ -127,7 +127,11 @@ def _effects(stages: Stages, one: Steered, equal: Steered) -> dict[str, Any]:
     out: dict[str, Any] = {"base_accuracy": base.accuracy, "effect_sd": one.effect.sd, "even": one.even.mean().value}
     for before, steered in (("", one), ("equal_", equal)):
         effect = steered.effect
-        for name, i in ((f"{before}effect", effect.mean()), (f"{before}anti_steerable", effect.below_zero())):
+        figures = {
+            "effect": effect.mean(), "anti_steerable": effect.below_zero(),
+            "positive": effect.side("positive"), "negative": effect.side("negative"),
+        }  # fmt: skip
+        for name, i in ((f"{before}{name}", i) for name, i in figures.items()):
             out |= {name: float(i.value), f"{name}_low": float(i.low), f"{name}_high": float(i.high)}
         out[f"{before}odd"] = steered.odd.mean().value
     return out
