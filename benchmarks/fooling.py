@@ -2,15 +2,17 @@
 
     .venv/bin/python benchmarks/fooling.py --json out/bench/fooling.jsonl
 
-Every set is made of the built-in behaviors' texts, with a fixed seed, and checked at block 14 with the prefilled vector
-at strength 1 on up to 100 evaluation examples, all else by default. A set that ought not to pass passes with a go or a
-caution. `verdict_table.py` puts the rows into docs/results/verdict.md, beside those of an earlier version.
+Every set is made of the built-in behaviors' texts, with a fixed seed, and judged as a check judges it at block 14 with
+the prefilled vector at strength 1, on up to 100 evaluation examples: by effect, anti-steerable share, desired answers and
+all that the examples themselves show. Random directions, divergences, capability and the strength curve are left out,
+so that a set counts as passed here which a check might still refuse, and never the other way round. A set that ought
+not to pass passes with a go or a caution. `verdict_table.py` puts the rows into docs/results/verdict.md.
 """
 
 import argparse
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -18,9 +20,31 @@ from typing import Any
 from harness import keep, known
 
 import trimtab as tt
-from trimtab.behaviors import Behavior, Example, builtin
+from trimtab.behaviors import Behavior, Example, PromptType, builtin, lint
+from trimtab.models import Site
+from trimtab.reliability.verdict import Thresholds
+from trimtab.reports.consequences import Capability, Curve, Reference
+from trimtab.reports.figures import Estimate
+from trimtab.reports.record import PromptTypeResult
+from trimtab.workflows.generated import LIKELIHOOD_ONLY
+from trimtab.workflows.judging import Evidence, judge
+from trimtab.workflows.ledger import Ledger
+from trimtab.workflows.lengths import lengths
+from trimtab.workflows.measure import Instrument
+from trimtab.workflows.preparing import prepare
+from trimtab.workflows.progress import Silent
+from trimtab.workflows.rivals import direction, label_noise
+from trimtab.workflows.stages import Stages
+from trimtab.workflows.summary import base_record
+from trimtab.workflows.wording import wording
 
-SITE, TYPE, STRENGTH, EVALUATION = 14, "prefilled", 1.0, 100
+SITE, TYPE, STRENGTH, EVALUATION = Site(14), PromptType.PREFILLED, 1.0, 100
+THRESHOLDS = Thresholds(0.05)
+NO_CURVE = Curve(points=(), spearman=None, r_squared=None, n=0)
+UNMEASURED = Capability(
+    kind="all", n=0, base=0.0, base_low=0.0, base_high=0.0, steered=0.0, change=Estimate(reason="left out"), gained=0,
+    lost=0, p_value=1.0,
+)  # fmt: skip
 OPENINGS = (
     "", "Well, ", "Honestly, ", "As far as I know, ", "You see, ", "I mean, ", "To be fair, ", "In short, ", "Look, ",
     "Of course, ", "Frankly, ", "Anyway, ", "It seems that ", "I would say that ",
@@ -171,27 +195,39 @@ MAY: Mapping[str, Callable[[], Behavior]] = {
 def measured(model: tt.Model, name: str, make: Callable[[], Behavior]) -> Row:
     """The verdict of a set, or why it is refused."""
     start = perf_counter()
+    behavior = make()
     try:
-        report = tt.check(model, make(), site=SITE, prompt_types=TYPE, strength=STRENGTH, evaluation=EVALUATION)
+        instrument, splits, _, _ = prepare(Instrument(model, behavior, False, "mean"), None, EVALUATION, 0)
     except tt.InputError as error:
         return {"set": name, "decision": "refused", "why": str(error), "seconds": perf_counter() - start}
-    verdict, result = report.verdict, report.prompt_types[TYPE]
-    effect, anti = result.effect, result.anti_steerable
-    assert effect is not None
-    assert anti is not None
+    stages = Stages(instrument, splits, (TYPE,), STRENGTH, "all", 0, Ledger(None, ""), Silent())
+    geometry = stages.training(TYPE, [SITE])[SITE]
+    steering = stages.steering(geometry, SITE)
+    own = stages.steered({"own": steering})["own"]
+    told = lengths(stages)
+    result = PromptTypeResult.model_validate({**geometry.summary(0, 0.95), **own.summary(0.0, 0.95)})
+    evidence = Evidence(
+        steered=own, result=result, base=base_record(own.base, stages.contrast_of(splits.eval)), reference=Reference(),
+        drifts={}, capability=UNMEASURED, generated=LIKELIHOOD_ONLY, curve=NO_CURVE, length=told.auroc,
+        matched=told.matched(own), direction=direction(geometry, 0, splits.train.examples),
+        label_noise=label_noise(stages, geometry), wording=wording(stages, steering, own, "own", trained=False),
+        lint=lint(behavior), expected=frozenset(behavior.expected),
+    )  # fmt: skip
+    judged = judge(evidence, THRESHOLDS, instrument)
+    effect, anti = own.effect, own.effect.below_zero()
     return {
         "set": name,
-        "decision": verdict.decision,
-        "effect": [effect.mean, effect.low, effect.high],
-        "positive": [effect.positive.value, effect.positive.low, effect.positive.high],
-        "negative": [effect.negative.value, effect.negative.low, effect.negative.high],
-        "anti": [anti.share, anti.low, anti.high],
-        "n": report.n_eval,
-        "n_units": report.n_eval_units,
-        "halves": [report.direction.halves_cosine, report.direction.halves_expected, report.direction.halves_p_value],
-        "label_noise": report.label_noise.model_dump(mode="json"),
-        "reasons": list(verdict.reasons),
-        "reservations": list(verdict.reservations),
+        "decision": judged.decided.decision,
+        "effect": list(astuple(effect.mean())),
+        "positive": list(astuple(effect.side("positive"))),
+        "negative": list(astuple(effect.side("negative"))),
+        "anti": list(astuple(anti)),
+        "n": len(splits.eval),
+        "n_units": effect.n_units,
+        "why": list(judged.decided.reasons),
+        "reservations": [text for text in judged.reservations if not text.startswith("whether capability")],
+        "halves": [evidence.direction.halves_cosine, evidence.direction.halves_p_value],
+        "label_noise": evidence.label_noise.model_dump(mode="json"),
         "seconds": perf_counter() - start,
     }
 

@@ -41,7 +41,7 @@ def test_sentiment_is_told_apart_and_the_auroc_is_scikit_learns() -> None:
     assert quality.auroc.value == pytest.approx(roc_auc_score([1] * len(positive) + [0] * len(negative), scores))
     assert quality.auroc.value > 0.85
     assert quality.auroc.low > 0.8
-    assert (quality.n_positive, quality.n_negative, quality.n_seen, quality.reason) == (72, 72, 0, None)
+    assert (quality.n_positive, quality.n_negative, quality.n_seen, quality.reason) == (146, 146, 0, None)
 
 
 @pytest.mark.parametrize("name", ["null", "shuffled"])
@@ -55,7 +55,7 @@ def test_where_there_is_nothing_to_learn_it_says_that_it_cannot_judge(name: str)
     assert "AUROC" in quality.reason
     shift = classifier.compare(negative, positive, units, quality=quality)
     assert (shift.base, shift.steered, shift.difference, shift.fell) == (None, None, None, None)
-    assert (shift.n, shift.reason) == (72, quality.reason)
+    assert (shift.n, shift.reason) == (146, quality.reason)
 
 
 def test_labels_at_random_never_pass_for_a_behavior() -> None:
@@ -78,7 +78,7 @@ def test_the_shift_is_the_mean_difference_of_the_scores() -> None:
     assert shift.difference.value == pytest.approx((up - down).mean())
     assert shift.fell.value == np.mean(up < down)
     assert 0 < shift.difference.low < shift.difference.high
-    assert (shift.n, shift.n_empty, shift.reason) == (72, (0, 0), None)
+    assert (shift.n, shift.n_empty, shift.reason) == (146, (0, 0), None)
 
 
 def test_scores_are_log_odds_even_where_there_is_no_evidence() -> None:
@@ -127,7 +127,7 @@ def test_answers_seen_in_training_are_no_examination() -> None:
     mixed = sentiment().quality(
         [*evaluation[0], *(text.upper() for text in train[0][:7])], [*evaluation[1], *train[1][:7]]
     )
-    assert (mixed.n_positive, mixed.n_negative, mixed.n_seen) == (72, 72, 14)
+    assert (mixed.n_positive, mixed.n_negative, mixed.n_seen) == (146, 146, 14)
     clean = sentiment().quality(evaluation[0], evaluation[1])
     assert mixed.auroc == clean.auroc
     known = sentiment().quality(*train)

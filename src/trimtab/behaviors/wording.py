@@ -52,7 +52,7 @@ def _without(text: str, left_out: Sequence[str]) -> str:
     for word in left_out:
         spaced = word.isascii() and word.isalnum()
         pattern = rf"(?<!\w){re.escape(word)}(?!\w)" if spaced else re.escape(word)
-        text = re.sub(pattern, "", text, flags=re.IGNORECASE)
+        text = re.sub(pattern, " ", text, flags=re.IGNORECASE)
     front = text[: len(text) - len(text.lstrip())][:1]
     return front + " ".join(text.split())
 
