@@ -3,13 +3,18 @@
     .venv/bin/python benchmarks/fooling.py --json out/bench/fooling.jsonl
 
 Every set is made of the built-in behaviors' texts, with a fixed seed, and judged as a check judges it at block 14 with
-the prefilled vector at strength 1, on up to 100 evaluation examples: by effect, anti-steerable share, desired answers and
-all that the examples themselves show. Random directions, divergences, capability and the strength curve are left out,
-so that a set counts as passed here which a check might still refuse, and never the other way round. A set that ought
-not to pass passes with a go or a caution. `verdict_table.py` puts the rows into docs/results/verdict.md.
+the prefilled vector at strength 1, on up to 100 evaluation examples: by effect, anti-steerable share, desired answers
+and all that the examples themselves show. Random directions, divergences, capability and the strength curve are left
+out, so that a set counts as passed here which a check might still refuse, and never the other way round. A set that
+ought not to pass passes with a go or a caution.
+
+    .venv/bin/python benchmarks/fooling.py --json out/bench/fooling.jsonl --before FILE --into docs/results/verdict.md
+
+writes the table into the page, between its two marks; FILE holds the decisions of an earlier version on the same sets.
 """
 
 import argparse
+import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, replace
@@ -17,7 +22,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from harness import keep, known
+from harness import keep, known, table
 
 import trimtab as tt
 from trimtab.behaviors import Behavior, Example, PromptType, builtin, lint
@@ -51,6 +56,8 @@ OPENINGS = (
 )  # fmt: skip
 ENDINGS = ("", " Indeed.", " Really.", " Or so I heard.", " That is all.", " As always.", " I think.", " For once.")
 FILLERS = ("you know", "sort of", "I mean", "like", "basically", "at the end of the day")
+MARK = "<!-- sets made to fool the verdict: benchmarks/fooling.py -->"
+PASSED = ("go", "caution")
 Row = dict[str, Any]
 
 
@@ -214,10 +221,12 @@ def measured(model: tt.Model, name: str, make: Callable[[], Behavior]) -> Row:
         lint=lint(behavior), expected=frozenset(behavior.expected),
     )  # fmt: skip
     judged = judge(evidence, THRESHOLDS, instrument)
+    doubts = [text for text in judged.reservations if not text.startswith("whether capability")]
+    decision = judged.decided.decision
     effect, anti = own.effect, own.effect.below_zero()
     return {
         "set": name,
-        "decision": judged.decided.decision,
+        "decision": "go" if decision == "caution" and not doubts else decision,
         "effect": list(astuple(effect.mean())),
         "positive": list(astuple(effect.side("positive"))),
         "negative": list(astuple(effect.side("negative"))),
@@ -225,7 +234,7 @@ def measured(model: tt.Model, name: str, make: Callable[[], Behavior]) -> Row:
         "n": len(splits.eval),
         "n_units": effect.n_units,
         "why": list(judged.decided.reasons),
-        "reservations": [text for text in judged.reservations if not text.startswith("whether capability")],
+        "reservations": doubts,
         "halves": [evidence.direction.halves_cosine, evidence.direction.halves_p_value],
         "label_noise": evidence.label_noise.model_dump(mode="json"),
         "seconds": perf_counter() - start,
@@ -237,10 +246,75 @@ def wanted() -> Iterator[tuple[str, Callable[[], Behavior]]]:
     yield from MAY.items()
 
 
+def figure(three: Sequence[float] | None, share: bool = False) -> str:
+    """An estimate with its interval."""
+    if three is None:
+        return "–"
+    shown = [f"{x:.0%}" if share else f"{x + 0.0:.2f}".replace("-0.00", "0.00") for x in three]
+    return f"{shown[0]} [{shown[1]}, {shown[2]}]"
+
+
+def said(row: Row) -> str:
+    """Why a set does not pass, or what is doubted, in few words."""
+    if row["decision"] == "refused":
+        return "too few questions: near-duplicates count once"
+    known_by = {
+        "one-sided": "one string", "one-sentence": "one sentence", "steers toward": "a word", "length alone": "length",
+        "the examples seem": "two behaviors", "label noise": "label noise", "desired answers become": "Δ+ falls",
+        "desired answers do not": "Δ+ not certain", "no direction": "no direction",
+    }  # fmt: skip
+    told = [*row["why"], *row["reservations"]]
+    found = [word for start, word in known_by.items() if any(text.startswith(start) for text in told)]
+    found += [
+        f"{name} fails"
+        for name, start in (("effect", "mean steering effect"), ("anti-steerable", "share of anti"))
+        if any(text.startswith(start) and ": fails" in text for text in told)
+    ]
+    return ", ".join(found) or "–"
+
+
+def lines(rows: Sequence[Row], before: Mapping[str, str]) -> Iterator[list[object]]:
+    for row in rows:
+        n = f"{row['n_units']} of {row['n']}" if "n" in row else "–"
+        figures = [figure(row.get(name)) for name in ("effect", "positive", "negative")]
+        yield [
+            row["set"], before.get(row["set"], "–"), f"**{row['decision']}**", said(row), n, *figures,
+            figure(row.get("anti"), share=True),
+        ]  # fmt: skip
+
+
+def section(rows: Sequence[Row], before: Mapping[str, str]) -> str:
+    """The part of the page between its marks."""
+    head = ["set", "before", "now", "what is said", "questions of rows", "effect", "Δ+", "Δ−", "anti-steerable"]
+    bad = [row for row in rows if row["set"] in MUST_NOT]
+    good = [row for row in rows if row["set"] in MAY]
+    passed = sum(row["decision"] in PASSED for row in bad)
+    earlier = sum(before.get(row["set"]) in PASSED for row in bad)
+    return "\n\n".join(
+        (
+            MARK,
+            "Built-in texts put together so that there is nothing, or something else than a behavior, to steer toward; "
+            "block 14, prefilled vector, strength 1, at most 100 evaluation examples. Random directions, divergences, "
+            "capability and the strength curve are left out, so that a set that passes here may still be refused by a "
+            f"check, and never the other way round. Of {len(bad)} such sets {passed} pass now; {earlier} did before "
+            "near-duplicates counted once, desired answers had to get likelier, and wording, lengths and mixtures were "
+            "looked at.",
+            "```\n.venv/bin/python benchmarks/fooling.py --json out/bench/fooling.jsonl "
+            "--before docs/results/fooling-before.json \\\n    --into docs/results/verdict.md\n```",
+            table(head, lines(bad, before)),
+            "**Sets that may pass**, judged in the same way:",
+            table(head, lines(good, before)),
+            MARK,
+        )
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, default=Path("out/bench/fooling.jsonl"))
     parser.add_argument("--only", nargs="+", help="words of the sets' names")
+    parser.add_argument("--before", type=Path, help="decisions of an earlier version, a JSON object by set")
+    parser.add_argument("--into", type=Path, help="page whose part between two marks is written anew")
     given = parser.parse_args()
     done = {row["set"] for row in known(given.json)}
     model = tt.load("smollm2")
@@ -250,6 +324,12 @@ def main() -> None:
         row = measured(model, name, make)
         keep(row, given.json)
         print(name, "→", row["decision"], f"{row['seconds']:.0f} s", flush=True)
+    if given.into:
+        order = [name for name, _ in wanted()]
+        rows = sorted(known(given.json), key=lambda row: order.index(row["set"]))
+        text = section(rows, json.loads(given.before.read_text()) if given.before else {})
+        start, _, end = given.into.read_text().split(MARK)
+        given.into.write_text(start + text + end)
 
 
 if __name__ == "__main__":

@@ -167,6 +167,7 @@ def _error_rate(stages: Stages, decision: Decision, thresholds: Thresholds, was_
     if rate is None:
         return {"error_rate_reason": f"none of the verdicts that were looked at again was {decision}"}
     differs = {
+        known.earlier: bool(known.earlier),
         "this model has not been measured": stages.model.digest != known.digest,
         "with other bounds than here": asdict(thresholds) != known.thresholds,
         "on free text, not on choices": stages.behavior.answer_kind == "choice",

@@ -21,6 +21,7 @@ from trimtab.workflows.summary import Geometry, Steered, estimate
 RANDOM_DIRECTIONS, RANDOM_ROWS = 20, 40
 REFITS, REFIT_ROWS = 6, 100
 _APART, _NOISE, _NAMED = 1.2, 0.03, 5  # least μ/σ and share of exchanged labels; examples named
+_ALL = 0.5  # a share that reaches so far is no noise in the labels but no direction
 _SHOWN_LETTERS = 70  # of an example that is named
 
 
@@ -146,6 +147,9 @@ def label_noise(stages: Stages, geometry: Geometry) -> LabelNoise:
         return LabelNoise(reason=str(error), share=Estimate(reason=str(error)))
     if found.separation < _APART:
         why = "the two sides lie too close together for exchanged labels to be told from hard examples"
+        return LabelNoise(reason=why, share=Estimate(reason=why))
+    if found.share.high >= _ALL:
+        why = "the examples lie along the direction of the others and against it alike, as where there is none"
         return LabelNoise(reason=why, share=Estimate(reason=why))
     seen = found.p_value < 0.01 and found.share.low >= _NOISE
     part = stages.splits.train
