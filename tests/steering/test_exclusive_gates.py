@@ -42,7 +42,7 @@ def gates(edit: Gated, tokens: Tokens) -> list[float]:
 
 @pytest.mark.parametrize("balanced", [False, True])
 def test_gates_open_on_their_own_undesired_tokens_and_are_shut_on_all_other_text(balanced: bool) -> None:
-    learned = ExclusiveGates(balanced=balanced).fit_tokens(two(), two(seed=50))
+    learned = ExclusiveGates(c=1.0, balanced=balanced).fit_tokens(two(), two(seed=50))
     edit, held_out = learned.steering.edits[SITE], two(seed=90)
     assert isinstance(edit, Gated)
     for t, name in enumerate(held_out):
@@ -78,7 +78,7 @@ def test_every_side_weighs_the_same_whatever_its_number_of_tokens() -> None:
     """Forty times the tokens on one side leave the gates about where they were."""
     few, many = two(), two()
     many["brief"] = {SITE: TokenSides(cloud(at(x=3, y=-4), 2, 40 * N), few["brief"][SITE].negative)}
-    one, other = (ExclusiveGates().fit_tokens(d).steering.edits[SITE] for d in (few, many))
+    one, other = (ExclusiveGates(c=1.0).fit_tokens(d).steering.edits[SITE] for d in (few, many))
     probe = cloud(at(x=0, y=1), 7)
     assert gates(one, probe)[0] == pytest.approx(gates(other, probe)[0], abs=0.05)  # type: ignore[arg-type]
 
