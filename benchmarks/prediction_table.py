@@ -56,8 +56,8 @@ def in_short(c: Calibration) -> str:
     best, gain = next(iter(c.singles)), c.scores.gain
     sure = "holds 0" if gain.low <= 0 <= gain.high else "lies off 0"
     return (
-        f"**{c.kind.capitalize()}: {NAMES[best]} alone has an AUROC of {told(c.singles[best].auroc)}, the three features "
-        f"together {told(c.scores.auroc)}** ({c.scores.cells} cells); the interval of their gain over the base "
+        f"**{c.kind.capitalize()}: {NAMES[best]} alone has an AUROC of {told(c.singles[best].auroc)}, the three "
+        f"features together {told(c.scores.auroc)}** ({c.scores.cells} cells); the interval of their gain over the base "
         f"rate's Brier score, {told(gain)}, {sure}."
     )
 

@@ -79,6 +79,13 @@ def test_lists_of_rows_with_leading_dimensions_are_blocks(pt: Callable[[object],
     assert torch.equal(made.vector(1), 2 * V)
 
 
+def test_gates_of_mat_steer_may_have_vectors_with_a_leading_dimension(pt: Callable[[object], Path]) -> None:
+    state = {"steering_vectors.0": V, "gating_weights.0.weight": V[None], "gating_weights.0.bias": torch.zeros(1)}
+    plain = read_checkpoint(pt(state), site=Site(3))
+    led = read_checkpoint(pt({**state, "steering_vectors.0": V[None]}), site=Site(3))
+    assert led.id == plain.id
+
+
 # ---- A layer beside the vector -------------------------------------------------------------------------------------
 
 

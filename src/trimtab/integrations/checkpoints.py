@@ -139,6 +139,7 @@ def _mat_steer(held: Mapping[object, object], told: Told) -> Steering:
     if odd:
         raise InputError(f"{file}: no MAT-Steer checkpoint of {n} attributes, since {odd[0]!r} is missing or too much")
     found = numbers({str(key): tensor for key, tensor in held.items()}, file)
+    found |= {key: one_row(vector) for key, vector in found.items() if key.startswith("steering_vectors.")}
     width = found["steering_vectors.0"].numel()
     parts = {"steering_vectors.{}": (width,), "gating_weights.{}.weight": (1, width), "gating_weights.{}.bias": (1,)}
     rows = []
