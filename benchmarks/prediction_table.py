@@ -57,8 +57,8 @@ def in_short(c: Calibration) -> str:
     sure = "holds 0" if gain.low <= 0 <= gain.high else "lies off 0"
     return (
         f"**{c.kind.capitalize()}: {NAMES[best]} alone has an AUROC of {told(c.singles[best].auroc)}, the three "
-        f"features together {told(c.scores.auroc)}** ({c.scores.cells} cells); the interval of their gain over the base "
-        f"rate's Brier score, {told(gain)}, {sure}."
+        f"features together {told(c.scores.auroc)}** ({c.scores.cells} cells); the interval of their gain over the "
+        f"base rate's Brier score, {told(gain)}, {sure}."
     )
 
 
