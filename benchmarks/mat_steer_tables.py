@@ -9,12 +9,13 @@ seed averaged: how much hangs on split and initialisation, on these texts.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from math import sqrt
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mat_steer_rows import CHOSEN, FULL, MAIN, PAPER, PLAIN, PROBES, RIVAL, RIVAL_CHOSEN, SAME_GATES, START
+from mat_steer_rows import CANDIDATES, CHOSEN, FULL, MAIN, PAPER, PLAIN, PROBES, RIVAL, RIVAL_CHOSEN, SAME_GATES, START
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
@@ -176,10 +177,13 @@ def _gates(done: Mapping[str, Sequence[Found]]) -> Iterator[str]:
 
 def _choices(done: Mapping[str, Sequence[Found]]) -> Iterator[str]:
     """How often dev took each candidate."""
-    for name, rows in done.items():
-        taken = [r["chosen"] for r in rows if "chosen" in r]
-        for one in sorted(set(taken)):
-            yield f"- {name}: dev took {one} {taken.count(one)} times of {len(taken)}"
+    for name, makers in CANDIDATES.items():
+        taken = [r["chosen"] for r in done.get(name, ())]
+        told = [asdict(maker) for maker in makers]
+        varied = [key for key in told[0] if len({one[key] for one in told}) > 1]
+        for maker, one in zip(makers, told, strict=True):
+            which = ", ".join(f"{key} {one[key]:g}" for key in varied)
+            yield f"- {name}: dev took {which} {taken.count(repr(maker))} times of {len(taken)}"
     yield ""
 
 
