@@ -43,6 +43,7 @@ class Fold:
     kept: dict[Any, TokenSides] = field(default_factory=dict)
     learned: dict[Any, Any] = field(default_factory=dict)  # what was made, since several rows ask for the same
     strengths: dict[str, dict[str, float]] = field(default_factory=dict)  # by a steering's id
+    factors: dict[str, float] = field(default_factory=dict)  # that were found last, where a search begins
 
     def tokens(self, part: Any, kind: Any, n: int, site: Site) -> dict[str, dict[Site, TokenSides]]:
         """Tokens by attribute and site; the first n examples of a part."""
@@ -131,7 +132,8 @@ def equally_damaging(
     fold: Fold, steerings: Mapping[str, Steering], part: str
 ) -> dict[str, tuple[float, dict[str, float]]]:
     """Factors at which the target's damage is done on the texts of a part, and that damage by group of texts."""
-    groups, searches = groups_of(fold, part), {name: Search(TARGET, NEAR, FIRST) for name in steerings}
+    groups = groups_of(fold, part)
+    searches = {name: Search(TARGET, NEAR, fold.factors.get(s.id, FIRST)) for name, s in steerings.items()}
     found: dict[str, tuple[float, dict[str, float]]] = {}
     left = list(steerings)
     for _ in range(TRIES):
@@ -144,4 +146,5 @@ def equally_damaging(
         left = [name for name in left if not searches[name].told(max(done[name].values()))]
         if not left:
             break
+    fold.factors |= {steerings[name].id: factor for name, (factor, _) in found.items()}
     return found

@@ -165,6 +165,15 @@ def test_a_dict_of_layers_inside_another_is_read_with_its_model_type(pt: Callabl
     assert made.origin.hyperparameters["model_hint"] == "qwen2"
 
 
+def test_what_else_a_file_tells_of_its_vector_is_no_vector(pt: Callable[[object], Path]) -> None:
+    for held in (
+        {"vector": V, "layer": 3, "info": {"rate": 0.1}, "n": 5, "norm": torch.tensor(3.0), "coeff": 1.0},
+        {"state_dict": {"vector": V}},
+        {"state_dict": {"vector": V, "layer": 3}},
+    ):
+        assert only(read_checkpoint(pt(held), site=Site(3))) == Site(3)
+
+
 # ---- Names of layers -----------------------------------------------------------------------------------------------
 
 

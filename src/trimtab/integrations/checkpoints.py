@@ -82,7 +82,10 @@ def _described(found: Described, held: Mapping[object, object], told: Told) -> S
     if isinstance(found.vector, dict):
         if found.layer is not None:
             raise InputError(f"{told.file} holds vectors by layer and a layer beside; {EXPORT}")
-        return _by_layer(entries(found.vector), told)
+        inner = entries(found.vector)
+        deeper = described(inner, told)
+        lone = deeper is not None and not isinstance(deeper.vector, dict)
+        return _described(deeper, inner, told) if deeper is not None and lone else _by_layer(inner, told)
     tensors = isinstance(found.vector, list | tuple) and isinstance(found.vector[0], Tensor)
     shaped = rows(found.vector) if isinstance(found.vector, Tensor) else None
     several = (tensors and len(found.vector) > 1) or (shaped is not None and shaped.ndim == 2 and len(shaped) > 1)  # type: ignore[arg-type]

@@ -124,7 +124,7 @@ def _vectors(value: object) -> bool:
         return all(isinstance(v, Tensor) and v.numel() > 1 for v in value) or (
             len(value) > 1 and all(isinstance(v, float) for v in value)
         )
-    return isinstance(value, dict)
+    return isinstance(value, dict) and any(isinstance(v, Tensor) for v in dict.values(value))
 
 
 def _number(value: object) -> float | None:
