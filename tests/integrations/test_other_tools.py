@@ -283,6 +283,18 @@ def test_the_model_hint_survives_on_the_way_through_a_folder(run: Run, tmp_path:
         assert found == hint
 
 
+def test_the_model_hint_of_several_control_vectors_survives_where_it_is_one(run: Run, tmp_path: Path) -> None:
+    for name, hint in (("a", "gemma2"), ("b", "gemma2"), ("c", "qwen2")):
+        control(tmp_path / f"{name}.gguf", range(1, 3), hint=hint)
+        assert run("convert", tmp_path / f"{name}.gguf", tmp_path / name, "--name", name)[0] == 0
+    code, _, err = run("convert", tmp_path / "a", tmp_path / "b", tmp_path / "ab.gguf")
+    assert code == 0, err
+    assert GGUFReader(str(tmp_path / "ab.gguf")).fields["controlvector.model_hint"].contents() == "gemma2"
+    code, _, err = run("convert", tmp_path / "a", tmp_path / "c", tmp_path / "ac.gguf")
+    assert code == 2
+    assert "for gemma2 and qwen2; say which (--hint)" in err
+
+
 def test_one_direction_of_a_control_vector_can_be_taken(run: Run, tmp_path: Path) -> None:
     control(tmp_path / "v.gguf", range(1, 4))
     code, _, err = run("convert", tmp_path / "v.gguf", tmp_path / "s", "--site", "2")

@@ -4,6 +4,7 @@
 """
 
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -108,11 +109,25 @@ def read_control_vector(
 def _hint(steering: Steering) -> str:
     """What the file said that the steering was read from; or `llama` for `LlamaForCausalLM`, as llama.cpp calls the
     common architectures."""
-    kept = steering.origin.hyperparameters.get("model_hint")
-    if isinstance(kept, str) and kept:
-        return kept
+    kept = set(_hints(steering.origin.hyperparameters))
+    if len(kept) == 1:
+        return kept.pop()
+    if len(kept) > 1:
+        raise InputError(f"the files it was read from are for {' and '.join(sorted(kept))}; say which (--hint)")
     if steering.made_for is None:
         raise InputError(
             "the steering does not say which model it is for; give the architecture (--hint), such as llama"
         )
     return re.sub(r"(ForCausalLM|LMHeadModel|Model)$", "", steering.made_for.architecture).lower()
+
+
+def _hints(held: object) -> Iterator[str]:
+    """Every `model_hint` in the origins of a steering and of those that it was made of."""
+    if isinstance(held, Mapping):
+        hint = held.get("model_hint")
+        if isinstance(hint, str) and hint:
+            yield hint
+        held = list(held.values())
+    if isinstance(held, list | tuple):
+        for part in held:
+            yield from _hints(part)
