@@ -1,52 +1,61 @@
-"""The tables of `mat_steer_study.py`: means over seeds with 95 % intervals, folds of a seed averaged first."""
+"""The tables of `mat_steer_study.py`: means over trainings with 95 % intervals that allow for shared data.
+
+Trainings share data: the two folds of a seed exchange their halves, and seeds halve the same units anew. Their spread
+alone would count the same texts several times, so the variance of a mean over J trainings is taken as
+`(1/J + n_test/n_train) S²` with J − 1 degrees of freedom (Nadeau and Bengio 2003, for repeated folds Bouckaert and
+Frank 2004); halves make n_test/n_train 1. "Over seeds" is what the spread of the seeds' means alone gives, folds of a
+seed averaged: how much hangs on split and initialisation, on these texts.
+"""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from math import sqrt
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mat_steer_rows import CANDIDATES, CHOSEN, FULL, MAIN, PAPER, PLAIN, PROBES, RIVAL, RIVAL_CHOSEN, SAME_GATES, START
+from numpy.typing import NDArray
 from scipy.stats import t as student
-from scipy.stats import ttest_1samp
 
-FULL, SAME_GATES = "mat-steer", "mat-steer, random directions behind its gates"
-CHOSEN = "mat-steer, λ and θ chosen on dev"
-RIVALS = "probe-gated mean difference", "sum of mean differences"
+SHARED = 1.0  # n_test / n_train of halves
 ATTRIBUTES = "truthfulness", "fairness", "harmlessness"
+NAMED = (
+    (CHOSEN, RIVAL_CHOSEN), (FULL, RIVAL), (FULL, START), (CHOSEN, PROBES), (CHOSEN, PLAIN), (RIVAL_CHOSEN, PROBES),
+    (RIVAL_CHOSEN, PLAIN),
+)  # fmt: skip
+
+Found = Mapping[str, Any]
+Figure = Callable[[Found], float]
 
 
-def effect(r: Mapping[str, Any], attribute: str, on: str = "all") -> float:
+def effect(r: Found, attribute: str) -> float:
     """Mean effect over its standard deviation."""
-    mean, _, _, _, sd, _ = r["effects"][attribute][on]
+    mean, _, _, _, sd, *_ = r["effects"][attribute]
     return mean / sd if sd else 0.0
 
 
-def elsewhere(r: Mapping[str, Any]) -> float:
-    """Mean absolute effect of an attribute alone on the others; NaN where none was measured alone."""
-    found = [abs(effect(r, a, on)) for a, own in r["effects"].items() for on in own if on not in (a, "all")]
-    return float(np.mean(found)) if found else float("nan")
+def each(figure: Callable[[Found, str], float], ending: str = "") -> dict[str, Figure]:
+    """A figure for each attribute."""
+    return {f"{a}{ending}": (lambda r, a=a: figure(r, a)) for a in ATTRIBUTES}  # type: ignore[misc]
 
 
-SUMMARY: dict[str, Callable[[Mapping[str, Any]], float]] = {
-    "mean of the three": lambda r: float(np.mean([effect(r, a) for a in r["effects"]])),
-    "least of the three": lambda r: min(effect(r, a) for a in r["effects"]),
-    **{a: (lambda r, a=a: effect(r, a)) for a in ATTRIBUTES},  # type: ignore[misc]
-    "alone, on others": elsewhere,
+MEAN: Figure = lambda r: float(np.mean([effect(r, a) for a in ATTRIBUTES]))  # noqa: E731
+NATS = each(lambda r, a: r["effects"][a][0], ", nats")
+SUMMARY: dict[str, Figure] = {
+    "mean of the three": MEAN,
+    **each(effect),
+    **NATS,
     "desired answers, nats": lambda r: float(np.mean(list(r["desired"].values()))),
     "damage": lambda r: max(r["damage"].values()),
 }
-NATS: dict[str, Callable[[Mapping[str, Any]], float]] = {
-    **{f"{a}, nats": (lambda r, a=a: r["effects"][a]["all"][0]) for a in ATTRIBUTES},  # type: ignore[misc]
-    **{f"{a}, wrong way": (lambda r, a=a: r["effects"][a]["all"][3]) for a in ATTRIBUTES},  # type: ignore[misc]
-    **{f"{a}, preferred": (lambda r, a=a: r["preferred"][a][1]) for a in ATTRIBUTES},  # type: ignore[misc]
+ANSWERS = {
+    **each(lambda r, a: r["effects"][a][3], ", wrong way"),
+    **each(lambda r, a: r["preferred"][a][1], ", preferred"),
 }
-COMPARED = {
-    **{name: SUMMARY[name] for name in ("mean of the three", "least of the three")},
-    **{f"{a}, nats": NATS[f"{a}, nats"] for a in ATTRIBUTES},
-    "preferred, mean": lambda r: float(np.mean([r["preferred"][a][1] for a in ATTRIBUTES])),
-}
-GATES: dict[str, Callable[[Mapping[str, Any]], float]] = {
+COMPARED = {"mean of the three": MEAN, **each(effect), **NATS}
+GATES: dict[str, Figure] = {
     "gate, own negatives": lambda g: g["negative"]["gate"],
     "own positives": lambda g: g["positive"]["gate"],
     "others": lambda g: g["others"]["gate"],
@@ -56,84 +65,125 @@ GATES: dict[str, Callable[[Mapping[str, Any]], float]] = {
 }
 
 
-def left(gates: Iterable[Mapping[str, Any]]) -> float:
+def left(gates: Iterable[Found]) -> float:
     """Share of all attributes' squared MMD that is left; of one alone it may be noise around 0."""
     both = [(g["mmd2_after"], g["mmd2_before"]) for g in gates]
     return float(sum(after for after, _ in both) / sum(before for _, before in both))
 
 
 def table(out: Path, names: Sequence[str]) -> Iterator[str]:
-    """Tables in Markdown of the rows of these names: effects and damage, differences, nats, gates."""
+    """Tables in Markdown: effects and damage, named contrasts, differences, answers, gates, what dev chose."""
     found = [json.loads(f.read_text()) for f in sorted(out.glob("*.json"))]
     by_row = {name: [r for r in found if r["row"] == name] for name in names}
     by_row = {name: rows for name, rows in by_row.items() if rows}
-    yield from _titles(["row", "trainings", *SUMMARY])
-    for name, rows in by_row.items():
-        done = [r for r in rows if "effects" in r]
-        cells = (
-            [interval([(r["seed"], f(r)) for r in done]) for f in SUMMARY.values()] if done else ["–"] * len(SUMMARY)
-        )
-        lost = f" ({len(rows) - len(done)} refused)" if len(done) < len(rows) else ""
-        yield f"| {name} | {len(rows)}{lost} | " + " | ".join(cells) + " |"
-    yield ""
-    yield from contrasts(by_row)
-    for reference in (FULL, CHOSEN):
-        yield from compared(by_row, reference)
-    yield from _titles(["in nats per token", *NATS])
-    base = {a: [(r["seed"], r["preferred"][a][0]) for r in by_row[FULL] if "preferred" in r] for a in ATTRIBUTES}
-    yield "| unsteered | " + " | ".join(["–"] * 6 + [interval(own) for own in base.values()]) + " |"
-    for name, rows in by_row.items():
-        done = [r for r in rows if "effects" in r]
-        if done:
-            yield f"| {name} | " + " | ".join(interval([(r["seed"], f(r)) for r in done]) for f in NATS.values()) + " |"
-    yield ""
-    ends = ["least of the attributes' own negatives", "most of others", "MMD² left, all attributes"]
-    yield from _titles(["gates on dev tokens, mean over attributes", *GATES, *ends])
-    for name, rows in by_row.items():
-        done = [r for r in rows if "gates" in r and name != SAME_GATES]  # which has the gates of the full method
-        if done:
-            told = [
-                [(r["seed"], float(np.mean([f(g) for g in r["gates"].values()]))) for r in done] for f in GATES.values()
-            ]
-            told.append([(r["seed"], min(g["negative"]["gate"] for g in r["gates"].values())) for r in done])
-            told.append([(r["seed"], max(g["others"]["gate"] for g in r["gates"].values())) for r in done])
-            told.append([(r["seed"], left(r["gates"].values())) for r in done])
-            yield f"| {name} | " + " | ".join(map(interval, told)) + " |"
-    yield ""
+    done = {name: [r for r in rows if "effects" in r] for name, rows in by_row.items()}
+    yield from _effects(by_row, done)
+    yield from contrasts(done)
+    for reference in (CHOSEN, RIVAL_CHOSEN) if set(names) <= set(MAIN) else (PAPER,):
+        yield from compared(done, reference)
+    yield from _answers(done)
+    yield from _gates(done)
+    yield from _choices(done)
     for name, rows in by_row.items():
         reasons = [r["reason"].partition(";")[0] for r in rows if "reason" in r]
         if reasons:
             yield f"- {name}, {len(reasons)} of {len(rows)} refused, the first: {reasons[0]}"
 
 
-def contrasts(by_row: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[str]:
-    """MAT-Steer against its two rivals by the mean of the three: paired t tests over seeds, p-values by Holm (1979)."""
-    tested = {}
-    for ours in (FULL, CHOSEN):
-        own = {(r["seed"], r["half"]): r for r in by_row.get(ours, ())}
-        for rival in RIVALS:
-            other = {(r["seed"], r["half"]): r for r in by_row.get(rival, ())}
-            mean = SUMMARY["mean of the three"]
-            found = [(k[0], mean(own[k]) - mean(other[k])) for k in own if k in other]
-            if len({seed for seed, _ in found}) > 1:
-                tested[f"{ours} − {rival}"] = found, float(ttest_1samp(by_seed(found), 0).pvalue)
-    yield from _titles(["contrast", "mean of the three", "p", "p, Holm"])
-    adjusted = 0.0
-    for i, (name, (found, p)) in enumerate(sorted(tested.items(), key=lambda item: item[1][1])):
-        adjusted = max(adjusted, min(1.0, (len(tested) - i) * p))
-        yield f"| {name} | {interval(found)} | {p:.4f} | {adjusted:.4f} |"
+def _effects(by_row: Mapping[str, Sequence[Found]], done: Mapping[str, Sequence[Found]]) -> Iterator[str]:
+    yield from _titles(["row", "trainings", *SUMMARY])
+    for name, rows in by_row.items():
+        own = done[name]
+        cells = [interval([f(r) for r in own]) for f in SUMMARY.values()]
+        lost = f" ({len(rows) - len(own)} refused)" if len(own) < len(rows) else ""
+        yield f"| {name} | {len(rows)}{lost} | " + " | ".join(cells) + " |"
+    yield ""
+    sizes = {a: sorted({tuple(r["effects"][a][5:7]) for own in done.values() for r in own}) for a in ATTRIBUTES}
+    told = [
+        f"{a} {_range([n for n, _ in own])} of {_range([u for _, u in own])} units" for a, own in sizes.items() if own
+    ]
+    yield f"Evaluation examples of a training: {', '.join(told)}."
     yield ""
 
 
-def compared(by_row: Mapping[str, Sequence[Mapping[str, Any]]], reference: str) -> Iterator[str]:
+def _range(values: Sequence[int]) -> str:
+    return f"{min(values)}" if min(values) == max(values) else f"{min(values)}–{max(values)}"
+
+
+def contrasts(done: Mapping[str, Sequence[Found]]) -> Iterator[str]:
+    """The named contrasts by the mean of the three: corrected t tests, p-values by Holm (1979); the rest beside."""
+    tested = []
+    for ours, rival in NAMED:
+        pairs = _pairs(done, ours, rival)
+        if len(pairs) > 1:
+            tested.append((f"{ours} − {rival}", pairs, p_value([MEAN(a) - MEAN(b) for a, b in pairs])))
+    holm, most = {}, 0.0
+    for i, (name, _, p) in enumerate(sorted(tested, key=lambda row: row[2])):
+        most = max(most, min(1.0, (len(tested) - i) * p))
+        holm[name] = most
+    yield from _titles(["contrast", "n", "mean of the three", "p", "p, Holm", "over seeds", *[*COMPARED][1:]])
+    for name, pairs, p in tested:
+        cells = [interval([f(a) - f(b) for a, b in pairs]) for f in COMPARED.values()]
+        alone = over_seeds([(a["seed"], MEAN(a) - MEAN(b)) for a, b in pairs])
+        yield (
+            f"| {name} | {len(pairs)} | {cells[0]} | {p:.3f} | {holm[name]:.3f} | {alone} | "
+            + " | ".join(cells[1:])
+            + " |"
+        )
+    yield ""
+
+
+def _pairs(done: Mapping[str, Sequence[Found]], one: str, other: str) -> list[tuple[Found, Found]]:
+    """Trainings of two rows on the same seed and fold."""
+    whole = {(r["seed"], r["half"]): r for r in done.get(other, ())}
+    return [(r, whole[r["seed"], r["half"]]) for r in done.get(one, ()) if (r["seed"], r["half"]) in whole]
+
+
+def compared(done: Mapping[str, Sequence[Found]], reference: str) -> Iterator[str]:
     """Differences of every row from one, over the same seeds and folds."""
-    whole = {(r["seed"], r["half"]): r for r in by_row.get(reference, ()) if "effects" in r}
-    yield from _titles([f"minus {reference}", *COMPARED, "detectable, mean"])
-    for name, rows in by_row.items():
-        pairs = [(r, whole[r["seed"], r["half"]]) for r in rows if "effects" in r and (r["seed"], r["half"]) in whole]
+    yield from _titles([f"minus {reference}", "n", *COMPARED])
+    for name in done:
+        pairs = _pairs(done, name, reference)
         if name != reference and pairs:
-            found = [[(r["seed"], f(r) - f(other)) for r, other in pairs] for f in COMPARED.values()]
-            yield f"| {name} | " + " | ".join([*map(interval, found), detectable(found[0])]) + " |"
+            cells = [interval([f(a) - f(b) for a, b in pairs]) for f in COMPARED.values()]
+            yield f"| {name} | {len(pairs)} | " + " | ".join(cells) + " |"
+    yield ""
+
+
+def _answers(done: Mapping[str, Sequence[Found]]) -> Iterator[str]:
+    yield from _titles(["answers", *ANSWERS])
+    first = next((own for own in done.values() if own), [])
+    base = [interval([r["preferred"][a][0] for r in first]) for a in ATTRIBUTES]
+    yield "| unsteered | " + " | ".join([*["–"] * 3, *base]) + " |"
+    for name, own in done.items():
+        if own:
+            yield f"| {name} | " + " | ".join(interval([f(r) for r in own]) for f in ANSWERS.values()) + " |"
+    yield ""
+
+
+def _gates(done: Mapping[str, Sequence[Found]]) -> Iterator[str]:
+    ends = ["least of the attributes' own negatives", "most of others", "MMD² left, all attributes"]
+    yield from _titles(["gates on dev tokens, mean over attributes", *GATES, *ends])
+    for name, rows in done.items():
+        own = [[*r["gates"].values()] for r in rows if "gates" in r and name != SAME_GATES]  # those are of `FULL`
+        if own:
+            told = [[float(np.mean([f(g) for g in gates])) for gates in own] for f in GATES.values()]
+            told.append([min(g["negative"]["gate"] for g in gates) for gates in own])
+            told.append([max(g["others"]["gate"] for g in gates) for gates in own])
+            told.append([left(gates) for gates in own])
+            yield f"| {name} | " + " | ".join(map(interval, told)) + " |"
+    yield ""
+
+
+def _choices(done: Mapping[str, Sequence[Found]]) -> Iterator[str]:
+    """How often dev took each candidate."""
+    for name, makers in CANDIDATES.items():
+        taken = [r["chosen"] for r in done.get(name, ())]
+        told = [asdict(maker) for maker in makers]
+        varied = [key for key in told[0] if len({one[key] for one in told}) > 1]
+        for maker, one in zip(makers, told, strict=True):
+            which = ", ".join(f"{key} {one[key]:g}" for key in varied)
+            yield f"- {name}: dev took {which} {taken.count(repr(maker))} times of {len(taken)}"
     yield ""
 
 
@@ -142,26 +192,29 @@ def _titles(names: Sequence[str]) -> Iterator[str]:
     yield "| --- " * len(names) + "|"
 
 
-def by_seed(values: Sequence[tuple[int, float]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Means over the folds of each seed."""
-    return np.array([np.mean([v for s, v in values if s == seed]) for seed in sorted({s for s, _ in values})])
+def _error(values: NDArray[np.float64]) -> float:
+    """The corrected standard error of a mean over trainings."""
+    return float(values.std(ddof=1)) * sqrt(1 / len(values) + SHARED)
 
 
-def interval(values: Sequence[tuple[int, float]]) -> str:
-    """Mean over seeds with its 95 % interval over seeds (Student's t); folds of a seed are averaged first."""
-    means = by_seed([(seed, value) for seed, value in values if value == value])
-    if not len(means):
-        return "–"
+def interval(values: Sequence[float]) -> str:
+    """Mean over trainings with its 95 % interval, corrected for shared data."""
+    some = np.array([v for v in values if v == v])
+    if len(some) < 2:
+        return f"{some.mean():.3f}" if len(some) else "–"
+    return f"{some.mean():.3f} ± {student.ppf(0.975, len(some) - 1) * _error(some):.3f}"
+
+
+def p_value(differences: Sequence[float]) -> float:
+    """Two-sided, of the corrected t test against 0."""
+    some = np.array(differences)
+    error = _error(some)
+    return float(2 * student.sf(abs(some.mean()) / error, len(some) - 1)) if error else 1.0
+
+
+def over_seeds(values: Sequence[tuple[int, float]]) -> str:
+    """Half the width of the 95 % interval that the seeds' means alone give."""
+    means = np.array([np.mean([v for s, v in values if s == seed]) for seed in sorted({s for s, _ in values})])
     if len(means) < 2:
-        return f"{means.mean():.3f}"
-    half = student.ppf(0.975, len(means) - 1) * means.std(ddof=1) / sqrt(len(means))
-    return f"{means.mean():.3f} ± {half:.3f}"
-
-
-def detectable(values: Sequence[tuple[int, float]]) -> str:
-    """The difference that so many seeds would find with 80 % probability at the 5 % level."""
-    means = by_seed(values)
-    if len(means) < 2:
         return "–"
-    k = len(means) - 1
-    return f"{(student.ppf(0.975, k) + student.ppf(0.8, k)) * means.std(ddof=1) / sqrt(len(means)):.3f}"
+    return f"± {student.ppf(0.975, len(means) - 1) * means.std(ddof=1) / sqrt(len(means)):.3f}"

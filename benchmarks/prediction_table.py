@@ -51,6 +51,17 @@ def row(name: str, s: Scores) -> list[object]:
     return [name, s.cells, s.successes, told(s.auroc), *briers, f"{s.effect_r2:.2f}", f"{s.anti_steerable_r2:.2f}"]
 
 
+def in_short(c: Calibration) -> str:
+    """What the features together add to the best of them alone, and to the base rate."""
+    best, gain = next(iter(c.singles)), c.scores.gain
+    sure = "holds 0" if gain.low <= 0 <= gain.high else "lies off 0"
+    return (
+        f"**{c.kind.capitalize()}: {NAMES[best]} alone has an AUROC of {told(c.singles[best].auroc)}, the three "
+        f"features together {told(c.scores.auroc)}** ({c.scores.cells} cells); the interval of their gain over the "
+        f"base rate's Brier score, {told(gain)}, {sure}."
+    )
+
+
 def bins(s: Scores) -> str:
     rows = [(b.n, f"{b.predicted:.1%}", told(Interval(*(100 * x for x in ends(b.observed)))) + " %") for b in s.bins]
     return table(["cells", "predicted", "held"], rows)
@@ -117,6 +128,7 @@ def main() -> None:
         "![Predicted probability against what held](prediction.png)\n",
         "Every figure is over families of behaviors that were left out of the fit; intervals are over families. The "
         "three features were named before the study was run; single indices are for comparison.\n",
+        *(f"{in_short(c)}\n" for c in fit.calibrations),
     ]
     for c in fit.calibrations:
         parts.append(f"## {c.model.id}, block {c.block} {c.component}, {c.kind}\n\n{meaning(c)}\n\n{scores(c)}\n")

@@ -16,6 +16,7 @@ import numpy as np
 from harness import machine, table
 from scipy.stats import spearmanr
 
+from trimtab.reliability.associations import spearman
 from trimtab.reports.figures import Estimate
 from trimtab.reports.study.files import load_study
 from trimtab.reports.study.record import Association, At, Cell, Study, TypeSummary
@@ -216,11 +217,10 @@ def carried(s: Study) -> Iterator[list[object]]:
             row = [f"{first} → {other}", name, len(pairs), f"{x.mean():.3f}", f"{y.mean():.3f}",
                    f"{spearmanr(x, y).statistic:.3f}", f"{np.median(np.abs(x - y)):.4f}"]  # fmt: skip
             yield row
-        crossed = [
-            spearmanr([p[0].agreement_loo for p in pairs], [p[i].effect for p in pairs]).statistic for i in (0, 1)
-        ]
-        yield [f"{first} → {other}", "ρ of the first's agreement with either's effect", len(pairs), f"{crossed[0]:.2f}",
-               f"{crossed[1]:.2f}", "–", "–"]  # fmt: skip
+        agreement, families = values([p[0] for p in pairs], "agreement_loo"), np.array([p[0].family for p in pairs])
+        crossed = [spearman(agreement, values([p[i] for p in pairs], "effect"), families, seed=0) for i in (0, 1)]
+        yield [f"{first} → {other}", "ρ of the first's agreement with either's effect", len(pairs),
+               *(f"{i.value:.2f} [{i.low:.2f}, {i.high:.2f}]" for i in crossed), "–", "–"]  # fmt: skip
 
 
 def steerable(s: Study) -> str:

@@ -171,7 +171,9 @@ def gguf(file: Path, architecture: str = "controlvector", **tensors: np.ndarray)
         ("controlvector", {"weight_1": np.ones(4, np.float32)}, "no direction"),
         ("controlvector", {"direction_1": np.ones(4, np.float32), "direction_2": np.ones(5, np.float32)}, "wide"),
         ("controlvector", {"direction_1": np.full(4, np.nan, np.float32)}, "NaN"),
-        ("controlvector", {"direction_1": np.ones(4, np.int32)}, "F32 or F16"),
+        ("controlvector", {"direction_1": np.ones(4, np.int32)}, "F32, F16 or BF16"),
+        ("controlvector", {"direction_1": np.ones((2, 4), np.float32)}, r"not \[2, 4\]"),
+        ("controlvector", {"direction_1": np.zeros(4, np.float32)}, "zero throughout"),
         ("controlvector", {"direction_99999": np.ones(4, np.float32)}, "no direction"),
     ],
 )
@@ -205,7 +207,11 @@ def test_broken_files_are_refused_or_read_and_nothing_else(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("tensors", "word"),
     [
-        ({"weird name": rand(D)}, "not understood"),
+        ({"weird name": rand(D), "odd": rand(D)}, "not understood"),
+        ({"weird name": rand(D)}, "give --site"),
+        ({"layer.-1": rand(D)}, "counts from the end"),
+        ({"residual.1": torch.full((D,), float("nan"))}, "NaN"),
+        ({"residual.1": torch.zeros(D)}, "zero throughout"),
         ({"residual.1": rand(D), "layer.1": rand(D)}, "two tensors"),
         ({"residual.1": rand(2, D)}, "d_model"),
         ({"residual.1": torch.ones(D, dtype=torch.int64)}, "floating"),

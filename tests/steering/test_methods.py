@@ -16,12 +16,12 @@ from trimtab.errors import InputError
 from trimtab.models import Site, steer
 from trimtab.steering import Additive, Steering, methods
 from trimtab.steering.edits import Ablation, Clamp, ClassifierGradient, Gated, Rotation
-from trimtab.steering.methods import BUILT_IN, Data, Method, PromptMethod, Sides, method, method_names
+from trimtab.steering.methods import BUILT_IN, Data, Method, PromptMethod, Sides, TokenMethod, method, method_names
 
 D, N, SITE = 24, 200, Site(3)
-# iti reads heads, mat-steer tokens, and prompt methods nothing: they have files of their own
+# iti reads heads, others tokens, and prompt methods nothing: they have files of their own
 ALL = pytest.mark.parametrize(
-    "name", [n for n, m in BUILT_IN.items() if n not in ("iti", "mat-steer") and not issubclass(m, PromptMethod)]
+    "name", [n for n, m in BUILT_IN.items() if n != "iti" and not issubclass(m, PromptMethod | TokenMethod)]
 )
 
 

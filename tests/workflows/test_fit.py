@@ -209,6 +209,31 @@ def test_mat_steer_is_the_training_on_the_tokens_of_both_sides(model: Model, tmp
     assert "Shaded texts" in (tmp_path / "f" / "fit.html").read_text()
 
 
+def test_exclusive_gates_are_fitted_on_the_tokens_of_all_behaviors_and_have_a_page(
+    model: Model, tmp_path: Path
+) -> None:
+    told = {"method": "exclusive-gates", "sites": [2], "strength": 1.0, "verify": False, **SIZES, "c": [0.1, 1.0]}
+    found = fit(model, [few("sentiment"), few("formality")], folder=tmp_path / "f", **told)  # type: ignore[arg-type]
+    edit = found.steering.edits[Site(2)]
+    assert isinstance(edit, Gated)
+    assert edit.n_attributes == 2
+    assert set(found.training.sites["2"].gates) == {"sentiment", "formality"}
+    assert [row.told["c"] for row in found.training.candidates] == [0.1, 1.0]
+    page = (tmp_path / "f" / "fit.html").read_text()
+    assert "Shaded texts" in page
+    assert "epoch" not in page.partition('id="training"')[2].partition("</section>")[0]
+    found.steering.save(tmp_path / "s", found.reliability)
+    assert read(tmp_path / "s").steering.id == found.steering.id
+
+
+def test_mat_steer_without_epochs_is_its_start_and_has_a_page(model: Model, tmp_path: Path) -> None:
+    told = {"method": "mat-steer", "sites": [2], "strength": 1.0, "verify": False, **SIZES, **MAT, "epochs": 0}
+    found = fit(model, [few("sentiment")], folder=tmp_path / "f", **told)  # type: ignore[arg-type]
+    assert found.training.sites["2"].best_epoch == 0
+    assert found.training.sites["2"].train["loss"] == ()
+    assert (tmp_path / "f" / "fit.html").exists()
+
+
 class Interrupting(Silent):
     """Stops the work when training has begun."""
 

@@ -13,6 +13,7 @@ from trimtab.errors import InputError
 from trimtab.scratch import fault, outside_steerings
 
 if TYPE_CHECKING:
+    from trimtab.models import Site
     from trimtab.steering import Steering
 
 FILES: Final = (".gguf", ".safetensors")
@@ -46,7 +47,17 @@ def convert(
         typer.Option(help="Name of the attribute that is read (repeatable where a .pt holds several)."),
     ] = None,
     site: Annotated[
-        str | None, typer.Option(help="14 or attention:14: where a .pt belongs that does not say so itself.")
+        str | None,
+        typer.Option(
+            help="14 or attention:14: where a vector belongs that does not say so itself; of several, the one to take."
+        ),
+    ] = None,
+    blocks: Annotated[
+        int | None,
+        typer.Option(
+            help="How many blocks the model has: what is for a block beyond, as for the last layer of a control vector "
+            "with one direction for every layer from 1, is left out and named."
+        ),
     ] = None,
     convention: Annotated[
         str | None,
@@ -62,6 +73,11 @@ def convert(
             raise InputError(f"{flag} means nothing for {target}; it is for a {' or '.join(fitting)}")
     _refuse_target(target, sources)
     made, documents = _read(sources, name or [], site, convention)
+    beyond: list[Site] = []
+    if blocks is not None:
+        from trimtab.integrations.vectors import within
+
+        made, beyond = within(made, blocks)
     told = strengths(made, strength or [], off or []) if strength or off else None
     left_out: list[str] = []
     if kind == ".gguf":
@@ -78,6 +94,9 @@ def convert(
     for place in sorted(made.edits):
         where = "output of block" if place.component == "residual" else f"{place.component} of block"
         console.print(f"site {place} ({where} {place.block}, counted from 0)", highlight=False, markup=False)
+    for place in beyond:
+        told_of = f"left out: site {place}; a model of {blocks} blocks has blocks 0 to {(blocks or 0) - 1}"
+        console.print(told_of, highlight=False, markup=False)
     for known in left_out:
         console.print(
             f"left out: the report on {known}, which is true of the sources as they are", highlight=False, markup=False
@@ -144,7 +163,9 @@ def _read(
         )
     if not folders:
         return _read_file(sources[0], names, site, convention), []
-    _refuse_meaningless("folder", site, convention)
+    if site is not None:
+        raise InputError("--site is for other tools' files; a steering says where it acts")
+    _refuse_meaningless("folder", convention)
     if names:
         raise InputError("--name is for other tools' files; the attributes of a steering have names")
     from trimtab.steering import Steering
@@ -154,31 +175,30 @@ def _read(
     return Steering.combined([a.steering for a in artifacts]), [a.reliability or {} for a in artifacts]
 
 
-def _refuse_meaningless(kind: str, site: str | None, convention: str | None) -> None:
-    """What formats other than torch's say themselves is not told otherwise."""
-    if site is not None:
-        raise InputError("--site is for .pt files that do not say where they belong; other formats do")
+def _refuse_meaningless(kind: str, convention: str | None) -> None:
+    """What formats say themselves is not told otherwise."""
     if convention is not None and kind != ".safetensors":
         raise InputError("--convention is for .safetensors and .pt of plain vectors; other formats say what they mean")
 
 
 def _read_file(source: Path, names: list[str], site: str | None, convention: str | None) -> "Steering":
-    kind = source.suffix.lower()
+    from trimtab.models import Site
+
+    kind, place = source.suffix.lower(), None if site is None else Site.parse(site)
     if kind in TORCH:
         from trimtab.integrations.checkpoints import read_checkpoint
-        from trimtab.models import Site
 
-        return read_checkpoint(source, names, None if site is None else Site.parse(site), convention)
-    _refuse_meaningless(kind, site, convention)
+        return read_checkpoint(source, names, place, convention)
+    _refuse_meaningless(kind, convention)
     if len(names) > 1:
         raise InputError(f"{source} holds one attribute; give one --name")
     name = names[0] if names else "vector"
     if kind == ".gguf":
         from trimtab.integrations.control_vectors import read_control_vector
 
-        return read_control_vector(source, name)
+        return read_control_vector(source, name, site=place)
     if kind == ".safetensors":
         from trimtab.integrations.plain import read_vectors
 
-        return read_vectors(source, name, convention)
+        return read_vectors(source, name, convention, place)
     raise InputError(f"{source}: give the folder of a steering, a .gguf, a .safetensors, or a .pt of torch.save")

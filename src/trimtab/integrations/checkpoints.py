@@ -5,56 +5,24 @@ What a file does not say must be told: the site, or what its numbers mean. What 
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.integrations.plain import known, sites_of
+from trimtab.integrations.described import Described, described, place
+from trimtab.integrations.layer_names import known, sites_of
+from trimtab.integrations.told import Told
 from trimtab.integrations.torch_files import EXPORT, SavedSteeringVector, entries, numbers, opened
-from trimtab.integrations.vectors import from_vectors
+from trimtab.integrations.vectors import from_vectors, one_row, rows
 from trimtab.models import Site
 from trimtab.steering import Origin, Steering
 from trimtab.steering.edits import Gated
 
 _COMPONENTS = {"decoder_block": "residual", "self_attn": "attention", "mlp": "mlp"}  # of steering-vectors' layer types
 _GATED = re.compile(r"steering_vectors\.(\d{1,3})|gating_weights\.(\d{1,3})\.(?:weight|bias)")
-
-
-@dataclass(frozen=True)
-class _Told:
-    """What the caller says beside the file."""
-
-    file: Path
-    names: tuple[str, ...]
-    site: Site | None
-    convention: str | None
-
-    @property
-    def name(self) -> str:
-        """Of the one attribute."""
-        if len(self.names) > 1:
-            raise InputError(f"{self.file} holds one attribute, not {len(self.names)}; give one --name")
-        return self.names[0] if self.names else "vector"
-
-    def needs_site(self, what: str) -> Site:
-        self.needs_no_convention(f"{what} has no numbers")
-        if self.site is None:
-            raise InputError(f"{self.file} holds {what} and does not say where it belongs; give --site, such as 14")
-        return self.site
-
-    def needs_no_site(self, why: str) -> None:
-        if self.site is not None:
-            raise InputError(f"{self.file}: --site means nothing here: {why}")
-
-    def needs_no_convention(self, why: str) -> None:
-        if self.convention is not None:
-            raise InputError(f"{self.file}: --convention means nothing here: {why}")
-
-    def origin(self, method: str, **more: str) -> Origin:
-        return Origin(method, {"file": self.file.name, **more})
 
 
 def read_checkpoint(
@@ -64,35 +32,90 @@ def read_checkpoint(
 
     Args:
         file: a `steering_vectors.SteeringVector`; the state dict of MAT-Steer's authors; a dict of vectors by layer;
-            one vector `[d_model]`; a list of vectors or `[n_blocks, d_model]`.
+            one vector `[d_model]`, alone or beside its layer, as `{"vector": v, "layer": 14}`; a list of vectors or
+            `[n_blocks, d_model]`. Vectors may have leading dimensions of 1.
         names: of the attributes; by default `vector`, of MAT-Steer's `attribute-0` and so on.
-        site: where MAT-Steer's gates or a single vector belong; of a list, the one to take.
-        convention: what layers of a dict or rows of a list mean, as of `trimtab.integrations.plain.read_vectors`.
+        site: where MAT-Steer's gates or a single vector belong; of several, the one to take.
+        convention: what numbers of layers or rows of a list mean, see `layer_names.site_of`.
             Row 0 under `hidden-states` is the embedding, which no block puts out; it is left out.
 
     Raises:
         InputError: no such file, anything but tensors in it, an unknown structure, too little or too much told.
     """
     known(convention)
-    told, held = _Told(file, tuple(names), site, convention), opened(file)
+    told, held = Told(file, tuple(names), site, convention), opened(file)
     if isinstance(held, SavedSteeringVector):
         return _steering_vector(held.state, told)
+    return _held(held, told)
+
+
+def _held(held: object, told: Told) -> Steering:
+    """Of a dict, a tensor or a list."""
     if isinstance(held, dict) and held:
         by_key = entries(held)
-        gated = any(isinstance(key, str) and _GATED.fullmatch(key) for key in by_key)
-        return _mat_steer(by_key, told) if gated else _by_layer(by_key, told)
-    if isinstance(held, Tensor) and held.ndim == 1:
-        place = told.needs_site("one vector")
-        return from_vectors({place: numbers({"it": held}, file)["it"]}, told.name, told.origin("torch-vector"))
-    if isinstance(held, list | tuple) or (isinstance(held, Tensor) and held.ndim == 2):
-        return _rows(held, told)
+        if any(isinstance(key, str) and _GATED.fullmatch(key) for key in by_key):
+            return _mat_steer(by_key, told)
+        found = described(by_key, told)
+        return _by_layer(by_key, told) if found is None else _described(found, by_key, told)
+    if isinstance(held, Tensor):
+        if one_row(held).ndim == 1 and held.ndim:
+            return _one(held, None, told)
+        if rows(held).ndim == 2:
+            return _rows(held, told)
+    if isinstance(held, list | tuple):
+        lone = len(held) == 1 or (held and all(isinstance(v, float) for v in held))
+        return _one(held[0] if len(held) == 1 else held, None, told) if lone else _rows(held, told)
     what = f"a tensor {list(held.shape)}" if isinstance(held, Tensor) else f"nothing but a {type(held).__name__}"
-    raise InputError(f"{file} holds {what}, no vectors that are known here; {EXPORT}")
+    raise InputError(f"{told.file} holds {what}, no vectors that are known here; {EXPORT}")
 
 
-def _steering_vector(state: object, told: _Told) -> Steering:
+def _one(vector: object, layer: object, told: Told) -> Steering:
+    """A single vector, at the layer that its file says or the site that is told."""
+    site = place(layer, told)
+    return from_vectors({site: _numbers({"the vector": vector}, told)["the vector"]}, told.name, _origin(told))
+
+
+def _described(found: Described, held: Mapping[object, object], told: Told) -> Steering:
+    """One vector or several beside the layers that they are of, or a dict of them beside other things."""
+    hint = held.get("model_type")
+    told = replace(told, hint=hint if isinstance(hint, str) else None)
+    if isinstance(found.vector, dict):
+        if found.layer is not None:
+            raise InputError(f"{told.file} holds vectors by layer and a layer beside; {EXPORT}")
+        inner = entries(found.vector)
+        deeper = described(inner, told)
+        lone = deeper is not None and not isinstance(deeper.vector, dict)
+        return _described(deeper, inner, told) if deeper is not None and lone else _by_layer(inner, told)
+    tensors = isinstance(found.vector, list | tuple) and isinstance(found.vector[0], Tensor)
+    shaped = rows(found.vector) if isinstance(found.vector, Tensor) else None
+    several = (tensors and len(found.vector) > 1) or (shaped is not None and shaped.ndim == 2 and len(shaped) > 1)  # type: ignore[arg-type]
+    if not several:
+        return _one(found.vector[0] if tensors else found.vector, found.layer, told)  # type: ignore[index]
+    vectors = list(shaped) if shaped is not None else list(found.vector)  # type: ignore[call-overload]
+    if found.layer is None:
+        return _rows(vectors, told)
+    layers = found.layers
+    if layers is None or len(layers) != len(vectors):
+        raise InputError(f"{told.file} holds {len(vectors)} vectors and {len(layers or [0])} layers; {EXPORT}")
+    if len(set(layers)) < len(layers):
+        raise InputError(f"{told.file} names a layer twice: {', '.join(layers)[:80]}")
+    return _by_layer(dict(zip(layers, vectors, strict=True)), told)
+
+
+def _origin(told: Told) -> Origin:
+    return told.origin("torch-vectors", convention=told.convention or "named")
+
+
+def _numbers(found: Mapping[str, object], told: Told) -> dict[str, Tensor]:
+    """Of tensors, and of plain numbers in a list."""
+    plain = {k: isinstance(v, list | tuple) and all(isinstance(x, int | float) for x in v) for k, v in found.items()}
+    lists = {k: torch.tensor(found[k], dtype=torch.float32) for k, is_plain in plain.items() if is_plain}
+    tensors = numbers({k: v for k, v in found.items() if k not in lists}, told.file)
+    return {k: {**lists, **tensors}[k] for k in found}
+
+
+def _steering_vector(state: object, told: Told) -> Steering:
     """Layer k of steering-vectors 0.12 is what module number k of a type puts out, counted from 0."""
-    told.needs_no_site("a SteeringVector says where it belongs")
     told.needs_no_convention("layers of a SteeringVector are blocks, counted from 0")
     fields = entries(state) if isinstance(state, dict) else {}
     layers, kind = fields.get("layer_activations"), fields.get("layer_type")
@@ -106,10 +129,10 @@ def _steering_vector(state: object, told: _Told) -> Steering:
         raise InputError(f"{told.file}: layer {str(odd[0])[:40]!r}: blocks count from 0; save it by its own number")
     vectors = numbers({str(layer): vector for layer, vector in by_layer.items()}, told.file)
     sites = {Site(int(layer), _COMPONENTS[kind]): v for layer, v in vectors.items()}  # type: ignore[arg-type]
-    return from_vectors(sites, told.name, told.origin("steering-vectors", layer_type=kind))
+    return from_vectors(told.taken(sites), told.name, told.origin("steering-vectors", layer_type=kind))
 
 
-def _mat_steer(held: Mapping[object, object], told: _Told) -> Steering:
+def _mat_steer(held: Mapping[object, object], told: Told) -> Steering:
     """Attribute t has a vector θ_t, and a gate σ(w_t · h + b_t) of one linear layer; the norm is kept (2502.12446)."""
     site, file = told.needs_site("gated attributes"), told.file
     n = sum(str(key).startswith("steering_vectors.") for key in held)
@@ -119,6 +142,7 @@ def _mat_steer(held: Mapping[object, object], told: _Told) -> Steering:
     if odd:
         raise InputError(f"{file}: no MAT-Steer checkpoint of {n} attributes, since {odd[0]!r} is missing or too much")
     found = numbers({str(key): tensor for key, tensor in held.items()}, file)
+    found |= {key: one_row(vector) for key, vector in found.items() if key.startswith("steering_vectors.")}
     width = found["steering_vectors.0"].numel()
     parts = {"steering_vectors.{}": (width,), "gating_weights.{}.weight": (1, width), "gating_weights.{}.bias": (1,)}
     rows = []
@@ -135,20 +159,19 @@ def _mat_steer(held: Mapping[object, object], told: _Told) -> Steering:
     return Steering({site: edit}, dict.fromkeys(names, 1.0), told.origin("mat-steer-checkpoint"))
 
 
-def _by_layer(held: Mapping[object, object], told: _Told) -> Steering:
+def _by_layer(held: Mapping[object, object], told: Told) -> Steering:
     """Keys are names or numbers, as in a file of plain vectors."""
-    told.needs_no_site("the vectors have names or numbers of their own")
     odd = [key for key in held if type(key) not in (int, str)]
     if odd:
         raise InputError(f"{told.file}: a key of type {type(odd[0]).__name__} is no layer; {EXPORT}")
     by_name = sites_of([str(key) for key in held], told.convention, told.file)
     sites = {key: by_name[str(key)] for key in held}
-    found = numbers({str(sites[key]): tensor for key, tensor in held.items()}, told.file)
+    found = _numbers({str(sites[key]): tensor for key, tensor in held.items()}, told)
     vectors = {site: found[str(site)] for site in sites.values()}
-    return from_vectors(vectors, told.name, told.origin("torch-vectors", convention=told.convention or "named"))
+    return from_vectors(told.taken(vectors), told.name, _origin(told))
 
 
-def _rows(held: Sequence[object] | Tensor, told: _Told) -> Steering:
+def _rows(held: Sequence[object] | Tensor, told: Told) -> Steering:
     """One row for each block, or for each of Hugging Face's hidden states."""
     if told.convention is None:
         raise InputError(
@@ -156,11 +179,7 @@ def _rows(held: Sequence[object] | Tensor, told: _Told) -> Steering:
             "block k) or hidden-states (row k is Hugging Face's hidden_states[k], the output of block k - 1)"
         )
     if isinstance(held, Tensor):  # its size first, since it may only be claimed
-        held = list(numbers({"the tensor": held}, told.file)["the tensor"])
-    found = list(numbers({f"vector {k}": vector for k, vector in enumerate(held)}, told.file).values())
+        held = list(rows(numbers({"the tensor": held}, told.file)["the tensor"]))
+    found = list(_numbers({f"vector {k}": vector for k, vector in enumerate(held)}, told).values())
     vectors = {Site(block): v for block, v in enumerate(found[told.convention == "hidden-states" :])}
-    if told.site is not None:
-        if told.site not in vectors:
-            raise InputError(f"{told.file}: site {told.site} is not among blocks 0 to {len(vectors) - 1}, residual")
-        vectors = {told.site: vectors[told.site]}
-    return from_vectors(vectors, told.name, told.origin("torch-vectors", convention=told.convention))
+    return from_vectors(told.taken(vectors), told.name, _origin(told))

@@ -4,6 +4,7 @@
 """
 
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import numpy as np
 import torch
 
 from trimtab.errors import InputError
+from trimtab.integrations.told import Told
 from trimtab.integrations.vectors import added, from_vectors
 from trimtab.models import ModelFacts, Site
 from trimtab.scratch import whole
-from trimtab.steering import Origin, Steering
+from trimtab.steering import Steering
 
 ARCHITECTURE = "controlvector"
 MOST_BYTES = 1 << 30
@@ -31,7 +33,8 @@ def write_control_vector(
         file: ends in `.gguf`.
         strength: as of `trimtab.models.steer`; None for the defaults.
         ungated: see `trimtab.integrations.vectors.added`.
-        hint: llama.cpp's name of the architecture, such as `llama`; by default from the model it was made for.
+        hint: llama.cpp's name of the architecture, such as `llama`; by default that of the file it was read from, else
+            from the model it was made for.
 
     Raises:
         InputError: another site, another kind of edit, a file that cannot be written.
@@ -42,7 +45,7 @@ def write_control_vector(
     odd = [site for site in vectors if site.component != "residual" or site.block < 1]
     if odd:
         raise InputError(f"site {odd[0]}: a control vector acts on the residual behind block 1 or later")
-    told = hint or _hint(steering.made_for)
+    told = hint or _hint(steering)
     try:
         with whole(file) as work:
             writer = GGUFWriter(str(work), ARCHITECTURE)
@@ -58,13 +61,21 @@ def write_control_vector(
         raise InputError(f"cannot write {file}: {error.strerror}") from error
 
 
-def read_control_vector(file: Path, name: str, made_for: ModelFacts | None = None) -> Steering:
+def read_control_vector(
+    file: Path, name: str, made_for: ModelFacts | None = None, site: Site | None = None
+) -> Steering:
     """Read a control vector: one attribute, its directions at strength 1.
 
+    Args:
+        file: ends in `.gguf`.
+        name: of the attribute.
+        made_for: the model.
+        site: of several directions, the one to take.
+
     Raises:
-        InputError: no such file, no control vector, tensors of other names, shapes or types.
+        InputError: no such file, no control vector, tensors of other names, shapes or types, a site without direction.
     """
-    from gguf import GGMLQuantizationType, GGUFReader
+    from gguf import GGMLQuantizationType, GGUFReader, dequantize
 
     if not file.is_file():
         raise InputError(f"{file} does not exist")
@@ -74,6 +85,8 @@ def read_control_vector(file: Path, name: str, made_for: ModelFacts | None = Non
         reader = GGUFReader(str(file))
         field = reader.fields.get("general.architecture")
         architecture = field.contents() if field else None
+        hinted = reader.fields.get(f"{ARCHITECTURE}.model_hint")
+        hint = hinted.contents() if hinted else None
         tensors = {tensor.name: tensor for tensor in reader.tensors}
     except Exception as error:  # the reader raises whatever a broken file makes numpy raise
         raise InputError(f"{file} is no GGUF file that can be read: {error}") from error
@@ -84,15 +97,37 @@ def read_control_vector(file: Path, name: str, made_for: ModelFacts | None = Non
         found = _NAME.fullmatch(key)
         if not found:
             raise InputError(f"{file}: tensor {key!r} is no direction of a block")
-        if tensor.tensor_type not in (GGMLQuantizationType.F32, GGMLQuantizationType.F16):
-            raise InputError(f"{file}: {key} is {tensor.tensor_type.name}; directions are F32 or F16")
-        values = np.array(tensor.data, dtype=np.float32).reshape(-1)
-        vectors[Site(int(found.group(1)))] = torch.from_numpy(values)
-    return from_vectors(vectors, name, Origin("gguf-control-vector", {"file": file.name}), made_for)
+        kinds = GGMLQuantizationType
+        if tensor.tensor_type not in (kinds.F32, kinds.F16, kinds.BF16):
+            raise InputError(f"{file}: {key} is {tensor.tensor_type.name}; directions are F32, F16 or BF16")
+        values = dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
+        vectors[Site(int(found.group(1)))] = torch.from_numpy(np.array(values))
+    told = Told(file, (name,), site, hint=hint if isinstance(hint, str) else None)
+    return from_vectors(told.taken(vectors), name, told.origin("gguf-control-vector"), made_for)
 
 
-def _hint(facts: ModelFacts | None) -> str:
-    """`llama` for `LlamaForCausalLM`: what llama.cpp calls the common architectures."""
-    if facts is None:
-        raise InputError("the steering does not say which model it is for; give the architecture, such as llama")
-    return re.sub(r"(ForCausalLM|LMHeadModel|Model)$", "", facts.architecture).lower()
+def _hint(steering: Steering) -> str:
+    """What the file said that the steering was read from; or `llama` for `LlamaForCausalLM`, as llama.cpp calls the
+    common architectures."""
+    kept = set(_hints(steering.origin.hyperparameters))
+    if len(kept) == 1:
+        return kept.pop()
+    if len(kept) > 1:
+        raise InputError(f"the files it was read from are for {' and '.join(sorted(kept))}; say which (--hint)")
+    if steering.made_for is None:
+        raise InputError(
+            "the steering does not say which model it is for; give the architecture (--hint), such as llama"
+        )
+    return re.sub(r"(ForCausalLM|LMHeadModel|Model)$", "", steering.made_for.architecture).lower()
+
+
+def _hints(held: object) -> Iterator[str]:
+    """Every `model_hint` in the origins of a steering and of those that it was made of."""
+    if isinstance(held, Mapping):
+        hint = held.get("model_hint")
+        if isinstance(hint, str) and hint:
+            yield hint
+        held = list(held.values())
+    if isinstance(held, list | tuple):
+        for part in held:
+            yield from _hints(part)

@@ -33,6 +33,8 @@ ALLOWED: Final = frozenset(
         "torch DoubleStorage",
         "torch FloatStorage",
         "torch HalfStorage",
+        "torch IntStorage",
+        "torch LongStorage",
         "steering_vectors.steering_vector SteeringVector",
     }
 )

@@ -54,16 +54,60 @@ def _vector(site: Site, edit: object, row: Tensor, ungated: bool) -> Tensor:
     raise InputError(f"site {site}: an edit of kind {kind} is no vector that is added, so it cannot be written as one")
 
 
+def one_row(vector: Tensor) -> Tensor:
+    """`[d_model]` of a vector that was kept as `[1, d_model]`, `[1, 1, d_model]` and so on; others as they are."""
+    lone = vector.ndim > 1 and all(n == 1 for n in vector.shape[:-1])
+    return vector.reshape(-1) if lone else vector
+
+
+def rows(tensor: Tensor) -> Tensor:
+    """`[n, d_model]` of vectors that were kept as `[n, 1, d_model]`, `[1, n, d_model]` and so on."""
+    long = [n for n in tensor.shape[:-1] if n != 1]
+    return tensor.reshape(long[0], tensor.shape[-1]) if len(long) == 1 else tensor
+
+
+def within(steering: Steering, n_blocks: int) -> tuple[Steering, list[Site]]:
+    """A steering without the edits of blocks that a model lacks, such as a control vector's for its last layer.
+
+    Args:
+        steering: edits by site.
+        n_blocks: of the model.
+
+    Returns:
+        The steering, and the sites that were left out.
+
+    Raises:
+        InputError: no block at all, or nothing is left.
+    """
+    if n_blocks < 1:
+        raise InputError(f"a model has 1 block or more, not {n_blocks}")
+    kept = {site: edit for site, edit in steering.edits.items() if site.block < n_blocks}
+    beyond = [site for site in steering.edits if site not in kept]
+    if not kept and not steering.prompts:
+        raise InputError(
+            f"a model of {n_blocks} blocks has blocks 0 to {n_blocks - 1}, and the steering acts at "
+            f"{', '.join(map(str, beyond))} only"
+        )
+    return (steering.changed(edits=kept) if beyond else steering), beyond
+
+
 def from_vectors(
     vectors: Mapping[Site, Tensor], name: str, origin: Origin, made_for: ModelFacts | None = None
 ) -> Steering:
     """A steering with one attribute that adds these vectors at strength 1.
 
+    Args:
+        vectors: `[d_model]` by site, also with leading dimensions of 1.
+        name: of the attribute.
+        origin: where they are from.
+        made_for: the model.
+
     Raises:
-        InputError: none, unlike widths, values that are not finite.
+        InputError: none, unlike widths, values that are not finite, nothing but zeros.
     """
     if not vectors:
         raise InputError("no vectors are there")
+    vectors = {site: one_row(vector) for site, vector in vectors.items()}
     odd = [site for site, v in vectors.items() if v.ndim != 1 or not v.dtype.is_floating_point]
     if odd:
         raise InputError(
@@ -72,6 +116,8 @@ def from_vectors(
     widths = {len(v) for v in vectors.values()}
     if len(widths) > 1:
         raise InputError(f"vectors are {' and '.join(map(str, sorted(widths)))} wide; one model has one width")
+    if not any(bool(v.any()) for v in vectors.values()):
+        raise InputError("the vectors are zero throughout, so they would steer nothing")
     return Steering(
         {site: Additive(v.float()[None]) for site, v in sorted(vectors.items())}, {name: 1.0}, origin, made_for=made_for
     )

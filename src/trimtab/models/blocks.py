@@ -76,7 +76,11 @@ class Anatomy:
             InputError: a block out of range, or a component that this architecture does not have apart.
         """
         if site.block >= len(self.blocks):
-            raise InputError(f"site {site}: the model has blocks 0 to {len(self.blocks) - 1}")
+            n = len(self.blocks)
+            raise InputError(
+                f"site {site}: the model has blocks 0 to {n - 1} (of a steering, trimtab convert SOURCE TARGET "
+                f"--blocks {n} leaves out what lies beyond)"
+            )
         if site.component == "residual":
             return self.blocks[site.block]
         if site.component == "heads":

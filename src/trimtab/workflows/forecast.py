@@ -5,7 +5,7 @@ from time import perf_counter
 
 from trimtab.behaviors import Probe, PromptType
 from trimtab.models import Place, Site
-from trimtab.steering.methods import MATSteer, Method, PromptMethod
+from trimtab.steering.methods import Method, PromptMethod, TokenMethod
 from trimtab.workflows.choice import STRENGTHS
 from trimtab.workflows.rivals import RANDOM_DIRECTIONS, RANDOM_ROWS, REFIT_ROWS, REFITS
 from trimtab.workflows.selection import FACTORS
@@ -42,7 +42,7 @@ def announce_making(makers: Sequence[Method], stages: Sequence[Stages], sites: S
     read = [Site(stages[0].model.n_blocks - 1)] if sites is None else Site.several(sites)
     for s in stages:
         total += s.capture_cost(s.prompt_types[0], read)
-        if isinstance(makers[0], MATSteer):
+        if isinstance(makers[0], TokenMethod):
             total += s.capture_cost(s.prompt_types[0], read, "dev")
         if sites is None and not makers[0].all_blocks:
             total += _map(s)

@@ -17,7 +17,7 @@ from trimtab.models.tokens import Tokens, capture_tokens
 from trimtab.steering import Steering
 from trimtab.steering.mat_steer import Tokens as TokenRows
 from trimtab.steering.mat_steer import TokenSides, Trained
-from trimtab.steering.methods import MATSteer, Method, PromptMethod, Sides, Told
+from trimtab.steering.methods import Method, PromptMethod, Sides, TokenMethod, Told
 from trimtab.workflows.choice import map_blocks
 from trimtab.workflows.progress import Progress
 from trimtab.workflows.stages import Stages
@@ -55,13 +55,13 @@ def made(
     """
     if isinstance(maker, PromptMethod):
         return (Made(_asked(maker, stages)),)
-    if isinstance(maker, MATSteer):
+    if isinstance(maker, TokenMethod):
         return _learned(maker, stages, sites, notes)
     return (Made(_trained(maker, stages, sites, notes)),)
 
 
 def _learned(
-    maker: MATSteer, stages: Mapping[str, Stages], sites: Sequence[Place] | None, notes: list[str]
+    maker: TokenMethod, stages: Mapping[str, Stages], sites: Sequence[Place] | None, notes: list[str]
 ) -> tuple[Made, ...]:
     """Of the tokens of training and dev examples: at all sites given together, or at each of the best blocks."""
     first = next(iter(stages.values()))
@@ -83,7 +83,7 @@ def _learned(
         learned = maker.fit_tokens(
             some, held, seed=first.seed, made_for=first.model.facts, digests=digests,
             device=first.model.device,
-            folder=home and home / "mat-steer" / sha256(repr((maker, group, digests)).encode()).hexdigest()[:16],
+            folder=home and home / maker.name / sha256(repr((maker, group, digests)).encode()).hexdigest()[:16],
             progress=_Epochs(first.progress),
         )  # fmt: skip
         return Made(learned.steering, learned.by_site)

@@ -14,6 +14,8 @@ from torch import Tensor
 from trimtab.errors import InputError
 from trimtab.steering.edits import Gated
 from trimtab.steering.mat_steer import GateCollapse, Options, Tokens, TokenSides, Trained, gate_statistics, train
+from trimtab.steering.mat_steer.data import samples
+from trimtab.steering.mat_steer.warm_start import means_start
 
 FAST = {"epochs": 20, "share": 0.6, "rate": 3e-3, "sample": 256, "features": 256}
 
@@ -122,6 +124,20 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(made) -> None
     runs = [train(made(1, n=200), Options(epochs=3), dev=made(2, n=200), seed=s) for s in (0, 0, 1)]
     assert same(runs[0], runs[1])
     assert not same(runs[0], runs[2])
+
+
+@pytest.mark.parametrize("dev", [False, True])
+def test_without_epochs_the_start_comes_out(made, dev: bool) -> None:  # type: ignore[no-untyped-def]
+    data = made(1, n=200)
+    found = train(data, Options(epochs=0, patience=0), dev=made(2, n=200) if dev else None)
+    longer = train(data, Options(epochs=1, patience=0), dev=made(2, n=200) if dev else None)
+    assert found.best_epoch == 0
+    assert found.train["loss"] == []
+    scale = float(samples(data, Options().sample, 0).norm(dim=-1).median()) / float(found.edit.width**0.5)
+    start = means_start(data, scale, 0, everyones=True)
+    torch.testing.assert_close(found.edit.weights, start.weights / scale)
+    torch.testing.assert_close(found.edit.bias, start.bias)
+    assert dev or not same(found, longer)
 
 
 def test_training_stops_early_and_keeps_the_best_epoch(made) -> None:  # type: ignore[no-untyped-def]

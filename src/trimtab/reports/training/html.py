@@ -48,9 +48,9 @@ def fit_page(fit: Fit) -> str:
 
 
 def figures(fit: Fit) -> dict[str, go.Figure]:
-    """The curves of every site, up to so many, by the ids of their places."""
+    """The curves of every site that has epochs, up to so many sites, by the ids of their places."""
     drawn = list(fit.training.sites.values())[:MOST_CURVES]
-    return {f"s{i}": curves(site) for i, site in enumerate(drawn, start=1)}
+    return {f"s{i}": curves(site) for i, site in enumerate(drawn, start=1) if site.train.get("loss")}
 
 
 def _contents(fit: Fit) -> list[tuple[str, str]]:

@@ -53,7 +53,7 @@ class TrainedSite(Record):
     """A training at one site.
 
     Args:
-        train: `loss` and each of its terms, its mean over the steps of every epoch.
+        train: `loss` and each of its terms, its mean over the steps of every epoch; empty where there are none.
         dev: the same on dev after every epoch, before the first in front; None without dev data.
         best_epoch: whose parameters were taken, from 1; 0 is the start.
         gates: by attribute, on dev where there is one.

@@ -112,8 +112,14 @@ def gate_statistics(
     return found
 
 
-def refuse_collapse(statistics: Mapping[str, GateStatistics]) -> None:
+def refuse_collapse(
+    statistics: Mapping[str, GateStatistics], advice: str = "lower lambda_sparsity, raise share"
+) -> None:
     """Raise where an attribute's gate stays shut on its own negatives.
+
+    Args:
+        statistics: of every attribute.
+        advice: what to try, for the message.
 
     Raises:
         GateCollapse: a mean gate below 0.02, or a mean relative edit below 0.1 %.
@@ -125,8 +131,8 @@ def refuse_collapse(statistics: Mapping[str, GateStatistics]) -> None:
     ]
     if shut:
         raise GateCollapse(
-            f"the gates stay shut on the tokens they should open on: {', '.join(shut)}; lower lambda_sparsity, raise "
-            "share, or leave out tokens that are the same on both sides (such as the prompt's)"
+            f"the gates stay shut on the tokens they should open on: {', '.join(shut)}; {advice}, or leave out tokens "
+            "that are the same on both sides (such as the prompt's)"
         )
 
 

@@ -65,7 +65,8 @@ class Options:
     batch: int = 16
     """Tokens of each side and attribute in a step; fewer where a side has fewer."""
     epochs: int = 100
-    """Passes over the largest side's tokens at most; smaller sides come round several times in each."""
+    """Passes over the largest side's tokens at most; smaller sides come round several times in each. 0: the start as
+    it is, untrained."""
     rate: float = 1e-3
     """Of Adam, in activations scaled to unit coordinates."""
     patience: int = 5
@@ -85,7 +86,7 @@ class Options:
             if getattr(self, name) not in get_args(known):
                 raise InputError(f"{name} {getattr(self, name)!r} must be one of {', '.join(get_args(known))}")
         least = {"lambda_positives": 0, "lambda_sparsity": 0, "lambda_orthogonality": 0, "shrinkage": 0, "shared": 0,
-                 "patience": 0, "tolerance": 0, "touched": 0, "epochs": 1, "features": 1, "batch": 2,
+                 "patience": 0, "tolerance": 0, "touched": 0, "epochs": 0, "features": 1, "batch": 2,
                  "sample": 2}  # fmt: skip
         for name, low in least.items():
             if not low <= getattr(self, name) < float("inf"):

@@ -38,7 +38,8 @@ class Trained:
 
     Args:
         edit: with an attribute for each of the data's, in their order.
-        train: for `loss` and each of `losses.TERMS`, its mean over every epoch's steps.
+        train: for `loss` and each of `losses.TERMS`, its mean over every epoch's steps; empty where nothing is trained
+            by epochs.
         dev: the same on the dev sample after every epoch, before the first in front; None without dev data.
         best_epoch: whose parameters the edit has, from 1; 0 is the start.
         statistics: of every attribute, on dev where there is one.

@@ -11,10 +11,10 @@ from trimtab.steering.methods.base import Method as Method
 from trimtab.steering.methods.base import Sides as Sides
 from trimtab.steering.methods.cast import ConditionalActivationSteering
 from trimtab.steering.methods.directional import Angular, DirectionalAblation, ProjectionClamp
+from trimtab.steering.methods.exclusive_gates import ExclusiveGates as ExclusiveGates
 from trimtab.steering.methods.icv import InContextVector
 from trimtab.steering.methods.iti import InferenceTimeIntervention
 from trimtab.steering.methods.k_steering import KSteering
-from trimtab.steering.methods.mat_steer import Learned as Learned
 from trimtab.steering.methods.mat_steer import MATSteer as MATSteer
 from trimtab.steering.methods.mean_difference import MeanDifference
 from trimtab.steering.methods.mean_difference import mean_difference as mean_difference
@@ -23,6 +23,8 @@ from trimtab.steering.methods.probe import LogisticProbe, ProbeGated
 from trimtab.steering.methods.prompting import InContextExamples, Instruction
 from trimtab.steering.methods.prompting import PromptMethod as PromptMethod
 from trimtab.steering.methods.prompting import Told as Told
+from trimtab.steering.methods.tokens import Learned as Learned
+from trimtab.steering.methods.tokens import TokenMethod as TokenMethod
 
 GROUP = "trimtab.methods"
 MOST = 2**31  # hyperparameter
@@ -30,7 +32,8 @@ BUILT_IN: dict[str, type[Method]] = {
     cls.name: cls
     for cls in (
         MeanDifference, PCA, LogisticProbe, ProbeGated, InContextVector, DirectionalAblation, ProjectionClamp, Angular,
-        KSteering, InferenceTimeIntervention, ConditionalActivationSteering, Instruction, InContextExamples, MATSteer,
+        KSteering, InferenceTimeIntervention, ConditionalActivationSteering, Instruction, InContextExamples,
+        ExclusiveGates, MATSteer,
     )
 }  # fmt: skip
 

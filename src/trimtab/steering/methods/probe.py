@@ -67,16 +67,32 @@ def probe(side: Sides, c: float) -> tuple[Tensor, float]:
     Raises:
         InputError: c is not above 0, or a side has fewer than two rows.
     """
+    if min(len(side.positive), len(side.negative)) < 2:
+        raise InputError("a probe needs at least two rows of either side")
+    labels = torch.tensor([1, 0]).repeat_interleave(torch.tensor([len(side.positive), len(side.negative)]))
+    return logistic(torch.cat([side.positive, side.negative]), labels, c)
+
+
+def logistic(rows: Tensor, labels: Tensor, c: float, weight: Tensor | None = None) -> tuple[Tensor, float]:
+    """Weights `[d]` and bias of the log-odds of label 1, for rows as they are.
+
+    Args:
+        rows: `[n, d]`; they are standardised for the ridge penalty.
+        labels: `[n]`, 1 or 0.
+        c: scikit-learn's inverse of the penalty.
+        weight: `[n]`, of each row; None for 1.
+
+    Raises:
+        InputError: c is not above 0.
+    """
     from sklearn.linear_model import LogisticRegression
 
     if not (c > 0 and np.isfinite(c)):
         raise InputError(f"c {c} must be above 0")
-    if min(len(side.positive), len(side.negative)) < 2:
-        raise InputError("a probe needs at least two rows of either side")
-    rows = torch.cat([side.positive, side.negative])
     mean, scale = rows.mean(dim=0), rows.std(dim=0)
     scale = torch.where(scale > 0, scale, 1.0)
-    labels = np.repeat([1, 0], [len(side.positive), len(side.negative)])
-    found = LogisticRegression(C=c, max_iter=1000).fit(((rows - mean) / scale).cpu().numpy(), labels)
+    found = LogisticRegression(C=c, max_iter=1000).fit(
+        ((rows - mean) / scale).cpu().numpy(), labels.numpy(), None if weight is None else weight.numpy()
+    )
     weights = torch.from_numpy(found.coef_[0]).to(rows) / scale
     return weights, float(found.intercept_[0] - mean @ weights)

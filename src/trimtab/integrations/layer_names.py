@@ -1,0 +1,104 @@
+"""Which site a layer's name or number means in other tools' files: what is certain is read, the rest must be told."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from trimtab.errors import InputError
+from trimtab.models import Site
+from trimtab.models.sites import Component
+
+CONVENTIONS: Final = ("block", "hidden-states")
+_OWN: Final = re.compile(r"(residual|attention|mlp)[.:](\d{1,4})")
+_MODULE: Final = re.compile(r"(?:[A-Za-z_]\w*\.)+(?:layers|h|blocks|block)\.(\d{1,4})(?:\.(\w+))?")
+_PARTS: Final[Mapping[str, Component]] = {
+    "self_attn": "attention", "self_attention": "attention", "attention": "attention", "attn": "attention",
+    "mlp": "mlp", "feed_forward": "mlp",
+}  # fmt: skip
+_HOOK: Final = re.compile(r"blocks\.(\d{1,4})\.hook_(resid_pre|resid_post|attn_out|mlp_out)")
+_HOOKS: Final[Mapping[str, Component]] = {"attn_out": "attention", "mlp_out": "mlp"}
+_NUMBERED: Final = re.compile(r"(?:[A-Za-z_]+[._ \[]?)?(\d{1,4})\]?")
+_FROM_THE_END: Final = re.compile(r"(?:[A-Za-z_]+[._ \[]?)?-\d{1,4}\]?")
+
+
+def known(convention: str | None) -> None:
+    """Refuse a convention that there is not."""
+    if convention not in (None, *CONVENTIONS):
+        raise InputError(f"convention {convention!r}; one of {', '.join(CONVENTIONS)}")
+
+
+def sites_of(keys: Sequence[str], convention: str | None, file: Path) -> dict[str, Site]:
+    """The sites that tensors' names mean.
+
+    Args:
+        keys: the names.
+        convention: what a number alone means, see `site_of`.
+        file: for messages.
+
+    Raises:
+        InputError: as `site_of`; two tensors for one site, a convention where all names say what they mean.
+    """
+    sites = {key: site_of(key, convention, file) for key in keys}
+    if len(set(sites.values())) < len(sites):
+        twice = max(sites.values(), key=list(sites.values()).count)
+        raise InputError(f"{file}: two tensors are for site {twice}")
+    if convention is not None and all(named_site(key) is not None for key in keys):
+        raise InputError(f"{file}: --convention means nothing here: the tensors are named by their sites; leave it out")
+    return sites
+
+
+def site_of(key: str, convention: str | None, file: Path) -> Site:
+    """The site that a tensor's name means.
+
+    Args:
+        key: a site's name, see `named_site`; or a number, alone or behind a word, as `14`, `layer.14` or `layer14`.
+        convention: what a number means, since tools differ: `block` for the output of block 14, `hidden-states` for
+            Hugging Face's `hidden_states[14]`, the output of block 13.
+        file: for messages.
+
+    Raises:
+        InputError: a name that is not understood, a number without a convention, the embedding.
+    """
+    own, told = named_site(key), f"{file}: tensor {key[:60]!r}"
+    if own is not None:
+        return own
+    number = numbered(key)
+    if number is None:
+        if from_the_end(key):
+            raise InputError(f"{told} is not understood: it counts from the end; save it by its number from the front")
+        raise InputError(f"{told} is not understood; name it residual.14, attention.14 or layer.14")
+    if convention is None:
+        raise InputError(
+            f"{told} has a number only, and tools count differently; say --convention block (output of "
+            "block k) or hidden-states (Hugging Face's hidden_states[k], the output of block k - 1)"
+        )
+    block = number - (convention == "hidden-states")
+    if block < 0:
+        raise InputError(f"{file}: {key} is the embedding, hidden_states[0], which no block puts out")
+    return Site(block)
+
+
+def named_site(key: str) -> Site | None:
+    """The site of a name that says it all: `attention.14`, a module's path such as `model.layers.14.mlp`, whose output
+    is meant, or TransformerLens's `blocks.14.hook_resid_pre`; None for other names."""
+    if own := _OWN.fullmatch(key):
+        return Site(int(own.group(2)), own.group(1))  # type: ignore[arg-type]  # one of the components
+    if hook := _HOOK.fullmatch(key):
+        block = int(hook.group(1)) - (hook.group(2) == "resid_pre")
+        return Site(block, _HOOKS.get(hook.group(2), "residual")) if block >= 0 else None
+    module = _MODULE.fullmatch(key)
+    if module is None or (module.group(2) and module.group(2) not in _PARTS):
+        return None
+    return Site(int(module.group(1)), _PARTS[module.group(2)] if module.group(2) else "residual")
+
+
+def numbered(key: str) -> int | None:
+    """The number of a name such as `14` or `layer.14`; None for other names."""
+    found = _NUMBERED.fullmatch(key)
+    return int(found.group(1)) if found else None
+
+
+def from_the_end(key: str) -> bool:
+    """Whether a name has a number below 0, such as `-1`."""
+    return _FROM_THE_END.fullmatch(key) is not None
