@@ -42,7 +42,8 @@ from trimtab.workflows.side_effects import (
     prompts_drift,
     side_effects,
 )
-from trimtab.workflows.stages import Stages, curve_factors
+from trimtab.workflows.stages import EXPLORATORY_ROWS, Stages, curve_factors
+from trimtab.workflows.summary import Steered
 from trimtab.workflows.wording import wording
 from trimtab.workflows.written import N_CONTINUATIONS, continuations
 
@@ -192,8 +193,7 @@ def chosen_on_dev(
 
 def measure(stages: Stages, chosen: Chosen, others: Sequence[Behavior], generate: int, judge: Judge | None) -> Found:
     """Run all stages in order, for what was chosen."""
-    by_name = {f"{t} {chosen.site} at {chosen.strength}": v for t, v in chosen.vectors.items()}
-    steered = dict(zip(chosen.vectors, stages.steered(by_name).values(), strict=True))
+    steered = _steered(stages, chosen)
     own, vector, label = steered[chosen.prompt_type], chosen.steering, chosen.label
     geometry, missing = chosen.own_geometry, Estimate(reason=CAME_FINISHED)
     drifts = {
@@ -223,6 +223,18 @@ def measure(stages: Stages, chosen: Chosen, others: Sequence[Behavior], generate
         continuations=tuple(Continuation(prompt=t.prompt, base=t.base.text, steered=t.steered.text) for t in texts),
         generated=generated(stages, texts[:generate], label, judge) if generate else LIKELIHOOD_ONLY,
     )
+
+
+def _steered(stages: Stages, chosen: Chosen) -> dict[str, Steered]:
+    """What the chosen vector does to all evaluation examples and the others to the first ones, by type."""
+    found: dict[str, Steered] = {}
+    for types, rows in (
+        ([chosen.prompt_type], None),
+        ([t for t in chosen.vectors if t != chosen.prompt_type], EXPLORATORY_ROWS),
+    ):
+        by_name = {f"{t} {chosen.site} at {chosen.strength}": chosen.vectors[t] for t in types}
+        found |= dict(zip(types, stages.steered(by_name, rows=rows).values(), strict=True))
+    return {t: found[t] for t in chosen.vectors}
 
 
 def _projections(stages: Stages, chosen: Chosen) -> Projections:

@@ -10,7 +10,7 @@ from trimtab.workflows.choice import STRENGTHS
 from trimtab.workflows.rivals import RANDOM_DIRECTIONS, RANDOM_ROWS, REFIT_ROWS, REFITS
 from trimtab.workflows.selection import FACTORS
 from trimtab.workflows.side_effects import FEW_ROWS, NEUTRAL_ROWS, OTHER_ROWS, drift_cost
-from trimtab.workflows.stages import CURVE, CURVE_ROWS, HEAD_SHARE, MAP_ROWS, NOISE_ROWS, Stages
+from trimtab.workflows.stages import CURVE, CURVE_ROWS, EXPLORATORY_ROWS, HEAD_SHARE, MAP_ROWS, NOISE_ROWS, Stages
 
 _WORD = 1.3  # tokens a word, about
 
@@ -92,7 +92,9 @@ def _examples(stages: Stages, choosing_site: bool, choosing_strength: bool) -> f
         total += _passes(len(types) + 1) * dev
     if choosing_strength:
         total += _passes(len(STRENGTHS) + 1) * dev
-    total += _passes(2 * len(types) + 1) * evaluation + _passes(2) * evaluation  # the last: asking
+    total += _passes(3) * evaluation + _passes(2) * evaluation  # the last: asking
+    if len(types) > 1:
+        total += _passes(2 * len(types) - 1) * cost(s.eval.examples[:EXPLORATORY_ROWS])
     total += _passes(len(CURVE) - 2) * cost(s.eval.examples[:CURVE_ROWS])
     total += 2 * _passes(2) * cost(s.eval.examples[:NOISE_ROWS])
     total += _passes(2 * RANDOM_DIRECTIONS + 1) * cost(s.eval.examples[:RANDOM_ROWS])

@@ -23,6 +23,7 @@ from trimtab.workflows.summary import ContrastMaker, Geometry, Steered
 
 CURVE = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)  # in units of the checked strength (Tan et al. 2407.12404)
 CURVE_ROWS = 100
+EXPLORATORY_ROWS = 80  # evaluation examples behind the prompt types that were not chosen
 MAP_ROWS = 40  # dev examples behind the map over blocks
 MAP_BLOCKS = 16  # blocks on the map, evenly spread
 NOISE_ROWS = 32
@@ -167,11 +168,15 @@ class Stages:
             k: contrast_of(found[k].positive - base.positive, found[k].negative - base.negative) for k in variations
         }
 
-    def steered(self, steerings: Mapping[str, Steering], part: Split = "eval") -> Mapping[str, Steered]:
-        """Propensities of a part's examples at strength 0, +λ and -λ of each steering."""
+    def steered(
+        self, steerings: Mapping[str, Steering], part: Split = "eval", rows: int | None = None
+    ) -> Mapping[str, Steered]:
+        """Propensities of a part's examples (of the first so many) at strength 0, +λ and -λ of each steering."""
+        if not steerings:
+            return {}
         signs = {f"{k} {sign}": (s, float(f"{sign}1")) for k, s in steerings.items() for sign in "+-"}
-        found = self.sweep(part, {"base": (None, 0.0), **signs})
-        contrast_of = self.contrast_of(getattr(self.splits, part))
+        found = self.sweep(part, {"base": (None, 0.0), **signs}, rows)
+        contrast_of = self.contrast_of(getattr(self.splits, part)).first(len(found["base"].m))
         return {k: Steered(found["base"], found[f"{k} +"], found[f"{k} -"], contrast_of) for k in steerings}
 
     def steering(self, geometry: Geometry, site: Site) -> Steering:
