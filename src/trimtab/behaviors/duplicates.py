@@ -151,10 +151,8 @@ def aligned(behavior: Behavior) -> Behavior:
     sides = [_by_cluster(first) for first in resemblances(behavior)]
     if all(len(cluster) == 1 for side in sides for cluster in side):
         return behavior
-    order = [_matched(sides[k], sides[1 - k]) for k in (0, 1)]
-    # the list with the larger clusters leads; both orders deal every text once
-    lead = int(max(map(len, sides[1])) > max(map(len, sides[0])))
-    places = order[lead] if lead == 0 else order[lead][::-1]
+    positive_leads = len(sides[0][0]) >= len(sides[1][0])  # the list with the larger clusters leads
+    places = _matched(*sides) if positive_leads else _matched(*sides[::-1])[::-1]
     examples = behavior.examples
     rows = [_rematch(examples[i], examples[j]) for i, j in zip(*places, strict=True)]
     return replace(behavior, examples=tuple(rows))

@@ -41,9 +41,7 @@ def near_duplicates(texts: Sequence[Sequence[str]], alike: float) -> NDArray[np.
     n = len(texts)
     first = np.arange(n)
     some = texts[:MAX_COMPARED]
-    found = [_alike(some, alike)] if any(some) else []
-    links = np.concatenate(found) if found else np.empty((0, 2), dtype=np.intp)
-    if len(links):
+    if any(some) and len(links := _alike(some, alike)):
         graph = coo_array((np.ones(len(links), dtype=bool), (links[:, 0], links[:, 1])), shape=(n, n))
         labels = connected_components(graph, directed=False)[1]
         places = np.full(labels.max() + 1, n)
