@@ -133,9 +133,12 @@ def lists(seed: int) -> Behavior:
     return pairs(list(zip(side((9, 5, 3)), side((4, 4)), strict=True)), "random")
 
 
+@pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("seed", range(5))
-def test_lists_are_matched_so_that_a_cluster_makes_one_unit_and_no_chains(seed: int):
+def test_lists_are_matched_so_that_a_cluster_makes_one_unit_and_no_chains(seed: int, turned: bool):
     behavior = lists(seed)
+    if turned:  # the negative list has the larger clusters
+        behavior = pairs([(e.negative, e.positive) for e in behavior.examples], "random")
     found = aligned(behavior)
     sizes = sorted(Counter(units(found)).values(), reverse=True)
     assert sizes[:3] == [9, 5, 3]

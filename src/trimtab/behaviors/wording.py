@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from trimtab.behaviors.behavior import Behavior, Example, Side
-from trimtab.behaviors.findings import SIDES, Finding, sources
+from trimtab.behaviors.findings import SIDES, Finding, sources, verbatim
 from trimtab.behaviors.likeness import variants
 from trimtab.behaviors.words import words
 
@@ -81,7 +81,7 @@ def one_sentence(behavior: Behavior) -> list[Finding]:
 
 def _identical(behavior: Behavior, side: Side) -> bool:
     """Whether all answers of the side are the same to the letter, which is told of elsewhere."""
-    return len({" ".join(getattr(e, side).split()) for e in behavior.examples}) == 1
+    return len({verbatim(getattr(e, side)) for e in behavior.examples}) == 1
 
 
 def one_word(behavior: Behavior) -> list[Finding]:
