@@ -122,12 +122,11 @@ def best_strength(stages: Stages, chosen: Chosen) -> float:
     level = simultaneous_level(0.95, len(CHOICE))
     gains = {s: effect.mean(level).low for s, effect in zip(CHOICE, effects.values(), strict=True)}
     for s in sorted(CHOICE, key=lambda s: -gains[s]):
-        drifts = [
-            neutral_drift(stages, steering, [s], label, FEW_ROWS, "dev")[s],
-            prompts_drift(stages, steering, [s], label, part="dev")[s],
-        ]
-        worse = max(drifts, key=lambda drift: float(drift.kl.mean())).divergence(stages.seed)
-        if worse.high is not None and worse.high < THRESHOLDS.max_kl:
+        prompts = prompts_drift(stages, steering, [s], label, part="dev")[s].divergence(stages.seed)
+        if prompts.high is None or prompts.high >= THRESHOLDS.max_kl:
+            continue  # half the texts tell, where there is too much
+        neutral = neutral_drift(stages, steering, [s], label, FEW_ROWS, "dev")[s].divergence(stages.seed)
+        if neutral.high is not None and neutral.high < THRESHOLDS.max_kl:
             return s
     return CHOICE[0]
 

@@ -242,7 +242,7 @@ class Interrupting(Silent):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("others", [["sentiment"], ["sentiment", "refusal"]])
+@pytest.mark.parametrize("others", [["sentiment"], ["sentiment", "politeness"]])
 def test_an_interrupted_training_is_not_in_the_way_of_other_behaviors(
     others: list[str], model: Model, tmp_path: Path
 ) -> None:
