@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import fields
 
 import pytest
@@ -227,6 +228,18 @@ def test_a_question_larger_than_every_part_cannot_crowd_out_the_others():
     assert any("in no part" in note for note in splits.notes)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_one_question_in_a_hundred_rows_leaves_every_part_its_units(seed):
+    rows = [Example("big?", f" good thing {k}", f" bad thing {k}") for k in range(100)]
+    rows += [Example(f"q{k}?", f" well{k}", f" ill{k}") for k in range(300)]
+    splits = split(Behavior(name="x", examples=rows), seed=seed)
+    for part, most in ((splits.train, 13), (splits.dev, 5), (splits.eval, 24)):
+        counts = Counter(part.units)
+        assert max(counts.values()) <= most  # a tenth of what 400 rows would have given to it
+        assert len(counts) >= 0.85 * len(part)
+    assert len(splits.train) + len(splits.dev) + len(splits.eval) >= 300
+
+
 @st.composite
 def behaviors(draw) -> Behavior:
     n = draw(st.integers(12, 90))
@@ -271,6 +284,8 @@ def test_no_unit_and_no_row_is_ever_in_two_parts(behavior, n_shots, train, evalu
     dealt = [id(e) for part in parts for e in part.examples]
     assert len(dealt) == len(set(dealt))
     assert [known[i] for i in dealt] == [unit for part in parts for unit in part.units]
+    for part in parts:
+        assert all(len({*part.units[:n]}) == min(n, len({*part.units})) for n in range(len(part) + 1))
     assert len(splits.shots) == n_shots
     assert all(len(set(part.units)) >= 2 for part in (splits.train, splits.dev, splits.eval))
     assert train is None or len(splits.train) <= train

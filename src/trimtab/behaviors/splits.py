@@ -1,5 +1,6 @@
 """Disjoint parts of a behavior: no question or template stands in two of them."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ _SIZES: Mapping[str, Mapping[str, int]] = {
 _MAX_EVAL = 500
 MAX_ROWS = 5_000  # of a larger set so many are drawn: more would not narrow the intervals, and take hours
 _NEEDED = ("train", "dev", "eval")
+_MAX_SHARE = 0.1  # of a part's rows that one unit may fill, where there are units enough
 _LEAST = 2  # rows, and units, in each needed part
 _SPARE_UNITS = 7  # besides those of the shots: two a needed part, and one to choose from
 
@@ -29,7 +31,8 @@ class Part:
     """Examples that serve one purpose.
 
     Args:
-        examples: in the random order they were dealt in.
+        examples: in the random order they were dealt in, first one of each unit, then a second of those that have one,
+            and so on: the first rows of a part are of as many units as can be.
         units: the question or template of each example, parallel to `examples`; resample by these.
     """
 
@@ -176,7 +179,7 @@ def split(
     dealt["shots"] = [(unit, members[unit][0]) for unit in shots]
     part = {
         name: Part(tuple(behavior.examples[i] for _, i in rows), tuple(unit for unit, _ in rows))
-        for name, rows in dealt.items()
+        for name, rows in ((name, _in_rounds(rows)) for name, rows in dealt.items())
     }
     notes = _shortfalls(part, train, evaluation, len(behavior.examples))
     return Splits(part["shots"], part["train"], part["dev"], part["eval"], part["replication"], notes)
@@ -252,23 +255,40 @@ def _shrunk(wanted: dict[str, int], room: int) -> dict[str, int]:
 _Dealt = dict[str, list[tuple[str, int]]]  # part -> (unit, row) each
 
 
+def _in_rounds(rows: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """One row of each unit, then a second one of those that have it, and so on."""
+    seen: Counter[str] = Counter()
+    rank = []
+    for unit, _ in rows:
+        rank.append(seen[unit])
+        seen[unit] += 1
+    return [rows[k] for k in np.argsort(rank, kind="stable").tolist()]
+
+
 def _deal(members: Mapping[str, list[int]], sizes: Mapping[str, int]) -> _Dealt:
     """Give each unit to the part that lacks most of its size."""
     dealt: _Dealt = {name: [] for name in ("train", "dev", "eval", "replication")}
+    most = _most_of_a_unit(sizes, len(members))
     waiting = list(members.items())
     for name in _NEEDED:  # two units each, whatever their size
-        for places in (sizes[name] - 1, None):
+        for place in (1, 0):
             unit, rows = waiting.pop(0)
-            dealt[name] += [(unit, i) for i in rows[: places if places else sizes[name] - len(dealt[name])]]
+            dealt[name] += [(unit, i) for i in rows[: min(most[name], sizes[name] - place - len(dealt[name]))]]
     for unit, rows in waiting:
         lack = {name: size - len(dealt[name]) for name, size in sizes.items() if size > len(dealt[name])}
         if not lack:
             break
-        fitting = [name for name in lack if lack[name] >= len(rows)]
+        fitting = [name for name in lack if lack[name] >= min(len(rows), most[name])]
         part = (
             max(fitting, key=lambda name: lack[name] / sizes[name])
             if fitting
             else max(lack, key=lambda name: lack[name])
         )
-        dealt[part] += [(unit, i) for i in rows[: lack[part]]]
+        dealt[part] += [(unit, i) for i in rows[: min(most[part], lack[part])]]
     return dealt
+
+
+def _most_of_a_unit(sizes: Mapping[str, int], n_units: int) -> dict[str, int]:
+    """Rows that a unit may have in each part: a tenth of it, or twice an even share where there are few units."""
+    even = 2 * sum(sizes.values()) / n_units
+    return {name: math.ceil(max(_MAX_SHARE * size, even)) for name, size in sizes.items()}

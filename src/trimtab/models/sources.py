@@ -151,7 +151,7 @@ def heard() -> Iterator[list[str]]:
 
     handler, level, propagates = Keeping(), logger.level, logger.propagate
     logger.addHandler(handler)
-    logger.setLevel(logging.WARNING)
+    logger.setLevel(logging.WARNING - 1)  # from WARNING on it also looks for a tensor-parallel plan that nobody made
     logger.propagate = False
     try:
         yield lines
