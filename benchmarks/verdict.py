@@ -309,16 +309,17 @@ class Bench:
         return control(stages_of(self.model, self.persona(name)), {**random, **foreign}, None)
 
 
-def jobs(names: Sequence[str]) -> Iterator[Row]:
-    """Settings of all rows; the real ones come first, since others use their vectors, in random order."""
-    for job in ("real", "shuffled"):
-        yield from ({"job": job, "name": names[i]} for i in np.random.default_rng(0).permutation(len(names)))
+def jobs(names: Sequence[str], n_controls: int) -> Iterator[Row]:
+    """Settings of all rows; the real ones come first, since others use their vectors."""
+    some = names[:n_controls]
+    yield from ({"job": "real", "name": name} for name in names)
     yield from ({"job": "pairs", "seed": seed} for seed in range(PAIRS))
-    for i, name in enumerate(names):
-        strangers = [other for other in names if family(other) != family(name)]
+    for i, name in enumerate(some):
+        yield {"job": "shuffled", "name": name}
+        strangers = [other for other in some if family(other) != family(name)]
         chosen = np.random.default_rng(i).permutation(len(strangers))[:FOREIGN]
         yield {"job": "strangers", "name": name, "others": [strangers[k] for k in chosen]}
-    yield from ({"job": "longer", "name": name} for name in names)
+        yield {"job": "longer", "name": name}
 
 
 def family(name: str) -> str:
@@ -343,7 +344,7 @@ def _work(settings: Row) -> Row:
 
 def run(wanted: Sequence[Row], data: Path, file: Path, processes: int) -> None:
     """Measure what the file lacks."""
-    for first in (True, False):
+    for first in (True, False):  # others use the real ones' vectors
         done = [row["settings"] for row in known(file)]
         left = [s for s in wanted if s not in done and (s["job"] == "real") is first]
         os.environ["OMP_NUM_THREADS"] = "1"  # read by the new processes
@@ -358,11 +359,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--json", type=Path, default=Path("out/bench/verdict.jsonl"))
     parser.add_argument("--only", nargs="+", help="jobs")
-    parser.add_argument("--sets", type=int, help="only the first so many")
+    parser.add_argument("--sets", type=int, help="so many, drawn at random; all of them if not given")
+    parser.add_argument("--controls", type=int, help="so many of these also as controls; all of them if not given")
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args()
-    names = sorted(file.stem for file in (given.data / "mwe" / "persona").glob("*.jsonl"))[: given.sets]
-    wanted = [s for s in jobs(names) if given.only is None or s["job"] in given.only]
+    every = sorted(file.stem for file in (given.data / "mwe" / "persona").glob("*.jsonl"))
+    names = [every[i] for i in np.random.default_rng(0).permutation(len(every))[: given.sets]]
+    wanted = [s for s in jobs(names, given.controls or len(names)) if given.only is None or s["job"] in given.only]
     run(wanted, given.data, given.json, given.processes)
 
 
