@@ -1,0 +1,119 @@
+"""Whether a change of the layout moved anything that is measured: the same small work before and after, compared.
+
+    .venv/bin/python benchmarks/golden.py make out/golden/before --data ../shared/data      # on the commit before
+    .venv/bin/python benchmarks/golden.py make out/golden/after --data ../shared/data       # on the commit after
+    .venv/bin/python benchmarks/golden.py compare out/golden/before out/golden/after --renamed dose=edit_size_ratio
+
+Commands of the command line in processes of their own, with small sizes and fixed seeds; whatever JSON they write is
+kept. Times, versions and commands are left out of the comparison, and keys that were renamed are named. Figures are
+equal to the last digit on one machine with one number of threads, and nowhere else.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+SIZES = ("--train", "40", "--eval", "40")
+ONE = ("--site", "14", "--strength", "1")
+MAT = ("--set", "epochs=5", "--set", "batch=8", "--set", "sample=64")
+PERSONA = "mwe/persona/believes-in-gun-rights.jsonl"
+FITTED = ("mean-difference", "probe-gated", "mat-steer")
+VARIES = frozenset({"seconds", "trimtab", "torch", "transformers", "command", "created", "versions"})
+
+
+def commands(data: Path, out: Path) -> Iterator[tuple[str, list[str]]]:
+    """What is run, by name; `{out}` of a command is a folder of its own."""
+    persona = str(data / PERSONA)
+    yield "check-sentiment", ["check", "sentiment", *SIZES]
+    yield "check-null", ["check", "null", *SIZES, *ONE]
+    for view in ("statements", "choice"):
+        yield f"check-{view}", ["check", persona, "--view", view, *SIZES, *ONE, "--prompt-type", "prefilled"]
+    for method in FITTED:
+        more = MAT if method == "mat-steer" else ()
+        two = ["sentiment", "formality"] if method == "mat-steer" else ["sentiment"]
+        checked = [] if method == "mean-difference" else ["--no-check"]
+        yield f"fit-{method}", ["fit", *two, "--method", method, *SIZES, *ONE, *more, *checked]
+    yield "check-steering", ["check", "sentiment", *SIZES, "--steering", str(out / "fit-mean-difference")]
+    yield "predict", ["predict", "sentiment", "null", "--train", "40", "--site", "14"]
+    few = ["--prompt-type", "prefilled", "--prompt-type", "instruction", "--train", "12", "--eval", "16"]
+    yield "study", ["study", "sentiment", "formality", "null", "--site", "14", *few]
+
+
+def make(out: Path, data: Path) -> None:
+    """Run what is not there yet; a command that fails ends it."""
+    for name, command in commands(data, out):
+        home = out / name
+        if (home / "done").is_file():
+            continue
+        rmtree(home, ignore_errors=True)
+        home.parent.mkdir(parents=True, exist_ok=True)
+        saves = [] if command[0] == "predict" else ["--out", str(home)]
+        told = [sys.executable, "-m", "trimtab", *command, *saves, "--json"]
+        run = subprocess.run(told, capture_output=True, text=True)
+        if run.returncode:
+            raise SystemExit(f"{name} ended with {run.returncode}:\n{run.stderr[-2000:]}")
+        home.mkdir(exist_ok=True)
+        (home / "stdout.json").write_text(run.stdout)
+        (home / "done").touch()
+        print(name, flush=True)
+
+
+def leaves(value: Any, path: str, renamed: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    """Every figure and text of a document, by its path."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key not in VARIES:
+                yield from leaves(inner, f"{path}/{renamed.get(key, key)}", renamed)
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from leaves(inner, f"{path}/{i}", renamed)
+    else:
+        yield path, value
+
+
+def read(folder: Path, renamed: Mapping[str, str]) -> dict[str, Any]:
+    """All that a folder's JSON documents say."""
+    found: dict[str, Any] = {}
+    for file in sorted(folder.rglob("*.json")):
+        where = str(file.relative_to(folder))
+        found |= dict(leaves(json.loads(file.read_text()), where, renamed))
+    return found
+
+
+def compare(before: Path, after: Path, renamed: Mapping[str, str]) -> list[str]:
+    """What differs, a line each."""
+    old, new = read(before, renamed), read(after, {})
+    if not old:
+        raise SystemExit(f"{before} holds no JSON; run `make` on the commit before")
+    lines = [f"- {path}: {old[path]!r}" for path in old.keys() - new.keys()]
+    lines += [f"+ {path}: {new[path]!r}" for path in new.keys() - old.keys()]
+    lines += [f"! {path}: {old[path]!r} -> {new[path]!r}" for path in old.keys() & new.keys() if old[path] != new[path]]
+    return sorted(lines, key=lambda line: line[2:])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    maker = verbs.add_parser("make")
+    maker.add_argument("out", type=Path)
+    maker.add_argument("--data", type=Path, required=True)
+    comparer = verbs.add_parser("compare")
+    comparer.add_argument("before", type=Path)
+    comparer.add_argument("after", type=Path)
+    comparer.add_argument("--renamed", nargs="*", default=[], metavar="OLD=NEW")
+    given = parser.parse_args()
+    if given.verb == "make":
+        make(given.out, given.data)
+        return
+    lines = compare(given.before, given.after, dict(pair.split("=", 1) for pair in given.renamed))
+    print("\n".join(lines) or "nothing measured moved")
+    raise SystemExit(1 if lines else 0)
+
+
+if __name__ == "__main__":
+    main()
