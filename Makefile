@@ -41,7 +41,7 @@ format: install  ## let ruff put the code in order
 	$(BIN)/ruff format .
 
 docs: install  ## write docs/report.schema.json and the list of formats from the code
-	$(BIN)/python -m trimtab.reports.schema > docs/report.schema.json.new
+	$(BIN)/python -m trimtab.results.schema > docs/report.schema.json.new
 	mv docs/report.schema.json.new docs/report.schema.json
 	$(BIN)/python -m trimtab.behaviors.formats_page docs/behaviors.md
 

@@ -17,8 +17,8 @@ from scipy.stats import binomtest
 import trimtab as tt
 from trimtab.behaviors import Behavior, Probe, builtin, builtin_names
 from trimtab.behaviors.controls import CONTROLS
-from trimtab.reports import Report
-from trimtab.workflows.probing import margins
+from trimtab.measurements.probe_margins import margins
+from trimtab.results import Report
 
 SHOWN = 5  # examples of each behavior
 

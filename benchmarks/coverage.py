@@ -30,8 +30,8 @@ from harness import kept, known, machine, table
 from numpy.random import Generator, default_rng
 
 from trimtab import reliability
-from trimtab.reliability import Interval
-from trimtab.reliability.geometry import Floats, Ints
+from trimtab.statistics import Interval
+from trimtab.statistics.geometry import Floats, Ints
 
 TARGET = (0.93, 0.97)
 EVALUATION, BELOW, TRAINING = (30, 70, 140), 15, (60, 150)  # units

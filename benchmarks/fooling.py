@@ -26,22 +26,22 @@ from harness import keep, known, table
 
 import trimtab as tt
 from trimtab.behaviors import Behavior, Example, PromptType, builtin, lint
+from trimtab.experiment.instrument import Instrument
+from trimtab.experiment.preparation import prepare
+from trimtab.experiment.progress import Silent
+from trimtab.experiment.stages import Stages
+from trimtab.experiment.summary import base_record
+from trimtab.measurements.baselines import direction, label_noise
+from trimtab.measurements.generated_text import LIKELIHOOD_ONLY
+from trimtab.measurements.lengths import lengths
+from trimtab.measurements.wording import wording
 from trimtab.models import Site
-from trimtab.reliability.verdict import Thresholds
-from trimtab.reports.consequences import Capability, Curve, Reference
-from trimtab.reports.figures import Estimate
-from trimtab.reports.record import PromptTypeResult
-from trimtab.workflows.generated import LIKELIHOOD_ONLY
-from trimtab.workflows.judging import Evidence, judge
-from trimtab.workflows.ledger import Ledger
-from trimtab.workflows.lengths import lengths
-from trimtab.workflows.measure import Instrument
-from trimtab.workflows.preparing import prepare
-from trimtab.workflows.progress import Silent
-from trimtab.workflows.rivals import direction, label_noise
-from trimtab.workflows.stages import Stages
-from trimtab.workflows.summary import base_record
-from trimtab.workflows.wording import wording
+from trimtab.results.consequences import Capability, Curve, Reference
+from trimtab.results.figures import Estimate
+from trimtab.results.report import PromptTypeResult
+from trimtab.storage.steps import Ledger
+from trimtab.verdict.decision import Thresholds
+from trimtab.verdict.judging import Evidence, judge
 
 SITE, TYPE, STRENGTH, EVALUATION = Site(14), PromptType.PREFILLED, 1.0, 100
 THRESHOLDS = Thresholds(0.05)

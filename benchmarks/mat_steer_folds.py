@@ -12,17 +12,17 @@ from mat_steer_rows import N_TRAIN
 import trimtab as tt
 from trimtab.behaviors import Behavior, Probe, PromptType
 from trimtab.behaviors.splits import Part, Splits, units
+from trimtab.experiment.instrument import Instrument
+from trimtab.experiment.progress import Silent
+from trimtab.experiment.stages import Stages
+from trimtab.measurements.side_effects import whole_texts
 from trimtab.models import Encoded, Site
 from trimtab.models.divergence import divergences
 from trimtab.steering import Steering
 from trimtab.steering.mat_steer import TokenSides
-from trimtab.workflows.fit import alone
-from trimtab.workflows.ledger import Ledger
-from trimtab.workflows.making import token_sides
-from trimtab.workflows.measure import Instrument
-from trimtab.workflows.progress import Silent
-from trimtab.workflows.side_effects import whole_texts
-from trimtab.workflows.stages import Stages
+from trimtab.storage.steps import Ledger
+from trimtab.workflows.fit.candidates import token_sides
+from trimtab.workflows.fit.fit import alone
 
 T = TypeVar("T")
 TARGET = 0.05  # nats per token

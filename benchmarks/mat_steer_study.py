@@ -36,14 +36,14 @@ from mat_steer_tables import table
 import trimtab as tt
 from trimtab.behaviors import Behavior
 from trimtab.errors import InputError
+from trimtab.experiment.instrument import Propensity
 from trimtab.models import Site
-from trimtab.reliability.geometry import auroc
+from trimtab.statistics.geometry import auroc
 from trimtab.steering import Steering
 from trimtab.steering.edits import Gated
 from trimtab.steering.mat_steer import gate_statistics
 from trimtab.steering.methods import Sides, TokenMethod, method
-from trimtab.workflows.making import best_blocks
-from trimtab.workflows.measure import Propensity
+from trimtab.workflows.fit.candidates import best_blocks
 
 PILOT = 100
 SEEDS = range(1, 6)

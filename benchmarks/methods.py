@@ -21,15 +21,15 @@ from equal_damage import Search
 import trimtab as tt
 from trimtab.behaviors import Behavior, Example, builtin
 from trimtab.errors import InputError
+from trimtab.experiment.preparation import ready
+from trimtab.experiment.progress import Silent
+from trimtab.experiment.stages import Stages
+from trimtab.measurements.side_effects import FEW_ROWS, neutral_drift, prompts_drift
 from trimtab.steering import Steering
 from trimtab.steering.methods import method, method_names
-from trimtab.workflows.conditions import conditioned
-from trimtab.workflows.ledger import Ledger
-from trimtab.workflows.making import best_blocks, made
-from trimtab.workflows.preparing import ready
-from trimtab.workflows.progress import Silent
-from trimtab.workflows.side_effects import FEW_ROWS, neutral_drift, prompts_drift
-from trimtab.workflows.stages import Stages
+from trimtab.storage.steps import Ledger
+from trimtab.workflows.fit.candidates import best_blocks, made
+from trimtab.workflows.fit.conditions import conditioned
 
 BEHAVIORS = ("sentiment", "politeness", "formality", "refusal", "honesty", "brevity", "certainty", "null")
 TARGET = 0.05  # nats per token

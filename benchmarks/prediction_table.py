@@ -15,16 +15,16 @@ import numpy as np
 from harness import known, table
 from scipy.stats import spearmanr
 
-from trimtab.reliability import Interval, two_sample_share
-from trimtab.reliability.calibration import Cells
-from trimtab.reliability.prediction import Scores
-from trimtab.reports.numbers import spread
-from trimtab.reports.prediction.files import load_calibrations
-from trimtab.reports.prediction.record import Calibration
 from trimtab.reports.prediction.terminal import NAMES, meaning
-from trimtab.reports.study.files import load_study
-from trimtab.reports.study.record import Cell
-from trimtab.workflows.calibrate import comparable
+from trimtab.results.calibration_files import load_calibrations
+from trimtab.results.numbers import spread
+from trimtab.results.prediction import Calibration
+from trimtab.results.study import Cell
+from trimtab.results.study_files import load_study
+from trimtab.statistics import Interval, two_sample_share
+from trimtab.statistics.calibration import Cells
+from trimtab.statistics.prediction import Scores
+from trimtab.workflows.predict.calibrate import comparable
 
 COMMAND = (
     ".venv/bin/python benchmarks/prediction_table.py --fit out/fit --study out/persona --study out/nulls "

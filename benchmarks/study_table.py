@@ -16,10 +16,10 @@ import numpy as np
 from harness import machine, table
 from scipy.stats import spearmanr
 
-from trimtab.reliability.associations import spearman
-from trimtab.reports.figures import Estimate
-from trimtab.reports.study.files import load_study
-from trimtab.reports.study.record import Association, At, Cell, Study, TypeSummary
+from trimtab.results.figures import Estimate
+from trimtab.results.study import Association, At, Cell, Study, TypeSummary
+from trimtab.results.study_files import load_study
+from trimtab.statistics.associations import spearman
 
 NAMES = ("persona", "choice", "builtins", "nulls", "maps", "models", "float32")
 INDICES = {"agreement_loo": "agreement, leave-one-out", "agreement": "agreement (paper)",

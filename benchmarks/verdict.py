@@ -40,28 +40,28 @@ from harness import keep, known
 import trimtab as tt
 from trimtab.behaviors import Behavior, PromptType, lint
 from trimtab.behaviors.words import words
+from trimtab.experiment.instrument import SIDES, Instrument
+from trimtab.experiment.preparation import prepare
+from trimtab.experiment.progress import Silent
+from trimtab.experiment.stages import Stages
+from trimtab.experiment.summary import Geometry, Steered, base_record
+from trimtab.measurements.baselines import direction, label_noise, reference
+from trimtab.measurements.generated_text import LIKELIHOOD_ONLY
+from trimtab.measurements.lengths import lengths
+from trimtab.measurements.side_effects import FEW_ROWS, NEUTRAL_ROWS, capability, neutral_drift, prompts_drift
+from trimtab.measurements.wording import wording
 from trimtab.models import Site
-from trimtab.reliability import bootstrap_mean, dose, simultaneous_level
-from trimtab.reliability.contrast import Contrast
-from trimtab.reliability.direction import random_directions
-from trimtab.reliability.verdict import Requirement, Thresholds
-from trimtab.reports.consequences import Curve, Direction, Reference
-from trimtab.reports.record import LabelNoise, PromptTypeResult, Wording
+from trimtab.results.consequences import Curve, Direction, Reference
+from trimtab.results.report import LabelNoise, PromptTypeResult, Wording
+from trimtab.statistics import bootstrap_mean, dose, simultaneous_level
+from trimtab.statistics.contrast import Contrast
+from trimtab.statistics.direction import random_directions
 from trimtab.steering import Steering
+from trimtab.storage.steps import Ledger
+from trimtab.verdict.decision import Requirement, Thresholds
+from trimtab.verdict.judging import DESIRED, EFFECT, Evidence, Judged, judge, requirements
 from trimtab.workflows.choice import STRENGTHS as CHOICE
 from trimtab.workflows.choice import Chosen, choose
-from trimtab.workflows.generated import LIKELIHOOD_ONLY
-from trimtab.workflows.judging import DESIRED, EFFECT, Evidence, Judged, judge, requirements
-from trimtab.workflows.ledger import Ledger
-from trimtab.workflows.lengths import lengths
-from trimtab.workflows.measure import SIDES, Instrument
-from trimtab.workflows.preparing import prepare
-from trimtab.workflows.progress import Silent
-from trimtab.workflows.rivals import direction, label_noise, reference
-from trimtab.workflows.side_effects import FEW_ROWS, NEUTRAL_ROWS, capability, neutral_drift, prompts_drift
-from trimtab.workflows.stages import Stages
-from trimtab.workflows.summary import Geometry, Steered, base_record
-from trimtab.workflows.wording import wording
 
 THRESHOLDS = Thresholds(0.05)
 REQUIREMENTS = 7  # of a check without generated text

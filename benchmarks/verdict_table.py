@@ -1,7 +1,7 @@
 """Tables of what benchmarks/verdict.py measured: docs/results/verdict.md, and the error rates that reports quote.
 
     .venv/bin/python benchmarks/verdict_table.py --json out/bench/verdict.jsonl --out docs/results/verdict.md \
-        --shipped src/trimtab/reliability/error_rates.json
+        --shipped src/trimtab/verdict/error_rates.json
 
 Intervals are over families of sets (`desire-…` are near copies of each other), those of controls over sets.
 """
@@ -19,7 +19,7 @@ from harness import known, machine, table
 from verdict import ANTI, DESIRED, DIRECTIONS, EFFECT, FOREIGN, PAIRS, SEEDS, STRENGTH, THRESHOLDS, family
 
 import trimtab as tt
-from trimtab.reliability import Interval, share_interval
+from trimtab.statistics import Interval, share_interval
 
 Row = dict[str, Any]
 COMMAND = "benchmarks/verdict.py"
@@ -169,7 +169,7 @@ def page(rows: Sequence[Row]) -> Iterator[str]:
     yield (
         "```\n.venv/bin/python benchmarks/verdict.py --data ../shared/data --json out/bench/verdict.jsonl\n"
         ".venv/bin/python benchmarks/verdict_table.py --json out/bench/verdict.jsonl --out docs/results/verdict.md \\\n"
-        "    --shipped src/trimtab/reliability/error_rates.json\n```\n"
+        "    --shipped src/trimtab/verdict/error_rates.json\n```\n"
     )
     took = f"{hours:.1f} hours of two processes together, beside other work"
     yield f"{machine()}; SmolLM2-135M-Instruct in bfloat16; {took}.\n"

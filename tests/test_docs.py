@@ -10,8 +10,8 @@ import torch
 
 from trimtab.behaviors import builtin_names
 from trimtab.models import Site
-from trimtab.reports.record import ExampleRow
-from trimtab.reports.schema import schema
+from trimtab.results.report import ExampleRow
+from trimtab.results.schema import schema
 from trimtab.steering import methods
 from trimtab.steering.methods import BUILT_IN, Sides, method
 

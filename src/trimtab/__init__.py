@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trimtab.models import Model as Model
     from trimtab.models import Site as Site
     from trimtab.models import load as load
-    from trimtab.reports import Report as Report
+    from trimtab.results import Report as Report
     from trimtab.steering import Steering as Steering
     from trimtab.workflows import check as check
     from trimtab.workflows import fit as fit
@@ -29,7 +29,7 @@ _HOME = {
     "Example": "behaviors",
     "InputError": "errors",
     "Model": "models",
-    "Report": "reports",
+    "Report": "results",
     "Site": "models",
     "Steering": "steering",
     "TrimtabError": "errors",

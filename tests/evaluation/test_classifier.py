@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from trimtab.behaviors import Behavior, Splits, builtin, shuffled, split
 from trimtab.errors import InputError
 from trimtab.evaluation import Classifier, Quality
-from trimtab.reliability import Interval
+from trimtab.statistics import Interval
 
 SURE = Quality(Interval(0.9, 0.8, 1.0), 50, 50, 0, None)
 

@@ -11,7 +11,7 @@ import pytest
 from tests.chat_server import Answer, ChatServer, Reply, serving
 
 from trimtab.behaviors import Behavior, Example, builtin
-from trimtab.endpoint import Endpoint
+from trimtab.clients.chat import Endpoint
 from trimtab.errors import InputError
 from trimtab.evaluation import Judge, Judgement
 from trimtab.evaluation.judge import LONGEST, question, verdict_in

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trimtab.reports import consequences as con
-from trimtab.reports import record as rec
-from trimtab.reports.figures import Estimate
-from trimtab.reports.record import PromptTypeResult, Report
+from trimtab.results import consequences as con
+from trimtab.results import report as rec
+from trimtab.results.figures import Estimate
+from trimtab.results.report import PromptTypeResult, Report
 
 TYPES = (
     "prefilled",

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from tests.reports.conftest import HOSTILE
 
-from trimtab.reports.record import ModelRecord
-from trimtab.reports.training.record import Fit
+from trimtab.results.fit import Fit
+from trimtab.results.report import ModelRecord
 
 TERMS = ("loss", "alignment", "positives", "sparsity", "orthogonality", "shrinkage")
 NAMES = ("warmth", "formality", "brevity")

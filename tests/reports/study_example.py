@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
-from trimtab.reports.figures import Estimate
-from trimtab.reports.record import ModelRecord
-from trimtab.reports.study.record import Association, At, Cell, Study, TypeCosines, TypeSummary
+from trimtab.results.figures import Estimate
+from trimtab.results.report import ModelRecord
+from trimtab.results.study import Association, At, Cell, Study, TypeCosines, TypeSummary
 
 TYPES = (
     "prefilled",

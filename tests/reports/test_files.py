@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from trimtab.errors import InputError
-from trimtab.reports.record import Report
+from trimtab.results.report import Report
 from trimtab.steering import Steering
 
 

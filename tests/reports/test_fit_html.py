@@ -12,12 +12,12 @@ from rich.console import Console
 from tests.reports.fit_example import VARIANTS, build, gate
 from tests.reports.test_html import ELEMENTS, FLAGS, Outline
 
-from trimtab.reports.training.curves import curves, panels
-from trimtab.reports.training.files import save_fit
-from trimtab.reports.training.html import figures, fit_page
-from trimtab.reports.training.record import Fit, Gate, ShadedText, Training
-from trimtab.reports.training.tables import gate_rows, shown, varied
-from trimtab.reports.training.terminal import gate_summary
+from trimtab.reports.fit.curves import curves, panels
+from trimtab.reports.fit.files import save_fit
+from trimtab.reports.fit.html import figures, fit_page
+from trimtab.reports.fit.tables import gate_rows, shown, varied
+from trimtab.reports.fit.terminal import gate_summary
+from trimtab.results.fit import Fit, Gate, ShadedText, Training
 
 SECTIONS = ["attributes", "training", "candidates", "texts", "method", "words"]
 
@@ -192,9 +192,7 @@ def test_the_terminal_tells_gates_and_marks(encoding: str) -> None:
 
 
 def test_the_page_loads_no_model_library() -> None:
-    code = (
-        "import sys, trimtab.reports.training.html, trimtab.reports.training.terminal; sys.exit('torch' in sys.modules)"
-    )
+    code = "import sys, trimtab.reports.fit.html, trimtab.reports.fit.terminal; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

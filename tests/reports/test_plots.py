@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trimtab.reports.distributions import hover
-from trimtab.reports.figures import Estimate
+from trimtab.reports.check.distributions import hover
+from trimtab.reports.check.plots import PLOTS, figures
+from trimtab.reports.check.ridges import density
 from trimtab.reports.palette import DARK
-from trimtab.reports.plots import PLOTS, figures
-from trimtab.reports.record import Report, Text
-from trimtab.reports.ridges import density
+from trimtab.results.figures import Estimate
+from trimtab.results.report import Report, Text
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,9 @@ from tests.reports.study_example import example
 
 from trimtab.errors import InputError
 from trimtab.reports.study import html as study_html
-from trimtab.reports.study.files import load_study, save_study
-from trimtab.reports.study.record import Cell, Study, TypeCosines
+from trimtab.reports.study.files import save_study
+from trimtab.results.study import Cell, Study, TypeCosines
+from trimtab.results.study_files import load_study
 
 FILES = ["cells.parquet", "cosines.parquet", "report.html", "study.json"]
 

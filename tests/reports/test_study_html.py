@@ -14,15 +14,15 @@ from tests.reports.conftest import HOSTILE
 from tests.reports.study_example import MODELS, NO_PROMPT, TOO_FEW, example
 from tests.reports.test_html import ELEMENTS, FLAGS, Outline
 
+from trimtab.reports.check.tables import cell
 from trimtab.reports.html import page
 from trimtab.reports.palette import DARK
-from trimtab.reports.record import Report
 from trimtab.reports.study.groups import Group, groups
 from trimtab.reports.study.html import study_page
-from trimtab.reports.study.record import Cell, Study
 from trimtab.reports.study.scatter import MORE_DARK, PAIRS
 from trimtab.reports.study.tables import BEHAVIORS, behavior_rows
-from trimtab.reports.tables import cell
+from trimtab.results.report import Report
+from trimtab.results.study import Cell, Study
 
 PARTS = ("effects", "wrong", "ranks", "cosines", "geometry", "behaviors")
 PER_GROUP = 2 * 3 + 2 + 2 * len(PAIRS)  # strips and ranks, cosines, scatter plots

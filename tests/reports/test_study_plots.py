@@ -7,13 +7,13 @@ import pytest
 from scipy.stats import rankdata
 from tests.reports.study_example import ATS, CONTROLS, TYPES, example, names
 
-from trimtab.reports.figures import Estimate
-from trimtab.reports.numbers import spread
 from trimtab.reports.study.groups import Group, groups
 from trimtab.reports.study.marks import Scale
 from trimtab.reports.study.plots import group_figures, strip
-from trimtab.reports.study.record import Study
 from trimtab.reports.study.scatter import PAIRS, across, scatter
+from trimtab.results.figures import Estimate
+from trimtab.results.numbers import spread
+from trimtab.results.study import Study
 
 CONTROL_NAMES = {name for name, _ in names(CONTROLS)}
 

@@ -7,8 +7,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from trimtab.reports.record import Report
-from trimtab.reports.terminal import summary
+from trimtab.reports.check.terminal import summary
+from trimtab.results.report import Report
 
 
 def printed(report: Report, width: int = 80, encoding: str = "utf-8", **options: bool) -> str:

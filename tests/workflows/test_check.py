@@ -14,9 +14,9 @@ import pytest
 
 import trimtab as tt
 from trimtab.behaviors import Behavior, Example
-from trimtab.reliability.error_rates import ErrorRates
-from trimtab.reports.figures import Estimate
-from trimtab.workflows.ledger import Ledger
+from trimtab.results.figures import Estimate
+from trimtab.storage.steps import Ledger
+from trimtab.verdict.error_rates import ErrorRates
 
 SMALL: dict[str, Any] = {"train": 16, "evaluation": 20, "strength": 1.0}
 

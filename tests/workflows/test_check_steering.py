@@ -12,7 +12,7 @@ from tests.workflows.test_study import few
 import trimtab as tt
 from trimtab.errors import InputError
 from trimtab.models import Model
-from trimtab.reports import Report
+from trimtab.results import Report
 from trimtab.steering import Origin, Steering
 from trimtab.steering.edits import Additive, Clamp, Gated, Stack
 
@@ -34,10 +34,10 @@ def own(model: Model) -> Report:
 def vector(model: Model) -> torch.Tensor:
     """The vector that this check trains: the mean difference over its training examples."""
     from trimtab.behaviors import PromptType
+    from trimtab.experiment.preparation import ready
+    from trimtab.experiment.progress import Silent
     from trimtab.models import Site
-    from trimtab.workflows.ledger import Ledger
-    from trimtab.workflows.preparing import ready
-    from trimtab.workflows.progress import Silent
+    from trimtab.storage.steps import Ledger
 
     stages, _ = ready(
         model,

@@ -14,7 +14,7 @@ from tests.chat_server import ChatServer, Reply, serving, writes
 from tests.conftest import Run
 
 from trimtab.behaviors import lint, load
-from trimtab.endpoint import Endpoint, EndpointError
+from trimtab.clients.chat import Endpoint, EndpointError
 from trimtab.errors import InputError, TrimtabError
 from trimtab.workflows.draft import EndpointWriter, LoadedWriter, draft
 from trimtab.workflows.draft.asking import answer_in, instructions_in, openings_in

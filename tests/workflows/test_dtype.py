@@ -5,10 +5,10 @@ import pytest
 
 import trimtab as tt
 from trimtab.behaviors import PromptType, split
+from trimtab.experiment.instrument import Instrument, Treatment
 from trimtab.models import steer
-from trimtab.reliability import directional_agreement, projection, separability
+from trimtab.statistics import directional_agreement, projection, separability
 from trimtab.steering import mean_difference
-from trimtab.workflows.measure import Instrument, Treatment
 
 SITE = tt.Site(14)
 

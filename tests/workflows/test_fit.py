@@ -12,17 +12,17 @@ from tests.workflows.test_study import few
 
 import trimtab as tt
 from trimtab.behaviors import Behavior, Example, Rendered, split
-from trimtab.cli.fitting import _conditions
+from trimtab.cli.fit import _conditions
 from trimtab.errors import InputError
+from trimtab.experiment.progress import Silent
 from trimtab.models import Model, Site
-from trimtab.reports.training.record import Fit, Training
+from trimtab.results.fit import Fit, Training
 from trimtab.steering import Steering
 from trimtab.steering.artifact import read
 from trimtab.steering.edits import Gated
 from trimtab.steering.mat_steer import Options, Tokens, TokenSides, train
 from trimtab.steering.methods import PromptMethod, method, method_names
-from trimtab.workflows.fit import Fitted, alone, fit
-from trimtab.workflows.progress import Silent
+from trimtab.workflows.fit.fit import Fitted, alone, fit
 
 SIZES = {"train": 12, "evaluation": 16}
 

@@ -10,11 +10,11 @@ import trimtab as tt
 from trimtab.behaviors import Behavior, Example, split
 from trimtab.models import Model, Site
 from trimtab.models.decoding import pieces
-from trimtab.reports.training.record import Training
+from trimtab.results.fit import Training
 from trimtab.steering import Steering
 from trimtab.steering.edits import Gated
-from trimtab.workflows.fit import fit
-from trimtab.workflows.gates import EXAMPLES, IN_FRONT, TOKENS
+from trimtab.workflows.fit.fit import fit
+from trimtab.workflows.fit.gates import EXAMPLES, IN_FRONT, TOKENS
 
 SIZES = {"train": 12, "evaluation": 16}
 

@@ -16,7 +16,7 @@ from trimtab.errors import InputError
 from trimtab.models import Batch, Condition, Encoded, Model, ModelFacts, Plan, Site
 from trimtab.steering import Steering
 from trimtab.steering.edits import Ablation, Additive, Gated, Stack
-from trimtab.workflows.generate import MOST_DOSE, continued, relative_edit, shaded
+from trimtab.workflows.generate.generate import MOST_DOSE, continued, relative_edit, shaded
 
 
 @pytest.fixture(scope="module")

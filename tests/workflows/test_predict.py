@@ -14,13 +14,14 @@ import trimtab as tt
 from trimtab.behaviors import Behavior, Example
 from trimtab.errors import InputError
 from trimtab.models import Model
-from trimtab.reliability.calibration import LEAST_FAMILIES
-from trimtab.reports.prediction.files import load_calibrations, save_calibrations, shipped
-from trimtab.reports.prediction.record import Calibrations
+from trimtab.reports.prediction.files import save_calibrations
 from trimtab.reports.study.files import save_study
-from trimtab.reports.study.record import GeometryRow, Study
-from trimtab.workflows.calibrate import FEATURES, calibrate
-from trimtab.workflows.predict import predict
+from trimtab.results.calibration_files import load_calibrations, shipped
+from trimtab.results.prediction import Calibrations
+from trimtab.results.study import GeometryRow, Study
+from trimtab.statistics.calibration import LEAST_FAMILIES
+from trimtab.workflows.predict.calibrate import FEATURES, calibrate
+from trimtab.workflows.predict.predict import predict
 from trimtab.workflows.study import Grid, ModelSource, study
 
 

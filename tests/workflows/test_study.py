@@ -18,9 +18,9 @@ import trimtab as tt
 from trimtab.behaviors import Behavior, Example
 from trimtab.behaviors.controls import shuffled
 from trimtab.errors import InputError
-from trimtab.reports.study.files import load_study
-from trimtab.reports.study.record import Cell, Study
-from trimtab.workflows.progress import Silent
+from trimtab.experiment.progress import Silent
+from trimtab.results.study import Cell, Study
+from trimtab.results.study_files import load_study
 from trimtab.workflows.study import Grid, ModelSource, families_of, study
 
 SMALL = Grid(sites=("1",), train=12, evaluation=16)

@@ -7,8 +7,8 @@ import torch
 
 import trimtab as tt
 from trimtab.behaviors import PromptType, split
+from trimtab.experiment.instrument import Instrument
 from trimtab.steering import mean_difference
-from trimtab.workflows.measure import Instrument
 
 SITE = tt.Site(14)
 

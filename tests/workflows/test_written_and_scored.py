@@ -14,22 +14,22 @@ from tests.models.tokenizer_families import sentence_piece, word_piece
 import trimtab as tt
 from trimtab.behaviors import Behavior, Example, Message, PromptType, builtin, render_bare
 from trimtab.behaviors.chats import flatten
-from trimtab.endpoint import Endpoint
+from trimtab.clients.chat import Endpoint
 from trimtab.errors import InputError
 from trimtab.evaluation import Judge
+from trimtab.experiment.instrument import Instrument
+from trimtab.experiment.preparation import prepare
+from trimtab.experiment.progress import Silent
+from trimtab.experiment.stages import Stages
+from trimtab.measurements.continuations import continuations
+from trimtab.measurements.generated_text import _likely, generated
 from trimtab.models import Encoded, Model
 from trimtab.models.scoring import score
 from trimtab.steering import Steering
 from trimtab.steering.edits import Additive
-from trimtab.workflows.conditions import condition_of
-from trimtab.workflows.fit import alone, fit
-from trimtab.workflows.generated import _likely, generated
-from trimtab.workflows.ledger import Ledger
-from trimtab.workflows.measure import Instrument
-from trimtab.workflows.preparing import prepare
-from trimtab.workflows.progress import Silent
-from trimtab.workflows.stages import Stages
-from trimtab.workflows.written import continuations
+from trimtab.storage.steps import Ledger
+from trimtab.workflows.fit.conditions import condition_of
+from trimtab.workflows.fit.fit import alone, fit
 
 PLACES = ["harbour", "garden", "bakery", "bridge", "museum", "library", "market", "tower", "forest", "station"]
 TEMPLATE = (
@@ -143,7 +143,7 @@ def test_a_judge_is_shown_the_whole_conversation(model: Model) -> None:
 
 
 def test_other_prompts_are_put_as_the_examples_are(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    import trimtab.workflows.side_effects as room
+    import trimtab.measurements.side_effects as room
 
     seen: list[tuple[int, ...]] = []
     real = room.divergences

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from trimtab.behaviors.behavior import Behavior, Example
 from trimtab.errors import InputError
-from trimtab.scratch import whole
+from trimtab.storage.atomic import whole
 
 
 def write(behavior: Behavior, file: Path) -> None:

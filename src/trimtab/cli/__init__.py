@@ -8,16 +8,16 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from trimtab.cli.checking import check
-from trimtab.cli.converting import convert
-from trimtab.cli.converting_data import convert_data
-from trimtab.cli.doctoring import doctor
-from trimtab.cli.drafting import draft
-from trimtab.cli.fitting import fit
-from trimtab.cli.generating import generate
-from trimtab.cli.linting import lint
-from trimtab.cli.predicting import predict
-from trimtab.cli.studying import study
+from trimtab.cli.check import check
+from trimtab.cli.convert import convert
+from trimtab.cli.convert_data import convert_data
+from trimtab.cli.doctor import doctor
+from trimtab.cli.draft import draft
+from trimtab.cli.fit import fit
+from trimtab.cli.generate import generate
+from trimtab.cli.lint import lint
+from trimtab.cli.predict import predict
+from trimtab.cli.study import study
 from trimtab.errors import InputError, TrimtabError
 from trimtab.version import __version__
 

@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from trimtab.reports.changes import Figure
-    from trimtab.reports.comparison import Comparison
+    from trimtab.results.changes import Figure
+    from trimtab.results.comparison import Comparison
 
 _SIGNS: Final = {"worse": ("✘", "bold red"), "same": ("·", "bold"), "better": ("✔", "bold green")}
 _CHANGED: Final = {True: ("yes", "bold yellow"), False: ("no", ""), None: ("–", "dim")}
@@ -15,7 +15,7 @@ _CHANGED: Final = {True: ("yes", "bold yellow"), False: ("no", ""), None: ("–"
 
 def show_comparison(comparison: "Comparison", console: Console) -> None:
     """Print what became of a behavior's check."""
-    from trimtab.reports.terminal import Words, item, table_for
+    from trimtab.reports.check.terminal import Words, item, table_for
 
     show = Words(console)
     sign, style = _SIGNS[comparison.outcome]
@@ -46,7 +46,7 @@ def show_comparison(comparison: "Comparison", console: Console) -> None:
 
 def _cells(figure: "Figure") -> tuple[str, str, str, str, str]:
     """Name with unit, the two values, the difference with its interval, and how that came about."""
-    from trimtab.reports.numbers import centre, number, spread
+    from trimtab.results.numbers import centre, number, spread
 
     scale, unit = (100, "%") if figure.unit == "share" else (1, figure.unit)
 

@@ -10,10 +10,10 @@ import typer
 from rich.console import Console
 
 from trimtab.errors import InputError
-from trimtab.scratch import fault, outside_steerings
+from trimtab.storage.atomic import fault, outside_steerings
 
 if TYPE_CHECKING:
-    from trimtab.endpoint import Endpoint
+    from trimtab.clients.chat import Endpoint
     from trimtab.models import Model
     from trimtab.steering import Steering
 
@@ -63,7 +63,7 @@ def endpoint(
         if model is not None or key_env is not None:
             raise InputError(f"{model_flag} and --key-env belong to {flag}, which is missing")
         return None
-    from trimtab.endpoint import Endpoint, key_from
+    from trimtab.clients.chat import Endpoint, key_from
 
     if model is None:
         raise InputError(f"{flag} needs {model_flag}, the name that the server knows the model by")

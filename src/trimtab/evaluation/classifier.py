@@ -17,7 +17,7 @@ from trimtab.behaviors import normalise
 from trimtab.errors import InputError
 from trimtab.evaluation.rows import labels as labels_of
 from trimtab.evaluation.rows import strings
-from trimtab.reliability import Interval, bootstrap_mean, share_interval, two_sample_share, unit_folds
+from trimtab.statistics import Interval, bootstrap_mean, share_interval, two_sample_share, unit_folds
 
 LEAST_AUROC = 0.6  # that the interval on unseen answers must lie above; 0.5 is a coin
 _GRID = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)  # of C, the inverse strength of the penalty

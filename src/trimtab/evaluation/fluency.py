@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from trimtab.errors import InputError
 from trimtab.evaluation.rows import labels as labels_of
 from trimtab.evaluation.rows import strings
-from trimtab.reliability import Interval, bootstrap_mean
+from trimtab.statistics import Interval, bootstrap_mean
 
 Floats = NDArray[np.float64]
 

@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.behaviors import Behavior
-from trimtab.endpoint import Endpoint, EndpointError, Turn
+from trimtab.clients.chat import Endpoint, EndpointError, Turn
 from trimtab.errors import InputError, TrimtabError
 from trimtab.evaluation.rows import labels as labels_of
 from trimtab.evaluation.rows import strings
-from trimtab.reliability import Interval, share_interval
+from trimtab.statistics import Interval, share_interval
 
 LONGEST = 4000  # characters of a prompt or continuation that the judge is shown
 _GIVE_UP = 8  # questions in a row without an answer: the server is down

@@ -15,8 +15,8 @@ from trimtab.errors import InputError
 from trimtab.integrations.told import Told
 from trimtab.integrations.vectors import added, from_vectors
 from trimtab.models import ModelFacts, Site
-from trimtab.scratch import whole
 from trimtab.steering import Steering
+from trimtab.storage.atomic import whole
 
 ARCHITECTURE = "controlvector"
 MOST_BYTES = 1 << 30

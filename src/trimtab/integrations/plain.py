@@ -13,8 +13,8 @@ from trimtab.integrations.layer_names import known, sites_of
 from trimtab.integrations.told import Told
 from trimtab.integrations.vectors import added, from_vectors
 from trimtab.models import Site
-from trimtab.scratch import whole as written
 from trimtab.steering import Steering
+from trimtab.storage.atomic import whole as written
 
 MOST_BYTES = 1 << 30
 

@@ -1,4 +1,1 @@
-"""LOOK: result records, and how they are shown on the terminal, as a page, and on disk. Reads records only."""
-
-from trimtab.reports.record import DECISIONS as DECISIONS
-from trimtab.reports.record import Report as Report
+"""LOOK: how results are shown on the terminal and as a page, one folder a verb. Reads results only."""

@@ -16,10 +16,11 @@ import jinja2
 import plotly.graph_objects as go
 from markupsafe import Markup
 
-from trimtab.reports import numbers, tables
+from trimtab.reports.check import tables
+from trimtab.reports.check.plots import figures
 from trimtab.reports.palette import DARK, FONT
-from trimtab.reports.plots import figures
-from trimtab.reports.record import Report
+from trimtab.results import numbers
+from trimtab.results.report import Report
 
 # Characters that could end a script element, or a line of one.
 _UNSAFE: Final = str.maketrans(

@@ -18,10 +18,10 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.scratch import scratch
 from trimtab.steering.card import card
 from trimtab.steering.manifest import Manifest, described, rebuilt
 from trimtab.steering.steering import Steering
+from trimtab.storage.atomic import scratch
 from trimtab.version import __version__
 
 STEERING, TENSORS, REPORT, CARD, MANIFEST = (

@@ -1,4 +1,4 @@
-"""The only place that joins the rooms: behaviors, models, steering and reliability become a report."""
+"""What joins the rooms: one folder a verb."""
 
 from trimtab.workflows.check import check as check
 from trimtab.workflows.fit import fit as fit

@@ -7,17 +7,17 @@ import numpy as np
 
 from trimtab.behaviors import PromptType
 from trimtab.errors import InputError
+from trimtab.experiment.stages import MAP_ROWS, Stages
+from trimtab.experiment.summary import Geometry, attempted, estimate
+from trimtab.measurements.edit_size import dose
+from trimtab.measurements.side_effects import FEW_ROWS, Drift, neutral_drift, prompts_drift
 from trimtab.models import Site
-from trimtab.reliability import simultaneous_level
-from trimtab.reliability.contrast import Contrast
-from trimtab.reports.consequences import CurvePoint
-from trimtab.reports.figures import Estimate
-from trimtab.reports.record import BlockRow
+from trimtab.results.consequences import CurvePoint
+from trimtab.results.figures import Estimate
+from trimtab.results.report import BlockRow
+from trimtab.statistics import simultaneous_level
+from trimtab.statistics.contrast import Contrast
 from trimtab.steering import Steering
-from trimtab.workflows.dosing import dose
-from trimtab.workflows.side_effects import FEW_ROWS, Drift, neutral_drift, prompts_drift
-from trimtab.workflows.stages import MAP_ROWS, Stages
-from trimtab.workflows.summary import Geometry, attempted, estimate
 
 FINISHED = "finished steering"  # stands where a prompt type's name does
 CAME_FINISHED = "the steering came finished, without its training activations"

@@ -1,37 +1,12 @@
-"""Calibrations on disk: written completely or not at all, and read back with suspicion."""
+"""Calibrations on disk: written completely or not at all."""
 
-import json
 import os
-from importlib.resources import files
 from pathlib import Path
-from typing import Final
-
-from pydantic import ValidationError
 
 from trimtab.errors import InputError
-from trimtab.reports.prediction.record import Calibrations
-from trimtab.scratch import scratch
-
-FILE: Final = "calibrations.json"
-
-
-def shipped() -> Calibrations:
-    """Those that come with the package."""
-    return _read(files("trimtab.reliability").joinpath(FILE).read_text(encoding="utf-8"), FILE)
-
-
-def load_calibrations(file: Path) -> Calibrations:
-    """Read what `trimtab predict --fit` wrote.
-
-    Raises:
-        InputError: no such file, or one that does not fit; the message names file and field.
-    """
-    try:
-        return _read(file.read_text(encoding="utf-8"), str(file))
-    except FileNotFoundError as error:
-        raise InputError(f"{file} does not exist; trimtab predict --fit writes it") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read: {error}") from error
+from trimtab.results.calibration_files import FILE
+from trimtab.results.prediction import Calibrations
+from trimtab.storage.atomic import scratch
 
 
 def save_calibrations(calibrations: Calibrations, folder: Path) -> None:
@@ -51,20 +26,3 @@ def save_calibrations(calibrations: Calibrations, folder: Path) -> None:
                 os.replace(work / file, folder / file)
     except OSError as error:
         raise InputError(f"cannot write to {folder}: {error.strerror}; give another --out") from error
-
-
-def _read(text: str, name: str) -> Calibrations:
-    try:
-        return Calibrations.model_validate(json.loads(text, parse_constant=_no_number))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise InputError(f"{name} holds no calibrations of this version: {place}: {first['msg']}") from error
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{name} cannot be read: {error}") from error
-
-
-def _no_number(word: str) -> float:
-    raise ValueError(f"{word} is no number")

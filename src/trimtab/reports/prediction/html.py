@@ -5,12 +5,12 @@ from typing import Final
 
 import plotly.graph_objects as go
 
-from trimtab.reliability.prediction import Line, Scores
 from trimtab.reports.html import document
-from trimtab.reports.numbers import share
 from trimtab.reports.palette import AXIS, BLUE, DARK, INK, MUTED, VERMILLION, axis, layout
-from trimtab.reports.prediction.record import Calibration, Calibrations
 from trimtab.reports.prediction.terminal import NAMES, between, meaning, trust
+from trimtab.results.numbers import share
+from trimtab.results.prediction import Calibration, Calibrations
+from trimtab.statistics.prediction import Line, Scores
 
 _HEIGHT: Final = 400
 WORDS: Final = (

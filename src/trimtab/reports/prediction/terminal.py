@@ -6,11 +6,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from trimtab.reliability.intervals import Interval
-from trimtab.reliability.prediction import Scores
-from trimtab.reports.numbers import given, level, number, share, spread
-from trimtab.reports.prediction.record import Calibration, Calibrations, PredictedRow, Prediction
-from trimtab.reports.terminal import Words, item, table_for
+from trimtab.reports.check.terminal import Words, item, table_for
+from trimtab.results.numbers import given, level, number, share, spread
+from trimtab.results.prediction import Calibration, Calibrations, PredictedRow, Prediction
+from trimtab.statistics.intervals import Interval
+from trimtab.statistics.prediction import Scores
 
 NAMES: Final = {
     "agreement": "agreement (paper)",

@@ -1,30 +1,12 @@
-"""A study on disk: written completely or not at all, and read back with suspicion."""
+"""A study on disk: written completely or not at all."""
 
-import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
-
-from pydantic import ValidationError
 
 from trimtab.errors import InputError
-from trimtab.reports.figures import Record
-from trimtab.reports.study.record import Cell, Study, TypeCosines
-from trimtab.scratch import scratch
-
-if TYPE_CHECKING:
-    import polars as pl
-
-Row = TypeVar("Row", bound=Record)
-
-TABLES: Final[Mapping[str, type[Record]]] = {"cells": Cell, "cosines": TypeCosines}
-# What may not stand twice in a table.
-_KEYS: Final[Mapping[type[Record], tuple[str, ...]]] = {
-    Cell: ("model", "block", "component", "behavior", "prompt_type"),
-    TypeCosines: ("model", "block", "component", "behavior"),
-}
-_TOLERANCE: Final = 1e-6  # by which a cosine may exceed 1
+from trimtab.results.study import Study
+from trimtab.results.study_files import TABLES, columns
+from trimtab.storage.atomic import scratch
 
 
 def save_study(study: Study, folder: Path) -> Path:
@@ -50,7 +32,7 @@ def save_study(study: Study, folder: Path) -> Path:
         with scratch(folder, "study") as work:
             for table, record in TABLES.items():
                 rows = [row.model_dump() for row in getattr(study, table)]
-                pl.DataFrame(rows, schema=_columns(record)).write_parquet(work / f"{table}.parquet")
+                pl.DataFrame(rows, schema=columns(record)).write_parquet(work / f"{table}.parquet")
             (work / "report.html").write_text(study_page(study), encoding="utf-8")
             (work / "study.json").write_text(told + "\n", encoding="utf-8")
             for file in (*(f"{table}.parquet" for table in TABLES), "report.html", "study.json"):
@@ -58,101 +40,3 @@ def save_study(study: Study, folder: Path) -> Path:
     except OSError as error:
         raise InputError(f"cannot write the study to {folder}: {error.strerror}; give another --out") from error
     return folder
-
-
-def load_study(folder: Path) -> Study:
-    """Read a study back.
-
-    Args:
-        folder: where `save_study` wrote.
-
-    Raises:
-        InputError: no study there, or one that does not fit: another version, a column that is missing or of another
-            type, a figure that is not finite, a cell that stands twice. The message names file and field.
-    """
-    file = folder / "study.json"
-    try:
-        study = Study.model_validate(json.loads(file.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
-        raise InputError(f"{file} does not exist; give the folder that trimtab study --out wrote") from error
-    except ValidationError as error:
-        raise InputError(f"{file} is not a study of this version: {_first(error)}") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{file} cannot be read: {error}") from error
-    for table in TABLES:
-        if getattr(study, table):
-            raise InputError(f"{file} holds {table}, which belong into {table}.parquet; write the study anew")
-    cosines = _read(folder / "cosines.parquet", TypeCosines)
-    _refuse_odd_matrices(folder / "cosines.parquet", cosines)
-    return study.model_copy(update={"cells": _read(folder / "cells.parquet", Cell), "cosines": cosines})
-
-
-def _read(file: Path, record: type[Row]) -> tuple[Row, ...]:
-    """The rows of a table, each one valid and none twice."""
-    import polars as pl
-
-    try:
-        table = pl.read_parquet(file, glob=False)
-    except FileNotFoundError as error:
-        raise InputError(f"{file} does not exist; a study is study.json and both tables beside it") from error
-    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise InputError(f"{file} cannot be read: {error}") from error
-    _refuse_other_columns(file, table, record)
-    rows: dict[tuple[object, ...], Row] = {}
-    for i, values in enumerate(table.iter_rows(named=True)):
-        try:
-            row = record.model_validate(values)
-        except ValidationError as error:
-            raise InputError(f"{file}, row {i}: {_first(error)}") from error
-        key = tuple(values[name] for name in _KEYS[record])
-        if key in rows:
-            told = ", ".join(f"{name} {value!r}" for name, value in zip(_KEYS[record], key, strict=True))
-            raise InputError(f"{file}, row {i}: {told} stands there twice; a study has one row for each")
-        rows[key] = row
-    return tuple(rows.values())
-
-
-def _refuse_other_columns(file: Path, table: "pl.DataFrame", record: type[Record]) -> None:
-    expected, found = _columns(record), dict(table.schema)
-    missing = [name for name in expected if name not in found]
-    if missing:
-        raise InputError(f"{file} has no column {missing[0]!r}; it was not written by this version of trimtab study")
-    surplus = [name for name in found if name not in expected]
-    if surplus:
-        raise InputError(f"{file} has a column {surplus[0]!r} that a study does not have")
-    for name, kind in expected.items():
-        if found[name] != kind:
-            raise InputError(f"{file}: column {name!r} holds {found[name]}; it must hold {kind}")
-
-
-def _refuse_odd_matrices(file: Path, rows: tuple[TypeCosines, ...]) -> None:
-    """A matrix has a row and a column for each type, and cosines in it."""
-    for i, row in enumerate(rows):
-        n = len(row.types)
-        if len(set(row.types)) != n:
-            raise InputError(f"{file}, row {i}: types: one of them stands there twice")
-        if len(row.matrix) != n or any(len(line) != n for line in row.matrix):
-            raise InputError(f"{file}, row {i}: matrix: it must be {n} × {n}, one row and column for each type")
-        if any(abs(cosine) > 1 + _TOLERANCE for line in row.matrix for cosine in line):
-            raise InputError(f"{file}, row {i}: matrix: a cosine lies outside −1…1")
-
-
-def _columns(record: type[Record]) -> dict[str, Any]:
-    """Column types of a table, so that an empty one has them too."""
-    import polars as pl
-
-    kinds: dict[object, Any] = {bool: pl.Boolean(), int: pl.Int64(), str: pl.String(), float: pl.Float64()}
-    kinds |= {
-        float | None: pl.Float64(),
-        str | None: pl.String(),
-        tuple[str, ...]: pl.List(pl.String()),
-        tuple[tuple[float, ...], ...]: pl.List(pl.List(pl.Float64())),
-    }
-    # What remains is a choice among words.
-    return {name: kinds.get(field.annotation, pl.String()) for name, field in record.model_fields.items()}
-
-
-def _first(error: ValidationError) -> str:
-    """The first thing that does not fit, with its field."""
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -7,12 +7,12 @@ from typing import Any, Final
 import numpy as np
 import plotly.graph_objects as go
 
-from trimtab.reports.numbers import MINUS, plain
+from trimtab.reports.check.plots import stacked_name, type_code
 from trimtab.reports.palette import COSINES, INK, NEUTRAL, ON_STRONG, axis, layout
-from trimtab.reports.plots import stacked_name, type_code
 from trimtab.reports.study.groups import Group
 from trimtab.reports.study.marks import shown, title, where
-from trimtab.reports.study.record import At
+from trimtab.results.numbers import MINUS, plain
+from trimtab.results.study import At
 
 ROW: Final = 50  # pixels
 _COUNTS: Final = [[0.0, NEUTRAL], [1.0, COSINES[2][1]]]

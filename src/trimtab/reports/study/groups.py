@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, get_args
 
-from trimtab.reports.study.record import Association, At, Cell, Measure, Study, TypeCosines, TypeSummary
+from trimtab.results.study import Association, At, Cell, Measure, Study, TypeCosines, TypeSummary
 
 ATS: Final[tuple[At, ...]] = get_args(At)
 

@@ -11,7 +11,6 @@ from trimtab.reports.palette import DARK
 from trimtab.reports.study.groups import Group, groups
 from trimtab.reports.study.marks import where
 from trimtab.reports.study.plots import group_figures
-from trimtab.reports.study.record import Study
 from trimtab.reports.study.scatter import MORE_DARK, SHARED, across
 from trimtab.reports.study.tables import (
     BEHAVIORS,
@@ -26,6 +25,7 @@ from trimtab.reports.study.tables import (
     outcomes,
     type_rows,
 )
+from trimtab.results.study import Study
 
 # Parts of a group: the end of their ids, and their names.
 CONTENTS: Final = (

@@ -7,9 +7,9 @@ from typing import Any, Final
 import numpy as np
 import plotly.graph_objects as go
 
-from trimtab.reports.numbers import given, plain
 from trimtab.reports.palette import INK, MUTED
-from trimtab.reports.study.record import At, Cell
+from trimtab.results.numbers import given, plain
+from trimtab.results.study import At, Cell
 
 # What lies farther outside the middle nine tenths of the values than this share of their width is left to the edges.
 ROOM: Final = 0.6

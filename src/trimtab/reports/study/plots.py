@@ -7,15 +7,15 @@ from typing import Final
 import numpy as np
 import plotly.graph_objects as go
 
-from trimtab.reports.figures import Estimate
-from trimtab.reports.numbers import number, plain, share, spread
+from trimtab.reports.check.plots import stacked_name
 from trimtab.reports.palette import AXIS, BLUE, INK, PAPER, axis, layout
-from trimtab.reports.plots import stacked_name
 from trimtab.reports.study.grids import cosine_ends, cosines, ranks
 from trimtab.reports.study.groups import ATS, Group, value
 from trimtab.reports.study.marks import CONTROL, LEGEND, Scale, marks, named, shown, title, told, where
-from trimtab.reports.study.record import At, Measure
 from trimtab.reports.study.scatter import PAIRS, scatter
+from trimtab.results.figures import Estimate
+from trimtab.results.numbers import number, plain, share, spread
+from trimtab.results.study import At, Measure
 
 ROW: Final = 50  # pixels per prompt type
 # Heights within a prompt type's row: the behaviors' strip, and the mean above it.

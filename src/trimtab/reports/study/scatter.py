@@ -5,12 +5,12 @@ from typing import Any, Final
 
 import plotly.graph_objects as go
 
-from trimtab.reports.numbers import number, plain, spread
+from trimtab.reports.check.plots import type_code
 from trimtab.reports.palette import AXIS, BLUE, GREEN, INK, VERMILLION, axis, layout
-from trimtab.reports.plots import type_code
 from trimtab.reports.study.groups import Group, value
 from trimtab.reports.study.marks import CONTROL, LEGEND, Scale, marks, shown, title, told, where
-from trimtab.reports.study.record import At, Cell, Measure
+from trimtab.results.numbers import number, plain, spread
+from trimtab.results.study import At, Cell, Measure
 
 # By name of the plot: columns across and up.
 PAIRS: Final[Mapping[str, tuple[str, Measure]]] = {

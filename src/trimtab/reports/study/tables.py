@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from trimtab.reports.figures import Estimate
-from trimtab.reports.numbers import missing
+from trimtab.reports.check.tables import GLOSSARY, cell
 from trimtab.reports.study.groups import ATS, Group
-from trimtab.reports.study.record import Association, At, Cell, Study, TypeSummary
-from trimtab.reports.tables import GLOSSARY, cell
+from trimtab.results.figures import Estimate
+from trimtab.results.numbers import missing
+from trimtab.results.study import Association, At, Cell, Study, TypeSummary
 
 BEHAVIORS: Final = 150  # rows of the table of behaviors
 

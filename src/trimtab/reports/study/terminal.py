@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from trimtab.reports.figures import Estimate
-from trimtab.reports.numbers import estimate, share
-from trimtab.reports.study.record import Association, Study, TypeSummary
-from trimtab.reports.terminal import Words, item, table_for
+from trimtab.reports.check.terminal import Words, item, table_for
+from trimtab.results.figures import Estimate
+from trimtab.results.numbers import estimate, share
+from trimtab.results.study import Association, Study, TypeSummary
 
 _NAMES = {
     "agreement_loo": "agreement (leave-one-out)",

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from trimtab.errors import InputError
 from trimtab.steering.edits import Gated
-from trimtab.steering.mat_steer import checkpoint as checkpoints
 from trimtab.steering.mat_steer import losses
 from trimtab.steering.mat_steer.data import CPU, Batches, TokenData, samples, sides_of
 from trimtab.steering.mat_steer.diagnostics import GateStatistics, gate_statistics, refuse_collapse
@@ -27,6 +26,7 @@ from trimtab.steering.mat_steer.kernels import Kernel, made_kernel
 from trimtab.steering.mat_steer.options import Options
 from trimtab.steering.mat_steer.parameters import Parameters, Start, random_start
 from trimtab.steering.mat_steer.warm_start import means_start
+from trimtab.storage import checkpoint as checkpoints
 
 Told = Callable[[int, int], None]
 """Is told how many epochs are done, and how many there are at most."""

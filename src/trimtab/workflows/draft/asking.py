@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from trimtab.behaviors.words import count_words
-from trimtab.endpoint import Turn
+from trimtab.clients.chat import Turn
 
 PER_REQUEST = 10  # openings asked for at a time
 SHORTEST, LONGEST = 3, 60  # words of an opening or an answer

@@ -15,11 +15,11 @@ from trimtab.behaviors import Behavior, Example, Finding, lint, load, normalise
 from trimtab.behaviors.likeness import jaccard
 from trimtab.behaviors.words import pieces
 from trimtab.errors import InputError, TrimtabError
-from trimtab.scratch import whole
+from trimtab.experiment.progress import Progress, Silent
+from trimtab.storage.answers import Journal
+from trimtab.storage.atomic import whole
 from trimtab.workflows.draft import asking
-from trimtab.workflows.draft.journal import Journal
 from trimtab.workflows.draft.writers import Writer
-from trimtab.workflows.progress import Progress, Silent
 
 _CHUNK = 16  # openings answered as one step
 _SPARE = 1.2  # openings asked for, per row that is missing

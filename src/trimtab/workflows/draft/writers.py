@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
-from trimtab.endpoint import Endpoint, EndpointError, Turn
+from trimtab.clients.chat import Endpoint, EndpointError, Turn
 from trimtab.errors import InputError
 from trimtab.models import Model
 from trimtab.workflows.draft.asking import one_turn

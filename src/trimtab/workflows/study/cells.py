@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from trimtab.behaviors import Behavior, PromptType, not_measured
+from trimtab.experiment.stages import HEAD_SHARE, Stages, Variation
+from trimtab.experiment.summary import Geometry, Steered, base_record, cosine_types, slope_record
+from trimtab.measurements.geometry import geometry_figures, placed
+from trimtab.measurements.lengths import lengths
 from trimtab.models import Model, Site
-from trimtab.reliability import cosine_matrix, dose
-from trimtab.reports.study.record import Cell, TypeCosines
+from trimtab.results.study import Cell, TypeCosines
+from trimtab.statistics import cosine_matrix, dose
 from trimtab.steering import Steering
-from trimtab.workflows.geometry import geometry_figures, placed
-from trimtab.workflows.lengths import lengths
-from trimtab.workflows.stages import HEAD_SHARE, Stages, Variation
-from trimtab.workflows.summary import Geometry, Steered, base_record, cosine_types, slope_record
 
 ESTIMATE_ROWS = 24  # examples of each part whose tokens are counted for the estimate
 

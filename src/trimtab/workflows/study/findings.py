@@ -8,12 +8,12 @@ from typing import Final
 import numpy as np
 
 from trimtab.behaviors import PromptType
-from trimtab.reliability import share_interval
-from trimtab.reliability.associations import family_mean, partial_spearman, rank_counts, spearman
-from trimtab.reports.figures import Estimate
-from trimtab.reports.study.record import Association, At, Cell, Study, TypeSummary
-from trimtab.workflows.measure import Floats
-from trimtab.workflows.summary import attempted
+from trimtab.experiment.instrument import Floats
+from trimtab.experiment.summary import attempted
+from trimtab.results.figures import Estimate
+from trimtab.results.study import Association, At, Cell, Study, TypeSummary
+from trimtab.statistics import share_interval
+from trimtab.statistics.associations import family_mean, partial_spearman, rank_counts, spearman
 
 INDICES: Final = ("agreement_loo", "agreement", "separability_held_out", "dose")  # what could tell beforehand
 OUTCOMES: Final = ("effect", "anti_steerable")

@@ -19,18 +19,18 @@ import transformers
 
 from trimtab.behaviors import Behavior, PromptType
 from trimtab.errors import InputError
+from trimtab.experiment.preparation import middle, ready
+from trimtab.experiment.progress import Progress, Silent
+from trimtab.experiment.stages import Stages
+from trimtab.experiment.summary import model_record
 from trimtab.models import Model, Site, load
-from trimtab.reports.study.record import Study
+from trimtab.results.study import Study
+from trimtab.storage.steps import Ledger
 from trimtab.version import __version__
 from trimtab.workflows.forecast import pace
-from trimtab.workflows.ledger import Ledger
-from trimtab.workflows.preparing import middle, ready
-from trimtab.workflows.progress import Progress, Silent
-from trimtab.workflows.stages import Stages
 from trimtab.workflows.study.cells import absent, cells, tokens
 from trimtab.workflows.study.findings import found
 from trimtab.workflows.study.parts import Grid, ModelSource, Part, Task
-from trimtab.workflows.summary import model_record
 
 
 def study(

@@ -10,9 +10,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from trimtab.behaviors import Behavior
-from trimtab.reports.figures import Record
-from trimtab.reports.record import ModelRecord
-from trimtab.reports.study.record import Cell, TypeCosines
+from trimtab.results.figures import Record
+from trimtab.results.report import ModelRecord
+from trimtab.results.study import Cell, TypeCosines
 from trimtab.workflows.study.cells import Subject
 
 

@@ -1,0 +1,192 @@
+"""`trimtab check`."""
+
+import json
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from trimtab.cli import options
+from trimtab.cli.against import show_comparison
+from trimtab.cli.listing import show_builtins
+from trimtab.cli.options import both_or_none, one_of, quiet, resumable
+from trimtab.errors import InputError
+
+
+def check(
+    behaviors: Annotated[
+        list[str] | None,
+        typer.Argument(help="Files, built-in behaviors (see --list) or Hugging Face datasets (org/name)."),
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="Show the built-in behaviors and stop.")] = False,
+    model: options.ModelIdOrSteerings = None,
+    revision: options.Revision = None,
+    adapter: options.Adapter = None,
+    dtype: options.Dtype = "auto",
+    device: options.Device = None,
+    site: Annotated[
+        str, typer.Option(help="14, attention:14, mlp:14; auto, or a range such as 10-18: chosen on the dev split.")
+    ] = "auto",
+    prompt_type: Annotated[
+        list[str] | None, typer.Option(help="One of the seven prompt types (repeatable), or all.")
+    ] = None,
+    steering: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of a finished steering to check instead of vectors; repeated: all of them together."),
+    ] = None,
+    strength: Annotated[
+        str, typer.Option(help="Strength λ of the edit, above 0; auto: chosen on dev, or 1 for a finished steering.")
+    ] = "auto",
+    allow_mismatch: Annotated[
+        bool, typer.Option("--allow-mismatch", help="Check a steering on other weights than it was made for.")
+    ] = False,
+    scope: Annotated[str, typer.Option(help="Steered tokens: all, prompt, last or generated.")] = "all",
+    train: Annotated[int | None, typer.Option(min=2, help="Training examples.")] = None,
+    eval_: Annotated[int | None, typer.Option("--eval", min=2, help="Evaluation examples.")] = None,
+    seed: options.Seed = 0,
+    chat_template: Annotated[
+        bool, typer.Option("--chat-template/--no-chat-template", help="Put prompts through the chat template.")
+    ] = False,
+    read: Annotated[str | None, typer.Option(help="Prefilled types read the last answer token, or the mean.")] = None,
+    positive_instruction: options.PositiveInstruction = None,
+    negative_instruction: options.NegativeInstruction = None,
+    view: options.View = None,
+    format: options.Format = None,
+    skip_bad: options.SkipBad = False,
+    min_effect: Annotated[
+        float | None, typer.Option(help="Least mean effect (default 0.05 nats per token, or 0.1 logits).")
+    ] = None,
+    max_anti_steerable: Annotated[float, typer.Option(help="Largest share pushed the wrong way.")] = 0.25,
+    max_kl: Annotated[
+        float, typer.Option(help="Largest divergence on neutral text and other prompts, nats per token.")
+    ] = 0.1,
+    max_capability_loss: Annotated[
+        float, typer.Option(help="Largest share of the capability probe that may turn wrong, net.")
+    ] = 0.05,
+    allow_desired_loss: Annotated[
+        bool, typer.Option(help="Desired answers may become less likely, if undesired ones do even more.")
+    ] = False,
+    generate: Annotated[
+        int, typer.Option(min=0, help="Continue N evaluation prompts and score the texts; 0: likelihood only.")
+    ] = 0,
+    judge: Annotated[
+        str | None, typer.Option(help="Base URL of a chat model that compares the generated texts.", metavar="URL")
+    ] = None,
+    judge_model: Annotated[str | None, typer.Option(help="Name of the model there.")] = None,
+    key_env: options.KeyEnv = None,
+    out: Annotated[Path, typer.Option(help="Folder for report.html, report.json and examples.parquet.")] = Path(
+        "out/check"
+    ),
+    require: Annotated[str | None, typer.Option(help="Exit with code 3 below this verdict: go or caution.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="An earlier report of the same behavior; exit with code 3 if it got worse.")
+    ] = None,
+    json_: options.Json = False,
+) -> None:
+    """Will steering this behavior hold? Writes a report with a verdict: go, caution, no-go or inconclusive."""
+    from trimtab.behaviors import load as load_behavior
+
+    if list_:
+        show_builtins(json_)
+        return
+    if not behaviors:
+        raise InputError("name at least one behavior: a file, or a built-in one (trimtab check --list)")
+    fixed = options.strength_or_auto(strength)
+    one_of("--require", require, ("go", "caution"))
+    one_of("--read", read, ("last", "mean"))
+    told = both_or_none(positive_instruction, negative_instruction)
+    earlier = _earlier(against, behaviors)
+    asked = options.endpoint("--judge", judge, "--judge-model", judge_model, key_env)
+    if asked and not generate:
+        raise InputError("--judge compares generated texts; say how many with --generate N")
+    loaded = [load_behavior(source, view=view, format=format, skip_bad=skip_bad) for source in behaviors]
+    if told is not None:
+        loaded = [replace(b, positive_instruction=told[0], negative_instruction=told[1]) for b in loaded]
+    folders = folders_for(out, [b.name for b in loaded])
+
+    from trimtab.evaluation import Judge
+    from trimtab.experiment.progress import OnTerminal
+    from trimtab.reports.check.terminal import summary
+    from trimtab.results import DECISIONS
+    from trimtab.results.comparison import compare
+    from trimtab.workflows import check as run
+
+    made = None
+    if steering:
+        made = options.steering_of(steering, allow_mismatch)
+    elif allow_mismatch:
+        raise InputError("--allow-mismatch belongs to --steering, which is missing")
+    source = options.EMBEDDED if model is None else model
+    if made is not None:
+        source, revision = options.model_of(made, model, revision)
+    lm = options.loaded(source, revision, adapter, dtype, device)
+    reports = []
+    for behavior, folder in zip(loaded, folders, strict=True):
+        with resumable(), OnTerminal.shown(behavior.name) as progress, quiet():
+            report = run(
+                lm,
+                behavior,
+                site=None if site == "auto" else site,
+                prompt_types=prompt_type or ["all"],
+                steering=made,
+                strength="auto" if fixed is None else fixed,
+                scope=scope,  # type: ignore[arg-type]  # checked there
+                train=train,
+                evaluation=eval_,
+                seed=seed,
+                chat_template=chat_template,
+                read=read,  # type: ignore[arg-type]  # checked above
+                min_effect=min_effect,
+                max_anti_steerable=max_anti_steerable,
+                max_kl=max_kl,
+                max_capability_loss=max_capability_loss,
+                allow_desired_loss=allow_desired_loss,
+                others=[b for b in loaded if b is not behavior],
+                generate=generate,
+                judge=Judge(asked, behavior) if asked else None,
+                folder=folder,
+                progress=progress,
+                command=shlex.join(["trimtab", *sys.argv[1:]]),
+            )
+        reports.append(report)
+        if not json_:
+            summary(report, Console())
+            Console(soft_wrap=True).print(f"report: {folder / 'report.html'}\n", highlight=False, markup=False)
+    comparison = compare(earlier, reports[0]) if earlier else None
+    if json_:
+        documents: list[object] = [r.model_dump(mode="json", by_alias=True) for r in reports]
+        if comparison:
+            documents = [{"report": documents[0], "comparison": comparison.model_dump(mode="json")}]
+        typer.echo(json.dumps(documents[0] if len(documents) == 1 else documents))
+    elif comparison:
+        show_comparison(comparison, Console())
+    if comparison and comparison.worse:
+        raise typer.Exit(3)
+    if require and any(DECISIONS.index(r.verdict.decision) < DECISIONS.index(require) for r in reports):
+        raise typer.Exit(3)
+
+
+def _earlier(file: Path | None, behaviors: list[str]) -> Any:
+    """The report to compare with, read before any work."""
+    if file is None:
+        return None
+    if len(behaviors) > 1:
+        raise InputError("--against compares one behavior with its earlier report; check them one at a time")
+    from trimtab.results.comparison import load_any
+
+    return load_any(file)
+
+
+def folders_for(out: Path, names: list[str]) -> list[Path]:
+    """One behavior reports into the folder itself, several into one folder each."""
+    options.own_folder(out)
+    if len(names) == 1:
+        return [out]
+    repeated = sorted({n for n in names if names.count(n) > 1})
+    if repeated:
+        raise InputError(f"two behaviors are called {repeated[0]!r}; check them one at a time with their own --out")
+    return [out / name for name in names]

@@ -1,0 +1,176 @@
+"""`trimtab fit`."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from trimtab.cli import options
+from trimtab.cli.options import quiet, resumable
+from trimtab.errors import InputError
+
+
+def fit(
+    behaviors: Annotated[
+        list[str] | None, typer.Argument(help="Files, built-in behaviors or Hugging Face datasets; one attribute each.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="How the steering is made; see --list.")] = "mean-difference",
+    list_: Annotated[bool, typer.Option("--list", help="Show the methods with their sources and stop.")] = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="A hyperparameter of the method, name=value (repeatable).")
+    ] = None,
+    model: options.ModelId = "smollm2",
+    revision: options.Revision = None,
+    adapter: options.Adapter = None,
+    dtype: options.Dtype = "auto",
+    device: options.Device = None,
+    site: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="14, attention:14, mlp:14 (repeatable); auto, or a range such as 10-18: chosen on the dev split."
+        ),
+    ] = None,
+    prompt_type: Annotated[str, typer.Option(help="How training examples are put to the model.")] = "prefilled",
+    strength: Annotated[
+        str, typer.Option(help="Default strength of every attribute, above 0; auto: chosen on the dev split.")
+    ] = "auto",
+    train: Annotated[int | None, typer.Option(min=2, help="Training examples.")] = None,
+    eval_: Annotated[int | None, typer.Option("--eval", min=2, help="Evaluation examples.")] = None,
+    seed: options.Seed = 0,
+    max_kl: Annotated[float, typer.Option(help="Largest divergence on neutral text, nats per token.")] = 0.1,
+    chat_template: Annotated[
+        bool, typer.Option("--chat-template/--no-chat-template", help="Put prompts through the chat template.")
+    ] = False,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="FILE, or NAME=FILE for one attribute (repeatable): prompts it acts on (positive) and leaves alone."
+        ),
+    ] = None,
+    check: Annotated[bool, typer.Option("--check/--no-check", help="Check every attribute by itself.")] = True,
+    view: options.View = None,
+    format: options.Format = None,
+    skip_bad: options.SkipBad = False,
+    out: Annotated[Path, typer.Option(help="Folder for the steering; reports go into DIR-checks.")] = Path(
+        "out/steering"
+    ),
+    json_: options.Json = False,
+) -> None:
+    """Make a steering from contrast examples, with a check of every attribute."""
+    if list_:
+        _show_methods(json_)
+        return
+    if not behaviors:
+        raise InputError("name at least one behavior: a file, or a built-in one (trimtab check --list)")
+    given = options.strength_or_auto(strength)
+    told = _hyperparameters(set_ or [])
+    from trimtab.behaviors import load as load_behavior
+    from trimtab.steering.methods import method as find
+
+    find(method)
+    loaded = [load_behavior(source, view=view, format=format, skip_bad=skip_bad) for source in behaviors]
+    conditions = _conditions(condition or [], [b.name for b in loaded])
+    prompts = {file: load_behavior(file, skip_bad=skip_bad) for file in dict.fromkeys(conditions.values())}
+    work = _folders(out)
+
+    from trimtab.experiment.progress import OnTerminal
+    from trimtab.reports.fit.files import PAGE
+    from trimtab.reports.fit.terminal import gate_summary
+    from trimtab.workflows.fit.fit import fit as run
+
+    lm = options.loaded(model, revision, adapter, dtype, device)
+    with resumable(), OnTerminal.shown("fit") as progress, quiet():
+        found = run(
+            lm,
+            loaded,
+            method=method,
+            sites=site,
+            prompt_type=prompt_type,
+            strength=given,
+            train=train,
+            evaluation=eval_,
+            seed=seed,
+            max_kl=max_kl,
+            chat_template=chat_template,
+            condition={name: prompts[file] for name, file in conditions.items()} or None,
+            verify=check,
+            folder=work,
+            progress=progress,
+            command=shlex.join(["trimtab", *sys.argv[1:]]),
+            **told,
+        )
+    found.steering.save(out, found.reliability or None)
+    if json_:
+        document = {"id": found.steering.id, "attributes": dict(found.steering.attributes)}
+        document |= {"sites": [str(s) for s in found.steering.edits], "reliability": found.reliability}
+        typer.echo(json.dumps({**document, "notes": found.notes, "out": str(out), "page": str(work / PAGE)}))
+        return
+    console = Console(soft_wrap=True)
+    sites = ", ".join(map(str, found.steering.edits))
+    console.print(f"{method}{sites and f' at site {sites}'}, saved in {out}", highlight=False, markup=False)
+    for name, default in found.steering.attributes.items():
+        verdict = f": {found.reports[name].verdict.decision}" if name in found.reports else ""
+        console.print(f"  {name}, strength {default:g}{verdict}", highlight=False, markup=False)
+    for note in found.notes:
+        console.print(f"  {note}", highlight=False, markup=False)
+    gate_summary(found.training, console)
+    for warning in found.warnings:
+        Console(stderr=True, soft_wrap=True).print(f"warning: {warning}", highlight=False, markup=False)
+    console.print(f"page: {work / PAGE}", highlight=False, markup=False)
+    if found.reports:
+        console.print(f"reports: {work}", highlight=False, markup=False)
+
+
+def _show_methods(as_json: bool) -> None:
+    from trimtab.steering.methods import method, method_names
+
+    known = {name: method(name).source for name in method_names()}
+    if as_json:
+        typer.echo(json.dumps(known))
+        return
+    for name, source in known.items():
+        Console().print(f"[bold]{name}[/]  {source}", highlight=False)
+
+
+def _folders(out: Path) -> Path:
+    """The folder for reports beside the steering's; neither may be one that could not be written in the end."""
+    from trimtab.steering.artifact import refuse_unfit
+
+    options.own_folder(out, for_steering=True)
+    refuse_unfit(out)
+    work = out.with_name(f"{out.name}-checks")
+    options.own_folder(work)
+    return work
+
+
+def _conditions(told: list[str], names: list[str]) -> dict[str, str]:
+    """Files by attribute: of `NAME=FILE` for one, of `FILE` for all others."""
+    pairs = [word.partition("=") for word in told]
+    own = [(name, file) for name, sign, file in pairs if sign and name in names]
+    rest = [word for word, (name, sign, _) in zip(told, pairs, strict=True) if not (sign and name in names)]
+    if len(rest) > 1:
+        raise InputError(
+            f"--condition {rest[0]} and {rest[1]} are both for all attributes; write NAME=FILE, or give one"
+        )
+    twice = [name for name, _ in own if [n for n, _ in own].count(name) > 1]
+    if twice:
+        raise InputError(f"{twice[0]!r} is given two conditions; give one --condition")
+    return dict.fromkeys(names, rest[0]) | dict(own) if rest else dict(own)
+
+
+def _hyperparameters(told: list[str]) -> dict[str, Any]:
+    """`name=value` pairs; values as JSON where they are, else as words."""
+    found: dict[str, Any] = {}
+    for pair in told:
+        name, sign, value = pair.partition("=")
+        if not sign or not name.isidentifier() or name in found:
+            raise InputError(f"--set {pair!r}: write name=value, each name once")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found

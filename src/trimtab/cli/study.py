@@ -1,0 +1,125 @@
+"""`trimtab study`."""
+
+import json
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from trimtab.cli import options
+from trimtab.cli.options import quiet, resumable
+from trimtab.errors import InputError
+
+if TYPE_CHECKING:
+    from trimtab.workflows.study import ModelSource
+
+
+def study(
+    behaviors: Annotated[
+        list[str], typer.Argument(help="Files, built-in behaviors or Hugging Face datasets (org/name).")
+    ],
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="smollm2, a Hugging Face id, a folder or a .gguf (repeatable).")
+    ] = None,
+    dtype: Annotated[
+        list[str] | None, typer.Option(help="auto, float32, bfloat16 or float16 (repeatable: each with every model).")
+    ] = None,
+    device: options.Device = None,
+    site: Annotated[
+        list[str] | None,
+        typer.Option(help="14, attention:14, mlp:14 (repeatable); by default the residual in the middle."),
+    ] = None,
+    prompt_type: Annotated[
+        list[str] | None, typer.Option(help="One of the seven prompt types (repeatable), or all.")
+    ] = None,
+    equal_dose: Annotated[float, typer.Option(help="Dose that every vector is brought to, besides strength 1.")] = 0.1,
+    slopes: Annotated[bool, typer.Option("--slopes", help="Measure effects over strengths −1.5 … 1.5 too.")] = False,
+    nulls: Annotated[
+        int, typer.Option(min=0, help="So many copies of every behavior with shuffled labels, as controls.")
+    ] = 0,
+    control: Annotated[
+        list[str] | None, typer.Option(help="A behavior of the list with nothing to steer toward (repeatable).")
+    ] = None,
+    train: Annotated[int | None, typer.Option(min=2, help="Training examples.")] = None,
+    eval_: Annotated[int | None, typer.Option("--eval", min=2, help="Evaluation examples.")] = None,
+    seed: options.Seed = 0,
+    view: options.View = None,
+    format: options.Format = None,
+    skip_bad: options.SkipBad = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; each loads the model.")] = 1,
+    out: Annotated[Path, typer.Option(help="Folder for report.html, study.json and cells.parquet.")] = Path(
+        "out/study"
+    ),
+    json_: options.Json = False,
+) -> None:
+    """Behaviors × prompt types × sites × models: geometry and effects of each, and what they show together."""
+    from trimtab.behaviors import load as load_behavior
+    from trimtab.behaviors.controls import CONTROLS, shuffled
+
+    options.own_folder(out)
+    loaded = [load_behavior(source, view=view, format=format, skip_bad=skip_bad) for source in behaviors]
+    names = [b.name for b in loaded]
+    unknown = sorted(set(control or []) - set(names))
+    if unknown:
+        raise InputError(f"--control {unknown[0]}: no behavior of this study has this name")
+
+    from trimtab.experiment.progress import OnTerminal
+    from trimtab.workflows.study import Grid, families_of
+    from trimtab.workflows.study import study as run
+
+    families = families_of(names)
+    controls = [name for name in names if name in (*CONTROLS, "null", *(control or []))]
+    for behavior in loaded[: len(names)]:
+        for k in range(nulls):
+            copy = replace(
+                shuffled(behavior, k),
+                name=f"{behavior.name} shuffled {k}",
+                positive_instruction=behavior.instruction("positive"),
+                negative_instruction=behavior.instruction("negative"),
+            )
+            loaded.append(copy)
+            controls.append(copy.name)
+            families[copy.name] = families[behavior.name]
+    grid = Grid(
+        sites=tuple(site) if site else None,
+        prompt_types=tuple(prompt_type or ["all"]),
+        equal_dose=equal_dose,
+        slopes=slopes,
+        train=train,
+        evaluation=eval_,
+        seed=seed,
+        controls=tuple(controls),
+        families=families,
+    )
+    with resumable(), OnTerminal.shown("study") as progress, quiet():
+        result = run(
+            sources(model or ["smollm2"], dtype or ["auto"], device),
+            loaded,
+            grid,
+            out,
+            workers=workers,
+            progress=progress,
+            command=shlex.join(["trimtab", *sys.argv[1:]]),
+        )
+    if json_:
+        typer.echo(json.dumps(result.model_dump(mode="json", by_alias=True)))
+        return
+    from trimtab.reports.study.terminal import study_summary
+
+    study_summary(result, Console())
+    Console(soft_wrap=True).print(f"report: {out / 'report.html'}", highlight=False, markup=False)
+
+
+def sources(models: list[str], dtypes: list[str], device: str | None) -> list["ModelSource"]:
+    """Every model in every dtype; the label names the dtype only where it tells two apart."""
+    from trimtab.workflows.study import ModelSource
+
+    return [
+        ModelSource(source, source if len(dtypes) == 1 else f"{source} {dtype}", dtype=dtype, device=device)
+        for source in models
+        for dtype in dtypes
+    ]

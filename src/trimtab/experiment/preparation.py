@@ -1,0 +1,175 @@
+"""Before anything is measured: where to steer, and which examples are for what."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from numbers import Integral
+
+from trimtab.behaviors import Behavior, PromptType, Splits, deduplicate, split
+from trimtab.behaviors.duplicates import aligned
+from trimtab.behaviors.splits import drawn
+from trimtab.errors import InputError
+from trimtab.experiment.instrument import SIDES, Instrument
+from trimtab.experiment.progress import Progress
+from trimtab.experiment.stages import Stages
+from trimtab.models import Model, Place, Site
+from trimtab.models.text import Encoded
+from trimtab.statistics.power import largest_passing, passing_chance, rows_needed
+from trimtab.storage.steps import Ledger
+
+AUTO = "auto"  # a site that is chosen
+_RANGE = re.compile(r"(\d{1,4})-(\d{1,4})")
+
+
+def where(model: Model, site: Site | int | str | None) -> tuple[Site | None, tuple[int, int] | None]:
+    """The given site, or the range of blocks to choose one from.
+
+    Raises:
+        InputError: no site, or one that the model does not have.
+    """
+    if site is None:
+        return None, None
+    spread = _RANGE.fullmatch(site.strip()) if isinstance(site, str) else None
+    if spread is None:
+        given = Site.of(site)
+        model.anatomy.module(given)
+        return given, None
+    first, last = int(spread.group(1)), int(spread.group(2))
+    if not first <= last < model.n_blocks:
+        raise InputError(f"site {site}: the model has blocks 0 to {model.n_blocks - 1}")
+    return None, (first, last)
+
+
+def where_all(model: Model, sites: Sequence[Place] | None) -> tuple[Sequence[Place] | None, tuple[int, int] | None]:
+    """The given sites, or the range of blocks to choose from: `where` for several, with `auto` for none.
+
+    Raises:
+        InputError: no site, an empty list, a range or `auto` beside other sites, blocks that the model does not have.
+    """
+    if sites is None or isinstance(sites, str):
+        return sites, None
+    if not list(sites):
+        raise InputError("sites: none; give at least one, or leave it out to have it chosen")
+    open_ = [s for s in sites if isinstance(s, str) and (s.strip() == AUTO or _RANGE.fullmatch(s.strip()))]
+    if not open_:
+        return sites, None
+    if len(sites) > 1:
+        raise InputError(f"site {open_[0]} has a block chosen and stands alone; give it without other sites")
+    return None, where(model, None if open_[0].strip() == AUTO else open_[0])[1]
+
+
+def prepare(
+    instrument: Instrument, train: int | None, evaluation: int | None, seed: int, replication: bool = False
+) -> tuple[Instrument, Splits, int, list[str]]:
+    """Without duplicates and rows that cannot be scored, in disjoint parts.
+
+    Returns:
+        the instrument on the rows that are left, the parts, the number of rows dropped, and notes.
+
+    Raises:
+        InputError: sizes or a seed that are no whole numbers, no usable rows, or too few for the sizes.
+    """
+    for name, value in {"train": train, "evaluation": evaluation, "seed": seed}.items():
+        if not _whole(value) and (value is not None or name == "seed"):
+            raise InputError(f"{name} {value!r} must be a whole number")
+    if seed < 0:
+        raise InputError(f"seed {seed} must not be negative")
+    behavior, repeated = deduplicate(instrument.behavior)
+    some = drawn(behavior, seed)
+    notes = [*instrument.behavior.notes, *some.notes[len(behavior.notes) :]]
+    behavior = some
+    if repeated:
+        notes.append(f"{repeated} duplicate rows or texts left out")
+    keep = replace(instrument, behavior=behavior).scorable(behavior.examples)
+    left = [e for e, ok in zip(behavior.examples, keep, strict=True) if ok]
+    short = len(keep) - len(left)
+    if not left:
+        raise InputError(f"behavior {behavior.name!r}: no row leaves answer tokens to score; the texts are too short")
+    refuse_same(*replace(instrument, behavior=behavior).bare(left), f"behavior {behavior.name!r}")
+    if behavior.instructions_derived:
+        told = " / ".join(behavior.instruction(side) for side in SIDES)
+        notes.append(f"instructions were derived from the name: {told}; say better ones if the name does not fit")
+    notes += replace(instrument, behavior=behavior).remarks(left)
+    if short:
+        notes.append(f"{short} rows left out: too short to score, or no token tells their two answers apart")
+    behavior = aligned(replace(behavior, examples=left))
+    splits = split(behavior, train=train, evaluation=evaluation, replication=replication, seed=seed)
+    notes += [*splits.notes, *_about_units(splits)]
+    return replace(instrument, behavior=behavior), splits, repeated + short, notes
+
+
+def _about_units(splits: Splits) -> list[str]:
+    """That rows which nearly repeat each other count once."""
+    rows = sum(len(part) for part in splits.parts)
+    n = len({unit for part in splits.parts for unit in part.units})
+    if n == rows:
+        return []
+    return [
+        f"the {rows} examples are {n} independent questions: rows of one prompt or group, and rows that nearly repeat "
+        "each other, are kept in one part and count once"
+    ]
+
+
+def decidable(splits: Splits, max_anti_steerable: float) -> str:
+    """What can be decided with the evaluation examples, before anything is measured."""
+    n = len(set(splits.eval.units))
+    most = largest_passing(n, max_anti_steerable)
+    if most is None:
+        need = rows_needed(max_anti_steerable, max_anti_steerable / 2)
+        return (
+            f"{n} independent evaluation examples cannot show that less than {max_anti_steerable:.0%} are pushed the "
+            f"wrong way: the verdict cannot be go (about {need} could)"
+        )
+    fair = 0.72 * max_anti_steerable
+    need = rows_needed(max_anti_steerable, fair)
+    more = f"; {need} examples would let it pass with 80 %" if need is not None and need > n else ""
+    return (
+        f"with {n} independent evaluation examples at most {most / n:.0%} may be seen pushed the wrong way for the "
+        f"bound of {max_anti_steerable:.0%}: a behavior whose true share is {fair:.0%} passes with a chance of "
+        f"{passing_chance(n, max_anti_steerable, fair):.0%}{more}"
+    )
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def refuse_same(positive: Sequence[Encoded], negative: Sequence[Encoded], what: str) -> None:
+    """Refuse two sides that hold the same tokens: all that could be fitted to them is rounding noise.
+
+    Args:
+        positive: rows of one side.
+        negative: of the other; the order does not matter.
+        what: begins the message.
+
+    Raises:
+        InputError: they are the same.
+    """
+    if sorted(row.ids for row in positive) == sorted(row.ids for row in negative):
+        raise InputError(
+            f"{what}: the positive and the negative side are the same texts, so there is nothing to steer toward; give "
+            "examples whose sides differ"
+        )
+
+
+def middle(model: Model) -> Site:
+    """The residual in the middle of the model, for studies that choose nothing by results."""
+    return Site(model.n_blocks // 2 - 1)
+
+
+def ready(
+    model: Model,
+    behavior: Behavior,
+    prompt_types: Sequence[str],
+    *,
+    train: int | None,
+    evaluation: int | None,
+    seed: int,
+    ledger: Ledger,
+    progress: Progress,
+    chat_template: bool = False,
+) -> tuple[Stages, list[str]]:
+    """What measures a behavior as a check does by default, at strength 1, and notes; arguments as of `check`."""
+    instrument = Instrument(model, behavior, chat_template, "last" if behavior.answer_kind == "choice" else "mean")
+    instrument, splits, _, notes = prepare(instrument, train, evaluation, seed)
+    return Stages(instrument, splits, PromptType.named(prompt_types), 1.0, "all", seed, ledger, progress), notes

@@ -1,0 +1,88 @@
+"""What the model writes behind the evaluation prompts, without and with a steering."""
+
+import json
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from trimtab.behaviors import Example, render_bare
+from trimtab.behaviors.chats import flatten
+from trimtab.experiment.stages import Stages
+from trimtab.models import Completion, fronts
+from trimtab.models.encoding import continuable
+from trimtab.steering import Steering
+from trimtab.storage.steps import Arrays
+
+N_CONTINUATIONS = 10
+CONTINUATION_TOKENS = 40
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A continuation.
+
+    Args:
+        text: as it follows the prompt.
+        ids: its tokens, as they were written.
+    """
+
+    text: str
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Written:
+    """A prompt with what was written behind it.
+
+    Args:
+        prompt: as people and judges are shown it.
+        ids: its tokens, without what a steering puts in front.
+        base, steered: the plain and the steered continuation.
+    """
+
+    prompt: str
+    ids: tuple[int, ...]
+    base: Answered
+    steered: Answered
+
+
+def continuations(stages: Stages, steering: Steering, label: str, n: int) -> list[Written]:
+    """The first n evaluation prompts, as they are scored, with their plain and their steered continuation.
+
+    Args:
+        stages: the check's.
+        steering: the chosen one, at the checked strength.
+        label: its name in the ledger.
+        n: how many prompts.
+    """
+    model, examples = stages.model, stages.splits.eval.examples[:n]
+    texts = [continuable(render_bare(e, "positive")) for e in examples]
+    strengths = steering.scaled(stages.strength)
+    (front,) = fronts(steering, strengths)
+
+    def compute() -> Arrays:
+        chat = stages.instrument.chat_template
+        rows = model.encoder(chat).encode([replace(text, context=front) for text in texts])
+        room = model.context_length - max(len(row.prompt.ids) for row in rows)
+        options = {"chat_template": chat, "max_new_tokens": max(1, min(CONTINUATION_TOKENS, room))}
+        base = model.generate(texts, details=True, **options)
+        told = {"steering": steering, "strength": strengths, "scope": stages.scope, **options}
+        steered = model.generate(texts, details=True, **told)
+        found = [
+            (_shown(stages, e, b), b.row.prompt.ids, b.text, b.written, s.text, s.written)
+            for e, b, s in zip(examples, base, steered, strict=True)
+        ]
+        return {"json": np.frombuffer(json.dumps(found).encode(), dtype=np.uint8)}
+
+    kept = stages.step("continuations", f"written {label} {n}", compute, 0)["json"]
+    return [
+        Written(shown, tuple(prompt), Answered(base, tuple(a)), Answered(steered, tuple(b)))
+        for shown, prompt, base, a, steered, b in json.loads(kept.tobytes().decode())
+    ]
+
+
+def _shown(stages: Stages, example: Example, completion: Completion) -> str:
+    """The prompt as people and judges are shown it: all of its turns, or the beginning of a bare statement."""
+    if example.messages and stages.instrument.chat_template:
+        return flatten(example.messages)
+    return example.prompt or completion.prompt

@@ -1,0 +1,38 @@
+"""What a probe's items say of the model, steered or not."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab.behaviors import Probe, Rendered
+from trimtab.errors import InputError
+from trimtab.experiment.instrument import SIDES, Treatment, by_front
+from trimtab.models import Model
+from trimtab.models.scoring import score_variants
+
+
+def margins(model: Model, probe: Probe, treatments: Sequence[Treatment] = (Treatment(),)) -> NDArray[np.float64]:
+    """How much likelier the right ending is than the wrong one: the difference of their log-probabilities.
+
+    Args:
+        model: any.
+        probe: of pairs, such as `Probe.builtin("capability")`.
+        treatments: what to measure under.
+
+    Returns:
+        `[treatments, n]` nats; above 0 the model has it right.
+
+    Raises:
+        InputError: a probe of texts, or an ending without tokens.
+    """
+    if not probe.examples:
+        raise InputError(f"probe {probe.name!r} holds texts, not pairs of endings")
+    n, found = len(probe.examples), np.zeros((len(treatments), len(probe.examples)))
+    for front, same in by_front(treatments):
+        texts = [Rendered(front, e.prompt, getattr(e, side)) for side in SIDES for e in probe.examples]
+        scores = score_variants(model, model.encoder().encode(texts), [treatments[i].steers for i in same])
+        for i, s in zip(same, scores, strict=True):
+            total = s.total.double().cpu().numpy()
+            found[i] = total[:n] - total[n:]
+    return found

@@ -1,0 +1,34 @@
+"""A report on disk: written completely or not at all."""
+
+import os
+from pathlib import Path
+
+from trimtab.errors import InputError
+from trimtab.results.report import Report
+from trimtab.results.report_files import columns
+from trimtab.storage.atomic import outside_steerings, scratch
+
+
+def save(report: Report, folder: Path) -> Path:
+    """Write `report.html`, `report.json` and `examples.parquet`; each file appears whole, the JSON last.
+
+    Raises:
+        InputError: the folder cannot be written, or belongs to a steering.
+    """
+    import polars as pl
+
+    from trimtab.reports.html import page
+
+    outside_steerings(folder)
+    table = pl.DataFrame([r.model_dump() for r in report.rows], schema=columns())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with scratch(folder, "report") as work:
+            table.write_parquet(work / "examples.parquet")
+            (work / "report.html").write_text(page(report), encoding="utf-8")
+            (work / "report.json").write_text(report.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
+            for file in ("examples.parquet", "report.html", "report.json"):
+                os.replace(work / file, folder / file)
+    except OSError as error:
+        raise InputError(f"cannot write the report to {folder}: {error.strerror}; give another --out") from error
+    return folder

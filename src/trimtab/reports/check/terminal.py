@@ -1,0 +1,173 @@
+"""A report's gist on the terminal: the verdict, what it rests on, and one line per prompt type."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from trimtab.reports.check.tables import HOLDS, bound_figures, error_rate
+from trimtab.results.figures import Estimate
+from trimtab.results.numbers import SPACE, THIN, centre, interval, missing, number, plain
+from trimtab.results.report import AntiSteerable, Decision, Effect, PromptTypeResult, Report
+
+STYLES: Final[dict[Decision, tuple[str, str]]] = {
+    "go": ("✔", "bold green"),
+    "caution": ("▲", "bold yellow"),
+    "no-go": ("✘", "bold red"),
+    "inconclusive": ("?", "bold magenta"),
+}
+_LEGEND: Final = (
+    "★ chosen; the others are exploratory. Δ+: change of desired answers, Δ−: of undesired ones, effect: Δ+ less Δ−. "
+    "Agreement is leave-one-out."
+)
+_NONE: Final = "–"  # in a cell; the reason stands under the table
+_HOLD_STYLES: Final = {True: "green", False: "red", None: "magenta"}
+# For terminals that cannot show more than ASCII.
+_ASCII: Final = str.maketrans(
+    {"✔": "+", "▲": "!", "✘": "x", "★": "*", "−": "-", "′": "'", "Δ": "effect", "λ": "lambda"}
+    | {"·": "-", "•": "-", "×": "x", "κ": "kappa", "ρ": "rho", "²": "^2", "≈": "~", "–": "-", "’": "'", "…": "..."}
+)
+
+
+def summary(report: Report, console: Console) -> None:
+    """Print the report's gist.
+
+    Args:
+        report: the result of a check.
+        console: where to; its width is kept to, and texts of the report are never read as markup.
+    """
+    show = Words(console)
+    sign, style = STYLES[report.verdict.decision]
+    passed = report.verdict.decision in ("go", "caution") and report.verdict.basis == "likelihood"
+    headline = Text.assemble((show(f"{sign} {report.verdict.decision}"), style), " (likelihood only)" if passed else "")
+    headline.append(show(f"  {report.behavior} · {report.model.id} · {report.place}"))
+    console.print(headline)
+    console.print(Text(show(report.verdict.sentence)))
+    if report.verdict.bounds:
+        console.print(_bounds(report, show))
+    console.print(_types(report, show))
+    if not report.steering:
+        console.print(Text(show(_LEGEND), style="dim"))
+    for line in _absent(report):
+        console.print(item(show(line), show), style="dim")
+    names = tuple(bound.name for bound in report.verdict.bounds)
+    console.print(Text(show(f"How often such a verdict is wrong: {error_rate(report.verdict)}.")))
+    for title, lines in (
+        ("Reasons", [reason for reason in report.verdict.reasons if not reason.startswith(names)]),
+        ("Reservations", report.verdict.reservations),
+        ("Notes", report.notes),
+    ):
+        if lines:
+            console.print(Text(title, style="bold"))
+            for line in lines:
+                console.print(item(show(line), show))
+
+
+class Words:
+    """Text as this console can show it: nothing that steers the terminal, and ASCII where there is no more."""
+
+    def __init__(self, console: Console) -> None:
+        self.ascii = console.options.ascii_only
+
+    def __call__(self, text: str) -> str:
+        text = plain(text).replace(SPACE, " ").replace(THIN, " ")
+        if not self.ascii:
+            return text
+        return text.translate(_ASCII).encode("ascii", "replace").decode()
+
+
+def item(text: str, show: Words) -> Table:
+    """A line of a list, its further lines indented."""
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=1)
+    grid.add_column(overflow="fold")
+    grid.add_row(show("•"), Text(text))
+    return grid
+
+
+def table_for(show: Words) -> Table:
+    return Table(box=box.ASCII2 if show.ascii else box.SIMPLE_HEAD, padding=0, pad_edge=False)
+
+
+def _bounds(report: Report, show: Words) -> Table:
+    """The requirements and how they came out."""
+    table = table_for(show)
+    table.add_column("requirement", overflow="fold", ratio=1)
+    table.add_column("estimate [interval]", overflow="fold")
+    table.add_column("threshold", overflow="fold")
+    table.add_column("n", justify="right")
+    table.add_column("holds", no_wrap=True)
+    for bound in report.verdict.bounds:
+        estimate, threshold = bound_figures(bound)
+        word, sign, _ = HOLDS[bound.holds]
+        holds = Text(show(f"{sign} {word}"), style=_HOLD_STYLES[bound.holds])
+        table.add_row(*(Text(show(t)) for t in (bound.name, estimate, threshold, str(bound.n))), holds)
+    return table
+
+
+def _types(report: Report, show: Words) -> Table:
+    """One line per measured prompt type, the chosen one marked."""
+    table = table_for(show)
+    table.add_column("", width=1)
+    table.add_column("prompt type", overflow="fold", min_width=28)
+    table.add_column(Text(show(f"effect,\n{report.unit}")), justify="right", overflow="fold", max_width=23)
+    table.add_column("anti-steer-\nable, %", justify="right", overflow="fold")
+    table.add_column("agree-\nment", justify="right", overflow="fold")
+    table.add_column(show("d′\nheld\nout"), justify="right", overflow="fold")
+    for name, result in report.prompt_types.items():
+        if result.not_measured:
+            continue
+        chosen = name == report.verdict.prompt_type
+        cells = (show("★") if chosen else "", *(show(t) for t in (name, *_figures(result))))
+        table.add_row(*(Text(cell) for cell in cells), style="bold" if chosen else "")
+    return table
+
+
+def _absent(report: Report) -> Iterator[str]:
+    """Why a type or one of its figures is missing."""
+    for name, result in report.prompt_types.items():
+        if result.not_measured:
+            yield f"{name}: {missing(result.not_measured)}"
+            continue
+        figures = (("agreement", result.directional_agreement_loo), ("d′", result.separability_held_out))
+        for word, figure in figures:
+            if figure.value is None:
+                yield f"{name}: {word} {missing(figure.reason)}"
+        for word, present in (("effect", result.effect), ("anti-steerable share", result.anti_steerable)):
+            if present is None:
+                yield f"{name}: {word} {missing(None)}"
+
+
+def _figures(result: PromptTypeResult) -> tuple[str, ...]:
+    """Effect with interval and its two sides, anti-steerable share with interval, agreement and d′."""
+    effect = result.effect
+    return (
+        _NONE if effect is None else _effect(effect),
+        _share(result.anti_steerable),
+        _value(result.directional_agreement_loo),
+        _value(result.separability_held_out),
+    )
+
+
+def _effect(effect: Effect) -> str:
+    """The effect with its interval, and below it its two sides."""
+    whole = f"{centre(effect.mean, effect.low, effect.high)} {interval(effect.low, effect.high)}"
+    if effect.positive.value is None or effect.negative.value is None:
+        return whole
+    return f"{whole}\nΔ+ {_value(effect.positive)}, Δ− {_value(effect.negative)}"
+
+
+def _share(wrong: AntiSteerable | None) -> str:
+    if wrong is None:
+        return _NONE
+    low, high = 100 * wrong.low, 100 * wrong.high
+    return f"{centre(100 * wrong.share, low, high)} {interval(low, high)}"
+
+
+def _value(figure: Estimate) -> str:
+    if figure.value is None:
+        return _NONE
+    return number(figure.value) if figure.low is None else centre(figure.value, figure.low, figure.high)

@@ -1,0 +1,62 @@
+"""The page of a fit: what was made, and how its gates behave, as one HTML file that needs nothing else."""
+
+from typing import Final
+
+import plotly.graph_objects as go
+
+from trimtab.reports.fit.curves import curves
+from trimtab.reports.fit.tables import (
+    BOUND,
+    SIDES,
+    WORDS,
+    gate_rows,
+    setting,
+    shown,
+    touched_bound,
+    varied,
+)
+from trimtab.reports.html import document
+from trimtab.results.fit import Fit
+
+MOST_CURVES: Final = 8
+"""Sites whose curves are drawn; of the others the figures are told."""
+
+
+def fit_page(fit: Fit) -> str:
+    """The fit as a self-contained HTML page.
+
+    Returns:
+        The whole document. It makes no request, works without a network, and follows the reader's colour scheme. Its
+        links to the checks of attributes lead to files beside it.
+    """
+    training = fit.training
+    return document(
+        "training.html",
+        figures(fit),
+        fit=fit,
+        training=training,
+        gates={site: gate_rows(trained.gates) for site, trained in training.sites.items()},
+        varied=varied(training.candidates),
+        setting=setting,
+        shown=shown,
+        bound=BOUND,
+        touched=touched_bound(training),
+        sides=SIDES,
+        words=WORDS,
+        contents=_contents(fit),
+    )
+
+
+def figures(fit: Fit) -> dict[str, go.Figure]:
+    """The curves of every site that has epochs, up to so many sites, by the ids of their places."""
+    drawn = list(fit.training.sites.values())[:MOST_CURVES]
+    return {f"s{i}": curves(site) for i, site in enumerate(drawn, start=1) if site.train.get("loss")}
+
+
+def _contents(fit: Fit) -> list[tuple[str, str]]:
+    """Ids and titles of the sections that the page has."""
+    training = fit.training
+    parts = [("attributes", "Attributes", True), ("training", "Training", bool(training.sites)),
+             ("candidates", "Candidates", bool(training.candidates)), ("texts", "Shaded texts", bool(training.texts)),
+             ("method", "How it was made", True), ("words", "Words", bool(training))]  # fmt: skip
+    return [(key, title) for key, title, there in parts if there]

@@ -1,0 +1,202 @@
+"""What the tables of a fit hold: gates against what is good, candidates, and texts with their shades."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import JsonValue
+
+from trimtab.results.fit import Candidate, Gate, OnTokens, ShadedText, Training
+from trimtab.results.numbers import THIN, given, number, share
+
+BOUND: Final = 0.1
+"""A mean gate above it is open, one below it is shut."""
+GROUPS: Final = ("own negatives", "own positives", "others’ text")
+SIDES: Final = (
+    ("negative", "Own negatives", "the gate should open"),
+    ("positive", "Own positives", "the gate should stay shut"),
+)
+WORDS: Final = (
+    ("Gate", "How far an attribute is let through at a token: 0 is shut, 1 is open. A small gate before a long vector "
+     "moves a token as far as a wide one before a short vector, so read the relative edit beside it."),
+    ("Own negatives", "Tokens of the answers that the attribute shall move away from. Its gate should open here."),
+    ("Own positives", "Tokens of the answers that are as desired already, which should be left alone."),
+    ("Others’ text", "Tokens of the other attributes’ examples, both sides; opening here makes attributes interfere."),
+    ("Relative edit", "How far a token’s activation is moved, over its length, by the attribute alone."),
+    ("Touched", "A token is touched if its relative edit exceeds the bound named above; a gate alone never counts."),
+    ("AUROC", "How often the gate is wider open at a negative token than at a positive one: 0.5 is chance."),
+    ("MMD²", "Distance between the two sides’ activations before and after the negatives are steered. The training "
+     "brings it down; at 0 the sides cannot be told apart."),
+    ("Factor", "The largest multiple of a candidate’s strengths whose divergence on neutral text stays within "
+     "the bound."),
+    ("Standardised effect", "Mean change of the preference for the desired answer on dev examples, over its standard "
+     "deviation, with all attributes on and at the factor."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class GateLine:
+    """A group of tokens.
+
+    Args:
+        group: which.
+        seen: the figures; None where there are no such tokens.
+        wanted: what is good.
+        holds: whether it is so; None where nothing was measured.
+    """
+
+    group: str
+    seen: OnTokens | None
+    wanted: str
+    holds: bool | None
+
+
+@dataclass(frozen=True)
+class GateRow:
+    """An attribute with its groups of tokens, and what they come to in words."""
+
+    attribute: str
+    gate: Gate
+    lines: tuple[GateLine, ...]
+
+    @property
+    def good(self) -> bool:
+        """Whether everything that was measured is as it should be."""
+        return self.nearer and all(line.holds is not False for line in self.lines)
+
+    @property
+    def nearer(self) -> bool:
+        """Whether steering brings the two sides together."""
+        return self.gate.mmd2_after < self.gate.mmd2_before
+
+    @property
+    def meaning(self) -> str:
+        """One sentence."""
+        own, kept, others = self.lines
+        said = [
+            "opens on what it should change" if own.holds else "hardly opens on what it should change",
+            "less on what is as desired already" if kept.holds else "opens no less on what is as desired already",
+        ]
+        if others.seen:
+            said.append(
+                "stays shut on the other attributes’ text" if others.holds else "opens on the other attributes’ text"
+            )
+        if not self.nearer:
+            said.append("steering brings its two sides no nearer to each other")
+        return f"{', '.join(said[:-1])}, and {said[-1]}" if len(said) > 2 else " and ".join(said)
+
+
+def gate_rows(gates: Mapping[str, Gate]) -> list[GateRow]:
+    """Every attribute's gate against what is good."""
+    return [GateRow(name, gate, tuple(_lines(gate))) for name, gate in gates.items()]
+
+
+def _lines(gate: Gate) -> Iterator[GateLine]:
+    own, kept, others = gate.negative, gate.positive, gate.others
+    yield GateLine(GROUPS[0], own, f"above {BOUND:g}", own.gate > BOUND)
+    yield GateLine(GROUPS[1], kept, "below its negatives", kept.gate < own.gate)
+    yield GateLine(GROUPS[2], others, f"below {BOUND:g}", None if others is None else others.gate < BOUND)
+
+
+def varied(candidates: Sequence[Candidate]) -> list[str]:
+    """What the candidates do not have in common."""
+    names = dict.fromkeys(name for c in candidates for name in c.told)
+    return [name for name in names if len({_key(c.told.get(name)) for c in candidates}) > 1]
+
+
+def _key(value: JsonValue) -> str:
+    return f"{type(value).__name__} {value}"
+
+
+def setting(value: JsonValue) -> str:
+    """A hyperparameter's value in words."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return given(value)
+    return ", ".join(map(setting, value)) if isinstance(value, list) else str(value)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a text as it is shown.
+
+    Args:
+        text: what it says.
+        value: gate or probability as text.
+        edit: relative edit as text.
+        depth: of the colour, 0…1 as text.
+        touched: whether it is underlined.
+        answer: whether it is of the answer.
+        first: whether the answer begins with it.
+    """
+
+    text: str
+    value: str
+    edit: str
+    depth: str
+    touched: bool
+    answer: bool
+    first: bool
+
+
+@dataclass(frozen=True)
+class Shading:
+    """A text as one attribute sees it.
+
+    Args:
+        attribute: which.
+        pieces: token by token.
+        gist: the figures in short.
+    """
+
+    attribute: str
+    pieces: list[Piece]
+    gist: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A text with its own attribute's shading, and the others'."""
+
+    own: Shading
+    others: list[Shading]
+    left_out: tuple[int, int]
+
+
+def shown(training: Training, attribute: str, side: str) -> list[Shown]:
+    """The texts of an attribute's side."""
+    texts = [t for t in training.texts if (t.attribute, t.side) == (attribute, side)]
+    return [
+        Shown(
+            _shading(text, attribute, training),
+            [_shading(text, name, training) for name in text.seen if name != attribute],
+            text.left_out,
+        )
+        for text in texts
+    ]
+
+
+def _shading(text: ShadedText, name: str, training: Training) -> Shading:
+    seen, edits = text.seen[name], text.edits[name]
+    pieces = [
+        Piece(
+            piece, number(value, 2), share(edit), f"{min(max(value, 0.0), 1.0):.2f}", edit > training.touched,
+            i >= text.answer_from, 0 < i == text.answer_from,
+        )
+        for i, (piece, value, edit) in enumerate(zip(text.pieces, seen, edits, strict=True))
+    ]  # fmt: skip
+    gist = [
+        f"{part}: mean {training.shade} {number(sum(seen[at]) / len(seen[at]), 2)}, "
+        f"{sum(p.touched for p in pieces[at])} of {len(seen[at])} touched, largest edit {share(max(edits[at]))}"
+        for part, at in (("answer", slice(text.answer_from, None)), ("prompt", slice(text.answer_from)))
+        if seen[at]
+    ]
+    return Shading(name, pieces, "; ".join(gist) or "no tokens")
+
+
+def touched_bound(training: Training) -> str:
+    """The bound in per cent."""
+    return f"{100 * training.touched:.3g}{THIN}%"

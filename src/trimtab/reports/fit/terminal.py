@@ -1,0 +1,43 @@
+"""The gates of a fit on the terminal."""
+
+from rich.console import Console
+from rich.text import Text
+
+from trimtab.reports.check.tables import HOLDS
+from trimtab.reports.check.terminal import Words, table_for
+from trimtab.reports.fit.tables import BOUND, GateRow, gate_rows
+from trimtab.results.fit import Training
+from trimtab.results.numbers import number
+
+_STYLES = {True: "green", False: "red", None: ""}
+_NONE = "–"
+
+
+def gate_summary(training: Training, console: Console) -> None:
+    """Print mean gates by attribute, what is not as it should be marked; nothing where no gates were trained.
+
+    Args:
+        training: what the fit has seen.
+        console: where to; names are never read as markup.
+    """
+    show = Words(console)
+    for site, trained in training.sites.items():
+        table = table_for(show)
+        table.add_column(Text(show(f"gates at site {site}")), overflow="fold")
+        heads = ("own\nnegatives", "own\npositives", "others’\ntext", "touched\nin a text")
+        for head in (*heads, "AUROC", "MMD²\nbefore", "\nafter"):
+            table.add_column(Text(show(head)), justify="right", no_wrap=True)
+        for row in gate_rows(trained.gates):
+            table.add_row(Text(show(row.attribute)), *_cells(row, show))
+        console.print(table)
+        good = f"Good: above {BOUND:g} on own negatives, less on own positives, below {BOUND:g} on others’ text."
+        console.print(Text(show(good), style="dim"))
+
+
+def _cells(row: GateRow, show: Words) -> list[Text]:
+    gates = []
+    for line in row.lines:
+        told = _NONE if line.seen is None else f"{number(line.seen.gate, 2)} {HOLDS[line.holds][1]}"
+        gates.append(Text(show(told), _STYLES[line.holds]))
+    more = (row.gate.negative.touched_per_text, row.gate.auroc, row.gate.mmd2_before, row.gate.mmd2_after)
+    return [*gates, *(Text(show(number(value, 2))) for value in more)]

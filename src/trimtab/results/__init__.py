@@ -1,0 +1,4 @@
+"""What was found: the records of every verb, read and compared. No plotting, no rendering."""
+
+from trimtab.results.report import DECISIONS as DECISIONS
+from trimtab.results.report import Report as Report

@@ -1,0 +1,210 @@
+"""A new check against an old one: a regression test for a change of model, precision, site or version."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final, Literal
+
+from trimtab.errors import InputError
+from trimtab.results.changes import Figure, figures
+from trimtab.results.figures import Record
+from trimtab.results.numbers import centre, given, interval
+from trimtab.results.report import DECISIONS, Decision, Report
+from trimtab.results.shared_examples import Both, identity, shared
+
+Outcome = Literal["worse", "same", "better"]
+
+_SETTINGS: Final[Mapping[str, Callable[[Report], object]]] = {
+    "model": lambda r: r.model.id,
+    "model revision": lambda r: r.model.revision or "none",
+    "model digest": lambda r: r.model.digest,
+    "dtype": lambda r: r.dtype,
+    "device": lambda r: r.device,
+    "site": lambda r: r.place,
+    "prompt type": lambda r: r.verdict.prompt_type,
+    "strength": lambda r: given(r.verdict.strength),
+    "scope": lambda r: r.scope,
+    "read": lambda r: r.read,
+    "chat template": lambda r: "yes" if r.chat_template else "no",
+    "first token": lambda r: repr(r.first_token),
+    "seed": lambda r: r.seed,
+    "training examples": lambda r: r.n_train,
+    "evaluation examples": lambda r: r.n_eval,
+    "trimtab": lambda r: r.trimtab,
+    "torch": lambda r: r.torch,
+    "transformers": lambda r: r.transformers,
+}
+
+
+class Change(Record):
+    """A setting, version or threshold that is not the same in both reports, as people read it."""
+
+    name: str
+    old: str
+    new: str
+
+
+class Comparison(Record):
+    """What became of a behavior's check.
+
+    Args:
+        behavior: its name.
+        sentence: the outcome in one sentence.
+        old_decision, new_decision: the two verdicts.
+        outcome: the new decision against the old one, in the order of `DECISIONS`.
+        caveats: why the decisions do not compare like with like: other thresholds, other evaluation examples.
+        differs: settings, versions and thresholds that are not the same.
+        n_common: evaluation examples that stand in both reports.
+        figures: old value, new value and difference by key; see `trimtab.results.changes.figures`.
+    """
+
+    behavior: str
+    sentence: str
+    old_decision: Decision
+    new_decision: Decision
+    outcome: Outcome
+    caveats: tuple[str, ...]
+    differs: tuple[Change, ...]
+    n_common: int
+    figures: Mapping[str, Figure]
+
+    @property
+    def worse(self) -> bool:
+        """True if the new decision is below the old one."""
+        return self.outcome == "worse"
+
+    @property
+    def comparable(self) -> bool:
+        """True if the same examples were held against the same thresholds."""
+        return not self.caveats
+
+
+def compare(old: Report, new: Report) -> Comparison:
+    """Compare a check with an earlier one of the same behavior on the same data.
+
+    Args:
+        old: the earlier report.
+        new: the later one; another model, dtype, site or version is what the comparison is for.
+
+    Returns:
+        What became of the decision and of each figure. The other way round it is the same with the signs turned.
+
+    Raises:
+        InputError: another behavior, other data or another unit; or an `examples.parquet` of another check.
+    """
+    _refuse(old, new)
+    before, after = old.verdict.decision, new.verdict.decision
+    step = DECISIONS.index(after) - DECISIONS.index(before)
+    outcome: Outcome = "worse" if step < 0 else "better" if step > 0 else "same"
+    n_common = (Counter(map(identity, old.examples)) & Counter(map(identity, new.examples))).total()
+    caveats = tuple(_caveats(old, new, n_common))
+    both = shared(old, new)
+    changes = figures(old, new, both)
+    said = f"the decision got {outcome}: {before} -> {after}" if step else f"the decision is still {after}"
+    unlike = f"; not like with like: {'; '.join(caveats)}" if caveats else ""
+    return Comparison(
+        behavior=new.behavior,
+        sentence=f"{said}; {_about_effect(changes['effect'], both)}{unlike}",
+        old_decision=before,
+        new_decision=after,
+        outcome=outcome,
+        caveats=caveats,
+        differs=tuple(_differs(old, new)),
+        n_common=n_common,
+        figures=changes,
+    )
+
+
+def load_any(path: str | Path) -> Report:
+    """Read a report from its folder or its `report.json`, with or without `examples.parquet` beside it.
+
+    Raises:
+        InputError: no report there, several of them, or none of this schema; says what to give instead.
+    """
+    where = Path(path)
+    file = where / "report.json" if where.is_dir() else where
+    if not file.exists():
+        inside = sorted(found.parent.name for found in where.glob("*/report.json"))
+        mend = (
+            f"give one of the folders in it: {', '.join(inside)}" if inside else "give the folder of an earlier --out"
+        )
+        raise InputError(f"there is no report at {file}; {mend}")
+    try:
+        return Report.load(file)
+    except InputError as error:
+        raise InputError(f"{error}; {_mend(file)}") from error
+
+
+def _mend(file: Path) -> str:
+    """What to do about a file that does not load."""
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        record = None
+    if not isinstance(record, dict) or "schema" not in record:
+        return "give a report.json that trimtab check wrote, or its folder"
+    return (
+        f"it was written by trimtab {record.get('trimtab')}, schema {record['schema']}: repeat that check with this one"
+    )
+
+
+def _refuse(old: Report, new: Report) -> None:
+    """Two reports that have nothing to do with each other."""
+    facts = (
+        ("behavior", old.behavior, new.behavior),
+        ("data digest", old.data_digest, new.data_digest),
+        ("unit", old.unit, new.unit),
+    )
+    unlike = [
+        f"{name} {before!r} in the old one, {after!r} in the new one"
+        for name, before, after in facts
+        if before != after
+    ]
+    if unlike:
+        raise InputError(
+            f"the reports cannot be compared: {'; '.join(unlike)}. Give an old report on the same examples and "
+            "instructions, or check the old model on the new ones"
+        )
+
+
+def _caveats(old: Report, new: Report, n_common: int) -> Iterator[str]:
+    sizes = len(old.examples), len(new.examples)
+    if not n_common == sizes[0] == sizes[1] > 0:
+        yield (
+            f"the evaluation examples are not the same ({sizes[0]} before, {sizes[1]} now, {n_common} in both): "
+            "use the same --seed, --train and --eval"
+        )
+    for name in _thresholds(old, new):
+        yield f"the threshold {name} was {_threshold(old, name)} and is {_threshold(new, name)}"
+
+
+def _differs(old: Report, new: Report) -> Iterator[Change]:
+    for name, setting in _SETTINGS.items():
+        if setting(old) != setting(new):
+            yield Change(name=name, old=str(setting(old)), new=str(setting(new)))
+    for name in _thresholds(old, new):
+        yield Change(name=f"threshold {name}", old=_threshold(old, name), new=_threshold(new, name))
+
+
+def _thresholds(old: Report, new: Report) -> list[str]:
+    names = sorted({*old.thresholds, *new.thresholds})
+    return [name for name in names if old.thresholds.get(name) != new.thresholds.get(name)]
+
+
+def _threshold(report: Report, name: str) -> str:
+    return given(report.thresholds[name]) if name in report.thresholds else "not set"
+
+
+def _about_effect(figure: Figure, both: Both | None) -> str:
+    """`the mean effect fell by 0.12 [0.05, 0.19] nats/token on the same 72 examples`."""
+    d, low, high = figure.difference, figure.low, figure.high
+    if d is None or low is None or high is None:
+        return f"how the mean effect changed is not known: {figure.reason}"
+    where = f"on the same {len(both.units)} examples" if both else "if the two samples are independent"
+    if d == low == high == 0:
+        return f"the mean effect did not move {where}"
+    word = "did not change for sure:"
+    if figure.changed:
+        word, (d, low, high) = ("fell by", (-d, -high, -low)) if d < 0 else ("rose by", (d, low, high))
+    return f"the mean effect {word} {centre(d, low, high)} {interval(low, high)} {figure.unit} {where}"

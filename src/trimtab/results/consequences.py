@@ -1,0 +1,239 @@
+"""Records of what a check measures beside the effect: damage, side effects, rivals and references.
+
+An unmeasured value is null, with the reason beside it.
+"""
+
+from typing import Literal
+
+from trimtab.results.figures import Estimate, Record
+
+
+class Divergence(Record):
+    """Kullback–Leibler divergence of the steered from the unsteered model's next-token distributions.
+
+    Mean over documents of the mean over a document's tokens of KL(unsteered ‖ steered).
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n_documents: int = 0
+    unit: Literal["nats/token"] = "nats/token"
+    reason: str | None = None
+
+    @property
+    def estimate(self) -> Estimate:
+        """The same over documents as units."""
+        return Estimate(value=self.value, low=self.low, high=self.high, n=self.n_documents, reason=self.reason)
+
+
+class CurvePoint(Record):
+    """Gain and damage at one strength of the chosen prompt type's vector.
+
+    Args:
+        strength: λ.
+        dose: median norm of what the edit changes over the median norm of an activation.
+        sigmas: norm of the edit in standard deviations of the activations' projection on the vector; None for a
+            steering that came finished.
+        effect: mean change of propensity on evaluation examples, in the report's unit.
+        positive: mean change of the desired answers (Δ+).
+        negative: mean change of the undesired ones (Δ−).
+        kl: divergence on neutral text.
+        perplexity_ratio: perplexity of neutral text, steered over unsteered.
+        overdosed: whether the whole interval of the divergence lies above the bound.
+    """
+
+    strength: float
+    dose: float
+    sigmas: float | None
+    effect: Estimate
+    kl: Divergence = Divergence()
+    perplexity_ratio: Estimate = Estimate()
+    overdosed: bool = False
+    positive: Estimate = Estimate()
+    negative: Estimate = Estimate()
+
+
+class Curve(Record):
+    """The strength curve of the chosen prompt type; intervals hold for each point by itself.
+
+    Spearman's ρ and R² are means over examples (for unpaired data over texts); None where nothing moved.
+    """
+
+    points: tuple[CurvePoint, ...]
+    spearman: float | None
+    r_squared: float | None
+    n: int
+
+
+class Capability(Record):
+    """Right answers on one kind of minimal pairs, before and under steering.
+
+    Args:
+        kind: of the pairs, or `all`.
+        n: pairs.
+        base, base_low, base_high: share that the unsteered model has right.
+        steered: share under steering.
+        change: steered minus unsteered, paired (Newcombe 1998); its reason says where there is no headroom.
+        gained, lost: pairs that turned right, and wrong.
+        p_value: McNemar's exact test, two-sided.
+    """
+
+    kind: str
+    n: int
+    base: float
+    base_low: float
+    base_high: float
+    steered: float
+    change: Estimate
+    gained: int
+    lost: int
+    p_value: float
+
+
+class OtherEffect(Record):
+    """What the vector does to another behavior's propensity, in that one's unit."""
+
+    behavior: str
+    unit: str
+    effect: Estimate
+
+
+class SideEffects(Record):
+    """What steering at the checked strength does besides.
+
+    Args:
+        kl: divergence on neutral text.
+        perplexity_ratio: perplexity of neutral text, steered over unsteered: the geometric mean over documents.
+        kl_prompts: divergence on the prompts of other behaviors.
+        kl_own: divergence on the behavior's own evaluation prompts, which it may well change.
+        capability: minimal pairs by kind, and all together.
+        over_refusal: change of log P(answer) − log P(refusal) on harmless requests, nats per token; below 0 the
+            steered model refuses more.
+        others: effect on the other behaviors that were given.
+    """
+
+    kl: Divergence = Divergence()
+    perplexity_ratio: Estimate = Estimate()
+    kl_prompts: Divergence = Divergence()
+    kl_own: Divergence = Divergence(reason="the report is of an earlier version")
+    capability: tuple[Capability, ...] = ()
+    over_refusal: Estimate = Estimate()
+    others: tuple[OtherEffect, ...] = ()
+
+
+class Asking(Record):
+    """The positive instruction in front of the same evaluation examples, instead of steering and together with it.
+
+    Args:
+        instruction: what was said.
+        effect: change of propensity by asking alone.
+        beats: steering's effect minus asking's, paired.
+        adds: effect of steering where one asks already.
+    """
+
+    instruction: str = ""
+    effect: Estimate = Estimate()
+    beats: Estimate = Estimate()
+    adds: Estimate = Estimate()
+
+
+class AnswerBias(Record):
+    """How much of the effect is a shift toward one label, whichever is the matching one.
+
+    Args:
+        label: the label, such as `Yes`.
+        shift: mean change of logit(label) − logit(the other).
+        adjusted: the effect with equally many examples of either matching label.
+    """
+
+    label: str = ""
+    shift: Estimate = Estimate()
+    adjusted: Estimate = Estimate()
+
+
+class Reference(Record):
+    """What random directions of the vector's norm do.
+
+    Args:
+        figure: the odd part of the effect, or for steerings that do not do the opposite below 0 the effect itself.
+        odd: its mean under each direction.
+        percentile_95: of their absolute values; the steering's own must lie above.
+        n: examples.
+        reason: why there are none.
+    """
+
+    figure: Literal["odd part", "effect"] = "odd part"
+    odd: tuple[float, ...] = ()
+    percentile_95: float | None = None
+    n: int | None = None
+    reason: str | None = None
+
+
+class Direction(Record):
+    """Is there a direction at all, and is it one?
+
+    Args:
+        p_value: permutation test of "the two sides do not differ in any direction".
+        halves_cosine: cosine between the directions of two halves of the examples, parted by what they are about.
+        halves_expected: the same for random halves.
+        halves_p_value: of "one direction serves both halves".
+        halves: examples from the far ends of the two halves.
+        reason: why there is no figure.
+    """
+
+    p_value: float | None = None
+    halves_cosine: float | None = None
+    halves_expected: float | None = None
+    halves_p_value: float | None = None
+    halves: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+    reason: str | None = None
+
+
+class Generality(Record):
+    """The interval for a vector trained anew on other examples (`this-behavior`), beside that for this vector.
+
+    Args:
+        effect: mean effect, with the spread over evaluation and over training examples.
+        n_refits: vectors trained with a part of the training units left out.
+    """
+
+    effect: Estimate = Estimate()
+    n_refits: int = 0
+
+
+class Generated(Record):
+    """What steering does to the text that the model writes, on continuations of evaluation prompts.
+
+    Args:
+        n: prompts continued by the unsteered and by the steered model.
+        auroc: how well the classifier, trained on training answers, tells evaluation answers apart.
+        shift: change of its log-odds of the positive side, steered minus unsteered.
+        fell: share of prompts whose log-odds fell.
+        repeated: change of the share of repeated 3-grams.
+        perplexity_ratio: of the continuations under the unsteered model, steered over unsteered.
+        judge: chat model that compared the two continuations; empty for none.
+        win_rate: share of comparisons that the steered one won, ties half.
+        inconsistent: share of pairs that it decided otherwise when shown in the other order.
+        reason: why nothing was measured.
+    """
+
+    n: int = 0
+    auroc: Estimate = Estimate()
+    shift: Estimate = Estimate()
+    fell: Estimate = Estimate()
+    repeated: Estimate = Estimate()
+    perplexity_ratio: Estimate = Estimate()
+    judge: str = ""
+    win_rate: Estimate = Estimate(reason="no judge was asked")
+    inconsistent: Estimate = Estimate(reason="no judge was asked")
+    reason: str | None = None
+
+    @staticmethod
+    def without(reason: str) -> "Generated":
+        """Nothing was measured."""
+        none = Estimate(reason=reason)
+        return Generated(
+            auroc=none, shift=none, fell=none, repeated=none, perplexity_ratio=none, win_rate=none, inconsistent=none,
+            reason=reason,
+        )  # fmt: skip

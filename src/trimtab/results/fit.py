@@ -1,0 +1,203 @@
+"""What a fit has seen: curves and gates of its training, the candidates it chose from, and texts token by token."""
+
+from collections.abc import Mapping
+from typing import Literal, Self
+
+from pydantic import Field, JsonValue, model_validator
+
+from trimtab.results.figures import Document, Record
+from trimtab.results.report import Decision, ModelRecord
+
+Side = Literal["positive", "negative"]
+
+
+class OnTokens(Record):
+    """What one attribute, alone and at strength 1, does to a group of tokens.
+
+    Args:
+        n: tokens.
+        gate: mean gate, 0…1.
+        relative_edit: mean of ‖f(a) − a‖ / ‖a‖.
+        touched: share of tokens whose relative edit exceeds the bound.
+        touched_per_text: such tokens in a text, on average.
+    """
+
+    n: int
+    gate: float
+    relative_edit: float
+    touched: float
+    touched_per_text: float
+
+
+class Gate(Record):
+    """An attribute's gate on held-out tokens.
+
+    Args:
+        positive: on its own desired side, which it should leave alone.
+        negative: on its own other side, which it should move.
+        others: on both sides of the other attributes; None where there are none.
+        auroc: of the gate telling negative tokens from positive ones; 0.5 is chance.
+        mmd2_before: squared MMD between the two sides.
+        mmd2_after: the same with the negatives steered by all attributes.
+    """
+
+    positive: OnTokens
+    negative: OnTokens
+    others: OnTokens | None
+    auroc: float
+    mmd2_before: float
+    mmd2_after: float
+
+
+class TrainedSite(Record):
+    """A training at one site.
+
+    Args:
+        train: `loss` and each of its terms, its mean over the steps of every epoch; empty where there are none.
+        dev: the same on dev after every epoch, before the first in front; None without dev data.
+        best_epoch: whose parameters were taken, from 1; 0 is the start.
+        gates: by attribute, on dev where there is one.
+    """
+
+    train: Mapping[str, tuple[float, ...]]
+    dev: Mapping[str, tuple[float, ...]] | None
+    best_epoch: int
+    gates: Mapping[str, Gate]
+
+
+class Candidate(Record):
+    """Hyperparameters and sites that were tried.
+
+    Args:
+        told: hyperparameters, and `sites`.
+        factor: on all strengths, the largest within the bound on divergence.
+        effect: by attribute, the mean effect on dev over its standard deviation.
+        score: mean of the effects.
+        chosen: whether it was taken.
+    """
+
+    told: Mapping[str, JsonValue]
+    factor: float
+    effect: Mapping[str, float]
+    score: float
+    chosen: bool
+
+
+class ShadedText(Record):
+    """A dev example's text, piece by piece: a piece is a token, or the few that a character is made of.
+
+    Args:
+        attribute: whose example.
+        side: which answer follows the prompt.
+        pieces: the text; tokens in front and behind may be left out.
+        answer_from: the answer's first piece, 0…len(pieces).
+        seen: what each attribute sees in each piece, see `Training.shade`; of several tokens the largest.
+        edits: by attribute, alone and at its default strength, the relative edit of each piece.
+        left_out: tokens in front and behind that are not shown.
+    """
+
+    attribute: str
+    side: Side
+    pieces: tuple[str, ...]
+    answer_from: int = Field(ge=0)
+    seen: Mapping[str, tuple[float, ...]]
+    edits: Mapping[str, tuple[float, ...]]
+    left_out: tuple[int, int] = (0, 0)
+
+    @model_validator(mode="after")
+    def _as_many(self) -> Self:
+        columns = [*self.seen.values(), *self.edits.values()]
+        if any(len(column) != len(self.pieces) for column in columns) or self.answer_from > len(self.pieces):
+            raise ValueError("every piece of a text takes one value of each attribute")
+        if self.seen.keys() != self.edits.keys() or self.attribute not in self.seen:
+            raise ValueError("gates and edits are of the same attributes, the text's own among them")
+        return self
+
+
+class Training(Record):
+    """What the making of a steering has seen; empty where nothing is trained, chosen or looked at.
+
+    Args:
+        schema_version: of this record.
+        sites: by site.
+        candidates: those that were tried, in their order; empty if there was one alone.
+        texts: dev examples of every attribute and side.
+        texts_site: where their tokens were read; None without texts.
+        shade: what `seen` holds: a `gate`, or the `probability` that a classifier gives.
+        touched: a token is touched if its relative edit exceeds this.
+    """
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    sites: Mapping[str, TrainedSite] = {}
+    candidates: tuple[Candidate, ...] = ()
+    texts: tuple[ShadedText, ...] = ()
+    texts_site: str | None = None
+    shade: Literal["gate", "probability"] = "gate"
+    touched: float = 0.01
+
+    def __bool__(self) -> bool:
+        return bool(self.sites or self.candidates or self.texts)
+
+
+class Checked(Record):
+    """The verdict on an attribute by itself.
+
+    Args:
+        decision, sentence: of its check.
+        report: the check's page, relative to the fit's; None if it was not written.
+    """
+
+    decision: Decision
+    sentence: str
+    report: str | None = None
+
+
+class Attribute(Record):
+    """An attribute of the steering.
+
+    Args:
+        strength: its default.
+        description: of the behavior.
+        data: digest of the behavior.
+        n_train, n_dev: examples.
+        verdict: None if no check was asked for.
+        front: what stands in front of prompts, for methods that ask.
+    """
+
+    strength: float
+    description: str
+    data: str
+    n_train: int
+    n_dev: int
+    verdict: Checked | None = None
+    front: str | None = None
+
+
+class Fit(Document):
+    """A fit: what was made, how, and what is known of it.
+
+    Args:
+        method, source: its name, and where it comes from.
+        hyperparameters: what the method was told.
+        prompt_type: how training examples were put to the model.
+        max_kl: bound on the divergence that strengths were chosen within, nats per token.
+        id: of the steering.
+        model, dtype: of the activations.
+        sites: kinds of the edits by site.
+        attributes: by name.
+        training: curves, gates, candidates, texts.
+        notes: what was chosen, and what to mind.
+    """
+
+    method: str
+    source: str
+    hyperparameters: Mapping[str, JsonValue]
+    prompt_type: str
+    max_kl: float
+    id: str
+    model: ModelRecord
+    dtype: str
+    sites: Mapping[str, tuple[str, ...]]
+    attributes: Mapping[str, Attribute]
+    training: Training
+    notes: tuple[str, ...] = ()

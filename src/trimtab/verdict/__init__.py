@@ -1,0 +1,1 @@
+"""From evidence to a decision, and how often decisions are wrong."""

@@ -1,0 +1,166 @@
+"""From intervals to a decision in four values, with the sentence and the reasons that go with it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Literal
+
+from trimtab.statistics.intervals import Interval
+
+_QUANTILE, _POWER = 1.96, 0.84  # of a 95 % interval, and of a chance of 80 %
+
+Decision = Literal["go", "caution", "no-go", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What the verdict asks for.
+
+    Args:
+        min_effect: the mean effect must lie above this, in the propensity's unit. 0.05 nats per token makes
+            a twelve-word answer almost twice as likely against its opposite; 0.1 logits change the odds of a
+            choice by a tenth.
+        max_anti_steerable: at most this share of examples may be pushed the wrong way.
+        max_kl: divergence from the unsteered model on texts that are none of the behavior's business, at most this
+            many nats per token.
+        max_capability_loss: at most this share of the capability probe may turn wrong, net.
+        allow_desired_loss: whether desired answers may become less likely, as long as undesired ones do more.
+    """
+
+    min_effect: float
+    max_anti_steerable: float = 0.25
+    max_kl: float = 0.1
+    max_capability_loss: float = 0.05
+    allow_desired_loss: bool = False
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One thing that must hold.
+
+    Args:
+        name: for people, such as `share of anti-steerable examples`.
+        interval: the estimate.
+        threshold: the bound it is held against.
+        direction: on which side of the bound it must lie.
+        n: units behind the estimate.
+        unit: `share` is written in per cent.
+        at: the interval at another level; where it is not given, `interval` serves for all.
+        may_stay_open: whether only its failure counts: an interval across the bound leaves the decision to the others.
+    """
+
+    name: str
+    interval: Interval
+    threshold: float
+    direction: Literal["above", "below"]
+    n: int
+    unit: str
+    at: Callable[[float], Interval] | None = None
+    may_stay_open: bool = False
+
+    @property
+    def holds(self) -> bool | None:
+        """True or False where the whole interval lies on one side, else None."""
+        return self._side(self.interval)
+
+    def fails_at(self, level: float) -> bool:
+        """Whether the whole interval of this level lies on the wrong side."""
+        return self._side(self.interval if self.at is None else self.at(level)) is False
+
+    def _side(self, interval: Interval) -> bool | None:
+        low, high = interval.low - self.threshold, interval.high - self.threshold
+        if self.direction == "below":
+            low, high = -high, -low
+        return True if low > 0 else False if high < 0 else None
+
+    @property
+    def would_settle(self) -> int | None:
+        """Units that would settle it with a chance of 80 %, were the estimate true; None: no affordable number.
+
+        The spread over units is read off the interval's width.
+        """
+        gap = abs(self.interval.value - self.threshold)
+        half = (self.interval.high - self.interval.low) / 2
+        if gap <= 0 or half <= 0:
+            return None
+        needed = ceil(self.n * (half / gap) ** 2 * ((_QUANTILE + _POWER) / _QUANTILE) ** 2)
+        return max(needed, self.n + 1) if needed < 100_000 else None
+
+    @property
+    def text(self) -> str:
+        """`mean steering effect 0.55 [0.49, 0.61] nats/token, needs more than 0.05: holds (n = 72)`."""
+        i = self.interval
+        if self.unit == "share":
+            figure = f"{i.value:.0%} [{i.low:.0%}, {i.high:.0%}]"
+            bound = f"{self.threshold:.0%}"
+        else:
+            figure = f"{i.value:.3g} [{i.low:.3g}, {i.high:.3g}] {self.unit}"
+            bound = f"{self.threshold:.3g}"
+        need = "more" if self.direction == "above" else "less"
+        outcome = {True: "holds", False: "fails", None: "undecided"}[self.holds]
+        return f"{self.name} {figure}, needs {need} than {bound}: {outcome} (n = {self.n})"
+
+
+@dataclass(frozen=True)
+class Decided:
+    """The decision and its reasons, one per requirement, and after them what would settle it; what failed by name."""
+
+    decision: Decision
+    reasons: tuple[str, ...]
+    failed: tuple[str, ...] = ()
+
+
+def failing(requirements: Sequence[Requirement], level: float = 0.95) -> list[bool]:
+    """Which requirements fail, by Holm's method (1979): the chance of any false failure stays below 1 − level.
+
+    Args:
+        requirements: each with the interval at any level.
+        level: of confidence for all failures together.
+    """
+    failed = [False] * len(requirements)
+    while not all(failed):
+        each = 1 - (1 - level) / failed.count(False)
+        found = [not f and r.fails_at(each) for f, r in zip(failed, requirements, strict=True)]
+        if not any(found):
+            break
+        failed = [f or new for f, new in zip(failed, found, strict=True)]
+    return failed
+
+
+def decide(
+    requirements: Sequence[Requirement],
+    reservations: Sequence[str],
+    obstacles: Sequence[str] = (),
+    unable: str | None = None,
+) -> Decided:
+    """Four values from requirements and reservations.
+
+    `no-go`: a requirement fails, with its whole interval on the wrong side (Holm over the requirements).
+    `inconclusive`: none fails, but an interval lies across its bound, or an obstacle keeps the examples from showing
+    the behavior at all, or the unsteered model is unable to show it either way. `caution`: all hold, with a named
+    reservation. `go`: all hold.
+
+    Args:
+        requirements: at least one.
+        reservations: doubts that do not overturn the requirements.
+        obstacles: faults of the examples that leave nothing to conclude from a success.
+        unable: why a missing effect says nothing of steering: the unsteered model cannot read the examples.
+    """
+    failed = failing(requirements)
+    reasons = [r.text for r in requirements]
+    if any(failed):
+        decision: Decision = "inconclusive" if unable else "no-go"
+        names = tuple(r.name for r, f in zip(requirements, failed, strict=True) if f)
+        return Decided(decision, (*reasons, *([unable] if unable else []), *obstacles), names)
+    reasons += obstacles
+    open_ = [r for r in requirements if r.holds is False or (r.holds is None and not r.may_stay_open)]
+    for r in open_:
+        n = r.would_settle
+        reasons.append(
+            f"to settle the {r.name}: about {n} evaluation examples (80 % sure, if the estimate is right)"
+            if n
+            else f"the {r.name} lies on its bound; no affordable number of examples would settle it"
+        )
+    if obstacles or open_:
+        return Decided("inconclusive", tuple(reasons))
+    return Decided("caution" if reservations else "go", tuple(reasons))

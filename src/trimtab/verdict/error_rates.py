@@ -1,0 +1,58 @@
+"""How often verdicts turned out wrong: figures shipped with the package, from behaviors of which half was kept back."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+
+from trimtab.verdict.decision import Decision
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Of one decision.
+
+    Args:
+        n: verdicts of this kind.
+        wrong: how many of them were wrong.
+        low, high: 95 % interval of the share that is.
+    """
+
+    n: int
+    wrong: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ErrorRates:
+    """What a study of the verdict found.
+
+    A go or a caution is wrong if the same vector misses a bound on the examples that were kept back; they say the same
+    and are counted together. A no-go is wrong if it keeps all bounds. Inconclusive verdicts claim nothing.
+
+    Args:
+        model: id of the model.
+        digest: of its weights.
+        dtype: of its blocks.
+        data: the behaviors, in a few words.
+        command: what measured it.
+        thresholds: the bounds asked for.
+        decisions: by decision.
+        earlier: where the rule has changed since, which one the figures are of.
+    """
+
+    model: str
+    digest: str
+    dtype: str
+    data: str
+    command: str
+    thresholds: Mapping[str, float]
+    decisions: Mapping[Decision, Rate]
+    earlier: str = ""
+
+    @staticmethod
+    def shipped() -> "ErrorRates":
+        """Those that come with the package (benchmarks/verdict_table.py writes them)."""
+        held = json.loads(files(__package__).joinpath("error_rates.json").read_text())
+        return ErrorRates(**{**held, "decisions": {name: Rate(**rate) for name, rate in held["decisions"].items()}})

@@ -1,0 +1,258 @@
+"""What the verdict asks, and the doubts that it names."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from trimtab.behaviors import AnswerKind, Finding
+from trimtab.experiment.instrument import Floats, Instrument
+from trimtab.experiment.summary import Steered
+from trimtab.results.consequences import Asking, Capability, Curve, Direction, Generated, Reference
+from trimtab.results.figures import Estimate
+from trimtab.results.report import Base, Bound, LabelNoise, PromptTypeResult, Wording
+from trimtab.statistics import Interval, bootstrap_mean
+from trimtab.verdict import obstacles
+from trimtab.verdict.decision import Decided, Requirement, Thresholds, decide
+
+# What lint finds that casts doubt on a success.
+DOUBTFUL = frozenset({"both-classes", "answer-position", "answer-token", "template-positive", "template-negative"})
+# Below this agreement the differences hardly share a direction; it lies well above what random labels give.
+LITTLE_AGREEMENT = 0.05
+# Above this cosine two halves' directions are one for any purpose, whatever the test says.
+SAME_DIRECTION = 0.7
+EFFECT, ODD = "mean steering effect", "effect in the vector's direction (odd part)"
+DESIRED = "desired answers become likelier (Δ+)"
+# How the names of requirements on generated text begin.
+GENERATED = "generated text"
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a decision rests on; figures are of the chosen site, prompt type and strength.
+
+    Args:
+        steered: propensities of the evaluation examples.
+        result: geometry and effects.
+        base: the unsteered model.
+        reference: what random directions reach.
+        drifts: divergence by name of the texts, `[n]` nats per token, one figure a document.
+        capability: of all kinds together.
+        generated: scores of generated text, if any was asked for.
+        curve: effects over strengths.
+        length: how well length alone tells the sides apart.
+        matched: the effect on pairs of equal length.
+        direction: permutation tests.
+        label_noise: how many labels look exchanged.
+        wording: what single words and words in random order explain.
+        lint: findings on the examples.
+        expected: codes of findings that are the point of the set.
+    """
+
+    steered: Steered
+    result: PromptTypeResult
+    base: Base
+    reference: Reference
+    drifts: Mapping[str, Floats]
+    capability: Capability
+    generated: Generated
+    curve: Curve
+    length: Estimate
+    matched: Estimate
+    direction: Direction
+    label_noise: LabelNoise
+    wording: Wording
+    lint: Sequence[Finding]
+    expected: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A decision, with all that was required and all doubts."""
+
+    decided: Decided
+    requirements: tuple[Requirement, ...]
+    reservations: tuple[str, ...]
+
+
+def judge(evidence: Evidence, thresholds: Thresholds, instrument: Instrument) -> Judged:
+    """Requirements, doubts, decision."""
+    steered, capability = evidence.steered, evidence.capability
+    needs = requirements(steered, thresholds, instrument.unit, evidence.reference, evidence.drifts)
+    doubts = reservations(evidence, thresholds)
+    loss = capability_requirement(capability, thresholds)
+    if loss is None:
+        doubts.append(f"whether capability is lost cannot be told: {capability.change.reason}")
+    else:
+        needs.append(loss)
+    written = generated_requirements(evidence.generated)
+    if evidence.generated.n and not written:
+        doubts.append(f"generated text could not be judged: {evidence.generated.shift.reason}")
+    needs += written
+    in_the_way = [
+        *obstacles.of_lint(evidence.lint),
+        *obstacles.of_wording(evidence.wording, thresholds.min_effect),
+        *obstacles.of_length(evidence.length, evidence.matched, evidence.expected),
+        *obstacles.of_mixture(evidence.direction),
+    ]
+    decided = decide(needs, doubts, in_the_way, _unable(evidence.base, instrument.behavior.answer_kind))
+    return Judged(decided, tuple(needs), tuple(doubts))
+
+
+def _unable(base: Base, kind: AnswerKind) -> str | None:
+    """Why a missing effect says nothing: the plain model answers questions as if by chance."""
+    if kind == "text" or not base.accuracy_low <= 0.5 <= base.accuracy_high:
+        return None
+    return (
+        f"the unsteered model gives the matching answer in {base.accuracy:.0%} [{base.accuracy_low:.0%}, "
+        f"{base.accuracy_high:.0%}] of the examples, no more often than by chance: it may be unable to read this form "
+        "of the question; a larger model, or the behavior as free text (--view statements), would settle it"
+    )
+
+
+def requirements(
+    steered: Steered, thresholds: Thresholds, unit: str, reference: Reference, drifts: Mapping[str, Floats]
+) -> list[Requirement]:
+    """What the verdict asks of the chosen prompt type.
+
+    Args:
+        steered: propensities of the evaluation examples.
+        thresholds: bounds.
+        unit: of effects.
+        reference: what random directions reach.
+        drifts: divergence by name of the texts, one figure a document.
+    """
+    effect, random = steered.effect, reference.percentile_95 or 0.0
+    beyond, name = (steered.odd, ODD) if reference.figure == "odd part" else (effect, EFFECT)
+    seed, n = effect.seed, effect.n_units
+    needs = [
+        Requirement(EFFECT, effect.mean(), thresholds.min_effect, "above", n, unit, effect.mean),
+        Requirement(f"{name}, against random directions", beyond.mean(), random, "above", n, unit, beyond.mean),
+        Requirement(
+            "share of anti-steerable examples",
+            effect.below_zero(), thresholds.max_anti_steerable, "below", n, "share", effect.below_zero,
+        ),
+    ]  # fmt: skip
+    if not thresholds.allow_desired_loss:
+        desired = partial(effect.side, "positive")
+        needs.append(Requirement(DESIRED, desired(), 0.0, "above", n, unit, desired, may_stay_open=True))
+    for name, kl in drifts.items():
+        at = partial(_mean_of, kl, seed)
+        needs.append(
+            Requirement(f"divergence on {name} (KL)", at(0.95), thresholds.max_kl, "below", len(kl), "nats/token", at)
+        )
+    return needs
+
+
+def _mean_of(values: Floats, seed: int, level: float) -> Interval:
+    return bootstrap_mean(values, seed=seed, level=level)
+
+
+def capability_requirement(all_kinds: Capability, thresholds: Thresholds) -> Requirement | None:
+    """That the capability probe loses little; None where the unsteered model cannot do it anyway."""
+    change = all_kinds.change.interval
+    if change is None:
+        return None
+    loss = Interval(-change.value, -change.high, -change.low)
+    limit = thresholds.max_capability_loss
+    return Requirement("loss on the capability probe", loss, limit, "below", all_kinds.n, "share")
+
+
+def generated_requirements(g: Generated) -> list[Requirement]:
+    """That generated text moves toward the behavior, by all who can judge it."""
+    needs = []
+    for name, figure, least, unit in (
+        (f"{GENERATED}, by a classifier", g.shift, 0.0, "log-odds"),
+        (f"{GENERATED}, preferred by {g.judge}", g.win_rate, 0.5, "share"),
+    ):
+        if figure.interval is not None:
+            needs.append(Requirement(name, figure.interval, least, "above", figure.n or 0, unit))
+    return needs
+
+
+def bound(r: Requirement) -> Bound:
+    """A requirement as a record."""
+    i = r.interval
+    return Bound(
+        name=r.name, value=i.value, low=i.low, high=i.high, threshold=r.threshold, direction=r.direction,
+        holds=r.holds, n=r.n, unit=r.unit,
+    )  # fmt: skip
+
+
+def reservations(evidence: Evidence, thresholds: Thresholds) -> list[str]:
+    """Doubts that do not overturn the requirements, each with its figure; the gravest first."""
+    chosen, curve, length, way = evidence.result, evidence.curve, evidence.length, evidence.direction
+    n_units = evidence.steered.effect.n_units
+    found = [*_about_desired(evidence.steered), *_about_labels(evidence.label_noise)]
+    found += [f"{f.code}: {f.message}" for f in evidence.lint if f.code in DOUBTFUL]
+    left, effect = evidence.wording.without, chosen.effect
+    if left.value is not None and effect is not None and left.value < effect.mean / 2:
+        found.append(
+            f"more than half of the effect comes from {obstacles.named(evidence.wording)}: without, it is "
+            f"{left.value:.2f} [{left.low:.2f}, {left.high:.2f}]"
+        )
+    if way.p_value is not None and way.p_value > 0.05:
+        found.append(f"no direction tells the two sides apart better than chance (permutation p = {way.p_value:.2g})")
+    elif way.halves_p_value is not None and way.halves_p_value < 0.05 and (way.halves_cosine or 0.0) < SAME_DIRECTION:
+        found.append(
+            f"the direction depends on what the example is about: two halves of the examples give vectors at a cosine "
+            f"of {way.halves_cosine:.2f}, random halves {way.halves_expected:.2f} (p = {way.halves_p_value:.2g})"
+        )
+    agreement = chosen.directional_agreement_loo
+    if agreement.value is not None and agreement.low is not None and agreement.low <= LITTLE_AGREEMENT:
+        found.append(
+            f"the examples hardly agree on one direction: leave-one-out agreement {agreement.value:.2f} "
+            f"[{agreement.low:.2f}, {agreement.high:.2f}] reaches down to {LITTLE_AGREEMENT}"
+        )
+    if chosen.effect is not None and abs(chosen.effect.even) > abs(chosen.effect.odd):
+        found.append(
+            f"the even part of the effect ({chosen.effect.even:.2f}) exceeds the odd part ({chosen.effect.odd:.2f}): "
+            "more damage or answer bias than direction"
+        )
+    if chosen.dose is not None and chosen.dose > 1:
+        found.append(f"the edit is {chosen.dose:.1f} times as large as a typical activation")
+    if length.value is not None and not 0.3 <= length.value <= 0.7:
+        found.append(
+            f"length alone tells the two sides apart (AUROC {length.value:.2f}), so the vector may hold length"
+        )
+    if curve.spearman is not None and curve.spearman < 0.7:
+        found.append(f"the effect does not grow steadily with strength (mean Spearman ρ {curve.spearman:.2f})")
+    if n_units < 50:
+        found.append(f"only {n_units} independent evaluation examples")
+    return found
+
+
+def _about_desired(steered: Steered) -> list[str]:
+    """That the effect does not come from desired answers."""
+    plus, minus = steered.effect.side("positive"), steered.effect.side("negative")
+    told = ", ".join(f"{name} {i.value:.2f} [{i.low:.2f}, {i.high:.2f}]" for name, i in (("Δ+", plus), ("Δ−", minus)))
+    if plus.high < 0:
+        return [f"desired answers become less likely, undesired ones even more so ({told})"]
+    if plus.low <= 0:
+        return [f"desired answers do not become likelier for certain: the effect comes from undesired ones ({told})"]
+    return []
+
+
+def _about_labels(noise: LabelNoise) -> list[str]:
+    """That labels look exchanged."""
+    share = noise.share
+    if share.value is None or share.low is None or share.high is None or not share.value:
+        return []
+    rows = f", such as {', '.join(noise.examples)}" if noise.examples else ""
+    return [
+        f"label noise: about {share.value:.0%} [{share.low:.0%}, {share.high:.0%}] of the training examples look as if "
+        f"their two sides were exchanged{rows}; look at these and mend them"
+    ]
+
+
+def about_asking(asking: Asking, unit: str) -> list[str]:
+    """Whether steering beats asking, and whether it adds to it."""
+    told, beats, adds = asking.effect, asking.beats, asking.adds
+    if told.value is None or beats.low is None or beats.high is None or adds.low is None or adds.high is None:
+        return []
+    better = "beats" if beats.low > 0 else "falls short of" if beats.high < 0 else "does about as much as"
+    more = "adds to it" if adds.low > 0 else "takes from it" if adds.high < 0 else "adds nothing certain to it"
+    return [
+        f"asking instead moves answers by {told.value:+.2f} {unit} [{told.low:.2f}, {told.high:.2f}]: steering "
+        f"{better} asking (by {beats.value:+.2f} [{beats.low:.2f}, {beats.high:.2f}]) and {more} "
+        f"({adds.value:+.2f} [{adds.low:.2f}, {adds.high:.2f}])"
+    ]

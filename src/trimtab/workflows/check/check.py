@@ -1,0 +1,278 @@
+"""Check a behavior: from contrast examples to a verdict on steering it, in one report."""
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Literal
+
+import numpy as np
+import torch
+import transformers
+
+from trimtab.behaviors import Behavior, PromptType, not_measured
+from trimtab.errors import InputError
+from trimtab.evaluation import Judge
+from trimtab.experiment.instrument import Instrument
+from trimtab.experiment.preparation import decidable, prepare, where
+from trimtab.experiment.progress import Progress, Silent
+from trimtab.experiment.stages import EXPLORATORY_ROWS, Stages, curve_factors
+from trimtab.experiment.summary import Steered
+from trimtab.measurements.baselines import answer_bias, asking, direction, generality, label_noise, reference
+from trimtab.measurements.continuations import N_CONTINUATIONS, continuations
+from trimtab.measurements.edit_size import dose
+from trimtab.measurements.generated_text import LIKELIHOOD_ONLY, generated
+from trimtab.measurements.side_effects import (
+    FEW_ROWS,
+    NEUTRAL_ROWS,
+    about_context,
+    neutral_drift,
+    prompts_drift,
+    side_effects,
+)
+from trimtab.measurements.wording import wording
+from trimtab.models import Model, Site
+from trimtab.models.plan import SCOPES, Scope
+from trimtab.results.consequences import Direction, Generality
+from trimtab.results.figures import Estimate
+from trimtab.results.report import Continuation, LabelNoise, Projections, Report
+from trimtab.statistics import overlap, projection
+from trimtab.steering import Steering
+from trimtab.storage.steps import Ledger
+from trimtab.verdict.decision import Thresholds
+from trimtab.version import __version__
+from trimtab.workflows.check.report import Found, assemble
+from trimtab.workflows.choice import CAME_FINISHED, Chosen, choose, finished
+from trimtab.workflows.forecast import announce
+
+MIN_EFFECT: Mapping[str, float] = {"text": 0.05, "choice": 0.1}  # nats per token, logits
+
+
+def check(
+    model: Model,
+    behavior: Behavior,
+    *,
+    site: Site | int | str | None = None,
+    prompt_types: Sequence[str] | str = "all",
+    steering: Steering | None = None,
+    strength: float | Literal["auto"] = "auto",
+    scope: Scope = "all",
+    train: int | None = None,
+    evaluation: int | None = None,
+    seed: int = 0,
+    chat_template: bool = False,
+    read: Literal["last", "mean"] | None = None,
+    min_effect: float | None = None,
+    max_anti_steerable: float = 0.25,
+    max_kl: float = 0.1,
+    max_capability_loss: float = 0.05,
+    allow_desired_loss: bool = False,
+    others: Sequence[Behavior] = (),
+    generate: int = 0,
+    judge: Judge | None = None,
+    folder: str | Path | None = None,
+    progress: Progress | None = None,
+    command: str = "",
+) -> Report:
+    """Will steering this behavior hold? Mean-difference vectors of the seven prompt types, judged on unseen examples.
+
+    Site, prompt type and strength are chosen on the dev split (the largest lower bound of the mean effect), unless
+    given; the evaluation split decides once, for the chosen ones. Method: Braun et al. 2505.22637; intervals, side
+    effects and the decision are described in docs/verdict.md.
+
+    Args:
+        model: see `trimtab.load`.
+        behavior: see `Behavior.load`.
+        site: where to steer, such as 14 or `attention:14`; None chooses a block's residual on dev, `10-18` one
+            of these blocks. The choice goes by the prefilled vectors.
+        prompt_types: name or names of the types to measure, or `all`; a single one is also the chosen one.
+        steering: a finished steering to check instead of vectors of the prompt types, at its own sites.
+        strength: λ, above 0; of a finished steering the factor on its default strengths, 1 by default.
+        scope: which tokens are steered.
+        train: training examples; by default as many as the set affords.
+        evaluation: evaluation examples, likewise.
+        seed: of splits, folds and resampling.
+        chat_template: put prompts through the tokenizer's chat template.
+        read: for prefilled types the `last` token of the answer (default for choices) or the `mean` over its
+            tokens (default for free text).
+        min_effect: bound on the mean effect; 0.05 nats per token or 0.1 logits by default.
+        max_anti_steerable: bound on the share of examples pushed the wrong way.
+        max_kl: bound on the divergence on neutral text and on other prompts, nats per token.
+        max_capability_loss: bound on the share of the capability probe that turns wrong, net.
+        allow_desired_loss: whether an effect counts though desired answers become less likely, since undesired ones do
+            so even more; then this is a reservation, not a no-go.
+        others: further behaviors, on which the steering's effect is measured too.
+        generate: so many evaluation prompts are continued with and without steering, and the texts scored by a
+            classifier trained on the training answers; 0 judges by likelihood alone.
+        judge: a chat model that compares the continuations too.
+        folder: keeps finished steps there, so that an interrupted check resumes.
+        progress: is told how far the work is.
+        command: recorded in the report.
+
+    Returns:
+        The report; `report.save(folder)` writes it.
+
+    Raises:
+        InputError: too few examples, a site out of range, a text that is too long, non-finite activations.
+    """
+    start = perf_counter()
+    kind = behavior.answer_kind if isinstance(behavior, Behavior) else "text"
+    least = MIN_EFFECT[kind] if min_effect is None else min_effect
+    thresholds = Thresholds(least, max_anti_steerable, max_kl, max_capability_loss, allow_desired_loss)
+    fixed = None if strength == "auto" else strength
+    _refuse(model, behavior, fixed, scope, thresholds)
+    if steering is not None:
+        _refuse_steering(model, steering, site, prompt_types)
+    if generate < 0 or generate == 1 or (judge is not None and not generate):
+        raise InputError(f"generate {generate}: give at least 2 prompts to continue; a judge needs texts to compare")
+    instrument = Instrument(model, behavior, chat_template, read or ("last" if kind == "choice" else "mean"))
+    instrument, splits, n_dropped, notes = prepare(instrument, train, evaluation, seed)
+    types = PromptType.named(prompt_types)
+    notes.append(decidable(splits, max_anti_steerable))
+    (progress or Silent()).say(notes[-1])
+    given, blocks = where(model, site)
+    key = [instrument.behavior.digest, model.digest, str(model.dtype), str(model.device), torch.get_num_threads()]
+    key += [__version__, torch.__version__, transformers.__version__, platform.machine(), model.batch_tokens]
+    key += [blocks, strength, scope, train, evaluation, seed, chat_template, instrument.read, max_kl]
+    key += [other.digest for other in others]
+    key += [] if steering is None else [steering.id if folder is not None else "", steering.allow_mismatch]
+    ledger = Ledger(Path(folder) if folder is not None else None, json.dumps(key))
+    start_at = 1.0 if fixed is None else fixed
+    stages = Stages(instrument, splits, types, start_at, scope, seed, ledger, progress or Silent(), blocks)
+    notes += about_context(stages)
+    if steering is None:
+        stages, chosen = chosen_on_dev(stages, given, fixed, thresholds, len(others))
+    else:
+        chosen = finished(steering, start_at)
+        notes.append(_about_training(steering, instrument.behavior))
+        announce(stages, False, False, len(others))
+    dose(stages, chosen.steering, chosen.strength)  # refuses what would fail in the end
+    found = measure(stages, chosen, others, generate, judge)
+    report = assemble(stages, found, thresholds, n_dropped, notes, given is not None or steering is not None)
+    report = report.model_copy(update={"command": command, "seconds": perf_counter() - start})
+    if folder is not None:
+        report.save(folder)
+    ledger.close()
+    return report
+
+
+def _refuse(model: Model, behavior: Behavior, strength: float | None, scope: Scope, thresholds: Thresholds) -> None:
+    """Options that make no sense are refused before any work."""
+    if not isinstance(model, Model):
+        raise InputError(f"check takes a loaded model, not {type(model).__name__}; see trimtab.load")
+    if not isinstance(behavior, Behavior):
+        raise InputError(
+            f"check takes a Behavior, not {type(behavior).__name__}; see Behavior.load and Behavior.builtin"
+        )
+    if strength is not None and not (strength > 0 and np.isfinite(strength)):
+        raise InputError(f"strength {strength} must be above 0; to steer away from a behavior, swap its two sides")
+    if scope not in SCOPES:
+        raise InputError(f"unknown scope {scope!r}; one of {', '.join(SCOPES)}")
+    for name in ("min_effect", "max_kl"):
+        value = getattr(thresholds, name)
+        if not (value >= 0 and np.isfinite(value)):
+            raise InputError(f"{name} {value} must be 0 or more")
+    for name in ("max_anti_steerable", "max_capability_loss"):
+        value = getattr(thresholds, name)
+        if not 0 < value < 1:
+            raise InputError(f"{name} {value} must lie between 0 and 1")
+
+
+def chosen_on_dev(
+    stages: Stages, given: Site | None, strength: float | None, thresholds: Thresholds, n_others: int
+) -> tuple[Stages, Chosen]:
+    """Site, prompt type and strength as far as they are not given; the stages at that strength."""
+    if not stages.measured_types:
+        raise InputError(f"nothing to measure: {not_measured(stages.behavior, stages.prompt_types[0])}")
+    announce(stages, given is None, strength is None, n_others)
+    chosen = choose(stages, given, strength, thresholds.max_kl)
+    return replace(stages, strength=chosen.strength), chosen
+
+
+def measure(stages: Stages, chosen: Chosen, others: Sequence[Behavior], generate: int, judge: Judge | None) -> Found:
+    """Run all stages in order, for what was chosen."""
+    steered = _steered(stages, chosen)
+    own, vector, label = steered[chosen.prompt_type], chosen.steering, chosen.label
+    geometry, missing = chosen.own_geometry, Estimate(reason=CAME_FINISHED)
+    drifts = {
+        **neutral_drift(stages, vector, [f for f in curve_factors(vector) if f not in (0.0, 1.0)], label, FEW_ROWS),
+        **neutral_drift(stages, vector, [1.0], label, NEUTRAL_ROWS),
+    }
+    prompts = prompts_drift(stages, vector, [1.0], label, others)[1.0]
+    texts = continuations(stages, vector, label, max(generate, N_CONTINUATIONS))
+    return Found(
+        chosen=chosen,
+        steered=steered,
+        curve=stages.curve(vector, own, label),
+        drifts={stages.strength * f: drift for f, drift in drifts.items()} | {0.0: drifts[1.0].none()},
+        prompts=prompts,
+        side_effects=side_effects(stages, vector, label, drifts[1.0], prompts, others),
+        noise=stages.noise(vector, label),
+        asking=asking(stages, vector, own, label),
+        answer_bias=answer_bias(stages, own.effect),
+        reference=reference(stages, vector, label),
+        direction=direction(geometry, stages.seed, stages.splits.train.examples)
+        if geometry
+        else Direction(reason=CAME_FINISHED),
+        label_noise=label_noise(stages, geometry) if geometry else LabelNoise(reason=CAME_FINISHED),
+        wording=wording(stages, vector, own, label, geometry is not None),
+        generality=generality(stages, vector, geometry, own, label) if geometry else Generality(effect=missing),
+        projections=_projections(stages, chosen),
+        continuations=tuple(Continuation(prompt=t.prompt, base=t.base.text, steered=t.steered.text) for t in texts),
+        generated=generated(stages, texts[:generate], label, judge) if generate else LIKELIHOOD_ONLY,
+    )
+
+
+def _steered(stages: Stages, chosen: Chosen) -> dict[str, Steered]:
+    """What the chosen vector does to all evaluation examples and the others to the first ones, by type."""
+    found: dict[str, Steered] = {}
+    for types, rows in (
+        ([chosen.prompt_type], None),
+        ([t for t in chosen.vectors if t != chosen.prompt_type], EXPLORATORY_ROWS),
+    ):
+        by_name = {f"{t} {chosen.site} at {chosen.strength}": chosen.vectors[t] for t in types}
+        found |= dict(zip(types, stages.steered(by_name, rows=rows).values(), strict=True))
+    return {t: found[t] for t in chosen.vectors}
+
+
+def _projections(stages: Stages, chosen: Chosen) -> Projections:
+    """κ of the evaluation examples on the chosen vector; none for a steering that came finished."""
+    geometry = chosen.own_geometry
+    if geometry is None or chosen.site is None:
+        return Projections(prompt_type=chosen.prompt_type, positive=(), negative=())
+    centre = geometry.positive.mean(axis=0), geometry.negative.mean(axis=0)
+    kappa = [projection(side, *centre) for side in stages.projected(PromptType(chosen.prompt_type), chosen.site)]
+    return Projections(
+        prompt_type=str(chosen.prompt_type),
+        positive=tuple(kappa[0].tolist()),
+        negative=tuple(kappa[1].tolist()),
+        overlap=overlap(kappa[0], kappa[1]),
+    )
+
+
+def _about_training(steering: Steering, behavior: Behavior) -> str:
+    """What is known of whether the steering has seen the evaluation examples."""
+    data = steering.origin.data
+    if not data:
+        return "the steering does not say what it was trained on; if it has seen these examples, the figures flatter it"
+    if behavior.digest in data.values():
+        return (
+            "the steering was trained on this set: the figures hold if train, eval and seed are those of its training"
+        )
+    return "the steering was trained on other data than these examples"
+
+
+def _refuse_steering(
+    model: Model, steering: Steering, site: Site | int | str | None, prompt_types: Sequence[str] | str
+) -> None:
+    """A finished steering has its sites and needs no prompt types; it must fit the model."""
+    if not isinstance(steering, Steering):
+        raise InputError(f"check takes a Steering, not {type(steering).__name__}; see Steering.load")
+    if site is not None or prompt_types not in ("all", ["all"], ("all",)):
+        raise InputError("a finished steering has its own sites and no prompt types; leave out site and prompt_types")
+    for place in steering.edits:
+        model.anatomy.module(place)
+    if steering.made_for is not None:
+        steering.made_for.ensure(model, steering.allow_mismatch)

@@ -1,0 +1,3 @@
+"""From contrast examples to a steering."""
+
+from trimtab.workflows.fit.fit import fit as fit

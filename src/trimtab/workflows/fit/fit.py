@@ -1,0 +1,299 @@
+"""From contrast examples to a steering: activations, a method, strengths chosen on dev, a check of every attribute."""
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+
+from trimtab.behaviors import Behavior, PromptType, not_measured
+from trimtab.errors import InputError
+from trimtab.experiment.preparation import ready, refuse_same, where_all
+from trimtab.experiment.progress import Progress, Silent
+from trimtab.experiment.stages import Stages
+from trimtab.measurements.edit_size import dose
+from trimtab.measurements.side_effects import FEW_ROWS, neutral_drift
+from trimtab.models import Model, Place, Site
+from trimtab.reports.fit.files import save_fit
+from trimtab.results.fit import Candidate, Fit, TrainedSite, Training
+from trimtab.results.report import Report
+from trimtab.steering import Steering
+from trimtab.steering.methods import Method, PromptMethod, configured
+from trimtab.storage.steps import Ledger, workplace
+from trimtab.version import __version__
+from trimtab.workflows.check.check import check
+from trimtab.workflows.choice import finished, with_strength
+from trimtab.workflows.fit.candidates import Made, made, those_that_work
+from trimtab.workflows.fit.conditions import by_attribute, conditioned
+from trimtab.workflows.fit.forecast import announce_choice, announce_making
+from trimtab.workflows.fit.gates import with_texts
+from trimtab.workflows.fit.record import recorded
+from trimtab.workflows.fit.selection import best, grid, scored
+
+TOGETHER = (1.0, 0.75, 0.5, 0.25)  # factors on all strengths, where attributes together disturb too much
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A steering with what was found out about it.
+
+    Args:
+        steering: with default strengths.
+        reports: the check of every attribute with the others off, by its name; empty if none was asked for.
+        notes: what was chosen, and what to mind.
+        training: curves and gate statistics by site, what the choice between candidates saw, and texts that gates look
+            at; empty for methods without any of them.
+        record: all of it, as the page of the fit shows it.
+    """
+
+    steering: Steering
+    reports: Mapping[str, Report]
+    notes: tuple[str, ...]
+    training: Training = field(default_factory=Training)
+    record: Fit | None = None
+
+    @property
+    def reliability(self) -> dict[str, Any]:
+        """Verdicts by attribute and the training, for the artifact and its card."""
+        verdicts = {name: _gist(report) for name, report in self.reports.items()}
+        training = self.training.model_dump(mode="json", by_alias=True) if self.training else {}
+        return {"attributes": verdicts, "training": training} if verdicts or training else {}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Attributes whose check did not pass."""
+        poor = (
+            (name, r.verdict) for name, r in self.reports.items() if r.verdict.decision in ("no-go", "inconclusive")
+        )
+        return tuple(f"{name}: {verdict.decision}: {verdict.sentence}" for name, verdict in poor)
+
+
+def fit(
+    model: Model,
+    behaviors: Sequence[Behavior],
+    *,
+    method: str = "mean-difference",
+    sites: Sequence[Place] | None = None,
+    prompt_type: str = "prefilled",
+    strength: float | None = None,
+    train: int | None = None,
+    evaluation: int | None = None,
+    seed: int = 0,
+    max_kl: float = 0.1,
+    chat_template: bool = False,
+    condition: Behavior | Mapping[str, Behavior] | None = None,
+    verify: bool = True,
+    folder: str | Path | None = None,
+    progress: Progress | None = None,
+    command: str = "",
+    **options: Any,
+) -> Fitted:
+    """Make a steering with an attribute for every behavior, and check each of them.
+
+    Activations are those of the training examples; site and strengths are chosen on dev; the checks are on the
+    evaluation examples, which nothing was chosen on.
+
+    Args:
+        model: see `trimtab.load`.
+        behaviors: at least one; their names become the attributes'.
+        method: see `trimtab.steering.methods`.
+        sites: where to steer; None or `["auto"]` takes the block that does best on dev, by the mean over behaviors of
+            the share that its lower bound of the effect has of the best block's, `["10-18"]` one of these blocks.
+            Methods that look at all blocks look at those of the range.
+        prompt_type: how training examples are put to the model.
+        strength: default strength of every attribute; None chooses each on dev, within the bound on divergence, and
+            then lowers all of them together until the bound holds for all at once.
+        train, evaluation, seed: as in `check`.
+        max_kl: bound on the divergence, nats per token.
+        chat_template: put prompts through the tokenizer's chat template, in the checks too.
+        condition: prompts that attributes shall act on (positive) and leave alone (negative); for all, or by attribute.
+        verify: check every attribute by itself.
+        folder: keeps finished steps there, so that an interrupted fit goes on; the page of the fit and reports by
+            attribute go into it.
+        progress: is told how far the work is.
+        command: recorded in the reports.
+        options: hyperparameters of the method; a list is one of values to choose from on dev.
+
+    Raises:
+        InputError: no behaviors, names that repeat, an unknown method or hyperparameter, a prompt type without meaning
+            for a behavior, too few examples.
+    """
+    start, told = perf_counter(), progress or Silent()
+    choices, names = grid(options), [b.name for b in behaviors]
+    makers = [configured(method, choice) for choice in choices]
+    _refuse(makers[0], names, condition is not None, strength, max_kl)
+    sites, blocks = _where(makers[0], model, sites)
+    PromptType.named([prompt_type])
+    home, notes = None if folder is None else Path(folder), list[str]()
+    with workplace(home) as work:
+        stages = {
+            b.name: _stages(model, b, prompt_type, train, evaluation, seed, work, told, blocks, chat_template)
+            for b in behaviors
+        }
+        notes += [note for s in stages.values() for note in s.instrument.remarks(s.behavior.examples)]
+        announce_making(makers, list(stages.values()), sites)
+        attempts = [
+            (str(choice), partial(_made, maker, stages, sites, notes))
+            for maker, choice in zip(makers, choices, strict=True)
+        ]
+        candidates = [candidate for some in those_that_work(attempts, notes) for candidate in some]
+        announce_choice(list(stages.values()), len(candidates), strength is None)
+        steering, training = _chosen(candidates, stages, max_kl, notes)
+        steering, told_of = conditioned(model, steering, by_attribute(names, condition), seed, chat_template)
+        notes += told_of
+        steering = steering.changed(attributes=_strengths(stages, steering, strength, max_kl, notes))
+        for name, s in stages.items():
+            dose(s, alone(steering, name), 1.0)
+        training = with_texts(training, stages, steering)
+    reports = {}
+    for b in behaviors if verify else ():
+        own = alone(steering, b.name)
+        options_of = {"train": train, "evaluation": evaluation, "seed": seed, "max_kl": max_kl}
+        options_of["chat_template"] = chat_template
+        place = None if home is None else home / "checks" / b.name
+        reports[b.name] = check(model, b, steering=own, folder=place, progress=told, command=command, **options_of)  # type: ignore[arg-type]
+    found = Fitted(steering, reports, tuple(dict.fromkeys(notes)), training)
+    record = recorded(
+        steering, stages, reports, found.notes, training,
+        command=command, seconds=perf_counter() - start, max_kl=max_kl,
+    )  # fmt: skip
+    if home is not None:
+        save_fit(record, home)
+    for s in stages.values():
+        s.ledger.close()
+    return replace(found, record=record)
+
+
+def _refuse(maker: Method, names: Sequence[str], conditional: bool, strength: float | None, max_kl: float) -> None:
+    """What makes no sense, before any work."""
+    if maker.needs_condition and not conditional:
+        raise InputError(
+            f"method {maker.name} acts on prompts that meet a condition; give condition=… (--condition), prompts of "
+            "both kinds"
+        )
+    if not names or len(set(names)) < len(names):
+        raise InputError("give at least one behavior, each with a name of its own")
+    if strength is not None and not (strength > 0 and np.isfinite(strength)):
+        raise InputError(f"strength {strength} must be above 0")
+    if not (max_kl >= 0 and np.isfinite(max_kl)):
+        raise InputError(f"max_kl {max_kl} must be 0 or more")
+
+
+def _where(
+    maker: Method, model: Model, given: Sequence[Place] | None
+) -> tuple[Sequence[Place] | None, tuple[int, int] | None]:
+    """The sites that were given, or the first and last block that they may be chosen from."""
+    sites, blocks = where_all(model, given)
+    if isinstance(maker, PromptMethod) and (sites is not None or blocks is not None):
+        raise InputError(f"method {maker.name} puts text in front of prompts; leave out the sites")
+    for site in () if sites is None or maker.reads is not None else Site.several(sites):
+        if site.component == "heads":
+            raise InputError(f"site {site}: heads are read, not edited; give attention:{site.block}")
+    if blocks is not None and maker.all_blocks:
+        return list(range(blocks[0], blocks[1] + 1)), blocks
+    return sites, blocks
+
+
+def alone(steering: Steering, name: str) -> Steering:
+    """The steering with one attribute on and the others off."""
+    return steering.changed(attributes={other: 0.0 for other in steering.attributes if other != name})
+
+
+def _made(
+    maker: Method, stages: Mapping[str, Stages], sites: Sequence[Place] | None, notes: list[str]
+) -> list[tuple[Method, Made]]:
+    return [(maker, own) for own in made(maker, stages, sites, notes)]
+
+
+def _chosen(
+    candidates: Sequence[tuple[Method, Made]], stages: Mapping[str, Stages], max_kl: float, notes: list[str]
+) -> tuple[Steering, Training]:
+    """The candidate that does best on dev, and what its training and the choice have seen."""
+    rows = []
+    if len(candidates) > 1:
+        for maker, own in candidates:
+            told = {f.name: getattr(maker, f.name) for f in fields(maker)}
+            told |= {"sites": [str(site) for site in own.steering.edits]}
+            rows.append(scored(stages, own.steering, told, max_kl))
+        notes.append(f"chosen on dev among {len(rows)} by the mean standardised effect within the bound on divergence")
+    taken = best(rows) if rows else 0
+    chosen = candidates[taken][1]
+    training = Training(
+        sites={str(site): TrainedSite.model_validate(trained.told) for site, trained in chosen.trained.items()},
+        candidates=tuple(Candidate(**asdict(row), score=row.score, chosen=i == taken) for i, row in enumerate(rows)),
+    )
+    return chosen.steering, training
+
+
+def _stages(
+    model: Model, behavior: Behavior, prompt_type: str, train: int | None, evaluation: int | None, seed: int,
+    home: Path | None, progress: Progress, blocks: tuple[int, int] | None, chat_template: bool,
+) -> Stages:  # fmt: skip
+    if (reason := not_measured(behavior, PromptType(prompt_type))) is not None:
+        raise InputError(f"behavior {behavior.name!r} under {prompt_type}: {reason}")
+    key = [behavior.digest, model.digest, str(model.dtype), str(model.device), torch.get_num_threads(), prompt_type]
+    key += [
+        chat_template,
+        train,
+        evaluation,
+        seed,
+        __version__,
+        torch.__version__,
+        transformers.__version__,
+        platform.machine(),
+    ]
+    stages, _ = ready(
+        model, behavior, [prompt_type],
+        train=train, evaluation=evaluation, seed=seed, ledger=Ledger(home, json.dumps(key)), progress=progress,
+        chat_template=chat_template,
+    )  # fmt: skip
+    parts = stages.splits
+    sides = stages.instrument.contexts(parts.train.examples, parts.shots.examples, PromptType(prompt_type))
+    refuse_same(*sides, f"behavior {behavior.name!r} under {prompt_type}")
+    return replace(stages, blocks=blocks)
+
+
+def _strengths(
+    stages: Mapping[str, Stages], steering: Steering, given: float | None, max_kl: float, notes: list[str]
+) -> dict[str, float]:
+    """Default strengths: those given, or each chosen on dev by itself and then all lowered until they go together."""
+    if given is not None or not steering.edits:  # text is as strong at any strength
+        return dict.fromkeys(stages, 1.0 if given is None else given)
+    found = {}
+    for name, s in stages.items():
+        own = alone(steering, name)
+        chosen = with_strength(s, finished(own, 1.0), f"fit {name} {own.id}", max_kl)
+        found[name] = chosen.strength
+    if len(found) == 1:
+        return found
+    first, together = next(iter(stages.values())), steering.changed(attributes=found)
+    drifts = neutral_drift(first, together, TOGETHER, f"fit together {together.id}", FEW_ROWS, "dev")
+    kept = [f for f in TOGETHER if (drifts[f].divergence(first.seed).high or 0.0) < max_kl]
+    factor = max(kept, default=min(TOGETHER))
+    if factor < 1:
+        notes.append(
+            f"strengths lowered to {factor:g} of what each attribute takes alone, for all of them to go together"
+        )
+    if not kept:
+        notes.append(f"all attributes together diverge by more than {max_kl:g} nats per token even so")
+    return {name: value * factor for name, value in found.items()}
+
+
+def _gist(report: Report) -> dict[str, Any]:
+    result = report.prompt_types[report.verdict.prompt_type]
+    return {
+        "decision": report.verdict.decision,
+        "sentence": report.verdict.sentence,
+        "reasons": list(report.verdict.reasons),
+        "reservations": list(report.verdict.reservations),
+        "effect": result.effect.model_dump(mode="json") if result.effect else None,
+        "anti_steerable": result.anti_steerable.model_dump(mode="json") if result.anti_steerable else None,
+        "kl": report.side_effects.kl.model_dump(mode="json"),
+    }

@@ -1,0 +1,75 @@
+"""The record of a fit, put together from the steering and what was found out about it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import torch
+import transformers
+
+from trimtab.experiment.stages import Stages
+from trimtab.experiment.summary import model_record
+from trimtab.results.fit import Attribute, Checked, Fit, Training
+from trimtab.results.report import Report
+from trimtab.steering import Steering
+from trimtab.steering.methods import method
+from trimtab.version import __version__
+
+
+def recorded(
+    steering: Steering,
+    stages: Mapping[str, Stages],
+    reports: Mapping[str, Report],
+    notes: Sequence[str],
+    training: Training,
+    **told: Any,
+) -> Fit:
+    """The record.
+
+    Args:
+        steering: as it is saved.
+        stages: of the behaviors, by attribute.
+        reports: checks by attribute, in `checks/NAME` of the fit's folder.
+        notes: what was chosen.
+        training: what its making has seen.
+        told: `command`, `seconds` and `max_kl`.
+    """
+    first, origin = next(iter(stages.values())), steering.origin
+    return Fit(
+        trimtab=__version__,
+        torch=torch.__version__,
+        transformers=transformers.__version__,
+        seed=first.seed,
+        method=origin.method,
+        source=method(origin.method).source,
+        hyperparameters=json.loads(json.dumps(dict(origin.hyperparameters), default=str)),
+        prompt_type=str(first.prompt_types[0]),
+        id=steering.id,
+        model=model_record(first.model),
+        dtype=str(first.model.dtype).removeprefix("torch."),
+        sites={str(site): kinds for site, kinds in steering.kinds.items()},
+        attributes={name: _attribute(name, steering, s, reports.get(name)) for name, s in stages.items()},
+        training=training,
+        notes=tuple(notes),
+        **told,
+    )
+
+
+def _attribute(name: str, steering: Steering, stages: Stages, report: Report | None) -> Attribute:
+    return Attribute(
+        strength=steering.attributes[name],
+        description=stages.behavior.description,
+        data=stages.behavior.digest,
+        n_train=len(stages.splits.train),
+        n_dev=len(stages.splits.dev),
+        verdict=None if report is None else _checked(name, report),
+        front=steering.prompts[name][0] if name in steering.prompts else None,
+    )
+
+
+def _checked(name: str, report: Report) -> Checked:
+    """The verdict, with the address of its page: a name may hold what means something in addresses."""
+    verdict = report.verdict
+    page = f"checks/{quote(name, safe='')}/report.html"
+    return Checked(decision=verdict.decision, sentence=verdict.sentence, report=page)

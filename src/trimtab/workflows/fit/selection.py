@@ -1,0 +1,80 @@
+"""Among several steerings of the same behaviors, the one that does best on dev."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from trimtab.errors import InputError
+from trimtab.experiment.stages import Stages
+from trimtab.measurements.side_effects import FEW_ROWS, neutral_drift
+from trimtab.steering import Steering
+
+FACTORS = (3.0, 2.0, 1.5, 1.0, 0.75, 0.5, 0.25)
+MOST = 64  # candidates
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A candidate's worth on dev.
+
+    Args:
+        told: its hyperparameters and sites.
+        factor: the largest of the factors tried whose divergence on neutral text stays below the bound; the smallest
+            of them if none does.
+        effect: by attribute, the mean effect on dev over its standard deviation, at this factor and with all
+            attributes on.
+    """
+
+    told: Mapping[str, Any]
+    factor: float
+    effect: Mapping[str, float]
+
+    @property
+    def score(self) -> float:
+        """Mean over the attributes."""
+        return float(np.mean(list(self.effect.values())))
+
+
+def grid(options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """All combinations of hyperparameters of which some are lists of values to choose from.
+
+    Raises:
+        InputError: an empty list, or more than 64 combinations.
+    """
+    lists = {name: value if isinstance(value, list) else [value] for name, value in options.items()}
+    empty = [name for name, values in lists.items() if not values]
+    if empty:
+        raise InputError(f"{empty[0]}: an empty list of values to choose from")
+    n = int(np.prod([len(values) for values in lists.values()]))
+    if n > MOST:
+        raise InputError(f"{n} combinations of hyperparameters; at most {MOST} are tried")
+    return [dict(zip(lists, values, strict=True)) for values in product(*lists.values())]
+
+
+def scored(stages: Mapping[str, Stages], steering: Steering, told: Mapping[str, Any], max_kl: float) -> Scored:
+    """The worth of a candidate, by dev examples and texts alone.
+
+    Args:
+        stages: of the behaviors, by attribute.
+        steering: the candidate, with an attribute for each.
+        told: its hyperparameters and sites.
+        max_kl: bound on the divergence on neutral text, nats per token.
+    """
+    first = next(iter(stages.values()))
+    label = f"select {steering.id}"
+    drifts = neutral_drift(first, steering, FACTORS, label, FEW_ROWS, "dev")
+    kept = [f for f in FACTORS if (drifts[f].divergence(first.seed).high or 0.0) < max_kl]
+    factor = max(kept, default=min(FACTORS))
+    effects = {}
+    for name, s in stages.items():
+        (effect,) = s.effects_on_dev({f"{label} at {factor}": (steering, factor)}).values()
+        effects[name] = effect.standardised or 0.0
+    return Scored(dict(told), factor, effects)
+
+
+def best(rows: Sequence[Scored]) -> int:
+    """Index of the highest score; the first of equals."""
+    return int(np.argmax([row.score for row in rows]))

@@ -1,0 +1,1 @@
+"""Text with and without a steering, and what the steering saw in each token."""

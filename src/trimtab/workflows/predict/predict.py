@@ -1,0 +1,178 @@
+"""Before any steering: what the geometry of behaviors says about steering them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from time import perf_counter
+from typing import Final
+
+import torch
+import transformers
+
+from trimtab.behaviors import Behavior, PromptType, not_measured
+from trimtab.errors import InputError
+from trimtab.experiment.preparation import middle, ready
+from trimtab.experiment.progress import Progress, Silent
+from trimtab.experiment.stages import Stages
+from trimtab.experiment.summary import model_record
+from trimtab.measurements.geometry import geometry_figures, placed
+from trimtab.models import Model, Site
+from trimtab.results.calibration_files import shipped
+from trimtab.results.prediction import Calibration, Calibrations, PredictedRow, Prediction
+from trimtab.results.study import GeometryRow, data_kind
+from trimtab.storage.steps import Ledger
+from trimtab.version import __version__
+from trimtab.workflows.forecast import pace
+
+RANKED: Final = ("separability_held_out", "agreement_loo")  # indices by which rows are ranked, the better one first
+
+
+def predict(
+    model: Model,
+    behaviors: Sequence[Behavior],
+    *,
+    site: Site | int | str | None = None,
+    prompt_types: Sequence[str] | str = "all",
+    train: int | None = None,
+    evaluation: int | None = None,
+    seed: int = 0,
+    calibrations: Calibrations | None = None,
+    progress: Progress | None = None,
+    command: str = "",
+) -> Prediction:
+    """Predict from activations alone, in seconds, how steering each behavior under each prompt type will fare.
+
+    The vectors are those that a check with the same options trains. A calibration gives the probability that effect and
+    anti-steerable share keep a check's bounds, the effect and the share; it holds for the weights that it was fitted
+    on. Of any other model there is geometry and ranks only, and the row says why.
+
+    Args:
+        model: see `trimtab.load`.
+        behaviors: at least one; names differ.
+        site: where to steer; None takes the residual in the middle of the model, where the shipped ones were fitted.
+        prompt_types: name or names of the types, or `all`.
+        train: training examples; by default as many as the set affords.
+        evaluation: examples left to the evaluation of a check or a study; they decide which are trained on.
+        seed: of splits, folds and resampling.
+        calibrations: what predicts; None takes those that come with the package.
+        progress: is told how far the work is.
+        command: recorded.
+
+    Raises:
+        InputError: no behaviors, names that repeat, too few examples, a site out of range.
+    """
+    start, told = perf_counter(), progress or Silent()
+    names = [b.name for b in behaviors]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated or not names:
+        raise InputError(f"two behaviors are called {repeated[0]!r}" if repeated else "a prediction needs behaviors")
+    types = PromptType.named(prompt_types)
+    where = middle(model) if site is None else Site.of(site)
+    model.anatomy.module(where)
+    known = shipped() if calibrations is None else calibrations
+    prepared = [
+        ready(
+            model, behavior, [t.value for t in types],
+            train=train, evaluation=evaluation, seed=seed, ledger=Ledger(None, ""), progress=told,
+        )
+        for behavior in behaviors
+    ]  # fmt: skip
+    all_stages = [stages for stages, _ in prepared]
+    _announce(all_stages, where, told)
+    rows = [row for stages in all_stages for row in _measured(stages, where)]
+    applied, reasons = _applying(known, model, where, {data_kind(b.answer_kind, b.pairing) for b in behaviors})
+    return Prediction(
+        trimtab=__version__, torch=torch.__version__, transformers=transformers.__version__,
+        command=command, seconds=perf_counter() - start, seed=seed,
+        model=model_record(model), dtype=str(model.dtype).removeprefix("torch."),
+        calibrations=tuple(applied.values()), uncalibrated=reasons,
+        rows=tuple(_predicted(rows, applied)),
+        notes=tuple(f"{stages.behavior.name}: {note}" for stages, notes in prepared for note in notes),
+    )  # fmt: skip
+
+
+def _announce(all_stages: Sequence[Stages], site: Site, progress: Progress) -> None:
+    total = sum(stages.capture_cost(t, [site]) for stages in all_stages for t in stages.measured_types)
+    progress.begin(round(total), total * pace(all_stages[0]))
+
+
+def _measured(stages: Stages, site: Site) -> list[GeometryRow]:
+    """A row for each prompt type."""
+    rows, n = [], len(stages.splits.train)
+    median = stages.median_norm(site)
+    for t in stages.prompt_types:
+        place = {**placed(stages.model, stages.behavior, site, t, stages.model.id), "n_train": n}
+        reason = not_measured(stages.behavior, t)
+        if reason is None:
+            figures = geometry_figures(stages, stages.training(t, [site])[site], median)
+        else:
+            figures = {"not_measured": reason}
+        rows.append(GeometryRow.model_validate({**place, **figures}))
+    return rows
+
+
+def _applying(
+    known: Calibrations, model: Model, site: Site, kinds: set[str]
+) -> tuple[dict[str, Calibration], dict[str, str]]:
+    """The calibration of each kind of data, and for kinds that have none the reason."""
+    found: dict[str, Calibration] = {}
+    reasons: dict[str, str] = {}
+    for kind in sorted(kinds):
+        of_model = [c for c in known.calibrations if c.model.digest == model.digest and c.kind == kind]
+        here = [c for c in of_model if (c.block, c.component) == (site.block, site.component)]
+        # The digest is of the weights; among calibrations in several dtypes that of the model's own comes first.
+        here.sort(key=lambda c: c.dtype != str(model.dtype).removeprefix("torch."))
+        if here:
+            found[kind] = here[0]
+        elif of_model:
+            sites = ", ".join(sorted({f"block {c.block} {c.component}" for c in of_model}))
+            reasons[kind] = f"calibrated at {sites}, not at block {site.block} {site.component}"
+        else:
+            reasons[kind] = "no calibration for these weights and this kind of data; trimtab predict --fit makes one"
+    return found, reasons
+
+
+def _predicted(rows: Sequence[GeometryRow], applied: Mapping[str, Calibration]) -> list[PredictedRow]:
+    """Rows with ranks and predictions, the most promising first and those that were not measured last."""
+    ranks: dict[int, dict[str, int]] = {i: {} for i in range(len(rows))}
+    for name in RANKED:
+        order = sorted(_having(rows, name), key=lambda i: -float(getattr(rows[i], name)))
+        for place, i in enumerate(order, start=1):
+            ranks[i][name] = place
+    told = [_row(row, ranks[i], applied.get(row.kind)) for i, row in enumerate(rows)]
+    return sorted(told, key=lambda row: _promise(row, len(rows) + 1))
+
+
+def _promise(row: PredictedRow, last: int) -> tuple[float, ...]:
+    """Sorts rows: likely successes first, then large indices; what was not measured comes last."""
+    probability = row.expected.probability if row.expected else 0.0
+    return -probability, *(row.ranks.get(name, last) for name in RANKED)
+
+
+def _having(rows: Sequence[GeometryRow], name: str) -> list[int]:
+    return [i for i, row in enumerate(rows) if getattr(row, name) is not None]
+
+
+def _row(row: GeometryRow, ranks: Mapping[str, int], calibration: Calibration | None) -> PredictedRow:
+    if row.not_measured is not None:
+        return PredictedRow(geometry=row, not_expected=row.not_measured)
+    if calibration is None:
+        return PredictedRow(geometry=row, ranks=ranks, not_expected="uncalibrated")
+    values = {name: getattr(row, name) for name in calibration.predictor.features}
+    missing = [name for name, value in values.items() if value is None]
+    if missing:
+        reason = f"{missing[0]} cannot be measured with so few examples"
+        return PredictedRow(geometry=row, ranks=ranks, not_expected=reason)
+    told = calibration.predictor.expect(values)
+    expected = replace(told, outside=(*told.outside, *_unlike(row, calibration)))
+    return PredictedRow(geometry=row, ranks=ranks, expected=expected)
+
+
+def _unlike(row: GeometryRow, calibration: Calibration) -> list[str]:
+    """How a row differs from what was fitted, besides its features."""
+    reasons = []
+    fewest, most = calibration.n_train
+    if not fewest <= row.n_train <= most:
+        reasons.append(f"{row.n_train} training examples; fitted were {fewest} to {most}")
+    if row.prompt_type not in calibration.prompt_types:
+        reasons.append(f"prompt type {row.prompt_type} was not among those fitted")
+    return reasons

@@ -1,0 +1,206 @@
+"""What a check measures beside the effect, each against a plain loop; and the strength that dev chooses."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import trimtab as tt
+from trimtab.behaviors import Behavior, Example, Probe, split
+from trimtab.experiment.instrument import Instrument, Treatment
+from trimtab.experiment.progress import Silent
+from trimtab.experiment.stages import Split, Stages
+from trimtab.experiment.summary import ContrastMaker, Steered
+from trimtab.measurements.baselines import RANDOM_DIRECTIONS, answer_bias, asking, reference
+from trimtab.measurements.probe_margins import margins
+from trimtab.measurements.side_effects import (
+    FEW_ROWS,
+    NEUTRAL_ROWS,
+    capability,
+    neutral_drift,
+    over_refusal,
+    prompts_drift,
+)
+from trimtab.models import steer
+from trimtab.statistics import odd_even
+from trimtab.storage.steps import Ledger
+
+SITE = tt.Site(1)
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_folder: Path) -> tt.Model:
+    return tt.load(tiny_folder, dtype="float32")
+
+
+def stages_for(model: tt.Model, behavior: Behavior, strength: float = 2.0) -> Stages:
+    parts = split(behavior, train=12, evaluation=16, seed=0)
+    instrument = Instrument(model, behavior, False, "mean")
+    return Stages(instrument, parts, (), strength, "all", 0, Ledger(None, ""), Silent())
+
+
+@pytest.fixture(scope="module")
+def stages(tiny: tt.Model) -> Stages:
+    return stages_for(tiny, Behavior.builtin("sentiment"))
+
+
+@pytest.fixture(scope="module")
+def steering() -> tt.Steering:
+    return tt.Steering.from_vector(SITE, torch.randn(32, generator=torch.Generator().manual_seed(3)))
+
+
+def test_drift_of_neutral_text_is_that_of_a_plain_loop(tiny: tt.Model, stages: Stages, steering: tt.Steering) -> None:
+    found = neutral_drift(stages, steering, [1.0, -0.5], "x", 3)
+    texts = Probe.builtin("neutral").texts[0::2][:3]
+    for factor, drift in found.items():
+        for i, text in enumerate(texts):
+            ids = torch.tensor([[1, *tiny.tokenizer(text, add_special_tokens=False)["input_ids"]]])
+            with torch.no_grad():
+                base = tiny.hf(ids).logits[0, :-1].log_softmax(-1)
+                with tiny.steered(steering, strength=2.0 * factor):
+                    after = tiny.hf(ids).logits[0, :-1].log_softmax(-1)
+            kl = (base.exp() * (base - after)).sum(-1).mean().item()
+            surprise = (base - after).gather(1, ids[0, 1:, None]).mean().item()
+            assert drift.kl[i] == pytest.approx(kl, rel=1e-3, abs=1e-6)
+            assert drift.surprise[i] == pytest.approx(surprise, rel=1e-3, abs=1e-5)
+
+
+def test_every_part_sees_other_documents_and_other_prompts(
+    stages: Stages, steering: tt.Steering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import trimtab.measurements.side_effects as room
+
+    seen: list[set[tuple[int, ...]]] = []
+    real = room.divergences
+    monkeypatch.setattr(
+        room, "divergences", lambda m, rows, v: (seen.append({r.ids for r in rows}), real(m, rows, v))[1]
+    )
+    parts: tuple[Split, ...] = ("eval", "dev", "replication")
+    for part, n in zip(parts, (NEUTRAL_ROWS, FEW_ROWS, NEUTRAL_ROWS), strict=True):
+        neutral_drift(stages, steering, [1.0], "a", n, part)
+        prompts_drift(stages, steering, [1.0], "a", part=part)
+    for texts in (seen[::2], seen[1::2]):
+        assert all(texts)
+        assert len(set.union(*texts)) == sum(map(len, texts))
+    own = {e.prompt for e in stages.behavior.examples}
+    assert not any(stages.model.encoder().decode(ids) in own for ids in seen[1])
+
+
+def test_capability_counts_what_margins_say(tiny: tt.Model, stages: Stages, steering: tt.Steering) -> None:
+    probe = Probe.builtin("capability")
+    treatments = [Treatment(), Treatment((steer(steering, 2.0),))]
+    before, after = margins(tiny, probe, treatments) > 0
+    some = probe.examples[:20]
+    prompts, right, wrong = ([getattr(e, k) for e in some] for k in ("prompt", "positive", "negative"))
+    loop = tiny.score(prompts, right).total - tiny.score(prompts, wrong).total
+    assert np.allclose(margins(tiny, probe)[0][:20], loop.numpy(), rtol=1e-4, atol=1e-4)
+    rows = {row.kind: row for row in capability(stages, steering, "x")}
+    assert list(rows) == ["grammar", "facts", "cloze", "all"]
+    whole = rows["all"]
+    assert (whole.gained, whole.lost) == (int((~before & after).sum()), int((before & ~after).sum()))
+    assert whole.base == pytest.approx(before.mean())
+    if whole.change.value is None:  # a random model answers by chance
+        assert "no headroom" in str(whole.change.reason)
+    else:
+        assert whole.change.value == pytest.approx((whole.gained - whole.lost) / whole.n)
+
+
+def test_over_refusal_is_the_mean_change_of_a_plain_loop(tiny: tt.Model, stages: Stages, steering: tt.Steering) -> None:
+    examples = Probe.builtin("over-refusal").examples
+    prompts, answers, refusals = ([getattr(e, k) for e in examples] for k in ("prompt", "positive", "negative"))
+    by = {}
+    for name, options in (("base", {}), ("steered", {"steering": steering, "strength": 2.0})):
+        both = (tiny.score(prompts, side, **options).mean for side in (answers, refusals))
+        by[name] = next(both) - next(both)
+    found = over_refusal(stages, steering, "x")
+    assert found.value == pytest.approx((by["steered"] - by["base"]).mean().item(), rel=1e-3, abs=1e-5)
+    assert found.n == len(examples)
+
+
+def steered_for(stages: Stages, steering: tt.Steering) -> Steered:
+    treatments = [Treatment(), stages.treatment((steering, 1.0)), stages.treatment((steering, -1.0))]
+    found = stages.instrument.propensities(stages.splits.eval.examples, treatments)
+    return Steered(*found, stages.contrast_of(stages.splits.eval))
+
+
+def test_asking_puts_the_positive_instruction_in_front(tiny: tt.Model, stages: Stages, steering: tt.Steering) -> None:
+    own = steered_for(stages, steering)
+    found = asking(stages, steering, own, "x")
+    examples = stages.splits.eval.examples
+    prompts = [f"{stages.behavior.instruction('positive')}\n\n{e.prompt}" for e in examples]
+
+    def m(**options: object) -> torch.Tensor:
+        both = (
+            tiny.score(prompts, [getattr(e, s) for e in examples], **options).mean for s in ("positive", "negative")
+        )
+        return next(both) - next(both)
+
+    asked, both = m().numpy(), m(steering=steering, strength=2.0).numpy()
+    assert found.effect.value == pytest.approx((asked - own.base.m).mean(), rel=1e-3, abs=1e-5)
+    assert found.beats.value == pytest.approx((own.plus.m - asked).mean(), rel=1e-3, abs=1e-5)
+    assert found.adds.value == pytest.approx((both - asked).mean(), rel=1e-3, abs=1e-5)
+
+
+def test_random_directions_are_as_long_as_the_vector_and_scored_by_their_odd_part(
+    tiny: tt.Model, stages: Stages, steering: tt.Steering
+) -> None:
+    found = reference(stages, steering, "x")
+    assert len(found.odd) == RANDOM_DIRECTIONS
+    first = steering.randomised(0)
+    assert float(first.vector(SITE).norm()) == pytest.approx(float(steering.vector(SITE).norm()), rel=1e-5)
+    own = steered_for(stages, first)
+    odd, _ = odd_even(own.base.m, own.plus.m, own.minus.m)
+    assert found.odd[0] == pytest.approx(odd.mean(), rel=1e-3, abs=1e-6)
+    assert found.percentile_95 == pytest.approx(np.quantile(np.abs(found.odd), 0.95))
+
+
+def test_a_shift_toward_one_label_is_told_from_an_effect(tiny: tt.Model) -> None:
+    rows = [
+        Example(f"Is number {i} odd?", *((" Yes", " No") if i % 3 else (" No", " Yes")), group=str(i))
+        for i in range(60)
+    ]
+    stages = stages_for(tiny, Behavior("odd", rows))
+    examples = stages.splits.eval.examples
+    yes = np.array([e.positive == " Yes" for e in examples])
+    effect = 0.3 + np.where(yes, 1.0, -1.0)  # 0.3 in the intended direction, and everything 1.0 toward Yes
+    contrast = ContrastMaker(tuple(map(str, range(len(examples)))), False, 0)(effect, np.zeros(len(effect)))
+    found = answer_bias(stages, contrast)
+    assert found.label == "Yes"
+    assert found.shift.value == pytest.approx(1.0)
+    assert found.adjusted.value == pytest.approx(0.3)
+
+
+def test_free_text_has_no_label_to_shift_to(stages: Stages) -> None:
+    n = len(stages.splits.eval.examples)
+    contrast = stages.contrast_of(stages.splits.eval)(np.ones(n), np.zeros(n))
+    assert "free text" in str(answer_bias(stages, contrast).shift.reason)
+
+
+def test_dev_chooses_the_strength_within_the_bound_and_the_report_shows_what_it_saw(tiny: tt.Model) -> None:
+    options = {"train": 16, "evaluation": 20, "site": 1, "prompt_types": "prefilled"}
+    free = tt.check(tiny, Behavior.builtin("sentiment"), **options, max_kl=10.0)
+    assert free.strength_chosen == "dev"
+    best = max(free.dev_strengths, key=lambda p: p.effect.low or 0.0)
+    assert free.verdict.strength == best.strength
+    kls = sorted(p.kl.high or 0.0 for p in free.dev_strengths)
+    bound = (kls[1] + kls[2]) / 2
+    tight = tt.check(tiny, Behavior.builtin("sentiment"), **options, max_kl=bound)
+    allowed = {p.strength for p in tight.dev_strengths if (p.kl.high or 0.0) < bound}
+    assert tight.verdict.strength in allowed
+    assert len(allowed) == 2
+    assert all(p.overdosed == ((p.kl.low or 0.0) > bound) for p in tight.dev_strengths)
+    given = tt.check(tiny, Behavior.builtin("sentiment"), **options, strength=0.7)
+    assert (given.strength_chosen, given.dev_strengths, given.verdict.strength) == ("given", (), 0.7)
+
+
+def test_other_behaviors_get_an_effect_each(tiny: tt.Model) -> None:
+    own, other = Behavior.builtin("sentiment"), Behavior.builtin("politeness")
+    report = tt.check(
+        tiny, own, train=16, evaluation=20, site=1, prompt_types="prefilled", strength=1.0, others=[own, other]
+    )
+    assert [o.behavior for o in report.side_effects.others] == ["politeness"]
+    assert report.side_effects.others[0].effect.n == 60
+    names = [b.name for b in report.verdict.bounds]
+    assert any("neutral text" in name for name in names)
+    assert any("other prompts" in name for name in names)

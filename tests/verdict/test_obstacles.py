@@ -1,0 +1,104 @@
+"""What keeps a success from being believed, and that desired answers have to get likelier."""
+
+import numpy as np
+import pytest
+
+from trimtab.behaviors import Finding
+from trimtab.experiment.instrument import Propensity
+from trimtab.experiment.summary import ContrastMaker, Steered
+from trimtab.results.consequences import Direction, Reference
+from trimtab.results.figures import Estimate
+from trimtab.results.report import Wording
+from trimtab.verdict import obstacles
+from trimtab.verdict.decision import Thresholds, decide
+from trimtab.verdict.judging import DESIRED, requirements
+
+N = 120
+
+
+def steered(plus: float, minus: float, spread: float = 0.05) -> Steered:
+    """Examples whose desired answers change by `plus` and whose undesired ones change by `minus`."""
+    rng = np.random.default_rng(0)
+    zero = np.zeros(N)
+
+    def moved(sign: float) -> Propensity:
+        up, down = (sign * (mean + spread * rng.standard_normal(N)) for mean in (plus, minus))
+        return Propensity(up, down, up, down)
+
+    maker = ContrastMaker(tuple(map(str, range(N))), False, 0)
+    return Steered(Propensity(zero, zero, zero, zero), moved(1.0), moved(-1.0), maker)
+
+
+def decision(found: Steered, **thresholds: bool) -> tuple[str, tuple[str, ...]]:
+    needs = requirements(found, Thresholds(0.05, **thresholds), "nats/token", Reference(), {})
+    decided = decide(needs, [])
+    return decided.decision, decided.failed
+
+
+def test_an_effect_that_is_all_undesired_answers_falling_is_a_no_go():
+    assert decision(steered(-0.1, -0.45)) == ("no-go", (DESIRED,))
+
+
+def test_the_loss_of_desired_answers_can_be_allowed():
+    assert decision(steered(-0.1, -0.45), allow_desired_loss=True)[0] == "go"
+
+
+def test_desired_answers_that_may_or_may_not_rise_do_not_leave_the_verdict_open():
+    found = steered(0.0, -0.4)
+    (side,) = [r for r in requirements(found, Thresholds(0.05), "nats/token", Reference(), {}) if r.name == DESIRED]
+    assert side.holds is None
+    assert decision(found)[0] == "go"
+
+
+def test_the_sides_of_an_effect_are_its_sides():
+    found = steered(0.1, -0.3)
+    effect = found.effect
+    assert effect.side("positive").value == pytest.approx(0.1, abs=0.02)
+    assert effect.side("negative").value == pytest.approx(-0.3, abs=0.02)
+    assert effect.mean().value == pytest.approx(effect.side("positive").value - effect.side("negative").value)
+    assert effect.side_below_zero("positive").value == np.mean(effect.positive < 0)
+
+
+def test_a_word_that_carries_the_effect_is_an_obstacle_that_names_it():
+    gone = Wording(words={"marigold": 1.0}, without=Estimate(value=0.01, low=-0.01, high=0.03, n=100))
+    (told,) = obstacles.of_wording(gone, 0.05)
+    assert told.startswith("steers toward the word “marigold”: without it in the answers the effect is 0.01")
+    left = gone.model_copy(update={"without": Estimate(value=0.3, low=0.2, high=0.4, n=100)})
+    assert obstacles.of_wording(left, 0.05) == []
+    assert obstacles.of_wording(Wording(), 0.05) == []
+
+
+def test_answers_that_vanish_without_their_word_are_an_obstacle_too():
+    found = Wording(words={"a": 1.0, "b": 0.9}, without=Estimate(reason="too few answers are left without these words"))
+    (told,) = obstacles.of_wording(found, 0.05)
+    assert "the words “a”, “b”: without them there is nothing to measure: too few answers" in told
+
+
+SHORT = Estimate(value=0.0, low=0.0, high=0.02, n=200)
+
+
+def test_nothing_but_length_is_an_obstacle_unless_pairs_of_equal_length_show_the_effect():
+    (told,) = obstacles.of_length(SHORT, Estimate(reason="no pairs of equal length"), ())
+    assert "the desired answers are shorter" in told
+    assert "no pairs of equal length" in told
+    assert obstacles.of_length(SHORT, Estimate(value=0.2, low=-0.1, high=0.5, n=9), ())
+    assert obstacles.of_length(SHORT, Estimate(value=0.2, low=0.1, high=0.3, n=40), ()) == []
+    assert obstacles.of_length(Estimate(value=0.7, low=0.6, high=0.8, n=200), Estimate(reason="none"), ()) == []
+    assert obstacles.of_length(SHORT, Estimate(reason="none"), ("length-words",)) == []
+
+
+def test_two_behaviors_are_told_with_examples_of_both():
+    way = Direction(
+        p_value=0.001, halves_cosine=0.08, halves_expected=0.8, halves_p_value=0.002, halves=(("a tea",), ("a goal",))
+    )
+    (told,) = obstacles.of_mixture(way)
+    assert "split the file" in told
+    assert "“a tea”; “a goal”" in told
+    assert obstacles.of_mixture(way.model_copy(update={"halves_cosine": 0.6})) == []
+    assert obstacles.of_mixture(way.model_copy(update={"halves_p_value": 0.3})) == []
+    assert obstacles.of_mixture(Direction(reason="none")) == []
+
+
+def test_only_one_string_disqualifies_by_lint_alone():
+    found = [Finding(code, "warning", "m") for code in ("one-sided", "one-sentence", "one-word", "length-words")]
+    assert [text.split(":")[0] for text in obstacles.of_lint(found)] == ["one-sided", "one-sentence"]
