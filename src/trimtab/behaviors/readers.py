@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.abc import Traversable
 from importlib.resources import files
 from pathlib import Path
@@ -123,6 +124,12 @@ def builtin(name: str) -> Behavior:
     """
     if name not in builtin_names():
         raise InputError(f"no built-in behavior is called {name!r}; {_choices(name)}")
+    return _read_builtin(name)
+
+
+@cache
+def _read_builtin(name: str) -> Behavior:
+    """Read once: it does not change, and a check asks for all of them many times."""
     return _builtin(name, _Asked())
 
 

@@ -40,6 +40,7 @@ class Ledger:
 
     def __init__(self, folder: Path | None, key: str) -> None:
         self.kept: dict[str, Arrays] = {}
+        self._asked: dict[str, object] = {}
         self.home = folder / f".unfinished-{sha256(key.encode()).hexdigest()[:16]}" if folder else None
         if self.home is not None and (why := fault(self.home)):
             raise InputError(f"cannot write to {folder}, which {why}; give another --out")
@@ -66,6 +67,10 @@ class Ledger:
         except (SafetensorError, OSError) as error:
             raise TrimtabError(f"cannot keep finished steps in {self.home}: {error}; is the disk full?") from error
         return arrays
+
+    def first(self, name: str, asked: object) -> bool:
+        """Whether a step is asked for the first time; what is asked is kept, since its address may be in the name."""
+        return name not in self._asked and self._asked.setdefault(name, asked) is asked
 
     def close(self) -> None:
         """The work is done and its result is saved: forget the steps."""

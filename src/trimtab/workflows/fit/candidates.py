@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from trimtab.errors import InputError
+from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.progress import Progress
-from trimtab.experiment.stages import Stages
+from trimtab.measurements.activations import training
 from trimtab.models import Place, Site
 from trimtab.models.tokens import Tokens, capture_tokens
 from trimtab.steering import Steering
@@ -39,13 +40,13 @@ class Made:
 
 
 def made(
-    maker: Method, stages: Mapping[str, Stages], sites: Sequence[Place] | None, notes: list[str]
+    maker: Method, experiments: Mapping[str, Experiment], sites: Sequence[Place] | None, notes: list[str]
 ) -> tuple[Made, ...]:
     """An attribute for every behavior; several steerings where the method leaves the choice to dev.
 
     Args:
         maker: the method with its hyperparameters.
-        stages: of the behaviors, by attribute, each with the one prompt type that its examples are put by.
+        experiments: of the behaviors, by attribute, each with the one prompt type that its examples are put by.
         sites: where to steer, None for methods that ask; of others None takes all blocks if the method looks at all,
             else the one that does best on dev.
         notes: is told what was chosen.
@@ -54,25 +55,27 @@ def made(
         InputError: sites that the model or the method does not have.
     """
     if isinstance(maker, PromptMethod):
-        return (Made(_asked(maker, stages)),)
+        return (Made(_asked(maker, experiments)),)
     if isinstance(maker, TokenMethod):
-        return _learned(maker, stages, sites, notes)
-    return (Made(_trained(maker, stages, sites, notes)),)
+        return _learned(maker, experiments, sites, notes)
+    return (Made(_trained(maker, experiments, sites, notes)),)
 
 
 def _learned(
-    maker: TokenMethod, stages: Mapping[str, Stages], sites: Sequence[Place] | None, notes: list[str]
+    maker: TokenMethod, experiments: Mapping[str, Experiment], sites: Sequence[Place] | None, notes: list[str]
 ) -> tuple[Made, ...]:
     """Of the tokens of training and dev examples: at all sites given together, or at each of the best blocks."""
-    first = next(iter(stages.values()))
-    groups = [Site.several(sites)] if sites is not None else [[s] for s in best_blocks(stages, notes, maker.blocks)]
+    first = next(iter(experiments.values()))
+    groups = (
+        [Site.several(sites)] if sites is not None else [[s] for s in best_blocks(experiments, notes, maker.blocks)]
+    )
     every = list(dict.fromkeys(site for group in groups for site in group))
-    home, digests = first.ledger.home, _digests(stages)
+    home, digests = first.ledger.home, _digests(experiments)
 
     def read(part: Literal["train", "dev"]) -> dict[str, dict[Site, TokenSides]]:
         kind = sha256(repr((maker.tokens, every)).encode()).hexdigest()[:8]
-        places = {name: s.ledger.home and s.ledger.home / f"tokens-{part}-{kind}" for name, s in stages.items()}
-        return {name: token_sides(s, part, every, maker.tokens, places[name]) for name, s in stages.items()}
+        places = {name: s.ledger.home and s.ledger.home / f"tokens-{part}-{kind}" for name, s in experiments.items()}
+        return {name: token_sides(s, part, every, maker.tokens, places[name]) for name, s in experiments.items()}
 
     data, dev = read("train"), read("dev")
 
@@ -128,27 +131,25 @@ def those_that_work(attempts: Sequence[tuple[str, Callable[[], T]]], notes: list
 
 
 def token_sides(
-    stages: Stages, part: Literal["train", "dev"], sites: Sequence[Site], tokens: Tokens, folder: Path | None = None
+    on: Experiment, part: Literal["train", "dev"], sites: Sequence[Site], tokens: Tokens, folder: Path | None = None
 ) -> dict[Site, TokenSides]:
     """Activations of every token of a part's examples, both sides.
 
     Args:
-        stages: of the behavior, with the one prompt type that its examples are put by.
+        on: the behavior's experiment, with the one prompt type that its examples are put by.
         part: whose examples.
         sites: where to read.
         tokens: which; of `all` those that are the same on both sides are left out.
         folder: keeps them on disk, so that no more than a window is in memory.
     """
-    examples = getattr(stages.splits, part).examples
-    plus, minus = stages.instrument.contexts(examples, stages.splits.shots.examples, stages.prompt_types[0])
+    examples = getattr(on.splits, part).examples
+    plus, minus = on.instrument.contexts(examples, on.splits.shots.examples, on.prompt_types[0])
     n = len(plus)
     twins = [n + i for i in range(n)] + list(range(n))
     new = folder is None or not folder.exists()
-    found = capture_tokens(
-        stages.model, plus + minus, sites, tokens, folder, twins=twins, drop_identical=tokens == "all"
-    )
+    found = capture_tokens(on.model, plus + minus, sites, tokens, folder, twins=twins, drop_identical=tokens == "all")
     if new:
-        stages.progress.advance(f"tokens, {part}", round(stages.reading_cost(plus + minus, sites)))
+        on.progress.advance(f"tokens, {part}", round(on.reading_cost(plus + minus, sites)))
     sides = {}
     for site in sites:
         text, h = found.text[site].numpy(), found.activations[site]
@@ -157,38 +158,42 @@ def token_sides(
     return sides
 
 
-def _digests(stages: Mapping[str, Stages]) -> dict[str, str]:
-    return {name: s.behavior.digest for name, s in stages.items()}
+def _digests(experiments: Mapping[str, Experiment]) -> dict[str, str]:
+    return {name: s.behavior.digest for name, s in experiments.items()}
 
 
-def _trained(maker: Method, stages: Mapping[str, Stages], sites: Sequence[Place] | None, notes: list[str]) -> Steering:
+def _trained(
+    maker: Method, experiments: Mapping[str, Experiment], sites: Sequence[Place] | None, notes: list[str]
+) -> Steering:
     """Of the training examples' activations."""
-    first = next(iter(stages.values()))
-    where = _places(maker, stages, sites, notes)
+    first = next(iter(experiments.values()))
+    where = _places(maker, experiments, sites, notes)
     for site in where:
         first.model.anatomy.module(site)
-    data = {name: _sides(s, where) for name, s in stages.items()}
-    return maker.fit(data, seed=first.seed, made_for=first.model.facts, digests=_digests(stages))
+    data = {name: _sides(s, where) for name, s in experiments.items()}
+    return maker.fit(data, seed=first.seed, made_for=first.model.facts, digests=_digests(experiments))
 
 
-def _asked(maker: PromptMethod, stages: Mapping[str, Stages]) -> Steering:
+def _asked(maker: PromptMethod, experiments: Mapping[str, Experiment]) -> Steering:
     """Of the instructions, or of the shots."""
-    told, model = {}, next(iter(stages.values())).model
-    for name, s in stages.items():
+    told, model = {}, next(iter(experiments.values())).model
+    for name, s in experiments.items():
         shots = [(e.prompt, e.positive, e.negative) for e in s.splits.shots.examples]
         told[name] = Told((s.behavior.instruction("positive"), s.behavior.instruction("negative")), shots)
-    return maker.fit_texts(told, made_for=model.facts, digests=_digests(stages))
+    return maker.fit_texts(told, made_for=model.facts, digests=_digests(experiments))
 
 
-def _places(maker: Method, stages: Mapping[str, Stages], given: Sequence[Place] | None, notes: list[str]) -> list[Site]:
+def _places(
+    maker: Method, experiments: Mapping[str, Experiment], given: Sequence[Place] | None, notes: list[str]
+) -> list[Site]:
     """Where activations are read: at the sites that were given, at all blocks, or at the best one."""
     if given is not None:
         sites = Site.several(given)
     elif maker.all_blocks:
-        n_blocks = next(iter(stages.values())).model.n_blocks
+        n_blocks = next(iter(experiments.values())).model.n_blocks
         sites = [Site(block) for block in range(n_blocks)]
     else:
-        sites = best_blocks(stages, notes)
+        sites = best_blocks(experiments, notes)
     if maker.reads is None:
         return sites
     odd = [site for site in sites if site.component == "mlp"]
@@ -197,10 +202,10 @@ def _places(maker: Method, stages: Mapping[str, Stages], given: Sequence[Place] 
     return [Site(site.block, maker.reads) for site in sites]
 
 
-def best_blocks(stages: Mapping[str, Stages], notes: list[str], n: int = 1) -> list[Site]:
+def best_blocks(experiments: Mapping[str, Experiment], notes: list[str], n: int = 1) -> list[Site]:
     """The blocks whose mean differences do best on dev for all behaviors together, the best first."""
     shares = []
-    for s in stages.values():
+    for s in experiments.values():
         rows = map_blocks(s)
         lows = np.array([max(row.effect.low or 0.0, 0.0) for row in rows])
         shares.append(lows / lows.max() if lows.max() > 0 else lows)
@@ -214,12 +219,12 @@ def best_blocks(stages: Mapping[str, Stages], notes: list[str], n: int = 1) -> l
     return [Site(blocks[i]) for i in order]
 
 
-def _sides(stages: Stages, sites: Sequence[Site]) -> Mapping[Site, Sides]:
-    found = stages.training(stages.prompt_types[0], sites)
+def _sides(on: Experiment, sites: Sequence[Site]) -> Mapping[Site, Sides]:
+    found = training(on, on.prompt_types[0], sites)
     return {
         site: Sides(
             torch.from_numpy(g.positive), torch.from_numpy(g.negative), not g.arbitrary,
-            stages.model.anatomy.heads_of(site.block) if site.component == "heads" else None,
+            on.model.anatomy.heads_of(site.block) if site.component == "heads" else None,
         )
         for site, g in found.items()
     }  # fmt: skip
