@@ -21,8 +21,8 @@ from trimtab.models.divergence import divergences
 from trimtab.steering import Steering
 from trimtab.steering.mat_steer import TokenSides
 from trimtab.storage.steps import Ledger
-from trimtab.workflows.fit.candidates import token_sides
 from trimtab.workflows.fit.fit import alone
+from trimtab.workflows.fit.materials import token_sides
 
 T = TypeVar("T")
 TARGET = 0.05  # nats per token

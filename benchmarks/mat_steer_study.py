@@ -44,7 +44,7 @@ from trimtab.steering import Steering
 from trimtab.steering.edits import Gated
 from trimtab.steering.mat_steer import gate_statistics
 from trimtab.steering.methods import Sides, TokenMethod, method
-from trimtab.workflows.fit.candidates import best_blocks
+from trimtab.workflows.fit.materials import best_blocks
 
 PILOT = 100
 SEEDS = range(1, 6)

@@ -29,8 +29,8 @@ from trimtab.measurements.effects import PLAIN, sweep
 from trimtab.steering import Steering
 from trimtab.steering.methods import method, method_names
 from trimtab.storage.steps import Ledger
-from trimtab.workflows.fit.candidates import best_blocks, made
 from trimtab.workflows.fit.conditions import conditioned
+from trimtab.workflows.fit.materials import FitMaterials, best_blocks
 
 BEHAVIORS = ("sentiment", "politeness", "formality", "refusal", "honesty", "brevity", "certainty", "null")
 TARGET = 0.05  # nats per token
@@ -62,7 +62,7 @@ def measured(on: Experiment, name: str) -> dict[str, Any]:
     label = on.behavior.name
     kind = "mean-difference" if name == RANDOM else name
     sites = None if method(kind).all_blocks or kind in ("instruction", "in-context-examples") else [best(on)]
-    steering = made(method(kind)(), {label: on}, sites, [])[0].steering
+    steering = method(kind)().learn(FitMaterials({label: on}, sites))[0].steering
     if method(kind).needs_condition:
         steering, _ = conditioned(on.model, steering, {label: own_prompts(on.behavior)}, on.seed)
     if name == RANDOM:

@@ -1,7 +1,7 @@
 """From contrast examples to a steering: activations, a method, strengths chosen on dev, a check of every attribute."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -21,14 +21,14 @@ from trimtab.reports.fit.files import save_fit
 from trimtab.results.fit import Candidate, Fit, TrainedSite, Training
 from trimtab.results.report import Report
 from trimtab.steering import Steering
-from trimtab.steering.methods import Method, PromptMethod, configured
+from trimtab.steering.methods import Learned, Method, configured
 from trimtab.storage.steps import Ledger, workplace
 from trimtab.workflows.check.check import check
 from trimtab.workflows.choice import finished, with_strength
-from trimtab.workflows.fit.candidates import Made, made, those_that_work
 from trimtab.workflows.fit.conditions import by_attribute, conditioned
 from trimtab.workflows.fit.forecast import announce_choice, announce_making
 from trimtab.workflows.fit.gates import with_texts
+from trimtab.workflows.fit.materials import FitMaterials, those_that_work
 from trimtab.workflows.fit.record import recorded
 from trimtab.workflows.fit.selection import best, grid, scored
 
@@ -135,7 +135,7 @@ def fit(
         notes += [note for s in experiments.values() for note in s.instrument.remarks(s.behavior.examples)]
         announce_making(makers, experiments, sites)
         attempts = [
-            (str(choice), partial(_made, maker, experiments, sites, notes))
+            (str(choice), partial(_learned, maker, FitMaterials(experiments, sites, notes)))
             for maker, choice in zip(makers, choices, strict=True)
         ]
         candidates = [candidate for some in those_that_work(attempts, notes) for candidate in some]
@@ -186,7 +186,7 @@ def _where(
 ) -> tuple[Sequence[Place] | None, tuple[int, int] | None]:
     """The sites that were given, or the first and last block that they may be chosen from."""
     sites, blocks = where_all(model, given)
-    if isinstance(maker, PromptMethod) and (sites is not None or blocks is not None):
+    if maker.material == "text" and (sites is not None or blocks is not None):
         raise InputError(f"method {maker.name} puts text in front of prompts; leave out the sites")
     for site in () if sites is None or maker.reads is not None else Site.several(sites):
         if site.component == "heads":
@@ -201,27 +201,24 @@ def alone(steering: Steering, name: str) -> Steering:
     return steering.changed(attributes={other: 0.0 for other in steering.attributes if other != name})
 
 
-def _made(
-    maker: Method, experiments: Mapping[str, Experiment], sites: Sequence[Place] | None, notes: list[str]
-) -> list[tuple[Method, Made]]:
-    return [(maker, own) for own in made(maker, experiments, sites, notes)]
+def _learned(maker: Method, materials: FitMaterials) -> list[tuple[Method, Learned]]:
+    return [(maker, own) for own in maker.learn(materials)]
 
 
 def _chosen(
-    candidates: Sequence[tuple[Method, Made]], experiments: Mapping[str, Experiment], max_kl: float, notes: list[str]
+    candidates: Sequence[tuple[Method, Learned]], experiments: Mapping[str, Experiment], max_kl: float, notes: list[str]
 ) -> tuple[Steering, Training]:
     """The candidate that does best on dev, and what its training and the choice have seen."""
     rows = []
     if len(candidates) > 1:
         for maker, own in candidates:
-            told = {f.name: getattr(maker, f.name) for f in fields(maker)}
-            told |= {"sites": [str(site) for site in own.steering.edits]}
+            told = {**maker.hyperparameters, "sites": [str(site) for site in own.steering.edits]}
             rows.append(scored(experiments, own.steering, told, max_kl))
         notes.append(f"chosen on dev among {len(rows)} by the mean standardised effect within the bound on divergence")
     taken = best(rows) if rows else 0
     chosen = candidates[taken][1]
     training = Training(
-        sites={str(site): TrainedSite.model_validate(trained.told) for site, trained in chosen.trained.items()},
+        sites={str(site): TrainedSite.model_validate(trained.told) for site, trained in chosen.by_site.items()},
         candidates=tuple(Candidate(**asdict(row), score=row.score, chosen=i == taken) for i, row in enumerate(rows)),
     )
     return chosen.steering, training

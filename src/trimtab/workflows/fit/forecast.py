@@ -9,7 +9,7 @@ from trimtab.measurements.divergence import FEW_ROWS, NeutralDrift
 from trimtab.measurements.effects import PLAIN, sweep_steps
 from trimtab.models import Place, Site
 from trimtab.steering import Steering
-from trimtab.steering.methods import Method, PromptMethod, TokenMethod
+from trimtab.steering.methods import Method
 from trimtab.workflows.check.forecast import like_the_chosen
 from trimtab.workflows.choice import map_steps, strength_steps
 from trimtab.workflows.fit.selection import FACTORS
@@ -25,7 +25,7 @@ def announce_making(
         experiments: of the behaviors.
         sites: those that were given, None where one is chosen.
     """
-    if isinstance(makers[0], PromptMethod):
+    if makers[0].material == "text":
         return
     total, first = 0.0, next(iter(experiments.values()))
     read = (Site(first.model.n_blocks - 1),) if sites is None else tuple(Site.several(sites))
@@ -34,7 +34,7 @@ def announce_making(
         if sites is None and not makers[0].all_blocks:
             steps += map_steps(on, like_the_chosen(on, None))
         total += on.cost(steps)
-        if isinstance(makers[0], TokenMethod):
+        if makers[0].material == "tokens":
             plus, minus = on.instrument.contexts(on.splits.dev.examples, on.splits.shots.examples, on.prompt_types[0])
             total += on.reading_cost(plus + minus, read)
     first.progress.begin(round(total), total * first.pace())
