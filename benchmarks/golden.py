@@ -22,7 +22,7 @@ SIZES = ("--train", "40", "--eval", "40")
 MAT = ("--set", "epochs=5", "--set", "batch=8", "--set", "sample=64")
 PERSONA = "mwe/persona/believes-in-gun-rights.jsonl"
 FITTED = ("mean-difference", "probe-gated", "mat-steer")
-VARIES = frozenset({"seconds", "trimtab", "torch", "transformers", "command", "created", "versions"})
+VARIES = frozenset({"seconds", "trimtab", "torch", "transformers", "command", "created", "versions", "out", "page"})
 
 
 def commands(data: Path, out: Path, site: int) -> Iterator[tuple[str, list[str]]]:
@@ -79,6 +79,8 @@ def read(folder: Path, renamed: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for file in sorted(folder.rglob("*.json")):
         where = str(file.relative_to(folder))
+        if "/." in f"/{where}":  # left by an interrupted command
+            continue
         found |= dict(leaves(json.loads(file.read_text()), where, renamed))
     return found
 
