@@ -31,11 +31,11 @@ from trimtab.experiment.preparation import prepare
 from trimtab.experiment.progress import Silent
 from trimtab.experiment.stages import Stages
 from trimtab.experiment.summary import base_record
+from trimtab.interventions import Site
 from trimtab.measurements.baselines import direction, label_noise
 from trimtab.measurements.generated_text import LIKELIHOOD_ONLY
 from trimtab.measurements.lengths import lengths
 from trimtab.measurements.wording import wording
-from trimtab.models import Site
 from trimtab.results.consequences import Capability, Curve, Reference
 from trimtab.results.figures import Estimate
 from trimtab.results.report import PromptTypeResult

@@ -45,12 +45,12 @@ from trimtab.experiment.preparation import prepare
 from trimtab.experiment.progress import Silent
 from trimtab.experiment.stages import Stages
 from trimtab.experiment.summary import Geometry, Steered, base_record
+from trimtab.interventions import Site
 from trimtab.measurements.baselines import direction, label_noise, reference
 from trimtab.measurements.generated_text import LIKELIHOOD_ONLY
 from trimtab.measurements.lengths import lengths
 from trimtab.measurements.side_effects import FEW_ROWS, NEUTRAL_ROWS, capability, neutral_drift, prompts_drift
 from trimtab.measurements.wording import wording
-from trimtab.models import Site
 from trimtab.results.consequences import Curve, Direction, Reference
 from trimtab.results.report import LabelNoise, PromptTypeResult, Wording
 from trimtab.statistics import bootstrap_mean, dose, simultaneous_level

@@ -36,7 +36,7 @@ def vector(model: Model) -> torch.Tensor:
     from trimtab.behaviors import PromptType
     from trimtab.experiment.preparation import ready
     from trimtab.experiment.progress import Silent
-    from trimtab.models import Site
+    from trimtab.interventions import Site
     from trimtab.storage.steps import Ledger
 
     stages, _ = ready(

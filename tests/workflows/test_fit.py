@@ -15,7 +15,8 @@ from trimtab.behaviors import Behavior, Example, Rendered, split
 from trimtab.cli.fit import _conditions
 from trimtab.errors import InputError
 from trimtab.experiment.progress import Silent
-from trimtab.models import Model, Site
+from trimtab.interventions import Site
+from trimtab.models import Model
 from trimtab.results.fit import Fit, Training
 from trimtab.steering import Steering
 from trimtab.steering.artifact import read

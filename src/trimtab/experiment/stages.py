@@ -12,9 +12,9 @@ from trimtab.behaviors import Behavior, Example, Part, PromptType, Splits, not_m
 from trimtab.experiment.instrument import Floats, Instrument, Propensity, Treatment
 from trimtab.experiment.progress import Progress
 from trimtab.experiment.summary import ContrastMaker, Geometry, Steered
-from trimtab.models import Encoded, Model, Site, fronts, steer
+from trimtab.interventions import Scope, Site, fronts
+from trimtab.models import Encoded, Model, steer
 from trimtab.models.capture import MASSIVE, capture
-from trimtab.models.plan import Scope
 from trimtab.models.sharing import tokens_to_run
 from trimtab.results.report import Noise
 from trimtab.statistics.contrast import Contrast

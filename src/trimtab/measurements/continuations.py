@@ -8,7 +8,8 @@ import numpy as np
 from trimtab.behaviors import Example, render_bare
 from trimtab.behaviors.chats import flatten
 from trimtab.experiment.stages import Stages
-from trimtab.models import Completion, fronts
+from trimtab.interventions import fronts
+from trimtab.models import Completion
 from trimtab.models.encoding import continuable
 from trimtab.steering import Steering
 from trimtab.storage.steps import Arrays

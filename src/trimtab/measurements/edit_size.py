@@ -5,7 +5,8 @@ import torch
 from trimtab.errors import InputError
 from trimtab.experiment.instrument import Floats
 from trimtab.experiment.stages import Stages
-from trimtab.models import Site, steer
+from trimtab.interventions import Site
+from trimtab.models import steer
 from trimtab.models.capture import capture
 from trimtab.steering import Steering
 from trimtab.storage.steps import Arrays

@@ -7,8 +7,9 @@ import numpy as np
 from trimtab.behaviors import Behavior, PromptType
 from trimtab.experiment.stages import Stages
 from trimtab.experiment.summary import Geometry
+from trimtab.interventions import Site
 from trimtab.measurements.baselines import direction
-from trimtab.models import Model, Site
+from trimtab.models import Model
 from trimtab.results.figures import Estimate
 from trimtab.results.report import PromptTypeResult
 from trimtab.statistics import dose, expected_cosine

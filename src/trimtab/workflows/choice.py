@@ -9,9 +9,9 @@ from trimtab.behaviors import PromptType
 from trimtab.errors import InputError
 from trimtab.experiment.stages import MAP_ROWS, Stages
 from trimtab.experiment.summary import Geometry, attempted, estimate
+from trimtab.interventions import Site
 from trimtab.measurements.edit_size import dose
 from trimtab.measurements.side_effects import FEW_ROWS, Drift, neutral_drift, prompts_drift
-from trimtab.models import Site
 from trimtab.results.consequences import CurvePoint
 from trimtab.results.figures import Estimate
 from trimtab.results.report import BlockRow

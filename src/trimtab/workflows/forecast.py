@@ -4,9 +4,9 @@ from time import perf_counter
 
 from trimtab.behaviors import Probe, PromptType
 from trimtab.experiment.stages import CURVE, CURVE_ROWS, EXPLORATORY_ROWS, HEAD_SHARE, MAP_ROWS, NOISE_ROWS, Stages
+from trimtab.interventions import Site
 from trimtab.measurements.baselines import RANDOM_DIRECTIONS, RANDOM_ROWS, REFIT_ROWS, REFITS
 from trimtab.measurements.side_effects import FEW_ROWS, NEUTRAL_ROWS, OTHER_ROWS, drift_cost
-from trimtab.models import Site
 from trimtab.workflows.choice import STRENGTHS
 
 _WORD = 1.3  # tokens a word, about

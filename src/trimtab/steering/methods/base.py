@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.models import ModelFacts, Site
+from trimtab.interventions import Component, ModelFacts, Site
 from trimtab.models.blocks import Heads
-from trimtab.models.sites import Component
 from trimtab.steering.edits import StoredEdit
 from trimtab.steering.steering import Origin, Steering
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import ClassVar
 
 from trimtab.errors import InputError
-from trimtab.models import ModelFacts
+from trimtab.interventions import ModelFacts
 from trimtab.steering.edits import StoredEdit
 from trimtab.steering.methods.base import Method, Sides
 from trimtab.steering.steering import Origin, Steering

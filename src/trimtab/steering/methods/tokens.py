@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from trimtab.errors import InputError
-from trimtab.models import ModelFacts, Site
+from trimtab.interventions import ModelFacts, Site
 from trimtab.models.journal import stem
 from trimtab.steering.edits import StoredEdit
 from trimtab.steering.mat_steer import Trained

@@ -20,6 +20,7 @@ from trimtab.experiment.preparation import decidable, prepare, where
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.experiment.stages import EXPLORATORY_ROWS, Stages, curve_factors
 from trimtab.experiment.summary import Steered
+from trimtab.interventions import SCOPES, Scope, Site
 from trimtab.measurements.baselines import answer_bias, asking, direction, generality, label_noise, reference
 from trimtab.measurements.continuations import N_CONTINUATIONS, continuations
 from trimtab.measurements.edit_size import dose
@@ -33,8 +34,7 @@ from trimtab.measurements.side_effects import (
     side_effects,
 )
 from trimtab.measurements.wording import wording
-from trimtab.models import Model, Site
-from trimtab.models.plan import SCOPES, Scope
+from trimtab.models import Model, ensure_fits
 from trimtab.results.consequences import Direction, Generality
 from trimtab.results.figures import Estimate
 from trimtab.results.report import Continuation, LabelNoise, Projections, Report
@@ -274,5 +274,4 @@ def _refuse_steering(
         raise InputError("a finished steering has its own sites and no prompt types; leave out site and prompt_types")
     for place in steering.edits:
         model.anatomy.module(place)
-    if steering.made_for is not None:
-        steering.made_for.ensure(model, steering.allow_mismatch)
+    ensure_fits(steering, model)

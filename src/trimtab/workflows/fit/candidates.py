@@ -14,7 +14,7 @@ import torch
 from trimtab.errors import InputError
 from trimtab.experiment.progress import Progress
 from trimtab.experiment.stages import Stages
-from trimtab.models import Place, Site
+from trimtab.interventions import Place, Site
 from trimtab.models.tokens import Tokens, capture_tokens
 from trimtab.steering import Steering
 from trimtab.steering.mat_steer import Tokens as TokenRows

@@ -18,9 +18,10 @@ from trimtab.errors import InputError
 from trimtab.experiment.preparation import ready, refuse_same, where_all
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.experiment.stages import Stages
+from trimtab.interventions import Place, Site
 from trimtab.measurements.edit_size import dose
 from trimtab.measurements.side_effects import FEW_ROWS, neutral_drift
-from trimtab.models import Model, Place, Site
+from trimtab.models import Model
 from trimtab.reports.fit.files import save_fit
 from trimtab.results.fit import Candidate, Fit, TrainedSite, Training
 from trimtab.results.report import Report

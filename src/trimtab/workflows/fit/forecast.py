@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from trimtab.experiment.stages import Stages
+from trimtab.interventions import Place, Site
 from trimtab.measurements.side_effects import FEW_ROWS, drift_cost
-from trimtab.models import Place, Site
 from trimtab.steering.methods import Method, PromptMethod, TokenMethod
 from trimtab.workflows.choice import STRENGTHS
 from trimtab.workflows.fit.selection import FACTORS

@@ -14,8 +14,9 @@ from trimtab.experiment.preparation import middle, ready
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.experiment.stages import Stages
 from trimtab.experiment.summary import model_record
+from trimtab.interventions import Site
 from trimtab.measurements.geometry import geometry_figures, placed
-from trimtab.models import Model, Site
+from trimtab.models import Model
 from trimtab.results.calibration_files import shipped
 from trimtab.results.prediction import Calibration, Calibrations, PredictedRow, Prediction
 from trimtab.results.study import GeometryRow, data_kind

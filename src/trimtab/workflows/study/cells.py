@@ -7,9 +7,10 @@ from typing import Any
 from trimtab.behaviors import Behavior, PromptType, not_measured
 from trimtab.experiment.stages import HEAD_SHARE, Stages, Variation
 from trimtab.experiment.summary import Geometry, Steered, base_record, cosine_types, slope_record
+from trimtab.interventions import Site
 from trimtab.measurements.geometry import geometry_figures, placed
 from trimtab.measurements.lengths import lengths
-from trimtab.models import Model, Site
+from trimtab.models import Model
 from trimtab.results.study import Cell, TypeCosines
 from trimtab.statistics import cosine_matrix, dose
 from trimtab.steering import Steering

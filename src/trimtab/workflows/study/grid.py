@@ -23,7 +23,8 @@ from trimtab.experiment.preparation import middle, ready
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.experiment.stages import Stages
 from trimtab.experiment.summary import model_record
-from trimtab.models import Model, Site, load
+from trimtab.interventions import Site
+from trimtab.models import Model, load
 from trimtab.results.study import Study
 from trimtab.storage.steps import Ledger
 from trimtab.version import __version__
