@@ -1,6 +1,7 @@
 """Strengths by number, name, preset and row, without a model."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ class Named:
         ]),
     ],
 )  # fmt: skip
-def test_strengths_are_given_by_number_name_preset_or_row(given: object, rows: list[dict[str, float]]) -> None:
+def test_strengths_are_given_by_number_name_preset_or_row(given: Any, rows: list[dict[str, float]]) -> None:
     found = strength_rows(Named(), given)
     assert found == rows
     assert all(list(row) == ["a", "b"] for row in found)  # the order of the columns
@@ -44,7 +45,7 @@ def test_strengths_are_given_by_number_name_preset_or_row(given: object, rows: l
         (10**400, "not a number that a float holds"),
     ],
 )
-def test_strengths_that_make_no_sense_are_refused(given: object, word: str) -> None:
+def test_strengths_that_make_no_sense_are_refused(given: Any, word: str) -> None:
     with pytest.raises(InputError, match=word):
         strength_rows(Named(), given)
 

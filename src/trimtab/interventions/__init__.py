@@ -1,7 +1,15 @@
-"""THE WORDS: where, on which tokens, how strongly and when a model is edited. No torch."""
+"""THE WORDS: where, on which tokens, how strongly and when a model is edited, and what carries that out. No torch."""
 
 from trimtab.interventions.condition import Condition as Condition
 from trimtab.interventions.edit import Edit as Edit
+from trimtab.interventions.engine import Capabilities as Capabilities
+from trimtab.interventions.engine import EditSummary as EditSummary
+from trimtab.interventions.engine import Engine as Engine
+from trimtab.interventions.engine import Event as Event
+from trimtab.interventions.engine import Finish as Finish
+from trimtab.interventions.engine import Request as Request
+from trimtab.interventions.engine import RequestSteering as RequestSteering
+from trimtab.interventions.engine import Sampling as Sampling
 from trimtab.interventions.facts import Fit as Fit
 from trimtab.interventions.facts import KnownModel as KnownModel
 from trimtab.interventions.facts import ModelFacts as ModelFacts
