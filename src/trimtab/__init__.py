@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from trimtab.behaviors import Example as Example
     from trimtab.errors import InputError as InputError
     from trimtab.errors import TrimtabError as TrimtabError
-    from trimtab.models import Condition as Condition
+    from trimtab.interventions import Condition as Condition
+    from trimtab.interventions import Site as Site
     from trimtab.models import Model as Model
-    from trimtab.models import Site as Site
     from trimtab.models import load as load
     from trimtab.results import Report as Report
     from trimtab.steering import Steering as Steering
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Behavior": "behaviors",
-    "Condition": "models",
+    "Condition": "interventions",
     "Example": "behaviors",
     "InputError": "errors",
     "Model": "models",
     "Report": "results",
-    "Site": "models",
+    "Site": "interventions",
     "Steering": "steering",
     "TrimtabError": "errors",
     "check": "workflows",

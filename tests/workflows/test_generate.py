@@ -13,7 +13,8 @@ import trimtab as tt
 from trimtab.behaviors import Rendered
 from trimtab.cli.strengths import strengths
 from trimtab.errors import InputError
-from trimtab.models import Batch, Condition, Encoded, Model, ModelFacts, Plan, Site
+from trimtab.interventions import Condition, ModelFacts, Site
+from trimtab.models import Batch, Encoded, Model, Plan
 from trimtab.steering import Steering
 from trimtab.steering.edits import Ablation, Additive, Gated, Stack
 from trimtab.workflows.generate.generate import MOST_DOSE, continued, relative_edit, shaded
