@@ -68,7 +68,7 @@ def generate(
     source, revision = options.model_of(made, model, revision)
 
     from trimtab.models import ensure_fits
-    from trimtab.workflows.generate.generate import MOST_DOSE, continued, refuse_overlong, relative_edit
+    from trimtab.workflows.generate.generate import MOST_DOSE, generate, refuse_overlong, relative_edit
 
     lm = options.loaded(source, revision, adapter, dtype, device)
     with quiet():
@@ -90,7 +90,7 @@ def generate(
     console = Console(soft_wrap=True)
     if json_:
         with quiet():
-            found = continued(lm, texts, made, told, **settings)
+            found = generate(lm, texts, made, told, **settings)
         typer.echo(json.dumps({"steering": made.id, "dose": size, "texts": [asdict(row) for row in found]}))
         return
     for text in texts:

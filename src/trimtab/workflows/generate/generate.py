@@ -39,7 +39,7 @@ class Continued:
     shades: tuple[Shade, ...] = ()
 
 
-def continued(
+def generate(
     model: Model,
     prompts: Sequence[str],
     steering: Steering,
