@@ -3,13 +3,13 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from numbers import Integral
 
 from trimtab.behaviors import Behavior, PromptType, Splits, deduplicate, split
 from trimtab.behaviors.duplicates import aligned
 from trimtab.behaviors.splits import drawn
 from trimtab.errors import InputError
 from trimtab.experiment.instrument import SIDES, Instrument
+from trimtab.experiment.numbers import is_whole
 from trimtab.experiment.progress import Progress
 from trimtab.experiment.stages import Stages
 from trimtab.models import Model, Place, Site
@@ -70,7 +70,7 @@ def prepare(
         InputError: sizes or a seed that are no whole numbers, no usable rows, or too few for the sizes.
     """
     for name, value in {"train": train, "evaluation": evaluation, "seed": seed}.items():
-        if not _whole(value) and (value is not None or name == "seed"):
+        if not is_whole(value) and (value is not None or name == "seed"):
             raise InputError(f"{name} {value!r} must be a whole number")
     if seed < 0:
         raise InputError(f"seed {seed} must not be negative")
@@ -128,10 +128,6 @@ def decidable(splits: Splits, max_anti_steerable: float) -> str:
         f"bound of {max_anti_steerable:.0%}: a behavior whose true share is {fair:.0%} passes with a chance of "
         f"{passing_chance(n, max_anti_steerable, fair):.0%}{more}"
     )
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def refuse_same(positive: Sequence[Encoded], negative: Sequence[Encoded], what: str) -> None:

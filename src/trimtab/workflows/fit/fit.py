@@ -9,12 +9,12 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import torch
 import transformers
 
 from trimtab.behaviors import Behavior, PromptType, not_measured
 from trimtab.errors import InputError
+from trimtab.experiment.numbers import above_0, not_below_0
 from trimtab.experiment.preparation import ready, refuse_same, where_all
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.experiment.stages import Stages
@@ -26,6 +26,7 @@ from trimtab.results.fit import Candidate, Fit, TrainedSite, Training
 from trimtab.results.report import Report
 from trimtab.steering import Steering
 from trimtab.steering.methods import Method, PromptMethod, configured
+from trimtab.storage.atomic import output_path
 from trimtab.storage.steps import Ledger, workplace
 from trimtab.version import __version__
 from trimtab.workflows.check.check import check
@@ -126,12 +127,13 @@ def fit(
             for a behavior, too few examples.
     """
     start, told = perf_counter(), progress or Silent()
+    home = None if folder is None else output_path(folder)
     choices, names = grid(options), [b.name for b in behaviors]
     makers = [configured(method, choice) for choice in choices]
     _refuse(makers[0], names, condition is not None, strength, max_kl)
     sites, blocks = _where(makers[0], model, sites)
     PromptType.named([prompt_type])
-    home, notes = None if folder is None else Path(folder), list[str]()
+    notes: list[str] = []
     with workplace(home) as work:
         stages = {
             b.name: _stages(model, b, prompt_type, train, evaluation, seed, work, told, blocks, chat_template)
@@ -157,8 +159,8 @@ def fit(
         own = alone(steering, b.name)
         options_of = {"train": train, "evaluation": evaluation, "seed": seed, "max_kl": max_kl}
         options_of["chat_template"] = chat_template
-        place = None if home is None else home / "checks" / b.name
-        reports[b.name] = check(model, b, steering=own, folder=place, progress=told, command=command, **options_of)  # type: ignore[arg-type]
+        own_folder = None if home is None else home / "checks" / b.name
+        reports[b.name] = check(model, b, steering=own, folder=own_folder, progress=told, command=command, **options_of)  # type: ignore[arg-type]
     found = Fitted(steering, reports, tuple(dict.fromkeys(notes)), training)
     record = recorded(
         steering, stages, reports, found.notes, training,
@@ -180,10 +182,9 @@ def _refuse(maker: Method, names: Sequence[str], conditional: bool, strength: fl
         )
     if not names or len(set(names)) < len(names):
         raise InputError("give at least one behavior, each with a name of its own")
-    if strength is not None and not (strength > 0 and np.isfinite(strength)):
-        raise InputError(f"strength {strength} must be above 0")
-    if not (max_kl >= 0 and np.isfinite(max_kl)):
-        raise InputError(f"max_kl {max_kl} must be 0 or more")
+    if strength is not None:
+        above_0("strength", strength)
+    not_below_0("max_kl", max_kl)
 
 
 def _where(

@@ -18,12 +18,14 @@ import transformers
 
 from trimtab.behaviors import Behavior, PromptType
 from trimtab.errors import InputError
+from trimtab.experiment.numbers import above_0, is_whole
 from trimtab.experiment.preparation import middle, ready
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.experiment.stages import Stages
 from trimtab.experiment.summary import model_record
 from trimtab.models import Model, Site, load
 from trimtab.results.study import Study
+from trimtab.storage.atomic import output_path
 from trimtab.storage.steps import Ledger
 from trimtab.version import __version__
 from trimtab.workflows.forecast import pace
@@ -36,7 +38,7 @@ def study(
     sources: Sequence[ModelSource],
     behaviors: Sequence[Behavior],
     grid: Grid,
-    folder: Path,
+    folder: str | Path,
     *,
     workers: int = 1,
     progress: Progress | None = None,
@@ -59,6 +61,7 @@ def study(
     """
     start, told = perf_counter(), progress or Silent()
     _refuse(sources, behaviors, grid, workers)
+    folder = output_path(folder)
     home = folder / f".unfinished-{_key(sources, behaviors, grid, workers)}"
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -121,10 +124,11 @@ def _refuse(sources: Sequence[ModelSource], behaviors: Sequence[Behavior], grid:
             raise InputError(f"two {what} are called {twice[0]!r}; a study tells its rows apart by these names")
         if not names:
             raise InputError(f"a study needs {what}")
-    if not (grid.equal_dose > 0 and grid.equal_dose < 10):
+    above_0("equal_dose", grid.equal_dose)
+    if grid.equal_dose >= 10:
         raise InputError(f"equal dose {grid.equal_dose} must lie between 0 and 10 (norms of a typical activation)")
-    if workers < 1:
-        raise InputError(f"workers {workers}: give at least 1")
+    if not is_whole(workers) or workers < 1:
+        raise InputError(f"workers {workers!r}: give at least 1")
     PromptType.named(list(grid.prompt_types))
 
 
