@@ -8,6 +8,7 @@ import torch
 import transformers
 
 from trimtab.behaviors import PromptType, lint, not_measured
+from trimtab.decimals import bracketed
 from trimtab.experiment.instrument import SIDES, Propensity
 from trimtab.experiment.stages import Stages
 from trimtab.experiment.summary import Steered, base_record, cosine_types, curve_record, model_record, steering_record
@@ -42,7 +43,7 @@ from trimtab.results.report import (
     Verdict,
     Wording,
 )
-from trimtab.statistics import Interval, cosine_matrix, expected_cosine, pairs_for_cosine, simultaneous_level
+from trimtab.statistics import cosine_matrix, expected_cosine, pairs_for_cosine, simultaneous_level
 from trimtab.statistics.contrast import Contrast
 from trimtab.verdict.decision import Decided, Decision, Thresholds
 from trimtab.verdict.error_rates import ErrorRates
@@ -227,9 +228,9 @@ def _sentence(decided: Decided, stages: Stages, found: Found, written: bool) -> 
     effect = found.own.effect
     mean, share = effect.mean(), effect.below_zero()
     figures = (
-        f"{_signed(mean).replace(' [', f' {stages.instrument.unit} [')} on {effect.n_units} unseen "
-        f"examples (desired answers {_signed(effect.side('positive'))}, undesired {_signed(effect.side('negative'))}), "
-        f"{share.value:.0%} [{share.low:.0%}, {share.high:.0%}] pushed the wrong way"
+        f"{bracketed(mean, plus=True, unit=stages.instrument.unit)} on {effect.n_units} unseen examples (desired "
+        f"answers {bracketed(effect.side('positive'), plus=True)}, undesired "
+        f"{bracketed(effect.side('negative'), plus=True)}), {bracketed(share, '.0%')} pushed the wrong way"
     )
     said = {
         "go": f"{what} moves answers the intended way: {figures}.",
@@ -239,11 +240,6 @@ def _sentence(decided: Decided, stages: Stages, found: Found, written: bool) -> 
     }
     how = "by likelihood and by generated text" if written else "by likelihood, not by generated text"
     return f"{said[decided.decision]} Judged {how}."
-
-
-def _signed(i: Interval) -> str:
-    """`+0.07 [0.05, 0.10]`; no minus sign in front of 0."""
-    return f"{i.value + 0.0:+.2f} [{i.low + 0.0:.2f}, {i.high + 0.0:.2f}]".replace("-0.00", "0.00")
 
 
 def _what(stages: Stages, chosen: Chosen) -> str:
