@@ -61,9 +61,18 @@ def neutral_drift(
     stages: Stages, steering: Steering, factors: Sequence[float], label: str, n: int, part: Split = "eval"
 ) -> Mapping[float, Drift]:
     """Drift of n neutral texts under strengths (in units of the checked one); every part sees others."""
-    texts = Probe.builtin("neutral").texts
-    texts = {"eval": texts[::2], "dev": texts[1::2], "replication": texts[1 + 2 * FEW_ROWS :: 2]}[part][:n]
+    texts = _neutral_texts(n, part)
     return _drift(stages, texts, steering, factors, f"neutral {part} {len(texts)} {label}", "neutral text")
+
+
+def _neutral_texts(n: int, part: Split) -> Sequence[str]:
+    texts = Probe.builtin("neutral").texts
+    return {"eval": texts[::2], "dev": texts[1::2], "replication": texts[1 + 2 * FEW_ROWS :: 2]}[part][:n]
+
+
+def neutral_cost(stages: Stages, n_factors: int, n: int, part: Split = "eval") -> float:
+    """Tokens that `neutral_drift` runs, for the forecast."""
+    return drift_cost(sum(len(row.ids) for row in whole_texts(stages.model, _neutral_texts(n, part))), n_factors)
 
 
 def prompts_drift(
@@ -75,6 +84,19 @@ def prompts_drift(
     part: Split = "eval",
 ) -> Mapping[float, Drift]:
     """The same on the prompts of the other built-in behaviors, and of those given."""
+    fit, _ = _other_prompts(stages, others, part)
+    name = f"prompts {part} {len(fit)} {label}"
+    chat = stages.instrument.chat_template
+    return _drift(stages, fit, steering, factors, name, "other prompts", chat_template=chat)
+
+
+def prompts_cost(stages: Stages, n_factors: int, others: Sequence[Behavior] = (), part: Split = "eval") -> float:
+    """Tokens that `prompts_drift` runs, for the forecast."""
+    return drift_cost(sum(len(row.ids) for row in _other_prompts(stages, others, part)[1]), n_factors)
+
+
+def _other_prompts(stages: Stages, others: Sequence[Behavior], part: Split) -> tuple[list[Rendered], list[Encoded]]:
+    """Prompts that have tokens to predict, none of the behavior's own among them, and their token rows."""
     few = 2 * PROMPTS_EACH
     chosen = {"eval": slice(0, few, 2), "dev": slice(1, few, 2), "replication": slice(few, few + PROMPTS_EACH)}[part]
     known = [builtin(name) for name in builtin_names() if name not in CONTROLS]
@@ -82,25 +104,34 @@ def prompts_drift(
     texts = [Rendered("", e.prompt, "", e.messages) for b in given for e in b.examples[chosen]]
     own = {e.prompt for e in stages.behavior.examples}
     unique = [text for text in dict.fromkeys(texts) if text.prompt not in own]
-    chat = stages.instrument.chat_template
-    rows = whole_texts(stages.model, unique, chat_template=chat)
-    fit = [text for text, row in zip(unique, rows, strict=True) if len(row.ids) > row.prompt_len]
-    name = f"prompts {part} {len(fit)} {label}"
-    return _drift(stages, fit, steering, factors, name, "other prompts", chat_template=chat)
+    rows = whole_texts(stages.model, unique, chat_template=stages.instrument.chat_template)
+    fit = [(text, row) for text, row in zip(unique, rows, strict=True) if len(row.ids) > row.prompt_len]
+    return [text for text, _ in fit], [row for _, row in fit]
 
 
 def own_drift(stages: Stages, steering: Steering, label: str) -> Divergence:
     """Divergence on the prompts of the behavior's own evaluation examples."""
     if stages.behavior.bare:
         return Divergence(reason="bare statements have no prompts")
-    chat = stages.instrument.chat_template
-    texts = list(dict.fromkeys(Rendered("", e.prompt, "", e.messages) for e in stages.splits.eval.examples))
-    rows = whole_texts(stages.model, texts[:OWN_PROMPTS], chat_template=chat)
-    fit = [text for text, row in zip(texts, rows, strict=False) if len(row.ids) > row.prompt_len]
+    chat, (fit, _) = stages.instrument.chat_template, _own_prompts(stages)
     if len(fit) < 2:
         return Divergence(reason="fewer than two of the behavior's prompts have tokens to predict")
     name = f"own prompts {len(fit)} {label}"
     return _drift(stages, fit, steering, [1.0], name, "own prompts", chat_template=chat)[1.0].divergence(stages.seed)
+
+
+def own_cost(stages: Stages) -> float:
+    """Tokens that `own_drift` runs, for the forecast."""
+    rows = [] if stages.behavior.bare else _own_prompts(stages)[1]
+    return drift_cost(sum(len(row.ids) for row in rows), 1)
+
+
+def _own_prompts(stages: Stages) -> tuple[list[Rendered], list[Encoded]]:
+    """The first prompts of the evaluation examples that have tokens to predict, and their token rows."""
+    texts = list(dict.fromkeys(Rendered("", e.prompt, "", e.messages) for e in stages.splits.eval.examples))
+    rows = whole_texts(stages.model, texts[:OWN_PROMPTS], chat_template=stages.instrument.chat_template)
+    fit = [(text, row) for text, row in zip(texts, rows, strict=False) if len(row.ids) > row.prompt_len]
+    return [text for text, _ in fit], [row for _, row in fit]
 
 
 def _drift(
@@ -213,11 +244,15 @@ def capability(stages: Stages, steering: Steering, label: str) -> tuple[Capabili
     def compute() -> Arrays:
         return {"margins": margins(stages.model, probe, [Treatment(), stages.treatment((steering, 1.0))])}
 
-    cost = sum(len(f"{e.prompt} {e.positive} {e.negative}".split()) for e in probe.examples) * 2.6
-    before, after = stages.step("capability", f"capability {label}", compute, cost)["margins"] > 0
+    before, after = stages.step("capability", f"capability {label}", compute, probe_cost(probe))["margins"] > 0
     kinds = np.array(probe.kinds)
     chosen = {kind: kinds == kind for kind in dict.fromkeys(probe.kinds)} | {"all": np.ones(len(kinds), dtype=bool)}
     return tuple(_capability(kind, before[rows], after[rows]) for kind, rows in chosen.items())
+
+
+def probe_cost(probe: Probe) -> float:
+    """About as many tokens as both answers to a probe run, without and with edits; by its words, for the forecast."""
+    return sum(len(f"{e.prompt} {e.positive} {e.negative}".split()) for e in probe.examples) * 2.6
 
 
 def _capability(kind: str, before: NDArray[np.bool_], after: NDArray[np.bool_]) -> Capability:
@@ -271,11 +306,29 @@ def _effect(stages: Stages, behavior: Behavior, rows: int, steering: Steering, n
         sides = ("positive", "negative")
         return {f"{side}{i}": getattr(p, side) for i, p in enumerate((base, steered)) for side in sides}
 
-    cost = sum(len(row.ids) for side in instrument.bare(examples) for row in side) * 2.0
-    kept = stages.step(title, name, compute, cost)
+    kept = stages.step(title, name, compute, _effect_cost(instrument, examples))
     maker = ContrastMaker(tuple(map(str, range(len(examples)))), behavior.pairing == "random", stages.seed)
     change = maker(*(kept[f"{side}1"] - kept[f"{side}0"] for side in ("positive", "negative")))
     return estimate(change.mean(), change.n_units)
+
+
+def over_refusal_cost(stages: Stages) -> float:
+    """Tokens that `over_refusal` runs, for the forecast."""
+    examples = list(Probe.builtin("over-refusal").examples)
+    return _effect_cost(Instrument(stages.model, Behavior("probe", examples), False, "mean"), examples)
+
+
+def others_cost(stages: Stages, given: Sequence[Behavior]) -> float:
+    """Tokens that `others` runs, for the forecast."""
+    total = 0.0
+    for behavior in given:
+        examples = behavior.examples[:: max(1, len(behavior.examples) // OTHER_ROWS)][:OTHER_ROWS]
+        total += _effect_cost(Instrument(stages.model, behavior, stages.instrument.chat_template, "mean"), examples)
+    return total
+
+
+def _effect_cost(instrument: Instrument, examples: Sequence[Example]) -> float:
+    return 2.0 * sum(len(row.ids) for side in instrument.bare(examples) for row in side)
 
 
 def side_effects(

@@ -1,27 +1,35 @@
 """How long work will take: tokens counted from its texts, and the pace of a timed batch."""
 
+from collections.abc import Sequence
 from time import perf_counter
 
-from trimtab.behaviors import Probe, PromptType
+from trimtab.behaviors import Behavior, Probe, PromptType
 from trimtab.experiment.stages import CURVE, CURVE_ROWS, EXPLORATORY_ROWS, HEAD_SHARE, MAP_ROWS, NOISE_ROWS, Stages
 from trimtab.measurements.baselines import RANDOM_DIRECTIONS, RANDOM_ROWS, REFIT_ROWS, REFITS
-from trimtab.measurements.side_effects import FEW_ROWS, NEUTRAL_ROWS, OTHER_ROWS, drift_cost
+from trimtab.measurements.side_effects import (
+    FEW_ROWS,
+    NEUTRAL_ROWS,
+    neutral_cost,
+    others_cost,
+    over_refusal_cost,
+    own_cost,
+    probe_cost,
+    prompts_cost,
+)
 from trimtab.models import Site
 from trimtab.workflows.choice import STRENGTHS
 
-_WORD = 1.3  # tokens a word, about
 
-
-def announce(stages: Stages, choosing_site: bool, choosing_strength: bool, n_others: int) -> None:
+def announce(stages: Stages, choosing_site: bool, choosing_strength: bool, others: Sequence[Behavior]) -> None:
     """Count the tokens to come, time a small batch, and tell the progress how long it may take.
 
     Args:
         stages: the check's.
         choosing_site: a site has yet to be chosen from a map of the blocks.
         choosing_strength: likewise a strength.
-        n_others: other behaviors whose effect is measured.
+        others: behaviors whose effect is measured too.
     """
-    total = round(_examples(stages, choosing_site, choosing_strength) + _others(choosing_strength, n_others))
+    total = round(_examples(stages, choosing_site, choosing_strength) + _others(stages, choosing_strength, others))
     stages.progress.begin(total, total * pace(stages))
 
 
@@ -67,17 +75,16 @@ def map_cost(stages: Stages) -> float:
     return scored + stages.capture_cost(PromptType.PREFILLED, [Site(stages.model.n_blocks - 1)])
 
 
-def neutral_tokens() -> list[float]:
-    """Tokens of each neutral text."""
-    return [len(text.split()) * _WORD for text in Probe.builtin("neutral").texts[:NEUTRAL_ROWS]]
+def strengths_cost(stages: Stages) -> float:
+    """Tokens of the texts on which dev sees what each strength to choose from costs."""
+    n = len(STRENGTHS)
+    return neutral_cost(stages, n, FEW_ROWS, "dev") + prompts_cost(stages, n, part="dev")
 
 
-def _others(choosing_strength: bool, n_others: int) -> float:
-    """Tokens of texts that are not the behavior's own."""
-    neutral = neutral_tokens()
-    total = drift_cost(sum(neutral), 1) + drift_cost(sum(neutral[:FEW_ROWS]), len(CURVE) - 2)
-    if choosing_strength:
-        total += drift_cost(sum(neutral[:FEW_ROWS]), len(STRENGTHS))
-    pairs = [*Probe.builtin("capability").examples, *Probe.builtin("over-refusal").examples]
-    words = sum(len(f"{e.prompt} {e.positive} {e.negative}".split()) for e in pairs)
-    return total + (words + 40 * OTHER_ROWS * n_others) * _WORD * 2
+def _others(stages: Stages, choosing_strength: bool, others: Sequence[Behavior]) -> float:
+    """Tokens of texts that are not the behavior's own examples."""
+    total = neutral_cost(stages, 1, NEUTRAL_ROWS) + neutral_cost(stages, len(CURVE) - 2, FEW_ROWS)
+    total += prompts_cost(stages, 1, others) + own_cost(stages)
+    total += strengths_cost(stages) if choosing_strength else 0.0
+    total += probe_cost(Probe.builtin("capability")) + over_refusal_cost(stages)
+    return total + others_cost(stages, others)

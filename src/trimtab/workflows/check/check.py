@@ -145,11 +145,11 @@ def check(
     stages = Stages(instrument, splits, types, start_at, scope, seed, ledger, progress or Silent(), blocks)
     notes += about_context(stages)
     if steering is None:
-        stages, chosen = chosen_on_dev(stages, given, fixed, thresholds, len(others))
+        stages, chosen = chosen_on_dev(stages, given, fixed, thresholds, others)
     else:
         chosen = finished(steering, start_at)
         notes.append(_about_training(steering, instrument.behavior))
-        announce(stages, False, False, len(others))
+        announce(stages, False, False, others)
     dose(stages, chosen.steering, chosen.strength)  # refuses what would fail in the end
     found = measure(stages, chosen, others, generate, judge)
     report = assemble(stages, found, thresholds, n_dropped, notes, given is not None or steering is not None)
@@ -179,12 +179,12 @@ def _refuse(model: Model, behavior: Behavior, strength: float | None, scope: Sco
 
 
 def chosen_on_dev(
-    stages: Stages, given: Site | None, strength: float | None, thresholds: Thresholds, n_others: int
+    stages: Stages, given: Site | None, strength: float | None, thresholds: Thresholds, others: Sequence[Behavior]
 ) -> tuple[Stages, Chosen]:
     """Site, prompt type and strength as far as they are not given; the stages at that strength."""
     if not stages.measured_types:
         raise InputError(f"nothing to measure: {not_measured(stages.behavior, stages.prompt_types[0])}")
-    announce(stages, given is None, strength is None, n_others)
+    announce(stages, given is None, strength is None, others)
     chosen = choose(stages, given, strength, thresholds.max_kl)
     return replace(stages, strength=chosen.strength), chosen
 

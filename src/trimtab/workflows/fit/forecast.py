@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from trimtab.experiment.stages import Stages
-from trimtab.measurements.side_effects import FEW_ROWS, drift_cost
+from trimtab.measurements.side_effects import FEW_ROWS, neutral_cost
 from trimtab.models import Place, Site
 from trimtab.steering.methods import Method, PromptMethod, TokenMethod
 from trimtab.workflows.choice import STRENGTHS
 from trimtab.workflows.fit.selection import FACTORS
-from trimtab.workflows.forecast import map_cost, neutral_tokens, pace, passes
+from trimtab.workflows.forecast import map_cost, pace, passes, strengths_cost
 
 
 def announce_making(makers: Sequence[Method], stages: Sequence[Stages], sites: Sequence[Place] | None) -> None:
@@ -40,11 +40,11 @@ def announce_choice(stages: Sequence[Stages], n_candidates: int, choosing_streng
         n_candidates: steerings to choose from.
         choosing_strength: strengths have yet to be chosen.
     """
-    neutral, total = sum(neutral_tokens()[:FEW_ROWS]), 0.0
+    total = 0.0
     for s in stages:
         dev = s.score_cost(s.splits.dev.examples)
         total += (n_candidates * passes(2) * dev) if n_candidates > 1 else 0
-        total += passes(len(STRENGTHS) + 1) * dev + drift_cost(neutral, len(STRENGTHS)) if choosing_strength else 0
-    total += n_candidates * drift_cost(neutral, len(FACTORS)) if n_candidates > 1 else 0
+        total += passes(len(STRENGTHS) + 1) * dev + strengths_cost(s) if choosing_strength else 0
+    total += n_candidates * neutral_cost(stages[0], len(FACTORS), FEW_ROWS, "dev") if n_candidates > 1 else 0
     if total:
         stages[0].progress.begin(round(total), total * pace(stages[0]))
