@@ -188,13 +188,23 @@ class Stages:
             self.behavior.name,
         )
 
-    def curve(self, steering: Steering, known: Steered, label: str) -> Mapping[float, Propensity]:
-        """Propensities of the first evaluation examples over strengths; what is known is not measured again."""
-        n, factors = min(CURVE_ROWS, len(self.splits.eval)), curve_factors(steering)
+    def curve(
+        self, steering: Steering, known: Steered, label: str, factors: Sequence[float] | None = None
+    ) -> Mapping[float, Propensity]:
+        """Propensities of the first evaluation examples over strengths; what is known is not measured again.
+
+        Args:
+            steering: what steers.
+            known: what it does at strength 0, λ and −λ.
+            label: its name in the ledger.
+            factors: on λ; all of the curve by default.
+        """
+        n, factors = min(CURVE_ROWS, len(self.splits.eval)), curve_factors(steering) if factors is None else factors
         found = {-1.0: known.minus, 0.0: known.base, 1.0: known.plus}
         at = {factor: p[slice(n)] for factor, p in found.items() if factor in factors}
         missing = {f"{label} at {f}": (steering, f) for f in factors if f not in at}
-        for (_, factor), p in zip(missing.values(), self.sweep("eval", missing, n).values(), strict=True):
+        swept = self.sweep("eval", missing, n).values() if missing else ()
+        for (_, factor), p in zip(missing.values(), swept, strict=True):
             at[factor] = p
         return {f * self.strength: at[f] for f in sorted(at)}
 

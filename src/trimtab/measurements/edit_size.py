@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trimtab.errors import InputError
+from trimtab.errors import NotFiniteError
 from trimtab.experiment.instrument import Floats
 from trimtab.experiment.stages import Stages
 from trimtab.models import Encoded, Model, Site, steer
@@ -29,7 +29,7 @@ def dose(stages: Stages, steering: Steering, strength: float) -> float:
         strength: factor on its default strengths.
 
     Raises:
-        InputError: the edit is too large for a float32 to hold its length.
+        NotFiniteError: the edit is too large for a float32 to hold its length.
     """
     return _size(
         steering,
@@ -48,7 +48,7 @@ def edit_size(model: Model, rows: Sequence[Encoded], steering: Steering, strengt
         strength: of each attribute; see `trimtab.models.steer`.
 
     Raises:
-        InputError: the edit, or the activation that it makes, is beyond what the model computes in.
+        NotFiniteError: the edit, or the activation that it makes, is beyond what the model computes in.
     """
     row, sites = steer(steering, strength).strength, sorted(steering.edits)
     if not sites:
@@ -79,8 +79,8 @@ def _size(steering: Steering, row: Tensor, typical: Typical) -> float:
     return max(found, default=0.0)
 
 
-def _no_length(site: Site, row: Tensor) -> InputError:
-    return InputError(
+def _no_length(site: Site, row: Tensor) -> NotFiniteError:
+    return NotFiniteError(
         f"at strength {float(row.abs().max()):g} the edit at site {site} has no finite length; give a smaller one"
     )
 

@@ -1,12 +1,13 @@
 """Site, prompt type and strength, chosen on the dev split alone. Everything here is exploratory in the report."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from trimtab.behaviors import PromptType
 from trimtab.errors import InputError
+from trimtab.experiment.finite import left_out, those_finite
 from trimtab.experiment.stages import MAP_ROWS, Stages
 from trimtab.experiment.summary import Geometry, attempted, estimate
 from trimtab.measurements.edit_size import dose
@@ -42,6 +43,7 @@ class Chosen:
         vectors: their steerings.
         blocks: the map that the site was chosen from; empty if it was given.
         strengths: what the strength was chosen from; empty if it was given.
+        notes: strengths that were left out of the choice, and why.
     """
 
     site: Site | None
@@ -51,6 +53,7 @@ class Chosen:
     vectors: Mapping[str, Steering]
     blocks: tuple[BlockRow, ...]
     strengths: tuple[CurvePoint, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def steering(self) -> Steering:
@@ -93,7 +96,7 @@ def choose(stages: Stages, given: Site | None, strength: float | None, max_kl: f
         max_kl: bound on the divergence, nats per token.
     """
     blocks = map_blocks(stages) if given is None else ()
-    site = given or Site(max(blocks, key=lambda b: b.effect.low or 0.0).block)
+    site = given or Site(max(blocks, key=lambda b: -np.inf if b.effect.low is None else b.effect.low).block)
     geometry: dict[str, Geometry] = {t: stages.training(t, [site])[site] for t in stages.measured_types}
     vectors: dict[str, Steering] = {t: stages.steering(g, site) for t, g in geometry.items()}
     types = list(vectors)
@@ -114,23 +117,29 @@ def with_strength(stages: Stages, chosen: Chosen, label: str, max_kl: float) -> 
         label: its name in the ledger, without a strength.
         max_kl: bound on the divergence, nats per token.
     """
-    points = _strengths(stages, chosen, label, max_kl)
+    found, lost = those_finite(STRENGTHS, lambda some: _strengths(stages, chosen, label, max_kl, some))
+    points = tuple(found.values())
     sane = [p for p in points if (p.kl.high or 0.0) < max_kl] or points[:1]
-    return replace(chosen, strength=max(sane, key=lambda p: p.effect.low or 0.0).strength, strengths=points)
+    return replace(
+        chosen, strength=max(sane, key=lambda p: p.effect.low or 0.0).strength, strengths=points,
+        notes=tuple(left_out("strength", lost, "the choice on dev")),
+    )  # fmt: skip
 
 
-def _strengths(stages: Stages, chosen: Chosen, label: str, max_kl: float) -> tuple[CurvePoint, ...]:
-    """Gain and damage on dev over strengths; the intervals hold for all of them together."""
+def _strengths(
+    stages: Stages, chosen: Chosen, label: str, max_kl: float, some: Sequence[float]
+) -> Mapping[float, CurvePoint]:
+    """Gain and damage on dev at some of the strengths; the intervals hold for all strengths together."""
     steering = chosen.steering
-    effects = stages.effects_on_dev({f"{label} at {f}": (steering, f) for f in STRENGTHS})
-    neutral = neutral_drift(stages, steering, STRENGTHS, label, FEW_ROWS, "dev")
-    prompts = prompts_drift(stages, steering, STRENGTHS, label, part="dev")
-    worse = {s: max(neutral[s], prompts[s], key=lambda drift: float(drift.kl.mean())) for s in STRENGTHS}
+    effects = stages.effects_on_dev({f"{label} at {f}": (steering, f) for f in some})
+    neutral = neutral_drift(stages, steering, some, label, FEW_ROWS, "dev")
+    prompts = prompts_drift(stages, steering, some, label, part="dev")
+    worse = {s: max(neutral[s], prompts[s], key=lambda drift: float(drift.kl.mean())) for s in some}
     level = simultaneous_level(0.95, len(STRENGTHS))
-    return tuple(
-        curve_point(stages, chosen, s, effect, worse[s], max_kl, level)
-        for s, effect in zip(STRENGTHS, effects.values(), strict=True)
-    )
+    return {
+        s: curve_point(stages, chosen, s, effect, worse[s], max_kl, level)
+        for s, effect in zip(some, effects.values(), strict=True)
+    }
 
 
 def curve_point(
@@ -164,19 +173,26 @@ def finished(steering: Steering, strength: float) -> Chosen:
 
 
 def map_blocks(stages: Stages) -> tuple[BlockRow, ...]:
-    """Agreement on train and effect on dev of every block's prefilled vector."""
+    """Agreement on train and effect on dev of every block's prefilled vector.
+
+    A block whose vector gives figures that are NaN or infinite has a reason in the place of its effect.
+    """
     rows = min(MAP_ROWS, len(stages.splits.dev))
     sites = [Site(k) for k in stages.map_blocks]
     geometry = stages.training(PromptType.PREFILLED, sites)
     level = simultaneous_level(0.95, len(sites))
     vectors = {f"block {s.block}": (stages.steering(g, s), 1.0) for s, g in geometry.items()}
-    effects = stages.effects_on_dev(vectors, rows)
-    return tuple(
-        BlockRow(
-            block=site.block,
-            agreement=attempted(lambda g=g: g.agreement(stages.seed, level), len(set(g.units))),  # type: ignore[misc]
-            effect=estimate(change.mean(level), change.n_units),
-            standardised=change.standardised,
-        )
-        for (site, g), change in zip(geometry.items(), effects.values(), strict=True)
+    effects, lost = those_finite(
+        list(vectors), lambda some: stages.effects_on_dev({name: vectors[name] for name in some}, rows)
     )
+
+    def row(site: Site, g: Geometry) -> BlockRow:
+        agreement = attempted(lambda: g.agreement(stages.seed, level), len(set(g.units)))
+        change = effects.get(f"block {site.block}")
+        if change is None:
+            reason = lost[f"block {site.block}"]
+            return BlockRow(block=site.block, agreement=agreement, effect=Estimate(reason=reason), standardised=None)
+        effect = estimate(change.mean(level), change.n_units)
+        return BlockRow(block=site.block, agreement=agreement, effect=effect, standardised=change.standardised)
+
+    return tuple(row(site, g) for site, g in geometry.items())

@@ -14,7 +14,8 @@ import transformers
 from trimtab.behaviors import Behavior, PromptType, not_measured
 from trimtab.errors import InputError
 from trimtab.evaluation import Judge
-from trimtab.experiment.instrument import Instrument
+from trimtab.experiment.finite import left_out, those_finite
+from trimtab.experiment.instrument import Instrument, Propensity
 from trimtab.experiment.numbers import above_0, between_0_and_1, is_whole, not_below_0
 from trimtab.experiment.preparation import decidable, prepare, where
 from trimtab.experiment.progress import Progress, Silent
@@ -27,6 +28,7 @@ from trimtab.measurements.generated_text import LIKELIHOOD_ONLY, generated
 from trimtab.measurements.side_effects import (
     FEW_ROWS,
     NEUTRAL_ROWS,
+    Drift,
     about_context,
     neutral_drift,
     prompts_drift,
@@ -152,6 +154,7 @@ def check(
         announce(stages, False, False, others)
     dose(stages, chosen.steering, chosen.strength)  # refuses what would fail in the end
     found = measure(stages, chosen, others, generate, judge)
+    notes += [*chosen.notes, *found.notes]
     report = assemble(stages, found, thresholds, n_dropped, notes, given is not None or steering is not None)
     report = report.model_copy(update={"command": command, "seconds": perf_counter() - start})
     if home is not None:
@@ -194,17 +197,15 @@ def measure(stages: Stages, chosen: Chosen, others: Sequence[Behavior], generate
     steered = _steered(stages, chosen)
     own, vector, label = steered[chosen.prompt_type], chosen.steering, chosen.label
     geometry, missing = chosen.own_geometry, Estimate(reason=CAME_FINISHED)
-    drifts = {
-        **neutral_drift(stages, vector, [f for f in curve_factors(vector) if f not in (0.0, 1.0)], label, FEW_ROWS),
-        **neutral_drift(stages, vector, [1.0], label, NEUTRAL_ROWS),
-    }
+    drifts, curve, notes = _over_strengths(stages, vector, own, label)
     prompts = prompts_drift(stages, vector, [1.0], label, others)[1.0]
     texts = continuations(stages, vector, label, max(generate, N_CONTINUATIONS))
     return Found(
         chosen=chosen,
         steered=steered,
-        curve=stages.curve(vector, own, label),
+        curve=curve,
         drifts={stages.strength * f: drift for f, drift in drifts.items()} | {0.0: drifts[1.0].none()},
+        notes=notes,
         prompts=prompts,
         side_effects=side_effects(stages, vector, label, drifts[1.0], prompts, others),
         noise=stages.noise(vector, label),
@@ -221,6 +222,27 @@ def measure(stages: Stages, chosen: Chosen, others: Sequence[Behavior], generate
         continuations=tuple(Continuation(prompt=t.prompt, base=t.base.text, steered=t.steered.text) for t in texts),
         generated=generated(stages, texts[:generate], label, judge) if generate else LIKELIHOOD_ONLY,
     )
+
+
+def _over_strengths(
+    stages: Stages, vector: Steering, own: Steered, label: str
+) -> tuple[Mapping[float, Drift], Mapping[float, Propensity], tuple[str, ...]]:
+    """Drift of neutral text by factor and propensities by strength, and a note on strengths that gave no number."""
+    factors = curve_factors(vector)
+    asked = [f for f in factors if f not in (0.0, 1.0)]
+    drifts, lost = those_finite(asked, lambda some: neutral_drift(stages, vector, some, label, FEW_ROWS))
+    new = [f for f in drifts if f != -1.0]
+
+    def swept(some: Sequence[float]) -> Mapping[float, Propensity]:
+        made = stages.curve(vector, own, label, some)
+        return {f: made[f * stages.strength] for f in some}
+
+    at, gone = those_finite(new, swept) if new else ({}, {})
+    known = stages.curve(vector, own, label, [f for f in factors if f in (-1.0, 0.0, 1.0) and f not in lost])
+    curve = {**known, **{f * stages.strength: p for f, p in at.items()}}
+    drifts |= neutral_drift(stages, vector, [1.0], label, NEUTRAL_ROWS)
+    without = {stages.strength * f: why for f, why in {**lost, **gone}.items()}
+    return drifts, {s: curve[s] for s in sorted(curve)}, tuple(left_out("strength", without, "the strength curve"))
 
 
 def _steered(stages: Stages, chosen: Chosen) -> dict[str, Steered]:

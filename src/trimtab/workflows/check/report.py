@@ -73,6 +73,7 @@ class Found:
     generated: Generated
     projections: Projections
     continuations: tuple[Continuation, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def own(self) -> Steered:

@@ -14,6 +14,7 @@ import transformers
 
 from trimtab.behaviors import Behavior, PromptType, not_measured
 from trimtab.errors import InputError
+from trimtab.experiment.finite import left_out, those_finite
 from trimtab.experiment.numbers import above_0, not_below_0
 from trimtab.experiment.preparation import ready, refuse_same, where_all
 from trimtab.experiment.progress import Progress, Silent
@@ -271,12 +272,15 @@ def _strengths(
     for name, s in stages.items():
         own = alone(steering, name)
         chosen = with_strength(s, finished(own, 1.0), f"fit {name} {own.id}", max_kl)
+        notes += [f"{name}: {note}" for note in chosen.notes]
         found[name] = chosen.strength
     if len(found) == 1:
         return found
     first, together = next(iter(stages.values())), steering.changed(attributes=found)
-    drifts = neutral_drift(first, together, TOGETHER, f"fit together {together.id}", FEW_ROWS, "dev")
-    kept = [f for f in TOGETHER if (drifts[f].divergence(first.seed).high or 0.0) < max_kl]
+    label = f"fit together {together.id}"
+    drifts, lost = those_finite(TOGETHER, lambda some: neutral_drift(first, together, some, label, FEW_ROWS, "dev"))
+    notes += left_out("factor", lost, "the choice of strengths that go together")
+    kept = [f for f in drifts if (drifts[f].divergence(first.seed).high or 0.0) < max_kl]
     factor = max(kept, default=min(TOGETHER))
     if factor < 1:
         notes.append(

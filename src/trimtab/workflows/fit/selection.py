@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from trimtab.errors import InputError
+from trimtab.experiment.finite import those_finite
 from trimtab.experiment.stages import Stages
 from trimtab.measurements.side_effects import FEW_ROWS, neutral_drift
 from trimtab.steering import Steering
@@ -65,9 +66,9 @@ def scored(stages: Mapping[str, Stages], steering: Steering, told: Mapping[str, 
     """
     first = next(iter(stages.values()))
     label = f"select {steering.id}"
-    drifts = neutral_drift(first, steering, FACTORS, label, FEW_ROWS, "dev")
-    kept = [f for f in FACTORS if (drifts[f].divergence(first.seed).high or 0.0) < max_kl]
-    factor = max(kept, default=min(FACTORS))
+    drifts, _ = those_finite(FACTORS, lambda some: neutral_drift(first, steering, some, label, FEW_ROWS, "dev"))
+    kept = [f for f in drifts if (drifts[f].divergence(first.seed).high or 0.0) < max_kl]
+    factor = max(kept, default=min(drifts))
     effects = {}
     for name, s in stages.items():
         (effect,) = s.effects_on_dev({f"{label} at {factor}": (steering, factor)}).values()
