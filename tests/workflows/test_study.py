@@ -190,6 +190,16 @@ def test_controls_stand_in_the_table_and_in_no_summary(source: ModelSource, tmp_
     assert sum(sum(t.ranks) for t in found.types if t.at == "strength 1") == 1
 
 
+def test_a_range_of_sites_is_measured_block_by_block(source: ModelSource, tmp_path: Path) -> None:
+    grid = replace(SMALL, prompt_types=("prefilled",))
+    spread = study([source], [few("sentiment")], replace(grid, sites=("0-1", "1", "attention:2")), tmp_path / "a")
+    named = study([source], [few("sentiment")], replace(grid, sites=("0", "1", "attention:2")), tmp_path / "b")
+    assert [(c.block, c.component) for c in spread.cells] == [(0, "residual"), (1, "residual"), (2, "attention")]
+    assert figures(spread.cells) == figures(named.cells)
+    with pytest.raises(InputError, match="blocks 0 to 2"):
+        study([source], [few("sentiment")], replace(grid, sites=("1-7",)), tmp_path / "c")
+
+
 def test_names_that_begin_alike_are_a_family() -> None:
     names = ["desire-for-power", "desire-to-create", "risk-neutral", "openness"]
     assert families_of(names) == {

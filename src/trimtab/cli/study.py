@@ -30,7 +30,9 @@ def study(
     device: options.Device = None,
     site: Annotated[
         list[str] | None,
-        typer.Option(help="14, attention:14, mlp:14 (repeatable); by default the residual in the middle."),
+        typer.Option(
+            help="14, attention:14, mlp:14; 10-18: each of these blocks (repeatable); auto: the middle's residual."
+        ),
     ] = None,
     prompt_type: Annotated[
         list[str] | None, typer.Option(help="One of the seven prompt types (repeatable), or all.")

@@ -40,6 +40,24 @@ def where(model: Model, site: Site | int | str | None) -> tuple[Site | None, tup
     return None, (first, last)
 
 
+def each_site(model: Model, sites: Sequence[Place] | Place | None) -> list[Site]:
+    """Sites of a measurement that chooses none: a range stands for the residual of each of its blocks.
+
+    Args:
+        model: that has them.
+        sites: one or several, such as 14, `attention:14` or `10-18`; None and `auto` for the middle of the model.
+
+    Raises:
+        InputError: no site, or one that the model does not have.
+    """
+    found: list[Site] = []
+    for site in [sites] if sites is None or isinstance(sites, (str, int, Site)) else sites:
+        asked = None if isinstance(site, str) and site.strip() == AUTO else site
+        given, blocks = where(model, asked)
+        found += [given] if given else [Site(k) for k in range(blocks[0], blocks[1] + 1)] if blocks else [middle(model)]
+    return list(dict.fromkeys(found))
+
+
 def where_all(model: Model, sites: Sequence[Place] | None) -> tuple[Sequence[Place] | None, tuple[int, int] | None]:
     """The given sites, or the range of blocks to choose from: `where` for several, with `auto` for none.
 

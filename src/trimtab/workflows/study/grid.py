@@ -19,11 +19,11 @@ import transformers
 from trimtab.behaviors import Behavior, PromptType
 from trimtab.errors import InputError
 from trimtab.experiment.numbers import above_0, is_whole
-from trimtab.experiment.preparation import middle, ready
+from trimtab.experiment.preparation import each_site, ready
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.experiment.stages import Stages
 from trimtab.experiment.summary import model_record
-from trimtab.models import Model, Site, load
+from trimtab.models import Model, load
 from trimtab.results.study import Study
 from trimtab.storage.atomic import output_path
 from trimtab.storage.steps import Ledger
@@ -124,7 +124,7 @@ def _refuse(sources: Sequence[ModelSource], behaviors: Sequence[Behavior], grid:
             raise InputError(f"two {what} are called {twice[0]!r}; a study tells its rows apart by these names")
         if not names:
             raise InputError(f"a study needs {what}")
-    above_0("equal_dose", grid.equal_dose)
+    above_0("equal dose", grid.equal_dose)
     if grid.equal_dose >= 10:
         raise InputError(f"equal dose {grid.equal_dose} must lie between 0 and 10 (norms of a typical activation)")
     if not is_whole(workers) or workers < 1:
@@ -153,16 +153,6 @@ def _stages(task: Task, model: Model, ledger: Ledger, progress: Progress) -> Sta
     return stages
 
 
-def _sites(model: Model, grid: Grid) -> list[Site]:
-    """Those given, or the residual in the middle of the model."""
-    if grid.sites is None:
-        return [middle(model)]
-    sites = [Site.of(site) for site in grid.sites]
-    for site in sites:
-        model.anatomy.module(site)
-    return sites
-
-
 def _announce(left: Sequence[Task], workers: int, progress: Progress, models: Models) -> None:
     """Count tokens of what is left, on the first model, time a small batch, say how long it may take."""
     model = models(left[0].source)
@@ -174,7 +164,7 @@ def _announce(left: Sequence[Task], workers: int, progress: Progress, models: Mo
             stages = _stages(task, model, Ledger(None, ""), Silent())
         except InputError:
             continue  # told as a note when its turn comes
-        counted[name] = tokens(stages, _sites(model, task.grid), task.grid.slopes)
+        counted[name] = tokens(stages, each_site(model, task.grid.sites), task.grid.slopes)
         seconds = seconds or pace(stages)
     total = sum(counted.get(task.behavior.name, 0.0) for task in left)
     progress.begin(round(total), total * seconds / workers)
@@ -225,7 +215,7 @@ def _measured(task: Task) -> tuple[str, int]:
 def _measure(task: Task, progress: Progress, models: Models) -> None:
     """Measure a part and keep it."""
     model, behavior, grid = models(task.source), task.behavior, task.grid
-    sites, subject = _sites(model, grid), grid.subject(task.source.label, behavior)
+    sites, subject = each_site(model, grid.sites), grid.subject(task.source.label, behavior)
     ledger = Ledger(task.file.with_suffix(""), model.digest)
     notes: list[str] = []
     try:
