@@ -128,7 +128,7 @@ def loop_of(data: TokenData, dev: TokenData, options: Options, start: str) -> Lo
     """A plain loop from the paper's start or ours."""
     run = _Run(data, options, dev, 0)
     if start == "random":
-        s = random_start(ATTRIBUTES, D, torch.Generator().manual_seed(0))
+        s = random_start([f"attribute-{t}" for t in range(ATTRIBUTES)], D, 0)
         return Loop(run, s.weights.clone(), s.bias.clone(), s.theta.clone())
     return Loop(run, *(p.detach().clone() for p in (run.p.weights, run.p.bias, run.p.raw)))
 

@@ -1,13 +1,18 @@
 """What a user meets: help without torch, one message and exit code 2 for bad input, JSON alone on stdout."""
 
+import importlib.metadata
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from safetensors.torch import load_file, save_file
+from tests.chat_server import Reply, serving
 from tests.conftest import Run
 
 from trimtab.behaviors import load
@@ -230,6 +235,35 @@ def test_doctor_reports_parts_and_mends(run: Run, monkeypatch: pytest.MonkeyPatc
     assert any(f["state"] == "broken" and f["mend"] for f in json.loads(out)["findings"])
 
 
+def test_doctor_looks_at_every_package_that_the_metadata_requires(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    required = {Requirement(line) for line in importlib.metadata.requires("trimtab") or []}
+    core = {canonicalize_name(r.name) for r in required if r.marker is None}
+    assert {"torch", "httpx2", "scikit-learn"} <= core
+    found = {f["part"]: f for f in json.loads(run("doctor", "--json")[1])["findings"]}
+    assert core <= set(found)
+    assert {r.name for r in required if r.marker and "hub" in str(r.marker)} <= set(found)
+
+    told = [
+        "numpy>=2.0",
+        "not-there-at-all>=1",
+        "Rich<1.0 ; python_version >= '3.0'",
+        "old-python ; python_version < '3'",
+    ]
+    told += ["not-there-either>=2; extra == 'hub'", "pytest; extra == 'adapters'", "packaging>=1"]
+    monkeypatch.setattr("importlib.metadata.requires", lambda name: told)
+    code, out, _ = run("doctor", "--json")
+    found = {f["part"]: f for f in json.loads(out)["findings"]}
+    assert code == 4
+    assert found["numpy"]["state"] == found["pytest"]["state"] == "ok"
+    assert found["not-there-at-all"]["state"] == found["rich"]["state"] == "broken"
+    assert "<1.0" in found["rich"]["detail"]
+    assert "old-python" not in found
+    assert (found["not-there-either"]["state"], found["not-there-either"]["mend"]) == (
+        "missing",
+        "pip install 'trimtab[hub]'",
+    )
+
+
 def test_an_unforeseen_failure_is_one_message_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise RuntimeError("the roof fell in")
@@ -241,6 +275,27 @@ def test_an_unforeseen_failure_is_one_message_too(run: Run, monkeypatch: pytest.
 
 
 # --- generated text, earlier reports ---
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 307, 503])
+@pytest.mark.parametrize("verb", ["check", "draft"])
+def test_advice_on_a_server_that_refuses_names_only_flags_that_the_command_has(
+    verb: str, status: int, run: Run, tiny_folder: Path, tmp_path: Path
+) -> None:
+    told = {
+        "check": ["check", "sentiment", "--model", tiny_folder, "--dtype", "float32", "--site", 1, "--strength", 1],
+        "draft": ["draft", "rhymes", "--description", "speaks in rhymes", "--n", 4, "--out", tmp_path / "r.jsonl"],
+    }[verb]
+    if verb == "check":
+        told += ["--train", 12, "--eval", 16, "--generate", 2, "--prompt-type", "prefilled", "--out", tmp_path / "out"]
+    url, name = ("--judge", "--judge-model") if verb == "check" else ("--endpoint", "--endpoint-model")
+    reply = Reply(status=status, headers={"retry-after": "0"}, body=b'{"error": {"message": "no"}}')
+    with serving(lambda request, k: reply) as server:
+        code, out, err = run(*told, url, server.url, name, "m")
+    assert server.requests
+    assert code in (2, 4) or "judge" in out
+    known = set(re.findall(r"--[a-z-]+", run(verb, "--help")[1]))
+    assert set(re.findall(r"--[a-z-]+", out + err)) <= known
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
 """What this installation has, what it lacks, and the command that mends it."""
 
 import importlib.metadata
+import importlib.util
 import os
 import shutil
 import sys
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 State = Literal["ok", "missing", "broken"]
 
@@ -27,30 +31,53 @@ class Finding:
     mend: str = ""
 
 
-_NEEDED = (
-    "torch", "transformers", "accelerate", "safetensors", "gguf", "huggingface_hub", "filelock", "numpy", "scipy",
-    "scikit-learn", "polars", "pydantic", "typer", "rich", "jinja2", "plotly",
-)  # fmt: skip
-_EXTRAS = {"datasets": "hub", "peft": "adapters"}
+_PARSER: Final = "packaging"  # reads requirements; itself one of them
 
 
 def examine() -> list[Finding]:
     """Look at versions, devices, dtypes, the cache and the optional parts."""
-    found = [Finding("python", "ok", sys.version.split()[0])]
-    found += [_package(name, "pip install --upgrade trimtab", "broken") for name in _NEEDED]
-    if all(f.state == "ok" for f in found):
+    found = [Finding("python", "ok", sys.version.split()[0]), *_packages()]
+    if all(f.state != "broken" for f in found):
         found += _devices()
         found.append(_embedded())
-    found += [_package(name, f"pip install 'trimtab[{extra}]'", "missing") for name, extra in _EXTRAS.items()]
     found.append(_cache())
     return found
 
 
-def _package(name: str, mend: str, without: State) -> Finding:
+def _packages() -> list[Finding]:
+    """What the package's own metadata asks for: first what is needed, then what its extras add."""
     try:
-        return Finding(name, "ok", importlib.metadata.version(name))
+        told = importlib.metadata.requires("trimtab")
+    except importlib.metadata.PackageNotFoundError:
+        return [Finding("trimtab", "broken", "not installed: its metadata is missing", "pip install trimtab")]
+    if importlib.util.find_spec(_PARSER) is None:
+        return [Finding(_PARSER, "broken", "not installed", f"pip install {_PARSER}")]
+    from packaging.requirements import Requirement
+
+    requirements = [Requirement(line) for line in told or []]
+    extras = importlib.metadata.metadata("trimtab").get_all("Provides-Extra") or []
+    core = [r for r in requirements if r.marker is None or r.marker.evaluate({"extra": ""})]
+    needed = [_package(r, "pip install --upgrade trimtab", "broken") for r in core]
+    optional: dict[str, Finding] = {}
+    for extra in extras:
+        for r in requirements:
+            if r not in core and r.marker is not None and r.marker.evaluate({"extra": extra}) and r.name != "trimtab":
+                optional.setdefault(r.name, _package(r, f"pip install 'trimtab[{extra}]'", "missing"))
+    return [*needed, *optional.values()]
+
+
+def _package(required: "Requirement", mend: str, without: State) -> Finding:
+    """Whether a package is there, in a version that will do."""
+    from packaging.utils import canonicalize_name
+
+    name = canonicalize_name(required.name)
+    try:
+        version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return Finding(name, without, "not installed", mend)
+    if not required.specifier.contains(version, prereleases=True):
+        return Finding(name, without, f"{version}, but {required.specifier} is needed", mend)
+    return Finding(name, "ok", version)
 
 
 def _devices() -> list[Finding]:

@@ -20,5 +20,9 @@ class PlanError(InputError):
     """A `Plan` asks for something that contradicts itself or the model."""
 
 
+class NotFiniteError(InputError):
+    """A figure came out NaN or infinite, mostly since an edit is too strong for the dtype."""
+
+
 class InertSteeringError(TrimtabError):
     """A steering with a non-zero strength selected tokens, and yet its edit never ran."""

@@ -74,9 +74,9 @@ def test_waits_go_by_the_servers_wish_as_seconds_or_date_within_limits() -> None
 
 
 REFUSED = {
-    401: "--key-env",
-    403: "--key-env",
-    404: "--endpoint-model",
+    401: "check the key",
+    403: "check the key",
+    404: "the model's name",
     307: "leads to",
     400: "refuses",
     422: "refuses",
@@ -91,6 +91,7 @@ def test_a_refusal_is_the_callers_fault_and_not_repeated(status: int, mend: str)
         ask(server, key="topsecret")
     assert len(server.requests) == 1
     assert "topsecret" not in str(caught.value)
+    assert "--" not in str(caught.value)  # what a flag is called, the caller knows
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 600
 
@@ -113,6 +114,32 @@ def test_parameters_that_a_server_does_not_take_are_exchanged() -> None:
 
     with serving(picky) as server:
         assert ask(server) == "Done."
+    with serving(picky) as server:
+        assert ask(server, attempts=1) == "Done."  # an exchange is no failed attempt
+
+
+def test_a_refused_parameter_is_learnt_once_for_all_calls_of_an_endpoint() -> None:
+    def picky(request: dict[str, object], k: int) -> Reply:
+        if "max_tokens" in request:
+            return Reply(status=400, body=b'{"error": {"message": "no", "param": "max_tokens"}}')
+        return Reply(f"{request['max_completion_tokens']}")
+
+    with serving(picky) as server:
+        endpoint = Endpoint(server.url, "a-model", timeout=5.0)
+        assert [endpoint.chat(ASKED, seed=k, max_tokens=20 + k) for k in range(3)] == ["20", "21", "22"]
+        assert len(server.requests) == 4
+        assert Endpoint(server.url, "a-model").chat(ASKED, seed=0, max_tokens=5) == "5"  # another one learns for itself
+        assert len(server.requests) == 6
+
+
+def test_a_parameter_refused_in_every_form_ends() -> None:
+    def never(request: dict[str, object], k: int) -> Reply:
+        name = "max_tokens" if "max_tokens" in request else "max_completion_tokens"
+        return Reply(status=400, body=json.dumps({"error": {"message": "no", "param": name}}).encode())
+
+    with serving(never) as server, pytest.raises(InputError, match="refuses"):
+        ask(server)
+    assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,34 @@ def test_rows_are_expected_as_the_predictor_says_and_likely_ones_come_first(mode
     assert agreement == sorted(agreement, key=lambda a: -(a or 0.0))
 
 
+def test_a_range_of_sites_is_predicted_block_by_block(model: Model, own: Calibrations) -> None:
+    told = {"train": 12, "evaluation": 16, "prompt_types": ["prefilled", "instruction"], "calibrations": own}
+    # within a block only: geometry does not rank sites against each other
+    whole = predict(model, [few("sentiment"), few("formality")], site="0-2", **told)  # type: ignore[arg-type]
+    assert [row.geometry.block for row in whole.rows] == [0] * 4 + [1] * 4 + [2] * 4
+    for block in range(3):
+        alone = predict(model, [few("sentiment"), few("formality")], site=block, **told)  # type: ignore[arg-type]
+        rows = [row for row in whole.rows if row.geometry.block == block]
+        assert [row.ranks for row in rows] == [row.ranks for row in alone.rows]
+        assert [row.geometry.norm for row in rows] == pytest.approx([row.geometry.norm for row in alone.rows], rel=1e-5)
+        assert [row.expected is None for row in rows] == [block != 1] * 4
+    assert "not at block 0 residual, block 2 residual" in whole.uncalibrated["free text, pairs"]
+    assert len(whole.calibrations) == 1
+    middle = predict(model, [few("sentiment")], site="auto", **told)  # type: ignore[arg-type]
+    assert {row.geometry.block for row in middle.rows} == {0}
+    for odd in ("2-1", "0-3", "1-99"):
+        with pytest.raises(InputError, match="blocks 0 to 2"):
+            predict(model, [few("sentiment")], site=odd)
+
+
+def test_the_command_shows_each_block_of_a_range(run: Run, tiny_folder: Path) -> None:
+    told = ("--model", tiny_folder, "--dtype", "float32", "--prompt-type", "prefilled", "--site", "1-2")
+    code, out, err = run("predict", "sentiment", *told)
+    assert code == 0, err
+    assert "blocks 1 to 2 residual" in out
+    assert [line.split()[0] for line in out.splitlines() if line.split()[1:2] == ["prefilled"]] == ["1", "2"]
+
+
 def test_other_weights_are_uncalibrated(model: Model, own: Calibrations, fitted: Calibrations) -> None:
     for known, site, word in (
         (fitted, 1, "no calibration for these weights"),

@@ -1,17 +1,21 @@
 """The study on a tiny random model: its cells are those of a check, and killing it changes nothing."""
 
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import weakref
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 from tests.conftest import Run
 
 import trimtab as tt
@@ -23,6 +27,7 @@ from trimtab.results.study import Cell, Study
 from trimtab.results.study_files import load_study
 from trimtab.workflows.study import Grid, ModelSource, families_of, study
 
+FEW = Behavior.builtin("sentiment").examples[:40]
 SMALL = Grid(sites=("1",), train=12, evaluation=16)
 TYPES = ("prefilled", "instruction", "prefilled+5-shot")
 
@@ -116,6 +121,40 @@ def test_an_interrupted_study_goes_on_with_the_same_cells(result: Study, source:
     assert not list(tmp_path.glob(".unfinished*"))
 
 
+@pytest.mark.parametrize("stops", [3, 6, 9])  # in the first part, and twice in the second one
+def test_a_study_resumed_after_the_weights_changed_measures_all_anew(
+    stops: int, tiny_folder: Path, tmp_path: Path
+) -> None:
+    changing = tmp_path / "model"
+    copytree(tiny_folder, changing)
+    behaviors, grid = [few("sentiment"), few("formality")], replace(SMALL, prompt_types=TYPES)
+    source = ModelSource(str(changing), "tiny", dtype="float32")
+    with pytest.raises(KeyboardInterrupt):
+        study([source], behaviors, grid, tmp_path / "out", progress=Stop(stops))
+    file = changing / "model.safetensors"
+    weights = {name: 1.5 * tensor for name, tensor in load_file(file).items()}
+    save_file(weights, file, {"format": "pt"})
+    resumed = study([source], behaviors, grid, tmp_path / "out")
+    fresh = study([source], behaviors, grid, tmp_path / "fresh")
+    assert figures(resumed.cells) == figures(fresh.cells)
+    assert len({c.model_digest for c in resumed.cells}) == 1
+
+
+def test_no_model_outlives_the_study(source: ModelSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref[tt.Model]] = []
+
+    def counted(*given: Any, **options: Any) -> tt.Model:
+        model = tt.load(*given, **options)
+        made.append(weakref.ref(model))
+        return model
+
+    monkeypatch.setattr("trimtab.workflows.study.grid.load", counted)
+    study([source], [few("sentiment"), few("formality")], replace(SMALL, prompt_types=("prefilled",)), tmp_path)
+    gc.collect()
+    assert len(made) == 1  # loaded once for all parts
+    assert made[0]() is None
+
+
 def test_two_workers_find_what_one_finds(source: ModelSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)  # one thread each, as this process has
     behaviors = [few("sentiment"), few("formality")]
@@ -149,6 +188,16 @@ def test_controls_stand_in_the_table_and_in_no_summary(source: ModelSource, tmp_
     assert [c.control for c in found.cells] == [False, True]
     assert {t.effect.n or t.effect.reason for t in found.types} != {2}
     assert sum(sum(t.ranks) for t in found.types if t.at == "strength 1") == 1
+
+
+def test_a_range_of_sites_is_measured_block_by_block(source: ModelSource, tmp_path: Path) -> None:
+    grid = replace(SMALL, prompt_types=("prefilled",))
+    spread = study([source], [few("sentiment")], replace(grid, sites=("0-1", "1", "attention:2")), tmp_path / "a")
+    named = study([source], [few("sentiment")], replace(grid, sites=("0", "1", "attention:2")), tmp_path / "b")
+    assert [(c.block, c.component) for c in spread.cells] == [(0, "residual"), (1, "residual"), (2, "attention")]
+    assert figures(spread.cells) == figures(named.cells)
+    with pytest.raises(InputError, match="blocks 0 to 2"):
+        study([source], [few("sentiment")], replace(grid, sites=("1-7",)), tmp_path / "c")
 
 
 def test_names_that_begin_alike_are_a_family() -> None:
@@ -201,6 +250,25 @@ def test_the_command_writes_a_report_and_prints_one_document(run: Run, tiny_fold
     assert code == 0, err
     assert "prefilled" in out
     assert (tmp_path / "a" / "cells.parquet").is_file()
+
+
+def test_copies_of_behaviors_with_the_longest_names_have_names_of_their_own(
+    run: Run, tiny_folder: Path, tmp_path: Path
+) -> None:
+    head = json.dumps({"trimtab": "behavior", "name": "NAME"})
+    rows = [json.dumps({"prompt": e.prompt, "positive": e.positive, "negative": e.negative}) for e in FEW]
+    names = ["ü" * 49 + "ab", "ü" * 49 + "ac"]  # 100 bytes each, alike up to the last
+    for i, name in enumerate(names):
+        (tmp_path / f"{i}.jsonl").write_text("\n".join([head.replace("NAME", name), *rows]), encoding="utf-8")
+    told = ("--model", tiny_folder, "--dtype", "float32", "--site", 1, "--train", 12, "--eval", 16, "--nulls", 2)
+    told = (*told, "--prompt-type", "prefilled", "--out", tmp_path / "out", "--json")
+    code, out, err = run("study", tmp_path / "0.jsonl", tmp_path / "1.jsonl", *told)
+    assert code == 0, err
+    cells = json.loads(out)["cells"]
+    assert len({c["behavior"] for c in cells}) == 6
+    assert sum(c["control"] for c in cells) == 4
+    assert all("shuffled" in c["behavior"] for c in cells if c["control"])
+    assert {c["family"] for c in cells if c["control"]} == {c["family"] for c in cells if not c["control"]}
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 import numpy as np
 
 from trimtab.behaviors.behavior import Behavior, Example
 from trimtab.behaviors.splits import units
+from trimtab.behaviors.texts import NAME_BYTES
 from trimtab.behaviors.words import count_words
 from trimtab.errors import InputError
 
@@ -38,6 +40,24 @@ def shuffled(behavior: Behavior, seed: int = 0) -> Behavior:
     turned = {names[i] for i in rng.permutation(len(names))[: len(names) // 2]}
     rows = [_exchanged(e) if unit in turned else e for e, unit in zip(examples, unit_of, strict=True)]
     return replace(behavior, examples=rows)
+
+
+def shuffled_copy(behavior: Behavior, k: int) -> Behavior:
+    """The k-th `shuffled` copy, under a name of its own and with the instructions of the original.
+
+    The name is the behavior's with ` shuffled k`; of a name that would become too long the end gives way to some digits
+    of its hash, so that copies of names that begin alike stay apart.
+    """
+    end = f" shuffled {k}"
+    if len((behavior.name + end).encode()) > NAME_BYTES:
+        end = f"… {sha256(behavior.name.encode()).hexdigest()[:8]}{end}"
+    head = behavior.name.encode()[: NAME_BYTES - len(end.encode())].decode(errors="ignore")
+    return replace(
+        shuffled(behavior, k),
+        name=head + end,
+        positive_instruction=behavior.instruction("positive"),
+        negative_instruction=behavior.instruction("negative"),
+    )
 
 
 def by_length(behavior: Behavior) -> Behavior:

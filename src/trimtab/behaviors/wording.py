@@ -10,6 +10,7 @@ from trimtab.behaviors.behavior import Behavior, Example, Side
 from trimtab.behaviors.findings import SIDES, Finding, sources, verbatim
 from trimtab.behaviors.likeness import variants
 from trimtab.behaviors.words import words
+from trimtab.decimals import decimals
 
 MOSTLY = 0.5  # share of a side's answers from which on one sentence is what the side is
 _ONE_SENTENCE = 0.7  # share of words in common with the sentence
@@ -91,7 +92,7 @@ def one_word(behavior: Behavior) -> list[Finding]:
     telling = telling_words(behavior.examples)
     if not telling:
         return []
-    told = ", ".join(f"{word!r} ({share:+.0%})" for word, share in list(telling.items())[:5])
+    told = ", ".join(f"{word!r} ({decimals(share, '+.0%')})" for word, share in list(telling.items())[:5])
     message = (
         f"the wording alone tells the sides apart, by the share of positive minus negative answers that hold {told}: "
         "the steering may learn that word; a check measures what is left without it"

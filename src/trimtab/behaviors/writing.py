@@ -5,10 +5,10 @@ from pathlib import Path
 
 from trimtab.behaviors.behavior import Behavior, Example
 from trimtab.errors import InputError
-from trimtab.storage.atomic import whole
+from trimtab.storage.atomic import output_path, whole
 
 
-def write(behavior: Behavior, file: Path) -> None:
+def write(behavior: Behavior, file: str | Path) -> None:
     """Write a behavior as JSONL; whatever stood there is replaced when all is written.
 
     The header says `exact`, so that `Behavior.load` takes the rows as they stand and gives the same digest.
@@ -18,8 +18,9 @@ def write(behavior: Behavior, file: Path) -> None:
         file: where to; folders above it are made.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: it cannot be written, or would lie in a steering.
     """
+    file = output_path(file)
     header: dict[str, object] = {"trimtab": "behavior", "exact": True, "name": behavior.name}
     for name in ("description", "positive_instruction", "negative_instruction"):
         if value := getattr(behavior, name):

@@ -39,12 +39,14 @@ def draft(
 ) -> None:
     """Have a chat model write contrast examples for a behavior; the file is for you to edit, then check."""
     told = both_or_none(positive_instruction, negative_instruction)
-    file = out or Path(f"{name}.jsonl")
+    from trimtab.workflows.draft import draft as run
+    from trimtab.workflows.draft import writable
+
+    file = writable(Path(f"{name}.jsonl") if out is None else out)
     behind = options.endpoint("--endpoint", endpoint, "--endpoint-model", endpoint_model, key_env, timeout)
     writer = _loaded(model, revision, adapter, dtype, device) if behind is None else _behind(behind, parallel)
 
     from trimtab.experiment.progress import OnTerminal
-    from trimtab.workflows.draft import draft as run
 
     with resumable(), OnTerminal.shown(name) as progress, quiet():
         found = run(writer, name, description, out=file, n=n, seed=seed, instructions=told, progress=progress)

@@ -14,6 +14,7 @@ from trimtab.behaviors.texts import checked_text
 from trimtab.cli import options
 from trimtab.cli.options import one_of, quiet
 from trimtab.cli.strengths import strengths
+from trimtab.decimals import decimals
 from trimtab.errors import InputError
 
 if TYPE_CHECKING:
@@ -68,18 +69,18 @@ def generate(
     source, revision = options.model_of(made, model, revision)
 
     from trimtab.models import ensure_fits
-    from trimtab.workflows.generate.generate import MOST_DOSE, generate, refuse_overlong, relative_edit
+    from trimtab.workflows.generate.generate import MOST_DOSE, generate, refuse_overlong, size_on
 
     lm = options.loaded(source, revision, adapter, dtype, device)
     with quiet():
         ensure_fits(made, lm)
         notes = refuse_overlong(lm, texts, made, told, chat_template, max_new_tokens)
-        size = relative_edit(lm, texts, made, told, chat_template)
+        size = size_on(lm, texts, made, told, chat_template)
     for note in notes:
         Console(stderr=True, soft_wrap=True).print(f"note: {note}", highlight=False, markup=False)
     if size > MOST_DOSE:
         Console(stderr=True, soft_wrap=True).print(
-            f"warning: the edit is {size:.2g} times as large as the activations it acts on; beyond {MOST_DOSE:g} text "
+            f"warning: the edit is {size:.2g} times as large as a typical activation; beyond {MOST_DOSE:g} text "
             "tends to fall apart. Lower --strength, and see trimtab check for what it costs",
             highlight=False,
             markup=False,
@@ -137,7 +138,7 @@ def _shading(shades: "tuple[Shade, ...]", name: str, console: Console) -> Text:
     for shade in shades:
         value = shade.values.get(name, 0.0)
         if not colours:
-            out.append(f"{shade.text}[{value:.2f}]")
+            out.append(f"{shade.text}[{decimals(value)}]")
             continue
         depth = min(abs(value), 1.0)
         strong = (1, 115, 178) if value >= 0 else (214, 95, 2)

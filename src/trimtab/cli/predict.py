@@ -24,7 +24,8 @@ def predict(
     dtype: options.Dtype = "auto",
     device: options.Device = None,
     site: Annotated[
-        str | None, typer.Option(help="14, attention:14, mlp:14; by default the residual in the middle.")
+        str | None,
+        typer.Option(help="14, attention:14, mlp:14; 10-18: each of these blocks; auto: the middle's residual."),
     ] = None,
     prompt_type: Annotated[
         list[str] | None, typer.Option(help="One of the seven prompt types (repeatable), or all.")

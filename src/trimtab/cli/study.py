@@ -3,7 +3,6 @@
 import json
 import shlex
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,7 +30,9 @@ def study(
     device: options.Device = None,
     site: Annotated[
         list[str] | None,
-        typer.Option(help="14, attention:14, mlp:14 (repeatable); by default the residual in the middle."),
+        typer.Option(
+            help="14, attention:14, mlp:14; 10-18: each of these blocks (repeatable); auto: the middle's residual."
+        ),
     ] = None,
     prompt_type: Annotated[
         list[str] | None, typer.Option(help="One of the seven prompt types (repeatable), or all.")
@@ -58,7 +59,7 @@ def study(
 ) -> None:
     """Behaviors × prompt types × sites × models: geometry and effects of each, and what they show together."""
     from trimtab.behaviors import load as load_behavior
-    from trimtab.behaviors.controls import CONTROLS, shuffled
+    from trimtab.behaviors.controls import CONTROLS, shuffled_copy
 
     options.own_folder(out)
     loaded = [load_behavior(source, view=view, format=format, skip_bad=skip_bad) for source in behaviors]
@@ -75,12 +76,7 @@ def study(
     controls = [name for name in names if name in (*CONTROLS, "null", *(control or []))]
     for behavior in loaded[: len(names)]:
         for k in range(nulls):
-            copy = replace(
-                shuffled(behavior, k),
-                name=f"{behavior.name} shuffled {k}",
-                positive_instruction=behavior.instruction("positive"),
-                negative_instruction=behavior.instruction("negative"),
-            )
+            copy = shuffled_copy(behavior, k)
             loaded.append(copy)
             controls.append(copy.name)
             families[copy.name] = families[behavior.name]

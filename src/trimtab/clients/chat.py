@@ -5,7 +5,7 @@ import os
 import random
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -58,6 +58,7 @@ class Endpoint:
     attempts: int = 6
     pause: Callable[[float], None] = field(default=time.sleep, repr=False, compare=False)
     _client: httpx2.Client = field(init=False, repr=False, compare=False)
+    _refused: set[str] = field(init=False, repr=False, compare=False, default_factory=set)
 
     def __post_init__(self) -> None:
         try:
@@ -71,7 +72,7 @@ class Endpoint:
         if self.key and url.scheme == "http" and url.host not in _LOOPBACK:
             raise InputError(f"endpoint {self.url}: the key would travel unencrypted; use https")
         if not self.model.strip():
-            raise InputError("an endpoint needs the name of a model; see --endpoint-model")
+            raise InputError("an endpoint needs the name of a model, as its server knows it")
         if not self.timeout > 0:
             raise InputError(f"a timeout of {self.timeout} seconds; it must be above 0")
         if self.attempts < 1:
@@ -98,7 +99,7 @@ class Endpoint:
             InputError: the server refuses the request: key, model, URL or a parameter.
             EndpointError: no usable answer in `attempts` attempts.
         """
-        asked: dict[str, Any] = {
+        asked = {
             "model": self.model,
             "messages": [dict(turn) for turn in turns],
             "max_tokens": max_tokens,
@@ -117,21 +118,24 @@ class Endpoint:
                 self.pause(min(_LONGEST_WAIT, wait if wait is not None else spread * 2**attempt))
         raise EndpointError(
             f"{self.identity}: no usable answer in {self.attempts} attempts; the last one: {why}; "
-            "try again later, or with fewer --parallel requests; what was written is kept"
+            "try again later, or with fewer requests at a time; what was written is kept"
         )
 
-    def _once(self, asked: dict[str, Any]) -> str:
-        """One request; parameters that the server does not take are exchanged in `asked`."""
-        status, headers, body = self._post(asked)
-        if status == 200:
-            return _content(body)
-        said = _error(body)
-        refused = str(said.get("param") or "")
-        if status == 400 and refused in asked and refused in _INSTEAD:
-            value, instead = asked.pop(refused), _INSTEAD[refused]
-            if instead is not None:
-                asked[instead] = value
-            raise _Again(f"the server takes no {refused}", 0.0)
+    def _once(self, asked: Mapping[str, Any]) -> str:
+        """One request, and at once another for each parameter that the server turns out not to take.
+
+        What it does not take is remembered for all further calls.
+        """
+        while True:
+            sent = _exchanged(asked, self._refused)
+            status, headers, body = self._post(sent)
+            if status == 200:
+                return _content(body)
+            said = _error(body)
+            refused = str(said.get("param") or "")
+            if not (status == 400 and refused in sent and refused in _INSTEAD):
+                break
+            self._refused.add(refused)
         message = _shown(str(said.get("message") or body))
         if status in _AGAIN and said.get("code") != "insufficient_quota":
             raise _Again(f"HTTP {status} {message}", _retry_after(headers))
@@ -164,6 +168,15 @@ def key_from(variable: str) -> str:
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise InputError(f"the environment variable {variable} holds no key: spaces or control characters")
     return key
+
+
+def _exchanged(asked: Mapping[str, Any], refused: Collection[str]) -> dict[str, Any]:
+    """The request without refused parameters, and with what the server takes instead of them."""
+    sent = {name: value for name, value in asked.items() if name not in refused}
+    for name in (name for name in asked if name in refused):
+        if (instead := _INSTEAD[name]) is not None:
+            sent[instead] = asked[name]
+    return sent
 
 
 def _content(body: str) -> str:
@@ -213,7 +226,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 def _mend(status: int) -> str:
     if status in (401, 403):
-        return "; check the key in the environment variable that --key-env names"
+        return "; check the key, and the environment variable that holds it"
     if status == 404:
-        return "; check --endpoint (it usually ends in /v1) and --endpoint-model"
+        return "; check the server's base URL (it usually ends in /v1) and the model's name"
     return "; give the URL that it leads to" if 300 <= status < 400 else ""

@@ -5,7 +5,6 @@ import platform
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from numbers import Integral
 
 import torch
 import transformers
@@ -16,6 +15,7 @@ from trimtab.behaviors.splits import drawn
 from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import SIDES, Instrument
+from trimtab.experiment.numbers import is_whole
 from trimtab.experiment.progress import Progress
 from trimtab.interventions import Place, Site
 from trimtab.models import Model
@@ -45,6 +45,24 @@ def where(model: Model, site: Site | int | str | None) -> tuple[Site | None, tup
     if not first <= last < model.n_blocks:
         raise InputError(f"site {site}: the model has blocks 0 to {model.n_blocks - 1}")
     return None, (first, last)
+
+
+def each_site(model: Model, sites: Sequence[Place] | Place | None) -> list[Site]:
+    """Sites of a measurement that chooses none: a range stands for the residual of each of its blocks.
+
+    Args:
+        model: that has them.
+        sites: one or several, such as 14, `attention:14` or `10-18`; None and `auto` for the middle of the model.
+
+    Raises:
+        InputError: no site, or one that the model does not have.
+    """
+    found: list[Site] = []
+    for site in [sites] if sites is None or isinstance(sites, (str, int, Site)) else sites:
+        asked = None if isinstance(site, str) and site.strip() == AUTO else site
+        given, blocks = where(model, asked)
+        found += [given] if given else [Site(k) for k in range(blocks[0], blocks[1] + 1)] if blocks else [middle(model)]
+    return list(dict.fromkeys(found))
 
 
 def where_all(model: Model, sites: Sequence[Place] | None) -> tuple[Sequence[Place] | None, tuple[int, int] | None]:
@@ -77,7 +95,7 @@ def prepare(
         InputError: sizes or a seed that are no whole numbers, no usable rows, or too few for the sizes.
     """
     for name, value in {"train": train, "evaluation": evaluation, "seed": seed}.items():
-        if not _whole(value) and (value is not None or name == "seed"):
+        if not is_whole(value) and (value is not None or name == "seed"):
             raise InputError(f"{name} {value!r} must be a whole number")
     if seed < 0:
         raise InputError(f"seed {seed} must not be negative")
@@ -135,10 +153,6 @@ def decidable(splits: Splits, max_anti_steerable: float) -> str:
         f"bound of {max_anti_steerable:.0%}: a behavior whose true share is {fair:.0%} passes with a chance of "
         f"{passing_chance(n, max_anti_steerable, fair):.0%}{more}"
     )
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def refuse_same(positive: Sequence[Encoded], negative: Sequence[Encoded], what: str) -> None:

@@ -1,12 +1,22 @@
-"""How large an edit is, whatever its kind."""
+"""How large an edit is, whatever its kind: its dose."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
+from torch import Tensor
 
-from trimtab.errors import InputError
+from trimtab.errors import NotFiniteError
 from trimtab.experiment.experiment import Experiment
-from trimtab.measurements.activations import median_norm, typical
-from trimtab.models import steer
+from trimtab.interventions import Site
+from trimtab.measurements.activations import median_norm
+from trimtab.measurements.activations import typical as typical_of
+from trimtab.models import Encoded, Model, steer
+from trimtab.models.capture import capture
 from trimtab.steering import Steering
+
+Typical = Callable[[Site], tuple[Tensor, float]]
+"""By site: float32 activations `[n, d_model]` of the texts' last tokens, and the norm of a typical token there."""
 
 
 def dose(on: Experiment, steering: Steering, strength: float) -> float:
@@ -20,15 +30,57 @@ def dose(on: Experiment, steering: Steering, strength: float) -> float:
         strength: factor on its default strengths.
 
     Raises:
-        InputError: the edit is too large for a float32 to hold its length.
+        NotFiniteError: the edit is too large for a float32 to hold its length.
     """
-    row = steer(steering, steering.scaled(strength)).strength
+    return _size(
+        steering,
+        steer(steering, steering.scaled(strength)).strength,
+        lambda site: (torch.from_numpy(typical_of(on, site)).float(), median_norm(on, site)),
+    )
+
+
+def edit_size(model: Model, rows: Sequence[Encoded], steering: Steering, strength: Any = None) -> float:
+    """The same of texts of one's own: the figure that a check of them would call the dose.
+
+    Args:
+        model: see `trimtab.load`.
+        rows: at least one; their last tokens are looked at.
+        steering: any edits.
+        strength: of each attribute; see `trimtab.models.steer`.
+
+    Raises:
+        NotFiniteError: the edit, or the activation that it makes, is beyond what the model computes in.
+    """
+    row, sites = steer(steering, strength).strength, sorted(steering.edits)
+    if not sites:
+        return 0.0
+    captured = capture(model, rows, sites, "last")
+    for site in sites:
+        h = captured.activations[site]
+        after = steering.edits[site](h.to(model.dtype)[None], row.to(h.device))
+        if not bool(after.float().square().sum(dim=-1).isfinite().all()):
+            raise _no_length(site, row)
+
+    def typical(site: Site) -> tuple[Tensor, float]:
+        h, norms = captured.activations[site].cpu(), captured.norms[site].cpu()
+        norms = torch.where(norms.isnan(), h.norm(dim=1), norms)  # a text of its first token alone
+        return h, float(norms.quantile(0.5))
+
+    return _size(steering, row, typical)
+
+
+def _size(steering: Steering, row: Tensor, typical: Typical) -> float:
     found = []
     for site, edit in steering.edits.items():
-        h = torch.from_numpy(typical(on, site)).float()[None]
-        moved = (edit(h, row) - h)[0].norm(dim=1).quantile(0.5)
+        h, norm = typical(site)
+        moved = (edit(h[None], row) - h[None])[0].norm(dim=1).quantile(0.5)
         if not bool(moved.isfinite()):
-            told = f"at strength {float(row.abs().max()):g} the edit at site {site} has no finite length"
-            raise InputError(f"{told}; give a smaller one")
-        found.append(float(moved) / median_norm(on, site))
+            raise _no_length(site, row)
+        found.append(float(moved) / norm)
     return max(found, default=0.0)
+
+
+def _no_length(site: Site, row: Tensor) -> NotFiniteError:
+    return NotFiniteError(
+        f"at strength {float(row.abs().max()):g} the edit at site {site} has no finite length; give a smaller one"
+    )

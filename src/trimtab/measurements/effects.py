@@ -7,6 +7,7 @@ import numpy as np
 
 from trimtab.experiment.contrasts import ContrastMaker
 from trimtab.experiment.experiment import Experiment, Split, Variant
+from trimtab.experiment.finite import those_finite
 from trimtab.experiment.instrument import SIDES, Floats, Propensity
 from trimtab.experiment.steps import Step
 from trimtab.results.consequences import Curve, CurvePoint
@@ -171,15 +172,22 @@ def curve_steps(on: Experiment, steering: Steering) -> list[Propensities]:
     return sweep_steps(on, "eval", [(steering, f * on.strength) for f in missing], n)
 
 
-def curve(on: Experiment, steering: Steering, known: Steered) -> Mapping[float, Propensity]:
-    """Propensities of the first evaluation examples over strengths; what is known is not measured again."""
+def curve(on: Experiment, steering: Steering, known: Steered) -> tuple[dict[float, Propensity], dict[float, str]]:
+    """Propensities of the first evaluation examples over strengths; what is known is not measured again.
+
+    Returns:
+        by strength, and for strengths that give no finite figures the reason.
+    """
     n, factors = min(CURVE_ROWS, len(on.splits.eval)), curve_factors(steering)
-    found = {-1.0: known.minus, 0.0: known.base, 1.0: known.plus}
-    at = {factor: p[slice(n)] for factor, p in found.items() if factor in factors}
-    missing = [f for f in factors if f not in at]
-    variants = [(steering, f * on.strength) for f in missing]
-    at |= dict(zip(missing, sweep(on, "eval", variants, n), strict=True))
-    return {f * on.strength: at[f] for f in sorted(at)}
+    of_known = {-1.0: known.minus, 0.0: known.base, 1.0: known.plus}
+    at = {factor: p[slice(n)] for factor, p in of_known.items() if factor in factors}
+
+    def swept(some: Sequence[float]) -> Mapping[float, Propensity]:
+        return dict(zip(some, sweep(on, "eval", [(steering, f * on.strength) for f in some], n), strict=True))
+
+    found, lost = those_finite([f for f in factors if f not in at], swept)
+    at |= found
+    return {f * on.strength: at[f] for f in sorted(at)}, {f * on.strength: why for f, why in lost.items()}
 
 
 def base_record(base: Propensity, contrast_of: ContrastMaker) -> Base:

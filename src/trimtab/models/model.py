@@ -29,6 +29,7 @@ from trimtab.models.scoring import Scores, logit_differences, score
 from trimtab.models.streaming import capture_into
 from trimtab.models.text import in_front, joined, refuse_one_text
 from trimtab.models.tokens import TEXTS, CapturedTokens, Tokens, capture_tokens
+from trimtab.storage.atomic import output_path
 
 
 class Model(Loaded):
@@ -144,7 +145,7 @@ class Model(Loaded):
         if into is not None:
             if steering is not None or self.open_edits:
                 raise InputError("captures into a folder are unsteered; leave out into=… or the steering")
-            return capture_into(self, texts, Site.several(sites), read, self.encoder(chat_template), Path(into))
+            return capture_into(self, texts, Site.several(sites), read, self.encoder(chat_template), output_path(into))
         put, steers = self._put([rendered(text) for text in texts], steering, strength, scope)
         rows = self.encoder(chat_template).encode(put)
         return capture(self, rows, Site.several(sites), read, *decided(self, rows, [steers]))
@@ -181,7 +182,7 @@ class Model(Loaded):
         """
         refuse_one_text(texts)
         rows = encoded(texts, self.encoder(chat_template), TEXTS)
-        folder = None if into is None else Path(into)
+        folder = None if into is None else output_path(into)
         return capture_tokens(
             self, rows, Site.several(sites), tokens, folder, twins=twins, drop_identical=drop_identical
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from trimtab.errors import InputError
+from trimtab.errors import InputError, NotFiniteError
 from trimtab.interventions import Site
 from trimtab.models.conditions import decided
 from trimtab.models.packing import Packed
@@ -192,7 +192,7 @@ def _start(steers: tuple[Steer, ...]) -> Site | None:
 def _refuse_non_finite(values: Tensor, model: "Model") -> None:
     bad = (~torch.isfinite(values)).nonzero().flatten().tolist()
     if bad:
-        raise InputError(
+        raise NotFiniteError(
             f"{len(bad)} of {len(values)} scores are NaN or infinite (the first is text {bad[0] + 1}, dtype "
             f"{str(model.dtype).removeprefix('torch.')}); try a smaller strength or --dtype float32"
         )

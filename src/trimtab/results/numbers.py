@@ -3,6 +3,7 @@
 import math
 from typing import Final
 
+from trimtab.decimals import decimals
 from trimtab.results.figures import Estimate
 
 MINUS: Final = "−"
@@ -72,12 +73,12 @@ def share(value: float, low: float | None = None, high: float | None = None) -> 
 
 def given(value: float) -> str:
     """A figure that was set and not measured: a strength, a threshold; without trailing zeros."""
-    return f"{value:.4g}".replace("-", MINUS)
+    return decimals(value, ".4g").replace("-", MINUS)
 
 
 def level(value: float) -> str:
     """A confidence level or a threshold in per cent, without needless digits: `95 %`, `99.3 %`."""
-    return f"{100 * value:.3g}{THIN}%"
+    return f"{decimals(100 * value, '.3g')}{THIN}%"
 
 
 def missing(reason: str | None) -> str:
@@ -106,10 +107,7 @@ def _power(exponent: int) -> str:
 
 
 def _signed(value: float, places: int) -> str:
-    text = f"{value:.{places}f}"
-    if float(text) == 0:
-        text = text.lstrip("-")
-    return text.replace("-", MINUS)
+    return decimals(value, f".{places}f").replace("-", MINUS)
 
 
 def _places(low: float, high: float) -> int | None:

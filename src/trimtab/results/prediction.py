@@ -96,9 +96,9 @@ class Prediction(Document):
     Args:
         model: the model.
         dtype: of its blocks.
-        calibrations: those that apply, at most one for each kind of data.
-        uncalibrated: why there is none, for each kind of data that has none.
-        rows: the most promising first.
+        calibrations: those that apply, at most one for each kind of data and site.
+        uncalibrated: why there is none, for each kind of data that lacks one.
+        rows: the most promising first, site by site.
         notes: what the data told.
     """
 

@@ -437,7 +437,7 @@ class Report(Document):
         """Write `report.html`, `report.json` and `examples.parquet` into a folder; returns the folder."""
         from trimtab.reports.check.files import save
 
-        return save(self, Path(folder))
+        return save(self, folder)
 
     @staticmethod
     def load(folder: str | Path) -> "Report":

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
+from trimtab.decimals import decimals
 from trimtab.errors import InputError
 from trimtab.statistics.geometry import Floats, as_vector
 from trimtab.statistics.intervals import Interval
@@ -98,7 +99,8 @@ class Predictor:
         for name, value, low, high in zip(self.features, x, self.low, self.high, strict=True):
             if not low <= value <= high:
                 side = "below" if value < low else "above"
-                yield f"{name} {value:.3g} is {side} what was fitted, {low:.3g} to {high:.3g}"
+                told, least, most = (decimals(x, ".3g") for x in (value, low, high))
+                yield f"{name} {told} is {side} what was fitted, {least} to {most}"
         far = float(np.sqrt(max(row @ np.array(self.precision) @ row, 0.0)))
         if far > self.distance:
             yield (

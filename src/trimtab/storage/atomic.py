@@ -37,8 +37,10 @@ def whole(file: Path) -> Iterator[Path]:
     """A path to write to, which takes the file's place if nothing was raised; folders above it are made.
 
     Raises:
+        InputError: it would lie in a steering.
         OSError: it cannot be written, or a folder lies there.
     """
+    outside_steerings(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     with scratch(file.parent, file.name) as work:
         yield work / file.name
@@ -74,6 +76,21 @@ def _alive(process: str) -> bool:
     return True
 
 
+def output_path(path: str | Path) -> Path:
+    """The file or folder that results are to go to, asked before long work.
+
+    Raises:
+        InputError: an empty name; it is, or lies in, a steering.
+    """
+    if not str(path).strip():
+        raise InputError(f"the place to write to, {str(path)!r}, is empty; give a name such as out/mine")
+    if "\0" in str(path):
+        raise InputError(f"the place to write to, {str(path)!r}, holds a NUL character; remove it")
+    target = Path(path)
+    outside_steerings(target)
+    return target
+
+
 def outside_steerings(place: Path) -> None:
     """Refuse to write into the folder of a steering, whose manifest names all that may lie there.
 
@@ -82,7 +99,7 @@ def outside_steerings(place: Path) -> None:
     """
     target = place.resolve()
     for folder in (target, *target.parents):
-        if (folder / "steering.json").is_file() and (folder / "MANIFEST").is_file():
+        if all(os.path.isfile(folder / name) for name in ("steering.json", "MANIFEST")):  # no name is too long for it
             raise InputError(
                 f"{place} belongs to the steering {folder}, which stays as it is; give a folder of its own"
             )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
+from trimtab.decimals import bracketed, decimals
 from trimtab.statistics.intervals import Interval
 
 _QUANTILE, _POWER = 1.96, 0.84  # of a 95 % interval, and of a chance of 80 %
@@ -91,11 +92,9 @@ class Requirement:
         """`mean steering effect 0.55 [0.49, 0.61] nats/token, needs more than 0.05: holds (n = 72)`."""
         i = self.interval
         if self.unit == "share":
-            figure = f"{i.value:.0%} [{i.low:.0%}, {i.high:.0%}]"
-            bound = f"{self.threshold:.0%}"
+            figure, bound = bracketed(i, ".0%"), decimals(self.threshold, ".0%")
         else:
-            figure = f"{i.value:.3g} [{i.low:.3g}, {i.high:.3g}] {self.unit}"
-            bound = f"{self.threshold:.3g}"
+            figure, bound = f"{bracketed(i, '.3g')} {self.unit}", decimals(self.threshold, ".3g")
         need = "more" if self.direction == "above" else "less"
         outcome = {True: "holds", False: "fails", None: "undecided"}[self.holds]
         return f"{self.name} {figure}, needs {need} than {bound}: {outcome} (n = {self.n})"

@@ -61,6 +61,7 @@ class Evidence:
         wording: what single words and words in random order explain.
         lint: findings on the examples.
         expected: codes of findings that are the point of the set.
+        lost: strengths of the curve that give no finite figures, and why.
     """
 
     steered: Steered
@@ -81,6 +82,7 @@ class Evidence:
     wording: Wording
     lint: Sequence[Finding]
     expected: frozenset[str]
+    lost: Mapping[float, str]
 
     @property
     def drifts(self) -> dict[str, Floats]:
@@ -115,7 +117,7 @@ def assess(
     """
     (own,) = steered(on, [steering], part)
     noisy = None if "noise" in omit else noise(on, steering)
-    at = None if "curve" in omit else curve(on, steering, own)
+    at, lost = (None, {}) if "curve" in omit else curve(on, steering, own)
     slope, linearity = Slope(reason=LEFT_OUT), Linearity(None, None)
     if at is not None:
         slope, linearity = slope_record(at, on.contrast_of(on.part(part)).first(len(at[0.0].m)))
@@ -147,6 +149,7 @@ def assess(
         else wording(on, steering, own, trained=geometry is not None, part=part),
         lint=[f for f in lint(on.behavior) if f.code != "derived-instructions"],  # a note says so already
         expected=frozenset(on.behavior.expected),
+        lost=lost,
     )
 
 

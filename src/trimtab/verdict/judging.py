@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from trimtab.behaviors import AnswerKind
+from trimtab.decimals import bracketed, decimals
 from trimtab.experiment.instrument import Floats, Instrument
 from trimtab.measurements.effects import Steered
 from trimtab.results.consequences import Asking, Capability, Generated, Reference
@@ -65,9 +66,10 @@ def _unable(base: Base, kind: AnswerKind) -> str | None:
     """Why a missing effect says nothing: the plain model answers questions as if by chance."""
     if kind == "text" or not base.accuracy_low <= 0.5 <= base.accuracy_high:
         return None
+    accuracy = Interval(base.accuracy, base.accuracy_low, base.accuracy_high)
     return (
-        f"the unsteered model gives the matching answer in {base.accuracy:.0%} [{base.accuracy_low:.0%}, "
-        f"{base.accuracy_high:.0%}] of the examples, no more often than by chance: it may be unable to read this form "
+        f"the unsteered model gives the matching answer in {bracketed(accuracy, '.0%')} of the "
+        "examples, no more often than by chance: it may be unable to read this form "
         "of the question; a larger model, or the behavior as free text (--view statements), would settle it"
     )
 
@@ -151,34 +153,36 @@ def reservations(evidence: Evidence, thresholds: Thresholds) -> list[str]:
     if left.value is not None and effect is not None and left.value < effect.mean / 2:
         found.append(
             f"more than half of the effect comes from {obstacles.named(evidence.wording)}: without, it is "
-            f"{left.value:.2f} [{left.low:.2f}, {left.high:.2f}]"
+            f"{bracketed(left)}"
         )
     if way.p_value is not None and way.p_value > 0.05:
         found.append(f"no direction tells the two sides apart better than chance (permutation p = {way.p_value:.2g})")
     elif way.halves_p_value is not None and way.halves_p_value < 0.05 and (way.halves_cosine or 0.0) < SAME_DIRECTION:
         found.append(
             f"the direction depends on what the example is about: two halves of the examples give vectors at a cosine "
-            f"of {way.halves_cosine:.2f}, random halves {way.halves_expected:.2f} (p = {way.halves_p_value:.2g})"
+            f"of {decimals(way.halves_cosine)}, random halves {decimals(way.halves_expected)} "
+            f"(p = {way.halves_p_value:.2g})"
         )
     agreement = chosen.directional_agreement_loo
     if agreement.value is not None and agreement.low is not None and agreement.low <= LITTLE_AGREEMENT:
         found.append(
-            f"the examples hardly agree on one direction: leave-one-out agreement {agreement.value:.2f} "
-            f"[{agreement.low:.2f}, {agreement.high:.2f}] reaches down to {LITTLE_AGREEMENT}"
+            f"the examples hardly agree on one direction: leave-one-out agreement "
+            f"{bracketed(agreement)} reaches down to {LITTLE_AGREEMENT}"
         )
     if chosen.effect is not None and abs(chosen.effect.even) > abs(chosen.effect.odd):
         found.append(
-            f"the even part of the effect ({chosen.effect.even:.2f}) exceeds the odd part ({chosen.effect.odd:.2f}): "
+            f"the even part of the effect ({decimals(chosen.effect.even)}) exceeds the odd part "
+            f"({decimals(chosen.effect.odd)}): "
             "more damage or answer bias than direction"
         )
     if chosen.dose is not None and chosen.dose > 1:
-        found.append(f"the edit is {chosen.dose:.1f} times as large as a typical activation")
+        found.append(f"the edit is {decimals(chosen.dose, '.1f')} times as large as a typical activation")
     if length.value is not None and not 0.3 <= length.value <= 0.7:
         found.append(
-            f"length alone tells the two sides apart (AUROC {length.value:.2f}), so the vector may hold length"
+            f"length alone tells the two sides apart (AUROC {decimals(length.value)}), so the vector may hold length"
         )
     if line.spearman is not None and line.spearman < 0.7:
-        found.append(f"the effect does not grow steadily with strength (mean Spearman ρ {line.spearman:.2f})")
+        found.append(f"the effect does not grow steadily with strength (mean Spearman ρ {decimals(line.spearman)})")
     if n_units < 50:
         found.append(f"only {n_units} independent evaluation examples")
     return found
@@ -187,7 +191,7 @@ def reservations(evidence: Evidence, thresholds: Thresholds) -> list[str]:
 def _about_desired(steered: Steered) -> list[str]:
     """That the effect does not come from desired answers."""
     plus, minus = steered.effect.side("positive"), steered.effect.side("negative")
-    told = ", ".join(f"{name} {i.value:.2f} [{i.low:.2f}, {i.high:.2f}]" for name, i in (("Δ+", plus), ("Δ−", minus)))
+    told = ", ".join(f"{name} {bracketed(i)}" for name, i in (("Δ+", plus), ("Δ−", minus)))
     if plus.high < 0:
         return [f"desired answers become less likely, undesired ones even more so ({told})"]
     if plus.low <= 0:
@@ -202,7 +206,7 @@ def _about_labels(noise: LabelNoise) -> list[str]:
         return []
     rows = f", such as {', '.join(noise.examples)}" if noise.examples else ""
     return [
-        f"label noise: about {share.value:.0%} [{share.low:.0%}, {share.high:.0%}] of the training examples look as if "
+        f"label noise: about {bracketed(share, '.0%')} of the training examples look as if "
         f"their two sides were exchanged{rows}; look at these and mend them"
     ]
 
@@ -215,7 +219,7 @@ def about_asking(asking: Asking, unit: str) -> list[str]:
     better = "beats" if beats.low > 0 else "falls short of" if beats.high < 0 else "does about as much as"
     more = "adds to it" if adds.low > 0 else "takes from it" if adds.high < 0 else "adds nothing certain to it"
     return [
-        f"asking instead moves answers by {told.value:+.2f} {unit} [{told.low:.2f}, {told.high:.2f}]: steering "
-        f"{better} asking (by {beats.value:+.2f} [{beats.low:.2f}, {beats.high:.2f}]) and {more} "
-        f"({adds.value:+.2f} [{adds.low:.2f}, {adds.high:.2f}])"
+        f"asking instead moves answers by {bracketed(told, plus=True, unit=unit)}: steering "
+        f"{better} asking (by {bracketed(beats, plus=True)}) and {more} "
+        f"({bracketed(adds, plus=True)})"
     ]

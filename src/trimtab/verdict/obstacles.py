@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from trimtab.behaviors import Finding
+from trimtab.decimals import decimals
 from trimtab.results.consequences import Direction
 from trimtab.results.figures import Estimate
 from trimtab.results.numbers import number
@@ -72,7 +73,7 @@ def of_mixture(way: Direction) -> list[str]:
     shown = "; ".join(" · ".join(f"“{text}”" for text in half) for half in way.halves or ())
     return [
         "the examples seem to hold two behaviors: two groups of them, told apart by what they are about, have vectors "
-        f"at a cosine of {way.halves_cosine:.2f} (random groups {way.halves_expected or 0.0:.2f}, p = "
+        f"at a cosine of {decimals(way.halves_cosine)} (random groups {decimals(way.halves_expected)}, p = "
         f"{way.halves_p_value:.2g}); split the file and check each part" + (f". The groups: {shown}" if shown else "")
     ]
 

@@ -1,6 +1,6 @@
 """Site, prompt type and strength, chosen on the dev split alone. Everything here is exploratory in the report."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from trimtab.behaviors import PromptType
 from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment, Variant
+from trimtab.experiment.finite import left_out, those_finite
 from trimtab.experiment.steps import Step
 from trimtab.interventions import Site
 from trimtab.measurements.activations import TrainingActivations, training, vector_of
@@ -40,6 +41,7 @@ class Chosen:
         vectors: their steerings.
         blocks: the map that the site was chosen from; empty if it was given.
         strengths: what the strength was chosen from; empty if it was given.
+        notes: strengths that were left out of the choice, and why.
     """
 
     site: Site | None
@@ -49,6 +51,7 @@ class Chosen:
     vectors: Mapping[str, Steering]
     blocks: tuple[BlockRow, ...]
     strengths: tuple[CurvePoint, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def steering(self) -> Steering:
@@ -86,7 +89,7 @@ def choose(on: Experiment, given: Site | None, strength: float | None, max_kl: f
         max_kl: bound on the divergence, nats per token.
     """
     blocks = map_blocks(on) if given is None else ()
-    site = given or Site(max(blocks, key=lambda b: b.effect.low or 0.0).block)
+    site = given or Site(max(blocks, key=lambda b: -np.inf if b.effect.low is None else b.effect.low).block)
     geometry: dict[str, Geometry] = {t: training(on, t, [site])[site] for t in on.measured_types}
     vectors: dict[str, Steering] = {t: vector_of(on, g, site) for t, g in geometry.items()}
     types = list(vectors)
@@ -106,31 +109,37 @@ def with_strength(on: Experiment, chosen: Chosen, max_kl: float) -> Chosen:
         chosen: what to steer by.
         max_kl: bound on the divergence, nats per token.
     """
-    points = _strengths(on, chosen, max_kl)
+    found, lost = those_finite(STRENGTHS, lambda some: _at_strengths(on, chosen, max_kl, some))
+    points = tuple(found.values())
     sane = [p for p in points if (p.kl.high or 0.0) < max_kl] or points[:1]
-    return replace(chosen, strength=max(sane, key=lambda p: p.effect.low or 0.0).strength, strengths=points)
+    return replace(
+        chosen, strength=max(sane, key=lambda p: p.effect.low or 0.0).strength, strengths=points,
+        notes=tuple(left_out("strength", lost, "the choice on dev")),
+    )  # fmt: skip
 
 
-def _tried(on: Experiment, steering: Steering) -> list[Variant]:
-    return [(steering, f * on.strength) for f in STRENGTHS]
+def _tried(on: Experiment, steering: Steering, factors: Sequence[float] = STRENGTHS) -> list[Variant]:
+    return [(steering, f * on.strength) for f in factors]
 
 
-def _strengths(on: Experiment, chosen: Chosen, max_kl: float) -> tuple[CurvePoint, ...]:
-    """Gain and damage on dev over strengths; the intervals hold for all of them together."""
-    tried = _tried(on, chosen.steering)
-    effects, (neutral, prompts) = effects_on_dev(on, tried), drift_steps(on, chosen.steering)
+def _at_strengths(on: Experiment, chosen: Chosen, max_kl: float, some: Sequence[float]) -> Mapping[float, CurvePoint]:
+    """Gain and damage on dev at some of the strengths; the intervals hold for all strengths together."""
+    tried = _tried(on, chosen.steering, some)
+    effects, (neutral, prompts) = effects_on_dev(on, tried), drift_steps(on, chosen.steering, some)
     drifts = zip(neutral.drifts(on), prompts.drifts(on), strict=True)
     worse = [max(both, key=lambda drift: float(drift.kl.mean())) for both in drifts]
     level = simultaneous_level(0.95, len(STRENGTHS))
-    return tuple(
-        curve_point(on, chosen, s, effect, drift, max_kl, level)
-        for (_, s), effect, drift in zip(tried, effects, worse, strict=True)
-    )
+    return {
+        factor: curve_point(on, chosen, s, effect, drift, max_kl, level)
+        for factor, (_, s), effect, drift in zip(some, tried, effects, worse, strict=True)
+    }
 
 
-def drift_steps(on: Experiment, steering: Steering) -> tuple[NeutralDrift, PromptsDrift]:
-    """What the strengths to choose from do to texts that the evaluation does not see."""
-    strengths = tuple(s for _, s in _tried(on, steering))
+def drift_steps(
+    on: Experiment, steering: Steering, factors: Sequence[float] = STRENGTHS
+) -> tuple[NeutralDrift, PromptsDrift]:
+    """What strengths to choose from do to texts that the evaluation does not see."""
+    strengths = tuple(s for _, s in _tried(on, steering, factors))
     return NeutralDrift(steering, strengths, FEW_ROWS, "dev"), PromptsDrift(steering, strengths, (), "dev")
 
 
@@ -195,18 +204,28 @@ def blocks_on_map(on: Experiment) -> list[int]:
 
 
 def map_blocks(on: Experiment) -> tuple[BlockRow, ...]:
-    """Agreement on train and effect on dev of every block's prefilled vector."""
+    """Agreement on train and effect on dev of every block's prefilled vector.
+
+    A block whose vector gives figures that are NaN or infinite has a reason in the place of its effect.
+    """
     rows = min(MAP_ROWS, len(on.splits.dev))
     sites = [Site(k) for k in blocks_on_map(on)]
     geometry = training(on, PromptType.PREFILLED, sites)
     level = simultaneous_level(0.95, len(sites))
-    effects = effects_on_dev(on, [(vector_of(on, g, s), on.strength) for s, g in geometry.items()], rows)
-    return tuple(
-        BlockRow(
-            block=site.block,
-            agreement=attempted(lambda g=g: g.agreement(on.seed, level), len(set(g.units))),  # type: ignore[misc]
-            effect=estimate(change.mean(level), change.n_units),
-            standardised=change.standardised,
-        )
-        for (site, g), change in zip(geometry.items(), effects, strict=True)
-    )
+    vectors = {site: (vector_of(on, g, site), on.strength) for site, g in geometry.items()}
+
+    def effects_at(some: Sequence[Site]) -> Mapping[Site, Contrast]:
+        return dict(zip(some, effects_on_dev(on, [vectors[site] for site in some], rows), strict=True))
+
+    effects, lost = those_finite(list(vectors), effects_at)
+
+    def row(site: Site, g: Geometry) -> BlockRow:
+        agreement = attempted(lambda: g.agreement(on.seed, level), len(set(g.units)))
+        if site in lost:
+            effect = Estimate(reason=lost[site])
+            return BlockRow(block=site.block, agreement=agreement, effect=effect, standardised=None)
+        change = effects[site]
+        effect = estimate(change.mean(level), change.n_units)
+        return BlockRow(block=site.block, agreement=agreement, effect=effect, standardised=change.standardised)
+
+    return tuple(row(site, g) for site, g in geometry.items())

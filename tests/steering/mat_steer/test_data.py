@@ -85,6 +85,19 @@ def test_samples_are_drawn_without_repetition_as_many_as_the_smallest_side_has()
     assert len(found[0, 0, :, 0].unique()) == 10
 
 
+def reordered(some: dict[str, TokenSides]) -> dict[str, TokenSides]:
+    return {name: some[name] for name in sorted(some, reverse=True)}
+
+
+def test_the_order_of_attributes_and_their_company_decide_nothing_of_what_is_drawn() -> None:
+    whole, alone = data(), {"b": data()["b"]}
+    drawn, turned = samples(whole, 8, seed=3), samples(reordered(whole), 8, seed=3)
+    assert torch.equal(drawn, turned.flip(0))
+    assert torch.equal(drawn[1:], samples(alone, 8, seed=3))
+    dealt, back = (torch.stack(list(Batches(some, 4, seed=3).epoch(2))) for some in (whole, reordered(whole)))
+    assert torch.equal(dealt, back.flip(1))
+
+
 def test_batches_shrink_to_the_smallest_side() -> None:
     assert Batches(data(), 16, seed=0).batch == 10
 

@@ -17,7 +17,7 @@ def rand(*shape: int, seed: int = 0) -> Tensor:
 
 
 def start() -> Start:
-    return random_start(T, D, torch.Generator().manual_seed(4))
+    return random_start([f"attribute-{t}" for t in range(T)], D, 4)
 
 
 @pytest.mark.parametrize(

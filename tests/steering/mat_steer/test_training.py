@@ -107,6 +107,22 @@ def test_sigma_2_is_refused_where_it_is_blind_and_the_default_trains(made) -> No
     assert train(far, Options(**FAST)).train["alignment"][-1] < 0.5
 
 
+def test_a_sigma_too_small_for_a_float_is_refused_with_a_figure(made) -> None:  # type: ignore[no-untyped-def]
+    for sigma in (1e-300, 1e-30, 1e-20, 1e30, 1e300):
+        with pytest.raises(InputError, match="sigma") as caught:
+            train(made(1, n=200), Options(kernel="fixed", sigma=sigma, epochs=1))
+        assert "nan" not in str(caught.value)
+
+
+@pytest.mark.parametrize("options", [{"start": "means"}, {"start": "random"}], ids=str)
+def test_the_order_of_attributes_decides_nothing(made, options: dict[str, str]) -> None:  # type: ignore[no-untyped-def]
+    data = made(1, n=200, attributes=3)
+    turned = {name: data[name] for name in reversed(data)}
+    one, other = (train(some, Options(epochs=1, sample=64, **options)) for some in (data, turned))  # type: ignore[arg-type]
+    torch.testing.assert_close(one.edit.vectors, other.edit.vectors.flip(0), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(one.edit.weights, other.edit.weights.flip(0), rtol=1e-3, atol=1e-4)
+
+
 def test_the_scale_of_activations_changes_nothing_but_the_scale_of_the_edit(made) -> None:  # type: ignore[no-untyped-def]
     def scaled(by: float) -> dict[str, TokenSides]:
         return {

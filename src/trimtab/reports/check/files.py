@@ -6,10 +6,10 @@ from pathlib import Path
 from trimtab.errors import InputError
 from trimtab.results.report import Report
 from trimtab.results.report_files import columns
-from trimtab.storage.atomic import outside_steerings, scratch
+from trimtab.storage.atomic import output_path, scratch
 
 
-def save(report: Report, folder: Path) -> Path:
+def save(report: Report, folder: str | Path) -> Path:
     """Write `report.html`, `report.json` and `examples.parquet`; each file appears whole, the JSON last.
 
     Raises:
@@ -19,7 +19,7 @@ def save(report: Report, folder: Path) -> Path:
 
     from trimtab.reports.check.html import page
 
-    outside_steerings(folder)
+    folder = output_path(folder)
     table = pl.DataFrame([r.model_dump() for r in report.rows], schema=columns())
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from trimtab.decimals import decimals
 from trimtab.reports.check.damage import damage
 from trimtab.reports.check.distributions import backfiring, projections
 from trimtab.reports.check.ridges import effects
@@ -26,7 +27,7 @@ from trimtab.reports.palette import (
     layout,
 )
 from trimtab.results.figures import Estimate
-from trimtab.results.numbers import number, plain
+from trimtab.results.numbers import MINUS, number, plain
 from trimtab.results.report import Report
 
 _CODES: Final = {"prefilled": "P", "instruction": "I", "5-shot": "5"}
@@ -63,7 +64,7 @@ def cosines(report: Report) -> go.Figure | None:
 def _cell(x: int, y: int, value: float) -> dict[str, Any]:
     """A number on its cell."""
     font = {"size": 11.5, "color": ON_STRONG if abs(value) > 0.85 else INK}
-    return {"x": x, "y": y, "text": f"{value:.2f}".replace("-", "−"), "showarrow": False, "font": font}
+    return {"x": x, "y": y, "text": decimals(value).replace("-", MINUS), "showarrow": False, "font": font}
 
 
 def type_code(name: str) -> str:

@@ -6,12 +6,12 @@ from typing import Final
 
 from trimtab.errors import InputError
 from trimtab.results.fit import Fit
-from trimtab.storage.atomic import outside_steerings, scratch
+from trimtab.storage.atomic import output_path, scratch
 
 PAGE: Final = "fit.html"
 
 
-def save_fit(fit: Fit, folder: Path) -> Path:
+def save_fit(fit: Fit, folder: str | Path) -> Path:
     """Write `fit.html` and `fit.json`, the record; each appears whole, the JSON last.
 
     Returns:
@@ -22,7 +22,7 @@ def save_fit(fit: Fit, folder: Path) -> Path:
     """
     from trimtab.reports.fit.html import fit_page
 
-    outside_steerings(folder)
+    folder = output_path(folder)
     told = fit.model_dump_json(by_alias=True) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)

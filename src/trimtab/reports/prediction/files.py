@@ -6,17 +6,18 @@ from pathlib import Path
 from trimtab.errors import InputError
 from trimtab.results.calibration_files import FILE
 from trimtab.results.prediction import Calibrations
-from trimtab.storage.atomic import scratch
+from trimtab.storage.atomic import output_path, scratch
 
 
-def save_calibrations(calibrations: Calibrations, folder: Path) -> None:
+def save_calibrations(calibrations: Calibrations, folder: str | Path) -> None:
     """Write `report.html` and `calibrations.json`; each appears whole, the JSON last.
 
     Raises:
-        InputError: the folder cannot be written.
+        InputError: the folder cannot be written, or belongs to a steering.
     """
     from trimtab.reports.prediction.html import calibration_page
 
+    folder = output_path(folder)
     told = calibrations.model_dump_json(by_alias=True, indent=1) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -37,9 +37,11 @@ def prediction_summary(prediction: Prediction, console: Console) -> None:
     first = prediction.rows[0].geometry
     behaviors = dict.fromkeys(row.geometry.behavior for row in prediction.rows)
     what = first.behavior if len(behaviors) == 1 else f"{len(behaviors)} behaviors"
-    place = f"{prediction.model.id} · block {first.block} {first.component}"
+    blocks = list(dict.fromkeys(row.geometry.block for row in prediction.rows))
+    where = f"block {first.block}" if len(blocks) == 1 else f"blocks {blocks[0]} to {blocks[-1]}"
+    place = f"{prediction.model.id} · {where} {first.component}"
     console.print(Text(show(f"{what} · {place}"), style="bold"))
-    console.print(_rows(prediction, len(behaviors) > 1, show))
+    console.print(_rows(prediction, len(behaviors) > 1, len(blocks) > 1, show))
     for calibration in prediction.calibrations:
         console.print(Text(show(f"{meaning(calibration)} {trust(calibration.scores)}")))
     for kind, reason in prediction.uncalibrated.items():
@@ -99,8 +101,10 @@ def _counted(c: Calibration) -> str:
     return f"{c.behaviors} behaviors{controls} ({c.kind}) on {c.model.id} in {c.dtype}"
 
 
-def _rows(prediction: Prediction, several: bool, show: Words) -> Table:
+def _rows(prediction: Prediction, several: bool, spread: bool, show: Words) -> Table:
     table = table_for(show)
+    if spread:
+        table.add_column("block", justify="right", no_wrap=True)
     if several:
         table.add_column("behavior", overflow="fold", min_width=12)
     table.add_column("prompt type", overflow="fold", min_width=14)
@@ -112,6 +116,7 @@ def _rows(prediction: Prediction, several: bool, show: Words) -> Table:
     for row in prediction.rows:
         if row.geometry.not_measured is None:
             names = [row.geometry.behavior, row.geometry.prompt_type][0 if several else 1 :]
+            names = [str(row.geometry.block), *names] if spread else names
             table.add_row(*(Text(show(text)) for text in (*names, *_figures(row, bool(prediction.calibrations)))))
     return table
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from trimtab.errors import InputError
 from trimtab.results.study import Study
 from trimtab.results.study_files import TABLES, columns
-from trimtab.storage.atomic import scratch
+from trimtab.storage.atomic import output_path, scratch
 
 
-def save_study(study: Study, folder: Path) -> Path:
+def save_study(study: Study, folder: str | Path) -> Path:
     """Write `cells.parquet`, `cosines.parquet`, `report.html` and `study.json`; each appears whole, the JSON last.
 
     Args:
@@ -20,12 +20,13 @@ def save_study(study: Study, folder: Path) -> Path:
         The folder.
 
     Raises:
-        InputError: the folder cannot be written.
+        InputError: the folder cannot be written, or belongs to a steering.
     """
     import polars as pl
 
     from trimtab.reports.study.html import study_page
 
+    folder = output_path(folder)
     told = study.model_dump_json(by_alias=True, indent=1, exclude=set(TABLES))
     try:
         folder.mkdir(parents=True, exist_ok=True)

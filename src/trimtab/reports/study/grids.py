@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import plotly.graph_objects as go
 
+from trimtab.decimals import decimals
 from trimtab.reports.check.plots import stacked_name, type_code
 from trimtab.reports.palette import COSINES, INK, NEUTRAL, ON_STRONG, axis, layout
 from trimtab.reports.study.groups import Group
@@ -108,7 +109,7 @@ def _words(a: str, b: str, values: Sequence[float]) -> str:
 
 
 def _short(cosine: float) -> str:
-    return f"{cosine:.2f}".replace("-0.00", "0.00").replace("-", MINUS)
+    return decimals(cosine).replace("-", MINUS)
 
 
 def _drawn(

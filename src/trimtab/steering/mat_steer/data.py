@@ -126,11 +126,18 @@ def sides_of(data: TokenData) -> list[Tokens]:
 
 def samples(data: TokenData, n: int, seed: int) -> Tensor:
     """`[T, 2, ≤ n, d]`: as many random tokens of every side, positives first."""
-    all_sides = sides_of(data)
-    n = min(n, *(len(tokens) for tokens in all_sides))
-    drawn = [tokens.sample(n, seed + i) for i, tokens in enumerate(all_sides)]
-    found = torch.stack(drawn)
+    n = min(n, *(len(tokens) for tokens in sides_of(data)))
+    found = torch.stack(drawn_sides(data, n, seed))
     return found.view(len(data), 2, *found.shape[1:])
+
+
+def drawn_sides(data: TokenData, n: int, seed: int) -> list[Tensor]:
+    """`[≤ n, d]` random tokens of each side, in the order of `sides_of`.
+
+    Positives are drawn by the seed and negatives by the next one, whatever attribute they are of: neither the order of
+    the attributes nor which others there are decides what is drawn of one.
+    """
+    return [tokens.sample(n, seed + i % 2) for i, tokens in enumerate(sides_of(data))]
 
 
 class Batches:
@@ -175,10 +182,10 @@ class Batches:
         yield from found.view(len(found), -1, 2, self.batch, found.shape[-1]).unbind(0)
 
     def _order(self, side: int, epoch: int) -> NDArray[np.int64]:
-        """Rows of one side for the steps of an epoch, `[steps, batch]`."""
+        """Rows of one side for the steps of an epoch, `[steps, batch]`; drawn alike for all attributes."""
         n = len(self._sides[side])
         whole = n // self.batch  # batches of one shuffling
-        rng = np.random.default_rng([self._seed, epoch, side])
+        rng = np.random.default_rng([self._seed, epoch, side % 2])
         rounds = [rng.permutation(n)[: whole * self.batch] for _ in range(-(-self.steps // whole))]
         return np.concatenate(rounds).reshape(-1, self.batch)[: self.steps]
 

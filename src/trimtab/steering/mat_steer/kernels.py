@@ -18,6 +18,7 @@ from trimtab.errors import InputError
 KernelName = Literal["multi", "median", "fixed", "fourier"]
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 _BLOCK_ROWS = 128
+_LEAST_SIGMA, _MOST_SIGMA = 1e-15, 1e15  # whose squares, and what is divided by them, a float32 holds with ease
 _MEDIAN_ROWS = 1000  # rows of each attribute whose distances give the median
 
 
@@ -244,9 +245,14 @@ def made_kernel(
         seed: of their draw.
 
     Raises:
-        InputError: an unknown name, or rows that are all the same.
+        InputError: an unknown name, rows that are all the same, or a sigma that no float32 can square.
     """
     if name == "fixed":
+        if not _LEAST_SIGMA < sigma < _MOST_SIGMA:
+            raise InputError(
+                "sigma is so far from the activations' distances that the kernel sees nothing; give one near their "
+                "median distance, or the kernel 'multi', which finds it"
+            )
         return Gaussian(torch.full((len(x),), sigma, dtype=x.dtype, device=x.device))
     if name == "median":
         return Gaussian(median_distance(x, y))

@@ -5,7 +5,9 @@ Letters as in 2502.12446: gate `G_t(a) = σ(w_t·a + b_t)` (equation 3), `f(a) =
 model, so that one learning rate, and θ ~ N(0, 1), mean the same everywhere. `edit()` folds s back into W and θ.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 import torch
 from torch import Tensor, nn
@@ -42,11 +44,22 @@ class Start:
         return Start(self.theta.to(device), self.weights.to(device), self.bias.to(device))
 
 
-def random_start(T: int, d: int, generator: torch.Generator) -> Start:
-    """θ ~ N(0, 1), W and b as a linear layer's, uniform in ±1/√d: the released code's start."""
-    bound = d**-0.5
-    uniform = torch.rand(T, d + 1, generator=generator, device="cpu") * 2 * bound - bound
-    return Start(torch.randn(T, d, generator=generator, device="cpu"), uniform[:, :d], uniform[:, d])
+def random_start(names: Sequence[str], d: int, seed: int) -> Start:
+    """θ ~ N(0, 1), W and b as a linear layer's, uniform in ±1/√d: the released code's start.
+
+    Args:
+        names: of the attributes; with the seed, each decides its own rows, whatever the order.
+        d: width of the activations.
+        seed: of the draw.
+    """
+    bound, theta, uniform = d**-0.5, [], []
+    for name in names:
+        own = int.from_bytes(sha256(f"{seed} {name}".encode()).digest()[:7])
+        generator = torch.Generator().manual_seed(own)
+        uniform.append(torch.rand(d + 1, generator=generator, device="cpu") * 2 * bound - bound)
+        theta.append(torch.randn(d, generator=generator, device="cpu"))
+    rows = torch.stack(uniform)
+    return Start(torch.stack(theta), rows[:, :d], rows[:, d])
 
 
 class Parameters(nn.Module):

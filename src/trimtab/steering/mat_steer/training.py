@@ -268,7 +268,7 @@ def _scale(drawn: Tensor) -> float:
 def _start(data: TokenData, o: Options, scale: float, seed: int, device: torch.device) -> Start:
     if o.start == "means":
         return means_start(data, scale, seed, everyones=o.penalties == "all", device=device)
-    return random_start(len(data), sides_of(data)[0].width, torch.Generator().manual_seed(seed)).to(device)
+    return random_start(list(data), sides_of(data)[0].width, seed).to(device)
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.steering.mat_steer.data import CPU, TokenData, sides_of
+from trimtab.steering.mat_steer.data import CPU, TokenData, drawn_sides
 from trimtab.steering.mat_steer.parameters import Start
 
 ROWS = 8192  # tokens of a side that are looked at
@@ -30,7 +30,7 @@ def means_start(
     Raises:
         InputError: the sides of an attribute have the same mean.
     """
-    rows = [tokens.sample(ROWS, seed + i).to(device) / scale for i, tokens in enumerate(sides_of(data))]
+    rows = [some.to(device) / scale for some in drawn_sides(data, ROWS, seed)]
     moments = [_moments(some) for some in rows]
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     for t, name in enumerate(data):

@@ -11,7 +11,7 @@ from torch import Tensor
 from trimtab.errors import InputError
 from trimtab.steering.edits import Gated
 from trimtab.steering.mat_steer import Trained, gate_statistics
-from trimtab.steering.mat_steer.data import TokenSides, sides_of
+from trimtab.steering.mat_steer.data import TokenSides, drawn_sides
 from trimtab.steering.mat_steer.diagnostics import refuse_collapse
 from trimtab.steering.mat_steer.training import Told
 from trimtab.steering.methods.probe import logistic
@@ -57,7 +57,7 @@ class ExclusiveGates(TokenMethod):
         device: torch.device,
     ) -> Trained:
         """One vector and one gate for each attribute; it takes seconds, so that there is no state to keep."""
-        rows = [tokens.sample(ROWS, seed + i).to(device) for i, tokens in enumerate(sides_of(data))]
+        rows = [some.to(device) for some in drawn_sides(data, ROWS, seed)]
         vectors, weights, bias = [], [], []
         for t, name in enumerate(data):
             own = Sides(rows[2 * t].cpu(), rows[2 * t + 1].cpu(), paired=False)

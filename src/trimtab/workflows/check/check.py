@@ -6,13 +6,12 @@ from pathlib import Path
 from time import perf_counter
 from typing import Literal
 
-import numpy as np
-
 from trimtab.behaviors import Behavior, PromptType, not_measured
 from trimtab.errors import InputError
 from trimtab.evaluation import Judge
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import Instrument
+from trimtab.experiment.numbers import above_0, between_0_and_1, is_whole, not_below_0
 from trimtab.experiment.preparation import decidable, key_of, prepare, where
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.interventions import SCOPES, Scope, Site
@@ -21,6 +20,7 @@ from trimtab.measurements.edit_size import dose
 from trimtab.models import Model, ensure_fits
 from trimtab.results.report import Report
 from trimtab.steering import Steering
+from trimtab.storage.atomic import output_path
 from trimtab.storage.steps import Ledger
 from trimtab.verdict.decision import Thresholds
 from trimtab.workflows.check.forecast import check_steps, like_the_chosen
@@ -102,12 +102,13 @@ def check(
     kind = behavior.answer_kind if isinstance(behavior, Behavior) else "text"
     least = MIN_EFFECT[kind] if min_effect is None else min_effect
     thresholds = Thresholds(least, max_anti_steerable, max_kl, max_capability_loss, allow_desired_loss)
-    fixed = None if strength == "auto" else strength
+    home = None if folder is None else output_path(folder)
+    fixed = None if isinstance(strength, str) and strength == "auto" else strength
     _refuse(model, behavior, fixed, scope, thresholds)
     if steering is not None:
         _refuse_steering(model, steering, site, prompt_types)
-    if generate < 0 or generate == 1 or (judge is not None and not generate):
-        raise InputError(f"generate {generate}: give at least 2 prompts to continue; a judge needs texts to compare")
+    if not is_whole(generate) or generate < 0 or generate == 1 or (judge is not None and not generate):
+        raise InputError(f"generate {generate!r}: give at least 2 prompts to continue; a judge needs texts to compare")
     instrument = Instrument(model, behavior, chat_template, read or ("last" if kind == "choice" else "mean"))
     instrument, splits, n_dropped, notes = prepare(instrument, train, evaluation, seed)
     types = PromptType.named(prompt_types)
@@ -116,8 +117,8 @@ def check(
     given, blocks = where(model, site)
     decides: list[object] = [blocks, strength, scope, train, evaluation, seed, chat_template, instrument.read, max_kl]
     decides += [other.digest for other in others]
-    decides += [] if steering is None else [steering.id if folder is not None else "", steering.allow_mismatch]
-    ledger = Ledger(Path(folder) if folder is not None else None, key_of(model, instrument.behavior, *decides))
+    decides += [] if steering is None else [steering.id if home is not None else "", steering.allow_mismatch]
+    ledger = Ledger(home, key_of(model, instrument.behavior, *decides))
     start_at = 1.0 if fixed is None else fixed
     on = Experiment(instrument, splits, types, start_at, scope, seed, ledger, progress or Silent(), blocks)
     notes += about_context(on)
@@ -129,10 +130,11 @@ def check(
         on.announce(check_steps(on, steering, others, generate, trained=False))
     dose(on, chosen.steering, chosen.strength)  # refuses what would fail in the end
     found = measure(on, chosen, others, generate, judge)
+    notes += [*chosen.notes, *found.notes]
     report = assemble(on, found, thresholds, n_dropped, notes, given is not None or steering is not None)
     report = report.model_copy(update={"command": command, "seconds": perf_counter() - start})
-    if folder is not None:
-        report.save(folder)
+    if home is not None:
+        report.save(home)
     ledger.close()
     return report
 
@@ -145,18 +147,14 @@ def _refuse(model: Model, behavior: Behavior, strength: float | None, scope: Sco
         raise InputError(
             f"check takes a Behavior, not {type(behavior).__name__}; see Behavior.load and Behavior.builtin"
         )
-    if strength is not None and not (strength > 0 and np.isfinite(strength)):
-        raise InputError(f"strength {strength} must be above 0; to steer away from a behavior, swap its two sides")
+    if strength is not None:
+        above_0("strength", strength, "; to steer away from a behavior, swap its two sides")
     if scope not in SCOPES:
         raise InputError(f"unknown scope {scope!r}; one of {', '.join(SCOPES)}")
     for name in ("min_effect", "max_kl"):
-        value = getattr(thresholds, name)
-        if not (value >= 0 and np.isfinite(value)):
-            raise InputError(f"{name} {value} must be 0 or more")
+        not_below_0(name, getattr(thresholds, name))
     for name in ("max_anti_steerable", "max_capability_loss"):
-        value = getattr(thresholds, name)
-        if not 0 < value < 1:
-            raise InputError(f"{name} {value} must lie between 0 and 1")
+        between_0_and_1(name, getattr(thresholds, name))
 
 
 def chosen_on_dev(

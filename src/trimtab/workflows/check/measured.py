@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from trimtab.behaviors import Behavior, PromptType
 from trimtab.evaluation import Judge
 from trimtab.experiment.experiment import Experiment
+from trimtab.experiment.finite import left_out, those_finite
 from trimtab.measurements.activations import evaluated
 from trimtab.measurements.baselines import answer_bias, asking, generality
 from trimtab.measurements.continuations import N_CONTINUATIONS, continuations
@@ -35,6 +36,7 @@ class Measured:
         steered: by prompt type, what each vector does.
         drifts: of neutral text by strength.
         side_effects, asking, answer_bias, generality, projections, continuations: shown beside the verdict.
+        notes: on strengths that give no finite figures.
     """
 
     chosen: Chosen
@@ -47,6 +49,7 @@ class Measured:
     generality: Generality
     projections: Projections
     continuations: tuple[Continuation, ...]
+    notes: tuple[str, ...]
 
 
 def measure(on: Experiment, chosen: Chosen, others: Sequence[Behavior], generate: int, judge: Judge | None) -> Measured:
@@ -63,18 +66,20 @@ def measure(on: Experiment, chosen: Chosen, others: Sequence[Behavior], generate
     texts = continuations(on, vector, max(generate, N_CONTINUATIONS))
     scores = generated(on, texts[:generate], judge) if generate else LIKELIHOOD_ONLY
     evidence = assess(on, vector, geometry=geometry, generated=scores, others=others)
+    drifts, lost = _over_strengths(on, vector, evidence)
     own, missing = evidence.steered, Estimate(reason=CAME_FINISHED)
     return Measured(
         chosen=chosen,
         evidence=evidence,
         steered=_by_type(on, chosen, own),
-        drifts=_over_strengths(on, vector, evidence),
+        drifts=drifts,
         side_effects=_side_effects(on, vector, evidence, others),
         asking=asking(on, vector, own),
         answer_bias=answer_bias(on, own.effect),
         generality=generality(on, vector, geometry, own) if geometry else Generality(effect=missing),
         projections=_projections(on, chosen),
         continuations=tuple(Continuation(prompt=t.prompt, base=t.base.text, steered=t.steered.text) for t in texts),
+        notes=tuple(left_out("strength", {**evidence.lost, **lost}, "the strength curve")),
     )
 
 
@@ -86,20 +91,22 @@ def _by_type(on: Experiment, chosen: Chosen, own: Steered) -> dict[str, Steered]
     return {t: found[t] for t in chosen.vectors}
 
 
-def _over_strengths(on: Experiment, steering: Steering, evidence: Evidence) -> dict[float, Drift]:
-    """Drift of neutral text at the strengths of the curve."""
+def _over_strengths(
+    on: Experiment, steering: Steering, evidence: Evidence
+) -> tuple[dict[float, Drift], dict[float, str]]:
+    """Drift of neutral text at the strengths of the curve, and why there is none at others."""
     assert evidence.neutral is not None
-    found: dict[float, Drift] = {}
-    step = over_strengths(on, steering)
-    if step is not None:
-        found |= dict(zip(step.strengths, step.drifts(on), strict=True))
-    return found | {on.strength: evidence.neutral, 0.0: evidence.neutral.none()}
+
+    def drifts(some: Sequence[float]) -> Mapping[float, Drift]:
+        return dict(zip(some, NeutralDrift(steering, tuple(some), FEW_ROWS).drifts(on), strict=True))
+
+    found, lost = those_finite(strengths_of_curve(on, steering), drifts)
+    return {**found, on.strength: evidence.neutral, 0.0: evidence.neutral.none()}, lost
 
 
-def over_strengths(on: Experiment, steering: Steering) -> NeutralDrift | None:
-    """At those other than the checked one; None where there are none."""
-    strengths = tuple(on.strength * f for f in curve_factors(steering) if f not in (0.0, 1.0))
-    return NeutralDrift(steering, strengths, FEW_ROWS) if strengths else None
+def strengths_of_curve(on: Experiment, steering: Steering) -> tuple[float, ...]:
+    """All but the checked one and 0."""
+    return tuple(on.strength * f for f in curve_factors(steering) if f not in (0.0, 1.0))
 
 
 def _side_effects(on: Experiment, steering: Steering, evidence: Evidence, others: Sequence[Behavior]) -> SideEffects:

@@ -8,6 +8,7 @@ import torch
 import transformers
 
 from trimtab.behaviors import PromptType, not_measured
+from trimtab.decimals import bracketed
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import SIDES
 from trimtab.measurements.effects import Steered, curve_record
@@ -27,7 +28,7 @@ from trimtab.results.report import (
     Text,
     Verdict,
 )
-from trimtab.statistics import Interval, cosine_matrix, expected_cosine, pairs_for_cosine, simultaneous_level
+from trimtab.statistics import cosine_matrix, expected_cosine, pairs_for_cosine, simultaneous_level
 from trimtab.statistics.contrast import Contrast
 from trimtab.verdict.decision import Decided, Decision, Thresholds
 from trimtab.verdict.error_rates import ErrorRates
@@ -51,7 +52,8 @@ def assemble(
     assert evidence.curve is not None
     assert evidence.noise is not None
     contrast_of = on.contrast_of(splits.eval).first(len(evidence.curve[0.0].m))
-    curve = curve_record(evidence.curve, contrast_of, point, evidence.linearity)
+    over = {s: p for s, p in evidence.curve.items() if s in found.drifts}
+    curve = curve_record(over, contrast_of, point, evidence.linearity)
     asked = on.prompt_types if chosen.own_geometry else (chosen.prompt_type,)
     types = {str(t): _type_result(on, found, t) for t in asked}
     if model.tail.not_float32:
@@ -73,7 +75,7 @@ def assemble(
         strength_chosen="dev" if chosen.strengths else "given",
         n_train=len(splits.train), n_dev=len(splits.dev), n_eval=len(splits.eval),
         n_eval_units=own.effect.n_units, n_replication=len(splits.replication), n_dropped=n_dropped,
-        strengths=tuple(evidence.curve), thresholds=asdict(thresholds),
+        strengths=tuple(over), thresholds=asdict(thresholds),
         verdict=_verdict(on, found, judge(evidence, thresholds, on.instrument), thresholds),
         base=evidence.base, noise=evidence.noise, prompt_types=types,
         prompt_type_cosine=_cosines(chosen),
@@ -174,9 +176,9 @@ def _sentence(decided: Decided, on: Experiment, found: Measured, written: bool) 
     effect = found.evidence.steered.effect
     mean, share = effect.mean(), effect.below_zero()
     figures = (
-        f"{_signed(mean).replace(' [', f' {on.instrument.unit} [')} on {effect.n_units} unseen "
-        f"examples (desired answers {_signed(effect.side('positive'))}, undesired {_signed(effect.side('negative'))}), "
-        f"{share.value:.0%} [{share.low:.0%}, {share.high:.0%}] pushed the wrong way"
+        f"{bracketed(mean, plus=True, unit=on.instrument.unit)} on {effect.n_units} unseen examples (desired "
+        f"answers {bracketed(effect.side('positive'), plus=True)}, undesired "
+        f"{bracketed(effect.side('negative'), plus=True)}), {bracketed(share, '.0%')} pushed the wrong way"
     )
     said = {
         "go": f"{what} moves answers the intended way: {figures}.",
@@ -186,11 +188,6 @@ def _sentence(decided: Decided, on: Experiment, found: Measured, written: bool) 
     }
     how = "by likelihood and by generated text" if written else "by likelihood, not by generated text"
     return f"{said[decided.decision]} Judged {how}."
-
-
-def _signed(i: Interval) -> str:
-    """`+0.07 [0.05, 0.10]`; no minus sign in front of 0."""
-    return f"{i.value + 0.0:+.2f} [{i.low + 0.0:.2f}, {i.high + 0.0:.2f}]".replace("-0.00", "0.00")
 
 
 def _what(on: Experiment, chosen: Chosen) -> str:
@@ -216,7 +213,7 @@ def _texts(on: Experiment, steered: Steered) -> tuple[Text, ...]:
 def _rows(on: Experiment, found: Measured) -> tuple[ExampleRow, ...]:
     """One row per evaluated example, prompt type and strength."""
     part, out = on.splits.eval, []
-    at_strengths = found.evidence.curve or {}
+    at_strengths = {s: p for s, p in (found.evidence.curve or {}).items() if s in found.drifts}
     for t, steered in found.steered.items():
         at = {on.strength: steered.plus, -on.strength: steered.minus}
         if t == found.chosen.prompt_type:

@@ -2,6 +2,7 @@
 
 from trimtab.workflows.draft.drafting import Drafted as Drafted
 from trimtab.workflows.draft.drafting import draft as draft
+from trimtab.workflows.draft.drafting import writable as writable
 from trimtab.workflows.draft.writers import EndpointWriter as EndpointWriter
 from trimtab.workflows.draft.writers import LoadedWriter as LoadedWriter
 from trimtab.workflows.draft.writers import Writer as Writer

@@ -15,9 +15,10 @@ from trimtab.behaviors import Behavior, Example, Finding, lint, load, normalise
 from trimtab.behaviors.likeness import jaccard
 from trimtab.behaviors.words import pieces
 from trimtab.errors import InputError, TrimtabError
+from trimtab.experiment.numbers import is_whole
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.storage.answers import Journal
-from trimtab.storage.atomic import whole
+from trimtab.storage.atomic import fault, output_path, whole
 from trimtab.workflows.draft import asking
 from trimtab.workflows.draft.writers import Writer
 
@@ -82,9 +83,9 @@ def draft(
         InputError: a name or description that cannot be used, an existing file, a refusing server.
         TrimtabError: the writer gave nothing usable.
     """
-    file = Path(out)
+    file = writable(out)
     description = " ".join(description.split())
-    _refuse(file, name, description, n, seed, instructions)
+    _refuse(name, description, n, seed, instructions)
     key = {
         "writer": writer.identity, "name": name, "description": description, "n": n, "seed": seed,
         "instructions": list(instructions) if instructions else None,
@@ -105,10 +106,24 @@ def draft(
     return Drafted(behavior, file, lint(behavior), work.n_answered, dict(work.dropped))
 
 
-def _refuse(file: Path, name: str, description: str, n: int, seed: int, instructions: Sides | None) -> None:
+def writable(out: str | Path) -> Path:
+    """The file that a draft goes to, asked before anything is loaded or written.
+
+    Raises:
+        InputError: it is there already, lies in a steering, or cannot be written.
+    """
+    file = output_path(out)
+    if why := fault(file):
+        raise InputError(f"{str(file)!r} {why}; give another --out")
+    if file.exists():
+        raise InputError(f"{file} exists and is left as it is; give another --out, or move it away")
+    return file
+
+
+def _refuse(name: str, description: str, n: int, seed: int, instructions: Sides | None) -> None:
     if not description:
         raise InputError("--description is empty; say in a few words what the positive side does")
-    if n < 2:
+    if not is_whole(n) or n < 2:
         raise InputError(f"--n {n}: at least 2 rows are needed")
     if seed < 0:
         raise InputError(f"seed {seed} must not be negative")
@@ -116,8 +131,6 @@ def _refuse(file: Path, name: str, description: str, n: int, seed: int, instruct
     Behavior(name, [Example("a", "b", "c")], description, positive, negative)  # refuses what no file may hold
     if positive and positive == negative:
         raise InputError("the two instructions are the same; the sides could not differ")
-    if file.exists():
-        raise InputError(f"{file} exists and is left as it is; give another --out, or move it away")
 
 
 class _Work:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from trimtab.behaviors import Behavior, Example, Rendered, Side
+from trimtab.decimals import bracketed
 from trimtab.errors import InputError
 from trimtab.experiment.instrument import SIDES
 from trimtab.interventions import Condition, Site
@@ -42,7 +43,7 @@ class Conditioned:
     @property
     def note(self) -> str:
         """The figures in a sentence."""
-        told = [f"{i.value:.0%} [{i.low:.0%}, {i.high:.0%}]" for i in (self.acts, self.spares)]
+        told = [bracketed(i, ".0%") for i in (self.acts, self.spares)]
         return (
             f"condition at site {self.condition.site}: acts on {told[0]} of {self.n[0]} held-out prompts that it "
             f"should, leaves {told[1]} of {self.n[1]} others alone"

@@ -7,15 +7,15 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
 from trimtab.behaviors import Behavior, PromptType, not_measured
 from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment
+from trimtab.experiment.finite import left_out, those_finite
+from trimtab.experiment.numbers import above_0, not_below_0
 from trimtab.experiment.preparation import key_of, ready, refuse_same, where_all
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.interventions import Place, Site
-from trimtab.measurements.divergence import FEW_ROWS, NeutralDrift
+from trimtab.measurements.divergence import FEW_ROWS, Drift, NeutralDrift
 from trimtab.measurements.edit_size import dose
 from trimtab.models import Model
 from trimtab.reports.fit.files import save_fit
@@ -23,6 +23,7 @@ from trimtab.results.fit import Candidate, Fit, TrainedSite, Training
 from trimtab.results.report import Report
 from trimtab.steering import Steering
 from trimtab.steering.methods import Learned, Method, configured
+from trimtab.storage.atomic import output_path
 from trimtab.storage.steps import Ledger, workplace
 from trimtab.workflows.check.check import check
 from trimtab.workflows.choice import finished, with_strength
@@ -122,12 +123,13 @@ def fit(
             for a behavior, too few examples.
     """
     start, told = perf_counter(), progress or Silent()
+    home = None if folder is None else output_path(folder)
     choices, names = grid(options), [b.name for b in behaviors]
     makers = [configured(method, choice) for choice in choices]
     _refuse(makers[0], names, condition is not None, strength, max_kl)
     sites, blocks = _where(makers[0], model, sites)
     PromptType.named([prompt_type])
-    home, notes = None if folder is None else Path(folder), list[str]()
+    notes: list[str] = []
     with workplace(home) as work:
         experiments = {
             b.name: _experiment(model, b, prompt_type, train, evaluation, seed, work, told, blocks, chat_template)
@@ -153,8 +155,8 @@ def fit(
         own = alone(steering, b.name)
         options_of = {"train": train, "evaluation": evaluation, "seed": seed, "max_kl": max_kl}
         options_of["chat_template"] = chat_template
-        place = None if home is None else home / "checks" / b.name
-        reports[b.name] = check(model, b, steering=own, folder=place, progress=told, command=command, **options_of)  # type: ignore[arg-type]
+        own_folder = None if home is None else home / "checks" / b.name
+        reports[b.name] = check(model, b, steering=own, folder=own_folder, progress=told, command=command, **options_of)  # type: ignore[arg-type]
     found = Fitted(steering, reports, tuple(dict.fromkeys(notes)), training)
     record = recorded(
         steering, experiments, reports, found.notes, training,
@@ -176,10 +178,9 @@ def _refuse(maker: Method, names: Sequence[str], conditional: bool, strength: fl
         )
     if not names or len(set(names)) < len(names):
         raise InputError("give at least one behavior, each with a name of its own")
-    if strength is not None and not (strength > 0 and np.isfinite(strength)):
-        raise InputError(f"strength {strength} must be above 0")
-    if not (max_kl >= 0 and np.isfinite(max_kl)):
-        raise InputError(f"max_kl {max_kl} must be 0 or more")
+    if strength is not None:
+        above_0("strength", strength)
+    not_below_0("max_kl", max_kl)
 
 
 def _where(
@@ -253,12 +254,18 @@ def _strengths(
     for name, s in experiments.items():
         own = alone(steering, name)
         chosen = with_strength(s, finished(own, 1.0), max_kl)
+        notes += [f"{name}: {note}" for note in chosen.notes]
         found[name] = chosen.strength
     if len(found) == 1:
         return found
     first, together = next(iter(experiments.values())), steering.changed(attributes=found)
-    drifts = NeutralDrift(together, TOGETHER, FEW_ROWS, "dev").drifts(first)
-    kept = [f for f, d in zip(TOGETHER, drifts, strict=True) if (d.divergence(first.seed).high or 0.0) < max_kl]
+
+    def drifts_at(some: Sequence[float]) -> Mapping[float, Drift]:
+        return dict(zip(some, NeutralDrift(together, tuple(some), FEW_ROWS, "dev").drifts(first), strict=True))
+
+    drifts, lost = those_finite(TOGETHER, drifts_at)
+    notes += left_out("factor", lost, "the choice of strengths that go together")
+    kept = [f for f in drifts if (drifts[f].divergence(first.seed).high or 0.0) < max_kl]
     factor = max(kept, default=min(TOGETHER))
     if factor < 1:
         notes.append(

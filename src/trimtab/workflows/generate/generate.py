@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from trimtab.behaviors import Rendered
 from trimtab.errors import InputError
-from trimtab.interventions import Edit, Scope, Site, fronts
+from trimtab.interventions import Edit, Scope, fronts
+from trimtab.measurements.edit_size import edit_size
 from trimtab.models import Encoded, Model, Plan, collate, steer
 from trimtab.models.conditions import decided
 from trimtab.models.decoding import pieces
@@ -124,31 +124,11 @@ def refuse_overlong(
     return encoder.notes
 
 
-def relative_edit(
-    model: Model, prompts: Sequence[str], steering: Steering, strength: Any, chat_template: bool
-) -> float:
-    """Median over the prompts' tokens of ‖f(h) − h‖/‖h‖, at the site where it is largest; first tokens left out.
+def size_on(model: Model, prompts: Sequence[str], steering: Steering, strength: Any, chat_template: bool) -> float:
+    """The dose of a steering, as a check measures it, on the last tokens of the prompts.
 
     Raises:
-        InputError: an edited activation, or its square, is beyond what the model computes in.
+        InputError: an edit or an edited activation is beyond what the model computes in.
     """
     rows = [row.prompt for row in model.encoder(chat_template).encode([Rendered("", p, "") for p in prompts])]
-    sites = sorted(steering.edits)
-    if not sites:
-        return 0.0
-    table = steer(steering, strength).strength.to(model.device)
-    changes: dict[Site, list[Tensor]] = {site: [] for site in sites}
-    for row in rows:
-        batch = collate([row], model.pad, model.device)
-        trace = model.forward(batch, Plan(read=frozenset(sites)))
-        for site in sites:
-            h = trace.activations[site]
-            after = steering.edits[site](h, table).float()
-            h = h.float()
-            if not bool(after.square().sum(dim=-1).isfinite().all()):
-                raise InputError(
-                    f"at this strength the activations at site {site} have no finite length; lower --strength"
-                )
-            ratio = (after - h).norm(dim=-1) / h.norm(dim=-1).clamp_min(torch.finfo(h.dtype).tiny)
-            changes[site].append(ratio[0, min(1, len(row.ids) - 1) :])
-    return max((float(torch.cat(found).median()) for found in changes.values()), default=0.0)
+    return edit_size(model, rows, steering, strength)

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from trimtab.errors import InputError
+from trimtab.experiment.numbers import between_0_and_1, not_below_0
 from trimtab.results.prediction import Calibration, Calibrations
 from trimtab.results.report import ModelRecord
 from trimtab.results.study import Cell, Study, data_kind
@@ -51,10 +52,9 @@ def calibrate(
     doses = sorted({study.equal_dose for study in studies})
     if len(doses) > 1:
         raise InputError(f"studies at equal doses {doses[0]:g} and {doses[1]:g} do not mix; fit one dose")
-    if not 0 < max_anti_steerable < 1:
-        raise InputError(f"max_anti_steerable {max_anti_steerable} must lie between 0 and 1")
-    if min_effect is not None and not (min_effect >= 0 and np.isfinite(min_effect)):
-        raise InputError(f"min_effect {min_effect} must be 0 or more")
+    between_0_and_1("max_anti_steerable", max_anti_steerable)
+    if min_effect is not None:
+        not_below_0("min_effect", min_effect)
     models = {model.digest: model for study in studies for model in study.models}
     found, notes = [], []
     for key, cells in comparable(studies).items():

@@ -11,7 +11,7 @@ import transformers
 from trimtab.behaviors import Behavior, PromptType, not_measured
 from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment
-from trimtab.experiment.preparation import middle, ready
+from trimtab.experiment.preparation import each_site, ready
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.interventions import Site
 from trimtab.measurements.activations import TrainingActivations, median_norm, training
@@ -24,6 +24,7 @@ from trimtab.results.study import GeometryRow, data_kind
 from trimtab.storage.steps import Ledger
 from trimtab.version import __version__
 
+_Where = tuple[str, int, str]  # kind of data, block, component
 RANKED: Final = ("separability_held_out", "agreement_loo")  # indices by which rows are ranked, the better one first
 
 
@@ -49,7 +50,8 @@ def predict(
     Args:
         model: see `trimtab.load`.
         behaviors: at least one; names differ.
-        site: where to steer; None takes the residual in the middle of the model, where the shipped ones were fitted.
+        site: where to steer; `10-18` for each of these blocks, which are ranked apart, since geometry does not compare
+            sites; None and `auto` take the residual in the middle of the model, where the shipped ones were fitted.
         prompt_types: name or names of the types, or `all`.
         train: training examples; by default as many as the set affords.
         evaluation: examples left to the evaluation of a check or a study; they decide which are trained on.
@@ -67,8 +69,7 @@ def predict(
     if repeated or not names:
         raise InputError(f"two behaviors are called {repeated[0]!r}" if repeated else "a prediction needs behaviors")
     types = PromptType.named(prompt_types)
-    where = middle(model) if site is None else Site.of(site)
-    model.anatomy.module(where)
+    sites = each_site(model, site)
     known = shipped() if calibrations is None else calibrations
     prepared = [
         ready(
@@ -78,68 +79,76 @@ def predict(
         for behavior in behaviors
     ]  # fmt: skip
     experiments = [on for on, _ in prepared]
-    _announce(experiments, where, told)
-    rows = [row for on in experiments for row in _measured(on, where)]
-    applied, reasons = _applying(known, model, where, {data_kind(b.answer_kind, b.pairing) for b in behaviors})
+    _announce(experiments, sites, told)
+    rows = [row for on in experiments for row in _measured(on, sites)]
+    applied, reasons = _applying(known, model, sites, {data_kind(b.answer_kind, b.pairing) for b in behaviors})
     return Prediction(
         trimtab=__version__, torch=torch.__version__, transformers=transformers.__version__,
         command=command, seconds=perf_counter() - start, seed=seed,
         model=model_record(model), dtype=str(model.dtype).removeprefix("torch."),
         calibrations=tuple(applied.values()), uncalibrated=reasons,
-        rows=tuple(_predicted(rows, applied)),
+        rows=tuple(row for site in sites for row in _predicted(_at(rows, site), applied)),
         notes=tuple(f"{on.behavior.name}: {note}" for on, notes in prepared for note in notes),
     )  # fmt: skip
 
 
-def _announce(experiments: Sequence[Experiment], site: Site, progress: Progress) -> None:
-    total = sum(on.cost(TrainingActivations(t, (site,)) for t in on.measured_types) for on in experiments)
+def _announce(experiments: Sequence[Experiment], sites: Sequence[Site], progress: Progress) -> None:
+    total = sum(on.cost(TrainingActivations(t, tuple(sites)) for t in on.measured_types) for on in experiments)
     progress.begin(round(total), total * experiments[0].pace())
 
 
-def _measured(on: Experiment, site: Site) -> list[GeometryRow]:
-    """A row for each prompt type."""
+def _measured(on: Experiment, sites: Sequence[Site]) -> list[GeometryRow]:
+    """A row for each prompt type at each site."""
     rows, n = [], len(on.splits.train)
-    median = median_norm(on, site)
     for t in on.prompt_types:
-        place = {**placed(on.model, on.behavior, site, t, on.model.id), "n_train": n}
         reason = not_measured(on.behavior, t)
-        if reason is None:
-            figures = geometry_figures(on, training(on, t, [site])[site], median)
-        else:
-            figures = {"not_measured": reason}
-        rows.append(GeometryRow.model_validate({**place, **figures}))
+        known = training(on, t, sites) if reason is None else {}
+        for site in sites:
+            place = {**placed(on.model, on.behavior, site, t, on.model.id), "n_train": n}
+            figures: dict[str, object] = {"not_measured": reason}
+            if site in known:
+                figures = geometry_figures(on, known[site], median_norm(on, site))
+            rows.append(GeometryRow.model_validate({**place, **figures}))
     return rows
 
 
+def _at(rows: Sequence[GeometryRow], site: Site) -> list[GeometryRow]:
+    return [row for row in rows if (row.block, row.component) == (site.block, site.component)]
+
+
 def _applying(
-    known: Calibrations, model: Model, site: Site, kinds: set[str]
-) -> tuple[dict[str, Calibration], dict[str, str]]:
-    """The calibration of each kind of data, and for kinds that have none the reason."""
-    found: dict[str, Calibration] = {}
+    known: Calibrations, model: Model, sites: Sequence[Site], kinds: set[str]
+) -> tuple[dict[_Where, Calibration], dict[str, str]]:
+    """The calibration of each kind of data at each site, and for kinds that lack one the reason."""
+    found: dict[_Where, Calibration] = {}
     reasons: dict[str, str] = {}
     for kind in sorted(kinds):
         of_model = [c for c in known.calibrations if c.model.digest == model.digest and c.kind == kind]
-        here = [c for c in of_model if (c.block, c.component) == (site.block, site.component)]
         # The digest is of the weights; among calibrations in several dtypes that of the model's own comes first.
-        here.sort(key=lambda c: c.dtype != str(model.dtype).removeprefix("torch."))
-        if here:
-            found[kind] = here[0]
-        elif of_model:
-            sites = ", ".join(sorted({f"block {c.block} {c.component}" for c in of_model}))
-            reasons[kind] = f"calibrated at {sites}, not at block {site.block} {site.component}"
-        else:
+        of_model.sort(key=lambda c: c.dtype != str(model.dtype).removeprefix("torch."))
+        lacking = []
+        for site in sites:
+            here = [c for c in of_model if (c.block, c.component) == (site.block, site.component)]
+            if here:
+                found[kind, site.block, site.component] = here[0]
+            else:
+                lacking.append(f"block {site.block} {site.component}")
+        if lacking and of_model:
+            fitted = ", ".join(sorted({f"block {c.block} {c.component}" for c in of_model}))
+            reasons[kind] = f"calibrated at {fitted}, not at {', '.join(lacking)}"
+        elif lacking:
             reasons[kind] = "no calibration for these weights and this kind of data; trimtab predict --fit makes one"
     return found, reasons
 
 
-def _predicted(rows: Sequence[GeometryRow], applied: Mapping[str, Calibration]) -> list[PredictedRow]:
+def _predicted(rows: Sequence[GeometryRow], applied: Mapping[_Where, Calibration]) -> list[PredictedRow]:
     """Rows with ranks and predictions, the most promising first and those that were not measured last."""
     ranks: dict[int, dict[str, int]] = {i: {} for i in range(len(rows))}
     for name in RANKED:
         order = sorted(_having(rows, name), key=lambda i: -float(getattr(rows[i], name)))
         for place, i in enumerate(order, start=1):
             ranks[i][name] = place
-    told = [_row(row, ranks[i], applied.get(row.kind)) for i, row in enumerate(rows)]
+    told = [_row(row, ranks[i], applied.get((row.kind, row.block, row.component))) for i, row in enumerate(rows)]
     return sorted(told, key=lambda row: _promise(row, len(rows) + 1))
 
 

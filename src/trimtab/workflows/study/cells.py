@@ -139,7 +139,7 @@ def _effects(on: Experiment, one: Steered, equal: Steered) -> dict[str, Any]:
 
 
 def _slopes(on: Experiment, vector: Steering, known: Steered) -> dict[str, Any]:
-    at = curve(on, vector, known)
+    at, _ = curve(on, vector, known)
     slope, lines = slope_record(at, on.contrast_of(on.splits.eval).first(len(at[0.0].m)))
     return {
         "steerability": slope.mean,

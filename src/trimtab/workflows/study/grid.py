@@ -6,7 +6,6 @@ import platform
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import lru_cache
 from hashlib import sha256
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -20,12 +19,13 @@ import transformers
 from trimtab.behaviors import Behavior, PromptType
 from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment
-from trimtab.experiment.preparation import middle, ready
+from trimtab.experiment.numbers import above_0, is_whole
+from trimtab.experiment.preparation import each_site, ready
 from trimtab.experiment.progress import Progress, Silent
-from trimtab.interventions import Site
 from trimtab.measurements.records import model_record
 from trimtab.models import Model, load
 from trimtab.results.study import Study
+from trimtab.storage.atomic import output_path
 from trimtab.storage.steps import Ledger
 from trimtab.version import __version__
 from trimtab.workflows.study.cells import absent, cells, tokens
@@ -37,7 +37,7 @@ def study(
     sources: Sequence[ModelSource],
     behaviors: Sequence[Behavior],
     grid: Grid,
-    folder: Path,
+    folder: str | Path,
     *,
     workers: int = 1,
     progress: Progress | None = None,
@@ -50,6 +50,7 @@ def study(
         behaviors: at least one; names differ.
         grid: what is measured of each.
         folder: where finished parts are kept, so that an interrupted study goes on; removed steps leave the result.
+            Parts of a model whose weights are others by now are measured anew.
         workers: processes; each loads the model and gets its share of the cores.
         progress: is told how far the work is.
         command: recorded.
@@ -59,23 +60,25 @@ def study(
     """
     start, told = perf_counter(), progress or Silent()
     _refuse(sources, behaviors, grid, workers)
+    folder = output_path(folder)
     home = folder / f".unfinished-{_key(sources, behaviors, grid, workers)}"
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot write to {folder}: {error.strerror}; give another --out") from error
     tasks = [Task(source, behavior, grid, home) for source in sources for behavior in behaviors]
-    left = [task for task in tasks if task.kept() is None]
+    models = Models()
+    left = _left(tasks, models)
     if left:
-        _announce(left, workers, told)
-        _run(left, workers, told)
+        _announce(left, workers, told, models)
+        _run(left, workers, told, models)
     parts = [part for task in tasks if (part := task.kept()) is not None]
-    models = {part.cells[0].model: part.model for part in parts}
+    records = {part.cells[0].model: part.model for part in parts}
     result = found(
         Study(
             trimtab=__version__, torch=torch.__version__, transformers=transformers.__version__,
             command=command, seconds=perf_counter() - start, seed=grid.seed, equal_dose=grid.equal_dose,
-            models=tuple(models.values()),
+            models=tuple(records.values()),
             cells=tuple(cell for part in parts for cell in part.cells),
             cosines=tuple(one for part in parts for one in part.cosines),
             notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
@@ -88,6 +91,31 @@ def study(
     return result
 
 
+class Models:
+    """The model that a process works on: loaded once for all its tasks in a row, and gone with this object."""
+
+    def __init__(self) -> None:
+        self._held: tuple[ModelSource, Model] | None = None
+
+    def __call__(self, source: ModelSource) -> Model:
+        """The model of a source; the one before is let go first."""
+        if self._held is None or self._held[0] != source:
+            self._held = None
+            told = {name: getattr(source, name) for name in ("revision", "adapter", "dtype", "device")}
+            self._held = source, load(source.source, **told)
+        return self._held[1]
+
+
+def _left(tasks: Sequence[Task], models: Models) -> list[Task]:
+    """Tasks without a finished part, or with one of other weights than the source has now."""
+    found = []
+    for task in tasks:
+        part = task.kept()
+        if part is None or part.model.digest != models(task.source).digest:
+            found.append(task)
+    return found
+
+
 def _refuse(sources: Sequence[ModelSource], behaviors: Sequence[Behavior], grid: Grid, workers: int) -> None:
     for what, names in (("models", [s.label for s in sources]), ("behaviors", [b.name for b in behaviors])):
         twice = sorted(name for name, n in Counter(names).items() if n > 1)
@@ -95,10 +123,11 @@ def _refuse(sources: Sequence[ModelSource], behaviors: Sequence[Behavior], grid:
             raise InputError(f"two {what} are called {twice[0]!r}; a study tells its rows apart by these names")
         if not names:
             raise InputError(f"a study needs {what}")
-    if not (grid.equal_dose > 0 and grid.equal_dose < 10):
+    above_0("equal dose", grid.equal_dose)
+    if grid.equal_dose >= 10:
         raise InputError(f"equal dose {grid.equal_dose} must lie between 0 and 10 (norms of a typical activation)")
-    if workers < 1:
-        raise InputError(f"workers {workers}: give at least 1")
+    if not is_whole(workers) or workers < 1:
+        raise InputError(f"workers {workers!r}: give at least 1")
     PromptType.named(list(grid.prompt_types))
 
 
@@ -123,19 +152,9 @@ def _experiment(task: Task, model: Model, ledger: Ledger, progress: Progress) ->
     return on
 
 
-def _sites(model: Model, grid: Grid) -> list[Site]:
-    """Those given, or the residual in the middle of the model."""
-    if grid.sites is None:
-        return [middle(model)]
-    sites = [Site.of(site) for site in grid.sites]
-    for site in sites:
-        model.anatomy.module(site)
-    return sites
-
-
-def _announce(left: Sequence[Task], workers: int, progress: Progress) -> None:
+def _announce(left: Sequence[Task], workers: int, progress: Progress, models: Models) -> None:
     """Count tokens of what is left, on the first model, time a small batch, say how long it may take."""
-    model = _model(left[0].source)
+    model = models(left[0].source)
     behaviors = {task.behavior.name: task for task in left}
     counted: dict[str, float] = {}
     seconds = 0.0
@@ -144,20 +163,23 @@ def _announce(left: Sequence[Task], workers: int, progress: Progress) -> None:
             on = _experiment(task, model, Ledger(None, ""), Silent())
         except InputError:
             continue  # told as a note when its turn comes
-        counted[name] = tokens(on, _sites(model, task.grid), task.grid.slopes)
+        counted[name] = tokens(on, each_site(model, task.grid.sites), task.grid.slopes)
         seconds = seconds or on.pace()
     total = sum(counted.get(task.behavior.name, 0.0) for task in left)
     progress.begin(round(total), total * seconds / workers)
 
 
-def _run(left: Sequence[Task], workers: int, progress: Progress) -> None:
+def _run(left: Sequence[Task], workers: int, progress: Progress, models: Models) -> None:
     if workers == 1:
         for task in left:
-            _measure(task, progress)
+            _measure(task, progress, models)
         return
     with get_context("spawn").Pool(workers, _begin, (_threads(workers),)) as pool:
         for name, amount in pool.imap_unordered(_measured, left):
             progress.advance(name, amount)
+
+
+_of_worker = Models()  # used in worker processes alone, which end with the study
 
 
 def _begin(threads: int) -> None:
@@ -185,23 +207,15 @@ class _Counted(Silent):
 
 def _measured(task: Task) -> tuple[str, int]:
     counted = _Counted()
-    _measure(task, counted)
+    _measure(task, counted, _of_worker)
     return task.behavior.name, counted.amount
 
 
-@lru_cache(maxsize=1)
-def _model(source: ModelSource) -> Model:
-    """The model of a process, loaded once for all its tasks in a row."""
-    return load(
-        source.source, revision=source.revision, adapter=source.adapter, dtype=source.dtype, device=source.device
-    )
-
-
-def _measure(task: Task, progress: Progress) -> None:
+def _measure(task: Task, progress: Progress, models: Models) -> None:
     """Measure a part and keep it."""
-    model, behavior, grid = _model(task.source), task.behavior, task.grid
-    sites, subject = _sites(model, grid), grid.subject(task.source.label, behavior)
-    ledger = Ledger(task.file.with_suffix(""), "")
+    model, behavior, grid = models(task.source), task.behavior, task.grid
+    sites, subject = each_site(model, grid.sites), grid.subject(task.source.label, behavior)
+    ledger = Ledger(task.file.with_suffix(""), model.digest)
     notes: list[str] = []
     try:
         on = _experiment(task, model, ledger, progress)

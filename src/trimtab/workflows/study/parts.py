@@ -39,7 +39,8 @@ class Grid:
     """What every part of a study has in common.
 
     Args:
-        sites: where to steer; None takes the residual in the middle of each model.
+        sites: where to steer, such as `14`, `attention:14`, or `10-18` for each of these blocks; None and `auto` take
+            the residual in the middle of each model.
         prompt_types: those measured.
         equal_dose: the dose that vectors are brought to besides strength 1.
         slopes: whether effects are measured over strengths too.

@@ -1,0 +1,46 @@
+"""Figures that a caller gives: what is none, or lies out of range, is refused by the name of the argument."""
+
+from collections.abc import Callable
+from math import isfinite
+from numbers import Integral, Real
+
+from trimtab.errors import InputError
+
+
+def is_whole(value: object) -> bool:
+    """Whether it is a whole number, of Python or numpy; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def above_0(name: str, value: object, advice: str = "") -> None:
+    """Refuse what is no finite number above 0.
+
+    Raises:
+        InputError: it is none.
+    """
+    _refuse(name, value, lambda x: x > 0, f"must be above 0{advice}")
+
+
+def not_below_0(name: str, value: object) -> None:
+    """Refuse what is no finite number of 0 or more.
+
+    Raises:
+        InputError: it is none.
+    """
+    _refuse(name, value, lambda x: x >= 0, "must be 0 or more")
+
+
+def between_0_and_1(name: str, value: object) -> None:
+    """Refuse what is no number above 0 and below 1.
+
+    Raises:
+        InputError: it is none.
+    """
+    _refuse(name, value, lambda x: 0 < x < 1, "must lie between 0 and 1")
+
+
+def _refuse(name: str, value: object, fits: Callable[[float], bool], otherwise: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise InputError(f"{name} {value!r} is a {type(value).__name__}; it must be a number, and {otherwise}")
+    if not (isfinite(value) and fits(float(value))):
+        raise InputError(f"{name} {value} {otherwise}")

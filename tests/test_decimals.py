@@ -1,0 +1,69 @@
+"""No figure of any sentence reads as minus zero."""
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import trimtab
+import trimtab.decimals
+from trimtab.decimals import bracketed
+from trimtab.decimals import decimals as shown
+from trimtab.reports.check.plots import _cell
+from trimtab.results.consequences import Asking
+from trimtab.results.figures import Estimate
+from trimtab.results.numbers import given as told
+from trimtab.results.numbers import level, number, share, spread
+from trimtab.statistics import Interval
+from trimtab.verdict.decision import Requirement
+from trimtab.verdict.judging import about_asking
+
+ZERO = re.compile(r"[-−]0(\.0*)?(?![.\d])")
+
+
+def test_the_examples_hold() -> None:
+    assert doctest.testmod(trimtab.decimals).failed == 0
+
+
+@given(
+    st.floats(-2, 2) | st.floats(-0.006, 0.006), st.sampled_from([".2f", "+.2f", ".0f", ".3g", ".0%", "+.0%", ".4g"])
+)
+def test_no_zero_has_a_minus_sign_and_all_else_is_python_s_own(value: float, spec: str) -> None:
+    text, plain = shown(value, spec), format(value, spec)
+    assert not ZERO.search(text)
+    assert text == plain or (float(plain.rstrip("%")) == 0 and plain == f"-{text}")
+
+
+@pytest.mark.parametrize("value", [-0.0, -1e-9, -0.0004])
+def test_nor_has_one_of_those_in_reports(value: float) -> None:
+    texts = [spread(value, -0.3, 0.3), share(value), share(value, -0.3, 0.3)]
+    texts += [told(-0.0), level(-0.0), number(-0.0), bracketed(Interval(value, value, value), plus=True)]
+    assert not [text for text in texts if ZERO.search(text)]
+
+
+def test_nor_has_one_of_a_verdict_s_sentences() -> None:
+    tiny = Estimate(value=-0.001, low=-0.004, high=0.003, n=40)
+    texts = about_asking(Asking(instruction="Be kind.", effect=tiny, beats=tiny, adds=tiny), "nats/token")
+    zero = Interval(-0.0, -0.002, 0.004)
+    texts += [Requirement("the figure", zero, 0.05, "above", 40, unit=unit).text for unit in ("share", "nats/token")]
+    texts += [_cell(0, 0, -0.001)["text"]]
+    assert len(texts) == 4
+    assert not [text for text in texts if ZERO.search(text)]
+
+
+def test_figures_that_may_be_negative_are_formatted_in_one_place() -> None:
+    """A fixed number of digits outside of it is for what cannot be below 0, and says so by standing in this list."""
+    bare = re.compile(r":\+?\.[0-9][f%]\}")
+    never_negative = {
+        "evaluation/classifier.py", "evaluation/judge.py", "doctor.py", "experiment/progress.py",
+        "experiment/preparation.py", "behaviors/lint_answers.py", "steering/mat_steer/diagnostics.py",
+        "workflows/fit/candidates.py", "workflows/fit/conditions.py", "measurements/side_effects.py",
+        "reports/fit/tables.py",
+    }  # fmt: skip
+    root = Path(trimtab.__file__).parent
+    found = {str(f.relative_to(root)) for f in root.rglob("*.py") if bare.search(f.read_text(encoding="utf-8"))}
+    found -= {"decimals.py", "reports/check/distributions.py", "reports/check/plots.py"}  # plotly's own formats
+    assert found <= never_negative
