@@ -60,7 +60,7 @@ def test_figures_that_may_be_negative_are_formatted_in_one_place() -> None:
     never_negative = {
         "evaluation/classifier.py", "evaluation/judge.py", "doctor.py", "experiment/progress.py",
         "experiment/preparation.py", "behaviors/lint_answers.py", "steering/mat_steer/diagnostics.py",
-        "workflows/fit/candidates.py", "workflows/fit/conditions.py", "measurements/side_effects.py",
+        "workflows/fit/materials.py", "workflows/fit/conditions.py", "measurements/capability.py",
         "reports/fit/tables.py",
     }  # fmt: skip
     root = Path(trimtab.__file__).parent
