@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from fooling import MARK
 from harness import known, machine, table
-from verdict import ANTI, DESIRED, DIRECTIONS, EFFECT, FOREIGN, PAIRS, SEEDS, STRENGTH, THRESHOLDS, family
 
 import trimtab as tt
 from trimtab.statistics import Interval, share_interval
+from verdict import ANTI, DESIRED, DIRECTIONS, EFFECT, FOREIGN, PAIRS, SEEDS, STRENGTH, THRESHOLDS, family
 
 Row = dict[str, Any]
 COMMAND = "benchmarks/verdict.py"

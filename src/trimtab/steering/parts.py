@@ -21,7 +21,9 @@ def named(name: object) -> str:
         InputError: empty, too long, or not printable.
     """
     if not isinstance(name, str) or not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
-        raise InputError(f"{name!r} is no name; give up to {LONGEST_NAME} printable characters")
+        raise InputError(
+            f"{name!r} is no name; give up to {LONGEST_NAME} printable characters", code="invalid-input", field="name"
+        )
     return name
 
 
@@ -35,7 +37,7 @@ def strength(value: object, name: str) -> float:
         with suppress(OverflowError):  # a whole number beyond all floats
             if isfinite(float(value)):
                 return float(value)
-    raise InputError(f"strength {value!r} of {name!r} is not a finite number")
+    raise InputError(f"strength {value!r} of {name!r} is not a finite number", code="not-finite", field="strength")
 
 
 def refuse_odd_conditions(
@@ -48,15 +50,25 @@ def refuse_odd_conditions(
     """
     for name, condition in conditions.items():
         if name not in attributes:
-            raise InputError(f"a condition is for attribute {name!r}, which the steering does not have")
+            raise InputError(
+                f"a condition is for attribute {name!r}, which the steering does not have",
+                code="unknown-attribute",
+                field="conditions",
+            )
         if not isinstance(condition, Condition):
-            raise InputError(f"the condition of {name!r} must be a Condition, not {type(condition).__name__}")
+            raise InputError(
+                f"the condition of {name!r} must be a Condition, not {type(condition).__name__}",
+                code="wrong-type",
+                field="conditions",
+            )
         if made_for is None:
             continue
         if condition.site.block >= made_for.n_blocks or len(condition.direction) != made_for.d_model:
             raise InputError(
                 f"the condition of {name!r} reads {len(condition.direction)} values at site {condition.site}; "
-                f"{made_for.id} has {made_for.n_blocks} blocks and is {made_for.d_model} wide"
+                f"{made_for.id} has {made_for.n_blocks} blocks and is {made_for.d_model} wide",
+                code="wrong-shape",
+                field="conditions",
             )
 
 
@@ -68,15 +80,27 @@ def refuse_odd_prompts(prompts: Mapping[str, tuple[str, str]], attributes: Mappi
     """
     for name, texts in prompts.items():
         if name not in attributes:
-            raise InputError(f"a text is for attribute {name!r}, which the steering does not have")
+            raise InputError(
+                f"a text is for attribute {name!r}, which the steering does not have",
+                code="unknown-attribute",
+                field="prompts",
+            )
         if not isinstance(texts, tuple) or len(texts) != 2:
-            raise InputError(f"prompts of {name!r}: give two texts, for strengths above and below 0, not {texts!r}")
+            raise InputError(
+                f"prompts of {name!r}: give two texts, for strengths above and below 0, not {texts!r}",
+                code="wrong-type",
+                field="prompts",
+            )
         for text in texts:
             checked_text(text, f"attribute {name!r}", "prompts")
             if len(text) > LONGEST_PROMPT:
-                raise InputError(f"a text of {name!r} has {len(text):,} characters; at most {LONGEST_PROMPT:,}")
+                raise InputError(
+                    f"a text of {name!r} has {len(text):,} characters; at most {LONGEST_PROMPT:,}",
+                    code="out-of-range",
+                    field="prompts",
+                )
         if not texts[0]:
-            raise InputError(f"prompts of {name!r}: the first text is empty")
+            raise InputError(f"prompts of {name!r}: the first text is empty", code="missing-value", field="prompts")
 
 
 def refuse_misfit(site: Site, edit: Edit, n: int, made_for: ModelFacts | None) -> None:
@@ -86,15 +110,37 @@ def refuse_misfit(site: Site, edit: Edit, n: int, made_for: ModelFacts | None) -
         InputError: it does not, or is no edit.
     """
     if not callable(edit):
-        raise InputError(f"site {site}: a {type(edit).__name__} is no edit; for a vector write Steering.from_vector")
+        raise InputError(
+            f"site {site}: a {type(edit).__name__} is no edit; for a vector write Steering.from_vector",
+            code="wrong-type",
+            field="edits",
+        )
     if site.component == "heads":
-        raise InputError(f"site {site}: heads are read, not edited; edit attention:{site.block}")
+        raise InputError(
+            f"site {site}: heads are read, not edited; edit attention:{site.block}", code="no-such-site", field="edits"
+        )
     if isinstance(edit, StoredEdit) and edit.n_attributes != n:
-        raise InputError(f"the edit at site {site} takes {edit.n_attributes} strengths, and there are {n} attributes")
+        raise InputError(
+            f"the edit at site {site} takes {edit.n_attributes} strengths, and there are {n} attributes",
+            code="wrong-shape",
+            field="edits",
+        )
     if isinstance(edit, Stack) and max(column for _, columns in edit.parts for column in columns) >= n:
-        raise InputError(f"the edits at site {site} take more strengths than there are attributes ({n})")
+        raise InputError(
+            f"the edits at site {site} take more strengths than there are attributes ({n})",
+            code="wrong-shape",
+            field="edits",
+        )
     if made_for is not None:
         if site.block >= made_for.n_blocks:
-            raise InputError(f"site {site}: {made_for.id} has blocks 0 to {made_for.n_blocks - 1}")
+            raise InputError(
+                f"site {site}: {made_for.id} has blocks 0 to {made_for.n_blocks - 1}",
+                code="no-such-site",
+                field="edits",
+            )
         if isinstance(edit, StoredEdit | Stack) and edit.width != made_for.d_model:
-            raise InputError(f"site {site}: {edit.width} wide; {made_for.id} is {made_for.d_model} wide")
+            raise InputError(
+                f"site {site}: {edit.width} wide; {made_for.id} is {made_for.d_model} wide",
+                code="wrong-shape",
+                field="edits",
+            )

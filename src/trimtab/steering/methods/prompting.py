@@ -35,7 +35,11 @@ class PromptMethod(Method):
         Raises:
             InputError: always.
         """
-        raise InputError(f"method {self.name} puts text in front of prompts and edits no activations; use fit_texts")
+        raise InputError(
+            f"method {self.name} puts text in front of prompts and edits no activations; use fit_texts",
+            code="unsupported",
+            field="method",
+        )
 
     @abstractmethod
     def texts(self, told: Told) -> tuple[str, str]:
@@ -54,7 +58,7 @@ class PromptMethod(Method):
             InputError: no attribute.
         """
         if not told:
-            raise InputError("give at least one attribute")
+            raise InputError("give at least one attribute", code="missing-value", field="data")
         prompts = {name: self.texts(own) for name, own in told.items()}
         origin = Origin(self.name, {f.name: getattr(self, f.name) for f in fields(self)}, None, dict(digests or {}))
         return Steering({}, dict.fromkeys(told, 1.0), origin, made_for=made_for, prompts=prompts)
@@ -93,6 +97,10 @@ class InContextExamples(PromptMethod):
     def texts(self, told: Told) -> tuple[str, str]:
         """The examples with their matching, and with their non-matching answers."""
         if not 1 <= self.shots <= len(told.shots):
-            raise InputError(f"shots {self.shots}; between 1 and the {len(told.shots)} that are kept for it")
+            raise InputError(
+                f"shots {self.shots}; between 1 and the {len(told.shots)} that are kept for it",
+                code="out-of-range",
+                field="options.shots",
+            )
         some = told.shots[: self.shots]
         return "".join(f"{x}{y}\n\n" for x, y, _ in some), "".join(f"{x}{y}\n\n" for x, _, y in some)

@@ -49,9 +49,13 @@ class TokenMethod(Method):
 
     def __post_init__(self) -> None:
         if self.tokens not in get_args(Which):
-            raise InputError(f"tokens {self.tokens!r} must be one of {', '.join(get_args(Which))}")
+            raise InputError(
+                f"tokens {self.tokens!r} must be one of {', '.join(get_args(Which))}",
+                code="unknown-choice",
+                field="options.tokens",
+            )
         if self.blocks < 1:
-            raise InputError(f"blocks {self.blocks!r} must be at least 1")
+            raise InputError(f"blocks {self.blocks!r} must be at least 1", code="out-of-range", field="options.blocks")
 
     def edit(self, sides: Mapping[str, Sides], seed: int) -> StoredEdit:
         """None: `fit_tokens` makes the steering.
@@ -59,7 +63,11 @@ class TokenMethod(Method):
         Raises:
             InputError: always.
         """
-        raise InputError(f"{self.name} is trained on tokens, not on one vector per text; use fit_tokens")
+        raise InputError(
+            f"{self.name} is trained on tokens, not on one vector per text; use fit_tokens",
+            code="unsupported",
+            field="method",
+        )
 
     @abstractmethod
     def at_site(
@@ -103,9 +111,15 @@ class TokenMethod(Method):
         """
         sites = {frozenset(by_site) for by_site in data.values()}
         if len(sites) != 1 or not next(iter(sites)):
-            raise InputError("give at least one attribute, each with tokens at the same sites")
+            raise InputError(
+                "give at least one attribute, each with tokens at the same sites", code="missing-value", field="data"
+            )
         if dev is not None and list(dev) != list(data):
-            raise InputError(f"dev has the attributes {', '.join(dev)} and the data {', '.join(data)}; give the same")
+            raise InputError(
+                f"dev has the attributes {', '.join(dev)} and the data {', '.join(data)}; give the same",
+                code="conflicting-arguments",
+                field="dev",
+            )
         found = {}
         for site in sorted(next(iter(sites))):
             found[site] = self.at_site(

@@ -126,7 +126,11 @@ def check(
     if steering is not None:
         _refuse_steering(model, steering, site, prompt_types)
     if generate < 0 or generate == 1 or (judge is not None and not generate):
-        raise InputError(f"generate {generate}: give at least 2 prompts to continue; a judge needs texts to compare")
+        raise InputError(
+            f"generate {generate}: give at least 2 prompts to continue; a judge needs texts to compare",
+            code="out-of-range",
+            field="generate",
+        )
     instrument = Instrument(model, behavior, chat_template, read or ("last" if kind == "choice" else "mean"))
     instrument, splits, n_dropped, notes = prepare(instrument, train, evaluation, seed)
     types = PromptType.named(prompt_types)
@@ -161,23 +165,33 @@ def check(
 def _refuse(model: Model, behavior: Behavior, strength: float | None, scope: Scope, thresholds: Thresholds) -> None:
     """Options that make no sense are refused before any work."""
     if not isinstance(model, Model):
-        raise InputError(f"check takes a loaded model, not {type(model).__name__}; see trimtab.load")
+        raise InputError(
+            f"check takes a loaded model, not {type(model).__name__}; see trimtab.load",
+            code="wrong-type",
+            field="model",
+        )
     if not isinstance(behavior, Behavior):
         raise InputError(
-            f"check takes a Behavior, not {type(behavior).__name__}; see Behavior.load and Behavior.builtin"
+            f"check takes a Behavior, not {type(behavior).__name__}; see Behavior.load and Behavior.builtin",
+            code="wrong-type",
+            field="behavior",
         )
     if strength is not None and not (strength > 0 and np.isfinite(strength)):
-        raise InputError(f"strength {strength} must be above 0; to steer away from a behavior, swap its two sides")
+        raise InputError(
+            f"strength {strength} must be above 0; to steer away from a behavior, swap its two sides",
+            code="out-of-range",
+            field="strength",
+        )
     if scope not in SCOPES:
-        raise InputError(f"unknown scope {scope!r}; one of {', '.join(SCOPES)}")
+        raise InputError(f"unknown scope {scope!r}; one of {', '.join(SCOPES)}", code="unknown-scope", field="scope")
     for name in ("min_effect", "max_kl"):
         value = getattr(thresholds, name)
         if not (value >= 0 and np.isfinite(value)):
-            raise InputError(f"{name} {value} must be 0 or more")
+            raise InputError(f"{name} {value} must be 0 or more", code="out-of-range", field=name)
     for name in ("max_anti_steerable", "max_capability_loss"):
         value = getattr(thresholds, name)
         if not 0 < value < 1:
-            raise InputError(f"{name} {value} must lie between 0 and 1")
+            raise InputError(f"{name} {value} must lie between 0 and 1", code="out-of-range", field=name)
 
 
 def chosen_on_dev(
@@ -185,7 +199,11 @@ def chosen_on_dev(
 ) -> tuple[Stages, Chosen]:
     """Site, prompt type and strength as far as they are not given; the stages at that strength."""
     if not stages.measured_types:
-        raise InputError(f"nothing to measure: {not_measured(stages.behavior, stages.prompt_types[0])}")
+        raise InputError(
+            f"nothing to measure: {not_measured(stages.behavior, stages.prompt_types[0])}",
+            code="unusable-examples",
+            field="behavior",
+        )
     announce(stages, given is None, strength is None, n_others)
     chosen = choose(stages, given, strength, thresholds.max_kl)
     return replace(stages, strength=chosen.strength), chosen
@@ -269,9 +287,17 @@ def _refuse_steering(
 ) -> None:
     """A finished steering has its sites and needs no prompt types; it must fit the model."""
     if not isinstance(steering, Steering):
-        raise InputError(f"check takes a Steering, not {type(steering).__name__}; see Steering.load")
+        raise InputError(
+            f"check takes a Steering, not {type(steering).__name__}; see Steering.load",
+            code="wrong-type",
+            field="steering",
+        )
     if site is not None or prompt_types not in ("all", ["all"], ("all",)):
-        raise InputError("a finished steering has its own sites and no prompt types; leave out site and prompt_types")
+        raise InputError(
+            "a finished steering has its own sites and no prompt types; leave out site and prompt_types",
+            code="conflicting-arguments",
+            field="site",
+        )
     for place in steering.edits:
         model.anatomy.module(place)
     if steering.made_for is not None:

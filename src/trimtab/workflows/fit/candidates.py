@@ -193,7 +193,11 @@ def _places(maker: Method, stages: Mapping[str, Stages], given: Sequence[Place] 
         return sites
     odd = [site for site in sites if site.component == "mlp"]
     if odd:
-        raise InputError(f"method {maker.name} reads {maker.reads}, not {odd[0]}; give blocks, such as {odd[0].block}")
+        raise InputError(
+            f"method {maker.name} reads {maker.reads}, not {odd[0]}; give blocks, such as {odd[0].block}",
+            code="no-such-site",
+            field="sites",
+        )
     return [Site(site.block, maker.reads) for site in sites]
 
 

@@ -175,15 +175,18 @@ def _refuse(maker: Method, names: Sequence[str], conditional: bool, strength: fl
     """What makes no sense, before any work."""
     if maker.needs_condition and not conditional:
         raise InputError(
-            f"method {maker.name} acts on prompts that meet a condition; give condition=… (--condition), prompts of "
-            "both kinds"
+            f"method {maker.name} acts on prompts that meet a condition; give one, prompts of both kinds",
+            code="missing-value",
+            field="condition",
         )
     if not names or len(set(names)) < len(names):
-        raise InputError("give at least one behavior, each with a name of its own")
+        raise InputError(
+            "give at least one behavior, each with a name of its own", code="repeated-name", field="behaviors"
+        )
     if strength is not None and not (strength > 0 and np.isfinite(strength)):
-        raise InputError(f"strength {strength} must be above 0")
+        raise InputError(f"strength {strength} must be above 0", code="out-of-range", field="strength")
     if not (max_kl >= 0 and np.isfinite(max_kl)):
-        raise InputError(f"max_kl {max_kl} must be 0 or more")
+        raise InputError(f"max_kl {max_kl} must be 0 or more", code="out-of-range", field="max_kl")
 
 
 def _where(
@@ -192,10 +195,18 @@ def _where(
     """The sites that were given, or the first and last block that they may be chosen from."""
     sites, blocks = where_all(model, given)
     if isinstance(maker, PromptMethod) and (sites is not None or blocks is not None):
-        raise InputError(f"method {maker.name} puts text in front of prompts; leave out the sites")
+        raise InputError(
+            f"method {maker.name} puts text in front of prompts; leave out the sites",
+            code="conflicting-arguments",
+            field="sites",
+        )
     for site in () if sites is None or maker.reads is not None else Site.several(sites):
         if site.component == "heads":
-            raise InputError(f"site {site}: heads are read, not edited; give attention:{site.block}")
+            raise InputError(
+                f"site {site}: heads are read, not edited; give attention:{site.block}",
+                code="no-such-site",
+                field="sites",
+            )
     if blocks is not None and maker.all_blocks:
         return list(range(blocks[0], blocks[1] + 1)), blocks
     return sites, blocks
@@ -237,7 +248,9 @@ def _stages(
     home: Path | None, progress: Progress, blocks: tuple[int, int] | None, chat_template: bool,
 ) -> Stages:  # fmt: skip
     if (reason := not_measured(behavior, PromptType(prompt_type))) is not None:
-        raise InputError(f"behavior {behavior.name!r} under {prompt_type}: {reason}")
+        raise InputError(
+            f"behavior {behavior.name!r} under {prompt_type}: {reason}", code="unusable-examples", field="behaviors"
+        )
     key = [behavior.digest, model.digest, str(model.dtype), str(model.device), torch.get_num_threads(), prompt_type]
     key += [
         chat_template,

@@ -67,7 +67,7 @@ def continued(
         InputError: no prompts; what `Model.generate` refuses.
     """
     if not prompts:
-        raise InputError("give at least one prompt")
+        raise InputError("give at least one prompt", code="missing-value", field="prompts")
     told = {"chat_template": chat_template, "max_new_tokens": max_new_tokens, "seed": seed, **(options or {})}
     plain = model.generate(list(prompts), **told)
     steered = model.generate(list(prompts), steering=steering, strength=strength, scope=scope, details=True, **told)
@@ -147,7 +147,9 @@ def relative_edit(
             h = h.float()
             if not bool(after.square().sum(dim=-1).isfinite().all()):
                 raise InputError(
-                    f"at this strength the activations at site {site} have no finite length; lower --strength"
+                    f"at this strength the activations at site {site} have no finite length; lower the strength",
+                    code="not-finite",
+                    field="strength",
                 )
             ratio = (after - h).norm(dim=-1) / h.norm(dim=-1).clamp_min(torch.finfo(h.dtype).tiny)
             changes[site].append(ratio[0, min(1, len(row.ids) - 1) :])

@@ -47,14 +47,22 @@ def calibrate(
         InputError: no study, other doses, bounds that make no sense, or nothing that can be fitted.
     """
     if not studies:
-        raise InputError("a fit needs a study; trimtab study --out writes one")
+        raise InputError("a fit needs a study; trimtab study writes one", code="missing-value", field="studies")
     doses = sorted({study.equal_dose for study in studies})
     if len(doses) > 1:
-        raise InputError(f"studies at equal doses {doses[0]:g} and {doses[1]:g} do not mix; fit one dose")
+        raise InputError(
+            f"studies at equal doses {doses[0]:g} and {doses[1]:g} do not mix; fit one dose",
+            code="conflicting-arguments",
+            field="studies",
+        )
     if not 0 < max_anti_steerable < 1:
-        raise InputError(f"max_anti_steerable {max_anti_steerable} must lie between 0 and 1")
+        raise InputError(
+            f"max_anti_steerable {max_anti_steerable} must lie between 0 and 1",
+            code="out-of-range",
+            field="max_anti_steerable",
+        )
     if min_effect is not None and not (min_effect >= 0 and np.isfinite(min_effect)):
-        raise InputError(f"min_effect {min_effect} must be 0 or more")
+        raise InputError(f"min_effect {min_effect} must be 0 or more", code="out-of-range", field="min_effect")
     models = {model.digest: model for study in studies for model in study.models}
     found, notes = [], []
     for key, cells in comparable(studies).items():
@@ -65,7 +73,11 @@ def calibrate(
             site = f"block {key[2]} {key[3]}"
             notes.append(f"{models[key[0]].id} in {key[1]}, {site}, {data_kind(*key[4:])}: no calibration: {error}")
     if not found:
-        raise InputError(f"nothing to fit: {'; '.join(notes) or 'the studies hold no measured cell'}")
+        raise InputError(
+            f"nothing to fit: {'; '.join(notes) or 'the studies hold no measured cell'}",
+            code="unusable-examples",
+            field="studies",
+        )
     return Calibrations(
         trimtab=__version__,
         command=command,
