@@ -37,7 +37,9 @@ def strength(value: object, name: str) -> float:
         with suppress(OverflowError):  # a whole number beyond all floats
             if isfinite(float(value)):
                 return float(value)
-    raise InputError(f"strength {value!r} of {name!r} is not a finite number", code="not-finite", field="strength")
+    raise InputError(
+        f"strength {value!r} of {name!r} is not a finite number", code="not-finite", field=f"strength.{name}"
+    )
 
 
 def refuse_odd_conditions(
@@ -53,13 +55,13 @@ def refuse_odd_conditions(
             raise InputError(
                 f"a condition is for attribute {name!r}, which the steering does not have",
                 code="unknown-attribute",
-                field="conditions",
+                field=f"conditions.{name}",
             )
         if not isinstance(condition, Condition):
             raise InputError(
                 f"the condition of {name!r} must be a Condition, not {type(condition).__name__}",
                 code="wrong-type",
-                field="conditions",
+                field=f"conditions.{name}",
             )
         if made_for is None:
             continue
@@ -68,7 +70,7 @@ def refuse_odd_conditions(
                 f"the condition of {name!r} reads {len(condition.direction)} values at site {condition.site}; "
                 f"{made_for.id} has {made_for.n_blocks} blocks and is {made_for.d_model} wide",
                 code="wrong-shape",
-                field="conditions",
+                field=f"conditions.{name}",
             )
 
 
@@ -83,13 +85,13 @@ def refuse_odd_prompts(prompts: Mapping[str, tuple[str, str]], attributes: Mappi
             raise InputError(
                 f"a text is for attribute {name!r}, which the steering does not have",
                 code="unknown-attribute",
-                field="prompts",
+                field=f"prompts.{name}",
             )
         if not isinstance(texts, tuple) or len(texts) != 2:
             raise InputError(
                 f"prompts of {name!r}: give two texts, for strengths above and below 0, not {texts!r}",
                 code="wrong-type",
-                field="prompts",
+                field=f"prompts.{name}",
             )
         for text in texts:
             checked_text(text, f"attribute {name!r}", "prompts")
@@ -97,10 +99,12 @@ def refuse_odd_prompts(prompts: Mapping[str, tuple[str, str]], attributes: Mappi
                 raise InputError(
                     f"a text of {name!r} has {len(text):,} characters; at most {LONGEST_PROMPT:,}",
                     code="out-of-range",
-                    field="prompts",
+                    field=f"prompts.{name}",
                 )
         if not texts[0]:
-            raise InputError(f"prompts of {name!r}: the first text is empty", code="missing-value", field="prompts")
+            raise InputError(
+                f"prompts of {name!r}: the first text is empty", code="missing-value", field=f"prompts.{name}"
+            )
 
 
 def refuse_misfit(site: Site, edit: Edit, n: int, made_for: ModelFacts | None) -> None:
@@ -113,34 +117,36 @@ def refuse_misfit(site: Site, edit: Edit, n: int, made_for: ModelFacts | None) -
         raise InputError(
             f"site {site}: a {type(edit).__name__} is no edit; for a vector write Steering.from_vector",
             code="wrong-type",
-            field="edits",
+            field=f"edits.{site}",
         )
     if site.component == "heads":
         raise InputError(
-            f"site {site}: heads are read, not edited; edit attention:{site.block}", code="no-such-site", field="edits"
+            f"site {site}: heads are read, not edited; edit attention:{site.block}",
+            code="no-such-site",
+            field=f"edits.{site}",
         )
     if isinstance(edit, StoredEdit) and edit.n_attributes != n:
         raise InputError(
             f"the edit at site {site} takes {edit.n_attributes} strengths, and there are {n} attributes",
             code="wrong-shape",
-            field="edits",
+            field=f"edits.{site}",
         )
     if isinstance(edit, Stack) and max(column for _, columns in edit.parts for column in columns) >= n:
         raise InputError(
             f"the edits at site {site} take more strengths than there are attributes ({n})",
             code="wrong-shape",
-            field="edits",
+            field=f"edits.{site}",
         )
     if made_for is not None:
         if site.block >= made_for.n_blocks:
             raise InputError(
                 f"site {site}: {made_for.id} has blocks 0 to {made_for.n_blocks - 1}",
                 code="no-such-site",
-                field="edits",
+                field=f"edits.{site}",
             )
         if isinstance(edit, StoredEdit | Stack) and edit.width != made_for.d_model:
             raise InputError(
                 f"site {site}: {edit.width} wide; {made_for.id} is {made_for.d_model} wide",
                 code="wrong-shape",
-                field="edits",
+                field=f"edits.{site}",
             )

@@ -89,7 +89,7 @@ class Steering:
                 raise InputError(
                     f"preset {preset!r} names attribute {unknown[0]!r}, which the steering does not have",
                     code="unknown-attribute",
-                    field="presets",
+                    field=f"presets.{preset}",
                 )
             told[preset] = {name: strength(value, name) for name, value in values.items()}
         for site, edit in by_site.items():

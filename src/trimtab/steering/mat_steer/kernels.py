@@ -263,5 +263,7 @@ def made_kernel(
     if name == "fourier":
         return FourierFeatures.drawn(x.shape[-1], median_distance(x, y), n=features, seed=seed)
     raise InputError(
-        f"no kernel is called {name!r}; there are multi, median, fixed, fourier", code="unknown-choice", field="kernel"
+        f"no kernel is called {name!r}; there are multi, median, fixed, fourier",
+        code="unknown-choice",
+        field="options.kernel",
     )

@@ -85,7 +85,7 @@ class Parameters(nn.Module):
                 raise InputError(
                     f"shared {options.shared} must be at most the number of attributes, {T}",
                     code="out-of-range",
-                    field="shared",
+                    field="options.shared",
                 )
             basis = torch.linalg.svd(theta, full_matrices=False).Vh[: options.shared]
             self.coordinates = nn.Parameter(theta @ basis.T)
@@ -151,5 +151,5 @@ def _refuse_dependent(theta: Tensor) -> None:
             "the attributes' directions depend on each other (two are parallel or opposite, or there are more than "
             "dimensions), so there are no orthogonal ones near them; set orthogonality to 'soft'",
             code="no-direction",
-            field="orthogonality",
+            field="options.orthogonality",
         )

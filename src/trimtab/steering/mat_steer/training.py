@@ -225,7 +225,7 @@ class _Run:
             raise InputError(
                 f"the loss is no number in epoch {self.done}; lower rate ({self.o.rate})",
                 code="not-converged",
-                field="rate",
+                field="options.rate",
             )
         for name, value in zip(curves, values, strict=True):
             curves[name].append(value)
