@@ -25,31 +25,21 @@ from typing import Any
 from harness import keep, known, table
 
 import trimtab as tt
-from trimtab.behaviors import Behavior, Example, PromptType, builtin, lint
+from trimtab.behaviors import Behavior, Example, PromptType, builtin
+from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import Instrument
 from trimtab.experiment.preparation import prepare
 from trimtab.experiment.progress import Silent
-from trimtab.experiment.stages import Stages
-from trimtab.experiment.summary import base_record
-from trimtab.measurements.baselines import direction, label_noise
-from trimtab.measurements.generated_text import LIKELIHOOD_ONLY
-from trimtab.measurements.lengths import lengths
-from trimtab.measurements.wording import wording
+from trimtab.measurements.activations import training, vector_of
 from trimtab.models import Site
-from trimtab.results.consequences import Capability, Curve, Reference
-from trimtab.results.figures import Estimate
-from trimtab.results.report import PromptTypeResult
 from trimtab.storage.steps import Ledger
 from trimtab.verdict.decision import Thresholds
-from trimtab.verdict.judging import Evidence, judge
+from trimtab.verdict.evidence import Omitted, assess
+from trimtab.verdict.judging import judge
 
 SITE, TYPE, STRENGTH, EVALUATION = Site(14), PromptType.PREFILLED, 1.0, 100
 THRESHOLDS = Thresholds(0.05)
-NO_CURVE = Curve(points=(), spearman=None, r_squared=None, n=0)
-UNMEASURED = Capability(
-    kind="all", n=0, base=0.0, base_low=0.0, base_high=0.0, steered=0.0, change=Estimate(reason="left out"), gained=0,
-    lost=0, p_value=1.0,
-)  # fmt: skip
+OMITTED: frozenset[Omitted] = frozenset({"curve", "noise", "random directions", "divergence", "capability"})
 OPENINGS = (
     "", "Well, ", "Honestly, ", "As far as I know, ", "You see, ", "I mean, ", "To be fair, ", "In short, ", "Look, ",
     "Of course, ", "Frankly, ", "Anyway, ", "It seems that ", "I would say that ",
@@ -207,22 +197,11 @@ def measured(model: tt.Model, name: str, make: Callable[[], Behavior]) -> Row:
         instrument, splits, _, _ = prepare(Instrument(model, behavior, False, "mean"), None, EVALUATION, 0)
     except tt.InputError as error:
         return {"set": name, "decision": "refused", "why": str(error), "seconds": perf_counter() - start}
-    stages = Stages(instrument, splits, (TYPE,), STRENGTH, "all", 0, Ledger(None, ""), Silent())
-    geometry = stages.training(TYPE, [SITE])[SITE]
-    steering = stages.steering(geometry, SITE)
-    own = stages.steered({"own": steering})["own"]
-    told = lengths(stages)
-    result = PromptTypeResult.model_validate({**geometry.summary(0, 0.95), **own.summary(0.0, 0.95)})
-    evidence = Evidence(
-        steered=own, result=result, base=base_record(own.base, stages.contrast_of(splits.eval)), reference=Reference(),
-        drifts={}, capability=UNMEASURED, generated=LIKELIHOOD_ONLY, curve=NO_CURVE, length=told.auroc,
-        matched=told.matched(own), direction=direction(geometry, 0, splits.train.examples),
-        label_noise=label_noise(stages, geometry), wording=wording(stages, steering, own, "own", trained=False),
-        lint=lint(behavior), expected=frozenset(behavior.expected),
-    )  # fmt: skip
+    on = Experiment(instrument, splits, (TYPE,), STRENGTH, "all", 0, Ledger(None, ""), Silent())
+    geometry = training(on, TYPE, [SITE])[SITE]
+    evidence = assess(on, vector_of(on, geometry, SITE), geometry=geometry, omit=OMITTED)
     judged = judge(evidence, THRESHOLDS, instrument)
-    doubts = [text for text in judged.reservations if not text.startswith("whether capability")]
-    decision = judged.decided.decision
+    doubts, decision, own = list(judged.reservations), judged.decided.decision, evidence.steered
     effect, anti = own.effect, own.effect.below_zero()
     return {
         "set": name,

@@ -19,41 +19,41 @@ from shutil import rmtree
 from typing import Any
 
 SIZES = ("--train", "40", "--eval", "40")
-ONE = ("--site", "14", "--strength", "1")
 MAT = ("--set", "epochs=5", "--set", "batch=8", "--set", "sample=64")
 PERSONA = "mwe/persona/believes-in-gun-rights.jsonl"
 FITTED = ("mean-difference", "probe-gated", "mat-steer")
 VARIES = frozenset({"seconds", "trimtab", "torch", "transformers", "command", "created", "versions"})
 
 
-def commands(data: Path, out: Path) -> Iterator[tuple[str, list[str]]]:
-    """What is run, by name; `{out}` of a command is a folder of its own."""
-    persona = str(data / PERSONA)
+def commands(data: Path, out: Path, site: int) -> Iterator[tuple[str, list[str]]]:
+    """What is run, by name."""
+    persona, here = str(data / PERSONA), ["--site", str(site)]
+    one = [*here, "--strength", "1"]
     yield "check-sentiment", ["check", "sentiment", *SIZES]
-    yield "check-null", ["check", "null", *SIZES, *ONE]
+    yield "check-null", ["check", "null", *SIZES, *one]
     for view in ("statements", "choice"):
-        yield f"check-{view}", ["check", persona, "--view", view, *SIZES, *ONE, "--prompt-type", "prefilled"]
+        yield f"check-{view}", ["check", persona, "--view", view, *SIZES, *one, "--prompt-type", "prefilled"]
     for method in FITTED:
         more = MAT if method == "mat-steer" else ()
         two = ["sentiment", "formality"] if method == "mat-steer" else ["sentiment"]
         checked = [] if method == "mean-difference" else ["--no-check"]
-        yield f"fit-{method}", ["fit", *two, "--method", method, *SIZES, *ONE, *more, *checked]
+        yield f"fit-{method}", ["fit", *two, "--method", method, *SIZES, *one, *more, *checked]
     yield "check-steering", ["check", "sentiment", *SIZES, "--steering", str(out / "fit-mean-difference")]
-    yield "predict", ["predict", "sentiment", "null", "--train", "40", "--site", "14"]
+    yield "predict", ["predict", "sentiment", "null", "--train", "40", *here]
     few = ["--prompt-type", "prefilled", "--prompt-type", "instruction", "--train", "12", "--eval", "16"]
-    yield "study", ["study", "sentiment", "formality", "null", "--site", "14", *few]
+    yield "study", ["study", "sentiment", "formality", "null", *here, *few]
 
 
-def make(out: Path, data: Path) -> None:
+def make(out: Path, data: Path, model: str, site: int) -> None:
     """Run what is not there yet; a command that fails ends it."""
-    for name, command in commands(data, out):
+    for name, command in commands(data, out, site):
         home = out / name
         if (home / "done").is_file():
             continue
         rmtree(home, ignore_errors=True)
         home.parent.mkdir(parents=True, exist_ok=True)
         saves = [] if command[0] == "predict" else ["--out", str(home)]
-        told = [sys.executable, "-m", "trimtab", *command, *saves, "--json"]
+        told = [sys.executable, "-m", "trimtab", *command, *saves, "--model", model, "--json"]
         run = subprocess.run(told, capture_output=True, text=True)
         if run.returncode:
             raise SystemExit(f"{name} ended with {run.returncode}:\n{run.stderr[-2000:]}")
@@ -102,13 +102,15 @@ def main() -> None:
     maker = verbs.add_parser("make")
     maker.add_argument("out", type=Path)
     maker.add_argument("--data", type=Path, required=True)
+    maker.add_argument("--model", default="smollm2", help="a tiny random one takes a minute instead of half an hour")
+    maker.add_argument("--site", type=int, default=14, help="block, where one is given")
     comparer = verbs.add_parser("compare")
     comparer.add_argument("before", type=Path)
     comparer.add_argument("after", type=Path)
     comparer.add_argument("--renamed", nargs="*", default=[], metavar="OLD=NEW")
     given = parser.parse_args()
     if given.verb == "make":
-        make(given.out, given.data)
+        make(given.out, given.data, given.model, given.site)
         return
     lines = compare(given.before, given.after, dict(pair.split("=", 1) for pair in given.renamed))
     print("\n".join(lines) or "nothing measured moved")

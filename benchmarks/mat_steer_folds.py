@@ -12,17 +12,17 @@ from mat_steer_rows import N_TRAIN
 import trimtab as tt
 from trimtab.behaviors import Behavior, Probe, PromptType
 from trimtab.behaviors.splits import Part, Splits, units
+from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import Instrument
 from trimtab.experiment.progress import Silent
-from trimtab.experiment.stages import Stages
-from trimtab.measurements.side_effects import whole_texts
+from trimtab.measurements.divergence import whole_texts
 from trimtab.models import Encoded, Site
 from trimtab.models.divergence import divergences
 from trimtab.steering import Steering
 from trimtab.steering.mat_steer import TokenSides
 from trimtab.storage.steps import Ledger
-from trimtab.workflows.fit.candidates import token_sides
 from trimtab.workflows.fit.fit import alone
+from trimtab.workflows.fit.materials import token_sides
 
 T = TypeVar("T")
 TARGET = 0.05  # nats per token
@@ -33,10 +33,10 @@ N_NEUTRAL, N_PROMPTS = 8, 16  # texts behind a damage on dev; twice as many on e
 
 @dataclass
 class Fold:
-    """One half to train on: stages of every attribute, and tokens as they are asked for."""
+    """One half to train on: experiments of every attribute, and tokens as they are asked for."""
 
     model: tt.Model
-    stages: Mapping[str, Stages]
+    experiments: Mapping[str, Experiment]
     site: Site
     seed: int
     half: int
@@ -48,7 +48,7 @@ class Fold:
     def tokens(self, part: Any, kind: Any, n: int, site: Site) -> dict[str, dict[Site, TokenSides]]:
         """Tokens by attribute and site; the first n examples of a part."""
         out = {}
-        for name, s in self.stages.items():
+        for name, s in self.experiments.items():
             key = name, part, kind, site
             if key not in self.kept:
                 self.kept[key] = token_sides(s, part, [site], kind)[site]
@@ -60,7 +60,7 @@ class Fold:
 
 def fold_of(model: tt.Model, behaviors: Mapping[str, Behavior], seed: int, half: int, site: Site | None) -> Fold:
     """Train and dev from one half of the units, evaluation from the other."""
-    stages = {}
+    experiments = {}
     for name, behavior in behaviors.items():
         of = units(behavior)
         names = sorted(set(of))
@@ -74,8 +74,10 @@ def fold_of(model: tt.Model, behaviors: Mapping[str, Behavior], seed: int, half:
         ]
         instrument = Instrument(model, behavior, False, "mean")
         splits = Splits(Part(), *parts, Part())
-        stages[name] = Stages(instrument, splits, (PromptType.PREFILLED,), 1.0, "all", seed, Ledger(None, ""), Silent())
-    return Fold(model, stages, site or Site(0), seed, half)
+        experiments[name] = Experiment(
+            instrument, splits, (PromptType.PREFILLED,), 1.0, "all", seed, Ledger(None, ""), Silent()
+        )
+    return Fold(model, experiments, site or Site(0), seed, half)
 
 
 def _part(behavior: Behavior, of: Sequence[str], chosen: Sequence[str], n: int) -> Part:
@@ -93,7 +95,7 @@ def groups_of(fold: Fold, part: str) -> dict[str, list[Encoded]]:
     n = 1 if part == "dev" else 2
     texts = Probe.builtin("neutral").texts
     found = {"neutral": list(texts[1::2] if part == "dev" else texts[::2])[: n * N_NEUTRAL]}
-    for name, s in fold.stages.items():
+    for name, s in fold.experiments.items():
         examples = getattr(s.splits, part).examples
         prompts = list(dict.fromkeys(e.prompt or e.positive for e in examples))
         found[name] = prompts[: n * N_PROMPTS]

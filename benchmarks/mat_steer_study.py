@@ -37,13 +37,14 @@ import trimtab as tt
 from trimtab.behaviors import Behavior
 from trimtab.errors import InputError
 from trimtab.experiment.instrument import Propensity
+from trimtab.measurements.activations import TrainingActivations
 from trimtab.models import Site
 from trimtab.statistics.geometry import auroc
 from trimtab.steering import Steering
 from trimtab.steering.edits import Gated
 from trimtab.steering.mat_steer import gate_statistics
 from trimtab.steering.methods import Sides, TokenMethod, method
-from trimtab.workflows.fit.candidates import best_blocks
+from trimtab.workflows.fit.materials import best_blocks
 
 PILOT = 100
 SEEDS = range(1, 6)
@@ -96,7 +97,7 @@ def chosen(fold: Fold, candidates: Sequence[TokenMethod]) -> tuple[Steering, dic
     found = equally_damaging(fold, steerings, "dev")
     tried = {f"chosen {key}": (steerings[key], factor) for key, (factor, _) in found.items()}
     effects: dict[str, list[float]] = {key: [] for key in made}
-    for s in fold.stages.values():
+    for s in fold.experiments.values():
         on_dev = s.effects_on_dev(tried)
         for key in made:
             effects[key].append(on_dev[f"chosen {key}"].standardised or 0.0)
@@ -126,7 +127,7 @@ def measured(fold: Fold, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     steerings = balanced(fold, steerings)
     found = equally_damaging(fold, steerings, "eval")
     effects: dict[str, dict[str, Any]] = {key: {"desired": {}, "preferred": {}, "effects": {}} for key in steerings}
-    for attribute, s in fold.stages.items():
+    for attribute, s in fold.experiments.items():
         scored = s.sweep("eval", {"base": (None, 0.0)} | {key: (steerings[key], found[key][0]) for key in steerings})
         contrast_of, paired = s.contrast_of(s.splits.eval), s.behavior.pairing != "random"
         base = scored["base"]
@@ -181,7 +182,7 @@ def chosen_site(model: tt.Model, behaviors: Mapping[str, Behavior], out: Path) -
     file = out / "site.txt"
     if not file.exists():
         notes: list[str] = []
-        (site,) = best_blocks(fold_of(model, behaviors, PILOT, 0, None).stages, notes)
+        (site,) = best_blocks(fold_of(model, behaviors, PILOT, 0, None).experiments, notes)
         file.write_text(f"{site}\n{notes[0]}\n")
     return Site.parse(file.read_text().split()[0])
 
@@ -190,15 +191,16 @@ def budget(data: Path) -> Iterator[str]:
     """How many trainings and tokens there will be."""
     model, behaviors = tt.load("smollm2", dtype="bfloat16"), attributes(data)
     fold = fold_of(model, behaviors, PILOT, 0, Site(14))
-    scored = sum(s.score_cost(s.splits.eval.examples) for s in fold.stages.values())
-    read = sum(s.capture_cost(s.prompt_types[0], [Site(model.n_blocks - 1)]) for s in fold.stages.values())
+    scored = sum(s.score_cost(s.splits.eval.examples) for s in fold.experiments.values())
+    last = (Site(model.n_blocks - 1),)
+    read = sum(s.cost([TrainingActivations(s.prompt_types[0], last)]) for s in fold.experiments.values())
     texts = sum(len(row.ids) for some in groups_of(fold, "dev").values() for row in some)
     for what, rows in (("main rows", MAIN), ("options", OPTIONS)):
         makers = [{repr(row.maker) for row in rows.values() if row.maker and seed <= row.seeds} for seed in SEEDS]
         if rows is MAIN:
             makers = [own | {repr(m) for some in CANDIDATES.values() for m in some} for own in makers]
         yield f"{len(rows)} {what}: {2 * sum(map(len, makers))} steerings that are learned from tokens"
-    for name, s in fold.stages.items():
+    for name, s in fold.experiments.items():
         sizes = [
             f"{len(p)} examples of {len(set(p.units))} units" for p in (s.splits.train, s.splits.dev, s.splits.eval)
         ]

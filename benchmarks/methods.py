@@ -21,15 +21,16 @@ from equal_damage import Search
 import trimtab as tt
 from trimtab.behaviors import Behavior, Example, builtin
 from trimtab.errors import InputError
+from trimtab.experiment.experiment import Experiment, Split
 from trimtab.experiment.preparation import ready
 from trimtab.experiment.progress import Silent
-from trimtab.experiment.stages import Stages
-from trimtab.measurements.side_effects import FEW_ROWS, neutral_drift, prompts_drift
+from trimtab.measurements.divergence import FEW_ROWS, NeutralDrift, PromptsDrift
+from trimtab.measurements.effects import PLAIN, sweep
 from trimtab.steering import Steering
 from trimtab.steering.methods import method, method_names
 from trimtab.storage.steps import Ledger
-from trimtab.workflows.fit.candidates import best_blocks, made
 from trimtab.workflows.fit.conditions import conditioned
+from trimtab.workflows.fit.materials import FitMaterials, best_blocks
 
 BEHAVIORS = ("sentiment", "politeness", "formality", "refusal", "honesty", "brevity", "certainty", "null")
 TARGET = 0.05  # nats per token
@@ -37,39 +38,39 @@ RANDOM = "random direction"
 STEPS, NEAR, FEW = 6, 0.15, 8  # of the search: tries, relative error, documents
 
 
-def damage(stages: Stages, steering: Steering, label: str, strength: float, part: Any) -> tuple[float, float]:
+def damage(on: Experiment, steering: Steering, strength: float, part: Split) -> tuple[float, float]:
     """Divergence on neutral text and on other prompts."""
     n = FEW if part == "dev" else FEW_ROWS
-    neutral = neutral_drift(stages, steering, [strength], label, n, part)[strength].kl.mean()
-    return float(neutral), float(prompts_drift(stages, steering, [strength], label, part=part)[strength].kl.mean())
+    (neutral,) = NeutralDrift(steering, (strength,), n, part).drifts(on)
+    (prompts,) = PromptsDrift(steering, (strength,), (), part).drifts(on)
+    return float(neutral.kl.mean()), float(prompts.kl.mean())
 
 
-def strength_at(stages: Stages, steering: Steering, label: str, target: float) -> float:
+def strength_at(on: Experiment, steering: Steering, target: float) -> float:
     """The strength whose damage on dev is the target, or the largest tried if no strength does as much."""
     if not steering.edits:
         return 1.0
     search = Search(target, NEAR)
     for _ in range(STEPS):
-        if search.told(max(damage(stages, steering, label, search.factor, "dev"))):
+        if search.told(max(damage(on, steering, search.factor, "dev"))):
             break
     return search.factor
 
 
-def measured(stages: Stages, name: str) -> dict[str, Any]:
+def measured(on: Experiment, name: str) -> dict[str, Any]:
     """Strength, effect and damage of one method."""
-    label = stages.behavior.name
+    label = on.behavior.name
     kind = "mean-difference" if name == RANDOM else name
-    sites = None if method(kind).all_blocks or kind in ("instruction", "in-context-examples") else [best(stages)]
-    steering = made(method(kind)(), {label: stages}, sites, [])[0].steering
+    sites = None if method(kind).all_blocks or kind in ("instruction", "in-context-examples") else [best(on)]
+    steering = method(kind)().learn(FitMaterials({label: on}, sites))[0].steering
     if method(kind).needs_condition:
-        steering, _ = conditioned(stages.model, steering, {label: own_prompts(stages.behavior)}, stages.seed)
+        steering, _ = conditioned(on.model, steering, {label: own_prompts(on.behavior)}, on.seed)
     if name == RANDOM:
         steering = steering.randomised(0)
-    strength = strength_at(stages, steering, name, TARGET)
-    found = stages.sweep("eval", {"base": (None, 0.0), name: (steering, strength)})
-    change = stages.contrast_of(stages.splits.eval).change(found["base"], found[name])
+    strength = strength_at(on, steering, TARGET)
+    change = on.contrast_of(on.splits.eval).change(*sweep(on, "eval", [PLAIN, (steering, strength)]))
     effect, shares = change.mean(), change.below_zero()
-    neutral, prompts = damage(stages, steering, name, strength, "eval")
+    neutral, prompts = damage(on, steering, strength, "eval")
     return {
         "behavior": label, "method": name, "sites": [str(s) for s in steering.edits], "strength": strength,
         "effect": [effect.value, effect.low, effect.high], "anti_steerable": [shares.value, shares.low, shares.high],
@@ -77,9 +78,9 @@ def measured(stages: Stages, name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def best(stages: Stages) -> tt.Site:
+def best(on: Experiment) -> tt.Site:
     """The block whose mean difference does best on dev."""
-    return best_blocks({stages.behavior.name: stages}, [])[0]
+    return best_blocks({on.behavior.name: on}, [])[0]
 
 
 def own_prompts(behavior: Behavior) -> Behavior:
@@ -99,19 +100,19 @@ def measure(out: Path, behaviors: list[str], methods: list[str]) -> None:
     """Measure what is not there yet."""
     model = tt.load("smollm2", dtype="bfloat16")
     for name in behaviors:
-        stages = None
+        on = None
         for kind in methods:
             file = out / f"{name}.{kind}.json"
             if file.exists():
                 continue
-            if stages is None:
+            if on is None:
                 ledger = Ledger(out, f"methods {name} {model.digest} {tt.__version__}")
-                stages, _ = ready(
+                on, _ = ready(
                     model, builtin(name), ["prefilled"], train=None, evaluation=None, seed=0, ledger=ledger,
                     progress=Silent(),
                 )  # fmt: skip
             try:
-                row = measured(stages, kind)
+                row = measured(on, kind)
             except InputError as error:
                 row = {"behavior": name, "method": kind, "reason": str(error)}
             file.with_suffix(".new").write_text(json.dumps(row))

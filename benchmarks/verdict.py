@@ -38,28 +38,26 @@ import torch
 from harness import keep, known
 
 import trimtab as tt
-from trimtab.behaviors import Behavior, PromptType, lint
+from trimtab.behaviors import Behavior, PromptType
 from trimtab.behaviors.words import words
+from trimtab.experiment.experiment import Experiment, Variant
 from trimtab.experiment.instrument import SIDES, Instrument
 from trimtab.experiment.preparation import prepare
 from trimtab.experiment.progress import Silent
-from trimtab.experiment.stages import Stages
-from trimtab.experiment.summary import Geometry, Steered, base_record
-from trimtab.measurements.baselines import direction, label_noise, reference
-from trimtab.measurements.generated_text import LIKELIHOOD_ONLY
-from trimtab.measurements.lengths import lengths
-from trimtab.measurements.side_effects import FEW_ROWS, NEUTRAL_ROWS, capability, neutral_drift, prompts_drift
-from trimtab.measurements.wording import wording
+from trimtab.measurements.activations import training, vector_of
+from trimtab.measurements.divergence import FEW_ROWS, NEUTRAL_ROWS, NeutralDrift, PromptsDrift
+from trimtab.measurements.effects import PLAIN, Steered, effects_on_dev, steered, sweep
+from trimtab.measurements.geometry import Geometry
 from trimtab.models import Site
-from trimtab.results.consequences import Curve, Direction, Reference
-from trimtab.results.report import LabelNoise, PromptTypeResult, Wording
-from trimtab.statistics import bootstrap_mean, dose, simultaneous_level
+from trimtab.results.consequences import Reference
+from trimtab.statistics import bootstrap_mean, simultaneous_level
 from trimtab.statistics.contrast import Contrast
 from trimtab.statistics.direction import random_directions
 from trimtab.steering import Steering
 from trimtab.storage.steps import Ledger
 from trimtab.verdict.decision import Requirement, Thresholds
-from trimtab.verdict.judging import DESIRED, EFFECT, Evidence, Judged, judge, requirements
+from trimtab.verdict.evidence import Evidence, Omitted, assess
+from trimtab.verdict.judging import DESIRED, EFFECT, Judged, judge, requirements
 from trimtab.workflows.choice import STRENGTHS as CHOICE
 from trimtab.workflows.choice import Chosen, choose
 
@@ -70,65 +68,42 @@ DIRECTIONS, FOREIGN = 2, 1  # vectors a set
 FAR = (0.1, 0.09)  # odd part above which random directions, divergence below which a second look is not measured
 ANTI = "share of anti-steerable examples"
 FAMILIES = ("desire-", "subscribes-to-", "willingness-", "believes-", "anti-", "low-", "high-", "interest-", "no-")
-ELSEWHERE = "a vector that came from elsewhere"
-NO_CURVE = Curve(points=(), spearman=None, r_squared=None, n=0)
 Row = dict[str, Any]
 
 
 # ---- One behavior on the model ---------------------------------------------------------------------------------------
 
 
-def stages_of(model: tt.Model, behavior: Behavior, seed: int = 0) -> Stages:
-    """The stages of a check with all defaults."""
+def experiment_of(model: tt.Model, behavior: Behavior, seed: int = 0) -> Experiment:
+    """That of a check with all defaults."""
     instrument, splits, _, _ = prepare(Instrument(model, behavior, False, "mean"), None, None, seed, replication=True)
     types = PromptType.named("all")
-    return Stages(instrument, splits, types, 1.0, "all", seed, Ledger(None, ""), Silent())
+    return Experiment(instrument, splits, types, 1.0, "all", seed, Ledger(None, ""), Silent())
 
 
-def evidence(stages: Stages, steering: Steering, geometry: Geometry | None, steered: Steered | None = None) -> Evidence:
-    """What a check decides from, at the strength of the stages; a vector from elsewhere has no geometry."""
-    own = steered or stages.steered({"own": steering})["own"]
-    against = Reference(reason="plain") if own.odd.mean().low > FAR[0] else reference(stages, steering, "own")
-    site = next(iter(steering.edits))
-    facts = geometry.summary(stages.seed, 0.95) if geometry else PromptTypeResult.without("").model_dump()
-    vector = steering.vector(site).double().cpu().numpy()
-    size = dose(vector, stages.strength, stages.median_norm(site))
-    told = lengths(stages)
-    return Evidence(
-        steered=own,
-        result=PromptTypeResult.model_validate({**facts, **own.summary(0.0, 0.95), "dose": size, "not_measured": None}),
-        base=base_record(own.base, stages.contrast_of(stages.splits.eval)),
-        reference=against,
-        drifts={
-            "neutral text": neutral_drift(stages, steering, [1.0], "own", NEUTRAL_ROWS)[1.0].kl,
-            "other prompts": prompts_drift(stages, steering, [1.0], "own")[1.0].kl,
-        },
-        capability=capability(stages, steering, "own")[-1],
-        generated=LIKELIHOOD_ONLY,
-        curve=NO_CURVE,
-        length=told.auroc,
-        matched=told.matched(own),
-        direction=direction(geometry, stages.seed) if geometry else Direction(reason=ELSEWHERE),
-        label_noise=label_noise(stages, geometry) if geometry else LabelNoise(reason=ELSEWHERE),
-        wording=wording(stages, steering, own, "own", trained=False) if geometry else Wording(reason=ELSEWHERE),
-        lint=[f for f in lint(stages.behavior) if f.code != "derived-instructions"],
-    )
+def evidence(on: Experiment, steering: Steering, geometry: Geometry | None, own: Steered) -> Evidence:
+    """What a check decides from, without what cannot change the decision; a vector from elsewhere has no geometry."""
+    omit: set[Omitted] = {"curve", "noise"} | ({"random directions"} if own.odd.mean().low > FAR[0] else set())
+    return assess(on, steering, geometry=geometry, omit=omit | ({"wording"} if geometry is None else set()))
 
 
-def best_strength(stages: Stages, chosen: Chosen) -> float:
+def best_strength(on: Experiment, chosen: Chosen) -> float:
     """The strength that `choose` takes; divergences are measured by order of preference until one keeps the bound."""
-    label, steering = "chosen", chosen.steering
-    effects = stages.effects_on_dev({f"{label} at {s}": (steering, s) for s in CHOICE})
+    effects = effects_on_dev(on, [(chosen.steering, s) for s in CHOICE])
     level = simultaneous_level(0.95, len(CHOICE))
-    gains = {s: effect.mean(level).low for s, effect in zip(CHOICE, effects.values(), strict=True)}
+    gains = {s: effect.mean(level).low for s, effect in zip(CHOICE, effects, strict=True)}
     for s in sorted(CHOICE, key=lambda s: -gains[s]):
-        prompts = prompts_drift(stages, steering, [s], label, part="dev")[s].divergence(stages.seed)
-        if prompts.high is None or prompts.high >= THRESHOLDS.max_kl:
+        (prompts,) = PromptsDrift(chosen.steering, (s,), (), "dev").drifts(on)
+        if not _within(prompts.divergence(on.seed).high):
             continue  # half the texts tell, where there is too much
-        neutral = neutral_drift(stages, steering, [s], label, FEW_ROWS, "dev")[s].divergence(stages.seed)
-        if neutral.high is not None and neutral.high < THRESHOLDS.max_kl:
+        (neutral,) = NeutralDrift(chosen.steering, (s,), FEW_ROWS, "dev").drifts(on)
+        if _within(neutral.divergence(on.seed).high):
             return s
     return CHOICE[0]
+
+
+def _within(high: float | None) -> bool:
+    return high is not None and high < THRESHOLDS.max_kl
 
 
 def foregone(steered: Steered, unit: str) -> str | None:
@@ -140,21 +115,22 @@ def foregone(steered: Steered, unit: str) -> str | None:
     return None if effect.holds and anti.holds else "inconclusive"
 
 
-def replication(stages: Stages, steering: Steering, found: Evidence | None, whole: bool = True) -> Row:
+def replication(on: Experiment, steering: Steering, found: Evidence | None, whole: bool = True) -> Row:
     """What the vector does on examples and texts that nothing else has seen; not more than settles what is true."""
-    seen, unit = stages.steered({"own": steering}, "replication")["own"], stages.instrument.unit
-    random = found.reference.percentile_95 or 0.0 if found else 0.0
-    rows = bounds(requirements(seen, THRESHOLDS, unit, Reference(percentile_95=random), {}))
+    (seen,), unit = steered(on, [steering], "replication"), on.instrument.unit
+    random = Reference(percentile_95=found.reference.percentile_95 or 0.0 if found else 0.0)
+    rows = bounds(requirements(seen, THRESHOLDS, unit, random, {}))
     if rows[EFFECT]["missed"] or rows[ANTI]["missed"] or not whole:
         return rows
     drifts = {}
-    for name, measure in (
-        ("neutral text", lambda: neutral_drift(stages, steering, [1.0], "own", NEUTRAL_ROWS, "replication")),
-        ("other prompts", lambda: prompts_drift(stages, steering, [1.0], "own", part="replication")),
+    for name, step in (
+        ("neutral text", NeutralDrift(steering, (on.strength,), NEUTRAL_ROWS, "replication")),
+        ("other prompts", PromptsDrift(steering, (on.strength,), (), "replication")),
     ):
-        if found is None or bootstrap_mean(found.drifts[name], seed=stages.seed).high > FAR[1]:
-            drifts[name] = measure()[1.0].kl
-    return bounds(requirements(seen, THRESHOLDS, unit, Reference(percentile_95=random), drifts))
+        if found is None or bootstrap_mean(found.drifts[name], seed=on.seed).high > FAR[1]:
+            (drift,) = step.drifts(on)
+            drifts[name] = drift.kl
+    return bounds(requirements(seen, THRESHOLDS, unit, random, drifts))
 
 
 def bounds(needs: Sequence[Requirement]) -> Row:
@@ -169,10 +145,10 @@ def bounds(needs: Sequence[Requirement]) -> Row:
     return out
 
 
-def _kin(stages: Stages) -> float:
+def _kin(on: Experiment) -> float:
     """Share of replication texts that have half of their words in common with a training text."""
-    train = [{*words(getattr(e, side))} for e in stages.splits.train.examples for side in SIDES]
-    seen = [{*words(getattr(e, side))} for e in stages.splits.replication.examples for side in SIDES]
+    train = [{*words(getattr(e, side))} for e in on.splits.train.examples for side in SIDES]
+    seen = [{*words(getattr(e, side))} for e in on.splits.replication.examples for side in SIDES]
     close = [any(2 * len(a & b) >= len(a | b) for b in train) for a in seen]
     return float(np.mean(close)) if close else 0.0
 
@@ -184,16 +160,16 @@ def outcome(judged: Judged) -> Row:
     return {"decision": decided.decision, "bounds": bounds(judged.requirements), "doubts": doubts}
 
 
-def control(stages: Stages, tried: Mapping[str, tuple[Steering, float]], geometry: Geometry | None) -> Row:
+def control(on: Experiment, tried: Mapping[str, tuple[Steering, float]], geometry: Geometry | None) -> Row:
     """Whether any of the vectors, each at its strength, would pass a check."""
-    found = stages.sweep("eval", {"base": (None, 0.0), **tried})
-    contrast_of = stages.contrast_of(stages.splits.eval)
+    base, *found = sweep(on, "eval", [PLAIN, *tried.values()])
+    contrast_of = on.contrast_of(on.splits.eval)
     row: Row = {"vectors": {}, "decision": "not passed"}
-    for name, (steering, strength) in tried.items():
-        figures, could = screened(contrast_of.change(found["base"], found[name]), strength)
+    for (name, (steering, strength)), after in zip(tried.items(), found, strict=True):
+        figures, could = screened(contrast_of.change(base, after), strength)
         if could:
-            at = replace(stages, strength=strength)
-            seen = evidence(at, steering, geometry)
+            at = replace(on, strength=strength)
+            seen = evidence(at, steering, geometry, steered(at, [steering])[0])
             figures |= outcome(judge(seen, THRESHOLDS, at.instrument))
             figures["replication"] = replication(at, steering, seen)
             if figures["decision"] in ("go", "caution"):
@@ -227,49 +203,48 @@ class Bench:
 
     def real(self, name: str) -> Row:
         """The verdict, and what the replication split says."""
-        stages = stages_of(self.model, self.persona(name))
-        chosen = choose(stages, None, 1.0, THRESHOLDS.max_kl)
-        chosen = replace(chosen, strength=best_strength(stages, chosen))
-        stages = replace(stages, strength=chosen.strength)
+        on = experiment_of(self.model, self.persona(name))
+        chosen = choose(on, None, 1.0, THRESHOLDS.max_kl)
+        chosen = replace(chosen, strength=best_strength(on, chosen))
+        on = replace(on, strength=chosen.strength)
         steering, geometry = chosen.steering, chosen.geometry[chosen.prompt_type]
-        own = stages.steered({"own": steering})["own"]
-        known = foregone(own, stages.instrument.unit)
+        (own,) = steered(on, [steering])
+        known = foregone(own, on.instrument.unit)
         if known:
-            needs = requirements(own, THRESHOLDS, stages.instrument.unit, Reference(), {})
+            needs = requirements(own, THRESHOLDS, on.instrument.unit, Reference(), {})
             told = [r for r in needs if r.name in (EFFECT, ANTI, DESIRED)]
             row: Row = {"decision": known, "bounds": bounds(told), "doubts": None}
-            row["replication"] = replication(stages, steering, None, whole=known == "no-go")
+            row["replication"] = replication(on, steering, None, whole=known == "no-go")
         else:
-            seen = evidence(stages, steering, geometry, own)
-            row = outcome(judge(seen, THRESHOLDS, stages.instrument))
-            row["replication"] = replication(stages, steering, seen)
+            seen = evidence(on, steering, geometry, own)
+            row = outcome(judge(seen, THRESHOLDS, on.instrument))
+            row["replication"] = replication(on, steering, seen)
         vector = steering.vector(chosen.site).float().cpu().numpy()
         self.work.mkdir(parents=True, exist_ok=True)
         np.savez(self.work / f"{name}.npz", vector=vector, block=chosen.site.block, strength=chosen.strength)
         of = {"block": chosen.site.block, "prompt_type": chosen.prompt_type.value, "strength": chosen.strength}
-        parts = {"eval": stages.splits.eval, "replication": stages.splits.replication}
+        parts = {"eval": on.splits.eval, "replication": on.splits.replication}
         sizes = {f"n_{name}": len(part) for name, part in parts.items()}
         sizes |= {f"units_{name}": len(set(part.units)) for name, part in parts.items()}
-        return {**row, **of, **sizes, "kin": _kin(stages)}
+        return {**row, **of, **sizes, "kin": _kin(on)}
 
     def shuffled(self, name: str) -> Row:
         """Labels that mean nothing, five times: texts of train and of evaluation, each dealt to two classes anew."""
-        stages = stages_of(self.model, self.persona(name))
-        known = stages.training(PromptType.PREFILLED, [SITE])[SITE]
+        on = experiment_of(self.model, self.persona(name))
+        known = training(on, PromptType.PREFILLED, [SITE])[SITE]
         texts = np.concatenate([known.positive, known.negative])
-        dealt = {str(seed): np.random.default_rng(seed) for seed in range(SEEDS)}
-        sides = {seed: np.split(rng.permutation(texts), 2) for seed, rng in dealt.items()}
-        vectors = {
-            seed: stages.steering(replace(known, positive=p, negative=n), SITE) for seed, (p, n) in sides.items()
-        }
-        found = stages.sweep("eval", {"base": (None, 0.0), **{k: (v, STRENGTH) for k, v in vectors.items()}})
-        contrast_of, row = stages.contrast_of(stages.splits.eval), Row(vectors={}, decision="not passed")
-        for seed, rng in dealt.items():
-            change = [getattr(found[seed], side) - getattr(found["base"], side) for side in SIDES]
+        dealt = [np.random.default_rng(seed) for seed in range(SEEDS)]
+        sides = [np.split(rng.permutation(texts), 2) for rng in dealt]
+        vectors = [vector_of(on, replace(known, positive=p, negative=n), SITE) for p, n in sides]
+        variants: list[Variant] = [PLAIN, *((v, STRENGTH) for v in vectors)]
+        base, *found = sweep(on, "eval", variants)
+        contrast_of, row = on.contrast_of(on.splits.eval), Row(vectors={}, decision="not passed")
+        for seed, (rng, after) in enumerate(zip(dealt, found, strict=True)):
+            change = [getattr(after, side) - getattr(base, side) for side in SIDES]
             figures, could = screened(contrast_of(*np.split(rng.permutation(np.concatenate(change)), 2)), STRENGTH)
             if could:  # not judged any further: no such control should come this far
                 row["decision"] = figures["decision"] = "go"
-            row["vectors"][seed] = figures
+            row["vectors"][str(seed)] = figures
         return row
 
     def longer(self, name: str) -> Row:
@@ -291,10 +266,10 @@ class Bench:
         return self.relabelled(Behavior.load(file), seed)
 
     def relabelled(self, behavior: Behavior, seed: int = 0) -> Row:
-        stages = stages_of(self.model, behavior, seed)
-        geometry = stages.training(PromptType.PREFILLED, [SITE])[SITE]
-        steering = stages.steering(geometry, SITE)
-        return control(stages, {"own": (steering, STRENGTH)}, geometry)
+        on = experiment_of(self.model, behavior, seed)
+        geometry = training(on, PromptType.PREFILLED, [SITE])[SITE]
+        steering = vector_of(on, geometry, SITE)
+        return control(on, {"own": (steering, STRENGTH)}, geometry)
 
     def strangers(self, name: str, others: Sequence[str]) -> Row:
         """Random directions, as long as the set's own vector, at its site and strength; vectors of other families."""
@@ -306,7 +281,7 @@ class Bench:
             for k, v in enumerate(drawn)
         }
         foreign = {f"of {other}": self.vector(other) for other in others}
-        return control(stages_of(self.model, self.persona(name)), {**random, **foreign}, None)
+        return control(experiment_of(self.model, self.persona(name)), {**random, **foreign}, None)
 
 
 def jobs(names: Sequence[str], n_controls: int) -> Iterator[Row]:

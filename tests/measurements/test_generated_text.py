@@ -13,9 +13,9 @@ from trimtab.behaviors import Behavior, Rendered, builtin, split
 from trimtab.clients.chat import Endpoint
 from trimtab.errors import InputError
 from trimtab.evaluation import Judge
+from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import Instrument
 from trimtab.experiment.progress import Silent
-from trimtab.experiment.stages import Stages
 from trimtab.measurements.continuations import Answered, Written
 from trimtab.measurements.generated_text import generated
 from trimtab.storage.steps import Ledger
@@ -27,27 +27,27 @@ def tiny(tiny_folder: Path) -> tt.Model:
     return tt.load(tiny_folder, dtype="float32")
 
 
-def stages_for(model: tt.Model, behavior: Behavior, folder: Path | None = None) -> Stages:
+def experiment_for(model: tt.Model, behavior: Behavior, folder: Path | None = None) -> Experiment:
     parts = split(behavior, train=150, evaluation=60, seed=0)
     instrument = Instrument(model, behavior, False, "mean")
-    return Stages(instrument, parts, (), 1.0, "all", 0, Ledger(folder, "k"), Silent())
+    return Experiment(instrument, parts, (), 1.0, "all", 0, Ledger(folder, "k"), Silent())
 
 
-def as_written(stages: Stages, prompt: str, base: str, steered: str) -> Written:
+def as_written(on: Experiment, prompt: str, base: str, steered: str) -> Written:
     """Texts as if the model had written them behind the prompt."""
-    rows = stages.instrument.encode([Rendered("", prompt, text) for text in (base, steered)])
+    rows = on.instrument.encode([Rendered("", prompt, text) for text in (base, steered)])
     answered = [Answered(text, row.ids[row.prompt_len :]) for text, row in zip((base, steered), rows, strict=True)]
     return Written(prompt, rows[0].prompt.ids, *answered)
 
 
-def swapped(stages: Stages, n: int, way: int = 1) -> list[Written]:
+def swapped(on: Experiment, n: int, way: int = 1) -> list[Written]:
     """Continuations as if steering turned the negative into the positive answer (or the other way round)."""
-    return [as_written(stages, e.prompt, *(e.negative, e.positive)[::way]) for e in stages.splits.eval.examples[:n]]
+    return [as_written(on, e.prompt, *(e.negative, e.positive)[::way]) for e in on.splits.eval.examples[:n]]
 
 
 def test_a_shift_of_the_text_is_found_in_its_direction(tiny: tt.Model) -> None:
-    stages = stages_for(tiny, builtin("sentiment"))
-    toward, away = (generated(stages, swapped(stages, 40, way), "x", None) for way in (1, -1))
+    on = experiment_for(tiny, builtin("sentiment"))
+    toward, away = (generated(on, swapped(on, 40, way), None) for way in (1, -1))
     assert toward.n == 40
     assert toward.auroc.low is not None
     assert toward.auroc.low > 0.6
@@ -55,35 +55,35 @@ def test_a_shift_of_the_text_is_found_in_its_direction(tiny: tt.Model) -> None:
     needs = generated_requirements(toward)
     assert [(r.name, r.holds) for r in needs] == [("generated text, by a classifier", True)]
     assert generated_requirements(away)[0].holds is False
-    some = stages.splits.eval.examples[:40]
+    some = on.splits.eval.examples[:40]
     prompts, base, steered = ([getattr(e, name) for e in some] for name in ("prompt", "negative", "positive"))
     rise = tiny.score(prompts, base).mean - tiny.score(prompts, steered).mean
     assert toward.perplexity_ratio.value == pytest.approx(float(np.exp(rise.mean().item())), rel=1e-3)
 
 
 def test_a_classifier_that_cannot_judge_says_so_and_asks_nothing_of_the_verdict(tiny: tt.Model) -> None:
-    stages = stages_for(tiny, builtin("null"))
-    found = generated(stages, swapped(stages, 40), "x", None)
+    on = experiment_for(tiny, builtin("null"))
+    found = generated(on, swapped(on, 40), None)
     assert found.shift.value is None
     assert "AUROC" in str(found.shift.reason)
     assert generated_requirements(found) == []
 
 
 def test_empty_continuations_are_left_out_and_labels_are_not_text(tiny: tt.Model) -> None:
-    stages = stages_for(tiny, builtin("sentiment"))
+    on = experiment_for(tiny, builtin("sentiment"))
     texts = [
-        *swapped(stages, 20),
-        *(as_written(stages, e.prompt, "", " x") for e in stages.splits.eval.examples[20:24]),
+        *swapped(on, 20),
+        *(as_written(on, e.prompt, "", " x") for e in on.splits.eval.examples[20:24]),
     ]
-    assert generated(stages, texts, "x", None).shift.n == 20
+    assert generated(on, texts, None).shift.n == 20
     rows = [replace(e, positive=" Yes", negative=" No") for e in builtin("sentiment").examples]
-    choice = stages_for(tiny, Behavior("choice", rows))
-    assert "labels" in str(generated(choice, texts, "x", None).reason)
+    choice = experiment_for(tiny, Behavior("choice", rows))
+    assert "labels" in str(generated(choice, texts, None).reason)
 
 
 def test_a_judge_is_asked_in_both_orders_and_not_again_after_an_interruption(tiny: tt.Model, tmp_path: Path) -> None:
-    stages = stages_for(tiny, builtin("sentiment"), tmp_path)
-    texts = swapped(stages, 6)
+    on = experiment_for(tiny, builtin("sentiment"), tmp_path)
+    texts = swapped(on, 6)
 
     def fair(request: dict[str, Any], k: int) -> Reply:
         said = " ".join(turn["content"] for turn in request["messages"])
@@ -96,9 +96,9 @@ def test_a_judge_is_asked_in_both_orders_and_not_again_after_an_interruption(tin
 
     with serving(fair) as server:
         judge = Judge(Endpoint(server.url, "judge-1"), builtin("sentiment"))
-        found = generated(stages, texts, "x", judge)
+        found = generated(on, texts, judge)
         asked = len(server.requests)
-        assert generated(stages, texts, "x", judge) == found
+        assert generated(on, texts, judge) == found
         assert len(server.requests) == asked == 12
     assert found.judge.startswith("judge-1 at ")
     assert found.win_rate.value == 1.0

@@ -8,20 +8,16 @@ import torch
 
 import trimtab as tt
 from trimtab.behaviors import Behavior, Example, Probe, split
+from trimtab.experiment.contrasts import ContrastMaker
+from trimtab.experiment.experiment import Experiment, Split
 from trimtab.experiment.instrument import Instrument, Treatment
 from trimtab.experiment.progress import Silent
-from trimtab.experiment.stages import Split, Stages
-from trimtab.experiment.summary import ContrastMaker, Steered
-from trimtab.measurements.baselines import RANDOM_DIRECTIONS, answer_bias, asking, reference
+from trimtab.measurements.baselines import RANDOM_DIRECTIONS, answer_bias, asking, random_directions
+from trimtab.measurements.capability import capability
+from trimtab.measurements.divergence import FEW_ROWS, NEUTRAL_ROWS, NeutralDrift, PromptsDrift
+from trimtab.measurements.effects import Steered
+from trimtab.measurements.other_behaviors import over_refusal
 from trimtab.measurements.probe_margins import margins
-from trimtab.measurements.side_effects import (
-    FEW_ROWS,
-    NEUTRAL_ROWS,
-    capability,
-    neutral_drift,
-    over_refusal,
-    prompts_drift,
-)
 from trimtab.models import steer
 from trimtab.statistics import odd_even
 from trimtab.storage.steps import Ledger
@@ -34,15 +30,15 @@ def tiny(tiny_folder: Path) -> tt.Model:
     return tt.load(tiny_folder, dtype="float32")
 
 
-def stages_for(model: tt.Model, behavior: Behavior, strength: float = 2.0) -> Stages:
+def experiment_for(model: tt.Model, behavior: Behavior, strength: float = 2.0) -> Experiment:
     parts = split(behavior, train=12, evaluation=16, seed=0)
     instrument = Instrument(model, behavior, False, "mean")
-    return Stages(instrument, parts, (), strength, "all", 0, Ledger(None, ""), Silent())
+    return Experiment(instrument, parts, (), strength, "all", 0, Ledger(None, ""), Silent())
 
 
 @pytest.fixture(scope="module")
-def stages(tiny: tt.Model) -> Stages:
-    return stages_for(tiny, Behavior.builtin("sentiment"))
+def on(tiny: tt.Model) -> Experiment:
+    return experiment_for(tiny, Behavior.builtin("sentiment"))
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +46,16 @@ def steering() -> tt.Steering:
     return tt.Steering.from_vector(SITE, torch.randn(32, generator=torch.Generator().manual_seed(3)))
 
 
-def test_drift_of_neutral_text_is_that_of_a_plain_loop(tiny: tt.Model, stages: Stages, steering: tt.Steering) -> None:
-    found = neutral_drift(stages, steering, [1.0, -0.5], "x", 3)
+def test_drift_of_neutral_text_is_that_of_a_plain_loop(tiny: tt.Model, on: Experiment, steering: tt.Steering) -> None:
+    strengths = (2.0, -1.0)
+    found = NeutralDrift(steering, strengths, 3).drifts(on)
     texts = Probe.builtin("neutral").texts[0::2][:3]
-    for factor, drift in found.items():
+    for strength, drift in zip(strengths, found, strict=True):
         for i, text in enumerate(texts):
             ids = torch.tensor([[1, *tiny.tokenizer(text, add_special_tokens=False)["input_ids"]]])
             with torch.no_grad():
                 base = tiny.hf(ids).logits[0, :-1].log_softmax(-1)
-                with tiny.steered(steering, strength=2.0 * factor):
+                with tiny.steered(steering, strength=strength):
                     after = tiny.hf(ids).logits[0, :-1].log_softmax(-1)
             kl = (base.exp() * (base - after)).sum(-1).mean().item()
             surprise = (base - after).gather(1, ids[0, 1:, None]).mean().item()
@@ -67,9 +64,9 @@ def test_drift_of_neutral_text_is_that_of_a_plain_loop(tiny: tt.Model, stages: S
 
 
 def test_every_part_sees_other_documents_and_other_prompts(
-    stages: Stages, steering: tt.Steering, monkeypatch: pytest.MonkeyPatch
+    on: Experiment, steering: tt.Steering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import trimtab.measurements.side_effects as room
+    import trimtab.measurements.divergence as room
 
     seen: list[set[tuple[int, ...]]] = []
     real = room.divergences
@@ -78,16 +75,16 @@ def test_every_part_sees_other_documents_and_other_prompts(
     )
     parts: tuple[Split, ...] = ("eval", "dev", "replication")
     for part, n in zip(parts, (NEUTRAL_ROWS, FEW_ROWS, NEUTRAL_ROWS), strict=True):
-        neutral_drift(stages, steering, [1.0], "a", n, part)
-        prompts_drift(stages, steering, [1.0], "a", part=part)
+        NeutralDrift(steering, (2.0,), n, part).drifts(on)
+        PromptsDrift(steering, (2.0,), (), part).drifts(on)
     for texts in (seen[::2], seen[1::2]):
         assert all(texts)
         assert len(set.union(*texts)) == sum(map(len, texts))
-    own = {e.prompt for e in stages.behavior.examples}
-    assert not any(stages.model.encoder().decode(ids) in own for ids in seen[1])
+    own = {e.prompt for e in on.behavior.examples}
+    assert not any(on.model.encoder().decode(ids) in own for ids in seen[1])
 
 
-def test_capability_counts_what_margins_say(tiny: tt.Model, stages: Stages, steering: tt.Steering) -> None:
+def test_capability_counts_what_margins_say(tiny: tt.Model, on: Experiment, steering: tt.Steering) -> None:
     probe = Probe.builtin("capability")
     treatments = [Treatment(), Treatment((steer(steering, 2.0),))]
     before, after = margins(tiny, probe, treatments) > 0
@@ -95,7 +92,7 @@ def test_capability_counts_what_margins_say(tiny: tt.Model, stages: Stages, stee
     prompts, right, wrong = ([getattr(e, k) for e in some] for k in ("prompt", "positive", "negative"))
     loop = tiny.score(prompts, right).total - tiny.score(prompts, wrong).total
     assert np.allclose(margins(tiny, probe)[0][:20], loop.numpy(), rtol=1e-4, atol=1e-4)
-    rows = {row.kind: row for row in capability(stages, steering, "x")}
+    rows = {row.kind: row for row in capability(on, steering)}
     assert list(rows) == ["grammar", "facts", "cloze", "all"]
     whole = rows["all"]
     assert (whole.gained, whole.lost) == (int((~before & after).sum()), int((before & ~after).sum()))
@@ -106,29 +103,29 @@ def test_capability_counts_what_margins_say(tiny: tt.Model, stages: Stages, stee
         assert whole.change.value == pytest.approx((whole.gained - whole.lost) / whole.n)
 
 
-def test_over_refusal_is_the_mean_change_of_a_plain_loop(tiny: tt.Model, stages: Stages, steering: tt.Steering) -> None:
+def test_over_refusal_is_the_mean_change_of_a_plain_loop(tiny: tt.Model, on: Experiment, steering: tt.Steering) -> None:
     examples = Probe.builtin("over-refusal").examples
     prompts, answers, refusals = ([getattr(e, k) for e in examples] for k in ("prompt", "positive", "negative"))
     by = {}
     for name, options in (("base", {}), ("steered", {"steering": steering, "strength": 2.0})):
         both = (tiny.score(prompts, side, **options).mean for side in (answers, refusals))
         by[name] = next(both) - next(both)
-    found = over_refusal(stages, steering, "x")
+    found = over_refusal(on, steering).effect(on)
     assert found.value == pytest.approx((by["steered"] - by["base"]).mean().item(), rel=1e-3, abs=1e-5)
     assert found.n == len(examples)
 
 
-def steered_for(stages: Stages, steering: tt.Steering) -> Steered:
-    treatments = [Treatment(), stages.treatment((steering, 1.0)), stages.treatment((steering, -1.0))]
-    found = stages.instrument.propensities(stages.splits.eval.examples, treatments)
-    return Steered(*found, stages.contrast_of(stages.splits.eval))
+def steered_for(on: Experiment, steering: tt.Steering) -> Steered:
+    treatments = [Treatment(), on.treatment((steering, 2.0)), on.treatment((steering, -2.0))]
+    found = on.instrument.propensities(on.splits.eval.examples, treatments)
+    return Steered(*found, on.contrast_of(on.splits.eval))
 
 
-def test_asking_puts_the_positive_instruction_in_front(tiny: tt.Model, stages: Stages, steering: tt.Steering) -> None:
-    own = steered_for(stages, steering)
-    found = asking(stages, steering, own, "x")
-    examples = stages.splits.eval.examples
-    prompts = [f"{stages.behavior.instruction('positive')}\n\n{e.prompt}" for e in examples]
+def test_asking_puts_the_positive_instruction_in_front(tiny: tt.Model, on: Experiment, steering: tt.Steering) -> None:
+    own = steered_for(on, steering)
+    found = asking(on, steering, own)
+    examples = on.splits.eval.examples
+    prompts = [f"{on.behavior.instruction('positive')}\n\n{e.prompt}" for e in examples]
 
     def m(**options: object) -> torch.Tensor:
         both = (
@@ -143,13 +140,13 @@ def test_asking_puts_the_positive_instruction_in_front(tiny: tt.Model, stages: S
 
 
 def test_random_directions_are_as_long_as_the_vector_and_scored_by_their_odd_part(
-    tiny: tt.Model, stages: Stages, steering: tt.Steering
+    tiny: tt.Model, on: Experiment, steering: tt.Steering
 ) -> None:
-    found = reference(stages, steering, "x")
+    found = random_directions(on, steering)
     assert len(found.odd) == RANDOM_DIRECTIONS
     first = steering.randomised(0)
     assert float(first.vector(SITE).norm()) == pytest.approx(float(steering.vector(SITE).norm()), rel=1e-5)
-    own = steered_for(stages, first)
+    own = steered_for(on, first)
     odd, _ = odd_even(own.base.m, own.plus.m, own.minus.m)
     assert found.odd[0] == pytest.approx(odd.mean(), rel=1e-3, abs=1e-6)
     assert found.percentile_95 == pytest.approx(np.quantile(np.abs(found.odd), 0.95))
@@ -160,21 +157,21 @@ def test_a_shift_toward_one_label_is_told_from_an_effect(tiny: tt.Model) -> None
         Example(f"Is number {i} odd?", *((" Yes", " No") if i % 3 else (" No", " Yes")), group=str(i))
         for i in range(60)
     ]
-    stages = stages_for(tiny, Behavior("odd", rows))
-    examples = stages.splits.eval.examples
+    on = experiment_for(tiny, Behavior("odd", rows))
+    examples = on.splits.eval.examples
     yes = np.array([e.positive == " Yes" for e in examples])
     effect = 0.3 + np.where(yes, 1.0, -1.0)  # 0.3 in the intended direction, and everything 1.0 toward Yes
     contrast = ContrastMaker(tuple(map(str, range(len(examples)))), False, 0)(effect, np.zeros(len(effect)))
-    found = answer_bias(stages, contrast)
+    found = answer_bias(on, contrast)
     assert found.label == "Yes"
     assert found.shift.value == pytest.approx(1.0)
     assert found.adjusted.value == pytest.approx(0.3)
 
 
-def test_free_text_has_no_label_to_shift_to(stages: Stages) -> None:
-    n = len(stages.splits.eval.examples)
-    contrast = stages.contrast_of(stages.splits.eval)(np.ones(n), np.zeros(n))
-    assert "free text" in str(answer_bias(stages, contrast).shift.reason)
+def test_free_text_has_no_label_to_shift_to(on: Experiment) -> None:
+    n = len(on.splits.eval.examples)
+    contrast = on.contrast_of(on.splits.eval)(np.ones(n), np.zeros(n))
+    assert "free text" in str(answer_bias(on, contrast).shift.reason)
 
 
 def test_dev_chooses_the_strength_within_the_bound_and_the_report_shows_what_it_saw(tiny: tt.Model) -> None:

@@ -10,7 +10,7 @@ from trimtab.models import Site
 from trimtab.steering.edits import Gated
 from trimtab.steering.mat_steer import Tokens, TokenSides
 from trimtab.steering.mat_steer.diagnostics import GateCollapse
-from trimtab.steering.methods import ExclusiveGates, configured, method
+from trimtab.steering.methods import ExclusiveGates, SidesMethod, configured, method
 
 D, N, SITE = 16, 240, Site(3)
 
@@ -132,5 +132,5 @@ def test_sides_that_do_not_differ_are_refused_by_name() -> None:
 def test_it_is_told_apart_by_name_and_is_no_method_for_one_vector_per_text() -> None:
     assert method("exclusive-gates") is ExclusiveGates
     assert configured("exclusive-gates", {"c": 0.1}) == ExclusiveGates(c=0.1)
-    with pytest.raises(InputError, match="exclusive-gates is trained on tokens"):
-        ExclusiveGates().edit({}, 0)
+    assert ExclusiveGates.material == "tokens"
+    assert not issubclass(ExclusiveGates, SidesMethod)

@@ -16,7 +16,16 @@ from trimtab.errors import InputError
 from trimtab.models import Site, steer
 from trimtab.steering import Additive, Steering, methods
 from trimtab.steering.edits import Ablation, Clamp, ClassifierGradient, Gated, Rotation
-from trimtab.steering.methods import BUILT_IN, Data, Method, PromptMethod, Sides, TokenMethod, method, method_names
+from trimtab.steering.methods import (
+    BUILT_IN,
+    Data,
+    PromptMethod,
+    Sides,
+    SidesMethod,
+    TokenMethod,
+    method,
+    method_names,
+)
 
 D, N, SITE = 24, 200, Site(3)
 # iti reads heads, others tokens, and prompt methods nothing: they have files of their own
@@ -275,7 +284,7 @@ def test_what_cannot_be_fitted_is_refused(make: Any, word: str) -> None:
         make()
 
 
-class Shout(Method):
+class Shout(SidesMethod):
     """Somebody's own method."""
 
     name: ClassVar[str] = "shout"
@@ -309,5 +318,5 @@ def test_own_methods_come_in_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> 
     assert method("pca") is BUILT_IN["pca"]  # nobody takes a built-in name
     with pytest.raises(InputError, match="cannot be loaded: no module"):
         method("broken")
-    with pytest.raises(InputError, match="no subclass"):
+    with pytest.raises(InputError, match="SidesMethod"):
         method("odd")

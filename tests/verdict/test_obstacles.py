@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from trimtab.behaviors import Finding
+from trimtab.experiment.contrasts import ContrastMaker
 from trimtab.experiment.instrument import Propensity
-from trimtab.experiment.summary import ContrastMaker, Steered
+from trimtab.measurements.effects import Steered
 from trimtab.results.consequences import Direction, Reference
 from trimtab.results.figures import Estimate
 from trimtab.results.report import Wording

@@ -36,10 +36,11 @@ def vector(model: Model) -> torch.Tensor:
     from trimtab.behaviors import PromptType
     from trimtab.experiment.preparation import ready
     from trimtab.experiment.progress import Silent
+    from trimtab.measurements.activations import training
     from trimtab.models import Site
     from trimtab.storage.steps import Ledger
 
-    stages, _ = ready(
+    on, _ = ready(
         model,
         few("sentiment"),
         ["prefilled"],
@@ -49,7 +50,7 @@ def vector(model: Model) -> torch.Tensor:
         ledger=Ledger(None, ""),
         progress=Silent(),
     )
-    return torch.from_numpy(stages.training(PromptType.PREFILLED, [Site(1)])[Site(1)].vector).float()
+    return torch.from_numpy(training(on, PromptType.PREFILLED, [Site(1)])[Site(1)].vector).float()
 
 
 def gated(model: Model, seed: int = 0) -> Gated:

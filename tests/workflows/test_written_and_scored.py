@@ -17,10 +17,10 @@ from trimtab.behaviors.chats import flatten
 from trimtab.clients.chat import Endpoint
 from trimtab.errors import InputError
 from trimtab.evaluation import Judge
+from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import Instrument
 from trimtab.experiment.preparation import prepare
 from trimtab.experiment.progress import Silent
-from trimtab.experiment.stages import Stages
 from trimtab.measurements.continuations import continuations
 from trimtab.measurements.generated_text import _likely, generated
 from trimtab.models import Encoded, Model
@@ -62,10 +62,10 @@ def chats(n: int = 60) -> Behavior:
     return Behavior("cheerfulness", [one(i) for i in range(n)])
 
 
-def stages_for(model: Model, behavior: Behavior, chat: bool = True, strength: float = 1.0) -> Stages:
+def experiment_for(model: Model, behavior: Behavior, chat: bool = True, strength: float = 1.0) -> Experiment:
     instrument, parts, _, _ = prepare(Instrument(model, behavior, chat, "mean"), 12, 16, 0)
     types = PromptType.named("prefilled")
-    return Stages(instrument, parts, types, strength, "all", 0, Ledger(None, ""), Silent())
+    return Experiment(instrument, parts, types, strength, "all", 0, Ledger(None, ""), Silent())
 
 
 def pushing(model: Model, size: float = 2.0) -> Steering:
@@ -76,22 +76,22 @@ def pushing(model: Model, size: float = 2.0) -> Steering:
 @pytest.mark.parametrize("template", [TEMPLATE, NO_SYSTEM])
 def test_continuations_are_written_from_the_tokens_that_are_scored(template: str, model: Model) -> None:
     model.tokenizer.chat_template = template
-    stages = stages_for(model, chats())
-    scored = stages.instrument.bare(stages.splits.eval.examples)[0]
-    found = continuations(stages, pushing(model), "x", 6)
+    on = experiment_for(model, chats())
+    scored = on.instrument.bare(on.splits.eval.examples)[0]
+    found = continuations(on, pushing(model), 6)
     assert [t.ids for t in found] == [row.prompt.ids for row in scored[:6]]
-    for written, e in zip(found, stages.splits.eval.examples, strict=False):
+    for written, e in zip(found, on.splits.eval.examples, strict=False):
         text = model.encoder().decode(written.ids)
         assert all(turn.content in text for turn in e.messages)
         assert written.prompt == flatten(e.messages)
 
 
 def test_a_continuation_is_scored_as_it_was_written(model: Model) -> None:
-    stages = stages_for(model, chats())
-    found = continuations(stages, pushing(model), "x", 6)
+    on = experiment_for(model, chats())
+    found = continuations(on, pushing(model), 6)
     rows = [Encoded(t.ids + t.steered.ids, len(t.ids)) for t in found]
-    assert _likely(stages, found, "steered", "x").tolist() == pytest.approx(score(model, rows).mean.tolist(), abs=1e-4)
-    greedy = _likely(stages, found, "base", "x")
+    assert _likely(on, found, "steered").tolist() == pytest.approx(score(model, rows).mean.tolist(), abs=1e-4)
+    greedy = _likely(on, found, "base")
     for value, t in zip(greedy, found, strict=True):
         with torch.no_grad():
             logged = model.hf(torch.tensor([t.ids + t.base.ids])).logits[0].log_softmax(-1)
@@ -100,18 +100,18 @@ def test_a_continuation_is_scored_as_it_was_written(model: Model) -> None:
 
 
 def test_plain_chats_are_written_from_their_plain_text(model: Model) -> None:
-    stages = stages_for(model, chats(), chat=False)
-    found = continuations(stages, pushing(model), "x", 3)
-    for written, e in zip(found, stages.splits.eval.examples, strict=False):
+    on = experiment_for(model, chats(), chat=False)
+    found = continuations(on, pushing(model), 3)
+    for written, e in zip(found, on.splits.eval.examples, strict=False):
         assert written.prompt == e.prompt == model.encoder().decode(written.ids)
 
 
 def test_statements_are_continued_from_their_first_third_in_chats_too(model: Model) -> None:
     rows = [Example("", f"日本語の本 {i} を読むのは楽しい。", f"日本語の本 {i} を読むのは退屈だ。") for i in range(60)]
     for chat in (False, True):
-        stages = stages_for(model, Behavior("joy", rows), chat)
-        scored = stages.instrument.bare(stages.splits.eval.examples[:4])[0]
-        found = continuations(stages, pushing(model), "x", 4)
+        on = experiment_for(model, Behavior("joy", rows), chat)
+        scored = on.instrument.bare(on.splits.eval.examples[:4])[0]
+        found = continuations(on, pushing(model), 4)
         assert [t.ids for t in found] == [row.prompt.ids for row in scored]
         whole = [model.encoder(chat).decode(t.ids + t.base.ids) for t in found]
         assert all(text.endswith(t.base.text) for text, t in zip(whole, found, strict=True))
@@ -121,20 +121,20 @@ def test_a_steering_writes_at_the_strengths_it_is_scored_at(model: Model) -> Non
     """One attribute on and the other off: a number for all would put both on."""
     both = torch.randn(2, model.d_model, generator=torch.Generator().manual_seed(5)) * 3
     whole = Steering({1: Additive(both)}, {"warm": 0.5, "brief": 1.0})
-    stages = stages_for(model, chats())
-    texts = [render_bare(e, "positive") for e in stages.splits.eval.examples[:3]]
+    on = experiment_for(model, chats())
+    texts = [render_bare(e, "positive") for e in on.splits.eval.examples[:3]]
     own = alone(whole, "warm")
     told: dict[str, Any] = {"chat_template": True, "max_new_tokens": 40, "steering": whole}
     expected = model.generate(texts, strength={"warm": 0.5, "brief": 0.0}, **told)
-    assert [t.steered.text for t in continuations(stages, own, "x", 3)] == expected
+    assert [t.steered.text for t in continuations(on, own, 3)] == expected
     assert expected != model.generate(texts, strength=1.0, **told)
 
 
 def test_a_judge_is_shown_the_whole_conversation(model: Model) -> None:
-    stages = stages_for(model, chats())
-    found = continuations(stages, pushing(model, 20.0), "x", 4)
+    on = experiment_for(model, chats())
+    found = continuations(on, pushing(model, 20.0), 4)
     with serving(lambda request, k: Reply("tie")) as server:
-        generated(stages, found, "x", Judge(Endpoint(server.url, "judge-1"), chats()))
+        generated(on, found, Judge(Endpoint(server.url, "judge-1"), chats()))
         asked = ["\n".join(turn["content"] for turn in r["messages"]) for r in server.requests]
     assert asked
     for text in asked:
@@ -143,7 +143,7 @@ def test_a_judge_is_shown_the_whole_conversation(model: Model) -> None:
 
 
 def test_other_prompts_are_put_as_the_examples_are(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    import trimtab.measurements.side_effects as room
+    import trimtab.measurements.divergence as room
 
     seen: list[tuple[int, ...]] = []
     real = room.divergences
@@ -156,7 +156,7 @@ def test_other_prompts_are_put_as_the_examples_are(model: Model, monkeypatch: py
     other = Behavior("other", chats().examples[:4])
     for chat in (True, False):
         seen.clear()
-        room.prompts_drift(stages_for(model, builtin("sentiment"), chat), pushing(model), [1.0], "x", [other])
+        room.PromptsDrift(pushing(model), (1.0,), (other,)).drifts(experiment_for(model, builtin("sentiment"), chat))
         texts = [model.tokenizer.decode(ids) for ids in seen]
         assert all(("<user>" in text) == chat for text in texts)
         assert any("You guide people" in text for text in texts) == chat

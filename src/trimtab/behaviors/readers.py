@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.abc import Traversable
 from importlib.resources import files
 from pathlib import Path
@@ -131,6 +132,12 @@ def builtin(name: str) -> Behavior:
         raise InputError(
             f"no built-in behavior is called {name!r}; {_choices(name)}", code="unknown-behavior", field="name"
         )
+    return _read_builtin(name)
+
+
+@cache
+def _read_builtin(name: str) -> Behavior:
+    """Read once: it does not change, and a check asks for all of them many times."""
     return _builtin(name, _Asked())
 
 

@@ -1,21 +1,27 @@
 """Before anything is measured: where to steer, and which examples are for what."""
 
+import json
+import platform
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from numbers import Integral
 
+import torch
+import transformers
+
 from trimtab.behaviors import Behavior, PromptType, Splits, deduplicate, split
 from trimtab.behaviors.duplicates import aligned
 from trimtab.behaviors.splits import drawn
 from trimtab.errors import InputError
+from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import SIDES, Instrument
 from trimtab.experiment.progress import Progress
-from trimtab.experiment.stages import Stages
 from trimtab.models import Model, Place, Site
 from trimtab.models.text import Encoded
 from trimtab.statistics.power import largest_passing, passing_chance, rows_needed
 from trimtab.storage.steps import Ledger
+from trimtab.version import __version__
 
 AUTO = "auto"  # a site that is chosen
 _RANGE = re.compile(r"(\d{1,4})-(\d{1,4})")
@@ -171,6 +177,13 @@ def middle(model: Model) -> Site:
     return Site(model.n_blocks // 2 - 1)
 
 
+def key_of(model: Model, behavior: Behavior, *decides: object) -> str:
+    """Names what decides figures besides the steps: model, data, machine, versions, and what is given here."""
+    machine = [str(model.dtype), str(model.device), torch.get_num_threads(), platform.machine(), model.batch_tokens]
+    versions = [__version__, torch.__version__, transformers.__version__]
+    return json.dumps([behavior.digest, model.digest, *machine, *versions, *decides])
+
+
 def ready(
     model: Model,
     behavior: Behavior,
@@ -182,8 +195,8 @@ def ready(
     ledger: Ledger,
     progress: Progress,
     chat_template: bool = False,
-) -> tuple[Stages, list[str]]:
+) -> tuple[Experiment, list[str]]:
     """What measures a behavior as a check does by default, at strength 1, and notes; arguments as of `check`."""
     instrument = Instrument(model, behavior, chat_template, "last" if behavior.answer_kind == "choice" else "mean")
     instrument, splits, _, notes = prepare(instrument, train, evaluation, seed)
-    return Stages(instrument, splits, PromptType.named(prompt_types), 1.0, "all", seed, ledger, progress), notes
+    return Experiment(instrument, splits, PromptType.named(prompt_types), 1.0, "all", seed, ledger, progress), notes

@@ -7,7 +7,8 @@ import numpy as np
 
 from trimtab.behaviors import Example, render_bare
 from trimtab.behaviors.chats import flatten
-from trimtab.experiment.stages import Stages
+from trimtab.experiment.experiment import Experiment
+from trimtab.experiment.steps import Step
 from trimtab.models import Completion, fronts
 from trimtab.models.encoding import continuable
 from trimtab.steering import Steering
@@ -46,43 +47,53 @@ class Written:
     steered: Answered
 
 
-def continuations(stages: Stages, steering: Steering, label: str, n: int) -> list[Written]:
+@dataclass(frozen=True)
+class Continuations(Step):
     """The first n evaluation prompts, as they are scored, with their plain and their steered continuation.
 
     Args:
-        stages: the check's.
-        steering: the chosen one, at the checked strength.
-        label: its name in the ledger.
+        steering: at a strength.
+        strength: of it.
         n: how many prompts.
     """
-    model, examples = stages.model, stages.splits.eval.examples[:n]
-    texts = [continuable(render_bare(e, "positive")) for e in examples]
-    strengths = steering.scaled(stages.strength)
-    (front,) = fronts(steering, strengths)
 
-    def compute() -> Arrays:
-        chat = stages.instrument.chat_template
+    steering: Steering
+    strength: float
+    n: int
+    title = "continuations"
+
+    def cost(self, on: Experiment) -> float:
+        return 2.0 * CONTINUATION_TOKENS * min(self.n, len(on.splits.eval))
+
+    def compute(self, on: Experiment) -> Arrays:
+        model, examples, chat = on.model, on.splits.eval.examples[: self.n], on.instrument.chat_template
+        texts = [continuable(render_bare(e, "positive")) for e in examples]
+        strengths = self.steering.scaled(self.strength)
+        (front,) = fronts(self.steering, strengths)
         rows = model.encoder(chat).encode([replace(text, context=front) for text in texts])
         room = model.context_length - max(len(row.prompt.ids) for row in rows)
         options = {"chat_template": chat, "max_new_tokens": max(1, min(CONTINUATION_TOKENS, room))}
         base = model.generate(texts, details=True, **options)
-        told = {"steering": steering, "strength": strengths, "scope": stages.scope, **options}
+        told = {"steering": self.steering, "strength": strengths, "scope": on.scope, **options}
         steered = model.generate(texts, details=True, **told)
         found = [
-            (_shown(stages, e, b), b.row.prompt.ids, b.text, b.written, s.text, s.written)
+            (_shown(on, e, b), b.row.prompt.ids, b.text, b.written, s.text, s.written)
             for e, b, s in zip(examples, base, steered, strict=True)
         ]
         return {"json": np.frombuffer(json.dumps(found).encode(), dtype=np.uint8)}
 
-    kept = stages.step("continuations", f"written {label} {n}", compute, 0)["json"]
+
+def continuations(on: Experiment, steering: Steering, n: int) -> list[Written]:
+    """The first n evaluation prompts with both continuations, at the experiment's strength."""
+    kept = on.run(Continuations(steering, on.strength, n))["json"]
     return [
         Written(shown, tuple(prompt), Answered(base, tuple(a)), Answered(steered, tuple(b)))
         for shown, prompt, base, a, steered, b in json.loads(kept.tobytes().decode())
     ]
 
 
-def _shown(stages: Stages, example: Example, completion: Completion) -> str:
+def _shown(on: Experiment, example: Example, completion: Completion) -> str:
     """The prompt as people and judges are shown it: all of its turns, or the beginning of a bare statement."""
-    if example.messages and stages.instrument.chat_template:
+    if example.messages and on.instrument.chat_template:
         return flatten(example.messages)
     return example.prompt or completion.prompt

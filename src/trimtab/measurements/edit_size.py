@@ -3,21 +3,19 @@
 import torch
 
 from trimtab.errors import InputError
-from trimtab.experiment.instrument import Floats
-from trimtab.experiment.stages import Stages
-from trimtab.models import Site, steer
-from trimtab.models.capture import capture
+from trimtab.experiment.experiment import Experiment
+from trimtab.measurements.activations import median_norm, typical
+from trimtab.models import steer
 from trimtab.steering import Steering
-from trimtab.storage.steps import Arrays
 
 
-def dose(stages: Stages, steering: Steering, strength: float) -> float:
+def dose(on: Experiment, steering: Steering, strength: float) -> float:
     """Median norm of what a steering changes in an activation, over an activation's; the largest of its sites.
 
     Over the last tokens of the dev examples' bare texts, as the unsteered model has them.
 
     Args:
-        stages: of the behavior.
+        on: the behavior's experiment.
         steering: any edits.
         strength: factor on its default strengths.
 
@@ -27,20 +25,10 @@ def dose(stages: Stages, steering: Steering, strength: float) -> float:
     row = steer(steering, steering.scaled(strength)).strength
     found = []
     for site, edit in steering.edits.items():
-        h = torch.from_numpy(_typical(stages, site)).float()[None]
+        h = torch.from_numpy(typical(on, site)).float()[None]
         moved = (edit(h, row) - h)[0].norm(dim=1).quantile(0.5)
         if not bool(moved.isfinite()):
             told = f"at strength {float(row.abs().max()):g} the edit at site {site} has no finite length"
             raise InputError(f"{told}; give a smaller one")
-        found.append(float(moved) / stages.median_norm(site))
+        found.append(float(moved) / median_norm(on, site))
     return max(found, default=0.0)
-
-
-def _typical(stages: Stages, site: Site) -> Floats:
-    """`[n, d_model]` last tokens of the dev examples' bare texts at the site."""
-
-    def compute() -> Arrays:
-        rows = [row for side in stages.instrument.bare(stages.splits.dev.examples) for row in side]
-        return {"h": capture(stages.model, rows, [site], "last").activations[site].cpu().numpy()}
-
-    return stages.step("dose", f"typical activations {site}", compute, 0)["h"]

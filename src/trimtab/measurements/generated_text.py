@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import numpy as np
@@ -10,14 +10,14 @@ import numpy as np
 from trimtab.clients.chat import EndpointError
 from trimtab.errors import InputError
 from trimtab.evaluation import Classifier, Judge, Judgement, fluency
+from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import SIDES, Floats
-from trimtab.experiment.stages import Stages
-from trimtab.experiment.summary import estimate
+from trimtab.experiment.steps import Step, identity
 from trimtab.measurements.continuations import Answered, Written
 from trimtab.models import Encoded
 from trimtab.models.scoring import score
 from trimtab.results.consequences import Generated
-from trimtab.results.figures import Estimate
+from trimtab.results.figures import Estimate, estimate
 from trimtab.statistics import Interval
 from trimtab.storage.steps import Arrays
 
@@ -26,33 +26,31 @@ LIKELIHOOD_ONLY = Generated.without("no text was generated to be scored (--gener
 Which = Literal["base", "steered"]
 
 
-def generated(stages: Stages, texts: Sequence[Written], label: str, judge: Judge | None) -> Generated:
+def generated(on: Experiment, texts: Sequence[Written], judge: Judge | None) -> Generated:
     """Score continuations of evaluation prompts.
 
     The classifier learns from the training examples' answers and shows on the evaluation answers whether it can judge.
 
     Args:
-        stages: the check's.
+        on: the behavior's experiment.
         texts: prompts with both continuations, of the first evaluation examples in order.
-        label: name of the steering in the ledger.
         judge: a chat model to ask, or None.
     """
-    if stages.behavior.answer_kind == "choice":
+    if on.behavior.answer_kind == "choice":
         return Generated.without("the answers are labels: what is written behind a question shows no behavior")
-    units = stages.splits.eval.units[: len(texts)]
+    units = on.splits.eval.units[: len(texts)]
     base, steered = [t.base.text for t in texts], [t.steered.text for t in texts]
     train, held = (
-        [[getattr(e, side) for e in part.examples] for side in SIDES]
-        for part in (stages.splits.train, stages.splits.eval)
+        [[getattr(e, side) for e in part.examples] for side in SIDES] for part in (on.splits.train, on.splits.eval)
     )
     flow = fluency(
-        base, steered, units, log_prob_base=_likely(stages, texts, "base", label),
-        log_prob_steered=_likely(stages, texts, "steered", label), seed=stages.seed,
+        base, steered, units, log_prob_base=_likely(on, texts, "base"),
+        log_prob_steered=_likely(on, texts, "steered"), seed=on.seed,
     )  # fmt: skip
     try:
-        classifier = Classifier.fit(train[0], train[1], seed=stages.seed, units=stages.splits.train.units)
-        quality = classifier.quality(held[0], held[1], stages.splits.eval.units)
-        shift = classifier.compare(base, steered, units, quality=quality, seed=stages.seed)
+        classifier = Classifier.fit(train[0], train[1], seed=on.seed, units=on.splits.train.units)
+        quality = classifier.quality(held[0], held[1], on.splits.eval.units)
+        shift = classifier.compare(base, steered, units, quality=quality, seed=on.seed)
     except InputError as error:
         none = Estimate(reason=f"no classifier: {error}")
         found = Generated(n=len(texts), auroc=none, shift=none, fell=none)
@@ -69,44 +67,77 @@ def generated(stages: Stages, texts: Sequence[Written], label: str, judge: Judge
             "perplexity_ratio": _shown(flow.perplexity_ratio, flow.log_prob.n, flow.log_prob.reason),
         }
     )
-    return found if judge is None else found.model_copy(update=_judged(stages, texts, units, label, judge))
+    return found if judge is None else found.model_copy(update=_judged(on, texts, units, judge))
 
 
 def _shown(i: Interval | None, n: int, reason: str | None) -> Estimate:
     return Estimate(reason=reason or "not measured") if i is None else estimate(i, n)
 
 
-def _likely(stages: Stages, texts: Sequence[Written], which: Which, label: str) -> Floats:
+@dataclass(frozen=True)
+class WrittenLikelihood(Step):
     """`[n]` nats per token of what was written, token by token, under the unsteered model; NaN for empty texts."""
-    written: list[Answered] = [getattr(t, which) for t in texts]
-    kept = [i for i, answered in enumerate(written) if answered.ids]
-    rows = [Encoded(texts[i].ids + written[i].ids, len(texts[i].ids)) for i in kept]
 
-    def compute() -> Arrays:
-        values = np.full(len(texts), np.nan)
+    texts: tuple[Written, ...]
+    which: Which
+    title = "generated text"
+
+    def rows(self) -> dict[int, Encoded]:
+        """Tokens of the texts that are not empty, by their place."""
+        written: list[Answered] = [getattr(t, self.which) for t in self.texts]
+        places = [i for i, answered in enumerate(written) if answered.ids]
+        return {i: Encoded(self.texts[i].ids + written[i].ids, len(self.texts[i].ids)) for i in places}
+
+    def cost(self, on: Experiment) -> float:
+        return sum(len(row.ids) for row in self.rows().values())
+
+    def compute(self, on: Experiment) -> Arrays:
+        values, rows = np.full(len(self.texts), np.nan), self.rows()
         if rows:
-            values[kept] = score(stages.model, rows).mean.double().cpu().numpy()
+            values[list(rows)] = score(on.model, list(rows.values())).mean.double().cpu().numpy()
         return {"mean": values}
 
-    name = f"likelihood of what was written {which} {label} {len(texts)}"
-    return stages.step("generated text", name, compute, sum(len(row.ids) for row in rows))["mean"]
+
+def _likely(on: Experiment, texts: Sequence[Written], which: Which) -> Floats:
+    return on.run(WrittenLikelihood(tuple(texts), which))["mean"]
 
 
-def _judged(
-    stages: Stages, texts: Sequence[Written], units: Sequence[str], label: str, judge: Judge
-) -> dict[str, object]:
-    """The judge's figures; its answers are kept like every other step."""
-    prompts = [t.prompt for t in texts]
-    base, steered = [t.base.text for t in texts], [t.steered.text for t in texts]
+@dataclass(frozen=True)
+class JudgeAnswers(Step):
+    """What a judge says of continuations.
 
-    def compute() -> Arrays:
+    Args:
+        judge: the chat model.
+        texts: what it compares.
+        units: unit of each.
+    """
+
+    judge: Judge
+    texts: tuple[Written, ...]
+    units: tuple[str, ...]
+    title = "judge"
+
+    @property
+    def key(self) -> str:
+        """By whom, and what: the connection itself does not matter."""
+        return json.dumps(["judge", self.judge.endpoint.identity, identity(self.texts), self.units])
+
+    def cost(self, on: Experiment) -> float:
+        return 0.0
+
+    def compute(self, on: Experiment) -> Arrays:
+        prompts = [t.prompt for t in self.texts]
+        base, steered = [t.base.text for t in self.texts], [t.steered.text for t in self.texts]
         try:
-            judgement = judge.compare(prompts, base, steered, units, seed=stages.seed)
+            judgement = self.judge.compare(prompts, base, steered, self.units, seed=on.seed)
         except EndpointError as error:
             raise InputError(str(error)) from error
         return {"json": np.frombuffer(json.dumps(asdict(judgement)).encode(), dtype=np.uint8)}
 
-    kept = stages.step("judge", f"judge {judge.endpoint.identity} {label} {len(texts)}", compute, 0)
+
+def _judged(on: Experiment, texts: Sequence[Written], units: Sequence[str], judge: Judge) -> dict[str, object]:
+    """The judge's figures; its answers are kept like every other step."""
+    kept = on.run(JudgeAnswers(judge, tuple(texts), tuple(units)))
     said = Judgement(**json.loads(kept["json"].tobytes().decode()))
     intervals = {name: getattr(said, name) for name in ("win_rate", "inconsistent")}
     return {

@@ -1,58 +1,133 @@
-"""The figures of a prompt type that need no steering, for studies and predictions."""
+"""The geometry of training activations: what a prompt type looks like before anything is steered."""
 
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
-from trimtab.behaviors import Behavior, PromptType
-from trimtab.experiment.stages import Stages
-from trimtab.experiment.summary import Geometry
-from trimtab.measurements.baselines import direction
-from trimtab.models import Model, Site
-from trimtab.results.figures import Estimate
-from trimtab.results.report import PromptTypeResult
-from trimtab.statistics import dose, expected_cosine
+from trimtab.errors import InputError
+from trimtab.experiment.instrument import Floats
+from trimtab.results.figures import Estimate, estimate
+from trimtab.statistics import (
+    Interval,
+    SeparabilityInterval,
+    agreement_interval,
+    directional_agreement,
+    projection,
+    rematched_agreement,
+    separability,
+    separability_interval,
+)
+
+CAME_FINISHED = "the steering came finished, without its training activations"
+_MISSING = Estimate(reason=CAME_FINISHED)
+NO_GEOMETRY: Mapping[str, object] = {
+    "directional_agreement_loo": _MISSING,
+    "separability_held_out": _MISSING,
+    "auroc_held_out": _MISSING,
+}
 
 
-def geometry_figures(stages: Stages, g: Geometry, median: float) -> dict[str, Any]:
-    """What a `GeometryRow` holds of a prompt type.
+def attempted(measure: Callable[[], Interval], n: int) -> Estimate:
+    """An interval as a record; not measured, with the reason, where the examples are too few for it."""
+    try:
+        return estimate(measure(), n)
+    except InputError as error:
+        return Estimate(reason=f"not with so few examples: {error}")
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """Activations of the training examples under one prompt type at the site.
 
     Args:
-        stages: of the behavior.
-        g: its training activations under the type, at the site.
-        median: norm of a typical activation there.
+        positive: `[n, d_model]` of the positive contexts.
+        negative: `[n, d_model]` of the negative ones.
+        units: unit of each row.
+        arbitrary: True where row i of one side does not belong to row i of the other.
+        n_massive: massive activations left out: tokens of means, or examples of whom one token was read.
     """
-    result = PromptTypeResult.model_validate(g.summary(stages.seed, 0.95))
-    way, differences = direction(g, stages.seed), g.differences
-    return {
-        "norm": float(np.linalg.norm(g.vector)),
-        "dose": dose(g.vector, 1.0, median),
-        "agreement": result.directional_agreement,
-        "separability": result.separability,
-        **_ends("agreement_loo", result.directional_agreement_loo),
-        **_ends("separability_held_out", result.separability_held_out),
-        **_ends("auroc_held_out", result.auroc_held_out),
-        "expected_cosine": expected_cosine(differences, len(differences)),
-        "permutation_p": way.p_value,
-        "halves_cosine": way.halves_cosine,
-    }
+
+    positive: Floats
+    negative: Floats
+    units: tuple[str, ...]
+    arbitrary: bool
+    n_massive: int
+
+    def without_massive(self, massive: NDArray[np.generic] | None) -> "Geometry":
+        """Without the rows one of whose two tokens is a massive activation, if most rows are left.
+
+        Where most are, that is how the model represents such tokens, and leaving them out would leave nothing.
+        """
+        if massive is None or not massive.any() or 2 * massive.sum() >= len(massive):
+            return self
+        return replace(self.without(massive.astype(bool)), n_massive=int(massive.sum()))
+
+    def without(self, rows: NDArray[np.bool_]) -> "Geometry":
+        """The same without some rows."""
+        left = ~rows
+        units = tuple(np.array(self.units)[left].tolist())
+        return replace(self, positive=self.positive[left], negative=self.negative[left], units=units)
+
+    @property
+    def differences(self) -> Floats:
+        """`[n, d_model]`."""
+        return self.positive - self.negative
+
+    @property
+    def vector(self) -> Floats:
+        """`[d_model]` mean difference."""
+        return np.asarray(self.differences.mean(axis=0))
+
+    def left_out_projections(self) -> Floats:
+        """Where each example lies on the unit direction of all units but its own.
+
+        `[n]` projections of differences; of arbitrary pairs `[2n]` of positive texts from the middle, and of negative
+        ones with their sign turned.
+        """
+        _, code = np.unique(self.units, return_inverse=True)
+        sums = np.zeros((int(code.max()) + 1, self.differences.shape[1]))
+        np.add.at(sums, code, self.differences)
+        others = (sums.sum(axis=0) - sums)[code]
+        others /= np.maximum(np.linalg.norm(others, axis=1, keepdims=True), 1e-30)
+        if not self.arbitrary:
+            return np.asarray(np.einsum("nd,nd->n", self.differences, others))
+        middle = (self.positive.mean(axis=0) + self.negative.mean(axis=0)) / 2
+        sides = (self.positive - middle, middle - self.negative)
+        return np.concatenate([np.einsum("nd,nd->n", side, others) for side in sides])
+
+    def agreement(self, seed: int, level: float = 0.95) -> Interval:
+        """Leave-one-out directional agreement; over 50 re-matchings where the matching is arbitrary."""
+        fixed = agreement_interval(self.differences, np.array(self.units), level)
+        if not self.arbitrary:
+            return fixed
+        mean, _ = rematched_agreement(self.positive, self.negative, seed)
+        shift = mean - fixed.value
+        return Interval(mean, fixed.low + shift, fixed.high + shift)
+
+    def summary(self, seed: int, level: float) -> dict[str, object]:
+        """The part of a prompt type's record that needs no steering."""
+        n = len(set(self.units))
+        labels = np.array(self.units)
+        sides = (np.char.add("+", labels), np.char.add("-", labels)) if self.arbitrary else (labels, None)
+        centre = self.positive.mean(axis=0), self.negative.mean(axis=0)
+
+        @cache  # one fit gives both figures
+        def held_out() -> SeparabilityInterval:
+            return separability_interval(self.positive, self.negative, *sides, seed=seed, level=level)
+
+        return {
+            "directional_agreement": directional_agreement(self.differences),
+            "directional_agreement_loo": attempted(lambda: self.agreement(seed, level), n),
+            "separability": separability(projection(self.positive, *centre), projection(self.negative, *centre)),
+            "separability_held_out": attempted(lambda: held_out().separability, n),
+            "auroc_held_out": attempted(lambda: held_out().auroc, n),
+            "n_massive": self.n_massive,
+        }
 
 
-def placed(model: Model, behavior: Behavior, site: Site, prompt_type: PromptType, label: str) -> dict[str, Any]:
-    """What tells a `GeometryRow` from all others; `label` is the model's name in the tables."""
-    return {
-        "model": label,
-        "model_digest": model.digest,
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "behavior": behavior.name,
-        "data_digest": behavior.digest,
-        "answer_kind": behavior.answer_kind,
-        "pairing": behavior.pairing,
-        "prompt_type": prompt_type.value,
-        "block": site.block,
-        "component": site.component,
-    }
-
-
-def _ends(name: str, figure: Estimate) -> dict[str, float | None]:
-    return {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
+def cosine_types(vectors: Mapping[str, Floats]) -> tuple[Sequence[str], Floats]:
+    """Names and vectors, stacked, in the order of the seven types."""
+    return [str(t) for t in vectors], np.stack(list(vectors.values()))

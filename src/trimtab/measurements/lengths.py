@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from trimtab.errors import InputError
+from trimtab.experiment.experiment import Experiment, Split
 from trimtab.experiment.instrument import Floats
-from trimtab.experiment.stages import Stages
-from trimtab.experiment.summary import Steered, estimate
-from trimtab.results.figures import Estimate
+from trimtab.measurements.effects import Steered
+from trimtab.results.figures import Estimate, estimate
 from trimtab.statistics import length_matched
 
 
@@ -18,8 +18,8 @@ class Lengths:
     """Lengths of the answers, in tokens.
 
     Args:
-        auroc: how well they tell the sides apart, in training and evaluation rows together.
-        evaluation: those of the evaluation rows, `[n]` a side; empty for labels.
+        auroc: how well they tell the sides apart, in training rows and those of the part together.
+        evaluation: those of the part's rows, `[n]` a side; empty for labels.
     """
 
     auroc: Estimate
@@ -32,15 +32,15 @@ class Lengths:
         return length_matched_effect(steered, self.evaluation)
 
 
-def lengths(stages: Stages) -> Lengths:
-    """Of the training and the evaluation rows."""
-    if stages.behavior.answer_kind == "choice":
+def lengths(on: Experiment, part: Split = "eval") -> Lengths:
+    """Of the rows of training and of a part."""
+    if on.behavior.answer_kind == "choice":
         return Lengths(Estimate(reason="the answers are labels"), ())
-    train, evaluation = stages.splits.train, stages.splits.eval
-    rows = stages.instrument.bare((*train.examples, *evaluation.examples))
+    train, evaluation = on.splits.train, on.part(part)
+    rows = on.instrument.bare((*train.examples, *evaluation.examples))
     found = [np.array([len(r.ids) - r.prompt_len for r in side], dtype=float) for side in rows]
     units = (*train.units, *evaluation.units)
-    shorter = replace(stages.contrast_of(evaluation), units=units, arbitrary=True)(*found).below_zero()
+    shorter = replace(on.contrast_of(evaluation), units=units, arbitrary=True)(*found).below_zero()
     auroc = Estimate(value=1 - shorter.value, low=1 - shorter.high, high=1 - shorter.low, n=len(units))
     return Lengths(auroc, tuple(side[len(train) :] for side in found))
 

@@ -1,92 +1,149 @@
 """What of an effect the wording alone explains: words of one side, the same words in random order."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from trimtab.behaviors import Example, PromptType
 from trimtab.behaviors.wording import telling_words, without_words
-from trimtab.experiment.stages import Stages
-from trimtab.experiment.summary import ContrastMaker, Steered, estimate
-from trimtab.results.figures import Estimate
+from trimtab.experiment.contrasts import ContrastMaker
+from trimtab.experiment.experiment import Experiment, Split
+from trimtab.experiment.instrument import SIDES, Treatment
+from trimtab.experiment.steps import Step
+from trimtab.measurements.activations import contexts
+from trimtab.measurements.effects import Steered, sweep, sweep_steps
+from trimtab.models import Site
+from trimtab.results.figures import Estimate, estimate
 from trimtab.results.report import Wording
 from trimtab.steering import Steering
 from trimtab.storage.steps import Arrays
 
 _SHUFFLED_ROWS = 100  # evaluation examples that the vector of shuffled words is tried on
-_SIDES = ("positive", "negative")
 
 
-def wording(stages: Stages, steering: Steering, steered: Steered, label: str, trained: bool) -> Wording:
+@dataclass(frozen=True)
+class WithoutWords(Step):
+    """What a steering does to a part's answers without some words.
+
+    Args:
+        part: whose examples.
+        words: left out.
+        steering: at a strength.
+        strength: of it.
+    """
+
+    part: Split
+    words: tuple[str, ...]
+    steering: Steering
+    strength: float
+    title = "wording"
+
+    def rows(self, on: Experiment) -> list[tuple[str, Example]]:
+        """Units and examples that are left and can be scored."""
+        part = on.part(self.part)
+        left = [(unit, without_words(e, self.words)) for unit, e in zip(part.units, part.examples, strict=True)]
+        rows = [(unit, e) for unit, e in left if e is not None]
+        fits = on.instrument.scorable([e for _, e in rows]) if rows else []
+        return [row for row, fit in zip(rows, fits, strict=True) if fit]
+
+    def cost(self, on: Experiment) -> float:
+        return 2 * on.score_cost([e for _, e in self.rows(on)])
+
+    def compute(self, on: Experiment) -> Arrays:
+        treatments = [Treatment(), on.treatment((self.steering, self.strength))]
+        base, after = on.instrument.propensities([e for _, e in self.rows(on)], treatments)
+        return {side: getattr(after, side) - getattr(base, side) for side in SIDES}
+
+
+@dataclass(frozen=True)
+class ShuffledWords(Step):
+    """Activations of the training examples at a site with the words of both answers in random order."""
+
+    site: Site
+    title = "wording"
+
+    def cost(self, on: Experiment) -> float:
+        return on.reading_cost(contexts(on, PromptType.PREFILLED), [self.site])
+
+    def compute(self, on: Experiment) -> Arrays:
+        rng = np.random.default_rng(on.seed)
+        mixed = [_mixed(e, rng) for e in on.splits.train.examples]
+        captured = on.instrument.activations(mixed, (), PromptType.PREFILLED, [self.site])
+        plus, minus = np.split(captured.activations[self.site].cpu().numpy(), 2)
+        return {"+": plus, "-": minus}
+
+
+def _without_step(on: Experiment, steering: Steering, part: Split) -> WithoutWords | None:
+    """The answers without the words that tell the sides apart; None where there are none."""
+    words = telling_words(on.splits.train.examples)
+    return WithoutWords(part, tuple(words), steering, on.strength) if words else None
+
+
+def wording_steps(on: Experiment, steering: Steering, trained: bool) -> list[Step]:
+    """Of `wording` on the evaluation examples, with a steering like the one to come."""
+    if on.behavior.answer_kind == "choice":
+        return []
+    without = _without_step(on, steering, "eval")
+    steps: list[Step] = [without] if without else []
+    if trained and _made_of_words(on):
+        (site,) = steering.edits
+        steps += [ShuffledWords(site), *sweep_steps(on, "eval", [(steering, on.strength)], _SHUFFLED_ROWS)]
+    return steps
+
+
+def _made_of_words(on: Experiment) -> bool:
+    return any(" " in e.positive.strip() for e in on.splits.train.examples)
+
+
+def wording(on: Experiment, steering: Steering, steered: Steered, trained: bool, part: Split = "eval") -> Wording:
     """What the words of the answers do by themselves.
 
     Args:
-        stages: of the behavior, at the checked strength.
+        on: the behavior's experiment, at the checked strength.
         steering: what is checked.
-        steered: what it does to the evaluation examples.
-        label: its name in the ledger.
+        steered: what it does to the part's examples.
         trained: whether it was trained on the training examples, at one site.
+        part: whose examples.
     """
-    if stages.behavior.answer_kind == "choice":
+    if on.behavior.answer_kind == "choice":
         return Wording(reason="the answers are labels")
-    telling = telling_words(stages.splits.train.examples)
+    telling = telling_words(on.splits.train.examples)
+    step = _without_step(on, steering, part)
     none = Estimate(reason="no word or mark tells most answers of the two sides apart")
     finished = Estimate(reason="the steering came finished")
     return Wording(
         words=telling,
-        without=_without(stages, steering, label, list(telling)) if telling else none,
-        shuffled=_shuffled(stages, steering, steered, label) if trained else finished,
+        without=_without(on, step) if step else none,
+        shuffled=_shuffled(on, steering, steered, part) if trained else finished,
     )
 
 
-def _without(stages: Stages, steering: Steering, label: str, words: Sequence[str]) -> Estimate:
-    """The effect on evaluation answers without these words."""
-    part = stages.splits.eval
-    left = [(unit, without_words(e, words)) for unit, e in zip(part.units, part.examples, strict=True)]
-    rows = [(unit, e) for unit, e in left if e is not None]
-    fits = stages.instrument.scorable([e for _, e in rows]) if rows else []
-    rows = [row for row, fit in zip(rows, fits, strict=True) if fit]
+def _without(on: Experiment, step: WithoutWords) -> Estimate:
+    """The effect on answers without these words."""
+    rows = step.rows(on)
     if len({unit for unit, _ in rows}) < 2:
         return Estimate(reason="too few answers are left without these words")
-    units, examples = zip(*rows, strict=True)
-
-    def compute() -> Arrays:
-        treatments = [stages.treatment((None, 0.0)), stages.treatment((steering, 1.0))]
-        base, after = stages.instrument.propensities(examples, treatments)
-        return {side: getattr(after, side) - getattr(base, side) for side in _SIDES}
-
-    cost = 2 * stages.score_cost(examples)
-    kept = stages.step("wording", f"without {list(words)} {label}", compute, cost)
-    maker = ContrastMaker(units, stages.behavior.pairing == "random", stages.seed)
-    change = maker(*(kept[side].astype(np.float64) for side in _SIDES))
+    kept = on.run(step)
+    maker = ContrastMaker(tuple(unit for unit, _ in rows), on.behavior.pairing == "random", on.seed)
+    change = maker(*(kept[side].astype(np.float64) for side in SIDES))
     return estimate(change.mean(), change.n_units)
 
 
-def _shuffled(stages: Stages, steering: Steering, steered: Steered, label: str) -> Estimate:
+def _shuffled(on: Experiment, steering: Steering, steered: Steered, part: Split) -> Estimate:
     """The effect of a vector, as long as the steering's, of the same answers with their words in random order."""
     (site,) = steering.edits
-    if not any(" " in e.positive.strip() for e in stages.splits.train.examples):
+    if not _made_of_words(on):
         return Estimate(reason="the answers are not made of words parted by spaces")
-    rng = np.random.default_rng(stages.seed)
-    mixed = [_mixed(e, rng) for e in stages.splits.train.examples]
-
-    def read() -> Arrays:
-        captured = stages.instrument.activations(mixed, (), PromptType.PREFILLED, [site])
-        plus, minus = np.split(captured.activations[site].cpu().numpy(), 2)
-        return {"+": plus, "-": minus}
-
-    cost = stages.capture_cost(PromptType.PREFILLED, [site])
-    kept = stages.step("wording", f"words in random order {site}", read, cost)
+    kept = on.run(ShuffledWords(site))
     vector = kept["+"].astype(np.float64).mean(axis=0) - kept["-"].astype(np.float64).mean(axis=0)
     own = steering.vector(site)
     length = float(np.linalg.norm(vector))
     if length == 0:
         return Estimate(reason="the words of the two sides are the same")
     same = Steering.from_vector(site, torch.from_numpy(vector).to(own) * (own.norm() / length))
-    n = min(_SHUFFLED_ROWS, len(stages.splits.eval))
-    (after,) = stages.sweep("eval", {f"{label} of shuffled words": (same, 1.0)}, n).values()
+    n = min(_SHUFFLED_ROWS, len(on.part(part)))
+    (after,) = sweep(on, part, [(same, on.strength)], n)
     change = steered.contrast_of.first(n).change(steered.base[slice(n)], after)
     return estimate(change.mean(), change.n_units)
 

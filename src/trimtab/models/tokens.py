@@ -103,7 +103,7 @@ def capture_tokens(
         return _capture_into(model, spans, sites, read, into)
     every = list(spans)
     if not every:
-        raise InputError("there are no texts to capture")
+        raise InputError("there are no texts to capture", code="missing-value", field="texts")
     found = _run(model, every, sites, 0)
     _refuse_empty({s: len(text) for s, text in found.text.items()})
     return found

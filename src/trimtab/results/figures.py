@@ -56,3 +56,8 @@ class Estimate(Record):
         if self.value is None or self.low is None or self.high is None:
             return None
         return Interval(self.value, self.low, self.high)
+
+
+def estimate(interval: Interval, n: int) -> Estimate:
+    """An interval as a record."""
+    return Estimate(value=interval.value, low=interval.low, high=interval.high, n=n)

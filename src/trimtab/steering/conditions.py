@@ -7,7 +7,7 @@ from torch import Tensor
 
 from trimtab.errors import InputError
 from trimtab.models import Condition, Site
-from trimtab.steering.methods.base import Sides
+from trimtab.steering.methods.sides import Sides
 
 
 def fit_condition(train: Mapping[Site, Sides], dev: Mapping[Site, Sides]) -> Condition:

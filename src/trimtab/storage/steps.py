@@ -40,6 +40,7 @@ class Ledger:
     def __init__(self, folder: Path | None, key: str) -> None:
         self.kept: dict[str, Arrays] = {}
         self.texts: dict[str, str] = {}
+        self._asked: dict[str, object] = {}
         self.home = folder / f".unfinished-{name_of(key)}" if folder else None
         if self.home is not None and (why := fault(self.home)):
             raise InputError(
@@ -96,6 +97,10 @@ class Ledger:
     def inside(self, name: str) -> "Ledger":
         """A ledger for the steps of one step, which goes when this one is closed, if not before."""
         return Ledger(self.home, name)
+
+    def first(self, name: str, asked: object) -> bool:
+        """Whether a step is asked for the first time; what is asked is kept, since its address may be in the name."""
+        return name not in self._asked and self._asked.setdefault(name, asked) is asked
 
     def close(self) -> None:
         """The work is done and its result is saved: forget the steps."""

@@ -1,18 +1,18 @@
 """What the verdict asks, and the doubts that it names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from trimtab.behaviors import AnswerKind, Finding
+from trimtab.behaviors import AnswerKind
 from trimtab.experiment.instrument import Floats, Instrument
-from trimtab.experiment.summary import Steered
-from trimtab.results.consequences import Asking, Capability, Curve, Direction, Generated, Reference
-from trimtab.results.figures import Estimate
-from trimtab.results.report import Base, Bound, LabelNoise, PromptTypeResult, Wording
+from trimtab.measurements.effects import Steered
+from trimtab.results.consequences import Asking, Capability, Generated, Reference
+from trimtab.results.report import Base, Bound, LabelNoise
 from trimtab.statistics import Interval, bootstrap_mean
 from trimtab.verdict import obstacles
 from trimtab.verdict.decision import Decided, Requirement, Thresholds, decide
+from trimtab.verdict.evidence import Evidence
 
 # What lint finds that casts doubt on a success.
 DOUBTFUL = frozenset({"both-classes", "answer-position", "answer-token", "template-positive", "template-negative"})
@@ -26,45 +26,6 @@ DESIRED = "desired answers become likelier (Δ+)"
 GENERATED = "generated text"
 
 
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """What a decision rests on; figures are of the chosen site, prompt type and strength.
-
-    Args:
-        steered: propensities of the evaluation examples.
-        result: geometry and effects.
-        base: the unsteered model.
-        reference: what random directions reach.
-        drifts: divergence by name of the texts, `[n]` nats per token, one figure a document.
-        capability: of all kinds together.
-        generated: scores of generated text, if any was asked for.
-        curve: effects over strengths.
-        length: how well length alone tells the sides apart.
-        matched: the effect on pairs of equal length.
-        direction: permutation tests.
-        label_noise: how many labels look exchanged.
-        wording: what single words and words in random order explain.
-        lint: findings on the examples.
-        expected: codes of findings that are the point of the set.
-    """
-
-    steered: Steered
-    result: PromptTypeResult
-    base: Base
-    reference: Reference
-    drifts: Mapping[str, Floats]
-    capability: Capability
-    generated: Generated
-    curve: Curve
-    length: Estimate
-    matched: Estimate
-    direction: Direction
-    label_noise: LabelNoise
-    wording: Wording
-    lint: Sequence[Finding]
-    expected: frozenset[str] = frozenset()
-
-
 @dataclass(frozen=True)
 class Judged:
     """A decision, with all that was required and all doubts."""
@@ -76,14 +37,16 @@ class Judged:
 
 def judge(evidence: Evidence, thresholds: Thresholds, instrument: Instrument) -> Judged:
     """Requirements, doubts, decision."""
-    steered, capability = evidence.steered, evidence.capability
+    steered = evidence.steered
     needs = requirements(steered, thresholds, instrument.unit, evidence.reference, evidence.drifts)
     doubts = reservations(evidence, thresholds)
-    loss = capability_requirement(capability, thresholds)
-    if loss is None:
-        doubts.append(f"whether capability is lost cannot be told: {capability.change.reason}")
-    else:
-        needs.append(loss)
+    if evidence.capability:
+        every_kind = evidence.capability[-1]
+        loss = capability_requirement(every_kind, thresholds)
+        if loss is None:
+            doubts.append(f"whether capability is lost cannot be told: {every_kind.change.reason}")
+        else:
+            needs.append(loss)
     written = generated_requirements(evidence.generated)
     if evidence.generated.n and not written:
         doubts.append(f"generated text could not be judged: {evidence.generated.shift.reason}")
@@ -180,7 +143,7 @@ def bound(r: Requirement) -> Bound:
 
 def reservations(evidence: Evidence, thresholds: Thresholds) -> list[str]:
     """Doubts that do not overturn the requirements, each with its figure; the gravest first."""
-    chosen, curve, length, way = evidence.result, evidence.curve, evidence.length, evidence.direction
+    chosen, line, length, way = evidence.result, evidence.linearity, evidence.length, evidence.direction
     n_units = evidence.steered.effect.n_units
     found = [*_about_desired(evidence.steered), *_about_labels(evidence.label_noise)]
     found += [f"{f.code}: {f.message}" for f in evidence.lint if f.code in DOUBTFUL]
@@ -214,8 +177,8 @@ def reservations(evidence: Evidence, thresholds: Thresholds) -> list[str]:
         found.append(
             f"length alone tells the two sides apart (AUROC {length.value:.2f}), so the vector may hold length"
         )
-    if curve.spearman is not None and curve.spearman < 0.7:
-        found.append(f"the effect does not grow steadily with strength (mean Spearman ρ {curve.spearman:.2f})")
+    if line.spearman is not None and line.spearman < 0.7:
+        found.append(f"the effect does not grow steadily with strength (mean Spearman ρ {line.spearman:.2f})")
     if n_units < 50:
         found.append(f"only {n_units} independent evaluation examples")
     return found

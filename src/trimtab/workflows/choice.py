@@ -7,26 +7,24 @@ import numpy as np
 
 from trimtab.behaviors import PromptType
 from trimtab.errors import InputError
-from trimtab.experiment.stages import MAP_ROWS, Stages
-from trimtab.experiment.summary import Geometry, attempted, estimate
+from trimtab.experiment.experiment import Experiment, Variant
+from trimtab.experiment.steps import Step
+from trimtab.measurements.activations import TrainingActivations, training, vector_of
+from trimtab.measurements.divergence import FEW_ROWS, Drift, NeutralDrift, PromptsDrift
 from trimtab.measurements.edit_size import dose
-from trimtab.measurements.side_effects import FEW_ROWS, Drift, neutral_drift, prompts_drift
+from trimtab.measurements.effects import PLAIN, effects_on_dev, sweep_steps
+from trimtab.measurements.geometry import Geometry, attempted
 from trimtab.models import Site
 from trimtab.results.consequences import CurvePoint
-from trimtab.results.figures import Estimate
+from trimtab.results.figures import Estimate, estimate
 from trimtab.results.report import BlockRow
 from trimtab.statistics import simultaneous_level
 from trimtab.statistics.contrast import Contrast
 from trimtab.steering import Steering
 
+MAP_ROWS = 40  # dev examples behind the map over blocks
+MAP_BLOCKS = 16  # blocks on the map, evenly spread
 FINISHED = "finished steering"  # stands where a prompt type's name does
-CAME_FINISHED = "the steering came finished, without its training activations"
-_MISSING = Estimate(reason=CAME_FINISHED)
-NO_GEOMETRY: Mapping[str, object] = {
-    "directional_agreement_loo": _MISSING,
-    "separability_held_out": _MISSING,
-    "auroc_held_out": _MISSING,
-}
 STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # to choose from, where none is given
 
 
@@ -58,11 +56,6 @@ class Chosen:
         return self.vectors[self.prompt_type]
 
     @property
-    def label(self) -> str:
-        """Its name in the ledger."""
-        return f"{self.prompt_type} {self.site} at {self.strength}"
-
-    @property
     def own_geometry(self) -> Geometry | None:
         """Training activations behind the chosen vector; None for a finished steering."""
         return self.geometry.get(self.prompt_type)
@@ -78,7 +71,7 @@ class Chosen:
         return abs(strength) * length / spread
 
 
-def choose(stages: Stages, given: Site | None, strength: float | None, max_kl: float) -> Chosen:
+def choose(on: Experiment, given: Site | None, strength: float | None, max_kl: float) -> Chosen:
     """Choose what is not given.
 
     The site is the block whose prefilled vector has the largest lower bound of the mean effect on dev at strength 1 (or
@@ -87,57 +80,89 @@ def choose(stages: Stages, given: Site | None, strength: float | None, max_kl: f
     texts are others than the evaluation's.
 
     Args:
-        stages: its strength is that given, else 1.
+        on: the behavior's experiment; its strength is that given, else 1.
         given: the site, or None.
         strength: λ, or None.
         max_kl: bound on the divergence, nats per token.
     """
-    blocks = map_blocks(stages) if given is None else ()
+    blocks = map_blocks(on) if given is None else ()
     site = given or Site(max(blocks, key=lambda b: b.effect.low or 0.0).block)
-    geometry: dict[str, Geometry] = {t: stages.training(t, [site])[site] for t in stages.measured_types}
-    vectors: dict[str, Steering] = {t: stages.steering(g, site) for t, g in geometry.items()}
+    geometry: dict[str, Geometry] = {t: training(on, t, [site])[site] for t in on.measured_types}
+    vectors: dict[str, Steering] = {t: vector_of(on, g, site) for t, g in geometry.items()}
     types = list(vectors)
     best = types[0]
     if len(types) > 1:
-        found = stages.effects_on_dev({f"{t} {site}": (v, 1.0) for t, v in vectors.items()})
-        best = types[int(np.argmax([effect.mean().low for effect in found.values()]))]
-    chosen = Chosen(site, best, stages.strength, geometry, vectors, blocks, ())
-    return chosen if strength is not None else with_strength(stages, chosen, f"{best} {site}", max_kl)
+        found = effects_on_dev(on, [(v, on.strength) for v in vectors.values()])
+        best = types[int(np.argmax([effect.mean().low for effect in found]))]
+    chosen = Chosen(site, best, on.strength, geometry, vectors, blocks, ())
+    return chosen if strength is not None else with_strength(on, chosen, max_kl)
 
 
-def with_strength(stages: Stages, chosen: Chosen, label: str, max_kl: float) -> Chosen:
+def with_strength(on: Experiment, chosen: Chosen, max_kl: float) -> Chosen:
     """With the strength of the largest lower bound on dev, among those whose divergence stays below the bound.
 
     Args:
-        stages: of the behavior.
+        on: the behavior's experiment, at strength 1.
         chosen: what to steer by.
-        label: its name in the ledger, without a strength.
         max_kl: bound on the divergence, nats per token.
     """
-    points = _strengths(stages, chosen, label, max_kl)
+    points = _strengths(on, chosen, max_kl)
     sane = [p for p in points if (p.kl.high or 0.0) < max_kl] or points[:1]
     return replace(chosen, strength=max(sane, key=lambda p: p.effect.low or 0.0).strength, strengths=points)
 
 
-def _strengths(stages: Stages, chosen: Chosen, label: str, max_kl: float) -> tuple[CurvePoint, ...]:
+def _tried(on: Experiment, steering: Steering) -> list[Variant]:
+    return [(steering, f * on.strength) for f in STRENGTHS]
+
+
+def _strengths(on: Experiment, chosen: Chosen, max_kl: float) -> tuple[CurvePoint, ...]:
     """Gain and damage on dev over strengths; the intervals hold for all of them together."""
-    steering = chosen.steering
-    effects = stages.effects_on_dev({f"{label} at {f}": (steering, f) for f in STRENGTHS})
-    neutral = neutral_drift(stages, steering, STRENGTHS, label, FEW_ROWS, "dev")
-    prompts = prompts_drift(stages, steering, STRENGTHS, label, part="dev")
-    worse = {s: max(neutral[s], prompts[s], key=lambda drift: float(drift.kl.mean())) for s in STRENGTHS}
+    tried = _tried(on, chosen.steering)
+    effects, (neutral, prompts) = effects_on_dev(on, tried), drift_steps(on, chosen.steering)
+    drifts = zip(neutral.drifts(on), prompts.drifts(on), strict=True)
+    worse = [max(both, key=lambda drift: float(drift.kl.mean())) for both in drifts]
     level = simultaneous_level(0.95, len(STRENGTHS))
     return tuple(
-        curve_point(stages, chosen, s, effect, worse[s], max_kl, level)
-        for s, effect in zip(STRENGTHS, effects.values(), strict=True)
+        curve_point(on, chosen, s, effect, drift, max_kl, level)
+        for (_, s), effect, drift in zip(tried, effects, worse, strict=True)
     )
 
 
+def drift_steps(on: Experiment, steering: Steering) -> tuple[NeutralDrift, PromptsDrift]:
+    """What the strengths to choose from do to texts that the evaluation does not see."""
+    strengths = tuple(s for _, s in _tried(on, steering))
+    return NeutralDrift(steering, strengths, FEW_ROWS, "dev"), PromptsDrift(steering, strengths, (), "dev")
+
+
+def choice_steps(on: Experiment, steering: Steering, choosing_site: bool, choosing_strength: bool) -> list[Step]:
+    """Of `choose`, for a forecast: with a steering like those that are compared."""
+    types, steps = on.measured_types, map_steps(on, steering) if choosing_site else []
+    steps += [TrainingActivations(t, tuple(steering.edits)) for t in types]
+    if len(types) > 1:
+        steps += sweep_steps(on, "dev", [PLAIN, *[(steering, 1.0)] * len(types)])
+    return steps + (strength_steps(on, steering) if choosing_strength else [])
+
+
+def map_steps(on: Experiment, steering: Steering) -> list[Step]:
+    """Of `map_blocks`: with an additive steering at one site, put at every block."""
+    sites = tuple(Site(k) for k in blocks_on_map(on))
+    (vector,) = (steering.vector(site) for site in steering.edits)
+    tried = [(Steering.from_vector(site, vector), 1.0) for site in sites]
+    return [
+        TrainingActivations(PromptType.PREFILLED, sites), *sweep_steps(on, "dev", [PLAIN, *tried], MAP_ROWS)
+    ]  # fmt: skip
+
+
+def strength_steps(on: Experiment, steering: Steering) -> list[Step]:
+    """Of the choice of a strength."""
+    return [*sweep_steps(on, "dev", [PLAIN, *_tried(on, steering)]), *drift_steps(on, steering)]
+
+
 def curve_point(
-    stages: Stages, chosen: Chosen, strength: float, effect: Contrast, drift: Drift, max_kl: float, level: float = 0.95
+    on: Experiment, chosen: Chosen, strength: float, effect: Contrast, drift: Drift, max_kl: float, level: float = 0.95
 ) -> CurvePoint:
     """Gain and damage at one strength."""
-    kl, n = drift.divergence(stages.seed), effect.n_units
+    kl, n = drift.divergence(on.seed), effect.n_units
     if strength == 0:
         change = [Estimate(value=0.0, low=0.0, high=0.0, n=n)] * 3
     else:
@@ -145,13 +170,13 @@ def curve_point(
         change = [estimate(i, n) for i in found]
     return CurvePoint(
         strength=strength,
-        dose=dose(stages, chosen.steering, strength),
+        dose=dose(on, chosen.steering, strength),
         sigmas=chosen.sigmas(strength),
         effect=change[0],
         positive=change[1],
         negative=change[2],
         kl=kl,
-        perplexity_ratio=drift.perplexity_ratio(stages.seed),
+        perplexity_ratio=drift.perplexity_ratio(on.seed),
         overdosed=kl.low is not None and kl.low > max_kl,
     )
 
@@ -163,20 +188,25 @@ def finished(steering: Steering, strength: float) -> Chosen:
     return Chosen(min(steering.edits, default=None), FINISHED, strength, {}, {FINISHED: steering}, (), ())
 
 
-def map_blocks(stages: Stages) -> tuple[BlockRow, ...]:
+def blocks_on_map(on: Experiment) -> list[int]:
+    """Evenly spread over those that may be chosen."""
+    first, last = on.blocks or (0, on.model.n_blocks - 1)
+    return sorted({round(k) for k in np.linspace(first, last, min(last - first + 1, MAP_BLOCKS))})
+
+
+def map_blocks(on: Experiment) -> tuple[BlockRow, ...]:
     """Agreement on train and effect on dev of every block's prefilled vector."""
-    rows = min(MAP_ROWS, len(stages.splits.dev))
-    sites = [Site(k) for k in stages.map_blocks]
-    geometry = stages.training(PromptType.PREFILLED, sites)
+    rows = min(MAP_ROWS, len(on.splits.dev))
+    sites = [Site(k) for k in blocks_on_map(on)]
+    geometry = training(on, PromptType.PREFILLED, sites)
     level = simultaneous_level(0.95, len(sites))
-    vectors = {f"block {s.block}": (stages.steering(g, s), 1.0) for s, g in geometry.items()}
-    effects = stages.effects_on_dev(vectors, rows)
+    effects = effects_on_dev(on, [(vector_of(on, g, s), on.strength) for s, g in geometry.items()], rows)
     return tuple(
         BlockRow(
             block=site.block,
-            agreement=attempted(lambda g=g: g.agreement(stages.seed, level), len(set(g.units))),  # type: ignore[misc]
+            agreement=attempted(lambda g=g: g.agreement(on.seed, level), len(set(g.units))),  # type: ignore[misc]
             effect=estimate(change.mean(level), change.n_units),
             standardised=change.standardised,
         )
-        for (site, g), change in zip(geometry.items(), effects.values(), strict=True)
+        for (site, g), change in zip(geometry.items(), effects, strict=True)
     )

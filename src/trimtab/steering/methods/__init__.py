@@ -6,9 +6,10 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from trimtab.errors import InputError
-from trimtab.steering.methods.base import Data as Data
+from trimtab.steering.methods.base import Learned as Learned
+from trimtab.steering.methods.base import Materials as Materials
 from trimtab.steering.methods.base import Method as Method
-from trimtab.steering.methods.base import Sides as Sides
+from trimtab.steering.methods.base import TokenGroup as TokenGroup
 from trimtab.steering.methods.cast import ConditionalActivationSteering
 from trimtab.steering.methods.directional import Angular, DirectionalAblation, ProjectionClamp
 from trimtab.steering.methods.exclusive_gates import ExclusiveGates as ExclusiveGates
@@ -23,7 +24,9 @@ from trimtab.steering.methods.probe import LogisticProbe, ProbeGated
 from trimtab.steering.methods.prompting import InContextExamples, Instruction
 from trimtab.steering.methods.prompting import PromptMethod as PromptMethod
 from trimtab.steering.methods.prompting import Told as Told
-from trimtab.steering.methods.tokens import Learned as Learned
+from trimtab.steering.methods.sides import Data as Data
+from trimtab.steering.methods.sides import Sides as Sides
+from trimtab.steering.methods.sides import SidesMethod as SidesMethod
 from trimtab.steering.methods.tokens import TokenMethod as TokenMethod
 
 GROUP = "trimtab.methods"
@@ -66,7 +69,8 @@ def method(name: str) -> type[Method]:
         ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, Method)):
         raise InputError(
-            f"method {name!r}: {found[0].value} is no subclass of trimtab.steering.methods.Method",
+            f"method {name!r}: {found[0].value} is no SidesMethod, TokenMethod or PromptMethod of "
+            "trimtab.steering.methods",
             code="wrong-type",
             field="method",
         )

@@ -10,11 +10,11 @@ import torch
 from trimtab.errors import InputError
 from trimtab.steering.edits import Ablation, Clamp, Rotation
 from trimtab.steering.edits.clamp import Side
-from trimtab.steering.methods.base import Method, Sides, stacked
+from trimtab.steering.methods.sides import Sides, SidesMethod, stacked
 
 
 @dataclass(frozen=True)
-class DirectionalAblation(Method):
+class DirectionalAblation(SidesMethod):
     """Takes the direction of the mean difference out of every token: the behavior goes, it cannot be increased."""
 
     name: ClassVar[str] = "ablation"
@@ -29,7 +29,7 @@ class DirectionalAblation(Method):
 
 
 @dataclass(frozen=True)
-class ProjectionClamp(Method):
+class ProjectionClamp(SidesMethod):
     """Brings tokens whose projection on the mean difference lies below the positive side's mean up to it.
 
     Args:
@@ -51,7 +51,7 @@ class ProjectionClamp(Method):
 
 
 @dataclass(frozen=True)
-class Angular(Method):
+class Angular(SidesMethod):
     """Turns tokens, in a plane that holds the mean difference, to an angle from it; their length stays.
 
     Args:

@@ -14,8 +14,8 @@ from trimtab.steering.mat_steer import Trained, gate_statistics
 from trimtab.steering.mat_steer.data import TokenSides, sides_of
 from trimtab.steering.mat_steer.diagnostics import refuse_collapse
 from trimtab.steering.mat_steer.training import Told
-from trimtab.steering.methods.base import SAME, Sides, stacked
 from trimtab.steering.methods.probe import logistic
+from trimtab.steering.methods.sides import SAME, Sides, stacked
 from trimtab.steering.methods.tokens import TokenMethod
 
 ROWS = 8192  # tokens of a side that are looked at

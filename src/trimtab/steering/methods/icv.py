@@ -8,11 +8,11 @@ import torch
 
 from trimtab.models import Site
 from trimtab.steering.edits import Additive, StoredEdit
-from trimtab.steering.methods.base import Method, Sides, stacked
+from trimtab.steering.methods.sides import Sides, SidesMethod, stacked
 
 
 @dataclass(frozen=True)
-class InContextVector(Method):
+class InContextVector(SidesMethod):
     """First principal component of the pairs' differences at all sites side by side, cut into the sites again.
 
     Args:

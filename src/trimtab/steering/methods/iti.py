@@ -11,14 +11,14 @@ from trimtab.errors import InputError
 from trimtab.models import Site
 from trimtab.models.sites import Component
 from trimtab.steering.edits import Additive, StoredEdit
-from trimtab.steering.methods.base import Method, Sides
 from trimtab.steering.methods.probe import probe
+from trimtab.steering.methods.sides import Sides, SidesMethod
 
 HELD_OUT = 0.2
 
 
 @dataclass(frozen=True)
-class InferenceTimeIntervention(Method):
+class InferenceTimeIntervention(SidesMethod):
     """Shifts the heads whose probes tell the sides apart best on held-out rows, by σ of their own projections.
 
     The shift of a head is `alpha · σ · θ`: θ its direction at length 1, σ the standard deviation of both sides'

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from trimtab.errors import InputError
 from trimtab.steering.edits import ClassifierGradient
-from trimtab.steering.methods.base import Method, Sides
+from trimtab.steering.methods.sides import Sides, SidesMethod
 
 MOST_HIDDEN = 1 << 16
 
 
 @dataclass(frozen=True)
-class KSteering(Method):
+class KSteering(SidesMethod):
     """A two-layer classifier with a logit for each attribute; tokens follow the gradient of those that are asked for.
 
     Args:

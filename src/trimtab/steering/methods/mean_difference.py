@@ -8,12 +8,12 @@ from torch import Tensor
 
 from trimtab.models import Place, Site
 from trimtab.steering.edits import Additive
-from trimtab.steering.methods.base import Method, Sides, stacked
+from trimtab.steering.methods.sides import Sides, SidesMethod, stacked
 from trimtab.steering.steering import Steering
 
 
 @dataclass(frozen=True)
-class MeanDifference(Method):
+class MeanDifference(SidesMethod):
     """`s = mean_i a(x_i, +) − mean_j a(x_j, −)`, not normalised; for pairs the mean of the differences d_i."""
 
     name: ClassVar[str] = "mean-difference"

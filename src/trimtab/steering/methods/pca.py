@@ -7,11 +7,11 @@ from typing import ClassVar
 import torch
 
 from trimtab.steering.edits import Additive
-from trimtab.steering.methods.base import Method, Sides, as_long_as_the_difference, stacked
+from trimtab.steering.methods.sides import Sides, SidesMethod, as_long_as_the_difference, stacked
 
 
 @dataclass(frozen=True)
-class PCA(Method):
+class PCA(SidesMethod):
     """First principal component of the differences of pairs, whose signs are random, so that their mean is 0.
 
     With random signs the covariance is that of the differences about 0: the component is their first right singular

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from trimtab.errors import InputError
 from trimtab.steering.edits import Additive, Gated
-from trimtab.steering.methods.base import Method, Sides, as_long_as_the_difference, stacked
+from trimtab.steering.methods.sides import Sides, SidesMethod, as_long_as_the_difference, stacked
 
 
 @dataclass(frozen=True)
-class LogisticProbe(Method):
+class LogisticProbe(SidesMethod):
     """The direction along which a logistic regression tells the sides apart, in standardised activations.
 
     Args:
@@ -35,7 +35,7 @@ class LogisticProbe(Method):
 
 
 @dataclass(frozen=True)
-class ProbeGated(Method):
+class ProbeGated(SidesMethod):
     """Mean differences, each behind a gate that a logistic probe opens on tokens of the negative side.
 
     Args:

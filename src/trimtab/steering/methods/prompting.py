@@ -2,14 +2,13 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import ClassVar
 
 from trimtab.errors import InputError
 from trimtab.models import ModelFacts
-from trimtab.steering.edits import StoredEdit
-from trimtab.steering.methods.base import Method, Sides
-from trimtab.steering.steering import Origin, Steering
+from trimtab.steering.methods.base import Learned, Material, Materials, Method
+from trimtab.steering.steering import Steering
 
 
 @dataclass(frozen=True)
@@ -29,17 +28,7 @@ class Told:
 class PromptMethod(Method):
     """A method whose steering is text: on above strength 0, the opposite below, and no more at 2 than at 1."""
 
-    def edit(self, sides: Mapping[str, Sides], seed: int) -> StoredEdit:
-        """None: `fit_texts` makes the steering.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(
-            f"method {self.name} puts text in front of prompts and edits no activations; use fit_texts",
-            code="unsupported",
-            field="method",
-        )
+    material: ClassVar[Material] = "text"
 
     @abstractmethod
     def texts(self, told: Told) -> tuple[str, str]:
@@ -60,8 +49,12 @@ class PromptMethod(Method):
         if not told:
             raise InputError("give at least one attribute", code="missing-value", field="data")
         prompts = {name: self.texts(own) for name, own in told.items()}
-        origin = Origin(self.name, {f.name: getattr(self, f.name) for f in fields(self)}, None, dict(digests or {}))
+        origin = self.origin(None, digests)
         return Steering({}, dict.fromkeys(told, 1.0), origin, made_for=made_for, prompts=prompts)
+
+    def learn(self, given: Materials) -> Sequence[Learned]:
+        """One steering, of the instructions or the shots."""
+        return [Learned(self.fit_texts(given.texts(), made_for=given.made_for, digests=given.digests))]
 
 
 @dataclass(frozen=True)

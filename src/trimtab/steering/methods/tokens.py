@@ -1,22 +1,22 @@
 """What methods have in common that learn from every token of the answers, of all attributes together."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 
 from trimtab.errors import InputError
 from trimtab.models import ModelFacts, Site
 from trimtab.models.journal import stem
-from trimtab.steering.edits import StoredEdit
 from trimtab.steering.mat_steer import Trained
 from trimtab.steering.mat_steer.data import CPU, TokenSides
 from trimtab.steering.mat_steer.training import Told
-from trimtab.steering.methods.base import Method, Sides
-from trimtab.steering.steering import Origin, Steering
+from trimtab.steering.methods.base import Learned, Material, Materials, Method, TokenGroup
+from trimtab.steering.steering import Steering
 
 TokenData = Mapping[str, Mapping[Site, TokenSides]]
 """Tokens by attribute and site."""
@@ -24,22 +24,10 @@ Which = Literal["response", "all", "last"]
 
 
 @dataclass(frozen=True)
-class Learned:
-    """A steering with what its training showed.
-
-    Args:
-        steering: one gated edit at each site.
-        by_site: curves and gate statistics.
-    """
-
-    steering: Steering
-    by_site: Mapping[Site, Trained]
-
-
-@dataclass(frozen=True)
 class TokenMethod(Method):
     """A method that is given tokens of both sides of every attribute, not one vector per text."""
 
+    material: ClassVar[Material] = "tokens"
     tokens: Which = "response"
     """Which tokens of the training texts: those of the `response`; `all`, without those that are the same on both
     sides; or the `last`."""
@@ -56,18 +44,6 @@ class TokenMethod(Method):
             )
         if self.blocks < 1:
             raise InputError(f"blocks {self.blocks!r} must be at least 1", code="out-of-range", field="options.blocks")
-
-    def edit(self, sides: Mapping[str, Sides], seed: int) -> StoredEdit:
-        """None: `fit_tokens` makes the steering.
-
-        Raises:
-            InputError: always.
-        """
-        raise InputError(
-            f"{self.name} is trained on tokens, not on one vector per text; use fit_tokens",
-            code="unsupported",
-            field="method",
-        )
 
     @abstractmethod
     def at_site(
@@ -130,7 +106,17 @@ class TokenMethod(Method):
                 progress,
                 device,
             )
-        told: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        origin = Origin(self.name, told, seed, dict(digests or {}))
-        edits = {site: trained.edit for site, trained in found.items()}
+        edits, origin = {site: trained.edit for site, trained in found.items()}, self.origin(seed, digests)
         return Learned(Steering(edits, dict.fromkeys(data, 1.0), origin, made_for=made_for), found)
+
+    def learn(self, given: Materials) -> Sequence[Learned]:
+        """A steering for each group of sites."""
+
+        def trained(group: TokenGroup) -> Learned:
+            return self.fit_tokens(
+                group.data, group.dev, seed=given.seed, made_for=given.made_for, digests=given.digests,
+                folder=group.folder, progress=given.progress, device=given.device,
+            )  # fmt: skip
+
+        groups = given.tokens(self, self.tokens, self.blocks)
+        return given.those_that_work([(group.title, partial(trained, group)) for group in groups])

@@ -1,7 +1,5 @@
 """Check a behavior: from contrast examples to a verdict on steering it, in one report."""
 
-import json
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,43 +7,26 @@ from time import perf_counter
 from typing import Literal
 
 import numpy as np
-import torch
-import transformers
 
 from trimtab.behaviors import Behavior, PromptType, not_measured
 from trimtab.errors import InputError
 from trimtab.evaluation import Judge
+from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import Instrument
-from trimtab.experiment.preparation import decidable, prepare, where
+from trimtab.experiment.preparation import decidable, key_of, prepare, where
 from trimtab.experiment.progress import Progress, Silent
-from trimtab.experiment.stages import EXPLORATORY_ROWS, Stages, curve_factors
-from trimtab.experiment.summary import Steered
-from trimtab.measurements.baselines import answer_bias, asking, direction, generality, label_noise, reference
-from trimtab.measurements.continuations import N_CONTINUATIONS, continuations
+from trimtab.measurements.capability import about_context
 from trimtab.measurements.edit_size import dose
-from trimtab.measurements.generated_text import LIKELIHOOD_ONLY, generated
-from trimtab.measurements.side_effects import (
-    FEW_ROWS,
-    NEUTRAL_ROWS,
-    about_context,
-    neutral_drift,
-    prompts_drift,
-    side_effects,
-)
-from trimtab.measurements.wording import wording
 from trimtab.models import Model, Site
 from trimtab.models.plan import SCOPES, Scope
-from trimtab.results.consequences import Direction, Generality
-from trimtab.results.figures import Estimate
-from trimtab.results.report import Continuation, LabelNoise, Projections, Report
-from trimtab.statistics import overlap, projection
+from trimtab.results.report import Report
 from trimtab.steering import Steering
 from trimtab.storage.steps import Ledger
 from trimtab.verdict.decision import Thresholds
-from trimtab.version import __version__
-from trimtab.workflows.check.report import Found, assemble
-from trimtab.workflows.choice import CAME_FINISHED, Chosen, choose, finished
-from trimtab.workflows.forecast import announce
+from trimtab.workflows.check.forecast import check_steps, like_the_chosen
+from trimtab.workflows.check.measured import measure
+from trimtab.workflows.check.report import assemble
+from trimtab.workflows.choice import Chosen, choice_steps, choose, finished
 
 MIN_EFFECT: Mapping[str, float] = {"text": 0.05, "choice": 0.1}  # nats per token, logits
 
@@ -137,24 +118,22 @@ def check(
     notes.append(decidable(splits, max_anti_steerable))
     (progress or Silent()).say(notes[-1])
     given, blocks = where(model, site)
-    key = [instrument.behavior.digest, model.digest, str(model.dtype), str(model.device), torch.get_num_threads()]
-    key += [__version__, torch.__version__, transformers.__version__, platform.machine(), model.batch_tokens]
-    key += [blocks, strength, scope, train, evaluation, seed, chat_template, instrument.read, max_kl]
-    key += [other.digest for other in others]
-    key += [] if steering is None else [steering.id if folder is not None else "", steering.allow_mismatch]
-    ledger = Ledger(Path(folder) if folder is not None else None, json.dumps(key))
+    decides: list[object] = [blocks, strength, scope, train, evaluation, seed, chat_template, instrument.read, max_kl]
+    decides += [other.digest for other in others]
+    decides += [] if steering is None else [steering.id if folder is not None else "", steering.allow_mismatch]
+    ledger = Ledger(Path(folder) if folder is not None else None, key_of(model, instrument.behavior, *decides))
     start_at = 1.0 if fixed is None else fixed
-    stages = Stages(instrument, splits, types, start_at, scope, seed, ledger, progress or Silent(), blocks)
-    notes += about_context(stages)
+    on = Experiment(instrument, splits, types, start_at, scope, seed, ledger, progress or Silent(), blocks)
+    notes += about_context(on)
     if steering is None:
-        stages, chosen = chosen_on_dev(stages, given, fixed, thresholds, len(others))
+        on, chosen = chosen_on_dev(on, given, fixed, thresholds, others, generate)
     else:
         chosen = finished(steering, start_at)
         notes.append(_about_training(steering, instrument.behavior))
-        announce(stages, False, False, len(others))
-    dose(stages, chosen.steering, chosen.strength)  # refuses what would fail in the end
-    found = measure(stages, chosen, others, generate, judge)
-    report = assemble(stages, found, thresholds, n_dropped, notes, given is not None or steering is not None)
+        on.announce(check_steps(on, steering, others, generate, trained=False))
+    dose(on, chosen.steering, chosen.strength)  # refuses what would fail in the end
+    found = measure(on, chosen, others, generate, judge)
+    report = assemble(on, found, thresholds, n_dropped, notes, given is not None or steering is not None)
     report = report.model_copy(update={"command": command, "seconds": perf_counter() - start})
     if folder is not None:
         report.save(folder)
@@ -195,79 +174,21 @@ def _refuse(model: Model, behavior: Behavior, strength: float | None, scope: Sco
 
 
 def chosen_on_dev(
-    stages: Stages, given: Site | None, strength: float | None, thresholds: Thresholds, n_others: int
-) -> tuple[Stages, Chosen]:
-    """Site, prompt type and strength as far as they are not given; the stages at that strength."""
-    if not stages.measured_types:
+    on: Experiment, given: Site | None, strength: float | None, thresholds: Thresholds, others: Sequence[Behavior],
+    generate: int,
+) -> tuple[Experiment, Chosen]:  # fmt: skip
+    """Site, prompt type and strength as far as they are not given; the experiment at that strength."""
+    if not on.measured_types:
         raise InputError(
-            f"nothing to measure: {not_measured(stages.behavior, stages.prompt_types[0])}",
+            f"nothing to measure: {not_measured(on.behavior, on.prompt_types[0])}",
             code="unusable-examples",
             field="behavior",
         )
-    announce(stages, given is None, strength is None, n_others)
-    chosen = choose(stages, given, strength, thresholds.max_kl)
-    return replace(stages, strength=chosen.strength), chosen
-
-
-def measure(stages: Stages, chosen: Chosen, others: Sequence[Behavior], generate: int, judge: Judge | None) -> Found:
-    """Run all stages in order, for what was chosen."""
-    steered = _steered(stages, chosen)
-    own, vector, label = steered[chosen.prompt_type], chosen.steering, chosen.label
-    geometry, missing = chosen.own_geometry, Estimate(reason=CAME_FINISHED)
-    drifts = {
-        **neutral_drift(stages, vector, [f for f in curve_factors(vector) if f not in (0.0, 1.0)], label, FEW_ROWS),
-        **neutral_drift(stages, vector, [1.0], label, NEUTRAL_ROWS),
-    }
-    prompts = prompts_drift(stages, vector, [1.0], label, others)[1.0]
-    texts = continuations(stages, vector, label, max(generate, N_CONTINUATIONS))
-    return Found(
-        chosen=chosen,
-        steered=steered,
-        curve=stages.curve(vector, own, label),
-        drifts={stages.strength * f: drift for f, drift in drifts.items()} | {0.0: drifts[1.0].none()},
-        prompts=prompts,
-        side_effects=side_effects(stages, vector, label, drifts[1.0], prompts, others),
-        noise=stages.noise(vector, label),
-        asking=asking(stages, vector, own, label),
-        answer_bias=answer_bias(stages, own.effect),
-        reference=reference(stages, vector, label),
-        direction=direction(geometry, stages.seed, stages.splits.train.examples)
-        if geometry
-        else Direction(reason=CAME_FINISHED),
-        label_noise=label_noise(stages, geometry) if geometry else LabelNoise(reason=CAME_FINISHED),
-        wording=wording(stages, vector, own, label, geometry is not None),
-        generality=generality(stages, vector, geometry, own, label) if geometry else Generality(effect=missing),
-        projections=_projections(stages, chosen),
-        continuations=tuple(Continuation(prompt=t.prompt, base=t.base.text, steered=t.steered.text) for t in texts),
-        generated=generated(stages, texts[:generate], label, judge) if generate else LIKELIHOOD_ONLY,
-    )
-
-
-def _steered(stages: Stages, chosen: Chosen) -> dict[str, Steered]:
-    """What the chosen vector does to all evaluation examples and the others to the first ones, by type."""
-    found: dict[str, Steered] = {}
-    for types, rows in (
-        ([chosen.prompt_type], None),
-        ([t for t in chosen.vectors if t != chosen.prompt_type], EXPLORATORY_ROWS),
-    ):
-        by_name = {f"{t} {chosen.site} at {chosen.strength}": chosen.vectors[t] for t in types}
-        found |= dict(zip(types, stages.steered(by_name, rows=rows).values(), strict=True))
-    return {t: found[t] for t in chosen.vectors}
-
-
-def _projections(stages: Stages, chosen: Chosen) -> Projections:
-    """κ of the evaluation examples on the chosen vector; none for a steering that came finished."""
-    geometry = chosen.own_geometry
-    if geometry is None or chosen.site is None:
-        return Projections(prompt_type=chosen.prompt_type, positive=(), negative=())
-    centre = geometry.positive.mean(axis=0), geometry.negative.mean(axis=0)
-    kappa = [projection(side, *centre) for side in stages.projected(PromptType(chosen.prompt_type), chosen.site)]
-    return Projections(
-        prompt_type=str(chosen.prompt_type),
-        positive=tuple(kappa[0].tolist()),
-        negative=tuple(kappa[1].tolist()),
-        overlap=overlap(kappa[0], kappa[1]),
-    )
+    like = like_the_chosen(on, given)
+    steps = choice_steps(on, like, given is None, strength is None)
+    on.announce([*steps, *check_steps(on, like, others, generate, trained=True)])
+    chosen = choose(on, given, strength, thresholds.max_kl)
+    return replace(on, strength=chosen.strength), chosen
 
 
 def _about_training(steering: Steering, behavior: Behavior) -> str:

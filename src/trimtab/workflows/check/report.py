@@ -1,117 +1,70 @@
 """The report of a check, put together from what was measured."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import torch
 import transformers
 
-from trimtab.behaviors import PromptType, lint, not_measured
-from trimtab.experiment.instrument import SIDES, Propensity
-from trimtab.experiment.stages import Stages
-from trimtab.experiment.summary import Steered, base_record, cosine_types, curve_record, model_record, steering_record
-from trimtab.measurements.edit_size import dose
-from trimtab.measurements.lengths import lengths as lengths_of
-from trimtab.measurements.side_effects import Drift
-from trimtab.results.consequences import (
-    AnswerBias,
-    Asking,
-    CurvePoint,
-    Direction,
-    Generality,
-    Generated,
-    Reference,
-    SideEffects,
-)
+from trimtab.behaviors import PromptType, not_measured
+from trimtab.experiment.experiment import Experiment
+from trimtab.experiment.instrument import SIDES
+from trimtab.measurements.effects import Steered, curve_record
+from trimtab.measurements.geometry import CAME_FINISHED, cosine_types
+from trimtab.measurements.records import model_record, steering_record
+from trimtab.results.consequences import CurvePoint
 from trimtab.results.report import (
-    Continuation,
     Convergence,
     Cosines,
     ErrorRate,
     ExampleRow,
-    LabelNoise,
     Lint,
-    Noise,
-    Projections,
     PromptTypeResult,
     Report,
     SiteRecord,
     Slope,
     Text,
     Verdict,
-    Wording,
 )
 from trimtab.statistics import Interval, cosine_matrix, expected_cosine, pairs_for_cosine, simultaneous_level
 from trimtab.statistics.contrast import Contrast
 from trimtab.verdict.decision import Decided, Decision, Thresholds
 from trimtab.verdict.error_rates import ErrorRates
-from trimtab.verdict.judging import GENERATED, Evidence, Judged, about_asking, bound, judge
+from trimtab.verdict.evidence import type_result
+from trimtab.verdict.judging import GENERATED, Judged, about_asking, bound, judge
 from trimtab.version import __version__
-from trimtab.workflows.choice import CAME_FINISHED, NO_GEOMETRY, Chosen, curve_point
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """What the stages measured."""
-
-    chosen: Chosen
-    steered: Mapping[str, Steered]
-    curve: Mapping[float, Propensity]
-    drifts: Mapping[float, Drift]
-    prompts: Drift
-    side_effects: SideEffects
-    noise: Noise
-    asking: Asking
-    answer_bias: AnswerBias
-    reference: Reference
-    direction: Direction
-    label_noise: LabelNoise
-    wording: Wording
-    generality: Generality
-    generated: Generated
-    projections: Projections
-    continuations: tuple[Continuation, ...]
-
-    @property
-    def own(self) -> Steered:
-        """What the chosen prompt type's vector did."""
-        return self.steered[self.chosen.prompt_type]
+from trimtab.workflows.check.measured import Measured
+from trimtab.workflows.choice import Chosen, curve_point
 
 
 def assemble(
-    stages: Stages, found: Found, thresholds: Thresholds, n_dropped: int, notes: list[str], site_given: bool
+    on: Experiment, found: Measured, thresholds: Thresholds, n_dropped: int, notes: list[str], site_given: bool
 ) -> Report:
-    """The report; command, view and time are filled in by the caller."""
-    splits, model, behavior, chosen, own = stages.splits, stages.model, stages.behavior, found.chosen, found.own
+    """The report; runs no model. Command, view and time are filled in by the caller."""
+    splits, model, behavior, chosen = on.splits, on.model, on.behavior, found.chosen
+    evidence, own = found.evidence, found.evidence.steered
 
     def point(strength: float, effect: Contrast) -> CurvePoint:
-        return curve_point(stages, chosen, strength, effect, found.drifts[strength], thresholds.max_kl)
+        return curve_point(on, chosen, strength, effect, found.drifts[strength], thresholds.max_kl)
 
-    curve, slope = curve_record(found.curve, stages.contrast_of(splits.eval).first(len(found.curve[0.0].m)), point)
-    asked = stages.prompt_types if chosen.own_geometry else (chosen.prompt_type,)
-    types = {str(t): _type_result(stages, found, t, slope) for t in asked}
-    base = base_record(own.base, stages.contrast_of(splits.eval))
-    lengths = lengths_of(stages)
-    findings = [f for f in lint(behavior) if f.code != "derived-instructions"]  # a note says so already
-    evidence = Evidence(
-        steered=own, result=types[str(chosen.prompt_type)], base=base, reference=found.reference,
-        drifts={"neutral text": found.drifts[stages.strength].kl, "other prompts": found.prompts.kl},
-        capability=found.side_effects.capability[-1], generated=found.generated, curve=curve, length=lengths.auroc,
-        matched=lengths.matched(own), direction=found.direction, label_noise=found.label_noise, wording=found.wording,
-        lint=findings, expected=frozenset(behavior.expected),
-    )  # fmt: skip
+    assert evidence.curve is not None
+    assert evidence.noise is not None
+    contrast_of = on.contrast_of(splits.eval).first(len(evidence.curve[0.0].m))
+    curve = curve_record(evidence.curve, contrast_of, point, evidence.linearity)
+    asked = on.prompt_types if chosen.own_geometry else (chosen.prompt_type,)
+    types = {str(t): _type_result(on, found, t) for t in asked}
     if model.tail.not_float32:
         notes.append(f"offloaded and so not raised to float32: {', '.join(model.tail.not_float32)}")
     return Report(
         trimtab=__version__, torch=torch.__version__, transformers=transformers.__version__,
-        command="", seconds=0.0, seed=stages.seed,
+        command="", seconds=0.0, seed=on.seed,
         dtype=str(model.dtype).removeprefix("torch."), device=model.device.type, threads=torch.get_num_threads(),
-        chat_template=stages.instrument.chat_template, first_token=_first_token(stages),
-        read=stages.instrument.read, scope=stages.scope,
+        chat_template=on.instrument.chat_template, first_token=_first_token(on),
+        read=on.instrument.read, scope=on.scope,
         behavior=behavior.name, description=behavior.description,
         instructions=(behavior.instruction("positive"), behavior.instruction("negative")),
-        answer_kind=behavior.answer_kind, unit=stages.instrument.unit,
+        answer_kind=behavior.answer_kind, unit=on.instrument.unit,
         data_digest=behavior.digest, pairing=behavior.pairing,
         model=model_record(model),
         site=SiteRecord(**asdict(chosen.site)) if chosen.site else None, site_chosen="given" if site_given else "dev",
@@ -120,45 +73,45 @@ def assemble(
         strength_chosen="dev" if chosen.strengths else "given",
         n_train=len(splits.train), n_dev=len(splits.dev), n_eval=len(splits.eval),
         n_eval_units=own.effect.n_units, n_replication=len(splits.replication), n_dropped=n_dropped,
-        strengths=tuple(found.curve), thresholds=asdict(thresholds),
-        verdict=_verdict(stages, found, judge(evidence, thresholds, stages.instrument), thresholds),
-        base=base, noise=found.noise, prompt_types=types,
+        strengths=tuple(evidence.curve), thresholds=asdict(thresholds),
+        verdict=_verdict(on, found, judge(evidence, thresholds, on.instrument), thresholds),
+        base=evidence.base, noise=evidence.noise, prompt_types=types,
         prompt_type_cosine=_cosines(chosen),
         curve=curve, blocks=chosen.blocks, dev_strengths=chosen.strengths, projections=found.projections,
         convergence=_convergence(chosen),
-        length_auroc=lengths.auroc,
-        length_matched_effect=evidence.matched, wording=found.wording, label_noise=found.label_noise,
-        lint=tuple(Lint(severity=f.severity, code=f.code, message=f.message) for f in findings),
-        direction=found.direction, reference=found.reference, generality=found.generality,
+        length_auroc=evidence.length,
+        length_matched_effect=evidence.matched, wording=evidence.wording, label_noise=evidence.label_noise,
+        lint=tuple(Lint(severity=f.severity, code=f.code, message=f.message) for f in evidence.lint),
+        direction=evidence.direction, reference=evidence.reference, generality=found.generality,
         answer_bias=found.answer_bias, asking=found.asking, side_effects=found.side_effects,
-        generated=found.generated,
-        examples=_texts(stages, own), continuations=found.continuations,
-        notes=tuple(notes), rows=_rows(stages, found),
+        generated=evidence.generated,
+        examples=_texts(on, own), continuations=found.continuations,
+        notes=tuple(notes), rows=_rows(on, found),
     )  # fmt: skip
 
 
-def _first_token(stages: Stages) -> str:
+def _first_token(on: Experiment) -> str:
     """What the evaluation texts begin with: the token in front of them, or a chat template's own."""
-    row = stages.instrument.bare(stages.splits.eval.examples[:1])[0][0]
-    first: str = stages.model.tokenizer.decode([row.ids[0]])
+    row = on.instrument.bare(on.splits.eval.examples[:1])[0][0]
+    first: str = on.model.tokenizer.decode([row.ids[0]])
     return first
 
 
-def _verdict(stages: Stages, found: Found, judged: Judged, thresholds: Thresholds) -> Verdict:
+def _verdict(on: Experiment, found: Measured, judged: Judged, thresholds: Thresholds) -> Verdict:
     """The decision as a record."""
     written = any(r.name.startswith(GENERATED) for r in judged.requirements)
     decided = judged.decided
     return Verdict(
-        decision=decided.decision, sentence=_sentence(decided, stages, found, written),
+        decision=decided.decision, sentence=_sentence(decided, on, found, written),
         basis="likelihood and generated text" if written else "likelihood",
-        reasons=(*decided.reasons, *about_asking(found.asking, stages.instrument.unit)),
-        prompt_type=str(found.chosen.prompt_type), strength=stages.strength,
+        reasons=(*decided.reasons, *about_asking(found.asking, on.instrument.unit)),
+        prompt_type=str(found.chosen.prompt_type), strength=on.strength,
         bounds=tuple(bound(r) for r in judged.requirements), reservations=judged.reservations,
-        **_error_rate(stages, decided.decision, thresholds, found.chosen.own_geometry is None),
+        **_error_rate(on, decided.decision, thresholds, found.chosen.own_geometry is None),
     )  # fmt: skip
 
 
-def _error_rate(stages: Stages, decision: Decision, thresholds: Thresholds, was_finished: bool) -> Mapping[str, Any]:
+def _error_rate(on: Experiment, decision: Decision, thresholds: Thresholds, was_finished: bool) -> Mapping[str, Any]:
     """How often such verdicts are wrong, or why there is no figure."""
     known = ErrorRates.shipped()
     rate = known.decisions.get(decision)
@@ -168,10 +121,10 @@ def _error_rate(stages: Stages, decision: Decision, thresholds: Thresholds, was_
         return {"error_rate_reason": f"none of the verdicts that were looked at again was {decision}"}
     differs = {
         known.earlier: bool(known.earlier),
-        "this model has not been measured": stages.model.digest != known.digest,
+        "this model has not been measured": on.model.digest != known.digest,
         "with other bounds than here": asdict(thresholds) != known.thresholds,
-        "on free text, not on choices": stages.behavior.answer_kind == "choice",
-        "on unpaired statements, not on pairs": stages.behavior.pairing == "natural",
+        "on free text, not on choices": on.behavior.answer_kind == "choice",
+        "on unpaired statements, not on pairs": on.behavior.pairing == "natural",
         "on vectors that the check trained, not on finished steerings": was_finished,
     }
     failed = decision == "no-go"
@@ -204,30 +157,24 @@ def _convergence(chosen: Chosen) -> Convergence:
     )
 
 
-def _type_result(stages: Stages, found: Found, t: str, slope: Slope) -> PromptTypeResult:
-    why_not = not_measured(stages.behavior, t) if isinstance(t, PromptType) else None
+def _type_result(on: Experiment, found: Measured, t: str) -> PromptTypeResult:
+    why_not = not_measured(on.behavior, t) if isinstance(t, PromptType) else None
     if why_not is not None:
         return PromptTypeResult.without(why_not)
-    is_chosen = t == found.chosen.prompt_type
-    geometry = found.chosen.geometry.get(t)
-    level = 0.95 if is_chosen else simultaneous_level(0.95, max(1, len(found.steered) - 1))
-    return PromptTypeResult.model_validate(
-        {
-            **(geometry.summary(stages.seed, level) if geometry else NO_GEOMETRY),
-            **found.steered[t].summary(found.noise.value, level),
-            "dose": dose(stages, found.chosen.vectors[t], stages.strength),
-            "exploratory": not is_chosen,
-            "steerability": slope if is_chosen else Slope(reason="measured for the chosen prompt type only"),
-        }
-    )
+    if t == found.chosen.prompt_type:
+        return found.evidence.result
+    level = simultaneous_level(0.95, max(1, len(found.steered) - 1))
+    none = Slope(reason="measured for the chosen prompt type only")
+    vector, geometry = found.chosen.vectors[t], found.chosen.geometry.get(t)
+    return type_result(on, vector, found.steered[t], geometry, found.evidence.noise, none, level, exploratory=True)
 
 
-def _sentence(decided: Decided, stages: Stages, found: Found, written: bool) -> str:
-    what = _what(stages, found.chosen)
-    effect = found.own.effect
+def _sentence(decided: Decided, on: Experiment, found: Measured, written: bool) -> str:
+    what = _what(on, found.chosen)
+    effect = found.evidence.steered.effect
     mean, share = effect.mean(), effect.below_zero()
     figures = (
-        f"{_signed(mean).replace(' [', f' {stages.instrument.unit} [')} on {effect.n_units} unseen "
+        f"{_signed(mean).replace(' [', f' {on.instrument.unit} [')} on {effect.n_units} unseen "
         f"examples (desired answers {_signed(effect.side('positive'))}, undesired {_signed(effect.side('negative'))}), "
         f"{share.value:.0%} [{share.low:.0%}, {share.high:.0%}] pushed the wrong way"
     )
@@ -246,33 +193,34 @@ def _signed(i: Interval) -> str:
     return f"{i.value + 0.0:+.2f} [{i.low + 0.0:.2f}, {i.high + 0.0:.2f}]".replace("-0.00", "0.00")
 
 
-def _what(stages: Stages, chosen: Chosen) -> str:
-    what = f"Steering “{stages.behavior.name}” at site {chosen.site} with the {chosen.prompt_type} vector"
+def _what(on: Experiment, chosen: Chosen) -> str:
+    what = f"Steering “{on.behavior.name}” at site {chosen.site} with the {chosen.prompt_type} vector"
     if chosen.own_geometry:
         return what
     sites = ", ".join(map(str, sorted(chosen.steering.edits)))
     where = f", site{'' if len(chosen.steering.edits) == 1 else 's'} {sites}" if sites else ", text in front of prompts"
-    return f"Steering “{stages.behavior.name}” with a finished steering ({chosen.steering.method}{where})"
+    return f"Steering “{on.behavior.name}” with a finished steering ({chosen.steering.method}{where})"
 
 
-def _texts(stages: Stages, steered: Steered) -> tuple[Text, ...]:
+def _texts(on: Experiment, steered: Steered) -> tuple[Text, ...]:
     effects, base, after = steered.effect.rows, steered.base.m, steered.plus.m
     return tuple(
         Text(
             prompt=e.prompt, positive=e.positive, negative=e.negative, source=e.source,
             base=float(base[i]), steered=float(after[i]), effect=float(effects[i]),
         )
-        for i, e in enumerate(stages.splits.eval.examples)
+        for i, e in enumerate(on.splits.eval.examples)
     )  # fmt: skip
 
 
-def _rows(stages: Stages, found: Found) -> tuple[ExampleRow, ...]:
+def _rows(on: Experiment, found: Measured) -> tuple[ExampleRow, ...]:
     """One row per evaluated example, prompt type and strength."""
-    part, out = stages.splits.eval, []
+    part, out = on.splits.eval, []
+    at_strengths = found.evidence.curve or {}
     for t, steered in found.steered.items():
-        at = {stages.strength: steered.plus, -stages.strength: steered.minus}
+        at = {on.strength: steered.plus, -on.strength: steered.minus}
         if t == found.chosen.prompt_type:
-            at = {**{s: p for s, p in found.curve.items() if s != 0}, **at}
+            at = {**{s: p for s, p in at_strengths.items() if s != 0}, **at}
         for strength, after in sorted(at.items()):
             base = steered.base[slice(len(after.m))]
             change = {side: getattr(after, side) - getattr(base, side) for side in SIDES}

@@ -1,39 +1,34 @@
 """From contrast examples to a steering: activations, a method, strengths chosen on dev, a check of every attribute."""
 
-import json
-import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-import torch
-import transformers
 
 from trimtab.behaviors import Behavior, PromptType, not_measured
 from trimtab.errors import InputError
-from trimtab.experiment.preparation import ready, refuse_same, where_all
+from trimtab.experiment.experiment import Experiment
+from trimtab.experiment.preparation import key_of, ready, refuse_same, where_all
 from trimtab.experiment.progress import Progress, Silent
-from trimtab.experiment.stages import Stages
+from trimtab.measurements.divergence import FEW_ROWS, NeutralDrift
 from trimtab.measurements.edit_size import dose
-from trimtab.measurements.side_effects import FEW_ROWS, neutral_drift
 from trimtab.models import Model, Place, Site
 from trimtab.reports.fit.files import save_fit
 from trimtab.results.fit import Candidate, Fit, TrainedSite, Training
 from trimtab.results.report import Report
 from trimtab.steering import Steering
-from trimtab.steering.methods import Method, PromptMethod, configured
+from trimtab.steering.methods import Learned, Method, configured
 from trimtab.storage.steps import Ledger, workplace
-from trimtab.version import __version__
 from trimtab.workflows.check.check import check
 from trimtab.workflows.choice import finished, with_strength
-from trimtab.workflows.fit.candidates import Made, made, those_that_work
 from trimtab.workflows.fit.conditions import by_attribute, conditioned
 from trimtab.workflows.fit.forecast import announce_choice, announce_making
 from trimtab.workflows.fit.gates import with_texts
+from trimtab.workflows.fit.materials import FitMaterials, those_that_work
 from trimtab.workflows.fit.record import recorded
 from trimtab.workflows.fit.selection import best, grid, scored
 
@@ -133,25 +128,25 @@ def fit(
     PromptType.named([prompt_type])
     home, notes = None if folder is None else Path(folder), list[str]()
     with workplace(home) as work:
-        stages = {
-            b.name: _stages(model, b, prompt_type, train, evaluation, seed, work, told, blocks, chat_template)
+        experiments = {
+            b.name: _experiment(model, b, prompt_type, train, evaluation, seed, work, told, blocks, chat_template)
             for b in behaviors
         }
-        notes += [note for s in stages.values() for note in s.instrument.remarks(s.behavior.examples)]
-        announce_making(makers, list(stages.values()), sites)
+        notes += [note for s in experiments.values() for note in s.instrument.remarks(s.behavior.examples)]
+        announce_making(makers, experiments, sites)
         attempts = [
-            (str(choice), partial(_made, maker, stages, sites, notes))
+            (str(choice), partial(_learned, maker, FitMaterials(experiments, sites, notes)))
             for maker, choice in zip(makers, choices, strict=True)
         ]
         candidates = [candidate for some in those_that_work(attempts, notes) for candidate in some]
-        announce_choice(list(stages.values()), len(candidates), strength is None)
-        steering, training = _chosen(candidates, stages, max_kl, notes)
+        announce_choice(experiments, [own.steering for _, own in candidates], strength is None)
+        steering, training = _chosen(candidates, experiments, max_kl, notes)
         steering, told_of = conditioned(model, steering, by_attribute(names, condition), seed, chat_template)
         notes += told_of
-        steering = steering.changed(attributes=_strengths(stages, steering, strength, max_kl, notes))
-        for name, s in stages.items():
+        steering = steering.changed(attributes=_strengths(experiments, steering, strength, max_kl, notes))
+        for name, s in experiments.items():
             dose(s, alone(steering, name), 1.0)
-        training = with_texts(training, stages, steering)
+        training = with_texts(training, experiments, steering)
     reports = {}
     for b in behaviors if verify else ():
         own = alone(steering, b.name)
@@ -161,12 +156,12 @@ def fit(
         reports[b.name] = check(model, b, steering=own, folder=place, progress=told, command=command, **options_of)  # type: ignore[arg-type]
     found = Fitted(steering, reports, tuple(dict.fromkeys(notes)), training)
     record = recorded(
-        steering, stages, reports, found.notes, training,
+        steering, experiments, reports, found.notes, training,
         command=command, seconds=perf_counter() - start, max_kl=max_kl,
     )  # fmt: skip
     if home is not None:
         save_fit(record, home)
-    for s in stages.values():
+    for s in experiments.values():
         s.ledger.close()
     return replace(found, record=record)
 
@@ -194,7 +189,7 @@ def _where(
 ) -> tuple[Sequence[Place] | None, tuple[int, int] | None]:
     """The sites that were given, or the first and last block that they may be chosen from."""
     sites, blocks = where_all(model, given)
-    if isinstance(maker, PromptMethod) and (sites is not None or blocks is not None):
+    if maker.material == "text" and (sites is not None or blocks is not None):
         raise InputError(
             f"method {maker.name} puts text in front of prompts; leave out the sites",
             code="conflicting-arguments",
@@ -217,78 +212,65 @@ def alone(steering: Steering, name: str) -> Steering:
     return steering.changed(attributes={other: 0.0 for other in steering.attributes if other != name})
 
 
-def _made(
-    maker: Method, stages: Mapping[str, Stages], sites: Sequence[Place] | None, notes: list[str]
-) -> list[tuple[Method, Made]]:
-    return [(maker, own) for own in made(maker, stages, sites, notes)]
+def _learned(maker: Method, materials: FitMaterials) -> list[tuple[Method, Learned]]:
+    return [(maker, own) for own in maker.learn(materials)]
 
 
 def _chosen(
-    candidates: Sequence[tuple[Method, Made]], stages: Mapping[str, Stages], max_kl: float, notes: list[str]
+    candidates: Sequence[tuple[Method, Learned]], experiments: Mapping[str, Experiment], max_kl: float, notes: list[str]
 ) -> tuple[Steering, Training]:
     """The candidate that does best on dev, and what its training and the choice have seen."""
     rows = []
     if len(candidates) > 1:
         for maker, own in candidates:
-            told = {f.name: getattr(maker, f.name) for f in fields(maker)}
-            told |= {"sites": [str(site) for site in own.steering.edits]}
-            rows.append(scored(stages, own.steering, told, max_kl))
+            told = {**maker.hyperparameters, "sites": [str(site) for site in own.steering.edits]}
+            rows.append(scored(experiments, own.steering, told, max_kl))
         notes.append(f"chosen on dev among {len(rows)} by the mean standardised effect within the bound on divergence")
     taken = best(rows) if rows else 0
     chosen = candidates[taken][1]
     training = Training(
-        sites={str(site): TrainedSite.model_validate(trained.told) for site, trained in chosen.trained.items()},
+        sites={str(site): TrainedSite.model_validate(trained.told) for site, trained in chosen.by_site.items()},
         candidates=tuple(Candidate(**asdict(row), score=row.score, chosen=i == taken) for i, row in enumerate(rows)),
     )
     return chosen.steering, training
 
 
-def _stages(
+def _experiment(
     model: Model, behavior: Behavior, prompt_type: str, train: int | None, evaluation: int | None, seed: int,
     home: Path | None, progress: Progress, blocks: tuple[int, int] | None, chat_template: bool,
-) -> Stages:  # fmt: skip
+) -> Experiment:  # fmt: skip
     if (reason := not_measured(behavior, PromptType(prompt_type))) is not None:
         raise InputError(
             f"behavior {behavior.name!r} under {prompt_type}: {reason}", code="unusable-examples", field="behaviors"
         )
-    key = [behavior.digest, model.digest, str(model.dtype), str(model.device), torch.get_num_threads(), prompt_type]
-    key += [
-        chat_template,
-        train,
-        evaluation,
-        seed,
-        __version__,
-        torch.__version__,
-        transformers.__version__,
-        platform.machine(),
-    ]
-    stages, _ = ready(
+    key = key_of(model, behavior, prompt_type, chat_template, train, evaluation, seed)
+    on, _ = ready(
         model, behavior, [prompt_type],
-        train=train, evaluation=evaluation, seed=seed, ledger=Ledger(home, json.dumps(key)), progress=progress,
+        train=train, evaluation=evaluation, seed=seed, ledger=Ledger(home, key), progress=progress,
         chat_template=chat_template,
     )  # fmt: skip
-    parts = stages.splits
-    sides = stages.instrument.contexts(parts.train.examples, parts.shots.examples, PromptType(prompt_type))
+    parts = on.splits
+    sides = on.instrument.contexts(parts.train.examples, parts.shots.examples, PromptType(prompt_type))
     refuse_same(*sides, f"behavior {behavior.name!r} under {prompt_type}")
-    return replace(stages, blocks=blocks)
+    return replace(on, blocks=blocks)
 
 
 def _strengths(
-    stages: Mapping[str, Stages], steering: Steering, given: float | None, max_kl: float, notes: list[str]
+    experiments: Mapping[str, Experiment], steering: Steering, given: float | None, max_kl: float, notes: list[str]
 ) -> dict[str, float]:
     """Default strengths: those given, or each chosen on dev by itself and then all lowered until they go together."""
     if given is not None or not steering.edits:  # text is as strong at any strength
-        return dict.fromkeys(stages, 1.0 if given is None else given)
+        return dict.fromkeys(experiments, 1.0 if given is None else given)
     found = {}
-    for name, s in stages.items():
+    for name, s in experiments.items():
         own = alone(steering, name)
-        chosen = with_strength(s, finished(own, 1.0), f"fit {name} {own.id}", max_kl)
+        chosen = with_strength(s, finished(own, 1.0), max_kl)
         found[name] = chosen.strength
     if len(found) == 1:
         return found
-    first, together = next(iter(stages.values())), steering.changed(attributes=found)
-    drifts = neutral_drift(first, together, TOGETHER, f"fit together {together.id}", FEW_ROWS, "dev")
-    kept = [f for f in TOGETHER if (drifts[f].divergence(first.seed).high or 0.0) < max_kl]
+    first, together = next(iter(experiments.values())), steering.changed(attributes=found)
+    drifts = NeutralDrift(together, TOGETHER, FEW_ROWS, "dev").drifts(first)
+    kept = [f for f, d in zip(TOGETHER, drifts, strict=True) if (d.divergence(first.seed).high or 0.0) < max_kl]
     factor = max(kept, default=min(TOGETHER))
     if factor < 1:
         notes.append(

@@ -1,50 +1,61 @@
 """How long the parts of a fit will take that are not its checks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from trimtab.experiment.stages import Stages
-from trimtab.measurements.side_effects import FEW_ROWS, drift_cost
+from trimtab.experiment.experiment import Experiment
+from trimtab.experiment.steps import Step
+from trimtab.measurements.activations import TrainingActivations
+from trimtab.measurements.divergence import FEW_ROWS, NeutralDrift
+from trimtab.measurements.effects import PLAIN, sweep_steps
 from trimtab.models import Place, Site
-from trimtab.steering.methods import Method, PromptMethod, TokenMethod
-from trimtab.workflows.choice import STRENGTHS
+from trimtab.steering import Steering
+from trimtab.steering.methods import Method
+from trimtab.workflows.check.forecast import like_the_chosen
+from trimtab.workflows.choice import map_steps, strength_steps
 from trimtab.workflows.fit.selection import FACTORS
-from trimtab.workflows.forecast import map_cost, neutral_tokens, pace, passes
 
 
-def announce_making(makers: Sequence[Method], stages: Sequence[Stages], sites: Sequence[Place] | None) -> None:
+def announce_making(
+    makers: Sequence[Method], experiments: Mapping[str, Experiment], sites: Sequence[Place] | None
+) -> None:
     """Tell the progress how long a fit reads; a training, and every check, announces itself.
 
     Args:
         makers: the method with each of its hyperparameters.
-        stages: of the behaviors.
+        experiments: of the behaviors.
         sites: those that were given, None where one is chosen.
     """
-    if isinstance(makers[0], PromptMethod):
+    if makers[0].material == "text":
         return
-    total = 0.0
-    read = [Site(stages[0].model.n_blocks - 1)] if sites is None else Site.several(sites)
-    for s in stages:
-        total += s.capture_cost(s.prompt_types[0], read)
-        if isinstance(makers[0], TokenMethod):
-            total += s.capture_cost(s.prompt_types[0], read, "dev")
+    total, first = 0.0, next(iter(experiments.values()))
+    read = (Site(first.model.n_blocks - 1),) if sites is None else tuple(Site.several(sites))
+    for on in experiments.values():
+        steps: list[Step] = [TrainingActivations(on.prompt_types[0], read)]
         if sites is None and not makers[0].all_blocks:
-            total += map_cost(s)
-    stages[0].progress.begin(round(total), total * pace(stages[0]))
+            steps += map_steps(on, like_the_chosen(on, None))
+        total += on.cost(steps)
+        if makers[0].material == "tokens":
+            plus, minus = on.instrument.contexts(on.splits.dev.examples, on.splits.shots.examples, on.prompt_types[0])
+            total += on.reading_cost(plus + minus, read)
+    first.progress.begin(round(total), total * first.pace())
 
 
-def announce_choice(stages: Sequence[Stages], n_candidates: int, choosing_strength: bool) -> None:
+def announce_choice(
+    experiments: Mapping[str, Experiment], candidates: Sequence[Steering], choosing_strength: bool
+) -> None:
     """Tell the progress how long the choice between steerings, and then of strengths, takes.
 
     Args:
-        stages: of the behaviors.
-        n_candidates: steerings to choose from.
+        experiments: of the behaviors.
+        candidates: steerings to choose from.
         choosing_strength: strengths have yet to be chosen.
     """
-    neutral, total = sum(neutral_tokens()[:FEW_ROWS]), 0.0
-    for s in stages:
-        dev = s.score_cost(s.splits.dev.examples)
-        total += (n_candidates * passes(2) * dev) if n_candidates > 1 else 0
-        total += passes(len(STRENGTHS) + 1) * dev + drift_cost(neutral, len(STRENGTHS)) if choosing_strength else 0
-    total += n_candidates * drift_cost(neutral, len(FACTORS)) if n_candidates > 1 else 0
+    first, total = next(iter(experiments.values())), 0.0
+    if len(candidates) > 1:
+        total += first.cost([NeutralDrift(c, FACTORS, FEW_ROWS, "dev") for c in candidates])
+        for on in experiments.values():
+            total += sum(on.cost(sweep_steps(on, "dev", [PLAIN, (c, 1.0)])) for c in candidates)
+    if choosing_strength and candidates[0].edits:
+        total += sum(on.cost(strength_steps(on, candidates[0])) for on in experiments.values())
     if total:
-        stages[0].progress.begin(round(total), total * pace(stages[0]))
+        first.progress.begin(round(total), total * first.pace())

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from trimtab.behaviors import Example
-from trimtab.experiment.stages import Stages
+from trimtab.experiment.experiment import Experiment
 from trimtab.models import Encoded, Model, Plan, Site, collate
 from trimtab.models.decoding import pieces
 from trimtab.results.fit import ShadedText, Side, Training
@@ -22,12 +22,12 @@ IN_FRONT = 16  # tokens of the prompt that stay where the text is longer
 _DIGITS = 4
 
 
-def with_texts(training: Training, stages: Mapping[str, Stages], steering: Steering) -> Training:
+def with_texts(training: Training, experiments: Mapping[str, Experiment], steering: Steering) -> Training:
     """The training with dev examples shaded, if the steering's edits look at tokens; MAT-Steer (2502.12446), section 5.
 
     Args:
         training: what the making of the steering has seen.
-        stages: of the behaviors, by attribute.
+        experiments: of the behaviors, by attribute.
         steering: with its default strengths; read at its lowest site that looks at tokens.
     """
     looking = {site: e for site, e in sorted(steering.edits.items()) if isinstance(e, Gated | ClassifierGradient)}
@@ -35,7 +35,7 @@ def with_texts(training: Training, stages: Mapping[str, Stages], steering: Steer
         return training
     site, edit = next(iter(looking.items()))
     texts = []
-    for name, s in stages.items():
+    for name, s in experiments.items():
         for side, rows in _sides(s, s.splits.dev.examples[:EXAMPLES]):
             shown = (_shaded(s.model, row, site, edit, steering.attributes) for row in rows)
             texts += [ShadedText(attribute=name, side=side, **told) for told in shown]
@@ -48,9 +48,9 @@ def touched_by(steering: Steering) -> float:
     return float(steering.origin.hyperparameters.get("touched", TOUCHED))
 
 
-def _sides(stages: Stages, examples: Sequence[Example]) -> list[tuple[Side, list[Encoded]]]:
+def _sides(on: Experiment, examples: Sequence[Example]) -> list[tuple[Side, list[Encoded]]]:
     """Token rows of the examples with either answer."""
-    positive, negative = stages.instrument.bare(examples)
+    positive, negative = on.instrument.bare(examples)
     return [("positive", positive), ("negative", negative)]
 
 

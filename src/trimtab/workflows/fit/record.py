@@ -8,8 +8,8 @@ from urllib.parse import quote
 import torch
 import transformers
 
-from trimtab.experiment.stages import Stages
-from trimtab.experiment.summary import model_record
+from trimtab.experiment.experiment import Experiment
+from trimtab.measurements.records import model_record
 from trimtab.results.fit import Attribute, Checked, Fit, Training
 from trimtab.results.report import Report
 from trimtab.steering import Steering
@@ -19,7 +19,7 @@ from trimtab.version import __version__
 
 def recorded(
     steering: Steering,
-    stages: Mapping[str, Stages],
+    experiments: Mapping[str, Experiment],
     reports: Mapping[str, Report],
     notes: Sequence[str],
     training: Training,
@@ -29,13 +29,13 @@ def recorded(
 
     Args:
         steering: as it is saved.
-        stages: of the behaviors, by attribute.
+        experiments: of the behaviors, by attribute.
         reports: checks by attribute, in `checks/NAME` of the fit's folder.
         notes: what was chosen.
         training: what its making has seen.
         told: `command`, `seconds` and `max_kl`.
     """
-    first, origin = next(iter(stages.values())), steering.origin
+    first, origin = next(iter(experiments.values())), steering.origin
     return Fit(
         trimtab=__version__,
         torch=torch.__version__,
@@ -49,20 +49,20 @@ def recorded(
         model=model_record(first.model),
         dtype=str(first.model.dtype).removeprefix("torch."),
         sites={str(site): kinds for site, kinds in steering.kinds.items()},
-        attributes={name: _attribute(name, steering, s, reports.get(name)) for name, s in stages.items()},
+        attributes={name: _attribute(name, steering, s, reports.get(name)) for name, s in experiments.items()},
         training=training,
         notes=tuple(notes),
         **told,
     )
 
 
-def _attribute(name: str, steering: Steering, stages: Stages, report: Report | None) -> Attribute:
+def _attribute(name: str, steering: Steering, on: Experiment, report: Report | None) -> Attribute:
     return Attribute(
         strength=steering.attributes[name],
-        description=stages.behavior.description,
-        data=stages.behavior.digest,
-        n_train=len(stages.splits.train),
-        n_dev=len(stages.splits.dev),
+        description=on.behavior.description,
+        data=on.behavior.digest,
+        n_train=len(on.splits.train),
+        n_dev=len(on.splits.dev),
         verdict=None if report is None else _checked(name, report),
         front=steering.prompts[name][0] if name in steering.prompts else None,
     )

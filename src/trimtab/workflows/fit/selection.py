@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from trimtab.errors import InputError
-from trimtab.experiment.stages import Stages
-from trimtab.measurements.side_effects import FEW_ROWS, neutral_drift
+from trimtab.experiment.experiment import Experiment
+from trimtab.measurements.divergence import FEW_ROWS, NeutralDrift
+from trimtab.measurements.effects import effects_on_dev
 from trimtab.steering import Steering
 
 FACTORS = (3.0, 2.0, 1.5, 1.0, 0.75, 0.5, 0.25)
@@ -56,23 +57,22 @@ def grid(options: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [dict(zip(lists, values, strict=True)) for values in product(*lists.values())]
 
 
-def scored(stages: Mapping[str, Stages], steering: Steering, told: Mapping[str, Any], max_kl: float) -> Scored:
+def scored(experiments: Mapping[str, Experiment], steering: Steering, told: Mapping[str, Any], max_kl: float) -> Scored:
     """The worth of a candidate, by dev examples and texts alone.
 
     Args:
-        stages: of the behaviors, by attribute.
+        experiments: of the behaviors, by attribute.
         steering: the candidate, with an attribute for each.
         told: its hyperparameters and sites.
         max_kl: bound on the divergence on neutral text, nats per token.
     """
-    first = next(iter(stages.values()))
-    label = f"select {steering.id}"
-    drifts = neutral_drift(first, steering, FACTORS, label, FEW_ROWS, "dev")
-    kept = [f for f in FACTORS if (drifts[f].divergence(first.seed).high or 0.0) < max_kl]
+    first = next(iter(experiments.values()))
+    drifts = NeutralDrift(steering, FACTORS, FEW_ROWS, "dev").drifts(first)
+    kept = [f for f, d in zip(FACTORS, drifts, strict=True) if (d.divergence(first.seed).high or 0.0) < max_kl]
     factor = max(kept, default=min(FACTORS))
     effects = {}
-    for name, s in stages.items():
-        (effect,) = s.effects_on_dev({f"{label} at {factor}": (steering, factor)}).values()
+    for name, s in experiments.items():
+        (effect,) = effects_on_dev(s, [(steering, factor * s.strength)])
         effects[name] = effect.standardised or 0.0
     return Scored(dict(told), factor, effects)
 

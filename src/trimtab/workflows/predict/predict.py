@@ -10,18 +10,18 @@ import transformers
 
 from trimtab.behaviors import Behavior, PromptType, not_measured
 from trimtab.errors import InputError
+from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.preparation import middle, ready
 from trimtab.experiment.progress import Progress, Silent
-from trimtab.experiment.stages import Stages
-from trimtab.experiment.summary import model_record
-from trimtab.measurements.geometry import geometry_figures, placed
+from trimtab.measurements.activations import TrainingActivations, median_norm, training
+from trimtab.measurements.indices import geometry_figures, placed
+from trimtab.measurements.records import model_record
 from trimtab.models import Model, Site
 from trimtab.results.calibration_files import shipped
 from trimtab.results.prediction import Calibration, Calibrations, PredictedRow, Prediction
 from trimtab.results.study import GeometryRow, data_kind
 from trimtab.storage.steps import Ledger
 from trimtab.version import __version__
-from trimtab.workflows.forecast import pace
 
 RANKED: Final = ("separability_held_out", "agreement_loo")  # indices by which rows are ranked, the better one first
 
@@ -80,9 +80,9 @@ def predict(
         )
         for behavior in behaviors
     ]  # fmt: skip
-    all_stages = [stages for stages, _ in prepared]
-    _announce(all_stages, where, told)
-    rows = [row for stages in all_stages for row in _measured(stages, where)]
+    experiments = [on for on, _ in prepared]
+    _announce(experiments, where, told)
+    rows = [row for on in experiments for row in _measured(on, where)]
     applied, reasons = _applying(known, model, where, {data_kind(b.answer_kind, b.pairing) for b in behaviors})
     return Prediction(
         trimtab=__version__, torch=torch.__version__, transformers=transformers.__version__,
@@ -90,24 +90,24 @@ def predict(
         model=model_record(model), dtype=str(model.dtype).removeprefix("torch."),
         calibrations=tuple(applied.values()), uncalibrated=reasons,
         rows=tuple(_predicted(rows, applied)),
-        notes=tuple(f"{stages.behavior.name}: {note}" for stages, notes in prepared for note in notes),
+        notes=tuple(f"{on.behavior.name}: {note}" for on, notes in prepared for note in notes),
     )  # fmt: skip
 
 
-def _announce(all_stages: Sequence[Stages], site: Site, progress: Progress) -> None:
-    total = sum(stages.capture_cost(t, [site]) for stages in all_stages for t in stages.measured_types)
-    progress.begin(round(total), total * pace(all_stages[0]))
+def _announce(experiments: Sequence[Experiment], site: Site, progress: Progress) -> None:
+    total = sum(on.cost(TrainingActivations(t, (site,)) for t in on.measured_types) for on in experiments)
+    progress.begin(round(total), total * experiments[0].pace())
 
 
-def _measured(stages: Stages, site: Site) -> list[GeometryRow]:
+def _measured(on: Experiment, site: Site) -> list[GeometryRow]:
     """A row for each prompt type."""
-    rows, n = [], len(stages.splits.train)
-    median = stages.median_norm(site)
-    for t in stages.prompt_types:
-        place = {**placed(stages.model, stages.behavior, site, t, stages.model.id), "n_train": n}
-        reason = not_measured(stages.behavior, t)
+    rows, n = [], len(on.splits.train)
+    median = median_norm(on, site)
+    for t in on.prompt_types:
+        place = {**placed(on.model, on.behavior, site, t, on.model.id), "n_train": n}
+        reason = not_measured(on.behavior, t)
         if reason is None:
-            figures = geometry_figures(stages, stages.training(t, [site])[site], median)
+            figures = geometry_figures(on, training(on, t, [site])[site], median)
         else:
             figures = {"not_measured": reason}
         rows.append(GeometryRow.model_validate({**place, **figures}))

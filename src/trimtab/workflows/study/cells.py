@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from trimtab.behaviors import Behavior, PromptType, not_measured
-from trimtab.experiment.stages import HEAD_SHARE, Stages, Variation
-from trimtab.experiment.summary import Geometry, Steered, base_record, cosine_types, slope_record
-from trimtab.measurements.geometry import geometry_figures, placed
+from trimtab.experiment.experiment import HEAD_SHARE, Experiment, Variant
+from trimtab.measurements.activations import median_norm, training, vector_of
+from trimtab.measurements.effects import PLAIN, Steered, base_record, curve, slope_record, sweep
+from trimtab.measurements.geometry import Geometry, cosine_types
+from trimtab.measurements.indices import geometry_figures, placed
 from trimtab.measurements.lengths import lengths
 from trimtab.models import Model, Site
 from trimtab.results.study import Cell, TypeCosines
@@ -36,26 +38,26 @@ class Subject:
     slopes: bool
 
 
-def cells(stages: Stages, sites: Sequence[Site], subject: Subject) -> tuple[list[Cell], list[TypeCosines]]:
+def cells(on: Experiment, sites: Sequence[Site], subject: Subject) -> tuple[list[Cell], list[TypeCosines]]:
     """Geometry and effects under every prompt type at every site.
 
     Args:
-        stages: of the behavior on the model, at strength 1.
+        on: the behavior's experiment on the model, at strength 1.
         sites: where to steer.
         subject: what the behavior is in the study.
     """
-    training = {t: stages.training(t, sites) for t in stages.measured_types}
+    known = {t: training(on, t, sites) for t in on.measured_types}
     rows: list[Cell] = []
     cosines = []
-    whole = {"length_auroc": lengths(stages).auroc.value}
+    whole = {"length_auroc": lengths(on).auroc.value}
     for site in sites:
-        geometry = {t: training[t][site] for t in training}
-        rows += _at_site(stages, site, geometry, subject, whole)
+        geometry = {t: known[t][site] for t in known}
+        rows += _at_site(on, site, geometry, subject, whole)
         if geometry:
             names, vectors = cosine_types({t: g.vector for t, g in geometry.items()})
             cosines.append(
                 TypeCosines(
-                    model=subject.model, behavior=stages.behavior.name, block=site.block, component=site.component,
+                    model=subject.model, behavior=on.behavior.name, block=site.block, component=site.component,
                     types=tuple(names), matrix=tuple(map(tuple, cosine_matrix(vectors).tolist())),
                 )
             )  # fmt: skip
@@ -71,59 +73,57 @@ def absent(
 
 
 def _at_site(
-    stages: Stages,
+    on: Experiment,
     site: Site,
     geometry: Mapping[PromptType, Geometry],
     subject: Subject,
     whole: Mapping[str, Any],
 ) -> Iterator[Cell]:
-    median = stages.median_norm(site)
-    vectors = {t: stages.steering(g, site) for t, g in geometry.items()}
+    median = median_norm(on, site)
+    vectors = {t: vector_of(on, g, site) for t, g in geometry.items()}
     equal = {t: subject.equal_dose / dose(g.vector, 1.0, median) for t, g in geometry.items()}
-    steered, at_equal = _both(stages, vectors, equal, site)
-    part = stages.splits.eval
+    steered, at_equal = _both(on, vectors, equal)
+    part = on.splits.eval
     told: dict[str, Any] = {
-        "n_train": len(stages.splits.train),
+        "n_train": len(on.splits.train),
         "n_eval": len(part),
         "n_eval_units": len(set(part.units)),
     }
-    told["unit"] = stages.instrument.unit
-    for t in stages.prompt_types:
-        reason = not_measured(stages.behavior, t)
+    told["unit"] = on.instrument.unit
+    for t in on.prompt_types:
+        reason = not_measured(on.behavior, t)
         if reason is not None:
-            yield _cell(stages.model, stages.behavior, site, t, subject, {**told, "not_measured": reason})
+            yield _cell(on.model, on.behavior, site, t, subject, {**told, "not_measured": reason})
             continue
         figures = {
             **told,
             **whole,
-            **geometry_figures(stages, geometry[t], median),
-            **_effects(stages, steered[t], at_equal[t]),
+            **geometry_figures(on, geometry[t], median),
+            **_effects(on, steered[t], at_equal[t]),
         }
         if subject.slopes:
-            figures |= _slopes(stages, vectors[t], steered[t], f"{t} {site}")
-        yield _cell(stages.model, stages.behavior, site, t, subject, {**figures, "equal_strength": equal[t]})
+            figures |= _slopes(on, vectors[t], steered[t])
+        yield _cell(on.model, on.behavior, site, t, subject, {**figures, "equal_strength": equal[t]})
 
 
 def _both(
-    stages: Stages, vectors: Mapping[PromptType, Steering], equal: Mapping[PromptType, float], site: Site
+    on: Experiment, vectors: Mapping[PromptType, Steering], equal: Mapping[PromptType, float]
 ) -> tuple[dict[PromptType, Steered], dict[PromptType, Steered]]:
     """Propensities at ±1 and at ± the strength of the equal dose, in one sweep."""
-    variants: dict[str, Variation] = {"base": (None, 0.0)}
+    variants: list[Variant] = [PLAIN]
     for t, vector in vectors.items():
-        for sign in (1.0, -1.0):
-            variants[f"{t} {site} at {sign}"] = vector, sign
-            variants[f"{t} {site} at {sign * equal[t]}"] = vector, sign * equal[t]
-    found, contrast_of = stages.sweep("eval", variants), stages.contrast_of(stages.splits.eval)
-
-    def pair(t: PromptType, strength: float) -> Steered:
-        plus, minus = (found[f"{t} {site} at {sign * strength}"] for sign in (1.0, -1.0))
-        return Steered(found["base"], plus, minus, contrast_of)
-
-    return {t: pair(t, 1.0) for t in vectors}, {t: pair(t, equal[t]) for t in vectors}
+        variants += [(vector, s) for sign in (1.0, -1.0) for s in (sign, sign * equal[t])]
+    base, *found = sweep(on, "eval", variants)
+    contrast_of, one, same = on.contrast_of(on.splits.eval), {}, {}
+    for i, t in enumerate(vectors):
+        plus, plus_equal, minus, minus_equal = found[4 * i : 4 * i + 4]
+        one[t] = Steered(base, plus, minus, contrast_of)
+        same[t] = Steered(base, plus_equal, minus_equal, contrast_of)
+    return one, same
 
 
-def _effects(stages: Stages, one: Steered, equal: Steered) -> dict[str, Any]:
-    base = base_record(one.base, stages.contrast_of(stages.splits.eval))
+def _effects(on: Experiment, one: Steered, equal: Steered) -> dict[str, Any]:
+    base = base_record(one.base, on.contrast_of(on.splits.eval))
     out: dict[str, Any] = {"base_accuracy": base.accuracy, "effect_sd": one.effect.sd, "even": one.even.mean().value}
     for before, steered in (("", one), ("equal_", equal)):
         effect = steered.effect
@@ -137,9 +137,9 @@ def _effects(stages: Stages, one: Steered, equal: Steered) -> dict[str, Any]:
     return out
 
 
-def _slopes(stages: Stages, vector: Steering, known: Steered, label: str) -> dict[str, Any]:
-    curve = stages.curve(vector, known, label)
-    slope, lines = slope_record(curve, stages.contrast_of(stages.splits.eval).first(len(curve[0.0].m)))
+def _slopes(on: Experiment, vector: Steering, known: Steered) -> dict[str, Any]:
+    at = curve(on, vector, known)
+    slope, lines = slope_record(at, on.contrast_of(on.splits.eval).first(len(at[0.0].m)))
     return {
         "steerability": slope.mean,
         "steerability_low": slope.low,
@@ -155,12 +155,12 @@ def _cell(
     return Cell.model_validate({**place, "family": subject.family, "control": subject.control, **figures})
 
 
-def tokens(stages: Stages, sites: Sequence[Site], slopes: bool) -> float:
+def tokens(on: Experiment, sites: Sequence[Site], slopes: bool) -> float:
     """About how many tokens the cells take, as if all blocks ran for each; counted on a few examples."""
-    some = stages.splits.train.examples[:ESTIMATE_ROWS]
-    plain = stages.score_cost(stages.splits.eval.examples[:ESTIMATE_ROWS]) / max(1, min(ESTIMATE_ROWS, len(some)))
-    plus_minus = [stages.instrument.contexts(some, stages.splits.shots.examples, t) for t in stages.measured_types]
+    some = on.splits.train.examples[:ESTIMATE_ROWS]
+    plain = on.score_cost(on.splits.eval.examples[:ESTIMATE_ROWS]) / max(1, min(ESTIMATE_ROWS, len(some)))
+    plus_minus = [on.instrument.contexts(some, on.splits.shots.examples, t) for t in on.measured_types]
     read = sum(len(row.ids) for sides in plus_minus for side in sides for row in side) / max(1, len(some))
-    n = len(stages.measured_types)
+    n = len(on.measured_types)
     swept = 1 + 4 * n * (0.5 + HEAD_SHARE) + (4 * n * (0.5 + HEAD_SHARE) if slopes else 0)
-    return read * len(stages.splits.train) / 2 + plain * len(stages.splits.eval) * swept * len(sites)
+    return read * len(on.splits.train) / 2 + plain * len(on.splits.eval) * swept * len(sites)

@@ -9,7 +9,7 @@ import numpy as np
 
 from trimtab.behaviors import PromptType
 from trimtab.experiment.instrument import Floats
-from trimtab.experiment.summary import attempted
+from trimtab.measurements.geometry import attempted
 from trimtab.results.figures import Estimate
 from trimtab.results.study import Association, At, Cell, Study, TypeSummary
 from trimtab.statistics import share_interval

@@ -17,15 +17,14 @@ import transformers
 
 from trimtab.behaviors import Behavior, PromptType
 from trimtab.errors import InputError
+from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.preparation import middle, ready
 from trimtab.experiment.progress import Progress, Silent
-from trimtab.experiment.stages import Stages
-from trimtab.experiment.summary import model_record
+from trimtab.measurements.records import model_record
 from trimtab.models import Model, Site, load
 from trimtab.results.study import Study
 from trimtab.storage.steps import Ledger
 from trimtab.version import __version__
-from trimtab.workflows.forecast import pace
 from trimtab.workflows.study.cells import absent, cells, tokens
 from trimtab.workflows.study.findings import found
 from trimtab.workflows.study.parts import Grid, ModelSource, Part, Task
@@ -116,13 +115,13 @@ def _threads(workers: int) -> int:
     return torch.get_num_threads() if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
 
 
-def _stages(task: Task, model: Model, ledger: Ledger, progress: Progress) -> Stages:
+def _experiment(task: Task, model: Model, ledger: Ledger, progress: Progress) -> Experiment:
     grid = task.grid
-    stages, _ = ready(
+    on, _ = ready(
         model, task.behavior, list(grid.prompt_types),
         train=grid.train, evaluation=grid.evaluation, seed=grid.seed, ledger=ledger, progress=progress,
     )  # fmt: skip
-    return stages
+    return on
 
 
 def _sites(model: Model, grid: Grid) -> list[Site]:
@@ -143,11 +142,11 @@ def _announce(left: Sequence[Task], workers: int, progress: Progress) -> None:
     seconds = 0.0
     for name, task in behaviors.items():
         try:
-            stages = _stages(task, model, Ledger(None, ""), Silent())
+            on = _experiment(task, model, Ledger(None, ""), Silent())
         except InputError:
             continue  # told as a note when its turn comes
-        counted[name] = tokens(stages, _sites(model, task.grid), task.grid.slopes)
-        seconds = seconds or pace(stages)
+        counted[name] = tokens(on, _sites(model, task.grid), task.grid.slopes)
+        seconds = seconds or on.pace()
     total = sum(counted.get(task.behavior.name, 0.0) for task in left)
     progress.begin(round(total), total * seconds / workers)
 
@@ -206,8 +205,8 @@ def _measure(task: Task, progress: Progress) -> None:
     ledger = task.ledger.inside(task.name)
     notes: list[str] = []
     try:
-        stages = _stages(task, model, ledger, progress)
-        rows, cosines = cells(stages, sites, subject)
+        on = _experiment(task, model, ledger, progress)
+        rows, cosines = cells(on, sites, subject)
     except InputError as error:
         rows, cosines = (
             absent(model, behavior, sites, PromptType.named(list(grid.prompt_types)), subject, str(error)),

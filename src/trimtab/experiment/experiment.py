@@ -1,0 +1,124 @@
+"""A behavior in parts, the instrument that puts it to a model, and where finished steps are kept."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Literal
+
+from trimtab.behaviors import Behavior, Example, Part, PromptType, Splits, not_measured
+from trimtab.experiment.contrasts import ContrastMaker
+from trimtab.experiment.instrument import Instrument, Treatment
+from trimtab.experiment.progress import Progress
+from trimtab.experiment.steps import Step
+from trimtab.models import Encoded, Model, Site, fronts, steer
+from trimtab.models.plan import Scope
+from trimtab.models.sharing import tokens_to_run
+from trimtab.steering import Steering
+from trimtab.storage.steps import Arrays, Ledger
+
+HEAD_SHARE = 0.4  # cost of the head at the answer's tokens, in passes through the blocks; for the estimate only
+Split = Literal["dev", "eval", "replication"]
+Variant = tuple[Steering | None, float]  # a steering, and its strength
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What measures a behavior on a model.
+
+    Args:
+        instrument: the model and how the behavior is put to it.
+        splits: the behavior's parts.
+        prompt_types: those asked for.
+        strength: λ.
+        scope: which tokens are steered.
+        seed: of resampling.
+        ledger: keeps finished steps.
+        progress: is told of them.
+        blocks: first and last block that a site may be chosen from; None for all.
+    """
+
+    instrument: Instrument
+    splits: Splits
+    prompt_types: tuple[PromptType, ...]
+    strength: float
+    scope: Scope
+    seed: int
+    ledger: Ledger
+    progress: Progress
+    blocks: tuple[int, int] | None = None
+
+    @property
+    def model(self) -> Model:
+        """The model."""
+        return self.instrument.model
+
+    @property
+    def behavior(self) -> Behavior:
+        """The behavior."""
+        return self.instrument.behavior
+
+    @property
+    def measured_types(self) -> tuple[PromptType, ...]:
+        """The types asked for that have a meaning for this behavior."""
+        return tuple(t for t in self.prompt_types if not_measured(self.behavior, t) is None)
+
+    def run(self, step: Step) -> Arrays:
+        """The arrays of a step: kept ones if it was finished before."""
+        key = step.key
+        kept = self.ledger.step(key, lambda: step.compute(self))
+        if self.ledger.first(key, step):
+            self.progress.advance(step.title, round(step.cost(self)))
+        return kept
+
+    def part(self, name: Split) -> Part:
+        """A part by its name."""
+        found: Part = getattr(self.splits, name)
+        return found
+
+    def contrast_of(self, part: Part) -> ContrastMaker:
+        """Contrasts over the examples of a part."""
+        return ContrastMaker(part.units, self.behavior.pairing == "random", self.seed)
+
+    def treatment(self, variant: Variant) -> Treatment:
+        """A steering at a strength, in the experiment's scope."""
+        steering, strength = variant
+        if steering is None:
+            return Treatment()
+        strengths = steering.scaled(strength)
+        (front,) = fronts(steering, strengths)
+        return Treatment((steer(steering, strengths, self.scope),), front)
+
+    # ---- costs: about how many tokens run through all blocks ----
+
+    def score_cost(self, examples: Sequence[Example]) -> float:
+        """Of one pass over the examples' evaluation texts."""
+        plus, minus = self.instrument.bare(examples)
+        return tokens_to_run(plus if self.behavior.answer_kind == "choice" else plus + minus)
+
+    def reading_cost(self, rows: Sequence[Encoded], sites: Sequence[Site]) -> float:
+        """Of rows read at sites."""
+        return tokens_to_run(rows) * (max(s.block for s in sites) + 1) / self.model.n_blocks
+
+    def passes(self, variants: Iterable[Variant]) -> float:
+        """Passes through all blocks that a sweep amounts to: what lies below an edit runs once."""
+        n = self.model.n_blocks
+        lowest = [min((site.block for site in s.edits), default=n - 1) for s, _ in variants if s is not None]
+        shares = [(block + 1) / n for block in lowest]
+        return max(shares, default=1.0) + sum(1 - share for share in shares) + HEAD_SHARE * (len(shares) + 1)
+
+    def pace(self) -> float:
+        """Seconds a token, from a small timed batch."""
+        some = self.splits.dev.examples[:16]
+        self.instrument.propensity(some[:4])
+        start = perf_counter()
+        self.instrument.propensity(some)
+        return (perf_counter() - start) / max(1, self.score_cost(some))
+
+    def cost(self, steps: Iterable[Step]) -> float:
+        """Of all steps together."""
+        return sum(step.cost(self) for step in steps)
+
+    def announce(self, steps: Iterable[Step]) -> None:
+        """Tell the progress how long the steps may take, by the pace of a small timed batch."""
+        total = self.cost(steps)
+        self.progress.begin(round(total), total * self.pace())

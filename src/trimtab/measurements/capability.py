@@ -1,0 +1,112 @@
+"""Right answers on the capability probe before and under steering."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from trimtab.behaviors import Behavior, Example, Probe
+from trimtab.errors import InputError
+from trimtab.experiment.experiment import Experiment
+from trimtab.experiment.instrument import Instrument, Treatment
+from trimtab.experiment.steps import Step
+from trimtab.measurements.divergence import whole_texts
+from trimtab.measurements.probe_margins import margins
+from trimtab.results.consequences import Capability
+from trimtab.results.figures import Estimate, estimate
+from trimtab.statistics import paired_change, wilson
+from trimtab.steering import Steering
+from trimtab.storage.steps import Arrays
+
+WORD = 1.3  # tokens a word, about
+
+
+@dataclass(frozen=True)
+class CapabilityMargins(Step):
+    """Margins of the capability probe, without and with a steering."""
+
+    steering: Steering
+    strength: float
+    title = "capability"
+
+    def probe(self, on: Experiment) -> Probe:
+        """The pairs that fit into the model's context.
+
+        Raises:
+            InputError: none does.
+        """
+        whole, front = Probe.builtin("capability"), on.treatment((self.steering, self.strength)).front
+        fits = fitting(on, whole.examples, False, front)
+        if not any(fits):
+            raise _too_short(on.model.context_length)
+        return whole.only(fits)
+
+    def cost(self, on: Experiment) -> float:
+        words = sum(len(f"{e.prompt} {e.positive} {e.negative}".split()) for e in Probe.builtin("capability").examples)
+        return words * 2 * WORD
+
+    def compute(self, on: Experiment) -> Arrays:
+        treatments = [Treatment(), on.treatment((self.steering, self.strength))]
+        return {"margins": margins(on.model, self.probe(on), treatments)}
+
+
+def capability(on: Experiment, steering: Steering) -> tuple[Capability, ...]:
+    """By kind and altogether, at the experiment's strength."""
+    step = CapabilityMargins(steering, on.strength)
+    probe = step.probe(on)
+    before, after = on.run(step)["margins"] > 0
+    kinds = np.array(probe.kinds)
+    chosen = {kind: kinds == kind for kind in dict.fromkeys(probe.kinds)} | {"all": np.ones(len(kinds), dtype=bool)}
+    return tuple(_capability(kind, before[rows], after[rows]) for kind, rows in chosen.items())
+
+
+def _capability(kind: str, before: NDArray[np.bool_], after: NDArray[np.bool_]) -> Capability:
+    n, gained, lost = len(before), int((~before & after).sum()), int((before & ~after).sum())
+    base = wilson(float(before.sum()), n)
+    change = estimate(paired_change(before, after), n)
+    if base.low <= 0.5:
+        change = Estimate(reason=f"no headroom: the unsteered model has {base.value:.0%} right, no more than by chance")
+    return Capability(
+        kind=kind, n=n, base=base.value, base_low=base.low, base_high=base.high, steered=float(after.mean()),
+        change=change, gained=gained, lost=lost,
+        p_value=float(binomtest(lost, gained + lost).pvalue) if gained + lost else 1.0,
+    )  # fmt: skip
+
+
+def about_context(on: Experiment) -> list[str]:
+    """What becomes of trimtab's own texts where the model's context is short.
+
+    Raises:
+        InputError: it is too short for all of them.
+    """
+    length, notes = on.model.context_length, []
+    texts = Probe.builtin("neutral").texts
+    cut = sum(len(row.ids) > length for row in whole_texts(on.model, texts))
+    if cut:
+        notes.append(f"{cut} of {len(texts)} neutral texts cut to the model's context of {length} tokens")
+    for name, chat in (("capability", False), ("over-refusal", on.instrument.chat_template)):
+        probe = Probe.builtin(name)
+        fits = fitting(on, probe.examples, chat)
+        if not any(fits) and name == "capability":
+            raise _too_short(length)
+        if not all(fits):
+            notes.append(
+                f"{len(fits) - sum(fits)} of {len(fits)} pairs of the {name} probe left out: longer than the model's "
+                f"context of {length} tokens"
+            )
+    return notes
+
+
+def _too_short(length: int) -> InputError:
+    return InputError(
+        f"the model's context holds {length} tokens, too few for any pair of the capability probe, on which a check "
+        "measures what steering costs; take a model with a longer context"
+    )
+
+
+def fitting(on: Experiment, examples: Sequence[Example], chat_template: bool, front: str = "") -> list[bool]:
+    """Whether both endings of each pair fit into the model's context."""
+    behavior = Behavior("probe", list(examples))
+    return Instrument(on.model, behavior, chat_template, "mean").fitting(examples, front)

@@ -1,0 +1,198 @@
+"""How far steering moves what the model predicts next: divergence and perplexity of neutral text and of prompts."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from trimtab.behaviors import Behavior, Probe, Rendered, builtin, builtin_names
+from trimtab.behaviors.controls import CONTROLS
+from trimtab.errors import InputError
+from trimtab.experiment.experiment import HEAD_SHARE, Experiment, Split
+from trimtab.experiment.instrument import Floats
+from trimtab.experiment.steps import Step
+from trimtab.models import Encoded, Model
+from trimtab.models.divergence import divergence_behind, divergences
+from trimtab.results.consequences import Divergence
+from trimtab.results.figures import Estimate, estimate
+from trimtab.statistics import Interval, bootstrap_mean
+from trimtab.steering import Steering
+from trimtab.storage.steps import Arrays
+
+NEUTRAL_ROWS = 60  # documents at the checked strength
+FEW_ROWS = 20  # documents at each of the other strengths, and others at those that dev chooses from
+PROMPTS_EACH = 12  # prompts of every other built-in behavior
+OWN_PROMPTS = 40  # prompts of the behavior's own evaluation examples
+LEAST_TOKENS = 8  # of a text that was cut to the model's context
+
+
+@dataclass(frozen=True, eq=False)
+class Drift:
+    """What edits did to documents, one figure a document.
+
+    Args:
+        kl: `[n]` nats per token.
+        surprise: `[n]` rise of the negative log-likelihood, nats per token.
+    """
+
+    kl: Floats
+    surprise: Floats
+
+    def none(self) -> "Drift":
+        """What no edits would have done to the same documents."""
+        return Drift(np.zeros_like(self.kl), np.zeros_like(self.surprise))
+
+    def divergence(self, seed: int) -> Divergence:
+        """Mean divergence, with its interval over documents."""
+        i = bootstrap_mean(self.kl, seed=seed)
+        return Divergence(value=i.value, low=max(0.0, i.low), high=i.high, n_documents=len(self.kl))
+
+    def perplexity_ratio(self, seed: int) -> Estimate:
+        """Perplexity, steered over unsteered: the geometric mean over documents."""
+        i = bootstrap_mean(self.surprise, seed=seed)
+        return estimate(Interval(*(float(np.exp(x)) for x in (i.value, i.low, i.high))), len(self.surprise))
+
+
+@dataclass(frozen=True)
+class DriftStep(Step):
+    """What edits do to documents, at several strengths.
+
+    Args:
+        steering: the edits.
+        strengths: of it.
+    """
+
+    steering: Steering
+    strengths: tuple[float, ...]
+
+    @abstractmethod
+    def texts(self, on: Experiment) -> Sequence[Rendered]:
+        """The documents."""
+
+    def chat_template(self, on: Experiment) -> bool:
+        """Whether they go through the chat template."""
+        return on.instrument.chat_template
+
+    def rows(self, on: Experiment) -> list[Encoded]:
+        """Their tokens."""
+        return whole_texts(on.model, self.texts(on), chat_template=self.chat_template(on))
+
+    def cost(self, on: Experiment) -> float:
+        return drift_cost(sum(len(row.ids) for row in self.rows(on)), len(self.strengths))
+
+    def compute(self, on: Experiment) -> Arrays:
+        model, texts, chat = on.model, self.texts(on), self.chat_template(on)
+        rows = self.rows(on)
+        treatments = [on.treatment((self.steering, s)) for s in self.strengths]
+        behind = {t.front: whole_texts(model, texts, t.front, chat) for t in treatments if t.front}
+        rows, *cut = cut_to(model.context_length, [rows, *behind.values()], self.title)
+        behind = dict(zip(behind, cut, strict=True))
+        if behind:
+            found = [divergence_behind(model, rows, behind.get(t.front, rows), t.steers) for t in treatments]
+        else:
+            found = divergences(model, rows, [t.steers for t in treatments])
+        kl = np.stack([d.kl.double().cpu().numpy() for d in found])
+        surprise = np.stack([((d.base_log_prob - d.log_prob) / d.n_tokens).double().cpu().numpy() for d in found])
+        return {"kl": kl, "surprise": surprise}
+
+    def drifts(self, on: Experiment) -> list[Drift]:
+        """One for each strength."""
+        kept = on.run(self)
+        return [Drift(kept["kl"][i], kept["surprise"][i]) for i in range(len(self.strengths))]
+
+
+@dataclass(frozen=True)
+class NeutralDrift(DriftStep):
+    """Of n neutral texts; every part sees others."""
+
+    n: int
+    part: Split = "eval"
+    title = "neutral text"
+
+    def texts(self, on: Experiment) -> Sequence[Rendered]:
+        every = Probe.builtin("neutral").texts
+        of_part = {"eval": every[::2], "dev": every[1::2], "replication": every[1 + 2 * FEW_ROWS :: 2]}
+        return [Rendered("", "", text) for text in of_part[self.part][: self.n]]
+
+    def chat_template(self, on: Experiment) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class PromptsDrift(DriftStep):
+    """Of the prompts of the other built-in behaviors, and of those given; every part sees others."""
+
+    others: tuple[Behavior, ...] = ()
+    part: Split = "eval"
+    title = "other prompts"
+
+    def texts(self, on: Experiment) -> Sequence[Rendered]:
+        few = 2 * PROMPTS_EACH
+        parts = {"eval": slice(0, few, 2), "dev": slice(1, few, 2), "replication": slice(few, few + PROMPTS_EACH)}
+        known = [builtin(name) for name in builtin_names() if name not in CONTROLS]
+        given = (b for b in (*known, *self.others) if b.name != on.behavior.name and not b.bare)
+        texts = [Rendered("", e.prompt, "", e.messages) for b in given for e in b.examples[parts[self.part]]]
+        own = {e.prompt for e in on.behavior.examples}
+        return _with_tokens(on, [text for text in dict.fromkeys(texts) if text.prompt not in own])
+
+
+@dataclass(frozen=True)
+class OwnDrift(DriftStep):
+    """Of the prompts of the behavior's own evaluation examples."""
+
+    title = "own prompts"
+
+    def texts(self, on: Experiment) -> Sequence[Rendered]:
+        texts = list(dict.fromkeys(Rendered("", e.prompt, "", e.messages) for e in on.splits.eval.examples))
+        return _with_tokens(on, texts[:OWN_PROMPTS])
+
+
+def _with_tokens(on: Experiment, texts: Sequence[Rendered]) -> list[Rendered]:
+    """Those that leave tokens to predict."""
+    rows = whole_texts(on.model, texts, chat_template=on.instrument.chat_template)
+    return [text for text, row in zip(texts, rows, strict=True) if len(row.ids) > row.prompt_len]
+
+
+def own_divergence(on: Experiment, steering: Steering) -> Divergence:
+    """Divergence on the behavior's own prompts at the experiment's strength."""
+    if on.behavior.bare:
+        return Divergence(reason="bare statements have no prompts")
+    step = OwnDrift(steering, (on.strength,))
+    if len(step.texts(on)) < 2:
+        return Divergence(reason="fewer than two of the behavior's prompts have tokens to predict")
+    (found,) = step.drifts(on)
+    return found.divergence(on.seed)
+
+
+def cut_to(length: int, versions: Sequence[Sequence[Encoded]], what: str) -> list[list[Encoded]]:
+    """Versions of the same texts, behind more or not, that all end where the longest fits into the context.
+
+    Raises:
+        InputError: no more than one token of a text is left.
+    """
+    out: list[list[Encoded]] = [[] for _ in versions]
+    for same in zip(*versions, strict=True):
+        over = max(0, max(len(row.ids) for row in same) - length)
+        if over and min(len(row.ids) for row in same) - over < LEAST_TOKENS:
+            raise InputError(
+                f"the model's context holds {length} tokens, too few for trimtab's own {what} and what a steering puts "
+                "in front of it; take a model with a longer context"
+            )
+        for kept, row in zip(out, same, strict=True):
+            kept.append(Encoded(row.ids[: len(row.ids) - over], 1))
+    return out
+
+
+def drift_cost(tokens: float, n_variants: int) -> float:
+    """Passes through the blocks that whole distributions of so many tokens amount to, times the tokens."""
+    return tokens * (0.5 + n_variants * (0.5 + 2 * HEAD_SHARE))
+
+
+def whole_texts(
+    model: Model, texts: Sequence[str] | Sequence[Rendered], front: str = "", chat_template: bool = False
+) -> list[Encoded]:
+    """Texts of any length of which all but the first token counts as answer, as token rows, behind more if given."""
+    given = [t if isinstance(t, Rendered) else Rendered("", "", t) for t in texts]
+    rows = model.encoder(chat_template).encode([replace(t, context=front) for t in given], any_length=True)
+    return [Encoded(row.ids, 1) for row in rows]

@@ -1,0 +1,51 @@
+"""The numerical noise of effects: how much they move when the same rows come in another batch shape."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trimtab.behaviors import Example
+from trimtab.experiment.experiment import Experiment
+from trimtab.experiment.instrument import Floats, Treatment
+from trimtab.experiment.steps import Step
+from trimtab.measurements.effects import PLAIN
+from trimtab.results.report import Noise
+from trimtab.steering import Steering
+from trimtab.storage.steps import Arrays
+
+NOISE_ROWS = 32
+NOISE_FEW = 3  # examples of the other batch shape
+
+
+@dataclass(frozen=True)
+class NoisyEffects(Step):
+    """|Δ − Δ| of the first evaluation examples, scored together and few at a time."""
+
+    steering: Steering
+    strength: float
+    title = "numerical noise"
+
+    def cost(self, on: Experiment) -> float:
+        return 2 * on.passes([PLAIN, (self.steering, self.strength)]) * on.score_cost(_examples(on))
+
+    def compute(self, on: Experiment) -> Arrays:
+        examples, treatment = _examples(on), on.treatment((self.steering, self.strength))
+
+        def change(some: Sequence[Example]) -> Floats:
+            base, steered = on.instrument.propensities(some, [Treatment(), treatment])
+            return steered.m - base.m
+
+        few = [examples[i : i + NOISE_FEW] for i in range(0, len(examples), NOISE_FEW)]
+        together, apart = change(examples), np.concatenate([change(some) for some in few])
+        return {"change": np.abs(together - apart)}
+
+
+def _examples(on: Experiment) -> tuple[Example, ...]:
+    return on.splits.eval.examples[:NOISE_ROWS]
+
+
+def noise(on: Experiment, steering: Steering) -> Noise:
+    """Of the effects of a steering at the experiment's strength."""
+    moved = on.run(NoisyEffects(steering, on.strength))["change"]
+    return Noise(value=float(np.quantile(moved, 0.95)), maximum=float(moved.max()), n=len(moved))

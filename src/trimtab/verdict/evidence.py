@@ -1,0 +1,188 @@
+"""What a decision rests on. Checks, fits and the benchmarks of the verdict measure it here and nowhere else."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from trimtab.behaviors import Behavior, Finding, lint
+from trimtab.experiment.experiment import Experiment, Split
+from trimtab.experiment.instrument import Floats, Propensity
+from trimtab.experiment.steps import Step
+from trimtab.measurements.baselines import random_directions, random_steps
+from trimtab.measurements.capability import CapabilityMargins, capability
+from trimtab.measurements.coherence import direction, label_noise
+from trimtab.measurements.divergence import NEUTRAL_ROWS, Drift, NeutralDrift, PromptsDrift
+from trimtab.measurements.edit_size import dose
+from trimtab.measurements.effects import (
+    Linearity,
+    Steered,
+    base_record,
+    both_signs,
+    curve,
+    curve_steps,
+    slope_record,
+    steered,
+    sweep_steps,
+)
+from trimtab.measurements.generated_text import LIKELIHOOD_ONLY
+from trimtab.measurements.geometry import CAME_FINISHED, NO_GEOMETRY, Geometry
+from trimtab.measurements.lengths import lengths
+from trimtab.measurements.noise import NoisyEffects, noise
+from trimtab.measurements.wording import wording, wording_steps
+from trimtab.results.consequences import Capability, Direction, Generated, Reference
+from trimtab.results.figures import Estimate
+from trimtab.results.report import Base, LabelNoise, Noise, PromptTypeResult, Slope, Wording
+from trimtab.steering import Steering
+
+Omitted = Literal["curve", "noise", "random directions", "divergence", "capability", "wording"]
+NOTHING: Collection[Omitted] = frozenset()
+LEFT_OUT = "left out"
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a decision rests on; figures are of one steering at one strength, on one part of the examples.
+
+    Args:
+        steered: propensities of the part's examples.
+        result: geometry and effects.
+        base: the unsteered model.
+        noise: of effects; None where it was left out.
+        reference: what random directions reach.
+        neutral, prompts: what becomes of neutral text and of other prompts; None where they were left out.
+        capability: by kind and, last, of all kinds together; empty where it was left out.
+        generated: scores of generated text, if any was asked for.
+        curve: propensities over strengths; None where they were left out.
+        linearity: how steadily effects grow with strength.
+        length: how well length alone tells the sides apart.
+        matched: the effect on pairs of equal length.
+        direction: permutation tests.
+        label_noise: how many labels look exchanged.
+        wording: what single words and words in random order explain.
+        lint: findings on the examples.
+        expected: codes of findings that are the point of the set.
+    """
+
+    steered: Steered
+    result: PromptTypeResult
+    base: Base
+    noise: Noise | None
+    reference: Reference
+    neutral: Drift | None
+    prompts: Drift | None
+    capability: tuple[Capability, ...]
+    generated: Generated
+    curve: Mapping[float, Propensity] | None
+    linearity: Linearity
+    length: Estimate
+    matched: Estimate
+    direction: Direction
+    label_noise: LabelNoise
+    wording: Wording
+    lint: Sequence[Finding]
+    expected: frozenset[str]
+
+    @property
+    def drifts(self) -> dict[str, Floats]:
+        """Divergence by name of the texts, `[n]` nats per token, one figure a document."""
+        named = {"neutral text": self.neutral, "other prompts": self.prompts}
+        return {name: drift.kl for name, drift in named.items() if drift is not None}
+
+
+def assess(
+    on: Experiment,
+    steering: Steering,
+    part: Split = "eval",
+    *,
+    geometry: Geometry | None = None,
+    generated: Generated = LIKELIHOOD_ONLY,
+    others: Sequence[Behavior] = (),
+    omit: Collection[Omitted] = NOTHING,
+) -> Evidence:
+    """Measure what a decision on a steering rests on.
+
+    Args:
+        on: the behavior's experiment, at the strength in question.
+        steering: a vector of the experiment's training examples, or any other.
+        part: the examples it is held against.
+        geometry: the training activations behind it; None for a steering that came finished.
+        generated: scores of what it makes the model write.
+        others: further behaviors whose prompts belong to the other prompts.
+        omit: what is not measured; a decision without it may be milder than a check's.
+
+    Raises:
+        InputError: a figure that is not finite, or too few examples.
+    """
+    (own,) = steered(on, [steering], part)
+    noisy = None if "noise" in omit else noise(on, steering)
+    at = None if "curve" in omit else curve(on, steering, own)
+    slope, linearity = Slope(reason=LEFT_OUT), Linearity(None, None)
+    if at is not None:
+        slope, linearity = slope_record(at, on.contrast_of(on.part(part)).first(len(at[0.0].m)))
+    neutral, prompts = None, None
+    if "divergence" not in omit:
+        (neutral,) = NeutralDrift(steering, (on.strength,), NEUTRAL_ROWS, part).drifts(on)
+        (prompts,) = PromptsDrift(steering, (on.strength,), tuple(others), part).drifts(on)
+    told = lengths(on, part)
+    return Evidence(
+        steered=own,
+        result=type_result(on, steering, own, geometry, noisy, slope),
+        base=base_record(own.base, own.contrast_of),
+        noise=noisy,
+        reference=Reference(reason=LEFT_OUT) if "random directions" in omit else random_directions(on, steering, part),
+        neutral=neutral,
+        prompts=prompts,
+        capability=() if "capability" in omit else capability(on, steering),
+        generated=generated,
+        curve=at,
+        linearity=linearity,
+        length=told.auroc,
+        matched=told.matched(own),
+        direction=direction(geometry, on.seed, on.splits.train.examples)
+        if geometry
+        else Direction(reason=CAME_FINISHED),
+        label_noise=label_noise(geometry, on.splits.train, on.seed) if geometry else LabelNoise(reason=CAME_FINISHED),
+        wording=Wording(reason=LEFT_OUT)
+        if "wording" in omit
+        else wording(on, steering, own, trained=geometry is not None, part=part),
+        lint=[f for f in lint(on.behavior) if f.code != "derived-instructions"],  # a note says so already
+        expected=frozenset(on.behavior.expected),
+    )
+
+
+def type_result(
+    on: Experiment, steering: Steering, own: Steered, geometry: Geometry | None, noisy: Noise | None, slope: Slope,
+    level: float = 0.95, exploratory: bool = False,
+) -> PromptTypeResult:  # fmt: skip
+    """Geometry and effects of a steering as a record.
+
+    Args:
+        on: the behavior's experiment.
+        steering: what was measured.
+        own: what it did.
+        geometry: training activations behind it, or None.
+        noisy: noise of effects; None counts as none.
+        slope: its steerability.
+        level: of the intervals.
+        exploratory: whether nothing rests on it.
+    """
+    return PromptTypeResult.model_validate(
+        {
+            **(geometry.summary(on.seed, level) if geometry else NO_GEOMETRY),
+            **own.summary(noisy.value if noisy else 0.0, level),
+            "dose": dose(on, steering, on.strength),
+            "exploratory": exploratory,
+            "steerability": slope,
+        }
+    )
+
+
+def evidence_steps(on: Experiment, steering: Steering, others: Sequence[Behavior], trained: bool) -> list[Step]:
+    """Of `assess` on the evaluation examples, for a forecast: with a steering like the one to come."""
+    at = on.strength
+    steps: list[Step] = [*sweep_steps(on, "eval", both_signs([steering], at)), NoisyEffects(steering, at)]
+    steps += curve_steps(on, steering)
+    steps += [NeutralDrift(steering, (at,), NEUTRAL_ROWS), PromptsDrift(steering, (at,), tuple(others))]
+    return [
+        *steps, *random_steps(on, steering), CapabilityMargins(steering, at), *wording_steps(on, steering, trained)
+    ]  # fmt: skip

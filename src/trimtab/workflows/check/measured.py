@@ -1,0 +1,132 @@
+"""All that a check measures: the evidence of its verdict, and what the report shows besides."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from trimtab.behaviors import Behavior, PromptType
+from trimtab.evaluation import Judge
+from trimtab.experiment.experiment import Experiment
+from trimtab.measurements.activations import evaluated
+from trimtab.measurements.baselines import answer_bias, asking, generality
+from trimtab.measurements.continuations import N_CONTINUATIONS, continuations
+from trimtab.measurements.divergence import FEW_ROWS, Drift, NeutralDrift, own_divergence
+from trimtab.measurements.effects import Steered, curve_factors, steered
+from trimtab.measurements.generated_text import LIKELIHOOD_ONLY, generated
+from trimtab.measurements.geometry import CAME_FINISHED
+from trimtab.measurements.other_behaviors import other_effects, over_refusal
+from trimtab.results.consequences import AnswerBias, Asking, Generality, SideEffects
+from trimtab.results.figures import Estimate
+from trimtab.results.report import Continuation, Projections
+from trimtab.statistics import overlap, projection
+from trimtab.steering import Steering
+from trimtab.verdict.evidence import Evidence, assess
+from trimtab.workflows.choice import Chosen
+
+EXPLORATORY_ROWS = 80  # evaluation examples behind the prompt types that were not chosen
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What a check has measured.
+
+    Args:
+        chosen: where, how and how strongly it steers.
+        evidence: what the verdict rests on.
+        steered: by prompt type, what each vector does.
+        drifts: of neutral text by strength.
+        side_effects, asking, answer_bias, generality, projections, continuations: shown beside the verdict.
+    """
+
+    chosen: Chosen
+    evidence: Evidence
+    steered: Mapping[str, Steered]
+    drifts: Mapping[float, Drift]
+    side_effects: SideEffects
+    asking: Asking
+    answer_bias: AnswerBias
+    generality: Generality
+    projections: Projections
+    continuations: tuple[Continuation, ...]
+
+
+def measure(on: Experiment, chosen: Chosen, others: Sequence[Behavior], generate: int, judge: Judge | None) -> Measured:
+    """Run all of it, for what was chosen.
+
+    Args:
+        on: the behavior's experiment, at the chosen strength.
+        chosen: what is checked.
+        others: further behaviors.
+        generate: how many evaluation prompts are continued for their text to be scored; 0 for none.
+        judge: a chat model that compares them, or None.
+    """
+    vector, geometry = chosen.steering, chosen.own_geometry
+    texts = continuations(on, vector, max(generate, N_CONTINUATIONS))
+    scores = generated(on, texts[:generate], judge) if generate else LIKELIHOOD_ONLY
+    evidence = assess(on, vector, geometry=geometry, generated=scores, others=others)
+    own, missing = evidence.steered, Estimate(reason=CAME_FINISHED)
+    return Measured(
+        chosen=chosen,
+        evidence=evidence,
+        steered=_by_type(on, chosen, own),
+        drifts=_over_strengths(on, vector, evidence),
+        side_effects=_side_effects(on, vector, evidence, others),
+        asking=asking(on, vector, own),
+        answer_bias=answer_bias(on, own.effect),
+        generality=generality(on, vector, geometry, own) if geometry else Generality(effect=missing),
+        projections=_projections(on, chosen),
+        continuations=tuple(Continuation(prompt=t.prompt, base=t.base.text, steered=t.steered.text) for t in texts),
+    )
+
+
+def _by_type(on: Experiment, chosen: Chosen, own: Steered) -> dict[str, Steered]:
+    """What the chosen vector does to all evaluation examples and the others to the first ones, by type."""
+    rest = [t for t in chosen.vectors if t != chosen.prompt_type]
+    found = dict(zip(rest, steered(on, [chosen.vectors[t] for t in rest], rows=EXPLORATORY_ROWS), strict=True))
+    found[chosen.prompt_type] = own
+    return {t: found[t] for t in chosen.vectors}
+
+
+def _over_strengths(on: Experiment, steering: Steering, evidence: Evidence) -> dict[float, Drift]:
+    """Drift of neutral text at the strengths of the curve."""
+    assert evidence.neutral is not None
+    found: dict[float, Drift] = {}
+    step = over_strengths(on, steering)
+    if step is not None:
+        found |= dict(zip(step.strengths, step.drifts(on), strict=True))
+    return found | {on.strength: evidence.neutral, 0.0: evidence.neutral.none()}
+
+
+def over_strengths(on: Experiment, steering: Steering) -> NeutralDrift | None:
+    """At those other than the checked one; None where there are none."""
+    strengths = tuple(on.strength * f for f in curve_factors(steering) if f not in (0.0, 1.0))
+    return NeutralDrift(steering, strengths, FEW_ROWS) if strengths else None
+
+
+def _side_effects(on: Experiment, steering: Steering, evidence: Evidence, others: Sequence[Behavior]) -> SideEffects:
+    """All of them at the checked strength."""
+    assert evidence.neutral is not None
+    assert evidence.prompts is not None
+    return SideEffects(
+        kl=evidence.neutral.divergence(on.seed),
+        perplexity_ratio=evidence.neutral.perplexity_ratio(on.seed),
+        kl_prompts=evidence.prompts.divergence(on.seed),
+        kl_own=own_divergence(on, steering),
+        capability=evidence.capability,
+        over_refusal=over_refusal(on, steering).effect(on),
+        others=other_effects(on, steering, others),
+    )
+
+
+def _projections(on: Experiment, chosen: Chosen) -> Projections:
+    """κ of the evaluation examples on the chosen vector; none for a steering that came finished."""
+    geometry = chosen.own_geometry
+    if geometry is None or chosen.site is None:
+        return Projections(prompt_type=chosen.prompt_type, positive=(), negative=())
+    centre = geometry.positive.mean(axis=0), geometry.negative.mean(axis=0)
+    kappa = [projection(side, *centre) for side in evaluated(on, PromptType(chosen.prompt_type), chosen.site)]
+    return Projections(
+        prompt_type=str(chosen.prompt_type),
+        positive=tuple(kappa[0].tolist()),
+        negative=tuple(kappa[1].tolist()),
+        overlap=overlap(kappa[0], kappa[1]),
+    )

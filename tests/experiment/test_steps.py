@@ -1,0 +1,116 @@
+"""Steps know their key and their cost: nothing is computed twice, and a forecast is what is done."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import trimtab as tt
+from trimtab.behaviors import Behavior, builtin
+from trimtab.experiment.experiment import Experiment
+from trimtab.experiment.preparation import ready
+from trimtab.experiment.progress import Silent
+from trimtab.experiment.steps import identity
+from trimtab.measurements.divergence import NeutralDrift
+from trimtab.measurements.effects import PLAIN, Propensities
+from trimtab.models import Site
+from trimtab.steering import Steering
+from trimtab.storage.steps import Ledger
+
+SIZES = {"train": 12, "evaluation": 16}
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_folder: Path) -> tt.Model:
+    return tt.load(tiny_folder, dtype="float32")
+
+
+def vector(seed: int = 0) -> Steering:
+    return Steering.from_vector(1, torch.randn(32, generator=torch.Generator().manual_seed(seed)))
+
+
+class Counting(Silent):
+    """Adds up what was announced and what was done."""
+
+    def __init__(self) -> None:
+        self.announced = self.done = self.steps = 0
+
+    def begin(self, amount: int, seconds: float, unit: str = "tokens to compute") -> None:
+        self.announced += amount
+
+    def advance(self, stage: str, amount: int) -> None:
+        self.done += amount
+        self.steps += 1
+
+
+def test_a_key_tells_every_field_and_nothing_else() -> None:
+    one = NeutralDrift(vector(), (1.0, 2.0), 3)
+    assert one.key == NeutralDrift(vector(), (1.0, 2.0), 3).key
+    others = (
+        NeutralDrift(vector(1), (1.0, 2.0), 3),
+        NeutralDrift(vector(), (1.0, 2.5), 3),
+        NeutralDrift(vector(), (1.0, 2.0), 4),
+        NeutralDrift(vector(), (1.0, 2.0), 3, "dev"),
+    )
+    assert len({one.key, *(step.key for step in others)}) == 5
+    assert Propensities("eval", 0, 2, (PLAIN,)).key != Propensities("eval", 0, 2, (PLAIN,), "Be kind.").key
+    assert identity({Site(3): 1.0}) == [["3", 1.0]]
+    with pytest.raises(TypeError, match="no identity"):
+        identity(object())
+
+
+def test_edits_of_ones_own_have_an_identity_while_the_ledger_lives(tiny: tt.Model) -> None:
+    def own(size: float) -> Steering:
+        return Steering({Site(1): lambda h, strength: h + size * strength[..., None]}, {"own": 1.0})
+
+    on, _ = ready(
+        tiny, builtin("sentiment"), ["prefilled"], **SIZES, seed=0, ledger=Ledger(None, ""), progress=Silent()
+    )  # fmt: skip
+    found = []
+    for size in (0.1, 0.2, 0.3, 0.4):  # each may be freed, and the next one lie at its address
+        step = NeutralDrift(own(size), (1.0,), 2)
+        found.append(float(step.drifts(on)[0].kl.mean()))
+    assert found == sorted(found)
+    assert len(set(found)) == 4
+
+
+@pytest.mark.parametrize("name", ["sentiment", "null"])
+def test_a_forecast_is_the_sum_of_the_steps_that_are_done(name: str, tiny: tt.Model) -> None:
+    progress = Counting()
+    told = {"site": 1, "strength": 1.0, "prompt_types": "prefilled", **SIZES}
+    tt.check(tiny, builtin(name), progress=progress, **told)  # type: ignore[arg-type]
+    assert abs(progress.announced - progress.done) <= progress.steps  # each is rounded
+
+
+def test_with_everything_to_be_chosen_a_forecast_is_near(tiny: tt.Model) -> None:
+    progress = Counting()
+    tt.check(tiny, builtin("sentiment"), progress=progress, **SIZES)  # type: ignore[arg-type]
+    assert progress.announced == pytest.approx(progress.done, rel=0.15)
+
+
+def test_a_finished_steering_is_forecast_too(tiny: tt.Model) -> None:
+    progress = Counting()
+    tt.check(tiny, builtin("sentiment"), steering=vector(), progress=progress, **SIZES)  # type: ignore[arg-type]
+    assert abs(progress.announced - progress.done) <= progress.steps
+
+
+def test_nothing_is_computed_twice_without_a_folder(tiny: tt.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[str] = []
+    real = Ledger.step
+
+    def counted(self: Ledger, name: str, compute):  # type: ignore[no-untyped-def]
+        return real(self, name, lambda: (computed.append(name), compute())[1])
+
+    monkeypatch.setattr(Ledger, "step", counted)
+    tt.check(tiny, builtin("sentiment"), site=1, strength=1.0, prompt_types="prefilled", **SIZES)  # type: ignore[arg-type]
+    assert computed
+    assert len(computed) == len(set(computed))
+
+
+def test_an_experiment_says_what_its_parts_are(tiny: tt.Model) -> None:
+    on, _ = ready(
+        tiny, builtin("sentiment"), ["prefilled"], **SIZES, seed=0, ledger=Ledger(None, ""), progress=Silent()
+    )  # fmt: skip
+    assert isinstance(on, Experiment)
+    assert isinstance(on.behavior, Behavior)
+    assert on.part("dev") is on.splits.dev
