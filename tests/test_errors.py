@@ -214,6 +214,9 @@ COMMANDS = {
     "check, an odd dtype": (("check", "sentiment", "--dtype", "int3"), "unknown dtype", "(--dtype)"),
     "fit, no such method": (("fit", "sentiment", "--method", "magic"), "no method is called", "(--method)"),
     "fit, no such hyperparameter": (("fit", "sentiment", "--set", "magic=1"), "no hyperparameter 'magic'", "(--set)"),
+    "fit, a rate below 0": (
+        ("fit", "sentiment", "--method", "mat-steer", "--set", "rate=-1.0"), "rate -1.0 must be above 0", "(--set)",
+    ),
     "study, a dose below 0": (("study", "sentiment", "--equal-dose", "-1"), "must lie between", "(--equal-dose)"),
 }  # fmt: skip
 
