@@ -30,8 +30,8 @@ from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import Instrument
 from trimtab.experiment.preparation import prepare
 from trimtab.experiment.progress import Silent
+from trimtab.interventions import Site
 from trimtab.measurements.activations import training, vector_of
-from trimtab.models import Site
 from trimtab.storage.steps import Ledger
 from trimtab.verdict.decision import Thresholds
 from trimtab.verdict.evidence import Omitted, assess

@@ -22,7 +22,7 @@ SIZES = ("--train", "40", "--eval", "40")
 MAT = ("--set", "epochs=5", "--set", "batch=8", "--set", "sample=64")
 PERSONA = "mwe/persona/believes-in-gun-rights.jsonl"
 FITTED = ("mean-difference", "probe-gated", "mat-steer")
-VARIES = frozenset({"seconds", "trimtab", "torch", "transformers", "command", "created", "versions"})
+VARIES = frozenset({"seconds", "trimtab", "torch", "transformers", "command", "created", "versions", "out", "page"})
 
 
 def commands(data: Path, out: Path, site: int) -> Iterator[tuple[str, list[str]]]:
@@ -35,7 +35,7 @@ def commands(data: Path, out: Path, site: int) -> Iterator[tuple[str, list[str]]
         yield f"check-{view}", ["check", persona, "--view", view, *SIZES, *one, "--prompt-type", "prefilled"]
     for method in FITTED:
         more = MAT if method == "mat-steer" else ()
-        two = ["sentiment", "formality"] if method == "mat-steer" else ["sentiment"]
+        two = ["formality", "refusal"] if method == "mat-steer" else ["sentiment"]
         checked = [] if method == "mean-difference" else ["--no-check"]
         yield f"fit-{method}", ["fit", *two, "--method", method, *SIZES, *one, *more, *checked]
     yield "check-steering", ["check", "sentiment", *SIZES, "--steering", str(out / "fit-mean-difference")]
@@ -47,19 +47,17 @@ def commands(data: Path, out: Path, site: int) -> Iterator[tuple[str, list[str]]
 def make(out: Path, data: Path, model: str, site: int) -> None:
     """Run what is not there yet; a command that fails ends it."""
     for name, command in commands(data, out, site):
-        home = out / name
-        if (home / "done").is_file():
+        home, said = out / name, out / f"{name}.json"
+        if said.is_file():
             continue
         rmtree(home, ignore_errors=True)
-        home.parent.mkdir(parents=True, exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
         saves = [] if command[0] == "predict" else ["--out", str(home)]
         told = [sys.executable, "-m", "trimtab", *command, *saves, "--model", model, "--json"]
         run = subprocess.run(told, capture_output=True, text=True)
         if run.returncode:
             raise SystemExit(f"{name} ended with {run.returncode}:\n{run.stderr[-2000:]}")
-        home.mkdir(exist_ok=True)
-        (home / "stdout.json").write_text(run.stdout)
-        (home / "done").touch()
+        said.write_text(run.stdout)
         print(name, flush=True)
 
 
@@ -81,6 +79,8 @@ def read(folder: Path, renamed: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for file in sorted(folder.rglob("*.json")):
         where = str(file.relative_to(folder))
+        if "/." in f"/{where}":  # left by an interrupted command
+            continue
         found |= dict(leaves(json.loads(file.read_text()), where, renamed))
     return found
 

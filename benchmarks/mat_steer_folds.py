@@ -15,8 +15,9 @@ from trimtab.behaviors.splits import Part, Splits, units
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import Instrument
 from trimtab.experiment.progress import Silent
+from trimtab.interventions import Site
 from trimtab.measurements.divergence import whole_texts
-from trimtab.models import Encoded, Site
+from trimtab.models import Encoded
 from trimtab.models.divergence import divergences
 from trimtab.steering import Steering
 from trimtab.steering.mat_steer import TokenSides

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from trimtab.models.sites import Component
+from trimtab.interventions import Component
 from trimtab.steering.methods import ExclusiveGates, MATSteer, TokenMethod
 
 N_TRAIN: Final = 150  # examples of an attribute at most

@@ -37,8 +37,8 @@ import trimtab as tt
 from trimtab.behaviors import Behavior
 from trimtab.errors import InputError
 from trimtab.experiment.instrument import Propensity
+from trimtab.interventions import Site
 from trimtab.measurements.activations import TrainingActivations
-from trimtab.models import Site
 from trimtab.statistics.geometry import auroc
 from trimtab.steering import Steering
 from trimtab.steering.edits import Gated

@@ -24,7 +24,8 @@ from torch import Tensor
 import trimtab as tt
 from trimtab.integrations.checkpoints import read_checkpoint
 from trimtab.integrations.control_vectors import read_control_vector, write_control_vector
-from trimtab.models import Batch, Plan, Site, steer
+from trimtab.interventions import Site
+from trimtab.models import Batch, Plan, steer
 from trimtab.steering import Steering
 from trimtab.steering.methods import PCA, MeanDifference, Sides
 

@@ -44,11 +44,11 @@ from trimtab.experiment.experiment import Experiment, Variant
 from trimtab.experiment.instrument import SIDES, Instrument
 from trimtab.experiment.preparation import prepare
 from trimtab.experiment.progress import Silent
+from trimtab.interventions import Site
 from trimtab.measurements.activations import training, vector_of
 from trimtab.measurements.divergence import FEW_ROWS, NEUTRAL_ROWS, NeutralDrift, PromptsDrift
 from trimtab.measurements.effects import PLAIN, Steered, effects_on_dev, steered, sweep
 from trimtab.measurements.geometry import Geometry
-from trimtab.models import Site
 from trimtab.results.consequences import Reference
 from trimtab.statistics import bootstrap_mean, simultaneous_level
 from trimtab.statistics.contrast import Contrast

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from trimtab.behaviors import builtin_names
-from trimtab.models import Site
+from trimtab.interventions import Site
 from trimtab.results.report import ExampleRow
 from trimtab.results.schema import schema
 from trimtab.steering import methods

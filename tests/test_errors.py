@@ -123,7 +123,6 @@ EXCEPTIONS = {
     "measurements/generated_text.py": "why a figure is missing, which reports record",
     "behaviors/formats.py": "the end of a whole command to copy, `trimtab convert-data …`",
     "behaviors/layouts.py": "the same",
-    "models/facts.py": "moves to another room at the moment",
 }
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 COMMAND = re.compile(r"(trimtab [a-z]|pip install)[^;,]*")  # to be copied as it is

@@ -11,32 +11,44 @@ from trimtab.version import __version__ as __version__
 if TYPE_CHECKING:
     from trimtab.behaviors import Behavior as Behavior
     from trimtab.behaviors import Example as Example
+    from trimtab.behaviors import lint as lint
     from trimtab.errors import InputError as InputError
     from trimtab.errors import TrimtabError as TrimtabError
-    from trimtab.models import Condition as Condition
+    from trimtab.interventions import Condition as Condition
+    from trimtab.interventions import Site as Site
     from trimtab.models import Model as Model
-    from trimtab.models import Site as Site
     from trimtab.models import load as load
     from trimtab.results import Report as Report
+    from trimtab.results import compare as compare
     from trimtab.steering import Steering as Steering
     from trimtab.workflows import check as check
+    from trimtab.workflows import draft as draft
     from trimtab.workflows import fit as fit
+    from trimtab.workflows import generate as generate
     from trimtab.workflows import predict as predict
+    from trimtab.workflows import study as study
+    from trimtab.workflows import vector as vector
 
 _HOME = {
     "Behavior": "behaviors",
-    "Condition": "models",
+    "Condition": "interventions",
     "Example": "behaviors",
     "InputError": "errors",
     "Model": "models",
     "Report": "results",
-    "Site": "models",
+    "Site": "interventions",
     "Steering": "steering",
     "TrimtabError": "errors",
     "check": "workflows",
+    "compare": "results",
+    "draft": "workflows",
     "fit": "workflows",
+    "generate": "workflows",
+    "lint": "behaviors",
     "load": "models",
     "predict": "workflows",
+    "study": "workflows",
+    "vector": "workflows",
 }
 
 __all__ = [

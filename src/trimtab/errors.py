@@ -42,6 +42,7 @@ Code = Literal[
     "busy",  # another process writes there
     # models and servers
     "no-such-model",
+    "other-weights",  # than the steering was made for
     "not-installed",
     "unusable-device",
     "inert-steering",

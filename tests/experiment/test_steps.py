@@ -11,9 +11,9 @@ from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.preparation import ready
 from trimtab.experiment.progress import Silent
 from trimtab.experiment.steps import identity
+from trimtab.interventions import Site
 from trimtab.measurements.divergence import NeutralDrift
 from trimtab.measurements.effects import PLAIN, Propensities
-from trimtab.models import Site
 from trimtab.steering import Steering
 from trimtab.storage.steps import Ledger
 

@@ -12,7 +12,7 @@ from torch import nn
 import trimtab as tt
 from trimtab.errors import InputError
 from trimtab.integrations.checkpoints import read_checkpoint
-from trimtab.models import Site
+from trimtab.interventions import Site
 from trimtab.steering import Steering
 from trimtab.steering.edits import Gated
 

@@ -17,7 +17,7 @@ import trimtab as tt
 from trimtab.errors import InputError
 from trimtab.integrations.control_vectors import read_control_vector, write_control_vector
 from trimtab.integrations.plain import read_vectors, write_vectors
-from trimtab.models import Condition, ModelFacts, Site
+from trimtab.interventions import Condition, ModelFacts, Site
 from trimtab.steering import Steering, artifact
 from trimtab.steering.edits import Ablation, Additive, Gated, Stack
 

@@ -16,7 +16,7 @@ from trimtab.integrations.checkpoints import read_checkpoint
 from trimtab.integrations.control_vectors import read_control_vector
 from trimtab.integrations.plain import read_vectors
 from trimtab.integrations.vectors import within
-from trimtab.models import Site
+from trimtab.interventions import Site
 from trimtab.steering import Steering
 
 D = 8

@@ -16,7 +16,7 @@ import torch
 from trimtab.errors import InputError
 from trimtab.integrations.checkpoints import read_checkpoint
 from trimtab.integrations.torch_files import MOST_BYTES, MOST_PICKLE, opened
-from trimtab.models import Site
+from trimtab.interventions import Site
 
 D = 64
 

@@ -11,7 +11,8 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
-from trimtab.models import Batch, Encoded, Model, Site, collate
+from trimtab.interventions import Site
+from trimtab.models import Batch, Encoded, Model, collate
 from trimtab.steering import Additive, Steering
 
 WIDTH = 32

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from trimtab.behaviors.prompt_types import Rendered
 from trimtab.errors import InputError
-from trimtab.models import Batch, Model, Plan, Site, steer
+from trimtab.interventions import Site
+from trimtab.models import Batch, Model, Plan, steer
 
 ALL = [
     "llama", "qwen2", "qwen3", "mistral", "gemma2", "gemma3", "gpt2", "gpt_neox", "gpt_neox_sequential", "opt",

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from trimtab.errors import TrimtabError
-from trimtab.models import Site
+from trimtab.interventions import Site
 from trimtab.models.batches import fitting_tokens
 
 TEXTS = [f"{chr(97 + i)} sky is {'very ' * (i % 5)}blue." for i in range(24)]  # no two begin alike

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from trimtab.errors import InputError, PlanError
-from trimtab.models import Condition, Encoded, Model, Plan, Site, collate, steer
-from trimtab.models.conditions import decided
+from trimtab.interventions import Condition, Site
+from trimtab.models import Encoded, Model, Plan, collate, steer
+from trimtab.models.conditions import cosines, decided, met
 from trimtab.models.divergence import divergence_behind, divergences
 from trimtab.models.scoring import score_variants
 from trimtab.steering import Additive, Steering
@@ -32,8 +33,8 @@ def _rendered(prompt: str):
 def split(model: Model) -> Condition:
     """A condition that some of the prompts meet."""
     direction = torch.randn(32, generator=torch.Generator().manual_seed(3))
-    cosines = Condition(1, direction, 0.0).cosines(torch.stack([mean_of_prompt(model, p, Site(1)) for p in PROMPTS]))
-    return Condition(1, direction, float(cosines.sort().values[1:3].mean()))
+    found = cosines(Condition(1, direction, 0.0), torch.stack([mean_of_prompt(model, p, Site(1)) for p in PROMPTS]))
+    return Condition(1, direction, float(found.sort().values[1:3].mean()))
 
 
 @pytest.fixture
@@ -42,12 +43,12 @@ def conditional(split: Condition) -> Steering:
     return Steering(edits, {"a": 1.0, "b": 1.0}, conditions={"a": split})
 
 
-def met(model: Model, condition: Condition) -> list[bool]:
-    return condition.met(torch.stack([mean_of_prompt(model, p, condition.site) for p in PROMPTS])).tolist()
+def acts(model: Model, condition: Condition) -> list[bool]:
+    return met(condition, torch.stack([mean_of_prompt(model, p, condition.site) for p in PROMPTS])).tolist()
 
 
 def test_each_row_is_steered_as_its_own_prompt_decides(model, conditional, split):
-    on = met(model, split)
+    on = acts(model, split)
     assert 0 < sum(on) < len(on)
     by_hand = [{"a": 2.0 if yes else 0.0, "b": 0.5} for yes in on]
     always = conditional.changed(conditions={})
@@ -65,7 +66,7 @@ def test_each_row_is_steered_as_its_own_prompt_decides(model, conditional, split
 
 
 def test_a_row_decides_alone_as_it_does_in_a_batch(model, conditional, split):
-    for prompt, answer, yes in zip(PROMPTS, ANSWERS, met(model, split), strict=True):
+    for prompt, answer, yes in zip(PROMPTS, ANSWERS, acts(model, split), strict=True):
         alone = model.score([prompt], [answer], steering=conditional, strength={"b": 0.0}).mean
         plain = model.score([prompt], [answer]).mean
         assert torch.equal(alone, plain) is not yes
@@ -73,7 +74,7 @@ def test_a_row_decides_alone_as_it_does_in_a_batch(model, conditional, split):
 
 def test_beams_and_per_row_strengths_keep_to_their_rows(model, conditional, split):
     told = [{"a": 2.0, "b": 0.0} if k % 2 else {"a": 0.0, "b": 1.0} for k in range(len(PROMPTS))]
-    by_hand = [{**row, "a": row["a"] * yes} for row, yes in zip(told, met(model, split), strict=True)]
+    by_hand = [{**row, "a": row["a"] * yes} for row, yes in zip(told, acts(model, split), strict=True)]
     always = conditional.changed(conditions={})
     written = model.generate(PROMPTS, steering=conditional, strength=told, max_new_tokens=5, num_beams=2)
     assert written == model.generate(PROMPTS, steering=always, strength=by_hand, max_new_tokens=5, num_beams=2)
@@ -81,7 +82,7 @@ def test_beams_and_per_row_strengths_keep_to_their_rows(model, conditional, spli
 
 def test_below_is_the_opposite_of_above(model, split):
     other = Condition(split.site, split.direction, split.threshold, above=False)
-    assert met(model, other) == [not yes for yes in met(model, split)]
+    assert acts(model, other) == [not yes for yes in acts(model, split)]
 
 
 def test_variants_of_a_sweep_decide_alike(model, conditional, split):
@@ -191,4 +192,4 @@ def test_what_is_done_to_a_direction_later_changes_nothing(dtype: torch.dtype) -
     given = torch.ones(4, dtype=dtype)
     condition = Condition(1, given, 0.5)
     given[:] = -1
-    assert condition.met(torch.ones(1, 4)).tolist() == [True]
+    assert met(condition, torch.ones(1, 4)).tolist() == [True]

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from trimtab.behaviors.prompt_types import Rendered
 from trimtab.errors import InertSteeringError, InputError, PlanError
-from trimtab.models import Encoded, Model, Plan, Site, steer
+from trimtab.interventions import Site
+from trimtab.models import Encoded, Model, Plan, steer
 from trimtab.models.direct import step_batch
 from trimtab.steering import Steering
 

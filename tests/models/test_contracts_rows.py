@@ -8,9 +8,9 @@ from tests.models.greedy import BOUND, PROMPTS, greedy, row_of, until_close
 from torch import Tensor
 from transformers import DynamicCache
 
-from trimtab.models import Plan, Site, in_scope, steer
+from trimtab.interventions import SCOPES, Site
+from trimtab.models import Plan, in_scope, steer
 from trimtab.models.direct import step_batch
-from trimtab.models.plan import SCOPES
 from trimtab.steering import Steering
 
 FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

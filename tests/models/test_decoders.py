@@ -7,7 +7,8 @@ import torch
 import transformers
 
 from trimtab.errors import InputError
-from trimtab.models import Model, Plan, Site
+from trimtab.interventions import Site
+from trimtab.models import Model, Plan
 
 TEXTS = ["The sky", "The capital of France is Paris", "Is it?"]
 SMALL = {

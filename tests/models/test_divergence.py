@@ -5,7 +5,8 @@ import torch
 from torch.nn import functional
 
 from trimtab.errors import InputError
-from trimtab.models import Encoded, Site, steer
+from trimtab.interventions import Site
+from trimtab.models import Encoded, steer
 from trimtab.models.divergence import divergences
 from trimtab.models.text import joined
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from trimtab.behaviors.prompt_types import Rendered
-from trimtab.models import Model, Plan, Site, collate, steer
+from trimtab.interventions import Site
+from trimtab.models import Model, Plan, collate, steer
 from trimtab.steering import Steering
 
 pytestmark = pytest.mark.embedded

@@ -9,7 +9,8 @@ import torch
 from tests.models.families import FAMILIES, build
 
 from trimtab.errors import InputError
-from trimtab.models import Model, Site, load
+from trimtab.interventions import Site
+from trimtab.models import Model, load
 from trimtab.steering import Steering
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"

@@ -12,7 +12,8 @@ from transformers import DynamicCache
 
 from trimtab.behaviors.prompt_types import Rendered
 from trimtab.errors import InputError, PlanError
-from trimtab.models import Encoded, Model, Plan, Site, Steer, collate, steer
+from trimtab.interventions import Site
+from trimtab.models import Encoded, Model, Plan, Steer, collate, steer
 from trimtab.models.forward import _Work, replaced
 from trimtab.models.generate import generate
 from trimtab.steering import Additive, Steering

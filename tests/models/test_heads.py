@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from trimtab.errors import InputError, PlanError
-from trimtab.models import Plan, Site, Steer
+from trimtab.interventions import Site
+from trimtab.models import Plan, Steer
 from trimtab.steering import Additive, Steering
 
 # Gemma normalises the attention term before adding it; OPT, Phi, Falcon and BLOOM have no attention term apart

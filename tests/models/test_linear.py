@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from trimtab.models import Plan, Site
+from trimtab.interventions import Site
+from trimtab.models import Plan
 from trimtab.models.linear import by_onednn, quick_linears, suits
 
 

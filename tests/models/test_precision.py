@@ -7,7 +7,8 @@ import pytest
 import torch
 from accelerate import dispatch_model
 
-from trimtab.models import Model, Plan, Site, precision
+from trimtab.interventions import Site
+from trimtab.models import Model, Plan, precision
 
 ALL = Plan(logits="all")
 LOW = [torch.bfloat16, torch.float16]

@@ -5,7 +5,8 @@ import torch
 
 from trimtab.behaviors.prompt_types import Rendered
 from trimtab.errors import InputError
-from trimtab.models import Encoded, Site
+from trimtab.interventions import Site
+from trimtab.models import Encoded
 from trimtab.models.scoring import score
 from trimtab.steering import Steering
 

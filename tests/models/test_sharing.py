@@ -9,7 +9,8 @@ from tests.models.texts import CONTEXT, PROMPTS
 
 from trimtab.behaviors import Rendered
 from trimtab.errors import PlanError, TrimtabError
-from trimtab.models import Encoded, Plan, Site, masks, prefix, sharing, steer
+from trimtab.interventions import Site
+from trimtab.models import Encoded, Plan, masks, prefix, sharing, steer
 from trimtab.models.packing import Pack, apart, collate_packs, pack
 from trimtab.models.prefix import common_length
 from trimtab.models.scoring import score, score_variants

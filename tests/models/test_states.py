@@ -5,7 +5,8 @@ import torch
 import transformers
 
 from trimtab.errors import InputError
-from trimtab.models import Model, Site
+from trimtab.interventions import Site
+from trimtab.models import Model
 
 SMALL = {"vocab_size": 200, "hidden_size": 32, "num_hidden_layers": 3, "bos_token_id": 1, "eos_token_id": 2}
 KINDS = {

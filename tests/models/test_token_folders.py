@@ -11,7 +11,8 @@ import torch
 
 from trimtab.behaviors import Rendered
 from trimtab.errors import InputError
-from trimtab.models import Encoded, Site, tokens
+from trimtab.interventions import Site
+from trimtab.models import Encoded, tokens
 from trimtab.models.tokens import capture_tokens
 
 SITES = [Site(0), Site(2)]

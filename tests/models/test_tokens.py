@@ -9,7 +9,8 @@ from tests.models.texts import CONTEXT, PROMPTS
 
 from trimtab.behaviors import Rendered
 from trimtab.errors import InputError
-from trimtab.models import Encoded, Model, Plan, Site, collate
+from trimtab.interventions import Site
+from trimtab.models import Encoded, Model, Plan, collate
 from trimtab.models.tokens import capture_tokens
 
 ARCHITECTURES = ["llama", "mistral", "gemma2", "gemma3", "gpt2", "gpt_neox", "opt", "phi", "falcon", "bloom", "mixtral"]

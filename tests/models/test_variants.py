@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from trimtab.models import Site, steer
+from trimtab.interventions import Site
+from trimtab.models import steer
 from trimtab.models.plan import side_by_side
 from trimtab.models.scoring import choice_variants, logit_differences, score, score_variants
 from trimtab.models.text import joined

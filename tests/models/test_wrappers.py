@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from trimtab.errors import InputError
-from trimtab.models import Model, Site
+from trimtab.interventions import Site
+from trimtab.models import Model
 
 PROMPTS = ["The sky", "The capital of France is", "Is the grass red?"]
 SCOPES = ("all", "prompt", "last", "generated")

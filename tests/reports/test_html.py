@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from trimtab.reports.check.html import page
 from trimtab.reports.check.plots import PLOTS, figures
-from trimtab.reports.html import page
 from trimtab.results.report import PromptTypeResult, Report
 
 SECTIONS = [
@@ -181,7 +181,7 @@ def test_same_report_same_page(report: Report) -> None:
 
 
 def test_reports_load_no_model_library() -> None:
-    code = "import sys, trimtab.reports.html, trimtab.reports.check.terminal; sys.exit('torch' in sys.modules)"
+    code = "import sys, trimtab.reports.check.html, trimtab.reports.check.terminal; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

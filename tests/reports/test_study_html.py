@@ -14,8 +14,8 @@ from tests.reports.conftest import HOSTILE
 from tests.reports.study_example import MODELS, NO_PROMPT, TOO_FEW, example
 from tests.reports.test_html import ELEMENTS, FLAGS, Outline
 
+from trimtab.reports.check.html import page
 from trimtab.reports.check.tables import cell
-from trimtab.reports.html import page
 from trimtab.reports.palette import DARK
 from trimtab.reports.study.groups import Group, groups
 from trimtab.reports.study.html import study_page

@@ -6,7 +6,7 @@ import torch
 from tests.models.conftest import WIDTH
 from torch import Tensor
 
-from trimtab.models import Edit
+from trimtab.interventions import Edit
 from trimtab.steering import Steering
 from trimtab.steering.edits import Ablation, Additive, Clamp, ClassifierGradient, Gated, Rotation, Stack
 

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.models import ModelFacts, Site, steer
+from trimtab.interventions import ModelFacts, Site
+from trimtab.models import steer
 from trimtab.steering import Additive, Origin, Steering
 from trimtab.steering.edits import Ablation, Gated
 

@@ -17,9 +17,10 @@ from tests.steering.test_edits import MAKE, A, D, rand
 
 import trimtab as tt
 from trimtab.errors import InputError
-from trimtab.models import Model, ModelFacts, Site
-from trimtab.steering import Origin, Steering, artifact
-from trimtab.steering.artifact import MANIFEST, STEERING, TENSORS, read
+from trimtab.interventions import ModelFacts, Site
+from trimtab.models import Model
+from trimtab.steering import Origin, Steering, stored
+from trimtab.steering.artifact import MANIFEST, MAX_BYTES, STEERING, TENSORS, read
 from trimtab.steering.edits import Additive, Clamp, Stack
 
 FACTS = ModelFacts("org/model", "abc123", "LlamaForCausalLM", D, 4, "0" * 64, "1" * 64)
@@ -78,8 +79,8 @@ def test_golden_bytes() -> None:
 
 
 def test_golden_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(artifact, "__version__", "0.1.0")
-    monkeypatch.setattr(artifact.torch, "__version__", "2.13.0")
+    monkeypatch.setattr(stored, "__version__", "0.1.0")
+    monkeypatch.setattr(stored.torch, "__version__", "2.13.0")
     Steering({2: Additive(torch.tensor([[1.0, -2.0, 0.5]]))}, {"a": 1.5}).save(tmp_path / "a")
     found = {p.name: sha256(p.read_bytes()).hexdigest()[:16] for p in (tmp_path / "a").iterdir()}
     assert {name: found[name] for name in (STEERING, TENSORS)} == {
@@ -177,7 +178,7 @@ def test_a_failed_write_leaves_the_older_one(tmp_path: Path, monkeypatch: pytest
     def full(file: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(artifact, "_write", full)
+    monkeypatch.setattr("trimtab.steering.artifact.exchange._write", full)
     with pytest.raises(InputError, match="No space left"):
         steering("ablation").save(tmp_path / "a")
     assert Steering.load(tmp_path / "a").id == steering().id
@@ -298,7 +299,7 @@ def nested(folder: Path) -> None:
 
 
 def huge(folder: Path) -> None:
-    os.truncate(folder / STEERING, artifact.MOST[STEERING] + 1)
+    os.truncate(folder / STEERING, MAX_BYTES[STEERING] + 1)
 
 
 def pickled(folder: Path) -> None:

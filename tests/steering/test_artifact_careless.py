@@ -15,7 +15,7 @@ from tests.steering.every_kind import EDITS, steering_of
 
 import trimtab as tt
 from trimtab.errors import InputError
-from trimtab.steering import Origin, Steering, artifact
+from trimtab.steering import Origin, Steering
 from trimtab.steering.artifact import MANIFEST, REPORT, STEERING, read
 from trimtab.steering.edits import Additive, Clamp, ClassifierGradient, Gated, Stack, StoredEdit
 
@@ -112,7 +112,7 @@ def test_the_older_steering_is_back_if_the_new_one_cannot_take_its_place(
             raise failure
         real(a, b)
 
-    monkeypatch.setattr(artifact.os, "rename", rename)
+    monkeypatch.setattr("trimtab.steering.artifact.exchange.os.rename", rename)
     with pytest.raises((InputError, KeyboardInterrupt)):
         plain(presets={"x": {}}).save(tmp_path / "s")
     assert len(calls) == 3

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.models import Condition, Site
+from trimtab.interventions import Condition, Site
+from trimtab.models.conditions import cosines
 from trimtab.steering import Additive, Steering
 from trimtab.steering.conditions import balanced_accuracy, fit_condition
 from trimtab.steering.methods import Sides
@@ -32,17 +33,15 @@ def test_the_site_where_prompts_part_best_is_found_with_its_direction() -> None:
     dev = {Site(k): prompts(gap, seed=10 * k + 5) for k, gap in ((1, 0.2), (2, 3.0), (3, 0.5))}
     found = fit_condition(train, dev)
     assert found.site == Site(2)
-    assert float(torch.cosine_similarity(found.direction.double(), AXIS, dim=0)) > 0.95
+    assert float(torch.cosine_similarity(torch.tensor(found.direction).double(), AXIS, dim=0)) > 0.95
     assert balanced_accuracy(found, prompts(3.0, seed=77)) > 0.97
 
 
 def test_the_threshold_is_that_of_a_search_over_all() -> None:
     sides = prompts(0.4, seed=3)
     found = fit_condition({Site(0): sides}, {Site(0): sides})
-    cosines = [found.cosines(s).double().numpy() for s in (sides.positive, sides.negative)]
-    best = max(
-        ((cosines[0] > t).mean() + (cosines[1] <= t).mean()) / 2 for t in np.concatenate([cosines[0], cosines[1]])
-    )
+    pair = [cosines(found, s).double().numpy() for s in (sides.positive, sides.negative)]
+    best = max(((pair[0] > t).mean() + (pair[1] <= t).mean()) / 2 for t in np.concatenate(pair))
     assert balanced_accuracy(found, sides) == pytest.approx(best, abs=1e-9)
 
 
@@ -72,7 +71,7 @@ def test_conditions_and_texts_are_kept_and_named_by_the_identity(tmp_path) -> No
     assert again.prompts == {"a": ("Be kind.\n\n", "")}
     kept = again.conditions["b"]
     assert (kept.site, kept.threshold, kept.above) == (Site(1), 0.25, False)
-    assert torch.equal(kept.direction, made().conditions["b"].direction)
+    assert kept.direction.tobytes() == made().conditions["b"].direction.tobytes()
     card = (tmp_path / "s" / "README.md").read_text()
     assert "Be kind." in card
     assert "below 0.25" in card

@@ -8,7 +8,8 @@ from tests.steering.every_kind import EDITS, SITES, rand, steering_of
 from torch import Tensor
 
 from trimtab.errors import InertSteeringError, InputError
-from trimtab.models import Edit, Model, Plan, Site, steer
+from trimtab.interventions import Edit, Site
+from trimtab.models import Model, Plan, steer
 from trimtab.steering import Steering
 from trimtab.steering.edits import KINDS, Additive, ClassifierGradient, Gated, Rotation, Stack, StoredEdit
 

@@ -9,9 +9,9 @@ from tests.steering.every_kind import EDITS, SITES, steering_of
 from torch import Tensor
 from transformers import DynamicCache
 
-from trimtab.models import Model, Plan, Site, Steer, in_scope, steer
+from trimtab.interventions import SCOPES, Site
+from trimtab.models import Model, Plan, Steer, in_scope, steer
 from trimtab.models.direct import step_batch
-from trimtab.models.plan import SCOPES
 
 KIND = pytest.mark.parametrize("kind", list(EDITS))
 FEW = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

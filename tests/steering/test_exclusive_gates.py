@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.models import Site
+from trimtab.interventions import Site
 from trimtab.steering.edits import Gated
 from trimtab.steering.mat_steer import Tokens, TokenSides
 from trimtab.steering.mat_steer.diagnostics import GateCollapse

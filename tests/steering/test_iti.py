@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from trimtab.errors import InputError
-from trimtab.models import Site
+from trimtab.interventions import Site
 from trimtab.models.blocks import Heads
 from trimtab.steering.methods import Sides, method
 

@@ -13,7 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.models import Site, steer
+from trimtab.interventions import Site
+from trimtab.models import steer
 from trimtab.steering import Additive, Steering, methods
 from trimtab.steering.edits import Ablation, Clamp, ClassifierGradient, Gated, Rotation
 from trimtab.steering.methods import (

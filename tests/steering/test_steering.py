@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from trimtab.errors import InputError
-from trimtab.models import Site, steer
+from trimtab.interventions import Site
+from trimtab.models import steer
 from trimtab.steering import Additive, Steering, mean_difference
 
 SITE = Site(2)

@@ -169,7 +169,7 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 # Where something is renamed or swept outside of storage/atomic.py, and why.
-ELSEWHERE_IN_CODE = {"steering/artifact.py": "an older artifact steps aside and comes back; moves into its own room"}
+ELSEWHERE_IN_CODE = {"steering/artifact/exchange.py": "an older artifact steps aside and comes back"}
 RENAMING = {"replace": "os", "rename": None, "renames": None, "rmtree": None, "mkdtemp": None}
 
 

@@ -36,8 +36,8 @@ def vector(model: Model) -> torch.Tensor:
     from trimtab.behaviors import PromptType
     from trimtab.experiment.preparation import ready
     from trimtab.experiment.progress import Silent
+    from trimtab.interventions import Site
     from trimtab.measurements.activations import training
-    from trimtab.models import Site
     from trimtab.storage.steps import Ledger
 
     on, _ = ready(

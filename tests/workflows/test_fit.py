@@ -15,7 +15,8 @@ from trimtab.behaviors import Behavior, Example, Rendered, split
 from trimtab.cli.fit import _conditions
 from trimtab.errors import InputError
 from trimtab.experiment.progress import Silent
-from trimtab.models import Model, Site
+from trimtab.interventions import Site
+from trimtab.models import Model
 from trimtab.results.fit import Fit, Training
 from trimtab.steering import Steering
 from trimtab.steering.artifact import read
@@ -223,7 +224,7 @@ def test_exclusive_gates_are_fitted_on_the_tokens_of_all_behaviors_and_have_a_pa
     assert "Shaded texts" in page
     assert "epoch" not in page.partition('id="training"')[2].partition("</section>")[0]
     found.steering.save(tmp_path / "s", found.reliability)
-    assert read(tmp_path / "s").steering.id == found.steering.id
+    assert read(tmp_path / "s").id == found.steering.id
 
 
 def test_mat_steer_without_epochs_is_its_start_and_has_a_page(model: Model, tmp_path: Path) -> None:

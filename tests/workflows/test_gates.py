@@ -8,7 +8,8 @@ from tests.workflows.test_study import few
 
 import trimtab as tt
 from trimtab.behaviors import Behavior, Example, split
-from trimtab.models import Model, Site
+from trimtab.interventions import Site
+from trimtab.models import Model
 from trimtab.models.decoding import pieces
 from trimtab.results.fit import Training
 from trimtab.steering import Steering

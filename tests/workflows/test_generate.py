@@ -13,10 +13,11 @@ import trimtab as tt
 from trimtab.behaviors import Rendered
 from trimtab.cli.strengths import strengths
 from trimtab.errors import InputError
-from trimtab.models import Batch, Condition, Encoded, Model, ModelFacts, Plan, Site
+from trimtab.interventions import Condition, ModelFacts, Site
+from trimtab.models import Batch, Encoded, Model, Plan
 from trimtab.steering import Steering
 from trimtab.steering.edits import Ablation, Additive, Gated, Stack
-from trimtab.workflows.generate.generate import MOST_DOSE, continued, relative_edit, shaded
+from trimtab.workflows.generate.generate import MOST_DOSE, generate, relative_edit, shaded
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +56,14 @@ def activations(model: Model, text: str, steering: Steering, site: int) -> torch
 
 def test_both_texts_are_those_of_generate(model: Model, steering: Steering) -> None:
     prompts = ["It was", "The food here"]
-    found = continued(model, prompts, steering, {"warm": 3.0}, max_new_tokens=8)
+    found = generate(model, prompts, steering, {"warm": 3.0}, max_new_tokens=8)
     assert [row.plain for row in found] == model.generate(prompts, max_new_tokens=8)
     assert [row.steered for row in found] == model.generate(
         prompts, steering=steering, strength={"warm": 3.0}, max_new_tokens=8
     )
     assert found[0].shades == ()
     with pytest.raises(InputError, match="at least one prompt"):
-        continued(model, [], steering)
+        generate(model, [], steering)
 
 
 def test_shades_are_the_gates_of_the_lowest_site_at_every_token(model: Model, steering: Steering) -> None:
@@ -175,7 +176,7 @@ def test_a_large_edit_is_warned_of(tiny_folder: Path, model: Model, run: Run, tm
         (("--strength", "1", "--strength", "soft"), "1 and soft are both for all"),
         (("--strength", "warm=1", "--strength", "warm=2"), "'warm' is given two strengths"),
         (("--strength", "warm=1", "--off", "warm"), "'warm' is given two strengths"),
-        (("--dtype", "float16"), "load the model as float32 or bfloat16 (--dtype)"),
+        (("--dtype", "float16"), "load the model as float32 or bfloat16"),
         (("--steering", "nowhere"), "nowhere"),
     ],
 )
@@ -221,11 +222,11 @@ def test_conditions_and_texts_show_in_the_continuation(model: Model) -> None:
     d = model.d_model
     never = Condition(1, rand(d, seed=3), 1.0)
     made = Steering({2: Additive(rand(1, d))}, {"warm": 3.0}, conditions={"warm": never})
-    (row,) = continued(model, ["It was"], made, max_new_tokens=6, explain=True)
+    (row,) = generate(model, ["It was"], made, max_new_tokens=6, explain=True)
     assert row.plain == row.steered
     assert row.shades
     text = Steering({}, {"ask": 1.0}, prompts={"ask": ("Be brief.\n\n", "")})
-    (row,) = continued(model, ["It was"], text, max_new_tokens=6, explain=True)
+    (row,) = generate(model, ["It was"], text, max_new_tokens=6, explain=True)
     assert row.steered == model.generate("Be brief.\n\nIt was", max_new_tokens=6)
     assert row.shades == ()
     assert relative_edit(model, ["It was"], text, None, False) == 0.0

@@ -1,12 +1,13 @@
 """The prefilled vector against an independent loop over plain transformers, on the real model."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 import trimtab as tt
-from trimtab.behaviors import PromptType, split
+from trimtab.behaviors import PromptType, Rendered, split
 from trimtab.experiment.instrument import Instrument
 from trimtab.steering import mean_difference
 
@@ -57,3 +58,29 @@ def test_steered_score_equals_a_bare_forward_hook(embedded: tt.Model) -> None:
     first = 1 + len(front)
     theirs = sum(logprobs[i - 1, ids[0, i]] for i in range(first, ids.shape[1]))
     torch.testing.assert_close(ours[0], torch.as_tensor(theirs), rtol=1e-5, atol=1e-4)
+
+
+def test_a_vector_of_two_lists_is_the_mean_difference_of_a_plain_loop(tiny_folder: Path) -> None:
+    model = tt.load(tiny_folder, dtype="float32")
+    good, bad = ["What a joy!", "Well done, all of you."], ["What a bore.", "Hopeless.", "No."]
+    found = tt.vector(model, good, bad, site=1, name="kind")
+    means = []
+    for texts in (good, bad):
+        rows = []
+        for text in texts:
+            ids = torch.tensor([model.encoder().encode([Rendered("", "", text)])[0].ids])
+            with torch.no_grad():
+                rows.append(model.hf(ids, output_hidden_states=True).hidden_states[2][0, 1:].mean(dim=0))
+        means.append(torch.stack(rows).mean(dim=0))
+    torch.testing.assert_close(found.vector(tt.Site(1)), means[0] - means[1], rtol=1e-4, atol=1e-5)
+    assert dict(found.attributes) == {"kind": 1.0}
+    assert found.made_for == model.facts
+    for wrong in (([], bad), ("What a joy!", bad), (good, []), (good, good)):
+        with pytest.raises(tt.InputError):
+            tt.vector(model, *wrong, site=1)  # type: ignore[arg-type]
+
+
+def test_every_verb_is_at_the_front_door() -> None:
+    verbs = {"check", "fit", "predict", "study", "draft", "lint", "compare", "generate", "vector", "load"}
+    assert verbs <= set(tt.__all__)
+    assert all(callable(getattr(tt, name)) for name in verbs)

@@ -13,7 +13,7 @@ from trimtab.errors import InputError
 from trimtab.storage.atomic import fault, outside_steerings
 
 if TYPE_CHECKING:
-    from trimtab.models import Site
+    from trimtab.interventions import Site
     from trimtab.steering import Steering
 
 FILES: Final = (".gguf", ".safetensors")
@@ -169,10 +169,10 @@ def _read(
     if names:
         raise InputError("--name is for other tools' files; the attributes of a steering have names")
     from trimtab.steering import Steering
-    from trimtab.steering.artifact import read
+    from trimtab.steering.stored import load
 
-    artifacts = [read(folder) for folder in folders]
-    return Steering.combined([a.steering for a in artifacts]), [a.reliability or {} for a in artifacts]
+    loaded = [load(folder) for folder in folders]
+    return Steering.combined([steering for steering, _ in loaded]), [found.reliability or {} for _, found in loaded]
 
 
 def _refuse_meaningless(kind: str, convention: str | None) -> None:
@@ -182,7 +182,7 @@ def _refuse_meaningless(kind: str, convention: str | None) -> None:
 
 
 def _read_file(source: Path, names: list[str], site: str | None, convention: str | None) -> "Steering":
-    from trimtab.models import Site
+    from trimtab.interventions import Site
 
     kind, place = source.suffix.lower(), None if site is None else Site.parse(site)
     if kind in TORCH:

@@ -55,7 +55,7 @@ def generate(
     json_: options.Json = False,
 ) -> None:
     """Continue prompts without and with a steering, side by side."""
-    from trimtab.models.plan import SCOPES
+    from trimtab.interventions import SCOPES
 
     one_of("--scope", scope, SCOPES)
     if not COOLEST <= temperature <= HOTTEST or (temperature != 1.0 and not sample):
@@ -67,12 +67,12 @@ def generate(
     told = strengths(made, strength or [], off or [])
     source, revision = options.model_of(made, model, revision)
 
-    from trimtab.workflows.generate.generate import MOST_DOSE, continued, refuse_overlong, relative_edit
+    from trimtab.models import ensure_fits
+    from trimtab.workflows.generate.generate import MOST_DOSE, generate, refuse_overlong, relative_edit
 
     lm = options.loaded(source, revision, adapter, dtype, device)
     with quiet():
-        if made.made_for is not None:
-            made.made_for.ensure(lm, allow_mismatch)
+        ensure_fits(made, lm)
         notes = refuse_overlong(lm, texts, made, told, chat_template, max_new_tokens)
         size = relative_edit(lm, texts, made, told, chat_template)
     for note in notes:
@@ -90,7 +90,7 @@ def generate(
     console = Console(soft_wrap=True)
     if json_:
         with quiet():
-            found = continued(lm, texts, made, told, **settings)
+            found = generate(lm, texts, made, told, **settings)
         typer.echo(json.dumps({"steering": made.id, "dose": size, "texts": [asdict(row) for row in found]}))
         return
     for text in texts:

@@ -10,8 +10,8 @@ from trimtab.experiment.contrasts import ContrastMaker
 from trimtab.experiment.instrument import Instrument, Treatment
 from trimtab.experiment.progress import Progress
 from trimtab.experiment.steps import Step
-from trimtab.models import Encoded, Model, Site, fronts, steer
-from trimtab.models.plan import Scope
+from trimtab.interventions import Scope, Site, fronts
+from trimtab.models import Encoded, Model, steer
 from trimtab.models.sharing import tokens_to_run
 from trimtab.steering import Steering
 from trimtab.storage.steps import Arrays, Ledger

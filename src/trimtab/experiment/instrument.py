@@ -10,7 +10,8 @@ from torch import Tensor
 
 from trimtab.behaviors import Behavior, Example, PromptType, Rendered, Side, render, render_bare, shared_statement
 from trimtab.errors import InputError
-from trimtab.models import Captured, Encoded, Model, Site
+from trimtab.interventions import Site
+from trimtab.models import Captured, Encoded, Model
 from trimtab.models.capture import Read, capture
 from trimtab.models.encoding import special_tokens
 from trimtab.models.scoring import Variant, choice_variants, score_variants

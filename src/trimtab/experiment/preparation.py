@@ -17,7 +17,8 @@ from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import SIDES, Instrument
 from trimtab.experiment.progress import Progress
-from trimtab.models import Model, Place, Site
+from trimtab.interventions import Place, Site
+from trimtab.models import Model
 from trimtab.models.text import Encoded
 from trimtab.statistics.power import largest_passing, passing_chance, rows_needed
 from trimtab.storage.steps import Ledger

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trimtab.behaviors import Behavior
 from trimtab.errors import InputError
-from trimtab.models import Site
+from trimtab.interventions import Site
 from trimtab.steering import Steering
 from trimtab.storage.steps import Arrays
 

@@ -17,7 +17,7 @@ from trimtab.integrations.layer_names import known, sites_of
 from trimtab.integrations.told import Told
 from trimtab.integrations.torch_files import EXPORT, SavedSteeringVector, entries, numbers, opened
 from trimtab.integrations.vectors import from_vectors, one_row, rows
-from trimtab.models import Site
+from trimtab.interventions import Site
 from trimtab.steering import Origin, Steering
 from trimtab.steering.edits import Gated
 

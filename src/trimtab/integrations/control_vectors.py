@@ -14,7 +14,7 @@ import torch
 from trimtab.errors import InputError
 from trimtab.integrations.told import Told
 from trimtab.integrations.vectors import added, from_vectors
-from trimtab.models import ModelFacts, Site
+from trimtab.interventions import ModelFacts, Site
 from trimtab.steering import Steering
 from trimtab.storage.atomic import whole
 

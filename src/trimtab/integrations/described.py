@@ -10,7 +10,7 @@ from torch import Tensor
 from trimtab.errors import InputError
 from trimtab.integrations.layer_names import from_the_end, named_site, numbered
 from trimtab.integrations.told import Told
-from trimtab.models import Site
+from trimtab.interventions import Site
 
 LAYER: Final = frozenset(
     {"layer", "layers", "layer_idx", "layer_index", "layer_id", "layer_num", "layer_number", "block", "site", "module"}

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from trimtab.errors import InputError
-from trimtab.models import Site
-from trimtab.models.sites import Component
+from trimtab.interventions import Component, Site
 
 CONVENTIONS: Final = ("block", "hidden-states")
 _OWN: Final = re.compile(r"(residual|attention|mlp)[.:](\d{1,4})")

@@ -12,7 +12,7 @@ from trimtab.integrations.described import FACTORS, LAYER, described, place
 from trimtab.integrations.layer_names import known, sites_of
 from trimtab.integrations.told import Told
 from trimtab.integrations.vectors import added, from_vectors
-from trimtab.models import Site
+from trimtab.interventions import Site
 from trimtab.steering import Steering
 from trimtab.storage.atomic import whole as written
 

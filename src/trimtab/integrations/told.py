@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.models import Site
+from trimtab.interventions import Site
 from trimtab.steering import Origin
 
 

@@ -11,8 +11,9 @@ from trimtab.behaviors import PromptType
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import Floats
 from trimtab.experiment.steps import Step
+from trimtab.interventions import Site
 from trimtab.measurements.geometry import Geometry
-from trimtab.models import Encoded, Site
+from trimtab.models import Encoded
 from trimtab.models.capture import MASSIVE, capture
 from trimtab.steering import Steering, mean_difference
 from trimtab.storage.steps import Arrays

@@ -9,7 +9,8 @@ from trimtab.behaviors import Example, render_bare
 from trimtab.behaviors.chats import flatten
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.steps import Step
-from trimtab.models import Completion, fronts
+from trimtab.interventions import fronts
+from trimtab.models import Completion
 from trimtab.models.encoding import continuable
 from trimtab.steering import Steering
 from trimtab.storage.steps import Arrays

@@ -6,9 +6,10 @@ import numpy as np
 
 from trimtab.behaviors import Behavior, PromptType
 from trimtab.experiment.experiment import Experiment
+from trimtab.interventions import Site
 from trimtab.measurements.coherence import direction
 from trimtab.measurements.geometry import Geometry
-from trimtab.models import Model, Site
+from trimtab.models import Model
 from trimtab.results.figures import Estimate
 from trimtab.results.report import PromptTypeResult
 from trimtab.statistics import dose, expected_cosine

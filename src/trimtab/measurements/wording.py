@@ -11,9 +11,9 @@ from trimtab.experiment.contrasts import ContrastMaker
 from trimtab.experiment.experiment import Experiment, Split
 from trimtab.experiment.instrument import SIDES, Treatment
 from trimtab.experiment.steps import Step
+from trimtab.interventions import Site
 from trimtab.measurements.activations import contexts
 from trimtab.measurements.effects import Steered, sweep, sweep_steps
-from trimtab.models import Site
 from trimtab.results.figures import Estimate, estimate
 from trimtab.results.report import Wording
 from trimtab.steering import Steering

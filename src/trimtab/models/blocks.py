@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from trimtab.errors import InputError
+from trimtab.interventions import Site
 from trimtab.models.eager import eagerly
-from trimtab.models.sites import Site
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
+from trimtab.interventions import Site
 from trimtab.models.packing import Packed
 from trimtab.models.plan import Batch, Plan, Steer
 from trimtab.models.prefix import Prefix
 from trimtab.models.sharing import Sharing, in_shared_batches
-from trimtab.models.sites import Site
 from trimtab.models.text import Encoded
 
 if TYPE_CHECKING:

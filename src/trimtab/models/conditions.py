@@ -1,4 +1,4 @@
-"""Conditions are decided from the prompts, row by row, before a steered pass (CAST, Lee et al. 2409.05907)."""
+"""Whether prompts meet conditions (CAST, Lee et al. 2409.05907): decided row by row, before a steered pass."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,12 +7,25 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from trimtab.interventions import Condition
 from trimtab.models.capture import capture
 from trimtab.models.plan import Steer
 from trimtab.models.text import Encoded
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model
+
+
+def cosines(condition: Condition, h: Tensor) -> Tensor:
+    """`[n, d_model]` mean activations of prompts to `[n]` cosines with the condition's direction."""
+    direction = torch.tensor(condition.direction, device=h.device)
+    return torch.cosine_similarity(h.float(), direction[None], dim=1)
+
+
+def met(condition: Condition, h: Tensor) -> Tensor:
+    """`[n, d_model]` mean activations to `[n]` bool: the prompts on which the attribute acts."""
+    found = cosines(condition, h)
+    return found > condition.threshold if condition.above else found < condition.threshold
 
 
 def decided(model: "Model", rows: Sequence[Encoded], variants: Sequence[tuple[Steer, ...]]) -> list[tuple[Steer, ...]]:
@@ -31,16 +44,16 @@ def decided(model: "Model", rows: Sequence[Encoded], variants: Sequence[tuple[St
         return list(variants)
     sites = list(dict.fromkeys(c.site for c in asked.values()))
     found = capture(model, [_prompt(row) for row in rows], sites, "mean").activations
-    met = {key: c.met(found[c.site]).cpu() for key, c in asked.items()}
-    return [tuple(_decided(s, met, len(rows)) for s in v) for v in variants]
+    on = {key: met(c, found[c.site]).cpu() for key, c in asked.items()}
+    return [tuple(_decided(s, on, len(rows)) for s in v) for v in variants]
 
 
-def _decided(steer: Steer, met: dict[int, Tensor], n: int) -> Steer:
+def _decided(steer: Steer, on: dict[int, Tensor], n: int) -> Steer:
     if not steer.active or not any(steer.conditions):
         return steer
     always = torch.ones(n, dtype=torch.bool)
-    on = torch.stack([always if c is None else met[id(c)] for c in steer.conditions], dim=1)  # [n, A]
-    strength = torch.where(on.to(steer.strength.device), steer.strength, 0.0)
+    table = torch.stack([always if c is None else on[id(c)] for c in steer.conditions], dim=1)  # [n, A]
+    strength = torch.where(table.to(steer.strength.device), steer.strength, 0.0)
     return replace(steer, strength=strength, conditions=())
 
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from trimtab.errors import InertSteeringError, PlanError
+from trimtab.interventions import Site
 from trimtab.models.blocks import Anatomy, first_tensor
 from trimtab.models.masks import texts_apart
 from trimtab.models.plan import UNDECIDED, Batch, Plan, Steer, Trace, in_scope
-from trimtab.models.sites import Site
 
 
 class _Stop(Exception):  # noqa: N818 - not an error: everything that was asked for has been read

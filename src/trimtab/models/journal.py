@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trimtab.errors import InputError
+from trimtab.interventions import Site
 from trimtab.models.sharing import Sharing
-from trimtab.models.sites import Site
 from trimtab.models.text import Encoded
 from trimtab.storage.arrays import ArrayFolder, Column
 

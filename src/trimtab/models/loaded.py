@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from trimtab.errors import InputError
+from trimtab.interventions import ModelFacts
 from trimtab.models.batches import fitting_tokens
 from trimtab.models.blocks import dissect, input_device
 from trimtab.models.decoders import (
@@ -15,7 +16,6 @@ from trimtab.models.decoders import (
 )
 from trimtab.models.digest import Fingerprint, shapes
 from trimtab.models.encoding import Encoder
-from trimtab.models.facts import ModelFacts
 from trimtab.models.positions import positions_of
 from trimtab.models.precision import Tail
 from trimtab.models.prefix import keeps_keys

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from trimtab.errors import PlanError
+from trimtab.interventions import Site
 from trimtab.models.batches import single_row
 from trimtab.models.blocks import embedding_table
 from trimtab.models.packing import Pack, collate_packs
 from trimtab.models.plan import Batch, Plan
-from trimtab.models.sites import Site
 from trimtab.models.text import Encoded
 
 if TYPE_CHECKING:

@@ -12,20 +12,20 @@ from torch import Tensor
 
 from trimtab.behaviors.prompt_types import Rendered
 from trimtab.errors import InputError, PlanError
+from trimtab.interventions import Place, Scopes, Site, Steerable, Strengths, fronts
 from trimtab.models.capture import Captured, Read, capture
 from trimtab.models.conditions import decided
 from trimtab.models.decoding import Completion
 from trimtab.models.direct import Direct, Gate
 from trimtab.models.encoding import continuable, encoded, rendered
+from trimtab.models.fit import ensure_fits
 from trimtab.models.forward import run
 from trimtab.models.generate import generate
 from trimtab.models.loaded import Loaded
 from trimtab.models.masks import packs
 from trimtab.models.padding import bears_padding
-from trimtab.models.plan import UNDECIDED, Batch, Plan, Steer, Trace
+from trimtab.models.plan import UNDECIDED, Batch, Plan, Steer, Trace, steer
 from trimtab.models.scoring import Scores, logit_differences, score
-from trimtab.models.sites import Place, Site
-from trimtab.models.steerable import Scopes, Steerable, Strengths, fronts, steer
 from trimtab.models.streaming import capture_into
 from trimtab.models.text import in_front, joined, refuse_one_text
 from trimtab.models.tokens import TEXTS, CapturedTokens, Tokens, capture_tokens
@@ -314,6 +314,5 @@ class Model(Loaded):
             if strength is not None:
                 raise InputError("a strength without a steering has no effect; give steering=… too")
             return ()
-        if steering.made_for is not None:
-            steering.made_for.ensure(self, steering.allow_mismatch)
+        ensure_fits(steering, self)
         return (steer(steering, strength, scope),)

@@ -3,31 +3,31 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from trimtab.errors import InputError, PlanError
-from trimtab.models.condition import Condition
-from trimtab.models.sites import Site
+from trimtab.interventions import (
+    WINDOWS,
+    Condition,
+    Edit,
+    Scope,
+    Scopes,
+    Site,
+    Steerable,
+    Strengths,
+    checked_scopes,
+    strength_rows,
+)
 
-Scope = Literal["all", "prompt", "last", "generated"]
-SCOPES: tuple[Scope, ...] = get_args(Scope)
 Logits = Literal["none", "last", "answer", "all"]
 
 UNDECIDED = (
     "the steering acts under conditions on prompts or puts text in front of them; steer generate, score or capture "
     "by it, which are given the prompts"
 )
-_FAR = 1 << 30
-# A scope is a window of positions relative to the prompt's length: low <= position - prompt_len < high.
-_WINDOW: dict[Scope, tuple[int, int]] = {
-    "all": (-_FAR, _FAR),
-    "prompt": (-_FAR, 0),
-    "last": (-1, 0),
-    "generated": (-1, _FAR),
-}
 
 
 @dataclass(frozen=True)
@@ -103,14 +103,6 @@ def in_scope(batch: Batch, window: Tensor) -> Tensor:
     return batch.real & (relative >= window[:, :1]) & (relative < window[:, 1:])
 
 
-class Edit(Protocol):
-    """A function of the activations at one site: a vector added, gates, an ablation, a rotation."""
-
-    def __call__(self, h: Tensor, strength: Tensor) -> Tensor:
-        """Map `h [B, T, d_model]` and `strength [B, A]` (or `[1, A]`) to the edited `[B, T, d_model]`."""
-        ...
-
-
 @dataclass(frozen=True)
 class Steer:
     """Edits with their strengths for the rows of a batch; a row of zeros is off.
@@ -134,10 +126,7 @@ class Steer:
     active: bool = field(init=False, repr=False)  # known on the host, so that asking costs no synchronisation
 
     def __post_init__(self) -> None:
-        scopes = (self.scope,) if isinstance(self.scope, str) else tuple(self.scope)
-        for scope in scopes or ("",):
-            if scope not in SCOPES:
-                raise InputError(f"unknown scope {scope!r}; one of {', '.join(SCOPES)}")
+        scopes = checked_scopes(self.scope)
         if self.strength.ndim != 2:
             raise InputError(f"strength must be [rows, attributes], not {list(self.strength.shape)}")
         if not bool(torch.isfinite(self.strength).all()):
@@ -146,7 +135,7 @@ class Steer:
             raise InputError(f"{len(scopes)} scopes for {self.strength.shape[0]} rows of strengths")
         on = (self.strength != 0).any(dim=1, keepdim=True)
         device = self.strength.device
-        object.__setattr__(self, "window", torch.tensor([_WINDOW[s] for s in scopes], device=device))
+        object.__setattr__(self, "window", torch.tensor([WINDOWS[s] for s in scopes], device=device))
         object.__setattr__(self, "on", on)
         object.__setattr__(self, "active", bool(on.any()) and bool(self.edits))
 
@@ -186,6 +175,28 @@ class Steer:
         for name in ("strength", "window", "on"):
             object.__setattr__(moved, name, getattr(self, name).to(device, non_blocking=True))
         return moved
+
+
+def steer(steering: Steerable, strength: Strengths = None, scope: Scopes = "all") -> Steer:
+    """Put a steering to work at given strengths.
+
+    Args:
+        steering: edits with named attributes.
+        strength: as `trimtab.interventions.strength_rows` takes it, for all rows or one per row.
+        scope: one for all rows, or a list, one per row.
+
+    Raises:
+        InputError: an unknown attribute, a strength that is not a finite number.
+    """
+    rows = [list(row.values()) for row in strength_rows(steering, strength)]
+    conditions = tuple(steering.conditions.get(name) for name in steering.attributes) if steering.conditions else ()
+    scopes = checked_scopes(scope)
+    return Steer(
+        steering.edits,
+        torch.tensor(rows, dtype=torch.float32),
+        scopes[0] if isinstance(scope, str) else scopes,
+        conditions,
+    )
 
 
 def side_by_side(variants: Sequence[tuple[Steer, ...]], n_rows: int) -> tuple[Steer, ...]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from trimtab.interventions import Site
 from trimtab.models.batches import single_row
 from trimtab.models.plan import Plan
-from trimtab.models.sites import Site
 from trimtab.models.text import Encoded, collate, common_prefix
 
 if TYPE_CHECKING:

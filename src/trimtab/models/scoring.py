@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
+from trimtab.interventions import Site
 from trimtab.models.conditions import decided
 from trimtab.models.packing import Packed
 from trimtab.models.plan import Batch, Logits, Plan, Steer, Trace, side_by_side
 from trimtab.models.prefix import Prefix
 from trimtab.models.sharing import Sharing, in_shared_batches
-from trimtab.models.sites import Site
 from trimtab.models.text import Encoded, fork
 
 if TYPE_CHECKING:

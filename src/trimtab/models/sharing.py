@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from trimtab.interventions import Site
 from trimtab.models.batches import in_batches
 from trimtab.models.linear import quick_linears
 from trimtab.models.packing import Pack, Packed, apart, collate_packs, pack
 from trimtab.models.plan import Steer
 from trimtab.models.prefix import Prefix, common_length, run_prefix
-from trimtab.models.sites import Site
 from trimtab.models.text import Encoded
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trimtab.errors import InputError
+from trimtab.interventions import Site
 from trimtab.models.capture import MASSIVE, median_norm, refuse_non_finite, refuse_sites
 from trimtab.models.journal import CaptureJournal, origin, stem
 from trimtab.models.packing import Packed
 from trimtab.models.plan import Plan, Steer
 from trimtab.models.prefix import Prefix
 from trimtab.models.sharing import Sharing, in_shared_batches
-from trimtab.models.sites import Site
 from trimtab.models.text import Encoded, common_prefix
 from trimtab.storage.arrays import Column, alone
 

@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else: no network, no fonts, no second file.
+"""A page as one HTML file that needs nothing else: no network, no fonts, no second file.
 
 Data-set texts are hostile until proved otherwise, so there are three walls: jinja escapes whatever it prints, the
 plots' JSON carries no `<`, `>` or `&`, and the content security policy names the hashes of the only two scripts
@@ -17,30 +17,14 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 from trimtab.reports.check import tables
-from trimtab.reports.check.plots import figures
 from trimtab.reports.palette import DARK, FONT
 from trimtab.results import numbers
-from trimtab.results.report import Report
 
 # Characters that could end a script element, or a line of one.
 _UNSAFE: Final = str.maketrans(
     {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 )
 _TEMPLATES: Final = files("trimtab.reports") / "templates"
-
-
-def page(report: Report) -> str:
-    """The report as a self-contained HTML page.
-
-    Args:
-        report: what to show.
-
-    Returns:
-        The whole document. It makes no request, works without a network, and follows the reader's colour scheme.
-    """
-    return document(
-        "page.html", figures(report), report=report, types=report.prompt_types, chosen=report.verdict.prompt_type
-    )
 
 
 def document(template: str, drawn: Mapping[str, go.Figure], dark: Mapping[str, str] = DARK, **shown: object) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.models import Edit, ModelFacts, Site
+from trimtab.interventions import Edit, ModelFacts, Site
 from trimtab.steering.edits import Additive, Stack, StoredEdit
 from trimtab.steering.steering import Origin, Steering
 

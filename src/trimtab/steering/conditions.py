@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.models import Condition, Site
+from trimtab.interventions import Condition, Site
+from trimtab.models.conditions import cosines, met
 from trimtab.steering.methods.sides import Sides
 
 
@@ -36,7 +37,7 @@ def fit_condition(train: Mapping[Site, Sides], dev: Mapping[Site, Sides]) -> Con
             continue
         axis = sides.mean_difference.float()
         found = Condition(site, axis, 0.0)
-        found = Condition(site, axis, _threshold(found.cosines(sides.positive), found.cosines(sides.negative)))
+        found = Condition(site, axis, _threshold(cosines(found, sides.positive), cosines(found, sides.negative)))
         score = balanced_accuracy(found, dev[site])
         if best is None or score > best[0]:
             best = score, found
@@ -49,7 +50,7 @@ def fit_condition(train: Mapping[Site, Sides], dev: Mapping[Site, Sides]) -> Con
 
 def balanced_accuracy(condition: Condition, sides: Sides) -> float:
     """Mean of the shares of both kinds of prompts on which the condition decides rightly."""
-    right = condition.met(sides.positive).double().mean(), (~condition.met(sides.negative)).double().mean()
+    right = met(condition, sides.positive).double().mean(), (~met(condition, sides.negative)).double().mean()
     return float(sum(right)) / 2
 
 

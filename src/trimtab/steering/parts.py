@@ -1,14 +1,14 @@
-"""What the parts of a steering may be: names, strengths, conditions, texts, and edits that fit together."""
+"""What the parts of a steering may be, but for its edits: names, strengths, presets, sites, conditions and texts."""
 
 from collections.abc import Mapping
 from contextlib import suppress
 from math import isfinite
 from numbers import Real
+from typing import Any
 
 from trimtab.behaviors.texts import checked_text
 from trimtab.errors import InputError
-from trimtab.models import Condition, Edit, ModelFacts, Site
-from trimtab.steering.edits import Stack, StoredEdit
+from trimtab.interventions import Condition, ModelFacts, Site
 
 LONGEST_NAME = 200
 LONGEST_PROMPT = 100_000
@@ -40,6 +40,56 @@ def strength(value: object, name: str) -> float:
     raise InputError(
         f"strength {value!r} of {name!r} is not a finite number", code="not-finite", field=f"strength.{name}"
     )
+
+
+def checked_attributes(attributes: Mapping[str, Any]) -> dict[str, float]:
+    """Default strengths by name.
+
+    Raises:
+        InputError: a name or strength that is none.
+    """
+    return {named(name): strength(value, name) for name, value in attributes.items()}
+
+
+def checked_presets(
+    presets: Mapping[str, Mapping[str, Any]], attributes: Mapping[str, float]
+) -> dict[str, dict[str, float]]:
+    """Strengths by attribute, under the presets' names.
+
+    Raises:
+        InputError: a name or strength that is none, or an attribute that is not there.
+    """
+    told = {named(preset): dict(values) for preset, values in presets.items()}
+    for preset, values in told.items():
+        unknown = sorted(set(values) - set(attributes))
+        if unknown:
+            raise InputError(
+                f"preset {preset!r} names attribute {unknown[0]!r}, which the steering does not have",
+                code="unknown-attribute",
+                field=f"presets.{preset}",
+            )
+        told[preset] = {name: strength(value, name) for name, value in values.items()}
+    return told
+
+
+def refuse_odd_site(site: Site, made_for: ModelFacts | None) -> None:
+    """An edit's site is in the model it was made for, and no place that is only read.
+
+    Raises:
+        InputError: it is not.
+    """
+    if site.component == "heads":
+        raise InputError(
+            f"site {site}: heads are read, not edited; edit attention:{site.block}",
+            code="no-such-site",
+            field=f"edits.{site}",
+        )
+    if made_for is not None and site.block >= made_for.n_blocks:
+        raise InputError(
+            f"site {site}: {made_for.id} has blocks 0 to {made_for.n_blocks - 1}",
+            code="no-such-site",
+            field=f"edits.{site}",
+        )
 
 
 def refuse_odd_conditions(
@@ -104,49 +154,4 @@ def refuse_odd_prompts(prompts: Mapping[str, tuple[str, str]], attributes: Mappi
         if not texts[0]:
             raise InputError(
                 f"prompts of {name!r}: the first text is empty", code="missing-value", field=f"prompts.{name}"
-            )
-
-
-def refuse_misfit(site: Site, edit: Edit, n: int, made_for: ModelFacts | None) -> None:
-    """An edit must take the steering's strengths, and be as wide as the model it was made for.
-
-    Raises:
-        InputError: it does not, or is no edit.
-    """
-    if not callable(edit):
-        raise InputError(
-            f"site {site}: a {type(edit).__name__} is no edit; for a vector write Steering.from_vector",
-            code="wrong-type",
-            field=f"edits.{site}",
-        )
-    if site.component == "heads":
-        raise InputError(
-            f"site {site}: heads are read, not edited; edit attention:{site.block}",
-            code="no-such-site",
-            field=f"edits.{site}",
-        )
-    if isinstance(edit, StoredEdit) and edit.n_attributes != n:
-        raise InputError(
-            f"the edit at site {site} takes {edit.n_attributes} strengths, and there are {n} attributes",
-            code="wrong-shape",
-            field=f"edits.{site}",
-        )
-    if isinstance(edit, Stack) and max(column for _, columns in edit.parts for column in columns) >= n:
-        raise InputError(
-            f"the edits at site {site} take more strengths than there are attributes ({n})",
-            code="wrong-shape",
-            field=f"edits.{site}",
-        )
-    if made_for is not None:
-        if site.block >= made_for.n_blocks:
-            raise InputError(
-                f"site {site}: {made_for.id} has blocks 0 to {made_for.n_blocks - 1}",
-                code="no-such-site",
-                field=f"edits.{site}",
-            )
-        if isinstance(edit, StoredEdit | Stack) and edit.width != made_for.d_model:
-            raise InputError(
-                f"site {site}: {edit.width} wide; {made_for.id} is {made_for.d_model} wide",
-                code="wrong-shape",
-                field=f"edits.{site}",
             )

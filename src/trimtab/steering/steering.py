@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.models import Condition, Edit, ModelFacts, Place, Site
+from trimtab.interventions import Condition, Edit, ModelFacts, Place, Site
 from trimtab.steering.edits import Additive, Stack, StoredEdit
-from trimtab.steering.parts import named, refuse_misfit, refuse_odd_conditions, refuse_odd_prompts, strength
+from trimtab.steering.edits.fit import refuse_misfit
+from trimtab.steering.parts import checked_attributes, checked_presets, refuse_odd_conditions, refuse_odd_prompts
 
 Edits = Mapping[Site, Edit] | Mapping[int, Edit] | Mapping[str, Edit] | Mapping[Place, Edit]
 
@@ -81,17 +82,8 @@ class Steering:
                 code="conflicting-arguments",
                 field="edits",
             )
-        strengths = {named(name): strength(value, name) for name, value in attributes.items()}
-        told = {named(preset): dict(values) for preset, values in (presets or {}).items()}
-        for preset, values in told.items():
-            unknown = sorted(set(values) - set(strengths))
-            if unknown:
-                raise InputError(
-                    f"preset {preset!r} names attribute {unknown[0]!r}, which the steering does not have",
-                    code="unknown-attribute",
-                    field=f"presets.{preset}",
-                )
-            told[preset] = {name: strength(value, name) for name, value in values.items()}
+        strengths = checked_attributes(attributes)
+        told = checked_presets(presets or {}, strengths)
         for site, edit in by_site.items():
             refuse_misfit(site, edit, len(strengths), made_for)
         refuse_odd_conditions(conditions or {}, strengths, made_for)
@@ -216,7 +208,7 @@ class Steering:
         Raises:
             InputError: an edit of one's own class, which has no stored form.
         """
-        from trimtab.steering.manifest import identity
+        from trimtab.steering.stored import identity
 
         return identity(self)
 
@@ -230,9 +222,9 @@ class Steering:
         Raises:
             InputError: the folder holds something else, or cannot be written; an edit of one's own class.
         """
-        from trimtab.steering.artifact import write
+        from trimtab.steering.stored import save
 
-        return write(self, Path(folder), reliability)
+        return save(self, Path(folder), reliability)
 
     @staticmethod
     def load(folder: str | Path, *, allow_mismatch: bool = False) -> "Steering":
@@ -245,9 +237,10 @@ class Steering:
         Raises:
             InputError: no artifact, one of a later format, a file that was changed, or parts that do not fit.
         """
-        from trimtab.steering.artifact import read
+        from trimtab.steering.stored import load
 
-        return read(Path(folder)).steering.changed(allow_mismatch=allow_mismatch)
+        steering, _ = load(Path(folder))
+        return steering.changed(allow_mismatch=allow_mismatch)
 
     def changed(self, **changes: Any) -> Self:
         """A copy with other `attributes` (defaults of some), `presets`, `conditions`, `prompts`, `origin`, `made_for`
@@ -262,7 +255,7 @@ class Steering:
                 raise InputError(
                     f"unknown attribute {unknown[0]!r}; this steering has {', '.join(self.attributes)}",
                     code="unknown-attribute",
-                    field="attributes",
+                    field="names",
                 )
             changes["attributes"] = {**self.attributes, **changes["attributes"]}
         return self._with(**changes)

@@ -9,12 +9,12 @@ from trimtab.behaviors import PromptType
 from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment, Variant
 from trimtab.experiment.steps import Step
+from trimtab.interventions import Site
 from trimtab.measurements.activations import TrainingActivations, training, vector_of
 from trimtab.measurements.divergence import FEW_ROWS, Drift, NeutralDrift, PromptsDrift
 from trimtab.measurements.edit_size import dose
 from trimtab.measurements.effects import PLAIN, effects_on_dev, sweep_steps
 from trimtab.measurements.geometry import Geometry, attempted
-from trimtab.models import Site
 from trimtab.results.consequences import CurvePoint
 from trimtab.results.figures import Estimate, estimate
 from trimtab.results.report import BlockRow

@@ -16,7 +16,7 @@ def save(report: Report, folder: Path) -> Path:
     """
     import polars as pl
 
-    from trimtab.reports.html import page
+    from trimtab.reports.check.html import page
 
     outside_steerings(folder)
     table = pl.DataFrame([r.model_dump() for r in report.rows], schema=columns())

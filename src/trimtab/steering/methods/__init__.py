@@ -17,7 +17,7 @@ from trimtab.steering.methods.icv import InContextVector
 from trimtab.steering.methods.iti import InferenceTimeIntervention
 from trimtab.steering.methods.k_steering import KSteering
 from trimtab.steering.methods.mat_steer import MATSteer as MATSteer
-from trimtab.steering.methods.mean_difference import MeanDifference
+from trimtab.steering.methods.mean_difference import MeanDifference as MeanDifference
 from trimtab.steering.methods.mean_difference import mean_difference as mean_difference
 from trimtab.steering.methods.pca import PCA
 from trimtab.steering.methods.probe import LogisticProbe, ProbeGated

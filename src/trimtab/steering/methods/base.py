@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import torch
 
-from trimtab.models import ModelFacts, Site
-from trimtab.models.sites import Component
+from trimtab.interventions import Component, ModelFacts, Site
 from trimtab.steering.mat_steer import Trained
 from trimtab.steering.mat_steer.training import Told as Progress
 from trimtab.steering.steering import Origin, Steering

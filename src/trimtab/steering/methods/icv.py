@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import torch
 
-from trimtab.models import Site
+from trimtab.interventions import Site
 from trimtab.steering.edits import Additive, StoredEdit
 from trimtab.steering.methods.sides import Sides, SidesMethod, stacked
 

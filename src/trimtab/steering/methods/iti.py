@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.models import Site
-from trimtab.models.sites import Component
+from trimtab.interventions import Component, Site
 from trimtab.steering.edits import Additive, StoredEdit
 from trimtab.steering.methods.probe import probe
 from trimtab.steering.methods.sides import Sides, SidesMethod

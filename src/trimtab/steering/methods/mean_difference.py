@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from trimtab.models import Place, Site
+from trimtab.interventions import Place, Site
 from trimtab.steering.edits import Additive
 from trimtab.steering.methods.sides import Sides, SidesMethod, stacked
 from trimtab.steering.steering import Steering

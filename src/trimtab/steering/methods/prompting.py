@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from trimtab.errors import InputError
-from trimtab.models import ModelFacts
+from trimtab.interventions import ModelFacts
 from trimtab.steering.methods.base import Learned, Material, Materials, Method
 from trimtab.steering.steering import Steering
 

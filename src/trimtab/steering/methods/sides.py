@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.models import ModelFacts, Site
+from trimtab.interventions import ModelFacts, Site
 from trimtab.models.blocks import Heads
 from trimtab.steering.edits import StoredEdit
 from trimtab.steering.methods.base import Learned, Material, Materials, Method

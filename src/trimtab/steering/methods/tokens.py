@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, get_args
 import torch
 
 from trimtab.errors import InputError
-from trimtab.models import ModelFacts, Site
+from trimtab.interventions import ModelFacts, Site
 from trimtab.models.journal import stem
 from trimtab.steering.mat_steer import Trained
 from trimtab.steering.mat_steer.data import CPU, TokenSides

@@ -15,10 +15,10 @@ from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import Instrument
 from trimtab.experiment.preparation import decidable, key_of, prepare, where
 from trimtab.experiment.progress import Progress, Silent
+from trimtab.interventions import SCOPES, Scope, Site
 from trimtab.measurements.capability import about_context
 from trimtab.measurements.edit_size import dose
-from trimtab.models import Model, Site
-from trimtab.models.plan import SCOPES, Scope
+from trimtab.models import Model, ensure_fits
 from trimtab.results.report import Report
 from trimtab.steering import Steering
 from trimtab.storage.steps import Ledger
@@ -221,5 +221,4 @@ def _refuse_steering(
         )
     for place in steering.edits:
         model.anatomy.module(place)
-    if steering.made_for is not None:
-        steering.made_for.ensure(model, steering.allow_mismatch)
+    ensure_fits(steering, model)

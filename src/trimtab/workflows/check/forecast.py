@@ -8,6 +8,7 @@ from trimtab.behaviors import Behavior
 from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.steps import Step
+from trimtab.interventions import Site
 from trimtab.measurements.activations import EvaluationActivations, TypicalActivations
 from trimtab.measurements.baselines import asking_steps, refit_steps
 from trimtab.measurements.continuations import N_CONTINUATIONS, Continuations
@@ -15,7 +16,6 @@ from trimtab.measurements.divergence import OwnDrift
 from trimtab.measurements.effects import both_signs, sweep_steps
 from trimtab.measurements.other_behaviors import others as other_steps
 from trimtab.measurements.other_behaviors import over_refusal
-from trimtab.models import Site
 from trimtab.steering import Steering
 from trimtab.verdict.evidence import evidence_steps
 from trimtab.workflows.check.measured import EXPLORATORY_ROWS, over_strengths

@@ -11,8 +11,10 @@ from torch import Tensor
 from trimtab.behaviors import Behavior, Example, Rendered, Side
 from trimtab.errors import InputError
 from trimtab.experiment.instrument import SIDES
-from trimtab.models import Condition, Encoded, Model, Site
+from trimtab.interventions import Condition, Site
+from trimtab.models import Encoded, Model
 from trimtab.models.capture import capture
+from trimtab.models.conditions import met
 from trimtab.statistics import Interval, wilson
 from trimtab.steering import Steering
 from trimtab.steering.conditions import fit_condition
@@ -120,8 +122,8 @@ def condition_of(model: Model, behavior: Behavior, seed: int, chat_template: boo
     at = held[condition.site]
     return Conditioned(
         condition,
-        _share(condition.met(at.positive)),
-        _share(~condition.met(at.negative)),
+        _share(met(condition, at.positive)),
+        _share(~met(condition, at.negative)),
         (len(at.positive), len(at.negative)),
     )
 

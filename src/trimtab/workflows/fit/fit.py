@@ -14,9 +14,10 @@ from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.preparation import key_of, ready, refuse_same, where_all
 from trimtab.experiment.progress import Progress, Silent
+from trimtab.interventions import Place, Site
 from trimtab.measurements.divergence import FEW_ROWS, NeutralDrift
 from trimtab.measurements.edit_size import dose
-from trimtab.models import Model, Place, Site
+from trimtab.models import Model
 from trimtab.reports.fit.files import save_fit
 from trimtab.results.fit import Candidate, Fit, TrainedSite, Training
 from trimtab.results.report import Report

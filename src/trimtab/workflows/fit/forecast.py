@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.steps import Step
+from trimtab.interventions import Place, Site
 from trimtab.measurements.activations import TrainingActivations
 from trimtab.measurements.divergence import FEW_ROWS, NeutralDrift
 from trimtab.measurements.effects import PLAIN, sweep_steps
-from trimtab.models import Place, Site
 from trimtab.steering import Steering
 from trimtab.steering.methods import Method
 from trimtab.workflows.check.forecast import like_the_chosen

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from trimtab.behaviors import Example
 from trimtab.experiment.experiment import Experiment
-from trimtab.models import Encoded, Model, Plan, Site, collate
+from trimtab.interventions import Site
+from trimtab.models import Encoded, Model, Plan, collate
 from trimtab.models.decoding import pieces
 from trimtab.results.fit import ShadedText, Side, Training
 from trimtab.steering import Steering

@@ -13,8 +13,8 @@ import torch
 from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.progress import Progress
+from trimtab.interventions import ModelFacts, Place, Site
 from trimtab.measurements.activations import training
-from trimtab.models import ModelFacts, Place, Site
 from trimtab.models.tokens import Tokens, capture_tokens
 from trimtab.steering.mat_steer import Tokens as TokenRows
 from trimtab.steering.mat_steer import TokenSides

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from trimtab.behaviors import Rendered
 from trimtab.errors import InputError
-from trimtab.models import Edit, Encoded, Model, Plan, Site, collate, fronts, steer
+from trimtab.interventions import Edit, Scope, Site, fronts
+from trimtab.models import Encoded, Model, Plan, collate, steer
 from trimtab.models.conditions import decided
 from trimtab.models.decoding import pieces
 from trimtab.models.generate import refuse_overlong as refuse_overlong_rows
-from trimtab.models.plan import Scope
 from trimtab.models.text import in_front
 from trimtab.steering import Steering
 from trimtab.steering.edits import Stack, StoredEdit
@@ -39,7 +39,7 @@ class Continued:
     shades: tuple[Shade, ...] = ()
 
 
-def continued(
+def generate(
     model: Model,
     prompts: Sequence[str],
     steering: Steering,

@@ -13,10 +13,11 @@ from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.preparation import middle, ready
 from trimtab.experiment.progress import Progress, Silent
+from trimtab.interventions import Site
 from trimtab.measurements.activations import TrainingActivations, median_norm, training
 from trimtab.measurements.indices import geometry_figures, placed
 from trimtab.measurements.records import model_record
-from trimtab.models import Model, Site
+from trimtab.models import Model
 from trimtab.results.calibration_files import shipped
 from trimtab.results.prediction import Calibration, Calibrations, PredictedRow, Prediction
 from trimtab.results.study import GeometryRow, data_kind

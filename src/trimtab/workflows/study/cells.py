@@ -6,12 +6,13 @@ from typing import Any
 
 from trimtab.behaviors import Behavior, PromptType, not_measured
 from trimtab.experiment.experiment import HEAD_SHARE, Experiment, Variant
+from trimtab.interventions import Site
 from trimtab.measurements.activations import median_norm, training, vector_of
 from trimtab.measurements.effects import PLAIN, Steered, base_record, curve, slope_record, sweep
 from trimtab.measurements.geometry import Geometry, cosine_types
 from trimtab.measurements.indices import geometry_figures, placed
 from trimtab.measurements.lengths import lengths
-from trimtab.models import Model, Site
+from trimtab.models import Model
 from trimtab.results.study import Cell, TypeCosines
 from trimtab.statistics import cosine_matrix, dose
 from trimtab.steering import Steering

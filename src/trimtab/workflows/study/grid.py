@@ -20,8 +20,9 @@ from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.preparation import middle, ready
 from trimtab.experiment.progress import Progress, Silent
+from trimtab.interventions import Site
 from trimtab.measurements.records import model_record
-from trimtab.models import Model, Site, load
+from trimtab.models import Model, load
 from trimtab.results.study import Study
 from trimtab.storage.steps import Ledger
 from trimtab.version import __version__

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-import torch
 
 from trimtab.errors import InputError
-from trimtab.models import Site
+from trimtab.interventions import Site
 
 
 @pytest.mark.parametrize(
@@ -42,13 +41,3 @@ def test_a_block_of_numpy_is_kept_as_an_int():
 def test_one_site_in_place_of_a_list_is_refused(values):
     with pytest.raises(InputError, match="give a list of sites"):
         Site.several(values)
-
-
-def test_capture_takes_blocks_and_texts_and_answers_by_site(model):
-    captured = model.capture(["The sky"], [1, "mlp:2"])
-    expected = model.capture(["The sky"], [Site(1), Site(2, "mlp")])
-    assert list(captured.activations) == list(captured.norms) == [Site(1), Site(2, "mlp")]
-    for site, values in expected.activations.items():
-        assert torch.equal(captured.activations[site], values)
-    with pytest.raises(InputError, match="give a list of sites"):
-        model.capture(["The sky"], "1")

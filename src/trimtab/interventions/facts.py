@@ -1,16 +1,25 @@
 """Which model something was made for, and whether another one will do."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-import torch
+from typing import Literal, Protocol
 
 from trimtab.errors import InputError
 
-if TYPE_CHECKING:
-    from trimtab.models.model import Model
-
 Fit = Literal["exact", "architecture"]
+
+
+class KnownModel(Protocol):
+    """What is asked of a model to know whether it is the one; asked in this order, since facts may take a while."""
+
+    @property
+    def digest(self) -> str:
+        """Of its weights."""
+        ...
+
+    @property
+    def facts(self) -> "ModelFacts":
+        """As artifacts remember it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,7 @@ class ModelFacts:
     digest: str
     shapes: str
 
-    def fit(self, model: "Model") -> Fit:
+    def fit(self, model: KnownModel) -> Fit:
         """How well a model fits: `exact` (the same weights) or `architecture` (their names and shapes).
 
         Raises:
@@ -56,23 +65,3 @@ class ModelFacts:
             f"the steering was made for {self.id}, which has {', '.join(odd) or 'weights of other names or shapes'}; "
             f"it cannot steer {here.id}"
         )
-
-    def ensure(self, model: "Model", allow_mismatch: bool) -> None:
-        """Refuse a model that does not fit exactly, unless its architecture does and that is allowed.
-
-        Raises:
-            InputError: it does not fit.
-        """
-        if self.fit(model) != "exact" and not allow_mismatch:
-            half = model.dtype == torch.float16
-            what = "nothing was measured on these, unless they are the same and the steering was made in float16"
-            if half:
-                what = (
-                    "float16 rounds the same weights to others; load the model as float32 or bfloat16 (--dtype), which "
-                    "count as the same"
-                )
-            raise InputError(
-                f"the steering was made for {self.id} (weights {self.digest[:12]}), and {model.id}"
-                f"{', loaded as float16,' if half else ''} has other weights ({model.digest[:12]}) of the same shapes; "
-                f"{what}. To try them, load the steering with allow_mismatch=True (--allow-mismatch), and check it"
-            )

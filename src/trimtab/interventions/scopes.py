@@ -1,0 +1,43 @@
+"""Which tokens an edit acts on."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, get_args
+
+from trimtab.errors import InputError
+
+Scope = Literal["all", "prompt", "last", "generated"]
+"""Every token; those of the prompt; its last; those whose *next* token belongs to the answer."""
+
+SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
+
+Scopes = Scope | Sequence[Scope]
+"""One for all rows, or one per row."""
+
+_FAR: Final = 1 << 30
+WINDOWS: Final[Mapping[Scope, tuple[int, int]]] = {
+    "all": (-_FAR, _FAR),
+    "prompt": (-_FAR, 0),
+    "last": (-1, 0),
+    "generated": (-1, _FAR),
+}
+"""A scope is a window of positions relative to the prompt's length: low <= position - prompt_len < high."""
+
+
+def checked_scopes(value: Any) -> tuple[Scope, ...]:
+    """A scope, or several of a list, as a tuple.
+
+    >>> checked_scopes("last")
+    ('last',)
+
+    Raises:
+        InputError: one that there is not, or none.
+    """
+    if not isinstance(value, Sequence):
+        raise InputError(f"unknown scope {value!r}; one of {', '.join(SCOPES)}, or a list of them")
+    scopes = (value,) if isinstance(value, str) else tuple(value)
+    for scope in scopes or ("",):
+        if scope not in SCOPES:
+            raise InputError(
+                f"unknown scope {scope!r}; one of {', '.join(SCOPES)}", code="unknown-scope", field="scope"
+            )
+    return scopes

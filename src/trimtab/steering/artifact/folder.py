@@ -1,0 +1,90 @@
+"""The files of an artifact: their names and sizes, and reading them with every digest verified."""
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from trimtab.errors import InputError
+
+STEERING, TENSORS, REPORT, CARD, MANIFEST = (
+    "steering.json",
+    "steering.safetensors",
+    "report.json",
+    "README.md",
+    "MANIFEST",
+)
+MAX_BYTES: Final[Mapping[str, int]] = {
+    STEERING: 4 << 20,
+    TENSORS: 4 << 30,
+    REPORT: 64 << 20,
+    CARD: 1 << 20,
+    MANIFEST: 64 << 10,
+}
+"""Files of an artifact with the most bytes that each may have."""
+
+NEEDED: Final = (STEERING, TENSORS)
+_LINE: Final = re.compile(r"([0-9a-f]{64})  ([A-Za-z.]+)")
+
+
+def verified(folder: Path) -> dict[str, bytes]:
+    """Every file's content, each digest compared; nothing else may lie there but names that begin with a dot.
+
+    Each file is opened and read once, so that what was verified is what is used.
+
+    Raises:
+        InputError: a file that is missing, changed, too large, no plain file, or does not belong there.
+        OSError: the folder cannot be read.
+    """
+    lines = _content(folder, MANIFEST).decode("ascii", "replace").split("\n")
+    listed: dict[str, str] = {}
+    for i, line in enumerate(lines[:-1], start=1):
+        found = _LINE.fullmatch(line)
+        if not found or found.group(2) not in MAX_BYTES or found.group(2) in (MANIFEST, *listed):
+            raise InputError(f"{MANIFEST}, line {i}: {line[:80]!r} is no digest of a file that belongs here")
+        listed[found.group(2)] = found.group(1)
+    if lines[-1] or not set(NEEDED) <= set(listed):
+        raise InputError(f"{MANIFEST} is cut off or leaves out {' or '.join(NEEDED)}")
+    strangers = sorted(n for n in os.listdir(folder) if n not in {*listed, MANIFEST} and not n.startswith("."))
+    if strangers:
+        raise InputError(f"{strangers[0]!r} does not belong into a steering; {MANIFEST} does not list it")
+    files = {}
+    for name, digest in listed.items():
+        files[name] = _content(folder, name)
+        if sha256(files[name]).hexdigest() != digest:
+            raise InputError(f"{name} was changed after it was written: its digest is not the one in {MANIFEST}")
+    return files
+
+
+def _content(folder: Path, name: str) -> bytes:
+    """A plain file's content, read once; no link is followed and no huge file opened."""
+    try:
+        handle = os.open(folder / name, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(handle, "rb") as file:
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise InputError(f"{name} is no plain file")
+            if facts.st_size > MAX_BYTES[name]:
+                raise InputError(f"{name} has {facts.st_size:,} bytes; at most {MAX_BYTES[name]:,} are read")
+            return file.read(MAX_BYTES[name] + 1)
+    except FileNotFoundError as error:
+        raise InputError(f"there is no {name}; is it a steering that trimtab saved?") from error
+    except OSError as error:
+        raise InputError(f"{name} cannot be read (links are not followed): {error.strerror}") from error
+
+
+def sealed(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files with the MANIFEST of their digests.
+
+    Raises:
+        InputError: one would be too large to be read back.
+    """
+    lines = "".join(f"{sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files))
+    whole = {**files, MANIFEST: lines.encode()}
+    for name, content in whole.items():
+        if len(content) > MAX_BYTES[name]:
+            raise InputError(f"{name} would have {len(content):,} bytes; at most {MAX_BYTES[name]:,} are read back")
+    return whole

@@ -1,0 +1,46 @@
+"""Whether an edit fits the steering that it is put into, and the model that this was made for."""
+
+from trimtab.errors import InputError
+from trimtab.interventions import Edit, ModelFacts, Site
+from trimtab.steering.edits.base import StoredEdit
+from trimtab.steering.edits.stack import Stack
+from trimtab.steering.parts import refuse_odd_site
+
+
+def refuse_misfit(site: Site, edit: Edit, n: int, made_for: ModelFacts | None) -> None:
+    """An edit must take the steering's strengths, and be as wide as the model it was made for.
+
+    Args:
+        site: where it acts.
+        edit: what it does.
+        n: how many attributes the steering has.
+        made_for: the model, if that is known.
+
+    Raises:
+        InputError: it does not, or is no edit.
+    """
+    if not callable(edit):
+        raise InputError(
+            f"site {site}: a {type(edit).__name__} is no edit; for a vector write Steering.from_vector",
+            code="wrong-type",
+            field=f"edits.{site}",
+        )
+    refuse_odd_site(site, made_for)
+    if isinstance(edit, StoredEdit) and edit.n_attributes != n:
+        raise InputError(
+            f"the edit at site {site} takes {edit.n_attributes} strengths, and there are {n} attributes",
+            code="wrong-shape",
+            field=f"edits.{site}",
+        )
+    if isinstance(edit, Stack) and max(column for _, columns in edit.parts for column in columns) >= n:
+        raise InputError(
+            f"the edits at site {site} take more strengths than there are attributes ({n})",
+            code="wrong-shape",
+            field=f"edits.{site}",
+        )
+    if made_for is not None and isinstance(edit, StoredEdit | Stack) and edit.width != made_for.d_model:
+        raise InputError(
+            f"site {site}: {edit.width} wide; {made_for.id} is {made_for.d_model} wide",
+            code="wrong-shape",
+            field=f"edits.{site}",
+        )
