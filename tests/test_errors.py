@@ -4,7 +4,7 @@ import ast
 import pickle
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -94,9 +94,16 @@ CALLS: dict[str, tuple[Callable[[Any, Path], object], Code, str | None]] = {
         "unknown-attribute", "names",
     ),
     "a vector of words": (lambda m, p: tt.Steering.from_vector(1, m.hf.lm_head.weight), "wrong-shape", "vector"),
+    "other weights": (lambda m, p: _other_weights(m), "other-weights", "allow_mismatch"),
     "a full folder": (lambda m, p: _captured(m, p, 0), "other-settings", "sites"),
     "other texts": (lambda m, p: _captured(m, p, 1), "other-settings", "folder"),
 }  # fmt: skip
+
+
+def _other_weights(model: tt.Model) -> None:
+    facts = replace(model.facts, digest="0" * 64)
+    made = tt.Steering.from_vector(1, model.hf.lm_head.weight[0], made_for=facts)
+    model.generate("Well", steering=made, max_new_tokens=1)
 
 
 def _captured(model: tt.Model, folder: Path, case: int) -> None:

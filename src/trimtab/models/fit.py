@@ -29,7 +29,7 @@ def ensure_fits(steering: Steerable, model: "Model") -> None:
     raise InputError(
         f"the steering was made for {facts.id} (weights {facts.digest[:12]}), and {model.id}"
         f"{', loaded as float16,' if half else ''} has other weights ({model.digest[:12]}) of the same shapes; "
-        f"{what}. To try them, allow the mismatch when the steering is loaded, and check it",
+        f"{what}. To try them, load the steering with allow_mismatch=True, and check it",
         code="other-weights",
         field="dtype" if half else "allow_mismatch",
     )
