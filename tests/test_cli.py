@@ -372,7 +372,7 @@ def test_every_verb_that_takes_a_behavior_can_leave_out_bad_rows(
     }[verb]  # fmt: skip
     code, _, err = run(verb, str(mixed), *rest)
     assert code == 2
-    assert "3 rows of 30 cannot be read; skip_bad (--skip-bad) leaves them out" in err
+    assert "3 rows of 30 cannot be read; skip_bad leaves them out (--skip-bad)" in err
     code, _, err = run(verb, str(mixed), *rest, "--skip-bad")
     assert (code, "error" in err) == (0, False)
 

@@ -218,7 +218,7 @@ def test_instructions_derived_from_the_name_are_shown_with_the_way_to_give_other
     finding = find(Behavior(name="tea_pairs", examples=[Example("", "a", "b")]), "derived-instructions")
     assert finding is not None
     assert finding.severity == "info"
-    for said in ("'You are tea pairs.'", "'You are not tea pairs.'", "header", "--positive-instruction"):
+    for said in ("'You are tea pairs.'", "'You are not tea pairs.'", "header", "as arguments"):
         assert said in finding.message
     assert find(bare([("a", "b")]), "derived-instructions") is None
 

@@ -74,22 +74,24 @@ def test_waits_go_by_the_servers_wish_as_seconds_or_date_within_limits() -> None
 
 
 REFUSED = {
-    401: "check the key",
-    403: "check the key",
-    404: "the model's name",
-    307: "leads to",
-    400: "refuses",
-    422: "refuses",
+    401: ("check the key", "key_env"),
+    403: ("check the key", "key_env"),
+    404: ("check the URL .* and the name of the model", "endpoint"),
+    307: ("leads to", "endpoint.url"),
+    400: ("refuses", None),
+    422: ("refuses", None),
 }
 
 
-@pytest.mark.parametrize(("status", "mend"), REFUSED.items())
-def test_a_refusal_is_the_callers_fault_and_not_repeated(status: int, mend: str) -> None:
+@pytest.mark.parametrize("status", REFUSED)
+def test_a_refusal_is_the_callers_fault_and_not_repeated(status: int) -> None:
+    mend, field = REFUSED[status]
     body = json.dumps({"error": {"message": "no\x1b[31m\nway " + "x" * 1000}}).encode()
     reply = Reply(status=status, body=body, headers={"location": "http://127.0.0.1:9/"} if status == 307 else {})
     with serving(lambda request, k: reply) as server, pytest.raises(InputError, match=mend) as caught:
         ask(server, key="topsecret")
     assert len(server.requests) == 1
+    assert (caught.value.code, caught.value.field) == ("endpoint-refused", field)
     assert "topsecret" not in str(caught.value)
     assert "--" not in str(caught.value)  # what a flag is called, the caller knows
     assert str(caught.value).isprintable()

@@ -102,7 +102,7 @@ def test_a_dict_of_layers_is_read_as_the_convention_says(
         assert list(made.edits) == [Site(3 - shift), Site(14 - shift)]
         made.save(tmp_path / "s")
         assert torch.equal(Steering.load(tmp_path / "s").vector(14 - shift), v[14].float())
-    with pytest.raises(InputError, match="say --convention"):
+    with pytest.raises(InputError, match="say which convention"):
         read_checkpoint(saved(v))
     assert list(read_checkpoint(saved({"attention.4": rand(D)})).edits) == [Site(4, "attention")]
 
@@ -172,14 +172,18 @@ STATE = Gates(D, 2).state_dict()
 @pytest.mark.parametrize(
     ("held", "told", "word"),
     [
-        (rand(D), {}, "give --site"),
-        (rand(D), {"site": Site(1), "convention": "block"}, "--convention means nothing"),
+        (rand(D), {}, "give a site"),
+        (rand(D), {"site": Site(1), "convention": "block"}, "a convention means nothing"),
         (rand(D), {"site": Site(1), "names": ["a", "b"]}, "one attribute, not 2"),
-        (rand(3, D), {}, "say --convention"),
+        (rand(3, D), {}, "say which convention"),
         (rand(3, D), {"convention": "mine"}, "convention 'mine'"),
-        (rand(3, D), {"convention": "block", "site": Site(3)}, "--site says 3, and the file says 0, 1, 2"),
-        (rand(3, D), {"convention": "block", "site": Site(1, "mlp")}, "--site says mlp:1, and the file says 0"),
-        (rand(1, D), {"convention": "hidden-states"}, "--convention means nothing"),
+        (rand(3, D), {"convention": "block", "site": Site(3)}, "is for 0, 1, 2, not for the site 3 that was given"),
+        (
+            rand(3, D),
+            {"convention": "block", "site": Site(1, "mlp")},
+            "is for 0, 1, 2, not for the site mlp:1 that was given",
+        ),
+        (rand(1, D), {"convention": "hidden-states"}, "a convention means nothing"),
         (rand(2, 2, D), {}, r"a tensor \[2, 2, 8\]"),
         (torch.tensor(1.0), {}, r"a tensor \[\]"),
         (3, {}, "nothing but a int"),
@@ -190,17 +194,17 @@ STATE = Gates(D, 2).state_dict()
         ([torch.ones(D, dtype=torch.int64)], {"site": Site(1)}, "torch.int64"),
         (torch.full((D,), float("nan")), {"site": Site(1)}, "NaN"),
         (torch.ones(0), {"site": Site(1)}, "empty"),
-        ({1: rand(D)}, {"convention": "block", "site": Site(2)}, "--site says 2, and the file says 1"),
+        ({1: rand(D)}, {"convention": "block", "site": Site(2)}, "is for 1, not for the site 2 that was given"),
         ({1: rand(D), "layer.1": rand(D)}, {"convention": "block"}, "two tensors"),
         ({-1: rand(D)}, {"convention": "block"}, "not understood"),
         ({(1, 2): rand(D)}, {"convention": "block"}, "type tuple is no layer"),
         ({1: {2: rand(D)}}, {"convention": "block"}, "type dict, no tensor"),
         ({0: rand(D)}, {"convention": "hidden-states"}, "embedding"),
         ({"model.layers.0.mlp.weight": rand(D), "model.layers.1.mlp.weight": rand(D)}, {}, "not understood"),
-        (STATE, {}, "give --site"),
-        (STATE, {"site": Site(1), "names": ["a"]}, "2 attributes; give 2 different --name"),
-        (STATE, {"site": Site(1), "names": ["a", "a"]}, "give 2 different --name"),
-        (STATE, {"site": Site(1), "convention": "block"}, "--convention means nothing"),
+        (STATE, {}, "give a site"),
+        (STATE, {"site": Site(1), "names": ["a"]}, "2 attributes; give 2 different names"),
+        (STATE, {"site": Site(1), "names": ["a", "a"]}, "give 2 different names"),
+        (STATE, {"site": Site(1), "convention": "block"}, "a convention means nothing"),
         ({**STATE, "extra": rand(1)}, {"site": Site(1)}, "'extra' is missing or too much"),
         ({k: v for k, v in STATE.items() if "1.bias" not in k}, {"site": Site(1)}, "'gating_weights.1.bias'"),
         ({**STATE, "gating_weights.1.weight": rand(2, D)}, {"site": Site(1)}, r"is \[2, 8\], not \[1, 8\]"),
@@ -224,8 +228,8 @@ def test_what_is_not_said_must_be_told_and_nothing_else(
         ({}, "mlp", {}, "no vectors"),
         ([rand(D)], "mlp", {}, "lacks layer_activations"),
         ({1: rand(D)}, 3, {}, "lacks layer_activations or layer_type"),
-        ({1: rand(D)}, "mlp", {"site": Site(1)}, "--site says 1, and the file says mlp:1"),
-        ({1: rand(D)}, "mlp", {"convention": "block"}, "--convention means nothing"),
+        ({1: rand(D)}, "mlp", {"site": Site(1)}, "is for mlp:1, not for the site 1 that was given"),
+        ({1: rand(D)}, "mlp", {"convention": "block"}, "a convention means nothing"),
     ],
 )
 def test_odd_files_of_steering_vectors_are_refused(
@@ -255,7 +259,7 @@ def test_command_line_reads_each_kind(suffix: str, run: Run, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (("x.pt", "out"), "give --site"),
+        (("x.pt", "out"), "give a site, such as 14 (--site)"),
         (("x.pt", "out", "--site", "block 3"), "site 'block 3' is not understood"),
         (("nowhere.pt", "out"), "does not exist"),
         (("s", "v.safetensors", "--name", "a"), "attributes of a steering have names"),

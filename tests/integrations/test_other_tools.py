@@ -58,7 +58,7 @@ def test_one_vector_with_leading_dimensions_goes_to_the_site_that_is_told(
     v = V.reshape(shape).to(dtype)
     for held in (v, [v], {"vector": v}, {"refusal_direction": v, "model": "org/model"}):
         assert only(read_checkpoint(pt(held), site=Site(14, "attention"))) == Site(14, "attention")
-        with pytest.raises(InputError, match="give --site"):
+        with pytest.raises(InputError, match="give a site"):
             read_checkpoint(pt(held))
     assert only(read_vectors(safetensors({"vector": v}), "x", site=Site(3))) == Site(3)
     assert only(read_checkpoint(pt({14: v}), convention="block")) == Site(14)
@@ -99,12 +99,12 @@ def test_a_layer_beside_the_vector_must_agree_with_the_site(
     assert only(read_checkpoint(file, site=Site(13))) == Site(13)
     assert only(read_checkpoint(file, convention="block")) == Site(14)
     assert only(read_checkpoint(file, convention="hidden-states")) == Site(13)
-    with pytest.raises(InputError, match=r"says layer .*14.*--site says 3") as raised:
+    with pytest.raises(InputError, match=r"says layer .*14.*not the site 3 that was given") as raised:
         read_checkpoint(file, site=Site(3))
     assert "14" in str(raised.value)
-    with pytest.raises(InputError, match="--site says 13"):
+    with pytest.raises(InputError, match="not the site 13 that was given"):
         read_checkpoint(file, site=Site(13), convention="block")
-    with pytest.raises(InputError, match="give --site 14"):
+    with pytest.raises(InputError, match="give site 14"):
         read_checkpoint(file)
 
 
@@ -115,7 +115,7 @@ def test_a_layer_in_a_safetensors_file_is_looked_up_in_tensors_and_metadata(safe
     ):
         assert only(read_vectors(file, "x", site=Site(14))) == Site(14)
         assert only(read_vectors(file, "x", "hidden-states")) == Site(13)
-        with pytest.raises(InputError, match=r"says layer 14.*--site says 3"):
+        with pytest.raises(InputError, match=r"says layer 14.*not the site 3 that was given"):
             read_vectors(file, "x", site=Site(3))
     with pytest.raises(InputError, match=r"coeff 4 beside"):
         read_vectors(safetensors({"vector": V}, layer="14", coeff="4.0"), "x", site=Site(14))
@@ -134,8 +134,12 @@ def test_a_layer_in_a_safetensors_file_is_looked_up_in_tensors_and_metadata(safe
         ({"vector": V, "layer": 3, "block": 4}, {"site": Site(3)}, "2 layers"),
         ({"vectors": torch.stack([V, V]), "layers": [3]}, {"convention": "block"}, "2 vectors and 1 layers"),
         ({"vectors": torch.stack([V, V]), "layers": [3, 3]}, {"convention": "block"}, "a layer twice"),
-        ({"vector": V, "layer": "attention.3"}, {"site": Site(3)}, "site attention:3, and --site says 3"),
-        ({"vector": V, "layer": "attention.3"}, {"convention": "block"}, "--convention means nothing"),
+        (
+            {"vector": V, "layer": "attention.3"},
+            {"site": Site(3)},
+            "site attention:3, and not the site 3 that was given",
+        ),
+        ({"vector": V, "layer": "attention.3"}, {"convention": "block"}, "a convention means nothing"),
         ({"vector": {3: V}, "layer": 3}, {"convention": "block"}, "vectors by layer and a layer beside"),
         ({"vector": torch.full((D,), float("inf")), "layer": 3}, {"site": Site(3)}, "NaN"),
         ({"vector": torch.zeros(D), "layer": 3}, {"site": Site(3)}, "zero throughout"),
@@ -197,9 +201,9 @@ def test_names_of_modules_say_where_a_vector_belongs(
     assert only(read_checkpoint(pt({key: V}))) == site
     assert only(read_vectors(safetensors({key: V}), "x", site=site)) == site
     assert only(read_checkpoint(pt({"vector": V, "layer": key}))) == site
-    with pytest.raises(InputError, match="--convention means nothing"):
+    with pytest.raises(InputError, match="a convention means nothing"):
         read_checkpoint(pt({key: V}), convention="block")
-    with pytest.raises(InputError, match=f"--site says 3, and the file says {site}"):
+    with pytest.raises(InputError, match=f"is for {site}, not for the site 3 that was given"):
         read_checkpoint(pt({key: V}), site=Site(3))
 
 
@@ -208,7 +212,7 @@ def test_names_of_modules_say_where_a_vector_belongs(
 )
 def test_numbers_need_a_convention_however_they_are_written(key: str, pt: Callable[[object], Path]) -> None:
     assert only(read_checkpoint(pt({key: V}), convention="hidden-states")) == Site(13)
-    with pytest.raises(InputError, match="say --convention"):
+    with pytest.raises(InputError, match="say which convention"):
         read_checkpoint(pt({key: V}))
 
 
@@ -292,7 +296,7 @@ def test_the_model_hint_of_several_control_vectors_survives_where_it_is_one(run:
     assert GGUFReader(str(tmp_path / "ab.gguf")).fields["controlvector.model_hint"].contents() == "gemma2"
     code, _, err = run("convert", tmp_path / "a", tmp_path / "c", tmp_path / "ac.gguf")
     assert code == 2
-    assert "for gemma2 and qwen2; say which (--hint)" in err
+    assert "for gemma2 and qwen2; say which in a hint (--hint)" in err
 
 
 def test_one_direction_of_a_control_vector_can_be_taken(run: Run, tmp_path: Path) -> None:
@@ -304,7 +308,7 @@ def test_one_direction_of_a_control_vector_can_be_taken(run: Run, tmp_path: Path
     assert torch.equal(made.vector(2), 2 * V)
     code, _, err = run("convert", tmp_path / "v.gguf", tmp_path / "t", "--site", "9")
     assert code == 2
-    assert "--site says 9, and the file says 1, 2, 3" in err
+    assert "is for 1, 2, 3, not for the site 9 that was given; give one of these, or none (--site)" in err
 
 
 @pytest.mark.parametrize("raw", [np.float16, GGMLQuantizationType.BF16])

@@ -107,7 +107,7 @@ def test_system_turns_go_to_the_user_turn_behind_them() -> None:
             "refuses turns by user, user: Conversation roles must alt.*join neighbour",
         ),
         (NO_SYSTEM_TURN, TALK[1:], "refuses turns by assistant, user: Conversation roles must alternate"),
-        ("{{ messages[0].nothing.there }}", USER, "refuses turns by user: .*leave --chat-template off"),
+        ("{{ messages[0].nothing.there }}", USER, "refuses turns by user: .*leave the chat template off"),
         ("{{ messages[0]['content'] + 3 }}", USER, "refuses turns by user"),
         ("{% for %}", USER, "refuses turns by user"),
     ],

@@ -1,5 +1,7 @@
 """How a GGUF file is converted once."""
 
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -155,9 +157,13 @@ def test_what_a_killed_conversion_left_is_removed(stub, cache, writes):
     for p in target.iterdir():
         p.unlink()
     target.rmdir()
-    left = cache / f"{target.name}.tmp-killed"
-    left.mkdir()
-    (left / "model.safetensors").write_bytes(b"half")
+    code = (
+        "import os, sys; from pathlib import Path; from trimtab.storage.atomic import whole_folder\n"
+        "with whole_folder(Path(sys.argv[1])) as work:\n"
+        "    (work / 'model.safetensors').write_bytes(b'half'); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(target)], check=False)
+    assert [p for p in cache.iterdir() if p.is_dir()]
     assert converted(stub) == target
     assert [p.name for p in cache.iterdir() if p.is_dir()] == [target.name]
 

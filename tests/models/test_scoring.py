@@ -90,7 +90,7 @@ def test_logit_differences_mean_the_same_tokens_by_a_scope_as_scores(scope, mode
 
 def test_a_result_that_is_not_finite_is_an_error(model):
     options = {"steering": Steering({Site(1): lambda h, s: h / 0}, {"a": 1.0})}
-    with pytest.raises(InputError, match=r"4 of 4 scores are NaN or infinite .*smaller strength or --dtype float32"):
+    with pytest.raises(InputError, match=r"4 of 4 scores are NaN or infinite .*smaller strength or dtype float32"):
         model.score(PROMPTS, ANSWERS, **options)
     with pytest.raises(InputError, match=r"1 of 4 scores .*the first is text 3"):
         model.score(PROMPTS, ANSWERS, strength=[0, 0, 1, 0], **options)

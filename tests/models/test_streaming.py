@@ -86,7 +86,7 @@ def test_an_interrupted_capture_goes_on_to_the_same_bytes(model, tmp_path, count
         file.write(b"half a row")  # the process died while it was writing the next window
     model.capture(TEXTS, SITES, into=tmp_path / "parts")
     assert sum(counted) == len(TEXTS)
-    for name in ("1.npy", "1.norms.npy", "attention-2.npy", "capture.json"):
+    for name in ("1.npy", "1.norms.npy", "attention-2.npy", "capture.jsonl"):
         assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
@@ -112,7 +112,7 @@ print(found.activations[tt.Site(1)].double().sum().item())
     whole = subprocess.run([*run, str(tmp_path / "whole"), "999"], check=True, **options)
     killed = subprocess.run([*run, str(tmp_path / "parts"), "33"], check=False, **options)
     assert killed.returncode == -signal.SIGKILL
-    assert len(json.loads((tmp_path / "parts" / "capture.json").read_text())["windows"]) == 3
+    assert (tmp_path / "parts" / "capture.jsonl").read_bytes().count(b"\n") == 1 + 3
     resumed = subprocess.run([*run, str(tmp_path / "parts"), "999"], check=True, **options)
     assert resumed.stdout == whole.stdout
 
@@ -178,12 +178,28 @@ def test_a_finished_folder_may_be_read_only(model, tmp_path):
     assert (tmp_path / "1.npy").stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize("damage", ["{", "[]", '{"settings": {}}', '{"settings": {}, "windows": [{"n": -1}]}', "\x00"])
+@pytest.mark.parametrize("damage", ["{", "[]\n", '{"settings": {}}', '{"settings": 3}\n', 'HEAD\n{"n": -1}\n', "\x00"])
 def test_a_damaged_journal_is_said_to_be(model, tmp_path, damage):
     model.capture(TEXTS[:5], SITES, into=tmp_path)
-    (tmp_path / "capture.json").write_text(damage)
+    head = (tmp_path / "capture.jsonl").read_text().splitlines()[0]
+    (tmp_path / "capture.jsonl").write_text(damage.replace("HEAD", head))
     with pytest.raises(InputError, match="damaged"):
         model.capture(TEXTS[:5], SITES, into=tmp_path)
+
+
+def test_a_folder_written_before_the_journal_had_lines_is_read_and_not_run_again(model, tmp_path, monkeypatch):
+    found = model.capture(TEXTS[:15], SITES, into=tmp_path).activations[SITES[0]].clone()
+    head, *windows = map(json.loads, (tmp_path / "capture.jsonl").read_text().splitlines())
+    (tmp_path / "capture.json").write_text(json.dumps({**head, "windows": windows}))
+    (tmp_path / "capture.jsonl").unlink()
+    monkeypatch.setattr(streaming, "capture", None)
+    assert model.capture(TEXTS[:15], SITES, into=tmp_path).activations[SITES[0]].equal(found)
+    assert not (tmp_path / "capture.json").exists()
+    (tmp_path / "capture.jsonl").unlink()
+    for damage in ("{", "[]", '{"settings": {}}'):
+        (tmp_path / "capture.json").write_text(damage)
+        with pytest.raises(InputError, match="damaged"):
+            model.capture(TEXTS[:15], SITES, into=tmp_path)
 
 
 def test_a_file_that_was_cut_is_said_to_be(model, tmp_path):

@@ -18,7 +18,7 @@ from trimtab.models.tokens import capture_tokens
 SITES = [Site(0), Site(2)]
 TEXTS = [Rendered("", f"A {chr(97 + i // 2)} ship and", f" the {'very ' * (i % 4)}small flap {i}.") for i in range(16)]
 TWINS = [i ^ 1 for i in range(len(TEXTS))]
-JSON = "capture.json"
+JSON = "capture.jsonl"
 
 
 @pytest.fixture
@@ -99,8 +99,8 @@ def capture(name):
     model.capture_tokens(texts, [1, "mlp:2"], tokens="all", twins=twins, drop_identical=True, into=folder / name)
 
 def windows():
-    journal = folder / "parts" / "capture.json"
-    return len(json.loads(journal.read_text())["windows"]) if journal.exists() else 0
+    journal = folder / "parts" / "capture.jsonl"
+    return len(journal.read_text().splitlines()) - 1 if journal.exists() else 0
 
 folder, chance, stops = Path(sys.argv[2]), random.Random(sys.argv[3]), []
 capture("warm")
@@ -180,11 +180,19 @@ def test_a_folder_of_something_else_is_refused(model, wrapped, tmp_path):
         model.capture_tokens(TEXTS, SITES, into=folder)
 
 
-@pytest.mark.parametrize("damage", ["{", '{"settings": {}, "windows": [{"n": 3}]}', "no rows"])
+@pytest.mark.parametrize("damage", ["{", "no head", "no tokens", "no rows", "half a line amid others"])
 def test_a_damaged_journal_is_said_to_be(model, tmp_path, damage):
     model.capture_tokens(TEXTS, SITES, into=tmp_path)
-    kept = json.loads((tmp_path / JSON).read_text())
-    del kept["windows"][0]["rows"]["2"]
-    (tmp_path / JSON).write_text(json.dumps(kept) if damage == "no rows" else damage)
+    head, window = (tmp_path / JSON).read_text().splitlines()
+    without = json.loads(window)
+    del without["rows"]["2"]
+    lines = {
+        "{": "{",
+        "no head": f"{window}\n",
+        "no tokens": f'{head}\n{{"n": 3}}\n',
+        "no rows": f"{head}\n{json.dumps(without)}\n",
+        "half a line amid others": f"{head}\n{window[:40]}\n{window}\n",
+    }
+    (tmp_path / JSON).write_text(lines[damage])
     with pytest.raises(InputError, match="damaged"):
         model.capture_tokens(TEXTS, SITES, into=tmp_path)

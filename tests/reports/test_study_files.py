@@ -79,7 +79,7 @@ def test_a_study_that_cannot_be_drawn_leaves_the_old_one(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(study_html, "study_page", fails)
-    with pytest.raises(InputError, match=r"No space left on device; give another --out"):
+    with pytest.raises(InputError, match=r"No space left on device; give another folder"):
         save_study(study.model_copy(update={"seed": 9, "cells": ()}), folder)
     assert sorted(file.name for file in folder.iterdir()) == FILES
     assert load_study(folder) == study

@@ -405,9 +405,9 @@ def test_a_report_of_another_schema_names_its_version(make: Make, tmp_path: Path
 
 
 def test_where_there_is_no_report_the_message_names_those_nearby(make: Make, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="give the folder of an earlier --out"):
+    with pytest.raises(InputError, match="give the folder of an earlier check"):
         load_any(tmp_path / "nothing")
-    with pytest.raises(InputError, match="give the folder of an earlier --out"):
+    with pytest.raises(InputError, match="give the folder of an earlier check"):
         load_any(tmp_path)
     make(draw(40, 20)).save(tmp_path / "cheerfulness")
     with pytest.raises(InputError, match="give one of the folders in it: cheerfulness"):

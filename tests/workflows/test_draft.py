@@ -92,7 +92,7 @@ def test_a_writer_that_repeats_itself_gives_fewer_rows_and_ends(tmp_path: Path) 
 @pytest.mark.parametrize("nonsense", ["I cannot help with that.", "…", "POSITIVE: You are x.\nNEGATIVE: You are x."])
 def test_a_writer_without_usable_answers_is_an_error_and_no_file(tmp_path: Path, nonsense: str) -> None:
     with serving(lambda request, k: Reply(nonsense)) as server:
-        with pytest.raises(TrimtabError, match="--positive-instruction"):
+        with pytest.raises(TrimtabError, match="give both yourself"):
             draft(writer(server), "rhymes", DESCRIPTION, out=tmp_path / "a.jsonl", n=10)
         with pytest.raises(TrimtabError, match="more capable model"):
             draft(writer(server), "rhymes", DESCRIPTION, out=tmp_path / "b.jsonl", n=10, instructions=TOLD)

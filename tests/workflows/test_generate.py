@@ -165,7 +165,7 @@ def test_a_large_edit_is_warned_of(tiny_folder: Path, model: Model, run: Run, tm
         (("--strength", "1", "--strength", "soft"), "1 and soft are both for all"),
         (("--strength", "warm=1", "--strength", "warm=2"), "'warm' is given two strengths"),
         (("--strength", "warm=1", "--off", "warm"), "'warm' is given two strengths"),
-        (("--dtype", "float16"), "load the model as float32 or bfloat16 (--dtype)"),
+        (("--dtype", "float16"), "load the model as float32 or bfloat16"),
         (("--steering", "nowhere"), "nowhere"),
     ],
 )

@@ -26,7 +26,7 @@ _BINARY: tuple[tuple[bytes, str, str], ...] = (
     (b"SQLite format 3\0", "a SQLite database", "write a table of it to CSV: sqlite3 -csv -header FILE 'select …'"),
     (b"\x93NUMPY", "a NumPy array", "write texts to CSV or JSONL"),
     (b"\x89HDF", "an HDF5 file", "write its rows as JSONL or Parquet"),
-    (b"GGUF", "a GGUF model", "a behavior is a file of examples; a model goes to --model"),
+    (b"GGUF", "a GGUF model", "a behavior is a file of examples; a model is another argument"),
     (b"\x89PNG", "a picture", "a behavior is a file of texts"),
     (b"\xff\xd8\xff", "a picture", "a behavior is a file of texts"),
     (b"Obj\x01", "an Avro file", "write its rows as JSONL or Parquet"),

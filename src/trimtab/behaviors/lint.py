@@ -155,7 +155,7 @@ def _derived_instructions(behavior: Behavior) -> list[Finding]:
     message = (
         f"no instructions were given, so they are derived from the name: {behavior.instruction('positive')!r} and "
         f"{behavior.instruction('negative')!r}; if they do not say what is meant, give positive_instruction and "
-        "negative_instruction in the file's header, or --positive-instruction and --negative-instruction"
+        "negative_instruction in the file's header, or as arguments"
     )
     return [Finding("derived-instructions", "info", message)]
 

@@ -57,8 +57,8 @@ class OddRows:
         if n_read and not self.allowed:
             rows = "row" if len(faults) == 1 else "rows"
             total = len(faults) + n_read
-            hint = f"\n  {len(faults)} {rows} of {total} cannot be read; skip_bad (--skip-bad) leaves them out"
-        raise InputError(faults[0] + hint)
+            hint = f"\n  {len(faults)} {rows} of {total} cannot be read; skip_bad leaves them out"
+        raise InputError(faults[0] + hint, code="unreadable-row", field="skip_bad" if hint else None)
 
     def notes(self, total: int) -> tuple[str, ...]:
         """How many of how many rows were left out, and the first few with their reasons."""

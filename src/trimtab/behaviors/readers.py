@@ -65,7 +65,9 @@ def load(
         table = read_dataset(name.removeprefix("hub:"))
         return _behavior(renamed(table, asked.names), table.header.get("name", name), asked)
     if not name.strip():
-        raise InputError(f"the source is empty; give a file, or a name: {_choices(name)}")
+        raise InputError(
+            f"the source is empty; give a file, or a name: {_choices(name)}", code="missing-value", field="source"
+        )
     found = located(source)
     if found:
         return _from_disk(*found, shown(name), asked)
@@ -75,7 +77,7 @@ def load(
         if DATASET_ID.fullmatch(name) and not name.lower().endswith((*SUFFIXES, *OTHER_SUFFIXES)):
             _refuse_lost_path(name)
             return load("hub:" + name, view=view, format=format, skip_bad=skip_bad, fields=fields)
-    raise InputError(_unknown(name))
+    raise _unknown(name)
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,14 @@ class _Asked:
 def _names(fields: Mapping[str, str]) -> dict[str, str]:
     for ours in fields:
         if ours not in OURS:
-            raise InputError(f"fields can be named for {', '.join(OURS)}, not for {ours!r}")
+            raise InputError(
+                f"fields can be named for {', '.join(OURS)}, not for {ours!r}", code="unknown-choice", field="fields"
+            )
     if len(set(fields.values())) < len(fields):
         raise InputError(
-            f"one field cannot be two: {', '.join(f'{ours} is {name!r}' for ours, name in fields.items())}"
+            f"one field cannot be two: {', '.join(f'{ours} is {name!r}' for ours, name in fields.items())}",
+            code="conflicting-arguments",
+            field="fields",
         )
     return {name: ours for ours, name in fields.items()}
 
@@ -103,7 +109,7 @@ def _from_disk(path: Path, info: os.stat_result, shown_name: str, asked: _Asked)
     if stat.S_ISDIR(info.st_mode):
         table = read_folder(path)
         if table is None:
-            raise InputError(_folder(path))
+            raise InputError(_folder(path), code="wrong-file", field="source")
         return _behavior(renamed(table, asked.names), _stem(path, folder=True), asked)
     if folder := beside(path):
         table = read_two_texts(folder)
@@ -123,7 +129,9 @@ def builtin(name: str) -> Behavior:
         InputError: there is none of that name; lists those there are.
     """
     if name not in builtin_names():
-        raise InputError(f"no built-in behavior is called {name!r}; {_choices(name)}")
+        raise InputError(
+            f"no built-in behavior is called {name!r}; {_choices(name)}", code="unknown-behavior", field="name"
+        )
     return _read_builtin(name)
 
 
@@ -157,7 +165,9 @@ def _builtin(name: str, asked: _Asked) -> Behavior:
 
 def _behavior(table: Table, name: str, asked: _Asked) -> Behavior:
     if table.header.get("trimtab") == "probe":
-        raise InputError(f"{table.file}: this is a trimtab 'probe', not a 'behavior'")
+        raise InputError(
+            f"{table.file}: this is a trimtab 'probe', not a 'behavior'", code="wrong-file", field="trimtab"
+        )
     parsed = parse(table, asked.format, asked.view, skip_bad=asked.skip_bad)
     header = table.header
     pairing: Pairing = parsed.pairing
@@ -167,7 +177,9 @@ def _behavior(table: Table, name: str, asked: _Asked) -> Behavior:
         if parsed.pairing == "random" and any("unused" in note for note in parsed.notes):
             raise InputError(
                 f"{table.file}: the header says pairing 'natural', but the two classes differ in size; "
-                "make them equal or say 'random'"
+                "make them equal or say 'random'",
+                code="unusable-examples",
+                field="pairing",
             )
         pairing = "natural"
     return Behavior(
@@ -226,14 +238,18 @@ def _refuse_lost_path(name: str) -> None:
         near = difflib.get_close_matches(Path(name).name, held, 3, 0.4) or held[:5]
         raise InputError(
             f"{shown(name, 120)}: no such file or folder; {above} holds {', '.join(near) or 'nothing'} "
-            f"(for a dataset of that id on the Hub: hub:{shown(name, 120)})"
+            f"(for a dataset of that id on the Hub: hub:{shown(name, 120)})",
+            code="no-such-file",
+            field="source",
         )
 
 
-def _unknown(name: str) -> str:
+def _unknown(name: str) -> InputError:
     if "/" in name or "\\" in name or name.lower().endswith((*SUFFIXES, *OTHER_SUFFIXES)):
-        return f"{shown(name)}: no such file; check the path ({_choices(Path(name).stem)})"
-    return f"no file and no built-in behavior is called {shown(name, 120)!r}; {_choices(name)}"
+        told = f"{shown(name)}: no such file; check the path ({_choices(Path(name).stem)})"
+        return InputError(told, code="no-such-file", field="source")
+    told = f"no file and no built-in behavior is called {shown(name, 120)!r}; {_choices(name)}"
+    return InputError(told, code="unknown-behavior", field="source")
 
 
 def _choices(name: str) -> str:

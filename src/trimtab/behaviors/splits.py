@@ -163,9 +163,9 @@ def split(
     """
     for name, size in (("train", train), ("evaluation", evaluation)):
         if size is not None and size < _LEAST:
-            raise InputError(f"{name}={size}: at least {_LEAST} rows are needed")
+            raise InputError(f"{name}={size}: at least {_LEAST} rows are needed", code="too-few-examples", field=name)
     if n_shots < 0:
-        raise InputError(f"n_shots={n_shots}: it cannot be negative")
+        raise InputError(f"n_shots={n_shots}: it cannot be negative", code="out-of-range", field="n_shots")
     members = _members(behavior, n_shots + _SPARE_UNITS)
     names = list(members)
     order = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
@@ -209,7 +209,9 @@ def _members(behavior: Behavior, needed: int) -> dict[str, list[int]]:
         why = f" (rows that nearly repeat each other count once, such as {' and '.join(first)})" if first else ""
         raise InputError(
             f"behavior {behavior.name!r} has {len(members)} different questions in {len(behavior.examples)} rows{why}; "
-            f"at least {needed} are needed, and some 500 for narrow intervals"
+            f"at least {needed} are needed, and some 500 for narrow intervals",
+            code="too-few-examples",
+            field="behavior",
         )
     return members
 

@@ -14,6 +14,7 @@ from trimtab.cli.convert_data import convert_data
 from trimtab.cli.doctor import doctor
 from trimtab.cli.draft import draft
 from trimtab.cli.fit import fit
+from trimtab.cli.flags import with_flags
 from trimtab.cli.generate import generate
 from trimtab.cli.lint import lint
 from trimtab.cli.predict import predict
@@ -36,14 +37,15 @@ def main() -> NoReturn:
         _refuse_odd_bytes(sys.argv[1:])
         app(standalone_mode=True)
     except TrimtabError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
+        said = with_flags(error, flags_of(sys.argv[1:]))
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(said)}", highlight=False)
         sys.exit(error.exit_code)
     except Exception as error:
         if os.environ.get("TRIMTAB_DEBUG"):
             raise
         said = f"{type(error).__name__}: {error}".strip()
         Console(stderr=True, soft_wrap=True).print(
-            f"[bold red]error:[/] trimtab failed where it should not have: {escape(said)}\n"
+            f"[bold red]error:[/] an error that trimtab did not expect: {escape(said)}\n"
             "Please report it; TRIMTAB_DEBUG=1 shows where it happened.",
             highlight=False,
         )
@@ -58,6 +60,13 @@ def _refuse_odd_bytes(arguments: list[str]) -> None:
             argument.encode()
         except UnicodeEncodeError:
             raise InputError(f"the argument {argument!a} is no UTF-8; write or rename it so") from None
+
+
+def flags_of(arguments: list[str]) -> set[str]:
+    """The flags of the command that the arguments call; empty if they call none."""
+    name = next((argument for argument in arguments if not argument.startswith("-")), "")
+    called = getattr(typer.main.get_command(app), "commands", {}).get(name)
+    return {flag for parameter in called.params for flag in parameter.opts} if called else set()
 
 
 def _version(wanted: bool) -> None:

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx2
 
-from trimtab.errors import InputError, TrimtabError
+from trimtab.errors import Code, InputError, TrimtabError
 
 Turn = Mapping[str, str]  # role, content
 
@@ -27,6 +27,8 @@ _INSTEAD: Mapping[str, str | None] = {"max_tokens": "max_completion_tokens", "te
 
 class EndpointError(TrimtabError):
     """The server did not give a usable answer, however often it was asked."""
+
+    default: ClassVar[Code] = "endpoint-failed"
 
 
 class _Again(Exception):  # noqa: N818 - not an error yet: the request is sent once more
@@ -64,19 +66,43 @@ class Endpoint:
         try:
             url = httpx2.URL(self.url)
         except (httpx2.InvalidURL, TypeError) as error:
-            raise InputError(f"endpoint {self.url!r} is no URL: {error}") from None
+            raise InputError(
+                f"endpoint {self.url!r} is no URL: {error}", code="invalid-endpoint", field="endpoint.url"
+            ) from None
         if url.scheme not in ("http", "https") or not url.host:
-            raise InputError(f"endpoint {self.url!r}: give the server's base URL, such as https://host/v1")
+            raise InputError(
+                f"endpoint {self.url!r}: give the server's base URL, such as https://host/v1",
+                code="invalid-endpoint",
+                field="endpoint.url",
+            )
         if url.userinfo or url.query or url.fragment:
-            raise InputError(f"endpoint {url.host}: give the base URL alone, and the key by an environment variable")
+            raise InputError(
+                f"endpoint {url.host}: give the base URL alone, and the key by an environment variable",
+                code="invalid-endpoint",
+                field="endpoint.url",
+            )
         if self.key and url.scheme == "http" and url.host not in _LOOPBACK:
-            raise InputError(f"endpoint {self.url}: the key would travel unencrypted; use https")
+            raise InputError(
+                f"endpoint {self.url}: the key would travel unencrypted; use https",
+                code="invalid-endpoint",
+                field="endpoint.url",
+            )
         if not self.model.strip():
-            raise InputError("an endpoint needs the name of a model, as its server knows it")
+            raise InputError(
+                "an endpoint needs the name of a model, as its server knows it",
+                code="missing-value",
+                field="endpoint.model",
+            )
         if not self.timeout > 0:
-            raise InputError(f"a timeout of {self.timeout} seconds; it must be above 0")
+            raise InputError(
+                f"a timeout of {self.timeout} seconds; it must be above 0",
+                code="out-of-range",
+                field="endpoint.timeout",
+            )
         if self.attempts < 1:
-            raise InputError(f"{self.attempts} attempts; at least 1 is needed")
+            raise InputError(
+                f"{self.attempts} attempts; at least 1 is needed", code="out-of-range", field="endpoint.attempts"
+            )
         headers = {"authorization": f"Bearer {self.key}"} if self.key else {}
         client = httpx2.Client(timeout=self.timeout, headers=headers)
         object.__setattr__(self, "_client", client)
@@ -118,7 +144,8 @@ class Endpoint:
                 self.pause(min(_LONGEST_WAIT, wait if wait is not None else spread * 2**attempt))
         raise EndpointError(
             f"{self.identity}: no usable answer in {self.attempts} attempts; the last one: {why}; "
-            "try again later, or with fewer requests at a time; what was written is kept"
+            "try again later, or with fewer requests at a time; what was written is kept",
+            field="parallel",
         )
 
     def _once(self, asked: Mapping[str, Any]) -> str:
@@ -139,7 +166,12 @@ class Endpoint:
         message = _shown(str(said.get("message") or body))
         if status in _AGAIN and said.get("code") != "insufficient_quota":
             raise _Again(f"HTTP {status} {message}", _retry_after(headers))
-        raise InputError(f"{self.identity} refuses (HTTP {status}): {message or 'no reason given'}{_mend(status)}")
+        where, mend = _mend(status)
+        raise InputError(
+            f"{self.identity} refuses (HTTP {status}): {message or 'no reason given'}{mend}",
+            code="endpoint-refused",
+            field=where,
+        )
 
     def _post(self, asked: Mapping[str, Any]) -> tuple[int, Mapping[str, str], str]:
         """Status, headers and text of the answer; at most `_MOST_BYTES` are read."""
@@ -166,7 +198,11 @@ def key_from(variable: str) -> str:
     """
     key = os.environ.get(variable, "").strip()
     if not (key.isascii() and key.isprintable()) or " " in key:
-        raise InputError(f"the environment variable {variable} holds no key: spaces or control characters")
+        raise InputError(
+            f"the environment variable {variable} holds no key: spaces or control characters",
+            code="invalid-input",
+            field="key_env",
+        )
     return key
 
 
@@ -224,9 +260,10 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def _mend(status: int) -> str:
+def _mend(status: int) -> tuple[str | None, str]:
+    """The field at fault, and what to do."""
     if status in (401, 403):
-        return "; check the key, and the environment variable that holds it"
+        return "key_env", "; check the key in the environment variable that holds it"
     if status == 404:
-        return "; check the server's base URL (it usually ends in /v1) and the model's name"
-    return "; give the URL that it leads to" if 300 <= status < 400 else ""
+        return "endpoint", "; check the URL (it usually ends in /v1) and the name of the model"
+    return ("endpoint.url", "; give the URL that it leads to") if 300 <= status < 400 else (None, "")

@@ -140,7 +140,7 @@ class Judge:
         if {len(x) for x in columns} != {n}:
             raise InputError(f"{[*map(len, columns)]} prompts, base and steered texts; give one of each a row")
         if seed < 0:
-            raise InputError(f"seed {seed} must not be negative")
+            raise InputError(f"seed {seed} must not be negative", code="out-of-range", field="seed")
         labels = labels_of(units, n)
         hearing, heard = _Hearing(self, seed), []
         with ThreadPoolExecutor(self.parallel) as pool:

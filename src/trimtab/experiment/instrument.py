@@ -133,7 +133,7 @@ class Instrument:
                     try:
                         self.encode([render_bare(e, side, context)])
                     except InputError as error:
-                        raise InputError(f"{e.source or e.prompt[:40]}: {error}") from error
+                        raise error.at(e.source or e.prompt[:40]) from error
             raise
 
     def scorable(self, examples: Sequence[Example]) -> list[bool]:

@@ -40,7 +40,12 @@ def between_0_and_1(name: str, value: object) -> None:
 
 
 def _refuse(name: str, value: object, fits: Callable[[float], bool], otherwise: str) -> None:
+    field = name.replace(" ", "_")
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise InputError(f"{name} {value!r} is a {type(value).__name__}; it must be a number, and {otherwise}")
+        raise InputError(
+            f"{name} {value!r} is a {type(value).__name__}; it must be a number, and {otherwise}",
+            code="wrong-type",
+            field=field,
+        )
     if not (isfinite(value) and fits(float(value))):
-        raise InputError(f"{name} {value} {otherwise}")
+        raise InputError(f"{name} {value} {otherwise}", code="out-of-range", field=field)

@@ -43,7 +43,9 @@ def where(model: Model, site: Site | int | str | None) -> tuple[Site | None, tup
         return given, None
     first, last = int(spread.group(1)), int(spread.group(2))
     if not first <= last < model.n_blocks:
-        raise InputError(f"site {site}: the model has blocks 0 to {model.n_blocks - 1}")
+        raise InputError(
+            f"site {site}: the model has blocks 0 to {model.n_blocks - 1}", code="no-such-site", field="site"
+        )
     return None, (first, last)
 
 
@@ -74,12 +76,18 @@ def where_all(model: Model, sites: Sequence[Place] | None) -> tuple[Sequence[Pla
     if sites is None or isinstance(sites, str):
         return sites, None
     if not list(sites):
-        raise InputError("sites: none; give at least one, or leave it out to have it chosen")
+        raise InputError(
+            "sites: none; give at least one, or leave it out to have it chosen", code="missing-value", field="sites"
+        )
     open_ = [s for s in sites if isinstance(s, str) and (s.strip() == AUTO or _RANGE.fullmatch(s.strip()))]
     if not open_:
         return sites, None
     if len(sites) > 1:
-        raise InputError(f"site {open_[0]} has a block chosen and stands alone; give it without other sites")
+        raise InputError(
+            f"site {open_[0]} has a block chosen and stands alone; give it without other sites",
+            code="conflicting-arguments",
+            field="sites",
+        )
     return None, where(model, None if open_[0].strip() == AUTO else open_[0])[1]
 
 
@@ -96,9 +104,9 @@ def prepare(
     """
     for name, value in {"train": train, "evaluation": evaluation, "seed": seed}.items():
         if not is_whole(value) and (value is not None or name == "seed"):
-            raise InputError(f"{name} {value!r} must be a whole number")
+            raise InputError(f"{name} {value!r} must be a whole number", code="wrong-type", field=name)
     if seed < 0:
-        raise InputError(f"seed {seed} must not be negative")
+        raise InputError(f"seed {seed} must not be negative", code="out-of-range", field="seed")
     behavior, repeated = deduplicate(instrument.behavior)
     some = drawn(behavior, seed)
     notes = [*instrument.behavior.notes, *some.notes[len(behavior.notes) :]]
@@ -109,7 +117,11 @@ def prepare(
     left = [e for e, ok in zip(behavior.examples, keep, strict=True) if ok]
     short = len(keep) - len(left)
     if not left:
-        raise InputError(f"behavior {behavior.name!r}: no row leaves answer tokens to score; the texts are too short")
+        raise InputError(
+            f"behavior {behavior.name!r}: no row leaves answer tokens to score; the texts are too short",
+            code="unusable-examples",
+            field="behavior",
+        )
     refuse_same(*replace(instrument, behavior=behavior).bare(left), f"behavior {behavior.name!r}")
     if behavior.instructions_derived:
         told = " / ".join(behavior.instruction(side) for side in SIDES)
@@ -169,7 +181,9 @@ def refuse_same(positive: Sequence[Encoded], negative: Sequence[Encoded], what: 
     if sorted(row.ids for row in positive) == sorted(row.ids for row in negative):
         raise InputError(
             f"{what}: the positive and the negative side are the same texts, so there is nothing to steer toward; give "
-            "examples whose sides differ"
+            "examples whose sides differ",
+            code="unusable-examples",
+            field="behavior",
         )
 
 

@@ -154,7 +154,9 @@ def _mat_steer(held: Mapping[object, object], told: Told) -> Steering:
         rows.append(torch.stack([tensor.flatten() for tensor in named.values()]))
     names = told.names or tuple(f"attribute-{t}" for t in range(n))
     if len(names) != n or len(set(names)) < n:
-        raise InputError(f"{file} holds {n} attributes; give {n} different --name, or none")
+        raise InputError(
+            f"{file} holds {n} attributes; give {n} different names, or none", code="out-of-range", field="names"
+        )
     edit = Gated(rows[0], rows[1], rows[2].flatten(), keep_norm=True)
     return Steering({site: edit}, dict.fromkeys(names, 1.0), told.origin("mat-steer-checkpoint"))
 
@@ -175,8 +177,10 @@ def _rows(held: Sequence[object] | Tensor, told: Told) -> Steering:
     """One row for each block, or for each of Hugging Face's hidden states."""
     if told.convention is None:
         raise InputError(
-            f"{told.file} holds {len(held)} vectors without names; say --convention block (row k is the output of "
-            "block k) or hidden-states (row k is Hugging Face's hidden_states[k], the output of block k - 1)"
+            f"{told.file} holds {len(held)} vectors without names; say which convention: block (row k is the output of "
+            "block k) or hidden-states (row k is Hugging Face's hidden_states[k], the output of block k - 1)",
+            code="missing-value",
+            field="convention",
         )
     if isinstance(held, Tensor):  # its size first, since it may only be claimed
         held = list(rows(numbers({"the tensor": held}, told.file)["the tensor"]))

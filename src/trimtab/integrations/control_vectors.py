@@ -113,10 +113,16 @@ def _hint(steering: Steering) -> str:
     if len(kept) == 1:
         return kept.pop()
     if len(kept) > 1:
-        raise InputError(f"the files it was read from are for {' and '.join(sorted(kept))}; say which (--hint)")
+        raise InputError(
+            f"the files it was read from are for {' and '.join(sorted(kept))}; say which in a hint",
+            code="conflicting-arguments",
+            field="hint",
+        )
     if steering.made_for is None:
         raise InputError(
-            "the steering does not say which model it is for; give the architecture (--hint), such as llama"
+            "the steering does not say which model it is for; give the architecture as a hint, such as llama",
+            code="missing-value",
+            field="hint",
         )
     return re.sub(r"(ForCausalLM|LMHeadModel|Model)$", "", steering.made_for.architecture).lower()
 

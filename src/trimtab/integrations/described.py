@@ -95,10 +95,12 @@ def place(layer: object, told: Told) -> Site:
             raise InputError(f"{told.file}: layer 0 is the embedding, hidden_states[0], which no block puts out")
         return _agreed([Site(block)], number, told)
     if told.site is None:
-        other = f" or --site {number - 1} (hidden_states[{number}])" if number else ""
+        other = f" or site {number - 1} (hidden_states[{number}])" if number else ""
         raise InputError(
-            f"{told.file} says layer {number}, and tools count differently; give --site {number} (output of block "
-            f"{number}){other}"
+            f"{told.file} says layer {number}, and tools count differently; give site {number} (output of block "
+            f"{number}){other}",
+            code="missing-value",
+            field="site",
         )
     return _agreed([Site(b, told.site.component) for b in (number, number - 1) if b >= 0], number, told)
 
@@ -106,8 +108,10 @@ def place(layer: object, told: Told) -> Site:
 def _agreed(sites: list[Site], layer: object, told: Told) -> Site:
     if told.site is not None and told.site not in sites:
         raise InputError(
-            f"{told.file} says layer {layer}, which is site {' or '.join(map(str, sites))}, and --site says "
-            f"{told.site}; give the site of the vector, or save it without a layer"
+            f"{told.file} says layer {layer}, which is site {' or '.join(map(str, sites))}, and not the "
+            f"site {told.site} that was given; give the site of the vector, or save it without a layer",
+            code="conflicting-arguments",
+            field="site",
         )
     return told.site or sites[0]
 

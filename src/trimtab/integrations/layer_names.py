@@ -43,7 +43,11 @@ def sites_of(keys: Sequence[str], convention: str | None, file: Path) -> dict[st
         twice = max(sites.values(), key=list(sites.values()).count)
         raise InputError(f"{file}: two tensors are for site {twice}")
     if convention is not None and all(named_site(key) is not None for key in keys):
-        raise InputError(f"{file}: --convention means nothing here: the tensors are named by their sites; leave it out")
+        raise InputError(
+            f"{file}: a convention means nothing here: the tensors are named by their sites; leave it out",
+            code="conflicting-arguments",
+            field="convention",
+        )
     return sites
 
 
@@ -69,8 +73,10 @@ def site_of(key: str, convention: str | None, file: Path) -> Site:
         raise InputError(f"{told} is not understood; name it residual.14, attention.14 or layer.14")
     if convention is None:
         raise InputError(
-            f"{told} has a number only, and tools count differently; say --convention block (output of "
-            "block k) or hidden-states (Hugging Face's hidden_states[k], the output of block k - 1)"
+            f"{told} has a number only, and tools count differently; say which convention: block (output of "
+            "block k) or hidden-states (Hugging Face's hidden_states[k], the output of block k - 1)",
+            code="missing-value",
+            field="convention",
         )
     block = number - (convention == "hidden-states")
     if block < 0:

@@ -33,20 +33,30 @@ class Told:
     def name(self) -> str:
         """Of the one attribute."""
         if len(self.names) > 1:
-            raise InputError(f"{self.file} holds one attribute, not {len(self.names)}; give one --name")
+            raise InputError(
+                f"{self.file} holds one attribute, not {len(self.names)}; give one name",
+                code="out-of-range",
+                field="name",
+            )
         return self.names[0] if self.names else "vector"
 
     def needs_site(self, what: str) -> Site:
         """Where something belongs that has no number."""
         self.needs_no_convention(f"{what} has no numbers")
         if self.site is None:
-            raise InputError(f"{self.file} holds {what} and does not say where it belongs; give --site, such as 14")
+            raise InputError(
+                f"{self.file} holds {what} and does not say where it belongs; give a site, such as 14",
+                code="missing-value",
+                field="site",
+            )
         return self.site
 
     def needs_no_convention(self, why: str) -> None:
         """Refuse a convention where there is nothing that it could decide."""
         if self.convention is not None:
-            raise InputError(f"{self.file}: --convention means nothing here: {why}")
+            raise InputError(
+                f"{self.file}: a convention means nothing here: {why}", code="conflicting-arguments", field="convention"
+            )
 
     def taken(self, vectors: Mapping[Site, Tensor]) -> dict[Site, Tensor]:
         """The vectors of a file that says where they belong; the one at the caller's site, if one is given.
@@ -58,8 +68,10 @@ class Told:
             return dict(vectors)
         if self.site not in vectors:
             raise InputError(
-                f"{self.file}: --site says {self.site}, and the file says {_listed(vectors)}; give one of these, or "
-                "leave --site out"
+                f"{self.file} is for {_listed(vectors)}, not for the site {self.site} that was given; give one of "
+                "these, or none",
+                code="no-such-site",
+                field="site",
             )
         return {self.site: vectors[self.site]}
 

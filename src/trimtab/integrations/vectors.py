@@ -32,8 +32,10 @@ def added(steering: Steering, strength: Any = None, *, ungated: bool = False) ->
     if steering.conditions and not ungated:
         name = next(iter(steering.conditions))
         raise InputError(
-            f"{name!r} acts under a condition on prompts, which a plain vector cannot; --ungated writes the vectors "
-            "alone, which is another edit: check it"
+            f"{name!r} acts under a condition on prompts, which a plain vector cannot; ungated writes the vectors "
+            "alone, which is another edit: check it",
+            code="unsupported",
+            field="ungated",
         )
     return {site: _vector(site, edit, row[0], ungated) for site, edit in sorted(steering.edits.items())}
 
@@ -47,8 +49,10 @@ def _vector(site: Site, edit: object, row: Tensor, ungated: bool) -> Tensor:
         if not ungated and (isinstance(edit, Gated) or edit.keep_norm):
             what = "gates decide token by token" if isinstance(edit, Gated) else "tokens keep their length"
             raise InputError(
-                f"site {site}: its {what}, which a plain vector cannot; --ungated writes the vectors alone, which is "
-                "another edit: check it"
+                f"site {site}: its {what}, which a plain vector cannot; ungated writes the vectors alone, which is "
+                "another edit: check it",
+                code="unsupported",
+                field="ungated",
             )
         return row @ edit.vectors
     kind = edit.kind if isinstance(edit, StoredEdit) else type(edit).__name__

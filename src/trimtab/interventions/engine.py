@@ -107,7 +107,11 @@ class RequestSteering:
             raise InputError(f"a request has one scope, not {self.scope!r}")
         for name, value in self.strength.items():
             if not isfinite(value):
-                raise InputError(f"strength {value!r} of {name!r} is not a finite number")
+                raise InputError(
+                    f"strength {value!r} of {name!r} is not a finite number",
+                    code="not-finite",
+                    field=f"strength.{name}",
+                )
 
 
 @dataclass(frozen=True)

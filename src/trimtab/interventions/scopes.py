@@ -37,5 +37,7 @@ def checked_scopes(value: Any) -> tuple[Scope, ...]:
     scopes = (value,) if isinstance(value, str) else tuple(value)
     for scope in scopes or ("",):
         if scope not in SCOPES:
-            raise InputError(f"unknown scope {scope!r}; one of {', '.join(SCOPES)}")
+            raise InputError(
+                f"unknown scope {scope!r}; one of {', '.join(SCOPES)}", code="unknown-scope", field="scope"
+            )
     return scopes

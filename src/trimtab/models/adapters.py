@@ -53,7 +53,7 @@ def _looked_at(adapter: str, what: str) -> tuple[str | None, Path]:
 
     folder = Path(adapter).expanduser()
     if folder.is_dir() and not (folder / ADAPTER).is_file():
-        hint = "; it holds a model: give it as the model (--model)" if (folder / "config.json").is_file() else ""
+        hint = "; it holds a model: give it as the model" if (folder / "config.json").is_file() else ""
         raise InputError(f"{what}: the folder has no {ADAPTER}{hint}")
     try:
         config = json.loads(Path(cached_file(adapter, ADAPTER)).read_text(encoding="utf-8"))  # type: ignore[arg-type]

@@ -79,7 +79,9 @@ class Anatomy:
             n = len(self.blocks)
             raise InputError(
                 f"site {site}: the model has blocks 0 to {n - 1} (of a steering, trimtab convert SOURCE TARGET "
-                f"--blocks {n} leaves out what lies beyond)"
+                f"--blocks {n} leaves out what lies beyond)",
+                code="no-such-site",
+                field="site",
             )
         if site.component == "residual":
             return self.blocks[site.block]

@@ -171,6 +171,8 @@ def refuse_non_finite(site: Site, finite: Tensor, numbers: Sequence[int] | Tenso
     if bad:
         raise InputError(
             f"{len(bad)} of {len(finite)} activations at site {site} are NaN or infinite (the first is text "
-            f"{int(numbers[bad[0]])}, dtype {str(model.dtype).removeprefix('torch.')}); try --dtype float32, and check "
-            "the model's weights"
+            f"{int(numbers[bad[0]])}, dtype {str(model.dtype).removeprefix('torch.')}); try dtype float32, and check "
+            "the model's weights",
+            code="not-finite",
+            field="dtype",
         )

@@ -84,7 +84,9 @@ class Chat:
                 header, joint = self._ending(form, text)
                 return Opened(text + header, joint)
             refused.append(f"leaves out what the {lost.role} says, {lost.content.strip()[:60]!r}")
-        raise InputError(f"the model's chat template {refused[0]}; {_mend(turns)}")
+        raise InputError(
+            f"the model's chat template {refused[0]}; {_mend(turns)}", code="unsupported", field="chat_template"
+        )
 
     def _rendered(self, form: Sequence[Mapping[str, Any]], add_generation_prompt: bool) -> str:
         options: dict[str, Any] = {}
@@ -129,7 +131,11 @@ def _template(tokenizer: Any) -> str:
     """The tokenizer's template, or the default one of several."""
     own = getattr(tokenizer, "chat_template", None)
     if not own:
-        raise InputError("this model's tokenizer has no chat template; leave --chat-template off")
+        raise InputError(
+            "this model's tokenizer has no chat template; leave the chat template off",
+            code="unsupported",
+            field="chat_template",
+        )
     if isinstance(own, str):
         return own
     named = dict(own) if isinstance(own, Mapping) else {str(t["name"]): t["template"] for t in own}
@@ -200,8 +206,8 @@ def _roles(turns: Sequence[Message]) -> str:
 
 def _mend(turns: Sequence[Message]) -> str:
     if len(turns) == 1:
-        return "leave --chat-template off, or give the tokenizer another template (model.tokenizer.chat_template)"
+        return "leave the chat template off, or give the tokenizer another template (model.tokenizer.chat_template)"
     return (
         "most templates want the user's turn first and then the assistant's by turns: join neighbouring turns of one "
-        "speaker in the data, leave --chat-template off, or give the tokenizer another template"
+        "speaker in the data, leave the chat template off, or give the tokenizer another template"
     )

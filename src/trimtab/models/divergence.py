@@ -69,7 +69,7 @@ def divergences(model: "Model", rows: Sequence[Encoded], variants: Sequence[Vari
 
     sweep(model, rows, [r.prompt_len - 1 for r in rows], [(), *variants], "answer", take)
     if not bool(torch.isfinite(kl).all() and torch.isfinite(log_prob).all()):
-        raise NotFiniteError("a divergence is NaN or infinite; try a smaller strength or --dtype float32")
+        raise NotFiniteError("a divergence is NaN or infinite; try a smaller strength or dtype float32", field="dtype")
     n = torch.tensor([len(r.ids) - r.prompt_len for r in rows], device=model.device)
     return [
         Divergence((k / n).clamp(min=0), lp, log_prob[0], n) for k, lp in zip(kl[1:], log_prob[1:], strict=True)
@@ -104,7 +104,7 @@ def divergence_behind(
         kl[i] = torch.nn.functional.kl_div(q, p, log_target=True, reduction="sum").to(kl.device) / n
         base[i], log_prob[i], n_tokens[i] = p.gather(1, said).sum(), q.gather(1, said).sum(), n
     if not bool(torch.isfinite(kl).all() and torch.isfinite(log_prob).all()):
-        raise NotFiniteError("a divergence is NaN or infinite; try a smaller strength or --dtype float32")
+        raise NotFiniteError("a divergence is NaN or infinite; try a smaller strength or dtype float32", field="dtype")
     return Divergence(kl.clamp(min=0), log_prob, base, n_tokens)
 
 

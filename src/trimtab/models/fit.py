@@ -24,11 +24,12 @@ def ensure_fits(steering: Steerable, model: "Model") -> None:
     what = "nothing was measured on these, unless they are the same and the steering was made in float16"
     if half:
         what = (
-            "float16 rounds the same weights to others; load the model as float32 or bfloat16 (--dtype), which "
-            "count as the same"
+            "float16 rounds the same weights to others; load the model as float32 or bfloat16, which count as the same"
         )
     raise InputError(
         f"the steering was made for {facts.id} (weights {facts.digest[:12]}), and {model.id}"
         f"{', loaded as float16,' if half else ''} has other weights ({model.digest[:12]}) of the same shapes; "
-        f"{what}. To try them, load the steering with allow_mismatch=True (--allow-mismatch), and check it"
+        f"{what}. To try them, load the steering with allow_mismatch=True, and check it",
+        code="other-weights",
+        field="dtype" if half else "allow_mismatch",
     )

@@ -20,7 +20,8 @@ def refuse_no_model_folder(folder: Path) -> None:
     has = {p.name for p in folder.iterdir()}
     if ADAPTER in has:
         merged = "; if its weights are merged into the model already, remove " + ADAPTER if "config.json" in has else ""
-        raise InputError(f"model folder {folder} {adapter_advice(_base(folder / ADAPTER), str(folder))}{merged}")
+        advice = adapter_advice(_base(folder / ADAPTER), str(folder))
+        raise InputError(f"model folder {folder} {advice}{merged}", code="wrong-file", field="adapter")
     if "config.json" not in has:
         raise InputError(f"model folder {folder} has no config.json; {_instead(folder, has)}")
     refuse_incomplete_files(folder)
@@ -31,7 +32,7 @@ def adapter_advice(base: str | None, adapter: str) -> str:
     of = base or "ITS-BASE-MODEL"
     return (
         f"is a PEFT adapter{f' for {base}' if base else ''}, not a model; give its base as the model and it as the "
-        f'adapter: --model {of} --adapter {adapter}, or trimtab.load("{of}", adapter="{adapter}")'
+        f'adapter, as trimtab.load("{of}", adapter="{adapter}")'
     )
 
 

@@ -3,10 +3,8 @@
 import hashlib
 import io
 import json
-import shutil
-import tempfile
 from collections.abc import Sequence
-from contextlib import redirect_stderr, suppress
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from trimtab.errors import InputError
 from trimtab.models.cache import cache_dir
 from trimtab.models.gguf_header import merged, parts_of, readers, refuse_lost_biases, refuse_no_model
 from trimtab.models.sources import explained, heard, refuse_unsourced
+from trimtab.storage.atomic import whole_folder
 
 # Raised when what is written below changes, so that old conversions are not used.
 _CONVERSION = 2
@@ -40,7 +39,9 @@ def converted(path: Path) -> Path:
     target = home / f"{path.stem}-{digest[:16]}-v{_CONVERSION}"
     with FileLock(f"{target}.lock"):
         if not target.is_dir():
-            _convert(path, target, digest)
+            with whole_folder(target) as work:
+                _write(path, work)
+                (work / "trimtab.json").write_text(json.dumps({"gguf_sha256": digest, "gguf_name": path.name}))
     return target
 
 
@@ -57,20 +58,6 @@ def _digest(parts: Sequence[Path]) -> str:
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}") from error
     return seen.hexdigest()
-
-
-def _convert(path: Path, target: Path, digest: str) -> None:
-    for left in target.parent.glob(f"{target.name}.tmp-*"):  # of a conversion that was killed
-        shutil.rmtree(left, ignore_errors=True)
-    work = Path(tempfile.mkdtemp(prefix=f"{target.name}.tmp-", dir=target.parent))
-    try:
-        _write(path, work)
-        (work / "trimtab.json").write_text(json.dumps({"gguf_sha256": digest, "gguf_name": path.name}))
-        work.chmod(0o755)
-        work.rename(target)
-    finally:
-        with suppress(FileNotFoundError):
-            shutil.rmtree(work)
 
 
 def _write(path: Path, work: Path) -> None:

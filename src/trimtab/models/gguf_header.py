@@ -10,7 +10,7 @@ from trimtab.models.sources import named
 
 _PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})")
 _OTHERS = {  # by general.type or general.architecture
-    "adapter": "a LoRA adapter, not a model; give its base model, and the adapter as a PEFT folder (--adapter)",
+    "adapter": "a LoRA adapter, not a model; give its base model, and the adapter as a PEFT folder",
     "controlvector": "a control vector, not a model; it is a steering: trimtab convert reads it",
     "clip": "the vision part of a model (mmproj); give the file of the language model beside it",
     "mmproj": "the vision part of a model (mmproj); give the file of the language model beside it",

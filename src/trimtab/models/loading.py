@@ -43,13 +43,19 @@ def load(
         InputError: the model cannot be found or read; the message says what to do.
     """
     if dtype != "auto" and dtype not in DTYPES:
-        raise InputError(f"unknown dtype {dtype!r}; one of auto, {', '.join(DTYPES)}")
+        raise InputError(
+            f"unknown dtype {dtype!r}; one of auto, {', '.join(DTYPES)}", code="unknown-choice", field="dtype"
+        )
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device_map is None:
         _refuse_unusable(device)
     where, name = _resolve(str(source))
     if revision is not None and (where != str(source) or _path(where)[1]):
-        raise InputError(f"model {source} is no model on the Hub, so it has no revision {revision!r}; leave it out")
+        raise InputError(
+            f"model {source} is no model on the Hub, so it has no revision {revision!r}; leave it out",
+            code="conflicting-arguments",
+            field="revision",
+        )
     kind = DTYPES.get(dtype) or native_dtype(device)
     hf, tokenizer = read(where, name, revision, kind, device_map)
     if adapter is not None:
@@ -84,21 +90,29 @@ def _resolve(source: str) -> tuple[str, str]:
     if source == EMBEDDED and not exists:
         file = embedded_file()
         if file is None:
-            raise InputError(f"the embedded model is not installed; run: {EMBEDDED_MEND}")
+            raise InputError(
+                f"the embedded model is not installed; run: {EMBEDDED_MEND}", code="not-installed", field="model"
+            )
         return str(converted(file)), EMBEDDED
     if path.is_file():
         if path.suffix.lower() != ".gguf":
-            raise InputError(f"model {source}: a single file must be a .gguf; give the model's folder instead")
+            raise InputError(
+                f"model {source}: a single file must be a .gguf; give the model's folder instead",
+                code="wrong-file",
+                field="model",
+            )
         return str(converted(path)), path.name
     if path.is_dir():
         refuse_no_model_folder(path)
         return str(path), path.name
     if exists:
-        raise InputError(f"model {source} is neither a file nor a folder")
+        raise InputError(f"model {source} is neither a file nor a folder", code="wrong-file", field="model")
     if path.suffix.lower() in FILES or path.is_absolute() or source.startswith((".", "~")) or source.count("/") > 1:
         on_hub = source.partition("huggingface.co/")[2].strip("/")
         raise InputError(
-            f"model {source} does not exist" + (f"; to load it from the Hub give {on_hub}" if on_hub else "")
+            f"model {source} does not exist" + (f"; to load it from the Hub give {on_hub}" if on_hub else ""),
+            code="no-such-model",
+            field="model",
         )
     return source, source
 
@@ -113,7 +127,9 @@ def _path(source: str) -> tuple[Path, bool]:
     except (OSError, RuntimeError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         shown = source if len(source) <= 80 else f"{source[:80]}…"
-        raise InputError(f"model {shown!r} cannot be looked up: {why}") from error
+        raise InputError(
+            f"model {shown!r} cannot be looked up: {why}", code="unreadable-file", field="model"
+        ) from error
     return path, True
 
 
@@ -122,13 +138,21 @@ def _refuse_unusable(device: str) -> None:
     try:
         there = torch.zeros(1, device=device).device
     except (RuntimeError, AssertionError, ImportError) as error:
-        raise InputError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
+        raise InputError(
+            f"device {device!r} cannot be used: {str(error).splitlines()[0]}", code="unusable-device", field="device"
+        ) from error
     if there.type == "meta":
-        raise InputError("device 'meta' cannot be used: it holds no values; give one such as cpu or cuda:0")
+        raise InputError(
+            "device 'meta' cannot be used: it holds no values; give one such as cpu or cuda:0",
+            code="unusable-device",
+            field="device",
+        )
 
 
 def _placed(hf: Any, device: str) -> Any:
     try:
         return hf.to(device)
     except RuntimeError as error:  # too little memory
-        raise InputError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
+        raise InputError(
+            f"device {device!r} cannot be used: {str(error).splitlines()[0]}", code="unusable-device", field="device"
+        ) from error

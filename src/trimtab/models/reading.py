@@ -65,7 +65,7 @@ def read(where: str, name: str, revision: str | None, dtype: torch.dtype, device
     hf, report = loaded
     if getattr(hf, "_hf_peft_config_loaded", False):
         base = next(iter(hf.peft_config.values())).base_model_name_or_path
-        raise InputError(f"model {name} {adapter_advice(base, name)}")
+        raise InputError(f"model {name} {adapter_advice(base, name)}", code="wrong-file", field="adapter")
     refuse_unsourced(hf, report, f"model {name!r}")
     return hf, tokenizer
 

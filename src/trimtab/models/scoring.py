@@ -194,5 +194,7 @@ def _refuse_non_finite(values: Tensor, model: "Model") -> None:
     if bad:
         raise NotFiniteError(
             f"{len(bad)} of {len(values)} scores are NaN or infinite (the first is text {bad[0] + 1}, dtype "
-            f"{str(model.dtype).removeprefix('torch.')}); try a smaller strength or --dtype float32"
+            f"{str(model.dtype).removeprefix('torch.')}); try a smaller strength or dtype float32",
+            code="not-finite",
+            field="dtype",
         )

@@ -9,8 +9,9 @@ from trimtab.behaviors.prompt_types import Rendered
 from trimtab.interventions import Site
 from trimtab.models.capture import Captured, Read, capture, refuse_unreadable
 from trimtab.models.encoding import Encoder, encoded
-from trimtab.models.journal import Column, Journal, alone, origin, stem
+from trimtab.models.journal import CaptureJournal, origin, stem
 from trimtab.models.text import Encoded
+from trimtab.storage.arrays import Column, alone
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model
@@ -30,7 +31,7 @@ def capture_into(
     """Like `capture`, with the activations in a folder; texts and activations take no more memory the more they are.
 
     The folder gets `SITE.npy`, float32 `[n, d_model]` (of heads as wide as these are), and `SITE.norms.npy`, `[n]`,
-    which numpy can map, and `capture.json`, which says how far the work is. Called again with the same texts it goes
+    which numpy can map, and `capture.jsonl`, which says how far the work is. Called again with the same texts it goes
     on where it stopped.
 
     Raises:
@@ -41,7 +42,7 @@ def capture_into(
     n, size = 0, window(max(map(model.anatomy.width, sites)), len(sites))
     settings = {**origin(model, sites, read), "chat template": encoder.chat_template}
     with alone(folder):
-        journal = Journal.open(folder, settings, list(_columns(model, sites)), adds=("massive",))
+        journal = CaptureJournal(folder, settings, list(_columns(model, sites)), adds=("massive",))
         rows = encoded(texts, encoder, size)
         for k, some in enumerate(iter(lambda: list(islice(rows, size)), [])):
             if not journal.has(k, some):
@@ -57,14 +58,14 @@ def _columns(model: "Model", sites: Sequence[Site]) -> Iterator[Column]:
         yield Column(f"{stem(site)}.norms", "<f4")
 
 
-def _append(journal: Journal, rows: Sequence[Encoded], captured: Captured) -> None:
+def _append(journal: CaptureJournal, rows: Sequence[Encoded], captured: Captured) -> None:
     arrays = {stem(s): h.cpu().numpy() for s, h in captured.activations.items()}
     arrays |= {f"{stem(s)}.norms": norms.cpu().numpy() for s, norms in captured.norms.items()}
     journal.append(rows, arrays, captured.sharing, {"massive": {str(s): m for s, m in captured.n_massive.items()}})
 
 
-def _mapped(journal: Journal, sites: Sequence[Site]) -> Captured:
-    found, counts = journal.mapped(), [w["massive"] for w in journal.windows]
+def _mapped(journal: CaptureJournal, sites: Sequence[Site]) -> Captured:
+    found, counts = journal.mapped(), [w["massive"] for w in journal.files.windows]
     return Captured(
         {s: found[stem(s)] for s in sites},
         {s: found[f"{stem(s)}.norms"] for s in sites},

@@ -12,12 +12,13 @@ from torch import Tensor
 from trimtab.errors import InputError
 from trimtab.interventions import Site
 from trimtab.models.capture import MASSIVE, median_norm, refuse_non_finite, refuse_sites
-from trimtab.models.journal import Column, Journal, alone, origin, stem
+from trimtab.models.journal import CaptureJournal, origin, stem
 from trimtab.models.packing import Packed
 from trimtab.models.plan import Plan, Steer
 from trimtab.models.prefix import Prefix
 from trimtab.models.sharing import Sharing, in_shared_batches
 from trimtab.models.text import Encoded, common_prefix
+from trimtab.storage.arrays import Column, alone
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model
@@ -72,7 +73,7 @@ def capture_tokens(
     """Run rows and keep the activations of their tokens, without position 0 and without massive activations.
 
     A folder gets `SITE.npy` `[N, d_model]` (float32 or float16; bfloat16 as its bits, uint16), `SITE.text.npy` and
-    `SITE.position.npy` `[N]` int64, which numpy can map, and `capture.json`, which says how far the work is. Called
+    `SITE.position.npy` `[N]` int64, which numpy can map, and `capture.jsonl`, which says how far the work is. Called
     again with the same rows it goes on where it stopped, to the same bytes. No more than a window of activations is in
     memory.
 
@@ -102,7 +103,7 @@ def capture_tokens(
         return _capture_into(model, spans, sites, read, into)
     every = list(spans)
     if not every:
-        raise InputError("there are no texts to capture")
+        raise InputError("there are no texts to capture", code="missing-value", field="texts")
     found = _run(model, every, sites, 0)
     _refuse_empty({s: len(text) for s, text in found.text.items()})
     return found
@@ -221,7 +222,7 @@ def _capture_into(
     size = window(dtype.itemsize * max(map(model.anatomy.width, sites)), len(sites))
     n, adds = 0, ("massive", "identical", "rows")
     with alone(folder):
-        journal = Journal.open(folder, origin(model, sites, read), list(_columns(model, sites)), adds)
+        journal = CaptureJournal(folder, origin(model, sites, read), list(_columns(model, sites)), adds)
         for k, some in enumerate(_windows(spans, size)):
             rows = [Encoded(s.row.ids, s.begin) for s in some]  # ids and the first token kept decide the figures
             if not journal.has(k, rows):
@@ -229,7 +230,7 @@ def _capture_into(
                 journal.append(rows, _arrays(found), found.sharing, _counts(found))
             n += len(some)
         if n:
-            _refuse_empty({s: journal.rows(c) for s in sites for c in journal.columns if c.name == stem(s)})
+            _refuse_empty({s: journal.files.rows(c) for s in sites for c in journal.files.columns if c.name == stem(s)})
         journal.finish(n)
         return _mapped(journal, sites, dtype)
 
@@ -270,8 +271,8 @@ def _counts(found: CapturedTokens) -> dict[str, Any]:
     return {"massive": massive, "identical": found.n_identical, "rows": rows}
 
 
-def _mapped(journal: Journal, sites: Sequence[Site], dtype: torch.dtype) -> CapturedTokens:
-    found, windows = journal.mapped(), journal.windows
+def _mapped(journal: CaptureJournal, sites: Sequence[Site], dtype: torch.dtype) -> CapturedTokens:
+    found, windows = journal.mapped(), journal.files.windows
     return CapturedTokens(
         {s: found[stem(s)].view(dtype) for s in sites},
         {s: found[f"{stem(s)}.text"] for s in sites},

@@ -127,7 +127,7 @@ def load_any(path: str | Path) -> Report:
     if not file.exists():
         inside = sorted(found.parent.name for found in where.glob("*/report.json"))
         mend = (
-            f"give one of the folders in it: {', '.join(inside)}" if inside else "give the folder of an earlier --out"
+            f"give one of the folders in it: {', '.join(inside)}" if inside else "give the folder of an earlier check"
         )
         raise InputError(f"there is no report at {file}; {mend}")
     try:
@@ -173,7 +173,7 @@ def _caveats(old: Report, new: Report, n_common: int) -> Iterator[str]:
     if not n_common == sizes[0] == sizes[1] > 0:
         yield (
             f"the evaluation examples are not the same ({sizes[0]} before, {sizes[1]} now, {n_common} in both): "
-            "use the same --seed, --train and --eval"
+            "use the same seed, and as many training and evaluation examples"
         )
     for name in _thresholds(old, new):
         yield f"the threshold {name} was {_threshold(old, name)} and is {_threshold(new, name)}"

@@ -24,7 +24,7 @@ def load(folder: Path) -> Report:
         rows = pl.read_parquet(table, glob=False).to_dicts() if table.is_file() else []
         return Report.model_validate({**record, "rows": rows})
     except FileNotFoundError as error:
-        raise InputError(f"{file} does not exist; give the folder that trimtab check --out wrote") from error
+        raise InputError(f"{file} does not exist; give the folder that trimtab check wrote") from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, pl.exceptions.PolarsError, TypeError) as error:
         raise InputError(f"{file} cannot be read: {error}") from error
     except ValidationError as error:

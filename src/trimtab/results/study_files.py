@@ -39,7 +39,7 @@ def load_study(folder: Path) -> Study:
     try:
         study = Study.model_validate(json.loads(file.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
-        raise InputError(f"{file} does not exist; give the folder that trimtab study --out wrote") from error
+        raise InputError(f"{file} does not exist; give the folder that trimtab study wrote") from error
     except ValidationError as error:
         raise InputError(f"{file} is not a study of this version: {_first(error)}") from error
     except (OSError, ValueError, RecursionError) as error:

@@ -26,13 +26,17 @@ def combined(steerings: Sequence[Steering]) -> Steering:
         InputError: none, attributes of one name, other models, an edit of one's own class at a shared site.
     """
     if not steerings:
-        raise InputError("give at least one steering")
+        raise InputError("give at least one steering", code="missing-value", field="steerings")
     if len(steerings) == 1:
         return steerings[0]
     names = [name for s in steerings for name in s.attributes]
     if len(set(names)) < len(names):
         twice = max(names, key=names.count)
-        raise InputError(f"two of the steerings have an attribute {twice!r}; give one another name: .renamed({{…}})")
+        raise InputError(
+            f"two of the steerings have an attribute {twice!r}; give one another name: .renamed({{…}})",
+            code="repeated-name",
+            field="attributes",
+        )
     presets: dict[str, dict[str, float]] = {}
     for s in steerings:
         for preset, strengths in s.presets.items():
@@ -62,7 +66,9 @@ def summed(first: Steering, second: Steering, sign: float) -> Steering:
     if mine != others and (len(mine), len(others)) != (1, 1):
         raise InputError(
             f"attributes {', '.join(mine)} and {', '.join(others)} cannot be added one by one; combine the steerings, "
-            "or add those of one attribute"
+            "or add those of one attribute",
+            code="unsupported",
+            field="attributes",
         )
     names = mine if mine == others else [f"{mine[0]} {word} {others[0]}"]
     left, right = _vectors(first), _vectors(second)
@@ -81,7 +87,11 @@ def times(steering: Steering, factor: Any) -> Steering:
         InputError: edits that are no plain vectors, a factor that is no finite number other than 0.
     """
     if isinstance(factor, bool) or not isinstance(factor, Real) or not isfinite(factor) or factor == 0:
-        raise InputError(f"a steering is multiplied by a finite number other than 0, not by {factor!r}")
+        raise InputError(
+            f"a steering is multiplied by a finite number other than 0, not by {factor!r}",
+            code="out-of-range",
+            field="factor",
+        )
     edits = {site: Additive(edit.vectors * float(factor)) for site, edit in _plain(steering).items()}
     told = {**steering.origin.hyperparameters, "times": factor * steering.origin.hyperparameters.get("times", 1)}
     origin = replace(steering.origin, hyperparameters=told)
@@ -109,7 +119,11 @@ def _parts(site: Site, edit: Edit, first: int, n: int) -> Parts:
         return [(part, tuple(first + c for c in columns)) for part, columns in edit.parts]
     if isinstance(edit, StoredEdit):
         return [(edit, tuple(range(first, first + n)))]
-    raise InputError(f"the edit at site {site} ({type(edit).__name__}) is of a class of its own and cannot be combined")
+    raise InputError(
+        f"the edit at site {site} ({type(edit).__name__}) is of a class of its own and cannot be combined",
+        code="unsupported",
+        field="edits",
+    )
 
 
 def _plain(steering: Steering) -> Mapping[Site, Additive]:
@@ -117,11 +131,15 @@ def _plain(steering: Steering) -> Mapping[Site, Additive]:
     odd = sorted(set(steering.edits) - set(plain))
     if odd:
         raise InputError(
-            f"the edit at site {odd[0]} ({', '.join(steering.kinds[odd[0]])}) is no plain vector to add up"
+            f"the edit at site {odd[0]} ({', '.join(steering.kinds[odd[0]])}) is no plain vector to add up",
+            code="unsupported",
+            field="edits",
         )
     if steering.conditions or steering.prompts:
         raise InputError(
-            "a steering with conditions on prompts or texts in front of them cannot be added up; combine it"
+            "a steering with conditions on prompts or texts in front of them cannot be added up; combine it",
+            code="unsupported",
+            field="conditions",
         )
     return plain
 
@@ -135,7 +153,11 @@ def _vectors(steering: Steering) -> dict[Site, Tensor]:
 def _one_model(steerings: Sequence[Steering]) -> ModelFacts | None:
     known = {s.made_for.digest: s.made_for for s in steerings if s.made_for is not None}
     if len(known) > 1:
-        raise InputError(f"the steerings were made for {' and '.join(sorted(facts.id for facts in known.values()))}")
+        raise InputError(
+            f"the steerings were made for {' and '.join(sorted(facts.id for facts in known.values()))}",
+            code="conflicting-arguments",
+            field="made_for",
+        )
     return next(iter(known.values()), None)
 
 

@@ -27,7 +27,9 @@ def fit_condition(train: Mapping[Site, Sides], dev: Mapping[Site, Sides]) -> Con
         InputError: no sites; sides with the same mean at every site.
     """
     if not train or set(train) != set(dev):
-        raise InputError("a condition is fitted to prompts at the same sites, at least one")
+        raise InputError(
+            "a condition is fitted to prompts at the same sites, at least one", code="missing-value", field="sites"
+        )
     best: tuple[float, Condition] | None = None
     for site in sorted(train):
         sides = train[site]
@@ -40,7 +42,9 @@ def fit_condition(train: Mapping[Site, Sides], dev: Mapping[Site, Sides]) -> Con
         if best is None or score > best[0]:
             best = score, found
     if best is None:
-        raise InputError("the prompts of both kinds have the same mean activation everywhere")
+        raise InputError(
+            "the prompts of both kinds have the same mean activation everywhere", code="no-direction", field="condition"
+        )
     return best[1]
 
 

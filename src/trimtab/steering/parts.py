@@ -21,7 +21,9 @@ def named(name: object) -> str:
         InputError: empty, too long, or not printable.
     """
     if not isinstance(name, str) or not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
-        raise InputError(f"{name!r} is no name; give up to {LONGEST_NAME} printable characters")
+        raise InputError(
+            f"{name!r} is no name; give up to {LONGEST_NAME} printable characters", code="invalid-input", field="name"
+        )
     return name
 
 
@@ -35,7 +37,9 @@ def strength(value: object, name: str) -> float:
         with suppress(OverflowError):  # a whole number beyond all floats
             if isfinite(float(value)):
                 return float(value)
-    raise InputError(f"strength {value!r} of {name!r} is not a finite number")
+    raise InputError(
+        f"strength {value!r} of {name!r} is not a finite number", code="not-finite", field=f"strength.{name}"
+    )
 
 
 def checked_attributes(attributes: Mapping[str, Any]) -> dict[str, float]:
@@ -59,7 +63,11 @@ def checked_presets(
     for preset, values in told.items():
         unknown = sorted(set(values) - set(attributes))
         if unknown:
-            raise InputError(f"preset {preset!r} names attribute {unknown[0]!r}, which the steering does not have")
+            raise InputError(
+                f"preset {preset!r} names attribute {unknown[0]!r}, which the steering does not have",
+                code="unknown-attribute",
+                field=f"presets.{preset}",
+            )
         told[preset] = {name: strength(value, name) for name, value in values.items()}
     return told
 
@@ -71,9 +79,17 @@ def refuse_odd_site(site: Site, made_for: ModelFacts | None) -> None:
         InputError: it is not.
     """
     if site.component == "heads":
-        raise InputError(f"site {site}: heads are read, not edited; edit attention:{site.block}")
+        raise InputError(
+            f"site {site}: heads are read, not edited; edit attention:{site.block}",
+            code="no-such-site",
+            field=f"edits.{site}",
+        )
     if made_for is not None and site.block >= made_for.n_blocks:
-        raise InputError(f"site {site}: {made_for.id} has blocks 0 to {made_for.n_blocks - 1}")
+        raise InputError(
+            f"site {site}: {made_for.id} has blocks 0 to {made_for.n_blocks - 1}",
+            code="no-such-site",
+            field=f"edits.{site}",
+        )
 
 
 def refuse_odd_conditions(
@@ -86,15 +102,25 @@ def refuse_odd_conditions(
     """
     for name, condition in conditions.items():
         if name not in attributes:
-            raise InputError(f"a condition is for attribute {name!r}, which the steering does not have")
+            raise InputError(
+                f"a condition is for attribute {name!r}, which the steering does not have",
+                code="unknown-attribute",
+                field=f"conditions.{name}",
+            )
         if not isinstance(condition, Condition):
-            raise InputError(f"the condition of {name!r} must be a Condition, not {type(condition).__name__}")
+            raise InputError(
+                f"the condition of {name!r} must be a Condition, not {type(condition).__name__}",
+                code="wrong-type",
+                field=f"conditions.{name}",
+            )
         if made_for is None:
             continue
         if condition.site.block >= made_for.n_blocks or len(condition.direction) != made_for.d_model:
             raise InputError(
                 f"the condition of {name!r} reads {len(condition.direction)} values at site {condition.site}; "
-                f"{made_for.id} has {made_for.n_blocks} blocks and is {made_for.d_model} wide"
+                f"{made_for.id} has {made_for.n_blocks} blocks and is {made_for.d_model} wide",
+                code="wrong-shape",
+                field=f"conditions.{name}",
             )
 
 
@@ -106,12 +132,26 @@ def refuse_odd_prompts(prompts: Mapping[str, tuple[str, str]], attributes: Mappi
     """
     for name, texts in prompts.items():
         if name not in attributes:
-            raise InputError(f"a text is for attribute {name!r}, which the steering does not have")
+            raise InputError(
+                f"a text is for attribute {name!r}, which the steering does not have",
+                code="unknown-attribute",
+                field=f"prompts.{name}",
+            )
         if not isinstance(texts, tuple) or len(texts) != 2:
-            raise InputError(f"prompts of {name!r}: give two texts, for strengths above and below 0, not {texts!r}")
+            raise InputError(
+                f"prompts of {name!r}: give two texts, for strengths above and below 0, not {texts!r}",
+                code="wrong-type",
+                field=f"prompts.{name}",
+            )
         for text in texts:
             checked_text(text, f"attribute {name!r}", "prompts")
             if len(text) > LONGEST_PROMPT:
-                raise InputError(f"a text of {name!r} has {len(text):,} characters; at most {LONGEST_PROMPT:,}")
+                raise InputError(
+                    f"a text of {name!r} has {len(text):,} characters; at most {LONGEST_PROMPT:,}",
+                    code="out-of-range",
+                    field=f"prompts.{name}",
+                )
         if not texts[0]:
-            raise InputError(f"prompts of {name!r}: the first text is empty")
+            raise InputError(
+                f"prompts of {name!r}: the first text is empty", code="missing-value", field=f"prompts.{name}"
+            )

@@ -77,7 +77,11 @@ class Steering:
     ) -> None:
         by_site = {Site.of(place): edit for place, edit in edits.items()}
         if len(by_site) < len(edits):
-            raise InputError(f"two edits for one site among {', '.join(map(str, edits))}; give one edit per site")
+            raise InputError(
+                f"two edits for one site among {', '.join(map(str, edits))}; give one edit per site",
+                code="conflicting-arguments",
+                field="edits",
+            )
         strengths = checked_attributes(attributes)
         told = checked_presets(presets or {}, strengths)
         for site, edit in by_site.items():
@@ -116,10 +120,18 @@ class Steering:
         """
         vector = torch.as_tensor(vector).detach()
         if vector.ndim != 1 or vector.is_complex():
-            raise InputError(f"a steering vector is [d_model] of real numbers, not {list(vector.shape)} {vector.dtype}")
+            raise InputError(
+                f"a steering vector is [d_model] of real numbers, not {list(vector.shape)} {vector.dtype}",
+                code="wrong-shape",
+                field="vector",
+            )
         vector = vector.float()
         if not bool(torch.isfinite(vector).all()):
-            raise InputError("the steering vector holds a NaN, an infinite value or one beyond float32")
+            raise InputError(
+                "the steering vector holds a NaN, an infinite value or one beyond float32",
+                code="not-finite",
+                field="vector",
+            )
         return Steering({Site.of(site): Additive(vector[None])}, {name: 1.0}, origin, made_for=made_for)
 
     @staticmethod
@@ -170,7 +182,11 @@ class Steering:
         """
         edit = self.edits.get(Site.of(site))
         if not isinstance(edit, Additive):
-            raise InputError(f"this steering adds no vector at site {site}; it edits {', '.join(map(str, self.edits))}")
+            raise InputError(
+                f"this steering adds no vector at site {site}; it edits {', '.join(map(str, self.edits))}",
+                code="no-such-site",
+                field="site",
+            )
         return edit.vectors.sum(dim=0)
 
     @property
@@ -236,7 +252,11 @@ class Steering:
         if "attributes" in changes:
             unknown = sorted(set(changes["attributes"]) - set(self.attributes))
             if unknown:
-                raise InputError(f"unknown attribute {unknown[0]!r}; this steering has {', '.join(self.attributes)}")
+                raise InputError(
+                    f"unknown attribute {unknown[0]!r}; this steering has {', '.join(self.attributes)}",
+                    code="unknown-attribute",
+                    field="names",
+                )
             changes["attributes"] = {**self.attributes, **changes["attributes"]}
         return self._with(**changes)
 
@@ -253,10 +273,18 @@ class Steering:
             InputError: an edit of one's own class.
         """
         if not self.edits:
-            raise InputError("the steering is text in front of prompts, without directions to randomise")
+            raise InputError(
+                "the steering is text in front of prompts, without directions to randomise",
+                code="unsupported",
+                field="steering",
+            )
         own = [site for site, edit in self.edits.items() if not isinstance(edit, StoredEdit | Stack)]
         if own:
-            raise InputError(f"the edit at site {own[0]} is of a class of its own, without directions to randomise")
+            raise InputError(
+                f"the edit at site {own[0]} is of a class of its own, without directions to randomise",
+                code="unsupported",
+                field="steering",
+            )
         by_site = sorted(self.edits.items())
         return self._with(edits={site: edit.randomised(seed * 1009 + i) for i, (site, edit) in enumerate(by_site)})  # type: ignore[attr-defined]
 
@@ -268,10 +296,16 @@ class Steering:
         """
         unknown = sorted(set(names) - set(self.attributes))
         if unknown:
-            raise InputError(f"unknown attribute {unknown[0]!r}; this steering has {', '.join(self.attributes)}")
+            raise InputError(
+                f"unknown attribute {unknown[0]!r}; this steering has {', '.join(self.attributes)}",
+                code="unknown-attribute",
+                field="names",
+            )
         new = [names.get(name, name) for name in self.attributes]
         if len(set(new)) < len(new):
-            raise InputError(f"two attributes would be called {max(new, key=new.count)!r}")
+            raise InputError(
+                f"two attributes would be called {max(new, key=new.count)!r}", code="repeated-name", field="names"
+            )
 
         def put(held: Mapping[str, Any]) -> dict[str, Any]:
             return {names.get(name, name): value for name, value in held.items()}

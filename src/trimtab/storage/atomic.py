@@ -1,35 +1,49 @@
-"""Folders to write into before the result takes its place; those of processes that were killed are swept away."""
+"""The one place that renames and sweeps: files and folders that are there whole or not at all, whatever is killed."""
 
-import glob
 import os
+import re
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
+from platform import node
+from typing import Final
+from uuid import getnode
 
 from trimtab.errors import InputError
 
-LONGEST = 200  # bytes of a name: 255 of most disks, less what names of scratch folders add
+MAX_NAME: Final = 200  # bytes of a name: 255 of most disks, less what names of scratch folders add
+# Seconds without any change after which a scratch folder of another machine, or of a writer that cannot be asked
+# after, belongs to nobody: the longest work in one, a conversion, takes minutes, and no clock or stalled disk is
+# wrong by a week.
+ABANDONED: Final = 7 * 24 * 3600.0
+# What follows the name of the work: host, process, its start where it is known. Before, it was the process alone.
+_OWNER: Final = re.compile(r"(?:(?P<host>[0-9a-f]{8})-(?P<process>\d+)-(?P<start>\d*)|\d+)-[a-z0-9_]{8}")
 
 
 @contextmanager
 def scratch(folder: Path, name: str) -> Iterator[Path]:
-    """A fresh folder inside `folder`, gone afterwards.
+    """A fresh folder inside `folder`, gone afterwards; its name tells host and process of the writer.
+
+    Leftovers of the same kind of work are removed: those of this host whose process is no more, or is another that got
+    its number; those of other hosts, who cannot be asked, when nothing in them has changed for a week by the clock of
+    the disk. A folder that several machines share is safe.
 
     Args:
         folder: on the disk that the result goes to.
-        name: tells this kind of work from others; leftovers of it are removed if their process is no more.
+        name: tells this kind of work from others.
 
     Raises:
         OSError: it cannot be written.
     """
-    prefix = f".{name}-"
-    for left in folder.glob(f"{glob.escape(prefix)}[0-9]*-*"):
-        if not _alive(left.name.removeprefix(prefix).split("-")[0]):
-            shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}-", dir=folder) as made:
-        yield Path(made)
+    owner = f"{_host()}-{os.getpid()}-{_start(os.getpid()) or ''}"
+    with tempfile.TemporaryDirectory(prefix=f".{name}-{owner}-", dir=folder) as made:
+        work = Path(made)
+        _sweep(work, name)
+        yield work
 
 
 @contextmanager
@@ -44,7 +58,45 @@ def whole(file: Path) -> Iterator[Path]:
     file.parent.mkdir(parents=True, exist_ok=True)
     with scratch(file.parent, file.name) as work:
         yield work / file.name
-        os.replace(work / file.name, file)
+        into_place(work, file.parent, (file.name,))
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder to fill, which appears under its name if nothing was raised; the folder above it must be there.
+
+    Raises:
+        OSError: it cannot be written, or something lies there.
+    """
+    with scratch(folder.parent, folder.name) as work:
+        new = work / "new"
+        new.mkdir()
+        yield new
+        for file in new.rglob("*"):
+            if file.is_file():
+                _to_disk(file)
+        os.rename(new, folder)
+        _to_disk(folder.parent)
+
+
+def into_place(work: Path, folder: Path, names: Sequence[str]) -> None:
+    """Files written in `work` take the places of those in `folder`, in this order.
+
+    Each is on the disk before it has its name, so that a reader who finds the last of them finds all.
+
+    Raises:
+        OSError: it cannot be written, or a folder lies there.
+    """
+    for name in names:
+        _to_disk(work / name)
+    for name in names:
+        os.replace(work / name, folder / name)
+    _to_disk(folder)
+
+
+def remove(folder: Path) -> None:
+    """Finished or useless work is cleared away, as far as that goes."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def fault(target: Path) -> str:
@@ -53,27 +105,17 @@ def fault(target: Path) -> str:
     Asked before long work; leaves nothing behind.
     """
     if target.name in ("", ".."):
-        return "is the folder one stands in, or above it"
+        return "is the current folder, or one above it"
     if "\0" in str(target):
-        return "holds a NUL"
-    if any(len(os.fsencode(part)) > LONGEST for part in target.parts):
-        return f"has a name of more than {LONGEST} bytes"
+        return "contains a null character"
+    if any(len(os.fsencode(part)) > MAX_NAME for part in target.parts):
+        return f"has a name of more than {MAX_NAME} bytes"
     try:
         above = next(folder for folder in target.parents if os.path.lexists(folder))
         with scratch(above, "try"):
             return ""
     except OSError as error:
         return f"cannot be written: {error.strerror}"
-
-
-def _alive(process: str) -> bool:
-    try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, ValueError, OverflowError):
-        return False
-    except OSError:  # somebody else's
-        return True
-    return True
 
 
 def output_path(path: str | Path) -> Path:
@@ -83,9 +125,17 @@ def output_path(path: str | Path) -> Path:
         InputError: an empty name; it is, or lies in, a steering.
     """
     if not str(path).strip():
-        raise InputError(f"the place to write to, {str(path)!r}, is empty; give a name such as out/mine")
+        raise InputError(
+            f"the place to write to, {str(path)!r}, is empty; give a name such as out/mine",
+            code="missing-value",
+            field="folder",
+        )
     if "\0" in str(path):
-        raise InputError(f"the place to write to, {str(path)!r}, holds a NUL character; remove it")
+        raise InputError(
+            f"the place to write to, {str(path)!r}, holds a NUL character; remove it",
+            code="unwritable-file",
+            field="folder",
+        )
     target = Path(path)
     outside_steerings(target)
     return target
@@ -101,5 +151,82 @@ def outside_steerings(place: Path) -> None:
     for folder in (target, *target.parents):
         if all(os.path.isfile(folder / name) for name in ("steering.json", "MANIFEST")):  # no name is too long for it
             raise InputError(
-                f"{place} belongs to the steering {folder}, which stays as it is; give a folder of its own"
+                f"{place} belongs to the steering {folder}, which stays as it is; give a folder of its own",
+                code="file-exists",
+                field="folder",
             )
+
+
+def _sweep(own: Path, name: str) -> None:
+    """Remove leftovers beside a scratch folder, which was made just now."""
+    prefix = f".{name}-"
+    with suppress(OSError):  # a folder that may be written and not be listed
+        for left in own.parent.iterdir():
+            if left != own and left.name.startswith(prefix):
+                owner = _OWNER.fullmatch(left.name.removeprefix(prefix))
+                if owner and _dead(owner, left, own):
+                    remove(left)
+
+
+def _dead(owner: re.Match[str], left: Path, own: Path) -> bool:
+    if owner["host"] == _host() and sys.platform != "win32":  # where signal 0 would be no question but a blow
+        process = int(owner["process"])
+        if not _runs(process):
+            return True
+        start = _start(process)
+        if owner["start"] and start is not None:
+            return owner["start"] != start
+    return _changed(own) - _changed(left) > ABANDONED
+
+
+def _host() -> str:
+    """This machine since it was started, as seen from this container: wherever a process number means one process."""
+    told = [node()]
+    try:
+        told.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
+        told.append(os.readlink("/proc/self/ns/pid"))
+    except OSError:  # no Linux: the name and the address of the network card
+        told.append(str(getnode()))
+    return sha256("\n".join(told).encode()).hexdigest()[:8]
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
+def _start(process: int) -> str | None:
+    """When a process began, in ticks since the machine did; None where it cannot be known."""
+    try:
+        told = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return told.rpartition(")")[2].split()[19]  # the name before it may hold anything
+
+
+def _changed(folder: Path) -> float:
+    """When anything in a folder was last changed, by the clock of its disk; now, if it cannot be seen."""
+    try:
+        return max(path.stat(follow_symlinks=False).st_mtime for path in (folder, *folder.rglob("*")))
+    except OSError:
+        return float("inf")
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file's content, or the names in a folder, would outlast a loss of power."""
+    if path.is_dir():
+        if os.name == "posix":
+            held = os.open(path, os.O_RDONLY)
+            try:
+                with suppress(OSError):  # some disks have no such thing for folders
+                    os.fsync(held)
+            finally:
+                os.close(held)
+        return
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())

@@ -1,7 +1,6 @@
 """A training's state on disk: tensors and a journal, one of them always whole, whatever kills the process."""
 
 import json
-import os
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +11,8 @@ from safetensors.torch import load, save_file
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.storage.atomic import scratch
+from trimtab.storage.atomic import into_place, scratch
+from trimtab.storage.keys import refuse_other
 
 JOURNAL = "training.json"
 _TENSORS = "epoch-{:05d}.safetensors"
@@ -35,13 +35,16 @@ def write(folder: Path, tensors: Mapping[str, Tensor], journal: Mapping[str, Any
             digest = sha256((work / name).read_bytes()).hexdigest()
             told = {**journal, "tensors": name, "sha256": digest}
             (work / JOURNAL).write_text(json.dumps(told), encoding="utf-8")
-            os.replace(work / name, folder / name)
-            os.replace(work / JOURNAL, folder / JOURNAL)
+            into_place(work, folder, (name, JOURNAL))
         for old in folder.glob(_TENSORS.replace("{:05d}", "*")):
             if old.name != name:
                 old.unlink()
     except OSError as error:
-        raise InputError(f"cannot write the checkpoint {folder}: {error.strerror}; give another folder") from error
+        raise InputError(
+            f"cannot write the checkpoint {folder}: {error.strerror}; give another folder",
+            code="unwritable-file",
+            field="checkpoint",
+        ) from error
 
 
 def read(folder: Path, made_by: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -58,17 +61,16 @@ def read(folder: Path, made_by: Mapping[str, Any]) -> tuple[dict[str, Tensor], d
         return None
     try:
         journal = json.loads((folder / JOURNAL).read_text(encoding="utf-8"))
-        before = journal["made_by"]
+        before = dict(journal["made_by"])
         data = (folder / Path(journal["tensors"]).name).read_bytes()
         if sha256(data).hexdigest() != journal["sha256"]:
             raise ValueError("the tensors are others than the journal names")
         tensors = load(data)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise InputError(f"the checkpoint {folder} is damaged ({error}); remove it to begin anew") from error
-    for name, value in made_by.items():
-        if before.get(name) != value:
-            raise InputError(
-                f"the checkpoint {folder} is of a training with another {name} ({before.get(name)}, not {value}); give "
-                "another folder, or remove it"
-            )
+        raise InputError(
+            f"the checkpoint {folder} is damaged ({error}); remove it to begin anew",
+            code="damaged-file",
+            field="checkpoint",
+        ) from error
+    refuse_other(f"the checkpoint {folder} is of a training", before, made_by)
     return tensors, journal

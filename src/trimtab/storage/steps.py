@@ -1,9 +1,7 @@
 """Finished steps of a long piece of work, kept so that it resumes after any interruption with the same result."""
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.errors import InputError, TrimtabError
-from trimtab.storage.atomic import fault, whole
+from trimtab.storage.atomic import fault, remove, whole
+from trimtab.storage.keys import name_of
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -28,7 +27,7 @@ def workplace(folder: Path | None) -> Iterator[Path]:
 
 
 class Ledger:
-    """Arrays by step name.
+    """Results by step name: arrays, and texts such as JSON documents.
 
     Args:
         folder: where to keep the steps; None keeps them in memory, as long as the ledger lives.
@@ -40,13 +39,22 @@ class Ledger:
 
     def __init__(self, folder: Path | None, key: str) -> None:
         self.kept: dict[str, Arrays] = {}
+        self.texts: dict[str, str] = {}
         self._asked: dict[str, object] = {}
-        self.home = folder / f".unfinished-{sha256(key.encode()).hexdigest()[:16]}" if folder else None
+        self.home = folder / f".unfinished-{name_of(key)}" if folder else None
         if self.home is not None and (why := fault(self.home)):
-            raise InputError(f"cannot write to {folder}, which {why}; give another --out")
+            raise InputError(
+                f"no results can be kept in {folder}: it {why}; give another folder",
+                code="unwritable-file",
+                field="folder",
+            )
 
     def step(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
-        """The arrays of a step: read if it was finished before, else computed and kept."""
+        """The arrays of a step: read if it was finished before, else computed and kept.
+
+        Raises:
+            TrimtabError: they cannot be kept.
+        """
         if self.home is None:
             if name not in self.kept:
                 self.kept[name] = compute()
@@ -54,19 +62,41 @@ class Ledger:
         from safetensors import SafetensorError
         from safetensors.numpy import load_file, save_file
 
-        file = self.home / f"{sha256(name.encode()).hexdigest()[:24]}.safetensors"
+        file = self._file(name, "safetensors")
         if file.is_file():
             try:
                 return load_file(file)
             except (SafetensorError, OSError):
-                file.unlink()  # cut off by a crash of the machine: computed again
+                file.unlink()  # damaged: computed again
         arrays = {k: np.asarray(v, order="C") for k, v in compute().items()}
-        try:
-            with whole(file) as work:  # makes the folder: another check of the same kind may have ended and tidied up
-                save_file(arrays, work)
-        except (SafetensorError, OSError) as error:
-            raise TrimtabError(f"cannot keep finished steps in {self.home}: {error}; is the disk full?") from error
+        with self._keeping(file) as work:
+            save_file(arrays, work)
         return arrays
+
+    def text(self, name: str) -> str | None:
+        """The text of a step, if it was finished before, by this process or another."""
+        if self.home is None:
+            return self.texts.get(name)
+        try:
+            return self._file(name, "json").read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return None
+
+    def keep(self, name: str, text: str) -> None:
+        """Keep the text of a finished step.
+
+        Raises:
+            TrimtabError: it cannot be kept.
+        """
+        if self.home is None:
+            self.texts[name] = text
+            return
+        with self._keeping(self._file(name, "json")) as work:
+            work.write_text(text, encoding="utf-8", newline="\n")
+
+    def inside(self, name: str) -> "Ledger":
+        """A ledger for the steps of one step, which goes when this one is closed, if not before."""
+        return Ledger(self.home, name)
 
     def first(self, name: str, asked: object) -> bool:
         """Whether a step is asked for the first time; what is asked is kept, since its address may be in the name."""
@@ -75,4 +105,22 @@ class Ledger:
     def close(self) -> None:
         """The work is done and its result is saved: forget the steps."""
         if self.home is not None:
-            shutil.rmtree(self.home, ignore_errors=True)
+            remove(self.home)
+
+    def _file(self, name: str, ending: str) -> Path:
+        assert self.home is not None
+        return self.home / f"{name_of(name, length=24)}.{ending}"
+
+    @contextmanager
+    def _keeping(self, file: Path) -> Iterator[Path]:
+        from safetensors import SafetensorError
+
+        try:
+            with whole(file) as work:  # makes the folder: another check of the same kind may have ended and tidied up
+                yield work
+        except (SafetensorError, OSError) as error:
+            raise TrimtabError(
+                f"cannot keep finished steps in {self.home}: {error}; is the disk full?",
+                code="unwritable-file",
+                field="folder",
+            ) from error

@@ -193,7 +193,7 @@ def curve_point(
 def finished(steering: Steering, strength: float) -> Chosen:
     """A steering as it came: nothing is chosen."""
     if not steering.edits and not steering.prompts:
-        raise InputError("the steering edits nothing")
+        raise InputError("the steering edits nothing", code="unsupported", field="steering")
     return Chosen(min(steering.edits, default=None), FINISHED, strength, {}, {FINISHED: steering}, (), ())
 
 

@@ -1,12 +1,11 @@
 """A report on disk: written completely or not at all."""
 
-import os
 from pathlib import Path
 
 from trimtab.errors import InputError
 from trimtab.results.report import Report
 from trimtab.results.report_files import columns
-from trimtab.storage.atomic import output_path, scratch
+from trimtab.storage.atomic import into_place, output_path, scratch
 
 
 def save(report: Report, folder: str | Path) -> Path:
@@ -27,8 +26,11 @@ def save(report: Report, folder: str | Path) -> Path:
             table.write_parquet(work / "examples.parquet")
             (work / "report.html").write_text(page(report), encoding="utf-8")
             (work / "report.json").write_text(report.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
-            for file in ("examples.parquet", "report.html", "report.json"):
-                os.replace(work / file, folder / file)
+            into_place(work, folder, ("examples.parquet", "report.html", "report.json"))
     except OSError as error:
-        raise InputError(f"cannot write the report to {folder}: {error.strerror}; give another --out") from error
+        raise InputError(
+            f"cannot write the report to {folder}: {error.strerror}; give another folder",
+            code="unwritable-file",
+            field="folder",
+        ) from error
     return folder

@@ -1,12 +1,11 @@
 """A fit's page on disk: written completely or not at all."""
 
-import os
 from pathlib import Path
 from typing import Final
 
 from trimtab.errors import InputError
 from trimtab.results.fit import Fit
-from trimtab.storage.atomic import output_path, scratch
+from trimtab.storage.atomic import into_place, output_path, scratch
 
 PAGE: Final = "fit.html"
 
@@ -29,7 +28,9 @@ def save_fit(fit: Fit, folder: str | Path) -> Path:
         with scratch(folder, "fit") as work:
             for file, text in ((PAGE, fit_page(fit)), ("fit.json", told)):
                 (work / file).write_text(text, encoding="utf-8")
-                os.replace(work / file, folder / file)
+            into_place(work, folder, (PAGE, "fit.json"))
     except OSError as error:
-        raise InputError(f"cannot write to {folder}: {error.strerror}; give another --out") from error
+        raise InputError(
+            f"cannot write to {folder}: {error.strerror}; give another folder", code="unwritable-file", field="folder"
+        ) from error
     return folder / PAGE

@@ -1,12 +1,11 @@
 """Calibrations on disk: written completely or not at all."""
 
-import os
 from pathlib import Path
 
 from trimtab.errors import InputError
 from trimtab.results.calibration_files import FILE
 from trimtab.results.prediction import Calibrations
-from trimtab.storage.atomic import output_path, scratch
+from trimtab.storage.atomic import into_place, output_path, scratch
 
 
 def save_calibrations(calibrations: Calibrations, folder: str | Path) -> None:
@@ -24,6 +23,8 @@ def save_calibrations(calibrations: Calibrations, folder: str | Path) -> None:
         with scratch(folder, "predict") as work:
             for file, text in (("report.html", calibration_page(calibrations)), (FILE, told)):
                 (work / file).write_text(text, encoding="utf-8")
-                os.replace(work / file, folder / file)
+            into_place(work, folder, ("report.html", FILE))
     except OSError as error:
-        raise InputError(f"cannot write to {folder}: {error.strerror}; give another --out") from error
+        raise InputError(
+            f"cannot write to {folder}: {error.strerror}; give another folder", code="unwritable-file", field="folder"
+        ) from error

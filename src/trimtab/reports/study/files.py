@@ -1,12 +1,11 @@
 """A study on disk: written completely or not at all."""
 
-import os
 from pathlib import Path
 
 from trimtab.errors import InputError
 from trimtab.results.study import Study
 from trimtab.results.study_files import TABLES, columns
-from trimtab.storage.atomic import output_path, scratch
+from trimtab.storage.atomic import into_place, output_path, scratch
 
 
 def save_study(study: Study, folder: str | Path) -> Path:
@@ -36,8 +35,11 @@ def save_study(study: Study, folder: str | Path) -> Path:
                 pl.DataFrame(rows, schema=columns(record)).write_parquet(work / f"{table}.parquet")
             (work / "report.html").write_text(study_page(study), encoding="utf-8")
             (work / "study.json").write_text(told + "\n", encoding="utf-8")
-            for file in (*(f"{table}.parquet" for table in TABLES), "report.html", "study.json"):
-                os.replace(work / file, folder / file)
+            into_place(work, folder, (*(f"{table}.parquet" for table in TABLES), "report.html", "study.json"))
     except OSError as error:
-        raise InputError(f"cannot write the study to {folder}: {error.strerror}; give another --out") from error
+        raise InputError(
+            f"cannot write the study to {folder}: {error.strerror}; give another folder",
+            code="unwritable-file",
+            field="folder",
+        ) from error
     return folder

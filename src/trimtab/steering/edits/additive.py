@@ -28,7 +28,9 @@ class Additive(StoredEdit):
         super().__post_init__()
         shaped(self.kind, "vectors", self.vectors, "attributes", "d_model")
         if not isinstance(self.keep_norm, bool):
-            raise InputError(f"additive: keep_norm {self.keep_norm!r} must be true or false")
+            raise InputError(
+                f"additive: keep_norm {self.keep_norm!r} must be true or false", code="wrong-type", field="keep_norm"
+            )
 
     @property
     def odd(self) -> bool:

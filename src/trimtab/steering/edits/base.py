@@ -32,12 +32,24 @@ class StoredEdit(ABC):
         for name in self._tensor_names():
             given = getattr(self, name)
             if not isinstance(given, Tensor):
-                raise InputError(f"{self.kind}: {name} must be a torch tensor, not a {type(given).__name__}")
+                raise InputError(
+                    f"{self.kind}: {name} must be a torch tensor, not a {type(given).__name__}",
+                    code="wrong-type",
+                    field=name,
+                )
             if not given.dtype.is_floating_point:
-                raise InputError(f"{self.kind}: {name} must hold floating-point numbers, not {given.dtype}")
+                raise InputError(
+                    f"{self.kind}: {name} must hold floating-point numbers, not {given.dtype}",
+                    code="wrong-type",
+                    field=name,
+                )
             own = given.detach().to("cpu", torch.float32, copy=True).contiguous()
             if not bool(torch.isfinite(own).all()):
-                raise InputError(f"{self.kind}: {name} holds a NaN, an infinite value or one beyond float32")
+                raise InputError(
+                    f"{self.kind}: {name} holds a NaN, an infinite value or one beyond float32",
+                    code="not-finite",
+                    field=name,
+                )
             object.__setattr__(self, name, own)
 
     @property
@@ -68,7 +80,9 @@ class StoredEdit(ABC):
         if self.width != h.shape[-1]:
             raise InputError(
                 f"the steering is {self.width} wide and the model's activations {h.shape[-1]}; "
-                "was it made for another model?"
+                "was it made for another model?",
+                code="wrong-shape",
+                field="steering",
             )
         return self.edited(h, strength, self.on(h.device))
 
@@ -94,11 +108,15 @@ class StoredEdit(ABC):
         names, given = {f.name for f in fields(cls) if f.init}, {*tensors, *options}
         if names != given:
             odd = sorted(names ^ given)
-            raise InputError(f"{cls.kind}: {odd[0]} is {'missing' if odd[0] in names else 'unknown'}")
+            raise InputError(
+                f"{cls.kind}: {odd[0]} is {'missing' if odd[0] in names else 'unknown'}",
+                code="missing-value" if odd[0] in names else "unknown-choice",
+                field=odd[0],
+            )
         misplaced = sorted(set(cls._tensor_names()) ^ set(tensors))
         if misplaced:
             what = "an option" if misplaced[0] in tensors else "a tensor"
-            raise InputError(f"{cls.kind}: {misplaced[0]} must be {what}")
+            raise InputError(f"{cls.kind}: {misplaced[0]} must be {what}", code="wrong-type", field=misplaced[0])
         return cls(**tensors, **options)
 
     @classmethod
@@ -147,7 +165,7 @@ def shaped(kind: str, name: str, tensor: Tensor, *shape: str, like: Mapping[str,
     )
     if not fits:
         wanted = ", ".join(f"{word}={known[word]}" if word in known else word for word in shape)
-        raise InputError(f"{kind}: {name} must be [{wanted}], not {list(tensor.shape)}")
+        raise InputError(f"{kind}: {name} must be [{wanted}], not {list(tensor.shape)}", code="wrong-shape", field=name)
 
 
 def number(kind: str, name: str, value: object, wanted: str, fits: Callable[[float], bool]) -> float:
@@ -160,7 +178,7 @@ def number(kind: str, name: str, value: object, wanted: str, fits: Callable[[flo
         with suppress(OverflowError):  # a whole number beyond all floats
             if fits(float(value)):
                 return float(value)
-    raise InputError(f"{kind}: {name} {value!r} must be {wanted}")
+    raise InputError(f"{kind}: {name} {value!r} must be {wanted}", code="out-of-range", field=name)
 
 
 def turned(rows: Tensor, seed: int) -> Tensor:

@@ -33,7 +33,9 @@ class Clamp(Directed):
         super().__post_init__()
         shaped(self.kind, "values", self.values, "attributes", like={"attributes": self.n_attributes})
         if self.side not in get_args(Side):
-            raise InputError(f"clamp: side {self.side!r}; one of {', '.join(get_args(Side))}")
+            raise InputError(
+                f"clamp: side {self.side!r}; one of {', '.join(get_args(Side))}", code="unknown-choice", field="side"
+            )
 
     def edited(self, h: Tensor, strength: Tensor, at: Mapping[str, Tensor]) -> Tensor:
         """In float32."""

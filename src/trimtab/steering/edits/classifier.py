@@ -51,9 +51,13 @@ class ClassifierGradient(StoredEdit):
         shaped(self.kind, "output", self.output, "attributes", "units", like=like)
         shaped(self.kind, "output_bias", self.output_bias, "attributes", like={"attributes": self.n_attributes})
         if not bool((self.scale > 0).all()):
-            raise InputError(f"{self.kind}: scale must be above 0 everywhere")
+            raise InputError(f"{self.kind}: scale must be above 0 everywhere", code="out-of-range", field="scale")
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or not 1 <= self.steps <= 100:
-            raise InputError(f"{self.kind}: steps {self.steps!r} must be a whole number from 1 to 100")
+            raise InputError(
+                f"{self.kind}: steps {self.steps!r} must be a whole number from 1 to 100",
+                code="out-of-range",
+                field="steps",
+            )
         step = number(self.kind, "step", self.step, "above 0 and below a million", lambda x: 0 < x < 1e6)
         decay = number(self.kind, "decay", self.decay, "above 0 and at most 1", lambda x: 0 < x <= 1)
         object.__setattr__(self, "step", step)

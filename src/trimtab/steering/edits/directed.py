@@ -24,7 +24,11 @@ class Directed(StoredEdit):
         super().__post_init__()
         shaped(self.kind, "directions", self.directions, "attributes", "d_model")
         if not bool((self.directions != 0).any(dim=1).all()):
-            raise InputError(f"{self.kind}: a direction is all zeros; leave its attribute out")
+            raise InputError(
+                f"{self.kind}: a direction is all zeros; leave its attribute out",
+                code="no-direction",
+                field="directions",
+            )
 
     def prepared(self, at: dict[str, Tensor]) -> dict[str, Tensor]:
         """Directions at length 1."""

@@ -20,11 +20,27 @@ def refuse_misfit(site: Site, edit: Edit, n: int, made_for: ModelFacts | None) -
         InputError: it does not, or is no edit.
     """
     if not callable(edit):
-        raise InputError(f"site {site}: a {type(edit).__name__} is no edit; for a vector write Steering.from_vector")
+        raise InputError(
+            f"site {site}: a {type(edit).__name__} is no edit; for a vector write Steering.from_vector",
+            code="wrong-type",
+            field=f"edits.{site}",
+        )
     refuse_odd_site(site, made_for)
     if isinstance(edit, StoredEdit) and edit.n_attributes != n:
-        raise InputError(f"the edit at site {site} takes {edit.n_attributes} strengths, and there are {n} attributes")
+        raise InputError(
+            f"the edit at site {site} takes {edit.n_attributes} strengths, and there are {n} attributes",
+            code="wrong-shape",
+            field=f"edits.{site}",
+        )
     if isinstance(edit, Stack) and max(column for _, columns in edit.parts for column in columns) >= n:
-        raise InputError(f"the edits at site {site} take more strengths than there are attributes ({n})")
+        raise InputError(
+            f"the edits at site {site} take more strengths than there are attributes ({n})",
+            code="wrong-shape",
+            field=f"edits.{site}",
+        )
     if made_for is not None and isinstance(edit, StoredEdit | Stack) and edit.width != made_for.d_model:
-        raise InputError(f"site {site}: {edit.width} wide; {made_for.id} is {made_for.d_model} wide")
+        raise InputError(
+            f"site {site}: {edit.width} wide; {made_for.id} is {made_for.d_model} wide",
+            code="wrong-shape",
+            field=f"edits.{site}",
+        )

@@ -40,7 +40,9 @@ class Gated(StoredEdit):
         threshold = number(self.kind, "threshold", self.threshold, "0 or more and below 1", lambda x: 0 <= x < 1)
         object.__setattr__(self, "threshold", threshold)
         if not isinstance(self.keep_norm, bool):
-            raise InputError(f"gated: keep_norm {self.keep_norm!r} must be true or false")
+            raise InputError(
+                f"gated: keep_norm {self.keep_norm!r} must be true or false", code="wrong-type", field="keep_norm"
+            )
 
     def gates(self, h: Tensor) -> Tensor:
         """How far each attribute's gate is open for each token: `[…, d_model]` to `[…, A]` in 0…1."""

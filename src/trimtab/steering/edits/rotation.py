@@ -39,7 +39,11 @@ class Rotation(StoredEdit):
         shaped(self.kind, "angle", self.angle, "attributes", like=like)
         flat = self._across(self.first, self.second).norm(dim=1) <= 1e-5
         if bool(flat.any()) or not bool((self.first != 0).any(dim=1).all()):
-            raise InputError("rotation: the two axes of a plane are parallel, or one is all zeros")
+            raise InputError(
+                "rotation: the two axes of a plane are parallel, or one is all zeros",
+                code="no-direction",
+                field="planes",
+            )
 
     @staticmethod
     def _across(first: Tensor, second: Tensor) -> Tensor:

@@ -21,18 +21,34 @@ class Stack:
 
     def __post_init__(self) -> None:
         if not self.parts:
-            raise InputError("a stack needs at least one edit")
+            raise InputError("a stack needs at least one edit", code="missing-value", field="edits")
         for edit, columns in self.parts:
             if not isinstance(edit, StoredEdit):
-                raise InputError(f"a stack takes edits of trimtab's own kinds, not a {type(edit).__name__}")
+                raise InputError(
+                    f"a stack takes edits of trimtab's own kinds, not a {type(edit).__name__}",
+                    code="wrong-type",
+                    field="edits",
+                )
             if not isinstance(columns, tuple) or any(type(c) is not int or c < 0 for c in columns):
-                raise InputError(f"{edit.kind}: its columns of the strengths are numbers from 0, not {columns!r}")
+                raise InputError(
+                    f"{edit.kind}: its columns of the strengths are numbers from 0, not {columns!r}",
+                    code="out-of-range",
+                    field="columns",
+                )
         widths = {edit.width for edit, _ in self.parts}
         if len(widths) > 1:
-            raise InputError(f"edits at one site are {' and '.join(map(str, sorted(widths)))} wide")
+            raise InputError(
+                f"edits at one site are {' and '.join(map(str, sorted(widths)))} wide",
+                code="wrong-shape",
+                field="edits",
+            )
         for edit, columns in self.parts:
             if len(columns) != edit.n_attributes:
-                raise InputError(f"{edit.kind} takes {edit.n_attributes} strengths, not {len(columns)}")
+                raise InputError(
+                    f"{edit.kind} takes {edit.n_attributes} strengths, not {len(columns)}",
+                    code="wrong-shape",
+                    field="columns",
+                )
 
     @property
     def odd(self) -> bool:

@@ -34,9 +34,17 @@ class Tokens:
     def __post_init__(self) -> None:
         a, text = torch.as_tensor(self.activations), np.asarray(self.text)
         if a.ndim != 2 or not a.shape[1] or a.dtype not in (torch.float32, torch.float16, torch.bfloat16):
-            raise InputError(f"activations are float32, float16 or bfloat16 [N, d], not {a.dtype} {list(a.shape)}")
+            raise InputError(
+                f"activations are float32, float16 or bfloat16 [N, d], not {a.dtype} {list(a.shape)}",
+                code="wrong-shape",
+                field="activations",
+            )
         if text.shape != (len(a),) or text.dtype != np.int64:
-            raise InputError(f"text is int64 [{len(a)}], one for each token, not {text.dtype} {list(text.shape)}")
+            raise InputError(
+                f"text is int64 [{len(a)}], one for each token, not {text.dtype} {list(text.shape)}",
+                code="wrong-shape",
+                field="text",
+            )
         object.__setattr__(self, "activations", a)
         object.__setattr__(self, "text", text)
 
@@ -103,9 +111,13 @@ class TokenSides:
     def __post_init__(self) -> None:
         for name in ("positive", "negative"):
             if len(getattr(self, name)) < 2:
-                raise InputError(f"{name}: {len(getattr(self, name))} tokens; a side needs at least two")
+                raise InputError(
+                    f"{name}: {len(getattr(self, name))} tokens; a side needs at least two",
+                    code="too-few-examples",
+                    field=name,
+                )
         if self.positive.width != self.negative.width:
-            raise InputError("the sides' activations are of unlike widths")
+            raise InputError("the sides' activations are of unlike widths", code="wrong-shape", field="activations")
 
 
 TokenData = Mapping[str, TokenSides]
@@ -120,7 +132,9 @@ def sides_of(data: TokenData) -> list[Tokens]:
     """
     found = [tokens for sides in data.values() for tokens in (sides.positive, sides.negative)]
     if not found or len({tokens.width for tokens in found}) != 1:
-        raise InputError("give at least one attribute, all with activations of the same width")
+        raise InputError(
+            "give at least one attribute, all with activations of the same width", code="wrong-shape", field="data"
+        )
     return found
 
 
@@ -192,5 +206,5 @@ class Batches:
 
 def _finite(rows: Tensor) -> Tensor:
     if not torch.isfinite(rows.sum(dtype=torch.float64)):  # a sum is NaN or infinite where a term is
-        raise InputError("an activation is NaN or infinite")
+        raise InputError("an activation is NaN or infinite", code="not-finite", field="activations")
     return rows

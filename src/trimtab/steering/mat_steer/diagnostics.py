@@ -97,7 +97,9 @@ def gate_statistics(
         InputError: the edit has another number of attributes.
     """
     if edit.n_attributes != len(data):
-        raise InputError(f"the edit has {edit.n_attributes} attributes and the data {len(data)}")
+        raise InputError(
+            f"the edit has {edit.n_attributes} attributes and the data {len(data)}", code="wrong-shape", field="data"
+        )
     seen = [(_seen(edit, sides.positive, device), _seen(edit, sides.negative, device)) for sides in data.values()]
     drawn = samples(data, _MMD_ROWS, seed).to(device)
     before, after = _mmd2(edit, drawn)

@@ -130,7 +130,11 @@ def mmd2(x: Tensor, y: Tensor, kernel: Kernel, *, unbiased: bool = True) -> Tens
     """
     n, m = x.shape[-2], y.shape[-2]
     if min(n, m) < 1 + unbiased:
-        raise InputError(f"the {'un' if unbiased else ''}biased MMD needs at least {1 + unbiased} rows of either side")
+        raise InputError(
+            f"the {'un' if unbiased else ''}biased MMD needs at least {1 + unbiased} rows of either side",
+            code="too-few-examples",
+            field="data",
+        )
     if isinstance(kernel, FourierFeatures):
         px, py = kernel.features(x), kernel.features(y)
         sx, sy = px.sum(dim=-2), py.sum(dim=-2)  # [T, 2D]
@@ -227,7 +231,11 @@ def median_distance(x: Tensor, y: Tensor) -> Tensor:
     squared = squared_distances(rows, rows)[:, upper[0], upper[1]]
     found = squared.median(dim=-1).values.sqrt()
     if not bool((found > 0).all()):
-        raise InputError("more than half of an attribute's tokens are the same, so they have no median distance")
+        raise InputError(
+            "more than half of an attribute's tokens are the same, so they have no median distance",
+            code="unusable-examples",
+            field="data",
+        )
     return found
 
 
@@ -260,4 +268,8 @@ def made_kernel(
         return Gaussian(median_distance(x, y), FACTORS)
     if name == "fourier":
         return FourierFeatures.drawn(x.shape[-1], median_distance(x, y), n=features, seed=seed)
-    raise InputError(f"no kernel is called {name!r}; there are multi, median, fixed, fourier")
+    raise InputError(
+        f"no kernel is called {name!r}; there are multi, median, fixed, fourier",
+        code="unknown-choice",
+        field="options.kernel",
+    )

@@ -91,7 +91,9 @@ def identity_value(
             raise InputError(
                 f"{which}: the kernel sees no difference between its sides (MMD² {value:.1e}); there "
                 "may be none (trimtab check tells); else give more tokens, or instead of a fixed σ, for which tokens "
-                "lie too far apart, the kernel 'multi'"
+                "lie too far apart, the kernel 'multi'",
+                code="no-direction",
+                field="data",
             )
     if unbiased:
         return found

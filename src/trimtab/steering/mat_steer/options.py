@@ -84,21 +84,37 @@ class Options:
                  "orthogonality": OrthogonalityName, "start": StartName}  # fmt: skip
         for name, known in words.items():
             if getattr(self, name) not in get_args(known):
-                raise InputError(f"{name} {getattr(self, name)!r} must be one of {', '.join(get_args(known))}")
+                raise InputError(
+                    f"{name} {getattr(self, name)!r} must be one of {', '.join(get_args(known))}",
+                    code="unknown-choice",
+                    field=f"options.{name}",
+                )
         least = {"lambda_positives": 0, "lambda_sparsity": 0, "lambda_orthogonality": 0, "shrinkage": 0, "shared": 0,
                  "patience": 0, "tolerance": 0, "touched": 0, "epochs": 0, "features": 1, "batch": 2,
                  "sample": 2}  # fmt: skip
         for name, low in least.items():
             if not low <= getattr(self, name) < float("inf"):
-                raise InputError(f"{name} {getattr(self, name)!r} must be at least {low}")
+                raise InputError(
+                    f"{name} {getattr(self, name)!r} must be at least {low}",
+                    code="out-of-range",
+                    field=f"options.{name}",
+                )
         if self.features > MOST_FEATURES:
-            raise InputError(f"features {self.features!r} must be at most {MOST_FEATURES:,}")
+            raise InputError(
+                f"features {self.features!r} must be at most {MOST_FEATURES:,}",
+                code="out-of-range",
+                field="options.features",
+            )
         for name in ("sigma", "share", "rate"):
             if not 0 < getattr(self, name) < float("inf"):
-                raise InputError(f"{name} {getattr(self, name)!r} must be above 0")
+                raise InputError(
+                    f"{name} {getattr(self, name)!r} must be above 0", code="out-of-range", field=f"options.{name}"
+                )
         if self.shared and self.orthogonality == "hard":
             raise InputError(
-                "vectors with a shared subspace are not orthogonal; set shared to 0 or orthogonality to soft"
+                "vectors with a shared subspace are not orthogonal; set shared to 0 or orthogonality to soft",
+                code="conflicting-arguments",
+                field="options.shared",
             )
 
     @property

@@ -95,7 +95,11 @@ class Parameters(nn.Module):
         self.basis: Tensor | None = None
         if options.shared:
             if options.shared > T:
-                raise InputError(f"shared {options.shared} must be at most the number of attributes, {T}")
+                raise InputError(
+                    f"shared {options.shared} must be at most the number of attributes, {T}",
+                    code="out-of-range",
+                    field="options.shared",
+                )
             basis = torch.linalg.svd(theta, full_matrices=False).Vh[: options.shared]
             self.coordinates = nn.Parameter(theta @ basis.T)
             self.basis = nn.Parameter(basis)
@@ -158,5 +162,7 @@ def _refuse_dependent(theta: Tensor) -> None:
     if float(torch.linalg.eigvalsh(u @ u.mT)[0]) < _DEPENDENT:
         raise InputError(
             "the attributes' directions depend on each other (two are parallel or opposite, or there are more than "
-            "dimensions), so there are no orthogonal ones near them; set orthogonality to 'soft'"
+            "dimensions), so there are no orthogonal ones near them; set orthogonality to 'soft'",
+            code="no-direction",
+            field="options.orthogonality",
         )

@@ -131,7 +131,11 @@ def train(
     """
     o = options or Options()
     if dev is not None and list(dev) != list(data):
-        raise InputError(f"dev has the attributes {', '.join(dev)} and the data {', '.join(data)}; give the same")
+        raise InputError(
+            f"dev has the attributes {', '.join(dev)} and the data {', '.join(data)}; give the same",
+            code="conflicting-arguments",
+            field="dev",
+        )
     run = _Run(data, o, dev, seed, CPU if device.type == "mps" else device)
     if checkpoint is not None:
         run.resume(checkpoint)
@@ -213,8 +217,16 @@ class _Run:
         values: list[float] = torch.cat([self.o.weights.total(terms)[None], terms]).tolist()
         if not all(map(isfinite, values)):
             if not self.done:
-                raise InputError("the loss is no number before the first epoch; give shares, λ and widths nearer to 1")
-            raise InputError(f"the loss is no number in epoch {self.done}; lower rate ({self.o.rate})")
+                raise InputError(
+                    "the loss is no number before the first epoch; give shares, λ and widths nearer to 1",
+                    code="not-converged",
+                    field="options",
+                )
+            raise InputError(
+                f"the loss is no number in epoch {self.done}; lower rate ({self.o.rate})",
+                code="not-converged",
+                field="options.rate",
+            )
         for name, value in zip(curves, values, strict=True):
             curves[name].append(value)
         return values[0]
@@ -261,7 +273,9 @@ def _scale(drawn: Tensor) -> float:
     """s: median ‖a‖ / √d of `[…, d]`."""
     median = float(drawn.norm(dim=-1).median())
     if not median > 0:
-        raise InputError("more than half of the activations are 0; read another site")
+        raise InputError(
+            "more than half of the activations are 0; read another site", code="unusable-examples", field="data"
+        )
     return median / float(drawn.shape[-1] ** 0.5)
 
 

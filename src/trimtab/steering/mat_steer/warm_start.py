@@ -37,7 +37,11 @@ def means_start(
         wanted, opened = moments[2 * t], moments[2 * t + 1]
         difference = wanted[0] - opened[0]
         if float(difference.norm()) <= 1e-6 * float((opened[0].square().sum() + opened[1].trace()).sqrt()):
-            raise InputError(f"{name}: the two sides have the same mean, so there is no direction between them")
+            raise InputError(
+                f"{name}: the two sides have the same mean, so there is no direction between them",
+                code="no-direction",
+                field="data",
+            )
         others = [m for i, m in enumerate(moments) if i // 2 != t] if everyones else []
         w, b = _discriminant(opened, _pooled([wanted, *others]))
         found.append((difference, w, b))

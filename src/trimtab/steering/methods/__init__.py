@@ -56,14 +56,23 @@ def method(name: str) -> type[Method]:
         return BUILT_IN[name]
     found = [point for point in entry_points(group=GROUP) if point.name == name]
     if not found:
-        raise InputError(f"no method is called {name!r}; there are {', '.join(method_names())}")
+        raise InputError(
+            f"no method is called {name!r}; there are {', '.join(method_names())}",
+            code="unknown-method",
+            field="method",
+        )
     try:
         loaded = found[0].load()
     except Exception as error:
-        raise InputError(f"method {name!r} of {found[0].value} cannot be loaded: {error}") from error
+        raise InputError(
+            f"method {name!r} of {found[0].value} cannot be loaded: {error}", code="unsupported", field="method"
+        ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, Method)):
         raise InputError(
-            f"method {name!r}: {found[0].value} is no trimtab.steering.methods.SidesMethod, TokenMethod or PromptMethod"
+            f"method {name!r}: {found[0].value} is no SidesMethod, TokenMethod or PromptMethod of "
+            "trimtab.steering.methods",
+            code="wrong-type",
+            field="method",
         )
     return loaded
 
@@ -78,14 +87,24 @@ def configured(name: str, options: Mapping[str, Any]) -> Method:
     known = [f.name for f in fields(cls)]
     unknown = sorted(set(options) - set(known))
     if unknown:
-        raise InputError(f"method {name} has no hyperparameter {unknown[0]!r}; it has {', '.join(known) or 'none'}")
+        raise InputError(
+            f"method {name} has no hyperparameter {unknown[0]!r}; it has {', '.join(known) or 'none'}",
+            code="unknown-choice",
+            field=f"options.{unknown[0]}",
+        )
     for f in fields(cls):
         value = options.get(f.name, f.default)
         kinds = (int, float) if isinstance(f.default, float) else type(f.default)
         if isinstance(value, bool) is not isinstance(f.default, bool) or not isinstance(value, kinds):
             raise InputError(
-                f"method {name}: {f.name} {value!r} must be {type(f.default).__name__}, as {f.default!r} is"
+                f"method {name}: {f.name} {value!r} must be {type(f.default).__name__}, as {f.default!r} is",
+                code="wrong-type",
+                field=f"options.{f.name}",
             )
         if isinstance(value, int | float) and not abs(value) <= MOST:
-            raise InputError(f"method {name}: {f.name} {value!r} must be a number of at most {MOST:,}")
+            raise InputError(
+                f"method {name}: {f.name} {value!r} must be a number of at most {MOST:,}",
+                code="out-of-range",
+                field=f"options.{f.name}",
+            )
     return cls(**options)

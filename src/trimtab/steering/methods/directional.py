@@ -69,7 +69,9 @@ class Angular(SidesMethod):
     def edit(self, sides: Mapping[str, Sides], seed: int) -> Rotation:
         """One plane for each attribute."""
         if not isfinite(self.degrees):
-            raise InputError(f"degrees {self.degrees} must be a finite number")
+            raise InputError(
+                f"degrees {self.degrees} must be a finite number", code="out-of-range", field="options.degrees"
+            )
         first, second = [], []
         for side in sides.values():
             axis = side.axis

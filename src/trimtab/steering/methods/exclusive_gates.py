@@ -62,7 +62,7 @@ class ExclusiveGates(TokenMethod):
         for t, name in enumerate(data):
             own = Sides(rows[2 * t].cpu(), rows[2 * t + 1].cpu(), paired=False)
             if own.same_mean:
-                raise InputError(f"attribute {name!r}: {SAME}")
+                raise InputError(f"attribute {name!r}: {SAME}", code="no-direction", field="data")
             w, b = self._gate(rows, 2 * t + 1)
             vectors.append(own.mean_difference)
             weights.append(w.cpu())

@@ -51,9 +51,11 @@ class InferenceTimeIntervention(SidesMethod):
     def edits(self, by_site: Mapping[Site, Mapping[str, Sides]], seed: int) -> Mapping[Site, StoredEdit]:
         """One vector for each attribute at the attention of every block with a chosen head."""
         if self.direction not in ("mean", "probe"):
-            raise InputError(f"direction {self.direction!r}; mean or probe")
+            raise InputError(
+                f"direction {self.direction!r}; mean or probe", code="unknown-choice", field="options.direction"
+            )
         if not 0 < self.share <= 1:
-            raise InputError(f"share {self.share}; above 0 and at most 1")
+            raise InputError(f"share {self.share}; above 0 and at most 1", code="out-of-range", field="options.share")
         names = list(next(iter(by_site.values())))
         shifts = {site: torch.zeros(len(names), sides[names[0]].width) for site, sides in by_site.items()}
         for row, name in enumerate(names):
@@ -74,7 +76,11 @@ class InferenceTimeIntervention(SidesMethod):
         for site in sorted(by_site):
             side = by_site[site]
             if side.heads is None:
-                raise InputError(f"iti reads what heads give, and site {site} has none; give heads:{site.block}")
+                raise InputError(
+                    f"iti reads what heads give, and site {site} has none; give heads:{site.block}",
+                    code="no-such-site",
+                    field="sites",
+                )
             fitting, held = _split(side, seed)
             for head in range(side.heads.n):
                 columns = _columns(side, head)
@@ -109,7 +115,9 @@ def _split(side: Sides, seed: int) -> tuple[Sides, Sides]:
 def _parted(rows: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
     n_held = max(1, round(HELD_OUT * len(rows)))
     if len(rows) - n_held < 2:
-        raise InputError(f"iti needs at least 3 rows of either side, not {len(rows)}")
+        raise InputError(
+            f"iti needs at least 3 rows of either side, not {len(rows)}", code="too-few-examples", field="data"
+        )
     order = order.to(rows.device)
     return rows[order[n_held:]], rows[order[:n_held]]
 

@@ -41,10 +41,14 @@ class KSteering(SidesMethod):
     def edit(self, sides: Mapping[str, Sides], seed: int) -> ClassifierGradient:
         """The classifier of all attributes."""
         if self.hidden > MOST_HIDDEN:
-            raise InputError(f"hidden {self.hidden:,} must be at most {MOST_HIDDEN:,}")
+            raise InputError(
+                f"hidden {self.hidden:,} must be at most {MOST_HIDDEN:,}", code="out-of-range", field="options.hidden"
+            )
         if min(self.hidden, self.epochs, self.steps) < 1 or not (self.rate > 0 and self.weight_decay >= 0):
             raise InputError(
-                "hidden, epochs and steps must be at least 1, the rate above 0, the weight decay not below"
+                "hidden, epochs and steps must be at least 1, the rate above 0, the weight decay not below",
+                code="out-of-range",
+                field="options",
             )
         rows = torch.cat([torch.cat([side.positive, side.negative]) for side in sides.values()])
         sizes = [(len(side.positive), len(side.negative)) for side in sides.values()]
@@ -86,6 +90,10 @@ class KSteering(SidesMethod):
             h = side.negative.float()[None]
             moved = (edit(h, strength) - h)[0].norm(dim=1).median()
             if not moved > 0:
-                raise InputError("the classifier has no slope at the negative side; train it longer or on more rows")
+                raise InputError(
+                    "the classifier has no slope at the negative side; train it longer or on more rows",
+                    code="not-converged",
+                    field="data",
+                )
             found.append(float(side.mean_difference.norm() / moved))
         return sum(found) / len(found)

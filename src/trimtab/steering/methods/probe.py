@@ -68,7 +68,7 @@ def probe(side: Sides, c: float) -> tuple[Tensor, float]:
         InputError: c is not above 0, or a side has fewer than two rows.
     """
     if min(len(side.positive), len(side.negative)) < 2:
-        raise InputError("a probe needs at least two rows of either side")
+        raise InputError("a probe needs at least two rows of either side", code="too-few-examples", field="data")
     labels = torch.tensor([1, 0]).repeat_interleave(torch.tensor([len(side.positive), len(side.negative)]))
     return logistic(torch.cat([side.positive, side.negative]), labels, c)
 
@@ -88,7 +88,7 @@ def logistic(rows: Tensor, labels: Tensor, c: float, weight: Tensor | None = Non
     from sklearn.linear_model import LogisticRegression
 
     if not (c > 0 and np.isfinite(c)):
-        raise InputError(f"c {c} must be above 0")
+        raise InputError(f"c {c} must be above 0", code="out-of-range", field="options.c")
     mean, scale = rows.mean(dim=0), rows.std(dim=0)
     scale = torch.where(scale > 0, scale, 1.0)
     found = LogisticRegression(C=c, max_iter=1000).fit(

@@ -47,7 +47,7 @@ class PromptMethod(Method):
             InputError: no attribute.
         """
         if not told:
-            raise InputError("give at least one attribute")
+            raise InputError("give at least one attribute", code="missing-value", field="data")
         prompts = {name: self.texts(own) for name, own in told.items()}
         origin = self.origin(None, digests)
         return Steering({}, dict.fromkeys(told, 1.0), origin, made_for=made_for, prompts=prompts)
@@ -90,6 +90,10 @@ class InContextExamples(PromptMethod):
     def texts(self, told: Told) -> tuple[str, str]:
         """The examples with their matching, and with their non-matching answers."""
         if not 1 <= self.shots <= len(told.shots):
-            raise InputError(f"shots {self.shots}; between 1 and the {len(told.shots)} that are kept for it")
+            raise InputError(
+                f"shots {self.shots}; between 1 and the {len(told.shots)} that are kept for it",
+                code="out-of-range",
+                field="options.shots",
+            )
         some = told.shots[: self.shots]
         return "".join(f"{x}{y}\n\n" for x, y, _ in some), "".join(f"{x}{y}\n\n" for x, _, y in some)

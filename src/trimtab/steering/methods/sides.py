@@ -52,14 +52,26 @@ class Sides:
         for name in ("positive", "negative"):
             side = getattr(self, name)
             if side.ndim != 2 or not len(side) or not side.shape[1]:
-                raise InputError(f"{name}: activations are [n, d_model] with at least one row, not {list(side.shape)}")
+                raise InputError(
+                    f"{name}: activations are [n, d_model] with at least one row, not {list(side.shape)}",
+                    code="wrong-shape",
+                    field=name,
+                )
             if not bool(torch.isfinite(side).all()):
-                raise InputError(f"{name}: an activation is NaN or infinite")
+                raise InputError(f"{name}: an activation is NaN or infinite", code="not-finite", field=name)
             object.__setattr__(self, name, side.detach().double())
         if self.positive.shape[1] != self.negative.shape[1]:
-            raise InputError(f"the sides are {self.positive.shape[1]} and {self.negative.shape[1]} wide")
+            raise InputError(
+                f"the sides are {self.positive.shape[1]} and {self.negative.shape[1]} wide",
+                code="wrong-shape",
+                field="negative",
+            )
         if self.paired and len(self.positive) != len(self.negative):
-            raise InputError(f"{len(self.positive)} positive and {len(self.negative)} negative rows are no pairs")
+            raise InputError(
+                f"{len(self.positive)} positive and {len(self.negative)} negative rows are no pairs",
+                code="wrong-shape",
+                field="paired",
+            )
 
     def some(self, columns: slice) -> "Sides":
         """Some columns only, such as those of one head."""
@@ -91,7 +103,7 @@ class Sides:
             InputError: the sides have the same mean.
         """
         if self.same_mean:
-            raise InputError(SAME)
+            raise InputError(SAME, code="no-direction", field="data")
         direction: Tensor = self.mean_difference / self.mean_difference.norm()
         return direction
 
@@ -144,14 +156,20 @@ class SidesMethod(Method):
         """
         sites = {frozenset(by_site) for by_site in data.values()}
         if len(sites) != 1 or not next(iter(sites)):
-            raise InputError("give at least one attribute, each with activations at the same sites")
+            raise InputError(
+                "give at least one attribute, each with activations at the same sites",
+                code="missing-value",
+                field="data",
+            )
         by_site = {site: {name: data[name][site] for name in data} for site in sorted(next(iter(sites)))}
         for site, sides in by_site.items():
             if len({side.width for side in sides.values()}) > 1:
-                raise InputError(f"site {site}: attributes have activations of unlike widths")
+                raise InputError(
+                    f"site {site}: attributes have activations of unlike widths", code="wrong-shape", field="data"
+                )
         for name, own in data.items():
             if all(side.same_mean for side in own.values()):
-                raise InputError(f"attribute {name!r}: {SAME}")
+                raise InputError(f"attribute {name!r}: {SAME}", code="no-direction", field="data")
         edits, origin = self.edits(by_site, seed), self.origin(seed, digests)
         return Steering(edits, dict.fromkeys(data, 1.0), origin, made_for=made_for)
 
@@ -176,5 +194,9 @@ def as_long_as_the_difference(direction: Tensor, sides: Sides) -> Tensor:
     along: Tensor = direction / direction.norm()
     length = float(sides.mean_difference @ along)
     if not torch.isfinite(along).all() or abs(length) <= 1e-9 * float(sides.mean_difference.norm()):
-        raise InputError("the two sides do not differ along the direction that was found; give other examples")
+        raise InputError(
+            "the two sides do not differ along the direction that was found; give other examples",
+            code="no-direction",
+            field="data",
+        )
     return along * length

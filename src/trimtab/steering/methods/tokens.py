@@ -37,9 +37,13 @@ class TokenMethod(Method):
 
     def __post_init__(self) -> None:
         if self.tokens not in get_args(Which):
-            raise InputError(f"tokens {self.tokens!r} must be one of {', '.join(get_args(Which))}")
+            raise InputError(
+                f"tokens {self.tokens!r} must be one of {', '.join(get_args(Which))}",
+                code="unknown-choice",
+                field="options.tokens",
+            )
         if self.blocks < 1:
-            raise InputError(f"blocks {self.blocks!r} must be at least 1")
+            raise InputError(f"blocks {self.blocks!r} must be at least 1", code="out-of-range", field="options.blocks")
 
     @abstractmethod
     def at_site(
@@ -83,9 +87,15 @@ class TokenMethod(Method):
         """
         sites = {frozenset(by_site) for by_site in data.values()}
         if len(sites) != 1 or not next(iter(sites)):
-            raise InputError("give at least one attribute, each with tokens at the same sites")
+            raise InputError(
+                "give at least one attribute, each with tokens at the same sites", code="missing-value", field="data"
+            )
         if dev is not None and list(dev) != list(data):
-            raise InputError(f"dev has the attributes {', '.join(dev)} and the data {', '.join(data)}; give the same")
+            raise InputError(
+                f"dev has the attributes {', '.join(dev)} and the data {', '.join(data)}; give the same",
+                code="conflicting-arguments",
+                field="dev",
+            )
         found = {}
         for site in sorted(next(iter(sites))):
             found[site] = self.at_site(

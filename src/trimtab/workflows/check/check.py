@@ -108,7 +108,11 @@ def check(
     if steering is not None:
         _refuse_steering(model, steering, site, prompt_types)
     if not is_whole(generate) or generate < 0 or generate == 1 or (judge is not None and not generate):
-        raise InputError(f"generate {generate!r}: give at least 2 prompts to continue; a judge needs texts to compare")
+        raise InputError(
+            f"generate {generate!r}: give at least 2 prompts to continue; a judge needs texts to compare",
+            code="out-of-range",
+            field="generate",
+        )
     instrument = Instrument(model, behavior, chat_template, read or ("last" if kind == "choice" else "mean"))
     instrument, splits, n_dropped, notes = prepare(instrument, train, evaluation, seed)
     types = PromptType.named(prompt_types)
@@ -142,15 +146,21 @@ def check(
 def _refuse(model: Model, behavior: Behavior, strength: float | None, scope: Scope, thresholds: Thresholds) -> None:
     """Options that make no sense are refused before any work."""
     if not isinstance(model, Model):
-        raise InputError(f"check takes a loaded model, not {type(model).__name__}; see trimtab.load")
+        raise InputError(
+            f"check takes a loaded model, not {type(model).__name__}; see trimtab.load",
+            code="wrong-type",
+            field="model",
+        )
     if not isinstance(behavior, Behavior):
         raise InputError(
-            f"check takes a Behavior, not {type(behavior).__name__}; see Behavior.load and Behavior.builtin"
+            f"check takes a Behavior, not {type(behavior).__name__}; see Behavior.load and Behavior.builtin",
+            code="wrong-type",
+            field="behavior",
         )
     if strength is not None:
         above_0("strength", strength, "; to steer away from a behavior, swap its two sides")
     if scope not in SCOPES:
-        raise InputError(f"unknown scope {scope!r}; one of {', '.join(SCOPES)}")
+        raise InputError(f"unknown scope {scope!r}; one of {', '.join(SCOPES)}", code="unknown-scope", field="scope")
     for name in ("min_effect", "max_kl"):
         not_below_0(name, getattr(thresholds, name))
     for name in ("max_anti_steerable", "max_capability_loss"):
@@ -163,7 +173,11 @@ def chosen_on_dev(
 ) -> tuple[Experiment, Chosen]:  # fmt: skip
     """Site, prompt type and strength as far as they are not given; the experiment at that strength."""
     if not on.measured_types:
-        raise InputError(f"nothing to measure: {not_measured(on.behavior, on.prompt_types[0])}")
+        raise InputError(
+            f"nothing to measure: {not_measured(on.behavior, on.prompt_types[0])}",
+            code="unusable-examples",
+            field="behavior",
+        )
     like = like_the_chosen(on, given)
     steps = choice_steps(on, like, given is None, strength is None)
     on.announce([*steps, *check_steps(on, like, others, generate, trained=True)])
@@ -188,9 +202,17 @@ def _refuse_steering(
 ) -> None:
     """A finished steering has its sites and needs no prompt types; it must fit the model."""
     if not isinstance(steering, Steering):
-        raise InputError(f"check takes a Steering, not {type(steering).__name__}; see Steering.load")
+        raise InputError(
+            f"check takes a Steering, not {type(steering).__name__}; see Steering.load",
+            code="wrong-type",
+            field="steering",
+        )
     if site is not None or prompt_types not in ("all", ["all"], ("all",)):
-        raise InputError("a finished steering has its own sites and no prompt types; leave out site and prompt_types")
+        raise InputError(
+            "a finished steering has its own sites and no prompt types; leave out site and prompt_types",
+            code="conflicting-arguments",
+            field="site",
+        )
     for place in steering.edits:
         model.anatomy.module(place)
     ensure_fits(steering, model)

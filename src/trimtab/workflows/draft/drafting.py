@@ -17,7 +17,7 @@ from trimtab.behaviors.words import pieces
 from trimtab.errors import InputError, TrimtabError
 from trimtab.experiment.numbers import is_whole
 from trimtab.experiment.progress import Progress, Silent
-from trimtab.storage.answers import Journal
+from trimtab.storage.answers import AnswerJournal
 from trimtab.storage.atomic import fault, output_path, whole
 from trimtab.workflows.draft import asking
 from trimtab.workflows.draft.writers import Writer
@@ -91,17 +91,13 @@ def draft(
         "instructions": list(instructions) if instructions else None,
     }  # fmt: skip
     about = {"date": datetime.now(UTC).date().isoformat()}
-    journal = Journal(file.with_name(f"{file.name}.part"), key, about)
-    done = False
-    try:
-        work = _Work(writer, journal, description, seed, n, progress or Silent())
-        told = instructions or work.instructions()
-        rows = work.rows(told)
-        provenance = {"writer": writer.identity, "date": journal.about["date"], "seed": seed}
-        _write(file, name, description, told, rows, provenance)
-        done = True
-    finally:
-        journal.close(done)
+    journal = AnswerJournal(file.with_name(f"{file.name}.part"), key, about)
+    work = _Work(writer, journal, description, seed, n, progress or Silent())
+    told = instructions or work.instructions()
+    rows = work.rows(told)
+    provenance = {"writer": writer.identity, "date": journal.about["date"], "seed": seed}
+    _write(file, name, description, told, rows, provenance)
+    journal.remove()
     behavior = load(file)
     return Drafted(behavior, file, lint(behavior), work.n_answered, dict(work.dropped))
 
@@ -114,30 +110,40 @@ def writable(out: str | Path) -> Path:
     """
     file = output_path(out)
     if why := fault(file):
-        raise InputError(f"{str(file)!r} {why}; give another --out")
+        raise InputError(f"{str(file)!r} {why}; give another file", code="unwritable-file", field="out")
     if file.exists():
-        raise InputError(f"{file} exists and is left as it is; give another --out, or move it away")
+        raise InputError(
+            f"{file} exists and is left as it is; give another file, or move it away", code="file-exists", field="out"
+        )
     return file
 
 
 def _refuse(name: str, description: str, n: int, seed: int, instructions: Sides | None) -> None:
     if not description:
-        raise InputError("--description is empty; say in a few words what the positive side does")
+        raise InputError(
+            "description is empty; say in a few words what the positive side does",
+            code="missing-value",
+            field="description",
+        )
     if not is_whole(n) or n < 2:
-        raise InputError(f"--n {n}: at least 2 rows are needed")
+        raise InputError(f"n {n}: at least 2 rows are needed", code="out-of-range", field="n")
     if seed < 0:
-        raise InputError(f"seed {seed} must not be negative")
+        raise InputError(f"seed {seed} must not be negative", code="out-of-range", field="seed")
     positive, negative = instructions or ("", "")
     Behavior(name, [Example("a", "b", "c")], description, positive, negative)  # refuses what no file may hold
     if positive and positive == negative:
-        raise InputError("the two instructions are the same; the sides could not differ")
+        raise InputError(
+            "the two instructions are the same; the sides could not differ",
+            code="conflicting-arguments",
+            field="instructions",
+        )
 
 
 class _Work:
     """The questions in their order."""
 
     def __init__(
-        self, writer: Writer, journal: Journal, description: str, seed: int, n: int, progress: Progress
+        self, writer: Writer, journal: AnswerJournal, description: str, seed: int, n: int, progress: Progress
     ) -> None:
         self.writer, self.journal, self.description, self.seed, self.n = writer, journal, description, seed, n
         self.progress = progress
@@ -164,8 +170,9 @@ class _Work:
             if found:
                 return found
         raise TrimtabError(
-            f"{self.writer.identity} did not put the behavior into two instructions; "
-            "give --positive-instruction and --negative-instruction"
+            f"{self.writer.identity} did not put the behavior into two instructions; give both yourself",
+            code="no-usable-answers",
+            field="instructions",
         )
 
     def rows(self, told: Sides) -> list[Row]:
@@ -182,7 +189,9 @@ class _Work:
         if len(rows) < 2:
             reasons = ", ".join(f"{count} {why}" for why, count in self.dropped.most_common()) or "no openings"
             raise TrimtabError(
-                f"{self.writer.identity} wrote {len(rows)} usable rows ({reasons}); take a more capable model"
+                f"{self.writer.identity} wrote {len(rows)} usable rows ({reasons}); take a more capable model",
+                code="no-usable-answers",
+                field="writer",
             )
         return rows
 
@@ -251,6 +260,12 @@ def _write(
         with whole(file) as work:
             work.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
             if file.exists():
-                raise InputError(f"{file} has appeared meanwhile and is left as it is; give another --out")
+                raise InputError(
+                    f"{file} has appeared meanwhile and is left as it is; give another file",
+                    code="file-exists",
+                    field="out",
+                )
     except OSError as error:
-        raise InputError(f"cannot write {file}: {error.strerror or error}; give another --out") from None
+        raise InputError(
+            f"cannot write {file}: {error.strerror or error}; give another file", code="unwritable-file", field="out"
+        ) from None

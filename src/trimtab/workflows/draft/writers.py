@@ -44,7 +44,11 @@ class EndpointWriter:
 
     def __post_init__(self) -> None:
         if self.parallel < 1:
-            raise InputError(f"--parallel {self.parallel}: at least one request must be under way")
+            raise InputError(
+                f"parallel {self.parallel}: at least one request must be under way",
+                code="out-of-range",
+                field="parallel",
+            )
 
     @property
     def identity(self) -> str:
@@ -89,7 +93,9 @@ class LoadedWriter:
         if not getattr(self.model.tokenizer, "chat_template", None):
             raise InputError(
                 f"{self.model.id} has no chat template, so it cannot be asked for examples; "
-                "take an instruction-tuned model, or --endpoint"
+                "take an instruction-tuned model, or an endpoint",
+                code="unsupported",
+                field="writer",
             )
 
     @property

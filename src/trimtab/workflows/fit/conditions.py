@@ -67,7 +67,11 @@ def conditioned(
     """
     unknown = sorted(set(wanted) - set(steering.attributes))
     if unknown:
-        raise InputError(f"a condition is for attribute {unknown[0]!r}; there are {', '.join(steering.attributes)}")
+        raise InputError(
+            f"a condition is for attribute {unknown[0]!r}; there are {', '.join(steering.attributes)}",
+            code="unknown-attribute",
+            field="condition",
+        )
     by_digest: dict[str, Conditioned] = {}
     for behavior in wanted.values():
         if behavior.digest not in by_digest:
@@ -93,13 +97,19 @@ def condition_of(model: Model, behavior: Behavior, seed: int, chat_template: boo
     sides = {side: _prompts(behavior, side) for side in SIDES}
     both = set(sides["positive"]) & set(sides["negative"])
     if both:
-        raise InputError(f"behavior {behavior.name!r}: a prompt stands on both sides: {min(both)[:60]!r}")
+        raise InputError(
+            f"behavior {behavior.name!r}: a prompt stands on both sides: {min(both)[:60]!r}",
+            code="unusable-examples",
+            field="condition",
+        )
     parts: list[dict[str, Mapping[Site, Tensor]]] = [{}, {}, {}]
     for side, texts in sides.items():
         if len(texts) < LEAST:
             raise InputError(
                 f"behavior {behavior.name!r}: a condition needs {LEAST} different prompts of either kind; there are "
-                f"{len(texts)} {side} ones"
+                f"{len(texts)} {side} ones",
+                code="too-few-examples",
+                field="condition",
             )
         order = np.random.default_rng(seed).permutation(len(texts)).tolist()
         prompts = model.encoder(chat_template).encode([Rendered("", texts[i], "") for i in order])

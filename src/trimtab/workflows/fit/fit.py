@@ -173,11 +173,14 @@ def _refuse(maker: Method, names: Sequence[str], conditional: bool, strength: fl
     """What makes no sense, before any work."""
     if maker.needs_condition and not conditional:
         raise InputError(
-            f"method {maker.name} acts on prompts that meet a condition; give condition=… (--condition), prompts of "
-            "both kinds"
+            f"method {maker.name} acts on prompts that meet a condition; give one, prompts of both kinds",
+            code="missing-value",
+            field="condition",
         )
     if not names or len(set(names)) < len(names):
-        raise InputError("give at least one behavior, each with a name of its own")
+        raise InputError(
+            "give at least one behavior, each with a name of its own", code="repeated-name", field="behaviors"
+        )
     if strength is not None:
         above_0("strength", strength)
     not_below_0("max_kl", max_kl)
@@ -189,10 +192,18 @@ def _where(
     """The sites that were given, or the first and last block that they may be chosen from."""
     sites, blocks = where_all(model, given)
     if maker.material == "text" and (sites is not None or blocks is not None):
-        raise InputError(f"method {maker.name} puts text in front of prompts; leave out the sites")
+        raise InputError(
+            f"method {maker.name} puts text in front of prompts; leave out the sites",
+            code="conflicting-arguments",
+            field="sites",
+        )
     for site in () if sites is None or maker.reads is not None else Site.several(sites):
         if site.component == "heads":
-            raise InputError(f"site {site}: heads are read, not edited; give attention:{site.block}")
+            raise InputError(
+                f"site {site}: heads are read, not edited; give attention:{site.block}",
+                code="no-such-site",
+                field="sites",
+            )
     if blocks is not None and maker.all_blocks:
         return list(range(blocks[0], blocks[1] + 1)), blocks
     return sites, blocks
@@ -231,7 +242,9 @@ def _experiment(
     home: Path | None, progress: Progress, blocks: tuple[int, int] | None, chat_template: bool,
 ) -> Experiment:  # fmt: skip
     if (reason := not_measured(behavior, PromptType(prompt_type))) is not None:
-        raise InputError(f"behavior {behavior.name!r} under {prompt_type}: {reason}")
+        raise InputError(
+            f"behavior {behavior.name!r} under {prompt_type}: {reason}", code="unusable-examples", field="behaviors"
+        )
     key = key_of(model, behavior, prompt_type, chat_template, train, evaluation, seed)
     on, _ = ready(
         model, behavior, [prompt_type],

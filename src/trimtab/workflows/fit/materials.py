@@ -125,7 +125,9 @@ class FitMaterials:
         odd = [site for site in sites if site.component == "mlp"]
         if odd:
             raise InputError(
-                f"method {method.name} reads {method.reads}, not {odd[0]}; give blocks, such as {odd[0].block}"
+                f"method {method.name} reads {method.reads}, not {odd[0]}; give blocks, such as {odd[0].block}",
+                code="no-such-site",
+                field="sites",
             )
         return [Site(site.block, method.reads) for site in sites]
 

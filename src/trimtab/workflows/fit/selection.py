@@ -49,10 +49,12 @@ def grid(options: Mapping[str, Any]) -> list[dict[str, Any]]:
     lists = {name: value if isinstance(value, list) else [value] for name, value in options.items()}
     empty = [name for name, values in lists.items() if not values]
     if empty:
-        raise InputError(f"{empty[0]}: an empty list of values to choose from")
+        raise InputError(f"{empty[0]}: an empty list of values to choose from", code="missing-value", field=empty[0])
     n = int(np.prod([len(values) for values in lists.values()]))
     if n > MOST:
-        raise InputError(f"{n} combinations of hyperparameters; at most {MOST} are tried")
+        raise InputError(
+            f"{n} combinations of hyperparameters; at most {MOST} are tried", code="out-of-range", field="options"
+        )
     return [dict(zip(lists, values, strict=True)) for values in product(*lists.values())]
 
 

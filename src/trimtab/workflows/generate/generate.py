@@ -67,7 +67,7 @@ def generate(
         InputError: no prompts; what `Model.generate` refuses.
     """
     if not prompts:
-        raise InputError("give at least one prompt")
+        raise InputError("give at least one prompt", code="missing-value", field="prompts")
     told = {"chat_template": chat_template, "max_new_tokens": max_new_tokens, "seed": seed, **(options or {})}
     plain = model.generate(list(prompts), **told)
     steered = model.generate(list(prompts), steering=steering, strength=strength, scope=scope, details=True, **told)

@@ -48,10 +48,14 @@ def calibrate(
         InputError: no study, other doses, bounds that make no sense, or nothing that can be fitted.
     """
     if not studies:
-        raise InputError("a fit needs a study; trimtab study --out writes one")
+        raise InputError("a fit needs a study; trimtab study writes one", code="missing-value", field="studies")
     doses = sorted({study.equal_dose for study in studies})
     if len(doses) > 1:
-        raise InputError(f"studies at equal doses {doses[0]:g} and {doses[1]:g} do not mix; fit one dose")
+        raise InputError(
+            f"studies at equal doses {doses[0]:g} and {doses[1]:g} do not mix; fit one dose",
+            code="conflicting-arguments",
+            field="studies",
+        )
     between_0_and_1("max_anti_steerable", max_anti_steerable)
     if min_effect is not None:
         not_below_0("min_effect", min_effect)
@@ -65,7 +69,11 @@ def calibrate(
             site = f"block {key[2]} {key[3]}"
             notes.append(f"{models[key[0]].id} in {key[1]}, {site}, {data_kind(*key[4:])}: no calibration: {error}")
     if not found:
-        raise InputError(f"nothing to fit: {'; '.join(notes) or 'the studies hold no measured cell'}")
+        raise InputError(
+            f"nothing to fit: {'; '.join(notes) or 'the studies hold no measured cell'}",
+            code="unusable-examples",
+            field="studies",
+        )
     return Calibrations(
         trimtab=__version__,
         command=command,

@@ -67,7 +67,11 @@ def predict(
     names = [b.name for b in behaviors]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated or not names:
-        raise InputError(f"two behaviors are called {repeated[0]!r}" if repeated else "a prediction needs behaviors")
+        raise InputError(
+            f"two behaviors are called {repeated[0]!r}" if repeated else "a prediction needs behaviors",
+            code="repeated-name" if repeated else "missing-value",
+            field="behaviors",
+        )
     types = PromptType.named(prompt_types)
     sites = each_site(model, site)
     known = shipped() if calibrations is None else calibrations

@@ -6,10 +6,8 @@ import platform
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from hashlib import sha256
 from multiprocessing import get_context, parent_process
 from pathlib import Path
-from shutil import rmtree
 from threading import Thread
 from time import perf_counter
 
@@ -61,12 +59,8 @@ def study(
     start, told = perf_counter(), progress or Silent()
     _refuse(sources, behaviors, grid, workers)
     folder = output_path(folder)
-    home = folder / f".unfinished-{_key(sources, behaviors, grid, workers)}"
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot write to {folder}: {error.strerror}; give another --out") from error
-    tasks = [Task(source, behavior, grid, home) for source in sources for behavior in behaviors]
+    ledger = Ledger(folder, _key(sources, behaviors, grid, workers))
+    tasks = [Task(source, behavior, grid, ledger) for source in sources for behavior in behaviors]
     models = Models()
     left = _left(tasks, models)
     if left:
@@ -87,7 +81,7 @@ def study(
     from trimtab.reports.study.files import save_study
 
     save_study(result, folder)
-    rmtree(home, ignore_errors=True)
+    ledger.close()
     return result
 
 
@@ -120,14 +114,22 @@ def _refuse(sources: Sequence[ModelSource], behaviors: Sequence[Behavior], grid:
     for what, names in (("models", [s.label for s in sources]), ("behaviors", [b.name for b in behaviors])):
         twice = sorted(name for name, n in Counter(names).items() if n > 1)
         if twice:
-            raise InputError(f"two {what} are called {twice[0]!r}; a study tells its rows apart by these names")
+            raise InputError(
+                f"two {what} are called {twice[0]!r}; a study tells its rows apart by these names",
+                code="repeated-name",
+                field=what,
+            )
         if not names:
-            raise InputError(f"a study needs {what}")
+            raise InputError(f"a study needs {what}", code="missing-value", field=what)
     above_0("equal dose", grid.equal_dose)
     if grid.equal_dose >= 10:
-        raise InputError(f"equal dose {grid.equal_dose} must lie between 0 and 10 (norms of a typical activation)")
+        raise InputError(
+            f"equal dose {grid.equal_dose} must lie between 0 and 10 (norms of a typical activation)",
+            code="out-of-range",
+            field="equal_dose",
+        )
     if not is_whole(workers) or workers < 1:
-        raise InputError(f"workers {workers!r}: give at least 1")
+        raise InputError(f"workers {workers!r}: give at least 1", code="out-of-range", field="workers")
     PromptType.named(list(grid.prompt_types))
 
 
@@ -135,7 +137,7 @@ def _key(sources: Sequence[ModelSource], behaviors: Sequence[Behavior], grid: Gr
     """Names everything that decides the result."""
     told = [[asdict(s) for s in sources], [[b.name, b.digest] for b in behaviors], asdict(grid), _threads(workers)]
     versions = [__version__, torch.__version__, transformers.__version__, platform.machine()]
-    return sha256(json.dumps([told, versions]).encode()).hexdigest()[:16]
+    return json.dumps([told, versions])
 
 
 def _threads(workers: int) -> int:
@@ -215,7 +217,7 @@ def _measure(task: Task, progress: Progress, models: Models) -> None:
     """Measure a part and keep it."""
     model, behavior, grid = models(task.source), task.behavior, task.grid
     sites, subject = each_site(model, grid.sites), grid.subject(task.source.label, behavior)
-    ledger = Ledger(task.file.with_suffix(""), model.digest)
+    ledger = task.ledger.inside(json.dumps([task.name, model.digest]))
     notes: list[str] = []
     try:
         on = _experiment(task, model, ledger, progress)
@@ -226,11 +228,6 @@ def _measure(task: Task, progress: Progress, models: Models) -> None:
             [],
         )
         notes.append(f"{behavior.name} on {task.source.label}: not measured: {error}")
-    _keep(task.file, Part(model=model_record(model), cells=tuple(rows), cosines=tuple(cosines), notes=tuple(notes)))
-    rmtree(task.file.with_suffix(""), ignore_errors=True)
-
-
-def _keep(file: Path, part: Part) -> None:
-    scratch = file.with_suffix(f".{os.getpid()}")
-    scratch.write_text(part.model_dump_json())
-    os.replace(scratch, file)
+    part = Part(model=model_record(model), cells=tuple(rows), cosines=tuple(cosines), notes=tuple(notes))
+    task.ledger.keep(task.name, part.model_dump_json())
+    ledger.close()

@@ -4,8 +4,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from hashlib import sha256
-from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -13,6 +11,7 @@ from trimtab.behaviors import Behavior
 from trimtab.results.figures import Record
 from trimtab.results.report import ModelRecord
 from trimtab.results.study import Cell, TypeCosines
+from trimtab.storage.steps import Ledger
 from trimtab.workflows.study.cells import Subject
 
 
@@ -77,24 +76,31 @@ class Part(Record):
 
 @dataclass(frozen=True)
 class Task:
-    """One part to be measured."""
+    """One part to be measured.
+
+    Args:
+        source: the model.
+        behavior: what is measured on it.
+        grid: how.
+        ledger: where finished parts are kept.
+    """
 
     source: ModelSource
     behavior: Behavior
     grid: Grid
-    home: Path
+    ledger: Ledger
 
     @property
-    def file(self) -> Path:
-        """Where the part is kept."""
-        told = json.dumps([asdict(self.source), self.behavior.name, self.behavior.digest])
-        return self.home / f"{sha256(told.encode()).hexdigest()[:24]}.json"
+    def name(self) -> str:
+        """Of the part, as a step of the study."""
+        return json.dumps([asdict(self.source), self.behavior.name, self.behavior.digest])
 
     def kept(self) -> Part | None:
         """The part, if it was finished before."""
+        told = self.ledger.text(self.name)
         try:
-            return Part.model_validate_json(self.file.read_text())
-        except (OSError, ValidationError):
+            return None if told is None else Part.model_validate_json(told)
+        except ValidationError:
             return None
 
 

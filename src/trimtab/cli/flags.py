@@ -1,0 +1,80 @@
+"""Which flag of a command belongs to the field of an error, of which the library knows the argument alone."""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from trimtab.errors import TrimtabError
+
+# By field, or what it begins with before a dot. Of several flags those are named that the command has.
+FLAGS: Final[Mapping[str, tuple[str, ...]]] = {
+    "adapter": ("--adapter",),
+    "allow_mismatch": ("--allow-mismatch",),
+    "blocks": ("--blocks",),
+    "calibration": ("--calibration",),
+    "chat_template": ("--chat-template",),
+    "condition": ("--condition",),
+    "convention": ("--convention",),
+    "description": ("--description",),
+    "device": ("--device",),
+    "dtype": ("--dtype",),
+    "endpoint": ("--endpoint", "--endpoint-model", "--judge", "--judge-model"),
+    "endpoint.model": ("--endpoint-model", "--judge-model"),
+    "endpoint.timeout": ("--timeout",),
+    "endpoint.url": ("--endpoint", "--judge"),
+    "equal_dose": ("--equal-dose",),
+    "evaluation": ("--eval",),
+    "fields": ("--positive", "--negative", "--prompt", "--text", "--label"),
+    "folder": ("--out",),
+    "format": ("--format",),
+    "generate": ("--generate",),
+    "hint": ("--hint",),
+    "instructions": ("--positive-instruction", "--negative-instruction"),
+    "key_env": ("--key-env",),
+    "max_anti_steerable": ("--max-anti-steerable",),
+    "max_capability_loss": ("--max-capability-loss",),
+    "max_kl": ("--max-kl",),
+    "max_new_tokens": ("--max-new-tokens",),
+    "method": ("--method",),
+    "min_effect": ("--min-effect",),
+    "model": ("--model",),
+    "n": ("--n",),
+    "name": ("--name",),
+    "names": ("--name",),
+    "options": ("--set",),
+    "out": ("--out",),
+    "parallel": ("--parallel",),
+    "prompt_types": ("--prompt-type",),
+    "read": ("--read",),
+    "revision": ("--revision",),
+    "scope": ("--scope",),
+    "seed": ("--seed",),
+    "site": ("--site",),
+    "sites": ("--site",),
+    "skip_bad": ("--skip-bad",),
+    "steering": ("--steering",),
+    "strength": ("--strength",),
+    "studies": ("--fit",),
+    "temperature": ("--temperature",),
+    "train": ("--train",),
+    "ungated": ("--ungated",),
+    "view": ("--view",),
+    "workers": ("--workers",),
+    "writer": ("--model", "--endpoint"),
+}
+
+
+def with_flags(error: TrimtabError, known: Collection[str]) -> str:
+    """The message of an error, with the flags of its field behind it.
+
+    Args:
+        error: of the library, or of the command line, which names flags itself.
+        known: the flags of the command that was called.
+    """
+    said = str(error)
+    if error.field is None:
+        return said
+    flags = FLAGS.get(error.field) or FLAGS.get(error.field.partition(".")[0], ())
+    named = [flag for flag in flags if flag in known]
+    if not named or any(flag in said.split() for flag in named):
+        return said
+    return f"{said} ({', '.join(named)})"
