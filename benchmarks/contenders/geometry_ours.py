@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from worker import Job, serve
 
-from trimtab import reliability as r
+from trimtab import statistics as r
 
 Figures = dict[str, float]
 

@@ -1,6 +1,6 @@
 """The built-in behaviors and the capability probe on the embedded model: writes docs/builtins.md.
 
-    .venv/bin/python benchmarks/builtins.py --out docs/builtins.md
+    .venv/bin/python benchmarks/builtin_behaviors.py --out docs/builtins.md
 
 Every behavior is checked with all defaults (`trimtab check NAME`); every item of the capability probe is scored once by
 the unsteered model, and none is left out. Finished checks are kept under --work and not repeated.
@@ -90,7 +90,7 @@ def page(model: tt.Model, work: Path) -> Iterator[str]:
     )
     yield "## Verdicts on the embedded model\n"
     yield (
-        f"`.venv/bin/python benchmarks/builtins.py --out docs/builtins.md`; {machine()};\n"
+        f"`.venv/bin/python benchmarks/builtin_behaviors.py --out docs/builtins.md`; {machine()};\n"
         "SmolLM2-135M-Instruct in bfloat16, all defaults, seed 0. Figures are of the site, prompt type and strength λ "
         "that dev chose, with 95 % intervals; agreement is leave-one-out, d′ is held out, KL is on neutral text.\n"
     )
