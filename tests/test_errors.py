@@ -223,7 +223,7 @@ COMMANDS = {
     "fit, a rate below 0": (
         ("fit", "sentiment", "--method", "mat-steer", "--set", "rate=-1.0"), "rate -1.0 must be above 0", "(--set)",
     ),
-    "study, a dose below 0": (("study", "sentiment", "--equal-dose", "-1"), "must lie between", "(--equal-dose)"),
+    "study, a dose below 0": (("study", "sentiment", "--equal-dose", "-1"), "must be above 0", "(--equal-dose)"),
 }  # fmt: skip
 
 
