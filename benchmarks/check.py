@@ -32,8 +32,9 @@ import numpy as np
 from harness import CONTENDERS, Contender, Ratio, alternate, kept, machine, model_folder, ratio, table
 
 import trimtab as tt
-from trimtab.behaviors import PromptType, Rendered, deduplicate, render, render_bare, split
+from trimtab.behaviors import PromptType, deduplicate, render, render_bare, split
 from trimtab.models import Encoded
+from trimtab.texts import Rendered
 
 BEHAVIOR, BLOCK, PEER = "sentiment", 14, "steering-vectors"
 STRENGTHS, CURVE_ROWS = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5), 100

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 import trimtab as tt
-from trimtab.behaviors import Rendered
+from trimtab.texts import Rendered
 
 BLOCKS = BLOCK + 1
 CALLS = 15  # of each way on each shape, per round

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trimtab.behaviors import Behavior, Example, Message, builtin, builtin_names, load
+from trimtab.behaviors import Behavior, Example, builtin, builtin_names, load
 from trimtab.behaviors.writing import write
 from trimtab.errors import InputError
+from trimtab.texts import Message
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12)
 ANSWER = TEXT.filter(str.strip)

@@ -10,10 +10,11 @@ import polars as pl
 import pytest
 from tests.behaviors.spreadsheet import workbook
 
-from trimtab.behaviors import Message, load
+from trimtab.behaviors import load
 from trimtab.behaviors.catalogue import FORMATS
 from trimtab.behaviors.formats_page import KINDS, written
 from trimtab.behaviors.labelled import LABELS
+from trimtab.texts import Message
 
 DOCS = Path(__file__).parents[2] / "docs" / "behaviors.md"
 ROW = {"prompt": "Rain or sun?", "positive": "Rain.", "negative": "Sun."}

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from trimtab.behaviors import Behavior, Message, builtin, builtin_names, load, readers
+from trimtab.behaviors import Behavior, builtin, builtin_names, load, readers
 from trimtab.errors import InputError
+from trimtab.texts import Message
 
 PROMPTS = [
     {"prompt": "Tea or coffee?", "positive": "Tea.", "negative": "Coffee."},

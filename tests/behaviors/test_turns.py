@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from trimtab.behaviors import Behavior, Message, load
+from trimtab.behaviors import Behavior, load
 from trimtab.errors import InputError
+from trimtab.texts import Message
 
 TEA = ("Tea?", " Sure thing.", " Not now.")
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from trimtab.behaviors import Message
 from trimtab.errors import InputError
 from trimtab.interventions import (
     Capabilities,
@@ -21,6 +20,7 @@ from trimtab.interventions import (
     RequestSteering,
     Sampling,
 )
+from trimtab.texts import Message
 
 FACTS = ModelFacts("org/model", None, "LlamaForCausalLM", 4, 2, "0" * 64, "1" * 64)
 STEERINGS = {"f" * 64: {"loud"}}

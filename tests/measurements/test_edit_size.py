@@ -10,7 +10,6 @@ from tests.conftest import Run
 from tests.workflows.test_study import few
 
 import trimtab as tt
-from trimtab.behaviors import Rendered
 from trimtab.errors import InputError
 from trimtab.experiment.preparation import ready
 from trimtab.experiment.progress import Silent
@@ -21,6 +20,7 @@ from trimtab.models.text import Encoded
 from trimtab.steering import Steering
 from trimtab.steering.edits import Ablation, Additive, Gated
 from trimtab.storage.steps import Ledger
+from trimtab.texts import Rendered
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from tests.chat_server import Reply, serving
 
 import trimtab as tt
-from trimtab.behaviors import Behavior, Rendered, builtin, split
+from trimtab.behaviors import Behavior, builtin, split
 from trimtab.clients.chat import Endpoint
 from trimtab.errors import InputError
 from trimtab.evaluation import Judge
@@ -19,6 +19,7 @@ from trimtab.experiment.progress import Silent
 from trimtab.measurements.continuations import Answered, Written
 from trimtab.measurements.generated_text import generated
 from trimtab.storage.steps import Ledger
+from trimtab.texts import Rendered
 from trimtab.verdict.judging import generated_requirements
 
 

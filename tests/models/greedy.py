@@ -2,9 +2,9 @@
 
 import torch
 
-from trimtab.behaviors.prompt_types import Rendered
 from trimtab.models import Encoded, Model, Plan, Steer
 from trimtab.models.direct import step_batch
+from trimtab.texts import Rendered
 
 PROMPTS = ["The sky is", "She said hello to the world in", "Is the grass", "A trim tab is the small"]
 BOUND = 5e-3  # float32 logits across batch shapes

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from trimtab.behaviors.prompt_types import Rendered
 from trimtab.errors import InputError
 from trimtab.interventions import Site
 from trimtab.models import Batch, Model, Plan, steer
+from trimtab.texts import Rendered
 
 ALL = [
     "llama", "qwen2", "qwen3", "mistral", "gemma2", "gemma3", "gpt2", "gpt_neox", "gpt_neox_sequential", "opt",

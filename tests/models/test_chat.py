@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from tests.models.tokenizer_families import byte_level, ending, sentence_piece
 
-from trimtab.behaviors import Message, Rendered
 from trimtab.errors import InputError
 from trimtab.models import Encoder
 from trimtab.models.chat import NO_DATE, NO_OPENING, NO_SYSTEM, without_system
+from trimtab.texts import Message, Rendered
 
 MARKED = (
     "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}"

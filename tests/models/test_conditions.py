@@ -24,7 +24,7 @@ def mean_of_prompt(model: Model, prompt: str, site: Site) -> torch.Tensor:
 
 
 def _rendered(prompt: str):
-    from trimtab.behaviors.prompt_types import Rendered
+    from trimtab.texts import Rendered
 
     return Rendered("", "", prompt)
 

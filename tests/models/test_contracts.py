@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from trimtab.behaviors.prompt_types import Rendered
 from trimtab.errors import InertSteeringError, InputError, PlanError
 from trimtab.interventions import Site
 from trimtab.models import Encoded, Model, Plan, steer
 from trimtab.models.direct import step_batch
 from trimtab.steering import Steering
+from trimtab.texts import Rendered
 
 FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

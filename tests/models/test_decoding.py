@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.models.tokenizer_families import CORPUS, FAMILIES, byte_level, ending, sentence_piece
 
-from trimtab.behaviors import Rendered
 from trimtab.errors import InputError
 from trimtab.models import Completion, Encoded, Model
 from trimtab.models.decoding import TextAsItComes, completion, decoded, pieces
 from trimtab.models.scoring import score
+from trimtab.texts import Rendered
 
 N = 10
 PROMPTS = st.one_of(

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from trimtab.behaviors.prompt_types import Rendered
 from trimtab.interventions import Site
 from trimtab.models import Model, Plan, collate, steer
 from trimtab.steering import Steering
+from trimtab.texts import Rendered
 
 pytestmark = pytest.mark.embedded
 PROMPTS = [

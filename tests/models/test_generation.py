@@ -10,13 +10,13 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import DynamicCache
 
-from trimtab.behaviors.prompt_types import Rendered
 from trimtab.errors import InputError, PlanError
 from trimtab.interventions import Site
 from trimtab.models import Encoded, Model, Plan, Steer, collate, steer
 from trimtab.models.forward import _Work, replaced
 from trimtab.models.generate import generate
 from trimtab.steering import Additive, Steering
+from trimtab.texts import Rendered
 
 PROMPTS = ["The sky is", "She said hello to the world in", "Is"]
 

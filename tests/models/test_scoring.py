@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from trimtab.behaviors.prompt_types import Rendered
 from trimtab.errors import InputError
 from trimtab.interventions import Site
 from trimtab.models import Encoded
 from trimtab.models.scoring import score
 from trimtab.steering import Steering
+from trimtab.texts import Rendered
 
 PROMPTS = ["The sky is", "She said hello to the world in", "The capital of", "Is"]
 ANSWERS = [" blue and green", " 2024", " France is Paris", " the grass green? No"]

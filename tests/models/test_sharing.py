@@ -7,13 +7,13 @@ import pytest
 import torch
 from tests.models.texts import CONTEXT, PROMPTS
 
-from trimtab.behaviors import Rendered
 from trimtab.errors import PlanError, TrimtabError
 from trimtab.interventions import Site
 from trimtab.models import Encoded, Plan, masks, prefix, sharing, steer
 from trimtab.models.packing import Pack, apart, collate_packs, pack
 from trimtab.models.prefix import common_length
 from trimtab.models.scoring import score, score_variants
+from trimtab.texts import Rendered
 
 ANSWERS = [" is Paris, and the capital of England is London.", " said no", " hello back in 2024."]
 PAIRS = [Rendered("", CONTEXT[:40] + p, a) for p in PROMPTS[:2] for a in ANSWERS]  # too few for a prefix

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from trimtab.behaviors import Rendered
 from trimtab.errors import InputError
 from trimtab.interventions import Site
 from trimtab.models import streaming
+from trimtab.texts import Rendered
 
 SITES = [Site(1), Site(2, "attention")]
 TEXTS = [Rendered("", f"{chr(97 + i % 26)} ship and", f" the {'very ' * (i % 4)}small flap {i}.") for i in range(57)]

@@ -7,11 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab.behaviors.behavior import Message
-from trimtab.behaviors.prompt_types import Rendered
 from trimtab.errors import InputError
 from trimtab.models import Encoded, Encoder, collate
 from trimtab.models.text import fork, grouped
+from trimtab.texts import Message, Rendered
 
 CPU = torch.device("cpu")
 WORD = st.text(alphabet="The skyisblu.,?ÉR", min_size=1, max_size=12)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from trimtab.behaviors import Rendered
 from trimtab.errors import InputError
 from trimtab.interventions import Site
 from trimtab.models import Encoded, tokens
 from trimtab.models.tokens import capture_tokens
+from trimtab.texts import Rendered
 
 SITES = [Site(0), Site(2)]
 TEXTS = [Rendered("", f"A {chr(97 + i // 2)} ship and", f" the {'very ' * (i % 4)}small flap {i}.") for i in range(16)]
@@ -86,7 +86,7 @@ PROGRAM = """
 import json, multiprocessing, random, sys, time
 from pathlib import Path
 import torch, trimtab as tt
-from trimtab.behaviors import Rendered
+from trimtab.texts import Rendered
 from trimtab.models import tokens
 
 torch.set_num_threads(1)

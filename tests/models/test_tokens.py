@@ -7,11 +7,11 @@ import pytest
 import torch
 from tests.models.texts import CONTEXT, PROMPTS
 
-from trimtab.behaviors import Rendered
 from trimtab.errors import InputError
 from trimtab.interventions import Site
 from trimtab.models import Encoded, Model, Plan, collate
 from trimtab.models.tokens import capture_tokens
+from trimtab.texts import Rendered
 
 ARCHITECTURES = ["llama", "mistral", "gemma2", "gemma3", "gpt2", "gpt_neox", "opt", "phi", "falcon", "bloom", "mixtral"]
 SITES = [Site(0), Site(2)]

@@ -11,7 +11,7 @@ from tests.conftest import Run
 from tests.workflows.test_study import few
 
 import trimtab as tt
-from trimtab.behaviors import Behavior, Example, Rendered, split
+from trimtab.behaviors import Behavior, Example, split
 from trimtab.cli.fit import _conditions
 from trimtab.errors import InputError
 from trimtab.experiment.progress import Silent
@@ -23,6 +23,7 @@ from trimtab.steering.artifact import read
 from trimtab.steering.edits import Gated
 from trimtab.steering.mat_steer import Options, Tokens, TokenSides, train
 from trimtab.steering.methods import PromptMethod, method, method_names
+from trimtab.texts import Rendered
 from trimtab.workflows.fit.fit import Fitted, alone, fit
 
 SIZES = {"train": 12, "evaluation": 16}

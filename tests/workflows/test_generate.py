@@ -10,13 +10,13 @@ import torch
 from tests.conftest import Run
 
 import trimtab as tt
-from trimtab.behaviors import Rendered
 from trimtab.cli.strengths import strengths
 from trimtab.errors import InputError
 from trimtab.interventions import Condition, ModelFacts, Site
 from trimtab.models import Batch, Encoded, Model, Plan
 from trimtab.steering import Steering
 from trimtab.steering.edits import Ablation, Additive, Gated, Stack
+from trimtab.texts import Rendered
 from trimtab.workflows.generate.generate import MOST_DOSE, generate, shaded
 
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 import trimtab as tt
-from trimtab.behaviors import PromptType, Rendered, split
+from trimtab.behaviors import PromptType, split
 from trimtab.experiment.instrument import Instrument
 from trimtab.steering import mean_difference
+from trimtab.texts import Rendered
 
 SITE = tt.Site(14)
 

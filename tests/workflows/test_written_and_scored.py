@@ -12,7 +12,7 @@ from tests.chat_server import Reply, serving
 from tests.models.tokenizer_families import sentence_piece, word_piece
 
 import trimtab as tt
-from trimtab.behaviors import Behavior, Example, Message, PromptType, builtin, render_bare
+from trimtab.behaviors import Behavior, Example, PromptType, builtin, render_bare
 from trimtab.behaviors.chats import flatten
 from trimtab.clients.chat import Endpoint
 from trimtab.errors import InputError
@@ -28,6 +28,7 @@ from trimtab.models.scoring import score
 from trimtab.steering import Steering
 from trimtab.steering.edits import Additive
 from trimtab.storage.steps import Ledger
+from trimtab.texts import Message
 from trimtab.workflows.fit.conditions import condition_of
 from trimtab.workflows.fit.fit import alone, fit
 
@@ -271,7 +272,7 @@ def test_the_command_line_streams_and_tells_the_first_space(tmp_path: Path, run:
     _, out, _ = run("generate", "The harbour", *given, "--json")
     (told,) = json.loads(out)["texts"]
     assert told["plain"].startswith(" ")
-    ids = model.encoder().encode([tt.behaviors.Rendered("", "The harbour", "")])[0].ids  # type: ignore[attr-defined]
+    ids = model.encoder().encode([Rendered("", "The harbour", "")])[0].ids
     with torch.no_grad():
         whole = copy.deepcopy(model.hf).generate(torch.tensor([ids]), max_new_tokens=5, do_sample=False)[0]
     assert model.tokenizer.decode(whole, skip_special_tokens=True) == "The harbour" + told["plain"]

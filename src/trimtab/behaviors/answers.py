@@ -11,9 +11,9 @@ from trimtab.behaviors.labelled import TEXT_FIELDS, label_notes, matched, paired
 from trimtab.behaviors.odd_rows import OddRows
 from trimtab.behaviors.parsed import Parsed
 from trimtab.behaviors.table import Row, Table
-from trimtab.behaviors.texts import shown
 from trimtab.behaviors.turns import plain_turns
 from trimtab.errors import InputError
+from trimtab.texts import shown
 
 # --- what convert-data writes ---
 

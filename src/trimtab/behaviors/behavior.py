@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from trimtab.behaviors.texts import NAME_BYTES, checked_text, name_fault, shown
 from trimtab.errors import InputError
+from trimtab.texts import NAME_BYTES, Message, checked_text, name_fault, shown
 
 Side = Literal["positive", "negative"]
 Pairing = Literal["natural", "random"]
@@ -18,14 +18,6 @@ AnswerKind = Literal["choice", "text"]
 
 # An answer that is only a label: "(A)", " B", "Yes", "no.", "True".
 _LABEL = re.compile(r"\s*(\(?[A-Za-z0-9]\)?|yes|no|true|false)\.?\s*", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Message:
-    """One turn of a chat."""
-
-    role: str
-    content: str
 
 
 @dataclass(frozen=True)

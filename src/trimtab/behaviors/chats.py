@@ -4,10 +4,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trimtab.behaviors.behavior import Example, Message
+from trimtab.behaviors.behavior import Example
 from trimtab.behaviors.odd_rows import OddRows
 from trimtab.behaviors.table import Row, Table
 from trimtab.errors import InputError
+from trimtab.texts import Message
 
 _ROLES = ("system", "user", "assistant")
 _REPLY = "\n\nAssistant:"

@@ -7,9 +7,9 @@ from dataclasses import replace
 from trimtab.behaviors.catalogue import FORMATS
 from trimtab.behaviors.odd_rows import OddRows
 from trimtab.behaviors.table import Row, Table
-from trimtab.behaviors.texts import shown
 from trimtab.behaviors.turns import AS_TEXT, PARTS, RENAMED, TOOLS, plain_turns
 from trimtab.errors import InputError
+from trimtab.texts import shown
 
 _KNOWN = tuple(dict.fromkeys(name for entry in FORMATS for name in entry.names))
 _CHATS = (

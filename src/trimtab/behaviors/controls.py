@@ -8,9 +8,9 @@ import numpy as np
 
 from trimtab.behaviors.behavior import Behavior, Example
 from trimtab.behaviors.splits import units
-from trimtab.behaviors.texts import NAME_BYTES
 from trimtab.behaviors.words import count_words
 from trimtab.errors import InputError
+from trimtab.texts import NAME_BYTES
 
 
 def shuffled(behavior: Behavior, seed: int = 0) -> Behavior:

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from trimtab.behaviors.table import Row, Table
-from trimtab.behaviors.texts import shown
 from trimtab.errors import InputError
+from trimtab.texts import shown
 
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars", ":": "colons", "^": "carets"}
 _TOLD = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)  # Excel's own way to say it, as the first line

@@ -8,8 +8,8 @@ from trimtab.behaviors.encoding import decoded
 from trimtab.behaviors.frames import read_frames
 from trimtab.behaviors.opening import located, read_file
 from trimtab.behaviors.table import Row, Table
-from trimtab.behaviors.texts import shown
 from trimtab.errors import InputError
+from trimtab.texts import shown
 
 _SIDES = ("positive.txt", "negative.txt")
 _SHARD = re.compile(r"(?P<split>[A-Za-z0-9_.]+?)(?:-\d+-of-\d+(?:-[0-9a-f]+)?)?\.parquet")

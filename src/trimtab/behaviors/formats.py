@@ -14,8 +14,8 @@ from trimtab.behaviors.labelled import LABELS, TEXT_FIELDS
 from trimtab.behaviors.odd_rows import OddRows
 from trimtab.behaviors.parsed import Parsed
 from trimtab.behaviors.table import Row, Table
-from trimtab.behaviors.texts import shown
 from trimtab.errors import InputError
+from trimtab.texts import shown
 
 View = Literal["choice", "statements"]
 VIEWS: tuple[View, ...] = ("choice", "statements")

@@ -4,8 +4,8 @@ import difflib
 from collections.abc import Mapping
 
 from trimtab.behaviors.table import Row
-from trimtab.behaviors.texts import name_fault, shown
 from trimtab.errors import InputError
+from trimtab.texts import name_fault, shown
 
 HEADER_FIELDS = ("name", "description", "positive_instruction", "negative_instruction", "pairing")
 

@@ -9,8 +9,8 @@ from typing import Any
 from trimtab.behaviors.folders import read_folder
 from trimtab.behaviors.opening import located
 from trimtab.behaviors.table import Row, Table
-from trimtab.behaviors.texts import fit_name, shown
 from trimtab.errors import InputError
+from trimtab.texts import fit_name, shown
 
 DATASET_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[^@]*)?")
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from trimtab.behaviors.behavior import Example, Message
+from trimtab.behaviors.behavior import Example
 from trimtab.behaviors.chats import flatten, holds_turns, turns_of, with_system
 from trimtab.behaviors.odd_rows import OddRows
 from trimtab.behaviors.table import Row, Table
 from trimtab.errors import InputError
+from trimtab.texts import Message
 
 TEXT_FIELDS = ("text", "statement", "sentence")
 _POSITIVE = ("1", "1.0", "true", "positive", "pos")

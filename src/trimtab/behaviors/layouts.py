@@ -8,8 +8,8 @@ from typing import Any
 from trimtab.behaviors.columns import known, renamed
 from trimtab.behaviors.headers import HEADER_FIELDS, checked_header
 from trimtab.behaviors.table import Row, Table
-from trimtab.behaviors.texts import shown
 from trimtab.errors import InputError
+from trimtab.texts import shown
 
 _ROWS_OF = ("train", "data", "rows", "items", "records", "instances", "pairs", "dataset", "samples")  # what wraps rows
 _SPLITS = ("train", "test", "validation", "dev", "eval", "val")

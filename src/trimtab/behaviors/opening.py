@@ -8,8 +8,8 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
-from trimtab.behaviors.texts import shown
 from trimtab.errors import InputError
+from trimtab.texts import shown
 
 MOST_BYTES = 2 << 30  # of a file, and of what a gzip file unpacks to
 

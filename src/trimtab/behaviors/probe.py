@@ -10,8 +10,8 @@ from trimtab.behaviors.behavior import Example
 from trimtab.behaviors.files import read_table
 from trimtab.behaviors.opening import located, read_file
 from trimtab.behaviors.table import Row, Table
-from trimtab.behaviors.texts import shown
 from trimtab.errors import InputError
+from trimtab.texts import shown
 
 # The two endings of a prompt, the one that the model should prefer first, as probes of either kind call them.
 _ENDINGS = (("right", "wrong"), ("answer", "refusal"))

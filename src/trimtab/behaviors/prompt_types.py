@@ -9,11 +9,11 @@ and the two contexts of an example differ in everything that is in brackets and 
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
-from trimtab.behaviors.behavior import Behavior, Example, Message, Side
+from trimtab.behaviors.behavior import Behavior, Example, Side
 from trimtab.errors import InputError
+from trimtab.texts import Rendered
 
 
 class PromptType(StrEnum):
@@ -54,25 +54,6 @@ class PromptType(StrEnum):
         if unknown:
             raise InputError(f"unknown prompt type {unknown[0]!r}; one of {', '.join(PromptType)}, or all")
         return tuple(t for t in PromptType if not given or "all" in given or t in given)
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """One text for the model.
-
-    Args:
-        context: instruction and shots, each ending in a blank line; may be empty.
-        prompt: the example's prompt; empty for a bare statement.
-        answer: what follows the prompt, or as much of it as both sides share.
-        messages: the prompt as chat turns, for models used with their chat template.
-        bare: the answer is a statement whose first third serves as its prompt.
-    """
-
-    context: str
-    prompt: str
-    answer: str
-    messages: tuple[Message, ...] = ()
-    bare: bool = False
 
 
 def render(

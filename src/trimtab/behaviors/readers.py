@@ -19,8 +19,8 @@ from trimtab.behaviors.formats import parse
 from trimtab.behaviors.hub import DATASET_ID, read_dataset
 from trimtab.behaviors.opening import located, read_file
 from trimtab.behaviors.table import Table
-from trimtab.behaviors.texts import fit_name, shown
 from trimtab.errors import InputError
+from trimtab.texts import fit_name, shown
 
 OURS = ("prompt", "positive", "negative", "group", "messages", "text", "label", "chosen", "rejected")  # to be named
 _NO_ROWS = ("state.json", "dataset_info.json", "dataset_dict.json", "dataset_infos.json", "config.json")

@@ -10,8 +10,8 @@ from xml.etree import ElementTree  # entities are refused before it sees a byte
 
 from trimtab.behaviors import opening
 from trimtab.behaviors.table import Row, Table
-from trimtab.behaviors.texts import shown
 from trimtab.errors import InputError
+from trimtab.texts import shown
 
 ZIP = b"PK\x03\x04"
 _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"

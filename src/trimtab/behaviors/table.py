@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from trimtab.behaviors.texts import checked_text, shown
 from trimtab.errors import InputError
+from trimtab.texts import checked_text, shown
 
 _SHOWN = 8  # fields named in a message
 _NOTHING = ("", "nan", "<na>")  # how pandas and Excel write a cell without a value

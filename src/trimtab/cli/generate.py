@@ -10,12 +10,12 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from trimtab.behaviors.texts import checked_text
 from trimtab.cli import options
 from trimtab.cli.options import one_of, quiet
 from trimtab.cli.strengths import strengths
 from trimtab.decimals import decimals
 from trimtab.errors import InputError
+from trimtab.texts import checked_text
 
 if TYPE_CHECKING:
     from trimtab.steering import Steering

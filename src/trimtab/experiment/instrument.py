@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trimtab.behaviors import Behavior, Example, PromptType, Rendered, Side, render, render_bare, shared_statement
+from trimtab.behaviors import Behavior, Example, PromptType, Side, render, render_bare, shared_statement
 from trimtab.errors import InputError
 from trimtab.interventions import Site
 from trimtab.models import Captured, Encoded, Model
@@ -16,6 +16,7 @@ from trimtab.models.capture import Read, capture
 from trimtab.models.encoding import special_tokens
 from trimtab.models.scoring import Variant, choice_variants, score_variants
 from trimtab.models.text import fork
+from trimtab.texts import Rendered
 
 Floats = NDArray[np.float64]
 SIDES: tuple[Side, Side] = ("positive", "negative")

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Literal, Protocol
 
-from trimtab.behaviors import Message
 from trimtab.errors import InputError
 from trimtab.interventions.facts import ModelFacts
 from trimtab.interventions.scopes import Scope, checked_scopes
+from trimtab.texts import Message
 
 Finish = Literal["stop", "length", "cancelled"]
 """Why an answer ended: the model or a stop text ended it; it is as long as it may be; somebody cancelled it."""

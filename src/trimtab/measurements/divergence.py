@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from trimtab.behaviors import Behavior, Probe, Rendered, builtin, builtin_names
+from trimtab.behaviors import Behavior, Probe, builtin, builtin_names
 from trimtab.behaviors.controls import CONTROLS
 from trimtab.errors import InputError
 from trimtab.experiment.experiment import HEAD_SHARE, Experiment, Split
@@ -19,6 +19,7 @@ from trimtab.results.figures import Estimate, estimate
 from trimtab.statistics import Interval, bootstrap_mean
 from trimtab.steering import Steering
 from trimtab.storage.steps import Arrays
+from trimtab.texts import Rendered
 
 NEUTRAL_ROWS = 60  # documents at the checked strength
 FEW_ROWS = 20  # documents at each of the other strengths, and others at those that dev chooses from

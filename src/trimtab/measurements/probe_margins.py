@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab.behaviors import Probe, Rendered
+from trimtab.behaviors import Probe
 from trimtab.errors import InputError
 from trimtab.experiment.instrument import SIDES, Treatment, by_front
 from trimtab.models import Model
 from trimtab.models.scoring import score_variants
+from trimtab.texts import Rendered
 
 
 def margins(model: Model, probe: Probe, treatments: Sequence[Treatment] = (Treatment(),)) -> NDArray[np.float64]:

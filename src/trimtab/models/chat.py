@@ -8,8 +8,8 @@ from typing import Any
 
 from jinja2.exceptions import TemplateError
 
-from trimtab.behaviors.behavior import Message
 from trimtab.errors import InputError
+from trimtab.texts import Message
 
 TODAY = datetime(2024, 7, 26)  # a date that stands for any; the one that Llama's template falls back to
 _ANSWER = "Yes"  # what an answer's place is found by

@@ -5,11 +5,10 @@ from dataclasses import replace
 from itertools import islice, takewhile
 from typing import Any
 
-from trimtab.behaviors.behavior import Message
-from trimtab.behaviors.prompt_types import Rendered
 from trimtab.errors import InputError
 from trimtab.models.chat import Chat
 from trimtab.models.text import Encoded, a_text, common_prefix
+from trimtab.texts import Message, Rendered
 
 
 class Encoder:

@@ -10,7 +10,6 @@ from typing import Any, Literal, overload
 import torch
 from torch import Tensor
 
-from trimtab.behaviors.prompt_types import Rendered
 from trimtab.errors import InputError, PlanError
 from trimtab.interventions import Place, Scopes, Site, Steerable, Strengths, fronts
 from trimtab.models.capture import Captured, Read, capture
@@ -30,6 +29,7 @@ from trimtab.models.streaming import capture_into
 from trimtab.models.text import in_front, joined, refuse_one_text
 from trimtab.models.tokens import TEXTS, CapturedTokens, Tokens, capture_tokens
 from trimtab.storage.atomic import output_path
+from trimtab.texts import Rendered
 
 
 class Model(Loaded):

@@ -5,13 +5,13 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trimtab.behaviors.prompt_types import Rendered
 from trimtab.interventions import Site
 from trimtab.models.capture import Captured, Read, capture, refuse_unreadable
 from trimtab.models.encoding import Encoder, encoded
 from trimtab.models.journal import CaptureJournal, origin, stem
 from trimtab.models.text import Encoded
 from trimtab.storage.arrays import Column, alone
+from trimtab.texts import Rendered
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model

@@ -7,9 +7,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from trimtab.behaviors.prompt_types import Rendered
 from trimtab.errors import InputError
 from trimtab.models.plan import Batch
+from trimtab.texts import Rendered
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from math import isfinite
 from numbers import Real
 from typing import Any
 
-from trimtab.behaviors.texts import checked_text
 from trimtab.errors import InputError
 from trimtab.interventions import Condition, ModelFacts, Site
+from trimtab.texts import checked_text
 
 LONGEST_NAME = 200
 LONGEST_PROMPT = 100_000

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trimtab.behaviors import Behavior, Example, Rendered, Side
+from trimtab.behaviors import Behavior, Example, Side
 from trimtab.decimals import bracketed
 from trimtab.errors import InputError
 from trimtab.experiment.instrument import SIDES
@@ -20,6 +20,7 @@ from trimtab.statistics import Interval, wilson
 from trimtab.steering import Steering
 from trimtab.steering.conditions import fit_condition
 from trimtab.steering.methods import Sides
+from trimtab.texts import Rendered
 
 LEAST = 12  # prompts of each kind
 

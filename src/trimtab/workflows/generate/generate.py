@@ -6,7 +6,6 @@ from typing import Any
 
 from torch import Tensor
 
-from trimtab.behaviors import Rendered
 from trimtab.errors import InputError
 from trimtab.interventions import Edit, Scope, fronts
 from trimtab.measurements.edit_size import edit_size
@@ -17,6 +16,7 @@ from trimtab.models.generate import refuse_overlong as refuse_overlong_rows
 from trimtab.models.text import in_front
 from trimtab.steering import Steering
 from trimtab.steering.edits import Stack, StoredEdit
+from trimtab.texts import Rendered
 
 MOST_DOSE = 0.3  # checks choose about a tenth; divergence grows with the square
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from trimtab.behaviors import Behavior, Example, Message, load
-from trimtab.behaviors.texts import NAME_BYTES, fit_name, name_fault, shown
+from trimtab.behaviors import Behavior, Example, load
 from trimtab.errors import InputError
+from trimtab.texts import NAME_BYTES, Message, fit_name, name_fault, shown
 
 ROWS = [Example("p", " a", " b")]
 ANY = st.text(st.characters(codec=None, exclude_categories=()), max_size=150)

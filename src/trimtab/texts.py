@@ -1,7 +1,8 @@
-"""What a behavior's texts and its name may hold."""
+"""Texts: turns of a chat, what is put to a model, and what texts and names may hold."""
 
 import re
 import unicodedata
+from dataclasses import dataclass
 
 from trimtab.errors import InputError
 
@@ -9,6 +10,33 @@ NAME_BYTES = 100  # in UTF-8; the name is also the name of a report's folder
 
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 _HIDDEN = ("Cc", "Cs", "Zl", "Zp")  # control characters, half surrogate pairs, line and paragraph separators
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a chat."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """One text for the model.
+
+    Args:
+        context: instruction and shots, each ending in a blank line; may be empty.
+        prompt: the example's prompt; empty for a bare statement.
+        answer: what follows the prompt, or as much of it as both sides share.
+        messages: the prompt as chat turns, for models used with their chat template.
+        bare: the answer is a statement whose first third serves as its prompt.
+    """
+
+    context: str
+    prompt: str
+    answer: str
+    messages: tuple[Message, ...] = ()
+    bare: bool = False
 
 
 def checked_text(value: object, where: str, name: str) -> str:
