@@ -28,7 +28,7 @@ from trimtab.models.scoring import score
 from trimtab.steering import Steering
 from trimtab.steering.edits import Additive
 from trimtab.storage.steps import Ledger
-from trimtab.texts import Message
+from trimtab.texts import Message, Rendered
 from trimtab.workflows.fit.conditions import condition_of
 from trimtab.workflows.fit.fit import alone, fit
 
