@@ -9,6 +9,7 @@ import sys
 import time
 import weakref
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -148,7 +149,7 @@ def test_no_model_outlives_the_study(source: ModelSource, tmp_path: Path, monkey
         made.append(weakref.ref(model))
         return model
 
-    monkeypatch.setattr("trimtab.workflows.study.grid.load", counted)
+    monkeypatch.setattr(import_module("trimtab.workflows.study.grid"), "load", counted)
     study([source], [few("sentiment"), few("formality")], replace(SMALL, prompt_types=("prefilled",)), tmp_path)
     gc.collect()
     assert len(made) == 1  # loaded once for all parts
