@@ -110,6 +110,12 @@ def test_any_json_under_our_names_is_read_or_refused(tmp_path, value):
     assert message_of(file)
 
 
+def test_a_row_without_answers_among_ranked_ones_is_named(tmp_path):
+    file = tmp_path / "b.json"
+    file.write_text('[{}, {"prompt": null, "answers": null}]')
+    assert "b.json:1" in message_of(file)
+
+
 @pytest.mark.parametrize(
     "cell",
     [

@@ -73,7 +73,8 @@ def test_prompt_and_continuation_are_the_decoded_whole(family, prompt):
     whole = decoded(model.tokenizer, found.row.ids)
     assert found.prompt + found.text == whole
     assert model.generate(prompt, max_new_tokens=N) == found.text
-    if whole.startswith(prompt):  # else in lower case, with marks set apart, or broken by bytes that are no text
+    # else in lower case, with marks set apart, broken by bytes that are no text, or without the space at its end
+    if whole.startswith(prompt) and not prompt[len(found.prompt) :].isspace():
         assert prompt + found.text == whole
 
 

@@ -153,8 +153,8 @@ def _ranked(table: Table, odd: OddRows) -> Parsed:
     """One prompt with several answers: the best against the worst."""
 
     def extremes(row: Row) -> Row:
-        name = next(name for name in ("completions", "answers") if name in row.fields)
-        answers = row.fields[name]
+        name = next((name for name in ("completions", "answers") if name in row.fields), "completions")
+        answers = row.fields.get(name)
         if not isinstance(answers, list) or len(answers) < 2 or not all(_is_ranked(answer) for answer in answers):
             raise InputError(f"{row.source}: {name!r} must be a list of at least two answers, each with its 'rank'")
         best, worst = min(answers, key=lambda a: a["rank"]), max(answers, key=lambda a: a["rank"])
