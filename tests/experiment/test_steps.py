@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,6 +17,7 @@ from trimtab.measurements.divergence import NeutralDrift
 from trimtab.measurements.effects import PLAIN, Propensities
 from trimtab.steering import Steering
 from trimtab.storage.steps import Ledger
+from trimtab.verdict.evidence import Omitted, assess
 
 SIZES = {"train": 12, "evaluation": 16}
 
@@ -114,3 +116,26 @@ def test_an_experiment_says_what_its_parts_are(tiny: tt.Model) -> None:
     assert isinstance(on, Experiment)
     assert isinstance(on.behavior, Behavior)
     assert on.part("dev") is on.splits.dev
+
+
+def test_evidence_is_of_the_part_that_is_asked_for(tiny: tt.Model) -> None:
+    on, _ = ready(
+        tiny, builtin("sentiment"), ["prefilled"], **SIZES, seed=0, ledger=Ledger(None, ""), progress=Silent()
+    )  # fmt: skip
+    omit: frozenset[Omitted] = frozenset({"random directions", "divergence", "capability", "wording"})
+    found = assess(on, vector(), "dev", omit=omit)
+    assert found.curve is not None
+    assert found.noise is not None
+    n = len(on.splits.dev)
+    assert n != len(on.splits.eval)
+    assert len(found.steered.base.m) == n
+    assert {len(p.m) for p in found.curve.values()} == {n}
+    assert found.noise.n == n
+
+
+def test_numbers_of_numpy_are_numbers_and_a_site_may_be_left_open_by_name(tiny: tt.Model) -> None:
+    told = {"prompt_types": "prefilled", "train": np.int64(12), "evaluation": np.int32(16), "seed": np.int64(0)}
+    report = tt.check(tiny, builtin("sentiment"), site="auto", strength=np.float32(1), **told)  # type: ignore[arg-type]
+    assert (report.seed, report.verdict.strength, report.site_chosen) == (0, 1.0, "dev")
+    with pytest.raises(tt.InputError, match="seed"):
+        tt.fit(tiny, [builtin("sentiment")], seed={1}, **SIZES)  # type: ignore[arg-type]

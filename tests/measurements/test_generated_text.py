@@ -17,7 +17,7 @@ from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import Instrument
 from trimtab.experiment.progress import Silent
 from trimtab.measurements.continuations import Answered, Written
-from trimtab.measurements.generated_text import generated
+from trimtab.measurements.generated_text import JudgeAnswers, generated
 from trimtab.storage.steps import Ledger
 from trimtab.texts import Rendered
 from trimtab.verdict.judging import generated_requirements
@@ -105,6 +105,30 @@ def test_a_judge_is_asked_in_both_orders_and_not_again_after_an_interruption(tin
     assert found.win_rate.value == 1.0
     assert found.inconsistent.value == 0.0
     assert [r.holds for r in generated_requirements(found)][-1] is not False
+
+
+def test_what_a_judge_could_not_be_asked_is_asked_again_and_another_judge_is_another_step(
+    tiny: tt.Model, tmp_path: Path
+) -> None:
+    on = experiment_for(tiny, builtin("sentiment"), tmp_path)
+    texts, down = swapped(on, 6), [True]
+
+    def answers(request: dict[str, Any], k: int) -> Reply:
+        return Reply(status=500) if down[0] and k % 3 == 0 else Reply("tie")
+
+    with serving(answers) as server:
+        judge = Judge(Endpoint(server.url, "judge-1", attempts=1), builtin("sentiment"), parallel=1)
+        generated(on, texts, judge)
+        asked, down[0] = len(server.requests), False
+        assert generated(on, texts, judge).win_rate.value == 0.5
+        assert len(server.requests) > asked
+    others = [
+        replace(judge, tries=judge.tries + 1),
+        replace(judge, max_tokens=7),
+        replace(judge, behavior=replace(judge.behavior, description="another")),
+    ]
+    steps = [JudgeAnswers(j, tuple(texts), ("a",) * 6) for j in (judge, *others)]
+    assert len({step.key for step in steps}) == 4
 
 
 def test_a_check_with_generated_text_says_on_what_it_rests(tiny: tt.Model) -> None:

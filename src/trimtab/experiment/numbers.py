@@ -3,8 +3,16 @@
 from collections.abc import Callable
 from math import isfinite
 from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
 
 from trimtab.errors import InputError
+
+
+def plain(value: Any) -> Any:
+    """A number of numpy's as Python's, fit for keys and records; all else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def is_whole(value: object) -> bool:

@@ -34,7 +34,7 @@ def where(model: Model, site: Site | int | str | None) -> tuple[Site | None, tup
     Raises:
         InputError: no site, or one that the model does not have.
     """
-    if site is None:
+    if site is None or (isinstance(site, str) and site.strip() == AUTO):
         return None, None
     spread = _RANGE.fullmatch(site.strip()) if isinstance(site, str) else None
     if spread is None:
@@ -196,7 +196,7 @@ def key_of(model: Model, behavior: Behavior, *decides: object) -> str:
     """Names what decides figures besides the steps: model, data, machine, versions, and what is given here."""
     machine = [str(model.dtype), str(model.device), torch.get_num_threads(), platform.machine(), model.batch_tokens]
     versions = [__version__, torch.__version__, transformers.__version__]
-    return json.dumps([behavior.digest, model.digest, *machine, *versions, *decides])
+    return json.dumps([behavior.digest, model.digest, *machine, *versions, *decides], default=repr)
 
 
 def ready(

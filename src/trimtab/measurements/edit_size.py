@@ -82,5 +82,6 @@ def _size(steering: Steering, row: Tensor, typical: Typical) -> float:
 
 def _no_length(site: Site, row: Tensor) -> NotFiniteError:
     return NotFiniteError(
-        f"at strength {float(row.abs().max()):g} the edit at site {site} has no finite length; give a smaller one"
+        f"at strength {float(row.abs().max()):g} the edit at site {site} has no finite length; give a smaller one",
+        field="strength",
     )

@@ -172,18 +172,20 @@ def curve_steps(on: Experiment, steering: Steering) -> list[Propensities]:
     return sweep_steps(on, "eval", [(steering, f * on.strength) for f in missing], n)
 
 
-def curve(on: Experiment, steering: Steering, known: Steered) -> tuple[dict[float, Propensity], dict[float, str]]:
-    """Propensities of the first evaluation examples over strengths; what is known is not measured again.
+def curve(
+    on: Experiment, steering: Steering, known: Steered, part: Split = "eval"
+) -> tuple[dict[float, Propensity], dict[float, str]]:
+    """Propensities of a part's first examples over strengths; what is known of them is not measured again.
 
     Returns:
         by strength, and for strengths that give no finite figures the reason.
     """
-    n, factors = min(CURVE_ROWS, len(on.splits.eval)), curve_factors(steering)
+    n, factors = min(CURVE_ROWS, len(on.part(part))), curve_factors(steering)
     of_known = {-1.0: known.minus, 0.0: known.base, 1.0: known.plus}
     at = {factor: p[slice(n)] for factor, p in of_known.items() if factor in factors}
 
     def swept(some: Sequence[float]) -> Mapping[float, Propensity]:
-        return dict(zip(some, sweep(on, "eval", [(steering, f * on.strength) for f in some], n), strict=True))
+        return dict(zip(some, sweep(on, part, [(steering, f * on.strength) for f in some], n), strict=True))
 
     found, lost = those_finite([f for f in factors if f not in at], swept)
     at |= found

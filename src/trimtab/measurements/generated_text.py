@@ -119,8 +119,11 @@ class JudgeAnswers(Step):
 
     @property
     def key(self) -> str:
-        """By whom, and what: the connection itself does not matter."""
-        return json.dumps(["judge", self.judge.endpoint.identity, identity(self.texts), self.units])
+        """By whom, what it is told, and what it compares: the connection itself does not matter."""
+        judge, told = self.judge, self.judge.behavior
+        asked = [told.name, told.description, told.instruction("positive"), told.instruction("negative")]
+        limits = [judge.tries, judge.max_tokens]
+        return json.dumps(["judge", judge.endpoint.identity, asked, limits, identity(self.texts), self.units])
 
     def cost(self, on: Experiment) -> float:
         return 0.0
@@ -137,8 +140,10 @@ class JudgeAnswers(Step):
 
 def _judged(on: Experiment, texts: Sequence[Written], units: Sequence[str], judge: Judge) -> dict[str, object]:
     """The judge's figures; its answers are kept like every other step."""
-    kept = on.run(JudgeAnswers(judge, tuple(texts), tuple(units)))
-    said = Judgement(**json.loads(kept["json"].tobytes().decode()))
+    step = JudgeAnswers(judge, tuple(texts), tuple(units))
+    said = Judgement(**json.loads(on.run(step)["json"].tobytes().decode()))
+    if said.n_failed:  # once the server is mended, these are asked again
+        on.ledger.forget(step.key)
     intervals = {name: getattr(said, name) for name in ("win_rate", "inconsistent")}
     return {
         "judge": said.judge,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trimtab.behaviors import Example
-from trimtab.experiment.experiment import Experiment
+from trimtab.experiment.experiment import Experiment, Split
 from trimtab.experiment.instrument import Floats, Treatment
 from trimtab.experiment.steps import Step
 from trimtab.measurements.effects import PLAIN
@@ -20,17 +20,18 @@ NOISE_FEW = 3  # examples of the other batch shape
 
 @dataclass(frozen=True)
 class NoisyEffects(Step):
-    """|Δ − Δ| of the first evaluation examples, scored together and few at a time."""
+    """|Δ − Δ| of a part's first examples, scored together and few at a time."""
 
     steering: Steering
     strength: float
+    part: Split = "eval"
     title = "numerical noise"
 
     def cost(self, on: Experiment) -> float:
-        return 2 * on.passes([PLAIN, (self.steering, self.strength)]) * on.score_cost(_examples(on))
+        return 2 * on.passes([PLAIN, (self.steering, self.strength)]) * on.score_cost(self._examples(on))
 
     def compute(self, on: Experiment) -> Arrays:
-        examples, treatment = _examples(on), on.treatment((self.steering, self.strength))
+        examples, treatment = self._examples(on), on.treatment((self.steering, self.strength))
 
         def change(some: Sequence[Example]) -> Floats:
             base, steered = on.instrument.propensities(some, [Treatment(), treatment])
@@ -40,12 +41,11 @@ class NoisyEffects(Step):
         together, apart = change(examples), np.concatenate([change(some) for some in few])
         return {"change": np.abs(together - apart)}
 
+    def _examples(self, on: Experiment) -> tuple[Example, ...]:
+        return on.part(self.part).examples[:NOISE_ROWS]
 
-def _examples(on: Experiment) -> tuple[Example, ...]:
-    return on.splits.eval.examples[:NOISE_ROWS]
 
-
-def noise(on: Experiment, steering: Steering) -> Noise:
+def noise(on: Experiment, steering: Steering, part: Split = "eval") -> Noise:
     """Of the effects of a steering at the experiment's strength."""
-    moved = on.run(NoisyEffects(steering, on.strength))["change"]
+    moved = on.run(NoisyEffects(steering, on.strength, part))["change"]
     return Noise(value=float(np.quantile(moved, 0.95)), maximum=float(moved.max()), n=len(moved))

@@ -73,6 +73,12 @@ class Ledger:
             save_file(arrays, work)
         return arrays
 
+    def forget(self, name: str) -> None:
+        """Compute a step anew when it is asked for again."""
+        self.kept.pop(name, None)
+        if self.home is not None:
+            self._file(name, "safetensors").unlink(missing_ok=True)
+
     def text(self, name: str) -> str | None:
         """The text of a step, if it was finished before, by this process or another."""
         if self.home is None:

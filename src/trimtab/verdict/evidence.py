@@ -116,8 +116,8 @@ def assess(
         InputError: a figure that is not finite, or too few examples.
     """
     (own,) = steered(on, [steering], part)
-    noisy = None if "noise" in omit else noise(on, steering)
-    at, lost = (None, {}) if "curve" in omit else curve(on, steering, own)
+    noisy = None if "noise" in omit else noise(on, steering, part)
+    at, lost = (None, {}) if "curve" in omit else curve(on, steering, own, part)
     slope, linearity = Slope(reason=LEFT_OUT), Linearity(None, None)
     if at is not None:
         slope, linearity = slope_record(at, on.contrast_of(on.part(part)).first(len(at[0.0].m)))

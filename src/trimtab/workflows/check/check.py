@@ -11,7 +11,7 @@ from trimtab.errors import InputError
 from trimtab.evaluation import Judge
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import Instrument
-from trimtab.experiment.numbers import above_0, between_0_and_1, is_whole, not_below_0
+from trimtab.experiment.numbers import above_0, between_0_and_1, is_whole, not_below_0, plain
 from trimtab.experiment.preparation import decidable, key_of, prepare, where
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.interventions import SCOPES, Scope, Site
@@ -99,6 +99,7 @@ def check(
         InputError: too few examples, a site out of range, a text that is too long, non-finite activations.
     """
     start = perf_counter()
+    strength, train, evaluation, seed, generate = map(plain, (strength, train, evaluation, seed, generate))
     kind = behavior.answer_kind if isinstance(behavior, Behavior) else "text"
     least = MIN_EFFECT[kind] if min_effect is None else min_effect
     thresholds = Thresholds(least, max_anti_steerable, max_kl, max_capability_loss, allow_desired_loss)

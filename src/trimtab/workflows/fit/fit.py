@@ -11,7 +11,7 @@ from trimtab.behaviors import Behavior, PromptType, not_measured
 from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.finite import left_out, those_finite
-from trimtab.experiment.numbers import above_0, not_below_0
+from trimtab.experiment.numbers import above_0, not_below_0, plain
 from trimtab.experiment.preparation import key_of, ready, refuse_same, where_all
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.interventions import Place, Site
@@ -123,6 +123,7 @@ def fit(
             for a behavior, too few examples.
     """
     start, told = perf_counter(), progress or Silent()
+    strength, train, evaluation, seed = map(plain, (strength, train, evaluation, seed))
     home = None if folder is None else output_path(folder)
     choices, names = grid(options), [b.name for b in behaviors]
     makers = [configured(method, choice) for choice in choices]
@@ -279,7 +280,7 @@ def _strengths(
     drifts, lost = those_finite(TOGETHER, drifts_at)
     notes += left_out("factor", lost, "the choice of strengths that go together")
     kept = [f for f in drifts if (drifts[f].divergence(first.seed).high or 0.0) < max_kl]
-    factor = max(kept, default=min(TOGETHER))
+    factor = max(kept, default=min(drifts))
     if factor < 1:
         notes.append(
             f"strengths lowered to {factor:g} of what each attribute takes alone, for all of them to go together"

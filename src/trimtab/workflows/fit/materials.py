@@ -201,6 +201,7 @@ def best_blocks(experiments: Mapping[str, Experiment], notes: list[str], n: int 
     shares = []
     for s in experiments.values():
         rows = map_blocks(s)
+        notes += [f"block {row.block} left out: {row.effect.reason}" for row in rows if row.effect.value is None]
         lows = np.array([max(row.effect.low or 0.0, 0.0) for row in rows])
         shares.append(lows / lows.max() if lows.max() > 0 else lows)
     blocks = [row.block for row in rows]
