@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
+from shutil import copytree
 from typing import Any, get_args
 
 import pytest
+import torch
 from tests.chat_server import Reply, serving
 from tests.conftest import Run
 
@@ -16,6 +18,7 @@ import trimtab as tt
 from trimtab.cli import app, flags_of
 from trimtab.cli.flags import FLAGS, with_flags
 from trimtab.errors import Code, InertSteeringError, InputError, PlanError, TrimtabError
+from trimtab.steering import Steering
 
 ROOT = Path(tt.__file__).parent
 CODES = get_args(Code)
@@ -238,3 +241,17 @@ def test_the_command_line_names_the_flag(
     told = " ".join(err.split())
     assert said in told
     assert told.endswith(flag)
+
+
+def test_a_folder_that_holds_no_steering_says_what_kind_of_fault_it_is(tmp_path: Path) -> None:
+    saved = Steering.from_vector(1, torch.ones(4)).save(tmp_path / "s")
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    changed = tmp_path / "changed"
+    copytree(saved, changed)
+    (changed / "README.md").write_text("another card")
+    codes = {"none": "no-such-file", "file": "wrong-file", "empty": "no-such-file", "changed": "damaged-file"}
+    for name, code in codes.items():
+        with pytest.raises(InputError) as caught:
+            Steering.load(tmp_path / name)
+        assert (caught.value.code, name in str(caught.value)) == (code, True)

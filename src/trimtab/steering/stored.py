@@ -41,7 +41,7 @@ def load(folder: Path) -> tuple[Steering, Artifact]:
     try:
         return steering_of(found), found
     except InputError as error:
-        raise InputError(f"{folder}: {error}") from error
+        raise error.at(str(folder)) from error
 
 
 def described(steering: Steering, versions: Mapping[str, str]) -> tuple[Manifest, dict[str, Floats]]:
@@ -160,7 +160,7 @@ def _edit(i: int, entry: EditEntry, tensors: Mapping[str, Floats]) -> StoredEdit
         own = {name: torch.tensor(tensors[f"{i}.{name}"]) for name in entry.tensors}
         return kind.restored(own, entry.options)
     except InputError as error:
-        raise InputError(f"edit {i}: {error}") from error
+        raise error.at(f"edit {i}") from error
 
 
 def _json(values: Mapping[str, Any]) -> dict[str, Any]:

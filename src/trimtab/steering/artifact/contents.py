@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from trimtab.errors import InputError
+from trimtab.errors import Code, InputError
 from trimtab.interventions import Condition, ModelFacts, Site
 from trimtab.steering.artifact.documents import document, parsed
 from trimtab.steering.artifact.exchange import recover
@@ -113,12 +113,13 @@ def read(folder: Path) -> Artifact:
     try:
         recover(folder)
         if not folder.is_dir():
-            raise InputError("this is no folder; give the one that Steering.save wrote")
+            code: Code = "wrong-file" if folder.exists() else "no-such-file"
+            raise InputError("this is no folder; give the one that Steering.save wrote", code=code)
         return unpacked(verified(folder))
     except InputError as error:
-        raise InputError(f"{folder}: {error}") from error
+        raise error.at(str(folder)) from error
     except OSError as error:
-        raise InputError(f"{folder} cannot be read: {error.strerror}") from error
+        raise InputError(f"{folder} cannot be read: {error.strerror}", code="unreadable-file") from error
 
 
 def unpacked(files: Mapping[str, bytes]) -> Artifact:

@@ -79,13 +79,21 @@ def _work(folder: Path) -> str:
 def _refuse_what_is_there(folder: Path) -> None:
     """Only an older steering and nothing beside it, or an empty folder, is replaced."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise InputError(f"{folder} is a file or a link; give a folder of its own")
+        raise InputError(f"{folder} is a file or a link; give a folder of its own", code="file-exists", field="folder")
     held = {p.name for p in folder.iterdir()} if folder.exists() else set()
     strangers = sorted(held - set(MAX_BYTES))
     if strangers:
-        raise InputError(f"{folder} holds something else, {strangers[0]!r}; give a folder of its own")
+        raise InputError(
+            f"{folder} holds something else, {strangers[0]!r}; give a folder of its own",
+            code="file-exists",
+            field="folder",
+        )
     if held and not all((folder / name).is_file() for name in (*NEEDED, MANIFEST)):
-        raise InputError(f"{folder} holds no steering that trimtab saved; give a folder of its own")
+        raise InputError(
+            f"{folder} holds no steering that trimtab saved; give a folder of its own",
+            code="file-exists",
+            field="folder",
+        )
 
 
 def _write(file: Path, content: bytes) -> None:

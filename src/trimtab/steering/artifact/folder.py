@@ -44,18 +44,24 @@ def verified(folder: Path) -> dict[str, bytes]:
     for i, line in enumerate(lines[:-1], start=1):
         found = _LINE.fullmatch(line)
         if not found or found.group(2) not in MAX_BYTES or found.group(2) in (MANIFEST, *listed):
-            raise InputError(f"{MANIFEST}, line {i}: {line[:80]!r} is no digest of a file that belongs here")
+            raise InputError(
+                f"{MANIFEST}, line {i}: {line[:80]!r} is no digest of a file that belongs here", code="damaged-file"
+            )
         listed[found.group(2)] = found.group(1)
     if lines[-1] or not set(NEEDED) <= set(listed):
-        raise InputError(f"{MANIFEST} is cut off or leaves out {' or '.join(NEEDED)}")
+        raise InputError(f"{MANIFEST} is cut off or leaves out {' or '.join(NEEDED)}", code="damaged-file")
     strangers = sorted(n for n in os.listdir(folder) if n not in {*listed, MANIFEST} and not n.startswith("."))
     if strangers:
-        raise InputError(f"{strangers[0]!r} does not belong into a steering; {MANIFEST} does not list it")
+        raise InputError(
+            f"{strangers[0]!r} does not belong into a steering; {MANIFEST} does not list it", code="wrong-file"
+        )
     files = {}
     for name, digest in listed.items():
         files[name] = _content(folder, name)
         if sha256(files[name]).hexdigest() != digest:
-            raise InputError(f"{name} was changed after it was written: its digest is not the one in {MANIFEST}")
+            raise InputError(
+                f"{name} was changed after it was written: its digest is not the one in {MANIFEST}", code="damaged-file"
+            )
     return files
 
 
@@ -66,14 +72,16 @@ def _content(folder: Path, name: str) -> bytes:
         with os.fdopen(handle, "rb") as file:
             facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode):
-                raise InputError(f"{name} is no plain file")
+                raise InputError(f"{name} is no plain file", code="wrong-file")
             if facts.st_size > MAX_BYTES[name]:
                 raise InputError(f"{name} has {facts.st_size:,} bytes; at most {MAX_BYTES[name]:,} are read")
             return file.read(MAX_BYTES[name] + 1)
     except FileNotFoundError as error:
-        raise InputError(f"there is no {name}; is it a steering that trimtab saved?") from error
+        raise InputError(f"there is no {name}; is it a steering that trimtab saved?", code="no-such-file") from error
     except OSError as error:
-        raise InputError(f"{name} cannot be read (links are not followed): {error.strerror}") from error
+        raise InputError(
+            f"{name} cannot be read (links are not followed): {error.strerror}", code="unreadable-file"
+        ) from error
 
 
 def sealed(files: Mapping[str, bytes]) -> dict[str, bytes]:
