@@ -1,7 +1,7 @@
 """How far steering moves what the model predicts next: divergence and perplexity of neutral text and of prompts."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +10,7 @@ from trimtab.behaviors import Behavior, Probe, builtin, builtin_names
 from trimtab.behaviors.controls import CONTROLS
 from trimtab.errors import InputError
 from trimtab.experiment.experiment import HEAD_SHARE, Experiment, Split
+from trimtab.experiment.finite import those_finite
 from trimtab.experiment.instrument import Floats
 from trimtab.experiment.steps import Step
 from trimtab.models import Encoded, Model
@@ -118,6 +119,26 @@ class NeutralDrift(DriftStep):
 
     def chat_template(self, on: Experiment) -> bool:
         return False
+
+
+def neutral_drifts(
+    on: Experiment, steering: Steering, strengths: Sequence[float], n: int, part: Split = "eval"
+) -> tuple[dict[float, Drift], dict[float, str]]:
+    """Drift of n neutral texts by strength, and the reason for strengths whose figures are not finite.
+
+    Raises:
+        NotFiniteError: none of the strengths gives finite figures.
+    """
+
+    def drifts(some: Sequence[float]) -> Mapping[float, Drift]:
+        return dict(zip(some, NeutralDrift(steering, tuple(some), n, part).drifts(on), strict=True))
+
+    return those_finite(strengths, drifts)
+
+
+def within(drifts: Mapping[float, Drift], max_kl: float, seed: int) -> list[float]:
+    """The strengths whose divergence stays below a bound, with its whole interval."""
+    return [s for s, drift in drifts.items() if (drift.divergence(seed).high or 0.0) < max_kl]
 
 
 @dataclass(frozen=True)

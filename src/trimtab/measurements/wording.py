@@ -1,5 +1,6 @@
 """What of an effect the wording alone explains: words of one side, the same words in random order."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -74,9 +75,8 @@ class ShuffledWords(Step):
         return {"+": plus, "-": minus}
 
 
-def _without_step(on: Experiment, steering: Steering, part: Split) -> WithoutWords | None:
+def _without_step(on: Experiment, steering: Steering, part: Split, words: Collection[str]) -> WithoutWords | None:
     """The answers without the words that tell the sides apart; None where there are none."""
-    words = telling_words(on.splits.train.examples)
     return WithoutWords(part, tuple(words), steering, on.strength) if words else None
 
 
@@ -84,7 +84,7 @@ def wording_steps(on: Experiment, steering: Steering, trained: bool) -> list[Ste
     """Of `wording` on the evaluation examples, with a steering like the one to come."""
     if on.behavior.answer_kind == "choice":
         return []
-    without = _without_step(on, steering, "eval")
+    without = _without_step(on, steering, "eval", telling_words(on.splits.train.examples))
     steps: list[Step] = [without] if without else []
     if trained and _made_of_words(on):
         (site,) = steering.edits
@@ -109,7 +109,7 @@ def wording(on: Experiment, steering: Steering, steered: Steered, trained: bool,
     if on.behavior.answer_kind == "choice":
         return Wording(reason="the answers are labels")
     telling = telling_words(on.splits.train.examples)
-    step = _without_step(on, steering, part)
+    step = _without_step(on, steering, part, telling)
     none = Estimate(reason="no word or mark tells most answers of the two sides apart")
     finished = Estimate(reason="the steering came finished")
     return Wording(

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from trimtab.behaviors import Behavior, PromptType
 from trimtab.evaluation import Judge
 from trimtab.experiment.experiment import Experiment
-from trimtab.experiment.finite import left_out, those_finite
+from trimtab.experiment.finite import left_out
 from trimtab.measurements.activations import evaluated
 from trimtab.measurements.baselines import answer_bias, asking, generality
 from trimtab.measurements.continuations import N_CONTINUATIONS, continuations
-from trimtab.measurements.divergence import FEW_ROWS, Drift, NeutralDrift, own_divergence
+from trimtab.measurements.divergence import FEW_ROWS, Drift, neutral_drifts, own_divergence
 from trimtab.measurements.effects import Steered, curve_factors, steered
 from trimtab.measurements.generated_text import LIKELIHOOD_ONLY, generated
 from trimtab.measurements.geometry import CAME_FINISHED
@@ -96,11 +96,7 @@ def _over_strengths(
 ) -> tuple[dict[float, Drift], dict[float, str]]:
     """Drift of neutral text at the strengths of the curve, and why there is none at others."""
     assert evidence.neutral is not None
-
-    def drifts(some: Sequence[float]) -> Mapping[float, Drift]:
-        return dict(zip(some, NeutralDrift(steering, tuple(some), FEW_ROWS).drifts(on), strict=True))
-
-    found, lost = those_finite(strengths_of_curve(on, steering), drifts)
+    found, lost = neutral_drifts(on, steering, strengths_of_curve(on, steering), FEW_ROWS)
     return {**found, on.strength: evidence.neutral, 0.0: evidence.neutral.none()}, lost
 
 

@@ -10,12 +10,12 @@ from typing import Any
 from trimtab.behaviors import Behavior, PromptType, not_measured
 from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment
-from trimtab.experiment.finite import left_out, those_finite
+from trimtab.experiment.finite import left_out
 from trimtab.experiment.numbers import above_0, not_below_0, plain
 from trimtab.experiment.preparation import key_of, ready, refuse_same, where_all
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.interventions import Place, Site
-from trimtab.measurements.divergence import FEW_ROWS, Drift, NeutralDrift
+from trimtab.measurements.divergence import FEW_ROWS, neutral_drifts, within
 from trimtab.measurements.edit_size import dose
 from trimtab.models import Model
 from trimtab.reports.fit.files import save_fit
@@ -273,13 +273,9 @@ def _strengths(
     if len(found) == 1:
         return found
     first, together = next(iter(experiments.values())), steering.changed(attributes=found)
-
-    def drifts_at(some: Sequence[float]) -> Mapping[float, Drift]:
-        return dict(zip(some, NeutralDrift(together, tuple(some), FEW_ROWS, "dev").drifts(first), strict=True))
-
-    drifts, lost = those_finite(TOGETHER, drifts_at)
+    drifts, lost = neutral_drifts(first, together, TOGETHER, FEW_ROWS, "dev")
     notes += left_out("factor", lost, "the choice of strengths that go together")
-    kept = [f for f in drifts if (drifts[f].divergence(first.seed).high or 0.0) < max_kl]
+    kept = within(drifts, max_kl, first.seed)
     factor = max(kept, default=min(drifts))
     if factor < 1:
         notes.append(

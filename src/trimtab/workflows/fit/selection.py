@@ -9,8 +9,7 @@ import numpy as np
 
 from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment
-from trimtab.experiment.finite import those_finite
-from trimtab.measurements.divergence import FEW_ROWS, Drift, NeutralDrift
+from trimtab.measurements.divergence import FEW_ROWS, neutral_drifts, within
 from trimtab.measurements.effects import effects_on_dev
 from trimtab.steering import Steering
 
@@ -68,13 +67,8 @@ def scored(experiments: Mapping[str, Experiment], steering: Steering, told: Mapp
         max_kl: bound on the divergence on neutral text, nats per token.
     """
     first = next(iter(experiments.values()))
-
-    def drifts_at(some: Sequence[float]) -> Mapping[float, Drift]:
-        return dict(zip(some, NeutralDrift(steering, tuple(some), FEW_ROWS, "dev").drifts(first), strict=True))
-
-    drifts, _ = those_finite(FACTORS, drifts_at)
-    kept = [f for f in drifts if (drifts[f].divergence(first.seed).high or 0.0) < max_kl]
-    factor = max(kept, default=min(drifts))
+    drifts, _ = neutral_drifts(first, steering, FACTORS, FEW_ROWS, "dev")
+    factor = max(within(drifts, max_kl, first.seed), default=min(drifts))
     effects = {}
     for name, s in experiments.items():
         (effect,) = effects_on_dev(s, [(steering, factor * s.strength)])
