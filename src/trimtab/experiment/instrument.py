@@ -150,6 +150,13 @@ class Instrument:
             return False
         return True
 
+    def readable(self, examples: Sequence[Example]) -> list[bool]:
+        """Whether both prefilled contexts of each example leave answer tokens to read."""
+        if self.read == "last":
+            return [True] * len(examples)
+        sides = self.contexts(examples, (), PromptType.PREFILLED)
+        return [all(len(row.ids) > max(row.prompt_len, 1) for row in pair) for pair in zip(*sides, strict=True)]
+
     def propensity(self, examples: Sequence[Example], treatment: Treatment | None = None) -> Propensity:
         """Score the bare evaluation texts of examples, as they are or treated."""
         return self.propensities(examples, [treatment or Treatment()])[0]

@@ -59,7 +59,10 @@ class WithoutWords(Step):
 
 @dataclass(frozen=True)
 class ShuffledWords(Step):
-    """Activations of the training examples at a site with the words of both answers in random order."""
+    """Activations of the training examples at a site with the words of both answers in random order.
+
+    Examples of whom that leaves nothing to read are left out: words may take fewer tokens in another order.
+    """
 
     site: Site
     title = "wording"
@@ -70,7 +73,11 @@ class ShuffledWords(Step):
     def compute(self, on: Experiment) -> Arrays:
         rng = np.random.default_rng(on.seed)
         mixed = [_mixed(e, rng) for e in on.splits.train.examples]
-        captured = on.instrument.activations(mixed, (), PromptType.PREFILLED, [self.site])
+        fits = on.instrument.readable(mixed)
+        left = [e for e, fit in zip(mixed, fits, strict=True) if fit]
+        if not left:
+            return {side: np.zeros((0, on.model.anatomy.width(self.site)), dtype=np.float32) for side in ("+", "-")}
+        captured = on.instrument.activations(left, (), PromptType.PREFILLED, [self.site])
         plus, minus = np.split(captured.activations[self.site].cpu().numpy(), 2)
         return {"+": plus, "-": minus}
 
@@ -136,6 +143,8 @@ def _shuffled(on: Experiment, steering: Steering, steered: Steered, part: Split)
     if not _made_of_words(on):
         return Estimate(reason="the answers are not made of words parted by spaces")
     kept = on.run(ShuffledWords(site))
+    if not len(kept["+"]):
+        return Estimate(reason="with their words in random order the answers leave no tokens to read")
     vector = kept["+"].astype(np.float64).mean(axis=0) - kept["-"].astype(np.float64).mean(axis=0)
     own = steering.vector(site)
     length = float(np.linalg.norm(vector))
