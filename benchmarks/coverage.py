@@ -77,11 +77,11 @@ def units_of(rng: Generator, n: int, data: str) -> Ints:
     return np.repeat(np.arange(n), rng.integers(1, 9, n) if "clustered" in data else 1)
 
 
-def effects(rng: Generator, shape: Shape, units: Ints, data: str) -> Floats:
+def effects(rng: Generator, shape: Shape, clusters: Ints, data: str) -> Floats:
     """`[rows]` effects of mean 0 and variance 1."""
     if "clustered" not in data:
-        return shape(rng, len(units))
-    between, within = shape(rng, units[-1] + 1)[units], shape(rng, len(units))
+        return shape(rng, len(clusters))
+    between, within = shape(rng, clusters[-1] + 1)[clusters], shape(rng, len(clusters))
     return np.sqrt(ALIKE) * between + np.sqrt(1 - ALIKE) * within
 
 
@@ -98,9 +98,9 @@ def mean(settings: Row) -> Population:
     def draw(rng: Generator) -> Found:
         if settings["data"].startswith("unpaired"):
             return {"mean": statistics.bootstrap_two_sample(*two_sides(rng, settings, shape, MEAN), seed=seed_of(rng))}
-        units = units_of(rng, settings["n"], settings["data"])
-        values = MEAN + effects(rng, shape, units, settings["data"])
-        return {"mean": statistics.bootstrap_mean(values, units, seed=seed_of(rng))}
+        clusters = units_of(rng, settings["n"], settings["data"])
+        values = MEAN + effects(rng, shape, clusters, settings["data"])
+        return {"mean": statistics.bootstrap_mean(values, clusters, seed=seed_of(rng))}
 
     return Population({"mean": MEAN}, draw)
 
@@ -125,10 +125,10 @@ def share(settings: Row) -> Population:
     truth = float(settings["population"])
 
     def draw(rng: Generator) -> Found:
-        units = units_of(rng, settings["n"], settings["data"])
+        clusters = units_of(rng, settings["n"], settings["data"])
         rates = rng.beta(truth / ALIKE - truth, (1 - truth) / ALIKE - 1 + truth, settings["n"])
-        rate = rates[units] if "clustered" in settings["data"] else truth
-        return {"share": statistics.share_interval(rng.random(len(units)) < rate, units)}
+        rate = rates[clusters] if "clustered" in settings["data"] else truth
+        return {"share": statistics.share_interval(rng.random(len(clusters)) < rate, clusters)}
 
     return Population({"share": truth}, draw)
 
@@ -139,32 +139,34 @@ SPREAD = np.sqrt(1 / np.arange(1, WIDTH + 1) / (1 / np.arange(1, WIDTH + 1)).sum
 DIRECTION = (lambda v: v / np.linalg.norm(v))(default_rng(0).standard_normal(WIDTH))
 
 
-def noise(rng: Generator, units: Ints, data: str) -> Floats:
+def noise(rng: Generator, clusters: Ints, data: str) -> Floats:
     """`[rows, WIDTH]` of expected squared length 1."""
-    own = SPREAD * rng.standard_normal((len(units), WIDTH))
+    own = SPREAD * rng.standard_normal((len(clusters), WIDTH))
     if "clustered" not in data:
         return own
-    return np.sqrt(ALIKE) * (SPREAD * rng.standard_normal((units[-1] + 1, WIDTH)))[units] + np.sqrt(1 - ALIKE) * own
+    return (
+        np.sqrt(ALIKE) * (SPREAD * rng.standard_normal((clusters[-1] + 1, WIDTH)))[clusters] + np.sqrt(1 - ALIKE) * own
+    )
 
 
 def activations(rng: Generator, settings: Row) -> tuple[Any, ...]:
     """Positive and negative activations and the units of both; of paired data the two sides have noise in common."""
     n, data, apart = settings["n"], settings["data"], STRENGTH[settings["population"]] * DIRECTION
-    units = units_of(rng, n, data)
+    clusters = units_of(rng, n, data)
     if data.startswith("unpaired"):
         others = units_of(rng, n, data)
-        return noise(rng, units, data) + apart, noise(rng, others, data), units, others + n
-    common = np.sqrt(ALIKE) * noise(rng, units, data)
-    up, down = (common + np.sqrt(1 - ALIKE) * noise(rng, units, data) for _ in range(2))
-    return up + apart, down, units
+        return noise(rng, clusters, data) + apart, noise(rng, others, data), clusters, others + n
+    common = np.sqrt(ALIKE) * noise(rng, clusters, data)
+    up, down = (common + np.sqrt(1 - ALIKE) * noise(rng, clusters, data) for _ in range(2))
+    return up + apart, down, clusters
 
 
 def agreement(settings: Row) -> Population:
     """Mean leave-one-out cosine."""
 
     def differences(rng: Generator) -> tuple[Floats, Ints]:
-        up, down, units = activations(rng, settings)
-        return up - down, units
+        up, down, clusters = activations(rng, settings)
+        return up - down, clusters
 
     truth = expected(settings, lambda rng: [statistics.directional_agreement_loo(*differences(rng)).mean()])
     interval = statistics.agreement_interval

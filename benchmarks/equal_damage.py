@@ -25,7 +25,7 @@ class Search:
     low: float = field(default=0.0, init=False)
     high: float = field(default=MOST, init=False)
 
-    def told(self, found: float) -> bool:
+    def report(self, found: float) -> bool:
         """The damage at the factor; True if it is near enough, else there is another factor to try."""
         if abs(found - self.target) < self.near * self.target:
             return True

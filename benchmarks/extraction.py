@@ -156,19 +156,19 @@ def measured(bench: Bench, peers: Sequence[str], before: Sequence[Row]) -> Itera
 
 def show(rows: Sequence[Row]) -> None:
     """Both tables."""
-    front = ["form", "pairs", "peer"]
+    prompt_prefix = ["form", "pairs", "peer"]
     over = "trimtab over its default batch"
     lines, own = [], []
     for row in rows:
-        what, dtype = [row[name] for name in front], row["dtype"]
+        what, dtype = [row[name] for name in prompt_prefix], row["dtype"]
         default, best = (Ratio(**row[k]["ratio"][dtype]) for k in ("default", "best"))
         lines.append([dtype, *what, default, row["batch"], best, f"{row['pairs_per_s'][dtype]:.0f}"])
         if "own" in row["pairs_per_s"]:
             own.append([*what, Ratio(**row["default"]["ratio"]["own"]), f"{row['pairs_per_s']['own']:.0f}"])
-    header = ["dtype", *front, over, "its best batch", "trimtab over its best batch", "our pairs/s"]
+    header = ["dtype", *prompt_prefix, over, "its best batch", "trimtab over its best batch", "our pairs/s"]
     print(f"\nEqual dtype:\n\n{table(header, lines)}")
     if own:
-        print(f"\nAs each comes:\n\n{table([*front, over, 'our pairs/s'], own)}")
+        print(f"\nAs each comes:\n\n{table([*prompt_prefix, over, 'our pairs/s'], own)}")
     for name in AGREE:
         found = [c for row in rows for k in ("default", "best") if (c := row[k]["cosine"].get(name))]
         if found:

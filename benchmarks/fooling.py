@@ -33,9 +33,9 @@ from trimtab.experiment.progress import Silent
 from trimtab.interventions import Site
 from trimtab.measurements.activations import training, vector_of
 from trimtab.storage.steps import Ledger
+from trimtab.verdict.decide import decide
 from trimtab.verdict.decision import Thresholds
 from trimtab.verdict.evidence import Omitted, assess
-from trimtab.verdict.judging import judge
 
 SITE, TYPE, STRENGTH, EVALUATION = Site(14), PromptType.PREFILLED, 1.0, 100
 THRESHOLDS = Thresholds(0.05)
@@ -200,20 +200,20 @@ def measured(model: tt.Model, name: str, make: Callable[[], Behavior]) -> Row:
     on = Experiment(instrument, splits, (TYPE,), STRENGTH, "all", 0, Ledger(None, ""), Silent())
     geometry = training(on, TYPE, [SITE])[SITE]
     evidence = assess(on, vector_of(on, geometry, SITE), geometry=geometry, omit=OMITTED)
-    judged = judge(evidence, THRESHOLDS, instrument)
-    doubts, decision, own = list(judged.reservations), judged.decided.decision, evidence.steered
+    decided = decide(evidence, THRESHOLDS, instrument)
+    reservations, decision, own = list(decided.reservations), decided.conclusion.decision, evidence.steered
     effect, anti = own.effect, own.effect.below_zero()
     return {
         "set": name,
-        "decision": "go" if decision == "caution" and not doubts else decision,
+        "decision": "go" if decision == "caution" and not reservations else decision,
         "effect": list(astuple(effect.mean())),
         "positive": list(astuple(effect.side("positive"))),
         "negative": list(astuple(effect.side("negative"))),
         "anti": list(astuple(anti)),
         "n": len(splits.eval),
-        "n_units": effect.n_units,
-        "why": list(judged.decided.reasons),
-        "reservations": doubts,
+        "n_clusters": effect.n_clusters,
+        "why": list(decided.conclusion.reasons),
+        "reservations": reservations,
         "halves": [evidence.direction.halves_cosine, evidence.direction.halves_p_value],
         "label_noise": evidence.label_noise.model_dump(mode="json"),
         "seconds": perf_counter() - start,
@@ -254,7 +254,7 @@ def said(row: Row) -> str:
 
 def lines(rows: Sequence[Row], before: Mapping[str, str]) -> Iterator[list[object]]:
     for row in rows:
-        n = f"{row['n_units']} of {row['n']}" if "n" in row else "–"
+        n = f"{row['n_clusters']} of {row['n']}" if "n" in row else "–"
         figures = [figure(row.get(name)) for name in ("effect", "positive", "negative")]
         yield [
             row["set"], before.get(row["set"], "–"), f"**{row['decision']}**", said(row), n, *figures,

@@ -31,7 +31,7 @@ import trimtab as tt
 BLOCK = 14
 HERE = ("trimtab", "one-line hook")  # in this environment
 NAMES = (*HERE, "steering-vectors", "repeng", "pyvene")
-LEAST, MOST_INSIDE = 0.9, 0.02
+LEAST, MAX_INSIDE = 0.9, 0.02
 Row = dict[str, Any]
 
 
@@ -92,7 +92,7 @@ def target(rows: list[Row]) -> str:
     seen = "" if all(v["hook_calls"] for v in ours) else ", but some edit was no hook and is not in this figure"
     return (
         f"\ntrimtab steered: lowest bound {low:.2f} (target ≥ {LEAST}: {'met' if low >= LEAST else 'missed'}); most "
-        f"inside hooks {inside:.2%} (target ≤ {MOST_INSIDE:.0%}: {'met' if inside <= MOST_INSIDE else 'missed'}){seen}"
+        f"inside hooks {inside:.2%} (target ≤ {MAX_INSIDE:.0%}: {'met' if inside <= MAX_INSIDE else 'missed'}){seen}"
     )
 
 

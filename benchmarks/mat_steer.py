@@ -24,7 +24,7 @@ import torch
 from harness import machine, table
 from torch import Tensor
 
-from trimtab.steering.mat_steer import Options, Tokens, TokenSides, train
+from trimtab.steering.mat_steer import Options, TokenRows, TokenSides, train
 from trimtab.steering.mat_steer.data import TokenData
 from trimtab.steering.mat_steer.parameters import random_start
 from trimtab.steering.mat_steer.training import _Run
@@ -38,9 +38,9 @@ def made(examples: int, seed: int) -> TokenData:
     u = np.linalg.qr(np.random.default_rng(7).standard_normal((D, 2 * ATTRIBUTES)))[0].T.astype(np.float32)
     rng, n = np.random.default_rng(seed), examples * TOKENS
 
-    def side(t: int, sign: int) -> Tokens:
+    def side(t: int, sign: int) -> TokenRows:
         noise = rng.standard_normal((n, D), dtype=np.float32)
-        return Tokens(noise + 4 * u[ATTRIBUTES + t] + 2 * sign * u[t], np.arange(n) // TOKENS)
+        return TokenRows(noise + 4 * u[ATTRIBUTES + t] + 2 * sign * u[t], np.arange(n) // TOKENS)
 
     return {f"attribute-{t}": TokenSides(side(t, 1), side(t, -1)) for t in range(ATTRIBUTES)}
 

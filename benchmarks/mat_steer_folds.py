@@ -11,7 +11,7 @@ from mat_steer_rows import N_TRAIN
 
 import trimtab as tt
 from trimtab.behaviors import Behavior, Probe, PromptType
-from trimtab.behaviors.splits import Part, Splits, units
+from trimtab.behaviors.splits import Part, Splits, clusters
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import Instrument
 from trimtab.experiment.progress import Silent
@@ -63,7 +63,7 @@ def fold_of(model: tt.Model, behaviors: Mapping[str, Behavior], seed: int, half:
     """Train and dev from one half of the units, evaluation from the other."""
     experiments = {}
     for name, behavior in behaviors.items():
-        of = units(behavior)
+        of = clusters(behavior)
         names = sorted(set(of))
         order = np.random.default_rng([seed, len(names)]).permutation(len(names)).tolist()
         cut = len(names) // 2
@@ -83,11 +83,11 @@ def fold_of(model: tt.Model, behaviors: Mapping[str, Behavior], seed: int, half:
 
 def _part(behavior: Behavior, of: Sequence[str], chosen: Sequence[str], n: int) -> Part:
     """The examples of some units in the order of these, at most n of them, the first of every unit first."""
-    by_unit: dict[str, list[int]] = {}
+    by_cluster: dict[str, list[int]] = {}
     for i, unit in enumerate(of):
-        by_unit.setdefault(unit, []).append(i)
-    depth = max(len(rows) for rows in by_unit.values())
-    rows = [by_unit[u][k] for k in range(depth) for u in chosen if k < len(by_unit[u])][:n]
+        by_cluster.setdefault(unit, []).append(i)
+    depth = max(len(rows) for rows in by_cluster.values())
+    rows = [by_cluster[u][k] for k in range(depth) for u in chosen if k < len(by_cluster[u])][:n]
     return Part(tuple(behavior.examples[i] for i in rows), tuple(of[i] for i in rows))
 
 
@@ -146,7 +146,7 @@ def equally_damaging(
             before = max(found[name][1].values()) if name in found else float("inf")
             if abs(worst - TARGET) < abs(before - TARGET):
                 found[name] = searches[name].factor, by_group
-        left = [name for name in left if not searches[name].told(max(done[name].values()))]
+        left = [name for name in left if not searches[name].report(max(done[name].values()))]
         if not left:
             break
     fold.factors |= {steerings[name].id: factor for name, (factor, _) in found.items()}

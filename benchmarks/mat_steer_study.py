@@ -80,7 +80,7 @@ def trained(fold: Fold, maker: TokenMethod, site: Site, n_train: int = N_TRAIN) 
     if key not in fold.learned:
         data = fold.tokens("train", maker.tokens, n_train, site)
         learned = maker.fit_tokens(data, fold.tokens("dev", maker.tokens, N_DEV, site), seed=fold.seed)
-        told = learned.by_site[site].told
+        told = learned.by_site[site].as_record
         fold.learned[key] = learned.steering, {"gates": told["gates"], "best_epoch": told["best_epoch"]}
     return fold.learned[key]
 
@@ -141,7 +141,7 @@ def measured(fold: Fold, names: Sequence[str]) -> dict[str, dict[str, Any]]:
                 below.value,
                 change.sd,
                 len(change.rows),
-                change.n_units,
+                change.n_clusters,
             ]
             own["desired"][attribute] = float((scored[key].positive - base.positive).mean())
             own["preferred"][attribute] = [preferred(p, paired) for p in (base, scored[key])]
@@ -202,7 +202,7 @@ def budget(data: Path) -> Iterator[str]:
         yield f"{len(rows)} {what}: {2 * sum(map(len, makers))} steerings that are learned from tokens"
     for name, s in fold.experiments.items():
         sizes = [
-            f"{len(p)} examples of {len(set(p.units))} units" for p in (s.splits.train, s.splits.dev, s.splits.eval)
+            f"{len(p)} examples of {len(set(p.clusters))} units" for p in (s.splits.train, s.splits.dev, s.splits.eval)
         ]
         yield f"{name}: train {sizes[0]}, dev {sizes[1]}, evaluation {sizes[2]}"
     yield f"a fold reads {read:,.0f} tokens; a steering scores {scored:,.0f}"

@@ -24,7 +24,7 @@ from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment, Split
 from trimtab.experiment.preparation import ready
 from trimtab.experiment.progress import Silent
-from trimtab.measurements.divergence import FEW_ROWS, NeutralDrift, PromptsDrift
+from trimtab.measurements.divergence import SCREENING_ROWS, NeutralDrift, PromptsDrift
 from trimtab.measurements.effects import PLAIN, sweep
 from trimtab.steering import Steering
 from trimtab.steering.methods import method, method_names
@@ -40,7 +40,7 @@ STEPS, NEAR, FEW = 6, 0.15, 8  # of the search: tries, relative error, documents
 
 def damage(on: Experiment, steering: Steering, strength: float, part: Split) -> tuple[float, float]:
     """Divergence on neutral text and on other prompts."""
-    n = FEW if part == "dev" else FEW_ROWS
+    n = FEW if part == "dev" else SCREENING_ROWS
     (neutral,) = NeutralDrift(steering, (strength,), n, part).drifts(on)
     (prompts,) = PromptsDrift(steering, (strength,), (), part).drifts(on)
     return float(neutral.kl.mean()), float(prompts.kl.mean())
@@ -52,7 +52,7 @@ def strength_at(on: Experiment, steering: Steering, target: float) -> float:
         return 1.0
     search = Search(target, NEAR)
     for _ in range(STEPS):
-        if search.told(max(damage(on, steering, search.factor, "dev"))):
+        if search.report(max(damage(on, steering, search.factor, "dev"))):
             break
     return search.factor
 

@@ -199,8 +199,8 @@ def main() -> None:
         steered, theirs = steered_rows(model, peers, data)
         vectors = vector_rows(model, data, theirs)
     print(f"{machine()}; {arguments.pairs} pairs\n")
-    front = ["file", "blocks", "strength", "most it moves a logit", "largest difference of logits"]
-    header = [*front, "were blocks one off", "same greedy texts"]
+    prompt_prefix = ["file", "blocks", "strength", "most it moves a logit", "largest difference of logits"]
+    header = [*prompt_prefix, "were blocks one off", "same greedy texts"]
     print(table(header, steered))
     print(f"\n{table(['block', 'trimtab', 'peer', 'cosine', 'same definition'], vectors)}")
 

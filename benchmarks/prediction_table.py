@@ -23,7 +23,7 @@ from trimtab.results.study import Cell
 from trimtab.results.study_files import load_study
 from trimtab.statistics import Interval, two_sample_share
 from trimtab.statistics.calibration import Cells
-from trimtab.statistics.prediction import Scores
+from trimtab.statistics.prediction import AnswerScores
 from trimtab.workflows.predict.calibrate import comparable
 
 COMMAND = (
@@ -33,7 +33,7 @@ COMMAND = (
 PASSED = ("go", "caution")
 
 
-def told(i: Interval) -> str:
+def with_interval(i: Interval) -> str:
     return spread(i.value, i.low, i.high)
 
 
@@ -42,13 +42,13 @@ def scores(c: Calibration) -> str:
     if c.scores_with_controls:
         rows.append(("the same, controls counted too", c.scores_with_controls))
     rows += [(f"{NAMES[name]} alone", s) for name, s in c.singles.items()]
-    head = ["told from", "cells", "held", "AUROC", "Brier", "base rate's", "gain", "R² effect", "R² anti-steerable"]
+    head = ["with_interval from", "cells", "held", "AUROC", "Brier", "base rate's", "gain", "R² effect", "R² anti-steerable"]
     return table(head, (row(name, s) for name, s in rows))
 
 
-def row(name: str, s: Scores) -> list[object]:
-    briers = [f"{s.brier:.3f}", f"{s.brier_base:.3f}", told(s.gain)]
-    return [name, s.cells, s.successes, told(s.auroc), *briers, f"{s.effect_r2:.2f}", f"{s.anti_steerable_r2:.2f}"]
+def row(name: str, s: AnswerScores) -> list[object]:
+    briers = [f"{s.brier:.3f}", f"{s.brier_base:.3f}", with_interval(s.gain)]
+    return [name, s.cells, s.successes, with_interval(s.auroc), *briers, f"{s.effect_r2:.2f}", f"{s.anti_steerable_r2:.2f}"]
 
 
 def in_short(c: Calibration) -> str:
@@ -56,14 +56,14 @@ def in_short(c: Calibration) -> str:
     best, gain = next(iter(c.singles)), c.scores.gain
     sure = "holds 0" if gain.low <= 0 <= gain.high else "lies off 0"
     return (
-        f"**{c.kind.capitalize()}: {NAMES[best]} alone has an AUROC of {told(c.singles[best].auroc)}, the three "
-        f"features together {told(c.scores.auroc)}** ({c.scores.cells} cells); the interval of their gain over the "
-        f"base rate's Brier score, {told(gain)}, {sure}."
+        f"**{c.kind.capitalize()}: {NAMES[best]} alone has an AUROC of {with_interval(c.singles[best].auroc)}, the three "
+        f"features together {with_interval(c.scores.auroc)}** ({c.scores.cells} cells); the interval of their gain over the "
+        f"base rate's Brier score, {with_interval(gain)}, {sure}."
     )
 
 
-def bins(s: Scores) -> str:
-    rows = [(b.n, f"{b.predicted:.1%}", told(Interval(*(100 * x for x in ends(b.observed)))) + " %") for b in s.bins]
+def bins(s: AnswerScores) -> str:
+    rows = [(b.n, f"{b.predicted:.1%}", with_interval(Interval(*(100 * x for x in ends(b.observed)))) + " %") for b in s.bins]
     return table(["cells", "predicted", "held"], rows)
 
 
@@ -97,7 +97,7 @@ def against_checks(p: dict[tuple[str, str], float], verdicts: list[dict[str, obj
     yield (
         f"For each of the {len(best)} sets, the largest left-out probability of its seven prompt types against the "
         f"decision of a full check, which chooses site, type and strength on dev and measures side effects too "
-        f"([its study](verdict.md)): AUROC {told(auroc)} for go or caution ({passed.sum()} sets) against the rest."
+        f"([its study](verdict.md)): AUROC {with_interval(auroc)} for go or caution ({passed.sum()} sets) against the rest."
     )
     effects = [by_set[name]["bounds"]["mean steering effect"]["value"] for name in best]  # type: ignore[index]
     rho = spearmanr(values, effects).statistic

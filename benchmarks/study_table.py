@@ -23,7 +23,7 @@ from trimtab.statistics.associations import spearman
 
 NAMES = ("persona", "choice", "builtins", "nulls", "maps", "models", "float32")
 INDICES = {"agreement_loo": "agreement, leave-one-out", "agreement": "agreement (paper)",
-           "separability_held_out": "d′ held out", "dose": "dose of strength 1"}  # fmt: skip
+           "separability_held_out": "d′ held out", "edit_size_ratio": "dose of strength 1"}  # fmt: skip
 ATS: tuple[At, At] = ("strength 1", "equal dose")
 WHOLE = 69  # persona sets
 LEAST, MOST = 0.05, 0.25  # bounds of a check: effect, nats per token, and anti-steerable share
@@ -150,11 +150,14 @@ def types(s: Study) -> str:
     rows = []
     for t in summaries(s, "strength 1"):
         e, cells = equal[t.prompt_type], [c for c in real(s) if c.prompt_type == t.prompt_type]
-        geometry = [f"{values(cells, name).mean():.2f}" for name in ("agreement_loo", "separability_held_out", "dose")]
+        geometry = [
+            f"{values(cells, name).mean():.2f}"
+            for name in ("agreement_loo", "separability_held_out", "edit_size_ratio")
+        ]
         one = [figure(t.effect, digits=3), percent(t.positive), percent(t.anti_steerable)]
         ranks = " ".join(map(str, t.ranks))
         rows.append([t.prompt_type, *geometry, *one, figure(e.effect, digits=3), percent(e.anti_steerable), ranks])
-    head = ["prompt type", "agreement", "d′", "dose", "effect, λ = 1", "above 0", "anti-steerable"]
+    head = ["prompt type", "agreement", "d′", "edit_size_ratio", "effect, λ = 1", "above 0", "anti-steerable"]
     return table([*head, "effect, equal dose", "anti-steerable", "behaviors at rank 1 … by effect"], rows)
 
 
@@ -193,7 +196,7 @@ def _middle(x: np.ndarray) -> str:
 
 def maps(s: Study) -> str:
     columns = {
-        "agreement_loo": "agreement", "separability_held_out": "d′ held out", "dose": "dose of λ = 1",
+        "agreement_loo": "agreement", "separability_held_out": "d′ held out", "edit_size_ratio": "dose of λ = 1",
         "effect": "effect, λ = 1", "equal_effect": "effect, equal dose",
         "equal_anti_steerable": "anti-steerable, equal dose", "steerability": "slope",
         "spearman": "rank correlation of λ and m",

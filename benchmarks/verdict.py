@@ -46,18 +46,18 @@ from trimtab.experiment.preparation import prepare
 from trimtab.experiment.progress import Silent
 from trimtab.interventions import Site
 from trimtab.measurements.activations import training, vector_of
-from trimtab.measurements.divergence import FEW_ROWS, NEUTRAL_ROWS, NeutralDrift, PromptsDrift
+from trimtab.measurements.divergence import NEUTRAL_ROWS, SCREENING_ROWS, NeutralDrift, PromptsDrift
 from trimtab.measurements.effects import PLAIN, Steered, effects_on_dev, steered, sweep
 from trimtab.measurements.geometry import Geometry
-from trimtab.results.consequences import Reference
+from trimtab.results.consequences import RandomDirectionBaseline
 from trimtab.statistics import bootstrap_mean, simultaneous_level
 from trimtab.statistics.contrast import Contrast
 from trimtab.statistics.direction import random_directions
 from trimtab.steering import Steering
 from trimtab.storage.steps import Ledger
+from trimtab.verdict.decide import DESIRED, EFFECT, DecisionWithGrounds, decide, requirements
 from trimtab.verdict.decision import Requirement, Thresholds
 from trimtab.verdict.evidence import Evidence, Omitted, assess
-from trimtab.verdict.judging import DESIRED, EFFECT, Judged, judge, requirements
 from trimtab.workflows.choice import STRENGTHS as CHOICE
 from trimtab.workflows.choice import Chosen, choose
 
@@ -96,7 +96,7 @@ def best_strength(on: Experiment, chosen: Chosen) -> float:
         (prompts,) = PromptsDrift(chosen.steering, (s,), (), "dev").drifts(on)
         if not _within(prompts.divergence(on.seed).high):
             continue  # half the texts tell, where there is too much
-        (neutral,) = NeutralDrift(chosen.steering, (s,), FEW_ROWS, "dev").drifts(on)
+        (neutral,) = NeutralDrift(chosen.steering, (s,), SCREENING_ROWS, "dev").drifts(on)
         if _within(neutral.divergence(on.seed).high):
             return s
     return CHOICE[0]
@@ -108,7 +108,7 @@ def _within(high: float | None) -> bool:
 
 def foregone(steered: Steered, unit: str) -> str | None:
     """The decision that effect and anti-steerable share leave no way around, if there is one."""
-    needs = {r.name: r for r in requirements(steered, THRESHOLDS, unit, Reference(), {})}
+    needs = {r.name: r for r in requirements(steered, THRESHOLDS, unit, RandomDirectionBaseline(), {})}
     effect, anti = needs[EFFECT], needs[ANTI]
     if any(r.fails_at(1 - 0.05 / REQUIREMENTS) for r in (effect, anti, needs[DESIRED])):
         return "no-go"
@@ -118,7 +118,7 @@ def foregone(steered: Steered, unit: str) -> str | None:
 def replication(on: Experiment, steering: Steering, found: Evidence | None, whole: bool = True) -> Row:
     """What the vector does on examples and texts that nothing else has seen; not more than settles what is true."""
     (seen,), unit = steered(on, [steering], "replication"), on.instrument.unit
-    random = Reference(percentile_95=found.reference.percentile_95 or 0.0 if found else 0.0)
+    random = RandomDirectionBaseline(percentile_95=found.random_directions.percentile_95 or 0.0 if found else 0.0)
     rows = bounds(requirements(seen, THRESHOLDS, unit, random, {}))
     if rows[EFFECT]["missed"] or rows[ANTI]["missed"] or not whole:
         return rows
@@ -153,11 +153,11 @@ def _kin(on: Experiment) -> float:
     return float(np.mean(close)) if close else 0.0
 
 
-def outcome(judged: Judged) -> Row:
+def outcome(decided: DecisionWithGrounds) -> Row:
     """A decision with its grounds."""
-    decided = judged.decided
-    doubts = list(judged.reservations)
-    return {"decision": decided.decision, "bounds": bounds(judged.requirements), "doubts": doubts}
+    conclusion = decided.conclusion
+    reservations = list(decided.reservations)
+    return {"decision": conclusion.decision, "bounds": bounds(decided.requirements), "doubts": reservations}
 
 
 def control(on: Experiment, tried: Mapping[str, tuple[Steering, float]], geometry: Geometry | None) -> Row:
@@ -170,7 +170,7 @@ def control(on: Experiment, tried: Mapping[str, tuple[Steering, float]], geometr
         if could:
             at = replace(on, strength=strength)
             seen = evidence(at, steering, geometry, steered(at, [steering])[0])
-            figures |= outcome(judge(seen, THRESHOLDS, at.instrument))
+            figures |= outcome(decide(seen, THRESHOLDS, at.instrument))
             figures["replication"] = replication(at, steering, seen)
             if figures["decision"] in ("go", "caution"):
                 row["decision"] = figures["decision"]
@@ -211,13 +211,13 @@ class Bench:
         (own,) = steered(on, [steering])
         known = foregone(own, on.instrument.unit)
         if known:
-            needs = requirements(own, THRESHOLDS, on.instrument.unit, Reference(), {})
+            needs = requirements(own, THRESHOLDS, on.instrument.unit, RandomDirectionBaseline(), {})
             told = [r for r in needs if r.name in (EFFECT, ANTI, DESIRED)]
             row: Row = {"decision": known, "bounds": bounds(told), "doubts": None}
             row["replication"] = replication(on, steering, None, whole=known == "no-go")
         else:
             seen = evidence(on, steering, geometry, own)
-            row = outcome(judge(seen, THRESHOLDS, on.instrument))
+            row = outcome(decide(seen, THRESHOLDS, on.instrument))
             row["replication"] = replication(on, steering, seen)
         vector = steering.vector(chosen.site).float().cpu().numpy()
         self.work.mkdir(parents=True, exist_ok=True)
@@ -225,7 +225,7 @@ class Bench:
         of = {"block": chosen.site.block, "prompt_type": chosen.prompt_type.value, "strength": chosen.strength}
         parts = {"eval": on.splits.eval, "replication": on.splits.replication}
         sizes = {f"n_{name}": len(part) for name, part in parts.items()}
-        sizes |= {f"units_{name}": len(set(part.units)) for name, part in parts.items()}
+        sizes |= {f"units_{name}": len(set(part.clusters)) for name, part in parts.items()}
         return {**row, **of, **sizes, "kin": _kin(on)}
 
     def shuffled(self, name: str) -> Row:

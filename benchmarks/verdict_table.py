@@ -56,9 +56,9 @@ def percent(i: Interval) -> str:
     return f"{i.value:.1%} [{i.low:.1%}, {i.high:.1%}]"
 
 
-def share(flags: Sequence[bool], units: Sequence[str], level: float = 0.95) -> Interval:
+def share(flags: Sequence[bool], clusters: Sequence[str], level: float = 0.95) -> Interval:
     """Share of true flags; rows of one unit count for as much as they are worth."""
-    return share_interval(np.array(flags), np.array(units), level)
+    return share_interval(np.array(flags), np.array(clusters), level)
 
 
 def of_sets(rows: Sequence[Row], flag: Callable[[Row], bool]) -> Interval:
@@ -90,8 +90,8 @@ def agreement(real: Sequence[Row]) -> Iterator[list[object]]:
         pairs = [(r["bounds"][name], r["replication"][name], r) for r in real]
         inside = [a["low"] <= b["value"] <= a["high"] for a, b, _ in pairs]
         same = [_difference_holds_zero(a, b) for a, b, _ in pairs]
-        units = [family(r["settings"]["name"]) for _, _, r in pairs]
-        yield [SHORT[name], len(pairs), percent(share(same, units)), percent(share(inside, units))]
+        clusters = [family(r["settings"]["name"]) for _, _, r in pairs]
+        yield [SHORT[name], len(pairs), percent(share(same, clusters)), percent(share(inside, clusters))]
 
 
 def _difference_holds_zero(a: Row, b: Row) -> bool:
@@ -109,14 +109,14 @@ def controls(rows: Sequence[Row]) -> Iterator[list[object]]:
     for title, tried in {"**null: both of the next two**": null, **kinds}.items():
         if not tried:
             continue
-        units, vectors = [name for name, _ in tried], [vector for _, vector in tried]
+        clusters, vectors = [name for name, _ in tried], [vector for _, vector in tried]
         passed = [v.get("decision") in PASSED for v in vectors]
         second = [v for v, p in zip(vectors, passed, strict=True) if p and "replication" in v]
         false = sum(any(f["missed"] for f in v["replication"].values()) for v in second)
         go = sum(v.get("decision") == "go" for v in vectors)
-        bound = f"{share(passed, units, 0.9).high:.1%}" if len(set(units)) > 1 else "–"
+        bound = f"{share(passed, clusters, 0.9).high:.1%}" if len(set(clusters)) > 1 else "–"
         low, high = np.percentile([v["effect"]["value"] for v in vectors], [2.5, 97.5])
-        yield [title, len(tried), len(set(units)), sum(passed), go, bound, false, f"{low:+.2f} to {high:+.2f}"]
+        yield [title, len(tried), len(set(clusters)), sum(passed), go, bound, false, f"{low:+.2f} to {high:+.2f}"]
 
 
 def _tried(rows: Sequence[Row], job: str, begins: str) -> Iterator[tuple[str, Row]]:

@@ -13,13 +13,13 @@ import trimtab.decimals
 from trimtab.decimals import bracketed
 from trimtab.decimals import decimals as shown
 from trimtab.reports.check.plots import _cell
-from trimtab.results.consequences import Asking
+from trimtab.results.consequences import PromptingBaseline
 from trimtab.results.figures import Estimate
 from trimtab.results.numbers import given as told
 from trimtab.results.numbers import level, number, share, spread
 from trimtab.statistics import Interval
+from trimtab.verdict.decide import about_prompting
 from trimtab.verdict.decision import Requirement
-from trimtab.verdict.judging import about_asking
 
 ZERO = re.compile(r"[-−]0(\.0*)?(?![.\d])")
 
@@ -46,7 +46,7 @@ def test_nor_has_one_of_those_in_reports(value: float) -> None:
 
 def test_nor_has_one_of_a_verdict_s_sentences() -> None:
     tiny = Estimate(value=-0.001, low=-0.004, high=0.003, n=40)
-    texts = about_asking(Asking(instruction="Be kind.", effect=tiny, beats=tiny, adds=tiny), "nats/token")
+    texts = about_prompting(PromptingBaseline(instruction="Be kind.", effect=tiny, beats=tiny, adds=tiny), "nats/token")
     zero = Interval(-0.0, -0.002, 0.004)
     texts += [Requirement("the figure", zero, 0.05, "above", 40, unit=unit).text for unit in ("share", "nats/token")]
     texts += [_cell(0, 0, -0.001)["text"]]

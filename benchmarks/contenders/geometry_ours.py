@@ -13,10 +13,10 @@ Figures = dict[str, float]
 
 def figures(positive: Any, negative: Any) -> Figures:
     """Directional agreement, plain and leave-one-out; d′ and AUROC on the difference line, plain and held out."""
-    differences, units = positive - negative, np.arange(len(positive))
+    differences, clusters = positive - negative, np.arange(len(positive))
     means = positive.mean(axis=0), negative.mean(axis=0)
     kappa = r.projection(positive, *means), r.projection(negative, *means)
-    held_out = r.cross_fitted(positive, negative, units, seed=0)
+    held_out = r.cross_fitted(positive, negative, clusters, seed=0)
     return {
         "agreement": r.directional_agreement(differences),
         "agreement, leave-one-out": float(r.directional_agreement_loo(differences).mean()),
@@ -29,9 +29,9 @@ def figures(positive: Any, negative: Any) -> Figures:
 
 def with_intervals(positive: Any, negative: Any) -> Figures:
     """The same, and jackknife intervals for all that is not fitted on itself, as a check reports them."""
-    units = np.arange(len(positive))
-    agreement = r.agreement_interval(positive - negative, units)
-    held_out = r.separability_interval(positive, negative, units, seed=0)
+    clusters = np.arange(len(positive))
+    agreement = r.agreement_interval(positive - negative, clusters)
+    held_out = r.separability_interval(positive, negative, clusters, seed=0)
     intervals = {"agreement": agreement, "d′": held_out.separability, "AUROC": held_out.auroc}
     ends = {f"{name}, {end}": getattr(i, end) for name, i in intervals.items() for end in ("low", "high")}
     return {**figures(positive, negative), **ends}

@@ -15,28 +15,28 @@ State = Literal["ok", "missing", "broken"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class InstalledPart:
     """One line of the doctor.
 
     Args:
         part: what was looked at.
         state: `ok`; `missing`, an optional part; `broken`, without which checks cannot run.
         detail: version, place or reason.
-        mend: the command that mends it, if there is one.
+        fix: the command that mends it, if there is one.
     """
 
     part: str
     state: State
     detail: str
-    mend: str = ""
+    fix: str = ""
 
 
 _PARSER: Final = "packaging"  # reads requirements; itself one of them
 
 
-def examine() -> list[Finding]:
+def examine() -> list[InstalledPart]:
     """Look at versions, devices, dtypes, the cache and the optional parts."""
-    found = [Finding("python", "ok", sys.version.split()[0]), *_packages()]
+    found = [InstalledPart("python", "ok", sys.version.split()[0]), *_packages()]
     if all(f.state != "broken" for f in found):
         found += _devices()
         found.append(_embedded())
@@ -44,21 +44,21 @@ def examine() -> list[Finding]:
     return found
 
 
-def _packages() -> list[Finding]:
+def _packages() -> list[InstalledPart]:
     """What the package's own metadata asks for: first what is needed, then what its extras add."""
     try:
         told = importlib.metadata.requires("trimtab")
     except importlib.metadata.PackageNotFoundError:
-        return [Finding("trimtab", "broken", "not installed: its metadata is missing", "pip install trimtab")]
+        return [InstalledPart("trimtab", "broken", "not installed: its metadata is missing", "pip install trimtab")]
     if importlib.util.find_spec(_PARSER) is None:
-        return [Finding(_PARSER, "broken", "not installed", f"pip install {_PARSER}")]
+        return [InstalledPart(_PARSER, "broken", "not installed", f"pip install {_PARSER}")]
     from packaging.requirements import Requirement
 
     requirements = [Requirement(line) for line in told or []]
     extras = importlib.metadata.metadata("trimtab").get_all("Provides-Extra") or []
     core = [r for r in requirements if r.marker is None or r.marker.evaluate({"extra": ""})]
     needed = [_package(r, "pip install --upgrade trimtab", "broken") for r in core]
-    optional: dict[str, Finding] = {}
+    optional: dict[str, InstalledPart] = {}
     for extra in extras:
         for r in requirements:
             if r not in core and r.marker is not None and r.marker.evaluate({"extra": extra}) and r.name != "trimtab":
@@ -66,7 +66,7 @@ def _packages() -> list[Finding]:
     return [*needed, *optional.values()]
 
 
-def _package(required: "Requirement", mend: str, without: State) -> Finding:
+def _package(required: "Requirement", fix: str, without: State) -> InstalledPart:
     """Whether a package is there, in a version that will do."""
     from packaging.utils import canonicalize_name
 
@@ -74,42 +74,48 @@ def _package(required: "Requirement", mend: str, without: State) -> Finding:
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        return Finding(name, without, "not installed", mend)
+        return InstalledPart(name, without, "not installed", fix)
     if not required.specifier.contains(version, prereleases=True):
-        return Finding(name, without, f"{version}, but {required.specifier} is needed", mend)
-    return Finding(name, "ok", version)
+        return InstalledPart(name, without, f"{version}, but {required.specifier} is needed", fix)
+    return InstalledPart(name, "ok", version)
 
 
-def _devices() -> list[Finding]:
+def _devices() -> list[InstalledPart]:
     import torch
 
     from trimtab.models.loading import native_dtype
 
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    gpus = Finding("gpu", "ok" if names else "missing", ", ".join(names) or "none seen by torch; the CPU is used")
+    gpus = InstalledPart("gpu", "ok" if names else "missing", ", ".join(names) or "none seen by torch; the CPU is used")
     device = "cuda" if names else "cpu"
     dtype = str(native_dtype(device)).removeprefix("torch.")
     threads = f"{torch.get_num_threads()} threads of {os.cpu_count()} cores"
-    return [gpus, Finding("dtype", "ok", f"{dtype} on {device} by default"), Finding("threads", "ok", threads)]
+    return [
+        gpus,
+        InstalledPart("dtype", "ok", f"{dtype} on {device} by default"),
+        InstalledPart("threads", "ok", threads),
+    ]
 
 
-def _embedded() -> Finding:
+def _embedded() -> InstalledPart:
     from trimtab.models.loading import EMBEDDED, EMBEDDED_MEND, embedded_file
 
     file = embedded_file()
     if file is None:
-        return Finding(f"model {EMBEDDED}", "missing", "the embedded model is not installed", EMBEDDED_MEND)
-    return Finding(f"model {EMBEDDED}", "ok", str(file))
+        return InstalledPart(f"model {EMBEDDED}", "missing", "the embedded model is not installed", EMBEDDED_MEND)
+    return InstalledPart(f"model {EMBEDDED}", "ok", str(file))
 
 
-def _cache() -> Finding:
+def _cache() -> InstalledPart:
     from trimtab.models.cache import cache_dir
 
     place = cache_dir()
     existing = next(p for p in (place, *place.parents) if p.exists())
     if not (existing.is_dir() and os.access(existing, os.W_OK)):
-        return Finding("cache", "broken", f"{place} cannot be written", "export TRIMTAB_CACHE=/a/folder/you/own")
+        return InstalledPart("cache", "broken", f"{place} cannot be written", "export TRIMTAB_CACHE=/a/folder/you/own")
     free = shutil.disk_usage(existing).free / 2**30
     if free < 1:
-        return Finding("cache", "broken", f"{place}: only {free:.1f} GiB free", "export TRIMTAB_CACHE=/a/larger/disk")
-    return Finding("cache", "ok", f"{place} ({free:.0f} GiB free)")
+        return InstalledPart(
+            "cache", "broken", f"{place}: only {free:.1f} GiB free", "export TRIMTAB_CACHE=/a/larger/disk"
+        )
+    return InstalledPart("cache", "ok", f"{place} ({free:.0f} GiB free)")

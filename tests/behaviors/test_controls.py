@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from trimtab.behaviors import Behavior, Example, builtin, by_length, lint, shuffled, units
+from trimtab.behaviors import Behavior, Example, builtin, by_length, clusters, lint, shuffled
 from trimtab.errors import InputError
 
 
@@ -37,9 +37,11 @@ def test_half_of_the_rows_are_exchanged_and_the_seed_says_which() -> None:
 def test_rows_of_one_question_keep_together() -> None:
     b = paired(60, groups=6)
     found = turned(b, shuffled(b))
-    by_unit = {unit: {was for u, was in zip(units(b), found, strict=True) if u == unit} for unit in set(units(b))}
-    assert all(len(seen) == 1 for seen in by_unit.values())
-    assert sum(seen == {True} for seen in by_unit.values()) == 3
+    by_cluster = {
+        unit: {was for u, was in zip(clusters(b), found, strict=True) if u == unit} for unit in set(clusters(b))
+    }
+    assert all(len(seen) == 1 for seen in by_cluster.values())
+    assert sum(seen == {True} for seen in by_cluster.values()) == 3
 
 
 def test_unpaired_texts_are_dealt_anew() -> None:

@@ -187,7 +187,7 @@ def test_one_answer_for_every_row_is_an_error():
 def test_blank_prompts_over_long_rows_and_few_questions_are_found():
     rows = [Example(" ", " one thing", " two things", source="f:1"), Example("Q", " a" * 2001, " b", source="f:2")]
     behavior = Behavior(name="x", examples=rows)
-    blank, long, few = (find(behavior, code) for code in ("blank-prompt", "long-row", "few-units"))
+    blank, long, few = (find(behavior, code) for code in ("blank-prompt", "long-row", "few-clusters"))
     assert blank is not None
     assert (blank.severity, blank.rows) == ("error", ("f:1",))
     assert long is not None

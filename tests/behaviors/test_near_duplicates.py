@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from trimtab.behaviors import Behavior, Example, builtin, builtin_names, split, units
+from trimtab.behaviors import Behavior, Example, builtin, builtin_names, clusters, split
 from trimtab.behaviors.duplicates import aligned, resemblances
 from trimtab.behaviors.likeness import near_duplicates, variants
 
@@ -64,9 +64,9 @@ def pairs(rows: list[tuple[str, str]], pairing: str = "natural", prompts: list[s
 @pytest.mark.parametrize(("n", "each"), [(4, 25), (8, 25), (12, 20), (20, 10), (40, 6)])
 def test_light_variants_of_a_few_pairs_are_as_many_units_as_pairs(n: int, each: int):
     rows = light_variants(n, each)
-    assert len(set(units(pairs(rows)))) == n
+    assert len(set(clusters(pairs(rows)))) == n
     prompts = [f"Question {k} about x{k} y{k} z{k}?" for k in range(len(rows))]
-    assert len(set(units(pairs(rows, prompts=prompts)))) == n  # own prompts do not make them independent
+    assert len(set(clusters(pairs(rows, prompts=prompts)))) == n  # own prompts do not make them independent
 
 
 def test_paraphrases_of_a_question_are_one_unit_though_the_answers_differ():
@@ -77,7 +77,7 @@ def test_paraphrases_of_a_question_are_one_unit_though_the_answers_differ():
         for end in ("", " today")
     ]
     rows = [(f" p{k} q{k} r{k} s{k}", f" t{k} u{k} v{k} w{k}") for k in range(40)]
-    assert len(set(units(pairs(rows, prompts=prompts)))) == 20
+    assert len(set(clusters(pairs(rows, prompts=prompts)))) == 20
 
 
 def test_rows_in_japanese_that_differ_in_an_ending_are_one_unit():
@@ -91,25 +91,25 @@ def test_rows_in_japanese_that_differ_in_an_ending_are_one_unit():
         "海沿いの坂道",
     ]
     rows = [(f"{t}は素晴らしかった{e}。", f"{t}はひどかった{e}。") for t in things for e in ("", "よ", "ね", "です")]
-    assert len(set(units(pairs(rows)))) == len(things)
+    assert len(set(clusters(pairs(rows)))) == len(things)
 
 
 def test_a_template_around_different_things_makes_no_near_duplicates():
     things = ["soup", "garden", "train", "hotel", "speech", "museum", "picnic", "bridge", "violin", "market", "ferry"]
     rows = [(f"I think the {t} is a delight to see.", f"I think the {t} is a misery to see.") for t in things]
-    assert len(set(units(pairs(rows)))) == len(things)
+    assert len(set(clusters(pairs(rows)))) == len(things)
 
 
 @pytest.mark.parametrize("name", builtin_names())
 def test_built_in_behaviors_hold_no_near_duplicates(name: str):
     behavior = builtin(name)
-    assert len(set(units(behavior))) == len(behavior.examples)
+    assert len(set(clusters(behavior))) == len(behavior.examples)
 
 
 def test_short_answers_that_recur_are_no_near_duplicates():
     prompts = [f"a{k} b{k} c{k}?" for k in range(60)]
     rows = [(" a cat", " a dog") if k % 3 else (" a horse", " a cow") for k in range(60)]
-    assert len(set(units(pairs(rows, prompts=prompts)))) == 60
+    assert len(set(clusters(pairs(rows, prompts=prompts)))) == 60
 
 
 # --- unpaired lists ---
@@ -140,13 +140,13 @@ def test_lists_are_matched_so_that_a_cluster_makes_one_unit_and_no_chains(seed: 
     if turned:  # the negative list has the larger clusters
         behavior = pairs([(e.negative, e.positive) for e in behavior.examples], "random")
     found = aligned(behavior)
-    sizes = sorted(Counter(units(found)).values(), reverse=True)
+    sizes = sorted(Counter(clusters(found)).values(), reverse=True)
     assert sizes[:3] == [9, 5, 3]
     assert sum(sizes) == 40
     assert sizes[3:] == [1] * 23
     for side in ("positive", "negative"):
         assert sorted(getattr(e, side) for e in found.examples) == sorted(getattr(e, side) for e in behavior.examples)
-    assert len(set(units(behavior))) < len(set(units(found)))
+    assert len(set(clusters(behavior))) < len(set(clusters(found)))
 
 
 def test_lists_without_near_duplicates_stay_as_they_are():

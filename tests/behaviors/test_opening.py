@@ -54,7 +54,7 @@ def test_pipes_sockets_and_devices_are_refused_without_opening_them(tmp_path, mo
 
 
 def test_a_file_and_a_gzip_file_are_read_up_to_the_limit_and_not_beyond(tmp_path, monkeypatch):
-    monkeypatch.setattr(opening, "MOST_BYTES", 2 << 20)
+    monkeypatch.setattr(opening, "MAX_BYTES", 2 << 20)
     plain, packed = tmp_path / "b.jsonl", tmp_path / "b.jsonl.gz"
     full = ROW + b" " * ((2 << 20) - len(ROW))
     for path, data in ((plain, full), (packed, gzip.compress(full))):
@@ -68,7 +68,7 @@ def test_a_file_and_a_gzip_file_are_read_up_to_the_limit_and_not_beyond(tmp_path
 
 
 def test_the_limit_is_two_gibibytes():
-    assert opening.MOST_BYTES == 2 * 1024**3
+    assert opening.MAX_BYTES == 2 * 1024**3
 
 
 def test_a_path_from_home_is_found(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trimtab.behaviors import Behavior, Example, Part, deduplicate, load, normalise, split, units
+from trimtab.behaviors import Behavior, Example, Part, clusters, deduplicate, load, normalise, split
 from trimtab.errors import InputError
 
 PARTS = ("shots", "train", "dev", "eval", "replication")
@@ -95,40 +95,40 @@ def test_nothing_left_is_an_input_error():
 def test_rows_with_the_same_question_share_a_unit_and_others_do_not():
     prompts = ["one?", "two?", "ONE", "three?", "four?"]
     behavior = Behavior(name="x", examples=[Example(p, " Yes", " No") for p in prompts])
-    assert units(behavior) == ["#1", "#2", "#1", "#4", "#5"]
+    assert clusters(behavior) == ["#1", "#2", "#1", "#4", "#5"]
 
 
 def test_an_explicit_group_is_the_unit():
     behavior = Behavior(name="x", examples=[Example(f"{k}?", " Yes", " No", "g" if k < 2 else "") for k in range(4)])
-    assert units(behavior) == ["g", "g", "#3", "#4"]
+    assert clusters(behavior) == ["g", "g", "#3", "#4"]
 
 
 def test_a_shared_prompt_joins_grouped_and_ungrouped_rows_and_two_groups():
     rows = [("one?", "g"), ("ONE", ""), ("two?", "h"), ("two", "g"), ("three?", "k")]
     behavior = Behavior(name="x", examples=[Example(p, " Yes", " No", g) for p, g in rows])
-    assert units(behavior) == ["g", "g", "g", "g", "k"]
+    assert clusters(behavior) == ["g", "g", "g", "g", "k"]
 
 
 def test_a_shared_statement_joins_grouped_rows_unless_more_than_half_of_the_rows_hold_it():
     rows = [("a", "no", "g"), ("A.", "no", "h"), ("b", "no", "i"), ("c", "c", "j")]
     behavior = Behavior(name="x", examples=[Example("", *row) for row in rows])
-    assert units(behavior) == ["g", "g", "i", "j"]
+    assert clusters(behavior) == ["g", "g", "i", "j"]
 
 
 def test_explicit_groups_that_look_like_found_units_stay_apart_from_them():
     groups = ["#3", "##2", "", "", "#3"]
     behavior = Behavior(name="x", examples=[Example(f"{k}?", " Yes", " No", g) for k, g in enumerate(groups)])
-    assert units(behavior) == ["#3", "##2", "###3", "###4", "#3"]
+    assert clusters(behavior) == ["#3", "##2", "###3", "###4", "#3"]
 
 
 def test_bare_statements_are_chained_by_the_statements_they_share():
     behavior = bare([("a", "b"), ("c", "d"), ("B.", "e"), ("f", "E")])
-    assert units(behavior) == ["#1", "#2", "#1", "#1"]
+    assert clusters(behavior) == ["#1", "#2", "#1", "#1"]
 
 
 def test_a_prompt_of_more_than_half_of_the_rows_is_a_frame_and_answers_tell_the_units():
     rows = [Example("Write:", f" good {k % 3}", f" bad {k}") for k in range(6)] + [Example("Other:", " good 0", " x")]
-    assert units(Behavior(name="x", examples=rows)) == ["#1", "#2", "#3", "#1", "#2", "#3", "#1"]
+    assert clusters(Behavior(name="x", examples=rows)) == ["#1", "#2", "#3", "#1", "#2", "#3", "#1"]
 
 
 # --- split ---
@@ -223,7 +223,7 @@ def test_a_question_larger_than_every_part_cannot_crowd_out_the_others():
     rows = [Example("big?", f" good thing {k}", f" bad thing {k}") for k in range(50)]
     rows += [Example(f"q{k}?", f" well{k}", f" ill{k}") for k in range(60)]
     splits = split(Behavior(name="x", examples=rows), train=30, evaluation=20)
-    assert all(len(set(getattr(splits, name).units)) >= 2 for name in ("train", "dev", "eval"))
+    assert all(len(set(getattr(splits, name).clusters)) >= 2 for name in ("train", "dev", "eval"))
     assert len({e.prompt for e in splits.shots.examples}) == 5
     assert any("in no part" in note for note in splits.notes)
 
@@ -234,7 +234,7 @@ def test_one_question_in_a_hundred_rows_leaves_every_part_its_units(seed):
     rows += [Example(f"q{k}?", f" well{k}", f" ill{k}") for k in range(300)]
     splits = split(Behavior(name="x", examples=rows), seed=seed)
     for part, most in ((splits.train, 13), (splits.dev, 5), (splits.eval, 24)):
-        counts = Counter(part.units)
+        counts = Counter(part.clusters)
         assert max(counts.values()) <= most  # a tenth of what 400 rows would have given to it
         assert len(counts) >= 0.85 * len(part)
     assert len(splits.train) + len(splits.dev) + len(splits.eval) >= 300
@@ -267,7 +267,7 @@ def behaviors(draw) -> Behavior:
     st.integers(0, 2**32 - 1),
 )
 def test_no_unit_and_no_row_is_ever_in_two_parts(behavior, n_shots, train, evaluation, seed):
-    if len(set(units(behavior))) < n_shots + 7:
+    if len(set(clusters(behavior))) < n_shots + 7:
         with pytest.raises(InputError, match="different questions"):
             split(behavior, n_shots=n_shots)
         return
@@ -277,17 +277,17 @@ def test_no_unit_and_no_row_is_ever_in_two_parts(behavior, n_shots, train, evalu
     seen: set[str] = set()
     for part in parts:
         assert isinstance(part, Part)
-        assert len(part.examples) == len(part.units)
-        assert not seen & set(part.units)
-        seen |= set(part.units)
-    known = dict(zip(map(id, behavior.examples), units(behavior), strict=True))
+        assert len(part.examples) == len(part.clusters)
+        assert not seen & set(part.clusters)
+        seen |= set(part.clusters)
+    known = dict(zip(map(id, behavior.examples), clusters(behavior), strict=True))
     dealt = [id(e) for part in parts for e in part.examples]
     assert len(dealt) == len(set(dealt))
-    assert [known[i] for i in dealt] == [unit for part in parts for unit in part.units]
+    assert [known[i] for i in dealt] == [unit for part in parts for unit in part.clusters]
     for part in parts:
-        assert all(len({*part.units[:n]}) == min(n, len({*part.units})) for n in range(len(part) + 1))
+        assert all(len({*part.clusters[:n]}) == min(n, len({*part.clusters})) for n in range(len(part) + 1))
     assert len(splits.shots) == n_shots
-    assert all(len(set(part.units)) >= 2 for part in (splits.train, splits.dev, splits.eval))
+    assert all(len(set(part.clusters)) >= 2 for part in (splits.train, splits.dev, splits.eval))
     assert train is None or len(splits.train) <= train
     assert evaluation is None or len(splits.eval) <= evaluation
 
@@ -316,7 +316,7 @@ def test_no_prompt_but_a_frame_and_no_group_is_ever_in_two_parts(behavior, seed)
     except InputError as error:
         assert "different questions" in str(error)  # noqa: PT017 (too many rows were joined to split them)
         splits = None
-    names = units(behavior)
+    names = clusters(behavior)
     holders: dict[tuple[str, str], list[int]] = {}
     for i, e in enumerate(behavior.examples):
         texts = {normalise(t) for t in ((e.positive, e.negative) if behavior.bare else (e.prompt,))}
@@ -341,4 +341,4 @@ def test_questions_repeated_in_a_published_set_never_stand_in_two_parts(data_dir
     assert sum(map(len, prompts)) == len(set.union(*prompts))
     kept, n = deduplicate(behavior)
     assert len(kept.examples) + n == 1000
-    assert len(set(units(kept))) < 820  # 810 unique questions, and fewer without case and punctuation
+    assert len(set(clusters(kept))) < 820  # 810 unique questions, and fewer without case and punctuation

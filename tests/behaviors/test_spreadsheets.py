@@ -75,7 +75,7 @@ def test_cells_that_cannot_be_read_are_refused_with_their_place(tmp_path, rows, 
 
 
 def test_a_workbook_that_unpacks_beyond_the_limit_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(opening, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(opening, "MAX_BYTES", 1 << 20)
     bomb = workbook({"S": [HEAD[:3], ["p", "a" * (2 << 20), "x"]]}, shared=False)
     assert len(bomb) < 1 << 20
     assert "the workbook unpacks to something larger than" in refusal(tmp_path, bomb)

@@ -85,10 +85,10 @@ REFUSED = {
 
 @pytest.mark.parametrize("status", REFUSED)
 def test_a_refusal_is_the_callers_fault_and_not_repeated(status: int) -> None:
-    mend, field = REFUSED[status]
+    fix, field = REFUSED[status]
     body = json.dumps({"error": {"message": "no\x1b[31m\nway " + "x" * 1000}}).encode()
     reply = Reply(status=status, body=body, headers={"location": "http://127.0.0.1:9/"} if status == 307 else {})
-    with serving(lambda request, k: reply) as server, pytest.raises(InputError, match=mend) as caught:
+    with serving(lambda request, k: reply) as server, pytest.raises(InputError, match=fix) as caught:
         ask(server, key="topsecret")
     assert len(server.requests) == 1
     assert (caught.value.code, caught.value.field) == ("endpoint-refused", field)

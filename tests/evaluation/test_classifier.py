@@ -16,7 +16,7 @@ SURE = Quality(Interval(0.9, 0.8, 1.0), 50, 50, 0, None)
 
 def sides(behavior: Behavior, part: str, seed: int = 0) -> tuple[list[str], list[str], tuple[str, ...]]:
     found = getattr(parts(behavior, seed), part)
-    return [e.positive for e in found.examples], [e.negative for e in found.examples], found.units
+    return [e.positive for e in found.examples], [e.negative for e in found.examples], found.clusters
 
 
 def parts(behavior: Behavior, seed: int) -> Splits:
@@ -24,8 +24,8 @@ def parts(behavior: Behavior, seed: int) -> Splits:
 
 
 def learnt(behavior: Behavior, seed: int = 0) -> Classifier:
-    positive, negative, units = sides(behavior, "train", seed)
-    return Classifier.fit(positive, negative, seed, units)
+    positive, negative, clusters = sides(behavior, "train", seed)
+    return Classifier.fit(positive, negative, seed, clusters)
 
 
 @cache
@@ -34,8 +34,8 @@ def sentiment() -> Classifier:
 
 
 def test_sentiment_is_told_apart_and_the_auroc_is_scikit_learns() -> None:
-    positive, negative, units = sides(builtin("sentiment"), "eval")
-    quality = sentiment().quality(positive, negative, units)
+    positive, negative, clusters = sides(builtin("sentiment"), "eval")
+    quality = sentiment().quality(positive, negative, clusters)
     scores = sentiment().scores([*positive, *negative])
     assert quality.auroc is not None
     assert quality.auroc.value == pytest.approx(roc_auc_score([1] * len(positive) + [0] * len(negative), scores))
@@ -46,14 +46,14 @@ def test_sentiment_is_told_apart_and_the_auroc_is_scikit_learns() -> None:
 
 @pytest.mark.parametrize("name", ["null", "shuffled"])
 def test_where_there_is_nothing_to_learn_it_says_that_it_cannot_judge(name: str) -> None:
-    positive, negative, units = sides(builtin(name), "eval")
+    positive, negative, clusters = sides(builtin(name), "eval")
     classifier = learnt(builtin(name))
-    quality = classifier.quality(positive, negative, units)
+    quality = classifier.quality(positive, negative, clusters)
     assert quality.auroc is not None
     assert quality.auroc.low < 0.5 < quality.auroc.high
     assert quality.reason is not None
     assert "AUROC" in quality.reason
-    shift = classifier.compare(negative, positive, units, quality=quality)
+    shift = classifier.compare(negative, positive, clusters, quality=quality)
     assert (shift.base, shift.steered, shift.difference, shift.fell) == (None, None, None, None)
     assert (shift.n, shift.reason) == (146, quality.reason)
 
@@ -66,9 +66,9 @@ def test_labels_at_random_never_pass_for_a_behavior() -> None:
 
 
 def test_the_shift_is_the_mean_difference_of_the_scores() -> None:
-    positive, negative, units = sides(builtin("sentiment"), "eval")
+    positive, negative, clusters = sides(builtin("sentiment"), "eval")
     up, down = sentiment().scores(positive), sentiment().scores(negative)
-    shift = sentiment().compare(negative, positive, units, quality=SURE)
+    shift = sentiment().compare(negative, positive, clusters, quality=SURE)
     assert shift.base is not None
     assert shift.steered is not None
     assert shift.difference is not None
@@ -102,11 +102,11 @@ def test_a_text_scores_the_same_in_any_company() -> None:
 
 
 def test_the_same_texts_and_seed_give_the_same_classifier() -> None:
-    positive, negative, units = sides(builtin("sentiment"), "eval")
+    positive, negative, clusters = sides(builtin("sentiment"), "eval")
     again = learnt(builtin("sentiment"))
     assert again.C == sentiment().C
     assert np.array_equal(again.scores(positive), sentiment().scores(positive))
-    assert again.quality(positive, negative, units) == sentiment().quality(positive, negative, units)
+    assert again.quality(positive, negative, clusters) == sentiment().quality(positive, negative, clusters)
 
 
 def test_empty_texts_are_not_measured_and_counted() -> None:
@@ -137,8 +137,8 @@ def test_answers_seen_in_training_are_no_examination() -> None:
 
 
 def test_few_answers_leave_it_unjudged() -> None:
-    positive, negative, units = sides(builtin("sentiment"), "eval")
-    quality = sentiment().quality(positive[:3], negative[:3], units[:3])
+    positive, negative, clusters = sides(builtin("sentiment"), "eval")
+    quality = sentiment().quality(positive[:3], negative[:3], clusters[:3])
     assert quality.reason is not None
 
 
@@ -161,10 +161,10 @@ def test_a_behavior_of_two_rows_can_be_learnt_from() -> None:
     ],
 )
 def test_training_that_does_not_fit_is_refused(
-    positive: list[str], negative: list[str], units: list[str] | None, said: str
+    positive: list[str], negative: list[str], clusters: list[str] | None, said: str
 ) -> None:
     with pytest.raises(InputError, match=said):
-        Classifier.fit(positive, negative, 0, units)
+        Classifier.fit(positive, negative, 0, clusters)
 
 
 def test_texts_that_do_not_fit_are_refused() -> None:

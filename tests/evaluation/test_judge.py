@@ -188,7 +188,7 @@ def test_a_judge_that_always_sees_a_tie_finds_no_difference_but_is_not_certain_o
 def test_prompts_of_one_unit_are_not_counted_as_many() -> None:
     answer = says(lambda a, b: "A" if int(a.split()[1]) % 4 == 0 and "lovely" in a else "tie")
     own, _ = compare(answer)
-    shared, _ = compare(answer, units=[str(i % 4) for i in range(N)])
+    shared, _ = compare(answer, clusters=[str(i % 4) for i in range(N)])
     assert own.win_rate is not None
     assert shared.win_rate is not None
     assert shared.win_rate.value == own.win_rate.value
@@ -382,6 +382,6 @@ def test_input_that_does_not_fit_is_refused(options: dict[str, Any], said: str) 
 
 
 def test_no_pairs_and_one_unit_are_no_measurement() -> None:
-    for found in (compare(prefers("x"), [], [])[0], compare(prefers("lovely"), units=["u"] * N)[0]):
+    for found in (compare(prefers("x"), [], [])[0], compare(prefers("lovely"), clusters=["u"] * N)[0]):
         assert found.win_rate is None
         assert found.reason is not None

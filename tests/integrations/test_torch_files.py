@@ -15,7 +15,7 @@ import torch
 
 from trimtab.errors import InputError
 from trimtab.integrations.checkpoints import read_checkpoint
-from trimtab.integrations.torch_files import MOST_BYTES, MOST_PICKLE, opened
+from trimtab.integrations.torch_files import MAX_BYTES, MAX_PICKLE, opened
 from trimtab.interventions import Site
 
 D = 64
@@ -147,12 +147,12 @@ def test_compressed_archives_are_refused_unopened(tmp_path: Path) -> None:
 
 def test_large_files_and_large_pickles_are_refused(tmp_path: Path) -> None:
     with (tmp_path / "x.pt").open("wb") as out:
-        out.truncate(MOST_BYTES + 1)
+        out.truncate(MAX_BYTES + 1)
     with pytest.raises(InputError, match="at most 1,073,741,824 are read"):
         opened(tmp_path / "x.pt")
     (tmp_path / "x.pt").unlink()
     with pytest.raises(InputError, match=r"data.pkl has .* at most 1,048,576"):
-        opened(archived(tmp_path / "y.pt", b"\x80\x02]" + b"0]" * MOST_PICKLE + b"."))
+        opened(archived(tmp_path / "y.pt", b"\x80\x02]" + b"0]" * MAX_PICKLE + b"."))
 
 
 @pytest.mark.parametrize(

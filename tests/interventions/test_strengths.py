@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from trimtab.errors import InputError
-from trimtab.interventions import SCOPES, WINDOWS, checked_scopes, fronts, strength_rows
+from trimtab.interventions import SCOPES, WINDOWS, checked_scopes, prompt_prefixes, strength_rows
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ def test_strengths_that_make_no_sense_are_refused(given: Any, word: str) -> None
 
 
 def test_the_text_in_front_goes_by_the_sign_of_the_strength() -> None:
-    assert fronts(Named()) == ["A! B! "]
-    assert fronts(Named(), [0, "soft", {"a": -1}]) == ["", "A! No B! ", "B! "]
-    assert fronts(Named(prompts={}), [1, 2]) == [""]
+    assert prompt_prefixes(Named()) == ["A! B! "]
+    assert prompt_prefixes(Named(), [0, "soft", {"a": -1}]) == ["", "A! No B! ", "B! "]
+    assert prompt_prefixes(Named(prompts={}), [1, 2]) == [""]
 
 
 def test_scopes_are_windows_around_the_last_token_of_the_prompt() -> None:

@@ -12,9 +12,9 @@ from trimtab.experiment.contrasts import ContrastMaker
 from trimtab.experiment.experiment import Experiment, Split
 from trimtab.experiment.instrument import Instrument, Treatment
 from trimtab.experiment.progress import Silent
-from trimtab.measurements.baselines import RANDOM_DIRECTIONS, answer_bias, asking, random_directions
+from trimtab.measurements.baselines import RANDOM_DIRECTIONS, answer_bias, prompting_baseline, random_directions
 from trimtab.measurements.capability import capability
-from trimtab.measurements.divergence import FEW_ROWS, NEUTRAL_ROWS, NeutralDrift, PromptsDrift
+from trimtab.measurements.divergence import NEUTRAL_ROWS, SCREENING_ROWS, NeutralDrift, PromptsDrift
 from trimtab.measurements.effects import Steered
 from trimtab.measurements.other_behaviors import over_refusal
 from trimtab.measurements.probe_margins import margins
@@ -74,7 +74,7 @@ def test_every_part_sees_other_documents_and_other_prompts(
         room, "divergences", lambda m, rows, v: (seen.append({r.ids for r in rows}), real(m, rows, v))[1]
     )
     parts: tuple[Split, ...] = ("eval", "dev", "replication")
-    for part, n in zip(parts, (NEUTRAL_ROWS, FEW_ROWS, NEUTRAL_ROWS), strict=True):
+    for part, n in zip(parts, (NEUTRAL_ROWS, SCREENING_ROWS, NEUTRAL_ROWS), strict=True):
         NeutralDrift(steering, (2.0,), n, part).drifts(on)
         PromptsDrift(steering, (2.0,), (), part).drifts(on)
     for texts in (seen[::2], seen[1::2]):
@@ -123,7 +123,7 @@ def steered_for(on: Experiment, steering: tt.Steering) -> Steered:
 
 def test_asking_puts_the_positive_instruction_in_front(tiny: tt.Model, on: Experiment, steering: tt.Steering) -> None:
     own = steered_for(on, steering)
-    found = asking(on, steering, own)
+    found = prompting_baseline(on, steering, own)
     examples = on.splits.eval.examples
     prompts = [f"{on.behavior.instruction('positive')}\n\n{e.prompt}" for e in examples]
 

@@ -134,8 +134,8 @@ def asking() -> Steering:
 
 
 def test_text_in_front_is_the_prompt_written_so(model, asking):
-    for strength, front in ((1.0, FRONT), (2.5, FRONT), (-1.0, AGAINST), (0.0, "")):
-        texts = [front + p for p in PROMPTS]
+    for strength, prompt_prefix in ((1.0, FRONT), (2.5, FRONT), (-1.0, AGAINST), (0.0, "")):
+        texts = [prompt_prefix + p for p in PROMPTS]
         found = model.score(PROMPTS, ANSWERS, steering=asking, strength=strength).mean
         assert torch.equal(found, model.score(texts, ANSWERS).mean)
         written = model.generate(PROMPTS, steering=asking, strength=strength, max_new_tokens=5)

@@ -81,7 +81,7 @@ def prompt_type(rng: np.random.Generator, mean: float, n: int, *, chosen: bool) 
             negative=estimate(float(effects.mean()) * -0.7, half / 2, n),
             positive_fell=estimate(0.17, 0.06, n),
         ),
-        dose=0.412,
+        edit_size_ratio=0.412,
         anti_steerable=rec.AntiSteerable(
             share=share, low=max(0.0, share - wide), high=share + wide, undecided=0.0071, n=n
         ),
@@ -152,7 +152,7 @@ def cosines(rng: np.random.Generator, types: tuple[str, ...]) -> rec.Cosines:
 def example_rows(report: dict[str, Any]) -> tuple[rec.ExampleRow, ...]:
     return tuple(
         rec.ExampleRow(
-            example=i, source=text.source, unit=report["unit"], prompt=text.prompt, positive=text.positive,
+            example=i, source=text.source, cluster=report["unit"], prompt=text.prompt, positive=text.positive,
             negative=text.negative, prompt_type=CHOSEN, strength=1.0, base=text.base, steered=text.steered,
             effect=text.effect, effect_positive=text.effect / 2, effect_negative=-text.effect / 2,
             total_base=9 * text.base, total_steered=9 * text.steered,
@@ -164,7 +164,7 @@ def example_rows(report: dict[str, Any]) -> tuple[rec.ExampleRow, ...]:
 def curve_point(s: float, n: int) -> con.CurvePoint:
     """Gain grows with strength, damage with its square."""
     return con.CurvePoint(
-        strength=s, dose=0.3 * abs(s), sigmas=1.7 * abs(s), overdosed=abs(s) > 1.2,
+        strength=s, edit_size_ratio=0.3 * abs(s), sigmas=1.7 * abs(s), overdosed=abs(s) > 1.2,
         effect=estimate(0.2 * s - 0.015 * s**2, 0.012 + 0.01 * abs(s), n),
         kl=con.Divergence(value=0.08 * s**2, low=0.07 * s**2, high=0.09 * s**2, n_documents=60),
         perplexity_ratio=Estimate(value=1 + 0.1 * s**2, low=1 + 0.08 * s**2, high=1 + 0.13 * s**2, n=60),
@@ -215,7 +215,7 @@ def build(seed: int = 0, n: int = 140, unit: str = "nats/token", **changes: Any)
                              architecture="LlamaForCausalLM", n_blocks=30, d_model=576),
         "site": rec.SiteRecord(block=14, component="residual"), "site_chosen": "dev", "prompt_type_chosen": "dev",
         "strength_chosen": "dev", "dev_strengths": tuple(curve_point(s, 60) for s in (0.5, 1.0, 2.0)),
-        "n_train": 150, "n_dev": 60, "n_eval": n, "n_eval_units": n, "n_replication": 140, "n_dropped": 3,
+        "n_train": 150, "n_dev": 60, "n_eval": n, "n_eval_clusters": n, "n_replication": 140, "n_dropped": 3,
         "strengths": strengths, "thresholds": {"min_effect": 0.05, "max_anti_steerable": 0.1, "max_kl": 0.1},
         "verdict": rec.Verdict(
             decision="caution",
@@ -243,13 +243,13 @@ def build(seed: int = 0, n: int = 140, unit: str = "nats/token", **changes: Any)
         "length_matched_effect": Estimate(value=0.2, low=0.1, high=0.3, n=51),
         "lint": (rec.Lint(severity="warning", code="length-words", message="the positive answers are longer"),),
         "direction": con.Direction(p_value=0.0005, halves_cosine=0.61, halves_expected=0.83, halves_p_value=0.012),
-        "reference": con.Reference(odd=(0.01, -0.03, 0.02), percentile_95=0.029, n=40),
-        "generality": con.Generality(effect=estimate(0.21, 0.06, n), n_refits=6),
+        "random_directions": con.RandomDirectionBaseline(odd=(0.01, -0.03, 0.02), percentile_95=0.029, n=40),
+        "training_variability": con.TrainingVariability(effect=estimate(0.21, 0.06, n), n_refits=6),
         "answer_bias": con.AnswerBias(
             shift=Estimate(reason="the answers are free text, without a label to shift to"),
             adjusted=Estimate(reason="the answers are free text, without a label to shift to"),
         ),
-        "asking": con.Asking(instruction="You are a cheerful person.", effect=estimate(0.11, 0.03, n),
+        "prompting_baseline": con.PromptingBaseline(instruction="You are a cheerful person.", effect=estimate(0.11, 0.03, n),
                              beats=estimate(0.1, 0.04, n), adds=estimate(0.17, 0.03, n)),
         "side_effects": side_effects(),
         "generated": con.Generated(
@@ -269,7 +269,7 @@ def _unmeasured(report: Report) -> Report:
     why = "bare statements have no prompt: every difference would be equal"
     types = {t: PromptTypeResult.without(why) if "prefilled" not in t else r for t, r in report.prompt_types.items()}
     types["prefilled"] = types["prefilled"].model_copy(
-        update={"steerability": rec.Slope(reason="one strength"), "dose": None, "separability": None}
+        update={"steerability": rec.Slope(reason="one strength"), "edit_size_ratio": None, "separability": None}
     )
     return report.model_copy(
         update={
@@ -279,12 +279,12 @@ def _unmeasured(report: Report) -> Report:
             "strength_chosen": "given", "dev_strengths": (),
             "generated": con.Generated(reason="--generate was not given"),
             "direction": con.Direction(reason="not with so few examples"),
-            "reference": con.Reference(reason="the steering has several sites"),
-            "generality": con.Generality(effect=Estimate(reason="too few training units")),
+            "random_directions": con.RandomDirectionBaseline(reason="the steering has several sites"),
+            "training_variability": con.TrainingVariability(effect=Estimate(reason="too few training units")),
             "answer_bias": con.AnswerBias(
                 label="Yes", shift=estimate(0.4, 0.1, 140), adjusted=Estimate(reason="one label only")
             ),
-            "asking": con.Asking(),
+            "prompting_baseline": con.PromptingBaseline(),
             "length_auroc": Estimate(reason="choices are equally long"), "lint": (),
             "length_matched_effect": Estimate(reason="choices are equally long"),
             "convergence": rec.Convergence(expected_cosine=0.02, pairs_for_95=None, n=150),
@@ -300,7 +300,7 @@ ERROR_RATE = rec.ErrorRate(
     value=0.04, low=0.01, high=0.14, n=50, kind="“go” or “caution”",
     data="69 sets of statements", model="smollm2 in bfloat16",
     wrong="missed a bound on the half of the examples that was kept back",
-    caveats=("this model has not been measured",),
+    reservations=("this model has not been measured",),
 )  # fmt: skip
 
 
@@ -323,7 +323,7 @@ def _hostile(report: Report) -> Report:
     verdict = report.verdict.model_copy(
         update={
             "decision": "no-go", "sentence": HOSTILE[1], "reasons": HOSTILE, "reservations": (bad,),
-            "error_rate": ERROR_RATE.model_copy(update={"model": bad, "data": bad, "wrong": bad, "caveats": (bad,)}),
+            "error_rate": ERROR_RATE.model_copy(update={"model": bad, "data": bad, "wrong": bad, "reservations": (bad,)}),
             "bounds": tuple(b.model_copy(update={"name": bad}) for b in report.verdict.bounds),
         }
     )  # fmt: skip
@@ -346,7 +346,7 @@ def _hostile(report: Report) -> Report:
                 "capability": tuple(c.model_copy(update={"kind": bad}) for c in report.side_effects.capability),
                 "others": (con.OtherEffect(behavior=bad, unit=bad, effect=Estimate(reason=bad)),),
             }),
-            "asking": report.asking.model_copy(update={"instruction": bad}),
+            "prompting_baseline": report.prompting_baseline.model_copy(update={"instruction": bad}),
             "answer_bias": con.AnswerBias(label=bad, shift=Estimate(reason=bad), adjusted=Estimate(reason=bad)),
             "thresholds": {bad: 0.1}, "unit": HOSTILE[7],
         }

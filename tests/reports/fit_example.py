@@ -14,7 +14,7 @@ NAMES = ("warmth", "formality", "brevity")
 
 
 def tokens(n: int, gate: float, edit: float) -> dict[str, float]:
-    return {"n": n, "gate": gate, "relative_edit": edit, "touched": min(1.0, 9 * edit), "touched_per_text": 90 * edit}
+    return {"n": n, "gate": gate, "edit_size_ratio": edit, "touched": min(1.0, 9 * edit), "touched_per_text": 90 * edit}
 
 
 def gate(own: float, kept: float, others: float | None) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def build(
     gates = {name: gate(*((0.6, 0.05, 0.03) if i != 1 else (0.05, 0.2, 0.4))) for i, name in enumerate(names)}
     told = {"share": 0.3, "tokens": "response", "keep_norm": True, "sites": ["14"]}
     candidates = [
-        {"told": {**told, "share": share}, "factor": 1.5, "effect": dict.fromkeys(names, share), "score": share,
+        {"settings": {**told, "share": share}, "factor": 1.5, "effect": dict.fromkeys(names, share), "score": share,
          "chosen": share == 0.4}
         for share in (0.2, 0.4)
     ]  # fmt: skip
@@ -86,7 +86,7 @@ def alone() -> Fit:
 
 def untrained() -> Fit:
     """A method that asks: no sites, no training."""
-    attributes = {name: a.model_copy(update={"front": "Be brief.\n\n"}) for name, a in build().attributes.items()}
+    attributes = {name: a.model_copy(update={"prompt_prefix": "Be brief.\n\n"}) for name, a in build().attributes.items()}
     update = {"method": "instruction", "hyperparameters": {}, "sites": {}, "attributes": attributes, "training": {}}
     return Fit.model_validate({**build().model_dump(), **update})
 
@@ -94,7 +94,7 @@ def untrained() -> Fit:
 def hostile() -> Fit:
     """Nasty texts wherever a text may come from outside."""
     fit = build((HOSTILE[0], HOSTILE[3], HOSTILE[7]), HOSTILE)
-    attributes = {name: a.model_copy(update={"front": HOSTILE[1], "description": HOSTILE[0]})
+    attributes = {name: a.model_copy(update={"prompt_prefix": HOSTILE[1], "description": HOSTILE[0]})
                   for name, a in fit.attributes.items()}  # fmt: skip
     model = fit.model.model_copy(update={"id": HOSTILE[6], "architecture": HOSTILE[0], "revision": HOSTILE[1]})
     told = {HOSTILE[1]: HOSTILE[0], "x": [HOSTILE[2]]}

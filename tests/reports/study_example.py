@@ -37,7 +37,7 @@ CONTROLS = {"shuffled": ("sentiment", "desire-for-power", "personality-openness"
 BARE = ("interest-in-art", "interest-in-maths", "interest-in-music", "politics-liberal")
 NO_PROMPT = "bare statements have no prompt: every difference would be equal"
 TOO_FEW = "12 examples are too few: 40 are needed"
-EXPLAINING = ("agreement_loo", "agreement", "separability_held_out", "dose", "length_auroc")
+EXPLAINING = ("agreement_loo", "agreement", "separability_held_out", "edit_size_ratio", "length_auroc")
 MODELS = (
     ("smollm2", "sha256:a41c99d07e6b52f8" + "0f" * 24, "LlamaForCausalLM", 30, 576, 14),
     ("Qwen/Qwen2.5-0.5B-Instruct", "sha256:77e0c1b2" + "3d" * 28, "Qwen2ForCausalLM", 24, 896, 11),
@@ -67,7 +67,7 @@ def figures(rng: np.random.Generator, quality: float, *, outlier: bool) -> dict[
         dose, effect = 2.75, effect - 5.7
     wrong, equal_wrong = (float(np.clip(0.49 - 1.5 * e + rng.normal(0, 0.03), 0.02, 0.97)) for e in (effect, at_equal))
     return {
-        "norm": 9.0 * dose, "dose": dose, "agreement": agreement + 0.08, "expected_cosine": 0.9 * quality,
+        "norm": 9.0 * dose, "edit_size_ratio": dose, "agreement": agreement + 0.08, "expected_cosine": 0.9 * quality,
         "separability": held_out + 0.4, "permutation_p": 0.0005 if quality else 0.41, "halves_cosine": 0.6 * quality,
         "length_auroc": float(rng.uniform(0.45, 0.85)), "base_accuracy": float(rng.uniform(0.35, 0.65)),
         "effect_sd": 0.2, "odd": 0.93 * effect, "even": 0.07 * effect, "equal_strength": 0.5 / max(dose, 0.05),
@@ -99,7 +99,7 @@ def cells(model: int, quality: dict[str, float]) -> list[Cell]:
                 model=label, model_digest=digest, dtype=("float32", "bfloat16")[model], behavior=name, family=family,
                 control=control, data_digest="sha256:5f2d8a9c41e07b33", answer_kind="text", unit="nats/token",
                 pairing="natural", prompt_type=prompt_type, block=block, component="residual", n_train=150, n_eval=140,
-                n_eval_units=140, not_measured=reason, **({} if reason else measured),
+                n_eval_clusters=140, not_measured=reason, **({} if reason else measured),
             )
         )  # fmt: skip
     return rows

@@ -23,7 +23,7 @@ def test_a_report_survives_saving_and_loading(any_report: Report, tmp_path: Path
 def test_rows_are_kept_out_of_the_json(report: Report, tmp_path: Path) -> None:
     record = json.loads((report.save(tmp_path) / "report.json").read_text(encoding="utf-8"))
     assert "rows" not in record
-    assert record["schema"] == 1
+    assert record["schema"] == 2
 
 
 def test_a_report_without_rows_survives(report: Report, tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_a_report_without_rows_survives(report: Report, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[]", "3", '{"schema": 1}', '{"schema": 2, "trimtab": "9"}', "\ufffe", '{"a": NaN}'],
+    ["", "{", "[]", "3", '{"schema": 2}', '{"schema": 3, "trimtab": "9"}', "\ufffe", '{"a": NaN}'],
 )
 def test_a_broken_or_foreign_record_is_an_input_error(content: str, tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text(content, encoding="utf-8")

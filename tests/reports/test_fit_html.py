@@ -17,7 +17,7 @@ from trimtab.reports.fit.files import save_fit
 from trimtab.reports.fit.html import figures, fit_page
 from trimtab.reports.fit.tables import gate_rows, shown, varied
 from trimtab.reports.fit.terminal import gate_summary
-from trimtab.results.fit import Fit, Gate, ShadedText, Training
+from trimtab.results.fit import Fit, GateRecord, ShadedText, Training
 
 SECTIONS = ["attributes", "training", "candidates", "texts", "method", "words"]
 
@@ -43,7 +43,7 @@ def test_the_record_survives_the_way_to_disk_and_back(any_fit: Fit, tmp_path: Pa
     assert Fit.model_validate_json((tmp_path / "f" / "fit.json").read_text()) == any_fit
     assert sorted(p.name for p in (tmp_path / "f").iterdir()) == ["fit.html", "fit.json"]
     told = any_fit.training.model_dump(mode="json", by_alias=True)
-    assert told["schema"] == 1
+    assert told["schema"] == 2
     assert Training.model_validate(told) == any_fit.training
 
 
@@ -113,7 +113,7 @@ def test_headings_of_tables_have_a_scope(outline: Outline) -> None:
 def test_a_gate_is_good_when_it_opens_on_its_negatives_and_nowhere_else(
     figures_of: tuple[float, float, float | None], holds: tuple[bool | None, ...]
 ) -> None:
-    (row,) = gate_rows({"warmth": Gate.model_validate(gate(*figures_of))})
+    (row,) = gate_rows({"warmth": GateRecord.model_validate(gate(*figures_of))})
     assert tuple(line.holds for line in row.lines) == holds
     assert row.good == (False not in holds)
     apart = {"warmth": row.gate.model_copy(update={"mmd2_after": row.gate.mmd2_before})}

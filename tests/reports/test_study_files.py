@@ -53,7 +53,7 @@ def test_a_study_survives_saving_and_loading(study: Study, folder: Path) -> None
 
 def test_rows_are_kept_out_of_the_json(folder: Path) -> None:
     record = json.loads((folder / "study.json").read_text(encoding="utf-8"))
-    assert record["schema"] == 1
+    assert record["schema"] == 2
     assert not {"cells", "cosines"} & record.keys()
     assert {"types", "associations", "models"} <= record.keys()
 
@@ -100,8 +100,8 @@ def test_a_folder_that_is_a_file_is_an_input_error(study: Study, tmp_path: Path)
         ("9" * 5000, "cannot be read"),
         ("[" * 100_000, "cannot be read"),
         ("[]", "not a study of this version"),
-        ('{"schema": 2, "trimtab": "9"}', "not a study of this version: schema"),
-        ('{"schema": 1}', "not a study of this version: trimtab"),
+        ('{"schema": 3, "trimtab": "9"}', "not a study of this version: schema"),
+        ('{"schema": 2}', "not a study of this version: trimtab"),
     ],
 )
 def test_a_broken_or_foreign_record_is_an_input_error(content: str, told: str, folder: Path) -> None:
@@ -170,7 +170,7 @@ def test_damaged_bytes_never_come_through_as_another_error(folder: Path, study: 
         (lambda t: t.with_columns(pl.col("effect").cast(pl.String)), "column 'effect' holds String"),
         (lambda t: t.with_columns(pl.col("block").cast(pl.Float64)), "column 'block' holds Float64"),
         (lambda t: t.with_columns(effect=pl.lit(float("nan"))), "row 0: effect: "),
-        (lambda t: t.with_columns(dose=pl.lit(float("inf"))), "row 0: dose: "),
+        (lambda t: t.with_columns(edit_size_ratio=pl.lit(float("inf"))), "row 0: edit_size_ratio: "),
         (lambda t: t.with_columns(behavior=pl.lit(None, pl.String)), "row 0: behavior: "),
         (lambda t: t.with_columns(answer_kind=pl.lit("essay")), "row 0: answer_kind: "),
         (lambda t: pl.concat([t, t[7:8]]), "row 420: model 'smollm2', block 14, .* stands there twice"),

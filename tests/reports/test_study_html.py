@@ -17,7 +17,7 @@ from tests.reports.test_html import ELEMENTS, FLAGS, Outline
 from trimtab.reports.check.html import page
 from trimtab.reports.check.tables import cell
 from trimtab.reports.palette import DARK
-from trimtab.reports.study.groups import Group, groups
+from trimtab.reports.study.groups import GroupView, groups
 from trimtab.reports.study.html import study_page
 from trimtab.reports.study.scatter import MORE_DARK, PAIRS
 from trimtab.reports.study.tables import BEHAVIORS, behavior_rows
@@ -65,7 +65,7 @@ def single() -> Study:
 
 
 @pytest.fixture(scope="module")
-def group(single: Study) -> Group:
+def group(single: Study) -> GroupView:
     return groups(single)[0]
 
 
@@ -180,7 +180,7 @@ def test_every_association_and_summary_is_in_a_table(outline: Outline, study: St
         assert text in outline.visible
 
 
-def test_behaviors_stand_with_their_best_type_controls_behind(group: Group) -> None:
+def test_behaviors_stand_with_their_best_type_controls_behind(group: GroupView) -> None:
     rows = behavior_rows(group)
     assert len(rows) == 30
     assert [row.control for row in rows] == [False] * 24 + [True] * 5 + [False]

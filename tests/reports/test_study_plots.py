@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import rankdata
 from tests.reports.study_example import ATS, CONTROLS, TYPES, example, names
 
-from trimtab.reports.study.groups import Group, groups
+from trimtab.reports.study.groups import GroupView, groups
 from trimtab.reports.study.marks import Scale
 from trimtab.reports.study.plots import group_figures, strip
 from trimtab.reports.study.scatter import PAIRS, across, scatter
@@ -29,7 +29,7 @@ def single() -> Study:
 
 
 @pytest.fixture(scope="module")
-def group(single: Study) -> Group:
+def group(single: Study) -> GroupView:
     return groups(single)[0]
 
 
@@ -40,7 +40,7 @@ def marks(figure: Any, name: str) -> list[Any]:
 @pytest.mark.parametrize("at", ATS)
 @pytest.mark.parametrize(("measure", "scale"), [("effect", 1.0), ("anti_steerable", 100.0)])
 def test_a_strip_draws_every_measured_cell_once_controls_apart(
-    group: Group, measure: Any, scale: float, at: Any
+    group: GroupView, measure: Any, scale: float, at: Any
 ) -> None:
     figure = strip(group, measure, at, 0.5)
     column = measure if at == "strength 1" else f"equal_{measure}"
@@ -54,7 +54,7 @@ def test_a_strip_draws_every_measured_cell_once_controls_apart(
         assert all(low < x < high for x in arrows)
 
 
-def test_a_strip_shows_means_of_the_summaries_above_their_type(group: Group) -> None:
+def test_a_strip_shows_means_of_the_summaries_above_their_type(group: GroupView) -> None:
     figure = strip(group, "effect", "equal dose", 0.5)
     (means,) = marks(figure, "mean with interval")
     rows = dict(zip(figure.layout.yaxis.ticktext, figure.layout.yaxis.tickvals, strict=True))
@@ -65,12 +65,12 @@ def test_a_strip_shows_means_of_the_summaries_above_their_type(group: Group) -> 
         assert abs(y - rows[prompt_type.replace("+", "<br>+")]) < 0.5
 
 
-def test_both_doses_have_one_scale(group: Group) -> None:
+def test_both_doses_have_one_scale(group: GroupView) -> None:
     ranges = {strip(group, "effect", at, 0.5).layout.xaxis.range for at in ATS}
     assert len(ranges) == 1
 
 
-def test_a_far_out_value_is_an_arrow_that_tells_its_figure(group: Group) -> None:
+def test_a_far_out_value_is_an_arrow_that_tells_its_figure(group: GroupView) -> None:
     figure = strip(group, "effect", "strength 1", 0.5)
     arrows = {
         text: symbol
@@ -96,7 +96,7 @@ def test_a_scale_holds_all_values_but_the_far_out_and_what_must_be_shown() -> No
 
 
 @pytest.mark.parametrize("at", ATS)
-def test_ranks_are_written_into_the_cells(group: Group, single: Study, at: Any) -> None:
+def test_ranks_are_written_into_the_cells(group: GroupView, single: Study, at: Any) -> None:
     figure = group_figures(group, single.equal_dose)[f"g1-ranks-{at.replace(' ', '-')}"]
     texts = {(a.x, a.y): a.text for a in figure.layout.annotations}
     expected = {
@@ -107,7 +107,7 @@ def test_ranks_are_written_into_the_cells(group: Group, single: Study, at: Any) 
     assert texts == expected
 
 
-def test_cosines_are_means_and_ends_over_behaviors_that_are_no_controls(group: Group, single: Study) -> None:
+def test_cosines_are_means_and_ends_over_behaviors_that_are_no_controls(group: GroupView, single: Study) -> None:
     figures = group_figures(group, single.equal_dose)
     for y, a in enumerate(TYPES):
         for x, b in enumerate(TYPES):
@@ -123,7 +123,7 @@ def test_cosines_are_means_and_ends_over_behaviors_that_are_no_controls(group: G
 
 @pytest.mark.parametrize("at", ATS)
 @pytest.mark.parametrize("pair", PAIRS)
-def test_a_scatter_plot_draws_every_cell_and_its_title_carries_rho(group: Group, pair: str, at: Any) -> None:
+def test_a_scatter_plot_draws_every_cell_and_its_title_carries_rho(group: GroupView, pair: str, at: Any) -> None:
     x, y = PAIRS[pair]
     figure = scatter(group, x, y, at, 0.5)
     found = group.association(x, y, at)
@@ -139,12 +139,12 @@ def test_a_scatter_plot_draws_every_cell_and_its_title_carries_rho(group: Group,
     assert len({trace.name for trace in figure.data}) == len(TYPES) + 1
 
 
-def test_a_plot_without_rho_says_so(group: Group) -> None:
-    bare = Group(**{**vars(group), "associations": ()})
+def test_a_plot_without_rho_says_so(group: GroupView) -> None:
+    bare = GroupView(**{**vars(group), "associations": ()})
     assert "ρ was not computed" in scatter(bare, "agreement_loo", "effect", "strength 1", 0.5).layout.title.text
     found = group.association("agreement_loo", "effect", "strength 1")
     assert found is not None
-    unknown = Group(
+    unknown = GroupView(
         **{**vars(group), "associations": (found.model_copy(update={"rho": Estimate(reason="too few", n=3)}),)}
     )
     title = scatter(unknown, "agreement_loo", "effect", "strength 1", 0.5).layout.title.text
@@ -165,5 +165,7 @@ def test_two_models_are_compared_cell_by_cell(study: Study) -> None:
 
 def test_models_that_share_no_cell_are_not_drawn(study: Study) -> None:
     first, other = groups(study)
-    strange = Group(**{**vars(other), "cells": tuple(c.model_copy(update={"behavior": "else"}) for c in other.cells)})
+    strange = GroupView(
+        **{**vars(other), "cells": tuple(c.model_copy(update={"behavior": "else"}) for c in other.cells)}
+    )
     assert across(first, strange, "effect") is None

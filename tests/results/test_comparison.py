@@ -33,7 +33,7 @@ def make(report: Report) -> Make:
         effects: Sequence[float] | np.ndarray,
         *,
         base: Sequence[float] | np.ndarray | None = None,
-        units: Sequence[str] | None = None,
+        clusters: Sequence[str] | None = None,
         order: Sequence[int] | None = None,
         start: int = 0,
         with_rows: bool = True,
@@ -43,7 +43,7 @@ def make(report: Report) -> Make:
         up, n = np.asarray(effects, dtype=float), len(effects)
         m = np.linspace(-1.0, 1.0, n) if base is None else np.asarray(base, dtype=float)
         order = range(n) if order is None else order
-        labels = np.array([f"#{i}" for i in range(n)] if units is None else units)
+        labels = np.array([f"#{i}" for i in range(n)] if clusters is None else clusters)
         texts = [{"prompt": f"p{i + start}", "positive": "yes", "negative": "no", "source": f"f:{i}"} for i in range(n)]
         result = _result(report, up, labels).model_copy(update={"effects": tuple(up[list(order)].tolist())})
         wrong = share_interval(m < 0, labels)
@@ -55,7 +55,7 @@ def make(report: Report) -> Make:
         ]
         fields = {
             "examples": tuple(shown), "rows": tuple(rows) if with_rows else (), "n_eval": n,
-            "n_eval_units": len(set(labels.tolist())),
+            "n_eval_clusters": len(set(labels.tolist())),
             "verdict": report.verdict.model_copy(update={"decision": decision}),
             "prompt_types": {**report.prompt_types, report.verdict.prompt_type: result},
             "base": rec.Base(propensity={"mean": float(m.mean()), "sd": float(m.std(ddof=1))}, n=n,
@@ -85,7 +85,7 @@ def _row(
     text: dict[str, str], i: int, unit: str, kind: str, strength: float, base: float, effect: float
 ) -> rec.ExampleRow:
     return rec.ExampleRow(
-        **text, example=i, unit=unit, prompt_type=kind, strength=strength, base=base, steered=base + effect,
+        **text, example=i, cluster=unit, prompt_type=kind, strength=strength, base=base, steered=base + effect,
         effect=effect, effect_positive=effect / 2, effect_negative=-effect / 2, total_base=9 * base,
         total_steered=9 * (base + effect),
     )  # fmt: skip
@@ -145,9 +145,9 @@ def test_few_paired_examples_give_students_paired_interval(make: Make) -> None:
 
 
 def test_examples_of_one_unit_are_resampled_together(make: Make) -> None:
-    units = [f"u{i // 2}" for i in range(16)]
+    clusters = [f"u{i // 2}" for i in range(16)]
     old, new = draw(6, 16), draw(7, 16, 0.1)
-    found = compare(make(old, units=units), make(new, units=units)).figures["effect"]
+    found = compare(make(old, clusters=clusters), make(new, clusters=clusters)).figures["effect"]
     expected = ttest_1samp((new - old).reshape(8, 2).mean(axis=1), 0.0).confidence_interval(0.95)
     assert (found.low, found.high) == pytest.approx(tuple(expected))
 
@@ -209,8 +209,8 @@ def test_paired_shares_raise_few_false_alarms_even_for_few_flips(make: Make) -> 
     for _ in range(draws):
         latent = np.repeat(rng.normal(size=36), 2)  # two examples a unit
         old, new = (latent + 0.3 * rng.normal(size=72) + 1.3 for _ in range(2))
-        units = [f"u{i // 2}" for i in range(72)]
-        changed = compare(make(old, units=units), make(new, units=units)).figures["anti_steerable"].changed
+        clusters = [f"u{i // 2}" for i in range(72)]
+        changed = compare(make(old, clusters=clusters), make(new, clusters=clusters)).figures["anti_steerable"].changed
         alarms += bool(changed)
     assert alarms / draws <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / draws)
 
@@ -242,8 +242,8 @@ def test_without_the_old_rows_effects_stay_paired_and_the_odd_part_does_not(make
 
 
 def test_without_rows_examples_that_share_a_unit_cannot_be_paired(make: Make) -> None:
-    units = [f"u{i // 2}" for i in range(40)]
-    old, new = (make(draw(seed, 40), units=units, with_rows=False) for seed in (21, 22))
+    clusters = [f"u{i // 2}" for i in range(40)]
+    old, new = (make(draw(seed, 40), clusters=clusters, with_rows=False) for seed in (21, 22))
     found = compare(old, new)
     f = found.figures["effect"]
     before, after = (r.prompt_types[r.verdict.prompt_type].effect for r in (old, new))
@@ -323,7 +323,7 @@ def test_other_thresholds_are_a_caveat(make: Make) -> None:
     assert found.worse
     assert not found.comparable
     assert "the threshold max_anti_steerable was 0.1 and is 0.2" in found.sentence
-    assert "the threshold max_kl was 0.1 and is not set" in found.caveats
+    assert "the threshold max_kl was 0.1 and is not set" in found.reservations
 
 
 @pytest.mark.parametrize(
@@ -341,13 +341,15 @@ def test_another_behavior_other_data_or_unit_are_refused(make: Make, field: str,
 def test_a_figure_that_was_not_measured_has_no_change(make: Make, report: Report) -> None:
     new = make(draw(36, 20))
     name = new.verdict.prompt_type
-    gone = new.prompt_types[name].model_copy(update={"separability_held_out": Estimate(reason="too few"), "dose": 0.5})
+    gone = new.prompt_types[name].model_copy(
+        update={"separability_held_out": Estimate(reason="too few"), "edit_size_ratio": 0.5}
+    )
     new = new.model_copy(update={"prompt_types": {**new.prompt_types, name: gone}})
     found = compare(make(draw(36, 20)), new).figures
     assert found["separability"].changed is None
     assert found["separability"].reason == "not measured in the new report: too few"
-    assert found["dose"].difference == pytest.approx(0.5 - 0.412)
-    assert (found["dose"].changed, found["dose"].method) == (None, None)
+    assert found["edit_size_ratio"].difference == pytest.approx(0.5 - 0.412)
+    assert (found["edit_size_ratio"].changed, found["dose"].method) == (None, None)
 
 
 def test_side_effects_are_compared_where_both_have_them(make: Make) -> None:

@@ -19,7 +19,7 @@ from trimtab.statistics.prediction import Predictor
 
 
 def behaviors(seed=0, families=8, n=64, slopes=(1.5, -0.8)):
-    """Cells whose families are alike by half; `b` has other units than `a`."""
+    """Cells whose families are alike by half; `b` has other clusters than `a`."""
     g = np.random.default_rng(seed)
     code = np.arange(n) % families
     a, b, noise, other = (g.normal(size=families)[code] + g.normal(size=n) for _ in range(4))

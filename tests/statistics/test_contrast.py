@@ -30,7 +30,7 @@ def test_random_pairing_compares_every_text_with_every_other() -> None:
 def test_units_are_what_is_counted_and_resampled() -> None:
     doubled = Contrast(np.repeat(PLUS, 2), np.repeat(MINUS, 2), tuple(np.repeat(UNITS, 2)), "natural")
     once = Contrast(PLUS, MINUS, UNITS, "natural")
-    assert doubled.n_units == 40
+    assert doubled.n_clusters == 40
     assert doubled.mean().high - doubled.mean().low == pytest.approx(once.mean().high - once.mean().low, rel=0.1)
 
 

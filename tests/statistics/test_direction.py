@@ -42,10 +42,14 @@ def test_unpaired_p_value_is_that_of_all_deals() -> None:
     assert abs(estimated - exact) < 4 * np.sqrt(exact * (1 - exact) / 20_000) + 1e-4
 
 
-def clustered(rng: np.random.Generator, n_units: int, size: int, d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Noise that rows of a unit share: without units the test would take one unit for `size` witnesses."""
-    code = np.repeat(np.arange(n_units), size)
-    a, b = (rng.standard_normal((n_units, d))[code] + 0.3 * rng.standard_normal((n_units * size, d)) for _ in range(2))
+def clustered(
+    rng: np.random.Generator, n_clusters: int, size: int, d: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Noise that rows of a cluster share: without clusters the test would take one cluster for `size` witnesses."""
+    code = np.repeat(np.arange(n_clusters), size)
+    a, b = (
+        rng.standard_normal((n_clusters, d))[code] + 0.3 * rng.standard_normal((n_clusters * size, d)) for _ in range(2)
+    )
     return a, b, code
 
 
@@ -133,9 +137,9 @@ def test_what_cannot_be_tested_is_refused() -> None:
     a = np.random.default_rng(0).standard_normal((10, 3))
     with pytest.raises(InputError, match="same number"):
         permutation_test(a, a[:5], pairing="natural", seed=0)
-    with pytest.raises(InputError, match="units"):
+    with pytest.raises(InputError, match="clusters"):
         permutation_test(a, -a, np.zeros(10, int), pairing="natural", seed=0)
-    with pytest.raises(InputError, match="at least 8 units"):
+    with pytest.raises(InputError, match="at least 8 clusters"):
         heterogeneity(a[:6], -a[:6], pairing="natural", seed=0)
     with pytest.raises(InputError, match="n_permutations"):
         permutation_test(a, -a, pairing="natural", seed=0, n_permutations=5)

@@ -8,19 +8,19 @@ from sklearn.metrics.pairwise import cosine_similarity
 from trimtab.errors import InputError
 from trimtab.statistics import (
     auroc,
+    cluster_folds,
     convergence,
     cosine_matrix,
     cross_fitted,
     directional_agreement,
     directional_agreement_loo,
-    dose,
+    edit_size_ratio,
     expected_cosine,
     overlap,
     pairs_for_cosine,
     projection,
     rematched_agreement,
     separability,
-    unit_folds,
 )
 
 
@@ -34,11 +34,11 @@ def cosine(a, b):
     return sum(x * y for x, y in zip(a, b, strict=True)) / lengths if lengths > 0 else 0.0
 
 
-def brute_loo(differences, units):
+def brute_loo(differences, clusters):
     """For each row, the mean over a list from which every row of its unit was struck."""
     out = []
-    for row, unit in zip(differences, units, strict=True):
-        rest = [d for d, u in zip(differences, units, strict=True) if u != unit]
+    for row, cluster in zip(differences, clusters, strict=True):
+        rest = [d for d, u in zip(differences, clusters, strict=True) if u != cluster]
         out.append(cosine(row, np.mean(rest, axis=0)))
     return np.array(out)
 
@@ -73,15 +73,17 @@ def test_leave_one_out_equals_the_loop():
 
 def test_leave_one_out_leaves_out_every_row_of_the_same_unit():
     d = rng(2).normal(size=(15, 6)) + 0.2
-    units = np.array(list("aabbbcdefgghiij"))
-    np.testing.assert_allclose(directional_agreement_loo(d, units), brute_loo(d, units), atol=1e-12)
+    clusters = np.array(list("aabbbcdefgghiij"))
+    np.testing.assert_allclose(directional_agreement_loo(d, clusters), brute_loo(d, clusters), atol=1e-12)
 
 
 def test_copies_of_a_row_in_one_unit_do_not_raise_the_leave_one_out_agreement():
     d = rng(3).normal(size=(40, 64))
-    copied, units = np.repeat(d, 3, axis=0), np.repeat(np.arange(40), 3)
-    np.testing.assert_allclose(directional_agreement_loo(copied, units)[::3], directional_agreement_loo(d), atol=1e-12)
-    alone = 2 / np.sqrt(2**2 + 39 * 3**2)  # without units: two own copies among 39 × 3 others of equal length
+    copied, clusters = np.repeat(d, 3, axis=0), np.repeat(np.arange(40), 3)
+    np.testing.assert_allclose(
+        directional_agreement_loo(copied, clusters)[::3], directional_agreement_loo(d), atol=1e-12
+    )
+    alone = 2 / np.sqrt(2**2 + 39 * 3**2)  # without clusters: two own copies among 39 × 3 others of equal length
     assert directional_agreement_loo(copied).mean() - directional_agreement_loo(d).mean() == pytest.approx(
         alone, abs=0.02
     )
@@ -165,8 +167,8 @@ def test_cross_fitted_equals_the_loop_and_never_pools(n_folds):
 
 def test_cross_fitted_unpaired_takes_unequal_sides_and_equals_the_loop():
     positive, negative = rng(14).normal(size=(33, 8)) + 0.4, rng(15).normal(size=(20, 8))
-    units = [f"p{i // 3}" for i in range(33)], [f"n{i}" for i in range(20)]
-    got = cross_fitted(positive, negative, *units, n_folds=2, seed=3)
+    clusters = [f"p{i // 3}" for i in range(33)], [f"n{i}" for i in range(20)]
+    got = cross_fitted(positive, negative, *clusters, n_folds=2, seed=3)
     want = brute_cross_fitted(positive, negative, got.fold_positive, got.fold_negative, 2)
     assert (got.separability, got.auroc) == pytest.approx(want, abs=1e-12)
     assert sorted(np.bincount(got.fold_negative)) == [10, 10]
@@ -185,11 +187,11 @@ def test_cross_fitted_is_about_zero_on_noise_where_the_in_sample_value_is_large(
 
 def test_folds_keep_a_unit_together_on_both_sides_and_differ_in_size_by_one_unit_at_most():
     units_p, units_n = rng(16).integers(0, 25, 80), rng(17).integers(0, 40, 70)
-    codes_p, codes_n, fold = unit_folds((80, 70), units_p, units_n, n_folds=3, seed=0)
+    codes_p, codes_n, fold = cluster_folds((80, 70), units_p, units_n, n_folds=3, seed=0)
     for u in range(40):
         assert len({*fold[codes_p[units_p == u]], *fold[codes_n[units_n == u]]}) <= 1
     assert np.ptp(np.bincount(fold[np.unique(codes_p)], minlength=3)) <= 1
-    np.testing.assert_array_equal(fold, unit_folds((80, 70), units_p, units_n, n_folds=3, seed=0)[2])
+    np.testing.assert_array_equal(fold, cluster_folds((80, 70), units_p, units_n, n_folds=3, seed=0)[2])
 
 
 def test_cosine_matrix_equals_scikit_learn_and_has_an_exact_diagonal():
@@ -233,7 +235,7 @@ def test_pairs_for_cosine_is_the_smallest_number_that_reaches_the_target_and_non
 
 
 def test_dose_is_the_length_of_the_edit_over_the_median_norm():
-    assert dose(np.array([3.0, 4.0]), strength=-2.0, median_norm=20.0) == pytest.approx(0.5)
+    assert edit_size_ratio(np.array([3.0, 4.0]), strength=-2.0, median_norm=20.0) == pytest.approx(0.5)
 
 
 BAD = np.array([[1.0, np.nan], [1, 1]])
@@ -249,7 +251,7 @@ GOOD = np.array([[1.0, 2], [0, 1], [3, 1]])
         (lambda: directional_agreement([["a"]]), "numbers"),
         (lambda: directional_agreement(np.zeros((3, 2))), "zero"),
         (lambda: directional_agreement_loo(GOOD[:1]), "at least 2"),
-        (lambda: directional_agreement_loo(GOOD, ["a", "a", "a"]), "2 units"),
+        (lambda: directional_agreement_loo(GOOD, ["a", "a", "a"]), "2 clusters"),
         (lambda: directional_agreement_loo(GOOD, ["a", "b"]), "one label per row"),
         (lambda: projection(GOOD, GOOD[0], GOOD[0]), "equal"),
         (lambda: projection(GOOD, GOOD[0], np.ones(3)), "width"),
@@ -261,7 +263,7 @@ GOOD = np.array([[1.0, 2], [0, 1], [3, 1]])
         (lambda: cosine_matrix(np.zeros((2, 2))), "row 0"),
         (lambda: convergence(GOOD, [4], seed=0, repeats=1), "sizes"),
         (lambda: pairs_for_cosine(GOOD, target=1.0), "target"),
-        (lambda: dose(np.ones(2), 1.0, 0.0), "median_norm"),
+        (lambda: edit_size_ratio(np.ones(2), 1.0, 0.0), "median_norm"),
     ],
 )
 def test_bad_input_is_an_input_error_that_says_what(call, word):

@@ -17,6 +17,7 @@ from trimtab.statistics import (
     agreement_interval,
     bootstrap_mean,
     bootstrap_two_sample,
+    cluster_folds,
     cross_fitted,
     directional_agreement_loo,
     jackknife,
@@ -26,7 +27,6 @@ from trimtab.statistics import (
     share_interval,
     simultaneous_level,
     two_sample_share,
-    unit_folds,
     wilson,
 )
 from trimtab.statistics.jackknife import jackknife_variance, pair_variance
@@ -83,8 +83,8 @@ def test_share_interval_of_unanimous_clusters_counts_units_not_rows():
 
 
 def test_share_interval_of_clustered_rows_is_wilson_at_the_n_that_two_more_units_give():
-    flags, units = rng(20).random(90) < 0.2, np.sort(rng(21).integers(25, size=90))
-    _, codes, sizes = np.unique(units, return_inverse=True, return_counts=True)
+    flags, clusters = rng(20).random(90) < 0.2, np.sort(rng(21).integers(25, size=90))
+    _, codes, sizes = np.unique(clusters, return_inverse=True, return_counts=True)
     u, mean = len(sizes), 90 / len(sizes)
     true = [flags[codes == c].sum() for c in range(u)] + [mean, 0]
     middle = sum(true) / (90 + 2 * mean)
@@ -92,7 +92,7 @@ def test_share_interval_of_clustered_rows_is_wilson_at_the_n_that_two_more_units
     variance = (u + 2) * np.var(residuals, ddof=1) / (90 + 2 * mean) ** 2
     n, p, t = middle * (1 - middle) / variance * u / (u + 2), flags.mean(), stats.t.ppf(0.975, u - 1)
     roots = np.roots([1 + t**2 / n, -(2 * p + t**2 / n), p * p])
-    assert ends(share_interval(flags, units)) == pytest.approx((p, roots.min(), roots.max()), abs=1e-9)
+    assert ends(share_interval(flags, clusters)) == pytest.approx((p, roots.min(), roots.max()), abs=1e-9)
 
 
 @pytest.mark.parametrize("draws", DRAWS)
@@ -100,9 +100,9 @@ def test_share_interval_of_clustered_rows_is_wilson_at_the_n_that_two_more_units
 def test_share_interval_covers_for_clustered_rows(share, draws):
     def draw(seed):
         g = rng(seed)
-        units = np.repeat(np.arange(70), g.integers(1, 8, size=70))
-        rates = g.beta(3 * share, 3 * (1 - share), 70)  # rows of a unit are alike
-        return share_interval(g.random(len(units)) < rates[units], units)
+        clusters = np.repeat(np.arange(70), g.integers(1, 8, size=70))
+        rates = g.beta(3 * share, 3 * (1 - share), 70)  # rows of a cluster are alike
+        return share_interval(g.random(len(clusters)) < rates[clusters], clusters)
 
     check_coverage(f"a clustered share of {share:.0%}", draws, share, draw)
 
@@ -151,7 +151,10 @@ POPULATIONS = {
     "normal": (lambda g, n: g.normal(size=n), 0.0),
     "skewed": (lambda g, n: g.gamma(2.0, size=n), 2.0),
     "heavy": (lambda g, n: g.standard_t(3, size=n), 0.0),
-    "units of 1-4": (lambda g, n: np.repeat(g.normal(size=n), 1 + np.arange(n) % 4) + g.normal(size=n // 4 * 10), 0.0),
+    "clusters of 1-4": (
+        lambda g, n: np.repeat(g.normal(size=n), 1 + np.arange(n) % 4) + g.normal(size=n // 4 * 10),
+        0.0,
+    ),
 }
 
 
@@ -160,8 +163,8 @@ POPULATIONS = {
 @pytest.mark.parametrize("name", POPULATIONS)
 def test_bootstrap_mean_covers(name, n, draws):
     sample, truth = POPULATIONS[name]
-    units = np.repeat(np.arange(n), 1 + np.arange(n) % 4) if name.startswith("units") else None
-    draw = lambda seed: bootstrap_mean(sample(rng(seed), n), units, seed=seed, n_resamples=1000)  # noqa: E731
+    clusters = np.repeat(np.arange(n), 1 + np.arange(n) % 4) if name.startswith("clusters") else None
+    draw = lambda seed: bootstrap_mean(sample(rng(seed), n), clusters, seed=seed, n_resamples=1000)  # noqa: E731
     check_coverage(f"a {name} mean, n={n}", draws, truth, draw)
 
 
@@ -193,15 +196,15 @@ def test_two_sample_share_of_zero_still_has_an_upper_end_above_zero():
 def test_two_sample_share_covers_small_shares(below, clustered, draws):
     """The upper end matters: there a bound on anti-steerable examples is kept or not."""
     size = 4 if clustered else 1
-    units, shift = np.repeat(np.arange(60), size), -np.sqrt(2) * ndtri(below)
+    clusters, shift = np.repeat(np.arange(60), size), -np.sqrt(2) * ndtri(below)
     spread = np.sqrt(0.5) if clustered else 1.0
 
     def draw(seed):
         g = rng(seed)
         up, down = (
-            np.sqrt(1 - spread**2) * g.normal(size=60)[units] + spread * g.normal(size=60 * size) for _ in range(2)
+            np.sqrt(1 - spread**2) * g.normal(size=60)[clusters] + spread * g.normal(size=60 * size) for _ in range(2)
         )
-        return two_sample_share(up + shift, down, units, units)
+        return two_sample_share(up + shift, down, clusters, clusters)
 
     check_coverage(f"two-sample share of {below}", draws, below, draw)
 
@@ -243,14 +246,14 @@ def test_jackknife_of_a_difference_of_means_adds_the_strata():
     assert ends(got) == pytest.approx((value, *want))
 
 
-def brute_agreement_interval(d, units):
-    """Delete each unit and each two, from scratch; the jackknife less the part of pairs, by scalar loops."""
-    names = np.unique(units)
+def brute_agreement_interval(d, clusters):
+    """Delete each cluster and each two, from scratch; the jackknife less the part of pairs, by scalar loops."""
+    names = np.unique(clusters)
     n = len(names)
 
     def without(*gone):
-        left = ~np.isin(units, gone)
-        return directional_agreement_loo(d[left], units[left]).mean()
+        left = ~np.isin(clusters, gone)
+        return directional_agreement_loo(d[left], clusters[left]).mean()
 
     value, deleted = without(), np.array([without(u) for u in names])
     q = np.full((n, n), np.nan)
@@ -263,11 +266,11 @@ def brute_agreement_interval(d, units):
     return value, max(value - half, -1), min(value + half, 1)
 
 
-@pytest.mark.parametrize("units", [np.arange(18), np.arange(18) // 2, np.array([0] * 5 + list(range(1, 14)))])
+@pytest.mark.parametrize("clusters", [np.arange(18), np.arange(18) // 2, np.array([0] * 5 + list(range(1, 14)))])
 @pytest.mark.parametrize("signal", [0.0, 0.3])
-def test_agreement_interval_equals_brute_force_deletion_of_units_and_pairs(units, signal):
+def test_agreement_interval_equals_brute_force_deletion_of_units_and_pairs(clusters, signal):
     d = rng(14).normal(size=(18, 6)) + signal
-    assert ends(agreement_interval(d, units)) == pytest.approx(brute_agreement_interval(d, units), abs=1e-10)
+    assert ends(agreement_interval(d, clusters)) == pytest.approx(brute_agreement_interval(d, clusters), abs=1e-10)
 
 
 def test_agreement_interval_of_many_units_looks_at_a_part_of_the_pairs(monkeypatch):
@@ -303,9 +306,9 @@ def test_agreement_interval_covers_zero_for_noise(draws):
 
 
 def brute_separability_interval(p, q, units_p, units_n, n_folds, seed):
-    """Delete each unit, and each two of unlike folds; refit every fold with scalar loops, keep the folds."""
-    codes_p, codes_n, fold = unit_folds((len(p), len(q)), units_p, units_n, n_folds, seed)
-    n_units, strata = len(fold), np.array([f"{k}{u in codes_p}" for u, k in enumerate(fold)])
+    """Delete each cluster, and each two of unlike folds; refit every fold with scalar loops, keep the folds."""
+    codes_p, codes_n, fold = cluster_folds((len(p), len(q)), units_p, units_n, n_folds, seed)
+    n_clusters, strata = len(fold), np.array([f"{k}{u in codes_p}" for u, k in enumerate(fold)])
 
     def refit(k, *gone):
         keep_p, keep_n, in_p, in_n = (
@@ -320,7 +323,7 @@ def brute_separability_interval(p, q, units_p, units_n, n_folds, seed):
         return np.array([separability(kp, kn), area]) / n_folds
 
     whole = [refit(k) for k in range(n_folds)]
-    single = [[refit(k, u) for k in range(n_folds)] for u in range(n_units)]
+    single = [[refit(k, u) for k in range(n_folds)] for u in range(n_clusters)]
     variance = [jackknife_variance(np.sum(single, axis=1)[:, i], strata)[0] for i in range(2)]
     twice = np.zeros(2)
     for first, second in combinations(np.unique(strata), 2):
@@ -417,11 +420,11 @@ def test_simultaneous_level_is_bonferronis():
         (lambda: wilson(3, 2), "3 of 2"),
         (lambda: wilson(1, 2, level=95), "level"),
         (lambda: share_interval([0, 2]), "booleans"),
-        (lambda: share_interval([0, 1], ["a", "a"]), "share one unit"),
-        (lambda: bootstrap_mean([1.0], seed=0), "at least 2 units"),
+        (lambda: share_interval([0, 1], ["a", "a"]), "share one cluster"),
+        (lambda: bootstrap_mean([1.0], seed=0), "at least 2 clusters"),
         (lambda: bootstrap_mean(np.arange(20.0), seed=0, n_resamples=10), "n_resamples"),
         (lambda: bootstrap_mean(np.arange(20.0), np.arange(19), seed=0), "one label per row"),
-        (lambda: jackknife_interval(0.0, [1.0, 2, 3], strata=[0, 0, 1]), "single unit"),
+        (lambda: jackknife_interval(0.0, [1.0, 2, 3], strata=[0, 0, 1]), "single cluster"),
         (lambda: agreement_interval(np.eye(2)), "at least 3"),
         (lambda: separability_interval(*two_classes(rng(), n=5), np.arange(5), seed=0), "at least 2"),
         (lambda: simultaneous_level(0.95, 0), "k is 0"),

@@ -8,16 +8,16 @@ from torch import Tensor
 from trimtab.errors import InputError
 from trimtab.interventions import Site
 from trimtab.steering.edits import Gated
-from trimtab.steering.mat_steer import Tokens, TokenSides
+from trimtab.steering.mat_steer import TokenRows, TokenSides
 from trimtab.steering.mat_steer.diagnostics import GateCollapse
 from trimtab.steering.methods import ExclusiveGates, SidesMethod, configured, method
 
 D, N, SITE = 16, 240, Site(3)
 
 
-def cloud(centre: Tensor, seed: int, n: int = N) -> Tokens:
+def cloud(centre: Tensor, seed: int, n: int = N) -> TokenRows:
     noise = torch.randn(n, D, generator=torch.Generator().manual_seed(seed))
-    return Tokens(centre + noise, np.repeat(np.arange(n // 4), 4))
+    return TokenRows(centre + noise, np.repeat(np.arange(n // 4), 4))
 
 
 def at(**places: float) -> Tensor:
@@ -36,7 +36,7 @@ def two(seed: int = 0, n: int = N) -> dict[str, dict[Site, TokenSides]]:
     }
 
 
-def gates(edit: Gated, tokens: Tokens) -> list[float]:
+def gates(edit: Gated, tokens: TokenRows) -> list[float]:
     return edit.gates(tokens.activations.float()).mean(dim=0).tolist()
 
 

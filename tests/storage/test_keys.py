@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from trimtab.errors import InputError
-from trimtab.storage.keys import name_of, refuse_other
+from trimtab.storage.keys import check_same_settings, name_of
 
 KEPT: dict[str, Any] = {"seed": 0, "model": "a", "options": {"n": [1, 2]}}
 
 
 @pytest.mark.parametrize("asked", [KEPT, {"seed": 0}, {}])
 def test_the_same_may_be_used(asked: dict[str, Any]) -> None:
-    refuse_other("out is of a training", KEPT, asked)
+    check_same_settings("out is of a training", KEPT, asked)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_the_same_may_be_used(asked: dict[str, Any]) -> None:
 )
 def test_what_differs_is_named(asked: dict[str, Any], told: str) -> None:
     with pytest.raises(InputError, match=told):
-        refuse_other("out is of a training", KEPT, asked)
+        check_same_settings("out is of a training", KEPT, asked)
 
 
 def test_names_differ_where_keys_do() -> None:

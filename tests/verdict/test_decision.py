@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from trimtab.statistics.intervals import Interval
-from trimtab.verdict.decision import Requirement, decide, failing
+from trimtab.verdict.decision import Requirement, conclude, failing
 
 
 def above(low: float, high: float, threshold: float = 0.05) -> Requirement:
@@ -46,25 +46,25 @@ STATES = {
 @pytest.mark.parametrize(("effect", "share"), list(itertools.product(STATES, STATES)))
 @pytest.mark.parametrize("doubts", [(), ("few examples",)])
 def test_decision_follows_from_the_requirements_and_reservations(
-    effect: bool | None, share: bool | None, doubts: tuple[str, ...]
+    effect: bool | None, share: bool | None, reservations: tuple[str, ...]
 ) -> None:
-    decided = decide([STATES[effect][0], STATES[share][1]], doubts)
+    conclusion = conclude([STATES[effect][0], STATES[share][1]], reservations)
     if False in (effect, share):
         expected = "no-go"
     elif None in (effect, share):
         expected = "inconclusive"
     else:
-        expected = "caution" if doubts else "go"
-    assert decided.decision == expected
+        expected = "caution" if reservations else "go"
+    assert conclusion.decision == expected
 
 
 def test_every_reason_carries_its_figure_and_inconclusive_says_what_would_settle_it() -> None:
-    decided = decide([above(0.0, 0.2), below(0.1, 0.2)], ())
-    assert decided.reasons[0] == "effect 0.1 [0, 0.2] nats/token, needs more than 0.05: undecided (n = 50)"
-    assert decided.reasons[1] == "share 15% [10%, 20%], needs less than 25%: holds (n = 50)"
+    conclusion = conclude([above(0.0, 0.2), below(0.1, 0.2)], ())
+    assert conclusion.reasons[0] == "effect 0.1 [0, 0.2] nats/token, needs more than 0.05: undecided (n = 50)"
+    assert conclusion.reasons[1] == "share 15% [10%, 20%], needs less than 25%: holds (n = 50)"
     # the interval's half-width of 0.1 must shrink to the gap of 0.05, and a bit more for a chance of 80 %
     needed = math.ceil(50 * (0.1 / 0.05) ** 2 * ((1.96 + 0.84) / 1.96) ** 2)
-    assert decided.reasons[2] == (
+    assert conclusion.reasons[2] == (
         f"to settle the effect: about {needed} evaluation examples (80 % sure, if the estimate is right)"
     )
 
@@ -81,13 +81,13 @@ def test_the_number_that_would_settle_it_settles_it_four_times_in_five() -> None
 
 
 def test_an_obstacle_leaves_nothing_to_conclude_from_a_success_but_does_not_excuse_a_failure() -> None:
-    assert decide([above(0.1, 0.2)], (), ["one-sided"]).decision == "inconclusive"
-    assert decide([above(-0.1, 0.0)], (), ["one-sided"]).decision == "no-go"
+    assert conclude([above(0.1, 0.2)], (), ["one-sided"]).decision == "inconclusive"
+    assert conclude([above(-0.1, 0.0)], (), ["one-sided"]).decision == "no-go"
 
 
 def test_an_estimate_on_its_bound_cannot_be_settled() -> None:
     assert above(0.0, 0.1).would_settle is None
-    assert "no affordable number" in decide([above(0.0, 0.1)], ()).reasons[-1]
+    assert "no affordable number" in conclude([above(0.0, 0.1)], ()).reasons[-1]
 
 
 def normal(z: float) -> Requirement:
@@ -119,14 +119,14 @@ def test_failures_are_those_of_holms_method() -> None:
 
 def test_five_true_requirements_give_a_no_go_in_at_most_five_per_cent() -> None:
     rng = np.random.default_rng(2)
-    wrong = sum(decide([normal(z) for z in rng.normal(0, 1, 5)], ()).decision == "no-go" for _ in range(2000))
+    wrong = sum(conclude([normal(z) for z in rng.normal(0, 1, 5)], ()).decision == "no-go" for _ in range(2000))
     assert wrong / 2000 <= 0.06
 
 
 def test_a_model_that_cannot_read_the_examples_is_inconclusive_not_a_no_go() -> None:
     fails = above(-0.1, 0.0)
-    assert decide([fails], ()).decision == "no-go"
-    decided = decide([fails], (), unable="the unsteered model answers at random")
-    assert decided.decision == "inconclusive"
-    assert "the unsteered model answers at random" in decided.reasons
-    assert decide([above(0.1, 0.2)], (), unable="it cannot read them").decision == "go"
+    assert conclude([fails], ()).decision == "no-go"
+    conclusion = conclude([fails], (), unable="the unsteered model answers at random")
+    assert conclusion.decision == "inconclusive"
+    assert "the unsteered model answers at random" in conclusion.reasons
+    assert conclude([above(0.1, 0.2)], (), unable="it cannot read them").decision == "go"

@@ -117,13 +117,13 @@ def test_asking_is_a_method_like_any_other(name: str, model: Model, tmp_path: Pa
     made = found.steering
     assert made.edits == {}
     assert dict(made.attributes) == {"sentiment": 1.0}
-    front, against = made.prompts["sentiment"]
+    prompt_prefix, against = made.prompts["sentiment"]
     if name == "instruction":
-        assert front == behavior.instruction("positive") + "\n\n"
+        assert prompt_prefix == behavior.instruction("positive") + "\n\n"
         assert against == behavior.instruction("negative") + "\n\n"
     else:
         shots = split(behavior, train=12, evaluation=16, seed=0).shots.examples
-        assert front == "".join(f"{e.prompt}{e.positive}\n\n" for e in shots)
+        assert prompt_prefix == "".join(f"{e.prompt}{e.positive}\n\n" for e in shots)
         assert against == "".join(f"{e.prompt}{e.negative}\n\n" for e in shots)
     report = found.reports["sentiment"]
     assert report.site is None
@@ -137,7 +137,7 @@ def test_asking_is_a_method_like_any_other(name: str, model: Model, tmp_path: Pa
     def propensity(texts: list[str]) -> torch.Tensor:
         return model.score(texts, positives).mean - model.score(texts, negatives).mean
 
-    expected = propensity([front + p for p in prompts]) - propensity(prompts)
+    expected = propensity([prompt_prefix + p for p in prompts]) - propensity(prompts)
     assert result.effects == pytest.approx(expected.tolist(), abs=1e-4)
     assert report.side_effects.kl.value is not None
     assert report.side_effects.kl.value > 0
@@ -220,7 +220,7 @@ def test_exclusive_gates_are_fitted_on_the_tokens_of_all_behaviors_and_have_a_pa
     assert isinstance(edit, Gated)
     assert edit.n_attributes == 2
     assert set(found.training.sites["2"].gates) == {"sentiment", "formality"}
-    assert [row.told["c"] for row in found.training.candidates] == [0.1, 1.0]
+    assert [row.settings["c"] for row in found.training.candidates] == [0.1, 1.0]
     page = (tmp_path / "f" / "fit.html").read_text()
     assert "Shaded texts" in page
     assert "epoch" not in page.partition('id="training"')[2].partition("</section>")[0]
@@ -284,15 +284,15 @@ def test_values_to_choose_from_are_tried_and_the_best_on_dev_is_taken(model: Mod
     told = {"method": "mat-steer", "strength": 1.0, "verify": False, **SIZES, **MAT, "share": [0.05, 0.5], "blocks": 2}
     found = fit(model, [few("sentiment")], max_kl=50.0, **told)  # type: ignore[arg-type]
     rows = found.training.candidates
-    sites = [row.told["sites"] for row in rows]
-    assert [row.told["share"] for row in rows] == [0.05] * 2 + [0.5] * 2
+    sites = [row.settings["sites"] for row in rows]
+    assert [row.settings["share"] for row in rows] == [0.05] * 2 + [0.5] * 2
     assert sites[:2] == sites[2:]
     assert all(isinstance(tried, list) and len(tried) == 1 for tried in sites)
     assert sites[0] != sites[1]
     chosen = max(rows, key=lambda row: row.score)
     assert [row for row in rows if row.chosen] == [chosen]
-    assert found.steering.origin.hyperparameters["share"] == chosen.told["share"]
-    assert [str(site) for site in found.steering.edits] == chosen.told["sites"]
+    assert found.steering.origin.hyperparameters["share"] == chosen.settings["share"]
+    assert [str(site) for site in found.steering.edits] == chosen.settings["sites"]
     (score,) = chosen.effect.values()
     assert score == chosen.score
 

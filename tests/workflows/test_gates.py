@@ -15,7 +15,7 @@ from trimtab.results.fit import Training
 from trimtab.steering import Steering
 from trimtab.steering.edits import Gated
 from trimtab.workflows.fit.fit import fit
-from trimtab.workflows.fit.gates import EXAMPLES, IN_FRONT, TOKENS
+from trimtab.workflows.fit.gates import EXAMPLES, PROMPT_TOKENS, TOKENS
 
 SIZES = {"train": 12, "evaluation": 16}
 
@@ -66,12 +66,12 @@ def test_long_texts_are_cut_around_the_seam_and_say_so(prompt_words: int, model:
     training, _ = fitted(model, Behavior("length", examples))
     for text in training.texts:
         assert len(text.pieces) == TOKENS
-        front, behind = text.left_out
+        prompt_prefix, behind = text.left_out
         assert behind > 0
-        assert (front > 0) == (prompt_words > 2)
+        assert (prompt_prefix > 0) == (prompt_words > 2)
         assert text.pieces[text.answer_from].strip()[:1] in "gb"
-        if front:
-            assert text.answer_from == IN_FRONT
+        if prompt_prefix:
+            assert text.answer_from == PROMPT_TOKENS
 
 
 def test_edits_that_look_at_no_token_shade_nothing(model: Model) -> None:
@@ -81,7 +81,7 @@ def test_edits_that_look_at_no_token_shade_nothing(model: Model) -> None:
         assert found.record is not None
         assert found.record.training == Training()
         assert found.record.method == method
-        assert bool(found.record.attributes["sentiment"].front) == (method == "instruction")
+        assert bool(found.record.attributes["sentiment"].prompt_prefix) == (method == "instruction")
 
 
 @pytest.mark.parametrize("text", ["plain words here", "方向 🚢 ok", "مرحبا\nبالعالم", "a � b"])

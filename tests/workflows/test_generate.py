@@ -17,7 +17,7 @@ from trimtab.models import Batch, Encoded, Model, Plan
 from trimtab.steering import Steering
 from trimtab.steering.edits import Ablation, Additive, Gated, Stack
 from trimtab.texts import Rendered
-from trimtab.workflows.generate.generate import MOST_DOSE, generate, shaded
+from trimtab.workflows.generate.generate import MAX_EDIT_SIZE_RATIO, generate, shaded
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_side_by_side_as_json(folder: Path, tiny_folder: Path, model: Model, ste
         "It was", steering=steering, strength={"warm": 2.0, "brief": 0.0}, max_new_tokens=8
     )
     assert set(told["texts"][1]["shades"][0]["values"]) == {"warm", "brief"}
-    assert ("warning" in err) == (told["dose"] > MOST_DOSE)
+    assert ("warning" in err) == (told["edit_size_ratio"] > MAX_EDIT_SIZE_RATIO)
 
 
 def test_streamed_text_is_the_same_with_figures_where_there_is_no_colour(

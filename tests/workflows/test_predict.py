@@ -19,7 +19,7 @@ from trimtab.reports.study.files import save_study
 from trimtab.results.calibration_files import load_calibrations, shipped
 from trimtab.results.prediction import Calibrations
 from trimtab.results.study import GeometryRow, Study
-from trimtab.statistics.calibration import LEAST_FAMILIES
+from trimtab.statistics.calibration import MIN_FAMILIES
 from trimtab.workflows.predict.calibrate import FEATURES, calibrate
 from trimtab.workflows.predict.predict import predict
 from trimtab.workflows.study import Grid, ModelSource, study
@@ -54,8 +54,8 @@ def test_success_is_both_bounds_at_equal_dose(measured: Study, fitted: Calibrati
     cells = [c for c in measured.cells if c.not_measured is None and not c.control]
     held = [c.equal_effect_low > 0.05 and c.equal_anti_steerable_high < 0.25 for c in cells]  # type: ignore[operator]
     assert (told.scores.cells, told.scores.successes) == (len(cells), sum(held))
-    assert told.scores.families == len({c.family for c in cells}) >= LEAST_FAMILIES
-    assert (told.min_effect, told.max_anti_steerable, told.dose) == (0.05, 0.25, measured.equal_dose)
+    assert told.scores.families == len({c.family for c in cells}) >= MIN_FAMILIES
+    assert (told.min_effect, told.max_anti_steerable, told.equal_dose) == (0.05, 0.25, measured.equal_dose)
     assert told.predictor.features == FEATURES
     assert told.controls == len({c.behavior for c in measured.cells if c.control and c.not_measured is None})
     assert told.scores_with_controls is not None
@@ -224,7 +224,7 @@ def test_the_shipped_ones_are_whole() -> None:
     ("change", "word"),
     [
         (lambda d: d.pop("calibrations"), "calibrations"),
-        (lambda d: d.update(schema=2), "schema"),
+        (lambda d: d.update(schema=3), "schema"),
         (lambda d: d["calibrations"][0].update(extra=1), "extra"),
         (lambda d: d["calibrations"][0]["predictor"].update(mean=[1.0]), "mean: made for 1"),
         (lambda d: d["calibrations"][0]["predictor"]["effect"].update(half="wide"), "half"),

@@ -67,7 +67,7 @@ def test_a_cell_is_what_a_check_finds_at_the_same_site(result: Study, tiny_folde
         assert cell.anti_steerable == pytest.approx(told.anti_steerable.share)
         assert cell.agreement_loo == pytest.approx(told.directional_agreement_loo.value, abs=1e-6)
         assert cell.separability_held_out == pytest.approx(told.separability_held_out.value, rel=1e-5)
-        assert cell.dose == pytest.approx(told.dose, rel=1e-6)
+        assert cell.edit_size_ratio == pytest.approx(told.edit_size_ratio, rel=1e-6)
     assert report.length_auroc.value == pytest.approx(cells["prefilled"].length_auroc)
     found = next(c for c in result.cosines if c.behavior == "sentiment")
     assert found.types == report.prompt_type_cosine.types
@@ -76,9 +76,9 @@ def test_a_cell_is_what_a_check_finds_at_the_same_site(result: Study, tiny_folde
 
 def test_at_equal_dose_every_vector_has_that_dose_and_its_own_effect(result: Study, tiny_folder: Path) -> None:
     for cell in result.cells:
-        assert cell.dose is not None
+        assert cell.edit_size_ratio is not None
         assert cell.equal_strength is not None
-        assert cell.dose * cell.equal_strength == pytest.approx(SMALL.equal_dose)
+        assert cell.edit_size_ratio * cell.equal_strength == pytest.approx(SMALL.equal_dose)
     cell = next(c for c in result.cells if c.behavior == "formality" and c.prompt_type == "prefilled")
     model = tt.load(tiny_folder, dtype="float32")
     options: dict[str, Any] = {"site": 1, "prompt_types": "prefilled", "train": 12, "evaluation": 16}

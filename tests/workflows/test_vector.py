@@ -48,7 +48,7 @@ def test_steered_score_equals_a_bare_forward_hook(embedded: tt.Model) -> None:
     prompt, answer = "The garden in spring", " is full of small surprises."
     ours = embedded.score([prompt], [answer], steering=tt.Steering.from_vector(SITE, v), strength=0.7).total
 
-    front = embedded.tokenizer(prompt)["input_ids"]
+    prompt_prefix = embedded.tokenizer(prompt)["input_ids"]
     ids = torch.tensor([[embedded.tokenizer.bos_token_id, *embedded.tokenizer(prompt + answer)["input_ids"]]])
     handle = embedded.hf.model.layers[14].register_forward_hook(lambda m, args, out: out + 0.7 * v)
     try:
@@ -56,7 +56,7 @@ def test_steered_score_equals_a_bare_forward_hook(embedded: tt.Model) -> None:
             logprobs = embedded.hf(ids).logits[0].log_softmax(dim=-1)
     finally:
         handle.remove()
-    first = 1 + len(front)
+    first = 1 + len(prompt_prefix)
     theirs = sum(logprobs[i - 1, ids[0, i]] for i in range(first, ids.shape[1]))
     torch.testing.assert_close(ours[0], torch.as_tensor(theirs), rtol=1e-5, atol=1e-4)
 

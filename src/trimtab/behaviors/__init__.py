@@ -8,7 +8,7 @@ from trimtab.behaviors.lint import lint
 from trimtab.behaviors.probe import Probe
 from trimtab.behaviors.prompt_types import PromptType, not_measured, render, render_bare, shared_statement
 from trimtab.behaviors.readers import builtin, builtin_names, load
-from trimtab.behaviors.splits import Part, Splits, split, units
+from trimtab.behaviors.splits import Part, Splits, clusters, split
 
 __all__ = [
     "AnswerKind",
@@ -24,6 +24,7 @@ __all__ = [
     "builtin",
     "builtin_names",
     "by_length",
+    "clusters",
     "deduplicate",
     "lint",
     "load",
@@ -34,5 +35,4 @@ __all__ = [
     "shared_statement",
     "shuffled",
     "split",
-    "units",
 ]

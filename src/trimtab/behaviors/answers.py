@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from trimtab.behaviors.behavior import Example, Pairing
 from trimtab.behaviors.chats import read_messages, read_preferences, turns_of
+from trimtab.behaviors.invalid_rows import InvalidRows
 from trimtab.behaviors.joining import behind_prompts, joined
 from trimtab.behaviors.labelled import TEXT_FIELDS, label_notes, matched, paired_completions, two_lists
-from trimtab.behaviors.odd_rows import OddRows
 from trimtab.behaviors.parsed import Parsed
 from trimtab.behaviors.table import Row, Table
 from trimtab.behaviors.turns import plain_turns
@@ -18,7 +18,7 @@ from trimtab.texts import shown
 # --- what convert-data writes ---
 
 
-def read_exactly(table: Table, odd: OddRows) -> Parsed:
+def read_exactly(table: Table, odd: InvalidRows) -> Parsed:
     """Rows as `trimtab convert-data` writes them: nothing is put between, cut, or told from other fields."""
 
     def read(row: Row) -> Example:
@@ -35,15 +35,15 @@ def read_exactly(table: Table, odd: OddRows) -> Parsed:
 # --- prompts, pairs, preferences ---
 
 
-def _prompts(table: Table, odd: OddRows) -> Parsed:
+def _prompts(table: Table, odd: InvalidRows) -> Parsed:
     return _two_answers(table, odd, ("positive", "negative"))
 
 
-def _preferences(table: Table, odd: OddRows) -> Parsed:
+def _preferences(table: Table, odd: InvalidRows) -> Parsed:
     return _two_answers(table, odd, ("chosen", "rejected"))
 
 
-def _two_answers(table: Table, odd: OddRows, sides: tuple[str, str]) -> Parsed:
+def _two_answers(table: Table, odd: InvalidRows, sides: tuple[str, str]) -> Parsed:
     table, notes = _with_input(table)
     examples, left_out = read_preferences(table, odd, sides)
     if all(not e.prompt for e in examples) and any("prompt" in row.fields for row in table.rows):
@@ -53,7 +53,7 @@ def _two_answers(table: Table, odd: OddRows, sides: tuple[str, str]) -> Parsed:
     return Parsed(examples, "natural", (*notes, *left_out, *cut, *spaced))
 
 
-def _instructions(table: Table, odd: OddRows) -> Parsed:
+def _instructions(table: Table, odd: InvalidRows) -> Parsed:
     rows = (
         Row({("prompt" if k == "instruction" else k): v for k, v in r.fields.items()}, r.source) for r in table.rows
     )
@@ -93,7 +93,7 @@ def _with_history(row: Row) -> Row:
     return Row({**row.fields, "prompt": [*turns, {"role": "user", "content": prompt}]}, row.source)
 
 
-def _pairs(table: Table, odd: OddRows) -> Parsed:
+def _pairs(table: Table, odd: InvalidRows) -> Parsed:
     def read(row: Row) -> Example:
         if not row.blank("prompt") or not row.blank("messages"):
             raise InputError(f"{row.source}: some rows have a prompt and some have none; give every row one, or none")
@@ -115,12 +115,12 @@ def _unused(table: Table) -> list[str]:
     return [f"read as statements without a prompt; {said} not used (rename it prompt if it is one)"] if others else []
 
 
-def _messages(table: Table, odd: OddRows) -> Parsed:
+def _messages(table: Table, odd: InvalidRows) -> Parsed:
     examples, notes = joined(read_messages(table, odd))
     return Parsed(examples, "natural", notes)
 
 
-def _conversations(table: Table, odd: OddRows) -> Parsed:
+def _conversations(table: Table, odd: InvalidRows) -> Parsed:
     def prompted(row: Row) -> Row:
         chosen = row.fields.get("chosen")
         whole = isinstance(chosen, list) and len(chosen) > 1  # the chat stands in the answer, too
@@ -129,7 +129,7 @@ def _conversations(table: Table, odd: OddRows) -> Parsed:
     return _preferences(replace(table, rows=tuple(map(prompted, table.rows))), odd)
 
 
-def _rejected_response(table: Table, odd: OddRows) -> Parsed:
+def _rejected_response(table: Table, odd: InvalidRows) -> Parsed:
     def split(row: Row) -> Row:
         turns, other = row.fields.get("messages"), row.fields.get("rejected_response")
         before = turns_of(row, "messages", last="assistant")[:-1]
@@ -143,13 +143,13 @@ def _rejected_response(table: Table, odd: OddRows) -> Parsed:
     return _preferences(replace(table, rows=tuple(odd.read(table.rows, split))), odd)
 
 
-def _openai(table: Table, odd: OddRows) -> Parsed:
+def _openai(table: Table, odd: InvalidRows) -> Parsed:
     names = {"input": "prompt", "preferred_output": "chosen", "non_preferred_output": "rejected"}
     rows = (Row({names.get(k, k): v for k, v in row.fields.items()}, row.source) for row in table.rows)
     return _preferences(replace(table, rows=tuple(rows)), odd)
 
 
-def _ranked(table: Table, odd: OddRows) -> Parsed:
+def _ranked(table: Table, odd: InvalidRows) -> Parsed:
     """One prompt with several answers: the best against the worst."""
 
     def extremes(row: Row) -> Row:
@@ -183,7 +183,7 @@ def _is_ranked(answer: object) -> bool:
 # --- labelled texts ---
 
 
-def _completions(table: Table, odd: OddRows) -> Parsed:
+def _completions(table: Table, odd: InvalidRows) -> Parsed:
     table, notes = _with_input(table)
     examples, paired = paired_completions(table, odd)
     examples, cut = behind_prompts(examples)
@@ -191,7 +191,7 @@ def _completions(table: Table, odd: OddRows) -> Parsed:
     return Parsed(examples, "natural", (*notes, *label_notes(table), *paired, *cut, *spaced))
 
 
-def _lists(table: Table, odd: OddRows) -> Parsed:
+def _lists(table: Table, odd: InvalidRows) -> Parsed:
     if any(not row.blank("prompt") for row in table.rows):
         name = next((name for name in TEXT_FIELDS if name in table.rows[0].fields), "text")
         rows = (Row({("completion" if k == name else k): v for k, v in r.fields.items()}, r.source) for r in table.rows)
@@ -203,7 +203,7 @@ def _lists(table: Table, odd: OddRows) -> Parsed:
     return Parsed(examples, "random", (*unused, *notes))
 
 
-def _labelled_chats(table: Table, odd: OddRows) -> Parsed:
+def _labelled_chats(table: Table, odd: InvalidRows) -> Parsed:
     """Chats that end with an answer, and whether it is a good one."""
     rows = (
         Row({("completion" if k == "messages" else k): v for k, v in r.fields.items()}, r.source) for r in table.rows
@@ -211,7 +211,7 @@ def _labelled_chats(table: Table, odd: OddRows) -> Parsed:
     return _completions(replace(table, rows=tuple(rows)), odd)
 
 
-READERS: Mapping[str, Callable[[Table, OddRows], Parsed]] = {
+READERS: Mapping[str, Callable[[Table, InvalidRows], Parsed]] = {
     "messages": _messages,
     "openai": _openai,
     "ranked": _ranked,

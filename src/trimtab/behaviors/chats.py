@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trimtab.behaviors.behavior import Example
-from trimtab.behaviors.odd_rows import OddRows
+from trimtab.behaviors.invalid_rows import InvalidRows
 from trimtab.behaviors.table import Row, Table
 from trimtab.errors import InputError
 from trimtab.texts import Message
@@ -20,7 +20,7 @@ _MARKS = (
 _ANY_MARK = re.compile("|".join(map(re.escape, _MARKS)))
 
 
-def read_messages(table: Table, odd: OddRows) -> list[Example]:
+def read_messages(table: Table, odd: InvalidRows) -> list[Example]:
     """Rows with `messages`, the turns before the answer, and the two answers.
 
     Raises:
@@ -61,7 +61,7 @@ class _Reply:
 
 
 def read_preferences(
-    table: Table, odd: OddRows, sides: tuple[str, str] = ("chosen", "rejected")
+    table: Table, odd: InvalidRows, sides: tuple[str, str] = ("chosen", "rejected")
 ) -> tuple[list[Example], list[str]]:
     """Rows with a wanted and an unwanted answer: texts after a `prompt`, chats, or Human/Assistant transcripts.
 
@@ -182,15 +182,15 @@ def _reply(row: Row, name: str) -> _Reply:
     answer = row.answer(name)
     if "prompt" in row.fields:
         return _Reply("", (), answer)
-    mend = ""
+    fix = ""
     if name == "chosen":
-        mend = (
+        fix = (
             "\n  write the prompt that both answers follow; to compare them as statements without one:"
             "\n  trimtab convert-data IN OUT.jsonl --positive chosen --negative rejected"
         )
     raise InputError(
         f"{row.source}: the field 'prompt' is missing, and {name!r} is no transcript with '\\n\\nAssistant:'; "
-        f"found {row.found()}{mend}"
+        f"found {row.found()}{fix}"
     )
 
 

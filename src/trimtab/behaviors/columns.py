@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from trimtab.behaviors.catalogue import FORMATS
-from trimtab.behaviors.odd_rows import OddRows
+from trimtab.behaviors.invalid_rows import InvalidRows
 from trimtab.behaviors.table import Row, Table
 from trimtab.behaviors.turns import AS_TEXT, PARTS, RENAMED, TOOLS, plain_turns
 from trimtab.errors import InputError
@@ -66,7 +66,7 @@ def spelled(table: Table) -> tuple[Table, dict[str, str]]:
     return replace(table, rows=rows), changed
 
 
-def with_plain_turns(table: Table, odd: OddRows) -> Table:
+def with_plain_turns(table: Table, odd: InvalidRows) -> Table:
     """The table with all turns as role and content, whichever way a tool wrote them; notes say what was done."""
     seen: Counter[str] = Counter()
 

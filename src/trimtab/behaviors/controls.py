@@ -7,7 +7,7 @@ from hashlib import sha256
 import numpy as np
 
 from trimtab.behaviors.behavior import Behavior, Example
-from trimtab.behaviors.splits import units
+from trimtab.behaviors.splits import clusters
 from trimtab.behaviors.words import count_words
 from trimtab.errors import InputError
 from trimtab.texts import NAME_BYTES
@@ -16,15 +16,15 @@ from trimtab.texts import NAME_BYTES
 def shuffled(behavior: Behavior, seed: int = 0) -> Behavior:
     """The same texts under labels that mean nothing.
 
-    Where rows belong together (pairing `natural`) the two answers are exchanged in half of the units, drawn at random,
+    Where rows belong together (pairing `natural`) the two answers are exchanged in half of the clusters, at random,
     so that rows of one question keep together. Otherwise the texts of both classes are dealt anew.
 
     Args:
-        behavior: any with at least two units.
+        behavior: any with at least two clusters.
         seed: of the draw.
 
     Raises:
-        InputError: a single unit, whose labels cannot be permuted.
+        InputError: a single cluster, whose labels cannot be permuted.
     """
     rng = np.random.default_rng(seed)
     examples = behavior.examples
@@ -33,12 +33,12 @@ def shuffled(behavior: Behavior, seed: int = 0) -> Behavior:
         dealt = [texts[i] for i in rng.permutation(len(texts))]
         pairs = zip(examples, dealt[::2], dealt[1::2], strict=True)
         return replace(behavior, examples=[replace(e, positive=p, negative=n) for e, p, n in pairs])
-    unit_of = units(behavior)
-    names = sorted(set(unit_of))
+    cluster_of = clusters(behavior)
+    names = sorted(set(cluster_of))
     if len(names) < 2:
-        raise InputError(f"behavior {behavior.name!r} has a single unit; its labels cannot be shuffled")
+        raise InputError(f"behavior {behavior.name!r} has a single cluster; its labels cannot be shuffled")
     turned = {names[i] for i in rng.permutation(len(names))[: len(names) // 2]}
-    rows = [_exchanged(e) if unit in turned else e for e, unit in zip(examples, unit_of, strict=True)]
+    rows = [_exchanged(e) if cluster in turned else e for e, cluster in zip(examples, cluster_of, strict=True)]
     return replace(behavior, examples=rows)
 
 

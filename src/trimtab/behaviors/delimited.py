@@ -38,7 +38,7 @@ def read_delimited(text: str, file: str, fits: Callable[[Sequence[str]], int]) -
     if isinstance(head_cells, str):
         raise InputError(head_cells)
     names = [name.strip() for name in head_cells]
-    _refuse_twins(names, file, line)
+    _check_distinct(names, file, line)
     rows: list[Row] = []
     broken: list[str] = []
     for cells, at in records:
@@ -75,7 +75,7 @@ def separator_of(head: str, fits: Callable[[Sequence[str]], int]) -> str:
     return max(",\t;|", key=head.count)
 
 
-def _refuse_twins(names: Sequence[str], file: str, line: int) -> None:
+def _check_distinct(names: Sequence[str], file: str, line: int) -> None:
     named = [name for name in names if name]
     if len(set(named)) < len(named):
         raise InputError(f"{file}:{line}: two columns have the same name in {list(names)}; rename one")

@@ -143,7 +143,7 @@ def aligned(behavior: Behavior) -> Behavior:
     """Unpaired lists matched so that near-duplicates of one list meet as few clusters of the other as can be.
 
     The matching of such lists is arbitrary, but rows are what is dealt and resampled: a cluster of ten texts is matched
-    with ten texts that resemble none or only each other, so that it makes one unit of ten rows. Sets without
+    with ten texts that resemble none or only each other, so that it makes one cluster of ten rows. Sets without
     near-duplicates, and rows with a group, stay as they are.
     """
     if behavior.pairing != "random" or not behavior.bare or any(e.group for e in behavior.examples):

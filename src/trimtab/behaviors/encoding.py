@@ -46,7 +46,7 @@ def decoded(data: bytes, file: str) -> tuple[str, tuple[str, ...]]:
     Raises:
         InputError: a kind of file that holds no text, bytes of another encoding, or a NUL byte; says what to do.
     """
-    refuse_binary(data, file)
+    check_is_text(data, file)
     encoding, mark = _encoding(data)
     notes: tuple[str, ...] = ()
     try:
@@ -61,14 +61,14 @@ def decoded(data: bytes, file: str) -> tuple[str, tuple[str, ...]]:
     return (text if "\n" in text else text.replace("\r", "\n")), notes  # lines of the old Mac
 
 
-def refuse_binary(data: bytes, file: str) -> None:
+def check_is_text(data: bytes, file: str) -> None:
     """
     Raises:
         InputError: the file begins as one that holds no text: names it, and how to get at its rows.
     """
-    for start, what, mend in _BINARY:
+    for start, what, fix in _BINARY:
         if data.startswith(start):
-            raise InputError(f"{file}: this is {what}; {mend.replace('FILE', file)}")
+            raise InputError(f"{file}: this is {what}; {fix.replace('FILE', file)}")
     if data.startswith(_PICKLES):
         raise InputError(
             f"{file}: this is a Python pickle, which can run code and is not read; write its rows as JSONL: "

@@ -4,8 +4,8 @@ import re
 from dataclasses import replace
 
 from trimtab.behaviors.behavior import Example
+from trimtab.behaviors.invalid_rows import InvalidRows
 from trimtab.behaviors.labelled import matched
-from trimtab.behaviors.odd_rows import OddRows
 from trimtab.behaviors.parsed import Parsed
 from trimtab.behaviors.table import Row, Table
 from trimtab.errors import InputError
@@ -25,7 +25,7 @@ def sound_rows(table: Table) -> tuple[Table, list[str]]:
     return replace(table, rows=rows), [note]
 
 
-def read_choices(table: Table, caa: bool, odd: OddRows) -> Parsed:
+def read_choices(table: Table, caa: bool, odd: InvalidRows) -> Parsed:
     """Raw forms as published: `Question: …\\n\\nAnswer:`, with the two choices where the answers are yes and no."""
 
     def read(row: Row) -> Example:
@@ -57,7 +57,7 @@ def is_caa(row: Row) -> bool:
     return isinstance(answer, str) and _CAA_LABEL.fullmatch(answer) is not None
 
 
-def read_statements(table: Table, odd: OddRows) -> Parsed:
+def read_statements(table: Table, odd: InvalidRows) -> Parsed:
     """The statements one agrees with are positive, the others negative."""
 
     def read(row: Row) -> tuple[str, tuple[str, str]]:

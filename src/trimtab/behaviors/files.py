@@ -8,7 +8,7 @@ from trimtab.behaviors.delimited import SEPARATORS, read_delimited, separator_of
 from trimtab.behaviors.documents import read_json
 from trimtab.behaviors.encoding import decoded
 from trimtab.behaviors.frames import ARROW_FILE, ARROW_STREAM, PARQUET, read_frames
-from trimtab.behaviors.odd_rows import OddRows
+from trimtab.behaviors.invalid_rows import InvalidRows
 from trimtab.behaviors.opening import unzipped
 from trimtab.behaviors.spreadsheets import ZIP, read_workbook
 from trimtab.behaviors.table import Table
@@ -35,7 +35,7 @@ def read_table(data: bytes, file: str, *, skip_bad: bool = False, names: Mapping
         data = unzipped(data, file)
     table = _table(data, file, names or {})
     if not skip_bad:
-        OddRows(False).add(list(table.broken), len(table.rows))
+        InvalidRows(False).add(list(table.broken), len(table.rows))
     return table
 
 
@@ -51,7 +51,7 @@ def _table(data: bytes, file: str, names: Mapping[str, str]) -> Table:
     if text.lstrip()[0] in "{[" or ending in (".json", ".jsonl", ".ndjson"):
         table = read_json(text, file, lines=ending in (".jsonl", ".ndjson"), names=names)
     else:
-        _refuse_prose(text, file, ending, names)
+        _check_no_prose(text, file, ending, names)
         table = renamed(
             read_delimited(text, file, lambda cells: known([names.get(cell, cell) for cell in cells])), names
         )
@@ -63,7 +63,7 @@ def _ending(file: str) -> str:
     return next((suffix for suffix in (*SUFFIXES, *OTHER_SUFFIXES) if name.endswith(suffix)), "")
 
 
-def _refuse_prose(text: str, file: str, ending: str, names: Mapping[str, str]) -> None:
+def _check_no_prose(text: str, file: str, ending: str, names: Mapping[str, str]) -> None:
     """A text with one example a line holds one side; what looks like it is not taken for a table.
 
     Raises:

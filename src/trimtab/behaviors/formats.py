@@ -10,8 +10,8 @@ from trimtab.behaviors.behavior import Example
 from trimtab.behaviors.catalogue import FORMATS, NAMES, Format, nearest, overview
 from trimtab.behaviors.columns import known, spelled, with_plain_turns
 from trimtab.behaviors.evaluations import is_caa, read_choices, read_statements, sound_rows
+from trimtab.behaviors.invalid_rows import InvalidRows
 from trimtab.behaviors.labelled import LABELS, TEXT_FIELDS
-from trimtab.behaviors.odd_rows import OddRows
 from trimtab.behaviors.parsed import Parsed
 from trimtab.behaviors.table import Row, Table
 from trimtab.errors import InputError
@@ -39,7 +39,7 @@ def parse(table: Table, format: str | None = None, view: str | None = None, *, s
         raise InputError(f"unknown view {view!r}; it can be {' or '.join(VIEWS)}")
     if format is not None and format not in NAMES:
         raise InputError(f"unknown format {format!r}; it can be {', '.join(NAMES)}")
-    odd = OddRows(skip_bad)
+    odd = InvalidRows(skip_bad)
     odd.add(list(table.broken), len(table.rows))
     if not table.rows:
         raise InputError(f"{table.file}: no rows; a behavior needs at least one example")
@@ -50,7 +50,7 @@ def parse(table: Table, format: str | None = None, view: str | None = None, *, s
     return replace(parsed, notes=(*odd.notes(total), *parsed.notes))
 
 
-def _read(table: Table, format: str | None, view: str | None, odd: OddRows) -> Parsed:
+def _read(table: Table, format: str | None, view: str | None, odd: InvalidRows) -> Parsed:
     table, changed = spelled(table)
     known = len(table.notes)
     table = with_plain_turns(table, odd)
@@ -173,7 +173,7 @@ def _first_names(table: Table, entry: Format) -> tuple[Table, dict[str, str]]:
     return replace(table, rows=rows), changed
 
 
-def _one_kind(examples: Sequence[Example], odd: OddRows) -> Sequence[Example]:
+def _one_kind(examples: Sequence[Example], odd: InvalidRows) -> Sequence[Example]:
     """Examples that all have a prompt, or all none: whichever are fewer are left out."""
     bare = [e for e in examples if not e.prompt]
     if not bare or 2 * len(bare) == len(examples) or len(bare) == len(examples):

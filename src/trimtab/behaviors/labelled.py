@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from trimtab.behaviors.behavior import Example
 from trimtab.behaviors.chats import flatten, holds_turns, turns_of, with_system
-from trimtab.behaviors.odd_rows import OddRows
+from trimtab.behaviors.invalid_rows import InvalidRows
 from trimtab.behaviors.table import Row, Table
 from trimtab.errors import InputError
 from trimtab.texts import Message
@@ -59,7 +59,7 @@ def one_scale(rows: Sequence[Row], labels: Sequence[int]) -> None:
         raise InputError(f"{where}: the labels 1, 0 and -1 are three classes; keep the rows of two")
 
 
-def two_lists(table: Table, odd: OddRows) -> tuple[list[Text], list[Text]]:
+def two_lists(table: Table, odd: InvalidRows) -> tuple[list[Text], list[Text]]:
     """The positive and the negative texts of labelled rows.
 
     Raises:
@@ -101,7 +101,7 @@ def matched(file: str, positive: Sequence[Text], negative: Sequence[Text]) -> tu
 # --- answers of several prompts ---
 
 
-def paired_completions(table: Table, odd: OddRows) -> tuple[list[Example], list[str]]:
+def paired_completions(table: Table, odd: InvalidRows) -> tuple[list[Example], list[str]]:
     """Labelled answers, paired with those of the other side to the same prompt, in order.
 
     Returns:

@@ -35,7 +35,7 @@ def document(value: object, file: str, names: Mapping[str, str]) -> Table:
     if not isinstance(value, dict):
         raise InputError(f"{file}:1: expected an array or an object, found {type(value).__name__}")
     if isinstance(value, Doubled):
-        _refuse_doubled(value, f"{file}:1")
+        _check_no_duplicate_keys(value, f"{file}:1")
     if "examples" in value:
         return renamed(_examples(value, file), names)
     if any(name in value for name in names):  # of columns, or of a single row
@@ -197,7 +197,7 @@ def _table(
 
 def _row(value: object, source: str) -> Row:
     if isinstance(value, dict):
-        _refuse_doubled(value, source)
+        _check_no_duplicate_keys(value, source)
         return Row(value, source)
     if isinstance(value, list) and len(value) == 2:
         return Row({"positive": value[0], "negative": value[1]}, source)
@@ -213,7 +213,7 @@ def _kind(value: object) -> str:
     return "NaN" if isinstance(value, float) and math.isnan(value) else type(value).__name__
 
 
-def _refuse_doubled(value: Mapping[str, Any], source: str) -> None:
+def _check_no_duplicate_keys(value: Mapping[str, Any], source: str) -> None:
     below: list[object] = [value]
     while below:
         held = below.pop()

@@ -11,12 +11,12 @@ from trimtab.behaviors.behavior import Behavior
 from trimtab.behaviors.duplicates import aligned, deduplicate, normalise, resemblances
 from trimtab.behaviors.findings import SEVERITIES, SIDES, Finding, Severity, sources
 from trimtab.behaviors.likeness import MAX_COMPARED, common_opening, repeats
-from trimtab.behaviors.splits import units
+from trimtab.behaviors.splits import clusters
 from trimtab.behaviors.words import count_words, words
 from trimtab.errors import InputError
 
 _LONG = 2_000  # words
-_FEW_UNITS = 100
+_MIN_CLUSTERS = 100
 _TEMPLATE = 0.2  # share of the rows that begin alike
 
 
@@ -73,12 +73,12 @@ def _near_duplicates(behavior: Behavior) -> list[Finding]:
     if not len(rows):
         return []
     n, what = (2 * len(distinct.examples), "texts") if random else (len(distinct.examples), "rows")
-    n_units = len(set(units(aligned(distinct))))
+    n_clusters = len(set(clusters(aligned(distinct))))
     compared = f", of which the first {MAX_COMPARED:,} were compared" if len(distinct.examples) > MAX_COMPARED else ""
     message = (
         f"{len(rows)} of {n} {what}{compared} nearly repeat another one (at least half of their telling words are the "
-        f"same): a check keeps them together and counts {n_units} independent questions; add other examples, not more "
-        "variants"
+        f"same): a check keeps them together and counts {n_clusters} independent questions; add other examples, not "
+        "more variants"
     )
     return [Finding("near-duplicate", "warning", message, sources(distinct, rows.tolist()), len(rows), len(rows) / n)]
 
@@ -105,12 +105,12 @@ def _long_rows(behavior: Behavior) -> list[Finding]:
     return [Finding("long-row", "warning", message, sources(behavior, rows), len(rows), float(max(lengths)))]
 
 
-def _few_units(behavior: Behavior) -> list[Finding]:
-    n = len(set(units(behavior)))
-    if n >= _FEW_UNITS:
+def _few_clusters(behavior: Behavior) -> list[Finding]:
+    n = len(set(clusters(behavior)))
+    if n >= _MIN_CLUSTERS:
         return []
-    message = f"only {n} different questions; below {_FEW_UNITS} the intervals of a check are wide"
-    return [Finding("few-units", "info", message, (), n, float(n))]
+    message = f"only {n} different questions; below {_MIN_CLUSTERS} the intervals of a check are wide"
+    return [Finding("few-clusters", "info", message, (), n, float(n))]
 
 
 def _templates(behavior: Behavior) -> list[Finding]:
@@ -176,6 +176,6 @@ _CHECKS: tuple[Callable[[Behavior], list[Finding]], ...] = (
     wording.one_word,
     _long_rows,
     _templates,
-    _few_units,
+    _few_clusters,
     _derived_instructions,
 )

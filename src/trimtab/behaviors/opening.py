@@ -11,7 +11,7 @@ from typing import BinaryIO
 from trimtab.errors import InputError
 from trimtab.texts import shown
 
-MOST_BYTES = 2 << 30  # of a file, and of what a gzip file unpacks to
+MAX_BYTES = 2 << 30  # of a file, and of what a gzip file unpacks to
 
 _CHUNK = 1 << 20
 _LONGEST_SHOWN = 120  # letters of a path in an error
@@ -46,7 +46,7 @@ def read_file(path: Path, info: os.stat_result) -> bytes:
         info: likewise.
 
     Raises:
-        InputError: a pipe, socket or device; more than `MOST_BYTES`; not readable.
+        InputError: a pipe, socket or device; more than `MAX_BYTES`; not readable.
     """
     where = shown(str(path))
     if not stat.S_ISREG(info.st_mode):
@@ -62,7 +62,7 @@ def unzipped(data: bytes, file: str) -> bytes:
     """What a gzip file holds.
 
     Raises:
-        InputError: broken, or more than `MOST_BYTES`.
+        InputError: broken, or more than `MAX_BYTES`.
     """
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
@@ -75,8 +75,8 @@ def _within_limit(stream: BinaryIO | gzip.GzipFile, what: str) -> bytes:
     chunks, size = [], 0
     while chunk := stream.read(_CHUNK):
         size += len(chunk)
-        if size > MOST_BYTES:
-            raise InputError(f"{what} larger than {MOST_BYTES / 2**30:g} GiB; give a part of its rows")
+        if size > MAX_BYTES:
+            raise InputError(f"{what} larger than {MAX_BYTES / 2**30:g} GiB; give a part of its rows")
         chunks.append(chunk)
     return b"".join(chunks)
 

@@ -75,7 +75,7 @@ def load(
         if name in builtin_names():
             return _builtin(name, asked)
         if DATASET_ID.fullmatch(name) and not name.lower().endswith((*SUFFIXES, *OTHER_SUFFIXES)):
-            _refuse_lost_path(name)
+            _check_path(name)
             return load("hub:" + name, view=view, format=format, skip_bad=skip_bad, fields=fields)
     raise _unknown(name)
 
@@ -226,7 +226,7 @@ def _folder(path: Path) -> str:
     return f"{where} is a folder; give one of its files: {', '.join(held[:8])}{more} (a dataset folder: hub:./folder)"
 
 
-def _refuse_lost_path(name: str) -> None:
+def _check_path(name: str) -> None:
     """`data/mine` is no dataset's id where there is a folder `data`.
 
     Raises:

@@ -11,7 +11,7 @@ from trimtab.behaviors.behavior import Behavior, Example
 from trimtab.behaviors.duplicates import deduplicate, frame_of, normalise, resemblances
 from trimtab.errors import InputError
 
-__all__ = ["Part", "Splits", "deduplicate", "normalise", "split", "units"]
+__all__ = ["Part", "Splits", "clusters", "deduplicate", "normalise", "split"]
 
 # Rows wanted when nothing is said (methods §1.2); what is left over goes to evaluation, up to `_MAX_EVAL`.
 _SIZES: Mapping[str, Mapping[str, int]] = {
@@ -21,9 +21,9 @@ _SIZES: Mapping[str, Mapping[str, int]] = {
 _MAX_EVAL = 500
 MAX_ROWS = 5_000  # of a larger set so many are drawn: more would not narrow the intervals, and take hours
 _NEEDED = ("train", "dev", "eval")
-_MAX_SHARE = 0.1  # of a part's rows that one unit may fill, where there are units enough
-_LEAST = 2  # rows, and units, in each needed part
-_SPARE_UNITS = 7  # besides those of the shots: two a needed part, and one to choose from
+_MAX_SHARE = 0.1  # of a part's rows that one cluster may fill, where there are clusters enough
+_LEAST = 2  # rows, and clusters, in each needed part
+_SPARE_CLUSTERS = 7  # besides those of the shots: two a needed part, and one to choose from
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class Part:
     """Examples that serve one purpose.
 
     Args:
-        examples: in the random order they were dealt in, first one of each unit, then a second of those that have one,
-            and so on: the first rows of a part are of as many units as can be.
-        units: the question or template of each example, parallel to `examples`; resample by these.
+        examples: in the random order they were dealt in, first one of each cluster, then a second of those that have
+            one, and so on: the first rows of a part are of as many clusters as can be.
+        clusters: the question or template of each example, parallel to `examples`; resample by these.
     """
 
     examples: tuple[Example, ...] = ()
-    units: tuple[str, ...] = ()
+    clusters: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -45,10 +45,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Splits:
-    """The five parts of a behavior; no unit is in two of them.
+    """The five parts of a behavior; no cluster is in two of them.
 
     Args:
-        shots: the solved examples shown in front, one a unit. For bare statements each holds a pair.
+        shots: the solved examples shown in front, one a cluster. For bare statements each holds a pair.
         train: what the steering is fitted on.
         dev: what choices are made on.
         eval: what is reported.
@@ -69,10 +69,10 @@ class Splits:
         return self.shots, self.train, self.dev, self.eval, self.replication
 
 
-# --- units ---
+# --- clusters ---
 
 
-def units(behavior: Behavior) -> list[str]:
+def clusters(behavior: Behavior) -> list[str]:
     """The question or template each example belongs to.
 
     Rows belong together when they share an explicit `group` or a normalised prompt (bare statements: a
@@ -81,8 +81,8 @@ def units(behavior: Behavior) -> list[str]:
     with a group are joined by answers only where these are texts, and stand in no more than half of the rows.)
 
     Returns:
-        one name an example: the first explicit group of the unit; else `#k`, k being the unit's first row,
-        counted from 1. If a group begins with `#` too, `##k`, and so on, so that no two units share a name.
+        one name an example: the first explicit group of the cluster; else `#k`, k being the cluster's first row,
+        counted from 1. If a group begins with `#` too, `##k`, and so on, so that no two clusters share a name.
     """
     examples = behavior.examples
     prompts = [normalise(e.prompt) for e in examples]
@@ -106,7 +106,7 @@ def units(behavior: Behavior) -> list[str]:
 
 
 def _names(groups: list[str], roots: list[int]) -> list[str]:
-    """The name of each row's unit, of the rows' groups and the first rows of their units."""
+    """The name of each row's cluster, of the rows' groups and the first rows of their clusters."""
     mark = "#"
     while any(group.startswith(mark) for group in groups):
         mark += "#"
@@ -143,13 +143,13 @@ def split(
 ) -> Splits:
     """Deal the examples into shots, training, development, evaluation and replication.
 
-    Whole units are dealt, so that no question or template is in two parts; where a unit is too large
+    Whole clusters are dealt, so that no question or template is in two parts; where a cluster is too large
     for every part, its surplus rows stay unused. Call `deduplicate` first. Rows are kept as they are
     under random pairing too: their matching is arbitrary to begin with and analysed as such, so
     shuffling one class within a part would only exchange one arbitrary matching for another.
 
     Args:
-        behavior: with at least `n_shots` + 7 units.
+        behavior: with at least `n_shots` + 7 clusters.
         n_shots: solved examples to show in front; for bare statements, pairs of them.
         train: training rows; development then gets 0.4 times as many. None: 250 for choices, with 100
             and 500; 150 for free text, with 60 and 280; fewer in proportion. What is left goes to evaluation, up to
@@ -159,26 +159,26 @@ def split(
         seed: of the dealing; the same seed and examples give the same parts.
 
     Raises:
-        InputError: too few units, or a size below 2.
+        InputError: too few clusters, or a size below 2.
     """
     for name, size in (("train", train), ("evaluation", evaluation)):
         if size is not None and size < _LEAST:
             raise InputError(f"{name}={size}: at least {_LEAST} rows are needed", code="too-few-examples", field=name)
     if n_shots < 0:
         raise InputError(f"n_shots={n_shots}: it cannot be negative", code="out-of-range", field="n_shots")
-    members = _members(behavior, n_shots + _SPARE_UNITS)
+    members = _members(behavior, n_shots + _SPARE_CLUSTERS)
     names = list(members)
     order = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
-    shots = sorted(order, key=lambda unit: len(members[unit]))[:n_shots]  # stable: random among the smallest
+    shots = sorted(order, key=lambda cluster: len(members[cluster]))[:n_shots]  # stable: random among the smallest
     taken = set(shots)
-    rest = {unit: members[unit] for unit in order if unit not in taken}
+    rest = {cluster: members[cluster] for cluster in order if cluster not in taken}
     sizes = _sizes(behavior, sum(map(len, rest.values())), train, evaluation)
     if replication and evaluation is None:
         sizes |= {"eval": -(-sizes["eval"] // 2), "replication": sizes["eval"] // 2}
     dealt = _deal(rest, sizes)
-    dealt["shots"] = [(unit, members[unit][0]) for unit in shots]
+    dealt["shots"] = [(cluster, members[cluster][0]) for cluster in shots]
     part = {
-        name: Part(tuple(behavior.examples[i] for _, i in rows), tuple(unit for unit, _ in rows))
+        name: Part(tuple(behavior.examples[i] for _, i in rows), tuple(cluster for cluster, _ in rows))
         for name, rows in ((name, _in_rounds(rows)) for name, rows in dealt.items())
     }
     notes = _shortfalls(part, train, evaluation, len(behavior.examples))
@@ -199,10 +199,10 @@ def _shortfalls(part: Mapping[str, Part], train: int | None, evaluation: int | N
 
 
 def _members(behavior: Behavior, needed: int) -> dict[str, list[int]]:
-    """The rows of each unit, in order of first appearance."""
+    """The rows of each cluster, in order of first appearance."""
     members: dict[str, list[int]] = {}
-    for i, unit in enumerate(units(behavior)):
-        members.setdefault(unit, []).append(i)
+    for i, cluster in enumerate(clusters(behavior)):
+        members.setdefault(cluster, []).append(i)
     if len(members) < needed:
         alike = [rows for rows in members.values() if len(rows) > 1]
         first = next(({behavior.examples[i].source or f"row {i + 1}": 0 for i in rows[:2]} for rows in alike), {})
@@ -254,29 +254,29 @@ def _shrunk(wanted: dict[str, int], room: int) -> dict[str, int]:
     return sizes
 
 
-_Dealt = dict[str, list[tuple[str, int]]]  # part -> (unit, row) each
+_Dealt = dict[str, list[tuple[str, int]]]  # part -> (cluster, row) each
 
 
 def _in_rounds(rows: list[tuple[str, int]]) -> list[tuple[str, int]]:
-    """One row of each unit, then a second one of those that have it, and so on."""
+    """One row of each cluster, then a second one of those that have it, and so on."""
     seen: Counter[str] = Counter()
     rank = []
-    for unit, _ in rows:
-        rank.append(seen[unit])
-        seen[unit] += 1
+    for cluster, _ in rows:
+        rank.append(seen[cluster])
+        seen[cluster] += 1
     return [rows[k] for k in np.argsort(rank, kind="stable").tolist()]
 
 
 def _deal(members: Mapping[str, list[int]], sizes: Mapping[str, int]) -> _Dealt:
-    """Give each unit to the part that lacks most of its size."""
+    """Give each cluster to the part that lacks most of its size."""
     dealt: _Dealt = {name: [] for name in ("train", "dev", "eval", "replication")}
-    most = _most_of_a_unit(sizes, len(members))
+    most = _max_per_cluster(sizes, len(members))
     waiting = list(members.items())
-    for name in _NEEDED:  # two units each, whatever their size
+    for name in _NEEDED:  # two clusters each, whatever their size
         for place in (1, 0):
-            unit, rows = waiting.pop(0)
-            dealt[name] += [(unit, i) for i in rows[: min(most[name], sizes[name] - place - len(dealt[name]))]]
-    for unit, rows in waiting:
+            cluster, rows = waiting.pop(0)
+            dealt[name] += [(cluster, i) for i in rows[: min(most[name], sizes[name] - place - len(dealt[name]))]]
+    for cluster, rows in waiting:
         lack = {name: size - len(dealt[name]) for name, size in sizes.items() if size > len(dealt[name])}
         if not lack:
             break
@@ -286,11 +286,11 @@ def _deal(members: Mapping[str, list[int]], sizes: Mapping[str, int]) -> _Dealt:
             if fitting
             else max(lack, key=lambda name: lack[name])
         )
-        dealt[part] += [(unit, i) for i in rows[: min(most[part], lack[part])]]
+        dealt[part] += [(cluster, i) for i in rows[: min(most[part], lack[part])]]
     return dealt
 
 
-def _most_of_a_unit(sizes: Mapping[str, int], n_units: int) -> dict[str, int]:
-    """Rows that a unit may have in each part: a tenth of it, or twice an even share where there are few units."""
-    even = 2 * sum(sizes.values()) / n_units
+def _max_per_cluster(sizes: Mapping[str, int], n_clusters: int) -> dict[str, int]:
+    """Rows that a cluster may have in each part: a tenth of it, or twice an even share where there are few clusters."""
+    even = 2 * sum(sizes.values()) / n_clusters
     return {name: math.ceil(max(_MAX_SHARE * size, even)) for name, size in sizes.items()}

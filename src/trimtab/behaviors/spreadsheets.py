@@ -77,7 +77,7 @@ class _Budget:
     """Parts of the archive, unpacked up to the limit that holds for every file."""
 
     def __init__(self, archive: zipfile.ZipFile, file: str) -> None:
-        self.archive, self.file, self.left = archive, file, opening.MOST_BYTES
+        self.archive, self.file, self.left = archive, file, opening.MAX_BYTES
 
     def parsed(self, member: str) -> ElementTree.Element:
         chunks = []
@@ -87,7 +87,7 @@ class _Budget:
                 if self.left < 0:
                     raise InputError(
                         f"{self.file}: the workbook unpacks to something larger than "
-                        f"{opening.MOST_BYTES / 2**30:g} GiB; give a part of its rows"
+                        f"{opening.MAX_BYTES / 2**30:g} GiB; give a part of its rows"
                     )
                 chunks.append(chunk)
         text = b"".join(chunks)

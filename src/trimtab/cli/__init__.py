@@ -34,7 +34,7 @@ app = typer.Typer(
 def main() -> NoReturn:
     """Entry point: errors become one message and an exit code, never a traceback."""
     try:
-        _refuse_odd_bytes(sys.argv[1:])
+        _check_utf8(sys.argv[1:])
         app(standalone_mode=True)
     except TrimtabError as error:
         said = with_flags(error, flags_of(sys.argv[1:]))
@@ -53,7 +53,7 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
-def _refuse_odd_bytes(arguments: list[str]) -> None:
+def _check_utf8(arguments: list[str]) -> None:
     """Prompts, names and paths end up in reports, artifacts and tokenizers, which hold UTF-8 only."""
     for argument in arguments:
         try:

@@ -71,7 +71,7 @@ def convert(
     for flag, given, fitting in (("--hint", hint, FILES[:1]), ("--ungated", ungated, FILES)):
         if given and kind not in fitting:
             raise InputError(f"{flag} means nothing for {target}; it is for a {' or '.join(fitting)}")
-    _refuse_target(target, sources)
+    _check_target(target, sources)
     made, documents = _read(sources, name or [], site, convention)
     beyond: list[Site] = []
     if blocks is not None:
@@ -133,7 +133,7 @@ def _kind(target: Path) -> str:
     return suffix if suffix in FILES else ""
 
 
-def _refuse_target(target: Path, sources: list[Path]) -> None:
+def _check_target(target: Path, sources: list[Path]) -> None:
     """Sources stay as they are, and what cannot be written is known before anything is read."""
     if why := fault(target):
         raise InputError(f"{str(target)!r} {why}; give another target")
@@ -165,7 +165,7 @@ def _read(
         return _read_file(sources[0], names, site, convention), []
     if site is not None:
         raise InputError("--site is for other tools' files; a steering says where it acts")
-    _refuse_meaningless("folder", convention)
+    _check_convention("folder", convention)
     if names:
         raise InputError("--name is for other tools' files; the attributes of a steering have names")
     from trimtab.steering import Steering
@@ -175,7 +175,7 @@ def _read(
     return Steering.combined([steering for steering, _ in loaded]), [found.reliability or {} for _, found in loaded]
 
 
-def _refuse_meaningless(kind: str, convention: str | None) -> None:
+def _check_convention(kind: str, convention: str | None) -> None:
     """What formats say themselves is not told otherwise."""
     if convention is not None and kind != ".safetensors":
         raise InputError("--convention is for .safetensors and .pt of plain vectors; other formats say what they mean")
@@ -189,7 +189,7 @@ def _read_file(source: Path, names: list[str], site: str | None, convention: str
         from trimtab.integrations.checkpoints import read_checkpoint
 
         return read_checkpoint(source, names, place, convention)
-    _refuse_meaningless(kind, convention)
+    _check_convention(kind, convention)
     if len(names) > 1:
         raise InputError(f"{source} holds one attribute; give one --name")
     name = names[0] if names else "vector"

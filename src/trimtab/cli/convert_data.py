@@ -32,7 +32,7 @@ def convert_data(
     json_: options.Json = False,
 ) -> None:
     """Any behavior as one plain JSONL file, to look at, to edit and to check: it is read back as it was."""
-    _refuse_target(target, source, force)
+    _check_target(target, source, force)
     given = {"positive": positive, "negative": negative, "prompt": prompt, "text": text, "label": label}
     from trimtab.behaviors import load
     from trimtab.behaviors.writing import write
@@ -71,7 +71,7 @@ def _short(text: str) -> str:
     return said if len(said) <= 100 else said[:99] + "…"
 
 
-def _refuse_target(target: Path, source: str, force: bool) -> None:
+def _check_target(target: Path, source: str, force: bool) -> None:
     """
     Raises:
         InputError: the target cannot be written, is there already, or is the source.

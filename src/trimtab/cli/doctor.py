@@ -25,7 +25,7 @@ def doctor(json_: Json = False) -> None:
             table.add_column(column, overflow="fold")
         for f in found:
             style = {"ok": "green", "missing": "yellow", "broken": "bold red"}[f.state]
-            table.add_row(f.part, f"[{style}]{f.state}[/]", escape(f.detail), escape(f.mend))
+            table.add_row(f.part, f"[{style}]{f.state}[/]", escape(f.detail), escape(f.fix))
         Console().print(table)
     if any(f.state == "broken" for f in found):
         raise typer.Exit(4)

@@ -138,10 +138,10 @@ def _show_methods(as_json: bool) -> None:
 
 def _folders(out: Path) -> Path:
     """The folder for reports beside the steering's; neither may be one that could not be written in the end."""
-    from trimtab.steering.artifact import refuse_unfit
+    from trimtab.steering.artifact import check_artifact_folder
 
     options.own_folder(out, for_steering=True)
-    refuse_unfit(out)
+    check_artifact_folder(out)
     work = out.with_name(f"{out.name}-checks")
     options.own_folder(work)
     return work

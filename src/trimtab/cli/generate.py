@@ -69,19 +69,19 @@ def generate(
     source, revision = options.model_of(made, model, revision)
 
     from trimtab.models import ensure_fits
-    from trimtab.workflows.generate.generate import MOST_DOSE, generate, refuse_overlong, size_on
+    from trimtab.workflows.generate.generate import MAX_EDIT_SIZE_RATIO, check_length, generate, size_on
 
     lm = options.loaded(source, revision, adapter, dtype, device)
     with quiet():
         ensure_fits(made, lm)
-        notes = refuse_overlong(lm, texts, made, told, chat_template, max_new_tokens)
+        notes = check_length(lm, texts, made, told, chat_template, max_new_tokens)
         size = size_on(lm, texts, made, told, chat_template)
     for note in notes:
         Console(stderr=True, soft_wrap=True).print(f"note: {note}", highlight=False, markup=False)
-    if size > MOST_DOSE:
+    if size > MAX_EDIT_SIZE_RATIO:
         Console(stderr=True, soft_wrap=True).print(
-            f"warning: the edit is {size:.2g} times as large as a typical activation; beyond {MOST_DOSE:g} text "
-            "tends to fall apart. Lower --strength, and see trimtab check for what it costs",
+            f"warning: the edit is {size:.2g} times as large as a typical activation; beyond {MAX_EDIT_SIZE_RATIO:g} "
+            "text tends to fall apart. Lower --strength, and see trimtab check for what it costs",
             highlight=False,
             markup=False,
         )
@@ -92,7 +92,7 @@ def generate(
     if json_:
         with quiet():
             found = generate(lm, texts, made, told, **settings)
-        typer.echo(json.dumps({"steering": made.id, "dose": size, "texts": [asdict(row) for row in found]}))
+        typer.echo(json.dumps({"steering": made.id, "edit_size_ratio": size, "texts": [asdict(row) for row in found]}))
         return
     for text in texts:
         _streamed(lm, text, made, told, settings, console)

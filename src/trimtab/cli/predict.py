@@ -102,12 +102,12 @@ def _fit(folders: list[Path], min_effect: float | None, most: float | None, out:
     from trimtab.reports.prediction.files import save_calibrations
     from trimtab.reports.prediction.terminal import calibration_summary
     from trimtab.results.study_files import load_study
-    from trimtab.workflows.predict.calibrate import MOST_ANTI_STEERABLE, calibrate
+    from trimtab.workflows.predict.calibrate import MAX_ANTI_STEERABLE, calibrate
 
     found = calibrate(
         [load_study(folder) for folder in folders],
         min_effect=min_effect,
-        max_anti_steerable=MOST_ANTI_STEERABLE if most is None else most,
+        max_anti_steerable=MAX_ANTI_STEERABLE if most is None else most,
         seed=seed,
         command=shlex.join(["trimtab", *sys.argv[1:]]),
     )

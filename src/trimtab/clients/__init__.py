@@ -1,1 +1,1 @@
-"""Asking other servers."""
+"""PromptingBaseline other servers."""

@@ -166,9 +166,9 @@ class Endpoint:
         message = _shown(str(said.get("message") or body))
         if status in _AGAIN and said.get("code") != "insufficient_quota":
             raise _Again(f"HTTP {status} {message}", _retry_after(headers))
-        where, mend = _mend(status)
+        where, fix = _mend(status)
         raise InputError(
-            f"{self.identity} refuses (HTTP {status}): {message or 'no reason given'}{mend}",
+            f"{self.identity} refuses (HTTP {status}): {message or 'no reason given'}{fix}",
             code="endpoint-refused",
             field=where,
         )

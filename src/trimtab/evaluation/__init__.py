@@ -3,8 +3,8 @@
 from trimtab.evaluation.classifier import Classifier as Classifier
 from trimtab.evaluation.classifier import Quality as Quality
 from trimtab.evaluation.classifier import Shift as Shift
-from trimtab.evaluation.fluency import Change as Change
 from trimtab.evaluation.fluency import Fluency as Fluency
+from trimtab.evaluation.fluency import PairedChange as PairedChange
 from trimtab.evaluation.fluency import distinct as distinct
 from trimtab.evaluation.fluency import fluency as fluency
 from trimtab.evaluation.fluency import longest_repetition as longest_repetition

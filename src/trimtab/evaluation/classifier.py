@@ -1,7 +1,7 @@
 """A held-out classifier: learnt from the training answers, examined on the evaluation answers, used on generated text.
 
 TF-IDF of words (1 and 2) and of characters (3 to 5, within words), each scaled to length 1, so that long texts weigh no
-more than short ones; then logistic regression. Its C has the least held-out log-loss over folds that keep a unit
+more than short ones; then logistic regression. Its C has the least held-out log-loss over folds that keep a cluster
 together, as rows of one question share words but not sides. A classifier that cannot be shown to tell unseen answers
 apart gives no figures. How it does on generated text, which is not written like the answers, it cannot know.
 """
@@ -17,9 +17,9 @@ from trimtab.behaviors import normalise
 from trimtab.errors import InputError
 from trimtab.evaluation.rows import labels as labels_of
 from trimtab.evaluation.rows import strings
-from trimtab.statistics import Interval, bootstrap_mean, share_interval, two_sample_share, unit_folds
+from trimtab.statistics import Interval, bootstrap_mean, cluster_folds, share_interval, two_sample_share
 
-LEAST_AUROC = 0.6  # that the interval on unseen answers must lie above; 0.5 is a coin
+MIN_AUROC = 0.6  # that the interval on unseen answers must lie above; 0.5 is a coin
 _GRID = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)  # of C, the inverse strength of the penalty
 _FOLDS = 5
 
@@ -88,7 +88,7 @@ class Classifier:
 
     @staticmethod
     def fit(
-        positive: Sequence[str], negative: Sequence[str], seed: int, units: Sequence[str] | None = None
+        positive: Sequence[str], negative: Sequence[str], seed: int, clusters: Sequence[str] | None = None
     ) -> "Classifier":
         """Learn from the *training* examples' answers.
 
@@ -96,19 +96,19 @@ class Classifier:
             positive: [n] answers that match the behavior, at least 2.
             negative: [m] answers that do not.
             seed: of the folds; the same texts and seed give the same classifier.
-            units: [n] question or template of row i of both sides. Default: as many rows on both sides are pairs, else
-                every answer is its own.
+            clusters: [n] question or template of row i of both sides. Default: as many rows on both sides are pairs,
+                else every answer is its own.
 
         Raises:
-            InputError: too few or empty answers, units that do not fit.
+            InputError: too few or empty answers, clusters that do not fit.
         """
         from sklearn.pipeline import make_pipeline
 
         p, n = _answers(positive, "positive", 2), _answers(negative, "negative", 2)
-        if units is not None and len(p) != len(n):
-            raise InputError(f"{len(p)} positive and {len(n)} negative answers: units need as many on both sides")
+        if clusters is not None and len(p) != len(n):
+            raise InputError(f"{len(p)} positive and {len(n)} negative answers: clusters need as many on both sides")
         texts, y = [*p, *n], np.repeat([1, 0], [len(p), len(n)])
-        fold = _folds(len(p), len(n), units, seed)
+        fold = _folds(len(p), len(n), clusters, seed)
         best = _GRID[int(np.argmin(_held_out_losses(texts, y, fold)))]
         pipeline = make_pipeline(_features(), _regression(best)).fit(texts, y)
         return Classifier(best, len(p), len(n), pipeline, frozenset(map(normalise, texts)))
@@ -130,33 +130,35 @@ class Classifier:
         self,
         positive: Sequence[str],
         negative: Sequence[str],
-        units: Sequence[str] | None = None,
+        clusters: Sequence[str] | None = None,
         *,
         level: float = 0.95,
     ) -> Quality:
         """AUROC on the *evaluation* examples' answers; answers that stood in the training are left out and counted.
 
-        The two sides are resampled independently, by units; where a question moves the scores of both its answers
+        The two sides are resampled independently, by clusters; where a question moves the scores of both its answers
         alike, the interval is a little wide.
 
         Args:
             positive: [n] answers that match.
             negative: [n] answers that do not; row i belongs to the same example.
-            units: [n] question or template of each row; default: every row its own.
+            clusters: [n] question or template of each row; default: every row its own.
             level: of the interval.
 
         Raises:
-            InputError: empty answers, sides or units that do not fit together.
+            InputError: empty answers, sides or clusters that do not fit together.
         """
         sides = _answers(positive, "positive", 1), _answers(negative, "negative", 1)
-        labels = labels_of(units, len(sides[0]))
+        labels = labels_of(clusters, len(sides[0]))
         if len(sides[0]) != len(sides[1]):
             raise InputError(f"{len(sides[0])} positive and {len(sides[1])} negative answers; give as many of both")
         new = [np.array([normalise(text) not in self._learnt for text in side]) for side in sides]
         n_p, n_n = int(new[0].sum()), int(new[1].sum())
         n_seen = 2 * len(labels) - n_p - n_n
         if min(len(np.unique(labels[unseen])) for unseen in new) < 2:
-            reason = f"on either side fewer than 2 units of unseen answers; {n_seen} answers stood in the training too"
+            reason = (
+                f"on either side fewer than 2 clusters of unseen answers; {n_seen} answers stood in the training too"
+            )
             return Quality(None, n_p, n_n, n_seen, reason)
         scores = [self.scores(side)[unseen] for side, unseen in zip(sides, new, strict=True)]
         below = two_sample_share(*scores, *(labels[unseen] for unseen in new), level=level)
@@ -167,7 +169,7 @@ class Classifier:
         self,
         base: Sequence[str],
         steered: Sequence[str],
-        units: Sequence[str] | None = None,
+        clusters: Sequence[str] | None = None,
         *,
         quality: Quality,
         seed: int = 0,
@@ -178,24 +180,24 @@ class Classifier:
         Args:
             base: [n] continuations by the base model.
             steered: [n] by the steered model, of the same prompts.
-            units: [n] question or template of each prompt; default: every prompt its own.
+            clusters: [n] question or template of each prompt; default: every prompt its own.
             quality: this classifier's, from `quality`; if it cannot judge, nor does this.
             seed: of the resampling.
             level: of the intervals.
 
         Raises:
-            InputError: texts or units that do not fit together.
+            InputError: texts or clusters that do not fit together.
         """
         before, after = self.scores(base), self.scores(steered)
         if len(before) != len(after):
             raise InputError(f"{len(before)} base and {len(after)} steered continuations; give one of each a prompt")
-        labels = labels_of(units, len(before))
+        labels = labels_of(clusters, len(before))
         n_empty = int(np.isnan(before).sum()), int(np.isnan(after).sum())
         both = ~np.isnan(before) & ~np.isnan(after)
         before, after, labels = before[both], after[both], labels[both]
         reason = quality.reason
         if reason is None and len(np.unique(labels)) < 2:
-            reason = f"fewer than 2 units have continuations by both models ({sum(n_empty)} texts are empty)"
+            reason = f"fewer than 2 clusters have continuations by both models ({sum(n_empty)} texts are empty)"
         if reason is not None:
             return Shift(quality, len(labels), n_empty, reason=reason)
         means = [bootstrap_mean(x, labels, seed=seed, level=level) for x in (before, after, after - before)]
@@ -204,20 +206,20 @@ class Classifier:
 
 
 def _doubt(auroc: Interval) -> str | None:
-    if auroc.low >= LEAST_AUROC:
+    if auroc.low >= MIN_AUROC:
         return None
     return (
         f"the classifier tells unseen answers apart with AUROC {auroc.value:.2f} [{auroc.low:.2f}, {auroc.high:.2f}]; "
-        f"the lower end must be at least {LEAST_AUROC:.2f} for it to judge"
+        f"the lower end must be at least {MIN_AUROC:.2f} for it to judge"
     )
 
 
-def _folds(n: int, m: int, units: Sequence[str] | None, seed: int) -> NDArray[np.int64]:
+def _folds(n: int, m: int, clusters: Sequence[str] | None, seed: int) -> NDArray[np.int64]:
     """Fold of each of the n + m texts, positive ones first."""
-    labels = labels_of(units, n)
+    labels = labels_of(clusters, n)
     others = None if n == m else np.array([str(i) for i in range(n, n + m)])
     n_folds = min(_FOLDS, len(np.unique(labels)), n, m)
-    codes_p, codes_n, fold = unit_folds((n, m), labels, others, max(2, n_folds), seed)
+    codes_p, codes_n, fold = cluster_folds((n, m), labels, others, max(2, n_folds), seed)
     return np.asarray(fold[np.concatenate([codes_p, codes_n])])
 
 

@@ -75,7 +75,7 @@ _MEASURES: Mapping[str, Callable[[str], float]] = {
 
 
 @dataclass(frozen=True)
-class Change:
+class PairedChange:
     """A figure of the continuations, before and after steering, over the prompts where both have one.
 
     Args:
@@ -110,13 +110,13 @@ class Fluency:
         log_prob: mean log-probability per token under the *base* model, nats per token.
     """
 
-    words: Change
-    repeated_3: Change
-    repeated_4: Change
-    distinct_1: Change
-    distinct_2: Change
-    longest_repetition: Change
-    log_prob: Change
+    words: PairedChange
+    repeated_3: PairedChange
+    repeated_4: PairedChange
+    distinct_1: PairedChange
+    distinct_2: PairedChange
+    longest_repetition: PairedChange
+    log_prob: PairedChange
 
     @property
     def perplexity_ratio(self) -> Interval | None:
@@ -131,7 +131,7 @@ class Fluency:
 def fluency(
     base: Sequence[str],
     steered: Sequence[str],
-    units: Sequence[str] | None = None,
+    clusters: Sequence[str] | None = None,
     *,
     log_prob_base: ArrayLike | None = None,
     log_prob_steered: ArrayLike | None = None,
@@ -143,7 +143,7 @@ def fluency(
     Args:
         base: [n] continuations by the base model.
         steered: [n] by the steered model.
-        units: [n] question or template of each prompt; default: every prompt its own.
+        clusters: [n] question or template of each prompt; default: every prompt its own.
         log_prob_base: [n] of each base text, its mean log-probability per token under the base model, in nats, NaN
             for a text without tokens. Default: not measured.
         log_prob_steered: [n] the same of the steered texts, under the base model too.
@@ -151,17 +151,17 @@ def fluency(
         level: of each interval.
 
     Raises:
-        InputError: texts, log-probabilities or units that do not fit together.
+        InputError: texts, log-probabilities or clusters that do not fit together.
     """
     sides = strings(base, "base"), strings(steered, "steered")
     n = len(sides[0])
     if n != len(sides[1]):
         raise InputError(f"{n} base and {len(sides[1])} steered continuations; give one of each for every prompt")
-    labels = labels_of(units, n)
+    labels = labels_of(clusters, n)
 
     if (log_prob_base is None) != (log_prob_steered is None):
         raise InputError("log-probabilities of one side only; give both, or neither")
-    likely = Change(0, n, reason="no log-probabilities under the base model were given")
+    likely = PairedChange(0, n, reason="no log-probabilities under the base model were given")
     if log_prob_base is not None and log_prob_steered is not None:
         before = _log_probs(log_prob_base, n, "log_prob_base")
         likely = _change(before, _log_probs(log_prob_steered, n, "log_prob_steered"), labels, seed, level)
@@ -172,14 +172,14 @@ def fluency(
     return Fluency(**changes, log_prob=likely)
 
 
-def _change(before: Floats, after: Floats, labels: NDArray[np.str_], seed: int, level: float) -> Change:
+def _change(before: Floats, after: Floats, labels: NDArray[np.str_], seed: int, level: float) -> PairedChange:
     both = ~np.isnan(before) & ~np.isnan(after)
     n, n_missing = int(both.sum()), int((~both).sum())
     if len(np.unique(labels[both])) < 2:
-        reason = f"fewer than 2 units; at {n_missing} of {len(both)} prompts a text is too short for this"
-        return Change(n, n_missing, reason=reason)
+        reason = f"fewer than 2 clusters; at {n_missing} of {len(both)} prompts a text is too short for this"
+        return PairedChange(n, n_missing, reason=reason)
     difference = bootstrap_mean((after - before)[both], labels[both], seed=seed, level=level)
-    return Change(n, n_missing, float(before[both].mean()), float(after[both].mean()), difference)
+    return PairedChange(n, n_missing, float(before[both].mean()), float(after[both].mean()), difference)
 
 
 def _log_probs(values: ArrayLike, n: int, name: str) -> Floats:

@@ -115,7 +115,7 @@ class Judge:
         prompts: Sequence[str],
         base: Sequence[str],
         steered: Sequence[str],
-        units: Sequence[str] | None = None,
+        clusters: Sequence[str] | None = None,
         *,
         seed: int = 0,
         level: float = 0.95,
@@ -127,13 +127,13 @@ class Judge:
             prompts: [n] prompts; empty ones for statements that follow nothing.
             base: [n] continuations by the base model.
             steered: [n] by the steered model.
-            units: [n] question or template of each prompt; default: every prompt its own.
+            clusters: [n] question or template of each prompt; default: every prompt its own.
             seed: of the order that is asked first, and handed to the server.
             level: of the intervals.
             done: called after each pair.
 
         Raises:
-            InputError: texts or units that do not fit together; the server refuses every request (key, model, URL).
+            InputError: texts or clusters that do not fit together; the server refuses every request (key, model, URL).
         """
         columns = [strings(x, name) for x, name in ((prompts, "prompts"), (base, "base"), (steered, "steered"))]
         n = len(columns[0])
@@ -141,7 +141,7 @@ class Judge:
             raise InputError(f"{[*map(len, columns)]} prompts, base and steered texts; give one of each a row")
         if seed < 0:
             raise InputError(f"seed {seed} must not be negative", code="out-of-range", field="seed")
-        labels = labels_of(units, n)
+        labels = labels_of(clusters, n)
         hearing, heard = _Hearing(self, seed), []
         with ThreadPoolExecutor(self.parallel) as pool:
             try:

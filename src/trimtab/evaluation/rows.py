@@ -19,12 +19,14 @@ def strings(texts: Sequence[str], name: str) -> list[str]:
     return list(texts)
 
 
-def labels(units: Sequence[str] | None, n: int) -> NDArray[np.str_]:
-    """`[n]` unit of each row; every row its own where none are given.
+def labels(clusters: Sequence[str] | None, n: int) -> NDArray[np.str_]:
+    """`[n]` cluster of each row; every row its own where none are given.
 
     Raises:
         InputError: not one label a row.
     """
-    if units is not None and (isinstance(units, str) or len(units) != n):
-        raise InputError(f"units: give a list of {n} labels, one for each row")
-    return np.array([str(i) for i in range(n)] if units is None else [str(unit) for unit in units], dtype=np.str_)
+    if clusters is not None and (isinstance(clusters, str) or len(clusters) != n):
+        raise InputError(f"clusters: give a list of {n} labels, one for each row")
+    return np.array(
+        [str(i) for i in range(n)] if clusters is None else [str(cluster) for cluster in clusters], dtype=np.str_
+    )

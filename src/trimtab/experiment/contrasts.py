@@ -12,17 +12,17 @@ class ContrastMaker:
     """Contrasts over the same examples.
 
     Args:
-        units: unit of each example.
+        clusters: cluster of each example.
         arbitrary: whether the two texts of an example belong together by accident only.
         seed: of resampling.
     """
 
-    units: tuple[str, ...]
+    clusters: tuple[str, ...]
     arbitrary: bool
     seed: int
 
     def __call__(self, positive: Floats, negative: Floats) -> Contrast:
-        return Contrast(positive, negative, self.units, "random" if self.arbitrary else "natural", self.seed)
+        return Contrast(positive, negative, self.clusters, "random" if self.arbitrary else "natural", self.seed)
 
     def change(self, before: Propensity, after: Propensity) -> Contrast:
         """Δ from one measurement to another."""
@@ -30,4 +30,4 @@ class ContrastMaker:
 
     def first(self, n: int) -> "ContrastMaker":
         """The same over the first n examples."""
-        return ContrastMaker(self.units[:n], self.arbitrary, self.seed)
+        return ContrastMaker(self.clusters[:n], self.arbitrary, self.seed)

@@ -10,7 +10,7 @@ from trimtab.experiment.contrasts import ContrastMaker
 from trimtab.experiment.instrument import Instrument, Treatment
 from trimtab.experiment.progress import Progress
 from trimtab.experiment.steps import Step
-from trimtab.interventions import Scope, Site, fronts
+from trimtab.interventions import Scope, Site, prompt_prefixes
 from trimtab.models import Encoded, Model, steer
 from trimtab.models.sharing import tokens_to_run
 from trimtab.steering import Steering
@@ -77,7 +77,7 @@ class Experiment:
 
     def contrast_of(self, part: Part) -> ContrastMaker:
         """Contrasts over the examples of a part."""
-        return ContrastMaker(part.units, self.behavior.pairing == "random", self.seed)
+        return ContrastMaker(part.clusters, self.behavior.pairing == "random", self.seed)
 
     def treatment(self, variant: Variant) -> Treatment:
         """A steering at a strength, in the experiment's scope."""
@@ -85,8 +85,8 @@ class Experiment:
         if steering is None:
             return Treatment()
         strengths = steering.scaled(strength)
-        (front,) = fronts(steering, strengths)
-        return Treatment((steer(steering, strengths, self.scope),), front)
+        (prompt_prefix,) = prompt_prefixes(steering, strengths)
+        return Treatment((steer(steering, strengths, self.scope),), prompt_prefix)
 
     # ---- costs: about how many tokens run through all blocks ----
 

@@ -55,17 +55,17 @@ class Treatment:
 
     Args:
         steers: edits.
-        front: what stands in front of every text.
+        prompt_prefix: what stands in front of every text.
     """
 
     steers: Variant = ()
-    front: str = ""
+    prompt_prefix: str = ""
 
 
-def by_front(treatments: Sequence[Treatment]) -> Iterator[tuple[str, list[int]]]:
+def by_prompt_prefix(treatments: Sequence[Treatment]) -> Iterator[tuple[str, list[int]]]:
     """Treatments that may share a pass: what stands in front, and the indices of those that it is the same for."""
-    for front in dict.fromkeys(t.front for t in treatments):
-        yield front, [i for i, t in enumerate(treatments) if t.front == front]
+    for prompt_prefix in dict.fromkeys(t.prompt_prefix for t in treatments):
+        yield prompt_prefix, [i for i, t in enumerate(treatments) if t.prompt_prefix == prompt_prefix]
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Instrument:
         """Token rows of rendered texts."""
         return self.model.encoder(self.chat_template).encode(texts)
 
-    def remarks(self, examples: Sequence[Example]) -> list[str]:
+    def notes(self, examples: Sequence[Example]) -> list[str]:
         """What is done to the evaluation texts to fit the chat template, and what the tokenizer reads otherwise."""
         encoder, tokenizer = self.model.encoder(self.chat_template), self.model.tokenizer
         texts = [render_bare(e, side) for e in examples for side in SIDES]
@@ -166,8 +166,8 @@ class Instrument:
     ) -> list[Propensity]:
         """The same under several treatments, and behind a context."""
         found: dict[int, Propensity] = {}
-        for front, same in by_front(treatments):
-            measured = self._propensities(examples, [treatments[i].steers for i in same], context + front)
+        for prompt_prefix, same in by_prompt_prefix(treatments):
+            measured = self._propensities(examples, [treatments[i].steers for i in same], context + prompt_prefix)
             found |= dict(zip(same, measured, strict=True))
         return [found[i] for i in range(len(treatments))]
 

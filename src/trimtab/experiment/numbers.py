@@ -26,7 +26,7 @@ def above_0(name: str, value: object, advice: str = "") -> None:
     Raises:
         InputError: it is none.
     """
-    _refuse(name, value, lambda x: x > 0, f"must be above 0{advice}")
+    _check_arguments(name, value, lambda x: x > 0, f"must be above 0{advice}")
 
 
 def not_below_0(name: str, value: object) -> None:
@@ -35,7 +35,7 @@ def not_below_0(name: str, value: object) -> None:
     Raises:
         InputError: it is none.
     """
-    _refuse(name, value, lambda x: x >= 0, "must be 0 or more")
+    _check_arguments(name, value, lambda x: x >= 0, "must be 0 or more")
 
 
 def between_0_and_1(name: str, value: object) -> None:
@@ -44,10 +44,10 @@ def between_0_and_1(name: str, value: object) -> None:
     Raises:
         InputError: it is none.
     """
-    _refuse(name, value, lambda x: 0 < x < 1, "must lie between 0 and 1")
+    _check_arguments(name, value, lambda x: 0 < x < 1, "must lie between 0 and 1")
 
 
-def _refuse(name: str, value: object, fits: Callable[[float], bool], otherwise: str) -> None:
+def _check_arguments(name: str, value: object, fits: Callable[[float], bool], otherwise: str) -> None:
     field = name.replace(" ", "_")
     if isinstance(value, bool) or not isinstance(value, Real):
         raise InputError(

@@ -122,23 +122,23 @@ def prepare(
             code="unusable-examples",
             field="behavior",
         )
-    refuse_same(*replace(instrument, behavior=behavior).bare(left), f"behavior {behavior.name!r}")
+    check_sides_differ(*replace(instrument, behavior=behavior).bare(left), f"behavior {behavior.name!r}")
     if behavior.instructions_derived:
         told = " / ".join(behavior.instruction(side) for side in SIDES)
         notes.append(f"instructions were derived from the name: {told}; say better ones if the name does not fit")
-    notes += replace(instrument, behavior=behavior).remarks(left)
+    notes += replace(instrument, behavior=behavior).notes(left)
     if short:
         notes.append(f"{short} rows left out: too short to score, or no token tells their two answers apart")
     behavior = aligned(replace(behavior, examples=left))
     splits = split(behavior, train=train, evaluation=evaluation, replication=replication, seed=seed)
-    notes += [*splits.notes, *_about_units(splits)]
+    notes += [*splits.notes, *_about_clusters(splits)]
     return replace(instrument, behavior=behavior), splits, repeated + short, notes
 
 
-def _about_units(splits: Splits) -> list[str]:
+def _about_clusters(splits: Splits) -> list[str]:
     """That rows which nearly repeat each other count once."""
     rows = sum(len(part) for part in splits.parts)
-    n = len({unit for part in splits.parts for unit in part.units})
+    n = len({cluster for part in splits.parts for cluster in part.clusters})
     if n == rows:
         return []
     return [
@@ -149,7 +149,7 @@ def _about_units(splits: Splits) -> list[str]:
 
 def decidable(splits: Splits, max_anti_steerable: float) -> str:
     """What can be decided with the evaluation examples, before anything is measured."""
-    n = len(set(splits.eval.units))
+    n = len(set(splits.eval.clusters))
     most = largest_passing(n, max_anti_steerable)
     if most is None:
         need = rows_needed(max_anti_steerable, max_anti_steerable / 2)
@@ -167,7 +167,7 @@ def decidable(splits: Splits, max_anti_steerable: float) -> str:
     )
 
 
-def refuse_same(positive: Sequence[Encoded], negative: Sequence[Encoded], what: str) -> None:
+def check_sides_differ(positive: Sequence[Encoded], negative: Sequence[Encoded], what: str) -> None:
     """Refuse two sides that hold the same tokens: all that could be fitted to them is rounding noise.
 
     Args:

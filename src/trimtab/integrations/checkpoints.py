@@ -14,7 +14,7 @@ from torch import Tensor
 from trimtab.errors import InputError
 from trimtab.integrations.described import Described, described, place
 from trimtab.integrations.layer_names import known, sites_of
-from trimtab.integrations.told import Told
+from trimtab.integrations.source_description import SourceDescription
 from trimtab.integrations.torch_files import EXPORT, SavedSteeringVector, entries, numbers, opened
 from trimtab.integrations.vectors import from_vectors, one_row, rows
 from trimtab.interventions import Site
@@ -43,13 +43,13 @@ def read_checkpoint(
         InputError: no such file, anything but tensors in it, an unknown structure, too little or too much told.
     """
     known(convention)
-    told, held = Told(file, tuple(names), site, convention), opened(file)
+    told, held = SourceDescription(file, tuple(names), site, convention), opened(file)
     if isinstance(held, SavedSteeringVector):
         return _steering_vector(held.state, told)
     return _held(held, told)
 
 
-def _held(held: object, told: Told) -> Steering:
+def _held(held: object, told: SourceDescription) -> Steering:
     """Of a dict, a tensor or a list."""
     if isinstance(held, dict) and held:
         by_key = entries(held)
@@ -69,13 +69,13 @@ def _held(held: object, told: Told) -> Steering:
     raise InputError(f"{told.file} holds {what}, no vectors that are known here; {EXPORT}")
 
 
-def _one(vector: object, layer: object, told: Told) -> Steering:
+def _one(vector: object, layer: object, told: SourceDescription) -> Steering:
     """A single vector, at the layer that its file says or the site that is told."""
     site = place(layer, told)
     return from_vectors({site: _numbers({"the vector": vector}, told)["the vector"]}, told.name, _origin(told))
 
 
-def _described(found: Described, held: Mapping[object, object], told: Told) -> Steering:
+def _described(found: Described, held: Mapping[object, object], told: SourceDescription) -> Steering:
     """One vector or several beside the layers that they are of, or a dict of them beside other things."""
     hint = held.get("model_type")
     told = replace(told, hint=hint if isinstance(hint, str) else None)
@@ -102,11 +102,11 @@ def _described(found: Described, held: Mapping[object, object], told: Told) -> S
     return _by_layer(dict(zip(layers, vectors, strict=True)), told)
 
 
-def _origin(told: Told) -> Origin:
+def _origin(told: SourceDescription) -> Origin:
     return told.origin("torch-vectors", convention=told.convention or "named")
 
 
-def _numbers(found: Mapping[str, object], told: Told) -> dict[str, Tensor]:
+def _numbers(found: Mapping[str, object], told: SourceDescription) -> dict[str, Tensor]:
     """Of tensors, and of plain numbers in a list."""
     plain = {k: isinstance(v, list | tuple) and all(isinstance(x, int | float) for x in v) for k, v in found.items()}
     lists = {k: torch.tensor(found[k], dtype=torch.float32) for k, is_plain in plain.items() if is_plain}
@@ -114,7 +114,7 @@ def _numbers(found: Mapping[str, object], told: Told) -> dict[str, Tensor]:
     return {k: {**lists, **tensors}[k] for k in found}
 
 
-def _steering_vector(state: object, told: Told) -> Steering:
+def _steering_vector(state: object, told: SourceDescription) -> Steering:
     """Layer k of steering-vectors 0.12 is what module number k of a type puts out, counted from 0."""
     told.needs_no_convention("layers of a SteeringVector are blocks, counted from 0")
     fields = entries(state) if isinstance(state, dict) else {}
@@ -132,7 +132,7 @@ def _steering_vector(state: object, told: Told) -> Steering:
     return from_vectors(told.taken(sites), told.name, told.origin("steering-vectors", layer_type=kind))
 
 
-def _mat_steer(held: Mapping[object, object], told: Told) -> Steering:
+def _mat_steer(held: Mapping[object, object], told: SourceDescription) -> Steering:
     """Attribute t has a vector θ_t, and a gate σ(w_t · h + b_t) of one linear layer; the norm is kept (2502.12446)."""
     site, file = told.needs_site("gated attributes"), told.file
     n = sum(str(key).startswith("steering_vectors.") for key in held)
@@ -161,7 +161,7 @@ def _mat_steer(held: Mapping[object, object], told: Told) -> Steering:
     return Steering({site: edit}, dict.fromkeys(names, 1.0), told.origin("mat-steer-checkpoint"))
 
 
-def _by_layer(held: Mapping[object, object], told: Told) -> Steering:
+def _by_layer(held: Mapping[object, object], told: SourceDescription) -> Steering:
     """Keys are names or numbers, as in a file of plain vectors."""
     odd = [key for key in held if type(key) not in (int, str)]
     if odd:
@@ -173,7 +173,7 @@ def _by_layer(held: Mapping[object, object], told: Told) -> Steering:
     return from_vectors(told.taken(vectors), told.name, _origin(told))
 
 
-def _rows(held: Sequence[object] | Tensor, told: Told) -> Steering:
+def _rows(held: Sequence[object] | Tensor, told: SourceDescription) -> Steering:
     """One row for each block, or for each of Hugging Face's hidden states."""
     if told.convention is None:
         raise InputError(

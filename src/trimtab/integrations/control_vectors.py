@@ -12,14 +12,14 @@ import numpy as np
 import torch
 
 from trimtab.errors import InputError
-from trimtab.integrations.told import Told
+from trimtab.integrations.source_description import SourceDescription
 from trimtab.integrations.vectors import added, from_vectors
 from trimtab.interventions import ModelFacts, Site
 from trimtab.steering import Steering
 from trimtab.storage.atomic import whole
 
 ARCHITECTURE = "controlvector"
-MOST_BYTES = 1 << 30
+MAX_BYTES = 1 << 30
 _NAME = re.compile(r"direction\.(0|[1-9]\d{0,3})")
 
 
@@ -79,8 +79,8 @@ def read_control_vector(
 
     if not file.is_file():
         raise InputError(f"{file} does not exist")
-    if file.stat().st_size > MOST_BYTES:
-        raise InputError(f"{file} has {file.stat().st_size:,} bytes; a control vector has at most {MOST_BYTES:,}")
+    if file.stat().st_size > MAX_BYTES:
+        raise InputError(f"{file} has {file.stat().st_size:,} bytes; a control vector has at most {MAX_BYTES:,}")
     try:
         reader = GGUFReader(str(file))
         field = reader.fields.get("general.architecture")
@@ -102,7 +102,7 @@ def read_control_vector(
             raise InputError(f"{file}: {key} is {tensor.tensor_type.name}; directions are F32, F16 or BF16")
         values = dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
         vectors[Site(int(found.group(1)))] = torch.from_numpy(np.array(values))
-    told = Told(file, (name,), site, hint=hint if isinstance(hint, str) else None)
+    told = SourceDescription(file, (name,), site, hint=hint if isinstance(hint, str) else None)
     return from_vectors(told.taken(vectors), name, told.origin("gguf-control-vector"), made_for)
 
 

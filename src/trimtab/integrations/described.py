@@ -9,7 +9,7 @@ from torch import Tensor
 
 from trimtab.errors import InputError
 from trimtab.integrations.layer_names import from_the_end, named_site, numbered
-from trimtab.integrations.told import Told
+from trimtab.integrations.source_description import SourceDescription
 from trimtab.interventions import Site
 
 LAYER: Final = frozenset(
@@ -41,7 +41,7 @@ class Described:
         return [str(layer) for layer in found] if isinstance(found, list | tuple) and len(found) > 1 else None
 
 
-def described(held: Mapping[object, object], told: Told) -> Described | None:
+def described(held: Mapping[object, object], told: SourceDescription) -> Described | None:
     """The vector of a file whose names are words; None where names are layers.
 
     Raises:
@@ -68,7 +68,7 @@ def described(held: Mapping[object, object], told: Told) -> Described | None:
     return Described(name, vector, next(iter(layers.values()), None))
 
 
-def place(layer: object, told: Told) -> Site:
+def place(layer: object, told: SourceDescription) -> Site:
     """Where a vector belongs: what the file says of its layer and what the caller says, agreeing.
 
     Raises:
@@ -105,7 +105,7 @@ def place(layer: object, told: Told) -> Site:
     return _agreed([Site(b, told.site.component) for b in (number, number - 1) if b >= 0], number, told)
 
 
-def _agreed(sites: list[Site], layer: object, told: Told) -> Site:
+def _agreed(sites: list[Site], layer: object, told: SourceDescription) -> Site:
     if told.site is not None and told.site not in sites:
         raise InputError(
             f"{told.file} says layer {layer}, which is site {' or '.join(map(str, sites))}, and not the "

@@ -10,13 +10,13 @@ from torch import Tensor
 from trimtab.errors import InputError
 from trimtab.integrations.described import FACTORS, LAYER, described, place
 from trimtab.integrations.layer_names import known, sites_of
-from trimtab.integrations.told import Told
+from trimtab.integrations.source_description import SourceDescription
 from trimtab.integrations.vectors import added, from_vectors
 from trimtab.interventions import Site
 from trimtab.steering import Steering
 from trimtab.storage.atomic import whole as written
 
-MOST_BYTES = 1 << 30
+MAX_BYTES = 1 << 30
 
 
 def write_vectors(steering: Steering, file: Path, strength: Any = None, *, ungated: bool = False) -> None:
@@ -51,7 +51,7 @@ def read_vectors(file: Path, name: str, convention: str | None = None, site: Sit
             does not have.
     """
     known(convention)
-    told, (tensors, metadata) = Told(file, (name,), site, convention), _opened(file)
+    told, (tensors, metadata) = SourceDescription(file, (name,), site, convention), _opened(file)
     origin = told.origin("plain-vectors", convention=convention or "named")
     held: dict[object, object] = {}
     held.update(metadata)
@@ -72,8 +72,8 @@ def _opened(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
     if not file.is_file():
         raise InputError(f"{file} does not exist")
-    if file.stat().st_size > MOST_BYTES:
-        raise InputError(f"{file} has {file.stat().st_size:,} bytes; at most {MOST_BYTES:,} are read")
+    if file.stat().st_size > MAX_BYTES:
+        raise InputError(f"{file} has {file.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read")
     try:
         whole = file.read_bytes()
         tensors: dict[str, Tensor] = load(whole)

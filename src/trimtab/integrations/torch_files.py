@@ -17,9 +17,9 @@ from torch import Tensor
 
 from trimtab.errors import InputError
 
-MOST_BYTES: Final = 1 << 30
-MOST_PICKLE: Final = 1 << 20
-MOST_ENTRIES: Final = 10_000
+MAX_BYTES: Final = 1 << 30
+MAX_PICKLE: Final = 1 << 20
+MAX_ENTRIES: Final = 10_000
 EXPORT: Final = (
     "where the file came from, write plain vectors: from safetensors.torch import save_file; "
     "save_file({f'layer.{k}': v.contiguous() for k, v in vectors.items()}, 'vectors.safetensors')"
@@ -63,8 +63,8 @@ def opened(file: Path) -> Any:
     """
     if not file.is_file():
         raise InputError(f"{file} does not exist")
-    if file.stat().st_size > MOST_BYTES:
-        raise InputError(f"{file} has {file.stat().st_size:,} bytes; at most {MOST_BYTES:,} are read")
+    if file.stat().st_size > MAX_BYTES:
+        raise InputError(f"{file} has {file.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read")
     try:
         with zipfile.ZipFile(file) as archive:
             strange = _strange_names(_pickle(archive, file), file)
@@ -113,7 +113,7 @@ def _pickle(archive: zipfile.ZipFile, file: Path) -> bytes:
     """The archive's pickle, after a look at everything in it."""
     entries = archive.infolist()
     names = [entry.filename.lower() for entry in entries]  # torch looks them up in either case
-    if len(set(names)) < len(names) or len(names) > MOST_ENTRIES or len({n.partition("/")[0] for n in names}) != 1:
+    if len(set(names)) < len(names) or len(names) > MAX_ENTRIES or len({n.partition("/")[0] for n in names}) != 1:
         raise InputError(f"{file}: the archive is not as torch.save writes it; {EXPORT}")
     packed = [entry for entry in entries if entry.compress_type != zipfile.ZIP_STORED]
     if packed:
@@ -122,10 +122,8 @@ def _pickle(archive: zipfile.ZipFile, file: Path) -> bytes:
     pickled = next((entry for entry in entries if entry.filename == f"{top}/data.pkl"), None)
     if pickled is None:
         raise InputError(f"{file}: the archive holds no data.pkl, so torch.save did not write it; {EXPORT}")
-    if pickled.file_size > MOST_PICKLE:
-        raise InputError(
-            f"{file}: data.pkl has {pickled.file_size:,} bytes; at most {MOST_PICKLE:,} are read; {EXPORT}"
-        )
+    if pickled.file_size > MAX_PICKLE:
+        raise InputError(f"{file}: data.pkl has {pickled.file_size:,} bytes; at most {MAX_PICKLE:,} are read; {EXPORT}")
     damaged = archive.testzip()
     if damaged:
         raise InputError(f"{file} is damaged: {damaged} does not have its checksum; fetch it again")

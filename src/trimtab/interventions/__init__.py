@@ -24,7 +24,7 @@ from trimtab.interventions.sites import Place as Place
 from trimtab.interventions.sites import Site as Site
 from trimtab.interventions.steerable import PromptTexts as PromptTexts
 from trimtab.interventions.steerable import Steerable as Steerable
-from trimtab.interventions.steerable import fronts as fronts
+from trimtab.interventions.steerable import prompt_prefixes as prompt_prefixes
 from trimtab.interventions.strengths import Attributes as Attributes
 from trimtab.interventions.strengths import Strength as Strength
 from trimtab.interventions.strengths import Strengths as Strengths

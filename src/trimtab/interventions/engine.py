@@ -150,13 +150,14 @@ class EditSummary:
         selected: tokens in scope.
         touched: those of them that an edit changed.
         gates: by attribute that has gates, the mean over the selected tokens and the sites, 0 (shut) to 1.
-        relative_edit: mean over the selected tokens of ‖f(h) − h‖ / ‖h‖, of each token at the site where it is largest.
+        edit_size_ratio: mean over the selected tokens of ‖f(h) − h‖ / ‖h‖, of each token at the site where it is
+            largest.
     """
 
     selected: int
     touched: int
     gates: Mapping[str, float] = field(default_factory=dict)
-    relative_edit: float = 0.0
+    edit_size_ratio: float = 0.0
 
 
 @dataclass(frozen=True)

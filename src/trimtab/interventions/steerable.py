@@ -11,7 +11,7 @@ from trimtab.interventions.strengths import Attributes, Strengths, strength_rows
 
 
 class PromptTexts(Attributes, Protocol):
-    """What `fronts` asks of a steering."""
+    """What `prompt_prefixes` asks of a steering."""
 
     @property
     def prompts(self) -> Mapping[str, tuple[str, str]]:
@@ -43,7 +43,7 @@ class Steerable(PromptTexts, Protocol):
         ...
 
 
-def fronts(steering: PromptTexts, strength: Strengths = None) -> list[str]:
+def prompt_prefixes(steering: PromptTexts, strength: Strengths = None) -> list[str]:
     """What stands in front of the prompts: one text for all rows, or one per row.
 
     Texts of several attributes follow each other in the attributes' order.

@@ -62,7 +62,7 @@ def training(on: Experiment, prompt_type: PromptType, sites: Sequence[Site]) -> 
         site: Geometry(
             kept[f"{site}+"].astype(np.float64),
             kept[f"{site}-"].astype(np.float64),
-            on.splits.train.units,
+            on.splits.train.clusters,
             arbitrary,
             int(kept.get(f"{site}massive", 0)),
         ).without_massive(kept.get(f"{site}large"))

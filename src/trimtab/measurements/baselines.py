@@ -11,7 +11,7 @@ from trimtab.experiment.instrument import Propensity
 from trimtab.measurements.activations import vector_of
 from trimtab.measurements.effects import PLAIN, Propensities, Steered, both_signs, sweep, sweep_steps
 from trimtab.measurements.geometry import Geometry
-from trimtab.results.consequences import AnswerBias, Asking, Generality, Reference
+from trimtab.results.consequences import AnswerBias, PromptingBaseline, RandomDirectionBaseline, TrainingVariability
 from trimtab.results.figures import Estimate, estimate
 from trimtab.statistics import Interval, bootstrap_two_sample
 from trimtab.statistics.contrast import Contrast
@@ -25,26 +25,26 @@ def _instruction(on: Experiment) -> str:
     return f"{on.behavior.instruction('positive')}\n\n"
 
 
-def asking_steps(on: Experiment, steering: Steering) -> list[Propensities]:
-    """Of `asking`."""
+def prompting_steps(on: Experiment, steering: Steering) -> list[Propensities]:
+    """Of `prompting_baseline`."""
     return sweep_steps(on, "eval", [PLAIN, (steering, on.strength)], context=_instruction(on))
 
 
-def asking(on: Experiment, steering: Steering, steered: Steered) -> Asking:
+def prompting_baseline(on: Experiment, steering: Steering, steered: Steered) -> PromptingBaseline:
     """The positive instruction on the same evaluation examples, without and with steering."""
     instruction = on.behavior.instruction("positive")
     fits = on.instrument.fitting(on.splits.eval.examples, _instruction(on))
     if not all(fits):
         told = f"{len(fits) - sum(fits)} of {len(fits)} evaluation examples do not fit into the model's context"
         none = Estimate(reason=f"{told} behind the instruction")
-        return Asking(instruction=instruction, effect=none, beats=none, adds=none)
+        return PromptingBaseline(instruction=instruction, effect=none, beats=none, adds=none)
     asked, both = sweep(on, "eval", [PLAIN, (steering, on.strength)], context=_instruction(on))
 
     def change(before: Propensity, after: Propensity) -> Estimate:
         contrast = steered.contrast_of.change(before, after)
-        return estimate(contrast.mean(), contrast.n_units)
+        return estimate(contrast.mean(), contrast.n_clusters)
 
-    return Asking(
+    return PromptingBaseline(
         instruction=instruction,
         effect=change(steered.base, asked),
         beats=change(asked, steered.plus),
@@ -58,8 +58,8 @@ def answer_bias(on: Experiment, effect: Contrast) -> AnswerBias:
     if on.behavior.answer_kind != "choice":
         return AnswerBias(shift=missing, adjusted=missing)
     label, first = _first_label(on.splits.eval.examples)
-    units = np.array(effect.units)
-    sides = [(effect.rows[rows], units[rows]) for rows in (first, ~first)]
+    clusters = np.array(effect.clusters)
+    sides = [(effect.rows[rows], clusters[rows]) for rows in (first, ~first)]
     try:
         # matching answers that are the label gain by a shift toward it, the others lose
         bias = bootstrap_two_sample(sides[0][0], sides[1][0], sides[0][1], sides[1][1], seed=effect.seed)
@@ -102,12 +102,12 @@ def random_steps(on: Experiment, steering: Steering) -> list[Propensities]:
         return []
 
 
-def random_directions(on: Experiment, steering: Steering, part: Split = "eval") -> Reference:
+def random_directions(on: Experiment, steering: Steering, part: Split = "eval") -> RandomDirectionBaseline:
     """What the same steering along random directions does: odd parts of effects, or effects where −λ is no opposite."""
     try:
         variants = _random(on, steering)
     except InputError as error:
-        return Reference(reason=str(error))
+        return RandomDirectionBaseline(reason=str(error))
     base, *found = sweep(on, part, variants, RANDOM_ROWS)
     contrast_of = on.contrast_of(on.part(part)).first(len(base.m))
     if steering.odd:
@@ -116,7 +116,7 @@ def random_directions(on: Experiment, steering: Steering, part: Split = "eval") 
     else:
         parts = [contrast_of.change(base, after) for after in found]
     means = [float(part.rows.mean()) for part in parts]
-    return Reference(
+    return RandomDirectionBaseline(
         figure="odd part" if steering.odd else "effect",
         odd=tuple(means),
         percentile_95=float(np.quantile(np.abs(means), 0.95)),
@@ -125,40 +125,42 @@ def random_directions(on: Experiment, steering: Steering, part: Split = "eval") 
 
 
 def _refits(on: Experiment, steering: Steering, geometry: Geometry) -> list[Variant]:
-    """No steering, and vectors trained with each group of training units left out; nothing with too few units."""
-    names = sorted(set(geometry.units))
+    """No steering, and vectors trained with each group of training clusters left out; nothing with too few clusters."""
+    names = sorted(set(geometry.clusters))
     if len(names) < 2 * REFITS or len(steering.edits) != 1:
         return []
     groups = np.random.default_rng(on.seed).permutation(len(names)) % REFITS
     group_of = dict(zip(names, groups.tolist(), strict=True))
-    member = np.array([group_of[u] for u in geometry.units])
+    member = np.array([group_of[u] for u in geometry.clusters])
     (site,) = steering.edits
     vectors = [vector_of(on, geometry.without(member == k), site) for k in range(REFITS)]
     return [PLAIN, *((vector, on.strength) for vector in vectors)]
 
 
 def refit_steps(on: Experiment, steering: Steering) -> list[Propensities]:
-    """Of `generality`, as if the vectors trained anew were the steering itself: they cost the same."""
+    """Of `training_variability`, as if the vectors trained anew were the steering itself: they cost the same."""
     if len(steering.edits) != 1:
         return []
     return sweep_steps(on, "eval", [PLAIN, *[(steering, on.strength)] * REFITS], REFIT_ROWS)
 
 
-def generality(on: Experiment, steering: Steering, geometry: Geometry, steered: Steered) -> Generality:
-    """The interval of the mean effect for a vector trained anew, by leaving out groups of training units in turn.
+def training_variability(
+    on: Experiment, steering: Steering, geometry: Geometry, steered: Steered
+) -> TrainingVariability:
+    """The interval of the mean effect for a vector trained anew, by leaving out groups of training clusters in turn.
 
     Variances of evaluation (this vector's interval) and of training (delete-a-group jackknife, Shao and Tu 1995) add.
     """
     refits = _refits(on, steering, geometry)
     if not refits:
-        return Generality(effect=Estimate(reason="too few training units to leave some out"))
+        return TrainingVariability(effect=Estimate(reason="too few training clusters to leave some out"))
     base, *found = sweep(on, "eval", refits, REFIT_ROWS)
     contrast_of = on.contrast_of(on.splits.eval).first(len(base.m))
     means = [contrast_of.change(base, p).rows.mean() for p in found]
     training = (REFITS - 1) / REFITS * float(((np.array(means) - np.mean(means)) ** 2).sum())
     own = steered.effect.mean()
     low, high = (float(np.sqrt((own.value - end) ** 2 + 1.96**2 * training)) for end in (own.low, own.high))
-    return Generality(
-        effect=estimate(Interval(own.value, own.value - low, own.value + high), steered.effect.n_units),
+    return TrainingVariability(
+        effect=estimate(Interval(own.value, own.value - low, own.value + high), steered.effect.n_clusters),
         n_refits=REFITS,
     )

@@ -37,8 +37,8 @@ class CapabilityMargins(Step):
         Raises:
             InputError: none does.
         """
-        whole, front = Probe.builtin("capability"), on.treatment((self.steering, self.strength)).front
-        fits = fitting(on, whole.examples, False, front)
+        whole, prompt_prefix = Probe.builtin("capability"), on.treatment((self.steering, self.strength)).prompt_prefix
+        fits = fitting(on, whole.examples, False, prompt_prefix)
         if not any(fits):
             raise _too_short(on.model.context_length)
         return whole.only(fits)
@@ -106,7 +106,7 @@ def _too_short(length: int) -> InputError:
     )
 
 
-def fitting(on: Experiment, examples: Sequence[Example], chat_template: bool, front: str = "") -> list[bool]:
+def fitting(on: Experiment, examples: Sequence[Example], chat_template: bool, prompt_prefix: str = "") -> list[bool]:
     """Whether both endings of each pair fit into the model's context."""
     behavior = Behavior("probe", list(examples))
-    return Instrument(on.model, behavior, chat_template, "mean").fitting(examples, front)
+    return Instrument(on.model, behavior, chat_template, "mean").fitting(examples, prompt_prefix)

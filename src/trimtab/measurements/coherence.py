@@ -28,7 +28,7 @@ def direction(geometry: Geometry, seed: int, examples: Sequence[Example] = ()) -
         examples: the training examples, parallel to the rows; without them no halves are shown.
     """
     pairing = "random" if geometry.arbitrary else "natural"
-    given = (geometry.positive, geometry.negative, np.array(geometry.units))
+    given = (geometry.positive, geometry.negative, np.array(geometry.clusters))
     try:
         p_value = permutation_test(*given, pairing=pairing, seed=seed)  # type: ignore[arg-type]
         halves = heterogeneity(*given, pairing=pairing, seed=seed)  # type: ignore[arg-type]
@@ -36,7 +36,7 @@ def direction(geometry: Geometry, seed: int, examples: Sequence[Example] = ()) -
         return Direction(reason=f"not with so few examples: {error}")
     return Direction(
         p_value=p_value, halves_cosine=halves.cosine, halves_expected=halves.expected, halves_p_value=halves.p_value,
-        halves=_shown(halves.ends, examples) if len(examples) == len(geometry.units) else None,
+        halves=_shown(halves.ends, examples) if len(examples) == len(geometry.clusters) else None,
     )  # fmt: skip
 
 
@@ -73,8 +73,8 @@ def label_noise(geometry: Geometry, part: Part, seed: int) -> LabelNoise:
         why = "the examples lie along the direction of the others and against it alike, as where there is none"
         return LabelNoise(reason=why, share=Estimate(reason=why))
     seen = found.p_value < 0.01 and found.share.low >= _NOISE
-    source = {unit: e.source for unit, e in zip(part.units, part.examples, strict=True) if e.source}
-    units = [*geometry.units, *geometry.units] if geometry.arbitrary else geometry.units
-    clear = [source[units[i]] for i in found.clear if units[i] in source][:_NAMED] if seen else []
+    source = {cluster: e.source for cluster, e in zip(part.clusters, part.examples, strict=True) if e.source}
+    clusters = [*geometry.clusters, *geometry.clusters] if geometry.arbitrary else geometry.clusters
+    clear = [source[clusters[i]] for i in found.clear if clusters[i] in source][:_NAMED] if seen else []
     share = found.share if seen else Interval(0.0, 0.0, found.share.high)
     return LabelNoise(share=estimate(share, len(projections)), p_value=found.p_value, examples=tuple(clear))

@@ -9,7 +9,7 @@ from trimtab.behaviors import Example, render_bare
 from trimtab.behaviors.chats import flatten
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.steps import Step
-from trimtab.interventions import fronts
+from trimtab.interventions import prompt_prefixes
 from trimtab.models import Completion
 from trimtab.models.encoding import continuable
 from trimtab.steering import Steering
@@ -70,8 +70,8 @@ class Continuations(Step):
         model, examples, chat = on.model, on.splits.eval.examples[: self.n], on.instrument.chat_template
         texts = [continuable(render_bare(e, "positive")) for e in examples]
         strengths = self.steering.scaled(self.strength)
-        (front,) = fronts(self.steering, strengths)
-        rows = model.encoder(chat).encode([replace(text, context=front) for text in texts])
+        (prompt_prefix,) = prompt_prefixes(self.steering, strengths)
+        rows = model.encoder(chat).encode([replace(text, context=prompt_prefix) for text in texts])
         room = model.context_length - max(len(row.prompt.ids) for row in rows)
         options = {"chat_template": chat, "max_new_tokens": max(1, min(CONTINUATION_TOKENS, room))}
         base = model.generate(texts, details=True, **options)

@@ -23,10 +23,10 @@ from trimtab.storage.steps import Arrays
 from trimtab.texts import Rendered
 
 NEUTRAL_ROWS = 60  # documents at the checked strength
-FEW_ROWS = 20  # documents at each of the other strengths, and others at those that dev chooses from
+SCREENING_ROWS = 20  # documents at each of the other strengths, and others at those that dev chooses from
 PROMPTS_EACH = 12  # prompts of every other built-in behavior
 OWN_PROMPTS = 40  # prompts of the behavior's own evaluation examples
-LEAST_TOKENS = 8  # of a text that was cut to the model's context
+MIN_TOKENS = 8  # of a text that was cut to the model's context
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,11 +87,13 @@ class DriftStep(Step):
         model, texts, chat = on.model, self.texts(on), self.chat_template(on)
         rows = self.rows(on)
         treatments = [on.treatment((self.steering, s)) for s in self.strengths]
-        behind = {t.front: whole_texts(model, texts, t.front, chat) for t in treatments if t.front}
+        behind = {
+            t.prompt_prefix: whole_texts(model, texts, t.prompt_prefix, chat) for t in treatments if t.prompt_prefix
+        }
         rows, *cut = cut_to(model.context_length, [rows, *behind.values()], self.title)
         behind = dict(zip(behind, cut, strict=True))
         if behind:
-            found = [divergence_behind(model, rows, behind.get(t.front, rows), t.steers) for t in treatments]
+            found = [divergence_behind(model, rows, behind.get(t.prompt_prefix, rows), t.steers) for t in treatments]
         else:
             found = divergences(model, rows, [t.steers for t in treatments])
         kl = np.stack([d.kl.double().cpu().numpy() for d in found])
@@ -114,7 +116,7 @@ class NeutralDrift(DriftStep):
 
     def texts(self, on: Experiment) -> Sequence[Rendered]:
         every = Probe.builtin("neutral").texts
-        of_part = {"eval": every[::2], "dev": every[1::2], "replication": every[1 + 2 * FEW_ROWS :: 2]}
+        of_part = {"eval": every[::2], "dev": every[1::2], "replication": every[1 + 2 * SCREENING_ROWS :: 2]}
         return [Rendered("", "", text) for text in of_part[self.part][: self.n]]
 
     def chat_template(self, on: Experiment) -> bool:
@@ -196,7 +198,7 @@ def cut_to(length: int, versions: Sequence[Sequence[Encoded]], what: str) -> lis
     out: list[list[Encoded]] = [[] for _ in versions]
     for same in zip(*versions, strict=True):
         over = max(0, max(len(row.ids) for row in same) - length)
-        if over and min(len(row.ids) for row in same) - over < LEAST_TOKENS:
+        if over and min(len(row.ids) for row in same) - over < MIN_TOKENS:
             raise InputError(
                 f"the model's context holds {length} tokens, too few for trimtab's own {what} and what a steering puts "
                 "in front of it; take a model with a longer context"
@@ -212,9 +214,9 @@ def drift_cost(tokens: float, n_variants: int) -> float:
 
 
 def whole_texts(
-    model: Model, texts: Sequence[str] | Sequence[Rendered], front: str = "", chat_template: bool = False
+    model: Model, texts: Sequence[str] | Sequence[Rendered], prompt_prefix: str = "", chat_template: bool = False
 ) -> list[Encoded]:
     """Texts of any length of which all but the first token counts as answer, as token rows, behind more if given."""
     given = [t if isinstance(t, Rendered) else Rendered("", "", t) for t in texts]
-    rows = model.encoder(chat_template).encode([replace(t, context=front) for t in given], any_length=True)
+    rows = model.encoder(chat_template).encode([replace(t, context=prompt_prefix) for t in given], any_length=True)
     return [Encoded(row.ids, 1) for row in rows]

@@ -129,16 +129,16 @@ class Steered:
             "n": len(effect.rows),
             "level": level,
             "effect": Effect(
-                mean=mean.value, low=mean.low, high=mean.high, sd=effect.sd, n=effect.n_units,
+                mean=mean.value, low=mean.low, high=mean.high, sd=effect.sd, n=effect.n_clusters,
                 odd=odd.value, odd_low=odd.low, odd_high=odd.high,
                 even=even.value, even_low=even.low, even_high=even.high,
-                positive=estimate(effect.side("positive", level), effect.n_units),
-                negative=estimate(effect.side("negative", level), effect.n_units),
-                positive_fell=estimate(effect.side_below_zero("positive", level), effect.n_units),
+                positive=estimate(effect.side("positive", level), effect.n_clusters),
+                negative=estimate(effect.side("negative", level), effect.n_clusters),
+                positive_fell=estimate(effect.side_below_zero("positive", level), effect.n_clusters),
             ),
             "anti_steerable": AntiSteerable(
                 share=anti.value, low=anti.low, high=anti.high,
-                undecided=effect.shares(noise).undecided, n=effect.n_units,
+                undecided=effect.shares(noise).undecided, n=effect.n_clusters,
             ),
             "effects": tuple(effect.rows.tolist()),
         }  # fmt: skip
@@ -198,7 +198,7 @@ def base_record(base: Propensity, contrast_of: ContrastMaker) -> Base:
     wrong = contrast.below_zero()
     return Base(
         propensity={"mean": float(contrast.rows.mean()), "sd": contrast.sd},
-        accuracy=1 - wrong.value, accuracy_low=1 - wrong.high, accuracy_high=1 - wrong.low, n=contrast.n_units,
+        accuracy=1 - wrong.value, accuracy_low=1 - wrong.high, accuracy_high=1 - wrong.low, n=contrast.n_clusters,
     )  # fmt: skip
 
 
@@ -223,7 +223,7 @@ def curve_record(
         linearity: how steadily effects grow.
     """
     points = [point(s, contrast_of.change(at[0.0], at[s])) for s in sorted(at)]
-    n = contrast_of.change(at[0.0], at[0.0]).n_units
+    n = contrast_of.change(at[0.0], at[0.0]).n_clusters
     return Curve(points=tuple(points), spearman=linearity.spearman, r_squared=linearity.r_squared, n=n)
 
 
@@ -240,7 +240,7 @@ def slope_record(at: Mapping[float, Propensity], contrast_of: ContrastMaker) -> 
     # rows of arbitrary pairs say nothing: then each text counts, a negative one with its sign turned
     rows = np.concatenate([by_side[0], -by_side[1]]) if contrast_of.arbitrary else by_side[0] - by_side[1]
     lines, mean = steerability(strengths, rows), slopes.mean()
-    slope = Slope(mean=mean.value, low=mean.low, high=mean.high, n=slopes.n_units)
+    slope = Slope(mean=mean.value, low=mean.low, high=mean.high, n=slopes.n_clusters)
     return slope, Linearity(_mean(lines.spearman), _mean(lines.r_squared))
 
 

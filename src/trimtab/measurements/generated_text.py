@@ -38,19 +38,19 @@ def generated(on: Experiment, texts: Sequence[Written], judge: Judge | None) -> 
     """
     if on.behavior.answer_kind == "choice":
         return Generated.without("the answers are labels: what is written behind a question shows no behavior")
-    units = on.splits.eval.units[: len(texts)]
+    clusters = on.splits.eval.clusters[: len(texts)]
     base, steered = [t.base.text for t in texts], [t.steered.text for t in texts]
     train, held = (
         [[getattr(e, side) for e in part.examples] for side in SIDES] for part in (on.splits.train, on.splits.eval)
     )
     flow = fluency(
-        base, steered, units, log_prob_base=_likely(on, texts, "base"),
+        base, steered, clusters, log_prob_base=_likely(on, texts, "base"),
         log_prob_steered=_likely(on, texts, "steered"), seed=on.seed,
     )  # fmt: skip
     try:
-        classifier = Classifier.fit(train[0], train[1], seed=on.seed, units=on.splits.train.units)
-        quality = classifier.quality(held[0], held[1], on.splits.eval.units)
-        shift = classifier.compare(base, steered, units, quality=quality, seed=on.seed)
+        classifier = Classifier.fit(train[0], train[1], seed=on.seed, clusters=on.splits.train.clusters)
+        quality = classifier.quality(held[0], held[1], on.splits.eval.clusters)
+        shift = classifier.compare(base, steered, clusters, quality=quality, seed=on.seed)
     except InputError as error:
         none = Estimate(reason=f"no classifier: {error}")
         found = Generated(n=len(texts), auroc=none, shift=none, fell=none)
@@ -67,7 +67,7 @@ def generated(on: Experiment, texts: Sequence[Written], judge: Judge | None) -> 
             "perplexity_ratio": _shown(flow.perplexity_ratio, flow.log_prob.n, flow.log_prob.reason),
         }
     )
-    return found if judge is None else found.model_copy(update=_judged(on, texts, units, judge))
+    return found if judge is None else found.model_copy(update=_judged(on, texts, clusters, judge))
 
 
 def _shown(i: Interval | None, n: int, reason: str | None) -> Estimate:
@@ -109,12 +109,12 @@ class JudgeAnswers(Step):
     Args:
         judge: the chat model.
         texts: what it compares.
-        units: unit of each.
+        clusters: cluster of each.
     """
 
     judge: Judge
     texts: tuple[Written, ...]
-    units: tuple[str, ...]
+    clusters: tuple[str, ...]
     title = "judge"
 
     @property
@@ -123,7 +123,7 @@ class JudgeAnswers(Step):
         judge, told = self.judge, self.judge.behavior
         asked = [told.name, told.description, told.instruction("positive"), told.instruction("negative")]
         limits = [judge.tries, judge.max_tokens]
-        return json.dumps(["judge", judge.endpoint.identity, asked, limits, identity(self.texts), self.units])
+        return json.dumps(["judge", judge.endpoint.identity, asked, limits, identity(self.texts), self.clusters])
 
     def cost(self, on: Experiment) -> float:
         return 0.0
@@ -132,15 +132,15 @@ class JudgeAnswers(Step):
         prompts = [t.prompt for t in self.texts]
         base, steered = [t.base.text for t in self.texts], [t.steered.text for t in self.texts]
         try:
-            judgement = self.judge.compare(prompts, base, steered, self.units, seed=on.seed)
+            judgement = self.judge.compare(prompts, base, steered, self.clusters, seed=on.seed)
         except EndpointError as error:
             raise InputError(str(error)) from error
         return {"json": np.frombuffer(json.dumps(asdict(judgement)).encode(), dtype=np.uint8)}
 
 
-def _judged(on: Experiment, texts: Sequence[Written], units: Sequence[str], judge: Judge) -> dict[str, object]:
+def _judged(on: Experiment, texts: Sequence[Written], clusters: Sequence[str], judge: Judge) -> dict[str, object]:
     """The judge's figures; its answers are kept like every other step."""
-    step = JudgeAnswers(judge, tuple(texts), tuple(units))
+    step = JudgeAnswers(judge, tuple(texts), tuple(clusters))
     said = Judgement(**json.loads(on.run(step)["json"].tobytes().decode()))
     if said.n_failed:  # once the server is mended, these are asked again
         on.ledger.forget(step.key)

@@ -45,14 +45,14 @@ class Geometry:
     Args:
         positive: `[n, d_model]` of the positive contexts.
         negative: `[n, d_model]` of the negative ones.
-        units: unit of each row.
+        clusters: cluster of each row.
         arbitrary: True where row i of one side does not belong to row i of the other.
         n_massive: massive activations left out: tokens of means, or examples of whom one token was read.
     """
 
     positive: Floats
     negative: Floats
-    units: tuple[str, ...]
+    clusters: tuple[str, ...]
     arbitrary: bool
     n_massive: int
 
@@ -68,8 +68,8 @@ class Geometry:
     def without(self, rows: NDArray[np.bool_]) -> "Geometry":
         """The same without some rows."""
         left = ~rows
-        units = tuple(np.array(self.units)[left].tolist())
-        return replace(self, positive=self.positive[left], negative=self.negative[left], units=units)
+        clusters = tuple(np.array(self.clusters)[left].tolist())
+        return replace(self, positive=self.positive[left], negative=self.negative[left], clusters=clusters)
 
     @property
     def differences(self) -> Floats:
@@ -82,12 +82,12 @@ class Geometry:
         return np.asarray(self.differences.mean(axis=0))
 
     def left_out_projections(self) -> Floats:
-        """Where each example lies on the unit direction of all units but its own.
+        """Where each example lies on the unit direction of all clusters but its own.
 
         `[n]` projections of differences; of arbitrary pairs `[2n]` of positive texts from the middle, and of negative
         ones with their sign turned.
         """
-        _, code = np.unique(self.units, return_inverse=True)
+        _, code = np.unique(self.clusters, return_inverse=True)
         sums = np.zeros((int(code.max()) + 1, self.differences.shape[1]))
         np.add.at(sums, code, self.differences)
         others = (sums.sum(axis=0) - sums)[code]
@@ -100,7 +100,7 @@ class Geometry:
 
     def agreement(self, seed: int, level: float = 0.95) -> Interval:
         """Leave-one-out directional agreement; over 50 re-matchings where the matching is arbitrary."""
-        fixed = agreement_interval(self.differences, np.array(self.units), level)
+        fixed = agreement_interval(self.differences, np.array(self.clusters), level)
         if not self.arbitrary:
             return fixed
         mean, _ = rematched_agreement(self.positive, self.negative, seed)
@@ -109,8 +109,8 @@ class Geometry:
 
     def summary(self, seed: int, level: float) -> dict[str, object]:
         """The part of a prompt type's record that needs no steering."""
-        n = len(set(self.units))
-        labels = np.array(self.units)
+        n = len(set(self.clusters))
+        labels = np.array(self.clusters)
         sides = (np.char.add("+", labels), np.char.add("-", labels)) if self.arbitrary else (labels, None)
         centre = self.positive.mean(axis=0), self.negative.mean(axis=0)
 

@@ -12,7 +12,7 @@ from trimtab.measurements.geometry import Geometry
 from trimtab.models import Model
 from trimtab.results.figures import Estimate
 from trimtab.results.report import PromptTypeResult
-from trimtab.statistics import dose, expected_cosine
+from trimtab.statistics import edit_size_ratio, expected_cosine
 
 
 def geometry_figures(on: Experiment, g: Geometry, median: float) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def geometry_figures(on: Experiment, g: Geometry, median: float) -> dict[str, An
     way, differences = direction(g, on.seed), g.differences
     return {
         "norm": float(np.linalg.norm(g.vector)),
-        "dose": dose(g.vector, 1.0, median),
+        "edit_size_ratio": edit_size_ratio(g.vector, 1.0, median),
         "agreement": result.directional_agreement,
         "separability": result.separability,
         **_ends("agreement_loo", result.directional_agreement_loo),

@@ -39,9 +39,9 @@ def lengths(on: Experiment, part: Split = "eval") -> Lengths:
     train, evaluation = on.splits.train, on.part(part)
     rows = on.instrument.bare((*train.examples, *evaluation.examples))
     found = [np.array([len(r.ids) - r.prompt_len for r in side], dtype=float) for side in rows]
-    units = (*train.units, *evaluation.units)
-    shorter = replace(on.contrast_of(evaluation), units=units, arbitrary=True)(*found).below_zero()
-    auroc = Estimate(value=1 - shorter.value, low=1 - shorter.high, high=1 - shorter.low, n=len(units))
+    clusters = (*train.clusters, *evaluation.clusters)
+    shorter = replace(on.contrast_of(evaluation), clusters=clusters, arbitrary=True)(*found).below_zero()
+    auroc = Estimate(value=1 - shorter.value, low=1 - shorter.high, high=1 - shorter.low, n=len(clusters))
     return Lengths(auroc, tuple(side[len(train) :] for side in found))
 
 
@@ -50,13 +50,13 @@ def length_matched_effect(steered: Steered, lengths: Sequence[Floats]) -> Estima
     effect = steered.effect
     try:
         chosen = length_matched(*lengths, pairing=effect.pairing, seed=effect.seed)
-        units = np.array(effect.units)
+        clusters = np.array(effect.clusters)
         same = replace(
             effect,
             positive=effect.positive[chosen.positive],
             negative=effect.negative[chosen.negative],
-            units=tuple(units[chosen.positive]),
+            clusters=tuple(clusters[chosen.positive]),
         )
-        return estimate(same.mean(), same.n_units)
+        return estimate(same.mean(), same.n_clusters)
     except InputError as error:
         return Estimate(reason=str(error))

@@ -15,7 +15,7 @@ from trimtab.steering import Steering
 from trimtab.storage.steps import Arrays
 
 NOISE_ROWS = 32
-NOISE_FEW = 3  # examples of the other batch shape
+SMALL_BATCH = 3  # examples of the other batch shape
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class NoisyEffects(Step):
             base, steered = on.instrument.propensities(some, [Treatment(), treatment])
             return steered.m - base.m
 
-        few = [examples[i : i + NOISE_FEW] for i in range(0, len(examples), NOISE_FEW)]
+        few = [examples[i : i + SMALL_BATCH] for i in range(0, len(examples), SMALL_BATCH)]
         together, apart = change(examples), np.concatenate([change(some) for some in few])
         return {"change": np.abs(together - apart)}
 

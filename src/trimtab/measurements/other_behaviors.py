@@ -48,8 +48,8 @@ class OtherPropensities(Step):
             InputError: they cannot be put to the model.
         """
         instrument, every = self.instrument(on), self.behavior.examples
-        front = on.treatment((self.steering, self.strength)).front
-        short = [e for e, ok in zip(every, instrument.fitting(every, front), strict=True) if ok]
+        prompt_prefix = on.treatment((self.steering, self.strength)).prompt_prefix
+        short = [e for e, ok in zip(every, instrument.fitting(every, prompt_prefix), strict=True) if ok]
         fits = instrument.scorable(short)
         stride = max(1, len(every) // self.rows)
         return [e for e, ok in zip(short, fits, strict=True) if ok][::stride][: self.rows]
@@ -73,7 +73,7 @@ class OtherPropensities(Step):
         kept = on.run(self)
         maker = ContrastMaker(tuple(map(str, range(n))), self.behavior.pairing == "random", on.seed)
         change = maker(*(kept[f"{side}1"] - kept[f"{side}0"] for side in SIDES))
-        return estimate(change.mean(), change.n_units)
+        return estimate(change.mean(), change.n_clusters)
 
 
 def over_refusal(on: Experiment, steering: Steering) -> OtherPropensities:

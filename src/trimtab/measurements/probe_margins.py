@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from trimtab.behaviors import Probe
 from trimtab.errors import InputError
-from trimtab.experiment.instrument import SIDES, Treatment, by_front
+from trimtab.experiment.instrument import SIDES, Treatment, by_prompt_prefix
 from trimtab.models import Model
 from trimtab.models.scoring import score_variants
 from trimtab.texts import Rendered
@@ -30,8 +30,8 @@ def margins(model: Model, probe: Probe, treatments: Sequence[Treatment] = (Treat
     if not probe.examples:
         raise InputError(f"probe {probe.name!r} holds texts, not pairs of endings")
     n, found = len(probe.examples), np.zeros((len(treatments), len(probe.examples)))
-    for front, same in by_front(treatments):
-        texts = [Rendered(front, e.prompt, getattr(e, side)) for side in SIDES for e in probe.examples]
+    for prompt_prefix, same in by_prompt_prefix(treatments):
+        texts = [Rendered(prompt_prefix, e.prompt, getattr(e, side)) for side in SIDES for e in probe.examples]
         scores = score_variants(model, model.encoder().encode(texts), [treatments[i].steers for i in same])
         for i, s in zip(same, scores, strict=True):
             total = s.total.double().cpu().numpy()

@@ -43,8 +43,10 @@ class WithoutWords(Step):
     def rows(self, on: Experiment) -> list[tuple[str, Example]]:
         """Units and examples that are left and can be scored."""
         part = on.part(self.part)
-        left = [(unit, without_words(e, self.words)) for unit, e in zip(part.units, part.examples, strict=True)]
-        rows = [(unit, e) for unit, e in left if e is not None]
+        left = [
+            (cluster, without_words(e, self.words)) for cluster, e in zip(part.clusters, part.examples, strict=True)
+        ]
+        rows = [(cluster, e) for cluster, e in left if e is not None]
         fits = on.instrument.scorable([e for _, e in rows]) if rows else []
         return [row for row, fit in zip(rows, fits, strict=True) if fit]
 
@@ -129,12 +131,12 @@ def wording(on: Experiment, steering: Steering, steered: Steered, trained: bool,
 def _without(on: Experiment, step: WithoutWords) -> Estimate:
     """The effect on answers without these words."""
     rows = step.rows(on)
-    if len({unit for unit, _ in rows}) < 2:
+    if len({cluster for cluster, _ in rows}) < 2:
         return Estimate(reason="too few answers are left without these words")
     kept = on.run(step)
-    maker = ContrastMaker(tuple(unit for unit, _ in rows), on.behavior.pairing == "random", on.seed)
+    maker = ContrastMaker(tuple(cluster for cluster, _ in rows), on.behavior.pairing == "random", on.seed)
     change = maker(*(kept[side].astype(np.float64) for side in SIDES))
-    return estimate(change.mean(), change.n_units)
+    return estimate(change.mean(), change.n_clusters)
 
 
 def _shuffled(on: Experiment, steering: Steering, steered: Steered, part: Split) -> Estimate:
@@ -154,7 +156,7 @@ def _shuffled(on: Experiment, steering: Steering, steered: Steered, part: Split)
     n = min(_SHUFFLED_ROWS, len(on.part(part)))
     (after,) = sweep(on, part, [(same, on.strength)], n)
     change = steered.contrast_of.first(n).change(steered.base[slice(n)], after)
-    return estimate(change.mean(), change.n_units)
+    return estimate(change.mean(), change.n_clusters)
 
 
 def _mixed(e: Example, rng: np.random.Generator) -> Example:

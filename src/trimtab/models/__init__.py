@@ -12,7 +12,7 @@ from trimtab.models.plan import Steer as Steer
 from trimtab.models.plan import Trace as Trace
 from trimtab.models.plan import in_scope as in_scope
 from trimtab.models.plan import steer as steer
-from trimtab.models.scoring import Scores as Scores
+from trimtab.models.scoring import AnswerScores as AnswerScores
 from trimtab.models.text import Encoded as Encoded
 from trimtab.models.text import collate as collate
-from trimtab.models.tokens import CapturedTokens as CapturedTokens
+from trimtab.models.tokens import TokenActivations as TokenActivations

@@ -39,7 +39,7 @@ def adapt(hf: Any, adapter: str) -> None:
                     "PeftModel.from_pretrained(model, adapter) gives"
                 )
             raise InputError(f"{what}: {why}{made_for}") from error
-    _refuse_misfit(report, what, made_for)
+    _check_shapes(report, what, made_for)
     hf.eval()
 
 
@@ -86,7 +86,7 @@ def _put_magnitudes(hf: Any, report: Any, weights: Path) -> None:
             report.missing_keys.discard(f"{key}.weight")
 
 
-def _refuse_misfit(report: Any, what: str, made_for: str) -> None:
+def _check_shapes(report: Any, what: str, made_for: str) -> None:
     # AdaLoRA's rank numbers are in its settings, not among its weights
     missing = {key for key in report.missing_keys if ".ranknum." not in key}
     unexpected = set(report.unexpected_keys)

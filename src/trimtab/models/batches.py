@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trimtab.models.model import Model
 
 CPU_TOKENS = 512  # so that a block's activations stay in the caches; larger batches are slower
-MOST_TOKENS = 65536
+MAX_TOKENS = 65536
 
 
 def fitting_tokens(hf: Any) -> int:
@@ -29,7 +29,7 @@ def fitting_tokens(hf: Any) -> int:
         return CPU_TOKENS if device.type == "cpu" else 8 * CPU_TOKENS
     vocabulary, d_model = embedding_table(hf).shape
     fits = torch.cuda.get_device_properties(device).total_memory // 4 // (12 * vocabulary + 64 * d_model)
-    return int(min(MOST_TOKENS, 1 << max(9, int(fits).bit_length() - 1)))
+    return int(min(MAX_TOKENS, 1 << max(9, int(fits).bit_length() - 1)))
 
 
 Work = Callable[[Tensor, tuple[Steer, ...]], None]

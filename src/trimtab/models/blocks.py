@@ -176,7 +176,7 @@ class _Call:
 
 
 @dataclass
-class _Seen:
+class _CallTrace:
     calls: dict[int, list[_Call]]
     output: Any
 
@@ -197,7 +197,7 @@ def _stacks(hf: nn.Module) -> list[list[nn.Module]]:
     return [blocks for _, _, blocks in sorted(found, key=lambda item: item[:2])]
 
 
-def _observe(hf: nn.Module, ids: Tensor) -> _Seen:
+def _observe(hf: nn.Module, ids: Tensor) -> _CallTrace:
     clock = iter(range(1 << 30))
     calls: dict[int, list[_Call]] = {}
     open_: list[_Call] = []
@@ -225,7 +225,7 @@ def _observe(hf: nn.Module, ids: Tensor) -> _Seen:
     finally:
         for handle in handles:
             handle.remove()
-    return _Seen(calls, output)
+    return _CallTrace(calls, output)
 
 
 def _chained(calls: list[_Call]) -> bool:
@@ -236,7 +236,7 @@ def _chained(calls: list[_Call]) -> bool:
     return complete and ordered and len(shapes) == 1 and len(next(iter(shapes))) == 3
 
 
-def _anatomy(hf: nn.Module, blocks: list[nn.Module], calls: list[_Call], seen: _Seen) -> Anatomy:
+def _anatomy(hf: nn.Module, blocks: list[nn.Module], calls: list[_Call], seen: _CallTrace) -> Anatomy:
     head: nn.Module | None = hf.get_output_embeddings()  # type: ignore[operator]
     head_call = seen.calls.get(id(head), [None])[0]
     tail: list[nn.Module] = []
@@ -262,7 +262,7 @@ def _anatomy(hf: nn.Module, blocks: list[nn.Module], calls: list[_Call], seen: _
     )
 
 
-def _terms(block: _Call, seen: _Seen) -> tuple[nn.Module, nn.Module] | None:
+def _terms(block: _Call, seen: _CallTrace) -> tuple[nn.Module, nn.Module] | None:
     """The two direct children whose outputs, added to the block's input, make its output.
 
     Of several that fit equally (an mlp and an inactive dropout behind it), the last one is taken.
@@ -284,7 +284,7 @@ def _terms(block: _Call, seen: _Seen) -> tuple[nn.Module, nn.Module] | None:
     return best[1] if best else None
 
 
-def _heads(block: _Call, terms: tuple[nn.Module, nn.Module] | None, seen: _Seen, n: int) -> Heads | None:
+def _heads(block: _Call, terms: tuple[nn.Module, nn.Module] | None, seen: _CallTrace, n: int) -> Heads | None:
     """Through the last module with a weight matrix in the block whose output is the attention term itself."""
     if terms is None:
         return None

@@ -63,7 +63,7 @@ def capture(
     Raises:
         InputError: an unknown `read`, a row without answer tokens to average, a NaN or an infinite activation.
     """
-    refuse_unreadable(model, sites, read)
+    check_readable(model, sites, read)
     for i, row in enumerate(rows, start=first):
         if read == "mean" and len(row.ids) <= max(row.prompt_len, 1):
             raise InputError(f"text {i} has no answer tokens to average; read its last token instead")
@@ -86,8 +86,8 @@ def capture(
     sharing = in_shared_batches(model, rows, may_share, sites, steers, work)
     for site, values in kept.items():
         if read == "mean":
-            _refuse_all_massive(site, massive[site], rows, first)
-        refuse_non_finite(site, torch.isfinite(values).all(dim=1), range(first, first + n), model)
+            _check_not_all_massive(site, massive[site], rows, first)
+        check_finite(site, torch.isfinite(values).all(dim=1), range(first, first + n), model)
     n_massive = {s: int(m.sum()) if read == "mean" else None for s, m in massive.items()}
     return Captured(kept, norms, n_massive, sharing)
 
@@ -123,7 +123,7 @@ def median_norm(norm: Tensor, texts: Batch, before: Tensor | None) -> Tensor:
     return every.nanmedian(dim=1).values
 
 
-def refuse_unreadable(model: "Model", sites: Sequence[Site], read: str) -> None:
+def check_readable(model: "Model", sites: Sequence[Site], read: str) -> None:
     """What cannot be read is refused before any work.
 
     Raises:
@@ -131,10 +131,10 @@ def refuse_unreadable(model: "Model", sites: Sequence[Site], read: str) -> None:
     """
     if read not in get_args(Read):
         raise InputError(f"unknown read {read!r}; one of {', '.join(get_args(Read))}")
-    refuse_sites(model, sites)
+    check_sites(model, sites)
 
 
-def refuse_sites(model: "Model", sites: Sequence[Site]) -> None:
+def check_sites(model: "Model", sites: Sequence[Site]) -> None:
     """Sites that cannot be read are refused before any work.
 
     Raises:
@@ -146,7 +146,7 @@ def refuse_sites(model: "Model", sites: Sequence[Site]) -> None:
         model.anatomy.module(site)
 
 
-def _refuse_all_massive(site: Site, massive: Tensor, rows: Sequence[Encoded], first: int) -> None:
+def _check_not_all_massive(site: Site, massive: Tensor, rows: Sequence[Encoded], first: int) -> None:
     for i, (n, row) in enumerate(zip(massive.tolist(), rows, strict=True), start=first):
         if n == len(row.ids) - max(row.prompt_len, 1):  # position 0 is no answer token
             raise InputError(
@@ -155,7 +155,7 @@ def _refuse_all_massive(site: Site, massive: Tensor, rows: Sequence[Encoded], fi
             )
 
 
-def refuse_non_finite(site: Site, finite: Tensor, numbers: Sequence[int] | Tensor, model: "Model") -> None:
+def check_finite(site: Site, finite: Tensor, numbers: Sequence[int] | Tensor, model: "Model") -> None:
     """Activations that are no numbers are refused.
 
     Args:

@@ -13,7 +13,7 @@ from trimtab.models.versions import plain_parts
 ADVICE = "trimtab steers decoder language models, as AutoModelForCausalLM loads them"
 
 
-def refuse_other_kinds(hf: Any) -> None:
+def check_is_decoder(hf: Any) -> None:
     """What is no decoder by what it says of itself.
 
     Raises:
@@ -39,7 +39,7 @@ def probe_ids(hf: Any) -> Tensor:
     return found
 
 
-def refuse_other_outputs(hf: Any, output: Any) -> None:
+def check_logits(hf: Any, output: Any) -> None:
     """What a tiny pass gave must be logits for every token.
 
     Raises:
@@ -53,7 +53,7 @@ def refuse_other_outputs(hf: Any, output: Any) -> None:
         )
 
 
-def refuse_looking_ahead(hf: Any, ids: Tensor, logits: Tensor) -> None:
+def check_causal(hf: Any, ids: Tensor, logits: Tensor) -> None:
     """An earlier logit must not depend on a later token: tried with the last two tokens changed.
 
     Args:

@@ -21,7 +21,7 @@ from trimtab.models.precision import Tail
 CACHES = ("past_key_values", "cache_params", "state", "mems", "past_buckets_states")
 
 
-class Gate:
+class OwnCallGuard:
     """Tells trimtab's own calls of a Hugging Face model from all others.
 
     Args:
@@ -73,7 +73,9 @@ class Direct:
         positions: how the model numbers tokens.
     """
 
-    def __init__(self, gate: Gate, anatomy: Anatomy, tail: Tail, steers: Sequence[Steer], positions: Positions) -> None:
+    def __init__(
+        self, gate: OwnCallGuard, anatomy: Anatomy, tail: Tail, steers: Sequence[Steer], positions: Positions
+    ) -> None:
         self._gate = gate
         self._anatomy = anatomy
         self._tail = tail

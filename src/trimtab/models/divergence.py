@@ -11,7 +11,7 @@ from trimtab.errors import InputError, NotFiniteError
 from trimtab.models.conditions import decided
 from trimtab.models.packing import Packed
 from trimtab.models.plan import Batch, Plan, Trace
-from trimtab.models.scoring import Variant, refuse_unscorable, sweep
+from trimtab.models.scoring import Variant, check_scorable, sweep
 from trimtab.models.text import Encoded, collate, common_prefix
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Divergence:
+class AnswerDivergence:
     """What edits did to the predictions over each text's answer tokens (for a text without prompt: all but the first).
 
     Args:
@@ -35,13 +35,13 @@ class Divergence:
     n_tokens: Tensor
 
 
-def divergences(model: "Model", rows: Sequence[Encoded], variants: Sequence[Variant]) -> list[Divergence]:
+def divergences(model: "Model", rows: Sequence[Encoded], variants: Sequence[Variant]) -> list[AnswerDivergence]:
     """Divergence from the unsteered model under several edits; the whole next-token distributions are compared.
 
     Raises:
         InputError: a row without answer tokens or without a token before them; or a figure that is not finite.
     """
-    refuse_unscorable(rows)
+    check_scorable(rows)
     kl = torch.zeros(len(variants) + 1, len(rows), device=model.device)
     log_prob = torch.zeros_like(kl)
     base: list[tuple[Tensor, Tensor]] = []  # of the batch at hand: probabilities [N, V] and minus entropy [N]
@@ -72,13 +72,13 @@ def divergences(model: "Model", rows: Sequence[Encoded], variants: Sequence[Vari
         raise NotFiniteError("a divergence is NaN or infinite; try a smaller strength or dtype float32", field="dtype")
     n = torch.tensor([len(r.ids) - r.prompt_len for r in rows], device=model.device)
     return [
-        Divergence((k / n).clamp(min=0), lp, log_prob[0], n) for k, lp in zip(kl[1:], log_prob[1:], strict=True)
+        AnswerDivergence((k / n).clamp(min=0), lp, log_prob[0], n) for k, lp in zip(kl[1:], log_prob[1:], strict=True)
     ]  # rounding may leave a sum just below 0
 
 
 def divergence_behind(
     model: "Model", rows: Sequence[Encoded], behind: Sequence[Encoded], steers: Variant = ()
-) -> Divergence:
+) -> AnswerDivergence:
     """Divergence from the plain model where the same texts stand behind more text, under edits or none.
 
     Args:
@@ -105,7 +105,7 @@ def divergence_behind(
         base[i], log_prob[i], n_tokens[i] = p.gather(1, said).sum(), q.gather(1, said).sum(), n
     if not bool(torch.isfinite(kl).all() and torch.isfinite(log_prob).all()):
         raise NotFiniteError("a divergence is NaN or infinite; try a smaller strength or dtype float32", field="dtype")
-    return Divergence(kl.clamp(min=0), log_prob, base, n_tokens)
+    return AnswerDivergence(kl.clamp(min=0), log_prob, base, n_tokens)
 
 
 def _next_tokens(model: "Model", row: Encoded, steers: Variant) -> Tensor:

@@ -64,9 +64,9 @@ class Encoder:
             InputError: a text is longer than the model's context, or empty; a chat template that refuses its turns or
                 leaves out what they say; a token that the model's embedding does not have.
         """
-        fronts, wholes = zip(*(self._layout(t) for t in texts), strict=True) if texts else ((), ())
-        front_ids, whole_ids = self._ids(fronts), self._ids(wholes)
-        each = zip(texts, front_ids, whole_ids, strict=True)
+        prompt_prefixes, wholes = zip(*(self._layout(t) for t in texts), strict=True) if texts else ((), ())
+        prefix_ids, whole_ids = self._ids(prompt_prefixes), self._ids(wholes)
+        each = zip(texts, prefix_ids, whole_ids, strict=True)
         rows = [self._row(text, front, whole) for text, front, whole in each]
         for text, row in zip(texts, rows, strict=True):
             if len(row.ids) > self.max_length and not any_length:
@@ -83,15 +83,15 @@ class Encoder:
         return text
 
     def _too_long(self, text: Rendered, row: Encoded) -> InputError:
-        mend = "shorten it or drop the row"
+        fix = "shorten it or drop the row"
         if text.context and all(self.fits([replace(text, context="")])):
-            mend = (
+            fix = (
                 "the row itself fits, but not behind what stands in front of it, instruction or solved examples: leave "
                 "out prompt types with these, or shorten the rows"
             )
         return InputError(
             f"a text has {len(row.ids)} tokens and the model's context holds {self.max_length}: "
-            f"{(text.prompt or text.answer)[:60]!r}…; {mend}"
+            f"{(text.prompt or text.answer)[:60]!r}…; {fix}"
         )
 
     def _layout(self, text: Rendered) -> tuple[str, str]:
@@ -118,7 +118,7 @@ class Encoder:
         ids, prompt_len = (*before, *whole), len(before) + common_prefix(front, whole)
         if text.bare:
             prompt_len += max(3, (len(ids) - prompt_len) // 3)
-        self._refuse_unknown(ids)
+        self._check_known(ids)
         return Encoded(ids, min(prompt_len, len(ids)))
 
     def _before(self, ids: Sequence[int]) -> tuple[int, ...]:
@@ -134,7 +134,7 @@ class Encoder:
             self._special[ids[0]] = is_special(self.tokenizer, ids[0])
         return () if self._special[ids[0]] else (bos,)
 
-    def _refuse_unknown(self, ids: Sequence[int]) -> None:
+    def _check_known(self, ids: Sequence[int]) -> None:
         size = self.vocabulary
         if size is None or max(ids) < size:
             return

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from trimtab.errors import InputError
-from trimtab.models.sources import named, refuse_incomplete_files
+from trimtab.models.sources import check_complete_files, named
 
 ADAPTER = "adapter_config.json"
 _DATA = ("dataset_info.json", "dataset_dict.json", "state.json")
 
 
-def refuse_no_model_folder(folder: Path) -> None:
+def check_model_folder(folder: Path) -> None:
     """A folder must hold a transformers model whose files are whole.
 
     Raises:
@@ -24,7 +24,7 @@ def refuse_no_model_folder(folder: Path) -> None:
         raise InputError(f"model folder {folder} {advice}{merged}", code="wrong-file", field="adapter")
     if "config.json" not in has:
         raise InputError(f"model folder {folder} has no config.json; {_instead(folder, has)}")
-    refuse_incomplete_files(folder)
+    check_complete_files(folder)
 
 
 def adapter_advice(base: str | None, adapter: str) -> str:

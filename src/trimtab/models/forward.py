@@ -49,7 +49,7 @@ def run(anatomy: Anatomy, call: Callable[[], Any], batch: Batch, plan: Plan) -> 
     return Trace(work.read, logits, predicts, work.selected)
 
 
-class _Work:
+class _Pass:
     """Reads and edits of one forward pass, or of one generation, and what happened of them."""
 
     def __init__(self, batch: Batch, plan: Plan) -> None:
@@ -102,9 +102,9 @@ class _Work:
 
 
 @contextmanager
-def edited(anatomy: Anatomy, batch: Batch, plan: Plan) -> Iterator[_Work]:
+def edited(anatomy: Anatomy, batch: Batch, plan: Plan) -> Iterator[_Pass]:
     """Hooks for the plan's reads and edits; all gone on leaving, however one leaves."""
-    work = _Work(batch, plan)
+    work = _Pass(batch, plan)
     with ExitStack() as stack:
         for site in sorted(work.sites):
             module = anatomy.module(site)
@@ -154,7 +154,7 @@ def edited_steps(
         work.check()
 
 
-def _hook(work: _Work, site: Site) -> Callable[..., Any]:
+def _hook(work: _Pass, site: Site) -> Callable[..., Any]:
     def hook(module: nn.Module, args: Any, output: Any) -> Any:
         before = first_tensor(output)
         after = work.at(site, before)
@@ -165,7 +165,7 @@ def _hook(work: _Work, site: Site) -> Callable[..., Any]:
     return hook
 
 
-def _reading(work: _Work, site: Site) -> Callable[..., None]:
+def _reading(work: _Pass, site: Site) -> Callable[..., None]:
     def hook(module: nn.Module, args: Any) -> None:
         work.at(site, args[0])
 

@@ -65,7 +65,7 @@ def generate(
             raise InputError(f"generate does not take {key}")
     if options.get("num_return_sequences", 1) != 1:
         raise InputError("generate gives one text a prompt; instead of num_return_sequences repeat the prompt")
-    refuse_overlong(model, rows, max_new_tokens)
+    check_length(model, rows, max_new_tokens)
     if not -(1 << 63) <= seed < 1 << 64:
         raise InputError(f"seed {seed} does not fit 64 bits; give a smaller one")
     (steers,) = decided(model, rows, [steers])
@@ -84,7 +84,7 @@ def generate(
     return [out[i] for i in range(len(rows))]
 
 
-def refuse_overlong(model: "Model", rows: Sequence[Encoded], max_new_tokens: int) -> None:
+def check_length(model: "Model", rows: Sequence[Encoded], max_new_tokens: int) -> None:
     """Refuse prompts that leave no room in the context for so many new tokens.
 
     Raises:

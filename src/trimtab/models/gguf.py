@@ -10,8 +10,8 @@ from typing import Any
 
 from trimtab.errors import InputError
 from trimtab.models.cache import cache_dir
-from trimtab.models.gguf_header import merged, parts_of, readers, refuse_lost_biases, refuse_no_model
-from trimtab.models.sources import explained, heard, refuse_unsourced
+from trimtab.models.gguf_header import check_biases, check_is_model, merged, parts_of, readers
+from trimtab.models.sources import check_all_sourced, explained, heard
 from trimtab.storage.atomic import whole_folder
 
 # Raised when what is written below changes, so that old conversions are not used.
@@ -68,7 +68,7 @@ def _write(path: Path, work: Path) -> None:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     parts = parts_of(path)
     opened = readers(parts)
-    refuse_no_model(parts, opened)
+    check_is_model(parts, opened)
     fields = opened[0].fields
     whole = path if len(parts) == 1 else merged(opened, work / "whole.gguf")
     with heard() as lines:
@@ -83,8 +83,8 @@ def _write(path: Path, work: Path) -> None:
         except (ValueError, KeyError, OSError, NotImplementedError, IndexError, RuntimeError, TypeError) as error:
             raise InputError(f"{path} cannot be converted: {explained(error, lines)}") from error
     model, report = loaded
-    refuse_lost_biases(path, opened, list(model.state_dict()))
-    refuse_unsourced(model, report, f"GGUF file {path}")
+    check_biases(path, opened, list(model.state_dict()))
+    check_all_sourced(model, report, f"GGUF file {path}")
     if whole is not path:
         whole.unlink()
     _correct(tokenizer, {k: f.contents() for k, f in fields.items() if not k.startswith("tokenizer.ggml.token")})

@@ -69,7 +69,7 @@ def readers(parts: Sequence[Path]) -> list[Any]:
     return found
 
 
-def refuse_no_model(parts: Sequence[Path], opened: Sequence[Any]) -> None:
+def check_is_model(parts: Sequence[Path], opened: Sequence[Any]) -> None:
     """What is not a whole language model is refused by its header.
 
     Raises:
@@ -84,16 +84,16 @@ def refuse_no_model(parts: Sequence[Path], opened: Sequence[Any]) -> None:
             raise InputError(f"{path} is {_OTHERS[name]}")
     if not isinstance(architecture, str):
         raise InputError(f"{path} cannot be converted: it does not say its architecture (general.architecture)")
-    _refuse_lone_part(parts, opened)
+    _check_all_parts(parts, opened)
     tensors = {tensor.name for reader in opened for tensor in reader.tensors}
     if not tensors:
         raise InputError(f"{path} holds no weights; it is a vocabulary, not a model")
     blocks = _value(first, f"{architecture}.block_count")
     if isinstance(blocks, int):
-        _refuse_missing_blocks(path, tensors, blocks)
+        _check_blocks(path, tensors, blocks)
 
 
-def _refuse_lone_part(parts: Sequence[Path], opened: Sequence[Any]) -> None:
+def _check_all_parts(parts: Sequence[Path], opened: Sequence[Any]) -> None:
     for number, (path, reader) in enumerate(zip(parts, opened, strict=True)):
         count = _value(reader, "split.count")
         if isinstance(count, int) and count != len(parts) and (count > 1 or len(parts) > 1):
@@ -111,7 +111,7 @@ def _refuse_lone_part(parts: Sequence[Path], opened: Sequence[Any]) -> None:
         raise InputError(f"{parts[0]} and its parts hold {held} weights where its header says {told}")
 
 
-def _refuse_missing_blocks(path: Path, tensors: set[str], blocks: int) -> None:
+def _check_blocks(path: Path, tensors: set[str], blocks: int) -> None:
     there = {int(found[1]) for name in tensors if (found := re.match(r"blk\.(\d+)\.", name))}
     empty, beyond = [k for k in range(blocks) if k not in there], sorted(k for k in there if k >= blocks)
     if there and empty:
@@ -123,7 +123,7 @@ def _refuse_missing_blocks(path: Path, tensors: set[str], blocks: int) -> None:
         raise InputError(f"{path} cannot be converted: it has weights of block {beyond[0]}, but {blocks} blocks")
 
 
-def refuse_lost_biases(path: Path, opened: Sequence[Any], names: Sequence[str]) -> None:
+def check_biases(path: Path, opened: Sequence[Any], names: Sequence[str]) -> None:
     """Biases of blocks that the file has and the model has not: transformers leaves them out silently.
 
     Args:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trimtab.models.forward import replaced
 
-LEAST_WEIGHT = 1 << 16  # elements; smaller layers cost less than what surrounds them
+MIN_WEIGHT = 1 << 16  # elements; smaller layers cost less than what surrounds them
 
 
 def suits(module: nn.Module) -> TypeGuard[nn.Linear]:
@@ -21,7 +21,7 @@ def suits(module: nn.Module) -> TypeGuard[nn.Linear]:
         and type(module.weight) is nn.Parameter  # no quantised tensor in disguise
         and module.weight.dtype == torch.float32
         and module.weight.device.type == "cpu"
-        and module.weight.numel() >= LEAST_WEIGHT
+        and module.weight.numel() >= MIN_WEIGHT
         and platform.machine() in ("x86_64", "AMD64")
         and torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]

@@ -9,10 +9,10 @@ from trimtab.interventions import ModelFacts
 from trimtab.models.batches import fitting_tokens
 from trimtab.models.blocks import dissect, input_device
 from trimtab.models.decoders import (
+    check_causal,
+    check_is_decoder,
+    check_logits,
     probe_ids,
-    refuse_looking_ahead,
-    refuse_other_kinds,
-    refuse_other_outputs,
 )
 from trimtab.models.digest import Fingerprint, shapes
 from trimtab.models.encoding import Encoder
@@ -39,15 +39,15 @@ class Loaded:
 
     def __init__(self, hf: Any, tokenizer: Any, id: str, revision: str | None, batch_tokens: int | None) -> None:
         hf = unwrapped(hf)
-        refuse_other_kinds(hf)
+        check_is_decoder(hf)
         self.hf = hf
         self.tokenizer = tokenizer
         self.id = id or type(hf).__name__
         self.revision = revision
         ids = probe_ids(hf)
         self.anatomy, output = dissect(hf, ids)
-        refuse_other_outputs(hf, output)
-        refuse_looking_ahead(hf, ids, output.logits)
+        check_logits(hf, output)
+        check_causal(hf, ids, output.logits)
         self.positions = positions_of(hf, ids, output.logits)
         self.tail = Tail(self.anatomy)
         self._fingerprint = Fingerprint(hf)

@@ -8,7 +8,7 @@ import torch
 
 from trimtab.errors import InputError
 from trimtab.models.adapters import adapt
-from trimtab.models.folders import refuse_no_model_folder
+from trimtab.models.folders import check_model_folder
 from trimtab.models.gguf import converted
 from trimtab.models.model import Model
 from trimtab.models.reading import read
@@ -48,7 +48,7 @@ def load(
         )
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device_map is None:
-        _refuse_unusable(device)
+        _check_device(device)
     where, name = _resolve(str(source))
     if revision is not None and (where != str(source) or _path(where)[1]):
         raise InputError(
@@ -103,7 +103,7 @@ def _resolve(source: str) -> tuple[str, str]:
             )
         return str(converted(path)), path.name
     if path.is_dir():
-        refuse_no_model_folder(path)
+        check_model_folder(path)
         return str(path), path.name
     if exists:
         raise InputError(f"model {source} is neither a file nor a folder", code="wrong-file", field="model")
@@ -133,7 +133,7 @@ def _path(source: str) -> tuple[Path, bool]:
     return path, True
 
 
-def _refuse_unusable(device: str) -> None:
+def _check_device(device: str) -> None:
     """Before weights are read: a device that is none here, or holds no values."""
     try:
         there = torch.zeros(1, device=device).device

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError, PlanError
-from trimtab.interventions import Place, Scopes, Site, Steerable, Strengths, fronts
+from trimtab.interventions import Place, Scopes, Site, Steerable, Strengths, prompt_prefixes
 from trimtab.models.capture import Captured, Read, capture
 from trimtab.models.conditions import decided
 from trimtab.models.decoding import Completion
-from trimtab.models.direct import Direct, Gate
+from trimtab.models.direct import Direct, OwnCallGuard
 from trimtab.models.encoding import continuable, encoded, rendered
 from trimtab.models.fit import ensure_fits
 from trimtab.models.forward import run
@@ -24,10 +24,10 @@ from trimtab.models.loaded import Loaded
 from trimtab.models.masks import packs
 from trimtab.models.padding import bears_padding
 from trimtab.models.plan import UNDECIDED, Batch, Plan, Steer, Trace, steer
-from trimtab.models.scoring import Scores, logit_differences, score
+from trimtab.models.scoring import AnswerScores, logit_differences, score
 from trimtab.models.streaming import capture_into
-from trimtab.models.text import in_front, joined, refuse_one_text
-from trimtab.models.tokens import TEXTS, CapturedTokens, Tokens, capture_tokens
+from trimtab.models.text import check_not_one_text, joined, with_prefixes
+from trimtab.models.tokens import TEXTS, TokenActivations, TokenSelection, capture_tokens
 from trimtab.storage.atomic import output_path
 from trimtab.texts import Rendered
 
@@ -61,7 +61,7 @@ class Model(Loaded):
         super().__init__(hf, tokenizer, id, revision, batch_tokens)
         self._steered: list[Steer] = []
         self._packs: dict[Any, bool] = {}
-        self.gate = Gate(self.hf)
+        self.gate = OwnCallGuard(self.hf)
 
     @property
     def packs(self) -> bool:
@@ -101,7 +101,7 @@ class Model(Loaded):
         # rows of several texts are masked block by block, from the mask of a row without padding
         real = batch.real if batch.text is None else torch.ones_like(batch.real)
         attention = real if batch.past is None else torch.cat([batch.past, real], dim=1)
-        told = self.positions.told(batch.ids, batch.real, batch.position, behind_cache=batch.past is not None)
+        told = self.positions.arguments(batch.ids, batch.real, batch.position, behind_cache=batch.past is not None)
         inputs = {**told, "attention_mask": attention.long(), "use_cache": cache is not None}
         if cache is not None:
             inputs["past_key_values"] = cache
@@ -141,7 +141,7 @@ class Model(Loaded):
         Raises:
             InputError: an activation is not finite, a site is out of range, a text too long, the folder unusable.
         """
-        refuse_one_text(texts)
+        check_not_one_text(texts)
         if into is not None:
             if steering is not None or self.open_edits:
                 raise InputError("captures into a folder are unsteered; leave out into=… or the steering")
@@ -155,12 +155,12 @@ class Model(Loaded):
         texts: Iterable[str] | Iterable[Rendered],
         sites: Sequence[Place],
         *,
-        tokens: Tokens = "response",
+        tokens: TokenSelection = "response",
         twins: Sequence[int | None] | None = None,
         drop_identical: bool = False,
         chat_template: bool = False,
         into: str | Path | None = None,
-    ) -> CapturedTokens:
+    ) -> TokenActivations:
         """Activations of texts at any set of sites, one vector per token, in one pass; unsteered.
 
         Args:
@@ -180,7 +180,7 @@ class Model(Loaded):
         Raises:
             InputError: as `capture`; a text without such a token, no token left at a site, twins unlike the texts.
         """
-        refuse_one_text(texts)
+        check_not_one_text(texts)
         rows = encoded(texts, self.encoder(chat_template), TEXTS)
         folder = None if into is None else output_path(into)
         return capture_tokens(
@@ -196,7 +196,7 @@ class Model(Loaded):
         steering: Steerable | None = None,
         strength: Strengths = None,
         scope: Scopes = "all",
-    ) -> Scores:
+    ) -> AnswerScores:
         """Log-probability of each answer after its prompt, in nats, as sum and as mean per token.
 
         Args:
@@ -308,7 +308,7 @@ class Model(Loaded):
         steers = self._steers(steering, strength, scope)
         if steering is None:
             return list(texts), steers
-        return in_front(texts, fronts(steering, strength)), steers
+        return with_prefixes(texts, prompt_prefixes(steering, strength)), steers
 
     def _steers(self, steering: Steerable | None, strength: Strengths, scope: Scopes) -> tuple[Steer, ...]:
         if steering is None:

@@ -24,7 +24,7 @@ class Positions:
     first: int | None
     uncounted: int | None = None
 
-    def told(self, ids: Tensor, real: Tensor, position: Tensor, behind_cache: bool) -> dict[str, Tensor]:
+    def arguments(self, ids: Tensor, real: Tensor, position: Tensor, behind_cache: bool) -> dict[str, Tensor]:
         """What a pass over tokens is handed: `input_ids`, and `position_ids` unless the model is to count itself.
 
         Args:

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 
 from trimtab.errors import InputError
 from trimtab.models.folders import adapter_advice
-from trimtab.models.sources import explained, heard, refuse_unsourced
+from trimtab.models.sources import check_all_sourced, explained, heard
 
 EXPECTED = (
     "Give 'smollm2', a Hugging Face id such as org/name, a folder with config.json and safetensors weights, or a .gguf "
@@ -66,7 +66,7 @@ def read(where: str, name: str, revision: str | None, dtype: torch.dtype, device
     if getattr(hf, "_hf_peft_config_loaded", False):
         base = next(iter(hf.peft_config.values())).base_model_name_or_path
         raise InputError(f"model {name} {adapter_advice(base, name)}", code="wrong-file", field="adapter")
-    refuse_unsourced(hf, report, f"model {name!r}")
+    check_all_sourced(hf, report, f"model {name!r}")
     return hf, tokenizer
 
 

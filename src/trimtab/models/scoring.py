@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Scores:
+class AnswerScores:
     """Log-probabilities of answers given their prompts.
 
     Args:
@@ -40,7 +40,7 @@ class Scores:
 Variant = tuple[Steer, ...]
 
 
-def score(model: "Model", rows: Sequence[Encoded], steers: Variant = ()) -> Scores:
+def score(model: "Model", rows: Sequence[Encoded], steers: Variant = ()) -> AnswerScores:
     """Log-probability of every row's answer tokens; results in input order, float32, on the model's device.
 
     Raises:
@@ -49,13 +49,13 @@ def score(model: "Model", rows: Sequence[Encoded], steers: Variant = ()) -> Scor
     return score_variants(model, rows, [steers])[0]
 
 
-def score_variants(model: "Model", rows: Sequence[Encoded], variants: Sequence[Variant]) -> list[Scores]:
+def score_variants(model: "Model", rows: Sequence[Encoded], variants: Sequence[Variant]) -> list[AnswerScores]:
     """`score` under several edits, each or none; what lies below an edit's site is run once for all of them.
 
     Raises:
         InputError: as `score`.
     """
-    refuse_unscorable(rows)
+    check_scorable(rows)
     totals = torch.zeros(len(variants), len(rows), device=model.device)
 
     def take(some: Sequence[int], packed: Packed, batch: Batch, trace: Trace) -> None:
@@ -66,11 +66,11 @@ def score_variants(model: "Model", rows: Sequence[Encoded], variants: Sequence[V
     sharing = sweep(model, rows, [r.prompt_len - 1 for r in rows], variants, "answer", take)
     n_tokens = torch.tensor([len(r.ids) - r.prompt_len for r in rows], device=model.device)
     for total in totals:
-        _refuse_non_finite(total, model)
-    return [Scores(total, total / n_tokens, n_tokens, sharing) for total in totals]
+        _check_finite(total, model)
+    return [AnswerScores(total, total / n_tokens, n_tokens, sharing) for total in totals]
 
 
-def refuse_unscorable(rows: Sequence[Encoded]) -> None:
+def check_scorable(rows: Sequence[Encoded]) -> None:
     """Raise where a row has no answer tokens, or no token in front of them."""
     for i, row in enumerate(rows):
         if len(row.ids) <= row.prompt_len:
@@ -115,7 +115,7 @@ def choice_variants(
 
     sweep(model, rows, [len(r.ids) - 1 for r in rows], variants, "last", take)
     for values in out:
-        _refuse_non_finite(values[:, 0] - values[:, 1], model)
+        _check_finite(values[:, 0] - values[:, 1], model)
     return list(out)
 
 
@@ -189,7 +189,7 @@ def _start(steers: tuple[Steer, ...]) -> Site | None:
     return Site(block) if block >= 0 else None
 
 
-def _refuse_non_finite(values: Tensor, model: "Model") -> None:
+def _check_finite(values: Tensor, model: "Model") -> None:
     bad = (~torch.isfinite(values)).nonzero().flatten().tolist()
     if bad:
         raise NotFiniteError(

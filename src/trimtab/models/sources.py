@@ -26,7 +26,7 @@ def named(names: Iterable[str]) -> str:
     return ", ".join(every[:SHOWN]) + more
 
 
-def refuse_incomplete_files(folder: Path) -> None:
+def check_complete_files(folder: Path) -> None:
     """Before anything is built: shards that the index names are there and hold what it says, and there are no others.
 
     Raises:
@@ -89,7 +89,7 @@ def _keys(path: Path) -> set[str]:
         ) from error
 
 
-def refuse_unsourced(hf: nn.Module, report: Mapping[str, Any], what: str) -> None:
+def check_all_sourced(hf: nn.Module, report: Mapping[str, Any], what: str) -> None:
     """What transformers reports of a load: nothing is drawn at random, and no block loses weights.
 
     Args:

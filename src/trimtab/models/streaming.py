@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trimtab.interventions import Site
-from trimtab.models.capture import Captured, Read, capture, refuse_unreadable
+from trimtab.models.capture import Captured, Read, capture, check_readable
 from trimtab.models.encoding import Encoder, encoded
 from trimtab.models.journal import CaptureJournal, origin, stem
 from trimtab.models.text import Encoded
@@ -38,7 +38,7 @@ def capture_into(
         InputError: the folder cannot be written, another process is at it, or it holds something else: files of another
             origin, the activations of another model, other texts or sites.
     """
-    refuse_unreadable(model, sites, read)
+    check_readable(model, sites, read)
     n, size = 0, window(max(map(model.anatomy.width, sites)), len(sites))
     settings = {**origin(model, sites, read), "chat template": encoder.chat_template}
     with alone(folder):

@@ -44,24 +44,27 @@ def joined(prompts: Sequence[str], answers: Sequence[str]) -> list[Rendered]:
     Raises:
         InputError: one text in place of a list, lists of unlike length, or something else than text.
     """
-    refuse_one_text(prompts)
-    refuse_one_text(answers)
+    check_not_one_text(prompts)
+    check_not_one_text(answers)
     if len(prompts) != len(answers):
         raise InputError(f"{len(prompts)} prompts and {len(answers)} answers; give one answer per prompt")
     pairs = zip(prompts, answers, strict=True)
     return [Rendered("", a_text(p, "prompts"), a_text(a, "answers")) for p, a in pairs]
 
 
-def in_front(texts: Sequence[Rendered], fronts: Sequence[str]) -> list[Rendered]:
+def with_prefixes(texts: Sequence[Rendered], prompt_prefixes: Sequence[str]) -> list[Rendered]:
     """Texts with more in front of them: one piece for all, or one for each.
 
     Raises:
         InputError: another number of pieces.
     """
-    if len(fronts) not in (1, len(texts)):
-        raise InputError(f"{len(fronts)} strengths for {len(texts)} texts; give one, or one per text")
-    each = list(fronts) * len(texts) if len(fronts) == 1 else fronts
-    return [replace(t, context=front + t.context) if front else t for t, front in zip(texts, each, strict=True)]
+    if len(prompt_prefixes) not in (1, len(texts)):
+        raise InputError(f"{len(prompt_prefixes)} strengths for {len(texts)} texts; give one, or one per text")
+    each = list(prompt_prefixes) * len(texts) if len(prompt_prefixes) == 1 else prompt_prefixes
+    return [
+        replace(t, context=prompt_prefix + t.context) if prompt_prefix else t
+        for t, prompt_prefix in zip(texts, each, strict=True)
+    ]
 
 
 def a_text(value: Any, name: str) -> str:
@@ -75,7 +78,7 @@ def a_text(value: Any, name: str) -> str:
     return value
 
 
-def refuse_one_text(texts: Any) -> None:
+def check_not_one_text(texts: Any) -> None:
     """A string where a list belongs: its characters would be taken for texts."""
     if isinstance(texts, str):
         raise InputError("give a list of texts, not one text")

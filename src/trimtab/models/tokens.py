@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trimtab.errors import InputError
 from trimtab.interventions import Site
-from trimtab.models.capture import MASSIVE, median_norm, refuse_non_finite, refuse_sites
+from trimtab.models.capture import MASSIVE, check_finite, check_sites, median_norm
 from trimtab.models.journal import CaptureJournal, origin, stem
 from trimtab.models.packing import Packed
 from trimtab.models.plan import Plan, Steer
@@ -23,7 +23,7 @@ from trimtab.storage.arrays import Column, alone
 if TYPE_CHECKING:
     from trimtab.models.model import Model
 
-Tokens = Literal["response", "all", "last"]
+TokenSelection = Literal["response", "all", "last"]
 WINDOW_BYTES = 1 << 28  # of activations held in memory at a time, and lost at most when the work is interrupted
 FEWEST, TEXTS = 1 << 12, 4096  # tokens that a window may hold whatever their size; texts that it may hold at most
 # numpy has no bfloat16, so its bits are written as unsigned integers
@@ -36,7 +36,7 @@ def window(row_bytes: int, n_sites: int) -> int:
 
 
 @dataclass(frozen=True)
-class CapturedTokens:
+class TokenActivations:
     """What was read, in the order of texts and of tokens in them.
 
     Sites differ in their number of tokens where massive activations do; which tokens a site has does not depend on the
@@ -64,12 +64,12 @@ def capture_tokens(
     model: "Model",
     rows: Iterable[Encoded],
     sites: Sequence[Site],
-    tokens: Tokens = "response",
+    tokens: TokenSelection = "response",
     into: Path | None = None,
     *,
     twins: Sequence[int | None] | None = None,
     drop_identical: bool = False,
-) -> CapturedTokens:
+) -> TokenActivations:
     """Run rows and keep the activations of their tokens, without position 0 and without massive activations.
 
     A folder gets `SITE.npy` `[N, d_model]` (float32 or float16; bfloat16 as its bits, uint16), `SITE.text.npy` and
@@ -91,12 +91,12 @@ def capture_tokens(
         InputError: a row without such a token, no token left at a site, twins unlike the rows, an activation that is
             not finite, an open `with model.steered(…)`, an unknown site, an unusable folder (see `capture_into`).
     """
-    if tokens not in get_args(Tokens):
-        raise InputError(f"unknown tokens {tokens!r}; one of {', '.join(get_args(Tokens))}")
+    if tokens not in get_args(TokenSelection):
+        raise InputError(f"unknown tokens {tokens!r}; one of {', '.join(get_args(TokenSelection))}")
     if model.open_edits:
         raise InputError("captures of tokens are unsteered; leave the `with model.steered(…)` first")
     sites = list(dict.fromkeys(sites))
-    refuse_sites(model, sites)
+    check_sites(model, sites)
     spans = _spans(rows, tokens, twins, drop_identical)
     if into is not None:
         read = f"{tokens} tokens" + (" unlike the twin's" if drop_identical else "")
@@ -105,7 +105,7 @@ def capture_tokens(
     if not every:
         raise InputError("there are no texts to capture", code="missing-value", field="texts")
     found = _run(model, every, sites, 0)
-    _refuse_empty({s: len(text) for s, text in found.text.items()})
+    _check_not_empty({s: len(text) for s, text in found.text.items()})
     return found
 
 
@@ -123,11 +123,11 @@ class _Span:
 
 
 def _spans(
-    rows: Iterable[Encoded], tokens: Tokens, twins: Sequence[int | None] | None, drop_identical: bool
+    rows: Iterable[Encoded], tokens: TokenSelection, twins: Sequence[int | None] | None, drop_identical: bool
 ) -> Iterator[_Span]:
     if twins is not None:
         rows = list(rows)
-        _refuse_strangers(twins, len(rows))
+        _check_twins(twins, len(rows))
     elif drop_identical:
         raise InputError("identical tokens are those that a text shares with its twin; give twins=… too")
     for i, row in enumerate(rows):
@@ -144,7 +144,7 @@ def _spans(
         yield _Span(row, max(begin, common) if drop_identical else begin, max(0, common - begin))
 
 
-def _refuse_strangers(twins: Sequence[int | None], n: int) -> None:
+def _check_twins(twins: Sequence[int | None], n: int) -> None:
     if len(twins) != n:
         raise InputError(f"{len(twins)} twins for {n} texts; give one per text, None for a text without")
     for i, twin in enumerate(twins):
@@ -152,7 +152,7 @@ def _refuse_strangers(twins: Sequence[int | None], n: int) -> None:
             raise InputError(f"the twin of text {i + 1} has the index {twin}; there are the texts 0 to {n - 1}")
 
 
-def _run(model: "Model", spans: Sequence[_Span], sites: Sequence[Site], first: int) -> CapturedTokens:
+def _run(model: "Model", spans: Sequence[_Span], sites: Sequence[Site], first: int) -> TokenActivations:
     """Run some texts; the first of them has the index `first`."""
     held = _Held(model, spans, sites)
     rows = [s.row for s in spans]
@@ -162,12 +162,12 @@ def _run(model: "Model", spans: Sequence[_Span], sites: Sequence[Site], first: i
         values, norm, median = held.values.pop(site), held.norm[site], held.median[site]
         finite = torch.isfinite(norm)
         finite[~finite] = torch.isfinite(values[~finite]).all(dim=1)  # squares may exceed float32 where values do not
-        refuse_non_finite(site, finite, held.text + (first + 1), model)
+        check_finite(site, finite, held.text + (first + 1), model)
         kept = norm <= MASSIVE * median[held.text]
         massive[site] = int((~kept).sum())
         activations[site] = values[kept] if massive[site] else values
         text[site], position[site] = held.text[kept] + first, held.position[kept]
-    return CapturedTokens(activations, text, position, massive, sum(s.identical for s in spans), sharing)
+    return TokenActivations(activations, text, position, massive, sum(s.identical for s in spans), sharing)
 
 
 class _Held:
@@ -217,7 +217,7 @@ class _Held:
 
 def _capture_into(
     model: "Model", spans: Iterable[_Span], sites: Sequence[Site], read: str, folder: Path
-) -> CapturedTokens:
+) -> TokenActivations:
     dtype = _dtype(model)
     size = window(dtype.itemsize * max(map(model.anatomy.width, sites)), len(sites))
     n, adds = 0, ("massive", "identical", "rows")
@@ -230,7 +230,9 @@ def _capture_into(
                 journal.append(rows, _arrays(found), found.sharing, _counts(found))
             n += len(some)
         if n:
-            _refuse_empty({s: journal.files.rows(c) for s in sites for c in journal.files.columns if c.name == stem(s)})
+            _check_not_empty(
+                {s: journal.files.rows(c) for s in sites for c in journal.files.columns if c.name == stem(s)}
+            )
         journal.finish(n)
         return _mapped(journal, sites, dtype)
 
@@ -256,7 +258,7 @@ def _columns(model: "Model", sites: Sequence[Site]) -> Iterator[Column]:
         yield Column(f"{stem(site)}.position", "<i8", (), str(site))
 
 
-def _arrays(found: CapturedTokens) -> dict[str, NDArray[Any]]:
+def _arrays(found: TokenActivations) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
     for site, h in found.activations.items():
         arrays[stem(site)] = (h.view(torch.uint16) if h.dtype == torch.bfloat16 else h).numpy()
@@ -265,15 +267,15 @@ def _arrays(found: CapturedTokens) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _counts(found: CapturedTokens) -> dict[str, Any]:
+def _counts(found: TokenActivations) -> dict[str, Any]:
     massive = {str(s): m for s, m in found.n_massive.items()}
     rows = {str(s): len(text) for s, text in found.text.items()}
     return {"massive": massive, "identical": found.n_identical, "rows": rows}
 
 
-def _mapped(journal: CaptureJournal, sites: Sequence[Site], dtype: torch.dtype) -> CapturedTokens:
+def _mapped(journal: CaptureJournal, sites: Sequence[Site], dtype: torch.dtype) -> TokenActivations:
     found, windows = journal.mapped(), journal.files.windows
-    return CapturedTokens(
+    return TokenActivations(
         {s: found[stem(s)].view(dtype) for s in sites},
         {s: found[f"{stem(s)}.text"] for s in sites},
         {s: found[f"{stem(s)}.position"] for s in sites},
@@ -288,7 +290,7 @@ def _dtype(model: "Model") -> torch.dtype:
     return model.dtype if model.dtype in _STORED else torch.float32
 
 
-def _refuse_empty(rows: Mapping[Site, int]) -> None:
+def _check_not_empty(rows: Mapping[Site, int]) -> None:
     for site, n in rows.items():
         if n == 0:
             raise InputError(

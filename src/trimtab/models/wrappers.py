@@ -31,7 +31,7 @@ def unwrapped(given: Any) -> Any:
     inner = given if _generates(given) else _within(given)
     if inner is not given:
         _ensure_same(given, inner)
-    _refuse_conditional_adapters(inner)
+    _check_adapters(inner)
     return inner
 
 
@@ -103,7 +103,7 @@ def _close(plain: Tensor, through: Tensor) -> bool:
     return bool(difference <= near * plain.float().abs().max())
 
 
-def _refuse_conditional_adapters(hf: nn.Module) -> None:
+def _check_adapters(hf: nn.Module) -> None:
     """Adapters that look for words in the input, which only the wrapper does."""
     configs = getattr(hf, "peft_config", None)
     for name, config in configs.items() if isinstance(configs, dict) else ():

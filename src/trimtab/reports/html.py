@@ -92,7 +92,7 @@ def _environment() -> jinja2.Environment:
         worst=tables.worst,
         footnotes=tables.footnotes,
         side_effects=tables.side_effects,
-        rivals=tables.rivals,
+        baselines=tables.baselines,
         written=tables.written,
         most=tables.CONTINUATIONS,
     )

@@ -29,7 +29,7 @@ _NAMES: Final[Mapping[str, tuple[str, str]]] = {
     "separability": ("d′, held out", ""),
     "base_accuracy": ("accuracy of the plain model", "share"),
     "base_propensity": ("propensity of the plain model", _PROPENSITY),
-    "dose": ("dose", ""),
+    "edit_size_ratio": ("dose", ""),
     "noise": ("numerical noise", _PROPENSITY),
 }
 _NORMAL: Final = 1.96  # standard errors to either side of a mean that came without an interval
@@ -70,8 +70,9 @@ def figures(old: Report, new: Report, both: Both | None) -> dict[str, Figure]:
         both: the examples that they share, if they do; see `trimtab.results.shared_examples.shared`.
 
     Returns:
-        `effect`, `odd`, `anti_steerable`, `agreement`, `separability` and `dose` of each report's chosen prompt type;
-        `base_accuracy`, `base_propensity`, `noise`; and `side_effects.…` for those that both reports measured.
+        `effect`, `odd`, `anti_steerable`, `agreement`, `separability` and `edit_size_ratio` of each report's chosen
+        prompt type; `base_accuracy`, `base_propensity`, `noise`; and `side_effects.…` for those that both reports
+        measured.
     """
     before, after = _estimates(old), _estimates(new)
     paired = {} if both is None else _paired(both, before, after)
@@ -90,14 +91,14 @@ def _paired(both: Both, before: Mapping[str, Estimate], after: Mapping[str, Esti
     if both.odd is not None:
         out["odd"] = mean_change(both, both.odd)
     for key, (earlier, later) in (("anti_steerable", both.effect), ("base_accuracy", both.base)):
-        joined = _joined(before[key], after[key], correlation(earlier < 0, later < 0, np.array(both.units)))
+        joined = _joined(before[key], after[key], correlation(earlier < 0, later < 0, np.array(both.clusters)))
         if both.natural and joined is not None:
             out[key] = joined
     return out
 
 
 def _estimates(report: Report) -> dict[str, Estimate]:
-    """The figures of `_NAMES`; the plain model's propensity is given ± 1.96 standard errors over units."""
+    """The figures of `_NAMES`; the plain model's propensity is given ± 1.96 standard errors over clusters."""
     result, base = chosen(report), report.base
     none = Estimate(reason=result.not_measured)
     effect, odd, wrong = none, none, none
@@ -114,7 +115,7 @@ def _estimates(report: Report) -> dict[str, Estimate]:
         "separability": result.separability_held_out,
         "base_accuracy": _estimate(base.accuracy, base.accuracy_low, base.accuracy_high, base.n),
         "base_propensity": _estimate(mean, mean - error, mean + error, base.n),
-        "dose": none if result.dose is None else Estimate(value=result.dose),
+        "edit_size_ratio": none if result.edit_size_ratio is None else Estimate(value=result.edit_size_ratio),
         "noise": Estimate(value=report.noise.value, n=report.noise.n),
     }
 

@@ -37,7 +37,7 @@ _SETTINGS: Final[Mapping[str, Callable[[Report], object]]] = {
 }
 
 
-class Change(Record):
+class SettingChange(Record):
     """A setting, version or threshold that is not the same in both reports, as people read it."""
 
     name: str
@@ -53,7 +53,7 @@ class Comparison(Record):
         sentence: the outcome in one sentence.
         old_decision, new_decision: the two verdicts.
         outcome: the new decision against the old one, in the order of `DECISIONS`.
-        caveats: why the decisions do not compare like with like: other thresholds, other evaluation examples.
+        reservations: why the decisions do not compare like with like: other thresholds, other evaluation examples.
         differs: settings, versions and thresholds that are not the same.
         n_common: evaluation examples that stand in both reports.
         figures: old value, new value and difference by key; see `trimtab.results.changes.figures`.
@@ -64,8 +64,8 @@ class Comparison(Record):
     old_decision: Decision
     new_decision: Decision
     outcome: Outcome
-    caveats: tuple[str, ...]
-    differs: tuple[Change, ...]
+    reservations: tuple[str, ...]
+    differs: tuple[SettingChange, ...]
     n_common: int
     figures: Mapping[str, Figure]
 
@@ -77,7 +77,7 @@ class Comparison(Record):
     @property
     def comparable(self) -> bool:
         """True if the same examples were held against the same thresholds."""
-        return not self.caveats
+        return not self.reservations
 
 
 def compare(old: Report, new: Report) -> Comparison:
@@ -93,23 +93,23 @@ def compare(old: Report, new: Report) -> Comparison:
     Raises:
         InputError: another behavior, other data or another unit; or an `examples.parquet` of another check.
     """
-    _refuse(old, new)
+    _check_arguments(old, new)
     before, after = old.verdict.decision, new.verdict.decision
     step = DECISIONS.index(after) - DECISIONS.index(before)
     outcome: Outcome = "worse" if step < 0 else "better" if step > 0 else "same"
     n_common = (Counter(map(identity, old.examples)) & Counter(map(identity, new.examples))).total()
-    caveats = tuple(_caveats(old, new, n_common))
+    reservations = tuple(_reservations(old, new, n_common))
     both = shared(old, new)
     changes = figures(old, new, both)
     said = f"the decision got {outcome}: {before} -> {after}" if step else f"the decision is still {after}"
-    unlike = f"; not like with like: {'; '.join(caveats)}" if caveats else ""
+    unlike = f"; not like with like: {'; '.join(reservations)}" if reservations else ""
     return Comparison(
         behavior=new.behavior,
         sentence=f"{said}; {_about_effect(changes['effect'], both)}{unlike}",
         old_decision=before,
         new_decision=after,
         outcome=outcome,
-        caveats=caveats,
+        reservations=reservations,
         differs=tuple(_differs(old, new)),
         n_common=n_common,
         figures=changes,
@@ -126,10 +126,8 @@ def load_any(path: str | Path) -> Report:
     file = where / "report.json" if where.is_dir() else where
     if not file.exists():
         inside = sorted(found.parent.name for found in where.glob("*/report.json"))
-        mend = (
-            f"give one of the folders in it: {', '.join(inside)}" if inside else "give the folder of an earlier check"
-        )
-        raise InputError(f"there is no report at {file}; {mend}")
+        fix = f"give one of the folders in it: {', '.join(inside)}" if inside else "give the folder of an earlier check"
+        raise InputError(f"there is no report at {file}; {fix}")
     try:
         return Report.load(file)
     except InputError as error:
@@ -149,7 +147,7 @@ def _mend(file: Path) -> str:
     )
 
 
-def _refuse(old: Report, new: Report) -> None:
+def _check_arguments(old: Report, new: Report) -> None:
     """Two reports that have nothing to do with each other."""
     facts = (
         ("behavior", old.behavior, new.behavior),
@@ -168,7 +166,7 @@ def _refuse(old: Report, new: Report) -> None:
         )
 
 
-def _caveats(old: Report, new: Report, n_common: int) -> Iterator[str]:
+def _reservations(old: Report, new: Report, n_common: int) -> Iterator[str]:
     sizes = len(old.examples), len(new.examples)
     if not n_common == sizes[0] == sizes[1] > 0:
         yield (
@@ -179,12 +177,12 @@ def _caveats(old: Report, new: Report, n_common: int) -> Iterator[str]:
         yield f"the threshold {name} was {_threshold(old, name)} and is {_threshold(new, name)}"
 
 
-def _differs(old: Report, new: Report) -> Iterator[Change]:
+def _differs(old: Report, new: Report) -> Iterator[SettingChange]:
     for name, setting in _SETTINGS.items():
         if setting(old) != setting(new):
-            yield Change(name=name, old=str(setting(old)), new=str(setting(new)))
+            yield SettingChange(name=name, old=str(setting(old)), new=str(setting(new)))
     for name in _thresholds(old, new):
-        yield Change(name=f"threshold {name}", old=_threshold(old, name), new=_threshold(new, name))
+        yield SettingChange(name=f"threshold {name}", old=_threshold(old, name), new=_threshold(new, name))
 
 
 def _thresholds(old: Report, new: Report) -> list[str]:
@@ -201,7 +199,7 @@ def _about_effect(figure: Figure, both: Both | None) -> str:
     d, low, high = figure.difference, figure.low, figure.high
     if d is None or low is None or high is None:
         return f"how the mean effect changed is not known: {figure.reason}"
-    where = f"on the same {len(both.units)} examples" if both else "if the two samples are independent"
+    where = f"on the same {len(both.clusters)} examples" if both else "if the two samples are independent"
     if d == low == high == 0:
         return f"the mean effect did not move {where}"
     word = "did not change for sure:"

@@ -23,7 +23,7 @@ class Divergence(Record):
 
     @property
     def estimate(self) -> Estimate:
-        """The same over documents as units."""
+        """The same over documents as clusters."""
         return Estimate(value=self.value, low=self.low, high=self.high, n=self.n_documents, reason=self.reason)
 
 
@@ -32,7 +32,7 @@ class CurvePoint(Record):
 
     Args:
         strength: λ.
-        dose: median norm of what the edit changes over the median norm of an activation.
+        edit_size_ratio: median norm of what the edit changes over the median norm of an activation.
         sigmas: norm of the edit in standard deviations of the activations' projection on the vector; None for a
             steering that came finished.
         effect: mean change of propensity on evaluation examples, in the report's unit.
@@ -44,7 +44,7 @@ class CurvePoint(Record):
     """
 
     strength: float
-    dose: float
+    edit_size_ratio: float
     sigmas: float | None
     effect: Estimate
     kl: Divergence = Divergence()
@@ -122,7 +122,7 @@ class SideEffects(Record):
     others: tuple[OtherEffect, ...] = ()
 
 
-class Asking(Record):
+class PromptingBaseline(Record):
     """The positive instruction in front of the same evaluation examples, instead of steering and together with it.
 
     Args:
@@ -152,7 +152,7 @@ class AnswerBias(Record):
     adjusted: Estimate = Estimate()
 
 
-class Reference(Record):
+class RandomDirectionBaseline(Record):
     """What random directions of the vector's norm do.
 
     Args:
@@ -190,12 +190,12 @@ class Direction(Record):
     reason: str | None = None
 
 
-class Generality(Record):
+class TrainingVariability(Record):
     """The interval for a vector trained anew on other examples (`this-behavior`), beside that for this vector.
 
     Args:
         effect: mean effect, with the spread over evaluation and over training examples.
-        n_refits: vectors trained with a part of the training units left out.
+        n_refits: vectors trained with a part of the training clusters left out.
     """
 
     effect: Estimate = Estimate()

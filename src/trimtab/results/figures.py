@@ -24,7 +24,7 @@ class Document(Record):
         seed: of every random choice.
     """
 
-    schema_version: Literal[1] = Field(default=1, alias="schema")
+    schema_version: Literal[2] = Field(default=2, alias="schema")
     trimtab: str
     torch: str
     transformers: str
@@ -40,7 +40,7 @@ class Estimate(Record):
         value: the estimate; None if it was not measured.
         low: lower end of the interval.
         high: upper end.
-        n: units behind it.
+        n: clusters behind it.
         reason: why there is no value.
     """
 

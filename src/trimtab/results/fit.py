@@ -11,25 +11,25 @@ from trimtab.results.report import Decision, ModelRecord
 Side = Literal["positive", "negative"]
 
 
-class OnTokens(Record):
+class TokenRecord(Record):
     """What one attribute, alone and at strength 1, does to a group of tokens.
 
     Args:
         n: tokens.
         gate: mean gate, 0…1.
-        relative_edit: mean of ‖f(a) − a‖ / ‖a‖.
+        edit_size_ratio: mean of ‖f(a) − a‖ / ‖a‖.
         touched: share of tokens whose relative edit exceeds the bound.
         touched_per_text: such tokens in a text, on average.
     """
 
     n: int
     gate: float
-    relative_edit: float
+    edit_size_ratio: float
     touched: float
     touched_per_text: float
 
 
-class Gate(Record):
+class GateRecord(Record):
     """An attribute's gate on held-out tokens.
 
     Args:
@@ -41,9 +41,9 @@ class Gate(Record):
         mmd2_after: the same with the negatives steered by all attributes.
     """
 
-    positive: OnTokens
-    negative: OnTokens
-    others: OnTokens | None
+    positive: TokenRecord
+    negative: TokenRecord
+    others: TokenRecord | None
     auroc: float
     mmd2_before: float
     mmd2_after: float
@@ -62,21 +62,21 @@ class TrainedSite(Record):
     train: Mapping[str, tuple[float, ...]]
     dev: Mapping[str, tuple[float, ...]] | None
     best_epoch: int
-    gates: Mapping[str, Gate]
+    gates: Mapping[str, GateRecord]
 
 
 class Candidate(Record):
     """Hyperparameters and sites that were tried.
 
     Args:
-        told: hyperparameters, and `sites`.
+        settings: hyperparameters, and `sites`.
         factor: on all strengths, the largest within the bound on divergence.
         effect: by attribute, the mean effect on dev over its standard deviation.
         score: mean of the effects.
         chosen: whether it was taken.
     """
 
-    told: Mapping[str, JsonValue]
+    settings: Mapping[str, JsonValue]
     factor: float
     effect: Mapping[str, float]
     score: float
@@ -127,7 +127,7 @@ class Training(Record):
         touched: a token is touched if its relative edit exceeds this.
     """
 
-    schema_version: Literal[1] = Field(default=1, alias="schema")
+    schema_version: Literal[2] = Field(default=2, alias="schema")
     sites: Mapping[str, TrainedSite] = {}
     candidates: tuple[Candidate, ...] = ()
     texts: tuple[ShadedText, ...] = ()
@@ -161,7 +161,7 @@ class Attribute(Record):
         data: digest of the behavior.
         n_train, n_dev: examples.
         verdict: None if no check was asked for.
-        front: what stands in front of prompts, for methods that ask.
+        prompt_prefix: what stands in front of prompts, for methods that ask.
     """
 
     strength: float
@@ -170,7 +170,7 @@ class Attribute(Record):
     n_train: int
     n_dev: int
     verdict: Checked | None = None
-    front: str | None = None
+    prompt_prefix: str | None = None
 
 
 class Fit(Document):

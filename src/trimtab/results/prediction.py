@@ -8,7 +8,7 @@ from pydantic import Field
 from trimtab.results.figures import Document, Record
 from trimtab.results.report import ModelRecord
 from trimtab.results.study import GeometryRow, data_kind
-from trimtab.statistics.prediction import Expected, Predictor, Scores
+from trimtab.statistics.prediction import Expected, PredictionScores, Predictor
 
 
 class Calibration(Record):
@@ -18,7 +18,7 @@ class Calibration(Record):
         model, dtype, block, component, answer_kind, pairing: of the cells; only these are predicted.
         unit: of the effects.
         prompt_types: those fitted.
-        dose: of the edits whose effects are predicted, in norms of a typical activation.
+        equal_dose: of the edits whose effects are predicted, in norms of a typical activation.
         min_effect, max_anti_steerable: success is a whole interval of the effect above the first and of the
             anti-steerable share below the second.
         n_train: fewest and most training examples.
@@ -37,16 +37,16 @@ class Calibration(Record):
     pairing: Literal["natural", "random"]
     unit: str
     prompt_types: tuple[str, ...]
-    dose: float
+    equal_dose: float
     min_effect: float
     max_anti_steerable: float
     n_train: tuple[int, int]
     behaviors: int
     controls: int
     predictor: Predictor
-    scores: Scores
-    scores_with_controls: Scores | None
-    singles: Mapping[str, Scores]
+    scores: PredictionScores
+    scores_with_controls: PredictionScores | None
+    singles: Mapping[str, PredictionScores]
 
     @property
     def kind(self) -> str:
@@ -66,7 +66,7 @@ class Calibrations(Record):
         notes: what could not be fitted, and why.
     """
 
-    schema_version: Literal[1] = Field(default=1, alias="schema")
+    schema_version: Literal[2] = Field(default=2, alias="schema")
     trimtab: str
     command: str
     studies: tuple[str, ...]

@@ -11,14 +11,14 @@ from pydantic import Field
 
 from trimtab.results.consequences import (
     AnswerBias,
-    Asking,
     Curve,
     CurvePoint,
     Direction,
-    Generality,
     Generated,
-    Reference,
+    PromptingBaseline,
+    RandomDirectionBaseline,
     SideEffects,
+    TrainingVariability,
 )
 from trimtab.results.figures import Document, Estimate, Record
 
@@ -123,7 +123,7 @@ class PromptTypeResult(Record):
     separability_held_out: Estimate = Estimate()
     auroc_held_out: Estimate = Estimate()
     effect: Effect | None = None
-    dose: float | None = None
+    edit_size_ratio: float | None = None
     anti_steerable: AntiSteerable | None = None
     steerability: Slope = Slope()
     n_massive: int | None = None
@@ -150,7 +150,7 @@ class Bound(Record):
         value, low, high: the estimate and its interval.
         threshold: what it is held against.
         holds: True if the whole interval lies on the right side, False if on the wrong one, None if across.
-        n: units behind the estimate.
+        n: clusters behind the estimate.
         unit: such as `nats/token`; `share` is shown in per cent.
     """
 
@@ -176,7 +176,7 @@ class ErrorRate(Record):
         data: the behaviors they were about.
         model: the model they were about.
         wrong: what was wrong with them.
-        caveats: what is different here.
+        reservations: what is different here.
     """
 
     value: float
@@ -187,7 +187,7 @@ class ErrorRate(Record):
     data: str
     model: str
     wrong: str
-    caveats: tuple[str, ...] = ()
+    reservations: tuple[str, ...] = ()
 
 
 class Verdict(Record):
@@ -318,7 +318,7 @@ class ExampleRow(Record):
 
     example: int
     source: str
-    unit: str
+    cluster: str
     prompt: str
     positive: str
     negative: str
@@ -395,7 +395,7 @@ class Report(Document):
     n_train: int
     n_dev: int
     n_eval: int
-    n_eval_units: int
+    n_eval_clusters: int
     n_replication: int
     n_dropped: int
     strengths: tuple[float, ...]
@@ -416,10 +416,10 @@ class Report(Document):
     label_noise: LabelNoise = LabelNoise(reason="the report is of an earlier version")
     lint: tuple[Lint, ...]
     direction: Direction
-    reference: Reference
-    generality: Generality
+    random_directions: RandomDirectionBaseline
+    training_variability: TrainingVariability
     answer_bias: AnswerBias
-    asking: Asking
+    prompting_baseline: PromptingBaseline
     side_effects: SideEffects
     generated: Generated
     examples: tuple[Text, ...]

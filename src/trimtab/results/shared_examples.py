@@ -21,14 +21,14 @@ class Both:
     """What two reports say of the same n examples, under each report's chosen prompt type.
 
     Args:
-        units: `[n]` question or template of each example; resampled whole.
+        clusters: `[n]` question or template of each example; resampled whole.
         effect: `[n]` Δ(x) in the old and in the new report, in their unit.
         odd: `[n]` its odd part in either; None where a report has no `examples.parquet`.
         base: `[n]` propensity of the unsteered model in either.
         natural: False where a row's two answers are an arbitrary pair, so that shares of rows mean nothing.
     """
 
-    units: tuple[str, ...]
+    clusters: tuple[str, ...]
     effect: tuple[Floats, Floats]
     odd: tuple[Floats, Floats] | None
     base: tuple[Floats, Floats]
@@ -51,7 +51,7 @@ def shared(old: Report, new: Report) -> Both | None:
 
     Returns:
         None where they are not all the same in both, an example occurs twice, effects are missing, or nothing tells
-        which examples belong to one unit (no `examples.parquet` on either side, and several examples a unit).
+        which examples belong to one cluster (no `examples.parquet` on either side, and several examples a cluster).
 
     Raises:
         InputError: an `examples.parquet` does not belong to its report.
@@ -60,8 +60,8 @@ def shared(old: Report, new: Report) -> Both | None:
     keys = sorted(rows[1])
     if not keys or rows[0].keys() != rows[1].keys():
         return None
-    units = _units(old, new, keys)
-    if units is None or len(set(units)) < 2:
+    clusters = _units(old, new, keys)
+    if clusters is None or len(set(clusters)) < 2:
         return None
 
     def both(field: int) -> tuple[Floats, Floats]:
@@ -70,7 +70,7 @@ def shared(old: Report, new: Report) -> Both | None:
 
     odd = both(2)
     return Both(
-        units=units,
+        clusters=clusters,
         effect=both(0),
         odd=None if np.isnan(odd).any() else odd,
         base=both(1),
@@ -105,21 +105,21 @@ def _steered(report: Report) -> Mapping[tuple[Identity, float], ExampleRow]:
 
 
 def _units(old: Report, new: Report, keys: Sequence[Identity]) -> tuple[str, ...] | None:
-    """Unit of each example, by the newer report that has rows; each its own where there are as many units."""
+    """Cluster of each example, by the newer report that has rows; each its own where there are as many clusters."""
     for report in (new, old):
-        unit = {identity(row): row.unit for row in report.rows}
-        if unit.keys() >= set(keys):
-            return tuple(unit[k] for k in keys)
-    if all(r.n_eval_units == r.n_eval for r in (old, new)):
+        cluster = {identity(row): row.cluster for row in report.rows}
+        if cluster.keys() >= set(keys):
+            return tuple(cluster[k] for k in keys)
+    if all(r.n_eval_clusters == r.n_eval for r in (old, new)):
         return tuple(map(str, range(len(keys))))
     return None
 
 
 def mean_change(both: Both, values: tuple[Floats, Floats]) -> Interval:
-    """Mean of new − old over the same examples, with its 95 % bootstrap interval over units.
+    """Mean of new − old over the same examples, with its 95 % bootstrap interval over clusters.
 
     Args:
-        both: gives the units.
+        both: gives the clusters.
         values: old and new `[n]`, such as `both.effect`.
     """
-    return bootstrap_mean(values[1] - values[0], np.array(both.units), seed=_SEED)
+    return bootstrap_mean(values[1] - values[0], np.array(both.clusters), seed=_SEED)

@@ -31,7 +31,7 @@ class GeometryRow(Record):
         n_train: examples.
         not_measured: why the type has no figures here; then all below are None.
         norm: of the vector.
-        dose: norm over the median norm of an activation at the site.
+        edit_size_ratio: norm over the median norm of an activation at the site.
         agreement: mean cosine of the differences with the vector, as in the paper.
         agreement_loo: the same, leave-one-out.
         separability: d′ in sample.
@@ -54,7 +54,7 @@ class GeometryRow(Record):
     n_train: int
     not_measured: str | None = None
     norm: float | None = None
-    dose: float | None = None
+    edit_size_ratio: float | None = None
     agreement: float | None = None
     agreement_loo: float | None = None
     agreement_loo_low: float | None = None
@@ -83,7 +83,7 @@ class Cell(GeometryRow):
         family: behaviors of one family are near copies; intervals over behaviors resample families.
         control: True where there is nothing to steer toward.
         unit: of propensities and effects.
-        n_eval, n_eval_units: examples, and independent questions among those of the evaluation.
+        n_eval, n_eval_clusters: examples, and independent questions among those of the evaluation.
         length_auroc: how well length alone tells the answers apart; None for labels.
         base_accuracy: share of examples that the unsteered model has right.
         effect, effect_sd: mean and spread of Δ at strength 1.
@@ -100,7 +100,7 @@ class Cell(GeometryRow):
     control: bool
     unit: str
     n_eval: int
-    n_eval_units: int
+    n_eval_clusters: int
     length_auroc: float | None = None
     base_accuracy: float | None = None
     effect: float | None = None

@@ -48,7 +48,7 @@ def load_study(folder: Path) -> Study:
         if getattr(study, table):
             raise InputError(f"{file} holds {table}, which belong into {table}.parquet; write the study anew")
     cosines = _read(folder / "cosines.parquet", TypeCosines)
-    _refuse_odd_matrices(folder / "cosines.parquet", cosines)
+    _check_matrices(folder / "cosines.parquet", cosines)
     return study.model_copy(update={"cells": _read(folder / "cells.parquet", Cell), "cosines": cosines})
 
 
@@ -62,7 +62,7 @@ def _read(file: Path, record: type[Row]) -> tuple[Row, ...]:
         raise InputError(f"{file} does not exist; a study is study.json and both tables beside it") from error
     except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise InputError(f"{file} cannot be read: {error}") from error
-    _refuse_other_columns(file, table, record)
+    _check_columns(file, table, record)
     rows: dict[tuple[object, ...], Row] = {}
     for i, values in enumerate(table.iter_rows(named=True)):
         try:
@@ -77,7 +77,7 @@ def _read(file: Path, record: type[Row]) -> tuple[Row, ...]:
     return tuple(rows.values())
 
 
-def _refuse_other_columns(file: Path, table: "pl.DataFrame", record: type[Record]) -> None:
+def _check_columns(file: Path, table: "pl.DataFrame", record: type[Record]) -> None:
     expected, found = columns(record), dict(table.schema)
     missing = [name for name in expected if name not in found]
     if missing:
@@ -90,7 +90,7 @@ def _refuse_other_columns(file: Path, table: "pl.DataFrame", record: type[Record
             raise InputError(f"{file}: column {name!r} holds {found[name]}; it must hold {kind}")
 
 
-def _refuse_odd_matrices(file: Path, rows: tuple[TypeCosines, ...]) -> None:
+def _check_matrices(file: Path, rows: tuple[TypeCosines, ...]) -> None:
     """A matrix has a row and a column for each type, and cosines in it."""
     for i, row in enumerate(rows):
         n = len(row.types)

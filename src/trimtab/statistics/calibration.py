@@ -21,10 +21,10 @@ from trimtab.errors import InputError
 from trimtab.statistics.associations import family_codes, family_mean
 from trimtab.statistics.geometry import Floats, Ints, as_vector
 from trimtab.statistics.intervals import Interval, jackknife_interval, share_interval, wilson
-from trimtab.statistics.jackknife import unit_sums
-from trimtab.statistics.prediction import EDGE, Bin, Line, Predictor, Scores
+from trimtab.statistics.jackknife import cluster_sums
+from trimtab.statistics.prediction import EDGE, Bin, Line, PredictionScores, Predictor
 
-LEAST_CELLS, LEAST_FAMILIES = 20, 5
+MIN_CELLS, MIN_FAMILIES = 20, 5
 _LEVEL, _WITHIN = 0.95, 0.99  # of prediction intervals; of the cells that count as near
 _BINS, _RESAMPLES = 5, 2000
 
@@ -52,8 +52,8 @@ class Cells:
 
     def __post_init__(self) -> None:
         y = as_vector(self.success, "success")
-        if len(y) < LEAST_CELLS:
-            raise InputError(f"{len(y)} cells; a fit needs {LEAST_CELLS} at least")
+        if len(y) < MIN_CELLS:
+            raise InputError(f"{len(y)} cells; a fit needs {MIN_CELLS} at least")
         if set(y.tolist()) != {0.0, 1.0}:
             raise InputError("all outcomes are of one kind; a fit needs successes and failures")
         if not self.features:
@@ -86,7 +86,7 @@ class Cells:
     @cached_property
     def code(self) -> Ints:
         """Families as 0…F − 1, [n]."""
-        return family_codes(self.families, len(self.y), LEAST_FAMILIES)
+        return family_codes(self.families, len(self.y), MIN_FAMILIES)
 
     @cached_property
     def left_out(self) -> "LeftOut":
@@ -133,7 +133,7 @@ def fit(cells: Cells) -> Predictor:
     )
 
 
-def left_out_scores(cells: Cells, among: NDArray[np.bool_] | None = None, *, seed: int) -> Scores:
+def left_out_scores(cells: Cells, among: NDArray[np.bool_] | None = None, *, seed: int) -> PredictionScores:
     """How well models fitted without a family tell about it.
 
     Args:
@@ -148,7 +148,7 @@ def left_out_scores(cells: Cells, among: NDArray[np.bool_] | None = None, *, see
     count = np.ones(len(y), dtype=bool) if among is None else among
     y, code, labels, p = (
         y[count],
-        family_codes(labels[count], int(count.sum()), LEAST_FAMILIES),
+        family_codes(labels[count], int(count.sum()), MIN_FAMILIES),
         labels[count],
         told.p[count],
     )
@@ -158,7 +158,7 @@ def left_out_scores(cells: Cells, among: NDArray[np.bool_] | None = None, *, see
     targets = zip(cells.lines, (told.effect, told.anti), strict=True)
     effect_r2, anti_r2 = (_r2(target[count], without[count], code) for target, without in targets)
     order = np.argsort(p, kind="stable")
-    return Scores(
+    return PredictionScores(
         cells=len(y),
         families=int(code.max()) + 1,
         successes=int(y.sum()),
@@ -172,7 +172,7 @@ def left_out_scores(cells: Cells, among: NDArray[np.bool_] | None = None, *, see
     )
 
 
-def single_scores(cells: Cells, among: NDArray[np.bool_] | None = None, *, seed: int) -> dict[str, Scores]:
+def single_scores(cells: Cells, among: NDArray[np.bool_] | None = None, *, seed: int) -> dict[str, PredictionScores]:
     """`left_out_scores` of each feature alone, the highest AUROC first."""
     scores = {name: left_out_scores(cells.with_features([name]), among, seed=seed) for name in cells.features}
     return dict(sorted(scores.items(), key=lambda item: -item[1].auroc.value))
@@ -205,7 +205,7 @@ def _left_out(cells: Cells) -> LeftOut:
 
 def _base(values: Floats, code: Ints) -> Floats:
     """Mean of the other families' values, for each cell, [n]."""
-    sums, sizes = unit_sums(values, code), np.bincount(code)
+    sums, sizes = cluster_sums(values, code), np.bincount(code)
     return np.asarray(((values.sum() - sums) / (len(values) - sizes))[code])
 
 
@@ -217,7 +217,7 @@ def _auroc(p: Floats, y: Floats, code: Ints, seed: int) -> Interval:
     """Share of pairs of a success and a failure that are ranked right, ties half; pairs counted by their families."""
     n, held = int(code.max()) + 1, y == 1
     right = (p[held][:, None] > p[~held]) + 0.5 * (p[held][:, None] == p[~held])
-    wins = unit_sums(unit_sums(right, code[held], n).T, code[~held], n).T  # [F, F]
+    wins = cluster_sums(cluster_sums(right, code[held], n).T, code[~held], n).T  # [F, F]
     sizes = [np.bincount(code[side], minlength=n) for side in (held, ~held)]
 
     def areas(weights: Floats) -> Floats:

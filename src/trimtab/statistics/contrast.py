@@ -23,7 +23,7 @@ class Contrast:
     Args:
         positive: `[n]` of the positive answers.
         negative: `[n]` of the negative answers; zeros where a row has one figure only, as choices have.
-        units: `[n]` question or template of each row; these are resampled.
+        clusters: `[n]` question or template of each row; these are resampled.
         pairing: `natural`: row i of both belong together. `random`: the matching is arbitrary, so the two
             sides are two samples and shares are U-statistics over all pairs.
         seed: of the resampling.
@@ -31,7 +31,7 @@ class Contrast:
 
     positive: Floats
     negative: Floats
-    units: tuple[str, ...]
+    clusters: tuple[str, ...]
     pairing: Literal["natural", "random"]
     seed: int = 0
 
@@ -41,9 +41,9 @@ class Contrast:
         return self.positive - self.negative
 
     @property
-    def n_units(self) -> int:
-        """Number of independent units."""
-        return len(set(self.units))
+    def n_clusters(self) -> int:
+        """Number of independent clusters."""
+        return len(set(self.clusters))
 
     @property
     def sd(self) -> float:
@@ -58,7 +58,7 @@ class Contrast:
         return float(self.rows.mean()) / self.sd if self.sd > 0 else None
 
     def mean(self, level: float = 0.95) -> Interval:
-        """Mean difference with its interval over units."""
+        """Mean difference with its interval over clusters."""
         if self.pairing == "natural":
             return bootstrap_mean(self.rows, self._labels, seed=self.seed, level=level)
         sides = self.positive, self.negative, self._labels, self._labels
@@ -86,4 +86,4 @@ class Contrast:
 
     @property
     def _labels(self) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
-        return np.array(self.units)
+        return np.array(self.clusters)

@@ -1,6 +1,6 @@
 """Is there a direction at all, is it one, and does a random one do as well? Permutation tests and references.
 
-The tests are exact up to Monte Carlo error: under the null the labels they permute are exchangeable. Whole units
+The tests are exact up to Monte Carlo error: under the null the labels they permute are exchangeable. Whole clusters
 (questions, templates) are permuted, never rows of one. Bad input is an `InputError`, as everywhere in this room.
 """
 
@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import ArrayLike as Array
 
 from trimtab.errors import InputError
-from trimtab.statistics.geometry import Floats, Ints, as_rows, as_vector, same_width, unit_codes
+from trimtab.statistics.geometry import Floats, Ints, as_rows, as_vector, cluster_codes, same_width
 
 _COMPONENTS = 3  # principal components of the contexts that the examples are parted by
-_LEAST_GROUP = 4  # units in each half
+_LEAST_GROUP = 4  # clusters in each half
 _SHOWN = 3  # rows named of each half
 
 
 def permutation_test(
     positive: Array,
     negative: Array,
-    units: Array | None = None,
+    clusters: Array | None = None,
     *,
     pairing: Literal["natural", "random"],
     seed: int,
@@ -29,34 +29,34 @@ def permutation_test(
 ) -> float:
     """p-value of the hypothesis that the two sides do not differ in any direction.
 
-    Natural pairs: the two sides of a unit are exchanged at random, which turns the sign of its differences; the
-    statistic is the sum of the dot products of differences from different units. Unpaired texts: the labels of the
-    units are dealt anew; the statistic is the squared distance of the class means.
+    Natural pairs: the two sides of a cluster are exchanged at random, which turns the sign of its differences; the
+    statistic is the sum of the dot products of differences from different clusters. Unpaired texts: the labels of the
+    clusters are dealt anew; the statistic is the squared distance of the class means.
 
     Args:
         positive, negative: activations, [n, d_model] each.
-        units: unit of each row, [n]; for unpaired texts row i of either side is a unit of its own side.
+        clusters: cluster of each row, [n]; for unpaired texts row i of either side is a cluster of its own side.
         pairing: whether row i of both sides belong together.
         seed: of the permutations.
         n_permutations: how many are drawn; the smallest possible p is 1 / (n_permutations + 1).
     """
-    a, b, code = _sides(positive, negative, units, 2)
+    a, b, code = _sides(positive, negative, clusters, 2)
     if n_permutations < 99:
         raise InputError(f"n_permutations is {n_permutations}; give at least 99")
-    rng, n_units = np.random.default_rng(seed), int(code.max()) + 1
+    rng, n_clusters = np.random.default_rng(seed), int(code.max()) + 1
     if pairing == "natural":
-        d = np.zeros((n_units, a.shape[1]))
+        d = np.zeros((n_clusters, a.shape[1]))
         np.add.at(d, code, a - b)
         gram = d @ d.T
-        np.fill_diagonal(gram, 0.0)  # only differences of different units speak for a common direction
-        signs = np.vstack([np.ones(n_units), rng.choice([-1.0, 1.0], size=(n_permutations, n_units))])
+        np.fill_diagonal(gram, 0.0)  # only differences of different clusters speak for a common direction
+        signs = np.vstack([np.ones(n_clusters), rng.choice([-1.0, 1.0], size=(n_permutations, n_clusters))])
         found = np.einsum("bu,bu->b", signs @ gram, signs)
     else:
-        sums = np.zeros((2 * n_units, a.shape[1]))
-        np.add.at(sums, np.concatenate([code, code + n_units]), np.concatenate([a, b]))
+        sums = np.zeros((2 * n_clusters, a.shape[1]))
+        np.add.at(sums, np.concatenate([code, code + n_clusters]), np.concatenate([a, b]))
         sizes = np.tile(np.bincount(code), 2).astype(np.float64)
-        plus = np.zeros((n_permutations + 1, 2 * n_units))
-        plus[0, :n_units] = 1.0
+        plus = np.zeros((n_permutations + 1, 2 * n_clusters))
+        plus[0, :n_clusters] = 1.0
         plus[1:] = rng.permuted(np.tile(plus[0], (n_permutations, 1)), axis=1)
         count = plus @ sizes
         weights = plus / count[:, None] - (1 - plus) / (sizes.sum() - count)[:, None]  # [B, 2U]
@@ -86,7 +86,7 @@ class Heterogeneity:
 def heterogeneity(
     positive: Array,
     negative: Array,
-    units: Array | None = None,
+    clusters: Array | None = None,
     *,
     pairing: Literal["natural", "random"],
     seed: int,
@@ -99,23 +99,23 @@ def heterogeneity(
     compared with that of random halves. Three components are tried; the smallest p is multiplied by three (Bonferroni).
 
     Args:
-        positive, negative, units, pairing, seed: see `permutation_test`; at least 8 units.
+        positive, negative, clusters, pairing, seed: see `permutation_test`; at least 8 clusters.
         n_permutations: random halves for each component.
     """
-    a, b, code = _sides(positive, negative, units, 2 * _LEAST_GROUP)
+    a, b, code = _sides(positive, negative, clusters, 2 * _LEAST_GROUP)
     if n_permutations < 99:
         raise InputError(f"n_permutations is {n_permutations}; give at least 99")
-    rng, n_units = np.random.default_rng(seed), int(code.max()) + 1
+    rng, n_clusters = np.random.default_rng(seed), int(code.max()) + 1
     paired = pairing == "natural"
-    contexts = _unit_means((a + b) / 2, code) if paired else np.vstack(
-        [_unit_means(side - side.mean(axis=0), code) for side in (a, b)]
+    contexts = _cluster_means((a + b) / 2, code) if paired else np.vstack(
+        [_cluster_means(side - side.mean(axis=0), code) for side in (a, b)]
     )  # fmt: skip
     centred = contexts - contexts.mean(axis=0)
     components = np.linalg.svd(centred, full_matrices=False)[2][:_COMPONENTS]
     best: Heterogeneity | None = None
     for k, component in enumerate(components):
         scores = centred @ component  # [U] or [2U]
-        halves = [scores] if paired else [scores[:n_units], scores[n_units:]]
+        halves = [scores] if paired else [scores[:n_clusters], scores[n_clusters:]]
         groups = [_upper_half(s) for s in halves]
         shuffled = [np.vstack([g, rng.permuted(np.tile(g, (n_permutations, 1)), axis=1)]) for g in groups]
         of_a = shuffled[0][:, code]  # [B + 1, n] bool
@@ -123,14 +123,14 @@ def heterogeneity(
         cosines = _half_cosines(a, b, of_a, of_b)
         p = min(1.0, len(components) * _upper_p(-cosines))
         if best is None or p < best.p_value:
-            ends = _ends(scores[:n_units], code)
+            ends = _ends(scores[:n_clusters], code)
             best = Heterogeneity(float(cosines[0]), float(cosines[1:].mean()), p, k + 1, ends)
     assert best is not None
     return best
 
 
 def _ends(scores: Floats, code: Ints) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The first rows of the units with the lowest and the highest scores `[U]`."""
+    """The first rows of the clusters with the lowest and the highest scores `[U]`."""
     order = np.argsort(scores, kind="stable")
     first = np.unique(code, return_index=True)[1]
     low, high = (tuple(int(first[u]) for u in some) for some in (order[:_SHOWN], order[::-1][:_SHOWN]))
@@ -146,15 +146,15 @@ def random_directions(vector: Array, k: int, seed: int) -> Floats:
     return np.asarray(g / np.linalg.norm(g, axis=1, keepdims=True) * np.linalg.norm(v))
 
 
-def _sides(positive: Array, negative: Array, units: Array | None, least: int) -> tuple[Floats, Floats, Ints]:
+def _sides(positive: Array, negative: Array, clusters: Array | None, least: int) -> tuple[Floats, Floats, Ints]:
     a, b = as_rows(positive, "positive", 2), as_rows(negative, "negative", 2)
     same_width(a, b)
     if len(a) != len(b):
         raise InputError(f"{len(a)} positive, {len(b)} negative rows; give the same number of both")
-    return a, b, unit_codes(units, len(a), least)
+    return a, b, cluster_codes(clusters, len(a), least)
 
 
-def _unit_means(rows: Floats, code: Ints) -> Floats:
+def _cluster_means(rows: Floats, code: Ints) -> Floats:
     sums = np.zeros((int(code.max()) + 1, rows.shape[1]))
     np.add.at(sums, code, rows)
     return np.asarray(sums / np.bincount(code)[:, None])

@@ -32,19 +32,19 @@ def directional_agreement(differences: Array) -> float:
     return float(_cosines(d @ s, np.linalg.norm(d, axis=1) * np.linalg.norm(s)).mean())
 
 
-def directional_agreement_loo(differences: Array, units: Array | None = None) -> Floats:
+def directional_agreement_loo(differences: Array, clusters: Array | None = None) -> Floats:
     """Leave-one-out agreement per example, cos(d_i, s_{−i}), [n]; its mean is 0 where the differences are noise.
 
     Args:
         differences: d_i, [n, d_model]; a row without length counts as cosine 0, and so does an s_{−i} without length.
-        units: the question or template of each row, [n]. s_{−i} leaves out *all* rows of row i's unit, so copies drawn
-            by a bootstrap, or variants of one question, never vouch for each other. Default: every row is its own.
-            Fewer than two units, or only rows of zeros, are an `InputError`.
+        clusters: the question or template of each row, [n]. s_{−i} leaves out *all* rows of row i's cluster, so copies
+            drawn by a bootstrap, or variants of one question, never vouch for each other. Default: every row is its
+            own. Fewer than two clusters, or only rows of zeros, are an `InputError`.
     """
     d = _differences(differences, 2)
-    code = unit_codes(units, len(d), 2)
+    code = cluster_codes(clusters, len(d), 2)
     rest = np.tile(d.sum(axis=0), (code.max() + 1, 1))  # [U, d_model]
-    np.subtract.at(rest, code, d)  # now parallel to the s_{−u} of every unit u
+    np.subtract.at(rest, code, d)  # now parallel to the s_{−u} of every cluster u
     length = np.linalg.norm(rest, axis=1)
     length[length <= _NOTHING * np.linalg.norm(d, axis=1).sum()] = 0.0
     return _cosines(np.einsum("nd,nd->n", d, rest[code]), np.linalg.norm(d, axis=1) * length[code])
@@ -69,7 +69,7 @@ def rematched_agreement(positive: Array, negative: Array, seed: int, n_matchings
 def projection(activations: Array, positive_mean: Array, negative_mean: Array) -> Floats:
     """κ(a) = 2 (a − μ_c)·s / ‖s‖² with μ_c = (μ+ + μ−)/2 and s = μ+ − μ−: class means at ±1 ([R], projection).
 
-    `activations` [n, d_model], the class means [d_model]; returns [n], without units. Equal means: `InputError`.
+    `activations` [n, d_model], the class means [d_model]; returns [n], without clusters. Equal means: `InputError`.
     """
     a = as_rows(activations, "activations")
     mu_p, mu_n = as_vector(positive_mean, "positive_mean"), as_vector(negative_mean, "negative_mean")
@@ -108,23 +108,23 @@ def overlap(positive: Array, negative: Array, bins: int = 50) -> float:
     return float(np.minimum(np.histogram(a, edges)[0] / len(a), np.histogram(b, edges)[0] / len(b)).sum())
 
 
-def unit_folds(
-    rows: tuple[int, int], units_positive: Array, units_negative: Array | None, n_folds: int, seed: int
+def cluster_folds(
+    rows: tuple[int, int], clusters_positive: Array, clusters_negative: Array | None, n_folds: int, seed: int
 ) -> tuple[Ints, Ints, Ints]:
-    """Fixed folds that keep a unit together: `(codes_positive [n], codes_negative [m], fold [U])`, `rows` = (n, m).
+    """Fixed folds that keep a cluster together: `(codes_positive [n], codes_negative [m], fold [U])`, `rows` = (n, m).
 
-    The fold of positive row i is `fold[codes_positive[i]]`. A label on both sides is one unit; `units_negative` None
-    means paired rows. Units are shuffled by `seed` and dealt in turn, those of the positive side first.
+    The fold of positive row i is `fold[codes_positive[i]]`. A label on both sides is one cluster; `clusters_negative`
+    None means paired rows. Clusters are shuffled by `seed` and dealt in turn, those of the positive side first.
     """
     n, m = rows
     if n_folds < 2:
         raise InputError(f"n_folds is {n_folds}; give at least 2, one to fit on and one to measure on")
-    if units_negative is None and n != m:
+    if clusters_negative is None and n != m:
         raise InputError(f"{n} positive, {m} negative rows: paired data need the same number of rows on both sides")
-    p = np.asarray(units_positive)
-    q = p if units_negative is None else np.asarray(units_negative)
-    unit_codes(p, n, 1), unit_codes(q, m, 1)
-    codes = unit_codes(np.concatenate([p, q]), n + m, n_folds)
+    p = np.asarray(clusters_positive)
+    q = p if clusters_negative is None else np.asarray(clusters_negative)
+    cluster_codes(p, n, 1), cluster_codes(q, m, 1)
+    codes = cluster_codes(np.concatenate([p, q]), n + m, n_folds)
     rng, fold = np.random.default_rng(seed), np.empty(codes.max() + 1, dtype=np.int64)
     for members in (np.unique(codes[:n]), np.setdiff1d(codes[n:], codes[:n])):
         fold[rng.permutation(members)] = np.arange(len(members)) % n_folds
@@ -144,23 +144,32 @@ class CrossFitted:
 
 
 def cross_fitted(
-    positive: Array, negative: Array, units: Array, units_negative: Array | None = None, *, n_folds: int = 2, seed: int
+    positive: Array,
+    negative: Array,
+    clusters: Array,
+    clusters_negative: Array | None = None,
+    *,
+    n_folds: int = 2,
+    seed: int,
 ) -> CrossFitted:
     """d′ and AUROC with direction and midpoint from the other folds, within each held-out fold, averaged.
 
     Args:
         positive, negative: activations, [n, d_model] and [m, d_model].
-        units: question or template of each positive row, [n]; a unit's rows share a fold.
-        units_negative: the same for the negative rows, [m]. Default: paired data, row i of both sides is one example.
+        clusters: question or template of each positive row, [n]; a cluster's rows share a fold.
+        clusters_negative: the same for the negative rows, [m]. Default: paired data, row i of both sides is one
+            example.
         n_folds: at 2, half the rows give the direction; with more, more rows give it and a fold's d′ has fewer.
             A fold with under 2 rows of a class, no variance, or unequal paired sides: `InputError`.
     """
     a, b = as_rows(positive, "positive", 2), as_rows(negative, "negative", 2)
     same_width(a, b)
-    codes_p, codes_n, fold = unit_folds((len(a), len(b)), units, units_negative, n_folds, seed)
+    codes_p, codes_n, fold = cluster_folds((len(a), len(b)), clusters, clusters_negative, n_folds, seed)
     fold_p, fold_n = fold[codes_p], fold[codes_n]
     if min(np.bincount(fold_p, minlength=n_folds).min(), np.bincount(fold_n, minlength=n_folds).min()) < 2:
-        raise InputError(f"a fold holds fewer than 2 rows of a class; give more units or fewer than {n_folds} n_folds")
+        raise InputError(
+            f"a fold holds fewer than 2 rows of a class; give more clusters or fewer than {n_folds} n_folds"
+        )
     kappa_p, kappa_n = np.empty(len(a)), np.empty(len(b))
     values = np.empty((n_folds, 2))
     for k in range(n_folds):
@@ -218,7 +227,7 @@ def pairs_for_cosine(differences: Array, target: float = 0.95) -> int | None:
     return max(1, int(np.ceil(target / (1 - target) * trace / mu2))) if mu2 > 0 else None
 
 
-def dose(vector: Array, strength: float, median_norm: float) -> float:
+def edit_size_ratio(vector: Array, strength: float, median_norm: float) -> float:
     """‖λ s‖ of `vector` [d_model] at `strength` λ over the median activation norm at the site; never negative."""
     if not (np.isfinite(median_norm) and median_norm > 0 and np.isfinite(strength)):
         raise InputError(f"strength {strength} and median_norm {median_norm} must be finite, median_norm above zero")
@@ -275,12 +284,14 @@ def same_width(*arrays: Floats) -> None:
         )
 
 
-def unit_codes(units: Array | None, n: int, least: int) -> Ints:
-    """Labels [n] (ints or strings) as codes 0…U−1, with U at least `least`; None makes every row its own unit."""
-    labels = np.arange(n) if units is None else np.asarray(units)
+def cluster_codes(clusters: Array | None, n: int, least: int) -> Ints:
+    """Labels [n] (ints or strings) as codes 0…U−1, with U at least `least`; None makes every row its own cluster."""
+    labels = np.arange(n) if clusters is None else np.asarray(clusters)
     if labels.shape != (n,) or labels.dtype.kind not in "iubUS":
-        raise InputError(f"units: shape {labels.shape} of {labels.dtype}; give one label per row, {n} ints or strings")
+        raise InputError(
+            f"clusters: shape {labels.shape} of {labels.dtype}; give one label per row, {n} ints or strings"
+        )
     distinct, codes = np.unique(labels, return_inverse=True)
     if len(distinct) < least:
-        raise InputError(f"units: {len(distinct)} different labels; at least {least} units are needed")
+        raise InputError(f"clusters: {len(distinct)} different labels; at least {least} clusters are needed")
     return np.asarray(codes, dtype=np.int64)

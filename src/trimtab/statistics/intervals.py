@@ -1,11 +1,11 @@
-"""How sure the numbers are: intervals that resample or delete whole units, never rows.
+"""How sure the numbers are: intervals that resample or delete whole clusters, never rows.
 
-Every function takes `units`, the question or template of each row [n] (default: every row its own), and a `level`; bad
-input is an `InputError`. `this-vector` intervals hold the vector fixed and resample the evaluation (`share_interval`,
-`bootstrap_mean`, `bootstrap_two_sample`, `two_sample_share`). `this-behavior` intervals refit it, by deleting one unit
-at a time, since a bootstrap would put copies of row i into its own s_{−i} (`agreement_interval`,
-`separability_interval`). The jackknife counts twice what pairs of units contribute, which is much where noise rules the
-direction (Efron and Stein 1981); `jackknife.py` takes that off once. Else: Wilson 1927, Korn and Graubard 1998
+Every function takes `clusters`, the question or template of each row [n] (default: every row its own), and a `level`;
+bad input is an `InputError`. `this-vector` intervals hold the vector fixed and resample the evaluation
+(`share_interval`, `bootstrap_mean`, `bootstrap_two_sample`, `two_sample_share`). `this-behavior` intervals refit it, by
+deleting one cluster at a time, since a bootstrap would put copies of row i into its own s_{−i} (`agreement_interval`,
+`separability_interval`). The jackknife counts twice what pairs of clusters contribute, which is much where noise rules
+the direction (Efron and Stein 1981); `jackknife.py` takes that off once. Else: Wilson 1927, Korn and Graubard 1998
 (clustered shares), Efron 1987 (BCa), Hesterberg 2015 (its widening).
 """
 
@@ -20,14 +20,14 @@ from trimtab.statistics import geometry as geo
 from trimtab.statistics.geometry import Floats
 from trimtab.statistics.jackknife import (
     Agreement,
-    held_out_without_units,
+    cluster_sums,
+    held_out_without_clusters,
     jackknife_variance,
     pair_variance,
-    unit_sums,
 )
 
-_EXTRA = 0.25  # of a unit; with it 42 simulated populations are covered in 92.3–98.3 % (docs/results/coverage.md)
-_FEW = 10  # with fewer units the bootstrap's tails are guesswork, and Student's t takes over
+_EXTRA = 0.25  # of a cluster; with it 42 simulated populations are covered in 92.3–98.3 % (docs/results/coverage.md)
+_FEW = 10  # with fewer clusters the bootstrap's tails are guesswork, and Student's t takes over
 
 
 @dataclass(frozen=True)
@@ -53,24 +53,26 @@ def wilson(k: float, n: float, level: float = 0.95) -> Interval:
     return _score(k / n, n, -float(ndtri(_tail(level))))
 
 
-def share_interval(flags: Array, units: Array | None = None, level: float = 0.95) -> Interval:
+def share_interval(flags: Array, clusters: Array | None = None, level: float = 0.95) -> Interval:
     """Interval for the share of true `flags` [n], such as anti-steerable examples.
 
-    Wilson where all units differ; else Wilson with Korn and Graubard's effective n, the n that gives the variance
-    between units, at most n, and Student's t for U − 1. That variance is taken with one more unit all true and one all
-    false (as Agresti and Coull add two rows of each), since a few true flags hardly show how alike the rows of a unit
-    are. If all rows agree the effective n is the number of units.
+    Wilson where all clusters differ; else Wilson with Korn and Graubard's effective n, the n that gives the variance
+    between clusters, at most n, and Student's t for U − 1. That variance is taken with one more cluster all true and
+    one all false (as Agresti and Coull add two rows of each), since a few true flags hardly show how alike the rows of
+    a cluster are. If all rows agree the effective n is the number of clusters.
     """
     hits = geo.as_vector(flags, "flags")
     if not np.isin(hits, (0.0, 1.0)).all():
         raise InputError("flags: values other than 0 and 1; give booleans")
-    code = geo.unit_codes(units, len(hits), 1)
+    code = geo.cluster_codes(clusters, len(hits), 1)
     n, u, share = len(hits), int(code.max()) + 1, float(hits.mean())
     if u == n:
         return wilson(float(hits.sum()), n, level)
     if u < 2:
-        raise InputError("units: all rows share one unit, so the spread between units is not measured; add units")
-    true, size, mean = unit_sums(hits, code), np.bincount(code), n / u  # rows, [U], and of a unit on average
+        raise InputError(
+            "clusters: all rows share one cluster, so the spread between clusters is not measured; add clusters"
+        )
+    true, size, mean = cluster_sums(hits, code), np.bincount(code), n / u  # rows, [U], and of a cluster on average
     middle = (hits.sum() + mean) / (n + 2 * mean)  # the share with the two
     spread = ((np.append(true, [mean, 0.0]) - middle * np.append(size, [mean, mean])) ** 2).sum() * (u + 2) / (u + 1)
     effective = min(n, middle * (1 - middle) * n * (n + 2 * mean) / spread)
@@ -78,15 +80,16 @@ def share_interval(flags: Array, units: Array | None = None, level: float = 0.95
 
 
 def bootstrap_mean(
-    values: Array, units: Array | None = None, *, n_resamples: int = 2000, seed: int, level: float = 0.95
+    values: Array, clusters: Array | None = None, *, n_resamples: int = 2000, seed: int, level: float = 0.95
 ) -> Interval:
-    """Interval for the mean of `values` [n] (a mean over rows, units resampled whole).
+    """Interval for the mean of `values` [n] (a mean over rows, clusters resampled whole).
 
-    The outer ends of widened BCa and of Student's t on the units' contributions; with fewer than 10 units t alone.
+    The outer ends of widened BCa and of Student's t on the clusters' contributions; with fewer than 10 clusters t
+    alone.
     """
     x = geo.as_vector(values, "values")
-    code = geo.unit_codes(units, len(x), 2)
-    sums, sizes, mean = unit_sums(x, code), np.bincount(code), float(x.mean())
+    code = geo.cluster_codes(clusters, len(x), 2)
+    sums, sizes, mean = cluster_sums(x, code), np.bincount(code), float(x.mean())
     counts = _counts(len(sums), n_resamples, np.random.default_rng(seed))  # [B, U]
     return _bca((counts @ sums) / (counts @ sizes), mean, [(sums - mean * sizes) / len(x)], level)
 
@@ -94,84 +97,85 @@ def bootstrap_mean(
 def bootstrap_two_sample(
     positive: Array,
     negative: Array,
-    units_positive: Array | None = None,
-    units_negative: Array | None = None,
+    clusters_positive: Array | None = None,
+    clusters_negative: Array | None = None,
     *,
     n_resamples: int = 2000,
     seed: int,
     level: float = 0.95,
 ) -> Interval:
-    """Interval for mean Δ+ − mean Δ−, as in `bootstrap_mean`; the sides are resampled independently, each by its units.
+    """Interval for mean Δ+ − mean Δ−, as in `bootstrap_mean`; the sides are resampled apart, each by its clusters.
 
     Args:
         positive, negative: effects per text, Δ+ [n] and Δ− [m].
-        units_positive, units_negative: their units; the same label on both sides is *not* taken for one unit.
+        clusters_positive, clusters_negative: their clusters; the same label on both sides is *not* taken for one
+            cluster.
     """
     up, down = geo.as_vector(positive, "positive"), geo.as_vector(negative, "negative")
-    codes = geo.unit_codes(units_positive, len(up), 2), geo.unit_codes(units_negative, len(down), 2)
+    codes = geo.cluster_codes(clusters_positive, len(up), 2), geo.cluster_codes(clusters_negative, len(down), 2)
     rng = np.random.default_rng(seed)
     counts = _counts(codes[0].max() + 1, n_resamples, rng), _counts(codes[1].max() + 1, n_resamples, rng)
     rows = [count @ np.bincount(code) for count, code in zip(counts, codes, strict=True)]  # [B] each
-    resampled = counts[0] @ unit_sums(up, codes[0]) / rows[0] - counts[1] @ unit_sums(down, codes[1]) / rows[1]
-    pulls = [unit_sums(x - x.mean(), code) / len(x) for x, code in ((up, codes[0]), (-down, codes[1]))]
+    resampled = counts[0] @ cluster_sums(up, codes[0]) / rows[0] - counts[1] @ cluster_sums(down, codes[1]) / rows[1]
+    pulls = [cluster_sums(x - x.mean(), code) / len(x) for x, code in ((up, codes[0]), (-down, codes[1]))]
     return _bca(resampled, float(up.mean() - down.mean()), pulls, level)
 
 
 def two_sample_share(
     positive: Array,
     negative: Array,
-    units_positive: Array | None = None,
-    units_negative: Array | None = None,
+    clusters_positive: Array | None = None,
+    clusters_negative: Array | None = None,
     *,
     level: float = 0.95,
 ) -> Interval:
     """Interval for the share P(Δ+ − Δ− < 0) of all pairs of a text of either side, ties half.
 
-    Wilson with the n that gives the share the variance between units of its two placements (DeLong et al. 1988, by
-    units as Obuchowski 1997), and Student's t. That variance is taken with a quarter of a unit all below and one all
-    above on either side, as in `share_interval`, since a small share hardly shows how unlike the units are. At 0 or 1
-    the n is twice the units of the smaller side.
+    Wilson with the n that gives the share the variance between clusters of its two placements (DeLong et al. 1988, by
+    clusters as Obuchowski 1997), and Student's t. That variance is taken with a quarter of a cluster all below and one
+    all above on either side, as in `share_interval`, since a small share hardly shows how unlike the clusters are. At
+    0 or 1 the n is twice the clusters of the smaller side.
 
     Args:
-        positive, negative, units_positive, units_negative: as in `bootstrap_two_sample`.
+        positive, negative, clusters_positive, clusters_negative: as in `bootstrap_two_sample`.
         level: of confidence.
     """
     up, down = geo.as_vector(positive, "positive"), geo.as_vector(negative, "negative")
-    codes = geo.unit_codes(units_positive, len(up), 2), geo.unit_codes(units_negative, len(down), 2)
+    codes = geo.cluster_codes(clusters_positive, len(up), 2), geo.cluster_codes(clusters_negative, len(down), 2)
     below = (up[:, None] < down) + 0.5 * (up[:, None] == down)  # [n, m]
     middles, variance = [], 0.0
     for placements, code in ((below.mean(axis=1), codes[0]), (below.mean(axis=0), codes[1])):
         n, u = len(placements), int(code.max()) + 1
         extra = _EXTRA * n / u  # rows of each of the two
         middle = (placements.sum() + extra) / (n + 2 * extra)
-        true, size = np.append(unit_sums(placements, code), [extra, 0.0]), np.append(np.bincount(code), [extra] * 2)
+        true, size = np.append(cluster_sums(placements, code), [extra, 0.0]), np.append(np.bincount(code), [extra] * 2)
         variance += float(((true - middle * size) ** 2).sum() * (u + 2) / (u + 1)) / (n + 2 * extra) ** 2
         middles.append(middle)
-    units, middle = [int(code.max()) + 1 for code in codes], float(np.mean(middles))
+    clusters, middle = [int(code.max()) + 1 for code in codes], float(np.mean(middles))
     scaled = variance * below.mean() * (1 - below.mean()) / (middle * (1 - middle))
-    return _score_by_variance(float(below.mean()), scaled, sum(units) - 2, (min(below.shape), min(units)), level)
+    return _score_by_variance(float(below.mean()), scaled, sum(clusters) - 2, (min(below.shape), min(clusters)), level)
 
 
 def jackknife_interval(value: float, deleted: Array, *, strata: Array | None = None, level: float = 0.95) -> Interval:
-    """`value` ± Student's t times the delete-one-unit jackknife's standard error.
+    """`value` ± Student's t times the delete-one-cluster jackknife's standard error.
 
     Args:
-        value, deleted: the statistic on all units, and without unit u, everything refitted, [U].
-        strata: label of each unit's stratum (fixed fold, side), [U]; the variances of strata add. Default: one.
+        value, deleted: the statistic on all clusters, and without cluster u, everything refitted, [U].
+        strata: label of each cluster's stratum (fixed fold, side), [U]; the variances of strata add. Default: one.
     """
     variance, df = jackknife_variance(geo.as_vector(deleted, "deleted", 2), strata)
     half = _student(level, df) * float(np.sqrt(variance))
     return Interval(value, value - half, value + half)
 
 
-def agreement_interval(differences: Array, units: Array | None = None, level: float = 0.95) -> Interval:
-    """Mean over rows of cos(d_i, s_{−i}) for `differences` [n, d_model] of at least 3 units, with its jackknife.
+def agreement_interval(differences: Array, clusters: Array | None = None, level: float = 0.95) -> Interval:
+    """Mean over rows of cos(d_i, s_{−i}) for `differences` [n, d_model] of at least 3 clusters, with its jackknife.
 
-    Less two thirds of what Q says that pairs of units contribute, since Q also holds what triples do: the jackknife
+    Less two thirds of what Q says that pairs of clusters contribute, since Q also holds what triples do: the jackknife
     counts pairs twice and triples three times, Q pairs once and triples three times. And no less than as much.
     """
     d = geo.as_rows(differences, "differences", 3)
-    code = geo.unit_codes(units, len(d), 3)
+    code = geo.cluster_codes(clusters, len(d), 3)
     value = float(geo.directional_agreement_loo(d, code).mean())
     parts = Agreement(d, code)
     variance, df = jackknife_variance(parts.without())
@@ -191,8 +195,8 @@ class SeparabilityInterval:
 def separability_interval(
     positive: Array,
     negative: Array,
-    units: Array,
-    units_negative: Array | None = None,
+    clusters: Array,
+    clusters_negative: Array | None = None,
     *,
     n_folds: int = 2,
     seed: int,
@@ -200,41 +204,45 @@ def separability_interval(
 ) -> SeparabilityInterval:
     """`cross_fitted` d′ and AUROC (same arguments) with jackknife intervals, folds fixed, directions refitted.
 
-    The variance is the jackknife's, less what pairs of a held-out and a training unit contribute, which it counts
+    The variance is the jackknife's, less what pairs of a held-out and a training cluster contribute, which it counts
     twice, but no less than that. d′ ± t · standard error; AUROC by Wilson with the n that gives its variance (at 0 or 1
-    twice the units of the smaller side). A fold with under two rows of a class once a unit is deleted, or one unit, is
-    an `InputError`.
+    twice the clusters of the smaller side). A fold with under two rows of a class once a cluster is deleted, or one
+    cluster, is an `InputError`.
     """
     a, b = geo.as_rows(positive, "positive"), geo.as_rows(negative, "negative")
-    fitted = geo.cross_fitted(a, b, units, units_negative, n_folds=n_folds, seed=seed)
-    codes_p, codes_n, fold = geo.unit_folds((len(a), len(b)), units, units_negative, n_folds, seed)
-    deleted, pairs = held_out_without_units(a, b, (codes_p, codes_n), fold)
+    fitted = geo.cross_fitted(a, b, clusters, clusters_negative, n_folds=n_folds, seed=seed)
+    codes_p, codes_n, fold = geo.cluster_folds((len(a), len(b)), clusters, clusters_negative, n_folds, seed)
+    deleted, pairs = held_out_without_clusters(a, b, (codes_p, codes_n), fold)
     strata = 2 * fold + np.isin(np.arange(len(fold)), codes_p)
     few = min(len(a), len(b)), min(len(np.unique(codes_p)), len(np.unique(codes_n)))
     variances = []
     for figure in range(2):
         variance, df = jackknife_variance(deleted[:, figure], strata)
         twice = pair_variance(pairs[:, :, figure], strata)
-        variances.append(max(variance - twice, twice))  # single units' part is at least 0
+        variances.append(max(variance - twice, twice))  # single clusters' part is at least 0
     half = _student(level, df) * float(np.sqrt(variances[0]))
     dprime = Interval(fitted.separability, fitted.separability - half, fitted.separability + half)
     area = _score_by_variance(fitted.auroc, variances[1], df, few, level)
     return SeparabilityInterval(dprime, area)
 
 
-def _counts(n_units: int, n_resamples: int, rng: np.random.Generator) -> Floats:
-    """How often each resample draws each unit: [B, U], rows summing to U."""
+def _counts(n_clusters: int, n_resamples: int, rng: np.random.Generator) -> Floats:
+    """How often each resample draws each cluster: [B, U], rows summing to U."""
     if n_resamples < 100:
         raise InputError(f"n_resamples is {n_resamples}; the ends of an interval need at least 100, better 2000")
-    draws = rng.integers(n_units, size=(n_resamples, n_units)) + n_units * np.arange(n_resamples)[:, None]
-    return np.bincount(draws.ravel(), minlength=n_resamples * n_units).reshape(n_resamples, n_units).astype(np.float64)
+    draws = rng.integers(n_clusters, size=(n_resamples, n_clusters)) + n_clusters * np.arange(n_resamples)[:, None]
+    return (
+        np.bincount(draws.ravel(), minlength=n_resamples * n_clusters)
+        .reshape(n_resamples, n_clusters)
+        .astype(np.float64)
+    )
 
 
 def _bca(resampled: Floats, value: float, pulls: list[Floats], level: float) -> Interval:
-    """Outer ends of BCa and Student's t, for a mean or a difference of two, from each unit's pull on it, [U] a sample.
+    """Outer ends of BCa and Student's t, for a mean or a difference of two, by each cluster's pull on it, [U] a sample.
 
-    t misses on the long side of a skewed population; BCa takes a few far units of a symmetric one for skewness, where t
-    is safe (Efron 1969). For few units t alone. BCa's level is widened by Student's quantile and √(U/(U−1)).
+    t misses on the long side of a skewed population; BCa takes a few far clusters of a symmetric one for skewness,
+    where t is safe (Efron 1969). For few clusters t alone. BCa's level is widened by Student's quantile and √(U/(U−1)).
     """
     few, all_pulls = min(map(len, pulls)), np.concatenate(pulls)
     student = _student(level, few - 1 if few < _FEW else len(all_pulls) - len(pulls))
@@ -259,14 +267,14 @@ def _score(share: float, n: float, quantile: float) -> Interval:
 
 
 def _score_by_variance(share: float, variance: float, df: int, few: tuple[int, int], level: float) -> Interval:
-    """Wilson's interval for a share over pairs, at the n that has this variance; `few` = (rows, units) of one side.
+    """Wilson's interval for a share over pairs, at the n that has this variance; `few` = (rows, clusters) of one side.
 
     For independent classes that n nears 2 · rows as the share nears 1, for pairs with common noise about twice that, so
-    4 · rows is its most: a share just short of 1 has too small a variance. At 0 and 1 it has none: 2 · units.
+    4 · rows is its most: a share just short of 1 has too small a variance. At 0 and 1 it has none: 2 · clusters.
     """
-    rows, units = few
+    rows, clusters = few
     n = share * (1 - share) / variance if variance > 0 else 0.0
-    return _score(share, min(n, 4.0 * rows) or 2.0 * units, _student(level, df))
+    return _score(share, min(n, 4.0 * rows) or 2.0 * clusters, _student(level, df))
 
 
 def _student(level: float, df: int) -> float:

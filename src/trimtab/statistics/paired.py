@@ -1,4 +1,4 @@
-"""Differences between two figures measured on the same units: before and after, old and new.
+"""Differences between two figures measured on the same clusters: before and after, old and new.
 
 Sources: Newcombe 1998 (differences of paired shares, method 10), Zou and Donner 2008 (square and add).
 """
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike as Array
 
 from trimtab.errors import InputError
-from trimtab.statistics.geometry import as_vector, unit_codes
+from trimtab.statistics.geometry import as_vector, cluster_codes
 from trimtab.statistics.intervals import Interval, wilson
 
 
@@ -32,15 +32,15 @@ def paired_change(before: Array, after: Array, level: float = 0.95) -> Interval:
     return Interval(i.value, max(-1.0, i.low), min(1.0, i.high))
 
 
-def correlation(before: Array, after: Array, units: Array | None = None) -> float:
+def correlation(before: Array, after: Array, clusters: Array | None = None) -> float:
     """Newcombe's φ of two shares over the same rows, with his continuity correction; 0 where one is constant.
 
     Args:
         before, after: flags, [n].
-        units: question or template of each row; the sums of `flag − share` over these are correlated.
+        clusters: question or template of each row; the sums of `flag − share` over these are correlated.
     """
     a, b = as_vector(before, "before"), as_vector(after, "after")
-    code = unit_codes(units, len(a), 1)
+    code = cluster_codes(clusters, len(a), 1)
     first, second = (np.bincount(code, weights=x - x.mean()) for x in (a, b))  # [U] each
     scale, product = sqrt(float(first @ first) * float(second @ second)), float(first @ second)
     corrected = max(product - 0.5, 0.0) if product > 0 else product

@@ -1,7 +1,7 @@
 """What a number of examples can decide: how large a share may be seen, and how often a set of a known share passes.
 
 For shares with Wilson's interval (Wilson 1927), as the anti-steerable share of natural pairs has; for unpaired texts
-and clustered rows the numbers are those of as many independent rows as there are units.
+and clustered rows the numbers are those of as many independent rows as there are clusters.
 """
 
 from scipy.stats import binom

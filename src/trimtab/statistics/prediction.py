@@ -15,7 +15,7 @@ from trimtab.errors import InputError
 from trimtab.statistics.geometry import Floats, as_vector
 from trimtab.statistics.intervals import Interval
 
-MOST_FEATURES = 3
+MAX_FEATURES = 3
 EDGE = 0.005  # shares nearer to 0 or 1 count as this near, since a logit needs that
 _FILED = {"extra": "forbid", "allow_inf_nan": False}  # for pydantic, since these are read from files
 
@@ -72,8 +72,8 @@ class Predictor:
 
     def __post_init__(self) -> None:
         k = len(self.features)
-        if not 1 <= k <= MOST_FEATURES or len(set(self.features)) < k:
-            raise InputError(f"features: {list(self.features)}; a predictor has 1 to {MOST_FEATURES} different ones")
+        if not 1 <= k <= MAX_FEATURES or len(set(self.features)) < k:
+            raise InputError(f"features: {list(self.features)}; a predictor has 1 to {MAX_FEATURES} different ones")
         sizes = {name: len(getattr(self, name)) for name in ("mean", "scale", "low", "high", "precision")}
         sizes |= {name: len(getattr(self, name).coefficients) - 1 for name in ("success", "effect", "anti")}
         sizes |= {f"precision, row {i}": len(row) for i, row in enumerate(self.precision)}
@@ -121,7 +121,7 @@ class Bin:
 
 
 @dataclass(frozen=True)
-class Scores:
+class PredictionScores:
     """How well families left out were told.
 
     Args:

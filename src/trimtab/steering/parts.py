@@ -10,8 +10,8 @@ from trimtab.errors import InputError
 from trimtab.interventions import Condition, ModelFacts, Site
 from trimtab.texts import checked_text
 
-LONGEST_NAME = 200
-LONGEST_PROMPT = 100_000
+MAX_NAME = 200
+MAX_PROMPT = 100_000
 
 
 def named(name: object) -> str:
@@ -20,9 +20,9 @@ def named(name: object) -> str:
     Raises:
         InputError: empty, too long, or not printable.
     """
-    if not isinstance(name, str) or not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+    if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME or not name.isprintable():
         raise InputError(
-            f"{name!r} is no name; give up to {LONGEST_NAME} printable characters", code="invalid-input", field="name"
+            f"{name!r} is no name; give up to {MAX_NAME} printable characters", code="invalid-input", field="name"
         )
     return name
 
@@ -72,7 +72,7 @@ def checked_presets(
     return told
 
 
-def refuse_odd_site(site: Site, made_for: ModelFacts | None) -> None:
+def check_site(site: Site, made_for: ModelFacts | None) -> None:
     """An edit's site is in the model it was made for, and no place that is only read.
 
     Raises:
@@ -92,7 +92,7 @@ def refuse_odd_site(site: Site, made_for: ModelFacts | None) -> None:
         )
 
 
-def refuse_odd_conditions(
+def check_conditions(
     conditions: Mapping[str, Condition], attributes: Mapping[str, float], made_for: ModelFacts | None
 ) -> None:
     """Conditions are for attributes there are, and read sites of the model it was made for.
@@ -124,7 +124,7 @@ def refuse_odd_conditions(
             )
 
 
-def refuse_odd_prompts(prompts: Mapping[str, tuple[str, str]], attributes: Mapping[str, float]) -> None:
+def check_prompts(prompts: Mapping[str, tuple[str, str]], attributes: Mapping[str, float]) -> None:
     """Texts in front of prompts are for attributes there are: two each, of which the second may be empty.
 
     Raises:
@@ -145,9 +145,9 @@ def refuse_odd_prompts(prompts: Mapping[str, tuple[str, str]], attributes: Mappi
             )
         for text in texts:
             checked_text(text, f"attribute {name!r}", "prompts")
-            if len(text) > LONGEST_PROMPT:
+            if len(text) > MAX_PROMPT:
                 raise InputError(
-                    f"a text of {name!r} has {len(text):,} characters; at most {LONGEST_PROMPT:,}",
+                    f"a text of {name!r} has {len(text):,} characters; at most {MAX_PROMPT:,}",
                     code="out-of-range",
                     field=f"prompts.{name}",
                 )

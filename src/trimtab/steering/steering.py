@@ -11,8 +11,8 @@ from torch import Tensor
 from trimtab.errors import InputError
 from trimtab.interventions import Condition, Edit, ModelFacts, Place, Site
 from trimtab.steering.edits import Additive, Stack, StoredEdit
-from trimtab.steering.edits.fit import refuse_misfit
-from trimtab.steering.parts import checked_attributes, checked_presets, refuse_odd_conditions, refuse_odd_prompts
+from trimtab.steering.edits.fit import check_fits_site
+from trimtab.steering.parts import check_conditions, check_prompts, checked_attributes, checked_presets
 
 Edits = Mapping[Site, Edit] | Mapping[int, Edit] | Mapping[str, Edit] | Mapping[Place, Edit]
 
@@ -85,9 +85,9 @@ class Steering:
         strengths = checked_attributes(attributes)
         told = checked_presets(presets or {}, strengths)
         for site, edit in by_site.items():
-            refuse_misfit(site, edit, len(strengths), made_for)
-        refuse_odd_conditions(conditions or {}, strengths, made_for)
-        refuse_odd_prompts(prompts or {}, strengths)
+            check_fits_site(site, edit, len(strengths), made_for)
+        check_conditions(conditions or {}, strengths, made_for)
+        check_prompts(prompts or {}, strengths)
         object.__setattr__(self, "edits", by_site)
         object.__setattr__(self, "attributes", strengths)
         object.__setattr__(self, "origin", origin or Origin())

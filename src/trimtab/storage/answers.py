@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from trimtab.errors import InputError, TrimtabError
-from trimtab.storage.keys import refuse_other
+from trimtab.storage.keys import check_same_settings
 from trimtab.storage.lines import Lines
 
 Answers = list[str | None]
@@ -41,7 +41,7 @@ class AnswerJournal:
             raise InputError(
                 f"{file} is no journal of a draft; remove it or give another place", code="wrong-file", field="out"
             )
-        refuse_other(f"{file} belongs to a draft", asked, key)
+        check_same_settings(f"{file} belongs to a draft", asked, key)
         self.about: Mapping[str, Any] = kept_about
         self._known: dict[str, Answers] = {}
         for number, step in enumerate(steps, 2):

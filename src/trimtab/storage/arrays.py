@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from trimtab.errors import InputError
 from trimtab.storage.atomic import whole
-from trimtab.storage.keys import refuse_other
+from trimtab.storage.keys import check_same_settings
 from trimtab.storage.lines import Lines
 
 HEADER = 128  # bytes; numpy leaves room in it for any number of rows
@@ -98,13 +98,13 @@ class ArrayFolder:
         _renew(folder)
         self._journal = Lines(folder / JOURNAL)
         if not self._journal.entries:
-            self._refuse_strangers()
+            self._check_twins()
             with _writing(folder):
                 self._journal.append({"settings": settings})
         head, *windows = self._journal.entries
         if not isinstance(head.get("settings"), dict):
             raise _damaged(folder, "no settings in its first line")
-        refuse_other(f"{folder} holds a capture", head["settings"], settings)
+        check_same_settings(f"{folder} holds a capture", head["settings"], settings)
         self.windows: list[dict[str, Any]] = windows
         try:
             for window in windows:
@@ -165,7 +165,7 @@ class ArrayFolder:
         """The files by column, `[rows, *shape]`, read when looked at; writing to the arrays changes no file."""
         return {c.name: np.load(self.folder / c.file, mmap_mode="c", allow_pickle=False) for c in self.columns}
 
-    def _refuse_strangers(self) -> None:
+    def _check_twins(self) -> None:
         for column in self.columns:
             if (self.folder / column.file).exists():
                 if self._journal.torn:

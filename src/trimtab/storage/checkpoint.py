@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trimtab.errors import InputError
 from trimtab.storage.atomic import into_place, scratch
-from trimtab.storage.keys import refuse_other
+from trimtab.storage.keys import check_same_settings
 
 JOURNAL = "training.json"
 _TENSORS = "epoch-{:05d}.safetensors"
@@ -72,5 +72,5 @@ def read(folder: Path, made_by: Mapping[str, Any]) -> tuple[dict[str, Tensor], d
             code="damaged-file",
             field="checkpoint",
         ) from error
-    refuse_other(f"the checkpoint {folder} is of a training", before, made_by)
+    check_same_settings(f"the checkpoint {folder} is of a training", before, made_by)
     return tensors, journal

@@ -19,7 +19,7 @@ def name_of(*key: Any, length: int = 16) -> str:
     return sha256(told.encode()).hexdigest()[:length]
 
 
-def refuse_other(what: str, kept: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+def check_same_settings(what: str, kept: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
     """Refuse to go on with what was made by something else.
 
     Args:

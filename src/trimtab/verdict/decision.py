@@ -44,7 +44,7 @@ class Requirement:
         interval: the estimate.
         threshold: the bound it is held against.
         direction: on which side of the bound it must lie.
-        n: units behind the estimate.
+        n: clusters behind the estimate.
         unit: `share` is written in per cent.
         at: the interval at another level; where it is not given, `interval` serves for all.
         may_stay_open: whether only its failure counts: an interval across the bound leaves the decision to the others.
@@ -78,7 +78,7 @@ class Requirement:
     def would_settle(self) -> int | None:
         """Units that would settle it with a chance of 80 %, were the estimate true; None: no affordable number.
 
-        The spread over units is read off the interval's width.
+        The spread over clusters is read off the interval's width.
         """
         gap = abs(self.interval.value - self.threshold)
         half = (self.interval.high - self.interval.low) / 2
@@ -101,7 +101,7 @@ class Requirement:
 
 
 @dataclass(frozen=True)
-class Decided:
+class Conclusion:
     """The decision and its reasons, one per requirement, and after them what would settle it; what failed by name."""
 
     decision: Decision
@@ -126,12 +126,12 @@ def failing(requirements: Sequence[Requirement], level: float = 0.95) -> list[bo
     return failed
 
 
-def decide(
+def conclude(
     requirements: Sequence[Requirement],
     reservations: Sequence[str],
-    obstacles: Sequence[str] = (),
+    blocking: Sequence[str] = (),
     unable: str | None = None,
-) -> Decided:
+) -> Conclusion:
     """Four values from requirements and reservations.
 
     `no-go`: a requirement fails, with its whole interval on the wrong side (Holm over the requirements).
@@ -142,7 +142,7 @@ def decide(
     Args:
         requirements: at least one.
         reservations: doubts that do not overturn the requirements.
-        obstacles: faults of the examples that leave nothing to conclude from a success.
+        blocking: faults of the examples that leave nothing to conclude from a success.
         unable: why a missing effect says nothing of steering: the unsteered model cannot read the examples.
     """
     failed = failing(requirements)
@@ -150,8 +150,8 @@ def decide(
     if any(failed):
         decision: Decision = "inconclusive" if unable else "no-go"
         names = tuple(r.name for r, f in zip(requirements, failed, strict=True) if f)
-        return Decided(decision, (*reasons, *([unable] if unable else []), *obstacles), names)
-    reasons += obstacles
+        return Conclusion(decision, (*reasons, *([unable] if unable else []), *blocking), names)
+    reasons += blocking
     open_ = [r for r in requirements if r.holds is False or (r.holds is None and not r.may_stay_open)]
     for r in open_:
         n = r.would_settle
@@ -160,6 +160,6 @@ def decide(
             if n
             else f"the {r.name} lies on its bound; no affordable number of examples would settle it"
         )
-    if obstacles or open_:
-        return Decided("inconclusive", tuple(reasons))
-    return Decided("caution" if reservations else "go", tuple(reasons))
+    if blocking or open_:
+        return Conclusion("inconclusive", tuple(reasons))
+    return Conclusion("caution" if reservations else "go", tuple(reasons))

@@ -12,7 +12,7 @@ from trimtab.measurements.baselines import random_directions, random_steps
 from trimtab.measurements.capability import CapabilityMargins, capability
 from trimtab.measurements.coherence import direction, label_noise
 from trimtab.measurements.divergence import NEUTRAL_ROWS, Drift, NeutralDrift, PromptsDrift
-from trimtab.measurements.edit_size import dose
+from trimtab.measurements.edit_size_ratio import edit_size_ratio
 from trimtab.measurements.effects import (
     Linearity,
     Steered,
@@ -29,7 +29,7 @@ from trimtab.measurements.geometry import CAME_FINISHED, NO_GEOMETRY, Geometry
 from trimtab.measurements.lengths import lengths
 from trimtab.measurements.noise import NoisyEffects, noise
 from trimtab.measurements.wording import wording, wording_steps
-from trimtab.results.consequences import Capability, Direction, Generated, Reference
+from trimtab.results.consequences import Capability, Direction, Generated, RandomDirectionBaseline
 from trimtab.results.figures import Estimate
 from trimtab.results.report import Base, LabelNoise, Noise, PromptTypeResult, Slope, Wording
 from trimtab.steering import Steering
@@ -48,7 +48,7 @@ class Evidence:
         result: geometry and effects.
         base: the unsteered model.
         noise: of effects; None where it was left out.
-        reference: what random directions reach.
+        random_directions: what random directions reach.
         neutral, prompts: what becomes of neutral text and of other prompts; None where they were left out.
         capability: by kind and, last, of all kinds together; empty where it was left out.
         generated: scores of generated text, if any was asked for.
@@ -68,7 +68,7 @@ class Evidence:
     result: PromptTypeResult
     base: Base
     noise: Noise | None
-    reference: Reference
+    random_directions: RandomDirectionBaseline
     neutral: Drift | None
     prompts: Drift | None
     capability: tuple[Capability, ...]
@@ -131,7 +131,9 @@ def assess(
         result=type_result(on, steering, own, geometry, noisy, slope),
         base=base_record(own.base, own.contrast_of),
         noise=noisy,
-        reference=Reference(reason=LEFT_OUT) if "random directions" in omit else random_directions(on, steering, part),
+        random_directions=RandomDirectionBaseline(reason=LEFT_OUT)
+        if "random directions" in omit
+        else random_directions(on, steering, part),
         neutral=neutral,
         prompts=prompts,
         capability=() if "capability" in omit else capability(on, steering),
@@ -173,7 +175,7 @@ def type_result(
         {
             **(geometry.summary(on.seed, level) if geometry else NO_GEOMETRY),
             **own.summary(noisy.value if noisy else 0.0, level),
-            "dose": dose(on, steering, on.strength),
+            "edit_size_ratio": edit_size_ratio(on, steering, on.strength),
             "exploratory": exploratory,
             "steerability": slope,
         }

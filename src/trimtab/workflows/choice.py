@@ -12,8 +12,8 @@ from trimtab.experiment.finite import left_out, those_finite
 from trimtab.experiment.steps import Step
 from trimtab.interventions import Site
 from trimtab.measurements.activations import TrainingActivations, training, vector_of
-from trimtab.measurements.divergence import FEW_ROWS, Drift, NeutralDrift, PromptsDrift
-from trimtab.measurements.edit_size import dose
+from trimtab.measurements.divergence import SCREENING_ROWS, Drift, NeutralDrift, PromptsDrift
+from trimtab.measurements.edit_size_ratio import edit_size_ratio
 from trimtab.measurements.effects import PLAIN, effects_on_dev, sweep_steps
 from trimtab.measurements.geometry import Geometry, attempted
 from trimtab.results.consequences import CurvePoint
@@ -140,7 +140,7 @@ def drift_steps(
 ) -> tuple[NeutralDrift, PromptsDrift]:
     """What strengths to choose from do to texts that the evaluation does not see."""
     strengths = tuple(s for _, s in _tried(on, steering, factors))
-    return NeutralDrift(steering, strengths, FEW_ROWS, "dev"), PromptsDrift(steering, strengths, (), "dev")
+    return NeutralDrift(steering, strengths, SCREENING_ROWS, "dev"), PromptsDrift(steering, strengths, (), "dev")
 
 
 def choice_steps(on: Experiment, steering: Steering, choosing_site: bool, choosing_strength: bool) -> list[Step]:
@@ -171,7 +171,7 @@ def curve_point(
     on: Experiment, chosen: Chosen, strength: float, effect: Contrast, drift: Drift, max_kl: float, level: float = 0.95
 ) -> CurvePoint:
     """Gain and damage at one strength."""
-    kl, n = drift.divergence(on.seed), effect.n_units
+    kl, n = drift.divergence(on.seed), effect.n_clusters
     if strength == 0:
         change = [Estimate(value=0.0, low=0.0, high=0.0, n=n)] * 3
     else:
@@ -179,7 +179,7 @@ def curve_point(
         change = [estimate(i, n) for i in found]
     return CurvePoint(
         strength=strength,
-        dose=dose(on, chosen.steering, strength),
+        edit_size_ratio=edit_size_ratio(on, chosen.steering, strength),
         sigmas=chosen.sigmas(strength),
         effect=change[0],
         positive=change[1],
@@ -220,12 +220,12 @@ def map_blocks(on: Experiment) -> tuple[BlockRow, ...]:
     effects, lost = those_finite(list(vectors), effects_at)
 
     def row(site: Site, g: Geometry) -> BlockRow:
-        agreement = attempted(lambda: g.agreement(on.seed, level), len(set(g.units)))
+        agreement = attempted(lambda: g.agreement(on.seed, level), len(set(g.clusters)))
         if site in lost:
             effect = Estimate(reason=lost[site])
             return BlockRow(block=site.block, agreement=agreement, effect=effect, standardised=None)
         change = effects[site]
-        effect = estimate(change.mean(level), change.n_units)
+        effect = estimate(change.mean(level), change.n_clusters)
         return BlockRow(block=site.block, agreement=agreement, effect=effect, standardised=change.standardised)
 
     return tuple(row(site, g) for site, g in geometry.items())

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from trimtab.steering.mat_steer import Tokens, TokenSides
+from trimtab.steering.mat_steer import TokenRows, TokenSides
 
 Made = Callable[..., dict[str, TokenSides]]
 TEXT = 10  # tokens of a text
@@ -17,8 +17,8 @@ def directions(d: int, n: int) -> np.ndarray:
     return np.linalg.qr(WHERE[:d, :d])[0].T[: 2 * n]
 
 
-def tokens(a: np.ndarray) -> Tokens:
-    return Tokens(a.astype(np.float32), np.arange(len(a)) // TEXT)
+def tokens(a: np.ndarray) -> TokenRows:
+    return TokenRows(a.astype(np.float32), np.arange(len(a)) // TEXT)
 
 
 @pytest.fixture

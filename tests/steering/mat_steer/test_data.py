@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from trimtab.errors import InputError
-from trimtab.steering.mat_steer.data import Batches, Tokens, TokenSides, samples
+from trimtab.steering.mat_steer.data import Batches, TokenRows, TokenSides, samples
 
 
-def tokens(n: int, first: int, dtype: type = np.float32) -> Tokens:
+def tokens(n: int, first: int, dtype: type = np.float32) -> TokenRows:
     """Token i is `[first + i, first + i]`."""
-    return Tokens(np.repeat(np.arange(first, first + n), 2).reshape(n, 2).astype(dtype), np.arange(n))
+    return TokenRows(np.repeat(np.arange(first, first + n), 2).reshape(n, 2).astype(dtype), np.arange(n))
 
 
 def data() -> dict[str, TokenSides]:
@@ -57,9 +57,9 @@ def test_windows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16])
 def test_a_memory_map_gives_the_batches_of_an_array(tmp_path: Path, dtype: type) -> None:
-    def mapped(some: Tokens, name: str) -> Tokens:
+    def mapped(some: TokenRows, name: str) -> TokenRows:
         np.save(tmp_path / name, some.activations.numpy().astype(dtype))
-        return Tokens(np.load(tmp_path / f"{name}.npy", mmap_mode="c"), some.text)
+        return TokenRows(np.load(tmp_path / f"{name}.npy", mmap_mode="c"), some.text)
 
     on_disk = {k: TokenSides(mapped(s.positive, k + "p"), mapped(s.negative, k + "n")) for k, s in data().items()}
     for a, b in zip(Batches(data(), 4, 0).epoch(1), Batches(on_disk, 4, 0).epoch(1), strict=True):
@@ -104,13 +104,13 @@ def test_batches_shrink_to_the_smallest_side() -> None:
 
 def test_odd_tokens_are_refused() -> None:
     with pytest.raises(InputError, match="float16 or bfloat16"):
-        Tokens(np.zeros((3, 2)), np.arange(3))
+        TokenRows(np.zeros((3, 2)), np.arange(3))
     with pytest.raises(InputError, match="one for each token"):
-        Tokens(np.zeros((3, 2), np.float32), np.arange(2))
+        TokenRows(np.zeros((3, 2), np.float32), np.arange(2))
     with pytest.raises(InputError, match="at least two"):
         TokenSides(tokens(5, 0), tokens(1, 0))
     with pytest.raises(InputError, match="same width"):
-        Batches({"a": data()["a"], "b": TokenSides(*[Tokens(np.zeros((4, 3), np.float32), np.arange(4))] * 2)}, 4, 0)
+        Batches({"a": data()["a"], "b": TokenSides(*[TokenRows(np.zeros((4, 3), np.float32), np.arange(4))] * 2)}, 4, 0)
     broken = tokens(40, 0)
     broken.activations[7, 1] = np.nan
     with pytest.raises(InputError, match="NaN or infinite"):

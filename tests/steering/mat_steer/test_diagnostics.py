@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from trimtab.errors import InputError
 from trimtab.steering.edits import Gated
 from trimtab.steering.mat_steer import GateCollapse, gate_statistics
-from trimtab.steering.mat_steer.diagnostics import refuse_collapse, relative_edit
+from trimtab.steering.mat_steer.diagnostics import check_not_collapsed, edit_size_ratio
 
 D, T = 16, 2
 
@@ -28,8 +28,8 @@ def test_the_relative_edit_is_the_length_of_the_change_over_that_of_the_token() 
         moved = token + sum(strength[t] * gates[t] * EDIT.vectors[t] for t in range(T))
         moved = moved * token.norm() / moved.norm()
         expected.append(float((moved - token).norm() / token.norm()))
-    assert relative_edit(EDIT, h, strength).tolist() == pytest.approx(expected, rel=1e-4)
-    assert relative_edit(EDIT, torch.zeros(1, D), strength).tolist() == [0.0]
+    assert edit_size_ratio(EDIT, h, strength).tolist() == pytest.approx(expected, rel=1e-4)
+    assert edit_size_ratio(EDIT, torch.zeros(1, D), strength).tolist() == [0.0]
 
 
 def test_statistics_are_those_of_a_loop_over_tokens(made, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
@@ -44,11 +44,11 @@ def test_statistics_are_those_of_a_loop_over_tokens(made, monkeypatch: pytest.Mo
             gates, edits = [], []
             for h in torch.cat([p.activations for p in parts]):
                 gates.append(float(torch.sigmoid(EDIT.weights[t] @ h + EDIT.bias[t])))
-                edits.append(float(relative_edit(EDIT, h[None], torch.eye(T)[t])))
+                edits.append(float(edit_size_ratio(EDIT, h[None], torch.eye(T)[t])))
             n, texts, touched = len(gates), sum(len(np.unique(p.text)) for p in parts), sum(e > 0.2 for e in edits)
             s, opened[group] = getattr(found[name], group), gates
             assert s.n == n
-            assert (s.gate, s.relative_edit) == pytest.approx((np.mean(gates), np.mean(edits)), rel=1e-4)
+            assert (s.gate, s.edit_size_ratio) == pytest.approx((np.mean(gates), np.mean(edits)), rel=1e-4)
             assert (s.touched, s.touched_per_text) == pytest.approx((touched / n, touched / texts))
         labels = [1] * 60 + [0] * 60
         assert found[name].auroc == pytest.approx(roc_auc_score(labels, opened["negative"] + opened["positive"]))
@@ -70,7 +70,7 @@ def test_shut_gates_and_vectors_without_length_are_collapses(made, bias: float, 
     open_, shut = torch.tensor([2.0, bias]), torch.tensor([[10.0], [length]])
     edit = Gated(shut * torch.nn.functional.normalize(rand(T, D, seed=0)), torch.zeros(T, D), open_)
     with pytest.raises(GateCollapse, match=r"attribute-1 \(gate") as caught:
-        refuse_collapse(gate_statistics(edit, data))
+        check_not_collapsed(gate_statistics(edit, data))
     assert "attribute-0" not in str(caught.value)
     assert isinstance(caught.value, InputError)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from trimtab.errors import InputError
 from trimtab.steering.edits import Gated
-from trimtab.steering.mat_steer import GateCollapse, Options, Tokens, TokenSides, Trained, gate_statistics, train
+from trimtab.steering.mat_steer import GateCollapse, Options, TokenRows, TokenSides, Trained, gate_statistics, train
 from trimtab.steering.mat_steer.data import samples
 from trimtab.steering.mat_steer.warm_start import means_start
 
@@ -45,7 +45,7 @@ def test_known_directions_are_recovered_and_gates_open_on_negatives(made, kernel
         assert s.auroc > 0.95
         assert s.mmd2_after < 0.15 * s.mmd2_before
         assert s.negative.gate > 5 * max(s.positive.gate, s.others.gate)
-        assert s.negative.relative_edit > 5 * s.positive.relative_edit
+        assert s.negative.edit_size_ratio > 5 * s.positive.edit_size_ratio
 
 
 def test_one_attribute_is_recovered_from_a_random_start(made) -> None:  # type: ignore[no-untyped-def]
@@ -59,7 +59,7 @@ def test_with_penalties_on_own_tokens_only_another_attributes_gate_does_the_work
     """Why this is not the default: both attributes are moved, and both gates stay shut where they should open."""
     told: dict[str, Trained] = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trimtab.steering.mat_steer.training.refuse_collapse", lambda _: None)
+        patch.setattr("trimtab.steering.mat_steer.training.check_not_collapsed", lambda _: None)
         told["own"] = train(made(1), Options(**FAST, penalties="own", start="random"), dev=made(2))
     with pytest.raises(GateCollapse):
         train(made(1), Options(**FAST, penalties="own", start="random"), dev=made(2))
@@ -83,7 +83,7 @@ def test_with_three_quarters_of_tokens_on_both_sides_gates_open_on_the_others(ma
 def only_last(data: dict[str, TokenSides], n: int) -> dict[str, TokenSides]:
     """The last n tokens of each side; the first are those on both sides."""
     return {
-        k: TokenSides(*(Tokens(t.activations[-n:], t.text[-n:]) for t in (s.positive, s.negative)))
+        k: TokenSides(*(TokenRows(t.activations[-n:], t.text[-n:]) for t in (s.positive, s.negative)))
         for k, s in data.items()
     }
 
@@ -99,7 +99,7 @@ def test_conflicting_attributes_are_both_moved_where_the_sum_of_mean_differences
 
 def test_sigma_2_is_refused_where_it_is_blind_and_the_default_trains(made) -> None:  # type: ignore[no-untyped-def]
     far = {
-        k: TokenSides(*(Tokens(20 * tokens.activations, tokens.text) for tokens in (s.positive, s.negative)))
+        k: TokenSides(*(TokenRows(20 * tokens.activations, tokens.text) for tokens in (s.positive, s.negative)))
         for k, s in made(1, n=200).items()
     }
     with pytest.raises(InputError, match="sees no difference"):
@@ -126,7 +126,7 @@ def test_the_order_of_attributes_decides_nothing(made, options: dict[str, str]) 
 def test_the_scale_of_activations_changes_nothing_but_the_scale_of_the_edit(made) -> None:  # type: ignore[no-untyped-def]
     def scaled(by: float) -> dict[str, TokenSides]:
         return {
-            k: TokenSides(*(Tokens(by * t.activations, t.text) for t in (s.positive, s.negative)))
+            k: TokenSides(*(TokenRows(by * t.activations, t.text) for t in (s.positive, s.negative)))
             for k, s in made(1, n=200).items()
         }
 

@@ -83,7 +83,7 @@ def error_rate(verdict: Verdict) -> str:
     if rate is None:
         return missing(verdict.error_rate_reason)
     told = f"{share(rate.value, rate.low, rate.high)} of {rate.n} verdicts {rate.kind} {rate.wrong}"
-    return "; ".join((f"{told} ({rate.data}; {rate.model})", *rate.caveats))
+    return "; ".join((f"{told} ({rate.data}; {rate.model})", *rate.reservations))
 
 
 def cell_of(value: float | None, twin: Estimate) -> tuple[str, str]:
@@ -184,14 +184,17 @@ def side_effects(report: Report) -> Rows:
     return rows
 
 
-def rivals(report: Report) -> Rows:
+def baselines(report: Report) -> Rows:
     """What steering is held against: asking, random directions, another vector, a label, another direction."""
     unit, n = report.unit, "examples"
-    asking, random, way = report.asking, report.reference, report.direction
+    prompting_baseline, random, way = report.prompting_baseline, report.random_directions, report.direction
     rows = [
-        ("Asking instead: the instruction in front, unsteered", *_figure(asking.effect, unit, n)),
-        ("Steering minus asking", *_figure(asking.beats, unit, n)),
-        ("Steering where one asks already", *_figure(asking.adds, unit, n)),
+        (
+            "PromptingBaseline instead: the instruction in front, unsteered",
+            *_figure(prompting_baseline.effect, unit, n),
+        ),
+        ("Steering minus asking", *_figure(prompting_baseline.beats, unit, n)),
+        ("Steering where one asks already", *_figure(prompting_baseline.adds, unit, n)),
     ]
     if random.percentile_95 is None:
         rows.append(("Random directions of the same length", missing(random.reason), ""))
@@ -200,7 +203,7 @@ def rivals(report: Report) -> Rows:
         figure = f"{number(random.percentile_95)} {unit}"
         what = f"{random.figure.capitalize()} that random directions of the same length reach (95th percentile)"
         rows.append((what, figure, basis))
-    general = report.generality
+    general = report.training_variability
     rows.append(("Effect of a vector trained on other examples", *_figure(general.effect, unit, n)))
     if way.p_value is None:
         rows.append(("A direction at all", missing(way.reason), ""))
@@ -253,7 +256,7 @@ def written(report: Report) -> Rows:
     ]
     if g.judge:
         rows.append((f"Preferred by {g.judge}, as a share, ties half", *_figure(g.win_rate, "", n)))
-        rows.append(("Decided otherwise in the other order, as a share", *_figure(g.inconsistent, "", n)))
+        rows.append(("Conclusion otherwise in the other order, as a share", *_figure(g.inconsistent, "", n)))
     return rows
 
 

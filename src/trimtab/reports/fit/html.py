@@ -18,7 +18,7 @@ from trimtab.reports.fit.tables import (
 from trimtab.reports.html import document
 from trimtab.results.fit import Fit
 
-MOST_CURVES: Final = 8
+MAX_CURVES: Final = 8
 """Sites whose curves are drawn; of the others the figures are told."""
 
 
@@ -49,7 +49,7 @@ def fit_page(fit: Fit) -> str:
 
 def figures(fit: Fit) -> dict[str, go.Figure]:
     """The curves of every site that has epochs, up to so many sites, by the ids of their places."""
-    drawn = list(fit.training.sites.values())[:MOST_CURVES]
+    drawn = list(fit.training.sites.values())[:MAX_CURVES]
     return {f"s{i}": curves(site) for i, site in enumerate(drawn, start=1) if site.train.get("loss")}
 
 

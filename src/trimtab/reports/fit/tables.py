@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from trimtab.results.fit import Candidate, Gate, OnTokens, ShadedText, Training
+from trimtab.results.fit import Candidate, GateRecord, ShadedText, TokenRecord, Training
 from trimtab.results.numbers import THIN, given, number, share
 
 BOUND: Final = 0.1
@@ -46,7 +46,7 @@ class GateLine:
     """
 
     group: str
-    seen: OnTokens | None
+    seen: TokenRecord | None
     wanted: str
     holds: bool | None
 
@@ -56,7 +56,7 @@ class GateRow:
     """An attribute with its groups of tokens, and what they come to in words."""
 
     attribute: str
-    gate: Gate
+    gate: GateRecord
     lines: tuple[GateLine, ...]
 
     @property
@@ -86,12 +86,12 @@ class GateRow:
         return f"{', '.join(said[:-1])}, and {said[-1]}" if len(said) > 2 else " and ".join(said)
 
 
-def gate_rows(gates: Mapping[str, Gate]) -> list[GateRow]:
+def gate_rows(gates: Mapping[str, GateRecord]) -> list[GateRow]:
     """Every attribute's gate against what is good."""
     return [GateRow(name, gate, tuple(_lines(gate))) for name, gate in gates.items()]
 
 
-def _lines(gate: Gate) -> Iterator[GateLine]:
+def _lines(gate: GateRecord) -> Iterator[GateLine]:
     own, kept, others = gate.negative, gate.positive, gate.others
     yield GateLine(GROUPS[0], own, f"above {BOUND:g}", own.gate > BOUND)
     yield GateLine(GROUPS[1], kept, "below its negatives", kept.gate < own.gate)
@@ -100,8 +100,8 @@ def _lines(gate: Gate) -> Iterator[GateLine]:
 
 def varied(candidates: Sequence[Candidate]) -> list[str]:
     """What the candidates do not have in common."""
-    names = dict.fromkeys(name for c in candidates for name in c.told)
-    return [name for name in names if len({_key(c.told.get(name)) for c in candidates}) > 1]
+    names = dict.fromkeys(name for c in candidates for name in c.settings)
+    return [name for name in names if len({_key(c.settings.get(name)) for c in candidates}) > 1]
 
 
 def _key(value: JsonValue) -> str:

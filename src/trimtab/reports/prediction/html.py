@@ -10,7 +10,7 @@ from trimtab.reports.palette import AXIS, BLUE, DARK, INK, MUTED, VERMILLION, ax
 from trimtab.reports.prediction.terminal import NAMES, between, meaning, trust
 from trimtab.results.numbers import share
 from trimtab.results.prediction import Calibration, Calibrations
-from trimtab.statistics.prediction import Line, Scores
+from trimtab.statistics.prediction import Line, PredictionScores
 
 _HEIGHT: Final = 400
 WORDS: Final = (
@@ -31,7 +31,7 @@ class _Row:
     """How well something tells."""
 
     name: str
-    scores: Scores
+    scores: PredictionScores
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from trimtab.reports.check.terminal import Words, item, table_for
 from trimtab.results.numbers import given, level, number, share, spread
 from trimtab.results.prediction import Calibration, Calibrations, PredictedRow, Prediction
 from trimtab.statistics.intervals import Interval
-from trimtab.statistics.prediction import Scores
+from trimtab.statistics.prediction import PredictionScores
 
 NAMES: Final = {
     "agreement": "agreement (paper)",
@@ -19,7 +19,7 @@ NAMES: Final = {
     "separability_held_out": "d′ (held out)",
     "auroc_held_out": "AUROC (held out)",
     "norm": "norm of the vector",
-    "dose": "dose of strength 1",
+    "edit_size_ratio": "dose of strength 1",
     "expected_cosine": "cosine of two vectors trained apart, expected",
     "halves_cosine": "cosine between halves that differ in subject",
 }
@@ -77,13 +77,13 @@ def calibration_summary(calibrations: Calibrations, console: Console) -> None:
 def meaning(c: Calibration) -> str:
     """What a calibration's probability is of."""
     return (
-        f"“Holds” is the chance that at dose {given(c.dose)} the interval of the effect lies above "
+        f"“Holds” is the chance that at dose {given(c.equal_dose)} the interval of the effect lies above "
         f"{given(c.min_effect)} {c.unit} and that of the anti-steerable share below {level(c.max_anti_steerable)}; "
         f"side effects are not predicted. Fitted to {_counted(c)}."
     )
 
 
-def trust(s: Scores) -> str:
+def trust(s: PredictionScores) -> str:
     """How well it tells of families that it was not fitted to."""
     return (
         f"Families left out of the fit: AUROC {between(s.auroc)}, Brier score {number(s.brier)} "
@@ -127,7 +127,7 @@ def _figures(row: PredictedRow, calibrated: bool) -> list[str]:
         _NONE if value is None else f"{number(value)} #{row.ranks[name]}"
         for name, value in (("separability_held_out", g.separability_held_out), ("agreement_loo", g.agreement_loo))
     ]
-    told = [*ranked, number(g.dose)]
+    told = [*ranked, number(g.edit_size_ratio)]
     if not calibrated:
         return told
     if row.expected is None:

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from trimtab.decimals import decimals
 from trimtab.reports.check.plots import stacked_name, type_code
 from trimtab.reports.palette import COSINES, INK, NEUTRAL, ON_STRONG, axis, layout
-from trimtab.reports.study.groups import Group
+from trimtab.reports.study.groups import GroupView
 from trimtab.reports.study.marks import shown, title, where
 from trimtab.results.numbers import MINUS, plain
 from trimtab.results.study import At
@@ -33,7 +33,7 @@ class _Tile:
     hover: str
 
 
-def ranks(group: Group, at: At, equal_dose: float) -> go.Figure | None:
+def ranks(group: GroupView, at: At, equal_dose: float) -> go.Figure | None:
     """How many behaviors have each prompt type at rank 1, 2, …; the colour is relative to the largest count."""
     rows = {s.prompt_type: s.ranks for t in group.types if (s := group.summary(t, at)) and s.ranks}
     most = max((n for counts in rows.values() for n in counts), default=0)
@@ -50,7 +50,7 @@ def ranks(group: Group, at: At, equal_dose: float) -> go.Figure | None:
     return _drawn(tiles, list(rows), places, _COUNTS, 0.0, heading)
 
 
-def cosines(group: Group) -> go.Figure | None:
+def cosines(group: GroupView) -> go.Figure | None:
     """Cosine of every two prompt types' vectors, mean over behaviors that are no controls."""
 
     def tile(a: str, b: str, values: Sequence[float]) -> _Tile:
@@ -62,7 +62,7 @@ def cosines(group: Group) -> go.Figure | None:
     return _types_by_types(group, tile, _SIGNED, -1.0, "Mean cosine over behaviors")
 
 
-def cosine_ends(group: Group) -> go.Figure | None:
+def cosine_ends(group: GroupView) -> go.Figure | None:
     """The lowest and the highest of these cosines; the farther apart, the stronger the colour."""
 
     def tile(a: str, b: str, values: Sequence[float]) -> _Tile:
@@ -77,7 +77,7 @@ def cosine_ends(group: Group) -> go.Figure | None:
 
 
 def _types_by_types(
-    group: Group, tile: Callable[[str, str, Sequence[float]], _Tile], colors: Any, lowest: float, heading: str
+    group: GroupView, tile: Callable[[str, str, Sequence[float]], _Tile], colors: Any, lowest: float, heading: str
 ) -> go.Figure | None:
     """A heat map of every two prompt types; None for fewer than two."""
     found = _cosines_of(group)
@@ -88,7 +88,7 @@ def _types_by_types(
     return _drawn(tiles, types, [type_code(plain(t)) for t in types], colors, lowest, heading)
 
 
-def _cosines_of(group: Group) -> dict[tuple[str, str], list[float]]:
+def _cosines_of(group: GroupView) -> dict[tuple[str, str], list[float]]:
     """For every two prompt types the cosines of the behaviors that are no controls."""
     controls = {cell.behavior for cell in group.cells if cell.control}
     found: dict[tuple[str, str], list[float]] = {}

@@ -10,7 +10,7 @@ ATS: Final[tuple[At, ...]] = get_args(At)
 
 
 @dataclass(frozen=True)
-class Group:
+class GroupView:
     """What a study found on one model, at one site, with one kind of answers.
 
     Args:
@@ -58,7 +58,7 @@ class Group:
         return next((a for a in self.associations if (a.x, a.y, a.at, a.prompt_type, a.given) == key), None)
 
 
-def groups(study: Study) -> list[Group]:
+def groups(study: Study) -> list[GroupView]:
     """The study's groups, in the order in which its rows name them."""
     rows: tuple[Cell | TypeSummary | Association, ...] = (*study.cells, *study.types, *study.associations)
     keys = dict.fromkeys(map(_key, rows))
@@ -78,7 +78,7 @@ def _key(row: Cell | TypeSummary | Association) -> _Key:
     return row.model, row.block, row.component, row.answer_kind
 
 
-def _group(study: Study, name: str, key: _Key) -> Group:
+def _group(study: Study, name: str, key: _Key) -> GroupView:
     cells = tuple(cell for cell in study.cells if _key(cell) == key)
     summaries = tuple(s for s in study.types if _key(s) == key)
     own = {(cell.model, cell.block, cell.component, cell.behavior) for cell in cells}
@@ -87,7 +87,7 @@ def _group(study: Study, name: str, key: _Key) -> Group:
         yield from (s.prompt_type for s in summaries)
         yield from (cell.prompt_type for cell in cells)
 
-    return Group(
+    return GroupView(
         name,
         *key,
         unit=" or ".join(dict.fromkeys(cell.unit for cell in cells)),

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from trimtab.reports.html import document
 from trimtab.reports.palette import DARK
-from trimtab.reports.study.groups import Group, groups
+from trimtab.reports.study.groups import GroupView, groups
 from trimtab.reports.study.marks import where
 from trimtab.reports.study.plots import group_figures
 from trimtab.reports.study.scatter import MORE_DARK, SHARED, across
@@ -42,7 +42,7 @@ CONTENTS: Final = (
 class _Section:
     """A group with what its tables hold."""
 
-    group: Group
+    group: GroupView
     types: list[TypeRow]
     outcomes: list[Outcome]
     behaviors: list[BehaviorRow]
@@ -54,8 +54,8 @@ class _Comparison:
     """Two models whose cells are held against each other; the plots are named `key` and a column."""
 
     key: str
-    first: Group
-    other: Group
+    first: GroupView
+    other: GroupView
 
 
 def study_page(study: Study) -> str:
@@ -92,13 +92,13 @@ def study_page(study: Study) -> str:
     )
 
 
-def _section(group: Group) -> _Section:
+def _section(group: GroupView) -> _Section:
     return _Section(group, type_rows(group), outcomes(group), behavior_rows(group), absent(group))
 
 
-def _comparisons(parts: list[Group]) -> Iterator[_Comparison]:
+def _comparisons(parts: list[GroupView]) -> Iterator[_Comparison]:
     """The first model's groups against those of every other model: same kind of answers, sites in their order."""
-    by_kind: dict[str, dict[str, list[Group]]] = {}
+    by_kind: dict[str, dict[str, list[GroupView]]] = {}
     for group in parts:
         by_kind.setdefault(group.answer_kind, {}).setdefault(group.model, []).append(group)
     for models in by_kind.values():

@@ -68,7 +68,7 @@ def where(at: At, equal_dose: float) -> str:
     return at if at == "strength 1" else f"equal dose {given(equal_dose)}"
 
 
-def told(cell: Cell) -> str:
+def hover(cell: Cell) -> str:
     """A cell's name in hover text, escaped."""
     control = ", control" if cell.control else ""
     return f"<b>{shown(cell.behavior)}</b><br>{shown(cell.prompt_type)}{control}"

@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 from trimtab.reports.check.plots import stacked_name
 from trimtab.reports.palette import AXIS, BLUE, INK, PAPER, axis, layout
 from trimtab.reports.study.grids import cosine_ends, cosines, ranks
-from trimtab.reports.study.groups import ATS, Group, value
-from trimtab.reports.study.marks import CONTROL, LEGEND, Scale, marks, named, shown, title, told, where
+from trimtab.reports.study.groups import ATS, GroupView, value
+from trimtab.reports.study.marks import CONTROL, LEGEND, Scale, marks, named, shown, title, hover, where
 from trimtab.reports.study.scatter import PAIRS, scatter
 from trimtab.results.figures import Estimate
 from trimtab.results.numbers import number, plain, share, spread
@@ -40,7 +40,7 @@ _LOOKS: Final[Mapping[Measure, _Look]] = {
 }
 
 
-def group_figures(group: Group, equal_dose: float) -> dict[str, go.Figure]:
+def group_figures(group: GroupView, equal_dose: float) -> dict[str, go.Figure]:
     """Every plot of a group that there are figures for, by name; names begin with the group's key."""
     drawn: dict[str, go.Figure | None] = {"cosines": cosines(group), "cosine-ends": cosine_ends(group)}
     for at in ATS:
@@ -52,7 +52,7 @@ def group_figures(group: Group, equal_dose: float) -> dict[str, go.Figure]:
     return {f"{group.key}-{name}": figure for name, figure in drawn.items() if figure is not None}
 
 
-def strip(group: Group, measure: Measure, at: At, equal_dose: float) -> go.Figure | None:
+def strip(group: GroupView, measure: Measure, at: At, equal_dose: float) -> go.Figure | None:
     """A mark per behavior under each prompt type and the mean over behaviors, on one scale for both doses."""
     look = _LOOKS[measure]
     points = [(cell, v) for cell in group.measured if (v := value(cell, measure, at)) is not None]
@@ -64,7 +64,7 @@ def strip(group: Group, measure: Measure, at: At, equal_dose: float) -> go.Figur
     jitter = np.random.default_rng(0).uniform(*STRIP, len(points)).tolist()
     for control in (False, True):
         some = [
-            (look.factor * v, rows[cell.prompt_type] + up, f"{told(cell)}<br>{_told(measure, Estimate(value=v))}")
+            (look.factor * v, rows[cell.prompt_type] + up, f"{hover(cell)}<br>{_with_value(measure, Estimate(value=v))}")
             for (cell, v), up in zip(points, jitter, strict=True)
             if cell.control is control
         ]
@@ -85,7 +85,7 @@ def strip(group: Group, measure: Measure, at: At, equal_dose: float) -> go.Figur
     return figure
 
 
-def _scale(group: Group, measure: Measure) -> Scale:
+def _scale(group: GroupView, measure: Measure) -> Scale:
     """One axis for both doses: the behaviors, the means' intervals, and where nothing happens."""
     look = _LOOKS[measure]
     values = [look.factor * v for cell in group.measured for at in ATS if (v := value(cell, measure, at)) is not None]
@@ -95,7 +95,7 @@ def _scale(group: Group, measure: Measure) -> Scale:
     return Scale(values, [0.0, look.nothing, *ends, *(values if measure == "anti_steerable" else ())])
 
 
-def _means(figure: go.Figure, group: Group, measure: Measure, at: At, rows: Mapping[str, float]) -> None:
+def _means(figure: go.Figure, group: GroupView, measure: Measure, at: At, rows: Mapping[str, float]) -> None:
     """Means over behaviors that are no controls, with their intervals."""
     look = _LOOKS[measure]
     summaries = {t: s for t in group.types if (s := group.summary(t, at))}
@@ -110,7 +110,7 @@ def _means(figure: go.Figure, group: Group, measure: Measure, at: At, rows: Mapp
     figure.add_scatter(
         x=[look.factor * (e.value or 0.0) for _, e in known],
         y=[rows[t] + MEAN for t, _ in known],
-        customdata=[f"<b>{shown(t)}</b><br>mean {_told(measure, e)}<br>{e.n} behaviors" for t, e in known],
+        customdata=[f"<b>{shown(t)}</b><br>mean {_with_value(measure, e)}<br>{e.n} behaviors" for t, e in known],
         error_x={
             "type": "data", "array": [reach(e, e.high) for _, e in known],
             "arrayminus": [reach(e, e.low) for _, e in known], "color": INK, "thickness": 2, "width": 5,
@@ -122,7 +122,7 @@ def _means(figure: go.Figure, group: Group, measure: Measure, at: At, rows: Mapp
     )  # fmt: skip
 
 
-def _told(measure: Measure, e: Estimate) -> str:
+def _with_value(measure: Measure, e: Estimate) -> str:
     """A figure in hover text."""
     if e.value is None or e.low is None or e.high is None:
         return number(e.value) if measure == "effect" or e.value is None else share(e.value)

@@ -7,8 +7,8 @@ import plotly.graph_objects as go
 
 from trimtab.reports.check.plots import type_code
 from trimtab.reports.palette import AXIS, BLUE, GREEN, INK, VERMILLION, axis, layout
-from trimtab.reports.study.groups import Group, value
-from trimtab.reports.study.marks import CONTROL, LEGEND, Scale, marks, shown, title, told, where
+from trimtab.reports.study.groups import GroupView, value
+from trimtab.reports.study.marks import CONTROL, LEGEND, Scale, marks, shown, title, hover, where
 from trimtab.results.numbers import number, plain, spread
 from trimtab.results.study import At, Cell, Measure
 
@@ -45,7 +45,7 @@ _LOOKS: Final = (
 _Point = tuple[Cell, float, float]
 
 
-def scatter(group: Group, x: str, y: Measure, at: At, equal_dose: float) -> go.Figure | None:
+def scatter(group: GroupView, x: str, y: Measure, at: At, equal_dose: float) -> go.Figure | None:
     """A column of geometry against what steering did, a mark per behavior and prompt type.
 
     Args:
@@ -75,7 +75,7 @@ def scatter(group: Group, x: str, y: Measure, at: At, equal_dose: float) -> go.F
     return _drawn(points, group.types, heading, (_axis_title(x, group), _axis_title(y, group)), nothing)
 
 
-def across(first: Group, other: Group, column: str) -> go.Figure | None:
+def across(first: GroupView, other: GroupView, column: str) -> go.Figure | None:
     """The same behaviors and prompt types on two models, at strength 1."""
     there = {(cell.behavior, cell.prompt_type): getattr(cell, column) for cell in other.measured}
     pairs = [
@@ -117,7 +117,7 @@ def _titled(column: str) -> str:
     return _short(column)[0].upper() + _short(column)[1:]
 
 
-def _axis_title(column: str, group: Group) -> str:
+def _axis_title(column: str, group: GroupView) -> str:
     return f"{NAMES[column]}, {shown(group.unit)}" if column == "effect" else NAMES[column]
 
 
@@ -147,4 +147,4 @@ def _drawn(
 
 def _mark(point: _Point, names: tuple[str, str]) -> tuple[float, float, str]:
     cell, x, y = point
-    return x, y, f"{told(cell)}<br>{names[0]}: {number(x)}<br>{names[1]}: {number(y)}"
+    return x, y, f"{hover(cell)}<br>{names[0]}: {number(x)}<br>{names[1]}: {number(y)}"

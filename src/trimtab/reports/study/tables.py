@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from trimtab.reports.check.tables import GLOSSARY, cell
-from trimtab.reports.study.groups import ATS, Group
+from trimtab.reports.study.groups import ATS, GroupView
 from trimtab.results.figures import Estimate
 from trimtab.results.numbers import missing
 from trimtab.results.study import Association, At, Cell, Study, TypeSummary
@@ -23,7 +23,7 @@ COLUMNS: Final[Mapping[str, str]] = {
     "permutation_p": "p of “no direction at all”",
     "halves_cosine": "cosine between halves that differ in subject",
     "norm": "norm of the vector",
-    "dose": "dose of strength 1",
+    "edit_size_ratio": "dose of strength 1",
     "length_auroc": "AUROC of answer length",
     "base_accuracy": "accuracy before steering",
     "effect": "effect Δ",
@@ -101,7 +101,7 @@ class TypeRow:
     figures: tuple[Pair, ...]
 
 
-def type_rows(group: Group) -> list[TypeRow]:
+def type_rows(group: GroupView) -> list[TypeRow]:
     """A row for each prompt type that has a summary."""
     rows = []
     for name in group.types:
@@ -144,13 +144,13 @@ class Outcome:
     by_type: tuple[tuple[At, tuple[LinkRow, ...]], ...]
 
 
-def outcomes(group: Group) -> list[Outcome]:
+def outcomes(group: GroupView) -> list[Outcome]:
     """The associations, grouped by what they explain."""
     names = dict.fromkeys(a.y for a in group.associations)
     return [_outcome(group, name) for name in names]
 
 
-def _outcome(group: Group, name: str) -> Outcome:
+def _outcome(group: GroupView, name: str) -> Outcome:
     found = [a for a in group.associations if a.y == name]
     together = _link_rows([a for a in found if a.prompt_type is None], [(None, at) for at in ATS])
     single = [a for a in found if a.prompt_type is not None]
@@ -192,7 +192,7 @@ class BehaviorRow:
     equal_effect: Pair
 
 
-def behavior_rows(group: Group) -> list[BehaviorRow]:
+def behavior_rows(group: GroupView) -> list[BehaviorRow]:
     """All behaviors: the largest effects first, then controls, then what could not be measured."""
     by_name: dict[str, list[Cell]] = {}
     for one in group.cells:
@@ -225,7 +225,7 @@ def _behavior_row(c: Cell) -> BehaviorRow:
     )
 
 
-def absent(group: Group) -> list[tuple[str, int]]:
+def absent(group: GroupView) -> list[tuple[str, int]]:
     """Why cells carry no figures, and how many of them, the commonest reason first."""
     return Counter(c.not_measured for c in group.cells if c.not_measured is not None).most_common()
 

@@ -15,7 +15,7 @@ _NAMES = {
     "agreement_loo": "agreement (leave-one-out)",
     "agreement": "agreement",
     "separability_held_out": "d′ (held out)",
-    "dose": "dose",
+    "edit_size_ratio": "dose",
     "effect": "mean effect",
     "anti_steerable": "anti-steerable share",
 }

@@ -8,7 +8,7 @@ from trimtab.steering.artifact.contents import packed as packed
 from trimtab.steering.artifact.contents import plain_reliability as plain_reliability
 from trimtab.steering.artifact.contents import read as read
 from trimtab.steering.artifact.contents import unpacked as unpacked
-from trimtab.steering.artifact.exchange import refuse_unfit as refuse_unfit
+from trimtab.steering.artifact.exchange import check_artifact_folder as check_artifact_folder
 from trimtab.steering.artifact.exchange import write as write
 from trimtab.steering.artifact.folder import CARD as CARD
 from trimtab.steering.artifact.folder import MANIFEST as MANIFEST

@@ -15,11 +15,11 @@ from trimtab.steering.artifact.identity import identity
 from trimtab.steering.artifact.manifest import Manifest, manifest_of
 from trimtab.steering.artifact.tensors import Floats, content_of, tensors_of
 from trimtab.steering.parts import (
+    check_conditions,
+    check_prompts,
+    check_site,
     checked_attributes,
     checked_presets,
-    refuse_odd_conditions,
-    refuse_odd_prompts,
-    refuse_odd_site,
 )
 
 
@@ -50,12 +50,12 @@ class Artifact:
         attributes = checked_attributes({entry.name: entry.strength for entry in told.attributes})
         if len(attributes) < len(told.attributes):
             raise InputError("attributes: two have the same name")
-        self._refuse_odd_tensors()
+        self._check_tensors()
         for i, edit in enumerate(told.edits):
             unknown = [name for name in edit.attributes if name not in attributes]
             if unknown:
                 raise InputError(f"edit {i}: {unknown[0]!r} is no attribute")
-            refuse_odd_site(Site.parse(edit.site), told.model)
+            check_site(Site.parse(edit.site), told.model)
         object.__setattr__(self, "attributes", attributes)
         object.__setattr__(self, "presets", checked_presets(told.presets, attributes))
         object.__setattr__(self, "conditions", self._conditions())
@@ -76,7 +76,7 @@ class Artifact:
         """That of the steering, `Steering.id`."""
         return identity(self.manifest, self.tensors)
 
-    def _refuse_odd_tensors(self) -> None:
+    def _check_tensors(self) -> None:
         wanted = {f"{i}.{name}" for i, edit in enumerate(self.manifest.edits) for name in edit.tensors}
         wanted |= {f"condition.{i}" for i in range(len(self.manifest.conditions))}
         odd = sorted(wanted ^ set(self.tensors))
@@ -90,7 +90,7 @@ class Artifact:
         }
         if len(found) < len(self.manifest.conditions):
             raise InputError("conditions: two are for the same attribute")
-        refuse_odd_conditions(found, self.attributes, self.manifest.model)
+        check_conditions(found, self.attributes, self.manifest.model)
         return found
 
     def _prompts(self) -> dict[str, tuple[str, str]]:
@@ -99,7 +99,7 @@ class Artifact:
             if len(texts) != 2:
                 raise InputError(f"prompts: {name!r} needs two texts")
             found[name] = (texts[0], texts[1])
-        refuse_odd_prompts(found, self.attributes)
+        check_prompts(found, self.attributes)
         return found
 
 

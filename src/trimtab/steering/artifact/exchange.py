@@ -19,9 +19,9 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
         files: every one that it shall hold.
 
     Raises:
-        InputError: as `refuse_unfit`, or it cannot be written.
+        InputError: as `check_artifact_folder`, or it cannot be written.
     """
-    refuse_unfit(folder)
+    check_artifact_folder(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with scratch(folder.parent, _work(folder)) as work:
@@ -35,7 +35,7 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
         raise InputError(f"cannot write the steering to {folder}: {why}") from error
 
 
-def refuse_unfit(folder: Path) -> None:
+def check_artifact_folder(folder: Path) -> None:
     """Refuse a folder that `write` would not replace; to be asked before long work.
 
     Raises:
@@ -45,7 +45,7 @@ def refuse_unfit(folder: Path) -> None:
         raise InputError(f"{str(folder)!r} cannot be replaced from inside; give the folder by its name")
     try:
         recover(folder)
-        _refuse_what_is_there(folder)
+        _check_replaceable(folder)
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
         raise InputError(
             f"cannot write the steering to {folder}: {getattr(error, 'strerror', None) or error}"
@@ -76,7 +76,7 @@ def _work(folder: Path) -> str:
     return f"{folder.name}.steering"
 
 
-def _refuse_what_is_there(folder: Path) -> None:
+def _check_replaceable(folder: Path) -> None:
     """Only an older steering and nothing beside it, or an empty folder, is replaced."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise InputError(f"{folder} is a file or a link; give a folder of its own", code="file-exists", field="folder")

@@ -4,10 +4,10 @@ from trimtab.errors import InputError
 from trimtab.interventions import Edit, ModelFacts, Site
 from trimtab.steering.edits.base import StoredEdit
 from trimtab.steering.edits.stack import Stack
-from trimtab.steering.parts import refuse_odd_site
+from trimtab.steering.parts import check_site
 
 
-def refuse_misfit(site: Site, edit: Edit, n: int, made_for: ModelFacts | None) -> None:
+def check_fits_site(site: Site, edit: Edit, n: int, made_for: ModelFacts | None) -> None:
     """An edit must take the steering's strengths, and be as wide as the model it was made for.
 
     Args:
@@ -25,7 +25,7 @@ def refuse_misfit(site: Site, edit: Edit, n: int, made_for: ModelFacts | None) -
             code="wrong-type",
             field=f"edits.{site}",
         )
-    refuse_odd_site(site, made_for)
+    check_site(site, made_for)
     if isinstance(edit, StoredEdit) and edit.n_attributes != n:
         raise InputError(
             f"the edit at site {site} takes {edit.n_attributes} strengths, and there are {n} attributes",

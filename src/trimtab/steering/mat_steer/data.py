@@ -16,7 +16,7 @@ WINDOW_BYTES = 1 << 22  # in a window of batches: small enough for a processor's
 
 
 @dataclass(frozen=True, eq=False)
-class Tokens:
+class TokenRows:
     """Activations of tokens.
 
     Args:
@@ -105,8 +105,8 @@ class TokenSides:
         InputError: fewer than two tokens on a side, or sides of unlike width.
     """
 
-    positive: Tokens
-    negative: Tokens
+    positive: TokenRows
+    negative: TokenRows
 
     def __post_init__(self) -> None:
         for name in ("positive", "negative"):
@@ -124,7 +124,7 @@ TokenData = Mapping[str, TokenSides]
 """Tokens by attribute."""
 
 
-def sides_of(data: TokenData) -> list[Tokens]:
+def sides_of(data: TokenData) -> list[TokenRows]:
     """Positive and negative side of each attribute in turn.
 
     Raises:

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from trimtab.errors import InputError
 from trimtab.steering.edits import Gated, StoredEdit
-from trimtab.steering.mat_steer.data import CPU, TokenData, Tokens, samples
+from trimtab.steering.mat_steer.data import CPU, TokenData, TokenRows, samples
 from trimtab.steering.mat_steer.kernels import made_kernel, mmd2
 
 Floats = NDArray[np.float64]
-FEWEST_OPEN = 0.02  # mean gate
-SMALLEST_EDIT = 0.001  # mean relative edit
+MIN_OPEN = 0.02  # mean gate
+MIN_EDIT = 0.001  # mean relative edit
 TOUCHED = 0.01
 _MMD_ROWS = 1024
 
@@ -26,20 +26,20 @@ class GateCollapse(InputError):  # noqa: N818 - the name says what happened
 
 
 @dataclass(frozen=True)
-class OnTokens:
+class TokenStatistics:
     """What one attribute, alone and at strength 1, does to a group of tokens.
 
     Args:
         n: tokens.
         gate: mean of G_t.
-        relative_edit: mean of ‖f(a) − a‖ / ‖a‖.
+        edit_size_ratio: mean of ‖f(a) − a‖ / ‖a‖.
         touched: share of tokens whose relative edit exceeds the bound.
         touched_per_text: such tokens in a text, on average.
     """
 
     n: int
     gate: float
-    relative_edit: float
+    edit_size_ratio: float
     touched: float
     touched_per_text: float
 
@@ -57,15 +57,15 @@ class GateStatistics:
         mmd2_after: the same with the negatives steered by all attributes.
     """
 
-    positive: OnTokens
-    negative: OnTokens
-    others: OnTokens | None
+    positive: TokenStatistics
+    negative: TokenStatistics
+    others: TokenStatistics | None
     auroc: float
     mmd2_before: float
     mmd2_after: float
 
 
-def relative_edit(edit: StoredEdit, h: Tensor, strength: Tensor) -> Tensor:
+def edit_size_ratio(edit: StoredEdit, h: Tensor, strength: Tensor) -> Tensor:
     """‖f(a) − a‖ / ‖a‖ of every token; 0 for a token without length.
 
     Args:
@@ -108,13 +108,13 @@ def gate_statistics(
         others = [tokens for i, both in enumerate(seen) if i != t for tokens in both]
         p, n = seen[t]
         found[name] = GateStatistics(
-            p.of(t, touched), n.of(t, touched), _Seen.joined(others).of(t, touched) if others else None,
+            p.of(t, touched), n.of(t, touched), _TokenGates.joined(others).of(t, touched) if others else None,
             _auroc(n.gates[:, t], p.gates[:, t]), before[t], after[t],
         )  # fmt: skip
     return found
 
 
-def refuse_collapse(
+def check_not_collapsed(
     statistics: Mapping[str, GateStatistics], advice: str = "lower lambda_sparsity, raise share"
 ) -> None:
     """Raise where an attribute's gate stays shut on its own negatives.
@@ -127,9 +127,9 @@ def refuse_collapse(
         GateCollapse: a mean gate below 0.02, or a mean relative edit below 0.1 %.
     """
     shut = [
-        f"{name} (gate {s.negative.gate:.3f}, relative edit {s.negative.relative_edit:.2%})"
+        f"{name} (gate {s.negative.gate:.3f}, relative edit {s.negative.edit_size_ratio:.2%})"
         for name, s in statistics.items()
-        if s.negative.gate < FEWEST_OPEN or s.negative.relative_edit < SMALLEST_EDIT
+        if s.negative.gate < MIN_OPEN or s.negative.edit_size_ratio < MIN_EDIT
     ]
     if shut:
         raise GateCollapse(
@@ -139,7 +139,7 @@ def refuse_collapse(
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _TokenGates:
     """Gates and relative edits `[n, T]` of tokens, and how many texts they are of."""
 
     gates: Floats
@@ -147,25 +147,25 @@ class _Seen:
     texts: int
 
     @classmethod
-    def joined(cls, parts: "list[_Seen]") -> "_Seen":
+    def joined(cls, parts: "list[_TokenGates]") -> "_TokenGates":
         gates, edits = (np.concatenate([getattr(p, name) for p in parts]) for name in ("gates", "edits"))
         return cls(gates, edits, sum(p.texts for p in parts))
 
-    def of(self, t: int, touched: float) -> OnTokens:
+    def of(self, t: int, touched: float) -> TokenStatistics:
         moved = self.edits[:, t] > touched
         means = float(self.gates[:, t].mean()), float(self.edits[:, t].mean()), float(moved.mean())
-        return OnTokens(len(moved), *means, float(moved.sum()) / self.texts)
+        return TokenStatistics(len(moved), *means, float(moved.sum()) / self.texts)
 
 
-def _seen(edit: Gated, tokens: Tokens, device: torch.device) -> _Seen:
+def _seen(edit: Gated, tokens: TokenRows, device: torch.device) -> _TokenGates:
     alone = torch.eye(edit.n_attributes, device=device)
     gates, edits = [], []
     with torch.no_grad():
         for block in tokens.blocks():
             h = block.to(device)
             gates.append(edit.gates(h).double().cpu().numpy())
-            edits.append(torch.stack([relative_edit(edit, h, one) for one in alone], dim=1).double().cpu().numpy())
-    return _Seen(np.concatenate(gates), np.concatenate(edits), len(np.unique(tokens.text)))
+            edits.append(torch.stack([edit_size_ratio(edit, h, one) for one in alone], dim=1).double().cpu().numpy())
+    return _TokenGates(np.concatenate(gates), np.concatenate(edits), len(np.unique(tokens.text)))
 
 
 def _auroc(opened: Floats, shut: Floats) -> float:

@@ -12,7 +12,7 @@ OrthogonalityName = Literal["soft", "hard"]
 GateName = Literal["sigmoid", "hard"]
 StartName = Literal["means", "random"]
 PenaltyName = Literal["own", "all"]
-MOST_FEATURES = 1 << 16
+MAX_FEATURES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,9 @@ class Options:
                     code="out-of-range",
                     field=f"options.{name}",
                 )
-        if self.features > MOST_FEATURES:
+        if self.features > MAX_FEATURES:
             raise InputError(
-                f"features {self.features!r} must be at most {MOST_FEATURES:,}",
+                f"features {self.features!r} must be at most {MAX_FEATURES:,}",
                 code="out-of-range",
                 field="options.features",
             )

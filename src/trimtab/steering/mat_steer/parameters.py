@@ -89,7 +89,7 @@ class Parameters(nn.Module):
         if options.norm == "held":
             theta = unit(theta) * self.length
         if options.orthogonality == "hard":
-            _refuse_dependent(theta)
+            _check_independent(theta)
         self.weights = nn.Parameter(start.weights.detach().clone())
         self.bias = nn.Parameter(start.bias.detach().clone())
         self.basis: Tensor | None = None
@@ -157,7 +157,7 @@ def orthogonalised(directions: Tensor) -> Tensor:
     return ((z / norm.sqrt()) @ u).to(directions.dtype)
 
 
-def _refuse_dependent(theta: Tensor) -> None:
+def _check_independent(theta: Tensor) -> None:
     u = unit(theta).double()
     if float(torch.linalg.eigvalsh(u @ u.mT)[0]) < _DEPENDENT:
         raise InputError(

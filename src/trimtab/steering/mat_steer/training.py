@@ -21,14 +21,14 @@ from trimtab.errors import InputError
 from trimtab.steering.edits import Gated
 from trimtab.steering.mat_steer import losses
 from trimtab.steering.mat_steer.data import CPU, Batches, TokenData, samples, sides_of
-from trimtab.steering.mat_steer.diagnostics import GateStatistics, gate_statistics, refuse_collapse
+from trimtab.steering.mat_steer.diagnostics import GateStatistics, check_not_collapsed, gate_statistics
 from trimtab.steering.mat_steer.kernels import Kernel, made_kernel
 from trimtab.steering.mat_steer.options import Options
 from trimtab.steering.mat_steer.parameters import Parameters, Start, random_start
 from trimtab.steering.mat_steer.warm_start import means_start
 from trimtab.storage import checkpoint as checkpoints
 
-Told = Callable[[int, int], None]
+PromptMaterial = Callable[[int, int], None]
 """Is told how many epochs are done, and how many there are at most."""
 
 
@@ -52,7 +52,7 @@ class Trained:
     statistics: dict[str, GateStatistics]
 
     @property
-    def told(self) -> dict[str, Any]:
+    def as_record(self) -> dict[str, Any]:
         """Curves and statistics as JSON values."""
         statistics = {name: asdict(own) for name, own in self.statistics.items()}
         return {"train": self.train, "dev": self.dev, "best_epoch": self.best_epoch, "gates": statistics}
@@ -108,7 +108,7 @@ def train(
     dev: TokenData | None = None,
     seed: int = 0,
     checkpoint: Path | None = None,
-    progress: Told | None = None,
+    progress: PromptMaterial | None = None,
     device: torch.device = CPU,
 ) -> Trained:
     """Train the gates and vectors of all attributes at one site together.
@@ -148,7 +148,7 @@ def train(
                 progress(run.done, o.epochs)
     edit = run.best()
     statistics = gate_statistics(edit, dev or data, touched=o.touched, seed=seed, device=run.device)
-    refuse_collapse(statistics)
+    check_not_collapsed(statistics)
     return Trained(edit, run.train_curves, run.dev_curves, run.best_epoch, statistics)
 
 

@@ -22,8 +22,8 @@ from trimtab.steering.methods.mean_difference import mean_difference as mean_dif
 from trimtab.steering.methods.pca import PCA
 from trimtab.steering.methods.probe import LogisticProbe, ProbeGated
 from trimtab.steering.methods.prompting import InContextExamples, Instruction
+from trimtab.steering.methods.prompting import PromptMaterial as PromptMaterial
 from trimtab.steering.methods.prompting import PromptMethod as PromptMethod
-from trimtab.steering.methods.prompting import Told as Told
 from trimtab.steering.methods.sides import Data as Data
 from trimtab.steering.methods.sides import Sides as Sides
 from trimtab.steering.methods.sides import SidesMethod as SidesMethod

@@ -10,11 +10,11 @@ import torch
 
 from trimtab.interventions import Component, ModelFacts, Site
 from trimtab.steering.mat_steer import Trained
-from trimtab.steering.mat_steer.training import Told as Progress
+from trimtab.steering.mat_steer.training import PromptMaterial as Progress
 from trimtab.steering.steering import Origin, Steering
 
 if TYPE_CHECKING:
-    from trimtab.steering.methods.prompting import Told
+    from trimtab.steering.methods.prompting import PromptMaterial
     from trimtab.steering.methods.sides import Data
     from trimtab.steering.methods.tokens import TokenData, Which
 
@@ -87,7 +87,7 @@ class Materials(Protocol):
         """Tokens of both sides: one group of the sites that were given, or one for each of the best blocks."""
         ...
 
-    def texts(self) -> "Mapping[str, Told]":
+    def texts(self) -> "Mapping[str, PromptMaterial]":
         """What each attribute can be asked by."""
         ...
 

@@ -12,8 +12,8 @@ from trimtab.errors import InputError
 from trimtab.steering.edits import Gated
 from trimtab.steering.mat_steer import Trained, gate_statistics
 from trimtab.steering.mat_steer.data import TokenSides, drawn_sides
-from trimtab.steering.mat_steer.diagnostics import refuse_collapse
-from trimtab.steering.mat_steer.training import Told
+from trimtab.steering.mat_steer.diagnostics import check_not_collapsed
+from trimtab.steering.mat_steer.training import PromptMaterial
 from trimtab.steering.methods.probe import logistic
 from trimtab.steering.methods.sides import SAME, Sides, stacked
 from trimtab.steering.methods.tokens import TokenMethod
@@ -53,7 +53,7 @@ class ExclusiveGates(TokenMethod):
         dev: Mapping[str, TokenSides] | None,
         seed: int,
         checkpoint: Path | None,
-        progress: Told | None,
+        progress: PromptMaterial | None,
         device: torch.device,
     ) -> Trained:
         """One vector and one gate for each attribute; it takes seconds, so that there is no state to keep."""
@@ -69,7 +69,7 @@ class ExclusiveGates(TokenMethod):
             bias.append(b)
         edit = Gated(stacked(vectors), stacked(weights), torch.tensor(bias), self.threshold, self.keep_norm)
         statistics = gate_statistics(edit, dev or data, touched=self.touched, seed=seed, device=device)
-        refuse_collapse(statistics, "lower threshold, or set balanced to true")
+        check_not_collapsed(statistics, "lower threshold, or set balanced to true")
         return Trained(edit, {}, None, 0, statistics)
 
     def _gate(self, rows: list[Tensor], opened: int) -> tuple[Tensor, float]:

@@ -11,7 +11,7 @@ from trimtab.errors import InputError
 from trimtab.steering.edits import ClassifierGradient
 from trimtab.steering.methods.sides import Sides, SidesMethod
 
-MOST_HIDDEN = 1 << 16
+MAX_HIDDEN = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class KSteering(SidesMethod):
 
     def edit(self, sides: Mapping[str, Sides], seed: int) -> ClassifierGradient:
         """The classifier of all attributes."""
-        if self.hidden > MOST_HIDDEN:
+        if self.hidden > MAX_HIDDEN:
             raise InputError(
-                f"hidden {self.hidden:,} must be at most {MOST_HIDDEN:,}", code="out-of-range", field="options.hidden"
+                f"hidden {self.hidden:,} must be at most {MAX_HIDDEN:,}", code="out-of-range", field="options.hidden"
             )
         if min(self.hidden, self.epochs, self.steps) < 1 or not (self.rate > 0 and self.weight_decay >= 0):
             raise InputError(

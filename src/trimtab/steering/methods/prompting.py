@@ -1,4 +1,4 @@
-"""Asking in place of editing: text in front of the prompt, on the interface of all other methods."""
+"""PromptingBaseline in place of editing: text in front of the prompt, on the interface of all other methods."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from trimtab.steering.steering import Steering
 
 
 @dataclass(frozen=True)
-class Told:
+class PromptMaterial:
     """What an attribute can be asked by.
 
     Args:
@@ -31,12 +31,12 @@ class PromptMethod(Method):
     material: ClassVar[Material] = "text"
 
     @abstractmethod
-    def texts(self, told: Told) -> tuple[str, str]:
+    def texts(self, told: PromptMaterial) -> tuple[str, str]:
         """What stands in front of prompts for the behavior, and against it."""
 
     def fit_texts(
         self,
-        told: Mapping[str, Told],
+        told: Mapping[str, PromptMaterial],
         *,
         made_for: ModelFacts | None = None,
         digests: Mapping[str, str] | None = None,
@@ -67,7 +67,7 @@ class Instruction(PromptMethod):
         "user turn, a blank line behind it."
     )
 
-    def texts(self, told: Told) -> tuple[str, str]:
+    def texts(self, told: PromptMaterial) -> tuple[str, str]:
         """The two instructions."""
         return f"{told.instructions[0]}\n\n", f"{told.instructions[1]}\n\n"
 
@@ -87,7 +87,7 @@ class InContextExamples(PromptMethod):
     )
     shots: int = 5
 
-    def texts(self, told: Told) -> tuple[str, str]:
+    def texts(self, told: PromptMaterial) -> tuple[str, str]:
         """The examples with their matching, and with their non-matching answers."""
         if not 1 <= self.shots <= len(told.shots):
             raise InputError(

@@ -14,7 +14,7 @@ from trimtab.interventions import ModelFacts, Site
 from trimtab.models.journal import stem
 from trimtab.steering.mat_steer import Trained
 from trimtab.steering.mat_steer.data import CPU, TokenSides
-from trimtab.steering.mat_steer.training import Told
+from trimtab.steering.mat_steer.training import PromptMaterial
 from trimtab.steering.methods.base import Learned, Material, Materials, Method, TokenGroup
 from trimtab.steering.steering import Steering
 
@@ -52,7 +52,7 @@ class TokenMethod(Method):
         dev: Mapping[str, TokenSides] | None,
         seed: int,
         checkpoint: Path | None,
-        progress: Told | None,
+        progress: PromptMaterial | None,
         device: torch.device,
     ) -> Trained:
         """The edit of one site, with what its training showed; arguments as of `fit_tokens`."""
@@ -66,7 +66,7 @@ class TokenMethod(Method):
         made_for: ModelFacts | None = None,
         digests: Mapping[str, str] | None = None,
         folder: Path | None = None,
-        progress: Told | None = None,
+        progress: PromptMaterial | None = None,
         device: torch.device = CPU,
     ) -> Learned:
         """Train at every site by itself.

@@ -16,7 +16,7 @@ from trimtab.experiment.preparation import decidable, key_of, prepare, where
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.interventions import SCOPES, Scope, Site
 from trimtab.measurements.capability import about_context
-from trimtab.measurements.edit_size import dose
+from trimtab.measurements.edit_size_ratio import edit_size_ratio
 from trimtab.models import Model, ensure_fits
 from trimtab.results.report import Report
 from trimtab.steering import Steering
@@ -105,9 +105,9 @@ def check(
     thresholds = Thresholds(least, max_anti_steerable, max_kl, max_capability_loss, allow_desired_loss)
     home = None if folder is None else output_path(folder)
     fixed = None if isinstance(strength, str) and strength == "auto" else strength
-    _refuse(model, behavior, fixed, scope, thresholds)
+    _check_arguments(model, behavior, fixed, scope, thresholds)
     if steering is not None:
-        _refuse_steering(model, steering, site, prompt_types)
+        _check_steering(model, steering, site, prompt_types)
     if not is_whole(generate) or generate < 0 or generate == 1 or (judge is not None and not generate):
         raise InputError(
             f"generate {generate!r}: give at least 2 prompts to continue; a judge needs texts to compare",
@@ -133,7 +133,7 @@ def check(
         chosen = finished(steering, start_at)
         notes.append(_about_training(steering, instrument.behavior))
         on.announce(check_steps(on, steering, others, generate, trained=False))
-    dose(on, chosen.steering, chosen.strength)  # refuses what would fail in the end
+    edit_size_ratio(on, chosen.steering, chosen.strength)  # refuses what would fail in the end
     found = measure(on, chosen, others, generate, judge)
     notes += [*chosen.notes, *found.notes]
     report = assemble(on, found, thresholds, n_dropped, notes, given is not None or steering is not None)
@@ -144,7 +144,9 @@ def check(
     return report
 
 
-def _refuse(model: Model, behavior: Behavior, strength: float | None, scope: Scope, thresholds: Thresholds) -> None:
+def _check_arguments(
+    model: Model, behavior: Behavior, strength: float | None, scope: Scope, thresholds: Thresholds
+) -> None:
     """Options that make no sense are refused before any work."""
     if not isinstance(model, Model):
         raise InputError(
@@ -198,7 +200,7 @@ def _about_training(steering: Steering, behavior: Behavior) -> str:
     return "the steering was trained on other data than these examples"
 
 
-def _refuse_steering(
+def _check_steering(
     model: Model, steering: Steering, site: Site | int | str | None, prompt_types: Sequence[str] | str
 ) -> None:
     """A finished steering has its sites and needs no prompt types; it must fit the model."""

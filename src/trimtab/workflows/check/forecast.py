@@ -10,9 +10,9 @@ from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.steps import Step
 from trimtab.interventions import Site
 from trimtab.measurements.activations import EvaluationActivations, TypicalActivations
-from trimtab.measurements.baselines import asking_steps, refit_steps
+from trimtab.measurements.baselines import prompting_steps, refit_steps
 from trimtab.measurements.continuations import N_CONTINUATIONS, Continuations
-from trimtab.measurements.divergence import FEW_ROWS, NeutralDrift, OwnDrift
+from trimtab.measurements.divergence import SCREENING_ROWS, NeutralDrift, OwnDrift
 from trimtab.measurements.effects import both_signs, sweep_steps
 from trimtab.measurements.other_behaviors import others as other_steps
 from trimtab.measurements.other_behaviors import over_refusal
@@ -41,9 +41,9 @@ def check_steps(
     """
     at, site = on.strength, min(steering.edits, default=None)
     steps = [TypicalActivations(s) for s in steering.edits] + evidence_steps(on, steering, others, trained)
-    steps += [Continuations(steering, at, max(generate, N_CONTINUATIONS)), *asking_steps(on, steering)]
+    steps += [Continuations(steering, at, max(generate, N_CONTINUATIONS)), *prompting_steps(on, steering)]
     over = strengths_of_curve(on, steering)
-    steps += [NeutralDrift(steering, over, FEW_ROWS)] if over else []
+    steps += [NeutralDrift(steering, over, SCREENING_ROWS)] if over else []
     steps += [] if on.behavior.bare else [OwnDrift(steering, (at,))]
     steps += [step for step in (over_refusal(on, steering), *other_steps(on, steering, others)) if _can(on, step)]
     if trained and site is not None:

@@ -8,14 +8,14 @@ from trimtab.evaluation import Judge
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.finite import left_out
 from trimtab.measurements.activations import evaluated
-from trimtab.measurements.baselines import answer_bias, asking, generality
+from trimtab.measurements.baselines import answer_bias, prompting_baseline, training_variability
 from trimtab.measurements.continuations import N_CONTINUATIONS, continuations
-from trimtab.measurements.divergence import FEW_ROWS, Drift, neutral_drifts, own_divergence
+from trimtab.measurements.divergence import SCREENING_ROWS, Drift, neutral_drifts, own_divergence
 from trimtab.measurements.effects import Steered, curve_factors, steered
 from trimtab.measurements.generated_text import LIKELIHOOD_ONLY, generated
 from trimtab.measurements.geometry import CAME_FINISHED
 from trimtab.measurements.other_behaviors import other_effects, over_refusal
-from trimtab.results.consequences import AnswerBias, Asking, Generality, SideEffects
+from trimtab.results.consequences import AnswerBias, PromptingBaseline, SideEffects, TrainingVariability
 from trimtab.results.figures import Estimate
 from trimtab.results.report import Continuation, Projections
 from trimtab.statistics import overlap, projection
@@ -35,7 +35,7 @@ class Measured:
         evidence: what the verdict rests on.
         steered: by prompt type, what each vector does.
         drifts: of neutral text by strength.
-        side_effects, asking, answer_bias, generality, projections, continuations: shown beside the verdict.
+        side_effects, asking, answer_bias, training_variability, projections, continuations: shown beside the verdict.
         notes: on strengths that give no finite figures.
     """
 
@@ -44,9 +44,9 @@ class Measured:
     steered: Mapping[str, Steered]
     drifts: Mapping[float, Drift]
     side_effects: SideEffects
-    asking: Asking
+    prompting_baseline: PromptingBaseline
     answer_bias: AnswerBias
-    generality: Generality
+    training_variability: TrainingVariability
     projections: Projections
     continuations: tuple[Continuation, ...]
     notes: tuple[str, ...]
@@ -74,9 +74,11 @@ def measure(on: Experiment, chosen: Chosen, others: Sequence[Behavior], generate
         steered=_by_type(on, chosen, own),
         drifts=drifts,
         side_effects=_side_effects(on, vector, evidence, others),
-        asking=asking(on, vector, own),
+        prompting_baseline=prompting_baseline(on, vector, own),
         answer_bias=answer_bias(on, own.effect),
-        generality=generality(on, vector, geometry, own) if geometry else Generality(effect=missing),
+        training_variability=training_variability(on, vector, geometry, own)
+        if geometry
+        else TrainingVariability(effect=missing),
         projections=_projections(on, chosen),
         continuations=tuple(Continuation(prompt=t.prompt, base=t.base.text, steered=t.steered.text) for t in texts),
         notes=tuple(left_out("strength", {**evidence.lost, **lost}, "the strength curve")),
@@ -96,7 +98,7 @@ def _over_strengths(
 ) -> tuple[dict[float, Drift], dict[float, str]]:
     """Drift of neutral text at the strengths of the curve, and why there is none at others."""
     assert evidence.neutral is not None
-    found, lost = neutral_drifts(on, steering, strengths_of_curve(on, steering), FEW_ROWS)
+    found, lost = neutral_drifts(on, steering, strengths_of_curve(on, steering), SCREENING_ROWS)
     return {**found, on.strength: evidence.neutral, 0.0: evidence.neutral.none()}, lost
 
 

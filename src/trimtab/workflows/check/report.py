@@ -30,10 +30,10 @@ from trimtab.results.report import (
 )
 from trimtab.statistics import cosine_matrix, expected_cosine, pairs_for_cosine, simultaneous_level
 from trimtab.statistics.contrast import Contrast
-from trimtab.verdict.decision import Decided, Decision, Thresholds
+from trimtab.verdict.decide import GENERATED, DecisionWithGrounds, about_prompting, bound, decide
+from trimtab.verdict.decision import Conclusion, Decision, Thresholds
 from trimtab.verdict.error_rates import ErrorRates
 from trimtab.verdict.evidence import type_result
-from trimtab.verdict.judging import GENERATED, Judged, about_asking, bound, judge
 from trimtab.version import __version__
 from trimtab.workflows.check.measured import Measured
 from trimtab.workflows.choice import Chosen, curve_point
@@ -74,9 +74,9 @@ def assemble(
         steering=None if chosen.own_geometry else steering_record(chosen.steering, behavior.digest),
         strength_chosen="dev" if chosen.strengths else "given",
         n_train=len(splits.train), n_dev=len(splits.dev), n_eval=len(splits.eval),
-        n_eval_units=own.effect.n_units, n_replication=len(splits.replication), n_dropped=n_dropped,
+        n_eval_clusters=own.effect.n_clusters, n_replication=len(splits.replication), n_dropped=n_dropped,
         strengths=tuple(over), thresholds=asdict(thresholds),
-        verdict=_verdict(on, found, judge(evidence, thresholds, on.instrument), thresholds),
+        verdict=_verdict(on, found, decide(evidence, thresholds, on.instrument), thresholds),
         base=evidence.base, noise=evidence.noise, prompt_types=types,
         prompt_type_cosine=_cosines(chosen),
         curve=curve, blocks=chosen.blocks, dev_strengths=chosen.strengths, projections=found.projections,
@@ -84,9 +84,9 @@ def assemble(
         length_auroc=evidence.length,
         length_matched_effect=evidence.matched, wording=evidence.wording, label_noise=evidence.label_noise,
         lint=tuple(Lint(severity=f.severity, code=f.code, message=f.message) for f in evidence.lint),
-        direction=evidence.direction, reference=evidence.reference, generality=found.generality,
-        answer_bias=found.answer_bias, asking=found.asking, side_effects=found.side_effects,
-        generated=evidence.generated,
+        direction=evidence.direction, random_directions=evidence.random_directions,
+        training_variability=found.training_variability, answer_bias=found.answer_bias,
+        prompting_baseline=found.prompting_baseline, side_effects=found.side_effects, generated=evidence.generated,
         examples=_texts(on, own), continuations=found.continuations,
         notes=tuple(notes), rows=_rows(on, found),
     )  # fmt: skip
@@ -99,17 +99,17 @@ def _first_token(on: Experiment) -> str:
     return first
 
 
-def _verdict(on: Experiment, found: Measured, judged: Judged, thresholds: Thresholds) -> Verdict:
+def _verdict(on: Experiment, found: Measured, decided: DecisionWithGrounds, thresholds: Thresholds) -> Verdict:
     """The decision as a record."""
-    written = any(r.name.startswith(GENERATED) for r in judged.requirements)
-    decided = judged.decided
+    written = any(r.name.startswith(GENERATED) for r in decided.requirements)
+    conclusion = decided.conclusion
     return Verdict(
-        decision=decided.decision, sentence=_sentence(decided, on, found, written),
+        decision=conclusion.decision, sentence=_sentence(conclusion, on, found, written),
         basis="likelihood and generated text" if written else "likelihood",
-        reasons=(*decided.reasons, *about_asking(found.asking, on.instrument.unit)),
+        reasons=(*conclusion.reasons, *about_prompting(found.prompting_baseline, on.instrument.unit)),
         prompt_type=str(found.chosen.prompt_type), strength=on.strength,
-        bounds=tuple(bound(r) for r in judged.requirements), reservations=judged.reservations,
-        **_error_rate(on, decided.decision, thresholds, found.chosen.own_geometry is None),
+        bounds=tuple(bound(r) for r in decided.requirements), reservations=decided.reservations,
+        **_error_rate(on, conclusion.decision, thresholds, found.chosen.own_geometry is None),
     )  # fmt: skip
 
 
@@ -136,7 +136,7 @@ def _error_rate(on: Experiment, decision: Decision, thresholds: Thresholds, was_
             kind="“no-go”" if failed else "“go” or “caution”",
             wrong=f"{'kept every' if failed else 'missed a'} bound on the half of the examples that was kept back",
             data=known.data, model=f"{known.model} in {known.dtype}",
-            caveats=tuple(text for text, applies in differs.items() if applies),
+            reservations=tuple(text for text, applies in differs.items() if applies),
         )
     }  # fmt: skip
 
@@ -171,23 +171,23 @@ def _type_result(on: Experiment, found: Measured, t: str) -> PromptTypeResult:
     return type_result(on, vector, found.steered[t], geometry, found.evidence.noise, none, level, exploratory=True)
 
 
-def _sentence(decided: Decided, on: Experiment, found: Measured, written: bool) -> str:
+def _sentence(conclusion: Conclusion, on: Experiment, found: Measured, written: bool) -> str:
     what = _what(on, found.chosen)
     effect = found.evidence.steered.effect
     mean, share = effect.mean(), effect.below_zero()
     figures = (
-        f"{bracketed(mean, plus=True, unit=on.instrument.unit)} on {effect.n_units} unseen examples (desired "
+        f"{bracketed(mean, plus=True, unit=on.instrument.unit)} on {effect.n_clusters} unseen examples (desired "
         f"answers {bracketed(effect.side('positive'), plus=True)}, undesired "
         f"{bracketed(effect.side('negative'), plus=True)}), {bracketed(share, '.0%')} pushed the wrong way"
     )
     said = {
         "go": f"{what} moves answers the intended way: {figures}.",
         "caution": f"{what} moves answers the intended way, with reservations: {figures}.",
-        "no-go": f"{what} cannot be relied on ({'; '.join(decided.failed)}): {figures}.",
+        "no-go": f"{what} cannot be relied on ({'; '.join(conclusion.failed)}): {figures}.",
         "inconclusive": f"{what} cannot be judged on this many examples: {figures}.",
     }
     how = "by likelihood and by generated text" if written else "by likelihood, not by generated text"
-    return f"{said[decided.decision]} Judged {how}."
+    return f"{said[conclusion.decision]} DecisionWithGrounds {how}."
 
 
 def _what(on: Experiment, chosen: Chosen) -> str:
@@ -224,7 +224,7 @@ def _rows(on: Experiment, found: Measured) -> tuple[ExampleRow, ...]:
             total_base, total_steered = (p.total_positive - p.total_negative for p in (base, after))
             for i, e in enumerate(part.examples[: len(after.m)]):
                 row = ExampleRow(
-                    example=i, source=e.source, unit=part.units[i], prompt=e.prompt, positive=e.positive,
+                    example=i, source=e.source, cluster=part.clusters[i], prompt=e.prompt, positive=e.positive,
                     negative=e.negative, prompt_type=str(t), strength=strength,
                     base=float(base.m[i]), steered=float(after.m[i]), effect=float(after.m[i] - base.m[i]),
                     effect_positive=float(change["positive"][i]), effect_negative=float(change["negative"][i]),

@@ -85,14 +85,14 @@ def draft(
     """
     file = writable(out)
     description = " ".join(description.split())
-    _refuse(name, description, n, seed, instructions)
+    _check_arguments(name, description, n, seed, instructions)
     key = {
         "writer": writer.identity, "name": name, "description": description, "n": n, "seed": seed,
         "instructions": list(instructions) if instructions else None,
     }  # fmt: skip
     about = {"date": datetime.now(UTC).date().isoformat()}
     journal = AnswerJournal(file.with_name(f"{file.name}.part"), key, about)
-    work = _Work(writer, journal, description, seed, n, progress or Silent())
+    work = _Interview(writer, journal, description, seed, n, progress or Silent())
     told = instructions or work.instructions()
     rows = work.rows(told)
     provenance = {"writer": writer.identity, "date": journal.about["date"], "seed": seed}
@@ -118,7 +118,7 @@ def writable(out: str | Path) -> Path:
     return file
 
 
-def _refuse(name: str, description: str, n: int, seed: int, instructions: Sides | None) -> None:
+def _check_arguments(name: str, description: str, n: int, seed: int, instructions: Sides | None) -> None:
     if not description:
         raise InputError(
             "description is empty; say in a few words what the positive side does",
@@ -139,7 +139,7 @@ def _refuse(name: str, description: str, n: int, seed: int, instructions: Sides 
         )
 
 
-class _Work:
+class _Interview:
     """The questions in their order."""
 
     def __init__(

@@ -12,11 +12,11 @@ from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.finite import left_out
 from trimtab.experiment.numbers import above_0, not_below_0, plain
-from trimtab.experiment.preparation import key_of, ready, refuse_same, where_all
+from trimtab.experiment.preparation import check_sides_differ, key_of, ready, where_all
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.interventions import Place, Site
-from trimtab.measurements.divergence import FEW_ROWS, neutral_drifts, within
-from trimtab.measurements.edit_size import dose
+from trimtab.measurements.divergence import SCREENING_ROWS, neutral_drifts, within
+from trimtab.measurements.edit_size_ratio import edit_size_ratio
 from trimtab.models import Model
 from trimtab.reports.fit.files import save_fit
 from trimtab.results.fit import Candidate, Fit, TrainedSite, Training
@@ -127,7 +127,7 @@ def fit(
     home = None if folder is None else output_path(folder)
     choices, names = grid(options), [b.name for b in behaviors]
     makers = [configured(method, choice) for choice in choices]
-    _refuse(makers[0], names, condition is not None, strength, max_kl)
+    _check_arguments(makers[0], names, condition is not None, strength, max_kl)
     sites, blocks = _where(makers[0], model, sites)
     PromptType.named([prompt_type])
     notes: list[str] = []
@@ -136,7 +136,7 @@ def fit(
             b.name: _experiment(model, b, prompt_type, train, evaluation, seed, work, told, blocks, chat_template)
             for b in behaviors
         }
-        notes += [note for s in experiments.values() for note in s.instrument.remarks(s.behavior.examples)]
+        notes += [note for s in experiments.values() for note in s.instrument.notes(s.behavior.examples)]
         announce_making(makers, experiments, sites)
         attempts = [
             (str(choice), partial(_learned, maker, FitMaterials(experiments, sites, notes)))
@@ -149,7 +149,7 @@ def fit(
         notes += told_of
         steering = steering.changed(attributes=_strengths(experiments, steering, strength, max_kl, notes))
         for name, s in experiments.items():
-            dose(s, alone(steering, name), 1.0)
+            edit_size_ratio(s, alone(steering, name), 1.0)
         training = with_texts(training, experiments, steering)
     reports = {}
     for b in behaviors if verify else ():
@@ -170,7 +170,9 @@ def fit(
     return replace(found, record=record)
 
 
-def _refuse(maker: Method, names: Sequence[str], conditional: bool, strength: float | None, max_kl: float) -> None:
+def _check_arguments(
+    maker: Method, names: Sequence[str], conditional: bool, strength: float | None, max_kl: float
+) -> None:
     """What makes no sense, before any work."""
     if maker.needs_condition and not conditional:
         raise InputError(
@@ -232,7 +234,7 @@ def _chosen(
     taken = best(rows) if rows else 0
     chosen = candidates[taken][1]
     training = Training(
-        sites={str(site): TrainedSite.model_validate(trained.told) for site, trained in chosen.by_site.items()},
+        sites={str(site): TrainedSite.model_validate(trained.as_record) for site, trained in chosen.by_site.items()},
         candidates=tuple(Candidate(**asdict(row), score=row.score, chosen=i == taken) for i, row in enumerate(rows)),
     )
     return chosen.steering, training
@@ -254,7 +256,7 @@ def _experiment(
     )  # fmt: skip
     parts = on.splits
     sides = on.instrument.contexts(parts.train.examples, parts.shots.examples, PromptType(prompt_type))
-    refuse_same(*sides, f"behavior {behavior.name!r} under {prompt_type}")
+    check_sides_differ(*sides, f"behavior {behavior.name!r} under {prompt_type}")
     return replace(on, blocks=blocks)
 
 
@@ -273,7 +275,7 @@ def _strengths(
     if len(found) == 1:
         return found
     first, together = next(iter(experiments.values())), steering.changed(attributes=found)
-    drifts, lost = neutral_drifts(first, together, TOGETHER, FEW_ROWS, "dev")
+    drifts, lost = neutral_drifts(first, together, TOGETHER, SCREENING_ROWS, "dev")
     notes += left_out("factor", lost, "the choice of strengths that go together")
     kept = within(drifts, max_kl, first.seed)
     factor = max(kept, default=min(drifts))

@@ -6,7 +6,7 @@ from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.steps import Step
 from trimtab.interventions import Place, Site
 from trimtab.measurements.activations import TrainingActivations
-from trimtab.measurements.divergence import FEW_ROWS, NeutralDrift
+from trimtab.measurements.divergence import SCREENING_ROWS, NeutralDrift
 from trimtab.measurements.effects import PLAIN, sweep_steps
 from trimtab.steering import Steering
 from trimtab.steering.methods import Method
@@ -52,7 +52,7 @@ def announce_choice(
     """
     first, total = next(iter(experiments.values())), 0.0
     if len(candidates) > 1:
-        total += first.cost([NeutralDrift(c, FACTORS, FEW_ROWS, "dev") for c in candidates])
+        total += first.cost([NeutralDrift(c, FACTORS, SCREENING_ROWS, "dev") for c in candidates])
         for on in experiments.values():
             total += sum(on.cost(sweep_steps(on, "dev", [PLAIN, (c, 1.0)])) for c in candidates)
     if choosing_strength and candidates[0].edits:

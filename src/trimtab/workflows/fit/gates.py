@@ -14,12 +14,12 @@ from trimtab.models.decoding import pieces
 from trimtab.results.fit import ShadedText, Side, Training
 from trimtab.steering import Steering
 from trimtab.steering.edits import ClassifierGradient, Gated, StoredEdit
-from trimtab.steering.mat_steer.diagnostics import TOUCHED, relative_edit
+from trimtab.steering.mat_steer.diagnostics import TOUCHED, edit_size_ratio
 from trimtab.workflows.generate.generate import seen
 
 EXAMPLES = 3  # of each attribute and side
 TOKENS = 80  # of a text
-IN_FRONT = 16  # tokens of the prompt that stay where the text is longer
+PROMPT_TOKENS = 16  # tokens of the prompt that stay where the text is longer
 _DIGITS = 4
 
 
@@ -58,12 +58,12 @@ def _sides(on: Experiment, examples: Sequence[Example]) -> list[tuple[Side, list
 def _shaded(model: Model, row: Encoded, site: Site, edit: StoredEdit, strengths: Mapping[str, float]) -> dict[str, Any]:
     """A row's window of tokens, with what each attribute sees there and does alone at its default strength."""
     n = len(row.ids)
-    start = max(0, min(row.prompt_len - IN_FRONT, n - TOKENS))
+    start = max(0, min(row.prompt_len - PROMPT_TOKENS, n - TOKENS))
     end = min(n, start + TOKENS)
     batch = collate([Encoded(row.ids[:end], min(row.prompt_len, end))], model.pad, model.device)
     h = model.forward(batch, Plan(read=frozenset([site]))).activations[site][0, start:].float()  # [tokens, d]
     alone = torch.diag(torch.tensor(list(strengths.values()), device=h.device))
-    edits = {name: relative_edit(edit, h, one) for name, one in zip(strengths, alone, strict=True)}
+    edits = {name: edit_size_ratio(edit, h, one) for name, one in zip(strengths, alone, strict=True)}
     texts = pieces(model.tokenizer, row.ids[:end])[start:]
     whole = _whole(texts)
     answer = next((i for i, tokens in enumerate(whole) if start + tokens[-1] >= row.prompt_len), len(whole))

@@ -15,10 +15,9 @@ from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.progress import Progress
 from trimtab.interventions import ModelFacts, Place, Site
 from trimtab.measurements.activations import training
-from trimtab.models.tokens import Tokens, capture_tokens
-from trimtab.steering.mat_steer import Tokens as TokenRows
-from trimtab.steering.mat_steer import TokenSides
-from trimtab.steering.methods import Data, Learned, Method, Sides, TokenGroup, Told
+from trimtab.models.tokens import TokenSelection, capture_tokens
+from trimtab.steering.mat_steer import TokenRows, TokenSides
+from trimtab.steering.methods import Data, Learned, Method, PromptMaterial, Sides, TokenGroup
 from trimtab.workflows.choice import map_blocks
 
 T = TypeVar("T")
@@ -78,7 +77,7 @@ class FitMaterials:
             self._first.model.anatomy.module(site)
         return {name: _sides(on, where) for name, on in self.experiments.items()}
 
-    def tokens(self, method: Method, which: Tokens, blocks: int) -> list[TokenGroup]:
+    def tokens(self, method: Method, which: TokenSelection, blocks: int) -> list[TokenGroup]:
         """Of training and dev examples: at all sites given together, or at each of the best blocks."""
         each = [] if self.places is not None else best_blocks(self.experiments, self.notes, blocks)
         groups = [[site] for site in each] if self.places is None else [Site.several(self.places)]
@@ -100,12 +99,14 @@ class FitMaterials:
             found.append(TokenGroup(f"site {group[0]}", some, held, home and home / method.name / name))
         return found
 
-    def texts(self) -> dict[str, Told]:
+    def texts(self) -> dict[str, PromptMaterial]:
         """The instructions, and the shots."""
         told = {}
         for name, on in self.experiments.items():
             shots = [(e.prompt, e.positive, e.negative) for e in on.splits.shots.examples]
-            told[name] = Told((on.behavior.instruction("positive"), on.behavior.instruction("negative")), shots)
+            told[name] = PromptMaterial(
+                (on.behavior.instruction("positive"), on.behavior.instruction("negative")), shots
+            )
         return told
 
     def those_that_work(self, attempts: Sequence[tuple[str, Callable[[], Learned]]]) -> list[Learned]:
@@ -169,7 +170,11 @@ def those_that_work(attempts: Sequence[tuple[str, Callable[[], T]]], notes: list
 
 
 def token_sides(
-    on: Experiment, part: Literal["train", "dev"], sites: Sequence[Site], tokens: Tokens, folder: Path | None = None
+    on: Experiment,
+    part: Literal["train", "dev"],
+    sites: Sequence[Site],
+    tokens: TokenSelection,
+    folder: Path | None = None,
 ) -> dict[Site, TokenSides]:
     """Activations of every token of a part's examples, both sides.
 

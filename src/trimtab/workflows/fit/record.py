@@ -64,7 +64,7 @@ def _attribute(name: str, steering: Steering, on: Experiment, report: Report | N
         n_train=len(on.splits.train),
         n_dev=len(on.splits.dev),
         verdict=None if report is None else _checked(name, report),
-        front=steering.prompts[name][0] if name in steering.prompts else None,
+        prompt_prefix=steering.prompts[name][0] if name in steering.prompts else None,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment
-from trimtab.measurements.divergence import FEW_ROWS, neutral_drifts, within
+from trimtab.measurements.divergence import SCREENING_ROWS, neutral_drifts, within
 from trimtab.measurements.effects import effects_on_dev
 from trimtab.steering import Steering
 
@@ -22,14 +22,14 @@ class Scored:
     """A candidate's worth on dev.
 
     Args:
-        told: its hyperparameters and sites.
+        settings: its hyperparameters and sites.
         factor: the largest of the factors tried whose divergence on neutral text stays below the bound; the smallest
             of them if none does.
         effect: by attribute, the mean effect on dev over its standard deviation, at this factor and with all
             attributes on.
     """
 
-    told: Mapping[str, Any]
+    settings: Mapping[str, Any]
     factor: float
     effect: Mapping[str, float]
 
@@ -57,23 +57,23 @@ def grid(options: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [dict(zip(lists, values, strict=True)) for values in product(*lists.values())]
 
 
-def scored(experiments: Mapping[str, Experiment], steering: Steering, told: Mapping[str, Any], max_kl: float) -> Scored:
+def scored(experiments: Mapping[str, Experiment], steering: Steering, settings: Mapping[str, Any], max_kl: float) -> Scored:
     """The worth of a candidate, by dev examples and texts alone.
 
     Args:
         experiments: of the behaviors, by attribute.
         steering: the candidate, with an attribute for each.
-        told: its hyperparameters and sites.
+        settings: its hyperparameters and sites.
         max_kl: bound on the divergence on neutral text, nats per token.
     """
     first = next(iter(experiments.values()))
-    drifts, _ = neutral_drifts(first, steering, FACTORS, FEW_ROWS, "dev")
+    drifts, _ = neutral_drifts(first, steering, FACTORS, SCREENING_ROWS, "dev")
     factor = max(within(drifts, max_kl, first.seed), default=min(drifts))
     effects = {}
     for name, s in experiments.items():
         (effect,) = effects_on_dev(s, [(steering, factor * s.strength)])
         effects[name] = effect.standardised or 0.0
-    return Scored(dict(told), factor, effects)
+    return Scored(dict(settings), factor, effects)
 
 
 def best(rows: Sequence[Scored]) -> int:

@@ -7,18 +7,18 @@ from typing import Any
 from torch import Tensor
 
 from trimtab.errors import InputError
-from trimtab.interventions import Edit, Scope, fronts
-from trimtab.measurements.edit_size import edit_size
+from trimtab.interventions import Edit, Scope, prompt_prefixes
+from trimtab.measurements.edit_size_ratio import edit_size_ratio_of_texts
 from trimtab.models import Encoded, Model, Plan, collate, steer
 from trimtab.models.conditions import decided
 from trimtab.models.decoding import pieces
-from trimtab.models.generate import refuse_overlong as refuse_overlong_rows
-from trimtab.models.text import in_front
+from trimtab.models.generate import check_length as check_row_lengths
+from trimtab.models.text import with_prefixes
 from trimtab.steering import Steering
 from trimtab.steering.edits import Stack, StoredEdit
 from trimtab.texts import Rendered
 
-MOST_DOSE = 0.3  # checks choose about a tenth; divergence grows with the square
+MAX_EDIT_SIZE_RATIO = 0.3  # checks choose about a tenth; divergence grows with the square
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def seen(edit: Edit, h: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
     return dict(zip(names, edit.shown(h).T, strict=True))
 
 
-def refuse_overlong(
+def check_length(
     model: Model, prompts: Sequence[str], steering: Steering, strength: Any, chat_template: bool, max_new_tokens: int
 ) -> tuple[str, ...]:
     """Refuse prompts that leave no room for so many new tokens, behind the steering's texts too.
@@ -118,9 +118,9 @@ def refuse_overlong(
         InputError: they leave no room.
     """
     plain = [Rendered("", p, "") for p in prompts]
-    texts = [*plain, *in_front(plain, fronts(steering, strength))]
+    texts = [*plain, *with_prefixes(plain, prompt_prefixes(steering, strength))]
     encoder = model.encoder(chat_template)
-    refuse_overlong_rows(model, [row.prompt for row in encoder.encode(texts)], max_new_tokens)
+    check_row_lengths(model, [row.prompt for row in encoder.encode(texts)], max_new_tokens)
     return encoder.notes
 
 
@@ -131,4 +131,4 @@ def size_on(model: Model, prompts: Sequence[str], steering: Steering, strength: 
         InputError: an edit or an edited activation is beyond what the model computes in.
     """
     rows = [row.prompt for row in model.encoder(chat_template).encode([Rendered("", p, "") for p in prompts])]
-    return edit_size(model, rows, steering, strength)
+    return edit_size_ratio_of_texts(model, rows, steering, strength)

@@ -16,10 +16,10 @@ from trimtab.version import __version__
 from trimtab.workflows.check.check import MIN_EFFECT
 
 # Named before any result was seen: how alike the examples are, how well they part, how long the vector is.
-FEATURES: Final = ("agreement_loo", "separability_held_out", "dose")
+FEATURES: Final = ("agreement_loo", "separability_held_out", "edit_size_ratio")
 INDICES: Final = (*FEATURES, "agreement", "separability", "auroc_held_out", "norm", "expected_cosine", "halves_cosine")
 OUTCOMES: Final = ("equal_effect", "equal_effect_low", "equal_anti_steerable", "equal_anti_steerable_high")
-MOST_ANTI_STEERABLE: Final = Thresholds.max_anti_steerable
+MAX_ANTI_STEERABLE: Final = Thresholds.max_anti_steerable
 
 _Key = tuple[str, str, int, str, str, str]  # digest, dtype, block, component, kind of answers, pairing
 
@@ -28,7 +28,7 @@ def calibrate(
     studies: Sequence[Study],
     *,
     min_effect: float | None = None,
-    max_anti_steerable: float = MOST_ANTI_STEERABLE,
+    max_anti_steerable: float = MAX_ANTI_STEERABLE,
     seed: int = 0,
     command: str = "",
 ) -> Calibrations:
@@ -118,7 +118,7 @@ def _calibration(
     model: ModelRecord, key: _Key, cells: Sequence[Cell], asked: tuple[float, float, float], seed: int
 ) -> Calibration:
     _, dtype, block, component, _, _ = key
-    dose, least, most = asked
+    equal_dose, least, most = asked
     names = [n for n in (*INDICES, *OUTCOMES) if all(getattr(c, n) is not None for c in cells)]
     column = {name: np.array([getattr(c, name) for c in cells], dtype=np.float64) for name in names}
     held = (column["equal_effect_low"] > least) & (column["equal_anti_steerable_high"] < most)
@@ -131,7 +131,7 @@ def _calibration(
         model=model, dtype=dtype, block=block, component=component,
         answer_kind=cells[0].answer_kind, pairing=cells[0].pairing,
         unit=cells[0].unit, prompt_types=tuple(dict.fromkeys(c.prompt_type for c in cells)),
-        dose=dose, min_effect=least, max_anti_steerable=most,
+        equal_dose=equal_dose, min_effect=least, max_anti_steerable=most,
         n_train=(min(c.n_train for c in cells), max(c.n_train for c in cells)),
         behaviors=len({c.behavior for c in cells if not c.control}),
         controls=len({c.behavior for c in cells if c.control}),

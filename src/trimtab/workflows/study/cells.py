@@ -14,7 +14,7 @@ from trimtab.measurements.indices import geometry_figures, placed
 from trimtab.measurements.lengths import lengths
 from trimtab.models import Model
 from trimtab.results.study import Cell, TypeCosines
-from trimtab.statistics import cosine_matrix, dose
+from trimtab.statistics import cosine_matrix, edit_size_ratio
 from trimtab.steering import Steering
 
 ESTIMATE_ROWS = 24  # examples of each part whose tokens are counted for the estimate
@@ -69,7 +69,7 @@ def absent(
     model: Model, behavior: Behavior, sites: Sequence[Site], types: Sequence[PromptType], subject: Subject, reason: str
 ) -> list[Cell]:
     """The cells of a behavior that cannot be measured at all, such as one with too few examples."""
-    told: dict[str, Any] = {"n_train": 0, "n_eval": 0, "n_eval_units": 0, "unit": "", "not_measured": reason}
+    told: dict[str, Any] = {"n_train": 0, "n_eval": 0, "n_eval_clusters": 0, "unit": "", "not_measured": reason}
     return [_cell(model, behavior, site, t, subject, told) for site in sites for t in types]
 
 
@@ -82,13 +82,13 @@ def _at_site(
 ) -> Iterator[Cell]:
     median = median_norm(on, site)
     vectors = {t: vector_of(on, g, site) for t, g in geometry.items()}
-    equal = {t: subject.equal_dose / dose(g.vector, 1.0, median) for t, g in geometry.items()}
+    equal = {t: subject.equal_dose / edit_size_ratio(g.vector, 1.0, median) for t, g in geometry.items()}
     steered, at_equal = _both(on, vectors, equal)
     part = on.splits.eval
     told: dict[str, Any] = {
         "n_train": len(on.splits.train),
         "n_eval": len(part),
-        "n_eval_units": len(set(part.units)),
+        "n_eval_clusters": len(set(part.clusters)),
     }
     told["unit"] = on.instrument.unit
     for t in on.prompt_types:

@@ -15,13 +15,18 @@ from trimtab.results.study import Association, At, Cell, Study, TypeSummary
 from trimtab.statistics import share_interval
 from trimtab.statistics.associations import family_mean, partial_spearman, rank_counts, spearman
 
-INDICES: Final = ("agreement_loo", "agreement", "separability_held_out", "dose")  # what could tell beforehand
+INDICES: Final = (
+    "agreement_loo",
+    "agreement",
+    "separability_held_out",
+    "edit_size_ratio",
+)  # what could tell beforehand
 OUTCOMES: Final = ("effect", "anti_steerable")
 _COLUMN: Final[Mapping[At, str]] = {"strength 1": "", "equal dose": "equal_"}
 
 
 @dataclass(frozen=True)
-class Group:
+class CellGroup:
     """Cells that can be compared: one model, one site, one kind of answers, without controls.
 
     Args:
@@ -41,16 +46,16 @@ class Group:
         return {name: getattr(self, name) for name in ("model", "block", "component", "answer_kind")}
 
 
-def groups(cells: Sequence[Cell]) -> list[Group]:
+def groups(cells: Sequence[Cell]) -> list[CellGroup]:
     """The comparable cells of a study, in their order."""
-    found: dict[tuple[str, int, str, str], list[Cell]] = {}
+    with_findings: dict[tuple[str, int, str, str], list[Cell]] = {}
     for cell in cells:
         if cell.not_measured is None and not cell.control:
-            found.setdefault((cell.model, cell.block, cell.component, cell.answer_kind), []).append(cell)
-    return [Group(*key, rows) for key, rows in found.items()]
+            with_findings.setdefault((cell.model, cell.block, cell.component, cell.answer_kind), []).append(cell)
+    return [CellGroup(*key, rows) for key, rows in with_findings.items()]
 
 
-def found(study: Study) -> Study:
+def with_findings(study: Study) -> Study:
     """The study with its summaries."""
     of = groups(study.cells)
     types = tuple(row for group in of for row in summaries(group, study.seed))
@@ -58,7 +63,7 @@ def found(study: Study) -> Study:
     return study.model_copy(update={"types": types, "associations": associations})
 
 
-def summaries(group: Group, seed: int) -> Iterator[TypeSummary]:
+def summaries(group: CellGroup, seed: int) -> Iterator[TypeSummary]:
     """Every prompt type over the behaviors of a group."""
     types = [t.value for t in PromptType if any(c.prompt_type == t.value for c in group.cells)]
     for at, before in _COLUMN.items():
@@ -80,7 +85,7 @@ def _means(cells: Sequence[Cell], before: str, seed: int) -> dict[str, Estimate]
     }
 
 
-def associated(group: Group, seed: int) -> Iterator[Association]:
+def associated(group: CellGroup, seed: int) -> Iterator[Association]:
     """How indices and outcomes go together: over all types, given the vector's norm, and type by type."""
     names = dict.fromkeys(c.prompt_type for c in group.cells)
     cases: list[tuple[str | None, str | None]] = [(None, None), (None, "norm"), *((name, None) for name in names)]

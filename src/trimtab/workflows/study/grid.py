@@ -27,8 +27,8 @@ from trimtab.storage.atomic import output_path
 from trimtab.storage.steps import Ledger
 from trimtab.version import __version__
 from trimtab.workflows.study.cells import absent, cells, tokens
-from trimtab.workflows.study.findings import found
-from trimtab.workflows.study.parts import Grid, ModelSource, Part, Task
+from trimtab.workflows.study.findings import with_findings
+from trimtab.workflows.study.parts import Grid, ModelSource, StudyPart, Task
 
 
 def study(
@@ -57,7 +57,7 @@ def study(
         InputError: names that repeat, no behaviors, a site or a model that is not there.
     """
     start, told = perf_counter(), progress or Silent()
-    _refuse(sources, behaviors, grid, workers)
+    _check_arguments(sources, behaviors, grid, workers)
     folder = output_path(folder)
     ledger = Ledger(folder, _key(sources, behaviors, grid, workers))
     tasks = [Task(source, behavior, grid, ledger) for source in sources for behavior in behaviors]
@@ -68,7 +68,7 @@ def study(
         _run(left, workers, told, models)
     parts = [part for task in tasks if (part := task.kept()) is not None]
     records = {part.cells[0].model: part.model for part in parts}
-    result = found(
+    result = with_findings(
         Study(
             trimtab=__version__, torch=torch.__version__, transformers=transformers.__version__,
             command=command, seconds=perf_counter() - start, seed=grid.seed, equal_dose=grid.equal_dose,
@@ -110,7 +110,7 @@ def _left(tasks: Sequence[Task], models: Models) -> list[Task]:
     return found
 
 
-def _refuse(sources: Sequence[ModelSource], behaviors: Sequence[Behavior], grid: Grid, workers: int) -> None:
+def _check_arguments(sources: Sequence[ModelSource], behaviors: Sequence[Behavior], grid: Grid, workers: int) -> None:
     for what, names in (("models", [s.label for s in sources]), ("behaviors", [b.name for b in behaviors])):
         twice = sorted(name for name, n in Counter(names).items() if n > 1)
         if twice:
@@ -228,6 +228,6 @@ def _measure(task: Task, progress: Progress, models: Models) -> None:
             [],
         )
         notes.append(f"{behavior.name} on {task.source.label}: not measured: {error}")
-    part = Part(model=model_record(model), cells=tuple(rows), cosines=tuple(cosines), notes=tuple(notes))
+    part = StudyPart(model=model_record(model), cells=tuple(rows), cosines=tuple(cosines), notes=tuple(notes))
     task.ledger.keep(task.name, part.model_dump_json())
     ledger.close()

@@ -65,7 +65,7 @@ class Grid:
         return Subject(label, family, behavior.name in self.controls, self.equal_dose, self.slopes)
 
 
-class Part(Record):
+class StudyPart(Record):
     """What one behavior on one model came to."""
 
     model: ModelRecord
@@ -95,11 +95,11 @@ class Task:
         """Of the part, as a step of the study."""
         return json.dumps([asdict(self.source), self.behavior.name, self.behavior.digest])
 
-    def kept(self) -> Part | None:
+    def kept(self) -> StudyPart | None:
         """The part, if it was finished before."""
         told = self.ledger.text(self.name)
         try:
-            return None if told is None else Part.model_validate_json(told)
+            return None if told is None else StudyPart.model_validate_json(told)
         except ValidationError:
             return None
 

@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
-class OddRows:
+class InvalidRows:
     """What is left out of one reading.
 
     Args:

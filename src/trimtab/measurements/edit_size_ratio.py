@@ -19,7 +19,7 @@ Typical = Callable[[Site], tuple[Tensor, float]]
 """By site: float32 activations `[n, d_model]` of the texts' last tokens, and the norm of a typical token there."""
 
 
-def dose(on: Experiment, steering: Steering, strength: float) -> float:
+def edit_size_ratio(on: Experiment, steering: Steering, strength: float) -> float:
     """Median norm of what a steering changes in an activation, over an activation's; the largest of its sites.
 
     Over the last tokens of the dev examples' bare texts, as the unsteered model has them.
@@ -39,7 +39,7 @@ def dose(on: Experiment, steering: Steering, strength: float) -> float:
     )
 
 
-def edit_size(model: Model, rows: Sequence[Encoded], steering: Steering, strength: Any = None) -> float:
+def edit_size_ratio_of_texts(model: Model, rows: Sequence[Encoded], steering: Steering, strength: Any = None) -> float:
     """The same of texts of one's own: the figure that a check of them would call the dose.
 
     Args:

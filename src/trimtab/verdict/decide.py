@@ -8,11 +8,11 @@ from trimtab.behaviors import AnswerKind
 from trimtab.decimals import bracketed, decimals
 from trimtab.experiment.instrument import Floats, Instrument
 from trimtab.measurements.effects import Steered
-from trimtab.results.consequences import Asking, Capability, Generated, Reference
+from trimtab.results.consequences import Capability, Generated, PromptingBaseline, RandomDirectionBaseline
 from trimtab.results.report import Base, Bound, LabelNoise
 from trimtab.statistics import Interval, bootstrap_mean
-from trimtab.verdict import obstacles
-from trimtab.verdict.decision import Decided, Requirement, Thresholds, decide
+from trimtab.verdict import blocking
+from trimtab.verdict.decision import Conclusion, Requirement, Thresholds, conclude
 from trimtab.verdict.evidence import Evidence
 
 # What lint finds that casts doubt on a success.
@@ -28,18 +28,18 @@ GENERATED = "generated text"
 
 
 @dataclass(frozen=True)
-class Judged:
+class DecisionWithGrounds:
     """A decision, with all that was required and all doubts."""
 
-    decided: Decided
+    conclusion: Conclusion
     requirements: tuple[Requirement, ...]
     reservations: tuple[str, ...]
 
 
-def judge(evidence: Evidence, thresholds: Thresholds, instrument: Instrument) -> Judged:
+def decide(evidence: Evidence, thresholds: Thresholds, instrument: Instrument) -> DecisionWithGrounds:
     """Requirements, doubts, decision."""
     steered = evidence.steered
-    needs = requirements(steered, thresholds, instrument.unit, evidence.reference, evidence.drifts)
+    needs = requirements(steered, thresholds, instrument.unit, evidence.random_directions, evidence.drifts)
     doubts = reservations(evidence, thresholds)
     if evidence.capability:
         every_kind = evidence.capability[-1]
@@ -53,13 +53,13 @@ def judge(evidence: Evidence, thresholds: Thresholds, instrument: Instrument) ->
         doubts.append(f"generated text could not be judged: {evidence.generated.shift.reason}")
     needs += written
     in_the_way = [
-        *obstacles.of_lint(evidence.lint),
-        *obstacles.of_wording(evidence.wording, thresholds.min_effect),
-        *obstacles.of_length(evidence.length, evidence.matched, evidence.expected),
-        *obstacles.of_mixture(evidence.direction),
+        *blocking.of_lint(evidence.lint),
+        *blocking.of_wording(evidence.wording, thresholds.min_effect),
+        *blocking.of_length(evidence.length, evidence.matched, evidence.expected),
+        *blocking.of_mixture(evidence.direction),
     ]
-    decided = decide(needs, doubts, in_the_way, _unable(evidence.base, instrument.behavior.answer_kind))
-    return Judged(decided, tuple(needs), tuple(doubts))
+    conclusion = conclude(needs, doubts, in_the_way, _unable(evidence.base, instrument.behavior.answer_kind))
+    return DecisionWithGrounds(conclusion, tuple(needs), tuple(doubts))
 
 
 def _unable(base: Base, kind: AnswerKind) -> str | None:
@@ -75,7 +75,11 @@ def _unable(base: Base, kind: AnswerKind) -> str | None:
 
 
 def requirements(
-    steered: Steered, thresholds: Thresholds, unit: str, reference: Reference, drifts: Mapping[str, Floats]
+    steered: Steered,
+    thresholds: Thresholds,
+    unit: str,
+    random_directions: RandomDirectionBaseline,
+    drifts: Mapping[str, Floats],
 ) -> list[Requirement]:
     """What the verdict asks of the chosen prompt type.
 
@@ -83,12 +87,12 @@ def requirements(
         steered: propensities of the evaluation examples.
         thresholds: bounds.
         unit: of effects.
-        reference: what random directions reach.
+        random_directions: what random directions reach.
         drifts: divergence by name of the texts, one figure a document.
     """
-    effect, random = steered.effect, reference.percentile_95 or 0.0
-    beyond, name = (steered.odd, ODD) if reference.figure == "odd part" else (effect, EFFECT)
-    seed, n = effect.seed, effect.n_units
+    effect, random = steered.effect, random_directions.percentile_95 or 0.0
+    beyond, name = (steered.odd, ODD) if random_directions.figure == "odd part" else (effect, EFFECT)
+    seed, n = effect.seed, effect.n_clusters
     needs = [
         Requirement(EFFECT, effect.mean(), thresholds.min_effect, "above", n, unit, effect.mean),
         Requirement(f"{name}, against random directions", beyond.mean(), random, "above", n, unit, beyond.mean),
@@ -146,13 +150,13 @@ def bound(r: Requirement) -> Bound:
 def reservations(evidence: Evidence, thresholds: Thresholds) -> list[str]:
     """Doubts that do not overturn the requirements, each with its figure; the gravest first."""
     chosen, line, length, way = evidence.result, evidence.linearity, evidence.length, evidence.direction
-    n_units = evidence.steered.effect.n_units
+    n_clusters = evidence.steered.effect.n_clusters
     found = [*_about_desired(evidence.steered), *_about_labels(evidence.label_noise)]
     found += [f"{f.code}: {f.message}" for f in evidence.lint if f.code in DOUBTFUL]
     left, effect = evidence.wording.without, chosen.effect
     if left.value is not None and effect is not None and left.value < effect.mean / 2:
         found.append(
-            f"more than half of the effect comes from {obstacles.named(evidence.wording)}: without, it is "
+            f"more than half of the effect comes from {blocking.named(evidence.wording)}: without, it is "
             f"{bracketed(left)}"
         )
     if way.p_value is not None and way.p_value > 0.05:
@@ -175,16 +179,16 @@ def reservations(evidence: Evidence, thresholds: Thresholds) -> list[str]:
             f"({decimals(chosen.effect.odd)}): "
             "more damage or answer bias than direction"
         )
-    if chosen.dose is not None and chosen.dose > 1:
-        found.append(f"the edit is {decimals(chosen.dose, '.1f')} times as large as a typical activation")
+    if chosen.edit_size_ratio is not None and chosen.edit_size_ratio > 1:
+        found.append(f"the edit is {decimals(chosen.edit_size_ratio, '.1f')} times as large as a typical activation")
     if length.value is not None and not 0.3 <= length.value <= 0.7:
         found.append(
             f"length alone tells the two sides apart (AUROC {decimals(length.value)}), so the vector may hold length"
         )
     if line.spearman is not None and line.spearman < 0.7:
         found.append(f"the effect does not grow steadily with strength (mean Spearman ρ {decimals(line.spearman)})")
-    if n_units < 50:
-        found.append(f"only {n_units} independent evaluation examples")
+    if n_clusters < 50:
+        found.append(f"only {n_clusters} independent evaluation examples")
     return found
 
 
@@ -211,9 +215,9 @@ def _about_labels(noise: LabelNoise) -> list[str]:
     ]
 
 
-def about_asking(asking: Asking, unit: str) -> list[str]:
+def about_prompting(prompting_baseline: PromptingBaseline, unit: str) -> list[str]:
     """Whether steering beats asking, and whether it adds to it."""
-    told, beats, adds = asking.effect, asking.beats, asking.adds
+    told, beats, adds = prompting_baseline.effect, prompting_baseline.beats, prompting_baseline.adds
     if told.value is None or beats.low is None or beats.high is None or adds.low is None or adds.high is None:
         return []
     better = "beats" if beats.low > 0 else "falls short of" if beats.high < 0 else "does about as much as"

@@ -14,7 +14,7 @@ from trimtab.errors import InputError
 from trimtab.experiment.preparation import ready
 from trimtab.experiment.progress import Silent
 from trimtab.interventions import Site
-from trimtab.measurements.edit_size import dose, edit_size
+from trimtab.measurements.edit_size_ratio import edit_size_ratio, edit_size_ratio_of_texts
 from trimtab.models import Model
 from trimtab.models.text import Encoded
 from trimtab.steering import Steering
@@ -48,8 +48,8 @@ def test_a_check_and_generate_tell_the_same_figure_of_the_same_texts(kind: str, 
     steering = steerings(model.d_model)[kind]
     rows = [row for side in on.instrument.bare(on.splits.dev.examples) for row in side]
     for strength in (0.0, 0.5, 2.0):
-        told = edit_size(model, rows, steering, steering.scaled(strength))
-        assert told == pytest.approx(dose(on, steering, strength), rel=1e-6)
+        told = edit_size_ratio_of_texts(model, rows, steering, steering.scaled(strength))
+        assert told == pytest.approx(edit_size_ratio(on, steering, strength), rel=1e-6)
 
 
 def test_generate_tells_it_of_its_prompts(run: Run, model: Model, tiny_folder: Path, tmp_path: Path) -> None:
@@ -60,7 +60,9 @@ def test_generate_tells_it_of_its_prompts(run: Run, model: Model, tiny_folder: P
     code, out, err = run("generate", *prompts, *given)
     assert code == 0, err
     rows = model.encoder().encode([Rendered("", p, "") for p in prompts])
-    assert json.loads(out)["dose"] == pytest.approx(edit_size(model, rows, steering), rel=1e-6)
+    assert json.loads(out)["edit_size_ratio"] == pytest.approx(
+        edit_size_ratio_of_texts(model, rows, steering), rel=1e-6
+    )
 
 
 def test_it_is_the_median_change_of_last_tokens_over_a_typical_norm(model: Model) -> None:
@@ -69,13 +71,13 @@ def test_it_is_the_median_change_of_last_tokens_over_a_typical_norm(model: Model
     captured = model.capture(["It was a fine day", "The food", "So"], [1], read="last")
     want = float(v.norm() / captured.norms[Site(1)].median())
     steering = Steering.from_vector(1, v)
-    assert edit_size(model, rows, steering) == pytest.approx(want, rel=1e-4)
-    assert edit_size(model, rows, steering, 2.0) == pytest.approx(2 * want, rel=1e-4)
-    assert edit_size(model, rows, steering, 0.0) == 0
+    assert edit_size_ratio_of_texts(model, rows, steering) == pytest.approx(want, rel=1e-4)
+    assert edit_size_ratio_of_texts(model, rows, steering, 2.0) == pytest.approx(2 * want, rel=1e-4)
+    assert edit_size_ratio_of_texts(model, rows, steering, 0.0) == 0
 
 
 def test_a_prompt_of_one_token_has_a_size_too(model: Model) -> None:
-    size = edit_size(model, [Encoded((1,), 1)], Steering.from_vector(1, rand(model.d_model)))
+    size = edit_size_ratio_of_texts(model, [Encoded((1,), 1)], Steering.from_vector(1, rand(model.d_model)))
     assert 0 < size < float("inf")
 
 
@@ -87,6 +89,6 @@ def test_the_edit_must_be_finite_in_the_dtype_that_it_acts_in(tiny_folder: Path)
         made = Steering.from_vector(1, torch.full((lm.d_model,), 7e4))
         if dtype == "float16":
             with pytest.raises(InputError, match="no finite length"):
-                edit_size(lm, rows, made)
+                edit_size_ratio_of_texts(lm, rows, made)
         else:
-            assert edit_size(lm, rows, made) > 1000
+            assert edit_size_ratio_of_texts(lm, rows, made) > 1000

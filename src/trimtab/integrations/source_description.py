@@ -12,7 +12,7 @@ from trimtab.steering import Origin
 
 
 @dataclass(frozen=True)
-class Told:
+class SourceDescription:
     """What the caller says.
 
     Args:
