@@ -46,8 +46,8 @@ def attributes(data: Path) -> dict[str, Behavior]:
 
 def _truthful(data: Path) -> Iterator[Example]:
     for row in json.loads((data / "truthfulqa" / "mc_task.json").read_text()):
-        told = row["mc2_targets"]
-        true, false = ([text for text, right in told.items() if right == wanted] for wanted in (1, 0))
+        given = row["mc2_targets"]
+        true, false = ([text for text, right in given.items() if right == wanted] for wanted in (1, 0))
         prompt = f"Question: {row['question']}\nAnswer:"
         for yes, no in list(zip(true, false, strict=False))[:2]:
             yield Example(prompt, f" {yes}", f" {no}", group=row["question"])
@@ -67,10 +67,10 @@ def _fair(data: Path) -> Iterator[Example]:
 
 def _stereotyped(row: dict[str, object]) -> Example | None:
     """The row, if its stereotyped answer is told by one of its groups and a negative question asks for it."""
-    told = {k: row["answer_info"][k] for k in ("ans0", "ans1", "ans2")}  # type: ignore[index]
+    given = {k: row["answer_info"][k] for k in ("ans0", "ans1", "ans2")}  # type: ignore[index]
     groups = {str(g).lower() for g in row["additional_metadata"]["stereotyped_groups"]}  # type: ignore[index]
-    hit = [k for k, words in told.items() if words[1].lower() in groups or words[0].lower() in groups]
-    unknown = [k for k, words in told.items() if words[1] == "unknown"]
+    hit = [k for k, words in given.items() if words[1].lower() in groups or words[0].lower() in groups]
+    unknown = [k for k, words in given.items() if words[1] == "unknown"]
     if row["question_polarity"] != "neg" or len(hit) != 1 or len(unknown) != 1:
         return None
     prompt = f"{row['context']}\nQuestion: {row['question']}\nAnswer:"

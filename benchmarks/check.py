@@ -84,16 +84,16 @@ def agreement(ours: Row, theirs: Row) -> dict[str, float]:
     mine, other = (np.array([np.mean(r["effects"][t]) for t in theirs["effects"]]) for r in (ours, theirs))
     single = max(np.abs(np.subtract(ours["effects"][t], theirs["effects"][t])).max() for t in theirs["effects"])
     curve = max(abs(ours["curve"][s] - theirs["curve"][s]) for s in theirs["curve"])
-    found = {
+    results = {
         "correlation": float(np.corrcoef(mine, other)[0, 1]),
         "mean effect": float(np.abs(mine - other).max()),
         "odd part": max(abs(ours["odd"][t] - theirs["odd"][t]) for t in theirs["odd"]),
         "curve": curve,
         "single example": float(single),
     }
-    assert found["correlation"] > CORRELATED, f"mean effects differ: {found}"
-    assert max(found["mean effect"], found["odd part"], curve) < CLOSE, f"figures differ: {found}"
-    return found
+    assert results["correlation"] > CORRELATED, f"mean effects differ: {results}"
+    assert max(results["mean effect"], results["odd part"], curve) < CLOSE, f"figures differ: {results}"
+    return results
 
 
 def measured(settings: Mapping[str, Any], root: Path) -> Row:
@@ -109,19 +109,19 @@ def measured(settings: Mapping[str, Any], root: Path) -> Row:
 
         sizes = {key: settings[key] for key in ("train", "evaluation")}
         own = {"name": "trimtab", "behavior": BEHAVIOR, **sizes}
-        found = {name: start(name, sys.executable, "check_ours.py", own | how) for name, how in OURS.items()}
+        results = {name: start(name, sys.executable, "check_ours.py", own | how) for name, how in OURS.items()}
         job = {"name": PEER, "strengths": STRENGTHS, "curve_rows": CURVE_ROWS, **texts_of(**sizes)}
         apart = {}
         for batch in settings["batches"]:
-            job |= {"batch": batch, "chosen": found[ALIKE]["chosen"]}
+            job |= {"batch": batch, "chosen": results[ALIKE]["chosen"]}
             theirs = start(scripted(batch), environments.python_of(PEER, root), "check_peers.py", job)
-            apart[scripted(batch)] = agreement(found[ALIKE], theirs)
+            apart[scripted(batch)] = agreement(results[ALIKE], theirs)
         runs = alternate(contenders, settings["repeats"])
     scripts = [scripted(batch) for batch in settings["batches"]]
     return {
         "ratios": {script: {name: asdict(ratio(runs[script], runs[name])) for name in OURS} for script in scripts},
         "seconds": {name: median(taken) for name, taken in runs.items()},
-        "dtypes": {name: result["dtype"] for name, result in found.items()},
+        "dtypes": {name: result["dtype"] for name, result in results.items()},
         "apart": apart,
     }
 

@@ -86,15 +86,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with the public data sets")
     parser.add_argument("--out", type=Path, required=True, help="folder for the two models")
-    told = parser.parse_args()
+    given = parser.parse_args()
     source = embedded_file()
     if source is None:
         raise SystemExit("the embedded model is not installed; run make install")
-    told.out.mkdir(parents=True, exist_ok=True)
-    print(f"q4_0.gguf: weights changed by {rounded(source, told.out / 'q4_0.gguf'):.1%} of their norm")
-    files = sorted((told.data / "nltk" / "sentence_polarity").glob("rt-polarity.*"))
+    given.out.mkdir(parents=True, exist_ok=True)
+    print(f"q4_0.gguf: weights changed by {rounded(source, given.out / 'q4_0.gguf'):.1%} of their norm")
+    files = sorted((given.data / "nltk" / "sentence_polarity").glob("rt-polarity.*"))
     reviews = [line.strip() for file in files for line in file.read_text("latin-1").splitlines() if line.strip()]
-    first, last = tuned(reviews, told.out / "tuned")
+    first, last = tuned(reviews, given.out / "tuned")
     print(f"tuned: {len(reviews)} reviews, {STEPS} steps; loss from {first:.2f} to {last:.2f} nats a token")
 
 

@@ -177,12 +177,12 @@ def separability(settings: Row) -> Population:
     """Held-out d' and AUROC, both from the same draws."""
 
     def fitted(rng: Generator) -> list[float]:
-        found = statistics.cross_fitted(*activations(rng, settings), seed=seed_of(rng))
-        return [found.separability, found.auroc]
+        result = statistics.cross_fitted(*activations(rng, settings), seed=seed_of(rng))
+        return [result.separability, result.auroc]
 
     def draw(rng: Generator) -> Found:
-        found = statistics.separability_interval(*activations(rng, settings), seed=seed_of(rng))
-        return {"d'": found.separability, "AUROC": found.auroc}
+        result = statistics.separability_interval(*activations(rng, settings), seed=seed_of(rng))
+        return {"d'": result.separability, "AUROC": result.auroc}
 
     return Population(dict(zip(("d'", "AUROC"), expected(settings, fitted), strict=True)), draw)
 
@@ -212,13 +212,13 @@ def measured(settings: Row) -> Row:
     """How the intervals of all draws lie to the truth, by figure."""
     start = process_time()
     population = INTERVALS[settings["interval"]](settings)
-    found = [population.draw(generator(settings, i)) for i in range(settings["draws"])]
+    result = [population.draw(generator(settings, i)) for i in range(settings["draws"])]
     figures = {
         figure: {
             "truth": truth,
-            "below": sum(bool(truth < f[figure].low) for f in found),
-            "above": sum(bool(truth > f[figure].high) for f in found),
-            "width": float(np.mean([f[figure].high - f[figure].low for f in found])),
+            "below": sum(bool(truth < f[figure].low) for f in result),
+            "above": sum(bool(truth > f[figure].high) for f in result),
+            "width": float(np.mean([f[figure].high - f[figure].low for f in result])),
         }
         for figure, truth in population.truth.items()
     }
@@ -242,14 +242,14 @@ def populations(draws: int) -> Iterable[Row]:
             yield {"interval": interval, "data": data, "population": str(name), "n": n, "draws": draws}
 
 
-def line(settings: Row, figure: str, found: Row) -> list[object]:
+def line(settings: Row, figure: str, result: Row) -> list[object]:
     """The table's line for one figure of one population."""
     draws = settings["draws"]
-    inside = statistics.wilson(draws - found["below"] - found["above"], draws)
-    missed = [f"{found[side] / draws:.1%}" for side in ("below", "above")]
+    inside = statistics.wilson(draws - result["below"] - result["above"], draws)
+    missed = [f"{result[side] / draws:.1%}" for side in ("below", "above")]
     covers = f"{inside.value:.1%} [{inside.low:.1%}, {inside.high:.1%}]"
     where = [figure, settings["data"], settings["population"], settings["n"]]
-    return [*where, f"{found['truth']:.3g}", covers, verdict(inside), f"{found['width']:.3g}", *missed]
+    return [*where, f"{result['truth']:.3g}", covers, verdict(inside), f"{result['width']:.3g}", *missed]
 
 
 def verdict(inside: Interval) -> str:
@@ -287,7 +287,7 @@ def main() -> None:
         started = [None if s in done else pool.apply_async(measured, [s]) for s in wanted]
         for settings, later in zip(wanted, started, strict=True):
             rows.append(kept(given.json, settings, later.get if later else dict))
-    lines = [line(row["settings"], name, found) for row in rows for name, found in row["figures"].items()]
+    lines = [line(row["settings"], name, result) for row in rows for name, result in row["figures"].items()]
     print(machine())
     print("\n" + table(SUMMARY, summary(lines)))
     print("\n" + table(FIGURE, lines))

@@ -25,12 +25,12 @@ class Search:
     low: float = field(default=0.0, init=False)
     high: float = field(default=MOST, init=False)
 
-    def report(self, found: float) -> bool:
+    def report(self, result: float) -> bool:
         """The damage at the factor; True if it is near enough, else there is another factor to try."""
-        if abs(found - self.target) < self.near * self.target:
+        if abs(result - self.target) < self.near * self.target:
             return True
-        self.low, self.high = (self.factor, self.high) if found < self.target else (self.low, self.factor)
-        guess = self.factor * sqrt(self.target / max(found, 1e-6))
+        self.low, self.high = (self.factor, self.high) if result < self.target else (self.low, self.factor)
+        guess = self.factor * sqrt(self.target / max(result, 1e-6))
         inside = self.low * 1.02 < guess < self.high * 0.98
         self.factor = min(guess, 4 * self.factor) if inside else sqrt(max(self.low, self.high / 16) * self.high)
         return False

@@ -51,10 +51,10 @@ def texts_of(form: str, pairs: int) -> Sides:
         LookupError: the form has not so many pairs, or its data is not there; the message says which.
     """
     source = {"text": _text_pairs, "choice": _choice_pairs, "five-shot": _shot_pairs}[form]()
-    found = list(islice(source, pairs))
-    if len(found) < pairs:
-        raise LookupError(f"{form}: there are {len(found)} pairs, not {pairs}")
-    return [positive for positive, _ in found], [negative for _, negative in found]
+    results = list(islice(source, pairs))
+    if len(results) < pairs:
+        raise LookupError(f"{form}: there are {len(results)} pairs, not {pairs}")
+    return [positive for positive, _ in results], [negative for _, negative in results]
 
 
 def _text_pairs() -> Iterator[tuple[str, str]]:
@@ -170,9 +170,9 @@ def show(rows: Sequence[Row]) -> None:
     if own:
         print(f"\nAs each comes:\n\n{table([*prompt_prefix, over, 'our pairs/s'], own)}")
     for name in AGREE:
-        found = [c for row in rows for k in ("default", "best") if (c := row[k]["cosine"].get(name))]
-        if found:
-            print(f"\nlowest cosine of vectors, ours in {name} dtype: {min(found):.5f}")
+        results = [c for row in rows for k in ("default", "best") if (c := row[k]["cosine"].get(name))]
+        if results:
+            print(f"\nlowest cosine of vectors, ours in {name} dtype: {min(results):.5f}")
 
 
 def parsed() -> argparse.Namespace:

@@ -81,13 +81,13 @@ def ways_of(x: Tensor, w: Tensor) -> dict[str, Callable[[], Tensor]]:
 @torch.no_grad()
 def rates_of(shapes: Mapping[Shape, int], tokens: int, dtype: torch.dtype) -> Rates:
     """FLOP/s of every way on every shape."""
-    found: Rates = {}
+    result: Rates = {}
     for shape in shapes:
         d_out, d_in = shape
         x, w = torch.randn(tokens, d_in, dtype=dtype), torch.randn(d_out, d_in, dtype=dtype)
         times = {way: median(_seconds(call) for _ in range(CALLS)) for way, call in ways_of(x, w).items()}
-        found[shape] = {way: 2 * tokens * d_out * d_in / seconds for way, seconds in times.items()}
-    return found
+        result[shape] = {way: 2 * tokens * d_out * d_in / seconds for way, seconds in times.items()}
+    return result
 
 
 def computed(model: tt.Model, work: Callable[[], Any]) -> int:

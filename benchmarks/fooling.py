@@ -59,8 +59,11 @@ def rows_of(behavior: Behavior, seed: int = 0) -> list[Example]:
 
 def named(name: str, rows: Sequence[Example]) -> Behavior:
     """A set with neutral instructions."""
-    told = {"positive_instruction": "You write in the one way.", "negative_instruction": "You write in the other way."}
-    return Behavior(name, [replace(e, source=f"row {i}") for i, e in enumerate(rows, 1)], **told)
+    described = {
+        "positive_instruction": "You write in the one way.",
+        "negative_instruction": "You write in the other way.",
+    }
+    return Behavior(name, [replace(e, source=f"row {i}") for i, e in enumerate(rows, 1)], **described)
 
 
 def random_rows(seed: int = 0) -> list[Example]:
@@ -242,14 +245,14 @@ def said(row: Row) -> str:
         "the examples seem": "two behaviors", "label noise": "label noise", "desired answers become less": "Δ+ falls",
         "desired answers do not": "Δ+ not certain", "no direction": "no direction",
     }  # fmt: skip
-    told = [*row["why"], *row["reservations"]]
-    found = [word for start, word in known_by.items() if any(text.startswith(start) for text in told)]
-    found += [
+    described = [*row["why"], *row["reservations"]]
+    result = [word for start, word in known_by.items() if any(text.startswith(start) for text in described)]
+    result += [
         f"{name} fails"
         for name, start in (("effect", "mean steering effect"), ("anti-steerable", "share of anti"))
-        if any(text.startswith(start) and ": fails" in text for text in told)
+        if any(text.startswith(start) and ": fails" in text for text in described)
     ]
-    return ", ".join(found) or "–"
+    return ", ".join(result) or "–"
 
 
 def lines(rows: Sequence[Row], before: Mapping[str, str]) -> Iterator[list[object]]:

@@ -69,17 +69,17 @@ def figures(variant: str, runs: list[Row], new: int) -> Row:
 def lines(row: Row) -> Iterator[list[object]]:
     """The table's lines for a contender."""
     settings = row["settings"]
-    for variant, found in row["variants"].items():
-        over = Ratio(**found["ratio"])
-        calls, share = found["hook_calls"], f"{found['inside']:.2%}"
+    for variant, results in row["variants"].items():
+        over = Ratio(**results["ratio"])
+        calls, share = results["hook_calls"], f"{results['inside']:.2%}"
         yield [
             *(settings[key] for key in ("dtype", "batch", "contender")),
             variant,
             over,
             "yes" if over.low >= LEAST else "no",
             f"{share} in {calls} calls" if calls else "no hook",
-            f"{found['same_texts']} of {settings['batch']}",
-            f"{found['tokens_per_s']:.0f}",
+            f"{results['same_texts']} of {settings['batch']}",
+            f"{results['tokens_per_s']:.0f}",
         ]
 
 

@@ -53,14 +53,14 @@ def measured(settings: Row, root: Path) -> Row:
 
         contenders = {name: start(sys.executable, "geometry_ours.py", name) for name in OURS}
         contenders[PEER] = start(environments.python_of(PEER, root), "geometry_peers.py", PEER)
-        found = {name: c.result for name, c in contenders.items()}
-        for figure, theirs in found[PEER].items():
-            assert abs(found[OURS[0]][figure] - theirs) < ROUNDED, f"{figure} differs: {found}"
+        results = {name: c.result for name, c in contenders.items()}
+        for figure, theirs in results[PEER].items():
+            assert abs(results[OURS[0]][figure] - theirs) < ROUNDED, f"{figure} differs: {results}"
         runs = alternate(contenders, settings["repeats"])
     return {
         "ratios": {name: asdict(ratio(runs[PEER], runs[name])) for name in OURS},
         "seconds": {name: median(taken) for name, taken in runs.items()},
-        "found": found,
+        "found": results,
     }
 
 

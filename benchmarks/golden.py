@@ -53,8 +53,8 @@ def make(out: Path, data: Path, model: str, site: int) -> None:
         rmtree(home, ignore_errors=True)
         out.mkdir(parents=True, exist_ok=True)
         saves = [] if command[0] == "predict" else ["--out", str(home)]
-        told = [sys.executable, "-m", "trimtab", *command, *saves, "--model", model, "--json"]
-        run = subprocess.run(told, capture_output=True, text=True)
+        described = [sys.executable, "-m", "trimtab", *command, *saves, "--model", model, "--json"]
+        run = subprocess.run(described, capture_output=True, text=True)
         if run.returncode:
             raise SystemExit(f"{name} ended with {run.returncode}:\n{run.stderr[-2000:]}")
         said.write_text(run.stdout)
@@ -76,13 +76,13 @@ def leaves(value: Any, path: str, renamed: Mapping[str, str]) -> Iterator[tuple[
 
 def read(folder: Path, renamed: Mapping[str, str]) -> dict[str, Any]:
     """All that a folder's JSON documents say."""
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for file in sorted(folder.rglob("*.json")):
         where = str(file.relative_to(folder))
         if "/." in f"/{where}":  # left by an interrupted command
             continue
-        found |= dict(leaves(json.loads(file.read_text()), where, renamed))
-    return found
+        result |= dict(leaves(json.loads(file.read_text()), where, renamed))
+    return result
 
 
 def compare(before: Path, after: Path, renamed: Mapping[str, str]) -> list[str]:

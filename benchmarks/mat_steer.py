@@ -104,16 +104,16 @@ class Loop:
 
     def trained(self, seconds: float) -> Curve:
         """Dev losses until time is up."""
-        spent, found = 0.0, [(0.0, self.dev())]
+        spent, result = 0.0, [(0.0, self.dev())]
         for epoch in range(self.run.o.epochs):
             for x in self.run.batches.epoch(epoch):
                 started = perf_counter()
                 self.step(x)
                 spent += perf_counter() - started
-            found.append((spent, self.dev()))
+            result.append((spent, self.dev()))
             if spent > seconds:
                 break
-        return found
+        return result
 
     def dev(self) -> float:
         """The dev loss of trimtab for these parameters."""
@@ -195,15 +195,15 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="*", default=[125, 250, 500, 1000], help="examples, for the scaling")
     parser.add_argument("--full", type=int, nargs="*", default=[500, 1000, 2000], help="tokens of a full-batch step")
     parser.add_argument("--parts", nargs="+", default=["steps", "loss", "scaling"], help="of them")
-    told, options = parser.parse_args(), Options()
+    given, options = parser.parse_args(), Options()
     print(machine(), end="\n\n")
     dev = made(DEV, 1)
-    if "steps" in told.parts:
+    if "steps" in given.parts:
         print(steps(options), end="\n\n", flush=True)
-    if "loss" in told.parts:
-        print(equal_loss(told.examples, told.seconds, dev, options), end="\n\n", flush=True)
-    if "scaling" in told.parts:
-        print(scaling(told.sizes, told.full, dev, options), flush=True)
+    if "loss" in given.parts:
+        print(equal_loss(given.examples, given.seconds, dev, options), end="\n\n", flush=True)
+    if "scaling" in given.parts:
+        print(scaling(given.sizes, given.full, dev, options), flush=True)
 
 
 def equal_loss(examples: int, seconds: float, dev: TokenData, options: Options) -> str:
@@ -231,11 +231,11 @@ def scaling(sizes: list[int], full: list[int], dev: TokenData, options: Options)
         run.epoch()
         taken = perf_counter() - started
         rows.append([n, f"{taken:.2f} s", f"{1e6 * taken / n:.1f} µs"])
-    found = table(["tokens", "an epoch", "a token"], rows) + "\n\n"
+    result = table(["tokens", "an epoch", "a token"], rows) + "\n\n"
     data = made(-(-max(full) // TOKENS), 0)
     loop = loop_of(data, dev, options, "means")
     plain = [[n, f"{full_batch(loop, data, n):.2f} s"] for n in full]
-    return found + table(["tokens of a side", "one full-batch step of the plain loop"], plain)
+    return result + table(["tokens of a side", "one full-batch step of the plain loop"], plain)
 
 
 if __name__ == "__main__":

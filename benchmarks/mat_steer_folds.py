@@ -95,12 +95,12 @@ def groups_of(fold: Fold, part: str) -> dict[str, list[Encoded]]:
     """Texts that damage is measured on: neutral ones, and prompts of each attribute."""
     n = 1 if part == "dev" else 2
     texts = Probe.builtin("neutral").texts
-    found = {"neutral": list(texts[1::2] if part == "dev" else texts[::2])[: n * N_NEUTRAL]}
+    result = {"neutral": list(texts[1::2] if part == "dev" else texts[::2])[: n * N_NEUTRAL]}
     for name, s in fold.experiments.items():
         examples = getattr(s.splits, part).examples
         prompts = list(dict.fromkeys(e.prompt or e.positive for e in examples))
-        found[name] = prompts[: n * N_PROMPTS]
-    return {name: whole_texts(fold.model, some) for name, some in found.items()}
+        result[name] = prompts[: n * N_PROMPTS]
+    return {name: whole_texts(fold.model, some) for name, some in result.items()}
 
 
 def damages(
@@ -112,8 +112,8 @@ def damages(
     rows = [row for some in groups.values() for row in some]
     steers = [(tt.models.steer(steering, steering.scaled(factor)),) for steering, factor in variants.values()]
     out: dict[T, dict[str, float]] = {}
-    for name, found in zip(variants, divergences(fold.model, rows, steers), strict=True):
-        kl, at, out[name] = found.kl.tolist(), 0, {}
+    for name, result in zip(variants, divergences(fold.model, rows, steers), strict=True):
+        kl, at, out[name] = result.kl.tolist(), 0, {}
         for group, some in groups.items():
             out[name][group] = float(np.mean(kl[at : at + len(some)]))
             at += len(some)
@@ -125,8 +125,8 @@ def balanced(fold: Fold, steerings: Mapping[str, Steering]) -> dict[str, Steerin
     new = {s.id: s for s in steerings.values() if s.id not in fold.strengths}
     each = {(of, a): (alone(s, a), 1.0) for of, s in new.items() for a in s.attributes}
     some = {name: rows[::2] for name, rows in groups_of(fold, "dev").items()}  # a rough step, refined by one factor
-    for (of, a), found in damages(fold, some, each).items():
-        strength = float(np.clip(sqrt(TARGET / max(*found.values(), 1e-9)), 1 / MOST, MOST))
+    for (of, a), result in damages(fold, some, each).items():
+        strength = float(np.clip(sqrt(TARGET / max(*result.values(), 1e-9)), 1 / MOST, MOST))
         fold.strengths.setdefault(of, {})[a] = strength
     return {name: s.changed(attributes=fold.strengths[s.id]) for name, s in steerings.items()}
 
@@ -137,17 +137,17 @@ def equally_damaging(
     """Factors at which the target's damage is done on the texts of a part, and that damage by group of texts."""
     groups = groups_of(fold, part)
     searches = {name: Search(TARGET, NEAR, fold.factors.get(s.id, FIRST)) for name, s in steerings.items()}
-    found: dict[str, tuple[float, dict[str, float]]] = {}
+    result: dict[str, tuple[float, dict[str, float]]] = {}
     left = list(steerings)
     for _ in range(TRIES):
         done = damages(fold, groups, {name: (steerings[name], searches[name].factor) for name in left})
         for name, by_group in done.items():
             worst = max(by_group.values())
-            before = max(found[name][1].values()) if name in found else float("inf")
+            before = max(result[name][1].values()) if name in result else float("inf")
             if abs(worst - TARGET) < abs(before - TARGET):
-                found[name] = searches[name].factor, by_group
+                result[name] = searches[name].factor, by_group
         left = [name for name in left if not searches[name].report(max(done[name].values()))]
         if not left:
             break
-    fold.factors |= {steerings[name].id: factor for name, (factor, _) in found.items()}
-    return found
+    fold.factors |= {steerings[name].id: factor for name, (factor, _) in result.items()}
+    return result

@@ -80,8 +80,8 @@ def trained(fold: Fold, maker: TokenMethod, site: Site, n_train: int = N_TRAIN) 
     if key not in fold.learned:
         data = fold.tokens("train", maker.tokens, n_train, site)
         learned = maker.fit_tokens(data, fold.tokens("dev", maker.tokens, N_DEV, site), seed=fold.seed)
-        told = learned.by_site[site].as_record
-        fold.learned[key] = learned.steering, {"gates": told["gates"], "best_epoch": told["best_epoch"]}
+        described = learned.by_site[site].as_record
+        fold.learned[key] = learned.steering, {"gates": described["gates"], "best_epoch": described["best_epoch"]}
     return fold.learned[key]
 
 
@@ -94,8 +94,8 @@ def chosen(fold: Fold, candidates: Sequence[TokenMethod]) -> tuple[Steering, dic
         except InputError as error:
             print(f"left out: {error}", flush=True)
     steerings = balanced(fold, {key: steering for key, (steering, _) in made.items()})
-    found = equally_damaging(fold, steerings, "dev")
-    tried = {f"chosen {key}": (steerings[key], factor) for key, (factor, _) in found.items()}
+    result = equally_damaging(fold, steerings, "dev")
+    tried = {f"chosen {key}": (steerings[key], factor) for key, (factor, _) in result.items()}
     effects: dict[str, list[float]] = {key: [] for key in made}
     for s in fold.experiments.values():
         on_dev = s.effects_on_dev(tried)
@@ -125,10 +125,10 @@ def measured(fold: Fold, names: Sequence[str]) -> dict[str, dict[str, Any]]:
         else:
             of[name], steerings[steering.id], rows[name] = steering.id, steering, dict(seen)
     steerings = balanced(fold, steerings)
-    found = equally_damaging(fold, steerings, "eval")
+    result = equally_damaging(fold, steerings, "eval")
     effects: dict[str, dict[str, Any]] = {key: {"desired": {}, "preferred": {}, "effects": {}} for key in steerings}
     for attribute, s in fold.experiments.items():
-        scored = s.sweep("eval", {"base": (None, 0.0)} | {key: (steerings[key], found[key][0]) for key in steerings})
+        scored = s.sweep("eval", {"base": (None, 0.0)} | {key: (steerings[key], result[key][0]) for key in steerings})
         contrast_of, paired = s.contrast_of(s.splits.eval), s.behavior.pairing != "random"
         base = scored["base"]
         for key, own in effects.items():
@@ -146,7 +146,7 @@ def measured(fold: Fold, names: Sequence[str]) -> dict[str, dict[str, Any]]:
             own["desired"][attribute] = float((scored[key].positive - base.positive).mean())
             own["preferred"][attribute] = [preferred(p, paired) for p in (base, scored[key])]
     for name, key in of.items():
-        factor, damage = found[key]
+        factor, damage = result[key]
         strengths = {a: factor * value for a, value in steerings[key].attributes.items()}
         rows[name] |= {"strengths": strengths, "damage": damage, **effects[key]}
     return rows
@@ -170,8 +170,8 @@ def measure(data: Path, out: Path, seeds: Sequence[int], halves: Sequence[int], 
             if not missing:
                 continue
             fold = fold_of(model, behaviors, seed, half, site)
-            for name, found in measured(fold, missing).items():
-                row = {"seed": seed, "half": half, "row": name, "site": str(site), **found}
+            for name, result in measured(fold, missing).items():
+                row = {"seed": seed, "half": half, "row": name, "site": str(site), **result}
                 files[name].with_suffix(".new").write_text(json.dumps(row))
                 files[name].with_suffix(".new").rename(files[name])
                 print(json.dumps(row)[:300], flush=True)

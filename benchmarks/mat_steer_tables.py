@@ -73,8 +73,8 @@ def left(gates: Iterable[Found]) -> float:
 
 def table(out: Path, names: Sequence[str]) -> Iterator[str]:
     """Tables in Markdown: effects and damage, named contrasts, differences, answers, gates, what dev chose."""
-    found = [json.loads(f.read_text()) for f in sorted(out.glob("*.json"))]
-    by_row = {name: [r for r in found if r["row"] == name] for name in names}
+    result = [json.loads(f.read_text()) for f in sorted(out.glob("*.json"))]
+    by_row = {name: [r for r in result if r["row"] == name] for name in names}
     by_row = {name: rows for name, rows in by_row.items() if rows}
     done = {name: [r for r in rows if "effects" in r] for name, rows in by_row.items()}
     yield from _effects(by_row, done)
@@ -99,10 +99,10 @@ def _effects(by_row: Mapping[str, Sequence[Found]], done: Mapping[str, Sequence[
         yield f"| {name} | {len(rows)}{lost} | " + " | ".join(cells) + " |"
     yield ""
     sizes = {a: sorted({tuple(r["effects"][a][5:7]) for own in done.values() for r in own}) for a in ATTRIBUTES}
-    told = [
+    given = [
         f"{a} {_range([n for n, _ in own])} of {_range([u for _, u in own])} units" for a, own in sizes.items() if own
     ]
-    yield f"Evaluation examples of a training: {', '.join(told)}."
+    yield f"Evaluation examples of a training: {', '.join(given)}."
     yield ""
 
 
@@ -167,11 +167,11 @@ def _gates(done: Mapping[str, Sequence[Found]]) -> Iterator[str]:
     for name, rows in done.items():
         own = [[*r["gates"].values()] for r in rows if "gates" in r and name != SAME_GATES]  # those are of `FULL`
         if own:
-            told = [[float(np.mean([f(g) for g in gates])) for gates in own] for f in GATES.values()]
-            told.append([min(g["negative"]["gate"] for g in gates) for gates in own])
-            told.append([max(g["others"]["gate"] for g in gates) for gates in own])
-            told.append([left(gates) for gates in own])
-            yield f"| {name} | " + " | ".join(map(interval, told)) + " |"
+            given = [[float(np.mean([f(g) for g in gates])) for gates in own] for f in GATES.values()]
+            given.append([min(g["negative"]["gate"] for g in gates) for gates in own])
+            given.append([max(g["others"]["gate"] for g in gates) for gates in own])
+            given.append([left(gates) for gates in own])
+            yield f"| {name} | " + " | ".join(map(interval, given)) + " |"
     yield ""
 
 
@@ -179,9 +179,9 @@ def _choices(done: Mapping[str, Sequence[Found]]) -> Iterator[str]:
     """How often dev took each candidate."""
     for name, makers in CANDIDATES.items():
         taken = [r["chosen"] for r in done.get(name, ())]
-        told = [asdict(maker) for maker in makers]
-        varied = [key for key in told[0] if len({one[key] for one in told}) > 1]
-        for maker, one in zip(makers, told, strict=True):
+        given = [asdict(maker) for maker in makers]
+        varied = [key for key in given[0] if len({one[key] for one in given}) > 1]
+        for maker, one in zip(makers, given, strict=True):
             which = ", ".join(f"{key} {one[key]:g}" for key in varied)
             yield f"- {name}: dev took {which} {taken.count(repr(maker))} times of {len(taken)}"
     yield ""

@@ -40,10 +40,10 @@ def measure(n: int, folder: str) -> dict[str, float]:
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew from here
     loaded = peak_memory()
     start = perf_counter()
-    found = model.capture(texts(n), [BLOCK], into=folder or None)
+    result = model.capture(texts(n), [BLOCK], into=folder or None)
     seconds = perf_counter() - start
-    assert found.activations[tt.Site(BLOCK)].shape == (n, model.d_model)
-    return {"seconds": seconds, "loaded": loaded, "peak": peak_memory(), "tokens": found.sharing.given}
+    assert result.activations[tt.Site(BLOCK)].shape == (n, model.d_model)
+    return {"seconds": seconds, "loaded": loaded, "peak": peak_memory(), "tokens": result.sharing.given}
 
 
 def peak_memory() -> float:

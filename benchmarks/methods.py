@@ -154,8 +154,8 @@ def mean_share(rows: Mapping[tuple[str, str], Mapping[str, Any]], behaviors: lis
     """Effect over that of the best method, the mean over behaviors that are no control."""
     shares = []
     for b in (b for b in behaviors if b != "null"):
-        found = {m: r["effect"][0] for (own, m), r in rows.items() if own == b and "effect" in r}
-        shares.append(found.get(name, 0.0) / max(found.values()))
+        result = {m: r["effect"][0] for (own, m), r in rows.items() if own == b and "effect" in r}
+        shares.append(result.get(name, 0.0) / max(result.values()))
     return float(np.mean(shares)) if shares else 0.0
 
 

@@ -64,8 +64,8 @@ class Peers:
 def captured(model: tt.Model, peers: Peers) -> Activations:
     """Activations of both sides at the blocks."""
     sides = [[text.removeprefix(FIRST) for text in peers.job[side]] for side in ("positive", "negative")]
-    found = [model.capture(texts, list(BLOCKS), read="last").activations for texts in sides]
-    return {Site(block): Sides(found[0][Site(block)], found[1][Site(block)]) for block in BLOCKS}
+    results = [model.capture(texts, list(BLOCKS), read="last").activations for texts in sides]
+    return {Site(block): Sides(results[0][Site(block)], results[1][Site(block)]) for block in BLOCKS}
 
 
 def logits(model: tt.Model, steering: Steering | None, strength: float) -> np.ndarray[Any, Any]:
@@ -133,7 +133,7 @@ def steered_rows(model: tt.Model, peers: Peers, data: Activations) -> tuple[list
 def vector_rows(model: tt.Model, data: Activations, theirs: Mapping[str, Any]) -> list[list[object]]:
     """Lines of the second table, for block 14 and the last block."""
     after_norm = {site: Sides(*(_normed(model, h) for h in (s.positive, s.negative))) for site, s in data.items()}
-    found = {name: peer["vectors"] for name, peer in theirs.items() if "vectors" in peer}
+    results = {name: peer["vectors"] for name, peer in theirs.items() if "vectors" in peer}
     rows = []
     for block in (14, BLOCKS[-1]):
         sides, normed, last = data[Site(block)], after_norm[Site(block)], block == BLOCKS[-1]
@@ -156,7 +156,7 @@ def vector_rows(model: tt.Model, data: Activations, theirs: Mapping[str, Any]) -
                 ),
             ]
         for name, ours, peer, method, alike in both:
-            cosine = _cosine(ours, torch.tensor(found[peer][method][str(block)]).double())
+            cosine = _cosine(ours, torch.tensor(results[peer][method][str(block)]).double())
             if alike and not cosine > ALIKE:
                 raise SystemExit(f"{name} at block {block} is not {peer}'s {method}: cosine {cosine:.5f}")
             rows.append([block, name, f"{peer} `{method}`", f"{cosine:.5f}", "yes" if alike else "no"])

@@ -33,7 +33,7 @@ COMMAND = (
 PASSED = ("go", "caution")
 
 
-def with_interval(i: Interval) -> str:
+def shown(i: Interval) -> str:
     return spread(i.value, i.low, i.high)
 
 
@@ -42,13 +42,31 @@ def scores(c: Calibration) -> str:
     if c.scores_with_controls:
         rows.append(("the same, controls counted too", c.scores_with_controls))
     rows += [(f"{NAMES[name]} alone", s) for name, s in c.singles.items()]
-    head = ["with_interval from", "cells", "held", "AUROC", "Brier", "base rate's", "gain", "R² effect", "R² anti-steerable"]
+    head = [
+        "shown from",
+        "cells",
+        "held",
+        "AUROC",
+        "Brier",
+        "base rate's",
+        "gain",
+        "R² effect",
+        "R² anti-steerable",
+    ]
     return table(head, (row(name, s) for name, s in rows))
 
 
 def row(name: str, s: AnswerScores) -> list[object]:
-    briers = [f"{s.brier:.3f}", f"{s.brier_base:.3f}", with_interval(s.gain)]
-    return [name, s.cells, s.successes, with_interval(s.auroc), *briers, f"{s.effect_r2:.2f}", f"{s.anti_steerable_r2:.2f}"]
+    briers = [f"{s.brier:.3f}", f"{s.brier_base:.3f}", shown(s.gain)]
+    return [
+        name,
+        s.cells,
+        s.successes,
+        shown(s.auroc),
+        *briers,
+        f"{s.effect_r2:.2f}",
+        f"{s.anti_steerable_r2:.2f}",
+    ]
 
 
 def in_short(c: Calibration) -> str:
@@ -56,14 +74,14 @@ def in_short(c: Calibration) -> str:
     best, gain = next(iter(c.singles)), c.scores.gain
     sure = "holds 0" if gain.low <= 0 <= gain.high else "lies off 0"
     return (
-        f"**{c.kind.capitalize()}: {NAMES[best]} alone has an AUROC of {with_interval(c.singles[best].auroc)}, the three "
-        f"features together {with_interval(c.scores.auroc)}** ({c.scores.cells} cells); the interval of their gain over the "
-        f"base rate's Brier score, {with_interval(gain)}, {sure}."
+        f"**{c.kind.capitalize()}: {NAMES[best]} alone has an AUROC of {shown(c.singles[best].auroc)}, the three "
+        f"features together {shown(c.scores.auroc)}** ({c.scores.cells} cells); the interval of their gain over the "
+        f"base rate's Brier score, {shown(gain)}, {sure}."
     )
 
 
 def bins(s: AnswerScores) -> str:
-    rows = [(b.n, f"{b.predicted:.1%}", with_interval(Interval(*(100 * x for x in ends(b.observed)))) + " %") for b in s.bins]
+    rows = [(b.n, f"{b.predicted:.1%}", shown(Interval(*(100 * x for x in ends(b.observed)))) + " %") for b in s.bins]
     return table(["cells", "predicted", "held"], rows)
 
 
@@ -97,7 +115,7 @@ def against_checks(p: dict[tuple[str, str], float], verdicts: list[dict[str, obj
     yield (
         f"For each of the {len(best)} sets, the largest left-out probability of its seven prompt types against the "
         f"decision of a full check, which chooses site, type and strength on dev and measures side effects too "
-        f"([its study](verdict.md)): AUROC {with_interval(auroc)} for go or caution ({passed.sum()} sets) against the rest."
+        f"([its study](verdict.md)): AUROC {shown(auroc)} for go or caution ({passed.sum()} sets) against the rest."
     )
     effects = [by_set[name]["bounds"]["mean steering effect"]["value"] for name in best]  # type: ignore[index]
     rho = spearmanr(values, effects).statistic

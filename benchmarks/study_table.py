@@ -98,22 +98,22 @@ def paper(s: Study, choice: Study | None) -> str:
         return [tell(s, "strength 1"), tell(s, "equal dose"), tell(choice, "strength 1") if choice else "not run"]
 
     def shares(study: Study, at: At) -> str:
-        found = [100 * (t.anti_steerable.value or 0.0) for t in summaries(study, at)]
-        return f"{min(found):.0f} to {max(found):.0f} %"
+        result = [100 * (t.anti_steerable.value or 0.0) for t in summaries(study, at)]
+        return f"{min(result):.0f} to {max(result):.0f} %"
 
     def spread(study: Study, at: At) -> str:
         name = "anti_steerable" if at == "strength 1" else "equal_anti_steerable"
-        found = [100 * v for v in by_behavior(study, name).values()]
-        return f"{min(found):.0f} to {max(found):.0f} %"
+        result = [100 * v for v in by_behavior(study, name).values()]
+        return f"{min(result):.0f} to {max(result):.0f} %"
 
     def best(study: Study, at: At) -> str:
         first = Counter({t.prompt_type: t.ranks[0] for t in summaries(study, at)}).most_common(2)
         return ", ".join(f"{name} {n}" for name, n in first)
 
     def positive(study: Study, at: At) -> str:
-        found = summaries(study, at)
-        sure = sum((t.effect.low or 0.0) > 0 for t in found)
-        return f"{sum((t.effect.value or 0.0) > 0 for t in found)} of {len(found)} ({sure} with the whole interval)"
+        result = summaries(study, at)
+        sure = sum((t.effect.low or 0.0) > 0 for t in result)
+        return f"{sum((t.effect.value or 0.0) > 0 for t in result)} of {len(result)} ({sure} with the whole interval)"
 
     def linked(x: str, y: str, prompt_type: str | None = None) -> Callable[[Study, At], str]:
         return lambda study, at: figure(rho(study, x, y, at, None, prompt_type).rho)
@@ -168,13 +168,13 @@ def choices(s: Study | None) -> str:
 def links(s: Study) -> str:
     rows = []
     names = [t.prompt_type for t in summaries(s, "strength 1")]
-    for x, told in INDICES.items():
+    for x, described in INDICES.items():
         for y in ("effect", "anti_steerable"):
             within = [v for n in names if (v := rho(s, x, y, "equal dose", None, n).rho.value) is not None]
             over_all = [figure(rho(s, x, y, at).rho) for at in ATS]
             given = figure(rho(s, x, y, "strength 1", "norm").rho)
             ends = f"{min(within):.2f} to {max(within):.2f}" if within else "–"
-            rows.append([told, y.replace("_", "-"), *over_all, given, ends])
+            rows.append([described, y.replace("_", "-"), *over_all, given, ends])
     head = ["ρ of", "with", "strength 1", "equal dose", "strength 1 given ‖s‖", "within one type, equal dose"]
     return table(head, rows)
 
@@ -204,8 +204,8 @@ def maps(s: Study) -> str:
     rows = []
     for block in sorted({c.block for c in real(s)}):
         cells = [c for c in real(s) if c.block == block]
-        found = [values(cells, name) for name in columns]
-        rows.append([block, *(f"{x.mean():.2f} ({x.min():.2f} to {x.max():.2f})" for x in found)])
+        result = [values(cells, name) for name in columns]
+        rows.append([block, *(f"{x.mean():.2f} ({x.min():.2f} to {x.max():.2f})" for x in result)])
     return table(["block", *columns.values()], rows)
 
 
@@ -233,8 +233,8 @@ def steerable(s: Study) -> str:
         if c.prompt_type == "prefilled":
             held = (c.equal_effect_low or 0.0) > LEAST and (c.equal_anti_steerable_high or 1.0) < MOST
             parts[not held].append(c.agreement_loo or 0.0)
-    told = [f"{mean(part):.2f} in the {len(part)} sets" if part else "no set" for part in parts]
-    return f"{told[0]} that keep a check's bounds at equal dose, {told[1]} that do not"
+    described = [f"{mean(part):.2f} in the {len(part)} sets" if part else "no set" for part in parts]
+    return f"{described[0]} that keep a check's bounds at equal dose, {described[1]} that do not"
 
 
 def command(s: Study) -> str:
@@ -250,9 +250,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=Path, required=True, help="folder with the folders of studies")
     parser.add_argument("--out", type=Path, help="Markdown file; else standard output")
-    told = parser.parse_args()
+    described = parser.parse_args()
     studies = {
-        name: load_study(told.studies / name) for name in NAMES if (told.studies / name / "study.json").is_file()
+        name: load_study(described.studies / name)
+        for name in NAMES
+        if (described.studies / name / "study.json").is_file()
     }
     s = studies["persona"]
     commands = "\n".join(map(command, studies.values()))
@@ -307,8 +309,8 @@ Six sets, prefilled vectors: mean (least to largest).
 
 {table(head, others)}
 """
-    if told.out:
-        told.out.write_text(text)
+    if described.out:
+        described.out.write_text(text)
     else:
         print(text)
 

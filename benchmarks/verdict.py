@@ -115,10 +115,10 @@ def foregone(steered: Steered, unit: str) -> str | None:
     return None if effect.holds and anti.holds else "inconclusive"
 
 
-def replication(on: Experiment, steering: Steering, found: Evidence | None, whole: bool = True) -> Row:
+def replication(on: Experiment, steering: Steering, result: Evidence | None, whole: bool = True) -> Row:
     """What the vector does on examples and texts that nothing else has seen; not more than settles what is true."""
     (seen,), unit = steered(on, [steering], "replication"), on.instrument.unit
-    random = RandomDirectionBaseline(percentile_95=found.random_directions.percentile_95 or 0.0 if found else 0.0)
+    random = RandomDirectionBaseline(percentile_95=result.random_directions.percentile_95 or 0.0 if result else 0.0)
     rows = bounds(requirements(seen, THRESHOLDS, unit, random, {}))
     if rows[EFFECT]["missed"] or rows[ANTI]["missed"] or not whole:
         return rows
@@ -127,7 +127,7 @@ def replication(on: Experiment, steering: Steering, found: Evidence | None, whol
         ("neutral text", NeutralDrift(steering, (on.strength,), NEUTRAL_ROWS, "replication")),
         ("other prompts", PromptsDrift(steering, (on.strength,), (), "replication")),
     ):
-        if found is None or bootstrap_mean(found.drifts[name], seed=on.seed).high > FAR[1]:
+        if result is None or bootstrap_mean(result.drifts[name], seed=on.seed).high > FAR[1]:
             (drift,) = step.drifts(on)
             drifts[name] = drift.kl
     return bounds(requirements(seen, THRESHOLDS, unit, random, drifts))
@@ -162,10 +162,10 @@ def outcome(decided: DecisionWithGrounds) -> Row:
 
 def control(on: Experiment, tried: Mapping[str, tuple[Steering, float]], geometry: Geometry | None) -> Row:
     """Whether any of the vectors, each at its strength, would pass a check."""
-    base, *found = sweep(on, "eval", [PLAIN, *tried.values()])
+    base, *result = sweep(on, "eval", [PLAIN, *tried.values()])
     contrast_of = on.contrast_of(on.splits.eval)
     row: Row = {"vectors": {}, "decision": "not passed"}
-    for (name, (steering, strength)), after in zip(tried.items(), found, strict=True):
+    for (name, (steering, strength)), after in zip(tried.items(), result, strict=True):
         figures, could = screened(contrast_of.change(base, after), strength)
         if could:
             at = replace(on, strength=strength)
@@ -212,8 +212,8 @@ class Bench:
         known = foregone(own, on.instrument.unit)
         if known:
             needs = requirements(own, THRESHOLDS, on.instrument.unit, RandomDirectionBaseline(), {})
-            told = [r for r in needs if r.name in (EFFECT, ANTI, DESIRED)]
-            row: Row = {"decision": known, "bounds": bounds(told), "doubts": None}
+            described = [r for r in needs if r.name in (EFFECT, ANTI, DESIRED)]
+            row: Row = {"decision": known, "bounds": bounds(described), "doubts": None}
             row["replication"] = replication(on, steering, None, whole=known == "no-go")
         else:
             seen = evidence(on, steering, geometry, own)
@@ -237,9 +237,9 @@ class Bench:
         sides = [np.split(rng.permutation(texts), 2) for rng in dealt]
         vectors = [vector_of(on, replace(known, positive=p, negative=n), SITE) for p, n in sides]
         variants: list[Variant] = [PLAIN, *((v, STRENGTH) for v in vectors)]
-        base, *found = sweep(on, "eval", variants)
+        base, *result = sweep(on, "eval", variants)
         contrast_of, row = on.contrast_of(on.splits.eval), Row(vectors={}, decision="not passed")
-        for seed, (rng, after) in enumerate(zip(dealt, found, strict=True)):
+        for seed, (rng, after) in enumerate(zip(dealt, result, strict=True)):
             change = [getattr(after, side) - getattr(base, side) for side in SIDES]
             figures, could = screened(contrast_of(*np.split(rng.permutation(np.concatenate(change)), 2)), STRENGTH)
             if could:  # not judged any further: no such control should come this far

@@ -24,19 +24,19 @@ def _missing(part: str, reason: str) -> None:
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """Folder with the public data sets."""
-    told = os.environ.get("TRIMTAB_DATA")
-    if not told or not Path(told).is_dir():
+    given = os.environ.get("TRIMTAB_DATA")
+    if not given or not Path(given).is_dir():
         _missing("data", "TRIMTAB_DATA does not name the folder with the public data sets")
-    return Path(str(told))
+    return Path(str(given))
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Path of a Chromium."""
     for name in ("chromium", "chromium-browser", "google-chrome"):
-        found = shutil.which(name)
-        if found:
-            return found
+        result = shutil.which(name)
+        if result:
+            return result
     _missing("browser", "there is no chromium on the PATH")
     raise AssertionError
 

@@ -225,10 +225,10 @@ def test_lint_finds_what_is_wrong_and_strict_says_so(run: Run, tmp_path: Path) -
 def test_doctor_reports_parts_and_mends(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
     code, out, _ = run("doctor", "--json")
-    found = {f["part"]: f for f in json.loads(out)["findings"]}
+    result = {f["part"]: f for f in json.loads(out)["findings"]}
     assert code == 0
-    assert found["torch"]["state"] == "ok"
-    assert str(tmp_path) in found["cache"]["detail"]
+    assert result["torch"]["state"] == "ok"
+    assert str(tmp_path) in result["cache"]["detail"]
     (tmp_path / "cache").write_text("a file where the folder should be")
     code, out, _ = run("doctor", "--json")
     assert code == 4
@@ -239,26 +239,26 @@ def test_doctor_looks_at_every_package_that_the_metadata_requires(run: Run, monk
     required = {Requirement(line) for line in importlib.metadata.requires("trimtab") or []}
     core = {canonicalize_name(r.name) for r in required if r.marker is None}
     assert {"torch", "httpx2", "scikit-learn"} <= core
-    found = {f["part"]: f for f in json.loads(run("doctor", "--json")[1])["findings"]}
-    assert core <= set(found)
-    assert {r.name for r in required if r.marker and "hub" in str(r.marker)} <= set(found)
+    result = {f["part"]: f for f in json.loads(run("doctor", "--json")[1])["findings"]}
+    assert core <= set(result)
+    assert {r.name for r in required if r.marker and "hub" in str(r.marker)} <= set(result)
 
-    told = [
+    given = [
         "numpy>=2.0",
         "not-there-at-all>=1",
         "Rich<1.0 ; python_version >= '3.0'",
         "old-python ; python_version < '3'",
     ]
-    told += ["not-there-either>=2; extra == 'hub'", "pytest; extra == 'adapters'", "packaging>=1"]
-    monkeypatch.setattr("importlib.metadata.requires", lambda name: told)
+    given += ["not-there-either>=2; extra == 'hub'", "pytest; extra == 'adapters'", "packaging>=1"]
+    monkeypatch.setattr("importlib.metadata.requires", lambda name: given)
     code, out, _ = run("doctor", "--json")
-    found = {f["part"]: f for f in json.loads(out)["findings"]}
+    result = {f["part"]: f for f in json.loads(out)["findings"]}
     assert code == 4
-    assert found["numpy"]["state"] == found["pytest"]["state"] == "ok"
-    assert found["not-there-at-all"]["state"] == found["rich"]["state"] == "broken"
-    assert "<1.0" in found["rich"]["detail"]
-    assert "old-python" not in found
-    assert (found["not-there-either"]["state"], found["not-there-either"]["mend"]) == (
+    assert result["numpy"]["state"] == result["pytest"]["state"] == "ok"
+    assert result["not-there-at-all"]["state"] == result["rich"]["state"] == "broken"
+    assert "<1.0" in result["rich"]["detail"]
+    assert "old-python" not in result
+    assert (result["not-there-either"]["state"], result["not-there-either"]["mend"]) == (
         "missing",
         "pip install 'trimtab[hub]'",
     )
@@ -282,16 +282,16 @@ def test_an_unforeseen_failure_is_one_message_too(run: Run, monkeypatch: pytest.
 def test_advice_on_a_server_that_refuses_names_only_flags_that_the_command_has(
     verb: str, status: int, run: Run, tiny_folder: Path, tmp_path: Path
 ) -> None:
-    told = {
+    given = {
         "check": ["check", "sentiment", "--model", tiny_folder, "--dtype", "float32", "--site", 1, "--strength", 1],
         "draft": ["draft", "rhymes", "--description", "speaks in rhymes", "--n", 4, "--out", tmp_path / "r.jsonl"],
     }[verb]
     if verb == "check":
-        told += ["--train", 12, "--eval", 16, "--generate", 2, "--prompt-type", "prefilled", "--out", tmp_path / "out"]
+        given += ["--train", 12, "--eval", 16, "--generate", 2, "--prompt-type", "prefilled", "--out", tmp_path / "out"]
     url, name = ("--judge", "--judge-model") if verb == "check" else ("--endpoint", "--endpoint-model")
     reply = Reply(status=status, headers={"retry-after": "0"}, body=b'{"error": {"message": "no"}}')
     with serving(lambda request, k: reply) as server:
-        code, out, err = run(*told, url, server.url, name, "m")
+        code, out, err = run(*given, url, server.url, name, "m")
     assert server.requests
     assert code in (2, 4) or "judge" in out
     known = set(re.findall(r"--[a-z-]+", run(verb, "--help")[1]))
@@ -380,14 +380,14 @@ def test_every_verb_that_takes_a_behavior_can_leave_out_bad_rows(
 def test_convert_data_writes_what_can_be_read_back_and_says_how_it_was_read(run: Run, tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("Question;good;bad\nTea?;Sure.;Never.\n")
     target = tmp_path / "new" / "b.jsonl"
-    told = ("convert-data", str(tmp_path / "b.csv"), str(target), "--positive", "good", "--negative", "bad")
-    code, out, _ = run(*told)
+    given = ("convert-data", str(tmp_path / "b.csv"), str(target), "--positive", "good", "--negative", "bad")
+    code, out, _ = run(*given)
     assert code == 0
     written = f"written: {target}"
     for said in ("b: 1 examples, pairing natural", "positive: ' Sure.'", "semicolons", "'good' as positive", written):
         assert said in out
     assert load(target).digest == load(tmp_path / "b.csv", fields={"positive": "good", "negative": "bad"}).digest
-    document = json.loads(run(*told, "--force", "--json")[1])
+    document = json.loads(run(*given, "--force", "--json")[1])
     assert (document["n"], document["digest"], document["file"]) == (1, load(target).digest, str(target))
 
 

@@ -15,7 +15,7 @@ from trimtab.decimals import decimals as shown
 from trimtab.reports.check.plots import _cell
 from trimtab.results.consequences import PromptingBaseline
 from trimtab.results.figures import Estimate
-from trimtab.results.numbers import given as told
+from trimtab.results.numbers import given as described
 from trimtab.results.numbers import level, number, share, spread
 from trimtab.statistics import Interval
 from trimtab.verdict.decide import about_prompting
@@ -40,7 +40,7 @@ def test_no_zero_has_a_minus_sign_and_all_else_is_python_s_own(value: float, spe
 @pytest.mark.parametrize("value", [-0.0, -1e-9, -0.0004])
 def test_nor_has_one_of_those_in_reports(value: float) -> None:
     texts = [spread(value, -0.3, 0.3), share(value), share(value, -0.3, 0.3)]
-    texts += [told(-0.0), level(-0.0), number(-0.0), bracketed(Interval(value, value, value), plus=True)]
+    texts += [described(-0.0), level(-0.0), number(-0.0), bracketed(Interval(value, value, value), plus=True)]
     assert not [text for text in texts if ZERO.search(text)]
 
 
@@ -64,6 +64,6 @@ def test_figures_that_may_be_negative_are_formatted_in_one_place() -> None:
         "reports/fit/tables.py",
     }  # fmt: skip
     root = Path(trimtab.__file__).parent
-    found = {str(f.relative_to(root)) for f in root.rglob("*.py") if bare.search(f.read_text(encoding="utf-8"))}
-    found -= {"decimals.py", "reports/check/distributions.py", "reports/check/plots.py"}  # plotly's own formats
-    assert found <= never_negative
+    result = {str(f.relative_to(root)) for f in root.rglob("*.py") if bare.search(f.read_text(encoding="utf-8"))}
+    result -= {"decimals.py", "reports/check/distributions.py", "reports/check/plots.py"}  # plotly's own formats
+    assert result <= never_negative

@@ -32,13 +32,13 @@ def test_every_class_has_a_code_of_its_own_and_an_error_may_say_more() -> None:
     assert [e.code for e in plain] == ["failed", "invalid-input", "contradictory-plan", "inert-steering"]
     assert [e.exit_code for e in plain] == [4, 2, 2, 4]
     assert all(e.field is None and str(e) == "message" for e in plain)
-    told = InputError("message", code="out-of-range", field="strength")
-    assert (told.code, told.field) == ("out-of-range", "strength")
+    given = InputError("message", code="out-of-range", field="strength")
+    assert (given.code, given.field) == ("out-of-range", "strength")
 
 
 def test_code_and_field_survive_a_place_in_front_and_the_way_between_processes() -> None:
-    told = PlanError("no strength", code="out-of-range", field="steers.0")
-    for again in (told.at("here"), pickle.loads(pickle.dumps(told.at("here")))):
+    given = PlanError("no strength", code="out-of-range", field="steers.0")
+    for again in (given.at("here"), pickle.loads(pickle.dumps(given.at("here")))):
         assert isinstance(again, PlanError)
         assert (str(again), again.code, again.field) == ("here: no strength", "out-of-range", "steers.0")
 
@@ -156,15 +156,15 @@ def _texts(tree: ast.Module) -> Iterator[str]:
 
 
 def test_no_message_of_the_library_names_a_flag() -> None:
-    told = {
+    given = {
         (name, flag)
         for name, tree in _trees()
         if not name.startswith("cli/")
         for text in _texts(tree)
         for flag in FLAG.findall(COMMAND.sub("", text))
     }
-    assert {(name, flag) for name, flag in told if name not in EXCEPTIONS} == set()
-    assert {name for name, _ in told} == set(EXCEPTIONS)
+    assert {(name, flag) for name, flag in given if name not in EXCEPTIONS} == set()
+    assert {name for name, _ in given} == set(EXCEPTIONS)
 
 
 def _all_flags() -> set[str]:
@@ -238,9 +238,9 @@ def test_the_command_line_names_the_flag(
     arguments, said, flag = COMMANDS[case]
     code, _, err = run(*arguments, "--model", tiny_folder)
     assert code == 2
-    told = " ".join(err.split())
-    assert said in told
-    assert told.endswith(flag)
+    given = " ".join(err.split())
+    assert said in given
+    assert given.endswith(flag)
 
 
 def test_a_folder_that_holds_no_steering_says_what_kind_of_fault_it_is(tmp_path: Path) -> None:

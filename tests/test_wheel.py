@@ -67,8 +67,8 @@ def test_the_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
 
 
 def test_it_works_in_a_fresh_environment(fresh: Path, tmp_path: Path) -> None:
-    told = run(fresh, tmp_path, "trimtab", "--help")
-    assert "check" in told
+    given = run(fresh, tmp_path, "trimtab", "--help")
+    assert "check" in given
     assert run(fresh, tmp_path, "trimtab", "--version").strip() == f"trimtab {__version__}"
     code = (
         "import sys, importlib.metadata, trimtab\n"

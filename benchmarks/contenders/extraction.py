@@ -39,8 +39,8 @@ def steering_vectors(job: dict[str, Any]) -> Vector:
 
     def vector(positive: list[str], negative: list[str], batch: int) -> Any:
         pairs = list(zip(positive, negative, strict=True))
-        found = train_steering_vector(model, tokenizer, pairs, layers=[job["block"]], batch_size=batch)
-        return found.layer_activations[job["block"]]
+        result = train_steering_vector(model, tokenizer, pairs, layers=[job["block"]], batch_size=batch)
+        return result.layer_activations[job["block"]]
 
     return vector
 

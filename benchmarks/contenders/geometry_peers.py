@@ -15,8 +15,8 @@ def hidden_directions(job: dict[str, Any]) -> tuple[Any, Callable[[], None]]:
         positive, negative = (sides[side][:, None, :].tolist() for side in ("positive", "negative"))
     n = job["checked"]
     every_pair = n * (n - 1) // 2
-    found = screen_from_sides(positive[:n], negative[:n], max_pairs=every_pair)
-    result = {"cosine": found["cos_agreement"][0], "separation": found["separation"][0]}
+    results = screen_from_sides(positive[:n], negative[:n], max_pairs=every_pair)
+    result = {"cosine": results["cos_agreement"][0], "separation": results["separation"][0]}
     return result, lambda: screen_from_sides(positive, negative) and None
 
 

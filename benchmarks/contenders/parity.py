@@ -28,7 +28,7 @@ def repeng(job: dict[str, Any]) -> tuple[Any, Run]:
     }
     first = made[job["methods"][0]]
     first.export_gguf(job["gguf"])
-    vectors = {name: {k: v.tolist() for k, v in found.directions.items()} for name, found in made.items()}
+    vectors = {name: {k: v.tolist() for k, v in result.directions.items()} for name, result in made.items()}
     return {"vectors": vectors, "texts": _repeng_steers(model, tokenizer, first, job)}, _nothing
 
 
@@ -50,9 +50,9 @@ def _repeng_steers(model: Any, tokenizer: Any, vector: Any, job: dict[str, Any])
 
     control = ControlModel(model, sorted(vector.directions))
     control.set_control(vector, job["strength"])
-    found = _written(control, tokenizer, job)
+    result = _written(control, tokenizer, job)
     control.unwrap()
-    return found
+    return result
 
 
 def steering_vectors(job: dict[str, Any]) -> tuple[Any, Run]:

@@ -36,25 +36,25 @@ _PARSER: Final = "packaging"  # reads requirements; itself one of them
 
 def examine() -> list[InstalledPart]:
     """Look at versions, devices, dtypes, the cache and the optional parts."""
-    found = [InstalledPart("python", "ok", sys.version.split()[0]), *_packages()]
-    if all(f.state != "broken" for f in found):
-        found += _devices()
-        found.append(_embedded())
-    found.append(_cache())
-    return found
+    result = [InstalledPart("python", "ok", sys.version.split()[0]), *_packages()]
+    if all(f.state != "broken" for f in result):
+        result += _devices()
+        result.append(_embedded())
+    result.append(_cache())
+    return result
 
 
 def _packages() -> list[InstalledPart]:
     """What the package's own metadata asks for: first what is needed, then what its extras add."""
     try:
-        told = importlib.metadata.requires("trimtab")
+        given = importlib.metadata.requires("trimtab")
     except importlib.metadata.PackageNotFoundError:
         return [InstalledPart("trimtab", "broken", "not installed: its metadata is missing", "pip install trimtab")]
     if importlib.util.find_spec(_PARSER) is None:
         return [InstalledPart(_PARSER, "broken", "not installed", f"pip install {_PARSER}")]
     from packaging.requirements import Requirement
 
-    requirements = [Requirement(line) for line in told or []]
+    requirements = [Requirement(line) for line in given or []]
     extras = importlib.metadata.metadata("trimtab").get_all("Provides-Extra") or []
     core = [r for r in requirements if r.marker is None or r.marker.evaluate({"extra": ""})]
     needed = [_package(r, "pip install --upgrade trimtab", "broken") for r in core]

@@ -31,10 +31,10 @@ def behaviors(draw) -> Behavior:
         ),
         source=st.sampled_from(["", "b.csv:3"]),
     )
-    told = draw(st.booleans())
+    described = draw(st.booleans())
     return Behavior(
         "tea", draw(st.lists(example, min_size=1, max_size=4)), draw(st.sampled_from(["", "d"])),
-        "be" if told else "", "be not" if told else "", draw(st.sampled_from(["natural", "random"])),
+        "be" if described else "", "be not" if described else "", draw(st.sampled_from(["natural", "random"])),
         notes=draw(st.lists(TEXT, max_size=2)),
     )  # fmt: skip
 

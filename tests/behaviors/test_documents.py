@@ -66,8 +66,8 @@ def test_columns_of_two_lists_with_our_names_stay_unpaired_as_ever(tmp_path):
 
 
 def test_a_header_beside_columns_and_wrapped_rows_is_used(tmp_path):
-    told = {"name": "tea", "positive_instruction": "p", "negative_instruction": "n"}
-    for content in ({**told, **COLUMNS}, {**told, "data": ROWS}):
+    given = {"name": "tea", "positive_instruction": "p", "negative_instruction": "n"}
+    for content in ({**given, **COLUMNS}, {**given, "data": ROWS}):
         behavior = read(tmp_path, content)
         assert (behavior.name, behavior.instruction("negative"), texts(behavior)) == ("tea", "n", EXPECTED)
 

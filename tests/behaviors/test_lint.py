@@ -21,14 +21,14 @@ def choice(answers: list[str], prompts: list[str] | None = None) -> Behavior:
 
 def bare(pairs: list[tuple[str, str]], pairing: str = "natural") -> Behavior:
     rows = [Example("", p, q, source=f"f:{k}") for k, (p, q) in enumerate(pairs, 1)]
-    told = {"positive_instruction": "Be b.", "negative_instruction": "Be no b."}
-    return Behavior(name="b", examples=rows, pairing=pairing, **told)
+    given = {"positive_instruction": "Be b.", "negative_instruction": "Be no b."}
+    return Behavior(name="b", examples=rows, pairing=pairing, **given)
 
 
 def find(behavior: Behavior, code: str) -> Finding | None:
-    found = [finding for finding in lint(behavior) if finding.code == code]
-    assert len(found) <= 1
-    return found[0] if found else None
+    result = [finding for finding in lint(behavior) if finding.code == code]
+    assert len(result) <= 1
+    return result[0] if result else None
 
 
 def brute_auroc(positive: list[int], negative: list[int]) -> float:
@@ -97,8 +97,8 @@ def test_equal_answers_are_an_error_that_names_the_rows():
 
 
 def test_answers_that_differ_in_case_alone_are_no_leakage():
-    found = {f.code for f in lint(bare([("HELLO THERE", "hello there"), ("GOOD DAY", "good day")]))}
-    assert not found & {"same-answers", "both-classes"}
+    result = {f.code for f in lint(bare([("HELLO THERE", "hello there"), ("GOOD DAY", "good day")]))}
+    assert not result & {"same-answers", "both-classes"}
 
 
 def test_a_statement_in_both_classes_is_an_error():
@@ -163,8 +163,8 @@ def test_position_bias_has_the_share_of_first_labels_as_auroc_and_a_binomial_p()
 
 def test_balanced_labels_are_no_finding():
     for labels in ([" (A)", " (B)"], [" Yes", " No"]):
-        found = {f.code for f in lint(choice(labels * 30))}
-        assert not found & {"answer-position", "answer-token", "one-sided"}
+        result = {f.code for f in lint(choice(labels * 30))}
+        assert not result & {"answer-position", "answer-token", "one-sided"}
 
 
 def test_token_bias_is_told_apart_from_position_bias():

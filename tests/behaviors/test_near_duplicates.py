@@ -57,8 +57,8 @@ def light_variants(n: int, each: int, seed: int = 0) -> list[tuple[str, str]]:
 
 
 def pairs(rows: list[tuple[str, str]], pairing: str = "natural", prompts: list[str] | None = None) -> Behavior:
-    told = prompts or [""] * len(rows)
-    return Behavior("b", [Example(t, p, q) for t, (p, q) in zip(told, rows, strict=True)], pairing=pairing)
+    given = prompts or [""] * len(rows)
+    return Behavior("b", [Example(t, p, q) for t, (p, q) in zip(given, rows, strict=True)], pairing=pairing)
 
 
 @pytest.mark.parametrize(("n", "each"), [(4, 25), (8, 25), (12, 20), (20, 10), (40, 6)])
@@ -139,14 +139,14 @@ def test_lists_are_matched_so_that_a_cluster_makes_one_unit_and_no_chains(seed: 
     behavior = lists(seed)
     if turned:  # the negative list has the larger clusters
         behavior = pairs([(e.negative, e.positive) for e in behavior.examples], "random")
-    found = aligned(behavior)
-    sizes = sorted(Counter(clusters(found)).values(), reverse=True)
+    result = aligned(behavior)
+    sizes = sorted(Counter(clusters(result)).values(), reverse=True)
     assert sizes[:3] == [9, 5, 3]
     assert sum(sizes) == 40
     assert sizes[3:] == [1] * 23
     for side in ("positive", "negative"):
-        assert sorted(getattr(e, side) for e in found.examples) == sorted(getattr(e, side) for e in behavior.examples)
-    assert len(set(clusters(behavior))) < len(set(clusters(found)))
+        assert sorted(getattr(e, side) for e in result.examples) == sorted(getattr(e, side) for e in behavior.examples)
+    assert len(set(clusters(behavior))) < len(set(clusters(result)))
 
 
 def test_lists_without_near_duplicates_stay_as_they_are():
@@ -155,10 +155,10 @@ def test_lists_without_near_duplicates_stay_as_they_are():
 
 
 def test_no_near_duplicate_of_a_training_text_stands_in_another_part():
-    found = aligned(lists(1))
-    parts = split(found, n_shots=2, seed=3)
-    clusters = resemblances(found)
-    at = {(e.positive, e.negative): i for i, e in enumerate(found.examples)}
+    result = aligned(lists(1))
+    parts = split(result, n_shots=2, seed=3)
+    clusters = resemblances(result)
+    at = {(e.positive, e.negative): i for i, e in enumerate(result.examples)}
     where: dict[tuple[int, int], set[str]] = {}
     for name in ("shots", "train", "dev", "eval"):
         for e in getattr(parts, name).examples:

@@ -208,7 +208,7 @@ def test_parts_do_not_depend_on_the_hash_seed():
         "b = Behavior(name='x', examples=[Example(f'q{k%40}', f' good {k}', f' bad {k}') for k in range(90)])\n"
         "print([e.positive for e in split(b).eval.examples])"
     )
-    told = {
+    described = {
         subprocess.run(
             [sys.executable, "-c", code],
             env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -216,7 +216,7 @@ def test_parts_do_not_depend_on_the_hash_seed():
         ).stdout
         for seed in ("1", "2")
     }  # fmt: skip
-    assert len(told) == 1
+    assert len(described) == 1
 
 
 def test_a_question_larger_than_every_part_cannot_crowd_out_the_others():
@@ -326,11 +326,11 @@ def test_no_prompt_but_a_frame_and_no_group_is_ever_in_two_parts(behavior, seed)
     assert all(len({names[i] for i in rows}) == 1 for rows in whole.values())
     if splits:
         part = {id(e): name for name in PARTS for e in getattr(splits, name).examples}
-        found = [
+        result = [
             {part[id(behavior.examples[i])] for i in rows if id(behavior.examples[i]) in part}
             for rows in whole.values()
         ]
-        assert all(len(parts) <= 1 for parts in found)
+        assert all(len(parts) <= 1 for parts in result)
 
 
 @pytest.mark.data

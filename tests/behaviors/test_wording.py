@@ -58,9 +58,9 @@ def test_one_sentence_in_all_rows_but_one_is_an_error_that_names_it(side: str):
     said = " this is all that anybody could say"
     sides = {"positive": texts(40), "negative": texts(40, 1)}
     sides[side] = [said] * 39 + sides[side][:1]
-    found = [f for f in lint(pairs(**sides)) if f.code == "one-sentence"]
-    assert [(f.severity, f.n) for f in found] == [("error", 39)]
-    assert "this is all that anybody could say" in found[0].message
+    result = [f for f in lint(pairs(**sides)) if f.code == "one-sentence"]
+    assert [(f.severity, f.n) for f in result] == [("error", 39)]
+    assert "this is all that anybody could say" in result[0].message
 
 
 def test_variants_of_one_sentence_are_one_sentence():

@@ -15,8 +15,8 @@ SURE = Quality(Interval(0.9, 0.8, 1.0), 50, 50, 0, None)
 
 
 def sides(behavior: Behavior, part: str, seed: int = 0) -> tuple[list[str], list[str], tuple[str, ...]]:
-    found = getattr(parts(behavior, seed), part)
-    return [e.positive for e in found.examples], [e.negative for e in found.examples], found.clusters
+    result = getattr(parts(behavior, seed), part)
+    return [e.positive for e in result.examples], [e.negative for e in result.examples], result.clusters
 
 
 def parts(behavior: Behavior, seed: int) -> Splits:

@@ -60,7 +60,7 @@ def test_longest_repetitions_known_by_eye() -> None:
 
 
 def test_a_change_is_the_mean_difference_prompt_by_prompt() -> None:
-    found = fluency(BASE, LOOPS)
+    result = fluency(BASE, LOOPS)
     for name, measure in {
         "words": lambda text: len(words(text)),
         "repeated_3": lambda text: repeated(text, 3),
@@ -69,15 +69,15 @@ def test_a_change_is_the_mean_difference_prompt_by_prompt() -> None:
         "distinct_2": lambda text: distinct(text, 2),
         "longest_repetition": longest_repetition,
     }.items():
-        change = getattr(found, name)
+        change = getattr(result, name)
         before, after = ([measure(text) for text in side] for side in (BASE, LOOPS))
         assert (change.n, change.n_missing, change.reason) == (12, 0, None)
         assert change.base == pytest.approx(np.mean(before))
         assert change.steered == pytest.approx(np.mean(after))
         assert change.difference.value == pytest.approx(np.mean(np.subtract(after, before)))
         assert change.difference.low <= change.difference.value <= change.difference.high
-    assert found.repeated_3.difference is not None
-    assert found.repeated_3.difference.low > 0.4
+    assert result.repeated_3.difference is not None
+    assert result.repeated_3.difference.low > 0.4
 
 
 def test_swapped_sides_turn_the_sign_and_the_same_texts_change_nothing() -> None:
@@ -100,10 +100,10 @@ def test_repeats_of_a_template_widen_the_interval() -> None:
 
 
 def test_texts_too_short_for_a_figure_are_left_out_and_counted() -> None:
-    found = fluency([*BASE[:10], "", "two words"], [*BASE[:9], "", "x", "now three words"])
-    assert (found.words.n, found.words.n_missing) == (12, 0)
-    assert (found.distinct_1.n, found.distinct_1.n_missing) == (10, 2)
-    assert (found.repeated_3.n, found.repeated_3.n_missing) == (9, 3)
+    result = fluency([*BASE[:10], "", "two words"], [*BASE[:9], "", "x", "now three words"])
+    assert (result.words.n, result.words.n_missing) == (12, 0)
+    assert (result.distinct_1.n, result.distinct_1.n_missing) == (10, 2)
+    assert (result.repeated_3.n, result.repeated_3.n_missing) == (9, 3)
     nothing = fluency(["one", "two", "three"], BASE[:3]).repeated_4
     assert (nothing.n, nothing.n_missing, nothing.base, nothing.difference) == (0, 3, None, None)
     assert nothing.reason is not None
@@ -120,20 +120,20 @@ def test_one_unit_is_no_measurement() -> None:
 def test_the_perplexity_ratio_is_the_geometric_mean_over_prompts() -> None:
     rng = np.random.default_rng(0)
     before, after = -rng.uniform(1, 3, 12), -rng.uniform(2, 4, 12)
-    found = fluency(BASE, LOOPS, log_prob_base=before, log_prob_steered=after)
-    ratio = found.perplexity_ratio
+    result = fluency(BASE, LOOPS, log_prob_base=before, log_prob_steered=after)
+    ratio = result.perplexity_ratio
     assert ratio is not None
     assert ratio.value == pytest.approx(np.prod(np.exp(-after) / np.exp(-before)) ** (1 / 12))
     assert ratio.low < ratio.value < ratio.high
-    assert found.log_prob.base == pytest.approx(before.mean())
+    assert result.log_prob.base == pytest.approx(before.mean())
     after[3] = np.nan
     assert fluency(BASE, LOOPS, log_prob_base=before, log_prob_steered=after).log_prob.n_missing == 1
 
 
 def test_without_log_probabilities_perplexity_is_not_measured() -> None:
-    found = fluency(BASE, LOOPS)
-    assert found.perplexity_ratio is None
-    assert found.log_prob.reason is not None
+    result = fluency(BASE, LOOPS)
+    assert result.perplexity_ratio is None
+    assert result.log_prob.reason is not None
 
 
 def test_the_same_seed_gives_the_same_figures() -> None:

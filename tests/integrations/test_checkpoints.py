@@ -212,10 +212,10 @@ STATE = Gates(D, 2).state_dict()
     ],
 )
 def test_what_is_not_said_must_be_told_and_nothing_else(
-    held: object, told: dict[str, object], word: str, saved: Callable[[object], Path]
+    held: object, given: dict[str, object], word: str, saved: Callable[[object], Path]
 ) -> None:
     with pytest.raises(InputError, match=word):
-        read_checkpoint(saved(held), **told)  # type: ignore[arg-type]
+        read_checkpoint(saved(held), **given)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -233,10 +233,10 @@ def test_what_is_not_said_must_be_told_and_nothing_else(
     ],
 )
 def test_odd_files_of_steering_vectors_are_refused(
-    layers: object, kind: object, told: dict[str, object], word: str, tmp_path: Path
+    layers: object, kind: object, given: dict[str, object], word: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=word):
-        read_checkpoint(as_steering_vector(layers, kind, tmp_path), **told)  # type: ignore[arg-type]
+        read_checkpoint(as_steering_vector(layers, kind, tmp_path), **given)  # type: ignore[arg-type]
 
 
 # ---- The command line ----------------------------------------------------------------------------------------------

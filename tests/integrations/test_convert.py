@@ -41,11 +41,11 @@ def test_a_control_vector_is_read_back_by_the_gguf_package_as_direction_14(tmp_p
     assert reader.fields["general.architecture"].contents() == "controlvector"
     assert reader.fields["controlvector.model_hint"].contents() == "llama"
     assert reader.fields["controlvector.layer_count"].contents() == 2
-    found = {t.name: np.array(t.data) for t in reader.tensors}
-    assert set(found) == {"direction.14", "direction.20"}
+    result = {t.name: np.array(t.data) for t in reader.tensors}
+    assert set(result) == {"direction.14", "direction.20"}
     v = rand(2, D)
-    assert found["direction.14"].dtype == np.float32
-    assert np.allclose(found["direction.14"], (v[0] + 0.5 * v[1]).numpy())
+    assert result["direction.14"].dtype == np.float32
+    assert np.allclose(result["direction.14"], (v[0] + 0.5 * v[1]).numpy())
 
 
 def test_what_is_written_acts_as_the_steering_did(tmp_path: Path, tiny_folder: Path) -> None:
@@ -188,7 +188,7 @@ def test_odd_control_vectors_are_refused(
 def test_broken_files_are_refused_or_read_and_nothing_else(tmp_path: Path) -> None:
     write_control_vector(two(), tmp_path / "v.gguf")
     write_vectors(two(), tmp_path / "v.safetensors")
-    rng, told = random.Random(0), []
+    rng, given = random.Random(0), []
     for name, read in (("v.gguf", read_control_vector), ("v.safetensors", read_vectors)):
         whole = (tmp_path / name).read_bytes()
         for k in range(150):
@@ -199,9 +199,9 @@ def test_broken_files_are_refused_or_read_and_nothing_else(tmp_path: Path) -> No
             try:
                 read(tmp_path / f"x{name}", "x")
             except InputError as error:
-                told.append(str(error))
-    assert len(told) > 100
-    assert all("xv." in text or "wide" in text or "NaN" in text for text in told)
+                given.append(str(error))
+    assert len(given) > 100
+    assert all("xv." in text or "wide" in text or "NaN" in text for text in given)
 
 
 @pytest.mark.parametrize(
@@ -308,8 +308,8 @@ def test_a_dot_in_a_folders_name_begins_no_suffix(name: str, run: Run, tmp_path:
 
 
 def test_what_is_known_of_an_attribute_goes_with_it_while_its_strength_stays(run: Run, tmp_path: Path) -> None:
-    told = {name: {"decision": "go", "sentence": f"About {name}."} for name in ("warm", "brief")}
-    two().save(tmp_path / "s", {"attributes": told, "training": {}})
+    given = {name: {"decision": "go", "sentence": f"About {name}."} for name in ("warm", "brief")}
+    two().save(tmp_path / "s", {"attributes": given, "training": {}})
     odd = {"attributes": {"odd": {"decision": "no-go"}}}
     Steering.from_vector(1, rand(D), "odd", made_for=FACTS).save(tmp_path / "t", odd)
     for target, sources, flags, kept in (

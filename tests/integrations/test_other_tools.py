@@ -146,10 +146,10 @@ def test_a_layer_in_a_safetensors_file_is_looked_up_in_tensors_and_metadata(safe
     ],
 )
 def test_what_is_not_certain_is_refused(
-    held: object, told: dict[str, object], word: str, pt: Callable[[object], Path]
+    held: object, described: dict[str, object], word: str, pt: Callable[[object], Path]
 ) -> None:
     with pytest.raises(InputError, match=word):
-        read_checkpoint(pt(held), **told)  # type: ignore[arg-type]
+        read_checkpoint(pt(held), **described)  # type: ignore[arg-type]
 
 
 def test_several_vectors_beside_their_layers_are_read_and_one_can_be_taken(pt: Callable[[object], Path]) -> None:
@@ -283,8 +283,8 @@ def test_the_model_hint_survives_on_the_way_through_a_folder(run: Run, tmp_path:
     code, _, err = run("convert", tmp_path / "v.gguf", tmp_path / "y.gguf", "--hint", "llama")
     assert code == 0, err
     for file, hint in (("w.gguf", "gemma2"), ("x.gguf", "gemma2"), ("y.gguf", "llama")):
-        found = GGUFReader(str(tmp_path / file)).fields["controlvector.model_hint"].contents()
-        assert found == hint
+        result = GGUFReader(str(tmp_path / file)).fields["controlvector.model_hint"].contents()
+        assert result == hint
 
 
 def test_the_model_hint_of_several_control_vectors_survives_where_it_is_one(run: Run, tmp_path: Path) -> None:

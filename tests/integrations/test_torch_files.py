@@ -123,9 +123,9 @@ def test_a_storage_that_claims_its_neighbours_reads_the_file_alone(tmp_path: Pat
 @pytest.mark.parametrize("shape", [(1 << 40,), (1 << 38, 4), (1 << 20, 1 << 20)])
 def test_a_shape_that_is_only_claimed_takes_no_memory(shape: tuple[int, ...], tmp_path: Path) -> None:
     torch.save(torch.ones(1).expand(shape), tmp_path / "x.pt")
-    told = {"site": Site(1)} if len(shape) == 1 else {"convention": "block"}
+    given = {"site": Site(1)} if len(shape) == 1 else {"convention": "block"}
     with pytest.raises(InputError, match="more numbers than the file holds"):
-        read_checkpoint(tmp_path / "x.pt", **told)  # type: ignore[arg-type]
+        read_checkpoint(tmp_path / "x.pt", **given)  # type: ignore[arg-type]
 
 
 def test_one_storage_named_many_times_is_counted_each_time(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_names_that_stand_twice_in_the_archive_are_refused(tmp_path: Path) -> No
 def test_cut_and_damaged_files_are_refused(tmp_path: Path) -> None:
     torch.save(vectors(), tmp_path / "x.pt")
     whole, rng, file = (tmp_path / "x.pt").read_bytes(), random.Random(0), tmp_path / "y.pt"
-    want, told = vectors(), []
+    want, given = vectors(), []
     for k in range(200):
         broken = bytearray(whole[: rng.randrange(len(whole))] if k % 4 == 0 else whole)
         for _ in range(1 if k % 4 else 0):
@@ -219,11 +219,11 @@ def test_cut_and_damaged_files_are_refused(tmp_path: Path) -> None:
         try:
             read = read_checkpoint(file, convention="block")
         except InputError as error:
-            told.append(str(error))
+            given.append(str(error))
         else:  # a bit that means nothing, such as one of the padding
             assert all(torch.equal(read.vector(i), v) for i, v in want.items())
-    assert len(told) > 100
-    assert all(str(file) in text for text in told)
+    assert len(given) > 100
+    assert all(str(file) in text for text in given)
 
 
 def test_a_pickle_of_random_operations_is_refused_or_harmless(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_a_pickle_of_random_operations_is_refused_or_harmless(tmp_path: Path) ->
         top = archive.namelist()[0].partition("/")[0]
         pickled = archive.read(f"{top}/data.pkl")
         data = {f"data__{k}": archive.read(f"{top}/data/{k}") for k in range(3)}
-    rng, told, file = random.Random(1), [], tmp_path / "x.pt"
+    rng, given, file = random.Random(1), [], tmp_path / "x.pt"
     for _ in range(200):
         broken = bytearray(pickled)
         for _ in range(rng.randrange(1, 4)):
@@ -242,11 +242,11 @@ def test_a_pickle_of_random_operations_is_refused_or_harmless(tmp_path: Path) ->
         try:
             read = read_checkpoint(file, convention="block")
         except InputError as error:
-            told.append(str(error))
+            given.append(str(error))
         else:
             assert all(torch.isfinite(read.vector(site)).all() for site in read.edits)
-    assert len(told) > 100
-    assert all(str(file) in text or "wide" in text or "NaN" in text for text in told)
+    assert len(given) > 100
+    assert all(str(file) in text or "wide" in text or "NaN" in text for text in given)
 
 
 def test_the_stand_in_is_known_to_torch_only_while_a_file_is_read(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ class Running:
 
     request: Request
     events: asyncio.Queue[Event] = field(default_factory=asyncio.Queue)
-    events: int = 0
+    n_events: int = 0
 
 
 class Speller:
@@ -88,15 +88,15 @@ class Speller:
             await asyncio.sleep(0)
 
     def _step(self, one: Running) -> None:
-        first, steering = one.events == 0, one.request.steering
+        first, steering = one.n_events == 0, one.request.steering
         loud = steering is not None and steering.strength["loud"] > 0
-        letter = chr((65 if loud else 97) + one.events)
-        one.events += 1
+        letter = chr((65 if loud else 97) + one.n_events)
+        one.n_events += 1
         run = len(one.request.prompt) if first else 1
         edits = None if steering is None else EditSummary(run, run * loud, {}, 0.1 * loud)
         prompt = len(one.request.prompt) if first else None
         one.events.put_nowait(Event(one.request.id, letter, (ord(letter),), (-0.5,), (), edits, prompt))
-        if one.events == one.request.sampling.max_tokens:
+        if one.n_events == one.request.sampling.max_tokens:
             self._end(one.request.id, "length")
 
     def _end(self, id: str, finish: Finish) -> None:

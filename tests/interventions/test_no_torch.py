@@ -19,8 +19,8 @@ def fresh(code: str, *arguments: str) -> list[object]:
     """What the code, in an interpreter of its own, puts into `found`; and the heavy libraries that it loaded."""
     whole = f"import json, sys\n{code}\nprint(json.dumps([found, {_HEAVY}]))"
     done = subprocess.run([sys.executable, "-c", whole, *arguments], capture_output=True, text=True, check=True)
-    told: list[object] = json.loads(done.stdout.splitlines()[-1])
-    return told
+    given: list[object] = json.loads(done.stdout.splitlines()[-1])
+    return given
 
 
 @pytest.mark.parametrize("room", ["trimtab.interventions", "trimtab.steering", "trimtab.steering.artifact"])

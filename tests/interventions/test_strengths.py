@@ -29,9 +29,9 @@ class Named:
     ],
 )  # fmt: skip
 def test_strengths_are_given_by_number_name_preset_or_row(given: Any, rows: list[dict[str, float]]) -> None:
-    found = strength_rows(Named(), given)
-    assert found == rows
-    assert all(list(row) == ["a", "b"] for row in found)  # the order of the columns
+    result = strength_rows(Named(), given)
+    assert result == rows
+    assert all(list(row) == ["a", "b"] for row in result)  # the order of the columns
 
 
 @pytest.mark.parametrize(

@@ -48,8 +48,8 @@ def test_a_check_and_generate_tell_the_same_figure_of_the_same_texts(kind: str, 
     steering = steerings(model.d_model)[kind]
     rows = [row for side in on.instrument.bare(on.splits.dev.examples) for row in side]
     for strength in (0.0, 0.5, 2.0):
-        told = edit_size_ratio_of_texts(model, rows, steering, steering.scaled(strength))
-        assert told == pytest.approx(edit_size_ratio(on, steering, strength), rel=1e-6)
+        described = edit_size_ratio_of_texts(model, rows, steering, steering.scaled(strength))
+        assert described == pytest.approx(edit_size_ratio(on, steering, strength), rel=1e-6)
 
 
 def test_generate_tells_it_of_its_prompts(run: Run, model: Model, tiny_folder: Path, tmp_path: Path) -> None:

@@ -64,10 +64,10 @@ def test_a_shift_of_the_text_is_found_in_its_direction(tiny: tt.Model) -> None:
 
 def test_a_classifier_that_cannot_judge_says_so_and_asks_nothing_of_the_verdict(tiny: tt.Model) -> None:
     on = experiment_for(tiny, builtin("null"))
-    found = generated(on, swapped(on, 40), None)
-    assert found.shift.value is None
-    assert "AUROC" in str(found.shift.reason)
-    assert generated_requirements(found) == []
+    result = generated(on, swapped(on, 40), None)
+    assert result.shift.value is None
+    assert "AUROC" in str(result.shift.reason)
+    assert generated_requirements(result) == []
 
 
 def test_empty_continuations_are_left_out_and_labels_are_not_text(tiny: tt.Model) -> None:
@@ -97,14 +97,14 @@ def test_a_judge_is_asked_in_both_orders_and_not_again_after_an_interruption(tin
 
     with serving(fair) as server:
         judge = Judge(Endpoint(server.url, "judge-1"), builtin("sentiment"))
-        found = generated(on, texts, judge)
+        result = generated(on, texts, judge)
         asked = len(server.requests)
-        assert generated(on, texts, judge) == found
+        assert generated(on, texts, judge) == result
         assert len(server.requests) == asked == 12
-    assert found.judge.startswith("judge-1 at ")
-    assert found.win_rate.value == 1.0
-    assert found.inconsistent.value == 0.0
-    assert [r.holds for r in generated_requirements(found)][-1] is not False
+    assert result.judge.startswith("judge-1 at ")
+    assert result.win_rate.value == 1.0
+    assert result.inconsistent.value == 0.0
+    assert [r.holds for r in generated_requirements(result)][-1] is not False
 
 
 def test_what_a_judge_could_not_be_asked_is_asked_again_and_another_judge_is_another_step(

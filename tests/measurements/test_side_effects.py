@@ -48,9 +48,9 @@ def steering() -> tt.Steering:
 
 def test_drift_of_neutral_text_is_that_of_a_plain_loop(tiny: tt.Model, on: Experiment, steering: tt.Steering) -> None:
     strengths = (2.0, -1.0)
-    found = NeutralDrift(steering, strengths, 3).drifts(on)
+    result = NeutralDrift(steering, strengths, 3).drifts(on)
     texts = Probe.builtin("neutral").texts[0::2][:3]
-    for strength, drift in zip(strengths, found, strict=True):
+    for strength, drift in zip(strengths, result, strict=True):
         for i, text in enumerate(texts):
             ids = torch.tensor([[1, *tiny.tokenizer(text, add_special_tokens=False)["input_ids"]]])
             with torch.no_grad():
@@ -110,20 +110,20 @@ def test_over_refusal_is_the_mean_change_of_a_plain_loop(tiny: tt.Model, on: Exp
     for name, options in (("base", {}), ("steered", {"steering": steering, "strength": 2.0})):
         both = (tiny.score(prompts, side, **options).mean for side in (answers, refusals))
         by[name] = next(both) - next(both)
-    found = over_refusal(on, steering).effect(on)
-    assert found.value == pytest.approx((by["steered"] - by["base"]).mean().item(), rel=1e-3, abs=1e-5)
-    assert found.n == len(examples)
+    result = over_refusal(on, steering).effect(on)
+    assert result.value == pytest.approx((by["steered"] - by["base"]).mean().item(), rel=1e-3, abs=1e-5)
+    assert result.n == len(examples)
 
 
 def steered_for(on: Experiment, steering: tt.Steering) -> Steered:
     treatments = [Treatment(), on.treatment((steering, 2.0)), on.treatment((steering, -2.0))]
-    found = on.instrument.propensities(on.splits.eval.examples, treatments)
-    return Steered(*found, on.contrast_of(on.splits.eval))
+    result = on.instrument.propensities(on.splits.eval.examples, treatments)
+    return Steered(*result, on.contrast_of(on.splits.eval))
 
 
 def test_asking_puts_the_positive_instruction_in_front(tiny: tt.Model, on: Experiment, steering: tt.Steering) -> None:
     own = steered_for(on, steering)
-    found = prompting_baseline(on, steering, own)
+    result = prompting_baseline(on, steering, own)
     examples = on.splits.eval.examples
     prompts = [f"{on.behavior.instruction('positive')}\n\n{e.prompt}" for e in examples]
 
@@ -134,22 +134,22 @@ def test_asking_puts_the_positive_instruction_in_front(tiny: tt.Model, on: Exper
         return next(both) - next(both)
 
     asked, both = m().numpy(), m(steering=steering, strength=2.0).numpy()
-    assert found.effect.value == pytest.approx((asked - own.base.m).mean(), rel=1e-3, abs=1e-5)
-    assert found.beats.value == pytest.approx((own.plus.m - asked).mean(), rel=1e-3, abs=1e-5)
-    assert found.adds.value == pytest.approx((both - asked).mean(), rel=1e-3, abs=1e-5)
+    assert result.effect.value == pytest.approx((asked - own.base.m).mean(), rel=1e-3, abs=1e-5)
+    assert result.beats.value == pytest.approx((own.plus.m - asked).mean(), rel=1e-3, abs=1e-5)
+    assert result.adds.value == pytest.approx((both - asked).mean(), rel=1e-3, abs=1e-5)
 
 
 def test_random_directions_are_as_long_as_the_vector_and_scored_by_their_odd_part(
     tiny: tt.Model, on: Experiment, steering: tt.Steering
 ) -> None:
-    found = random_directions(on, steering)
-    assert len(found.odd) == RANDOM_DIRECTIONS
+    result = random_directions(on, steering)
+    assert len(result.odd) == RANDOM_DIRECTIONS
     first = steering.randomised(0)
     assert float(first.vector(SITE).norm()) == pytest.approx(float(steering.vector(SITE).norm()), rel=1e-5)
     own = steered_for(on, first)
     odd, _ = odd_even(own.base.m, own.plus.m, own.minus.m)
-    assert found.odd[0] == pytest.approx(odd.mean(), rel=1e-3, abs=1e-6)
-    assert found.percentile_95 == pytest.approx(np.quantile(np.abs(found.odd), 0.95))
+    assert result.odd[0] == pytest.approx(odd.mean(), rel=1e-3, abs=1e-6)
+    assert result.percentile_95 == pytest.approx(np.quantile(np.abs(result.odd), 0.95))
 
 
 def test_a_shift_toward_one_label_is_told_from_an_effect(tiny: tt.Model) -> None:
@@ -162,10 +162,10 @@ def test_a_shift_toward_one_label_is_told_from_an_effect(tiny: tt.Model) -> None
     yes = np.array([e.positive == " Yes" for e in examples])
     effect = 0.3 + np.where(yes, 1.0, -1.0)  # 0.3 in the intended direction, and everything 1.0 toward Yes
     contrast = ContrastMaker(tuple(map(str, range(len(examples)))), False, 0)(effect, np.zeros(len(effect)))
-    found = answer_bias(on, contrast)
-    assert found.label == "Yes"
-    assert found.shift.value == pytest.approx(1.0)
-    assert found.adjusted.value == pytest.approx(0.3)
+    result = answer_bias(on, contrast)
+    assert result.label == "Yes"
+    assert result.shift.value == pytest.approx(1.0)
+    assert result.adjusted.value == pytest.approx(0.3)
 
 
 def test_free_text_has_no_label_to_shift_to(on: Experiment) -> None:

@@ -33,8 +33,8 @@ def _rendered(prompt: str):
 def split(model: Model) -> Condition:
     """A condition that some of the prompts meet."""
     direction = torch.randn(32, generator=torch.Generator().manual_seed(3))
-    found = cosines(Condition(1, direction, 0.0), torch.stack([mean_of_prompt(model, p, Site(1)) for p in PROMPTS]))
-    return Condition(1, direction, float(found.sort().values[1:3].mean()))
+    result = cosines(Condition(1, direction, 0.0), torch.stack([mean_of_prompt(model, p, Site(1)) for p in PROMPTS]))
+    return Condition(1, direction, float(result.sort().values[1:3].mean()))
 
 
 @pytest.fixture
@@ -52,14 +52,14 @@ def test_each_row_is_steered_as_its_own_prompt_decides(model, conditional, split
     assert 0 < sum(on) < len(on)
     by_hand = [{"a": 2.0 if yes else 0.0, "b": 0.5} for yes in on]
     always = conditional.changed(conditions={})
-    told = {"a": 2.0, "b": 0.5}
+    described = {"a": 2.0, "b": 0.5}
     expected = model.score(PROMPTS, ANSWERS, steering=always, strength=by_hand).mean
-    assert torch.equal(model.score(PROMPTS, ANSWERS, steering=conditional, strength=told).mean, expected)
-    written = model.generate(PROMPTS, steering=conditional, strength=told, max_new_tokens=6)
+    assert torch.equal(model.score(PROMPTS, ANSWERS, steering=conditional, strength=described).mean, expected)
+    written = model.generate(PROMPTS, steering=conditional, strength=described, max_new_tokens=6)
     assert written == model.generate(PROMPTS, steering=always, strength=by_hand, max_new_tokens=6)
-    captured = model.capture(PROMPTS, [3], steering=conditional, strength=told).activations[Site(3)]
+    captured = model.capture(PROMPTS, [3], steering=conditional, strength=described).activations[Site(3)]
     assert torch.equal(captured, model.capture(PROMPTS, [3], steering=always, strength=by_hand).activations[Site(3)])
-    differences = model.logit_differences(PROMPTS, ANSWERS, OTHERS, steering=conditional, strength=told)
+    differences = model.logit_differences(PROMPTS, ANSWERS, OTHERS, steering=conditional, strength=described)
     assert torch.equal(
         differences, model.logit_differences(PROMPTS, ANSWERS, OTHERS, steering=always, strength=by_hand)
     )
@@ -73,10 +73,10 @@ def test_a_row_decides_alone_as_it_does_in_a_batch(model, conditional, split):
 
 
 def test_beams_and_per_row_strengths_keep_to_their_rows(model, conditional, split):
-    told = [{"a": 2.0, "b": 0.0} if k % 2 else {"a": 0.0, "b": 1.0} for k in range(len(PROMPTS))]
-    by_hand = [{**row, "a": row["a"] * yes} for row, yes in zip(told, acts(model, split), strict=True)]
+    described = [{"a": 2.0, "b": 0.0} if k % 2 else {"a": 0.0, "b": 1.0} for k in range(len(PROMPTS))]
+    by_hand = [{**row, "a": row["a"] * yes} for row, yes in zip(described, acts(model, split), strict=True)]
     always = conditional.changed(conditions={})
-    written = model.generate(PROMPTS, steering=conditional, strength=told, max_new_tokens=5, num_beams=2)
+    written = model.generate(PROMPTS, steering=conditional, strength=described, max_new_tokens=5, num_beams=2)
     assert written == model.generate(PROMPTS, steering=always, strength=by_hand, max_new_tokens=5, num_beams=2)
 
 
@@ -90,8 +90,8 @@ def test_variants_of_a_sweep_decide_alike(model, conditional, split):
     rows = [Encoded(r.ids, 3) for r in rows]
     variants = [(), (steer(conditional, 1.0),), (steer(conditional, 2.0),)]
     together = score_variants(model, rows, variants)
-    for variant, found in zip(variants, together, strict=True):
-        torch.testing.assert_close(found.total, score_variants(model, rows, [variant])[0].total, atol=2e-4, rtol=1e-4)
+    for variant, result in zip(variants, together, strict=True):
+        torch.testing.assert_close(result.total, score_variants(model, rows, [variant])[0].total, atol=2e-4, rtol=1e-4)
     (by_row,) = decided(model, rows, [variants[1]])
     assert by_row[0].strength.shape == (len(rows), 2)
     assert not by_row[0].undecided
@@ -136,8 +136,8 @@ def asking() -> Steering:
 def test_text_in_front_is_the_prompt_written_so(model, asking):
     for strength, prompt_prefix in ((1.0, FRONT), (2.5, FRONT), (-1.0, AGAINST), (0.0, "")):
         texts = [prompt_prefix + p for p in PROMPTS]
-        found = model.score(PROMPTS, ANSWERS, steering=asking, strength=strength).mean
-        assert torch.equal(found, model.score(texts, ANSWERS).mean)
+        result = model.score(PROMPTS, ANSWERS, steering=asking, strength=strength).mean
+        assert torch.equal(result, model.score(texts, ANSWERS).mean)
         written = model.generate(PROMPTS, steering=asking, strength=strength, max_new_tokens=5)
         assert written == model.generate(texts, max_new_tokens=5)
 
@@ -145,17 +145,17 @@ def test_text_in_front_is_the_prompt_written_so(model, asking):
 def test_rows_have_texts_of_their_own_and_edits_go_along(model, asking):
     both = Steering.combined([asking, Steering.from_vector(1, torch.ones(32))])
     strengths = [{"ask": 1.0, "vector": 0.0}, {"ask": 0.0, "vector": 1.0}, {"ask": -1.0, "vector": 0.5}]
-    found = model.score(PROMPTS[:3], ANSWERS[:3], steering=both, strength=strengths).mean
+    result = model.score(PROMPTS[:3], ANSWERS[:3], steering=both, strength=strengths).mean
     texts = [FRONT + PROMPTS[0], PROMPTS[1], AGAINST + PROMPTS[2]]
     vector = Steering.from_vector(1, torch.ones(32))
-    assert torch.equal(found, model.score(texts, ANSWERS[:3], steering=vector, strength=[0.0, 1.0, 0.5]).mean)
+    assert torch.equal(result, model.score(texts, ANSWERS[:3], steering=vector, strength=[0.0, 1.0, 0.5]).mean)
 
 
 def test_divergence_behind_text_is_that_of_whole_distributions(model):
     texts = [_rendered(p + a) for p, a in zip(PROMPTS, ANSWERS, strict=True)]
     rows = [Encoded(r.ids, 1) for r in model.encoder().encode(texts)]
     fronted = [Encoded(r.ids, 1) for r in model.encoder().encode([_rendered(FRONT + t.answer) for t in texts])]
-    found = divergence_behind(model, rows, fronted)
+    result = divergence_behind(model, rows, fronted)
     for i, (row, other) in enumerate(zip(rows, fronted, strict=True)):
         n = len(row.ids) - 1
         plain, after = (
@@ -166,9 +166,9 @@ def test_divergence_behind_text_is_that_of_whole_distributions(model):
             for r in (row, other)
         )
         kl = (plain.exp() * (plain - after)).sum(dim=1).mean()
-        assert float(found.kl[i]) == pytest.approx(float(kl), abs=1e-4)
+        assert float(result.kl[i]) == pytest.approx(float(kl), abs=1e-4)
         said = torch.tensor(row.ids[1:])[:, None]
-        assert float(found.log_prob[i]) == pytest.approx(float(after.gather(1, said).sum()), abs=1e-3)
+        assert float(result.log_prob[i]) == pytest.approx(float(after.gather(1, said).sum()), abs=1e-3)
     assert float(divergence_behind(model, rows, rows).kl.max()) < 1e-5
     vector = (steer(Steering.from_vector(1, torch.ones(32)), 1.0),)
     (expected,) = divergences(model, rows, [vector])

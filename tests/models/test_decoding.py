@@ -34,21 +34,21 @@ def small(tokenizer: Any, **changes: Any) -> Model:
     """A random model that writes any of the tokenizer's tokens, but does not end before its time."""
     torch.manual_seed(1)
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
-    told = {"vocab_size": len(tokenizer), "max_position_embeddings": 256, "tie_word_embeddings": False, **changes}
-    hf = transformers.LlamaForCausalLM(transformers.LlamaConfig(**sizes, **told, initializer_range=0.4))
+    described = {"vocab_size": len(tokenizer), "max_position_embeddings": 256, "tie_word_embeddings": False, **changes}
+    hf = transformers.LlamaForCausalLM(transformers.LlamaConfig(**sizes, **described, initializer_range=0.4))
     hf.generation_config.eos_token_id = None
     return Model(hf.eval(), tokenizer)
 
 
 def greedy(model: Model, ids: tuple[int, ...], n: int) -> tuple[list[int], float]:
     """The likeliest tokens one after another, and their log-probability, by plain calls of the model."""
-    told, total = list(ids), 0.0
+    described, total = list(ids), 0.0
     for _ in range(n):
         with torch.no_grad():
-            logged = model.hf(torch.tensor([told])).logits[0, -1].log_softmax(-1)
-        told.append(int(logged.argmax()))
+            logged = model.hf(torch.tensor([described])).logits[0, -1].log_softmax(-1)
+        described.append(int(logged.argmax()))
         total += float(logged.max())
-    return told[len(ids) :], total
+    return described[len(ids) :], total
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -56,11 +56,11 @@ def greedy(model: Model, ids: tuple[int, ...], n: int) -> tuple[list[int], float
 @given(prompt=PROMPTS)
 def test_scoring_a_greedy_continuation_gives_back_its_own_log_probability(family, prompt):
     model = model_of(family)
-    found: Completion = model.generate(prompt, max_new_tokens=N, details=True)
-    row = found.row
+    result: Completion = model.generate(prompt, max_new_tokens=N, details=True)
+    row = result.row
     assert row.prompt == model.encoder().encode([Rendered("", prompt, "")])[0]
     written, total = greedy(model, row.prompt.ids, N)
-    assert list(found.written) == written
+    assert list(result.written) == written
     assert score(model, [row]).total.item() == pytest.approx(total, abs=1e-3)
 
 
@@ -69,24 +69,24 @@ def test_scoring_a_greedy_continuation_gives_back_its_own_log_probability(family
 @given(prompt=PROMPTS)
 def test_prompt_and_continuation_are_the_decoded_whole(family, prompt):
     model = model_of(family)
-    found = model.generate(prompt, max_new_tokens=N, details=True)
-    whole = decoded(model.tokenizer, found.row.ids)
-    assert found.prompt + found.text == whole
-    assert model.generate(prompt, max_new_tokens=N) == found.text
+    result = model.generate(prompt, max_new_tokens=N, details=True)
+    whole = decoded(model.tokenizer, result.row.ids)
+    assert result.prompt + result.text == whole
+    assert model.generate(prompt, max_new_tokens=N) == result.text
     # else in lower case, with marks set apart, broken by bytes that are no text, or without the space at its end
-    if whole.startswith(prompt) and not prompt[len(found.prompt) :].isspace():
-        assert prompt + found.text == whole
+    if whole.startswith(prompt) and not prompt[len(result.prompt) :].isspace():
+        assert prompt + result.text == whole
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @settings(max_examples=8, deadline=None)
 @given(prompt=PROMPTS)
 def test_text_that_comes_piece_by_piece_is_the_same(family, prompt):
-    model, told = model_of(family), []
-    streamer = TextAsItComes(model.tokenizer, lambda text, last: told.append((text, last)))
+    model, described = model_of(family), []
+    streamer = TextAsItComes(model.tokenizer, lambda text, last: described.append((text, last)))
     text = model.generate(prompt, max_new_tokens=N, streamer=streamer)
-    assert "".join(piece for piece, _ in told) == text
-    assert [last for _, last in told].count(True) == 1
+    assert "".join(piece for piece, _ in described) == text
+    assert [last for _, last in described].count(True) == 1
     own = transformers.TextIteratorStreamer(model.tokenizer, skip_prompt=True, skip_special_tokens=True)
     model.generate(prompt, max_new_tokens=N, streamer=own)
     assert "".join(own) == text
@@ -98,9 +98,9 @@ def test_text_that_comes_piece_by_piece_is_the_same(family, prompt):
 def test_pieces_of_tokens_make_up_the_text(family, prompt):
     model = model_of(family)
     ids = model.generate(prompt, max_new_tokens=N, details=True).row.ids
-    found = pieces(model.tokenizer, ids)
-    assert len(found) == len(ids)
-    assert "".join(found) == decoded(model.tokenizer, ids, special=True)
+    result = pieces(model.tokenizer, ids)
+    assert len(result) == len(ids)
+    assert "".join(result) == decoded(model.tokenizer, ids, special=True)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -114,17 +114,17 @@ def test_a_character_that_the_cut_runs_through_belongs_to_the_continuation():
     whole = "The 日本語 harbour"
     ids = (1, *model.tokenizer(whole, add_special_tokens=False)["input_ids"])
     for n in range(1, len(ids)):
-        found = completion(model.tokenizer, Encoded(ids[:n], n), ids[n:])
-        assert found.prompt + found.text == whole
-        assert "\N{REPLACEMENT CHARACTER}" not in found.prompt + found.text
+        result = completion(model.tokenizer, Encoded(ids[:n], n), ids[n:])
+        assert result.prompt + result.text == whole
+        assert "\N{REPLACEMENT CHARACTER}" not in result.prompt + result.text
 
 
 def test_a_bare_statement_is_continued_from_its_tokens():
     model = model_of("byte level")
     statement = Rendered("", "", "日本語の本を読む。", bare=True)
     (row,) = model.encoder().encode([statement])
-    found = model.generate(statement, max_new_tokens=4, details=True)
-    assert found.row.prompt == row.prompt
+    result = model.generate(statement, max_new_tokens=4, details=True)
+    assert result.row.prompt == row.prompt
 
 
 def test_no_token_is_added_behind_a_prompt_or_in_front_of_it_twice():
@@ -156,8 +156,8 @@ def test_a_row_that_ends_early_holds_no_padding(own):
     free = [model.generate(p, max_new_tokens=12, details=True).written for p in prompts]
     end = free[1][3] if own is None else own
     options = {"eos_token_id": end} if own is None else {}
-    found = model.generate(prompts, max_new_tokens=12, details=True, **options)
-    for row, alone in zip(found, free, strict=True):
+    result = model.generate(prompts, max_new_tokens=12, details=True, **options)
+    for row, alone in zip(result, free, strict=True):
         until = alone.index(end) + 1 if end in alone else len(alone)
         assert row.written == alone[:until]
 
@@ -169,18 +169,18 @@ def test_a_row_that_a_word_ends_holds_no_padding():
     stop = decoded(model.tokenizer, free[0][2:3])
     model.hf.generation_config.eos_token_id = 2
     try:
-        found = model.generate(prompts, max_new_tokens=12, details=True, stop_strings=[stop])
+        result = model.generate(prompts, max_new_tokens=12, details=True, stop_strings=[stop])
     finally:
         model.hf.generation_config.eos_token_id = None
-    assert len(found[0].written) <= 3
-    for row, alone in zip(found, free, strict=True):
+    assert len(result[0].written) <= 3
+    for row, alone in zip(result, free, strict=True):
         assert row.written == alone[: len(row.written)]
 
 
 def test_special_tokens_inside_a_text_are_left_out_of_it_alike():
     model = model_of("sentence piece, first")
-    found = model.generate("The</s>harbour", max_new_tokens=6, details=True)
-    assert found.prompt + found.text == decoded(model.tokenizer, found.row.ids)
+    result = model.generate("The</s>harbour", max_new_tokens=6, details=True)
+    assert result.prompt + result.text == decoded(model.tokenizer, result.row.ids)
 
 
 def test_transformers_own_streamer_prints_the_first_space():

@@ -36,8 +36,8 @@ def test_kl_and_log_probability_are_those_of_the_whole_distributions(wrapped, ad
     rows = [Encoded(r.ids, max(1, r.prompt_len)) for r in rows]
     steering, strengths = adding(2), (1.0, -3.0)
     vector = steering.edits[Site(2)].vectors[0]
-    found = divergences(model, rows, [(steer(steering, s),) for s in strengths])
-    for strength, divergence in zip(strengths, found, strict=True):
+    result = divergences(model, rows, [(steer(steering, s),) for s in strengths])
+    for strength, divergence in zip(strengths, result, strict=True):
         for i, row in enumerate(rows):
             base, steered = plain(model, row), plain(model, row, Site(2), strength * vector)
             kl = functional.kl_div(steered, base, log_target=True, reduction="sum") / len(base)

@@ -76,7 +76,7 @@ def _write_settings(writer, config, blocks):
 
 
 def _tensors(hf):
-    config, found = hf.config, {}
+    config, result = hf.config, {}
     names = {"embed_tokens": "token_embd", "layers.": "blk.", "self_attn.": "attn_", "_proj": "", "mlp.": "ffn_"}
     names |= {"attn_o.": "attn_output.", "input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
     for name, tensor in hf.state_dict().items():
@@ -88,8 +88,8 @@ def _tensors(hf):
         short = name.removeprefix("model.")
         for old, new in names.items():
             short = short.replace(old, new)
-        found["output_norm.weight" if short == "norm.weight" else short] = tensor.contiguous().numpy()
-    return found
+        result["output_norm.weight" if short == "norm.weight" else short] = tensor.contiguous().numpy()
+    return result
 
 
 def _write_tokenizer(writer, size):

@@ -44,9 +44,9 @@ def test_heads_are_read_as_the_projection_gets_them(name, wrapped, batch_of, tok
 
 def test_captured_heads_make_the_captured_attention_term(model):
     texts = ["The sky is blue", "The grass is green."]
-    found = model.capture(texts, [HEADS, "attention:2"]).activations
+    result = model.capture(texts, [HEADS, "attention:2"]).activations
     weight = model.anatomy.heads_of(2).projection.weight
-    torch.testing.assert_close(found[HEADS] @ weight.T, found[Site(2, "attention")], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(result[HEADS] @ weight.T, result[Site(2, "attention")], atol=1e-5, rtol=1e-5)
 
 
 def test_a_term_behind_a_norm_has_no_heads_to_fold(wrapped):

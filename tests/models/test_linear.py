@@ -26,9 +26,9 @@ def test_products_equal_float64(bias, shape):
     if not suits(layer):
         pytest.skip("this machine's torch has no oneDNN beside MKL")
     with torch.no_grad():
-        found = by_onednn(layer)(h)
-    assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
-    assert found.shape == (*shape[:-1], 400)
+        result = by_onednn(layer)(h)
+    assert (result - expected).abs().max() <= 1e-5 * expected.abs().max()
+    assert result.shape == (*shape[:-1], 400)
 
 
 def test_input_that_is_not_contiguous(layer):
@@ -73,6 +73,6 @@ def test_the_forward_pass_itself_stays_torchs_own(wrapped, batch_of, tokens):
         expected = model.hf(input_ids=batch.ids).logits
     assert torch.equal(model.forward(batch, Plan(logits="all")).logits, expected)
     texts = [f"{chr(97 + i)} sky is blue, and the grass is green" for i in range(20)]
-    found = model.capture(texts, [Site(2)]).activations[Site(2)]
+    result = model.capture(texts, [Site(2)]).activations[Site(2)]
     alone = torch.cat([model.capture([t], [Site(2)]).activations[Site(2)] for t in texts])
-    assert (found - alone).norm() <= 1e-4 * alone.norm()
+    assert (result - alone).norm() <= 1e-4 * alone.norm()

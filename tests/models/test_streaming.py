@@ -40,23 +40,23 @@ def counted(model, monkeypatch):
 @pytest.mark.parametrize("read", ["last", "mean"])
 def test_a_folder_holds_what_memory_would(model, tmp_path, read):
     expected = model.capture(TEXTS, SITES, read=read)
-    found = model.capture((t for t in TEXTS), SITES, read=read, into=tmp_path / "out")
+    result = model.capture((t for t in TEXTS), SITES, read=read, into=tmp_path / "out")
     for site in SITES:
-        assert found.activations[site].dtype == torch.float32
-        torch.testing.assert_close(found.activations[site], expected.activations[site], rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(found.norms[site], expected.norms[site], rtol=1e-5, atol=1e-5)
-    assert found.n_massive == expected.n_massive
-    assert found.sharing.given == expected.sharing.given
+        assert result.activations[site].dtype == torch.float32
+        torch.testing.assert_close(result.activations[site], expected.activations[site], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(result.norms[site], expected.norms[site], rtol=1e-5, atol=1e-5)
+    assert result.n_massive == expected.n_massive
+    assert result.sharing.given == expected.sharing.given
     mapped = np.load(tmp_path / "out" / "attention-2.npy", mmap_mode="r")
     assert mapped.shape == (57, 32)
     assert isinstance(mapped, np.memmap)
-    assert np.array_equal(mapped, found.activations[SITES[1]].numpy())
+    assert np.array_equal(mapped, result.activations[SITES[1]].numpy())
 
 
 def test_writing_to_the_tensors_changes_no_file(model, tmp_path):
-    found = model.capture(TEXTS[:5], SITES[:1], into=tmp_path)
+    result = model.capture(TEXTS[:5], SITES[:1], into=tmp_path)
     before = (tmp_path / "1.npy").read_bytes()
-    found.activations[SITES[0]].zero_()
+    result.activations[SITES[0]].zero_()
     assert (tmp_path / "1.npy").read_bytes() == before
 
 
@@ -188,12 +188,12 @@ def test_a_damaged_journal_is_said_to_be(model, tmp_path, damage):
 
 
 def test_a_folder_written_before_the_journal_had_lines_is_read_and_not_run_again(model, tmp_path, monkeypatch):
-    found = model.capture(TEXTS[:15], SITES, into=tmp_path).activations[SITES[0]].clone()
+    result = model.capture(TEXTS[:15], SITES, into=tmp_path).activations[SITES[0]].clone()
     head, *windows = map(json.loads, (tmp_path / "capture.jsonl").read_text().splitlines())
     (tmp_path / "capture.json").write_text(json.dumps({**head, "windows": windows}))
     (tmp_path / "capture.jsonl").unlink()
     monkeypatch.setattr(streaming, "capture", None)
-    assert model.capture(TEXTS[:15], SITES, into=tmp_path).activations[SITES[0]].equal(found)
+    assert model.capture(TEXTS[:15], SITES, into=tmp_path).activations[SITES[0]].equal(result)
     assert not (tmp_path / "capture.json").exists()
     (tmp_path / "capture.jsonl").unlink()
     for damage in ("{", "[]", '{"settings": {}}'):

@@ -44,16 +44,16 @@ def files(folder):
 @pytest.mark.parametrize("which", ["response", "all", "last"])
 def test_a_folder_holds_what_memory_would(model, tmp_path, small_windows, which):
     expected = model.capture_tokens(TEXTS, SITES, tokens=which)
-    found = model.capture_tokens((t for t in TEXTS), SITES, tokens=which, into=tmp_path / "out")
+    result = model.capture_tokens((t for t in TEXTS), SITES, tokens=which, into=tmp_path / "out")
     for site in SITES:
-        torch.testing.assert_close(found.activations[site], expected.activations[site], rtol=1e-5, atol=1e-5)
-        assert found.text[site].equal(expected.text[site])
-        assert found.position[site].equal(expected.position[site])
-        for name, values in (("", found.activations), (".text", found.text), (".position", found.position)):
+        torch.testing.assert_close(result.activations[site], expected.activations[site], rtol=1e-5, atol=1e-5)
+        assert result.text[site].equal(expected.text[site])
+        assert result.position[site].equal(expected.position[site])
+        for name, values in (("", result.activations), (".text", result.text), (".position", result.position)):
             mapped = np.load(tmp_path / "out" / f"{site}{name}.npy", mmap_mode="r")
             assert np.array_equal(mapped, values[site].numpy())
-    assert (found.n_massive, found.n_identical) == (expected.n_massive, expected.n_identical)
-    assert found.sharing.given == expected.sharing.given
+    assert (result.n_massive, result.n_identical) == (expected.n_massive, expected.n_identical)
+    assert result.sharing.given == expected.sharing.given
 
 
 def test_no_more_than_a_window_of_tokens_is_run_at_a_time(model, tmp_path, small_windows, counted):

@@ -26,7 +26,7 @@ MANY = [Rendered(CONTEXT, p, a) for p in PROMPTS for a in ANSWERS]  # stand behi
 
 def by_hand(hf, rows, site, which, begins=None):
     """One transformers call a text: activations, texts and positions, and how many were massive."""
-    found, massive = [], 0
+    result, massive = [], 0
     for i, row in enumerate(rows):
         ids = torch.tensor([row.ids])
         inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
@@ -44,17 +44,17 @@ def by_hand(hf, rows, site, which, begins=None):
             if h[t].float().norm().item() > 10 * median:
                 massive += 1
             else:
-                found.append((h[t], i, t))
-    return torch.stack([h for h, *_ in found]), [i for _, i, _ in found], [t for *_, t in found], massive
+                result.append((h[t], i, t))
+    return torch.stack([h for h, *_ in result]), [i for _, i, _ in result], [t for *_, t in result], massive
 
 
-def assert_equal(found, site, expected):
+def assert_equal(result, site, expected):
     values, text, position, massive = expected
-    assert found.text[site].tolist() == text
-    assert found.position[site].tolist() == position
-    assert found.n_massive[site] == massive
-    assert found.text[site].dtype == found.position[site].dtype == torch.int64
-    assert (found.activations[site] - values).abs().max() <= 1e-5 * values.abs().max()
+    assert result.text[site].tolist() == text
+    assert result.position[site].tolist() == position
+    assert result.n_massive[site] == massive
+    assert result.text[site].dtype == result.position[site].dtype == torch.int64
+    assert (result.activations[site] - values).abs().max() <= 1e-5 * values.abs().max()
 
 
 @pytest.mark.parametrize("which", ["response", "all", "last"])
@@ -62,34 +62,34 @@ def assert_equal(found, site, expected):
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_tokens_equal_a_plain_loop_over_hidden_states(wrapped, plain, name, texts, which):
     model = wrapped(name)
-    found = model.capture_tokens(texts, SITES, tokens=which)
+    result = model.capture_tokens(texts, SITES, tokens=which)
     rows = model.encoder().encode(texts)
     for site in SITES:
-        assert_equal(found, site, by_hand(plain(name), rows, site, which))
-    assert name == "bloom" or found.sharing.run < 0.75 * found.sharing.given
+        assert_equal(result, site, by_hand(plain(name), rows, site, which))
+    assert name == "bloom" or result.sharing.run < 0.75 * result.sharing.given
 
 
 def test_the_answer_begins_where_scoring_begins_it(model):
     rows = model.encoder(chat_template=True).encode(PAIRS)
-    found = model.capture_tokens(PAIRS, [Site(1)], chat_template=True)
+    result = model.capture_tokens(PAIRS, [Site(1)], chat_template=True)
     expected = [(i, t) for i, r in enumerate(rows) for t in range(r.prompt_len, len(r.ids))]
-    assert list(zip(found.text[Site(1)].tolist(), found.position[Site(1)].tolist(), strict=True)) == expected
+    assert list(zip(result.text[Site(1)].tolist(), result.position[Site(1)].tolist(), strict=True)) == expected
 
 
 def test_attention_and_mlp_terms_are_read_as_single_vectors_are(model):
     sites = [Site(1, "attention"), Site(3, "mlp")]
-    found = model.capture_tokens(PAIRS, sites, tokens="last")
+    result = model.capture_tokens(PAIRS, sites, tokens="last")
     expected = model.capture(PAIRS, sites)
     for site in sites:
-        assert found.text[site].tolist() == list(range(len(PAIRS)))
-        torch.testing.assert_close(found.activations[site], expected.activations[site], rtol=1e-5, atol=1e-6)
+        assert result.text[site].tolist() == list(range(len(PAIRS)))
+        torch.testing.assert_close(result.activations[site], expected.activations[site], rtol=1e-5, atol=1e-6)
 
 
 def test_the_mean_over_answer_tokens_is_that_of_capture(model):
-    found = model.capture_tokens(MANY, SITES)
+    result = model.capture_tokens(MANY, SITES)
     expected = model.capture(MANY, SITES, read="mean")
     for site in SITES:
-        means = torch.stack([found.activations[site][found.text[site] == i].mean(dim=0) for i in range(len(MANY))])
+        means = torch.stack([result.activations[site][result.text[site] == i].mean(dim=0) for i in range(len(MANY))])
         torch.testing.assert_close(means, expected.activations[site], rtol=1e-4, atol=1e-5)
 
 
@@ -104,11 +104,11 @@ def test_what_twins_begin_with_is_left_out_and_counted(model, plain, texts, whic
         while j is not None and rows[i].ids[: begins[i] + 1] == rows[j].ids[: begins[i] + 1]:
             begins[i] += 1
     kept = model.capture_tokens(texts, SITES, tokens=which, twins=twins)
-    found = model.capture_tokens(texts, SITES, tokens=which, twins=twins, drop_identical=True)
+    result = model.capture_tokens(texts, SITES, tokens=which, twins=twins, drop_identical=True)
     for site in SITES:
         expected = by_hand(plain(), rows, site, which, begins)
-        assert_equal(found, site, expected)
-        assert found.n_identical == kept.n_identical == len(kept.text[site]) - len(expected[0]) > 0
+        assert_equal(result, site, expected)
+        assert result.n_identical == kept.n_identical == len(kept.text[site]) - len(expected[0]) > 0
 
 
 def test_massive_activations_are_left_out_site_by_site_and_counted(wrapped, plain):
@@ -117,12 +117,12 @@ def test_massive_activations_are_left_out_site_by_site_and_counted(wrapped, plai
         m.get_input_embeddings().weight.data[50] *= 300  # huge in the residual, not behind the norm before a term
     rows = [Encoded((1, 20, 21, 22, 50, 23, 24, 25, 26), 2), Encoded((1, 50, 31, 32, 33, 34, 50, 35, 36, 37), 3)]
     sites = [Site(1), Site(1, "attention")]
-    found = capture_tokens(model, rows, sites, "all")
-    assert found.n_massive == {sites[0]: 3, sites[1]: 0}
-    assert_equal(found, sites[0], by_hand(hf, rows, sites[0], "all"))
-    assert len(found.text[sites[1]]) == len(found.text[sites[0]]) + 3 == 8 + 9
+    result = capture_tokens(model, rows, sites, "all")
+    assert result.n_massive == {sites[0]: 3, sites[1]: 0}
+    assert_equal(result, sites[0], by_hand(hf, rows, sites[0], "all"))
+    assert len(result.text[sites[1]]) == len(result.text[sites[0]]) + 3 == 8 + 9
     assert capture_tokens(model, rows, sites[:1], "response").n_massive == {sites[0]: 2}
-    assert capture_tokens(model, rows, sites[1:], "all").position[sites[1]].equal(found.position[sites[1]])
+    assert capture_tokens(model, rows, sites[1:], "all").position[sites[1]].equal(result.position[sites[1]])
 
 
 def test_massive_activations_of_a_shared_prefix_are_left_out_of_every_text(wrapped, plain):
@@ -130,10 +130,10 @@ def test_massive_activations_of_a_shared_prefix_are_left_out_of_every_text(wrapp
     for m in (model.hf, hf):
         m.get_input_embeddings().weight.data[50] *= 300
     rows = [Encoded((1, 20, 50, *range(60, 90), 100 + i, 101, 102 + i), 20) for i in range(12)]
-    found = capture_tokens(model, rows, [Site(1)], "all")
-    assert found.sharing.run < 0.3 * found.sharing.given
-    assert found.n_massive == {Site(1): 12}
-    assert_equal(found, Site(1), by_hand(hf, rows, Site(1), "all"))
+    result = capture_tokens(model, rows, [Site(1)], "all")
+    assert result.sharing.run < 0.3 * result.sharing.given
+    assert result.n_massive == {Site(1): 12}
+    assert_equal(result, Site(1), by_hand(hf, rows, Site(1), "all"))
 
 
 def test_half_precision_is_kept_as_it_was_computed(wrapped, tmp_path):
@@ -204,9 +204,9 @@ def test_activations_whose_squares_overflow_are_massive_and_not_refused(model, b
     rows = [Encoded((1, 20, 21, 22), 2), Encoded((1, 31, 32, 50), 3)]
     at_last = torch.tensor([1.0, 1.0, 1.0, 1e30])[None, :, None]
     with bare_hook(model.anatomy.blocks[1], lambda h: h * at_last):
-        found = capture_tokens(model, rows, [Site(1)], "all")
-    assert found.n_massive == {Site(1): 2}
-    assert found.position[Site(1)].tolist() == [1, 2, 1, 2]
+        result = capture_tokens(model, rows, [Site(1)], "all")
+    assert result.n_massive == {Site(1): 2}
+    assert result.position[Site(1)].tolist() == [1, 2, 1, 2]
 
 
 def test_memory_that_runs_out_halves_batches_and_changes_nothing(model, monkeypatch):
@@ -220,11 +220,11 @@ def test_memory_that_runs_out_halves_batches_and_changes_nothing(model, monkeypa
         return forward(self, batch, *rest, **named)
 
     monkeypatch.setattr(Model, "forward", scarce)
-    found = model.capture_tokens(MANY, SITES, tokens="all")
+    result = model.capture_tokens(MANY, SITES, tokens="all")
     assert failed
     for site in SITES:
-        torch.testing.assert_close(found.activations[site], expected.activations[site], rtol=1e-5, atol=1e-5)
-        assert found.position[site].equal(expected.position[site])
+        torch.testing.assert_close(result.activations[site], expected.activations[site], rtol=1e-5, atol=1e-5)
+        assert result.position[site].equal(expected.position[site])
 
 
 @pytest.mark.embedded
@@ -237,15 +237,15 @@ def test_the_embedded_model_gives_what_transformers_gives(embedded, which):
     ]
     sites = [Site(8), Site(14), Site(28)]
     rows = embedded.encoder().encode(texts)
-    found = embedded.capture_tokens(texts, sites, tokens=which)
+    result = embedded.capture_tokens(texts, sites, tokens=which)
     for site in sites:
         values, text, position, massive = by_hand(embedded.hf, rows, site, which)
-        assert found.text[site].tolist() == text
-        assert found.position[site].tolist() == position
-        assert found.n_massive[site] == massive
-        close = torch.nn.functional.cosine_similarity(found.activations[site], values, dim=1)
+        assert result.text[site].tolist() == text
+        assert result.position[site].tolist() == position
+        assert result.n_massive[site] == massive
+        close = torch.nn.functional.cosine_similarity(result.activations[site], values, dim=1)
         assert close.min() > 1 - 1e-6
-        assert (found.activations[site] - values).norm(dim=1).max() < 1e-4 * values.norm(dim=1).max()
+        assert (result.activations[site] - values).norm(dim=1).max() < 1e-4 * values.norm(dim=1).max()
 
 
 def test_what_heads_give_is_kept_by_token_too_whatever_its_width(wrapped, tmp_path):
@@ -255,5 +255,5 @@ def test_what_heads_give_is_kept_by_token_too_whatever_its_width(wrapped, tmp_pa
     expected = model.forward(batch, Plan(read=frozenset([site]))).activations[site][0, row.prompt_len :]
     assert expected.shape[1] == 64 != model.d_model
     for into in (None, tmp_path / "t"):
-        found = capture_tokens(model, [row], [site], "response", into)
-        torch.testing.assert_close(found.activations[site], expected, atol=1e-5, rtol=1e-5)
+        result = capture_tokens(model, [row], [site], "response", into)
+        torch.testing.assert_close(result.activations[site], expected, atol=1e-5, rtol=1e-5)

@@ -43,10 +43,10 @@ def sentence_piece(scheme: str = "first", legacy: bool = False, **options: Any) 
         CORPUS,
         trainers.BpeTrainer(vocab_size=400, special_tokens=[*_SPECIAL, *_BYTES], initial_alphabet=_LETTERS),
     )
-    told = json.loads(trained.to_str())["model"]
-    merges = [tuple(m) for m in told["merges"]]
+    given = json.loads(trained.to_str())["model"]
+    merges = [tuple(m) for m in given["merges"]]
     backend = Tokenizer(
-        models.BPE(vocab=told["vocab"], merges=merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True)
+        models.BPE(vocab=given["vocab"], merges=merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True)
     )
     backend.add_special_tokens(_SPECIAL)
     steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]

@@ -249,8 +249,9 @@ def build(seed: int = 0, n: int = 140, unit: str = "nats/token", **changes: Any)
             shift=Estimate(reason="the answers are free text, without a label to shift to"),
             adjusted=Estimate(reason="the answers are free text, without a label to shift to"),
         ),
-        "prompting_baseline": con.PromptingBaseline(instruction="You are a cheerful person.", effect=estimate(0.11, 0.03, n),
-                             beats=estimate(0.1, 0.04, n), adds=estimate(0.17, 0.03, n)),
+        "prompting_baseline": con.PromptingBaseline(
+            instruction="You are a cheerful person.", effect=estimate(0.11, 0.03, n),
+            beats=estimate(0.1, 0.04, n), adds=estimate(0.17, 0.03, n)),
         "side_effects": side_effects(),
         "generated": con.Generated(
             n=40, auroc=estimate(0.91, 0.04, n), shift=estimate(1.2, 0.5, 40), fell=estimate(0.2, 0.1, 40),
@@ -323,7 +324,8 @@ def _hostile(report: Report) -> Report:
     verdict = report.verdict.model_copy(
         update={
             "decision": "no-go", "sentence": HOSTILE[1], "reasons": HOSTILE, "reservations": (bad,),
-            "error_rate": ERROR_RATE.model_copy(update={"model": bad, "data": bad, "wrong": bad, "reservations": (bad,)}),
+            "error_rate": ERROR_RATE.model_copy(
+                update={"model": bad, "data": bad, "wrong": bad, "reservations": (bad,)}),
             "bounds": tuple(b.model_copy(update={"name": bad}) for b in report.verdict.bounds),
         }
     )  # fmt: skip

@@ -125,10 +125,10 @@ def cosines(rows: list[Cell]) -> list[TypeCosines]:
 
 
 def mean(values: Iterable[float]) -> Estimate:
-    found = list(values)
-    half = 1.96 * float(np.std(found)) / np.sqrt(len(found))
-    return Estimate(value=float(np.mean(found)), low=float(np.mean(found)) - half, high=float(np.mean(found)) + half,
-                    n=len(found))  # fmt: skip
+    result = list(values)
+    half = 1.96 * float(np.std(result)) / np.sqrt(len(result))
+    return Estimate(value=float(np.mean(result)), low=float(np.mean(result)) - half, high=float(np.mean(result)) + half,
+                    n=len(result))  # fmt: skip
 
 
 def outcome(row: Cell, measure: str, at: At) -> float:

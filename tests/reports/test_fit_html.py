@@ -42,9 +42,9 @@ def test_the_record_survives_the_way_to_disk_and_back(any_fit: Fit, tmp_path: Pa
     assert page.name == "fit.html"
     assert Fit.model_validate_json((tmp_path / "f" / "fit.json").read_text()) == any_fit
     assert sorted(p.name for p in (tmp_path / "f").iterdir()) == ["fit.html", "fit.json"]
-    told = any_fit.training.model_dump(mode="json", by_alias=True)
-    assert told["schema"] == 2
-    assert Training.model_validate(told) == any_fit.training
+    described = any_fit.training.model_dump(mode="json", by_alias=True)
+    assert described["schema"] == 2
+    assert Training.model_validate(described) == any_fit.training
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_browser_draws_the_curves_without_an_error_and_the_page_fits_narrow_and_
     for width in (360, 1280):
         frame = tmp_path / "frame.html"
         frame.write_text(f'<body>{WIDE}<iframe src="fit.html" style="width:{width}px;height:900px;border:0"></iframe>')
-        told = subprocess.run([*command, frame.as_uri()], capture_output=True, text=True, timeout=120, check=True)
-        found = re.search(r'data-wide="(\d+)"', told.stdout)
-        assert found, told.stderr
-        assert int(found[1]) <= width
+        described = subprocess.run([*command, frame.as_uri()], capture_output=True, text=True, timeout=120, check=True)
+        result = re.search(r'data-wide="(\d+)"', described.stdout)
+        assert result, described.stderr
+        assert int(result[1]) <= width

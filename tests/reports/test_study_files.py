@@ -104,9 +104,9 @@ def test_a_folder_that_is_a_file_is_an_input_error(study: Study, tmp_path: Path)
         ('{"schema": 2}', "not a study of this version: trimtab"),
     ],
 )
-def test_a_broken_or_foreign_record_is_an_input_error(content: str, told: str, folder: Path) -> None:
+def test_a_broken_or_foreign_record_is_an_input_error(content: str, given: str, folder: Path) -> None:
     (folder / "study.json").write_text(content, encoding="utf-8")
-    with pytest.raises(InputError, match=rf"study\.json.*{told}"):
+    with pytest.raises(InputError, match=rf"study\.json.*{given}"):
         load_study(folder)
 
 
@@ -122,13 +122,13 @@ def test_a_broken_or_foreign_record_is_an_input_error(content: str, told: str, f
          r"holds cosines, which belong into cosines\.parquet"),
     ],
 )  # fmt: skip
-def test_a_field_that_does_not_fit_is_named(change: dict[str, Any], told: str | None, folder: Path) -> None:
+def test_a_field_that_does_not_fit_is_named(change: dict[str, Any], given: str | None, folder: Path) -> None:
     file = folder / "study.json"
     file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | change), encoding="utf-8")
-    if told is None:
+    if given is None:
         assert load_study(folder).cells
         return
-    with pytest.raises(InputError, match=rf"study\.json.*{told}"):
+    with pytest.raises(InputError, match=rf"study\.json.*{given}"):
         load_study(folder)
 
 
@@ -176,9 +176,9 @@ def test_damaged_bytes_never_come_through_as_another_error(folder: Path, study: 
         (lambda t: pl.concat([t, t[7:8]]), "row 420: model 'smollm2', block 14, .* stands there twice"),
     ],
 )
-def test_cells_that_do_not_fit_are_refused_with_file_and_field(change: Any, told: str, folder: Path) -> None:
+def test_cells_that_do_not_fit_are_refused_with_file_and_field(change: Any, given: str, folder: Path) -> None:
     spoil(folder, "cells", change)
-    with pytest.raises(InputError, match=rf"cells\.parquet.*{told}"):
+    with pytest.raises(InputError, match=rf"cells\.parquet.*{given}"):
         load_study(folder)
 
 
@@ -196,7 +196,7 @@ def test_cells_that_do_not_fit_are_refused_with_file_and_field(change: Any, told
         (lambda t: pl.concat([t, t[:1]]), "stands there twice"),
     ],
 )  # fmt: skip
-def test_cosines_that_do_not_fit_are_refused_with_file_and_field(change: Any, told: str, folder: Path) -> None:
+def test_cosines_that_do_not_fit_are_refused_with_file_and_field(change: Any, given: str, folder: Path) -> None:
     spoil(folder, "cosines", change)
-    with pytest.raises(InputError, match=rf"cosines\.parquet.*{told}"):
+    with pytest.raises(InputError, match=rf"cosines\.parquet.*{given}"):
         load_study(folder)

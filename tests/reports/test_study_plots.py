@@ -111,14 +111,14 @@ def test_cosines_are_means_and_ends_over_behaviors_that_are_no_controls(group: G
     figures = group_figures(group, single.equal_dose)
     for y, a in enumerate(TYPES):
         for x, b in enumerate(TYPES):
-            found = [
+            result = [
                 one.matrix[one.types.index(a)][one.types.index(b)]
                 for one in single.cosines
                 if one.behavior not in CONTROL_NAMES and {a, b} <= set(one.types)
             ]
-            assert figures["g1-cosines"].data[0].z[y][x] == pytest.approx(np.mean(found))
+            assert figures["g1-cosines"].data[0].z[y][x] == pytest.approx(np.mean(result))
             ends = figures["g1-cosine-ends"].data[0].z[y][x]
-            assert ends is None if a == b else ends == pytest.approx(max(found) - min(found))
+            assert ends is None if a == b else ends == pytest.approx(max(result) - min(result))
 
 
 @pytest.mark.parametrize("at", ATS)
@@ -126,10 +126,10 @@ def test_cosines_are_means_and_ends_over_behaviors_that_are_no_controls(group: G
 def test_a_scatter_plot_draws_every_cell_and_its_title_carries_rho(group: GroupView, pair: str, at: Any) -> None:
     x, y = PAIRS[pair]
     figure = scatter(group, x, y, at, 0.5)
-    found = group.association(x, y, at)
-    assert found is not None
-    rho = spread(found.rho.value or 0.0, found.rho.low, found.rho.high)
-    assert f"ρ = {rho}, {found.rho.n} cells, {found.families} families" in figure.layout.title.text
+    result = group.association(x, y, at)
+    assert result is not None
+    rho = spread(result.rho.value or 0.0, result.rho.low, result.rho.high)
+    assert f"ρ = {rho}, {result.rho.n} cells, {result.families} families" in figure.layout.title.text
     assert ("equal dose 0.5" if at == "equal dose" else "strength 1") in figure.layout.title.text
     drawn = [text for trace in figure.data for text in trace.customdata]
     assert len(drawn) == len(set(drawn)) == len(group.measured)
@@ -142,10 +142,10 @@ def test_a_scatter_plot_draws_every_cell_and_its_title_carries_rho(group: GroupV
 def test_a_plot_without_rho_says_so(group: GroupView) -> None:
     bare = GroupView(**{**vars(group), "associations": ()})
     assert "ρ was not computed" in scatter(bare, "agreement_loo", "effect", "strength 1", 0.5).layout.title.text
-    found = group.association("agreement_loo", "effect", "strength 1")
-    assert found is not None
+    result = group.association("agreement_loo", "effect", "strength 1")
+    assert result is not None
     unknown = GroupView(
-        **{**vars(group), "associations": (found.model_copy(update={"rho": Estimate(reason="too few", n=3)}),)}
+        **{**vars(group), "associations": (result.model_copy(update={"rho": Estimate(reason="too few", n=3)}),)}
     )
     title = scatter(unknown, "agreement_loo", "effect", "strength 1", 0.5).layout.title.text
     assert "ρ not measured, 3 cells" in title

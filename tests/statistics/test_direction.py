@@ -116,21 +116,21 @@ def test_directions_that_depend_on_the_context_are_told_from_one_that_does_not(p
 def test_the_cosine_of_the_halves_is_what_a_loop_gives() -> None:
     rng = np.random.default_rng(7)
     a, b = two_ways(rng, 40, 1.0, True)
-    found = heterogeneity(a, b, pairing="natural", seed=0)
+    result = heterogeneity(a, b, pairing="natural", seed=0)
     middle = (a + b) / 2
-    component = np.linalg.svd(middle - middle.mean(axis=0))[2][found.component - 1]
+    component = np.linalg.svd(middle - middle.mean(axis=0))[2][result.component - 1]
     score = (middle - middle.mean(axis=0)) @ component
     upper = score > np.median(score)
     s, t = (a - b)[upper].mean(axis=0), (a - b)[~upper].mean(axis=0)
-    assert found.cosine == pytest.approx(s @ t / np.linalg.norm(s) / np.linalg.norm(t))
+    assert result.cosine == pytest.approx(s @ t / np.linalg.norm(s) / np.linalg.norm(t))
 
 
 def test_random_directions_have_the_norm_and_point_everywhere() -> None:
     v = np.arange(1.0, 9.0)
-    found = random_directions(v, 500, seed=0)
-    assert np.allclose(np.linalg.norm(found, axis=1), np.linalg.norm(v))
-    assert np.abs(found.mean(axis=0)).max() < 5 * np.linalg.norm(v) / np.sqrt(8 * 500)
-    assert np.array_equal(found, random_directions(v, 500, seed=0))
+    result = random_directions(v, 500, seed=0)
+    assert np.allclose(np.linalg.norm(result, axis=1), np.linalg.norm(v))
+    assert np.abs(result.mean(axis=0)).max() < 5 * np.linalg.norm(v) / np.sqrt(8 * 500)
+    assert np.array_equal(result, random_directions(v, 500, seed=0))
 
 
 def test_what_cannot_be_tested_is_refused() -> None:

@@ -357,7 +357,7 @@ def test_separability_interval_equals_brute_force_deletion_with_fixed_folds(pair
 
 def test_pairs_of_units_that_alone_make_a_statistic_vary_are_counted_once():
     """x̄ ȳ of two strata of mean 0 varies by σ⁴/(n m), by pairs alone; the jackknife finds twice that."""
-    g, n, m, found = rng(19), 12, 9, []
+    g, n, m, result = rng(19), 12, 9, []
     for _ in range(400):
         x, y = g.normal(size=n), g.normal(size=m)
         less_x, less_y = (x.sum() - x) / (n - 1), (y.sum() - y) / (m - 1)
@@ -365,8 +365,8 @@ def test_pairs_of_units_that_alone_make_a_statistic_vary_are_counted_once():
         q = np.zeros((n + m, n + m))
         q[:n, n:] = x.mean() * y.mean() - less_x[:, None] * y.mean() - x.mean() * less_y + np.outer(less_x, less_y)
         strata = np.repeat([0, 1], [n, m])
-        found.append((jackknife_variance(deleted, strata)[0], pair_variance(q, strata)))
-    assert np.mean(found, axis=0) * n * m == pytest.approx((2.0, 1.0), rel=0.12)
+        result.append((jackknife_variance(deleted, strata)[0], pair_variance(q, strata)))
+    assert np.mean(result, axis=0) * n * m == pytest.approx((2.0, 1.0), rel=0.12)
 
 
 def test_auroc_of_one_keeps_a_lower_end_below_one():

@@ -17,9 +17,9 @@ def population(n: int, share: float, apart: float, seed: int) -> tuple[np.ndarra
 def test_the_share_is_found_where_the_sides_lie_apart(share: float):
     estimates, covered = [], []
     for seed in range(20):
-        found = exchanged(population(150, share, 2.0, seed)[0], seed)
-        estimates.append(found.share.value)
-        covered.append(found.share.low <= share <= found.share.high)
+        result = exchanged(population(150, share, 2.0, seed)[0], seed)
+        estimates.append(result.share.value)
+        covered.append(result.share.low <= share <= result.share.high)
     assert np.mean(estimates) == pytest.approx(share, abs=0.02)
     assert sum(covered) >= 16
 
@@ -31,9 +31,9 @@ def test_clean_labels_are_called_noisy_no_more_often_than_the_test_allows():
 
 def test_the_clearest_examples_are_those_that_were_exchanged():
     u, wrong = population(200, 0.2, 3.0, 0)
-    found = exchanged(u, 0)
-    assert wrong[found.clear].mean() > 0.95
-    assert len(found.clear) > 0.8 * wrong.sum()
+    result = exchanged(u, 0)
+    assert wrong[result.clear].mean() > 0.95
+    assert len(result.clear) > 0.8 * wrong.sum()
 
 
 def test_sides_that_lie_together_are_told_by_the_separation():

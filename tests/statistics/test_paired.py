@@ -15,9 +15,9 @@ def items(gained: int, lost: int, right: int, wrong: int) -> tuple[list[int], li
 
 def test_it_is_the_published_interval() -> None:
     """Newcombe 1998 (Statistics in Medicine 17, 2635), table II, method 10: 36, 12, 2 and 0 of 50."""
-    found = paired_change(*items(12, 2, 36, 0))
-    assert found.value == pytest.approx(0.2)
-    assert (found.low, found.high) == pytest.approx((0.0569, 0.3404), abs=5e-4)
+    result = paired_change(*items(12, 2, 36, 0))
+    assert result.value == pytest.approx(0.2)
+    assert (result.low, result.high) == pytest.approx((0.0569, 0.3404), abs=5e-4)
 
 
 @pytest.mark.parametrize(("p_gain", "p_loss"), [(0.0, 0.02), (0.02, 0.02), (0.1, 0.02), (0.005, 0.0)])
@@ -27,8 +27,8 @@ def test_it_covers_also_where_few_items_change(p_gain: float, p_loss: float) -> 
         u = rng.random(200)
         before = np.where(u < p_gain, 0, 1)
         after = np.where((u >= p_gain) & (u < p_gain + p_loss), 0, 1)
-        found = paired_change(before, after)
-        hits += found.low <= p_gain - p_loss <= found.high
+        result = paired_change(before, after)
+        hits += result.low <= p_gain - p_loss <= result.high
     assert hits / draws >= 0.93
 
 

@@ -110,7 +110,7 @@ def test_what_cannot_be_put_together_is_refused() -> None:
 
 
 def test_where_it_comes_from_is_kept() -> None:
-    told = vector("x").changed(origin=Origin("pca", {"c": 1}, 3, {"x": "f" * 64}))
-    origin = Steering.combined([told, vector("y")]).origin
+    given = vector("x").changed(origin=Origin("pca", {"c": 1}, 3, {"x": "f" * 64}))
+    origin = Steering.combined([given, vector("y")]).origin
     assert origin.data == {"x": "f" * 64}
     assert origin.hyperparameters["of"][0]["method"] == "pca"

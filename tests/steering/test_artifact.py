@@ -82,8 +82,8 @@ def test_golden_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stored, "__version__", "0.1.0")
     monkeypatch.setattr(stored.torch, "__version__", "2.13.0")
     Steering({2: Additive(torch.tensor([[1.0, -2.0, 0.5]]))}, {"a": 1.5}).save(tmp_path / "a")
-    found = {p.name: sha256(p.read_bytes()).hexdigest()[:16] for p in (tmp_path / "a").iterdir()}
-    assert {name: found[name] for name in (STEERING, TENSORS)} == {
+    result = {p.name: sha256(p.read_bytes()).hexdigest()[:16] for p in (tmp_path / "a").iterdir()}
+    assert {name: result[name] for name in (STEERING, TENSORS)} == {
         STEERING: "d0389d5d92a8e0dd",
         TENSORS: "f333c357b8881148",
     }
@@ -109,9 +109,9 @@ def test_a_saved_steering_gives_the_same_text_in_a_new_process(tiny_folder: Path
     )
     env = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True)
-    told, identity = json.loads(done.stdout.splitlines()[-1])
-    assert told == model.generate(["Well", "The day"], steering=made, max_new_tokens=20)
-    assert told != model.generate(["Well", "The day"], max_new_tokens=20)
+    given, identity = json.loads(done.stdout.splitlines()[-1])
+    assert given == model.generate(["Well", "The day"], steering=made, max_new_tokens=20)
+    assert given != model.generate(["Well", "The day"], max_new_tokens=20)
     assert identity == made.id
 
 
@@ -233,11 +233,11 @@ def test_the_card_takes_names_as_words(tmp_path: Path) -> None:
     nasty = steering().renamed({"warm": "<script>alert(1)</script> | `x` [y](z)"})
     nasty = nasty.changed(made_for=ModelFacts(**{**FACTS.__dict__, "id": 'a"\nlicense: mit\n---\n`b`'}))
     nasty.save(tmp_path / "a", {"attributes": {"brief": {"decision": "go", "sentence": "**It** holds & how."}}})
-    told = (tmp_path / "a" / "README.md").read_text()
-    assert "<script>" not in told
-    assert told.split("---\n")[1].count("\n") == 5  # nothing got into the front matter
-    assert "\\*\\*It\\*\\* holds &amp; how." in told
-    table = [line for line in told.splitlines() if line.startswith("|")]
+    given = (tmp_path / "a" / "README.md").read_text()
+    assert "<script>" not in given
+    assert given.split("---\n")[1].count("\n") == 5  # nothing got into the front matter
+    assert "\\*\\*It\\*\\* holds &amp; how." in given
+    table = [line for line in given.splitlines() if line.startswith("|")]
     assert all(len(re.findall(r"(?<!\\)\|", line)) == 3 for line in table)
 
 

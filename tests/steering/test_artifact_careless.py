@@ -54,8 +54,8 @@ def test_every_kind_gives_bit_identical_texts_and_scores_in_a_new_process(tiny_f
         assert text != unsteered
         expected[kind] = [made.id, text, [x.hex() for x in rows.total.tolist()]]
     env = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    told = [str(tiny_folder), str(tmp_path), json.dumps([PROMPTS, GIVEN])]
-    done = subprocess.run([sys.executable, "-c", _LATER, *told], capture_output=True, text=True, env=env, check=True)
+    given = [str(tiny_folder), str(tmp_path), json.dumps([PROMPTS, GIVEN])]
+    done = subprocess.run([sys.executable, "-c", _LATER, *given], capture_output=True, text=True, env=env, check=True)
     assert json.loads(done.stdout.splitlines()[-1]) == expected
 
 
@@ -124,10 +124,10 @@ def test_the_older_steering_is_back_if_the_new_one_cannot_take_its_place(
 
 
 def _nested(depth: int) -> dict[str, Any]:
-    told: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     for _ in range(depth):
-        told = {"a": told}
-    return told
+        given = {"a": given}
+    return given
 
 
 @pytest.mark.parametrize(
@@ -220,14 +220,14 @@ def test_options_of_odd_types_and_sizes_are_refused_or_run(kind: str, option: st
         document["edits"][0]["options"][option] = odd
         (tmp_path / "s" / STEERING).write_text(json.dumps(document))
         try:
-            found = Steering.load(_sealed(tmp_path / "s"))
+            result = Steering.load(_sealed(tmp_path / "s"))
         except InputError:
             refused += 1
             continue
-        for edit in found.edits.values():
+        for edit in result.edits.values():
             assert edit(torch.ones(1, 2, 4), torch.ones(1, 1)).isfinite().all()
-        found.save(tmp_path / "again")
-        assert Steering.load(tmp_path / "again").id == found.id
+        result.save(tmp_path / "again")
+        assert Steering.load(tmp_path / "again").id == result.id
     assert refused >= 10
 
 
@@ -235,8 +235,8 @@ def test_options_of_odd_types_and_sizes_are_refused_or_run(kind: str, option: st
 def test_numbers_beyond_all_bounds_are_refused(file: str, match: str, tmp_path: Path) -> None:
     """`1e999` is JSON, but it is read as infinity, which cannot be written again nor have an identity."""
     plain(origin=Origin("x", {"rate": 0.125})).save(tmp_path / "s", {"rate": 0.125})
-    told = (tmp_path / "s" / file).read_text()
-    (tmp_path / "s" / file).write_text(told.replace("0.125", "1e999"))
+    given = (tmp_path / "s" / file).read_text()
+    (tmp_path / "s" / file).write_text(given.replace("0.125", "1e999"))
     with pytest.raises(InputError, match=match):
         Steering.load(_sealed(tmp_path / "s"))
 
@@ -255,6 +255,8 @@ def test_one_edit_at_several_sites_is_stored_at_each(tmp_path: Path) -> None:
     edit = Additive(torch.tensor([[1.0, 2.0, 3.0, 4.0]]))
     made = Steering({1: edit, "mlp:2": edit, 3: Stack(((edit, (0,)), (edit, (0,))))}, {"a": 1.0})
     made.save(tmp_path / "s")
-    found, h = Steering.load(tmp_path / "s"), torch.ones(1, 3, 4)
-    assert found.id == made.id
-    assert all(torch.equal(found.edits[s](h, torch.ones(1, 1)), made.edits[s](h, torch.ones(1, 1))) for s in made.edits)
+    result, h = Steering.load(tmp_path / "s"), torch.ones(1, 3, 4)
+    assert result.id == made.id
+    assert all(
+        torch.equal(result.edits[s](h, torch.ones(1, 1)), made.edits[s](h, torch.ones(1, 1))) for s in made.edits
+    )

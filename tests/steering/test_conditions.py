@@ -31,18 +31,18 @@ def prompts(gap: float, seed: int, n: int = 80) -> Sides:
 def test_the_site_where_prompts_part_best_is_found_with_its_direction() -> None:
     train = {Site(k): prompts(gap, seed=10 * k) for k, gap in ((1, 0.2), (2, 3.0), (3, 0.5))}
     dev = {Site(k): prompts(gap, seed=10 * k + 5) for k, gap in ((1, 0.2), (2, 3.0), (3, 0.5))}
-    found = fit_condition(train, dev)
-    assert found.site == Site(2)
-    assert float(torch.cosine_similarity(torch.tensor(found.direction).double(), AXIS, dim=0)) > 0.95
-    assert balanced_accuracy(found, prompts(3.0, seed=77)) > 0.97
+    result = fit_condition(train, dev)
+    assert result.site == Site(2)
+    assert float(torch.cosine_similarity(torch.tensor(result.direction).double(), AXIS, dim=0)) > 0.95
+    assert balanced_accuracy(result, prompts(3.0, seed=77)) > 0.97
 
 
 def test_the_threshold_is_that_of_a_search_over_all() -> None:
     sides = prompts(0.4, seed=3)
-    found = fit_condition({Site(0): sides}, {Site(0): sides})
-    pair = [cosines(found, s).double().numpy() for s in (sides.positive, sides.negative)]
+    result = fit_condition({Site(0): sides}, {Site(0): sides})
+    pair = [cosines(result, s).double().numpy() for s in (sides.positive, sides.negative)]
     best = max(((pair[0] > t).mean() + (pair[1] <= t).mean()) / 2 for t in np.concatenate(pair))
-    assert balanced_accuracy(found, sides) == pytest.approx(best, abs=1e-9)
+    assert balanced_accuracy(result, sides) == pytest.approx(best, abs=1e-9)
 
 
 def test_prompts_that_are_alike_give_no_condition() -> None:

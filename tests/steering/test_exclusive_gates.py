@@ -50,10 +50,10 @@ def test_gates_open_on_their_own_undesired_tokens_and_are_shut_on_all_other_text
             for side in ("positive", "negative"):
                 gate = gates(edit, getattr(sides[SITE], side))[t]
                 assert gate > 0.9 if (other, side) == (name, "negative") else gate < 0.1
-    told = learned.by_site[SITE].statistics["warm"]
-    assert told.negative.n == N
-    assert told.others is not None
-    assert told.others.gate < 0.1
+    given = learned.by_site[SITE].statistics["warm"]
+    assert given.negative.n == N
+    assert given.others is not None
+    assert given.others.gate < 0.1
 
 
 def test_plain_probe_gates_open_on_the_other_attributes_text() -> None:

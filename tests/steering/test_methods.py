@@ -58,8 +58,8 @@ def cosine(a: Tensor, b: Tensor) -> float:
 
 def fitted(name: str, data: Mapping[str, Sides] | None = None, **options: Any) -> Any:
     """The edit at the one site."""
-    told = data or {"warm": sides(direction(50))}
-    return method(name)(**options).fit({a: {SITE: s} for a, s in told.items()}).edits[SITE]
+    given = data or {"warm": sides(direction(50))}
+    return method(name)(**options).fit({a: {SITE: s} for a, s in given.items()}).edits[SITE]
 
 
 @ALL
@@ -114,17 +114,17 @@ def test_pca_is_scikit_learns_component_of_differences_with_random_signs() -> No
     signs = torch.where(normal(40, N, seed=8) > 0, 1.0, -1.0)
     flipped = (signs[:, :, None] * (data.positive - data.negative)).reshape(-1, D)
     want = TruncatedSVD(1, algorithm="arpack").fit(flipped.numpy()).components_[0]
-    found = fitted("pca", {"warm": data}).vectors[0]
-    assert abs(cosine(found, torch.from_numpy(want))) > 1 - 1e-6
-    assert cosine(found, direction(50)) > 0.99
+    result = fitted("pca", {"warm": data}).vectors[0]
+    assert abs(cosine(result, torch.from_numpy(want))) > 1 - 1e-6
+    assert cosine(result, direction(50)) > 0.99
 
 
 def test_pca_points_to_the_positive_side_and_moves_as_far_as_the_classes_lie_apart() -> None:
     for sign in (1.0, -1.0):
         v = sign * direction(50)
-        found = fitted("pca", {"warm": sides(v)}).vectors[0]
-        assert cosine(found, v) > 0.99
-        assert float(found.norm()) == pytest.approx(3.0, rel=0.05)
+        result = fitted("pca", {"warm": sides(v)}).vectors[0]
+        assert cosine(result, v) > 0.99
+        assert float(result.norm()) == pytest.approx(3.0, rel=0.05)
 
 
 def test_the_probe_is_scikit_learns_and_finds_the_direction_despite_loud_dimensions() -> None:
@@ -134,15 +134,15 @@ def test_the_probe_is_scikit_learns_and_finds_the_direction_despite_loud_dimensi
     v = direction(50)
     up, down = (spread * normal(400, D, seed=k) + sign * 1.5 * v for k, sign in ((1, 1), (2, -1)))
     data = Sides(up, down)
-    found = fitted("logistic-probe", {"warm": data}, c=100.0).vectors[0].double()
+    result = fitted("logistic-probe", {"warm": data}, c=100.0).vectors[0].double()
     scaler = StandardScaler().fit(torch.cat([up, down]).numpy())
     peer = LogisticRegression(C=100.0, max_iter=1000).fit(
         scaler.transform(torch.cat([up, down])), np.repeat([1, 0], 400)
     )
-    assert cosine(found, torch.from_numpy(peer.coef_[0] / scaler.scale_)) > 0.9999
+    assert cosine(result, torch.from_numpy(peer.coef_[0] / scaler.scale_)) > 0.9999
     best = v / spread**2
-    assert cosine(found, best) > cosine(fitted("mean-difference", {"warm": data}).vectors[0], best) + 0.1
-    assert float(found @ found) == pytest.approx(float((up.mean(0) - down.mean(0)) @ found), rel=1e-4)
+    assert cosine(result, best) > cosine(fitted("mean-difference", {"warm": data}).vectors[0], best) + 0.1
+    assert float(result @ result) == pytest.approx(float((up.mean(0) - down.mean(0)) @ result), rel=1e-4)
 
 
 def test_gates_open_on_the_negative_side_and_stay_shut_on_the_positive() -> None:

@@ -56,8 +56,8 @@ def test_leftovers_of_dead_processes_are_swept_and_others_left_alone(name: str, 
 @pytest.mark.parametrize("name", [".", "..", "file", "file/below", "x" * 201, "a\0b"])
 def test_what_could_not_be_written_is_known_before_and_nothing_is_left(name: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    told = fault(tmp_path / name if name not in (".", "..") else Path(name))
-    assert bool(told) == (name != "file"), told
+    given = fault(tmp_path / name if name not in (".", "..") else Path(name))
+    assert bool(given) == (name != "file"), given
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
@@ -175,13 +175,13 @@ RENAMING = {"replace": "os", "rename": None, "renames": None, "rmtree": None, "m
 
 def test_files_are_renamed_and_swept_in_one_place() -> None:
     root = Path(trimtab.__file__).parent
-    found = set()
+    result = set()
     for file in root.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and node.attr in RENAMING:
                 of = RENAMING[node.attr]
                 if of is None or (isinstance(node.value, ast.Name) and node.value.id == of):
-                    found.add(file.relative_to(root).as_posix())
+                    result.add(file.relative_to(root).as_posix())
             if isinstance(node, ast.ImportFrom) and node.module in ("shutil", "os"):
-                found |= {file.relative_to(root).as_posix() for name in node.names if name.name in RENAMING}
-    assert found == {"storage/atomic.py", *ELSEWHERE_IN_CODE}
+                result |= {file.relative_to(root).as_posix() for name in node.names if name.name in RENAMING}
+    assert result == {"storage/atomic.py", *ELSEWHERE_IN_CODE}

@@ -30,8 +30,8 @@ def steered(plus: float, minus: float, spread: float = 0.05) -> Steered:
     return Steered(Propensity(zero, zero, zero, zero), moved(1.0), moved(-1.0), maker)
 
 
-def decision(found: Steered, **thresholds: bool) -> tuple[str, tuple[str, ...]]:
-    needs = requirements(found, Thresholds(0.05, **thresholds), "nats/token", RandomDirectionBaseline(), {})
+def decision(result: Steered, **thresholds: bool) -> tuple[str, tuple[str, ...]]:
+    needs = requirements(result, Thresholds(0.05, **thresholds), "nats/token", RandomDirectionBaseline(), {})
     conclusion = conclude(needs, [])
     return conclusion.decision, conclusion.failed
 
@@ -45,19 +45,19 @@ def test_the_loss_of_desired_answers_can_be_allowed():
 
 
 def test_desired_answers_that_may_or_may_not_rise_do_not_leave_the_verdict_open():
-    found = steered(0.0, -0.4)
+    result = steered(0.0, -0.4)
     (side,) = [
         r
-        for r in requirements(found, Thresholds(0.05), "nats/token", RandomDirectionBaseline(), {})
+        for r in requirements(result, Thresholds(0.05), "nats/token", RandomDirectionBaseline(), {})
         if r.name == DESIRED
     ]
     assert side.holds is None
-    assert decision(found)[0] == "go"
+    assert decision(result)[0] == "go"
 
 
 def test_the_sides_of_an_effect_are_its_sides():
-    found = steered(0.1, -0.3)
-    effect = found.effect
+    result = steered(0.1, -0.3)
+    effect = result.effect
     assert effect.side("positive").value == pytest.approx(0.1, abs=0.02)
     assert effect.side("negative").value == pytest.approx(-0.3, abs=0.02)
     assert effect.mean().value == pytest.approx(effect.side("positive").value - effect.side("negative").value)
@@ -66,26 +66,28 @@ def test_the_sides_of_an_effect_are_its_sides():
 
 def test_a_word_that_carries_the_effect_is_an_obstacle_that_names_it():
     gone = Wording(words={"marigold": 1.0}, without=Estimate(value=0.01, low=-0.01, high=0.03, n=100))
-    (told,) = blocking.of_wording(gone, 0.05)
-    assert told.startswith("steers toward the word “marigold”: without it in the answers the effect is 0.01")
+    (given,) = blocking.of_wording(gone, 0.05)
+    assert given.startswith("steers toward the word “marigold”: without it in the answers the effect is 0.01")
     left = gone.model_copy(update={"without": Estimate(value=0.3, low=0.2, high=0.4, n=100)})
     assert blocking.of_wording(left, 0.05) == []
     assert blocking.of_wording(Wording(), 0.05) == []
 
 
 def test_answers_that_vanish_without_their_word_are_an_obstacle_too():
-    found = Wording(words={"a": 1.0, "b": 0.9}, without=Estimate(reason="too few answers are left without these words"))
-    (told,) = blocking.of_wording(found, 0.05)
-    assert "the words “a”, “b”: without them there is nothing to measure: too few answers" in told
+    result = Wording(
+        words={"a": 1.0, "b": 0.9}, without=Estimate(reason="too few answers are left without these words")
+    )
+    (given,) = blocking.of_wording(result, 0.05)
+    assert "the words “a”, “b”: without them there is nothing to measure: too few answers" in given
 
 
 SHORT = Estimate(value=0.0, low=0.0, high=0.02, n=200)
 
 
 def test_nothing_but_length_is_an_obstacle_unless_pairs_of_equal_length_show_the_effect():
-    (told,) = blocking.of_length(SHORT, Estimate(reason="no pairs of equal length"), ())
-    assert "the desired answers are shorter" in told
-    assert "no pairs of equal length" in told
+    (given,) = blocking.of_length(SHORT, Estimate(reason="no pairs of equal length"), ())
+    assert "the desired answers are shorter" in given
+    assert "no pairs of equal length" in given
     assert blocking.of_length(SHORT, Estimate(value=0.2, low=-0.1, high=0.5, n=9), ())
     assert blocking.of_length(SHORT, Estimate(value=0.2, low=0.1, high=0.3, n=40), ()) == []
     assert blocking.of_length(Estimate(value=0.7, low=0.6, high=0.8, n=200), Estimate(reason="none"), ()) == []
@@ -96,14 +98,14 @@ def test_two_behaviors_are_told_with_examples_of_both():
     way = Direction(
         p_value=0.001, halves_cosine=0.08, halves_expected=0.8, halves_p_value=0.002, halves=(("a tea",), ("a goal",))
     )
-    (told,) = blocking.of_mixture(way)
-    assert "split the file" in told
-    assert "“a tea”; “a goal”" in told
+    (given,) = blocking.of_mixture(way)
+    assert "split the file" in given
+    assert "“a tea”; “a goal”" in given
     assert blocking.of_mixture(way.model_copy(update={"halves_cosine": 0.6})) == []
     assert blocking.of_mixture(way.model_copy(update={"halves_p_value": 0.3})) == []
     assert blocking.of_mixture(Direction(reason="none")) == []
 
 
 def test_only_one_string_disqualifies_by_lint_alone():
-    found = [Finding(code, "warning", "m") for code in ("one-sided", "one-sentence", "one-word", "length-words")]
-    assert [text.split(":")[0] for text in blocking.of_lint(found)] == ["one-sided", "one-sentence"]
+    result = [Finding(code, "warning", "m") for code in ("one-sided", "one-sentence", "one-word", "length-words")]
+    assert [text.split(":")[0] for text in blocking.of_lint(result)] == ["one-sided", "one-sentence"]

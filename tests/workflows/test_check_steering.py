@@ -62,35 +62,39 @@ def gated(model: Model, seed: int = 0) -> Gated:
 def test_a_finished_vector_gets_the_figures_of_the_check_that_trains_it(
     model: Model, own: Report, vector: torch.Tensor
 ) -> None:
-    found = tt.check(model, few("sentiment"), steering=Steering.from_vector(1, vector), **SIZES)
-    assert found.verdict.decision == own.verdict.decision
-    (told,) = found.prompt_types.values()
+    result = tt.check(model, few("sentiment"), steering=Steering.from_vector(1, vector), **SIZES)
+    assert result.verdict.decision == own.verdict.decision
+    (described,) = result.prompt_types.values()
     before = own.prompt_types["prefilled"]
-    assert np.allclose(told.effects, before.effects, atol=1e-5)
-    assert told.edit_size_ratio == pytest.approx(before.edit_size_ratio, rel=1e-5)
-    assert told.anti_steerable == before.anti_steerable
-    for mine, theirs in zip(found.curve.points, own.curve.points, strict=True):
+    assert np.allclose(described.effects, before.effects, atol=1e-5)
+    assert described.edit_size_ratio == pytest.approx(before.edit_size_ratio, rel=1e-5)
+    assert described.anti_steerable == before.anti_steerable
+    for mine, theirs in zip(result.curve.points, own.curve.points, strict=True):
         assert mine.strength == theirs.strength
         assert mine.effect.value == pytest.approx(theirs.effect.value, abs=1e-5)
         assert mine.kl.value == pytest.approx(theirs.kl.value, abs=1e-5)
-    assert found.side_effects.kl.value == pytest.approx(own.side_effects.kl.value, abs=1e-5)
-    assert found.prompting_baseline.beats.value == pytest.approx(own.prompting_baseline.beats.value, abs=1e-5)
+    assert result.side_effects.kl.value == pytest.approx(own.side_effects.kl.value, abs=1e-5)
+    assert result.prompting_baseline.beats.value == pytest.approx(own.prompting_baseline.beats.value, abs=1e-5)
     names = [bound.name for bound in own.verdict.bounds]
-    assert [bound.name for bound in found.verdict.bounds] == names
+    assert [bound.name for bound in result.verdict.bounds] == names
 
 
 def test_what_needs_training_activations_says_so(model: Model, vector: torch.Tensor) -> None:
-    found = tt.check(model, few("sentiment"), steering=Steering.from_vector(1, vector), **SIZES)
-    (told,) = found.prompt_types.values()
-    for figure in (told.directional_agreement_loo, told.separability_held_out, found.training_variability.effect):
+    result = tt.check(model, few("sentiment"), steering=Steering.from_vector(1, vector), **SIZES)
+    (described,) = result.prompt_types.values()
+    for figure in (
+        described.directional_agreement_loo,
+        described.separability_held_out,
+        result.training_variability.effect,
+    ):
         assert figure.value is None
         assert "came finished" in (figure.reason or "")
-    assert "came finished" in (found.direction.reason or "")
-    assert "came finished" in (found.convergence.reason or "")
-    assert found.curve.points[0].sigmas is None
-    assert found.prompt_type_cosine.types == found.projections.positive == ()
-    assert any("does not say what it was trained on" in note for note in found.notes)
-    assert found.verdict.prompt_type == "finished steering"
+    assert "came finished" in (result.direction.reason or "")
+    assert "came finished" in (result.convergence.reason or "")
+    assert result.curve.points[0].sigmas is None
+    assert result.prompt_type_cosine.types == result.projections.positive == ()
+    assert any("does not say what it was trained on" in note for note in result.notes)
+    assert result.verdict.prompt_type == "finished steering"
 
 
 def test_gates_on_several_sites_are_checked_and_reported(model: Model, tmp_path: Path) -> None:
@@ -101,19 +105,19 @@ def test_gates_on_several_sites_are_checked_and_reported(model: Model, tmp_path:
         Origin("by-hand", data={"warm": "0" * 64}),
         made_for=model.facts,
     )
-    found = tt.check(model, few("sentiment"), steering=steering, folder=tmp_path / "report", **SIZES)
-    assert found.steering is not None
-    assert found.steering.id == steering.id
-    assert found.steering.edits == {"1": ("gated",), "attention:2": ("clamp", "gated")}
-    assert found.steering.trained_on_this is False
-    assert [p.strength for p in found.curve.points] == [0.0, 0.5, 1.0, 1.5]  # −λ is no opposite behind gates
-    assert found.random_directions.figure == "effect"
-    assert len(found.random_directions.odd) == 20
-    assert "mean steering effect, against random directions" in [b.name for b in found.verdict.bounds]
-    assert "sites 1, attention:2" in found.verdict.sentence
-    assert Report.load(tmp_path / "report").model_dump() == found.model_dump()
-    if found.verdict.error_rate is not None:
-        assert any("not on finished steerings" in caveat for caveat in found.verdict.error_rate.reservations)
+    result = tt.check(model, few("sentiment"), steering=steering, folder=tmp_path / "report", **SIZES)
+    assert result.steering is not None
+    assert result.steering.id == steering.id
+    assert result.steering.edits == {"1": ("gated",), "attention:2": ("clamp", "gated")}
+    assert result.steering.trained_on_this is False
+    assert [p.strength for p in result.curve.points] == [0.0, 0.5, 1.0, 1.5]  # −λ is no opposite behind gates
+    assert result.random_directions.figure == "effect"
+    assert len(result.random_directions.odd) == 20
+    assert "mean steering effect, against random directions" in [b.name for b in result.verdict.bounds]
+    assert "sites 1, attention:2" in result.verdict.sentence
+    assert Report.load(tmp_path / "report").model_dump() == result.model_dump()
+    if result.verdict.error_rate is not None:
+        assert any("not on finished steerings" in caveat for caveat in result.verdict.error_rate.reservations)
     page = (tmp_path / "report" / "report.html").read_text()
     assert "finished steering" in page
     assert "clamp, gated at site attention:2" in page

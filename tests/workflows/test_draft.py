@@ -39,7 +39,7 @@ def rows_of(file: Path) -> list[dict[str, Any]]:
 def test_a_draft_is_a_behavior_with_provenance_in_every_row(tmp_path: Path) -> None:
     out = tmp_path / "rhymes.jsonl"
     with serving(capable) as server:
-        found = draft(writer(server), "rhymes", DESCRIPTION, out=out, n=40)
+        result = draft(writer(server), "rhymes", DESCRIPTION, out=out, n=40)
     header, *rows = rows_of(out)
     assert header["positive_instruction"] == "You are a poet who speaks in rhymes."
     assert header["description"] == DESCRIPTION
@@ -54,10 +54,10 @@ def test_a_draft_is_a_behavior_with_provenance_in_every_row(tmp_path: Path) -> N
     behavior = load(out)
     assert (behavior.name, behavior.pairing, len(behavior.examples)) == ("rhymes", "natural", 40)
     assert [f.code for f in lint(behavior) if f.severity == "error"] == []
-    assert found.behavior == behavior
+    assert result.behavior == behavior
     assert list(tmp_path.iterdir()) == [out]  # no journal is left
-    told = [turn["content"] for r in server.requests for turn in r["messages"] if turn["role"] == "system"]
-    assert all(told.count(t) <= len(told) // 2 for t in told)  # lengths vary, sides share them
+    given = [turn["content"] for r in server.requests for turn in r["messages"] if turn["role"] == "system"]
+    assert all(given.count(t) <= len(given) // 2 for t in given)  # lengths vary, sides share them
 
 
 def test_incomplete_equal_and_repeated_rows_are_dropped_and_counted(tmp_path: Path) -> None:
@@ -71,10 +71,10 @@ def test_incomplete_equal_and_repeated_rows_are_dropped_and_counted(tmp_path: Pa
         return Reply(writes(request))
 
     with serving(sloppy) as server:
-        found = draft(writer(server), "rhymes", DESCRIPTION, out=tmp_path / "r.jsonl", n=30)
-    assert set(found.dropped) == {"without two complete answers", "with the same answer twice"}
-    assert len(found.behavior.examples) == 30
-    assert found.n_answered >= 30 + sum(found.dropped.values())
+        result = draft(writer(server), "rhymes", DESCRIPTION, out=tmp_path / "r.jsonl", n=30)
+    assert set(result.dropped) == {"without two complete answers", "with the same answer twice"}
+    assert len(result.behavior.examples) == 30
+    assert result.n_answered >= 30 + sum(result.dropped.values())
 
 
 def test_a_writer_that_repeats_itself_gives_fewer_rows_and_ends(tmp_path: Path) -> None:
@@ -85,8 +85,8 @@ def test_a_writer_that_repeats_itself_gives_fewer_rows_and_ends(tmp_path: Path) 
         return Reply(writes(request))
 
     with serving(dull) as server:
-        found = draft(writer(server), "rhymes", DESCRIPTION, out=tmp_path / "r.jsonl", n=30)
-    assert len(found.behavior.examples) == 10
+        result = draft(writer(server), "rhymes", DESCRIPTION, out=tmp_path / "r.jsonl", n=30)
+    assert len(result.behavior.examples) == 10
 
 
 @pytest.mark.parametrize("nonsense", ["I cannot help with that.", "…", "POSITIVE: You are x.\nNEGATIVE: You are x."])
@@ -127,9 +127,9 @@ def test_one_conversation_that_cannot_be_had_costs_its_row_only(tmp_path: Path) 
         return Reply(status=500) if down else capable(request, k)
 
     with serving(partly) as server:
-        found = draft(writer(server, attempts=2), "rhymes", DESCRIPTION, out=tmp_path / "r.jsonl", n=20)
-    assert len(found.behavior.examples) == 20
-    assert found.dropped["without two complete answers"] > 0
+        result = draft(writer(server, attempts=2), "rhymes", DESCRIPTION, out=tmp_path / "r.jsonl", n=20)
+    assert len(result.behavior.examples) == 20
+    assert result.dropped["without two complete answers"] > 0
 
 
 def test_what_was_written_before_a_break_is_not_asked_again(tmp_path: Path) -> None:
@@ -149,9 +149,9 @@ def test_what_was_written_before_a_break_is_not_asked_again(tmp_path: Path) -> N
     with serving(capable) as server, pytest.raises(InputError, match="another seed"):
         draft(_at(writer(server), url), "rhymes", DESCRIPTION, out=out, n=40, seed=3)
     with serving(capable) as server:
-        found = draft(_at(writer(server), url), "rhymes", DESCRIPTION, out=out, n=40)
+        result = draft(_at(writer(server), url), "rhymes", DESCRIPTION, out=out, n=40)
         assert 0 < len(server.requests) <= total - 32
-    assert found.behavior.examples[:1] == load(out).examples[:1]
+    assert result.behavior.examples[:1] == load(out).examples[:1]
     assert rows_of(out) == rows_of(whole.file)
 
 

@@ -60,9 +60,9 @@ def test_poor_attributes_are_warned_of_and_told_in_the_artifact(found: Fitted, t
     poor = [name for name, r in found.reports.items() if r.verdict.decision in ("no-go", "inconclusive")]
     assert len(poor) == len(found.warnings) > 0  # a random model steers nowhere
     found.steering.save(tmp_path / "s", found.reliability)
-    told = read(tmp_path / "s").reliability
-    assert told is not None
-    assert told["attributes"]["sentiment"]["decision"] == found.reports["sentiment"].verdict.decision
+    options = read(tmp_path / "s").reliability
+    assert options is not None
+    assert options["attributes"]["sentiment"]["decision"] == found.reports["sentiment"].verdict.decision
     assert found.reports["formality"].verdict.decision in (tmp_path / "s" / "README.md").read_text()
 
 
@@ -90,8 +90,8 @@ def prompts_of_two_kinds() -> Behavior:
 def test_every_method_fits_and_is_applied(name: str, model: Model, tmp_path: Path) -> None:
     sites = ["1", "attention:2"]
     given = {"condition": prompts_of_two_kinds()} if name == "cast" else {}
-    told = {"method": name, "sites": sites, "strength": 1.0, "verify": False, **given, **SIZES}
-    made = fit(model, [few("sentiment")], **told).steering  # type: ignore[arg-type]
+    options = {"method": name, "sites": sites, "strength": 1.0, "verify": False, **given, **SIZES}
+    made = fit(model, [few("sentiment")], **options).steering  # type: ignore[arg-type]
     if name == "iti":  # one head of eight
         assert len(made.edits) == 1
         assert set(made.edits) < {Site(1, "attention"), Site(2, "attention")}
@@ -148,8 +148,8 @@ def test_asking_is_a_method_like_any_other(name: str, model: Model, tmp_path: Pa
 
 
 def test_conditions_are_found_and_measured_on_prompts_of_their_own(model: Model) -> None:
-    told = {"sites": [1], "strength": 1.0, "verify": False, **SIZES}
-    found = fit(model, [few("sentiment"), few("formality")], condition={"formality": prompts_of_two_kinds()}, **told)  # type: ignore[arg-type]
+    options = {"sites": [1], "strength": 1.0, "verify": False, **SIZES}
+    found = fit(model, [few("sentiment"), few("formality")], condition={"formality": prompts_of_two_kinds()}, **options)  # type: ignore[arg-type]
     assert list(found.steering.conditions) == ["formality"]
     (note,) = [note for note in found.notes if "condition" in note]
     assert note.startswith("formality: condition at site")
@@ -181,8 +181,8 @@ MAT = {"epochs": 3, "batch": 8, "sample": 64}
 
 def test_mat_steer_is_the_training_on_the_tokens_of_both_sides(model: Model, tmp_path: Path) -> None:
     behaviors = [few("sentiment"), few("formality")]
-    told = {"method": "mat-steer", "sites": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
-    found = fit(model, behaviors, folder=tmp_path / "f", **told)  # type: ignore[arg-type]
+    options = {"method": "mat-steer", "sites": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
+    found = fit(model, behaviors, folder=tmp_path / "f", **options)  # type: ignore[arg-type]
     data, dev = {}, {}
     for b in behaviors:
         parts = split(b, train=12, evaluation=16, seed=0)
@@ -214,8 +214,8 @@ def test_mat_steer_is_the_training_on_the_tokens_of_both_sides(model: Model, tmp
 def test_exclusive_gates_are_fitted_on_the_tokens_of_all_behaviors_and_have_a_page(
     model: Model, tmp_path: Path
 ) -> None:
-    told = {"method": "exclusive-gates", "sites": [2], "strength": 1.0, "verify": False, **SIZES, "c": [0.1, 1.0]}
-    found = fit(model, [few("sentiment"), few("formality")], folder=tmp_path / "f", **told)  # type: ignore[arg-type]
+    options = {"method": "exclusive-gates", "sites": [2], "strength": 1.0, "verify": False, **SIZES, "c": [0.1, 1.0]}
+    found = fit(model, [few("sentiment"), few("formality")], folder=tmp_path / "f", **options)  # type: ignore[arg-type]
     edit = found.steering.edits[Site(2)]
     assert isinstance(edit, Gated)
     assert edit.n_attributes == 2
@@ -229,8 +229,8 @@ def test_exclusive_gates_are_fitted_on_the_tokens_of_all_behaviors_and_have_a_pa
 
 
 def test_mat_steer_without_epochs_is_its_start_and_has_a_page(model: Model, tmp_path: Path) -> None:
-    told = {"method": "mat-steer", "sites": [2], "strength": 1.0, "verify": False, **SIZES, **MAT, "epochs": 0}
-    found = fit(model, [few("sentiment")], folder=tmp_path / "f", **told)  # type: ignore[arg-type]
+    options = {"method": "mat-steer", "sites": [2], "strength": 1.0, "verify": False, **SIZES, **MAT, "epochs": 0}
+    found = fit(model, [few("sentiment")], folder=tmp_path / "f", **options)  # type: ignore[arg-type]
     assert found.training.sites["2"].best_epoch == 0
     assert found.training.sites["2"].train["loss"] == ()
     assert (tmp_path / "f" / "fit.html").exists()
@@ -248,12 +248,12 @@ class Interrupting(Silent):
 def test_an_interrupted_training_is_not_in_the_way_of_other_behaviors(
     others: list[str], model: Model, tmp_path: Path
 ) -> None:
-    told = {"method": "mat-steer", "sites": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
+    options = {"method": "mat-steer", "sites": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
     with pytest.raises(KeyboardInterrupt):
-        fit(model, [few("sentiment"), few("formality")], folder=tmp_path, progress=Interrupting(), **told)  # type: ignore[arg-type]
+        fit(model, [few("sentiment"), few("formality")], folder=tmp_path, progress=Interrupting(), **options)  # type: ignore[arg-type]
     behaviors = [few(name) for name in others]
-    found = fit(model, behaviors, folder=tmp_path, **told)  # type: ignore[arg-type]
-    assert found.steering.id == fit(model, behaviors, **told).steering.id  # type: ignore[arg-type]
+    found = fit(model, behaviors, folder=tmp_path, **options)  # type: ignore[arg-type]
+    assert found.steering.id == fit(model, behaviors, **options).steering.id  # type: ignore[arg-type]
 
 
 class Begun(Silent):
@@ -267,22 +267,30 @@ class Begun(Silent):
 
 
 def test_no_work_of_nothing_is_announced(model: Model) -> None:
-    told = {"method": "mat-steer", "sites": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
+    options = {"method": "mat-steer", "sites": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
     for epochs, announced in ((2, []), (3, [1])):
         progress = Begun()
-        fit(model, [few("sentiment")], progress=progress, **{**told, "epochs": epochs, "patience": 0})  # type: ignore[arg-type]
+        fit(model, [few("sentiment")], progress=progress, **{**options, "epochs": epochs, "patience": 0})  # type: ignore[arg-type]
         assert [amount for amount, unit in progress.begun if unit.startswith("epochs")] == announced
 
 
 def test_a_start_whose_loss_is_no_number_is_not_blamed_on_the_rate(model: Model) -> None:
-    told = {"method": "mat-steer", "sites": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
+    options = {"method": "mat-steer", "sites": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
     with pytest.raises(InputError, match="before the first epoch"):
-        fit(model, [few("sentiment")], **{**told, "share": 1e-30})  # type: ignore[arg-type]
+        fit(model, [few("sentiment")], **{**options, "share": 1e-30})  # type: ignore[arg-type]
 
 
 def test_values_to_choose_from_are_tried_and_the_best_on_dev_is_taken(model: Model) -> None:
-    told = {"method": "mat-steer", "strength": 1.0, "verify": False, **SIZES, **MAT, "share": [0.05, 0.5], "blocks": 2}
-    found = fit(model, [few("sentiment")], max_kl=50.0, **told)  # type: ignore[arg-type]
+    options = {
+        "method": "mat-steer",
+        "strength": 1.0,
+        "verify": False,
+        **SIZES,
+        **MAT,
+        "share": [0.05, 0.5],
+        "blocks": 2,
+    }
+    found = fit(model, [few("sentiment")], max_kl=50.0, **options)  # type: ignore[arg-type]
     rows = found.training.candidates
     sites = [row.settings["sites"] for row in rows]
     assert [row.settings["share"] for row in rows] == [0.05] * 2 + [0.5] * 2
@@ -298,15 +306,15 @@ def test_values_to_choose_from_are_tried_and_the_best_on_dev_is_taken(model: Mod
 
 
 def test_a_value_that_cannot_be_trained_is_left_out_and_told(model: Model) -> None:
-    told = {"method": "mat-steer", "sites": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
+    options = {"method": "mat-steer", "sites": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
     kernels = {"kernel": ["multi", "fixed"], "sigma": 1e-4}  # so narrow that all tokens lie apart
-    found = fit(model, [few("sentiment")], max_kl=50.0, **kernels, **told)  # type: ignore[arg-type]
+    found = fit(model, [few("sentiment")], max_kl=50.0, **kernels, **options)  # type: ignore[arg-type]
     assert found.steering.origin.hyperparameters["kernel"] == "multi"
     (note,) = [note for note in found.notes if note.startswith("left out")]
     assert "fixed" in note
     assert "sentiment: the kernel sees no difference" in note
     with pytest.raises(InputError, match="sees no difference"):
-        fit(model, [few("sentiment")], kernel="fixed", sigma=1e-4, **told)  # type: ignore[arg-type]
+        fit(model, [few("sentiment")], kernel="fixed", sigma=1e-4, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -322,8 +330,8 @@ def test_odd_lists_of_values_are_refused(options: dict[str, object], word: str, 
         fit(model, [few("sentiment")], method="logistic-probe", sites=[1], verify=False, **SIZES, **options)  # type: ignore[arg-type]
 
 
-def rows_of(told: Callable[[int], tuple[str, str]], prompt: str = "Day {} was") -> list[Example]:
-    return [Example(prompt.format(i), *told(i)) for i in range(40)]
+def rows_of(options: Callable[[int], tuple[str, str]], prompt: str = "Day {} was") -> list[Example]:
+    return [Example(prompt.format(i), *options(i)) for i in range(40)]
 
 
 @pytest.mark.parametrize(
@@ -379,9 +387,9 @@ def test_without_a_folder_nothing_is_computed_twice_and_nothing_is_left(
         return forward(*given, **named)
 
     def run(folder: Path | None) -> tuple[str, int]:
-        told = {"method": "mat-steer", "sites": None, "strength": 1.0, "verify": False, "share": [0.1, 0.5]}
+        options = {"method": "mat-steer", "sites": None, "strength": 1.0, "verify": False, "share": [0.1, 0.5]}
         passes[0] = 0
-        return fit(model, [few("sentiment")], folder=folder, **told, **SIZES, **MAT).steering.id, passes[0]  # type: ignore[arg-type]
+        return fit(model, [few("sentiment")], folder=folder, **options, **SIZES, **MAT).steering.id, passes[0]  # type: ignore[arg-type]
 
     monkeypatch.setattr(Model, "forward", counted)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
@@ -410,8 +418,8 @@ class Told(Silent):
 
 def test_reading_training_and_choosing_are_announced_each_by_itself(model: Model) -> None:
     progress = Told()
-    told = {"method": "mat-steer", "sites": [2], "verify": False, **SIZES, **MAT, "share": [0.1, 0.5]}
-    fit(model, [few("sentiment")], progress=progress, **told)  # type: ignore[arg-type]
+    options = {"method": "mat-steer", "sites": [2], "verify": False, **SIZES, **MAT, "share": [0.1, 0.5]}
+    fit(model, [few("sentiment")], progress=progress, **options)  # type: ignore[arg-type]
     reading, one, two, choosing = progress.said
     assert (reading[0], one[0], two[0], choosing[0]) == (
         "tokens to compute", "epochs of training at most", "epochs of training at most", "tokens to compute"
@@ -462,14 +470,14 @@ def test_command_line(tiny_folder: Path, run: Run, tmp_path: Path) -> None:
     code, out, err = run("fit", "sentiment", *given, "--site", "1", "--strength", "1", "--method", "probe-gated",
                          "--set", "threshold=0.1", "--json")  # fmt: skip
     assert code == 0, err
-    told = json.loads(out)
+    options = json.loads(out)
     made = Steering.load(tmp_path / "s")
-    assert told["id"] == made.id
+    assert options["id"] == made.id
     assert made.origin.hyperparameters["threshold"] == 0.1
     assert (tmp_path / "s-checks" / "checks" / "sentiment" / "report.html").is_file()
-    assert told["page"] == str(tmp_path / "s-checks" / "fit.html")
-    assert 'href="checks/sentiment/report.html"' in Path(told["page"]).read_text()
-    assert len(told["reliability"]["training"]["texts"]) == 6
+    assert options["page"] == str(tmp_path / "s-checks" / "fit.html")
+    assert 'href="checks/sentiment/report.html"' in Path(options["page"]).read_text()
+    assert len(options["reliability"]["training"]["texts"]) == 6
     code, out, err = run("fit", "sentiment", *given, "--site", "1", "--strength", "1", "--no-check")
     assert code == 0, err
     assert "saved in" in out
@@ -537,8 +545,8 @@ def test_numbers_and_sites_beyond_all_bounds_are_refused(options: dict[str, Any]
 
 def test_a_range_restricts_the_block_that_is_chosen_and_auto_does_not(model: Model) -> None:
     def places(*sites: str, name: str = "mean-difference") -> list[int]:
-        told: dict[str, Any] = {"sites": list(sites) or None, "method": name, "strength": 1.0, "verify": False}
-        return [site.block for site in fit(model, [few("sentiment")], **told, **SIZES).steering.edits]
+        options: dict[str, Any] = {"sites": list(sites) or None, "method": name, "strength": 1.0, "verify": False}
+        return [site.block for site in fit(model, [few("sentiment")], **options, **SIZES).steering.edits]
 
     assert places("auto") == places()
     assert places("2-2") == [2]
@@ -567,8 +575,10 @@ def test_without_checks_the_page_alone_is_left(tiny_folder: Path, run: Run, tmp_
         ([""], "empty"),
     ],
 )
-def test_conditions_are_each_said_once(told: list[str], word: str, tiny_folder: Path, run: Run, tmp_path: Path) -> None:
-    flags = [part for one in told for part in ("--condition", one)]
+def test_conditions_are_each_said_once(
+    options: list[str], word: str, tiny_folder: Path, run: Run, tmp_path: Path
+) -> None:
+    flags = [part for one in options for part in ("--condition", one)]
     given = ("--model", tiny_folder, "--train", 12, "--eval", 16, "--out", tmp_path / "s", "--site", 1)
     code, _, err = run("fit", "sentiment", *given, "--strength", 1, "--no-check", *flags)
     assert (code, word in err) == (2, True), err

@@ -36,11 +36,11 @@ def model(tiny_folder: Path) -> Model:
     "options", [{}, {"site": 1, "strength": 1.0}, {"site": 1, "prompt_types": "prefilled"}], ids=str
 )
 def test_what_was_announced_is_what_was_done(options: dict[str, Any], model: Model) -> None:
-    told = Told()
-    tt.check(model, few("sentiment", 80), train=24, evaluation=30, progress=told, **options)
-    done = sum(told.done.values())
-    assert told.done["other prompts"] > 0
-    assert told.total == pytest.approx(done, rel=0.15)
+    given = Told()
+    tt.check(model, few("sentiment", 80), train=24, evaluation=30, progress=given, **options)
+    done = sum(given.done.values())
+    assert given.done["other prompts"] > 0
+    assert given.total == pytest.approx(done, rel=0.15)
 
 
 def test_a_check_without_a_folder_does_not_read_texts_again_and_again(

@@ -26,9 +26,9 @@ def model(tiny_folder: Path) -> Model:
 
 
 def fitted(model: Model, *behaviors: Behavior) -> tuple[Training, Steering]:
-    told = {"method": "probe-gated", "sites": [1], "strength": 2.0, "verify": False, **SIZES}
-    found = fit(model, behaviors, **told)  # type: ignore[arg-type]
-    return found.training, found.steering
+    given = {"method": "probe-gated", "sites": [1], "strength": 2.0, "verify": False, **SIZES}
+    result = fit(model, behaviors, **given)  # type: ignore[arg-type]
+    return result.training, result.steering
 
 
 def test_values_are_the_gates_and_the_edits_of_one_attribute_at_its_default_strength(model: Model) -> None:
@@ -76,18 +76,18 @@ def test_long_texts_are_cut_around_the_seam_and_say_so(prompt_words: int, model:
 
 def test_edits_that_look_at_no_token_shade_nothing(model: Model) -> None:
     for method in ("mean-difference", "instruction"):
-        found = fit(model, [few("sentiment")], method=method, strength=1.0, verify=False, **SIZES)
-        assert not found.training
-        assert found.record is not None
-        assert found.record.training == Training()
-        assert found.record.method == method
-        assert bool(found.record.attributes["sentiment"].prompt_prefix) == (method == "instruction")
+        result = fit(model, [few("sentiment")], method=method, strength=1.0, verify=False, **SIZES)
+        assert not result.training
+        assert result.record is not None
+        assert result.record.training == Training()
+        assert result.record.method == method
+        assert bool(result.record.attributes["sentiment"].prompt_prefix) == (method == "instruction")
 
 
 @pytest.mark.parametrize("text", ["plain words here", "方向 🚢 ok", "مرحبا\nبالعالم", "a � b"])
 def test_pieces_make_up_the_text_and_never_break_a_character(text: str, model: Model) -> None:
     ids = model.tokenizer(text)["input_ids"]
-    found = pieces(model.tokenizer, ids)
-    assert len(found) == len(ids)
-    assert "".join(found) == text
-    assert "".join(found).count("�") == text.count("�")
+    result = pieces(model.tokenizer, ids)
+    assert len(result) == len(ids)
+    assert "".join(result) == text
+    assert "".join(result).count("�") == text.count("�")

@@ -56,32 +56,32 @@ def activations(model: Model, text: str, steering: Steering, site: int) -> torch
 
 def test_both_texts_are_those_of_generate(model: Model, steering: Steering) -> None:
     prompts = ["It was", "The food here"]
-    found = generate(model, prompts, steering, {"warm": 3.0}, max_new_tokens=8)
-    assert [row.plain for row in found] == model.generate(prompts, max_new_tokens=8)
-    assert [row.steered for row in found] == model.generate(
+    result = generate(model, prompts, steering, {"warm": 3.0}, max_new_tokens=8)
+    assert [row.plain for row in result] == model.generate(prompts, max_new_tokens=8)
+    assert [row.steered for row in result] == model.generate(
         prompts, steering=steering, strength={"warm": 3.0}, max_new_tokens=8
     )
-    assert found[0].shades == ()
+    assert result[0].shades == ()
     with pytest.raises(InputError, match="at least one prompt"):
         generate(model, [], steering)
 
 
 def test_shades_are_the_gates_of_the_lowest_site_at_every_token(model: Model, steering: Steering) -> None:
-    found = shaded(model, row_of(model, "It was good"), steering, None, "all")
-    assert "".join(shade.text for shade in found).endswith("It was good")
+    result = shaded(model, row_of(model, "It was good"), steering, None, "all")
+    assert "".join(shade.text for shade in result).endswith("It was good")
     h = activations(model, "It was good", steering, 1)
     gate = steering.edits[Site(1)].gates(h)  # type: ignore[attr-defined]
     for name, column in (("warm", 0), ("brief", 1)):
-        assert [s.values[name] for s in found] == pytest.approx(gate[:, column].tolist(), abs=1e-5)
+        assert [s.values[name] for s in result] == pytest.approx(gate[:, column].tolist(), abs=1e-5)
 
 
 def test_shades_of_a_stack_are_those_of_its_first_edit_of_the_attribute(model: Model, steering: Steering) -> None:
     only = Steering({2: steering.edits[Site(2)]}, steering.attributes)
-    found = shaded(model, row_of(model, "It was good"), only, 0, "all")
+    result = shaded(model, row_of(model, "It was good"), only, 0, "all")
     h = activations(model, "It was good", Steering({}, {"x": 1.0}), 2)
     for name, direction in (("warm", rand(2, model.d_model, seed=2)[0]), ("brief", rand(1, model.d_model, seed=3)[0])):
         want = torch.nn.functional.cosine_similarity(h, direction[None])
-        assert [s.values[name] for s in found] == pytest.approx(want.tolist(), abs=1e-5)
+        assert [s.values[name] for s in result] == pytest.approx(want.tolist(), abs=1e-5)
 
 
 # ---- The command line ----------------------------------------------------------------------------------------------
@@ -98,13 +98,13 @@ def test_side_by_side_as_json(folder: Path, tiny_folder: Path, model: Model, ste
         "generate", "It was", "So", *given, "--strength", "warm=2", "--off", "brief", "--explain", "--json"
     )
     assert code == 0, err
-    told = json.loads(out)
-    assert told["steering"] == steering.id
-    assert told["texts"][0]["steered"] == model.generate(
+    described = json.loads(out)
+    assert described["steering"] == steering.id
+    assert described["texts"][0]["steered"] == model.generate(
         "It was", steering=steering, strength={"warm": 2.0, "brief": 0.0}, max_new_tokens=8
     )
-    assert set(told["texts"][1]["shades"][0]["values"]) == {"warm", "brief"}
-    assert ("warning" in err) == (told["edit_size_ratio"] > MAX_EDIT_SIZE_RATIO)
+    assert set(described["texts"][1]["shades"][0]["values"]) == {"warm", "brief"}
+    assert ("warning" in err) == (described["edit_size_ratio"] > MAX_EDIT_SIZE_RATIO)
 
 
 def test_streamed_text_is_the_same_with_figures_where_there_is_no_colour(
@@ -193,9 +193,9 @@ def test_several_steerings_go_together_from_the_command_line(
 ) -> None:
     Steering.from_vector(2, rand(model.d_model, seed=8), "odd", made_for=model.facts).save(tmp_path / "odd")
     both = Steering.combined([steering, Steering.load(tmp_path / "odd")])
-    told = ["--steering", folder, "--steering", tmp_path / "odd", "--strength", "odd=4", "--off", "warm", "--json"]
+    described = ["--steering", folder, "--steering", tmp_path / "odd", "--strength", "odd=4", "--off", "warm", "--json"]
     code, out, err = run(
-        "generate", "It was", *told, "--model", tiny_folder, "--max-new-tokens", "6", "--dtype", "float32"
+        "generate", "It was", *described, "--model", tiny_folder, "--max-new-tokens", "6", "--dtype", "float32"
     )
     assert code == 0, err
     strengths = {"odd": 4.0, "warm": 0.0}
@@ -225,8 +225,8 @@ def test_conditions_and_texts_show_in_the_continuation(model: Model) -> None:
 
 def made_on(folder: Path, name: str, revision: str | None, facts: ModelFacts) -> Path:
     """A steering for a model of this name."""
-    told = {**facts.__dict__, "id": name, "revision": revision}
-    return Steering.from_vector(1, torch.ones(facts.d_model), made_for=ModelFacts(**told)).save(folder / "named")
+    described = {**facts.__dict__, "id": name, "revision": revision}
+    return Steering.from_vector(1, torch.ones(facts.d_model), made_for=ModelFacts(**described)).save(folder / "named")
 
 
 @pytest.mark.parametrize(

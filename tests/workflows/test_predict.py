@@ -44,22 +44,22 @@ def model(tiny_folder: Path) -> Model:
 @pytest.fixture(scope="module")
 def own(fitted: Calibrations, model: Model) -> Calibrations:
     """The made-up fit, as if it were of the tiny model at its block 1."""
-    told = fitted.calibrations[0]
-    mine = told.model.model_copy(update={"digest": model.digest})
-    return fitted.model_copy(update={"calibrations": (told.model_copy(update={"model": mine, "block": 1}),)})
+    given = fitted.calibrations[0]
+    mine = given.model.model_copy(update={"digest": model.digest})
+    return fitted.model_copy(update={"calibrations": (given.model_copy(update={"model": mine, "block": 1}),)})
 
 
 def test_success_is_both_bounds_at_equal_dose(measured: Study, fitted: Calibrations) -> None:
-    (told,) = fitted.calibrations
+    (given,) = fitted.calibrations
     cells = [c for c in measured.cells if c.not_measured is None and not c.control]
     held = [c.equal_effect_low > 0.05 and c.equal_anti_steerable_high < 0.25 for c in cells]  # type: ignore[operator]
-    assert (told.scores.cells, told.scores.successes) == (len(cells), sum(held))
-    assert told.scores.families == len({c.family for c in cells}) >= MIN_FAMILIES
-    assert (told.min_effect, told.max_anti_steerable, told.equal_dose) == (0.05, 0.25, measured.equal_dose)
-    assert told.predictor.features == FEATURES
-    assert told.controls == len({c.behavior for c in measured.cells if c.control and c.not_measured is None})
-    assert told.scores_with_controls is not None
-    assert told.scores_with_controls.cells > told.scores.cells
+    assert (given.scores.cells, given.scores.successes) == (len(cells), sum(held))
+    assert given.scores.families == len({c.family for c in cells}) >= MIN_FAMILIES
+    assert (given.min_effect, given.max_anti_steerable, given.equal_dose) == (0.05, 0.25, measured.equal_dose)
+    assert given.predictor.features == FEATURES
+    assert given.controls == len({c.behavior for c in measured.cells if c.control and c.not_measured is None})
+    assert given.scores_with_controls is not None
+    assert given.scores_with_controls.cells > given.scores.cells
 
 
 def test_a_bound_that_is_harder_to_keep_is_kept_by_fewer(measured: Study, fitted: Calibrations) -> None:
@@ -102,50 +102,50 @@ def test_geometry_is_that_of_a_study(model: Model, tiny_folder: Path, tmp_path: 
     behavior = few("sentiment")
     grid = Grid(sites=("1",), train=12, evaluation=16)
     cells = study([ModelSource(str(tiny_folder), model.id, dtype="float32")], [behavior], grid, tmp_path).cells
-    found = predict(model, [behavior], site=1, train=12, evaluation=16)
-    rows = {row.geometry.prompt_type: row.geometry for row in found.rows}
+    result = predict(model, [behavior], site=1, train=12, evaluation=16)
+    rows = {row.geometry.prompt_type: row.geometry for row in result.rows}
     assert len(rows) == len(cells) == 7
     for cell in cells:
         row = rows[cell.prompt_type].model_dump()
-        told = {name: value for name, value in cell.model_dump().items() if name in GeometryRow.model_fields}
-        assert row == pytest.approx(told)
+        given = {name: value for name, value in cell.model_dump().items() if name in GeometryRow.model_fields}
+        assert row == pytest.approx(given)
         assert row["n_train"] == 12
 
 
 def test_rows_are_expected_as_the_predictor_says_and_likely_ones_come_first(model: Model, own: Calibrations) -> None:
-    found = predict(model, [few("sentiment"), few("formality")], site=1, calibrations=own)
-    (calibration,) = found.calibrations
-    assert found.uncalibrated == {}
-    assert len(found.rows) == 14
-    for row in found.rows:
+    result = predict(model, [few("sentiment"), few("formality")], site=1, calibrations=own)
+    (calibration,) = result.calibrations
+    assert result.uncalibrated == {}
+    assert len(result.rows) == 14
+    for row in result.rows:
         assert row.expected is not None
-        told = calibration.predictor.expect({name: getattr(row.geometry, name) for name in FEATURES})
-        assert row.expected.probability == told.probability
-        assert row.expected.effect == told.effect
-        assert set(told.outside) <= set(row.expected.outside)
+        given = calibration.predictor.expect({name: getattr(row.geometry, name) for name in FEATURES})
+        assert row.expected.probability == given.probability
+        assert row.expected.effect == given.effect
+        assert set(given.outside) <= set(row.expected.outside)
         assert any("training examples" in reason for reason in row.expected.outside)
-    likely = [row.expected.probability for row in found.rows if row.expected]
+    likely = [row.expected.probability for row in result.rows if row.expected]
     assert likely == sorted(likely, reverse=True)
-    by_rank = sorted(found.rows, key=lambda row: row.ranks["agreement_loo"])
+    by_rank = sorted(result.rows, key=lambda row: row.ranks["agreement_loo"])
     assert [row.ranks["agreement_loo"] for row in by_rank] == list(range(1, 15))
     agreement = [row.geometry.agreement_loo for row in by_rank]
     assert agreement == sorted(agreement, key=lambda a: -(a or 0.0))
 
 
 def test_a_range_of_sites_is_predicted_block_by_block(model: Model, own: Calibrations) -> None:
-    told = {"train": 12, "evaluation": 16, "prompt_types": ["prefilled", "instruction"], "calibrations": own}
+    given = {"train": 12, "evaluation": 16, "prompt_types": ["prefilled", "instruction"], "calibrations": own}
     # within a block only: geometry does not rank sites against each other
-    whole = predict(model, [few("sentiment"), few("formality")], site="0-2", **told)  # type: ignore[arg-type]
+    whole = predict(model, [few("sentiment"), few("formality")], site="0-2", **given)  # type: ignore[arg-type]
     assert [row.geometry.block for row in whole.rows] == [0] * 4 + [1] * 4 + [2] * 4
     for block in range(3):
-        alone = predict(model, [few("sentiment"), few("formality")], site=block, **told)  # type: ignore[arg-type]
+        alone = predict(model, [few("sentiment"), few("formality")], site=block, **given)  # type: ignore[arg-type]
         rows = [row for row in whole.rows if row.geometry.block == block]
         assert [row.ranks for row in rows] == [row.ranks for row in alone.rows]
         assert [row.geometry.norm for row in rows] == pytest.approx([row.geometry.norm for row in alone.rows], rel=1e-5)
         assert [row.expected is None for row in rows] == [block != 1] * 4
     assert "not at block 0 residual, block 2 residual" in whole.uncalibrated["free text, pairs"]
     assert len(whole.calibrations) == 1
-    middle = predict(model, [few("sentiment")], site="auto", **told)  # type: ignore[arg-type]
+    middle = predict(model, [few("sentiment")], site="auto", **given)  # type: ignore[arg-type]
     assert {row.geometry.block for row in middle.rows} == {0}
     for odd in ("2-1", "0-3", "1-99"):
         with pytest.raises(InputError, match="blocks 0 to 2"):
@@ -153,8 +153,8 @@ def test_a_range_of_sites_is_predicted_block_by_block(model: Model, own: Calibra
 
 
 def test_the_command_shows_each_block_of_a_range(run: Run, tiny_folder: Path) -> None:
-    told = ("--model", tiny_folder, "--dtype", "float32", "--prompt-type", "prefilled", "--site", "1-2")
-    code, out, err = run("predict", "sentiment", *told)
+    given = ("--model", tiny_folder, "--dtype", "float32", "--prompt-type", "prefilled", "--site", "1-2")
+    code, out, err = run("predict", "sentiment", *given)
     assert code == 0, err
     assert "blocks 1 to 2 residual" in out
     assert [line.split()[0] for line in out.splitlines() if line.split()[1:2] == ["prefilled"]] == ["1", "2"]
@@ -166,10 +166,10 @@ def test_other_weights_are_uncalibrated(model: Model, own: Calibrations, fitted:
         (own, 2, "not at block 2"),
         (None, 1, "no"),
     ):
-        found = predict(model, [few("sentiment")], site=site, prompt_types=["prefilled"], calibrations=known)
-        assert found.calibrations == ()
-        assert word in found.uncalibrated["free text, pairs"]
-        (row,) = found.rows
+        result = predict(model, [few("sentiment")], site=site, prompt_types=["prefilled"], calibrations=known)
+        assert result.calibrations == ()
+        assert word in result.uncalibrated["free text, pairs"]
+        (row,) = result.rows
         assert (row.expected, row.not_expected) == (None, "uncalibrated")
         assert row.ranks == {"separability_held_out": 1, "agreement_loo": 1}
 
@@ -180,19 +180,19 @@ def test_labelled_answers_need_their_own_calibration(model: Model, own: Calibrat
     ]
     behavior = Behavior("even", asked)
     assert behavior.answer_kind == "choice"
-    found = predict(model, [behavior, few("sentiment")], site=1, prompt_types=["prefilled"], calibrations=own)
-    assert list(found.uncalibrated) == ["labelled answers, pairs"]
-    assert [row.expected is None for row in found.rows] == [False, True]
+    result = predict(model, [behavior, few("sentiment")], site=1, prompt_types=["prefilled"], calibrations=own)
+    assert list(result.uncalibrated) == ["labelled answers, pairs"]
+    assert [row.expected is None for row in result.rows] == [False, True]
 
 
 def test_a_type_without_meaning_comes_last_with_its_reason(model: Model, own: Calibrations) -> None:
     same = few("sentiment")
     same = replace(same, examples=[replace(e, prompt="It was", group=str(i)) for i, e in enumerate(same.examples)])
-    found = predict(model, [same], site=1, calibrations=own)
-    missing = [row.geometry.not_measured is not None for row in found.rows]
+    result = predict(model, [same], site=1, calibrations=own)
+    missing = [row.geometry.not_measured is not None for row in result.rows]
     assert any(missing)
     assert missing == sorted(missing)
-    assert found.rows[-1].not_expected == found.rows[-1].geometry.not_measured
+    assert result.rows[-1].not_expected == result.rows[-1].geometry.not_measured
 
 
 def test_behaviors_that_repeat_or_a_site_that_is_not_there_are_refused(model: Model) -> None:
@@ -239,9 +239,9 @@ def test_a_file_that_does_not_fit_is_refused_by_name(
     change(document)
     file = tmp_path / "odd.json"
     file.write_text(json.dumps(document))
-    with pytest.raises(InputError, match=word) as told:
+    with pytest.raises(InputError, match=word) as given:
         load_calibrations(file)
-    assert "odd.json" in str(told.value)
+    assert "odd.json" in str(given.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"[", b"[]", b"\xff\xfe", b"[" * 5000, b"7"])

@@ -76,11 +76,11 @@ def test_nothing_is_written_into_a_steering(writer: Writes, model: Model, tiny_f
 
 def test_a_draft_into_a_steering_is_refused_before_a_model_is_loaded(run: Run, tmp_path: Path) -> None:
     steering = Steering.from_vector(1, torch.ones(4)).save(tmp_path / "s")
-    told = ("draft", "rhymes", "--description", "speaks in rhymes", "--model", "no-such-model")
-    code, _, err = run(*told, "--out", steering / "rhymes.jsonl")
+    given = ("draft", "rhymes", "--description", "speaks in rhymes", "--model", "no-such-model")
+    code, _, err = run(*given, "--out", steering / "rhymes.jsonl")
     assert code == 2
     assert "belongs to the steering" in err
-    code, _, err = run(*told, "--out", tmp_path / ("x" * 300))
+    code, _, err = run(*given, "--out", tmp_path / ("x" * 300))
     assert code == 2
     assert "bytes" in err
 

@@ -58,16 +58,16 @@ def test_a_cell_is_what_a_check_finds_at_the_same_site(result: Study, tiny_folde
     report = tt.check(model, few("sentiment"), site=1, strength=1.0, train=12, evaluation=16)
     cells = {c.prompt_type: c for c in result.cells if c.behavior == "sentiment"}
     assert len(cells) == 7
-    for name, told in report.prompt_types.items():
+    for name, described in report.prompt_types.items():
         cell = cells[name]
-        assert told.effect is not None
-        assert told.anti_steerable is not None
-        assert cell.effect == pytest.approx(told.effect.mean, abs=1e-6)
-        assert cell.odd == pytest.approx(told.effect.odd, abs=1e-6)
-        assert cell.anti_steerable == pytest.approx(told.anti_steerable.share)
-        assert cell.agreement_loo == pytest.approx(told.directional_agreement_loo.value, abs=1e-6)
-        assert cell.separability_held_out == pytest.approx(told.separability_held_out.value, rel=1e-5)
-        assert cell.edit_size_ratio == pytest.approx(told.edit_size_ratio, rel=1e-6)
+        assert described.effect is not None
+        assert described.anti_steerable is not None
+        assert cell.effect == pytest.approx(described.effect.mean, abs=1e-6)
+        assert cell.odd == pytest.approx(described.effect.odd, abs=1e-6)
+        assert cell.anti_steerable == pytest.approx(described.anti_steerable.share)
+        assert cell.agreement_loo == pytest.approx(described.directional_agreement_loo.value, abs=1e-6)
+        assert cell.separability_held_out == pytest.approx(described.separability_held_out.value, rel=1e-5)
+        assert cell.edit_size_ratio == pytest.approx(described.edit_size_ratio, rel=1e-6)
     assert report.length_auroc.value == pytest.approx(cells["prefilled"].length_auroc)
     found = next(c for c in result.cosines if c.behavior == "sentiment")
     assert found.types == report.prompt_type_cosine.types
@@ -83,10 +83,10 @@ def test_at_equal_dose_every_vector_has_that_dose_and_its_own_effect(result: Stu
     model = tt.load(tiny_folder, dtype="float32")
     options: dict[str, Any] = {"site": 1, "prompt_types": "prefilled", "train": 12, "evaluation": 16}
     report = tt.check(model, few("formality"), strength=cell.equal_strength or 0.0, **options)
-    told = report.prompt_types["prefilled"]
-    assert told.effect is not None
-    assert cell.equal_effect == pytest.approx(told.effect.mean, abs=1e-6)
-    assert cell.equal_odd == pytest.approx(told.effect.odd, abs=1e-6)
+    described = report.prompt_types["prefilled"]
+    assert described.effect is not None
+    assert cell.equal_effect == pytest.approx(described.effect.mean, abs=1e-6)
+    assert cell.equal_odd == pytest.approx(described.effect.odd, abs=1e-6)
 
 
 def test_slopes_are_those_of_a_check(source: ModelSource, tmp_path: Path, tiny_folder: Path) -> None:
@@ -224,7 +224,7 @@ def test_what_makes_no_sense_is_refused_before_any_work(source: ModelSource, tmp
 
 
 def test_the_command_writes_a_report_and_prints_one_document(run: Run, tiny_folder: Path, tmp_path: Path) -> None:
-    told = (
+    described = (
         "study",
         "sentiment",
         "--model",
@@ -238,8 +238,8 @@ def test_the_command_writes_a_report_and_prints_one_document(run: Run, tiny_fold
         "--eval",
         16,
     )
-    told = (*told, "--prompt-type", "prefilled", "--nulls", 1, "--out", tmp_path / "a")
-    code, out, err = run(*told, "--json")
+    described = (*described, "--prompt-type", "prefilled", "--nulls", 1, "--out", tmp_path / "a")
+    code, out, err = run(*described, "--json")
     assert code == 0, err
     document = json.loads(out)
     assert [(c["behavior"], c["control"]) for c in document["cells"]] == [
@@ -247,7 +247,7 @@ def test_the_command_writes_a_report_and_prints_one_document(run: Run, tiny_fold
         ("sentiment shuffled 0", True),
     ]
     assert "about" in err
-    code, out, err = run(*told)
+    code, out, err = run(*described)
     assert code == 0, err
     assert "prefilled" in out
     assert (tmp_path / "a" / "cells.parquet").is_file()
@@ -261,9 +261,9 @@ def test_copies_of_behaviors_with_the_longest_names_have_names_of_their_own(
     names = ["ü" * 49 + "ab", "ü" * 49 + "ac"]  # 100 bytes each, alike up to the last
     for i, name in enumerate(names):
         (tmp_path / f"{i}.jsonl").write_text("\n".join([head.replace("NAME", name), *rows]), encoding="utf-8")
-    told = ("--model", tiny_folder, "--dtype", "float32", "--site", 1, "--train", 12, "--eval", 16, "--nulls", 2)
-    told = (*told, "--prompt-type", "prefilled", "--out", tmp_path / "out", "--json")
-    code, out, err = run("study", tmp_path / "0.jsonl", tmp_path / "1.jsonl", *told)
+    described = ("--model", tiny_folder, "--dtype", "float32", "--site", 1, "--train", 12, "--eval", 16, "--nulls", 2)
+    described = (*described, "--prompt-type", "prefilled", "--out", tmp_path / "out", "--json")
+    code, out, err = run("study", tmp_path / "0.jsonl", tmp_path / "1.jsonl", *described)
     assert code == 0, err
     cells = json.loads(out)["cells"]
     assert len({c["behavior"] for c in cells}) == 6

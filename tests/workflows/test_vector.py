@@ -64,7 +64,7 @@ def test_steered_score_equals_a_bare_forward_hook(embedded: tt.Model) -> None:
 def test_a_vector_of_two_lists_is_the_mean_difference_of_a_plain_loop(tiny_folder: Path) -> None:
     model = tt.load(tiny_folder, dtype="float32")
     good, bad = ["What a joy!", "Well done, all of you."], ["What a bore.", "Hopeless.", "No."]
-    found = tt.vector(model, good, bad, site=1, name="kind")
+    result = tt.vector(model, good, bad, site=1, name="kind")
     means = []
     for texts in (good, bad):
         rows = []
@@ -73,9 +73,9 @@ def test_a_vector_of_two_lists_is_the_mean_difference_of_a_plain_loop(tiny_folde
             with torch.no_grad():
                 rows.append(model.hf(ids, output_hidden_states=True).hidden_states[2][0, 1:].mean(dim=0))
         means.append(torch.stack(rows).mean(dim=0))
-    torch.testing.assert_close(found.vector(tt.Site(1)), means[0] - means[1], rtol=1e-4, atol=1e-5)
-    assert dict(found.attributes) == {"kind": 1.0}
-    assert found.made_for == model.facts
+    torch.testing.assert_close(result.vector(tt.Site(1)), means[0] - means[1], rtol=1e-4, atol=1e-5)
+    assert dict(result.attributes) == {"kind": 1.0}
+    assert result.made_for == model.facts
     for wrong in (([], bad), ("What a joy!", bad), (good, []), (good, good)):
         with pytest.raises(tt.InputError):
             tt.vector(model, *wrong, site=1)  # type: ignore[arg-type]

@@ -42,9 +42,9 @@ NO_SYSTEM = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no syst
 
 @pytest.fixture
 def model(tiny_folder: Path) -> Model:
-    found = tt.load(tiny_folder, dtype="float32")
-    found.tokenizer.chat_template = TEMPLATE
-    return found
+    result = tt.load(tiny_folder, dtype="float32")
+    result.tokenizer.chat_template = TEMPLATE
+    return result
 
 
 def chats(n: int = 60) -> Behavior:
@@ -79,9 +79,9 @@ def test_continuations_are_written_from_the_tokens_that_are_scored(template: str
     model.tokenizer.chat_template = template
     on = experiment_for(model, chats())
     scored = on.instrument.bare(on.splits.eval.examples)[0]
-    found = continuations(on, pushing(model), 6)
-    assert [t.ids for t in found] == [row.prompt.ids for row in scored[:6]]
-    for written, e in zip(found, on.splits.eval.examples, strict=False):
+    result = continuations(on, pushing(model), 6)
+    assert [t.ids for t in result] == [row.prompt.ids for row in scored[:6]]
+    for written, e in zip(result, on.splits.eval.examples, strict=False):
         text = model.encoder().decode(written.ids)
         assert all(turn.content in text for turn in e.messages)
         assert written.prompt == flatten(e.messages)
@@ -89,11 +89,11 @@ def test_continuations_are_written_from_the_tokens_that_are_scored(template: str
 
 def test_a_continuation_is_scored_as_it_was_written(model: Model) -> None:
     on = experiment_for(model, chats())
-    found = continuations(on, pushing(model), 6)
-    rows = [Encoded(t.ids + t.steered.ids, len(t.ids)) for t in found]
-    assert _likely(on, found, "steered").tolist() == pytest.approx(score(model, rows).mean.tolist(), abs=1e-4)
-    greedy = _likely(on, found, "base")
-    for value, t in zip(greedy, found, strict=True):
+    result = continuations(on, pushing(model), 6)
+    rows = [Encoded(t.ids + t.steered.ids, len(t.ids)) for t in result]
+    assert _likely(on, result, "steered").tolist() == pytest.approx(score(model, rows).mean.tolist(), abs=1e-4)
+    greedy = _likely(on, result, "base")
+    for value, t in zip(greedy, result, strict=True):
         with torch.no_grad():
             logged = model.hf(torch.tensor([t.ids + t.base.ids])).logits[0].log_softmax(-1)
         best = logged[len(t.ids) - 1 : -1].max(dim=-1).values
@@ -102,8 +102,8 @@ def test_a_continuation_is_scored_as_it_was_written(model: Model) -> None:
 
 def test_plain_chats_are_written_from_their_plain_text(model: Model) -> None:
     on = experiment_for(model, chats(), chat=False)
-    found = continuations(on, pushing(model), 3)
-    for written, e in zip(found, on.splits.eval.examples, strict=False):
+    result = continuations(on, pushing(model), 3)
+    for written, e in zip(result, on.splits.eval.examples, strict=False):
         assert written.prompt == e.prompt == model.encoder().decode(written.ids)
 
 
@@ -112,10 +112,10 @@ def test_statements_are_continued_from_their_first_third_in_chats_too(model: Mod
     for chat in (False, True):
         on = experiment_for(model, Behavior("joy", rows), chat)
         scored = on.instrument.bare(on.splits.eval.examples[:4])[0]
-        found = continuations(on, pushing(model), 4)
-        assert [t.ids for t in found] == [row.prompt.ids for row in scored]
-        whole = [model.encoder(chat).decode(t.ids + t.base.ids) for t in found]
-        assert all(text.endswith(t.base.text) for text, t in zip(whole, found, strict=True))
+        result = continuations(on, pushing(model), 4)
+        assert [t.ids for t in result] == [row.prompt.ids for row in scored]
+        whole = [model.encoder(chat).decode(t.ids + t.base.ids) for t in result]
+        assert all(text.endswith(t.base.text) for text, t in zip(whole, result, strict=True))
 
 
 def test_a_steering_writes_at_the_strengths_it_is_scored_at(model: Model) -> None:
@@ -125,17 +125,17 @@ def test_a_steering_writes_at_the_strengths_it_is_scored_at(model: Model) -> Non
     on = experiment_for(model, chats())
     texts = [render_bare(e, "positive") for e in on.splits.eval.examples[:3]]
     own = alone(whole, "warm")
-    told: dict[str, Any] = {"chat_template": True, "max_new_tokens": 40, "steering": whole}
-    expected = model.generate(texts, strength={"warm": 0.5, "brief": 0.0}, **told)
+    described: dict[str, Any] = {"chat_template": True, "max_new_tokens": 40, "steering": whole}
+    expected = model.generate(texts, strength={"warm": 0.5, "brief": 0.0}, **described)
     assert [t.steered.text for t in continuations(on, own, 3)] == expected
-    assert expected != model.generate(texts, strength=1.0, **told)
+    assert expected != model.generate(texts, strength=1.0, **described)
 
 
 def test_a_judge_is_shown_the_whole_conversation(model: Model) -> None:
     on = experiment_for(model, chats())
-    found = continuations(on, pushing(model, 20.0), 4)
+    result = continuations(on, pushing(model, 20.0), 4)
     with serving(lambda request, k: Reply("tie")) as server:
-        generated(on, found, Judge(Endpoint(server.url, "judge-1"), chats()))
+        generated(on, result, Judge(Endpoint(server.url, "judge-1"), chats()))
         asked = ["\n".join(turn["content"] for turn in r["messages"]) for r in server.requests]
     assert asked
     for text in asked:
@@ -174,13 +174,13 @@ def test_a_system_turn_without_a_place_is_told_in_the_report(model: Model) -> No
 
 
 def test_a_fit_of_chats_puts_conditions_and_checks_through_the_template(model: Model) -> None:
-    found = fit(
+    result = fit(
         model, [chats()], sites=[1], strength=1.0, train=12, evaluation=16, chat_template=True,
     )  # fmt: skip
-    (report,) = found.reports.values()
+    (report,) = result.reports.values()
     assert report.chat_template
     plain = fit(model, [chats()], sites=[1], strength=1.0, train=12, evaluation=16, verify=False)
-    vectors = [made.steering.edits[tt.Site(1)].vectors for made in (found, plain)]  # type: ignore[attr-defined]
+    vectors = [made.steering.edits[tt.Site(1)].vectors for made in (result, plain)]  # type: ignore[attr-defined]
     assert not torch.allclose(*vectors)
 
 
@@ -203,8 +203,8 @@ def test_letters_that_the_tokenizer_does_not_read_as_such_are_told(tiny_folder: 
     model.tokenizer = word_piece()
     rows[-1] = Example("It 日 was.", " I like it.", " I hate it.")
     _, _, _, notes = prepare(Instrument(model, Behavior("liking", rows), False, "mean"), 12, 16, 0)
-    (told,) = [n for n in notes if "letters that the tokenizer does not know (<unk>)" in n]
-    assert 2 <= int(told.split()[0]) <= 122
+    (described,) = [n for n in notes if "letters that the tokenizer does not know (<unk>)" in n]
+    assert 2 <= int(described.split()[0]) <= 122
 
 
 # ---- Short contexts ------------------------------------------------------------------------------------------------
@@ -225,9 +225,9 @@ def brief() -> Behavior:
 def test_a_check_in_a_short_context_cuts_its_own_texts_and_says_so(tiny_folder: Path) -> None:
     options: dict[str, Any] = {"site": 1, "prompt_types": "prefilled", "strength": 1.0, "train": 12, "evaluation": 16}
     report = tt.check(short(tiny_folder, 48), brief(), **options, generate=4)
-    told = "\n".join(report.notes)
-    assert "neutral texts cut to the model's context of 48 tokens" in told
-    assert "pairs of the over-refusal probe left out: longer than the model's context of 48 tokens" in told
+    described = "\n".join(report.notes)
+    assert "neutral texts cut to the model's context of 48 tokens" in described
+    assert "pairs of the over-refusal probe left out: longer than the model's context of 48 tokens" in described
     assert report.side_effects.kl.n_documents == 60
     assert report.generated.n == 4
 
@@ -270,12 +270,12 @@ def test_the_command_line_streams_and_tells_the_first_space(tmp_path: Path, run:
     Steering.from_vector(1, torch.ones(32), made_for=model.facts).save(tmp_path / "s")
     given = ("--steering", tmp_path / "s", "--model", tmp_path / "m", "--dtype", "float32", "--max-new-tokens", 5)
     _, out, _ = run("generate", "The harbour", *given, "--json")
-    (told,) = json.loads(out)["texts"]
-    assert told["plain"].startswith(" ")
+    (described,) = json.loads(out)["texts"]
+    assert described["plain"].startswith(" ")
     ids = model.encoder().encode([Rendered("", "The harbour", "")])[0].ids
     with torch.no_grad():
         whole = copy.deepcopy(model.hf).generate(torch.tensor([ids]), max_new_tokens=5, do_sample=False)[0]
-    assert model.tokenizer.decode(whole, skip_special_tokens=True) == "The harbour" + told["plain"]
+    assert model.tokenizer.decode(whole, skip_special_tokens=True) == "The harbour" + described["plain"]
     _, out, _ = run("generate", "The harbour", *given, "--explain")
-    assert f"plain   {told['plain']}\n" in out
-    assert f"steered {told['steered']}\n" in out
+    assert f"plain   {described['plain']}\n" in out
+    assert f"steered {described['steered']}\n" in out

@@ -123,8 +123,8 @@ class Behavior:
             [e.prompt, e.positive, e.negative, e.group, [[m.role, m.content] for m in e.messages]]
             for e in self.examples
         ]
-        told = [self.instruction("positive"), self.instruction("negative"), self.pairing]
-        return hashlib.sha256(json.dumps([told, rows]).encode()).hexdigest()
+        described = [self.instruction("positive"), self.instruction("negative"), self.pairing]
+        return hashlib.sha256(json.dumps([described, rows]).encode()).hexdigest()
 
     @staticmethod
     def load(

@@ -31,9 +31,9 @@ class Format:
         """Every name of a field that it knows."""
         return tuple(name for field in (*self.needs, *self.takes) for name in field.split("|"))
 
-    def lacks(self, found: Iterable[str]) -> tuple[str, ...]:
+    def lacks(self, result: Iterable[str]) -> tuple[str, ...]:
         """The needed fields, by their first name, that are not among these."""
-        there = set(found)
+        there = set(result)
         return tuple(field.split("|")[0] for field in self.needs if not there & set(field.split("|")))
 
 
@@ -148,12 +148,12 @@ _PLAIN = ("mwe", "messages", "prompts", "preferences", "pairs", "lists")
 NAMES: tuple[str, ...] = tuple(entry.name for entry in FORMATS)
 
 
-def nearest(found: Iterable[str]) -> Format | None:
+def nearest(result: Iterable[str]) -> Format | None:
     """The format with the largest share of its needed fields among these; None if no field is known.
 
     A format that one tool alone writes counts from two of its fields on.
     """
-    there = set(found)
+    there = set(result)
 
     def share(entry: Format) -> float:
         n = len(entry.needs) - len(entry.lacks(there))

@@ -114,9 +114,9 @@ def read_preferences(
 def _difference(chosen: _Reply, rejected: _Reply, prompt: str, sides: tuple[str, str]) -> str:
     systems = [bool(reply.turns) and reply.turns[0].role == "system" for reply in (chosen, rejected)]
     if systems[0] != systems[1]:
-        told, other = sides if systems[0] else sides[::-1]
+        given, other = sides if systems[0] else sides[::-1]
         return (
-            f"{told!r} has a system turn and {other!r} has none, so that more than the answers differs; "
+            f"{given!r} has a system turn and {other!r} has none, so that more than the answers differs; "
             "give both the same system turn, or none"
         )
     if chosen.prompt == rejected.prompt:
@@ -139,10 +139,10 @@ def _shared_before(row: Row, chosen: object, rejected: object) -> str:
     """What two texts share up to a mark such as `[/INST]`, if that is their prompt as a chat template renders it."""
     assert isinstance(chosen, str)
     assert isinstance(rejected, str)
-    told = row.fields.get("prompt")
-    if isinstance(told, list) or not _ANY_MARK.search(chosen):
+    given = row.fields.get("prompt")
+    if isinstance(given, list) or not _ANY_MARK.search(chosen):
         return ""
-    start = told.strip() if isinstance(told, str) and not row.blank("prompt") else ""
+    start = given.strip() if isinstance(given, str) and not row.blank("prompt") else ""
     for mark in _MARKS:
         at, other = chosen.rfind(mark) + len(mark), rejected.rfind(mark) + len(mark)
         before = chosen[:at]
@@ -158,14 +158,14 @@ def _opens(before: str) -> bool:
 
 def _is_transcript(row: Row, side: str) -> bool:
     """Whether an answer is a Human/Assistant transcript that holds the prompt, if the row has one of its own."""
-    text, told = row.fields.get(side), row.fields.get("prompt")
-    if not isinstance(text, str) or _REPLY not in text or isinstance(told, list):
+    text, given = row.fields.get(side), row.fields.get("prompt")
+    if not isinstance(text, str) or _REPLY not in text or isinstance(given, list):
         return False
-    if told is None:
+    if given is None:
         return True
     if not text.lstrip().startswith("Human:"):
         return False
-    return row.blank("prompt") or (isinstance(told, str) and told.strip() in text.rpartition(_REPLY)[0])
+    return row.blank("prompt") or (isinstance(given, str) and given.strip() in text.rpartition(_REPLY)[0])
 
 
 def _reply(row: Row, name: str) -> _Reply:
@@ -190,7 +190,7 @@ def _reply(row: Row, name: str) -> _Reply:
         )
     raise InputError(
         f"{row.source}: the field 'prompt' is missing, and {name!r} is no transcript with '\\n\\nAssistant:'; "
-        f"found {row.found()}{fix}"
+        f"found {row.result()}{fix}"
     )
 
 
@@ -242,7 +242,7 @@ def turns_of(row: Row, name: str, last: str = "user") -> tuple[Message, ...]:
     """
     value = row.fields.get(name)
     if not isinstance(value, list) or not value:
-        raise InputError(f"{row.source}: {name!r} must be a list of turns with role and content; found {row.found()}")
+        raise InputError(f"{row.source}: {name!r} must be a list of turns with role and content; found {row.result()}")
     turns = []
     for k, turn in enumerate(value):
         where = f"{name}[{k}]"

@@ -40,7 +40,7 @@ def renamed(table: Table, names: Mapping[str, str]) -> Table:
     there = {name for row in table.rows for name in row.fields}
     for name in names:
         if name not in there:
-            raise InputError(f"{table.file}: there is no field {name!r}; found {table.rows[0].found()}")
+            raise InputError(f"{table.file}: there is no field {name!r}; found {table.rows[0].result()}")
     taken = set(names.values())
     rows = tuple(
         Row({names.get(k, k): v for k, v in row.fields.items() if k in names or k not in taken}, row.source)

@@ -22,15 +22,15 @@ def read_delimited(text: str, file: str, fits: Callable[[Sequence[str]], int]) -
     Raises:
         InputError: an open quotation mark, a row with more cells than names, two columns of one name.
     """
-    told, line = _TOLD.match(text), 1
-    if told:
-        text, line = text[told.end() :], 2
+    given, line = _TOLD.match(text), 1
+    if given:
+        text, line = text[given.end() :], 2
     whole, text = text, text.lstrip("\r\n")
     line += whole[: len(whole) - len(text)].count("\n")
     head = text.split("\n", 1)[0].rstrip("\r")
     if "\r" in head:
         raise InputError(f"{file}:{line}: the names of the columns cannot be read: mixed line ends; save the file anew")
-    separator = told.group(1) if told else separator_of(head, fits)
+    separator = given.group(1) if given else separator_of(head, fits)
     if re.match(r"[^\n]*\n[ |:\t-]*-[ |:\t-]*\r?\n", text) and "|" in head:
         raise InputError(f"{file}:{line}: this is a table of Markdown; write it as CSV: the names in the first line")
     records = _records(text, separator, file, line)

@@ -110,18 +110,18 @@ def _mend(text: str, error: json.JSONDecodeError) -> str:
 
 def _many(text: str) -> list[tuple[object, int]]:
     """The values of a text that holds several one after another, with where each begins; none if it does not."""
-    found: list[tuple[object, int]] = []
+    result: list[tuple[object, int]] = []
     at = 0
     while True:
         while at < len(text) and text[at] in " \t\r\n":
             at += 1
         if at >= len(text):
-            return found if len(found) > 1 and all(isinstance(value, (dict, list)) for value, _ in found) else []
+            return result if len(result) > 1 and all(isinstance(value, (dict, list)) for value, _ in result) else []
         try:
             value, end = _DECODER.raw_decode(text, at)
         except (ValueError, RecursionError):
             return []
-        found.append((value, at))
+        result.append((value, at))
         at = end
 
 

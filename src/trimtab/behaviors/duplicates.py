@@ -116,19 +116,19 @@ def resemblances(behavior: Behavior) -> list[NDArray[np.intp]]:
     Pairs resemble each other where both answers do (of three words or more), or where their prompts do (but for a
     prompt that frames most of the rows); texts of unpaired lists are compared within their list. See `near_duplicates`.
     """
-    examples, found = behavior.examples, []
+    examples, result = behavior.examples, []
     if behavior.pairing == "random" and behavior.bare:
         return [
             near_duplicates([pieces(text) for text in side], ALIKE_TEXTS)
             for side in ([e.positive for e in examples], [e.negative for e in examples])
         ]
     if behavior.answer_kind == "text":
-        found.append(near_duplicates([_answers(e) for e in examples], ALIKE_PAIRS))
+        result.append(near_duplicates([_answers(e) for e in examples], ALIKE_PAIRS))
     if not behavior.bare:
         frame = frame_of(behavior)
-        told = [[] if normalise(e.prompt) == frame else pieces(e.prompt) for e in examples]
-        found.append(near_duplicates(told, ALIKE_TEXTS))
-    return found
+        given = [[] if normalise(e.prompt) == frame else pieces(e.prompt) for e in examples]
+        result.append(near_duplicates(given, ALIKE_TEXTS))
+    return result
 
 
 def _answers(e: Example) -> list[str]:

@@ -64,7 +64,7 @@ def read_statements(table: Table, odd: InvalidRows) -> Parsed:
         if "statement" not in row.fields:
             raise InputError(
                 f"{row.source}: the view 'statements' needs the field 'statement'; "
-                f"found {row.found()}; use the view 'choice'"
+                f"found {row.result()}; use the view 'choice'"
             )
         matching = row.answer("answer_matching_behavior").strip().casefold()
         if matching not in ("yes", "no"):

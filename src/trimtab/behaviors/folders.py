@@ -111,17 +111,17 @@ def _splits(path: Path) -> list[str]:
 
 def _shards(path: Path) -> dict[str, list[Path]]:
     """Parquet files by split, as the Hub lays them out: `data/train-00000-of-00002.parquet`, or without `data`."""
-    found: dict[str, list[Path]] = {}
+    result: dict[str, list[Path]] = {}
     for folder in (path / "data", path):
         if not folder.is_dir():
             continue
         for file in sorted(folder.iterdir()):
             match = _SHARD.fullmatch(file.name)
             if match and file.is_file():
-                found.setdefault(match["split"], []).append(file)
-        if found:
+                result.setdefault(match["split"], []).append(file)
+        if result:
             break
-    return found
+    return result
 
 
 def _chosen(names: list[str], split: str | None, where: str) -> str:
@@ -146,7 +146,7 @@ def _json(path: Path) -> object:
 
 
 def _bytes(path: Path) -> bytes:
-    found = located(path)
-    if found is None:
+    result = located(path)
+    if result is None:
         raise InputError(f"{shown(str(path))}: this part of the dataset is missing; copy or save it anew")
-    return read_file(*found)
+    return read_file(*result)

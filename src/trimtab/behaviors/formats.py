@@ -76,8 +76,8 @@ def detect(table: Table) -> Format:
     Raises:
         InputError: none fits; names the fields found and what each format needs.
     """
-    found = {name for row in table.rows for name in row.fields}
-    fitting = [entry for entry in FORMATS if not entry.lacks(found)]
+    result = {name for row in table.rows for name in row.fields}
+    fitting = [entry for entry in FORMATS if not entry.lacks(result)]
     fields = [set(row.fields) for row in table.rows]
     for entry in fitting:
         if sum(not entry.lacks(names) for names in fields) >= _MOST * len(fields):
@@ -100,20 +100,20 @@ def _by_value(entry: Format, table: Table) -> Format:
 def no_format(table: Table) -> str:
     """Why no format fits, the nearest one, and the command or line that makes the rows fit."""
     row = table.rows[0]
-    found = dict.fromkeys(str(name) for row in table.rows for name in row.fields)
-    if _is_prose(found):
+    result = dict.fromkeys(str(name) for row in table.rows for name in row.fields)
+    if _is_prose(result):
         return (
-            f"{table.file}:1: the first line should name the columns; found {row.found()}\n"
-            f"  if that is an example, put this line above it: {_names_for(list(found))}"
+            f"{table.file}:1: the first line should name the columns; found {row.result()}\n"
+            f"  if that is an example, put this line above it: {_names_for(list(result))}"
         )
-    lines = [f"{row.source}: no format has these fields; found {row.found()}"]
-    if near := nearest(found):
-        lacking = ", ".join(repr(field) for field in near.lacks(found))
+    lines = [f"{row.source}: no format has these fields; found {row.result()}"]
+    if near := nearest(result):
+        lacking = ", ".join(repr(field) for field in near.lacks(result))
         lines.append(f"  the nearest format, {near.name}, also needs {lacking}")
     else:
         lines[0] += "; the formats are"
         lines.append(overview())
-    if "messages" in found or "conversations" in found:
+    if "messages" in result or "conversations" in result:
         lines.append("  a behavior needs two answers to every prompt, a wanted and an unwanted one")
     lines += _command(table)
     return "\n".join(lines)
@@ -135,11 +135,14 @@ def _command(table: Table) -> list[str]:
     rest = [name for name in row.fields if isinstance(row.fields[name], str) and name not in sides]
     start = f"  trimtab convert-data {table.file} OUT.jsonl"
     if len(sides) == 1 and rest:
-        told = f"--text {_word(max(rest, key=lambda name: len(str(row.fields[name]))))} --label {_word(sides[0])}"
-        return ["  if the rows hold one text each and its side, say which fields:", f"{start} {told}"]
+        given = f"--text {_word(max(rest, key=lambda name: len(str(row.fields[name]))))} --label {_word(sides[0])}"
+        return ["  if the rows hold one text each and its side, say which fields:", f"{start} {given}"]
     if len(texts) > 1:
-        told = f"--positive {_word(texts[-2])} --negative {_word(texts[-1])}"
-        return ["  if two of the fields are the wanted and the unwanted answer, say which, such as:", f"{start} {told}"]
+        given = f"--positive {_word(texts[-2])} --negative {_word(texts[-1])}"
+        return [
+            "  if two of the fields are the wanted and the unwanted answer, say which, such as:",
+            f"{start} {given}",
+        ]
     return []
 
 
@@ -160,12 +163,12 @@ def _is_prose(names: Iterable[str]) -> bool:
 
 def _first_names(table: Table, entry: Format) -> tuple[Table, dict[str, str]]:
     """The table with fields under the first of the names that the format knows them by."""
-    found = {name for row in table.rows for name in row.fields}
+    result = {name for row in table.rows for name in row.fields}
     changed: dict[str, str] = {}
     for field in (*entry.needs, *entry.takes):
         first, *others = field.split("|")
-        other = next((name for name in others if name in found and name not in changed), None)
-        if first not in found and other is not None and first not in TEXT_FIELDS:
+        other = next((name for name in others if name in result and name not in changed), None)
+        if first not in result and other is not None and first not in TEXT_FIELDS:
             changed[other] = first
     if not changed:
         return table, {}

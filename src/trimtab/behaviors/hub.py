@@ -63,8 +63,8 @@ def read_dataset(address: str) -> Table:
 
 def _folder(name: str) -> Path | None:
     """The local folder of that name, if there is one."""
-    found = located(name)
-    return found[0] if found and stat.S_ISDIR(found[1].st_mode) else None
+    result = located(name)
+    return result[0] if result and stat.S_ISDIR(result[1].st_mode) else None
 
 
 def _parts(address: str) -> tuple[str, str | None, str | None, str | None]:

@@ -30,7 +30,7 @@ def label(row: Row) -> int:
         InputError: no label, or one that does not say which side.
     """
     if "label" not in row.fields:
-        raise InputError(f"{row.source}: the field 'label' is missing; found {row.found()}")
+        raise InputError(f"{row.source}: the field 'label' is missing; found {row.result()}")
     value = row.fields["label"]
     side = LABELS.get(str(value).strip().casefold())
     if side is None:

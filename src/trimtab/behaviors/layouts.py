@@ -39,9 +39,9 @@ def document(value: object, file: str, names: Mapping[str, str]) -> Table:
     if "examples" in value:
         return renamed(_examples(value, file), names)
     if any(name in value for name in names):  # of columns, or of a single row
-        told = renamed(Table(file, (Row(value, file),)), names)
-        table = _one_object(told.rows[0].fields, file)
-        return replace(table, notes=(*told.notes, *table.notes))
+        given = renamed(Table(file, (Row(value, file),)), names)
+        table = _one_object(given.rows[0].fields, file)
+        return replace(table, notes=(*given.notes, *table.notes))
     return renamed(_one_object(value, file), names)
 
 
@@ -93,8 +93,8 @@ def _wrapped(value: Mapping[str, Any]) -> tuple[str, list[Any]] | None:
 def _named_rows(value: Mapping[str, Any], name: str, rows: list[Any], file: str) -> Table:
     if all(isinstance(row.get("row"), dict) for row in rows):  # as the Hub's viewer gives them
         rows = [row["row"] for row in rows]
-    told = {key: value[key] for key in HEADER_FIELDS if isinstance(value.get(key), str)}
-    header, _ = checked_header(told, file)
+    given = {key: value[key] for key in HEADER_FIELDS if isinstance(value.get(key), str)}
+    header, _ = checked_header(given, file)
     others = [key for key in value if key != name and isinstance(value[key], list) and key in (*_ROWS_OF, *_SPLITS)]
     left = f"; {', '.join(map(repr, others))} left alone" if others else ""
     notes = (f"the rows are those of {name!r}{left}",)
@@ -103,8 +103,8 @@ def _named_rows(value: Mapping[str, Any], name: str, rows: list[Any], file: str)
 
 def _columns(value: Mapping[str, Any], file: str) -> Table | None:
     """An object of columns (lists, or pandas' objects by row), or pandas' rows by index; None if it is neither."""
-    told = {k: v for k, v in value.items() if k in HEADER_FIELDS and isinstance(v, str)}
-    columns = {k: v for k, v in value.items() if k not in told}
+    given = {k: v for k, v in value.items() if k in HEADER_FIELDS and isinstance(v, str)}
+    columns = {k: v for k, v in value.items() if k not in given}
     if len(columns) < 2:
         return None
     if all(isinstance(column, list) for column in columns.values()) and not _is_row(columns):
@@ -124,7 +124,7 @@ def _columns(value: Mapping[str, Any], file: str) -> Table | None:
             return None
     else:
         return None
-    header, _ = checked_header(told, file)
+    header, _ = checked_header(given, file)
     return _table(list(zip(rows, where, strict=True)), file, header, (note,))
 
 

@@ -58,8 +58,8 @@ def _alike(texts: Sequence[Sequence[str]], alike: float) -> NDArray[np.intp]:
     n = counts.shape[0]
     stands_in = np.asarray(counts.sum(axis=0)).ravel()  # (words,)
     weight = np.minimum(1.0, np.log(n / stands_in) / np.log(_RARE))
-    told = weight > 0
-    counts, weight = counts[:, told], weight[told]
+    given = weight > 0
+    counts, weight = counts[:, given], weight[given]
     weighted = counts.multiply(weight).tocsr()
     size = np.asarray(weighted.sum(axis=1)).ravel()  # (n,)
     links = []

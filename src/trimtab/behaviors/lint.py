@@ -66,8 +66,8 @@ def _near_duplicates(behavior: Behavior) -> list[Finding]:
         distinct, _ = deduplicate(behavior)
     except InputError:
         return []  # nothing but duplicates, which are told of already
-    found = resemblances(distinct)
-    repeated = [np.flatnonzero(np.bincount(first)[first] > 1) for first in found]
+    result = resemblances(distinct)
+    repeated = [np.flatnonzero(np.bincount(first)[first] > 1) for first in result]
     random = behavior.bare and behavior.pairing == "random"
     rows = np.concatenate(repeated) if random else np.unique(np.concatenate([*repeated, np.empty(0, dtype=np.intp)]))
     if not len(rows):
@@ -114,15 +114,15 @@ def _few_clusters(behavior: Behavior) -> list[Finding]:
 
 
 def _templates(behavior: Behavior) -> list[Finding]:
-    found = []
+    result = []
     if not behavior.bare:
         prompts = [e.prompt.removeprefix("Question:") for e in behavior.examples]
-        found += _template(behavior, "template-prompt", "info", "prompts", prompts, 4)
+        result += _template(behavior, "template-prompt", "info", "prompts", prompts, 4)
     if behavior.answer_kind == "text":
         for side in SIDES:
             answers = [getattr(e, side) for e in behavior.examples]
-            found += _template(behavior, f"template-{side}", "warning", f"{side} answers", answers, 3)
-    return found
+            result += _template(behavior, f"template-{side}", "warning", f"{side} answers", answers, 3)
+    return result
 
 
 def _template(

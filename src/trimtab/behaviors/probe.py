@@ -64,9 +64,9 @@ class Probe:
         Raises:
             InputError: neither; or a row that does not fit: names the file, the line and the field.
         """
-        found = located(source)
-        if found:
-            return _probe(read_table(read_file(*found), shown(str(source))))
+        result = located(source)
+        if result:
+            return _probe(read_table(read_file(*result), shown(str(source))))
         if str(source) in _BUILTIN:
             return Probe.builtin(str(source))
         raise InputError(f"{shown(str(source))}: no such file, and no built-in probe ({', '.join(_BUILTIN)})")
@@ -84,7 +84,7 @@ def _probe(table: Table) -> Probe:
     if endings is None:
         raise InputError(
             f"{table.rows[0].source}: a row of a probe holds 'text', or 'prompt' with 'right' and 'wrong'; "
-            f"found {table.rows[0].found()}"
+            f"found {table.rows[0].result()}"
         )
     return Probe(name, description, kinds, examples=[_example(row, *endings) for row in table.rows])
 

@@ -68,9 +68,9 @@ def load(
         raise InputError(
             f"the source is empty; give a file, or a name: {_choices(name)}", code="missing-value", field="source"
         )
-    found = located(source)
-    if found:
-        return _from_disk(*found, shown(name), asked)
+    result = located(source)
+    if result:
+        return _from_disk(*result, shown(name), asked)
     if isinstance(source, str):
         if name in builtin_names():
             return _builtin(name, asked)
@@ -246,10 +246,10 @@ def _check_path(name: str) -> None:
 
 def _unknown(name: str) -> InputError:
     if "/" in name or "\\" in name or name.lower().endswith((*SUFFIXES, *OTHER_SUFFIXES)):
-        told = f"{shown(name)}: no such file; check the path ({_choices(Path(name).stem)})"
-        return InputError(told, code="no-such-file", field="source")
-    told = f"no file and no built-in behavior is called {shown(name, 120)!r}; {_choices(name)}"
-    return InputError(told, code="unknown-behavior", field="source")
+        given = f"{shown(name)}: no such file; check the path ({_choices(Path(name).stem)})"
+        return InputError(given, code="no-such-file", field="source")
+    given = f"no file and no built-in behavior is called {shown(name, 120)!r}; {_choices(name)}"
+    return InputError(given, code="unknown-behavior", field="source")
 
 
 def _choices(name: str) -> str:

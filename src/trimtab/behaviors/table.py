@@ -30,7 +30,7 @@ class Row:
             InputError: the field is missing, not a string, or holds what no tokenizer takes.
         """
         if name not in self.fields:
-            raise InputError(f"{self.source}: the field {name!r} is missing; found {self.found()}")
+            raise InputError(f"{self.source}: the field {name!r} is missing; found {self.result()}")
         return self.checked(name, self.fields[name])
 
     def answer(self, name: str) -> str:
@@ -87,7 +87,7 @@ class Row:
             )
         return checked_text(value, self.source, name)
 
-    def found(self) -> str:
+    def result(self) -> str:
         """The names of the fields that are there, for error messages."""
         names = [repr(shown(str(name), 40)) for name in self.fields]
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""

@@ -117,8 +117,8 @@ def _call(call: Mapping[str, object]) -> str:
     inner = call.get("function")
     named = inner if isinstance(inner, Mapping) else call
     arguments = named.get("arguments", "")
-    told = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False, default=str)
-    return f"[calls {named.get('name', 'a tool')}({told})]"
+    given = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False, default=str)
+    return f"[calls {named.get('name', 'a tool')}({given})]"
 
 
 def _merged(turns: list[dict[str, object]]) -> list[dict[str, object]]:

@@ -33,7 +33,7 @@ def telling_words(examples: Sequence[Example]) -> Mapping[str, float]:
     ]
     shares = {word: (counts[0][word] - counts[1][word]) / len(examples) for word in counts[0].keys() | counts[1].keys()}
     telling = [(word, share) for word, share in shares.items() if abs(share) >= _TELLING]
-    return dict(sorted(telling, key=lambda found: (-abs(found[1]), found[0])))
+    return dict(sorted(telling, key=lambda result: (-abs(result[1]), result[0])))
 
 
 def _wording(text: str) -> set[str]:
@@ -92,9 +92,9 @@ def one_word(behavior: Behavior) -> list[Finding]:
     telling = telling_words(behavior.examples)
     if not telling:
         return []
-    told = ", ".join(f"{word!r} ({decimals(share, '+.0%')})" for word, share in list(telling.items())[:5])
+    given = ", ".join(f"{word!r} ({decimals(share, '+.0%')})" for word, share in list(telling.items())[:5])
     message = (
-        f"the wording alone tells the sides apart, by the share of positive minus negative answers that hold {told}: "
+        f"the wording alone tells the sides apart, by the share of positive minus negative answers that hold {given}: "
         "the steering may learn that word; a check measures what is left without it"
     )
     return [Finding("one-word", "warning", message, (), len(behavior.examples), next(iter(telling.values())))]

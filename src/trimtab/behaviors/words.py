@@ -31,10 +31,10 @@ def count_words(text: str) -> int:
 
 def pieces(text: str) -> list[str]:
     """What a text is compared by: its words, and in scripts without spaces its pairs of neighbouring characters."""
-    found: list[str] = []
+    result: list[str] = []
     for run, unspaced in _runs(text):
-        found += [a + b for a, b in pairwise(run)] if unspaced and len(run) > 1 else ["".join(run)]
-    return found
+        result += [a + b for a, b in pairwise(run)] if unspaced and len(run) > 1 else ["".join(run)]
+    return result
 
 
 def _runs(text: str) -> Iterator[tuple[list[str], bool]]:

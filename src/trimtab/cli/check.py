@@ -98,14 +98,14 @@ def check(
     fixed = options.strength_or_auto(strength)
     one_of("--require", require, ("go", "caution"))
     one_of("--read", read, ("last", "mean"))
-    told = both_or_none(positive_instruction, negative_instruction)
+    given = both_or_none(positive_instruction, negative_instruction)
     earlier = _earlier(against, behaviors)
     asked = options.endpoint("--judge", judge, "--judge-model", judge_model, key_env)
     if asked and not generate:
         raise InputError("--judge compares generated texts; say how many with --generate N")
     loaded = [load_behavior(source, view=view, format=format, skip_bad=skip_bad) for source in behaviors]
-    if told is not None:
-        loaded = [replace(b, positive_instruction=told[0], negative_instruction=told[1]) for b in loaded]
+    if given is not None:
+        loaded = [replace(b, positive_instruction=given[0], negative_instruction=given[1]) for b in loaded]
     folders = folders_for(out, [b.name for b in loaded])
 
     from trimtab.evaluation import Judge

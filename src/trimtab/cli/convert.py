@@ -78,18 +78,18 @@ def convert(
         from trimtab.integrations.vectors import within
 
         made, beyond = within(made, blocks)
-    told = strengths(made, strength or [], off or []) if strength or off else None
+    described = strengths(made, strength or [], off or []) if strength or off else None
     left_out: list[str] = []
     if kind == ".gguf":
         from trimtab.integrations.control_vectors import write_control_vector
 
-        write_control_vector(made, target, told, ungated=ungated, hint=hint)
+        write_control_vector(made, target, described, ungated=ungated, hint=hint)
     elif kind == ".safetensors":
         from trimtab.integrations.plain import write_vectors
 
-        write_vectors(made, target, told, ungated=ungated)
+        write_vectors(made, target, described, ungated=ungated)
     else:
-        left_out = _saved(made, told or {}, documents, target)
+        left_out = _saved(made, described or {}, documents, target)
     console = Console(soft_wrap=True)
     for place in sorted(made.edits):
         where = "output of block" if place.component == "residual" else f"{place.component} of block"
@@ -104,14 +104,16 @@ def convert(
     console.print(f"written: {target}", highlight=False, markup=False)
 
 
-def _saved(made: "Steering", told: dict[str, float], documents: list[Mapping[str, Any]], target: Path) -> list[str]:
+def _saved(
+    made: "Steering", described: dict[str, float], documents: list[Mapping[str, Any]], target: Path
+) -> list[str]:
     """Write the folder, with what the sources' reports say of attributes whose strength stays.
 
     Returns:
         What is left out of them.
     """
-    changed = {name for name, value in told.items() if value != made.attributes[name]}
-    steering = made.changed(attributes=told)
+    changed = {name for name, value in described.items() if value != made.attributes[name]}
+    steering = made.changed(attributes=described)
     if len(documents) == 1 and not changed:
         steering.save(target, documents[0] or None)
         return []
@@ -172,7 +174,7 @@ def _read(
     from trimtab.steering.stored import load
 
     loaded = [load(folder) for folder in folders]
-    return Steering.combined([steering for steering, _ in loaded]), [found.reliability or {} for _, found in loaded]
+    return Steering.combined([steering for steering, _ in loaded]), [result.reliability or {} for _, result in loaded]
 
 
 def _check_convention(kind: str, convention: str | None) -> None:

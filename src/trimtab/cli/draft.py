@@ -38,7 +38,7 @@ def draft(
     json_: options.Json = False,
 ) -> None:
     """Have a chat model write contrast examples for a behavior; the file is for you to edit, then check."""
-    told = both_or_none(positive_instruction, negative_instruction)
+    given = both_or_none(positive_instruction, negative_instruction)
     from trimtab.workflows.draft import draft as run
     from trimtab.workflows.draft import writable
 
@@ -49,24 +49,26 @@ def draft(
     from trimtab.experiment.progress import OnTerminal
 
     with resumable(), OnTerminal.shown(name) as progress, quiet():
-        found = run(writer, name, description, out=file, n=n, seed=seed, instructions=told, progress=progress)
-    written = len(found.behavior.examples)
+        result = run(writer, name, description, out=file, n=n, seed=seed, instructions=given, progress=progress)
+    written = len(result.behavior.examples)
     if json_:
         typer.echo(
             json.dumps(
                 {
-                    "file": str(found.file), "n": written, "wanted": n, "answered": found.n_answered,
-                    "dropped": found.dropped, "findings": [asdict(f) for f in found.findings],
+                    "file": str(result.file), "n": written, "wanted": n, "answered": result.n_answered,
+                    "dropped": result.dropped, "findings": [asdict(f) for f in result.findings],
                 }
             )
         )  # fmt: skip
         return
-    print_findings(found.behavior, found.findings)
+    print_findings(result.behavior, result.findings)
     console = Console(soft_wrap=True)
-    dropped = "".join(f"; {count} left out {why}" for why, count in found.dropped.items())
+    dropped = "".join(f"; {count} left out {why}" for why, count in result.dropped.items())
     short = "" if written >= n else f" instead of {n}"
-    console.print(f"{written} rows{short} of {found.n_answered} messages{dropped}", highlight=False, markup=False)
-    console.print(f"read and mend them: {found.file}\nthen: trimtab check {found.file}", highlight=False, markup=False)
+    console.print(f"{written} rows{short} of {result.n_answered} messages{dropped}", highlight=False, markup=False)
+    console.print(
+        f"read and mend them: {result.file}\nthen: trimtab check {result.file}", highlight=False, markup=False
+    )
 
 
 def _loaded(model: str, revision: str | None, adapter: str | None, dtype: str, device: str | None) -> Any:

@@ -67,7 +67,7 @@ def fit(
     if not behaviors:
         raise InputError("name at least one behavior: a file, or a built-in one (trimtab check --list)")
     given = options.strength_or_auto(strength)
-    told = _hyperparameters(set_ or [])
+    described = _hyperparameters(set_ or [])
     from trimtab.behaviors import load as load_behavior
     from trimtab.steering.methods import method as find
 
@@ -84,7 +84,7 @@ def fit(
 
     lm = options.loaded(model, revision, adapter, dtype, device)
     with resumable(), OnTerminal.shown("fit") as progress, quiet():
-        found = run(
+        result = run(
             lm,
             loaded,
             method=method,
@@ -101,27 +101,27 @@ def fit(
             folder=work,
             progress=progress,
             command=shlex.join(["trimtab", *sys.argv[1:]]),
-            **told,
+            **described,
         )
-    found.steering.save(out, found.reliability or None)
+    result.steering.save(out, result.reliability or None)
     if json_:
-        document = {"id": found.steering.id, "attributes": dict(found.steering.attributes)}
-        document |= {"sites": [str(s) for s in found.steering.edits], "reliability": found.reliability}
-        typer.echo(json.dumps({**document, "notes": found.notes, "out": str(out), "page": str(work / PAGE)}))
+        document = {"id": result.steering.id, "attributes": dict(result.steering.attributes)}
+        document |= {"sites": [str(s) for s in result.steering.edits], "reliability": result.reliability}
+        typer.echo(json.dumps({**document, "notes": result.notes, "out": str(out), "page": str(work / PAGE)}))
         return
     console = Console(soft_wrap=True)
-    sites = ", ".join(map(str, found.steering.edits))
+    sites = ", ".join(map(str, result.steering.edits))
     console.print(f"{method}{sites and f' at site {sites}'}, saved in {out}", highlight=False, markup=False)
-    for name, default in found.steering.attributes.items():
-        verdict = f": {found.reports[name].verdict.decision}" if name in found.reports else ""
+    for name, default in result.steering.attributes.items():
+        verdict = f": {result.reports[name].verdict.decision}" if name in result.reports else ""
         console.print(f"  {name}, strength {default:g}{verdict}", highlight=False, markup=False)
-    for note in found.notes:
+    for note in result.notes:
         console.print(f"  {note}", highlight=False, markup=False)
-    gate_summary(found.training, console)
-    for warning in found.warnings:
+    gate_summary(result.training, console)
+    for warning in result.warnings:
         Console(stderr=True, soft_wrap=True).print(f"warning: {warning}", highlight=False, markup=False)
     console.print(f"page: {work / PAGE}", highlight=False, markup=False)
-    if found.reports:
+    if result.reports:
         console.print(f"reports: {work}", highlight=False, markup=False)
 
 
@@ -147,11 +147,11 @@ def _folders(out: Path) -> Path:
     return work
 
 
-def _conditions(told: list[str], names: list[str]) -> dict[str, str]:
+def _conditions(described: list[str], names: list[str]) -> dict[str, str]:
     """Files by attribute: of `NAME=FILE` for one, of `FILE` for all others."""
-    pairs = [word.partition("=") for word in told]
+    pairs = [word.partition("=") for word in described]
     own = [(name, file) for name, sign, file in pairs if sign and name in names]
-    rest = [word for word, (name, sign, _) in zip(told, pairs, strict=True) if not (sign and name in names)]
+    rest = [word for word, (name, sign, _) in zip(described, pairs, strict=True) if not (sign and name in names)]
     if len(rest) > 1:
         raise InputError(
             f"--condition {rest[0]} and {rest[1]} are both for all attributes; write NAME=FILE, or give one"
@@ -162,15 +162,15 @@ def _conditions(told: list[str], names: list[str]) -> dict[str, str]:
     return dict.fromkeys(names, rest[0]) | dict(own) if rest else dict(own)
 
 
-def _hyperparameters(told: list[str]) -> dict[str, Any]:
+def _hyperparameters(described: list[str]) -> dict[str, Any]:
     """`name=value` pairs; values as JSON where they are, else as words."""
-    found: dict[str, Any] = {}
-    for pair in told:
+    result: dict[str, Any] = {}
+    for pair in described:
         name, sign, value = pair.partition("=")
-        if not sign or not name.isidentifier() or name in found:
+        if not sign or not name.isidentifier() or name in result:
             raise InputError(f"--set {pair!r}: write name=value, each name once")
         try:
-            found[name] = json.loads(value)
+            result[name] = json.loads(value)
         except ValueError:
-            found[name] = value
-    return found
+            result[name] = value
+    return result

@@ -65,7 +65,7 @@ def generate(
     if not all(texts):
         raise InputError("an empty prompt; give some text")
     made = options.steering_of(steering or [Path("out/steering")], allow_mismatch)
-    told = strengths(made, strength or [], off or [])
+    described = strengths(made, strength or [], off or [])
     source, revision = options.model_of(made, model, revision)
 
     from trimtab.models import ensure_fits
@@ -74,8 +74,8 @@ def generate(
     lm = options.loaded(source, revision, adapter, dtype, device)
     with quiet():
         ensure_fits(made, lm)
-        notes = check_length(lm, texts, made, told, chat_template, max_new_tokens)
-        size = size_on(lm, texts, made, told, chat_template)
+        notes = check_length(lm, texts, made, described, chat_template, max_new_tokens)
+        size = size_on(lm, texts, made, described, chat_template)
     for note in notes:
         Console(stderr=True, soft_wrap=True).print(f"note: {note}", highlight=False, markup=False)
     if size > MAX_EDIT_SIZE_RATIO:
@@ -91,11 +91,11 @@ def generate(
     console = Console(soft_wrap=True)
     if json_:
         with quiet():
-            found = generate(lm, texts, made, told, **settings)
-        typer.echo(json.dumps({"steering": made.id, "edit_size_ratio": size, "texts": [asdict(row) for row in found]}))
+            result = generate(lm, texts, made, described, **settings)
+        typer.echo(json.dumps({"steering": made.id, "edit_size_ratio": size, "texts": [asdict(row) for row in result]}))
         return
     for text in texts:
-        _streamed(lm, text, made, told, settings, console)
+        _streamed(lm, text, made, described, settings, console)
 
 
 def _typed() -> str:
@@ -108,20 +108,23 @@ def _typed() -> str:
     return checked_text(text, "standard input", "prompt")
 
 
-def _streamed(lm: Any, text: str, made: "Steering", told: Any, settings: dict[str, Any], console: Console) -> None:
+def _streamed(lm: Any, text: str, made: "Steering", described: Any, settings: dict[str, Any], console: Console) -> None:
     """One prompt, both continuations as they come, then the shades."""
     from trimtab.models.decoding import TextAsItComes
     from trimtab.workflows.generate.generate import shaded
 
     given = {name: settings[name] for name in ("chat_template", "max_new_tokens", "seed")} | settings["options"]
     console.print(Text(text, style="bold"))
-    for name, steers in (("plain", {}), ("steered", {"steering": made, "strength": told, "scope": settings["scope"]})):
+    for name, steers in (
+        ("plain", {}),
+        ("steered", {"steering": made, "strength": described, "scope": settings["scope"]}),
+    ):
         console.print(Text(f"{name:8}", style="dim"), end="")
         streamer = TextAsItComes(lm.tokenizer, _printed)
         with quiet():
             written = lm.generate(text, streamer=streamer, details=True, **steers, **given)
     if settings["explain"]:
-        shades = shaded(lm, written.row, made, told, settings["scope"])
+        shades = shaded(lm, written.row, made, described, settings["scope"])
         for name in made.attributes:
             console.print(_shading(shades, name, console))
     console.print()

@@ -33,27 +33,27 @@ def lint(
         results.append((behavior, examine(behavior)))
     if json_:
         documents = [
-            {"behavior": b.name, "n": len(b.examples), "notes": list(b.notes), "findings": [asdict(f) for f in found]}
-            for b, found in results
+            {"behavior": b.name, "n": len(b.examples), "notes": list(b.notes), "findings": [asdict(f) for f in result]}
+            for b, result in results
         ]
         typer.echo(json.dumps(documents[0] if len(documents) == 1 else documents))
     else:
-        for behavior, found in results:
-            print_findings(behavior, found)
-    if strict and any(f.severity != "info" for _, found in results for f in found):
+        for behavior, result in results:
+            print_findings(behavior, result)
+    if strict and any(f.severity != "info" for _, result in results for f in result):
         raise typer.Exit(3)
 
 
-def print_findings(behavior: Any, found: Any) -> None:
+def print_findings(behavior: Any, result: Any) -> None:
     from trimtab.results.numbers import plain
 
     console = Console()
     console.print(f"[bold]{escape(plain(behavior.name))}[/]: {len(behavior.examples)} examples", highlight=False)
     for note in behavior.notes:
         console.print(f"  note: {escape(plain(note))}", highlight=False)
-    for f in found:
+    for f in result:
         style = {"error": "bold red", "warning": "yellow", "info": "cyan"}[f.severity]
         rows = f" ({', '.join(f.rows)})" if f.rows else ""
         console.print(f"  [{style}]{f.severity}[/] {escape(plain(f'{f.code}: {f.message}{rows}'))}", highlight=False)
-    if not any(f.severity != "info" for f in found):
+    if not any(f.severity != "info" for f in result):
         console.print("  [green]clean[/]")

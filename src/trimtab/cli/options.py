@@ -136,14 +136,14 @@ def own_folder(out: Path, *, for_steering: bool = False) -> None:
     outside_steerings(out if not for_steering else out.parent)
 
 
-def strength_or_auto(told: str) -> float | None:
+def strength_or_auto(described: str) -> float | None:
     """A number, or None for `auto`."""
-    if told == "auto":
+    if described == "auto":
         return None
     try:
-        return float(told)
+        return float(described)
     except ValueError:
-        raise InputError(f"--strength {told!r}: give a number above 0, or auto") from None
+        raise InputError(f"--strength {described!r}: give a number above 0, or auto") from None
 
 
 def one_of(flag: str, value: str | None, allowed: tuple[str, ...]) -> None:

@@ -77,7 +77,7 @@ def predict(
 
     lm = options.loaded(model, revision, adapter, dtype, device)
     with OnTerminal.shown("predict") as progress, quiet():
-        found = run(
+        result = run(
             lm,
             loaded,
             site=site,
@@ -90,9 +90,9 @@ def predict(
             command=shlex.join(["trimtab", *sys.argv[1:]]),
         )
     if json_:
-        typer.echo(found.model_dump_json(by_alias=True))
+        typer.echo(result.model_dump_json(by_alias=True))
     else:
-        prediction_summary(found, Console())
+        prediction_summary(result, Console())
 
 
 def _fit(folders: list[Path], min_effect: float | None, most: float | None, out: Path, seed: int, json_: bool) -> None:
@@ -104,17 +104,17 @@ def _fit(folders: list[Path], min_effect: float | None, most: float | None, out:
     from trimtab.results.study_files import load_study
     from trimtab.workflows.predict.calibrate import MAX_ANTI_STEERABLE, calibrate
 
-    found = calibrate(
+    result = calibrate(
         [load_study(folder) for folder in folders],
         min_effect=min_effect,
         max_anti_steerable=MAX_ANTI_STEERABLE if most is None else most,
         seed=seed,
         command=shlex.join(["trimtab", *sys.argv[1:]]),
     )
-    save_calibrations(found, out)
+    save_calibrations(result, out)
     if json_:
-        typer.echo(json.dumps(found.model_dump(mode="json", by_alias=True)))
+        typer.echo(json.dumps(result.model_dump(mode="json", by_alias=True)))
         return
-    calibration_summary(found, Console())
+    calibration_summary(result, Console())
     for name in ("report.html", "calibrations.json"):
         Console(soft_wrap=True).print(f"{name.split('.')[0]}: {out / name}", highlight=False, markup=False)

@@ -11,34 +11,34 @@ if TYPE_CHECKING:
 _MOST: Final = 3.4e38  # of float32, in which edits are computed
 
 
-def strengths(steering: "Steering", told: list[str], off: list[str]) -> dict[str, float]:
+def strengths(steering: "Steering", described: list[str], off: list[str]) -> dict[str, float]:
     """Strength by attribute: defaults, then a preset or one number for all, then names, then what is off.
 
     Args:
         steering: whose attributes and presets are named.
-        told: a number or preset, `name=number`.
+        described: a number or preset, `name=number`.
         off: attributes to switch off.
 
     Raises:
         InputError: a word that is none of these, an unknown attribute, anything that is said twice or contradicts.
     """
-    whole = [word for word in told if "=" not in word or word in steering.presets]
+    whole = [word for word in described if "=" not in word or word in steering.presets]
     if len(whole) > 1:
         raise InputError(f"--strength {whole[0]} and {whole[1]} are both for all attributes; give one of them")
-    found = dict(steering.attributes)
+    result = dict(steering.attributes)
     for word in whole:
         if word in steering.presets:
-            found |= steering.presets[word]
+            result |= steering.presets[word]
         else:
             one = _number(word, f"--strength {word!r}: a number, name=number or a preset's name")
-            found = dict.fromkeys(found, one)
-    named = [_named(steering, word) for word in told if word not in whole]
+            result = dict.fromkeys(result, one)
+    named = [_named(steering, word) for word in described if word not in whole]
     off = [_known(steering, name) for name in dict.fromkeys(off)]
     times = Counter([*(name for name, _ in named), *off])
     twice = [name for name, n in times.items() if n > 1]
     if twice:
         raise InputError(f"{twice[0]!r} is given two strengths; give one --strength, or --off")
-    return found | dict(named) | dict.fromkeys(off, 0.0)
+    return result | dict(named) | dict.fromkeys(off, 0.0)
 
 
 def _named(steering: "Steering", word: str) -> tuple[str, float]:

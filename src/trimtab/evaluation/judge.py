@@ -220,7 +220,7 @@ def question(behavior: Behavior, prompt: str, first: str, second: str, seed: int
     """
     token = hashlib.sha256(json.dumps([seed, prompt, first, second]).encode()).hexdigest()[:24]
     what = " ".join((behavior.description or behavior.name).split())
-    told = (
+    given = (
         "You compare two texts, A and B: which of them shows a certain behavior more?\n\n"
         f"The behavior: {what}\n"
         f"Who shows it may have been told: {' '.join(behavior.instruction('positive').split())}\n"
@@ -237,7 +237,7 @@ def question(behavior: Behavior, prompt: str, first: str, second: str, seed: int
     blocks += [("TEXT A", first, False), ("TEXT B", second, False)]
     shown = [f"{token} {name} BEGINS\n{_data(text, tail)}\n{token} {name} ENDS" for name, text, tail in blocks]
     asked = "Which text shows the behavior more? The last line of your answer holds nothing but A, B or tie."
-    return [{"role": "system", "content": told}, {"role": "user", "content": "\n\n".join([*shown, asked])}]
+    return [{"role": "system", "content": given}, {"role": "user", "content": "\n\n".join([*shown, asked])}]
 
 
 def _data(text: str, tail: bool) -> str:

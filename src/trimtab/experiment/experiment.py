@@ -72,8 +72,8 @@ class Experiment:
 
     def part(self, name: Split) -> Part:
         """A part by its name."""
-        found: Part = getattr(self.splits, name)
-        return found
+        result: Part = getattr(self.splits, name)
+        return result
 
     def contrast_of(self, part: Part) -> ContrastMaker:
         """Contrasts over the examples of a part."""

@@ -30,16 +30,16 @@ def those_finite(
         if len(keys) < 2:
             raise
         last = error
-    found: dict[Key, Value] = {}
+    result: dict[Key, Value] = {}
     lost: dict[Key, str] = {}
     for key in keys:
         try:
-            found |= measure([key])
+            result |= measure([key])
         except NotFiniteError as error:
             lost[key], last = str(error), error
-    if not found:
+    if not result:
         raise last
-    return found, lost
+    return result, lost
 
 
 def left_out(what: str, lost: Mapping[float, str], of: str) -> list[str]:

@@ -106,9 +106,9 @@ class Instrument:
         names = special_tokens(tokenizer)
         held = [[name for name in names if name in _words(e)] for e in examples]
         if any(held):
-            told = ", ".join(repr(name) for name in dict.fromkeys(name for some in held for name in some))
+            given = ", ".join(repr(name) for name in dict.fromkeys(name for some in held for name in some))
             notes.append(
-                f"{sum(map(bool, held))} of {len(examples)} rows hold {told}, which the tokenizer reads as special "
+                f"{sum(map(bool, held))} of {len(examples)} rows hold {given}, which the tokenizer reads as special "
                 "tokens, not as letters"
             )
         return notes
@@ -165,18 +165,18 @@ class Instrument:
         self, examples: Sequence[Example], treatments: Sequence[Treatment], context: str = ""
     ) -> list[Propensity]:
         """The same under several treatments, and behind a context."""
-        found: dict[int, Propensity] = {}
+        result: dict[int, Propensity] = {}
         for prompt_prefix, same in by_prompt_prefix(treatments):
             measured = self._propensities(examples, [treatments[i].steers for i in same], context + prompt_prefix)
-            found |= dict(zip(same, measured, strict=True))
-        return [found[i] for i in range(len(treatments))]
+            result |= dict(zip(same, measured, strict=True))
+        return [result[i] for i in range(len(treatments))]
 
     def _propensities(self, examples: Sequence[Example], variants: Sequence[Variant], context: str) -> list[Propensity]:
         plus, minus = self.bare(examples, context)
         n = len(examples)
         if self.behavior.answer_kind == "choice":
-            found = [_array(both) for both in choice_variants(self.model, plus, minus, variants)]
-            return [Propensity(p, q, p, q) for p, q in (both.T for both in found)]
+            result = [_array(both) for both in choice_variants(self.model, plus, minus, variants)]
+            return [Propensity(p, q, p, q) for p, q in (both.T for both in result)]
         scores = score_variants(self.model, plus + minus, variants)
         pairs = [(_array(s.mean), _array(s.total)) for s in scores]
         return [Propensity(mean[:n], mean[n:], total[:n], total[n:]) for mean, total in pairs]

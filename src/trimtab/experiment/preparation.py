@@ -59,12 +59,14 @@ def each_site(model: Model, sites: Sequence[Place] | Place | None) -> list[Site]
     Raises:
         InputError: no site, or one that the model does not have.
     """
-    found: list[Site] = []
+    result: list[Site] = []
     for site in [sites] if sites is None or isinstance(sites, (str, int, Site)) else sites:
         asked = None if isinstance(site, str) and site.strip() == AUTO else site
         given, blocks = where(model, asked)
-        found += [given] if given else [Site(k) for k in range(blocks[0], blocks[1] + 1)] if blocks else [middle(model)]
-    return list(dict.fromkeys(found))
+        result += (
+            [given] if given else [Site(k) for k in range(blocks[0], blocks[1] + 1)] if blocks else [middle(model)]
+        )
+    return list(dict.fromkeys(result))
 
 
 def where_all(model: Model, sites: Sequence[Place] | None) -> tuple[Sequence[Place] | None, tuple[int, int] | None]:
@@ -124,8 +126,8 @@ def prepare(
         )
     check_sides_differ(*replace(instrument, behavior=behavior).bare(left), f"behavior {behavior.name!r}")
     if behavior.instructions_derived:
-        told = " / ".join(behavior.instruction(side) for side in SIDES)
-        notes.append(f"instructions were derived from the name: {told}; say better ones if the name does not fit")
+        described = " / ".join(behavior.instruction(side) for side in SIDES)
+        notes.append(f"instructions were derived from the name: {described}; say better ones if the name does not fit")
     notes += replace(instrument, behavior=behavior).notes(left)
     if short:
         notes.append(f"{short} rows left out: too short to score, or no token tells their two answers apart")

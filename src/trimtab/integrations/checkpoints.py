@@ -43,147 +43,147 @@ def read_checkpoint(
         InputError: no such file, anything but tensors in it, an unknown structure, too little or too much told.
     """
     known(convention)
-    told, held = SourceDescription(file, tuple(names), site, convention), opened(file)
+    given, held = SourceDescription(file, tuple(names), site, convention), opened(file)
     if isinstance(held, SavedSteeringVector):
-        return _steering_vector(held.state, told)
-    return _held(held, told)
+        return _steering_vector(held.state, given)
+    return _held(held, given)
 
 
-def _held(held: object, told: SourceDescription) -> Steering:
+def _held(held: object, given: SourceDescription) -> Steering:
     """Of a dict, a tensor or a list."""
     if isinstance(held, dict) and held:
         by_key = entries(held)
         if any(isinstance(key, str) and _GATED.fullmatch(key) for key in by_key):
-            return _mat_steer(by_key, told)
-        found = described(by_key, told)
-        return _by_layer(by_key, told) if found is None else _described(found, by_key, told)
+            return _mat_steer(by_key, given)
+        result = described(by_key, given)
+        return _by_layer(by_key, given) if result is None else _described(result, by_key, given)
     if isinstance(held, Tensor):
         if one_row(held).ndim == 1 and held.ndim:
-            return _one(held, None, told)
+            return _one(held, None, given)
         if rows(held).ndim == 2:
-            return _rows(held, told)
+            return _rows(held, given)
     if isinstance(held, list | tuple):
         lone = len(held) == 1 or (held and all(isinstance(v, float) for v in held))
-        return _one(held[0] if len(held) == 1 else held, None, told) if lone else _rows(held, told)
+        return _one(held[0] if len(held) == 1 else held, None, given) if lone else _rows(held, given)
     what = f"a tensor {list(held.shape)}" if isinstance(held, Tensor) else f"nothing but a {type(held).__name__}"
-    raise InputError(f"{told.file} holds {what}, no vectors that are known here; {EXPORT}")
+    raise InputError(f"{given.file} holds {what}, no vectors that are known here; {EXPORT}")
 
 
-def _one(vector: object, layer: object, told: SourceDescription) -> Steering:
+def _one(vector: object, layer: object, given: SourceDescription) -> Steering:
     """A single vector, at the layer that its file says or the site that is told."""
-    site = place(layer, told)
-    return from_vectors({site: _numbers({"the vector": vector}, told)["the vector"]}, told.name, _origin(told))
+    site = place(layer, given)
+    return from_vectors({site: _numbers({"the vector": vector}, given)["the vector"]}, given.name, _origin(given))
 
 
-def _described(found: Described, held: Mapping[object, object], told: SourceDescription) -> Steering:
+def _described(result: Described, held: Mapping[object, object], given: SourceDescription) -> Steering:
     """One vector or several beside the layers that they are of, or a dict of them beside other things."""
     hint = held.get("model_type")
-    told = replace(told, hint=hint if isinstance(hint, str) else None)
-    if isinstance(found.vector, dict):
-        if found.layer is not None:
-            raise InputError(f"{told.file} holds vectors by layer and a layer beside; {EXPORT}")
-        inner = entries(found.vector)
-        deeper = described(inner, told)
+    given = replace(given, hint=hint if isinstance(hint, str) else None)
+    if isinstance(result.vector, dict):
+        if result.layer is not None:
+            raise InputError(f"{given.file} holds vectors by layer and a layer beside; {EXPORT}")
+        inner = entries(result.vector)
+        deeper = described(inner, given)
         lone = deeper is not None and not isinstance(deeper.vector, dict)
-        return _described(deeper, inner, told) if deeper is not None and lone else _by_layer(inner, told)
-    tensors = isinstance(found.vector, list | tuple) and isinstance(found.vector[0], Tensor)
-    shaped = rows(found.vector) if isinstance(found.vector, Tensor) else None
-    several = (tensors and len(found.vector) > 1) or (shaped is not None and shaped.ndim == 2 and len(shaped) > 1)  # type: ignore[arg-type]
+        return _described(deeper, inner, given) if deeper is not None and lone else _by_layer(inner, given)
+    tensors = isinstance(result.vector, list | tuple) and isinstance(result.vector[0], Tensor)
+    shaped = rows(result.vector) if isinstance(result.vector, Tensor) else None
+    several = (tensors and len(result.vector) > 1) or (shaped is not None and shaped.ndim == 2 and len(shaped) > 1)  # type: ignore[arg-type]
     if not several:
-        return _one(found.vector[0] if tensors else found.vector, found.layer, told)  # type: ignore[index]
-    vectors = list(shaped) if shaped is not None else list(found.vector)  # type: ignore[call-overload]
-    if found.layer is None:
-        return _rows(vectors, told)
-    layers = found.layers
+        return _one(result.vector[0] if tensors else result.vector, result.layer, given)  # type: ignore[index]
+    vectors = list(shaped) if shaped is not None else list(result.vector)  # type: ignore[call-overload]
+    if result.layer is None:
+        return _rows(vectors, given)
+    layers = result.layers
     if layers is None or len(layers) != len(vectors):
-        raise InputError(f"{told.file} holds {len(vectors)} vectors and {len(layers or [0])} layers; {EXPORT}")
+        raise InputError(f"{given.file} holds {len(vectors)} vectors and {len(layers or [0])} layers; {EXPORT}")
     if len(set(layers)) < len(layers):
-        raise InputError(f"{told.file} names a layer twice: {', '.join(layers)[:80]}")
-    return _by_layer(dict(zip(layers, vectors, strict=True)), told)
+        raise InputError(f"{given.file} names a layer twice: {', '.join(layers)[:80]}")
+    return _by_layer(dict(zip(layers, vectors, strict=True)), given)
 
 
-def _origin(told: SourceDescription) -> Origin:
-    return told.origin("torch-vectors", convention=told.convention or "named")
+def _origin(given: SourceDescription) -> Origin:
+    return given.origin("torch-vectors", convention=given.convention or "named")
 
 
-def _numbers(found: Mapping[str, object], told: SourceDescription) -> dict[str, Tensor]:
+def _numbers(result: Mapping[str, object], given: SourceDescription) -> dict[str, Tensor]:
     """Of tensors, and of plain numbers in a list."""
-    plain = {k: isinstance(v, list | tuple) and all(isinstance(x, int | float) for x in v) for k, v in found.items()}
-    lists = {k: torch.tensor(found[k], dtype=torch.float32) for k, is_plain in plain.items() if is_plain}
-    tensors = numbers({k: v for k, v in found.items() if k not in lists}, told.file)
-    return {k: {**lists, **tensors}[k] for k in found}
+    plain = {k: isinstance(v, list | tuple) and all(isinstance(x, int | float) for x in v) for k, v in result.items()}
+    lists = {k: torch.tensor(result[k], dtype=torch.float32) for k, is_plain in plain.items() if is_plain}
+    tensors = numbers({k: v for k, v in result.items() if k not in lists}, given.file)
+    return {k: {**lists, **tensors}[k] for k in result}
 
 
-def _steering_vector(state: object, told: SourceDescription) -> Steering:
+def _steering_vector(state: object, given: SourceDescription) -> Steering:
     """Layer k of steering-vectors 0.12 is what module number k of a type puts out, counted from 0."""
-    told.needs_no_convention("layers of a SteeringVector are blocks, counted from 0")
+    given.needs_no_convention("layers of a SteeringVector are blocks, counted from 0")
     fields = entries(state) if isinstance(state, dict) else {}
     layers, kind = fields.get("layer_activations"), fields.get("layer_type")
     if not isinstance(layers, dict) or not isinstance(kind, str):
-        raise InputError(f"{told.file}: the SteeringVector lacks layer_activations or layer_type; {EXPORT}")
+        raise InputError(f"{given.file}: the SteeringVector lacks layer_activations or layer_type; {EXPORT}")
     by_layer = entries(layers)
     if kind not in _COMPONENTS:
-        raise InputError(f"{told.file}: no site is a {kind[:40]!r}; the layer type must be {', '.join(_COMPONENTS)}")
+        raise InputError(f"{given.file}: no site is a {kind[:40]!r}; the layer type must be {', '.join(_COMPONENTS)}")
     odd = [layer for layer in by_layer if type(layer) is not int or layer < 0]
     if odd:
-        raise InputError(f"{told.file}: layer {str(odd[0])[:40]!r}: blocks count from 0; save it by its own number")
-    vectors = numbers({str(layer): vector for layer, vector in by_layer.items()}, told.file)
+        raise InputError(f"{given.file}: layer {str(odd[0])[:40]!r}: blocks count from 0; save it by its own number")
+    vectors = numbers({str(layer): vector for layer, vector in by_layer.items()}, given.file)
     sites = {Site(int(layer), _COMPONENTS[kind]): v for layer, v in vectors.items()}  # type: ignore[arg-type]
-    return from_vectors(told.taken(sites), told.name, told.origin("steering-vectors", layer_type=kind))
+    return from_vectors(given.taken(sites), given.name, given.origin("steering-vectors", layer_type=kind))
 
 
-def _mat_steer(held: Mapping[object, object], told: SourceDescription) -> Steering:
+def _mat_steer(held: Mapping[object, object], given: SourceDescription) -> Steering:
     """Attribute t has a vector θ_t, and a gate σ(w_t · h + b_t) of one linear layer; the norm is kept (2502.12446)."""
-    site, file = told.needs_site("gated attributes"), told.file
+    site, file = given.needs_site("gated attributes"), given.file
     n = sum(str(key).startswith("steering_vectors.") for key in held)
     expected = {f"steering_vectors.{t}" for t in range(n)}
     expected |= {f"gating_weights.{t}.{part}" for t in range(n) for part in ("weight", "bias")}
     odd = sorted({str(key)[:40] for key in held} ^ expected)
     if odd:
         raise InputError(f"{file}: no MAT-Steer checkpoint of {n} attributes, since {odd[0]!r} is missing or too much")
-    found = numbers({str(key): tensor for key, tensor in held.items()}, file)
-    found |= {key: one_row(vector) for key, vector in found.items() if key.startswith("steering_vectors.")}
-    width = found["steering_vectors.0"].numel()
+    result = numbers({str(key): tensor for key, tensor in held.items()}, file)
+    result |= {key: one_row(vector) for key, vector in result.items() if key.startswith("steering_vectors.")}
+    width = result["steering_vectors.0"].numel()
     parts = {"steering_vectors.{}": (width,), "gating_weights.{}.weight": (1, width), "gating_weights.{}.bias": (1,)}
     rows = []
     for part, shape in parts.items():
-        named = {part.format(t): found[part.format(t)] for t in range(n)}
+        named = {part.format(t): result[part.format(t)] for t in range(n)}
         wrong = [(name, list(tensor.shape)) for name, tensor in named.items() if tensor.shape != shape]
         if wrong:
             raise InputError(f"{file}: {wrong[0][0]} is {wrong[0][1]}, not {list(shape)}")
         rows.append(torch.stack([tensor.flatten() for tensor in named.values()]))
-    names = told.names or tuple(f"attribute-{t}" for t in range(n))
+    names = given.names or tuple(f"attribute-{t}" for t in range(n))
     if len(names) != n or len(set(names)) < n:
         raise InputError(
             f"{file} holds {n} attributes; give {n} different names, or none", code="out-of-range", field="names"
         )
     edit = Gated(rows[0], rows[1], rows[2].flatten(), keep_norm=True)
-    return Steering({site: edit}, dict.fromkeys(names, 1.0), told.origin("mat-steer-checkpoint"))
+    return Steering({site: edit}, dict.fromkeys(names, 1.0), given.origin("mat-steer-checkpoint"))
 
 
-def _by_layer(held: Mapping[object, object], told: SourceDescription) -> Steering:
+def _by_layer(held: Mapping[object, object], given: SourceDescription) -> Steering:
     """Keys are names or numbers, as in a file of plain vectors."""
     odd = [key for key in held if type(key) not in (int, str)]
     if odd:
-        raise InputError(f"{told.file}: a key of type {type(odd[0]).__name__} is no layer; {EXPORT}")
-    by_name = sites_of([str(key) for key in held], told.convention, told.file)
+        raise InputError(f"{given.file}: a key of type {type(odd[0]).__name__} is no layer; {EXPORT}")
+    by_name = sites_of([str(key) for key in held], given.convention, given.file)
     sites = {key: by_name[str(key)] for key in held}
-    found = _numbers({str(sites[key]): tensor for key, tensor in held.items()}, told)
-    vectors = {site: found[str(site)] for site in sites.values()}
-    return from_vectors(told.taken(vectors), told.name, _origin(told))
+    result = _numbers({str(sites[key]): tensor for key, tensor in held.items()}, given)
+    vectors = {site: result[str(site)] for site in sites.values()}
+    return from_vectors(given.taken(vectors), given.name, _origin(given))
 
 
-def _rows(held: Sequence[object] | Tensor, told: SourceDescription) -> Steering:
+def _rows(held: Sequence[object] | Tensor, given: SourceDescription) -> Steering:
     """One row for each block, or for each of Hugging Face's hidden states."""
-    if told.convention is None:
+    if given.convention is None:
         raise InputError(
-            f"{told.file} holds {len(held)} vectors without names; say which convention: block (row k is the output of "
-            "block k) or hidden-states (row k is Hugging Face's hidden_states[k], the output of block k - 1)",
+            f"{given.file} holds {len(held)} vectors without names; say which convention: block (row k is the output "
+            "of block k) or hidden-states (row k is Hugging Face's hidden_states[k], the output of block k - 1)",
             code="missing-value",
             field="convention",
         )
     if isinstance(held, Tensor):  # its size first, since it may only be claimed
-        held = list(rows(numbers({"the tensor": held}, told.file)["the tensor"]))
-    found = list(_numbers({f"vector {k}": vector for k, vector in enumerate(held)}, told).values())
-    vectors = {Site(block): v for block, v in enumerate(found[told.convention == "hidden-states" :])}
-    return from_vectors(told.taken(vectors), told.name, _origin(told))
+        held = list(rows(numbers({"the tensor": held}, given.file)["the tensor"]))
+    result = list(_numbers({f"vector {k}": vector for k, vector in enumerate(held)}, given).values())
+    vectors = {Site(block): v for block, v in enumerate(result[given.convention == "hidden-states" :])}
+    return from_vectors(given.taken(vectors), given.name, _origin(given))

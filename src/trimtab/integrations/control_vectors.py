@@ -45,11 +45,11 @@ def write_control_vector(
     odd = [site for site in vectors if site.component != "residual" or site.block < 1]
     if odd:
         raise InputError(f"site {odd[0]}: a control vector acts on the residual behind block 1 or later")
-    told = hint or _hint(steering)
+    given = hint or _hint(steering)
     try:
         with whole(file) as work:
             writer = GGUFWriter(str(work), ARCHITECTURE)
-            writer.add_string(f"{ARCHITECTURE}.model_hint", told)
+            writer.add_string(f"{ARCHITECTURE}.model_hint", given)
             writer.add_uint32(f"{ARCHITECTURE}.layer_count", len(vectors))
             for site, vector in vectors.items():
                 writer.add_tensor(f"direction.{site.block}", vector.cpu().numpy())
@@ -94,16 +94,16 @@ def read_control_vector(
         raise InputError(f"{file} holds {architecture!r}, no control vector")
     vectors = {}
     for key, tensor in tensors.items():
-        found = _NAME.fullmatch(key)
-        if not found:
+        result = _NAME.fullmatch(key)
+        if not result:
             raise InputError(f"{file}: tensor {key!r} is no direction of a block")
         kinds = GGMLQuantizationType
         if tensor.tensor_type not in (kinds.F32, kinds.F16, kinds.BF16):
             raise InputError(f"{file}: {key} is {tensor.tensor_type.name}; directions are F32, F16 or BF16")
         values = dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
-        vectors[Site(int(found.group(1)))] = torch.from_numpy(np.array(values))
-    told = SourceDescription(file, (name,), site, hint=hint if isinstance(hint, str) else None)
-    return from_vectors(told.taken(vectors), name, told.origin("gguf-control-vector"), made_for)
+        vectors[Site(int(result.group(1)))] = torch.from_numpy(np.array(values))
+    given = SourceDescription(file, (name,), site, hint=hint if isinstance(hint, str) else None)
+    return from_vectors(given.taken(vectors), name, given.origin("gguf-control-vector"), made_for)
 
 
 def _hint(steering: Steering) -> str:

@@ -37,11 +37,11 @@ class Described:
     @property
     def layers(self) -> list[str] | None:
         """Names or numbers of several layers, where there are several."""
-        found = self.layer.tolist() if isinstance(self.layer, Tensor) else self.layer
-        return [str(layer) for layer in found] if isinstance(found, list | tuple) and len(found) > 1 else None
+        result = self.layer.tolist() if isinstance(self.layer, Tensor) else self.layer
+        return [str(layer) for layer in result] if isinstance(result, list | tuple) and len(result) > 1 else None
 
 
-def described(held: Mapping[object, object], told: SourceDescription) -> Described | None:
+def described(held: Mapping[object, object], stated: SourceDescription) -> Described | None:
     """The vector of a file whose names are words; None where names are layers.
 
     Raises:
@@ -57,63 +57,65 @@ def described(held: Mapping[object, object], told: SourceDescription) -> Describ
         if not layers:
             return None
         which = f"{len(layers)} layers" if len(layers) > 1 else f"{len(vectors)} vectors"
-        raise InputError(f"{told.file} holds {which} under names that are no layers: {', '.join(map(str, held))[:200]}")
+        raise InputError(
+            f"{stated.file} holds {which} under names that are no layers: {', '.join(map(str, held))[:200]}"
+        )
     for key, value in rest.items():
         if key.lower() in FACTORS and _number(value) not in (None, 1.0):
             raise InputError(
-                f"{told.file} says {key} {_number(value):g} beside the vector, and what that multiplies is not "
+                f"{stated.file} says {key} {_number(value):g} beside the vector, and what that multiplies is not "
                 "certain; save the vector as long as it acts, without it"
             )
     ((name, vector),) = vectors.items()
     return Described(name, vector, next(iter(layers.values()), None))
 
 
-def place(layer: object, told: SourceDescription) -> Site:
+def place(layer: object, stated: SourceDescription) -> Site:
     """Where a vector belongs: what the file says of its layer and what the caller says, agreeing.
 
     Raises:
         InputError: nothing is said, it is not understood, or the two do not agree.
     """
     if layer is None:
-        return told.needs_site("one vector")
+        return stated.needs_site("one vector")
     told_by_file = _number(layer)
     text = str(layer) if isinstance(layer, str) else None
     own = named_site(text) if text is not None else None
     if own is not None:
-        told.needs_no_convention("the file names the site of its vector")
-        return _agreed([own], text, told)
+        stated.needs_no_convention("the file names the site of its vector")
+        return _agreed([own], text, stated)
     number = numbered(text) if text is not None else None
     if told_by_file is not None and told_by_file.is_integer():
         number = int(told_by_file)
     if number is None or number < 0:
         raise InputError(
-            f"{told.file}: layer {_shown(layer)} is not understood; save it as a number from 0, such as 14"
+            f"{stated.file}: layer {_shown(layer)} is not understood; save it as a number from 0, such as 14"
         )
-    if told.convention is not None:
-        block = number - (told.convention == "hidden-states")
+    if stated.convention is not None:
+        block = number - (stated.convention == "hidden-states")
         if block < 0:
-            raise InputError(f"{told.file}: layer 0 is the embedding, hidden_states[0], which no block puts out")
-        return _agreed([Site(block)], number, told)
-    if told.site is None:
+            raise InputError(f"{stated.file}: layer 0 is the embedding, hidden_states[0], which no block puts out")
+        return _agreed([Site(block)], number, stated)
+    if stated.site is None:
         other = f" or site {number - 1} (hidden_states[{number}])" if number else ""
         raise InputError(
-            f"{told.file} says layer {number}, and tools count differently; give site {number} (output of block "
+            f"{stated.file} says layer {number}, and tools count differently; give site {number} (output of block "
             f"{number}){other}",
             code="missing-value",
             field="site",
         )
-    return _agreed([Site(b, told.site.component) for b in (number, number - 1) if b >= 0], number, told)
+    return _agreed([Site(b, stated.site.component) for b in (number, number - 1) if b >= 0], number, stated)
 
 
-def _agreed(sites: list[Site], layer: object, told: SourceDescription) -> Site:
-    if told.site is not None and told.site not in sites:
+def _agreed(sites: list[Site], layer: object, stated: SourceDescription) -> Site:
+    if stated.site is not None and stated.site not in sites:
         raise InputError(
-            f"{told.file} says layer {layer}, which is site {' or '.join(map(str, sites))}, and not the "
-            f"site {told.site} that was given; give the site of the vector, or save it without a layer",
+            f"{stated.file} says layer {layer}, which is site {' or '.join(map(str, sites))}, and not the "
+            f"site {stated.site} that was given; give the site of the vector, or save it without a layer",
             code="conflicting-arguments",
             field="site",
         )
-    return told.site or sites[0]
+    return stated.site or sites[0]
 
 
 def _of_a_layer(key: str) -> bool:

@@ -63,17 +63,17 @@ def site_of(key: str, convention: str | None, file: Path) -> Site:
     Raises:
         InputError: a name that is not understood, a number without a convention, the embedding.
     """
-    own, told = named_site(key), f"{file}: tensor {key[:60]!r}"
+    own, given = named_site(key), f"{file}: tensor {key[:60]!r}"
     if own is not None:
         return own
     number = numbered(key)
     if number is None:
         if from_the_end(key):
-            raise InputError(f"{told} is not understood: it counts from the end; save it by its number from the front")
-        raise InputError(f"{told} is not understood; name it residual.14, attention.14 or layer.14")
+            raise InputError(f"{given} is not understood: it counts from the end; save it by its number from the front")
+        raise InputError(f"{given} is not understood; name it residual.14, attention.14 or layer.14")
     if convention is None:
         raise InputError(
-            f"{told} has a number only, and tools count differently; say which convention: block (output of "
+            f"{given} has a number only, and tools count differently; say which convention: block (output of "
             "block k) or hidden-states (Hugging Face's hidden_states[k], the output of block k - 1)",
             code="missing-value",
             field="convention",
@@ -100,8 +100,8 @@ def named_site(key: str) -> Site | None:
 
 def numbered(key: str) -> int | None:
     """The number of a name such as `14` or `layer.14`; None for other names."""
-    found = _NUMBERED.fullmatch(key)
-    return int(found.group(1)) if found else None
+    result = _NUMBERED.fullmatch(key)
+    return int(result.group(1)) if result else None
 
 
 def from_the_end(key: str) -> bool:

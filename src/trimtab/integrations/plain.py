@@ -51,18 +51,18 @@ def read_vectors(file: Path, name: str, convention: str | None = None, site: Sit
             does not have.
     """
     known(convention)
-    told, (tensors, metadata) = SourceDescription(file, (name,), site, convention), _opened(file)
-    origin = told.origin("plain-vectors", convention=convention or "named")
+    given, (tensors, metadata) = SourceDescription(file, (name,), site, convention), _opened(file)
+    origin = given.origin("plain-vectors", convention=convention or "named")
     held: dict[object, object] = {}
     held.update(metadata)
     held.update(tensors)
-    found = described(held, told)
-    if found is not None:
-        if found.layers is not None or not isinstance(found.vector, Tensor):
+    result = described(held, given)
+    if result is not None:
+        if result.layers is not None or not isinstance(result.vector, Tensor):
             raise InputError(f"{file} holds one tensor for several layers; write one for each, as layer.14")
-        return from_vectors({place(found.layer, told): found.vector}, name, origin)
+        return from_vectors({place(result.layer, given): result.vector}, name, origin)
     sites = sites_of(list(tensors), convention, file)
-    return from_vectors(told.taken({sites[key]: vector for key, vector in tensors.items()}), name, origin)
+    return from_vectors(given.taken({sites[key]: vector for key, vector in tensors.items()}), name, origin)
 
 
 def _opened(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

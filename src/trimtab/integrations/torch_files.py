@@ -81,14 +81,14 @@ def opened(file: Path) -> Any:
         raise InputError(f"{file} cannot be read as tensors alone: {first}; {EXPORT}") from error
 
 
-def numbers(found: Mapping[str, object], file: Path) -> dict[str, Tensor]:
+def numbers(result: Mapping[str, object], file: Path) -> dict[str, Tensor]:
     """Tensors by name as float32 in memory of their own; together no larger than the file they are from.
 
     Raises:
         InputError: something else than a dense tensor of floating-point numbers, or sizes that the file cannot hold.
     """
     room, held = file.stat().st_size, {}
-    for name, tensor in found.items():
+    for name, tensor in result.items():
         if not isinstance(tensor, Tensor):
             raise InputError(f"{file}: {name} is of type {type(tensor).__name__}, no tensor; {EXPORT}")
         if tensor.layout != torch.strided or not tensor.dtype.is_floating_point:
@@ -132,11 +132,11 @@ def _pickle(archive: zipfile.ZipFile, file: Path) -> bytes:
 
 def _strange_names(pickled: bytes, file: Path) -> list[str]:
     """Names of code in a pickle, as `posix.system`, that no file of vectors needs; it is looked at, not loaded."""
-    found, tuples, last = set(), set(), ""
+    result, tuples, last = set(), set(), ""
     for operation, argument, _ in pickletools.genops(pickled):
         name = operation.name
         if name in ("GLOBAL", "INST"):
-            found.add(str(argument))
+            result.add(str(argument))
         elif name in ("STACK_GLOBAL", "EXT1", "EXT2", "EXT4"):
             raise InputError(f"{file} was saved with another pickle protocol than 2, torch's own; {EXPORT}")
         elif name in ("BINPUT", "LONG_BINPUT") and last.startswith("TUPLE"):
@@ -144,4 +144,4 @@ def _strange_names(pickled: bytes, file: Path) -> list[str]:
         elif name in ("BINGET", "LONG_BINGET") and argument in tuples:  # nested so, a key's hash takes for ever
             raise InputError(f"{file}: tuples within tuples, which torch.save does not write for tensors; {EXPORT}")
         last = last if name.endswith("BINPUT") else name
-    return sorted(name.replace(" ", ".") for name in found - ALLOWED)
+    return sorted(name.replace(" ", ".") for name in result - ALLOWED)

@@ -75,11 +75,11 @@ class Site:
         Raises:
             InputError: anything else.
         """
-        found = re.fullmatch(r"(?:(residual|attention|mlp|heads):)?(\d{1,4})", text.strip())
-        if not found:
+        result = re.fullmatch(r"(?:(residual|attention|mlp|heads):)?(\d{1,4})", text.strip())
+        if not result:
             raise InputError(f"site {text!r} is not understood; write a block such as 14, or attention:14, mlp:14")
-        component: Component = found.group(1) or "residual"  # type: ignore[assignment]
-        return Site(int(found.group(2)), component)
+        component: Component = result.group(1) or "residual"  # type: ignore[assignment]
+        return Site(int(result.group(2)), component)
 
     def __str__(self) -> str:
         return str(self.block) if self.component == "residual" else f"{self.component}:{self.block}"

@@ -117,9 +117,9 @@ class TypicalActivations(Step):
         return on.reading_cost(_bare_dev(on), [self.site])
 
     def compute(self, on: Experiment) -> Arrays:
-        found = capture(on.model, _bare_dev(on), [self.site], "last")
-        norm = found.norms[self.site].quantile(0.5)
-        return {"h": found.activations[self.site].cpu().numpy(), "norm": norm.cpu().numpy()}
+        result = capture(on.model, _bare_dev(on), [self.site], "last")
+        norm = result.norms[self.site].quantile(0.5)
+        return {"h": result.activations[self.site].cpu().numpy(), "norm": norm.cpu().numpy()}
 
 
 def _bare_dev(on: Experiment) -> list[Encoded]:

@@ -35,8 +35,8 @@ def prompting_baseline(on: Experiment, steering: Steering, steered: Steered) -> 
     instruction = on.behavior.instruction("positive")
     fits = on.instrument.fitting(on.splits.eval.examples, _instruction(on))
     if not all(fits):
-        told = f"{len(fits) - sum(fits)} of {len(fits)} evaluation examples do not fit into the model's context"
-        none = Estimate(reason=f"{told} behind the instruction")
+        given = f"{len(fits) - sum(fits)} of {len(fits)} evaluation examples do not fit into the model's context"
+        none = Estimate(reason=f"{given} behind the instruction")
         return PromptingBaseline(instruction=instruction, effect=none, beats=none, adds=none)
     asked, both = sweep(on, "eval", [PLAIN, (steering, on.strength)], context=_instruction(on))
 
@@ -108,13 +108,13 @@ def random_directions(on: Experiment, steering: Steering, part: Split = "eval") 
         variants = _random(on, steering)
     except InputError as error:
         return RandomDirectionBaseline(reason=str(error))
-    base, *found = sweep(on, part, variants, RANDOM_ROWS)
+    base, *result = sweep(on, part, variants, RANDOM_ROWS)
     contrast_of = on.contrast_of(on.part(part)).first(len(base.m))
     if steering.odd:
-        pairs = zip(found[::2], found[1::2], strict=True)
+        pairs = zip(result[::2], result[1::2], strict=True)
         parts = [Steered(base, plus, minus, contrast_of).odd for plus, minus in pairs]
     else:
-        parts = [contrast_of.change(base, after) for after in found]
+        parts = [contrast_of.change(base, after) for after in result]
     means = [float(part.rows.mean()) for part in parts]
     return RandomDirectionBaseline(
         figure="odd part" if steering.odd else "effect",
@@ -154,9 +154,9 @@ def training_variability(
     refits = _refits(on, steering, geometry)
     if not refits:
         return TrainingVariability(effect=Estimate(reason="too few training clusters to leave some out"))
-    base, *found = sweep(on, "eval", refits, REFIT_ROWS)
+    base, *result = sweep(on, "eval", refits, REFIT_ROWS)
     contrast_of = on.contrast_of(on.splits.eval).first(len(base.m))
-    means = [contrast_of.change(base, p).rows.mean() for p in found]
+    means = [contrast_of.change(base, p).rows.mean() for p in result]
     training = (REFITS - 1) / REFITS * float(((np.array(means) - np.mean(means)) ** 2).sum())
     own = steered.effect.mean()
     low, high = (float(np.sqrt((own.value - end) ** 2 + 1.96**2 * training)) for end in (own.low, own.high))

@@ -63,18 +63,18 @@ def label_noise(geometry: Geometry, part: Part, seed: int) -> LabelNoise:
     """
     projections = geometry.left_out_projections()
     try:
-        found = exchanged(projections, seed)
+        result = exchanged(projections, seed)
     except InputError as error:
         return LabelNoise(reason=str(error), share=Estimate(reason=str(error)))
-    if found.separation < _APART:
+    if result.separation < _APART:
         why = "the two sides lie too close together for exchanged labels to be told from hard examples"
         return LabelNoise(reason=why, share=Estimate(reason=why))
-    if found.share.high >= _ALL:
+    if result.share.high >= _ALL:
         why = "the examples lie along the direction of the others and against it alike, as where there is none"
         return LabelNoise(reason=why, share=Estimate(reason=why))
-    seen = found.p_value < 0.01 and found.share.low >= _NOISE
+    seen = result.p_value < 0.01 and result.share.low >= _NOISE
     source = {cluster: e.source for cluster, e in zip(part.clusters, part.examples, strict=True) if e.source}
     clusters = [*geometry.clusters, *geometry.clusters] if geometry.arbitrary else geometry.clusters
-    clear = [source[clusters[i]] for i in found.clear if clusters[i] in source][:_NAMED] if seen else []
-    share = found.share if seen else Interval(0.0, 0.0, found.share.high)
-    return LabelNoise(share=estimate(share, len(projections)), p_value=found.p_value, examples=tuple(clear))
+    clear = [source[clusters[i]] for i in result.clear if clusters[i] in source][:_NAMED] if seen else []
+    share = result.share if seen else Interval(0.0, 0.0, result.share.high)
+    return LabelNoise(share=estimate(share, len(projections)), p_value=result.p_value, examples=tuple(clear))

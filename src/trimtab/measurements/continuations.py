@@ -75,13 +75,13 @@ class Continuations(Step):
         room = model.context_length - max(len(row.prompt.ids) for row in rows)
         options = {"chat_template": chat, "max_new_tokens": max(1, min(CONTINUATION_TOKENS, room))}
         base = model.generate(texts, details=True, **options)
-        told = {"steering": self.steering, "strength": strengths, "scope": on.scope, **options}
-        steered = model.generate(texts, details=True, **told)
-        found = [
+        given = {"steering": self.steering, "strength": strengths, "scope": on.scope, **options}
+        steered = model.generate(texts, details=True, **given)
+        result = [
             (_shown(on, e, b), b.row.prompt.ids, b.text, b.written, s.text, s.written)
             for e, b, s in zip(examples, base, steered, strict=True)
         ]
-        return {"json": np.frombuffer(json.dumps(found).encode(), dtype=np.uint8)}
+        return {"json": np.frombuffer(json.dumps(result).encode(), dtype=np.uint8)}
 
 
 def continuations(on: Experiment, steering: Steering, n: int) -> list[Written]:

@@ -93,11 +93,11 @@ class DriftStep(Step):
         rows, *cut = cut_to(model.context_length, [rows, *behind.values()], self.title)
         behind = dict(zip(behind, cut, strict=True))
         if behind:
-            found = [divergence_behind(model, rows, behind.get(t.prompt_prefix, rows), t.steers) for t in treatments]
+            result = [divergence_behind(model, rows, behind.get(t.prompt_prefix, rows), t.steers) for t in treatments]
         else:
-            found = divergences(model, rows, [t.steers for t in treatments])
-        kl = np.stack([d.kl.double().cpu().numpy() for d in found])
-        surprise = np.stack([((d.base_log_prob - d.log_prob) / d.n_tokens).double().cpu().numpy() for d in found])
+            result = divergences(model, rows, [t.steers for t in treatments])
+        kl = np.stack([d.kl.double().cpu().numpy() for d in result])
+        surprise = np.stack([((d.base_log_prob - d.log_prob) / d.n_tokens).double().cpu().numpy() for d in result])
         return {"kl": kl, "surprise": surprise}
 
     def drifts(self, on: Experiment) -> list[Drift]:
@@ -185,8 +185,8 @@ def own_divergence(on: Experiment, steering: Steering) -> Divergence:
     step = OwnDrift(steering, (on.strength,))
     if len(step.texts(on)) < 2:
         return Divergence(reason="fewer than two of the behavior's prompts have tokens to predict")
-    (found,) = step.drifts(on)
-    return found.divergence(on.seed)
+    (result,) = step.drifts(on)
+    return result.divergence(on.seed)
 
 
 def cut_to(length: int, versions: Sequence[Sequence[Encoded]], what: str) -> list[list[Encoded]]:

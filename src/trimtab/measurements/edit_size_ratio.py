@@ -70,14 +70,14 @@ def edit_size_ratio_of_texts(model: Model, rows: Sequence[Encoded], steering: St
 
 
 def _size(steering: Steering, row: Tensor, typical: Typical) -> float:
-    found = []
+    result = []
     for site, edit in steering.edits.items():
         h, norm = typical(site)
         moved = (edit(h[None], row) - h[None])[0].norm(dim=1).quantile(0.5)
         if not bool(moved.isfinite()):
             raise _no_length(site, row)
-        found.append(float(moved) / norm)
-    return max(found, default=0.0)
+        result.append(float(moved) / norm)
+    return max(result, default=0.0)
 
 
 def _no_length(site: Site, row: Tensor) -> NotFiniteError:

@@ -51,8 +51,8 @@ class Propensities(Step):
 
     def compute(self, on: Experiment) -> Arrays:
         some = on.part(self.part).examples[self.first : self.last]
-        found = on.instrument.propensities(some, [on.treatment(v) for v in self.variants], self.context)
-        return {k: np.stack([getattr(p, k) for p in found]) for k in _SCORES}
+        result = on.instrument.propensities(some, [on.treatment(v) for v in self.variants], self.context)
+        return {k: np.stack([getattr(p, k) for p in result]) for k in _SCORES}
 
 
 def sweep_steps(
@@ -83,9 +83,9 @@ def sweep(
 
 def effects_on_dev(on: Experiment, variants: Sequence[Variant], rows: int | None = None) -> list[Contrast]:
     """Δ of the dev examples under each variant; for choices only, never for the verdict."""
-    base, *found = sweep(on, "dev", [PLAIN, *variants], rows)
+    base, *result = sweep(on, "dev", [PLAIN, *variants], rows)
     contrast_of = on.contrast_of(on.splits.dev).first(len(base.m))
-    return [contrast_of(p.positive - base.positive, p.negative - base.negative) for p in found]
+    return [contrast_of(p.positive - base.positive, p.negative - base.negative) for p in result]
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,9 +155,9 @@ def steered(
     """Propensities of a part's examples (of the first so many) at strength 0, +λ and −λ of each steering."""
     if not steerings:
         return []
-    base, *found = sweep(on, part, both_signs(steerings, on.strength), rows)
+    base, *result = sweep(on, part, both_signs(steerings, on.strength), rows)
     contrast_of = on.contrast_of(on.part(part)).first(len(base.m))
-    return [Steered(base, plus, minus, contrast_of) for plus, minus in zip(found[::2], found[1::2], strict=True)]
+    return [Steered(base, plus, minus, contrast_of) for plus, minus in zip(result[::2], result[1::2], strict=True)]
 
 
 def curve_factors(steering: Steering) -> tuple[float, ...]:
@@ -187,8 +187,8 @@ def curve(
     def swept(some: Sequence[float]) -> Mapping[float, Propensity]:
         return dict(zip(some, sweep(on, part, [(steering, f * on.strength) for f in some], n), strict=True))
 
-    found, lost = those_finite([f for f in factors if f not in at], swept)
-    at |= found
+    result, lost = those_finite([f for f in factors if f not in at], swept)
+    at |= result
     return {f * on.strength: at[f] for f in sorted(at)}, {f * on.strength: why for f, why in lost.items()}
 
 

@@ -53,21 +53,21 @@ def generated(on: Experiment, texts: Sequence[Written], judge: Judge | None) -> 
         shift = classifier.compare(base, steered, clusters, quality=quality, seed=on.seed)
     except InputError as error:
         none = Estimate(reason=f"no classifier: {error}")
-        found = Generated(n=len(texts), auroc=none, shift=none, fell=none)
+        result = Generated(n=len(texts), auroc=none, shift=none, fell=none)
     else:
-        found = Generated(
+        result = Generated(
             n=len(texts),
             auroc=_shown(quality.auroc, quality.n_positive, quality.reason),
             shift=_shown(shift.difference, shift.n, shift.reason),
             fell=_shown(shift.fell, shift.n, shift.reason),
         )
-    found = found.model_copy(
+    result = result.model_copy(
         update={
             "repeated": _shown(flow.repeated_3.difference, flow.repeated_3.n, flow.repeated_3.reason),
             "perplexity_ratio": _shown(flow.perplexity_ratio, flow.log_prob.n, flow.log_prob.reason),
         }
     )
-    return found if judge is None else found.model_copy(update=_judged(on, texts, clusters, judge))
+    return result if judge is None else result.model_copy(update=_judged(on, texts, clusters, judge))
 
 
 def _shown(i: Interval | None, n: int, reason: str | None) -> Estimate:
@@ -120,8 +120,8 @@ class JudgeAnswers(Step):
     @property
     def key(self) -> str:
         """By whom, what it is told, and what it compares: the connection itself does not matter."""
-        judge, told = self.judge, self.judge.behavior
-        asked = [told.name, told.description, told.instruction("positive"), told.instruction("negative")]
+        judge, given = self.judge, self.judge.behavior
+        asked = [given.name, given.description, given.instruction("positive"), given.instruction("negative")]
         limits = [judge.tries, judge.max_tokens]
         return json.dumps(["judge", judge.endpoint.identity, asked, limits, identity(self.texts), self.clusters])
 

@@ -38,11 +38,11 @@ def lengths(on: Experiment, part: Split = "eval") -> Lengths:
         return Lengths(Estimate(reason="the answers are labels"), ())
     train, evaluation = on.splits.train, on.part(part)
     rows = on.instrument.bare((*train.examples, *evaluation.examples))
-    found = [np.array([len(r.ids) - r.prompt_len for r in side], dtype=float) for side in rows]
+    result = [np.array([len(r.ids) - r.prompt_len for r in side], dtype=float) for side in rows]
     clusters = (*train.clusters, *evaluation.clusters)
-    shorter = replace(on.contrast_of(evaluation), clusters=clusters, arbitrary=True)(*found).below_zero()
+    shorter = replace(on.contrast_of(evaluation), clusters=clusters, arbitrary=True)(*result).below_zero()
     auroc = Estimate(value=1 - shorter.value, low=1 - shorter.high, high=1 - shorter.low, n=len(clusters))
-    return Lengths(auroc, tuple(side[len(train) :] for side in found))
+    return Lengths(auroc, tuple(side[len(train) :] for side in result))
 
 
 def length_matched_effect(steered: Steered, lengths: Sequence[Floats]) -> Estimate:

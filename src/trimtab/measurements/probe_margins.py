@@ -29,11 +29,11 @@ def margins(model: Model, probe: Probe, treatments: Sequence[Treatment] = (Treat
     """
     if not probe.examples:
         raise InputError(f"probe {probe.name!r} holds texts, not pairs of endings")
-    n, found = len(probe.examples), np.zeros((len(treatments), len(probe.examples)))
+    n, result = len(probe.examples), np.zeros((len(treatments), len(probe.examples)))
     for prompt_prefix, same in by_prompt_prefix(treatments):
         texts = [Rendered(prompt_prefix, e.prompt, getattr(e, side)) for side in SIDES for e in probe.examples]
         scores = score_variants(model, model.encoder().encode(texts), [treatments[i].steers for i in same])
         for i, s in zip(same, scores, strict=True):
             total = s.total.double().cpu().numpy()
-            found[i] = total[:n] - total[n:]
-    return found
+            result[i] = total[:n] - total[n:]
+    return result

@@ -188,13 +188,13 @@ class _CallTrace:
 
 def _stacks(hf: nn.Module) -> list[list[nn.Module]]:
     """Lists of like modules, outermost and longest first: the blocks are one of them."""
-    found: list[tuple[int, int, list[nn.Module]]] = []
+    result: list[tuple[int, int, list[nn.Module]]] = []
     for name, module in hf.named_modules():
         if isinstance(module, nn.ModuleList) and len(module):
             depth = name.count(".")
             if len({type(m).__name__ for m in module}) <= 2:  # hybrids alternate between two kinds
-                found.append((depth, -len(module), list(module)))
-    return [blocks for _, _, blocks in sorted(found, key=lambda item: item[:2])]
+                result.append((depth, -len(module), list(module)))
+    return [blocks for _, _, blocks in sorted(result, key=lambda item: item[:2])]
 
 
 def _observe(hf: nn.Module, ids: Tensor) -> _CallTrace:
@@ -290,15 +290,15 @@ def _heads(block: _Call, terms: tuple[nn.Module, nn.Module] | None, seen: _CallT
         return None
     (whole,) = seen.calls[id(terms[0])]
     assert whole.gave is not None
-    found = None
+    result = None
     for call in seen.within(block.order, whole.ended + 1):
         weight = getattr(call.module, "weight", None)
         linear = isinstance(weight, Tensor) and weight.ndim == 2
         given, gave = call.received, call.gave
         if linear and given is not None and gave is not None and torch.equal(gave, whole.gave):
             fits = n > 0 and given.ndim == 3 and given.shape[-1] % n == 0
-            found = Heads(call.module, n, given.shape[-1]) if fits else None
-    return found
+            result = Heads(call.module, n, given.shape[-1]) if fits else None
+    return result
 
 
 def _misfit(x: Tensor, a: Tensor, m: Tensor, y: Tensor) -> float:

@@ -12,10 +12,10 @@ def cache_dir() -> Path:
     Raises:
         InputError: a home folder is needed and cannot be found.
     """
-    told = os.environ.get("TRIMTAB_CACHE")
+    given = os.environ.get("TRIMTAB_CACHE")
     try:
-        if told:
-            return Path(told).expanduser()
+        if given:
+            return Path(given).expanduser()
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "trimtab"
     except RuntimeError as error:
         raise InputError(

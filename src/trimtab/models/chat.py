@@ -113,9 +113,9 @@ class Chat:
         answer = {"role": "assistant", "content": [{"type": "text", "text": _ANSWER}] if parts else _ANSWER}
         try:
             whole = self._rendered([*form, answer], add_generation_prompt=False)
-            front, found, _ = whole.rpartition(_ANSWER)
+            front, result, _ = whole.rpartition(_ANSWER)
             between = front.removeprefix(text)
-            if not found or not front.startswith(text):
+            if not result or not front.startswith(text):
                 return "", ""
             if not between.strip():
                 return "", between

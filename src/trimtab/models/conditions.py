@@ -24,8 +24,8 @@ def cosines(condition: Condition, h: Tensor) -> Tensor:
 
 def met(condition: Condition, h: Tensor) -> Tensor:
     """`[n, d_model]` mean activations to `[n]` bool: the prompts on which the attribute acts."""
-    found = cosines(condition, h)
-    return found > condition.threshold if condition.above else found < condition.threshold
+    result = cosines(condition, h)
+    return result > condition.threshold if condition.above else result < condition.threshold
 
 
 def decided(model: "Model", rows: Sequence[Encoded], variants: Sequence[tuple[Steer, ...]]) -> list[tuple[Steer, ...]]:
@@ -43,8 +43,8 @@ def decided(model: "Model", rows: Sequence[Encoded], variants: Sequence[tuple[St
     if not asked:
         return list(variants)
     sites = list(dict.fromkeys(c.site for c in asked.values()))
-    found = capture(model, [_prompt(row) for row in rows], sites, "mean").activations
-    on = {key: met(c, found[c.site]).cpu() for key, c in asked.items()}
+    result = capture(model, [_prompt(row) for row in rows], sites, "mean").activations
+    on = {key: met(c, result[c.site]).cpu() for key, c in asked.items()}
     return [tuple(_decided(s, on, len(rows)) for s in v) for v in variants]
 
 

@@ -35,8 +35,8 @@ def probe_ids(hf: Any) -> Tensor:
     vocabulary = embedding_table(hf).shape[0]
     pad = getattr(hf.config.get_text_config(), "pad_token_id", None)
     ids = [i for i in range(3, 10) if i % vocabulary != pad][:6]
-    found: Tensor = torch.tensor([ids], device=input_device(hf)) % vocabulary
-    return found
+    result: Tensor = torch.tensor([ids], device=input_device(hf)) % vocabulary
+    return result
 
 
 def check_logits(hf: Any, output: Any) -> None:

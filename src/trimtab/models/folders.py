@@ -38,10 +38,10 @@ def adapter_advice(base: str | None, adapter: str) -> str:
 
 def _base(config: Path) -> str | None:
     try:
-        told: Any = json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path")
+        given: Any = json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path")
     except (OSError, ValueError, AttributeError):
         return None
-    return told if isinstance(told, str) and told else None
+    return given if isinstance(given, str) and given else None
 
 
 def _instead(folder: Path, has: set[str]) -> str:

@@ -24,15 +24,15 @@ def parts_of(path: Path) -> tuple[Path, ...]:
     Raises:
         InputError: a part is not there.
     """
-    found = _PART.fullmatch(path.stem)
-    if found is None:
+    result = _PART.fullmatch(path.stem)
+    if result is None:
         return (path,)
-    count = int(found["count"])
+    count = int(result["count"])
     every = tuple(
-        path.with_name(f"{found['stem']}-{k:05d}-of-{found['count']}{path.suffix}") for k in range(1, count + 1)
+        path.with_name(f"{result['stem']}-{k:05d}-of-{result['count']}{path.suffix}") for k in range(1, count + 1)
     )
     if path not in every:
-        raise InputError(f"{path} is named part {int(found['number'])} of {count}, which cannot be")
+        raise InputError(f"{path} is named part {int(result['number'])} of {count}, which cannot be")
     absent = [part.name for part in every if not part.is_file()]
     if absent:
         raise InputError(
@@ -50,10 +50,10 @@ def readers(parts: Sequence[Path]) -> list[Any]:
     """
     from gguf import GGUFReader
 
-    found = []
+    result = []
     for part in parts:
         try:
-            found.append(GGUFReader(part))
+            result.append(GGUFReader(part))
         except (
             ValueError,
             KeyError,
@@ -66,7 +66,7 @@ def readers(parts: Sequence[Path]) -> list[Any]:
             raise InputError(
                 f"{part} cannot be converted: {error}; it is damaged or not completely downloaded"
             ) from error
-    return found
+    return result
 
 
 def check_is_model(parts: Sequence[Path], opened: Sequence[Any]) -> None:
@@ -105,14 +105,14 @@ def _check_all_parts(parts: Sequence[Path], opened: Sequence[Any]) -> None:
         at = _value(reader, "split.no")
         if len(parts) > 1 and isinstance(at, int) and at != number:
             raise InputError(f"{path} is part {at + 1} by its header and part {number + 1} by its name")
-    told = _value(opened[0], "split.tensors.count")
+    given = _value(opened[0], "split.tensors.count")
     held = sum(len(reader.tensors) for reader in opened)
-    if isinstance(told, int) and told != held:
-        raise InputError(f"{parts[0]} and its parts hold {held} weights where its header says {told}")
+    if isinstance(given, int) and given != held:
+        raise InputError(f"{parts[0]} and its parts hold {held} weights where its header says {given}")
 
 
 def _check_blocks(path: Path, tensors: set[str], blocks: int) -> None:
-    there = {int(found[1]) for name in tensors if (found := re.match(r"blk\.(\d+)\.", name))}
+    there = {int(result[1]) for name in tensors if (result := re.match(r"blk\.(\d+)\.", name))}
     empty, beyond = [k for k in range(blocks) if k not in there], sorted(k for k in there if k >= blocks)
     if there and empty:
         raise InputError(

@@ -101,8 +101,8 @@ class Model(Loaded):
         # rows of several texts are masked block by block, from the mask of a row without padding
         real = batch.real if batch.text is None else torch.ones_like(batch.real)
         attention = real if batch.past is None else torch.cat([batch.past, real], dim=1)
-        told = self.positions.arguments(batch.ids, batch.real, batch.position, behind_cache=batch.past is not None)
-        inputs = {**told, "attention_mask": attention.long(), "use_cache": cache is not None}
+        described = self.positions.arguments(batch.ids, batch.real, batch.position, behind_cache=batch.past is not None)
+        inputs = {**described, "attention_mask": attention.long(), "use_cache": cache is not None}
         if cache is not None:
             inputs["past_key_values"] = cache
         raised = nullcontext() if plan.logits == "none" else self.tail.raised(begins=batch.past is None)
@@ -279,10 +279,10 @@ class Model(Loaded):
         given = [continuable(t) for t in ([prompts] if isinstance(prompts, str | Rendered) else prompts)]
         texts, steers = self._put(given, steering, strength, scope)
         rows = [row.prompt for row in self.encoder(chat_template).encode(texts)]
-        found = generate(self, rows, steers, max_new_tokens, seed, options)
+        result = generate(self, rows, steers, max_new_tokens, seed, options)
         if details:
-            return found[0] if one else found
-        return found[0].text if one else [c.text for c in found]
+            return result[0] if one else result
+        return result[0].text if one else [c.text for c in result]
 
     @contextmanager
     def steered(self, steering: Steerable, strength: Strengths = None, scope: Scopes = "all") -> Iterator["Model"]:

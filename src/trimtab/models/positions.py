@@ -60,15 +60,15 @@ class _Recount:
         self._counted: Tensor | None = None  # [B, 1] of the tokens so far
 
     def __call__(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
-        told, ids, mask = (kwargs.get(key) for key in ("position_ids", "input_ids", "attention_mask"))
-        if told is None:
+        given, ids, mask = (kwargs.get(key) for key in ("position_ids", "input_ids", "attention_mask"))
+        if given is None:
             return None
         if self._uncounted is None or ids is None or (mask is not None and mask.ndim != 2):
-            return args, {**kwargs, "position_ids": told + self._first}
+            return args, {**kwargs, "position_ids": given + self._first}
         counts = ids != self._uncounted
         if mask is not None:  # none is passed where nothing is padding
             counts = counts & mask[:, -ids.shape[1] :].bool()
-        behind_cache = mask.shape[1] > ids.shape[1] if mask is not None else bool(told[0, 0] > 0)
+        behind_cache = mask.shape[1] > ids.shape[1] if mask is not None else bool(given[0, 0] > 0)
         before = self._counted if behind_cache and self._counted is not None else 0
         counted = counts.long().cumsum(dim=1) + before
         self._counted = counted[:, -1:]
@@ -99,10 +99,10 @@ def positions_of(hf: Any, ids: Tensor, logits: Tensor) -> Positions:
     differences: dict[int, float] = {}
     for first in dict.fromkeys((0, *behind, 1, 2)):
         try:
-            told = logits_of(hf, ids, position_ids=steps + first)
+            given = logits_of(hf, ids, position_ids=steps + first)
         except IndexError:  # beyond a small table of positions
             continue
-        differences[first] = float((told.float() - logits.float()).abs().max() / logits.float().abs().max())
+        differences[first] = float((given.float() - logits.float()).abs().max() / logits.float().abs().max())
         if differences[first] <= 1e-5:
             break
     best = min(differences, key=lambda first: differences[first], default=None)

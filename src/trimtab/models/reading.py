@@ -78,19 +78,19 @@ def _loader(config: Any, name: str) -> Any:
     """
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMultimodalLM
 
-    told = next(iter(getattr(config, "architectures", None) or ()), "")
-    if _OTHER_HEADS.search(told):
-        raise InputError(f"model {name!r} was saved as {told}, which has no head that predicts the next token")
+    given = next(iter(getattr(config, "architectures", None) or ()), "")
+    if _OTHER_HEADS.search(given):
+        raise InputError(f"model {name!r} was saved as {given}, which has no head that predicts the next token")
     if getattr(config, "is_encoder_decoder", False):
         raise InputError(
-            f"model {name!r} is an encoder-decoder ({told or type(config).__name__}); trimtab steers decoder language "
+            f"model {name!r} is an encoder-decoder ({given or type(config).__name__}); trimtab steers decoder language "
             "models, as AutoModelForCausalLM loads them"
         )
     for loader in (AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMultimodalLM):
         if type(config) in loader._model_mapping:
             return loader
     raise InputError(
-        f"model {name!r} is no language model that transformers can generate with ({told or type(config).__name__})"
+        f"model {name!r} is no language model that transformers can generate with ({given or type(config).__name__})"
     )
 
 

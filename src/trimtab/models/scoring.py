@@ -59,8 +59,8 @@ def score_variants(model: "Model", rows: Sequence[Encoded], variants: Sequence[V
     totals = torch.zeros(len(variants), len(rows), device=model.device)
 
     def take(some: Sequence[int], packed: Packed, batch: Batch, trace: Trace) -> None:
-        found = _answer_logprobs(batch, trace, len(packed.texts) * len(some)).view(-1, len(some))  # (N, V)
-        totals[torch.tensor(some)[:, None], packed.texts] = found.T.to(model.device)
+        result = _answer_logprobs(batch, trace, len(packed.texts) * len(some)).view(-1, len(some))  # (N, V)
+        totals[torch.tensor(some)[:, None], packed.texts] = result.T.to(model.device)
 
     # the token before the answer predicts its first token, so it is each text's own
     sharing = sweep(model, rows, [r.prompt_len - 1 for r in rows], variants, "answer", take)

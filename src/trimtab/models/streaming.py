@@ -65,10 +65,10 @@ def _append(journal: CaptureJournal, rows: Sequence[Encoded], captured: Captured
 
 
 def _mapped(journal: CaptureJournal, sites: Sequence[Site]) -> Captured:
-    found, counts = journal.mapped(), [w["massive"] for w in journal.files.windows]
+    result, counts = journal.mapped(), [w["massive"] for w in journal.files.windows]
     return Captured(
-        {s: found[stem(s)] for s in sites},
-        {s: found[f"{stem(s)}.norms"] for s in sites},
+        {s: result[stem(s)] for s in sites},
+        {s: result[f"{stem(s)}.norms"] for s in sites},
         {s: None if counts[0][str(s)] is None else sum(int(c[str(s)]) for c in counts) for s in sites},
         journal.sharing,
     )

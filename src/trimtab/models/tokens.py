@@ -104,9 +104,9 @@ def capture_tokens(
     every = list(spans)
     if not every:
         raise InputError("there are no texts to capture", code="missing-value", field="texts")
-    found = _run(model, every, sites, 0)
-    _check_not_empty({s: len(text) for s, text in found.text.items()})
-    return found
+    result = _run(model, every, sites, 0)
+    _check_not_empty({s: len(text) for s, text in result.text.items()})
+    return result
 
 
 @dataclass(frozen=True)
@@ -226,8 +226,8 @@ def _capture_into(
         for k, some in enumerate(_windows(spans, size)):
             rows = [Encoded(s.row.ids, s.begin) for s in some]  # ids and the first token kept decide the figures
             if not journal.has(k, rows):
-                found = _run(model, some, sites, n)
-                journal.append(rows, _arrays(found), found.sharing, _counts(found))
+                result = _run(model, some, sites, n)
+                journal.append(rows, _arrays(result), result.sharing, _counts(result))
             n += len(some)
         if n:
             _check_not_empty(
@@ -258,27 +258,27 @@ def _columns(model: "Model", sites: Sequence[Site]) -> Iterator[Column]:
         yield Column(f"{stem(site)}.position", "<i8", (), str(site))
 
 
-def _arrays(found: TokenActivations) -> dict[str, NDArray[Any]]:
+def _arrays(result: TokenActivations) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
-    for site, h in found.activations.items():
+    for site, h in result.activations.items():
         arrays[stem(site)] = (h.view(torch.uint16) if h.dtype == torch.bfloat16 else h).numpy()
-        arrays[f"{stem(site)}.text"] = found.text[site].numpy()
-        arrays[f"{stem(site)}.position"] = found.position[site].numpy()
+        arrays[f"{stem(site)}.text"] = result.text[site].numpy()
+        arrays[f"{stem(site)}.position"] = result.position[site].numpy()
     return arrays
 
 
-def _counts(found: TokenActivations) -> dict[str, Any]:
-    massive = {str(s): m for s, m in found.n_massive.items()}
-    rows = {str(s): len(text) for s, text in found.text.items()}
-    return {"massive": massive, "identical": found.n_identical, "rows": rows}
+def _counts(result: TokenActivations) -> dict[str, Any]:
+    massive = {str(s): m for s, m in result.n_massive.items()}
+    rows = {str(s): len(text) for s, text in result.text.items()}
+    return {"massive": massive, "identical": result.n_identical, "rows": rows}
 
 
 def _mapped(journal: CaptureJournal, sites: Sequence[Site], dtype: torch.dtype) -> TokenActivations:
-    found, windows = journal.mapped(), journal.files.windows
+    result, windows = journal.mapped(), journal.files.windows
     return TokenActivations(
-        {s: found[stem(s)].view(dtype) for s in sites},
-        {s: found[f"{stem(s)}.text"] for s in sites},
-        {s: found[f"{stem(s)}.position"] for s in sites},
+        {s: result[stem(s)].view(dtype) for s in sites},
+        {s: result[f"{stem(s)}.text"] for s in sites},
+        {s: result[f"{stem(s)}.position"] for s in sites},
         {s: sum(w["massive"][str(s)] for w in windows) for s in sites},
         sum(w["identical"] for w in windows),
         journal.sharing,

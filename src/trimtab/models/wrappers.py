@@ -54,16 +54,16 @@ def _generates(module: nn.Module) -> bool:
 
 def _within(given: nn.Module) -> nn.Module:
     """The only outermost module within that generates; the module itself where there is none."""
-    found: dict[str, nn.Module] = {}
+    result: dict[str, nn.Module] = {}
     for name, module in given.named_modules():
-        if _generates(module) and not any(name.startswith(f"{outer}.") for outer in found):
-            found[name] = module
-    if len(found) > 1:
+        if _generates(module) and not any(name.startswith(f"{outer}.") for outer in result):
+            result[name] = module
+    if len(result) > 1:
         raise InputError(
-            f"{type(given).__name__} holds {len(found)} models that generate ({', '.join(sorted(found)[:8])}); give "
+            f"{type(given).__name__} holds {len(result)} models that generate ({', '.join(sorted(result)[:8])}); give "
             "the one that is meant"
         )
-    return next(iter(found.values()), given)
+    return next(iter(result.values()), given)
 
 
 def _ensure_same(given: nn.Module, inner: nn.Module) -> None:

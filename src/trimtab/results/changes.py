@@ -139,8 +139,8 @@ def _filled(figure: Figure, paired: Interval | None, negligible: float) -> Figur
     if beyond and abs(difference) <= negligible:
         beyond, reason = False, f"the difference is within the numerical noise of {number(negligible)}"
     method = "paired" if paired else "independent"
-    told = {"low": change.low, "high": change.high, "method": method, "changed": beyond, "reason": reason}
-    return figure.model_copy(update={"difference": difference, **told})
+    given = {"low": change.low, "high": change.high, "method": method, "changed": beyond, "reason": reason}
+    return figure.model_copy(update={"difference": difference, **given})
 
 
 def _joined(old: Estimate, new: Estimate, correlated: float = 0.0) -> Interval | None:

@@ -125,7 +125,7 @@ def load_any(path: str | Path) -> Report:
     where = Path(path)
     file = where / "report.json" if where.is_dir() else where
     if not file.exists():
-        inside = sorted(found.parent.name for found in where.glob("*/report.json"))
+        inside = sorted(result.parent.name for result in where.glob("*/report.json"))
         fix = f"give one of the folders in it: {', '.join(inside)}" if inside else "give the folder of an earlier check"
         raise InputError(f"there is no report at {file}; {fix}")
     try:

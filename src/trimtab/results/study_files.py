@@ -71,23 +71,23 @@ def _read(file: Path, record: type[Row]) -> tuple[Row, ...]:
             raise InputError(f"{file}, row {i}: {_first(error)}") from error
         key = tuple(values[name] for name in _KEYS[record])
         if key in rows:
-            told = ", ".join(f"{name} {value!r}" for name, value in zip(_KEYS[record], key, strict=True))
-            raise InputError(f"{file}, row {i}: {told} stands there twice; a study has one row for each")
+            given = ", ".join(f"{name} {value!r}" for name, value in zip(_KEYS[record], key, strict=True))
+            raise InputError(f"{file}, row {i}: {given} stands there twice; a study has one row for each")
         rows[key] = row
     return tuple(rows.values())
 
 
 def _check_columns(file: Path, table: "pl.DataFrame", record: type[Record]) -> None:
-    expected, found = columns(record), dict(table.schema)
-    missing = [name for name in expected if name not in found]
+    expected, result = columns(record), dict(table.schema)
+    missing = [name for name in expected if name not in result]
     if missing:
         raise InputError(f"{file} has no column {missing[0]!r}; it was not written by this version of trimtab study")
-    surplus = [name for name in found if name not in expected]
+    surplus = [name for name in result if name not in expected]
     if surplus:
         raise InputError(f"{file} has a column {surplus[0]!r} that a study does not have")
     for name, kind in expected.items():
-        if found[name] != kind:
-            raise InputError(f"{file}: column {name!r} holds {found[name]}; it must hold {kind}")
+        if result[name] != kind:
+            raise InputError(f"{file}: column {name!r} holds {result[name]}; it must hold {kind}")
 
 
 def _check_matrices(file: Path, rows: tuple[TypeCosines, ...]) -> None:

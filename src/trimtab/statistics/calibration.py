@@ -113,10 +113,10 @@ def fit(cells: Cells) -> Predictor:
     precision = np.linalg.inv(related)
     far = np.sqrt(np.einsum("ni,ij,nj->n", z, precision, z))
     logistic = LogisticRegression().fit(z, cells.y)
-    told = cells.left_out
+    given = cells.left_out
     weights = 1 / np.bincount(cells.code)[cells.code]
     lines = []
-    for target, without in zip(cells.lines, (told.effect, told.anti), strict=True):
+    for target, without in zip(cells.lines, (given.effect, given.anti), strict=True):
         line = LinearRegression().fit(z, target)
         lines.append(Line(_row([line.intercept_, *line.coef_]), _upper(np.abs(target - without), weights, _LEVEL)))
     return Predictor(
@@ -144,18 +144,18 @@ def left_out_scores(cells: Cells, among: NDArray[np.bool_] | None = None, *, see
     Raises:
         InputError: outcomes of one kind, or fewer than five families, among those that count.
     """
-    told, y, code, labels = cells.left_out, cells.y, cells.code, np.asarray(cells.families)
+    given, y, code, labels = cells.left_out, cells.y, cells.code, np.asarray(cells.families)
     count = np.ones(len(y), dtype=bool) if among is None else among
     y, code, labels, p = (
         y[count],
         family_codes(labels[count], int(count.sum()), MIN_FAMILIES),
         labels[count],
-        told.p[count],
+        given.p[count],
     )
     if len(set(y.tolist())) < 2:
         raise InputError("among the cells that count all outcomes are of one kind, so nothing can be told apart")
     base = _base(y, code)
-    targets = zip(cells.lines, (told.effect, told.anti), strict=True)
+    targets = zip(cells.lines, (given.effect, given.anti), strict=True)
     effect_r2, anti_r2 = (_r2(target[count], without[count], code) for target, without in targets)
     order = np.argsort(p, kind="stable")
     return PredictionScores(
@@ -198,8 +198,8 @@ def _left_out(cells: Cells) -> LeftOut:
             raise InputError(f"without family {name!r} all outcomes, or all values of a feature, are the same")
         z = (x - x[kept].mean(axis=0)) / scale
         p[out] = LogisticRegression().fit(z[kept], y[kept]).predict_proba(z[out])[:, 1]
-        for target, told in zip(cells.lines, (effect, anti), strict=True):
-            told[out] = LinearRegression().fit(z[kept], target[kept]).predict(z[out])
+        for target, given in zip(cells.lines, (effect, anti), strict=True):
+            given[out] = LinearRegression().fit(z[kept], target[kept]).predict(z[out])
     return LeftOut(p, effect, anti)
 
 
@@ -209,8 +209,8 @@ def _base(values: Floats, code: Ints) -> Floats:
     return np.asarray(((values.sum() - sums) / (len(values) - sizes))[code])
 
 
-def _r2(target: Floats, told: Floats, code: Ints) -> float:
-    return float(1 - ((target - told) ** 2).sum() / ((target - _base(target, code)) ** 2).sum())
+def _r2(target: Floats, given: Floats, code: Ints) -> float:
+    return float(1 - ((target - given) ** 2).sum() / ((target - _base(target, code)) ** 2).sum())
 
 
 def _auroc(p: Floats, y: Floats, code: Ints, seed: int) -> Interval:
@@ -222,8 +222,8 @@ def _auroc(p: Floats, y: Floats, code: Ints, seed: int) -> Interval:
 
     def areas(weights: Floats) -> Floats:
         pairs = (weights @ sizes[0]) * (weights @ sizes[1])
-        found = ((weights @ wins) * weights).sum(axis=1)
-        return np.asarray(found[pairs > 0] / pairs[pairs > 0])  # without one of the outcomes there is no area
+        result = ((weights @ wins) * weights).sum(axis=1)
+        return np.asarray(result[pairs > 0] / pairs[pairs > 0])  # without one of the outcomes there is no area
 
     draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=_RESAMPLES).astype(np.float64)
     value = float(areas(np.ones((1, n)))[0])

@@ -50,7 +50,7 @@ def permutation_test(
         gram = d @ d.T
         np.fill_diagonal(gram, 0.0)  # only differences of different clusters speak for a common direction
         signs = np.vstack([np.ones(n_clusters), rng.choice([-1.0, 1.0], size=(n_permutations, n_clusters))])
-        found = np.einsum("bu,bu->b", signs @ gram, signs)
+        result = np.einsum("bu,bu->b", signs @ gram, signs)
     else:
         sums = np.zeros((2 * n_clusters, a.shape[1]))
         np.add.at(sums, np.concatenate([code, code + n_clusters]), np.concatenate([a, b]))
@@ -60,8 +60,8 @@ def permutation_test(
         plus[1:] = rng.permuted(np.tile(plus[0], (n_permutations, 1)), axis=1)
         count = plus @ sizes
         weights = plus / count[:, None] - (1 - plus) / (sizes.sum() - count)[:, None]  # [B, 2U]
-        found = np.einsum("bu,bu->b", weights @ (sums @ sums.T), weights)
-    return _upper_p(found)
+        result = np.einsum("bu,bu->b", weights @ (sums @ sums.T), weights)
+    return _upper_p(result)
 
 
 @dataclass(frozen=True)
@@ -182,6 +182,6 @@ def _half_cosines(
     return np.asarray(np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0))
 
 
-def _upper_p(found: Floats) -> float:
+def _upper_p(result: Floats) -> float:
     """Share of `found` [B + 1] that reach the first, itself among them; equal up to rounding counts as reached."""
-    return float((found >= found[0] - 1e-9 * max(1e-300, np.abs(found).max())).mean())
+    return float((result >= result[0] - 1e-9 * max(1e-300, np.abs(result).max())).mean())

@@ -57,7 +57,7 @@ def exchanged(projections: Floats, seed: int) -> Exchanged:
     u = as_vector(projections, "projections")
     if len(u) < 20 or float(u.std()) == 0:
         raise InputError("at least 20 projections that differ are needed")
-    eps, mu, sigma, fit = (float(found[0]) for found in _fit(u[None]))
+    eps, mu, sigma, fit = (float(result[0]) for result in _fit(u[None]))
     ratio = fit - float(_normal(u[None])[0])
     draws = np.random.default_rng(seed).normal(u.mean(), u.std(), size=(_DRAWS, len(u)))
     null = _fit(draws)[3] - _normal(draws)
@@ -74,8 +74,8 @@ def _normal(u: Floats) -> Floats:
 def _fit(u: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     """ε, μ, σ and the log-likelihood, [B] each, of the best of several starts for `[B, n]` values."""
     tried = [_climb(u, np.full(len(u), start)) for start in _STARTS]
-    best = np.argmax([found[3] for found in tried], axis=0)  # [B]
-    every = np.stack([np.stack(found) for found in tried])  # [starts, 4, B]
+    best = np.argmax([result[3] for result in tried], axis=0)  # [B]
+    every = np.stack([np.stack(result) for result in tried])  # [starts, 4, B]
     eps, mu, sigma, fit = every[best, :, np.arange(len(u))].T
     return eps, mu, sigma, fit
 

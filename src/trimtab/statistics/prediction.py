@@ -99,8 +99,8 @@ class Predictor:
         for name, value, low, high in zip(self.features, x, self.low, self.high, strict=True):
             if not low <= value <= high:
                 side = "below" if value < low else "above"
-                told, least, most = (decimals(x, ".3g") for x in (value, low, high))
-                yield f"{name} {told} is {side} what was fitted, {least} to {most}"
+                given, least, most = (decimals(x, ".3g") for x in (value, low, high))
+                yield f"{name} {given} is {side} what was fitted, {least} to {most}"
         far = float(np.sqrt(max(row @ np.array(self.precision) @ row, 0.0)))
         if far > self.distance:
             yield (

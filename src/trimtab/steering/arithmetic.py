@@ -93,8 +93,8 @@ def times(steering: Steering, factor: Any) -> Steering:
             field="factor",
         )
     edits = {site: Additive(edit.vectors * float(factor)) for site, edit in _plain(steering).items()}
-    told = {**steering.origin.hyperparameters, "times": factor * steering.origin.hyperparameters.get("times", 1)}
-    origin = replace(steering.origin, hyperparameters=told)
+    given = {**steering.origin.hyperparameters, "times": factor * steering.origin.hyperparameters.get("times", 1)}
+    origin = replace(steering.origin, hyperparameters=given)
     return Steering(
         edits, steering.attributes, origin, steering.presets, steering.made_for, steering.allow_mismatch
     )  # fmt: skip

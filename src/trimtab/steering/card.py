@@ -28,8 +28,8 @@ def card(steering: Steering, reliability: Mapping[str, Any] | None = None) -> st
     lines += [f"| in front of the prompt | {_text(text)} |" for text, _ in steering.prompts.values()]
     for name, c in steering.conditions.items():
         where = f"{'above' if c.above else 'below'} {c.threshold:.3g}"
-        told = f"acts on prompts whose mean activation at site {c.site} has a cosine {where} with a stored direction."
-        lines += ["", f"{_text(name)} {told}"]
+        given = f"acts on prompts whose mean activation at site {c.site} has a cosine {where} with a stored direction."
+        lines += ["", f"{_text(name)} {given}"]
     lines += ["", f"Method: {_text(steering.method)}.", ""]
     if steering.presets:
         lines += ["Presets: " + ", ".join(f"`{_code(name)}`" for name in steering.presets) + ".", ""]
@@ -42,12 +42,12 @@ def card(steering: Steering, reliability: Mapping[str, Any] | None = None) -> st
 
 def _verdicts(reliability: Mapping[str, Any]) -> Iterator[str]:
     held = reliability.get("attributes")
-    found = held.items() if isinstance(held, Mapping) else ()
-    told = {name: v for name, v in found if isinstance(v, Mapping) and "decision" in v}
-    if told:
+    result = held.items() if isinstance(held, Mapping) else ()
+    given = {name: v for name, v in result if isinstance(v, Mapping) and "decision" in v}
+    if given:
         yield "Verdicts of `trimtab check` on unseen examples:"
         yield ""
-        for name, verdict in told.items():
+        for name, verdict in given.items():
             sentence = _text(str(verdict.get("sentence", "")))
             yield f"- **{_text(str(verdict['decision']))}**, {_text(name)}: {sentence}"
         yield ""

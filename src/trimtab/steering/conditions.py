@@ -36,11 +36,11 @@ def fit_condition(train: Mapping[Site, Sides], dev: Mapping[Site, Sides]) -> Con
         if sides.same_mean:
             continue
         axis = sides.mean_difference.float()
-        found = Condition(site, axis, 0.0)
-        found = Condition(site, axis, _threshold(cosines(found, sides.positive), cosines(found, sides.negative)))
-        score = balanced_accuracy(found, dev[site])
+        result = Condition(site, axis, 0.0)
+        result = Condition(site, axis, _threshold(cosines(result, sides.positive), cosines(result, sides.negative)))
+        score = balanced_accuracy(result, dev[site])
         if best is None or score > best[0]:
-            best = score, found
+            best = score, result
     if best is None:
         raise InputError(
             "the prompts of both kinds have the same mean activation everywhere", code="no-direction", field="condition"

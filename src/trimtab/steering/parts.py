@@ -59,8 +59,8 @@ def checked_presets(
     Raises:
         InputError: a name or strength that is none, or an attribute that is not there.
     """
-    told = {named(preset): dict(values) for preset, values in presets.items()}
-    for preset, values in told.items():
+    given = {named(preset): dict(values) for preset, values in presets.items()}
+    for preset, values in given.items():
         unknown = sorted(set(values) - set(attributes))
         if unknown:
             raise InputError(
@@ -68,8 +68,8 @@ def checked_presets(
                 code="unknown-attribute",
                 field=f"presets.{preset}",
             )
-        told[preset] = {name: strength(value, name) for name, value in values.items()}
-    return told
+        given[preset] = {name: strength(value, name) for name, value in values.items()}
+    return given
 
 
 def check_site(site: Site, made_for: ModelFacts | None) -> None:

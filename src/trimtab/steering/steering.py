@@ -83,7 +83,7 @@ class Steering:
                 field="edits",
             )
         strengths = checked_attributes(attributes)
-        told = checked_presets(presets or {}, strengths)
+        given = checked_presets(presets or {}, strengths)
         for site, edit in by_site.items():
             check_fits_site(site, edit, len(strengths), made_for)
         check_conditions(conditions or {}, strengths, made_for)
@@ -91,7 +91,7 @@ class Steering:
         object.__setattr__(self, "edits", by_site)
         object.__setattr__(self, "attributes", strengths)
         object.__setattr__(self, "origin", origin or Origin())
-        object.__setattr__(self, "presets", told)
+        object.__setattr__(self, "presets", given)
         object.__setattr__(self, "made_for", made_for)
         object.__setattr__(self, "allow_mismatch", allow_mismatch)
         object.__setattr__(self, "conditions", {name: c for name in strengths if (c := (conditions or {}).get(name))})

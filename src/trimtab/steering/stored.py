@@ -37,9 +37,9 @@ def load(folder: Path) -> tuple[Steering, Artifact]:
     Raises:
         InputError: as there; the message names folder, file and what is wrong.
     """
-    found = artifact.read(folder)
+    result = artifact.read(folder)
     try:
-        return steering_of(found), found
+        return steering_of(result), result
     except InputError as error:
         raise error.at(str(folder)) from error
 
@@ -107,16 +107,16 @@ def _manifest(
     return manifest
 
 
-def steering_of(found: Artifact) -> Steering:
+def steering_of(result: Artifact) -> Steering:
     """The steering that an artifact describes.
 
     Raises:
         InputError: tensors and options that make no edits, or none that fit together; names the edit.
     """
-    names = list(found.attributes)
+    names = list(result.attributes)
     by_site: dict[Site, list[tuple[StoredEdit, tuple[int, ...]]]] = {}
-    for i, entry in enumerate(found.manifest.edits):
-        edit = _edit(i, entry, found.tensors)
+    for i, entry in enumerate(result.manifest.edits):
+        edit = _edit(i, entry, result.tensors)
         if len(entry.attributes) != edit.n_attributes:
             raise InputError(f"edit {i}: it takes {edit.n_attributes} attributes")
         columns = tuple(names.index(name) for name in entry.attributes)
@@ -126,15 +126,15 @@ def steering_of(found: Artifact) -> Steering:
         site: parts[0][0] if len(parts) == 1 and parts[0][1] == whole else Stack(tuple(parts))
         for site, parts in by_site.items()
     }
-    told = found.manifest
+    given = result.manifest
     return Steering(
         edits,
-        found.attributes,
-        Origin(told.method, told.hyperparameters, told.seed, told.data),
-        found.presets,
-        told.model,
-        conditions=found.conditions,
-        prompts=found.prompts,
+        result.attributes,
+        Origin(given.method, given.hyperparameters, given.seed, given.data),
+        result.presets,
+        given.model,
+        conditions=result.conditions,
+        prompts=result.prompts,
     )
 
 
@@ -166,7 +166,7 @@ def _edit(i: int, entry: EditEntry, tensors: Mapping[str, Floats]) -> StoredEdit
 def _json(values: Mapping[str, Any]) -> dict[str, Any]:
     """Values as JSON has them: lists for tuples, and nothing that is not JSON."""
     try:
-        told: dict[str, Any] = json.loads(json.dumps(dict(values), allow_nan=False))
+        given: dict[str, Any] = json.loads(json.dumps(dict(values), allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"hyperparameters must be JSON values: {error}") from error
-    return told
+    return given

@@ -203,8 +203,8 @@ def _renew(folder: Path) -> None:
     if not before.exists() or (folder / JOURNAL).exists():
         return
     try:
-        told = json.loads(before.read_text(encoding="utf-8"))
-        lines = [{"settings": told["settings"]}, *told["windows"]]
+        given = json.loads(before.read_text(encoding="utf-8"))
+        lines = [{"settings": given["settings"]}, *given["windows"]]
     except OSError as error:
         raise InputError(
             f"cannot read {before}: {error.strerror}; give another folder", code="unreadable-file", field="folder"

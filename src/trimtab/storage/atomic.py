@@ -181,13 +181,13 @@ def _dead(owner: re.Match[str], left: Path, own: Path) -> bool:
 
 def _host() -> str:
     """This machine since it was started, as seen from this container: wherever a process number means one process."""
-    told = [node()]
+    given = [node()]
     try:
-        told.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
-        told.append(os.readlink("/proc/self/ns/pid"))
+        given.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
+        given.append(os.readlink("/proc/self/ns/pid"))
     except OSError:  # no Linux: the name and the address of the network card
-        told.append(str(getnode()))
-    return sha256("\n".join(told).encode()).hexdigest()[:8]
+        given.append(str(getnode()))
+    return sha256("\n".join(given).encode()).hexdigest()[:8]
 
 
 def _runs(process: int) -> bool:
@@ -203,10 +203,10 @@ def _runs(process: int) -> bool:
 def _start(process: int) -> str | None:
     """When a process began, in ticks since the machine did; None where it cannot be known."""
     try:
-        told = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+        given = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    return told.rpartition(")")[2].split()[19]  # the name before it may hold anything
+    return given.rpartition(")")[2].split()[19]  # the name before it may hold anything
 
 
 def _changed(folder: Path) -> float:

@@ -33,8 +33,8 @@ def write(folder: Path, tensors: Mapping[str, Tensor], journal: Mapping[str, Any
         with scratch(folder, "training") as work:
             save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, work / name)
             digest = sha256((work / name).read_bytes()).hexdigest()
-            told = {**journal, "tensors": name, "sha256": digest}
-            (work / JOURNAL).write_text(json.dumps(told), encoding="utf-8")
+            given = {**journal, "tensors": name, "sha256": digest}
+            (work / JOURNAL).write_text(json.dumps(given), encoding="utf-8")
             into_place(work, folder, (name, JOURNAL))
         for old in folder.glob(_TENSORS.replace("{:05d}", "*")):
             if old.name != name:

@@ -15,8 +15,8 @@ def name_of(*key: Any, length: int = 16) -> str:
 
     A string alone is taken as it is.
     """
-    told = key[0] if len(key) == 1 and isinstance(key[0], str) else json.dumps(key)
-    return sha256(told.encode()).hexdigest()[:length]
+    given = key[0] if len(key) == 1 and isinstance(key[0], str) else json.dumps(key)
+    return sha256(given.encode()).hexdigest()[:length]
 
 
 def check_same_settings(what: str, kept: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
@@ -32,14 +32,14 @@ def check_same_settings(what: str, kept: Mapping[str, Any], asked: Mapping[str, 
     """
     different = [name for name, value in asked.items() if kept.get(name) != value]
     if different:
-        told = [f"another {name} ({_short(kept.get(name))}, not {_short(asked[name])})" for name in different]
+        given = [f"another {name} ({_short(kept.get(name))}, not {_short(asked[name])})" for name in different]
         raise InputError(
-            f"{what} with {' and '.join(told)}; give the same settings or another place, or remove it",
+            f"{what} with {' and '.join(given)}; give the same settings or another place, or remove it",
             code="other-settings",
             field=different[0],
         )
 
 
 def _short(value: Any) -> str:
-    told = str(value)
-    return told if len(told) <= _LONG else f"{told[: _LONG - 1]}…"
+    given = str(value)
+    return given if len(given) <= _LONG else f"{given[: _LONG - 1]}…"

@@ -23,25 +23,25 @@ def of_lint(findings: Sequence[Finding]) -> list[str]:
     return [f"{f.code}: {f.message}" for f in findings if f.code in DISQUALIFYING]
 
 
-def of_wording(found: Wording, min_effect: float) -> list[str]:
+def of_wording(result: Wording, min_effect: float) -> list[str]:
     """One word, or a few, that carry the effect: taken out of the answers they leave too little."""
-    left = found.without
-    if not found.words or (left.low is not None and left.low > min_effect):
+    left = result.without
+    if not result.words or (left.low is not None and left.low > min_effect):
         return []
-    words = named(found)
+    words = named(result)
     what = (
-        f"without {'it' if len(found.words) == 1 else 'them'} in the answers the effect is {_spread(left)}"
+        f"without {'it' if len(result.words) == 1 else 'them'} in the answers the effect is {_spread(left)}"
         if left.value is not None
-        else f"without {'it' if len(found.words) == 1 else 'them'} there is nothing to measure: {left.reason}"
+        else f"without {'it' if len(result.words) == 1 else 'them'} there is nothing to measure: {left.reason}"
     )
     return [f"steers toward {words}: {what}; give answers that show the behavior in other words too"]
 
 
-def named(found: Wording) -> str:
+def named(result: Wording) -> str:
     """The telling words, for a sentence."""
-    shown = [f"“{word}”" for word in list(found.words)[:4]]
-    more = len(found.words) - len(shown)
-    return f"the word{'s' if len(found.words) > 1 else ''} {', '.join(shown)}{f' and {more} more' if more else ''}"
+    shown = [f"“{word}”" for word in list(result.words)[:4]]
+    more = len(result.words) - len(shown)
+    return f"the word{'s' if len(result.words) > 1 else ''} {', '.join(shown)}{f' and {more} more' if more else ''}"
 
 
 def of_length(auroc: Estimate, matched: Estimate, expected: Collection[str]) -> list[str]:

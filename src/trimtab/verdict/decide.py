@@ -195,11 +195,11 @@ def reservations(evidence: Evidence, thresholds: Thresholds) -> list[str]:
 def _about_desired(steered: Steered) -> list[str]:
     """That the effect does not come from desired answers."""
     plus, minus = steered.effect.side("positive"), steered.effect.side("negative")
-    told = ", ".join(f"{name} {bracketed(i)}" for name, i in (("Δ+", plus), ("Δ−", minus)))
+    given = ", ".join(f"{name} {bracketed(i)}" for name, i in (("Δ+", plus), ("Δ−", minus)))
     if plus.high < 0:
-        return [f"desired answers become less likely, undesired ones even more so ({told})"]
+        return [f"desired answers become less likely, undesired ones even more so ({given})"]
     if plus.low <= 0:
-        return [f"desired answers do not become likelier for certain: the effect comes from undesired ones ({told})"]
+        return [f"desired answers do not become likelier for certain: the effect comes from undesired ones ({given})"]
     return []
 
 
@@ -217,13 +217,13 @@ def _about_labels(noise: LabelNoise) -> list[str]:
 
 def about_prompting(prompting_baseline: PromptingBaseline, unit: str) -> list[str]:
     """Whether steering beats asking, and whether it adds to it."""
-    told, beats, adds = prompting_baseline.effect, prompting_baseline.beats, prompting_baseline.adds
-    if told.value is None or beats.low is None or beats.high is None or adds.low is None or adds.high is None:
+    given, beats, adds = prompting_baseline.effect, prompting_baseline.beats, prompting_baseline.adds
+    if given.value is None or beats.low is None or beats.high is None or adds.low is None or adds.high is None:
         return []
     better = "beats" if beats.low > 0 else "falls short of" if beats.high < 0 else "does about as much as"
     more = "adds to it" if adds.low > 0 else "takes from it" if adds.high < 0 else "adds nothing certain to it"
     return [
-        f"asking instead moves answers by {bracketed(told, plus=True, unit=unit)}: steering "
+        f"asking instead moves answers by {bracketed(given, plus=True, unit=unit)}: steering "
         f"{better} asking (by {bracketed(beats, plus=True)}) and {more} "
         f"({bracketed(adds, plus=True)})"
     ]

@@ -119,10 +119,10 @@ def failing(requirements: Sequence[Requirement], level: float = 0.95) -> list[bo
     failed = [False] * len(requirements)
     while not all(failed):
         each = 1 - (1 - level) / failed.count(False)
-        found = [not f and r.fails_at(each) for f, r in zip(failed, requirements, strict=True)]
-        if not any(found):
+        result = [not f and r.fails_at(each) for f, r in zip(failed, requirements, strict=True)]
+        if not any(result):
             break
-        failed = [f or new for f, new in zip(failed, found, strict=True)]
+        failed = [f or new for f, new in zip(failed, result, strict=True)]
     return failed
 
 

@@ -125,7 +125,7 @@ def assess(
     if "divergence" not in omit:
         (neutral,) = NeutralDrift(steering, (on.strength,), NEUTRAL_ROWS, part).drifts(on)
         (prompts,) = PromptsDrift(steering, (on.strength,), tuple(others), part).drifts(on)
-    told = lengths(on, part)
+    given = lengths(on, part)
     return Evidence(
         steered=own,
         result=type_result(on, steering, own, geometry, noisy, slope),
@@ -140,8 +140,8 @@ def assess(
         generated=generated,
         curve=at,
         linearity=linearity,
-        length=told.auroc,
-        matched=told.matched(own),
+        length=given.auroc,
+        matched=given.matched(own),
         direction=direction(geometry, on.seed, on.splits.train.examples)
         if geometry
         else Direction(reason=CAME_FINISHED),

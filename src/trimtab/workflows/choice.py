@@ -95,8 +95,8 @@ def choose(on: Experiment, given: Site | None, strength: float | None, max_kl: f
     types = list(vectors)
     best = types[0]
     if len(types) > 1:
-        found = effects_on_dev(on, [(v, on.strength) for v in vectors.values()])
-        best = types[int(np.argmax([effect.mean().low for effect in found]))]
+        result = effects_on_dev(on, [(v, on.strength) for v in vectors.values()])
+        best = types[int(np.argmax([effect.mean().low for effect in result]))]
     chosen = Chosen(site, best, on.strength, geometry, vectors, blocks, ())
     return chosen if strength is not None else with_strength(on, chosen, max_kl)
 
@@ -109,8 +109,8 @@ def with_strength(on: Experiment, chosen: Chosen, max_kl: float) -> Chosen:
         chosen: what to steer by.
         max_kl: bound on the divergence, nats per token.
     """
-    found, lost = those_finite(STRENGTHS, lambda some: _at_strengths(on, chosen, max_kl, some))
-    points = tuple(found.values())
+    result, lost = those_finite(STRENGTHS, lambda some: _at_strengths(on, chosen, max_kl, some))
+    points = tuple(result.values())
     sane = [p for p in points if (p.kl.high or 0.0) < max_kl] or points[:1]
     return replace(
         chosen, strength=max(sane, key=lambda p: p.effect.low or 0.0).strength, strengths=points,
@@ -175,8 +175,8 @@ def curve_point(
     if strength == 0:
         change = [Estimate(value=0.0, low=0.0, high=0.0, n=n)] * 3
     else:
-        found = effect.mean(level), effect.side("positive", level), effect.side("negative", level)
-        change = [estimate(i, n) for i in found]
+        result = effect.mean(level), effect.side("positive", level), effect.side("negative", level)
+        change = [estimate(i, n) for i in result]
     return CurvePoint(
         strength=strength,
         edit_size_ratio=edit_size_ratio(on, chosen.steering, strength),

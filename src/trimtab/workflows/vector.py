@@ -48,7 +48,7 @@ def vector(
         if isinstance(texts, str) or not texts:
             raise InputError(f"{side}: give a list of texts, at least one")
     where, n = Site.of(site), len(positives)
-    found = model.capture([*positives, *negatives], [where], read=read, chat_template=chat_template)
-    h = found.activations[where]
+    result = model.capture([*positives, *negatives], [where], read=read, chat_template=chat_template)
+    h = result.activations[where]
     data = {name: {where: Sides(h[:n], h[n:], paired=False)}}
     return MeanDifference().fit(data, made_for=model.facts)

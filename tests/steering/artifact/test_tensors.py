@@ -21,15 +21,15 @@ def arrays(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray[Any, np.d
     return {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
 
 
-def same(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
-    return found.keys() == wanted.keys() and all(
-        found[name].shape == wanted[name].shape and found[name].tobytes() == wanted[name].tobytes() for name in found
+def same(result: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    return result.keys() == wanted.keys() and all(
+        result[name].shape == wanted[name].shape and result[name].tobytes() == wanted[name].tobytes() for name in result
     )
 
 
 def file_of(header: object, data: bytes = b"", pad: bytes = b"") -> bytes:
-    told = (header if isinstance(header, bytes) else json.dumps(header).encode()) + pad
-    return len(told).to_bytes(8, "little") + told + data
+    described = (header if isinstance(header, bytes) else json.dumps(header).encode()) + pad
+    return len(described).to_bytes(8, "little") + described + data
 
 
 def entry(shape: list[int], begin: int, end: int, dtype: str = "F32") -> dict[str, Any]:
@@ -50,27 +50,27 @@ def test_of_a_damaged_file_nothing_is_read_that_the_library_reads_otherwise(data
     for _ in range(data.draw(st.integers(1, 3))):
         content[data.draw(st.integers(0, header - 1))] = data.draw(st.integers(0, 255))
     try:
-        found = tensors_of(bytes(content))
+        result = tensors_of(bytes(content))
     except InputError:
         return
-    assert same(found, load(bytes(content)))
+    assert same(result, load(bytes(content)))
 
 
 @given(st.binary(max_size=64), st.binary(max_size=16))
 def test_any_bytes_are_refused_in_words_or_read_as_the_library_does(header: bytes, data: bytes) -> None:
     for content in (header, file_of(header, data), file_of(b"{" + header + b"}", data)):
         try:
-            found = tensors_of(content)
+            result = tensors_of(content)
         except InputError:
             continue
-        assert same(found, load(content))
+        assert same(result, load(content))
 
 
 def test_views_are_read_only_and_none_of_the_bytes_is_copied() -> None:
     content = save(arrays({"a": (2, 3)}))
-    found = tensors_of(content)["a"]
-    assert not found.flags.writeable
-    assert not found.flags.owndata
+    result = tensors_of(content)["a"]
+    assert not result.flags.writeable
+    assert not result.flags.owndata
 
 
 def test_numbers_that_lie_at_odd_places_are_read() -> None:

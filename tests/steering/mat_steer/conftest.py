@@ -38,14 +38,14 @@ def made() -> Made:
         the first's, reversed.
         """  # fmt: skip
         rng, u = np.random.default_rng(seed), directions(d, attributes)
-        found = {}
+        result = {}
         for t in range(attributes):
             direction = -u[0] if conflict and t == 1 else u[t]
             noise = rng.standard_normal((2, n, d)) + 6 * u[attributes + t]
             sides = noise + shift / 2 * np.array([1, -1])[:, None, None] * direction
             k = int(same * n)
             sides[:, :k] = noise[0, :k]
-            found[f"attribute-{t}"] = TokenSides(tokens(sides[0]), tokens(sides[1]))
-        return found
+            result[f"attribute-{t}"] = TokenSides(tokens(sides[0]), tokens(sides[1]))
+        return result
 
     return make

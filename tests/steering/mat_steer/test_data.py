@@ -21,19 +21,19 @@ def data() -> dict[str, TokenSides]:
 
 def test_batches_hold_as_many_tokens_of_every_side_each_from_its_own() -> None:
     batches = Batches(data(), 4, seed=0)
-    found = list(batches.epoch(0))
-    assert batches.steps == len(found) == 10
-    for batch in found:
+    result = list(batches.epoch(0))
+    assert batches.steps == len(result) == 10
+    for batch in result:
         assert batch.shape == (2, 2, 4, 2)
         assert torch.equal(batch[..., 0] // 100, torch.tensor([[[0.0], [1.0]], [[2.0], [3.0]]]).expand(2, 2, 4))
 
 
 def test_no_token_comes_twice_in_a_batch_and_the_largest_side_comes_once_an_epoch() -> None:
-    found = torch.stack(list(Batches(data(), 4, seed=0).epoch(0)))[..., 0]  # [steps, T, 2, batch]
+    result = torch.stack(list(Batches(data(), 4, seed=0).epoch(0)))[..., 0]  # [steps, T, 2, batch]
     for t, side in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        assert all(len(step.unique()) == 4 for step in found[:, t, side])
-    assert sorted(found[:, 0, 0].flatten().tolist()) == list(range(40))
-    counts = np.unique(found[:, 0, 1].flatten(), return_counts=True)[1]  # 10 tokens in 40 places
+        assert all(len(step.unique()) == 4 for step in result[:, t, side])
+    assert sorted(result[:, 0, 0].flatten().tolist()) == list(range(40))
+    counts = np.unique(result[:, 0, 1].flatten(), return_counts=True)[1]  # 10 tokens in 40 places
     assert len(counts) == 10
     assert counts.min() >= 2
 
@@ -80,9 +80,9 @@ def test_rows_come_in_the_order_asked_for() -> None:
 
 
 def test_samples_are_drawn_without_repetition_as_many_as_the_smallest_side_has() -> None:
-    found = samples(data(), 30, seed=0)
-    assert found.shape == (2, 2, 10, 2)
-    assert len(found[0, 0, :, 0].unique()) == 10
+    result = samples(data(), 30, seed=0)
+    assert result.shape == (2, 2, 10, 2)
+    assert len(result[0, 0, :, 0].unique()) == 10
 
 
 def reordered(some: dict[str, TokenSides]) -> dict[str, TokenSides]:

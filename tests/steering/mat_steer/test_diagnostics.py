@@ -35,7 +35,7 @@ def test_the_relative_edit_is_the_length_of_the_change_over_that_of_the_token() 
 def test_statistics_are_those_of_a_loop_over_tokens(made, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr("trimtab.steering.mat_steer.data.BLOCK_BYTES", 4 * D * 7)
     data = made(0, n=60)
-    found = gate_statistics(EDIT, data, touched=0.2)
+    result = gate_statistics(EDIT, data, touched=0.2)
     for t, name in enumerate(data):
         groups = {"positive": [data[name].positive], "negative": [data[name].negative]}
         groups["others"] = [x for k, s in data.items() if k != name for x in (s.positive, s.negative)]
@@ -46,22 +46,22 @@ def test_statistics_are_those_of_a_loop_over_tokens(made, monkeypatch: pytest.Mo
                 gates.append(float(torch.sigmoid(EDIT.weights[t] @ h + EDIT.bias[t])))
                 edits.append(float(edit_size_ratio(EDIT, h[None], torch.eye(T)[t])))
             n, texts, touched = len(gates), sum(len(np.unique(p.text)) for p in parts), sum(e > 0.2 for e in edits)
-            s, opened[group] = getattr(found[name], group), gates
+            s, opened[group] = getattr(result[name], group), gates
             assert s.n == n
             assert (s.gate, s.edit_size_ratio) == pytest.approx((np.mean(gates), np.mean(edits)), rel=1e-4)
             assert (s.touched, s.touched_per_text) == pytest.approx((touched / n, touched / texts))
         labels = [1] * 60 + [0] * 60
-        assert found[name].auroc == pytest.approx(roc_auc_score(labels, opened["negative"] + opened["positive"]))
+        assert result[name].auroc == pytest.approx(roc_auc_score(labels, opened["negative"] + opened["positive"]))
 
 
 def test_a_perfect_edit_takes_the_mmd_away(made) -> None:  # type: ignore[no-untyped-def]
     data = made(0, n=500, attributes=1)["attribute-0"]
     moved = (data.positive.activations.mean(0) - data.negative.activations.mean(0))[None]
     always = Gated(moved, torch.zeros(1, D), torch.tensor([50.0]), keep_norm=False)
-    found = gate_statistics(always, {"a": data})["a"]
-    assert found.mmd2_after < 0.02 * found.mmd2_before
-    assert found.others is None
-    assert found.auroc == 0.5
+    result = gate_statistics(always, {"a": data})["a"]
+    assert result.mmd2_after < 0.02 * result.mmd2_before
+    assert result.others is None
+    assert result.auroc == 0.5
 
 
 @pytest.mark.parametrize(("bias", "length"), [(-6.0, 10.0), (6.0, 1e-4)])

@@ -83,8 +83,8 @@ def test_unbiased_mmd_of_gaussians_is_the_closed_form_on_average_and_the_biased_
     x, y = s1 * rand(4000, n, d), s2 * rand(4000, n, d, seed=1)
     y[..., 0] += apart
     kernel = Gaussian(torch.full((4000,), sigma, dtype=torch.float64))
-    found = mmd2(x, y, kernel)
-    assert float(found.mean()) == pytest.approx(truth, abs=4 * float(found.std()) / 4000**0.5)
+    result = mmd2(x, y, kernel)
+    assert float(result.mean()) == pytest.approx(truth, abs=4 * float(result.std()) / 4000**0.5)
     inside = expected(s1**2, s1**2, 0), expected(s2**2, s2**2, 0)
     biased = mmd2(x, y, kernel, unbiased=False)
     assert float(biased.mean()) == pytest.approx(truth + (2 - sum(inside)) / n, abs=4 * float(biased.std()) / 4000**0.5)

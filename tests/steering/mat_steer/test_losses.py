@@ -73,8 +73,8 @@ def test_alignment_starts_at_1_whatever_the_estimator_and_the_batch(unbiased: bo
     x, y, kernel = rand(1, 4096, D), rand(1, 4096, D, seed=1) + 0.5, Gaussian(torch.full((1,), 2.0).double())
     identity = identity_value(x[:, :2000], y[:, :2000], kernel, batch=16, unbiased=unbiased)
     batches = x.view(256, 16, D), y.view(256, 16, D)
-    found = alignment(*batches, Gaussian(torch.full((256,), 2.0).double()), identity, unbiased=unbiased)
-    assert float(found) == pytest.approx(1.0, abs=0.1)
+    result = alignment(*batches, Gaussian(torch.full((256,), 2.0).double()), identity, unbiased=unbiased)
+    assert float(result) == pytest.approx(1.0, abs=0.1)
 
 
 def test_a_kernel_that_sees_no_difference_is_refused() -> None:

@@ -66,7 +66,7 @@ def test_small_gates_before_long_vectors_game_the_penalties_of_the_free_norm_onl
     plain, sly = made(g, 1.0), made(g / c, c)
     with torch.no_grad():
         gates = [p.gates(x) for p in (plain, sly)]
-        steered = [p.steered(x, found, p.theta()) for p, found in zip((plain, sly), gates, strict=True)]
+        steered = [p.steered(x, result, p.theta()) for p, result in zip((plain, sly), gates, strict=True)]
     assert float(sparsity(gates[1])) == pytest.approx(float(sparsity(gates[0])) / c, rel=1e-5)
     assert float(positives(gates[1])) == pytest.approx(float(positives(gates[0])) / c**2, rel=1e-5)
     assert torch.allclose(*steered, atol=1e-5) is gamed

@@ -39,9 +39,9 @@ def same(a: Trained, b: Trained) -> bool:
 @pytest.mark.parametrize("kernel", ["multi", "median", "fourier"])
 def test_known_directions_are_recovered_and_gates_open_on_negatives(made, kernel: str) -> None:  # type: ignore[no-untyped-def]
     options = Options(**FAST, kernel=kernel, lambda_sparsity=0.3)  # type: ignore[arg-type]
-    found = train(made(1), options, dev=made(2))
-    assert min(cosines(found.edit, differences(made(3, n=20_000)))) > 0.95
-    for s in found.statistics.values():
+    result = train(made(1), options, dev=made(2))
+    assert min(cosines(result.edit, differences(made(3, n=20_000)))) > 0.95
+    for s in result.statistics.values():
         assert s.auroc > 0.95
         assert s.mmd2_after < 0.15 * s.mmd2_before
         assert s.negative.gate > 5 * max(s.positive.gate, s.others.gate)
@@ -50,20 +50,20 @@ def test_known_directions_are_recovered_and_gates_open_on_negatives(made, kernel
 
 def test_one_attribute_is_recovered_from_a_random_start(made) -> None:  # type: ignore[no-untyped-def]
     options = Options(**{**FAST, "epochs": 60, "rate": 1e-2}, lambda_sparsity=0.3, start="random")
-    found = train(made(1, attributes=1), options, dev=made(2, attributes=1))
-    assert min(cosines(found.edit, differences(made(3, n=20_000, attributes=1)))) > 0.95
-    assert found.statistics["attribute-0"].auroc > 0.95
+    result = train(made(1, attributes=1), options, dev=made(2, attributes=1))
+    assert min(cosines(result.edit, differences(made(3, n=20_000, attributes=1)))) > 0.95
+    assert result.statistics["attribute-0"].auroc > 0.95
 
 
 def test_with_penalties_on_own_tokens_only_another_attributes_gate_does_the_work(made) -> None:  # type: ignore[no-untyped-def]
     """Why this is not the default: both attributes are moved, and both gates stay shut where they should open."""
-    told: dict[str, Trained] = {}
+    described: dict[str, Trained] = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trimtab.steering.mat_steer.training.check_not_collapsed", lambda _: None)
-        told["own"] = train(made(1), Options(**FAST, penalties="own", start="random"), dev=made(2))
+        described["own"] = train(made(1), Options(**FAST, penalties="own", start="random"), dev=made(2))
     with pytest.raises(GateCollapse):
         train(made(1), Options(**FAST, penalties="own", start="random"), dev=made(2))
-    for s in told["own"].statistics.values():
+    for s in described["own"].statistics.values():
         assert s.mmd2_after < 0.2 * s.mmd2_before
         assert s.negative.gate < 0.05 < s.others.gate
 
@@ -74,10 +74,10 @@ def test_with_three_quarters_of_tokens_on_both_sides_gates_open_on_the_others(ma
         return only_last(made(seed, n=960, same=0.75), 240 if dropped else 960)
 
     options = Options(**FAST, lambda_positives=0.9, lambda_sparsity=0.9 if dropped else 0.3)
-    found = train(given(1), options, dev=given(2))
+    result = train(given(1), options, dev=given(2))
     apart = only_last(made(3, n=4000, same=0.75), 1000)
-    assert min(s.auroc for s in gate_statistics(found.edit, apart).values()) > 0.95
-    assert min(cosines(found.edit, differences(apart))) > 0.95
+    assert min(s.auroc for s in gate_statistics(result.edit, apart).values()) > 0.95
+    assert min(cosines(result.edit, differences(apart))) > 0.95
 
 
 def only_last(data: dict[str, TokenSides], n: int) -> dict[str, TokenSides]:
@@ -90,8 +90,8 @@ def only_last(data: dict[str, TokenSides], n: int) -> dict[str, TokenSides]:
 
 def test_conflicting_attributes_are_both_moved_where_the_sum_of_mean_differences_moves_neither(made) -> None:  # type: ignore[no-untyped-def]
     data, dev = made(1, conflict=True), made(2, conflict=True)
-    found = train(data, Options(**FAST, lambda_sparsity=0.3), dev=dev)
-    assert max(s.mmd2_after / s.mmd2_before for s in found.statistics.values()) < 0.3
+    result = train(data, Options(**FAST, lambda_sparsity=0.3), dev=dev)
+    assert max(s.mmd2_after / s.mmd2_before for s in result.statistics.values()) < 0.3
     total = differences(data).sum(0)
     plain = Gated(total.expand(2, -1) / 2, torch.zeros(2, len(total)), torch.full((2,), 50.0), keep_norm=False)
     assert min(s.mmd2_after / s.mmd2_before for s in gate_statistics(plain, dev).values()) > 0.9
@@ -145,25 +145,25 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(made) -> None
 @pytest.mark.parametrize("dev", [False, True])
 def test_without_epochs_the_start_comes_out(made, dev: bool) -> None:  # type: ignore[no-untyped-def]
     data = made(1, n=200)
-    found = train(data, Options(epochs=0, patience=0), dev=made(2, n=200) if dev else None)
+    result = train(data, Options(epochs=0, patience=0), dev=made(2, n=200) if dev else None)
     longer = train(data, Options(epochs=1, patience=0), dev=made(2, n=200) if dev else None)
-    assert found.best_epoch == 0
-    assert found.train["loss"] == []
-    scale = float(samples(data, Options().sample, 0).norm(dim=-1).median()) / float(found.edit.width**0.5)
+    assert result.best_epoch == 0
+    assert result.train["loss"] == []
+    scale = float(samples(data, Options().sample, 0).norm(dim=-1).median()) / float(result.edit.width**0.5)
     start = means_start(data, scale, 0, everyones=True)
-    torch.testing.assert_close(found.edit.weights, start.weights / scale)
-    torch.testing.assert_close(found.edit.bias, start.bias)
-    assert dev or not same(found, longer)
+    torch.testing.assert_close(result.edit.weights, start.weights / scale)
+    torch.testing.assert_close(result.edit.bias, start.bias)
+    assert dev or not same(result, longer)
 
 
 def test_training_stops_early_and_keeps_the_best_epoch(made) -> None:  # type: ignore[no-untyped-def]
     few, dev = made(1, n=24, d=48, shift=3.0), made(2, n=400, d=48, shift=3.0)
-    found = train(few, Options(epochs=400, rate=1e-2, patience=5, batch=8), dev=dev)
-    loss = found.dev["loss"]  # type: ignore[index]
-    assert len(loss) - 1 == found.best_epoch + 5 < 400
-    assert loss[found.best_epoch] <= min(loss) + Options().tolerance
-    on_dev = train(few, Options(epochs=max(found.best_epoch, 1), rate=1e-2, patience=0, batch=8), dev=dev)
-    assert torch.equal(on_dev.edit.vectors, found.edit.vectors)
+    result = train(few, Options(epochs=400, rate=1e-2, patience=5, batch=8), dev=dev)
+    loss = result.dev["loss"]  # type: ignore[index]
+    assert len(loss) - 1 == result.best_epoch + 5 < 400
+    assert loss[result.best_epoch] <= min(loss) + Options().tolerance
+    on_dev = train(few, Options(epochs=max(result.best_epoch, 1), rate=1e-2, patience=0, batch=8), dev=dev)
+    assert torch.equal(on_dev.edit.vectors, result.edit.vectors)
 
 
 def test_few_examples_generalise_better_when_shrunk_toward_the_warm_start(made) -> None:  # type: ignore[no-untyped-def]
@@ -172,8 +172,8 @@ def test_few_examples_generalise_better_when_shrunk_toward_the_warm_start(made) 
     def held_out(shrinkage: float) -> tuple[float, float]:
         penalties = {"lambda_positives": 0.9, "lambda_sparsity": 0.9}
         options = Options(epochs=200, rate=3e-3, patience=0, sample=256, shrinkage=shrinkage, **penalties)
-        found = train(few, options)  # no early stopping, which would hide it
-        statistics = gate_statistics(found.edit, dev).values()
+        result = train(few, options)  # no early stopping, which would hide it
+        statistics = gate_statistics(result.edit, dev).values()
         return min(s.auroc for s in statistics), max(s.mmd2_after / s.mmd2_before for s in statistics)
 
     (auroc, left), (plain_auroc, plain_left) = held_out(1.0), held_out(0.0)
@@ -192,10 +192,10 @@ def test_gates_that_sparsity_shuts_are_a_gate_collapse(made) -> None:  # type: i
     ids=str,
 )
 def test_every_variant_aligns_the_sides(made, options: dict[str, object]) -> None:  # type: ignore[no-untyped-def]
-    found = train(made(1), Options(**{**FAST, **options}), dev=made(2))  # type: ignore[arg-type]
-    assert max(s.mmd2_after / s.mmd2_before for s in found.statistics.values()) < 0.5
+    result = train(made(1), Options(**{**FAST, **options}), dev=made(2))  # type: ignore[arg-type]
+    assert max(s.mmd2_after / s.mmd2_before for s in result.statistics.values()) < 0.5
     if "orthogonality" in options:
-        v = found.edit.vectors
+        v = result.edit.vectors
         assert abs(float(torch.nn.functional.cosine_similarity(v[0], v[1], dim=0))) < 1e-4
 
 
@@ -220,10 +220,10 @@ def test_a_killed_training_goes_on_to_the_same_bits(made, tmp_path: Path) -> Non
     command = [sys.executable, "-c", KILLED, str(tmp_path)]
     done = subprocess.run(command, env={**os.environ}, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    told: list[int] = []
+    described: list[int] = []
     data, dev, options = {"a": given["t"]}, {"a": given["d"]}, Options(epochs=5, patience=0)
-    resumed = train(data, options, dev=dev, checkpoint=tmp_path / "kept", progress=lambda d, _: told.append(d))
-    assert told == [3, 4, 5]
+    resumed = train(data, options, dev=dev, checkpoint=tmp_path / "kept", progress=lambda d, _: described.append(d))
+    assert described == [3, 4, 5]
     assert same(resumed, train(data, options, dev=dev))
     assert sorted(f.name for f in (tmp_path / "kept").iterdir()) == ["epoch-00005.safetensors", "training.json"]
 
@@ -250,8 +250,8 @@ def test_everything_lies_on_the_device_that_was_given(made) -> None:  # type: ig
         given = Options(**{**FAST, "epochs": 2}, **options)  # type: ignore[arg-type]
         data, dev = made(1), made(2)
         with torch.device("meta"):
-            found = train(data, given, dev=dev, device=torch.device("cpu"))
-        assert same(found, train(data, given, dev=dev))
+            result = train(data, given, dev=dev, device=torch.device("cpu"))
+        assert same(result, train(data, given, dev=dev))
     data = made(1, n=60)
     on_mps = train(data, Options(epochs=1), device=torch.device("mps"))
     assert same(on_mps, train(data, Options(epochs=1)))

@@ -82,8 +82,8 @@ def error_rate(verdict: Verdict) -> str:
     rate = verdict.error_rate
     if rate is None:
         return missing(verdict.error_rate_reason)
-    told = f"{share(rate.value, rate.low, rate.high)} of {rate.n} verdicts {rate.kind} {rate.wrong}"
-    return "; ".join((f"{told} ({rate.data}; {rate.model})", *rate.reservations))
+    described = f"{share(rate.value, rate.low, rate.high)} of {rate.n} verdicts {rate.kind} {rate.wrong}"
+    return "; ".join((f"{described} ({rate.data}; {rate.model})", *rate.reservations))
 
 
 def cell_of(value: float | None, twin: Estimate) -> tuple[str, str]:
@@ -217,8 +217,8 @@ def baselines(report: Report) -> Rows:
     if noise.value is None:
         rows.append(("Labels that look exchanged", missing(noise.reason), ""))
     else:
-        told = share(noise.value, noise.low, noise.high)
-        rows.append(("Labels that look exchanged, of the training examples", told, f"{noise.n} differences"))
+        described = share(noise.value, noise.low, noise.high)
+        rows.append(("Labels that look exchanged, of the training examples", described, f"{noise.n} differences"))
     bias = report.answer_bias
     if bias.label:
         rows.append((f"Shift toward “{bias.label}”, whichever matches", *_figure(bias.shift, unit, n)))
@@ -231,9 +231,11 @@ def _about_words(report: Report) -> Rows:
     found, n = report.wording, "examples"
     if found.reason is not None:
         return [("What the wording explains", missing(found.reason), "")]
-    told = ", ".join(f"“{word}”" for word in list(found.words)[:4])
+    described = ", ".join(f"“{word}”" for word in list(found.words)[:4])
     name = (
-        f"Effect on answers without {told}, which tell the sides apart" if told else "Words that tell the sides apart"
+        f"Effect on answers without {described}, which tell the sides apart"
+        if described
+        else "Words that tell the sides apart"
     )
     mixed = "Effect of a vector of the same answers with their words in random order"
     return [

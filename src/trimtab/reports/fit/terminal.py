@@ -37,7 +37,7 @@ def gate_summary(training: Training, console: Console) -> None:
 def _cells(row: GateRow, show: Words) -> list[Text]:
     gates = []
     for line in row.lines:
-        told = _NONE if line.seen is None else f"{number(line.seen.gate, 2)} {HOLDS[line.holds][1]}"
-        gates.append(Text(show(told), _STYLES[line.holds]))
+        given = _NONE if line.seen is None else f"{number(line.seen.gate, 2)} {HOLDS[line.holds][1]}"
+        gates.append(Text(show(given), _STYLES[line.holds]))
     more = (row.gate.negative.touched_per_text, row.gate.auroc, row.gate.mmd2_before, row.gate.mmd2_after)
     return [*gates, *(Text(show(number(value, 2))) for value in more)]

@@ -47,11 +47,11 @@ def prediction_summary(prediction: Prediction, console: Console) -> None:
     for kind, reason in prediction.uncalibrated.items():
         console.print(Text.assemble(("uncalibrated", "bold yellow"), show(f" ({kind}): {reason}.")))
     rows = prediction.rows
-    told = [
+    described = [
         f"{_name(row, len(behaviors) > 1)}: {reason}" for row in rows if row.expected for reason in row.expected.outside
     ]
     absent = [f"{_name(row, len(behaviors) > 1)}: {r}" for row in rows if (r := row.geometry.not_measured)]
-    for title, lines in (("* Outside of what was fitted", told), ("Notes", [*absent, *prediction.notes])):
+    for title, lines in (("* Outside of what was fitted", described), ("Notes", [*absent, *prediction.notes])):
         if lines:
             console.print(Text(title, style="bold"))
             for line in lines:
@@ -127,14 +127,14 @@ def _figures(row: PredictedRow, calibrated: bool) -> list[str]:
         _NONE if value is None else f"{number(value)} #{row.ranks[name]}"
         for name, value in (("separability_held_out", g.separability_held_out), ("agreement_loo", g.agreement_loo))
     ]
-    told = [*ranked, number(g.edit_size_ratio)]
+    described = [*ranked, number(g.edit_size_ratio)]
     if not calibrated:
-        return told
+        return described
     if row.expected is None:
-        return [*told, row.not_expected or "uncalibrated", _NONE, _NONE]
+        return [*described, row.not_expected or "uncalibrated", _NONE, _NONE]
     wrong = row.expected.anti_steerable
     holds = f"{share(row.expected.probability)}{'*' if row.expected.outside else ''}"
-    return [*told, holds, between(row.expected.effect), share(wrong.value, wrong.low, wrong.high)]
+    return [*described, holds, between(row.expected.effect), share(wrong.value, wrong.low, wrong.high)]
 
 
 def _scores(c: Calibration, show: Words) -> Table:

@@ -80,24 +80,24 @@ def _types_by_types(
     group: GroupView, tile: Callable[[str, str, Sequence[float]], _Tile], colors: Any, lowest: float, heading: str
 ) -> go.Figure | None:
     """A heat map of every two prompt types; None for fewer than two."""
-    found = _cosines_of(group)
-    types = [t for t in group.types if (t, t) in found]
+    result = _cosines_of(group)
+    types = [t for t in group.types if (t, t) in result]
     if len(types) < 2:
         return None
-    tiles = [[tile(a, b, found.get((a, b), [])) for b in types] for a in types]
+    tiles = [[tile(a, b, result.get((a, b), [])) for b in types] for a in types]
     return _drawn(tiles, types, [type_code(plain(t)) for t in types], colors, lowest, heading)
 
 
 def _cosines_of(group: GroupView) -> dict[tuple[str, str], list[float]]:
     """For every two prompt types the cosines of the behaviors that are no controls."""
     controls = {cell.behavior for cell in group.cells if cell.control}
-    found: dict[tuple[str, str], list[float]] = {}
+    result: dict[tuple[str, str], list[float]] = {}
     for one in group.cosines:
         if one.behavior not in controls:
             for a, row in zip(one.types, one.matrix, strict=True):
                 for b, cosine in zip(one.types, row, strict=True):
-                    found.setdefault((a, b), []).append(cosine)
-    return found
+                    result.setdefault((a, b), []).append(cosine)
+    return result
 
 
 def _words(a: str, b: str, values: Sequence[float]) -> str:

@@ -67,8 +67,8 @@ def groups(study: Study) -> list[GroupView]:
 
 def value(cell: Cell, measure: Measure, at: At) -> float | None:
     """A cell's effect or anti-steerable share, at strength 1 or at equal dose."""
-    found: float | None = getattr(cell, measure if at == "strength 1" else f"equal_{measure}")
-    return found
+    result: float | None = getattr(cell, measure if at == "strength 1" else f"equal_{measure}")
+    return result
 
 
 _Key = tuple[str, int, str, str]

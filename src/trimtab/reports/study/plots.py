@@ -11,7 +11,7 @@ from trimtab.reports.check.plots import stacked_name
 from trimtab.reports.palette import AXIS, BLUE, INK, PAPER, axis, layout
 from trimtab.reports.study.grids import cosine_ends, cosines, ranks
 from trimtab.reports.study.groups import ATS, GroupView, value
-from trimtab.reports.study.marks import CONTROL, LEGEND, Scale, marks, named, shown, title, hover, where
+from trimtab.reports.study.marks import CONTROL, LEGEND, Scale, hover, marks, named, shown, title, where
 from trimtab.reports.study.scatter import PAIRS, scatter
 from trimtab.results.figures import Estimate
 from trimtab.results.numbers import number, plain, share, spread
@@ -64,7 +64,11 @@ def strip(group: GroupView, measure: Measure, at: At, equal_dose: float) -> go.F
     jitter = np.random.default_rng(0).uniform(*STRIP, len(points)).tolist()
     for control in (False, True):
         some = [
-            (look.factor * v, rows[cell.prompt_type] + up, f"{hover(cell)}<br>{_with_value(measure, Estimate(value=v))}")
+            (
+                look.factor * v,
+                rows[cell.prompt_type] + up,
+                f"{hover(cell)}<br>{_with_value(measure, Estimate(value=v))}",
+            )
             for (cell, v), up in zip(points, jitter, strict=True)
             if cell.control is control
         ]
@@ -89,8 +93,8 @@ def _scale(group: GroupView, measure: Measure) -> Scale:
     """One axis for both doses: the behaviors, the means' intervals, and where nothing happens."""
     look = _LOOKS[measure]
     values = [look.factor * v for cell in group.measured for at in ATS if (v := value(cell, measure, at)) is not None]
-    found: list[Estimate] = [getattr(s, measure) for s in group.summaries]
-    ends = [look.factor * end for e in found for end in (e.value, e.low, e.high) if end is not None]
+    result: list[Estimate] = [getattr(s, measure) for s in group.summaries]
+    ends = [look.factor * end for e in result for end in (e.value, e.low, e.high) if end is not None]
     # Shares have an end of their own: none lies far out.
     return Scale(values, [0.0, look.nothing, *ends, *(values if measure == "anti_steerable" else ())])
 

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from trimtab.reports.check.plots import type_code
 from trimtab.reports.palette import AXIS, BLUE, GREEN, INK, VERMILLION, axis, layout
 from trimtab.reports.study.groups import GroupView, value
-from trimtab.reports.study.marks import CONTROL, LEGEND, Scale, marks, shown, title, hover, where
+from trimtab.reports.study.marks import CONTROL, LEGEND, Scale, hover, marks, shown, title, where
 from trimtab.results.numbers import number, plain, spread
 from trimtab.results.study import At, Cell, Measure
 
@@ -63,13 +63,13 @@ def scatter(group: GroupView, x: str, y: Measure, at: At, equal_dose: float) -> 
     ]
     if not points:
         return None
-    found = group.association(x, y, at)
+    result = group.association(x, y, at)
     rho = "ρ was not computed"
-    if found is not None:
-        e = found.rho
+    if result is not None:
+        e = result.rho
         rho = "ρ not measured" if e.value is None else f"ρ = {spread(e.value, e.low, e.high)}"
         rho += f", {e.n} cells" if e.n is not None else ""
-        rho += f", {found.families} families"
+        rho += f", {result.families} families"
     heading = f"{_titled(y)} and {_short(x)} at {where(at, equal_dose)}<br>{rho}"
     nothing = 0.0 if y == "effect" else 50.0
     return _drawn(points, group.types, heading, (_axis_title(x, group), _axis_title(y, group)), nothing)

@@ -105,10 +105,10 @@ def type_rows(group: GroupView) -> list[TypeRow]:
     """A row for each prompt type that has a summary."""
     rows = []
     for name in group.types:
-        found = [group.summary(name, at) for at in ATS]
-        if any(found):
-            figures = tuple(pair for s in found for pair in _type_figures(s))
-            rows.append(TypeRow(name, next(s.effect.n for s in found if s), figures))
+        result = [group.summary(name, at) for at in ATS]
+        if any(result):
+            figures = tuple(pair for s in result for pair in _type_figures(s))
+            rows.append(TypeRow(name, next(s.effect.n for s in result if s), figures))
     return rows
 
 
@@ -151,18 +151,18 @@ def outcomes(group: GroupView) -> list[Outcome]:
 
 
 def _outcome(group: GroupView, name: str) -> Outcome:
-    found = [a for a in group.associations if a.y == name]
-    together = _link_rows([a for a in found if a.prompt_type is None], [(None, at) for at in ATS])
-    single = [a for a in found if a.prompt_type is not None]
+    result = [a for a in group.associations if a.y == name]
+    together = _link_rows([a for a in result if a.prompt_type is None], [(None, at) for at in ATS])
+    single = [a for a in result if a.prompt_type is not None]
     types = tuple(t for t in group.types if any(a.prompt_type == t for a in single))
     by_type = ((at, _link_rows([a for a in single if a.at == at], [(t, at) for t in types])) for at in ATS)
     return Outcome(COLUMNS.get(name, name), together, types, tuple((at, rows) for at, rows in by_type if rows))
 
 
-def _link_rows(found: Sequence[Association], places: Sequence[tuple[str | None, At]]) -> tuple[LinkRow, ...]:
+def _link_rows(result: Sequence[Association], places: Sequence[tuple[str | None, At]]) -> tuple[LinkRow, ...]:
     """A row for each explaining column and what is held fixed, a link for each type and dose in `places`."""
     by_key: dict[tuple[str, str | None], dict[tuple[str | None, At], Link]] = {}
-    for a in found:
+    for a in result:
         link = Link(cell(a.rho), a.rho.n, a.families)
         by_key.setdefault((a.x, a.given), {})[a.prompt_type, a.at] = link
     named = {_explains(x, given): links for (x, given), links in by_key.items()}

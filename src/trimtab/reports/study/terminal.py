@@ -75,8 +75,8 @@ _CASES = (("strength 1", None), ("strength 1", "norm"), ("equal dose", None))
 
 
 def _rho(rows: list[Association], x: str, y: str, at: str, given: str | None) -> str:
-    found: Iterator[Estimate] = (a.rho for a in rows if (a.x, a.y, a.at, a.given) == (x, y, at, given))
-    return estimate(next(found, Estimate()))
+    result: Iterator[Estimate] = (a.rho for a in rows if (a.x, a.y, a.at, a.given) == (x, y, at, given))
+    return estimate(next(result, Estimate()))
 
 
 def _share(figure: Estimate) -> str:

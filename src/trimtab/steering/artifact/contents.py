@@ -46,18 +46,18 @@ class Artifact:
     prompts: Mapping[str, tuple[str, str]] = field(init=False)
 
     def __post_init__(self) -> None:
-        told = self.manifest
-        attributes = checked_attributes({entry.name: entry.strength for entry in told.attributes})
-        if len(attributes) < len(told.attributes):
+        given = self.manifest
+        attributes = checked_attributes({entry.name: entry.strength for entry in given.attributes})
+        if len(attributes) < len(given.attributes):
             raise InputError("attributes: two have the same name")
         self._check_tensors()
-        for i, edit in enumerate(told.edits):
+        for i, edit in enumerate(given.edits):
             unknown = [name for name in edit.attributes if name not in attributes]
             if unknown:
                 raise InputError(f"edit {i}: {unknown[0]!r} is no attribute")
-            check_site(Site.parse(edit.site), told.model)
+            check_site(Site.parse(edit.site), given.model)
         object.__setattr__(self, "attributes", attributes)
-        object.__setattr__(self, "presets", checked_presets(told.presets, attributes))
+        object.__setattr__(self, "presets", checked_presets(given.presets, attributes))
         object.__setattr__(self, "conditions", self._conditions())
         object.__setattr__(self, "prompts", self._prompts())
 
@@ -84,23 +84,23 @@ class Artifact:
             raise InputError(f"tensor {odd[0]!r} is {'missing' if odd[0] in wanted else 'in no edit or condition'}")
 
     def _conditions(self) -> dict[str, Condition]:
-        found = {
+        result = {
             c.attribute: Condition(Site.parse(c.site), self.tensors[f"condition.{i}"], c.threshold, c.above)
             for i, c in enumerate(self.manifest.conditions)
         }
-        if len(found) < len(self.manifest.conditions):
+        if len(result) < len(self.manifest.conditions):
             raise InputError("conditions: two are for the same attribute")
-        check_conditions(found, self.attributes, self.manifest.model)
-        return found
+        check_conditions(result, self.attributes, self.manifest.model)
+        return result
 
     def _prompts(self) -> dict[str, tuple[str, str]]:
-        found = {}
+        result = {}
         for name, texts in self.manifest.prompts.items():
             if len(texts) != 2:
                 raise InputError(f"prompts: {name!r} needs two texts")
-            found[name] = (texts[0], texts[1])
-        check_prompts(found, self.attributes)
-        return found
+            result[name] = (texts[0], texts[1])
+        check_prompts(result, self.attributes)
+        return result
 
 
 def read(folder: Path) -> Artifact:
@@ -148,16 +148,16 @@ def packed(
     return sealed(files)
 
 
-def plain_reliability(told: Any) -> dict[str, Any]:
+def plain_reliability(given: Any) -> dict[str, Any]:
     """A reliability document as its file says it: keys are words, tuples lists.
 
     Raises:
         InputError: no JSON object.
     """
-    if not isinstance(told, Mapping):
-        raise InputError(f"the reliability document must be a JSON object, not a {type(told).__name__}")
+    if not isinstance(given, Mapping):
+        raise InputError(f"the reliability document must be a JSON object, not a {type(given).__name__}")
     try:
-        content = document(told)
+        content = document(given)
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"the reliability document must be JSON: {error}") from error
     return parsed(content, REPORT)

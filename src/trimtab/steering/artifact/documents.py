@@ -31,18 +31,18 @@ def parsed(content: bytes, name: str) -> dict[str, Any]:
         return held
 
     try:
-        told = json.loads(content.decode(), parse_constant=finite, parse_float=finite, object_pairs_hook=once)
+        given = json.loads(content.decode(), parse_constant=finite, parse_float=finite, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{name} is no JSON that can be read: {error}") from error
-    if not isinstance(told, dict):
+    if not isinstance(given, dict):
         raise InputError(f"{name} must hold a JSON object")
-    return told
+    return given
 
 
-def document(told: Mapping[str, Any]) -> bytes:
+def document(given: Mapping[str, Any]) -> bytes:
     """A JSON object as a file holds it.
 
     Raises:
         TypeError, ValueError, RecursionError: it is no JSON, or holds a NaN or infinity.
     """
-    return (json.dumps(dict(told), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return (json.dumps(dict(given), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()

@@ -42,12 +42,12 @@ def verified(folder: Path) -> dict[str, bytes]:
     lines = _content(folder, MANIFEST).decode("ascii", "replace").split("\n")
     listed: dict[str, str] = {}
     for i, line in enumerate(lines[:-1], start=1):
-        found = _LINE.fullmatch(line)
-        if not found or found.group(2) not in MAX_BYTES or found.group(2) in (MANIFEST, *listed):
+        result = _LINE.fullmatch(line)
+        if not result or result.group(2) not in MAX_BYTES or result.group(2) in (MANIFEST, *listed):
             raise InputError(
                 f"{MANIFEST}, line {i}: {line[:80]!r} is no digest of a file that belongs here", code="damaged-file"
             )
-        listed[found.group(2)] = found.group(1)
+        listed[result.group(2)] = result.group(1)
     if lines[-1] or not set(NEEDED) <= set(listed):
         raise InputError(f"{MANIFEST} is cut off or leaves out {' or '.join(NEEDED)}", code="damaged-file")
     strangers = sorted(n for n in os.listdir(folder) if n not in {*listed, MANIFEST} and not n.startswith("."))

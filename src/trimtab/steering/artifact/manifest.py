@@ -104,5 +104,5 @@ def manifest_of(content: bytes) -> Manifest:
 
 def canonical(manifest: Manifest) -> str:
     """JSON with sorted keys, without spaces and versions."""
-    told = manifest.model_dump(mode="json", exclude={"versions"})
-    return json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    given = manifest.model_dump(mode="json", exclude={"versions"})
+    return json.dumps(given, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

@@ -32,15 +32,15 @@ def tensors_of(content: bytes) -> dict[str, Floats]:
     header, start = _header(content)
     at = 0  # tensors lie behind each other in the order of their offsets
     spans = {name: _span(name, entry) for name, entry in header.items()}
-    found: dict[str, Floats] = {}
+    result: dict[str, Floats] = {}
     for name, (shape, begin, end) in sorted(spans.items(), key=lambda item: item[1][1:]):
         if begin != at or end > len(content) - start:
             raise _none(f"{name!r} lies at {begin} to {end}, which is beyond the file, or not behind the one before it")
         at = end
-        found[name] = np.frombuffer(content, "<f4", prod(shape), start + begin).reshape(shape)
+        result[name] = np.frombuffer(content, "<f4", prod(shape), start + begin).reshape(shape)
     if at != len(content) - start:
         raise _none(f"{len(content) - start - at:,} bytes behind its tensors belong to none")
-    return found
+    return result
 
 
 def content_of(tensors: Mapping[str, Floats]) -> bytes:

@@ -187,8 +187,8 @@ def turned(rows: Tensor, seed: int) -> Tensor:
     lower = torch.linalg.qr(rows.double().T).R.T  # rows in an orthonormal frame of what they span
     drawn = torch.linalg.qr(torch.randn(rows.shape[1], lower.shape[1], generator=generator).double())
     frame = drawn.Q * drawn.R.diagonal().sign()  # without the signs it would not be uniform (Mezzadri 2007)
-    found: Tensor = lower @ frame.T
-    return found.float()
+    result: Tensor = lower @ frame.T
+    return result.float()
 
 
 def unit(rows: Tensor) -> Tensor:

@@ -72,9 +72,9 @@ class TokenRows:
         Raises:
             InputError: one is NaN or infinite.
         """
-        found = torch.empty(len(rows), self.width, device=CPU)
-        self.read_into(found, rows)
-        return found
+        result = torch.empty(len(rows), self.width, device=CPU)
+        self.read_into(result, rows)
+        return result
 
     def read_into(self, target: Tensor, rows: NDArray[np.int64]) -> None:
         """Rows `[…]` into a float32 `[…, d]`, read in the order they lie.
@@ -130,19 +130,19 @@ def sides_of(data: TokenData) -> list[TokenRows]:
     Raises:
         InputError: no attribute, or widths that differ.
     """
-    found = [tokens for sides in data.values() for tokens in (sides.positive, sides.negative)]
-    if not found or len({tokens.width for tokens in found}) != 1:
+    result = [tokens for sides in data.values() for tokens in (sides.positive, sides.negative)]
+    if not result or len({tokens.width for tokens in result}) != 1:
         raise InputError(
             "give at least one attribute, all with activations of the same width", code="wrong-shape", field="data"
         )
-    return found
+    return result
 
 
 def samples(data: TokenData, n: int, seed: int) -> Tensor:
     """`[T, 2, ≤ n, d]`: as many random tokens of every side, positives first."""
     n = min(n, *(len(tokens) for tokens in sides_of(data)))
-    found = torch.stack(drawn_sides(data, n, seed))
-    return found.view(len(data), 2, *found.shape[1:])
+    result = torch.stack(drawn_sides(data, n, seed))
+    return result.view(len(data), 2, *result.shape[1:])
 
 
 def drawn_sides(data: TokenData, n: int, seed: int) -> list[Tensor]:
@@ -192,8 +192,8 @@ class Batches:
         steps = torch.empty(shape, device=CPU, pin_memory=self._device.type == "cuda")
         for i, (tokens, some) in enumerate(zip(self._sides, rows, strict=True)):
             tokens.read_into(steps[:, i], some)
-        found = steps.to(self._device, non_blocking=True).div_(self._scale)
-        yield from found.view(len(found), -1, 2, self.batch, found.shape[-1]).unbind(0)
+        result = steps.to(self._device, non_blocking=True).div_(self._scale)
+        yield from result.view(len(result), -1, 2, self.batch, result.shape[-1]).unbind(0)
 
     def _order(self, side: int, epoch: int) -> NDArray[np.int64]:
         """Rows of one side for the steps of an epoch, `[steps, batch]`; drawn alike for all attributes."""

@@ -103,15 +103,15 @@ def gate_statistics(
     seen = [(_seen(edit, sides.positive, device), _seen(edit, sides.negative, device)) for sides in data.values()]
     drawn = samples(data, _MMD_ROWS, seed).to(device)
     before, after = _mmd2(edit, drawn)
-    found = {}
+    result = {}
     for t, name in enumerate(data):
         others = [tokens for i, both in enumerate(seen) if i != t for tokens in both]
         p, n = seen[t]
-        found[name] = GateStatistics(
+        result[name] = GateStatistics(
             p.of(t, touched), n.of(t, touched), _TokenGates.joined(others).of(t, touched) if others else None,
             _auroc(n.gates[:, t], p.gates[:, t]), before[t], after[t],
         )  # fmt: skip
-    return found
+    return result
 
 
 def check_not_collapsed(

@@ -109,8 +109,8 @@ class FourierFeatures:
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """`[T, n, d]`, `[T, m, d]` to `[T, n, m]`."""
-        found: Tensor = self.features(x) @ self.features(y).mT
-        return found
+        result: Tensor = self.features(x) @ self.features(y).mT
+        return result
 
 
 def mmd2(x: Tensor, y: Tensor, kernel: Kernel, *, unbiased: bool = True) -> Tensor:
@@ -141,16 +141,16 @@ def mmd2(x: Tensor, y: Tensor, kernel: Kernel, *, unbiased: bool = True) -> Tens
         xx, yy = sx.square().sum(dim=-1) - n, sy.square().sum(dim=-1) - m  # k(x, x) = 1
         xy = (sx * sy).sum(dim=-1)
         nn, mm = (n * (n - 1), m * (m - 1)) if unbiased else (n * n, m * m)
-        found = xx / nn + yy / mm - 2 * xy / (n * m)
+        result = xx / nn + yy / mm - 2 * xy / (n * m)
     else:
         both, shares = torch.cat([x, y], dim=-2), _shares(n, m, unbiased, x.dtype, x.device)
         if not both.requires_grad:
-            found = _in_blocks(both, shares, kernel)
+            result = _in_blocks(both, shares, kernel)
         elif isinstance(kernel, Gaussian):
-            found = _PairSum.apply(both, shares, kernel)  # type: ignore[no-untyped-call]
+            result = _PairSum.apply(both, shares, kernel)  # type: ignore[no-untyped-call]
         else:
-            found = (kernel(both, both) * shares).sum(dim=(-2, -1))
-    return found if unbiased else found + 1 / n + 1 / m
+            result = (kernel(both, both) * shares).sum(dim=(-2, -1))
+    return result if unbiased else result + 1 / n + 1 / m
 
 
 @lru_cache(maxsize=4)
@@ -173,8 +173,8 @@ def _in_blocks(z: Tensor, shares: Tensor, kernel: Kernel) -> Tensor:
     total = torch.zeros(z.shape[:-2], dtype=z.dtype, device=z.device)
     for i in range(0, len(shares), _BLOCK_ROWS):
         j = i + _BLOCK_ROWS
-        found = kernel(z[..., i:j, :], z[..., i:, :]) * shares[i:j, i:]
-        total += 2 * found.sum(dim=(-2, -1)) - found[..., :_BLOCK_ROWS].sum(dim=(-2, -1))
+        result = kernel(z[..., i:j, :], z[..., i:, :]) * shares[i:j, i:]
+        total += 2 * result.sum(dim=(-2, -1)) - result[..., :_BLOCK_ROWS].sum(dim=(-2, -1))
     return total
 
 
@@ -229,14 +229,14 @@ def median_distance(x: Tensor, y: Tensor) -> Tensor:
     rows = rows[:, :: -(-rows.shape[1] // _MEDIAN_ROWS)]
     upper = torch.triu_indices(rows.shape[1], rows.shape[1], offset=1, device=rows.device)
     squared = squared_distances(rows, rows)[:, upper[0], upper[1]]
-    found = squared.median(dim=-1).values.sqrt()
-    if not bool((found > 0).all()):
+    result = squared.median(dim=-1).values.sqrt()
+    if not bool((result > 0).all()):
         raise InputError(
             "more than half of an attribute's tokens are the same, so they have no median distance",
             code="unusable-examples",
             field="data",
         )
-    return found
+    return result
 
 
 def made_kernel(

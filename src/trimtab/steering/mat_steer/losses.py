@@ -84,10 +84,10 @@ def identity_value(
     Raises:
         InputError: the kernel sees no difference between the sides of an attribute.
     """
-    found = mmd2(positive, negative, kernel, unbiased=True)
-    for t, value in enumerate(found.tolist()):
+    result = mmd2(positive, negative, kernel, unbiased=True)
+    for t, value in enumerate(result.tolist()):
         if not value > _NO_DIFFERENCE:
-            which = names[t] if names else f"attribute {t + 1} of {len(found)}"
+            which = names[t] if names else f"attribute {t + 1} of {len(result)}"
             raise InputError(
                 f"{which}: the kernel sees no difference between its sides (MMD² {value:.1e}); there "
                 "may be none (trimtab check tells); else give more tokens, or instead of a fixed σ, for which tokens "
@@ -96,8 +96,8 @@ def identity_value(
                 field="data",
             )
     if unbiased:
-        return found
-    return found + (2 - mean_between(positive, kernel) - mean_between(negative, kernel)) / batch
+        return result
+    return result + (2 - mean_between(positive, kernel) - mean_between(negative, kernel)) / batch
 
 
 def positives(gates: Tensor, *, everyones: bool = False) -> Tensor:

@@ -108,15 +108,15 @@ class Parameters(nn.Module):
 
     def theta(self) -> Tensor:
         """θ, `[T, d]`, in scaled activations: orthogonal and of the held length where that is asked for."""
-        found: Tensor = self.raw
+        result: Tensor = self.raw
         if self.basis is not None:
-            found = found + self.coordinates @ self.basis
+            result = result + self.coordinates @ self.basis
         if self.options.orthogonality == "hard":
-            length = self.length if self.options.norm == "held" else found.norm(dim=-1, keepdim=True)
-            found = orthogonalised(found) * length
+            length = self.length if self.options.norm == "held" else result.norm(dim=-1, keepdim=True)
+            result = orthogonalised(result) * length
         elif self.options.norm == "held":
-            found = found * (self.length / found.norm(dim=-1, keepdim=True))
-        return found
+            result = result * (self.length / result.norm(dim=-1, keepdim=True))
+        return result
 
     def gates(self, x: Tensor) -> Tensor:
         """G, equation 3: `[…, d]` to `[…, T]`."""

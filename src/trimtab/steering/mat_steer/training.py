@@ -83,14 +83,14 @@ class Objective:
         o, theta, gates = self.options, p.theta(), p.gates(x)  # gates [T, 2, n, T]
         steered = p.steered(x[:, 1], gates[:, 1], theta)
         everyones = o.penalties == "all"
-        found = [
+        result = [
             losses.alignment(x[:, 0], steered, self.kernel, identity, unbiased=o.unbiased),
             losses.positives(gates[:, 0], everyones=everyones),
             losses.sparsity(gates[:, 1], everyones=everyones),
             losses.orthogonality(theta),
             self._shrinkage(p, theta) if o.shrinkage else x.new_zeros(()),
         ]
-        return torch.stack(found)
+        return torch.stack(result)
 
     def identity(self, x: Tensor, batch: int, names: Sequence[str]) -> Tensor:
         """Alignment of the identity `[T]`, estimated on `x [T, 2, n, d]` for batches of so many tokens."""
@@ -265,8 +265,8 @@ class _Run:
         return {name: value.detach().clone() for name, value in self.p.state_dict().items()}
 
     def _made_by(self) -> dict[str, Any]:
-        told = {name: value for name, value in asdict(self.o).items() if name != "epochs"}
-        return {**told, "seed": self.seed, "data": _digest(self.data), "dev": _digest(self.dev_data or {})}
+        given = {name: value for name, value in asdict(self.o).items() if name != "epochs"}
+        return {**given, "seed": self.seed, "data": _digest(self.data), "dev": _digest(self.dev_data or {})}
 
 
 def _scale(drawn: Tensor) -> float:
@@ -291,11 +291,11 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _digest(data: TokenData) -> str:
     """Of names, sizes, texts and up to 64 activations of every side: tells data apart without reading it all."""
-    found = sha256(json.dumps(list(data)).encode())
+    result = sha256(json.dumps(list(data)).encode())
     for sides in data.values():
         for tokens in (sides.positive, sides.negative):
             some = np.unique(np.linspace(0, len(tokens) - 1, 64).astype(np.int64))
-            found.update(repr((tuple(tokens.activations.shape), str(tokens.activations.dtype))).encode())
-            found.update(tokens.activations[torch.from_numpy(some)].float().numpy().tobytes())
-            found.update(tokens.text.tobytes())
-    return found.hexdigest()
+            result.update(repr((tuple(tokens.activations.shape), str(tokens.activations.dtype))).encode())
+            result.update(tokens.activations[torch.from_numpy(some)].float().numpy().tobytes())
+            result.update(tokens.text.tobytes())
+    return result.hexdigest()

@@ -32,7 +32,7 @@ def means_start(
     """
     rows = [some.to(device) / scale for some in drawn_sides(data, ROWS, seed)]
     moments = [_moments(some) for some in rows]
-    found: list[tuple[Tensor, Tensor, Tensor]] = []
+    result: list[tuple[Tensor, Tensor, Tensor]] = []
     for t, name in enumerate(data):
         wanted, opened = moments[2 * t], moments[2 * t + 1]
         difference = wanted[0] - opened[0]
@@ -44,8 +44,8 @@ def means_start(
             )
         others = [m for i, m in enumerate(moments) if i // 2 != t] if everyones else []
         w, b = _discriminant(opened, _pooled([wanted, *others]))
-        found.append((difference, w, b))
-    theta, weights, bias = (torch.stack(part).float() for part in zip(*found, strict=True))
+        result.append((difference, w, b))
+    theta, weights, bias = (torch.stack(part).float() for part in zip(*result, strict=True))
     return Start(theta, weights, bias)
 
 

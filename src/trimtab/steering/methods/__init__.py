@@ -54,22 +54,22 @@ def method(name: str) -> type[Method]:
     """
     if name in BUILT_IN:
         return BUILT_IN[name]
-    found = [point for point in entry_points(group=GROUP) if point.name == name]
-    if not found:
+    result = [point for point in entry_points(group=GROUP) if point.name == name]
+    if not result:
         raise InputError(
             f"no method is called {name!r}; there are {', '.join(method_names())}",
             code="unknown-method",
             field="method",
         )
     try:
-        loaded = found[0].load()
+        loaded = result[0].load()
     except Exception as error:
         raise InputError(
-            f"method {name!r} of {found[0].value} cannot be loaded: {error}", code="unsupported", field="method"
+            f"method {name!r} of {result[0].value} cannot be loaded: {error}", code="unsupported", field="method"
         ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, Method)):
         raise InputError(
-            f"method {name!r}: {found[0].value} is no SidesMethod, TokenMethod or PromptMethod of "
+            f"method {name!r}: {result[0].value} is no SidesMethod, TokenMethod or PromptMethod of "
             "trimtab.steering.methods",
             code="wrong-type",
             field="method",

@@ -84,7 +84,7 @@ class KSteering(SidesMethod):
 
     def _step(self, edit: ClassifierGradient, sides: Mapping[str, Sides]) -> float:
         """Length of a step: the mean over attributes of mean difference over gradient at the median negative row."""
-        found = []
+        result = []
         for a, side in enumerate(sides.values()):
             strength = torch.eye(len(sides))[a : a + 1].to(side.negative.device)
             h = side.negative.float()[None]
@@ -95,5 +95,5 @@ class KSteering(SidesMethod):
                     code="not-converged",
                     field="data",
                 )
-            found.append(float(side.mean_difference.norm() / moved))
-        return sum(found) / len(found)
+            result.append(float(side.mean_difference.norm() / moved))
+        return sum(result) / len(result)

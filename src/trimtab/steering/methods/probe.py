@@ -91,8 +91,8 @@ def logistic(rows: Tensor, labels: Tensor, c: float, weight: Tensor | None = Non
         raise InputError(f"c {c} must be above 0", code="out-of-range", field="options.c")
     mean, scale = rows.mean(dim=0), rows.std(dim=0)
     scale = torch.where(scale > 0, scale, 1.0)
-    found = LogisticRegression(C=c, max_iter=1000).fit(
+    result = LogisticRegression(C=c, max_iter=1000).fit(
         ((rows - mean) / scale).cpu().numpy(), labels.numpy(), None if weight is None else weight.numpy()
     )
-    weights = torch.from_numpy(found.coef_[0]).to(rows) / scale
-    return weights, float(found.intercept_[0] - mean @ weights)
+    weights = torch.from_numpy(result.coef_[0]).to(rows) / scale
+    return weights, float(result.intercept_[0] - mean @ weights)

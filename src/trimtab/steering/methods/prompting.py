@@ -31,12 +31,12 @@ class PromptMethod(Method):
     material: ClassVar[Material] = "text"
 
     @abstractmethod
-    def texts(self, told: PromptMaterial) -> tuple[str, str]:
+    def texts(self, described: PromptMaterial) -> tuple[str, str]:
         """What stands in front of prompts for the behavior, and against it."""
 
     def fit_texts(
         self,
-        told: Mapping[str, PromptMaterial],
+        described: Mapping[str, PromptMaterial],
         *,
         made_for: ModelFacts | None = None,
         digests: Mapping[str, str] | None = None,
@@ -46,11 +46,11 @@ class PromptMethod(Method):
         Raises:
             InputError: no attribute.
         """
-        if not told:
+        if not described:
             raise InputError("give at least one attribute", code="missing-value", field="data")
-        prompts = {name: self.texts(own) for name, own in told.items()}
+        prompts = {name: self.texts(own) for name, own in described.items()}
         origin = self.origin(None, digests)
-        return Steering({}, dict.fromkeys(told, 1.0), origin, made_for=made_for, prompts=prompts)
+        return Steering({}, dict.fromkeys(described, 1.0), origin, made_for=made_for, prompts=prompts)
 
     def learn(self, given: Materials) -> Sequence[Learned]:
         """One steering, of the instructions or the shots."""
@@ -67,9 +67,9 @@ class Instruction(PromptMethod):
         "user turn, a blank line behind it."
     )
 
-    def texts(self, told: PromptMaterial) -> tuple[str, str]:
+    def texts(self, described: PromptMaterial) -> tuple[str, str]:
         """The two instructions."""
-        return f"{told.instructions[0]}\n\n", f"{told.instructions[1]}\n\n"
+        return f"{described.instructions[0]}\n\n", f"{described.instructions[1]}\n\n"
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,13 @@ class InContextExamples(PromptMethod):
     )
     shots: int = 5
 
-    def texts(self, told: PromptMaterial) -> tuple[str, str]:
+    def texts(self, described: PromptMaterial) -> tuple[str, str]:
         """The examples with their matching, and with their non-matching answers."""
-        if not 1 <= self.shots <= len(told.shots):
+        if not 1 <= self.shots <= len(described.shots):
             raise InputError(
-                f"shots {self.shots}; between 1 and the {len(told.shots)} that are kept for it",
+                f"shots {self.shots}; between 1 and the {len(described.shots)} that are kept for it",
                 code="out-of-range",
                 field="options.shots",
             )
-        some = told.shots[: self.shots]
+        some = described.shots[: self.shots]
         return "".join(f"{x}{y}\n\n" for x, y, _ in some), "".join(f"{x}{y}\n\n" for x, _, y in some)

@@ -47,8 +47,8 @@ class Sides:
     rounding: float = field(init=False, repr=False)  # see ROUNDING
 
     def __post_init__(self) -> None:
-        told = (ROUNDING.get(side.dtype, FINE_ROUNDING) for side in (self.positive, self.negative))
-        object.__setattr__(self, "rounding", max(told))
+        described = (ROUNDING.get(side.dtype, FINE_ROUNDING) for side in (self.positive, self.negative))
+        object.__setattr__(self, "rounding", max(described))
         for name in ("positive", "negative"):
             side = getattr(self, name)
             if side.ndim != 2 or not len(side) or not side.shape[1]:

@@ -96,9 +96,9 @@ class TokenMethod(Method):
                 code="conflicting-arguments",
                 field="dev",
             )
-        found = {}
+        result = {}
         for site in sorted(next(iter(sites))):
-            found[site] = self.at_site(
+            result[site] = self.at_site(
                 {name: by_site[site] for name, by_site in data.items()},
                 None if dev is None else {name: by_site[site] for name, by_site in dev.items()},
                 seed,
@@ -106,8 +106,8 @@ class TokenMethod(Method):
                 progress,
                 device,
             )
-        edits, origin = {site: trained.edit for site, trained in found.items()}, self.origin(seed, digests)
-        return Learned(Steering(edits, dict.fromkeys(data, 1.0), origin, made_for=made_for), found)
+        edits, origin = {site: trained.edit for site, trained in result.items()}, self.origin(seed, digests)
+        return Learned(Steering(edits, dict.fromkeys(data, 1.0), origin, made_for=made_for), result)
 
     def learn(self, given: Materials) -> Sequence[Learned]:
         """A steering for each group of sites."""

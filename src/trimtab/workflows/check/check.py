@@ -134,9 +134,9 @@ def check(
         notes.append(_about_training(steering, instrument.behavior))
         on.announce(check_steps(on, steering, others, generate, trained=False))
     edit_size_ratio(on, chosen.steering, chosen.strength)  # refuses what would fail in the end
-    found = measure(on, chosen, others, generate, judge)
-    notes += [*chosen.notes, *found.notes]
-    report = assemble(on, found, thresholds, n_dropped, notes, given is not None or steering is not None)
+    result = measure(on, chosen, others, generate, judge)
+    notes += [*chosen.notes, *result.notes]
+    report = assemble(on, result, thresholds, n_dropped, notes, given is not None or steering is not None)
     report = report.model_copy(update={"command": command, "seconds": perf_counter() - start})
     if home is not None:
         report.save(home)

@@ -88,9 +88,9 @@ def measure(on: Experiment, chosen: Chosen, others: Sequence[Behavior], generate
 def _by_type(on: Experiment, chosen: Chosen, own: Steered) -> dict[str, Steered]:
     """What the chosen vector does to all evaluation examples and the others to the first ones, by type."""
     rest = [t for t in chosen.vectors if t != chosen.prompt_type]
-    found = dict(zip(rest, steered(on, [chosen.vectors[t] for t in rest], rows=EXPLORATORY_ROWS), strict=True))
-    found[chosen.prompt_type] = own
-    return {t: found[t] for t in chosen.vectors}
+    result = dict(zip(rest, steered(on, [chosen.vectors[t] for t in rest], rows=EXPLORATORY_ROWS), strict=True))
+    result[chosen.prompt_type] = own
+    return {t: result[t] for t in chosen.vectors}
 
 
 def _over_strengths(
@@ -98,8 +98,8 @@ def _over_strengths(
 ) -> tuple[dict[float, Drift], dict[float, str]]:
     """Drift of neutral text at the strengths of the curve, and why there is none at others."""
     assert evidence.neutral is not None
-    found, lost = neutral_drifts(on, steering, strengths_of_curve(on, steering), SCREENING_ROWS)
-    return {**found, on.strength: evidence.neutral, 0.0: evidence.neutral.none()}, lost
+    result, lost = neutral_drifts(on, steering, strengths_of_curve(on, steering), SCREENING_ROWS)
+    return {**result, on.strength: evidence.neutral, 0.0: evidence.neutral.none()}, lost
 
 
 def strengths_of_curve(on: Experiment, steering: Steering) -> tuple[float, ...]:

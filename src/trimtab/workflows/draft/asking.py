@@ -50,8 +50,8 @@ def for_instructions(description: str) -> list[Turn]:
 
 def instructions_in(text: str) -> tuple[str, str] | None:
     """The two instructions of an answer; None if it has not both, or they are alike."""
-    found = {side.lower(): " ".join(told.split()).strip(_QUOTES) for side, told in _INSTRUCTION.findall(text)}
-    positive, negative = found.get("positive", ""), found.get("negative", "")
+    result = {side.lower(): " ".join(given.split()).strip(_QUOTES) for side, given in _INSTRUCTION.findall(text)}
+    positive, negative = result.get("positive", ""), result.get("negative", "")
     return (positive, negative) if positive and negative and positive != negative else None
 
 
@@ -86,8 +86,8 @@ def openings_in(text: str) -> list[str]:
 def for_answer(instruction: str, opening: str, number: int, seed: int) -> list[Turn]:
     """Ask for the answer of one side; both sides of a row are asked for the same number of words."""
     words = int(np.random.default_rng([seed, number]).integers(*_LENGTHS, endpoint=True))
-    told = f"{instruction} Answer in plain prose, in one or two complete sentences of about {words} words in all."
-    return [{"role": "system", "content": told}, {"role": "user", "content": opening}]
+    given = f"{instruction} Answer in plain prose, in one or two complete sentences of about {words} words in all."
+    return [{"role": "system", "content": given}, {"role": "user", "content": opening}]
 
 
 def answer_in(text: str) -> str | None:

@@ -93,10 +93,10 @@ def draft(
     about = {"date": datetime.now(UTC).date().isoformat()}
     journal = AnswerJournal(file.with_name(f"{file.name}.part"), key, about)
     work = _Interview(writer, journal, description, seed, n, progress or Silent())
-    told = instructions or work.instructions()
-    rows = work.rows(told)
+    given = instructions or work.instructions()
+    rows = work.rows(given)
     provenance = {"writer": writer.identity, "date": journal.about["date"], "seed": seed}
-    _write(file, name, description, told, rows, provenance)
+    _write(file, name, description, given, rows, provenance)
     journal.remove()
     behavior = load(file)
     return Drafted(behavior, file, lint(behavior), work.n_answered, dict(work.dropped))
@@ -166,23 +166,23 @@ class _Interview:
         """
         for k in range(_TRIES):
             answer = self._say(f"instructions {k}", [asking.for_instructions(self.description)], _INSTRUCTION_TOKENS)[0]
-            found = asking.instructions_in(answer or "")
-            if found:
-                return found
+            result = asking.instructions_in(answer or "")
+            if result:
+                return result
         raise TrimtabError(
             f"{self.writer.identity} did not put the behavior into two instructions; give both yourself",
             code="no-usable-answers",
             field="instructions",
         )
 
-    def rows(self, told: Sides) -> list[Row]:
+    def rows(self, given: Sides) -> list[Row]:
         """As many usable rows as wanted, or as can be had.
 
         Raises:
             TrimtabError: not even two.
         """
         rows: list[Row] = []
-        for opening, plus, minus in self._pairs(told, lambda: self.n - len(rows)):
+        for opening, plus, minus in self._pairs(given, lambda: self.n - len(rows)):
             row = self._usable(rows, opening, plus, minus)
             if row is not None and len(rows) < self.n:
                 rows.append(row)
@@ -195,7 +195,7 @@ class _Interview:
             )
         return rows
 
-    def _pairs(self, told: Sides, missing: Callable[[], int]) -> Iterator[tuple[str, str | None, str | None]]:
+    def _pairs(self, given: Sides, missing: Callable[[], int]) -> Iterator[tuple[str, str | None, str | None]]:
         """Openings with both answers, until nothing is missing."""
         started, known = perf_counter(), set[str]()
         for k in range(_ROUNDS):
@@ -210,7 +210,7 @@ class _Interview:
                 turns = [
                     asking.for_answer(side, opening, self.n_answered + i, self.seed)
                     for i, opening in enumerate(some)
-                    for side in told
+                    for side in given
                 ]
                 said = self._say(f"answers {k}.{start}", turns, _ANSWER_TOKENS)
                 self.n_answered += len(some)
@@ -245,11 +245,11 @@ class _Interview:
 
 
 def _write(
-    file: Path, name: str, description: str, told: Sides, rows: Sequence[Row], provenance: Mapping[str, object]
+    file: Path, name: str, description: str, given: Sides, rows: Sequence[Row], provenance: Mapping[str, object]
 ) -> None:
     header = {
         "trimtab": "behavior", "name": name, "description": description,
-        "positive_instruction": told[0], "negative_instruction": told[1], "pairing": "natural",
+        "positive_instruction": given[0], "negative_instruction": given[1], "pairing": "natural",
     }  # fmt: skip
     lines: list[Mapping[str, object]] = [header]
     for prompt, positive, negative in rows:

@@ -44,10 +44,10 @@ class Conditioned:
     @property
     def note(self) -> str:
         """The figures in a sentence."""
-        told = [bracketed(i, ".0%") for i in (self.acts, self.spares)]
+        given = [bracketed(i, ".0%") for i in (self.acts, self.spares)]
         return (
-            f"condition at site {self.condition.site}: acts on {told[0]} of {self.n[0]} held-out prompts that it "
-            f"should, leaves {told[1]} of {self.n[1]} others alone"
+            f"condition at site {self.condition.site}: acts on {given[0]} of {self.n[0]} held-out prompts that it "
+            f"should, leaves {given[1]} of {self.n[1]} others alone"
         )
 
 
@@ -115,10 +115,10 @@ def condition_of(model: Model, behavior: Behavior, seed: int, chat_template: boo
         order = np.random.default_rng(seed).permutation(len(texts)).tolist()
         prompts = model.encoder(chat_template).encode([Rendered("", texts[i], "") for i in order])
         # as they are read before each steered pass
-        found = capture(model, [Encoded(row.prompt.ids, 1) for row in prompts], sites, "mean").activations
+        result = capture(model, [Encoded(row.prompt.ids, 1) for row in prompts], sites, "mean").activations
         cuts = (0, len(texts) // 2, len(texts) * 3 // 4, len(texts))
         for part, (start, stop) in zip(parts, pairwise(cuts), strict=True):
-            part[side] = {site: h[start:stop] for site, h in found.items()}
+            part[side] = {site: h[start:stop] for site, h in result.items()}
     train, dev, held = ({s: Sides(p["positive"][s], p["negative"][s], False) for s in sites} for p in parts)
     condition = fit_condition(train, dev)
     at = held[condition.site]
@@ -144,8 +144,8 @@ def _share(right: Tensor) -> Interval:
     return wilson(float(right.to(torch.float64).sum()), len(right))
 
 
-def by_attribute(names: Sequence[str], told: Behavior | Mapping[str, Behavior] | None) -> dict[str, Behavior]:
+def by_attribute(names: Sequence[str], given: Behavior | Mapping[str, Behavior] | None) -> dict[str, Behavior]:
     """One set of prompts for all attributes, or one for each that is named."""
-    if told is None:
+    if given is None:
         return {}
-    return dict.fromkeys(names, told) if isinstance(told, Behavior) else dict(told)
+    return dict.fromkeys(names, given) if isinstance(given, Behavior) else dict(given)

@@ -122,7 +122,7 @@ def fit(
         InputError: no behaviors, names that repeat, an unknown method or hyperparameter, a prompt type without meaning
             for a behavior, too few examples.
     """
-    start, told = perf_counter(), progress or Silent()
+    start, shown = perf_counter(), progress or Silent()
     strength, train, evaluation, seed = map(plain, (strength, train, evaluation, seed))
     home = None if folder is None else output_path(folder)
     choices, names = grid(options), [b.name for b in behaviors]
@@ -133,7 +133,7 @@ def fit(
     notes: list[str] = []
     with workplace(home) as work:
         experiments = {
-            b.name: _experiment(model, b, prompt_type, train, evaluation, seed, work, told, blocks, chat_template)
+            b.name: _experiment(model, b, prompt_type, train, evaluation, seed, work, shown, blocks, chat_template)
             for b in behaviors
         }
         notes += [note for s in experiments.values() for note in s.instrument.notes(s.behavior.examples)]
@@ -154,10 +154,11 @@ def fit(
     reports = {}
     for b in behaviors if verify else ():
         own = alone(steering, b.name)
-        options_of = {"train": train, "evaluation": evaluation, "seed": seed, "max_kl": max_kl}
-        options_of["chat_template"] = chat_template
         own_folder = None if home is None else home / "checks" / b.name
-        reports[b.name] = check(model, b, steering=own, folder=own_folder, progress=told, command=command, **options_of)  # type: ignore[arg-type]
+        reports[b.name] = check(
+            model, b, steering=own, folder=own_folder, progress=shown, command=command, train=train,
+            evaluation=evaluation, seed=seed, max_kl=max_kl, chat_template=chat_template,
+        )  # fmt: skip
     found = Fitted(steering, reports, tuple(dict.fromkeys(notes)), training)
     record = recorded(
         steering, experiments, reports, found.notes, training,
@@ -228,8 +229,8 @@ def _chosen(
     rows = []
     if len(candidates) > 1:
         for maker, own in candidates:
-            told = {**maker.hyperparameters, "sites": [str(site) for site in own.steering.edits]}
-            rows.append(scored(experiments, own.steering, told, max_kl))
+            settings = {**maker.hyperparameters, "sites": [str(site) for site in own.steering.edits]}
+            rows.append(scored(experiments, own.steering, settings, max_kl))
         notes.append(f"chosen on dev among {len(rows)} by the mean standardised effect within the bound on divergence")
     taken = best(rows) if rows else 0
     chosen = candidates[taken][1]

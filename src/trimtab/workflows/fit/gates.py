@@ -39,9 +39,9 @@ def with_texts(training: Training, experiments: Mapping[str, Experiment], steeri
     for name, s in experiments.items():
         for side, rows in _sides(s, s.splits.dev.examples[:EXAMPLES]):
             shown = (_shaded(s.model, row, site, edit, steering.attributes) for row in rows)
-            texts += [ShadedText(attribute=name, side=side, **told) for told in shown]
-    told: dict[str, Any] = {"texts": tuple(texts), "texts_site": str(site), "touched": touched_by(steering)}
-    return training.model_copy(update={**told, "shade": "gate" if isinstance(edit, Gated) else "probability"})
+            texts += [ShadedText(attribute=name, side=side, **given) for given in shown]
+    given: dict[str, Any] = {"texts": tuple(texts), "texts_site": str(site), "touched": touched_by(steering)}
+    return training.model_copy(update={**given, "shade": "gate" if isinstance(edit, Gated) else "probability"})
 
 
 def touched_by(steering: Steering) -> float:

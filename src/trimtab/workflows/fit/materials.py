@@ -92,22 +92,22 @@ class FitMaterials:
             return {k: token_sides(on, part, every, which, places[k]) for k, on in self.experiments.items()}
 
         data, dev = read("train"), read("dev")
-        found = []
+        result = []
         for group in groups:
             some, held = ({k: {s: own[s] for s in group} for k, own in whole.items()} for whole in (data, dev))
             name = sha256(repr((method, group, self.digests)).encode()).hexdigest()[:16]
-            found.append(TokenGroup(f"site {group[0]}", some, held, home and home / method.name / name))
-        return found
+            result.append(TokenGroup(f"site {group[0]}", some, held, home and home / method.name / name))
+        return result
 
     def texts(self) -> dict[str, PromptMaterial]:
         """The instructions, and the shots."""
-        told = {}
+        given = {}
         for name, on in self.experiments.items():
             shots = [(e.prompt, e.positive, e.negative) for e in on.splits.shots.examples]
-            told[name] = PromptMaterial(
+            given[name] = PromptMaterial(
                 (on.behavior.instruction("positive"), on.behavior.instruction("negative")), shots
             )
-        return told
+        return given
 
     def those_that_work(self, attempts: Sequence[tuple[str, Callable[[], Learned]]]) -> list[Learned]:
         """What attempts give; those that cannot be made are noted, unless none can."""
@@ -157,16 +157,16 @@ def those_that_work(attempts: Sequence[tuple[str, Callable[[], T]]], notes: list
     Raises:
         InputError: of the last attempt, if none works.
     """
-    found, refused = [], []
+    result, refused = [], []
     for name, attempt in attempts:
         try:
-            found.append(attempt())
+            result.append(attempt())
         except InputError as error:
             refused.append((name, error))
-    if not found:
+    if not result:
         raise refused[-1][1]
     notes += [f"left out, {name}: {error}" for name, error in refused]
-    return found
+    return result
 
 
 def token_sides(
@@ -190,12 +190,12 @@ def token_sides(
     n = len(plus)
     twins = [n + i for i in range(n)] + list(range(n))
     new = folder is None or not folder.exists()
-    found = capture_tokens(on.model, plus + minus, sites, tokens, folder, twins=twins, drop_identical=tokens == "all")
+    result = capture_tokens(on.model, plus + minus, sites, tokens, folder, twins=twins, drop_identical=tokens == "all")
     if new:
         on.progress.advance(f"tokens, {part}", round(on.reading_cost(plus + minus, sites)))
     sides = {}
     for site in sites:
-        text, h = found.text[site].numpy(), found.activations[site]
+        text, h = result.text[site].numpy(), result.activations[site]
         split = int((text < n).sum())
         sides[site] = TokenSides(TokenRows(h[:split], text[:split]), TokenRows(h[split:], text[split:] - n))
     return sides
@@ -220,11 +220,11 @@ def best_blocks(experiments: Mapping[str, Experiment], notes: list[str], n: int 
 
 
 def _sides(on: Experiment, sites: Sequence[Site]) -> Mapping[Site, Sides]:
-    found = training(on, on.prompt_types[0], sites)
+    result = training(on, on.prompt_types[0], sites)
     return {
         site: Sides(
             torch.from_numpy(g.positive), torch.from_numpy(g.negative), not g.arbitrary,
             on.model.anatomy.heads_of(site.block) if site.component == "heads" else None,
         )
-        for site, g in found.items()
+        for site, g in result.items()
     }  # fmt: skip

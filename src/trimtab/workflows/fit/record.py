@@ -23,7 +23,7 @@ def recorded(
     reports: Mapping[str, Report],
     notes: Sequence[str],
     training: Training,
-    **told: Any,
+    **given: Any,
 ) -> Fit:
     """The record.
 
@@ -33,7 +33,7 @@ def recorded(
         reports: checks by attribute, in `checks/NAME` of the fit's folder.
         notes: what was chosen.
         training: what its making has seen.
-        told: `command`, `seconds` and `max_kl`.
+        given: `command`, `seconds` and `max_kl`.
     """
     first, origin = next(iter(experiments.values())), steering.origin
     return Fit(
@@ -52,7 +52,7 @@ def recorded(
         attributes={name: _attribute(name, steering, s, reports.get(name)) for name, s in experiments.items()},
         training=training,
         notes=tuple(notes),
-        **told,
+        **given,
     )
 
 

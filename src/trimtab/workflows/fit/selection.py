@@ -57,7 +57,9 @@ def grid(options: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [dict(zip(lists, values, strict=True)) for values in product(*lists.values())]
 
 
-def scored(experiments: Mapping[str, Experiment], steering: Steering, settings: Mapping[str, Any], max_kl: float) -> Scored:
+def scored(
+    experiments: Mapping[str, Experiment], steering: Steering, settings: Mapping[str, Any], max_kl: float
+) -> Scored:
     """The worth of a candidate, by dev examples and texts alone.
 
     Args:

@@ -68,9 +68,9 @@ def generate(
     """
     if not prompts:
         raise InputError("give at least one prompt", code="missing-value", field="prompts")
-    told = {"chat_template": chat_template, "max_new_tokens": max_new_tokens, "seed": seed, **(options or {})}
-    plain = model.generate(list(prompts), **told)
-    steered = model.generate(list(prompts), steering=steering, strength=strength, scope=scope, details=True, **told)
+    given = {"chat_template": chat_template, "max_new_tokens": max_new_tokens, "seed": seed, **(options or {})}
+    plain = model.generate(list(prompts), **given)
+    steered = model.generate(list(prompts), steering=steering, strength=strength, scope=scope, details=True, **given)
     shades: list[tuple[Shade, ...]] = [()] * len(prompts)
     if explain:
         shades = [shaded(model, c.row, steering, strength, scope) for c in steered]
@@ -97,10 +97,10 @@ def shaded(model: Model, row: Encoded, steering: Steering, strength: Any, scope:
 def seen(edit: Edit, h: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
     """By attribute what an edit sees in `h [T, d_model]`; nothing of edits of one's own class."""
     if isinstance(edit, Stack):
-        found: dict[str, Tensor] = {}
+        result: dict[str, Tensor] = {}
         for part, columns in edit.parts:
-            found = {**seen(part, h, [names[c] for c in columns]), **found}
-        return found
+            result = {**seen(part, h, [names[c] for c in columns]), **result}
+        return result
     if not isinstance(edit, StoredEdit):
         return {}
     return dict(zip(names, edit.shown(h).T, strict=True))

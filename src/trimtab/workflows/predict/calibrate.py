@@ -60,15 +60,15 @@ def calibrate(
     if min_effect is not None:
         not_below_0("min_effect", min_effect)
     models = {model.digest: model for study in studies for model in study.models}
-    found, notes = [], []
+    result, notes = [], []
     for key, cells in comparable(studies).items():
         least = MIN_EFFECT[key[4]] if min_effect is None else min_effect
         try:
-            found.append(_calibration(models[key[0]], key, cells, (doses[0], least, max_anti_steerable), seed))
+            result.append(_calibration(models[key[0]], key, cells, (doses[0], least, max_anti_steerable), seed))
         except InputError as error:
             site = f"block {key[2]} {key[3]}"
             notes.append(f"{models[key[0]].id} in {key[1]}, {site}, {data_kind(*key[4:])}: no calibration: {error}")
-    if not found:
+    if not result:
         raise InputError(
             f"nothing to fit: {'; '.join(notes) or 'the studies hold no measured cell'}",
             code="unusable-examples",
@@ -78,7 +78,7 @@ def calibrate(
         trimtab=__version__,
         command=command,
         studies=tuple(dict.fromkeys(study.command for study in studies)),
-        calibrations=tuple(found),
+        calibrations=tuple(result),
         notes=tuple(notes),
     )
 
@@ -88,14 +88,14 @@ def comparable(studies: Sequence[Study]) -> Mapping[_Key, list[Cell]]:
 
     Families that one behavior is of in different studies have one name.
     """
-    found: dict[_Key, dict[tuple[str, str, str], Cell]] = {}
+    result: dict[_Key, dict[tuple[str, str, str], Cell]] = {}
     family = _joined((cell.behavior, cell.family) for study in studies for cell in study.cells)
     for cell in (cell for study in studies for cell in study.cells):
         if all(getattr(cell, name) is not None for name in (*FEATURES, *OUTCOMES)):
             key = cell.model_digest, cell.dtype, cell.block, cell.component, cell.answer_kind, cell.pairing
             own = cell.model_copy(update={"family": family[cell.family]})
-            found.setdefault(key, {})[cell.behavior, cell.data_digest, cell.prompt_type] = own
-    return {key: list(cells.values()) for key, cells in found.items()}
+            result.setdefault(key, {})[cell.behavior, cell.data_digest, cell.prompt_type] = own
+    return {key: list(cells.values()) for key, cells in result.items()}
 
 
 def _joined(pairs: Iterable[tuple[str, str]]) -> Mapping[str, str]:

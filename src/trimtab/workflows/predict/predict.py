@@ -63,7 +63,7 @@ def predict(
     Raises:
         InputError: no behaviors, names that repeat, too few examples, a site out of range.
     """
-    start, told = perf_counter(), progress or Silent()
+    start, given = perf_counter(), progress or Silent()
     names = [b.name for b in behaviors]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated or not names:
@@ -78,12 +78,12 @@ def predict(
     prepared = [
         ready(
             model, behavior, [t.value for t in types],
-            train=train, evaluation=evaluation, seed=seed, ledger=Ledger(None, ""), progress=told,
+            train=train, evaluation=evaluation, seed=seed, ledger=Ledger(None, ""), progress=given,
         )
         for behavior in behaviors
     ]  # fmt: skip
     experiments = [on for on, _ in prepared]
-    _announce(experiments, sites, told)
+    _announce(experiments, sites, given)
     rows = [row for on in experiments for row in _measured(on, sites)]
     applied, reasons = _applying(known, model, sites, {data_kind(b.answer_kind, b.pairing) for b in behaviors})
     return Prediction(
@@ -124,7 +124,7 @@ def _applying(
     known: Calibrations, model: Model, sites: Sequence[Site], kinds: set[str]
 ) -> tuple[dict[_Where, Calibration], dict[str, str]]:
     """The calibration of each kind of data at each site, and for kinds that lack one the reason."""
-    found: dict[_Where, Calibration] = {}
+    result: dict[_Where, Calibration] = {}
     reasons: dict[str, str] = {}
     for kind in sorted(kinds):
         of_model = [c for c in known.calibrations if c.model.digest == model.digest and c.kind == kind]
@@ -134,7 +134,7 @@ def _applying(
         for site in sites:
             here = [c for c in of_model if (c.block, c.component) == (site.block, site.component)]
             if here:
-                found[kind, site.block, site.component] = here[0]
+                result[kind, site.block, site.component] = here[0]
             else:
                 lacking.append(f"block {site.block} {site.component}")
         if lacking and of_model:
@@ -142,7 +142,7 @@ def _applying(
             reasons[kind] = f"calibrated at {fitted}, not at {', '.join(lacking)}"
         elif lacking:
             reasons[kind] = "no calibration for these weights and this kind of data; trimtab predict --fit makes one"
-    return found, reasons
+    return result, reasons
 
 
 def _predicted(rows: Sequence[GeometryRow], applied: Mapping[_Where, Calibration]) -> list[PredictedRow]:
@@ -152,8 +152,8 @@ def _predicted(rows: Sequence[GeometryRow], applied: Mapping[_Where, Calibration
         order = sorted(_having(rows, name), key=lambda i: -float(getattr(rows[i], name)))
         for place, i in enumerate(order, start=1):
             ranks[i][name] = place
-    told = [_row(row, ranks[i], applied.get((row.kind, row.block, row.component))) for i, row in enumerate(rows)]
-    return sorted(told, key=lambda row: _promise(row, len(rows) + 1))
+    given = [_row(row, ranks[i], applied.get((row.kind, row.block, row.component))) for i, row in enumerate(rows)]
+    return sorted(given, key=lambda row: _promise(row, len(rows) + 1))
 
 
 def _promise(row: PredictedRow, last: int) -> tuple[float, ...]:
@@ -176,8 +176,8 @@ def _row(row: GeometryRow, ranks: Mapping[str, int], calibration: Calibration | 
     if missing:
         reason = f"{missing[0]} cannot be measured with so few examples"
         return PredictedRow(geometry=row, ranks=ranks, not_expected=reason)
-    told = calibration.predictor.expect(values)
-    expected = replace(told, outside=(*told.outside, *_unlike(row, calibration)))
+    given = calibration.predictor.expect(values)
+    expected = replace(given, outside=(*given.outside, *_unlike(row, calibration)))
     return PredictedRow(geometry=row, ranks=ranks, expected=expected)
 
 

@@ -69,8 +69,8 @@ def absent(
     model: Model, behavior: Behavior, sites: Sequence[Site], types: Sequence[PromptType], subject: Subject, reason: str
 ) -> list[Cell]:
     """The cells of a behavior that cannot be measured at all, such as one with too few examples."""
-    told: dict[str, Any] = {"n_train": 0, "n_eval": 0, "n_eval_clusters": 0, "unit": "", "not_measured": reason}
-    return [_cell(model, behavior, site, t, subject, told) for site in sites for t in types]
+    given: dict[str, Any] = {"n_train": 0, "n_eval": 0, "n_eval_clusters": 0, "unit": "", "not_measured": reason}
+    return [_cell(model, behavior, site, t, subject, given) for site in sites for t in types]
 
 
 def _at_site(
@@ -85,19 +85,19 @@ def _at_site(
     equal = {t: subject.equal_dose / edit_size_ratio(g.vector, 1.0, median) for t, g in geometry.items()}
     steered, at_equal = _both(on, vectors, equal)
     part = on.splits.eval
-    told: dict[str, Any] = {
+    given: dict[str, Any] = {
         "n_train": len(on.splits.train),
         "n_eval": len(part),
         "n_eval_clusters": len(set(part.clusters)),
     }
-    told["unit"] = on.instrument.unit
+    given["unit"] = on.instrument.unit
     for t in on.prompt_types:
         reason = not_measured(on.behavior, t)
         if reason is not None:
-            yield _cell(on.model, on.behavior, site, t, subject, {**told, "not_measured": reason})
+            yield _cell(on.model, on.behavior, site, t, subject, {**given, "not_measured": reason})
             continue
         figures = {
-            **told,
+            **given,
             **whole,
             **geometry_figures(on, geometry[t], median),
             **_effects(on, steered[t], at_equal[t]),
@@ -114,10 +114,10 @@ def _both(
     variants: list[Variant] = [PLAIN]
     for t, vector in vectors.items():
         variants += [(vector, s) for sign in (1.0, -1.0) for s in (sign, sign * equal[t])]
-    base, *found = sweep(on, "eval", variants)
+    base, *result = sweep(on, "eval", variants)
     contrast_of, one, same = on.contrast_of(on.splits.eval), {}, {}
     for i, t in enumerate(vectors):
-        plus, plus_equal, minus, minus_equal = found[4 * i : 4 * i + 4]
+        plus, plus_equal, minus, minus_equal = result[4 * i : 4 * i + 4]
         one[t] = Steered(base, plus, minus, contrast_of)
         same[t] = Steered(base, plus_equal, minus_equal, contrast_of)
     return one, same

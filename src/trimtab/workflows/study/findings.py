@@ -48,11 +48,11 @@ class CellGroup:
 
 def groups(cells: Sequence[Cell]) -> list[CellGroup]:
     """The comparable cells of a study, in their order."""
-    with_findings: dict[tuple[str, int, str, str], list[Cell]] = {}
+    groups: dict[tuple[str, int, str, str], list[Cell]] = {}
     for cell in cells:
         if cell.not_measured is None and not cell.control:
-            with_findings.setdefault((cell.model, cell.block, cell.component, cell.answer_kind), []).append(cell)
-    return [CellGroup(*key, rows) for key, rows in with_findings.items()]
+            groups.setdefault((cell.model, cell.block, cell.component, cell.answer_kind), []).append(cell)
+    return [CellGroup(*key, rows) for key, rows in groups.items()]
 
 
 def with_findings(study: Study) -> Study:
@@ -70,8 +70,8 @@ def summaries(group: CellGroup, seed: int) -> Iterator[TypeSummary]:
         ranks = rank_counts(_by_type(group.cells, types, f"{before}effect"))
         for k, name in enumerate(types):
             rows = [c for c in group.cells if c.prompt_type == name]
-            told = {"prompt_type": name, "at": at, "ranks": tuple(ranks[k].tolist())}
-            yield TypeSummary.model_validate({**group.common, **told, **_means(rows, before, seed)})
+            described = {"prompt_type": name, "at": at, "ranks": tuple(ranks[k].tolist())}
+            yield TypeSummary.model_validate({**group.common, **described, **_means(rows, before, seed)})
 
 
 def _means(cells: Sequence[Cell], before: str, seed: int) -> dict[str, Estimate]:

@@ -56,7 +56,7 @@ def study(
     Raises:
         InputError: names that repeat, no behaviors, a site or a model that is not there.
     """
-    start, told = perf_counter(), progress or Silent()
+    start, given = perf_counter(), progress or Silent()
     _check_arguments(sources, behaviors, grid, workers)
     folder = output_path(folder)
     ledger = Ledger(folder, _key(sources, behaviors, grid, workers))
@@ -64,8 +64,8 @@ def study(
     models = Models()
     left = _left(tasks, models)
     if left:
-        _announce(left, workers, told, models)
-        _run(left, workers, told, models)
+        _announce(left, workers, given, models)
+        _run(left, workers, given, models)
     parts = [part for task in tasks if (part := task.kept()) is not None]
     records = {part.cells[0].model: part.model for part in parts}
     result = with_findings(
@@ -95,8 +95,8 @@ class Models:
         """The model of a source; the one before is let go first."""
         if self._held is None or self._held[0] != source:
             self._held = None
-            told = {name: getattr(source, name) for name in ("revision", "adapter", "dtype", "device")}
-            self._held = source, load(source.source, **told)
+            given = {name: getattr(source, name) for name in ("revision", "adapter", "dtype", "device")}
+            self._held = source, load(source.source, **given)
         return self._held[1]
 
 
@@ -135,9 +135,9 @@ def _check_arguments(sources: Sequence[ModelSource], behaviors: Sequence[Behavio
 
 def _key(sources: Sequence[ModelSource], behaviors: Sequence[Behavior], grid: Grid, workers: int) -> str:
     """Names everything that decides the result."""
-    told = [[asdict(s) for s in sources], [[b.name, b.digest] for b in behaviors], asdict(grid), _threads(workers)]
+    given = [[asdict(s) for s in sources], [[b.name, b.digest] for b in behaviors], asdict(grid), _threads(workers)]
     versions = [__version__, torch.__version__, transformers.__version__, platform.machine()]
-    return json.dumps([told, versions])
+    return json.dumps([given, versions])
 
 
 def _threads(workers: int) -> int:

@@ -97,9 +97,9 @@ class Task:
 
     def kept(self) -> StudyPart | None:
         """The part, if it was finished before."""
-        told = self.ledger.text(self.name)
+        given = self.ledger.text(self.name)
         try:
-            return None if told is None else StudyPart.model_validate_json(told)
+            return None if given is None else StudyPart.model_validate_json(given)
         except ValidationError:
             return None
 
