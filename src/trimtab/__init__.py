@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from trimtab.behaviors import lint as lint
     from trimtab.errors import InputError as InputError
     from trimtab.errors import TrimtabError as TrimtabError
+    from trimtab.integrations import convert as convert
     from trimtab.interventions import Condition as Condition
     from trimtab.interventions import Site as Site
     from trimtab.models import Model as Model
@@ -41,6 +42,7 @@ _HOME = {
     "TrimtabError": "errors",
     "check": "workflows",
     "compare": "results",
+    "convert": "integrations",
     "draft": "workflows",
     "fit": "workflows",
     "generate": "workflows",

@@ -37,7 +37,7 @@ def model(tiny_folder: Path) -> Model:
 @pytest.fixture(scope="module")
 def found(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     behaviors = [few("sentiment"), few("formality")]
-    return fit(model, behaviors, sites=[1], strength=0.5, folder=tmp_path_factory.mktemp("fit"), **SIZES)
+    return fit(model, behaviors, site=[1], strength=0.5, folder=tmp_path_factory.mktemp("fit"), **SIZES)
 
 
 def test_an_attribute_is_the_vector_that_a_check_trains(model: Model, found: Fitted) -> None:
@@ -72,7 +72,7 @@ def test_site_and_strengths_are_chosen_on_dev_within_the_bound(model: Model) -> 
     assert site.component == "residual"
     assert any("chosen on dev" in note for note in chosen.notes)
     assert chosen.reports == {}
-    looser = fit(model, [few("sentiment"), few("formality")], max_kl=50.0, verify=False, sites=[site], **SIZES)
+    looser = fit(model, [few("sentiment"), few("formality")], max_kl=50.0, verify=False, site=[site], **SIZES)
     assert sum(looser.steering.attributes.values()) >= sum(chosen.steering.attributes.values())
 
 
@@ -90,7 +90,7 @@ def prompts_of_two_kinds() -> Behavior:
 def test_every_method_fits_and_is_applied(name: str, model: Model, tmp_path: Path) -> None:
     sites = ["1", "attention:2"]
     given = {"condition": prompts_of_two_kinds()} if name == "cast" else {}
-    options = {"method": name, "sites": sites, "strength": 1.0, "verify": False, **given, **SIZES}
+    options = {"method": name, "site": sites, "strength": 1.0, "verify": False, **given, **SIZES}
     made = fit(model, [few("sentiment")], **options).steering  # type: ignore[arg-type]
     if name == "iti":  # one head of eight
         assert len(made.edits) == 1
@@ -148,7 +148,7 @@ def test_asking_is_a_method_like_any_other(name: str, model: Model, tmp_path: Pa
 
 
 def test_conditions_are_found_and_measured_on_prompts_of_their_own(model: Model) -> None:
-    options = {"sites": [1], "strength": 1.0, "verify": False, **SIZES}
+    options = {"site": [1], "strength": 1.0, "verify": False, **SIZES}
     found = fit(model, [few("sentiment"), few("formality")], condition={"formality": prompts_of_two_kinds()}, **options)  # type: ignore[arg-type]
     assert list(found.steering.conditions) == ["formality"]
     (note,) = [note for note in found.notes if "condition" in note]
@@ -167,13 +167,13 @@ def test_conditions_are_found_and_measured_on_prompts_of_their_own(model: Model)
         ({"condition": {"warmth": prompts_of_two_kinds()}}, "'warmth'"),
         ({"condition": Behavior("same", [Example("", "a", "a b")] * 3 + [Example("", "b", "a")])}, "both sides"),
         ({"condition": Behavior("few", [Example("", "one text", "another")] * 3)}, "12 different prompts"),
-        ({"method": "instruction", "sites": [1]}, "leave out the sites"),
-        ({"method": "iti", "sites": ["mlp:1"]}, "reads heads"),
+        ({"method": "instruction", "site": [1]}, "leave out the sites"),
+        ({"method": "iti", "site": ["mlp:1"]}, "reads heads"),
     ],
 )
 def test_odd_conditions_and_sites_are_refused(options: dict[str, object], word: str, model: Model) -> None:
     with pytest.raises(InputError, match=word):
-        fit(model, [few("sentiment")], verify=False, strength=1.0, **{"sites": [1], **SIZES, **options})  # type: ignore[arg-type]
+        fit(model, [few("sentiment")], verify=False, strength=1.0, **{"site": [1], **SIZES, **options})  # type: ignore[arg-type]
 
 
 MAT = {"epochs": 3, "batch": 8, "sample": 64}
@@ -181,7 +181,7 @@ MAT = {"epochs": 3, "batch": 8, "sample": 64}
 
 def test_mat_steer_is_the_training_on_the_tokens_of_both_sides(model: Model, tmp_path: Path) -> None:
     behaviors = [few("sentiment"), few("formality")]
-    options = {"method": "mat-steer", "sites": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
+    options = {"method": "mat-steer", "site": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
     found = fit(model, behaviors, folder=tmp_path / "f", **options)  # type: ignore[arg-type]
     data, dev = {}, {}
     for b in behaviors:
@@ -214,7 +214,7 @@ def test_mat_steer_is_the_training_on_the_tokens_of_both_sides(model: Model, tmp
 def test_exclusive_gates_are_fitted_on_the_tokens_of_all_behaviors_and_have_a_page(
     model: Model, tmp_path: Path
 ) -> None:
-    options = {"method": "exclusive-gates", "sites": [2], "strength": 1.0, "verify": False, **SIZES, "c": [0.1, 1.0]}
+    options = {"method": "exclusive-gates", "site": [2], "strength": 1.0, "verify": False, **SIZES, "c": [0.1, 1.0]}
     found = fit(model, [few("sentiment"), few("formality")], folder=tmp_path / "f", **options)  # type: ignore[arg-type]
     edit = found.steering.edits[Site(2)]
     assert isinstance(edit, Gated)
@@ -229,7 +229,7 @@ def test_exclusive_gates_are_fitted_on_the_tokens_of_all_behaviors_and_have_a_pa
 
 
 def test_mat_steer_without_epochs_is_its_start_and_has_a_page(model: Model, tmp_path: Path) -> None:
-    options = {"method": "mat-steer", "sites": [2], "strength": 1.0, "verify": False, **SIZES, **MAT, "epochs": 0}
+    options = {"method": "mat-steer", "site": [2], "strength": 1.0, "verify": False, **SIZES, **MAT, "epochs": 0}
     found = fit(model, [few("sentiment")], folder=tmp_path / "f", **options)  # type: ignore[arg-type]
     assert found.training.sites["2"].best_epoch == 0
     assert found.training.sites["2"].train["loss"] == ()
@@ -248,7 +248,7 @@ class Interrupting(Silent):
 def test_an_interrupted_training_is_not_in_the_way_of_other_behaviors(
     others: list[str], model: Model, tmp_path: Path
 ) -> None:
-    options = {"method": "mat-steer", "sites": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
+    options = {"method": "mat-steer", "site": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
     with pytest.raises(KeyboardInterrupt):
         fit(model, [few("sentiment"), few("formality")], folder=tmp_path, progress=Interrupting(), **options)  # type: ignore[arg-type]
     behaviors = [few(name) for name in others]
@@ -267,7 +267,7 @@ class Begun(Silent):
 
 
 def test_no_work_of_nothing_is_announced(model: Model) -> None:
-    options = {"method": "mat-steer", "sites": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
+    options = {"method": "mat-steer", "site": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
     for epochs, announced in ((2, []), (3, [1])):
         progress = Begun()
         fit(model, [few("sentiment")], progress=progress, **{**options, "epochs": epochs, "patience": 0})  # type: ignore[arg-type]
@@ -275,7 +275,7 @@ def test_no_work_of_nothing_is_announced(model: Model) -> None:
 
 
 def test_a_start_whose_loss_is_no_number_is_not_blamed_on_the_rate(model: Model) -> None:
-    options = {"method": "mat-steer", "sites": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
+    options = {"method": "mat-steer", "site": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
     with pytest.raises(InputError, match="before the first epoch"):
         fit(model, [few("sentiment")], **{**options, "share": 1e-30})  # type: ignore[arg-type]
 
@@ -306,7 +306,7 @@ def test_values_to_choose_from_are_tried_and_the_best_on_dev_is_taken(model: Mod
 
 
 def test_a_value_that_cannot_be_trained_is_left_out_and_told(model: Model) -> None:
-    options = {"method": "mat-steer", "sites": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
+    options = {"method": "mat-steer", "site": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
     kernels = {"kernel": ["multi", "fixed"], "sigma": 1e-4}  # so narrow that all tokens lie apart
     found = fit(model, [few("sentiment")], max_kl=50.0, **kernels, **options)  # type: ignore[arg-type]
     assert found.steering.origin.hyperparameters["kernel"] == "multi"
@@ -327,7 +327,7 @@ def test_a_value_that_cannot_be_trained_is_left_out_and_told(model: Model) -> No
 )
 def test_odd_lists_of_values_are_refused(options: dict[str, object], word: str, model: Model) -> None:
     with pytest.raises(InputError, match=word):
-        fit(model, [few("sentiment")], method="logistic-probe", sites=[1], verify=False, **SIZES, **options)  # type: ignore[arg-type]
+        fit(model, [few("sentiment")], method="logistic-probe", site=[1], verify=False, **SIZES, **options)  # type: ignore[arg-type]
 
 
 def rows_of(options: Callable[[int], tuple[str, str]], prompt: str = "Day {} was") -> list[Example]:
@@ -347,7 +347,7 @@ def test_sides_of_the_same_texts_are_refused_whatever_the_dtype(
 ) -> None:
     lm = tt.load(tiny_folder, dtype=dtype)
     with pytest.raises(InputError, match=r"'same'.* are the same texts"):
-        fit(lm, [behavior], sites=[1], strength=1.0, verify=False, **SIZES, **options)
+        fit(lm, [behavior], site=[1], strength=1.0, verify=False, **SIZES, **options)
     if "prompt_type" not in options:
         with pytest.raises(InputError, match=r"'same'.* are the same texts"):
             tt.check(lm, behavior, site=1, strength=1.0, **SIZES)
@@ -387,7 +387,7 @@ def test_without_a_folder_nothing_is_computed_twice_and_nothing_is_left(
         return forward(*given, **named)
 
     def run(folder: Path | None) -> tuple[str, int]:
-        options = {"method": "mat-steer", "sites": None, "strength": 1.0, "verify": False, "share": [0.1, 0.5]}
+        options = {"method": "mat-steer", "site": None, "strength": 1.0, "verify": False, "share": [0.1, 0.5]}
         passes[0] = 0
         return fit(model, [few("sentiment")], folder=folder, **options, **SIZES, **MAT).steering.id, passes[0]  # type: ignore[arg-type]
 
@@ -418,7 +418,7 @@ class Told(Silent):
 
 def test_reading_training_and_choosing_are_announced_each_by_itself(model: Model) -> None:
     progress = Told()
-    options = {"method": "mat-steer", "sites": [2], "verify": False, **SIZES, **MAT, "share": [0.1, 0.5]}
+    options = {"method": "mat-steer", "site": [2], "verify": False, **SIZES, **MAT, "share": [0.1, 0.5]}
     fit(model, [few("sentiment")], progress=progress, **options)  # type: ignore[arg-type]
     reading, one, two, choosing = progress.said
     assert (reading[0], one[0], two[0], choosing[0]) == (
@@ -449,20 +449,20 @@ def test_the_others_are_off_when_one_is_alone(found: Fitted) -> None:
         ({"method": "k-steering", "hidden": 2.5}, "must be int"),
         ({"method": "probe-gated", "keep_norm": 1}, "must be bool"),
         ({"strength": 0.0}, "above 0"),
-        ({"sites": [9]}, "9"),
-        ({"sites": []}, "at least one"),
+        ({"site": [9]}, "9"),
+        ({"site": []}, "at least one"),
         ({"prompt_type": "guess"}, "guess"),
     ],
 )
 def test_what_makes_no_sense_is_refused(options: dict[str, object], word: str, model: Model) -> None:
     with pytest.raises(InputError, match=word):
-        fit(model, [few("sentiment")], **{"sites": [1], "verify": False, **SIZES, **options})  # type: ignore[arg-type]
+        fit(model, [few("sentiment")], **{"site": [1], "verify": False, **SIZES, **options})  # type: ignore[arg-type]
 
 
 def test_behaviors_need_names_of_their_own(model: Model) -> None:
     for behaviors in ([], [few("sentiment"), few("sentiment")]):
         with pytest.raises(InputError, match="a name of its own"):
-            fit(model, behaviors, sites=[1], **SIZES)
+            fit(model, behaviors, site=[1], **SIZES)
 
 
 def test_command_line(tiny_folder: Path, run: Run, tmp_path: Path) -> None:
@@ -530,22 +530,22 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_model_is_loaded(
         ({"method": "k-steering", "hidden": 10**9}, "at most 65,536"),
         ({"method": "k-steering", "rate": float("nan")}, "rate nan"),
         ({"method": "k-steering", "rate": 10**400}, "rate"),
-        ({"sites": ["1-2", 0]}, "stands alone"),
-        ({"sites": ["auto", "auto"]}, "stands alone"),
-        ({"sites": ["1-9"]}, "blocks 0 to 2"),
-        ({"method": "instruction", "sites": ["1-2"]}, "leave out the sites"),
-        ({"sites": ["heads:1"]}, "heads are read, not edited; give attention:1"),
+        ({"site": ["1-2", 0]}, "stands alone"),
+        ({"site": ["auto", "auto"]}, "stands alone"),
+        ({"site": ["1-9"]}, "blocks 0 to 2"),
+        ({"method": "instruction", "site": ["1-2"]}, "leave out the sites"),
+        ({"site": ["heads:1"]}, "heads are read, not edited; give attention:1"),
         ({"strength": 1e30}, "at strength 1e.30 the edit at site 1 has no finite length"),
     ],
 )
 def test_numbers_and_sites_beyond_all_bounds_are_refused(options: dict[str, Any], word: str, model: Model) -> None:
     with pytest.raises(InputError, match=word):
-        fit(model, [few("sentiment")], **{"sites": [1], "verify": False, "strength": 1.0, **SIZES, **options})
+        fit(model, [few("sentiment")], **{"site": [1], "verify": False, "strength": 1.0, **SIZES, **options})
 
 
 def test_a_range_restricts_the_block_that_is_chosen_and_auto_does_not(model: Model) -> None:
     def places(*sites: str, name: str = "mean-difference") -> list[int]:
-        options: dict[str, Any] = {"sites": list(sites) or None, "method": name, "strength": 1.0, "verify": False}
+        options: dict[str, Any] = {"site": list(sites) or None, "method": name, "strength": 1.0, "verify": False}
         return [site.block for site in fit(model, [few("sentiment")], **options, **SIZES).steering.edits]
 
     assert places("auto") == places()

@@ -26,7 +26,7 @@ def model(tiny_folder: Path) -> Model:
 
 
 def fitted(model: Model, *behaviors: Behavior) -> tuple[Training, Steering]:
-    given = {"method": "probe-gated", "sites": [1], "strength": 2.0, "verify": False, **SIZES}
+    given = {"method": "probe-gated", "site": [1], "strength": 2.0, "verify": False, **SIZES}
     result = fit(model, behaviors, **given)  # type: ignore[arg-type]
     return result.training, result.steering
 

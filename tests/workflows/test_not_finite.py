@@ -71,7 +71,7 @@ def test_a_fit_chooses_among_the_finite_strengths(model: Model, monkeypatch: pyt
         return steering.changed(edits=large.edits), training
 
     monkeypatch.setitem(fit.__globals__, "_chosen", chosen)
-    result = fit(model, [few("sentiment")], sites=[1], verify=False, **SIZES)
+    result = fit(model, [few("sentiment")], site=[1], verify=False, **SIZES)
     assert result.steering.attributes["sentiment"] <= 2.0
     assert any("strength 3 " in note and "left out" in note for note in result.notes)
 

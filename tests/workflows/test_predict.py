@@ -22,7 +22,8 @@ from trimtab.results.study import GeometryRow, Study
 from trimtab.statistics.calibration import MIN_FAMILIES
 from trimtab.workflows.predict.calibrate import FEATURES, calibrate
 from trimtab.workflows.predict.predict import predict
-from trimtab.workflows.study import Grid, ModelSource, study
+from trimtab.workflows.study import Grid, ModelSource
+from trimtab.workflows.study.grid import run_grid
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,7 @@ def test_what_cannot_be_fitted_is_refused(make: Callable[[Study], object], words
 def test_geometry_is_that_of_a_study(model: Model, tiny_folder: Path, tmp_path: Path) -> None:
     behavior = few("sentiment")
     grid = Grid(sites=("1",), train=12, evaluation=16)
-    cells = study([ModelSource(str(tiny_folder), model.id, dtype="float32")], [behavior], grid, tmp_path).cells
+    cells = run_grid([ModelSource(str(tiny_folder), model.id, dtype="float32")], [behavior], grid, tmp_path).cells
     result = predict(model, [behavior], site=1, train=12, evaluation=16)
     rows = {row.geometry.prompt_type: row.geometry for row in result.rows}
     assert len(rows) == len(cells) == 7

@@ -22,7 +22,8 @@ from trimtab.steering import Steering
 from trimtab.workflows.draft import EndpointWriter, draft
 from trimtab.workflows.fit.fit import fit
 from trimtab.workflows.predict.calibrate import calibrate
-from trimtab.workflows.study import ModelSource, study
+from trimtab.workflows.study import ModelSource
+from trimtab.workflows.study.grid import run_grid
 
 SIZES: dict[str, Any] = {"train": 12, "evaluation": 16}
 
@@ -43,8 +44,8 @@ def drafted(out: Any) -> None:
 Writes = Callable[[Model, Path, Any], Any]  # model, its folder, place
 WRITERS: dict[str, Writes] = {
     "check": lambda m, f, place: tt.check(m, few("sentiment"), folder=place, site=1, strength=1.0, **SIZES),
-    "fit": lambda m, f, place: fit(m, [few("sentiment")], folder=place, sites=[1], strength=1.0, **SIZES),
-    "study": lambda m, f, place: study([ModelSource(str(f), "tiny", dtype="float32")], [few("null")], SMALL, place),
+    "fit": lambda m, f, place: fit(m, [few("sentiment")], folder=place, site=[1], strength=1.0, **SIZES),
+    "study": lambda m, f, place: run_grid([ModelSource(str(f), "tiny", dtype="float32")], [few("null")], SMALL, place),
     "draft": lambda m, f, place: drafted(place),
     "capture": lambda m, f, place: m.capture(["a text", "another"], [1], into=place),
     "capture_tokens": lambda m, f, place: m.capture_tokens(["a text", "another"], [1], into=place),

@@ -26,7 +26,8 @@ from trimtab.errors import InputError
 from trimtab.experiment.progress import Silent
 from trimtab.results.study import Cell, Study
 from trimtab.results.study_files import load_study
-from trimtab.workflows.study import Grid, ModelSource, families_of, study
+from trimtab.workflows.study import Grid, ModelSource, families_of
+from trimtab.workflows.study.grid import run_grid
 
 FEW = Behavior.builtin("sentiment").examples[:40]
 SMALL = Grid(sites=("1",), train=12, evaluation=16)
@@ -46,7 +47,7 @@ def source(tiny_folder: Path) -> ModelSource:
 
 @pytest.fixture(scope="module")
 def result(source: ModelSource, tmp_path_factory: pytest.TempPathFactory) -> Study:
-    return study([source], [few("sentiment"), few("formality")], SMALL, tmp_path_factory.mktemp("study"))
+    return run_grid([source], [few("sentiment"), few("formality")], SMALL, tmp_path_factory.mktemp("study"))
 
 
 def figures(cells: Any) -> list[dict[str, Any]]:
@@ -91,7 +92,7 @@ def test_at_equal_dose_every_vector_has_that_dose_and_its_own_effect(result: Stu
 
 def test_slopes_are_those_of_a_check(source: ModelSource, tmp_path: Path, tiny_folder: Path) -> None:
     grid = replace(SMALL, slopes=True, prompt_types=("prefilled",))
-    found = study([source], [few("sentiment")], grid, tmp_path).cells[0]
+    found = run_grid([source], [few("sentiment")], grid, tmp_path).cells[0]
     options: dict[str, Any] = {"site": 1, "prompt_types": "prefilled", "train": 12, "evaluation": 16}
     report = tt.check(tt.load(tiny_folder, dtype="float32"), few("sentiment"), strength=1.0, **options)
     assert found.steerability == pytest.approx(report.prompt_types["prefilled"].steerability.mean, abs=1e-6)
@@ -114,8 +115,8 @@ def test_an_interrupted_study_goes_on_with_the_same_cells(result: Study, source:
     behaviors = [few("sentiment"), few("formality")]
     for after in (1, 9, 14):
         with pytest.raises(KeyboardInterrupt):
-            study([source], behaviors, SMALL, tmp_path, progress=Stop(after))
-    again = study([source], behaviors, SMALL, tmp_path)
+            run_grid([source], behaviors, SMALL, tmp_path, progress=Stop(after))
+    again = run_grid([source], behaviors, SMALL, tmp_path)
     assert figures(again.cells) == figures(result.cells)
     assert again.cosines == result.cosines
     assert again.associations == result.associations
@@ -131,12 +132,12 @@ def test_a_study_resumed_after_the_weights_changed_measures_all_anew(
     behaviors, grid = [few("sentiment"), few("formality")], replace(SMALL, prompt_types=TYPES)
     source = ModelSource(str(changing), "tiny", dtype="float32")
     with pytest.raises(KeyboardInterrupt):
-        study([source], behaviors, grid, tmp_path / "out", progress=Stop(stops))
+        run_grid([source], behaviors, grid, tmp_path / "out", progress=Stop(stops))
     file = changing / "model.safetensors"
     weights = {name: 1.5 * tensor for name, tensor in load_file(file).items()}
     save_file(weights, file, {"format": "pt"})
-    resumed = study([source], behaviors, grid, tmp_path / "out")
-    fresh = study([source], behaviors, grid, tmp_path / "fresh")
+    resumed = run_grid([source], behaviors, grid, tmp_path / "out")
+    fresh = run_grid([source], behaviors, grid, tmp_path / "fresh")
     assert figures(resumed.cells) == figures(fresh.cells)
     assert len({c.model_digest for c in resumed.cells}) == 1
 
@@ -150,7 +151,7 @@ def test_no_model_outlives_the_study(source: ModelSource, tmp_path: Path, monkey
         return model
 
     monkeypatch.setattr(import_module("trimtab.workflows.study.grid"), "load", counted)
-    study([source], [few("sentiment"), few("formality")], replace(SMALL, prompt_types=("prefilled",)), tmp_path)
+    run_grid([source], [few("sentiment"), few("formality")], replace(SMALL, prompt_types=("prefilled",)), tmp_path)
     gc.collect()
     assert len(made) == 1  # loaded once for all parts
     assert made[0]() is None
@@ -160,12 +161,12 @@ def test_two_workers_find_what_one_finds(source: ModelSource, tmp_path: Path, mo
     monkeypatch.setattr(os, "cpu_count", lambda: 2)  # one thread each, as this process has
     behaviors = [few("sentiment"), few("formality")]
     grid = replace(SMALL, prompt_types=TYPES)
-    one, two = (study([source], behaviors, grid, tmp_path / str(n), workers=n) for n in (1, 2))
+    one, two = (run_grid([source], behaviors, grid, tmp_path / str(n), workers=n) for n in (1, 2))
     assert figures(two.cells) == figures(one.cells)
 
 
 def test_what_is_saved_is_read_back(source: ModelSource, tmp_path: Path) -> None:
-    made = study([source], [few("sentiment")], replace(SMALL, prompt_types=TYPES), tmp_path)
+    made = run_grid([source], [few("sentiment")], replace(SMALL, prompt_types=TYPES), tmp_path)
     assert load_study(tmp_path) == made
     assert (tmp_path / "report.html").stat().st_size > 10_000
 
@@ -173,7 +174,7 @@ def test_what_is_saved_is_read_back(source: ModelSource, tmp_path: Path) -> None
 def test_a_behavior_that_cannot_be_measured_says_so_and_stops_nobody(source: ModelSource, tmp_path: Path) -> None:
     small = Behavior("tiny", [Example(f"Say {i}.", " yes indeed", " no never") for i in range(4)])
     grid = replace(SMALL, prompt_types=("prefilled", "instruction"))
-    found = study([source], [small, few("sentiment")], grid, tmp_path)
+    found = run_grid([source], [small, few("sentiment")], grid, tmp_path)
     absent = [c for c in found.cells if c.behavior == "tiny"]
     assert len(absent) == 2
     assert all(c.not_measured and "different questions" in c.not_measured and c.effect is None for c in absent)
@@ -185,7 +186,7 @@ def test_controls_stand_in_the_table_and_in_no_summary(source: ModelSource, tmp_
     whole = few("sentiment")
     null = replace(shuffled(whole, 0), name="null")
     grid = replace(SMALL, prompt_types=("prefilled",), controls=("null",))
-    found = study([source], [whole, null], grid, tmp_path)
+    found = run_grid([source], [whole, null], grid, tmp_path)
     assert [c.control for c in found.cells] == [False, True]
     assert {t.effect.n or t.effect.reason for t in found.types} != {2}
     assert sum(sum(t.ranks) for t in found.types if t.at == "strength 1") == 1
@@ -193,12 +194,12 @@ def test_controls_stand_in_the_table_and_in_no_summary(source: ModelSource, tmp_
 
 def test_a_range_of_sites_is_measured_block_by_block(source: ModelSource, tmp_path: Path) -> None:
     grid = replace(SMALL, prompt_types=("prefilled",))
-    spread = study([source], [few("sentiment")], replace(grid, sites=("0-1", "1", "attention:2")), tmp_path / "a")
-    named = study([source], [few("sentiment")], replace(grid, sites=("0", "1", "attention:2")), tmp_path / "b")
+    spread = run_grid([source], [few("sentiment")], replace(grid, sites=("0-1", "1", "attention:2")), tmp_path / "a")
+    named = run_grid([source], [few("sentiment")], replace(grid, sites=("0", "1", "attention:2")), tmp_path / "b")
     assert [(c.block, c.component) for c in spread.cells] == [(0, "residual"), (1, "residual"), (2, "attention")]
     assert figures(spread.cells) == figures(named.cells)
     with pytest.raises(InputError, match="blocks 0 to 2"):
-        study([source], [few("sentiment")], replace(grid, sites=("1-7",)), tmp_path / "c")
+        run_grid([source], [few("sentiment")], replace(grid, sites=("1-7",)), tmp_path / "c")
 
 
 def test_names_that_begin_alike_are_a_family() -> None:
@@ -213,13 +214,13 @@ def test_names_that_begin_alike_are_a_family() -> None:
 
 def test_what_makes_no_sense_is_refused_before_any_work(source: ModelSource, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="two behaviors are called"):
-        study([source], [few("sentiment"), few("sentiment")], SMALL, tmp_path)
+        run_grid([source], [few("sentiment"), few("sentiment")], SMALL, tmp_path)
     with pytest.raises(InputError, match="two models are called"):
-        study([source, source], [few("sentiment")], SMALL, tmp_path)
+        run_grid([source, source], [few("sentiment")], SMALL, tmp_path)
     with pytest.raises(InputError, match="equal dose"):
-        study([source], [few("sentiment")], replace(SMALL, equal_dose=0.0), tmp_path)
+        run_grid([source], [few("sentiment")], replace(SMALL, equal_dose=0.0), tmp_path)
     with pytest.raises(InputError, match="site"):
-        study([source], [few("sentiment")], replace(SMALL, sites=("99",)), tmp_path)
+        run_grid([source], [few("sentiment")], replace(SMALL, sites=("99",)), tmp_path)
     assert not list(tmp_path.rglob("*.json"))
 
 

@@ -175,11 +175,11 @@ def test_a_system_turn_without_a_place_is_told_in_the_report(model: Model) -> No
 
 def test_a_fit_of_chats_puts_conditions_and_checks_through_the_template(model: Model) -> None:
     result = fit(
-        model, [chats()], sites=[1], strength=1.0, train=12, evaluation=16, chat_template=True,
+        model, [chats()], site=[1], strength=1.0, train=12, evaluation=16, chat_template=True,
     )  # fmt: skip
     (report,) = result.reports.values()
     assert report.chat_template
-    plain = fit(model, [chats()], sites=[1], strength=1.0, train=12, evaluation=16, verify=False)
+    plain = fit(model, [chats()], site=[1], strength=1.0, train=12, evaluation=16, verify=False)
     vectors = [made.steering.edits[tt.Site(1)].vectors for made in (result, plain)]  # type: ignore[attr-defined]
     assert not torch.allclose(*vectors)
 

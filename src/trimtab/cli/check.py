@@ -48,9 +48,7 @@ def check(
     train: Annotated[int | None, typer.Option(min=2, help="Training examples.")] = None,
     eval_: Annotated[int | None, typer.Option("--eval", min=2, help="Evaluation examples.")] = None,
     seed: options.Seed = 0,
-    chat_template: Annotated[
-        bool, typer.Option("--chat-template/--no-chat-template", help="Put prompts through the chat template.")
-    ] = False,
+    chat_template: options.ChatTemplate = False,
     read: Annotated[str | None, typer.Option(help="Prefilled types read the last answer token, or the mean.")] = None,
     positive_instruction: options.PositiveInstruction = None,
     negative_instruction: options.NegativeInstruction = None,

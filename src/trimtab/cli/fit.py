@@ -42,9 +42,7 @@ def fit(
     eval_: Annotated[int | None, typer.Option("--eval", min=2, help="Evaluation examples.")] = None,
     seed: options.Seed = 0,
     max_kl: Annotated[float, typer.Option(help="Largest divergence on neutral text, nats per token.")] = 0.1,
-    chat_template: Annotated[
-        bool, typer.Option("--chat-template/--no-chat-template", help="Put prompts through the chat template.")
-    ] = False,
+    chat_template: options.ChatTemplate = False,
     condition: Annotated[
         list[str] | None,
         typer.Option(
@@ -88,7 +86,7 @@ def fit(
             lm,
             loaded,
             method=method,
-            sites=site,
+            site=site,
             prompt_type=prompt_type,
             strength=given,
             train=train,

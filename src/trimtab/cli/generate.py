@@ -44,9 +44,7 @@ def generate(
     sample: Annotated[bool, typer.Option("--sample", help="Draw tokens instead of taking the likeliest.")] = False,
     temperature: Annotated[float, typer.Option(help="With --sample.")] = 1.0,
     seed: options.Seed = 0,
-    chat_template: Annotated[
-        bool, typer.Option("--chat-template/--no-chat-template", help="Put prompts through the chat template.")
-    ] = False,
+    chat_template: options.ChatTemplate = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Shade tokens by what the steering sees: gates, or cosines.")
     ] = False,

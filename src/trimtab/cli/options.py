@@ -39,6 +39,9 @@ Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the
 Adapter = Annotated[str | None, typer.Option(help="PEFT adapter to put on top.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
 Device = Annotated[str | None, typer.Option(help="Such as cuda:1; by default the first GPU, else the CPU.")]
+ChatTemplate = Annotated[
+    bool, typer.Option("--chat-template/--no-chat-template", help="Put prompts through the tokenizer's chat template.")
+]
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of every random choice.")]
 PositiveInstruction = Annotated[str | None, typer.Option(help="What the positive contexts tell the model.")]
 NegativeInstruction = Annotated[str | None, typer.Option(help="What the negative contexts tell it.")]

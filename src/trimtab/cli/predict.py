@@ -35,6 +35,7 @@ def predict(
         int | None, typer.Option("--eval", min=2, help="Examples left for the evaluation of a check.")
     ] = None,
     seed: options.Seed = 0,
+    chat_template: options.ChatTemplate = False,
     view: options.View = None,
     format: options.Format = None,
     skip_bad: options.SkipBad = False,
@@ -85,6 +86,7 @@ def predict(
             train=train,
             evaluation=eval_,
             seed=seed,
+            chat_template=chat_template,
             calibrations=known,
             progress=progress,
             command=shlex.join(["trimtab", *sys.argv[1:]]),

@@ -48,6 +48,7 @@ def study(
     train: Annotated[int | None, typer.Option(min=2, help="Training examples.")] = None,
     eval_: Annotated[int | None, typer.Option("--eval", min=2, help="Evaluation examples.")] = None,
     seed: options.Seed = 0,
+    chat_template: options.ChatTemplate = False,
     view: options.View = None,
     format: options.Format = None,
     skip_bad: options.SkipBad = False,
@@ -69,7 +70,7 @@ def study(
         raise InputError(f"--control {unknown[0]}: no behavior of this study has this name")
 
     from trimtab.experiment.progress import OnTerminal
-    from trimtab.workflows.study import Grid, families_of
+    from trimtab.workflows.study import families_of
     from trimtab.workflows.study import study as run
 
     families = families_of(names)
@@ -80,23 +81,21 @@ def study(
             loaded.append(copy)
             controls.append(copy.name)
             families[copy.name] = families[behavior.name]
-    grid = Grid(
-        sites=tuple(site) if site else None,
-        prompt_types=tuple(prompt_type or ["all"]),
-        equal_dose=equal_dose,
-        slopes=slopes,
-        train=train,
-        evaluation=eval_,
-        seed=seed,
-        controls=tuple(controls),
-        families=families,
-    )
     with resumable(), OnTerminal.shown("study") as progress, quiet():
         result = run(
             sources(model or ["smollm2"], dtype or ["auto"], device),
             loaded,
-            grid,
-            out,
+            folder=out,
+            site=site,
+            prompt_types=prompt_type or "all",
+            equal_dose=equal_dose,
+            slopes=slopes,
+            train=train,
+            evaluation=eval_,
+            seed=seed,
+            chat_template=chat_template,
+            controls=controls,
+            families=families,
             workers=workers,
             progress=progress,
             command=shlex.join(["trimtab", *sys.argv[1:]]),

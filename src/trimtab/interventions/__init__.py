@@ -22,6 +22,7 @@ from trimtab.interventions.sites import COMPONENTS as COMPONENTS
 from trimtab.interventions.sites import Component as Component
 from trimtab.interventions.sites import Place as Place
 from trimtab.interventions.sites import Site as Site
+from trimtab.interventions.sites import places as places
 from trimtab.interventions.steerable import PromptTexts as PromptTexts
 from trimtab.interventions.steerable import Steerable as Steerable
 from trimtab.interventions.steerable import prompt_prefixes as prompt_prefixes

@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -87,3 +87,16 @@ class Site:
 
 Place = Site | int | str
 """What is taken for a site, see `Site.of`."""
+
+
+def places(site: Place | Sequence[Place] | None) -> list[Place] | None:
+    """One place or several as a list; None stays None.
+
+    Example:
+        >>> from trimtab.interventions import Site, places
+        >>> places(14), places("10-18"), places([Site(3), "attention:14"]), places(None)
+        ([14], ['10-18'], [Site(block=3, component='residual'), 'attention:14'], None)
+    """
+    if site is None or isinstance(site, Site | int | str):
+        return None if site is None else [site]
+    return list(site)

@@ -18,6 +18,7 @@ class Calibration(Record):
         model, dtype, block, component, answer_kind, pairing: of the cells; only these are predicted.
         unit: of the effects.
         prompt_types: those fitted.
+        chat_template: whether prompts went through the tokenizer's chat template.
         equal_dose: of the edits whose effects are predicted, in norms of a typical activation.
         min_effect, max_anti_steerable: success is a whole interval of the effect above the first and of the
             anti-steerable share below the second.
@@ -37,6 +38,7 @@ class Calibration(Record):
     pairing: Literal["natural", "random"]
     unit: str
     prompt_types: tuple[str, ...]
+    chat_template: bool = False
     equal_dose: float
     min_effect: float
     max_anti_steerable: float
@@ -96,6 +98,7 @@ class Prediction(Document):
     Args:
         model: the model.
         dtype: of its blocks.
+        chat_template: whether prompts went through the tokenizer's chat template.
         calibrations: those that apply, at most one for each kind of data and site.
         uncalibrated: why there is none, for each kind of data that lacks one.
         rows: the most promising first, site by site.
@@ -104,6 +107,7 @@ class Prediction(Document):
 
     model: ModelRecord
     dtype: str
+    chat_template: bool = False
     calibrations: tuple[Calibration, ...]
     uncalibrated: Mapping[str, str]
     rows: tuple[PredictedRow, ...]

@@ -201,6 +201,7 @@ class Study(Document):
 
     Args:
         equal_dose: the dose that `equal_…` columns have.
+        chat_template: whether prompts went through the tokenizer's chat template.
         models: those studied, in order.
         cells: the rows; kept in `cells.parquet`.
         cosines: kept in `cosines.parquet`.
@@ -209,6 +210,7 @@ class Study(Document):
     """
 
     equal_dose: float
+    chat_template: bool = False
     models: tuple[ModelRecord, ...]
     cells: tuple[Cell, ...] = ()
     cosines: tuple[TypeCosines, ...] = ()

@@ -14,7 +14,7 @@ from trimtab.experiment.finite import left_out
 from trimtab.experiment.numbers import above_0, not_below_0, plain
 from trimtab.experiment.preparation import check_sides_differ, key_of, ready, where_all
 from trimtab.experiment.progress import Progress, Silent
-from trimtab.interventions import Place, Site
+from trimtab.interventions import Place, Site, places
 from trimtab.measurements.divergence import SCREENING_ROWS, neutral_drifts, within
 from trimtab.measurements.edit_size_ratio import edit_size_ratio
 from trimtab.models import Model
@@ -77,7 +77,7 @@ def fit(
     behaviors: Sequence[Behavior],
     *,
     method: str = "mean-difference",
-    sites: Sequence[Place] | None = None,
+    site: Place | Sequence[Place] | None = None,
     prompt_type: str = "prefilled",
     strength: float | None = None,
     train: int | None = None,
@@ -101,9 +101,9 @@ def fit(
         model: see `trimtab.load`.
         behaviors: at least one; their names become the attributes'.
         method: see `trimtab.steering.methods`.
-        sites: where to steer; None or `["auto"]` takes the block that does best on dev, by the mean over behaviors of
-            the share that its lower bound of the effect has of the best block's, `["10-18"]` one of these blocks.
-            Methods that look at all blocks look at those of the range.
+        site: where to steer, one place or several; None or `auto` takes the block that does best on dev, by the mean
+            over behaviors of the share that its lower bound of the effect has of the best block's, `10-18` one of these
+            blocks. Methods that look at all blocks look at those of the range.
         prompt_type: how training examples are put to the model.
         strength: default strength of every attribute; None chooses each on dev, within the bound on divergence, and
             then lowers all of them together until the bound holds for all at once.
@@ -128,7 +128,7 @@ def fit(
     choices, names = grid(options), [b.name for b in behaviors]
     makers = [configured(method, choice) for choice in choices]
     _check_arguments(makers[0], names, condition is not None, strength, max_kl)
-    sites, blocks = _where(makers[0], model, sites)
+    sites, blocks = _where(makers[0], model, places(site))
     PromptType.named([prompt_type])
     notes: list[str] = []
     with workplace(home) as work:
@@ -199,14 +199,14 @@ def _where(
         raise InputError(
             f"method {maker.name} puts text in front of prompts; leave out the sites",
             code="conflicting-arguments",
-            field="sites",
+            field="site",
         )
     for site in () if sites is None or maker.reads is not None else Site.several(sites):
         if site.component == "heads":
             raise InputError(
                 f"site {site}: heads are read, not edited; give attention:{site.block}",
                 code="no-such-site",
-                field="sites",
+                field="site",
             )
     if blocks is not None and maker.all_blocks:
         return list(range(blocks[0], blocks[1] + 1)), blocks

@@ -56,6 +56,12 @@ def calibrate(
             code="conflicting-arguments",
             field="studies",
         )
+    if len({study.chat_template for study in studies}) > 1:
+        raise InputError(
+            "studies with and without a chat template do not mix; fit them apart",
+            code="conflicting-arguments",
+            field="studies",
+        )
     between_0_and_1("max_anti_steerable", max_anti_steerable)
     if min_effect is not None:
         not_below_0("min_effect", min_effect)
@@ -64,7 +70,8 @@ def calibrate(
     for key, cells in comparable(studies).items():
         least = MIN_EFFECT[key[4]] if min_effect is None else min_effect
         try:
-            result.append(_calibration(models[key[0]], key, cells, (doses[0], least, max_anti_steerable), seed))
+            fitted = _calibration(models[key[0]], key, cells, (doses[0], least, max_anti_steerable), seed)
+            result.append(fitted.model_copy(update={"chat_template": studies[0].chat_template}))
         except InputError as error:
             site = f"block {key[2]} {key[3]}"
             notes.append(f"{models[key[0]].id} in {key[1]}, {site}, {data_kind(*key[4:])}: no calibration: {error}")

@@ -37,6 +37,7 @@ def predict(
     train: int | None = None,
     evaluation: int | None = None,
     seed: int = 0,
+    chat_template: bool = False,
     calibrations: Calibrations | None = None,
     progress: Progress | None = None,
     command: str = "",
@@ -56,6 +57,7 @@ def predict(
         train: training examples; by default as many as the set affords.
         evaluation: examples left to the evaluation of a check or a study; they decide which are trained on.
         seed: of splits, folds and resampling.
+        chat_template: put prompts through the tokenizer's chat template.
         calibrations: what predicts; None takes those that come with the package.
         progress: is told how far the work is.
         command: recorded.
@@ -63,7 +65,7 @@ def predict(
     Raises:
         InputError: no behaviors, names that repeat, too few examples, a site out of range.
     """
-    start, given = perf_counter(), progress or Silent()
+    start, shown = perf_counter(), progress or Silent()
     names = [b.name for b in behaviors]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated or not names:
@@ -78,18 +80,20 @@ def predict(
     prepared = [
         ready(
             model, behavior, [t.value for t in types],
-            train=train, evaluation=evaluation, seed=seed, ledger=Ledger(None, ""), progress=given,
+            train=train, evaluation=evaluation, seed=seed, ledger=Ledger(None, ""), progress=shown,
+            chat_template=chat_template,
         )
         for behavior in behaviors
     ]  # fmt: skip
     experiments = [on for on, _ in prepared]
-    _announce(experiments, sites, given)
+    _announce(experiments, sites, shown)
     rows = [row for on in experiments for row in _measured(on, sites)]
-    applied, reasons = _applying(known, model, sites, {data_kind(b.answer_kind, b.pairing) for b in behaviors})
+    kinds = {data_kind(b.answer_kind, b.pairing) for b in behaviors}
+    applied, reasons = _applying(known, model, sites, kinds, chat_template)
     return Prediction(
         trimtab=__version__, torch=torch.__version__, transformers=transformers.__version__,
         command=command, seconds=perf_counter() - start, seed=seed,
-        model=model_record(model), dtype=str(model.dtype).removeprefix("torch."),
+        model=model_record(model), dtype=str(model.dtype).removeprefix("torch."), chat_template=chat_template,
         calibrations=tuple(applied.values()), uncalibrated=reasons,
         rows=tuple(row for site in sites for row in _predicted(_at(rows, site), applied)),
         notes=tuple(f"{on.behavior.name}: {note}" for on, notes in prepared for note in notes),
@@ -121,13 +125,15 @@ def _at(rows: Sequence[GeometryRow], site: Site) -> list[GeometryRow]:
 
 
 def _applying(
-    known: Calibrations, model: Model, sites: Sequence[Site], kinds: set[str]
+    known: Calibrations, model: Model, sites: Sequence[Site], kinds: set[str], chat_template: bool
 ) -> tuple[dict[_Where, Calibration], dict[str, str]]:
     """The calibration of each kind of data at each site, and for kinds that lack one the reason."""
     result: dict[_Where, Calibration] = {}
     reasons: dict[str, str] = {}
     for kind in sorted(kinds):
         of_model = [c for c in known.calibrations if c.model.digest == model.digest and c.kind == kind]
+        otherwise = [c for c in of_model if c.chat_template is not chat_template]
+        of_model = [c for c in of_model if c.chat_template is chat_template]
         # The digest is of the weights; among calibrations in several dtypes that of the model's own comes first.
         of_model.sort(key=lambda c: c.dtype != str(model.dtype).removeprefix("torch."))
         lacking = []
@@ -141,7 +147,12 @@ def _applying(
             fitted = ", ".join(sorted({f"block {c.block} {c.component}" for c in of_model}))
             reasons[kind] = f"calibrated at {fitted}, not at {', '.join(lacking)}"
         elif lacking:
-            reasons[kind] = "no calibration for these weights and this kind of data; trimtab predict --fit makes one"
+            reasons[kind] = (
+                f"calibrated {'without' if chat_template else 'with'} a chat template only; fit one to a study "
+                f"{'with' if chat_template else 'without'} it"
+                if otherwise
+                else "no calibration for these weights and this kind of data; fit one to a study of them"
+            )
     return result, reasons
 
 

@@ -31,7 +31,7 @@ from trimtab.workflows.study.findings import with_findings
 from trimtab.workflows.study.parts import Grid, ModelSource, StudyPart, Task
 
 
-def study(
+def run_grid(
     sources: Sequence[ModelSource],
     behaviors: Sequence[Behavior],
     grid: Grid,
@@ -72,6 +72,7 @@ def study(
         Study(
             trimtab=__version__, torch=torch.__version__, transformers=transformers.__version__,
             command=command, seconds=perf_counter() - start, seed=grid.seed, equal_dose=grid.equal_dose,
+            chat_template=grid.chat_template,
             models=tuple(records.values()),
             cells=tuple(cell for part in parts for cell in part.cells),
             cosines=tuple(one for part in parts for one in part.cosines),
@@ -150,6 +151,7 @@ def _experiment(task: Task, model: Model, ledger: Ledger, progress: Progress) ->
     on, _ = ready(
         model, task.behavior, list(grid.prompt_types),
         train=grid.train, evaluation=grid.evaluation, seed=grid.seed, ledger=ledger, progress=progress,
+        chat_template=grid.chat_template,
     )  # fmt: skip
     return on
 

@@ -45,6 +45,7 @@ class Grid:
         slopes: whether effects are measured over strengths too.
         train, evaluation: examples; None takes as many as the sets afford.
         seed: of splits, folds and resampling.
+        chat_template: whether prompts go through the tokenizer's chat template.
         controls: names of behaviors with nothing to steer toward.
         families: family by name of behavior.
     """
@@ -56,6 +57,7 @@ class Grid:
     train: int | None = None
     evaluation: int | None = None
     seed: int = 0
+    chat_template: bool = False
     controls: tuple[str, ...] = ()
     families: Mapping[str, str] = field(default_factory=dict)
 
