@@ -256,6 +256,37 @@ def test_an_interrupted_training_is_not_in_the_way_of_other_behaviors(
     assert found.steering.id == fit(model, behaviors, **options).steering.id  # type: ignore[arg-type]
 
 
+class Ending(Silent):
+    """Stops the work at the last step of the second check, and counts the steps."""
+
+    def __init__(self, after: int | None = None) -> None:
+        self.steps: list[str] = []
+        self.after = after
+
+    def advance(self, stage: str, amount: int) -> None:
+        self.steps.append(stage)
+        if len(self.steps) == self.after:
+            raise KeyboardInterrupt
+
+
+def test_a_check_that_was_finished_is_not_run_again(model: Model, tmp_path: Path) -> None:
+    behaviors = [few("sentiment"), few("formality")]
+    options: dict[str, Any] = {"site": 1, "strength": 0.5, **SIZES}
+    whole = Ending()
+    expected = fit(model, behaviors, folder=tmp_path / "whole", progress=whole, **options)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, behaviors, folder=tmp_path / "cut", progress=Ending(len(whole.steps) - 1), **options)
+    rest = Ending()
+    resumed = fit(model, behaviors, folder=tmp_path / "cut", progress=rest, save_to=tmp_path / "steering", **options)
+    assert len(rest.steps) < len(whole.steps) / 3
+    for name, report in expected.reports.items():
+        again = resumed.reports[name]
+        assert (again.verdict, again.prompt_types, again.rows) == (report.verdict, report.prompt_types, report.rows)
+    assert Steering.load(tmp_path / "steering").id == expected.steering.id
+    gist = resumed.reliability["attributes"]["sentiment"]
+    assert (gist["strength"], gist["scope"], gist["chat_template"]) == (1.0, "all", False)
+
+
 class Begun(Silent):
     """Keeps what was begun."""
 

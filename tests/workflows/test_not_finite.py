@@ -76,6 +76,22 @@ def test_a_fit_chooses_among_the_finite_strengths(model: Model, monkeypatch: pyt
     assert any("strength 3 " in note and "left out" in note for note in result.notes)
 
 
+def test_a_prompt_type_is_left_out_and_the_others_decide(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    def scaled(positive: torch.Tensor, negative: torch.Tensor, site: Site, *more: Any) -> Steering:
+        made = mean_difference(positive, negative, site, *more)
+        drawn.append(made)
+        one = torch.where(made.vector(site).abs() == made.vector(site).abs().max(), 4 * LARGE, 0.0)
+        return Steering.from_vector(site, one, *more) if len(drawn) == 2 else made
+
+    drawn: list[Steering] = []
+    monkeypatch.setattr(activations, "mean_difference", scaled)
+    types = ["prefilled", "prefilled+instruction", "prefilled+5-shot"]
+    report = tt.check(model, few("sentiment"), site=1, prompt_types=types, strength=1.0, **SIZES)
+    assert "NaN or infinite" in str(report.prompt_types["prefilled+instruction"].not_measured)
+    assert all(report.prompt_types[t].effect is not None for t in types if t != "prefilled+instruction")
+    assert report.prompt_type_chosen == "dev"
+
+
 def test_where_nothing_is_finite_the_reason_is_told(model: Model) -> None:
     def never(names: Any) -> Any:
         raise NotFiniteError("this is NaN or infinite")

@@ -97,11 +97,11 @@ def fit(
             condition={name: prompts[file] for name, file in conditions.items()} or None,
             verify=check,
             folder=work,
+            save_to=out,
             progress=progress,
             command=shlex.join(["trimtab", *sys.argv[1:]]),
             **described,
         )
-    result.steering.save(out, result.reliability or None)
     if json_:
         document = {"id": result.steering.id, "attributes": dict(result.steering.attributes)}
         document |= {"sites": [str(s) for s in result.steering.edits], "reliability": result.reliability}

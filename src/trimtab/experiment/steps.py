@@ -5,7 +5,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 from trimtab.behaviors import Behavior
 from trimtab.errors import InputError
@@ -15,6 +16,9 @@ from trimtab.storage.steps import Arrays
 
 if TYPE_CHECKING:
     from trimtab.experiment.experiment import Experiment
+
+
+_PROCESS: Final = uuid4().hex  # so that what another process kept under the same address is never taken
 
 
 class Step(ABC):
@@ -70,5 +74,5 @@ def identity(value: object) -> Any:
 def _steering(steering: Steering) -> list[str]:
     try:
         return ["steering", steering.id]
-    except InputError:  # edits of one's own class have no stored form; the cache keeps the object alive
-        return ["steering in memory", hex(id(steering))]
+    except InputError:  # edits of one's own class have no stored form; the cache keeps the object alive in this process
+        return ["steering in memory", _PROCESS, hex(id(steering))]

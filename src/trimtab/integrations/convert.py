@@ -247,6 +247,6 @@ def _read_file(source: Path, names: Sequence[str], site: Site | None, convention
         return read_vectors(source, name, convention, site)
     raise InputError(
         f"{source}: give the folder of a steering, a .gguf, a .safetensors, or a .pt of torch.save",
-        code="unknown-format",
+        code="unsupported",
         field="source",
     )

@@ -1,7 +1,7 @@
 """Site, prompt type and strength, chosen on the dev split alone. Everything here is exploratory in the report."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -42,6 +42,7 @@ class Chosen:
         blocks: the map that the site was chosen from; empty if it was given.
         strengths: what the strength was chosen from; empty if it was given.
         notes: strengths that were left out of the choice, and why.
+        lost: prompt types whose activations or effects are not finite, and why.
     """
 
     site: Site | None
@@ -52,6 +53,7 @@ class Chosen:
     blocks: tuple[BlockRow, ...]
     strengths: tuple[CurvePoint, ...]
     notes: tuple[str, ...] = ()
+    lost: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def steering(self) -> Steering:
@@ -90,14 +92,20 @@ def choose(on: Experiment, given: Site | None, strength: float | None, max_kl: f
     """
     blocks = map_blocks(on) if given is None else ()
     site = given or Site(max(blocks, key=lambda b: -np.inf if b.effect.low is None else b.effect.low).block)
-    geometry: dict[str, Geometry] = {t: training(on, t, [site])[site] for t in on.measured_types}
-    vectors: dict[str, Steering] = {t: vector_of(on, g, site) for t, g in geometry.items()}
-    types = list(vectors)
-    best = types[0]
-    if len(types) > 1:
-        result = effects_on_dev(on, [(v, on.strength) for v in vectors.values()])
-        best = types[int(np.argmax([effect.mean().low for effect in result]))]
-    chosen = Chosen(site, best, on.strength, geometry, vectors, blocks, ())
+    geometry, lost = those_finite(on.measured_types, lambda some: {t: training(on, t, [site])[site] for t in some})
+    vectors = {t: vector_of(on, g, site) for t, g in geometry.items()}
+    best: str = next(iter(vectors))
+    if len(vectors) > 1:
+
+        def effects_of(some: Sequence[PromptType]) -> Mapping[PromptType, Contrast]:
+            return dict(zip(some, effects_on_dev(on, [(vectors[t], on.strength) for t in some]), strict=True))
+
+        effects, without = those_finite(list(vectors), effects_of)
+        lost |= without
+        best = max(effects, key=lambda t: effects[t].mean().low)
+    kept: dict[str, Steering] = {t: v for t, v in vectors.items() if t not in lost}
+    read: dict[str, Geometry] = dict(geometry.items())
+    chosen = Chosen(site, best, on.strength, read, kept, blocks, (), lost=dict(lost.items()))
     return chosen if strength is not None else with_strength(on, chosen, max_kl)
 
 

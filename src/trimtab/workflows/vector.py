@@ -1,6 +1,7 @@
 """A vector from a few texts of either kind: the commonest wish, in one call."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from trimtab.errors import InputError
@@ -51,4 +52,6 @@ def vector(
     result = model.capture([*positives, *negatives], [where], read=read, chat_template=chat_template)
     h = result.activations[where]
     data = {name: {where: Sides(h[:n], h[n:], paired=False)}}
-    return MeanDifference().fit(data, made_for=model.facts)
+    made = MeanDifference().fit(data, made_for=model.facts)
+    asked = {**made.origin.hyperparameters, "read": read, "chat_template": chat_template}
+    return made.changed(origin=replace(made.origin, hyperparameters=asked))

@@ -63,7 +63,9 @@ def calibration_page(calibrations: Calibrations) -> str:
     """
     sections = [_section(f"c{i}", c) for i, c in enumerate(calibrations.calibrations, start=1)]
     drawn = {f"{s.key}-bins": _plot(s.calibration) for s in sections}
-    return document("calibration.html", drawn, DARK, fit=calibrations, sections=sections, words=WORDS, with_ends=between)
+    return document(
+        "calibration.html", drawn, DARK, fit=calibrations, sections=sections, words=WORDS, with_ends=between
+    )
 
 
 def _section(key: str, c: Calibration) -> _Section:

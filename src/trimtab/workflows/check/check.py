@@ -214,7 +214,7 @@ def _check_steering(
         raise InputError(
             "a finished steering has its own sites and no prompt types; leave out site and prompt_types",
             code="conflicting-arguments",
-            field="site",
+            field="prompt_types" if site is None else "site",
         )
     for place in steering.edits:
         model.anatomy.module(place)

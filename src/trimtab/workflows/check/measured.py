@@ -1,12 +1,13 @@
 """All that a check measures: the evidence of its verdict, and what the report shows besides."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trimtab.behaviors import Behavior, PromptType
+from trimtab.errors import NotFiniteError
 from trimtab.evaluation import Judge
 from trimtab.experiment.experiment import Experiment
-from trimtab.experiment.finite import left_out
+from trimtab.experiment.finite import left_out, those_finite
 from trimtab.measurements.activations import evaluated
 from trimtab.measurements.baselines import answer_bias, prompting_baseline, training_variability
 from trimtab.measurements.continuations import N_CONTINUATIONS, continuations
@@ -67,11 +68,12 @@ def measure(on: Experiment, chosen: Chosen, others: Sequence[Behavior], generate
     scores = generated(on, texts[:generate], judge) if generate else LIKELIHOOD_ONLY
     evidence = assess(on, vector, geometry=geometry, generated=scores, others=others)
     drifts, lost = _over_strengths(on, vector, evidence)
+    by_type, without = _by_type(on, chosen, evidence.steered)
     own, missing = evidence.steered, Estimate(reason=CAME_FINISHED)
     return Measured(
-        chosen=chosen,
+        chosen=replace(chosen, lost={**chosen.lost, **without}),
         evidence=evidence,
-        steered=_by_type(on, chosen, own),
+        steered=by_type,
         drifts=drifts,
         side_effects=_side_effects(on, vector, evidence, others),
         prompting_baseline=prompting_baseline(on, vector, own),
@@ -85,12 +87,23 @@ def measure(on: Experiment, chosen: Chosen, others: Sequence[Behavior], generate
     )
 
 
-def _by_type(on: Experiment, chosen: Chosen, own: Steered) -> dict[str, Steered]:
-    """What the chosen vector does to all evaluation examples and the others to the first ones, by type."""
+def _by_type(on: Experiment, chosen: Chosen, own: Steered) -> tuple[dict[str, Steered], dict[str, str]]:
+    """What the chosen vector does to all evaluation examples and the others to the first ones, by type.
+
+    Returns:
+        effects, and for types whose effects are not finite the reason.
+    """
     rest = [t for t in chosen.vectors if t != chosen.prompt_type]
-    result = dict(zip(rest, steered(on, [chosen.vectors[t] for t in rest], rows=EXPLORATORY_ROWS), strict=True))
+
+    def effects_of(some: Sequence[str]) -> Mapping[str, Steered]:
+        return dict(zip(some, steered(on, [chosen.vectors[t] for t in some], rows=EXPLORATORY_ROWS), strict=True))
+
+    try:
+        result, lost = those_finite(rest, effects_of) if rest else ({}, {})
+    except NotFiniteError as error:  # of all of them
+        result, lost = {}, dict.fromkeys(rest, str(error))
     result[chosen.prompt_type] = own
-    return {t: result[t] for t in chosen.vectors}
+    return {t: result[t] for t in chosen.vectors if t in result}, lost
 
 
 def _over_strengths(

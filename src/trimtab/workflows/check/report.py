@@ -70,7 +70,7 @@ def assemble(
         data_digest=behavior.digest, pairing=behavior.pairing,
         model=model_record(model),
         site=SiteRecord(**asdict(chosen.site)) if chosen.site else None, site_chosen="given" if site_given else "dev",
-        prompt_type_chosen="given" if len(found.steered) == 1 else "dev",
+        prompt_type_chosen="given" if len(found.steered) + len(chosen.lost) == 1 else "dev",
         steering=None if chosen.own_geometry else steering_record(chosen.steering, behavior.digest),
         strength_chosen="dev" if chosen.strengths else "given",
         n_train=len(splits.train), n_dev=len(splits.dev), n_eval=len(splits.eval),
@@ -163,6 +163,8 @@ def _type_result(on: Experiment, found: Measured, t: str) -> PromptTypeResult:
     why_not = not_measured(on.behavior, t) if isinstance(t, PromptType) else None
     if why_not is not None:
         return PromptTypeResult.without(why_not)
+    if t in found.chosen.lost:
+        return PromptTypeResult.without(found.chosen.lost[t])
     if t == found.chosen.prompt_type:
         return found.evidence.result
     level = simultaneous_level(0.95, max(1, len(found.steered) - 1))
@@ -187,7 +189,7 @@ def _sentence(conclusion: Conclusion, on: Experiment, found: Measured, written: 
         "inconclusive": f"{what} cannot be judged on this many examples: {figures}.",
     }
     how = "by likelihood and by generated text" if written else "by likelihood, not by generated text"
-    return f"{said[conclusion.decision]} DecisionWithGrounds {how}."
+    return f"{said[conclusion.decision]} Judged {how}."
 
 
 def _what(on: Experiment, chosen: Chosen) -> str:

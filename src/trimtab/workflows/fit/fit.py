@@ -1,6 +1,7 @@
 """From contrast examples to a steering: activations, a method, strengths chosen on dev, a check of every attribute."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from trimtab.experiment.finite import left_out
 from trimtab.experiment.numbers import above_0, not_below_0, plain
 from trimtab.experiment.preparation import check_sides_differ, key_of, ready, where_all
 from trimtab.experiment.progress import Progress, Silent
+from trimtab.experiment.steps import identity
 from trimtab.interventions import Place, Site, places
 from trimtab.measurements.divergence import SCREENING_ROWS, neutral_drifts, within
 from trimtab.measurements.edit_size_ratio import edit_size_ratio
@@ -88,6 +90,7 @@ def fit(
     condition: Behavior | Mapping[str, Behavior] | None = None,
     verify: bool = True,
     folder: str | Path | None = None,
+    save_to: str | Path | None = None,
     progress: Progress | None = None,
     command: str = "",
     **options: Any,
@@ -114,6 +117,7 @@ def fit(
         verify: check every attribute by itself.
         folder: keeps finished steps there, so that an interrupted fit goes on; the page of the fit and reports by
             attribute go into it.
+        save_to: folder that the steering is saved in, with its verdicts.
         progress: is told how far the work is.
         command: recorded in the reports.
         options: hyperparameters of the method; a list is one of values to choose from on dev.
@@ -155,20 +159,23 @@ def fit(
     for b in behaviors if verify else ():
         own = alone(steering, b.name)
         own_folder = None if home is None else home / "checks" / b.name
-        reports[b.name] = check(
-            model, b, steering=own, folder=own_folder, progress=shown, command=command, train=train,
+        run_check = partial(
+            check, model, b, steering=own, folder=own_folder, progress=shown, command=command, train=train,
             evaluation=evaluation, seed=seed, max_kl=max_kl, chat_template=chat_template,
         )  # fmt: skip
-    found = Fitted(steering, reports, tuple(dict.fromkeys(notes)), training)
+        reports[b.name] = _once(run_check, own_folder, experiments[b.name].ledger, own, max_kl)
+    result = Fitted(steering, reports, tuple(dict.fromkeys(notes)), training)
     record = recorded(
-        steering, experiments, reports, found.notes, training,
+        steering, experiments, reports, result.notes, training,
         command=command, seconds=perf_counter() - start, max_kl=max_kl,
     )  # fmt: skip
     if home is not None:
         save_fit(record, home)
+    if save_to is not None:
+        steering.save(save_to, result.reliability or None)
     for s in experiments.values():
         s.ledger.close()
-    return replace(found, record=record)
+    return replace(result, record=record)
 
 
 def _check_arguments(
@@ -213,6 +220,23 @@ def _where(
     return sites, blocks
 
 
+def _once(
+    run_check: Callable[[], Report], folder: Path | None, ledger: Ledger, steering: Steering, max_kl: float
+) -> Report:
+    """The check of an attribute; the report in its folder, if an interrupted fit had finished it."""
+    if folder is None:
+        return run_check()
+    name = json.dumps(["check", identity(steering), max_kl])
+    if ledger.text(name) is not None:
+        try:
+            return Report.load(folder)
+        except InputError:  # removed or changed since
+            pass
+    report = run_check()
+    ledger.keep(name, "finished")
+    return report
+
+
 def alone(steering: Steering, name: str) -> Steering:
     """The steering with one attribute on and the others off."""
     return steering.changed(attributes={other: 0.0 for other in steering.attributes if other != name})
@@ -230,7 +254,9 @@ def _chosen(
     if len(candidates) > 1:
         for maker, own in candidates:
             settings = {**maker.hyperparameters, "sites": [str(site) for site in own.steering.edits]}
-            rows.append(scored(experiments, own.steering, settings, max_kl))
+            row, without = scored(experiments, own.steering, settings, max_kl)
+            rows.append(row)
+            notes += without
         notes.append(f"chosen on dev among {len(rows)} by the mean standardised effect within the bound on divergence")
     taken = best(rows) if rows else 0
     chosen = candidates[taken][1]
@@ -293,6 +319,9 @@ def _gist(report: Report) -> dict[str, Any]:
     result = report.prompt_types[report.verdict.prompt_type]
     return {
         "decision": report.verdict.decision,
+        "strength": report.verdict.strength,
+        "scope": report.scope,
+        "chat_template": report.chat_template,
         "sentence": report.verdict.sentence,
         "reasons": list(report.verdict.reasons),
         "reservations": list(report.verdict.reservations),

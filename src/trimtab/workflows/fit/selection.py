@@ -9,6 +9,7 @@ import numpy as np
 
 from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment
+from trimtab.experiment.finite import left_out
 from trimtab.measurements.divergence import SCREENING_ROWS, neutral_drifts, within
 from trimtab.measurements.effects import effects_on_dev
 from trimtab.steering import Steering
@@ -59,7 +60,7 @@ def grid(options: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def scored(
     experiments: Mapping[str, Experiment], steering: Steering, settings: Mapping[str, Any], max_kl: float
-) -> Scored:
+) -> tuple[Scored, list[str]]:
     """The worth of a candidate, by dev examples and texts alone.
 
     Args:
@@ -67,15 +68,18 @@ def scored(
         steering: the candidate, with an attribute for each.
         settings: its hyperparameters and sites.
         max_kl: bound on the divergence on neutral text, nats per token.
+
+    Returns:
+        the worth, and notes on factors that give no finite figures.
     """
     first = next(iter(experiments.values()))
-    drifts, _ = neutral_drifts(first, steering, FACTORS, SCREENING_ROWS, "dev")
+    drifts, lost = neutral_drifts(first, steering, FACTORS, SCREENING_ROWS, "dev")
     factor = max(within(drifts, max_kl, first.seed), default=min(drifts))
     effects = {}
     for name, s in experiments.items():
         (effect,) = effects_on_dev(s, [(steering, factor * s.strength)])
         effects[name] = effect.standardised or 0.0
-    return Scored(dict(settings), factor, effects)
+    return Scored(dict(settings), factor, effects), left_out("factor", lost, "the choice between candidates")
 
 
 def best(rows: Sequence[Scored]) -> int:

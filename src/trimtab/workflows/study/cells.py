@@ -6,6 +6,7 @@ from typing import Any
 
 from trimtab.behaviors import Behavior, PromptType, not_measured
 from trimtab.experiment.experiment import HEAD_SHARE, Experiment, Variant
+from trimtab.experiment.finite import left_out
 from trimtab.interventions import Site
 from trimtab.measurements.activations import median_norm, training, vector_of
 from trimtab.measurements.effects import PLAIN, Steered, base_record, curve, slope_record, sweep
@@ -39,13 +40,16 @@ class Subject:
     slopes: bool
 
 
-def cells(on: Experiment, sites: Sequence[Site], subject: Subject) -> tuple[list[Cell], list[TypeCosines]]:
+def cells(
+    on: Experiment, sites: Sequence[Site], subject: Subject, notes: list[str]
+) -> tuple[list[Cell], list[TypeCosines]]:
     """Geometry and effects under every prompt type at every site.
 
     Args:
         on: the behavior's experiment on the model, at strength 1.
         sites: where to steer.
         subject: what the behavior is in the study.
+        notes: strengths of slopes that give no finite figures are added.
     """
     known = {t: training(on, t, sites) for t in on.measured_types}
     rows: list[Cell] = []
@@ -53,7 +57,7 @@ def cells(on: Experiment, sites: Sequence[Site], subject: Subject) -> tuple[list
     whole = {"length_auroc": lengths(on).auroc.value}
     for site in sites:
         geometry = {t: known[t][site] for t in known}
-        rows += _at_site(on, site, geometry, subject, whole)
+        rows += _at_site(on, site, geometry, subject, whole, notes)
         if geometry:
             names, vectors = cosine_types({t: g.vector for t, g in geometry.items()})
             cosines.append(
@@ -79,6 +83,7 @@ def _at_site(
     geometry: Mapping[PromptType, Geometry],
     subject: Subject,
     whole: Mapping[str, Any],
+    notes: list[str],
 ) -> Iterator[Cell]:
     median = median_norm(on, site)
     vectors = {t: vector_of(on, g, site) for t, g in geometry.items()}
@@ -103,7 +108,9 @@ def _at_site(
             **_effects(on, steered[t], at_equal[t]),
         }
         if subject.slopes:
-            figures |= _slopes(on, vectors[t], steered[t])
+            slopes, lost = _slopes(on, vectors[t], steered[t])
+            figures |= slopes
+            notes += left_out("strength", lost, f"the slope of {on.behavior.name}, {t}, at {site}")
         yield _cell(on.model, on.behavior, site, t, subject, {**figures, "equal_strength": equal[t]})
 
 
@@ -138,15 +145,16 @@ def _effects(on: Experiment, one: Steered, equal: Steered) -> dict[str, Any]:
     return out
 
 
-def _slopes(on: Experiment, vector: Steering, known: Steered) -> dict[str, Any]:
-    at, _ = curve(on, vector, known)
+def _slopes(on: Experiment, vector: Steering, known: Steered) -> tuple[dict[str, Any], dict[float, str]]:
+    at, lost = curve(on, vector, known)
     slope, lines = slope_record(at, on.contrast_of(on.splits.eval).first(len(at[0.0].m)))
-    return {
+    figures = {
         "steerability": slope.mean,
         "steerability_low": slope.low,
         "steerability_high": slope.high,
         "spearman": lines.spearman,
     }
+    return figures, lost
 
 
 def _cell(

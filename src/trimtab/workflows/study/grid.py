@@ -18,7 +18,7 @@ from trimtab.behaviors import Behavior, PromptType
 from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.numbers import above_0, is_whole
-from trimtab.experiment.preparation import each_site, ready
+from trimtab.experiment.preparation import each_site, key_of, ready
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.measurements.records import model_record
 from trimtab.models import Model, load
@@ -219,11 +219,11 @@ def _measure(task: Task, progress: Progress, models: Models) -> None:
     """Measure a part and keep it."""
     model, behavior, grid = models(task.source), task.behavior, task.grid
     sites, subject = each_site(model, grid.sites), grid.subject(task.source.label, behavior)
-    ledger = task.ledger.inside(json.dumps([task.name, model.digest]))
+    ledger = task.ledger.inside(key_of(model, behavior, task.name))
     notes: list[str] = []
     try:
         on = _experiment(task, model, ledger, progress)
-        rows, cosines = cells(on, sites, subject)
+        rows, cosines = cells(on, sites, subject, notes)
     except InputError as error:
         rows, cosines = (
             absent(model, behavior, sites, PromptType.named(list(grid.prompt_types)), subject, str(error)),
