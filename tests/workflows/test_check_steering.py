@@ -92,7 +92,7 @@ def test_what_needs_training_activations_says_so(model: Model, vector: torch.Ten
     assert "came finished" in (result.direction.reason or "")
     assert "came finished" in (result.convergence.reason or "")
     assert result.curve.points[0].sigmas is None
-    assert result.prompt_type_cosine.types == result.projections.positive == ()
+    assert (result.prompt_type_cosine.types, result.projections.positive) == ((), ())
     assert any("does not say what it was trained on" in note for note in result.notes)
     assert result.verdict.prompt_type == "finished steering"
 
@@ -131,8 +131,8 @@ def test_default_strengths_keep_their_proportions(model: Model, vector: torch.Te
     summed = Steering.from_vector(1, 2 * (v[0] + 0.25 * v[1]))
     first = tt.check(model, few("sentiment"), steering=whole, strength=2.0, **SIZES)
     second = tt.check(model, few("sentiment"), steering=summed, **SIZES)
-    effects = [next(iter(report.prompt_types.values())).effects for report in (first, second)]
-    assert np.allclose(*effects, atol=1e-5)
+    one, other = (next(iter(report.prompt_types.values())).effects for report in (first, second))
+    assert np.allclose(one, other, atol=1e-5)
     assert first.verdict.strength == 2.0
 
 

@@ -39,7 +39,7 @@ def rows_of(file: Path) -> list[dict[str, Any]]:
 def test_a_draft_is_a_behavior_with_provenance_in_every_row(tmp_path: Path) -> None:
     out = tmp_path / "rhymes.jsonl"
     with serving(capable) as server:
-        result = draft(writer(server), "rhymes", DESCRIPTION, out=out, n=40)
+        result = draft(writer(server), "rhymes", DESCRIPTION, file=out, n=40)
     header, *rows = rows_of(out)
     assert header["positive_instruction"] == "You are a poet who speaks in rhymes."
     assert header["description"] == DESCRIPTION
@@ -71,7 +71,7 @@ def test_incomplete_equal_and_repeated_rows_are_dropped_and_counted(tmp_path: Pa
         return Reply(writes(request))
 
     with serving(sloppy) as server:
-        result = draft(writer(server), "rhymes", DESCRIPTION, out=tmp_path / "r.jsonl", n=30)
+        result = draft(writer(server), "rhymes", DESCRIPTION, file=tmp_path / "r.jsonl", n=30)
     assert set(result.dropped) == {"without two complete answers", "with the same answer twice"}
     assert len(result.behavior.examples) == 30
     assert result.n_answered >= 30 + sum(result.dropped.values())
@@ -85,7 +85,7 @@ def test_a_writer_that_repeats_itself_gives_fewer_rows_and_ends(tmp_path: Path) 
         return Reply(writes(request))
 
     with serving(dull) as server:
-        result = draft(writer(server), "rhymes", DESCRIPTION, out=tmp_path / "r.jsonl", n=30)
+        result = draft(writer(server), "rhymes", DESCRIPTION, file=tmp_path / "r.jsonl", n=30)
     assert len(result.behavior.examples) == 10
 
 
@@ -93,9 +93,9 @@ def test_a_writer_that_repeats_itself_gives_fewer_rows_and_ends(tmp_path: Path) 
 def test_a_writer_without_usable_answers_is_an_error_and_no_file(tmp_path: Path, nonsense: str) -> None:
     with serving(lambda request, k: Reply(nonsense)) as server:
         with pytest.raises(TrimtabError, match="give both yourself"):
-            draft(writer(server), "rhymes", DESCRIPTION, out=tmp_path / "a.jsonl", n=10)
+            draft(writer(server), "rhymes", DESCRIPTION, file=tmp_path / "a.jsonl", n=10)
         with pytest.raises(TrimtabError, match="more capable model"):
-            draft(writer(server), "rhymes", DESCRIPTION, out=tmp_path / "b.jsonl", n=10, instructions=TOLD)
+            draft(writer(server), "rhymes", DESCRIPTION, file=tmp_path / "b.jsonl", n=10, instructions=TOLD)
     assert not list(tmp_path.glob("*.jsonl"))
 
 
@@ -112,9 +112,9 @@ def test_faults_on_the_way_leave_the_same_draft(tmp_path: Path) -> None:
         return faults[k // 5 % len(faults)] if k % 5 == 0 else capable(request, k)
 
     with serving(capable) as server:
-        draft(writer(server), "rhymes", DESCRIPTION, out=tmp_path / "a.jsonl", n=24)
+        draft(writer(server), "rhymes", DESCRIPTION, file=tmp_path / "a.jsonl", n=24)
     with serving(faulty) as server:
-        draft(writer(server, timeout=0.4, attempts=8), "rhymes", DESCRIPTION, out=tmp_path / "b.jsonl", n=24)
+        draft(writer(server, timeout=0.4, attempts=8), "rhymes", DESCRIPTION, file=tmp_path / "b.jsonl", n=24)
     a, b = ([{**r, "provenance": None} for r in rows_of(tmp_path / f"{x}.jsonl")] for x in "ab")
     assert a == b
 
@@ -127,7 +127,7 @@ def test_one_conversation_that_cannot_be_had_costs_its_row_only(tmp_path: Path) 
         return Reply(status=500) if down else capable(request, k)
 
     with serving(partly) as server:
-        result = draft(writer(server, attempts=2), "rhymes", DESCRIPTION, out=tmp_path / "r.jsonl", n=20)
+        result = draft(writer(server, attempts=2), "rhymes", DESCRIPTION, file=tmp_path / "r.jsonl", n=20)
     assert len(result.behavior.examples) == 20
     assert result.dropped["without two complete answers"] > 0
 
@@ -135,7 +135,7 @@ def test_one_conversation_that_cannot_be_had_costs_its_row_only(tmp_path: Path) 
 def test_what_was_written_before_a_break_is_not_asked_again(tmp_path: Path) -> None:
     out = tmp_path / "r.jsonl"
     with serving(capable) as server:
-        whole = draft(writer(server), "rhymes", DESCRIPTION, out=tmp_path / "whole.jsonl", n=40)
+        whole = draft(writer(server), "rhymes", DESCRIPTION, file=tmp_path / "whole.jsonl", n=40)
         total = len(server.requests)
         url = server.url
 
@@ -143,13 +143,13 @@ def test_what_was_written_before_a_break_is_not_asked_again(tmp_path: Path) -> N
         return capable(request, k) if k < 60 else Reply(status=503)
 
     with serving(breaks) as server, pytest.raises(EndpointError, match="what was written is kept"):
-        draft(_at(writer(server), url), "rhymes", DESCRIPTION, out=out, n=40)
+        draft(_at(writer(server), url), "rhymes", DESCRIPTION, file=out, n=40)
     kept = (tmp_path / "r.jsonl.part").read_bytes()
     (tmp_path / "r.jsonl.part").write_bytes(kept + b'{"step": "answers 0.3')  # and a line cut off
     with serving(capable) as server, pytest.raises(InputError, match="another seed"):
-        draft(_at(writer(server), url), "rhymes", DESCRIPTION, out=out, n=40, seed=3)
+        draft(_at(writer(server), url), "rhymes", DESCRIPTION, file=out, n=40, seed=3)
     with serving(capable) as server:
-        result = draft(_at(writer(server), url), "rhymes", DESCRIPTION, out=out, n=40)
+        result = draft(_at(writer(server), url), "rhymes", DESCRIPTION, file=out, n=40)
         assert 0 < len(server.requests) <= total - 32
     assert result.behavior.examples[:1] == load(out).examples[:1]
     assert rows_of(out) == rows_of(whole.file)
@@ -247,7 +247,7 @@ def test_a_loaded_model_can_write_and_one_without_chat_template_is_refused(tiny_
     ]
     assert said[0] == said[1] != said[2]
     with pytest.raises(TrimtabError, match="usable rows"):  # a random model writes no sentence
-        draft(LoadedWriter(model), "rhymes", DESCRIPTION, out=tmp_path / "r.jsonl", n=4, instructions=TOLD)
+        draft(LoadedWriter(model), "rhymes", DESCRIPTION, file=tmp_path / "r.jsonl", n=4, instructions=TOLD)
 
 
 # --- reading answers ---

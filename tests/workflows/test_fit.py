@@ -21,7 +21,7 @@ from trimtab.results.fit import Fit, Training
 from trimtab.steering import Steering
 from trimtab.steering.artifact import read
 from trimtab.steering.edits import Gated
-from trimtab.steering.mat_steer import Options, Tokens, TokenSides, train
+from trimtab.steering.mat_steer import Options, TokenRows, TokenSides, train
 from trimtab.steering.methods import PromptMethod, method, method_names
 from trimtab.texts import Rendered
 from trimtab.workflows.fit.fit import Fitted, alone, fit
@@ -183,7 +183,8 @@ def test_mat_steer_is_the_training_on_the_tokens_of_both_sides(model: Model, tmp
     behaviors = [few("sentiment"), few("formality")]
     options = {"method": "mat-steer", "site": [2], "strength": 1.0, "verify": False, **SIZES, **MAT}
     found = fit(model, behaviors, folder=tmp_path / "f", **options)  # type: ignore[arg-type]
-    data, dev = {}, {}
+    data: dict[str, Any] = {}
+    dev: dict[str, Any] = {}
     for b in behaviors:
         parts = split(b, train=12, evaluation=16, seed=0)
         for part, into in ((parts.train, data), (parts.dev, dev)):
@@ -191,7 +192,7 @@ def test_mat_steer_is_the_training_on_the_tokens_of_both_sides(model: Model, tmp
             for side in ("positive", "negative"):
                 texts = [Rendered("", e.prompt, getattr(e, side)) for e in part.examples]
                 seen = model.capture_tokens(texts, [2])
-                sides.append(Tokens(seen.activations[Site(2)], seen.text[Site(2)].numpy()))
+                sides.append(TokenRows(seen.activations[Site(2)], seen.text[Site(2)].numpy()))
             into[b.name] = TokenSides(*sides)
     expected = train(data, Options(**MAT), dev=dev)  # type: ignore[arg-type]
     edit = found.steering.edits[Site(2)]
@@ -628,7 +629,7 @@ def test_reports_never_go_into_a_steering(found: Fitted, tiny_folder: Path, run:
         for command in (("check", "sentiment", "--steering", tmp_path / "s"), ("study", "sentiment")):
             code, _, err = run(*command, *given[: 8 if command[0] == "check" else 4], "--out", out)
             assert (code, "belongs to the steering" in err) == (2, True), err
-    for command in (("fit", "sentiment", "--out"), ("convert", tmp_path / "s")):
-        code, _, err = run(*command, tmp_path / "s" / "x")
+    for made_by in (("fit", "sentiment", "--out"), ("convert", tmp_path / "s")):
+        code, _, err = run(*made_by, tmp_path / "s" / "x")
         assert (code, "the steering" in err or "the source" in err) == (2, True), err
     assert read(tmp_path / "s").reliability == json.loads(json.dumps(found.reliability))

@@ -36,7 +36,7 @@ def model(tiny_folder: Path) -> Model:
 def drafted(out: Any) -> None:
     with serving(lambda request, k: Reply(writes(request))) as server:
         try:
-            draft(EndpointWriter(Endpoint(server.url, "m")), "rhymes", "speaks in rhymes", out=out, n=4)
+            draft(EndpointWriter(Endpoint(server.url, "m")), "rhymes", "speaks in rhymes", file=out, n=4)
         finally:
             assert server.requests == []  # refused before anything is asked
 

@@ -239,8 +239,8 @@ def test_the_command_writes_a_report_and_prints_one_document(run: Run, tiny_fold
         "--eval",
         16,
     )
-    described = (*described, "--prompt-type", "prefilled", "--nulls", 1, "--out", tmp_path / "a")
-    code, out, err = run(*described, "--json")
+    arguments = (*described, "--prompt-type", "prefilled", "--nulls", 1, "--out", tmp_path / "a")
+    code, out, err = run(*arguments, "--json")
     assert code == 0, err
     document = json.loads(out)
     assert [(c["behavior"], c["control"]) for c in document["cells"]] == [
@@ -248,7 +248,7 @@ def test_the_command_writes_a_report_and_prints_one_document(run: Run, tiny_fold
         ("sentiment shuffled 0", True),
     ]
     assert "about" in err
-    code, out, err = run(*described)
+    code, out, err = run(*arguments)
     assert code == 0, err
     assert "prefilled" in out
     assert (tmp_path / "a" / "cells.parquet").is_file()
@@ -262,9 +262,9 @@ def test_copies_of_behaviors_with_the_longest_names_have_names_of_their_own(
     names = ["ü" * 49 + "ab", "ü" * 49 + "ac"]  # 100 bytes each, alike up to the last
     for i, name in enumerate(names):
         (tmp_path / f"{i}.jsonl").write_text("\n".join([head.replace("NAME", name), *rows]), encoding="utf-8")
-    described = ("--model", tiny_folder, "--dtype", "float32", "--site", 1, "--train", 12, "--eval", 16, "--nulls", 2)
-    described = (*described, "--prompt-type", "prefilled", "--out", tmp_path / "out", "--json")
-    code, out, err = run("study", tmp_path / "0.jsonl", tmp_path / "1.jsonl", *described)
+    sizes = ("--model", tiny_folder, "--dtype", "float32", "--site", 1, "--train", 12, "--eval", 16, "--nulls", 2)
+    arguments = (*sizes, "--prompt-type", "prefilled", "--out", tmp_path / "out", "--json")
+    code, out, err = run("study", tmp_path / "0.jsonl", tmp_path / "1.jsonl", *arguments)
     assert code == 0, err
     cells = json.loads(out)["cells"]
     assert len({c["behavior"] for c in cells}) == 6

@@ -147,7 +147,7 @@ def test_other_prompts_are_put_as_the_examples_are(model: Model, monkeypatch: py
     import trimtab.measurements.divergence as room
 
     seen: list[tuple[int, ...]] = []
-    real = room.divergences
+    real = getattr(room, "divergences")  # noqa: B009
 
     def spied(m: Model, rows: list[Encoded], variants: Any) -> Any:
         seen.extend(row.ids for row in rows)
@@ -188,9 +188,14 @@ def test_a_condition_reads_prompts_as_generation_does(model: Model) -> None:
     rows = [
         Example("", f"Where is the {PLACES[i % 10]} {i}?", f"Sing about the {PLACES[i % 10]} {i}!") for i in range(30)
     ]
-    behavior, seen = Behavior("questions", rows), []
+    behavior, seen = Behavior("questions", rows), list[str]()
     original = model.tokenizer.apply_chat_template
-    model.tokenizer.apply_chat_template = lambda turns, **k: (seen.append(turns[0]["content"]), original(turns, **k))[1]
+
+    def spied(turns: Any, **options: Any) -> Any:
+        seen.append(turns[0]["content"])
+        return original(turns, **options)
+
+    model.tokenizer.apply_chat_template = spied
     condition_of(model, behavior, 0, chat_template=True)
     assert {e.positive for e in rows} | {e.negative for e in rows} <= set(seen)
 

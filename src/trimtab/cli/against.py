@@ -33,8 +33,8 @@ def show_comparison(comparison: "Comparison", console: Console) -> None:
         cells = (show(cell) for cell in _cells(figure))
         table.add_row(*map(Text, cells), Text(show(word), style))
     console.print(table)
-    given = "paired: on the same examples; indep.: from the two intervals, as if on separate examples."
-    console.print(Text(show(given), style="dim"))
+    legend = "paired: on the same examples; indep.: from the two intervals, as if on separate examples."
+    console.print(Text(show(legend), style="dim"))
     for figure in comparison.figures.values():
         if figure.reason:
             console.print(item(show(f"{figure.name}: {figure.reason}"), show), style="dim")
@@ -58,6 +58,6 @@ def _cells(figure: "Figure") -> tuple[str, str, str, str, str]:
         value, low, high = scaled(side.value, side.low, side.high)
         sides.append("–" if value is None else centre(value, low, high))
     change, low, high = scaled(figure.difference, figure.low, figure.high)
-    given = "–" if change is None else number(change) if low is None else spread(change, low, high)
+    difference = "–" if change is None else number(change) if low is None else spread(change, low, high)
     by = {"paired": "paired", "independent": "indep.", None: "–"}[figure.method]
-    return f"{figure.name}, {unit}" if unit else figure.name, sides[0], sides[1], given, by
+    return f"{figure.name}, {unit}" if unit else figure.name, sides[0], sides[1], difference, by

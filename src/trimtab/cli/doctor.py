@@ -21,7 +21,7 @@ def doctor(json_: Json = False) -> None:
         typer.echo(json.dumps({"trimtab": __version__, "findings": [asdict(f) for f in result]}))
     else:
         table = Table(box=None, pad_edge=False)
-        for column in ("part", "state", "detail", "mend with"):
+        for column in ("part", "state", "detail", "fix with"):
             table.add_column(column, overflow="fold")
         for f in result:
             style = {"ok": "green", "missing": "yellow", "broken": "bold red"}[f.state]

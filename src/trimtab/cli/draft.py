@@ -38,7 +38,7 @@ def draft(
     json_: options.Json = False,
 ) -> None:
     """Have a chat model write contrast examples for a behavior; the file is for you to edit, then check."""
-    given = both_or_none(positive_instruction, negative_instruction)
+    instructions = both_or_none(positive_instruction, negative_instruction)
     from trimtab.workflows.draft import draft as run
     from trimtab.workflows.draft import writable
 
@@ -49,7 +49,7 @@ def draft(
     from trimtab.experiment.progress import OnTerminal
 
     with resumable(), OnTerminal.shown(name) as progress, quiet():
-        result = run(writer, name, description, out=file, n=n, seed=seed, instructions=given, progress=progress)
+        result = run(writer, name, description, file=file, n=n, seed=seed, instructions=instructions, progress=progress)
     written = len(result.behavior.examples)
     if json_:
         typer.echo(
@@ -67,7 +67,7 @@ def draft(
     short = "" if written >= n else f" instead of {n}"
     console.print(f"{written} rows{short} of {result.n_answered} messages{dropped}", highlight=False, markup=False)
     console.print(
-        f"read and mend them: {result.file}\nthen: trimtab check {result.file}", highlight=False, markup=False
+        f"read and correct them: {result.file}\nthen: trimtab check {result.file}", highlight=False, markup=False
     )
 
 

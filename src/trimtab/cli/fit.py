@@ -64,8 +64,8 @@ def fit(
         return
     if not behaviors:
         raise InputError("name at least one behavior: a file, or a built-in one (trimtab check --list)")
-    given = options.strength_or_auto(strength)
-    described = _hyperparameters(set_ or [])
+    chosen = options.strength_or_auto(strength)
+    hyperparameters = _hyperparameters(set_ or [])
     from trimtab.behaviors import load as load_behavior
     from trimtab.steering.methods import method as find
 
@@ -88,7 +88,7 @@ def fit(
             method=method,
             site=site,
             prompt_type=prompt_type,
-            strength=given,
+            strength=chosen,
             train=train,
             evaluation=eval_,
             seed=seed,
@@ -100,7 +100,7 @@ def fit(
             save_to=out,
             progress=progress,
             command=shlex.join(["trimtab", *sys.argv[1:]]),
-            **described,
+            **hyperparameters,
         )
     if json_:
         document = {"id": result.steering.id, "attributes": dict(result.steering.attributes)}
@@ -145,11 +145,11 @@ def _folders(out: Path) -> Path:
     return work
 
 
-def _conditions(described: list[str], names: list[str]) -> dict[str, str]:
+def _conditions(words: list[str], names: list[str]) -> dict[str, str]:
     """Files by attribute: of `NAME=FILE` for one, of `FILE` for all others."""
-    pairs = [word.partition("=") for word in described]
+    pairs = [word.partition("=") for word in words]
     own = [(name, file) for name, sign, file in pairs if sign and name in names]
-    rest = [word for word, (name, sign, _) in zip(described, pairs, strict=True) if not (sign and name in names)]
+    rest = [word for word, (name, sign, _) in zip(words, pairs, strict=True) if not (sign and name in names)]
     if len(rest) > 1:
         raise InputError(
             f"--condition {rest[0]} and {rest[1]} are both for all attributes; write NAME=FILE, or give one"
@@ -160,10 +160,10 @@ def _conditions(described: list[str], names: list[str]) -> dict[str, str]:
     return dict.fromkeys(names, rest[0]) | dict(own) if rest else dict(own)
 
 
-def _hyperparameters(described: list[str]) -> dict[str, Any]:
+def _hyperparameters(pairs: list[str]) -> dict[str, Any]:
     """`name=value` pairs; values as JSON where they are, else as words."""
     result: dict[str, Any] = {}
-    for pair in described:
+    for pair in pairs:
         name, sign, value = pair.partition("=")
         if not sign or not name.isidentifier() or name in result:
             raise InputError(f"--set {pair!r}: write name=value, each name once")

@@ -23,6 +23,7 @@ FLAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "endpoint.url": ("--endpoint", "--judge"),
     "equal_dose": ("--equal-dose",),
     "evaluation": ("--eval",),
+    "file": ("--out",),
     "fields": ("--positive", "--negative", "--prompt", "--text", "--label"),
     "folder": ("--out",),
     "format": ("--format",),

@@ -49,7 +49,7 @@ def generate(
         bool, typer.Option("--explain", help="Shade tokens by what the steering sees: gates, or cosines.")
     ] = False,
     allow_mismatch: Annotated[
-        bool, typer.Option("--allow-mismatch", help="Steer other weights than it was made for.")
+        bool, typer.Option("--allow-mismatch", help="Steer other weights than it was steered_by for.")
     ] = False,
     json_: options.Json = False,
 ) -> None:
@@ -62,18 +62,18 @@ def generate(
     texts = prompts or [_typed()]
     if not all(texts):
         raise InputError("an empty prompt; give some text")
-    made = options.steering_of(steering or [Path("out/steering")], allow_mismatch)
-    described = strengths(made, strength or [], off or [])
-    source, revision = options.model_of(made, model, revision)
+    steered_by = options.steering_of(steering or [Path("out/steering")], allow_mismatch)
+    strength_of = strengths(steered_by, strength or [], off or [])
+    source, revision = options.model_of(steered_by, model, revision)
 
     from trimtab.models import ensure_fits
     from trimtab.workflows.generate.generate import MAX_EDIT_SIZE_RATIO, check_length, generate, size_on
 
     lm = options.loaded(source, revision, adapter, dtype, device)
     with quiet():
-        ensure_fits(made, lm)
-        notes = check_length(lm, texts, made, described, chat_template, max_new_tokens)
-        size = size_on(lm, texts, made, described, chat_template)
+        ensure_fits(steered_by, lm)
+        notes = check_length(lm, texts, steered_by, strength_of, chat_template, max_new_tokens)
+        size = size_on(lm, texts, steered_by, strength_of, chat_template)
     for note in notes:
         Console(stderr=True, soft_wrap=True).print(f"note: {note}", highlight=False, markup=False)
     if size > MAX_EDIT_SIZE_RATIO:
@@ -89,11 +89,13 @@ def generate(
     console = Console(soft_wrap=True)
     if json_:
         with quiet():
-            result = generate(lm, texts, made, described, **settings)
-        typer.echo(json.dumps({"steering": made.id, "edit_size_ratio": size, "texts": [asdict(row) for row in result]}))
+            result = generate(lm, texts, steered_by, strength_of, **settings)
+        typer.echo(
+            json.dumps({"steering": steered_by.id, "edit_size_ratio": size, "texts": [asdict(row) for row in result]})
+        )
         return
     for text in texts:
-        _streamed(lm, text, made, described, settings, console)
+        _streamed(lm, text, steered_by, strength_of, settings, console)
 
 
 def _typed() -> str:
@@ -106,7 +108,9 @@ def _typed() -> str:
     return checked_text(text, "standard input", "prompt")
 
 
-def _streamed(lm: Any, text: str, made: "Steering", described: Any, settings: dict[str, Any], console: Console) -> None:
+def _streamed(
+    lm: Any, text: str, steered_by: "Steering", strength_of: Any, settings: dict[str, Any], console: Console
+) -> None:
     """One prompt, both continuations as they come, then the shades."""
     from trimtab.models.decoding import TextAsItComes
     from trimtab.workflows.generate.generate import shaded
@@ -115,15 +119,15 @@ def _streamed(lm: Any, text: str, made: "Steering", described: Any, settings: di
     console.print(Text(text, style="bold"))
     for name, steers in (
         ("plain", {}),
-        ("steered", {"steering": made, "strength": described, "scope": settings["scope"]}),
+        ("steered", {"steering": steered_by, "strength": strength_of, "scope": settings["scope"]}),
     ):
         console.print(Text(f"{name:8}", style="dim"), end="")
         streamer = TextAsItComes(lm.tokenizer, _printed)
         with quiet():
             written = lm.generate(text, streamer=streamer, details=True, **steers, **given)
     if settings["explain"]:
-        shades = shaded(lm, written.row, made, described, settings["scope"])
-        for name in made.attributes:
+        shades = shaded(lm, written.row, steered_by, strength_of, settings["scope"])
+        for name in steered_by.attributes:
             console.print(_shading(shades, name, console))
     console.print()
 

@@ -139,14 +139,14 @@ def own_folder(out: Path, *, for_steering: bool = False) -> None:
     outside_steerings(out if not for_steering else out.parent)
 
 
-def strength_or_auto(described: str) -> float | None:
+def strength_or_auto(text: str) -> float | None:
     """A number, or None for `auto`."""
-    if described == "auto":
+    if text == "auto":
         return None
     try:
-        return float(described)
+        return float(text)
     except ValueError:
-        raise InputError(f"--strength {described!r}: give a number above 0, or auto") from None
+        raise InputError(f"--strength {text!r}: give a number above 0, or auto") from None
 
 
 def one_of(flag: str, value: str | None, allowed: tuple[str, ...]) -> None:

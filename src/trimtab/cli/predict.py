@@ -97,7 +97,9 @@ def predict(
         prediction_summary(result, Console())
 
 
-def _fit(folders: list[Path], min_effect: float | None, most: float | None, out: Path, seed: int, json_: bool) -> None:
+def _fit(
+    folders: list[Path], min_effect: float | None, max_anti_steerable: float | None, out: Path, seed: int, json_: bool
+) -> None:
     """Fit calibrations to studies, show and keep them."""
     options.own_folder(out)
 
@@ -109,7 +111,7 @@ def _fit(folders: list[Path], min_effect: float | None, most: float | None, out:
     result = calibrate(
         [load_study(folder) for folder in folders],
         min_effect=min_effect,
-        max_anti_steerable=MAX_ANTI_STEERABLE if most is None else most,
+        max_anti_steerable=MAX_ANTI_STEERABLE if max_anti_steerable is None else max_anti_steerable,
         seed=seed,
         command=shlex.join(["trimtab", *sys.argv[1:]]),
     )

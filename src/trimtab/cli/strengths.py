@@ -8,21 +8,21 @@ from trimtab.errors import InputError
 if TYPE_CHECKING:
     from trimtab.steering import Steering
 
-_MOST: Final = 3.4e38  # of float32, in which edits are computed
+_MAX: Final = 3.4e38  # of float32, in which edits are computed
 
 
-def strengths(steering: "Steering", described: list[str], off: list[str]) -> dict[str, float]:
+def strengths(steering: "Steering", words: list[str], off: list[str]) -> dict[str, float]:
     """Strength by attribute: defaults, then a preset or one number for all, then names, then what is off.
 
     Args:
         steering: whose attributes and presets are named.
-        described: a number or preset, `name=number`.
+        words: each a number, a preset or `name=number`.
         off: attributes to switch off.
 
     Raises:
         InputError: a word that is none of these, an unknown attribute, anything that is said twice or contradicts.
     """
-    whole = [word for word in described if "=" not in word or word in steering.presets]
+    whole = [word for word in words if "=" not in word or word in steering.presets]
     if len(whole) > 1:
         raise InputError(f"--strength {whole[0]} and {whole[1]} are both for all attributes; give one of them")
     result = dict(steering.attributes)
@@ -32,7 +32,7 @@ def strengths(steering: "Steering", described: list[str], off: list[str]) -> dic
         else:
             one = _number(word, f"--strength {word!r}: a number, name=number or a preset's name")
             result = dict.fromkeys(result, one)
-    named = [_named(steering, word) for word in described if word not in whole]
+    named = [_named(steering, word) for word in words if word not in whole]
     off = [_known(steering, name) for name in dict.fromkeys(off)]
     times = Counter([*(name for name, _ in named), *off])
     twice = [name for name, n in times.items() if n > 1]
@@ -57,6 +57,6 @@ def _number(word: str, otherwise: str) -> float:
         value = float(word)
     except ValueError:
         raise InputError(otherwise) from None
-    if not abs(value) <= _MOST:
+    if not abs(value) <= _MAX:
         raise InputError(f"strength {word} is not a finite number in float32; give one that is")
     return value

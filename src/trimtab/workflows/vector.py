@@ -25,10 +25,13 @@ def vector(
 
     Whether it will hold is for `trimtab.check(model, behavior, steering=…)` to say.
 
+    Example:
         >>> import trimtab as tt
         >>> model = tt.load("smollm2")
-        >>> kind = tt.vector(model, ["What a joy!", "Well done."], ["What a bore.", "Hopeless."], site=14)
-        >>> model.generate("My day was", steering=kind, strength=2.0)  # doctest: +SKIP
+        >>> kind = tt.vector(model, ["What a joy!", "Well done."], ["What a bore.", "Hopeless."], site=14, name="kind")
+        >>> kind.attributes, kind.vector(14).shape
+        ({'kind': 1.0}, torch.Size([576]))
+        >>> text = model.generate("My day was", steering=kind, strength=2.0, max_new_tokens=8)
 
     Args:
         model: see `trimtab.load`.

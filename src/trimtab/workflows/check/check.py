@@ -63,6 +63,17 @@ def check(
     given; the evaluation split decides once, for the chosen ones. Method: Braun et al. 2505.22637; intervals, side
     effects and the decision are described in docs/verdict.md.
 
+    Example:
+        >>> import trimtab as tt
+        >>> model, behavior = tt.load("smollm2"), tt.Behavior.builtin("sentiment")
+        >>> report = tt.check(
+        ...     model, behavior, site=14, prompt_types="prefilled", strength=1.0, train=40, evaluation=20, folder="mine"
+        ... )
+        >>> report.verdict.decision in ("go", "caution", "no-go", "inconclusive"), report.place
+        (True, 'block 14 residual')
+        >>> tt.Report.load("mine").verdict == report.verdict
+        True
+
     Args:
         model: see `trimtab.load`.
         behavior: see `Behavior.load`.

@@ -57,7 +57,7 @@ def draft(
     name: str,
     description: str,
     *,
-    out: str | Path,
+    file: str | Path,
     n: int = 200,
     seed: int = 0,
     instructions: Sides | None = None,
@@ -66,14 +66,20 @@ def draft(
     """Contrast examples for a behavior that somebody has in mind, written by a chat model, to be edited by a person.
 
     The writer invents messages to an assistant, and answers each under two instructions, one to show the behavior and
-    one to do the opposite. Incomplete, equal and repeated rows are dropped. What comes is kept in `OUT.part`; a second
+    one to do the opposite. Incomplete, equal and repeated rows are dropped. What comes is kept in `FILE.part`; a second
     call with the same arguments goes on from there.
+
+    Example:
+        >>> import trimtab as tt
+        >>> from trimtab.workflows.draft import LoadedWriter
+        >>> writer = LoadedWriter(tt.load("smollm2"))
+        >>> drafted = tt.draft(writer, "rhymes", "speaks in rhymes", file="rhymes.jsonl", n=50)  # doctest: +SKIP
 
     Args:
         writer: see `EndpointWriter` and `LoadedWriter`.
         name: of the behavior.
         description: what the positive side does, in a few words, such as "speaks in rhymes".
-        out: a JSONL file that does not exist yet.
+        file: a JSONL file that does not exist yet.
         n: rows wanted.
         seed: of subjects, lengths and sampling.
         instructions: for the positive and the negative side; None asks the writer for them.
@@ -83,7 +89,7 @@ def draft(
         InputError: a name or description that cannot be used, an existing file, a refusing server.
         TrimtabError: the writer gave nothing usable.
     """
-    file = writable(out)
+    place = writable(file)
     description = " ".join(description.split())
     _check_arguments(name, description, n, seed, instructions)
     key = {
@@ -91,31 +97,31 @@ def draft(
         "instructions": list(instructions) if instructions else None,
     }  # fmt: skip
     about = {"date": datetime.now(UTC).date().isoformat()}
-    journal = AnswerJournal(file.with_name(f"{file.name}.part"), key, about)
+    journal = AnswerJournal(place.with_name(f"{place.name}.part"), key, about)
     work = _Interview(writer, journal, description, seed, n, progress or Silent())
-    given = instructions or work.instructions()
-    rows = work.rows(given)
+    chosen = instructions or work.instructions()
+    rows = work.rows(chosen)
     provenance = {"writer": writer.identity, "date": journal.about["date"], "seed": seed}
-    _write(file, name, description, given, rows, provenance)
+    _write(place, name, description, chosen, rows, provenance)
     journal.remove()
-    behavior = load(file)
-    return Drafted(behavior, file, lint(behavior), work.n_answered, dict(work.dropped))
+    behavior = load(place)
+    return Drafted(behavior, place, lint(behavior), work.n_answered, dict(work.dropped))
 
 
-def writable(out: str | Path) -> Path:
+def writable(file: str | Path) -> Path:
     """The file that a draft goes to, asked before anything is loaded or written.
 
     Raises:
         InputError: it is there already, lies in a steering, or cannot be written.
     """
-    file = output_path(out)
-    if why := fault(file):
-        raise InputError(f"{str(file)!r} {why}; give another file", code="unwritable-file", field="out")
-    if file.exists():
+    place = output_path(file)
+    if why := fault(place):
+        raise InputError(f"{str(place)!r} {why}; give another file", code="unwritable-file", field="file")
+    if place.exists():
         raise InputError(
-            f"{file} exists and is left as it is; give another file, or move it away", code="file-exists", field="out"
+            f"{place} exists and is left as it is; give another file, or move it away", code="file-exists", field="file"
         )
-    return file
+    return place
 
 
 def _check_arguments(name: str, description: str, n: int, seed: int, instructions: Sides | None) -> None:
@@ -263,9 +269,9 @@ def _write(
                 raise InputError(
                     f"{file} has appeared meanwhile and is left as it is; give another file",
                     code="file-exists",
-                    field="out",
+                    field="file",
                 )
     except OSError as error:
         raise InputError(
-            f"cannot write {file}: {error.strerror or error}; give another file", code="unwritable-file", field="out"
+            f"cannot write {file}: {error.strerror or error}; give another file", code="unwritable-file", field="file"
         ) from None

@@ -1,4 +1,4 @@
-"""Conditions on prompts for `fit`: found on some of the prompts given, measured on others."""
+"""Conditions on prompts for `fit`: found on some of the prompts shares, measured on others."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from trimtab.steering.conditions import fit_condition
 from trimtab.steering.methods import Sides
 from trimtab.texts import Rendered
 
-LEAST = 12  # prompts of each kind
+MIN_PROMPTS = 12  # prompts of each kind
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class Conditioned:
     @property
     def note(self) -> str:
         """The figures in a sentence."""
-        given = [bracketed(i, ".0%") for i in (self.acts, self.spares)]
+        shares = [bracketed(i, ".0%") for i in (self.acts, self.spares)]
         return (
-            f"condition at site {self.condition.site}: acts on {given[0]} of {self.n[0]} held-out prompts that it "
-            f"should, leaves {given[1]} of {self.n[1]} others alone"
+            f"condition at site {self.condition.site}: acts on {shares[0]} of {self.n[0]} held-out prompts that it "
+            f"should, leaves {shares[1]} of {self.n[1]} others alone"
         )
 
 
@@ -105,10 +105,10 @@ def condition_of(model: Model, behavior: Behavior, seed: int, chat_template: boo
         )
     parts: list[dict[str, Mapping[Site, Tensor]]] = [{}, {}, {}]
     for side, texts in sides.items():
-        if len(texts) < LEAST:
+        if len(texts) < MIN_PROMPTS:
             raise InputError(
-                f"behavior {behavior.name!r}: a condition needs {LEAST} different prompts of either kind; there are "
-                f"{len(texts)} {side} ones",
+                f"behavior {behavior.name!r}: a condition needs {MIN_PROMPTS} different prompts of either kind; there "
+                f"are {len(texts)} {side} ones",
                 code="too-few-examples",
                 field="condition",
             )
@@ -144,8 +144,8 @@ def _share(right: Tensor) -> Interval:
     return wilson(float(right.to(torch.float64).sum()), len(right))
 
 
-def by_attribute(names: Sequence[str], given: Behavior | Mapping[str, Behavior] | None) -> dict[str, Behavior]:
+def by_attribute(names: Sequence[str], conditions: Behavior | Mapping[str, Behavior] | None) -> dict[str, Behavior]:
     """One set of prompts for all attributes, or one for each that is named."""
-    if given is None:
+    if conditions is None:
         return {}
-    return dict.fromkeys(names, given) if isinstance(given, Behavior) else dict(given)
+    return dict.fromkeys(names, conditions) if isinstance(conditions, Behavior) else dict(conditions)

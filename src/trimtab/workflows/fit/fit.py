@@ -100,6 +100,13 @@ def fit(
     Activations are those of the training examples; site and strengths are chosen on dev; the checks are on the
     evaluation examples, which nothing was chosen on.
 
+    Example:
+        >>> import trimtab as tt
+        >>> model, behavior = tt.load("smollm2"), tt.Behavior.builtin("sentiment")
+        >>> result = tt.fit(model, [behavior], site=14, strength=1.0, train=40, evaluation=20, verify=False)
+        >>> result.steering.attributes, sorted(result.steering.edits)
+        ({'sentiment': 1.0}, [Site(block=14, component='residual')])
+
     Args:
         model: see `trimtab.load`.
         behaviors: at least one; their names become the attributes'.
@@ -149,8 +156,8 @@ def fit(
         candidates = [candidate for some in those_that_work(attempts, notes) for candidate in some]
         announce_choice(experiments, [own.steering for _, own in candidates], strength is None)
         steering, training = _chosen(candidates, experiments, max_kl, notes)
-        steering, told_of = conditioned(model, steering, by_attribute(names, condition), seed, chat_template)
-        notes += told_of
+        steering, about_conditions = conditioned(model, steering, by_attribute(names, condition), seed, chat_template)
+        notes += about_conditions
         steering = steering.changed(attributes=_strengths(experiments, steering, strength, max_kl, notes))
         for name, s in experiments.items():
             edit_size_ratio(s, alone(steering, name), 1.0)
@@ -293,15 +300,15 @@ def _strengths(
     """Default strengths: those given, or each chosen on dev by itself and then all lowered until they go together."""
     if given is not None or not steering.edits:  # text is as strong at any strength
         return dict.fromkeys(experiments, 1.0 if given is None else given)
-    found = {}
+    strengths = {}
     for name, s in experiments.items():
         own = alone(steering, name)
         chosen = with_strength(s, finished(own, 1.0), max_kl)
         notes += [f"{name}: {note}" for note in chosen.notes]
-        found[name] = chosen.strength
-    if len(found) == 1:
-        return found
-    first, together = next(iter(experiments.values())), steering.changed(attributes=found)
+        strengths[name] = chosen.strength
+    if len(strengths) == 1:
+        return strengths
+    first, together = next(iter(experiments.values())), steering.changed(attributes=strengths)
     drifts, lost = neutral_drifts(first, together, TOGETHER, SCREENING_ROWS, "dev")
     notes += left_out("factor", lost, "the choice of strengths that go together")
     kept = within(drifts, max_kl, first.seed)
@@ -312,7 +319,7 @@ def _strengths(
         )
     if not kept:
         notes.append(f"all attributes together diverge by more than {max_kl:g} nats per token even so")
-    return {name: value * factor for name, value in found.items()}
+    return {name: value * factor for name, value in strengths.items()}
 
 
 def _gist(report: Report) -> dict[str, Any]:

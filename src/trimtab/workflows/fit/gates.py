@@ -15,7 +15,7 @@ from trimtab.results.fit import ShadedText, Side, Training
 from trimtab.steering import Steering
 from trimtab.steering.edits import ClassifierGradient, Gated, StoredEdit
 from trimtab.steering.mat_steer.diagnostics import TOUCHED, edit_size_ratio
-from trimtab.workflows.generate.generate import seen
+from trimtab.workflows.generate.generate import gates_of
 
 EXAMPLES = 3  # of each attribute and side
 TOKENS = 80  # of a text
@@ -39,9 +39,9 @@ def with_texts(training: Training, experiments: Mapping[str, Experiment], steeri
     for name, s in experiments.items():
         for side, rows in _sides(s, s.splits.dev.examples[:EXAMPLES]):
             shown = (_shaded(s.model, row, site, edit, steering.attributes) for row in rows)
-            texts += [ShadedText(attribute=name, side=side, **given) for given in shown]
-    given: dict[str, Any] = {"texts": tuple(texts), "texts_site": str(site), "touched": touched_by(steering)}
-    return training.model_copy(update={**given, "shade": "gate" if isinstance(edit, Gated) else "probability"})
+            texts += [ShadedText(attribute=name, side=side, **figures) for figures in shown]
+    update: dict[str, Any] = {"texts": tuple(texts), "texts_site": str(site), "touched": touched_by(steering)}
+    return training.model_copy(update={**update, "shade": "gate" if isinstance(edit, Gated) else "probability"})
 
 
 def touched_by(steering: Steering) -> float:
@@ -70,7 +70,7 @@ def _shaded(model: Model, row: Encoded, site: Site, edit: StoredEdit, strengths:
     return {
         "pieces": tuple("".join(texts[i] for i in tokens) for tokens in whole),
         "answer_from": answer,
-        "seen": {name: _largest(own, whole) for name, own in seen(edit, h, list(strengths)).items()},
+        "seen": {name: _largest(own, whole) for name, own in gates_of(edit, h, list(strengths)).items()},
         "edits": {name: _largest(own, whole) for name, own in edits.items()},
         "left_out": (start, n - end),
     }

@@ -101,13 +101,13 @@ class FitMaterials:
 
     def texts(self) -> dict[str, PromptMaterial]:
         """The instructions, and the shots."""
-        given = {}
+        materials = {}
         for name, on in self.experiments.items():
             shots = [(e.prompt, e.positive, e.negative) for e in on.splits.shots.examples]
-            given[name] = PromptMaterial(
+            materials[name] = PromptMaterial(
                 (on.behavior.instruction("positive"), on.behavior.instruction("negative")), shots
             )
-        return given
+        return materials
 
     def those_that_work(self, attempts: Sequence[tuple[str, Callable[[], Learned]]]) -> list[Learned]:
         """What attempts give; those that cannot be made are noted, unless none can."""
@@ -123,10 +123,11 @@ class FitMaterials:
             sites = best_blocks(self.experiments, self.notes)
         if method.reads is None:
             return sites
-        odd = [site for site in sites if site.component == "mlp"]
-        if odd:
+        unreadable = [site for site in sites if site.component == "mlp"]
+        if unreadable:
             raise InputError(
-                f"method {method.name} reads {method.reads}, not {odd[0]}; give blocks, such as {odd[0].block}",
+                f"method {method.name} reads {method.reads}, not {unreadable[0]}; give blocks, such as "
+                f"{unreadable[0].block}",
                 code="no-such-site",
                 field="sites",
             )
@@ -157,16 +158,16 @@ def those_that_work(attempts: Sequence[tuple[str, Callable[[], T]]], notes: list
     Raises:
         InputError: of the last attempt, if none works.
     """
-    result, refused = [], []
+    results, refused = [], []
     for name, attempt in attempts:
         try:
-            result.append(attempt())
+            results.append(attempt())
         except InputError as error:
             refused.append((name, error))
-    if not result:
+    if not results:
         raise refused[-1][1]
     notes += [f"left out, {name}: {error}" for name, error in refused]
-    return result
+    return results
 
 
 def token_sides(

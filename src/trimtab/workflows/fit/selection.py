@@ -15,7 +15,7 @@ from trimtab.measurements.effects import effects_on_dev
 from trimtab.steering import Steering
 
 FACTORS = (3.0, 2.0, 1.5, 1.0, 0.75, 0.5, 0.25)
-MOST = 64  # candidates
+MAX_CANDIDATES = 64  # candidates
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,11 @@ def grid(options: Mapping[str, Any]) -> list[dict[str, Any]]:
     if empty:
         raise InputError(f"{empty[0]}: an empty list of values to choose from", code="missing-value", field=empty[0])
     n = int(np.prod([len(values) for values in lists.values()]))
-    if n > MOST:
+    if n > MAX_CANDIDATES:
         raise InputError(
-            f"{n} combinations of hyperparameters; at most {MOST} are tried", code="out-of-range", field="options"
+            f"{n} combinations of hyperparameters; at most {MAX_CANDIDATES} are tried",
+            code="out-of-range",
+            field="options",
         )
     return [dict(zip(lists, values, strict=True)) for values in product(*lists.values())]
 

@@ -54,6 +54,14 @@ def generate(
 ) -> list[Continued]:
     """Continue prompts without and with a steering.
 
+    Example:
+        >>> import trimtab as tt
+        >>> model = tt.load("smollm2")
+        >>> warm = tt.vector(model, ["What a joy!", "Well done."], ["What a bore.", "Hopeless."], site=14, name="warm")
+        >>> (pair,) = tt.generate(model, ["My day was"], warm, 0.0, max_new_tokens=4)
+        >>> pair.plain == pair.steered  # strength 0 is the unsteered model
+        True
+
     Args:
         model: see `trimtab.load`.
         prompts: at least one.
@@ -68,9 +76,9 @@ def generate(
     """
     if not prompts:
         raise InputError("give at least one prompt", code="missing-value", field="prompts")
-    given = {"chat_template": chat_template, "max_new_tokens": max_new_tokens, "seed": seed, **(options or {})}
-    plain = model.generate(list(prompts), **given)
-    steered = model.generate(list(prompts), steering=steering, strength=strength, scope=scope, details=True, **given)
+    sampling = {"chat_template": chat_template, "max_new_tokens": max_new_tokens, "seed": seed, **(options or {})}
+    plain = model.generate(list(prompts), **sampling)
+    steered = model.generate(list(prompts), steering=steering, strength=strength, scope=scope, details=True, **sampling)
     shades: list[tuple[Shade, ...]] = [()] * len(prompts)
     if explain:
         shades = [shaded(model, c.row, steering, strength, scope) for c in steered]
@@ -88,18 +96,18 @@ def shaded(model: Model, row: Encoded, steering: Steering, strength: Any, scope:
     names = list(steering.attributes)
     values: dict[str, list[float]] = {}
     for site in sorted(steering.edits):
-        for name, own in seen(steering.edits[site], trace.activations[site][0], names).items():
+        for name, own in gates_of(steering.edits[site], trace.activations[site][0], names).items():
             values.setdefault(name, own.tolist())
     parts = pieces(model.tokenizer, row.ids)
     return tuple(Shade(part, {name: values[name][i] for name in values}) for i, part in enumerate(parts))
 
 
-def seen(edit: Edit, h: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+def gates_of(edit: Edit, h: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
     """By attribute what an edit sees in `h [T, d_model]`; nothing of edits of one's own class."""
     if isinstance(edit, Stack):
         result: dict[str, Tensor] = {}
         for part, columns in edit.parts:
-            result = {**seen(part, h, [names[c] for c in columns]), **result}
+            result = {**gates_of(part, h, [names[c] for c in columns]), **result}
         return result
     if not isinstance(edit, StoredEdit):
         return {}

@@ -48,6 +48,13 @@ def predict(
     anti-steerable share keep a check's bounds, the effect and the share; it holds for the weights that it was fitted
     on. Of any other model there is geometry and ranks only, and the row says why.
 
+    Example:
+        >>> import trimtab as tt
+        >>> model, behavior = tt.load("smollm2"), tt.Behavior.builtin("sentiment")
+        >>> result = tt.predict(model, [behavior], prompt_types="prefilled", train=40, evaluation=20)
+        >>> [(row.geometry.behavior, row.geometry.prompt_type) for row in result.rows]
+        [('sentiment', 'prefilled')]
+
     Args:
         model: see `trimtab.load`.
         behaviors: at least one; names differ.
@@ -163,8 +170,8 @@ def _predicted(rows: Sequence[GeometryRow], applied: Mapping[_Where, Calibration
         order = sorted(_having(rows, name), key=lambda i: -float(getattr(rows[i], name)))
         for place, i in enumerate(order, start=1):
             ranks[i][name] = place
-    given = [_row(row, ranks[i], applied.get((row.kind, row.block, row.component))) for i, row in enumerate(rows)]
-    return sorted(given, key=lambda row: _promise(row, len(rows) + 1))
+    predicted = [_row(row, ranks[i], applied.get((row.kind, row.block, row.component))) for i, row in enumerate(rows)]
+    return sorted(predicted, key=lambda row: _promise(row, len(rows) + 1))
 
 
 def _promise(row: PredictedRow, last: int) -> tuple[float, ...]:
@@ -187,17 +194,17 @@ def _row(row: GeometryRow, ranks: Mapping[str, int], calibration: Calibration | 
     if missing:
         reason = f"{missing[0]} cannot be measured with so few examples"
         return PredictedRow(geometry=row, ranks=ranks, not_expected=reason)
-    given = calibration.predictor.expect(values)
-    expected = replace(given, outside=(*given.outside, *_unlike(row, calibration)))
+    line = calibration.predictor.expect(values)
+    expected = replace(line, outside=(*line.outside, *_unlike(row, calibration)))
     return PredictedRow(geometry=row, ranks=ranks, expected=expected)
 
 
 def _unlike(row: GeometryRow, calibration: Calibration) -> list[str]:
     """How a row differs from what was fitted, besides its features."""
     reasons = []
-    fewest, most = calibration.n_train
-    if not fewest <= row.n_train <= most:
-        reasons.append(f"{row.n_train} training examples; fitted were {fewest} to {most}")
+    smallest, largest = calibration.n_train
+    if not smallest <= row.n_train <= largest:
+        reasons.append(f"{row.n_train} training examples; fitted were {smallest} to {largest}")
     if row.prompt_type not in calibration.prompt_types:
         reasons.append(f"prompt type {row.prompt_type} was not among those fitted")
     return reasons

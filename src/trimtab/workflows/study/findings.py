@@ -70,8 +70,8 @@ def summaries(group: CellGroup, seed: int) -> Iterator[TypeSummary]:
         ranks = rank_counts(_by_type(group.cells, types, f"{before}effect"))
         for k, name in enumerate(types):
             rows = [c for c in group.cells if c.prompt_type == name]
-            described = {"prompt_type": name, "at": at, "ranks": tuple(ranks[k].tolist())}
-            yield TypeSummary.model_validate({**group.common, **described, **_means(rows, before, seed)})
+            place = {"prompt_type": name, "at": at, "ranks": tuple(ranks[k].tolist())}
+            yield TypeSummary.model_validate({**group.common, **place, **_means(rows, before, seed)})
 
 
 def _means(cells: Sequence[Cell], before: str, seed: int) -> dict[str, Estimate]:

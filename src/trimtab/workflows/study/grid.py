@@ -56,7 +56,7 @@ def run_grid(
     Raises:
         InputError: names that repeat, no behaviors, a site or a model that is not there.
     """
-    start, given = perf_counter(), progress or Silent()
+    start, shown = perf_counter(), progress or Silent()
     _check_arguments(sources, behaviors, grid, workers)
     folder = output_path(folder)
     ledger = Ledger(folder, _key(sources, behaviors, grid, workers))
@@ -64,8 +64,8 @@ def run_grid(
     models = Models()
     left = _left(tasks, models)
     if left:
-        _announce(left, workers, given, models)
-        _run(left, workers, given, models)
+        _announce(left, workers, shown, models)
+        _run(left, workers, shown, models)
     parts = [part for task in tasks if (part := task.kept()) is not None]
     records = {part.cells[0].model: part.model for part in parts}
     result = with_findings(
@@ -96,19 +96,19 @@ class Models:
         """The model of a source; the one before is let go first."""
         if self._held is None or self._held[0] != source:
             self._held = None
-            given = {name: getattr(source, name) for name in ("revision", "adapter", "dtype", "device")}
-            self._held = source, load(source.source, **given)
+            options = {name: getattr(source, name) for name in ("revision", "adapter", "dtype", "device")}
+            self._held = source, load(source.source, **options)
         return self._held[1]
 
 
 def _left(tasks: Sequence[Task], models: Models) -> list[Task]:
     """Tasks without a finished part, or with one of other weights than the source has now."""
-    found = []
+    left = []
     for task in tasks:
         part = task.kept()
         if part is None or part.model.digest != models(task.source).digest:
-            found.append(task)
-    return found
+            left.append(task)
+    return left
 
 
 def _check_arguments(sources: Sequence[ModelSource], behaviors: Sequence[Behavior], grid: Grid, workers: int) -> None:
@@ -136,9 +136,9 @@ def _check_arguments(sources: Sequence[ModelSource], behaviors: Sequence[Behavio
 
 def _key(sources: Sequence[ModelSource], behaviors: Sequence[Behavior], grid: Grid, workers: int) -> str:
     """Names everything that decides the result."""
-    given = [[asdict(s) for s in sources], [[b.name, b.digest] for b in behaviors], asdict(grid), _threads(workers)]
+    settings = [[asdict(s) for s in sources], [[b.name, b.digest] for b in behaviors], asdict(grid), _threads(workers)]
     versions = [__version__, torch.__version__, transformers.__version__, platform.machine()]
-    return json.dumps([given, versions])
+    return json.dumps([settings, versions])
 
 
 def _threads(workers: int) -> int:
