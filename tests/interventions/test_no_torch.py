@@ -35,13 +35,13 @@ def test_the_public_words_load_no_torch() -> None:
 
 _READ = """
 from pathlib import Path
-from trimtab.interventions import fronts, strength_rows
+from trimtab.interventions import prompt_prefixes, strength_rows
 from trimtab.steering.artifact import read
 result = {}
 for folder in sorted(Path(sys.argv[1]).iterdir()):
     a = read(folder)
     result[folder.name] = [
-        a.id, sorted(a.kinds), a.attributes, strength_rows(a, "soft"), fronts(a, "soft"), str(a.conditions["a"].site),
+        a.id, sorted(a.kinds), a.attributes, strength_rows(a, "soft"), prompt_prefixes(a, "soft"), str(a.conditions["a"].site),
         a.reliability,
     ]
 """

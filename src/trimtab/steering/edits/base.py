@@ -125,7 +125,7 @@ class StoredEdit(ABC):
         return [f.name for f in fields(cls) if f.init and f.type in (Tensor, "Tensor")]
 
     def shown(self, h: Tensor) -> Tensor:
-        """What the edit responds to in each token, `[…, d_model]` to `[…, A]`: by default cosines with its directions."""
+        """What the edit responds to in each token, `[…, d_model]` to `[…, A]`: by default cosines with directions."""
         at = self.on(h.device)[self.directions_in[0]]
         return unit(h.float()) @ unit(at).T
 
