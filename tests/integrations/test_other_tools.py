@@ -296,7 +296,7 @@ def test_the_model_hint_of_several_control_vectors_survives_where_it_is_one(run:
     assert GGUFReader(str(tmp_path / "ab.gguf")).fields["controlvector.model_hint"].contents() == "gemma2"
     code, _, err = run("convert", tmp_path / "a", tmp_path / "c", tmp_path / "ac.gguf")
     assert code == 2
-    assert "for gemma2 and qwen2; say which in a hint (--hint)" in err
+    assert "for gemma2 and qwen2; give one of them as hint (--hint)" in err
 
 
 def test_one_direction_of_a_control_vector_can_be_taken(run: Run, tmp_path: Path) -> None:
