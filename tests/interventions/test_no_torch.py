@@ -41,8 +41,8 @@ result = {}
 for folder in sorted(Path(sys.argv[1]).iterdir()):
     a = read(folder)
     result[folder.name] = [
-        a.id, sorted(a.kinds), a.attributes, strength_rows(a, "soft"), prompt_prefixes(a, "soft"), str(a.conditions["a"].site),
-        a.reliability,
+        a.id, sorted(a.kinds), a.attributes, strength_rows(a, "soft"), prompt_prefixes(a, "soft"),
+        str(a.conditions["a"].site), a.reliability,
     ]
 """
 
