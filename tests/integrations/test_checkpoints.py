@@ -170,7 +170,7 @@ STATE = Gates(D, 2).state_dict()
 
 
 @pytest.mark.parametrize(
-    ("held", "told", "word"),
+    ("held", "given", "word"),
     [
         (rand(D), {}, "give a site"),
         (rand(D), {"site": Site(1), "convention": "block"}, "a convention means nothing"),
@@ -197,15 +197,15 @@ STATE = Gates(D, 2).state_dict()
         ({1: rand(D)}, {"convention": "block", "site": Site(2)}, "is for 1, not for the site 2 that was given"),
         ({1: rand(D), "layer.1": rand(D)}, {"convention": "block"}, "two tensors"),
         ({-1: rand(D)}, {"convention": "block"}, "not understood"),
-        ({(1, 2): rand(D)}, {"convention": "block"}, "type tuple is no layer"),
-        ({1: {2: rand(D)}}, {"convention": "block"}, "type dict, no tensor"),
+        ({(1, 2): rand(D)}, {"convention": "block"}, "type tuple is not a layer"),
+        ({1: {2: rand(D)}}, {"convention": "block"}, "type dict, not a tensor"),
         ({0: rand(D)}, {"convention": "hidden-states"}, "embedding"),
         ({"model.layers.0.mlp.weight": rand(D), "model.layers.1.mlp.weight": rand(D)}, {}, "not understood"),
         (STATE, {}, "give a site"),
         (STATE, {"site": Site(1), "names": ["a"]}, "2 attributes; give 2 different names"),
         (STATE, {"site": Site(1), "names": ["a", "a"]}, "give 2 different names"),
         (STATE, {"site": Site(1), "convention": "block"}, "a convention means nothing"),
-        ({**STATE, "extra": rand(1)}, {"site": Site(1)}, "'extra' is missing or too much"),
+        ({**STATE, "extra": rand(1)}, {"site": Site(1)}, "'extra' is missing or superfluous"),
         ({k: v for k, v in STATE.items() if "1.bias" not in k}, {"site": Site(1)}, "'gating_weights.1.bias'"),
         ({**STATE, "gating_weights.1.weight": rand(2, D)}, {"site": Site(1)}, r"is \[2, 8\], not \[1, 8\]"),
         ({**STATE, "steering_vectors.1": rand(D + 1)}, {"site": Site(1)}, r"is \[9\], not \[8\]"),
@@ -219,9 +219,9 @@ def test_what_is_not_said_must_be_told_and_nothing_else(
 
 
 @pytest.mark.parametrize(
-    ("layers", "kind", "told", "word"),
+    ("layers", "kind", "given", "word"),
     [
-        ({1: rand(D)}, "input_layernorm", {}, "no site is a 'input_layernorm'"),
+        ({1: rand(D)}, "input_layernorm", {}, "'input_layernorm' is no site"),
         ({-1: rand(D)}, "mlp", {}, "blocks count from 0"),
         ({True: rand(D)}, "mlp", {}, "blocks count from 0"),
         ({1: "x"}, "mlp", {}, "of type str"),

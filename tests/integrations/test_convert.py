@@ -166,15 +166,15 @@ def gguf(file: Path, architecture: str = "controlvector", **tensors: np.ndarray)
 @pytest.mark.parametrize(
     ("architecture", "tensors", "word"),
     [
-        ("llama", {"direction_1": np.ones(4, np.float32)}, "'llama', no control vector"),
+        ("llama", {"direction_1": np.ones(4, np.float32)}, "'llama', not a control vector"),
         ("controlvector", {}, "no vectors"),
-        ("controlvector", {"weight_1": np.ones(4, np.float32)}, "no direction"),
+        ("controlvector", {"weight_1": np.ones(4, np.float32)}, "not the direction"),
         ("controlvector", {"direction_1": np.ones(4, np.float32), "direction_2": np.ones(5, np.float32)}, "wide"),
         ("controlvector", {"direction_1": np.full(4, np.nan, np.float32)}, "NaN"),
         ("controlvector", {"direction_1": np.ones(4, np.int32)}, "F32, F16 or BF16"),
         ("controlvector", {"direction_1": np.ones((2, 4), np.float32)}, r"not \[2, 4\]"),
         ("controlvector", {"direction_1": np.zeros(4, np.float32)}, "zero throughout"),
-        ("controlvector", {"direction_99999": np.ones(4, np.float32)}, "no direction"),
+        ("controlvector", {"direction_99999": np.ones(4, np.float32)}, "not the direction"),
     ],
 )
 def test_odd_control_vectors_are_refused(

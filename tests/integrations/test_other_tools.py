@@ -122,7 +122,7 @@ def test_a_layer_in_a_safetensors_file_is_looked_up_in_tensors_and_metadata(safe
 
 
 @pytest.mark.parametrize(
-    ("held", "told", "word"),
+    ("held", "given", "word"),
     [
         ({"vector": V, "layer": 14, "coeff": 4.0}, {"site": Site(14)}, "coeff 4 beside the vector"),
         ({"vector": V, "layer": -1}, {"site": Site(1)}, "layer -1 is not understood"),
@@ -130,7 +130,7 @@ def test_a_layer_in_a_safetensors_file_is_looked_up_in_tensors_and_metadata(safe
         ({"vector": V, "layer": "last"}, {"site": Site(1)}, "'last' is not understood"),
         ({"vector": V, "layer": True}, {"site": Site(1)}, "True is not understood"),
         ({"vector": V, "layer": 0}, {"convention": "hidden-states"}, "embedding"),
-        ({"a": V, "b": V, "layer": 3}, {"site": Site(3)}, "2 vectors under names that are no layers: a, b"),
+        ({"a": V, "b": V, "layer": 3}, {"site": Site(3)}, "2 vectors under names that are not layers: a, b"),
         ({"vector": V, "layer": 3, "block": 4}, {"site": Site(3)}, "2 layers"),
         ({"vectors": torch.stack([V, V]), "layers": [3]}, {"convention": "block"}, "2 vectors and 1 layers"),
         ({"vectors": torch.stack([V, V]), "layers": [3, 3]}, {"convention": "block"}, "a layer twice"),
@@ -140,16 +140,16 @@ def test_a_layer_in_a_safetensors_file_is_looked_up_in_tensors_and_metadata(safe
             "site attention:3, and not the site 3 that was given",
         ),
         ({"vector": V, "layer": "attention.3"}, {"convention": "block"}, "a convention means nothing"),
-        ({"vector": {3: V}, "layer": 3}, {"convention": "block"}, "vectors by layer and a layer beside"),
+        ({"vector": {3: V}, "layer": 3}, {"convention": "block"}, "vectors by layer and another layer beside"),
         ({"vector": torch.full((D,), float("inf")), "layer": 3}, {"site": Site(3)}, "NaN"),
         ({"vector": torch.zeros(D), "layer": 3}, {"site": Site(3)}, "zero throughout"),
     ],
 )
 def test_what_is_not_certain_is_refused(
-    held: object, described: dict[str, object], word: str, pt: Callable[[object], Path]
+    held: object, given: dict[str, object], word: str, pt: Callable[[object], Path]
 ) -> None:
     with pytest.raises(InputError, match=word):
-        read_checkpoint(pt(held), **described)  # type: ignore[arg-type]
+        read_checkpoint(pt(held), **given)  # type: ignore[arg-type]
 
 
 def test_several_vectors_beside_their_layers_are_read_and_one_can_be_taken(pt: Callable[[object], Path]) -> None:
@@ -296,7 +296,7 @@ def test_the_model_hint_of_several_control_vectors_survives_where_it_is_one(run:
     assert GGUFReader(str(tmp_path / "ab.gguf")).fields["controlvector.model_hint"].contents() == "gemma2"
     code, _, err = run("convert", tmp_path / "a", tmp_path / "c", tmp_path / "ac.gguf")
     assert code == 2
-    assert "for gemma2 and qwen2; say which in a hint (--hint)" in err
+    assert "for gemma2 and qwen2; give one of them as hint (--hint)" in err
 
 
 def test_one_direction_of_a_control_vector_can_be_taken(run: Run, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import torch
 
 from trimtab.errors import InputError
 from trimtab.integrations.checkpoints import read_checkpoint
-from trimtab.integrations.torch_files import MAX_BYTES, MAX_PICKLE, opened
+from trimtab.integrations.torch_files import MAX_BYTES, MAX_PICKLE, load_tensors
 from trimtab.interventions import Site
 
 D = 64
@@ -79,8 +79,8 @@ def test_code_is_named_and_never_run(call: Callable[[Path], Runs], nested: bool,
     mark, file = tmp_path / "mark", tmp_path / "x.pt"
     bad = call(mark)
     torch.save({1: vectors()[0], 2: [{"deep": (bad,)}]} if nested else bad, file)
-    with pytest.raises(InputError, match=r"is no tensor; nothing of it was run.*safetensors"):
-        opened(file)
+    with pytest.raises(InputError, match=r"is not a tensor; nothing in it was run.*safetensors"):
+        load_tensors(file)
     assert not mark.exists()
 
 
@@ -94,15 +94,15 @@ def test_code_in_files_of_other_formats_is_never_run(tmp_path: Path) -> None:
     archived(files["script"], pickle.dumps(bad, protocol=2), **{"constants.pkl": pickle.dumps(bad, protocol=2)})
     for file in files.values():
         with pytest.raises(InputError, match="safetensors"):
-            opened(file)
+            load_tensors(file)
     assert not mark.exists()
 
 
 def test_a_name_that_only_looks_allowed_is_refused(tmp_path: Path) -> None:
     for name in (b"torch\nload", b"torch._utils\n_rebuild_sparse_tensor", b"builtins\nset", b"collections\nCounter"):
         pickled = b"\x80\x02c" + name + b"\n)R."
-        with pytest.raises(InputError, match="is no tensor"):
-            opened(archived(tmp_path / "x.pt", pickled))
+        with pytest.raises(InputError, match="is not a tensor"):
+            load_tensors(archived(tmp_path / "x.pt", pickled))
 
 
 def test_a_storage_that_claims_more_than_the_file_is_refused(tmp_path: Path) -> None:
@@ -142,17 +142,17 @@ def test_compressed_archives_are_refused_unopened(tmp_path: Path) -> None:
     bomb = archived(tmp_path / "y.pt", pickled, zipfile.ZIP_DEFLATED, data__0=bytes(1 << 24))
     assert bomb.stat().st_size < 1 << 16
     with pytest.raises(InputError, match="is compressed"):
-        opened(bomb)
+        load_tensors(bomb)
 
 
 def test_large_files_and_large_pickles_are_refused(tmp_path: Path) -> None:
     with (tmp_path / "x.pt").open("wb") as out:
         out.truncate(MAX_BYTES + 1)
     with pytest.raises(InputError, match="at most 1,073,741,824 are read"):
-        opened(tmp_path / "x.pt")
+        load_tensors(tmp_path / "x.pt")
     (tmp_path / "x.pt").unlink()
     with pytest.raises(InputError, match=r"data.pkl has .* at most 1,048,576"):
-        opened(archived(tmp_path / "y.pt", b"\x80\x02]" + b"0]" * MAX_PICKLE + b"."))
+        load_tensors(archived(tmp_path / "y.pt", b"\x80\x02]" + b"0]" * MAX_PICKLE + b"."))
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_tuples_whose_hash_takes_for_ever_are_refused_in_no_time(tmp_path: Path)
         pickled = b"\x80\x02}K\x01\x85" + step * 60 + b"Ns."
         start = time.process_time()
         with pytest.raises(InputError, match="tuples within tuples"):
-            opened(archived(tmp_path / "x.pt", pickled))
+            load_tensors(archived(tmp_path / "x.pt", pickled))
         assert time.process_time() - start < 5
 
 
@@ -191,7 +191,7 @@ def test_an_ordered_dict_cannot_bring_methods_of_its_own(tmp_path: Path) -> None
     held.__dict__.update(zzzzz=3, yyyy=4)
     torch.save(held, tmp_path / "x.pt")
     changed(changed(tmp_path / "x.pt", b"zzzzz", b"items"), b"yyyy", b"keys")
-    assert opened(tmp_path / "x.pt").keys == 4
+    assert load_tensors(tmp_path / "x.pt").keys == 4
     assert len(read_checkpoint(tmp_path / "x.pt", convention="block").edits) == 3
 
 
@@ -204,7 +204,7 @@ def test_names_that_stand_twice_in_the_archive_are_refused(tmp_path: Path) -> No
             patch.setattr("warnings.warn", lambda *_, **__: None)
             archive.writestr(name, b"\x80\x02N.")
         with pytest.raises(InputError, match="not as torch"):
-            opened(file)
+            load_tensors(file)
 
 
 def test_cut_and_damaged_files_are_refused(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_a_pickle_of_random_operations_is_refused_or_harmless(tmp_path: Path) ->
 def test_the_stand_in_is_known_to_torch_only_while_a_file_is_read(tmp_path: Path) -> None:
     torch.save(vectors(), tmp_path / "x.pt")
     before = set(torch.serialization.get_safe_globals())
-    opened(tmp_path / "x.pt")
+    load_tensors(tmp_path / "x.pt")
     assert set(torch.serialization.get_safe_globals()) == before
 
 
@@ -260,4 +260,4 @@ def test_folders_and_missing_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "x.pt").mkdir()
     for name in ("x.pt", "y.pt"):
         with pytest.raises(InputError, match="does not exist"):
-            opened(tmp_path / name)
+            load_tensors(tmp_path / name)

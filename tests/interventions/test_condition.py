@@ -11,7 +11,7 @@ VALUES = [0.5, -2.0, 3.0]
 
 
 @pytest.mark.parametrize(
-    "given",
+    "direction",
     [
         VALUES,
         tuple(VALUES),
@@ -22,8 +22,8 @@ VALUES = [0.5, -2.0, 3.0]
         torch.tensor(VALUES, dtype=torch.float64, requires_grad=True),
     ],
 )
-def test_directions_of_every_kind_become_float32(given: object) -> None:
-    condition = Condition("attention:2", given, 1)  # type: ignore[arg-type]
+def test_directions_of_every_kind_become_float32(direction: object) -> None:
+    condition = Condition("attention:2", direction, 1)  # type: ignore[arg-type]
     assert condition.direction.dtype == np.float32
     assert condition.direction.tolist() == VALUES
     assert condition.site == Site(2, "attention")
@@ -31,21 +31,21 @@ def test_directions_of_every_kind_become_float32(given: object) -> None:
 
 
 def test_nobody_can_change_a_direction_afterwards() -> None:
-    given = np.ones(3, np.float32)
-    condition = Condition(1, given, 0.5)
-    given[:] = -1
+    direction = np.ones(3, np.float32)
+    condition = Condition(1, direction, 0.5)
+    direction[:] = -1
     assert condition.direction.tolist() == [1.0, 1.0, 1.0]
     with pytest.raises(ValueError, match="read-only"):
         condition.direction[0] = 2.0
 
 
 @pytest.mark.parametrize(
-    "given",
+    "direction",
     [
         [], [[1.0]], [1.0, float("nan")], [float("inf")], [1e300], [0.0, 0.0], ["1", "2"], [[1.0], [1.0, 2.0]],
         np.array([1j]), np.array([None]), np.array(1.0), torch.tensor([1e300], dtype=torch.float64), object(),
     ],
 )  # fmt: skip
-def test_what_is_no_finite_vector_is_refused(given: object) -> None:
+def test_what_is_no_finite_vector_is_refused(direction: object) -> None:
     with pytest.raises(InputError, match="finite vector"):
-        Condition(1, given, 0.5)  # type: ignore[arg-type]
+        Condition(1, direction, 0.5)  # type: ignore[arg-type]

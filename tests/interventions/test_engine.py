@@ -180,13 +180,13 @@ def test_what_cannot_be_carried_out_is_refused_before_any_event() -> None:
     async def main() -> None:
         engine = Speller()
         unread = engine.submit(request("a", 2))
-        for odd in (
+        for invalid in (
             request("a"),
             request("b", steering=RequestSteering("e" * 64, {"loud": 1.0})),
             request("b", steering=RequestSteering("f" * 64, {"quiet": 1.0})),
         ):
             with pytest.raises(InputError):
-                await answer(engine, odd)
+                await answer(engine, invalid)
         assert text([event async for event in unread]) == "ab"
 
     asyncio.run(main())

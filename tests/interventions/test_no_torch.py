@@ -16,33 +16,33 @@ _HEAVY = "sorted({'torch', 'transformers'} & {name.partition('.')[0] for name in
 
 
 def fresh(code: str, *arguments: str) -> list[object]:
-    """What the code, in an interpreter of its own, puts into `found`; and the heavy libraries that it loaded."""
-    whole = f"import json, sys\n{code}\nprint(json.dumps([found, {_HEAVY}]))"
+    """What the code, in an interpreter of its own, puts into `result`; and the heavy libraries that it loaded."""
+    whole = f"import json, sys\n{code}\nprint(json.dumps([result, {_HEAVY}]))"
     done = subprocess.run([sys.executable, "-c", whole, *arguments], capture_output=True, text=True, check=True)
-    given: list[object] = json.loads(done.stdout.splitlines()[-1])
-    return given
+    values: list[object] = json.loads(done.stdout.splitlines()[-1])
+    return values
 
 
 @pytest.mark.parametrize("room", ["trimtab.interventions", "trimtab.steering", "trimtab.steering.artifact"])
 def test_importing_the_words_and_the_artifact_loads_no_torch(room: str) -> None:
-    assert fresh(f"import {room}\nfound = 1") == [1, []]
+    assert fresh(f"import {room}\nresult = 1") == [1, []]
 
 
 def test_the_public_words_load_no_torch() -> None:
-    code = "import trimtab as tt\nfound = [str(tt.Site.of('mlp:3')), tt.Condition(3, [1.0, 2.0], 0.5).threshold]"
+    code = "import trimtab as tt\nresult = [str(tt.Site.of('mlp:3')), tt.Condition(3, [1.0, 2.0], 0.5).threshold]"
     assert fresh(code) == [["mlp:3", 0.5], []]
 
 
 _READ = """
 from pathlib import Path
-from trimtab.interventions import fronts, strength_rows
+from trimtab.interventions import prompt_prefixes, strength_rows
 from trimtab.steering.artifact import read
-found = {}
+result = {}
 for folder in sorted(Path(sys.argv[1]).iterdir()):
     a = read(folder)
-    found[folder.name] = [
-        a.id, sorted(a.kinds), a.attributes, strength_rows(a, "soft"), fronts(a, "soft"), str(a.conditions["a"].site),
-        a.reliability,
+    result[folder.name] = [
+        a.id, sorted(a.kinds), a.attributes, strength_rows(a, "soft"), prompt_prefixes(a, "soft"),
+        str(a.conditions["a"].site), a.reliability,
     ]
 """
 
@@ -68,9 +68,9 @@ from pathlib import Path
 from trimtab.errors import InputError
 from trimtab.steering.artifact import read
 try:
-    found = read(Path(sys.argv[1])).id
+    result = read(Path(sys.argv[1])).id
 except InputError as error:
-    found = str(error)
+    result = str(error)
 """
 
 

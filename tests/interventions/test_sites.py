@@ -29,7 +29,7 @@ def test_anything_else_is_no_site(value):
 
 @pytest.mark.parametrize("block", [1.5, 1.0, "1", None, True, [1]])
 def test_a_block_is_a_whole_number(block):
-    with pytest.raises(InputError, match="no whole number"):
+    with pytest.raises(InputError, match="not a whole number"):
         Site(block)
 
 

@@ -17,7 +17,7 @@ class Named:
 
 
 @pytest.mark.parametrize(
-    ("given", "rows"),
+    ("strengths", "rows"),
     [
         (None, [{"a": 1.0, "b": 0.5}]),
         (2, [{"a": 2.0, "b": 2.0}]),
@@ -28,14 +28,14 @@ class Named:
         ]),
     ],
 )  # fmt: skip
-def test_strengths_are_given_by_number_name_preset_or_row(given: Any, rows: list[dict[str, float]]) -> None:
-    result = strength_rows(Named(), given)
+def test_strengths_are_given_by_number_name_preset_or_row(strengths: Any, rows: list[dict[str, float]]) -> None:
+    result = strength_rows(Named(), strengths)
     assert result == rows
     assert all(list(row) == ["a", "b"] for row in result)  # the order of the columns
 
 
 @pytest.mark.parametrize(
-    ("given", "word"),
+    ("strengths", "word"),
     [
         ({"c": 1}, "unknown attribute c; this steering has a, b"),
         ("loud", "neither a number nor a preset of this steering \\(it has soft\\)"),
@@ -45,9 +45,9 @@ def test_strengths_are_given_by_number_name_preset_or_row(given: Any, rows: list
         (10**400, "not a number that a float holds"),
     ],
 )
-def test_strengths_that_make_no_sense_are_refused(given: Any, word: str) -> None:
+def test_strengths_that_make_no_sense_are_refused(strengths: Any, word: str) -> None:
     with pytest.raises(InputError, match=word):
-        strength_rows(Named(), given)
+        strength_rows(Named(), strengths)
 
 
 def test_the_text_in_front_goes_by_the_sign_of_the_strength() -> None:
@@ -69,7 +69,7 @@ def test_scopes_are_windows_around_the_last_token_of_the_prompt() -> None:
     }
 
 
-@pytest.mark.parametrize("odd", ["", "first", ["all", "none"], [], None, 3, [["all"]]])
-def test_unknown_scopes_are_refused(odd: object) -> None:
+@pytest.mark.parametrize("scope", ["", "first", ["all", "none"], [], None, 3, [["all"]]])
+def test_unknown_scopes_are_refused(scope: object) -> None:
     with pytest.raises(InputError, match="unknown scope"):
-        checked_scopes(odd)
+        checked_scopes(scope)

@@ -99,7 +99,7 @@ def test_what_cannot_be_put_together_is_refused() -> None:
         Steering.combined([vector("x").changed(made_for=facts), vector("y").changed(made_for=other)])
     with pytest.raises(InputError, match="at least one"):
         Steering.combined([])
-    with pytest.raises(InputError, match="no plain vector"):
+    with pytest.raises(InputError, match="not a plain vector"):
         gated() + gated()
     with pytest.raises(InputError, match="cannot be added one by one"):
         vector("x") + Steering({1: Additive(rand(2, D))}, {"a": 1.0, "b": 1.0})

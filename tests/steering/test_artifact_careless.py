@@ -161,8 +161,8 @@ def test_what_could_not_be_read_back_is_not_written(odd: dict[str, Any], tmp_pat
 @pytest.mark.parametrize(
     ("make", "word"),
     [
-        (lambda: Steering({1: torch.ones(4)}, {"a": 1.0}), "a Tensor is no edit; for a vector"),  # type: ignore[dict-item]
-        (lambda: Steering({1: None}, {"a": 1.0}), "a NoneType is no edit"),  # type: ignore[dict-item]
+        (lambda: Steering({1: torch.ones(4)}, {"a": 1.0}), "a Tensor is not an edit; for a vector"),  # type: ignore[dict-item]
+        (lambda: Steering({1: None}, {"a": 1.0}), "a NoneType is not an edit"),  # type: ignore[dict-item]
         (lambda: Steering.from_vector(1, torch.ones(4, dtype=torch.complex64)), "real numbers"),
         (lambda: Steering.from_vector(1, torch.tensor([1e300], dtype=torch.float64)), "beyond float32"),
     ],
@@ -231,7 +231,7 @@ def test_options_of_odd_types_and_sizes_are_refused_or_run(kind: str, option: st
     assert refused >= 10
 
 
-@pytest.mark.parametrize(("file", "match"), [(STEERING, "hyperparameters|finite"), (REPORT, "no finite number")])
+@pytest.mark.parametrize(("file", "match"), [(STEERING, "hyperparameters|finite"), (REPORT, "not a finite number")])
 def test_numbers_beyond_all_bounds_are_refused(file: str, match: str, tmp_path: Path) -> None:
     """`1e999` is JSON, but it is read as infinity, which cannot be written again nor have an identity."""
     plain(origin=Origin("x", {"rate": 0.125})).save(tmp_path / "s", {"rate": 0.125})

@@ -120,7 +120,7 @@ def test_random_twins_have_other_directions_of_the_same_lengths_and_angles(kind:
 def test_what_is_called_odd_is(kind: str) -> None:
     edit, h, strength = MAKE[kind](), rand(2, 3, D, seed=9), torch.tensor([[0.5, 1.0]])
     forth, back = edit(h, strength) - h, edit(h, -strength) - h
-    assert torch.allclose(forth, -back, atol=1e-5) is edit.odd
+    assert torch.allclose(forth, -back, atol=1e-5) is edit.is_odd
 
 
 def test_random_directions_point_everywhere() -> None:

@@ -92,8 +92,8 @@ def test_a_preset_names_strengths_and_leaves_the_others_at_their_default() -> No
 @pytest.mark.parametrize(
     ("attributes", "presets", "word"),
     [
-        ({"": 1.0}, {}, "no name"),
-        ({"a\n": 1.0}, {}, "no name"),
+        ({"": 1.0}, {}, "not a name"),
+        ({"a\n": 1.0}, {}, "not a name"),
         ({"a": float("nan")}, {}, "finite"),
         ({"a": "1"}, {}, "finite"),
         ({"a": 1.0}, {"p": {"b": 1.0}}, "'b', which the steering does not have"),

@@ -1,6 +1,6 @@
 """GGUF control vectors, as llama.cpp applies them and repeng writes them.
 
-`direction.N` is added to the residual behind block N, counted from 0; llama.cpp applies N ≥ 1 only.
+`direction.N` is added to the residual after block N, counted from 0; llama.cpp applies N ≥ 1 only.
 """
 
 import re
@@ -13,7 +13,7 @@ import torch
 
 from trimtab.errors import InputError
 from trimtab.integrations.source_description import SourceDescription
-from trimtab.integrations.vectors import added, from_vectors
+from trimtab.integrations.vectors import added_vectors, from_vectors
 from trimtab.interventions import ModelFacts, Site
 from trimtab.steering import Steering
 from trimtab.storage.atomic import whole
@@ -26,30 +26,34 @@ _NAME = re.compile(r"direction\.(0|[1-9]\d{0,3})")
 def write_control_vector(
     steering: Steering, file: Path, strength: Any = None, *, ungated: bool = False, hint: str | None = None
 ) -> None:
-    """Write a steering's vectors, each as long as it acts at the strength; the file appears whole.
+    """Write a steering's vectors as they act at the given strength; the file is written atomically.
 
     Args:
         steering: vectors at residual sites of block 1 or later.
         file: ends in `.gguf`.
-        strength: as of `trimtab.models.steer`; None for the defaults.
-        ungated: see `trimtab.integrations.vectors.added`.
-        hint: llama.cpp's name of the architecture, such as `llama`; by default that of the file it was read from, else
-            from the model it was made for.
+        strength: as for `trimtab.models.steer`; None for the defaults.
+        ungated: see `trimtab.integrations.vectors.added_vectors`.
+        hint: llama.cpp's name of the architecture, such as `llama`; by default the one in the file it was read from, or
+            else that of the model it was made for.
 
     Raises:
         InputError: another site, another kind of edit, a file that cannot be written.
     """
     from gguf import GGUFWriter
 
-    vectors = added(steering, strength, ungated=ungated)
-    odd = [site for site in vectors if site.component != "residual" or site.block < 1]
-    if odd:
-        raise InputError(f"site {odd[0]}: a control vector acts on the residual behind block 1 or later")
-    given = hint or _hint(steering)
+    vectors = added_vectors(steering, strength, ungated=ungated)
+    unusable = [site for site in vectors if site.component != "residual" or site.block < 1]
+    if unusable:
+        raise InputError(
+            f"site {unusable[0]}: a control vector acts on the residual after block 1 or later",
+            code="unsupported",
+            field="steering",
+        )
+    architecture = hint or _hint(steering)
     try:
         with whole(file) as work:
             writer = GGUFWriter(str(work), ARCHITECTURE)
-            writer.add_string(f"{ARCHITECTURE}.model_hint", given)
+            writer.add_string(f"{ARCHITECTURE}.model_hint", architecture)
             writer.add_uint32(f"{ARCHITECTURE}.layer_count", len(vectors))
             for site, vector in vectors.items():
                 writer.add_tensor(f"direction.{site.block}", vector.cpu().numpy())
@@ -58,7 +62,7 @@ def write_control_vector(
             writer.write_tensors_to_file()
             writer.close()
     except OSError as error:
-        raise InputError(f"cannot write {file}: {error.strerror}") from error
+        raise InputError(f"cannot write {file}: {error.strerror}", code="unwritable-file", field="file") from error
 
 
 def read_control_vector(
@@ -73,14 +77,19 @@ def read_control_vector(
         site: of several directions, the one to take.
 
     Raises:
-        InputError: no such file, no control vector, tensors of other names, shapes or types, a site without direction.
+        InputError: no such file, not a control vector, tensors of other names, shapes or types, a site without
+            direction.
     """
     from gguf import GGMLQuantizationType, GGUFReader, dequantize
 
     if not file.is_file():
-        raise InputError(f"{file} does not exist")
+        raise InputError(f"{file} does not exist", code="no-such-file", field="file")
     if file.stat().st_size > MAX_BYTES:
-        raise InputError(f"{file} has {file.stat().st_size:,} bytes; a control vector has at most {MAX_BYTES:,}")
+        raise InputError(
+            f"{file} has {file.stat().st_size:,} bytes; a control vector has at most {MAX_BYTES:,}",
+            code="out-of-range",
+            field="file",
+        )
     try:
         reader = GGUFReader(str(file))
         field = reader.fields.get("general.architecture")
@@ -88,33 +97,37 @@ def read_control_vector(
         hinted = reader.fields.get(f"{ARCHITECTURE}.model_hint")
         hint = hinted.contents() if hinted else None
         tensors = {tensor.name: tensor for tensor in reader.tensors}
-    except Exception as error:  # the reader raises whatever a broken file makes numpy raise
-        raise InputError(f"{file} is no GGUF file that can be read: {error}") from error
+    except Exception as error:  # a broken file can make the reader raise anything
+        raise InputError(f"{file} is not a readable GGUF file: {error}", code="damaged-file", field="file") from error
     if architecture != ARCHITECTURE:
-        raise InputError(f"{file} holds {architecture!r}, no control vector")
+        raise InputError(f"{file} holds {architecture!r}, not a control vector", code="wrong-file", field="file")
     vectors = {}
     for key, tensor in tensors.items():
-        result = _NAME.fullmatch(key)
-        if not result:
-            raise InputError(f"{file}: tensor {key!r} is no direction of a block")
+        match = _NAME.fullmatch(key)
+        if not match:
+            raise InputError(f"{file}: tensor {key!r} is not the direction of a block", code="wrong-file", field="file")
         kinds = GGMLQuantizationType
         if tensor.tensor_type not in (kinds.F32, kinds.F16, kinds.BF16):
-            raise InputError(f"{file}: {key} is {tensor.tensor_type.name}; directions are F32, F16 or BF16")
+            raise InputError(
+                f"{file}: {key} is {tensor.tensor_type.name}; directions are F32, F16 or BF16",
+                code="wrong-type",
+                field="file",
+            )
         values = dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
-        vectors[Site(int(result.group(1)))] = torch.from_numpy(np.array(values))
-    given = SourceDescription(file, (name,), site, hint=hint if isinstance(hint, str) else None)
-    return from_vectors(given.taken(vectors), name, given.origin("gguf-control-vector"), made_for)
+        vectors[Site(int(match.group(1)))] = torch.from_numpy(np.array(values))
+    source = SourceDescription(file, (name,), site, hint=hint if isinstance(hint, str) else None)
+    return from_vectors(source.taken(vectors), name, source.origin("gguf-control-vector"), made_for)
 
 
 def _hint(steering: Steering) -> str:
-    """What the file said that the steering was read from; or `llama` for `LlamaForCausalLM`, as llama.cpp calls the
-    common architectures."""
-    kept = set(_hints(steering.origin.hyperparameters))
-    if len(kept) == 1:
-        return kept.pop()
-    if len(kept) > 1:
+    """The hint in the file that the steering was read from; otherwise `llama` for `LlamaForCausalLM` and so on, which
+    are llama.cpp's names of the common architectures."""
+    hints = set(_hints(steering.origin.hyperparameters))
+    if len(hints) == 1:
+        return hints.pop()
+    if len(hints) > 1:
         raise InputError(
-            f"the files it was read from are for {' and '.join(sorted(kept))}; say which in a hint",
+            f"the files it was read from are for {' and '.join(sorted(hints))}; give one of them as hint",
             code="conflicting-arguments",
             field="hint",
         )
@@ -127,13 +140,13 @@ def _hint(steering: Steering) -> str:
     return re.sub(r"(ForCausalLM|LMHeadModel|Model)$", "", steering.made_for.architecture).lower()
 
 
-def _hints(held: object) -> Iterator[str]:
-    """Every `model_hint` in the origins of a steering and of those that it was made of."""
-    if isinstance(held, Mapping):
-        hint = held.get("model_hint")
+def _hints(values: object) -> Iterator[str]:
+    """Every `model_hint` in the origins of a steering and of the steerings that it was made of."""
+    if isinstance(values, Mapping):
+        hint = values.get("model_hint")
         if isinstance(hint, str) and hint:
             yield hint
-        held = list(held.values())
-    if isinstance(held, list | tuple):
-        for part in held:
+        values = list(values.values())
+    if isinstance(values, list | tuple):
+        for part in values:
             yield from _hints(part)

@@ -1,4 +1,4 @@
-"""Which site a layer's name or number means in other tools' files: what is certain is read, the rest must be told."""
+"""Which site a layer's name or number means in other tools' files; if it is ambiguous, the caller must say."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -21,27 +21,31 @@ _NUMBERED: Final = re.compile(r"(?:[A-Za-z_]+[._ \[]?)?(\d{1,4})\]?")
 _FROM_THE_END: Final = re.compile(r"(?:[A-Za-z_]+[._ \[]?)?-\d{1,4}\]?")
 
 
-def known(convention: str | None) -> None:
-    """Refuse a convention that there is not."""
+def check_convention(convention: str | None) -> None:
+    """Reject an unknown convention."""
     if convention not in (None, *CONVENTIONS):
-        raise InputError(f"convention {convention!r}; one of {', '.join(CONVENTIONS)}")
+        raise InputError(
+            f"convention {convention!r} must be one of {', '.join(CONVENTIONS)}",
+            code="unknown-choice",
+            field="convention",
+        )
 
 
 def sites_of(keys: Sequence[str], convention: str | None, file: Path) -> dict[str, Site]:
-    """The sites that tensors' names mean.
+    """The sites that tensor names stand for.
 
     Args:
         keys: the names.
-        convention: what a number alone means, see `site_of`.
+        convention: what a bare number means, see `site_of`.
         file: for messages.
 
     Raises:
-        InputError: as `site_of`; two tensors for one site, a convention where all names say what they mean.
+        InputError: as for `site_of`; two tensors for one site; a convention although all names are unambiguous.
     """
     sites = {key: site_of(key, convention, file) for key in keys}
     if len(set(sites.values())) < len(sites):
         twice = max(sites.values(), key=list(sites.values()).count)
-        raise InputError(f"{file}: two tensors are for site {twice}")
+        raise InputError(f"{file}: two tensors are for site {twice}", code="repeated-name", field="file")
     if convention is not None and all(named_site(key) is not None for key in keys):
         raise InputError(
             f"{file}: a convention means nothing here: the tensors are named by their sites; leave it out",
@@ -52,41 +56,53 @@ def sites_of(keys: Sequence[str], convention: str | None, file: Path) -> dict[st
 
 
 def site_of(key: str, convention: str | None, file: Path) -> Site:
-    """The site that a tensor's name means.
+    """The site that a tensor name stands for.
 
     Args:
-        key: a site's name, see `named_site`; or a number, alone or behind a word, as `14`, `layer.14` or `layer14`.
-        convention: what a number means, since tools differ: `block` for the output of block 14, `hidden-states` for
-            Hugging Face's `hidden_states[14]`, the output of block 13.
+        key: a site's name, see `named_site`; or a number, alone or after a word, as `14`, `layer.14` or `layer14`.
+        convention: what a number means, since tools count differently: `block` for the output of block 14,
+            `hidden-states` for Hugging Face's `hidden_states[14]`, the output of block 13.
         file: for messages.
 
     Raises:
         InputError: a name that is not understood, a number without a convention, the embedding.
     """
-    own, given = named_site(key), f"{file}: tensor {key[:60]!r}"
+    own, tensor = named_site(key), f"{file}: tensor {key[:60]!r}"
     if own is not None:
         return own
     number = numbered(key)
     if number is None:
         if from_the_end(key):
-            raise InputError(f"{given} is not understood: it counts from the end; save it by its number from the front")
-        raise InputError(f"{given} is not understood; name it residual.14, attention.14 or layer.14")
+            raise InputError(
+                f"{tensor} is not understood: it counts from the end; save it by its number from the front",
+                code="unsupported",
+                field="file",
+            )
+        raise InputError(
+            f"{tensor} is not understood; name it residual.14, attention.14 or layer.14",
+            code="unsupported",
+            field="file",
+        )
     if convention is None:
         raise InputError(
-            f"{given} has a number only, and tools count differently; say which convention: block (output of "
+            f"{tensor} has a number only, and tools count differently; say which convention: block (output of "
             "block k) or hidden-states (Hugging Face's hidden_states[k], the output of block k - 1)",
             code="missing-value",
             field="convention",
         )
     block = number - (convention == "hidden-states")
     if block < 0:
-        raise InputError(f"{file}: {key} is the embedding, hidden_states[0], which no block puts out")
+        raise InputError(
+            f"{file}: {key} is the embedding, hidden_states[0], which is not the output of a block",
+            code="no-such-site",
+            field="file",
+        )
     return Site(block)
 
 
 def named_site(key: str) -> Site | None:
-    """The site of a name that says it all: `attention.14`, a module's path such as `model.layers.14.mlp`, whose output
-    is meant, or TransformerLens's `blocks.14.hook_resid_pre`; None for other names."""
+    """The site of an unambiguous name: `attention.14`, the path of a module such as `model.layers.14.mlp`, which stands
+    for its output, or TransformerLens's `blocks.14.hook_resid_pre`; None for other names."""
     if own := _OWN.fullmatch(key):
         return Site(int(own.group(2)), own.group(1))  # type: ignore[arg-type]  # one of the components
     if hook := _HOOK.fullmatch(key):
@@ -100,8 +116,8 @@ def named_site(key: str) -> Site | None:
 
 def numbered(key: str) -> int | None:
     """The number of a name such as `14` or `layer.14`; None for other names."""
-    result = _NUMBERED.fullmatch(key)
-    return int(result.group(1)) if result else None
+    match = _NUMBERED.fullmatch(key)
+    return int(match.group(1)) if match else None
 
 
 def from_the_end(key: str) -> bool:

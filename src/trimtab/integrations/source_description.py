@@ -1,4 +1,4 @@
-"""What the caller says beside another tool's file, and what the file says itself: agreeing, or refused."""
+"""What the caller states about another tool's file, checked against what the file itself says."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from trimtab.steering import Origin
 
 @dataclass(frozen=True)
 class SourceDescription:
-    """What the caller says.
+    """What the caller states about a file.
 
     Args:
-        file: that is read.
+        file: the file to read.
         names: of the attributes.
-        site: where a vector belongs that does not say so; of several, the one to take.
-        convention: what numbers of layers mean, see `layer_names`.
-        hint: what the file calls the model's architecture, as llama.cpp does.
+        site: where a vector without a layer belongs; of several vectors, the one to take.
+        convention: what layer numbers mean, see `layer_names`.
+        hint: the file's name for the model's architecture, as llama.cpp has it.
     """
 
     file: Path
@@ -31,7 +31,7 @@ class SourceDescription:
 
     @property
     def name(self) -> str:
-        """Of the one attribute."""
+        """Name of the only attribute."""
         if len(self.names) > 1:
             raise InputError(
                 f"{self.file} holds one attribute, not {len(self.names)}; give one name",
@@ -41,7 +41,7 @@ class SourceDescription:
         return self.names[0] if self.names else "vector"
 
     def needs_site(self, what: str) -> Site:
-        """Where something belongs that has no number."""
+        """The site of something that has no layer number."""
         self.needs_no_convention(f"{what} has no numbers")
         if self.site is None:
             raise InputError(
@@ -52,17 +52,17 @@ class SourceDescription:
         return self.site
 
     def needs_no_convention(self, why: str) -> None:
-        """Refuse a convention where there is nothing that it could decide."""
+        """Reject a convention if there is nothing for it to decide."""
         if self.convention is not None:
             raise InputError(
                 f"{self.file}: a convention means nothing here: {why}", code="conflicting-arguments", field="convention"
             )
 
     def taken(self, vectors: Mapping[Site, Tensor]) -> dict[Site, Tensor]:
-        """The vectors of a file that says where they belong; the one at the caller's site, if one is given.
+        """All vectors of a file, or only the one at the caller's site if that is given.
 
         Raises:
-            InputError: the file holds none for that site.
+            InputError: the file holds no vector for that site.
         """
         if self.site is None:
             return dict(vectors)
@@ -76,12 +76,12 @@ class SourceDescription:
         return {self.site: vectors[self.site]}
 
     def origin(self, method: str, **more: str) -> Origin:
-        """Of the steering that is read."""
+        """Origin of the steering that is read."""
         hint = {} if self.hint is None else {"model_hint": self.hint}
         return Origin(method, {"file": self.file.name, **more, **hint})
 
 
 def _listed(vectors: Mapping[Site, Tensor]) -> str:
-    """Sites, of many the first and the last."""
+    """The sites; of many, the first few and the last."""
     names = list(map(str, sorted(vectors)))
     return ", ".join(names) if len(names) <= 8 else f"{', '.join(names[:3])} … {names[-1]}, {len(names)} sites"

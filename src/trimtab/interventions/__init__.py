@@ -1,4 +1,4 @@
-"""THE WORDS: where, on which tokens, how strongly and when a model is edited, and what carries that out. No torch."""
+"""The words for an intervention: where, on which tokens, how strongly and when a model is edited. Needs no torch."""
 
 from trimtab.interventions.condition import Condition as Condition
 from trimtab.interventions.edit import Edit as Edit

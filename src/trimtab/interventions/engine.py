@@ -1,7 +1,7 @@
-"""What carries out requests: the protocol between whoever answers people and whatever runs the model.
+"""The protocol between a server, which takes requests, and an engine, which runs the model.
 
-An engine runs many requests at once, each with its own steering or none, and streams what comes of them. It may live in
-the same process, in another, or behind a URL: everything that passes is made of plain values, can be pickled, and needs
+An engine runs many requests at once, each with its own steering or none, and streams their answers. It may live in the
+same process, in another, or behind a URL: everything that is passed is made of plain values, can be pickled, and needs
 no torch. Its methods belong to one event loop.
 """
 
@@ -16,21 +16,26 @@ from trimtab.interventions.scopes import Scope, checked_scopes
 from trimtab.texts import Message
 
 Finish = Literal["stop", "length", "cancelled"]
-"""Why an answer ended: the model or a stop text ended it; it is as long as it may be; somebody cancelled it."""
+"""Why an answer ended: the model or a stop text ended it; it reached its maximum length; it was cancelled."""
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What an engine can do, so that what it cannot is refused by name before it is asked.
+    """What an engine can do, so that a request it cannot carry out is rejected before it is sent.
 
     Args:
-        model: which model it runs; None where it does not say.
+        model: which model it runs; None if it does not say.
         max_length: tokens of prompt and answer together.
-        max_running: requests that share one batch; 1 where they run one after the other.
-        edits: kinds of edits that it carries out, as artifacts name them; empty where it only runs unsteered.
-        scopes: those that it knows.
-        conditions: whether it decides an attribute's condition on the prompt.
-        messages: whether it takes chat turns, besides token ids.
+        max_running: how many requests share one batch; 1 if they run one after the other.
+        edits: kinds of edits that it can run, as artifacts name them; empty if it only runs unsteered.
+        scopes: the scopes it supports.
+        conditions: whether it evaluates an attribute's condition on the prompt.
+        messages: whether it takes chat turns besides token ids.
+
+    Example:
+        >>> from trimtab.interventions import Capabilities
+        >>> Capabilities(model=None, max_length=2048, scopes=frozenset({"all"})).max_running
+        1
     """
 
     model: ModelFacts | None
@@ -47,16 +52,21 @@ class Sampling:
     """How an answer's tokens are chosen, and how many.
 
     Args:
-        max_tokens: it ends after so many.
-        temperature: 0 takes the likeliest token.
-        top_p: only the likeliest tokens that have this probability together.
-        top_k: only so many of the likeliest; 0 for all.
-        seed: of the draws of this request alone, whatever shares its batch; None for any.
-        stop: texts that end the answer and are no part of it.
-        top_logprobs: how many of the likeliest tokens' log-probabilities are told at each step.
+        max_tokens: the most tokens an answer may have.
+        temperature: 0 always takes the likeliest token.
+        top_p: sample only from the likeliest tokens that together have this probability.
+        top_k: sample only from this many of the likeliest tokens; 0 for all.
+        seed: of this request's random draws, whatever else is in its batch; None for any.
+        stop: texts that end the answer; they are not part of it.
+        top_logprobs: for how many of the likeliest tokens each step returns log-probabilities.
 
     Raises:
-        InputError: a number out of its range.
+        InputError: a number is out of range.
+
+    Example:
+        >>> from trimtab.interventions import Sampling
+        >>> Sampling(max_tokens=20, temperature=0).top_p
+        1.0
     """
 
     max_tokens: int
@@ -83,17 +93,22 @@ class Sampling:
 
 @dataclass(frozen=True)
 class RequestSteering:
-    """The steering of one request, resolved: no name, preset or default is left to look up.
+    """The steering of one request, fully resolved: no name, preset or default is left to look up.
 
-    What else it does, its conditions and the text it puts in front of prompts, is in the artifact.
+    Everything else, such as its conditions and prompt prefixes, is in the artifact.
 
     Args:
         artifact: id of the steering, by which the engine finds it.
         strength: of every attribute; 0 is off.
-        scope: which tokens.
+        scope: which tokens are edited.
 
     Raises:
         InputError: no id, an unknown scope, a strength that is not a finite number.
+
+    Example:
+        >>> from trimtab.interventions import RequestSteering
+        >>> RequestSteering("5f2c", {"warm": 1.5}, "generated").strength["warm"]
+        1.5
     """
 
     artifact: str
@@ -116,16 +131,22 @@ class RequestSteering:
 
 @dataclass(frozen=True)
 class Request:
-    """One answer that is wanted; several answers to a prompt are several requests.
+    """A request for one answer; several answers to one prompt take several requests.
 
     Args:
-        id: unique among those that the engine has not ended.
-        prompt: token ids, or chat turns for the engine to put through its template.
-        sampling: how the answer is chosen.
+        id: unique among the engine's unfinished requests.
+        prompt: token ids, or chat turns that the engine renders with its template.
+        sampling: how the answer's tokens are chosen.
         steering: None leaves the model as it is, bit for bit.
 
     Raises:
         InputError: no id, or an empty prompt.
+
+    Example:
+        >>> from trimtab.interventions import Request, Sampling
+        >>> request = Request("a", prompt=(1, 504, 2455), sampling=Sampling(max_tokens=20))
+        >>> request.steering is None
+        True
     """
 
     id: str
@@ -142,16 +163,21 @@ class Request:
 
 @dataclass(frozen=True)
 class EditSummary:
-    """What the edits did to the tokens that were run for an event: in the first, those of the prompt too.
+    """What the edits did to the tokens that were run for an event; the first event's include the prompt's.
 
-    Means can be put together over events, by `selected`.
+    Means over several events are averages weighted by `selected`.
 
     Args:
-        selected: tokens in scope.
-        touched: those of them that an edit changed.
-        gates: by attribute that has gates, the mean over the selected tokens and the sites, 0 (shut) to 1.
-        edit_size_ratio: mean over the selected tokens of ‖f(h) − h‖ / ‖h‖, of each token at the site where it is
+        selected: number of tokens in scope.
+        touched: how many of them an edit changed.
+        gates: for each attribute with gates, their mean over the selected tokens and the sites, from 0 (shut) to 1.
+        edit_size_ratio: mean over the selected tokens of ‖f(h) − h‖ / ‖h‖, for each token at the site where it is
             largest.
+
+    Example:
+        >>> from trimtab.interventions import EditSummary
+        >>> EditSummary(selected=12, touched=3, gates={"warm": 0.25}).gates["warm"]
+        0.25
     """
 
     selected: int
@@ -166,14 +192,20 @@ class Event:
 
     Args:
         request: id of the request.
-        text: what the answer goes on with. The texts of all events, one after the other, are the answer. It may lag
-            behind the tokens: half a letter waits for its other half, and what may become a stop text for what follows.
-        tokens: ids that came since the event before.
-        logprobs: log-probability of each of these under the model as it is steered, in nats.
-        top_logprobs: for each of these, log-probabilities of the likeliest tokens by id; empty if none were asked for.
+        text: the next part of the answer; the texts of all events joined are the answer. It may lag behind the tokens:
+            an incomplete character waits for its remaining bytes, and a possible stop text for the tokens that decide.
+        tokens: ids generated since the previous event.
+        logprobs: log-probability of each of these tokens under the steered model, in nats.
+        top_logprobs: for each of these tokens, log-probabilities of the likeliest tokens by id; empty if not requested.
         edits: what the edits did; None without a steering.
-        prompt_tokens: in the first event, how many stand before the answer, template and text in front included.
-        finish: in the last event and no other, why the answer ended.
+        prompt_tokens: in the first event, the number of tokens before the answer, template and prompt prefix included.
+        finish: in the last event only, why the answer ended.
+
+    Example:
+        >>> from trimtab.interventions import Event
+        >>> events = [Event("a", "Good ", (11,)), Event("a", "day", (12,), finish="stop")]
+        >>> "".join(event.text for event in events), events[-1].finish
+        ('Good day', 'stop')
     """
 
     request: str
@@ -189,16 +221,27 @@ class Event:
 class Engine(Protocol):
     """Runs requests, many at once.
 
-    What holds for each of them:
+    Guarantees:
 
-    - Requests do not touch each other: who shares a batch changes no answer (but for floats across batch shapes), and
-      a reader that is slow or gone holds up nobody else; what it has not taken yet is kept for it.
-    - A request keeps what it began with: the artifact is fixed by its id at `submit`.
-    - Its events come in order; the last one, and it alone, has `finish`.
+    - Requests are independent: sharing a batch changes no answer (except for float rounding across batch shapes), and a
+      reader that is slow or gone delays nobody else; events it has not read yet are kept for it.
+    - A request keeps the artifact it began with, which is fixed by its id at `submit`.
+    - Its events come in order; only the last one has `finish`.
+
+    Example:
+        >>> import asyncio
+        >>> from trimtab.interventions import Event, Request, Sampling
+        >>> class Parrot:  # an engine needs `capabilities`, `submit`, `cancel` and `close`
+        ...     async def submit(self, request):
+        ...         yield Event(request.id, "Hello", finish="stop")
+        >>> async def answer(engine, request):
+        ...     return "".join([event.text async for event in engine.submit(request)])
+        >>> asyncio.run(answer(Parrot(), Request("a", (1,), Sampling(max_tokens=5))))
+        'Hello'
     """
 
     async def capabilities(self) -> Capabilities:
-        """What it can do; also the question whether it is there.
+        """What it can do; also serves as a health check.
 
         Raises:
             TrimtabError: it does not answer.
@@ -206,22 +249,22 @@ class Engine(Protocol):
         ...
 
     def submit(self, request: Request) -> AsyncIterator[Event]:
-        """Take a request on at once, and give the stream of its events.
+        """Accept a request immediately, and return the stream of its events.
 
         Raises:
-            InputError: at the first step of the stream, before any event: an id that is running, an artifact that
-                is not there, attributes that it does not have, a prompt too long, something `capabilities` denies.
-            TrimtabError: at any step: the engine failed; the request has ended.
+            InputError: at the first step of the stream, before any event: an id already in use, an unknown artifact or
+                attribute, a prompt that is too long, or something that `capabilities` rules out.
+            TrimtabError: at any step: the engine failed, and the request has ended.
         """
         ...
 
     async def cancel(self, id: str) -> None:
-        """End a request soon and free what it holds; its stream ends with `finish="cancelled"`.
+        """End a request soon and free its resources; its stream ends with `finish="cancelled"`.
 
-        Nothing happens if it has ended already or never was. To be called too when nobody reads the stream any more.
+        Does nothing if it has already ended or is unknown. Call it also when a stream is no longer read.
         """
         ...
 
     async def close(self) -> None:
-        """Cancel what runs, free the model, and take no more requests; a second call does nothing."""
+        """Cancel running requests, free the model, and accept no more; a second call does nothing."""
         ...

@@ -9,22 +9,31 @@ Fit = Literal["exact", "architecture"]
 
 
 class KnownModel(Protocol):
-    """What is asked of a model to know whether it is the one; asked in this order, since facts may take a while."""
+    """What `ModelFacts.fit` needs to know of a model; `trimtab.Model` is one.
+
+    The digest is compared first, since computing the facts may take a while.
+
+    Example:
+        >>> import trimtab as tt
+        >>> model = tt.load("smollm2")
+        >>> len(model.digest), model.facts.n_blocks
+        (64, 30)
+    """
 
     @property
     def digest(self) -> str:
-        """Of its weights."""
+        """Digest of its weights."""
         ...
 
     @property
     def facts(self) -> "ModelFacts":
-        """As artifacts remember it."""
+        """The model as artifacts record it."""
         ...
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """A model as artifacts remember it.
+    """A model as artifacts record it.
 
     Args:
         id: its name.
@@ -34,6 +43,12 @@ class ModelFacts:
         n_blocks: number of decoder blocks.
         digest: of the weights, see `Model.digest`.
         shapes: SHA-256 over names and shapes of all weights.
+
+    Example:
+        >>> import trimtab as tt
+        >>> model = tt.load("smollm2")
+        >>> model.facts.d_model, model.facts.fit(model)
+        (576, 'exact')
     """
 
     id: str
@@ -48,7 +63,7 @@ class ModelFacts:
         """How well a model fits: `exact` (the same weights) or `architecture` (their names and shapes).
 
         Raises:
-            InputError: neither; says what differs.
+            InputError: neither; the message says what differs.
         """
         if self.digest == model.digest:  # asked before every steered call, so nothing more is computed for it
             return "exact"
@@ -56,12 +71,10 @@ class ModelFacts:
         if self.shapes == here.shapes:
             return "architecture"
         names = ("architecture", "d_model", "n_blocks")
-        odd = [
+        differences = [
             f"{n} {getattr(self, n)} instead of {getattr(here, n)}"
             for n in names
             if getattr(self, n) != getattr(here, n)
         ]
-        raise InputError(
-            f"the steering was made for {self.id}, which has {', '.join(odd) or 'weights of other names or shapes'}; "
-            f"it cannot steer {here.id}"
-        )
+        what = ", ".join(differences) or "weights of other names or shapes"
+        raise InputError(f"the steering was made for {self.id}, which has {what}; it cannot steer {here.id}")

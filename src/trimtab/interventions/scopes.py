@@ -6,12 +6,12 @@ from typing import Any, Final, Literal, get_args
 from trimtab.errors import InputError
 
 Scope = Literal["all", "prompt", "last", "generated"]
-"""Every token; those of the prompt; its last; those whose *next* token belongs to the answer."""
+"""Every token; the prompt's tokens; its last token; the tokens whose *next* token belongs to the answer."""
 
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 
 Scopes = Scope | Sequence[Scope]
-"""One for all rows, or one per row."""
+"""One scope for all rows, or one per row."""
 
 _FAR: Final = 1 << 30
 WINDOWS: Final[Mapping[Scope, tuple[int, int]]] = {
@@ -24,13 +24,15 @@ WINDOWS: Final[Mapping[Scope, tuple[int, int]]] = {
 
 
 def checked_scopes(value: Any) -> tuple[Scope, ...]:
-    """A scope, or several of a list, as a tuple.
-
-    >>> checked_scopes("last")
-    ('last',)
+    """A scope, or a list of scopes, as a tuple.
 
     Raises:
-        InputError: one that there is not, or none.
+        InputError: an unknown scope, or an empty list.
+
+    Example:
+        >>> from trimtab.interventions import checked_scopes
+        >>> checked_scopes("last")
+        ('last',)
     """
     if not isinstance(value, Sequence):
         raise InputError(f"unknown scope {value!r}; one of {', '.join(SCOPES)}, or a list of them")

@@ -15,14 +15,19 @@ COMPONENTS: tuple[Component, ...] = get_args(Component)
 
 @dataclass(frozen=True, order=True)
 class Site:
-    """A block and a component of it; reading and writing always use the same place.
+    """A block and one of its components; activations are read and edited at the same place.
 
     Args:
         block: 0-based index of the decoder block.
         component: `residual` is the block's output, equal to Hugging Face `hidden_states[block + 1]` for
             every block but the last (there it is taken before the final norm). `attention` and `mlp` are
-            the term *added to the residual*, after a post-norm where there is one. `heads` is what the attention heads
-            give, side by side, before the projection that makes the attention term of it: to be read, not edited.
+            the term *added to the residual*, after a post-norm where there is one. `heads` is the output of the
+            attention heads, side by side, before the output projection; it can be read, not edited.
+
+    Example:
+        >>> import trimtab as tt
+        >>> tt.Site(14), tt.Site.of("attention:14").component
+        (Site(block=14, component='residual'), 'attention')
     """
 
     block: int
@@ -36,7 +41,7 @@ class Site:
         except TypeError:
             block = None
         if block is None or isinstance(self.block, bool):
-            raise InputError(f"block {self.block!r} is no whole number; blocks count from 0")
+            raise InputError(f"block {self.block!r} is not a whole number; blocks count from 0")
         object.__setattr__(self, "block", block)
         if self.block < 0:
             raise InputError(f"block {self.block} is negative; blocks count from 0")
@@ -62,7 +67,7 @@ class Site:
         """`of` for each of a list.
 
         Raises:
-            InputError: one site in place of a list, or something that is no site.
+            InputError: a single site instead of a list, or an element that is not a site.
         """
         if isinstance(values, str) or not isinstance(values, Iterable):
             raise InputError(f"give a list of sites, such as [14] or ['attention:14'], not {values!r}")
@@ -75,18 +80,18 @@ class Site:
         Raises:
             InputError: anything else.
         """
-        result = re.fullmatch(r"(?:(residual|attention|mlp|heads):)?(\d{1,4})", text.strip())
-        if not result:
-            raise InputError(f"site {text!r} is not understood; write a block such as 14, or attention:14, mlp:14")
-        component: Component = result.group(1) or "residual"  # type: ignore[assignment]
-        return Site(int(result.group(2)), component)
+        match = re.fullmatch(r"(?:(residual|attention|mlp|heads):)?(\d{1,4})", text.strip())
+        if not match:
+            raise InputError(f"site {text!r} is not understood; give a block such as 14, or attention:14, mlp:14")
+        component: Component = match.group(1) or "residual"  # type: ignore[assignment]
+        return Site(int(match.group(2)), component)
 
     def __str__(self) -> str:
         return str(self.block) if self.component == "residual" else f"{self.component}:{self.block}"
 
 
 Place = Site | int | str
-"""What is taken for a site, see `Site.of`."""
+"""Anything that `Site.of` accepts as a site."""
 
 
 def places(site: Place | Sequence[Place] | None) -> list[Place] | None:

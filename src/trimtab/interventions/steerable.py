@@ -1,4 +1,4 @@
-"""What whoever carries out a steering asks of it: its edits, names and conditions, and the text in front of prompts."""
+"""What models and engines need of a steering: its edits, names and conditions, and the text in front of prompts."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -11,16 +11,30 @@ from trimtab.interventions.strengths import Attributes, Strengths, strength_rows
 
 
 class PromptTexts(Attributes, Protocol):
-    """What `prompt_prefixes` asks of a steering."""
+    """What `prompt_prefixes` needs of a steering.
+
+    Example:
+        >>> import trimtab as tt
+        >>> tt.Steering({}, {"brief": 1.0}, prompts={"brief": ("Be brief. ", "")}).prompts["brief"]
+        ('Be brief. ', '')
+    """
 
     @property
     def prompts(self) -> Mapping[str, tuple[str, str]]:
-        """By attribute, what stands in front of the prompt while its strength is above 0, and while it is below."""
+        """By attribute, the texts in front of the prompt at strengths above and below 0."""
         ...
 
 
 class Steerable(PromptTexts, Protocol):
-    """What models and engines need to know of a steering; `trimtab.steering.Steering` is one."""
+    """What models and engines need to know of a steering; `trimtab.Steering` is one.
+
+    Example:
+        >>> import torch
+        >>> import trimtab as tt
+        >>> steering = tt.Steering.from_vector(14, torch.ones(576), "warm")
+        >>> list(steering.edits), dict(steering.conditions), steering.made_for
+        ([Site(block=14, component='residual')], {}, None)
+    """
 
     @property
     def edits(self) -> Mapping[Site, Edit]:
@@ -29,31 +43,38 @@ class Steerable(PromptTexts, Protocol):
 
     @property
     def conditions(self) -> Mapping[str, Condition]:
-        """What a prompt must meet for an attribute to act, by its name; those left out always act."""
+        """By attribute, the condition that a prompt must meet for it to act; attributes without one always act."""
         ...
 
     @property
     def made_for(self) -> ModelFacts | None:
-        """The model whose activations it was made from; None where nobody said."""
+        """The model whose activations it was made from; None if that is not known."""
         ...
 
     @property
     def allow_mismatch(self) -> bool:
-        """Whether other weights of the same shapes will do."""
+        """Whether it may steer models with other weights of the same shapes."""
         ...
 
 
 def prompt_prefixes(steering: PromptTexts, strength: Strengths = None) -> list[str]:
-    """What stands in front of the prompts: one text for all rows, or one per row.
+    """The text in front of the prompts: one for all rows, or one per row.
 
     Texts of several attributes follow each other in the attributes' order.
 
     Args:
-        steering: with texts for some attributes.
-        strength: as of `strength_rows`.
+        steering: its `prompts` has the texts.
+        strength: as for `strength_rows`.
 
     Raises:
-        InputError: as there.
+        InputError: as for `strength_rows`.
+
+    Example:
+        >>> import trimtab as tt
+        >>> from trimtab.interventions import prompt_prefixes
+        >>> steering = tt.Steering({}, {"brief": 1.0}, prompts={"brief": ("Be brief. ", "Be wordy. ")})
+        >>> prompt_prefixes(steering, [1.0, -1.0, 0.0])
+        ['Be brief. ', 'Be wordy. ', '']
     """
     if not steering.prompts:
         return [""]

@@ -1,4 +1,4 @@
-"""How strengths are given: by number, by name, by preset, row by row; and what comes of it for each attribute."""
+"""How strengths are given: by number, by name, by preset, or row by row; resolved to a number for each attribute."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -11,11 +11,18 @@ Strength = float | str | Mapping[str, float]
 """A number for every attribute, the name of a preset, or `{attribute: number}`."""
 
 Strengths = Strength | Sequence[Strength] | None
-"""One for all rows, or one per row; None for the defaults."""
+"""One strength for all rows, or one per row; None for the defaults."""
 
 
 class Attributes(Protocol):
-    """What strengths are given to: a steering, or what its folder says of it."""
+    """What strengths are given to: a steering, or the artifact of one.
+
+    Example:
+        >>> import torch
+        >>> import trimtab as tt
+        >>> tt.Steering.from_vector(14, torch.ones(576), "warm").attributes
+        {'warm': 1.0}
+    """
 
     @property
     def attributes(self) -> Mapping[str, float]:
@@ -24,12 +31,12 @@ class Attributes(Protocol):
 
     @property
     def presets(self) -> Mapping[str, Mapping[str, float]]:
-        """Strengths by attribute under a name of their own."""
+        """Named sets of strengths by attribute."""
         ...
 
 
 def strength_rows(steering: Attributes, strength: Strengths = None) -> list[dict[str, float]]:
-    """Strength by attribute, a mapping for each row; one where all rows are alike.
+    """Strength by attribute, one mapping per row; a single mapping if all rows are alike.
 
     Args:
         steering: whose attributes and presets are meant.
@@ -37,7 +44,15 @@ def strength_rows(steering: Attributes, strength: Strengths = None) -> list[dict
             `{name: number}` with defaults for the names left out; or a list of these, one per row.
 
     Raises:
-        InputError: an unknown attribute or preset, something that is no number, an empty list.
+        InputError: an unknown attribute or preset, something that is not a number, an empty list.
+
+    Example:
+        >>> import torch
+        >>> import trimtab as tt
+        >>> from trimtab.interventions import strength_rows
+        >>> steering = tt.Steering.from_vector(14, torch.ones(576), "warm")
+        >>> strength_rows(steering, [None, 2, {"warm": -1}])
+        [{'warm': 1.0}, {'warm': 2.0}, {'warm': -1.0}]
     """
     per_row = strength if isinstance(strength, Sequence) and not isinstance(strength, str) else [strength]
     if not per_row:

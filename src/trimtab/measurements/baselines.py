@@ -91,7 +91,7 @@ def _random(on: Experiment, steering: Steering) -> list[Variant]:
         InputError: the steering has no directions to be drawn anew.
     """
     drawn = [steering.randomised(RANDOM_DIRECTIONS * on.seed + k) for k in range(RANDOM_DIRECTIONS)]
-    return both_signs(drawn, on.strength) if steering.odd else [PLAIN, *((s, on.strength) for s in drawn)]
+    return both_signs(drawn, on.strength) if steering.is_odd else [PLAIN, *((s, on.strength) for s in drawn)]
 
 
 def random_steps(on: Experiment, steering: Steering) -> list[Propensities]:
@@ -110,14 +110,14 @@ def random_directions(on: Experiment, steering: Steering, part: Split = "eval") 
         return RandomDirectionBaseline(reason=str(error))
     base, *result = sweep(on, part, variants, RANDOM_ROWS)
     contrast_of = on.contrast_of(on.part(part)).first(len(base.m))
-    if steering.odd:
+    if steering.is_odd:
         pairs = zip(result[::2], result[1::2], strict=True)
         parts = [Steered(base, plus, minus, contrast_of).odd for plus, minus in pairs]
     else:
         parts = [contrast_of.change(base, after) for after in result]
     means = [float(part.rows.mean()) for part in parts]
     return RandomDirectionBaseline(
-        figure="odd part" if steering.odd else "effect",
+        figure="odd part" if steering.is_odd else "effect",
         odd=tuple(means),
         percentile_95=float(np.quantile(np.abs(means), 0.95)),
         n=len(base.m),

@@ -162,7 +162,7 @@ def steered(
 
 def curve_factors(steering: Steering) -> tuple[float, ...]:
     """Strengths of the curve: below 0 only where that does the opposite (methods with gates saturate there)."""
-    return CURVE if steering.odd else tuple(factor for factor in CURVE if factor >= 0)
+    return CURVE if steering.is_odd else tuple(factor for factor in CURVE if factor >= 0)
 
 
 def curve_steps(on: Experiment, steering: Steering) -> list[Propensities]:

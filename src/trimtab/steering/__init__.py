@@ -1,4 +1,4 @@
-"""HOW: the artifact, its edits, and one file per method.
+"""Steerings: the artifact, its edits, and one file per method.
 
 The public names are loaded on first use, so that `trimtab.steering.artifact` needs no torch.
 """

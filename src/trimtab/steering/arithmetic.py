@@ -1,4 +1,4 @@
-"""Several steerings as one, and sums and multiples of vectors."""
+"""Combining several steerings into one, and sums and multiples of vectors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,10 +20,10 @@ Parts = list[tuple[StoredEdit, tuple[int, ...]]]
 def combined(steerings: Sequence[Steering]) -> Steering:
     """All attributes of several steerings in one; at a site that several edit, their edits act in the order given.
 
-    Presets of the same name become one. The result is for the model that they were made for.
+    Presets of the same name are merged. The result is for the model that they were made for.
 
     Raises:
-        InputError: none, attributes of one name, other models, an edit of one's own class at a shared site.
+        InputError: no steering, attributes of the same name, different models, an edit of a custom class.
     """
     if not steerings:
         raise InputError("give at least one steering", code="missing-value", field="steerings")
@@ -33,7 +33,7 @@ def combined(steerings: Sequence[Steering]) -> Steering:
     if len(set(names)) < len(names):
         twice = max(names, key=names.count)
         raise InputError(
-            f"two of the steerings have an attribute {twice!r}; give one another name: .renamed({{…}})",
+            f"two of the steerings have an attribute {twice!r}; rename one of them: .renamed({{…}})",
             code="repeated-name",
             field="attributes",
         )
@@ -54,12 +54,12 @@ def combined(steerings: Sequence[Steering]) -> Steering:
 
 
 def summed(first: Steering, second: Steering, sign: float) -> Steering:
-    """Vectors added, at each site those of both, each at its default strength; 1 is the sum's.
+    """The sum of both steerings' vectors at each site, each at its default strength; the sum's default strength is 1.
 
-    With the same attributes these are added one by one; two steerings of one attribute each give one of both names.
+    Equal attributes are added one by one; two steerings of one attribute each give one attribute named after both.
 
     Raises:
-        InputError: edits that are no plain vectors, other attributes, other models.
+        InputError: edits that are not plain vectors, different attributes, different models.
     """
     word = "+" if sign > 0 else "-"
     mine, others = list(first.attributes), list(second.attributes)
@@ -81,10 +81,10 @@ def summed(first: Steering, second: Steering, sign: float) -> Steering:
 
 
 def times(steering: Steering, factor: Any) -> Steering:
-    """Every vector so many times as long, or turned round; default strengths stay.
+    """Every vector multiplied by a factor; default strengths stay.
 
     Raises:
-        InputError: edits that are no plain vectors, a factor that is no finite number other than 0.
+        InputError: edits that are not plain vectors, a factor that is not a finite number other than 0.
     """
     if isinstance(factor, bool) or not isinstance(factor, Real) or not isfinite(factor) or factor == 0:
         raise InputError(
@@ -93,8 +93,11 @@ def times(steering: Steering, factor: Any) -> Steering:
             field="factor",
         )
     edits = {site: Additive(edit.vectors * float(factor)) for site, edit in _plain(steering).items()}
-    given = {**steering.origin.hyperparameters, "times": factor * steering.origin.hyperparameters.get("times", 1)}
-    origin = replace(steering.origin, hyperparameters=given)
+    hyperparameters = {
+        **steering.origin.hyperparameters,
+        "times": factor * steering.origin.hyperparameters.get("times", 1),
+    }
+    origin = replace(steering.origin, hyperparameters=hyperparameters)
     return Steering(
         edits, steering.attributes, origin, steering.presets, steering.made_for, steering.allow_mismatch
     )  # fmt: skip
@@ -114,13 +117,13 @@ def _side_by_side(steerings: Sequence[Steering], names: Sequence[str]) -> dict[S
 
 
 def _parts(site: Site, edit: Edit, first: int, n: int) -> Parts:
-    """An edit's parts with their columns moved behind those of the steerings before."""
+    """An edit's parts with their columns shifted past those of the previous steerings."""
     if isinstance(edit, Stack):
         return [(part, tuple(first + c for c in columns)) for part, columns in edit.parts]
     if isinstance(edit, StoredEdit):
         return [(edit, tuple(range(first, first + n)))]
     raise InputError(
-        f"the edit at site {site} ({type(edit).__name__}) is of a class of its own and cannot be combined",
+        f"the edit at site {site} ({type(edit).__name__}) is of a custom class and cannot be combined",
         code="unsupported",
         field="edits",
     )
@@ -128,16 +131,17 @@ def _parts(site: Site, edit: Edit, first: int, n: int) -> Parts:
 
 def _plain(steering: Steering) -> Mapping[Site, Additive]:
     plain = {s: e for s, e in steering.edits.items() if isinstance(e, Additive) and not e.keep_norm}
-    odd = sorted(set(steering.edits) - set(plain))
-    if odd:
+    others = sorted(set(steering.edits) - set(plain))
+    if others:
+        kinds = ", ".join(steering.kinds[others[0]])
         raise InputError(
-            f"the edit at site {odd[0]} ({', '.join(steering.kinds[odd[0]])}) is no plain vector to add up",
+            f"the edit at site {others[0]} ({kinds}) is not a plain vector; combine the steerings instead",
             code="unsupported",
             field="edits",
         )
     if steering.conditions or steering.prompts:
         raise InputError(
-            "a steering with conditions on prompts or texts in front of them cannot be added up; combine it",
+            "a steering with conditions on prompts or texts in front of them cannot be added; combine it",
             code="unsupported",
             field="conditions",
         )

@@ -1,4 +1,4 @@
-"""The card of an artifact: what it is, for people and for the Hub."""
+"""The card of an artifact: its description for people and for the Hub."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -8,10 +8,10 @@ from trimtab.steering.steering import Steering
 
 
 def card(steering: Steering, reliability: Mapping[str, Any] | None = None) -> str:
-    """Markdown with the Hub's front matter.
+    """The card as Markdown with the Hub's front matter.
 
     Args:
-        steering: what the card is of.
+        steering: the steering to describe.
         reliability: `attributes` with verdicts, each with `decision` and `sentence`, as `trimtab fit` writes them.
     """
     facts = steering.made_for
@@ -27,9 +27,9 @@ def card(steering: Steering, reliability: Mapping[str, Any] | None = None) -> st
     lines += [f"| {site} | {', '.join(kinds)} |" for site, kinds in steering.kinds.items()]
     lines += [f"| in front of the prompt | {_text(text)} |" for text, _ in steering.prompts.values()]
     for name, c in steering.conditions.items():
-        where = f"{'above' if c.above else 'below'} {c.threshold:.3g}"
-        given = f"acts on prompts whose mean activation at site {c.site} has a cosine {where} with a stored direction."
-        lines += ["", f"{_text(name)} {given}"]
+        bound = f"{'above' if c.above else 'below'} {c.threshold:.3g}"
+        when = f"acts on prompts whose mean activation at site {c.site} has a cosine {bound} with a stored direction."
+        lines += ["", f"{_text(name)} {when}"]
     lines += ["", f"Method: {_text(steering.method)}.", ""]
     if steering.presets:
         lines += ["Presets: " + ", ".join(f"`{_code(name)}`" for name in steering.presets) + ".", ""]
@@ -41,20 +41,20 @@ def card(steering: Steering, reliability: Mapping[str, Any] | None = None) -> st
 
 
 def _verdicts(reliability: Mapping[str, Any]) -> Iterator[str]:
-    held = reliability.get("attributes")
-    result = held.items() if isinstance(held, Mapping) else ()
-    given = {name: v for name, v in result if isinstance(v, Mapping) and "decision" in v}
-    if given:
+    attributes = reliability.get("attributes")
+    items = attributes.items() if isinstance(attributes, Mapping) else ()
+    verdicts = {name: v for name, v in items if isinstance(v, Mapping) and "decision" in v}
+    if verdicts:
         yield "Verdicts of `trimtab check` on unseen examples:"
         yield ""
-        for name, verdict in given.items():
+        for name, verdict in verdicts.items():
             sentence = _text(str(verdict.get("sentence", "")))
             yield f"- **{_text(str(verdict['decision']))}**, {_text(name)}: {sentence}"
         yield ""
 
 
 def _text(words: str) -> str:
-    """Words that Markdown and HTML take as words."""
+    """Text escaped for Markdown and HTML."""
     plain = " ".join(words.split())
     return "".join(f"\\{c}" if c in "\\`*_[]|#<>" else "&amp;" if c == "&" else c for c in plain)
 

@@ -1,4 +1,4 @@
-"""What the parts of a steering may be, but for its edits: names, strengths, presets, sites, conditions and texts."""
+"""Checks of a steering's parts other than its edits: names, strengths, presets, sites, conditions and texts."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -22,7 +22,7 @@ def named(name: object) -> str:
     """
     if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME or not name.isprintable():
         raise InputError(
-            f"{name!r} is no name; give up to {MAX_NAME} printable characters", code="invalid-input", field="name"
+            f"{name!r} is not a name; give up to {MAX_NAME} printable characters", code="invalid-input", field="name"
         )
     return name
 
@@ -31,7 +31,7 @@ def strength(value: object, name: str) -> float:
     """A strength as a float.
 
     Raises:
-        InputError: no finite number.
+        InputError: not a finite number.
     """
     if not isinstance(value, bool) and isinstance(value, Real):
         with suppress(OverflowError):  # a whole number beyond all floats
@@ -46,7 +46,7 @@ def checked_attributes(attributes: Mapping[str, Any]) -> dict[str, float]:
     """Default strengths by name.
 
     Raises:
-        InputError: a name or strength that is none.
+        InputError: an invalid name or strength.
     """
     return {named(name): strength(value, name) for name, value in attributes.items()}
 
@@ -54,13 +54,13 @@ def checked_attributes(attributes: Mapping[str, Any]) -> dict[str, float]:
 def checked_presets(
     presets: Mapping[str, Mapping[str, Any]], attributes: Mapping[str, float]
 ) -> dict[str, dict[str, float]]:
-    """Strengths by attribute, under the presets' names.
+    """Strengths by attribute for each preset's name.
 
     Raises:
-        InputError: a name or strength that is none, or an attribute that is not there.
+        InputError: an invalid name or strength, or an unknown attribute.
     """
-    given = {named(preset): dict(values) for preset, values in presets.items()}
-    for preset, values in given.items():
+    checked = {named(preset): dict(values) for preset, values in presets.items()}
+    for preset, values in checked.items():
         unknown = sorted(set(values) - set(attributes))
         if unknown:
             raise InputError(
@@ -68,15 +68,15 @@ def checked_presets(
                 code="unknown-attribute",
                 field=f"presets.{preset}",
             )
-        given[preset] = {name: strength(value, name) for name, value in values.items()}
-    return given
+        checked[preset] = {name: strength(value, name) for name, value in values.items()}
+    return checked
 
 
 def check_site(site: Site, made_for: ModelFacts | None) -> None:
-    """An edit's site is in the model it was made for, and no place that is only read.
+    """Check that an edit's site exists in the model it was made for and can be edited.
 
     Raises:
-        InputError: it is not.
+        InputError: it does not, or cannot.
     """
     if site.component == "heads":
         raise InputError(
@@ -95,7 +95,7 @@ def check_site(site: Site, made_for: ModelFacts | None) -> None:
 def check_conditions(
     conditions: Mapping[str, Condition], attributes: Mapping[str, float], made_for: ModelFacts | None
 ) -> None:
-    """Conditions are for attributes there are, and read sites of the model it was made for.
+    """Check that conditions are for known attributes, and read sites of the model it was made for.
 
     Raises:
         InputError: they are not, or do not.
@@ -125,7 +125,7 @@ def check_conditions(
 
 
 def check_prompts(prompts: Mapping[str, tuple[str, str]], attributes: Mapping[str, float]) -> None:
-    """Texts in front of prompts are for attributes there are: two each, of which the second may be empty.
+    """Check that texts in front of prompts are for known attributes: two each, of which the second may be empty.
 
     Raises:
         InputError: they are not.

@@ -1,4 +1,4 @@
-"""The artifact in memory: edits at sites, with named attributes and where they come from."""
+"""The artifact in memory: edits at sites, with named attributes and their origin."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,9 +23,17 @@ class Origin:
 
     Args:
         method: its name, such as `mean-difference`.
-        hyperparameters: what the method was told; JSON values.
-        seed: of its random choices; None where there are none.
+        hyperparameters: of the method; JSON values.
+        seed: of its random choices; None if there are none.
         data: digest of the training data by attribute.
+
+    Example:
+        >>> import torch
+        >>> import trimtab as tt
+        >>> from trimtab.steering import Origin
+        >>> origin = Origin("by-hand", {"scale": 2.0})
+        >>> tt.Steering.from_vector(14, torch.ones(576), "warm", origin=origin).method
+        'by-hand'
     """
 
     method: str = "manual"
@@ -40,19 +48,28 @@ class Steering:
 
     Args:
         edits: one edit per site; every edit takes one strength per attribute, in the order of `attributes`. Sites may
-            be given as `Site`, block or text (`attention:14`), and are kept as `Site`.
+            be given as `Site`, block or text (`attention:14`), and are stored as `Site`.
         attributes: default strength by name.
         origin: how it was made.
         presets: strengths by attribute, under names such as `gentle`; attributes left out keep their default.
-        made_for: the model whose activations it was made from. Models with other weights refuse it.
+        made_for: the model whose activations it was made from. Models with other weights reject it.
         allow_mismatch: let other weights of the same shapes be steered.
-        conditions: by attribute, what a prompt must meet for it to act; attributes left out always act.
-        prompts: by attribute, text that stands in front of the prompt while its strength is above 0, and while it is
-            below, with a space or blank line at the end; the second may be empty.
+        conditions: by attribute, the condition that a prompt must meet for it to act; attributes left out always act.
+        prompts: by attribute, the texts in front of the prompt at strengths above and below 0, each ending with a space
+            or blank line; the second may be empty.
 
     Raises:
-        InputError: a key that is no site, two for one site, names or strengths that make no sense, an edit that takes
-            another number of strengths, or is as wide as no activation of the model.
+        InputError: a key that is not a site, two keys for one site, invalid names or strengths, an edit that takes
+            another number of strengths or has another width than the model.
+
+    Example:
+        >>> import torch
+        >>> import trimtab as tt
+        >>> from trimtab.steering import Additive
+        >>> steering = tt.Steering({14: Additive(torch.ones(1, 576))}, {"warm": 2.0})
+        >>> folder = steering.save("warm")
+        >>> tt.Steering.load(folder).attributes
+        {'warm': 2.0}
     """
 
     edits: Mapping[Site, Edit]
@@ -83,7 +100,7 @@ class Steering:
                 field="edits",
             )
         strengths = checked_attributes(attributes)
-        given = checked_presets(presets or {}, strengths)
+        named_strengths = checked_presets(presets or {}, strengths)
         for site, edit in by_site.items():
             check_fits_site(site, edit, len(strengths), made_for)
         check_conditions(conditions or {}, strengths, made_for)
@@ -91,7 +108,7 @@ class Steering:
         object.__setattr__(self, "edits", by_site)
         object.__setattr__(self, "attributes", strengths)
         object.__setattr__(self, "origin", origin or Origin())
-        object.__setattr__(self, "presets", given)
+        object.__setattr__(self, "presets", named_strengths)
         object.__setattr__(self, "made_for", made_for)
         object.__setattr__(self, "allow_mismatch", allow_mismatch)
         object.__setattr__(self, "conditions", {name: c for name in strengths if (c := (conditions or {}).get(name))})
@@ -110,10 +127,10 @@ class Steering:
 
         Args:
             site: where: a `Site`, a block such as 14, or text such as `attention:14`.
-            vector: `[d_model]`, added as it is at strength 1.
+            vector: `[d_model]`, added unchanged at strength 1.
             name: the attribute's name.
             origin: how the vector was made.
-            made_for: the model that it was made for, `model.facts`.
+            made_for: facts of the model that it was made for, `model.facts`.
 
         Raises:
             InputError: the vector is not one-dimensional, or not finite.
@@ -139,7 +156,7 @@ class Steering:
         """All attributes of several steerings in one; edits at one site act in the order given.
 
         Raises:
-            InputError: attributes of one name (see `renamed`), or steerings for other models.
+            InputError: two attributes of one name (see `renamed`), or steerings for different models.
         """
         from trimtab.steering.arithmetic import combined
 
@@ -158,7 +175,7 @@ class Steering:
         return summed(self, other, -1.0)
 
     def __mul__(self, factor: float) -> "Steering":
-        """Vectors so many times as long."""
+        """The same steering with vectors `factor` times as long."""
         from trimtab.steering.arithmetic import times
 
         return times(self, factor)
@@ -166,19 +183,19 @@ class Steering:
     __rmul__ = __mul__
 
     def __neg__(self) -> "Steering":
-        """Vectors turned round."""
+        """The same steering with reversed vectors."""
         return self * -1.0
 
     @property
     def method(self) -> str:
-        """How it was made, in a word."""
+        """The name of the method that made it."""
         return self.origin.method
 
     def vector(self, site: Place) -> Tensor:
-        """What a strength of 1 in every attribute adds at a site, `[d_model]`; for additive steerings.
+        """The vector that strength 1 of every attribute adds at a site, `[d_model]`; for additive steerings.
 
         Raises:
-            InputError: no edit there, one that is no vector, or no site.
+            InputError: no edit there, an edit that adds no vector, or not a site.
         """
         edit = self.edits.get(Site.of(site))
         if not isinstance(edit, Additive):
@@ -191,7 +208,7 @@ class Steering:
 
     @property
     def kinds(self) -> dict[Site, tuple[str, ...]]:
-        """Kinds of the edits by site, in their order; the class's name for an edit of one's own."""
+        """Kinds of the edits by site, in their order; the class name for an edit of a custom class."""
         return {
             site: tuple(part.kind for part, _ in edit.parts) if isinstance(edit, Stack) else (_kind(edit),)
             for site, edit in sorted(self.edits.items())
@@ -203,24 +220,27 @@ class Steering:
 
     @property
     def id(self) -> str:
-        """SHA-256 of everything that decides what it does: sites, edits, attributes, model, origin and tensors.
+        """SHA-256 of everything that determines what it does: sites, edits, attributes, model, origin and tensors.
 
         Raises:
-            InputError: an edit of one's own class, which has no stored form.
+            InputError: an edit of a custom class, which has no stored form.
         """
         from trimtab.steering.stored import identity
 
         return identity(self)
 
     def save(self, folder: str | Path, reliability: Mapping[str, Any] | None = None) -> Path:
-        """Write the artifact (docs/format.md): it appears whole or not at all, in place of an older one.
+        """Write the artifact (docs/format.md) atomically, replacing an older one.
 
         Args:
-            folder: made if it is not there.
-            reliability: a JSON document that goes with it, such as verdicts by attribute.
+            folder: created if it does not exist.
+            reliability: a JSON document that is stored with it, such as verdicts by attribute.
+
+        Returns:
+            The folder.
 
         Raises:
-            InputError: the folder holds something else, or cannot be written; an edit of one's own class.
+            InputError: the folder holds other files or cannot be written; an edit of a custom class.
         """
         from trimtab.steering.stored import save
 
@@ -228,14 +248,14 @@ class Steering:
 
     @staticmethod
     def load(folder: str | Path, *, allow_mismatch: bool = False) -> "Steering":
-        """Read an artifact, with every digest verified; nothing in it is ever run.
+        """Read an artifact and verify every digest; nothing in it is ever executed.
 
         Args:
-            folder: where `save` wrote.
+            folder: the folder that `save` wrote.
             allow_mismatch: let it steer models with other weights of the same shapes.
 
         Raises:
-            InputError: no artifact, one of a later format, a file that was changed, or parts that do not fit.
+            InputError: not an artifact, one of a later format, a file that was changed, or inconsistent parts.
         """
         from trimtab.steering.stored import load
 
@@ -243,8 +263,8 @@ class Steering:
         return steering.changed(allow_mismatch=allow_mismatch)
 
     def changed(self, **changes: Any) -> Self:
-        """A copy with other `attributes` (defaults of some), `presets`, `conditions`, `prompts`, `origin`, `made_for`
-        or `allow_mismatch`.
+        """A copy with other `attributes` (default strengths of some of them), `presets`, `conditions`, `prompts`,
+        `origin`, `made_for` or `allow_mismatch`.
 
         Raises:
             InputError: an attribute that it does not have.
@@ -261,27 +281,27 @@ class Steering:
         return self._with(**changes)
 
     @property
-    def odd(self) -> bool:
-        """Whether strengths below 0 do the opposite of those above: true of vectors."""
-        parts = [isinstance(edit, StoredEdit | Stack) and edit.odd for edit in self.edits.values()]
+    def is_odd(self) -> bool:
+        """Whether a negative strength does the opposite of a positive one, as it does for vectors."""
+        parts = [isinstance(edit, StoredEdit | Stack) and edit.is_odd for edit in self.edits.values()]
         return all(parts) and all(opposite for _, opposite in self.prompts.values())
 
     def randomised(self, seed: int) -> Self:
-        """The same edits along random directions, as long and at the same angles: what chance does.
+        """The same edits along random directions, with the same lengths and angles: a baseline for chance.
 
         Raises:
-            InputError: an edit of one's own class.
+            InputError: an edit of a custom class, or no edit at all.
         """
         if not self.edits:
             raise InputError(
-                "the steering is text in front of prompts, without directions to randomise",
+                "the steering is text in front of prompts and has no directions to randomise",
                 code="unsupported",
                 field="steering",
             )
         own = [site for site, edit in self.edits.items() if not isinstance(edit, StoredEdit | Stack)]
         if own:
             raise InputError(
-                f"the edit at site {own[0]} is of a class of its own, without directions to randomise",
+                f"the edit at site {own[0]} is of a custom class, without directions to randomise",
                 code="unsupported",
                 field="steering",
             )
@@ -292,7 +312,7 @@ class Steering:
         """A copy whose attributes have other names, `{old: new}`.
 
         Raises:
-            InputError: a name that it does not have, or that would stand twice.
+            InputError: a name that it does not have, or two attributes with the same new name.
         """
         unknown = sorted(set(names) - set(self.attributes))
         if unknown:
@@ -307,8 +327,8 @@ class Steering:
                 f"two attributes would be called {max(new, key=new.count)!r}", code="repeated-name", field="names"
             )
 
-        def put(held: Mapping[str, Any]) -> dict[str, Any]:
-            return {names.get(name, name): value for name, value in held.items()}
+        def put(values: Mapping[str, Any]) -> dict[str, Any]:
+            return {names.get(name, name): value for name, value in values.items()}
 
         origin = replace(self.origin, data=put(self.origin.data))
         presets = {preset: put(values) for preset, values in self.presets.items()}
@@ -318,8 +338,8 @@ class Steering:
         )  # fmt: skip
 
     def _with(self, **changes: Any) -> Self:
-        held = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return type(self)(**{**held, **changes})
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return type(self)(**{**fields, **changes})
 
 
 def _kind(edit: Edit) -> str:

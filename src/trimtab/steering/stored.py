@@ -1,4 +1,4 @@
-"""A steering as its artifact has it, and back: where edits become arrays, and arrays edits."""
+"""Converting a steering to its stored artifact and back: edits to arrays, and arrays to edits."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -12,6 +12,7 @@ from trimtab.errors import InputError
 from trimtab.interventions import Edit, Site
 from trimtab.steering import artifact
 from trimtab.steering.artifact import Artifact, AttributeEntry, ConditionEntry, EditEntry, Floats, Manifest
+from trimtab.steering.artifact.manifest import invalid_field
 from trimtab.steering.card import card
 from trimtab.steering.edits import KINDS, Stack, StoredEdit
 from trimtab.steering.steering import Origin, Steering
@@ -20,13 +21,15 @@ from trimtab.version import __version__
 
 def save(steering: Steering, folder: Path, reliability: Mapping[str, Any] | None = None) -> Path:
     """Write the artifact; see `Steering.save`."""
-    manifest, tensors = described(steering, {"trimtab": __version__, "torch": torch.__version__})
+    manifest, tensors = manifest_and_tensors(steering, {"trimtab": __version__, "torch": torch.__version__})
     report = None if reliability is None else artifact.plain_reliability(reliability)
     files = artifact.packed(manifest, tensors, card(steering, report), report)
     try:
         steering_of(artifact.unpacked(files))
     except InputError as error:
-        raise InputError(f"this steering could be written but not read back: {error}") from error
+        raise InputError(
+            f"this steering could be written but not read back: {error}", code=error.code, field=error.field
+        ) from error
     artifact.write(folder, files)
     return folder
 
@@ -35,20 +38,20 @@ def load(folder: Path) -> tuple[Steering, Artifact]:
     """Read an artifact; see `Steering.load`.
 
     Raises:
-        InputError: as there; the message names folder, file and what is wrong.
+        InputError: as for `Steering.load`; the message names the folder, the file and what is wrong.
     """
-    result = artifact.read(folder)
+    stored = artifact.read(folder)
     try:
-        return steering_of(result), result
+        return steering_of(stored), stored
     except InputError as error:
         raise error.at(str(folder)) from error
 
 
-def described(steering: Steering, versions: Mapping[str, str]) -> tuple[Manifest, dict[str, Floats]]:
+def manifest_and_tensors(steering: Steering, versions: Mapping[str, str]) -> tuple[Manifest, dict[str, Floats]]:
     """A steering as manifest and arrays.
 
     Raises:
-        InputError: an edit of one's own class, or an origin of values that cannot be stored.
+        InputError: an edit of a custom class, or an origin with values that cannot be stored.
     """
     names = list(steering.attributes)
     entries: list[EditEntry] = []
@@ -96,29 +99,34 @@ def _manifest(
         )
         artifact.canonical(manifest).encode()
     except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(
-            f"{'.'.join(map(str, first['loc']))} {first['input']!r} cannot be stored: {first['msg']}"
-        ) from error
+        raise invalid_field(error) from error
     except UnicodeEncodeError as error:
-        raise InputError(f"{error.object[error.start : error.end]!r} in a name or text cannot be stored") from error
-    except ValueError as error:  # hyperparameters within hyperparameters, hundreds deep
-        raise InputError(f"the origin cannot be stored: {error}") from error
+        raise InputError(
+            f"{error.object[error.start : error.end]!r} in a name or text cannot be stored",
+            code="unsupported",
+            field="steering",
+        ) from error
+    except ValueError as error:  # hyperparameters nested hundreds deep
+        raise InputError(f"the origin cannot be stored: {error}", code="unsupported", field="origin") from error
     return manifest
 
 
-def steering_of(result: Artifact) -> Steering:
+def steering_of(stored: Artifact) -> Steering:
     """The steering that an artifact describes.
 
     Raises:
-        InputError: tensors and options that make no edits, or none that fit together; names the edit.
+        InputError: tensors and options that make no valid or consistent edits; names the edit.
     """
-    names = list(result.attributes)
+    names, manifest = list(stored.attributes), stored.manifest
     by_site: dict[Site, list[tuple[StoredEdit, tuple[int, ...]]]] = {}
-    for i, entry in enumerate(result.manifest.edits):
-        edit = _edit(i, entry, result.tensors)
+    for i, entry in enumerate(manifest.edits):
+        edit = _edit(i, entry, stored.tensors)
         if len(entry.attributes) != edit.n_attributes:
-            raise InputError(f"edit {i}: it takes {edit.n_attributes} attributes")
+            raise InputError(
+                f"edit {i}: it takes {edit.n_attributes} attributes, not {len(entry.attributes)}",
+                code="wrong-shape",
+                field=f"edits.{i}.attributes",
+            )
         columns = tuple(names.index(name) for name in entry.attributes)
         by_site.setdefault(Site.parse(entry.site), []).append((edit, columns))
     whole = tuple(range(len(names)))
@@ -126,21 +134,20 @@ def steering_of(result: Artifact) -> Steering:
         site: parts[0][0] if len(parts) == 1 and parts[0][1] == whole else Stack(tuple(parts))
         for site, parts in by_site.items()
     }
-    given = result.manifest
     return Steering(
         edits,
-        result.attributes,
-        Origin(given.method, given.hyperparameters, given.seed, given.data),
-        result.presets,
-        given.model,
-        conditions=result.conditions,
-        prompts=result.prompts,
+        stored.attributes,
+        Origin(manifest.method, manifest.hyperparameters, manifest.seed, manifest.data),
+        stored.presets,
+        manifest.model,
+        conditions=stored.conditions,
+        prompts=stored.prompts,
     )
 
 
 def identity(steering: Steering) -> str:
     """The id of a steering; see `Steering.id`."""
-    return artifact.identity(*described(steering, {}))
+    return artifact.identity(*manifest_and_tensors(steering, {}))
 
 
 def _parts(site: Site, edit: Edit, n: int) -> Iterator[tuple[StoredEdit, tuple[int, ...]]]:
@@ -149,13 +156,21 @@ def _parts(site: Site, edit: Edit, n: int) -> Iterator[tuple[StoredEdit, tuple[i
     elif isinstance(edit, StoredEdit) and edit.kind in KINDS:
         yield edit, tuple(range(n))
     else:
-        raise InputError(f"the edit at site {site} ({type(edit).__name__}) is of a class that cannot be stored")
+        raise InputError(
+            f"the edit at site {site} ({type(edit).__name__}) is of a custom class, which cannot be stored",
+            code="unsupported",
+            field=f"edits.{site}",
+        )
 
 
 def _edit(i: int, entry: EditEntry, tensors: Mapping[str, Floats]) -> StoredEdit:
     kind = KINDS.get(entry.kind)
     if kind is None:
-        raise InputError(f"edit {i}: kind {entry.kind!r} is unknown; this version knows {', '.join(KINDS)}")
+        raise InputError(
+            f"edit {i}: kind {entry.kind!r} is unknown; this version knows {', '.join(KINDS)}",
+            code="unknown-choice",
+            field=f"edits.{i}.kind",
+        )
     try:
         own = {name: torch.tensor(tensors[f"{i}.{name}"]) for name in entry.tensors}
         return kind.restored(own, entry.options)
@@ -164,9 +179,11 @@ def _edit(i: int, entry: EditEntry, tensors: Mapping[str, Floats]) -> StoredEdit
 
 
 def _json(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as JSON has them: lists for tuples, and nothing that is not JSON."""
+    """The values as JSON stores them, with lists for tuples."""
     try:
-        given: dict[str, Any] = json.loads(json.dumps(dict(values), allow_nan=False))
+        plain: dict[str, Any] = json.loads(json.dumps(dict(values), allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"hyperparameters must be JSON values: {error}") from error
-    return given
+        raise InputError(
+            f"hyperparameters must be JSON values: {error}", code="wrong-type", field="origin.hyperparameters"
+        ) from error
+    return plain

@@ -11,7 +11,7 @@ from trimtab.steering.mat_steer.kernels import (
     FACTORS,
     FourierFeatures,
     Gaussian,
-    made_kernel,
+    kernel_named,
     median_distance,
     mmd2,
 )
@@ -114,7 +114,7 @@ def test_sigma_2_saturates_where_tokens_lie_far_apart_and_the_median_does_not() 
     lengths = {}
     for name in ("fixed", "median", "multi", "fourier"):
         y = negative.clone().requires_grad_()
-        mmd2(positive, y, made_kernel(name, positive, negative)).sum().backward()
+        mmd2(positive, y, kernel_named(name, positive, negative)).sum().backward()
         lengths[name] = float(y.grad.norm() * 30)  # by a change as large as the spread
     assert lengths["fixed"] < 1e-12
     assert min(lengths[name] for name in ("median", "multi", "fourier")) > 1e-3
@@ -122,8 +122,8 @@ def test_sigma_2_saturates_where_tokens_lie_far_apart_and_the_median_does_not() 
 
 def test_float32_gives_what_float64_gives_at_the_width_of_a_model() -> None:
     x, y = rand(1, 16, 576), rand(1, 16, 576, seed=1) + 0.1
-    exact = mmd2(x, y, made_kernel("multi", x, y))
-    torch.testing.assert_close(mmd2(x.float(), y.float(), made_kernel("multi", x.float(), y.float())).double(), exact,
+    exact = mmd2(x, y, kernel_named("multi", x, y))
+    torch.testing.assert_close(mmd2(x.float(), y.float(), kernel_named("multi", x.float(), y.float())).double(), exact,
                                atol=1e-6, rtol=1e-3)  # fmt: skip
 
 
@@ -133,4 +133,4 @@ def test_input_that_has_no_mmd_is_refused() -> None:
     with pytest.raises(InputError, match="no median distance"):
         median_distance(torch.ones(1, 5, 3), torch.ones(1, 5, 3))
     with pytest.raises(InputError, match="there are multi"):
-        made_kernel("laplace", rand(1, 4, 3), rand(1, 4, 3))  # type: ignore[arg-type]
+        kernel_named("laplace", rand(1, 4, 3), rand(1, 4, 3))  # type: ignore[arg-type]

@@ -57,13 +57,13 @@ def test_one_attribute_is_recovered_from_a_random_start(made) -> None:  # type: 
 
 def test_with_penalties_on_own_tokens_only_another_attributes_gate_does_the_work(made) -> None:  # type: ignore[no-untyped-def]
     """Why this is not the default: both attributes are moved, and both gates stay shut where they should open."""
-    described: dict[str, Trained] = {}
+    trained: dict[str, Trained] = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trimtab.steering.mat_steer.training.check_not_collapsed", lambda _: None)
-        described["own"] = train(made(1), Options(**FAST, penalties="own", start="random"), dev=made(2))
+        trained["own"] = train(made(1), Options(**FAST, penalties="own", start="random"), dev=made(2))
     with pytest.raises(GateCollapse):
         train(made(1), Options(**FAST, penalties="own", start="random"), dev=made(2))
-    for s in described["own"].statistics.values():
+    for s in trained["own"].statistics.values():
         assert s.mmd2_after < 0.2 * s.mmd2_before
         assert s.negative.gate < 0.05 < s.others.gate
 
@@ -220,10 +220,10 @@ def test_a_killed_training_goes_on_to_the_same_bits(made, tmp_path: Path) -> Non
     command = [sys.executable, "-c", KILLED, str(tmp_path)]
     done = subprocess.run(command, env={**os.environ}, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    described: list[int] = []
+    epochs: list[int] = []
     data, dev, options = {"a": given["t"]}, {"a": given["d"]}, Options(epochs=5, patience=0)
-    resumed = train(data, options, dev=dev, checkpoint=tmp_path / "kept", progress=lambda d, _: described.append(d))
-    assert described == [3, 4, 5]
+    resumed = train(data, options, dev=dev, checkpoint=tmp_path / "kept", progress=lambda d, _: epochs.append(d))
+    assert epochs == [3, 4, 5]
     assert same(resumed, train(data, options, dev=dev))
     assert sorted(f.name for f in (tmp_path / "kept").iterdir()) == ["epoch-00005.safetensors", "training.json"]
 

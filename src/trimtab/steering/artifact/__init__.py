@@ -1,4 +1,4 @@
-"""The artifact on disk: a folder that is written whole or not at all, and read with suspicion; without torch.
+"""The artifact on disk: a folder that is written atomically and read as untrusted input; without torch.
 
 See docs/format.md.
 """

@@ -1,4 +1,4 @@
-"""What a verified folder holds, in words and arrays, and the files that hold it."""
+"""The contents of an artifact as manifest and arrays, and as the files that store them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,16 +25,16 @@ from trimtab.steering.parts import (
 
 @dataclass(frozen=True, eq=False)
 class Artifact:
-    """A steering as it is stored: all of it but edits that can be run, which take torch (`Steering.load`).
+    """A steering as it is stored: everything but the edits themselves, which need torch (`Steering.load`).
 
     Args:
-        manifest: what it says of itself.
-        tensors: float32 by name.
+        manifest: its description.
+        tensors: float32 arrays by name.
         reliability: the JSON document of `report.json`; None without one.
 
     Raises:
-        InputError: names, numbers, sites or tensors' names that make no sense or do not fit each other. Whether the
-            tensors make edits is found out when these are made.
+        InputError: names, numbers, sites or tensor names that are invalid or inconsistent. Whether the tensors make
+            valid edits is checked when these are made.
     """
 
     manifest: Manifest
@@ -46,24 +46,28 @@ class Artifact:
     prompts: Mapping[str, tuple[str, str]] = field(init=False)
 
     def __post_init__(self) -> None:
-        given = self.manifest
-        attributes = checked_attributes({entry.name: entry.strength for entry in given.attributes})
-        if len(attributes) < len(given.attributes):
-            raise InputError("attributes: two have the same name")
+        manifest = self.manifest
+        attributes = checked_attributes({entry.name: entry.strength for entry in manifest.attributes})
+        if len(attributes) < len(manifest.attributes):
+            raise InputError("attributes: two have the same name", code="repeated-name", field="attributes")
         self._check_tensors()
-        for i, edit in enumerate(given.edits):
+        for i, edit in enumerate(manifest.edits):
             unknown = [name for name in edit.attributes if name not in attributes]
             if unknown:
-                raise InputError(f"edit {i}: {unknown[0]!r} is no attribute")
-            check_site(Site.parse(edit.site), given.model)
+                raise InputError(
+                    f"edit {i}: {unknown[0]!r} is not an attribute of this steering",
+                    code="unknown-attribute",
+                    field=f"edits.{i}.attributes",
+                )
+            check_site(Site.parse(edit.site), manifest.model)
         object.__setattr__(self, "attributes", attributes)
-        object.__setattr__(self, "presets", checked_presets(given.presets, attributes))
+        object.__setattr__(self, "presets", checked_presets(manifest.presets, attributes))
         object.__setattr__(self, "conditions", self._conditions())
         object.__setattr__(self, "prompts", self._prompts())
 
     @property
     def made_for(self) -> ModelFacts | None:
-        """The model whose activations it was made from; None where nobody said."""
+        """The model whose activations it was made from; None if that is not known."""
         return self.manifest.model
 
     @property
@@ -73,60 +77,67 @@ class Artifact:
 
     @cached_property
     def id(self) -> str:
-        """That of the steering, `Steering.id`."""
+        """The steering's id, equal to `Steering.id`."""
         return identity(self.manifest, self.tensors)
 
     def _check_tensors(self) -> None:
         wanted = {f"{i}.{name}" for i, edit in enumerate(self.manifest.edits) for name in edit.tensors}
         wanted |= {f"condition.{i}" for i in range(len(self.manifest.conditions))}
-        odd = sorted(wanted ^ set(self.tensors))
-        if odd:
-            raise InputError(f"tensor {odd[0]!r} is {'missing' if odd[0] in wanted else 'in no edit or condition'}")
+        misfits = sorted(wanted ^ set(self.tensors))
+        if misfits:
+            missing = misfits[0] in wanted
+            raise InputError(
+                f"tensor {misfits[0]!r} is {'missing' if missing else 'in no edit or condition'}",
+                code="missing-value" if missing else "unknown-choice",
+                field=f"tensors.{misfits[0]}",
+            )
 
     def _conditions(self) -> dict[str, Condition]:
-        result = {
+        conditions = {
             c.attribute: Condition(Site.parse(c.site), self.tensors[f"condition.{i}"], c.threshold, c.above)
             for i, c in enumerate(self.manifest.conditions)
         }
-        if len(result) < len(self.manifest.conditions):
-            raise InputError("conditions: two are for the same attribute")
-        check_conditions(result, self.attributes, self.manifest.model)
-        return result
+        if len(conditions) < len(self.manifest.conditions):
+            raise InputError("conditions: two are for the same attribute", code="repeated-name", field="conditions")
+        check_conditions(conditions, self.attributes, self.manifest.model)
+        return conditions
 
     def _prompts(self) -> dict[str, tuple[str, str]]:
-        result = {}
+        prompts = {}
         for name, texts in self.manifest.prompts.items():
             if len(texts) != 2:
-                raise InputError(f"prompts: {name!r} needs two texts")
-            result[name] = (texts[0], texts[1])
-        check_prompts(result, self.attributes)
-        return result
+                raise InputError(f"prompts: {name!r} needs two texts", code="wrong-type", field=f"prompts.{name}")
+            prompts[name] = (texts[0], texts[1])
+        check_prompts(prompts, self.attributes)
+        return prompts
 
 
 def read(folder: Path) -> Artifact:
-    """Read a folder with every digest verified; nothing in it is ever run, and no torch is needed.
+    """Read a folder and verify every digest; nothing in it is ever executed, and no torch is needed.
 
     Raises:
-        InputError: no artifact, one of a later format, a file that was changed, or parts that do not fit; the message
-            names folder, file and what is wrong.
+        InputError: not an artifact, one of a later format, a file that was changed, or inconsistent parts; the message
+            names the folder, the file and what is wrong.
     """
     try:
         recover(folder)
         if not folder.is_dir():
             code: Code = "wrong-file" if folder.exists() else "no-such-file"
-            raise InputError("this is no folder; give the one that Steering.save wrote", code=code)
+            raise InputError("this is no folder; give the one that Steering.save wrote", code=code, field="steering")
         return unpacked(verified(folder))
     except InputError as error:
         raise error.at(str(folder)) from error
     except OSError as error:
-        raise InputError(f"{folder} cannot be read: {error.strerror}", code="unreadable-file") from error
+        raise InputError(
+            f"{folder} cannot be read: {error.strerror}", code="unreadable-file", field="steering"
+        ) from error
 
 
 def unpacked(files: Mapping[str, bytes]) -> Artifact:
-    """What verified files hold.
+    """The artifact stored in verified files.
 
     Raises:
-        InputError: as `read`, without the folder's name.
+        InputError: as for `read`, without the folder's name.
     """
     manifest = manifest_of(files[STEERING])
     tensors = tensors_of(files[TENSORS])
@@ -148,16 +159,22 @@ def packed(
     return sealed(files)
 
 
-def plain_reliability(given: Any) -> dict[str, Any]:
-    """A reliability document as its file says it: keys are words, tuples lists.
+def plain_reliability(value: Any) -> dict[str, Any]:
+    """A reliability document as its file stores it: keys become text, tuples lists.
 
     Raises:
-        InputError: no JSON object.
+        InputError: not a JSON object.
     """
-    if not isinstance(given, Mapping):
-        raise InputError(f"the reliability document must be a JSON object, not a {type(given).__name__}")
+    if not isinstance(value, Mapping):
+        raise InputError(
+            f"the reliability document must be a JSON object, not a {type(value).__name__}",
+            code="wrong-type",
+            field="reliability",
+        )
     try:
-        content = document(given)
+        content = document(value)
     except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(f"the reliability document must be JSON: {error}") from error
+        raise InputError(
+            f"the reliability document must be JSON: {error}", code="wrong-type", field="reliability"
+        ) from error
     return parsed(content, REPORT)

@@ -1,4 +1,4 @@
-"""JSON that is read with suspicion, and written so that it can be read."""
+"""Strict reading and writing of JSON objects."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from trimtab.errors import InputError
 
 
 def parsed(content: bytes, name: str) -> dict[str, Any]:
-    """A JSON object without names that stand twice, NaN or infinity.
+    """A JSON object without repeated names, NaN or infinity.
 
     Args:
         content: UTF-8.
@@ -21,28 +21,28 @@ def parsed(content: bytes, name: str) -> dict[str, Any]:
 
     def finite(word: str) -> float:
         if not isfinite(float(word)):
-            raise ValueError(f"{word} is no finite number")
+            raise ValueError(f"{word} is not a finite number")
         return float(word)
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        held = dict(pairs)
-        if len(held) < len(pairs):
-            raise ValueError("a name stands twice in one object")
-        return held
+        members = dict(pairs)
+        if len(members) < len(pairs):
+            raise ValueError("an object repeats a name")
+        return members
 
     try:
-        given = json.loads(content.decode(), parse_constant=finite, parse_float=finite, object_pairs_hook=once)
+        value = json.loads(content.decode(), parse_constant=finite, parse_float=finite, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{name} is no JSON that can be read: {error}") from error
-    if not isinstance(given, dict):
-        raise InputError(f"{name} must hold a JSON object")
-    return given
+        raise InputError(f"{name} is not valid JSON: {error}", code="damaged-file", field=name) from error
+    if not isinstance(value, dict):
+        raise InputError(f"{name} must contain a JSON object", code="damaged-file", field=name)
+    return value
 
 
-def document(given: Mapping[str, Any]) -> bytes:
-    """A JSON object as a file holds it.
+def document(value: Mapping[str, Any]) -> bytes:
+    """A JSON object as the content of a file.
 
     Raises:
-        TypeError, ValueError, RecursionError: it is no JSON, or holds a NaN or infinity.
+        TypeError, ValueError, RecursionError: it is not JSON, or contains a NaN or infinity.
     """
-    return (json.dumps(dict(given), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return (json.dumps(dict(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()

@@ -1,4 +1,4 @@
-"""A folder that is written whole or not at all, and takes the place of an older one."""
+"""Writing a folder atomically, in place of an older one."""
 
 import glob
 import os
@@ -12,14 +12,14 @@ from trimtab.storage.atomic import scratch
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write the files into the folder, in place of the steering that may be there.
+    """Write the files into the folder, replacing the steering that may be there.
 
     Args:
-        folder: made if it is not there.
-        files: every one that it shall hold.
+        folder: created if it does not exist.
+        files: contents of all its files by name.
 
     Raises:
-        InputError: as `check_artifact_folder`, or it cannot be written.
+        InputError: as for `check_artifact_folder`, or it cannot be written.
     """
     check_artifact_folder(folder)
     try:
@@ -30,30 +30,31 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
             for name, content in files.items():
                 _write(new / name, content)
             _exchanged(folder, new, work / "old")
-    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
-        why = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot write the steering to {folder}: {why}") from error
+    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
+        raise _unwritable(folder, error) from error
 
 
 def check_artifact_folder(folder: Path) -> None:
-    """Refuse a folder that `write` would not replace; to be asked before long work.
+    """Check that `write` may replace a folder; call it before long work.
 
     Raises:
-        InputError: it holds something else, is a file or a link, or has no name of its own.
+        InputError: it holds other files, is a file or a link, or is the current folder or one above it.
     """
     if folder.name in ("", ".."):
-        raise InputError(f"{str(folder)!r} cannot be replaced from inside; give the folder by its name")
+        raise InputError(
+            f"{str(folder)!r} is the current folder or one above it and cannot be replaced; give a folder by its name",
+            code="file-exists",
+            field="folder",
+        )
     try:
         recover(folder)
         _check_replaceable(folder)
-    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
-        raise InputError(
-            f"cannot write the steering to {folder}: {getattr(error, 'strerror', None) or error}"
-        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a path with a null byte
+        raise _unwritable(folder, error) from error
 
 
 def recover(folder: Path) -> None:
-    """Put an older steering back that a killed process had moved aside before the new one was in place."""
+    """Restore an older steering that a killed process had moved aside before the new one was in place."""
     if not os.path.lexists(folder):
         for old in sorted(folder.parent.glob(f".{glob.escape(_work(folder))}-*/old")):
             with suppress(OSError):
@@ -62,7 +63,7 @@ def recover(folder: Path) -> None:
 
 
 def _exchanged(folder: Path, new: Path, old: Path) -> None:
-    """The new folder takes its place; if that cannot be, the older one is back where it was."""
+    """Move the new folder into place; if that fails, put the older one back."""
     try:
         if folder.exists():
             os.rename(folder, old)
@@ -77,23 +78,28 @@ def _work(folder: Path) -> str:
 
 
 def _check_replaceable(folder: Path) -> None:
-    """Only an older steering and nothing beside it, or an empty folder, is replaced."""
+    """Only an empty folder, or an older steering without other files, may be replaced."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise InputError(f"{folder} is a file or a link; give a folder of its own", code="file-exists", field="folder")
-    held = {p.name for p in folder.iterdir()} if folder.exists() else set()
-    strangers = sorted(held - set(MAX_BYTES))
+    names = {p.name for p in folder.iterdir()} if folder.exists() else set()
+    strangers = sorted(names - set(MAX_BYTES))
     if strangers:
         raise InputError(
-            f"{folder} holds something else, {strangers[0]!r}; give a folder of its own",
+            f"{folder} holds another file, {strangers[0]!r}; give a folder of its own",
             code="file-exists",
             field="folder",
         )
-    if held and not all((folder / name).is_file() for name in (*NEEDED, MANIFEST)):
+    if names and not all((folder / name).is_file() for name in (*NEEDED, MANIFEST)):
         raise InputError(
             f"{folder} holds no steering that trimtab saved; give a folder of its own",
             code="file-exists",
             field="folder",
         )
+
+
+def _unwritable(folder: Path, error: OSError | ValueError) -> InputError:
+    why = getattr(error, "strerror", None) or error
+    return InputError(f"cannot write the steering to {folder}: {why}", code="unwritable-file", field="folder")
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -1,16 +1,24 @@
-"""What `steering.json` holds; see docs/format.md."""
+"""The contents of `steering.json`; see docs/format.md."""
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from trimtab.errors import InputError
+from trimtab.errors import Code, InputError
 from trimtab.interventions import ModelFacts
 from trimtab.steering.artifact.documents import parsed
 from trimtab.steering.artifact.folder import STEERING
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
+
+_CODES: Final[dict[str, Code]] = {
+    "missing": "missing-value",
+    "extra_forbidden": "unknown-choice",
+    "literal_error": "unknown-choice",
+    "finite_number": "not-finite",
+    "json_invalid": "damaged-file",
+}
 
 
 class Stored(BaseModel):
@@ -31,10 +39,10 @@ class EditEntry(Stored):
 
     Args:
         site: such as `14` or `attention:14`.
-        kind: what it does.
-        attributes: names of those whose strengths it takes, in order.
-        options: all that is no tensor.
-        tensors: names of its tensors; number i of the list has them in the file as `i.name`.
+        kind: name of the edit's class, such as `additive`.
+        attributes: names of the attributes whose strengths it takes, in order.
+        options: its settings besides tensors.
+        tensors: names of its tensors; edit number i stores them as `i.name`.
     """
 
     site: str
@@ -45,7 +53,7 @@ class EditEntry(Stored):
 
 
 class ConditionEntry(Stored):
-    """What a prompt must meet for an attribute to act; tensor `condition.N` is the direction of number N.
+    """The condition on a prompt for an attribute to act; tensor `condition.N` is the direction of condition N.
 
     Args:
         attribute: its name.
@@ -65,9 +73,9 @@ class Manifest(Stored):
 
     Args:
         format: version of the format.
-        kind: what the folder holds.
-        versions: of the libraries that wrote it; no part of the identity.
-        model: which model it was made for, if that is known.
+        kind: of artifact.
+        versions: of the libraries that wrote it; not part of the id.
+        model: the model it was made for, if known.
         attributes, presets, edits, conditions, prompts: what it does.
         method, hyperparameters, seed, data: how it was made.
     """
@@ -88,21 +96,28 @@ class Manifest(Stored):
 
 
 def manifest_of(content: bytes) -> Manifest:
-    """The manifest that a `steering.json` holds.
+    """The manifest in the content of a `steering.json`.
 
     Raises:
-        InputError: no JSON, a later format, fields that are missing, unknown or of another type; names the field.
+        InputError: not JSON, a later format, fields that are missing, unknown or of the wrong type; names the field.
     """
-    parsed(content, STEERING)  # what pydantic would let pass: a name that stands twice
+    parsed(content, STEERING)  # catches what pydantic accepts, such as repeated names
     try:
         return Manifest.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise InputError(f"{STEERING}: {place}: {first['msg']}") from error
+        raise invalid_field(error, f"{STEERING}: ") from error
+
+
+def invalid_field(error: ValidationError, where: str = "") -> InputError:
+    """The first fault that pydantic reports, with its place as the field."""
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    value = "" if first["type"] == "missing" or where else f" {first['input']!r} cannot be stored"
+    code = _CODES.get(first["type"], "wrong-type")
+    return InputError(f"{where}{place}{value}: {first['msg']}", code=code, field=place or STEERING)
 
 
 def canonical(manifest: Manifest) -> str:
     """JSON with sorted keys, without spaces and versions."""
-    given = manifest.model_dump(mode="json", exclude={"versions"})
-    return json.dumps(given, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    content = manifest.model_dump(mode="json", exclude={"versions"})
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

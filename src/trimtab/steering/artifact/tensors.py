@@ -1,4 +1,4 @@
-"""Tensors as `steering.safetensors` has them: the header is read by hand, and nothing in it is believed."""
+"""Reading and writing `steering.safetensors`: the header is parsed here, and everything in it is checked."""
 
 from collections.abc import Mapping
 from math import prod
@@ -20,27 +20,29 @@ _FIELDS: Final = {"dtype", "shape", "data_offsets"}
 
 
 def tensors_of(content: bytes) -> dict[str, Floats]:
-    """The tensors of a safetensors file: views into its bytes, which nobody can write to.
+    """The tensors of a safetensors file, as read-only views of its bytes.
 
     The file is eight bytes with the length of the header (little-endian), the header, a JSON object with `dtype`,
     `shape` and `data_offsets` [begin, end) by name, then the numbers, row by row. The tensors must fill what follows
     the header, without a gap or an overlap.
 
     Raises:
-        InputError: it is no such file, or holds other numbers than float32.
+        InputError: not such a file, or numbers other than float32.
     """
     header, start = _header(content)
-    at = 0  # tensors lie behind each other in the order of their offsets
+    at = 0  # tensors follow each other in the order of their offsets
     spans = {name: _span(name, entry) for name, entry in header.items()}
-    result: dict[str, Floats] = {}
+    tensors: dict[str, Floats] = {}
     for name, (shape, begin, end) in sorted(spans.items(), key=lambda item: item[1][1:]):
         if begin != at or end > len(content) - start:
-            raise _none(f"{name!r} lies at {begin} to {end}, which is beyond the file, or not behind the one before it")
+            raise _invalid(
+                f"{name!r} spans bytes {begin} to {end}, beyond the file or not directly after the tensor before it"
+            )
         at = end
-        result[name] = np.frombuffer(content, "<f4", prod(shape), start + begin).reshape(shape)
+        tensors[name] = np.frombuffer(content, "<f4", prod(shape), start + begin).reshape(shape)
     if at != len(content) - start:
-        raise _none(f"{len(content) - start - at:,} bytes behind its tensors belong to none")
-    return result
+        raise _invalid(f"{len(content) - start - at:,} bytes after the last tensor belong to none")
+    return tensors
 
 
 def content_of(tensors: Mapping[str, Floats]) -> bytes:
@@ -51,33 +53,37 @@ def content_of(tensors: Mapping[str, Floats]) -> bytes:
 
 
 def _header(content: bytes) -> tuple[dict[str, Any], int]:
-    """By name what the file says of each tensor, and where their bytes begin."""
+    """The header's entry of each tensor by name, and the offset of the first tensor."""
     length = int.from_bytes(content[:_LENGTH], "little")
     if len(content) < _LENGTH or length > len(content) - _LENGTH:
-        raise _none(f"it is shorter ({len(content):,} bytes) than it says")
+        raise _invalid(f"it has {len(content):,} bytes, fewer than its header claims")
     start = _LENGTH + length
     try:
         header = parsed(content[_LENGTH:start], "its header")
     except InputError as error:
-        raise _none(str(error)) from error
-    about = header.pop("__metadata__", {})
-    if not isinstance(about, dict) or not all(isinstance(word, str) for word in about.values()):
-        raise _none("its metadata must be words by name")
+        raise _invalid(str(error)) from error
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(word, str) for word in metadata.values()):
+        raise _invalid("its metadata must map names to text")
     return header, start
 
 
 def _span(name: str, entry: Any) -> tuple[tuple[int, ...], int, int]:
-    """Shape, and the first and the last byte but one."""
+    """Shape, and the offsets of the first byte and of the end."""
     if not isinstance(entry, dict) or set(entry) != _FIELDS:
-        raise _none(f"{name!r} must have {', '.join(sorted(_FIELDS))} and nothing else")
+        raise _invalid(f"{name!r} must have {', '.join(sorted(_FIELDS))} and nothing else")
     shape, offsets = entry["shape"], entry["data_offsets"]
     if not _sizes(shape) or not _sizes(offsets) or len(offsets) != 2 or len(shape) > MAX_DIMENSIONS:
-        raise _none(f"{name!r} has a shape or offsets that are none")
+        raise _invalid(f"{name!r} has an invalid shape or invalid offsets")
     if entry["dtype"] != "F32":
-        raise InputError(f"{TENSORS}: {name!r} is {entry['dtype']}; this format has float32 only")
+        raise InputError(
+            f"{TENSORS}: {name!r} is {entry['dtype']}; this format has float32 only",
+            code="wrong-type",
+            field=f"tensors.{name}",
+        )
     begin, end = offsets
     if end - begin != _FLOAT * prod(shape):
-        raise _none(f"{name!r} of shape {shape} does not fit into {end - begin:,} bytes")
+        raise _invalid(f"{name!r} of shape {shape} does not take {end - begin:,} bytes")
     return tuple(shape), begin, end
 
 
@@ -85,5 +91,5 @@ def _sizes(value: Any) -> bool:
     return isinstance(value, list) and all(type(size) is int and size >= 0 for size in value)
 
 
-def _none(why: str) -> InputError:
-    return InputError(f"{TENSORS} is no safetensors file: {why}")
+def _invalid(why: str) -> InputError:
+    return InputError(f"{TENSORS} is not a valid safetensors file: {why}", code="damaged-file", field=TENSORS)

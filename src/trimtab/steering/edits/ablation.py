@@ -1,4 +1,4 @@
-"""Taking directions out."""
+"""Removing directions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from trimtab.steering.edits.directed import Directed
 class Ablation(Directed):
     """Directional ablation (Arditi et al. 2406.11717): `f(h) = h − Σ_a λ_a c_a v_a`, at λ = 1 with nothing along v.
 
-    `c` are the coefficients of h's projection onto the span of the directions whose λ is not 0, so that at λ = 1
-    several directions that are not orthogonal go out together.
+    `c` are the coefficients of h's projection onto the span of the directions whose λ is not 0, so that λ = 1
+    removes several directions completely even if they are not orthogonal.
 
     Args:
-        directions: `[A, d_model]`, of any length but 0.
+        directions: `[A, d_model]`, of any length except 0.
     """
 
     kind: ClassVar[str] = "ablation"
 
     @property
-    def odd(self) -> bool:
-        """True: −λ puts in what λ takes out."""
+    def is_odd(self) -> bool:
+        """True: −λ adds what λ removes."""
         return True
 
     def edited(self, h: Tensor, strength: Tensor, at: Mapping[str, Tensor]) -> Tensor:

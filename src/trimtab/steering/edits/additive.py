@@ -16,7 +16,14 @@ class Additive(StoredEdit):
 
     Args:
         vectors: `[A, d_model]`, one per attribute.
-        keep_norm: give f(h) the length of h; a token that the sum takes to 0 stays as it is.
+        keep_norm: give f(h) the length of h; a token whose sum is 0 stays as it is.
+
+    Example:
+        >>> import torch
+        >>> from trimtab.steering import Additive
+        >>> edit = Additive(torch.tensor([[1.0, 0.0, -1.0]]))
+        >>> edit(torch.zeros(1, 1, 3), strength=torch.tensor([[2.0]])).tolist()
+        [[[2.0, 0.0, -2.0]]]
     """
 
     kind: ClassVar[str] = "additive"
@@ -33,12 +40,12 @@ class Additive(StoredEdit):
             )
 
     @property
-    def odd(self) -> bool:
-        """Whether nothing but the sum is done."""
+    def is_odd(self) -> bool:
+        """Whether it only adds, without restoring the norm."""
         return not self.keep_norm
 
     def edited(self, h: Tensor, strength: Tensor, at: Mapping[str, Tensor]) -> Tensor:
-        """`h + λ V`; without a norm to keep only the sum is taken in h's dtype."""
+        """`h + λ V`; computed in float32 to keep the norm, otherwise added in h's dtype."""
         pull = (strength @ at["vectors"])[:, None, :]
         if not self.keep_norm:
             return h + pull.to(h.dtype)

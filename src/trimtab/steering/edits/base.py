@@ -1,4 +1,4 @@
-"""What every edit has in common: tensors that follow the module, and a form that can be stored."""
+"""What all edits have in common: tensors that follow the model's device, and a form that can be stored."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -20,8 +20,8 @@ class StoredEdit(ABC):
     """An edit made of tensors and options: its dataclass fields, tensors first.
 
     `edit(h, strength)` maps activations `[B, T, d_model]` and strengths `[B or 1, A]` to `[B, T, d_model]` in h's
-    dtype. Tensors are copied: what is done to the originals later changes nothing. They are kept as float32 on the CPU
-    and copied once to each device that asks.
+    dtype. Tensors are copied, so later changes to the originals have no effect. They are kept as float32 on the CPU and
+    copied once to each device that is used.
     """
 
     kind: ClassVar[str]
@@ -30,20 +30,20 @@ class StoredEdit(ABC):
 
     def __post_init__(self) -> None:
         for name in self._tensor_names():
-            given = getattr(self, name)
-            if not isinstance(given, Tensor):
+            value = getattr(self, name)
+            if not isinstance(value, Tensor):
                 raise InputError(
-                    f"{self.kind}: {name} must be a torch tensor, not a {type(given).__name__}",
+                    f"{self.kind}: {name} must be a torch tensor, not a {type(value).__name__}",
                     code="wrong-type",
                     field=name,
                 )
-            if not given.dtype.is_floating_point:
+            if not value.dtype.is_floating_point:
                 raise InputError(
-                    f"{self.kind}: {name} must hold floating-point numbers, not {given.dtype}",
+                    f"{self.kind}: {name} must hold floating-point numbers, not {value.dtype}",
                     code="wrong-type",
                     field=name,
                 )
-            own = given.detach().to("cpu", torch.float32, copy=True).contiguous()
+            own = value.detach().to("cpu", torch.float32, copy=True).contiguous()
             if not bool(torch.isfinite(own).all()):
                 raise InputError(
                     f"{self.kind}: {name} holds a NaN, an infinite value or one beyond float32",
@@ -54,7 +54,7 @@ class StoredEdit(ABC):
 
     @property
     def n_attributes(self) -> int:
-        """A: strengths that it takes, by default a direction for each."""
+        """A: the number of strengths that it takes, by default one for each direction."""
         return len(self.tensors[self.directions_in[0]])
 
     @property
@@ -63,8 +63,8 @@ class StoredEdit(ABC):
         return self.tensors[self.directions_in[0]].shape[-1]
 
     @property
-    def odd(self) -> bool:
-        """Whether −λ moves a token as far the other way."""
+    def is_odd(self) -> bool:
+        """Whether −λ moves a token exactly as far the other way."""
         return False
 
     @abstractmethod
@@ -75,7 +75,7 @@ class StoredEdit(ABC):
         """Edit activations.
 
         Raises:
-            InputError: h has another width.
+            InputError: h has the wrong width.
         """
         if self.width != h.shape[-1]:
             raise InputError(
@@ -94,24 +94,25 @@ class StoredEdit(ABC):
 
     @property
     def options(self) -> dict[str, Option]:
-        """Everything else that decides what it does."""
+        """Its settings besides the tensors."""
         names = (f.name for f in fields(self) if not f.name.startswith("_") and f.name not in self.tensors)
         return {name: getattr(self, name) for name in names}
 
     @classmethod
     def restored(cls, tensors: Mapping[str, Tensor], options: Mapping[str, Any]) -> Self:
-        """The edit of stored parts.
+        """The edit made of stored tensors and options.
 
         Raises:
-            InputError: parts that are missing, unknown, of odd types or shapes.
+            InputError: parts that are missing, unknown, or of the wrong type or shape.
         """
-        names, given = {f.name for f in fields(cls) if f.init}, {*tensors, *options}
-        if names != given:
-            odd = sorted(names ^ given)
+        names = {f.name for f in fields(cls) if f.init}
+        misfits = sorted(names ^ {*tensors, *options})
+        if misfits:
+            missing = misfits[0] in names
             raise InputError(
-                f"{cls.kind}: {odd[0]} is {'missing' if odd[0] in names else 'unknown'}",
-                code="missing-value" if odd[0] in names else "unknown-choice",
-                field=odd[0],
+                f"{cls.kind}: {misfits[0]} is {'missing' if missing else 'unknown'}",
+                code="missing-value" if missing else "unknown-choice",
+                field=misfits[0],
             )
         misplaced = sorted(set(cls._tensor_names()) ^ set(tensors))
         if misplaced:
@@ -124,17 +125,17 @@ class StoredEdit(ABC):
         return [f.name for f in fields(cls) if f.init and f.type in (Tensor, "Tensor")]
 
     def shown(self, h: Tensor) -> Tensor:
-        """What the edit sees in each token, `[…, d_model]` to `[…, A]`: here the cosine with each direction, −1…1."""
+        """What the edit responds to in each token, `[…, d_model]` to `[…, A]`: by default cosines with directions."""
         at = self.on(h.device)[self.directions_in[0]]
         return unit(h.float()) @ unit(at).T
 
     def randomised(self, seed: int) -> Self:
-        """The same edit along random directions: each as long as before, with the same angles between them."""
+        """The same edit along random directions, with the same lengths and the same angles between them."""
         return self.along(turned(self.axes, seed))
 
     @property
     def axes(self) -> Tensor:
-        """Everything that it moves tokens along, `[n, d_model]`."""
+        """All directions that it moves tokens along, `[n, d_model]`."""
         return torch.cat([getattr(self, name) for name in self.directions_in])
 
     def along(self, axes: Tensor) -> Self:
@@ -143,21 +144,21 @@ class StoredEdit(ABC):
         return self.restored({**self.tensors, **dict(zip(self.directions_in, parts, strict=True))}, self.options)
 
     def prepared(self, at: dict[str, Tensor]) -> dict[str, Tensor]:
-        """What the edit computes with, from its tensors as they are stored; such as directions at length 1."""
+        """The tensors that the edit computes with, derived from the stored ones, such as directions at length 1."""
         return at
 
     def on(self, device: torch.device) -> dict[str, Tensor]:
-        """The prepared tensors where the module is; copied there once."""
+        """The prepared tensors on a device; copied there once."""
         if device not in self._placed:
             self._placed[device] = self.prepared({name: tensor.to(device) for name, tensor in self.tensors.items()})
         return self._placed[device]
 
 
 def shaped(kind: str, name: str, tensor: Tensor, *shape: str, like: Mapping[str, int] | None = None) -> None:
-    """Check a tensor's shape: its number of dimensions, and the sizes that `like` names.
+    """Check a tensor's shape: its number of dimensions, and the sizes given by `like`.
 
     Raises:
-        InputError: it has another shape.
+        InputError: the shape is wrong.
     """
     known = like or {}
     fits = tensor.ndim == len(shape) and all(
@@ -172,7 +173,7 @@ def number(kind: str, name: str, value: object, wanted: str, fits: Callable[[flo
     """An option as a float, so that 1 and 1.0 are the same edit.
 
     Raises:
-        InputError: no number, or one that does not fit.
+        InputError: not a number, or out of range.
     """
     if not isinstance(value, bool) and isinstance(value, Real):
         with suppress(OverflowError):  # a whole number beyond all floats
@@ -182,27 +183,27 @@ def number(kind: str, name: str, value: object, wanted: str, fits: Callable[[flo
 
 
 def turned(rows: Tensor, seed: int) -> Tensor:
-    """Random rows with the lengths and angles of `rows [n, d_model]`: these, turned by a uniform rotation."""
+    """Random rows with the lengths and angles of `rows [n, d_model]`: a uniformly random rotation of them."""
     generator = torch.Generator().manual_seed(seed)
     lower = torch.linalg.qr(rows.double().T).R.T  # rows in an orthonormal frame of what they span
     drawn = torch.linalg.qr(torch.randn(rows.shape[1], lower.shape[1], generator=generator).double())
     frame = drawn.Q * drawn.R.diagonal().sign()  # without the signs it would not be uniform (Mezzadri 2007)
-    result: Tensor = lower @ frame.T
-    return result.float()
+    rotated: Tensor = lower @ frame.T
+    return rotated.float()
 
 
 def unit(rows: Tensor) -> Tensor:
-    """Rows at length 1, however small or large they are; a row of zeros stays one."""
+    """Rows scaled to length 1, however small or large they are; a row of zeros stays zero."""
     largest = rows.abs().amax(dim=-1, keepdim=True)
-    even = rows / torch.where(largest > 0, largest, 1.0)  # squares of 1e-25 or 1e25 do not fit float32
-    lengths: Tensor = even.norm(dim=-1, keepdim=True)
-    return even / lengths.clamp_min(torch.finfo(rows.dtype).tiny)
+    scaled = rows / torch.where(largest > 0, largest, 1.0)  # squares of 1e-25 or 1e25 do not fit float32
+    lengths: Tensor = scaled.norm(dim=-1, keepdim=True)
+    return scaled / lengths.clamp_min(torch.finfo(rows.dtype).tiny)
 
 
 def with_norm_of(moved: Tensor, plain: Tensor) -> Tensor:
     """`moved` at the length of `plain`, token by token; MAT-Steer (2502.12446), equation 9.
 
-    A token that was moved to 0, but for rounding, has no direction to be stretched along: it stays `plain`.
+    A token that was moved to 0, up to rounding, has no direction to stretch along: it stays `plain`.
     """
     now, wanted = (x.norm(dim=-1, keepdim=True) for x in (moved, plain))
     about = torch.finfo(moved.dtype)

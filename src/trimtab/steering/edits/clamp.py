@@ -1,4 +1,4 @@
-"""Setting projections."""
+"""Setting projections on directions to a value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Clamp(Directed):
     Attributes act one after the other.
 
     Args:
-        directions: `[A, d_model]`, of any length but 0.
+        directions: `[A, d_model]`, of any length except 0.
         values: `[A]`, c.
         side: `both` moves every token, `below` only those whose projection is below c, `above` only those above.
     """
@@ -34,7 +34,9 @@ class Clamp(Directed):
         shaped(self.kind, "values", self.values, "attributes", like={"attributes": self.n_attributes})
         if self.side not in get_args(Side):
             raise InputError(
-                f"clamp: side {self.side!r}; one of {', '.join(get_args(Side))}", code="unknown-choice", field="side"
+                f"clamp: side {self.side!r} must be one of {', '.join(get_args(Side))}",
+                code="unknown-choice",
+                field="side",
             )
 
     def edited(self, h: Tensor, strength: Tensor, at: Mapping[str, Tensor]) -> Tensor:

@@ -15,17 +15,17 @@ from trimtab.steering.edits.base import StoredEdit, number, shaped
 class ClassifierGradient(StoredEdit):
     """K-Steering (2505.24535): steps up the gradient of `Σ_a λ_a z_a(h)`, z the logits of a two-layer classifier.
 
-    `z(x) = V relu(W (x − m)/s + c) + e`. Each of `steps` steps adds `step` times the gradient, which is `1/s` of that
-    by the standardised activation; steps shrink by `decay`.
+    `z(x) = V relu(W (x − m)/s + c) + e`. Each of `steps` steps adds `step` times the gradient with respect to h, which
+    is `1/s` times that with respect to the standardised activation; each step is `decay` times as long as the last.
 
     Args:
         mean, scale: `[d_model]` each, m and s.
         hidden: `[width, d_model]`, W.
         hidden_bias: `[width]`, c.
         output: `[A, width]`, V.
-        output_bias: `[A]`, e; kept for reading the logits, the gradient does without.
+        output_bias: `[A]`, e; used for the logits only, the gradient does not need it.
         step: length of a step, in units of the activation per unit of the logit's slope.
-        steps: how many.
+        steps: number of steps.
         decay: factor from one step to the next, at most 1.
     """
 
@@ -65,16 +65,16 @@ class ClassifierGradient(StoredEdit):
 
     @property
     def n_attributes(self) -> int:
-        """A."""
+        """A: the number of strengths that it takes."""
         return self.output.shape[0]
 
     @property
     def axes(self) -> Tensor:
-        """What each unit moves a token along, `W/s`: as long and at the angles that activations see."""
+        """The direction that each unit moves a token along, `W/s`, in the space of unscaled activations."""
         return self.hidden / self.scale
 
     def along(self, axes: Tensor) -> Self:
-        """The same with other axes, which look at tokens too: `W = axes · s`."""
+        """The same edit with other axes, which also change the classifier: `W = axes · s`."""
         return replace(self, hidden=axes * self.scale)
 
     def logits(self, h: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ class ClassifierGradient(StoredEdit):
         return ((h - at["mean"]) / at["scale"]) @ at["hidden"].T + at["hidden_bias"]
 
     def edited(self, h: Tensor, strength: Tensor, at: Mapping[str, Tensor]) -> Tensor:
-        """In float32, the gradient written out."""
+        """In float32, with the gradient written out."""
         out, length = h.float(), self.step
         wanted = (strength @ at["output"])[:, None, :]  # [B or 1, 1, units]
         for _ in range(self.steps):

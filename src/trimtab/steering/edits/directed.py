@@ -11,10 +11,10 @@ from trimtab.steering.edits.base import StoredEdit, shaped, unit
 
 @dataclass(frozen=True, eq=False)
 class Directed(StoredEdit):
-    """Base of edits that go by where directions point, whatever their length.
+    """Base of edits that depend only on where directions point, not on their length.
 
     Args:
-        directions: `[A, d_model]`, of any length but 0.
+        directions: `[A, d_model]`, of any length except 0.
     """
 
     directions_in: ClassVar[tuple[str, ...]] = ("directions",)

@@ -1,4 +1,4 @@
-"""Whether an edit fits the steering that it is put into, and the model that this was made for."""
+"""Checks that an edit fits its steering, and the model that the steering was made for."""
 
 from trimtab.errors import InputError
 from trimtab.interventions import Edit, ModelFacts, Site
@@ -8,20 +8,20 @@ from trimtab.steering.parts import check_site
 
 
 def check_fits_site(site: Site, edit: Edit, n: int, made_for: ModelFacts | None) -> None:
-    """An edit must take the steering's strengths, and be as wide as the model it was made for.
+    """Check that an edit takes the steering's strengths, and is as wide as the model it was made for.
 
     Args:
         site: where it acts.
         edit: what it does.
-        n: how many attributes the steering has.
-        made_for: the model, if that is known.
+        n: number of attributes of the steering.
+        made_for: the model, if it is known.
 
     Raises:
-        InputError: it does not, or is no edit.
+        InputError: it does not, or is not an edit.
     """
     if not callable(edit):
         raise InputError(
-            f"site {site}: a {type(edit).__name__} is no edit; for a vector write Steering.from_vector",
+            f"site {site}: a {type(edit).__name__} is not an edit; for a vector use Steering.from_vector",
             code="wrong-type",
             field=f"edits.{site}",
         )

@@ -1,4 +1,4 @@
-"""Vectors behind gates that look at each token."""
+"""Vectors behind gates that decide token by token."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Gated(StoredEdit):
         weights: `[A, d_model]`, w.
         bias: `[A]`, b.
         threshold: gates below it are 0, so that their tokens stay bit-equal; 0 keeps all.
-        keep_norm: give f(h) the length of h; a token that the sum takes to 0 stays as it is.
+        keep_norm: give f(h) the length of h; a token whose sum is 0 stays as it is.
     """
 
     kind: ClassVar[str] = "gated"
@@ -57,7 +57,7 @@ class Gated(StoredEdit):
         return torch.where(open_ < self.threshold, 0.0, open_) if self.threshold else open_
 
     def edited(self, h: Tensor, strength: Tensor, at: Mapping[str, Tensor]) -> Tensor:
-        """In float32; tokens whose gates are all 0 stay as they are."""
+        """In float32; tokens whose gates are all 0 are returned unchanged."""
         plain = h.float()
         pull = strength[:, None, :] * self._gates(plain, at)  # [B, T, A]
         moved = plain + pull @ at["vectors"]

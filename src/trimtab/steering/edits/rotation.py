@@ -1,4 +1,4 @@
-"""Turning within a plane."""
+"""Rotating within a plane."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,10 +15,11 @@ _TURN = 2 * torch.pi
 
 @dataclass(frozen=True, eq=False)
 class Rotation(StoredEdit):
-    """Angular steering (2510.26243): the part of h in a plane turns toward an angle, its length and all else stay.
+    """Angular steering (2510.26243): rotates the part of h in a plane toward an angle; its length and the rest of h
+    stay.
 
-    λ is the share of the way, along the shorter arc, from the angle that a token has to the target: at 1 the paper's
-    rotation to a fixed angle. Attributes turn one after the other.
+    λ is the share of the way, along the shorter arc, from a token's angle to the target: λ = 1 is the paper's rotation
+    to a fixed angle. Attributes rotate one after the other.
 
     Args:
         first, second: `[A, d_model]` each, the plane's axes; `second` is made orthogonal to `first`.
@@ -47,7 +48,7 @@ class Rotation(StoredEdit):
 
     @staticmethod
     def _across(first: Tensor, second: Tensor) -> Tensor:
-        """What of `second`, at length 1, is orthogonal to `first`."""
+        """The part of `second`, at length 1, that is orthogonal to `first`."""
         axis, other = unit(first), unit(second)
         return other - (other * axis).sum(dim=1, keepdim=True) * axis
 
@@ -67,5 +68,5 @@ class Rotation(StoredEdit):
             share = strength[:, a, None]  # [B or 1, 1]
             new, length = now + share * way, torch.hypot(x, y)
             there = out + (length * new.cos() - x)[..., None] * first + (length * new.sin() - y)[..., None] * second
-            out = torch.where(share[..., None] != 0, there, out)  # cos(atan2(y, x)) brings x back but for rounding
+            out = torch.where(share[..., None] != 0, there, out)  # cos(atan2(y, x)) gives x back only up to rounding
         return out.to(h.dtype)

@@ -11,10 +11,10 @@ from trimtab.steering.edits.base import StoredEdit, turned
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """Edits in their order, each with its own columns of the strengths. A row whose columns are 0 passes an edit by.
+    """Edits in order, each with its own columns of the strengths. An edit skips rows whose strengths are all 0.
 
     Args:
-        parts: edits with the columns that are theirs.
+        parts: pairs of an edit and its columns.
     """
 
     parts: tuple[tuple[StoredEdit, tuple[int, ...]], ...]
@@ -51,9 +51,9 @@ class Stack:
                 )
 
     @property
-    def odd(self) -> bool:
-        """Whether −λ moves a token as far the other way."""
-        return all(edit.odd for edit, _ in self.parts)
+    def is_odd(self) -> bool:
+        """Whether −λ moves a token exactly as far the other way."""
+        return all(edit.is_odd for edit, _ in self.parts)
 
     @property
     def width(self) -> int:
@@ -69,7 +69,7 @@ class Stack:
         return h
 
     def randomised(self, seed: int) -> "Stack":
-        """The same edits along random directions; all turn together, so that the angles between edits stay too."""
+        """The same edits along random directions; all rotate together, so the angles between edits stay the same."""
         axes = turned(torch.cat([edit.axes for edit, _ in self.parts]), seed)
         own = axes.split([len(edit.axes) for edit, _ in self.parts])  # type: ignore[no-untyped-call]
         return Stack(tuple((edit.along(a), columns) for (edit, columns), a in zip(self.parts, own, strict=True)))

@@ -1,4 +1,4 @@
-"""Tokens on disk or in memory, and batches of them: balanced, seeded, a window at a time."""
+"""Tokens on disk or in memory, and balanced, seeded batches of them, read a window at a time."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from trimtab.errors import InputError
 
 CPU = torch.device("cpu")
 BLOCK_BYTES = 1 << 24  # of float32 activations in a sequential read
-WINDOW_BYTES = 1 << 22  # in a window of batches: small enough for a processor's cache, large enough to spare calls
+WINDOW_BYTES = 1 << 22  # in a window of batches: small enough for the processor's cache, large enough to save calls
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,12 +20,12 @@ class TokenRows:
     """Activations of tokens.
 
     Args:
-        activations: `[N, d]` in float32, float16 or bfloat16, a tensor or numpy array; it may lie in a mapped file, and
-            is never read as a whole.
-        text: `[N]` int64, which text a token is of.
+        activations: `[N, d]` in float32, float16 or bfloat16, a tensor or numpy array; it may be a memory-mapped
+            file, and is never read as a whole.
+        text: `[N]` int64, the number of each token's text.
 
     Raises:
-        InputError: other shapes or types.
+        InputError: wrong shapes or types.
     """
 
     activations: Tensor
@@ -67,28 +67,28 @@ class TokenRows:
             yield _finite(self.activations[i : i + size].to(torch.float32, copy=True))
 
     def take(self, rows: NDArray[np.int64]) -> Tensor:
-        """Rows in the order asked for: `[n]` to float32 `[n, d]`.
+        """Rows in the requested order: `[n]` to float32 `[n, d]`.
 
         Raises:
             InputError: one is NaN or infinite.
         """
-        result = torch.empty(len(rows), self.width, device=CPU)
-        self.read_into(result, rows)
-        return result
+        activations = torch.empty(len(rows), self.width, device=CPU)
+        self.read_into(activations, rows)
+        return activations
 
     def read_into(self, target: Tensor, rows: NDArray[np.int64]) -> None:
-        """Rows `[…]` into a float32 `[…, d]`, read in the order they lie.
+        """Read rows `[…]` into a float32 `[…, d]`, in the order in which they are stored.
 
         Raises:
             InputError: one is NaN or infinite.
         """
         order = np.argsort(rows, axis=None)
         places = [torch.from_numpy(axis) for axis in np.unravel_index(order, rows.shape)]
-        lying = torch.from_numpy(rows.reshape(-1)[order])
-        target[tuple(places)] = _finite(self.activations[lying].float())
+        stored = torch.from_numpy(rows.reshape(-1)[order])
+        target[tuple(places)] = _finite(self.activations[stored].float())
 
     def sample(self, n: int, seed: int) -> Tensor:
-        """n rows drawn without repetition, or all in a random order where there are fewer: `[≤ n, d]`."""
+        """n rows drawn without replacement, or all of them in random order if there are fewer: `[≤ n, d]`."""
         rng = np.random.default_rng([seed, len(self)])
         return self.take(rng.choice(len(self), min(n, len(self)), replace=False))
 
@@ -98,11 +98,11 @@ class TokenSides:
     """An attribute's tokens.
 
     Args:
-        positive: of the desired side.
-        negative: of the other.
+        positive: tokens of the desired side.
+        negative: tokens of the other side.
 
     Raises:
-        InputError: fewer than two tokens on a side, or sides of unlike width.
+        InputError: fewer than two tokens on a side, or sides of different widths.
     """
 
     positive: TokenRows
@@ -117,7 +117,7 @@ class TokenSides:
                     field=name,
                 )
         if self.positive.width != self.negative.width:
-            raise InputError("the sides' activations are of unlike widths", code="wrong-shape", field="activations")
+            raise InputError("the sides' activations have different widths", code="wrong-shape", field="activations")
 
 
 TokenData = Mapping[str, TokenSides]
@@ -125,48 +125,49 @@ TokenData = Mapping[str, TokenSides]
 
 
 def sides_of(data: TokenData) -> list[TokenRows]:
-    """Positive and negative side of each attribute in turn.
+    """The positive and the negative side of each attribute in turn.
 
     Raises:
         InputError: no attribute, or widths that differ.
     """
-    result = [tokens for sides in data.values() for tokens in (sides.positive, sides.negative)]
-    if not result or len({tokens.width for tokens in result}) != 1:
+    sides = [tokens for own in data.values() for tokens in (own.positive, own.negative)]
+    if not sides or len({tokens.width for tokens in sides}) != 1:
         raise InputError(
             "give at least one attribute, all with activations of the same width", code="wrong-shape", field="data"
         )
-    return result
+    return sides
 
 
 def samples(data: TokenData, n: int, seed: int) -> Tensor:
-    """`[T, 2, ≤ n, d]`: as many random tokens of every side, positives first."""
+    """`[T, 2, ≤ n, d]`: equally many random tokens of every side, positives first."""
     n = min(n, *(len(tokens) for tokens in sides_of(data)))
-    result = torch.stack(drawn_sides(data, n, seed))
-    return result.view(len(data), 2, *result.shape[1:])
+    drawn = torch.stack(drawn_sides(data, n, seed))
+    return drawn.view(len(data), 2, *drawn.shape[1:])
 
 
 def drawn_sides(data: TokenData, n: int, seed: int) -> list[Tensor]:
     """`[≤ n, d]` random tokens of each side, in the order of `sides_of`.
 
-    Positives are drawn by the seed and negatives by the next one, whatever attribute they are of: neither the order of
-    the attributes nor which others there are decides what is drawn of one.
+    Positives are drawn with `seed` and negatives with `seed + 1` for every attribute, so that neither the order of the
+    attributes nor the presence of others changes what is drawn for one.
     """
     return [tokens.sample(n, seed + i % 2) for i, tokens in enumerate(sides_of(data))]
 
 
 class Batches:
-    """Balanced batches: as many tokens of every side of every attribute, none of them twice in a batch.
+    """Balanced batches: equally many tokens of every side of every attribute, none of them twice in a batch.
 
-    Each side is shuffled and dealt out; when fewer tokens than a batch are left it is shuffled again. In an epoch the
-    largest side is dealt out once. Which tokens come in which step follows from the seed and the epoch's number alone,
+    Each side is shuffled and split into batches; when fewer tokens than a batch are left it is shuffled again. An epoch
+    goes through the largest side once. Which tokens come in which step depends only on the seed and the epoch's number,
     so there is no state to keep.
 
-    Memory: an index for every token, and a window of batches, at most `WINDOW_BYTES` or one batch; windows are read in
-    the order tokens lie on disk.
+    Memory: an index for every token, and a window of batches of at most `WINDOW_BYTES` or one batch; windows are read
+        in
+    the order in which tokens are stored.
 
     Args:
         data: tokens by attribute.
-        batch: tokens of each side in a batch; fewer where a side has fewer.
+        batch: tokens of each side in a batch; fewer if a side has fewer.
         seed: of the shuffling.
         scale: activations are divided by it.
         device: where batches go; tokens are read on the CPU.
@@ -192,11 +193,11 @@ class Batches:
         steps = torch.empty(shape, device=CPU, pin_memory=self._device.type == "cuda")
         for i, (tokens, some) in enumerate(zip(self._sides, rows, strict=True)):
             tokens.read_into(steps[:, i], some)
-        result = steps.to(self._device, non_blocking=True).div_(self._scale)
-        yield from result.view(len(result), -1, 2, self.batch, result.shape[-1]).unbind(0)
+        scaled = steps.to(self._device, non_blocking=True).div_(self._scale)
+        yield from scaled.view(len(scaled), -1, 2, self.batch, scaled.shape[-1]).unbind(0)
 
     def _order(self, side: int, epoch: int) -> NDArray[np.int64]:
-        """Rows of one side for the steps of an epoch, `[steps, batch]`; drawn alike for all attributes."""
+        """Rows of one side for the steps of an epoch, `[steps, batch]`; drawn in the same way for all attributes."""
         n = len(self._sides[side])
         whole = n // self.batch  # batches of one shuffling
         rng = np.random.default_rng([self._seed, epoch, side % 2])

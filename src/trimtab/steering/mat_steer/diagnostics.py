@@ -1,4 +1,4 @@
-"""What a gated edit does to tokens: gates, relative edits, touched tokens, and whether the gates stayed shut."""
+"""What a gated edit does to tokens: gates, relative edit sizes, touched tokens, and whether the gates stayed shut."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from torch import Tensor
 from trimtab.errors import InputError
 from trimtab.steering.edits import Gated, StoredEdit
 from trimtab.steering.mat_steer.data import CPU, TokenData, TokenRows, samples
-from trimtab.steering.mat_steer.kernels import made_kernel, mmd2
+from trimtab.steering.mat_steer.kernels import kernel_named, mmd2
 
 Floats = NDArray[np.float64]
 MIN_OPEN = 0.02  # mean gate
@@ -22,7 +22,7 @@ _MMD_ROWS = 1024
 
 
 class GateCollapse(InputError):  # noqa: N818 - the name says what happened
-    """Trained gates stay shut on the very tokens that they should open on, or what they let through is nothing."""
+    """Trained gates stay shut on the tokens that they should open on, or let almost nothing through."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class TokenStatistics:
         gate: mean of G_t.
         edit_size_ratio: mean of ‖f(a) − a‖ / ‖a‖.
         touched: share of tokens whose relative edit exceeds the bound.
-        touched_per_text: such tokens in a text, on average.
+        touched_per_text: mean number of such tokens in a text.
     """
 
     n: int
@@ -50,9 +50,9 @@ class GateStatistics:
 
     Args:
         positive: on the desired side, which it should leave alone.
-        negative: on the other, which it should move.
-        others: on both sides of the other attributes; None where there are none.
-        auroc: of the gate telling negative tokens from positive ones; ½ is chance.
+        negative: on the other side, which it should move.
+        others: on both sides of the other attributes; None if there are none.
+        auroc: of the gate as a classifier of negative against positive tokens; ½ is chance.
         mmd2_before: squared MMD (multi-bandwidth kernel) between the sides, up to 1,024 tokens of each.
         mmd2_after: the same with the negatives steered by all attributes.
     """
@@ -66,7 +66,10 @@ class GateStatistics:
 
 
 def edit_size_ratio(edit: StoredEdit, h: Tensor, strength: Tensor) -> Tensor:
-    """‖f(a) − a‖ / ‖a‖ of every token; 0 for a token without length.
+    """‖f(a) − a‖ / ‖a‖ of every token; 0 for a token that is 0.
+
+    The per-token form of `trimtab.measurements.edit_size_ratio`, which divides the median of ‖f(a) − a‖ over tokens by
+    the median of ‖a‖ at the site where that ratio is largest.
 
     Args:
         edit: the f.
@@ -87,9 +90,9 @@ def gate_statistics(
     """Statistics of every attribute on all tokens, read once from front to back.
 
     Args:
-        edit: with an attribute for each of the data's, in their order.
-        data: tokens by attribute, held out for figures to believe.
-        touched: a token is touched if its relative edit exceeds this.
+        edit: with the data's attributes, in their order.
+        data: tokens by attribute; held-out ones give unbiased figures.
+        touched: a token counts as touched if its relative edit exceeds this.
         seed: of the tokens drawn for the MMD.
         device: where the edit is applied.
 
@@ -100,24 +103,27 @@ def gate_statistics(
         raise InputError(
             f"the edit has {edit.n_attributes} attributes and the data {len(data)}", code="wrong-shape", field="data"
         )
-    seen = [(_seen(edit, sides.positive, device), _seen(edit, sides.negative, device)) for sides in data.values()]
+    measured = [
+        (_token_gates(edit, sides.positive, device), _token_gates(edit, sides.negative, device))
+        for sides in data.values()
+    ]
     drawn = samples(data, _MMD_ROWS, seed).to(device)
     before, after = _mmd2(edit, drawn)
-    result = {}
+    statistics = {}
     for t, name in enumerate(data):
-        others = [tokens for i, both in enumerate(seen) if i != t for tokens in both]
-        p, n = seen[t]
-        result[name] = GateStatistics(
+        others = [tokens for i, both in enumerate(measured) if i != t for tokens in both]
+        p, n = measured[t]
+        statistics[name] = GateStatistics(
             p.of(t, touched), n.of(t, touched), _TokenGates.joined(others).of(t, touched) if others else None,
             _auroc(n.gates[:, t], p.gates[:, t]), before[t], after[t],
         )  # fmt: skip
-    return result
+    return statistics
 
 
 def check_not_collapsed(
     statistics: Mapping[str, GateStatistics], advice: str = "lower lambda_sparsity, raise share"
 ) -> None:
-    """Raise where an attribute's gate stays shut on its own negatives.
+    """Raise if an attribute's gate stays shut on its own negatives.
 
     Args:
         statistics: of every attribute.
@@ -140,7 +146,7 @@ def check_not_collapsed(
 
 @dataclass(frozen=True)
 class _TokenGates:
-    """Gates and relative edits `[n, T]` of tokens, and how many texts they are of."""
+    """Gates and relative edits `[n, T]` of tokens, and the number of texts that they come from."""
 
     gates: Floats
     edits: Floats
@@ -157,7 +163,7 @@ class _TokenGates:
         return TokenStatistics(len(moved), *means, float(moved.sum()) / self.texts)
 
 
-def _seen(edit: Gated, tokens: TokenRows, device: torch.device) -> _TokenGates:
+def _token_gates(edit: Gated, tokens: TokenRows, device: torch.device) -> _TokenGates:
     alone = torch.eye(edit.n_attributes, device=device)
     gates, edits = [], []
     with torch.no_grad():
@@ -177,7 +183,7 @@ def _auroc(opened: Floats, shut: Floats) -> float:
 def _mmd2(edit: Gated, drawn: Tensor) -> tuple[list[float], list[float]]:
     """Squared MMD of each attribute before and after the edit: `[T, 2, n, d]`."""
     positive, negative = drawn.unbind(1)
-    kernel = made_kernel("multi", positive, negative)
+    kernel = kernel_named("multi", positive, negative)
     with torch.no_grad():
         steered = edit(negative, torch.ones(1, edit.n_attributes, device=negative.device))
         return mmd2(positive, negative, kernel).tolist(), mmd2(positive, steered, kernel).tolist()

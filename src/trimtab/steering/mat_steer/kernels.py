@@ -2,7 +2,7 @@
 
 Sources: Gretton et al. 2012 (JMLR 13, both estimators and the median heuristic); Rahimi and Recht 2007 (random Fourier
 features); MAT-Steer 2502.12446, equations 5 and 10 (σ = 2). Everything is batched over attributes: the leading
-dimension T of `x [T, n, d]` has a bandwidth each. σ is in the unit of the activations handed in.
+dimension T of `x [T, n, d]` has a bandwidth each. σ is in the unit of the given activations.
 """
 
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from trimtab.errors import InputError
 KernelName = Literal["multi", "median", "fixed", "fourier"]
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 _BLOCK_ROWS = 128
-_LEAST_SIGMA, _MOST_SIGMA = 1e-15, 1e15  # whose squares, and what is divided by them, a float32 holds with ease
-_MEDIAN_ROWS = 1000  # rows of each attribute whose distances give the median
+_MIN_SIGMA, _MAX_SIGMA = 1e-15, 1e15  # their squares and reciprocals fit well into a float32
+_MAX_MEDIAN_ROWS = 1000  # rows of each attribute whose distances give the median
 
 
 class Kernel(Protocol):
@@ -35,9 +35,10 @@ class Gaussian:
     """The mean over factors c of `exp(−‖x − y‖² / 2(cσ)²)`.
 
     With one factor it is the paper's kernel. With the five factors ¼, ½, 1, 2, 4 of the median distance it is the
-    default: in a wide space all distances lie close to their median, so one σ sees either shifts of the whole cloud or
-    single tokens; the mean over two octaves on either side has a gradient for both and needs no tuning. A mean, not the
-    usual sum, so that k(x, x) stays 1 and losses of all kernels compare.
+    default: in a wide space all distances lie close to their median, so one σ is sensitive either to shifts of the
+        whole cloud or
+    to single tokens; the mean over two octaves on either side has a gradient for both and needs no tuning. A mean, not
+    the usual sum, so that k(x, x) stays 1 and losses of all kernels compare.
 
     Args:
         sigma: `[T]`, σ for each attribute; or a scalar tensor.
@@ -61,7 +62,7 @@ class Gaussian:
         return torch.stack(self._each(squared)).mean(dim=0) if len(self.factors) > 1 else self._each(squared)[0]
 
     def slope(self, squared: Tensor) -> tuple[Tensor, Tensor]:
-        """Kernel of squared distances `[T, n, m]`, and its derivative by them."""
+        """Kernel of squared distances `[T, n, m]`, and its derivative with respect to them."""
         total, slope = torch.zeros_like(squared), torch.zeros_like(squared)
         for kernel, c in zip(self._each(squared), self.factors, strict=True):
             total.add_(kernel)
@@ -82,7 +83,7 @@ class Gaussian:
 class FourierFeatures:
     """A Gaussian kernel in linear time: `k(x, y) ≈ φ(x)·φ(y)`, `φ(x) = [cos ωx, sin ωx] / √D`.
 
-    The error of one kernel value is about 1/√D. Factors are dealt to the frequencies in turn, which gives their mean.
+    The error of one kernel value is about 1/√D. The frequencies take the factors in turn, which averages over them.
 
     Args:
         omega: `[D, d]` frequencies at σ = 1.
@@ -109,8 +110,8 @@ class FourierFeatures:
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """`[T, n, d]`, `[T, m, d]` to `[T, n, m]`."""
-        result: Tensor = self.features(x) @ self.features(y).mT
-        return result
+        products: Tensor = self.features(x) @ self.features(y).mT
+        return products
 
 
 def mmd2(x: Tensor, y: Tensor, kernel: Kernel, *, unbiased: bool = True) -> Tensor:
@@ -120,7 +121,7 @@ def mmd2(x: Tensor, y: Tensor, kernel: Kernel, *, unbiased: bool = True) -> Tens
         x: `[T, n, d]`.
         y: `[T, m, d]`.
         kernel: `FourierFeatures` take time linear in n + m, others n·m.
-        unbiased: leave out k(x_i, x_i), which would add about 1/n + 1/m; may then be below 0.
+        unbiased: leave out k(x_i, x_i), which would add about 1/n + 1/m; the estimate may then be below 0.
 
     Returns:
         `[T]`, differentiable in both.
@@ -166,15 +167,16 @@ def _shares(n: int, m: int, unbiased: bool, dtype: torch.dtype, device: torch.de
 
 
 def _in_blocks(z: Tensor, shares: Tensor, kernel: Kernel) -> Tensor:
-    """`Σ_ij s_ij k(z_i, z_j)` of `z [T, n, d]` and symmetric s, as many rows at a time as fit into a processor's cache.
+    """`Σ_ij s_ij k(z_i, z_j)` of `z [T, n, d]` and symmetric s, as many rows at a time as fit into the processor's
+    cache.
 
-    A block of rows meets itself and what comes after it, which counts twice.
+    A block of rows is paired with itself and with the rows after it, which count twice.
     """
     total = torch.zeros(z.shape[:-2], dtype=z.dtype, device=z.device)
     for i in range(0, len(shares), _BLOCK_ROWS):
         j = i + _BLOCK_ROWS
-        result = kernel(z[..., i:j, :], z[..., i:, :]) * shares[i:j, i:]
-        total += 2 * result.sum(dim=(-2, -1)) - result[..., :_BLOCK_ROWS].sum(dim=(-2, -1))
+        terms = kernel(z[..., i:j, :], z[..., i:, :]) * shares[i:j, i:]
+        total += 2 * terms.sum(dim=(-2, -1)) - terms[..., :_BLOCK_ROWS].sum(dim=(-2, -1))
     return total
 
 
@@ -226,23 +228,23 @@ def median_distance(x: Tensor, y: Tensor) -> Tensor:
         InputError: all rows of an attribute are the same.
     """
     rows = torch.cat([x, y], dim=-2)
-    rows = rows[:, :: -(-rows.shape[1] // _MEDIAN_ROWS)]
+    rows = rows[:, :: -(-rows.shape[1] // _MAX_MEDIAN_ROWS)]
     upper = torch.triu_indices(rows.shape[1], rows.shape[1], offset=1, device=rows.device)
     squared = squared_distances(rows, rows)[:, upper[0], upper[1]]
-    result = squared.median(dim=-1).values.sqrt()
-    if not bool((result > 0).all()):
+    median = squared.median(dim=-1).values.sqrt()
+    if not bool((median > 0).all()):
         raise InputError(
             "more than half of an attribute's tokens are the same, so they have no median distance",
             code="unusable-examples",
             field="data",
         )
-    return result
+    return median
 
 
-def made_kernel(
+def kernel_named(
     name: KernelName, x: Tensor, y: Tensor, *, sigma: float = 2.0, features: int = 512, seed: int = 0
 ) -> Kernel:
-    """The kernel of a name, fitted to the activations of both sides.
+    """The kernel of that name, fitted to the activations of both sides.
 
     Args:
         name: `multi` (the default of training), `median`, `fixed` (the paper), `fourier` (`multi` in linear time).
@@ -253,13 +255,15 @@ def made_kernel(
         seed: of their draw.
 
     Raises:
-        InputError: an unknown name, rows that are all the same, or a sigma that no float32 can square.
+        InputError: an unknown name, rows that are all the same, or a sigma whose square does not fit a float32.
     """
     if name == "fixed":
-        if not _LEAST_SIGMA < sigma < _MOST_SIGMA:
+        if not _MIN_SIGMA < sigma < _MAX_SIGMA:
             raise InputError(
-                "sigma is so far from the activations' distances that the kernel sees nothing; give one near their "
-                "median distance, or the kernel 'multi', which finds it"
+                "sigma is so far from the activations' distances that the kernel is constant; give one near their "
+                "median distance, or the kernel 'multi', which finds it",
+                code="out-of-range",
+                field="options.sigma",
             )
         return Gaussian(torch.full((len(x),), sigma, dtype=x.dtype, device=x.device))
     if name == "median":

@@ -8,8 +8,8 @@ attribute, the token, the gate's attribute).
 same whatever the batch. Divided by T, the paper's loss is
 `mean MMD² + n λ_pos mean G² + n λ_sparse mean |G| + (T−1) λ_ortho mean cos²` with n tokens of a side in a batch: a λ
 of the paper's sums is n λ here (14.4 for 0.9 at n = 16), and (T−1) λ for orthogonality. The published 0.9, 0.9, 0.1
-were used with a code that averages; on real attributes 0.3, 0.3, 0.1 do better here and are the defaults. Alignment is
-besides divided by its value where nothing is steered, so that it starts at 1 at every site and with every kernel.
+were used with code that averages; on real attributes 0.3, 0.3, 0.1 do better here and are the defaults. Alignment is
+also divided by its value without steering, so that it starts at 1 at every site and with every kernel.
 """
 
 from collections.abc import Sequence
@@ -53,8 +53,8 @@ def alignment(positive: Tensor, steered: Tensor, kernel: Kernel, identity: Tenso
         positive: A_t^p, `[T, n, d]`.
         steered: f(A_t^n), `[T, m, d]`.
         kernel: the φ.
-        identity: `[T]`, what the unsteered negatives give (`identity_value`).
-        unbiased: which estimator of the MMD.
+        identity: `[T]`, the value of the unsteered negatives (`identity_value`).
+        unbiased: which estimator of the MMD to use.
     """
     return (mmd2(positive, steered, kernel, unbiased=unbiased) / identity).mean()
 
@@ -68,45 +68,45 @@ def identity_value(
     unbiased: bool = True,
     names: Sequence[str] = (),
 ) -> Tensor:
-    """What alignment expects of a batch where f is the identity, undivided: `[T]`.
+    """The expected alignment of a batch if f is the identity, before division: `[T]`.
 
-    Estimated without bias on the rows given; the biased estimator's expectation adds
+    Estimated without bias on the given rows; the biased estimator's expectation adds
     `(2 − mean k(p, p') − mean k(n, n')) / batch` to it, means over different rows.
 
     Args:
-        positive: A_t^p, `[T, n, d]`, as many as one can have.
+        positive: A_t^p, `[T, n, d]`, as many as possible.
         negative: A_t^n, `[T, m, d]`.
         kernel: the φ.
-        batch: rows of a side in the batches to come.
-        unbiased: the estimator used in them.
+        batch: rows of a side in the training batches.
+        unbiased: the estimator that training uses.
         names: of the attributes, for messages.
 
     Raises:
         InputError: the kernel sees no difference between the sides of an attribute.
     """
-    result = mmd2(positive, negative, kernel, unbiased=True)
-    for t, value in enumerate(result.tolist()):
-        if not value > _NO_DIFFERENCE:
-            which = names[t] if names else f"attribute {t + 1} of {len(result)}"
+    value = mmd2(positive, negative, kernel, unbiased=True)
+    for t, one in enumerate(value.tolist()):
+        if not one > _NO_DIFFERENCE:
+            which = names[t] if names else f"attribute {t + 1} of {len(value)}"
             raise InputError(
-                f"{which}: the kernel sees no difference between its sides (MMD² {value:.1e}); there "
-                "may be none (trimtab check tells); else give more tokens, or instead of a fixed σ, for which tokens "
-                "lie too far apart, the kernel 'multi'",
+                f"{which}: the kernel sees no difference between its sides (MMD² {one:.1e}); there "
+                "may be none (run trimtab check); else give more tokens, or, if σ is fixed and too small for how far "
+                "tokens lie apart, the kernel 'multi'",
                 code="no-direction",
                 field="data",
             )
     if unbiased:
-        return result
-    return result + (2 - mean_between(positive, kernel) - mean_between(negative, kernel)) / batch
+        return value
+    return value + (2 - mean_between(positive, kernel) - mean_between(negative, kernel)) / batch
 
 
 def positives(gates: Tensor, *, everyones: bool = False) -> Tensor:
-    """L_pos, equation 6: `mean_t mean_{A_t^p} G_t(a)²`, gates that open on what is desired already.
+    """L_pos, equation 6: `mean_t mean_{A_t^p} G_t(a)²`, gates that open on tokens that are already as desired.
 
     Args:
         gates: of the positives, `[T, n, T]`.
-        everyones: every gate on all attributes' positives, besides its own: the sum over gates, so that λ weighs a gate
-            on its own tokens as before.
+        everyones: count every gate on all attributes' positives, not just its own: the sum over gates, so that λ weighs
+            a gate on its own tokens as before.
     """
     return (gates if everyones else own(gates)).square().mean() * (len(gates) if everyones else 1)
 
@@ -116,7 +116,7 @@ def sparsity(gates: Tensor, *, everyones: bool = False) -> Tensor:
 
     Args:
         gates: of the negatives, `[T, n, T]`.
-        everyones: every gate on all attributes' negatives, as for the positives.
+        everyones: count every gate on all attributes' negatives, as for the positives.
     """
     return (gates if everyones else own(gates)).abs().mean() * (len(gates) if everyones else 1)
 
@@ -139,7 +139,7 @@ def orthogonality(theta: Tensor) -> Tensor:
 def shrinkage(now: Tensor, start: Tensor) -> Tensor:
     """How far the parameters are from where they started: `mean_t ‖now_t − start_t‖² / ‖start_t‖²`.
 
-    Not in the paper: with few examples it keeps the solution near the warm start, which takes fewer to estimate.
+    Not in the paper: with few examples it keeps the solution near the warm start, which needs fewer to estimate.
 
     Args:
         now: `[T, d]`.

@@ -18,16 +18,16 @@ from trimtab.steering.edits.base import unit, with_norm_of
 from trimtab.steering.mat_steer.options import Options
 
 SHUT = 1 / 12
-"""Gates below it are 0 where gates are hard: where σ stretched to (−0.1, 1.1) and clipped is 0 (hard concrete, Louizos
-et al. 2018, 1712.01312). Only the zero is taken over, with σ's own gradient (straight through, Bengio et al. 2013,
-1308.3432), since a `Gated` edit has a threshold and no stretch, and what is trained shall be what is shipped."""
+"""Hard gates below it are 0: there σ, stretched to (−0.1, 1.1) and clipped, is 0 (hard concrete, Louizos et al. 2018,
+1712.01312). Only the zero is adopted, with σ's own gradient (straight through, Bengio et al. 2013, 1308.3432), since a
+`Gated` edit has a threshold but no stretch, and the saved edit must equal the trained one."""
 _ROUNDS = 24  # of the iteration for the inverse root: enough for directions within 0.1° of each other
 _DEPENDENT = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """Where training begins, in scaled activations.
+    """Where training starts, in scaled activations.
 
     Args:
         theta: θ, `[T, d]`.
@@ -40,7 +40,7 @@ class Start:
     bias: Tensor
 
     def to(self, device: torch.device) -> "Start":
-        """On a device."""
+        """A copy on the device."""
         return Start(self.theta.to(device), self.weights.to(device), self.bias.to(device))
 
 
@@ -48,7 +48,7 @@ def random_start(names: Sequence[str], d: int, seed: int) -> Start:
     """θ ~ N(0, 1), W and b as a linear layer's, uniform in ±1/√d: the released code's start.
 
     Args:
-        names: of the attributes; with the seed, each decides its own rows, whatever the order.
+        names: of the attributes; each name, with the seed, decides its own rows, whatever the order.
         d: width of the activations.
         seed: of the draw.
     """
@@ -63,16 +63,17 @@ def random_start(names: Sequence[str], d: int, seed: int) -> Start:
 
 
 class Parameters(nn.Module):
-    """W, b and θ of T attributes, and the f that they make.
+    """W, b and θ of T attributes, and the f that they define.
 
-    θ is built of what is learned: `raw [T, d]`; with a shared subspace `coordinates [T, r] @ basis [r, d] + raw`, the
-    basis beginning as the leading directions of all attributes' θ together and raw as what they leave. The split into
+    θ is built from the learned parameters: `raw [T, d]`; with a shared subspace `coordinates [T, r] @ basis [r, d] +
+        raw`, the
+    basis starting as the leading directions of all attributes' θ together and raw as the remainder. The split into
     shared and private parts is that of MSRS (2508.10599), which takes shared directions from a singular value
     decomposition of the attributes' activations; assumed: of their θ, and that both parts are learned freely, without
     its masks and alignment losses.
 
     Args:
-        start: where to begin.
+        start: where to start.
         options: norm, share, orthogonality, gate, keep_norm and shared are read.
         scale: s.
 
@@ -107,16 +108,16 @@ class Parameters(nn.Module):
         self.raw = nn.Parameter(theta)
 
     def theta(self) -> Tensor:
-        """θ, `[T, d]`, in scaled activations: orthogonal and of the held length where that is asked for."""
-        result: Tensor = self.raw
+        """θ, `[T, d]`, in scaled activations: orthogonal and of the held length if the options say so."""
+        theta: Tensor = self.raw
         if self.basis is not None:
-            result = result + self.coordinates @ self.basis
+            theta = theta + self.coordinates @ self.basis
         if self.options.orthogonality == "hard":
-            length = self.length if self.options.norm == "held" else result.norm(dim=-1, keepdim=True)
-            result = orthogonalised(result) * length
+            length = self.length if self.options.norm == "held" else theta.norm(dim=-1, keepdim=True)
+            theta = orthogonalised(theta) * length
         elif self.options.norm == "held":
-            result = result * (self.length / result.norm(dim=-1, keepdim=True))
-        return result
+            theta = theta * (self.length / theta.norm(dim=-1, keepdim=True))
+        return theta
 
     def gates(self, x: Tensor) -> Tensor:
         """G, equation 3: `[…, d]` to `[…, T]`."""
@@ -131,7 +132,7 @@ class Parameters(nn.Module):
         return with_norm_of(moved, x) if self.options.keep_norm else moved
 
     def edit(self) -> Gated:
-        """The same f for activations as they are, on the CPU as every edit's tensors."""
+        """The same f for unscaled activations, with its tensors on the CPU like every edit's."""
         with torch.no_grad():
             threshold = SHUT if self.options.gate == "hard" else 0.0
             return Gated(
@@ -143,8 +144,8 @@ class Parameters(nn.Module):
 def orthogonalised(directions: Tensor) -> Tensor:
     """The orthonormal rows nearest to the directions at length 1: their polar factor `(U Uᵀ)^(−½) U`, `[T, d]`.
 
-    It treats all attributes alike, where QR would keep the first and bend the others. The inverse root is iterated
-    (Newton–Schulz, Higham 2008, equation 6.35), which has a gradient also where eigenvalues coincide.
+    It treats all attributes equally, whereas QR would keep the first and bend the others. The inverse root is computed
+    by iteration (Newton–Schulz, Higham 2008, equation 6.35), which has a gradient even if eigenvalues coincide.
     """
     u = unit(directions.double())
     gram = u @ u.mT

@@ -1,8 +1,8 @@
-"""The training of MAT-Steer: all attributes in one set of products per step, the best epoch kept, resumable.
+"""The training of MAT-Steer: all attributes in one set of products per step; keeps the best epoch; can be resumed.
 
 2502.12446, section 3; `losses` has the terms, `parameters` what is learned, `options` every choice. One step takes
 batches `[T, 2, B, d]` and makes one product for all gates, one for all steered tokens and one kernel matrix
-`[T, 2B, 2B]`; nothing is read back from the device before the epoch ends.
+`[T, 2B, 2B]`; nothing is copied back from the device before the epoch ends.
 """
 
 import json
@@ -22,27 +22,27 @@ from trimtab.steering.edits import Gated
 from trimtab.steering.mat_steer import losses
 from trimtab.steering.mat_steer.data import CPU, Batches, TokenData, samples, sides_of
 from trimtab.steering.mat_steer.diagnostics import GateStatistics, check_not_collapsed, gate_statistics
-from trimtab.steering.mat_steer.kernels import Kernel, made_kernel
+from trimtab.steering.mat_steer.kernels import Kernel, kernel_named
 from trimtab.steering.mat_steer.options import Options
 from trimtab.steering.mat_steer.parameters import Parameters, Start, random_start
 from trimtab.steering.mat_steer.warm_start import means_start
 from trimtab.storage import checkpoint as checkpoints
 
-PromptMaterial = Callable[[int, int], None]
-"""Is told how many epochs are done, and how many there are at most."""
+Progress = Callable[[int, int], None]
+"""Called after every epoch with the number of epochs done and the maximum."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What a training gives.
+    """The result of a training.
 
     Args:
-        edit: with an attribute for each of the data's, in their order.
-        train: for `loss` and each of `losses.TERMS`, its mean over every epoch's steps; empty where nothing is trained
-            by epochs.
-        dev: the same on the dev sample after every epoch, before the first in front; None without dev data.
-        best_epoch: whose parameters the edit has, from 1; 0 is the start.
-        statistics: of every attribute, on dev where there is one.
+        edit: with the data's attributes, in their order.
+        train: for `loss` and each of `losses.TERMS`, the mean over each epoch's steps; empty if nothing is trained in
+            epochs.
+        dev: the same on the dev sample before training and after every epoch; None without dev data.
+        best_epoch: the epoch, from 1, whose parameters the edit has; 0 is the start.
+        statistics: of every attribute, on dev data if given.
     """
 
     edit: Gated
@@ -65,7 +65,7 @@ class Objective:
     Args:
         options: penalties, λ and estimator are read.
         kernel: the φ of alignment.
-        start: that shrinkage pulls to.
+        start: the parameters that shrinkage pulls toward.
     """
 
     options: Options
@@ -78,22 +78,22 @@ class Objective:
         Args:
             p: W, b and θ.
             x: scaled activations `[T, 2, n, d]`, positives first.
-            identity: `[T]`, alignment where f is the identity, for so many tokens.
+            identity: `[T]`, alignment of f = identity for this number of tokens.
         """
         o, theta, gates = self.options, p.theta(), p.gates(x)  # gates [T, 2, n, T]
         steered = p.steered(x[:, 1], gates[:, 1], theta)
         everyones = o.penalties == "all"
-        result = [
+        terms = [
             losses.alignment(x[:, 0], steered, self.kernel, identity, unbiased=o.unbiased),
             losses.positives(gates[:, 0], everyones=everyones),
             losses.sparsity(gates[:, 1], everyones=everyones),
             losses.orthogonality(theta),
             self._shrinkage(p, theta) if o.shrinkage else x.new_zeros(()),
         ]
-        return torch.stack(result)
+        return torch.stack(terms)
 
     def identity(self, x: Tensor, batch: int, names: Sequence[str]) -> Tensor:
-        """Alignment of the identity `[T]`, estimated on `x [T, 2, n, d]` for batches of so many tokens."""
+        """Alignment of the identity `[T]`, estimated on `x [T, 2, n, d]` for batches of that many tokens."""
         unbiased = self.options.unbiased
         return losses.identity_value(x[:, 0], x[:, 1], self.kernel, batch=batch, unbiased=unbiased, names=names)
 
@@ -108,25 +108,25 @@ def train(
     dev: TokenData | None = None,
     seed: int = 0,
     checkpoint: Path | None = None,
-    progress: PromptMaterial | None = None,
+    progress: Progress | None = None,
     device: torch.device = CPU,
 ) -> Trained:
     """Train the gates and vectors of all attributes at one site together.
 
     Args:
         data: tokens by attribute.
-        options: default: all as they are.
-        dev: held-out tokens of the same attributes, for early stopping and the statistics. Without it all epochs are
-            run, the last one's parameters are taken and the statistics are of the training tokens.
-        seed: of batches, samples and a random start; the same seed gives the same edit to the last bit.
-        checkpoint: a folder for the state after every epoch. Called again with the same arguments, it goes on from
-            there, to the same result as without interruption; `epochs` may be another.
-        progress: is told of every epoch.
-        device: where it is computed; MPS stands for the CPU, since it has no float64. The edit's tensors are on the CPU
+        options: None for the defaults.
+        dev: held-out tokens of the same attributes, for early stopping and the statistics. Without them all epochs are
+            run, the last epoch's parameters are kept and the statistics are those of the training tokens.
+        seed: of batches, samples and a random start; the same seed gives a bit-identical edit.
+        checkpoint: a folder for the state after every epoch. Called again with the same arguments, training resumes
+            there, with the same result as without interruption; `epochs` may change.
+        progress: called after every epoch.
+        device: where to train; MPS falls back to the CPU, since it has no float64. The edit's tensors are on the CPU
             in any case.
 
     Raises:
-        InputError: data that cannot be used, or a checkpoint of another training.
+        InputError: unusable data, or a checkpoint of another training.
         GateCollapse: the gates stay shut on the negatives of `statistics`.
     """
     o = options or Options()
@@ -153,7 +153,7 @@ def train(
 
 
 class _Run:
-    """A training under way."""
+    """A training in progress."""
 
     def __init__(
         self, data: TokenData, options: Options, dev: TokenData | None, seed: int, device: torch.device = CPU
@@ -165,7 +165,7 @@ class _Run:
         start = _start(data, options, self.scale, seed, device)
         self.p = Parameters(start, options, self.scale)
         start = Start(self.p.theta().detach().clone(), start.weights, start.bias)
-        kernel = made_kernel(
+        kernel = kernel_named(
             options.kernel, x[:, 0], x[:, 1], sigma=options.sigma / self.scale, features=options.features, seed=seed
         )
         self.objective = Objective(options, kernel, start)
@@ -178,7 +178,7 @@ class _Run:
         self.dev_curves: dict[str, list[float]] | None = None
         if dev is not None:
             self.dev = samples(dev, options.sample, seed).to(device) / self.scale
-            # of the training tokens too: on few dev tokens chance may put it at 0 or below
+            # from the training tokens as well: on few dev tokens the estimate may be 0 or below by chance
             self.dev_identity = self.objective.identity(x, self.dev.shape[2], list(data))
             self.dev_curves = {name: [] for name in self.train_curves}
             self._judge()
@@ -191,7 +191,7 @@ class _Run:
         return self.done >= self.o.epochs or impatient
 
     def epoch(self) -> None:
-        """One pass over the data, and what it has brought."""
+        """One pass over the data, then the dev loss."""
         total, weights = torch.zeros(len(losses.TERMS), device=self.device), self.o.weights
         for x in self.batches.epoch(self.done):
             terms = self.objective.terms(self.p, x, self.identity)
@@ -204,7 +204,7 @@ class _Run:
         self._judge()
 
     def _judge(self) -> None:
-        """The dev loss, and whether it is the best so far; without dev the last is the best."""
+        """Compute the dev loss and keep the best state so far; without dev data the last is the best."""
         if self.dev_curves is None:
             self.best_epoch, self.best_state = self.done, self._state()
             return
@@ -218,12 +218,12 @@ class _Run:
         if not all(map(isfinite, values)):
             if not self.done:
                 raise InputError(
-                    "the loss is no number before the first epoch; give shares, λ and widths nearer to 1",
+                    "the loss is not finite before the first epoch; give shares, λ and widths nearer to 1",
                     code="not-converged",
                     field="options",
                 )
             raise InputError(
-                f"the loss is no number in epoch {self.done}; lower rate ({self.o.rate})",
+                f"the loss is not finite in epoch {self.done}; lower rate ({self.o.rate})",
                 code="not-converged",
                 field="options.rate",
             )
@@ -249,7 +249,7 @@ class _Run:
         checkpoints.write(folder, tensors, journal)
 
     def resume(self, folder: Path) -> None:
-        """Go on from what `keep` wrote, if anything."""
+        """Resume from what `keep` wrote, if anything."""
         kept = checkpoints.read(folder, self._made_by())
         if kept is None:
             return
@@ -265,8 +265,8 @@ class _Run:
         return {name: value.detach().clone() for name, value in self.p.state_dict().items()}
 
     def _made_by(self) -> dict[str, Any]:
-        given = {name: value for name, value in asdict(self.o).items() if name != "epochs"}
-        return {**given, "seed": self.seed, "data": _digest(self.data), "dev": _digest(self.dev_data or {})}
+        options = {name: value for name, value in asdict(self.o).items() if name != "epochs"}
+        return {**options, "seed": self.seed, "data": _digest(self.data), "dev": _digest(self.dev_data or {})}
 
 
 def _scale(drawn: Tensor) -> float:
@@ -290,12 +290,12 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _digest(data: TokenData) -> str:
-    """Of names, sizes, texts and up to 64 activations of every side: tells data apart without reading it all."""
-    result = sha256(json.dumps(list(data)).encode())
+    """Of names, sizes, texts and up to 64 activations of every side: identifies the data without reading all of it."""
+    digest = sha256(json.dumps(list(data)).encode())
     for sides in data.values():
         for tokens in (sides.positive, sides.negative):
             some = np.unique(np.linspace(0, len(tokens) - 1, 64).astype(np.int64))
-            result.update(repr((tuple(tokens.activations.shape), str(tokens.activations.dtype))).encode())
-            result.update(tokens.activations[torch.from_numpy(some)].float().numpy().tobytes())
-            result.update(tokens.text.tobytes())
-    return result.hexdigest()
+            digest.update(repr((tuple(tokens.activations.shape), str(tokens.activations.dtype))).encode())
+            digest.update(tokens.activations[torch.from_numpy(some)].float().numpy().tobytes())
+            digest.update(tokens.text.tobytes())
+    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Where training begins by default: mean differences behind linear discriminants, good without training already."""
+"""Where training starts by default: mean differences behind linear discriminants, already good untrained."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from trimtab.errors import InputError
 from trimtab.steering.mat_steer.data import CPU, TokenData, drawn_sides
 from trimtab.steering.mat_steer.parameters import Start
 
-ROWS = 8192  # tokens of a side that are looked at
+MAX_ROWS = 8192  # tokens of a side that are used
 RIDGE = 0.1  # added to the covariance, as a share of its mean eigenvalue
 CONFIDENT = 3.0  # a class mean's largest log-odds: 95 %, where σ still has a gradient
 
@@ -18,21 +18,22 @@ def means_start(
     """θ_t the mean difference; gate t the linear discriminant between A_t^n (open) and A_t^p (shut).
 
     The discriminant is Fisher's with a ridge, `w = (Σ + ρI)⁻¹ (μ_n − μ_p)` and b half way between the means: log-odds
-    for Gaussian classes of equal size. It is scaled down where the means would be surer than 95 %.
+    for Gaussian classes of equal size. It is scaled down if the means would be classified with more than 95 %
+    confidence.
 
     Args:
-        data: tokens by attribute; up to 8,192 of each side are looked at.
+        data: tokens by attribute; up to 8,192 of each side are used.
         scale: activations are divided by it.
-        seed: of which they are.
-        everyones: the other attributes' tokens are on the shut side too.
-        device: where it is computed, and then lies.
+        seed: decides which tokens.
+        everyones: put the other attributes' tokens on the shut side too.
+        device: where it is computed and kept.
 
     Raises:
         InputError: the sides of an attribute have the same mean.
     """
-    rows = [some.to(device) / scale for some in drawn_sides(data, ROWS, seed)]
+    rows = [some.to(device) / scale for some in drawn_sides(data, MAX_ROWS, seed)]
     moments = [_moments(some) for some in rows]
-    result: list[tuple[Tensor, Tensor, Tensor]] = []
+    parts: list[tuple[Tensor, Tensor, Tensor]] = []
     for t, name in enumerate(data):
         wanted, opened = moments[2 * t], moments[2 * t + 1]
         difference = wanted[0] - opened[0]
@@ -44,8 +45,8 @@ def means_start(
             )
         others = [m for i, m in enumerate(moments) if i // 2 != t] if everyones else []
         w, b = _discriminant(opened, _pooled([wanted, *others]))
-        result.append((difference, w, b))
-    theta, weights, bias = (torch.stack(part).float() for part in zip(*result, strict=True))
+        parts.append((difference, w, b))
+    theta, weights, bias = (torch.stack(part).float() for part in zip(*parts, strict=True))
     return Start(theta, weights, bias)
 
 
@@ -59,7 +60,7 @@ def _moments(rows: Tensor) -> Moments:
 
 
 def _pooled(parts: list[Moments]) -> Moments:
-    """Of all parts together, each with the same weight."""
+    """Moments of all parts together, each with the same weight."""
     mean = torch.stack([m for m, _ in parts]).mean(dim=0)
     spread = [c + torch.outer(m - mean, m - mean) for m, c in parts]
     return mean, torch.stack(spread).mean(dim=0)

@@ -1,4 +1,4 @@
-"""One file per method; own methods come in by the entry point `trimtab.methods`."""
+"""One file per method; other packages add methods through the entry point `trimtab.methods`."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -30,7 +30,7 @@ from trimtab.steering.methods.sides import SidesMethod as SidesMethod
 from trimtab.steering.methods.tokens import TokenMethod as TokenMethod
 
 GROUP = "trimtab.methods"
-MOST = 2**31  # hyperparameter
+MAX_VALUE = 2**31  # of a hyperparameter
 BUILT_IN: dict[str, type[Method]] = {
     cls.name: cls
     for cls in (
@@ -42,7 +42,7 @@ BUILT_IN: dict[str, type[Method]] = {
 
 
 def method_names() -> tuple[str, ...]:
-    """The built-in methods, and those that installed packages bring."""
+    """The built-in methods, and those of installed packages."""
     return (*BUILT_IN, *sorted({point.name for point in entry_points(group=GROUP)} - set(BUILT_IN)))
 
 
@@ -50,26 +50,26 @@ def method(name: str) -> type[Method]:
     """A method by its name.
 
     Raises:
-        InputError: there is none, or what a package brings under this name is no `Method`.
+        InputError: there is none, or what a package registers under this name is not a `Method`.
     """
     if name in BUILT_IN:
         return BUILT_IN[name]
-    result = [point for point in entry_points(group=GROUP) if point.name == name]
-    if not result:
+    points = [point for point in entry_points(group=GROUP) if point.name == name]
+    if not points:
         raise InputError(
             f"no method is called {name!r}; there are {', '.join(method_names())}",
             code="unknown-method",
             field="method",
         )
     try:
-        loaded = result[0].load()
+        loaded = points[0].load()
     except Exception as error:
         raise InputError(
-            f"method {name!r} of {result[0].value} cannot be loaded: {error}", code="unsupported", field="method"
+            f"method {name!r} of {points[0].value} cannot be loaded: {error}", code="unsupported", field="method"
         ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, Method)):
         raise InputError(
-            f"method {name!r}: {result[0].value} is no SidesMethod, TokenMethod or PromptMethod of "
+            f"method {name!r}: {points[0].value} is not a SidesMethod, TokenMethod or PromptMethod of "
             "trimtab.steering.methods",
             code="wrong-type",
             field="method",
@@ -81,7 +81,7 @@ def configured(name: str, options: Mapping[str, Any]) -> Method:
     """A method with its hyperparameters.
 
     Raises:
-        InputError: no such method or hyperparameter, or a value of another type or out of range.
+        InputError: no such method or hyperparameter, or a value of the wrong type or out of range.
     """
     cls = method(name)
     known = [f.name for f in fields(cls)]
@@ -101,9 +101,9 @@ def configured(name: str, options: Mapping[str, Any]) -> Method:
                 code="wrong-type",
                 field=f"options.{f.name}",
             )
-        if isinstance(value, int | float) and not abs(value) <= MOST:
+        if isinstance(value, int | float) and not abs(value) <= MAX_VALUE:
             raise InputError(
-                f"method {name}: {f.name} {value!r} must be a number of at most {MOST:,}",
+                f"method {name}: {f.name} {value!r} must be a number of at most {MAX_VALUE:,}",
                 code="out-of-range",
                 field=f"options.{f.name}",
             )

@@ -1,4 +1,4 @@
-"""What every method has in common, whatever it learns from: sides of activations, tokens, or text."""
+"""What all methods have in common, whether they learn from sides of activations, from tokens, or from text."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,7 @@ import torch
 
 from trimtab.interventions import Component, ModelFacts, Site
 from trimtab.steering.mat_steer import Trained
-from trimtab.steering.mat_steer.training import PromptMaterial as Progress
+from trimtab.steering.mat_steer.training import Progress
 from trimtab.steering.steering import Origin, Steering
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ Material = Literal["sides", "tokens", "text"]
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """A steering as a method makes it, at strength 1.
+    """What a method returns: a steering whose strength 1 is the method's own.
 
     Args:
-        steering: an attribute for every behavior.
-        by_site: curves and gate statistics, of methods that train on tokens.
+        steering: with an attribute for every behavior.
+        by_site: training curves and gate statistics; empty unless the method trains on tokens.
     """
 
     steering: Steering
@@ -36,13 +36,13 @@ class Learned:
 
 @dataclass(frozen=True)
 class TokenGroup:
-    """Sites that are trained together, with what is trained on there.
+    """Sites that are trained together, with their training data.
 
     Args:
-        title: of the training, for messages.
+        title: name of the training, for messages.
         data: tokens of training examples by attribute and site.
-        dev: the same of held-out ones.
-        folder: keeps the state of an unfinished training; None for nowhere.
+        dev: tokens of held-out examples.
+        folder: where the state of an unfinished training is kept; None to keep none.
     """
 
     title: str
@@ -52,31 +52,31 @@ class TokenGroup:
 
 
 class Materials(Protocol):
-    """Behaviors on a model, from which a method takes what it learns from."""
+    """Access to the data of behaviors on a model; a method takes what it learns from."""
 
     @property
     def seed(self) -> int:
-        """Of all random choices."""
+        """Seed of all random choices."""
         ...
 
     @property
     def made_for(self) -> ModelFacts:
-        """The model."""
+        """The model that the activations come from."""
         ...
 
     @property
     def digests(self) -> Mapping[str, str]:
-        """Of the training data, by attribute."""
+        """Digests of the training data by attribute."""
         ...
 
     @property
     def device(self) -> torch.device:
-        """Where to train."""
+        """The device to train on."""
         ...
 
     @property
     def progress(self) -> Progress:
-        """Is told of every epoch."""
+        """Called after every epoch."""
         ...
 
     def sides(self, method: "Method") -> "Data":
@@ -84,15 +84,15 @@ class Materials(Protocol):
         ...
 
     def tokens(self, method: "Method", which: "Which", blocks: int) -> "Sequence[TokenGroup]":
-        """Tokens of both sides: one group of the sites that were given, or one for each of the best blocks."""
+        """Tokens of both sides: one group for the requested sites, or one for each of the best blocks."""
         ...
 
     def texts(self) -> "Mapping[str, PromptMaterial]":
-        """What each attribute can be asked by."""
+        """Instructions and solved examples for each attribute."""
         ...
 
     def those_that_work(self, attempts: Sequence[tuple[str, Callable[[], Learned]]]) -> list[Learned]:
-        """What attempts give, by their titles; those that cannot be made are told, unless none can."""
+        """Results of the attempts that succeed; failed ones are noted by title, and raise if all fail."""
         ...
 
 
@@ -100,10 +100,11 @@ class Materials(Protocol):
 class Method(ABC):
     """A way to make a steering; its fields are its hyperparameters. See `SidesMethod`, `TokenMethod`, `PromptMethod`.
 
-    `name` stands in artifacts and on the command line, `source` says where it comes from and what was assumed where
-    the source is silent, `material` what it learns from. `reads` is the component whose activations it is given, and
-    `all_blocks` says that it looks at all blocks where no site is named; others get the one block that does best on
-    dev. `needs_condition` makes `fit` ask for prompts that the attributes shall act on, and for others.
+    `name` is used in artifacts and on the command line; `source` cites the paper and lists what was assumed where it is
+    silent; `material` says what the method learns from. `reads` is the component whose activations it needs.
+    `all_blocks` means that it uses all blocks if no site is named; other methods get the one block that does best on
+    dev. `needs_condition` makes `fit` ask for prompts that the attributes should act on and for prompts they should
+    not.
     """
 
     name: ClassVar[str]
@@ -114,18 +115,18 @@ class Method(ABC):
     needs_condition: ClassVar[bool] = False
 
     @abstractmethod
-    def learn(self, given: Materials) -> Sequence[Learned]:
-        """The steering; several where the method leaves the choice between them to dev.
+    def learn(self, materials: Materials) -> Sequence[Learned]:
+        """Make the steering; or several, if the choice between them is left to dev.
 
         Raises:
-            InputError: what is given cannot be learned from.
+            InputError: the data cannot be learned from.
         """
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
-        """By name."""
+        """Hyperparameters by name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def origin(self, seed: int | None, digests: Mapping[str, str] | None) -> Origin:
-        """How a steering of this method came about."""
+        """The origin of a steering made by this method."""
         return Origin(self.name, self.hyperparameters, seed, dict(digests or {}))

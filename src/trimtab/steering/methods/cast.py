@@ -8,9 +8,9 @@ from trimtab.steering.methods.pca import PCA
 
 @dataclass(frozen=True)
 class ConditionalActivationSteering(PCA):
-    """The vectors of `pca` behind a condition on the prompt, which must be given.
+    """The vectors of `pca` with a condition on the prompt, which is required.
 
-    Any other method takes a condition too; this one is the paper's pair.
+    Any other method can have a condition too; this is the paper's combination.
     """
 
     name: ClassVar[str] = "cast"

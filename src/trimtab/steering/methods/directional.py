@@ -1,4 +1,4 @@
-"""The mean difference as a direction: taken out, clamped, or turned toward."""
+"""The mean difference as a direction: ablated, clamped, or rotated toward."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from trimtab.steering.methods.sides import Sides, SidesMethod, stacked
 
 @dataclass(frozen=True)
 class DirectionalAblation(SidesMethod):
-    """Takes the direction of the mean difference out of every token: the behavior goes, it cannot be increased."""
+    """Removes the direction of the mean difference from every token: the behavior can be removed, not increased."""
 
     name: ClassVar[str] = "ablation"
     source: ClassVar[str] = (
@@ -30,10 +30,10 @@ class DirectionalAblation(SidesMethod):
 
 @dataclass(frozen=True)
 class ProjectionClamp(SidesMethod):
-    """Brings tokens whose projection on the mean difference lies below the positive side's mean up to it.
+    """Raises tokens whose projection on the mean difference lies below the positive side's mean to that mean.
 
     Args:
-        side: which tokens: `below` the value, `above` it, or `both`.
+        side: which tokens are moved: those `below` the value, `above` it, or `both`.
     """
 
     name: ClassVar[str] = "clamp"
@@ -52,16 +52,16 @@ class ProjectionClamp(SidesMethod):
 
 @dataclass(frozen=True)
 class Angular(SidesMethod):
-    """Turns tokens, in a plane that holds the mean difference, to an angle from it; their length stays.
+    """Rotates tokens, in a plane that contains the mean difference, to an angle from it; their length stays.
 
     Args:
-        degrees: angle of the target: 0 is the positive side, 180 the negative one.
+        degrees: target angle: 0 is the positive side, 180 the negative one.
     """
 
     name: ClassVar[str] = "angular"
     source: ClassVar[str] = (
         "Angular Steering, 2510.26243. Its second axis is the first principal component of the mean differences of all "
-        "blocks; here, so that one site is enough, that of the activations of both sides, less what lies along the "
+        "blocks; here, so that one site is enough, that of the activations of both sides after removing the "
         "first axis."
     )
     degrees: float = 0.0

@@ -13,10 +13,10 @@ from trimtab.steering.methods.sides import Sides, SidesMethod, stacked
 
 @dataclass(frozen=True)
 class InContextVector(SidesMethod):
-    """First principal component of the pairs' differences at all sites side by side, cut into the sites again.
+    """First principal component of the pairs' differences, all sites concatenated, then split into the sites again.
 
     Args:
-        scale: length of the whole component at strength 1, in units of the mean difference's part along it.
+        scale: length of the whole component at strength 1, in units of the mean difference's component along it.
     """
 
     name: ClassVar[str] = "icv"
@@ -28,7 +28,7 @@ class InContextVector(SidesMethod):
     scale: float = 1.0
 
     def edit(self, sides: Mapping[str, Sides], seed: int) -> Additive:
-        """The same with one site."""
+        """The same for a single site."""
         ((_, edit),) = self.edits({Site(0): sides}, seed).items()
         assert isinstance(edit, Additive)
         return edit

@@ -1,4 +1,4 @@
-"""Inference-time intervention: the attention heads that know best, each shifted along its own direction."""
+"""Inference-time intervention: the attention heads whose probes do best, each shifted along its own direction."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,15 +18,16 @@ HELD_OUT = 0.2
 
 @dataclass(frozen=True)
 class InferenceTimeIntervention(SidesMethod):
-    """Shifts the heads whose probes tell the sides apart best on held-out rows, by σ of their own projections.
+    """Shifts the heads whose probes separate the sides best on held-out rows, by σ of their own projections.
 
     The shift of a head is `alpha · σ · θ`: θ its direction at length 1, σ the standard deviation of both sides'
     projections on it. Shifts go through the output projection, so they are vectors at attention sites.
 
     Args:
-        share: of the heads of all sites together that are shifted, at least one.
+        share: fraction of all sites' heads that are shifted; at least one head is.
         alpha: shift at strength 1, in σ.
-        direction: `mean`, from the negative to the positive side's mean, or `probe`, across the probe's boundary.
+        direction: `mean`, from the negative to the positive side's mean, or `probe`, perpendicular to the probe's
+            boundary.
         c: scikit-learn's inverse of the probes' ridge penalty.
     """
 
@@ -44,7 +45,7 @@ class InferenceTimeIntervention(SidesMethod):
     c: float = 1.0
 
     def edit(self, sides: Mapping[str, Sides], seed: int) -> StoredEdit:
-        """The same with one site, here called block 0."""
+        """The same for a single site, here called block 0."""
         ((_, edit),) = self.edits({Site(0, "heads"): sides}, seed).items()
         return edit
 
@@ -52,10 +53,12 @@ class InferenceTimeIntervention(SidesMethod):
         """One vector for each attribute at the attention of every block with a chosen head."""
         if self.direction not in ("mean", "probe"):
             raise InputError(
-                f"direction {self.direction!r}; mean or probe", code="unknown-choice", field="options.direction"
+                f"direction {self.direction!r} must be mean or probe", code="unknown-choice", field="options.direction"
             )
         if not 0 < self.share <= 1:
-            raise InputError(f"share {self.share}; above 0 and at most 1", code="out-of-range", field="options.share")
+            raise InputError(
+                f"share {self.share} must be above 0 and at most 1", code="out-of-range", field="options.share"
+            )
         names = list(next(iter(by_site.values())))
         shifts = {site: torch.zeros(len(names), sides[names[0]].width) for site, sides in by_site.items()}
         for row, name in enumerate(names):
@@ -77,7 +80,7 @@ class InferenceTimeIntervention(SidesMethod):
             side = by_site[site]
             if side.heads is None:
                 raise InputError(
-                    f"iti reads what heads give, and site {site} has none; give heads:{site.block}",
+                    f"iti reads the outputs of attention heads, and site {site} has none; give heads:{site.block}",
                     code="no-such-site",
                     field="sites",
                 )
@@ -104,7 +107,7 @@ def _columns(side: Sides, head: int) -> slice:
 
 
 def _split(side: Sides, seed: int) -> tuple[Sides, Sides]:
-    """Rows to fit on and rows to rank by; pairs stay together."""
+    """Rows to fit probes on and rows to rank heads by; pairs stay together."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(side.positive), generator=generator)
     other = order if side.paired else torch.randperm(len(side.negative), generator=generator)
@@ -123,7 +126,7 @@ def _parted(rows: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _accuracy(fitting: Sides, held: Sides, c: float) -> float:
-    """Share of held-out rows that the probe of the others puts on the right side, either side counting half."""
+    """Balanced accuracy on the held-out rows of a probe fitted to the others."""
     weights, bias = probe(fitting, c)
     right = ((held.positive @ weights + bias > 0).double().mean(), (held.negative @ weights + bias < 0).double().mean())
     return round(float(sum(right)) / 2, 9)

@@ -1,4 +1,4 @@
-"""K-Steering: up the gradient of a non-linear classifier of all attributes."""
+"""K-Steering: follow the gradient of a non-linear classifier of all attributes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ MAX_HIDDEN = 1 << 16
 
 @dataclass(frozen=True)
 class KSteering(SidesMethod):
-    """A two-layer classifier with a logit for each attribute; tokens follow the gradient of those that are asked for.
+    """A two-layer classifier with a logit for each attribute; tokens follow the gradient of the logits with a strength.
 
     Args:
         hidden: units of the hidden layer.
         epochs: passes over all rows, in batches of 64.
-        rate: of Adam.
+        rate: learning rate of AdamW.
         weight_decay: of AdamW.
-        steps: gradient steps at every token.
+        steps: gradient steps for every token.
     """
 
     name: ClassVar[str] = "k-steering"
@@ -46,7 +46,7 @@ class KSteering(SidesMethod):
             )
         if min(self.hidden, self.epochs, self.steps) < 1 or not (self.rate > 0 and self.weight_decay >= 0):
             raise InputError(
-                "hidden, epochs and steps must be at least 1, the rate above 0, the weight decay not below",
+                "hidden, epochs and steps must be at least 1, the rate above 0 and the weight decay 0 or more",
                 code="out-of-range",
                 field="options",
             )
@@ -58,11 +58,11 @@ class KSteering(SidesMethod):
         scale = torch.where(scale > 0, scale, 1.0)
         first, second = self._trained(((rows - mean) / scale).float(), labels, whose, len(sides), seed)
 
-        def made(step: float, steps: int) -> ClassifierGradient:
+        def classifier(step: float, steps: int) -> ClassifierGradient:
             weights = first.weight, first.bias, second.weight, second.bias
             return ClassifierGradient(mean, scale, *weights, step=step, steps=steps)
 
-        return made(self._step(made(1.0, 1), sides) / self.steps, self.steps)
+        return classifier(self._step(classifier(1.0, 1), sides) / self.steps, self.steps)
 
     def _trained(self, x: Tensor, labels: Tensor, whose: Tensor, n: int, seed: int) -> tuple[nn.Linear, nn.Linear]:
         """The two layers, trained on each row's own logit."""
@@ -83,8 +83,8 @@ class KSteering(SidesMethod):
         return first, second
 
     def _step(self, edit: ClassifierGradient, sides: Mapping[str, Sides]) -> float:
-        """Length of a step: the mean over attributes of mean difference over gradient at the median negative row."""
-        result = []
+        """Step length: the mean over attributes of ‖mean difference‖ / ‖gradient‖ at the median negative row."""
+        lengths = []
         for a, side in enumerate(sides.values()):
             strength = torch.eye(len(sides))[a : a + 1].to(side.negative.device)
             h = side.negative.float()[None]
@@ -95,5 +95,5 @@ class KSteering(SidesMethod):
                     code="not-converged",
                     field="data",
                 )
-            result.append(float(side.mean_difference.norm() / moved))
-        return sum(result) / len(result)
+            lengths.append(float(side.mean_difference.norm() / moved))
+        return sum(lengths) / len(lengths)

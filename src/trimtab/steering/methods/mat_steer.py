@@ -9,7 +9,7 @@ import torch
 
 from trimtab.steering.mat_steer import Options, Trained, train
 from trimtab.steering.mat_steer.data import TokenSides
-from trimtab.steering.mat_steer.training import PromptMaterial
+from trimtab.steering.mat_steer.training import Progress
 from trimtab.steering.methods.tokens import TokenMethod
 
 
@@ -34,7 +34,7 @@ class MATSteer(Options, TokenMethod):
         dev: Mapping[str, TokenSides] | None,
         seed: int,
         checkpoint: Path | None,
-        progress: PromptMaterial | None,
+        progress: Progress | None,
         device: torch.device,
     ) -> Trained:
         """Equations 3 to 10."""

@@ -1,4 +1,4 @@
-"""The difference of the class means: the field's plainest vector."""
+"""The difference of the class means: the simplest steering vector."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,15 +25,22 @@ class MeanDifference(SidesMethod):
 
 
 def mean_difference(positive: Tensor, negative: Tensor, site: Place, name: str = "vector") -> Steering:
-    """The method for one attribute at one site.
+    """A steering by the difference of the class means, for one attribute at one site.
 
     Args:
         positive: `[n, d_model]` activations of the positive side.
         negative: `[m, d_model]` of the negative side.
-        site: where they were read, and where the vector will be added.
+        site: where they were read, and where the vector is added.
         name: the attribute's name.
 
     Raises:
-        InputError: an empty side, or widths that differ.
+        InputError: an empty side, different widths, or sides with the same mean.
+
+    Example:
+        >>> import torch
+        >>> from trimtab.steering import mean_difference
+        >>> positive, negative = torch.tensor([[3.0, 0.0], [5.0, 2.0]]), torch.tensor([[1.0, 1.0]])
+        >>> mean_difference(positive, negative, site=14, name="warm").vector(14)
+        tensor([3., 0.])
     """
     return MeanDifference().fit({name: {Site.of(site): Sides(positive, negative, paired=False)}})

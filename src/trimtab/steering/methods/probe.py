@@ -1,4 +1,4 @@
-"""Directions of linear probes, and vectors behind them as gates."""
+"""Directions of linear probes, and vectors gated by them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from trimtab.steering.methods.sides import Sides, SidesMethod, as_long_as_the_di
 
 @dataclass(frozen=True)
 class LogisticProbe(SidesMethod):
-    """The direction along which a logistic regression tells the sides apart, in standardised activations.
+    """The direction of a logistic regression that separates the sides, in standardised activations.
 
     Args:
         c: scikit-learn's inverse of the ridge penalty.
@@ -62,7 +62,7 @@ class ProbeGated(SidesMethod):
 
 
 def probe(side: Sides, c: float) -> tuple[Tensor, float]:
-    """Weights `[d_model]` and bias of the log-odds of the positive side, for activations as they are.
+    """Weights `[d_model]` and bias of the log-odds of the positive side, for unscaled activations.
 
     Raises:
         InputError: c is not above 0, or a side has fewer than two rows.
@@ -74,13 +74,13 @@ def probe(side: Sides, c: float) -> tuple[Tensor, float]:
 
 
 def logistic(rows: Tensor, labels: Tensor, c: float, weight: Tensor | None = None) -> tuple[Tensor, float]:
-    """Weights `[d]` and bias of the log-odds of label 1, for rows as they are.
+    """Weights `[d]` and bias of the log-odds of label 1, for unscaled rows.
 
     Args:
         rows: `[n, d]`; they are standardised for the ridge penalty.
         labels: `[n]`, 1 or 0.
         c: scikit-learn's inverse of the penalty.
-        weight: `[n]`, of each row; None for 1.
+        weight: `[n]`, weight of each row; None for 1.
 
     Raises:
         InputError: c is not above 0.
@@ -91,8 +91,8 @@ def logistic(rows: Tensor, labels: Tensor, c: float, weight: Tensor | None = Non
         raise InputError(f"c {c} must be above 0", code="out-of-range", field="options.c")
     mean, scale = rows.mean(dim=0), rows.std(dim=0)
     scale = torch.where(scale > 0, scale, 1.0)
-    result = LogisticRegression(C=c, max_iter=1000).fit(
+    regression = LogisticRegression(C=c, max_iter=1000).fit(
         ((rows - mean) / scale).cpu().numpy(), labels.numpy(), None if weight is None else weight.numpy()
     )
-    weights = torch.from_numpy(result.coef_[0]).to(rows) / scale
-    return weights, float(result.intercept_[0] - mean @ weights)
+    weights = torch.from_numpy(regression.coef_[0]).to(rows) / scale
+    return weights, float(regression.intercept_[0] - mean @ weights)

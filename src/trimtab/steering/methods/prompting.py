@@ -1,4 +1,4 @@
-"""PromptingBaseline in place of editing: text in front of the prompt, on the interface of all other methods."""
+"""Prompting instead of editing: text in front of the prompt, with the same interface as the other methods."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,11 @@ from trimtab.steering.steering import Steering
 
 @dataclass(frozen=True)
 class PromptMaterial:
-    """What an attribute can be asked by.
+    """Texts that ask for an attribute.
 
     Args:
-        instructions: for the behavior and against it.
-        shots: prompts with their matching and their non-matching answers, none of them trained or measured on.
+        instructions: one for the behavior and one against it.
+        shots: prompts with their matching and non-matching answers, used neither for training nor for measuring.
     """
 
     instructions: tuple[str, str]
@@ -26,17 +26,17 @@ class PromptMaterial:
 
 @dataclass(frozen=True)
 class PromptMethod(Method):
-    """A method whose steering is text: on above strength 0, the opposite below, and no more at 2 than at 1."""
+    """A method whose steering is text: one above strength 0 and its opposite below; 2 does no more than 1."""
 
     material: ClassVar[Material] = "text"
 
     @abstractmethod
-    def texts(self, described: PromptMaterial) -> tuple[str, str]:
-        """What stands in front of prompts for the behavior, and against it."""
+    def texts(self, material: PromptMaterial) -> tuple[str, str]:
+        """The texts in front of prompts for the behavior, and against it."""
 
     def fit_texts(
         self,
-        described: Mapping[str, PromptMaterial],
+        materials: Mapping[str, PromptMaterial],
         *,
         made_for: ModelFacts | None = None,
         digests: Mapping[str, str] | None = None,
@@ -46,38 +46,38 @@ class PromptMethod(Method):
         Raises:
             InputError: no attribute.
         """
-        if not described:
+        if not materials:
             raise InputError("give at least one attribute", code="missing-value", field="data")
-        prompts = {name: self.texts(own) for name, own in described.items()}
+        prompts = {name: self.texts(own) for name, own in materials.items()}
         origin = self.origin(None, digests)
-        return Steering({}, dict.fromkeys(described, 1.0), origin, made_for=made_for, prompts=prompts)
+        return Steering({}, dict.fromkeys(materials, 1.0), origin, made_for=made_for, prompts=prompts)
 
-    def learn(self, given: Materials) -> Sequence[Learned]:
-        """One steering, of the instructions or the shots."""
-        return [Learned(self.fit_texts(given.texts(), made_for=given.made_for, digests=given.digests))]
+    def learn(self, materials: Materials) -> Sequence[Learned]:
+        """One steering, made of the instructions or the shots."""
+        return [Learned(self.fit_texts(materials.texts(), made_for=materials.made_for, digests=materials.digests))]
 
 
 @dataclass(frozen=True)
 class Instruction(PromptMethod):
-    """The behavior's instruction in front of every prompt; below 0 the opposite one."""
+    """The behavior's instruction in front of every prompt; below strength 0 the opposite one."""
 
     name: ClassVar[str] = "instruction"
     source: ClassVar[str] = (
-        "A baseline that AxBench (2501.17148) finds hard to beat. Assumed: the instruction stands in the text or the "
-        "user turn, a blank line behind it."
+        "A baseline that AxBench (2501.17148) finds hard to beat. Assumed: the instruction goes in front of the text "
+        "or into the user turn, followed by a blank line."
     )
 
-    def texts(self, described: PromptMaterial) -> tuple[str, str]:
+    def texts(self, material: PromptMaterial) -> tuple[str, str]:
         """The two instructions."""
-        return f"{described.instructions[0]}\n\n", f"{described.instructions[1]}\n\n"
+        return f"{material.instructions[0]}\n\n", f"{material.instructions[1]}\n\n"
 
 
 @dataclass(frozen=True)
 class InContextExamples(PromptMethod):
-    """Solved examples in front of every prompt; below 0 with the non-matching answers.
+    """Solved examples in front of every prompt; below strength 0 with the non-matching answers.
 
     Args:
-        shots: how many, at most as many as the split keeps for it (five).
+        shots: number of examples, at most those that the split sets aside (five).
     """
 
     name: ClassVar[str] = "in-context-examples"
@@ -87,13 +87,13 @@ class InContextExamples(PromptMethod):
     )
     shots: int = 5
 
-    def texts(self, described: PromptMaterial) -> tuple[str, str]:
+    def texts(self, material: PromptMaterial) -> tuple[str, str]:
         """The examples with their matching, and with their non-matching answers."""
-        if not 1 <= self.shots <= len(described.shots):
+        if not 1 <= self.shots <= len(material.shots):
             raise InputError(
-                f"shots {self.shots}; between 1 and the {len(described.shots)} that are kept for it",
+                f"shots {self.shots}; between 1 and the {len(material.shots)} that are set aside for it",
                 code="out-of-range",
                 field="options.shots",
             )
-        some = described.shots[: self.shots]
+        some = material.shots[: self.shots]
         return "".join(f"{x}{y}\n\n" for x, y, _ in some), "".join(f"{x}{y}\n\n" for x, _, y in some)

@@ -1,4 +1,4 @@
-"""Methods that learn from two sides of activations: one vector a text in, a steering out."""
+"""Methods that learn from two sides of activations, with one vector for each text."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from trimtab.steering.steering import Steering
 
 # Largest difference, in root mean squares of its own coordinate, that two captures of the same texts show in different
 # batches: 8e-7 in float32 and 8e-3 in bfloat16 (means of 24 texts, SmolLM2-135M, all blocks), where the two sides of a
-# behavior differ by 0.5 and more. Doubles are taken for captures in float32.
+# behavior differ by 0.5 and more. Float64 input is treated as captured in float32.
 ROUNDING: Final = {torch.float16: 4e-3, torch.bfloat16: 3e-2}
 FINE_ROUNDING: Final = 1e-5
 SAME: Final = (
@@ -32,12 +32,12 @@ class Sides:
 
     Args:
         positive: `[n, d_model]` of the wanted side.
-        negative: `[m, d_model]` of the other.
-        paired: whether row i of one belongs to row i of the other.
-        heads: where the rows are what attention heads give, side by side: how they make the attention term.
+        negative: `[m, d_model]` of the other side.
+        paired: whether row i of one side belongs to row i of the other.
+        heads: if the rows are outputs of attention heads, side by side: how these make up the attention term.
 
     Raises:
-        InputError: other shapes, an empty side, values that are not finite, pairs of unlike number.
+        InputError: wrong shapes, an empty side, values that are not finite, pairs of different number.
     """
 
     positive: Tensor
@@ -47,8 +47,8 @@ class Sides:
     rounding: float = field(init=False, repr=False)  # see ROUNDING
 
     def __post_init__(self) -> None:
-        described = (ROUNDING.get(side.dtype, FINE_ROUNDING) for side in (self.positive, self.negative))
-        object.__setattr__(self, "rounding", max(described))
+        bounds = (ROUNDING.get(side.dtype, FINE_ROUNDING) for side in (self.positive, self.negative))
+        object.__setattr__(self, "rounding", max(bounds))
         for name in ("positive", "negative"):
             side = getattr(self, name)
             if side.ndim != 2 or not len(side) or not side.shape[1]:
@@ -68,7 +68,7 @@ class Sides:
             )
         if self.paired and len(self.positive) != len(self.negative):
             raise InputError(
-                f"{len(self.positive)} positive and {len(self.negative)} negative rows are no pairs",
+                f"{len(self.positive)} positive and {len(self.negative)} negative rows cannot be pairs",
                 code="wrong-shape",
                 field="paired",
             )
@@ -108,7 +108,7 @@ class Sides:
         return direction
 
     def differences(self, seed: int) -> Tensor:
-        """`[min(n, m), d_model]` differences; rows that are no pairs are matched at random."""
+        """`[min(n, m), d_model]` differences; unpaired rows are matched at random."""
         if self.paired:
             return self.positive - self.negative
         generator, k = torch.Generator().manual_seed(seed), min(len(self.positive), len(self.negative))
@@ -122,16 +122,16 @@ Data = Mapping[str, Mapping[Site, Sides]]
 
 @dataclass(frozen=True)
 class SidesMethod(Method):
-    """A method that learns from two sides of activations, one vector a text, by attribute and site."""
+    """A method that learns from two sides of activations, one vector per text, by attribute and site."""
 
     material: ClassVar[Material] = "sides"
 
     @abstractmethod
     def edit(self, sides: Mapping[str, Sides], seed: int) -> StoredEdit:
-        """The edit of one site, with a strength for each attribute in their order; strength 1 is the method's own."""
+        """The edit at one site, with one strength per attribute in their order; strength 1 is the method's own."""
 
     def edits(self, by_site: Mapping[Site, Mapping[str, Sides]], seed: int) -> Mapping[Site, StoredEdit]:
-        """Edits of all sites; methods that look at several sites together have their own."""
+        """Edits at all sites; overridden by methods that look at several sites together."""
         return {site: self.edit(sides, seed) for site, sides in by_site.items()}
 
     def fit(
@@ -147,7 +147,7 @@ class SidesMethod(Method):
         Args:
             data: activations by attribute and site; every attribute at the same sites.
             seed: of random choices.
-            made_for: the model that the activations are of.
+            made_for: the model that the activations come from.
             digests: of the training data, by attribute.
 
         Raises:
@@ -165,7 +165,7 @@ class SidesMethod(Method):
         for site, sides in by_site.items():
             if len({side.width for side in sides.values()}) > 1:
                 raise InputError(
-                    f"site {site}: attributes have activations of unlike widths", code="wrong-shape", field="data"
+                    f"site {site}: the attributes' activations have different widths", code="wrong-shape", field="data"
                 )
         for name, own in data.items():
             if all(side.same_mean for side in own.values()):
@@ -173,29 +173,33 @@ class SidesMethod(Method):
         edits, origin = self.edits(by_site, seed), self.origin(seed, digests)
         return Steering(edits, dict.fromkeys(data, 1.0), origin, made_for=made_for)
 
-    def learn(self, given: Materials) -> Sequence[Learned]:
-        """One steering, of the sides at the sites that it reads."""
-        data = given.sides(self)
-        return [Learned(self.fit(data, seed=given.seed, made_for=given.made_for, digests=given.digests))]
+    def learn(self, materials: Materials) -> Sequence[Learned]:
+        """One steering, made from the sides at the sites that it reads."""
+        data, made_for = materials.sides(self), materials.made_for
+        return [Learned(self.fit(data, seed=materials.seed, made_for=made_for, digests=materials.digests))]
 
 
 def stacked(rows: Mapping[str, Tensor] | list[Tensor]) -> Tensor:
-    """`[A, d_model]` float32 of one row for each attribute."""
+    """`[A, d_model]` float32, one row for each attribute."""
     values: Any = rows.values() if isinstance(rows, Mapping) else rows
     return torch.stack(list(values)).float()
 
 
 def as_long_as_the_difference(direction: Tensor, sides: Sides) -> Tensor:
-    """The direction at the length of the mean difference's part along it, pointing to the positive side.
+    """The direction, pointing to the positive side, as long as the mean difference's component along it.
 
-    So strength 1 means as much as in a mean difference: it moves a token as far along the direction as the classes lie
-    apart. A direction without length, or across the difference, is an `InputError`.
+    So strength 1 means as much as it does for a mean difference: it moves a token as far along the direction as the
+        class
+    means lie apart.
+
+    Raises:
+        InputError: the direction has no length, or is orthogonal to the difference.
     """
     along: Tensor = direction / direction.norm()
     length = float(sides.mean_difference @ along)
     if not torch.isfinite(along).all() or abs(length) <= 1e-9 * float(sides.mean_difference.norm()):
         raise InputError(
-            "the two sides do not differ along the direction that was found; give other examples",
+            "the two sides do not differ along the fitted direction; give other examples",
             code="no-direction",
             field="data",
         )

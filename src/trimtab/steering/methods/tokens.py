@@ -1,4 +1,4 @@
-"""What methods have in common that learn from every token of the answers, of all attributes together."""
+"""What methods have in common that learn from every token of the answers, for all attributes together."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from trimtab.interventions import ModelFacts, Site
 from trimtab.models.journal import stem
 from trimtab.steering.mat_steer import Trained
 from trimtab.steering.mat_steer.data import CPU, TokenSides
-from trimtab.steering.mat_steer.training import PromptMaterial
+from trimtab.steering.mat_steer.training import Progress
 from trimtab.steering.methods.base import Learned, Material, Materials, Method, TokenGroup
 from trimtab.steering.steering import Steering
 
@@ -25,15 +25,15 @@ Which = Literal["response", "all", "last"]
 
 @dataclass(frozen=True)
 class TokenMethod(Method):
-    """A method that is given tokens of both sides of every attribute, not one vector per text."""
+    """A method that learns from the tokens of both sides of every attribute, not from one vector per text."""
 
     material: ClassVar[Material] = "tokens"
     tokens: Which = "response"
-    """Which tokens of the training texts: those of the `response`; `all`, without those that are the same on both
-    sides; or the `last`."""
+    """Which tokens of the training texts: those of the `response`; `all` but those that both sides share; or the
+    `last`."""
     blocks: int = 1
-    """Where no site is named, at how many of the blocks that do best by mean difference it is trained; the best of them
-    on dev is taken."""
+    """If no site is named: at how many blocks to train. The blocks that do best by mean difference are tried, and the
+    best of them on dev is taken."""
 
     def __post_init__(self) -> None:
         if self.tokens not in get_args(Which):
@@ -52,10 +52,10 @@ class TokenMethod(Method):
         dev: Mapping[str, TokenSides] | None,
         seed: int,
         checkpoint: Path | None,
-        progress: PromptMaterial | None,
+        progress: Progress | None,
         device: torch.device,
     ) -> Trained:
-        """The edit of one site, with what its training showed; arguments as of `fit_tokens`."""
+        """The edit at one site, with its training curves and statistics; arguments as for `fit_tokens`."""
 
     def fit_tokens(
         self,
@@ -66,24 +66,24 @@ class TokenMethod(Method):
         made_for: ModelFacts | None = None,
         digests: Mapping[str, str] | None = None,
         folder: Path | None = None,
-        progress: PromptMaterial | None = None,
+        progress: Progress | None = None,
         device: torch.device = CPU,
     ) -> Learned:
-        """Train at every site by itself.
+        """Train at every site separately.
 
         Args:
             data: tokens by attribute and site; every attribute at the same sites.
-            dev: held-out tokens of the same, for early stopping and the statistics.
+            dev: held-out tokens of the same attributes, for early stopping and the statistics.
             seed: of all random choices.
-            made_for: the model that the activations are of.
+            made_for: the model that the activations come from.
             digests: of the training data, by attribute.
-            folder: keeps the state of unfinished trainings there.
-            progress: is told of every epoch.
-            device: where it is trained, such as the model's.
+            folder: where the state of unfinished trainings is kept.
+            progress: called after every epoch.
+            device: where to train, such as the model's.
 
         Raises:
             InputError: no attribute or site, attributes at other sites, tokens that cannot be used.
-            GateCollapse: the gates of an attribute stay shut where they should open.
+            GateCollapse: an attribute's gates stay shut where they should open.
         """
         sites = {frozenset(by_site) for by_site in data.values()}
         if len(sites) != 1 or not next(iter(sites)):
@@ -96,27 +96,27 @@ class TokenMethod(Method):
                 code="conflicting-arguments",
                 field="dev",
             )
-        result = {}
+        by_site = {}
         for site in sorted(next(iter(sites))):
-            result[site] = self.at_site(
-                {name: by_site[site] for name, by_site in data.items()},
-                None if dev is None else {name: by_site[site] for name, by_site in dev.items()},
+            by_site[site] = self.at_site(
+                {name: own[site] for name, own in data.items()},
+                None if dev is None else {name: own[site] for name, own in dev.items()},
                 seed,
                 None if folder is None else folder / stem(site),
                 progress,
                 device,
             )
-        edits, origin = {site: trained.edit for site, trained in result.items()}, self.origin(seed, digests)
-        return Learned(Steering(edits, dict.fromkeys(data, 1.0), origin, made_for=made_for), result)
+        edits, origin = {site: trained.edit for site, trained in by_site.items()}, self.origin(seed, digests)
+        return Learned(Steering(edits, dict.fromkeys(data, 1.0), origin, made_for=made_for), by_site)
 
-    def learn(self, given: Materials) -> Sequence[Learned]:
+    def learn(self, materials: Materials) -> Sequence[Learned]:
         """A steering for each group of sites."""
 
         def trained(group: TokenGroup) -> Learned:
             return self.fit_tokens(
-                group.data, group.dev, seed=given.seed, made_for=given.made_for, digests=given.digests,
-                folder=group.folder, progress=given.progress, device=given.device,
+                group.data, group.dev, seed=materials.seed, made_for=materials.made_for, digests=materials.digests,
+                folder=group.folder, progress=materials.progress, device=materials.device,
             )  # fmt: skip
 
-        groups = given.tokens(self, self.tokens, self.blocks)
-        return given.those_that_work([(group.title, partial(trained, group)) for group in groups])
+        groups = materials.tokens(self, self.tokens, self.blocks)
+        return materials.those_that_work([(group.title, partial(trained, group)) for group in groups])

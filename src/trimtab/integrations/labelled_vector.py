@@ -1,4 +1,4 @@
-"""One vector kept beside the number of its layer, as `{"vector": v, "layer": 14}`, or beside nothing."""
+"""One vector stored with the number of its layer, as `{"vector": v, "layer": 14}`, or without one."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,13 +21,13 @@ FACTORS: Final = frozenset(
 
 
 @dataclass(frozen=True)
-class Described:
-    """A vector and what its file says of it.
+class LabelledVector:
+    """A vector with its label and layer in the file.
 
     Args:
         key: its name in the file.
-        vector: as it is kept: a tensor, a list, or a dict by layer.
-        layer: number or name of its layer, or a list of them, as it is kept; None where nothing is said.
+        vector: as stored: a tensor, a list, or a dict by layer.
+        layer: number or name of its layer, or a list of them, as stored; None if the file names none.
     """
 
     key: str
@@ -36,94 +36,104 @@ class Described:
 
     @property
     def layers(self) -> list[str] | None:
-        """Names or numbers of several layers, where there are several."""
-        result = self.layer.tolist() if isinstance(self.layer, Tensor) else self.layer
-        return [str(layer) for layer in result] if isinstance(result, list | tuple) and len(result) > 1 else None
+        """Names or numbers of the layers if there are several, else None."""
+        layers = self.layer.tolist() if isinstance(self.layer, Tensor) else self.layer
+        return [str(layer) for layer in layers] if isinstance(layers, list | tuple) and len(layers) > 1 else None
 
 
-def described(held: Mapping[object, object], stated: SourceDescription) -> Described | None:
-    """The vector of a file whose names are words; None where names are layers.
+def labelled_vector(entries: Mapping[object, object], source: SourceDescription) -> LabelledVector | None:
+    """The vector of a file whose keys are labels; None if the keys are layers.
 
     Raises:
         InputError: several vectors under such names, two layers, or a factor that is not 1.
     """
-    words = {key: value for key, value in held.items() if isinstance(key, str)}
+    words = {key: value for key, value in entries.items() if isinstance(key, str)}
     layers = {key: value for key, value in words.items() if key.lower() in LAYER and not _vectors(value)}
     rest = {key: value for key, value in words.items() if key not in layers}
     vectors = {key: value for key, value in rest.items() if _vectors(value)}
-    if len(words) < len(held) or any(_of_a_layer(k) for k in vectors):
+    if len(words) < len(entries) or any(_names_layer(k) for k in vectors):
         return None
     if len(vectors) != 1 or len(layers) > 1:
         if not layers:
             return None
         which = f"{len(layers)} layers" if len(layers) > 1 else f"{len(vectors)} vectors"
         raise InputError(
-            f"{stated.file} holds {which} under names that are no layers: {', '.join(map(str, held))[:200]}"
+            f"{source.file} holds {which} under names that are not layers: {', '.join(map(str, entries))[:200]}",
+            code="unsupported",
+            field="file",
         )
     for key, value in rest.items():
         if key.lower() in FACTORS and _number(value) not in (None, 1.0):
             raise InputError(
-                f"{stated.file} says {key} {_number(value):g} beside the vector, and what that multiplies is not "
-                "certain; save the vector as long as it acts, without it"
+                f"{source.file} says {key} {_number(value):g} beside the vector, and it is unclear what that "
+                "multiplies; save the scaled vector without it",
+                code="unsupported",
+                field="file",
             )
     ((name, vector),) = vectors.items()
-    return Described(name, vector, next(iter(layers.values()), None))
+    return LabelledVector(name, vector, next(iter(layers.values()), None))
 
 
-def place(layer: object, stated: SourceDescription) -> Site:
-    """Where a vector belongs: what the file says of its layer and what the caller says, agreeing.
+def place(layer: object, source: SourceDescription) -> Site:
+    """The site of a vector, from its layer in the file and the caller's site, which must agree.
 
     Raises:
-        InputError: nothing is said, it is not understood, or the two do not agree.
+        InputError: neither is given, the layer is not understood, or the two do not agree.
     """
     if layer is None:
-        return stated.needs_site("one vector")
-    told_by_file = _number(layer)
+        return source.needs_site("one vector")
+    number_in_file = _number(layer)
     text = str(layer) if isinstance(layer, str) else None
     own = named_site(text) if text is not None else None
     if own is not None:
-        stated.needs_no_convention("the file names the site of its vector")
-        return _agreed([own], text, stated)
+        source.needs_no_convention("the file names the site of its vector")
+        return _checked_site([own], text, source)
     number = numbered(text) if text is not None else None
-    if told_by_file is not None and told_by_file.is_integer():
-        number = int(told_by_file)
+    if number_in_file is not None and number_in_file.is_integer():
+        number = int(number_in_file)
     if number is None or number < 0:
         raise InputError(
-            f"{stated.file}: layer {_shown(layer)} is not understood; save it as a number from 0, such as 14"
+            f"{source.file}: layer {_shown(layer)} is not understood; save it as a number from 0, such as 14",
+            code="unsupported",
+            field="file",
         )
-    if stated.convention is not None:
-        block = number - (stated.convention == "hidden-states")
+    if source.convention is not None:
+        block = number - (source.convention == "hidden-states")
         if block < 0:
-            raise InputError(f"{stated.file}: layer 0 is the embedding, hidden_states[0], which no block puts out")
-        return _agreed([Site(block)], number, stated)
-    if stated.site is None:
+            raise InputError(
+                f"{source.file}: layer 0 is the embedding, hidden_states[0], which is not the output of a block",
+                code="no-such-site",
+                field="file",
+            )
+        return _checked_site([Site(block)], number, source)
+    if source.site is None:
         other = f" or site {number - 1} (hidden_states[{number}])" if number else ""
         raise InputError(
-            f"{stated.file} says layer {number}, and tools count differently; give site {number} (output of block "
+            f"{source.file} says layer {number}, and tools count differently; give site {number} (output of block "
             f"{number}){other}",
             code="missing-value",
             field="site",
         )
-    return _agreed([Site(b, stated.site.component) for b in (number, number - 1) if b >= 0], number, stated)
+    return _checked_site([Site(b, source.site.component) for b in (number, number - 1) if b >= 0], number, source)
 
 
-def _agreed(sites: list[Site], layer: object, stated: SourceDescription) -> Site:
-    if stated.site is not None and stated.site not in sites:
+def _checked_site(sites: list[Site], layer: object, source: SourceDescription) -> Site:
+    if source.site is not None and source.site not in sites:
         raise InputError(
-            f"{stated.file} says layer {layer}, which is site {' or '.join(map(str, sites))}, and not the "
-            f"site {stated.site} that was given; give the site of the vector, or save it without a layer",
+            f"{source.file} says layer {layer}, which is site {' or '.join(map(str, sites))}, and not the "
+            f"site {source.site} that was given; give the site of the vector, or save it without a layer",
             code="conflicting-arguments",
             field="site",
         )
-    return stated.site or sites[0]
+    return source.site or sites[0]
 
 
-def _of_a_layer(key: str) -> bool:
+def _names_layer(key: str) -> bool:
     return named_site(key) is not None or numbered(key) is not None or from_the_end(key)
 
 
 def _vectors(value: object) -> bool:
-    """Whether it holds a vector or several: more than one number, tensors in a list, or a dict."""
+    """Whether the value is a vector or several: more than one number, tensors in a list, or a dict."""
     if isinstance(value, Tensor):
         return value.numel() > 1 and value.is_floating_point()
     if isinstance(value, list | tuple) and value:
@@ -134,7 +144,7 @@ def _vectors(value: object) -> bool:
 
 
 def _number(value: object) -> float | None:
-    """A number, also one that stands alone in a tensor or list."""
+    """A number, also if it is the only element of a tensor or list."""
     if isinstance(value, list | tuple) and len(value) == 1:
         value = value[0]
     if isinstance(value, Tensor) and value.numel() == 1 and not value.is_complex():
