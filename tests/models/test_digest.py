@@ -24,7 +24,7 @@ class Scaled(torch.Tensor):
         return ["numbers", "scale"], None
 
     @classmethod
-    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):  # type: ignore[override]  # torch has it unbound
         if func is torch.ops.aten.detach.default:
             return cls(args[0].numbers, args[0].scale)
         plain = tree_map(lambda t: t.numbers * t.scale if isinstance(t, cls) else t, (args, kwargs or {}))

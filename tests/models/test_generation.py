@@ -216,7 +216,7 @@ class Counting(TorchDispatchMode):
 
     def __init__(self):
         super().__init__()
-        self.calls = Counter()
+        self.calls: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         moved = func.__name__ == "_to_copy.default" and (kwargs or {}).get("device") is not None
