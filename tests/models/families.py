@@ -280,8 +280,12 @@ def build(name: str) -> Any:
     """A tiny model with weights large enough that all outputs depend on all inputs."""
     config, settings, kind = FAMILIES[name]
     torch.manual_seed(0)
-    made = getattr(transformers, config)(**settings)
-    hf = getattr(transformers, kind)(made) if kind else transformers.AutoModelForCausalLM.from_config(made)
+    configuration = getattr(transformers, config)(**settings)
+    hf = (
+        getattr(transformers, kind)(configuration)
+        if kind
+        else transformers.AutoModelForCausalLM.from_config(configuration)
+    )
     hf = hf.float().eval()
     if getattr(hf, "generation_config", None) is not None:
         hf.generation_config.forced_eos_token_id = None  # BART's own setting, not the family's doing

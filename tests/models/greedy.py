@@ -22,7 +22,9 @@ def greedy(model: Model, prompt: str, n: int, steers: tuple[Steer, ...] = ()) ->
     ids, gaps = list(row.ids), []
     for _ in range(n):
         batch = step_batch(torch.tensor([ids]), None, None, torch.tensor([row.prompt_len]))
-        top = model.forward(batch, Plan(steers, logits="last")).logits[0].topk(2)
+        logits = model.forward(batch, Plan(steers, logits="last")).logits
+        assert logits is not None
+        top = logits[0].topk(2)
         gaps.append(float(top.values[0] - top.values[1]))
         ids.append(int(top.indices[0]))
         if ids[-1] == END:

@@ -104,14 +104,14 @@ def test_editing_adds_exactly_the_vector_to_the_block(name, component, wrapped, 
         return
     steering = adding(str(site))
     before = model.forward(batch, Plan(read=frozenset([Site(1), Site(2)]))).activations
-    with _received([model.anatomy.blocks[2]]) as seen:  # a residual is read before its own edit
+    with _received([model.anatomy.blocks[2]]) as received:  # a residual is read before its own edit
         trace = model.forward(batch, Plan((steer(steering),), frozenset([Site(2)])))
     v = steering.edits[site].vectors[0]
     if component == "attention" and not _parallel(name):
-        assert (seen[0] - before[Site(1)] - v).abs().max() > 1e-3  # the mlp behind it has seen the shift
-        assert (seen[0] - before[Site(1)]).abs().max() > 1e-3
+        assert (received[0] - before[Site(1)] - v).abs().max() > 1e-3  # the mlp behind it has seen the shift
+        assert (received[0] - before[Site(1)]).abs().max() > 1e-3
     else:
-        torch.testing.assert_close(seen[0], before[Site(1)] + v, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(received[0], before[Site(1)] + v, rtol=1e-5, atol=1e-5)
     assert not torch.allclose(trace.activations[Site(2)], before[Site(2)])
     assert trace.selected == 14
 

@@ -38,10 +38,10 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does(wrapped, error):
     failures = stingy(model, 5, error)
     torch.testing.assert_close(model.capture(TEXTS, [Site(2)]).activations[Site(2)], expected, rtol=1e-5, atol=1e-5)
     assert failures
-    seen = len(failures)
+    n_failures = len(failures)
     torch.testing.assert_close(model.score(TEXTS, [" Yes"] * len(TEXTS)).total, scores, rtol=1e-5, atol=1e-5)
     assert model.generate(TEXTS, max_new_tokens=3) == texts
-    assert len(failures) <= seen + 2, "what did not fit once is not tried again and again"
+    assert len(failures) <= n_failures + 2, "what did not fit once is not tried again and again"
 
 
 def test_a_row_that_does_not_fit_alone_is_said_to(wrapped):

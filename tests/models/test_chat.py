@@ -159,17 +159,17 @@ def test_a_turn_that_the_template_does_not_open_is_opened_and_it_is_said() -> No
 
 
 @pytest.mark.parametrize(
-    ("template", "told"),
+    ("template", "date"),
     [
         (DATED, "26 Jul 2024"),
         (DATED.replace("'%d %b %Y'", '"%Y-%m-%d"'), "2024-07-26"),
         ("{% set form = '%Y' + '-%m-%d' %}" + DATED.replace("'%d %b %Y'", "form"), "2024-07-26"),
     ],
 )
-def test_todays_date_is_one_that_stays(template: str, given: str) -> None:
+def test_todays_date_is_one_that_stays(template: str, date: str) -> None:
     encoder = encoder_for({"default": template, "rag": LAST_ONLY})
     (row,) = encoder.encode([Rendered("", "Where?", "")])
-    assert encoder.decode(row.ids).startswith(f"Today is {given}. <|user|>Where?")
+    assert encoder.decode(row.ids).startswith(f"Today is {date}. <|user|>Where?")
     assert encoder.notes == (NO_DATE,)
 
 
@@ -222,6 +222,6 @@ def test_a_plain_text_begins_with_the_best_token_that_there_is() -> None:
 def test_the_space_before_an_answer_is_the_templates_own_with_sentence_piece() -> None:
     encoder = encoder_for(INSTRUCTED, sentence_piece())
     (row,) = encoder.encode([Rendered("", "Where?", " the ferry")])
-    given = encoder.tokenizer.convert_ids_to_tokens(list(row.ids[row.prompt_len :]))
-    assert re.fullmatch("▁the.*", "".join(given))
+    answer = encoder.tokenizer.convert_ids_to_tokens(list(row.ids[row.prompt_len :]))
+    assert re.fullmatch("▁the.*", "".join(answer))
     assert encoder.notes == ()

@@ -52,14 +52,14 @@ def test_each_row_is_steered_as_its_own_prompt_decides(model, conditional, split
     assert 0 < sum(on) < len(on)
     by_hand = [{"a": 2.0 if yes else 0.0, "b": 0.5} for yes in on]
     always = conditional.changed(conditions={})
-    described = {"a": 2.0, "b": 0.5}
+    strengths = {"a": 2.0, "b": 0.5}
     expected = model.score(PROMPTS, ANSWERS, steering=always, strength=by_hand).mean
-    assert torch.equal(model.score(PROMPTS, ANSWERS, steering=conditional, strength=described).mean, expected)
-    written = model.generate(PROMPTS, steering=conditional, strength=described, max_new_tokens=6)
+    assert torch.equal(model.score(PROMPTS, ANSWERS, steering=conditional, strength=strengths).mean, expected)
+    written = model.generate(PROMPTS, steering=conditional, strength=strengths, max_new_tokens=6)
     assert written == model.generate(PROMPTS, steering=always, strength=by_hand, max_new_tokens=6)
-    captured = model.capture(PROMPTS, [3], steering=conditional, strength=described).activations[Site(3)]
+    captured = model.capture(PROMPTS, [3], steering=conditional, strength=strengths).activations[Site(3)]
     assert torch.equal(captured, model.capture(PROMPTS, [3], steering=always, strength=by_hand).activations[Site(3)])
-    differences = model.logit_differences(PROMPTS, ANSWERS, OTHERS, steering=conditional, strength=described)
+    differences = model.logit_differences(PROMPTS, ANSWERS, OTHERS, steering=conditional, strength=strengths)
     assert torch.equal(
         differences, model.logit_differences(PROMPTS, ANSWERS, OTHERS, steering=always, strength=by_hand)
     )
@@ -73,10 +73,10 @@ def test_a_row_decides_alone_as_it_does_in_a_batch(model, conditional, split):
 
 
 def test_beams_and_per_row_strengths_keep_to_their_rows(model, conditional, split):
-    described = [{"a": 2.0, "b": 0.0} if k % 2 else {"a": 0.0, "b": 1.0} for k in range(len(PROMPTS))]
-    by_hand = [{**row, "a": row["a"] * yes} for row, yes in zip(described, acts(model, split), strict=True)]
+    strengths = [{"a": 2.0, "b": 0.0} if k % 2 else {"a": 0.0, "b": 1.0} for k in range(len(PROMPTS))]
+    by_hand = [{**row, "a": row["a"] * yes} for row, yes in zip(strengths, acts(model, split), strict=True)]
     always = conditional.changed(conditions={})
-    written = model.generate(PROMPTS, steering=conditional, strength=described, max_new_tokens=5, num_beams=2)
+    written = model.generate(PROMPTS, steering=conditional, strength=strengths, max_new_tokens=5, num_beams=2)
     assert written == model.generate(PROMPTS, steering=always, strength=by_hand, max_new_tokens=5, num_beams=2)
 
 
@@ -167,8 +167,8 @@ def test_divergence_behind_text_is_that_of_whole_distributions(model):
         )
         kl = (plain.exp() * (plain - after)).sum(dim=1).mean()
         assert float(result.kl[i]) == pytest.approx(float(kl), abs=1e-4)
-        said = torch.tensor(row.ids[1:])[:, None]
-        assert float(result.log_prob[i]) == pytest.approx(float(after.gather(1, said).sum()), abs=1e-3)
+        answer = torch.tensor(row.ids[1:])[:, None]
+        assert float(result.log_prob[i]) == pytest.approx(float(after.gather(1, answer).sum()), abs=1e-3)
     assert float(divergence_behind(model, rows, rows).kl.max()) < 1e-5
     vector = (steer(Steering.from_vector(1, torch.ones(32)), 1.0),)
     (expected,) = divergences(model, rows, [vector])
@@ -189,7 +189,7 @@ def test_a_direction_that_is_no_vector_is_refused(direction: object) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_what_is_done_to_a_direction_later_changes_nothing(dtype: torch.dtype) -> None:
-    given = torch.ones(4, dtype=dtype)
-    condition = Condition(1, given, 0.5)
-    given[:] = -1
+    direction = torch.ones(4, dtype=dtype)
+    condition = Condition(1, direction, 0.5)
+    direction[:] = -1
     assert met(condition, torch.ones(1, 4)).tolist() == [True]

@@ -34,15 +34,15 @@ def _overrides(model: Model) -> int:
 @contextmanager
 def _hooks_seen(model: Model) -> Iterator[list[int]]:
     """Number of hooks while the head runs."""
-    seen: list[int] = []
+    counts: list[int] = []
     before = model.hf.lm_head.forward
 
     def forward(h: Tensor) -> Tensor:
-        seen.append(_hooks(model))
+        counts.append(_hooks(model))
         return before(h)
 
     model.hf.lm_head.forward = forward
-    yield seen
+    yield counts
     del model.hf.lm_head.forward
 
 
@@ -55,17 +55,17 @@ def test_no_active_steering_means_no_hook_and_bit_identical_logits(model, plain,
     batch = batch_of(ids.tolist())
     off = steer(adding(0, 1, "mlp:2"), [0.0, 0, -0.0])
     for steers in ((), (off,), (off, off)):
-        with _hooks_seen(model) as seen:
+        with _hooks_seen(model) as counts:
             trace = model.forward(batch, Plan(steers, logits="all"))
-        assert seen == [0]
+        assert counts == [0]
         assert torch.equal(trace.logits, expected)
         assert trace.selected is None
-    with _hooks_seen(model) as seen:
+    with _hooks_seen(model) as counts:
         model.forward(batch, Plan((steer(adding(0, 1, "mlp:2")), off), logits="all"))
-    assert seen == [3]
-    with model.steered(adding(1), 0), _hooks_seen(model) as seen:
+    assert counts == [3]
+    with model.steered(adding(1), 0), _hooks_seen(model) as counts:
         assert torch.equal(model.hf(input_ids=ids).logits, expected)
-    assert seen == [0]
+    assert counts == [0]
 
 
 @pytest.mark.parametrize("component", ["1", "attention:1", "mlp:1"])

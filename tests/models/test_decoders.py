@@ -105,7 +105,7 @@ def test_positions_are_those_that_the_model_itself_begins_at(kind, config, pad, 
 def _plainly(hf, model, text, n):
     """Greedy, one token after the other, without cache, mask or positions."""
     ids = [model.encoder().first, *model.tokenizer(text)["input_ids"]]
-    new = []
+    new: list[int] = []
     for _ in range(n):
         with torch.no_grad():
             new.append(int(hf(torch.tensor([[*ids, *new]]), use_cache=False).logits[0, -1].argmax()))
@@ -134,12 +134,12 @@ def test_texts_are_written_the_same_in_a_batch_as_alone_and_it_is_said_once(kind
     assert caplog.records == []  # nothing is tried where nothing is padded
     assert model.generate(TEXTS, steering=steering, strength=[1, 1, 1], max_new_tokens=8) == alone
     assert model.generate(TEXTS[::-1], steering=steering, max_new_tokens=8) == alone[::-1]
-    assert [f"{kind} writes other text beside padding" in r.getMessage() for r in caplog.records] == [True]
+    assert [f"{kind} writes different text when a prompt is padded" in r.getMessage() for r in caplog.records] == [True]
 
 
 def test_a_model_that_bears_padding_is_run_in_batches(model, caplog):
     caplog.set_level(logging.WARNING, logger="trimtab")
-    assert model.bears_padding
+    assert model.tolerates_padding
     assert caplog.records == []
 
 

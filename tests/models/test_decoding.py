@@ -3,7 +3,7 @@
 import io
 from contextlib import redirect_stdout
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -34,21 +34,21 @@ def small(tokenizer: Any, **changes: Any) -> Model:
     """A random model that writes any of the tokenizer's tokens, but does not end before its time."""
     torch.manual_seed(1)
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
-    described = {"vocab_size": len(tokenizer), "max_position_embeddings": 256, "tie_word_embeddings": False, **changes}
-    hf = transformers.LlamaForCausalLM(transformers.LlamaConfig(**sizes, **described, initializer_range=0.4))
+    options = {"vocab_size": len(tokenizer), "max_position_embeddings": 256, "tie_word_embeddings": False, **changes}
+    hf = transformers.LlamaForCausalLM(transformers.LlamaConfig(**sizes, **options, initializer_range=0.4))
     hf.generation_config.eos_token_id = None
     return Model(hf.eval(), tokenizer)
 
 
 def greedy(model: Model, ids: tuple[int, ...], n: int) -> tuple[list[int], float]:
     """The likeliest tokens one after another, and their log-probability, by plain calls of the model."""
-    described, total = list(ids), 0.0
+    tokens, total = list(ids), 0.0
     for _ in range(n):
         with torch.no_grad():
-            logged = model.hf(torch.tensor([described])).logits[0, -1].log_softmax(-1)
-        described.append(int(logged.argmax()))
+            logged = model.hf(torch.tensor([tokens])).logits[0, -1].log_softmax(-1)
+        tokens.append(int(logged.argmax()))
         total += float(logged.max())
-    return described[len(ids) :], total
+    return tokens[len(ids) :], total
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -82,11 +82,11 @@ def test_prompt_and_continuation_are_the_decoded_whole(family, prompt):
 @settings(max_examples=8, deadline=None)
 @given(prompt=PROMPTS)
 def test_text_that_comes_piece_by_piece_is_the_same(family, prompt):
-    model, described = model_of(family), []
-    streamer = TextAsItComes(model.tokenizer, lambda text, last: described.append((text, last)))
+    model, parts = model_of(family), []
+    streamer = TextAsItComes(model.tokenizer, lambda text, last: parts.append((text, last)))
     text = model.generate(prompt, max_new_tokens=N, streamer=streamer)
-    assert "".join(piece for piece, _ in described) == text
-    assert [last for _, last in described].count(True) == 1
+    assert "".join(piece for piece, _ in parts) == text
+    assert [last for _, last in parts].count(True) == 1
     own = transformers.TextIteratorStreamer(model.tokenizer, skip_prompt=True, skip_special_tokens=True)
     model.generate(prompt, max_new_tokens=N, streamer=own)
     assert "".join(own) == text
@@ -128,8 +128,8 @@ def test_a_bare_statement_is_continued_from_its_tokens():
 
 
 def test_no_token_is_added_behind_a_prompt_or_in_front_of_it_twice():
-    for made in (byte_level, sentence_piece):
-        tokenizer = ending(made())
+    for family in (byte_level, sentence_piece):
+        tokenizer = ending(family())
         assert tokenizer("The")["input_ids"][-1] == 2
         (row,) = small(tokenizer).encoder().encode([Rendered("", "The", "")])
         assert row.ids[0] == 1
@@ -240,8 +240,8 @@ def test_prompts_that_are_no_texts_are_refused_in_words():
     for call in (
         lambda: model.generate(turns, max_new_tokens=2),
         lambda: model.generate([turns], max_new_tokens=2, chat_template=False),
-        lambda: model.score([3], [" was"]),
-        lambda: model.score(["The"], [None]),
+        lambda: model.score(cast("list[str]", [3]), [" was"]),
+        lambda: model.score(["The"], cast("list[str]", [None])),
         lambda: model.capture([b"The"], [1]),
     ):
         with pytest.raises(InputError, match="must be a string"):

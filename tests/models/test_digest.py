@@ -24,15 +24,17 @@ class Scaled(torch.Tensor):
         return ["numbers", "scale"], None
 
     @classmethod
-    def __torch_dispatch__(cls, function, types, args=(), kwargs=None):
-        if function is torch.ops.aten.detach.default:
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):  # type: ignore[override]  # torch has it unbound
+        if func is torch.ops.aten.detach.default:
             return cls(args[0].numbers, args[0].scale)
         plain = tree_map(lambda t: t.numbers * t.scale if isinstance(t, cls) else t, (args, kwargs or {}))
-        return function(*plain[0], **plain[1])
+        return func(*plain[0], **plain[1])
 
 
 class EightBits(nn.Module):
     """A linear layer with int8 weights and a scale without dimensions."""
+
+    scale: torch.Tensor
 
     def __init__(self, layer):
         super().__init__()

@@ -87,7 +87,7 @@ class Measured:
                     return "no"
         except InputError as error:
             return f"refused: {error}"
-        return "by length" if batched and not self.model.bears_padding else "yes"
+        return "by length" if batched and not self.model.tolerates_padding else "yes"
 
     def direct(self) -> str:
         for scope in ("prompt", "generated"):

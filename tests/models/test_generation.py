@@ -3,6 +3,7 @@
 import copy
 import math
 from collections import Counter
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from transformers import DynamicCache
 from trimtab.errors import InputError, PlanError
 from trimtab.interventions import Site
 from trimtab.models import Encoded, Model, Plan, Steer, collate, steer
-from trimtab.models.forward import _Work, replaced
+from trimtab.models.forward import _Pass, replaced
 from trimtab.models.generate import generate
 from trimtab.steering import Additive, Steering
 from trimtab.texts import Rendered
@@ -76,7 +77,7 @@ def test_rows_that_stop_early_do_not_change_the_others(model):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_return_sequences": 2}, "one text a prompt"),
+        ({"num_return_sequences": 2}, "one text per prompt"),
         ({"cache_implementation": "static"}, "does not take cache_implementation"),
         ({"max_length": 9}, "does not take max_length"),
         ({"guidance_scale": 1.5}, "does not take guidance_scale"),
@@ -141,7 +142,7 @@ def test_strengths_may_be_numbers_of_any_kind(adding):
 
 def test_strengths_are_defaults_a_number_or_by_name():
     steering = Steering({Site(0): Additive(torch.zeros(3, 32))}, {"a": 0.5, "b": 1.0, "c": 2.0})
-    table = steer(steering, [None, 3, {"b": 0}]).strength
+    table = steer(steering, cast("list[float]", [None, 3, {"b": 0}])).strength
     assert table.tolist() == [[0.5, 1.0, 2.0], [3.0, 3.0, 3.0], [0.5, 0.0, 2.0]]
 
 
@@ -215,7 +216,7 @@ class Counting(TorchDispatchMode):
 
     def __init__(self):
         super().__init__()
-        self.calls = Counter()
+        self.calls: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         moved = func.__name__ == "_to_copy.default" and (kwargs or {}).get("device") is not None
@@ -225,18 +226,25 @@ class Counting(TorchDispatchMode):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_steered_step_costs_one_hook_a_block_and_no_wait_for_the_device(dtype, wrapped, adding, monkeypatch):
-    model, calls = wrapped(dtype=dtype), []
-    assert model.bears_padding  # tried out once
-    monkeypatch.setattr(_Work, "at", lambda self, site, h, at=_Work.at: (calls.append(site), at(self, site, h))[1])
-    seen = {}
+    model = wrapped(dtype=dtype)
+    calls: list[Site] = []
+    assert model.tolerates_padding  # tried out once
+    original = _Pass.at
+
+    def at(self, site, h):
+        calls.append(site)
+        return original(self, site, h)
+
+    monkeypatch.setattr(_Pass, "at", at)
+    counts = {}
     for n in (4, 12):
         for name, options in (("plain", {}), ("steered", {"steering": adding(1, 3), "strength": [0, 1, 2]})):
             with Counting() as counting:
                 calls.clear()
                 model.generate(PROMPTS, max_new_tokens=n, min_new_tokens=n, **options)
-            seen[name, n] = counting.calls.total()
+            counts[name, n] = counting.calls.total()
             assert len(calls) == (2 * n if name == "steered" else 0)
-    assert seen["steered", 12] - seen["steered", 4] == seen["plain", 12] - seen["plain", 4]
+    assert counts["steered", 12] - counts["steered", 4] == counts["plain", 12] - counts["plain", 4]
 
 
 @pytest.mark.parametrize("name", ["llama", "gemma2", "gpt2"])
@@ -254,11 +262,11 @@ def test_a_compiled_model_generates_as_the_plain_one(name, wrapped, adding):
 def test_calls_in_another_order_are_refused(model, adding, monkeypatch):
     generate_ = model.hf.generate
 
-    def odd(*args, **kwargs):
+    def out_of_order(*args, **kwargs):
         model.hf(input_ids=torch.tensor([[1, 5]] * 3))
         return generate_(*args, **kwargs)
 
-    monkeypatch.setattr(model.hf, "generate", odd)
+    monkeypatch.setattr(model.hf, "generate", out_of_order)
     with pytest.raises(PlanError, match="came with 2 tokens a row"):
         model.generate(PROMPTS, steering=adding(1), max_new_tokens=3)
 
@@ -299,7 +307,7 @@ def test_a_model_without_tokenizer_still_runs_plans(plain, batch_of, tokens):
 
 def test_a_model_without_blocks_is_refused():
     hf = torch.nn.Sequential(torch.nn.Linear(2, 2))
-    with pytest.raises(InputError, match="Sequential is no transformers model and holds none that generates"):
+    with pytest.raises(InputError, match="Sequential is not a transformers model and holds none that generates"):
         Model(hf)
 
 

@@ -13,7 +13,7 @@ import torch
 from trimtab.errors import InputError
 from trimtab.models import Plan, load
 from trimtab.models import gguf as conversion
-from trimtab.models.gguf import converted
+from trimtab.models.gguf import convert
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_a_gguf_file_becomes_a_model_with_the_same_logits(gguf_file, cache, plai
     assert loaded.id == "tiny.gguf"
     assert loaded.tokenizer.model_max_length == 77
     assert len(loaded.tokenizer("The")["input_ids"]) == 1
-    assert [p.name for p in cache.iterdir() if p.is_dir()] == [converted(gguf_file).name]
+    assert [p.name for p in cache.iterdir() if p.is_dir()] == [convert(gguf_file).name]
     again = load(gguf_file, dtype="float32")
     assert again.digest == loaded.digest
 
@@ -142,7 +142,7 @@ def stub(tmp_path):
 
 def test_two_conversions_at_once_convert_once(stub, cache, writes):
     targets: list[Path] = []
-    threads = [threading.Thread(target=lambda: targets.append(converted(stub))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: targets.append(convert(stub))) for _ in range(4)]
     for t in threads:
         t.start()
     for t in threads:
@@ -153,7 +153,7 @@ def test_two_conversions_at_once_convert_once(stub, cache, writes):
 
 
 def test_what_a_killed_conversion_left_is_removed(stub, cache, writes):
-    target = converted(stub)
+    target = convert(stub)
     for p in target.iterdir():
         p.unlink()
     target.rmdir()
@@ -164,7 +164,7 @@ def test_what_a_killed_conversion_left_is_removed(stub, cache, writes):
     )
     subprocess.run([sys.executable, "-c", code, str(target)], check=False)
     assert [p for p in cache.iterdir() if p.is_dir()]
-    assert converted(stub) == target
+    assert convert(stub) == target
     assert [p.name for p in cache.iterdir() if p.is_dir()] == [target.name]
 
 
@@ -175,7 +175,7 @@ def test_a_conversion_that_fails_leaves_nothing(stub, cache, monkeypatch):
 
     monkeypatch.setattr(conversion, "_write", fail)
     with pytest.raises(OSError, match="disk full"):
-        converted(stub)
+        convert(stub)
     assert [p for p in cache.iterdir() if p.is_dir()] == []
 
 
@@ -199,18 +199,18 @@ def test_a_cache_that_cannot_be_written_is_an_input_error(stub, tmp_path, monkey
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "file"))
     with pytest.raises(InputError, match="set TRIMTAB_CACHE to a folder you own"):
-        converted(stub)
+        convert(stub)
 
 
 def test_a_file_that_cannot_be_read_is_an_input_error(tmp_path, cache):
     with pytest.raises(InputError, match="cannot be read"):
-        converted(tmp_path)
+        convert(tmp_path)
 
 
 def test_a_cache_without_a_home_is_an_input_error(stub, monkeypatch):
     monkeypatch.setenv("TRIMTAB_CACHE", "~nosuchuser/cache")
     with pytest.raises(InputError, match="set TRIMTAB_CACHE to a folder you own"):
-        converted(stub)
+        convert(stub)
 
 
 # Split files, and files that are no whole model
@@ -223,7 +223,7 @@ def test_a_split_file_is_loaded_from_all_parts_whichever_is_given(written, cache
     for part in written(parts=3):
         loaded = load(part, dtype="float32")
         torch.testing.assert_close(loaded.forward(batch, Plan(logits="all")).logits, expected, rtol=1e-5, atol=1e-5)
-        assert not list(converted(part).glob("*.gguf"))
+        assert not list(convert(part).glob("*.gguf"))
     assert len([p for p in cache.iterdir() if p.is_dir()]) == 1
 
 
@@ -274,9 +274,9 @@ def test_tensors_that_fit_nothing_are_refused_by_name(written, cache):
     bias = {"blk.1.attn_q.bias": torch.ones(32).numpy()}
     with pytest.raises(InputError, match=r"biases that transformers has no place for .*blk\.1\.attn_q\.bias"):
         load(written(extra=bias)[0])
-    odd = {"blk.1.attn_q.weight": torch.ones(16, 32).numpy()}
+    misfit = {"blk.1.attn_q.weight": torch.ones(16, 32).numpy()}
     with pytest.raises(InputError, match=r"other shapes .*q_proj\.weight \[16, 32\] instead of \[32, 32\]"):
-        load(written(extra=odd)[0])
+        load(written(extra=misfit)[0])
 
 
 def test_a_download_that_was_cut_off_is_refused(gguf_file, cache):

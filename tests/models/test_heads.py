@@ -33,13 +33,13 @@ def test_a_shift_of_heads_by_hand_equals_the_folded_shift_of_the_attention_term(
 @pytest.mark.parametrize("name", FOLDS)
 def test_heads_are_read_as_the_projection_gets_them(name, wrapped, batch_of, tokens):
     model = wrapped(name)
-    heads, seen = model.anatomy.heads_of(2), []
-    handle = heads.projection.register_forward_pre_hook(lambda module, args: seen.append(args[0].clone()))
+    heads, inputs = model.anatomy.heads_of(2), []
+    handle = heads.projection.register_forward_pre_hook(lambda module, args: inputs.append(args[0].clone()))
     read = model.forward(batch_of(tokens(0, 7, 9)), Plan(read=frozenset([HEADS]))).activations[HEADS]
     handle.remove()
     assert read.shape[-1] == heads.width == model.anatomy.width(HEADS)
     assert heads.width % heads.n == 0
-    assert torch.equal(read, seen[0])
+    assert torch.equal(read, inputs[0])
 
 
 def test_captured_heads_make_the_captured_attention_term(model):

@@ -134,12 +134,17 @@ def test_a_step_behind_a_cache_sees_a_new_version_of_the_weights(change, low, id
 
 
 def test_twins_are_made_once(low, monkeypatch):
-    made = []
+    copied = []
     original = precision._float32
-    monkeypatch.setattr(precision, "_float32", lambda module: made.append(module) or original(module))
+
+    def float32(module):
+        copied.append(module)
+        return original(module)
+
+    monkeypatch.setattr(precision, "_float32", float32)
     low.generate(["The sky", "Is"], max_new_tokens=5)
     low.score(["The sky"], [" is blue"])
-    assert made == [low.hf.model.norm, low.hf.lm_head]
+    assert copied == [low.hf.model.norm, low.hf.lm_head]
 
 
 def test_a_capture_and_a_float32_model_need_no_twins(low, model, monkeypatch):
@@ -158,10 +163,10 @@ def test_a_model_that_is_cast_after_wrapping_is_raised_from_then_on(model, wrapp
 
 
 def test_hooks_on_the_head_run_once_a_pass(low, ids, batch_of):
-    seen = []
-    low.hf.lm_head.register_forward_hook(lambda module, args, out: seen.append(out.dtype))
+    dtypes = []
+    low.hf.lm_head.register_forward_hook(lambda module, args, out: dtypes.append(out.dtype))
     low.forward(batch_of(ids.tolist()), ALL)
-    assert seen == [torch.float32]
+    assert dtypes == [torch.float32]
 
 
 def test_what_was_first_run_in_inference_mode_can_be_changed_later(low, ids, batch_of):

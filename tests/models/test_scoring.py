@@ -116,7 +116,7 @@ def test_one_text_in_place_of_a_list_is_an_error(model):
 def test_an_answer_without_tokens_is_an_error(model):
     with pytest.raises(InputError, match="text 2 has no answer tokens to score"):
         model.score(["The", "The sky"], [" sky", ""])
-    with pytest.raises(InputError, match="text 1: a token without context"):
+    with pytest.raises(InputError, match="text 1: its first token has no context"):
         score(model, [Encoded((5, 6), 0)])
     with pytest.raises(InputError, match="text 1 has no answer tokens to average"):
         model.capture([Rendered("", "The sky", "")], [Site(1)], read="mean")

@@ -10,7 +10,7 @@ from tests.models.texts import CONTEXT, PROMPTS
 from trimtab.errors import PlanError, TrimtabError
 from trimtab.interventions import Site
 from trimtab.models import Encoded, Plan, masks, prefix, sharing, steer
-from trimtab.models.packing import Pack, apart, collate_packs, pack
+from trimtab.models.packing import Pack, collate_packs, one_per_row, pack
 from trimtab.models.prefix import common_length
 from trimtab.models.scoring import score, score_variants
 from trimtab.texts import Rendered
@@ -112,8 +112,8 @@ def test_where_masks_do_not_go_by_position_the_plain_path_is_taken_and_said(wrap
     captured = model.capture(PAIRS, [Site(2)])
     assert captured.sharing.run == captured.sharing.given
     assert captured.sharing.plain == (
-        "texts that begin alike are run in rows of their own: LlamaForCausalLM does not keep them apart by mask and "
-        "position",
+        "texts with the same beginning are run in rows of their own: LlamaForCausalLM does not separate them by mask "
+        "and position",
     )
 
 
@@ -143,18 +143,18 @@ def test_memory_that_runs_out_while_trying_says_nothing_about_the_model(wrapped,
 @pytest.mark.parametrize("rope", ["dynamic", "longrope"])
 def test_rotations_that_go_by_the_longest_text_keep_no_prefix(wrapped, rope):
     model = wrapped("llama")
-    assert model.keeps_keys
+    assert model.can_cache_prefix
     model.hf.config.rope_parameters = {"rope_type": rope, "rope_theta": 10000.0}
-    assert not prefix.keeps_keys(model.hf)
+    assert not prefix.can_cache_prefix(model.hf)
 
 
 def test_caches_of_more_than_keys_and_values_keep_no_prefix(wrapped, monkeypatch):
     model = wrapped("llama")
     monkeypatch.setattr(model.hf, "_supports_default_dynamic_cache", lambda: False, raising=False)
-    model.keeps_keys = prefix.keeps_keys(model.hf)
+    model.can_cache_prefix = prefix.can_cache_prefix(model.hf)
     captured = model.capture(MANY, [Site(2)])
     assert captured.sharing.plain == (
-        "a prefix is run for every text: LlamaForCausalLM keeps more than keys and values",
+        "a prefix is run for every text: LlamaForCausalLM's cache holds more than keys and values",
     )
 
 
@@ -162,8 +162,13 @@ def test_a_long_prefix_makes_small_batches(wrapped, monkeypatch):
     model, rows = wrapped("llama"), []
     monkeypatch.setattr(sharing, "CACHED_PER_TOKEN", 2)
     model.batch_tokens = 64
-    cache = prefix.Prefix.cache
-    monkeypatch.setattr(prefix.Prefix, "cache", lambda self, n: (rows.append(n), cache(self, n))[1])
+    original = prefix.Prefix.cache
+
+    def cache(self, n):
+        rows.append(n)
+        return original(self, n)
+
+    monkeypatch.setattr(prefix.Prefix, "cache", cache)
     model.capture(MANY, [Site(2)])
     assert max(rows) <= 64 // 20
 
@@ -232,7 +237,7 @@ def test_packs_hold_every_text_once_and_save_at_least_as_much_as_pairs(seed):
         assert all(rows[t].ids[: p.shared] == first.ids[: p.shared] for t in p.texts)
         assert all(rows[t].prompt_len == first.prompt_len and p.shared <= bounds[t] for t in p.texts)
         assert p.width == p.shared + sum(len(rows[t].ids) - p.shared for t in p.texts)
-    assert tokens_run(packs) <= tokens_run(apart(rows))
+    assert tokens_run(packs) <= tokens_run(one_per_row(rows))
 
 
 def test_packing_finds_the_pairs_that_brute_force_finds():
@@ -255,8 +260,8 @@ def test_collating_packs_lays_tokens_where_the_index_says():
         packed = collate_packs(laid, rows, 0, torch.device("cpu"), cached)
         for values in (packed.batch.ids, packed.batch.position):
             unpacked = packed.unpacked(values)
-            same = packed.apart.ids if values is packed.batch.ids else packed.apart.position
-            assert torch.equal(unpacked[packed.apart.real], same[packed.apart.real])
+            same = packed.separate.ids if values is packed.batch.ids else packed.separate.position
+            assert torch.equal(unpacked[packed.separate.real], same[packed.separate.real])
         assert packed.texts.tolist() == [0, 1, 3, 2]
 
 
@@ -308,5 +313,5 @@ def test_portions_hold_every_text_once_behind_what_it_begins_with(seed):
     for p in portions:
         assert all(row.ids[: p.cached] == p.prefix.ids for row in p.rows if p.prefix)
         assert all(bounds[i] >= p.cached for i in p.texts)
-        assert p.prefix is None or (len(p.texts) >= 90 / sharing.MANY and p.cached >= sharing.LEAST)
+        assert p.prefix is None or (len(p.texts) >= 90 / sharing.MIN_TEXTS and p.cached >= sharing.MIN_PREFIX)
     assert sum(p.tokens for p in portions) <= sum(len(r.ids) for r in rows)

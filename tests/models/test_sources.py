@@ -78,7 +78,7 @@ def test_a_shard_that_was_cut_off_is_named(saved):
 def test_shards_without_an_index_and_a_damaged_index_are_refused(saved):
     folder = saved(shards=True)
     (folder / INDEX).write_text("{")
-    with pytest.raises(InputError, match=f"{INDEX} is no index of weights"):
+    with pytest.raises(InputError, match=f"{INDEX} is not an index of weights"):
         load(folder)
     (folder / INDEX).unlink()
     with pytest.raises(InputError, match=f"but no {INDEX}"):

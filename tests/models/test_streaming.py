@@ -13,6 +13,7 @@ import torch
 from trimtab.errors import InputError
 from trimtab.interventions import Site
 from trimtab.models import streaming
+from trimtab.models.capture import capture
 from trimtab.texts import Rendered
 
 SITES = [Site(1), Site(2, "attention")]
@@ -21,19 +22,20 @@ TEXTS = [Rendered("", f"{chr(97 + i % 26)} ship and", f" the {'very ' * (i % 4)}
 
 @pytest.fixture(autouse=True)
 def small_windows(monkeypatch):
-    monkeypatch.setattr(streaming, "FEWEST", 10)
-    monkeypatch.setattr(streaming, "MOST", 10)
+    monkeypatch.setattr(streaming, "MIN_TEXTS", 10)
+    monkeypatch.setattr(streaming, "MAX_TEXTS", 10)
 
 
 @pytest.fixture
 def counted(model, monkeypatch):
     """Texts whose activations were computed, not found."""
-    runs = []
-    monkeypatch.setattr(
-        streaming,
-        "capture",
-        lambda m, rows, *rest, f=streaming.capture, **named: (runs.append(len(rows)), f(m, rows, *rest, **named))[1],
-    )
+    runs: list[int] = []
+
+    def run(model, rows, *rest, **options):
+        runs.append(len(rows))
+        return capture(model, rows, *rest, **options)
+
+    monkeypatch.setattr(streaming, "capture", run)
     return runs
 
 
@@ -95,7 +97,8 @@ def test_a_killed_process_leaves_what_the_next_one_goes_on_with(tiny_folder, tmp
 import os, signal, sys
 import trimtab as tt
 from trimtab.models import streaming
-streaming.FEWEST = streaming.MOST = 10
+from trimtab.models.capture import capture
+streaming.MIN_TEXTS = streaming.MAX_TEXTS = 10
 model = tt.load({str(tiny_folder)!r}, dtype="float32")
 texts = [f"text number {{i}} of some" for i in range(45)]
 def until(n):
@@ -103,17 +106,22 @@ def until(n):
         if i == n:
             os.kill(os.getpid(), signal.SIGKILL)
         yield t
-found = model.capture(until(int(sys.argv[2])), [1], into=sys.argv[1])
-print(found.activations[tt.Site(1)].double().sum().item())
+captured = model.capture(until(int(sys.argv[2])), [1], into=sys.argv[1])
+print(captured.activations[tt.Site(1)].double().sum().item())
 """
-    run = [sys.executable, "-c", program]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    options = {"capture_output": True, "text": True, "env": environment}
-    whole = subprocess.run([*run, str(tmp_path / "whole"), "999"], check=True, **options)
-    killed = subprocess.run([*run, str(tmp_path / "parts"), "33"], check=False, **options)
+
+    def run(folder, n):
+        command = [sys.executable, "-c", program, str(tmp_path / folder), str(n)]
+        return subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+
+    whole = run("whole", 999)
+    assert whole.returncode == 0, whole.stderr
+    killed = run("parts", 33)
     assert killed.returncode == -signal.SIGKILL
     assert (tmp_path / "parts" / "capture.jsonl").read_bytes().count(b"\n") == 1 + 3
-    resumed = subprocess.run([*run, str(tmp_path / "parts"), "999"], check=True, **options)
+    resumed = run("parts", 999)
+    assert resumed.returncode == 0, resumed.stderr
     assert resumed.stdout == whole.stdout
 
 
@@ -210,8 +218,8 @@ def test_a_file_that_was_cut_is_said_to_be(model, tmp_path):
 
 
 def test_a_window_holds_so_many_bytes_whatever_the_model(monkeypatch):
-    monkeypatch.setattr(streaming, "FEWEST", 256)
-    monkeypatch.setattr(streaming, "MOST", 4096)
+    monkeypatch.setattr(streaming, "MIN_TEXTS", 256)
+    monkeypatch.setattr(streaming, "MAX_TEXTS", 4096)
     assert streaming.window(576, 1) == 4096
     assert streaming.window(576, 30) == (1 << 26) // (4 * 576 * 30)
     assert streaming.window(8192, 80) == 256

@@ -23,17 +23,21 @@ JSON = "capture.jsonl"
 
 @pytest.fixture
 def small_windows(monkeypatch):
-    monkeypatch.setattr(tokens, "FEWEST", 40)
+    monkeypatch.setattr(tokens, "MIN_TOKENS", 40)
     monkeypatch.setattr(tokens, "WINDOW_BYTES", 0)
 
 
 @pytest.fixture
 def counted(monkeypatch):
     """Texts whose activations were computed, not found."""
-    runs = []
-    monkeypatch.setattr(
-        tokens, "_run", lambda m, spans, *rest, f=tokens._run: (runs.append(len(spans)), f(m, spans, *rest))[1]
-    )
+    runs: list[int] = []
+    original = tokens._run
+
+    def run(model, spans, *rest):
+        runs.append(len(spans))
+        return original(model, spans, *rest)
+
+    monkeypatch.setattr(tokens, "_run", run)
     return runs
 
 
@@ -90,7 +94,7 @@ from trimtab.texts import Rendered
 from trimtab.models import tokens
 
 torch.set_num_threads(1)
-tokens.FEWEST, tokens.WINDOW_BYTES = 60, 0
+tokens.MIN_TOKENS, tokens.WINDOW_BYTES = 60, 0
 model = tt.load(sys.argv[1], dtype=sys.argv[3])
 texts = [Rendered("", f"text {i // 2} of", f" some {'many ' * (i % 5)}{i}.") for i in range(240)]
 twins = [i ^ 1 for i in range(240)]

@@ -97,7 +97,7 @@ def test_the_mean_over_answer_tokens_is_that_of_capture(model):
 @pytest.mark.parametrize("texts", [PAIRS, MANY], ids=["packed", "prefix"])
 def test_what_twins_begin_with_is_left_out_and_counted(model, plain, texts, which):
     rows = model.encoder().encode(texts)
-    twins = [i - i % 3 + (i + 1) % 3 for i in range(len(texts))]
+    twins: list[int | None] = [i - i % 3 + (i + 1) % 3 for i in range(len(texts))]
     twins[-1] = None
     begins = [0] * len(rows)
     for i, j in enumerate(twins):
@@ -166,7 +166,7 @@ def test_what_cannot_be_captured_is_refused(model, adding, tmp_path):
         (lambda: model.capture_tokens([], SITES), "no texts"),
         (lambda: model.capture_tokens([], SITES, into=tmp_path / "e"), "no texts"),
         (lambda: model.capture_tokens([*PAIRS, Rendered("", "no answer", "")], SITES), "text 7 has no answer tokens"),
-        (lambda: capture_tokens(model, [Encoded((1,), 1)], SITES, "last"), "text 1 has no token behind its first"),
+        (lambda: capture_tokens(model, [Encoded((1,), 1)], SITES, "last"), "text 1 has no token after its first"),
         (lambda: model.capture_tokens(PAIRS, SITES, drop_identical=True), "give twins"),
         (lambda: model.capture_tokens(PAIRS, SITES, twins=[0]), "1 twins for 6 texts"),
         (lambda: model.capture_tokens(PAIRS, SITES, twins=[6] * 6), "twin of text 1 has the index 6"),

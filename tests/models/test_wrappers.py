@@ -152,17 +152,17 @@ def test_nothing_is_compiled_anew_for_another_strength(plain, tokenizer, adding)
 @pytest.mark.parametrize("kind", [peft.PromptTuningConfig, peft.PrefixTuningConfig])
 def test_what_puts_learnt_tokens_in_front_is_refused_by_name(kind, plain):
     tuned = peft.get_peft_model(plain(), kind(task_type="CAUSAL_LM", num_virtual_tokens=3))
-    with pytest.raises(InputError, match="PeftModelForCausalLM does more than to call the LlamaForCausalLM"):
+    with pytest.raises(InputError, match="PeftModelForCausalLM does more than call the LlamaForCausalLM"):
         Model(tuned)
 
 
 def test_a_wrapper_that_changes_logits_is_refused_by_name(plain):
-    with pytest.raises(InputError, match="Cooled does more than to call the LlamaForCausalLM that it wraps"):
+    with pytest.raises(InputError, match="Cooled does more than call the LlamaForCausalLM that it wraps"):
         Model(Cooled(plain()))
 
 
 def test_an_adapter_that_looks_for_words_is_refused_by_name(plain):
-    with pytest.raises(InputError, match="adapter 'default' acts only behind its invocation tokens"):
+    with pytest.raises(InputError, match="adapter 'default' acts only after its invocation tokens"):
         Model(lora(plain(), alora_invocation_tokens=[7, 8]))
 
 
@@ -173,7 +173,7 @@ def test_several_models_in_one_are_refused_by_name(plain):
 
 
 def test_a_wrapper_that_cannot_be_called_is_refused_by_name(plain):
-    with pytest.raises(InputError, match="ModuleList wraps a LlamaForCausalLM, but cannot be called as that one"):
+    with pytest.raises(InputError, match="ModuleList wraps a LlamaForCausalLM, but cannot be called like it"):
         Model(torch.nn.ModuleList([plain()]))
 
 
@@ -186,7 +186,9 @@ def test_what_is_no_module_is_refused_with_what_to_give(plain, tokenizer):
         Model(Model(plain()))
     with contextlib.suppress(ImportError):
         pipe = transformers.pipeline("text-generation", model=plain(), tokenizer=tokenizer)
-        with pytest.raises(InputError, match="TextGenerationPipeline is no torch module; give the model that it holds"):
+        with pytest.raises(
+            InputError, match="TextGenerationPipeline is not a torch module; give the model that it holds"
+        ):
             Model(pipe)
 
 

@@ -1,4 +1,4 @@
-"""WHERE: load any decoder language model, find its blocks, and run the one forward pass."""
+"""Load any decoder language model, find its blocks, and run the one forward pass that reads and edits them."""
 
 from trimtab.models.capture import Captured as Captured
 from trimtab.models.decoding import Completion as Completion

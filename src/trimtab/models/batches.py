@@ -36,7 +36,7 @@ Work = Callable[[Tensor, tuple[Steer, ...]], None]
 
 
 def in_batches(
-    model: "Model", widths: Sequence[int], steers: tuple[Steer, ...], work: Work, *, alike: bool = False
+    model: "Model", widths: Sequence[int], steers: tuple[Steer, ...], work: Work, *, same_length: bool = False
 ) -> None:
     """Group rows by length and do the work on each group, longest rows first.
 
@@ -48,35 +48,35 @@ def in_batches(
         steers: edits for all rows.
         work: is handed the indices of some rows and the edits for these rows, open `with model.steered(…)` first.
             It may be called twice for a row, if the first call ran out of memory.
-        alike: rows of a batch must have the same length.
+        same_length: rows of a batch must have the same length.
 
     Raises:
-        InputError: a number of strengths or scopes unlike the rows.
-        TrimtabError: not even one row fits into memory.
+        InputError: the number of strengths or scopes does not match the rows.
+        TrimtabError: a single row does not fit into memory.
     """
-    every = (*model.open_edits, *steers)
-    for s in every:
+    edits = (*model.open_edits, *steers)
+    for s in edits:
         if s.rows not in (1, len(widths)):
             raise InputError(f"{s.rows} strengths or scopes for {len(widths)} texts; give one, or one per text")
-    left = list(range(len(widths)))
-    while left:
-        group = next(grouped([widths[i] for i in left], model.batch_tokens)).tolist()
-        if alike:
-            group = [k for k in group if widths[left[k]] == widths[left[group[0]]]]
-        chosen = torch.tensor([left[k] for k in group])
+    remaining = list(range(len(widths)))
+    while remaining:
+        group = next(grouped([widths[i] for i in remaining], model.batch_tokens)).tolist()
+        if same_length:
+            group = [k for k in group if widths[remaining[k]] == widths[remaining[group[0]]]]
+        indices = torch.tensor([remaining[k] for k in group])
         try:
-            work(chosen, tuple(s.select(chosen) for s in every))
+            work(indices, tuple(s.select(indices) for s in edits))
         except RuntimeError as error:
             if not _out_of_memory(error):
                 raise
-            longest = max(widths[i] for i in chosen.tolist())
+            longest = max(widths[i] for i in indices.tolist())
             if len(group) == 1 and model.batch_tokens <= longest:
                 raise _one_row_does_not_fit(longest) from error
-            # the work may have been on every row several times over, as often as a batch holds it
+            # the work may hold every row several times over, so the size of the batch alone does not say what fits
             model.batch_tokens = max(longest, model.batch_tokens // 2)
         else:
             done = set(group)
-            left = [i for k, i in enumerate(left) if k not in done]
+            remaining = [i for k, i in enumerate(remaining) if k not in done]
             continue
         if torch.cuda.is_available():  # outside the handler, which would keep the failed batch alive
             torch.cuda.empty_cache()

@@ -18,7 +18,7 @@ class Heads:
     """The attention heads of a block.
 
     Args:
-        projection: makes the attention term of what they give, side by side.
+        projection: computes the attention term from their concatenated outputs.
         n: how many.
         width: of all of them together.
     """
@@ -51,7 +51,8 @@ class Anatomy:
         head: the module that maps to the vocabulary; None if the model computes logits otherwise.
         terms: by block, the modules whose outputs are added to the residual, as (attention, mlp), where the
             block is such a sum.
-        heads: by block, its attention heads; None where no one module makes the attention term of what they give.
+        heads: by block, its attention heads; None where no single module computes the
+            attention term from their outputs.
         dtype: of the residual stream, as it was in the tiny pass.
     """
 
@@ -65,7 +66,7 @@ class Anatomy:
     dtype: torch.dtype
 
     @property
-    def weighty(self) -> tuple[nn.Module, ...]:
+    def heavy_modules(self) -> tuple[nn.Module, ...]:
         """The modules that do nearly all the work: blocks and head."""
         return (*self.blocks, *((self.head,) if self.head is not None else ()))
 
@@ -73,13 +74,13 @@ class Anatomy:
         """The module whose output is the activation at a site; of heads the one whose input it is.
 
         Raises:
-            InputError: a block out of range, or a component that this architecture does not have apart.
+            InputError: a block out of range, or a component that this architecture does not compute separately.
         """
         if site.block >= len(self.blocks):
             n = len(self.blocks)
             raise InputError(
-                f"site {site}: the model has blocks 0 to {n - 1} (of a steering, trimtab convert SOURCE TARGET "
-                f"--blocks {n} leaves out what lies beyond)",
+                f"site {site}: the model has blocks 0 to {n - 1}; name one of these, or, if the site is of a steering, "
+                f"leave out its sites beyond: trimtab.integrations.vectors.within(steering, {n})",
                 code="no-such-site",
                 field="site",
             )
@@ -104,7 +105,9 @@ class Anatomy:
         self.module(Site(block))
         heads = self.heads[block]
         if heads is None:
-            raise InputError(f"site heads:{block}: no one module makes the attention term of what the heads give")
+            raise InputError(
+                f"site heads:{block}: no single module computes the attention term from the heads' outputs"
+            )
         return heads
 
     def width(self, site: Site) -> int:
@@ -113,7 +116,7 @@ class Anatomy:
 
 
 def first_tensor(output: Any) -> Tensor:
-    """The activation in a module's output: the output itself, or the first of a tuple."""
+    """The activation in a module's output: the output itself, or the first item of a tuple."""
     tensor = output[0] if isinstance(output, (tuple, list)) else output
     if not isinstance(tensor, Tensor):
         raise InputError(f"a block returned {type(output).__name__}, which is neither a tensor nor a tuple of them")
@@ -143,23 +146,23 @@ def input_device(hf: nn.Module) -> torch.device:
 
 
 def dissect(hf: nn.Module, ids: Tensor) -> tuple[Anatomy, Any]:
-    """Run one short text `[1, T]` through the model and see which parts do what; its output too.
+    """Run one short text `[1, T]` through the model to see which parts do what; gives the model's output too.
 
     Raises:
         InputError: no stack of blocks is found, or the model cannot be run on a row of tokens.
     """
     candidates = _stacks(hf)
     if not candidates:
-        raise InputError(f"{type(hf).__name__} has no list of like blocks; trimtab steers decoder language models")
+        raise InputError(f"{type(hf).__name__} has no list of similar blocks; trimtab steers decoder language models")
     try:
-        seen = _observe(hf, ids)
+        trace = _observe(hf, ids)
     except (TypeError, ValueError, RuntimeError, AttributeError, KeyError, IndexError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"{type(hf).__name__} cannot be run on a row of tokens: {first}") from error
     for blocks in candidates:
-        records = [seen.calls.get(id(b), []) for b in blocks]
+        records = [trace.calls.get(id(b), []) for b in blocks]
         if all(len(r) == 1 for r in records) and _chained([r[0] for r in records]):
-            return _anatomy(hf, blocks, [r[0] for r in records], seen), seen.output
+            return _anatomy(hf, blocks, [r[0] for r in records], trace), trace.output
     raise InputError(f"{type(hf).__name__}: no list of blocks runs once each, in order, on a [B, T, d_model] tensor")
 
 
@@ -168,10 +171,10 @@ class _Call:
     """One call of a module during the probe."""
 
     module: nn.Module
-    order: int
-    ended: int
-    received: Tensor | None
-    gave: Tensor | None
+    start: int
+    end: int
+    input: Tensor | None
+    output: Tensor | None
     returns: int
 
 
@@ -183,11 +186,11 @@ class _CallTrace:
     def within(self, first: int, last: int) -> list[_Call]:
         """Calls that began after `first` and ended before `last`, in order of beginning."""
         every = (c for calls in self.calls.values() for c in calls)
-        return sorted((c for c in every if c.order > first and c.ended < last), key=lambda c: c.order)
+        return sorted((c for c in every if c.start > first and c.end < last), key=lambda c: c.start)
 
 
 def _stacks(hf: nn.Module) -> list[list[nn.Module]]:
-    """Lists of like modules, outermost and longest first: the blocks are one of them."""
+    """Lists of similar modules, outermost and longest first: the blocks are one of them."""
     result: list[tuple[int, int, list[nn.Module]]] = []
     for name, module in hf.named_modules():
         if isinstance(module, nn.ModuleList) and len(module):
@@ -200,19 +203,19 @@ def _stacks(hf: nn.Module) -> list[list[nn.Module]]:
 def _observe(hf: nn.Module, ids: Tensor) -> _CallTrace:
     clock = iter(range(1 << 30))
     calls: dict[int, list[_Call]] = {}
-    open_: list[_Call] = []
+    running: list[_Call] = []
 
     def before(module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
         inputs = [t for t in (*args, *kwargs.values()) if isinstance(t, Tensor) and t.is_floating_point()]
         # cloned: some blocks add in place (Falcon adds its attention to the mlp's output)
-        open_.append(_Call(module, next(clock), -1, inputs[0].clone() if inputs else None, None, 0))
+        running.append(_Call(module, next(clock), -1, inputs[0].clone() if inputs else None, None, 0))
 
     def after(module: nn.Module, args: Any, output: Any) -> None:
-        call = open_.pop()
-        call.ended = next(clock)
+        call = running.pop()
+        call.end = next(clock)
         call.returns = len(output) if isinstance(output, (tuple, list)) else 0
         first = output[0] if call.returns else output
-        call.gave = first.clone() if isinstance(first, Tensor) else None
+        call.output = first.clone() if isinstance(first, Tensor) else None
         calls.setdefault(id(module), []).append(call)
 
     handles = []
@@ -229,76 +232,76 @@ def _observe(hf: nn.Module, ids: Tensor) -> _CallTrace:
 
 
 def _chained(calls: list[_Call]) -> bool:
-    """Each block takes a [1, T, d] tensor and hands a like one to the next."""
-    shapes = {tuple(t.shape) for c in calls for t in (c.received, c.gave) if t is not None}
-    complete = all(c.received is not None and c.gave is not None for c in calls)
-    ordered = all(a.ended < b.order for a, b in pairwise(calls))
+    """Each block takes a [1, T, d] tensor and hands one of the same shape to the next."""
+    shapes = {tuple(t.shape) for c in calls for t in (c.input, c.output) if t is not None}
+    complete = all(c.input is not None and c.output is not None for c in calls)
+    ordered = all(a.end < b.start for a, b in pairwise(calls))
     return complete and ordered and len(shapes) == 1 and len(next(iter(shapes))) == 3
 
 
-def _anatomy(hf: nn.Module, blocks: list[nn.Module], calls: list[_Call], seen: _CallTrace) -> Anatomy:
+def _anatomy(hf: nn.Module, blocks: list[nn.Module], calls: list[_Call], trace: _CallTrace) -> Anatomy:
     head: nn.Module | None = hf.get_output_embeddings()  # type: ignore[operator]
-    head_call = seen.calls.get(id(head), [None])[0]
+    head_call = trace.calls.get(id(head), [None])[0]
     tail: list[nn.Module] = []
     if head_call is not None:
         end = -1
-        for call in seen.within(calls[-1].ended, head_call.order):
-            if call.order > end:  # outermost calls only
+        for call in trace.within(calls[-1].end, head_call.start):
+            if call.start > end:  # outermost calls only
                 tail.append(call.module)
-                end = call.ended
-    gave = calls[-1].gave
-    assert gave is not None
-    terms = tuple(_terms(call, seen) for call in calls)
+                end = call.end
+    residual = calls[-1].output
+    assert residual is not None
+    terms = tuple(_terms(call, trace) for call in calls)
     n_heads = getattr(hf.config.get_text_config(), "num_attention_heads", 0)  # type: ignore[operator, union-attr]
     return Anatomy(
         blocks=tuple(blocks),
-        d_model=gave.shape[-1],
+        d_model=residual.shape[-1],
         returns=tuple(c.returns for c in calls),
         tail=tuple(tail),
         head=head if head_call is not None else None,
         terms=terms,
-        heads=tuple(_heads(call, pair, seen, n_heads) for call, pair in zip(calls, terms, strict=True)),
-        dtype=gave.dtype,
+        heads=tuple(_heads(call, pair, trace, n_heads) for call, pair in zip(calls, terms, strict=True)),
+        dtype=residual.dtype,
     )
 
 
-def _terms(block: _Call, seen: _CallTrace) -> tuple[nn.Module, nn.Module] | None:
+def _terms(block: _Call, trace: _CallTrace) -> tuple[nn.Module, nn.Module] | None:
     """The two direct children whose outputs, added to the block's input, make its output.
 
     Of several that fit equally (an mlp and an inactive dropout behind it), the last one is taken.
     """
-    x, y = block.received, block.gave
+    x, y = block.input, block.output
     assert x is not None
     assert y is not None
     # a child that is called twice (Phi's one dropout behind attention and mlp) is no place for either term
-    children = {id(m) for m in block.module.children() if len(seen.calls.get(id(m), ())) == 1}
-    inner = [c for c in seen.within(block.order, block.ended) if id(c.module) in children]
-    terms = [c for c in inner if c.gave is not None and c.gave.shape == x.shape]
+    children = {id(m) for m in block.module.children() if len(trace.calls.get(id(m), ())) == 1}
+    inner = [c for c in trace.within(block.start, block.end) if id(c.module) in children]
+    terms = [c for c in inner if c.output is not None and c.output.shape == x.shape]
     best: tuple[float, tuple[nn.Module, nn.Module]] | None = None
     for a, m in combinations(terms, 2):
-        assert a.gave is not None
-        assert m.gave is not None
-        error = _misfit(x, a.gave, m.gave, y)
+        assert a.output is not None
+        assert m.output is not None
+        error = _misfit(x, a.output, m.output, y)
         if error < 1.0 and (best is None or error <= best[0]):
             best = (error, (a.module, m.module))
     return best[1] if best else None
 
 
-def _heads(block: _Call, terms: tuple[nn.Module, nn.Module] | None, seen: _CallTrace, n: int) -> Heads | None:
+def _heads(block: _Call, terms: tuple[nn.Module, nn.Module] | None, trace: _CallTrace, n: int) -> Heads | None:
     """Through the last module with a weight matrix in the block whose output is the attention term itself."""
     if terms is None:
         return None
-    (whole,) = seen.calls[id(terms[0])]
-    assert whole.gave is not None
-    result = None
-    for call in seen.within(block.order, whole.ended + 1):
+    (whole,) = trace.calls[id(terms[0])]
+    assert whole.output is not None
+    heads = None
+    for call in trace.within(block.start, whole.end + 1):
         weight = getattr(call.module, "weight", None)
         linear = isinstance(weight, Tensor) and weight.ndim == 2
-        given, gave = call.received, call.gave
-        if linear and given is not None and gave is not None and torch.equal(gave, whole.gave):
-            fits = n > 0 and given.ndim == 3 and given.shape[-1] % n == 0
-            result = Heads(call.module, n, given.shape[-1]) if fits else None
-    return result
+        x, y = call.input, call.output
+        if linear and x is not None and y is not None and torch.equal(y, whole.output):
+            fits = n > 0 and x.ndim == 3 and x.shape[-1] % n == 0
+            heads = Heads(call.module, n, x.shape[-1]) if fits else None
+    return heads
 
 
 def _misfit(x: Tensor, a: Tensor, m: Tensor, y: Tensor) -> float:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from trimtab.errors import InputError
 from trimtab.interventions import Site
-from trimtab.models.packing import Packed
+from trimtab.models.packing import PackedBatch
 from trimtab.models.plan import Batch, Plan, Steer
 from trimtab.models.prefix import Prefix
 from trimtab.models.sharing import Sharing, in_shared_batches
@@ -25,14 +25,22 @@ MASSIVE = 10.0
 
 @dataclass(frozen=True)
 class Captured:
-    """What was read.
+    """Activations of texts, as `Model.capture` gives them.
 
     Args:
         activations: `[n, d_model]` float32 by `Site`, however the sites were named when asked for.
         norms: `[n]` by site: median norm of each text's tokens, position 0 left out.
         n_massive: by site, answer tokens left out of means because their norm exceeds 10 times their row's median;
-            None where no mean was taken, so none was looked for.
-        sharing: how much of the work was done once.
+            None where no mean was taken.
+        sharing: how many tokens were run once for several texts.
+
+    Example:
+        >>> import trimtab as tt
+        >>> captured = tt.load("smollm2").capture(["The sky is blue."], ["14", "heads:3"])
+        >>> {str(site): tuple(h.shape) for site, h in captured.activations.items()}
+        {'14': (1, 576), 'heads:3': (1, 576)}
+        >>> captured.sharing.given
+        6
     """
 
     activations: Mapping[Site, Tensor]
@@ -70,37 +78,37 @@ def capture(
     if read == "prompt":
         rows = [r.prompt for r in rows]
     n, device = len(rows), model.device
-    kept = {s: torch.zeros(n, model.anatomy.width(s), device=device) for s in sites}
+    vectors = {s: torch.zeros(n, model.anatomy.width(s), device=device) for s in sites}
     norms = {s: torch.zeros(n, device=device) for s in sites}
     massive = {s: torch.zeros(n, dtype=torch.int64, device=device) for s in sites}
 
-    def work(packed: Packed, chosen: tuple[Steer, ...], prefix: Prefix | None) -> None:
+    def work(packed: PackedBatch, chosen: tuple[Steer, ...], prefix: Prefix | None) -> None:
         cache = None if prefix is None else prefix.cache(len(packed.batch.ids))
         where, plan = packed.texts.to(device), Plan(steers=chosen, read=frozenset(sites))
         for site, h in model.forward(packed.batch, plan, cache, nested=False).activations.items():
-            before = None if prefix is None else prefix.norms[site]
-            pooled = _pool(h.to(device).float(), packed, read, before)
-            kept[site][where], norms[site][where], massive[site][where] = pooled
+            prefix_norms = None if prefix is None else prefix.norms[site]
+            pooled = _pool(h.to(device).float(), packed, read, prefix_norms)
+            vectors[site][where], norms[site][where], massive[site][where] = pooled
 
     may_share = [min(r.prompt_len, len(r.ids) - 1) if read == "mean" else len(r.ids) - 1 for r in rows]
     sharing = in_shared_batches(model, rows, may_share, sites, steers, work)
-    for site, values in kept.items():
+    for site, values in vectors.items():
         if read == "mean":
             _check_not_all_massive(site, massive[site], rows, first)
         check_finite(site, torch.isfinite(values).all(dim=1), range(first, first + n), model)
     n_massive = {s: int(m.sum()) if read == "mean" else None for s, m in massive.items()}
-    return Captured(kept, norms, n_massive, sharing)
+    return Captured(vectors, norms, n_massive, sharing)
 
 
-def _pool(h: Tensor, packed: Packed, read: Read, before: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+def _pool(h: Tensor, packed: PackedBatch, read: Read, prefix_norms: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     """`[B, T, d]` to one vector a text `[N, d]`, median token norm `[N]`, massive answer tokens `[N]`.
 
-    `before [P]` are the norms of the tokens that all texts begin with, where those are in the cache.
+    `prefix_norms [P]` are the norms of the tokens that all texts begin with, where those are in the cache.
     """
-    texts = packed.apart
+    texts = packed.separate
     norm = packed.unpacked(h.norm(dim=-1))  # (N, W)
     content = texts.real & (texts.position > 0)
-    median = median_norm(norm, texts, before)
+    median = median_norm(norm, texts, prefix_norms)
     if read != "mean":
         column = packed.column.expand(len(norm), -1).gather(1, texts.last[:, None])[:, 0]
         return h[packed.row, column], median, torch.zeros_like(packed.row)
@@ -112,19 +120,19 @@ def _pool(h: Tensor, packed: Packed, read: Read, before: Tensor | None) -> tuple
     return mean, median, massive.sum(dim=1)
 
 
-def median_norm(norm: Tensor, texts: Batch, before: Tensor | None) -> Tensor:
+def median_norm(norm: Tensor, texts: Batch, prefix_norms: Tensor | None) -> Tensor:
     """`[N]` median of each text's token norms `[N, W]`, position 0 left out.
 
-    `before [P]` are the norms of the tokens that all texts begin with, where those are in the cache.
+    `prefix_norms [P]` are the norms of the tokens that all texts begin with, where those are in the cache.
     """
     every = norm.masked_fill(~texts.real | (texts.position == 0), float("nan"))
-    if before is not None:
-        every = torch.cat([before[1:].to(every).expand(len(every), -1), every], dim=1)  # (N, P - 1 + W)
+    if prefix_norms is not None:
+        every = torch.cat([prefix_norms[1:].to(every).expand(len(every), -1), every], dim=1)  # (N, P - 1 + W)
     return every.nanmedian(dim=1).values
 
 
 def check_readable(model: "Model", sites: Sequence[Site], read: str) -> None:
-    """What cannot be read is refused before any work.
+    """Check, before any work, that `read` and the sites are valid.
 
     Raises:
         InputError: an unknown `read`, no site, or one that the model does not have.
@@ -135,7 +143,7 @@ def check_readable(model: "Model", sites: Sequence[Site], read: str) -> None:
 
 
 def check_sites(model: "Model", sites: Sequence[Site]) -> None:
-    """Sites that cannot be read are refused before any work.
+    """Check, before any work, that the model has these sites.
 
     Raises:
         InputError: no site, or one that the model does not have.
@@ -156,7 +164,7 @@ def _check_not_all_massive(site: Site, massive: Tensor, rows: Sequence[Encoded],
 
 
 def check_finite(site: Site, finite: Tensor, numbers: Sequence[int] | Tensor, model: "Model") -> None:
-    """Activations that are no numbers are refused.
+    """Check that all activations are finite.
 
     Args:
         site: where they were read.

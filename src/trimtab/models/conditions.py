@@ -24,8 +24,8 @@ def cosines(condition: Condition, h: Tensor) -> Tensor:
 
 def met(condition: Condition, h: Tensor) -> Tensor:
     """`[n, d_model]` mean activations to `[n]` bool: the prompts on which the attribute acts."""
-    result = cosines(condition, h)
-    return result > condition.threshold if condition.above else result < condition.threshold
+    cosine = cosines(condition, h)
+    return cosine > condition.threshold if condition.above else cosine < condition.threshold
 
 
 def decided(model: "Model", rows: Sequence[Encoded], variants: Sequence[tuple[Steer, ...]]) -> list[tuple[Steer, ...]]:
@@ -35,28 +35,28 @@ def decided(model: "Model", rows: Sequence[Encoded], variants: Sequence[tuple[St
     without these edits. A row without a prompt is read whole.
 
     Args:
-        model: the model; edits of an open `with model.steered(…)` are at work.
+        model: the model; edits of an open `with model.steered(…)` apply.
         rows: texts with their prompt lengths.
         variants: edits for all rows.
     """
-    asked = {id(c): c for v in variants for s in v if s.active for c in s.conditions if c is not None}
-    if not asked:
+    conditions = {id(c): c for v in variants for s in v if s.active for c in s.conditions if c is not None}
+    if not conditions:
         return list(variants)
-    sites = list(dict.fromkeys(c.site for c in asked.values()))
-    result = capture(model, [_prompt(row) for row in rows], sites, "mean").activations
-    on = {key: met(c, result[c.site]).cpu() for key, c in asked.items()}
-    return [tuple(_decided(s, on, len(rows)) for s in v) for v in variants]
+    sites = list(dict.fromkeys(c.site for c in conditions.values()))
+    activations = capture(model, [_prompt(row) for row in rows], sites, "mean").activations
+    acts = {key: met(c, activations[c.site]).cpu() for key, c in conditions.items()}
+    return [tuple(_decided(s, acts, len(rows)) for s in v) for v in variants]
 
 
-def _decided(steer: Steer, on: dict[int, Tensor], n: int) -> Steer:
+def _decided(steer: Steer, acts: dict[int, Tensor], n: int) -> Steer:
     if not steer.active or not any(steer.conditions):
         return steer
     always = torch.ones(n, dtype=torch.bool)
-    table = torch.stack([always if c is None else on[id(c)] for c in steer.conditions], dim=1)  # [n, A]
+    table = torch.stack([always if c is None else acts[id(c)] for c in steer.conditions], dim=1)  # [n, A]
     strength = torch.where(table.to(steer.strength.device), steer.strength, 0.0)
     return replace(steer, strength=strength, conditions=())
 
 
 def _prompt(row: Encoded) -> Encoded:
-    """The prompt as a text whose tokens but the first are all read."""
+    """The prompt as a text of which all tokens but the first are read."""
     return Encoded(row.ids[: row.prompt_len] if row.prompt_len > 1 else row.ids, 1)

@@ -1,4 +1,4 @@
-"""Whether a module is a decoder language model, by trying; refused in one sentence where it is none."""
+"""Check by trying that a module is a decoder language model; the error says in one sentence why not."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ ADVICE = "trimtab steers decoder language models, as AutoModelForCausalLM loads 
 
 
 def check_is_decoder(hf: Any) -> None:
-    """What is no decoder by what it says of itself.
+    """Check by its class and configuration that a model is a decoder.
 
     Raises:
         InputError: an encoder-decoder, or a model without a head that gives logits for every token.
@@ -25,36 +25,36 @@ def check_is_decoder(hf: Any) -> None:
         raise InputError(f"{kind} is an encoder-decoder: it writes from what an encoder has read; {ADVICE}")
     generates = getattr(hf, "can_generate", None)
     if config is None or not callable(generates) or not hasattr(hf, "get_input_embeddings"):
-        raise InputError(f"{kind} is no transformers model and holds none that generates; {ADVICE}")
+        raise InputError(f"{kind} is not a transformers model and holds none that generates; {ADVICE}")
     if not generates():
         raise InputError(f"{kind} cannot generate: it has no head that predicts the next token; {ADVICE}")
 
 
 def probe_ids(hf: Any) -> Tensor:
-    """`[1, 6]` token ids for tiny passes; none is the padding token, which some models take no notice of."""
+    """`[1, 6]` token ids for tiny passes; none is the padding token, which some models ignore."""
     vocabulary = embedding_table(hf).shape[0]
     pad = getattr(hf.config.get_text_config(), "pad_token_id", None)
     ids = [i for i in range(3, 10) if i % vocabulary != pad][:6]
-    result: Tensor = torch.tensor([ids], device=input_device(hf)) % vocabulary
-    return result
+    probe: Tensor = torch.tensor([ids], device=input_device(hf)) % vocabulary
+    return probe
 
 
 def check_logits(hf: Any, output: Any) -> None:
-    """What a tiny pass gave must be logits for every token.
+    """Check that a tiny pass gave logits for every token.
 
     Raises:
         InputError: it is not.
     """
     logits = getattr(output, "logits", None)
     if not isinstance(logits, Tensor) or logits.ndim != 3:
-        gave = f"logits {list(logits.shape)}" if isinstance(logits, Tensor) else "no logits"
+        output_kind = f"logits {list(logits.shape)}" if isinstance(logits, Tensor) else "no logits"
         raise InputError(
-            f"{type(hf).__name__} gives {gave} where a language model gives [rows, tokens, vocabulary]; {ADVICE}"
+            f"{type(hf).__name__} gives {output_kind} where a language model gives [rows, tokens, vocabulary]; {ADVICE}"
         )
 
 
 def check_causal(hf: Any, ids: Tensor, logits: Tensor) -> None:
-    """An earlier logit must not depend on a later token: tried with the last two tokens changed.
+    """Check that no logit depends on a later token, by changing the last two tokens.
 
     Args:
         hf: the model.
@@ -67,10 +67,10 @@ def check_causal(hf: Any, ids: Tensor, logits: Tensor) -> None:
     other = torch.cat([ids[:, :-2], ids[:, :2]], dim=1)
     changed = logits_of(hf, other)
     difference = (changed.float() - logits.float()).abs().amax(dim=-1)[0]  # (T,)
-    before, behind = difference[:-2].max(), difference[-2:].max()
+    before, after = difference[:-2].max(), difference[-2:].max()
     # rounding by the whole row, as dynamic quantisation does, lets a little of later tokens through
-    near = 0.2 if _quantised(hf) else 1e-4 if logits.dtype in (torch.float32, torch.float64) else 5e-3
-    if bool(before > near * behind):
+    tolerance = 0.2 if _quantised(hf) else 1e-4 if logits.dtype in (torch.float32, torch.float64) else 5e-3
+    if bool(before > tolerance * after):
         raise InputError(
             f"{type(hf).__name__} looks ahead: what it predicts for a token depends on later tokens, as in encoders "
             f"such as BERT; {ADVICE}"

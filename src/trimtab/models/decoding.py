@@ -1,4 +1,4 @@
-"""From tokens back to text: what was written behind a prompt, so that prompt and continuation are the decoded whole."""
+"""From tokens back to text: a prompt and its continuation, which together are the decoded whole."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -14,12 +14,18 @@ _BYTE = re.compile("<0x[0-9A-F]{2}>")
 
 @dataclass(frozen=True)
 class Completion:
-    """A prompt and what the model wrote behind it.
+    """A prompt and what the model wrote after it.
 
     Args:
         row: all tokens, `prompt_len` of them the prompt's; a special token that ended the text is left out.
         prompt: the prompt as its tokens are decoded, without special tokens.
         text: what was written; `prompt + text` is the decoded whole.
+
+    Example:
+        >>> import trimtab as tt
+        >>> written = tt.load("smollm2").generate("1, 2, 3, 4, 5,", max_new_tokens=2, details=True)
+        >>> written.prompt, written.text, len(written.written)
+        ('1, 2, 3, 4, 5,', ' 6', 2)
     """
 
     row: Encoded
@@ -33,7 +39,7 @@ class Completion:
 
 
 def completion(tokenizer: Any, prompt: Encoded, new: Sequence[int]) -> Completion:
-    """A prompt with new tokens behind it, and both as text.
+    """A prompt with the new tokens after it, and both as text.
 
     Tokens are decoded together: by themselves many tokenizers lose the space in front of the first one, and the bytes
     of a character that the cut runs through.
@@ -41,14 +47,14 @@ def completion(tokenizer: Any, prompt: Encoded, new: Sequence[int]) -> Completio
     Args:
         tokenizer: a Hugging Face tokenizer.
         prompt: the prompt's tokens.
-        new: those behind them.
+        new: the tokens after them.
     """
     ids = (*prompt.ids, *new)
-    before, text = apart(lambda some: decoded(tokenizer, some), ids, len(prompt.ids))
+    before, text = split_at(lambda some: decoded(tokenizer, some), ids, len(prompt.ids))
     return Completion(Encoded(ids, len(prompt.ids)), before, text)
 
 
-def apart(decode: Callable[[Sequence[int]], str], ids: Sequence[int], n: int) -> tuple[str, str]:
+def split_at(decode: Callable[[Sequence[int]], str], ids: Sequence[int], n: int) -> tuple[str, str]:
     """The decoded whole in two pieces: what the first n tokens say by themselves, and the rest.
 
     Where the first ones are decoded otherwise by themselves (half a character at their end), the cut comes before what
@@ -61,7 +67,7 @@ def apart(decode: Callable[[Sequence[int]], str], ids: Sequence[int], n: int) ->
 
 
 def decoded(tokenizer: Any, ids: Sequence[int], special: bool = False) -> str:
-    """The text of token ids as it stands: no space is taken away in front of marks."""
+    """The text of token ids as it is: no space is removed before punctuation."""
     text: str = tokenizer.decode(list(ids), skip_special_tokens=not special, clean_up_tokenization_spaces=False)
     return text
 
@@ -109,7 +115,7 @@ class TextAsItComes:
             **({"skip_special_tokens": True} if options is None else options),
         }
         self._ids: list[int] = []
-        self._n = self._told = 0  # tokens of the prompt, letters handed on
+        self._n = self._n_sent = 0  # tokens of the prompt, characters handed on
 
     def put(self, value: Any) -> None:
         """Take the prompt's tokens first, then each new one; half a character waits for its other half.
@@ -125,27 +131,27 @@ class TextAsItComes:
         if is_byte(self.tokenizer, last) or is_special(self.tokenizer, last):  # bytes go on behind a special token
             return
         if not (text := self._text()).endswith(_HALF):
-            self._tell(text, False)
+            self._send(text, False)
 
     def end(self) -> None:
         """Hand on what is left."""
-        self._tell(self._text(), True)
-        self._ids, self._n, self._told = [], 0, 0
+        self._send(self._text(), True)
+        self._ids, self._n, self._n_sent = [], 0, 0
 
     def _text(self) -> str:
-        return apart(self._decoded, self._ids, self._n)[1] if self.skip_prompt else self._decoded(self._ids)
+        return split_at(self._decoded, self._ids, self._n)[1] if self.skip_prompt else self._decoded(self._ids)
 
     def _decoded(self, ids: Sequence[int]) -> str:
         text: str = self.tokenizer.decode(list(ids), **self.options)
         return text
 
-    def _tell(self, text: str, last: bool) -> None:
-        if last or len(text) > self._told:
-            self.write(text[self._told :], last)
-            self._told = max(self._told, len(text))
+    def _send(self, text: str, last: bool) -> None:
+        if last or len(text) > self._n_sent:
+            self.write(text[self._n_sent :], last)
+            self._n_sent = max(self._n_sent, len(text))
 
 
-def faithful(streamer: Any, tokenizer: Any) -> Any:
+def faithful_streamer(streamer: Any, tokenizer: Any) -> Any:
     """transformers' text streamers, fed with text that is decoded together with its prompt; others as they are."""
     from transformers import TextStreamer
 

@@ -15,7 +15,7 @@ _EIGHT_BITS = (torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, to
 
 
 class Fingerprint:
-    """The digest of a model's weights, taken anew once they changed.
+    """The digest of a model's weights, computed again once they change.
 
     Args:
         hf: the model.
@@ -23,31 +23,31 @@ class Fingerprint:
 
     def __init__(self, hf: nn.Module) -> None:
         self._hf = hf
-        self._seen: Version | None = None
+        self._version: Version | None = None
         self._digest = ""
 
     def __call__(self) -> str:
         """See `digest`."""
         now = version((*self._hf.parameters(), *self._hf.buffers()))
-        if now != self._seen:
-            self._digest, self._seen = digest(self._hf), now
+        if now != self._version:
+            self._digest, self._version = digest(self._hf), now
         return self._digest
 
 
 def digest(hf: nn.Module) -> str:
-    """SHA-256 over names, shapes and values of all weights, floats taken as bfloat16, wherever they lie.
+    """SHA-256 over names, shapes and values of all weights, floats taken as bfloat16, on whatever device they are.
 
-    Quantised weights count as the numbers that they are kept as, with their scales.
+    Quantised weights count as their stored numbers and scales.
     """
-    seen = hashlib.sha256()
+    sha = hashlib.sha256()
     for name, tensor in _weights(hf):
-        seen.update(f"{name}{list(tensor.shape)}".encode())
-        seen.update(_bytes(tensor).numpy().data)
-    return seen.hexdigest()
+        sha.update(f"{name}{list(tensor.shape)}".encode())
+        sha.update(_bytes(tensor).numpy().data)
+    return sha.hexdigest()
 
 
 def _weights(hf: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Plain tensors with their names, in their order; what an entry is put together from comes apart."""
+    """Plain tensors with their names, in their order; composite entries are taken apart."""
     for name, entry in sorted(hf.state_dict().items()):
         offloaded = isinstance(entry, Tensor) and entry.is_meta
         yield from _plain(name, _offloaded(hf, name) if offloaded else entry)
@@ -86,17 +86,17 @@ def _offloaded(hf: nn.Module, name: str) -> Tensor:
     """
     owner, _, leaf = name.rpartition(".")
     hook = getattr(hf.get_submodule(owner), "_hf_hook", None)
-    kept = getattr(hook, "weights_map", None)
-    if kept is None:
-        raise InputError(f"the weight {name} lies on the device meta, which holds no values; load the model's weights")
-    value: Tensor = kept[leaf]
+    weights = getattr(hook, "weights_map", None)
+    if weights is None:
+        raise InputError(f"the weight {name} is on the device meta, which holds no values; load the model's weights")
+    value: Tensor = weights[leaf]
     return value
 
 
 def shapes(hf: nn.Module) -> str:
     """SHA-256 over names and shapes of all weights."""
-    seen = hashlib.sha256()
+    sha = hashlib.sha256()
     for name, entry in sorted(hf.state_dict().items()):
         if isinstance(entry, Tensor):
-            seen.update(f"{name}{list(entry.shape)}\n".encode())
-    return seen.hexdigest()
+            sha.update(f"{name}{list(entry.shape)}\n".encode())
+    return sha.hexdigest()

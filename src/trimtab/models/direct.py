@@ -1,4 +1,4 @@
-"""Somebody calls `model.hf(…)` or `model.hf.generate(…)` inside `with model.steered(…)`: their arguments, our hooks."""
+"""Steer the user's own calls of `model.hf(…)` and `model.hf.generate(…)` inside `with model.steered(…)`."""
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
@@ -40,12 +40,12 @@ class OwnCallGuard:
     @contextmanager
     def open(self) -> Iterator[None]:
         """Calls in here go through to the model, which runs eagerly."""
-        was, self._inside = self._inside, True
+        before, self._inside = self._inside, True
         try:
             with eagerly():
                 yield
         finally:
-            self._inside = was
+            self._inside = before
 
     @contextmanager
     def redirected(self, instead: Callable[..., Any]) -> Iterator[None]:
@@ -85,7 +85,7 @@ class Direct:
         self._prompt_len: Tensor | None = None  # [B]
         self._generating = False
         self._real: Tensor | None = None  # [B, P] of the tokens so far
-        self._cache: Any = None  # what the last call gave back
+        self._cache: Any = None  # what the last call returned
 
     @contextmanager
     def steering(self) -> Iterator[None]:
@@ -95,37 +95,37 @@ class Direct:
             yield
 
     def _call(self, original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        named = {**dict(zip(self._names, args, strict=False)), **kwargs}
-        ids = named["inputs_embeds"][..., 0] if named.get("input_ids") is None else named["input_ids"]
-        cache = next((named[name] for name in CACHES if named.get(name) is not None), None)
-        past = self._past(ids, named.get("attention_mask"), cache)
-        mask = self._whole_mask(ids, named.get("attention_mask"), past)
+        arguments = {**dict(zip(self._names, args, strict=False)), **kwargs}
+        ids = arguments["inputs_embeds"][..., 0] if arguments.get("input_ids") is None else arguments["input_ids"]
+        cache = next((arguments[name] for name in CACHES if arguments.get(name) is not None), None)
+        past = self._past(ids, arguments.get("attention_mask"), cache)
+        mask = self._whole_mask(ids, arguments.get("attention_mask"), past)
         batch = step_batch(ids, mask, None, torch.zeros(len(ids), dtype=torch.int64, device=ids.device), past)
         begins = past == 0
         if self._prompt_len is None or (begins and not self._generating):
             self._prompt_len = batch.position[:, -1] + 1  # padding repeats the position of the token before it
         batch = replace(batch, prompt_len=self._prompt_len)
         plan = Plan(steers=tuple(self._steers), logits="all")
-        with self._gate.open(), self._tail.raised(begins), edited(self._anatomy, batch, plan) as work:
+        with self._gate.open(), self._tail.in_float32(begins), edited(self._anatomy, batch, plan) as work:
             out = original(*args, **kwargs)
             work.check()
         self._real = batch.real if batch.past is None else torch.cat([batch.past, batch.real], dim=1)
-        self._cache = next((c for name in CACHES if (c := _got(out, name)) is not None), None)
+        self._cache = next((c for name in CACHES if (c := _field(out, name)) is not None), None)
         return out
 
     def _past(self, ids: Tensor, mask: Tensor | None, cache: Any) -> int:
         """Tokens that the model has read before those of this call.
 
-        Caches of keys and values know it. States, as of Mamba and RWKV, do not: in `generate` the steps are counted,
-        else the mask says it, or the state is the one that the last call gave back.
+        Caches of keys and values know it. States, as in Mamba and RWKV, do not: in `generate` the steps are counted;
+        otherwise the mask says it, or the state is the one that the last call returned.
 
         Raises:
-            InputError: nobody knows.
+            InputError: it cannot be known.
         """
-        known = _length(cache)
+        n_cached = _length(cache)
         width, so_far = ids.shape[1], 0 if self._real is None else self._real.shape[1]
-        if known:
-            return known
+        if n_cached:
+            return n_cached
         if self._generating:
             return so_far if width <= so_far and (cache is not None or width == 1) else 0
         if cache is None or _fresh(cache):
@@ -135,8 +135,8 @@ class Direct:
         if cache is self._cache:
             return so_far
         raise InputError(
-            f"{type(cache).__name__} does not say how many tokens it has read; inside `with model.steered(…)` begin "
-            "the text anew, or give attention_mask over all tokens"
+            f"{type(cache).__name__} does not say how many tokens it has read; inside `with model.steered(…)` start "
+            "the text over, or pass an attention_mask over all tokens"
         )
 
     def _whole_mask(self, ids: Tensor, mask: Tensor | None, past: int) -> Tensor | None:
@@ -168,12 +168,12 @@ class Direct:
         self._prompt_len, self._real, self._cache, self._generating = None, None, None, generating
 
 
-def _got(output: Any, name: str) -> Any:
+def _field(output: Any, name: str) -> Any:
     return output.get(name) if isinstance(output, dict) else getattr(output, name, None)
 
 
 def _length(cache: Any) -> int:
-    """Tokens whose keys and values a cache holds; 0 also where it holds states, which do not tell."""
+    """Tokens whose keys and values a cache holds; 0 also where it holds states, which do not say."""
     if not hasattr(cache, "get_seq_length"):
         return 0
     try:
@@ -187,10 +187,10 @@ def _fresh(cache: Any) -> bool:
     layers = getattr(cache, "layers", None)
     if layers is None:
         return False
-    return not any(getattr(layer, "is_initialized", False) or _recurs(layer) for layer in layers)
+    return not any(getattr(layer, "is_initialized", False) or _has_state(layer) for layer in layers)
 
 
-def _recurs(layer: Any) -> bool:
+def _has_state(layer: Any) -> bool:
     state = getattr(layer, "has_previous_state", False)
     return any(state.values()) if isinstance(state, dict) else bool(state)
 

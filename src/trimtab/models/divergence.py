@@ -9,7 +9,7 @@ from torch import Tensor
 
 from trimtab.errors import InputError, NotFiniteError
 from trimtab.models.conditions import decided
-from trimtab.models.packing import Packed
+from trimtab.models.packing import PackedBatch
 from trimtab.models.plan import Batch, Plan, Trace
 from trimtab.models.scoring import Variant, check_scorable, sweep
 from trimtab.models.text import Encoded, collate, common_prefix
@@ -46,7 +46,7 @@ def divergences(model: "Model", rows: Sequence[Encoded], variants: Sequence[Vari
     log_prob = torch.zeros_like(kl)
     base: list[tuple[Tensor, Tensor]] = []  # of the batch at hand: probabilities [N, V] and minus entropy [N]
 
-    def take(some: Sequence[int], packed: Packed, batch: Batch, trace: Trace) -> None:
+    def take(some: Sequence[int], packed: PackedBatch, batch: Batch, trace: Trace) -> None:
         assert trace.logits is not None
         assert trace.predicts is not None
         at = trace.predicts.to(trace.logits.device)
@@ -88,21 +88,21 @@ def divergence_behind(
         steers: edits of the texts that stand behind more.
 
     Raises:
-        InputError: rows that end in no like token; or a figure that is not finite.
+        InputError: a row does not end in the same tokens as its longer version; or a figure that is not finite.
     """
     kl, log_prob, base, n_tokens = (torch.zeros(len(rows), device=model.device) for _ in range(4))
     for i, (row, other) in enumerate(zip(rows, behind, strict=True)):
         n = common_prefix(row.ids[::-1], other.ids[::-1])
         n = min(n, len(row.ids) - row.prompt_len, len(other.ids) - 1)
         if n < 1:
-            raise InputError(f"text {i + 1} does not end as it does behind more text")
+            raise InputError(f"text {i + 1} does not end in the same tokens when more text stands in front of it")
         (treated,) = decided(model, [other], [steers])
         p, q = (
             _next_tokens(model, Encoded(r.ids, len(r.ids) - n), s) for r, s in ((row, ()), (other, treated))
         )  # [n, V] log-probabilities
-        said = torch.tensor(row.ids[-n:], device=p.device)[:, None]
+        answer = torch.tensor(row.ids[-n:], device=p.device)[:, None]
         kl[i] = torch.nn.functional.kl_div(q, p, log_target=True, reduction="sum").to(kl.device) / n
-        base[i], log_prob[i], n_tokens[i] = p.gather(1, said).sum(), q.gather(1, said).sum(), n
+        base[i], log_prob[i], n_tokens[i] = p.gather(1, answer).sum(), q.gather(1, answer).sum(), n
     if not bool(torch.isfinite(kl).all() and torch.isfinite(log_prob).all()):
         raise NotFiniteError("a divergence is NaN or infinite; try a smaller strength or dtype float32", field="dtype")
     return AnswerDivergence(kl.clamp(min=0), log_prob, base, n_tokens)

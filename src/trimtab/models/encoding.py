@@ -1,4 +1,4 @@
-"""Rendered texts become token ids: what stands in front, where the answer begins, what the model cannot take."""
+"""Turn rendered texts into token ids: which token comes first, where the answer begins, what the model cannot take."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -29,7 +29,15 @@ class Encoder:
         vocabulary: tokens that the model's embedding holds; None takes it to hold all.
 
     Raises:
-        InputError: a chat template is asked for and the tokenizer has none, or no token can stand in front.
+        InputError: a chat template is asked for and the tokenizer has none, or there is no token to put in front.
+
+    Example:
+        >>> import trimtab as tt
+        >>> from trimtab.texts import Rendered
+        >>> encoder = tt.load("smollm2").encoder()
+        >>> (row,) = encoder.encode([Rendered("", "The sky is", " blue.")])
+        >>> row.prompt_len, len(row.ids), encoder.decode(row.ids)
+        (4, 6, 'The sky is blue.')
     """
 
     def __init__(
@@ -41,14 +49,14 @@ class Encoder:
         self.vocabulary = vocabulary
         self.chat = Chat(tokenizer) if chat_template else None
         self._special: dict[int, bool] = {}
-        named = [getattr(tokenizer, f"{name}_token_id", None) for name in ("bos", "eos", "cls")]
-        self.first: int | None = next((t for t in named if t is not None), None)
+        candidates = [getattr(tokenizer, f"{name}_token_id", None) for name in ("bos", "eos", "cls")]
+        self.first: int | None = next((t for t in candidates if t is not None), None)
         if self.first is None and not chat_template:
             raise InputError("the tokenizer has neither a beginning- nor an end-of-text token to put in front")
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was done to texts so far to fit the chat template, each once."""
+        """How texts were changed so far to fit the chat template, each once."""
         return self.chat.notes if self.chat else ()
 
     def encode(self, texts: Sequence[Rendered], any_length: bool = False) -> list[Encoded]:
@@ -58,7 +66,7 @@ class Encoder:
 
         Args:
             texts: what to tokenize.
-            any_length: texts longer than the model's context too.
+            any_length: accept texts longer than the model's context.
 
         Raises:
             InputError: a text is longer than the model's context, or empty; a chat template that refuses its turns or
@@ -86,8 +94,8 @@ class Encoder:
         fix = "shorten it or drop the row"
         if text.context and all(self.fits([replace(text, context="")])):
             fix = (
-                "the row itself fits, but not behind what stands in front of it, instruction or solved examples: leave "
-                "out prompt types with these, or shorten the rows"
+                "the row itself fits, but not with the instruction or solved examples in front of it: leave out the "
+                "prompt types that add these, or shorten the rows"
             )
         return InputError(
             f"a text has {len(row.ids)} tokens and the model's context holds {self.max_length}: "
@@ -99,9 +107,9 @@ class Encoder:
         if self.chat is None:
             front = text.context + text.prompt
             return front, front + text.answer
-        opened = self.chat.opened(_turns(text))
+        chat_prompt = self.chat.prompt(_turns(text))
         answer = text.answer.lstrip()
-        return opened.text, opened.text + (opened.joint + answer if answer else "")
+        return chat_prompt.text, chat_prompt.text + (chat_prompt.joint + answer if answer else "")
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         if not texts:
@@ -138,8 +146,8 @@ class Encoder:
         size = self.vocabulary
         if size is None or max(ids) < size:
             return
-        beyond = list(dict.fromkeys(i for i in ids if i >= size))
-        names = ", ".join(f"{token!r} ({i})" for i, token in zip(beyond, self._names(beyond), strict=True))
+        unknown = list(dict.fromkeys(i for i in ids if i >= size))
+        names = ", ".join(f"{token!r} ({i})" for i, token in zip(unknown, self._names(unknown), strict=True))
         raise InputError(
             f"the tokenizer has tokens that the model does not: {names}, and the model's embedding ends at {size - 1}; "
             "take the tokenizer that belongs to the model, or resize and train it "
@@ -151,7 +159,7 @@ class Encoder:
 
 
 def is_special(tokenizer: Any, token: int) -> bool:
-    """Whether a token is none of a text's own: it begins or ends a text or a turn, or fills one up."""
+    """Whether a token is not part of a text's own words: it begins or ends a text or a turn, or pads it."""
     added = getattr(tokenizer, "added_tokens_decoder", {}).get(token)
     return token in tokenizer.all_special_ids or bool(getattr(added, "special", False))
 
@@ -163,7 +171,7 @@ def special_tokens(tokenizer: Any) -> list[str]:
 
 
 def encoded(texts: Iterable[str | Rendered], encoder: Encoder, at_a_time: int) -> Iterator[Encoded]:
-    """Rows of any number of texts, tokenized so many at a time when they are asked for; a plain text is all answer."""
+    """Rows of any number of texts, tokenized `at_a_time` at a time, as they are needed; a plain text is all answer."""
     rest = iter(texts)
     while some := list(islice(rest, at_a_time)):
         yield from encoder.encode([rendered(text) for text in some])
@@ -173,7 +181,7 @@ def rendered(text: str | Rendered) -> Rendered:
     """A text with its parts; a plain one is all answer.
 
     Raises:
-        InputError: something else than text.
+        InputError: it is not text.
     """
     return text if isinstance(text, Rendered) else Rendered("", "", a_text(text, "texts"))
 
@@ -182,7 +190,7 @@ def continuable(text: str | Rendered) -> Rendered:
     """What a model continues: a prompt without its answer, or the beginning of a bare statement.
 
     Raises:
-        InputError: something else than text.
+        InputError: it is not text.
     """
     if not isinstance(text, Rendered):
         return Rendered("", a_text(text, "prompts"), "")

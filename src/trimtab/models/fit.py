@@ -12,16 +12,24 @@ if TYPE_CHECKING:
 
 
 def ensure_fits(steering: Steerable, model: "Model") -> None:
-    """Refuse a model that is not the one a steering was made for, unless its shapes are and that is allowed.
+    """Check that a model is the one a steering was made for, or at least has its shapes, if a mismatch is allowed.
 
     Raises:
         InputError: it does not fit.
+
+    Example:
+        >>> import torch
+        >>> import trimtab as tt
+        >>> from trimtab.models import ensure_fits
+        >>> model = tt.load("smollm2")
+        >>> steering = tt.Steering.from_vector(14, torch.ones(model.d_model), made_for=model.facts)
+        >>> ensure_fits(steering, model)  # raises InputError if it does not
     """
     facts = steering.made_for
     if facts is None or facts.fit(model) == "exact" or steering.allow_mismatch:
         return
     half = model.dtype == torch.float16
-    what = "nothing was measured on these, unless they are the same and the steering was made in float16"
+    what = "nothing was measured with these, unless they are the same ones and the steering was made in float16"
     if half:
         what = (
             "float16 rounds the same weights to others; load the model as float32 or bfloat16, which count as the same"

@@ -14,7 +14,7 @@ from trimtab.models.masks import texts_apart
 from trimtab.models.plan import UNDECIDED, Batch, Plan, Steer, Trace, in_scope
 
 
-class _Stop(Exception):  # noqa: N818 - not an error: everything that was asked for has been read
+class _Stop(Exception):  # noqa: N818 - not an error: everything asked for has been read
     pass
 
 
@@ -103,7 +103,7 @@ class _Pass:
 
 @contextmanager
 def edited(anatomy: Anatomy, batch: Batch, plan: Plan) -> Iterator[_Pass]:
-    """Hooks for the plan's reads and edits; all gone on leaving, however one leaves."""
+    """Hooks for the plan's reads and edits; all gone on leaving, also after an error."""
     work = _Pass(batch, plan)
     with ExitStack() as stack:
         for site in sorted(work.sites):

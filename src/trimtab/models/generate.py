@@ -10,7 +10,7 @@ from torch import Tensor
 from trimtab.errors import InputError
 from trimtab.models.batches import in_batches
 from trimtab.models.conditions import decided
-from trimtab.models.decoding import Completion, completion, faithful
+from trimtab.models.decoding import Completion, completion, faithful_streamer
 from trimtab.models.encoding import is_special
 from trimtab.models.forward import edited_steps, replaced
 from trimtab.models.linear import quick_linears
@@ -20,7 +20,7 @@ from trimtab.models.text import Encoded, collate
 if TYPE_CHECKING:
     from trimtab.models.model import Model
 
-_UNSUPPORTED = (  # what calls the model in an order of its own, or with another cache
+_UNSUPPORTED = (  # options that call the model in another order, or with another cache
     "assistant_early_exit",
     "assistant_model",
     "attention_mask",
@@ -57,38 +57,40 @@ def generate(
     """Continue rows of tokens; results in input order.
 
     Raises:
-        InputError: an option that this cannot honour or that transformers refuses, a number of strengths unlike
-            the prompts, or a prompt that leaves no room in the context.
+        InputError: an option that is not supported or that transformers refuses, a number of strengths that does
+            not match the prompts, or a prompt that leaves no room in the context.
     """
     for key in _UNSUPPORTED:
         if options.get(key) is not None:
             raise InputError(f"generate does not take {key}")
     if options.get("num_return_sequences", 1) != 1:
-        raise InputError("generate gives one text a prompt; instead of num_return_sequences repeat the prompt")
+        raise InputError(
+            "generate writes one text per prompt; for several, repeat the prompt instead of giving num_return_sequences"
+        )
     check_length(model, rows, max_new_tokens)
     if not -(1 << 63) <= seed < 1 << 64:
         raise InputError(f"seed {seed} does not fit 64 bits; give a smaller one")
     (steers,) = decided(model, rows, [steers])
     if options.get("streamer") is not None:
-        options = {**options, "streamer": faithful(options["streamer"], model.tokenizer)}
+        options = {**options, "streamer": faithful_streamer(options["streamer"], model.tokenizer)}
     out: dict[int, Completion] = {}
 
-    def work(group: Tensor, own: tuple[Steer, ...]) -> None:
+    def work(group: Tensor, edits: tuple[Steer, ...]) -> None:
         some = [rows[i] for i in group.tolist()]
-        written = _written(model, some, own, max_new_tokens, seed, options)
-        for i, row, new in zip(group.tolist(), some, written, strict=True):
+        new_tokens = _new_tokens(model, some, edits, max_new_tokens, seed, options)
+        for i, row, new in zip(group.tolist(), some, new_tokens, strict=True):
             out[i] = completion(model.tokenizer, row, new)
 
     widths = [len(r.ids) for r in rows]
-    in_batches(model, widths, steers, work, alike=len(set(widths)) > 1 and not model.bears_padding)
+    in_batches(model, widths, steers, work, same_length=len(set(widths)) > 1 and not model.tolerates_padding)
     return [out[i] for i in range(len(rows))]
 
 
 def check_length(model: "Model", rows: Sequence[Encoded], max_new_tokens: int) -> None:
-    """Refuse prompts that leave no room in the context for so many new tokens.
+    """Check that the context has room for prompts and new tokens.
 
     Raises:
-        InputError: they do not, or no token is asked for.
+        InputError: it has none, or no token is asked for.
     """
     if max_new_tokens < 1:
         raise InputError(f"max_new_tokens is {max_new_tokens}; at least 1 token must be generated")
@@ -99,7 +101,7 @@ def check_length(model: "Model", rows: Sequence[Encoded], max_new_tokens: int) -
         )
 
 
-def _written(
+def _new_tokens(
     model: "Model", rows: Sequence[Encoded], steers: tuple[Steer, ...], n: int, seed: int, options: dict[str, Any]
 ) -> list[list[int]]:
     """The tokens behind each row, without padding."""
@@ -115,17 +117,13 @@ def _written(
         stack.enter_context(replaced(model.hf, plain_settings(model.hf.generation_config), "generation_config"))
         stack.enter_context(model.gate.open())
         stack.enter_context(model.positions.in_generation(model.hf))
-        stack.enter_context(model.tail.raised(begins=True))
-        stack.enter_context(quick_linears(model.anatomy.weighty))
+        stack.enter_context(model.tail.in_float32(begins=True))
+        stack.enter_context(quick_linears(model.anatomy.heavy_modules))
         stack.enter_context(edited_steps(model.hf, model.anatomy, whole, steers, batch.ids.shape[1]))
         torch.manual_seed(seed)
         try:
             ids = model.hf.generate(input_ids=batch.ids, attention_mask=batch.real.long(), **settings)
-        except (
-            ValueError,
-            TypeError,
-            AttributeError,
-        ) as error:  # what transformers says of options that it does not take
+        except (ValueError, TypeError, AttributeError) as error:  # options that transformers does not take
             raise InputError(f"generate: {str(error).splitlines()[0]}") from error
     ids = ids if isinstance(ids, Tensor) else ids.sequences
     new: list[list[int]] = ids[:, batch.ids.shape[1] :].tolist()

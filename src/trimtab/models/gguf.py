@@ -10,16 +10,16 @@ from typing import Any
 
 from trimtab.errors import InputError
 from trimtab.models.cache import cache_dir
-from trimtab.models.gguf_header import check_biases, check_is_model, merged, parts_of, readers
-from trimtab.models.sources import check_all_sourced, explained, heard
+from trimtab.models.gguf_header import check_biases, check_is_model, merged, open_parts, parts_of
+from trimtab.models.sources import check_all_sourced, explanation, loading_log
 from trimtab.storage.atomic import whole_folder
 
 # Raised when what is written below changes, so that old conversions are not used.
 _CONVERSION = 2
 
 
-def converted(path: Path) -> Path:
-    """Folder with the weights (float32) and tokenizer of a file, made on first use; a split one is put together.
+def convert(path: Path) -> Path:
+    """Folder with the weights (float32) and tokenizer of a file, written on first use; split files are merged.
 
     Raises:
         InputError: the file is not a GGUF of a whole language model, or its architecture is not one that transformers
@@ -46,7 +46,7 @@ def converted(path: Path) -> Path:
 
 
 def _digest(parts: Sequence[Path]) -> str:
-    seen = hashlib.sha256()
+    sha = hashlib.sha256()
     for path in parts:
         try:
             with path.open("rb") as file:
@@ -54,10 +54,10 @@ def _digest(parts: Sequence[Path]) -> str:
                     raise InputError(f"{path} is not a GGUF file: it does not begin with GGUF")
                 file.seek(0)
                 while piece := file.read(1 << 22):
-                    seen.update(piece)
+                    sha.update(piece)
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    return seen.hexdigest()
+    return sha.hexdigest()
 
 
 def _write(path: Path, work: Path) -> None:
@@ -67,11 +67,11 @@ def _write(path: Path, work: Path) -> None:
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     parts = parts_of(path)
-    opened = readers(parts)
-    check_is_model(parts, opened)
-    fields = opened[0].fields
-    whole = path if len(parts) == 1 else merged(opened, work / "whole.gguf")
-    with heard() as lines:
+    headers = open_parts(parts)
+    check_is_model(parts, headers)
+    fields = headers[0].fields
+    whole = path if len(parts) == 1 else merged(headers, work / "whole.gguf")
+    with loading_log() as lines:
         try:
             # Without dequantize=True the model refuses to be saved.
             with redirect_stderr(io.StringIO()):  # its progress bar cannot be switched off
@@ -81,9 +81,9 @@ def _write(path: Path, work: Path) -> None:
                 )  # fmt: skip
             tokenizer = AutoTokenizer.from_pretrained(whole.parent, gguf_file=whole.name)
         except (ValueError, KeyError, OSError, NotImplementedError, IndexError, RuntimeError, TypeError) as error:
-            raise InputError(f"{path} cannot be converted: {explained(error, lines)}") from error
+            raise InputError(f"{path} cannot be converted: {explanation(error, lines)}") from error
     model, report = loaded
-    check_biases(path, opened, list(model.state_dict()))
+    check_biases(path, headers, list(model.state_dict()))
     check_all_sourced(model, report, f"GGUF file {path}")
     if whole is not path:
         whole.unlink()
@@ -93,7 +93,7 @@ def _write(path: Path, work: Path) -> None:
 
 
 def _correct(tokenizer: Any, fields: dict[str, Any]) -> None:
-    """What the conversion loses: the pre-tokenizer that splits digits, and the context length."""
+    """Restore what the conversion loses: the pre-tokenizer that splits digits, and the context length."""
     from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
 
     if fields.get("tokenizer.ggml.pre") == "smollm":

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 def stem(site: Site) -> str:
-    """What the names of a site's files begin with."""
+    """The beginning of the names of a site's files."""
     return str(site).replace(":", "-")
 
 
 def origin(model: "Model", sites: Sequence[Site], read: str) -> dict[str, Any]:
-    """Everything but the texts that decides the figures, by a name that a message can use."""
+    """Everything but the texts that the activations depend on, by a name for messages."""
     return {
         "model": model.digest,
         "dtype": str(model.dtype).removeprefix("torch."),
@@ -42,16 +42,16 @@ def origin(model: "Model", sites: Sequence[Site], read: str) -> dict[str, Any]:
 
 
 class CaptureJournal:
-    """What a folder holds of a capture; begins it, or goes on with it.
+    """The record of a capture in a folder, begun anew or continued.
 
     Args:
         folder: a new one, an empty one, or one of the same settings.
-        settings: what decides the figures, see `origin`.
+        settings: what the activations depend on, see `origin`.
         columns: the files; those without a table have one row a text.
         adds: what the capture adds to the entry of a window.
 
     Raises:
-        InputError: it cannot be read or written, or holds something else.
+        InputError: the folder cannot be read or written, or holds something else.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class CaptureJournal:
 
     @property
     def sharing(self) -> Sharing:
-        """How much of the work on all windows was done once."""
+        """How many tokens of all windows were run once for several texts."""
         windows = self.files.windows
         plain = tuple(dict.fromkeys(reason for w in windows for reason in w["plain"]))
         return Sharing(sum(w["given"] for w in windows), sum(w["run"] for w in windows), plain)
@@ -91,19 +91,19 @@ class CaptureJournal:
     def append(
         self, rows: Sequence[Encoded], arrays: Mapping[str, NDArray[Any]], sharing: Sharing, adds: Mapping[str, Any]
     ) -> None:
-        """Write a window behind those before it.
+        """Append a window.
 
         Args:
             rows: the texts.
             arrays: the new rows of every column, by its name.
-            sharing: how much of the work was done once.
+            sharing: how many tokens were run once for several texts.
             adds: what else goes into the window's entry.
         """
         entry = {"n": len(rows), "texts": _digest(rows), "given": sharing.given, "run": sharing.run}
         self.files.append(arrays, {**entry, "plain": list(sharing.plain), **adds})
 
     def finish(self, n: int) -> None:
-        """All texts are there: the files can be read by others.
+        """Close the capture once all texts are there, so that the files can be read.
 
         Raises:
             InputError: there are no texts, or not so many as on disk.
@@ -119,7 +119,7 @@ class CaptureJournal:
         self.files.finish()
 
     def mapped(self) -> dict[str, Tensor]:
-        """The files as tensors that are read when looked at, by column; writing to them changes no file."""
+        """The files as memory-mapped tensors, by column; writing to them changes no file."""
         return {name: torch.from_numpy(array) for name, array in self.files.mapped().items()}
 
 

@@ -1,4 +1,4 @@
-"""A transformers model with its tokenizer, and what is known of both before anything runs."""
+"""A transformers model with its tokenizer, and what is known of both before any text is run."""
 
 from typing import Any
 
@@ -18,27 +18,27 @@ from trimtab.models.digest import Fingerprint, shapes
 from trimtab.models.encoding import Encoder
 from trimtab.models.positions import positions_of
 from trimtab.models.precision import Tail
-from trimtab.models.prefix import keeps_keys
+from trimtab.models.prefix import can_cache_prefix
 from trimtab.models.text import context_length, pad_token
-from trimtab.models.wrappers import unwrapped
+from trimtab.models.wrappers import unwrap
 
 
-class Loaded:
-    """Base of `Model`: the parts, their sizes and names, nothing that runs.
+class ModelParts:
+    """Base of `Model`: its parts with their sizes and names, but nothing that runs.
 
     Args:
-        hf: a transformers decoder language model, or what wraps one; put into evaluation mode.
+        hf: a transformers decoder language model, or a wrapper of one; put into evaluation mode.
         tokenizer: its tokenizer, or None.
         id: how reports name the model; its class's name if empty.
         revision: commit on the Hub, if it came from there.
         batch_tokens: tokens per batch, or None for what suits the device.
 
     Raises:
-        InputError: it is no decoder language model, or wrapped in what does more than to call it.
+        InputError: it is not a decoder language model, or its wrapper does more than call it.
     """
 
     def __init__(self, hf: Any, tokenizer: Any, id: str, revision: str | None, batch_tokens: int | None) -> None:
-        hf = unwrapped(hf)
+        hf = unwrap(hf)
         check_is_decoder(hf)
         self.hf = hf
         self.tokenizer = tokenizer
@@ -51,7 +51,7 @@ class Loaded:
         self.positions = positions_of(hf, ids, output.logits)
         self.tail = Tail(self.anatomy)
         self._fingerprint = Fingerprint(hf)
-        self.keeps_keys = keeps_keys(hf) and not self.positions.first
+        self.can_cache_prefix = can_cache_prefix(hf) and not self.positions.first
         self.batch_tokens = batch_tokens or fitting_tokens(hf)
 
     @property
@@ -68,8 +68,8 @@ class Loaded:
     def dtype(self) -> torch.dtype:
         """dtype of the blocks; where their weights have 8 bits or fewer, that of what they compute."""
         weights = self.anatomy.blocks[0].parameters()
-        kind = next(weights, torch.zeros(0, dtype=self.anatomy.dtype)).dtype
-        return kind if kind.is_floating_point and kind.itemsize > 1 else self.anatomy.dtype
+        dtype = next(weights, torch.zeros(0, dtype=self.anatomy.dtype)).dtype
+        return dtype if dtype.is_floating_point and dtype.itemsize > 1 else self.anatomy.dtype
 
     @property
     def device(self) -> torch.device:

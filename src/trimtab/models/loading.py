@@ -9,7 +9,7 @@ import torch
 from trimtab.errors import InputError
 from trimtab.models.adapters import adapt
 from trimtab.models.folders import check_model_folder
-from trimtab.models.gguf import converted
+from trimtab.models.gguf import convert
 from trimtab.models.model import Model
 from trimtab.models.reading import read
 
@@ -41,6 +41,12 @@ def load(
 
     Raises:
         InputError: the model cannot be found or read; the message says what to do.
+
+    Example:
+        >>> import trimtab as tt
+        >>> model = tt.load("smollm2")
+        >>> model.n_blocks, model.d_model
+        (30, 576)
     """
     if dtype != "auto" and dtype not in DTYPES:
         raise InputError(
@@ -52,18 +58,18 @@ def load(
     where, name = _resolve(str(source))
     if revision is not None and (where != str(source) or _path(where)[1]):
         raise InputError(
-            f"model {source} is no model on the Hub, so it has no revision {revision!r}; leave it out",
+            f"model {source} is not on the Hub, so it has no revision {revision!r}; leave it out",
             code="conflicting-arguments",
             field="revision",
         )
-    kind = DTYPES.get(dtype) or native_dtype(device)
-    hf, tokenizer = read(where, name, revision, kind, device_map)
+    torch_dtype = DTYPES.get(dtype) or native_dtype(device)
+    hf, tokenizer = read(where, name, revision, torch_dtype, device_map)
     if adapter is not None:
         adapt(hf, adapter)
     if device_map is None:
-        hf = _placed(hf, device)
-    used = getattr(hf.config, "_commit_hash", None) or revision
-    return Model(hf, tokenizer, id=name if adapter is None else f"{name}+{adapter}", revision=used)
+        hf = _to_device(hf, device)
+    commit = getattr(hf.config, "_commit_hash", None) or revision
+    return Model(hf, tokenizer, id=name if adapter is None else f"{name}+{adapter}", revision=commit)
 
 
 def native_dtype(device: str) -> torch.dtype:
@@ -71,8 +77,12 @@ def native_dtype(device: str) -> torch.dtype:
     if device.startswith("cuda"):
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     if device == "cpu":
-        able: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # torch >= 2.10
-        return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") or able.get("bf16") else torch.float32
+        capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # torch >= 2.10
+        return (
+            torch.bfloat16
+            if any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+            else torch.float32
+        )
     return torch.float32
 
 
@@ -93,7 +103,7 @@ def _resolve(source: str) -> tuple[str, str]:
             raise InputError(
                 f"the embedded model is not installed; run: {EMBEDDED_MEND}", code="not-installed", field="model"
             )
-        return str(converted(file)), EMBEDDED
+        return str(convert(file)), EMBEDDED
     if path.is_file():
         if path.suffix.lower() != ".gguf":
             raise InputError(
@@ -101,7 +111,7 @@ def _resolve(source: str) -> tuple[str, str]:
                 code="wrong-file",
                 field="model",
             )
-        return str(converted(path)), path.name
+        return str(convert(path)), path.name
     if path.is_dir():
         check_model_folder(path)
         return str(path), path.name
@@ -118,7 +128,7 @@ def _resolve(source: str) -> tuple[str, str]:
 
 
 def _path(source: str) -> tuple[Path, bool]:
-    """The path that a source would be, and whether it is there."""
+    """A source as a path, and whether it exists."""
     try:
         path = Path(source).expanduser()
         path.stat()
@@ -134,14 +144,14 @@ def _path(source: str) -> tuple[Path, bool]:
 
 
 def _check_device(device: str) -> None:
-    """Before weights are read: a device that is none here, or holds no values."""
+    """Check, before weights are read, that a device exists here and holds values."""
     try:
-        there = torch.zeros(1, device=device).device
+        kind = torch.zeros(1, device=device).device.type
     except (RuntimeError, AssertionError, ImportError) as error:
         raise InputError(
             f"device {device!r} cannot be used: {str(error).splitlines()[0]}", code="unusable-device", field="device"
         ) from error
-    if there.type == "meta":
+    if kind == "meta":
         raise InputError(
             "device 'meta' cannot be used: it holds no values; give one such as cpu or cuda:0",
             code="unusable-device",
@@ -149,7 +159,7 @@ def _check_device(device: str) -> None:
         )
 
 
-def _placed(hf: Any, device: str) -> Any:
+def _to_device(hf: Any, device: str) -> Any:
     try:
         return hf.to(device)
     except RuntimeError as error:  # too little memory

@@ -1,4 +1,4 @@
-"""What the tokens of a row may attend to where the row holds several texts."""
+"""Attention masks for rows that hold several texts."""
 
 import inspect
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ def texts_apart(blocks: Sequence[nn.Module], batch: Batch) -> Iterator[None]:
     So windows of attention stay what they are, whatever the block.
 
     Raises:
-        PlanError: a block is handed no mask that can be rewritten; see `packs`.
+        PlanError: a block gets no mask that can be rewritten; see `packs`.
     """
     masks: dict[int, tuple[Any, Tensor]] = {}
     packed = blocks if batch.text is not None else ()
@@ -36,10 +36,10 @@ def texts_apart(blocks: Sequence[nn.Module], batch: Batch) -> Iterator[None]:
 
     def before(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
         place = places[type(block)]
-        given = kwargs.get("attention_mask") if place is None or place >= len(args) else args[place]
-        if id(given) not in masks:
-            masks[id(given)] = (given, _by_position(given, batch))
-        mask = masks[id(given)][1]
+        mask = kwargs.get("attention_mask") if place is None or place >= len(args) else args[place]
+        if id(mask) not in masks:
+            masks[id(mask)] = (mask, _by_position(mask, batch))
+        mask = masks[id(mask)][1]
         if place is None or place >= len(args):
             return args, {**kwargs, "attention_mask": mask}
         return (*args[:place], mask, *args[place + 1 :]), kwargs
@@ -56,26 +56,26 @@ def _mask_place(kind: type[nn.Module]) -> int | None:
     return names.index("attention_mask") - 1 if "attention_mask" in names else None
 
 
-def _by_position(given: Any, batch: Batch) -> Tensor:
+def _by_position(mask: Any, batch: Batch) -> Tensor:
     """A block's mask `[B or 1, h, T, P + T]` for rows in their order, looked up for tokens that stand elsewhere."""
     assert batch.text is not None
     past = 0 if batch.past is None else batch.past.shape[1]
     allowed = (batch.text[:, None, :] < 0) | (batch.text[:, None, :] == batch.text[:, :, None])  # (B, T, T)
     allowed = allowed & batch.real[:, None, :] | torch.eye(batch.ids.shape[1], dtype=torch.bool, device=allowed.device)
     query = (batch.position - past).clamp(min=0)[:, :, None]  # (B, T, 1) row of the block's mask
-    if given is None and not past:
+    if mask is None and not past:
         return (allowed & (batch.position[:, None, :] <= batch.position[:, :, None]))[:, None]
-    if not isinstance(given, Tensor) or given.ndim != 4:
-        raise PlanError(f"the blocks are handed {type(given).__name__} for a mask, so a row cannot hold several texts")
-    kept = given.shape[-1] - batch.ids.shape[1]  # a window may have dropped the first of the cached tokens
-    cached = torch.arange(kept, device=given.device).expand(len(allowed), -1)
-    key = torch.cat([cached, query[..., 0].to(given.device) + kept], dim=1)[:, None, :]  # (B, 1, K)
-    looked_up = given[0][:, query.to(given.device), key].transpose(0, 1)  # (B, h, T, K)
+    if not isinstance(mask, Tensor) or mask.ndim != 4:
+        raise PlanError(f"the blocks get {type(mask).__name__} as attention mask, so a row cannot hold several texts")
+    kept = mask.shape[-1] - batch.ids.shape[1]  # a window may have dropped the first of the cached tokens
+    cached = torch.arange(kept, device=mask.device).expand(len(allowed), -1)
+    key = torch.cat([cached, query[..., 0].to(mask.device) + kept], dim=1)[:, None, :]  # (B, 1, K)
+    looked_up = mask[0][:, query.to(mask.device), key].transpose(0, 1)  # (B, h, T, K)
     before = torch.ones(*allowed.shape[:2], kept, dtype=torch.bool, device=allowed.device)
-    open_ = torch.cat([before, allowed], dim=2)[:, None].to(given.device)
-    if given.dtype == torch.bool:
+    open_ = torch.cat([before, allowed], dim=2)[:, None].to(mask.device)
+    if mask.dtype == torch.bool:
         return looked_up & open_
-    return looked_up.masked_fill(~open_, torch.finfo(given.dtype).min)
+    return looked_up.masked_fill(~open_, torch.finfo(mask.dtype).min)
 
 
 def packs(model: "Model") -> bool:
@@ -107,8 +107,8 @@ def packs(model: "Model") -> bool:
     return apart_from_others and bool((error <= 0.1 * scale).all()) and bool(2 * error.sum() <= wrong.sum())
 
 
-def _last_block(model: "Model", rows: Sequence[Encoded], laid: Sequence[Pack], misplaced: bool = False) -> Tensor:
-    packed = collate_packs(laid, rows, 0, model.device)
+def _last_block(model: "Model", rows: Sequence[Encoded], layout: Sequence[Pack], misplaced: bool = False) -> Tensor:
+    packed = collate_packs(layout, rows, 0, model.device)
     batch, site = packed.batch, Site(model.n_blocks - 1)
     if misplaced:
         batch = replace(batch, position=torch.arange(batch.ids.shape[1], device=batch.ids.device)[None])

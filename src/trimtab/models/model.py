@@ -1,4 +1,4 @@
-"""A loaded language model: capture, score, generate and steer, all thin faces on one `forward`."""
+"""A loaded language model: capture, score, generate and steer, all by one `forward`."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -20,19 +20,19 @@ from trimtab.models.encoding import continuable, encoded, rendered
 from trimtab.models.fit import ensure_fits
 from trimtab.models.forward import run
 from trimtab.models.generate import generate
-from trimtab.models.loaded import Loaded
+from trimtab.models.loaded import ModelParts
 from trimtab.models.masks import packs
-from trimtab.models.padding import bears_padding
+from trimtab.models.padding import tolerates_padding
 from trimtab.models.plan import UNDECIDED, Batch, Plan, Steer, Trace, steer
 from trimtab.models.scoring import AnswerScores, logit_differences, score
 from trimtab.models.streaming import capture_into
 from trimtab.models.text import check_not_one_text, joined, with_prefixes
-from trimtab.models.tokens import TEXTS, TokenActivations, TokenSelection, capture_tokens
+from trimtab.models.tokens import MAX_TEXTS, TokenActivations, TokenSelection, capture_tokens
 from trimtab.storage.atomic import output_path
 from trimtab.texts import Rendered
 
 
-class Model(Loaded):
+class Model(ModelParts):
     """A decoder language model, its tokenizer, and the parts where activations are read and edited.
 
     Usually made by `trimtab.load`; models that are already in memory can be wrapped directly.
@@ -46,7 +46,14 @@ class Model(Loaded):
         batch_tokens: tokens per batch, padding included; by default what suits the device. Halved when memory runs out.
 
     Raises:
-        InputError: it is no decoder language model; the message says what it is instead.
+        InputError: it is not a decoder language model; the message says what it is instead.
+
+    Example:
+        >>> import trimtab as tt
+        >>> loaded = tt.load("smollm2")
+        >>> model = tt.Model(loaded.hf, loaded.tokenizer, id="mine")
+        >>> model.id, model.n_blocks
+        ('mine', 30)
     """
 
     def __init__(
@@ -72,9 +79,9 @@ class Model(Loaded):
         return self._packs[how]
 
     @cached_property
-    def bears_padding(self) -> bool:
-        """Whether texts of unlike length may be generated in one batch; tried out once, and said where they may not."""
-        return bears_padding(self)
+    def tolerates_padding(self) -> bool:
+        """Whether texts of unequal length may be generated in one batch; tried out once, with a warning if not."""
+        return tolerates_padding(self)
 
     @property
     def open_edits(self) -> tuple[Steer, ...]:
@@ -101,12 +108,12 @@ class Model(Loaded):
         # rows of several texts are masked block by block, from the mask of a row without padding
         real = batch.real if batch.text is None else torch.ones_like(batch.real)
         attention = real if batch.past is None else torch.cat([batch.past, real], dim=1)
-        described = self.positions.arguments(batch.ids, batch.real, batch.position, behind_cache=batch.past is not None)
-        inputs = {**described, "attention_mask": attention.long(), "use_cache": cache is not None}
+        arguments = self.positions.arguments(batch.ids, batch.real, batch.position, behind_cache=batch.past is not None)
+        inputs = {**arguments, "attention_mask": attention.long(), "use_cache": cache is not None}
         if cache is not None:
             inputs["past_key_values"] = cache
-        raised = nullcontext() if plan.logits == "none" else self.tail.raised(begins=batch.past is None)
-        with torch.no_grad(), self.gate.open(), raised:
+        tail = nullcontext() if plan.logits == "none" else self.tail.in_float32(begins=batch.past is None)
+        with torch.no_grad(), self.gate.open(), tail:
             return run(self.anatomy, lambda: self.hf(**inputs), batch, plan)
 
     def capture(
@@ -133,21 +140,28 @@ class Model(Loaded):
             strength: see `trimtab.models.steer`.
             scope: which tokens are edited.
             into: a folder that the activations are written to, for more texts than fit into memory; the results are
-                then memory-mapped, and an interrupted call goes on when it is made again. Unsteered only.
+                then memory-mapped, and an interrupted call continues when it is made again. Unsteered only.
 
         Returns:
             `activations[Site(14)]`, `[n, d_model]` float32, on the model's device, mapped ones on the CPU.
 
         Raises:
             InputError: an activation is not finite, a site is out of range, a text too long, the folder unusable.
+
+        Example:
+            >>> import trimtab as tt
+            >>> model = tt.load("smollm2")
+            >>> captured = model.capture(["The sky is blue.", "No."], [14, "attention:14"])
+            >>> captured.activations[tt.Site(14)].shape
+            torch.Size([2, 576])
         """
         check_not_one_text(texts)
         if into is not None:
             if steering is not None or self.open_edits:
                 raise InputError("captures into a folder are unsteered; leave out into=… or the steering")
             return capture_into(self, texts, Site.several(sites), read, self.encoder(chat_template), output_path(into))
-        put, steers = self._put([rendered(text) for text in texts], steering, strength, scope)
-        rows = self.encoder(chat_template).encode(put)
+        prefixed, steers = self._with_prefixes([rendered(text) for text in texts], steering, strength, scope)
+        rows = self.encoder(chat_template).encode(prefixed)
         return capture(self, rows, Site.several(sites), read, *decided(self, rows, [steers]))
 
     def capture_tokens(
@@ -178,10 +192,18 @@ class Model(Loaded):
             token belongs to, and `position[Site(14)]`, `[N]` its place there; all on the CPU.
 
         Raises:
-            InputError: as `capture`; a text without such a token, no token left at a site, twins unlike the texts.
+            InputError: as `capture`; a text without such a token, no token left at a site, twins that do not
+                match the texts.
+
+        Example:
+            >>> import trimtab as tt
+            >>> model = tt.load("smollm2")
+            >>> tokens = model.capture_tokens(["The sky is blue.", "No."], [14])
+            >>> tokens.text[tt.Site(14)].tolist()
+            [0, 0, 0, 0, 0, 1, 1]
         """
         check_not_one_text(texts)
-        rows = encoded(texts, self.encoder(chat_template), TEXTS)
+        rows = encoded(texts, self.encoder(chat_template), MAX_TEXTS)
         folder = None if into is None else output_path(into)
         return capture_tokens(
             self, rows, Site.several(sites), tokens, folder, twins=twins, drop_identical=drop_identical
@@ -208,9 +230,16 @@ class Model(Loaded):
             scope: which tokens are edited.
 
         Raises:
-            InputError: lists of unlike length, an answer without tokens, a text that is too long.
+            InputError: lists of unequal length, an answer without tokens, a text that is too long.
+
+        Example:
+            >>> import trimtab as tt
+            >>> model = tt.load("smollm2")
+            >>> scores = model.score(["The sky is"] * 2, [" blue.", " a spoon."])
+            >>> bool(scores.mean[0] > scores.mean[1])
+            True
         """
-        texts, steers = self._put(joined(prompts, answers), steering, strength, scope)
+        texts, steers = self._with_prefixes(joined(prompts, answers), steering, strength, scope)
         return score(self, self.encoder(chat_template).encode(texts), steers)
 
     def logit_differences(
@@ -227,11 +256,11 @@ class Model(Loaded):
         """Logit of the positive minus that of the negative answer, where the two first differ: `[n]`, in logits.
 
         Raises:
-            InputError: one answer is the beginning of the other, or lists of unlike length.
+            InputError: one answer is the beginning of the other, or lists of unequal length.
         """
         encode = self.encoder(chat_template).encode
-        plus, steers = self._put(joined(prompts, positives), steering, strength, scope)
-        minus, _ = self._put(joined(prompts, negatives), steering, strength, scope)
+        plus, steers = self._with_prefixes(joined(prompts, positives), steering, strength, scope)
+        minus, _ = self._with_prefixes(joined(prompts, negatives), steering, strength, scope)
         return logit_differences(self, encode(plus), encode(minus), steers)
 
     @overload
@@ -274,10 +303,16 @@ class Model(Loaded):
 
         Returns:
             The continuation without the prompt: prompt and continuation together are the text that all tokens have.
+
+        Example:
+            >>> import trimtab as tt
+            >>> model = tt.load("smollm2")
+            >>> model.generate("1, 2, 3, 4, 5,", max_new_tokens=5)
+            ' 6, 7'
         """
         one = isinstance(prompts, str | Rendered)
-        given = [continuable(t) for t in ([prompts] if isinstance(prompts, str | Rendered) else prompts)]
-        texts, steers = self._put(given, steering, strength, scope)
+        beginnings = [continuable(t) for t in ([prompts] if isinstance(prompts, str | Rendered) else prompts)]
+        texts, steers = self._with_prefixes(beginnings, steering, strength, scope)
         rows = [row.prompt for row in self.encoder(chat_template).encode(texts)]
         result = generate(self, rows, steers, max_new_tokens, seed, options)
         if details:
@@ -290,6 +325,16 @@ class Model(Loaded):
 
         In `model.hf.generate(…)` the prompt is what it is given; in calls of `model.hf(…)` it is what the last
         call with an empty cache, or without one, held. Their logits are float32 in here, as all of trimtab's.
+
+        Example:
+            >>> import trimtab as tt
+            >>> import torch
+            >>> model = tt.load("smollm2")
+            >>> steering = tt.Steering.from_vector(14, torch.ones(model.d_model))
+            >>> with model.steered(steering, 2.0):
+            ...     ids = model.hf.generate(**model.tokenizer("The sky", return_tensors="pt"), max_new_tokens=3)
+            >>> ids.shape
+            torch.Size([1, 5])
         """
         if steering.conditions or steering.prompts:
             raise InputError(UNDECIDED)
@@ -301,10 +346,10 @@ class Model(Loaded):
         finally:
             self._steered.pop()
 
-    def _put(
+    def _with_prefixes(
         self, texts: Sequence[Rendered], steering: Steerable | None, strength: Strengths, scope: Scopes
     ) -> tuple[list[Rendered], tuple[Steer, ...]]:
-        """Texts behind what the steering puts in front of them, and its edits."""
+        """Texts with what the steering puts in front of them, and its edits."""
         steers = self._steers(steering, strength, scope)
         if steering is None:
             return list(texts), steers

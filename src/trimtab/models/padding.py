@@ -1,4 +1,4 @@
-"""Whether a model writes the same behind padding as without: tried once, when first a batch needs padding."""
+"""Whether a model writes the same with padding as without: tried once, when a batch first needs padding."""
 
 import logging
 from typing import TYPE_CHECKING
@@ -18,8 +18,8 @@ LOG = logging.getLogger("trimtab")
 STEPS = 2
 
 
-def bears_padding(model: "Model") -> bool:
-    """Whether a short text beside a long one is continued as it is alone; says once where it is not.
+def tolerates_padding(model: "Model") -> bool:
+    """Whether a short text padded to a long one is continued as it is alone; warns once if it is not.
 
     Two tokens are written, so that the step behind the cache is tried too.
     """
@@ -30,15 +30,15 @@ def bears_padding(model: "Model") -> bool:
         alone, beside = _scores(model, [short]), _scores(model, [short, long])
     except (ValueError, RuntimeError, TypeError, AttributeError, IndexError, KeyError):
         return True  # it cannot generate at all, and the texts themselves will say why
-    near = 1e-3 if model.dtype in (torch.float32, torch.float64) else 0.1
+    tolerance = 1e-3 if model.dtype in (torch.float32, torch.float64) else 0.1
     same = True
     for one, two in zip(alone, beside, strict=False):
-        same = same and bool((one - two).norm() <= near * one.norm())
+        same = same and bool((one - two).norm() <= tolerance * one.norm())
         if int(one.argmax()) != int(two.argmax()):  # what follows is another text
             break
     if not same:
         LOG.warning(
-            "%s writes other text beside padding than alone, so texts of unlike length are generated apart",
+            "%s writes different text when a prompt is padded, so prompts of unequal length are generated separately",
             type(model.hf).__name__,
         )
     return same

@@ -1,4 +1,4 @@
-"""What a forward pass is given and what it gives back: Batch, Steer, Plan, Trace. See README.md beside this file."""
+"""Input and output of a forward pass: Batch, Steer, Plan, Trace. See README.md beside this file."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -42,6 +42,13 @@ class Batch:
         past: `[B, P]` bool, `real` of the tokens that are already in the cache; None without one.
         text: `[B, T]` number of the text that a token belongs to, -1 for what all texts of a row have in common;
             None where every row is one text.
+
+    Example:
+        >>> import torch
+        >>> from trimtab.models import Encoded, collate
+        >>> batch = collate([Encoded((1, 5, 6), 2), Encoded((1, 7), 1)], 0, torch.device("cpu"))
+        >>> batch.position.tolist(), batch.real.tolist()
+        ([[0, 1, 2], [0, 1, 0]], [[True, True, True], [True, True, False]])
     """
 
     ids: Tensor
@@ -98,6 +105,13 @@ def in_scope(batch: Batch, window: Tensor) -> Tensor:
     Args:
         batch: the rows.
         window: `[B, 2]` or `[1, 2]`, the scope as bounds on `position - prompt_len`.
+
+    Example:
+        >>> import torch
+        >>> from trimtab.models import Encoded, collate, in_scope
+        >>> batch = collate([Encoded((1, 5, 6), 2), Encoded((1, 7), 1)], 0, torch.device("cpu"))
+        >>> in_scope(batch, torch.tensor([[0, 9]])).tolist()  # the answers
+        [[False, False, True], [False, True, False]]
     """
     relative = batch.position - batch.prompt_len[:, None]
     return batch.real & (relative >= window[:, :1]) & (relative < window[:, 1:])
@@ -114,7 +128,16 @@ class Steer:
         conditions: by attribute, what a row's prompt must meet; decided before a pass (`trimtab.models.conditions`).
 
     Raises:
-        InputError: an unknown scope, a strength that is not finite, a number of scopes unlike the rows.
+        InputError: an unknown scope, a strength that is not finite, a number of scopes that does not match the rows.
+
+    Example:
+        >>> import torch
+        >>> import trimtab as tt
+        >>> from trimtab.models import steer
+        >>> steering = tt.Steering.from_vector(14, torch.ones(576))
+        >>> two_rows = steer(steering, [0.0, 2.0])  # a Steer
+        >>> two_rows.strength.tolist(), two_rows.on.tolist()
+        ([[0.0], [2.0]], [[False], [True]])
     """
 
     edits: Mapping[Site, Edit]
@@ -178,7 +201,7 @@ class Steer:
 
 
 def steer(steering: Steerable, strength: Strengths = None, scope: Scopes = "all") -> Steer:
-    """Put a steering to work at given strengths.
+    """A steering at given strengths, for `Plan`.
 
     Args:
         steering: edits with named attributes.
@@ -187,6 +210,14 @@ def steer(steering: Steerable, strength: Strengths = None, scope: Scopes = "all"
 
     Raises:
         InputError: an unknown attribute, a strength that is not a finite number.
+
+    Example:
+        >>> import torch
+        >>> import trimtab as tt
+        >>> from trimtab.models import steer
+        >>> steering = tt.Steering.from_vector(14, torch.ones(576))
+        >>> steer(steering, 2.0, scope="generated").strength.tolist()
+        [[2.0]]
     """
     rows = [list(row.values()) for row in strength_rows(steering, strength)]
     conditions = tuple(steering.conditions.get(name) for name in steering.attributes) if steering.conditions else ()
@@ -227,7 +258,7 @@ def _repeated(scope: Scope | tuple[Scope, ...], k: int) -> Scope | tuple[Scope, 
 
 @dataclass(frozen=True)
 class Plan:
-    """What one forward pass shall do.
+    """What one forward pass is to do.
 
     Args:
         steers: edits, applied in order.
@@ -235,6 +266,13 @@ class Plan:
         logits: `none` stops after the deepest read; `last` gives `[B, V]`, `answer` the positions whose next
             token belongs to the answer, packed `[N, V]`, `all` `[B, T, V]`. Always float32.
         resume: start above this residual `[B, T, d_model]`; repeat rows to sweep strengths.
+
+    Example:
+        >>> import trimtab as tt
+        >>> from trimtab.models import Plan
+        >>> plan = Plan(read=frozenset([tt.Site(14)]), logits="last")
+        >>> plan.steers, plan.resume
+        ((), None)
     """
 
     steers: tuple[Steer, ...] = ()
@@ -245,7 +283,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Trace:
-    """What came out of a forward pass.
+    """The result of a forward pass.
 
     Args:
         activations: `[B, T, d_model]` by site, in the blocks' dtype, before the edit at that site.
@@ -253,6 +291,15 @@ class Trace:
         predicts: `[B, T]` bool, the positions behind packed `answer` logits; None otherwise.
         selected: tokens that an active steer selected, summed over edits: a scalar on the model's device;
             None when nothing was steered.
+
+    Example:
+        >>> import trimtab as tt
+        >>> from trimtab.models import Encoded, Plan, collate
+        >>> model = tt.load("smollm2")
+        >>> batch = collate([Encoded((1, 5, 6), 2)], model.pad, model.device)
+        >>> trace = model.forward(batch, Plan(read=frozenset([tt.Site(14)]), logits="last"))
+        >>> trace.activations[tt.Site(14)].shape, trace.logits.shape
+        (torch.Size([1, 3, 576]), torch.Size([1, 49152]))
     """
 
     activations: Mapping[Site, Tensor]

@@ -1,4 +1,4 @@
-"""The numbers that a model gives to the tokens of a text: found by trying, and kept to in every pass."""
+"""The position ids that a model gives to the tokens of a text: found by trying, and used in every pass."""
 
 import inspect
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ class Positions:
     """How a model numbers tokens.
 
     Args:
-        first: the number of a text's first token; None where the model is not told positions.
+        first: the number of a text's first token; None where the model takes no position ids.
         uncounted: a token id that the model itself leaves out of its count, as RoBERTa does with padding.
     """
 
@@ -60,15 +60,15 @@ class _Recount:
         self._counted: Tensor | None = None  # [B, 1] of the tokens so far
 
     def __call__(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]] | None:
-        given, ids, mask = (kwargs.get(key) for key in ("position_ids", "input_ids", "attention_mask"))
-        if given is None:
+        position_ids, ids, mask = (kwargs.get(key) for key in ("position_ids", "input_ids", "attention_mask"))
+        if position_ids is None:
             return None
         if self._uncounted is None or ids is None or (mask is not None and mask.ndim != 2):
-            return args, {**kwargs, "position_ids": given + self._first}
+            return args, {**kwargs, "position_ids": position_ids + self._first}
         counts = ids != self._uncounted
         if mask is not None:  # none is passed where nothing is padding
             counts = counts & mask[:, -ids.shape[1] :].bool()
-        behind_cache = mask.shape[1] > ids.shape[1] if mask is not None else bool(given[0, 0] > 0)
+        behind_cache = mask.shape[1] > ids.shape[1] if mask is not None else bool(position_ids[0, 0] > 0)
         before = self._counted if behind_cache and self._counted is not None else 0
         counted = counts.long().cumsum(dim=1) + before
         self._counted = counted[:, -1:]
@@ -81,31 +81,31 @@ def takes_positions(hf: Any) -> bool:
 
 
 def positions_of(hf: Any, ids: Tensor, logits: Tensor) -> Positions:
-    """Which numbers, told to the model, give what it gives without being told any.
+    """Find the position ids with which the model gives the same logits as without any.
 
-    Most begin at 0; RoBERTa and its kin begin behind the number of their padding token.
+    Most begin at 0; RoBERTa and its relatives begin after the id of their padding token.
 
     Args:
         hf: the model.
         ids: `[1, T]` tokens.
-        logits: `[1, T, V]` what they gave without being told positions.
+        logits: `[1, T, V]` what they gave without position ids.
     """
     if not takes_positions(hf):
         return Positions(None)
     pad = getattr(hf.config.get_text_config(), "pad_token_id", None)
-    behind = [pad + 1] if isinstance(pad, int) and pad >= 0 else []
+    after_pad = [pad + 1] if isinstance(pad, int) and pad >= 0 else []
     steps = torch.arange(ids.shape[1], device=ids.device)[None]
-    near = 1e-4 if logits.dtype in (torch.float32, torch.float64) else 2e-2
+    tolerance = 1e-4 if logits.dtype in (torch.float32, torch.float64) else 2e-2
     differences: dict[int, float] = {}
-    for first in dict.fromkeys((0, *behind, 1, 2)):
+    for first in dict.fromkeys((0, *after_pad, 1, 2)):
         try:
-            given = logits_of(hf, ids, position_ids=steps + first)
+            shifted = logits_of(hf, ids, position_ids=steps + first)
         except IndexError:  # beyond a small table of positions
             continue
-        differences[first] = float((given.float() - logits.float()).abs().max() / logits.float().abs().max())
+        differences[first] = float((shifted.float() - logits.float()).abs().max() / logits.float().abs().max())
         if differences[first] <= 1e-5:
             break
     best = min(differences, key=lambda first: differences[first], default=None)
-    if best is None or differences[best] > near:
+    if best is None or differences[best] > tolerance:
         return Positions(None)
-    return Positions(best, pad if best and best in behind else None)
+    return Positions(best, pad if best and best in after_pad else None)

@@ -28,26 +28,26 @@ class Tail:
     def __init__(self, anatomy: Anatomy) -> None:
         self._modules = (*anatomy.tail, *([anatomy.head] if anatomy.head is not None else []))
         self._twins: dict[int, _Twin] = {}
-        self._raised = False
+        self._active = False
 
     @property
     def not_float32(self) -> list[str]:
-        """Names of the modules that keep the blocks' dtype because weights are offloaded: all of them, or none."""
+        """Names of the modules that keep the blocks' dtype, because weights are offloaded: all of them, or none."""
         low = [m for m in self._modules if _is_low(m)]
         offloaded = any(p.is_meta for m in low for p in m.parameters())
         return [type(m).__name__ for m in low] if offloaded else []
 
     @contextmanager
-    def raised(self, begins: bool) -> Iterator[None]:
+    def in_float32(self, begins: bool) -> Iterator[None]:
         """In here the modules compute in float32, with the weights that they have now. Inner ones change nothing.
 
         Args:
             begins: False in a step behind a cache, where only a new version of the weights is looked for; else the
-                weights are copied anew, so that writes through `weight.data` are seen too.
+                weights are copied again, so that writes through `weight.data` count too.
         """
         with ExitStack() as stack:
-            if not self._raised and not self.not_float32:
-                stack.enter_context(replaced(self, True, "_raised"))
+            if not self._active and not self.not_float32:
+                stack.enter_context(replaced(self, True, "_active"))
                 for k, module in enumerate(self._modules):
                     if _is_low(module):
                         twin = self._twins.setdefault(k, _Twin(module))
@@ -57,7 +57,7 @@ class Tail:
 
 
 def _is_low(module: nn.Module) -> bool:
-    """Whether it is of another dtype and can be copied in float32: quantised weights are more than their numbers."""
+    """Whether it is of another dtype and can be copied in float32: quantised weights cannot."""
     weights = list(module.parameters())
     plain = all(type(p) is nn.Parameter and p.is_floating_point() and p.dtype.itemsize > 1 for p in weights)
     return plain and any(p.dtype != torch.float32 for p in weights)
@@ -70,18 +70,18 @@ class _Twin:
         self._module = module
         self._copy: nn.Module | None = None
         self._run: Callable[[Tensor], Tensor] | None = None
-        self._seen: Version = ()
+        self._version: Version = ()
 
     @torch.no_grad()
     def refresh(self, begins: bool) -> None:
-        """Take over the module's weights; without a look at their values, so that no device has to be waited for."""
+        """Take over the module's weights; without reading their values, so that no device has to be waited for."""
         now = version((*self._module.parameters(), *self._module.buffers()))
-        if self._copy is None or now != self._seen:
-            self._copy, self._seen = _float32(self._module), now
+        if self._copy is None or now != self._version:
+            self._copy, self._version = _float32(self._module), now
             self._run = by_onednn(self._copy) if suits(self._copy) else self._copy.forward
         elif begins:
-            for mine, its in zip(self._copy.parameters(), self._module.parameters(), strict=True):
-                mine.copy_(its)
+            for copied, weight in zip(self._copy.parameters(), self._module.parameters(), strict=True):
+                copied.copy_(weight)
 
     def __call__(self, h: Tensor) -> Tensor:
         assert self._copy is not None

@@ -1,4 +1,4 @@
-"""What many rows begin with is run once: instruction and shots, or the frame of a question."""
+"""Run once what many rows begin with: instruction and solved examples, or the frame of a question."""
 
 import copy
 from collections.abc import Collection, Mapping, Sequence
@@ -24,21 +24,21 @@ class Prefix:
         row: the tokens.
         activations: by site, `[P, d_model]`.
         norms: by site, `[P]` norm of each token's activation.
-        kept: the KV cache of one row; never extended itself.
+        kv_cache: the KV cache of one row; never extended itself.
     """
 
     row: Encoded
     activations: Mapping[Site, Tensor]
     norms: Mapping[Site, Tensor]
-    kept: Any
+    kv_cache: Any
 
     def __len__(self) -> int:
         return len(self.row.ids)
 
     def cache(self, rows: int) -> Any:
         """A cache for so many rows. Keys and values are views until the model appends to them."""
-        cache = copy.copy(self.kept)
-        cache.layers = [copy.copy(layer) for layer in self.kept.layers]
+        cache = copy.copy(self.kv_cache)
+        cache.layers = [copy.copy(layer) for layer in self.kv_cache.layers]
         for layer in cache.layers:
             if layer.is_initialized:
                 layer.keys = layer.keys.expand(rows, -1, -1, -1)
@@ -59,8 +59,8 @@ def run_prefix(model: "Model", row: Encoded, sites: Collection[Site]) -> Prefix:
     return Prefix(row, read, {site: h.float().norm(dim=-1) for site, h in read.items()}, cache)
 
 
-def keeps_keys(hf: Any) -> bool:
-    """Whether a prefix can be run apart: the cache holds plain keys and values, and rotations go by position alone."""
+def can_cache_prefix(hf: Any) -> bool:
+    """Whether a prefix can be run by itself: its cache is plain keys and values, rotations go by position alone."""
     from transformers import DynamicCache
     from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 
 from trimtab.errors import InputError
 from trimtab.models.folders import adapter_advice
-from trimtab.models.sources import check_all_sourced, explained, heard
+from trimtab.models.sources import check_all_sourced, explanation, loading_log
 
 EXPECTED = (
     "Give 'smollm2', a Hugging Face id such as org/name, a folder with config.json and safetensors weights, or a .gguf "
@@ -36,13 +36,13 @@ def read(where: str, name: str, revision: str | None, dtype: torch.dtype, device
         device_map: handed to accelerate.
 
     Raises:
-        InputError: it cannot be read, is no decoder language model, or not all its parameters have a source.
+        InputError: it cannot be read, is not a decoder language model, or not all its parameters have a source.
     """
     from transformers import AutoConfig, AutoTokenizer
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    with _without_retry_chatter(), heard() as lines:
+    with _without_retry_chatter(), loading_log() as lines:
         try:
             config = AutoConfig.from_pretrained(where, revision=revision, trust_remote_code=False)
             loaded: Any = _loader(config, name).from_pretrained(
@@ -53,14 +53,14 @@ def read(where: str, name: str, revision: str | None, dtype: torch.dtype, device
                 use_safetensors=True,
                 trust_remote_code=False,
                 output_loading_info=True,
-                ignore_mismatched_sizes=True,  # told apart below, by name
+                ignore_mismatched_sizes=True,  # checked below, where the message names them
             )
             tokenizer = AutoTokenizer.from_pretrained(where, revision=revision, trust_remote_code=False)
         except InputError:
             raise
         except _FAILURES as error:
             raise InputError(
-                f"model {name!r} cannot be loaded: {_no_such_folder(where)}{explained(error, lines)}\n{EXPECTED}"
+                f"model {name!r} cannot be loaded: {_no_such_folder(where)}{explanation(error, lines)}\n{EXPECTED}"
             ) from error
     hf, report = loaded
     if getattr(hf, "_hf_peft_config_loaded", False):
@@ -78,19 +78,20 @@ def _loader(config: Any, name: str) -> Any:
     """
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMultimodalLM
 
-    given = next(iter(getattr(config, "architectures", None) or ()), "")
-    if _OTHER_HEADS.search(given):
-        raise InputError(f"model {name!r} was saved as {given}, which has no head that predicts the next token")
+    architecture = next(iter(getattr(config, "architectures", None) or ()), "")
+    if _OTHER_HEADS.search(architecture):
+        raise InputError(f"model {name!r} was saved as {architecture}, which has no head that predicts the next token")
     if getattr(config, "is_encoder_decoder", False):
         raise InputError(
-            f"model {name!r} is an encoder-decoder ({given or type(config).__name__}); trimtab steers decoder language "
-            "models, as AutoModelForCausalLM loads them"
+            f"model {name!r} is an encoder-decoder ({architecture or type(config).__name__}); trimtab steers decoder "
+            "language models, as AutoModelForCausalLM loads them"
         )
     for loader in (AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForMultimodalLM):
         if type(config) in loader._model_mapping:
             return loader
     raise InputError(
-        f"model {name!r} is no language model that transformers can generate with ({given or type(config).__name__})"
+        f"model {name!r} is not a language model that transformers can generate with "
+        f"({architecture or type(config).__name__})"
     )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from trimtab.errors import InputError, NotFiniteError
 from trimtab.interventions import Site
 from trimtab.models.conditions import decided
-from trimtab.models.packing import Packed
+from trimtab.models.packing import PackedBatch
 from trimtab.models.plan import Batch, Logits, Plan, Steer, Trace, side_by_side
 from trimtab.models.prefix import Prefix
 from trimtab.models.sharing import Sharing, in_shared_batches
@@ -28,7 +28,15 @@ class AnswerScores:
         total: `[n]` sum over the answer's tokens, nats.
         mean: `[n]` nats per token.
         n_tokens: `[n]` tokens of each answer.
-        sharing: how much of the work was done once.
+        sharing: how many tokens were run once for several texts.
+
+    Example:
+        >>> import trimtab as tt
+        >>> scores = tt.load("smollm2").score(["The sky is", "Snow is"], [" blue.", " cold and white."])
+        >>> scores.n_tokens.tolist()
+        [2, 4]
+        >>> bool((scores.mean * scores.n_tokens).allclose(scores.total))
+        True
     """
 
     total: Tensor
@@ -58,9 +66,9 @@ def score_variants(model: "Model", rows: Sequence[Encoded], variants: Sequence[V
     check_scorable(rows)
     totals = torch.zeros(len(variants), len(rows), device=model.device)
 
-    def take(some: Sequence[int], packed: Packed, batch: Batch, trace: Trace) -> None:
-        result = _answer_logprobs(batch, trace, len(packed.texts) * len(some)).view(-1, len(some))  # (N, V)
-        totals[torch.tensor(some)[:, None], packed.texts] = result.T.to(model.device)
+    def take(some: Sequence[int], packed: PackedBatch, batch: Batch, trace: Trace) -> None:
+        logprobs = _answer_logprobs(batch, trace, len(packed.texts) * len(some)).view(-1, len(some))  # (N, V)
+        totals[torch.tensor(some)[:, None], packed.texts] = logprobs.T.to(model.device)
 
     # the token before the answer predicts its first token, so it is each text's own
     sharing = sweep(model, rows, [r.prompt_len - 1 for r in rows], variants, "answer", take)
@@ -71,18 +79,18 @@ def score_variants(model: "Model", rows: Sequence[Encoded], variants: Sequence[V
 
 
 def check_scorable(rows: Sequence[Encoded]) -> None:
-    """Raise where a row has no answer tokens, or no token in front of them."""
+    """Check that every row has answer tokens, and a token in front of them."""
     for i, row in enumerate(rows):
         if len(row.ids) <= row.prompt_len:
             raise InputError(f"text {i + 1} has no answer tokens to score")
         if row.prompt_len < 1:
-            raise InputError(f"text {i + 1}: a token without context is never scored")
+            raise InputError(f"text {i + 1}: its first token has no context and cannot be scored; give a prompt")
 
 
 def logit_differences(
     model: "Model", positive: Sequence[Encoded], negative: Sequence[Encoded], steers: Variant = ()
 ) -> Tensor:
-    """`logit(positive) - logit(negative)` of the first token that tells the two apart, `[n]` float32.
+    """`logit(positive) - logit(negative)` of the first token in which the two differ, `[n]` float32.
 
     Raises:
         InputError: one answer is the beginning of the other; or a logit that is not finite.
@@ -94,7 +102,7 @@ def logit_differences(
 def choice_variants(
     model: "Model", positive: Sequence[Encoded], negative: Sequence[Encoded], variants: Sequence[Variant]
 ) -> list[Tensor]:
-    """Log-probabilities of the first tokens that tell two answers apart, `[n, 2]` float32, under several edits.
+    """Log-probabilities of the first tokens in which two answers differ, `[n, 2]` float32, under several edits.
 
     Their difference is that of the logits. What lies below an edit's site is run once for all edits.
 
@@ -106,7 +114,7 @@ def choice_variants(
     tokens = torch.tensor([[p, q] for _, p, q in forks], device=model.device)  # (n, 2)
     out = torch.zeros(len(variants), len(rows), 2, device=model.device)
 
-    def take(some: Sequence[int], packed: Packed, batch: Batch, trace: Trace) -> None:
+    def take(some: Sequence[int], packed: PackedBatch, batch: Batch, trace: Trace) -> None:
         assert trace.logits is not None
         both = tokens[packed.texts.to(model.device)].repeat_interleave(len(some), dim=0)  # (N V, 2)
         logits = trace.logits.to(model.device)
@@ -133,7 +141,7 @@ def _answer_logprobs(batch: Batch, trace: Trace, n_texts: int) -> Tensor:
     return torch.zeros(n_texts, device=device).index_add_(0, batch.text_of.to(device)[at], logprob)
 
 
-Take = Callable[[Sequence[int], Packed, Batch, Trace], None]
+Take = Callable[[Sequence[int], PackedBatch, Batch, Trace], None]
 
 
 def sweep(
@@ -148,10 +156,10 @@ def sweep(
     variants = decided(model, rows, variants)
     together = tuple(s for v in variants for s in v)
 
-    def work(packed: Packed, chosen: Variant, prefix: Prefix | None) -> None:
-        opened, own = chosen[: len(chosen) - len(together)], iter(chosen[len(chosen) - len(together) :])
+    def work(packed: PackedBatch, chosen: Variant, prefix: Prefix | None) -> None:
+        outer, own = chosen[: len(chosen) - len(together)], iter(chosen[len(chosen) - len(together) :])
         each = [tuple(s for s in (next(own) for _ in v) if s.active) for v in variants]
-        each = [(*(s for s in opened if s.active), *v) for v in each]
+        each = [(*(s for s in outer if s.active), *v) for v in each]
         reads = frozenset(s for v in each if (s := _start(v)) is not None) if len(variants) > 1 else frozenset()
         n = len(packed.batch.ids)
         cache = None if prefix is None else prefix.cache(n)
@@ -166,7 +174,7 @@ def sweep(
             trace = model.forward(batch, Plan(steers, logits=logits, resume=resume), cache, nested=False)
             take(some, packed, batch, trace)
 
-    with model.tail.raised(begins=True):
+    with model.tail.in_float32(begins=True):
         return in_shared_batches(model, rows, may_share, (), together, work, packing=logits == "answer")
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from trimtab.interventions import Site
 from trimtab.models.batches import in_batches
 from trimtab.models.linear import quick_linears
-from trimtab.models.packing import Pack, Packed, apart, collate_packs, pack
+from trimtab.models.packing import Pack, PackedBatch, collate_packs, one_per_row, pack
 from trimtab.models.plan import Steer
 from trimtab.models.prefix import Prefix, common_length, run_prefix
 from trimtab.models.text import Encoded
@@ -19,19 +19,19 @@ from trimtab.models.text import Encoded
 if TYPE_CHECKING:
     from trimtab.models.model import Model
 
-LEAST = 8  # tokens; keeping the keys and values of fewer costs more than it saves
+MIN_PREFIX = 8  # tokens; keeping the keys and values of fewer costs more than it saves
 CACHED_PER_TOKEN = 16  # tokens in a cache that count as one that is run, where batches are made
-MANY = 8  # a prefix is kept for at least this many rows, and for at least one in so many
+MIN_TEXTS = 8  # a prefix is kept for at least this many rows, and for at least one in so many
 
 
 @dataclass(frozen=True)
 class Sharing:
-    """How much of the work was done once.
+    """How many tokens were run once for several texts.
 
     Args:
         given: tokens of all texts.
         run: tokens that went through the blocks, padding and repetitions for several edits left out.
-        plain: why texts that begin alike were run apart all the same; empty if nothing was.
+        plain: why texts with the same beginning were run separately all the same; empty if none were.
     """
 
     given: int
@@ -65,14 +65,14 @@ class Portion:
         """Tokens that are run for it."""
         return self.cached + sum(p.width for p in self.packs)
 
-    def collate(self, chosen: Tensor, model: "Model") -> Packed:
+    def collate(self, chosen: Tensor, model: "Model") -> PackedBatch:
         """Some of the packs as a batch; its texts are numbered as they stand among all texts."""
         some = [self.packs[i] for i in chosen.tolist()]
         packed = collate_packs(some, self.rows, model.pad, model.device, self.cached)
         return replace(packed, texts=torch.tensor([self.texts[t] for t in packed.texts.tolist()]))
 
 
-Work = Callable[[Packed, tuple[Steer, ...], Prefix | None], None]
+Work = Callable[[PackedBatch, tuple[Steer, ...], Prefix | None], None]
 
 
 def in_shared_batches(
@@ -98,18 +98,18 @@ def in_shared_batches(
         packing: False where the work needs every text in a row of its own.
 
     Raises:
-        InputError: a number of strengths or scopes unlike the texts.
-        TrimtabError: not even one row fits into memory.
+        InputError: the number of strengths or scopes does not match the texts.
+        TrimtabError: a single row does not fit into memory.
     """
     portions, sharing = _portions(model, rows, may_share, (*model.open_edits, *steers), packing)
-    with quick_linears(model.anatomy.weighty):
+    with quick_linears(model.anatomy.heavy_modules):
         for portion in portions:
             prefix = None if portion.prefix is None else run_prefix(model, portion.prefix, sites)
 
             def step(
-                group: Tensor, chosen: tuple[Steer, ...], portion: Portion = portion, prefix: Prefix | None = prefix
+                group: Tensor, edits: tuple[Steer, ...], portion: Portion = portion, prefix: Prefix | None = prefix
             ) -> None:
-                work(portion.collate(group, model), chosen, prefix)
+                work(portion.collate(group, model), edits, prefix)
 
             # a long prefix lies in every row's cache, so it counts a little too
             widths = [max(p.width, (portion.cached + p.width) // CACHED_PER_TOKEN) for p in portion.packs]
@@ -128,15 +128,15 @@ def _portions(
     ideal = _split(rows, may_share, True, packing)
     plain = []
     by_row, steered = any(s.rows > 1 for s in steers), any(s.active for s in steers)
-    keeps = model.keeps_keys and not steered
+    keeps = model.can_cache_prefix and not steered
     packing = packing and not by_row and model.packs
     if any(p.prefix for p in ideal) and not keeps:
-        reason = "edits are active" if steered else f"{type(model.hf).__name__} keeps more than keys and values"
+        reason = "edits are active" if steered else f"{type(model.hf).__name__}'s cache holds more than keys and values"
         plain.append(f"a prefix is run for every text: {reason}")
     if any(len(k.texts) > 1 for p in ideal for k in p.packs) and not packing:
-        apart_ = f"{type(model.hf).__name__} does not keep them apart by mask and position"
-        reason = "edits differ by row" if by_row else apart_
-        plain.append(f"texts that begin alike are run in rows of their own: {reason}")
+        not_apart = f"{type(model.hf).__name__} does not separate them by mask and position"
+        reason = "edits differ by row" if by_row else not_apart
+        plain.append(f"texts with the same beginning are run in rows of their own: {reason}")
     portions = _split(rows, may_share, keeps and not by_row, packing) if plain or by_row else ideal
     return portions, Sharing(sum(len(r.ids) for r in rows), sum(p.tokens for p in portions), tuple(plain))
 
@@ -144,28 +144,30 @@ def _portions(
 def _split(rows: Sequence[Encoded], may_share: Sequence[int], prefixes: bool, packing: bool) -> list[Portion]:
     """Large groups of texts, each behind the prefix of its own, and the others."""
     groups, others = (
-        _groups(range(len(rows)), rows, may_share, max(MANY, len(rows) / MANY)) if prefixes else ([], range(len(rows)))
+        _groups(range(len(rows)), rows, may_share, max(MIN_TEXTS, len(rows) / MIN_TEXTS))
+        if prefixes
+        else ([], range(len(rows)))
     )
     portions = [_portion(group, rows, may_share, length, packing) for group, length in groups]
     return [*portions, *([_portion(others, rows, may_share, 0, packing)] if others else [])]
 
 
 def _groups(
-    texts: Sequence[int], rows: Sequence[Encoded], may_share: Sequence[int], few: float
+    texts: Sequence[int], rows: Sequence[Encoded], may_share: Sequence[int], min_texts: float
 ) -> tuple[list[tuple[Sequence[int], int]], Sequence[int]]:
     """Groups of texts with the length of what each begins with, as long as groups are large; and the texts in none."""
     if not texts:
         return [], []
     length = min(common_length([rows[i] for i in texts]), *(may_share[i] for i in texts))
-    longer: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    by_next: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for i in texts:
-        longer[rows[i].ids[length : length + LEAST] if may_share[i] >= length + LEAST else ()].append(i)
-    large = [group for key, group in longer.items() if key and few <= len(group) < len(texts)]
-    within = [_groups(group, rows, may_share, few) for group in large]
+        by_next[rows[i].ids[length : length + MIN_PREFIX] if may_share[i] >= length + MIN_PREFIX else ()].append(i)
+    large = [group for key, group in by_next.items() if key and min_texts <= len(group) < len(texts)]
+    within = [_groups(group, rows, may_share, min_texts) for group in large]
     inner = [g for groups, _ in within for g in groups]
-    taken = {i for group, _ in inner for i in group}
-    rest = [i for i in texts if i not in taken]
-    if length >= LEAST and len(rest) >= few:
+    grouped = {i for group, _ in inner for i in group}
+    rest = [i for i in texts if i not in grouped]
+    if length >= MIN_PREFIX and len(rest) >= min_texts:
         return [*inner, (rest, length)], []
     return inner, rest
 
@@ -173,6 +175,6 @@ def _groups(
 def _portion(
     texts: Sequence[int], rows: Sequence[Encoded], may_share: Sequence[int], length: int, packing: bool
 ) -> Portion:
-    own, bounds = [rows[i] for i in texts], [may_share[i] for i in texts]
-    packs = pack(own, bounds, length) if packing else apart(own, length)
-    return Portion(texts, own, packs, Encoded(own[0].ids[:length], length) if length else None)
+    chosen, bounds = [rows[i] for i in texts], [may_share[i] for i in texts]
+    packs = pack(chosen, bounds, length) if packing else one_per_row(chosen, length)
+    return Portion(texts, chosen, packs, Encoded(chosen[0].ids[:length], length) if length else None)

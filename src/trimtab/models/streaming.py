@@ -17,26 +17,26 @@ if TYPE_CHECKING:
     from trimtab.models.model import Model
 
 WINDOW_BYTES = 1 << 26  # of activations held in memory at a time
-FEWEST, MOST = 256, 4096  # texts of a window
+MIN_TEXTS, MAX_TEXTS = 256, 4096  # texts of a window
 
 
 def window(width: int, n_sites: int) -> int:
     """Texts that are run at a time, and lost at most when the work is interrupted."""
-    return max(FEWEST, min(MOST, WINDOW_BYTES // (4 * width * n_sites)))
+    return max(MIN_TEXTS, min(MAX_TEXTS, WINDOW_BYTES // (4 * width * n_sites)))
 
 
 def capture_into(
     model: "Model", texts: Iterable[str | Rendered], sites: Sequence[Site], read: Read, encoder: Encoder, folder: Path
 ) -> Captured:
-    """Like `capture`, with the activations in a folder; texts and activations take no more memory the more they are.
+    """Like `capture`, with the activations in a folder; memory does not grow with the number of texts.
 
     The folder gets `SITE.npy`, float32 `[n, d_model]` (of heads as wide as these are), and `SITE.norms.npy`, `[n]`,
-    which numpy can map, and `capture.jsonl`, which says how far the work is. Called again with the same texts it goes
-    on where it stopped.
+    which numpy can map, and `capture.jsonl`, which says how far the work is. Called again with the same texts it
+    continues where it stopped.
 
     Raises:
-        InputError: the folder cannot be written, another process is at it, or it holds something else: files of another
-            origin, the activations of another model, other texts or sites.
+        InputError: the folder cannot be written, another process writes to it, or it holds something else: files of
+            another origin, the activations of another model, other texts or sites.
     """
     check_readable(model, sites, read)
     n, size = 0, window(max(map(model.anatomy.width, sites)), len(sites))
@@ -65,10 +65,10 @@ def _append(journal: CaptureJournal, rows: Sequence[Encoded], captured: Captured
 
 
 def _mapped(journal: CaptureJournal, sites: Sequence[Site]) -> Captured:
-    result, counts = journal.mapped(), [w["massive"] for w in journal.files.windows]
+    columns, counts = journal.mapped(), [w["massive"] for w in journal.files.windows]
     return Captured(
-        {s: result[stem(s)] for s in sites},
-        {s: result[f"{stem(s)}.norms"] for s in sites},
+        {s: columns[stem(s)] for s in sites},
+        {s: columns[f"{stem(s)}.norms"] for s in sites},
         {s: None if counts[0][str(s)] is None else sum(int(c[str(s)]) for c in counts) for s in sites},
         journal.sharing,
     )

@@ -1,4 +1,4 @@
-"""Rows of tokens and the batches they travel in: how they are joined, where they part, how they are padded, grouped."""
+"""Rows of tokens, and how they are joined, compared, grouped and padded into batches."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +19,12 @@ class Encoded:
     Args:
         ids: all tokens, the beginning-of-text token first.
         prompt_len: tokens before the answer.
+
+    Example:
+        >>> from trimtab.models import Encoded
+        >>> row = Encoded((1, 17, 4, 99), prompt_len=3)
+        >>> row.prompt.ids
+        (1, 17, 4)
     """
 
     ids: tuple[int, ...]
@@ -42,7 +48,7 @@ def joined(prompts: Sequence[str], answers: Sequence[str]) -> list[Rendered]:
     """Prompts with their answers, as they stand.
 
     Raises:
-        InputError: one text in place of a list, lists of unlike length, or something else than text.
+        InputError: one text in place of a list, lists of unlike length, or an item that is not text.
     """
     check_not_one_text(prompts)
     check_not_one_text(answers)
@@ -71,7 +77,7 @@ def a_text(value: Any, name: str) -> str:
     """The value, if it is a string.
 
     Raises:
-        InputError: it is none.
+        InputError: it is not.
     """
     if not isinstance(value, str):
         raise InputError(f"{name}: each must be a string, not {type(value).__name__}")
@@ -79,13 +85,13 @@ def a_text(value: Any, name: str) -> str:
 
 
 def check_not_one_text(texts: Any) -> None:
-    """A string where a list belongs: its characters would be taken for texts."""
+    """Check that a list was not given as one string, whose characters would be taken for texts."""
     if isinstance(texts, str):
         raise InputError("give a list of texts, not one text")
 
 
 def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
-    """Number of tokens that two rows begin with alike."""
+    """Number of tokens that two rows have in common at the beginning."""
     n = 0
     for x, y in zip(a, b, strict=False):
         if x != y:
@@ -95,16 +101,16 @@ def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
 
 
 def fork(positive: Encoded, negative: Encoded) -> tuple[Encoded, int, int]:
-    """Where two answers part: the tokens they share, and the first token of each that tells them apart.
+    """Where two answers part: the tokens they share, and the first token of each that differs.
 
     Tokens that the answers share stay the answer's, so that a scope selects what it selects in generation.
 
     Raises:
-        InputError: one answer is the beginning of the other, so no token tells them apart.
+        InputError: one answer is the beginning of the other, so no token differs.
     """
     n = common_prefix(positive.ids, negative.ids)
     if n >= len(positive.ids) or n >= len(negative.ids):
-        raise InputError("one answer is the beginning of the other, so no token tells them apart")
+        raise InputError("one answer is the beginning of the other, so there is no token in which they differ")
     return Encoded(positive.ids[:n], min(positive.prompt_len, n)), positive.ids[n], negative.ids[n]
 
 
@@ -135,6 +141,13 @@ def collate(
 
     Returns:
         A batch `[B, T]`, T the longest row (without what is cached).
+
+    Example:
+        >>> import torch
+        >>> from trimtab.models import Encoded, collate
+        >>> batch = collate([Encoded((1, 5, 6), 2), Encoded((1, 7), 1)], pad=0, device=torch.device("cpu"))
+        >>> batch.ids.tolist()
+        [[1, 5, 6], [1, 7, 0]]
     """
     lengths = torch.tensor([len(r.ids) - cached for r in rows])
     width = int(lengths.max())
@@ -152,7 +165,7 @@ def collate(
 def grouped(widths: Sequence[int], tokens: int) -> Iterator[Tensor]:
     """Indices of rows in batches of like length, each of at most `tokens` tokens with padding.
 
-    Rows come longest first, so that the first batch is the largest; an over-long row travels alone.
+    Rows come longest first, so that the first batch is the largest; an over-long row is alone in its batch.
     """
     order = sorted(range(len(widths)), key=lambda i: (-widths[i], i))
     while order:

@@ -13,7 +13,7 @@ from trimtab.errors import InputError
 from trimtab.interventions import Site
 from trimtab.models.capture import MASSIVE, check_finite, check_sites, median_norm
 from trimtab.models.journal import CaptureJournal, origin, stem
-from trimtab.models.packing import Packed
+from trimtab.models.packing import PackedBatch
 from trimtab.models.plan import Plan, Steer
 from trimtab.models.prefix import Prefix
 from trimtab.models.sharing import Sharing, in_shared_batches
@@ -25,19 +25,20 @@ if TYPE_CHECKING:
 
 TokenSelection = Literal["response", "all", "last"]
 WINDOW_BYTES = 1 << 28  # of activations held in memory at a time, and lost at most when the work is interrupted
-FEWEST, TEXTS = 1 << 12, 4096  # tokens that a window may hold whatever their size; texts that it may hold at most
+MIN_TOKENS = 1 << 12  # tokens that a window may hold whatever their size
+MAX_TEXTS = 4096  # texts that a window may hold at most
 # numpy has no bfloat16, so its bits are written as unsigned integers
 _STORED = {torch.float32: "<f4", torch.float16: "<f2", torch.bfloat16: "<u2"}
 
 
 def window(row_bytes: int, n_sites: int) -> int:
     """Tokens that are run at a time, where one takes so many bytes at a site."""
-    return max(FEWEST, WINDOW_BYTES // (row_bytes * n_sites))
+    return max(MIN_TOKENS, WINDOW_BYTES // (row_bytes * n_sites))
 
 
 @dataclass(frozen=True)
 class TokenActivations:
-    """What was read, in the order of texts and of tokens in them.
+    """Activations by token, in the order of texts and of tokens in them.
 
     Sites differ in their number of tokens where massive activations do; which tokens a site has does not depend on the
     sites that were read with it.
@@ -49,7 +50,14 @@ class TokenActivations:
         position: `[N]` int64 by site: the token's position in its text; 0, an attention sink, never occurs.
         n_massive: by site, tokens left out because their norm exceeds 10 times the median of their text.
         n_identical: tokens asked for that a text and its twin begin with; they are left out if that was wanted.
-        sharing: how much of the work was done once.
+        sharing: how many tokens were run once for several texts.
+
+    Example:
+        >>> import trimtab as tt
+        >>> tokens = tt.load("smollm2").capture_tokens(["The sky is blue.", "No."], [14], tokens="last")
+        >>> site = tt.Site(14)
+        >>> tokens.activations[site].shape, tokens.text[site].tolist(), tokens.position[site].tolist()
+        (torch.Size([2, 576]), [0, 1], [5, 2])
     """
 
     activations: Mapping[Site, Tensor]
@@ -74,7 +82,7 @@ def capture_tokens(
 
     A folder gets `SITE.npy` `[N, d_model]` (float32 or float16; bfloat16 as its bits, uint16), `SITE.text.npy` and
     `SITE.position.npy` `[N]` int64, which numpy can map, and `capture.jsonl`, which says how far the work is. Called
-    again with the same rows it goes on where it stopped, to the same bytes. No more than a window of activations is in
+    again with the same rows it continues where it stopped, to the same bytes. Only one window of activations is in
     memory.
 
     Args:
@@ -84,12 +92,12 @@ def capture_tokens(
         tokens: those of the `response` (from `prompt_len` on), `all`, or the `last` of each text.
         into: a folder; the results are then memory-mapped.
         twins: for each row the index of its counterpart on the other side, or None. What both begin with has the same
-            activations in a causal model, and tells the sides apart no more than chance would.
+            activations in a causal model, and does not help to separate the two sides.
         drop_identical: leave out what a row and its twin begin with.
 
     Raises:
-        InputError: a row without such a token, no token left at a site, twins unlike the rows, an activation that is
-            not finite, an open `with model.steered(…)`, an unknown site, an unusable folder (see `capture_into`).
+        InputError: a row without such a token, no token left at a site, twins that do not match the rows, an activation
+            that is not finite, an open `with model.steered(…)`, an unknown site, a bad folder (see `capture_into`).
     """
     if tokens not in get_args(TokenSelection):
         raise InputError(f"unknown tokens {tokens!r}; one of {', '.join(get_args(TokenSelection))}")
@@ -129,7 +137,7 @@ def _spans(
         rows = list(rows)
         _check_twins(twins, len(rows))
     elif drop_identical:
-        raise InputError("identical tokens are those that a text shares with its twin; give twins=… too")
+        raise InputError("drop_identical needs twins=…: it leaves out the tokens that a text and its twin begin with")
     for i, row in enumerate(rows):
         n = len(row.ids)
         begin = {"response": max(row.prompt_len, 1), "all": 1, "last": max(n - 1, 1)}[tokens]
@@ -137,7 +145,7 @@ def _spans(
             raise InputError(
                 f"text {i + 1} has no answer tokens; capture all of its tokens instead, or drop it"
                 if n > 1 and tokens == "response"
-                else f"text {i + 1} has no token behind its first, which is an attention sink; drop it"
+                else f"text {i + 1} has no token after its first, which is an attention sink; drop it"
             )
         twin = None if twins is None else twins[i]
         common = 0 if twin is None else common_prefix(row.ids, rows[twin].ids)  # type: ignore[index]
@@ -154,23 +162,23 @@ def _check_twins(twins: Sequence[int | None], n: int) -> None:
 
 def _run(model: "Model", spans: Sequence[_Span], sites: Sequence[Site], first: int) -> TokenActivations:
     """Run some texts; the first of them has the index `first`."""
-    held = _Held(model, spans, sites)
+    store = _Store(model, spans, sites)
     rows = [s.row for s in spans]
-    sharing = in_shared_batches(model, rows, [len(r.ids) - 1 for r in rows], sites, (), held.take)
+    sharing = in_shared_batches(model, rows, [len(r.ids) - 1 for r in rows], sites, (), store.take)
     activations, text, position, massive = {}, {}, {}, {}
     for site in sites:
-        values, norm, median = held.values.pop(site), held.norm[site], held.median[site]
+        values, norm, median = store.values.pop(site), store.norm[site], store.median[site]
         finite = torch.isfinite(norm)
         finite[~finite] = torch.isfinite(values[~finite]).all(dim=1)  # squares may exceed float32 where values do not
-        check_finite(site, finite, held.text + (first + 1), model)
-        kept = norm <= MASSIVE * median[held.text]
+        check_finite(site, finite, store.text + (first + 1), model)
+        kept = norm <= MASSIVE * median[store.text]
         massive[site] = int((~kept).sum())
         activations[site] = values[kept] if massive[site] else values
-        text[site], position[site] = held.text[kept] + first, held.position[kept]
+        text[site], position[site] = store.text[kept] + first, store.position[kept]
     return TokenActivations(activations, text, position, massive, sum(s.identical for s in spans), sharing)
 
 
-class _Held:
+class _Store:
     """Where the kept tokens of a window go, whatever the order in which their texts are run."""
 
     def __init__(self, model: "Model", spans: Sequence[_Span], sites: Sequence[Site]) -> None:
@@ -186,9 +194,9 @@ class _Held:
         self.norm = {s: torch.zeros(len(self.text)) for s in sites}  # [N]
         self.median = {s: torch.zeros(len(spans)) for s in sites}  # [texts]
 
-    def take(self, packed: Packed, steers: tuple[Steer, ...], prefix: Prefix | None) -> None:
+    def take(self, packed: PackedBatch, steers: tuple[Steer, ...], prefix: Prefix | None) -> None:
         """Run a batch and keep what is asked for, of its tokens and of the prefix's."""
-        model, texts = self.model, packed.apart
+        model, texts = self.model, packed.separate
         begin = self.begin[packed.texts].to(model.device)
         n, w = (texts.real & (texts.position >= begin[:, None])).nonzero(as_tuple=True)  # (K,) texts, their tokens
         row, column = packed.row[n], packed.column.expand(texts.ids.shape)[n, w]
@@ -198,8 +206,8 @@ class _Held:
         for site, on_its_device in trace.activations.items():
             h = on_its_device.to(model.device)  # (B, T, d)
             norm = torch.linalg.vector_norm(h, dim=-1, dtype=torch.float32)  # (B, T)
-            before = None if prefix is None else prefix.norms[site]
-            self.median[site][packed.texts] = median_norm(packed.unpacked(norm), texts, before).cpu()
+            prefix_norms = None if prefix is None else prefix.norms[site]
+            self.median[site][packed.texts] = median_norm(packed.unpacked(norm), texts, prefix_norms).cpu()
             self.norm[site][where] = norm[row, column].cpu()
             self.values[site].index_copy_(0, where, h[row, column].to(self.values[site]))
             if prefix is not None:
@@ -240,13 +248,13 @@ def _capture_into(
 def _windows(spans: Iterable[_Span], size: int) -> Iterator[list[_Span]]:
     """Texts that hold so many tokens together; a text that holds more travels alone."""
     some: list[_Span] = []
-    held = 0
+    n_tokens = 0
     for span in spans:
-        if some and (len(some) == TEXTS or held + span.n > size):
+        if some and (len(some) == MAX_TEXTS or n_tokens + span.n > size):
             yield some
-            some, held = [], 0
+            some, n_tokens = [], 0
         some.append(span)
-        held += span.n
+        n_tokens += span.n
     if some:
         yield some
 
@@ -274,11 +282,11 @@ def _counts(result: TokenActivations) -> dict[str, Any]:
 
 
 def _mapped(journal: CaptureJournal, sites: Sequence[Site], dtype: torch.dtype) -> TokenActivations:
-    result, windows = journal.mapped(), journal.files.windows
+    columns, windows = journal.mapped(), journal.files.windows
     return TokenActivations(
-        {s: result[stem(s)].view(dtype) for s in sites},
-        {s: result[f"{stem(s)}.text"] for s in sites},
-        {s: result[f"{stem(s)}.position"] for s in sites},
+        {s: columns[stem(s)].view(dtype) for s in sites},
+        {s: columns[f"{stem(s)}.text"] for s in sites},
+        {s: columns[f"{stem(s)}.position"] for s in sites},
         {s: sum(w["massive"][str(s)] for w in windows) for s in sites},
         sum(w["identical"] for w in windows),
         journal.sharing,
@@ -294,6 +302,6 @@ def _check_not_empty(rows: Mapping[Site, int]) -> None:
     for site, n in rows.items():
         if n == 0:
             raise InputError(
-                f"no token is left at site {site}: each is massive, or what its text and the twin begin with; read "
-                "another site, or keep identical tokens"
+                f"no token is left at site {site}: each has a massive activation or belongs to the beginning that "
+                "its text shares with the twin; read another site, or leave out drop_identical"
             )

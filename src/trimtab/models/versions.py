@@ -1,4 +1,4 @@
-"""Whether weights changed since one last looked."""
+"""Whether weights changed since they were last read."""
 
 from collections.abc import Iterable, Iterator
 
@@ -9,16 +9,16 @@ Version = tuple[tuple[object, ...], ...]
 
 
 def version(weights: Iterable[Tensor]) -> Version:
-    """A mark that differs once a weight was replaced, moved or written to; it costs no look at the values.
+    """A mark that changes once a weight is replaced, moved or written to; it is made without reading values.
 
     Torch counts writes (an optimizer's step, `load_state_dict`, `weight.zero_()`), but none through
-    `weight.data`; those this cannot see, nor what accelerate keeps on disk.
+    `weight.data`; it does not see those, nor what accelerate keeps on disk.
     """
     return tuple(_mark(part) for w in weights for _, part in plain_parts(w))
 
 
 def plain_parts(tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """The plain tensors that one is put together from, with what tells them apart; of a plain one itself, under "".
+    """The plain tensors that a tensor consists of, each with a suffix for its name; a plain one itself, under "".
 
     Quantised tensors hold numbers and scales: torch's own, and subclasses such as torchao's and quanto's.
     """
