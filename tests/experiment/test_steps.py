@@ -1,5 +1,6 @@
 """Steps know their key and their cost: nothing is computed twice, and a forecast is what is done."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from trimtab.interventions import Site
 from trimtab.measurements.divergence import NeutralDrift
 from trimtab.measurements.effects import PLAIN, Propensities
 from trimtab.steering import Steering
-from trimtab.storage.steps import Ledger
+from trimtab.storage.steps import Arrays, Ledger
 from trimtab.verdict.evidence import Omitted, assess
 
 SIZES = {"train": 12, "evaluation": 16}
@@ -100,8 +101,12 @@ def test_nothing_is_computed_twice_without_a_folder(tiny: tt.Model, monkeypatch:
     computed: list[str] = []
     real = Ledger.step
 
-    def counted(self: Ledger, name: str, compute):  # type: ignore[no-untyped-def]
-        return real(self, name, lambda: (computed.append(name), compute())[1])
+    def counted(self: Ledger, name: str, compute: Callable[[], Arrays]) -> Arrays:
+        def noted() -> Arrays:
+            computed.append(name)
+            return compute()
+
+        return real(self, name, noted)
 
     monkeypatch.setattr(Ledger, "step", counted)
     tt.check(tiny, builtin("sentiment"), site=1, strength=1.0, prompt_types="prefilled", **SIZES)  # type: ignore[arg-type]

@@ -154,7 +154,7 @@ def test_it_says_what_lies_outside_of_the_fit():
     assert got.expect({"a": a.mean(), "b": b.mean()}).outside == ()
     reason = got.expect({"a": a.max() + 0.01, "b": b.mean()}).outside[0]
     assert reason.startswith("a ")
-    assert "is above what was fitted" in reason
+    assert "is above the fitted range" in reason
     # each within its range, together not: where a is high, so is b
     twins = Cells({"a": a, "b": a + 0.1 * b}, cells.y, cells.effect, cells.anti, cells.families)
     (reason,) = fit(twins).expect({"a": 2.0, "b": -1.0}).outside

@@ -1,4 +1,4 @@
-"""What steering does to other behaviors: refusals of harmless requests, and behaviors that were given."""
+"""What steering does to other behaviors: refusals of harmless requests, and behaviors of the caller's choice."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class OtherPropensities(Step):
         return self.behavior.name
 
     def instrument(self, on: Experiment) -> Instrument:
-        """How the other behavior is put to the model."""
+        """The instrument of the other behavior."""
         return Instrument(on.model, self.behavior, on.instrument.chat_template, "mean")
 
     def examples(self, on: Experiment) -> list[Example]:
