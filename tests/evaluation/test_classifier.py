@@ -149,7 +149,7 @@ def test_a_behavior_of_two_rows_can_be_learnt_from() -> None:
 
 
 @pytest.mark.parametrize(
-    ("positive", "negative", "units", "said"),
+    ("positive", "negative", "units", "message"),
     [
         ("good", ["bad", "evil"], None, "positive: give a list"),
         (["good"], ["bad", "evil"], None, "positive: 1 answers; give at least 2"),
@@ -161,9 +161,9 @@ def test_a_behavior_of_two_rows_can_be_learnt_from() -> None:
     ],
 )
 def test_training_that_does_not_fit_is_refused(
-    positive: list[str], negative: list[str], clusters: list[str] | None, said: str
+    positive: list[str], negative: list[str], clusters: list[str] | None, message: str
 ) -> None:
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         Classifier.fit(positive, negative, 0, clusters)
 
 

@@ -129,17 +129,17 @@ def test_exchanged_sides_lose_what_they_won() -> None:
 
 
 def test_figures_of_a_moody_judge_are_those_counted_by_hand() -> None:
-    said: dict[tuple[str, str], str] = {}
+    choices: dict[tuple[str, str], str] = {}
 
     def moody(a: str, b: str) -> str:
-        said[a, b] = random.Random(f"{a}{b}").choice(["A", "A", "B", "tie"])
-        return said[a, b]
+        choices[a, b] = random.Random(f"{a}{b}").choice(["A", "A", "B", "tie"])
+        return choices[a, b]
 
     result, _ = compare(says(moody))
     by_hand, changed, first = [], 0, 0.0
     for base, steered in zip(PLAIN, LOVELY, strict=True):
-        there = {"A": 1, "B": -1, "tie": 0}[said[steered, base]]
-        back = {"A": -1, "B": 1, "tie": 0}[said[base, steered]]
+        there = {"A": 1, "B": -1, "tie": 0}[choices[steered, base]]
+        back = {"A": -1, "B": 1, "tie": 0}[choices[base, steered]]
         by_hand.append((there + back) / 2)
         changed += there != back
         first += (there - back) / 2
@@ -333,7 +333,7 @@ def test_long_texts_are_cut_and_counted_the_prompt_from_its_front() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "verdict"),
     [
         ("A", "A"),
         (" b.\n", "B"),
@@ -357,15 +357,15 @@ def test_long_texts_are_cut_and_counted_the_prompt_from_its_front() -> None:
         ("", None),
     ],
 )
-def test_only_a_last_line_that_is_a_verdict_is_one(answer: str, said: str | None) -> None:
-    assert verdict_in(answer) == said
+def test_only_a_last_line_that_is_a_verdict_is_one(answer: str, verdict: str | None) -> None:
+    assert verdict_in(answer) == verdict
 
 
 # --- bad input ---
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"base": "text"}, "base: give a list"),
         ({"steered": [1] * N}, "steered: give a list"),
@@ -376,8 +376,8 @@ def test_only_a_last_line_that_is_a_verdict_is_one(answer: str, said: str | None
         ({"parallel": 0}, "parallel=0"),
     ],
 )
-def test_input_that_does_not_fit_is_refused(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_input_that_does_not_fit_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         compare(prefers("lovely"), **{"prompts": PROMPTS, **options})
 
 

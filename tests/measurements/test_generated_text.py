@@ -87,11 +87,11 @@ def test_a_judge_is_asked_in_both_orders_and_not_again_after_an_interruption(tin
     texts = swapped(on, 6)
 
     def fair(request: dict[str, Any], k: int) -> Reply:
-        said = " ".join(turn["content"] for turn in request["messages"])
+        conversation = " ".join(turn["content"] for turn in request["messages"])
         first = next(
-            said.find(t.steered.text.strip()) < said.find(t.base.text.strip())
+            conversation.find(t.steered.text.strip()) < conversation.find(t.base.text.strip())
             for t in texts
-            if t.base.text.strip() in said
+            if t.base.text.strip() in conversation
         )
         return Reply("A" if first else "B")
 

@@ -192,8 +192,8 @@ def test_dev_chooses_the_strength_within_the_bound_and_the_report_shows_what_it_
     assert tight.verdict.strength in allowed
     assert len(allowed) == 2
     assert all(p.overdosed == ((p.kl.low or 0.0) > bound) for p in tight.dev_strengths)
-    given = tt.check(tiny, Behavior.builtin("sentiment"), **options, strength=0.7)
-    assert (given.strength_chosen, given.dev_strengths, given.verdict.strength) == ("given", (), 0.7)
+    report = tt.check(tiny, Behavior.builtin("sentiment"), **options, strength=0.7)
+    assert (report.strength_chosen, report.dev_strengths, report.verdict.strength) == ("given", (), 0.7)
 
 
 def test_other_behaviors_get_an_effect_each(tiny: tt.Model) -> None:

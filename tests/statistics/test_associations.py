@@ -219,9 +219,9 @@ GOOD = {"x": np.arange(9.0), "y": np.arange(9.0)[::-1], "families": np.arange(9)
         ({"given": np.arange(9.0) ** 2}, "hold fewer columns fixed"),
     ],
 )
-def test_bad_columns_are_refused_with_what_to_do(bad, described):
+def test_bad_columns_are_refused_with_what_to_do(bad, message):
     arguments = {**GOOD, **bad}
-    with pytest.raises(InputError, match=described):
+    with pytest.raises(InputError, match=message):
         (partial_spearman if "given" in bad else spearman)(**arguments, seed=0)
 
 

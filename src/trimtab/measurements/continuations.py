@@ -72,8 +72,8 @@ class Continuations(Step):
         strengths = self.steering.scaled(self.strength)
         (prompt_prefix,) = prompt_prefixes(self.steering, strengths)
         rows = model.encoder(chat).encode([replace(text, context=prompt_prefix) for text in texts])
-        room = model.context_length - max(len(row.prompt.ids) for row in rows)
-        options = {"chat_template": chat, "max_new_tokens": max(1, min(CONTINUATION_TOKENS, room))}
+        space = model.context_length - max(len(row.prompt.ids) for row in rows)
+        options = {"chat_template": chat, "max_new_tokens": max(1, min(CONTINUATION_TOKENS, space))}
         base = model.generate(texts, details=True, **options)
         steered_options = {"steering": self.steering, "strength": strengths, "scope": on.scope, **options}
         steered = model.generate(texts, details=True, **steered_options)

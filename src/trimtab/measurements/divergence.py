@@ -87,13 +87,15 @@ class DriftStep(Step):
         model, texts, chat = on.model, self.texts(on), self.chat_template(on)
         rows = self.rows(on)
         treatments = [on.treatment((self.steering, s)) for s in self.strengths]
-        behind = {
+        prefixed = {
             t.prompt_prefix: whole_texts(model, texts, t.prompt_prefix, chat) for t in treatments if t.prompt_prefix
         }
-        rows, *cut = cut_to(model.context_length, [rows, *behind.values()], self.title)
-        behind = dict(zip(behind, cut, strict=True))
-        if behind:
-            measured = [divergence_behind(model, rows, behind.get(t.prompt_prefix, rows), t.steers) for t in treatments]
+        rows, *cut = cut_to(model.context_length, [rows, *prefixed.values()], self.title)
+        prefixed = dict(zip(prefixed, cut, strict=True))
+        if prefixed:
+            measured = [
+                divergence_behind(model, rows, prefixed.get(t.prompt_prefix, rows), t.steers) for t in treatments
+            ]
         else:
             measured = divergences(model, rows, [t.steers for t in treatments])
         kl = np.stack([d.kl.double().cpu().numpy() for d in measured])

@@ -73,10 +73,10 @@ def _size(steering: Steering, row: Tensor, typical: Typical) -> float:
     ratios = []
     for site, edit in steering.edits.items():
         h, norm = typical(site)
-        moved = (edit(h[None], row) - h[None])[0].norm(dim=1).quantile(0.5)
-        if not bool(moved.isfinite()):
+        change = (edit(h[None], row) - h[None])[0].norm(dim=1).quantile(0.5)
+        if not bool(change.isfinite()):
             raise _no_length(site, row)
-        ratios.append(float(moved) / norm)
+        ratios.append(float(change) / norm)
     return max(ratios, default=0.0)
 
 

@@ -207,7 +207,7 @@ def base_record(base: Propensity, contrast_of: ContrastMaker) -> Base:
 
 @dataclass(frozen=True)
 class Linearity:
-    """How steadily effects grow with strength: means over examples; None where nothing moved."""
+    """How steadily effects grow with strength: means over examples; None where nothing changed."""
 
     spearman: float | None
     r_squared: float | None

@@ -121,9 +121,9 @@ class JudgeAnswers(Step):
     def key(self) -> str:
         """The judge, its instructions, and the texts it compares; the connection does not matter."""
         judge, behavior = self.judge, self.judge.behavior
-        asked = [behavior.name, behavior.description, *map(behavior.instruction, SIDES)]
+        about = [behavior.name, behavior.description, *map(behavior.instruction, SIDES)]
         limits = [judge.tries, judge.max_tokens]
-        return json.dumps(["judge", judge.endpoint.identity, asked, limits, identity(self.texts), self.clusters])
+        return json.dumps(["judge", judge.endpoint.identity, about, limits, identity(self.texts), self.clusters])
 
     def cost(self, on: Experiment) -> float:
         return 0.0

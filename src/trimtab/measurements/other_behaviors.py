@@ -82,14 +82,16 @@ def over_refusal(on: Experiment, steering: Steering) -> OtherPropensities:
     return OtherPropensities(Behavior(probe.name, list(probe.examples)), len(probe.examples), steering, on.strength)
 
 
-def others(on: Experiment, steering: Steering, given: Sequence[Behavior]) -> list[OtherPropensities]:
+def others(on: Experiment, steering: Steering, behaviors: Sequence[Behavior]) -> list[OtherPropensities]:
     """Of every other behavior than the experiment's own."""
-    return [OtherPropensities(b, OTHER_ROWS, steering, on.strength) for b in given if b.digest != on.behavior.digest]
+    return [
+        OtherPropensities(b, OTHER_ROWS, steering, on.strength) for b in behaviors if b.digest != on.behavior.digest
+    ]
 
 
-def other_effects(on: Experiment, steering: Steering, given: Sequence[Behavior]) -> tuple[OtherEffect, ...]:
+def other_effects(on: Experiment, steering: Steering, behaviors: Sequence[Behavior]) -> tuple[OtherEffect, ...]:
     """Effect on every other behavior's propensity."""
     return tuple(
         OtherEffect(behavior=step.behavior.name, unit=step.instrument(on).unit, effect=step.effect(on))
-        for step in others(on, steering, given)
+        for step in others(on, steering, behaviors)
     )

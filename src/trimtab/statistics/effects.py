@@ -138,9 +138,9 @@ def steerability(strengths: ArrayLike, propensity: ArrayLike) -> Steerability:
     slope = (m @ dx) / (dx @ dx)  # [n]
     intercept = m.mean(axis=1) - slope * x.mean()
     residual = m - (slope[:, None] * x + intercept[:, None])  # [n, k]
-    moved = m.max(axis=1) > m.min(axis=1)
-    slope, total = np.where(moved, slope, 0.0), ((m - m.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
-    r_squared = 1 - _ratio((residual**2).sum(axis=1), np.where(moved, total, 0.0))
+    changes = m.max(axis=1) > m.min(axis=1)
+    slope, total = np.where(changes, slope, 0.0), ((m - m.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
+    r_squared = 1 - _ratio((residual**2).sum(axis=1), np.where(changes, total, 0.0))
     rx, rm = rankdata(x), rankdata(m, axis=1)
     rx, rm = rx - rx.mean(), rm - rm.mean(axis=1, keepdims=True)
     spearman = _ratio(rm @ rx, np.sqrt((rm**2).sum(axis=1) * (rx @ rx)))

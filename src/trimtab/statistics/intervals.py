@@ -255,7 +255,7 @@ def score_by_variance(share: float, variance: float, df: int, smaller_side: tupl
     """Wilson's interval for a share over pairs, at the n that has this variance; `smaller_side` = (rows, clusters).
 
     For independent classes that n nears 2 · rows as the share nears 1, for pairs with common noise about twice that, so
-    4 · rows is its most: a share just short of 1 has too small a variance. At 0 and 1 it has none: 2 · clusters.
+    4 · rows is its maximum: a share just short of 1 has too small a variance. At 0 and 1 it has none: 2 · clusters.
     """
     rows, clusters = smaller_side
     n = share * (1 - share) / variance if variance > 0 else 0.0

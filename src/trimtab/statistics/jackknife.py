@@ -122,13 +122,13 @@ def held_out_without_clusters(a: Floats, b: Floats, codes: tuple[Ints, Ints], fo
 def _one_fold(a: Floats, b: Floats, codes: tuple[Ints, Ints], fold: Ints, k: int) -> Floats:
     """d′ and AUROC within fold k without its cluster w and cluster v of the direction: [1 + W, 1 + V, 2]; 0: all."""
     inside, outside = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
-    direction, held = np.zeros((1 + len(outside), a.shape[1])), []
+    direction, held_out = np.zeros((1 + len(outside), a.shape[1])), []
     for rows, code, sign in ((a, codes[0], 1.0), (b, codes[1], -1.0)):
         out = fold[code] != k
         kept, left = _without_each(rows[out], np.searchsorted(outside, code[out]), len(outside))
         direction += sign * kept / left[:, None]
-        held.append((rows[~out], np.searchsorted(inside, code[~out])))
-    (p, code_p), (q, code_n) = ((rows @ direction.T, code) for rows, code in held)  # [h, 1 + V], [h]
+        held_out.append((rows[~out], np.searchsorted(inside, code[~out])))
+    (p, code_p), (q, code_n) = ((rows @ direction.T, code) for rows, code in held_out)  # [h, 1 + V], [h]
     mean_p, variance_p, left_p = _moments_without_each(p, code_p, len(inside))
     mean_n, variance_n, left_n = _moments_without_each(q, code_n, len(inside))
     variance = (variance_p + variance_n) / 2

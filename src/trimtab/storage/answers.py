@@ -36,12 +36,12 @@ class AnswerJournal:
                     field="out",
                 ) from None
         first, *steps = self._lines.entries
-        asked, kept_about = first.get("key"), first.get("about")
-        if not isinstance(asked, dict) or not isinstance(kept_about, dict):
+        kept_key, kept_about = first.get("key"), first.get("about")
+        if not isinstance(kept_key, dict) or not isinstance(kept_about, dict):
             raise InputError(
                 f"{file} is not the journal of a draft; remove it or give another place", code="wrong-file", field="out"
             )
-        check_same_settings(f"{file} belongs to a draft", asked, key)
+        check_same_settings(f"{file} belongs to a draft", kept_key, key)
         self.about: Mapping[str, Any] = kept_about
         self._known: dict[str, Answers] = {}
         for number, step in enumerate(steps, 2):

@@ -104,9 +104,9 @@ class Ledger:
         """A ledger for the steps of one step; it is removed with this one, if not before."""
         return Ledger(self.home, name)
 
-    def first(self, name: str, asked: object) -> bool:
+    def first(self, name: str, step: object) -> bool:
         """Whether a step is asked for the first time; the step is kept, since its address may be part of the name."""
-        return name not in self._asked and self._asked.setdefault(name, asked) is asked
+        return name not in self._asked and self._asked.setdefault(name, step) is step
 
     def close(self) -> None:
         """Remove the steps, when the work is done and its result is saved."""
