@@ -13,14 +13,10 @@ from trimtab.statistics.geometry import (
     auroc,
     cluster_folds,
     convergence,
-    cosine_matrix,
     cross_fitted,
     directional_agreement,
     directional_agreement_loo,
-    edit_size_ratio,
-    expected_cosine,
     overlap,
-    pairs_for_cosine,
     projection,
     rematched_agreement,
     separability,
@@ -37,6 +33,7 @@ from trimtab.statistics.intervals import (
 )
 from trimtab.statistics.paired import correlation, paired_change, square_and_add
 from trimtab.statistics.refitted import SeparabilityInterval, agreement_interval, separability_interval
+from trimtab.statistics.vectors import cosine_matrix, edit_size_ratio, expected_cosine, pairs_for_cosine
 
 __all__ = [
     "Interval",

@@ -95,7 +95,7 @@ def share_interval(flags: Array, clusters: Array | None = None, level: float = 0
     true, size, mean = cluster_sums(hits, code), np.bincount(code), n / u  # rows, [U], and of a cluster on average
     middle = (hits.sum() + mean) / (n + 2 * mean)  # the share with the two
     spread = ((np.append(true, [mean, 0.0]) - middle * np.append(size, [mean, mean])) ** 2).sum() * (u + 2) / (u + 1)
-    effective = min(n, middle * (1 - middle) * n * (n + 2 * mean) / spread)
+    effective = min(n, float(middle * (1 - middle) * n * (n + 2 * mean) / spread))
     return _score(share, u if share in (0.0, 1.0) else effective, student_quantile(level, u - 1))
 
 

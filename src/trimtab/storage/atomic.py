@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all, even if the process is killed; no other module renames files."""
+"""Files and folders that are there whole or not at all, even if the process is killed. Nothing else renames files."""
 
 import os
 import re
