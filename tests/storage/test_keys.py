@@ -16,7 +16,7 @@ def test_the_same_may_be_used(asked: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     [
         ({**KEPT, "seed": 3}, r"out is of a training with another seed \(0, not 3\); give"),
         ({"seed": 3, "model": "b"}, r"another seed \(0, not 3\) and another model \(a, not b\)"),

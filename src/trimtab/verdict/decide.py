@@ -40,26 +40,26 @@ def decide(evidence: Evidence, thresholds: Thresholds, instrument: Instrument) -
     """Requirements, reservations, decision."""
     steered = evidence.steered
     needs = requirements(steered, thresholds, instrument.unit, evidence.random_directions, evidence.drifts)
-    remaining = reservations(evidence, thresholds)
+    listed = reservations(evidence, thresholds)
     if evidence.capability:
         every_kind = evidence.capability[-1]
         loss = capability_requirement(every_kind, thresholds)
         if loss is None:
-            remaining.append(f"whether capability is lost is not known: {every_kind.change.reason}")
+            listed.append(f"whether capability is lost is not known: {every_kind.change.reason}")
         else:
             needs.append(loss)
     written = generated_requirements(evidence.generated)
     if evidence.generated.n and not written:
-        remaining.append(f"generated text could not be judged: {evidence.generated.shift.reason}")
+        listed.append(f"generated text could not be judged: {evidence.generated.shift.reason}")
     needs += written
-    blocked_by = [
+    blocking_reservations = [
         *blocking.of_lint(evidence.lint),
         *blocking.of_wording(evidence.wording, thresholds.min_effect),
         *blocking.of_length(evidence.length, evidence.matched, evidence.expected),
         *blocking.of_mixture(evidence.direction),
     ]
-    conclusion = conclude(needs, remaining, blocked_by, _unable(evidence.base, instrument.behavior.answer_kind))
-    return DecisionWithGrounds(conclusion, tuple(needs), tuple(remaining))
+    conclusion = conclude(needs, listed, blocking_reservations, _unable(evidence.base, instrument.behavior.answer_kind))
+    return DecisionWithGrounds(conclusion, tuple(needs), tuple(listed))
 
 
 def _unable(base: Base, kind: AnswerKind) -> str | None:
