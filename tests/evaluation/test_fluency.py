@@ -114,7 +114,7 @@ def test_one_unit_is_no_measurement() -> None:
     change = fluency(BASE, LOOPS, ["the same"] * 12).words
     assert change.difference is None
     assert change.reason is not None
-    assert "fewer than 2 units" in change.reason
+    assert "fewer than 2 clusters" in change.reason
 
 
 def test_the_perplexity_ratio_is_the_geometric_mean_over_prompts() -> None:
@@ -146,7 +146,7 @@ def test_the_same_seed_gives_the_same_figures() -> None:
         ({"base": "text"}, "base: give a list"),
         ({"steered": [1] * 12}, "steered: give a list"),
         ({"steered": LOOPS[:3]}, "12 base and 3 steered"),
-        ({"units": ["a"]}, "12 labels"),
+        ({"clusters": ["a"]}, "12 labels"),
         ({"log_prob_base": [-1.0] * 12}, "one side only"),
         ({"log_prob_base": [-1.0] * 11, "log_prob_steered": [-1.0] * 12}, "log_prob_base: shape"),
         ({"log_prob_base": [-1.0] * 12, "log_prob_steered": [-1.0] * 11 + [0.5]}, "log_prob_steered: 0.5 in row 11"),

@@ -370,7 +370,7 @@ def test_only_a_last_line_that_is_a_verdict_is_one(answer: str, verdict: str | N
         ({"base": "text"}, "base: give a list"),
         ({"steered": [1] * N}, "steered: give a list"),
         ({"steered": LOVELY[:3]}, "24, 24, 3"),
-        ({"units": ["a"]}, "24 labels"),
+        ({"clusters": ["a"]}, "24 labels"),
         ({"seed": -1}, "negative"),
         ({"tries": 0}, "tries=0"),
         ({"parallel": 0}, "parallel=0"),
