@@ -1,4 +1,4 @@
-"""The size of an edit: one definition, wherever it is told."""
+"""The size of an edit has one definition, wherever it is reported."""
 
 import json
 from pathlib import Path
