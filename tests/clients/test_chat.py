@@ -145,7 +145,7 @@ def test_a_parameter_refused_in_every_form_ends() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "key", "said"),
+    ("url", "key", "message"),
     [
         ("nonsense", "", "base URL"),
         ("ftp://host/v1", "", "base URL"),
@@ -156,8 +156,8 @@ def test_a_parameter_refused_in_every_form_ends() -> None:
         ("http://example.org/v1", "secret", "unencrypted"),
     ],
 )
-def test_urls_that_cannot_be_right_are_refused(url: str, key: str, said: str) -> None:
-    with pytest.raises(InputError, match=said) as caught:
+def test_urls_that_cannot_be_right_are_refused(url: str, key: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
         Endpoint(url, "m", key)
     assert "word" not in str(caught.value)
 

@@ -149,7 +149,7 @@ def test_a_behavior_of_two_rows_can_be_learnt_from() -> None:
 
 
 @pytest.mark.parametrize(
-    ("positive", "negative", "units", "said"),
+    ("positive", "negative", "clusters", "message"),
     [
         ("good", ["bad", "evil"], None, "positive: give a list"),
         (["good"], ["bad", "evil"], None, "positive: 1 answers; give at least 2"),
@@ -157,13 +157,13 @@ def test_a_behavior_of_two_rows_can_be_learnt_from() -> None:
         (["good", "fine"], ["bad", 3], None, "negative: give a list"),
         (["good", "fine"], ["bad", "evil", "sad"], ["a", "b"], "as many on both sides"),
         (["good", "fine"], ["bad", "evil"], ["a"], "2 labels"),
-        (["good", "fine"], ["bad", "evil"], ["a", "a"], "at least 2 units"),
+        (["good", "fine"], ["bad", "evil"], ["a", "a"], "at least 2 clusters"),
     ],
 )
 def test_training_that_does_not_fit_is_refused(
-    positive: list[str], negative: list[str], clusters: list[str] | None, said: str
+    positive: list[str], negative: list[str], clusters: list[str] | None, message: str
 ) -> None:
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         Classifier.fit(positive, negative, 0, clusters)
 
 

@@ -24,8 +24,8 @@ def test_a_word_is_a_run_of_letters_or_one_sign_or_one_mark_without_case() -> No
 
 @given(TEXTS, st.integers(1, 4))
 def test_shares_of_ngrams_are_those_counted_one_by_one(text: str, n: int) -> None:
-    said = text.split()
-    counted = Counter(" ".join(said[i : i + n]) for i in range(len(said)) if i + n <= len(said))
+    tokens = text.split()
+    counted = Counter(" ".join(tokens[i : i + n]) for i in range(len(tokens)) if i + n <= len(tokens))
     if not counted:
         assert np.isnan(distinct(text, n))
         assert np.isnan(repeated(text, n))
@@ -35,12 +35,12 @@ def test_shares_of_ngrams_are_those_counted_one_by_one(text: str, n: int) -> Non
     assert distinct(text, n) == pytest.approx(len(counted) / counted.total())
 
 
-def brute_force(said: list[str]) -> float:
-    longest = 0 if said else float("nan")
-    for start in range(len(said)):
-        for size in range(1, len(said)):
+def brute_force(tokens: list[str]) -> float:
+    longest = 0 if tokens else float("nan")
+    for start in range(len(tokens)):
+        for size in range(1, len(tokens)):
             times = 1
-            while said[start + times * size : start + (times + 1) * size] == said[start : start + size]:
+            while tokens[start + times * size : start + (times + 1) * size] == tokens[start : start + size]:
                 times += 1
             if times > 1:
                 longest = max(longest, times * size)
@@ -114,7 +114,7 @@ def test_one_unit_is_no_measurement() -> None:
     change = fluency(BASE, LOOPS, ["the same"] * 12).words
     assert change.difference is None
     assert change.reason is not None
-    assert "fewer than 2 units" in change.reason
+    assert "fewer than 2 clusters" in change.reason
 
 
 def test_the_perplexity_ratio_is_the_geometric_mean_over_prompts() -> None:
@@ -141,12 +141,12 @@ def test_the_same_seed_gives_the_same_figures() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"base": "text"}, "base: give a list"),
         ({"steered": [1] * 12}, "steered: give a list"),
         ({"steered": LOOPS[:3]}, "12 base and 3 steered"),
-        ({"units": ["a"]}, "12 labels"),
+        ({"clusters": ["a"]}, "12 labels"),
         ({"log_prob_base": [-1.0] * 12}, "one side only"),
         ({"log_prob_base": [-1.0] * 11, "log_prob_steered": [-1.0] * 12}, "log_prob_base: shape"),
         ({"log_prob_base": [-1.0] * 12, "log_prob_steered": [-1.0] * 11 + [0.5]}, "log_prob_steered: 0.5 in row 11"),
@@ -154,8 +154,8 @@ def test_the_same_seed_gives_the_same_figures() -> None:
         ({"log_prob_base": [-np.inf] * 12, "log_prob_steered": [-1.0] * 12}, "finite"),
     ],
 )
-def test_input_that_does_not_fit_is_refused(options: dict[str, object], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_input_that_does_not_fit_is_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         fluency(**{"base": BASE, "steered": LOOPS, **options})  # type: ignore[arg-type]
     with pytest.raises(InputError, match="at least 1 word"):
         distinct("a b", 0)

@@ -14,7 +14,7 @@ from trimtab.behaviors import Behavior, Example, builtin
 from trimtab.clients.chat import Endpoint
 from trimtab.errors import InputError
 from trimtab.evaluation import Judge, Judgement
-from trimtab.evaluation.judge import LONGEST, question, verdict_in
+from trimtab.evaluation.judge import MAX_CHARACTERS, question, verdict_in
 
 WARM = Behavior("warm", [Example("a", " b", " c")], "Speaks warmly.", "You are warm.", "You are cold.")
 N = 24
@@ -36,8 +36,8 @@ def compare(
 
 def shown(request: dict[str, Any]) -> dict[str, str]:
     """What an honest reader finds between the marks."""
-    given, user = (turn["content"] for turn in request["messages"])
-    token = re.search(r"with the token ([0-9a-f]{24})\.", given)
+    instructions, user = (turn["content"] for turn in request["messages"])
+    token = re.search(r"with the token ([0-9a-f]{24})\.", instructions)
     assert token
     return dict(re.findall(rf"^{token[1]} ([A-Z ]+) BEGINS\n(.*?)\n{token[1]} \1 ENDS$", user, re.S | re.M))
 
@@ -80,12 +80,12 @@ def test_the_same_seed_asks_the_same_and_another_seed_another_order() -> None:
 
 def test_the_judge_is_told_description_and_both_instructions() -> None:
     _, server = compare(prefers("lovely"), behavior=builtin("sentiment"))
-    given = server.requests[0]["messages"][0]["content"]
+    instructions = server.requests[0]["messages"][0]["content"]
     for part in (
         builtin("sentiment").description,
         *(builtin("sentiment").instruction(s) for s in ("positive", "negative")),
     ):
-        assert part in given
+        assert part in instructions
 
 
 def test_one_text_twice_is_a_tie_without_asking() -> None:
@@ -103,8 +103,8 @@ def test_statements_that_follow_nothing_are_shown_alone() -> None:
 
 
 def test_an_able_judge_finds_every_win() -> None:
-    given: list[None] = []
-    result, _ = compare(prefers("lovely"), done=lambda: given.append(None))
+    calls: list[None] = []
+    result, _ = compare(prefers("lovely"), done=lambda: calls.append(None))
     assert result.judge.startswith("a-judge at http")
     assert (result.n, result.n_pairs, result.wins, result.losses, result.reason) == (N, N, N, 0, None)
     assert result.verdicts == (1.0,) * N
@@ -115,7 +115,7 @@ def test_an_able_judge_finds_every_win() -> None:
     assert result.inconsistent.value == 0
     assert result.first_place is not None
     assert result.first_place.value == 0.5
-    assert len(given) == N
+    assert len(calls) == N
 
 
 def test_exchanged_sides_lose_what_they_won() -> None:
@@ -129,17 +129,17 @@ def test_exchanged_sides_lose_what_they_won() -> None:
 
 
 def test_figures_of_a_moody_judge_are_those_counted_by_hand() -> None:
-    said: dict[tuple[str, str], str] = {}
+    choices: dict[tuple[str, str], str] = {}
 
     def moody(a: str, b: str) -> str:
-        said[a, b] = random.Random(f"{a}{b}").choice(["A", "A", "B", "tie"])
-        return said[a, b]
+        choices[a, b] = random.Random(f"{a}{b}").choice(["A", "A", "B", "tie"])
+        return choices[a, b]
 
     result, _ = compare(says(moody))
     by_hand, changed, first = [], 0, 0.0
     for base, steered in zip(PLAIN, LOVELY, strict=True):
-        there = {"A": 1, "B": -1, "tie": 0}[said[steered, base]]
-        back = {"A": -1, "B": 1, "tie": 0}[said[base, steered]]
+        there = {"A": 1, "B": -1, "tie": 0}[choices[steered, base]]
+        back = {"A": -1, "B": 1, "tie": 0}[choices[base, steered]]
         by_hand.append((there + back) / 2)
         changed += there != back
         first += (there - back) / 2
@@ -318,22 +318,22 @@ def test_a_quoted_verdict_in_the_middle_does_not_count() -> None:
 
 
 def test_long_texts_are_cut_and_counted_the_prompt_from_its_front() -> None:
-    long = "start " + "x" * 2 * LONGEST + " end"
+    long = "start " + "x" * 2 * MAX_CHARACTERS + " end"
     result, server = compare(
         prefers("lovely"), [long, *PLAIN[1:]], LOVELY, prompts=[PROMPTS[0], long, *PROMPTS[2:]], parallel=1
     )
     assert result.n_cut == 2
     texts = shown(server.requests[0])
     cut = next(text for text in texts.values() if text.startswith("start"))
-    assert cut == long[:LONGEST] + "[…]"
-    assert shown(server.requests[2])["PROMPT"] == "[…]" + long[-LONGEST:]
+    assert cut == long[:MAX_CHARACTERS] + "[…]"
+    assert shown(server.requests[2])["PROMPT"] == "[…]" + long[-MAX_CHARACTERS:]
 
 
 # --- reading an answer ---
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "verdict"),
     [
         ("A", "A"),
         (" b.\n", "B"),
@@ -357,27 +357,27 @@ def test_long_texts_are_cut_and_counted_the_prompt_from_its_front() -> None:
         ("", None),
     ],
 )
-def test_only_a_last_line_that_is_a_verdict_is_one(answer: str, said: str | None) -> None:
-    assert verdict_in(answer) == said
+def test_only_a_last_line_that_is_a_verdict_is_one(answer: str, verdict: str | None) -> None:
+    assert verdict_in(answer) == verdict
 
 
 # --- bad input ---
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"base": "text"}, "base: give a list"),
         ({"steered": [1] * N}, "steered: give a list"),
         ({"steered": LOVELY[:3]}, "24, 24, 3"),
-        ({"units": ["a"]}, "24 labels"),
+        ({"clusters": ["a"]}, "24 labels"),
         ({"seed": -1}, "negative"),
         ({"tries": 0}, "tries=0"),
         ({"parallel": 0}, "parallel=0"),
     ],
 )
-def test_input_that_does_not_fit_is_refused(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_input_that_does_not_fit_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         compare(prefers("lovely"), **{"prompts": PROMPTS, **options})
 
 

@@ -1,5 +1,6 @@
 """Steps know their key and their cost: nothing is computed twice, and a forecast is what is done."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from trimtab.interventions import Site
 from trimtab.measurements.divergence import NeutralDrift
 from trimtab.measurements.effects import PLAIN, Propensities
 from trimtab.steering import Steering
-from trimtab.storage.steps import Ledger
+from trimtab.storage.steps import Arrays, Ledger
 from trimtab.verdict.evidence import Omitted, assess
 
 SIZES = {"train": 12, "evaluation": 16}
@@ -68,19 +69,19 @@ def test_edits_of_ones_own_have_an_identity_while_the_ledger_lives(tiny: tt.Mode
     on, _ = ready(
         tiny, builtin("sentiment"), ["prefilled"], **SIZES, seed=0, ledger=Ledger(None, ""), progress=Silent()
     )  # fmt: skip
-    result = []
+    drifts = []
     for size in (0.1, 0.2, 0.3, 0.4):  # each may be freed, and the next one lie at its address
         step = NeutralDrift(own(size), (1.0,), 2)
-        result.append(float(step.drifts(on)[0].kl.mean()))
-    assert result == sorted(result)
-    assert len(set(result)) == 4
+        drifts.append(float(step.drifts(on)[0].kl.mean()))
+    assert drifts == sorted(drifts)
+    assert len(set(drifts)) == 4
 
 
 @pytest.mark.parametrize("name", ["sentiment", "null"])
 def test_a_forecast_is_the_sum_of_the_steps_that_are_done(name: str, tiny: tt.Model) -> None:
     progress = Counting()
-    given = {"site": 1, "strength": 1.0, "prompt_types": "prefilled", **SIZES}
-    tt.check(tiny, builtin(name), progress=progress, **given)  # type: ignore[arg-type]
+    options = {"site": 1, "strength": 1.0, "prompt_types": "prefilled", **SIZES}
+    tt.check(tiny, builtin(name), progress=progress, **options)  # type: ignore[arg-type]
     assert abs(progress.announced - progress.done) <= progress.steps  # each is rounded
 
 
@@ -100,8 +101,12 @@ def test_nothing_is_computed_twice_without_a_folder(tiny: tt.Model, monkeypatch:
     computed: list[str] = []
     real = Ledger.step
 
-    def counted(self: Ledger, name: str, compute):  # type: ignore[no-untyped-def]
-        return real(self, name, lambda: (computed.append(name), compute())[1])
+    def counted(self: Ledger, name: str, compute: Callable[[], Arrays]) -> Arrays:
+        def noted() -> Arrays:
+            computed.append(name)
+            return compute()
+
+        return real(self, name, noted)
 
     monkeypatch.setattr(Ledger, "step", counted)
     tt.check(tiny, builtin("sentiment"), site=1, strength=1.0, prompt_types="prefilled", **SIZES)  # type: ignore[arg-type]
@@ -123,19 +128,19 @@ def test_evidence_is_of_the_part_that_is_asked_for(tiny: tt.Model) -> None:
         tiny, builtin("sentiment"), ["prefilled"], **SIZES, seed=0, ledger=Ledger(None, ""), progress=Silent()
     )  # fmt: skip
     omit: frozenset[Omitted] = frozenset({"random directions", "divergence", "capability", "wording"})
-    result = assess(on, vector(), "dev", omit=omit)
-    assert result.curve is not None
-    assert result.noise is not None
+    evidence = assess(on, vector(), "dev", omit=omit)
+    assert evidence.curve is not None
+    assert evidence.noise is not None
     n = len(on.splits.dev)
     assert n != len(on.splits.eval)
-    assert len(result.steered.base.m) == n
-    assert {len(p.m) for p in result.curve.values()} == {n}
-    assert result.noise.n == n
+    assert len(evidence.steered.base.m) == n
+    assert {len(p.m) for p in evidence.curve.values()} == {n}
+    assert evidence.noise.n == n
 
 
 def test_numbers_of_numpy_are_numbers_and_a_site_may_be_left_open_by_name(tiny: tt.Model) -> None:
-    given = {"prompt_types": "prefilled", "train": np.int64(12), "evaluation": np.int32(16), "seed": np.int64(0)}
-    report = tt.check(tiny, builtin("sentiment"), site="auto", strength=np.float32(1), **given)  # type: ignore[arg-type]
+    options = {"prompt_types": "prefilled", "train": np.int64(12), "evaluation": np.int32(16), "seed": np.int64(0)}
+    report = tt.check(tiny, builtin("sentiment"), site="auto", strength=np.float32(1), **options)  # type: ignore[arg-type]
     assert (report.seed, report.verdict.strength, report.site_chosen) == (0, 1.0, "dev")
     with pytest.raises(tt.InputError, match="seed"):
         tt.fit(tiny, [builtin("sentiment")], seed={1}, **SIZES)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The size of an edit: one definition, wherever it is told."""
+"""The size of an edit has one definition, wherever it is reported."""
 
 import json
 from pathlib import Path
@@ -48,16 +48,16 @@ def test_a_check_and_generate_tell_the_same_figure_of_the_same_texts(kind: str, 
     steering = steerings(model.d_model)[kind]
     rows = [row for side in on.instrument.bare(on.splits.dev.examples) for row in side]
     for strength in (0.0, 0.5, 2.0):
-        described = edit_size_ratio_of_texts(model, rows, steering, steering.scaled(strength))
-        assert described == pytest.approx(edit_size_ratio(on, steering, strength), rel=1e-6)
+        ratio = edit_size_ratio_of_texts(model, rows, steering, steering.scaled(strength))
+        assert ratio == pytest.approx(edit_size_ratio(on, steering, strength), rel=1e-6)
 
 
 def test_generate_tells_it_of_its_prompts(run: Run, model: Model, tiny_folder: Path, tmp_path: Path) -> None:
     steering = steerings(model.d_model)["gates"]
     folder = steering.save(tmp_path / "s")
     prompts = ["It was a fine day", "The food"]
-    given = ("--steering", folder, "--model", tiny_folder, "--dtype", "float32", "--max-new-tokens", 2, "--json")
-    code, out, err = run("generate", *prompts, *given)
+    options = ("--steering", folder, "--model", tiny_folder, "--dtype", "float32", "--max-new-tokens", 2, "--json")
+    code, out, err = run("generate", *prompts, *options)
     assert code == 0, err
     rows = model.encoder().encode([Rendered("", p, "") for p in prompts])
     assert json.loads(out)["edit_size_ratio"] == pytest.approx(

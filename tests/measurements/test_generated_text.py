@@ -16,7 +16,7 @@ from trimtab.evaluation import Judge
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import Instrument
 from trimtab.experiment.progress import Silent
-from trimtab.measurements.continuations import Answered, Written
+from trimtab.measurements.continuations import Continuation, ContinuationPair
 from trimtab.measurements.generated_text import JudgeAnswers, generated
 from trimtab.storage.steps import Ledger
 from trimtab.texts import Rendered
@@ -34,14 +34,14 @@ def experiment_for(model: tt.Model, behavior: Behavior, folder: Path | None = No
     return Experiment(instrument, parts, (), 1.0, "all", 0, Ledger(folder, "k"), Silent())
 
 
-def as_written(on: Experiment, prompt: str, base: str, steered: str) -> Written:
+def as_written(on: Experiment, prompt: str, base: str, steered: str) -> ContinuationPair:
     """Texts as if the model had written them behind the prompt."""
     rows = on.instrument.encode([Rendered("", prompt, text) for text in (base, steered)])
-    answered = [Answered(text, row.ids[row.prompt_len :]) for text, row in zip((base, steered), rows, strict=True)]
-    return Written(prompt, rows[0].prompt.ids, *answered)
+    answered = [Continuation(text, row.ids[row.prompt_len :]) for text, row in zip((base, steered), rows, strict=True)]
+    return ContinuationPair(prompt, rows[0].prompt.ids, *answered)
 
 
-def swapped(on: Experiment, n: int, way: int = 1) -> list[Written]:
+def swapped(on: Experiment, n: int, way: int = 1) -> list[ContinuationPair]:
     """Continuations as if steering turned the negative into the positive answer (or the other way round)."""
     return [as_written(on, e.prompt, *(e.negative, e.positive)[::way]) for e in on.splits.eval.examples[:n]]
 
@@ -87,11 +87,11 @@ def test_a_judge_is_asked_in_both_orders_and_not_again_after_an_interruption(tin
     texts = swapped(on, 6)
 
     def fair(request: dict[str, Any], k: int) -> Reply:
-        said = " ".join(turn["content"] for turn in request["messages"])
+        conversation = " ".join(turn["content"] for turn in request["messages"])
         first = next(
-            said.find(t.steered.text.strip()) < said.find(t.base.text.strip())
+            conversation.find(t.steered.text.strip()) < conversation.find(t.base.text.strip())
             for t in texts
-            if t.base.text.strip() in said
+            if t.base.text.strip() in conversation
         )
         return Reply("A" if first else "B")
 

@@ -1,5 +1,6 @@
 """What a check measures beside the effect, each against a plain loop; and the strength that dev chooses."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,9 @@ from trimtab.measurements.divergence import NEUTRAL_ROWS, SCREENING_ROWS, Neutra
 from trimtab.measurements.effects import Steered
 from trimtab.measurements.other_behaviors import over_refusal
 from trimtab.measurements.probe_margins import margins
-from trimtab.models import steer
+from trimtab.models import Encoded, steer
+from trimtab.models.divergence import AnswerDivergence, divergences
+from trimtab.models.scoring import Variant
 from trimtab.statistics import odd_even
 from trimtab.storage.steps import Ledger
 
@@ -66,13 +69,15 @@ def test_drift_of_neutral_text_is_that_of_a_plain_loop(tiny: tt.Model, on: Exper
 def test_every_part_sees_other_documents_and_other_prompts(
     on: Experiment, steering: tt.Steering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import trimtab.measurements.divergence as room
+    from trimtab.measurements import divergence
 
     seen: list[set[tuple[int, ...]]] = []
-    real = room.divergences
-    monkeypatch.setattr(
-        room, "divergences", lambda m, rows, v: (seen.append({r.ids for r in rows}), real(m, rows, v))[1]
-    )
+
+    def recorded(model: tt.Model, rows: Sequence[Encoded], variants: Sequence[Variant]) -> list[AnswerDivergence]:
+        seen.append({row.ids for row in rows})
+        return divergences(model, rows, variants)
+
+    monkeypatch.setattr(divergence, "divergences", recorded)
     parts: tuple[Split, ...] = ("eval", "dev", "replication")
     for part, n in zip(parts, (NEUTRAL_ROWS, SCREENING_ROWS, NEUTRAL_ROWS), strict=True):
         NeutralDrift(steering, (2.0,), n, part).drifts(on)
@@ -117,8 +122,8 @@ def test_over_refusal_is_the_mean_change_of_a_plain_loop(tiny: tt.Model, on: Exp
 
 def steered_for(on: Experiment, steering: tt.Steering) -> Steered:
     treatments = [Treatment(), on.treatment((steering, 2.0)), on.treatment((steering, -2.0))]
-    result = on.instrument.propensities(on.splits.eval.examples, treatments)
-    return Steered(*result, on.contrast_of(on.splits.eval))
+    base, plus, minus = on.instrument.propensities(on.splits.eval.examples, treatments)
+    return Steered(base, plus, minus, on.contrast_of(on.splits.eval))
 
 
 def test_asking_puts_the_positive_instruction_in_front(tiny: tt.Model, on: Experiment, steering: tt.Steering) -> None:
@@ -187,8 +192,8 @@ def test_dev_chooses_the_strength_within_the_bound_and_the_report_shows_what_it_
     assert tight.verdict.strength in allowed
     assert len(allowed) == 2
     assert all(p.overdosed == ((p.kl.low or 0.0) > bound) for p in tight.dev_strengths)
-    given = tt.check(tiny, Behavior.builtin("sentiment"), **options, strength=0.7)
-    assert (given.strength_chosen, given.dev_strengths, given.verdict.strength) == ("given", (), 0.7)
+    report = tt.check(tiny, Behavior.builtin("sentiment"), **options, strength=0.7)
+    assert (report.strength_chosen, report.dev_strengths, report.verdict.strength) == ("given", (), 0.7)
 
 
 def test_other_behaviors_get_an_effect_each(tiny: tt.Model) -> None:

@@ -203,7 +203,7 @@ GOOD = {"x": np.arange(9.0), "y": np.arange(9.0)[::-1], "families": np.arange(9)
 
 
 @pytest.mark.parametrize(
-    ("bad", "told"),
+    ("columns", "message"),
     [
         ({"y": np.arange(8)}, "9 values of x, 8 of y"),
         ({"y": [np.nan, *range(8)]}, "y: NaN or infinity in 1 rows"),
@@ -219,10 +219,10 @@ GOOD = {"x": np.arange(9.0), "y": np.arange(9.0)[::-1], "families": np.arange(9)
         ({"given": np.arange(9.0) ** 2}, "hold fewer columns fixed"),
     ],
 )
-def test_bad_columns_are_refused_with_what_to_do(bad, described):
-    arguments = {**GOOD, **bad}
-    with pytest.raises(InputError, match=described):
-        (partial_spearman if "given" in bad else spearman)(**arguments, seed=0)
+def test_invalid_columns_are_refused_with_what_to_do(columns, message):
+    arguments = {**GOOD, **columns}
+    with pytest.raises(InputError, match=message):
+        (partial_spearman if "given" in columns else spearman)(**arguments, seed=0)
 
 
 @pytest.mark.parametrize("matrix", [[1.0, 2.0], [[1.0, np.inf]]])

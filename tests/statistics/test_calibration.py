@@ -49,10 +49,10 @@ def test_probabilities_are_scikit_learns_and_lines_least_squares(seed):
     share = logit(np.clip(cells.anti, 0.005, 0.995))
     lines = [LinearRegression().fit(z, target) for target in (cells.effect, share)]
     for i in range(5):
-        given = got.expect({"a": cells.x[i, 0], "b": cells.x[i, 1]})
-        assert given.probability == pytest.approx(logistic.predict_proba(z[i : i + 1])[0, 1])
-        assert given.effect.value == pytest.approx(lines[0].predict(z[i : i + 1])[0])
-        assert given.anti_steerable.value == pytest.approx(expit(lines[1].predict(z[i : i + 1])[0]))
+        expected = got.expect({"a": cells.x[i, 0], "b": cells.x[i, 1]})
+        assert expected.probability == pytest.approx(logistic.predict_proba(z[i : i + 1])[0, 1])
+        assert expected.effect.value == pytest.approx(lines[0].predict(z[i : i + 1])[0])
+        assert expected.anti_steerable.value == pytest.approx(expit(lines[1].predict(z[i : i + 1])[0]))
 
 
 @pytest.mark.parametrize("seed", [0, 3])
@@ -67,9 +67,9 @@ def test_scores_are_those_of_scikit_learn_over_families_left_out(seed):
     assert got.brier_base == pytest.approx(brier_score_loss(cells.y, base))
     assert got.gain.value == pytest.approx(got.brier_base - got.brier)
     assert got.gain.low < got.gain.value < got.gain.high
-    for given, target in ((got.effect_r2, cells.effect), (got.anti_steerable_r2, logit(cells.anti))):
+    for r2, target in ((got.effect_r2, cells.effect), (got.anti_steerable_r2, logit(cells.anti))):
         left = target - peer(LinearRegression(), cells, target)
-        assert given == pytest.approx(1 - (left**2).sum() / ((target - others_mean(target, cells.families)) ** 2).sum())
+        assert r2 == pytest.approx(1 - (left**2).sum() / ((target - others_mean(target, cells.families)) ** 2).sum())
     assert r2_score(cells.effect, peer(LinearRegression(), cells, cells.effect)) < got.effect_r2 + 0.05
 
 
@@ -118,11 +118,11 @@ def test_prediction_intervals_hold_new_families():
     for seed in range(40):
         got, new = fit(behaviors(seed, families=20, n=140)), behaviors(1000 + seed, families=20, n=140)
         for (a, b), effect, anti in zip(new.x, new.effect, new.anti, strict=True):
-            given = got.expect({"a": a, "b": b})
+            expected = got.expect({"a": a, "b": b})
             inside.append(
                 (
-                    given.effect.low <= effect <= given.effect.high,
-                    given.anti_steerable.low <= anti <= given.anti_steerable.high,
+                    expected.effect.low <= effect <= expected.effect.high,
+                    expected.anti_steerable.low <= anti <= expected.anti_steerable.high,
                 )
             )
     assert np.array(inside).mean(axis=0) == pytest.approx([0.95, 0.95], abs=0.02)
@@ -154,7 +154,7 @@ def test_it_says_what_lies_outside_of_the_fit():
     assert got.expect({"a": a.mean(), "b": b.mean()}).outside == ()
     reason = got.expect({"a": a.max() + 0.01, "b": b.mean()}).outside[0]
     assert reason.startswith("a ")
-    assert "is above what was fitted" in reason
+    assert "is above the fitted range" in reason
     # each within its range, together not: where a is high, so is b
     twins = Cells({"a": a, "b": a + 0.1 * b}, cells.y, cells.effect, cells.anti, cells.families)
     (reason,) = fit(twins).expect({"a": 2.0, "b": -1.0}).outside

@@ -46,8 +46,8 @@ def test_rows_that_the_journal_does_not_name_are_written_anew(tmp_path: Path) ->
         assert files.n == 2
         files.append(*window(2))
         files.finish()
-    for file in (tmp_path / "whole").iterdir():
-        assert (tmp_path / "cut" / file.name).read_bytes() == file.read_bytes()
+    for path in (tmp_path / "whole").iterdir():
+        assert (tmp_path / "cut" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_a_killed_writer_leaves_only_whole_windows(tmp_path: Path) -> None:

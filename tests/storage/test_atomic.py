@@ -21,8 +21,8 @@ def test_it_is_gone_afterwards_also_after_an_exception(tmp_path: Path) -> None:
     with scratch(tmp_path, "study") as work:
         (work / "file").write_text("x")
         assert work.parent == tmp_path
-    with pytest.raises(ValueError, match="odd"), scratch(tmp_path, "study"):
-        raise ValueError("odd")
+    with pytest.raises(ValueError, match="stop"), scratch(tmp_path, "study"):
+        raise ValueError("stop")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -56,8 +56,8 @@ def test_leftovers_of_dead_processes_are_swept_and_others_left_alone(name: str, 
 @pytest.mark.parametrize("name", [".", "..", "file", "file/below", "x" * 201, "a\0b"])
 def test_what_could_not_be_written_is_known_before_and_nothing_is_left(name: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    given = fault(tmp_path / name if name not in (".", "..") else Path(name))
-    assert bool(given) == (name != "file"), given
+    reason = fault(tmp_path / name if name not in (".", "..") else Path(name))
+    assert bool(reason) == (name != "file"), reason
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 

@@ -16,7 +16,7 @@ def test_the_same_may_be_used(asked: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     [
         ({**KEPT, "seed": 3}, r"out is of a training with another seed \(0, not 3\); give"),
         ({"seed": 3, "model": "b"}, r"another seed \(0, not 3\) and another model \(a, not b\)"),
@@ -24,8 +24,8 @@ def test_the_same_may_be_used(asked: dict[str, Any]) -> None:
         ({"model": "x" * 1000}, "not x{59}…"),
     ],
 )
-def test_what_differs_is_named(asked: dict[str, Any], given: str) -> None:
-    with pytest.raises(InputError, match=given):
+def test_what_differs_is_named(asked: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         check_same_settings("out is of a training", KEPT, asked)
 
 

@@ -1,4 +1,4 @@
-"""What keeps a success from being believed, and that desired answers have to get likelier."""
+"""What keeps a success from counting, and that desired answers have to get likelier."""
 
 import numpy as np
 import pytest
@@ -64,45 +64,45 @@ def test_the_sides_of_an_effect_are_its_sides():
     assert effect.side_below_zero("positive").value == np.mean(effect.positive < 0)
 
 
-def test_a_word_that_carries_the_effect_is_an_obstacle_that_names_it():
+def test_a_word_that_carries_the_effect_is_named_and_blocks():
     gone = Wording(words={"marigold": 1.0}, without=Estimate(value=0.01, low=-0.01, high=0.03, n=100))
-    (given,) = blocking.of_wording(gone, 0.05)
-    assert given.startswith("steers toward the word “marigold”: without it in the answers the effect is 0.01")
+    (message,) = blocking.of_wording(gone, 0.05)
+    assert message.startswith("steers toward the word “marigold”: without it in the answers the effect is 0.01")
     left = gone.model_copy(update={"without": Estimate(value=0.3, low=0.2, high=0.4, n=100)})
     assert blocking.of_wording(left, 0.05) == []
     assert blocking.of_wording(Wording(), 0.05) == []
 
 
-def test_answers_that_vanish_without_their_word_are_an_obstacle_too():
+def test_answers_that_vanish_without_their_word_block_too():
     result = Wording(
         words={"a": 1.0, "b": 0.9}, without=Estimate(reason="too few answers are left without these words")
     )
-    (given,) = blocking.of_wording(result, 0.05)
-    assert "the words “a”, “b”: without them there is nothing to measure: too few answers" in given
+    (message,) = blocking.of_wording(result, 0.05)
+    assert "the words “a”, “b”: without them there is nothing to measure: too few answers" in message
 
 
 SHORT = Estimate(value=0.0, low=0.0, high=0.02, n=200)
 
 
-def test_nothing_but_length_is_an_obstacle_unless_pairs_of_equal_length_show_the_effect():
-    (given,) = blocking.of_length(SHORT, Estimate(reason="no pairs of equal length"), ())
-    assert "the desired answers are shorter" in given
-    assert "no pairs of equal length" in given
+def test_nothing_but_length_blocks_unless_pairs_of_equal_length_show_the_effect():
+    (message,) = blocking.of_length(SHORT, Estimate(reason="no pairs of equal length"), ())
+    assert "the desired answers are shorter" in message
+    assert "no pairs of equal length" in message
     assert blocking.of_length(SHORT, Estimate(value=0.2, low=-0.1, high=0.5, n=9), ())
     assert blocking.of_length(SHORT, Estimate(value=0.2, low=0.1, high=0.3, n=40), ()) == []
     assert blocking.of_length(Estimate(value=0.7, low=0.6, high=0.8, n=200), Estimate(reason="none"), ()) == []
     assert blocking.of_length(SHORT, Estimate(reason="none"), ("length-words",)) == []
 
 
-def test_two_behaviors_are_told_with_examples_of_both():
-    way = Direction(
+def test_two_behaviors_are_named_with_examples_of_both():
+    tests = Direction(
         p_value=0.001, halves_cosine=0.08, halves_expected=0.8, halves_p_value=0.002, halves=(("a tea",), ("a goal",))
     )
-    (given,) = blocking.of_mixture(way)
-    assert "split the file" in given
-    assert "“a tea”; “a goal”" in given
-    assert blocking.of_mixture(way.model_copy(update={"halves_cosine": 0.6})) == []
-    assert blocking.of_mixture(way.model_copy(update={"halves_p_value": 0.3})) == []
+    (message,) = blocking.of_mixture(tests)
+    assert "split the file" in message
+    assert "“a tea”; “a goal”" in message
+    assert blocking.of_mixture(tests.model_copy(update={"halves_cosine": 0.6})) == []
+    assert blocking.of_mixture(tests.model_copy(update={"halves_p_value": 0.3})) == []
     assert blocking.of_mixture(Direction(reason="none")) == []
 
 

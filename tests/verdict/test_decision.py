@@ -44,7 +44,7 @@ STATES = {
 
 
 @pytest.mark.parametrize(("effect", "share"), list(itertools.product(STATES, STATES)))
-@pytest.mark.parametrize("doubts", [(), ("few examples",)])
+@pytest.mark.parametrize("reservations", [(), ("few examples",)])
 def test_decision_follows_from_the_requirements_and_reservations(
     effect: bool | None, share: bool | None, reservations: tuple[str, ...]
 ) -> None:
@@ -80,7 +80,7 @@ def test_the_number_that_would_settle_it_settles_it_four_times_in_five() -> None
     assert 0.76 < (low > threshold).mean() < 0.84
 
 
-def test_an_obstacle_leaves_nothing_to_conclude_from_a_success_but_does_not_excuse_a_failure() -> None:
+def test_a_blocking_reservation_keeps_a_success_from_counting_but_does_not_excuse_a_failure() -> None:
     assert conclude([above(0.1, 0.2)], (), ["one-sided"]).decision == "inconclusive"
     assert conclude([above(-0.1, 0.0)], (), ["one-sided"]).decision == "no-go"
 

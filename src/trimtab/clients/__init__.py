@@ -1,1 +1,1 @@
-"""PromptingBaseline other servers."""
+"""Clients of other servers: chat models that speak OpenAI's protocol."""

@@ -1,4 +1,4 @@
-"""DID IT WORK: generated text, judged by a classifier, by a chat model, and by how it flows. Knows no model."""
+"""Whether steering worked: generated text scored by a classifier, by a chat model, and by its fluency."""
 
 from trimtab.evaluation.classifier import Classifier as Classifier
 from trimtab.evaluation.classifier import Quality as Quality

@@ -1,9 +1,9 @@
-"""A held-out classifier: learnt from the training answers, examined on the evaluation answers, used on generated text.
+"""A held-out classifier: fitted to the training answers, tested on the evaluation answers, used on generated text.
 
 TF-IDF of words (1 and 2) and of characters (3 to 5, within words), each scaled to length 1, so that long texts weigh no
 more than short ones; then logistic regression. Its C has the least held-out log-loss over folds that keep a cluster
-together, as rows of one question share words but not sides. A classifier that cannot be shown to tell unseen answers
-apart gives no figures. How it does on generated text, which is not written like the answers, it cannot know.
+together, as rows of one question share words but not sides. A classifier that is not shown to separate unseen answers
+gives no figures. How it does on generated text, which is not written like the answers, is not known.
 """
 
 from collections.abc import Sequence
@@ -21,21 +21,29 @@ from trimtab.statistics import Interval, bootstrap_mean, cluster_folds, share_in
 
 MIN_AUROC = 0.6  # that the interval on unseen answers must lie above; 0.5 is a coin
 _GRID = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)  # of C, the inverse strength of the penalty
-_FOLDS = 5
+_MAX_FOLDS = 5
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Quality:
-    """How well the classifier tells answers apart that it never saw.
+    """How well the classifier separates answers that it was not fitted to.
 
     Args:
         auroc: P(score of a positive > score of a negative answer), ties half, with its interval; None if not measured.
-        n_positive: unseen positive answers behind it.
-        n_negative: unseen negative answers behind it.
-        n_seen: answers left out because they also stand among the training answers.
+        n_positive: unseen positive answers.
+        n_negative: unseen negative answers.
+        n_seen: answers left out because they are training answers too.
         reason: why it cannot judge; None if it can.
+
+    Example:
+        >>> from trimtab.evaluation import Classifier
+        >>> warm, cold = ["a warm day", "so warm a tea", "warm work"], ["a cold day", "so cold a tea", "cold work"]
+        >>> classifier = Classifier.fit(warm, cold, seed=0)
+        >>> quality = classifier.quality(["warm tea", "a warm song"], ["cold tea", "a cold song"])
+        >>> quality.auroc.value, quality.n_positive, quality.n_negative
+        (1.0, 2, 2)
     """
 
     auroc: Interval | None
@@ -58,6 +66,15 @@ class Shift:
         difference: mean of steered minus base, prompt by prompt.
         fell: share of prompts whose score fell.
         reason: why there are no figures; None if there are.
+
+    Example:
+        >>> from trimtab.evaluation import Classifier
+        >>> warm, cold = ["a warm day", "so warm a tea", "warm work"], ["a cold day", "so cold a tea", "cold work"]
+        >>> classifier = Classifier.fit(warm, cold, seed=0)
+        >>> quality = classifier.quality(["warm tea", "a warm song"], ["cold tea", "a cold song"])
+        >>> shift = classifier.compare(["a cold walk", "cold"], ["a warm walk", "warm"], quality=quality)
+        >>> shift.n, shift.reason[:21]  # two examples do not show that it can judge
+        (2, 'the classifier separa')
     """
 
     quality: Quality
@@ -72,32 +89,39 @@ class Shift:
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """Tells positive from negative answers by their words; made by `Classifier.fit`.
+    """Separates positive from negative answers by their words; `Classifier.fit` returns one.
 
     Args:
         C: inverse strength of the penalty, as chosen.
         n_positive: positive answers learnt from.
         n_negative: negative answers learnt from.
+
+    Example:
+        >>> from trimtab.evaluation import Classifier
+        >>> warm, cold = ["a warm day", "so warm a tea", "warm work"], ["a cold day", "so cold a tea", "cold work"]
+        >>> classifier = Classifier.fit(warm, cold, seed=0)
+        >>> (classifier.scores(["a warm walk", "a cold walk"]) > 0).tolist()
+        [True, False]
     """
 
     C: float
     n_positive: int
     n_negative: int
     _pipeline: Any = field(repr=False)
-    _learnt: frozenset[str] = field(repr=False)
+    _training: frozenset[str] = field(repr=False)
 
     @staticmethod
     def fit(
         positive: Sequence[str], negative: Sequence[str], seed: int, clusters: Sequence[str] | None = None
     ) -> "Classifier":
-        """Learn from the *training* examples' answers.
+        """Fit to the *training* examples' answers.
 
         Args:
             positive: [n] answers that match the behavior, at least 2.
             negative: [m] answers that do not.
             seed: of the folds; the same texts and seed give the same classifier.
-            clusters: [n] question or template of row i of both sides. Default: as many rows on both sides are pairs,
-                else every answer is its own.
+            clusters: [n] question or template of row i of both sides. Default: rows are pairs where both
+                sides have equally many, else every answer is its own.
 
         Raises:
             InputError: too few or empty answers, clusters that do not fit.
@@ -134,7 +158,7 @@ class Classifier:
         *,
         level: float = 0.95,
     ) -> Quality:
-        """AUROC on the *evaluation* examples' answers; answers that stood in the training are left out and counted.
+        """AUROC on the *evaluation* examples' answers; answers of the training are left out and counted.
 
         The two sides are resampled independently, by clusters; where a question moves the scores of both its answers
         alike, the interval is a little wide.
@@ -152,18 +176,18 @@ class Classifier:
         labels = labels_of(clusters, len(sides[0]))
         if len(sides[0]) != len(sides[1]):
             raise InputError(f"{len(sides[0])} positive and {len(sides[1])} negative answers; give as many of both")
-        new = [np.array([normalise(text) not in self._learnt for text in side]) for side in sides]
+        new = [np.array([normalise(text) not in self._training for text in side]) for side in sides]
         n_p, n_n = int(new[0].sum()), int(new[1].sum())
         n_seen = 2 * len(labels) - n_p - n_n
         if min(len(np.unique(labels[unseen])) for unseen in new) < 2:
             reason = (
-                f"on either side fewer than 2 clusters of unseen answers; {n_seen} answers stood in the training too"
+                f"on either side fewer than 2 clusters of unseen answers; {n_seen} answers are training answers too"
             )
             return Quality(None, n_p, n_n, n_seen, reason)
         scores = [self.scores(side)[unseen] for side, unseen in zip(sides, new, strict=True)]
         below = two_sample_share(*scores, *(labels[unseen] for unseen in new), level=level)
         auroc = Interval(1 - below.value, 1 - below.high, 1 - below.low)
-        return Quality(auroc, n_p, n_n, n_seen, _doubt(auroc))
+        return Quality(auroc, n_p, n_n, n_seen, _why_unable(auroc))
 
     def compare(
         self,
@@ -181,7 +205,7 @@ class Classifier:
             base: [n] continuations by the base model.
             steered: [n] by the steered model, of the same prompts.
             clusters: [n] question or template of each prompt; default: every prompt its own.
-            quality: this classifier's, from `quality`; if it cannot judge, nor does this.
+            quality: this classifier's, from `quality`; if it cannot judge, there are no figures.
             seed: of the resampling.
             level: of the intervals.
 
@@ -205,11 +229,11 @@ class Classifier:
         return Shift(quality, len(labels), n_empty, means[0], means[1], means[2], fell)
 
 
-def _doubt(auroc: Interval) -> str | None:
+def _why_unable(auroc: Interval) -> str | None:
     if auroc.low >= MIN_AUROC:
         return None
     return (
-        f"the classifier tells unseen answers apart with AUROC {auroc.value:.2f} [{auroc.low:.2f}, {auroc.high:.2f}]; "
+        f"the classifier separates unseen answers with AUROC {auroc.value:.2f} [{auroc.low:.2f}, {auroc.high:.2f}]; "
         f"the lower end must be at least {MIN_AUROC:.2f} for it to judge"
     )
 
@@ -218,7 +242,7 @@ def _folds(n: int, m: int, clusters: Sequence[str] | None, seed: int) -> NDArray
     """Fold of each of the n + m texts, positive ones first."""
     labels = labels_of(clusters, n)
     others = None if n == m else np.array([str(i) for i in range(n, n + m)])
-    n_folds = min(_FOLDS, len(np.unique(labels)), n, m)
+    n_folds = min(_MAX_FOLDS, len(np.unique(labels)), n, m)
     codes_p, codes_n, fold = cluster_folds((n, m), labels, others, max(2, n_folds), seed)
     return np.asarray(fold[np.concatenate([codes_p, codes_n])])
 
@@ -254,11 +278,11 @@ def _regression(C: float) -> Any:
     return LogisticRegression(C=C, class_weight="balanced", max_iter=5000)
 
 
-def _answers(texts: Sequence[str], name: str, least: int) -> list[str]:
-    """At least `least` texts that are not empty, without outer white space."""
+def _answers(texts: Sequence[str], name: str, minimum: int) -> list[str]:
+    """At least `minimum` texts that are not empty, without outer white space."""
     stripped = [text.strip() for text in strings(texts, name)]
-    if len(stripped) < least:
-        raise InputError(f"{name}: {len(stripped)} answers; give at least {least}")
+    if len(stripped) < minimum:
+        raise InputError(f"{name}: {len(stripped)} answers; give at least {minimum}")
     if empty := [i for i, text in enumerate(stripped) if not text]:
         raise InputError(f"{name}: {len(empty)} answers are empty, the first is number {empty[0]}; leave them out")
     return stripped

@@ -1,9 +1,9 @@
-"""Does the text still flow: repetition, variety, length, and how likely the base model finds it.
+"""Fluency of generated text: repetition, variety, length, and how likely the base model finds it.
 
 A word is a run of letters and digits, a single sign of Chinese or Japanese, or a single mark, without case. Sources:
 Welleck et al. 2019 (1908.04319, share of repeated n-grams), Li et al. 2016 (1510.03055, distinct-n). Both move with the
-length of a text too, so `words` stands beside them. Repetitive text is *likelier* under the base model, so neither
-repetition nor perplexity does without the other.
+length of a text too, so read `words` beside them. Repetitive text is *likelier* under the base model, so neither
+repetition nor perplexity is enough by itself.
 """
 
 import re
@@ -20,13 +20,19 @@ from trimtab.statistics import Interval, bootstrap_mean
 
 Floats = NDArray[np.float64]
 
-_SIGN = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"  # kana, Han: written without spaces
+_SIGN = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"  # kana and Han, which are written without spaces
 _WORD = re.compile(rf"[{_SIGN}]|(?:(?![{_SIGN}])\w)+|[^\w\s]")
 _ROUNDING = 1e-4  # nats by which the mean of computed log-probabilities may exceed 0
 
 
 def words(text: str) -> list[str]:
-    """The words and marks of a text, casefolded."""
+    """The words and marks of a text, casefolded.
+
+    Example:
+        >>> from trimtab.evaluation import words
+        >>> words("It's fine, really.")
+        ['it', "'", 's', 'fine', ',', 'really', '.']
+    """
     return _WORD.findall(text.casefold())
 
 
@@ -35,23 +41,39 @@ def distinct(text: str, n: int) -> float:
 
     Raises:
         InputError: n below 1.
+
+    Example:
+        >>> from trimtab.evaluation import distinct
+        >>> distinct("the cat and the cat", 2)  # the cat, cat and, and the, the cat
+        0.75
     """
     if n < 1:
         raise InputError(f"n is {n}; an n-gram has at least 1 word")
-    said = words(text)
-    grams = [tuple(said[i : i + n]) for i in range(len(said) - n + 1)]
+    tokens = words(text)
+    grams = [tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)]
     return len(set(grams)) / len(grams) if grams else float("nan")
 
 
 def repeated(text: str, n: int) -> float:
-    """Share of n-grams of words that stood in the text before (rep-n): 1 − distinct-n; NaN below n words."""
+    """Share of n-grams of words that occur earlier in the text (rep-n): 1 − distinct-n; NaN below n words.
+
+    Example:
+        >>> from trimtab.evaluation import repeated
+        >>> repeated("the cat and the cat", 2)
+        0.25
+    """
     return 1.0 - distinct(text, n)
 
 
 def longest_repetition(text: str) -> float:
-    """Words in the longest stretch that is one block said twice or more in a row; 0 without one, NaN without words.
+    """Words in the longest stretch that is one block repeated at once; 0 without one, NaN without words.
 
     "The cat, the cat, the cat" has 6: "the cat ," twice; the third is not complete, as it lacks its comma.
+
+    Example:
+        >>> from trimtab.evaluation import longest_repetition
+        >>> longest_repetition("no no no, never")
+        3.0
     """
     _, codes = np.unique(np.array(words(text), dtype=np.str_), return_inverse=True)
     longest = 0 if len(codes) else float("nan")
@@ -79,13 +101,19 @@ class PairedChange:
     """A figure of the continuations, before and after steering, over the prompts where both have one.
 
     Args:
-        n: prompts behind it.
+        n: prompts that have the figure.
         n_missing: prompts left out, since one of the two texts is too short to have the figure.
         base: its mean with the base model.
         steered: its mean with the steered model.
         difference: mean of steered minus base, prompt by prompt. No width where every difference is the same: then
             `n` alone tells how much that means.
         reason: why there are no figures; None if there are.
+
+    Example:
+        >>> from trimtab.evaluation import fluency
+        >>> change = fluency(["a b c", "d e f"], ["a a a", "d e d"]).distinct_1
+        >>> change.n, change.base, round(change.steered, 2)
+        (2, 1.0, 0.5)
     """
 
     n: int
@@ -98,7 +126,7 @@ class PairedChange:
 
 @dataclass(frozen=True)
 class Fluency:
-    """How the flow of the text changed.
+    """How the fluency of the text changed.
 
     Args:
         words: length in words and marks; an empty text has 0.
@@ -108,6 +136,12 @@ class Fluency:
         distinct_2: share of different pairs of neighbours.
         longest_repetition: words in the longest immediate repetition.
         log_prob: mean log-probability per token under the *base* model, nats per token.
+
+    Example:
+        >>> from trimtab.evaluation import fluency
+        >>> result = fluency(["so it is", "yes indeed"], ["so so so", "yes yes"])
+        >>> result.distinct_1.base, result.log_prob.reason
+        (1.0, 'no log-probabilities under the base model were given')
     """
 
     words: PairedChange
@@ -152,6 +186,12 @@ def fluency(
 
     Raises:
         InputError: texts, log-probabilities or clusters that do not fit together.
+
+    Example:
+        >>> from trimtab.evaluation import fluency
+        >>> result = fluency(["so it is", "yes indeed"], ["so it is so", "yes"])
+        >>> result.words.base, result.words.steered, result.words.difference.value
+        (2.5, 2.5, 0.0)
     """
     sides = strings(base, "base"), strings(steered, "steered")
     n = len(sides[0])
@@ -189,9 +229,9 @@ def _log_probs(values: ArrayLike, n: int, name: str) -> Floats:
         raise InputError(f"{name}: not an array of real numbers ({error}); give floats [{n}]") from None
     if x.shape != (n,):
         raise InputError(f"{name}: shape {x.shape}; give the mean log-probability per token of each text, [{n}]")
-    wrong = np.flatnonzero(np.isinf(x) | (x > _ROUNDING))
-    if len(wrong):
+    invalid = np.flatnonzero(np.isinf(x) | (x > _ROUNDING))
+    if len(invalid):
         raise InputError(
-            f"{name}: {x[wrong[0]]} in row {wrong[0]}; log-probabilities are finite and at most 0 (NaN: no tokens)"
+            f"{name}: {x[invalid[0]]} in row {invalid[0]}; log-probabilities are finite and at most 0 (NaN: no tokens)"
         )
     return x

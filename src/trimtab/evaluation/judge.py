@@ -1,10 +1,10 @@
 """A chat model as judge: which of two continuations of a prompt shows the behavior more?
 
-Every pair is asked in both orders, so that a liking for a place cancels (Zheng et al. 2023, 2306.05685) and shows. A
-judge whose answers follow the place rather than the text gives no figures. What it says unclearly, or not at all, is
-not measured, and never a tie. Continuations are data, and may hold anything: they stand between tokens that no text can
-hold, as they are made of a hash of it; they are cut, and what could end a turn is changed. How good a judge is can be
-seen by itself: hand it the negative answers of known examples as `base` and the positive ones as `steered`.
+Every pair is asked in both orders, so that a preference for a place cancels and is measured (Zheng et al. 2023,
+2306.05685). A judge whose answers follow the place rather than the text gives no figures. An unclear or missing answer
+is not measured, and never a tie. Continuations are data, and may hold anything: each is enclosed in tokens that it
+cannot contain, since they are a hash of it; they are cut, and what could end a turn is changed. To measure how good a
+judge is, give it the negative answers of known examples as `base` and the positive ones as `steered`.
 """
 
 import hashlib
@@ -27,36 +27,36 @@ from trimtab.evaluation.rows import labels as labels_of
 from trimtab.evaluation.rows import strings
 from trimtab.statistics import Interval, share_interval
 
-LONGEST = 4000  # characters of a prompt or continuation that the judge is shown
-_GIVE_UP = 8  # questions in a row without an answer: the server is down
-_ENOUGH = 0.5  # share of pairs that must be measured
+MAX_CHARACTERS = 4000  # characters of a prompt or continuation that the judge is shown
+_MAX_FAILURES = 8  # questions in a row without an answer: the server is down
+_MIN_MEASURED = 0.5  # share of pairs that must be measured
 _CUT = "[…]"
 _LAST = re.compile(
     r"(?:(?:so|thus|therefore) )?(?:(?:my|the|final) )*(?:(?:answer|verdict|choice) )?(?:(?:is|it is|it's) )?"
-    r"(?:(?:text|continuation|boxed) )?(?P<said>a tie|tie|a|b)"
+    r"(?:(?:text|continuation|boxed) )?(?P<choice>a tie|tie|a|b)"
 )
 # What could end a turn once a server has put a conversation into a model's template: <|im_end|>, </s>, [/INST].
 _ANGLES = str.maketrans({"<": "‹", ">": "›"})
 _BRACKETS = re.compile(r"\[(/?[A-Z_]+)\]")
 
 Ints = NDArray[np.int64]
-Said = Literal["A", "B", "tie"]
-Lost = Literal["unclear", "failed"]
+Choice = Literal["A", "B", "tie"]
+Failure = Literal["unclear", "failed"]
 
-_SAID: Mapping[str, Said] = {"a": "A", "b": "B", "tie": "tie", "a tie": "tie"}
+_CHOICES: Mapping[str, Choice] = {"a": "A", "b": "B", "tie": "tie", "a tie": "tie"}
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the judge said, in pairs of continuations of one prompt.
+    """The judge's answers on pairs of continuations of one prompt.
 
     Args:
-        judge: who it was.
+        judge: model and server.
         n: pairs measured: both orders were answered, or the two continuations are the same text.
         n_pairs: all pairs.
         n_identical: pairs of one text twice: a tie, without asking.
-        n_unclear: pairs left out, since an answer could not be read in any try.
-        n_failed: pairs left out, since the server gave no answer.
+        n_unclear: pairs left out because no try gave an answer that can be read.
+        n_failed: pairs left out because the server gave no answer.
         n_cut: pairs of which prompt or continuation was too long to be shown whole.
         verdicts: of each pair: 1 the steered continuation shows the behavior more, −1 the base model's, 0 neither;
             the mean of the two orders. None: not measured.
@@ -64,8 +64,17 @@ class Judgement:
         losses: pairs whose verdict is below 0; the others are ties, by word or by contradiction.
         win_rate: mean of (1 + verdict) / 2: 0.5 means no difference, 1 that steering won every time.
         inconsistent: share of the pairs asked whose two orders have different verdicts.
-        first_place: how often the continuation shown first was preferred, ties half; 0.5 means no liking for a place.
+        first_place: how often the continuation shown first was preferred, ties half; 0.5 means no preference.
         reason: why there is no `win_rate`; None if there is.
+
+    Example:
+        >>> import trimtab as tt
+        >>> from trimtab.clients.chat import Endpoint
+        >>> from trimtab.evaluation import Judge
+        >>> judge = Judge(Endpoint("http://localhost:8000/v1", "my-model"), tt.Behavior.builtin("sentiment"))
+        >>> judgement = judge.compare(["Hello"] * 2, ["same", "so"], ["same", "so"])  # equal texts are ties
+        >>> judgement.n, judgement.n_identical, judgement.win_rate.value
+        (2, 2, 0.5)
     """
 
     judge: str
@@ -90,13 +99,21 @@ class Judge:
 
     Args:
         endpoint: the chat model.
-        behavior: whose description and instructions it is told.
-        tries: how often a question is put until the answer can be read.
-        parallel: questions under way at once.
-        max_tokens: upper limit of an answer, thoughts included.
+        behavior: whose description and instructions the judge is given.
+        tries: how often a question is asked at most, until the answer can be read.
+        parallel: questions asked at once.
+        max_tokens: upper limit of an answer, reasoning included.
 
     Raises:
         InputError: less than one try, question or token.
+
+    Example:
+        >>> import trimtab as tt
+        >>> from trimtab.clients.chat import Endpoint
+        >>> from trimtab.evaluation import Judge
+        >>> judge = Judge(Endpoint("http://localhost:8000/v1", "my-model"), tt.Behavior.builtin("sentiment"))
+        >>> judge.endpoint.identity
+        'my-model at http://localhost:8000/v1'
     """
 
     endpoint: Endpoint
@@ -128,7 +145,7 @@ class Judge:
             base: [n] continuations by the base model.
             steered: [n] by the steered model.
             clusters: [n] question or template of each prompt; default: every prompt its own.
-            seed: of the order that is asked first, and handed to the server.
+            seed: decides which order is asked first; sent to the server too.
             level: of the intervals.
             done: called after each pair.
 
@@ -142,32 +159,32 @@ class Judge:
         if seed < 0:
             raise InputError(f"seed {seed} must not be negative", code="out-of-range", field="seed")
         labels = labels_of(clusters, n)
-        hearing, heard = _Hearing(self, seed), []
+        comparison, answers = _Comparison(self, seed), []
         with ThreadPoolExecutor(self.parallel) as pool:
             try:
-                for pair in pool.map(hearing.pair, range(n), *columns):
-                    heard.append(pair)
+                for pair in pool.map(comparison.pair, range(n), *columns):
+                    answers.append(pair)
                     done()
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-        if isinstance(hearing.fault, InputError) and not hearing.answered:
-            raise hearing.fault
-        n_cut = sum(max(map(len, row)) > LONGEST for row in zip(*columns, strict=True))
-        return _judgement(self.endpoint.identity, heard, labels, n_cut, hearing.fault, level)
+        if isinstance(comparison.fault, InputError) and not comparison.answered:
+            raise comparison.fault
+        n_cut = sum(max(map(len, row)) > MAX_CHARACTERS for row in zip(*columns, strict=True))
+        return _judgement(self.endpoint.identity, answers, labels, n_cut, comparison.fault, level)
 
 
 @dataclass(frozen=True)
-class _Heard:
-    """What came of a pair: [2] verdicts and places preferred, 1 steered or first, −1 base or second; or why none."""
+class _PairAnswers:
+    """Answers on a pair in both orders: [2] verdicts (1 steered, −1 base) and places preferred (1 first, −1 second)."""
 
     verdicts: tuple[int, int] = (0, 0)
     places: tuple[int, int] | None = None  # None: not asked
-    lost: Lost | None = None
+    failure: Failure | None = None
 
 
-class _Hearing:
-    """The questions of one comparison, and whether anybody still answers."""
+class _Comparison:
+    """The questions of one comparison, and whether the server still answers."""
 
     def __init__(self, judge: Judge, seed: int) -> None:
         self.judge, self.seed = judge, seed
@@ -176,24 +193,24 @@ class _Hearing:
         self._streak = 0  # failures in a row
         self._lock = threading.Lock()
 
-    def pair(self, i: int, prompt: str, base: str, steered: str) -> _Heard:
+    def pair(self, i: int, prompt: str, base: str, steered: str) -> _PairAnswers:
         """Both orders of one pair, the first of them drawn."""
         if base.strip() == steered.strip():
-            return _Heard()
+            return _PairAnswers()
         drawn = np.random.default_rng([self.seed, i])
         steered_first, seed = bool(drawn.random() < 0.5), int(drawn.integers(1 << 30))
         verdicts, places = [], []
         for order in (steered_first, not steered_first):
-            said = self._say(prompt, (steered, base) if order else (base, steered), seed)
-            if said == "unclear" or said == "failed":
-                return _Heard(lost=said)
-            places.append({"A": 1, "B": -1, "tie": 0}[said])
+            choice = self._ask(prompt, (steered, base) if order else (base, steered), seed)
+            if choice == "unclear" or choice == "failed":
+                return _PairAnswers(failure=choice)
+            places.append({"A": 1, "B": -1, "tie": 0}[choice])
             verdicts.append(places[-1] if order else -places[-1])
-        return _Heard((verdicts[0], verdicts[1]), (places[0], places[1]))
+        return _PairAnswers((verdicts[0], verdicts[1]), (places[0], places[1]))
 
-    def _say(self, prompt: str, texts: tuple[str, str], seed: int) -> Said | Lost:
+    def _ask(self, prompt: str, texts: tuple[str, str], seed: int) -> Choice | Failure:
         for k in range(self.judge.tries):
-            if self._streak >= _GIVE_UP:
+            if self._streak >= _MAX_FAILURES:
                 return "failed"
             turns = question(self.judge.behavior, prompt, *texts, seed + k)
             try:
@@ -208,19 +225,19 @@ class _Hearing:
                 return "failed"
             with self._lock:
                 self.answered, self._streak = True, 0
-            if said := verdict_in(answer):
-                return said
+            if choice := verdict_in(answer):
+                return choice
         return "unclear"
 
 
 def question(behavior: Behavior, prompt: str, first: str, second: str, seed: int) -> list[Turn]:
     """What the judge is asked; `first` is its text A, `second` its text B.
 
-    The token depends on all texts, so no text can have been written to hold it, whoever knows the seed.
+    The token depends on all texts, so no text can be written to contain it, even by someone who knows the seed.
     """
     token = hashlib.sha256(json.dumps([seed, prompt, first, second]).encode()).hexdigest()[:24]
     what = " ".join((behavior.description or behavior.name).split())
-    given = (
+    instructions = (
         "You compare two texts, A and B: which of them shows a certain behavior more?\n\n"
         f"The behavior: {what}\n"
         f"Who shows it may have been told: {' '.join(behavior.instruction('positive').split())}\n"
@@ -237,42 +254,48 @@ def question(behavior: Behavior, prompt: str, first: str, second: str, seed: int
     blocks += [("TEXT A", first, False), ("TEXT B", second, False)]
     shown = [f"{token} {name} BEGINS\n{_data(text, tail)}\n{token} {name} ENDS" for name, text, tail in blocks]
     asked = "Which text shows the behavior more? The last line of your answer holds nothing but A, B or tie."
-    return [{"role": "system", "content": given}, {"role": "user", "content": "\n\n".join([*shown, asked])}]
+    return [{"role": "system", "content": instructions}, {"role": "user", "content": "\n\n".join([*shown, asked])}]
 
 
 def _data(text: str, tail: bool) -> str:
-    """The beginning (or tail) of a text, without control characters and what may end a turn."""
-    if len(text) > LONGEST:
-        text = _CUT + text[-LONGEST:] if tail else text[:LONGEST] + _CUT
+    """The beginning (or tail) of a text, without control characters or anything that may end a turn."""
+    if len(text) > MAX_CHARACTERS:
+        text = _CUT + text[-MAX_CHARACTERS:] if tail else text[:MAX_CHARACTERS] + _CUT
     kept = "".join(c if c in "\r\n\t" or unicodedata.category(c) not in ("Cc", "Cs") else "\ufffd" for c in text)
     return _BRACKETS.sub(r"(\1)", kept.translate(_ANGLES))
 
 
-def verdict_in(answer: str) -> Said | None:
+def verdict_in(answer: str) -> Choice | None:
     """The verdict on the last line that holds a letter or digit, whatever marks stand around it; None if unclear."""
     lines = [line for line in answer.splitlines() if any(c.isalnum() for c in line)]
     last = unicodedata.normalize("NFKC", lines[-1]).casefold() if lines else ""
     match = _LAST.fullmatch(" ".join(re.sub(r"[^\w']|_", " ", last.replace("’", "'")).split()))
-    return _SAID[match["said"]] if match else None
+    return _CHOICES[match["choice"]] if match else None
 
 
 def _judgement(
-    judge: str, heard: Sequence[_Heard], labels: NDArray[np.str_], n_cut: int, fault: Exception | None, level: float
+    judge: str,
+    answers: Sequence[_PairAnswers],
+    labels: NDArray[np.str_],
+    n_cut: int,
+    fault: Exception | None,
+    level: float,
 ) -> Judgement:
-    measured = np.array([h.lost is None for h in heard], dtype=np.bool_)
-    asked = measured & np.array([h.places is not None for h in heard], dtype=np.bool_)
-    verdicts = np.array([h.verdicts for h in heard], dtype=np.int64).reshape(-1, 2)  # [n, 2]
-    places = np.array([h.places or (0, 0) for h in heard], dtype=np.int64).reshape(-1, 2)
+    measured = np.array([a.failure is None for a in answers], dtype=np.bool_)
+    asked = measured & np.array([a.places is not None for a in answers], dtype=np.bool_)
+    verdicts = np.array([a.verdicts for a in answers], dtype=np.int64).reshape(-1, 2)  # [n, 2]
+    places = np.array([a.places or (0, 0) for a in answers], dtype=np.int64).reshape(-1, 2)
     inconsistent = first_place = win_rate = None
     if len(np.unique(labels[asked])) > 1:
         inconsistent = share_interval(verdicts[asked, 0] != verdicts[asked, 1], labels[asked], level)
         first_place = _rate(places[asked], labels[asked], level)
-    lost = [sum(h.lost == why for h in heard) for why in ("unclear", "failed")]
+    failures = [sum(a.failure == why for a in answers) for why in ("unclear", "failed")]
     n, total = int(measured.sum()), verdicts.sum(axis=1)
     reason = None
-    if n < _ENOUGH * len(heard) or len(np.unique(labels[measured])) < 2:
-        said = f"; the last failure: {fault}" if fault else ""
-        reason = f"the judge was clear on {n} of {len(heard)} pairs, unclear on {lost[0]}, silent on {lost[1]}{said}"
+    if n < _MIN_MEASURED * len(answers) or len(np.unique(labels[measured])) < 2:
+        last = f"; the last failure: {fault}" if fault else ""
+        unclear, failed = failures
+        reason = f"the judge was clear on {n} of {len(answers)} pairs, unclear on {unclear}, silent on {failed}{last}"
     elif inconsistent is not None and inconsistent.low > 0.5:
         reason = (
             f"the judge follows the place, not the text: in {inconsistent.value:.0%} of the pairs its verdict changes "
@@ -281,7 +304,8 @@ def _judgement(
     else:
         win_rate = _rate(verdicts[measured], labels[measured], level)
     return Judgement(
-        judge=judge, n=n, n_pairs=len(heard), n_identical=n - int(asked.sum()), n_unclear=lost[0], n_failed=lost[1],
+        judge=judge, n=n, n_pairs=len(answers), n_identical=n - int(asked.sum()),
+        n_unclear=failures[0], n_failed=failures[1],
         n_cut=n_cut, verdicts=tuple(float(v) / 2 if ok else None for v, ok in zip(total, measured, strict=True)),
         wins=int((total[measured] > 0).sum()), losses=int((total[measured] < 0).sum()),
         win_rate=win_rate, inconsistent=inconsistent, first_place=first_place, reason=reason,

@@ -1,4 +1,4 @@
-"""What every scorer of texts is given: lists of strings, and the question or template of each row."""
+"""Checks of the texts and clusters that every scorer is given."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ def strings(texts: Sequence[str], name: str) -> list[str]:
     """The texts as a list.
 
     Raises:
-        InputError: a single string, or something else than strings.
+        InputError: a single string, or values that are not strings.
     """
     if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
         raise InputError(f"{name}: give a list of strings")

@@ -1,1 +1,1 @@
-"""How work is run: a behavior in parts, the instrument that puts it to the model, steps, progress."""
+"""How work is run: a behavior in parts, the instrument that measures it on the model, steps, progress."""

@@ -13,7 +13,7 @@ class ContrastMaker:
 
     Args:
         clusters: cluster of each example.
-        arbitrary: whether the two texts of an example belong together by accident only.
+        arbitrary: whether the two texts of an example are paired at random.
         seed: of resampling.
     """
 

@@ -1,4 +1,4 @@
-"""A behavior in parts, the instrument that puts it to a model, and where finished steps are kept."""
+"""A behavior in parts, the instrument that measures it on a model, and where finished steps are kept."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,14 +26,14 @@ class Experiment:
     """What measures a behavior on a model.
 
     Args:
-        instrument: the model and how the behavior is put to it.
+        instrument: the model, and how the behavior is presented to it.
         splits: the behavior's parts.
         prompt_types: those asked for.
         strength: λ.
         scope: which tokens are steered.
         seed: of resampling.
         ledger: keeps finished steps.
-        progress: is told of them.
+        progress: is notified of them.
         blocks: first and last block that a site may be chosen from; None for all.
     """
 
@@ -72,8 +72,8 @@ class Experiment:
 
     def part(self, name: Split) -> Part:
         """A part by its name."""
-        result: Part = getattr(self.splits, name)
-        return result
+        part: Part = getattr(self.splits, name)
+        return part
 
     def contrast_of(self, part: Part) -> ContrastMaker:
         """Contrasts over the examples of a part."""
@@ -108,17 +108,17 @@ class Experiment:
 
     def pace(self) -> float:
         """Seconds a token, from a small timed batch."""
-        some = self.splits.dev.examples[:16]
-        self.instrument.propensity(some[:4])
+        batch = self.splits.dev.examples[:16]
+        self.instrument.propensity(batch[:4])
         start = perf_counter()
-        self.instrument.propensity(some)
-        return (perf_counter() - start) / max(1, self.score_cost(some))
+        self.instrument.propensity(batch)
+        return (perf_counter() - start) / max(1, self.score_cost(batch))
 
     def cost(self, steps: Iterable[Step]) -> float:
         """Of all steps together."""
         return sum(step.cost(self) for step in steps)
 
     def announce(self, steps: Iterable[Step]) -> None:
-        """Tell the progress how long the steps may take, by the pace of a small timed batch."""
+        """Announce to the progress how long the steps may take, by the pace of a small timed batch."""
         total = self.cost(steps)
         self.progress.begin(round(total), total * self.pace())

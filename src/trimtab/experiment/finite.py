@@ -1,4 +1,4 @@
-"""Measurements at several strengths or sites, of which one that gives no number does not end the others."""
+"""Measurements at several strengths or sites: one whose figures are not finite does not end the others."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
@@ -16,7 +16,7 @@ def those_finite(
 
     Args:
         keys: strengths or sites.
-        measure: gives a value for each of those it is handed.
+        measure: gives a value for each of the keys it is called with.
 
     Returns:
         values by key, and for those left out the reason.
@@ -30,16 +30,16 @@ def those_finite(
         if len(keys) < 2:
             raise
         last = error
-    result: dict[Key, Value] = {}
+    values: dict[Key, Value] = {}
     lost: dict[Key, str] = {}
     for key in keys:
         try:
-            result |= measure([key])
+            values |= measure([key])
         except NotFiniteError as error:
             lost[key], last = str(error), error
-    if not result:
+    if not values:
         raise last
-    return result, lost
+    return values, lost
 
 
 def left_out(what: str, lost: Mapping[float, str], of: str) -> list[str]:

@@ -24,10 +24,10 @@ SIDES: tuple[Side, Side] = ("positive", "negative")
 
 @dataclass(frozen=True)
 class Propensity:
-    """How much the model leans to either answer of n examples.
+    """How likely the model finds either answer of n examples.
 
     Args:
-        positive: `[n]` nats per token of the positive answer; for choices nats of its first telling token.
+        positive: `[n]` nats per token of the positive answer; for choices nats of the first token that differs.
         negative: `[n]` the same of the negative answer. For choices the difference of the two is that of their logits.
         total_positive: `[n]` nats, the sum over the answer; for choices as `positive`.
         total_negative: `[n]` likewise.
@@ -55,7 +55,7 @@ class Treatment:
 
     Args:
         steers: edits.
-        prompt_prefix: what stands in front of every text.
+        prompt_prefix: text in front of every text.
     """
 
     steers: Variant = ()
@@ -63,14 +63,14 @@ class Treatment:
 
 
 def by_prompt_prefix(treatments: Sequence[Treatment]) -> Iterator[tuple[str, list[int]]]:
-    """Treatments that may share a pass: what stands in front, and the indices of those that it is the same for."""
+    """Treatments that may share a pass: each prompt prefix, and the indices of the treatments that have it."""
     for prompt_prefix in dict.fromkeys(t.prompt_prefix for t in treatments):
         yield prompt_prefix, [i for i, t in enumerate(treatments) if t.prompt_prefix == prompt_prefix]
 
 
 @dataclass(frozen=True)
 class Instrument:
-    """A model and the way a behavior is put to it.
+    """A model and the way a behavior is presented to it.
 
     Args:
         model: the language model.
@@ -94,7 +94,7 @@ class Instrument:
         return self.model.encoder(self.chat_template).encode(texts)
 
     def notes(self, examples: Sequence[Example]) -> list[str]:
-        """What is done to the evaluation texts to fit the chat template, and what the tokenizer reads otherwise."""
+        """Notes on what the chat template changes in the texts, and on letters that the tokenizer misreads."""
         encoder, tokenizer = self.model.encoder(self.chat_template), self.model.tokenizer
         texts = [render_bare(e, side) for e in examples for side in SIDES]
         rows = encoder.encode(texts)
@@ -104,17 +104,17 @@ class Instrument:
         if lost:
             notes.append(f"{lost} of {n} texts hold letters that the tokenizer does not know ({tokenizer.unk_token})")
         names = special_tokens(tokenizer)
-        held = [[name for name in names if name in _words(e)] for e in examples]
-        if any(held):
-            given = ", ".join(repr(name) for name in dict.fromkeys(name for some in held for name in some))
+        special = [[name for name in names if name in _words(e)] for e in examples]
+        if any(special):
+            listed = ", ".join(repr(name) for name in dict.fromkeys(name for row in special for name in row))
             notes.append(
-                f"{sum(map(bool, held))} of {len(examples)} rows hold {given}, which the tokenizer reads as special "
-                "tokens, not as letters"
+                f"{sum(map(bool, special))} of {len(examples)} rows hold {listed}, which the tokenizer reads as "
+                "special tokens, not as letters"
             )
         return notes
 
     def fitting(self, examples: Sequence[Example], context: str = "") -> list[bool]:
-        """Whether both evaluation texts of each example fit into the model's context, behind more if that is given."""
+        """Whether both evaluation texts of each example fit into the model's context, behind `context`."""
         encoder = self.model.encoder(self.chat_template)
         sides = [encoder.fits([render_bare(e, side, context) for e in examples]) for side in SIDES]
         return [plus and minus for plus, minus in zip(*sides, strict=True)]
@@ -129,7 +129,7 @@ class Instrument:
         try:
             return self.encode(texts[0]), self.encode(texts[1])
         except InputError:
-            for e in examples:  # say which
+            for e in examples:  # name the example
                 for side in SIDES:
                     try:
                         self.encode([render_bare(e, side, context)])
@@ -165,21 +165,21 @@ class Instrument:
         self, examples: Sequence[Example], treatments: Sequence[Treatment], context: str = ""
     ) -> list[Propensity]:
         """The same under several treatments, and behind a context."""
-        result: dict[int, Propensity] = {}
+        by_index: dict[int, Propensity] = {}
         for prompt_prefix, same in by_prompt_prefix(treatments):
             measured = self._propensities(examples, [treatments[i].steers for i in same], context + prompt_prefix)
-            result |= dict(zip(same, measured, strict=True))
-        return [result[i] for i in range(len(treatments))]
+            by_index |= dict(zip(same, measured, strict=True))
+        return [by_index[i] for i in range(len(treatments))]
 
     def _propensities(self, examples: Sequence[Example], variants: Sequence[Variant], context: str) -> list[Propensity]:
         plus, minus = self.bare(examples, context)
         n = len(examples)
         if self.behavior.answer_kind == "choice":
-            result = [_array(both) for both in choice_variants(self.model, plus, minus, variants)]
-            return [Propensity(p, q, p, q) for p, q in (both.T for both in result)]
+            pairs = [_array(both) for both in choice_variants(self.model, plus, minus, variants)]
+            return [Propensity(p, q, p, q) for p, q in (both.T for both in pairs)]
         scores = score_variants(self.model, plus + minus, variants)
-        pairs = [(_array(s.mean), _array(s.total)) for s in scores]
-        return [Propensity(mean[:n], mean[n:], total[:n], total[n:]) for mean, total in pairs]
+        sums = [(_array(s.mean), _array(s.total)) for s in scores]
+        return [Propensity(mean[:n], mean[n:], total[:n], total[n:]) for mean, total in sums]
 
     def contexts(
         self, examples: Sequence[Example], shots: Sequence[Example], prompt_type: PromptType
@@ -196,14 +196,14 @@ class Instrument:
     def activations(
         self, examples: Sequence[Example], shots: Sequence[Example], prompt_type: PromptType, sites: Sequence[Site]
     ) -> Captured:
-        """What both contexts of every example leave at the sites: first the n positive, then the n negative ones."""
+        """Activations of both contexts of every example at the sites: first the n positive, then the n negative."""
         read: Read = self.read if prompt_type.prefilled else "last"
         plus, minus = self.contexts(examples, shots, prompt_type)
         return capture(self.model, plus + minus, sites, read)
 
 
 def _words(e: Example) -> str:
-    """All that a row says."""
+    """All text of a row."""
     return "\n".join([e.prompt, e.positive, e.negative, *(turn.content for turn in e.messages)])
 
 

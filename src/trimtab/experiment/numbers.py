@@ -1,4 +1,4 @@
-"""Figures that a caller gives: what is none, or lies out of range, is refused by the name of the argument."""
+"""Checks of numbers that a caller gives; the error names the argument."""
 
 from collections.abc import Callable
 from math import isfinite
@@ -11,38 +11,38 @@ from trimtab.errors import InputError
 
 
 def plain(value: Any) -> Any:
-    """A number of numpy's as Python's, fit for keys and records; all else as it is."""
+    """A numpy number as a Python one, for keys and records; anything else unchanged."""
     return value.item() if isinstance(value, np.generic) else value
 
 
 def is_whole(value: object) -> bool:
-    """Whether it is a whole number, of Python or numpy; True and False are none."""
+    """Whether it is a whole number, of Python or numpy; True and False do not count."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def above_0(name: str, value: object, advice: str = "") -> None:
-    """Refuse what is no finite number above 0.
+    """Check that it is a finite number above 0.
 
     Raises:
-        InputError: it is none.
+        InputError: it is not.
     """
     _check_arguments(name, value, lambda x: x > 0, f"must be above 0{advice}")
 
 
 def not_below_0(name: str, value: object) -> None:
-    """Refuse what is no finite number of 0 or more.
+    """Check that it is a finite number, 0 or more.
 
     Raises:
-        InputError: it is none.
+        InputError: it is not.
     """
     _check_arguments(name, value, lambda x: x >= 0, "must be 0 or more")
 
 
 def between_0_and_1(name: str, value: object) -> None:
-    """Refuse what is no number above 0 and below 1.
+    """Check that it is a number above 0 and below 1.
 
     Raises:
-        InputError: it is none.
+        InputError: it is not.
     """
     _check_arguments(name, value, lambda x: 0 < x < 1, "must lie between 0 and 1")
 

@@ -1,4 +1,4 @@
-"""Before anything is measured: where to steer, and which examples are for what."""
+"""Before anything is measured: where to steer, and which examples are used for what."""
 
 import json
 import platform
@@ -38,9 +38,9 @@ def where(model: Model, site: Site | int | str | None) -> tuple[Site | None, tup
         return None, None
     spread = _RANGE.fullmatch(site.strip()) if isinstance(site, str) else None
     if spread is None:
-        given = Site.of(site)
-        model.anatomy.module(given)
-        return given, None
+        parsed = Site.of(site)
+        model.anatomy.module(parsed)
+        return parsed, None
     first, last = int(spread.group(1)), int(spread.group(2))
     if not first <= last < model.n_blocks:
         raise InputError(
@@ -59,14 +59,12 @@ def each_site(model: Model, sites: Sequence[Place] | Place | None) -> list[Site]
     Raises:
         InputError: no site, or one that the model does not have.
     """
-    result: list[Site] = []
+    chosen: list[Site] = []
     for site in [sites] if sites is None or isinstance(sites, (str, int, Site)) else sites:
         asked = None if isinstance(site, str) and site.strip() == AUTO else site
-        given, blocks = where(model, asked)
-        result += (
-            [given] if given else [Site(k) for k in range(blocks[0], blocks[1] + 1)] if blocks else [middle(model)]
-        )
-    return list(dict.fromkeys(result))
+        one, blocks = where(model, asked)
+        chosen += [one] if one else [Site(k) for k in range(blocks[0], blocks[1] + 1)] if blocks else [middle(model)]
+    return list(dict.fromkeys(chosen))
 
 
 def where_all(model: Model, sites: Sequence[Place] | None) -> tuple[Sequence[Place] | None, tuple[int, int] | None]:
@@ -86,7 +84,7 @@ def where_all(model: Model, sites: Sequence[Place] | None) -> tuple[Sequence[Pla
         return sites, None
     if len(sites) > 1:
         raise InputError(
-            f"site {open_[0]} has a block chosen and stands alone; give it without other sites",
+            f"site {open_[0]} leaves the block to be chosen, so it must be the only one; give it without other sites",
             code="conflicting-arguments",
             field="sites",
         )
@@ -102,7 +100,7 @@ def prepare(
         the instrument on the rows that are left, the parts, the number of rows dropped, and notes.
 
     Raises:
-        InputError: sizes or a seed that are no whole numbers, no usable rows, or too few for the sizes.
+        InputError: sizes or a seed that are not whole numbers, no usable rows, or too few for the sizes.
     """
     for name, value in {"train": train, "evaluation": evaluation, "seed": seed}.items():
         if not is_whole(value) and (value is not None or name == "seed"):
@@ -126,11 +124,11 @@ def prepare(
         )
     check_sides_differ(*replace(instrument, behavior=behavior).bare(left), f"behavior {behavior.name!r}")
     if behavior.instructions_derived:
-        described = " / ".join(behavior.instruction(side) for side in SIDES)
-        notes.append(f"instructions were derived from the name: {described}; say better ones if the name does not fit")
+        instructions = " / ".join(behavior.instruction(side) for side in SIDES)
+        notes.append(f"instructions were derived from the name: {instructions}; write better ones if these do not fit")
     notes += replace(instrument, behavior=behavior).notes(left)
     if short:
-        notes.append(f"{short} rows left out: too short to score, or no token tells their two answers apart")
+        notes.append(f"{short} rows left out: too short to score, or their two answers have the same tokens")
     behavior = aligned(replace(behavior, examples=left))
     splits = split(behavior, train=train, evaluation=evaluation, replication=replication, seed=seed)
     notes += [*splits.notes, *_about_clusters(splits)]
@@ -138,7 +136,7 @@ def prepare(
 
 
 def _about_clusters(splits: Splits) -> list[str]:
-    """That rows which nearly repeat each other count once."""
+    """A note that rows which nearly repeat each other count once."""
     rows = sum(len(part) for part in splits.parts)
     n = len({cluster for part in splits.parts for cluster in part.clusters})
     if n == rows:
@@ -152,8 +150,8 @@ def _about_clusters(splits: Splits) -> list[str]:
 def decidable(splits: Splits, max_anti_steerable: float) -> str:
     """What can be decided with the evaluation examples, before anything is measured."""
     n = len(set(splits.eval.clusters))
-    most = largest_passing(n, max_anti_steerable)
-    if most is None:
+    max_count = largest_passing(n, max_anti_steerable)
+    if max_count is None:
         need = rows_needed(max_anti_steerable, max_anti_steerable / 2)
         return (
             f"{n} independent evaluation examples cannot show that less than {max_anti_steerable:.0%} are pushed the "
@@ -163,14 +161,14 @@ def decidable(splits: Splits, max_anti_steerable: float) -> str:
     need = rows_needed(max_anti_steerable, fair)
     more = f"; {need} examples would let it pass with 80 %" if need is not None and need > n else ""
     return (
-        f"with {n} independent evaluation examples at most {most / n:.0%} may be seen pushed the wrong way for the "
-        f"bound of {max_anti_steerable:.0%}: a behavior whose true share is {fair:.0%} passes with a chance of "
+        f"with {n} independent evaluation examples at most {max_count / n:.0%} may be seen pushed the wrong way for "
+        f"the bound of {max_anti_steerable:.0%}: a behavior whose true share is {fair:.0%} passes with a chance of "
         f"{passing_chance(n, max_anti_steerable, fair):.0%}{more}"
     )
 
 
 def check_sides_differ(positive: Sequence[Encoded], negative: Sequence[Encoded], what: str) -> None:
-    """Refuse two sides that hold the same tokens: all that could be fitted to them is rounding noise.
+    """Check that two sides differ: all that could be fitted to the same tokens is rounding noise.
 
     Args:
         positive: rows of one side.
@@ -195,7 +193,7 @@ def middle(model: Model) -> Site:
 
 
 def key_of(model: Model, behavior: Behavior, *decides: object) -> str:
-    """Names what decides figures besides the steps: model, data, machine, versions, and what is given here."""
+    """A key of all that decides figures besides the steps: model, data, machine, versions, and what is given here."""
     machine = [str(model.dtype), str(model.device), torch.get_num_threads(), platform.machine(), model.batch_tokens]
     versions = [__version__, torch.__version__, transformers.__version__]
     return json.dumps([behavior.digest, model.digest, *machine, *versions, *decides], default=repr)

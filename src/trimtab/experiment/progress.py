@@ -1,4 +1,4 @@
-"""How long work tells how far it is."""
+"""Reporting the progress of long work."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,12 +17,12 @@ class Progress(Protocol):
         ...
 
     def say(self, line: str) -> None:
-        """Something to know before the work is done."""
+        """A message before the work is done."""
         ...
 
 
 class Silent:
-    """Tells nobody."""
+    """Reports nothing."""
 
     def say(self, line: str) -> None:
         """Nothing."""
@@ -55,10 +55,10 @@ class OnTerminal:
         self.task = self.bar.add_task(title, total=None)
 
     def begin(self, amount: int, seconds: float, unit: str = "tokens to compute") -> None:
-        """Say how long it may take."""
+        """Print how long it may take."""
         time = f"{seconds / 60:.1f} minutes" if seconds > 90 else f"{seconds:.0f} seconds"
-        said = f"{self.title}: about {amount:,} {unit}, roughly {time}"
-        self.console.print(said, highlight=False, markup=False)
+        line = f"{self.title}: about {amount:,} {unit}, roughly {time}"
+        self.console.print(line, highlight=False, markup=False)
         self.bar.reset(self.task, total=amount)
 
     def say(self, line: str) -> None:

@@ -47,10 +47,10 @@ class Step(ABC):
 
 
 def identity(value: object) -> Any:
-    """What tells a value from all others, fit for JSON.
+    """What identifies a value, as JSON can hold it.
 
     Raises:
-        TypeError: a kind of value that has none.
+        TypeError: a kind of value that has no identity.
     """
     if isinstance(value, Enum):
         return value.value

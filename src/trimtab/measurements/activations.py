@@ -1,4 +1,4 @@
-"""Activations of a behavior's examples at sites, and the vectors they make."""
+"""Activations of a behavior's examples at sites, and the vectors trained on them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,10 +39,10 @@ class TrainingActivations(Step):
         out: dict[str, NDArray[np.generic]] = {}
         for site in self.sites:
             out[f"{site}+"], out[f"{site}-"] = np.split(captured.activations[site].cpu().numpy(), 2)
-            in_means = captured.n_massive[site]
-            if in_means is not None:
-                out[f"{site}massive"] = np.array(in_means)
-            else:  # one token a text was read, and its norm stands against the median of its text
+            n_massive = captured.n_massive[site]
+            if n_massive is not None:
+                out[f"{site}massive"] = np.array(n_massive)
+            else:  # one token of each text was read: its norm is compared with the median of the text
                 large = captured.activations[site].norm(dim=1) > MASSIVE * captured.norms[site]
                 out[f"{site}large"] = large.cpu().numpy().reshape(2, -1).any(axis=0)
         return out
@@ -117,9 +117,9 @@ class TypicalActivations(Step):
         return on.reading_cost(_bare_dev(on), [self.site])
 
     def compute(self, on: Experiment) -> Arrays:
-        result = capture(on.model, _bare_dev(on), [self.site], "last")
-        norm = result.norms[self.site].quantile(0.5)
-        return {"h": result.activations[self.site].cpu().numpy(), "norm": norm.cpu().numpy()}
+        captured = capture(on.model, _bare_dev(on), [self.site], "last")
+        norm = captured.norms[self.site].quantile(0.5)
+        return {"h": captured.activations[self.site].cpu().numpy(), "norm": norm.cpu().numpy()}
 
 
 def _bare_dev(on: Experiment) -> list[Encoded]:

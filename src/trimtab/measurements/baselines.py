@@ -1,4 +1,4 @@
-"""Baselines of a steering: asking instead, a shift toward one label, random directions, vectors trained anew."""
+"""Baselines of a steering: prompting instead, a shift toward one label, random directions, vectors trained anew."""
 
 from collections.abc import Sequence
 
@@ -35,10 +35,10 @@ def prompting_baseline(on: Experiment, steering: Steering, steered: Steered) -> 
     instruction = on.behavior.instruction("positive")
     fits = on.instrument.fitting(on.splits.eval.examples, _instruction(on))
     if not all(fits):
-        given = f"{len(fits) - sum(fits)} of {len(fits)} evaluation examples do not fit into the model's context"
-        none = Estimate(reason=f"{given} behind the instruction")
+        too_long = f"{len(fits) - sum(fits)} of {len(fits)} evaluation examples do not fit into the model's context"
+        none = Estimate(reason=f"{too_long} behind the instruction")
         return PromptingBaseline(instruction=instruction, effect=none, beats=none, adds=none)
-    asked, both = sweep(on, "eval", [PLAIN, (steering, on.strength)], context=_instruction(on))
+    prompted, both = sweep(on, "eval", [PLAIN, (steering, on.strength)], context=_instruction(on))
 
     def change(before: Propensity, after: Propensity) -> Estimate:
         contrast = steered.contrast_of.change(before, after)
@@ -46,9 +46,9 @@ def prompting_baseline(on: Experiment, steering: Steering, steered: Steered) -> 
 
     return PromptingBaseline(
         instruction=instruction,
-        effect=change(steered.base, asked),
-        beats=change(asked, steered.plus),
-        adds=change(asked, both),
+        effect=change(steered.base, prompted),
+        beats=change(prompted, steered.plus),
+        adds=change(prompted, both),
     )
 
 
@@ -88,7 +88,7 @@ def _random(on: Experiment, steering: Steering) -> list[Variant]:
     """No steering, and the same one along random directions, both ways where −λ is the opposite.
 
     Raises:
-        InputError: the steering has no directions to be drawn anew.
+        InputError: the steering has no directions that could be random ones.
     """
     drawn = [steering.randomised(RANDOM_DIRECTIONS * on.seed + k) for k in range(RANDOM_DIRECTIONS)]
     return both_signs(drawn, on.strength) if steering.is_odd else [PLAIN, *((s, on.strength) for s in drawn)]
@@ -108,13 +108,13 @@ def random_directions(on: Experiment, steering: Steering, part: Split = "eval") 
         variants = _random(on, steering)
     except InputError as error:
         return RandomDirectionBaseline(reason=str(error))
-    base, *result = sweep(on, part, variants, RANDOM_ROWS)
+    base, *propensities = sweep(on, part, variants, RANDOM_ROWS)
     contrast_of = on.contrast_of(on.part(part)).first(len(base.m))
     if steering.is_odd:
-        pairs = zip(result[::2], result[1::2], strict=True)
+        pairs = zip(propensities[::2], propensities[1::2], strict=True)
         parts = [Steered(base, plus, minus, contrast_of).odd for plus, minus in pairs]
     else:
-        parts = [contrast_of.change(base, after) for after in result]
+        parts = [contrast_of.change(base, after) for after in propensities]
     means = [float(part.rows.mean()) for part in parts]
     return RandomDirectionBaseline(
         figure="odd part" if steering.is_odd else "effect",
@@ -154,9 +154,9 @@ def training_variability(
     refits = _refits(on, steering, geometry)
     if not refits:
         return TrainingVariability(effect=Estimate(reason="too few training clusters to leave some out"))
-    base, *result = sweep(on, "eval", refits, REFIT_ROWS)
+    base, *propensities = sweep(on, "eval", refits, REFIT_ROWS)
     contrast_of = on.contrast_of(on.splits.eval).first(len(base.m))
-    means = [contrast_of.change(base, p).rows.mean() for p in result]
+    means = [contrast_of.change(base, p).rows.mean() for p in propensities]
     training = (REFITS - 1) / REFITS * float(((np.array(means) - np.mean(means)) ** 2).sum())
     own = steered.effect.mean()
     low, high = (float(np.sqrt((own.value - end) ** 2 + 1.96**2 * training)) for end in (own.low, own.high))

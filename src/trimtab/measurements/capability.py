@@ -20,7 +20,7 @@ from trimtab.statistics import paired_change, wilson
 from trimtab.steering import Steering
 from trimtab.storage.steps import Arrays
 
-WORD = 1.3  # tokens a word, about
+TOKENS_PER_WORD = 1.3  # about
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class CapabilityMargins(Step):
 
     def cost(self, on: Experiment) -> float:
         words = sum(len(f"{e.prompt} {e.positive} {e.negative}".split()) for e in Probe.builtin("capability").examples)
-        return words * 2 * WORD
+        return words * 2 * TOKENS_PER_WORD
 
     def compute(self, on: Experiment) -> Arrays:
         treatments = [Treatment(), on.treatment((self.steering, self.strength))]
@@ -76,7 +76,7 @@ def _capability(kind: str, before: NDArray[np.bool_], after: NDArray[np.bool_]) 
 
 
 def about_context(on: Experiment) -> list[str]:
-    """What becomes of trimtab's own texts where the model's context is short.
+    """Notes on how trimtab's own texts are cut or left out where the model's context is short.
 
     Raises:
         InputError: it is too short for all of them.

@@ -1,4 +1,4 @@
-"""Whether training activations hold one direction: permutation tests, halves that differ, labels that look wrong."""
+"""Whether training activations share one direction: permutation tests, halves that differ, labels that look wrong."""
 
 from collections.abc import Sequence
 
@@ -12,11 +12,11 @@ from trimtab.results.figures import Estimate, estimate
 from trimtab.results.report import LabelNoise
 from trimtab.statistics import Interval
 from trimtab.statistics.direction import heterogeneity, permutation_test
-from trimtab.statistics.label_noise import exchanged
+from trimtab.statistics.label_noise import exchanged_labels
 
-_APART, _NOISE, _NAMED = 1.2, 0.03, 5  # least μ/σ and share of exchanged labels; examples named
-_ALL = 0.5  # a share that reaches so far is no noise in the labels but no direction
-_SHOWN_LETTERS = 70  # of an example that is named
+_MIN_SEPARATION, _MIN_SHARE, _MAX_NAMED = 1.2, 0.03, 5  # μ/σ, share of exchanged labels, examples named
+_MAX_SHARE = 0.5  # a share that reaches it means that there is no direction, not that labels are noisy
+_MAX_LETTERS = 70  # of an example that is named
 
 
 def direction(geometry: Geometry, seed: int, examples: Sequence[Example] = ()) -> Direction:
@@ -25,15 +25,15 @@ def direction(geometry: Geometry, seed: int, examples: Sequence[Example] = ()) -
     Args:
         geometry: the activations.
         seed: of the permutations.
-        examples: the training examples, parallel to the rows; without them no halves are shown.
+        examples: the training examples, parallel to the rows; without them no examples of the halves are shown.
     """
     pairing = "random" if geometry.arbitrary else "natural"
-    given = (geometry.positive, geometry.negative, np.array(geometry.clusters))
+    activations = (geometry.positive, geometry.negative, np.array(geometry.clusters))
     try:
-        p_value = permutation_test(*given, pairing=pairing, seed=seed)  # type: ignore[arg-type]
-        halves = heterogeneity(*given, pairing=pairing, seed=seed)  # type: ignore[arg-type]
+        p_value = permutation_test(*activations, pairing=pairing, seed=seed)  # type: ignore[arg-type]
+        halves = heterogeneity(*activations, pairing=pairing, seed=seed)  # type: ignore[arg-type]
     except InputError as error:
-        return Direction(reason=f"not with so few examples: {error}")
+        return Direction(reason=f"too few examples: {error}")
     return Direction(
         p_value=p_value, halves_cosine=halves.cosine, halves_expected=halves.expected, halves_p_value=halves.p_value,
         halves=_shown(halves.ends, examples) if len(examples) == len(geometry.clusters) else None,
@@ -50,7 +50,7 @@ def _shown(
 
 def _short(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= _SHOWN_LETTERS else line[: _SHOWN_LETTERS - 1] + "…"
+    return line if len(line) <= _MAX_LETTERS else line[: _MAX_LETTERS - 1] + "…"
 
 
 def label_noise(geometry: Geometry, part: Part, seed: int) -> LabelNoise:
@@ -63,18 +63,18 @@ def label_noise(geometry: Geometry, part: Part, seed: int) -> LabelNoise:
     """
     projections = geometry.left_out_projections()
     try:
-        result = exchanged(projections, seed)
+        labels = exchanged_labels(projections, seed)
     except InputError as error:
         return LabelNoise(reason=str(error), share=Estimate(reason=str(error)))
-    if result.separation < _APART:
-        why = "the two sides lie too close together for exchanged labels to be told from hard examples"
+    if labels.separation < _MIN_SEPARATION:
+        why = "the two sides lie too close together to distinguish exchanged labels from hard examples"
         return LabelNoise(reason=why, share=Estimate(reason=why))
-    if result.share.high >= _ALL:
-        why = "the examples lie along the direction of the others and against it alike, as where there is none"
+    if labels.share.high >= _MAX_SHARE:
+        why = "as many examples lie against the direction of the others as along it, as if there were no direction"
         return LabelNoise(reason=why, share=Estimate(reason=why))
-    seen = result.p_value < 0.01 and result.share.low >= _NOISE
+    is_noisy = labels.p_value < 0.01 and labels.share.low >= _MIN_SHARE
     source = {cluster: e.source for cluster, e in zip(part.clusters, part.examples, strict=True) if e.source}
     clusters = [*geometry.clusters, *geometry.clusters] if geometry.arbitrary else geometry.clusters
-    clear = [source[clusters[i]] for i in result.clear if clusters[i] in source][:_NAMED] if seen else []
-    share = result.share if seen else Interval(0.0, 0.0, result.share.high)
-    return LabelNoise(share=estimate(share, len(projections)), p_value=result.p_value, examples=tuple(clear))
+    clear = [source[clusters[i]] for i in labels.clear if clusters[i] in source][:_MAX_NAMED] if is_noisy else []
+    share = labels.share if is_noisy else Interval(0.0, 0.0, labels.share.high)
+    return LabelNoise(share=estimate(share, len(projections)), p_value=labels.p_value, examples=tuple(clear))

@@ -1,4 +1,4 @@
-"""What the model writes behind the evaluation prompts, without and with a steering."""
+"""What the model writes after the evaluation prompts, without and with a steering."""
 
 import json
 from dataclasses import dataclass, replace
@@ -20,11 +20,11 @@ CONTINUATION_TOKENS = 40
 
 
 @dataclass(frozen=True)
-class Answered:
+class Continuation:
     """A continuation.
 
     Args:
-        text: as it follows the prompt.
+        text: what follows the prompt.
         ids: its tokens, as they were written.
     """
 
@@ -33,8 +33,8 @@ class Answered:
 
 
 @dataclass(frozen=True)
-class Written:
-    """A prompt with what was written behind it.
+class ContinuationPair:
+    """A prompt with what was written after it.
 
     Args:
         prompt: as people and judges are shown it.
@@ -44,8 +44,8 @@ class Written:
 
     prompt: str
     ids: tuple[int, ...]
-    base: Answered
-    steered: Answered
+    base: Continuation
+    steered: Continuation
 
 
 @dataclass(frozen=True)
@@ -72,23 +72,23 @@ class Continuations(Step):
         strengths = self.steering.scaled(self.strength)
         (prompt_prefix,) = prompt_prefixes(self.steering, strengths)
         rows = model.encoder(chat).encode([replace(text, context=prompt_prefix) for text in texts])
-        room = model.context_length - max(len(row.prompt.ids) for row in rows)
-        options = {"chat_template": chat, "max_new_tokens": max(1, min(CONTINUATION_TOKENS, room))}
+        space = model.context_length - max(len(row.prompt.ids) for row in rows)
+        options = {"chat_template": chat, "max_new_tokens": max(1, min(CONTINUATION_TOKENS, space))}
         base = model.generate(texts, details=True, **options)
-        given = {"steering": self.steering, "strength": strengths, "scope": on.scope, **options}
-        steered = model.generate(texts, details=True, **given)
-        result = [
+        steered_options = {"steering": self.steering, "strength": strengths, "scope": on.scope, **options}
+        steered = model.generate(texts, details=True, **steered_options)
+        rows_written = [
             (_shown(on, e, b), b.row.prompt.ids, b.text, b.written, s.text, s.written)
             for e, b, s in zip(examples, base, steered, strict=True)
         ]
-        return {"json": np.frombuffer(json.dumps(result).encode(), dtype=np.uint8)}
+        return {"json": np.frombuffer(json.dumps(rows_written).encode(), dtype=np.uint8)}
 
 
-def continuations(on: Experiment, steering: Steering, n: int) -> list[Written]:
+def continuations(on: Experiment, steering: Steering, n: int) -> list[ContinuationPair]:
     """The first n evaluation prompts with both continuations, at the experiment's strength."""
     kept = on.run(Continuations(steering, on.strength, n))["json"]
     return [
-        Written(shown, tuple(prompt), Answered(base, tuple(a)), Answered(steered, tuple(b)))
+        ContinuationPair(shown, tuple(prompt), Continuation(base, tuple(a)), Continuation(steered, tuple(b)))
         for shown, prompt, base, a, steered, b in json.loads(kept.tobytes().decode())
     ]
 

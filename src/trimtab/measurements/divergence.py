@@ -87,17 +87,19 @@ class DriftStep(Step):
         model, texts, chat = on.model, self.texts(on), self.chat_template(on)
         rows = self.rows(on)
         treatments = [on.treatment((self.steering, s)) for s in self.strengths]
-        behind = {
+        prefixed = {
             t.prompt_prefix: whole_texts(model, texts, t.prompt_prefix, chat) for t in treatments if t.prompt_prefix
         }
-        rows, *cut = cut_to(model.context_length, [rows, *behind.values()], self.title)
-        behind = dict(zip(behind, cut, strict=True))
-        if behind:
-            result = [divergence_behind(model, rows, behind.get(t.prompt_prefix, rows), t.steers) for t in treatments]
+        rows, *cut = cut_to(model.context_length, [rows, *prefixed.values()], self.title)
+        prefixed = dict(zip(prefixed, cut, strict=True))
+        if prefixed:
+            measured = [
+                divergence_behind(model, rows, prefixed.get(t.prompt_prefix, rows), t.steers) for t in treatments
+            ]
         else:
-            result = divergences(model, rows, [t.steers for t in treatments])
-        kl = np.stack([d.kl.double().cpu().numpy() for d in result])
-        surprise = np.stack([((d.base_log_prob - d.log_prob) / d.n_tokens).double().cpu().numpy() for d in result])
+            measured = divergences(model, rows, [t.steers for t in treatments])
+        kl = np.stack([d.kl.double().cpu().numpy() for d in measured])
+        surprise = np.stack([((d.base_log_prob - d.log_prob) / d.n_tokens).double().cpu().numpy() for d in measured])
         return {"kl": kl, "surprise": surprise}
 
     def drifts(self, on: Experiment) -> list[Drift]:
@@ -108,7 +110,7 @@ class DriftStep(Step):
 
 @dataclass(frozen=True)
 class NeutralDrift(DriftStep):
-    """Of n neutral texts; every part sees others."""
+    """Of n neutral texts; every part has texts of its own."""
 
     n: int
     part: Split = "eval"
@@ -139,24 +141,28 @@ def neutral_drifts(
 
 
 def within(drifts: Mapping[float, Drift], max_kl: float, seed: int) -> list[float]:
-    """The strengths whose divergence stays below a bound, with its whole interval."""
+    """The strengths whose divergence stays below a bound with its whole interval."""
     return [s for s, drift in drifts.items() if (drift.divergence(seed).high or 0.0) < max_kl]
 
 
 @dataclass(frozen=True)
 class PromptsDrift(DriftStep):
-    """Of the prompts of the other built-in behaviors, and of those given; every part sees others."""
+    """Of the prompts of the other built-in behaviors, and of those given; every part has prompts of its own."""
 
     others: tuple[Behavior, ...] = ()
     part: Split = "eval"
     title = "other prompts"
 
     def texts(self, on: Experiment) -> Sequence[Rendered]:
-        few = 2 * PROMPTS_EACH
-        parts = {"eval": slice(0, few, 2), "dev": slice(1, few, 2), "replication": slice(few, few + PROMPTS_EACH)}
+        chosen = 2 * PROMPTS_EACH
+        parts = {
+            "eval": slice(0, chosen, 2),
+            "dev": slice(1, chosen, 2),
+            "replication": slice(chosen, chosen + PROMPTS_EACH),
+        }
         known = [builtin(name) for name in builtin_names() if name not in CONTROLS]
-        given = (b for b in (*known, *self.others) if b.name != on.behavior.name and not b.bare)
-        texts = [Rendered("", e.prompt, "", e.messages) for b in given for e in b.examples[parts[self.part]]]
+        others = (b for b in (*known, *self.others) if b.name != on.behavior.name and not b.bare)
+        texts = [Rendered("", e.prompt, "", e.messages) for b in others for e in b.examples[parts[self.part]]]
         own = {e.prompt for e in on.behavior.examples}
         return _with_tokens(on, [text for text in dict.fromkeys(texts) if text.prompt not in own])
 
@@ -185,15 +191,15 @@ def own_divergence(on: Experiment, steering: Steering) -> Divergence:
     step = OwnDrift(steering, (on.strength,))
     if len(step.texts(on)) < 2:
         return Divergence(reason="fewer than two of the behavior's prompts have tokens to predict")
-    (result,) = step.drifts(on)
-    return result.divergence(on.seed)
+    (drift,) = step.drifts(on)
+    return drift.divergence(on.seed)
 
 
 def cut_to(length: int, versions: Sequence[Sequence[Encoded]], what: str) -> list[list[Encoded]]:
-    """Versions of the same texts, behind more or not, that all end where the longest fits into the context.
+    """Versions of the same texts, with and without a prefix, all cut to end where the longest fits into the context.
 
     Raises:
-        InputError: no more than one token of a text is left.
+        InputError: fewer than 8 tokens of a text are left.
     """
     out: list[list[Encoded]] = [[] for _ in versions]
     for same in zip(*versions, strict=True):
@@ -216,7 +222,7 @@ def drift_cost(tokens: float, n_variants: int) -> float:
 def whole_texts(
     model: Model, texts: Sequence[str] | Sequence[Rendered], prompt_prefix: str = "", chat_template: bool = False
 ) -> list[Encoded]:
-    """Texts of any length of which all but the first token counts as answer, as token rows, behind more if given."""
-    given = [t if isinstance(t, Rendered) else Rendered("", "", t) for t in texts]
-    rows = model.encoder(chat_template).encode([replace(t, context=prompt_prefix) for t in given], any_length=True)
+    """Token rows of texts of any length, behind a prefix; all but their first token counts as answer."""
+    rendered = [t if isinstance(t, Rendered) else Rendered("", "", t) for t in texts]
+    rows = model.encoder(chat_template).encode([replace(t, context=prompt_prefix) for t in rendered], any_length=True)
     return [Encoded(row.ids, 1) for row in rows]

@@ -1,4 +1,4 @@
-"""How large an edit is, whatever its kind: its dose."""
+"""How large an edit is, whatever its kind."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -40,11 +40,11 @@ def edit_size_ratio(on: Experiment, steering: Steering, strength: float) -> floa
 
 
 def edit_size_ratio_of_texts(model: Model, rows: Sequence[Encoded], steering: Steering, strength: Any = None) -> float:
-    """The same of texts of one's own: the figure that a check of them would call the dose.
+    """The same on texts of one's own.
 
     Args:
         model: see `trimtab.load`.
-        rows: at least one; their last tokens are looked at.
+        rows: at least one; their last tokens are used.
         steering: any edits.
         strength: of each attribute; see `trimtab.models.steer`.
 
@@ -70,14 +70,14 @@ def edit_size_ratio_of_texts(model: Model, rows: Sequence[Encoded], steering: St
 
 
 def _size(steering: Steering, row: Tensor, typical: Typical) -> float:
-    result = []
+    ratios = []
     for site, edit in steering.edits.items():
         h, norm = typical(site)
-        moved = (edit(h[None], row) - h[None])[0].norm(dim=1).quantile(0.5)
-        if not bool(moved.isfinite()):
+        change = (edit(h[None], row) - h[None])[0].norm(dim=1).quantile(0.5)
+        if not bool(change.isfinite()):
             raise _no_length(site, row)
-        result.append(float(moved) / norm)
-    return max(result, default=0.0)
+        ratios.append(float(change) / norm)
+    return max(ratios, default=0.0)
 
 
 def _no_length(site: Site, row: Tensor) -> NotFiniteError:

@@ -31,9 +31,9 @@ class Propensities(Step):
 
     Args:
         part: whose examples.
-        first, last: the first of them, and the one behind the last.
+        first, last: the first of them, and the one after the last.
         variants: steerings, each at its strength.
-        context: what stands in front of every example, such as an instruction.
+        context: text in front of every example, such as an instruction.
     """
 
     part: Split
@@ -51,8 +51,8 @@ class Propensities(Step):
 
     def compute(self, on: Experiment) -> Arrays:
         some = on.part(self.part).examples[self.first : self.last]
-        result = on.instrument.propensities(some, [on.treatment(v) for v in self.variants], self.context)
-        return {k: np.stack([getattr(p, k) for p in result]) for k in _SCORES}
+        propensities = on.instrument.propensities(some, [on.treatment(v) for v in self.variants], self.context)
+        return {k: np.stack([getattr(p, k) for p in propensities]) for k in _SCORES}
 
 
 def sweep_steps(
@@ -71,10 +71,10 @@ def sweep(
 
     Args:
         on: the behavior's experiment.
-        part: whose examples; replication is for studies of the verdict, no check looks at it.
+        part: whose examples; replication is for studies of the verdict; a check does not use it.
         variants: steerings, each at its strength.
         rows: only the first so many examples; None for all.
-        context: what stands in front of every example.
+        context: text in front of every example.
     """
     chunks = [on.run(step) for step in sweep_steps(on, part, variants, rows, context)]
     whole = {k: np.concatenate([c[k] for c in chunks], axis=1).astype(np.float64) for k in _SCORES}
@@ -83,9 +83,9 @@ def sweep(
 
 def effects_on_dev(on: Experiment, variants: Sequence[Variant], rows: int | None = None) -> list[Contrast]:
     """Δ of the dev examples under each variant; for choices only, never for the verdict."""
-    base, *result = sweep(on, "dev", [PLAIN, *variants], rows)
+    base, *propensities = sweep(on, "dev", [PLAIN, *variants], rows)
     contrast_of = on.contrast_of(on.splits.dev).first(len(base.m))
-    return [contrast_of(p.positive - base.positive, p.negative - base.negative) for p in result]
+    return [contrast_of(p.positive - base.positive, p.negative - base.negative) for p in propensities]
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +117,7 @@ class Steered:
         return self.contrast_of(*sides)
 
     def summary(self, noise: float, level: float) -> dict[str, object]:
-        """The part of a prompt type's record that steering gave."""
+        """The part of a prompt type's record that comes from steering."""
         effect = self.effect
         mean, anti, odd, even = (
             effect.mean(level),
@@ -155,9 +155,12 @@ def steered(
     """Propensities of a part's examples (of the first so many) at strength 0, +λ and −λ of each steering."""
     if not steerings:
         return []
-    base, *result = sweep(on, part, both_signs(steerings, on.strength), rows)
+    base, *propensities = sweep(on, part, both_signs(steerings, on.strength), rows)
     contrast_of = on.contrast_of(on.part(part)).first(len(base.m))
-    return [Steered(base, plus, minus, contrast_of) for plus, minus in zip(result[::2], result[1::2], strict=True)]
+    return [
+        Steered(base, plus, minus, contrast_of)
+        for plus, minus in zip(propensities[::2], propensities[1::2], strict=True)
+    ]
 
 
 def curve_factors(steering: Steering) -> tuple[float, ...]:
@@ -187,8 +190,8 @@ def curve(
     def swept(some: Sequence[float]) -> Mapping[float, Propensity]:
         return dict(zip(some, sweep(on, part, [(steering, f * on.strength) for f in some], n), strict=True))
 
-    result, lost = those_finite([f for f in factors if f not in at], swept)
-    at |= result
+    others, lost = those_finite([f for f in factors if f not in at], swept)
+    at |= others
     return {f * on.strength: at[f] for f in sorted(at)}, {f * on.strength: why for f, why in lost.items()}
 
 
@@ -204,7 +207,7 @@ def base_record(base: Propensity, contrast_of: ContrastMaker) -> Base:
 
 @dataclass(frozen=True)
 class Linearity:
-    """How steadily effects grow with strength: means over examples; None where nothing moved."""
+    """How steadily effects grow with strength: means over examples; None where nothing changed."""
 
     spearman: float | None
     r_squared: float | None
@@ -237,7 +240,7 @@ def slope_record(at: Mapping[float, Propensity], contrast_of: ContrastMaker) -> 
     strengths = sorted(at)
     by_side = [np.stack([getattr(at[s], side) for s in strengths], axis=1) for side in SIDES]
     slopes = contrast_of(*(steerability(strengths, m).slope for m in by_side))
-    # rows of arbitrary pairs say nothing: then each text counts, a negative one with its sign turned
+    # rows of arbitrary pairs mean nothing: then each text counts, a negative one with its sign turned
     rows = np.concatenate([by_side[0], -by_side[1]]) if contrast_of.arbitrary else by_side[0] - by_side[1]
     lines, mean = steerability(strengths, rows), slopes.mean()
     slope = Slope(mean=mean.value, low=mean.low, high=mean.high, n=slopes.n_clusters)

@@ -1,4 +1,4 @@
-"""What steering does to the text that the model writes: scored by a held-out classifier, a judge, and its flow."""
+"""What steering does to the text that the model writes, by a held-out classifier, by a judge, and by fluency."""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from trimtab.evaluation import Classifier, Judge, Judgement, fluency
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import SIDES, Floats
 from trimtab.experiment.steps import Step, identity
-from trimtab.measurements.continuations import Answered, Written
+from trimtab.measurements.continuations import Continuation, ContinuationPair
 from trimtab.models import Encoded
 from trimtab.models.scoring import score
 from trimtab.results.consequences import Generated
@@ -26,10 +26,10 @@ LIKELIHOOD_ONLY = Generated.without("no text was generated to be scored (--gener
 Which = Literal["base", "steered"]
 
 
-def generated(on: Experiment, texts: Sequence[Written], judge: Judge | None) -> Generated:
+def generated(on: Experiment, texts: Sequence[ContinuationPair], judge: Judge | None) -> Generated:
     """Score continuations of evaluation prompts.
 
-    The classifier learns from the training examples' answers and shows on the evaluation answers whether it can judge.
+    The classifier is fitted to the training examples' answers; the evaluation answers show whether it can judge.
 
     Args:
         on: the behavior's experiment.
@@ -37,10 +37,10 @@ def generated(on: Experiment, texts: Sequence[Written], judge: Judge | None) -> 
         judge: a chat model to ask, or None.
     """
     if on.behavior.answer_kind == "choice":
-        return Generated.without("the answers are labels: what is written behind a question shows no behavior")
+        return Generated.without("the answers are labels: text written after a question does not show the behavior")
     clusters = on.splits.eval.clusters[: len(texts)]
     base, steered = [t.base.text for t in texts], [t.steered.text for t in texts]
-    train, held = (
+    train, evaluation = (
         [[getattr(e, side) for e in part.examples] for side in SIDES] for part in (on.splits.train, on.splits.eval)
     )
     flow = fluency(
@@ -49,25 +49,25 @@ def generated(on: Experiment, texts: Sequence[Written], judge: Judge | None) -> 
     )  # fmt: skip
     try:
         classifier = Classifier.fit(train[0], train[1], seed=on.seed, clusters=on.splits.train.clusters)
-        quality = classifier.quality(held[0], held[1], on.splits.eval.clusters)
+        quality = classifier.quality(evaluation[0], evaluation[1], on.splits.eval.clusters)
         shift = classifier.compare(base, steered, clusters, quality=quality, seed=on.seed)
     except InputError as error:
         none = Estimate(reason=f"no classifier: {error}")
-        result = Generated(n=len(texts), auroc=none, shift=none, fell=none)
+        scores = Generated(n=len(texts), auroc=none, shift=none, fell=none)
     else:
-        result = Generated(
+        scores = Generated(
             n=len(texts),
             auroc=_shown(quality.auroc, quality.n_positive, quality.reason),
             shift=_shown(shift.difference, shift.n, shift.reason),
             fell=_shown(shift.fell, shift.n, shift.reason),
         )
-    result = result.model_copy(
+    scores = scores.model_copy(
         update={
             "repeated": _shown(flow.repeated_3.difference, flow.repeated_3.n, flow.repeated_3.reason),
             "perplexity_ratio": _shown(flow.perplexity_ratio, flow.log_prob.n, flow.log_prob.reason),
         }
     )
-    return result if judge is None else result.model_copy(update=_judged(on, texts, clusters, judge))
+    return scores if judge is None else scores.model_copy(update=_judged(on, texts, clusters, judge))
 
 
 def _shown(i: Interval | None, n: int, reason: str | None) -> Estimate:
@@ -78,14 +78,14 @@ def _shown(i: Interval | None, n: int, reason: str | None) -> Estimate:
 class WrittenLikelihood(Step):
     """`[n]` nats per token of what was written, token by token, under the unsteered model; NaN for empty texts."""
 
-    texts: tuple[Written, ...]
+    texts: tuple[ContinuationPair, ...]
     which: Which
     title = "generated text"
 
     def rows(self) -> dict[int, Encoded]:
         """Tokens of the texts that are not empty, by their place."""
-        written: list[Answered] = [getattr(t, self.which) for t in self.texts]
-        places = [i for i, answered in enumerate(written) if answered.ids]
+        written: list[Continuation] = [getattr(t, self.which) for t in self.texts]
+        places = [i for i, continuation in enumerate(written) if continuation.ids]
         return {i: Encoded(self.texts[i].ids + written[i].ids, len(self.texts[i].ids)) for i in places}
 
     def cost(self, on: Experiment) -> float:
@@ -98,13 +98,13 @@ class WrittenLikelihood(Step):
         return {"mean": values}
 
 
-def _likely(on: Experiment, texts: Sequence[Written], which: Which) -> Floats:
+def _likely(on: Experiment, texts: Sequence[ContinuationPair], which: Which) -> Floats:
     return on.run(WrittenLikelihood(tuple(texts), which))["mean"]
 
 
 @dataclass(frozen=True)
 class JudgeAnswers(Step):
-    """What a judge says of continuations.
+    """A judge's comparison of continuations.
 
     Args:
         judge: the chat model.
@@ -113,17 +113,17 @@ class JudgeAnswers(Step):
     """
 
     judge: Judge
-    texts: tuple[Written, ...]
+    texts: tuple[ContinuationPair, ...]
     clusters: tuple[str, ...]
     title = "judge"
 
     @property
     def key(self) -> str:
-        """By whom, what it is told, and what it compares: the connection itself does not matter."""
-        judge, given = self.judge, self.judge.behavior
-        asked = [given.name, given.description, given.instruction("positive"), given.instruction("negative")]
+        """The judge, its instructions, and the texts it compares; the connection does not matter."""
+        judge, behavior = self.judge, self.judge.behavior
+        about = [behavior.name, behavior.description, *map(behavior.instruction, SIDES)]
         limits = [judge.tries, judge.max_tokens]
-        return json.dumps(["judge", judge.endpoint.identity, asked, limits, identity(self.texts), self.clusters])
+        return json.dumps(["judge", judge.endpoint.identity, about, limits, identity(self.texts), self.clusters])
 
     def cost(self, on: Experiment) -> float:
         return 0.0
@@ -138,14 +138,16 @@ class JudgeAnswers(Step):
         return {"json": np.frombuffer(json.dumps(asdict(judgement)).encode(), dtype=np.uint8)}
 
 
-def _judged(on: Experiment, texts: Sequence[Written], clusters: Sequence[str], judge: Judge) -> dict[str, object]:
+def _judged(
+    on: Experiment, texts: Sequence[ContinuationPair], clusters: Sequence[str], judge: Judge
+) -> dict[str, object]:
     """The judge's figures; its answers are kept like every other step."""
     step = JudgeAnswers(judge, tuple(texts), tuple(clusters))
-    said = Judgement(**json.loads(on.run(step)["json"].tobytes().decode()))
-    if said.n_failed:  # once the server is mended, these are asked again
+    judgement = Judgement(**json.loads(on.run(step)["json"].tobytes().decode()))
+    if judgement.n_failed:  # asked again in the next run, when the server may answer
         on.ledger.forget(step.key)
-    intervals = {name: getattr(said, name) for name in ("win_rate", "inconsistent")}
+    intervals = {name: getattr(judgement, name) for name in ("win_rate", "inconsistent")}
     return {
-        "judge": said.judge,
-        **{name: _shown(Interval(**i) if i else None, said.n, said.reason) for name, i in intervals.items()},
+        "judge": judgement.judge,
+        **{name: _shown(Interval(**i) if i else None, judgement.n, judgement.reason) for name, i in intervals.items()},
     }

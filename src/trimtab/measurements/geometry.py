@@ -35,7 +35,7 @@ def attempted(measure: Callable[[], Interval], n: int) -> Estimate:
     try:
         return estimate(measure(), n)
     except InputError as error:
-        return Estimate(reason=f"not with so few examples: {error}")
+        return Estimate(reason=f"too few examples: {error}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class Geometry:
         negative: `[n, d_model]` of the negative ones.
         clusters: cluster of each row.
         arbitrary: True where row i of one side does not belong to row i of the other.
-        n_massive: massive activations left out: tokens of means, or examples of whom one token was read.
+        n_massive: massive activations left out: tokens of means, or examples of which one token was read.
     """
 
     positive: Floats
@@ -57,7 +57,7 @@ class Geometry:
     n_massive: int
 
     def without_massive(self, massive: NDArray[np.generic] | None) -> "Geometry":
-        """Without the rows one of whose two tokens is a massive activation, if most rows are left.
+        """Without the rows that have a massive activation on either side, if most rows are left.
 
         Where most are, that is how the model represents such tokens, and leaving them out would leave nothing.
         """

@@ -16,7 +16,7 @@ from trimtab.statistics import edit_size_ratio, expected_cosine
 
 
 def geometry_figures(on: Experiment, g: Geometry, median: float) -> dict[str, Any]:
-    """What a `GeometryRow` holds of a prompt type.
+    """The figures of a `GeometryRow`.
 
     Args:
         on: the behavior's experiment.
@@ -24,7 +24,7 @@ def geometry_figures(on: Experiment, g: Geometry, median: float) -> dict[str, An
         median: norm of a typical activation there.
     """
     result = PromptTypeResult.model_validate(g.summary(on.seed, 0.95))
-    way, differences = direction(g, on.seed), g.differences
+    tests, differences = direction(g, on.seed), g.differences
     return {
         "norm": float(np.linalg.norm(g.vector)),
         "edit_size_ratio": edit_size_ratio(g.vector, 1.0, median),
@@ -34,13 +34,13 @@ def geometry_figures(on: Experiment, g: Geometry, median: float) -> dict[str, An
         **_ends("separability_held_out", result.separability_held_out),
         **_ends("auroc_held_out", result.auroc_held_out),
         "expected_cosine": expected_cosine(differences, len(differences)),
-        "permutation_p": way.p_value,
-        "halves_cosine": way.halves_cosine,
+        "permutation_p": tests.p_value,
+        "halves_cosine": tests.halves_cosine,
     }
 
 
 def placed(model: Model, behavior: Behavior, site: Site, prompt_type: PromptType, label: str) -> dict[str, Any]:
-    """What tells a `GeometryRow` from all others; `label` is the model's name in the tables."""
+    """What identifies a `GeometryRow`; `label` is the model's name in the tables."""
     return {
         "model": label,
         "model_digest": model.digest,

@@ -1,4 +1,4 @@
-"""What the answers' lengths could explain: how well they tell the sides apart, and the effect where they do not."""
+"""What the answers' lengths explain: how well they predict the side, and the effect on answers of equal length."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ class Lengths:
     """Lengths of the answers, in tokens.
 
     Args:
-        auroc: how well they tell the sides apart, in training rows and those of the part together.
+        auroc: how well they predict the side, in training rows and those of the part together.
         evaluation: those of the part's rows, `[n]` a side; empty for labels.
     """
 
@@ -38,11 +38,11 @@ def lengths(on: Experiment, part: Split = "eval") -> Lengths:
         return Lengths(Estimate(reason="the answers are labels"), ())
     train, evaluation = on.splits.train, on.part(part)
     rows = on.instrument.bare((*train.examples, *evaluation.examples))
-    result = [np.array([len(r.ids) - r.prompt_len for r in side], dtype=float) for side in rows]
+    sides = [np.array([len(r.ids) - r.prompt_len for r in side], dtype=float) for side in rows]
     clusters = (*train.clusters, *evaluation.clusters)
-    shorter = replace(on.contrast_of(evaluation), clusters=clusters, arbitrary=True)(*result).below_zero()
+    shorter = replace(on.contrast_of(evaluation), clusters=clusters, arbitrary=True)(*sides).below_zero()
     auroc = Estimate(value=1 - shorter.value, low=1 - shorter.high, high=1 - shorter.low, n=len(clusters))
-    return Lengths(auroc, tuple(side[len(train) :] for side in result))
+    return Lengths(auroc, tuple(side[len(train) :] for side in sides))
 
 
 def length_matched_effect(steered: Steered, lengths: Sequence[Floats]) -> Estimate:

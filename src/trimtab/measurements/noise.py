@@ -1,4 +1,4 @@
-"""The numerical noise of effects: how much they move when the same rows come in another batch shape."""
+"""The numerical noise of effects: how much they change with the batch shape."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ SMALL_BATCH = 3  # examples of the other batch shape
 
 @dataclass(frozen=True)
 class NoisyEffects(Step):
-    """|Δ − Δ| of a part's first examples, scored together and few at a time."""
+    """|Δ − Δ| of a part's first examples, scored together and in small batches."""
 
     steering: Steering
     strength: float
@@ -37,8 +37,8 @@ class NoisyEffects(Step):
             base, steered = on.instrument.propensities(some, [Treatment(), treatment])
             return steered.m - base.m
 
-        few = [examples[i : i + SMALL_BATCH] for i in range(0, len(examples), SMALL_BATCH)]
-        together, apart = change(examples), np.concatenate([change(some) for some in few])
+        batches = [examples[i : i + SMALL_BATCH] for i in range(0, len(examples), SMALL_BATCH)]
+        together, apart = change(examples), np.concatenate([change(some) for some in batches])
         return {"change": np.abs(together - apart)}
 
     def _examples(self, on: Experiment) -> tuple[Example, ...]:
@@ -47,5 +47,5 @@ class NoisyEffects(Step):
 
 def noise(on: Experiment, steering: Steering, part: Split = "eval") -> Noise:
     """Of the effects of a steering at the experiment's strength."""
-    moved = on.run(NoisyEffects(steering, on.strength, part))["change"]
-    return Noise(value=float(np.quantile(moved, 0.95)), maximum=float(moved.max()), n=len(moved))
+    change = on.run(NoisyEffects(steering, on.strength, part))["change"]
+    return Noise(value=float(np.quantile(change, 0.95)), maximum=float(change.max()), n=len(change))

@@ -1,4 +1,4 @@
-"""What steering does to other behaviors: refusals of harmless requests, and behaviors that were given."""
+"""What steering does to other behaviors: refusals of harmless requests, and behaviors of the caller's choice."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class OtherPropensities(Step):
         return self.behavior.name
 
     def instrument(self, on: Experiment) -> Instrument:
-        """How the other behavior is put to the model."""
+        """The instrument of the other behavior."""
         return Instrument(on.model, self.behavior, on.instrument.chat_template, "mean")
 
     def examples(self, on: Experiment) -> list[Example]:
@@ -82,14 +82,16 @@ def over_refusal(on: Experiment, steering: Steering) -> OtherPropensities:
     return OtherPropensities(Behavior(probe.name, list(probe.examples)), len(probe.examples), steering, on.strength)
 
 
-def others(on: Experiment, steering: Steering, given: Sequence[Behavior]) -> list[OtherPropensities]:
+def others(on: Experiment, steering: Steering, behaviors: Sequence[Behavior]) -> list[OtherPropensities]:
     """Of every other behavior than the experiment's own."""
-    return [OtherPropensities(b, OTHER_ROWS, steering, on.strength) for b in given if b.digest != on.behavior.digest]
+    return [
+        OtherPropensities(b, OTHER_ROWS, steering, on.strength) for b in behaviors if b.digest != on.behavior.digest
+    ]
 
 
-def other_effects(on: Experiment, steering: Steering, given: Sequence[Behavior]) -> tuple[OtherEffect, ...]:
+def other_effects(on: Experiment, steering: Steering, behaviors: Sequence[Behavior]) -> tuple[OtherEffect, ...]:
     """Effect on every other behavior's propensity."""
     return tuple(
         OtherEffect(behavior=step.behavior.name, unit=step.instrument(on).unit, effect=step.effect(on))
-        for step in others(on, steering, given)
+        for step in others(on, steering, behaviors)
     )

@@ -1,4 +1,4 @@
-"""What a probe's items say of the model, steered or not."""
+"""How a model, steered or not, does on the items of a probe."""
 
 from collections.abc import Sequence
 
@@ -28,12 +28,14 @@ def margins(model: Model, probe: Probe, treatments: Sequence[Treatment] = (Treat
         InputError: a probe of texts, or an ending without tokens.
     """
     if not probe.examples:
-        raise InputError(f"probe {probe.name!r} holds texts, not pairs of endings")
-    n, result = len(probe.examples), np.zeros((len(treatments), len(probe.examples)))
+        raise InputError(
+            f"probe {probe.name!r} consists of texts; give a probe of pairs of endings, such as “capability”"
+        )
+    n, values = len(probe.examples), np.zeros((len(treatments), len(probe.examples)))
     for prompt_prefix, same in by_prompt_prefix(treatments):
         texts = [Rendered(prompt_prefix, e.prompt, getattr(e, side)) for side in SIDES for e in probe.examples]
         scores = score_variants(model, model.encoder().encode(texts), [treatments[i].steers for i in same])
         for i, s in zip(same, scores, strict=True):
             total = s.total.double().cpu().numpy()
-            result[i] = total[:n] - total[n:]
-    return result
+            values[i] = total[:n] - total[n:]
+    return values

@@ -1,4 +1,4 @@
-"""What records say of models and steerings."""
+"""Records of models and steerings."""
 
 from trimtab.errors import InputError
 from trimtab.models import Model
@@ -7,7 +7,7 @@ from trimtab.steering import Steering
 
 
 def model_record(model: Model) -> ModelRecord:
-    """Which model."""
+    """The record of a model."""
     return ModelRecord(
         id=model.id, revision=model.revision, digest=model.digest, architecture=type(model.hf).__name__,
         n_blocks=model.n_blocks, d_model=model.d_model,
@@ -15,7 +15,7 @@ def model_record(model: Model) -> ModelRecord:
 
 
 def steering_record(steering: Steering, data_digest: str) -> SteeringRecord:
-    """A steering that came finished, and whether it was trained on the data of this digest."""
+    """The record of a given steering, and whether it was trained on the data of this digest."""
     try:
         identity = steering.id
     except InputError:  # edits of one's own class have no stored form

@@ -1,4 +1,4 @@
-"""What of an effect the wording alone explains: words of one side, the same words in random order."""
+"""How much of an effect the wording alone explains: words of one side, the same words in random order."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -63,7 +63,7 @@ class WithoutWords(Step):
 class ShuffledWords(Step):
     """Activations of the training examples at a site with the words of both answers in random order.
 
-    Examples of whom that leaves nothing to read are left out: words may take fewer tokens in another order.
+    Examples that leave no tokens to read are left out: words may take fewer tokens in another order.
     """
 
     site: Site
@@ -74,9 +74,9 @@ class ShuffledWords(Step):
 
     def compute(self, on: Experiment) -> Arrays:
         rng = np.random.default_rng(on.seed)
-        mixed = [_mixed(e, rng) for e in on.splits.train.examples]
-        fits = on.instrument.readable(mixed)
-        left = [e for e, fit in zip(mixed, fits, strict=True) if fit]
+        shuffled = [_shuffle(e, rng) for e in on.splits.train.examples]
+        fits = on.instrument.readable(shuffled)
+        left = [e for e, fit in zip(shuffled, fits, strict=True) if fit]
         if not left:
             return {side: np.zeros((0, on.model.anatomy.width(self.site)), dtype=np.float32) for side in ("+", "-")}
         captured = on.instrument.activations(left, (), PromptType.PREFILLED, [self.site])
@@ -85,7 +85,7 @@ class ShuffledWords(Step):
 
 
 def _without_step(on: Experiment, steering: Steering, part: Split, words: Collection[str]) -> WithoutWords | None:
-    """The answers without the words that tell the sides apart; None where there are none."""
+    """The answers without the words that distinguish the sides; None where there are none."""
     return WithoutWords(part, tuple(words), steering, on.strength) if words else None
 
 
@@ -106,7 +106,7 @@ def _made_of_words(on: Experiment) -> bool:
 
 
 def wording(on: Experiment, steering: Steering, steered: Steered, trained: bool, part: Split = "eval") -> Wording:
-    """What the words of the answers do by themselves.
+    """What the words of the answers explain by themselves.
 
     Args:
         on: the behavior's experiment, at the checked strength.
@@ -119,12 +119,12 @@ def wording(on: Experiment, steering: Steering, steered: Steered, trained: bool,
         return Wording(reason="the answers are labels")
     telling = telling_words(on.splits.train.examples)
     step = _without_step(on, steering, part, telling)
-    none = Estimate(reason="no word or mark tells most answers of the two sides apart")
-    finished = Estimate(reason="the steering came finished")
+    none = Estimate(reason="no word or mark distinguishes most answers of the two sides")
+    untrained = Estimate(reason="the steering came finished")
     return Wording(
         words=telling,
         without=_without(on, step) if step else none,
-        shuffled=_shuffled(on, steering, steered, part) if trained else finished,
+        shuffled=_shuffled(on, steering, steered, part) if trained else untrained,
     )
 
 
@@ -143,7 +143,7 @@ def _shuffled(on: Experiment, steering: Steering, steered: Steered, part: Split)
     """The effect of a vector, as long as the steering's, of the same answers with their words in random order."""
     (site,) = steering.edits
     if not _made_of_words(on):
-        return Estimate(reason="the answers are not made of words parted by spaces")
+        return Estimate(reason="the answers are not made of words separated by spaces")
     kept = on.run(ShuffledWords(site))
     if not len(kept["+"]):
         return Estimate(reason="with their words in random order the answers leave no tokens to read")
@@ -159,12 +159,12 @@ def _shuffled(on: Experiment, steering: Steering, steered: Steered, part: Split)
     return estimate(change.mean(), change.n_clusters)
 
 
-def _mixed(e: Example, rng: np.random.Generator) -> Example:
+def _shuffle(e: Example, rng: np.random.Generator) -> Example:
     """The example with the words of both answers in random order."""
-    return replace(e, positive=_dealt(e.positive, rng), negative=_dealt(e.negative, rng))
+    return replace(e, positive=_shuffle_text(e.positive, rng), negative=_shuffle_text(e.negative, rng))
 
 
-def _dealt(text: str, rng: np.random.Generator) -> str:
+def _shuffle_text(text: str, rng: np.random.Generator) -> str:
     pieces = text.split()
     front = text[: len(text) - len(text.lstrip())]
     return front + " ".join(pieces[i] for i in rng.permutation(len(pieces)))

@@ -1,9 +1,6 @@
-"""Will it hold: geometry of activations, effects of steering, and intervals. Array math; knows no model, no torch."""
+"""Geometry of activations, effects of steering, and intervals: functions of arrays, without a model or torch."""
 
 from trimtab.statistics.effects import (
-    LengthMatched,
-    Shares,
-    Steerability,
     anti_steerable,
     anti_steerable_unpaired,
     length_auroc,
@@ -13,44 +10,34 @@ from trimtab.statistics.effects import (
     steering_effect,
 )
 from trimtab.statistics.geometry import (
-    CrossFitted,
     auroc,
     cluster_folds,
     convergence,
-    cosine_matrix,
     cross_fitted,
     directional_agreement,
     directional_agreement_loo,
-    edit_size_ratio,
-    expected_cosine,
     overlap,
-    pairs_for_cosine,
     projection,
     rematched_agreement,
     separability,
 )
 from trimtab.statistics.intervals import (
     Interval,
-    SeparabilityInterval,
-    agreement_interval,
     bootstrap_mean,
     bootstrap_two_sample,
     jackknife_interval,
-    separability_interval,
     share_interval,
     simultaneous_level,
     two_sample_share,
     wilson,
 )
 from trimtab.statistics.paired import correlation, paired_change, square_and_add
+from trimtab.statistics.refitted import SeparabilityInterval, agreement_interval, separability_interval
+from trimtab.statistics.vectors import cosine_matrix, edit_size_ratio, expected_cosine, pairs_for_cosine
 
 __all__ = [
-    "CrossFitted",
     "Interval",
-    "LengthMatched",
     "SeparabilityInterval",
-    "Shares",
-    "Steerability",
     "agreement_interval",
     "anti_steerable",
     "anti_steerable_unpaired",

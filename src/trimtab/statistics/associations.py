@@ -1,4 +1,4 @@
-"""How columns of a study go together over cells whose behaviors come in families, near copies of each other.
+"""Rank correlations between columns of a study, over cells whose behaviors come in families of near copies.
 
 Families are the independent clusters: `families` [n] labels each cell's, the interval leaves out or resamples a family
 whole. The interval of a rank correlation ρ has the outer ends of two, since either alone fails somewhere: on Fisher's z
@@ -14,12 +14,12 @@ from numpy.typing import ArrayLike as Array
 from scipy.special import stdtrit
 
 from trimtab.errors import InputError
-from trimtab.statistics.geometry import Floats, Ints, as_rows, as_vector, cluster_codes
+from trimtab.statistics.inputs import Floats, Ints, as_rows, as_vector, cluster_codes
 from trimtab.statistics.intervals import Interval, bootstrap_mean, jackknife_interval
 from trimtab.statistics.jackknife import cluster_sums
 
 _RESAMPLES, _BATCH = 2000, 250  # a batch of resamples bounds the memory
-_NOTHING = 1e-10  # a share of a column's variance that is rounding
+_ROUNDING = 1e-10  # a share of a column's variance that is rounding
 
 
 def spearman(x: Array, y: Array, families: Array, *, seed: int, level: float = 0.95) -> Interval:
@@ -34,7 +34,7 @@ def spearman(x: Array, y: Array, families: Array, *, seed: int, level: float = 0
     Raises:
         InputError: of columns as above, or of different lengths, or with NaN.
     """
-    return _associated(x, y, np.empty((0, len(as_vector(x, "x")))), families, seed, level)
+    return _rank_correlation(x, y, np.empty((0, len(as_vector(x, "x")))), families, seed, level)
 
 
 def partial_spearman(x: Array, y: Array, given: Array, families: Array, *, seed: int, level: float = 0.95) -> Interval:
@@ -49,9 +49,9 @@ def partial_spearman(x: Array, y: Array, given: Array, families: Array, *, seed:
     Raises:
         InputError: as in `spearman`; or `given` fixes a column throughout, so that nothing of it is left.
     """
-    held = np.asarray(given)
-    fixed = as_vector(given, "given")[None] if held.ndim == 1 else as_rows(given, "given").T
-    return _associated(x, y, fixed, families, seed, level)
+    ndim = np.asarray(given).ndim
+    fixed = as_vector(given, "given")[None] if ndim == 1 else as_rows(given, "given").T
+    return _rank_correlation(x, y, fixed, families, seed, level)
 
 
 def family_mean(values: Array, families: Array, *, seed: int, level: float = 0.95) -> Interval:
@@ -98,21 +98,21 @@ def rank_counts(matrix: Array) -> Ints:
     return np.stack([np.bincount(order[:, rank], minlength=k) for rank in range(k)], axis=1)
 
 
-def family_codes(families: Array, n: int, least: int = 3) -> Ints:
-    """Labels [n] as codes 0…F−1, sorted, with F at least `least`; else `InputError`."""
+def family_codes(families: Array, n: int, minimum: int = 3) -> Ints:
+    """Labels [n] as codes 0…F−1, sorted, with F at least `minimum`; else `InputError`."""
     labels = np.asarray(families)
     if labels.shape != (n,) or labels.dtype.kind not in "iubUS":
         raise InputError(
             f"families: shape {labels.shape} of {labels.dtype}; give one label per cell, {n} ints or strings"
         )
     codes = cluster_codes(labels, n, 1)
-    if codes.max() + 1 < least:
-        raise InputError(f"families: {codes.max() + 1} different ones; an interval needs at least {least}")
+    if codes.max() + 1 < minimum:
+        raise InputError(f"families: {codes.max() + 1} different ones; an interval needs at least {minimum}")
     return codes
 
 
-def _associated(x: Array, y: Array, given: Floats, families: Array, seed: int, level: float) -> Interval:
-    """The interval of the head of this file; `given` [k, n]."""
+def _rank_correlation(x: Array, y: Array, given: Floats, families: Array, seed: int, level: float) -> Interval:
+    """The interval that the top of this file describes; `given` [k, n]."""
     sides = as_vector(x, "x"), as_vector(y, "y")
     n, k = len(sides[0]), len(given)
     if len(sides[1]) != n or given.shape[1] != n:
@@ -127,8 +127,8 @@ def _associated(x: Array, y: Array, given: Floats, families: Array, seed: int, l
     value, deleted = _rho(columns, np.ones((1, n)))[0], _rho(columns, code != np.arange(f)[:, None])
     if not np.isfinite([value, *deleted]).all():
         raise InputError("given: fixes the ranks of x or of y, at least without one family; hold fewer columns fixed")
-    most = 1 - 12 / (n * (n * n - 1))  # the next below 1 that n ranks can have
-    z, z_deleted = np.arctanh(np.clip(value, -most, most)), np.arctanh(np.clip(deleted, -most, most))
+    max_rho = 1 - 12 / (n * (n * n - 1))  # the next below 1 that n ranks can have
+    z, z_deleted = np.arctanh(np.clip(value, -max_rho, max_rho)), np.arctanh(np.clip(deleted, -max_rho, max_rho))
     jackknife = jackknife_interval(z, z_deleted, level=level)
     independent = np.sqrt((1 + value**2 / 2) / max(n - 3 - k, 1))  # the standard error of z for independent cells
     half = max(jackknife.high - z, stdtrit(f - 1, (1 + level) / 2) * independent)
@@ -145,13 +145,13 @@ def _rho(columns: Floats, weights: Array) -> Floats:
     w = np.asarray(weights, dtype=np.float64)
     ranks = np.stack([_weighted_ranks(column, w) for column in columns], axis=1)  # [B, c, n]
     centred = ranks - (ranks * w[:, None]).sum(axis=2, keepdims=True) / w.sum(axis=1)[:, None, None]
-    all_of = (centred * w[:, None]) @ centred.swapaxes(1, 2)  # [B, c, c]
-    fitted = np.linalg.pinv(all_of[:, 2:, 2:], rcond=_NOTHING, hermitian=True) @ all_of[:, 2:, :2]
-    left = all_of[:, :2, :2] - all_of[:, :2, 2:] @ fitted
-    own, whole = left[:, [0, 1], [0, 1]], all_of[:, [0, 1], [0, 1]]
-    varies = (own > _NOTHING * whole).all(axis=1)
-    scale = np.sqrt(np.where(varies, own.prod(axis=1), 1.0))
-    return np.where(varies, np.clip(left[:, 0, 1] / scale, -1.0, 1.0), np.nan)
+    covariances = (centred * w[:, None]) @ centred.swapaxes(1, 2)  # [B, c, c]
+    fitted = np.linalg.pinv(covariances[:, 2:, 2:], rcond=_ROUNDING, hermitian=True) @ covariances[:, 2:, :2]
+    residual = covariances[:, :2, :2] - covariances[:, :2, 2:] @ fitted
+    unexplained, total = residual[:, [0, 1], [0, 1]], covariances[:, [0, 1], [0, 1]]
+    varies = (unexplained > _ROUNDING * total).all(axis=1)
+    scale = np.sqrt(np.where(varies, unexplained.prod(axis=1), 1.0))
+    return np.where(varies, np.clip(residual[:, 0, 1] / scale, -1.0, 1.0), np.nan)
 
 
 def _weighted_ranks(column: Floats, weights: Floats) -> Floats:

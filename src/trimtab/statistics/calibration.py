@@ -1,8 +1,8 @@
-"""Fitting a predictor to the cells of a study, and how well it tells of families that it was not fitted to.
+"""Fitting a predictor to the cells of a study, and how well it predicts families that it was not fitted to.
 
 Logistic regression (scikit-learn's ridge penalty, C = 1) for success, least squares for the mean effect and the logit
-of the anti-steerable share. Behaviors of one family are near copies, so whatever says how good this is comes from
-models fitted without a family and tried on it. The half width of a prediction interval is the 95 % quantile of such
+of the anti-steerable share. Behaviors of one family are near copies, so every score comes from models
+fitted without a family and tried on it. The half width of a prediction interval is the 95 % quantile of such
 left-out errors (Barber et al. 2021), every family weighing the same.
 """
 
@@ -19,7 +19,7 @@ from sklearn.metrics import brier_score_loss
 
 from trimtab.errors import InputError
 from trimtab.statistics.associations import family_codes, family_mean
-from trimtab.statistics.geometry import Floats, Ints, as_vector
+from trimtab.statistics.inputs import Floats, Ints, as_vector
 from trimtab.statistics.intervals import Interval, jackknife_interval, share_interval, wilson
 from trimtab.statistics.jackknife import cluster_sums
 from trimtab.statistics.prediction import EDGE, Bin, Line, PredictionScores, Predictor
@@ -66,7 +66,7 @@ class Cells:
             raise InputError("anti: values outside of 0…1; give shares, not per cent")
         for name, x in zip(self.features, self.x.T, strict=True):
             if (x == x[0]).all():
-                raise InputError(f"{name}: the same in all cells, so that nothing can be told from it; leave it out")
+                raise InputError(f"{name}: the same in all cells, so it predicts nothing; leave it out")
 
     @cached_property
     def x(self) -> Floats:
@@ -89,7 +89,7 @@ class Cells:
         return family_codes(self.families, len(self.y), MIN_FAMILIES)
 
     @cached_property
-    def left_out(self) -> "LeftOut":
+    def left_out(self) -> "HeldOutPredictions":
         """What models without a cell's family say of it."""
         return _left_out(self)
 
@@ -113,10 +113,10 @@ def fit(cells: Cells) -> Predictor:
     precision = np.linalg.inv(related)
     far = np.sqrt(np.einsum("ni,ij,nj->n", z, precision, z))
     logistic = LogisticRegression().fit(z, cells.y)
-    given = cells.left_out
+    left_out = cells.left_out
     weights = 1 / np.bincount(cells.code)[cells.code]
     lines = []
-    for target, without in zip(cells.lines, (given.effect, given.anti), strict=True):
+    for target, without in zip(cells.lines, (left_out.effect, left_out.anti), strict=True):
         line = LinearRegression().fit(z, target)
         lines.append(Line(_row([line.intercept_, *line.coef_]), _upper(np.abs(target - without), weights, _LEVEL)))
     return Predictor(
@@ -134,7 +134,7 @@ def fit(cells: Cells) -> Predictor:
 
 
 def left_out_scores(cells: Cells, among: NDArray[np.bool_] | None = None, *, seed: int) -> PredictionScores:
-    """How well models fitted without a family tell about it.
+    """How well models fitted without a family predict it.
 
     Args:
         cells: all that models are fitted to.
@@ -144,18 +144,18 @@ def left_out_scores(cells: Cells, among: NDArray[np.bool_] | None = None, *, see
     Raises:
         InputError: outcomes of one kind, or fewer than five families, among those that count.
     """
-    given, y, code, labels = cells.left_out, cells.y, cells.code, np.asarray(cells.families)
+    left_out, y, code, labels = cells.left_out, cells.y, cells.code, np.asarray(cells.families)
     count = np.ones(len(y), dtype=bool) if among is None else among
     y, code, labels, p = (
         y[count],
         family_codes(labels[count], int(count.sum()), MIN_FAMILIES),
         labels[count],
-        given.p[count],
+        left_out.p[count],
     )
     if len(set(y.tolist())) < 2:
-        raise InputError("among the cells that count all outcomes are of one kind, so nothing can be told apart")
+        raise InputError("all outcomes among the cells that count are of one kind; scores need successes and failures")
     base = _base(y, code)
-    targets = zip(cells.lines, (given.effect, given.anti), strict=True)
+    targets = zip(cells.lines, (left_out.effect, left_out.anti), strict=True)
     effect_r2, anti_r2 = (_r2(target[count], without[count], code) for target, without in targets)
     order = np.argsort(p, kind="stable")
     return PredictionScores(
@@ -179,7 +179,7 @@ def single_scores(cells: Cells, among: NDArray[np.bool_] | None = None, *, seed:
 
 
 @dataclass(frozen=True, eq=False)
-class LeftOut:
+class HeldOutPredictions:
     """What models without a cell's family say of it: probability, effect, logit of the share; [n] each."""
 
     p: Floats
@@ -187,7 +187,7 @@ class LeftOut:
     anti: Floats
 
 
-def _left_out(cells: Cells) -> LeftOut:
+def _left_out(cells: Cells) -> HeldOutPredictions:
     x, y, code = cells.x, cells.y, cells.code
     p, effect, anti = np.empty((3, len(y)))
     for f in range(int(code.max()) + 1):
@@ -198,9 +198,9 @@ def _left_out(cells: Cells) -> LeftOut:
             raise InputError(f"without family {name!r} all outcomes, or all values of a feature, are the same")
         z = (x - x[kept].mean(axis=0)) / scale
         p[out] = LogisticRegression().fit(z[kept], y[kept]).predict_proba(z[out])[:, 1]
-        for target, given in zip(cells.lines, (effect, anti), strict=True):
-            given[out] = LinearRegression().fit(z[kept], target[kept]).predict(z[out])
-    return LeftOut(p, effect, anti)
+        for target, predictions in zip(cells.lines, (effect, anti), strict=True):
+            predictions[out] = LinearRegression().fit(z[kept], target[kept]).predict(z[out])
+    return HeldOutPredictions(p, effect, anti)
 
 
 def _base(values: Floats, code: Ints) -> Floats:
@@ -209,21 +209,21 @@ def _base(values: Floats, code: Ints) -> Floats:
     return np.asarray(((values.sum() - sums) / (len(values) - sizes))[code])
 
 
-def _r2(target: Floats, given: Floats, code: Ints) -> float:
-    return float(1 - ((target - given) ** 2).sum() / ((target - _base(target, code)) ** 2).sum())
+def _r2(target: Floats, predicted: Floats, code: Ints) -> float:
+    return float(1 - ((target - predicted) ** 2).sum() / ((target - _base(target, code)) ** 2).sum())
 
 
 def _auroc(p: Floats, y: Floats, code: Ints, seed: int) -> Interval:
     """Share of pairs of a success and a failure that are ranked right, ties half; pairs counted by their families."""
-    n, held = int(code.max()) + 1, y == 1
-    right = (p[held][:, None] > p[~held]) + 0.5 * (p[held][:, None] == p[~held])
-    wins = cluster_sums(cluster_sums(right, code[held], n).T, code[~held], n).T  # [F, F]
-    sizes = [np.bincount(code[side], minlength=n) for side in (held, ~held)]
+    n, success = int(code.max()) + 1, y == 1
+    right = (p[success][:, None] > p[~success]) + 0.5 * (p[success][:, None] == p[~success])
+    wins = cluster_sums(cluster_sums(right, code[success], n).T, code[~success], n).T  # [F, F]
+    sizes = [np.bincount(code[side], minlength=n) for side in (success, ~success)]
 
     def areas(weights: Floats) -> Floats:
         pairs = (weights @ sizes[0]) * (weights @ sizes[1])
-        result = ((weights @ wins) * weights).sum(axis=1)
-        return np.asarray(result[pairs > 0] / pairs[pairs > 0])  # without one of the outcomes there is no area
+        ranked_right = ((weights @ wins) * weights).sum(axis=1)
+        return np.asarray(ranked_right[pairs > 0] / pairs[pairs > 0])  # without one of the outcomes there is no area
 
     draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=_RESAMPLES).astype(np.float64)
     value = float(areas(np.ones((1, n)))[0])

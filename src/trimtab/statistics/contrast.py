@@ -1,4 +1,4 @@
-"""One way to ask for means and anti-steerable shares, whether the two answers of a row belong together or not."""
+"""Means and anti-steerable shares of differences, whether the two answers of a row belong together or not."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from trimtab.statistics.effects import Shares, anti_steerable, anti_steerable_unpaired
-from trimtab.statistics.geometry import Floats
+from trimtab.statistics.inputs import Floats
 from trimtab.statistics.intervals import (
     Interval,
     bootstrap_mean,

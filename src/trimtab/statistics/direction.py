@@ -1,7 +1,7 @@
-"""Is there a direction at all, is it one, and does a random one do as well? Permutation tests and references.
+"""Is there a direction, is there only one, and does a random one do as well? Permutation tests.
 
 The tests are exact up to Monte Carlo error: under the null the labels they permute are exchangeable. Whole clusters
-(questions, templates) are permuted, never rows of one. Bad input is an `InputError`, as everywhere in this room.
+(questions, templates) are permuted, never rows of one. Invalid input is an `InputError`, as everywhere in this package.
 """
 
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike as Array
 
 from trimtab.errors import InputError
-from trimtab.statistics.geometry import Floats, Ints, as_rows, as_vector, cluster_codes, same_width
+from trimtab.statistics.inputs import Floats, Ints, as_rows, as_vector, cluster_codes, same_width
 
-_COMPONENTS = 3  # principal components of the contexts that the examples are parted by
-_LEAST_GROUP = 4  # clusters in each half
-_SHOWN = 3  # rows named of each half
+_N_COMPONENTS = 3  # principal components of the contexts by which the examples are divided
+_MIN_CLUSTERS = 4  # clusters in each half
+_MAX_SHOWN = 3  # rows named of each half
 
 
 def permutation_test(
@@ -31,7 +31,7 @@ def permutation_test(
 
     Natural pairs: the two sides of a cluster are exchanged at random, which turns the sign of its differences; the
     statistic is the sum of the dot products of differences from different clusters. Unpaired texts: the labels of the
-    clusters are dealt anew; the statistic is the squared distance of the class means.
+    clusters are permuted; the statistic is the squared distance of the class means.
 
     Args:
         positive, negative: activations, [n, d_model] each.
@@ -48,9 +48,9 @@ def permutation_test(
         d = np.zeros((n_clusters, a.shape[1]))
         np.add.at(d, code, a - b)
         gram = d @ d.T
-        np.fill_diagonal(gram, 0.0)  # only differences of different clusters speak for a common direction
+        np.fill_diagonal(gram, 0.0)  # only pairs of different clusters are evidence of a common direction
         signs = np.vstack([np.ones(n_clusters), rng.choice([-1.0, 1.0], size=(n_permutations, n_clusters))])
-        result = np.einsum("bu,bu->b", signs @ gram, signs)
+        statistics = np.einsum("bu,bu->b", signs @ gram, signs)
     else:
         sums = np.zeros((2 * n_clusters, a.shape[1]))
         np.add.at(sums, np.concatenate([code, code + n_clusters]), np.concatenate([a, b]))
@@ -60,8 +60,8 @@ def permutation_test(
         plus[1:] = rng.permuted(np.tile(plus[0], (n_permutations, 1)), axis=1)
         count = plus @ sizes
         weights = plus / count[:, None] - (1 - plus) / (sizes.sum() - count)[:, None]  # [B, 2U]
-        result = np.einsum("bu,bu->b", weights @ (sums @ sums.T), weights)
-    return _upper_p(result)
+        statistics = np.einsum("bu,bu->b", weights @ (sums @ sums.T), weights)
+    return _upper_p(statistics)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Heterogeneity:
         cosine: between the directions of the two halves that differ most.
         expected: the mean cosine of random halves.
         p_value: of the hypothesis that the direction does not depend on the context, corrected for the components.
-        component: which principal component of the contexts (from 1) parts the halves.
+        component: which principal component of the contexts (from 1) separates the halves.
         ends: rows from the far ends of the two halves, the farthest first; of unpaired texts those of the first side.
     """
 
@@ -94,7 +94,7 @@ def heterogeneity(
 ) -> Heterogeneity:
     """Test for more than one direction: does the direction depend on what the example is about?
 
-    The examples are parted at the median of a principal component of their contexts: of (a+ + a−)/2 for natural pairs,
+    The examples are divided at the median of a principal component of their contexts: of (a+ + a−)/2 for natural pairs,
     of the activations without their class mean for unpaired texts. The cosine of the two halves' mean differences is
     compared with that of random halves. Three components are tried; the smallest p is multiplied by three (Bonferroni).
 
@@ -102,7 +102,7 @@ def heterogeneity(
         positive, negative, clusters, pairing, seed: see `permutation_test`; at least 8 clusters.
         n_permutations: random halves for each component.
     """
-    a, b, code = _sides(positive, negative, clusters, 2 * _LEAST_GROUP)
+    a, b, code = _sides(positive, negative, clusters, 2 * _MIN_CLUSTERS)
     if n_permutations < 99:
         raise InputError(f"n_permutations is {n_permutations}; give at least 99")
     rng, n_clusters = np.random.default_rng(seed), int(code.max()) + 1
@@ -111,7 +111,7 @@ def heterogeneity(
         [_cluster_means(side - side.mean(axis=0), code) for side in (a, b)]
     )  # fmt: skip
     centred = contexts - contexts.mean(axis=0)
-    components = np.linalg.svd(centred, full_matrices=False)[2][:_COMPONENTS]
+    components = np.linalg.svd(centred, full_matrices=False)[2][:_N_COMPONENTS]
     best: Heterogeneity | None = None
     for k, component in enumerate(components):
         scores = centred @ component  # [U] or [2U]
@@ -133,7 +133,7 @@ def _ends(scores: Floats, code: Ints) -> tuple[tuple[int, ...], tuple[int, ...]]
     """The first rows of the clusters with the lowest and the highest scores `[U]`."""
     order = np.argsort(scores, kind="stable")
     first = np.unique(code, return_index=True)[1]
-    low, high = (tuple(int(first[u]) for u in some) for some in (order[:_SHOWN], order[::-1][:_SHOWN]))
+    low, high = (tuple(int(first[u]) for u in some) for some in (order[:_MAX_SHOWN], order[::-1][:_MAX_SHOWN]))
     return low, high
 
 
@@ -146,12 +146,12 @@ def random_directions(vector: Array, k: int, seed: int) -> Floats:
     return np.asarray(g / np.linalg.norm(g, axis=1, keepdims=True) * np.linalg.norm(v))
 
 
-def _sides(positive: Array, negative: Array, clusters: Array | None, least: int) -> tuple[Floats, Floats, Ints]:
+def _sides(positive: Array, negative: Array, clusters: Array | None, minimum: int) -> tuple[Floats, Floats, Ints]:
     a, b = as_rows(positive, "positive", 2), as_rows(negative, "negative", 2)
     same_width(a, b)
     if len(a) != len(b):
         raise InputError(f"{len(a)} positive, {len(b)} negative rows; give the same number of both")
-    return a, b, cluster_codes(clusters, len(a), least)
+    return a, b, cluster_codes(clusters, len(a), minimum)
 
 
 def _cluster_means(rows: Floats, code: Ints) -> Floats:
@@ -182,6 +182,6 @@ def _half_cosines(
     return np.asarray(np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0))
 
 
-def _upper_p(result: Floats) -> float:
-    """Share of `found` [B + 1] that reach the first, itself among them; equal up to rounding counts as reached."""
-    return float((result >= result[0] - 1e-9 * max(1e-300, np.abs(result).max())).mean())
+def _upper_p(statistics: Floats) -> float:
+    """Share of `statistics` [B + 1] that reach the first, itself among them; equal up to rounding counts as reached."""
+    return float((statistics >= statistics[0] - 1e-9 * max(1e-300, np.abs(statistics).max())).mean())

@@ -2,7 +2,7 @@
 
 Sources: [R] Braun et al. 2025 (2505.22637) for the effect Δ(x) = m(x; steered) − m(x; unsteered) and anti-steerable
 examples; Tan et al. 2024 (2407.12404) for steerability. Propensity m is in logits (choices) or nats (free text) and so
-are effects and noise; slopes are per unit of strength. Bad shapes, NaN or too few rows raise `InputError`.
+are effects and noise; slopes are per unit of strength. Wrong shapes, NaN or too few rows raise `InputError`.
 """
 
 from dataclasses import dataclass
@@ -13,11 +13,18 @@ from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
 from trimtab.errors import InputError
-from trimtab.statistics.geometry import Floats, Ints, as_rows, as_vector, auroc
+from trimtab.statistics.geometry import auroc
+from trimtab.statistics.inputs import Floats, Ints, as_rows, as_vector
 
 
 def steering_effect(base: ArrayLike, steered: ArrayLike) -> Floats:
-    """Δ(x) = m(x; steered) − m(x; unsteered) per example, [n] ([R], steering effect)."""
+    """Δ(x) = m(x; steered) − m(x; unsteered) per example, [n] ([R], steering effect).
+
+    Example:
+        >>> from trimtab.statistics import steering_effect
+        >>> steering_effect(base=[0, 1], steered=[2, 0]).tolist()
+        [2.0, -1.0]
+    """
     unsteered, with_steering = _same_length(base=base, steered=steered)
     return with_steering - unsteered
 
@@ -29,6 +36,12 @@ def odd_even(base: ArrayLike, plus: ArrayLike, minus: ArrayLike) -> tuple[Floats
 
     Args:
         base, plus, minus: propensity at strength 0, +λ and −λ, [n].
+
+    Example:
+        >>> from trimtab.statistics import odd_even
+        >>> odd, even = odd_even(base=[0, 0], plus=[2, 1], minus=[-2, 1])  # a direction; damage
+        >>> odd.tolist(), even.tolist()
+        ([2.0, 0.0], [0.0, 1.0])
     """
     m0, up, down = _same_length(base=base, plus=plus, minus=minus)
     return (up - down) / 2, (up + down) / 2 - m0
@@ -39,7 +52,7 @@ class Shares:
     """Shares of examples (or of all cross pairs, for unpaired data) by the sign of the effect.
 
     `anti` is the paper's definition, Δ < 0, and counts small effects too: it overlaps with `undecided` (|Δ| ≤ noise).
-    `anti_beyond_noise` (Δ < −noise), `undecided` and `steerable` (Δ > noise) part the examples and add to 1.
+    `anti_beyond_noise` (Δ < −noise), `undecided` and `steerable` (Δ > noise) divide the examples and add to 1.
     """
 
     anti: float
@@ -49,7 +62,14 @@ class Shares:
 
 
 def anti_steerable(effects: ArrayLike, noise: float) -> Shares:
-    """Shares of `effects` [n] ([R], anti-steerable: Δ < 0); `noise` ≥ 0 is the measured numerical noise of one Δ."""
+    """Shares of `effects` [n] ([R], anti-steerable: Δ < 0); `noise` ≥ 0 is the measured numerical noise of one Δ.
+
+    Example:
+        >>> from trimtab.statistics import anti_steerable
+        >>> shares = anti_steerable([1.0, 0.5, -0.01, -1.0], noise=0.1)
+        >>> shares.anti, shares.undecided, shares.anti_beyond_noise, shares.steerable
+        (0.5, 0.25, 0.25, 0.5)
+    """
     delta = as_vector(effects, "effects")
     _check_noise(noise)
     return Shares(
@@ -66,6 +86,11 @@ def anti_steerable_unpaired(effect_positive: ArrayLike, effect_negative: ArrayLi
     Args:
         effect_positive, effect_negative: effects per text, [n] and [m].
         noise: numerical noise of one *difference* Δ+ − Δ−, at least 0.
+
+    Example:
+        >>> from trimtab.statistics import anti_steerable_unpaired
+        >>> anti_steerable_unpaired([1, 2], [0, 3], noise=0.0).anti  # 2 of 4 pairs
+        0.5
     """
     up, down = as_vector(effect_positive, "effect_positive"), np.sort(as_vector(effect_negative, "effect_negative"))
     _check_noise(noise)
@@ -97,6 +122,12 @@ def steerability(strengths: ArrayLike, propensity: ArrayLike) -> Steerability:
     Args:
         strengths: λ, [k], at least three different; −1.5…1.5 in Tan et al., λ ≥ 0 for gated steerings.
         propensity: m at every strength, [n, k].
+
+    Example:
+        >>> from trimtab.statistics import steerability
+        >>> lines = steerability([-1, 0, 1], [[-2, 0, 2], [1, 1, 1]])
+        >>> lines.slope.tolist(), lines.r_squared.tolist()
+        ([2.0, 0.0], [1.0, nan])
     """
     x, m = as_vector(strengths, "strengths", 3), as_rows(propensity, "propensity")
     if len(np.unique(x)) < 3:
@@ -107,9 +138,9 @@ def steerability(strengths: ArrayLike, propensity: ArrayLike) -> Steerability:
     slope = (m @ dx) / (dx @ dx)  # [n]
     intercept = m.mean(axis=1) - slope * x.mean()
     residual = m - (slope[:, None] * x + intercept[:, None])  # [n, k]
-    moved = m.max(axis=1) > m.min(axis=1)
-    slope, total = np.where(moved, slope, 0.0), ((m - m.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
-    r_squared = 1 - _ratio((residual**2).sum(axis=1), np.where(moved, total, 0.0))
+    changes = m.max(axis=1) > m.min(axis=1)
+    slope, total = np.where(changes, slope, 0.0), ((m - m.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
+    r_squared = 1 - _ratio((residual**2).sum(axis=1), np.where(changes, total, 0.0))
     rx, rm = rankdata(x), rankdata(m, axis=1)
     rx, rm = rx - rx.mean(), rm - rm.mean(axis=1, keepdims=True)
     spearman = _ratio(rm @ rx, np.sqrt((rm**2).sum(axis=1) * (rx @ rx)))
@@ -117,7 +148,13 @@ def steerability(strengths: ArrayLike, propensity: ArrayLike) -> Steerability:
 
 
 def length_auroc(length_positive: ArrayLike, length_negative: ArrayLike) -> float:
-    """AUROC of the lengths in tokens, [n] and [m]: 0.5 when length tells nothing about the class."""
+    """AUROC of the lengths in tokens, [n] and [m]: 0.5 when length says nothing about the class.
+
+    Example:
+        >>> from trimtab.statistics import length_auroc
+        >>> length_auroc([5, 6], [3, 4])
+        1.0
+    """
     return auroc(_lengths(length_positive, "length_positive"), _lengths(length_negative, "length_negative"))
 
 
@@ -154,6 +191,12 @@ def length_matched(
 
     Raises:
         InputError: lengths below 1, natural pairs of unequal number, or no pair within the tolerance.
+
+    Example:
+        >>> from trimtab.statistics import length_matched
+        >>> matched = length_matched([10, 20, 30], [10, 35, 31], pairing="natural")
+        >>> matched.positive.tolist(), matched.auroc_after
+        ([0, 2], 0.375)
     """
     a, b = _lengths(length_positive, "length_positive"), _lengths(length_negative, "length_negative")
     if not tolerance > 0:

@@ -1,23 +1,22 @@
-"""What the activations alone say about a steering vector: agreement, separability, convergence, dose.
+"""What the activations alone say about a steering vector: agreement, separability, convergence.
 
 Sources: [R] Braun et al. 2025 (2505.22637), Tan et al. 2024 (2407.12404). Letters as there: d_i = a(x_i, +) − a(x_i, −)
 the activation differences [n, d_model]; s their mean, the steering vector; κ the projection. Everything is float64
-inside, whatever float type comes in. The functions at the end check the input of this whole room: `InputError` for
-what is no finite number, has the wrong shape, or is too little.
+inside, whatever float type comes in. Input that is not finite, has the wrong shape or is too little: `InputError`.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike as Array
-from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from trimtab.errors import InputError
+from trimtab.statistics.inputs import Floats as Floats
+from trimtab.statistics.inputs import Ints as Ints
+from trimtab.statistics.inputs import as_rows, as_vector, cluster_codes, same_width
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-_NOTHING = 1e-10  # a leave-one-out sum this much shorter than what went into it is rounding, not a direction
+_ROUNDING = 1e-10  # a leave-one-out sum this much shorter than what went into it is rounding, not a direction
 
 
 def directional_agreement(differences: Array) -> float:
@@ -26,6 +25,12 @@ def directional_agreement(differences: Array) -> float:
     Args:
         differences: d_i, [n, d_model]. A row without length has no direction and counts as cosine 0; where all rows
             are zero the two contexts were the same text, nothing was measured: `InputError`.
+
+    Example:
+        >>> from trimtab.statistics import directional_agreement
+
+        >>> round(directional_agreement([[1, 0], [1, 0], [0, 1]]), 3)  # s = [2/3, 1/3]
+        0.745
     """
     d = _differences(differences, 1)
     s = d.mean(axis=0)
@@ -38,15 +43,20 @@ def directional_agreement_loo(differences: Array, clusters: Array | None = None)
     Args:
         differences: d_i, [n, d_model]; a row without length counts as cosine 0, and so does an s_{−i} without length.
         clusters: the question or template of each row, [n]. s_{−i} leaves out *all* rows of row i's cluster, so copies
-            drawn by a bootstrap, or variants of one question, never vouch for each other. Default: every row is its
-            own. Fewer than two clusters, or only rows of zeros, are an `InputError`.
+            drawn by a bootstrap, or variants of one question, do not count as evidence for each other. Default: every
+            row is its own. Fewer than two clusters, or only rows of zeros, are an `InputError`.
+
+    Example:
+        >>> from trimtab.statistics import directional_agreement_loo
+        >>> directional_agreement_loo([[1, 0], [2, 0], [0, 1]]).round(2).tolist()
+        [0.89, 0.71, 0.0]
     """
     d = _differences(differences, 2)
     code = cluster_codes(clusters, len(d), 2)
     rest = np.tile(d.sum(axis=0), (code.max() + 1, 1))  # [U, d_model]
     np.subtract.at(rest, code, d)  # now parallel to the s_{−u} of every cluster u
     length = np.linalg.norm(rest, axis=1)
-    length[length <= _NOTHING * np.linalg.norm(d, axis=1).sum()] = 0.0
+    length[length <= _ROUNDING * np.linalg.norm(d, axis=1).sum()] = 0.0
     return _cosines(np.einsum("nd,nd->n", d, rest[code]), np.linalg.norm(d, axis=1) * length[code])
 
 
@@ -54,7 +64,13 @@ def rematched_agreement(positive: Array, negative: Array, seed: int, n_matchings
     """Leave-one-out agreement of unpaired texts: mean and standard deviation over random re-matchings.
 
     Each matching pairs min(n, m) rows of `positive` [n, d_model] and `negative` [m, d_model], each row once at most.
-    The rows must be different texts. The spread tells how arbitrary the matching is; it is no confidence interval.
+    The rows must be different texts. The spread measures how arbitrary the matching is; it is no confidence interval.
+
+    Example:
+        >>> from trimtab.statistics import rematched_agreement
+        >>> mean, sd = rematched_agreement([[2, 0], [3, 0], [4, 0]], [[0, 0], [1, 0], [1, 0]], seed=0)
+        >>> round(mean, 6), round(sd, 6)  # all differences point the same way, however rows are matched
+        (1.0, 0.0)
     """
     a, b = as_rows(positive, "positive", 2), as_rows(negative, "negative", 2)
     same_width(a, b)
@@ -70,6 +86,11 @@ def projection(activations: Array, positive_mean: Array, negative_mean: Array) -
     """κ(a) = 2 (a − μ_c)·s / ‖s‖² with μ_c = (μ+ + μ−)/2 and s = μ+ − μ−: class means at ±1 ([R], projection).
 
     `activations` [n, d_model], the class means [d_model]; returns [n], without clusters. Equal means: `InputError`.
+
+    Example:
+        >>> from trimtab.statistics import projection
+        >>> projection([[1, 0], [0, 5], [-2, 1]], positive_mean=[1, 0], negative_mean=[-1, 0]).tolist()
+        [1.0, 0.0, -2.0]
     """
     a = as_rows(activations, "activations")
     mu_p, mu_n = as_vector(positive_mean, "positive_mean"), as_vector(negative_mean, "negative_mean")
@@ -84,6 +105,11 @@ def separability(positive: Array, negative: Array) -> float:
     """d′ = (μ+ − μ−) / √((σ+² + σ−²)/2) of the projections `positive` [n] and `negative` [m] ([R], discriminability).
 
     Variances with n − 1. Raises `InputError` where neither class varies: d′ would be infinite and meaningless.
+
+    Example:
+        >>> from trimtab.statistics import separability
+        >>> separability([1, 2, 3], [-3, -2, -1])
+        4.0
     """
     a, b = as_vector(positive, "positive", 2), as_vector(negative, "negative", 2)
     spread = np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)
@@ -93,14 +119,26 @@ def separability(positive: Array, negative: Array) -> float:
 
 
 def auroc(positive: Array, negative: Array) -> float:
-    """P(positive > negative) over all pairs of `positive` [n] and `negative` [m], ties half, by ranks."""
+    """P(positive > negative) over all pairs of `positive` [n] and `negative` [m], ties half, by ranks.
+
+    Example:
+        >>> from trimtab.statistics import auroc
+        >>> auroc([2, 3], [1, 2])  # 3 of 4 pairs in order, one tie
+        0.875
+    """
     a, b = as_vector(positive, "positive"), as_vector(negative, "negative")
     ranks = rankdata(np.concatenate([a, b]))[: len(a)]
     return float((ranks.mean() - (len(a) + 1) / 2) / len(b))
 
 
 def overlap(positive: Array, negative: Array, bins: int = 50) -> float:
-    """Shared area of the two normalised histograms over the common range ([R], 50 bins): 0 apart, 1 the same."""
+    """Shared area of the two normalised histograms over the common range ([R], 50 bins): 0 apart, 1 the same.
+
+    Example:
+        >>> from trimtab.statistics import overlap
+        >>> overlap([0, 1], [0, 1]), overlap([0, 1], [5, 6])
+        (1.0, 0.0)
+    """
     a, b = as_vector(positive, "positive"), as_vector(negative, "negative")
     if bins < 1:
         raise InputError(f"bins is {bins}; give at least 1")
@@ -115,6 +153,12 @@ def cluster_folds(
 
     The fold of positive row i is `fold[codes_positive[i]]`. A label on both sides is one cluster; `clusters_negative`
     None means paired rows. Clusters are shuffled by `seed` and dealt in turn, those of the positive side first.
+
+    Example:
+        >>> from trimtab.statistics import cluster_folds
+        >>> codes, _, fold = cluster_folds((4, 4), ["a", "a", "b", "b"], None, n_folds=2, seed=0)
+        >>> codes.tolist(), sorted(fold.tolist())  # two clusters, each in a fold of its own
+        ([0, 0, 1, 1], [0, 1])
     """
     n, m = rows
     if n_folds < 2:
@@ -161,6 +205,12 @@ def cross_fitted(
             example.
         n_folds: at 2, half the rows give the direction; with more, more rows give it and a fold's d′ has fewer.
             A fold with under 2 rows of a class, no variance, or unequal paired sides: `InputError`.
+
+    Example:
+        >>> from trimtab.statistics import cross_fitted
+        >>> positive, negative = [[3, 1], [4, 0], [3, 0], [5, 1]], [[0, 0], [1, 1], [0, 1], [1, 0]]
+        >>> cross_fitted(positive, negative, clusters=["a", "b", "c", "d"], seed=0).auroc
+        1.0
     """
     a, b = as_rows(positive, "positive", 2), as_rows(negative, "negative", 2)
     same_width(a, b)
@@ -181,21 +231,16 @@ def cross_fitted(
     return CrossFitted(float(values[:, 0].mean()), float(values[:, 1].mean()), kappa_p, kappa_n, fold_p, fold_n)
 
 
-def cosine_matrix(vectors: Array) -> Floats:
-    """Cosines [k, k] among `vectors` [k, d_model], such as the seven prompt types'; a zero row is an `InputError`."""
-    v = as_rows(vectors, "vectors")
-    norms = np.linalg.norm(v, axis=1, keepdims=True)
-    if not norms.all():
-        raise InputError(f"vectors: row {int(np.argmin(norms))} is zero and has no direction; leave it out")
-    cosines = np.clip((v / norms) @ (v / norms).T, -1.0, 1.0)
-    np.fill_diagonal(cosines, 1.0)
-    return np.asarray(cosines)
-
-
 def convergence(differences: Array, sizes: Array, seed: int, repeats: int) -> Floats:
     """cos(s_n, s_all) of `differences` [N, d_model] for each n in `sizes` [k]: [k, repeats], one shuffle a column.
 
     The small samples are part of the whole, so this ends at 1 by construction; see `expected_cosine` for new data.
+
+    Example:
+        >>> from trimtab.statistics import convergence
+        >>> cosines = convergence([[1, 0], [0, 1], [1, 1]], sizes=[1, 3], seed=0, repeats=4)
+        >>> cosines.shape, cosines[-1].round(6).tolist()
+        ((2, 4), [1.0, 1.0, 1.0, 1.0])
     """
     d, ns = _differences(differences, 1), as_vector(sizes, "sizes").astype(np.int64)
     if ns.min() < 1 or ns.max() > len(d) or repeats < 1:
@@ -207,91 +252,13 @@ def convergence(differences: Array, sizes: Array, seed: int, repeats: int) -> Fl
     return out
 
 
-def expected_cosine(differences: Array, n: int) -> float:
-    """Expected cosine of two vectors trained on n new examples each: ‖μ‖² / (‖μ‖² + tr Σ / n).
-
-    ‖μ‖² = ‖s‖² − tr Σ/N and tr Σ are the unbiased estimates from `differences` [N, d_model]; 0 where that ‖μ‖² is not
-    positive. A ratio of expectations: close when many dimensions carry the noise, a little low when few do.
-    """
-    mu2, trace = _moments(differences)
-    if n < 1:
-        raise InputError(f"n is {n}; give the number of training examples, at least 1")
-    return float(mu2 / (mu2 + trace / n)) if mu2 > 0 else 0.0
-
-
-def pairs_for_cosine(differences: Array, target: float = 0.95) -> int | None:
-    """Smallest n whose `expected_cosine` reaches `target` (between 0 and 1); None where no direction is measurable."""
-    if not 0.0 < target < 1.0:
-        raise InputError(f"target is {target}; give a cosine between 0 and 1, both excluded")
-    mu2, trace = _moments(differences)
-    return max(1, int(np.ceil(target / (1 - target) * trace / mu2))) if mu2 > 0 else None
-
-
-def edit_size_ratio(vector: Array, strength: float, median_norm: float) -> float:
-    """‖λ s‖ of `vector` [d_model] at `strength` λ over the median activation norm at the site; never negative."""
-    if not (np.isfinite(median_norm) and median_norm > 0 and np.isfinite(strength)):
-        raise InputError(f"strength {strength} and median_norm {median_norm} must be finite, median_norm above zero")
-    return float(abs(strength) * np.linalg.norm(as_vector(vector, "vector")) / median_norm)
-
-
-def _moments(differences: Array) -> tuple[float, float]:
-    """Unbiased (‖μ‖², tr Σ); the first can be negative."""
-    d = as_rows(differences, "differences", 2)
-    s = d.mean(axis=0)
-    trace = float(((d - s) ** 2).sum() / (len(d) - 1))
-    return float(s @ s - trace / len(d)), trace
-
-
 def _cosines(dots: Floats, lengths: Floats) -> Floats:
     """`dots` [n] over the products of norms `lengths` [n]; 0 where a vector has no length."""
     return np.asarray(np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0).clip(-1.0, 1.0))
 
 
-def _differences(differences: Array, least: int) -> Floats:
-    d = as_rows(differences, "differences", least)
+def _differences(differences: Array, minimum: int) -> Floats:
+    d = as_rows(differences, "differences", minimum)
     if not d.any():
         raise InputError("differences: every row is zero, so there is no direction; are both contexts the same text?")
     return d
-
-
-def as_rows(values: Array, name: str, least: int = 1, ndim: int = 2) -> Floats:
-    """`values` as finite float64 [n, d_model] (`ndim` 1: [n]), with n at least `least`; else `InputError`."""
-    shape = "[n, d_model]" if ndim == 2 else "[n]"
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name}: not an array of real numbers ({error}); give floats of shape {shape}") from error
-    if array.ndim != ndim or 0 in array.shape[1:]:
-        raise InputError(f"{name}: shape {array.shape}; give {shape}")
-    if len(array) < least:
-        raise InputError(f"{name}: {len(array)} rows; give at least {least}")
-    bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
-    if len(bad):
-        raise InputError(f"{name}: NaN or infinity in {len(bad)} rows, first in row {bad[0]}; drop or recompute them")
-    return array
-
-
-def as_vector(values: Array, name: str, least: int = 1) -> Floats:
-    """`values` as finite float64 [n], with n at least `least`; else `InputError`."""
-    return as_rows(values, name, least, ndim=1)
-
-
-def same_width(*arrays: Floats) -> None:
-    """Raise unless all arrays have the same d_model."""
-    if len(widths := {a.shape[-1] for a in arrays}) > 1:
-        raise InputError(
-            f"arrays of different width {sorted(widths)}; d_model must be the same: take one site, one model"
-        )
-
-
-def cluster_codes(clusters: Array | None, n: int, least: int) -> Ints:
-    """Labels [n] (ints or strings) as codes 0…U−1, with U at least `least`; None makes every row its own cluster."""
-    labels = np.arange(n) if clusters is None else np.asarray(clusters)
-    if labels.shape != (n,) or labels.dtype.kind not in "iubUS":
-        raise InputError(
-            f"clusters: shape {labels.shape} of {labels.dtype}; give one label per row, {n} ints or strings"
-        )
-    distinct, codes = np.unique(labels, return_inverse=True)
-    if len(distinct) < least:
-        raise InputError(f"clusters: {len(distinct)} different labels; at least {least} clusters are needed")
-    return np.asarray(codes, dtype=np.int64)

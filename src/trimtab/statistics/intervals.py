@@ -1,12 +1,9 @@
 """How sure the numbers are: intervals that resample or delete whole clusters, never rows.
 
 Every function takes `clusters`, the question or template of each row [n] (default: every row its own), and a `level`;
-bad input is an `InputError`. `this-vector` intervals hold the vector fixed and resample the evaluation
-(`share_interval`, `bootstrap_mean`, `bootstrap_two_sample`, `two_sample_share`). `this-behavior` intervals refit it, by
-deleting one cluster at a time, since a bootstrap would put copies of row i into its own s_{−i} (`agreement_interval`,
-`separability_interval`). The jackknife counts twice what pairs of clusters contribute, which is much where noise rules
-the direction (Efron and Stein 1981); `jackknife.py` takes that off once. Else: Wilson 1927, Korn and Graubard 1998
-(clustered shares), Efron 1987 (BCa), Hesterberg 2015 (its widening).
+invalid input is an `InputError`. The intervals in this file hold the vector fixed and resample the evaluation; those
+in `refitted.py` refit the vector too. Sources: Wilson 1927, Korn and Graubard 1998 (clustered shares), Efron 1987
+(BCa), Hesterberg 2015 (its widening).
 """
 
 from dataclasses import dataclass
@@ -16,23 +13,25 @@ from numpy.typing import ArrayLike as Array
 from scipy.special import ndtr, ndtri, stdtrit
 
 from trimtab.errors import InputError
-from trimtab.statistics import geometry as geo
-from trimtab.statistics.geometry import Floats
-from trimtab.statistics.jackknife import (
-    Agreement,
-    cluster_sums,
-    held_out_without_clusters,
-    jackknife_variance,
-    pair_variance,
-)
+from trimtab.statistics.inputs import Floats, as_vector, cluster_codes
+from trimtab.statistics.jackknife import cluster_sums, jackknife_variance
 
-_EXTRA = 0.25  # of a cluster; with it 42 simulated populations are covered in 92.3–98.3 % (docs/results/coverage.md)
-_FEW = 10  # with fewer clusters the bootstrap's tails are guesswork, and Student's t takes over
+_EXTRA_CLUSTERS = (
+    0.25  # of a cluster; with it 42 simulated populations are covered in 92.3–98.3 % (docs/results/coverage.md)
+)
+_MIN_CLUSTERS = 10  # with fewer clusters the bootstrap's tails are guesswork, and Student's t takes over
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and the two ends of its interval, in the estimate's units."""
+    """An estimate and the two ends of its interval, in the estimate's units.
+
+    Example:
+        >>> from trimtab.statistics import Interval
+        >>> interval = Interval(0.4, low=0.3, high=0.5)
+        >>> interval.low > 0
+        True
+    """
 
     value: float
     low: float
@@ -40,14 +39,27 @@ class Interval:
 
 
 def simultaneous_level(level: float, k: int) -> float:
-    """The level each of `k` intervals needs so that all hold together at `level` (Bonferroni): 1 − (1 − level)/k."""
+    """The level each of `k` intervals needs so that all hold together at `level` (Bonferroni): 1 − (1 − level)/k.
+
+    Example:
+        >>> from trimtab.statistics import simultaneous_level
+        >>> round(simultaneous_level(0.95, 5), 4)
+        0.99
+    """
     if k < 1:
         raise InputError(f"k is {k}; give the number of intervals, at least 1")
     return 1.0 - 2.0 * _tail(level) / k
 
 
 def wilson(k: float, n: float, level: float = 0.95) -> Interval:
-    """Wilson's score interval for `k` of `n` independent rows; for a share of natural pairs."""
+    """Wilson's score interval for `k` of `n` independent rows; for a share of natural pairs.
+
+    Example:
+        >>> from trimtab.statistics import wilson
+        >>> interval = wilson(7, 10)
+        >>> round(interval.value, 3), round(interval.low, 3), round(interval.high, 3)
+        (0.7, 0.397, 0.892)
+    """
     if not (0 <= k <= n and 0 < n < np.inf):
         raise InputError(f"{k} of {n} is no share; k must lie in 0…n and n be above 0")
     return _score(k / n, n, -float(ndtri(_tail(level))))
@@ -60,11 +72,19 @@ def share_interval(flags: Array, clusters: Array | None = None, level: float = 0
     between clusters, at most n, and Student's t for U − 1. That variance is taken with one more cluster all true and
     one all false (as Agresti and Coull add two rows of each), since a few true flags hardly show how alike the rows of
     a cluster are. If all rows agree the effective n is the number of clusters.
+
+    Example:
+        >>> from trimtab.statistics import share_interval
+        >>> flags = [True] * 6 + [False] * 4
+        >>> rows = share_interval(flags)
+        >>> questions = share_interval(flags, ["a"] * 6 + ["b", "c", "d", "e"])
+        >>> questions.high - questions.low > rows.high - rows.low  # one question gave all the true flags
+        True
     """
-    hits = geo.as_vector(flags, "flags")
+    hits = as_vector(flags, "flags")
     if not np.isin(hits, (0.0, 1.0)).all():
         raise InputError("flags: values other than 0 and 1; give booleans")
-    code = geo.cluster_codes(clusters, len(hits), 1)
+    code = cluster_codes(clusters, len(hits), 1)
     n, u, share = len(hits), int(code.max()) + 1, float(hits.mean())
     if u == n:
         return wilson(float(hits.sum()), n, level)
@@ -75,8 +95,8 @@ def share_interval(flags: Array, clusters: Array | None = None, level: float = 0
     true, size, mean = cluster_sums(hits, code), np.bincount(code), n / u  # rows, [U], and of a cluster on average
     middle = (hits.sum() + mean) / (n + 2 * mean)  # the share with the two
     spread = ((np.append(true, [mean, 0.0]) - middle * np.append(size, [mean, mean])) ** 2).sum() * (u + 2) / (u + 1)
-    effective = min(n, middle * (1 - middle) * n * (n + 2 * mean) / spread)
-    return _score(share, u if share in (0.0, 1.0) else effective, _student(level, u - 1))
+    effective = min(n, float(middle * (1 - middle) * n * (n + 2 * mean) / spread))
+    return _score(share, u if share in (0.0, 1.0) else effective, student_quantile(level, u - 1))
 
 
 def bootstrap_mean(
@@ -86,9 +106,15 @@ def bootstrap_mean(
 
     The outer ends of widened BCa and of Student's t on the clusters' contributions; with fewer than 10 clusters t
     alone.
+
+    Example:
+        >>> from trimtab.statistics import bootstrap_mean
+        >>> interval = bootstrap_mean([0.1, 0.4, 0.3, 0.6, 0.2, 0.5], seed=0)
+        >>> round(interval.value, 2), interval.low > 0
+        (0.35, True)
     """
-    x = geo.as_vector(values, "values")
-    code = geo.cluster_codes(clusters, len(x), 2)
+    x = as_vector(values, "values")
+    code = cluster_codes(clusters, len(x), 2)
     sums, sizes, mean = cluster_sums(x, code), np.bincount(code), float(x.mean())
     counts = _counts(len(sums), n_resamples, np.random.default_rng(seed))  # [B, U]
     return _bca((counts @ sums) / (counts @ sizes), mean, [(sums - mean * sizes) / len(x)], level)
@@ -110,9 +136,15 @@ def bootstrap_two_sample(
         positive, negative: effects per text, Δ+ [n] and Δ− [m].
         clusters_positive, clusters_negative: their clusters; the same label on both sides is *not* taken for one
             cluster.
+
+    Example:
+        >>> from trimtab.statistics import bootstrap_two_sample
+        >>> interval = bootstrap_two_sample([0.5, 0.7, 0.9], [0.1, 0.2, 0.0, 0.1], seed=0)
+        >>> round(interval.value, 2)
+        0.6
     """
-    up, down = geo.as_vector(positive, "positive"), geo.as_vector(negative, "negative")
-    codes = geo.cluster_codes(clusters_positive, len(up), 2), geo.cluster_codes(clusters_negative, len(down), 2)
+    up, down = as_vector(positive, "positive"), as_vector(negative, "negative")
+    codes = cluster_codes(clusters_positive, len(up), 2), cluster_codes(clusters_negative, len(down), 2)
     rng = np.random.default_rng(seed)
     counts = _counts(codes[0].max() + 1, n_resamples, rng), _counts(codes[1].max() + 1, n_resamples, rng)
     rows = [count @ np.bincount(code) for count, code in zip(counts, codes, strict=True)]  # [B] each
@@ -139,21 +171,26 @@ def two_sample_share(
     Args:
         positive, negative, clusters_positive, clusters_negative: as in `bootstrap_two_sample`.
         level: of confidence.
+
+    Example:
+        >>> from trimtab.statistics import two_sample_share
+        >>> two_sample_share([1, 2, 3, 4], [0, 0, 1.5, 2.5]).value  # 3 of 16 pairs
+        0.1875
     """
-    up, down = geo.as_vector(positive, "positive"), geo.as_vector(negative, "negative")
-    codes = geo.cluster_codes(clusters_positive, len(up), 2), geo.cluster_codes(clusters_negative, len(down), 2)
+    up, down = as_vector(positive, "positive"), as_vector(negative, "negative")
+    codes = cluster_codes(clusters_positive, len(up), 2), cluster_codes(clusters_negative, len(down), 2)
     below = (up[:, None] < down) + 0.5 * (up[:, None] == down)  # [n, m]
     middles, variance = [], 0.0
     for placements, code in ((below.mean(axis=1), codes[0]), (below.mean(axis=0), codes[1])):
         n, u = len(placements), int(code.max()) + 1
-        extra = _EXTRA * n / u  # rows of each of the two
+        extra = _EXTRA_CLUSTERS * n / u  # rows of each of the two
         middle = (placements.sum() + extra) / (n + 2 * extra)
         true, size = np.append(cluster_sums(placements, code), [extra, 0.0]), np.append(np.bincount(code), [extra] * 2)
         variance += float(((true - middle * size) ** 2).sum() * (u + 2) / (u + 1)) / (n + 2 * extra) ** 2
         middles.append(middle)
     clusters, middle = [int(code.max()) + 1 for code in codes], float(np.mean(middles))
     scaled = variance * below.mean() * (1 - below.mean()) / (middle * (1 - middle))
-    return _score_by_variance(float(below.mean()), scaled, sum(clusters) - 2, (min(below.shape), min(clusters)), level)
+    return score_by_variance(float(below.mean()), scaled, sum(clusters) - 2, (min(below.shape), min(clusters)), level)
 
 
 def jackknife_interval(value: float, deleted: Array, *, strata: Array | None = None, level: float = 0.95) -> Interval:
@@ -162,68 +199,16 @@ def jackknife_interval(value: float, deleted: Array, *, strata: Array | None = N
     Args:
         value, deleted: the statistic on all clusters, and without cluster u, everything refitted, [U].
         strata: label of each cluster's stratum (fixed fold, side), [U]; the variances of strata add. Default: one.
+
+    Example:
+        >>> from trimtab.statistics import jackknife_interval
+        >>> interval = jackknife_interval(2.0, [2.5, 2.0, 1.5])  # the mean of 1, 2, 3, and without each
+        >>> round(interval.low, 2), round(interval.high, 2)
+        (-0.48, 4.48)
     """
-    variance, df = jackknife_variance(geo.as_vector(deleted, "deleted", 2), strata)
-    half = _student(level, df) * float(np.sqrt(variance))
+    variance, df = jackknife_variance(as_vector(deleted, "deleted", 2), strata)
+    half = student_quantile(level, df) * float(np.sqrt(variance))
     return Interval(value, value - half, value + half)
-
-
-def agreement_interval(differences: Array, clusters: Array | None = None, level: float = 0.95) -> Interval:
-    """Mean over rows of cos(d_i, s_{−i}) for `differences` [n, d_model] of at least 3 clusters, with its jackknife.
-
-    Less two thirds of what Q says that pairs of clusters contribute, since Q also holds what triples do: the jackknife
-    counts pairs twice and triples three times, Q pairs once and triples three times. And no less than as much.
-    """
-    d = geo.as_rows(differences, "differences", 3)
-    code = geo.cluster_codes(clusters, len(d), 3)
-    value = float(geo.directional_agreement_loo(d, code).mean())
-    parts = Agreement(d, code)
-    variance, df = jackknife_variance(parts.without())
-    twice = 2 / 3 * parts.pair_variance(value)
-    half = _student(level, df) * float(np.sqrt(max(variance - twice, twice)))
-    return Interval(value, max(value - half, -1.0), min(value + half, 1.0))
-
-
-@dataclass(frozen=True)
-class SeparabilityInterval:
-    """Intervals of the cross-fitted d′ and AUROC."""
-
-    separability: Interval
-    auroc: Interval
-
-
-def separability_interval(
-    positive: Array,
-    negative: Array,
-    clusters: Array,
-    clusters_negative: Array | None = None,
-    *,
-    n_folds: int = 2,
-    seed: int,
-    level: float = 0.95,
-) -> SeparabilityInterval:
-    """`cross_fitted` d′ and AUROC (same arguments) with jackknife intervals, folds fixed, directions refitted.
-
-    The variance is the jackknife's, less what pairs of a held-out and a training cluster contribute, which it counts
-    twice, but no less than that. d′ ± t · standard error; AUROC by Wilson with the n that gives its variance (at 0 or 1
-    twice the clusters of the smaller side). A fold with under two rows of a class once a cluster is deleted, or one
-    cluster, is an `InputError`.
-    """
-    a, b = geo.as_rows(positive, "positive"), geo.as_rows(negative, "negative")
-    fitted = geo.cross_fitted(a, b, clusters, clusters_negative, n_folds=n_folds, seed=seed)
-    codes_p, codes_n, fold = geo.cluster_folds((len(a), len(b)), clusters, clusters_negative, n_folds, seed)
-    deleted, pairs = held_out_without_clusters(a, b, (codes_p, codes_n), fold)
-    strata = 2 * fold + np.isin(np.arange(len(fold)), codes_p)
-    few = min(len(a), len(b)), min(len(np.unique(codes_p)), len(np.unique(codes_n)))
-    variances = []
-    for figure in range(2):
-        variance, df = jackknife_variance(deleted[:, figure], strata)
-        twice = pair_variance(pairs[:, :, figure], strata)
-        variances.append(max(variance - twice, twice))  # single clusters' part is at least 0
-    half = _student(level, df) * float(np.sqrt(variances[0]))
-    dprime = Interval(fitted.separability, fitted.separability - half, fitted.separability + half)
-    area = _score_by_variance(fitted.auroc, variances[1], df, few, level)
-    return SeparabilityInterval(dprime, area)
 
 
 def _counts(n_clusters: int, n_resamples: int, rng: np.random.Generator) -> Floats:
@@ -244,12 +229,12 @@ def _bca(resampled: Floats, value: float, pulls: list[Floats], level: float) -> 
     t misses on the long side of a skewed population; BCa takes a few far clusters of a symmetric one for skewness,
     where t is safe (Efron 1969). For few clusters t alone. BCa's level is widened by Student's quantile and √(U/(U−1)).
     """
-    few, all_pulls = min(map(len, pulls)), np.concatenate(pulls)
-    student = _student(level, few - 1 if few < _FEW else len(all_pulls) - len(pulls))
+    n_clusters, all_pulls = min(map(len, pulls)), np.concatenate(pulls)
+    student = student_quantile(level, n_clusters - 1 if n_clusters < _MIN_CLUSTERS else len(all_pulls) - len(pulls))
     half = student * float(np.sqrt(sum((x**2).sum() * len(x) / (len(x) - 1) for x in pulls)))
-    if few < _FEW or half == 0.0:
+    if n_clusters < _MIN_CLUSTERS or half == 0.0:
         return Interval(value, value - half, value + half)
-    quantile = student * float(np.sqrt(few / (few - 1)))
+    quantile = student * float(np.sqrt(n_clusters / (n_clusters - 1)))
     below = float((resampled < value).mean() + 0.5 * (resampled == value).mean())
     bias = float(ndtri(np.clip(below, 1 / len(resampled), 1 - 1 / len(resampled))))
     acceleration = float((all_pulls**3).sum()) / (6 * float((all_pulls**2).sum()) ** 1.5)
@@ -266,18 +251,19 @@ def _score(share: float, n: float, quantile: float) -> Interval:
     return Interval(share, min(max(centre - half, 0.0), share), max(min(centre + half, 1.0), share))
 
 
-def _score_by_variance(share: float, variance: float, df: int, few: tuple[int, int], level: float) -> Interval:
-    """Wilson's interval for a share over pairs, at the n that has this variance; `few` = (rows, clusters) of one side.
+def score_by_variance(share: float, variance: float, df: int, smaller_side: tuple[int, int], level: float) -> Interval:
+    """Wilson's interval for a share over pairs, at the n that has this variance; `smaller_side` = (rows, clusters).
 
     For independent classes that n nears 2 · rows as the share nears 1, for pairs with common noise about twice that, so
-    4 · rows is its most: a share just short of 1 has too small a variance. At 0 and 1 it has none: 2 · clusters.
+    4 · rows is its maximum: a share just short of 1 has too small a variance. At 0 and 1 it has none: 2 · clusters.
     """
-    rows, clusters = few
+    rows, clusters = smaller_side
     n = share * (1 - share) / variance if variance > 0 else 0.0
-    return _score(share, min(n, 4.0 * rows) or 2.0 * clusters, _student(level, df))
+    return _score(share, min(n, 4.0 * rows) or 2.0 * clusters, student_quantile(level, df))
 
 
-def _student(level: float, df: int) -> float:
+def student_quantile(level: float, df: int) -> float:
+    """Student's t that the upper tail of an interval of this level begins at."""
     return -float(stdtrit(df, _tail(level)))
 
 

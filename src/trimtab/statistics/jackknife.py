@@ -3,7 +3,7 @@
 Sources: Tukey's jackknife; Efron and Stein 1981 for its bias. In their decomposition of a statistic's variance into the
 parts that single clusters, pairs and so on contribute, the jackknife counts the part of pairs twice. A held-out figure
 has much of it: the direction of one fold meets the noise of the other. Without clusters u and v that part is measured,
-as the analysis of variance measures an interaction, by Q(u, v) = θ − θ₋ᵤ − θ₋ᵥ + θ₋ᵤᵥ, and taken off once.
+as the analysis of variance measures an interaction, by Q(u, v) = θ − θ₋ᵤ − θ₋ᵥ + θ₋ᵤᵥ, and subtracted once.
 """
 
 import numpy as np
@@ -11,16 +11,15 @@ from numpy.typing import ArrayLike as Array
 from scipy.stats import rankdata
 
 from trimtab.errors import InputError
-from trimtab.statistics import geometry as geo
-from trimtab.statistics.geometry import Floats, Ints
+from trimtab.statistics.inputs import Floats, Ints, cluster_codes
 
-_PAIRED = 200  # clusters whose pairs are looked at
-_NOTHING = 1e-12  # a variance this much smaller than that of all rows is rounding
+_MAX_PAIRED = 200  # clusters whose pairs are looked at
+_ROUNDING = 1e-12  # a variance this much smaller than that of all rows is rounding
 
 
 def jackknife_variance(deleted: Floats, strata: Array | None = None) -> tuple[float, int]:
     """Variance from the statistic without each cluster, [U], and its degrees of freedom; variances of strata add."""
-    code = np.zeros(len(deleted), dtype=np.int64) if strata is None else geo.cluster_codes(strata, len(deleted), 1)
+    code = np.zeros(len(deleted), dtype=np.int64) if strata is None else cluster_codes(strata, len(deleted), 1)
     variance = 0.0
     for stratum in range(int(code.max()) + 1):
         values = deleted[code == stratum]
@@ -80,7 +79,7 @@ class Agreement:
         Of at most 200 clusters u, evenly spread, with all v.
         """
         n = len(self.sizes)
-        deleted, some = self.without(), np.unique(np.linspace(0, n - 1, min(n, _PAIRED)).round().astype(np.int64))
+        deleted, some = self.without(), np.unique(np.linspace(0, n - 1, min(n, _MAX_PAIRED)).round().astype(np.int64))
         q = np.stack([value - deleted[u] - deleted + self.without(int(u)) for u in some])  # [clusters u, U]
         other = np.arange(n) != some[:, None]
         rows = (q * other).sum(axis=1) / (n - 1)
@@ -121,19 +120,19 @@ def held_out_without_clusters(a: Floats, b: Floats, codes: tuple[Ints, Ints], fo
 
 
 def _one_fold(a: Floats, b: Floats, codes: tuple[Ints, Ints], fold: Ints, k: int) -> Floats:
-    """d′ and AUROC within fold k without its cluster w and cluster v of the direction: [1 + W, 1 + V, 2]; 0 is none."""
+    """d′ and AUROC within fold k without its cluster w and cluster v of the direction: [1 + W, 1 + V, 2]; 0: all."""
     inside, outside = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
-    direction, held = np.zeros((1 + len(outside), a.shape[1])), []
+    direction, held_out = np.zeros((1 + len(outside), a.shape[1])), []
     for rows, code, sign in ((a, codes[0], 1.0), (b, codes[1], -1.0)):
         out = fold[code] != k
         kept, left = _without_each(rows[out], np.searchsorted(outside, code[out]), len(outside))
         direction += sign * kept / left[:, None]
-        held.append((rows[~out], np.searchsorted(inside, code[~out])))
-    (p, code_p), (q, code_n) = ((rows @ direction.T, code) for rows, code in held)  # [h, 1 + V], [h]
+        held_out.append((rows[~out], np.searchsorted(inside, code[~out])))
+    (p, code_p), (q, code_n) = ((rows @ direction.T, code) for rows, code in held_out)  # [h, 1 + V], [h]
     mean_p, variance_p, left_p = _moments_without_each(p, code_p, len(inside))
     mean_n, variance_n, left_n = _moments_without_each(q, code_n, len(inside))
     variance = (variance_p + variance_n) / 2
-    if (variance <= _NOTHING * variance[0]).any():
+    if (variance <= _ROUNDING * variance[0]).any():
         raise InputError(
             "without one of a fold's clusters neither class has variance, so d′ is not measured; add clusters"
         )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike as Array
 
 from trimtab.errors import InputError
-from trimtab.statistics.geometry import as_vector, cluster_codes
+from trimtab.statistics.inputs import as_vector, cluster_codes
 from trimtab.statistics.intervals import Interval, wilson
 
 
@@ -21,6 +21,12 @@ def paired_change(before: Array, after: Array, level: float = 0.95) -> Interval:
     Args:
         before, after: whether each item is right, [n], independent items.
         level: of confidence.
+
+    Example:
+        >>> from trimtab.statistics import paired_change
+        >>> change = paired_change(before=[1, 1, 1, 0], after=[1, 1, 0, 0])
+        >>> change.value, change.low < 0 < change.high
+        (-0.25, True)
     """
     a, b = as_vector(before, "before"), as_vector(after, "after")
     if len(a) != len(b):
@@ -38,6 +44,11 @@ def correlation(before: Array, after: Array, clusters: Array | None = None) -> f
     Args:
         before, after: flags, [n].
         clusters: question or template of each row; the sums of `flag − share` over these are correlated.
+
+    Example:
+        >>> from trimtab.statistics import correlation
+        >>> correlation([1, 1, 0, 0], [1, 1, 0, 0])  # with the continuity correction
+        0.5
     """
     a, b = as_vector(before, "before"), as_vector(after, "after")
     code = cluster_codes(clusters, len(a), 1)
@@ -55,6 +66,11 @@ def square_and_add(old: Interval, new: Interval, correlated: float = 0.0) -> Int
     Args:
         old, new: estimates whose ends are of the same level.
         correlated: correlation of the two estimates; 0 for independent ones.
+
+    Example:
+        >>> from trimtab.statistics import square_and_add, Interval
+        >>> square_and_add(Interval(1, 0.7, 1.3), Interval(2, 1.6, 2.4))  # 0.5² = 0.3² + 0.4²
+        Interval(value=1, low=0.5, high=1.5)
     """
     value = new.value - old.value
     below, above = max(new.value - new.low, 0.0), max(new.high - new.value, 0.0)

@@ -1,4 +1,4 @@
-"""What a number of examples can decide: how large a share may be seen, and how often a set of a known share passes.
+"""What a number of examples can decide: how large a share may be observed, and how often a known share passes.
 
 For shares with Wilson's interval (Wilson 1927), as the anti-steerable share of natural pairs has; for unpaired texts
 and clustered rows the numbers are those of as many independent rows as there are clusters.
@@ -9,7 +9,7 @@ from scipy.stats import binom
 from trimtab.errors import InputError
 from trimtab.statistics.intervals import wilson
 
-_MOST = 20_000  # examples looked at for a number that suffices
+_MAX_ROWS = 20_000  # examples looked at for a number that suffices
 
 
 def largest_passing(n: int, bound: float, level: float = 0.95) -> int | None:
@@ -35,8 +35,8 @@ def passing_chance(n: int, bound: float, share: float, level: float = 0.95) -> f
         n, bound, level: see `largest_passing`.
         share: the true one.
     """
-    most = largest_passing(n, bound, level)
-    return 0.0 if most is None else float(binom.cdf(most, n, share))
+    max_count = largest_passing(n, bound, level)
+    return 0.0 if max_count is None else float(binom.cdf(max_count, n, share))
 
 
 def rows_needed(bound: float, share: float, power: float = 0.8, level: float = 0.95) -> int | None:
@@ -51,9 +51,9 @@ def rows_needed(bound: float, share: float, power: float = 0.8, level: float = 0
     low, high = 1, 1
     while passing_chance(high, bound, share, level) < power:
         low, high = high, 2 * high
-        if high > _MOST:
+        if high > _MAX_ROWS:
             return None
-    while high - low > 1:  # the chance rises with n but for the steps of whole counts
+    while high - low > 1:  # the chance rises with n, except for the steps of whole counts
         middle = (low + high) // 2
         if passing_chance(middle, bound, share, level) < power:
             low = middle

@@ -1,6 +1,6 @@
-"""What the geometry of a behavior says beforehand about steering it: three linear models, and how good they are.
+"""Predicting how well steering works from the geometry of a behavior: three linear models, and their scores.
 
-Features enter standardised. A logistic line tells the probability of a success, two others the mean effect and the
+Features enter standardised. A logistic line gives the probability of a success, two others the mean effect and the
 logit of the anti-steerable share, each ± a fixed half width. `calibration.py` fits them.
 """
 
@@ -12,12 +12,12 @@ from scipy.special import expit
 
 from trimtab.decimals import decimals
 from trimtab.errors import InputError
-from trimtab.statistics.geometry import Floats, as_vector
+from trimtab.statistics.inputs import Floats, as_vector
 from trimtab.statistics.intervals import Interval
 
 MAX_FEATURES = 3
-EDGE = 0.005  # shares nearer to 0 or 1 count as this near, since a logit needs that
-_FILED = {"extra": "forbid", "allow_inf_nan": False}  # for pydantic, since these are read from files
+EDGE = 0.005  # shares are clipped to this distance from 0 and 1, where their logit is infinite
+_FILED = {"extra": "forbid", "allow_inf_nan": False}  # for pydantic, which reads these from files
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Expected:
-    """What to expect: probability of a success, effect and anti-steerable share, and how it is unlike the fit."""
+    """What to expect: probability of a success, effect, anti-steerable share, and where it lies outside of the fit."""
 
     probability: float
     effect: Interval
@@ -54,7 +54,7 @@ class Predictor:
         effect, anti: the lines of the effect, in its unit, and of the logit of the anti-steerable share.
 
     Raises:
-        InputError: parts that do not fit together, since it may come from a file.
+        InputError: parts that do not belong together, which a file may hold.
     """
 
     __pydantic_config__ = _FILED
@@ -99,12 +99,12 @@ class Predictor:
         for name, value, low, high in zip(self.features, x, self.low, self.high, strict=True):
             if not low <= value <= high:
                 side = "below" if value < low else "above"
-                given, least, most = (decimals(x, ".3g") for x in (value, low, high))
-                yield f"{name} {given} is {side} what was fitted, {least} to {most}"
+                shown, lower, upper = (decimals(x, ".3g") for x in (value, low, high))
+                yield f"{name} {shown} is {side} the fitted range, {lower} to {upper}"
         far = float(np.sqrt(max(row @ np.array(self.precision) @ row, 0.0)))
         if far > self.distance:
             yield (
-                f"{', '.join(self.features)} lie together {far:.2g} spreads from the mean of the fit, "
+                f"{', '.join(self.features)} together lie {far:.2g} standard deviations from the mean of the fit, "
                 f"where 99 % of its cells lie within {self.distance:.2g}"
             )
 
@@ -122,7 +122,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class PredictionScores:
-    """How well families left out were told.
+    """How well the models predicted families that they were not fitted to.
 
     Args:
         cells, families, successes: how many.

@@ -1,1 +1,1 @@
-"""Finished work on disk: files that are whole or not there, steps, answers and checkpoints to go on from."""
+"""Finished work on disk: files that are whole or absent, steps, answers and checkpoints to resume from."""

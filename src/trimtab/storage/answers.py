@@ -1,4 +1,4 @@
-"""Answers as they come, kept in a file beside the draft, so that nothing is asked twice after an interruption."""
+"""Answers of a chat model, kept in a file beside the draft, so that nothing is asked twice after an interruption."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ class AnswerJournal:
     Args:
         file: where they are kept, one step a line.
         key: everything that decides what is asked.
-        about: facts of the first start, such as the date; a journal that goes on keeps its own.
+        about: facts of the first start, such as the date; a journal that is resumed keeps its own.
 
     Raises:
         InputError: the file belongs to a draft with other options, is something else, or cannot be written.
@@ -36,37 +36,37 @@ class AnswerJournal:
                     field="out",
                 ) from None
         first, *steps = self._lines.entries
-        asked, kept_about = first.get("key"), first.get("about")
-        if not isinstance(asked, dict) or not isinstance(kept_about, dict):
+        kept_key, kept_about = first.get("key"), first.get("about")
+        if not isinstance(kept_key, dict) or not isinstance(kept_about, dict):
             raise InputError(
-                f"{file} is no journal of a draft; remove it or give another place", code="wrong-file", field="out"
+                f"{file} is not the journal of a draft; remove it or give another place", code="wrong-file", field="out"
             )
-        check_same_settings(f"{file} belongs to a draft", asked, key)
+        check_same_settings(f"{file} belongs to a draft", kept_key, key)
         self.about: Mapping[str, Any] = kept_about
         self._known: dict[str, Answers] = {}
         for number, step in enumerate(steps, 2):
             if not isinstance(step.get("step"), str) or not isinstance(step.get("answers"), list):
                 raise InputError(
-                    f"{file}:{number} is damaged: no answers of a step; remove the file to begin anew",
+                    f"{file}:{number} is damaged: not the answers of a step; remove the file to start again",
                     code="damaged-file",
                     field=f"lines.{number}",
                 )
             self._known[step["step"]] = step["answers"]
 
     def step(self, name: str, ask: Callable[[], Answers]) -> Answers:
-        """The answers of a step: read if they came before, else asked for and kept."""
+        """The answers of a step: read if they were kept, else asked for and kept."""
         if name not in self._known:
             self._known[name] = ask()
             try:
                 self._lines.append({"step": name, "answers": self._known[name]})
             except OSError as error:
                 raise TrimtabError(
-                    f"cannot keep what was written in {self._lines.file}: {error}; is the disk full?",
+                    f"cannot keep the answers in {self._lines.file}: {error}; is the disk full?",
                     code="unwritable-file",
                     field="out",
                 ) from error
         return self._known[name]
 
     def remove(self) -> None:
-        """All is done: forget the answers."""
+        """Remove the file, when the draft is done."""
         self._lines.file.unlink(missing_ok=True)

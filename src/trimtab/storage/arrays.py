@@ -1,4 +1,4 @@
-"""Arrays in a folder that grow by windows of rows; what the journal names is complete, whatever happened afterwards."""
+"""Arrays in a folder that grow by windows of rows; windows that the journal lists are complete, even after a crash."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from trimtab.storage.lines import Lines
 
 HEADER = 128  # bytes; numpy leaves room in it for any number of rows
 JOURNAL, LOCK = "capture.jsonl", ".lock"
-_BEFORE = "capture.json"  # one document, as written before the journal had lines
+_FORMER = "capture.json"  # the former format of the journal: one document
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Column:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """In here no other process writes to the folder.
+    """While inside, no other process writes to the folder.
 
     Raises:
         InputError: another one does, or the folder cannot be written.
@@ -79,11 +79,11 @@ def alone(folder: Path) -> Iterator[None]:
 class ArrayFolder:
     """Files of a folder, and one entry for every window of rows that lies on disk completely.
 
-    Begins a folder, or goes on with one. To be used by one process at a time, see `alone`.
+    Starts a folder, or resumes one. To be used by one process at a time, see `alone`.
 
     Args:
         folder: a new one, an empty one, or one of the same settings.
-        settings: what decides the figures.
+        settings: what determines the figures.
         columns: the files.
         check: of an entry; raises KeyError, TypeError or ValueError if it lacks what the caller put there.
 
@@ -95,10 +95,10 @@ class ArrayFolder:
         self, folder: Path, settings: Mapping[str, Any], columns: Sequence[Column], check: Callable[[Any], None]
     ) -> None:
         self.folder, self.columns = folder, columns
-        _renew(folder)
+        _convert(folder)
         self._journal = Lines(folder / JOURNAL)
         if not self._journal.entries:
-            self._check_twins()
+            self._check_foreign_files()
             with _writing(folder):
                 self._journal.append({"settings": settings})
         head, *windows = self._journal.entries
@@ -124,18 +124,18 @@ class ArrayFolder:
         return self.n if column.table is None else sum(w["rows"][column.table] for w in self.windows)
 
     def append(self, arrays: Mapping[str, NDArray[Any]], entry: Mapping[str, Any]) -> None:
-        """Write a window behind those before it, the journal last: what it does not name is written anew.
+        """Write a window behind those before it, the journal last: rows that it does not list are overwritten.
 
         Args:
             arrays: the new rows of every column, by its name.
-            entry: numbers of rows under `n` and `rows`, and what else is to be known of the window.
+            entry: numbers of rows under `n` and `rows`, and whatever else describes the window.
 
         Raises:
             InputError: it cannot be written.
         """
         with _writing(self.folder):
             for column in self.columns:
-                with _opened(self.folder / column.file) as file:
+                with _open(self.folder / column.file) as file:
                     file.truncate(file.seek(self._end(column)))
                     file.write(np.ascontiguousarray(arrays[column.name], column.dtype).data)
                     file.flush()
@@ -157,7 +157,7 @@ class ArrayFolder:
             with path.open("rb") as file:
                 done = file.read(HEADER) == header.getvalue() and path.stat().st_size == self._end(column)
             if not done:
-                with _writing(self.folder), _opened(path) as file:
+                with _writing(self.folder), _open(path) as file:
                     file.truncate(self._end(column))
                     file.write(header.getvalue())
 
@@ -165,7 +165,7 @@ class ArrayFolder:
         """The files by column, `[rows, *shape]`, read when looked at; writing to the arrays changes no file."""
         return {c.name: np.load(self.folder / c.file, mmap_mode="c", allow_pickle=False) for c in self.columns}
 
-    def _check_twins(self) -> None:
+    def _check_foreign_files(self) -> None:
         for column in self.columns:
             if (self.folder / column.file).exists():
                 if self._journal.torn:
@@ -187,7 +187,7 @@ class ArrayFolder:
             path = self.folder / column.file
             if self.windows and (not path.is_file() or path.stat().st_size < self._end(column)):
                 raise InputError(
-                    f"{path} is shorter than {self.folder / JOURNAL} says; remove the folder to begin anew",
+                    f"{path} is shorter than {self.folder / JOURNAL} says; remove the folder to start again",
                     code="damaged-file",
                     field="folder",
                 )
@@ -197,31 +197,33 @@ class ArrayFolder:
         return HEADER + self.rows(column) * column.row_bytes
 
 
-def _renew(folder: Path) -> None:
-    """A journal of before becomes lines."""
-    before = folder / _BEFORE
-    if not before.exists() or (folder / JOURNAL).exists():
+def _convert(folder: Path) -> None:
+    """Convert a journal of the former format, one document, to lines."""
+    former = folder / _FORMER
+    if not former.exists() or (folder / JOURNAL).exists():
         return
     try:
-        given = json.loads(before.read_text(encoding="utf-8"))
-        lines = [{"settings": given["settings"]}, *given["windows"]]
+        document = json.loads(former.read_text(encoding="utf-8"))
+        lines = [{"settings": document["settings"]}, *document["windows"]]
     except OSError as error:
         raise InputError(
-            f"cannot read {before}: {error.strerror}; give another folder", code="unreadable-file", field="folder"
+            f"cannot read {former}: {error.strerror}; give another folder", code="unreadable-file", field="folder"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{before} is damaged ({error}); remove the folder to begin anew", code="damaged-file", field="folder"
+            f"{former} is damaged ({error}); remove the folder to start again", code="damaged-file", field="folder"
         ) from error
     with _writing(folder):
         with whole(folder / JOURNAL) as work:
             work.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8", newline="\n")
-        before.unlink()
+        former.unlink()
 
 
 def _damaged(folder: Path, error: Exception | str) -> InputError:
     return InputError(
-        f"{folder / JOURNAL} is damaged ({error}); remove the folder to begin anew", code="damaged-file", field="folder"
+        f"{folder / JOURNAL} is damaged ({error}); remove the folder to start again",
+        code="damaged-file",
+        field="folder",
     )
 
 
@@ -237,5 +239,5 @@ def _writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _opened(path: Path) -> BufferedRandom:
+def _open(path: Path) -> BufferedRandom:
     return path.open("r+b" if path.exists() else "w+b")

@@ -1,4 +1,4 @@
-"""The one place that renames and sweeps: files and folders that are there whole or not at all, whatever is killed."""
+"""Files and folders that are there whole or not at all, even if the process is killed. Nothing else renames files."""
 
 import os
 import re
@@ -16,32 +16,32 @@ from uuid import getnode
 from trimtab.errors import InputError
 
 MAX_NAME: Final = 200  # bytes of a name: 255 of most disks, less what names of scratch folders add
-# Seconds without any change after which a scratch folder of another machine, or of a writer that cannot be asked
-# after, belongs to nobody: the longest work in one, a conversion, takes minutes, and no clock or stalled disk is
-# wrong by a week.
+# Seconds without any change after which a scratch folder of another machine, or of a writer that cannot be
+# checked, counts as abandoned: the longest work in one, a conversion, takes minutes, and no clock or stalled disk is
+# off by a week.
 ABANDONED: Final = 7 * 24 * 3600.0
-# What follows the name of the work: host, process, its start where it is known. Before, it was the process alone.
+# What follows the name of the work: host, process, its start if known. In the former format, the process alone.
 _OWNER: Final = re.compile(r"(?:(?P<host>[0-9a-f]{8})-(?P<process>\d+)-(?P<start>\d*)|\d+)-[a-z0-9_]{8}")
 
 
 @contextmanager
 def scratch(folder: Path, name: str) -> Iterator[Path]:
-    """A fresh folder inside `folder`, gone afterwards; its name tells host and process of the writer.
+    """A fresh folder inside `folder`, gone afterwards; its name contains host and process of the writer.
 
-    Leftovers of the same kind of work are removed: those of this host whose process is no more, or is another that got
-    its number; those of other hosts, who cannot be asked, when nothing in them has changed for a week by the clock of
-    the disk. A folder that several machines share is safe.
+    Leftovers of the same kind of work are removed: those of this host whose process has ended, even if another process
+    has its number now; those of other hosts, whose processes cannot be checked, when nothing in them has changed for a
+    week by the clock of the disk. A folder that several machines share is safe.
 
     Args:
         folder: on the disk that the result goes to.
-        name: tells this kind of work from others.
+        name: of this kind of work.
 
     Raises:
         OSError: it cannot be written.
     """
     owner = f"{_host()}-{os.getpid()}-{_start(os.getpid()) or ''}"
-    with tempfile.TemporaryDirectory(prefix=f".{name}-{owner}-", dir=folder) as made:
-        work = Path(made)
+    with tempfile.TemporaryDirectory(prefix=f".{name}-{owner}-", dir=folder) as temporary:
+        work = Path(temporary)
         _sweep(work, name)
         yield work
 
@@ -51,8 +51,8 @@ def whole(file: Path) -> Iterator[Path]:
     """A path to write to, which takes the file's place if nothing was raised; folders above it are made.
 
     Raises:
-        InputError: it would lie in a steering.
-        OSError: it cannot be written, or a folder lies there.
+        InputError: it is inside the folder of a steering.
+        OSError: it cannot be written, or a folder is there.
     """
     outside_steerings(file)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     """An empty folder to fill, which appears under its name if nothing was raised; the folder above it must be there.
 
     Raises:
-        OSError: it cannot be written, or something lies there.
+        OSError: it cannot be written, or something is there already.
     """
     with scratch(folder.parent, folder.name) as work:
         new = work / "new"
@@ -85,7 +85,7 @@ def into_place(work: Path, folder: Path, names: Sequence[str]) -> None:
     Each is on the disk before it has its name, so that a reader who finds the last of them finds all.
 
     Raises:
-        OSError: it cannot be written, or a folder lies there.
+        OSError: it cannot be written, or a folder is there.
     """
     for name in names:
         _to_disk(work / name)
@@ -95,14 +95,14 @@ def into_place(work: Path, folder: Path, names: Sequence[str]) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Finished or useless work is cleared away, as far as that goes."""
+    """Remove finished or useless work, as far as possible."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def fault(target: Path) -> str:
-    """Why nothing could be written at a path, folders above it made where they are missing; empty if it can.
+    """Why nothing could be written at a path, where missing folders above it would be created; empty if it can.
 
-    Asked before long work; leaves nothing behind.
+    Called before long work; leaves nothing behind.
     """
     if target.name in ("", ".."):
         return "is the current folder, or one above it"
@@ -119,10 +119,10 @@ def fault(target: Path) -> str:
 
 
 def output_path(path: str | Path) -> Path:
-    """The file or folder that results are to go to, asked before long work.
+    """The file or folder that results are to go to, checked before long work.
 
     Raises:
-        InputError: an empty name; it is, or lies in, a steering.
+        InputError: an empty name; it is, or is inside, the folder of a steering.
     """
     if not str(path).strip():
         raise InputError(
@@ -132,7 +132,7 @@ def output_path(path: str | Path) -> Path:
         )
     if "\0" in str(path):
         raise InputError(
-            f"the place to write to, {str(path)!r}, holds a NUL character; remove it",
+            f"the place to write to, {str(path)!r}, contains a null character; remove it",
             code="unwritable-file",
             field="folder",
         )
@@ -142,16 +142,16 @@ def output_path(path: str | Path) -> Path:
 
 
 def outside_steerings(place: Path) -> None:
-    """Refuse to write into the folder of a steering, whose manifest names all that may lie there.
+    """Check that a path is outside of folders of steerings, whose manifest lists all files that may be there.
 
     Raises:
-        InputError: the place is, or lies in, a steering.
+        InputError: the path is, or is inside, the folder of a steering.
     """
     target = place.resolve()
     for folder in (target, *target.parents):
         if all(os.path.isfile(folder / name) for name in ("steering.json", "MANIFEST")):  # no name is too long for it
             raise InputError(
-                f"{place} belongs to the steering {folder}, which stays as it is; give a folder of its own",
+                f"{place} belongs to the steering {folder}, to which nothing may be added; give another folder",
                 code="file-exists",
                 field="folder",
             )
@@ -160,7 +160,7 @@ def outside_steerings(place: Path) -> None:
 def _sweep(own: Path, name: str) -> None:
     """Remove leftovers beside a scratch folder, which was made just now."""
     prefix = f".{name}-"
-    with suppress(OSError):  # a folder that may be written and not be listed
+    with suppress(OSError):  # a folder that can be written to but not listed
         for left in own.parent.iterdir():
             if left != own and left.name.startswith(prefix):
                 owner = _OWNER.fullmatch(left.name.removeprefix(prefix))
@@ -169,7 +169,7 @@ def _sweep(own: Path, name: str) -> None:
 
 
 def _dead(owner: re.Match[str], left: Path, own: Path) -> bool:
-    if owner["host"] == _host() and sys.platform != "win32":  # where signal 0 would be no question but a blow
+    if owner["host"] == _host() and sys.platform != "win32":  # on Windows signal 0 would end the process
         process = int(owner["process"])
         if not _runs(process):
             return True
@@ -180,14 +180,14 @@ def _dead(owner: re.Match[str], left: Path, own: Path) -> bool:
 
 
 def _host() -> str:
-    """This machine since it was started, as seen from this container: wherever a process number means one process."""
-    given = [node()]
+    """Identifies the machine, its boot and the container: where a process number means one process."""
+    parts = [node()]
     try:
-        given.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
-        given.append(os.readlink("/proc/self/ns/pid"))
-    except OSError:  # no Linux: the name and the address of the network card
-        given.append(str(getnode()))
-    return sha256("\n".join(given).encode()).hexdigest()[:8]
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
+        parts.append(os.readlink("/proc/self/ns/pid"))
+    except OSError:  # not Linux: the name and the address of the network card
+        parts.append(str(getnode()))
+    return sha256("\n".join(parts).encode()).hexdigest()[:8]
 
 
 def _runs(process: int) -> bool:
@@ -195,7 +195,7 @@ def _runs(process: int) -> bool:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except OSError:  # somebody else's
+    except OSError:  # another user's
         return True
     return True
 
@@ -203,10 +203,10 @@ def _runs(process: int) -> bool:
 def _start(process: int) -> str | None:
     """When a process began, in ticks since the machine did; None where it cannot be known."""
     try:
-        given = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+        stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    return given.rpartition(")")[2].split()[19]  # the name before it may hold anything
+    return stat.rpartition(")")[2].split()[19]  # the name before it may contain anything
 
 
 def _changed(folder: Path) -> float:
@@ -218,15 +218,15 @@ def _changed(folder: Path) -> float:
 
 
 def _to_disk(path: Path) -> None:
-    """Wait until a file's content, or the names in a folder, would outlast a loss of power."""
+    """Wait until a file's content, or the names in a folder, are safe from a loss of power."""
     if path.is_dir():
         if os.name == "posix":
-            held = os.open(path, os.O_RDONLY)
+            descriptor = os.open(path, os.O_RDONLY)
             try:
-                with suppress(OSError):  # some disks have no such thing for folders
-                    os.fsync(held)
+                with suppress(OSError):  # some disks cannot do it for folders
+                    os.fsync(descriptor)
             finally:
-                os.close(held)
+                os.close(descriptor)
         return
     with path.open("r+b") as file:
         os.fsync(file.fileno())

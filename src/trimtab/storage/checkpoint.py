@@ -1,4 +1,4 @@
-"""A training's state on disk: tensors and a journal, one of them always whole, whatever kills the process."""
+"""A training's state on disk: tensors and a journal, of which one version is always whole."""
 
 import json
 from collections.abc import Mapping
@@ -33,8 +33,8 @@ def write(folder: Path, tensors: Mapping[str, Tensor], journal: Mapping[str, Any
         with scratch(folder, "training") as work:
             save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, work / name)
             digest = sha256((work / name).read_bytes()).hexdigest()
-            given = {**journal, "tensors": name, "sha256": digest}
-            (work / JOURNAL).write_text(json.dumps(given), encoding="utf-8")
+            document = {**journal, "tensors": name, "sha256": digest}
+            (work / JOURNAL).write_text(json.dumps(document), encoding="utf-8")
             into_place(work, folder, (name, JOURNAL))
         for old in folder.glob(_TENSORS.replace("{:05d}", "*")):
             if old.name != name:
@@ -55,7 +55,7 @@ def read(folder: Path, made_by: Mapping[str, Any]) -> tuple[dict[str, Tensor], d
         made_by: what the journal must say it was made by: options, seed, data.
 
     Raises:
-        InputError: it was made by something else, or it is damaged.
+        InputError: it was made with other settings, or it is damaged.
     """
     if not (folder / JOURNAL).exists():
         return None
@@ -64,11 +64,11 @@ def read(folder: Path, made_by: Mapping[str, Any]) -> tuple[dict[str, Tensor], d
         before = dict(journal["made_by"])
         data = (folder / Path(journal["tensors"]).name).read_bytes()
         if sha256(data).hexdigest() != journal["sha256"]:
-            raise ValueError("the tensors are others than the journal names")
+            raise ValueError("the tensors are not those that the journal names")
         tensors = load(data)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise InputError(
-            f"the checkpoint {folder} is damaged ({error}); remove it to begin anew",
+            f"the checkpoint {folder} is damaged ({error}); remove it to start again",
             code="damaged-file",
             field="checkpoint",
         ) from error

@@ -1,4 +1,4 @@
-"""Files of JSON objects, one a line, that only grow: what was appended is there, and a line cut off never was."""
+"""Files of JSON objects, one a line, that only grow; a line that was cut off at the end does not count."""
 
 import json
 import os
@@ -10,15 +10,15 @@ from trimtab.errors import InputError
 
 
 class Lines:
-    """The whole lines of a file, and more of them.
+    """The complete lines of a file, to which more can be appended.
 
     Nothing is written before the first `append`; a file that is not there has no lines.
 
     Args:
-        file: where they are.
+        file: may be missing.
 
     Raises:
-        InputError: it cannot be read, or a line other than one cut off at the end is no JSON object.
+        InputError: it cannot be read, or a line other than one cut off at the end is not a JSON object.
     """
 
     def __init__(self, file: Path) -> None:
@@ -29,14 +29,16 @@ class Lines:
             content = file.read_bytes() if file.exists() else b""
         except OSError as error:
             raise InputError(f"cannot read {file}: {error.strerror or error}", code="unreadable-file") from None
-        for number, line in enumerate(content.split(b"\n")[:-1], 1):  # behind the last newline: cut off, or nothing
+        for number, line in enumerate(
+            content.split(b"\n")[:-1], 1
+        ):  # after the last newline: a line cut off, or nothing
             try:
                 entry = json.loads(line)
             except ValueError:
                 entry = None
             if not isinstance(entry, dict):
                 raise InputError(
-                    f"{file}:{number} is damaged: no JSON object; remove the file to begin anew",
+                    f"{file}:{number} is damaged: not a JSON object; remove the file to start again",
                     code="damaged-file",
                     field=f"lines.{number}",
                 )
@@ -45,7 +47,7 @@ class Lines:
         self.torn = len(content) > self._end
 
     def append(self, entry: Mapping[str, Any]) -> None:
-        """Put a line behind the others, in place of one that was cut off; it is on the disk afterwards.
+        """Append a line, in place of one that was cut off; it is on the disk afterwards.
 
         Raises:
             OSError: it cannot be written.

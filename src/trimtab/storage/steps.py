@@ -18,7 +18,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 @contextmanager
 def workplace(folder: Path | None) -> Iterator[Path]:
-    """The folder; for None a temporary one, so that work which comes back to its steps has them while it lasts."""
+    """The folder; for None a temporary one, which lasts as long as the work."""
     if folder is not None:
         yield folder
         return
@@ -31,7 +31,7 @@ class Ledger:
 
     Args:
         folder: where to keep the steps; None keeps them in memory, as long as the ledger lives.
-        key: names everything that decides the results; steps kept under another key are not used.
+        key: contains everything that determines the results; steps kept under another key are not used.
 
     Raises:
         InputError: the folder cannot be written.
@@ -44,7 +44,7 @@ class Ledger:
         self.home = folder / f".unfinished-{name_of(key)}" if folder else None
         if self.home is not None and (why := fault(self.home)):
             raise InputError(
-                f"no results can be kept in {folder}: it {why}; give another folder",
+                f"results cannot be kept in {folder}: it {why}; give another folder",
                 code="unwritable-file",
                 field="folder",
             )
@@ -74,7 +74,7 @@ class Ledger:
         return arrays
 
     def forget(self, name: str) -> None:
-        """Compute a step anew when it is asked for again."""
+        """Compute a step again when it is asked for the next time."""
         self.kept.pop(name, None)
         if self.home is not None:
             self._file(name, "safetensors").unlink(missing_ok=True)
@@ -101,15 +101,15 @@ class Ledger:
             work.write_text(text, encoding="utf-8", newline="\n")
 
     def inside(self, name: str) -> "Ledger":
-        """A ledger for the steps of one step, which goes when this one is closed, if not before."""
+        """A ledger for the steps of one step; it is removed with this one, if not before."""
         return Ledger(self.home, name)
 
-    def first(self, name: str, asked: object) -> bool:
-        """Whether a step is asked for the first time; what is asked is kept, since its address may be in the name."""
-        return name not in self._asked and self._asked.setdefault(name, asked) is asked
+    def first(self, name: str, step: object) -> bool:
+        """Whether a step is asked for the first time; the step is kept, since its address may be part of the name."""
+        return name not in self._asked and self._asked.setdefault(name, step) is step
 
     def close(self) -> None:
-        """The work is done and its result is saved: forget the steps."""
+        """Remove the steps, when the work is done and its result is saved."""
         if self.home is not None:
             remove(self.home)
 
@@ -122,7 +122,7 @@ class Ledger:
         from safetensors import SafetensorError
 
         try:
-            with whole(file) as work:  # makes the folder: another check of the same kind may have ended and tidied up
+            with whole(file) as work:  # creates the folder: another check of the same kind may have removed it
                 yield work
         except (SafetensorError, OSError) as error:
             raise TrimtabError(

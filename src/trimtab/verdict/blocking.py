@@ -1,4 +1,4 @@
-"""What in the examples leaves nothing to conclude from a success, and what to change about it."""
+"""Blocking reservations: what in the examples keeps a success from counting, and what to change about it."""
 
 from collections.abc import Collection, Sequence
 
@@ -13,7 +13,7 @@ from trimtab.results.report import Wording
 DISQUALIFYING = frozenset({"one-sided", "one-sentence"})
 # Below this cosine two halves of the examples have directions of their own; half of random halves' is far above it.
 MIXTURE = 0.3
-# Length alone tells the sides apart outside of these.
+# Outside of these AUROCs length alone separates the sides.
 ALL_LENGTH = (0.1, 0.9)
 _LENGTHS = frozenset({"length-words", "length-characters"})
 
@@ -24,7 +24,7 @@ def of_lint(findings: Sequence[Finding]) -> list[str]:
 
 
 def of_wording(result: Wording, min_effect: float) -> list[str]:
-    """One word, or a few, that carry the effect: taken out of the answers they leave too little."""
+    """One word, or a few, that carry the effect: without them too little of it is left."""
     left = result.without
     if not result.words or (left.low is not None and left.low > min_effect):
         return []
@@ -38,14 +38,14 @@ def of_wording(result: Wording, min_effect: float) -> list[str]:
 
 
 def named(result: Wording) -> str:
-    """The telling words, for a sentence."""
+    """The words, for a sentence."""
     shown = [f"“{word}”" for word in list(result.words)[:4]]
     more = len(result.words) - len(shown)
     return f"the word{'s' if len(result.words) > 1 else ''} {', '.join(shown)}{f' and {more} more' if more else ''}"
 
 
 def of_length(auroc: Estimate, matched: Estimate, expected: Collection[str]) -> list[str]:
-    """Lengths that tell the sides apart altogether, with no effect where the answers are equally long."""
+    """Lengths that separate the sides almost entirely, with no effect where the answers are equally long."""
     low, high = ALL_LENGTH
     if auroc.value is None or low < auroc.value < high or _LENGTHS & set(expected):
         return []
@@ -64,17 +64,17 @@ def of_length(auroc: Estimate, matched: Estimate, expected: Collection[str]) -> 
     ]
 
 
-def of_mixture(way: Direction) -> list[str]:
+def of_mixture(tests: Direction) -> list[str]:
     """Two behaviors in one set: halves that differ in subject have directions that hardly agree."""
-    if way.halves_cosine is None or way.halves_p_value is None:
+    if tests.halves_cosine is None or tests.halves_p_value is None:
         return []
-    if way.halves_p_value >= 0.05 or way.halves_cosine >= MIXTURE:
+    if tests.halves_p_value >= 0.05 or tests.halves_cosine >= MIXTURE:
         return []
-    shown = "; ".join(" · ".join(f"“{text}”" for text in half) for half in way.halves or ())
+    shown = "; ".join(" · ".join(f"“{text}”" for text in half) for half in tests.halves or ())
     return [
-        "the examples seem to hold two behaviors: two groups of them, told apart by what they are about, have vectors "
-        f"at a cosine of {decimals(way.halves_cosine)} (random groups {decimals(way.halves_expected)}, p = "
-        f"{way.halves_p_value:.2g}); split the file and check each part" + (f". The groups: {shown}" if shown else "")
+        "the examples seem to hold two behaviors: two groups of them, which differ in subject, have vectors "
+        f"at a cosine of {decimals(tests.halves_cosine)} (random groups {decimals(tests.halves_expected)}, p = "
+        f"{tests.halves_p_value:.2g}); split the file and check each part" + (f". The groups: {shown}" if shown else "")
     ]
 
 

@@ -1,4 +1,4 @@
-"""What the verdict asks, and the doubts that it names."""
+"""What the verdict requires, and its reservations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from trimtab.verdict import blocking
 from trimtab.verdict.decision import Conclusion, Requirement, Thresholds, conclude
 from trimtab.verdict.evidence import Evidence
 
-# What lint finds that casts doubt on a success.
-DOUBTFUL = frozenset({"both-classes", "answer-position", "answer-token", "template-positive", "template-negative"})
+# Findings of lint that are reservations.
+RESERVATIONS = frozenset({"both-classes", "answer-position", "answer-token", "template-positive", "template-negative"})
 # Below this agreement the differences hardly share a direction; it lies well above what random labels give.
-LITTLE_AGREEMENT = 0.05
+MIN_AGREEMENT = 0.05
 # Above this cosine two halves' directions are one for any purpose, whatever the test says.
 SAME_DIRECTION = 0.7
 EFFECT, ODD = "mean steering effect", "effect in the vector's direction (odd part)"
@@ -29,7 +29,7 @@ GENERATED = "generated text"
 
 @dataclass(frozen=True)
 class DecisionWithGrounds:
-    """A decision, with all that was required and all doubts."""
+    """A decision, with its requirements and reservations."""
 
     conclusion: Conclusion
     requirements: tuple[Requirement, ...]
@@ -37,29 +37,29 @@ class DecisionWithGrounds:
 
 
 def decide(evidence: Evidence, thresholds: Thresholds, instrument: Instrument) -> DecisionWithGrounds:
-    """Requirements, doubts, decision."""
+    """Requirements, reservations, decision."""
     steered = evidence.steered
     needs = requirements(steered, thresholds, instrument.unit, evidence.random_directions, evidence.drifts)
-    doubts = reservations(evidence, thresholds)
+    listed = reservations(evidence, thresholds)
     if evidence.capability:
         every_kind = evidence.capability[-1]
         loss = capability_requirement(every_kind, thresholds)
         if loss is None:
-            doubts.append(f"whether capability is lost cannot be told: {every_kind.change.reason}")
+            listed.append(f"whether capability is lost is not known: {every_kind.change.reason}")
         else:
             needs.append(loss)
     written = generated_requirements(evidence.generated)
     if evidence.generated.n and not written:
-        doubts.append(f"generated text could not be judged: {evidence.generated.shift.reason}")
+        listed.append(f"generated text could not be judged: {evidence.generated.shift.reason}")
     needs += written
-    in_the_way = [
+    blocking_reservations = [
         *blocking.of_lint(evidence.lint),
         *blocking.of_wording(evidence.wording, thresholds.min_effect),
         *blocking.of_length(evidence.length, evidence.matched, evidence.expected),
         *blocking.of_mixture(evidence.direction),
     ]
-    conclusion = conclude(needs, doubts, in_the_way, _unable(evidence.base, instrument.behavior.answer_kind))
-    return DecisionWithGrounds(conclusion, tuple(needs), tuple(doubts))
+    conclusion = conclude(needs, listed, blocking_reservations, _unable(evidence.base, instrument.behavior.answer_kind))
+    return DecisionWithGrounds(conclusion, tuple(needs), tuple(listed))
 
 
 def _unable(base: Base, kind: AnswerKind) -> str | None:
@@ -81,7 +81,7 @@ def requirements(
     random_directions: RandomDirectionBaseline,
     drifts: Mapping[str, Floats],
 ) -> list[Requirement]:
-    """What the verdict asks of the chosen prompt type.
+    """What the verdict requires of the chosen prompt type.
 
     Args:
         steered: propensities of the evaluation examples.
@@ -117,7 +117,7 @@ def _mean_of(values: Floats, seed: int, level: float) -> Interval:
 
 
 def capability_requirement(all_kinds: Capability, thresholds: Thresholds) -> Requirement | None:
-    """That the capability probe loses little; None where the unsteered model cannot do it anyway."""
+    """The requirement that the capability probe loses little; None where the unsteered model cannot do it anytests."""
     change = all_kinds.change.interval
     if change is None:
         return None
@@ -127,14 +127,14 @@ def capability_requirement(all_kinds: Capability, thresholds: Thresholds) -> Req
 
 
 def generated_requirements(g: Generated) -> list[Requirement]:
-    """That generated text moves toward the behavior, by all who can judge it."""
+    """The requirements that generated text moves toward the behavior, one for each scorer that can judge it."""
     needs = []
-    for name, figure, least, unit in (
+    for name, figure, threshold, unit in (
         (f"{GENERATED}, by a classifier", g.shift, 0.0, "log-odds"),
         (f"{GENERATED}, preferred by {g.judge}", g.win_rate, 0.5, "share"),
     ):
         if figure.interval is not None:
-            needs.append(Requirement(name, figure.interval, least, "above", figure.n or 0, unit))
+            needs.append(Requirement(name, figure.interval, threshold, "above", figure.n or 0, unit))
     return needs
 
 
@@ -148,82 +148,90 @@ def bound(r: Requirement) -> Bound:
 
 
 def reservations(evidence: Evidence, thresholds: Thresholds) -> list[str]:
-    """Doubts that do not overturn the requirements, each with its figure; the gravest first."""
-    chosen, line, length, way = evidence.result, evidence.linearity, evidence.length, evidence.direction
+    """Why a success is to be trusted less, each reason with its figure; the gravest first."""
+    chosen, line, length, tests = evidence.result, evidence.linearity, evidence.length, evidence.direction
     n_clusters = evidence.steered.effect.n_clusters
-    found = [*_about_desired(evidence.steered), *_about_labels(evidence.label_noise)]
-    found += [f"{f.code}: {f.message}" for f in evidence.lint if f.code in DOUBTFUL]
+    listed = [*_about_desired(evidence.steered), *_about_labels(evidence.label_noise)]
+    listed += [f"{f.code}: {f.message}" for f in evidence.lint if f.code in RESERVATIONS]
     left, effect = evidence.wording.without, chosen.effect
     if left.value is not None and effect is not None and left.value < effect.mean / 2:
-        found.append(
+        listed.append(
             f"more than half of the effect comes from {blocking.named(evidence.wording)}: without, it is "
             f"{bracketed(left)}"
         )
-    if way.p_value is not None and way.p_value > 0.05:
-        found.append(f"no direction tells the two sides apart better than chance (permutation p = {way.p_value:.2g})")
-    elif way.halves_p_value is not None and way.halves_p_value < 0.05 and (way.halves_cosine or 0.0) < SAME_DIRECTION:
-        found.append(
+    if tests.p_value is not None and tests.p_value > 0.05:
+        listed.append(
+            f"no direction tells the two sides apart better than chance (permutation p = {tests.p_value:.2g})"
+        )
+    elif (
+        tests.halves_p_value is not None
+        and tests.halves_p_value < 0.05
+        and (tests.halves_cosine or 0.0) < SAME_DIRECTION
+    ):
+        listed.append(
             f"the direction depends on what the example is about: two halves of the examples give vectors at a cosine "
-            f"of {decimals(way.halves_cosine)}, random halves {decimals(way.halves_expected)} "
-            f"(p = {way.halves_p_value:.2g})"
+            f"of {decimals(tests.halves_cosine)}, random halves {decimals(tests.halves_expected)} "
+            f"(p = {tests.halves_p_value:.2g})"
         )
     agreement = chosen.directional_agreement_loo
-    if agreement.value is not None and agreement.low is not None and agreement.low <= LITTLE_AGREEMENT:
-        found.append(
+    if agreement.value is not None and agreement.low is not None and agreement.low <= MIN_AGREEMENT:
+        listed.append(
             f"the examples hardly agree on one direction: leave-one-out agreement "
-            f"{bracketed(agreement)} reaches down to {LITTLE_AGREEMENT}"
+            f"{bracketed(agreement)} reaches down to {MIN_AGREEMENT}"
         )
     if chosen.effect is not None and abs(chosen.effect.even) > abs(chosen.effect.odd):
-        found.append(
+        listed.append(
             f"the even part of the effect ({decimals(chosen.effect.even)}) exceeds the odd part "
             f"({decimals(chosen.effect.odd)}): "
             "more damage or answer bias than direction"
         )
     if chosen.edit_size_ratio is not None and chosen.edit_size_ratio > 1:
-        found.append(f"the edit is {decimals(chosen.edit_size_ratio, '.1f')} times as large as a typical activation")
+        listed.append(f"the edit is {decimals(chosen.edit_size_ratio, '.1f')} times as large as a typical activation")
     if length.value is not None and not 0.3 <= length.value <= 0.7:
-        found.append(
+        listed.append(
             f"length alone tells the two sides apart (AUROC {decimals(length.value)}), so the vector may hold length"
         )
     if line.spearman is not None and line.spearman < 0.7:
-        found.append(f"the effect does not grow steadily with strength (mean Spearman ρ {decimals(line.spearman)})")
+        listed.append(f"the effect does not grow steadily with strength (mean Spearman ρ {decimals(line.spearman)})")
     if n_clusters < 50:
-        found.append(f"only {n_clusters} independent evaluation examples")
-    return found
+        listed.append(f"only {n_clusters} independent evaluation examples")
+    return listed
 
 
 def _about_desired(steered: Steered) -> list[str]:
-    """That the effect does not come from desired answers."""
+    """A reservation where the effect does not come from desired answers."""
     plus, minus = steered.effect.side("positive"), steered.effect.side("negative")
-    given = ", ".join(f"{name} {bracketed(i)}" for name, i in (("Δ+", plus), ("Δ−", minus)))
+    figures = ", ".join(f"{name} {bracketed(i)}" for name, i in (("Δ+", plus), ("Δ−", minus)))
     if plus.high < 0:
-        return [f"desired answers become less likely, undesired ones even more so ({given})"]
+        return [f"desired answers become less likely, undesired ones even more so ({figures})"]
     if plus.low <= 0:
-        return [f"desired answers do not become likelier for certain: the effect comes from undesired ones ({given})"]
+        return [
+            f"it is not certain that desired answers become likelier: the effect comes from undesired ones ({figures})"
+        ]
     return []
 
 
 def _about_labels(noise: LabelNoise) -> list[str]:
-    """That labels look exchanged."""
+    """A reservation where labels look exchanged."""
     share = noise.share
     if share.value is None or share.low is None or share.high is None or not share.value:
         return []
     rows = f", such as {', '.join(noise.examples)}" if noise.examples else ""
     return [
         f"label noise: about {bracketed(share, '.0%')} of the training examples look as if "
-        f"their two sides were exchanged{rows}; look at these and mend them"
+        f"their two sides were exchanged{rows}; look at these and correct them"
     ]
 
 
 def about_prompting(prompting_baseline: PromptingBaseline, unit: str) -> list[str]:
-    """Whether steering beats asking, and whether it adds to it."""
-    given, beats, adds = prompting_baseline.effect, prompting_baseline.beats, prompting_baseline.adds
-    if given.value is None or beats.low is None or beats.high is None or adds.low is None or adds.high is None:
+    """A sentence on whether steering beats prompting, and whether it adds to it."""
+    effect, beats, adds = prompting_baseline.effect, prompting_baseline.beats, prompting_baseline.adds
+    if effect.value is None or beats.low is None or beats.high is None or adds.low is None or adds.high is None:
         return []
     better = "beats" if beats.low > 0 else "falls short of" if beats.high < 0 else "does about as much as"
     more = "adds to it" if adds.low > 0 else "takes from it" if adds.high < 0 else "adds nothing certain to it"
     return [
-        f"asking instead moves answers by {bracketed(given, plus=True, unit=unit)}: steering "
+        f"asking instead moves answers by {bracketed(effect, plus=True, unit=unit)}: steering "
         f"{better} asking (by {bracketed(beats, plus=True)}) and {more} "
         f"({bracketed(adds, plus=True)})"
     ]

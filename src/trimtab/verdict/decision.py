@@ -15,14 +15,14 @@ Decision = Literal["go", "caution", "no-go", "inconclusive"]
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What the verdict asks for.
+    """What the verdict requires.
 
     Args:
         min_effect: the mean effect must lie above this, in the propensity's unit. 0.05 nats per token makes
             a twelve-word answer almost twice as likely against its opposite; 0.1 logits change the odds of a
             choice by a tenth.
         max_anti_steerable: at most this share of examples may be pushed the wrong way.
-        max_kl: divergence from the unsteered model on texts that are none of the behavior's business, at most this
+        max_kl: divergence from the unsteered model on texts that have nothing to do with the behavior, at most this
             many nats per token.
         max_capability_loss: at most this share of the capability probe may turn wrong, net.
         allow_desired_loss: whether desired answers may become less likely, as long as undesired ones do more.
@@ -40,13 +40,13 @@ class Requirement:
     """One thing that must hold.
 
     Args:
-        name: for people, such as `share of anti-steerable examples`.
+        name: for messages, such as `share of anti-steerable examples`.
         interval: the estimate.
         threshold: the bound it is held against.
         direction: on which side of the bound it must lie.
-        n: clusters behind the estimate.
+        n: clusters that the estimate is based on.
         unit: `share` is written in per cent.
-        at: the interval at another level; where it is not given, `interval` serves for all.
+        at: the interval at another level; if missing, `interval` is used for all.
         may_stay_open: whether only its failure counts: an interval across the bound leaves the decision to the others.
     """
 
@@ -119,10 +119,10 @@ def failing(requirements: Sequence[Requirement], level: float = 0.95) -> list[bo
     failed = [False] * len(requirements)
     while not all(failed):
         each = 1 - (1 - level) / failed.count(False)
-        result = [not f and r.fails_at(each) for f, r in zip(failed, requirements, strict=True)]
-        if not any(result):
+        new = [not f and r.fails_at(each) for f, r in zip(failed, requirements, strict=True)]
+        if not any(new):
             break
-        failed = [f or new for f, new in zip(failed, result, strict=True)]
+        failed = [f or now for f, now in zip(failed, new, strict=True)]
     return failed
 
 
@@ -135,14 +135,14 @@ def conclude(
     """Four values from requirements and reservations.
 
     `no-go`: a requirement fails, with its whole interval on the wrong side (Holm over the requirements).
-    `inconclusive`: none fails, but an interval lies across its bound, or an obstacle keeps the examples from showing
-    the behavior at all, or the unsteered model is unable to show it either way. `caution`: all hold, with a named
+    `inconclusive`: none fails, but an interval lies across its bound, or a blocking reservation keeps a success
+    from counting, or the unsteered model is unable to show it either way. `caution`: all hold, with a named
     reservation. `go`: all hold.
 
     Args:
         requirements: at least one.
-        reservations: doubts that do not overturn the requirements.
-        blocking: faults of the examples that leave nothing to conclude from a success.
+        reservations: why a success is to be trusted less.
+        blocking: reservations that keep a success from counting, such as faults of the examples.
         unable: why a missing effect says nothing of steering: the unsteered model cannot read the examples.
     """
     failed = failing(requirements)

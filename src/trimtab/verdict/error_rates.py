@@ -1,4 +1,4 @@
-"""How often verdicts turned out wrong: figures shipped with the package, from behaviors of which half was kept back."""
+"""How often verdicts turned out wrong: shipped figures, measured on behaviors of which half was held out."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from trimtab.verdict.decision import Decision
 
 @dataclass(frozen=True)
 class Rate:
-    """Of one decision.
+    """The error rate of one decision.
 
     Args:
         n: verdicts of this kind.
@@ -26,9 +26,9 @@ class Rate:
 
 @dataclass(frozen=True)
 class ErrorRates:
-    """What a study of the verdict found.
+    """The error rates of each decision, from a study of the verdict.
 
-    A go or a caution is wrong if the same vector misses a bound on the examples that were kept back; they say the same
+    A go or a caution is wrong if the same vector misses a bound on the held-out examples; they claim the same
     and are counted together. A no-go is wrong if it keeps all bounds. Inconclusive verdicts claim nothing.
 
     Args:
@@ -54,5 +54,5 @@ class ErrorRates:
     @staticmethod
     def shipped() -> "ErrorRates":
         """Those that come with the package (benchmarks/verdict_table.py writes them)."""
-        held = json.loads(files(__package__).joinpath("error_rates.json").read_text())
-        return ErrorRates(**{**held, "decisions": {name: Rate(**rate) for name, rate in held["decisions"].items()}})
+        table = json.loads(files(__package__).joinpath("error_rates.json").read_text())
+        return ErrorRates(**{**table, "decisions": {name: Rate(**rate) for name, rate in table["decisions"].items()}})

@@ -49,12 +49,12 @@ class Evidence:
         base: the unsteered model.
         noise: of effects; None where it was left out.
         random_directions: what random directions reach.
-        neutral, prompts: what becomes of neutral text and of other prompts; None where they were left out.
+        neutral, prompts: drift on neutral text and on other prompts; None where it was left out.
         capability: by kind and, last, of all kinds together; empty where it was left out.
         generated: scores of generated text, if any was asked for.
         curve: propensities over strengths; None where they were left out.
         linearity: how steadily effects grow with strength.
-        length: how well length alone tells the sides apart.
+        length: how well length alone separates the sides.
         matched: the effect on pairs of equal length.
         direction: permutation tests.
         label_noise: how many labels look exchanged.
@@ -106,14 +106,14 @@ def assess(
     Args:
         on: the behavior's experiment, at the strength in question.
         steering: a vector of the experiment's training examples, or any other.
-        part: the examples it is held against.
-        geometry: the training activations behind it; None for a steering that came finished.
+        part: the examples it is measured on.
+        geometry: the training activations it was computed from; None for a given steering.
         generated: scores of what it makes the model write.
         others: further behaviors whose prompts belong to the other prompts.
         omit: what is not measured; a decision without it may be milder than a check's.
 
     Raises:
-        InputError: a figure that is not finite, or too few examples.
+        InputError: a figure is not finite, or there are too few examples.
     """
     (own,) = steered(on, [steering], part)
     noisy = None if "noise" in omit else noise(on, steering, part)
@@ -125,7 +125,7 @@ def assess(
     if "divergence" not in omit:
         (neutral,) = NeutralDrift(steering, (on.strength,), NEUTRAL_ROWS, part).drifts(on)
         (prompts,) = PromptsDrift(steering, (on.strength,), tuple(others), part).drifts(on)
-    given = lengths(on, part)
+    answer_lengths = lengths(on, part)
     return Evidence(
         steered=own,
         result=type_result(on, steering, own, geometry, noisy, slope),
@@ -140,8 +140,8 @@ def assess(
         generated=generated,
         curve=at,
         linearity=linearity,
-        length=given.auroc,
-        matched=given.matched(own),
+        length=answer_lengths.auroc,
+        matched=answer_lengths.matched(own),
         direction=direction(geometry, on.seed, on.splits.train.examples)
         if geometry
         else Direction(reason=CAME_FINISHED),
@@ -149,7 +149,7 @@ def assess(
         wording=Wording(reason=LEFT_OUT)
         if "wording" in omit
         else wording(on, steering, own, trained=geometry is not None, part=part),
-        lint=[f for f in lint(on.behavior) if f.code != "derived-instructions"],  # a note says so already
+        lint=[f for f in lint(on.behavior) if f.code != "derived-instructions"],  # a note covers it
         expected=frozenset(on.behavior.expected),
         lost=lost,
     )
@@ -165,7 +165,7 @@ def type_result(
         on: the behavior's experiment.
         steering: what was measured.
         own: what it did.
-        geometry: training activations behind it, or None.
+        geometry: training activations it was computed from, or None.
         noisy: noise of effects; None counts as none.
         slope: its steerability.
         level: of the intervals.
@@ -183,7 +183,7 @@ def type_result(
 
 
 def evidence_steps(on: Experiment, steering: Steering, others: Sequence[Behavior], trained: bool) -> list[Step]:
-    """Of `assess` on the evaluation examples, for a forecast: with a steering like the one to come."""
+    """Of `assess` on the evaluation examples, for a forecast: with a steering of the same kind."""
     at = on.strength
     steps: list[Step] = [*sweep_steps(on, "eval", both_signs([steering], at)), NoisyEffects(steering, at)]
     steps += curve_steps(on, steering)

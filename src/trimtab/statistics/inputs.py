@@ -1,0 +1,55 @@
+"""Checks of arrays: `InputError` for values that are not finite, wrong shapes, and too few rows."""
+
+import numpy as np
+from numpy.typing import ArrayLike as Array
+from numpy.typing import NDArray
+
+from trimtab.errors import InputError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def as_rows(values: Array, name: str, minimum: int = 1, ndim: int = 2) -> Floats:
+    """`values` as finite float64 [n, d_model] (`ndim` 1: [n]), with n at least `minimum`; else `InputError`."""
+    shape = "[n, d_model]" if ndim == 2 else "[n]"
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: not an array of real numbers ({error}); give floats of shape {shape}") from error
+    if array.ndim != ndim or 0 in array.shape[1:]:
+        raise InputError(f"{name}: shape {array.shape}; give {shape}")
+    if len(array) < minimum:
+        raise InputError(f"{name}: {len(array)} rows; give at least {minimum}")
+    invalid = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
+    if len(invalid):
+        raise InputError(
+            f"{name}: NaN or infinity in {len(invalid)} rows, first in row {invalid[0]}; drop or recompute them"
+        )
+    return array
+
+
+def as_vector(values: Array, name: str, minimum: int = 1) -> Floats:
+    """`values` as finite float64 [n], with n at least `minimum`; else `InputError`."""
+    return as_rows(values, name, minimum, ndim=1)
+
+
+def same_width(*arrays: Floats) -> None:
+    """Raise unless all arrays have the same d_model."""
+    if len(widths := {a.shape[-1] for a in arrays}) > 1:
+        raise InputError(
+            f"arrays of different width {sorted(widths)}; d_model must be the same: take one site, one model"
+        )
+
+
+def cluster_codes(clusters: Array | None, n: int, minimum: int) -> Ints:
+    """Labels [n] (ints or strings) as codes 0…U−1, with U at least `minimum`; None makes every row its own cluster."""
+    labels = np.arange(n) if clusters is None else np.asarray(clusters)
+    if labels.shape != (n,) or labels.dtype.kind not in "iubUS":
+        raise InputError(
+            f"clusters: shape {labels.shape} of {labels.dtype}; give one label per row, {n} ints or strings"
+        )
+    distinct, codes = np.unique(labels, return_inverse=True)
+    if len(distinct) < minimum:
+        raise InputError(f"clusters: {len(distinct)} different labels; at least {minimum} clusters are needed")
+    return np.asarray(codes, dtype=np.int64)
