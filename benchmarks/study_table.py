@@ -26,7 +26,7 @@ INDICES = {"agreement_loo": "agreement, leave-one-out", "agreement": "agreement 
            "separability_held_out": "d′ held out", "edit_size_ratio": "dose of strength 1"}  # fmt: skip
 ATS: tuple[At, At] = ("strength 1", "equal dose")
 WHOLE = 69  # persona sets
-LEAST, MOST = 0.05, 0.25  # bounds of a check: effect, nats per token, and anti-steerable share
+MIN_EFFECT, MAX_ANTI_STEERABLE = 0.05, 0.25  # bounds of a check: effect, nats per token, and anti-steerable share
 SHARED = ("agreement_loo", "separability_held_out", "norm", "effect", "anti_steerable")
 
 
@@ -168,13 +168,13 @@ def choices(s: Study | None) -> str:
 def links(s: Study) -> str:
     rows = []
     names = [t.prompt_type for t in summaries(s, "strength 1")]
-    for x, described in INDICES.items():
+    for x, name in INDICES.items():
         for y in ("effect", "anti_steerable"):
             within = [v for n in names if (v := rho(s, x, y, "equal dose", None, n).rho.value) is not None]
             over_all = [figure(rho(s, x, y, at).rho) for at in ATS]
-            given = figure(rho(s, x, y, "strength 1", "norm").rho)
+            fixed_norm = figure(rho(s, x, y, "strength 1", "norm").rho)
             ends = f"{min(within):.2f} to {max(within):.2f}" if within else "–"
-            rows.append([described, y.replace("_", "-"), *over_all, given, ends])
+            rows.append([name, y.replace("_", "-"), *over_all, fixed_norm, ends])
     head = ["ρ of", "with", "strength 1", "equal dose", "strength 1 given ‖s‖", "within one type, equal dose"]
     return table(head, rows)
 
@@ -231,10 +231,12 @@ def steerable(s: Study) -> str:
     parts: tuple[list[float], list[float]] = ([], [])
     for c in real(s):
         if c.prompt_type == "prefilled":
-            held = (c.equal_effect_low or 0.0) > LEAST and (c.equal_anti_steerable_high or 1.0) < MOST
+            held = (c.equal_effect_low or 0.0) > MIN_EFFECT and (
+                c.equal_anti_steerable_high or 1.0
+            ) < MAX_ANTI_STEERABLE
             parts[not held].append(c.agreement_loo or 0.0)
-    described = [f"{mean(part):.2f} in the {len(part)} sets" if part else "no set" for part in parts]
-    return f"{described[0]} that keep a check's bounds at equal dose, {described[1]} that do not"
+    means = [f"{mean(part):.2f} in the {len(part)} sets" if part else "no set" for part in parts]
+    return f"{means[0]} that keep a check's bounds at equal dose, {means[1]} that do not"
 
 
 def command(s: Study) -> str:
@@ -250,11 +252,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=Path, required=True, help="folder with the folders of studies")
     parser.add_argument("--out", type=Path, help="Markdown file; else standard output")
-    described = parser.parse_args()
+    args = parser.parse_args()
     studies = {
-        name: load_study(described.studies / name)
-        for name in NAMES
-        if (described.studies / name / "study.json").is_file()
+        name: load_study(args.studies / name) for name in NAMES if (args.studies / name / "study.json").is_file()
     }
     s = studies["persona"]
     commands = "\n".join(map(command, studies.values()))
@@ -269,7 +269,7 @@ def main() -> None:
 
 {machine()}; SmolLM2-135M-Instruct in bfloat16 unless a table says otherwise; two processes; times beside other work.
 Vectors at the residual of block 14, which was named before anything was measured. Intervals are over families of
-behaviors. What this means is told in [Studies](../study.md#what-came-out).
+behaviors. What this means is explained in [Studies](../study.md#what-came-out).
 
 {run(studies)}
 
@@ -309,8 +309,8 @@ Six sets, prefilled vectors: mean (least to largest).
 
 {table(head, others)}
 """
-    if described.out:
-        described.out.write_text(text)
+    if args.out:
+        args.out.write_text(text)
     else:
         print(text)
 
