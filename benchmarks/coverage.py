@@ -217,13 +217,13 @@ def measured(settings: Row) -> Row:
     """How the intervals of all draws lie to the truth, by figure."""
     start = process_time()
     population = INTERVALS[settings["interval"]](settings)
-    result = [population.draw(generator(settings, i)) for i in range(settings["draws"])]
+    draws = [population.draw(generator(settings, i)) for i in range(settings["draws"])]
     figures = {
         figure: {
             "truth": truth,
-            "below": sum(bool(truth < f[figure].low) for f in result),
-            "above": sum(bool(truth > f[figure].high) for f in result),
-            "width": float(np.mean([f[figure].high - f[figure].low for f in result])),
+            "below": sum(bool(truth < f[figure].low) for f in draws),
+            "above": sum(bool(truth > f[figure].high) for f in draws),
+            "width": float(np.mean([f[figure].high - f[figure].low for f in draws])),
         }
         for figure, truth in population.truth.items()
     }
@@ -247,14 +247,14 @@ def populations(draws: int) -> Iterable[Row]:
             yield {"interval": interval, "data": data, "population": str(name), "n": n, "draws": draws}
 
 
-def line(settings: Row, figure: str, result: Row) -> list[object]:
+def line(settings: Row, figure: str, counts: Row) -> list[object]:
     """The table's line for one figure of one population."""
     draws = settings["draws"]
-    inside = statistics.wilson(draws - result["below"] - result["above"], draws)
-    missed = [f"{result[side] / draws:.1%}" for side in ("below", "above")]
+    inside = statistics.wilson(draws - counts["below"] - counts["above"], draws)
+    missed = [f"{counts[side] / draws:.1%}" for side in ("below", "above")]
     covers = f"{inside.value:.1%} [{inside.low:.1%}, {inside.high:.1%}]"
     where = [figure, settings["data"], settings["population"], settings["n"]]
-    return [*where, f"{result['truth']:.3g}", covers, verdict(inside), f"{result['width']:.3g}", *missed]
+    return [*where, f"{counts['truth']:.3g}", covers, verdict(inside), f"{counts['width']:.3g}", *missed]
 
 
 def verdict(inside: Interval) -> str:
@@ -292,7 +292,7 @@ def main() -> None:
         started = [None if s in done else pool.apply_async(measured, [s]) for s in wanted]
         for settings, later in zip(wanted, started, strict=True):
             rows.append(kept(args.json, settings, later.get if later else dict))
-    lines = [line(row["settings"], name, result) for row in rows for name, result in row["figures"].items()]
+    lines = [line(row["settings"], name, counts) for row in rows for name, counts in row["figures"].items()]
     print(machine())
     print("\n" + table(SUMMARY, summary(lines)))
     print("\n" + table(FIGURE, lines))

@@ -89,10 +89,10 @@ def target(rows: list[Row]) -> str:
     if not ours:
         return ""
     low, inside = min(v["ratio"]["low"] for v in ours), max(v["inside"] for v in ours)
-    rest = "" if all(v["hook_calls"] for v in ours) else ", but some edit was no hook and is not in this figure"
+    rest = "" if all(v["hook_calls"] for v in ours) else ", but some edit is no hook and not counted"
     return (
-        f"\ntrimtab steered: lowest bound {low:.2f} (target ≥ {MIN_RATIO}: {'met' if low >= MIN_RATIO else 'missed'}); most "
-        f"inside hooks {inside:.2%} (target ≤ {MAX_INSIDE:.0%}: {'met' if inside <= MAX_INSIDE else 'missed'}){rest}"
+        f"\ntrimtab steered: lowest bound {low:.2f} (at least {MIN_RATIO}: {'met' if low >= MIN_RATIO else 'missed'}); "
+        f"inside hooks {inside:.2%} (at most {MAX_INSIDE:.0%}: {'met' if inside <= MAX_INSIDE else 'missed'}){rest}"
     )
 
 

@@ -43,7 +43,7 @@ def scores(c: Calibration) -> str:
         rows.append(("the same, controls counted too", c.scores_with_controls))
     rows += [(f"{NAMES[name]} alone", s) for name, s in c.singles.items()]
     head = [
-        "shown from",
+        "predicted from",
         "cells",
         "held",
         "AUROC",

@@ -98,22 +98,22 @@ def paper(s: Study, choice: Study | None) -> str:
         return [tell(s, "strength 1"), tell(s, "equal dose"), tell(choice, "strength 1") if choice else "not run"]
 
     def shares(study: Study, at: At) -> str:
-        result = [100 * (t.anti_steerable.value or 0.0) for t in summaries(study, at)]
-        return f"{min(result):.0f} to {max(result):.0f} %"
+        shares = [100 * (t.anti_steerable.value or 0.0) for t in summaries(study, at)]
+        return f"{min(shares):.0f} to {max(shares):.0f} %"
 
     def spread(study: Study, at: At) -> str:
         name = "anti_steerable" if at == "strength 1" else "equal_anti_steerable"
-        result = [100 * v for v in by_behavior(study, name).values()]
-        return f"{min(result):.0f} to {max(result):.0f} %"
+        shares = [100 * v for v in by_behavior(study, name).values()]
+        return f"{min(shares):.0f} to {max(shares):.0f} %"
 
     def best(study: Study, at: At) -> str:
         first = Counter({t.prompt_type: t.ranks[0] for t in summaries(study, at)}).most_common(2)
         return ", ".join(f"{name} {n}" for name, n in first)
 
     def positive(study: Study, at: At) -> str:
-        result = summaries(study, at)
-        sure = sum((t.effect.low or 0.0) > 0 for t in result)
-        return f"{sum((t.effect.value or 0.0) > 0 for t in result)} of {len(result)} ({sure} with the whole interval)"
+        types = summaries(study, at)
+        sure = sum((t.effect.low or 0.0) > 0 for t in types)
+        return f"{sum((t.effect.value or 0.0) > 0 for t in types)} of {len(types)} ({sure} with the whole interval)"
 
     def linked(x: str, y: str, prompt_type: str | None = None) -> Callable[[Study, At], str]:
         return lambda study, at: figure(rho(study, x, y, at, None, prompt_type).rho)
@@ -157,7 +157,7 @@ def types(s: Study) -> str:
         one = [figure(t.effect, digits=3), percent(t.positive), percent(t.anti_steerable)]
         ranks = " ".join(map(str, t.ranks))
         rows.append([t.prompt_type, *geometry, *one, figure(e.effect, digits=3), percent(e.anti_steerable), ranks])
-    head = ["prompt type", "agreement", "d′", "edit_size_ratio", "effect, λ = 1", "above 0", "anti-steerable"]
+    head = ["prompt type", "agreement", "d′", "dose", "effect, λ = 1", "above 0", "anti-steerable"]
     return table([*head, "effect, equal dose", "anti-steerable", "behaviors at rank 1 … by effect"], rows)
 
 
@@ -204,8 +204,8 @@ def maps(s: Study) -> str:
     rows = []
     for block in sorted({c.block for c in real(s)}):
         cells = [c for c in real(s) if c.block == block]
-        result = [values(cells, name) for name in columns]
-        rows.append([block, *(f"{x.mean():.2f} ({x.min():.2f} to {x.max():.2f})" for x in result)])
+        figures = [values(cells, name) for name in columns]
+        rows.append([block, *(f"{x.mean():.2f} ({x.min():.2f} to {x.max():.2f})" for x in figures)])
     return table(["block", *columns.values()], rows)
 
 
