@@ -448,7 +448,8 @@ def test_the_terminal_shows_outcome_figures_and_what_differs(worse: Comparison) 
     assert f"{100 * (f.difference or 0.0):.0f}" in row
     assert "paired" in row
     assert "model: smollm2 -> [red]x[/red] [/]" in text
-    assert "not like with like: the threshold max_anti_steerable was 0.1 and is not set" in text.replace("\n", "")
+    reservation = "the decisions are not comparable: the threshold max_anti_steerable was 0.1 and is not set"
+    assert reservation in text.replace("\n", "")
     assert "\x1b" not in text
     assert printed(worse, encoding="ascii").isascii()
 

@@ -53,7 +53,7 @@ class Comparison(Record):
         sentence: the outcome in one sentence.
         old_decision, new_decision: the two verdicts.
         outcome: the new decision against the old one, in the order of `DECISIONS`.
-        reservations: why the decisions do not compare like with like: other thresholds, other evaluation examples.
+        reservations: why the two decisions are not comparable: other thresholds, other evaluation examples.
         differs: settings, versions and thresholds that are not the same.
         n_common: evaluation examples that stand in both reports.
         figures: old value, new value and difference by key; see `trimtab.results.changes.figures`.
@@ -112,7 +112,7 @@ def compare(old: Report, new: Report) -> Comparison:
     both = shared(old, new)
     changes = figures(old, new, both)
     decision = f"the decision got {outcome}: {before} -> {after}" if step else f"the decision is still {after}"
-    unlike = f"; not like with like: {'; '.join(reservations)}" if reservations else ""
+    unlike = f"; the decisions are not comparable: {'; '.join(reservations)}" if reservations else ""
     return Comparison(
         behavior=new.behavior,
         sentence=f"{decision}; {_about_effect(changes['effect'], both)}{unlike}",

@@ -55,7 +55,7 @@ class Calibration(Record):
 
 
 class Calibrations(Record):
-    """What a fit came to.
+    """The results of a fit.
 
     Args:
         schema_version: of this record.

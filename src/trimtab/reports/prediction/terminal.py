@@ -59,7 +59,7 @@ def prediction_summary(prediction: Prediction, console: Console) -> None:
 
 
 def calibration_summary(calibrations: Calibrations, console: Console) -> None:
-    """Print what a fit came to.
+    """Print the results of a fit.
 
     Args:
         calibrations: the fit.

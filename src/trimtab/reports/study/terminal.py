@@ -1,4 +1,4 @@
-"""A study's gist on the terminal: one line per prompt type, and what goes with a large effect."""
+"""A study's summary on the terminal: one line per prompt type, and what goes with a large effect."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ _NAMES = {
 
 
 def study_summary(study: Study, console: Console) -> None:
-    """Print the study's gist.
+    """Print the study's summary.
 
     Args:
         study: the result.
