@@ -2,7 +2,7 @@
 
 TruthfulQA: a true against a false answer, twice for each question. BBQ: where the context does not tell, the answer
 that says so against the stereotyped one. Toxicity: harmless against toxic texts (surge, ToxiGen's demonstrations), no
-pairs. The unit is the question, BBQ's template, or the text.
+pairs. The cluster is the question, BBQ's template, or the text.
 """
 
 import csv
@@ -15,7 +15,7 @@ from pathlib import Path
 from trimtab.behaviors import Behavior, Example
 
 PER_TEMPLATE = 6  # rows of a BBQ template
-LONGEST = 280  # characters of a toxic or harmless text
+MAX_LENGTH = 280  # characters of a toxic or harmless text
 EACH = 400  # of them on either side
 
 
@@ -46,8 +46,8 @@ def attributes(data: Path) -> dict[str, Behavior]:
 
 def _truthful(data: Path) -> Iterator[Example]:
     for row in json.loads((data / "truthfulqa" / "mc_task.json").read_text()):
-        given = row["mc2_targets"]
-        true, false = ([text for text, right in given.items() if right == wanted] for wanted in (1, 0))
+        answers = row["mc2_targets"]
+        true, false = ([text for text, right in answers.items() if right == wanted] for wanted in (1, 0))
         prompt = f"Question: {row['question']}\nAnswer:"
         for yes, no in list(zip(true, false, strict=False))[:2]:
             yield Example(prompt, f" {yes}", f" {no}", group=row["question"])
@@ -66,11 +66,11 @@ def _fair(data: Path) -> Iterator[Example]:
 
 
 def _stereotyped(row: dict[str, object]) -> Example | None:
-    """The row, if its stereotyped answer is told by one of its groups and a negative question asks for it."""
-    given = {k: row["answer_info"][k] for k in ("ans0", "ans1", "ans2")}  # type: ignore[index]
+    """The row, if its stereotyped answer is one of its groups and a negative question asks for it."""
+    answers = {k: row["answer_info"][k] for k in ("ans0", "ans1", "ans2")}  # type: ignore[index]
     groups = {str(g).lower() for g in row["additional_metadata"]["stereotyped_groups"]}  # type: ignore[index]
-    hit = [k for k, words in given.items() if words[1].lower() in groups or words[0].lower() in groups]
-    unknown = [k for k, words in given.items() if words[1] == "unknown"]
+    hit = [k for k, words in answers.items() if words[1].lower() in groups or words[0].lower() in groups]
+    unknown = [k for k, words in answers.items() if words[1] == "unknown"]
     if row["question_polarity"] != "neg" or len(hit) != 1 or len(unknown) != 1:
         return None
     prompt = f"{row['context']}\nQuestion: {row['question']}\nAnswer:"
@@ -83,13 +83,13 @@ def _harmless(data: Path) -> Iterator[Example]:
     with (data / "surge_toxicity" / "toxicity_en.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             sides["toxic" if row["is_toxic"] == "Toxic" else "clean"].append(" ".join(row["text"].split()))
-    for file in sorted((data / "toxigen_demos").rglob("*.txt")):
-        side = {"hate": "toxic", "neut": "clean"}.get(file.name[:4])
+    for demos in sorted((data / "toxigen_demos").rglob("*.txt")):
+        side = {"hate": "toxic", "neut": "clean"}.get(demos.name[:4])
         if side:
-            sides[side] += [line.removeprefix("- ").strip() for line in file.read_text().splitlines()]
+            sides[side] += [line.removeprefix("- ").strip() for line in demos.read_text().splitlines()]
     chosen = {}
     for side, texts in sides.items():
-        fit = sorted({t for t in texts if 20 <= len(t) <= LONGEST})
+        fit = sorted({t for t in texts if 20 <= len(t) <= MAX_LENGTH})
         random.Random(side).shuffle(fit)
         chosen[side] = fit[:EACH]
     yield from (Example("", clean, toxic) for clean, toxic in zip(chosen["clean"], chosen["toxic"], strict=True))

@@ -36,6 +36,7 @@ def verdict_row(report: Report) -> list[object]:
     p = report.prompt_types[report.verdict.prompt_type]
     assert p.effect is not None
     assert p.anti_steerable is not None
+    assert report.site is not None
     loo, d, anti = p.directional_agreement_loo, p.separability_held_out, p.anti_steerable
     return [
         f"`{report.behavior}`",
@@ -63,8 +64,8 @@ def capability_rows(model: tt.Model) -> Iterator[list[object]]:
         yield [kind, len(hits), share]
 
 
-def described(behavior: Behavior, report: Report) -> Iterator[str]:
-    """A section on one behavior: what it is, five examples, what was found."""
+def section(behavior: Behavior, report: Report) -> Iterator[str]:
+    """A section on one behavior: what it is, five examples, the results."""
     yield f"### {behavior.name}\n"
     yield f"{behavior.description} {len(behavior.examples)} examples. {report.verdict.sentence}\n"
     for reservation in report.verdict.reservations:
@@ -112,17 +113,17 @@ def page(model: tt.Model, work: Path) -> Iterator[str]:
     )
     yield "## The behaviors\n"
     for name in order:
-        yield from described(builtin(name), reports[name])
+        yield from section(builtin(name), reports[name])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("out/bench/builtins-page.md"))
     parser.add_argument("--work", type=Path, default=Path("out/bench/builtins"))
-    given = parser.parse_args(arguments)
-    lines = list(page(tt.load("smollm2"), given.work))
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text("\n".join(lines).rstrip() + "\n")
+    args = parser.parse_args(arguments)
+    lines = list(page(tt.load("smollm2"), args.work))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text("\n".join(lines).rstrip() + "\n")
     print("\n".join(line for line in lines if line.startswith(("|", "#"))))
 
 

@@ -33,19 +33,21 @@ from harness import CONTENDERS, Contender, Ratio, alternate, kept, machine, mode
 
 import trimtab as tt
 from trimtab.behaviors import PromptType, deduplicate, render, render_bare, split
+from trimtab.behaviors.behavior import Side
 from trimtab.models import Encoded
 from trimtab.texts import Rendered
 
 BEHAVIOR, BLOCK, PEER = "sentiment", 14, "steering-vectors"
 STRENGTHS, CURVE_ROWS = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5), 100
-OURS = {
+Row = dict[str, Any]
+OURS: dict[str, Row] = {
     "float32, last token": {"dtype": "float32", "read": "last"},
     "float32, defaults": {"dtype": "float32", "read": None},
     "all defaults": {"dtype": "auto", "read": None},
 }
 ALIKE = "float32, last token"
 CORRELATED, CLOSE = 0.99, 0.02  # over prompt types; nats per token
-Row = dict[str, Any]
+SIDES: tuple[Side, ...] = ("positive", "negative")
 
 
 def texts_of(train: int, evaluation: int) -> Row:
@@ -60,15 +62,15 @@ def texts_of(train: int, evaluation: int) -> Row:
         rows.extend(encoder.encode([rendered]))
         return str(first + rendered.context + rendered.prompt + rendered.answer)
 
-    sides, shots = ("positive", "negative"), splits.shots.examples
+    shots = splits.shots.examples
     training = {
-        t.value: [[text(render(behavior, e, side, t, shots)) for side in sides] for e in splits.train.examples]
+        t.value: [[text(render(behavior, e, side, t, shots)) for side in SIDES] for e in splits.train.examples]
         for t in PromptType
     }
     examples = []
     for e in splits.eval.examples:
         one: Row = {}
-        for side in sides:
+        for side in SIDES:
             one[side] = text(render_bare(e, side))
             one[f"{side}_prompt"] = rows[-1].prompt_len
         examples.append(one)
@@ -150,10 +152,10 @@ def parsed() -> argparse.Namespace:
 
 
 def main() -> None:
-    given = parsed()
+    args = parsed()
     print(machine())
-    settings = {key: getattr(given, key) for key in ("train", "evaluation", "batches", "repeats")}
-    row = kept(given.json, settings, lambda: measured(settings, given.environments))
+    settings = {key: getattr(args, key) for key in ("train", "evaluation", "batches", "repeats")}
+    row = kept(args.json, settings, lambda: measured(settings, args.environments))
     over = [f"over {script}" for script in row["ratios"]]
     print(table(["trimtab", "dtype", *over, "a check takes"], lines(row)))
     for name, apart in row["apart"].items():

@@ -9,6 +9,7 @@
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter
@@ -52,7 +53,7 @@ def tuned(reviews: list[str], target: Path) -> tuple[float, float]:
     torch.manual_seed(0)
     model = tt.load("smollm2", dtype="bfloat16")
     adapter = LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
-    student = get_peft_model(model.hf, adapter)
+    student: Any = get_peft_model(model.hf, adapter)
     weights = [p for p in student.parameters() if p.requires_grad]
     for p in weights:
         p.data = p.data.float()
@@ -86,15 +87,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with the public data sets")
     parser.add_argument("--out", type=Path, required=True, help="folder for the two models")
-    given = parser.parse_args()
+    args = parser.parse_args()
     source = embedded_file()
     if source is None:
         raise SystemExit("the embedded model is not installed; run make install")
-    given.out.mkdir(parents=True, exist_ok=True)
-    print(f"q4_0.gguf: weights changed by {rounded(source, given.out / 'q4_0.gguf'):.1%} of their norm")
-    files = sorted((given.data / "nltk" / "sentence_polarity").glob("rt-polarity.*"))
+    args.out.mkdir(parents=True, exist_ok=True)
+    print(f"q4_0.gguf: weights changed by {rounded(source, args.out / 'q4_0.gguf'):.1%} of their norm")
+    files = sorted((args.data / "nltk" / "sentence_polarity").glob("rt-polarity.*"))
     reviews = [line.strip() for file in files for line in file.read_text("latin-1").splitlines() if line.strip()]
-    first, last = tuned(reviews, given.out / "tuned")
+    first, last = tuned(reviews, args.out / "tuned")
     print(f"tuned: {len(reviews)} reviews, {STEPS} steps; loss from {first:.2f} to {last:.2f} nats a token")
 
 

@@ -2,15 +2,16 @@
 
     .venv/bin/python benchmarks/coverage.py --json out/bench/coverage.jsonl
 
-Target: 93 to 97 % of 1,000 draws, at the sizes that evaluations have. Rows of 15 units lie below these and only warn.
+Target: 93 to 97 % of 1,000 draws, at the sizes that evaluations have. Rows of 15 clusters lie below these and only
+warn.
 
 Every draw is a new data set, and the interval that a check would compute from it holds the truth or does not. `mean`
 and `anti` (mean effect; share of pairs pushed the wrong way) see effects of four shapes with mean 0 and variance 1,
 moved by the truth; of unpaired sides the second has half the spread. Truths are exact, but for `anti` a quantile of 4
 million pairs sets the share. Geometry has 64 dimensions, noise with variances that fall as 1/k, and a planted
 difference of the class means; the truth is the mean of the statistic itself, at this n, over ten times as many data
-sets. In clustered data a unit has 1 to 8 rows, and half the variance is between units. With --json, rows are kept in a
-file and not measured again; delete it after changes.
+sets. In clustered data a cluster has 1 to 8 rows, and half the variance is between clusters. With --json, rows are kept
+in a file and not measured again; delete it after changes.
 """
 
 import argparse
@@ -34,10 +35,10 @@ from trimtab.statistics import Interval
 from trimtab.statistics.geometry import Floats, Ints
 
 TARGET = (0.93, 0.97)
-EVALUATION, BELOW, TRAINING = (30, 70, 140), 15, (60, 150)  # units
+EVALUATION, BELOW, TRAINING = (30, 70, 140), 15, (60, 150)  # clusters
 MEAN = 0.3
 SECOND = 0.5  # spread of the second side
-ALIKE = 0.5  # share of the variance that rows of a unit, or the two sides of a pair, have in common
+ALIKE = 0.5  # share of the variance that rows of a cluster, or the two sides of a pair, have in common
 PAIRS = 4_000_000
 TRUTH = 10  # data sets for the truth, per draw
 WIDTH = 64
@@ -45,13 +46,14 @@ FIGURE = ["figure", "data", "population", "units", "truth", "held", "in 93–97 
 SUMMARY = ["figure", "rows", "in 93–97 %", "almost", "too narrow", "too wide", "lowest", "highest"]
 STRENGTH = {"strong": 0.6, "weak": 0.2, "none": 0.0}  # length of the difference of the means; its noise has length 1
 Row = dict[str, Any]
-Found = dict[str, Interval]
+Intervals = dict[str, Interval]
 Shape = Callable[[Generator, int], Floats]
 
 
 def mixture(rng: Generator, n: int) -> Floats:
     """Nine in ten a little up, one in ten far down; mean 0, variance 1."""
-    return np.where(rng.random(n) < 0.1, -2.25, 0.25) + np.sqrt(0.4375) * rng.standard_normal(n)
+    drawn: Floats = np.where(rng.random(n) < 0.1, -2.25, 0.25) + np.sqrt(0.4375) * rng.standard_normal(n)
+    return drawn
 
 
 SHAPES: dict[str, Shape] = {
@@ -66,14 +68,14 @@ class Population(NamedTuple):
     """What is true of it, by figure, and a draw's intervals, by figure."""
 
     truth: dict[str, float]
-    draw: Callable[[Generator], Found]
+    draw: Callable[[Generator], Intervals]
 
 
 # ---- Effects -------------------------------------------------------------------------------------------------------
 
 
-def units_of(rng: Generator, n: int, data: str) -> Ints:
-    """Unit of each row."""
+def clusters_of(rng: Generator, n: int, data: str) -> Ints:
+    """Cluster of each row."""
     return np.repeat(np.arange(n), rng.integers(1, 9, n) if "clustered" in data else 1)
 
 
@@ -82,12 +84,13 @@ def effects(rng: Generator, shape: Shape, clusters: Ints, data: str) -> Floats:
     if "clustered" not in data:
         return shape(rng, len(clusters))
     between, within = shape(rng, clusters[-1] + 1)[clusters], shape(rng, len(clusters))
-    return np.sqrt(ALIKE) * between + np.sqrt(1 - ALIKE) * within
+    drawn: Floats = np.sqrt(ALIKE) * between + np.sqrt(1 - ALIKE) * within
+    return drawn
 
 
 def two_sides(rng: Generator, settings: Row, shape: Shape, shift: float) -> tuple[Any, ...]:
-    """Effects of the positive and the negative texts, and the units of both."""
-    sides, data = [units_of(rng, settings["n"], settings["data"]) for _ in range(2)], settings["data"]
+    """Effects of the positive and the negative texts, and the clusters of both."""
+    sides, data = [clusters_of(rng, settings["n"], settings["data"]) for _ in range(2)], settings["data"]
     return effects(rng, shape, sides[0], data) + shift, SECOND * effects(rng, shape, sides[1], data), *sides
 
 
@@ -95,10 +98,10 @@ def mean(settings: Row) -> Population:
     """Mean effect, paired or not."""
     shape = SHAPES[settings["population"]]
 
-    def draw(rng: Generator) -> Found:
+    def draw(rng: Generator) -> Intervals:
         if settings["data"].startswith("unpaired"):
             return {"mean": statistics.bootstrap_two_sample(*two_sides(rng, settings, shape, MEAN), seed=seed_of(rng))}
-        clusters = units_of(rng, settings["n"], settings["data"])
+        clusters = clusters_of(rng, settings["n"], settings["data"])
         values = MEAN + effects(rng, shape, clusters, settings["data"])
         return {"mean": statistics.bootstrap_mean(values, clusters, seed=seed_of(rng))}
 
@@ -109,11 +112,11 @@ def anti(settings: Row) -> Population:
     """Share of all pairs of unpaired texts whose difference is below 0."""
     name, below = settings["population"].split()
     shape, truth = SHAPES[name], float(below)
-    rng, ones = default_rng(0), np.arange(PAIRS)  # one row of each of many units
+    rng, ones = default_rng(0), np.arange(PAIRS)  # one row of each of many clusters
     up, down = effects(rng, shape, ones, settings["data"]), SECOND * effects(rng, shape, ones, settings["data"])
     shift = float(np.quantile(down - up, 1 - truth))
 
-    def draw(rng: Generator) -> Found:
+    def draw(rng: Generator) -> Intervals:
         sides = two_sides(rng, settings, shape, shift)
         return {"anti": statistics.two_sample_share(*sides)}
 
@@ -121,12 +124,13 @@ def anti(settings: Row) -> Population:
 
 
 def share(settings: Row) -> Population:
-    """Share of rows pushed the wrong way; where rows share a unit each unit has a rate of its own (beta)."""
+    """Share of rows pushed the wrong way; where rows share a cluster each cluster has a rate of its own (beta)."""
     truth = float(settings["population"])
 
-    def draw(rng: Generator) -> Found:
-        clusters = units_of(rng, settings["n"], settings["data"])
-        rates = rng.beta(truth / ALIKE - truth, (1 - truth) / ALIKE - 1 + truth, settings["n"])
+    def draw(rng: Generator) -> Intervals:
+        clusters = clusters_of(rng, settings["n"], settings["data"])
+        n: int = settings["n"]
+        rates = rng.beta(truth / ALIKE - truth, (1 - truth) / ALIKE - 1 + truth, size=n)
         rate = rates[clusters] if "clustered" in settings["data"] else truth
         return {"share": statistics.share_interval(rng.random(len(clusters)) < rate, clusters)}
 
@@ -141,20 +145,20 @@ DIRECTION = (lambda v: v / np.linalg.norm(v))(default_rng(0).standard_normal(WID
 
 def noise(rng: Generator, clusters: Ints, data: str) -> Floats:
     """`[rows, WIDTH]` of expected squared length 1."""
-    own = SPREAD * rng.standard_normal((len(clusters), WIDTH))
+    own: Floats = SPREAD * rng.standard_normal((len(clusters), WIDTH))
     if "clustered" not in data:
         return own
-    return (
-        np.sqrt(ALIKE) * (SPREAD * rng.standard_normal((clusters[-1] + 1, WIDTH)))[clusters] + np.sqrt(1 - ALIKE) * own
-    )
+    between: Floats = (SPREAD * rng.standard_normal((clusters[-1] + 1, WIDTH)))[clusters]
+    drawn: Floats = np.sqrt(ALIKE) * between + np.sqrt(1 - ALIKE) * own
+    return drawn
 
 
 def activations(rng: Generator, settings: Row) -> tuple[Any, ...]:
-    """Positive and negative activations and the units of both; of paired data the two sides have noise in common."""
+    """Positive and negative activations and the clusters of both; of paired data the two sides have noise in common."""
     n, data, apart = settings["n"], settings["data"], STRENGTH[settings["population"]] * DIRECTION
-    clusters = units_of(rng, n, data)
+    clusters = clusters_of(rng, n, data)
     if data.startswith("unpaired"):
-        others = units_of(rng, n, data)
+        others = clusters_of(rng, n, data)
         return noise(rng, clusters, data) + apart, noise(rng, others, data), clusters, others + n
     common = np.sqrt(ALIKE) * noise(rng, clusters, data)
     up, down = (common + np.sqrt(1 - ALIKE) * noise(rng, clusters, data) for _ in range(2))
@@ -180,7 +184,7 @@ def separability(settings: Row) -> Population:
         result = statistics.cross_fitted(*activations(rng, settings), seed=seed_of(rng))
         return [result.separability, result.auroc]
 
-    def draw(rng: Generator) -> Found:
+    def draw(rng: Generator) -> Intervals:
         result = statistics.separability_interval(*activations(rng, settings), seed=seed_of(rng))
         return {"d'": result.separability, "AUROC": result.auroc}
 
@@ -190,7 +194,8 @@ def separability(settings: Row) -> Population:
 def expected(settings: Row, statistic: Callable[[Generator], Sequence[float]]) -> list[float]:
     """Mean of the statistic over data sets that no draw sees."""
     seeds = range(settings["draws"], (1 + TRUTH) * settings["draws"])
-    return np.mean([statistic(generator(settings, seed)) for seed in seeds], axis=0).tolist()
+    means: list[float] = np.mean([statistic(generator(settings, seed)) for seed in seeds], axis=0).tolist()
+    return means
 
 
 # ---- Rows ----------------------------------------------------------------------------------------------------------
@@ -212,13 +217,13 @@ def measured(settings: Row) -> Row:
     """How the intervals of all draws lie to the truth, by figure."""
     start = process_time()
     population = INTERVALS[settings["interval"]](settings)
-    result = [population.draw(generator(settings, i)) for i in range(settings["draws"])]
+    draws = [population.draw(generator(settings, i)) for i in range(settings["draws"])]
     figures = {
         figure: {
             "truth": truth,
-            "below": sum(bool(truth < f[figure].low) for f in result),
-            "above": sum(bool(truth > f[figure].high) for f in result),
-            "width": float(np.mean([f[figure].high - f[figure].low for f in result])),
+            "below": sum(bool(truth < f[figure].low) for f in draws),
+            "above": sum(bool(truth > f[figure].high) for f in draws),
+            "width": float(np.mean([f[figure].high - f[figure].low for f in draws])),
         }
         for figure, truth in population.truth.items()
     }
@@ -242,14 +247,14 @@ def populations(draws: int) -> Iterable[Row]:
             yield {"interval": interval, "data": data, "population": str(name), "n": n, "draws": draws}
 
 
-def line(settings: Row, figure: str, result: Row) -> list[object]:
+def line(settings: Row, figure: str, counts: Row) -> list[object]:
     """The table's line for one figure of one population."""
     draws = settings["draws"]
-    inside = statistics.wilson(draws - result["below"] - result["above"], draws)
-    missed = [f"{result[side] / draws:.1%}" for side in ("below", "above")]
+    inside = statistics.wilson(draws - counts["below"] - counts["above"], draws)
+    missed = [f"{counts[side] / draws:.1%}" for side in ("below", "above")]
     covers = f"{inside.value:.1%} [{inside.low:.1%}, {inside.high:.1%}]"
     where = [figure, settings["data"], settings["population"], settings["n"]]
-    return [*where, f"{result['truth']:.3g}", covers, verdict(inside), f"{result['width']:.3g}", *missed]
+    return [*where, f"{counts['truth']:.3g}", covers, verdict(inside), f"{counts['width']:.3g}", *missed]
 
 
 def verdict(inside: Interval) -> str:
@@ -278,16 +283,16 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--only", nargs="+", choices=INTERVALS, default=list(INTERVALS))
     parser.add_argument("--processes", type=int, default=2)
-    given = parser.parse_args()
+    args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"  # read by the new processes
-    done = [row["settings"] for row in known(given.json)]
+    done = [row["settings"] for row in known(args.json)]
     rows = []
-    with get_context("spawn").Pool(given.processes) as pool:
-        wanted = [s for s in populations(given.draws) if s["interval"] in given.only]
+    with get_context("spawn").Pool(args.processes) as pool:
+        wanted = [s for s in populations(args.draws) if s["interval"] in args.only]
         started = [None if s in done else pool.apply_async(measured, [s]) for s in wanted]
         for settings, later in zip(wanted, started, strict=True):
-            rows.append(kept(given.json, settings, later.get if later else dict))
-    lines = [line(row["settings"], name, result) for row in rows for name, result in row["figures"].items()]
+            rows.append(kept(args.json, settings, later.get if later else dict))
+    lines = [line(row["settings"], name, counts) for row in rows for name, counts in row["figures"].items()]
     print(machine())
     print("\n" + table(SUMMARY, summary(lines)))
     print("\n" + table(FIGURE, lines))

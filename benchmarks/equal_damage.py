@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from math import sqrt
 
-MOST = 64.0
+MAX_FACTOR = 64.0
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Search:
     near: float
     factor: float = 1.0
     low: float = field(default=0.0, init=False)
-    high: float = field(default=MOST, init=False)
+    high: float = field(default=MAX_FACTOR, init=False)
 
     def report(self, result: float) -> bool:
         """The damage at the factor; True if it is near enough, else there is another factor to try."""

@@ -70,7 +70,7 @@ def shapes_of(model: tt.Model) -> Counter[Shape]:
 def ways_of(x: Tensor, w: Tensor) -> dict[str, Callable[[], Tensor]]:
     """How `x @ w.T` can be asked for."""
     ways = {"torch": lambda: torch.nn.functional.linear(x, w)}
-    if torch.backends.mkldnn.is_available():
+    if torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         pointwise = torch.ops.mkldnn._linear_pointwise
         packed = torch.ops.mkldnn._reorder_linear_weight(w, len(x))
         ways["oneDNN"] = lambda: pointwise(x, w, None, "none", [], "")
@@ -92,13 +92,13 @@ def rates_of(shapes: Mapping[Shape, int], tokens: int, dtype: torch.dtype) -> Ra
 
 def computed(model: tt.Model, work: Callable[[], Any]) -> int:
     """Tokens that a run hands to the first block's matrices, padding and repetition included."""
-    seen: list[int] = []
+    sizes: list[int] = []
     hook = model.hf.model.layers[0].mlp.register_forward_pre_hook(
-        lambda _, given: seen.append(given[0][..., 0].numel())
+        lambda _, inputs: sizes.append(inputs[0][..., 0].numel())
     )
     with hook:
         work()
-    return sum(seen)
+    return sum(sizes)
 
 
 def limit(need: Need, shapes: Mapping[Shape, int], rates: Rates) -> float:
@@ -114,10 +114,10 @@ def flops(need: Need, shapes: Mapping[Shape, int]) -> float:
 
 def shares(model: tt.Model, texts: Sequence[str]) -> list[float]:
     """Where a run's time goes: matrix products, attention, other operations, tokenizing, Python and the profiler."""
-    with profile(activities=[ProfilerActivity.CPU]) as seen:
+    with profile(activities=[ProfilerActivity.CPU]) as trace:
         whole = _seconds(partial(model.capture, texts, [BLOCK], read="last"))
     spent: Counter[str] = Counter()
-    for event in seen.key_averages():
+    for event in trace.key_averages():
         spent[_kind(event.key)] += event.self_cpu_time_total / 1e6
     encode = min(_seconds(partial(_ids, model, texts)) for _ in range(3))
     parts = [spent["product"], spent["attention"], spent["other"], encode]

@@ -26,6 +26,7 @@ from harness import keep, known, table
 
 import trimtab as tt
 from trimtab.behaviors import Behavior, Example, PromptType, builtin
+from trimtab.behaviors.behavior import Side
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import Instrument
 from trimtab.experiment.preparation import prepare
@@ -59,11 +60,12 @@ def rows_of(behavior: Behavior, seed: int = 0) -> list[Example]:
 
 def named(name: str, rows: Sequence[Example]) -> Behavior:
     """A set with neutral instructions."""
-    described = {
-        "positive_instruction": "You write in the one way.",
-        "negative_instruction": "You write in the other way.",
-    }
-    return Behavior(name, [replace(e, source=f"row {i}") for i, e in enumerate(rows, 1)], **described)
+    return Behavior(
+        name,
+        [replace(e, source=f"row {i}") for i, e in enumerate(rows, 1)],
+        positive_instruction="You write in the one way.",
+        negative_instruction="You write in the other way.",
+    )
 
 
 def random_rows(seed: int = 0) -> list[Example]:
@@ -71,11 +73,12 @@ def random_rows(seed: int = 0) -> list[Example]:
     return rows_of(builtin("null"), seed)
 
 
-def constant(side: str) -> Behavior:
+def constant(side: Side) -> Behavior:
     """One sentence on a side, in all rows but one."""
     rows = rows_of(builtin("sentiment"))
-    said = " was all that anybody could ever have hoped for, and more besides."
-    return named(f"constant-{side}", [rows[0], *(replace(e, **{side: said}) for e in rows[1:])])
+    sentence = " was all that anybody could ever have hoped for, and more besides."
+    same = [replace(e, positive=sentence) if side == "positive" else replace(e, negative=sentence) for e in rows[1:]]
+    return named(f"constant-{side}", [rows[0], *same])
 
 
 def inserted(text: str, word: str, rng: random.Random) -> str:
@@ -99,7 +102,7 @@ def variants(n: int, each: int) -> Behavior:
     """A few coin-toss pairs in many light variants, each behind a prompt of its own."""
     rng, base = random.Random(n), random_rows(n)[:n]
     prompts = [e.prompt for e in random_rows(99)]
-    out = []
+    out: list[Example] = []
     for e in base:
         for k in range(each):
             forms = [(rng.choice(OPENINGS), rng.choice(ENDINGS)) for _ in range(2)]
@@ -236,7 +239,7 @@ def figure(three: Sequence[float] | None, share: bool = False) -> str:
     return f"{shown[0]} [{shown[1]}, {shown[2]}]"
 
 
-def said(row: Row) -> str:
+def remarks(row: Row) -> str:
     """Why a set does not pass, or what is doubted, in few words."""
     if row["decision"] == "refused":
         return "too few questions: near-duplicates count once"
@@ -245,12 +248,12 @@ def said(row: Row) -> str:
         "the examples seem": "two behaviors", "label noise": "label noise", "desired answers become less": "Δ+ falls",
         "desired answers do not": "Δ+ not certain", "no direction": "no direction",
     }  # fmt: skip
-    described = [*row["why"], *row["reservations"]]
-    result = [word for start, word in known_by.items() if any(text.startswith(start) for text in described)]
+    texts = [*row["why"], *row["reservations"]]
+    result = [word for start, word in known_by.items() if any(text.startswith(start) for text in texts)]
     result += [
         f"{name} fails"
         for name, start in (("effect", "mean steering effect"), ("anti-steerable", "share of anti"))
-        if any(text.startswith(start) and ": fails" in text for text in described)
+        if any(text.startswith(start) and ": fails" in text for text in texts)
     ]
     return ", ".join(result) or "–"
 
@@ -260,14 +263,14 @@ def lines(rows: Sequence[Row], before: Mapping[str, str]) -> Iterator[list[objec
         n = f"{row['n_clusters']} of {row['n']}" if "n" in row else "–"
         figures = [figure(row.get(name)) for name in ("effect", "positive", "negative")]
         yield [
-            row["set"], before.get(row["set"], "–"), f"**{row['decision']}**", said(row), n, *figures,
+            row["set"], before.get(row["set"], "–"), f"**{row['decision']}**", remarks(row), n, *figures,
             figure(row.get("anti"), share=True),
         ]  # fmt: skip
 
 
 def section(rows: Sequence[Row], before: Mapping[str, str]) -> str:
     """The part of the page between its marks."""
-    head = ["set", "before", "now", "what is said", "questions of rows", "effect", "Δ+", "Δ−", "anti-steerable"]
+    head = ["set", "before", "now", "remarks", "questions of rows", "effect", "Δ+", "Δ−", "anti-steerable"]
     bad = [row for row in rows if row["set"] in MUST_NOT]
     good = [row for row in rows if row["set"] in MAY]
     passed = sum(row["decision"] in PASSED for row in bad)
@@ -299,21 +302,21 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="words of the sets' names")
     parser.add_argument("--before", type=Path, help="decisions of an earlier version, a JSON object by set")
     parser.add_argument("--into", type=Path, help="page whose part between two marks is written anew")
-    given = parser.parse_args()
-    done = {row["set"] for row in known(given.json)}
+    args = parser.parse_args()
+    done = {row["set"] for row in known(args.json)}
     model = tt.load("smollm2")
     for name, make in wanted():
-        if name in done or (given.only and not any(word in name for word in given.only)):
+        if name in done or (args.only and not any(word in name for word in args.only)):
             continue
         row = measured(model, name, make)
-        keep(row, given.json)
+        keep(row, args.json)
         print(name, "→", row["decision"], f"{row['seconds']:.0f} s", flush=True)
-    if given.into:
+    if args.into:
         order = [name for name, _ in wanted()]
-        rows = sorted(known(given.json), key=lambda row: order.index(row["set"]))
-        text = section(rows, json.loads(given.before.read_text()) if given.before else {})
-        start, _, end = given.into.read_text().split(MARK)
-        given.into.write_text(start + text + end)
+        rows = sorted(known(args.json), key=lambda row: order.index(row["set"]))
+        text = section(rows, json.loads(args.before.read_text()) if args.before else {})
+        start, _, end = args.into.read_text().split(MARK)
+        args.into.write_text(start + text + end)
 
 
 if __name__ == "__main__":

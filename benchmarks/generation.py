@@ -31,7 +31,7 @@ import trimtab as tt
 BLOCK = 14
 HERE = ("trimtab", "one-line hook")  # in this environment
 NAMES = (*HERE, "steering-vectors", "repeng", "pyvene")
-LEAST, MAX_INSIDE = 0.9, 0.02
+MIN_RATIO, MAX_INSIDE = 0.9, 0.02
 Row = dict[str, Any]
 
 
@@ -76,7 +76,7 @@ def lines(row: Row) -> Iterator[list[object]]:
             *(settings[key] for key in ("dtype", "batch", "contender")),
             variant,
             over,
-            "yes" if over.low >= LEAST else "no",
+            "yes" if over.low >= MIN_RATIO else "no",
             f"{share} in {calls} calls" if calls else "no hook",
             f"{results['same_texts']} of {settings['batch']}",
             f"{results['tokens_per_s']:.0f}",
@@ -89,10 +89,10 @@ def target(rows: list[Row]) -> str:
     if not ours:
         return ""
     low, inside = min(v["ratio"]["low"] for v in ours), max(v["inside"] for v in ours)
-    seen = "" if all(v["hook_calls"] for v in ours) else ", but some edit was no hook and is not in this figure"
+    rest = "" if all(v["hook_calls"] for v in ours) else ", but some edit is no hook and not counted"
     return (
-        f"\ntrimtab steered: lowest bound {low:.2f} (target ≥ {LEAST}: {'met' if low >= LEAST else 'missed'}); most "
-        f"inside hooks {inside:.2%} (target ≤ {MAX_INSIDE:.0%}: {'met' if inside <= MAX_INSIDE else 'missed'}){seen}"
+        f"\ntrimtab steered: lowest bound {low:.2f} (at least {MIN_RATIO}: {'met' if low >= MIN_RATIO else 'missed'}); "
+        f"inside hooks {inside:.2%} (at most {MAX_INSIDE:.0%}: {'met' if inside <= MAX_INSIDE else 'missed'}){rest}"
     )
 
 
@@ -107,16 +107,16 @@ def parsed() -> argparse.Namespace:
 
 
 def main() -> None:
-    given = parsed()
+    args = parsed()
     print(machine())
     rows = []
-    for dtype in given.dtype:
-        for batch in given.batch:
-            for name in given.contender:
-                settings = {"dtype": dtype, "batch": batch, "contender": name, "tokens": given.tokens}
-                settings["pairs_of_runs"] = given.pairs_of_runs
-                rows.append(kept(given.json, settings, lambda s=settings: measured(s, given.environments)))  # type: ignore[misc]
-    header = ["dtype", "batch", "contender", "variant", "tokens/s over plain", f"bound ≥ {LEAST}", "inside hooks"]
+    for dtype in args.dtype:
+        for batch in args.batch:
+            for name in args.contender:
+                settings = {"dtype": dtype, "batch": batch, "contender": name, "tokens": args.tokens}
+                settings["pairs_of_runs"] = args.pairs_of_runs
+                rows.append(kept(args.json, settings, lambda s=settings: measured(s, args.environments)))  # type: ignore[misc]
+    header = ["dtype", "batch", "contender", "variant", "tokens/s over plain", f"bound ≥ {MIN_RATIO}", "inside hooks"]
     print(table([*header, "same texts as plain", "tokens/s"], [line for row in rows for line in lines(row)]))
     print(target(rows))
 

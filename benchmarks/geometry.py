@@ -38,7 +38,7 @@ def write_sides(file: Path, n: int, d: int) -> None:
     rng = np.random.default_rng(0)
     shift = rng.standard_normal(d) / 2
     sides = {name: rng.standard_normal((n, d)) + sign * shift for name, sign in (("positive", 1), ("negative", -1))}
-    np.savez(file, **sides)
+    np.savez(file, positive=sides["positive"], negative=sides["negative"])
 
 
 def measured(settings: Row, root: Path) -> Row:
@@ -80,13 +80,13 @@ def parsed() -> argparse.Namespace:
 
 
 def main() -> None:
-    given = parsed()
+    args = parsed()
     print(machine())
     rows = []
-    for n in given.n:
-        for d in given.d:
-            settings = {"n": n, "d": d, "repeats": given.repeats}
-            rows.append(kept(given.json, settings, lambda s=settings: measured(s, given.environments)))  # type: ignore[misc]
+    for n in args.n:
+        for d in args.d:
+            settings = {"n": n, "d": d, "repeats": args.repeats}
+            rows.append(kept(args.json, settings, lambda s=settings: measured(s, args.environments)))  # type: ignore[misc]
     header = ["n", "d", *(f"trimtab, {name}, over it" for name in OURS), *OURS, PEER]
     print(table(header, map(line, rows)))
 

@@ -47,17 +47,17 @@ def commands(data: Path, out: Path, site: int) -> Iterator[tuple[str, list[str]]
 def make(out: Path, data: Path, model: str, site: int) -> None:
     """Run what is not there yet; a command that fails ends it."""
     for name, command in commands(data, out, site):
-        home, said = out / name, out / f"{name}.json"
-        if said.is_file():
+        home, file = out / name, out / f"{name}.json"
+        if file.is_file():
             continue
         rmtree(home, ignore_errors=True)
         out.mkdir(parents=True, exist_ok=True)
         saves = [] if command[0] == "predict" else ["--out", str(home)]
-        described = [sys.executable, "-m", "trimtab", *command, *saves, "--model", model, "--json"]
-        run = subprocess.run(described, capture_output=True, text=True)
+        line = [sys.executable, "-m", "trimtab", *command, *saves, "--model", model, "--json"]
+        run = subprocess.run(line, capture_output=True, text=True)
         if run.returncode:
             raise SystemExit(f"{name} ended with {run.returncode}:\n{run.stderr[-2000:]}")
-        said.write_text(run.stdout)
+        file.write_text(run.stdout)
         print(name, flush=True)
 
 
@@ -108,11 +108,11 @@ def main() -> None:
     comparer.add_argument("before", type=Path)
     comparer.add_argument("after", type=Path)
     comparer.add_argument("--renamed", nargs="*", default=[], metavar="OLD=NEW")
-    given = parser.parse_args()
-    if given.verb == "make":
-        make(given.out, given.data, given.model, given.site)
+    args = parser.parse_args()
+    if args.verb == "make":
+        make(args.out, args.data, args.model, args.site)
         return
-    lines = compare(given.before, given.after, dict(pair.split("=", 1) for pair in given.renamed))
+    lines = compare(args.before, args.after, dict(pair.split("=", 1) for pair in args.renamed))
     print("\n".join(lines) or "nothing measured moved")
     raise SystemExit(1 if lines else 0)
 

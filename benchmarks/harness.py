@@ -1,6 +1,6 @@
 """What all benchmarks share: contenders in processes of their own, alternating runs, ratios with intervals, tables.
 
-A contender is a process that prepares once and then works whenever it is told to, so that the runs of several of them
+A contender is a process that prepares once and then works on every request, so that the runs of several of them
 can alternate: what slows the machine down for a while slows all of them. Its side is `contenders/worker.py`.
 """
 
@@ -28,7 +28,7 @@ DRAWS = 2000
 
 
 class Contender:
-    """A process that works whenever it is told to.
+    """A process that works on every request.
 
     Args:
         python: interpreter of the contender's environment.
@@ -36,7 +36,7 @@ class Contender:
         job: what it shall do, as JSON; `job["name"]` is one of the script's jobs.
 
     Raises:
-        SystemExit: the process ended before it was told to; the message holds its last words.
+        SystemExit: the process ended early; the message holds its last lines.
     """
 
     def __init__(self, python: str, script: Path, job: Mapping[str, Any]) -> None:

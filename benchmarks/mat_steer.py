@@ -33,7 +33,7 @@ ATTRIBUTES, TOKENS, D, DEV, CLOSE = 3, 25, 576, 100, 0.005
 Curve = list[tuple[float, float]]  # seconds, dev loss
 
 
-def made(examples: int, seed: int) -> TokenData:
+def data_of(examples: int, seed: int) -> TokenData:
     """Tokens of three attributes; sides lie four spreads apart."""
     u = np.linalg.qr(np.random.default_rng(7).standard_normal((D, 2 * ATTRIBUTES)))[0].T.astype(np.float32)
     rng, n = np.random.default_rng(seed), examples * TOKENS
@@ -98,7 +98,7 @@ class Loop:
         """One step on `[T, 2, batch, d]`."""
         self.adam.zero_grad()
         loss = self.loss(list(x[:, 0]), list(x[:, 1]))
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.adam.step()
         return loss.item()
 
@@ -160,7 +160,7 @@ def seconds_of(step: Callable[[Tensor], object], batches: list[Tensor], rounds: 
 
 def steps(options: Options) -> str:
     """Seconds of a step, the same batches, in turn; both losses agree."""
-    loop = loop_of(made(40, 0), made(DEV, 1), options, "means")
+    loop = loop_of(data_of(40, 0), data_of(DEV, 1), options, "means")
     run = loop.run
     batches = list(run.batches.epoch(0))[:40]
     with torch.no_grad():
@@ -171,7 +171,8 @@ def steps(options: Options) -> str:
 
     def step(x: Tensor) -> None:
         run.adam.zero_grad()
-        run.o.weights.total(run.objective.terms(run.p, x, run.identity)).backward()
+        total = run.o.weights.total(run.objective.terms(run.p, x, run.identity))
+        total.backward()  # type: ignore[no-untyped-call]
         run.adam.step()
 
     fast, plain = seconds_of(step, batches), seconds_of(loop.step, batches)
@@ -195,20 +196,20 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="*", default=[125, 250, 500, 1000], help="examples, for the scaling")
     parser.add_argument("--full", type=int, nargs="*", default=[500, 1000, 2000], help="tokens of a full-batch step")
     parser.add_argument("--parts", nargs="+", default=["steps", "loss", "scaling"], help="of them")
-    given, options = parser.parse_args(), Options()
+    args, options = parser.parse_args(), Options()
     print(machine(), end="\n\n")
-    dev = made(DEV, 1)
-    if "steps" in given.parts:
+    dev = data_of(DEV, 1)
+    if "steps" in args.parts:
         print(steps(options), end="\n\n", flush=True)
-    if "loss" in given.parts:
-        print(equal_loss(given.examples, given.seconds, dev, options), end="\n\n", flush=True)
-    if "scaling" in given.parts:
-        print(scaling(given.sizes, given.full, dev, options), flush=True)
+    if "loss" in args.parts:
+        print(equal_loss(args.examples, args.seconds, dev, options), end="\n\n", flush=True)
+    if "scaling" in args.parts:
+        print(scaling(args.sizes, args.full, dev, options), flush=True)
 
 
 def equal_loss(examples: int, seconds: float, dev: TokenData, options: Options) -> str:
     """Table of the time to a dev loss that both reach."""
-    data, rows = made(examples, 0), []
+    data, rows = data_of(examples, 0), []
     ours(dev, dev, Options(epochs=1))  # what torch imports on first use is nobody's time
     total, curve = ours(data, dev, options)
     for start in ("random", "means"):
@@ -226,13 +227,13 @@ def scaling(sizes: list[int], full: list[int], dev: TokenData, options: Options)
     """Tables of an epoch's time over the number of tokens, and of a full-batch step's."""
     rows = []
     for examples in sizes:
-        run, n = _Run(made(examples, 0), options, dev, 0), 2 * ATTRIBUTES * TOKENS * examples
+        run, n = _Run(data_of(examples, 0), options, dev, 0), 2 * ATTRIBUTES * TOKENS * examples
         started = perf_counter()
         run.epoch()
         taken = perf_counter() - started
         rows.append([n, f"{taken:.2f} s", f"{1e6 * taken / n:.1f} µs"])
     result = table(["tokens", "an epoch", "a token"], rows) + "\n\n"
-    data = made(-(-max(full) // TOKENS), 0)
+    data = data_of(-(-max(full) // TOKENS), 0)
     loop = loop_of(data, dev, options, "means")
     plain = [[n, f"{full_batch(loop, data, n):.2f} s"] for n in full]
     return result + table(["tokens of a side", "one full-batch step of the plain loop"], plain)

@@ -1,4 +1,4 @@
-"""A fold of `mat_steer_study.py`: what one half of the units is trained on, and strengths that do the same damage."""
+"""A fold of `mat_steer_study.py`: what one half of the clusters trains, and strengths that do the same damage."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from math import sqrt
 from typing import Any, TypeVar
 
 import numpy as np
-from equal_damage import MOST, Search
+from equal_damage import MAX_FACTOR, Search
 from mat_steer_rows import N_TRAIN
 
 import trimtab as tt
@@ -42,7 +42,9 @@ class Fold:
     seed: int
     half: int
     kept: dict[Any, TokenSides] = field(default_factory=dict)
-    learned: dict[Any, Any] = field(default_factory=dict)  # what was made, since several rows ask for the same
+    learned: dict[str, tuple[Steering, dict[str, Any]]] = field(
+        default_factory=dict
+    )  # steerings that were trained, since several rows ask for the same
     strengths: dict[str, dict[str, float]] = field(default_factory=dict)  # by a steering's id
     factors: dict[str, float] = field(default_factory=dict)  # that were found last, where a search begins
 
@@ -60,7 +62,7 @@ class Fold:
 
 
 def fold_of(model: tt.Model, behaviors: Mapping[str, Behavior], seed: int, half: int, site: Site | None) -> Fold:
-    """Train and dev from one half of the units, evaluation from the other."""
+    """Train and dev from one half of the clusters, evaluation from the other."""
     experiments = {}
     for name, behavior in behaviors.items():
         of = clusters(behavior)
@@ -70,11 +72,11 @@ def fold_of(model: tt.Model, behaviors: Mapping[str, Behavior], seed: int, half:
         halves = [[names[i] for i in order[:cut]], [names[i] for i in order[cut:]]]
         own, other = halves[half], halves[1 - half]
         n_dev = max(8, len(own) // 5)
-        parts = [
+        train, dev, evaluation = (
             _part(behavior, of, some, n) for some, n in ((own[n_dev:], N_TRAIN), (own[:n_dev], N_DEV), (other, N_EVAL))
-        ]
+        )
         instrument = Instrument(model, behavior, False, "mean")
-        splits = Splits(Part(), *parts, Part())
+        splits = Splits(Part(), train, dev, evaluation, Part())
         experiments[name] = Experiment(
             instrument, splits, (PromptType.PREFILLED,), 1.0, "all", seed, Ledger(None, ""), Silent()
         )
@@ -82,10 +84,10 @@ def fold_of(model: tt.Model, behaviors: Mapping[str, Behavior], seed: int, half:
 
 
 def _part(behavior: Behavior, of: Sequence[str], chosen: Sequence[str], n: int) -> Part:
-    """The examples of some units in the order of these, at most n of them, the first of every unit first."""
+    """The examples of some clusters in the order of these, at most n of them, the first of every cluster first."""
     by_cluster: dict[str, list[int]] = {}
-    for i, unit in enumerate(of):
-        by_cluster.setdefault(unit, []).append(i)
+    for i, cluster in enumerate(of):
+        by_cluster.setdefault(cluster, []).append(i)
     depth = max(len(rows) for rows in by_cluster.values())
     rows = [by_cluster[u][k] for k in range(depth) for u in chosen if k < len(by_cluster[u])][:n]
     return Part(tuple(behavior.examples[i] for i in rows), tuple(of[i] for i in rows))
@@ -126,7 +128,7 @@ def balanced(fold: Fold, steerings: Mapping[str, Steering]) -> dict[str, Steerin
     each = {(of, a): (alone(s, a), 1.0) for of, s in new.items() for a in s.attributes}
     some = {name: rows[::2] for name, rows in groups_of(fold, "dev").items()}  # a rough step, refined by one factor
     for (of, a), result in damages(fold, some, each).items():
-        strength = float(np.clip(sqrt(TARGET / max(*result.values(), 1e-9)), 1 / MOST, MOST))
+        strength = float(np.clip(sqrt(TARGET / max(*result.values(), 1e-9)), 1 / MAX_FACTOR, MAX_FACTOR))
         fold.strengths.setdefault(of, {})[a] = strength
     return {name: s.changed(attributes=fold.strengths[s.id]) for name, s in steerings.items()}
 

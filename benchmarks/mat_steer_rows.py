@@ -1,7 +1,7 @@
-"""What `mat_steer_study.py` measures: MAT-Steer, its rivals, its options, and the candidates that dev chooses from."""
+"""What `mat_steer_study.py` measures: MAT-Steer, its contender, its options, and the candidates for dev."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from trimtab.interventions import Component
@@ -12,7 +12,7 @@ N_TRAIN: Final = 150  # examples of an attribute at most
 FULL, CHOSEN = "mat-steer", "mat-steer, chosen on dev"
 START = "mat-steer, untrained start"
 PAPER, PRINTED = "mat-steer, the paper's 0.9 on means", "mat-steer, the paper's 0.9 on sums"
-RIVAL, RIVAL_CHOSEN = "exclusive gates", "exclusive gates, chosen on dev"
+EXCLUSIVE, EXCLUSIVE_CHOSEN = "exclusive gates", "exclusive gates, chosen on dev"
 PROBES, PLAIN = "probe-gated mean difference", "sum of mean differences"
 RANDOM, SAME_GATES = "random directions", "random directions behind mat-steer's gates"
 
@@ -35,16 +35,16 @@ class Row:
 
 
 def paper(**options: Any) -> MATSteer:
-    """MAT-Steer with the paper's λ, on means, and the defaults in all else that is not said."""
-    return MATSteer(**{"lambda_positives": 0.9, "lambda_sparsity": 0.9, **options})
+    """MAT-Steer with the paper's λ, on means, and the defaults in all else."""
+    return replace(MATSteer(lambda_positives=0.9, lambda_sparsity=0.9), **options)
 
 
 # the paper's sums over 16 tokens of a side and over pairs of 3 attributes, as means
-SUMS = {"lambda_positives": 14.4, "lambda_sparsity": 14.4, "lambda_orthogonality": 0.2}
+SUMS: Final[Mapping[str, Any]] = {"lambda_positives": 14.4, "lambda_sparsity": 14.4, "lambda_orthogonality": 0.2}
 MAIN: Final[Mapping[str, Row]] = {
-    RIVAL_CHOSEN: Row(),
+    EXCLUSIVE_CHOSEN: Row(),
     CHOSEN: Row(),
-    RIVAL: Row(ExclusiveGates()),
+    EXCLUSIVE: Row(ExclusiveGates()),
     FULL: Row(MATSteer()),
     PAPER: Row(paper()),
     PRINTED: Row(MATSteer(**SUMS), 1),
@@ -55,7 +55,7 @@ MAIN: Final[Mapping[str, Row]] = {
 }
 CANDIDATES: Final[Mapping[str, tuple[TokenMethod, ...]]] = {
     CHOSEN: tuple(MATSteer(lambda_sparsity=weight, lambda_positives=weight) for weight in (0.9, 0.3, 0.1, 0.0)),
-    RIVAL_CHOSEN: tuple(ExclusiveGates(c=c) for c in (1.0, 0.1, 0.01, 0.001)),
+    EXCLUSIVE_CHOSEN: tuple(ExclusiveGates(c=c) for c in (1.0, 0.1, 0.01, 0.001)),
 }
 """As many for each, and dev chooses by the same figure."""
 

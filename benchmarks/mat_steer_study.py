@@ -1,22 +1,22 @@
-"""MAT-Steer, its rivals and its options on three attributes together: truthfulness, fairness, harmlessness.
+"""MAT-Steer, its contenders and its options on three attributes together: truthfulness, fairness, harmlessness.
 
     .venv/bin/python benchmarks/mat_steer_study.py budget  --data ../shared/data
     .venv/bin/python benchmarks/mat_steer_study.py measure --data ../shared/data --out out/mat-steer [--seed 1 …]
     .venv/bin/python benchmarks/mat_steer_study.py table   --out out/mat-steer
 
-Protocol: a seed halves the units of every attribute; each half is trained on once (four fifths) with the rest of it as
-dev, and the other half measures. One site for all, chosen on dev of seed 100 by mean differences. Damage is the largest
-mean divergence from the unsteered model on neutral text and on prompts of each attribute. Every attribute gets the
-strength at which it does the target's damage on dev texts alone, by one step (divergence grows with the square of the
-strength); then one factor on all strengths is searched until all attributes together do the target's damage on the
+Protocol: a seed halves the clusters of every attribute; each half is trained on once (four fifths) with the rest of it
+as dev, and the other half measures. One site for all, chosen on dev of seed 100 by mean differences. Damage is the
+largest mean divergence from the unsteered model on neutral text and on prompts of each attribute. Every attribute gets
+the strength at which it does the target's damage on dev texts alone, by one step (divergence grows with the square of
+the strength); then one factor on all strengths is searched until all attributes together do the target's damage on the
 evaluation's texts: it is the axis of comparison, so it is the same for all rows. Effects are measured with all on; an
 effect counts in its standard deviations over examples, since nats of unlike answers do not add up, and nats stand
 beside. Rows that are chosen on dev have as many candidates each and are chosen by the same figure: the mean of the
 three effects on dev, in standard deviations, at the target's damage on dev. Main rows have the seeds 1 to 5, options
 (`--options`) 1 and 2. `measure` writes a JSON file for every seed, fold and row and passes by those that are there.
 
-Seeds 0 and 100 were pilots and do not count; the rivals' candidates were set on dev of seed 100, MAT-Steer's after a
-first run over all folds had shown which λ do better.
+Seeds 0 and 100 were pilots and do not count; the contenders' candidates were set on dev of seed 100, MAT-Steer's after
+a first run over all folds had shown which λ do better.
 """
 
 import argparse
@@ -39,11 +39,13 @@ from trimtab.errors import InputError
 from trimtab.experiment.instrument import Propensity
 from trimtab.interventions import Site
 from trimtab.measurements.activations import TrainingActivations
+from trimtab.measurements.effects import PLAIN, effects_on_dev, sweep
 from trimtab.statistics.geometry import auroc
 from trimtab.steering import Steering
 from trimtab.steering.edits import Gated
 from trimtab.steering.mat_steer import gate_statistics
-from trimtab.steering.methods import Sides, TokenMethod, method
+from trimtab.steering.methods import MeanDifference, Sides, TokenMethod
+from trimtab.steering.methods.probe import ProbeGated
 from trimtab.workflows.fit.materials import best_blocks
 
 PILOT = 100
@@ -54,8 +56,8 @@ def make(fold: Fold, name: str) -> tuple[Steering, dict[str, Any]]:
     """The steering of a row, and what is known of its gates on dev tokens."""
     row = ROWS[name]
     if name == SAME_GATES:
-        steering, seen = make(fold, FULL)
-        return steering.randomised(fold.seed), seen
+        steering, details = make(fold, FULL)
+        return steering.randomised(fold.seed), details
     if name in CANDIDATES:
         return chosen(fold, CANDIDATES[name])
     site = Site(fold.site.block, row.component)
@@ -64,13 +66,13 @@ def make(fold: Fold, name: str) -> tuple[Steering, dict[str, Any]]:
     whole = {a: by[site] for a, by in fold.tokens("train", "response", row.n_train, site).items()}
     if name == PROBES:
         sides = {a: {site: Sides(s.positive.activations, s.negative.activations, False)} for a, s in whole.items()}
-        steering = method("probe-gated")().fit(sides, seed=fold.seed)
+        steering = ProbeGated().fit(sides, seed=fold.seed)
         edit = steering.edits[site]
         assert isinstance(edit, Gated)
         dev = {a: by[site] for a, by in fold.tokens("dev", "response", N_DEV, site).items()}
         return steering, {"gates": {a: asdict(s) for a, s in gate_statistics(edit, dev, seed=fold.seed).items()}}
     sides = {a: {site: Sides(_texts(s.positive), _texts(s.negative), False)} for a, s in whole.items()}
-    steering = method("mean-difference")().fit(sides, seed=fold.seed)
+    steering = MeanDifference().fit(sides, seed=fold.seed)
     return (steering.randomised(fold.seed) if name == RANDOM else steering), {}
 
 
@@ -80,30 +82,29 @@ def trained(fold: Fold, maker: TokenMethod, site: Site, n_train: int = N_TRAIN) 
     if key not in fold.learned:
         data = fold.tokens("train", maker.tokens, n_train, site)
         learned = maker.fit_tokens(data, fold.tokens("dev", maker.tokens, N_DEV, site), seed=fold.seed)
-        described = learned.by_site[site].as_record
-        fold.learned[key] = learned.steering, {"gates": described["gates"], "best_epoch": described["best_epoch"]}
+        record = learned.by_site[site].as_record
+        fold.learned[key] = learned.steering, {"gates": record["gates"], "best_epoch": record["best_epoch"]}
     return fold.learned[key]
 
 
 def chosen(fold: Fold, candidates: Sequence[TokenMethod]) -> tuple[Steering, dict[str, Any]]:
     """Of the candidates, the one with the largest mean effect on dev at the target's damage on dev."""
-    made = {}
+    learned = {}
     for maker in candidates:
         try:
-            made[repr(maker)] = trained(fold, maker, fold.site)
+            learned[repr(maker)] = trained(fold, maker, fold.site)
         except InputError as error:
             print(f"left out: {error}", flush=True)
-    steerings = balanced(fold, {key: steering for key, (steering, _) in made.items()})
+    steerings = balanced(fold, {key: steering for key, (steering, _) in learned.items()})
     result = equally_damaging(fold, steerings, "dev")
-    tried = {f"chosen {key}": (steerings[key], factor) for key, (factor, _) in result.items()}
-    effects: dict[str, list[float]] = {key: [] for key in made}
+    tried = {key: (steerings[key], factor) for key, (factor, _) in result.items()}
+    effects: dict[str, list[float]] = {key: [] for key in tried}
     for s in fold.experiments.values():
-        on_dev = s.effects_on_dev(tried)
-        for key in made:
-            effects[key].append(on_dev[f"chosen {key}"].standardised or 0.0)
+        for key, effect in zip(tried, effects_on_dev(s, list(tried.values())), strict=True):
+            effects[key].append(effect.standardised or 0.0)
     best = max(effects, key=lambda key: float(np.mean(effects[key])))
-    steering, seen = made[best]
-    return steering, {**seen, "chosen": best, "on dev": {key: float(np.mean(own)) for key, own in effects.items()}}
+    steering, details = learned[best]
+    return steering, {**details, "chosen": best, "on dev": {key: float(np.mean(own)) for key, own in effects.items()}}
 
 
 def _texts(tokens: Any) -> torch.Tensor:
@@ -119,20 +120,19 @@ def measured(fold: Fold, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     steerings = {}
     for name in names:
         try:
-            steering, seen = make(fold, name)
+            steering, details = make(fold, name)
         except InputError as error:
             rows[name] = {"reason": str(error)}
         else:
-            of[name], steerings[steering.id], rows[name] = steering.id, steering, dict(seen)
+            of[name], steerings[steering.id], rows[name] = steering.id, steering, dict(details)
     steerings = balanced(fold, steerings)
     result = equally_damaging(fold, steerings, "eval")
     effects: dict[str, dict[str, Any]] = {key: {"desired": {}, "preferred": {}, "effects": {}} for key in steerings}
     for attribute, s in fold.experiments.items():
-        scored = s.sweep("eval", {"base": (None, 0.0)} | {key: (steerings[key], result[key][0]) for key in steerings})
+        base, *scores = sweep(s, "eval", [PLAIN, *((steerings[key], result[key][0]) for key in effects)])
         contrast_of, paired = s.contrast_of(s.splits.eval), s.behavior.pairing != "random"
-        base = scored["base"]
-        for key, own in effects.items():
-            change = contrast_of.change(base, scored[key])
+        for own, steered in zip(effects.values(), scores, strict=True):
+            change = contrast_of.change(base, steered)
             mean, below = change.mean(), change.below_zero()
             own["effects"][attribute] = [
                 mean.value,
@@ -143,8 +143,8 @@ def measured(fold: Fold, names: Sequence[str]) -> dict[str, dict[str, Any]]:
                 len(change.rows),
                 change.n_clusters,
             ]
-            own["desired"][attribute] = float((scored[key].positive - base.positive).mean())
-            own["preferred"][attribute] = [preferred(p, paired) for p in (base, scored[key])]
+            own["desired"][attribute] = float((steered.positive - base.positive).mean())
+            own["preferred"][attribute] = [preferred(p, paired) for p in (base, steered)]
     for name, key in of.items():
         factor, damage = result[key]
         strengths = {a: factor * value for a, value in steerings[key].attributes.items()}
@@ -202,7 +202,8 @@ def budget(data: Path) -> Iterator[str]:
         yield f"{len(rows)} {what}: {2 * sum(map(len, makers))} steerings that are learned from tokens"
     for name, s in fold.experiments.items():
         sizes = [
-            f"{len(p)} examples of {len(set(p.clusters))} units" for p in (s.splits.train, s.splits.dev, s.splits.eval)
+            f"{len(p)} examples of {len(set(p.clusters))} clusters"
+            for p in (s.splits.train, s.splits.dev, s.splits.eval)
         ]
         yield f"{name}: train {sizes[0]}, dev {sizes[1]}, evaluation {sizes[2]}"
     yield f"a fold reads {read:,.0f} tokens; a steering scores {scored:,.0f}"
@@ -219,13 +220,13 @@ def main() -> None:
     parser.add_argument("--half", type=int, action="append", choices=[0, 1])
     parser.add_argument("--row", action="append", choices=list(ROWS))
     parser.add_argument("--options", action="store_true", help="the rows of one option each, not the main rows")
-    given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
-    names = given.row or list(OPTIONS if given.options else MAIN)
-    if given.what == "measure":
-        measure(given.data, given.out, given.seed or SEEDS, given.half or (0, 1), names)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    names = args.row or list(OPTIONS if args.options else MAIN)
+    if args.what == "measure":
+        measure(args.data, args.out, args.seed or SEEDS, args.half or (0, 1), names)
     else:
-        print("\n".join(table(given.out, names) if given.what == "table" else budget(given.data)))
+        print("\n".join(table(args.out, names) if args.what == "table" else budget(args.data)))
 
 
 if __name__ == "__main__":

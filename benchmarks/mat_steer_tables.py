@@ -1,10 +1,10 @@
 """The tables of `mat_steer_study.py`: means over trainings with 95 % intervals that allow for shared data.
 
-Trainings share data: the two folds of a seed exchange their halves, and seeds halve the same units anew. Their spread
-alone would count the same texts several times, so the variance of a mean over J trainings is taken as
-`(1/J + n_test/n_train) S²` with J − 1 degrees of freedom (Nadeau and Bengio 2003, for repeated folds Bouckaert and
-Frank 2004); halves make n_test/n_train 1. "Over seeds" is what the spread of the seeds' means alone gives, folds of a
-seed averaged: how much hangs on split and initialisation, on these texts.
+Trainings share data: the two folds of a seed exchange their halves, and seeds halve the same clusters anew. Their
+spread alone would count the same texts several times, so the variance of a mean over J trainings is taken as `(1/J +
+n_test/n_train) S²` with J − 1 degrees of freedom (Nadeau and Bengio 2003, for repeated folds Bouckaert and Frank 2004);
+halves make n_test/n_train 1. "Over seeds" is what the spread of the seeds' means alone gives, folds of a seed averaged:
+how much hangs on split and initialisation, on these texts.
 """
 
 import json
@@ -15,15 +15,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mat_steer_rows import CANDIDATES, CHOSEN, FULL, MAIN, PAPER, PLAIN, PROBES, RIVAL, RIVAL_CHOSEN, SAME_GATES, START
+from mat_steer_rows import (
+    CANDIDATES,
+    CHOSEN,
+    EXCLUSIVE,
+    EXCLUSIVE_CHOSEN,
+    FULL,
+    MAIN,
+    PAPER,
+    PLAIN,
+    PROBES,
+    SAME_GATES,
+    START,
+)
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
 SHARED = 1.0  # n_test / n_train of halves
 ATTRIBUTES = "truthfulness", "fairness", "harmlessness"
 NAMED = (
-    (CHOSEN, RIVAL_CHOSEN), (FULL, RIVAL), (FULL, START), (CHOSEN, PROBES), (CHOSEN, PLAIN), (RIVAL_CHOSEN, PROBES),
-    (RIVAL_CHOSEN, PLAIN),
+    (CHOSEN, EXCLUSIVE_CHOSEN), (FULL, EXCLUSIVE), (FULL, START), (CHOSEN, PROBES), (CHOSEN, PLAIN),
+    (EXCLUSIVE_CHOSEN, PROBES), (EXCLUSIVE_CHOSEN, PLAIN),
 )  # fmt: skip
 
 Found = Mapping[str, Any]
@@ -79,7 +91,7 @@ def table(out: Path, names: Sequence[str]) -> Iterator[str]:
     done = {name: [r for r in rows if "effects" in r] for name, rows in by_row.items()}
     yield from _effects(by_row, done)
     yield from contrasts(done)
-    for reference in (CHOSEN, RIVAL_CHOSEN) if set(names) <= set(MAIN) else (PAPER,):
+    for reference in (CHOSEN, EXCLUSIVE_CHOSEN) if set(names) <= set(MAIN) else (PAPER,):
         yield from compared(done, reference)
     yield from _answers(done)
     yield from _gates(done)
@@ -99,10 +111,10 @@ def _effects(by_row: Mapping[str, Sequence[Found]], done: Mapping[str, Sequence[
         yield f"| {name} | {len(rows)}{lost} | " + " | ".join(cells) + " |"
     yield ""
     sizes = {a: sorted({tuple(r["effects"][a][5:7]) for own in done.values() for r in own}) for a in ATTRIBUTES}
-    given = [
+    sizes_text = [
         f"{a} {_range([n for n, _ in own])} of {_range([u for _, u in own])} units" for a, own in sizes.items() if own
     ]
-    yield f"Evaluation examples of a training: {', '.join(given)}."
+    yield f"Evaluation examples of a training: {', '.join(sizes_text)}."
     yield ""
 
 
@@ -113,10 +125,10 @@ def _range(values: Sequence[int]) -> str:
 def contrasts(done: Mapping[str, Sequence[Found]]) -> Iterator[str]:
     """The named contrasts by the mean of the three: corrected t tests, p-values by Holm (1979); the rest beside."""
     tested = []
-    for ours, rival in NAMED:
-        pairs = _pairs(done, ours, rival)
+    for ours, other in NAMED:
+        pairs = _pairs(done, ours, other)
         if len(pairs) > 1:
-            tested.append((f"{ours} − {rival}", pairs, p_value([MEAN(a) - MEAN(b) for a, b in pairs])))
+            tested.append((f"{ours} − {other}", pairs, p_value([MEAN(a) - MEAN(b) for a, b in pairs])))
     holm, most = {}, 0.0
     for i, (name, _, p) in enumerate(sorted(tested, key=lambda row: row[2])):
         most = max(most, min(1.0, (len(tested) - i) * p))
@@ -167,11 +179,11 @@ def _gates(done: Mapping[str, Sequence[Found]]) -> Iterator[str]:
     for name, rows in done.items():
         own = [[*r["gates"].values()] for r in rows if "gates" in r and name != SAME_GATES]  # those are of `FULL`
         if own:
-            given = [[float(np.mean([f(g) for g in gates])) for gates in own] for f in GATES.values()]
-            given.append([min(g["negative"]["gate"] for g in gates) for gates in own])
-            given.append([max(g["others"]["gate"] for g in gates) for gates in own])
-            given.append([left(gates) for gates in own])
-            yield f"| {name} | " + " | ".join(map(interval, given)) + " |"
+            columns = [[float(np.mean([f(g) for g in gates])) for gates in own] for f in GATES.values()]
+            columns.append([min(g["negative"]["gate"] for g in gates) for gates in own])
+            columns.append([max(g["others"]["gate"] for g in gates) for gates in own])
+            columns.append([left(gates) for gates in own])
+            yield f"| {name} | " + " | ".join(map(interval, columns)) + " |"
     yield ""
 
 
@@ -179,9 +191,9 @@ def _choices(done: Mapping[str, Sequence[Found]]) -> Iterator[str]:
     """How often dev took each candidate."""
     for name, makers in CANDIDATES.items():
         taken = [r["chosen"] for r in done.get(name, ())]
-        given = [asdict(maker) for maker in makers]
-        varied = [key for key in given[0] if len({one[key] for one in given}) > 1]
-        for maker, one in zip(makers, given, strict=True):
+        options = [asdict(maker) for maker in makers]
+        varied = [key for key in options[0] if len({one[key] for one in options}) > 1]
+        for maker, one in zip(makers, options, strict=True):
             which = ", ".join(f"{key} {one[key]:g}" for key in varied)
             yield f"- {name}: dev took {which} {taken.count(repr(maker))} times of {len(taken)}"
     yield ""

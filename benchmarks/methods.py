@@ -35,12 +35,12 @@ from trimtab.workflows.fit.materials import FitMaterials, best_blocks
 BEHAVIORS = ("sentiment", "politeness", "formality", "refusal", "honesty", "brevity", "certainty", "null")
 TARGET = 0.05  # nats per token
 RANDOM = "random direction"
-STEPS, NEAR, FEW = 6, 0.15, 8  # of the search: tries, relative error, documents
+STEPS, NEAR, N_DEV_DOCUMENTS = 6, 0.15, 8  # of the search: tries, relative error, documents
 
 
 def damage(on: Experiment, steering: Steering, strength: float, part: Split) -> tuple[float, float]:
     """Divergence on neutral text and on other prompts."""
-    n = FEW if part == "dev" else SCREENING_ROWS
+    n = N_DEV_DOCUMENTS if part == "dev" else SCREENING_ROWS
     (neutral,) = NeutralDrift(steering, (strength,), n, part).drifts(on)
     (prompts,) = PromptsDrift(steering, (strength,), (), part).drifts(on)
     return float(neutral.kl.mean()), float(prompts.kl.mean())
@@ -183,12 +183,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/methods"))
     parser.add_argument("--behavior", action="append")
     parser.add_argument("--method", action="append")
-    given = parser.parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
-    if given.what == "table":
-        print("\n".join(table(given.out)))
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    if args.what == "table":
+        print("\n".join(table(args.out)))
     else:
-        measure(given.out, given.behavior or list(BEHAVIORS), given.method or [*method_names(), RANDOM])
+        measure(args.out, args.behavior or list(BEHAVIORS), args.method or [*method_names(), RANDOM])
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ from trimtab.integrations.control_vectors import read_control_vector, write_cont
 from trimtab.interventions import Site
 from trimtab.models import Batch, Plan, steer
 from trimtab.steering import Steering
-from trimtab.steering.methods import PCA, MeanDifference, Sides
+from trimtab.steering.methods import MeanDifference, Sides
+from trimtab.steering.methods.pca import PCA
 
 FIRST = "<|im_start|>"  # the model's beginning-of-text token, which peers are given as text
 BLOCKS = (10, 14, 18, 29)  # the last of 30 among them
@@ -46,7 +47,7 @@ class Peers:
     def __init__(self, folder: Path, root: Path, pairs: int) -> None:
         positive, negative = texts_of("text", pairs)
         self.folder, self.root = folder, root
-        self.job = {
+        self.job: dict[str, Any] = {
             "folder": str(model_folder()), "blocks": list(BLOCKS), "methods": list(METHODS), "tokens": TOKENS,
             "prompts": [FIRST + prompt for prompt in PROMPTS],
             "positive": [FIRST + text for text in positive], "negative": [FIRST + text for text in negative],
@@ -76,7 +77,9 @@ def logits(model: tt.Model, steering: Steering | None, strength: float) -> np.nd
         ids = torch.tensor([model.tokenizer(FIRST + prompt)["input_ids"]])
         n = ids.shape[1]
         batch = Batch(ids, torch.ones(1, n, dtype=torch.bool), torch.arange(n)[None], torch.tensor([n]))
-        rows.append(model.forward(batch, Plan(steers, logits="last")).logits[0].numpy())
+        last = model.forward(batch, Plan(steers, logits="last")).logits
+        assert last is not None
+        rows.append(last[0].numpy())
     return np.stack(rows)
 
 
@@ -132,7 +135,7 @@ def steered_rows(model: tt.Model, peers: Peers, data: Activations) -> tuple[list
 
 def vector_rows(model: tt.Model, data: Activations, theirs: Mapping[str, Any]) -> list[list[object]]:
     """Lines of the second table, for block 14 and the last block."""
-    after_norm = {site: Sides(*(_normed(model, h) for h in (s.positive, s.negative))) for site, s in data.items()}
+    after_norm = {site: Sides(_normed(model, s.positive), _normed(model, s.negative)) for site, s in data.items()}
     results = {name: peer["vectors"] for name, peer in theirs.items() if "vectors" in peer}
     rows = []
     for block in (14, BLOCKS[-1]):
@@ -164,7 +167,7 @@ def vector_rows(model: tt.Model, data: Activations, theirs: Mapping[str, Any]) -
 
 
 def _mean(sides: Sides) -> Tensor:
-    return MeanDifference().edit({"it": sides}, 0).vectors[0].double()  # type: ignore[attr-defined]
+    return MeanDifference().edit({"it": sides}, 0).vectors[0].double()
 
 
 def _pca(sides: Sides) -> Tensor:
@@ -174,13 +177,14 @@ def _pca(sides: Sides) -> Tensor:
 def _centred(sides: Sides) -> Tensor:
     """First component of the differences about their mean, toward the positive side of most pairs."""
     d = sides.positive - sides.negative
-    first = torch.linalg.svd(d - d.mean(dim=0), full_matrices=False).Vh[0]
+    first: Tensor = torch.linalg.svd(d - d.mean(dim=0), full_matrices=False).Vh[0]
     return first if (d @ first > 0).double().mean() >= 0.5 else -first
 
 
 def _normed(model: tt.Model, h: Tensor) -> Tensor:
     with torch.no_grad():
-        return model.hf.model.norm(h.float())
+        normed: Tensor = model.hf.model.norm(h.float())
+    return normed
 
 
 def _cosine(a: Tensor, b: Tensor) -> float:

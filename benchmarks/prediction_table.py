@@ -1,4 +1,4 @@
-"""How well geometry tells beforehand what steering will do: docs/results/prediction.md.
+"""How well geometry predicts what steering will do: docs/results/prediction.md.
 
     .venv/bin/trimtab predict --fit out/study/persona --fit out/study/nulls --fit … --out out/study/fit
     .venv/bin/python benchmarks/prediction_table.py --fit out/study/fit --study out/study/persona \
@@ -23,7 +23,7 @@ from trimtab.results.study import Cell
 from trimtab.results.study_files import load_study
 from trimtab.statistics import Interval, two_sample_share
 from trimtab.statistics.calibration import Cells
-from trimtab.statistics.prediction import AnswerScores
+from trimtab.statistics.prediction import PredictionScores
 from trimtab.workflows.predict.calibrate import comparable
 
 COMMAND = (
@@ -43,7 +43,7 @@ def scores(c: Calibration) -> str:
         rows.append(("the same, controls counted too", c.scores_with_controls))
     rows += [(f"{NAMES[name]} alone", s) for name, s in c.singles.items()]
     head = [
-        "shown from",
+        "predicted from",
         "cells",
         "held",
         "AUROC",
@@ -56,7 +56,7 @@ def scores(c: Calibration) -> str:
     return table(head, (row(name, s) for name, s in rows))
 
 
-def row(name: str, s: AnswerScores) -> list[object]:
+def row(name: str, s: PredictionScores) -> list[object]:
     briers = [f"{s.brier:.3f}", f"{s.brier_base:.3f}", shown(s.gain)]
     return [
         name,
@@ -80,7 +80,7 @@ def in_short(c: Calibration) -> str:
     )
 
 
-def bins(s: AnswerScores) -> str:
+def bins(s: PredictionScores) -> str:
     rows = [(b.n, f"{b.predicted:.1%}", shown(Interval(*(100 * x for x in ends(b.observed)))) + " %") for b in s.bins]
     return table(["cells", "predicted", "held"], rows)
 
@@ -136,11 +136,11 @@ def main() -> None:
     parser.add_argument("--study", type=Path, action="append", required=True, help="studies behind it (repeatable)")
     parser.add_argument("--verdicts", type=Path, required=True, help="what benchmarks/verdict.py measured")
     parser.add_argument("--out", type=Path, required=True)
-    given = parser.parse_args()
-    fit = load_calibrations(given.fit / "calibrations.json")
+    args = parser.parse_args()
+    fit = load_calibrations(args.fit / "calibrations.json")
     text = next(c for c in fit.calibrations if c.kind == "free text, unpaired" and c.dtype == "bfloat16")
     key = (text.model.digest, text.dtype, text.block, text.component, text.answer_kind, text.pairing)
-    cells = comparable([load_study(folder) for folder in given.study])[key]
+    cells = comparable([load_study(folder) for folder in args.study])[key]
     parts = [
         f"# Predictions before steering\n\n```\n{fit.command}\n{COMMAND}\n```\n",
         "![Predicted probability against what held](prediction.png)\n",
@@ -156,8 +156,8 @@ def main() -> None:
     if fit.notes:
         parts.append("Not fitted: " + "; ".join(fit.notes) + ".\n")
     parts.append("## Against whole checks\n")
-    parts += [f"{line}\n" for line in against_checks(left_out_of(text, cells), known(given.verdicts))]
-    given.out.write_text("\n".join(parts))
+    parts += [f"{line}\n" for line in against_checks(left_out_of(text, cells), known(args.verdicts))]
+    args.out.write_text("\n".join(parts))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ INDICES = {"agreement_loo": "agreement, leave-one-out", "agreement": "agreement 
            "separability_held_out": "d′ held out", "edit_size_ratio": "dose of strength 1"}  # fmt: skip
 ATS: tuple[At, At] = ("strength 1", "equal dose")
 WHOLE = 69  # persona sets
-LEAST, MOST = 0.05, 0.25  # bounds of a check: effect, nats per token, and anti-steerable share
+MIN_EFFECT, MAX_ANTI_STEERABLE = 0.05, 0.25  # bounds of a check: effect, nats per token, and anti-steerable share
 SHARED = ("agreement_loo", "separability_held_out", "norm", "effect", "anti_steerable")
 
 
@@ -98,22 +98,22 @@ def paper(s: Study, choice: Study | None) -> str:
         return [tell(s, "strength 1"), tell(s, "equal dose"), tell(choice, "strength 1") if choice else "not run"]
 
     def shares(study: Study, at: At) -> str:
-        result = [100 * (t.anti_steerable.value or 0.0) for t in summaries(study, at)]
-        return f"{min(result):.0f} to {max(result):.0f} %"
+        shares = [100 * (t.anti_steerable.value or 0.0) for t in summaries(study, at)]
+        return f"{min(shares):.0f} to {max(shares):.0f} %"
 
     def spread(study: Study, at: At) -> str:
         name = "anti_steerable" if at == "strength 1" else "equal_anti_steerable"
-        result = [100 * v for v in by_behavior(study, name).values()]
-        return f"{min(result):.0f} to {max(result):.0f} %"
+        shares = [100 * v for v in by_behavior(study, name).values()]
+        return f"{min(shares):.0f} to {max(shares):.0f} %"
 
     def best(study: Study, at: At) -> str:
         first = Counter({t.prompt_type: t.ranks[0] for t in summaries(study, at)}).most_common(2)
         return ", ".join(f"{name} {n}" for name, n in first)
 
     def positive(study: Study, at: At) -> str:
-        result = summaries(study, at)
-        sure = sum((t.effect.low or 0.0) > 0 for t in result)
-        return f"{sum((t.effect.value or 0.0) > 0 for t in result)} of {len(result)} ({sure} with the whole interval)"
+        types = summaries(study, at)
+        sure = sum((t.effect.low or 0.0) > 0 for t in types)
+        return f"{sum((t.effect.value or 0.0) > 0 for t in types)} of {len(types)} ({sure} with the whole interval)"
 
     def linked(x: str, y: str, prompt_type: str | None = None) -> Callable[[Study, At], str]:
         return lambda study, at: figure(rho(study, x, y, at, None, prompt_type).rho)
@@ -157,7 +157,7 @@ def types(s: Study) -> str:
         one = [figure(t.effect, digits=3), percent(t.positive), percent(t.anti_steerable)]
         ranks = " ".join(map(str, t.ranks))
         rows.append([t.prompt_type, *geometry, *one, figure(e.effect, digits=3), percent(e.anti_steerable), ranks])
-    head = ["prompt type", "agreement", "d′", "edit_size_ratio", "effect, λ = 1", "above 0", "anti-steerable"]
+    head = ["prompt type", "agreement", "d′", "dose", "effect, λ = 1", "above 0", "anti-steerable"]
     return table([*head, "effect, equal dose", "anti-steerable", "behaviors at rank 1 … by effect"], rows)
 
 
@@ -168,13 +168,13 @@ def choices(s: Study | None) -> str:
 def links(s: Study) -> str:
     rows = []
     names = [t.prompt_type for t in summaries(s, "strength 1")]
-    for x, described in INDICES.items():
+    for x, name in INDICES.items():
         for y in ("effect", "anti_steerable"):
             within = [v for n in names if (v := rho(s, x, y, "equal dose", None, n).rho.value) is not None]
             over_all = [figure(rho(s, x, y, at).rho) for at in ATS]
-            given = figure(rho(s, x, y, "strength 1", "norm").rho)
+            fixed_norm = figure(rho(s, x, y, "strength 1", "norm").rho)
             ends = f"{min(within):.2f} to {max(within):.2f}" if within else "–"
-            rows.append([described, y.replace("_", "-"), *over_all, given, ends])
+            rows.append([name, y.replace("_", "-"), *over_all, fixed_norm, ends])
     head = ["ρ of", "with", "strength 1", "equal dose", "strength 1 given ‖s‖", "within one type, equal dose"]
     return table(head, rows)
 
@@ -204,8 +204,8 @@ def maps(s: Study) -> str:
     rows = []
     for block in sorted({c.block for c in real(s)}):
         cells = [c for c in real(s) if c.block == block]
-        result = [values(cells, name) for name in columns]
-        rows.append([block, *(f"{x.mean():.2f} ({x.min():.2f} to {x.max():.2f})" for x in result)])
+        figures = [values(cells, name) for name in columns]
+        rows.append([block, *(f"{x.mean():.2f} ({x.min():.2f} to {x.max():.2f})" for x in figures)])
     return table(["block", *columns.values()], rows)
 
 
@@ -231,10 +231,12 @@ def steerable(s: Study) -> str:
     parts: tuple[list[float], list[float]] = ([], [])
     for c in real(s):
         if c.prompt_type == "prefilled":
-            held = (c.equal_effect_low or 0.0) > LEAST and (c.equal_anti_steerable_high or 1.0) < MOST
+            held = (c.equal_effect_low or 0.0) > MIN_EFFECT and (
+                c.equal_anti_steerable_high or 1.0
+            ) < MAX_ANTI_STEERABLE
             parts[not held].append(c.agreement_loo or 0.0)
-    described = [f"{mean(part):.2f} in the {len(part)} sets" if part else "no set" for part in parts]
-    return f"{described[0]} that keep a check's bounds at equal dose, {described[1]} that do not"
+    means = [f"{mean(part):.2f} in the {len(part)} sets" if part else "no set" for part in parts]
+    return f"{means[0]} that keep a check's bounds at equal dose, {means[1]} that do not"
 
 
 def command(s: Study) -> str:
@@ -250,11 +252,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=Path, required=True, help="folder with the folders of studies")
     parser.add_argument("--out", type=Path, help="Markdown file; else standard output")
-    described = parser.parse_args()
+    args = parser.parse_args()
     studies = {
-        name: load_study(described.studies / name)
-        for name in NAMES
-        if (described.studies / name / "study.json").is_file()
+        name: load_study(args.studies / name) for name in NAMES if (args.studies / name / "study.json").is_file()
     }
     s = studies["persona"]
     commands = "\n".join(map(command, studies.values()))
@@ -269,7 +269,7 @@ def main() -> None:
 
 {machine()}; SmolLM2-135M-Instruct in bfloat16 unless a table says otherwise; two processes; times beside other work.
 Vectors at the residual of block 14, which was named before anything was measured. Intervals are over families of
-behaviors. What this means is told in [Studies](../study.md#what-came-out).
+behaviors. What this means is explained in [Studies](../study.md#what-came-out).
 
 {run(studies)}
 
@@ -309,8 +309,8 @@ Six sets, prefilled vectors: mean (least to largest).
 
 {table(head, others)}
 """
-    if described.out:
-        described.out.write_text(text)
+    if args.out:
+        args.out.write_text(text)
     else:
         print(text)
 

@@ -7,11 +7,11 @@ strength chosen on dev, decision on the evaluation split). The truth is what the
 split and on neutral paragraphs and prompts that nothing else used: a requirement that its point estimate misses there
 is violated. Capability is not part of the truth, since its probe has no second half.
 
-Rows that nearly repeat each other are one unit: they stand in one part, and intervals go over units. Where effect,
+Rows that nearly repeat each other are one cluster: they stand in one part; intervals go over clusters. Where effect,
 anti-steerable share or desired answers fail at Holm's strictest level it is a no-go, and where the first two are
 undecided it is inconclusive, whatever else would be found (an odd part or a capability that fails would make a no-go of
 the latter).
-Random directions, the reference of the odd part, are measured where that part's interval reaches below 0.1 nats per
+Random directions, the baseline of the odd part, are measured where that part's interval reaches below 0.1 nats per
 token (they reach some 0.04), divergences on replication where those of the evaluation reach above 0.09.
 
 Controls: labels shuffled (five seeds a set), random pairs dealt anew (random splits of one file), random directions as
@@ -83,8 +83,12 @@ def experiment_of(model: tt.Model, behavior: Behavior, seed: int = 0) -> Experim
 
 def evidence(on: Experiment, steering: Steering, geometry: Geometry | None, own: Steered) -> Evidence:
     """What a check decides from, without what cannot change the decision; a vector from elsewhere has no geometry."""
-    omit: set[Omitted] = {"curve", "noise"} | ({"random directions"} if own.odd.mean().low > FAR[0] else set())
-    return assess(on, steering, geometry=geometry, omit=omit | ({"wording"} if geometry is None else set()))
+    omit: set[Omitted] = {"curve", "noise"}
+    if own.odd.mean().low > FAR[0]:
+        omit.add("random directions")
+    if geometry is None:
+        omit.add("wording")
+    return assess(on, steering, geometry=geometry, omit=omit)
 
 
 def best_strength(on: Experiment, chosen: Chosen) -> float:
@@ -117,9 +121,9 @@ def foregone(steered: Steered, unit: str) -> str | None:
 
 def replication(on: Experiment, steering: Steering, result: Evidence | None, whole: bool = True) -> Row:
     """What the vector does on examples and texts that nothing else has seen; not more than settles what is true."""
-    (seen,), unit = steered(on, [steering], "replication"), on.instrument.unit
+    (second,), unit = steered(on, [steering], "replication"), on.instrument.unit
     random = RandomDirectionBaseline(percentile_95=result.random_directions.percentile_95 or 0.0 if result else 0.0)
-    rows = bounds(requirements(seen, THRESHOLDS, unit, random, {}))
+    rows = bounds(requirements(second, THRESHOLDS, unit, random, {}))
     if rows[EFFECT]["missed"] or rows[ANTI]["missed"] or not whole:
         return rows
     drifts = {}
@@ -130,7 +134,7 @@ def replication(on: Experiment, steering: Steering, result: Evidence | None, who
         if result is None or bootstrap_mean(result.drifts[name], seed=on.seed).high > FAR[1]:
             (drift,) = step.drifts(on)
             drifts[name] = drift.kl
-    return bounds(requirements(seen, THRESHOLDS, unit, random, drifts))
+    return bounds(requirements(second, THRESHOLDS, unit, random, drifts))
 
 
 def bounds(needs: Sequence[Requirement]) -> Row:
@@ -148,8 +152,8 @@ def bounds(needs: Sequence[Requirement]) -> Row:
 def _kin(on: Experiment) -> float:
     """Share of replication texts that have half of their words in common with a training text."""
     train = [{*words(getattr(e, side))} for e in on.splits.train.examples for side in SIDES]
-    seen = [{*words(getattr(e, side))} for e in on.splits.replication.examples for side in SIDES]
-    close = [any(2 * len(a & b) >= len(a | b) for b in train) for a in seen]
+    texts = [{*words(getattr(e, side))} for e in on.splits.replication.examples for side in SIDES]
+    close = [any(2 * len(a & b) >= len(a | b) for b in train) for a in texts]
     return float(np.mean(close)) if close else 0.0
 
 
@@ -169,9 +173,9 @@ def control(on: Experiment, tried: Mapping[str, tuple[Steering, float]], geometr
         figures, could = screened(contrast_of.change(base, after), strength)
         if could:
             at = replace(on, strength=strength)
-            seen = evidence(at, steering, geometry, steered(at, [steering])[0])
-            figures |= outcome(decide(seen, THRESHOLDS, at.instrument))
-            figures["replication"] = replication(at, steering, seen)
+            measured = evidence(at, steering, geometry, steered(at, [steering])[0])
+            figures |= outcome(decide(measured, THRESHOLDS, at.instrument))
+            figures["replication"] = replication(at, steering, measured)
             if figures["decision"] in ("go", "caution"):
                 row["decision"] = figures["decision"]
         row["vectors"][name] = figures
@@ -212,17 +216,19 @@ class Bench:
         known = foregone(own, on.instrument.unit)
         if known:
             needs = requirements(own, THRESHOLDS, on.instrument.unit, RandomDirectionBaseline(), {})
-            described = [r for r in needs if r.name in (EFFECT, ANTI, DESIRED)]
-            row: Row = {"decision": known, "bounds": bounds(described), "doubts": None}
+            shown = [r for r in needs if r.name in (EFFECT, ANTI, DESIRED)]
+            row: Row = {"decision": known, "bounds": bounds(shown), "doubts": None}
             row["replication"] = replication(on, steering, None, whole=known == "no-go")
         else:
-            seen = evidence(on, steering, geometry, own)
-            row = outcome(decide(seen, THRESHOLDS, on.instrument))
-            row["replication"] = replication(on, steering, seen)
-        vector = steering.vector(chosen.site).float().cpu().numpy()
+            measured = evidence(on, steering, geometry, own)
+            row = outcome(decide(measured, THRESHOLDS, on.instrument))
+            row["replication"] = replication(on, steering, measured)
+        site = chosen.site
+        assert site is not None
+        vector = steering.vector(site).float().cpu().numpy()
         self.work.mkdir(parents=True, exist_ok=True)
-        np.savez(self.work / f"{name}.npz", vector=vector, block=chosen.site.block, strength=chosen.strength)
-        of = {"block": chosen.site.block, "prompt_type": chosen.prompt_type.value, "strength": chosen.strength}
+        np.savez(self.work / f"{name}.npz", vector=vector, block=site.block, strength=chosen.strength)
+        of = {"block": site.block, "prompt_type": str(chosen.prompt_type), "strength": chosen.strength}
         parts = {"eval": on.splits.eval, "replication": on.splits.replication}
         sizes = {f"n_{name}": len(part) for name, part in parts.items()}
         sizes |= {f"units_{name}": len(set(part.clusters)) for name, part in parts.items()}
@@ -337,11 +343,11 @@ def main() -> None:
     parser.add_argument("--sets", type=int, help="so many, drawn at random; all of them if not given")
     parser.add_argument("--controls", type=int, help="so many of these also as controls; all of them if not given")
     parser.add_argument("--processes", type=int, default=2)
-    given = parser.parse_args()
-    every = sorted(file.stem for file in (given.data / "mwe" / "persona").glob("*.jsonl"))
-    names = [every[i] for i in np.random.default_rng(0).permutation(len(every))[: given.sets]]
-    wanted = [s for s in jobs(names, given.controls or len(names)) if given.only is None or s["job"] in given.only]
-    run(wanted, given.data, given.json, given.processes)
+    args = parser.parse_args()
+    every = sorted(file.stem for file in (args.data / "mwe" / "persona").glob("*.jsonl"))
+    names = [every[i] for i in np.random.default_rng(0).permutation(len(every))[: args.sets]]
+    wanted = [s for s in jobs(names, args.controls or len(names)) if args.only is None or s["job"] in args.only]
+    run(wanted, args.data, args.json, args.processes)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from harness import known, machine, table
 
 import trimtab as tt
 from trimtab.statistics import Interval, share_interval
-from verdict import ANTI, DESIRED, DIRECTIONS, EFFECT, FOREIGN, PAIRS, SEEDS, STRENGTH, THRESHOLDS, family
+from trimtab.verdict.decide import DESIRED, EFFECT
+from verdict import ANTI, DIRECTIONS, FOREIGN, PAIRS, SEEDS, STRENGTH, THRESHOLDS, family
 
 Row = dict[str, Any]
 COMMAND = "benchmarks/verdict.py"
@@ -57,7 +58,7 @@ def percent(i: Interval) -> str:
 
 
 def share(flags: Sequence[bool], clusters: Sequence[str], level: float = 0.95) -> Interval:
-    """Share of true flags; rows of one unit count for as much as they are worth."""
+    """Share of true flags; rows of one cluster count for as much as they are worth."""
     return share_interval(np.array(flags), np.array(clusters), level)
 
 
@@ -145,7 +146,7 @@ def single(real: Sequence[Row]) -> Iterator[list[object]]:
 
 def shipped(real: Sequence[Row], model: tt.Model) -> Row:
     """What reports quote; a go and a caution claim the same and are counted together."""
-    decisions = {}
+    decisions: dict[str, Row] = {}
     for which in (PASSED, ("no-go",)):
         rows = [row for row in real if row["decision"] in which]
         i, bad = of_sets(rows, wrong), sum(map(wrong, rows))
@@ -208,16 +209,16 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("out/bench/verdict.jsonl"))
     parser.add_argument("--out", type=Path, help="Markdown file")
     parser.add_argument("--shipped", type=Path, help="JSON file")
-    given = parser.parse_args()
-    rows = known(given.json)
+    args = parser.parse_args()
+    rows = known(args.json)
     text = "\n".join(page(rows)) + "\n"
     print(text)
-    if given.out:  # the part between the marks is another benchmark's
-        old = given.out.read_text().split(MARK) if given.out.is_file() else []
-        given.out.write_text(text + (f"\n{MARK}{old[1]}{MARK}\n" if len(old) == 3 else ""))
-    if given.shipped:
+    if args.out:  # the part between the marks is another benchmark's
+        old = args.out.read_text().split(MARK) if args.out.is_file() else []
+        args.out.write_text(text + (f"\n{MARK}{old[1]}{MARK}\n" if len(old) == 3 else ""))
+    if args.shipped:
         real = [row for row in rows if row["settings"]["job"] == "real"]
-        given.shipped.write_text(json.dumps(shipped(real, tt.load("smollm2")), indent=1) + "\n")
+        args.shipped.write_text(json.dumps(shipped(real, tt.load("smollm2")), indent=1) + "\n")
 
 
 if __name__ == "__main__":

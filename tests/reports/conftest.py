@@ -152,7 +152,7 @@ def cosines(rng: np.random.Generator, types: tuple[str, ...]) -> rec.Cosines:
 def example_rows(report: dict[str, Any]) -> tuple[rec.ExampleRow, ...]:
     return tuple(
         rec.ExampleRow(
-            example=i, source=text.source, cluster=report["unit"], prompt=text.prompt, positive=text.positive,
+            example=i, source=text.source, cluster=text.source, prompt=text.prompt, positive=text.positive,
             negative=text.negative, prompt_type=CHOSEN, strength=1.0, base=text.base, steered=text.steered,
             effect=text.effect, effect_positive=text.effect / 2, effect_negative=-text.effect / 2,
             total_base=9 * text.base, total_steered=9 * text.steered,
@@ -281,7 +281,7 @@ def _unmeasured(report: Report) -> Report:
             "generated": con.Generated(reason="--generate was not given"),
             "direction": con.Direction(reason="not with so few examples"),
             "random_directions": con.RandomDirectionBaseline(reason="the steering has several sites"),
-            "training_variability": con.TrainingVariability(effect=Estimate(reason="too few training units")),
+            "training_variability": con.TrainingVariability(effect=Estimate(reason="too few training clusters")),
             "answer_bias": con.AnswerBias(
                 label="Yes", shift=estimate(0.4, 0.1, 140), adjusted=Estimate(reason="one label only")
             ),

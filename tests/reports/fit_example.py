@@ -18,16 +18,16 @@ def tokens(n: int, gate: float, edit: float) -> dict[str, float]:
 
 
 def gate(own: float, kept: float, others: float | None) -> dict[str, Any]:
-    given = None if others is None else tokens(800, others, 0.01)
-    return {"positive": tokens(400, kept, 0.01), "negative": tokens(410, own, 0.08), "others": given,
+    others_tokens = None if others is None else tokens(800, others, 0.01)
+    return {"positive": tokens(400, kept, 0.01), "negative": tokens(410, own, 0.08), "others": others_tokens,
             "auroc": 0.9, "mmd2_before": 0.006, "mmd2_after": 0.001}  # fmt: skip
 
 
 def text(names: tuple[str, ...], attribute: str, side: str, words: tuple[str, ...], seed: int) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
-    seen = {name: rng.uniform(0, 1, len(words)).round(3).tolist() for name in names}
-    edits = {name: [0.04 * g for g in values] for name, values in seen.items()}
-    return {"attribute": attribute, "side": side, "pieces": words, "answer_from": len(words) // 2, "seen": seen,
+    gates = {name: rng.uniform(0, 1, len(words)).round(3).tolist() for name in names}
+    edits = {name: [0.04 * g for g in values] for name, values in gates.items()}
+    return {"attribute": attribute, "side": side, "pieces": words, "answer_from": len(words) // 2, "seen": gates,
             "edits": edits, "left_out": (12, 1)}  # fmt: skip
 
 
@@ -39,9 +39,9 @@ def build(
     curves = {name: falling if name != "shrinkage" else [0.0] * 12 for name in TERMS}
     dev = {name: [*values, values[-1]] for name, values in curves.items()}
     gates = {name: gate(*((0.6, 0.05, 0.03) if i != 1 else (0.05, 0.2, 0.4))) for i, name in enumerate(names)}
-    given = {"share": 0.3, "tokens": "response", "keep_norm": True, "sites": ["14"]}
+    settings = {"share": 0.3, "tokens": "response", "keep_norm": True, "sites": ["14"]}
     candidates = [
-        {"settings": {**given, "share": share}, "factor": 1.5, "effect": dict.fromkeys(names, share), "score": share,
+        {"settings": {**settings, "share": share}, "factor": 1.5, "effect": dict.fromkeys(names, share), "score": share,
          "chosen": share == 0.4}
         for share in (0.2, 0.4)
     ]  # fmt: skip
@@ -63,7 +63,7 @@ def build(
     return Fit.model_validate({
         "trimtab": "0.1.0", "torch": "2.13.0", "transformers": "5.19.0", "command": "trimtab fit warmth formality",
         "seconds": 61.2, "seed": 0, "method": "mat-steer", "source": "MAT-Steer, Nguyen et al. 2502.12446.",
-        "hyperparameters": given, "prompt_type": "prefilled", "max_kl": 0.1, "id": "a" * 64,
+        "hyperparameters": settings, "prompt_type": "prefilled", "max_kl": 0.1, "id": "a" * 64,
         "model": ModelRecord(id="smollm2", revision=None, digest="b" * 64, architecture="LlamaForCausalLM",
                              n_blocks=30, d_model=576),
         "dtype": "float32", "sites": {"14": ("gated",)}, "attributes": attributes,
@@ -99,10 +99,10 @@ def hostile() -> Fit:
     attributes = {name: a.model_copy(update={"prompt_prefix": HOSTILE[1], "description": HOSTILE[0]})
                   for name, a in fit.attributes.items()}  # fmt: skip
     model = fit.model.model_copy(update={"id": HOSTILE[6], "architecture": HOSTILE[0], "revision": HOSTILE[1]})
-    given = {HOSTILE[1]: HOSTILE[0], "x": [HOSTILE[2]]}
+    settings = {HOSTILE[1]: HOSTILE[0], "x": [HOSTILE[2]]}
     return fit.model_copy(update={
         "attributes": attributes, "model": model, "notes": HOSTILE, "command": HOSTILE[0], "source": HOSTILE[1],
-        "hyperparameters": given, "dtype": HOSTILE[0], "method": HOSTILE[0], "sites": {HOSTILE[0]: (HOSTILE[1],)},
+        "hyperparameters": settings, "dtype": HOSTILE[0], "method": HOSTILE[0], "sites": {HOSTILE[0]: (HOSTILE[1],)},
     })  # fmt: skip
 
 

@@ -42,9 +42,9 @@ def test_the_record_survives_the_way_to_disk_and_back(any_fit: Fit, tmp_path: Pa
     assert page.name == "fit.html"
     assert Fit.model_validate_json((tmp_path / "f" / "fit.json").read_text()) == any_fit
     assert sorted(p.name for p in (tmp_path / "f").iterdir()) == ["fit.html", "fit.json"]
-    described = any_fit.training.model_dump(mode="json", by_alias=True)
-    assert described["schema"] == 2
-    assert Training.model_validate(described) == any_fit.training
+    record = any_fit.training.model_dump(mode="json", by_alias=True)
+    assert record["schema"] == 2
+    assert Training.model_validate(record) == any_fit.training
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,13 @@ def test_sections_are_those_that_have_something_to_show_and_all_links_lead_somew
     ids = [str(a["id"]) for _, a in outline.elements if "id" in a]
     sections = [str(a["id"]) for tag, a in outline.elements if tag == "section"]
     training = any_fit.training
-    given = {"training": training.sites, "candidates": training.candidates, "texts": training.texts, "words": training}
-    assert sections == [s for s in SECTIONS if given.get(s, True)]
+    present = {
+        "training": training.sites,
+        "candidates": training.candidates,
+        "texts": training.texts,
+        "words": training,
+    }
+    assert sections == [s for s in SECTIONS if present.get(s, True)]
     assert len(ids) == len(set(ids))
     links = [str(a["href"]) for tag, a in outline.elements if tag == "a"]
     assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
@@ -127,10 +132,10 @@ def test_a_gate_is_good_when_it_opens_on_its_negatives_and_nowhere_else(
 def test_gates_are_said_and_marked_in_words_signs_and_figures(plain: Outline) -> None:
     good = "warmth opens on what it should change, less on what is as desired already, and stays shut on the other"
     bad = "formality hardly opens on what it should change, opens no less on what is as desired already, and opens"
-    said = plain.visible
-    assert said.index(f"✔ {good}") < said.index(f"✘ {bad}")
-    assert said.count("✘ no") == 3
-    assert "0.600 above 0.1 ✔ yes 8.0 % 72.0 %" in said
+    text = plain.visible
+    assert text.index(f"✔ {good}") < text.index(f"✘ {bad}")
+    assert text.count("✘ no") == 3
+    assert "0.600 above 0.1 ✔ yes 8.0 % 72.0 %" in text
 
 
 def test_the_chosen_candidate_is_marked_and_only_what_differs_is_a_column(plain: Outline) -> None:
@@ -182,13 +187,13 @@ def test_the_terminal_tells_gates_and_marks(encoding: str) -> None:
     gate_summary(build(("[red]warmth", "formality", "brevity")).training, console)
     gate_summary(Training(), console)
     out.seek(0)
-    said = out.read()
-    row = next(line for line in said.splitlines() if "[red]warmth" in line)
+    printed = out.read()
+    row = next(line for line in printed.splitlines() if "[red]warmth" in line)
     signs = ("✔", "✘") if encoding == "utf-8" else ("+", "x")
     yes = re.escape(signs[0])
     assert re.search(rf"0\.60 {yes}[ |]+0\.050 {yes}[ |]+0\.030 {yes}[ |]", row)
-    assert next(line for line in said.splitlines() if "formality" in line).count(signs[1]) == 3
-    assert max(map(len, said.splitlines())) <= 80
+    assert next(line for line in printed.splitlines() if "formality" in line).count(signs[1]) == 3
+    assert max(map(len, printed.splitlines())) <= 80
 
 
 def test_the_page_loads_no_model_library() -> None:
@@ -213,7 +218,7 @@ def test_browser_draws_the_curves_without_an_error_and_the_page_fits_narrow_and_
     for width in (360, 1280):
         frame = tmp_path / "frame.html"
         frame.write_text(f'<body>{WIDE}<iframe src="fit.html" style="width:{width}px;height:900px;border:0"></iframe>')
-        described = subprocess.run([*command, frame.as_uri()], capture_output=True, text=True, timeout=120, check=True)
-        result = re.search(r'data-wide="(\d+)"', described.stdout)
-        assert result, described.stderr
-        assert int(result[1]) <= width
+        framed = subprocess.run([*command, frame.as_uri()], capture_output=True, text=True, timeout=120, check=True)
+        width_of_page = re.search(r'data-wide="(\d+)"', framed.stdout)
+        assert width_of_page, framed.stderr
+        assert int(width_of_page[1]) <= width

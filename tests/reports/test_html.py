@@ -18,7 +18,7 @@ from trimtab.results.report import PromptTypeResult, Report
 
 SECTIONS = [
     *("verdict", "facts", "effects", "types", "projections", "cosines", "blocks", "curve", "backfired"),
-    *("continuations", "rivals", "generated", "side-effects", "data", "method", "glossary"),
+    *("continuations", "baselines", "generated", "side-effects", "data", "method", "glossary"),
 ]
 # Names of elements that the page's own templates use; anything else came from a text.
 ELEMENTS = re.compile(

@@ -92,7 +92,7 @@ def test_a_folder_that_is_a_file_is_an_input_error(study: Study, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("", "cannot be read"),
         ("{", "cannot be read"),
@@ -104,14 +104,14 @@ def test_a_folder_that_is_a_file_is_an_input_error(study: Study, tmp_path: Path)
         ('{"schema": 2}', "not a study of this version: trimtab"),
     ],
 )
-def test_a_broken_or_foreign_record_is_an_input_error(content: str, given: str, folder: Path) -> None:
+def test_a_broken_or_foreign_record_is_an_input_error(content: str, message: str, folder: Path) -> None:
     (folder / "study.json").write_text(content, encoding="utf-8")
-    with pytest.raises(InputError, match=rf"study\.json.*{given}"):
+    with pytest.raises(InputError, match=rf"study\.json.*{message}"):
         load_study(folder)
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"surprise": 1}, "surprise"),
         ({"equal_dose": float("nan")}, "equal_dose"),
@@ -122,13 +122,13 @@ def test_a_broken_or_foreign_record_is_an_input_error(content: str, given: str, 
          r"holds cosines, which belong into cosines\.parquet"),
     ],
 )  # fmt: skip
-def test_a_field_that_does_not_fit_is_named(change: dict[str, Any], given: str | None, folder: Path) -> None:
+def test_a_field_that_does_not_fit_is_named(change: dict[str, Any], message: str | None, folder: Path) -> None:
     file = folder / "study.json"
     file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | change), encoding="utf-8")
-    if given is None:
+    if message is None:
         assert load_study(folder).cells
         return
-    with pytest.raises(InputError, match=rf"study\.json.*{given}"):
+    with pytest.raises(InputError, match=rf"study\.json.*{message}"):
         load_study(folder)
 
 
@@ -163,7 +163,7 @@ def test_damaged_bytes_never_come_through_as_another_error(folder: Path, study: 
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda t: t.drop("effect_low"), "has no column 'effect_low'"),
         (lambda t: t.with_columns(surprise=1), "has a column 'surprise'"),
@@ -176,14 +176,14 @@ def test_damaged_bytes_never_come_through_as_another_error(folder: Path, study: 
         (lambda t: pl.concat([t, t[7:8]]), "row 420: model 'smollm2', block 14, .* stands there twice"),
     ],
 )
-def test_cells_that_do_not_fit_are_refused_with_file_and_field(change: Any, given: str, folder: Path) -> None:
+def test_cells_that_do_not_fit_are_refused_with_file_and_field(change: Any, message: str, folder: Path) -> None:
     spoil(folder, "cells", change)
-    with pytest.raises(InputError, match=rf"cells\.parquet.*{given}"):
+    with pytest.raises(InputError, match=rf"cells\.parquet.*{message}"):
         load_study(folder)
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda t: t.drop("matrix"), "has no column 'matrix'"),
         (lambda t: t.with_columns(matrix=pl.lit("1")), "column 'matrix' holds String"),
@@ -196,7 +196,7 @@ def test_cells_that_do_not_fit_are_refused_with_file_and_field(change: Any, give
         (lambda t: pl.concat([t, t[:1]]), "stands there twice"),
     ],
 )  # fmt: skip
-def test_cosines_that_do_not_fit_are_refused_with_file_and_field(change: Any, given: str, folder: Path) -> None:
+def test_cosines_that_do_not_fit_are_refused_with_file_and_field(change: Any, message: str, folder: Path) -> None:
     spoil(folder, "cosines", change)
-    with pytest.raises(InputError, match=rf"cosines\.parquet.*{given}"):
+    with pytest.raises(InputError, match=rf"cosines\.parquet.*{message}"):
         load_study(folder)

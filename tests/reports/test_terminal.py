@@ -1,4 +1,4 @@
-"""The gist on the terminal."""
+"""The summary on the terminal."""
 
 import io
 from collections.abc import Callable

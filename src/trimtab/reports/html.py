@@ -1,6 +1,6 @@
 """A page as one HTML file that needs nothing else: no network, no fonts, no second file.
 
-Data-set texts are hostile until proved otherwise, so there are three walls: jinja escapes whatever it prints, the
+Texts of data sets may hold anything, also scripts, so there are three walls: jinja escapes whatever it prints, the
 plots' JSON carries no `<`, `>` or `&`, and the content security policy names the hashes of the only two scripts
 that may run.
 """
@@ -94,7 +94,7 @@ def _environment() -> jinja2.Environment:
         side_effects=tables.side_effects,
         baselines=tables.baselines,
         written=tables.written,
-        most=tables.CONTINUATIONS,
+        n_continuations=tables.N_CONTINUATIONS,
     )
     return environment
 

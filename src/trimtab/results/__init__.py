@@ -1,4 +1,4 @@
-"""What was found: the records of every verb, read and compared. No plotting, no rendering."""
+"""The records of every verb, read and compared. No plotting, no rendering."""
 
 from trimtab.results.comparison import compare as compare
 from trimtab.results.report import DECISIONS as DECISIONS

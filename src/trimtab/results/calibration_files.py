@@ -1,4 +1,4 @@
-"""Calibrations on disk: read back with suspicion."""
+"""Calibrations on disk: read back, every field checked."""
 
 import json
 from importlib.resources import files
@@ -38,7 +38,7 @@ def _read(text: str, name: str) -> Calibrations:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise InputError(f"{name} holds no calibrations of this version: {place}: {first['msg']}") from error
+        raise InputError(f"{name} does not hold calibrations of this version: {place}: {first['msg']}") from error
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
     except (ValueError, RecursionError) as error:
@@ -46,4 +46,4 @@ def _read(text: str, name: str) -> Calibrations:
 
 
 def _no_number(word: str) -> float:
-    raise ValueError(f"{word} is no number")
+    raise ValueError(f"{word} is not a number")

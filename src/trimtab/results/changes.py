@@ -139,8 +139,8 @@ def _filled(figure: Figure, paired: Interval | None, negligible: float) -> Figur
     if beyond and abs(difference) <= negligible:
         beyond, reason = False, f"the difference is within the numerical noise of {number(negligible)}"
     method = "paired" if paired else "independent"
-    given = {"low": change.low, "high": change.high, "method": method, "changed": beyond, "reason": reason}
-    return figure.model_copy(update={"difference": difference, **given})
+    bounds = {"low": change.low, "high": change.high, "method": method, "changed": beyond, "reason": reason}
+    return figure.model_copy(update={"difference": difference, **bounds})
 
 
 def _joined(old: Estimate, new: Estimate, correlated: float = 0.0) -> Interval | None:
@@ -162,13 +162,13 @@ def _side_effects(old: Report, new: Report) -> dict[str, Figure]:
     }
 
 
-def _each(found: SideEffects) -> Iterator[tuple[str, str, str, Estimate]]:
+def _each(effects: SideEffects) -> Iterator[tuple[str, str, str, Estimate]]:
     """Key, name, unit and figure of each side effect."""
-    for key, name, kl in (("kl", "neutral text", found.kl), ("kl_prompts", "other prompts", found.kl_prompts)):
+    for key, name, kl in (("kl", "neutral text", effects.kl), ("kl_prompts", "other prompts", effects.kl_prompts)):
         yield key, f"KL divergence on {name}", kl.unit, kl.estimate
-    yield "perplexity_ratio", "perplexity ratio", "", found.perplexity_ratio
-    yield "over_refusal", "over-refusal", "nats/token", found.over_refusal
-    for pairs in found.capability:
+    yield "perplexity_ratio", "perplexity ratio", "", effects.perplexity_ratio
+    yield "over_refusal", "over-refusal", "nats/token", effects.over_refusal
+    for pairs in effects.capability:
         yield f"capability.{pairs.kind}", f"change of capability, {pairs.kind}", "share", pairs.change
-    for other in found.others:
+    for other in effects.others:
         yield f"others.{other.behavior}", f"effect on {other.behavior}", other.unit, other.effect

@@ -46,14 +46,14 @@ class SettingChange(Record):
 
 
 class Comparison(Record):
-    """What became of a behavior's check.
+    """An earlier check of a behavior against a later one.
 
     Args:
         behavior: its name.
         sentence: the outcome in one sentence.
         old_decision, new_decision: the two verdicts.
         outcome: the new decision against the old one, in the order of `DECISIONS`.
-        reservations: why the decisions do not compare like with like: other thresholds, other evaluation examples.
+        reservations: why the two decisions are not comparable: other thresholds, other evaluation examples.
         differs: settings, versions and thresholds that are not the same.
         n_common: evaluation examples that stand in both reports.
         figures: old value, new value and difference by key; see `trimtab.results.changes.figures`.
@@ -92,6 +92,16 @@ def compare(old: Report, new: Report) -> Comparison:
 
     Raises:
         InputError: another behavior, other data or another unit; or an `examples.parquet` of another check.
+
+    Example:
+        >>> import trimtab as tt
+        >>> old, new = tt.Report.load("out/before"), tt.Report.load("out/after")  # doctest: +SKIP
+        >>> comparison = tt.compare(old, new)  # doctest: +SKIP
+        >>> comparison.outcome, comparison.figures["effect"].changed  # doctest: +SKIP
+        ('worse', True)
+        >>> from trimtab.results import DECISIONS
+        >>> DECISIONS  # from worst to best
+        ('no-go', 'inconclusive', 'caution', 'go')
     """
     _check_arguments(old, new)
     before, after = old.verdict.decision, new.verdict.decision
@@ -101,11 +111,11 @@ def compare(old: Report, new: Report) -> Comparison:
     reservations = tuple(_reservations(old, new, n_common))
     both = shared(old, new)
     changes = figures(old, new, both)
-    said = f"the decision got {outcome}: {before} -> {after}" if step else f"the decision is still {after}"
-    unlike = f"; not like with like: {'; '.join(reservations)}" if reservations else ""
+    decision = f"the decision got {outcome}: {before} -> {after}" if step else f"the decision is still {after}"
+    unlike = f"; the decisions are not comparable: {'; '.join(reservations)}" if reservations else ""
     return Comparison(
         behavior=new.behavior,
-        sentence=f"{said}; {_about_effect(changes['effect'], both)}{unlike}",
+        sentence=f"{decision}; {_about_effect(changes['effect'], both)}{unlike}",
         old_decision=before,
         new_decision=after,
         outcome=outcome,
@@ -125,17 +135,17 @@ def load_any(path: str | Path) -> Report:
     where = Path(path)
     file = where / "report.json" if where.is_dir() else where
     if not file.exists():
-        inside = sorted(result.parent.name for result in where.glob("*/report.json"))
+        inside = sorted(report.parent.name for report in where.glob("*/report.json"))
         fix = f"give one of the folders in it: {', '.join(inside)}" if inside else "give the folder of an earlier check"
         raise InputError(f"there is no report at {file}; {fix}")
     try:
         return Report.load(file)
     except InputError as error:
-        raise InputError(f"{error}; {_mend(file)}") from error
+        raise InputError(f"{error}; {_fix(file)}") from error
 
 
-def _mend(file: Path) -> str:
-    """What to do about a file that does not load."""
+def _fix(file: Path) -> str:
+    """What to do about a file that cannot be read as a report."""
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -148,7 +158,7 @@ def _mend(file: Path) -> str:
 
 
 def _check_arguments(old: Report, new: Report) -> None:
-    """Two reports that have nothing to do with each other."""
+    """Raise where the two reports are of other behaviors, data or units."""
     facts = (
         ("behavior", old.behavior, new.behavior),
         ("data digest", old.data_digest, new.data_digest),

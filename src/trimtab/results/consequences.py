@@ -1,4 +1,4 @@
-"""Records of what a check measures beside the effect: damage, side effects, rivals and references.
+"""Records of what a check measures beside the effect: damage, side effects and baselines.
 
 An unmeasured value is null, with the reason beside it.
 """
@@ -34,7 +34,7 @@ class CurvePoint(Record):
         strength: λ.
         edit_size_ratio: median norm of what the edit changes over the median norm of an activation.
         sigmas: norm of the edit in standard deviations of the activations' projection on the vector; None for a
-            steering that came finished.
+            finished steering.
         effect: mean change of propensity on evaluation examples, in the report's unit.
         positive: mean change of the desired answers (Δ+).
         negative: mean change of the undesired ones (Δ−).
@@ -126,10 +126,10 @@ class PromptingBaseline(Record):
     """The positive instruction in front of the same evaluation examples, instead of steering and together with it.
 
     Args:
-        instruction: what was said.
-        effect: change of propensity by asking alone.
-        beats: steering's effect minus asking's, paired.
-        adds: effect of steering where one asks already.
+        instruction: the text.
+        effect: change of propensity by the instruction alone.
+        beats: steering's effect minus the instruction's, paired.
+        adds: effect of steering where the instruction stands already.
     """
 
     instruction: str = ""

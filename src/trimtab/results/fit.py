@@ -1,4 +1,4 @@
-"""What a fit has seen: curves and gates of its training, the candidates it chose from, and texts token by token."""
+"""What a fit records: curves and gates of its training, the candidates it chose from, and texts token by token."""
 
 from collections.abc import Mapping
 from typing import Literal, Self
@@ -115,7 +115,7 @@ class ShadedText(Record):
 
 
 class Training(Record):
-    """What the making of a steering has seen; empty where nothing is trained, chosen or looked at.
+    """What was measured while a steering was trained; empty where nothing is trained, chosen or looked at.
 
     Args:
         schema_version: of this record.
@@ -178,7 +178,7 @@ class Fit(Document):
 
     Args:
         method, source: its name, and where it comes from.
-        hyperparameters: what the method was told.
+        hyperparameters: of the method.
         prompt_type: how training examples were put to the model.
         max_kl: bound on the divergence that strengths were chosen within, nats per token.
         id: of the steering.

@@ -25,7 +25,7 @@ class Calibration(Record):
         n_train: fewest and most training examples.
         behaviors, controls: how many of either.
         predictor: the models.
-        scores: how well families left out of the fit were told, without controls.
+        scores: how well families left out of the fit were predicted, without controls.
         scores_with_controls: with them; None where there were none.
         singles: `scores` of models with one index alone, the best first.
     """
@@ -57,7 +57,7 @@ class Calibration(Record):
 
 
 class Calibrations(Record):
-    """What a fit came to.
+    """The results of a fit.
 
     Args:
         schema_version: of this record.
@@ -102,7 +102,7 @@ class Prediction(Document):
         calibrations: those that apply, at most one for each kind of data and site.
         uncalibrated: why there is none, for each kind of data that lacks one.
         rows: the most promising first, site by site.
-        notes: what the data told.
+        notes: what to know of the data.
     """
 
     model: ModelRecord

@@ -1,4 +1,4 @@
-"""The result record: everything that a report says, and nothing that it does not know. `report.json` is this, dumped.
+"""The record of a check: all that its report says. `report.json` is this record as JSON.
 
 Schema: docs/report.md. An unmeasured value is null, with the reason beside it.
 """
@@ -109,7 +109,7 @@ class PromptTypeResult(Record):
         level: confidence level of the intervals; higher for the types that were not chosen, so that each
             figure holds for all of them together.
         exploratory: True for every type but the chosen one.
-        n_massive: massive activations left out of training: tokens of means, or examples of whom one token was read.
+        n_massive: massive activations left out of training: tokens of means, or examples of which one token was read.
         effects: Δ(x) of each evaluation example, in the order of the examples.
     """
 
@@ -166,7 +166,7 @@ class Bound(Record):
 
 
 class ErrorRate(Record):
-    """How often verdicts like this one turned out wrong, where half of the examples was kept back for a second look.
+    """How often verdicts like this one turned out wrong, where half of the examples were kept back for a second look.
 
     Args:
         value: share of wrong ones.
@@ -224,7 +224,7 @@ class SiteRecord(Record):
 
 
 class SteeringRecord(Record):
-    """A steering that came finished, as it was checked.
+    """A finished steering, as it was checked.
 
     Args:
         id: its identity, see docs/format.md; None where it has no stored form.
@@ -371,6 +371,14 @@ class Report(Document):
     """The result of a check. See docs/report.md for every field.
 
     `rows` are kept in `examples.parquet`, not in `report.json`.
+
+    Example:
+        >>> import trimtab as tt
+        >>> report = tt.Report.load("out/sentiment")  # doctest: +SKIP
+        >>> report.verdict.decision, report.site.block  # doctest: +SKIP
+        ('caution', 14)
+        >>> [name for name in tt.Report.model_fields if name.startswith("n_")]
+        ['n_train', 'n_dev', 'n_eval', 'n_eval_clusters', 'n_replication', 'n_dropped']
     """
 
     dtype: str
@@ -388,7 +396,7 @@ class Report(Document):
     data_digest: str
     pairing: Literal["natural", "random"]
     model: ModelRecord
-    site: SiteRecord | None  # none where a finished steering is text in front of prompts
+    site: SiteRecord | None  # None where a finished steering is text in front of prompts
     site_chosen: Literal["given", "dev"]
     prompt_type_chosen: Literal["given", "dev"]
     strength_chosen: Literal["given", "dev"]

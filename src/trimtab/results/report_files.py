@@ -1,4 +1,4 @@
-"""A report on disk, read back with suspicion."""
+"""A report on disk: read back, every field checked."""
 
 import json
 from pathlib import Path

@@ -60,7 +60,7 @@ def shared(old: Report, new: Report) -> Both | None:
     keys = sorted(rows[1])
     if not keys or rows[0].keys() != rows[1].keys():
         return None
-    clusters = _units(old, new, keys)
+    clusters = _clusters(old, new, keys)
     if clusters is None or len(set(clusters)) < 2:
         return None
 
@@ -104,7 +104,7 @@ def _steered(report: Report) -> Mapping[tuple[Identity, float], ExampleRow]:
     return {(identity(r), r.strength): r for r in rows}
 
 
-def _units(old: Report, new: Report, keys: Sequence[Identity]) -> tuple[str, ...] | None:
+def _clusters(old: Report, new: Report, keys: Sequence[Identity]) -> tuple[str, ...] | None:
     """Cluster of each example, by the newer report that has rows; each its own where there are as many clusters."""
     for report in (new, old):
         cluster = {identity(row): row.cluster for row in report.rows}

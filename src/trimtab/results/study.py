@@ -84,7 +84,7 @@ class Cell(GeometryRow):
         control: True where there is nothing to steer toward.
         unit: of propensities and effects.
         n_eval, n_eval_clusters: examples, and independent questions among those of the evaluation.
-        length_auroc: how well length alone tells the answers apart; None for labels.
+        length_auroc: AUROC of the answers' length alone; None for labels.
         base_accuracy: share of examples that the unsteered model has right.
         effect, effect_sd: mean and spread of Δ at strength 1.
         positive, negative: Δ+, the mean change of desired answers, and Δ−, that of undesired ones.
@@ -93,7 +93,7 @@ class Cell(GeometryRow):
         equal_strength: the strength that gives every vector the same dose.
         equal_effect, equal_positive, equal_negative, equal_odd, equal_anti_steerable: the same there.
         steerability: mean slope over strengths; None unless asked for.
-        spearman: mean rank correlation of strength and propensity behind it.
+        spearman: mean rank correlation of strength and propensity, which says how linear it is.
     """
 
     family: str
@@ -197,7 +197,7 @@ class TypeSummary(Record):
 
 
 class Study(Document):
-    """Everything that a study found.
+    """The result of a study.
 
     Args:
         equal_dose: the dose that `equal_…` columns have.

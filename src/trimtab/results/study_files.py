@@ -1,4 +1,4 @@
-"""A study on disk, read back with suspicion."""
+"""A study on disk: read back, every row checked."""
 
 import json
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ def load_study(folder: Path) -> Study:
         raise InputError(f"{file} cannot be read: {error}") from error
     for table in TABLES:
         if getattr(study, table):
-            raise InputError(f"{file} holds {table}, which belong into {table}.parquet; write the study anew")
+            raise InputError(f"{file} holds {table}, which belong into {table}.parquet; run the study again")
     cosines = _read(folder / "cosines.parquet", TypeCosines)
     _check_matrices(folder / "cosines.parquet", cosines)
     return study.model_copy(update={"cells": _read(folder / "cells.parquet", Cell), "cosines": cosines})
@@ -71,8 +71,8 @@ def _read(file: Path, record: type[Row]) -> tuple[Row, ...]:
             raise InputError(f"{file}, row {i}: {_first(error)}") from error
         key = tuple(values[name] for name in _KEYS[record])
         if key in rows:
-            given = ", ".join(f"{name} {value!r}" for name, value in zip(_KEYS[record], key, strict=True))
-            raise InputError(f"{file}, row {i}: {given} stands there twice; a study has one row for each")
+            cell = ", ".join(f"{name} {value!r}" for name, value in zip(_KEYS[record], key, strict=True))
+            raise InputError(f"{file}, row {i}: {cell} stands there twice; a study has one row for each")
         rows[key] = row
     return tuple(rows.values())
 

@@ -1,1 +1,1 @@
-"""The report of a check: its files, its page, its gist on the terminal."""
+"""The report of a check: its files, its page, its summary on the terminal."""

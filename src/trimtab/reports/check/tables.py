@@ -10,9 +10,9 @@ from trimtab.results.figures import Estimate
 from trimtab.results.numbers import NO_REASON, centre, given, interval, level, missing, number, share, spread
 from trimtab.results.report import AntiSteerable, Bound, Effect, Report, Slope, Text, Verdict
 
-WORST: Final = 12
-LONGEST: Final = 600  # characters of a text in a table
-CONTINUATIONS: Final = 10
+N_WORST: Final = 12
+MAX_LENGTH: Final = 600  # characters of a text in a table
+N_CONTINUATIONS: Final = 10
 
 HOLDS: Final[Mapping[bool | None, tuple[str, str, str]]] = {
     True: ("yes", "✔", "good"),
@@ -38,6 +38,8 @@ GLOSSARY: Final = (
      "direction and score come from different examples."),
     ("AUROC", "Probability that a positive answer's κ (or length) exceeds a negative one's; 0.5 is chance."),
     ("Dose", "Norm of the steering vector times strength, over the median norm of an activation at the site."),
+    ("Cluster", "A question with its near-duplicates: rows of one prompt or group, and rows that nearly repeat each "
+     "other. Clusters are resampled and counted whole, so that copies do not count as independent examples."),
     ("Steerability", "Slope of the propensity over strengths: what one more unit of strength brings."),
     ("Exploratory", "Measured, but not what the verdict rests on; the interval is wider so that all such intervals "
      "hold together."),
@@ -82,8 +84,8 @@ def error_rate(verdict: Verdict) -> str:
     rate = verdict.error_rate
     if rate is None:
         return missing(verdict.error_rate_reason)
-    described = f"{share(rate.value, rate.low, rate.high)} of {rate.n} verdicts {rate.kind} {rate.wrong}"
-    return "; ".join((f"{described} ({rate.data}; {rate.model})", *rate.reservations))
+    result = f"{share(rate.value, rate.low, rate.high)} of {rate.n} verdicts {rate.kind} {rate.wrong}"
+    return "; ".join((f"{result} ({rate.data}; {rate.model})", *rate.reservations))
 
 
 def cell_of(value: float | None, twin: Estimate) -> tuple[str, str]:
@@ -155,13 +157,13 @@ def _sides(effect: Effect | None) -> tuple[Estimate, ...]:
 
 def worst(report: Report) -> list[Text]:
     """The examples that steering pushed the wrong way, the hardest first."""
-    return sorted((text for text in report.examples if text.effect < 0), key=lambda text: text.effect)[:WORST]
+    return sorted((text for text in report.examples if text.effect < 0), key=lambda text: text.effect)[:N_WORST]
 
 
 def compact(text: str) -> str:
     """A text for a table's cell: no blank lines, and cut where it would fill the page."""
     short = _BLANK_LINES.sub("\n", text.strip())
-    return short if len(short) <= LONGEST else short[: LONGEST - 2].rstrip() + " …"
+    return short if len(short) <= MAX_LENGTH else short[: MAX_LENGTH - 2].rstrip() + " …"
 
 
 Rows = list[tuple[str, str, str]]  # name, figure, what it rests on
@@ -185,16 +187,13 @@ def side_effects(report: Report) -> Rows:
 
 
 def baselines(report: Report) -> Rows:
-    """What steering is held against: asking, random directions, another vector, a label, another direction."""
+    """What steering is compared with: prompting, random directions, another vector, a label, another direction."""
     unit, n = report.unit, "examples"
-    prompting_baseline, random, way = report.prompting_baseline, report.random_directions, report.direction
+    prompting, random, direction = report.prompting_baseline, report.random_directions, report.direction
     rows = [
-        (
-            "PromptingBaseline instead: the instruction in front, unsteered",
-            *_figure(prompting_baseline.effect, unit, n),
-        ),
-        ("Steering minus asking", *_figure(prompting_baseline.beats, unit, n)),
-        ("Steering where one asks already", *_figure(prompting_baseline.adds, unit, n)),
+        ("Prompting instead: the instruction in front, unsteered", *_figure(prompting.effect, unit, n)),
+        ("Steering minus prompting", *_figure(prompting.beats, unit, n)),
+        ("Steering on top of prompting", *_figure(prompting.adds, unit, n)),
     ]
     if random.percentile_95 is None:
         rows.append(("Random directions of the same length", missing(random.reason), ""))
@@ -203,22 +202,22 @@ def baselines(report: Report) -> Rows:
         figure = f"{number(random.percentile_95)} {unit}"
         what = f"{random.figure.capitalize()} that random directions of the same length reach (95th percentile)"
         rows.append((what, figure, basis))
-    general = report.training_variability
-    rows.append(("Effect of a vector trained on other examples", *_figure(general.effect, unit, n)))
-    if way.p_value is None:
-        rows.append(("A direction at all", missing(way.reason), ""))
+    retrained = report.training_variability
+    rows.append(("Effect of a vector trained on other examples", *_figure(retrained.effect, unit, n)))
+    if direction.p_value is None:
+        rows.append(("A direction at all", missing(direction.reason), ""))
     else:
-        rows.append(("A direction at all: permutation test", f"p = {number(way.p_value)}", "training examples"))
-        halves = f"cosine {number(way.halves_cosine or 0.0)}, p = {number(way.halves_p_value or 0.0)}"
-        basis = f"random halves: {number(way.halves_expected or 0.0)}"
+        rows.append(("A direction at all: permutation test", f"p = {number(direction.p_value)}", "training examples"))
+        halves = f"cosine {number(direction.halves_cosine or 0.0)}, p = {number(direction.halves_p_value or 0.0)}"
+        basis = f"random halves: {number(direction.halves_expected or 0.0)}"
         rows.append(("One direction: vectors of two halves that differ in subject", halves, basis))
     rows += _about_words(report)
     noise = report.label_noise.share
     if noise.value is None:
         rows.append(("Labels that look exchanged", missing(noise.reason), ""))
     else:
-        described = share(noise.value, noise.low, noise.high)
-        rows.append(("Labels that look exchanged, of the training examples", described, f"{noise.n} differences"))
+        figure = share(noise.value, noise.low, noise.high)
+        rows.append(("Labels that look exchanged, of the training examples", figure, f"{noise.n} differences"))
     bias = report.answer_bias
     if bias.label:
         rows.append((f"Shift toward “{bias.label}”, whichever matches", *_figure(bias.shift, unit, n)))
@@ -228,19 +227,17 @@ def baselines(report: Report) -> Rows:
 
 def _about_words(report: Report) -> Rows:
     """What single words and words in random order do."""
-    found, n = report.wording, "examples"
-    if found.reason is not None:
-        return [("What the wording explains", missing(found.reason), "")]
-    described = ", ".join(f"“{word}”" for word in list(found.words)[:4])
+    wording, n = report.wording, "examples"
+    if wording.reason is not None:
+        return [("What the wording explains", missing(wording.reason), "")]
+    words = ", ".join(f"“{word}”" for word in list(wording.words)[:4])
     name = (
-        f"Effect on answers without {described}, which tell the sides apart"
-        if described
-        else "Words that tell the sides apart"
+        f"Effect on answers without {words}, which tell the sides apart" if words else "Words that tell the sides apart"
     )
     mixed = "Effect of a vector of the same answers with their words in random order"
     return [
-        (name, *_figure(found.without, report.unit, n)),
-        (mixed, *_figure(found.shuffled, report.unit, n)),
+        (name, *_figure(wording.without, report.unit, n)),
+        (mixed, *_figure(wording.shuffled, report.unit, n)),
     ]
 
 

@@ -1,4 +1,4 @@
-"""A report's gist on the terminal: the verdict, what it rests on, and one line per prompt type."""
+"""A report's summary on the terminal: the verdict, what it rests on, and one line per prompt type."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -33,7 +33,7 @@ _ASCII: Final = str.maketrans(
 
 
 def summary(report: Report, console: Console) -> None:
-    """Print the report's gist.
+    """Print the report's summary.
 
     Args:
         report: the result of a check.
@@ -67,7 +67,7 @@ def summary(report: Report, console: Console) -> None:
 
 
 class Words:
-    """Text as this console can show it: nothing that steers the terminal, and ASCII where there is no more."""
+    """Text as this console can show it: nothing that steers the terminal, and ASCII where it shows no more."""
 
     def __init__(self, console: Console) -> None:
         self.ascii = console.options.ascii_only

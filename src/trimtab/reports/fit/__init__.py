@@ -1,1 +1,1 @@
-"""What a fit came to: trained gates, candidates and verdicts, as a page and on the terminal."""
+"""The results of a fit: trained gates, candidates and verdicts, as a page and on the terminal."""

@@ -13,7 +13,7 @@ _TERM: Final = 105
 _EDGES: Final = 112
 _GAP: Final = 26
 _LINES: Final = (("train", VERMILLION, "dash", "diamond"), ("dev", BLUE, "solid", "circle"))
-_FEW: Final = 30  # epochs that get markers
+_MAX_MARKED: Final = 30  # epochs, beyond which they get no markers
 
 
 def curves(site: TrainedSite) -> go.Figure:
@@ -32,7 +32,7 @@ def curves(site: TrainedSite) -> go.Figure:
             start = 1 if part == "train" else 0  # dev is judged before the first epoch too
             figure.add_scatter(
                 x=list(range(start, start + len(values))), y=list(values),
-                mode="lines+markers" if len(values) <= _FEW else "lines",
+                mode="lines+markers" if len(values) <= _MAX_MARKED else "lines",
                 line={"width": 1.8, "color": color, "dash": dash},
                 marker={"size": 5, "symbol": symbol, "color": color},
                 name=part, legendgroup=part, showlegend=row == 1 and bool(values),

@@ -22,11 +22,11 @@ def save_fit(fit: Fit, folder: str | Path) -> Path:
     from trimtab.reports.fit.html import fit_page
 
     folder = output_path(folder)
-    given = fit.model_dump_json(by_alias=True) + "\n"
+    record = fit.model_dump_json(by_alias=True) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with scratch(folder, "fit") as work:
-            for file, text in ((PAGE, fit_page(fit)), ("fit.json", given)):
+            for file, text in ((PAGE, fit_page(fit)), ("fit.json", record)):
                 (work / file).write_text(text, encoding="utf-8")
             into_place(work, folder, (PAGE, "fit.json"))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The page of a fit: what was made, and how its gates behave, as one HTML file that needs nothing else."""
+"""The page of a fit: the steering, and how its gates behave, as one HTML file that needs nothing else."""
 
 from typing import Final
 
@@ -19,7 +19,7 @@ from trimtab.reports.html import document
 from trimtab.results.fit import Fit
 
 MAX_CURVES: Final = 8
-"""Sites whose curves are drawn; of the others the figures are told."""
+"""Sites whose curves are drawn; the others have figures only."""
 
 
 def fit_page(fit: Fit) -> str:

@@ -26,7 +26,7 @@ WORDS: Final = (
     ("Touched", "A token is touched if its relative edit exceeds the bound named above; a gate alone never counts."),
     ("AUROC", "How often the gate is wider open at a negative token than at a positive one: 0.5 is chance."),
     ("MMD²", "Distance between the two sides’ activations before and after the negatives are steered. The training "
-     "brings it down; at 0 the sides cannot be told apart."),
+     "brings it down; at 0 the two sides look the same."),
     ("Factor", "The largest multiple of a candidate’s strengths whose divergence on neutral text stays within "
      "the bound."),
     ("Standardised effect", "Mean change of the preference for the desired answer on dev examples, over its standard "
@@ -40,13 +40,13 @@ class GateLine:
 
     Args:
         group: which.
-        seen: the figures; None where there are no such tokens.
+        tokens: the figures; None where there are no such tokens.
         wanted: what is good.
         holds: whether it is so; None where nothing was measured.
     """
 
     group: str
-    seen: TokenRecord | None
+    tokens: TokenRecord | None
     wanted: str
     holds: bool | None
 
@@ -73,17 +73,17 @@ class GateRow:
     def meaning(self) -> str:
         """One sentence."""
         own, kept, others = self.lines
-        said = [
+        clauses = [
             "opens on what it should change" if own.holds else "hardly opens on what it should change",
             "less on what is as desired already" if kept.holds else "opens no less on what is as desired already",
         ]
-        if others.seen:
-            said.append(
+        if others.tokens:
+            clauses.append(
                 "stays shut on the other attributes’ text" if others.holds else "opens on the other attributes’ text"
             )
         if not self.nearer:
-            said.append("steering brings its two sides no nearer to each other")
-        return f"{', '.join(said[:-1])}, and {said[-1]}" if len(said) > 2 else " and ".join(said)
+            clauses.append("steering brings its two sides no nearer to each other")
+        return f"{', '.join(clauses[:-1])}, and {clauses[-1]}" if len(clauses) > 2 else " and ".join(clauses)
 
 
 def gate_rows(gates: Mapping[str, GateRecord]) -> list[GateRow]:
@@ -180,19 +180,19 @@ def shown(training: Training, attribute: str, side: str) -> list[Shown]:
 
 
 def _shading(text: ShadedText, name: str, training: Training) -> Shading:
-    seen, edits = text.seen[name], text.edits[name]
+    values, edits = text.seen[name], text.edits[name]
     pieces = [
         Piece(
             piece, number(value, 2), share(edit), f"{min(max(value, 0.0), 1.0):.2f}", edit > training.touched,
             i >= text.answer_from, 0 < i == text.answer_from,
         )
-        for i, (piece, value, edit) in enumerate(zip(text.pieces, seen, edits, strict=True))
+        for i, (piece, value, edit) in enumerate(zip(text.pieces, values, edits, strict=True))
     ]  # fmt: skip
     gist = [
-        f"{part}: mean {training.shade} {number(sum(seen[at]) / len(seen[at]), 2)}, "
-        f"{sum(p.touched for p in pieces[at])} of {len(seen[at])} touched, largest edit {share(max(edits[at]))}"
+        f"{part}: mean {training.shade} {number(sum(values[at]) / len(values[at]), 2)}, "
+        f"{sum(p.touched for p in pieces[at])} of {len(values[at])} touched, largest edit {share(max(edits[at]))}"
         for part, at in (("answer", slice(text.answer_from, None)), ("prompt", slice(text.answer_from)))
-        if seen[at]
+        if values[at]
     ]
     return Shading(name, pieces, "; ".join(gist) or "no tokens")
 

@@ -17,7 +17,7 @@ def gate_summary(training: Training, console: Console) -> None:
     """Print mean gates by attribute, what is not as it should be marked; nothing where no gates were trained.
 
     Args:
-        training: what the fit has seen.
+        training: what was recorded of it.
         console: where to; names are never read as markup.
     """
     show = Words(console)
@@ -37,7 +37,7 @@ def gate_summary(training: Training, console: Console) -> None:
 def _cells(row: GateRow, show: Words) -> list[Text]:
     gates = []
     for line in row.lines:
-        given = _NONE if line.seen is None else f"{number(line.seen.gate, 2)} {HOLDS[line.holds][1]}"
-        gates.append(Text(show(given), _STYLES[line.holds]))
+        text = _NONE if line.tokens is None else f"{number(line.tokens.gate, 2)} {HOLDS[line.holds][1]}"
+        gates.append(Text(show(text), _STYLES[line.holds]))
     more = (row.gate.negative.touched_per_text, row.gate.auroc, row.gate.mmd2_before, row.gate.mmd2_after)
     return [*gates, *(Text(show(number(value, 2))) for value in more)]

@@ -17,11 +17,11 @@ def save_calibrations(calibrations: Calibrations, folder: str | Path) -> None:
     from trimtab.reports.prediction.html import calibration_page
 
     folder = output_path(folder)
-    given = calibrations.model_dump_json(by_alias=True, indent=1) + "\n"
+    record = calibrations.model_dump_json(by_alias=True, indent=1) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with scratch(folder, "predict") as work:
-            for file, text in (("report.html", calibration_page(calibrations)), (FILE, given)):
+            for file, text in (("report.html", calibration_page(calibrations)), (FILE, record)):
                 (work / file).write_text(text, encoding="utf-8")
             into_place(work, folder, ("report.html", FILE))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The page of a fit: how well geometry tells beforehand, as one HTML file that needs nothing else."""
+"""The page of a calibration: how well geometry predicts steering, as one HTML file that needs nothing else."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -14,8 +14,8 @@ from trimtab.statistics.prediction import Line, PredictionScores
 
 _HEIGHT: Final = 400
 WORDS: Final = (
-    ("Left out", "Behaviors of one family are near copies. Each cell is told by a model that was fitted without its "
-     "family, so what stands here is what a new behavior can expect."),
+    ("Left out", "Behaviors of one family are near copies. Each cell is predicted by a model that was fitted without "
+     "its family, so what stands here is what a new behavior can expect."),
     ("AUROC", "How often a cell that held gets a higher probability than one that did not: 0.5 is chance, 1 is never "
      "wrong."),
     ("Brier score", "Mean square of probability minus outcome: 0 is perfect. It is held against that of the base "
@@ -28,7 +28,7 @@ WORDS: Final = (
 
 @dataclass(frozen=True)
 class _Row:
-    """How well something tells."""
+    """How well a set of features predicts."""
 
     name: str
     scores: PredictionScores
@@ -63,9 +63,7 @@ def calibration_page(calibrations: Calibrations) -> str:
     """
     sections = [_section(f"c{i}", c) for i, c in enumerate(calibrations.calibrations, start=1)]
     drawn = {f"{s.key}-bins": _plot(s.calibration) for s in sections}
-    return document(
-        "calibration.html", drawn, DARK, fit=calibrations, sections=sections, words=WORDS, with_ends=between
-    )
+    return document("calibration.html", drawn, DARK, fit=calibrations, sections=sections, words=WORDS, between=between)
 
 
 def _section(key: str, c: Calibration) -> _Section:

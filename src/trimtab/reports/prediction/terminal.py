@@ -30,7 +30,7 @@ def prediction_summary(prediction: Prediction, console: Console) -> None:
     """Print predictions, the most promising first.
 
     Args:
-        prediction: what was found.
+        prediction: the result.
         console: where to; texts of the data are never read as markup.
     """
     show = Words(console)
@@ -47,11 +47,11 @@ def prediction_summary(prediction: Prediction, console: Console) -> None:
     for kind, reason in prediction.uncalibrated.items():
         console.print(Text.assemble(("uncalibrated", "bold yellow"), show(f" ({kind}): {reason}.")))
     rows = prediction.rows
-    described = [
+    outside = [
         f"{_name(row, len(behaviors) > 1)}: {reason}" for row in rows if row.expected for reason in row.expected.outside
     ]
     absent = [f"{_name(row, len(behaviors) > 1)}: {r}" for row in rows if (r := row.geometry.not_measured)]
-    for title, lines in (("* Outside of what was fitted", described), ("Notes", [*absent, *prediction.notes])):
+    for title, lines in (("* Outside of what was fitted", outside), ("Notes", [*absent, *prediction.notes])):
         if lines:
             console.print(Text(title, style="bold"))
             for line in lines:
@@ -59,7 +59,7 @@ def prediction_summary(prediction: Prediction, console: Console) -> None:
 
 
 def calibration_summary(calibrations: Calibrations, console: Console) -> None:
-    """Print what a fit came to.
+    """Print the results of a fit.
 
     Args:
         calibrations: the fit.
@@ -84,7 +84,7 @@ def meaning(c: Calibration) -> str:
 
 
 def trust(s: PredictionScores) -> str:
-    """How well it tells of families that it was not fitted to."""
+    """How well it predicts families that it was not fitted to."""
     return (
         f"Families left out of the fit: AUROC {between(s.auroc)}, Brier score {number(s.brier)} "
         f"(base rate {number(s.brier_base)})."
@@ -127,14 +127,14 @@ def _figures(row: PredictedRow, calibrated: bool) -> list[str]:
         _NONE if value is None else f"{number(value)} #{row.ranks[name]}"
         for name, value in (("separability_held_out", g.separability_held_out), ("agreement_loo", g.agreement_loo))
     ]
-    described = [*ranked, number(g.edit_size_ratio)]
+    cells = [*ranked, number(g.edit_size_ratio)]
     if not calibrated:
-        return described
+        return cells
     if row.expected is None:
-        return [*described, row.not_expected or "uncalibrated", _NONE, _NONE]
+        return [*cells, row.not_expected or "uncalibrated", _NONE, _NONE]
     wrong = row.expected.anti_steerable
     holds = f"{share(row.expected.probability)}{'*' if row.expected.outside else ''}"
-    return [*described, holds, between(row.expected.effect), share(wrong.value, wrong.low, wrong.high)]
+    return [*cells, holds, between(row.expected.effect), share(wrong.value, wrong.low, wrong.high)]
 
 
 def _scores(c: Calibration, show: Words) -> Table:

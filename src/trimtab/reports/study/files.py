@@ -13,7 +13,7 @@ def save_study(study: Study, folder: str | Path) -> Path:
 
     Args:
         study: what to write.
-        folder: where; made if it is not there.
+        folder: where; created if it does not exist.
 
     Returns:
         The folder.
@@ -26,7 +26,7 @@ def save_study(study: Study, folder: str | Path) -> Path:
     from trimtab.reports.study.html import study_page
 
     folder = output_path(folder)
-    given = study.model_dump_json(by_alias=True, indent=1, exclude=set(TABLES))
+    text = study.model_dump_json(by_alias=True, indent=1, exclude=set(TABLES))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with scratch(folder, "study") as work:
@@ -34,7 +34,7 @@ def save_study(study: Study, folder: str | Path) -> Path:
                 rows = [row.model_dump() for row in getattr(study, table)]
                 pl.DataFrame(rows, schema=columns(record)).write_parquet(work / f"{table}.parquet")
             (work / "report.html").write_text(study_page(study), encoding="utf-8")
-            (work / "study.json").write_text(given + "\n", encoding="utf-8")
+            (work / "study.json").write_text(text + "\n", encoding="utf-8")
             into_place(work, folder, (*(f"{table}.parquet" for table in TABLES), "report.html", "study.json"))
     except OSError as error:
         raise InputError(

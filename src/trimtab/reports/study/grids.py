@@ -36,13 +36,13 @@ class _Tile:
 def ranks(group: GroupView, at: At, equal_dose: float) -> go.Figure | None:
     """How many behaviors have each prompt type at rank 1, 2, …; the colour is relative to the largest count."""
     rows = {s.prompt_type: s.ranks for t in group.types if (s := group.summary(t, at)) and s.ranks}
-    most = max((n for counts in rows.values() for n in counts), default=0)
-    if not most:
+    largest = max((n for counts in rows.values() for n in counts), default=0)
+    if not largest:
         return None
     width = max(map(len, rows.values()))
     counted = {t: [*counts, *[0] * (width - len(counts))] for t, counts in rows.items()}
     tiles = [
-        [_Tile(n / most, str(n), f"{shown(t)}: rank {i + 1} in {n} behaviors") for i, n in enumerate(counts)]
+        [_Tile(n / largest, str(n), f"{shown(t)}: rank {i + 1} in {n} behaviors") for i, n in enumerate(counts)]
         for t, counts in counted.items()
     ]
     places = [str(i + 1) for i in range(width)]
@@ -80,24 +80,24 @@ def _types_by_types(
     group: GroupView, tile: Callable[[str, str, Sequence[float]], _Tile], colors: Any, lowest: float, heading: str
 ) -> go.Figure | None:
     """A heat map of every two prompt types; None for fewer than two."""
-    result = _cosines_of(group)
-    types = [t for t in group.types if (t, t) in result]
+    by_pair = _cosines_of(group)
+    types = [t for t in group.types if (t, t) in by_pair]
     if len(types) < 2:
         return None
-    tiles = [[tile(a, b, result.get((a, b), [])) for b in types] for a in types]
+    tiles = [[tile(a, b, by_pair.get((a, b), [])) for b in types] for a in types]
     return _drawn(tiles, types, [type_code(plain(t)) for t in types], colors, lowest, heading)
 
 
 def _cosines_of(group: GroupView) -> dict[tuple[str, str], list[float]]:
     """For every two prompt types the cosines of the behaviors that are no controls."""
     controls = {cell.behavior for cell in group.cells if cell.control}
-    result: dict[tuple[str, str], list[float]] = {}
+    by_pair: dict[tuple[str, str], list[float]] = {}
     for one in group.cosines:
         if one.behavior not in controls:
             for a, row in zip(one.types, one.matrix, strict=True):
                 for b, cosine in zip(one.types, row, strict=True):
-                    result.setdefault((a, b), []).append(cosine)
-    return result
+                    by_pair.setdefault((a, b), []).append(cosine)
+    return by_pair
 
 
 def _words(a: str, b: str, values: Sequence[float]) -> str:

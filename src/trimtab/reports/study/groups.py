@@ -11,7 +11,7 @@ ATS: Final[tuple[At, ...]] = get_args(At)
 
 @dataclass(frozen=True)
 class GroupView:
-    """What a study found on one model, at one site, with one kind of answers.
+    """The results of a study on one model, at one site, with one kind of answers.
 
     Args:
         key: short name of the group; safe in HTML ids.
@@ -67,8 +67,8 @@ def groups(study: Study) -> list[GroupView]:
 
 def value(cell: Cell, measure: Measure, at: At) -> float | None:
     """A cell's effect or anti-steerable share, at strength 1 or at equal dose."""
-    result: float | None = getattr(cell, measure if at == "strength 1" else f"equal_{measure}")
-    return result
+    figure: float | None = getattr(cell, measure if at == "strength 1" else f"equal_{measure}")
+    return figure
 
 
 _Key = tuple[str, int, str, str]

@@ -13,7 +13,7 @@ from trimtab.results.study import At, Cell
 
 # What lies farther outside the middle nine tenths of the values than this share of their width is left to the edges.
 ROOM: Final = 0.6
-LONGEST: Final = 80  # characters of a name in hover text
+MAX_NAME: Final = 80  # characters of a name in hover text
 ARROWS: Final = {
     (0, 0): "up", (-1, 0): "left", (1, 0): "right", (0, -1): "down", (0, 1): "up",
     (-1, 1): "nw", (1, 1): "ne", (-1, -1): "sw", (1, -1): "se",
@@ -74,11 +74,11 @@ def hover(cell: Cell) -> str:
     return f"<b>{shown(cell.behavior)}</b><br>{shown(cell.prompt_type)}{control}"
 
 
-def shown(text: str, longest: int = LONGEST) -> str:
+def shown(text: str, max_length: int = MAX_NAME) -> str:
     """A text from outside, for a plot: escaped, control characters visible, not too long."""
     visible = plain(text)
     # Plotly knows no `&quot;`, and nothing of a text gets into an attribute.
-    return escape(visible if len(visible) <= longest else visible[: longest - 1] + "…", quote=False)
+    return escape(visible if len(visible) <= max_length else visible[: max_length - 1] + "…", quote=False)
 
 
 def marks(

@@ -93,8 +93,8 @@ def _scale(group: GroupView, measure: Measure) -> Scale:
     """One axis for both doses: the behaviors, the means' intervals, and where nothing happens."""
     look = _LOOKS[measure]
     values = [look.factor * v for cell in group.measured for at in ATS if (v := value(cell, measure, at)) is not None]
-    result: list[Estimate] = [getattr(s, measure) for s in group.summaries]
-    ends = [look.factor * end for e in result for end in (e.value, e.low, e.high) if end is not None]
+    means: list[Estimate] = [getattr(s, measure) for s in group.summaries]
+    ends = [look.factor * end for e in means for end in (e.value, e.low, e.high) if end is not None]
     # Shares have an end of their own: none lies far out.
     return Scale(values, [0.0, look.nothing, *ends, *(values if measure == "anti_steerable" else ())])
 

@@ -25,7 +25,7 @@ NAMES: Final = {
     "effect": "mean effect Δ",
     "anti_steerable": "anti-steerable share, %",
 }
-AXIS_NAME: Final = 30  # characters of a model's name at an axis
+MAX_MODEL: Final = 30  # characters of a model's name at an axis
 # More of Okabe and Ito's colours, darkened where white paper asks for it, with the dark scheme's partner.
 PURPLE: Final = "#a4497f"
 SKY: Final = "#3b9bd1"
@@ -63,13 +63,13 @@ def scatter(group: GroupView, x: str, y: Measure, at: At, equal_dose: float) -> 
     ]
     if not points:
         return None
-    result = group.association(x, y, at)
+    association = group.association(x, y, at)
     rho = "ρ was not computed"
-    if result is not None:
-        e = result.rho
+    if association is not None:
+        e = association.rho
         rho = "ρ not measured" if e.value is None else f"ρ = {spread(e.value, e.low, e.high)}"
         rho += f", {e.n} cells" if e.n is not None else ""
-        rho += f", {result.families} families"
+        rho += f", {association.families} families"
     heading = f"{_titled(y)} and {_short(x)} at {where(at, equal_dose)}<br>{rho}"
     nothing = 0.0 if y == "effect" else 50.0
     return _drawn(points, group.types, heading, (_axis_title(x, group), _axis_title(y, group)), nothing)
@@ -87,9 +87,9 @@ def across(first: GroupView, other: GroupView, column: str) -> go.Figure | None:
     if not pairs:
         return None
     rho = _spearman([x for _, x, _ in pairs], [y for _, _, y in pairs])
-    told_rho = "ρ not measured" if rho is None else f"ρ = {number(rho)} (no interval)"
-    heading = f"{_titled(column)} on two models<br>{told_rho}, {len(pairs)} cells"
-    names = (f"{_short(column)}, {shown(first.model, AXIS_NAME)}", f"{_short(column)}, {shown(other.model, AXIS_NAME)}")
+    rho_text = "ρ not measured" if rho is None else f"ρ = {number(rho)} (no interval)"
+    heading = f"{_titled(column)} on two models<br>{rho_text}, {len(pairs)} cells"
+    names = (f"{_short(column)}, {shown(first.model, MAX_MODEL)}", f"{_short(column)}, {shown(other.model, MAX_MODEL)}")
     figure = _drawn(pairs, first.types, heading, names, 0.0)
     ends = [min(figure.layout.xaxis.range[0], figure.layout.yaxis.range[0]),
             max(figure.layout.xaxis.range[1], figure.layout.yaxis.range[1])]  # fmt: skip

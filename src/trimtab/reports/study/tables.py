@@ -105,10 +105,10 @@ def type_rows(group: GroupView) -> list[TypeRow]:
     """A row for each prompt type that has a summary."""
     rows = []
     for name in group.types:
-        result = [group.summary(name, at) for at in ATS]
-        if any(result):
-            figures = tuple(pair for s in result for pair in _type_figures(s))
-            rows.append(TypeRow(name, next(s.effect.n for s in result if s), figures))
+        summaries = [group.summary(name, at) for at in ATS]
+        if any(summaries):
+            figures = tuple(pair for s in summaries for pair in _type_figures(s))
+            rows.append(TypeRow(name, next(s.effect.n for s in summaries if s), figures))
     return rows
 
 
@@ -151,26 +151,26 @@ def outcomes(group: GroupView) -> list[Outcome]:
 
 
 def _outcome(group: GroupView, name: str) -> Outcome:
-    result = [a for a in group.associations if a.y == name]
-    together = _link_rows([a for a in result if a.prompt_type is None], [(None, at) for at in ATS])
-    single = [a for a in result if a.prompt_type is not None]
+    own = [a for a in group.associations if a.y == name]
+    together = _link_rows([a for a in own if a.prompt_type is None], [(None, at) for at in ATS])
+    single = [a for a in own if a.prompt_type is not None]
     types = tuple(t for t in group.types if any(a.prompt_type == t for a in single))
     by_type = ((at, _link_rows([a for a in single if a.at == at], [(t, at) for t in types])) for at in ATS)
     return Outcome(COLUMNS.get(name, name), together, types, tuple((at, rows) for at, rows in by_type if rows))
 
 
-def _link_rows(result: Sequence[Association], places: Sequence[tuple[str | None, At]]) -> tuple[LinkRow, ...]:
+def _link_rows(associations: Sequence[Association], places: Sequence[tuple[str | None, At]]) -> tuple[LinkRow, ...]:
     """A row for each explaining column and what is held fixed, a link for each type and dose in `places`."""
     by_key: dict[tuple[str, str | None], dict[tuple[str | None, At], Link]] = {}
-    for a in result:
+    for a in associations:
         link = Link(cell(a.rho), a.rho.n, a.families)
         by_key.setdefault((a.x, a.given), {})[a.prompt_type, a.at] = link
-    named = {_explains(x, given): links for (x, given), links in by_key.items()}
+    named = {_explains(x, fixed): links for (x, fixed), links in by_key.items()}
     return tuple(LinkRow(name, tuple(links.get(place) for place in places)) for name, links in named.items())
 
 
-def _explains(x: str, given: str | None) -> str:
-    held = f" ({COLUMNS.get(given, given)} held fixed)" if given else ""
+def _explains(x: str, fixed: str | None) -> str:
+    held = f" ({COLUMNS.get(fixed, fixed)} held fixed)" if fixed else ""
     return COLUMNS.get(x, x) + held
 
 

@@ -1,4 +1,4 @@
-"""A study's gist on the terminal: one line per prompt type, and what goes with a large effect."""
+"""A study's summary on the terminal: one line per prompt type, and what goes with a large effect."""
 
 from collections.abc import Iterator
 
@@ -22,10 +22,10 @@ _NAMES = {
 
 
 def study_summary(study: Study, console: Console) -> None:
-    """Print the study's gist.
+    """Print the study's summary.
 
     Args:
-        study: what was found.
+        study: the result.
         console: where to; texts of the study are never read as markup.
     """
     show = Words(console)
@@ -75,8 +75,8 @@ _CASES = (("strength 1", None), ("strength 1", "norm"), ("equal dose", None))
 
 
 def _rho(rows: list[Association], x: str, y: str, at: str, given: str | None) -> str:
-    result: Iterator[Estimate] = (a.rho for a in rows if (a.x, a.y, a.at, a.given) == (x, y, at, given))
-    return estimate(next(result, Estimate()))
+    matches: Iterator[Estimate] = (a.rho for a in rows if (a.x, a.y, a.at, a.given) == (x, y, at, given))
+    return estimate(next(matches, Estimate()))
 
 
 def _share(figure: Estimate) -> str:
