@@ -246,7 +246,9 @@ def test_a_context_too_short_for_a_check_is_said_before_the_work(tiny_folder: Pa
 
 def test_what_stands_in_front_is_blamed_where_it_is_to_blame(tiny_folder: Path) -> None:
     model = short(tiny_folder, 48)
-    with pytest.raises(InputError, match="the row itself fits, but not with the instruction or solved examples in front of it"):
+    with pytest.raises(
+        InputError, match="the row itself fits, but not with the instruction or solved examples in front of it"
+    ):
         tt.check(model, brief(), site=1, prompt_types=["5-shot"], strength=1.0, train=12, evaluation=16)
     long = Behavior("liking", [*brief().examples, Example("It was " + "very " * 60, " so", " not")])
     with pytest.raises(InputError, match="shorten it or drop the row"):

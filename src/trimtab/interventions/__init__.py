@@ -10,6 +10,7 @@ from trimtab.interventions.engine import Finish as Finish
 from trimtab.interventions.engine import Request as Request
 from trimtab.interventions.engine import RequestSteering as RequestSteering
 from trimtab.interventions.engine import Sampling as Sampling
+from trimtab.interventions.engine import TokenEdit as TokenEdit
 from trimtab.interventions.facts import Fit as Fit
 from trimtab.interventions.facts import KnownModel as KnownModel
 from trimtab.interventions.facts import ModelFacts as ModelFacts

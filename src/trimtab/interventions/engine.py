@@ -59,6 +59,10 @@ class Sampling:
         seed: of this request's random draws, whatever else is in its batch; None for any.
         stop: texts that end the answer; they are not part of it.
         top_logprobs: for how many of the likeliest tokens each step returns log-probabilities.
+        logit_bias: by token id, added to its logit.
+        presence_penalty: taken from the logits of tokens that the answer holds already.
+        frequency_penalty: taken from them as often as the answer holds them.
+        grammar: what the answer must be, as a grammar of llguidance in JSON; None for any text.
 
     Raises:
         InputError: a number is out of range.
@@ -76,6 +80,10 @@ class Sampling:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     top_logprobs: int = 0
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    grammar: str | None = None
 
     def __post_init__(self) -> None:
         for name, fits, wanted in (
@@ -84,9 +92,16 @@ class Sampling:
             ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1"),
             ("top_k", self.top_k >= 0, "0 or more"),
             ("top_logprobs", self.top_logprobs >= 0, "0 or more"),
+            ("presence_penalty", abs(self.presence_penalty) <= 2, "between -2 and 2"),
+            ("frequency_penalty", abs(self.frequency_penalty) <= 2, "between -2 and 2"),
+            (
+                "logit_bias",
+                all(abs(b) <= 100 for b in self.logit_bias.values()),
+                "between -100 and 100 for every token",
+            ),
         ):
             if not fits:
-                raise InputError(f"{name} {getattr(self, name)!r} must be {wanted}")
+                raise InputError(f"{name} {getattr(self, name)!r} must be {wanted}", code="out-of-range", field=name)
         if not all(self.stop):
             raise InputError("a stop text is empty; leave it out")
 
@@ -138,6 +153,7 @@ class Request:
         prompt: token ids, or chat turns that the engine renders with its template.
         sampling: how the answer's tokens are chosen.
         steering: None leaves the model as it is, bit for bit.
+        explain: whether events say of each token what the edits did to it.
 
     Raises:
         InputError: no id, or an empty prompt.
@@ -153,6 +169,7 @@ class Request:
     prompt: tuple[int, ...] | tuple[Message, ...]
     sampling: Sampling
     steering: RequestSteering | None = None
+    explain: bool = False
 
     def __post_init__(self) -> None:
         if not self.id:
@@ -187,6 +204,28 @@ class EditSummary:
 
 
 @dataclass(frozen=True)
+class TokenEdit:
+    """What the edits did to one token.
+
+    Args:
+        token: its id.
+        selected: whether it was in scope.
+        gates: as in `EditSummary`, of this token.
+        edit_size_ratio: ‖f(h) − h‖ / ‖h‖ at the site where it is largest; 0 outside the scope.
+
+    Example:
+        >>> from trimtab.interventions import TokenEdit
+        >>> TokenEdit(504, selected=True, edit_size_ratio=0.1).gates
+        {}
+    """
+
+    token: int
+    selected: bool
+    gates: Mapping[str, float] = field(default_factory=dict)
+    edit_size_ratio: float = 0.0
+
+
+@dataclass(frozen=True)
 class Event:
     """A piece of an answer.
 
@@ -198,6 +237,7 @@ class Event:
         logprobs: log-probability of each of these tokens under the steered model, in nats.
         top_logprobs: for each of these tokens, log-probabilities of the likeliest tokens by id; empty if not requested.
         edits: what the edits did; None without a steering.
+        token_edits: what they did to each token that was run for the event, where the request asks to be explained.
         prompt_tokens: in the first event, the number of tokens before the answer, template and prompt prefix included.
         finish: in the last event only, why the answer ended.
 
@@ -214,6 +254,7 @@ class Event:
     logprobs: tuple[float, ...] = ()
     top_logprobs: tuple[Mapping[int, float], ...] = ()
     edits: EditSummary | None = None
+    token_edits: tuple[TokenEdit, ...] = ()
     prompt_tokens: int | None = None
     finish: Finish | None = None
 

@@ -231,7 +231,7 @@ def about_prompting(prompting_baseline: PromptingBaseline, unit: str) -> list[st
     better = "beats" if beats.low > 0 else "falls short of" if beats.high < 0 else "does about as much as"
     more = "adds to it" if adds.low > 0 else "takes from it" if adds.high < 0 else "adds nothing certain to it"
     return [
-        f"asking instead moves answers by {bracketed(effect, plus=True, unit=unit)}: steering "
-        f"{better} asking (by {bracketed(beats, plus=True)}) and {more} "
+        f"prompting instead moves answers by {bracketed(effect, plus=True, unit=unit)}: steering "
+        f"{better} prompting (by {bracketed(beats, plus=True)}) and {more} "
         f"({bracketed(adds, plus=True)})"
     ]
