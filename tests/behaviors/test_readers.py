@@ -1,4 +1,4 @@
-"""Every file kind and record format, and every refusal with its place and mend."""
+"""Every file kind and record format, and every error with its place and fix."""
 
 import gzip
 import json
@@ -128,7 +128,7 @@ def test_unusual_line_separators_inside_a_text_do_not_break_a_row(tmp_path):
          ":2: the field 'negative' must be a string, not int"),
         ('{"positive": "a", "negative": null}', ":1: the field 'negative' must be a string, not null"),
         ('{"positive": "a", "negative": " \\n"}', ":1: the answer in 'negative' is empty"),
-        ('{"positive": "a\\u0000", "negative": "b"}', ":1: the field 'positive' holds a NUL byte"),
+        ('{"positive": "a\\u0000", "negative": "b"}', ":1: the field 'positive' contains a NUL byte"),
         ('{"positive": "a\\ud800", "negative": "b"}', ":1: the field 'positive' holds half a surrogate"),
         ('{"positive": "a", "negative": "b"}\n\n{"prompt": "p", "positive": "a", "negative": "b"}',
          ":1: the field 'prompt' is missing"),
@@ -292,9 +292,9 @@ def test_a_header_row_names_and_describes_the_behavior(tmp_path):
         ({"name": 3}, "the field 'name' must be a string, not int"),
         ({"name": "../x"}, "the header's 'name', '../x', holds '/'"),
         ({"name": ""}, "the header's 'name', '', is empty"),
-        ({"name": "a\x1b[2J"}, "holds '\\x1b', which cannot stand in the name of a folder"),
-        ({"name": "\ud800"}, "the field 'name' holds half a surrogate pair"),
-        ({"description": "a\0"}, "the field 'description' holds a NUL byte"),
+        ({"name": "a\x1b[2J"}, "contains '\\x1b', which a folder's name cannot contain"),
+        ({"name": "\ud800"}, "the field 'name' contains half of a surrogate pair"),
+        ({"description": "a\0"}, "the field 'description' contains a NUL byte"),
         ({"positive_instruction": "\udfff", "negative_instruction": "n"}, "half a surrogate pair"),
         ({"pairing": "odd"}, "it can be 'natural' or 'random'"),
         ({"positive_instruction": "p"}, "only one of the two instructions"),
@@ -480,7 +480,7 @@ def test_garbled_rows_of_published_choices_are_left_out_and_noted(tmp_path):
     behavior = load(path)
     assert len(behavior.examples) == 1
     assert behavior.notes == (f"1 of 2 rows left out: NUL bytes in the text, first at {path}:2",)
-    assert "every row holds NUL bytes" in refusal(write(tmp_path / "b.jsonl", [{**MWE, "question": "\0"}]))
+    assert "every row contains NUL bytes" in refusal(write(tmp_path / "b.jsonl", [{**MWE, "question": "\0"}]))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Tables as people save them: separators, names, encodings, and what is refused with the mend."""
+"""Tables as people save them: separators, names, encodings, and errors with their fix."""
 
 import csv
 import io
@@ -182,7 +182,7 @@ def test_unicode_in_every_encoding_of_windows_is_read_and_said(tmp_path, encodin
 def test_a_file_of_windows_1252_is_told_the_command_that_makes_it_utf8(tmp_path):
     message = refusal(write(tmp_path, table(",", rows=[("Un café noir?", "a", "b")]).encode("cp1252")))
     assert ":2: not UTF-8: byte 0xe9" in message
-    assert f"if 'café' is what stands there: iconv -f WINDOWS-1252 -t UTF-8 {tmp_path}/b.csv > utf8-b.csv" in message
+    assert f"if 'café' is the right text: iconv -f WINDOWS-1252 -t UTF-8 {tmp_path}/b.csv > utf8-b.csv" in message
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_files_that_hold_no_text_are_named_with_what_to_do(tmp_path, start, what
 
 def test_other_binary_files_are_not_told_to_be_saved_as_utf8(tmp_path):
     message = refusal(write(tmp_path, bytes(range(1, 256)) * 8))
-    assert "this is no text file" in message
+    assert "this is not a text file" in message
     assert "save the file as UTF-8" not in message
 
 
@@ -238,12 +238,14 @@ def test_rows_with_more_cells_than_names_are_refused_with_their_line(tmp_path):
 
 def test_a_table_of_markdown_is_refused_before_its_rule_becomes_a_row(tmp_path):
     content = "| prompt | positive | negative |\n|:---|---|---|\n| a | b | c |\n"
-    assert "this is a table of Markdown" in refusal(write(tmp_path, content, "b.md"))
+    assert "this is a Markdown table" in refusal(write(tmp_path, content, "b.md"))
 
 
 def test_a_list_of_answers_in_one_field_is_told_to_be_rows(tmp_path):
     file = write(tmp_path, '{"prompt": "Tea?", "positive": ["a", "b"], "negative": ["c"]}', "b.jsonl")
-    assert "b.jsonl:1: the field 'positive' must be a string, not list: it holds 2 texts; write a row" in refusal(file)
+    assert "b.jsonl:1: the field 'positive' must be a string, not list: it contains 2 texts; write a row" in refusal(
+        file
+    )
 
 
 def test_a_formula_in_a_table_is_a_text(tmp_path):
@@ -287,4 +289,4 @@ def test_a_field_that_is_named_but_not_there_is_refused(tmp_path):
         file, fields={"positive": "good"}
     )
     assert "not for 'side'" in refusal(file, fields={"side": "good"})
-    assert "one field cannot be two" in refusal(file, fields={"positive": "a", "negative": "a"})
+    assert "one field of the file two meanings" in refusal(file, fields={"positive": "a", "negative": "a"})
