@@ -115,12 +115,12 @@ def test_two_lists_that_do_not_say_which_is_wanted_are_told_both_commands(tmp_pa
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (["one", "two", "three"], "a list of texts is one side only"),
+        (["one", "two", "three"], "a list of texts is only one side"),
         ({**COLUMNS, "group": ["a"]}, "differ in length"),
         ('[{"positive": "a", "negative": "b"},\n]', ":2: broken JSON, column 1"),
-        ('[{"positive": "a", "negative": "b"},\n]', "a comma stands before the closing bracket: remove it"),
+        ('[{"positive": "a", "negative": "b"},\n]', "there is a comma before the closing bracket: remove it"),
         ("[{'positive': 'a', 'negative': 'b'}]", "write the file with json.dump"),
-        ('{"positive": "a", "negative": "b", "negative": "c"}', ":1: the field 'negative' stands twice"),
+        ('{"positive": "a", "negative": "b", "negative": "c"}', ":1: the field 'negative' occurs twice"),
         ([["a", "b", "c"]], "three texts do not say which is which"),
     ],
 )

@@ -96,7 +96,7 @@ def test_a_saved_dictionary_gives_train_and_names_the_rest(tmp_path, datasets, m
     parts = {"test": datasets.Dataset.from_list(ROWS[1:]), "train": datasets.Dataset.from_list(ROWS)}
     datasets.DatasetDict(parts).save_to_disk(tmp_path / "tea")
     assert prompts(load(tmp_path / "tea")) == ["Tea?", "Milk?"]
-    assert "split train; test left alone" in load(tmp_path / "tea").notes
+    assert "split train; test not read" in load(tmp_path / "tea").notes
     assert prompts(load(f"hub:{tmp_path}/tea@::test")) == ["Milk?"]
     assert (load(tmp_path / "tea" / "test").name, prompts(load(tmp_path / "tea" / "test"))) == ("tea", ["Milk?"])
     monkeypatch.setitem(sys.modules, "datasets", None)
@@ -143,7 +143,7 @@ def test_parquet_files_in_the_hubs_layout_are_read_in_order(tmp_path, inside):
     pl.DataFrame(ROWS[:1]).write_parquet(folder / "test-00000-of-00001.parquet")
     behavior = load(tmp_path / "tea")
     assert (behavior.name, prompts(behavior)) == ("tea", ["Tea?", "Milk?"])
-    assert "split train; test left alone" in behavior.notes
+    assert "split train; test not read" in behavior.notes
 
 
 # --- local paths that are none ---

@@ -129,7 +129,7 @@ def test_unusual_line_separators_inside_a_text_do_not_break_a_row(tmp_path):
         ('{"positive": "a", "negative": null}', ":1: the field 'negative' must be a string, not null"),
         ('{"positive": "a", "negative": " \\n"}', ":1: the answer in 'negative' is empty"),
         ('{"positive": "a\\u0000", "negative": "b"}', ":1: the field 'positive' contains a NUL byte"),
-        ('{"positive": "a\\ud800", "negative": "b"}', ":1: the field 'positive' holds half a surrogate"),
+        ('{"positive": "a\\ud800", "negative": "b"}', ":1: the field 'positive' contains half of a surrogate"),
         ('{"positive": "a", "negative": "b"}\n\n{"prompt": "p", "positive": "a", "negative": "b"}',
          ":1: the field 'prompt' is missing"),
         ('{"prompt": "p", "positive": "a", "negative": "b"}\n{"prompt": "", "positive": "a", "negative": "b"}',
@@ -290,12 +290,12 @@ def test_a_header_row_names_and_describes_the_behavior(tmp_path):
     [
         ({"discription": "x"}, "unknown field 'discription' in the header; did you mean 'description'?"),
         ({"name": 3}, "the field 'name' must be a string, not int"),
-        ({"name": "../x"}, "the header's 'name', '../x', holds '/'"),
+        ({"name": "../x"}, "the header's 'name', '../x', contains '/'"),
         ({"name": ""}, "the header's 'name', '', is empty"),
         ({"name": "a\x1b[2J"}, "contains '\\x1b', which a folder's name cannot contain"),
         ({"name": "\ud800"}, "the field 'name' contains half of a surrogate pair"),
         ({"description": "a\0"}, "the field 'description' contains a NUL byte"),
-        ({"positive_instruction": "\udfff", "negative_instruction": "n"}, "half a surrogate pair"),
+        ({"positive_instruction": "\udfff", "negative_instruction": "n"}, "half of a surrogate pair"),
         ({"pairing": "odd"}, "it can be 'natural' or 'random'"),
         ({"positive_instruction": "p"}, "only one of the two instructions"),
         ({"positive_instruction": "p", "negative_instruction": "p"}, "give two that differ"),
@@ -345,7 +345,7 @@ def test_surplus_texts_are_dropped_and_counted_in_the_notes(tmp_path):
         ),
         ([{"text": "a", "label": 1}, {"text": "b"}], ":2: the field 'label' is missing"),
         ([{"text": "a", "label": 1}, {"label": 0}], ":2: the field 'text' is missing"),
-        ([{"prompt": "p", "text": "a", "label": 1}], ":1: labelled rows with a 'prompt' are not paired"),
+        ([{"prompt": "p", "text": "a", "label": 1}], ":1: labelled rows with a 'prompt' cannot be paired"),
     ],
 )
 def test_lists_that_cannot_be_matched_are_refused(tmp_path, rows, said):

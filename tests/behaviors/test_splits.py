@@ -181,7 +181,7 @@ def test_an_explicit_evaluation_size_is_kept_while_the_others_shrink():
 
 def test_sizes_that_cannot_be_had_are_shrunk_and_noted():
     splits = split(choice(105), train=50, evaluation=500)
-    assert f"wanted 500 evaluation rows, the set has room for {len(splits.eval)}" in splits.notes
+    assert f"wanted 500 evaluation rows, the set has only {len(splits.eval)}" in splits.notes
     assert sum(sizes(splits)) <= 105
     assert len(splits.eval) > 8 * len(splits.train)
 

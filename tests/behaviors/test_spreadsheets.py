@@ -62,10 +62,10 @@ def test_the_result_of_a_formula_is_read_and_a_formula_without_one_is_refused(tm
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ([HEAD[:3], ["p", '<c t="e"><v>#N/A</v></c>', "x"]], "S!B2: the cell holds the error #N/A"),
+        ([HEAD[:3], ["p", '<c t="e"><v>#N/A</v></c>', "x"]], "S!B2: the cell contains the error #N/A"),
         ([HEAD[:3], ["p", '<c t="s"><v>99</v></c>', "x"]], "S!B2: the cell points to a text that is not there"),
         ([["positive", "positive"], ["a", "b"]], "S!1: two columns have the same name"),
-        ([["positive", "negative"], ["a", "b", "Tea for you?"]], "S!C2: a text below no name of a column"),
+        ([["positive", "negative"], ["a", "b", "Tea for you?"]], "S!C2: a text in a column without a name"),
         ([], "the workbook is empty"),
         ([["positive", "negative"]], "no rows"),
     ],

@@ -214,7 +214,7 @@ def test_other_binary_files_are_not_told_to_be_saved_as_utf8(tmp_path):
 @pytest.mark.parametrize("name", ["b.txt", "b.md", "b"])
 def test_a_text_is_told_how_its_other_side_comes_in(tmp_path, name):
     message = refusal(write(tmp_path, "I think the sea is wide, truly.\nThe hills are green.\n", name))
-    assert f"{name}: a text of 2 lines, which is one side only at best" in message
+    assert f"{name}: a text of 2 lines, which can only be one side" in message
     assert "positive.txt and negative.txt" in message
     assert all(len(line) < 200 for line in message.split("\n"))
 
@@ -233,7 +233,7 @@ def test_an_open_quotation_mark_is_refused_where_it_opens(tmp_path):
 
 def test_rows_with_more_cells_than_names_are_refused_with_their_line(tmp_path):
     message = refusal(write(tmp_path, "prompt,positive,negative\np,a,b\nq,a, and more,b\n"))
-    assert ":3: cannot be read as a table: 4 cells, but 3 names of columns; put quotation marks" in message
+    assert ":3: cannot be read as a table: 4 cells, but 3 column names; put quotation marks" in message
 
 
 def test_a_table_of_markdown_is_refused_before_its_rule_becomes_a_row(tmp_path):
