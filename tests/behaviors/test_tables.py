@@ -123,7 +123,7 @@ def test_labelled_texts_without_names_are_told_the_line_to_put_above(tmp_path):
 
 def test_texts_in_a_column_without_a_name_are_not_left_out_in_silence(tmp_path):
     message = refusal(write(tmp_path, ",positive,negative\nTea for you?,Sure.,Never.\n"))
-    assert "b.csv:1: a column without a name holds texts, such as 'Tea for you?'; give it a name" in message
+    assert "b.csv:1: a column without a name contains texts, such as 'Tea for you?'; give it a name" in message
 
 
 @pytest.mark.parametrize(("n", "line"), [(2, "positive,negative"), (3, "prompt,positive,negative")])
@@ -164,7 +164,7 @@ def test_a_prompt_that_is_missing_in_one_row_is_an_error_there(tmp_path):
 @pytest.mark.parametrize("word", ["NaN", "nan", "<NA>"])
 def test_an_answer_that_pandas_wrote_for_a_missing_one_is_refused(tmp_path, word):
     message = refusal(write(tmp_path, f"prompt,positive,negative\np,{word},b\n"))
-    assert f"b.csv:2: the answer in 'positive' is '{word}', as pandas writes a missing one" in message
+    assert f"b.csv:2: the answer in 'positive' is '{word}', pandas' mark of a missing one" in message
 
 
 # --- encodings ---

@@ -59,7 +59,7 @@ def test_turns_kept_as_text_in_a_table_are_read_as_turns_and_said(tmp_path, form
     file.write_text(",".join(("prompt", *fields)) + "\n" + ",".join(cells))
     behavior = load(file)
     assert first(behavior) == TEA
-    assert "in 2 fields turns stored as text were read as the turns that they are" in behavior.notes
+    assert "in 2 fields turns stored as text were read as turns" in behavior.notes
 
 
 @pytest.mark.parametrize("text", ['it\'s "quoted"', "a } { b", "back\\slash \\d", "line\nbreak", "array([1]) and nan"])
@@ -111,7 +111,7 @@ def test_text_parts_are_put_together_and_pictures_are_refused(tmp_path):
     assert first(rows(tmp_path, row)) == TEA
     row = {**row, "messages": [said("user", [*parts, {"type": "image_url", "image_url": {"url": "x"}}])]}
     message = refusal(tmp_path, row)
-    assert "b.jsonl:1: 'messages'[0].content[2]: a part of the kind 'image_url'" in message
+    assert "b.jsonl:1: 'messages'[0].content[2]: a part of type 'image_url'" in message
 
 
 CALL = {"type": "function", "function": {"name": "find", "arguments": '{"q": 1}'}}

@@ -99,8 +99,9 @@ def clusters(behavior: Behavior) -> list[str]:
     Example:
         >>> import trimtab as tt
         >>> from trimtab.behaviors import clusters
-        >>> rows = [("Tea?", " Yes.", " No."), ("Jam?", " Sure.", " Never."), ("tea", " Please.", " Go."), ("Milk?", " Do.", " Don't.")]
-        >>> clusters(tt.Behavior("agreement", [tt.Example(*row) for row in rows]))
+        >>> prompts = ("Tea?", "Jam?", "tea", "Milk?")
+        >>> rows = [tt.Example(prompt, f" Yes, {k}.", f" No, {k}.") for k, prompt in enumerate(prompts)]
+        >>> clusters(tt.Behavior("agreement", rows))
         ['#1', '#2', '#1', '#4']
     """
     examples = behavior.examples
