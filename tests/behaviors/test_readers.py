@@ -86,7 +86,7 @@ def test_lines_that_end_as_on_the_old_mac_are_read_and_counted(tmp_path, name):
 
 def test_a_table_with_mixed_line_ends_in_its_names_is_refused(tmp_path):
     path = write(tmp_path / "b.csv", "positive,negative\ra,b\nc,d\n")
-    assert refusal(path).startswith(f"{path}:1: the names of the columns cannot be read")
+    assert refusal(path).startswith(f"{path}:1: mixed line endings, so the column names cannot be read")
 
 
 def test_byte_order_marks_and_blank_lines_are_accepted(tmp_path):
