@@ -288,5 +288,5 @@ def test_a_field_that_is_named_but_not_there_is_refused(tmp_path):
     assert "there is no field 'good'; found 'prompt', 'positive', 'negative'" in refusal(
         file, fields={"positive": "good"}
     )
-    assert "not for 'side'" in refusal(file, fields={"side": "good"})
+    assert "unknown field 'side'" in refusal(file, fields={"side": "good"})
     assert "one field of the file two meanings" in refusal(file, fields={"positive": "a", "negative": "a"})
