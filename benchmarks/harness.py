@@ -20,7 +20,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from trimtab.models.gguf import converted
+from trimtab.models.gguf import convert
 from trimtab.models.loading import EMBEDDED_MEND, embedded_file
 
 CONTENDERS = Path(__file__).with_name("contenders")
@@ -140,7 +140,7 @@ def model_folder() -> Path:
     file = embedded_file()
     if file is None:
         raise SystemExit(f"the embedded model is not installed; run: {EMBEDDED_MEND}")
-    return converted(file)
+    return convert(file)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

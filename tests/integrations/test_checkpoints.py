@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -77,7 +78,7 @@ def as_steering_vector(layers: object, kind: object, folder: Path) -> Path:
     from trimtab.integrations.torch_files import SavedSteeringVector
 
     class Saving:
-        def __reduce__(self) -> object:
+        def __reduce__(self) -> Any:
             return SavedSteeringVector, (), {"layer_activations": layers, "layer_type": kind}
 
     import sys

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -219,7 +220,7 @@ def test_numbers_need_a_convention_however_they_are_written(key: str, pt: Callab
 # ---- Control vectors -----------------------------------------------------------------------------------------------
 
 
-def control(file: Path, layers: range, hint: str = "qwen2", raw: object = None) -> Path:
+def control(file: Path, layers: range, hint: str = "qwen2", raw: Any = None) -> Path:
     writer = GGUFWriter(str(file), "controlvector")
     writer.add_string("controlvector.model_hint", hint)
     for k in layers:
@@ -228,7 +229,7 @@ def control(file: Path, layers: range, hint: str = "qwen2", raw: object = None) 
             bits = (k * V).to(torch.bfloat16).view(torch.int16).numpy().view(np.uint8)
             writer.add_tensor(f"direction.{k}", bits, raw_dtype=GGMLQuantizationType.BF16)
         else:
-            writer.add_tensor(f"direction.{k}", values.astype(raw or np.float32))
+            writer.add_tensor(f"direction.{k}", values.astype(np.float32 if raw is None else raw))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -24,15 +24,20 @@ from trimtab.steering.methods import (
     Sides,
     SidesMethod,
     TokenMethod,
-    method,
     method_names,
 )
+from trimtab.steering.methods import method as method_of
 
 D, N, SITE = 24, 200, Site(3)
 # iti reads heads, others tokens, and prompt methods nothing: they have files of their own
 ALL = pytest.mark.parametrize(
     "name", [n for n, m in BUILT_IN.items() if n != "iti" and not issubclass(m, PromptMethod | TokenMethod)]
 )
+
+
+def method(name: str) -> Any:
+    """The class of a method, with what its kind of material needs."""
+    return method_of(name)
 
 
 def normal(*shape: int, seed: int) -> Tensor:
