@@ -55,7 +55,7 @@ def test_unpaired_texts_are_dealt_anew() -> None:
 
 
 def test_a_single_unit_cannot_be_shuffled() -> None:
-    with pytest.raises(InputError, match="single unit"):
+    with pytest.raises(InputError, match="single cluster"):
         shuffled(paired(5, groups=1))
 
 

@@ -45,11 +45,11 @@ def test_one_invalid_row_is_an_error_with_its_place_or_left_out_and_named(file, 
         load(path)
     for behavior in (load(path, skip_bad=True), Behavior.load(path, skip_bad=True)):
         assert [e.prompt for e in behavior.examples] == [f"Tea {k}?" for k in range(9)]
-        assert behavior.notes[0].startswith("1 of 10 rows cannot be read and were left out, as requested: ")
+        assert behavior.notes[0].startswith("1 of 10 rows left out, as requested, since they cannot be read: ")
         assert f"{path}:5: " in behavior.notes[0]
 
 
-def test_an_error_says_how_many_rows_are_odd_and_how_to_leave_them_out(file):
+def test_an_error_says_how_many_rows_are_invalid_and_how_to_leave_them_out(file):
     good = [json.dumps(GOOD)] * 8
     path = file(*good, INVALID["null"], INVALID["a NUL"])
     with pytest.raises(InputError, match=r"2 rows of 10 cannot be read; skip_bad leaves them out"):
@@ -64,7 +64,7 @@ def test_only_the_first_few_are_named_and_all_are_counted(file):
     assert note.count("b.jsonl:") == 3
 
 
-def test_a_file_of_odd_rows_alone_is_an_error_either_way(file):
+def test_a_file_of_invalid_rows_alone_is_an_error_either_way(file):
     path = file(INVALID["null"], INVALID["a NUL"])
     for skip_bad in (False, True):
         with pytest.raises(InputError) as caught:
@@ -73,7 +73,7 @@ def test_a_file_of_odd_rows_alone_is_an_error_either_way(file):
         assert "skip" not in str(caught.value)
 
 
-def test_nothing_is_left_out_unless_told(file):
+def test_nothing_is_left_out_unless_asked(file):
     path = file(*[json.dumps(GOOD)] * 3)
     assert load(path, skip_bad=True) == load(path)
     assert load(path, skip_bad=True).notes == load(path).notes
@@ -111,7 +111,7 @@ def test_one_row_with_a_prompt_among_statements_is_an_error_and_not_dropped_in_s
         + [{"question": "q", "answer_matching_behavior": "A lot", "answer_not_matching_behavior": "(B)"}],
     ],
 )  # fmt: skip
-def test_every_format_leaves_out_its_odd_rows(file, rows):
+def test_every_format_leaves_out_its_invalid_rows(file, rows):
     path = file(*map(json.dumps, rows))
     with pytest.raises(InputError, match=r"b\.jsonl:3: "):
         load(path)

@@ -66,4 +66,4 @@ class InvalidRows:
             return ()
         first = "; ".join(fault.split("\n", 1)[0].split("; ", 1)[0] for fault in self.faults[:_N_SHOWN])
         more = f"; and {len(self.faults) - _N_SHOWN} more" if len(self.faults) > _N_SHOWN else ""
-        return (f"{len(self.faults)} of {total} rows cannot be read and were left out, as requested: {first}{more}",)
+        return (f"{len(self.faults)} of {total} rows left out, as requested, since they cannot be read: {first}{more}",)
