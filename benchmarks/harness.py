@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from trimtab.models.gguf import convert
-from trimtab.models.loading import EMBEDDED_MEND, embedded_file
+from trimtab.models.loading import EMBEDDED_FIX, embedded_file
 
 CONTENDERS = Path(__file__).with_name("contenders")
 DRAWS = 2000
@@ -139,7 +139,7 @@ def model_folder() -> Path:
     """The embedded model as a folder that every library can read."""
     file = embedded_file()
     if file is None:
-        raise SystemExit(f"the embedded model is not installed; run: {EMBEDDED_MEND}")
+        raise SystemExit(f"the embedded model is not installed; run: {EMBEDDED_FIX}")
     return convert(file)
 
 

@@ -98,11 +98,11 @@ def _devices() -> list[InstalledPart]:
 
 
 def _embedded() -> InstalledPart:
-    from trimtab.models.loading import EMBEDDED, EMBEDDED_MEND, embedded_file
+    from trimtab.models.loading import EMBEDDED, EMBEDDED_FIX, embedded_file
 
     file = embedded_file()
     if file is None:
-        return InstalledPart(f"model {EMBEDDED}", "missing", "the embedded model is not installed", EMBEDDED_MEND)
+        return InstalledPart(f"model {EMBEDDED}", "missing", "the embedded model is not installed", EMBEDDED_FIX)
     return InstalledPart(f"model {EMBEDDED}", "ok", str(file))
 
 
