@@ -264,9 +264,9 @@ def test_command_line_reads_each_kind(suffix: str, run: Run, tmp_path: Path) -> 
         (("x.pt", "out", "--site", "block 3"), "site 'block 3' is not understood"),
         (("nowhere.pt", "out"), "does not exist"),
         (("s", "v.safetensors", "--name", "a"), "attributes of a steering have names"),
-        (("s", "v.safetensors", "--site", "3"), "--site is for other tools' files"),
-        (("v.gguf", "out", "--name", "a", "--name", "b"), "give one --name"),
-        (("v.gguf", "out", "--convention", "block"), "--convention is for"),
+        (("s", "v.safetensors", "--site", "3"), "a site is for other tools' files"),
+        (("v.gguf", "out", "--name", "a", "--name", "b"), "give one name"),
+        (("v.gguf", "out", "--convention", "block"), "a convention is for"),
     ],
 )
 def test_wrong_usage_ends_with_code_2_and_writes_nothing(

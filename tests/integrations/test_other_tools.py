@@ -328,4 +328,4 @@ def test_a_folder_of_a_steering_takes_no_site(run: Run, tmp_path: Path) -> None:
     Steering.from_vector(3, V).save(tmp_path / "s")
     code, _, err = run("convert", tmp_path / "s", tmp_path / "t", "--site", "3")
     assert code == 2
-    assert "--site is for other tools' files" in err
+    assert "a site is for other tools' files" in err

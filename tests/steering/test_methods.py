@@ -271,7 +271,7 @@ def test_a_site_without_a_difference_is_left_to_the_others() -> None:
     [
         (lambda: Sides(torch.zeros(0, 3), torch.zeros(2, 3)), "at least one row"),
         (lambda: Sides(torch.zeros(2, 3), torch.zeros(2, 4)), "wide"),
-        (lambda: Sides(torch.zeros(2, 3), torch.zeros(3, 3)), "no pairs"),
+        (lambda: Sides(torch.zeros(2, 3), torch.zeros(3, 3)), "cannot be pairs"),
         (lambda: Sides(torch.full((2, 3), torch.nan), torch.zeros(2, 3)), "NaN"),
         (lambda: method("pca")().fit({}), "at least one attribute"),
         (lambda: method("pca")().fit({"a": {}}), "same sites"),

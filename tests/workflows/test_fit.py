@@ -598,7 +598,7 @@ def test_without_checks_the_page_alone_is_left(tiny_folder: Path, run: Run, tmp_
 
 
 @pytest.mark.parametrize(
-    ("told", "word"),
+    ("options", "word"),
     [
         (["formality", "null"], "formality and null are both for all"),
         (["sentiment=formality", "sentiment=null"], "'sentiment' is given two conditions"),
