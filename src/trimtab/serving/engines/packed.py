@@ -207,7 +207,8 @@ class _Group:
 
     def _measure(self, edit: Edit, before: Tensor, after: Tensor) -> None:
         plain = before.float()
-        ratio = (after.float() - plain).norm(dim=-1) / plain.norm(dim=-1).clamp_min(torch.finfo(torch.float32).tiny)
+        change, size = (after.float() - plain).norm(dim=-1), plain.norm(dim=-1)
+        ratio = torch.where(size > 0, change / size, change * 0)  # a 0 has no length to compare with
         self._touched = self._touched.to(before.device) | (after != before).any(dim=-1)
         self._ratio = torch.maximum(self._ratio.to(before.device), ratio)
         for column, gate in gates_of(edit, before).items():
