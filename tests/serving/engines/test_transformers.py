@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
 import pytest
 import torch
+from tests.models.families import build
 from tests.serving.engines.conftest import FAMILIES, WIDTH
 
 from trimtab.errors import InputError, TrimtabError
@@ -372,7 +374,7 @@ def test_an_edit_that_fails_or_a_strength_too_large_ends_only_its_own_request(ti
 def test_a_failed_pass_ends_the_running_requests_and_the_engine_goes_on(tiny: Any) -> None:
     model = tiny()
     wanted = [generated(model, prompt) for prompt in PROMPTS]
-    fails = True
+    fails = False
 
     def failing(module: Any, args: Any) -> None:
         if fails:
@@ -434,3 +436,14 @@ def test_capabilities_name_what_it_can_do(tiny: Any) -> None:
     assert (told.scopes, told.conditions, told.messages) == (set(SCOPES), True, True)
     model.tokenizer.chat_template = None
     assert not with_engine(model, {}, work).messages
+
+
+@pytest.mark.parametrize("family", ["Bloom", "GPT-J", "Mamba", "Llama 4, text"])
+def test_a_model_that_comes_out_otherwise_in_packed_passes_is_refused(tiny: Any, family: str) -> None:
+    hf = build(family)
+    attention = hf.config._attn_implementation
+    with pytest.raises(InputError, match=r"cannot batch .* continuously"):
+        TransformersEngine(Model(hf, tiny().tokenizer), {}.get)
+    assert hf.config._attn_implementation == attention
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in hf.modules())
+    assert not [t for t in threading.enumerate() if "_run_generation_loop" in t.name]

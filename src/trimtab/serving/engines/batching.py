@@ -81,10 +81,14 @@ def batching_manager(model: Model, limits: Limits) -> Any:
     try:
         return model.hf.init_continuous_batching(settings, config)
     except (AttributeError, ValueError, TypeError) as error:
-        name = type(model.hf).__name__
-        raise InputError(
-            f"transformers cannot batch {name} continuously: {error}", code="unsupported", field="model"
-        ) from error
+        raise unsupported(model, str(error)) from error
+
+
+def unsupported(model: Model, what: str) -> InputError:
+    """The error for a model that cannot be batched."""
+    return InputError(
+        f"transformers cannot batch {type(model.hf).__name__} continuously: {what}", code="unsupported", field="model"
+    )
 
 
 def requests_in_pass(manager: Any) -> Sequence[tuple[str, int]]:

@@ -19,6 +19,7 @@ from trimtab.serving.engines.logits import TokenChoice, choosing
 from trimtab.serving.engines.packed import PackedSteering, packed_edits
 from trimtab.serving.engines.prompts import Preparation, Prepared
 from trimtab.serving.engines.running import Running
+from trimtab.serving.engines.trial import check_packed_passes
 from trimtab.steering.edits import KINDS
 
 WATCH = 0.5  # seconds between two looks at whether the thread that runs the model is alive
@@ -71,13 +72,17 @@ class TransformersEngine:
         self._watch: asyncio.TimerHandle | None = None
         self._added_to: dict[str, Any] = {}  # by name, the manager that runs it
         self._broken = self._closed = self._started = False
-        self._manager = self._new_manager()
-        self._open = ExitStack()
-        self._open.enter_context(model.gate.open())
-        self._open.enter_context(model.tail.in_float32(begins=True))
-        self._open.enter_context(quick_linears(model.anatomy.heavy_modules))
-        order = lambda: requests_in_pass(self._manager)  # noqa: E731
-        self._open.enter_context(packed_edits(model.hf, model.anatomy, self._packed, order))
+        with ExitStack() as stack:
+            stack.callback(self._restore_attention)
+            stack.enter_context(model.gate.open())
+            stack.enter_context(model.tail.in_float32(begins=True))
+            stack.enter_context(quick_linears(model.anatomy.heavy_modules))
+            check_packed_passes(model, self._new_manager(), self._choices)
+            self._manager = self._new_manager()
+            stack.enter_context(
+                packed_edits(model.hf, model.anatomy, self._packed, lambda: requests_in_pass(self._manager))
+            )
+            self._open = stack.pop_all()
 
     async def capabilities(self) -> Capabilities:
         """See `trimtab.interventions.Engine`."""
@@ -263,6 +268,9 @@ class TransformersEngine:
         if self._started:
             self._manager.stop(block=True, hard_stop=True)
             self._started = False
+
+    def _restore_attention(self) -> None:
+        """A manager may have changed it, and changes it back only where it ran."""
         if self._model.hf.config._attn_implementation != self._attention:
             self._model.hf.set_attn_implementation(self._attention)
 
