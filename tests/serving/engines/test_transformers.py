@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -212,13 +213,21 @@ def test_a_seed_gives_the_same_text_whatever_shares_the_batch(tiny: Any, every_k
         asked(kind, PROMPTS[i % 3], RequestSteering(kind, {"a": 1.0}), temperature=1.5, seed=i)
         for i, kind in enumerate(every_kind)
     ]
-    alone = text_of(answers(model, steerings, [mine])["mine"])
-    beside = answers(model, steerings, [*others[:4], mine, *others[4:]])
-    assert text_of(beside["mine"]) == alone
-    again = answers(model, steerings, list(reversed(others)))
-    assert all(text_of(again[kind]) == text_of(beside[kind]) for kind in every_kind)
-    other = asked("mine", PROMPTS[0], temperature=1.0, seed=12, max_tokens=24)
-    assert text_of(answers(model, steerings, [other])["mine"]) != alone
+    other = replace(mine, sampling=replace(mine.sampling, seed=12))
+
+    async def work(engine: TransformersEngine) -> None:
+        async def texts(*requests: Request) -> dict[str, str]:
+            found = await asyncio.gather(*(events_of(engine, request) for request in requests))
+            return {request.id: text_of(events) for request, events in zip(requests, found, strict=True)}
+
+        alone = await texts(mine)
+        beside = await texts(*others[:4], mine, *others[4:])
+        assert beside["mine"] == alone["mine"]
+        again = await texts(*reversed(others))
+        assert all(again[kind] == beside[kind] for kind in every_kind)
+        assert (await texts(other))["mine"] != alone["mine"]
+
+    with_engine(model, steerings, work)
 
 
 def test_a_steered_answer_follows_its_grammar(tiny: Any, every_kind: Any) -> None:
@@ -290,22 +299,52 @@ def test_a_slow_reader_delays_nobody_and_loses_nothing(tiny: Any) -> None:
     with_engine(model, {}, work)
 
 
-def test_more_requests_than_run_at_once_and_a_small_cache_change_no_answer(tiny: Any, every_kind: Any) -> None:
+def test_requests_that_wait_or_lose_their_cache_get_the_same_answers(
+    tiny: Any, every_kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers.generation.continuous_batching.requests import RequestState
+
+    begun_anew: list[str] = []
+    anew = RequestState.create_equivalent_initial_request
+
+    def counting(state: Any) -> Any:
+        begun_anew.append(state.request_id)
+        return anew(state)
+
+    monkeypatch.setattr(RequestState, "create_equivalent_initial_request", counting)
     model = tiny()
     model.hf.generation_config.eos_token_id = None
     one = Steering({1: every_kind["additive"]}, {"a": 1.0})
+    encoder = model.encoder(chat_template=True)
+    prompt, tokens, strengths = "", 0, [0.3 * i for i in range(4)]
+    while tokens < 225:  # so that a second page of 256 is needed soon
+        prompt += " The film was"
+        tokens = encoder.encode([Rendered("", "", "", messages=turns(prompt))])[0].prompt_len
     requests = [
-        asked(str(i), PROMPTS[i % 3] * 20, RequestSteering("one", {"a": 0.2 * i}, "generated"), max_tokens=120)
-        for i in range(6)
+        asked(str(i), prompt, RequestSteering("one", {"a": strength}, "generated"), max_tokens=60)
+        for i, strength in enumerate(strengths)
     ]
-    found = answers(model, {"one": one}, requests, Limits(max_running=3, cache_tokens=768, batch_tokens=64))
-    for i in range(6):
-        wanted = generated(
-            model, PROMPTS[i % 3] * 20, steering=one, strength=0.2 * i, scope="generated", max_new_tokens=120
+    drawn = [
+        asked(
+            f"d{i}",
+            prompt,
+            RequestSteering("one", {"a": 0.5}),
+            max_tokens=60,
+            temperature=1.0,
+            seed=3,
+            presence_penalty=1.0,
         )
+        for i in range(2)
+    ]
+    roomy = answers(model, {"one": one}, drawn[:1])["d0"]
+    assert not begun_anew
+    found = answers(model, {"one": one}, [*requests, *drawn], Limits(max_running=3, cache_tokens=768, batch_tokens=64))
+    assert begun_anew
+    for i, strength in enumerate(strengths):
+        wanted = generated(model, prompt, steering=one, strength=strength, scope="generated", max_new_tokens=60)
         assert text_of(found[str(i)]) == wanted
-        ran = sum(e.edits.selected if e.edits else 0 for e in found[str(i)])
-        assert ran == 120  # each token counts once
+        assert sum(e.edits.selected if e.edits else 0 for e in found[str(i)]) == 60  # each token counts once
+    assert [text_of(found[f"d{i}"]) for i in range(2)] == [text_of(roomy)] * 2
 
 
 def test_what_cannot_be_run_is_an_input_error_before_any_event(tiny: Any, every_kind: Any) -> None:
