@@ -1,5 +1,6 @@
 """The text of answers as tokens come, against the whole decoded at once."""
 
+import random
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from tests.models.tokenizer_families import CORPUS, FAMILIES
 
 from trimtab.models import Encoded
 from trimtab.models.decoding import completion
-from trimtab.serving.engines.answers import AnswerText
+from trimtab.serving.engines.answers import STRETCH, AnswerText
 
 
 def written(answer: AnswerText, tokens: list[int]) -> list[str]:
@@ -32,7 +33,8 @@ def cut(text: str, stop: list[str]) -> str:
 def test_pieces_joined_are_what_generate_returns(family: str) -> None:
     tokenizer = FAMILIES[family]()
     for text in CORPUS:
-        ids = tokenizer(text + " 🙂 " + CORPUS[0], add_special_tokens=False)["input_ids"]
+        ids = tokenizer(" ".join([text, "🙂 日本語 é", *CORPUS, text]), add_special_tokens=False)["input_ids"]
+        assert len(ids) > 2 * STRETCH
         for n in (1, 5, len(ids) // 2):
             prompt, new = ids[:n], ids[n:]
             whole = completion(tokenizer, Encoded(tuple(prompt), n), new).text
@@ -51,3 +53,13 @@ def test_a_stop_text_is_found_across_tokens_and_nothing_of_it_is_shown(tiny: Any
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     pieces = written(AnswerText(tokenizer, [1], stop), ids)
     assert "".join(pieces) == cut(text, stop)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_tokens_that_make_no_sense_are_the_text_that_generate_returns(family: str) -> None:
+    tokenizer, generator = FAMILIES[family](), random.Random(5)
+    prompt = tokenizer(CORPUS[0], add_special_tokens=False)["input_ids"]
+    for _ in range(3):
+        new = generator.choices(range(len(tokenizer)), k=5 * STRETCH)
+        whole = completion(tokenizer, Encoded(tuple(prompt), len(prompt)), new).text
+        assert "".join(written(AnswerText(tokenizer, prompt), new)) == whole

@@ -1,13 +1,14 @@
 """The text of an answer as its tokens come, up to a stop text."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from trimtab.models.decoding import TextAsItComes, decoded
 
-CONTEXT = 16  # tokens of the prompt that the answer is decoded behind; more where these have no text
+CONTEXT = 16  # tokens that new ones are decoded behind; more where these have no text
+STRETCH = 48  # tokens after which decoding begins anew behind a context, so that long answers cost no more per token
 
 
 class AnswerText:
@@ -32,14 +33,18 @@ class AnswerText:
     """
 
     def __init__(self, tokenizer: Any, prompt: Sequence[int], stop: Sequence[str] = ()) -> None:
-        self._stop, self.stopped = stop, False
+        self._tokenizer, self._stop, self.stopped = tokenizer, stop, False
         self._held, self._released = "", ""
-        self._streamer = TextAsItComes(tokenizer, self._take)
-        self._streamer.put(torch.tensor(_context(tokenizer, prompt)))
+        self._begin(prompt)
 
     def put(self, token: int) -> str:
         """The text that is certain with this token."""
-        return self._after(lambda: self._streamer.put(torch.tensor([token])))
+        self._ids.append(token)
+        self._up_to_date = False
+        text = self._after(lambda: self._streamer.put(torch.tensor([token])))
+        if self._up_to_date and len(self._ids) >= self._n_context + STRETCH:
+            self._begin(self._ids)
+        return text
 
     def end(self) -> str:
         """The rest, when no more tokens come."""
@@ -49,7 +54,14 @@ class AnswerText:
         rest, self._held = self._held, ""
         return text + rest
 
-    def _after(self, step: Any) -> str:
+    def _begin(self, ids: Sequence[int]) -> None:
+        """Decode what comes behind these tokens, whose text has been handed on."""
+        self._ids = _context(self._tokenizer, ids)
+        self._n_context = len(self._ids)
+        self._streamer = TextAsItComes(self._tokenizer, self._take)
+        self._streamer.put(torch.tensor(self._ids))
+
+    def _after(self, step: Callable[[], None]) -> str:
         if self.stopped:
             return ""
         self._released = ""
@@ -57,6 +69,7 @@ class AnswerText:
         return self._released
 
     def _take(self, text: str, last: bool) -> None:
+        self._up_to_date = True  # all that is known of the text, so nothing of a character is missing
         text = self._held + text
         ends = [at for stop in self._stop if (at := text.find(stop)) >= 0]
         if ends:
@@ -72,8 +85,8 @@ def _undecided(text: str, stop: Sequence[str]) -> int:
     return next((n for n in range(longest, 0, -1) if any(s.startswith(text[-n:]) for s in stop)), 0)
 
 
-def _context(tokenizer: Any, prompt: Sequence[int]) -> Sequence[int]:
-    """The end of a prompt: enough that the answer's first token is not decoded as the first one of a text."""
+def _context(tokenizer: Any, prompt: Sequence[int]) -> list[int]:
+    """The end of some tokens: enough that the next one is not decoded as the first one of a text."""
     n = CONTEXT
     while n < len(prompt) and not decoded(tokenizer, prompt[-n:]).strip():
         n *= 2
