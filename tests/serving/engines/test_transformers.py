@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -486,3 +487,56 @@ def test_a_model_that_comes_out_otherwise_in_packed_passes_is_refused(tiny: Any,
     assert hf.config._attn_implementation == attention
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in hf.modules())
     assert not [t for t in threading.enumerate() if "_run_generation_loop" in t.name]
+
+
+def test_many_mixed_requests_with_cancellations_and_a_failed_pass_lose_and_cross_no_answer(
+    tiny: Any, every_kind: Any
+) -> None:
+    model = tiny()
+    steerings = {kind: Steering({1: edit}, {"a": 1.0}) for kind, edit in every_kind.items()}
+    rng, kinds = random.Random(4), [*every_kind, None]
+    cases = {(p, k, s): "" for p in PROMPTS for k in kinds for s in (0.5, -1.0)}
+    for prompt, kind, strength in cases:
+        steered = {} if kind is None else {"steering": steerings[kind], "strength": strength}
+        cases[prompt, kind, strength] = generated(model, prompt, **steered)
+    outcomes: list[str] = []
+    passes = 0
+
+    def failing_once(module: Any, args: Any) -> None:
+        nonlocal passes
+        passes += 1
+        if passes == 150:
+            raise RuntimeError("once")
+
+    async def client(engine: TransformersEngine, n: int) -> None:
+        for turn in range(10):
+            id, (prompt, kind, strength) = f"{n}-{turn}", rng.choice([*cases])
+            steering = None if kind is None else RequestSteering(kind, {"a": strength})
+            stream, text, leave_at = engine.submit(asked(id, prompt, steering)), "", rng.choice([99, 99, 99, 2, 0])
+            finish: str | None = None
+            try:
+                if not leave_at:
+                    await engine.cancel(id)
+                async for event in stream:
+                    text, finish = text + event.text, event.finish
+                    assert event.request == id
+                    if not (leave_at := leave_at - 1):
+                        await engine.cancel(id)
+            except TrimtabError as error:
+                finish = str(error)
+            outcomes.append(finish or "lost")
+            wanted = cases[prompt, kind, strength]
+            assert text == wanted if finish in ("stop", "length") else wanted.startswith(text)
+
+    async def work(engine: TransformersEngine) -> None:
+        model.anatomy.blocks[0].register_forward_pre_hook(failing_once)
+        await asyncio.gather(*(client(engine, n) for n in range(12)))
+        held = (engine._running, engine._packed, engine._choices, engine._added_to)
+        assert not any(held)
+        assert not engine._manager.output_router.result_handlers
+
+    with_engine(model, steerings, work, Limits(max_running=5))
+    assert len(outcomes) == 120
+    assert {"cancelled", "length"} <= set(outcomes)
+    assert sum("once" in outcome for outcome in outcomes) in range(1, 13)
+    assert "lost" not in outcomes
