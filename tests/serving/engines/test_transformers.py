@@ -1,6 +1,7 @@
 """The engine over transformers' continuous batching, against `model.generate` and the model run alone."""
 
 import asyncio
+import copy
 import json
 import random
 import threading
@@ -474,8 +475,9 @@ def test_capabilities_name_what_it_can_do(tiny: Any) -> None:
     assert (told.model, told.max_length, told.max_running) == (model.facts, 300, 5)
     assert told.edits == {"additive", "gated", "ablation", "rotation", "clamp", "classifier-gradient"}
     assert (told.scopes, told.conditions, told.messages) == (set(SCOPES), True, True)
-    model.tokenizer.chat_template = None
-    assert not with_engine(model, {}, work).messages
+    bare = copy.deepcopy(model.tokenizer)
+    bare.chat_template = None
+    assert not with_engine(Model(model.hf, bare), {}, work).messages
 
 
 @pytest.mark.parametrize("family", ["Bloom", "GPT-J", "Mamba", "Llama 4, text"])
