@@ -18,7 +18,7 @@ from trimtab.errors import InputError, TrimtabError
 from trimtab.interventions import SCOPES, Condition, Engine, Event, Request, RequestSteering, Sampling, Scope, Site
 from trimtab.models import Encoded, Model
 from trimtab.models.capture import capture
-from trimtab.serving.engines.batching import Limits
+from trimtab.serving.engines.batching import PAGE, Limits
 from trimtab.serving.engines.transformers import TransformersEngine
 from trimtab.steering import Additive, Steering
 from trimtab.texts import Message, Rendered
@@ -347,6 +347,27 @@ def test_requests_that_wait_or_lose_their_cache_get_the_same_answers(
         assert text_of(found[str(i)]) == wanted
         assert sum(e.edits.selected if e.edits else 0 for e in found[str(i)]) == 60  # each token counts once
     assert [text_of(found[f"d{i}"]) for i in range(2)] == [text_of(roomy)] * 2
+
+
+def test_nothing_that_was_steered_is_reused_for_a_prompt_that_begins_alike(tiny: Any, every_kind: Any) -> None:
+    model = tiny()
+    one = Steering({1: every_kind["additive"]}, {"a": 1.0})
+    prompt = "The film was. " * 80  # more than a page of the cache
+    strengths = (1.0, None, -1.0, 0.0, 1.0)
+    wanted = [
+        generated(model, prompt) if s is None else generated(model, prompt, steering=one, strength=s) for s in strengths
+    ]
+
+    async def work(engine: TransformersEngine) -> None:
+        for i, (s, text) in enumerate(zip(strengths, wanted, strict=True)):
+            steering = None if s is None else RequestSteering("one", {"a": s})
+            events = await events_of(engine, asked(str(i), prompt, steering))
+            assert events[0].prompt_tokens is not None
+            assert events[0].prompt_tokens > 2 * PAGE
+            assert text_of(events) == text
+
+    with_engine(model, {"one": one}, work)
+    assert len(set(wanted)) == 3
 
 
 def test_what_cannot_be_run_is_an_input_error_before_any_event(tiny: Any, every_kind: Any) -> None:

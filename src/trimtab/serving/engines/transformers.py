@@ -107,7 +107,9 @@ class TransformersEngine:
                 raise TrimtabError("the engine is closed, and takes no more requests")
             if request.id in self._running:
                 raise InputError(
-                    f"a request with the id {request.id!r} is running; give each its own", code="busy", field="id"
+                    f"a request with the id {request.id!r} is running; give each its own",
+                    code="repeated-name",
+                    field="id",
                 )
             steering = self._steering_of(request)
         except TrimtabError as error:
@@ -145,20 +147,22 @@ class TransformersEngine:
             return None
         steering = self._steerings(request.steering.artifact)
         if steering is None:
-            raise InputError(f"there is no steering {request.steering.artifact!r} here", field="steering")
+            raise InputError(
+                f"there is no steering {request.steering.artifact!r} here", code="unknown-choice", field="steering"
+            )
         return steering
 
     async def _start(self, running: Running, steering: Steerable | None) -> None:
         try:
             prepared = await self._in_worker(partial(self._prepared, running.request, steering))
             if not running.ended:
-                await self._add(running, prepared)
+                self._add(running, prepared)
         except TrimtabError as error:
             self._failed(running, error)
         except Exception as error:  # whatever it is, nobody may wait for an answer that does not come
             self._failed(running, _unexpected(error))
 
-    async def _add(self, running: Running, prepared: Prepared) -> None:
+    def _add(self, running: Running, prepared: Prepared) -> None:
         """Hand it to the manager; from here on `_arrived` is called for its tokens."""
         name, row, sampling = running.name, prepared.row, running.request.sampling
         choice, packed = TokenChoice(sampling, row.prompt_len, prepared.grammar), None
