@@ -117,8 +117,10 @@ def test_one_steering_at_many_strengths_and_scopes_at_once(tiny: Any, every_kind
         assert text_of(found[str(i)]) == wanted
 
 
-def test_conditions_are_decided_on_prompts_and_texts_go_in_front(tiny: Any, every_kind: Any) -> None:
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])  # of which transformers replaces the second one
+def test_conditions_are_decided_on_prompts_and_texts_go_in_front(tiny: Any, every_kind: Any, attention: str) -> None:
     model = tiny()
+    model.hf.set_attn_implementation(attention)
     encoder = model.encoder(chat_template=True)
     rows = [r.prompt for r in encoder.encode([Rendered("", "", "", messages=turns(p)) for p in PROMPTS])]
     means = capture(model, [Encoded(r.ids, 1) for r in rows], [Site(1)], "mean").activations
@@ -137,6 +139,7 @@ def test_conditions_are_decided_on_prompts_and_texts_go_in_front(tiny: Any, ever
         assert text_of(found[str(i)]) == generated(model, prompt, steering=picky, strength={"a": 1.0, "b": b})
         events = found[str(i)]
         assert events[0].edits is not None
+    assert model.hf.config._attn_implementation == attention
     touched = [sum(e.edits.touched if e.edits else 0 for e in found[str(i)]) for i in (0, 3, 6)]
     assert [n > 0 for n in touched].count(True) == 1
 
