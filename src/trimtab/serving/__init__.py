@@ -1,0 +1,1 @@
+"""Serving steered models to many clients at once."""

@@ -1,0 +1,156 @@
+"""What a request asks for, checked, as tokens and edits; the model has not run for it yet."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from trimtab.errors import InputError
+from trimtab.interventions import Request, RequestSteering, Steerable, prompt_prefixes
+from trimtab.models import Encoded, Encoder, Model, Steer, ensure_fits, steer
+from trimtab.models.encoding import is_special
+from trimtab.models.text import with_prefixes
+from trimtab.serving.engines.grammars import Grammars, GrammarState
+from trimtab.texts import Message, Rendered
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request that can be run.
+
+    Args:
+        row: its prompt, with template and prompt prefix.
+        steer: its edits, conditions not decided yet; None without a steering.
+        attributes: names of the columns of its strengths.
+        grammar: what its answer must follow.
+    """
+
+    row: Encoded
+    steer: Steer | None
+    attributes: tuple[str, ...]
+    grammar: GrammarState | None
+
+
+class Preparation:
+    """Prepares requests for one model.
+
+    Args:
+        model: with its tokenizer.
+        max_length: tokens of prompt and answer together.
+
+    Raises:
+        InputError: the model has no tokenizer.
+    """
+
+    def __init__(self, model: Model, max_length: int) -> None:
+        self._model, self._max_length = model, max_length
+        self.encoder = model.encoder()
+        ends = getattr(model.hf.generation_config, "eos_token_id", None)
+        self.ends: frozenset[int] = frozenset([ends] if isinstance(ends, int) else ends or [])
+        self.silent_ends = frozenset(end for end in self.ends if is_special(model.tokenizer, end))
+        self._grammars = Grammars(model.tokenizer, sorted(self.ends))
+
+    @cached_property
+    def chat_encoder(self) -> Encoder:
+        """Of chat turns.
+
+        Raises:
+            InputError: the tokenizer has no chat template.
+        """
+        return self._model.encoder(chat_template=True)
+
+    def of(self, request: Request, steering: Steerable | None) -> Prepared:
+        """A request with the steering that it names.
+
+        Raises:
+            InputError: see `Engine.submit`.
+        """
+        strengths = None if steering is None else _strengths(request.steering, steering)
+        prefix = "" if steering is None else prompt_prefixes(steering, strengths)[0]
+        row = self._row(request.prompt, prefix)
+        most = request.sampling.max_tokens
+        if len(row.ids) + most > self._max_length:
+            raise InputError(
+                f"a prompt of {len(row.ids)} tokens and {most} new ones exceed the {self._max_length} tokens that a "
+                "request may have; shorten the prompt or ask for fewer tokens",
+                code="out-of-range",
+                field="max_tokens" if len(row.ids) < self._max_length else "prompt",
+            )
+        self._check_sampling(request)
+        grammar = request.sampling.grammar
+        compiled = None if grammar is None else self._grammars.compiled(grammar)
+        if steering is None or request.steering is None:
+            return Prepared(row, None, (), compiled)
+        ensure_fits(steering, self._model)
+        edits = steer(steering, strengths, request.steering.scope)
+        if edits.active:
+            self._check_sites(steering)
+        return Prepared(row, edits, tuple(steering.attributes), compiled)
+
+    def _row(self, prompt: tuple[Any, ...], prefix: str) -> Encoded:
+        if all(isinstance(turn, Message) for turn in prompt):
+            texts = with_prefixes([Rendered("", "", "", messages=prompt)], [prefix])
+            return self.chat_encoder.encode(texts, any_length=True)[0].prompt
+        size = self._model.vocabulary
+        for token in prompt:
+            if type(token) is not int or token < 0 or (size is not None and token >= size):
+                raise InputError(
+                    f"the prompt holds {token!r}, which is no token of {self._model.id}; give token ids of its own "
+                    "tokenizer, or chat turns alone",
+                    code="out-of-range",
+                    field="prompt",
+                )
+        return self._behind(prefix, prompt) if prefix else Encoded(prompt, len(prompt))
+
+    def _behind(self, prefix: str, ids: tuple[int, ...]) -> Encoded:
+        """Token ids behind a text: tokenized again, together with it, as `Model.generate` does."""
+        text = Rendered("", self.encoder.decode(ids), "")
+        if self.encoder.encode([text], any_length=True)[0].ids != ids:
+            raise InputError(
+                "this steering puts text in front of prompts, and these token ids are not what their text is "
+                "tokenized to; send chat turns, or the tokens of a plain text with its beginning-of-text token",
+                code="unsupported",
+                field="prompt",
+            )
+        return self.encoder.encode(with_prefixes([text], [prefix]), any_length=True)[0].prompt
+
+    def _check_sampling(self, request: Request) -> None:
+        size, sampling = self._model.vocabulary, request.sampling
+        unknown = [token for token in sampling.logit_bias if token < 0 or (size is not None and token >= size)]
+        if unknown:
+            raise InputError(
+                f"logit_bias names the token {unknown[0]}, which {self._model.id} does not have",
+                code="out-of-range",
+                field="logit_bias",
+            )
+        if sampling.seed is not None and not -(1 << 63) <= sampling.seed < 1 << 64:
+            raise InputError(
+                f"seed {sampling.seed} does not fit 64 bits; give a smaller one", code="out-of-range", field="seed"
+            )
+
+    def _check_sites(self, steering: Steerable) -> None:
+        for site, edit in steering.edits.items():
+            self._model.anatomy.module(site)
+            width, wanted = getattr(edit, "width", None), self._model.anatomy.width(site)
+            if width not in (None, wanted):
+                raise InputError(
+                    f"site {site}: the steering is {width} wide and the model's activations {wanted}; was it made for "
+                    "another model?",
+                    code="wrong-shape",
+                    field="steering",
+                )
+
+
+def _strengths(asked: RequestSteering | None, steering: Steerable) -> dict[str, float]:
+    """Strengths in the order of the attributes.
+
+    Raises:
+        InputError: an attribute that the steering has not, or one without a strength.
+    """
+    given = {} if asked is None else dict(asked.strength)
+    known = ", ".join(steering.attributes)
+    for name in sorted(given.keys() ^ steering.attributes.keys()):
+        what = f"unknown attribute {name!r}" if name in given else f"no strength is given for the attribute {name!r}"
+        raise InputError(
+            f"{what}; this steering has {known or 'no attributes'}", code="unknown-attribute", field=f"strength.{name}"
+        )
+    return {name: given[name] for name in steering.attributes}
