@@ -1,6 +1,7 @@
 """Errors as HTTP tells them: the status of each, and the body in the shape of OpenAI's API."""
 
 from collections.abc import Iterable, Mapping
+from math import ceil
 from typing import Any, Final
 
 from trimtab.errors import Code, InputError, TrimtabError
@@ -40,7 +41,7 @@ class HttpError(TrimtabError):
     @property
     def headers(self) -> dict[str, str]:
         """Of the answer."""
-        return {} if self.retry_after is None else {"retry-after": str(max(1, round(self.retry_after + 0.5)))}
+        return {} if self.retry_after is None else {"retry-after": str(max(1, ceil(self.retry_after)))}
 
     @property
     def body(self) -> dict[str, Any]:

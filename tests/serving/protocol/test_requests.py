@@ -42,31 +42,33 @@ def test_every_sampling_field_reaches_the_engine() -> None:
         max_tokens=30, temperature=0.5, top_p=0.9, top_k=40, seed=8, stop=("a", "b"), top_logprobs=3,
         logit_bias={17: -100.0, 4: 2.5}, presence_penalty=0.5, frequency_penalty=-1.0,
     )  # fmt: skip
-    assert sampling(asked, 100, choice=1) == expected
-    assert sampling(completion(stop="x", max_tokens=5, logprobs=2), 100, 0) == Sampling(5, stop=("x",), top_logprobs=2)
+    assert sampling(asked, 50, 100, choice=1) == expected
+    assert sampling(completion(stop="x", max_tokens=5, logprobs=2), 50, 100, 0) == Sampling(
+        5, stop=("x",), top_logprobs=2
+    )
 
 
 def test_defaults_are_openais_and_null_stands_for_them() -> None:
     names = (*ChatRequest.model_fields, "model", "messages")
     nulls = {name: None for name in names if name not in CHAT}
-    assert sampling(chat(**nulls), 100, 0) == sampling(chat(), 100, 0) == Sampling(max_tokens=100)
-    assert sampling(completion(), 100, 0) == Sampling(max_tokens=16)
-    assert sampling(completion(), 8, 0).max_tokens == 8
+    assert sampling(chat(**nulls), 50, 100, 0) == sampling(chat(), 50, 100, 0) == Sampling(max_tokens=50)
+    assert sampling(completion(), 50, 100, 0) == Sampling(max_tokens=16)
+    assert sampling(completion(), 50, 8, 0).max_tokens == sampling(chat(), 50, 8, 0).max_tokens == 8
 
 
 def test_answers_to_one_request_draw_with_seeds_of_their_own() -> None:
-    seeds = [sampling(chat(seed=2**63 - 1), 9, choice).seed for choice in range(3)]
+    seeds = [sampling(chat(seed=2**63 - 1), 9, 9, choice).seed for choice in range(3)]
     assert seeds == [2**63 - 1, 0, 1]
-    assert sampling(chat(), 9, 1).seed is None
+    assert sampling(chat(), 9, 9, 1).seed is None
 
 
 def test_json_is_asked_for_as_a_grammar() -> None:
-    assert sampling(chat(response_format={"type": "text"}), 9, 0).grammar is None
-    grammar = sampling(chat(response_format={"type": "json_object"}), 9, 0).grammar
+    assert sampling(chat(response_format={"type": "text"}), 9, 9, 0).grammar is None
+    grammar = sampling(chat(response_format={"type": "json_object"}), 9, 9, 0).grammar
     assert json.loads(str(grammar)) == {"grammars": [{"json_schema": {"type": "object"}}]}
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
     form = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema, "strict": True}}
-    assert json.loads(str(sampling(chat(response_format=form), 9, 0).grammar)) == {
+    assert json.loads(str(sampling(chat(response_format=form), 9, 9, 0).grammar)) == {
         "grammars": [{"json_schema": schema}]
     }
 
@@ -155,7 +157,7 @@ def test_a_bad_value_is_refused_with_its_place_and_without_itself(fields: dict[s
 )
 def test_fields_that_contradict_each_other_are_refused(asked: ChatRequest, field: str) -> None:
     with pytest.raises(InputError) as raised:
-        sampling(asked, 100, 0)
+        sampling(asked, 50, 100, 0)
     assert raised.value.field == field
     assert field in str(raised.value)
 

@@ -12,12 +12,13 @@ COMPLETION_TOKENS: Final = 16  # of an answer to `/v1/completions` that says no 
 _SEEDS: Final = 2**63
 
 
-def sampling(asked: ChatRequest | CompletionRequest, most: int, choice: int) -> Sampling:
+def sampling(asked: ChatRequest | CompletionRequest, usual: int, most: int, choice: int) -> Sampling:
     """How the tokens of one of a request's answers are chosen.
 
     Args:
         asked: the request.
-        most: tokens of an answer that names no maximum, and the largest maximum allowed.
+        usual: tokens of a chat's answer at most, where the request names no maximum.
+        most: the largest maximum allowed.
         choice: number of the answer; each draws with a seed of its own, `seed + choice`.
 
     Raises:
@@ -26,7 +27,7 @@ def sampling(asked: ChatRequest | CompletionRequest, most: int, choice: int) -> 
     if asked.stream_options is not None and not asked.stream:
         raise InputError("stream_options belong to stream: true", code="conflicting-arguments", field="stream_options")
     return Sampling(
-        max_tokens=_max_tokens(asked, most),
+        max_tokens=_max_tokens(asked, usual, most),
         temperature=1.0 if asked.temperature is None else asked.temperature,
         top_p=1.0 if asked.top_p is None else asked.top_p,
         top_k=asked.top_k or 0,
@@ -74,7 +75,7 @@ def prompts(asked: CompletionRequest) -> list[str | tuple[int, ...]]:
     return found
 
 
-def _max_tokens(asked: ChatRequest | CompletionRequest, most: int) -> int:
+def _max_tokens(asked: ChatRequest | CompletionRequest, usual: int, most: int) -> int:
     newer = asked.max_completion_tokens if isinstance(asked, ChatRequest) else None
     if newer is not None and asked.max_tokens is not None and newer != asked.max_tokens:
         raise InputError(
@@ -84,7 +85,7 @@ def _max_tokens(asked: ChatRequest | CompletionRequest, most: int) -> int:
         )
     wanted = asked.max_tokens if newer is None else newer
     if wanted is None:
-        return most if isinstance(asked, ChatRequest) else min(most, COMPLETION_TOKENS)
+        return min(most, usual if isinstance(asked, ChatRequest) else COMPLETION_TOKENS)
     if wanted > most:
         field = "max_tokens" if newer is None else "max_completion_tokens"
         raise InputError(
