@@ -93,9 +93,9 @@ def _sampling(
     able: Capabilities,
     choice: int,
 ) -> Sampling:
-    """How tokens are chosen. An answer that names no maximum ends where the model's length does, as far as that is known.
+    """How tokens are chosen; an answer that names no maximum ends where the model's length does.
 
-    What a chat will have in tokens is not: its usual maximum leaves it half of the model's length.
+    How many tokens a chat has is not known here: its usual maximum leaves it half of the model's length.
     """
     limits = service.settings.limits
     known = sum(isinstance(one, int) for one in prompt)
