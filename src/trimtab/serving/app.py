@@ -5,7 +5,7 @@ It imports no torch, so that it starts at once and answers while the engine work
 
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TextIO
 
 from fastapi import FastAPI, Request
@@ -60,6 +60,15 @@ def create_app(
         )
     metrics = Metrics()
     service = Service(engine, registry, settings, vocabulary, Admission(settings.limits), metrics)
+    app = FastAPI(title="trimtab", version=__version__, docs_url=None, redoc_url=None, lifespan=_closing(engine))
+    _route(app, service)
+    _tell_errors(app)
+    app.add_middleware(Guard, keys=keys, settings=settings, metrics=metrics, log=logger(log or sys.stderr))
+    return app
+
+
+def _closing(engine: Engine) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Closes the engine when the server stops, in the event loop that it belongs to."""
 
     @asynccontextmanager
     async def running(app: FastAPI) -> AsyncIterator[None]:
@@ -68,14 +77,14 @@ def create_app(
         finally:
             await engine.close()
 
-    app = FastAPI(title="trimtab", version=__version__, docs_url=None, redoc_url=None, lifespan=running)
+    return running
+
+
+def _route(app: FastAPI, service: Service) -> None:
     for router in (inference(service), listing(service), operating(service), health(service)):
         app.include_router(router)
-    if vocabulary is not None:
-        app.include_router(tokenizing(service, vocabulary))
-    _tell_errors(app)
-    app.add_middleware(Guard, keys=keys, settings=settings, metrics=metrics, log=logger(log or sys.stderr))
-    return app
+    if service.vocabulary is not None:
+        app.include_router(tokenizing(service, service.vocabulary))
 
 
 def _tell_errors(app: FastAPI) -> None:

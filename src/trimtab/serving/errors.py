@@ -5,10 +5,12 @@ from math import ceil
 from typing import Any, Final
 
 from trimtab.errors import Code, InputError, TrimtabError
+from trimtab.texts import shown
 
 # What is not 400 for errors of the caller's input, and not 503 for the others.
 _STATUS: Final[Mapping[Code, int]] = {"no-such-file": 404, "busy": 503}
 _TYPES: Final[Mapping[int, str]] = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+_MOST: Final = 1000  # characters of a message, which may name what the client sent
 # Of a union's place pydantic also names the branch that it tried.
 _BRANCHES: Final = frozenset({"str", "int", "float", "bool", "body"})
 
@@ -33,7 +35,7 @@ class HttpError(TrimtabError):
         param: str | None = None,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(message, field=param)
+        super().__init__(shown(message, _MOST), field=None if param is None else shown(param, _MOST))
         self.status = status
         self.word = word
         self.retry_after = retry_after
