@@ -204,7 +204,7 @@ def test_many_requests_at_once_are_answered_each_by_its_own(server: Server) -> N
                     got = response.json()["choices"][0]["message"]["content"]
                 else:
                     pieces = [json.loads(e[6:]) for e in response.text.split("\n\n")[:-2]]
-                    got = "".join(c["delta"]["content"] or "" for piece in pieces for c in piece["choices"])
+                    got = "".join(c["delta"].get("content", "") for piece in pieces for c in piece["choices"])
                 return got, text.upper() if steered else text
 
             return await asyncio.gather(*(one(i) for i in range(40)))

@@ -35,13 +35,19 @@ SHARED: dict[str, st.SearchStrategy[Any]] = {
     "user": st.text(LETTERS, max_size=5), "steering": STEERING,
 }  # fmt: skip
 CONTENT = st.text(LETTERS, min_size=1, max_size=9)
+TOOLS = st.just([{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}])
 TURNS = st.lists(
     st.fixed_dictionaries({"role": st.sampled_from(["user", "system"]), "content": CONTENT}), min_size=1, max_size=3
 )
 MODEL = st.sampled_from(["tiny", "tiny@warm"])
 CHATS = st.fixed_dictionaries(
     {"model": MODEL, "messages": TURNS},
-    optional={**SHARED, "logprobs": st.booleans(), "response_format": st.just({"type": "json_object"})},
+    optional={
+        **SHARED,
+        "logprobs": st.booleans(),
+        "response_format": st.just({"type": "json_object"}),
+        "tools": TOOLS,
+    },
 )
 PROMPTS = CONTENT | st.lists(st.integers(0, 9), min_size=1, max_size=4) | st.lists(CONTENT, min_size=1, max_size=2)
 TEXTS = st.fixed_dictionaries({"model": MODEL, "prompt": PROMPTS}, optional={**SHARED, "logprobs": st.integers(0, 3)})
@@ -55,12 +61,17 @@ def spoilt(draw: st.DrawFn) -> tuple[str, Any]:
     path, body = draw(REQUESTS)
     if draw(st.integers(0, 9)) == 0:
         return path, draw(VALUES)
-    return path, {**body, draw(st.sampled_from([*body, *SHARED, "logprobs"]) | ODD_NAMES): draw(VALUES)}
+    return path, {
+        **body,
+        draw(
+            st.sampled_from([*body, *SHARED, "logprobs", "tools", "tool_choice", "response_format"]) | ODD_NAMES
+        ): draw(VALUES),
+    }
 
 
 @pytest.fixture
 def patient(make: Make) -> Server:
-    return make(requests_per_minute=10**6)
+    return make(max_length=4000, requests_per_minute=10**6)
 
 
 def answer(server: Server, path: str, body: Any) -> tuple[int, str]:
@@ -74,7 +85,7 @@ def answer(server: Server, path: str, body: Any) -> tuple[int, str]:
     return response.status_code, response.text
 
 
-ANY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @ANY

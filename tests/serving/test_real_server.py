@@ -215,3 +215,25 @@ def test_the_engine_is_closed_when_the_server_stops_and_running_answers_are_fini
     asking.join()
     assert results == ["wait"]
     assert server.engine.closed
+
+
+def test_the_openai_package_calls_functions(live: Live) -> None:
+    tool: Any = openai.pydantic_function_tool(Colour)
+    call = '<tool_call>{"name": "Colour", "arguments": {"red": 7}}</tool_call>'
+    asked: dict[str, Any] = {"model": "tiny", "messages": user(call), "tools": [tool], "max_tokens": 80}
+    live.server.engine.max_length = 200
+    with live.client() as client:
+        whole = client.chat.completions.create(**asked).choices[0]
+        parsed = client.chat.completions.parse(**asked).choices[0].message.tool_calls or []
+        with client.chat.completions.stream(**asked) as stream:
+            streamed = stream.get_final_completion().choices[0]
+        text = client.chat.completions.create(**{**asked, "messages": user("no call")}).choices[0]
+        cut = client.chat.completions.create(**{**asked, "max_tokens": 48}).choices[0]
+    for choice in (whole, streamed):
+        (made,) = choice.message.tool_calls or [None]
+        assert (made.function.name, made.function.arguments) == ("Colour", '{"red": 7}')
+        assert (choice.finish_reason, choice.message.content) == ("tool_calls", None)
+        assert made.id.startswith("call_")
+    assert parsed[0].function.parsed_arguments == Colour(red=7)
+    assert (text.message.content, text.message.tool_calls, text.finish_reason) == ("no call", None, "stop")
+    assert cut.finish_reason == "length"

@@ -171,7 +171,7 @@ def test_a_path_or_method_that_is_not_served_is_404_or_405(server: Server) -> No
         ({"steering": {"name": "warm", "strength": "strong"}}, 400, "steering.strength", "it has gentle"),
         ({"steering": {"name": "warm", "strength": 100}}, 400, "steering.strength.warm", "beyond 15"),
         ({"steering": {"name": "warm", "scope": "some"}}, 400, "steering.scope", "'all', 'prompt'"),
-        ({"tools": []}, 400, "tools", "not supported by this server; leave it out"),
+        ({"audio": {}}, 400, "audio", "not supported by this server; leave it out"),
         ({"n": 17}, 400, "n", "the 16 that a request may have"),
         ({"max_tokens": 5000}, 400, "max_tokens", "above the 4,096"),
         ({"top_logprobs": 2}, 400, "top_logprobs", "logprobs: true"),
@@ -273,6 +273,18 @@ def test_ready_follows_the_engine_and_health_does_not(server: Server) -> None:
     server.engine.down = True
     assert "starting anew" in error(sent(server, "GET", "/ready", None), 503)["message"]
     assert sent(server, "GET", "/health", None).json() == {"status": "ok"}
+
+
+def test_an_engine_that_says_nothing_is_not_ready(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = make(ready_seconds=0.05)
+
+    async def silent() -> None:
+        await asyncio.sleep(5)
+
+    monkeypatch.setattr(server.engine, "capabilities", silent)
+    for method, path in (("GET", "/ready"), ("POST", CHAT)):
+        told = error(sent(server, method, path, json=HELLO if method == "POST" else None), 503)
+        assert told["code"] == "not_ready"
 
 
 # --- logs ---

@@ -10,6 +10,8 @@ from trimtab.texts import shown
 # What is not 400 for errors of the caller's input, and not 503 for the others.
 _STATUS: Final[Mapping[Code, int]] = {"no-such-file": 404, "busy": 503}
 _TYPES: Final[Mapping[int, str]] = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+# The engine's words for fields that clients know by other names.
+_FIELDS: Final[Mapping[str, str]] = {"grammar": "response_format", "strength": "steering.strength"}
 _MOST: Final = 1000  # characters of a message, which may name what the client sent
 # Of a union's place pydantic also names the branch that it tried.
 _BRANCHES: Final = frozenset({"str", "int", "float", "bool", "body"})
@@ -60,7 +62,7 @@ def http_error(error: TrimtabError, request_id: str) -> HttpError:
     if isinstance(error, HttpError):
         return error
     if isinstance(error, InputError):
-        return HttpError(str(error), status=_STATUS.get(error.code, 400), word=error.code, param=error.field)
+        return HttpError(str(error), status=_STATUS.get(error.code, 400), word=error.code, param=_param(error.field))
     return HttpError(
         f"request {request_id}: the engine failed: {error}; try again",
         status=503,
@@ -91,3 +93,10 @@ def invalid_body(faults: Iterable[Mapping[str, Any]]) -> HttpError:
 
 def _branch(part: object) -> bool:
     return isinstance(part, str) and (part in _BRANCHES or "[" in part)
+
+
+def _param(field: str | None) -> str | None:
+    if field is None:
+        return None
+    first, dot, rest = field.partition(".")
+    return _FIELDS.get(first, first) + dot + rest

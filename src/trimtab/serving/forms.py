@@ -3,16 +3,19 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 from uuid import uuid4
 
 from trimtab.serving.protocol.answers import (
     Answered,
     AnswerMessage,
     Applied,
+    Called,
+    CalledPiece,
     Chat,
     ChatChoice,
     ChatChunk,
+    ChatFinished,
     ChatLogprobs,
     ChunkChoice,
     Completion,
@@ -22,8 +25,11 @@ from trimtab.serving.protocol.answers import (
     Finished,
     Piece,
     TokenLogprob,
+    ToolCall,
+    ToolCallPiece,
     Usage,
 )
+from trimtab.serving.protocol.tools import CallReader, Read
 from trimtab.serving.tally import Choice
 
 
@@ -54,37 +60,42 @@ class ChatForm:
     Args:
         model: as the request named it.
         logprobs: whether they are wanted.
+        calls: whether answers may be calls of functions.
     """
 
     model: str
     logprobs: bool
+    calls: bool
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
     _begun: set[int] = field(default_factory=set)
+    _readers: dict[int, CallReader] = field(default_factory=dict)
 
     def whole(self, choices: Sequence[Choice], usage: Usage, applied: Applied) -> Chat:
         """See `Form.whole`."""
-        written = [
-            ChatChoice(
-                index=choice.index,
-                message=AnswerMessage(content=choice.text),
-                logprobs=self._named(choice.logprobs),
-                finish_reason=choice.finish or "stop",
-            )
-            for choice in choices
-        ]
-        return Chat(id=self.id, created=self.created, model=self.model, choices=written, usage=usage, trimtab=applied)
+        return Chat(
+            id=self.id,
+            created=self.created,
+            model=self.model,
+            choices=[self._choice(choice) for choice in choices],
+            usage=usage,
+            trimtab=applied,
+        )
 
     def piece(self, index: int, text: str, logprobs: list[TokenLogprob], trimtab: Piece | None) -> ChatChunk:
         """See `Form.piece`."""
-        delta = Delta(content=text, role=None if index in self._begun else "assistant")
+        delta = self._delta(self._reader(index).feed(text), first=index not in self._begun)
         self._begun.add(index)
         named = self._named(logprobs) if logprobs else None
         return self._chunk([ChunkChoice(index=index, delta=delta, logprobs=named)], trimtab=trimtab)
 
     def end(self, index: int, finish: Finished, applied: Applied | None) -> ChatChunk:
         """See `Form.end`."""
-        return self._chunk([ChunkChoice(index=index, delta=Delta(), finish_reason=finish)], trimtab=applied)
+        reader = self._reader(index)
+        read = reader.end()
+        delta = self._delta(read, first=False) if read != Read() else Delta()
+        choice = ChunkChoice(index=index, delta=delta, finish_reason=_finished(finish, reader))
+        return self._chunk([choice], trimtab=applied)
 
     def count(self, usage: Usage, applied: Applied) -> ChatChunk:
         """See `Form.count`."""
@@ -97,13 +108,44 @@ class ChatForm:
             id=self.id, created=self.created, model=self.model, choices=choices, usage=usage, trimtab=trimtab
         )
 
+    def _choice(self, choice: Choice) -> ChatChoice:
+        reader = CallReader(self.calls)
+        read, rest = reader.feed(choice.text), reader.end()
+        call = None
+        if reader.name is not None:
+            function = Called(name=reader.name, arguments=read.arguments + rest.arguments)
+            call = [ToolCall(id=_call_id(), function=function)]
+        return ChatChoice(
+            index=choice.index,
+            message=AnswerMessage(content=None if call else read.text + rest.text, tool_calls=call),
+            logprobs=self._named(choice.logprobs),
+            finish_reason=_finished(choice.finish or "stop", reader),
+        )
+
+    def _reader(self, index: int) -> CallReader:
+        return self._readers.setdefault(index, CallReader(self.calls))
+
+    def _delta(self, read: Read, first: bool) -> Delta:
+        role: Literal["assistant"] | None = "assistant" if first else None
+        if read.name is not None:
+            called = CalledPiece(name=read.name, arguments=read.arguments)
+            return Delta(role=role, tool_calls=[ToolCallPiece(id=_call_id(), type="function", function=called)])
+        if read.arguments:
+            return Delta(role=role, tool_calls=[ToolCallPiece(function=CalledPiece(arguments=read.arguments))])
+        return Delta(role=role, content=read.text or (None if self.calls else ""))
+
     def _named(self, logprobs: list[TokenLogprob]) -> ChatLogprobs | None:
         return ChatLogprobs(content=logprobs) if self.logprobs else None
 
 
 @dataclass
 class CompletionForm:
-    """`/v1/completions`; arguments as of `ChatForm`."""
+    """`/v1/completions`.
+
+    Args:
+        model: as the request named it.
+        logprobs: whether they are wanted.
+    """
 
     model: str
     logprobs: bool
@@ -158,3 +200,11 @@ class CompletionForm:
             top_logprobs=[{top.token: top.logprob for top in one.top_logprobs} for one in logprobs],
             text_offset=offsets,
         )
+
+
+def _call_id() -> str:
+    return f"call_{uuid4().hex}"
+
+
+def _finished(finish: Finished, reader: CallReader) -> ChatFinished:
+    return "tool_calls" if finish == "stop" and reader.name is not None else finish

@@ -20,6 +20,7 @@ from trimtab.serving.hanging_up import EventStream, while_connected
 from trimtab.serving.protocol import Applied, Chat, ChatRequest, Completion, CompletionRequest, ErrorBody
 from trimtab.serving.protocol.answers import ExplainedChoice, UnsteeredChoice
 from trimtab.serving.protocol.answers import Piece as SaidBetween
+from trimtab.serving.protocol.tools import may_call
 from trimtab.serving.service import Service
 from trimtab.serving.tally import Choice, Piece, Tally
 from trimtab.serving.work import Work, planned
@@ -37,7 +38,7 @@ def inference(service: Service) -> APIRouter:
     @router.post("/v1/chat/completions", response_model=Chat, responses=ERRORS)
     async def chat(asked: ChatRequest, request: Request) -> Response:
         """Answer a chat."""
-        return await _answered(service, request, asked, ChatForm(asked.model, bool(asked.logprobs)))
+        return await _answered(service, request, asked, ChatForm(asked.model, bool(asked.logprobs), may_call(asked)))
 
     @router.post("/v1/completions", response_model=Completion, responses=ERRORS)
     async def completions(asked: CompletionRequest, request: Request) -> Response:

@@ -77,10 +77,7 @@ def operating(service: Service) -> APIRouter:
     @router.delete("/v1/steerings/{name}")
     async def unload(name: str, request: Request) -> SteeringCard:
         """Forget a steering; its folder stays, and requests that run keep it."""
-        card = _card(service, service.registry.loaded[name]) if name in service.registry.loaded else None
-        one = service.registry.unload(name)
-        noted(request, one, "unload")
-        return card or _card(service, one)
+        return noted(request, service.registry.unload(name), "unload")
 
     @router.post("/v1/steerings/{name}/enable")
     async def enable(name: str, request: Request) -> SteeringCard:

@@ -6,7 +6,8 @@ from trimtab.errors import InputError
 from trimtab.interventions import Capabilities, Request, RequestSteering, Sampling
 from trimtab.serving.answering import Part
 from trimtab.serving.protocol import AskedSteering, ChatRequest, CompletionRequest
-from trimtab.serving.protocol.sampling import prompts, sampling, turns, wants_logprobs
+from trimtab.serving.protocol.sampling import prompts, sampling, wants_logprobs
+from trimtab.serving.protocol.tools import turns
 from trimtab.serving.resolution import Resolved, resolve, steering_name
 from trimtab.serving.service import Service
 from trimtab.serving.vocabulary import Vocabulary

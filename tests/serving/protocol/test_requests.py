@@ -12,7 +12,8 @@ from trimtab.errors import InputError
 from trimtab.interventions import Sampling
 from trimtab.serving.errors import invalid_body
 from trimtab.serving.protocol import ChatRequest, CompletionRequest
-from trimtab.serving.protocol.sampling import prompts, sampling, turns, wants_logprobs
+from trimtab.serving.protocol.sampling import prompts, sampling, wants_logprobs
+from trimtab.serving.protocol.tools import turns
 from trimtab.texts import Message
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
@@ -113,8 +114,8 @@ def test_every_field_of_openais_that_is_not_honoured_is_refused_by_name() -> Non
     ("fields", "param"),
     [
         ({"messages": []}, "messages"),
-        ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.role"),
-        ({"messages": [{"role": "user", "content": None}]}, "messages.0.content"),
+        ({"messages": [{"role": "function", "content": "x"}]}, "messages.0.role"),
+        ({"messages": [{"role": "user", "content": None}]}, "messages.0"),
         ({"messages": [{"role": "user", "content": "a\0b"}]}, "messages.0.content"),
         ({"messages": [{"role": "user", "content": "\ud800"}]}, "messages.0.content"),
         ({"messages": [{"role": "user", "content": "x", "name": "n"}]}, "messages.0.name"),

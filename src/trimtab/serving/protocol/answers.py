@@ -1,12 +1,13 @@
 """The bodies of answers: those of OpenAI's API, each with a field `trimtab` that says what the steering did."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from trimtab.interventions import Scope
 
 Finished = Literal["stop", "length"]
+ChatFinished = Literal["stop", "length", "tool_calls"]
 
 
 class Answered(BaseModel):
@@ -149,12 +150,28 @@ class ChatLogprobs(Answered):
     refusal: None = None
 
 
+class Called(Answered):
+    """A function's name and its arguments in JSON; these are cut off where an answer ends at its length."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(Answered):
+    """A call that the model makes."""
+
+    id: str
+    type: Literal["function"] = "function"
+    function: Called
+
+
 class AnswerMessage(Answered):
-    """The model's turn."""
+    """The model's turn: text, or a call."""
 
     role: Literal["assistant"] = "assistant"
-    content: str
+    content: str | None
     refusal: None = None
+    tool_calls: list[ToolCall] | None = None
 
 
 class ChatChoice(Answered):
@@ -163,7 +180,7 @@ class ChatChoice(Answered):
     index: int
     message: AnswerMessage
     logprobs: ChatLogprobs | None
-    finish_reason: Finished
+    finish_reason: ChatFinished
 
 
 class Chat(Answered):
@@ -178,11 +195,36 @@ class Chat(Answered):
     trimtab: Applied
 
 
-class Delta(Answered):
+class Added(Answered):
+    """Base of what clients add to what came before: a field without anything to add is left out, not null."""
+
+    @model_serializer(mode="wrap")
+    def _without_nulls(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in handler(self).items() if value is not None}
+
+
+class CalledPiece(Added):
+    """The name, at first, and the next piece of the arguments."""
+
+    name: str | None = None
+    arguments: str
+
+
+class ToolCallPiece(Added):
+    """The next piece of a call; what it is called stands in the first."""
+
+    index: int = 0
+    id: str | None = None
+    type: Literal["function"] | None = None
+    function: CalledPiece
+
+
+class Delta(Added):
     """The next piece of an answer."""
 
     role: Literal["assistant"] | None = None
     content: str | None = None
+    tool_calls: list[ToolCallPiece] | None = None
 
 
 class ChunkChoice(Answered):
@@ -191,7 +233,7 @@ class ChunkChoice(Answered):
     index: int
     delta: Delta
     logprobs: ChatLogprobs | None = None
-    finish_reason: Finished | None = None
+    finish_reason: ChatFinished | None = None
 
 
 class ChatChunk(Answered):

@@ -1,8 +1,8 @@
 """The bodies of requests. A field that is not here is refused by name; null stands for the default."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from trimtab.errors import InputError
 from trimtab.interventions import Scope
@@ -20,6 +20,7 @@ Text = Annotated[str, AfterValidator(_text)]
 Name = Annotated[Text, Field(min_length=1, max_length=300)]
 TokenId = Annotated[int, Field(ge=0, le=2**31 - 1)]
 BiasedToken = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
+FunctionName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 Stop = Annotated[Text, Field(min_length=1, max_length=1000)]
 
 
@@ -118,21 +119,94 @@ class TextPart(Asked):
     text: Text
 
 
-class Turn(Asked):
-    """A turn of a chat; `developer` counts as `system`."""
+class AskedCall(Asked):
+    """A function's name and arguments, as the model wrote them."""
 
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Text | Annotated[list[TextPart], Field(min_length=1)]
+    name: FunctionName
+    arguments: Text
+
+
+class MadeCall(Asked):
+    """A call that the model made in an earlier turn."""
+
+    id: Name
+    type: Literal["function"]
+    function: AskedCall
+
+
+class Turn(Asked):
+    """A turn of a chat; `developer` counts as `system`.
+
+    Args:
+        role: who speaks.
+        content: what is said; may be null where the assistant calls a function.
+        tool_calls: of the assistant.
+        tool_call_id: which call a `tool` answers.
+    """
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: Text | Annotated[list[TextPart], Field(min_length=1)] | None = None
+    tool_calls: Annotated[list[MadeCall], Field(min_length=1)] | None = None
+    tool_call_id: Name | None = None
+
+    @model_validator(mode="after")
+    def _spoken(self) -> Self:
+        if self.content is None and not self.tool_calls:
+            raise ValueError("content is missing")
+        if self.tool_calls and self.role != "assistant":
+            raise ValueError("tool_calls belong to the role assistant")
+        if (self.tool_call_id is None) == (self.role == "tool"):
+            raise ValueError("tool_call_id belongs to the role tool, which needs it")
+        return self
+
+
+class Function(Asked):
+    """A function that the model may call.
+
+    Args:
+        name: of the function.
+        description: what it does, for the model.
+        parameters: a JSON schema; without one it takes none.
+        strict: calls fit the schema either way.
+    """
+
+    name: FunctionName
+    description: Text | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class Tool(Asked):
+    """A tool; functions are the only kind."""
+
+    type: Literal["function"]
+    function: Function
+
+
+class FunctionChoice(Asked):
+    """A function by its name."""
+
+    name: FunctionName
+
+
+class ToolChoice(Asked):
+    """The function that must be called."""
+
+    type: Literal["function"]
+    function: FunctionChoice
 
 
 class ChatRequest(Generation):
-    """The body of `POST /v1/chat/completions`."""
+    """The body of `POST /v1/chat/completions`; an answer calls one function at most."""
 
     messages: Annotated[list[Turn], Field(min_length=1)]
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     response_format: Annotated[PlainText | JsonObject | JsonBySchema, Field(discriminator="type")] | None = None
+    tools: Annotated[list[Tool], Field(min_length=1, max_length=128)] | None = None
+    tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
+    parallel_tool_calls: Literal[False] | None = None
 
 
 class CompletionRequest(Generation):

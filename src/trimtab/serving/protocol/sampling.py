@@ -1,12 +1,11 @@
 """From the fields of a request to what the engine is asked for."""
 
-import json
 from typing import Final
 
 from trimtab.errors import InputError
 from trimtab.interventions import Sampling
-from trimtab.serving.protocol.requests import ChatRequest, CompletionRequest, Generation, JsonBySchema, JsonObject
-from trimtab.texts import Message
+from trimtab.serving.protocol.requests import ChatRequest, CompletionRequest, Generation
+from trimtab.serving.protocol.tools import grammar_of
 
 COMPLETION_TOKENS: Final = 16  # of an answer to `/v1/completions` that says no maximum, as OpenAI has it
 _SEEDS: Final = 2**63
@@ -37,7 +36,7 @@ def sampling(asked: ChatRequest | CompletionRequest, usual: int, most: int, choi
         logit_bias={int(token): bias for token, bias in (asked.logit_bias or {}).items()},
         presence_penalty=asked.presence_penalty or 0.0,
         frequency_penalty=asked.frequency_penalty or 0.0,
-        grammar=_grammar(asked) if isinstance(asked, ChatRequest) else None,
+        grammar=grammar_of(asked) if isinstance(asked, ChatRequest) else None,
     )
 
 
@@ -46,15 +45,6 @@ def wants_logprobs(asked: Generation) -> bool:
     if isinstance(asked, ChatRequest):
         return bool(asked.logprobs)
     return isinstance(asked, CompletionRequest) and asked.logprobs is not None
-
-
-def turns(asked: ChatRequest) -> tuple[Message, ...]:
-    """The chat as the engine takes it."""
-    messages = []
-    for turn in asked.messages:
-        text = turn.content if isinstance(turn.content, str) else "".join(part.text for part in turn.content)
-        messages.append(Message("system" if turn.role == "developer" else turn.role, text))
-    return tuple(messages)
 
 
 def prompts(asked: CompletionRequest) -> list[str | tuple[int, ...]]:
@@ -100,15 +90,3 @@ def _top_logprobs(asked: ChatRequest | CompletionRequest) -> int:
     if asked.top_logprobs is not None and not asked.logprobs:
         raise InputError("top_logprobs belong to logprobs: true", code="conflicting-arguments", field="top_logprobs")
     return asked.top_logprobs or 0
-
-
-def _grammar(asked: ChatRequest) -> str | None:
-    """A grammar of llguidance."""
-    form = asked.response_format
-    if isinstance(form, JsonObject):
-        schema: dict[str, object] = {"type": "object"}
-    elif isinstance(form, JsonBySchema):
-        schema = form.json_schema.definition
-    else:
-        return None
-    return json.dumps({"grammars": [{"json_schema": schema}]})
