@@ -26,12 +26,14 @@ class FileVocabulary:
 
     Args:
         file: as `tokenizers` writes it.
+        first: the token that goes in front of every plain text, as `trimtab.models.Encoder.first` says: behind it
+            steerings are fitted and checked. None for none.
 
     Raises:
         InputError: it cannot be read.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, first: int | None) -> None:
         from tokenizers import Tokenizer
 
         try:
@@ -40,13 +42,14 @@ class FileVocabulary:
             raise InputError(
                 f"{file} holds no tokenizer: {error}", code="unreadable-file", field="tokenizer"
             ) from error
+        self._first = first
         self._bytes = _byte_letters() if "ByteLevel" in str(self._tokenizer.decoder) else {}
         self._added = {token: added.content for token, added in self._tokenizer.get_added_tokens_decoder().items()}
 
     def ids(self, text: str) -> Sequence[int]:
         """See `Vocabulary.ids`."""
-        ids: list[int] = self._tokenizer.encode(text).ids
-        return ids
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids if self._first is None or ids[:1] == [self._first] else [self._first, *ids]
 
     def letters(self, token: int) -> bytes:
         """See `Vocabulary.letters`."""

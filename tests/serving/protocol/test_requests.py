@@ -65,13 +65,13 @@ def test_answers_to_one_request_draw_with_seeds_of_their_own() -> None:
 
 def test_json_is_asked_for_as_a_grammar() -> None:
     assert sampling(chat(response_format={"type": "text"}), 9, 9, 0).grammar is None
+    spaced = {"x-guidance": {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}}
     grammar = sampling(chat(response_format={"type": "json_object"}), 9, 9, 0).grammar
-    assert json.loads(str(grammar)) == {"grammars": [{"json_schema": {"type": "object"}}]}
+    assert json.loads(str(grammar)) == {"grammars": [{"json_schema": {"type": "object", **spaced}}]}
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
     form = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema, "strict": True}}
-    assert json.loads(str(sampling(chat(response_format=form), 9, 9, 0).grammar)) == {
-        "grammars": [{"json_schema": schema}]
-    }
+    grammar = sampling(chat(response_format=form), 9, 9, 0).grammar
+    assert json.loads(str(grammar)) == {"grammars": [{"json_schema": {**schema, **spaced}}]}
 
 
 def test_turns_are_joined_from_their_parts_and_developers_speak_as_system() -> None:

@@ -91,6 +91,7 @@ JSON = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "
         ({"response_format": JSON, "tools": None}, CALL, False),
         ({"response_format": {"type": "json_object"}, "tools": None}, '{"any": [1, null]}', True),
         ({"response_format": {"type": "json_object"}, "tools": None}, "[1]", False),
+        ({"response_format": {"type": "json_object"}, "tools": None}, '{ "spaces": 1}', False),
     ],
 )
 def test_an_answer_is_what_was_asked_for(fields: dict[str, Any], text: str, fits: bool) -> None:

@@ -22,6 +22,8 @@ _ABOUT: Final = (
     'To call one, answer with nothing but <tool_call>{{"name": …, "arguments": …}}</tool_call>. What it returns comes '
     "back between <tool_response> and </tool_response>."
 )
+# As json.dumps writes it: with any white space allowed, an unsure model writes nothing else until its answer is cut off.
+_SPACING: Final = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _NOTHING: Final[dict[str, Any]] = {"type": "object", "properties": {}, "additionalProperties": False}
 
 
@@ -59,7 +61,7 @@ def grammar_of(asked: ChatRequest) -> str | None:
     if functions:
         free = not (asked.tool_choice == "required" or isinstance(asked.tool_choice, ToolChoice))
         return json.dumps({"grammars": [{"lark_grammar": "\n".join(_lark(functions, schema, free))}]})
-    return None if schema is None else json.dumps({"grammars": [{"json_schema": schema}]})
+    return None if schema is None else json.dumps({"grammars": [{"json_schema": _spaced(schema)}]})
 
 
 @dataclass(frozen=True)
@@ -152,12 +154,16 @@ def _lark(functions: list[Function], schema: dict[str, Any] | None, free: bool) 
     calls = [f"call_{i}" for i in range(len(functions))]
     yield f"start: {' | '.join(['text', *calls] if free else calls)}"
     if free:
-        yield r"text: /[^<](.|\n)*/" if schema is None else f"text: %json {json.dumps(schema)}"
+        yield r"text: /[^<](.|\n)*/" if schema is None else f"text: %json {json.dumps(_spaced(schema))}"
     for call, function in zip(calls, functions, strict=True):
         head = json.dumps(BEGIN + _opening(function.name))
         yield f"{call}: {head} {call}_arguments {json.dumps(_TAIL)}"
-        yield f"{call}_arguments: %json {json.dumps(function.parameters or _NOTHING)}"
+        yield f"{call}_arguments: %json {json.dumps(_spaced(function.parameters or _NOTHING))}"
 
 
 def _opening(name: str) -> str:
     return f'{{"name": "{name}", "arguments": '
+
+
+def _spaced(schema: dict[str, Any]) -> dict[str, Any]:
+    return {**schema, "x-guidance": _SPACING}
