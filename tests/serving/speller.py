@@ -60,6 +60,8 @@ class Speller:
         try:
             if "refuse" in prompt or len(prompt) > self.max_length:
                 raise InputError(f"the prompt has {len(prompt)} tokens", code="out-of-range", field="prompt")
+            if "banana" in str(request.sampling.grammar):
+                raise InputError("the grammar cannot be used: banana", field="grammar")
             letters, finish = spelled(request, prompt)
             for i, letter in enumerate(letters):
                 await self._pause(one, prompt, i)

@@ -11,7 +11,7 @@ from trimtab.texts import shown
 _STATUS: Final[Mapping[Code, int]] = {"no-such-file": 404, "busy": 503}
 _TYPES: Final[Mapping[int, str]] = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 # The engine's words for fields that clients know by other names.
-_FIELDS: Final[Mapping[str, str]] = {"grammar": "response_format", "strength": "steering.strength"}
+_FIELDS: Final[Mapping[str, str]] = {"strength": "steering.strength"}
 _MOST: Final = 1000  # characters of a message, which may name what the client sent
 # Of a union's place pydantic also names the branch that it tried.
 _BRANCHES: Final = frozenset({"str", "int", "float", "bool", "body"})

@@ -194,7 +194,14 @@ async def _answered(service: Service, request: Request, asked: ChatRequest | Com
             gone()
         raise
     except TrimtabError as error:
-        raise service.counted_failure(error) from None
+        raise service.counted_failure(_renamed(error, asked)) from None
+
+
+def _renamed(error: TrimtabError, asked: ChatRequest | CompletionRequest) -> TrimtabError:
+    """What the engine says of a grammar is about the field that it was made from."""
+    if error.field != "grammar" or not isinstance(asked, ChatRequest):
+        return error
+    return type(error)(str(error), code=error.code, field="tools" if may_call(asked) else "response_format")
 
 
 async def _with_errors(

@@ -22,7 +22,7 @@ _ABOUT: Final = (
     'To call one, answer with nothing but <tool_call>{{"name": …, "arguments": …}}</tool_call>. What it returns comes '
     "back between <tool_response> and </tool_response>."
 )
-# As json.dumps writes it: with any white space allowed, an unsure model writes nothing else until its answer is cut off.
+# As json.dumps writes it: where any white space is allowed, an unsure model may write that alone to the end.
 _SPACING: Final = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _NOTHING: Final[dict[str, Any]] = {"type": "object", "properties": {}, "additionalProperties": False}
 
