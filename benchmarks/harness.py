@@ -20,8 +20,8 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from trimtab.models.gguf import converted
-from trimtab.models.loading import EMBEDDED_MEND, embedded_file
+from trimtab.models.gguf import convert
+from trimtab.models.loading import EMBEDDED_FIX, embedded_file
 
 CONTENDERS = Path(__file__).with_name("contenders")
 DRAWS = 2000
@@ -139,8 +139,8 @@ def model_folder() -> Path:
     """The embedded model as a folder that every library can read."""
     file = embedded_file()
     if file is None:
-        raise SystemExit(f"the embedded model is not installed; run: {EMBEDDED_MEND}")
-    return converted(file)
+        raise SystemExit(f"the embedded model is not installed; run: {EMBEDDED_FIX}")
+    return convert(file)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -222,43 +222,43 @@ def test_lint_finds_what_is_wrong_and_strict_says_so(run: Run, tmp_path: Path) -
     assert run("lint", "sentiment", "null", "--strict")[0] == 0
 
 
-def test_doctor_reports_parts_and_mends(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_doctor_reports_parts_and_fixes(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TRIMTAB_CACHE", str(tmp_path / "cache"))
     code, out, _ = run("doctor", "--json")
-    result = {f["part"]: f for f in json.loads(out)["findings"]}
+    parts = {f["part"]: f for f in json.loads(out)["findings"]}
     assert code == 0
-    assert result["torch"]["state"] == "ok"
-    assert str(tmp_path) in result["cache"]["detail"]
+    assert parts["torch"]["state"] == "ok"
+    assert str(tmp_path) in parts["cache"]["detail"]
     (tmp_path / "cache").write_text("a file where the folder should be")
     code, out, _ = run("doctor", "--json")
     assert code == 4
-    assert any(f["state"] == "broken" and f["mend"] for f in json.loads(out)["findings"])
+    assert any(f["state"] == "broken" and f["fix"] for f in json.loads(out)["findings"])
 
 
 def test_doctor_looks_at_every_package_that_the_metadata_requires(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     required = {Requirement(line) for line in importlib.metadata.requires("trimtab") or []}
     core = {canonicalize_name(r.name) for r in required if r.marker is None}
     assert {"torch", "httpx2", "scikit-learn"} <= core
-    result = {f["part"]: f for f in json.loads(run("doctor", "--json")[1])["findings"]}
-    assert core <= set(result)
-    assert {r.name for r in required if r.marker and "hub" in str(r.marker)} <= set(result)
+    parts = {f["part"]: f for f in json.loads(run("doctor", "--json")[1])["findings"]}
+    assert core <= set(parts)
+    assert {r.name for r in required if r.marker and "hub" in str(r.marker)} <= set(parts)
 
-    given = [
+    lines = [
         "numpy>=2.0",
         "not-there-at-all>=1",
         "Rich<1.0 ; python_version >= '3.0'",
         "old-python ; python_version < '3'",
     ]
-    given += ["not-there-either>=2; extra == 'hub'", "pytest; extra == 'adapters'", "packaging>=1"]
-    monkeypatch.setattr("importlib.metadata.requires", lambda name: given)
+    lines += ["not-there-either>=2; extra == 'hub'", "pytest; extra == 'adapters'", "packaging>=1"]
+    monkeypatch.setattr("importlib.metadata.requires", lambda name: lines)
     code, out, _ = run("doctor", "--json")
-    result = {f["part"]: f for f in json.loads(out)["findings"]}
+    parts = {f["part"]: f for f in json.loads(out)["findings"]}
     assert code == 4
-    assert result["numpy"]["state"] == result["pytest"]["state"] == "ok"
-    assert result["not-there-at-all"]["state"] == result["rich"]["state"] == "broken"
-    assert "<1.0" in result["rich"]["detail"]
-    assert "old-python" not in result
-    assert (result["not-there-either"]["state"], result["not-there-either"]["mend"]) == (
+    assert parts["numpy"]["state"] == parts["pytest"]["state"] == "ok"
+    assert parts["not-there-at-all"]["state"] == parts["rich"]["state"] == "broken"
+    assert "<1.0" in parts["rich"]["detail"]
+    assert "old-python" not in parts
+    assert (parts["not-there-either"]["state"], parts["not-there-either"]["fix"]) == (
         "missing",
         "pip install 'trimtab[hub]'",
     )

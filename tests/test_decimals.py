@@ -64,6 +64,6 @@ def test_figures_that_may_be_negative_are_formatted_in_one_place() -> None:
         "reports/fit/tables.py",
     }  # fmt: skip
     root = Path(trimtab.__file__).parent
-    result = {str(f.relative_to(root)) for f in root.rglob("*.py") if bare.search(f.read_text(encoding="utf-8"))}
-    result -= {"decimals.py", "reports/check/distributions.py", "reports/check/plots.py"}  # plotly's own formats
-    assert result <= never_negative
+    formatted = {str(f.relative_to(root)) for f in root.rglob("*.py") if bare.search(f.read_text(encoding="utf-8"))}
+    formatted -= {"decimals.py", "reports/check/distributions.py", "reports/check/plots.py"}  # plotly's own formats
+    assert formatted <= never_negative

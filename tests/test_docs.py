@@ -4,6 +4,7 @@ import json
 import re
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -56,6 +57,7 @@ def test_the_method_of_ones_own_in_the_docs_works(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(methods, "entry_points", lambda group: [point])
     positive = torch.tensor([[1.0, 0.1], [1.0, 0.1], [99.0, 0.1]])
     sides = Sides(positive, torch.zeros(3, 2))
-    steering = method("median-difference")(trimmed=0.6).fit({"a": {Site(1): sides}})
+    median_difference: Any = method("median-difference")  # defined by the code in the docs
+    steering = median_difference(trimmed=0.6).fit({"a": {Site(1): sides}})
     assert steering.vector(1).tolist() == [1.0, 0.0]
     assert steering.origin.hyperparameters == {"trimmed": 0.6}

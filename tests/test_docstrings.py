@@ -33,7 +33,7 @@ def public() -> Iterator[tuple[str, Any]]:
 
 
 EXAMPLES = {
-    name: test
+    test.name: test
     for name, item in public()
     for test in doctest.DocTestFinder(exclude_empty=True, recurse=True).find(item, name, globs={})
     if test.examples

@@ -32,13 +32,13 @@ def test_every_class_has_a_code_of_its_own_and_an_error_may_say_more() -> None:
     assert [e.code for e in plain] == ["failed", "invalid-input", "contradictory-plan", "inert-steering"]
     assert [e.exit_code for e in plain] == [4, 2, 2, 4]
     assert all(e.field is None and str(e) == "message" for e in plain)
-    given = InputError("message", code="out-of-range", field="strength")
-    assert (given.code, given.field) == ("out-of-range", "strength")
+    error = InputError("message", code="out-of-range", field="strength")
+    assert (error.code, error.field) == ("out-of-range", "strength")
 
 
 def test_code_and_field_survive_a_place_in_front_and_the_way_between_processes() -> None:
-    given = PlanError("no strength", code="out-of-range", field="steers.0")
-    for again in (given.at("here"), pickle.loads(pickle.dumps(given.at("here")))):
+    error = PlanError("no strength", code="out-of-range", field="steers.0")
+    for again in (error.at("here"), pickle.loads(pickle.dumps(error.at("here")))):
         assert isinstance(again, PlanError)
         assert (str(again), again.code, again.field) == ("here: no strength", "out-of-range", "steers.0")
 
@@ -76,7 +76,7 @@ def _few(n: int) -> tt.Behavior:
 CALLS: dict[str, tuple[Callable[[Any, Path], object], Code, str | None]] = {
     "a model's name": (lambda m, p: tt.check("gpt", _few(9)), "wrong-type", "model"),
     "a strength of 0": (lambda m, p: tt.check(m, _few(9), strength=0.0), "out-of-range", "strength"),
-    "an odd scope": (lambda m, p: tt.check(m, _few(9), scope="some"), "unknown-scope", "scope"),
+    "an unknown scope": (lambda m, p: tt.check(m, _few(9), scope="some"), "unknown-scope", "scope"),
     "a share of 2": (lambda m, p: tt.check(m, _few(9), max_anti_steerable=2.0), "out-of-range", "max_anti_steerable"),
     "a half row": (lambda m, p: tt.check(m, _few(9), train=2.5), "wrong-type", "train"),
     "a seed below 0": (lambda m, p: tt.check(m, _few(9), seed=-1), "out-of-range", "seed"),
@@ -87,8 +87,8 @@ CALLS: dict[str, tuple[Callable[[Any, Path], object], Code, str | None]] = {
     "no such hyperparameter": (
         lambda m, p: tt.fit(m, [_few(99)], method="iti", magic=1), "unknown-choice", "options.magic",
     ),
-    "an odd dtype": (lambda m, p: tt.load(p, dtype="int3"), "unknown-choice", "dtype"),
-    "an odd device": (lambda m, p: tt.load(m.id, device="meta"), "unusable-device", "device"),
+    "an unknown dtype": (lambda m, p: tt.load(p, dtype="int3"), "unknown-choice", "dtype"),
+    "an unknown device": (lambda m, p: tt.load(m.id, device="meta"), "unusable-device", "device"),
     "no such model": (lambda m, p: tt.load(p / "no"), "no-such-model", "model"),
     "no such file": (lambda m, p: tt.Behavior.load(p / "no" / "rows.jsonl"), "no-such-file", "source"),
     "no such behavior": (lambda m, p: tt.Behavior.builtin("sentimental"), "unknown-behavior", "name"),
@@ -105,8 +105,8 @@ CALLS: dict[str, tuple[Callable[[Any, Path], object], Code, str | None]] = {
 
 def _other_weights(model: tt.Model) -> None:
     facts = replace(model.facts, digest="0" * 64)
-    made = tt.Steering.from_vector(1, model.hf.lm_head.weight[0], made_for=facts)
-    model.generate("Well", steering=made, max_new_tokens=1)
+    steering = tt.Steering.from_vector(1, model.hf.lm_head.weight[0], made_for=facts)
+    model.generate("Well", steering=steering, max_new_tokens=1)
 
 
 def _captured(model: tt.Model, folder: Path, case: int) -> None:
@@ -127,7 +127,7 @@ def test_an_error_says_its_code_and_field(model: tt.Model, tmp_path: Path, case:
 
 # Files whose texts may hold a flag outside of a whole command, and why.
 EXCEPTIONS = {
-    "verdict/judging.py": "a reason that reports record; those of before and the golden set say the same",
+    "verdict/decide.py": "a reason that reports record; those of before and the golden set say the same",
     "behaviors/catalogue.py": "a line of docs/behaviors.md",
     "behaviors/evaluations.py": "a note that reports record",
     "measurements/generated_text.py": "why a figure is missing, which reports record",
@@ -139,7 +139,7 @@ COMMAND = re.compile(r"(trimtab [a-z]|pip install)[^;,]*")  # to be copied as it
 
 
 def _docstrings(tree: ast.Module) -> set[ast.expr]:
-    """Texts that stand alone, which nobody is told."""
+    """Texts that stand alone, which no message reports."""
     return {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
 
 
@@ -156,15 +156,15 @@ def _texts(tree: ast.Module) -> Iterator[str]:
 
 
 def test_no_message_of_the_library_names_a_flag() -> None:
-    given = {
+    flags = {
         (name, flag)
         for name, tree in _trees()
         if not name.startswith("cli/")
         for text in _texts(tree)
         for flag in FLAG.findall(COMMAND.sub("", text))
     }
-    assert {(name, flag) for name, flag in given if name not in EXCEPTIONS} == set()
-    assert {name for name, _ in given} == set(EXCEPTIONS)
+    assert {(name, flag) for name, flag in flags if name not in EXCEPTIONS} == set()
+    assert {name for name, _ in flags} == set(EXCEPTIONS)
 
 
 def _all_flags() -> set[str]:
@@ -215,12 +215,12 @@ def test_a_flag_is_not_named_twice() -> None:
 
 COMMANDS = {
     "check, a strength below 0": (("check", "sentiment", "--strength", "-1"), "must be above 0", "(--strength)"),
-    "check, an odd scope": (("check", "sentiment", "--scope", "some"), "unknown scope 'some'", "(--scope)"),
+    "check, an unknown scope": (("check", "sentiment", "--scope", "some"), "unknown scope 'some'", "(--scope)"),
     "check, a share of 2": (
         ("check", "sentiment", "--max-anti-steerable", "2"), "between 0 and 1", "(--max-anti-steerable)",
     ),
     "check, blocks beyond": (("check", "sentiment", "--site", "7-9"), "blocks 0 to 2", "(--site)"),
-    "check, an odd dtype": (("check", "sentiment", "--dtype", "int3"), "unknown dtype", "(--dtype)"),
+    "check, an unknown dtype": (("check", "sentiment", "--dtype", "int3"), "unknown dtype", "(--dtype)"),
     "fit, no such method": (("fit", "sentiment", "--method", "magic"), "no method is called", "(--method)"),
     "fit, no such hyperparameter": (("fit", "sentiment", "--set", "magic=1"), "no hyperparameter 'magic'", "(--set)"),
     "fit, a rate below 0": (
@@ -238,9 +238,9 @@ def test_the_command_line_names_the_flag(
     arguments, said, flag = COMMANDS[case]
     code, _, err = run(*arguments, "--model", tiny_folder)
     assert code == 2
-    given = " ".join(err.split())
-    assert said in given
-    assert given.endswith(flag)
+    message = " ".join(err.split())
+    assert said in message
+    assert message.endswith(flag)
 
 
 def test_a_folder_that_holds_no_steering_says_what_kind_of_fault_it_is(tmp_path: Path) -> None:

@@ -15,14 +15,14 @@ ANY = st.text(st.characters(codec=None, exclude_categories=()), max_size=150)
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("a/b", "holds '/'"),
-        ("a\\b", "holds '\\\\\\\\'"),
+        ("a/b", "contains '/'"),
+        ("a\\b", "contains '\\\\\\\\'"),
         ("a\0", "NUL byte"),
-        ("\x1b[31m", "holds '\\\\x1b'"),
-        ("a\nb", "holds '\\\\n'"),
-        ("\ud800", "half a surrogate pair"),
-        (".", "stands for a folder"),
-        ("..", "stands for a folder"),
+        ("\x1b[31m", "contains '\\\\x1b'"),
+        ("a\nb", "contains '\\\\n'"),
+        ("\ud800", "half of a surrogate pair"),
+        (".", "always means an existing folder"),
+        ("..", "always means an existing folder"),
         (" ", "is empty"),
         ("é" * 51, "has 102 bytes in UTF-8, more than 100"),
     ],
@@ -73,9 +73,9 @@ def test_a_field_of_an_example_that_is_no_string_is_named_with_its_type(field):
 
 
 def test_texts_that_no_tokenizer_takes_are_refused_in_python_too():
-    with pytest.raises(InputError, match=r"f:3: the field 'positive' holds half a surrogate pair"):
+    with pytest.raises(InputError, match=r"f:3: the field 'positive' contains half of a surrogate pair"):
         Example("p", "\ud83d", "b", source="f:3")
-    with pytest.raises(InputError, match="'negative_instruction' holds a NUL byte"):
+    with pytest.raises(InputError, match="'negative_instruction' contains a NUL byte"):
         Behavior(name="x", examples=ROWS, positive_instruction="p", negative_instruction="\0")
 
 
@@ -102,7 +102,7 @@ def test_messages_of_another_type_are_refused(messages, said):
         ({"examples": [("p", "a", "b")]}, "example 1 of 'x' must be an Example, not tuple"),
         ({"examples": []}, "behavior 'x' has no examples"),
         ({"notes": "a note"}, "'notes' must be a list of str, not str"),
-        ({"pairing": "odd"}, "the pairing is 'odd'; say 'natural' or 'random'"),
+        ({"pairing": "odd"}, "the pairing is 'odd'; use 'natural' or 'random'"),
     ],
 )
 def test_a_field_of_a_behavior_of_another_type_is_named(wrong, said):

@@ -1,4 +1,4 @@
-"""What this installation has, what it lacks, and the command that mends it."""
+"""What this installation has, what it lacks, and the commands that fix it."""
 
 import importlib.metadata
 import importlib.util
@@ -20,9 +20,9 @@ class InstalledPart:
 
     Args:
         part: what was looked at.
-        state: `ok`; `missing`, an optional part; `broken`, without which checks cannot run.
+        state: `ok`; `missing`, an optional part; `broken`, something without which checks cannot run.
         detail: version, place or reason.
-        fix: the command that mends it, if there is one.
+        fix: the command that fixes it, if there is one.
     """
 
     part: str
@@ -36,25 +36,25 @@ _PARSER: Final = "packaging"  # reads requirements; itself one of them
 
 def examine() -> list[InstalledPart]:
     """Look at versions, devices, dtypes, the cache and the optional parts."""
-    result = [InstalledPart("python", "ok", sys.version.split()[0]), *_packages()]
-    if all(f.state != "broken" for f in result):
-        result += _devices()
-        result.append(_embedded())
-    result.append(_cache())
-    return result
+    parts = [InstalledPart("python", "ok", sys.version.split()[0]), *_packages()]
+    if all(part.state != "broken" for part in parts):
+        parts += _devices()
+        parts.append(_embedded())
+    parts.append(_cache())
+    return parts
 
 
 def _packages() -> list[InstalledPart]:
-    """What the package's own metadata asks for: first what is needed, then what its extras add."""
+    """What the package's own metadata requires: first what is always needed, then what its extras add."""
     try:
-        given = importlib.metadata.requires("trimtab")
+        lines = importlib.metadata.requires("trimtab")
     except importlib.metadata.PackageNotFoundError:
         return [InstalledPart("trimtab", "broken", "not installed: its metadata is missing", "pip install trimtab")]
     if importlib.util.find_spec(_PARSER) is None:
         return [InstalledPart(_PARSER, "broken", "not installed", f"pip install {_PARSER}")]
     from packaging.requirements import Requirement
 
-    requirements = [Requirement(line) for line in given or []]
+    requirements = [Requirement(line) for line in lines or []]
     extras = importlib.metadata.metadata("trimtab").get_all("Provides-Extra") or []
     core = [r for r in requirements if r.marker is None or r.marker.evaluate({"extra": ""})]
     needed = [_package(r, "pip install --upgrade trimtab", "broken") for r in core]
@@ -98,11 +98,11 @@ def _devices() -> list[InstalledPart]:
 
 
 def _embedded() -> InstalledPart:
-    from trimtab.models.loading import EMBEDDED, EMBEDDED_MEND, embedded_file
+    from trimtab.models.loading import EMBEDDED, EMBEDDED_FIX, embedded_file
 
     file = embedded_file()
     if file is None:
-        return InstalledPart(f"model {EMBEDDED}", "missing", "the embedded model is not installed", EMBEDDED_MEND)
+        return InstalledPart(f"model {EMBEDDED}", "missing", "the embedded model is not installed", EMBEDDED_FIX)
     return InstalledPart(f"model {EMBEDDED}", "ok", str(file))
 
 

@@ -1,17 +1,17 @@
 """The one family of errors: what is wrong, where, and what to do about it.
 
-A message says it in words and names no command-line flag: the command line adds the flag of the `field`, prints the
-message and ends with `exit_code`; HTTP answers with the status of the `code`. Nobody sees a traceback.
+A message is plain text and names no command-line flag: the command line adds the flag of the `field`, prints the
+message and ends with `exit_code`; HTTP answers with the status of the `code`. Users never see a traceback.
 """
 
 from typing import ClassVar, Literal, Self
 
 Code = Literal[
-    "failed",  # the work itself, with nothing wrong in the input
-    "invalid-input",  # of no kind below
+    "failed",  # the work failed although nothing is wrong with the input
+    "invalid-input",  # none of the kinds below
     # what was given
     "wrong-type",
-    "wrong-shape",  # of an array, or as wide as no activation here
+    "wrong-shape",  # of an array, or not as wide as the activations
     "out-of-range",
     "not-finite",  # NaN, infinite, or beyond the dtype
     "missing-value",
@@ -25,7 +25,7 @@ Code = Literal[
     "unknown-method",
     "no-such-site",
     "contradictory-plan",
-    # examples and what is found from them
+    # examples and what is computed from them
     "too-few-examples",
     "unusable-examples",
     "unreadable-row",
@@ -38,7 +38,7 @@ Code = Literal[
     "wrong-file",  # of another kind
     "unwritable-file",
     "file-exists",
-    "other-settings",  # what was kept was made by something else
+    "other-settings",  # a stored result was made with other settings
     "busy",  # another process writes there
     # models and servers
     "no-such-model",
@@ -58,10 +58,18 @@ class TrimtabError(Exception):
 
     Args:
         message: what is wrong, where, and what to do.
-        code: what kind of error it is: a short word that stays the same when the message is put better. Each class has
-            its own for the rest.
-        field: the argument that is wrong or would mend it, such as `strength`, or the place in a file, such as
+        code: what kind of error it is: a short word that stays the same when the message is reworded. Each class has
+            its own default.
+        field: the argument that is wrong or would fix it, such as `strength`, or the place in a file, such as
             `attributes.0.name`; None where there is none.
+
+    Example:
+        >>> import trimtab as tt
+        >>> try:
+        ...     tt.Behavior("empty", [])
+        ... except tt.TrimtabError as error:
+        ...     print(error, error.code, error.exit_code)
+        behavior 'empty' has no examples invalid-input 2
     """
 
     exit_code: ClassVar[int] = 4
@@ -78,7 +86,16 @@ class TrimtabError(Exception):
 
 
 class InputError(TrimtabError):
-    """The caller's input cannot be used: a file, an argument, a row, an artifact. Exit code 2."""
+    """The caller's input cannot be used: a file, an argument, a row, an artifact. Exit code 2.
+
+    Example:
+        >>> import trimtab as tt
+        >>> try:
+        ...     tt.Behavior.load("none.csv")
+        ... except tt.InputError as error:
+        ...     print(error.code, error.field)
+        no-such-file source
+    """
 
     exit_code = 2
     default: ClassVar[Code] = "invalid-input"
@@ -91,7 +108,7 @@ class PlanError(InputError):
 
 
 class NotFiniteError(InputError):
-    """A figure came out NaN or infinite, mostly since an edit is too strong for the dtype."""
+    """A figure came out NaN or infinite, mostly because an edit is too strong for the dtype."""
 
     default: ClassVar[Code] = "not-finite"
 

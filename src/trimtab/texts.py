@@ -1,4 +1,4 @@
-"""Texts: turns of a chat, what is put to a model, and what texts and names may hold."""
+"""Texts: turns of a chat, what a model is given, and what texts and names may contain."""
 
 import re
 import unicodedata
@@ -40,22 +40,22 @@ class Rendered:
 
 
 def checked_text(value: object, where: str, name: str) -> str:
-    """`value` as text that every tokenizer takes.
+    """`value` as text that every tokenizer accepts.
 
     Args:
-        value: what stands in the field.
+        value: the field's content.
         where: the row or object, for the error.
         name: the field, for the error.
 
     Raises:
-        InputError: not a string, a NUL byte, half a surrogate pair.
+        InputError: not a string, or contains a NUL byte or half of a surrogate pair.
     """
     if not isinstance(value, str):
         raise InputError(f"{where}: the field {name!r} must be a string, not {type(value).__name__}")
     if "\0" in value:
-        raise InputError(f"{where}: the field {name!r} holds a NUL byte; remove it")
+        raise InputError(f"{where}: the field {name!r} contains a NUL byte; remove it")
     if _HALF_PAIR.search(value):
-        raise InputError(f"{where}: the field {name!r} holds half a surrogate pair, which is no text; mend it")
+        raise InputError(f"{where}: the field {name!r} contains half of a surrogate pair; replace it")
     return value
 
 
@@ -64,30 +64,30 @@ def name_fault(name: str) -> str:
     if not name.strip():
         return "is empty"
     if name in (".", ".."):
-        return "stands for a folder that is already there"
-    wrong = sorted({letter for letter in name if _unfit(letter)})
-    if wrong:
-        return f"holds {', '.join(map(ascii, wrong[:5]))}, which cannot stand in the name of a folder"
+        return "always means an existing folder"
+    invalid = sorted({letter for letter in name if _unfit(letter)})
+    if invalid:
+        return f"contains {', '.join(map(ascii, invalid[:5]))}, which a folder's name cannot contain"
     size = len(name.encode())
     return f"has {size} bytes in UTF-8, more than {NAME_BYTES}" if size > NAME_BYTES else ""
 
 
 def fit_name(text: str) -> str:
-    """A name made of the name of a file or dataset: what may not stand in it becomes `_`, and the rest is cut."""
+    """A name made from that of a file or dataset: characters it cannot contain become `_`, and it is cut to fit."""
     letters = "".join("_" if _unfit(letter) else letter for letter in text)
     name = letters.encode()[:NAME_BYTES].decode(errors="ignore").strip()
     return name if name.strip(".") else "_" * max(1, len(name))
 
 
-def shown(text: str, most: int | None = None) -> str:
-    """The text for messages: what no terminal should be sent is escaped, and it is cut to `most` letters."""
-    whole = text
+def shown(text: str, max_length: int | None = None) -> str:
+    """The text for messages: with control characters escaped, and cut to `max_length` characters."""
+    printable = text
     if not text.isprintable():
-        whole = "".join(
+        printable = "".join(
             letter.encode("unicode_escape").decode() if unicodedata.category(letter) in _HIDDEN else letter
             for letter in text
         )
-    return whole if most is None or len(whole) <= most else whole[: most - 1] + "…"
+    return printable if max_length is None or len(printable) <= max_length else printable[: max_length - 1] + "…"
 
 
 def _unfit(letter: str) -> bool:

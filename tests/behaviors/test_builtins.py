@@ -32,8 +32,8 @@ def test_there_are_enough_rows_and_length_tells_nothing(name: str) -> None:
     behavior = builtin(name)
     assert len({e.prompt for e in behavior.examples}) >= 200
     for length in (len, lambda text: len(text.split())):
-        by_side = [[length(getattr(e, side)) for e in behavior.examples] for side in SIDES]
-        auroc = mannwhitneyu(*by_side).statistic / len(behavior.examples) ** 2
+        positive, negative = ([length(getattr(e, side)) for e in behavior.examples] for side in SIDES)
+        auroc = mannwhitneyu(positive, negative).statistic / len(behavior.examples) ** 2
         assert 0.45 <= auroc <= 0.55
 
 

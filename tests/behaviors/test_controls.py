@@ -25,10 +25,10 @@ def turned(before: Behavior, after: Behavior) -> list[bool]:
 
 def test_half_of_the_rows_are_exchanged_and_the_seed_says_which() -> None:
     b = paired(100)
-    result = turned(b, shuffled(b, seed=1))
-    assert sum(result) == 50
-    assert result == turned(b, shuffled(b, seed=1))
-    assert result != turned(b, shuffled(b, seed=2))
+    exchanged = turned(b, shuffled(b, seed=1))
+    assert sum(exchanged) == 50
+    assert exchanged == turned(b, shuffled(b, seed=1))
+    assert exchanged != turned(b, shuffled(b, seed=2))
     # over seeds every row is exchanged about half of the time: 400 draws, five standard errors
     often = Counter(i for seed in range(400) for i, was in enumerate(turned(b, shuffled(b, seed))) if was)
     assert all(abs(often[i] / 400 - 0.5) < 5 * 0.025 for i in range(100))
@@ -36,9 +36,9 @@ def test_half_of_the_rows_are_exchanged_and_the_seed_says_which() -> None:
 
 def test_rows_of_one_question_keep_together() -> None:
     b = paired(60, groups=6)
-    result = turned(b, shuffled(b))
+    exchanged = turned(b, shuffled(b))
     by_cluster = {
-        unit: {was for u, was in zip(clusters(b), result, strict=True) if u == unit} for unit in set(clusters(b))
+        unit: {was for u, was in zip(clusters(b), exchanged, strict=True) if u == unit} for unit in set(clusters(b))
     }
     assert all(len(seen) == 1 for seen in by_cluster.values())
     assert sum(seen == {True} for seen in by_cluster.values()) == 3
@@ -55,7 +55,7 @@ def test_unpaired_texts_are_dealt_anew() -> None:
 
 
 def test_a_single_unit_cannot_be_shuffled() -> None:
-    with pytest.raises(InputError, match="single unit"):
+    with pytest.raises(InputError, match="single cluster"):
         shuffled(paired(5, groups=1))
 
 
@@ -64,9 +64,9 @@ def test_by_length_the_longer_answer_is_the_positive_one_and_lint_knows_it() -> 
     b = Behavior("b", [Example(f"P{i}", p, n) for i, (p, n) in enumerate(rows)])
     after = by_length(b)
     assert [(e.positive, e.negative) for e in after.examples] == [("a b c", "a b"), ("a b", "a"), ("abc", "ab")]
-    result = {f.code: f for f in lint(after)}
-    assert result["length-words"].severity == "info"
-    assert result["length-words"].message.startswith("on purpose")
+    findings = {f.code: f for f in lint(after)}
+    assert findings["length-words"].severity == "info"
+    assert findings["length-words"].message.startswith("on purpose")
     plain = {f.code: f.severity for f in lint(Behavior("b", after.examples))}
     assert plain["length-words"] == "warning"
 

@@ -57,7 +57,7 @@ def test_documents_that_hold_all_rows_are_read_and_said(tmp_path, form, indent, 
 
 
 def test_a_split_that_is_left_alone_is_named(tmp_path):
-    assert "the rows are those of 'train'; 'test' left alone" in read(tmp_path, FORMS["train and test"]).notes
+    assert "the rows are those of 'train'; 'test' not read" in read(tmp_path, FORMS["train and test"]).notes
 
 
 def test_columns_of_two_lists_with_our_names_stay_unpaired_as_ever(tmp_path):
@@ -66,8 +66,8 @@ def test_columns_of_two_lists_with_our_names_stay_unpaired_as_ever(tmp_path):
 
 
 def test_a_header_beside_columns_and_wrapped_rows_is_used(tmp_path):
-    given = {"name": "tea", "positive_instruction": "p", "negative_instruction": "n"}
-    for content in ({**given, **COLUMNS}, {**given, "data": ROWS}):
+    header = {"name": "tea", "positive_instruction": "p", "negative_instruction": "n"}
+    for content in ({**header, **COLUMNS}, {**header, "data": ROWS}):
         behavior = read(tmp_path, content)
         assert (behavior.name, behavior.instruction("negative"), texts(behavior)) == ("tea", "n", EXPECTED)
 
@@ -99,7 +99,7 @@ def test_a_chat_as_the_only_row_is_no_list_of_rows(tmp_path):
     assert read(tmp_path, chats).examples[0].positive == " chosen"
 
 
-# --- refusals with their mend ---
+# --- errors and their fix ---
 
 
 @pytest.mark.parametrize("sizes", [(2, 2), (3, 2)])
@@ -115,12 +115,12 @@ def test_two_lists_that_do_not_say_which_is_wanted_are_told_both_commands(tmp_pa
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (["one", "two", "three"], "a list of texts is one side only"),
+        (["one", "two", "three"], "a list of texts is only one side"),
         ({**COLUMNS, "group": ["a"]}, "differ in length"),
         ('[{"positive": "a", "negative": "b"},\n]', ":2: broken JSON, column 1"),
-        ('[{"positive": "a", "negative": "b"},\n]', "a comma stands before the closing bracket: remove it"),
+        ('[{"positive": "a", "negative": "b"},\n]', "there is a comma before the closing bracket: remove it"),
         ("[{'positive': 'a', 'negative': 'b'}]", "write the file with json.dump"),
-        ('{"positive": "a", "negative": "b", "negative": "c"}', ":1: the field 'negative' stands twice"),
+        ('{"positive": "a", "negative": "b", "negative": "c"}', ":1: the field 'negative' occurs twice"),
         ([["a", "b", "c"]], "three texts do not say which is which"),
     ],
 )
@@ -131,9 +131,9 @@ def test_documents_that_cannot_be_read_say_why_and_what_to_do(tmp_path, content,
 def test_a_field_that_stands_twice_is_refused_in_its_row(tmp_path):
     good = '{"positive": "a", "negative": "b"}'
     twice = '{"positive": "a", "positive": "c", "negative": "b"}'
-    assert "b.jsonl:2: the field 'positive' stands twice in one object" in refusal(
+    assert "b.jsonl:2: the field 'positive' occurs twice in one object" in refusal(
         tmp_path, f"{good}\n{twice}", "b.jsonl"
     )
     assert "b.json:2: the field 'positive'" in refusal(tmp_path, f"[{good},\n{twice}]")
     turn = '{"messages": [{"role": "user", "content": "x", "content": "y"}], "positive": "a", "negative": "b"}'
-    assert "'content' stands twice" in refusal(tmp_path, turn)
+    assert "'content' occurs twice" in refusal(tmp_path, turn)

@@ -55,19 +55,19 @@ def test_written_line_breaks_are_read_as_llama_cpp_does_and_said(tmp_path):
     assert "in 1 lines \\n was read as a line break, as llama.cpp reads it" in behavior.notes
 
 
-@pytest.mark.parametrize("given", ["positive.txt", "negative.txt"])
-def test_either_of_two_texts_brings_the_other_and_says_so(tmp_path, given):
+@pytest.mark.parametrize("side", ["positive.txt", "negative.txt"])
+def test_either_of_two_texts_brings_the_other_and_says_so(tmp_path, side):
     folder = two_texts(tmp_path / "calm", "Rest\n", "Rage\n")
-    behavior = load(folder / given)
+    behavior = load(folder / side)
     assert (behavior.digest, behavior.name) == (load(folder).digest, "calm")
-    assert behavior.notes[0] == f"{given} was read with the other side beside it"
+    assert behavior.notes[0] == f"{side} was read together with the other side, next to it"
 
 
 def test_one_text_alone_says_what_is_missing(tmp_path):
     folder = two_texts(tmp_path / "calm", "I rest all day.\n", "x")
     (folder / "negative.txt").unlink()
     assert "is a folder with positive.txt but without negative.txt" in refusal(folder)
-    assert "which is one side only at best" in refusal(folder / "positive.txt")
+    assert "which can only be one side" in refusal(folder / "positive.txt")
 
 
 def test_an_empty_side_is_refused(tmp_path):
@@ -96,7 +96,7 @@ def test_a_saved_dictionary_gives_train_and_names_the_rest(tmp_path, datasets, m
     parts = {"test": datasets.Dataset.from_list(ROWS[1:]), "train": datasets.Dataset.from_list(ROWS)}
     datasets.DatasetDict(parts).save_to_disk(tmp_path / "tea")
     assert prompts(load(tmp_path / "tea")) == ["Tea?", "Milk?"]
-    assert "split train; test left alone" in load(tmp_path / "tea").notes
+    assert "split train; test not read" in load(tmp_path / "tea").notes
     assert prompts(load(f"hub:{tmp_path}/tea@::test")) == ["Milk?"]
     assert (load(tmp_path / "tea" / "test").name, prompts(load(tmp_path / "tea" / "test"))) == ("tea", ["Milk?"])
     monkeypatch.setitem(sys.modules, "datasets", None)
@@ -143,7 +143,7 @@ def test_parquet_files_in_the_hubs_layout_are_read_in_order(tmp_path, inside):
     pl.DataFrame(ROWS[:1]).write_parquet(folder / "test-00000-of-00001.parquet")
     behavior = load(tmp_path / "tea")
     assert (behavior.name, prompts(behavior)) == ("tea", ["Tea?", "Milk?"])
-    assert "split train; test left alone" in behavior.notes
+    assert "split train; test not read" in behavior.notes
 
 
 # --- local paths that are none ---

@@ -45,11 +45,11 @@ def test_the_page_on_behaviors_lists_what_the_code_reads() -> None:
 
 
 @pytest.mark.parametrize("entry", FORMATS, ids=lambda entry: entry.name)
-@pytest.mark.parametrize("told", [False, True], ids=["by its fields", "by name"])
-def test_the_example_of_every_format_is_read_as_the_page_says(tmp_path, entry, given) -> None:
+@pytest.mark.parametrize("by_name", [False, True], ids=["by its fields", "by name"])
+def test_the_example_of_every_format_is_read_as_the_page_says(tmp_path, entry, by_name) -> None:
     file = tmp_path / "b.jsonl"
     file.write_text(entry.example)
-    behavior = load(file, format=entry.name if given else None)
+    behavior = load(file, format=entry.name if by_name else None)
     (e,) = behavior.examples
     assert (e.prompt, e.positive, e.negative, e.messages) == EXPECTED[entry.name]
     assert behavior.pairing == ("random" if entry.pairing == "random" else "natural")

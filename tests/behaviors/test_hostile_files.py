@@ -156,5 +156,7 @@ def test_a_broken_table_of_a_program_prints_nothing_of_its_own(tmp_path, capfd):
 
 def test_a_table_that_kills_its_reader_is_refused_and_the_others_are_told_apart(tmp_path, monkeypatch):
     monkeypatch.setattr(frames, "_TRIAL", "import os, sys; print(flush=True); os.abort()")
-    with pytest.raises(InputError, match=r"second\.parquet: broken Parquet file: its sizes cannot be; write it again"):
+    with pytest.raises(
+        InputError, match=r"second\.parquet: broken Parquet file: its sizes are impossible; write it again"
+    ):
         frames.read_frames([(SEEDS["a.parquet"], "first.parquet"), (SEEDS["a.parquet"], "second.parquet")])

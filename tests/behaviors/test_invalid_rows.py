@@ -8,7 +8,7 @@ from trimtab.behaviors import Behavior, load
 from trimtab.errors import InputError
 
 GOOD = {"prompt": "Tea?", "positive": "Sure.", "negative": "Never."}
-ODD = {
+INVALID = {
     "broken JSON": '{"prompt": "Tea?", "pos',
     "no object": "7",
     "a field less": json.dumps({"prompt": "Tea?", "positive": "Sure."}),
@@ -37,35 +37,35 @@ def file(tmp_path):
     return write
 
 
-@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
-def test_one_odd_row_is_an_error_with_its_place_or_left_out_and_named(file, odd):
+@pytest.mark.parametrize("invalid", INVALID.values(), ids=INVALID)
+def test_one_invalid_row_is_an_error_with_its_place_or_left_out_and_named(file, invalid):
     good = [json.dumps({**GOOD, "prompt": f"Tea {k}?"}) for k in range(9)]
-    path = file(*good[:4], odd, *good[4:])
+    path = file(*good[:4], invalid, *good[4:])
     with pytest.raises(InputError, match=r"b\.jsonl:5: "):
         load(path)
     for behavior in (load(path, skip_bad=True), Behavior.load(path, skip_bad=True)):
         assert [e.prompt for e in behavior.examples] == [f"Tea {k}?" for k in range(9)]
-        assert behavior.notes[0].startswith("1 of 10 rows left out because they cannot be read, as told: ")
+        assert behavior.notes[0].startswith("1 of 10 rows left out, as requested, since they cannot be read: ")
         assert f"{path}:5: " in behavior.notes[0]
 
 
-def test_an_error_says_how_many_rows_are_odd_and_how_to_leave_them_out(file):
+def test_an_error_says_how_many_rows_are_invalid_and_how_to_leave_them_out(file):
     good = [json.dumps(GOOD)] * 8
-    path = file(*good, ODD["null"], ODD["a NUL"])
+    path = file(*good, INVALID["null"], INVALID["a NUL"])
     with pytest.raises(InputError, match=r"2 rows of 10 cannot be read; skip_bad leaves them out"):
         load(path)
 
 
 def test_only_the_first_few_are_named_and_all_are_counted(file):
-    path = file(*[json.dumps(GOOD)] * 5, *[ODD["null"]] * 5)
+    path = file(*[json.dumps(GOOD)] * 5, *[INVALID["null"]] * 5)
     note = load(path, skip_bad=True).notes[0]
     assert note.startswith("5 of 10 rows left out")
     assert note.endswith("; and 2 more")
     assert note.count("b.jsonl:") == 3
 
 
-def test_a_file_of_odd_rows_alone_is_an_error_either_way(file):
-    path = file(ODD["null"], ODD["a NUL"])
+def test_a_file_of_invalid_rows_alone_is_an_error_either_way(file):
+    path = file(INVALID["null"], INVALID["a NUL"])
     for skip_bad in (False, True):
         with pytest.raises(InputError) as caught:
             load(path, skip_bad=skip_bad)
@@ -73,7 +73,7 @@ def test_a_file_of_odd_rows_alone_is_an_error_either_way(file):
         assert "skip" not in str(caught.value)
 
 
-def test_nothing_is_left_out_unless_told(file):
+def test_nothing_is_left_out_unless_asked(file):
     path = file(*[json.dumps(GOOD)] * 3)
     assert load(path, skip_bad=True) == load(path)
     assert load(path, skip_bad=True).notes == load(path).notes
@@ -111,7 +111,7 @@ def test_one_row_with_a_prompt_among_statements_is_an_error_and_not_dropped_in_s
         + [{"question": "q", "answer_matching_behavior": "A lot", "answer_not_matching_behavior": "(B)"}],
     ],
 )  # fmt: skip
-def test_every_format_leaves_out_its_odd_rows(file, rows):
+def test_every_format_leaves_out_its_invalid_rows(file, rows):
     path = file(*map(json.dumps, rows))
     with pytest.raises(InputError, match=r"b\.jsonl:3: "):
         load(path)

@@ -21,14 +21,14 @@ def choice(answers: list[str], prompts: list[str] | None = None) -> Behavior:
 
 def bare(pairs: list[tuple[str, str]], pairing: str = "natural") -> Behavior:
     rows = [Example("", p, q, source=f"f:{k}") for k, (p, q) in enumerate(pairs, 1)]
-    given = {"positive_instruction": "Be b.", "negative_instruction": "Be no b."}
-    return Behavior(name="b", examples=rows, pairing=pairing, **given)
+    instructions = {"positive_instruction": "Be b.", "negative_instruction": "Be no b."}
+    return Behavior(name="b", examples=rows, pairing=pairing, **instructions)
 
 
 def find(behavior: Behavior, code: str) -> Finding | None:
-    result = [finding for finding in lint(behavior) if finding.code == code]
-    assert len(result) <= 1
-    return result[0] if result else None
+    findings = [finding for finding in lint(behavior) if finding.code == code]
+    assert len(findings) <= 1
+    return findings[0] if findings else None
 
 
 def brute_auroc(positive: list[int], negative: list[int]) -> float:
@@ -65,7 +65,8 @@ def test_exact_duplicates_are_counted_and_named_by_their_later_rows():
 def test_duplicates_of_random_pairs_are_sought_within_each_class():
     finding = find(bare([("one a", "two b"), ("one a", "three c"), ("four d", "two b")], "random"), "duplicate")
     assert finding is not None
-    assert (finding.n, finding.value) == (2, pytest.approx(2 / 6))
+    assert finding.n == 2
+    assert finding.value == pytest.approx(2 / 6)
 
 
 def test_near_duplicates_are_named_with_the_number_of_questions_that_is_left():
@@ -97,8 +98,8 @@ def test_equal_answers_are_an_error_that_names_the_rows():
 
 
 def test_answers_that_differ_in_case_alone_are_no_leakage():
-    result = {f.code for f in lint(bare([("HELLO THERE", "hello there"), ("GOOD DAY", "good day")]))}
-    assert not result & {"same-answers", "both-classes"}
+    codes = {f.code for f in lint(bare([("HELLO THERE", "hello there"), ("GOOD DAY", "good day")]))}
+    assert not codes & {"same-answers", "both-classes"}
 
 
 def test_a_statement_in_both_classes_is_an_error():
@@ -163,8 +164,8 @@ def test_position_bias_has_the_share_of_first_labels_as_auroc_and_a_binomial_p()
 
 def test_balanced_labels_are_no_finding():
     for labels in ([" (A)", " (B)"], [" Yes", " No"]):
-        result = {f.code for f in lint(choice(labels * 30))}
-        assert not result & {"answer-position", "answer-token", "one-sided"}
+        codes = {f.code for f in lint(choice(labels * 30))}
+        assert not codes & {"answer-position", "answer-token", "one-sided"}
 
 
 def test_token_bias_is_told_apart_from_position_bias():
@@ -181,7 +182,7 @@ def test_one_answer_for_every_row_is_an_error():
     assert "'Yes'" in finding[0].message
 
 
-# --- odd rows ---
+# --- rows and questions ---
 
 
 def test_blank_prompts_over_long_rows_and_few_questions_are_found():

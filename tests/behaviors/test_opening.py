@@ -24,9 +24,9 @@ def refusal(source: str | Path) -> str:
     ("source", "said"),
     [
         ("a" * 5000, "File name too long"),
-        ("~nosuchuser/x", "there is no such user; write the path out"),
-        ("a\0b", "no path"),
-        ("a/\ud800", "no path"),
+        ("~nosuchuser/x", "there is no such user; write the full path"),
+        ("a\0b", "not a valid path"),
+        ("a/\ud800", "not a valid path"),
     ],
 )
 def test_a_source_that_is_no_path_is_refused_in_a_short_printable_message(prefix, source, said):

@@ -58,8 +58,8 @@ def test_over_refusal_has_100_requests_with_an_answer_and_a_refusal_of_like_leng
 
     probe = Probe.builtin("over-refusal")
     assert len({e.prompt for e in probe.examples}) == len(probe.examples) >= 100
-    lengths = [[len(t) for t in side] for side in zip(*((e.positive, e.negative) for e in probe.examples), strict=True)]
-    u = mannwhitneyu(*lengths).statistic
+    answers, refusals = [len(e.positive) for e in probe.examples], [len(e.negative) for e in probe.examples]
+    u = mannwhitneyu(answers, refusals).statistic
     assert 0.45 <= u / len(probe.examples) ** 2 <= 0.55
 
 

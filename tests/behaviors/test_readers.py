@@ -1,4 +1,4 @@
-"""Every file kind and record format, and every refusal with its place and mend."""
+"""Every file kind and record format, and every error with its place and fix."""
 
 import gzip
 import json
@@ -86,7 +86,7 @@ def test_lines_that_end_as_on_the_old_mac_are_read_and_counted(tmp_path, name):
 
 def test_a_table_with_mixed_line_ends_in_its_names_is_refused(tmp_path):
     path = write(tmp_path / "b.csv", "positive,negative\ra,b\nc,d\n")
-    assert refusal(path).startswith(f"{path}:1: the names of the columns cannot be read")
+    assert refusal(path).startswith(f"{path}:1: mixed line endings, so the column names cannot be read")
 
 
 def test_byte_order_marks_and_blank_lines_are_accepted(tmp_path):
@@ -128,8 +128,8 @@ def test_unusual_line_separators_inside_a_text_do_not_break_a_row(tmp_path):
          ":2: the field 'negative' must be a string, not int"),
         ('{"positive": "a", "negative": null}', ":1: the field 'negative' must be a string, not null"),
         ('{"positive": "a", "negative": " \\n"}', ":1: the answer in 'negative' is empty"),
-        ('{"positive": "a\\u0000", "negative": "b"}', ":1: the field 'positive' holds a NUL byte"),
-        ('{"positive": "a\\ud800", "negative": "b"}', ":1: the field 'positive' holds half a surrogate"),
+        ('{"positive": "a\\u0000", "negative": "b"}', ":1: the field 'positive' contains a NUL byte"),
+        ('{"positive": "a\\ud800", "negative": "b"}', ":1: the field 'positive' contains half of a surrogate"),
         ('{"positive": "a", "negative": "b"}\n\n{"prompt": "p", "positive": "a", "negative": "b"}',
          ":1: the field 'prompt' is missing"),
         ('{"prompt": "p", "positive": "a", "negative": "b"}\n{"prompt": "", "positive": "a", "negative": "b"}',
@@ -290,12 +290,12 @@ def test_a_header_row_names_and_describes_the_behavior(tmp_path):
     [
         ({"discription": "x"}, "unknown field 'discription' in the header; did you mean 'description'?"),
         ({"name": 3}, "the field 'name' must be a string, not int"),
-        ({"name": "../x"}, "the header's 'name', '../x', holds '/'"),
+        ({"name": "../x"}, "the header's 'name', '../x', contains '/'"),
         ({"name": ""}, "the header's 'name', '', is empty"),
-        ({"name": "a\x1b[2J"}, "holds '\\x1b', which cannot stand in the name of a folder"),
-        ({"name": "\ud800"}, "the field 'name' holds half a surrogate pair"),
-        ({"description": "a\0"}, "the field 'description' holds a NUL byte"),
-        ({"positive_instruction": "\udfff", "negative_instruction": "n"}, "half a surrogate pair"),
+        ({"name": "a\x1b[2J"}, "contains '\\x1b', which a folder's name cannot contain"),
+        ({"name": "\ud800"}, "the field 'name' contains half of a surrogate pair"),
+        ({"description": "a\0"}, "the field 'description' contains a NUL byte"),
+        ({"positive_instruction": "\udfff", "negative_instruction": "n"}, "half of a surrogate pair"),
         ({"pairing": "odd"}, "it can be 'natural' or 'random'"),
         ({"positive_instruction": "p"}, "only one of the two instructions"),
         ({"positive_instruction": "p", "negative_instruction": "p"}, "give two that differ"),
@@ -345,7 +345,7 @@ def test_surplus_texts_are_dropped_and_counted_in_the_notes(tmp_path):
         ),
         ([{"text": "a", "label": 1}, {"text": "b"}], ":2: the field 'label' is missing"),
         ([{"text": "a", "label": 1}, {"label": 0}], ":2: the field 'text' is missing"),
-        ([{"prompt": "p", "text": "a", "label": 1}], ":1: labelled rows with a 'prompt' are not paired"),
+        ([{"prompt": "p", "text": "a", "label": 1}], ":1: labelled rows with a 'prompt' cannot be paired"),
     ],
 )
 def test_lists_that_cannot_be_matched_are_refused(tmp_path, rows, said):
@@ -480,7 +480,7 @@ def test_garbled_rows_of_published_choices_are_left_out_and_noted(tmp_path):
     behavior = load(path)
     assert len(behavior.examples) == 1
     assert behavior.notes == (f"1 of 2 rows left out: NUL bytes in the text, first at {path}:2",)
-    assert "every row holds NUL bytes" in refusal(write(tmp_path / "b.jsonl", [{**MWE, "question": "\0"}]))
+    assert "every row contains NUL bytes" in refusal(write(tmp_path / "b.jsonl", [{**MWE, "question": "\0"}]))
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_an_explicit_evaluation_size_is_kept_while_the_others_shrink():
 
 def test_sizes_that_cannot_be_had_are_shrunk_and_noted():
     splits = split(choice(105), train=50, evaluation=500)
-    assert f"wanted 500 evaluation rows, the set has room for {len(splits.eval)}" in splits.notes
+    assert f"wanted 500 evaluation rows, the set has only {len(splits.eval)}" in splits.notes
     assert sum(sizes(splits)) <= 105
     assert len(splits.eval) > 8 * len(splits.train)
 
@@ -208,7 +208,7 @@ def test_parts_do_not_depend_on_the_hash_seed():
         "b = Behavior(name='x', examples=[Example(f'q{k%40}', f' good {k}', f' bad {k}') for k in range(90)])\n"
         "print([e.positive for e in split(b).eval.examples])"
     )
-    described = {
+    digests = {
         subprocess.run(
             [sys.executable, "-c", code],
             env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -216,7 +216,7 @@ def test_parts_do_not_depend_on_the_hash_seed():
         ).stdout
         for seed in ("1", "2")
     }  # fmt: skip
-    assert len(described) == 1
+    assert len(digests) == 1
 
 
 def test_a_question_larger_than_every_part_cannot_crowd_out_the_others():
@@ -233,9 +233,9 @@ def test_one_question_in_a_hundred_rows_leaves_every_part_its_units(seed):
     rows = [Example("big?", f" good thing {k}", f" bad thing {k}") for k in range(100)]
     rows += [Example(f"q{k}?", f" well{k}", f" ill{k}") for k in range(300)]
     splits = split(Behavior(name="x", examples=rows), seed=seed)
-    for part, most in ((splits.train, 13), (splits.dev, 5), (splits.eval, 24)):
+    for part, limit in ((splits.train, 13), (splits.dev, 5), (splits.eval, 24)):
         counts = Counter(part.clusters)
-        assert max(counts.values()) <= most  # a tenth of what 400 rows would have given to it
+        assert max(counts.values()) <= limit  # a tenth of what 400 rows would have given to it
         assert len(counts) >= 0.85 * len(part)
     assert len(splits.train) + len(splits.dev) + len(splits.eval) >= 300
 
@@ -274,12 +274,12 @@ def test_no_unit_and_no_row_is_ever_in_two_parts(behavior, n_shots, train, evalu
     splits = split(behavior, n_shots=n_shots, train=train, evaluation=evaluation, seed=seed)
     parts = [getattr(splits, name) for name in PARTS]
     assert {f.name for f in fields(splits)} == {*PARTS, "notes"}
-    seen: set[str] = set()
+    earlier: set[str] = set()
     for part in parts:
         assert isinstance(part, Part)
         assert len(part.examples) == len(part.clusters)
-        assert not seen & set(part.clusters)
-        seen |= set(part.clusters)
+        assert not earlier & set(part.clusters)
+        earlier |= set(part.clusters)
     known = dict(zip(map(id, behavior.examples), clusters(behavior), strict=True))
     dealt = [id(e) for part in parts for e in part.examples]
     assert len(dealt) == len(set(dealt))
@@ -303,8 +303,8 @@ def mixtures(draw) -> Behavior:
     rows = []
     for k in range(n):
         asked, other = draw(question | common), draw(question)
-        answers = (asked, f"{other}!") if bare else (" (A)", " (B)") if labels else (f" good {k}", f" bad {k}")
-        rows.append(Example("" if bare else asked, *answers, draw(group)))
+        plus, minus = (asked, f"{other}!") if bare else (" (A)", " (B)") if labels else (f" good {k}", f" bad {k}")
+        rows.append(Example("" if bare else asked, plus, minus, draw(group)))
     return Behavior(name="x", examples=rows)
 
 

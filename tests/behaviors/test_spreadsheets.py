@@ -32,7 +32,7 @@ def test_the_first_sheet_with_rows_is_read_with_its_cells_as_places(tmp_path, sh
         ("Tea & milk?", " Sure.", " Never.", "7"), ("Up?", " Yes.", " No.", ""),
     ]  # fmt: skip
     assert [e.source.split("/")[-1] for e in behavior.examples] == ["b.xlsx:Pairs!2", "b.xlsx:Pairs!4"]
-    assert "read from the sheet 'Pairs'; 'Old' left alone" in behavior.notes
+    assert "read from the sheet 'Pairs'; 'Old' not read" in behavior.notes
 
 
 def test_the_index_that_pandas_writes_is_left_out(tmp_path):
@@ -41,7 +41,7 @@ def test_the_index_that_pandas_writes_is_left_out(tmp_path):
 
 
 def test_labels_as_truth_values_and_numbers_are_read(tmp_path):
-    rows = [["text", "label"], ["a", True], ["b", False], ["c", 1], ["d", 0.0]]
+    rows: list[list[object]] = [["text", "label"], ["a", True], ["b", False], ["c", 1], ["d", 0.0]]
     assert [e.positive for e in read(tmp_path, workbook({"S": rows})).examples] == ["a", "c"]
 
 
@@ -62,10 +62,10 @@ def test_the_result_of_a_formula_is_read_and_a_formula_without_one_is_refused(tm
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ([HEAD[:3], ["p", '<c t="e"><v>#N/A</v></c>', "x"]], "S!B2: the cell holds the error #N/A"),
+        ([HEAD[:3], ["p", '<c t="e"><v>#N/A</v></c>', "x"]], "S!B2: the cell contains the error #N/A"),
         ([HEAD[:3], ["p", '<c t="s"><v>99</v></c>', "x"]], "S!B2: the cell points to a text that is not there"),
         ([["positive", "positive"], ["a", "b"]], "S!1: two columns have the same name"),
-        ([["positive", "negative"], ["a", "b", "Tea for you?"]], "S!C2: a text below no name of a column"),
+        ([["positive", "negative"], ["a", "b", "Tea for you?"]], "S!C2: a text in a column without a name"),
         ([], "the workbook is empty"),
         ([["positive", "negative"]], "no rows"),
     ],

@@ -1,4 +1,4 @@
-"""Tables as people save them: separators, names, encodings, and what is refused with the mend."""
+"""Tables as people save them: separators, names, encodings, and errors with their fix."""
 
 import csv
 import io
@@ -123,7 +123,7 @@ def test_labelled_texts_without_names_are_told_the_line_to_put_above(tmp_path):
 
 def test_texts_in_a_column_without_a_name_are_not_left_out_in_silence(tmp_path):
     message = refusal(write(tmp_path, ",positive,negative\nTea for you?,Sure.,Never.\n"))
-    assert "b.csv:1: a column without a name holds texts, such as 'Tea for you?'; give it a name" in message
+    assert "b.csv:1: a column without a name contains texts, such as 'Tea for you?'; give it a name" in message
 
 
 @pytest.mark.parametrize(("n", "line"), [(2, "positive,negative"), (3, "prompt,positive,negative")])
@@ -164,7 +164,7 @@ def test_a_prompt_that_is_missing_in_one_row_is_an_error_there(tmp_path):
 @pytest.mark.parametrize("word", ["NaN", "nan", "<NA>"])
 def test_an_answer_that_pandas_wrote_for_a_missing_one_is_refused(tmp_path, word):
     message = refusal(write(tmp_path, f"prompt,positive,negative\np,{word},b\n"))
-    assert f"b.csv:2: the answer in 'positive' is '{word}', as pandas writes a missing one" in message
+    assert f"b.csv:2: the answer in 'positive' is '{word}', pandas' mark of a missing one" in message
 
 
 # --- encodings ---
@@ -182,7 +182,7 @@ def test_unicode_in_every_encoding_of_windows_is_read_and_said(tmp_path, encodin
 def test_a_file_of_windows_1252_is_told_the_command_that_makes_it_utf8(tmp_path):
     message = refusal(write(tmp_path, table(",", rows=[("Un café noir?", "a", "b")]).encode("cp1252")))
     assert ":2: not UTF-8: byte 0xe9" in message
-    assert f"if 'café' is what stands there: iconv -f WINDOWS-1252 -t UTF-8 {tmp_path}/b.csv > utf8-b.csv" in message
+    assert f"if 'café' is the right text: iconv -f WINDOWS-1252 -t UTF-8 {tmp_path}/b.csv > utf8-b.csv" in message
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_files_that_hold_no_text_are_named_with_what_to_do(tmp_path, start, what
 
 def test_other_binary_files_are_not_told_to_be_saved_as_utf8(tmp_path):
     message = refusal(write(tmp_path, bytes(range(1, 256)) * 8))
-    assert "this is no text file" in message
+    assert "this is not a text file" in message
     assert "save the file as UTF-8" not in message
 
 
@@ -214,7 +214,7 @@ def test_other_binary_files_are_not_told_to_be_saved_as_utf8(tmp_path):
 @pytest.mark.parametrize("name", ["b.txt", "b.md", "b"])
 def test_a_text_is_told_how_its_other_side_comes_in(tmp_path, name):
     message = refusal(write(tmp_path, "I think the sea is wide, truly.\nThe hills are green.\n", name))
-    assert f"{name}: a text of 2 lines, which is one side only at best" in message
+    assert f"{name}: a text of 2 lines, which can only be one side" in message
     assert "positive.txt and negative.txt" in message
     assert all(len(line) < 200 for line in message.split("\n"))
 
@@ -233,17 +233,19 @@ def test_an_open_quotation_mark_is_refused_where_it_opens(tmp_path):
 
 def test_rows_with_more_cells_than_names_are_refused_with_their_line(tmp_path):
     message = refusal(write(tmp_path, "prompt,positive,negative\np,a,b\nq,a, and more,b\n"))
-    assert ":3: cannot be read as a table: 4 cells, but 3 names of columns; put quotation marks" in message
+    assert ":3: cannot be read as a table: 4 cells, but 3 column names; put quotation marks" in message
 
 
 def test_a_table_of_markdown_is_refused_before_its_rule_becomes_a_row(tmp_path):
     content = "| prompt | positive | negative |\n|:---|---|---|\n| a | b | c |\n"
-    assert "this is a table of Markdown" in refusal(write(tmp_path, content, "b.md"))
+    assert "this is a Markdown table" in refusal(write(tmp_path, content, "b.md"))
 
 
 def test_a_list_of_answers_in_one_field_is_told_to_be_rows(tmp_path):
     file = write(tmp_path, '{"prompt": "Tea?", "positive": ["a", "b"], "negative": ["c"]}', "b.jsonl")
-    assert "b.jsonl:1: the field 'positive' must be a string, not list: it holds 2 texts; write a row" in refusal(file)
+    assert "b.jsonl:1: the field 'positive' must be a string, not list: it contains 2 texts; write a row" in refusal(
+        file
+    )
 
 
 def test_a_formula_in_a_table_is_a_text(tmp_path):
@@ -286,5 +288,5 @@ def test_a_field_that_is_named_but_not_there_is_refused(tmp_path):
     assert "there is no field 'good'; found 'prompt', 'positive', 'negative'" in refusal(
         file, fields={"positive": "good"}
     )
-    assert "not for 'side'" in refusal(file, fields={"side": "good"})
-    assert "one field cannot be two" in refusal(file, fields={"positive": "a", "negative": "a"})
+    assert "unknown field 'side'" in refusal(file, fields={"side": "good"})
+    assert "one field of the file two meanings" in refusal(file, fields={"positive": "a", "negative": "a"})

@@ -32,7 +32,7 @@ def said(role: str, content: object) -> dict[str, object]:
     return {"role": role, "content": content}
 
 
-# --- turns kept as text ---
+# --- turns stored as text ---
 
 PYTHON = "[{'role': 'assistant', 'content': %r}]"
 NUMPY = "[{'role': 'user', 'content': 'Tea?'}\n {'content': %r, 'role': 'assistant'}]"
@@ -59,7 +59,7 @@ def test_turns_kept_as_text_in_a_table_are_read_as_turns_and_said(tmp_path, form
     file.write_text(",".join(("prompt", *fields)) + "\n" + ",".join(cells))
     behavior = load(file)
     assert first(behavior) == TEA
-    assert "in 2 fields turns kept as text were read as the turns that they are" in behavior.notes
+    assert "in 2 fields turns stored as text were read as turns" in behavior.notes
 
 
 @pytest.mark.parametrize("text", ['it\'s "quoted"', "a } { b", "back\\slash \\d", "line\nbreak", "array([1]) and nan"])
@@ -71,7 +71,7 @@ def test_turns_kept_as_text_keep_every_letter(tmp_path, text):
 
 def test_turns_that_were_cut_short_are_refused_with_their_place(tmp_path):
     row = {"prompt": "Tea?", "chosen": "[{'role': 'assistant', 'content': 'Sure th", "rejected": "No."}
-    assert "b.jsonl:1: 'chosen' looks like turns kept as text, but is cut short" in refusal(tmp_path, row)
+    assert "b.jsonl:1: 'chosen' looks like turns stored as text, but is cut short" in refusal(tmp_path, row)
 
 
 @pytest.mark.parametrize("answer", ["[1, 2, 3]", "{'a': 1}", "[see the note]", '{"role": "king"}'])
@@ -111,7 +111,7 @@ def test_text_parts_are_put_together_and_pictures_are_refused(tmp_path):
     assert first(rows(tmp_path, row)) == TEA
     row = {**row, "messages": [said("user", [*parts, {"type": "image_url", "image_url": {"url": "x"}}])]}
     message = refusal(tmp_path, row)
-    assert "b.jsonl:1: 'messages'[0].content[2]: a part of the kind 'image_url'" in message
+    assert "b.jsonl:1: 'messages'[0].content[2]: a part of type 'image_url'" in message
 
 
 CALL = {"type": "function", "function": {"name": "find", "arguments": '{"q": 1}'}}
@@ -233,7 +233,7 @@ def test_rendered_chats_beside_a_prompt_are_cut_behind_it(tmp_path, before, prom
     row = {"prompt": prompt, "chosen": f"{before} Sure thing.", "rejected": f"{before} Not now."}
     behavior = rows(tmp_path, row)
     assert first(behavior) == (before, *TEA[1:])
-    assert any("were cut behind it" in note for note in behavior.notes)
+    assert any("were cut after it" in note for note in behavior.notes)
 
 
 def test_transcripts_with_unlike_prompts_beside_an_empty_one_are_left_out_and_counted(tmp_path):
@@ -261,7 +261,7 @@ def test_answers_that_begin_with_their_prompt_are_cut_behind_it(tmp_path, fields
     assert [(e.prompt, e.positive, e.negative) for e in behavior.examples] == [
         (p, f"{gap}Sure.", f"{gap}Never.") for p in prompts
     ]
-    assert "in 2 of 2 rows both answers repeat their prompt, and were cut behind it" in behavior.notes
+    assert "in 2 of 2 rows both answers repeat their prompt, and were cut after it" in behavior.notes
 
 
 def test_a_short_prompt_that_some_answers_begin_with_by_chance_is_left(tmp_path):

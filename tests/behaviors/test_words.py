@@ -10,7 +10,7 @@ def test_words_are_case_folded_and_without_punctuation():
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ("猫が好き。", ["猫", "が", "好", "き"]),
         ("我喜欢猫,cats", ["我", "喜", "欢", "猫", "cats"]),
@@ -18,8 +18,8 @@ def test_words_are_case_folded_and_without_punctuation():
         ("ｶﾀｶﾅ", ["カ", "タ", "カ", "ナ"]),  # half-width letters are the letters
     ],
 )
-def test_a_character_is_a_word_where_no_spaces_part_words(text: str, result: list[str]):
-    assert words(text) == result
+def test_a_character_is_a_word_where_no_spaces_part_words(text: str, expected: list[str]):
+    assert words(text) == expected
 
 
 def test_marks_do_not_part_words_in_scripts_with_spaces():

@@ -77,7 +77,7 @@ REFUSED = {
     401: ("check the key", "key_env"),
     403: ("check the key", "key_env"),
     404: ("check the URL .* and the name of the model", "endpoint"),
-    307: ("leads to", "endpoint.url"),
+    307: ("redirects to", "endpoint.url"),
     400: ("refuses", None),
     422: ("refuses", None),
 }
@@ -150,7 +150,7 @@ def test_a_parameter_refused_in_every_form_ends() -> None:
         ("nonsense", "", "base URL"),
         ("ftp://host/v1", "", "base URL"),
         ("http://", "", "base URL"),
-        ("http://[::1", "", "no URL"),
+        ("http://[::1", "", "not a URL"),
         ("https://user:word@host/v1", "", "environment variable"),
         ("https://host/v1?key=abc", "", "environment variable"),
         ("http://example.org/v1", "secret", "unencrypted"),

@@ -133,7 +133,7 @@ def test_answers_seen_in_training_are_no_examination() -> None:
     known = sentiment().quality(*train)
     assert (known.auroc, known.n_seen) == (None, 2 * len(train[0]))
     assert known.reason is not None
-    assert "stood in the training" in known.reason
+    assert "are training answers too" in known.reason
 
 
 def test_few_answers_leave_it_unjudged() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -77,7 +78,7 @@ def as_steering_vector(layers: object, kind: object, folder: Path) -> Path:
     from trimtab.integrations.torch_files import SavedSteeringVector
 
     class Saving:
-        def __reduce__(self) -> object:
+        def __reduce__(self) -> Any:
             return SavedSteeringVector, (), {"layer_activations": layers, "layer_type": kind}
 
     import sys
@@ -263,9 +264,9 @@ def test_command_line_reads_each_kind(suffix: str, run: Run, tmp_path: Path) -> 
         (("x.pt", "out", "--site", "block 3"), "site 'block 3' is not understood"),
         (("nowhere.pt", "out"), "does not exist"),
         (("s", "v.safetensors", "--name", "a"), "attributes of a steering have names"),
-        (("s", "v.safetensors", "--site", "3"), "--site is for other tools' files"),
-        (("v.gguf", "out", "--name", "a", "--name", "b"), "give one --name"),
-        (("v.gguf", "out", "--convention", "block"), "--convention is for"),
+        (("s", "v.safetensors", "--site", "3"), "a site is for other tools' files"),
+        (("v.gguf", "out", "--name", "a", "--name", "b"), "give one name"),
+        (("v.gguf", "out", "--convention", "block"), "a convention is for"),
     ],
 )
 def test_wrong_usage_ends_with_code_2_and_writes_nothing(

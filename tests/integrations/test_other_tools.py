@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -219,7 +220,7 @@ def test_numbers_need_a_convention_however_they_are_written(key: str, pt: Callab
 # ---- Control vectors -----------------------------------------------------------------------------------------------
 
 
-def control(file: Path, layers: range, hint: str = "qwen2", raw: object = None) -> Path:
+def control(file: Path, layers: range, hint: str = "qwen2", raw: Any = None) -> Path:
     writer = GGUFWriter(str(file), "controlvector")
     writer.add_string("controlvector.model_hint", hint)
     for k in layers:
@@ -228,7 +229,7 @@ def control(file: Path, layers: range, hint: str = "qwen2", raw: object = None) 
             bits = (k * V).to(torch.bfloat16).view(torch.int16).numpy().view(np.uint8)
             writer.add_tensor(f"direction.{k}", bits, raw_dtype=GGMLQuantizationType.BF16)
         else:
-            writer.add_tensor(f"direction.{k}", values.astype(raw or np.float32))
+            writer.add_tensor(f"direction.{k}", values.astype(np.float32 if raw is None else raw))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -327,4 +328,4 @@ def test_a_folder_of_a_steering_takes_no_site(run: Run, tmp_path: Path) -> None:
     Steering.from_vector(3, V).save(tmp_path / "s")
     code, _, err = run("convert", tmp_path / "s", tmp_path / "t", "--site", "3")
     assert code == 2
-    assert "--site is for other tools' files" in err
+    assert "a site is for other tools' files" in err

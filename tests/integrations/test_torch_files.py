@@ -9,6 +9,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -27,7 +28,7 @@ class Runs:
     def __init__(self, run: Callable[..., object], *arguments: object) -> None:
         self.call = run, arguments
 
-    def __reduce__(self) -> object:
+    def __reduce__(self) -> Any:
         return self.call
 
 

@@ -95,7 +95,7 @@ class Speller:
         run = len(one.request.prompt) if first else 1
         edits = None if steering is None else EditSummary(run, run * loud, {}, 0.1 * loud)
         prompt = len(one.request.prompt) if first else None
-        one.events.put_nowait(Event(one.request.id, letter, (ord(letter),), (-0.5,), (), edits, prompt))
+        one.events.put_nowait(Event(one.request.id, letter, (ord(letter),), (-0.5,), edits=edits, prompt_tokens=prompt))
         if one.n_events == one.request.sampling.max_tokens:
             self._end(one.request.id, "length")
 

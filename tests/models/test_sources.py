@@ -216,7 +216,7 @@ def test_an_adapter_of_a_deeper_model_is_refused_by_name(saved, plain, tmp_path)
 def test_learnt_tokens_are_refused(kind, saved, plain, tmp_path):
     model = peft.get_peft_model(plain(), kind(task_type="CAUSAL_LM", num_virtual_tokens=2))
     model.save_pretrained(tmp_path / "prompt")
-    with pytest.raises(InputError, match="puts learnt tokens in front"):
+    with pytest.raises(InputError, match="puts learned tokens in front"):
         load(saved(), adapter=str(tmp_path / "prompt"))
 
 

@@ -167,7 +167,7 @@ def test_what_cannot_be_captured_is_refused(model, adding, tmp_path):
         (lambda: model.capture_tokens([], SITES, into=tmp_path / "e"), "no texts"),
         (lambda: model.capture_tokens([*PAIRS, Rendered("", "no answer", "")], SITES), "text 7 has no answer tokens"),
         (lambda: capture_tokens(model, [Encoded((1,), 1)], SITES, "last"), "text 1 has no token after its first"),
-        (lambda: model.capture_tokens(PAIRS, SITES, drop_identical=True), "give twins"),
+        (lambda: model.capture_tokens(PAIRS, SITES, drop_identical=True), "needs twins"),
         (lambda: model.capture_tokens(PAIRS, SITES, twins=[0]), "1 twins for 6 texts"),
         (lambda: model.capture_tokens(PAIRS, SITES, twins=[6] * 6), "twin of text 1 has the index 6"),
         (lambda: capture_tokens(model, rows, SITES, twins=list(range(6)), drop_identical=True), "no token is left at"),

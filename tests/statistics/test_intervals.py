@@ -276,7 +276,7 @@ def test_agreement_interval_equals_brute_force_deletion_of_units_and_pairs(clust
 def test_agreement_interval_of_many_units_looks_at_a_part_of_the_pairs(monkeypatch):
     d = rng(15).normal(size=(120, 20))
     whole = ends(agreement_interval(d))
-    monkeypatch.setattr(jackknife, "_PAIRED", 40)
+    monkeypatch.setattr(jackknife, "_MAX_PAIRED", 40)
     part = ends(agreement_interval(d))
     assert part[0] == whole[0]
     assert part != whole
@@ -427,7 +427,7 @@ def test_simultaneous_level_is_bonferronis():
         (lambda: bootstrap_mean(np.arange(20.0), np.arange(19), seed=0), "one label per row"),
         (lambda: jackknife_interval(0.0, [1.0, 2, 3], strata=[0, 0, 1]), "single cluster"),
         (lambda: agreement_interval(np.eye(2)), "at least 3"),
-        (lambda: separability_interval(np.eye(5), np.eye(5)[::-1], np.arange(5), seed=0), "at least 2"),
+        (lambda: separability_interval(*two_classes(rng(), n=5), np.arange(5), seed=0), "at least 2"),
         (lambda: simultaneous_level(0.95, 0), "k is 0"),
     ],
 )

@@ -1,12 +1,12 @@
 """Every kind of edit and every option that changes what it computes, for the tiny models: two attributes each."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from tests.models.conftest import WIDTH
 from torch import Tensor
 
-from trimtab.interventions import Edit
 from trimtab.steering import Steering
 from trimtab.steering.edits import Ablation, Additive, Clamp, ClassifierGradient, Gated, Rotation, Stack
 
@@ -36,7 +36,7 @@ def _stack() -> Stack:
     return Stack(((clamp, (1,)), (turn, (0,)), (_gated(threshold=0.3), (0, 1))))
 
 
-EDITS: dict[str, Callable[[], Edit]] = {
+EDITS: dict[str, Callable[[], Any]] = {
     "additive": lambda: Additive(rand(A, WIDTH)),
     "additive, norm kept": lambda: Additive(rand(A, WIDTH), keep_norm=True),
     "gated": _gated,

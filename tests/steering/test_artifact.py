@@ -67,7 +67,7 @@ def test_the_identity_is_of_what_it_does_and_of_nothing_else(tmp_path: Path) -> 
         first.changed(origin=Origin("other")),
         first.changed(made_for=None),
         steering("ablation"),
-        Steering({**first.edits, 3: Additive(rand(2, D))}, first.attributes, first.origin, first.presets, FACTS),
+        Steering({**first.edits, Site(3): Additive(rand(2, D))}, first.attributes, first.origin, first.presets, FACTS),
     ]
     assert len({first.id, *(other.id for other in others)}) == 1 + len(others)
 
@@ -80,7 +80,7 @@ def test_golden_bytes() -> None:
 
 def test_golden_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stored, "__version__", "0.1.0")
-    monkeypatch.setattr(stored.torch, "__version__", "2.13.0")
+    monkeypatch.setattr(torch, "__version__", "2.13.0")
     Steering({2: Additive(torch.tensor([[1.0, -2.0, 0.5]]))}, {"a": 1.5}).save(tmp_path / "a")
     result = {p.name: sha256(p.read_bytes()).hexdigest()[:16] for p in (tmp_path / "a").iterdir()}
     assert {name: result[name] for name in (STEERING, TENSORS)} == {

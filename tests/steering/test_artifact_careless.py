@@ -205,7 +205,7 @@ ONE: dict[str, Callable[[], StoredEdit]] = {
         torch.zeros(4), torch.ones(4), torch.ones(3, 4), torch.zeros(3), torch.ones(1, 3), torch.zeros(1)
     ),
 }
-ODD = ["0.5", "", None, [], {}, [0.5], -1, -0.5, 2, 1.5, 1e308, 10**400, True, False, "both ", "\u0000"]
+ODD: list[Any] = ["0.5", "", None, [], {}, [0.5], -1, -0.5, 2, 1.5, 1e308, 10**400, True, False, "both ", "\u0000"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Contracts of the forward pass with every kind of edit: off, inert, cleaned up, architectures, dtypes, seeds."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from tests.steering.every_kind import EDITS, SITES, rand, steering_of
 from torch import Tensor
 
 from trimtab.errors import InertSteeringError, InputError
-from trimtab.interventions import Edit, Site
+from trimtab.interventions import Site
 from trimtab.models import Model, Plan, steer
 from trimtab.steering import Steering
 from trimtab.steering.edits import KINDS, Additive, ClassifierGradient, Gated, Rotation, Stack, StoredEdit
@@ -76,7 +77,7 @@ def test_what_an_attribute_that_is_off_holds_does_not_matter_to_the_last_bit(kin
     assert not torch.equal(edit(h, both), other(h, both))
 
 
-def _with_another_first_attribute(edit: Edit) -> Edit:
+def _with_another_first_attribute(edit: Any) -> Any:
     """All tensors that have a row for each attribute get another, larger first row."""
     if isinstance(edit, Stack):
         return Stack(tuple((_with_another_first_attribute(e) if 0 in c else e, c) for e, c in edit.parts))
@@ -133,7 +134,7 @@ def test_a_gate_that_stays_shut_is_no_error_and_changes_no_bit(stacked, model, b
 def test_hooks_are_gone_after_an_edit_failed(kind, model, batch_of, tokens, monkeypatch):
     batch, steering = batch_of(tokens(0, 5)), steering_of(kind)
     expected = model.forward(batch, Plan(logits="all")).logits
-    wide = Steering({**steering.edits, 3: Additive(rand(2, 33))}, steering.attributes)
+    wide = Steering({**steering.edits, Site(3): Additive(rand(2, 33))}, steering.attributes)
     for use in (
         lambda: model.forward(batch, Plan((steer(wide),), logits="all")),
         lambda: model.generate("The sky", steering=wide),
@@ -166,7 +167,7 @@ def test_two_models_with_one_steering_share_nothing(kind, wrapped, batch_of, tok
     one, two, half = wrapped(), wrapped(), wrapped(dtype=torch.bfloat16)
     batch, steering = batch_of(tokens(0, 7)), steering_of(kind)
     before = [m.forward(batch, Plan(logits="all")).logits for m in (two, half)]
-    kept = [edit.parts if isinstance(edit, Stack) else ((edit, ()),) for edit in steering.edits.values()]
+    kept: list[Any] = [edit.parts if isinstance(edit, Stack) else ((edit, ()),) for edit in steering.edits.values()]
     bits = [t.clone() for parts in kept for edit, _ in parts for t in edit.tensors.values()]
     with one.steered(steering), half.steered(steering, -0.5):
         first = one.hf(input_ids=batch.ids).logits

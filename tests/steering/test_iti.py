@@ -9,9 +9,15 @@ from torch import Tensor, nn
 from trimtab.errors import InputError
 from trimtab.interventions import Site
 from trimtab.models.blocks import Heads
-from trimtab.steering.methods import Sides, method
+from trimtab.steering.methods import Sides
+from trimtab.steering.methods import method as method_of
 
 N_HEADS, WIDTH, D, N = 4, 6, 10, 160
+
+
+def method(name: str) -> Any:
+    """The class of a method, with what its kind of material needs."""
+    return method_of(name)
 
 
 def normal(*shape: int, seed: int) -> Tensor:

@@ -24,15 +24,20 @@ from trimtab.steering.methods import (
     Sides,
     SidesMethod,
     TokenMethod,
-    method,
     method_names,
 )
+from trimtab.steering.methods import method as method_of
 
 D, N, SITE = 24, 200, Site(3)
 # iti reads heads, others tokens, and prompt methods nothing: they have files of their own
 ALL = pytest.mark.parametrize(
     "name", [n for n, m in BUILT_IN.items() if n != "iti" and not issubclass(m, PromptMethod | TokenMethod)]
 )
+
+
+def method(name: str) -> Any:
+    """The class of a method, with what its kind of material needs."""
+    return method_of(name)
 
 
 def normal(*shape: int, seed: int) -> Tensor:
@@ -266,7 +271,7 @@ def test_a_site_without_a_difference_is_left_to_the_others() -> None:
     [
         (lambda: Sides(torch.zeros(0, 3), torch.zeros(2, 3)), "at least one row"),
         (lambda: Sides(torch.zeros(2, 3), torch.zeros(2, 4)), "wide"),
-        (lambda: Sides(torch.zeros(2, 3), torch.zeros(3, 3)), "no pairs"),
+        (lambda: Sides(torch.zeros(2, 3), torch.zeros(3, 3)), "cannot be pairs"),
         (lambda: Sides(torch.full((2, 3), torch.nan), torch.zeros(2, 3)), "NaN"),
         (lambda: method("pca")().fit({}), "at least one attribute"),
         (lambda: method("pca")().fit({"a": {}}), "same sites"),

@@ -58,7 +58,7 @@ def test_an_attribute_is_the_vector_that_a_check_trains(model: Model, found: Fit
 
 def test_poor_attributes_are_warned_of_and_told_in_the_artifact(found: Fitted, tmp_path: Path) -> None:
     poor = [name for name, r in found.reports.items() if r.verdict.decision in ("no-go", "inconclusive")]
-    assert len(poor) == len(found.warnings) > 0  # a random model steers nowhere
+    assert len(poor) == len(found.reservations) > 0  # a random model steers nowhere
     found.steering.save(tmp_path / "s", found.reliability)
     options = read(tmp_path / "s").reliability
     assert options is not None
@@ -598,7 +598,7 @@ def test_without_checks_the_page_alone_is_left(tiny_folder: Path, run: Run, tmp_
 
 
 @pytest.mark.parametrize(
-    ("told", "word"),
+    ("options", "word"),
     [
         (["formality", "null"], "formality and null are both for all"),
         (["sentiment=formality", "sentiment=null"], "'sentiment' is given two conditions"),

@@ -26,14 +26,20 @@ class Example:
 
     Args:
         prompt: the text both answers follow; empty for bare statements.
-        positive: the answer that matches the behavior, joined to the prompt as it stands.
+        positive: the answer that matches the behavior, appended to the prompt as it is.
         negative: the answer that does not match.
-        group: the question or template the row belongs to; empty means "find it from the texts".
+        group: the question or template the row belongs to; empty means "derive it from the texts".
         messages: the prompt as chat turns, for models with a chat template; empty if it is plain text.
         source: where the row came from, as `file:line`.
 
     Raises:
-        InputError: a field that is no string, or holds a NUL byte or half a surrogate pair.
+        InputError: a field that is not a string, or contains a NUL byte or half of a surrogate pair.
+
+    Example:
+        >>> import trimtab as tt
+        >>> example = tt.Example("May I come in?", positive=" Please do.", negative=" Go away.")
+        >>> example.prompt + example.positive
+        'May I come in? Please do.'
     """
 
     prompt: str
@@ -68,12 +74,18 @@ class Behavior:
             (2407.12404) do: `You are {name}.` / `You are not {name}.`
         pairing: `natural` when the two answers of a row belong together, `random` when the two
             sides were separate lists and the matching is arbitrary.
-        notes: what a reader left out or assumed, in plain words; they end up in the report.
-        expected: codes of lint's findings that are the very point of this set, such as `length-words`.
+        notes: what a reader left out or assumed, in plain words; they are printed in the report.
+        expected: codes of lint's findings that are the point of this set, such as `length-words`.
 
     Raises:
         InputError: no examples, an empty answer, prompts in some rows only, one instruction only or twice the same, a
             name that no folder can have, a field of another type.
+
+    Example:
+        >>> import trimtab as tt
+        >>> behavior = tt.Behavior("very-polite", [tt.Example("May I come in?", " Please do.", " Go away.")])
+        >>> behavior.instruction("negative"), behavior.answer_kind
+        ('You are not very polite.', 'text')
     """
 
     name: str
@@ -87,10 +99,10 @@ class Behavior:
 
     def __post_init__(self) -> None:
         for name, kind in (("examples", "Example"), ("notes", "str"), ("expected", "str")):
-            given = getattr(self, name)
-            if isinstance(given, str) or not isinstance(given, Iterable):
-                raise InputError(f"a behavior's {name!r} must be a list of {kind}, not {type(given).__name__}")
-            object.__setattr__(self, name, tuple(given))
+            value = getattr(self, name)
+            if isinstance(value, str) or not isinstance(value, Iterable):
+                raise InputError(f"a behavior's {name!r} must be a list of {kind}, not {type(value).__name__}")
+            object.__setattr__(self, name, tuple(value))
         _check(self)
 
     def instruction(self, side: Side) -> str:
@@ -102,12 +114,12 @@ class Behavior:
 
     @property
     def instructions_derived(self) -> bool:
-        """True if no instructions were given and `instruction` makes them of the name."""
+        """True if no instructions were given, so that `instruction` derives them from the name."""
         return not self.positive_instruction
 
     @cached_property
     def answer_kind(self) -> AnswerKind:
-        """`choice` when every answer is a mere label such as ` (A)` or ` Yes`, else `text`."""
+        """`choice` when every answer is only a label such as ` (A)` or ` Yes`, else `text`."""
         answers = {a for e in self.examples for a in (e.positive, e.negative)}
         return "choice" if all(_LABEL.fullmatch(a) for a in answers) else "text"
 
@@ -123,8 +135,8 @@ class Behavior:
             [e.prompt, e.positive, e.negative, e.group, [[m.role, m.content] for m in e.messages]]
             for e in self.examples
         ]
-        described = [self.instruction("positive"), self.instruction("negative"), self.pairing]
-        return hashlib.sha256(json.dumps([described, rows]).encode()).hexdigest()
+        header = [self.instruction("positive"), self.instruction("negative"), self.pairing]
+        return hashlib.sha256(json.dumps([header, rows]).encode()).hexdigest()
 
     @staticmethod
     def load(
@@ -140,12 +152,20 @@ class Behavior:
         Args:
             source: see `trimtab.behaviors.readers.load`.
             view: `choice` or `statements`, for files that hold both.
-            format: name of a reader, when the content alone does not tell.
+            format: name of a reader, if the content alone does not show it.
             skip_bad: leave out rows that cannot be read, and say so in a note.
             fields: which fields hold the texts, such as `{"positive": "good", "negative": "bad"}`.
 
         Raises:
-            InputError: names the file, the line, the field and the mend.
+            InputError: names the file, the line, the field and the fix.
+
+        Example:
+            >>> import trimtab as tt
+            >>> from pathlib import Path
+            >>> _ = Path("tea.jsonl").write_text('{"prompt": "Tea?", "positive": "Gladly.", "negative": "Never."}')
+            >>> behavior = tt.Behavior.load("tea.jsonl")
+            >>> behavior.name, len(behavior.examples)
+            ('tea', 1)
         """
         from trimtab.behaviors.readers import load
 
@@ -153,7 +173,13 @@ class Behavior:
 
     @staticmethod
     def builtin(name: str) -> "Behavior":
-        """One of the behaviors that come with trimtab, such as `sentiment` or `null`."""
+        """One of the behaviors that come with trimtab, such as `sentiment` or `null`.
+
+        Example:
+            >>> import trimtab as tt
+            >>> tt.Behavior.builtin("sentiment").instruction("positive")
+            'You are a cheerful person who speaks well of everything.'
+        """
         from trimtab.behaviors.readers import builtin
 
         return builtin(name)
@@ -186,8 +212,8 @@ def _check_fields(behavior: Behavior) -> None:
         checked_text(getattr(behavior, field_name), "a behavior", field_name)
     if fault := name_fault(behavior.name):
         raise InputError(
-            f"a behavior needs another name than {behavior.name[:NAME_BYTES]!r}: it {fault}; "
+            f"the name {behavior.name[:NAME_BYTES]!r} cannot be a behavior's: it {fault}; "
             "rename it (in a file: the header's 'name')"
         )
     if behavior.pairing not in ("natural", "random"):
-        raise InputError(f"behavior {behavior.name!r}: the pairing is {behavior.pairing!r}; say 'natural' or 'random'")
+        raise InputError(f"behavior {behavior.name!r}: the pairing is {behavior.pairing!r}; use 'natural' or 'random'")

@@ -1,4 +1,4 @@
-"""The record formats: the fields that tell each, who writes it, and one example. Readers, messages and docs use it."""
+"""The record formats: their fields, who writes them, and one example each. Readers, messages and docs use it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,29 +11,29 @@ class Format:
     Args:
         name: what `--format` takes.
         needs: fields that all rows have; `a|b` where a tool calls `a` by the name `b`.
-        takes: fields that are used where they are there, likewise.
-        says: what a row holds and how it is read, in one sentence for people.
-        written_by: tools and data sets that have it.
+        takes: fields that are used if present, likewise.
+        content: what a row holds and how it is read, in one sentence for people.
+        written_by: tools and data sets that use it.
         pairing: how the two sides come together.
-        example: the content of a file that has it.
+        example: the content of a file in this format.
     """
 
     name: str
     needs: tuple[str, ...]
     takes: tuple[str, ...]
-    says: str
+    content: str
     written_by: str
     pairing: str
     example: str
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every name of a field that it knows."""
+        """Every field name that it knows."""
         return tuple(name for field in (*self.needs, *self.takes) for name in field.split("|"))
 
-    def lacks(self, result: Iterable[str]) -> tuple[str, ...]:
-        """The needed fields, by their first name, that are not among these."""
-        there = set(result)
+    def lacks(self, fields: Iterable[str]) -> tuple[str, ...]:
+        """The needed fields, by their first name, that are not among `fields`."""
+        there = set(fields)
         return tuple(field.split("|")[0] for field in self.needs if not there & set(field.split("|")))
 
 
@@ -43,7 +43,7 @@ _REJECTED = "rejected|rejected_response|rejected_conversations|rejected_messages
 _BEFORE = ("system|system_prompt", "history", "group")
 _MWE = ("question", "answer_matching_behavior", "answer_not_matching_behavior")
 
-# The most telling first: the first one that has all of its fields is taken.
+# The most specific first: the first one that has all of its fields is taken.
 FORMATS: tuple[Format, ...] = (
     Format(
         "mwe", _MWE, ("statement",),
@@ -148,12 +148,12 @@ _PLAIN = ("mwe", "messages", "prompts", "preferences", "pairs", "lists")
 NAMES: tuple[str, ...] = tuple(entry.name for entry in FORMATS)
 
 
-def nearest(result: Iterable[str]) -> Format | None:
-    """The format with the largest share of its needed fields among these; None if no field is known.
+def nearest(fields: Iterable[str]) -> Format | None:
+    """The format with the largest share of its needed fields among `fields`; None if no field is known.
 
     A format that one tool alone writes counts from two of its fields on.
     """
-    there = set(result)
+    there = set(fields)
 
     def share(entry: Format) -> float:
         n = len(entry.needs) - len(entry.lacks(there))

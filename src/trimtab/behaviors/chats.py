@@ -20,11 +20,11 @@ _MARKS = (
 _ANY_MARK = re.compile("|".join(map(re.escape, _MARKS)))
 
 
-def read_messages(table: Table, odd: InvalidRows) -> list[Example]:
+def read_messages(table: Table, invalid: InvalidRows) -> list[Example]:
     """Rows with `messages`, the turns before the answer, and the two answers.
 
     Raises:
-        InputError: turns that are none, or that do not end with the user's.
+        InputError: invalid turns, or turns that do not end with the user's.
     """
 
     def read(row: Row) -> Example:
@@ -32,7 +32,7 @@ def read_messages(table: Table, odd: InvalidRows) -> list[Example]:
         answers = _answer_text(row, "positive"), _answer_text(row, "negative")
         return Example(flatten(turns), *answers, row.group(), turns, row.source)
 
-    return odd.read(table.rows, read)
+    return invalid.read(table.rows, read)
 
 
 def flatten(turns: Sequence[Message]) -> str:
@@ -61,13 +61,13 @@ class _Reply:
 
 
 def read_preferences(
-    table: Table, odd: InvalidRows, sides: tuple[str, str] = ("chosen", "rejected")
+    table: Table, invalid: InvalidRows, sides: tuple[str, str] = ("chosen", "rejected")
 ) -> tuple[list[Example], list[str]]:
     """Rows with a wanted and an unwanted answer: texts after a `prompt`, chats, or Human/Assistant transcripts.
 
     Args:
         table: rows whose turns are plain.
-        odd: rows that cannot be read.
+        invalid: rows that cannot be read.
         sides: the fields of the wanted and the unwanted answer.
 
     Returns:
@@ -96,7 +96,7 @@ def read_preferences(
         prompt = flatten(turns) if turns and turns != chosen.turns else chosen.prompt or prompt
         return Example(prompt, chosen.answer, rejected.answer, row.group(), turns, row.source)
 
-    examples = [example for example in odd.read(table.rows, read) if example is not None]
+    examples = [example for example in invalid.read(table.rows, read) if example is not None]
     n = len(table.rows)
     notes = []
     if differing:
@@ -107,20 +107,20 @@ def read_preferences(
         first = f"; such as {differing[0]}" if differing else ""
         raise InputError(f"{table.file}: no row is left; {'; '.join(notes)}{first}")
     if cut:
-        notes.append(f"in {cut} of {n} rows both answers hold their prompt as a transcript, and were cut behind it")
+        notes.append(f"in {cut} of {n} rows both answers contain their prompt as a transcript, and were cut after it")
     return examples, notes
 
 
 def _difference(chosen: _Reply, rejected: _Reply, prompt: str, sides: tuple[str, str]) -> str:
-    systems = [bool(reply.turns) and reply.turns[0].role == "system" for reply in (chosen, rejected)]
-    if systems[0] != systems[1]:
-        given, other = sides if systems[0] else sides[::-1]
+    has_system = [bool(reply.turns) and reply.turns[0].role == "system" for reply in (chosen, rejected)]
+    if has_system[0] != has_system[1]:
+        with_turn, other = sides if has_system[0] else sides[::-1]
         return (
-            f"{given!r} has a system turn and {other!r} has none, so that more than the answers differs; "
+            f"{with_turn!r} has a system turn and {other!r} has none, so that more than the answers differs; "
             "give both the same system turn, or none"
         )
     if chosen.prompt == rejected.prompt:
-        return f"the prompt {prompt[:40]!r} does not stand in the field {sides[0]!r}, which has another"
+        return f"the prompt {prompt[:40]!r} is not in the field {sides[0]!r}, which has another one"
     return f"{chosen.prompt[-40:]!r} against {rejected.prompt[-40:]!r}; give both answers the same turns before them"
 
 
@@ -139,10 +139,10 @@ def _shared_before(row: Row, chosen: object, rejected: object) -> str:
     """What two texts share up to a mark such as `[/INST]`, if that is their prompt as a chat template renders it."""
     assert isinstance(chosen, str)
     assert isinstance(rejected, str)
-    given = row.fields.get("prompt")
-    if isinstance(given, list) or not _ANY_MARK.search(chosen):
+    own = row.fields.get("prompt")
+    if isinstance(own, list) or not _ANY_MARK.search(chosen):
         return ""
-    start = given.strip() if isinstance(given, str) and not row.blank("prompt") else ""
+    start = own.strip() if isinstance(own, str) and not row.blank("prompt") else ""
     for mark in _MARKS:
         at, other = chosen.rfind(mark) + len(mark), rejected.rfind(mark) + len(mark)
         before = chosen[:at]
@@ -158,14 +158,14 @@ def _opens(before: str) -> bool:
 
 def _is_transcript(row: Row, side: str) -> bool:
     """Whether an answer is a Human/Assistant transcript that holds the prompt, if the row has one of its own."""
-    text, given = row.fields.get(side), row.fields.get("prompt")
-    if not isinstance(text, str) or _REPLY not in text or isinstance(given, list):
+    text, prompt = row.fields.get(side), row.fields.get("prompt")
+    if not isinstance(text, str) or _REPLY not in text or isinstance(prompt, list):
         return False
-    if given is None:
+    if prompt is None:
         return True
     if not text.lstrip().startswith("Human:"):
         return False
-    return row.blank("prompt") or (isinstance(given, str) and given.strip() in text.rpartition(_REPLY)[0])
+    return row.blank("prompt") or (isinstance(prompt, str) and prompt.strip() in text.rpartition(_REPLY)[0])
 
 
 def _reply(row: Row, name: str) -> _Reply:
@@ -189,8 +189,8 @@ def _reply(row: Row, name: str) -> _Reply:
             "\n  trimtab convert-data IN OUT.jsonl --positive chosen --negative rejected"
         )
     raise InputError(
-        f"{row.source}: the field 'prompt' is missing, and {name!r} is no transcript with '\\n\\nAssistant:'; "
-        f"found {row.result()}{fix}"
+        f"{row.source}: the field 'prompt' is missing, and {name!r} is not a transcript with '\\n\\nAssistant:'; "
+        f"found {row.field_names()}{fix}"
     )
 
 
@@ -221,7 +221,7 @@ def _transcript(text: str) -> tuple[Message, ...]:
     if not names or names != ["Human", "Assistant"] * (len(names) // 2) + ["Human"]:
         return ()
     roles = ["user" if name == "Human" else "assistant" for name in names]
-    return tuple(Message(role, said.strip()) for role, said in zip(roles, words, strict=True))
+    return tuple(Message(role, spoken.strip()) for role, spoken in zip(roles, words, strict=True))
 
 
 def holds_turns(value: object) -> bool:
@@ -242,7 +242,9 @@ def turns_of(row: Row, name: str, last: str = "user") -> tuple[Message, ...]:
     """
     value = row.fields.get(name)
     if not isinstance(value, list) or not value:
-        raise InputError(f"{row.source}: {name!r} must be a list of turns with role and content; found {row.result()}")
+        raise InputError(
+            f"{row.source}: {name!r} must be a list of turns with role and content; found {row.field_names()}"
+        )
     turns = []
     for k, turn in enumerate(value):
         where = f"{name}[{k}]"

@@ -20,13 +20,13 @@ _CHATS = (
 )  # fmt: skip
 
 
-def known(names: Iterable[str]) -> int:
+def count_known(names: Iterable[str]) -> int:
     """How many of these names are fields of some format, whatever their case and spelling."""
     return sum(_squashed(name) in _BY_SPELLING for name in names)
 
 
 def renamed(table: Table, names: Mapping[str, str]) -> Table:
-    """The table with the fields that a caller names called by ours.
+    """The table with the caller's field names replaced by ours.
 
     Args:
         table: rows as they were read.
@@ -37,48 +37,48 @@ def renamed(table: Table, names: Mapping[str, str]) -> Table:
     """
     if not names or not table.rows:
         return table
-    there = {name for row in table.rows for name in row.fields}
+    names_there = {name for row in table.rows for name in row.fields}
     for name in names:
-        if name not in there:
-            raise InputError(f"{table.file}: there is no field {name!r}; found {table.rows[0].result()}")
+        if name not in names_there:
+            raise InputError(f"{table.file}: there is no field {name!r}; found {table.rows[0].field_names()}")
     taken = set(names.values())
     rows = tuple(
         Row({names.get(k, k): v for k, v in row.fields.items() if k in names or k not in taken}, row.source)
         for row in table.rows
     )
-    said = ", ".join(f"{shown(name, 40)!r} as {ours}" for name, ours in names.items())
-    return replace(table, rows=rows, notes=(*table.notes, f"as told, read {said}"))
+    renames = ", ".join(f"{shown(name, 40)!r} as {ours}" for name, ours in names.items())
+    return replace(table, rows=rows, notes=(*table.notes, f"as requested, read {renames}"))
 
 
 def spelled(table: Table) -> tuple[Table, dict[str, str]]:
     """The table with fields such as `Prompt` or `Chosen Response` under the names that formats have.
 
     Returns:
-        the table, and what was renamed, from the file's name to ours; a name that two fields could have is left.
+        the table, and what was renamed, from the file's name to ours; a name that fits two fields is left as it is.
     """
-    there = dict.fromkeys(name for row in table.rows for name in row.fields)
-    meant = {name: _BY_SPELLING[_squashed(name)] for name in there if _squashed(name) in _BY_SPELLING}
+    names_there = dict.fromkeys(name for row in table.rows for name in row.fields)
+    meant = {name: _BY_SPELLING[_squashed(name)] for name in names_there if _squashed(name) in _BY_SPELLING}
     wanted = Counter(meant.values())
-    changed = {n: ours for n, ours in meant.items() if n != ours and ours not in there and wanted[ours] == 1}
+    changed = {n: ours for n, ours in meant.items() if n != ours and ours not in names_there and wanted[ours] == 1}
     if not changed:
         return table, {}
     rows = tuple(Row({changed.get(k, k): v for k, v in row.fields.items()}, row.source) for row in table.rows)
     return replace(table, rows=rows), changed
 
 
-def with_plain_turns(table: Table, odd: InvalidRows) -> Table:
-    """The table with all turns as role and content, whichever way a tool wrote them; notes say what was done."""
-    seen: Counter[str] = Counter()
+def with_plain_turns(table: Table, invalid: InvalidRows) -> Table:
+    """The table with all turns as role and content, however a tool wrote them; the notes say what was changed."""
+    counts: Counter[str] = Counter()
 
     def plain(row: Row) -> Row:
-        held = {
-            name: plain_turns(value, f"{row.source}: {name!r}", seen) if name in _CHATS else value
+        fields = {
+            name: plain_turns(value, f"{row.source}: {name!r}", counts) if name in _CHATS else value
             for name, value in row.fields.items()
         }
-        return Row(held, row.source)
+        return Row(fields, row.source)
 
-    rows = tuple(odd.read(table.rows, plain))
-    notes = [f"in {seen[what]} fields {what}" for what in (AS_TEXT, RENAMED, PARTS, TOOLS) if seen[what]]
+    rows = tuple(invalid.read(table.rows, plain))
+    notes = [f"in {counts[what]} fields {what}" for what in (AS_TEXT, RENAMED, PARTS, TOOLS) if counts[what]]
     return replace(table, rows=rows, notes=(*table.notes, *notes))
 
 

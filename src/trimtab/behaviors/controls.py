@@ -1,4 +1,4 @@
-"""Sets with nothing to steer toward, made from other sets: whoever finds one steerable has raised a false alarm."""
+"""Control sets with nothing to steer toward, made from other sets: a verdict that one is steerable is a false alarm."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -14,17 +14,24 @@ from trimtab.texts import NAME_BYTES
 
 
 def shuffled(behavior: Behavior, seed: int = 0) -> Behavior:
-    """The same texts under labels that mean nothing.
+    """The same texts with meaningless labels.
 
     Where rows belong together (pairing `natural`) the two answers are exchanged in half of the clusters, at random,
-    so that rows of one question keep together. Otherwise the texts of both classes are dealt anew.
+    so that rows of one question keep together. Otherwise the texts of both classes are dealt at random.
 
     Args:
         behavior: any with at least two clusters.
-        seed: of the draw.
+        seed: of the random choice.
 
     Raises:
         InputError: a single cluster, whose labels cannot be permuted.
+
+    Example:
+        >>> from trimtab.behaviors import builtin, shuffled
+        >>> behavior = builtin("sentiment")
+        >>> rows = zip(behavior.examples, shuffled(behavior).examples)
+        >>> sum(before.positive != after.positive for before, after in rows), len(behavior.examples)
+        (130, 260)
     """
     rng = np.random.default_rng(seed)
     examples = behavior.examples
@@ -37,16 +44,16 @@ def shuffled(behavior: Behavior, seed: int = 0) -> Behavior:
     names = sorted(set(cluster_of))
     if len(names) < 2:
         raise InputError(f"behavior {behavior.name!r} has a single cluster; its labels cannot be shuffled")
-    turned = {names[i] for i in rng.permutation(len(names))[: len(names) // 2]}
-    rows = [_exchanged(e) if cluster in turned else e for e, cluster in zip(examples, cluster_of, strict=True)]
+    exchanged = {names[i] for i in rng.permutation(len(names))[: len(names) // 2]}
+    rows = [_exchanged(e) if cluster in exchanged else e for e, cluster in zip(examples, cluster_of, strict=True)]
     return replace(behavior, examples=rows)
 
 
 def shuffled_copy(behavior: Behavior, k: int) -> Behavior:
     """The k-th `shuffled` copy, under a name of its own and with the instructions of the original.
 
-    The name is the behavior's with ` shuffled k`; of a name that would become too long the end gives way to some digits
-    of its hash, so that copies of names that begin alike stay apart.
+    The name is the behavior's with ` shuffled k`; a name that would become too long is cut and marked with some digits
+    of its hash, so that copies of names that begin alike still differ.
     """
     end = f" shuffled {k}"
     if len((behavior.name + end).encode()) > NAME_BYTES:
@@ -63,14 +70,21 @@ def shuffled_copy(behavior: Behavior, k: int) -> Behavior:
 def by_length(behavior: Behavior) -> Behavior:
     """The longer answer (in words, then in characters) of every row as the positive one.
 
-    Of a set whose sides differ in nothing this makes one whose sides differ in length only. Rows with answers of one
-    length are left out.
+    From a set whose sides do not differ this makes one whose sides differ only in length. Rows whose answers have the
+    same length are left out.
 
     Raises:
         InputError: pairing `random`, labels as answers, or no row whose answers differ in length.
+
+    Example:
+        >>> import trimtab as tt
+        >>> from trimtab.behaviors import by_length
+        >>> rows = [tt.Example("Tea?", " No.", " Yes, please."), tt.Example("Jam?", " Yes, a lot.", " No.")]
+        >>> [e.positive for e in by_length(tt.Behavior("any", rows)).examples]
+        [' Yes, please.', ' Yes, a lot.']
     """
     if behavior.pairing == "random" or behavior.answer_kind == "choice":
-        raise InputError(f"behavior {behavior.name!r} holds no pairs of texts whose lengths could be compared")
+        raise InputError(f"behavior {behavior.name!r} has no pairs of texts whose lengths could be compared")
     rows = []
     for e in behavior.examples:
         plus, minus = ((count_words(text), len(text.strip())) for text in (e.positive, e.negative))

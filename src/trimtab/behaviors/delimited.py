@@ -1,4 +1,4 @@
-"""Tables as text: which sign stands between the cells, and the line each row begins on."""
+"""Tables as text: which separator is between the cells, and the line each row begins on."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -8,7 +8,7 @@ from trimtab.errors import InputError
 from trimtab.texts import shown
 
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars", ":": "colons", "^": "carets"}
-_TOLD = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)  # Excel's own way to say it, as the first line
+_SEP_LINE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)  # Excel's own way to declare the separator, as the first line
 
 
 def read_delimited(text: str, file: str, fits: Callable[[Sequence[str]], int]) -> Table:
@@ -17,22 +17,24 @@ def read_delimited(text: str, file: str, fits: Callable[[Sequence[str]], int]) -
     Args:
         text: of the whole file.
         file: its name, for messages.
-        fits: how many of these names of columns are known; decides between separators.
+        fits: how many of these column names are known; decides between separators.
 
     Raises:
-        InputError: an open quotation mark, a row with more cells than names, two columns of one name.
+        InputError: an unclosed quotation mark, a row with more cells than names, two columns of one name.
     """
-    given, line = _TOLD.match(text), 1
-    if given:
-        text, line = text[given.end() :], 2
+    declared, line = _SEP_LINE.match(text), 1
+    if declared:
+        text, line = text[declared.end() :], 2
     whole, text = text, text.lstrip("\r\n")
     line += whole[: len(whole) - len(text)].count("\n")
     head = text.split("\n", 1)[0].rstrip("\r")
     if "\r" in head:
-        raise InputError(f"{file}:{line}: the names of the columns cannot be read: mixed line ends; save the file anew")
-    separator = given.group(1) if given else separator_of(head, fits)
+        raise InputError(f"{file}:{line}: mixed line endings, so the column names cannot be read; save the file again")
+    separator = declared.group(1) if declared else separator_of(head, fits)
     if re.match(r"[^\n]*\n[ |:\t-]*-[ |:\t-]*\r?\n", text) and "|" in head:
-        raise InputError(f"{file}:{line}: this is a table of Markdown; write it as CSV: the names in the first line")
+        raise InputError(
+            f"{file}:{line}: this is a Markdown table; write it as CSV, with the column names in the first line"
+        )
     records = _records(text, separator, file, line)
     head_cells = next(records)[0]
     if isinstance(head_cells, str):
@@ -46,12 +48,12 @@ def read_delimited(text: str, file: str, fits: Callable[[Sequence[str]], int]) -
             broken.append(cells)
         elif any(cells[len(names) :]):
             broken.append(
-                f"{file}:{at}: cannot be read as a table: {len(cells)} cells, but {len(names)} names of columns; "
-                f"put quotation marks around a text that holds {SEPARATORS.get(separator, repr(separator))}"
+                f"{file}:{at}: cannot be read as a table: {len(cells)} cells, but {len(names)} column names; "
+                f"put quotation marks around a text that contains {SEPARATORS.get(separator, repr(separator))}"
             )
-        elif said := next((c for c, name in zip(cells, names, strict=False) if not name and " " in c.strip()), ""):
+        elif unnamed := next((c for c, name in zip(cells, names, strict=False) if not name and " " in c.strip()), ""):
             raise InputError(
-                f"{file}:{line}: a column without a name holds texts, such as {shown(said, 40)!r}; give it a name"
+                f"{file}:{line}: a column without a name contains texts, such as {shown(unnamed, 40)!r}; give it a name"
             )
         elif any(cells):
             cells += [""] * (len(names) - len(cells))
@@ -116,6 +118,6 @@ def _records(text: str, separator: str, file: str, line: int) -> Iterator[tuple[
 def _open_quote(text: str, at: int, file: str, line: int) -> str:
     start = shown(text[at + 1 : at + 31].split("\n", 1)[0])
     return (
-        f"{file}:{line}: cannot be read as a table: the quotation mark before {start!r} opens a cell that no mark "
-        'closes where a cell ends; look for open quotes: close the cell, and write a mark inside of one twice ("")'
+        f"{file}:{line}: cannot be read as a table: the quotation mark before {start!r} opens a cell that is never "
+        'closed; close it, and write a quotation mark inside of a cell twice ("")'
     )

@@ -1,4 +1,4 @@
-"""JSON and JSONL: either may stand in a file named like the other, and a document may hold its rows in many ways."""
+"""JSON and JSONL, whichever the file's name says; a document may hold its rows in many ways."""
 
 import json
 import re
@@ -7,21 +7,21 @@ from dataclasses import replace
 from typing import Any
 
 from trimtab.behaviors.columns import renamed
-from trimtab.behaviors.layouts import Doubled, document, table_of
+from trimtab.behaviors.layouts import RepeatedKeys, document, table_of
 from trimtab.behaviors.table import Table
 from trimtab.errors import InputError
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) == len(pairs):
-        return made
-    doubled, seen = Doubled(made), set()
+    fields = dict(pairs)
+    if len(fields) == len(pairs):
+        return fields
+    repeated, earlier = RepeatedKeys(fields), set()
     for key, _ in pairs:
-        if key in seen:
-            doubled.twice = key
-        seen.add(key)
-    return doubled
+        if key in earlier:
+            repeated.key = key
+        earlier.add(key)
+    return repeated
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object)
@@ -52,7 +52,7 @@ def read_json(text: str, file: str, *, lines: bool, names: Mapping[str, str]) ->
 
 
 def _lines(lines: list[tuple[int, str]], file: str) -> Table:
-    """JSONL. A line that is broken is one row less, which the caller may allow."""
+    """JSONL. A broken line costs one row, which the caller may allow."""
     values: list[tuple[object, str]] = []
     broken = []
     for k, line in lines:
@@ -91,37 +91,37 @@ def _parse(text: str, file: str, line: int) -> object:
         value: object = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         at = f"{file}:{line + error.lineno - 1}"
-        raise InputError(f"{at}: broken JSON, column {error.colno}: {error.msg}{_mend(text, error)}") from None
+        raise InputError(f"{at}: broken JSON, column {error.colno}: {error.msg}{_fix(text, error)}") from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file}:{line}: JSON that cannot be read: {error}") from None
     return value
 
 
-def _mend(text: str, error: json.JSONDecodeError) -> str:
+def _fix(text: str, error: json.JSONDecodeError) -> str:
     before = text[: error.pos].rstrip()
     if before.endswith(",") and text[error.pos : error.pos + 1] in ("]", "}"):
-        return "; a comma stands before the closing bracket: remove it"
+        return "; there is a comma before the closing bracket: remove it"
     if text[error.pos : error.pos + 1] in ("]", "}") and error.msg.startswith("Illegal trailing comma"):
         return "; remove the comma"
     if text[error.pos : error.pos + 1] == "'" or re.match(r"\s*[\[{]\s*'", text):
-        return "; JSON takes \" for its texts, not ': write the file with json.dump, not with print or str"
+        return "; JSON strings need double quotes: write the file with json.dump, not with print or str"
     return ""
 
 
 def _many(text: str) -> list[tuple[object, int]]:
     """The values of a text that holds several one after another, with where each begins; none if it does not."""
-    result: list[tuple[object, int]] = []
+    values: list[tuple[object, int]] = []
     at = 0
     while True:
         while at < len(text) and text[at] in " \t\r\n":
             at += 1
         if at >= len(text):
-            return result if len(result) > 1 and all(isinstance(value, (dict, list)) for value, _ in result) else []
+            return values if len(values) > 1 and all(isinstance(value, (dict, list)) for value, _ in values) else []
         try:
             value, end = _DECODER.raw_decode(text, at)
         except (ValueError, RecursionError):
             return []
-        result.append((value, at))
+        values.append((value, at))
         at = end
 
 
@@ -137,7 +137,7 @@ def _flat(many: Iterable[tuple[object, int]], text: str, file: str) -> Iterator[
 
 def _elements(text: str, file: str) -> Iterator[tuple[object, str]]:
     """The elements of a top-level array, each with the line it begins on."""
-    _parse(text, file, 1)  # the whole is sound, so what follows cannot fail
+    _parse(text, file, 1)  # the whole text is valid JSON, so what follows cannot fail
     at, line = text.index("[") + 1, 1
     counted = 0
     while True:

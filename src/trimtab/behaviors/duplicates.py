@@ -1,4 +1,4 @@
-"""When two texts are the same or nearly so, and a behavior without rows that repeat."""
+"""Which texts are the same or nearly so, and how duplicates are dropped."""
 
 import unicodedata
 from collections import Counter
@@ -13,13 +13,18 @@ from trimtab.behaviors.likeness import ALIKE_PAIRS, ALIKE_TEXTS, near_duplicates
 from trimtab.behaviors.words import pieces
 from trimtab.errors import InputError
 
-_LABEL = 3  # answers with fewer words say too little to be alike
+_MIN_WORDS = 3  # answers with fewer words are too short to be compared
 
 
 def normalise(text: str) -> str:
-    """The text without case, outer punctuation and differences of white space.
+    """The text in lower case, without outer punctuation, and with single spaces.
 
-    A text of punctuation alone keeps it, so that `!` and `?` stay two texts.
+    A text of punctuation only keeps it, so that `!` and `?` stay two texts.
+
+    Example:
+        >>> from trimtab.behaviors import normalise
+        >>> normalise(" Well,  WELL! "), normalise("?")
+        ('well, well', '?')
     """
     folded = " ".join(text.casefold().split())
     start, end = 0, len(folded)
@@ -37,28 +42,37 @@ def _outer(letter: str) -> bool:
 def deduplicate(behavior: Behavior) -> tuple[Behavior, int]:
     """The behavior without exact duplicates (after `normalise`).
 
-    Natural pairs: rows that repeat prompt and both answers; the first one stays. Random pairs of bare
-    statements: texts that repeat within a class, and all texts that stand in both classes. The
-    statements whose partner went are matched with each other, and those without a partner go too.
-    Rows with an explicit group are never taken apart: they go as a whole.
+    Natural pairs: rows that repeat the prompt and both answers; the first one stays. Random pairs of bare
+    statements: texts that repeat within a class, and all texts that are in both classes. Statements
+    that lose their partner are matched with each other, and those still without a partner are dropped too.
+    Rows with an explicit group are never taken apart: they are dropped as a whole.
 
     Returns:
         the behavior, and how many rows (random pairs of statements: texts) were dropped.
 
     Raises:
         InputError: nothing is left.
+
+    Example:
+        >>> import trimtab as tt
+        >>> from trimtab.behaviors import deduplicate
+        >>> texts = [("Tea?", " Yes.", " No."), ("tea?", " yes", " no"), ("Jam?", " Yes.", " No.")]
+        >>> rows = [tt.Example(*row) for row in texts]
+        >>> behavior, dropped = deduplicate(tt.Behavior("agreement", rows))
+        >>> len(behavior.examples), dropped
+        (2, 1)
     """
     random = behavior.pairing == "random" and behavior.bare
     kept = _distinct_texts(behavior.examples) if random else _distinct_rows(behavior.examples)
     n = (len(behavior.examples) - len(kept)) * (2 if random else 1)
     if not kept:
         raise InputError(
-            f"behavior {behavior.name!r} has no examples left without duplicates: every text stands in both classes"
+            f"behavior {behavior.name!r} has no examples left without duplicates: every text is in both classes"
         )
     if not n:
         return behavior, 0
     what = "texts" if random else "rows"
-    note = f"{n} {what} dropped as duplicates" + (" or left without a partner by them" if random else "")
+    note = f"{n} {what} dropped as duplicates" + (", or left without a partner by that" if random else "")
     return replace(behavior, examples=tuple(kept), notes=(*behavior.notes, note)), n
 
 
@@ -72,29 +86,29 @@ def _distinct_rows(examples: Sequence[Example]) -> list[Example]:
 def _distinct_texts(examples: Sequence[Example]) -> list[Example]:
     positive = [normalise(e.positive) for e in examples]
     negative = [normalise(e.negative) for e in examples]
-    both = set(positive) & set(negative)
-    fresh_p, fresh_n = _fresh(positive, both), _fresh(negative, both)
+    in_both = set(positive) & set(negative)
+    fresh_p, fresh_n = _fresh(positive, in_both), _fresh(negative, in_both)
     kept: list[Example] = []
-    widows: list[Example] = []
-    widowers: list[Example] = []
+    positive_rest: list[Example] = []
+    negative_rest: list[Example] = []
     for i, e in enumerate(examples):
         if fresh_p[i] and fresh_n[i]:
             kept.append(e)
         elif fresh_p[i] and not e.group:
-            widows.append(e)
+            positive_rest.append(e)
         elif fresh_n[i] and not e.group:
-            widowers.append(e)
-    # Surviving pairs stay as they were; only the texts they left behind are matched anew.
-    return kept + [_rematch(p, q) for p, q in zip(widows, widowers, strict=False)]
+            negative_rest.append(e)
+    # Surviving pairs stay as they were; only texts that lost their partner are matched anew.
+    return kept + [_rematch(p, q) for p, q in zip(positive_rest, negative_rest, strict=False)]
 
 
 def _fresh(texts: Sequence[str], excluded: set[str]) -> list[bool]:
     """Which texts are the first of their kind and not excluded."""
-    seen = set(excluded)
+    earlier = set(excluded)
     fresh = []
     for text in texts:
-        fresh.append(text not in seen)
-        seen.add(text)
+        fresh.append(text not in earlier)
+        earlier.add(text)
     return fresh
 
 
@@ -104,46 +118,46 @@ def _rematch(p: Example, q: Example) -> Example:
 
 
 def frame_of(behavior: Behavior) -> str | None:
-    """The prompt that stands in more than half of the rows (normalised) and so is no question; empty where all are."""
+    """The normalised prompt of more than half of the rows, which is a frame and no question; None if there is none."""
     prompts = Counter(normalise(e.prompt) for e in behavior.examples)
     common, times = prompts.most_common(1)[0]
     return common if behavior.bare or 2 * times > len(behavior.examples) > 1 else None
 
 
 def resemblances(behavior: Behavior) -> list[NDArray[np.intp]]:
-    """Clusters of rows that nearly say the same, in each way in which rows may: `[n]` first row of each row's cluster.
+    """Clusters of rows that say nearly the same, one list for each way to compare rows: `[n]` first row of the cluster.
 
     Pairs resemble each other where both answers do (of three words or more), or where their prompts do (but for a
     prompt that frames most of the rows); texts of unpaired lists are compared within their list. See `near_duplicates`.
     """
-    examples, result = behavior.examples, []
+    examples, clusterings = behavior.examples, []
     if behavior.pairing == "random" and behavior.bare:
         return [
             near_duplicates([pieces(text) for text in side], ALIKE_TEXTS)
             for side in ([e.positive for e in examples], [e.negative for e in examples])
         ]
     if behavior.answer_kind == "text":
-        result.append(near_duplicates([_answers(e) for e in examples], ALIKE_PAIRS))
+        clusterings.append(near_duplicates([_answers(e) for e in examples], ALIKE_PAIRS))
     if not behavior.bare:
         frame = frame_of(behavior)
-        given = [[] if normalise(e.prompt) == frame else pieces(e.prompt) for e in examples]
-        result.append(near_duplicates(given, ALIKE_TEXTS))
-    return result
+        prompts = [[] if normalise(e.prompt) == frame else pieces(e.prompt) for e in examples]
+        clusterings.append(near_duplicates(prompts, ALIKE_TEXTS))
+    return clusterings
 
 
 def _answers(e: Example) -> list[str]:
-    """What a pair of answers is compared by; nothing where one is as short as a label."""
+    """The words that a pair of answers is compared by; none if one is as short as a label."""
     plus, minus = pieces(e.positive), pieces(e.negative)
-    if min(len(plus), len(minus)) < _LABEL:
+    if min(len(plus), len(minus)) < _MIN_WORDS:
         return []
     return [f"+{p}" for p in plus] + [f"-{p}" for p in minus]
 
 
 def aligned(behavior: Behavior) -> Behavior:
-    """Unpaired lists matched so that near-duplicates of one list meet as few clusters of the other as can be.
+    """Unpaired lists matched so that near-duplicates of one list meet as few clusters of the other as possible.
 
-    The matching of such lists is arbitrary, but rows are what is dealt and resampled: a cluster of ten texts is matched
-    with ten texts that resemble none or only each other, so that it makes one cluster of ten rows. Sets without
+    The matching of such lists is arbitrary, but rows are what is split and resampled: a cluster of ten texts is matched
+    with ten texts that resemble no others, or only each other, so that it becomes one cluster of ten rows. Sets without
     near-duplicates, and rows with a group, stay as they are.
     """
     if behavior.pairing != "random" or not behavior.bare or any(e.group for e in behavior.examples):
@@ -171,14 +185,14 @@ def _matched(lead: Sequence[list[int]], other: Sequence[list[int]]) -> tuple[lis
     waiting: dict[int, list[list[int]]] = {}
     for cluster in other:
         waiting.setdefault(len(cluster), []).append(cluster)
-    ours: list[int] = []
-    theirs: list[int] = []
+    lead_places: list[int] = []
+    other_places: list[int] = []
     for cluster in lead:
-        ours += cluster
-        while len(theirs) < len(ours):
-            room = len(ours) - len(theirs)
+        lead_places += cluster
+        while len(other_places) < len(lead_places):
+            room = len(lead_places) - len(other_places)
             size = max((s for s in waiting if s <= room), default=min(waiting))
-            theirs += waiting[size].pop()
+            other_places += waiting[size].pop()
             if not waiting[size]:
                 del waiting[size]
-    return ours, theirs
+    return lead_places, other_places

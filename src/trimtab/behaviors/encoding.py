@@ -1,4 +1,4 @@
-"""From bytes to text: byte-order marks, UTF-16 as Excel writes it, and kinds of files that hold no text."""
+"""From bytes to text: byte-order marks, UTF-16 as Excel writes it, and kinds of files that are not text."""
 
 import codecs
 import re
@@ -14,7 +14,7 @@ _MARKS: tuple[tuple[bytes, str], ...] = (
 )
 _SHOWN = {"utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "utf-32-le": "UTF-32", "utf-32-be": "UTF-32"}
 
-# What a file begins with, what it is, and how its rows become readable.
+# What a file begins with, what it is, and how to get readable rows from it.
 _BINARY: tuple[tuple[bytes, str, str], ...] = (
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook (.xls)", "save it as .xlsx or as CSV"),
     (b"%PDF", "a PDF", "write its rows into a CSV or JSONL file"),
@@ -44,7 +44,7 @@ def decoded(data: bytes, file: str) -> tuple[str, tuple[str, ...]]:
         file: its name, for messages.
 
     Raises:
-        InputError: a kind of file that holds no text, bytes of another encoding, or a NUL byte; says what to do.
+        InputError: a kind of file that is not text, bytes of another encoding, or a NUL byte; says what to do.
     """
     check_is_text(data, file)
     encoding, mark = _encoding(data)
@@ -57,14 +57,14 @@ def decoded(data: bytes, file: str) -> tuple[str, tuple[str, ...]]:
         notes = (f"read as {_SHOWN[encoding]}, as Excel and Windows write it",)
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise InputError(f"{file}:{line}: a NUL byte; this is no text file, or remove it")
-    return (text if "\n" in text else text.replace("\r", "\n")), notes  # lines of the old Mac
+        raise InputError(f"{file}:{line}: a NUL byte; remove it, if this is a text file at all")
+    return (text if "\n" in text else text.replace("\r", "\n")), notes  # line endings of the old Mac OS
 
 
 def check_is_text(data: bytes, file: str) -> None:
     """
     Raises:
-        InputError: the file begins as one that holds no text: names it, and how to get at its rows.
+        InputError: the file begins like one that is not text: says what it is, and how to get its rows.
     """
     for start, what, fix in _BINARY:
         if data.startswith(start):
@@ -79,7 +79,7 @@ def check_is_text(data: bytes, file: str) -> None:
 
 
 def _encoding(data: bytes) -> tuple[str, int]:
-    """The encoding, and the length of its mark; UTF-16 without a mark shows by its NULs in every second place."""
+    """The encoding, and the length of its mark; UTF-16 without a mark is recognised by a NUL in every second byte."""
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return encoding, len(mark)
@@ -100,11 +100,11 @@ def _wrong_bytes(data: bytes, file: str, encoding: str, at: int) -> str:
     place = f"{file}:{line}: not UTF-8: byte 0x{data[at]:02x} at offset {at}"
     start = data[:4096]
     if sum(byte < 32 and byte not in b"\t\n\r\f" for byte in start) > 0.02 * len(start):
-        return f"{place}, among control characters; this is no text file: give JSONL, JSON, CSV, Parquet or .xlsx"
+        return f"{place}, among control characters; this is not a text file: give JSONL, JSON, CSV, Parquet or .xlsx"
     words = _around(data, at)
     return (
         f"{place}; save the file as UTF-8\n"
-        f"  if {words!r} is what stands there: iconv -f WINDOWS-1252 -t UTF-8 {file} > utf8-{file.rsplit('/', 1)[-1]}"
+        f"  if {words!r} is the right text: iconv -f WINDOWS-1252 -t UTF-8 {file} > utf8-{file.rsplit('/', 1)[-1]}"
     )
 
 

@@ -4,28 +4,28 @@ import re
 from dataclasses import replace
 
 from trimtab.behaviors.behavior import Example
+from trimtab.behaviors.example_set import ExampleSet
 from trimtab.behaviors.invalid_rows import InvalidRows
 from trimtab.behaviors.labelled import matched
-from trimtab.behaviors.parsed import Parsed
 from trimtab.behaviors.table import Row, Table
 from trimtab.errors import InputError
 
 _CAA_LABEL = re.compile(r"\([A-Za-z0-9]\)")
 
 
-def sound_rows(table: Table) -> tuple[Table, list[str]]:
-    """Without garbled rows: corrigible-less-HHH, as published, has one with NUL bytes amid random words."""
+def without_garbled_rows(table: Table) -> tuple[Table, list[str]]:
+    """The table without garbled rows: corrigible-less-HHH, as published, has one with NUL bytes amid random words."""
     garbled = [row for row in table.rows if any(isinstance(v, str) and "\0" in v for v in row.fields.values())]
     if not garbled:
         return table, []
     rows = tuple(row for row in table.rows if row not in garbled)
     if not rows:
-        raise InputError(f"{table.file}: every row holds NUL bytes; this is no text")
+        raise InputError(f"{table.file}: every row contains NUL bytes; this is not a text file")
     note = f"{len(garbled)} of {len(table.rows)} rows left out: NUL bytes in the text, first at {garbled[0].source}"
     return replace(table, rows=rows), [note]
 
 
-def read_choices(table: Table, caa: bool, odd: InvalidRows) -> Parsed:
+def read_choices(table: Table, caa: bool, invalid: InvalidRows) -> ExampleSet:
     """Raw forms as published: `Question: …\\n\\nAnswer:`, with the two choices where the answers are yes and no."""
 
     def read(row: Row) -> Example:
@@ -36,11 +36,11 @@ def read_choices(table: Table, caa: bool, odd: InvalidRows) -> Parsed:
         prompt = f"Question: {question}{choices}\n\nAnswer:"
         return Example(prompt, positive, negative, row.group(), (), row.source)
 
-    examples = odd.read(table.rows, read)
+    examples = invalid.read(table.rows, read)
     if any("statement" in row.fields for row in table.rows):
-        note = "the rows hold statements too: --view statements reads those instead of the questions"
-        return Parsed(examples, "natural", (note,))
-    return Parsed(examples)
+        note = "the rows contain statements too: --view statements reads those instead of the questions"
+        return ExampleSet(examples, "natural", (note,))
+    return ExampleSet(examples)
 
 
 def _choice_answer(row: Row, name: str, caa: bool) -> str:
@@ -57,14 +57,14 @@ def is_caa(row: Row) -> bool:
     return isinstance(answer, str) and _CAA_LABEL.fullmatch(answer) is not None
 
 
-def read_statements(table: Table, odd: InvalidRows) -> Parsed:
+def read_statements(table: Table, invalid: InvalidRows) -> ExampleSet:
     """The statements one agrees with are positive, the others negative."""
 
     def read(row: Row) -> tuple[str, tuple[str, str]]:
         if "statement" not in row.fields:
             raise InputError(
                 f"{row.source}: the view 'statements' needs the field 'statement'; "
-                f"found {row.result()}; use the view 'choice'"
+                f"found {row.field_names()}; use the view 'choice'"
             )
         matching = row.answer("answer_matching_behavior").strip().casefold()
         if matching not in ("yes", "no"):
@@ -74,6 +74,6 @@ def read_statements(table: Table, odd: InvalidRows) -> Parsed:
             )
         return matching, (row.answer("statement"), row.source)
 
-    texts = odd.read(table.rows, read)
+    texts = invalid.read(table.rows, read)
     examples, notes = matched(table.file, *([text for side, text in texts if side == s] for s in ("yes", "no")))
-    return Parsed(examples, "random", notes)
+    return ExampleSet(examples, "random", notes)

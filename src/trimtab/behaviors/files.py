@@ -1,9 +1,9 @@
-"""From bytes to rows: what kind of file it is, told by its content, and the line each row stands on."""
+"""From bytes to rows: what kind of file it is, by its content, and the line of each row."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 
-from trimtab.behaviors.columns import known, renamed
+from trimtab.behaviors.columns import count_known, renamed
 from trimtab.behaviors.delimited import SEPARATORS, read_delimited, separator_of
 from trimtab.behaviors.documents import read_json
 from trimtab.behaviors.encoding import decoded
@@ -15,7 +15,7 @@ from trimtab.behaviors.table import Table
 from trimtab.errors import InputError
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".gz")
-OTHER_SUFFIXES = (".xlsx", ".txt", ".arrow", ".ndjson", ".psv", ".tab")  # read, too, but no dataset is called so
+OTHER_SUFFIXES = (".xlsx", ".txt", ".arrow", ".ndjson", ".psv", ".tab")  # also read; not the ending of a dataset's id
 _GZIP = b"\x1f\x8b"
 
 
@@ -24,8 +24,8 @@ def read_table(data: bytes, file: str, *, skip_bad: bool = False, names: Mapping
 
     Args:
         data: the file's bytes.
-        file: its name, for messages; the ending only decides where the content leaves a doubt.
-        skip_bad: keep lines that hold no row in the table's `broken`; else the first of them is an error.
+        file: its name, for messages; the ending only decides if the content leaves doubt.
+        skip_bad: keep lines without a row in the table's `broken`; else the first of them is an error.
         names: what the file calls our fields, such as `{"good": "positive"}`.
 
     Raises:
@@ -53,7 +53,7 @@ def _table(data: bytes, file: str, names: Mapping[str, str]) -> Table:
     else:
         _check_no_prose(text, file, ending, names)
         table = renamed(
-            read_delimited(text, file, lambda cells: known([names.get(cell, cell) for cell in cells])), names
+            read_delimited(text, file, lambda cells: count_known([names.get(cell, cell) for cell in cells])), names
         )
     return replace(table, notes=(*notes, *table.notes))
 
@@ -64,22 +64,22 @@ def _ending(file: str) -> str:
 
 
 def _check_no_prose(text: str, file: str, ending: str, names: Mapping[str, str]) -> None:
-    """A text with one example a line holds one side; what looks like it is not taken for a table.
+    """A text with one example a line is one side only; what looks like that is not read as a table.
 
     Raises:
-        InputError: says how the other side comes in.
+        InputError: says how to add the other side.
     """
     head = text.lstrip("\r\n").split("\n", 1)[0].rstrip("\r")
     if ending in (".csv", ".tsv", ".psv", ".tab") or "\t" in head:
         return
-    cells = head.split(separator_of(head, lambda cells: known([names.get(cell, cell) for cell in cells])))
-    if any(known([names.get(cell.strip(' "'), cell)]) for cell in cells):
+    cells = head.split(separator_of(head, lambda cells: count_known([names.get(cell, cell) for cell in cells])))
+    if any(count_known([names.get(cell.strip(' "'), cell)]) for cell in cells):
         return
     if ending != ".txt" and len(head.split()) < 4 and any(sign in head for sign in SEPARATORS):
         return
     n = sum(bool(line.strip()) for line in text.split("\n"))
     raise InputError(
-        f"{file}: a text of {n} lines, which is one side only at best; a behavior needs both:\n"
+        f"{file}: a text of {n} lines, which can only be one side; a behavior needs both:\n"
         "  a folder with positive.txt and negative.txt, one text a line (give the folder);\n"
         "  or a table whose first line names the columns: prompt,positive,negative"
     )

@@ -11,12 +11,12 @@ Severity = Literal["error", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 SIDES: tuple[Side, ...] = ("positive", "negative")
 
-_SHOWN = 5  # rows named in a finding
+_N_SHOWN = 5  # rows named in a finding
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found.
+    """One thing that `lint` found.
 
     Args:
         code: a stable name, such as `length-words`.
@@ -25,6 +25,12 @@ class Finding:
         rows: where, the first few.
         n: how many rows or texts it concerns.
         value: the measure behind it, if there is one.
+
+    Example:
+        >>> import trimtab as tt
+        >>> finding = tt.lint(tt.Behavior("polite", [tt.Example("Tea?", " Gladly.", " gladly.")]))[-1]
+        >>> finding.code, finding.severity
+        ('derived-instructions', 'info')
     """
 
     code: str
@@ -36,11 +42,11 @@ class Finding:
 
 
 def sources(behavior: Behavior, rows: Iterable[int]) -> tuple[str, ...]:
-    """Where the first few of these rows stand."""
-    first = sorted(set(rows))[:_SHOWN]
+    """The places of the first few of these rows."""
+    first = sorted(set(rows))[:_N_SHOWN]
     return tuple(behavior.examples[i].source or f"example {i + 1}" for i in first)
 
 
 def verbatim(text: str) -> str:
-    """White space aside, the text itself: case and punctuation may be the behavior."""
+    """The text with single spaces, otherwise unchanged: case and punctuation may be the behavior."""
     return " ".join(text.split())

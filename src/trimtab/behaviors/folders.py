@@ -65,14 +65,14 @@ def read_two_texts(path: Path) -> Table:
                 label = side.removesuffix(".txt")
                 rows.append(Row({"text": words.replace("\\n", "\n"), "label": label}, f"{shown(str(file))}:{k}"))
     notes = [
-        "one text a line of positive.txt and negative.txt, taken as two lists; if lines of one number belong together, "
+        "positive.txt and negative.txt were read as two unpaired lists of lines; if the n-th lines belong together, "
         'write "pairing": "natural" into the first line of what trimtab convert-data makes of them'
     ]
     if breaks:
         notes.append(f"in {breaks} lines \\n was read as a line break, as llama.cpp reads it")
     others = sum(entry.is_file() and entry.name not in _SIDES for entry in path.iterdir())
     if others:
-        notes.append(f"{others} other files of the folder left alone")
+        notes.append(f"{others} other files of the folder were not read")
     return Table(shown(str(path)), tuple(rows), notes=tuple(notes))
 
 
@@ -102,8 +102,8 @@ def _saved(path: Path) -> Table:
 
 
 def _splits(path: Path) -> list[str]:
-    described = _json(path / "dataset_dict.json")
-    names = described.get("splits") if isinstance(described, dict) else None
+    content = _json(path / "dataset_dict.json")
+    names = content.get("splits") if isinstance(content, dict) else None
     if not isinstance(names, list) or not names or not all(isinstance(n, str) and n == Path(n).name for n in names):
         raise InputError(f"{shown(str(path))}: dataset_dict.json does not name the splits; save the dataset anew")
     return names
@@ -111,17 +111,17 @@ def _splits(path: Path) -> list[str]:
 
 def _shards(path: Path) -> dict[str, list[Path]]:
     """Parquet files by split, as the Hub lays them out: `data/train-00000-of-00002.parquet`, or without `data`."""
-    result: dict[str, list[Path]] = {}
+    shards: dict[str, list[Path]] = {}
     for folder in (path / "data", path):
         if not folder.is_dir():
             continue
         for file in sorted(folder.iterdir()):
             match = _SHARD.fullmatch(file.name)
             if match and file.is_file():
-                result.setdefault(match["split"], []).append(file)
-        if result:
+                shards.setdefault(match["split"], []).append(file)
+        if shards:
             break
-    return result
+    return shards
 
 
 def _chosen(names: list[str], split: str | None, where: str) -> str:
@@ -133,7 +133,7 @@ def _chosen(names: list[str], split: str | None, where: str) -> str:
 
 
 def _with_note(table: Table, what: str, others: list[str]) -> Table:
-    left = f"; {', '.join(others)} left alone" if others else ""
+    left = f"; {', '.join(others)} not read" if others else ""
     return Table(table.file, table.rows, table.header, (*table.notes, f"{what}{left}"))
 
 
@@ -146,7 +146,7 @@ def _json(path: Path) -> object:
 
 
 def _bytes(path: Path) -> bytes:
-    result = located(path)
-    if result is None:
+    place = located(path)
+    if place is None:
         raise InputError(f"{shown(str(path))}: this part of the dataset is missing; copy or save it anew")
-    return read_file(*result)
+    return read_file(*place)

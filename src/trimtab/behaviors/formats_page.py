@@ -13,11 +13,11 @@ class Kind:
 
     Args:
         name: what people call it.
-        says: how it is read, in one sentence.
+        content: how it is read, in one sentence.
     """
 
     name: str
-    says: str
+    content: str
 
 
 KINDS: tuple[Kind, ...] = (
@@ -43,11 +43,11 @@ KINDS: tuple[Kind, ...] = (
 
 def page() -> str:
     """The part of `docs/behaviors.md` on kinds of files and formats: two tables, and an example of each format."""
-    lines = ["| file or folder | read as |", "|---|---|", *(f"| {kind.name} | {kind.says} |" for kind in KINDS), ""]
+    lines = ["| file or folder | read as |", "|---|---|", *(f"| {kind.name} | {kind.content} |" for kind in KINDS), ""]
     lines += ["| format | fields | a row is | written by | pairing |", "|---|---|---|---|---|"]
     for entry in FORMATS:
         fields = ", ".join(" or ".join(f"`{name}`" for name in field.split("|")) for field in entry.needs)
-        lines.append(f"| `{entry.name}` | {fields} | {entry.says} | {entry.written_by} | {entry.pairing} |")
+        lines.append(f"| `{entry.name}` | {fields} | {entry.content} | {entry.written_by} | {entry.pairing} |")
     lines += ["", "One example of each:", ""]
     for entry in FORMATS:
         lines += [f"`{entry.name}`", "```json", entry.example, "```"]

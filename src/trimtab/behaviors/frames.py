@@ -12,7 +12,7 @@ PARQUET = b"PAR1"
 ARROW_FILE = b"ARROW1"
 ARROW_STREAM = b"\xff\xff\xff\xff"
 
-# A broken file can make polars abort the process, and print what its authors want to know: so another one tries first.
+# A broken file can make polars abort the process and print debugging output, so another process tries first.
 _TRIAL = """
 import io, sys
 import polars as pl
@@ -62,7 +62,7 @@ def read_frames(parts: Sequence[tuple[bytes, str]]) -> tuple[Row, ...]:
 
 
 def _try_elsewhere(parts: Sequence[tuple[bytes, str]]) -> None:
-    """Read the files in a process of their own, which may die of them.
+    """Read the files in a separate process, which they may crash.
 
     Raises:
         InputError: it could not read one.
@@ -70,13 +70,13 @@ def _try_elsewhere(parts: Sequence[tuple[bytes, str]]) -> None:
     if not sys.executable:
         return
     command = [sys.executable, "-c", _TRIAL, *(str(len(data)) for data, _ in parts)]
-    done = subprocess.run(command, input=b"".join(d for d, _ in parts), capture_output=True)  # noqa: S603
-    said = done.stdout.decode(errors="replace").split("\n")[:-1]
-    for (data, file), reason in zip(parts, said, strict=False):
+    trial = subprocess.run(command, input=b"".join(d for d, _ in parts), capture_output=True)  # noqa: S603
+    reasons = trial.stdout.decode(errors="replace").split("\n")[:-1]
+    for (data, file), reason in zip(parts, reasons, strict=False):
         if reason:
             raise InputError(_broken(data, file, reason))
-    if len(said) < len(parts) and done.returncode < 0:  # killed by what it read
-        raise InputError(_broken(*parts[len(said)], "its sizes cannot be"))
+    if len(reasons) < len(parts) and trial.returncode < 0:  # killed by what it read
+        raise InputError(_broken(*parts[len(reasons)], "its sizes are impossible"))
 
 
 def _broken(data: bytes, file: str, reason: str) -> str:

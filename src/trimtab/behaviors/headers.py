@@ -1,4 +1,4 @@
-"""What a file says of the whole behavior: its first line, or the fields beside its examples."""
+"""What a file says about the whole behavior: its first line, or the fields beside its examples."""
 
 import difflib
 from collections.abc import Mapping
@@ -15,40 +15,40 @@ def checked_header(fields: Mapping[str, object], source: str) -> tuple[dict[str,
 
     Args:
         fields: see `HEADER_FIELDS`; `trimtab` says what the file is. `exact` (true) and `notes` (a list of texts) are
-            what `trimtab convert-data` writes: the rows are taken as they stand.
-        source: where it stands, for messages.
+            what `trimtab convert-data` writes: the rows are read without changes.
+        source: its place, for messages.
 
     Raises:
-        InputError: an unknown field, or one that cannot be.
+        InputError: an unknown field, or an invalid value.
     """
     what = fields.get("trimtab", "behavior")
     if what not in ("behavior", "probe"):
         raise InputError(f"{source}: this is a trimtab {what!r}, not a 'behavior'")
-    given = {"trimtab": str(what)}
+    header = {"trimtab": str(what)}
     rest = {key: value for key, value in fields.items() if key != "trimtab"}
     notes = _notes(rest.pop("notes", []), source)
     if _is_exact(rest.pop("exact", False), source):
-        given["exact"] = "true"
+        header["exact"] = "true"
     row = Row(rest, source)
     for key in rest:
         if key not in HEADER_FIELDS:
             near = difflib.get_close_matches(key, HEADER_FIELDS, 1)
             meant = f"; did you mean {near[0]!r}?" if near else f"; it may hold {', '.join(HEADER_FIELDS)}"
             raise InputError(f"{source}: unknown field {key!r} in the header{meant}")
-        given[key] = row.text(key)
-    _check(given, source)
-    return given, notes
+        header[key] = row.text(key)
+    _check(header, source)
+    return header, notes
 
 
-def _check(given: Mapping[str, str], source: str) -> None:
-    if given.get("pairing", "natural") not in ("natural", "random"):
-        raise InputError(f"{source}: the header's 'pairing' is {given['pairing']!r}; it can be 'natural' or 'random'")
-    if bool(given.get("positive_instruction")) != bool(given.get("negative_instruction")):
+def _check(header: Mapping[str, str], source: str) -> None:
+    if header.get("pairing", "natural") not in ("natural", "random"):
+        raise InputError(f"{source}: the header's 'pairing' is {header['pairing']!r}; it can be 'natural' or 'random'")
+    if bool(header.get("positive_instruction")) != bool(header.get("negative_instruction")):
         raise InputError(f"{source}: the header has only one of the two instructions; give both or none")
-    if given.get("positive_instruction") and given["positive_instruction"] == given["negative_instruction"]:
+    if header.get("positive_instruction") and header["positive_instruction"] == header["negative_instruction"]:
         raise InputError(f"{source}: the header's two instructions are the same; give two that differ")
-    if fault := name_fault(given.get("name", "unnamed")):
-        raise InputError(f"{source}: the header's 'name', {shown(repr(given['name']), 120)}, {fault}; write another")
+    if fault := name_fault(header.get("name", "unnamed")):
+        raise InputError(f"{source}: the header's 'name', {shown(repr(header['name']), 120)}, {fault}; write another")
 
 
 def _notes(value: object, source: str) -> tuple[str, ...]:

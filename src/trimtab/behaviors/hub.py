@@ -19,8 +19,8 @@ def read_dataset(address: str) -> Table:
     """The rows of one split, in order.
 
     Args:
-        address: `ORG/NAME` or `./folder`, followed if need be by `@revision:config:split`, of which
-            each part may be left empty. Without a split: the only one there is, or `train`.
+        address: `ORG/NAME` or `./folder`, optionally followed by `@revision:config:split`, of which
+            each part may be left empty. Without a split: the only one, or `train`.
 
     Returns:
         the rows; notes name the commit that was read, or that a local folder was.
@@ -63,8 +63,8 @@ def read_dataset(address: str) -> Table:
 
 def _folder(name: str) -> Path | None:
     """The local folder of that name, if there is one."""
-    result = located(name)
-    return result[0] if result and stat.S_ISDIR(result[1].st_mode) else None
+    place = located(name)
+    return place[0] if place and stat.S_ISDIR(place[1].st_mode) else None
 
 
 def _parts(address: str) -> tuple[str, str | None, str | None, str | None]:

@@ -1,18 +1,18 @@
-"""Rows that cannot be read: refused with their number, or left out and counted where a caller allows it."""
+"""Rows that cannot be read: an error with their place, or left out and counted where the caller allows it."""
 
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from trimtab.errors import InputError
 
-_SHOWN = 3
+_N_SHOWN = 3
 
 Item = TypeVar("Item")
-Made = TypeVar("Made")
+Output = TypeVar("Output")
 
 
 class InvalidRows:
-    """What is left out of one reading.
+    """The rows left out while reading one source.
 
     Args:
         allowed: whether rows that cannot be read are left out; else the first one stops the reading.
@@ -22,28 +22,28 @@ class InvalidRows:
         self.allowed = allowed
         self.faults: list[str] = []
 
-    def read(self, rows: Iterable[Item], reader: Callable[[Item], Made]) -> list[Made]:
+    def read(self, rows: Iterable[Item], reader: Callable[[Item], Output]) -> list[Output]:
         """What `reader` makes of every row that it can read.
 
         Raises:
-            InputError: a row that cannot be read, unless such are allowed; or none that can.
+            InputError: a row that cannot be read, unless the caller allows it; or no row that can.
         """
-        made: list[Made] = []
+        outputs: list[Output] = []
         faults: list[str] = []
         for row in rows:
             try:
-                made.append(reader(row))
+                outputs.append(reader(row))
             except InputError as error:
                 faults.append(str(error))
-        self.add(faults, len(made))
-        return made
+        self.add(faults, len(outputs))
+        return outputs
 
     def add(self, faults: list[str], n_read: int) -> None:
-        """Take in rows that cannot be read.
+        """Record rows that cannot be read.
 
         Args:
             faults: what is wrong with each, beginning with its place.
-            n_read: how many were read beside them.
+            n_read: how many other rows were read.
 
         Raises:
             InputError: there are any, and they are not allowed, or there are no others.
@@ -64,6 +64,6 @@ class InvalidRows:
         """How many of how many rows were left out, and the first few with their reasons."""
         if not self.faults:
             return ()
-        first = "; ".join(fault.split("\n", 1)[0].split("; ", 1)[0] for fault in self.faults[:_SHOWN])
-        more = f"; and {len(self.faults) - _SHOWN} more" if len(self.faults) > _SHOWN else ""
-        return (f"{len(self.faults)} of {total} rows left out because they cannot be read, as told: {first}{more}",)
+        first = "; ".join(fault.split("\n", 1)[0].split("; ", 1)[0] for fault in self.faults[:_N_SHOWN])
+        more = f"; and {len(self.faults) - _N_SHOWN} more" if len(self.faults) > _N_SHOWN else ""
+        return (f"{len(self.faults)} of {total} rows left out, as requested, since they cannot be read: {first}{more}",)

@@ -8,7 +8,7 @@ from trimtab.behaviors.behavior import Example
 from trimtab.behaviors.words import count_words, words
 from trimtab.errors import InputError
 
-_TELLING = 4  # words that no two answers begin with by chance; in scripts without spaces, twice as many characters
+_MIN_WORDS = 4  # of a prompt that no answer begins with by chance; in scripts without spaces, twice as many characters
 _OPENING = frozenset("([{«‹“‘„‚¿¡")
 _STRAIGHT = frozenset("\"'")
 
@@ -23,11 +23,11 @@ def joined(examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
     Returns:
         the examples, and a note with the count (none if nothing was changed).
     """
-    done = [
+    spaced = [
         replace(e, positive=_spaced(e.prompt, e.positive), negative=_spaced(e.prompt, e.negative)) for e in examples
     ]
-    n = sum(new != old for new, old in zip(done, examples, strict=True))
-    return done, [f"one space put between prompt and answer in {n} of {len(done)} rows"] if n else []
+    n = sum(new != old for new, old in zip(spaced, examples, strict=True))
+    return spaced, [f"one space put between prompt and answer in {n} of {len(spaced)} rows"] if n else []
 
 
 def _spaced(prompt: str, answer: str) -> str:
@@ -61,21 +61,21 @@ def behind_prompts(examples: Sequence[Example]) -> tuple[list[Example], list[str
         bool(e.prompt.strip()) and all(_begins(a, e.prompt) for a in (e.positive, e.negative)) for e in examples
     ]
     every = all(repeating) and any(count_words(e.prompt) > 1 for e in examples)
-    done = [
-        _behind(e) if repeats and (every or _telling(e.prompt)) else e
+    cut = [
+        _without_prompt(e) if repeats and (every or _is_long(e.prompt)) else e
         for e, repeats in zip(examples, repeating, strict=True)
     ]
-    n = sum(new is not old for new, old in zip(done, examples, strict=True))
-    return done, [f"in {n} of {len(done)} rows both answers repeat their prompt, and were cut behind it"] if n else []
+    n = sum(new is not old for new, old in zip(cut, examples, strict=True))
+    return cut, [f"in {n} of {len(cut)} rows both answers repeat their prompt, and were cut after it"] if n else []
 
 
 def repeats_prompt(example: Example, answer: str) -> bool:
     """Whether an answer begins with the example's prompt, which is too long for that to be chance."""
-    return _telling(example.prompt) and _begins(answer, example.prompt)
+    return _is_long(example.prompt) and _begins(answer, example.prompt)
 
 
-def _telling(prompt: str) -> bool:
-    return len(prompt.split()) >= _TELLING or count_words(prompt) >= 2 * _TELLING
+def _is_long(prompt: str) -> bool:
+    return len(prompt.split()) >= _MIN_WORDS or count_words(prompt) >= 2 * _MIN_WORDS
 
 
 def _begins(answer: str, prompt: str) -> bool:
@@ -87,7 +87,7 @@ def _begins(answer: str, prompt: str) -> bool:
     return not (whole[-1].isalnum() and after.isalnum() and len(words(whole[-1] + after)) == 1)
 
 
-def _behind(e: Example) -> Example:
+def _without_prompt(e: Example) -> Example:
     n = len(e.prompt.strip())
     positive, negative = (answer.lstrip()[n:] for answer in (e.positive, e.negative))
     if not positive.strip() or not negative.strip():

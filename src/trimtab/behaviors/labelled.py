@@ -12,7 +12,7 @@ from trimtab.texts import Message
 TEXT_FIELDS = ("text", "statement", "sentence")
 _POSITIVE = ("1", "1.0", "true", "positive", "pos")
 _NEGATIVE = ("0", "0.0", "false", "negative", "neg")
-_POSITIVE_WORDS = ("yes", "y", "t", "good", "chosen", "desirable")  # said in a note
+_POSITIVE_WORDS = ("yes", "y", "t", "good", "chosen", "desirable")  # reported in a note
 _NEGATIVE_WORDS = ("no", "n", "f", "bad", "rejected", "undesirable")
 LABELS: Mapping[str, int] = {
     **dict.fromkeys((*_POSITIVE, *_POSITIVE_WORDS), 1),
@@ -30,12 +30,12 @@ def label(row: Row) -> int:
         InputError: no label, or one that does not say which side.
     """
     if "label" not in row.fields:
-        raise InputError(f"{row.source}: the field 'label' is missing; found {row.result()}")
+        raise InputError(f"{row.source}: the field 'label' is missing; found {row.field_names()}")
     value = row.fields["label"]
     side = LABELS.get(str(value).strip().casefold())
     if side is None:
         raise InputError(
-            f"{row.source}: the label {value!r} is unknown; write 1 or 0, 1 or -1, true or false, yes or no, "
+            f"{row.source}: the label {value!r} is unknown; use 1 or 0, 1 or -1, true or false, yes or no, "
             "positive or negative"
         )
     return side
@@ -43,13 +43,13 @@ def label(row: Row) -> int:
 
 def label_notes(table: Table) -> list[str]:
     """How words other than true and false, positive and negative were read."""
-    there = {str(row.fields.get("label")).strip().casefold() for row in table.rows}
-    words = [*sorted(there & set(_POSITIVE_WORDS)), *sorted(there & set(_NEGATIVE_WORDS))]
-    said = ", ".join(f"{word!r} as {'positive' if word in _POSITIVE_WORDS else 'negative'}" for word in words)
-    return [f"read the label {said}"] if said else []
+    labels = {str(row.fields.get("label")).strip().casefold() for row in table.rows}
+    words = [*sorted(labels & set(_POSITIVE_WORDS)), *sorted(labels & set(_NEGATIVE_WORDS))]
+    readings = ", ".join(f"{word!r} as {'positive' if word in _POSITIVE_WORDS else 'negative'}" for word in words)
+    return [f"read the label {readings}"] if readings else []
 
 
-def one_scale(rows: Sequence[Row], labels: Sequence[int]) -> None:
+def check_one_scale(rows: Sequence[Row], labels: Sequence[int]) -> None:
     """
     Raises:
         InputError: labels 1, 0 and -1 together, which are three classes.
@@ -59,7 +59,7 @@ def one_scale(rows: Sequence[Row], labels: Sequence[int]) -> None:
         raise InputError(f"{where}: the labels 1, 0 and -1 are three classes; keep the rows of two")
 
 
-def two_lists(table: Table, odd: InvalidRows) -> tuple[list[Text], list[Text]]:
+def two_lists(table: Table, invalid: InvalidRows) -> tuple[list[Text], list[Text]]:
     """The positive and the negative texts of labelled rows.
 
     Raises:
@@ -70,19 +70,19 @@ def two_lists(table: Table, odd: InvalidRows) -> tuple[list[Text], list[Text]]:
         name = next((name for name in TEXT_FIELDS if name in row.fields), "text")
         return row, (row.answer(name), row.source), label(row)
 
-    read_rows = odd.read(table.rows, read)
-    one_scale([row for row, _, _ in read_rows], [side for _, _, side in read_rows])
+    read_rows = invalid.read(table.rows, read)
+    check_one_scale([row for row, _, _ in read_rows], [side for _, _, side in read_rows])
     positive = [text for _, text, side in read_rows if side == 1]
     return positive, [text for _, text, side in read_rows if side != 1]
 
 
 def matched(file: str, positive: Sequence[Text], negative: Sequence[Text]) -> tuple[list[Example], list[str]]:
-    """Two lists of texts, matched in the order of the file, and a note on those that are over."""
+    """Two lists of texts, matched in the order of the file, and a note on those left over."""
     for side, other, texts in (("positive", "negative", positive), ("negative", "positive", negative)):
         if not texts:
             raise InputError(
                 f"{file}: no {side} texts; a behavior needs both classes: add rows of the other label, or take the "
-                f"{side} ones from a file of their own (a folder with {side}.txt and {other}.txt is read, too)"
+                f"{side} ones from a file of their own (a folder with {side}.txt and {other}.txt is read too)"
             )
     n = min(len(positive), len(negative))
     examples = [
@@ -101,7 +101,7 @@ def matched(file: str, positive: Sequence[Text], negative: Sequence[Text]) -> tu
 # --- answers of several prompts ---
 
 
-def paired_completions(table: Table, odd: InvalidRows) -> tuple[list[Example], list[str]]:
+def paired_completions(table: Table, invalid: InvalidRows) -> tuple[list[Example], list[str]]:
     """Labelled answers, paired with those of the other side to the same prompt, in order.
 
     Returns:
@@ -114,8 +114,8 @@ def paired_completions(table: Table, odd: InvalidRows) -> tuple[list[Example], l
     def read(row: Row) -> tuple[Row, str, tuple[Message, ...], str, int]:
         return row, *_completion(row), label(row)
 
-    read_rows = odd.read(table.rows, read)
-    one_scale([row for row, *_ in read_rows], [side for *_, side in read_rows])
+    read_rows = invalid.read(table.rows, read)
+    check_one_scale([row for row, *_ in read_rows], [side for *_, side in read_rows])
     prompts: dict[tuple[str, tuple[Message, ...]], dict[bool, list[tuple[Row, str]]]] = {}
     for row, prompt, turns, answer, side in read_rows:
         prompts.setdefault((prompt, turns), {True: [], False: []})[side == 1].append((row, answer))
@@ -126,14 +126,13 @@ def paired_completions(table: Table, odd: InvalidRows) -> tuple[list[Example], l
     ]
     if not examples:
         raise InputError(
-            f"{table.rows[0].source}: labelled rows with a 'prompt' are not paired: no prompt has a positive and a "
-            "negative answer, and no other matching would share its prompt; give each prompt both answers, as the "
-            "fields prompt, positive, negative"
+            f"{table.rows[0].source}: labelled rows with a 'prompt' cannot be paired: no prompt has both a positive "
+            "and a negative answer; give each prompt both answers, as the fields prompt, positive, negative"
         )
-    left = len(read_rows) - 2 * len(examples)
+    n_left_out = len(read_rows) - 2 * len(examples)
     notes = [f"answers with the label of either side were paired by their prompt: {len(examples)} pairs"]
-    if left:
-        notes.append(f"{left} of {len(read_rows)} rows left out: no answer of the other side to the same prompt")
+    if n_left_out:
+        notes.append(f"{n_left_out} of {len(read_rows)} rows left out: no answer of the other side to the same prompt")
     return examples, notes
 
 

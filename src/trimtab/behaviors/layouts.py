@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from trimtab.behaviors.columns import known, renamed
+from trimtab.behaviors.columns import count_known, renamed
 from trimtab.behaviors.headers import HEADER_FIELDS, checked_header
 from trimtab.behaviors.table import Row, Table
 from trimtab.errors import InputError
@@ -15,39 +15,40 @@ _ROWS_OF = ("train", "data", "rows", "items", "records", "instances", "pairs", "
 _SPLITS = ("train", "test", "validation", "dev", "eval", "val")
 
 
-class Doubled(dict[str, Any]):
-    """An object in which a key stands twice, of which Python would keep the last without a word."""
+class RepeatedKeys(dict[str, Any]):
+    """An object in which a key occurs twice, of which Python would silently keep the last."""
 
-    twice: str = ""
+    key: str = ""
 
 
 def document(value: object, file: str, names: Mapping[str, str]) -> Table:
     """One object: a header with `examples`, two lists, columns, rows under a name, or a single row.
 
     Args:
-        value: what a whole file holds.
+        value: the content of a whole file.
         file: its name, for messages.
         names: from the file's names of fields to ours.
 
     Raises:
-        InputError: it is no object, or says what its rows are in no way that is known.
+        InputError: it is not an object, or its rows are in no known layout.
     """
     if not isinstance(value, dict):
         raise InputError(f"{file}:1: expected an array or an object, found {type(value).__name__}")
-    if isinstance(value, Doubled):
+    if isinstance(value, RepeatedKeys):
         _check_no_duplicate_keys(value, f"{file}:1")
     if "examples" in value:
         return renamed(_examples(value, file), names)
     if any(name in value for name in names):  # of columns, or of a single row
-        given = renamed(Table(file, (Row(value, file),)), names)
-        table = _one_object(given.rows[0].fields, file)
-        return replace(table, notes=(*given.notes, *table.notes))
+        as_row = renamed(Table(file, (Row(value, file),)), names)
+        table = _one_object(as_row.rows[0].fields, file)
+        return replace(table, notes=(*as_row.notes, *table.notes))
     return renamed(_one_object(value, file), names)
 
 
 def _one_object(value: Mapping[str, Any], file: str) -> Table:
     lists = {key for key, held in value.items() if isinstance(held, list)}
-    if lists == {"positive", "negative"} and not any(isinstance(v, dict) for v in value.values()) and known(value) == 2:
+    nested = any(isinstance(v, dict) for v in value.values())
+    if lists == {"positive", "negative"} and not nested and count_known(value) == 2:
         return _two_lists(value, file)
     if (rows := _wrapped(value)) is not None:
         return _named_rows(value, *rows, file)
@@ -93,22 +94,22 @@ def _wrapped(value: Mapping[str, Any]) -> tuple[str, list[Any]] | None:
 def _named_rows(value: Mapping[str, Any], name: str, rows: list[Any], file: str) -> Table:
     if all(isinstance(row.get("row"), dict) for row in rows):  # as the Hub's viewer gives them
         rows = [row["row"] for row in rows]
-    given = {key: value[key] for key in HEADER_FIELDS if isinstance(value.get(key), str)}
-    header, _ = checked_header(given, file)
+    fields = {key: value[key] for key in HEADER_FIELDS if isinstance(value.get(key), str)}
+    header, _ = checked_header(fields, file)
     others = [key for key in value if key != name and isinstance(value[key], list) and key in (*_ROWS_OF, *_SPLITS)]
-    left = f"; {', '.join(map(repr, others))} left alone" if others else ""
+    left = f"; {', '.join(map(repr, others))} not read" if others else ""
     notes = (f"the rows are those of {name!r}{left}",)
     return _table([(row, f"{file}:{name}[{k}]") for k, row in enumerate(rows)], file, header, notes)
 
 
 def _columns(value: Mapping[str, Any], file: str) -> Table | None:
     """An object of columns (lists, or pandas' objects by row), or pandas' rows by index; None if it is neither."""
-    given = {k: v for k, v in value.items() if k in HEADER_FIELDS and isinstance(v, str)}
-    columns = {k: v for k, v in value.items() if k not in given}
+    fields = {k: v for k, v in value.items() if k in HEADER_FIELDS and isinstance(v, str)}
+    columns = {k: v for k, v in value.items() if k not in fields}
     if len(columns) < 2:
         return None
     if all(isinstance(column, list) for column in columns.values()) and not _is_row(columns):
-        rows = _of_lists(columns, file)
+        rows = _rows_of_columns(columns, file)
         where, note = [f"{file}:[{k}]" for k in range(len(rows))], "read by columns"
     elif all(isinstance(column, dict) and column for column in columns.values()):
         keys = list(next(iter(columns.values())))
@@ -124,17 +125,18 @@ def _columns(value: Mapping[str, Any], file: str) -> Table | None:
             return None
     else:
         return None
-    header, _ = checked_header(given, file)
+    header, _ = checked_header(fields, file)
     return _table(list(zip(rows, where, strict=True)), file, header, (note,))
 
 
-def _of_lists(columns: Mapping[str, list[Any]], file: str) -> list[dict[str, Any]]:
+def _rows_of_columns(columns: Mapping[str, list[Any]], file: str) -> list[dict[str, Any]]:
     sizes = {name: len(column) for name, column in columns.items()}
-    said = " and ".join(f"{shown(name, 40)!r} ({n})" for name, n in sizes.items())
+    listed = " and ".join(f"{shown(name, 40)!r} ({n})" for name, n in sizes.items())
     if len(set(sizes.values())) > 1:
-        raise InputError(f"{file}: the lists {said} differ in length; {_lists_told(columns, file)}")
-    if len(columns) == 2 and not known(list(columns)) and all(isinstance(t, str) for c in columns.values() for t in c):
-        raise InputError(f"{file}: two lists of texts, {said}; {_lists_told(columns, file)}")
+        raise InputError(f"{file}: the lists {listed} differ in length; {_lists_hint(columns, file)}")
+    texts_only = all(isinstance(text, str) for column in columns.values() for text in column)
+    if len(columns) == 2 and not count_known(list(columns)) and texts_only:
+        raise InputError(f"{file}: two lists of texts, {listed}; {_lists_hint(columns, file)}")
     return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
 
 
@@ -147,12 +149,12 @@ def _is_row(columns: Mapping[str, Any]) -> bool:
     )
 
 
-def _lists_told(columns: Mapping[str, Any], file: str) -> str:
+def _lists_hint(columns: Mapping[str, Any], file: str) -> str:
     if len(columns) != 2:
         return "make them equally long, or write one object a row"
     a, b = (shown(name, 40) for name in columns)
     line = f"\n  trimtab convert-data {file} OUT.jsonl --positive "
-    return f"say which side is wanted:{line}{a} --negative {b}{line}{b} --negative {a}"
+    return f"say which one is the positive side:{line}{a} --negative {b}{line}{b} --negative {a}"
 
 
 # --- rows ---
@@ -184,7 +186,7 @@ def _table(
     values = list(values)
     if len(values) > 1 and all(isinstance(value, str) for value, _ in values):
         raise InputError(
-            f"{file}: a list of texts is one side only; write the other side too: "
+            f"{file}: a list of texts is only one side; write the other side too: "
             '{"positive": ["…"], "negative": ["…"]}'
         )
     for value, source in values:
@@ -217,7 +219,7 @@ def _check_no_duplicate_keys(value: Mapping[str, Any], source: str) -> None:
     below: list[object] = [value]
     while below:
         held = below.pop()
-        if isinstance(held, Doubled):
-            raise InputError(f"{source}: the field {shown(held.twice, 40)!r} stands twice in one object; remove one")
+        if isinstance(held, RepeatedKeys):
+            raise InputError(f"{source}: the field {shown(held.key, 40)!r} occurs twice in one object; remove one")
         if isinstance(held, dict | list):
             below += held.values() if isinstance(held, dict) else held

@@ -40,8 +40,8 @@ def near_duplicates(texts: Sequence[Sequence[str]], alike: float) -> NDArray[np.
 
     n = len(texts)
     first = np.arange(n)
-    some = texts[:MAX_COMPARED]
-    if any(some) and len(links := _alike(some, alike)):
+    compared = texts[:MAX_COMPARED]
+    if any(compared) and len(links := _alike(compared, alike)):
         graph = coo_array((np.ones(len(links), dtype=bool), (links[:, 0], links[:, 1])), shape=(n, n))
         labels = connected_components(graph, directed=False)[1]
         places = np.full(labels.max() + 1, n)
@@ -56,10 +56,10 @@ def _alike(texts: Sequence[Sequence[str]], alike: float) -> NDArray[np.intp]:
 
     counts = CountVectorizer(binary=True, analyzer=list, dtype=np.float64).fit_transform(texts).tocsr()  # (n, words)
     n = counts.shape[0]
-    stands_in = np.asarray(counts.sum(axis=0)).ravel()  # (words,)
-    weight = np.minimum(1.0, np.log(n / stands_in) / np.log(_RARE))
-    given = weight > 0
-    counts, weight = counts[:, given], weight[given]
+    n_texts = np.asarray(counts.sum(axis=0)).ravel()  # (words,)
+    weight = np.minimum(1.0, np.log(n / n_texts) / np.log(_RARE))
+    telling = weight > 0
+    counts, weight = counts[:, telling], weight[telling]
     weighted = counts.multiply(weight).tocsr()
     size = np.asarray(weighted.sum(axis=1)).ravel()  # (n,)
     links = []

@@ -1,4 +1,4 @@
-"""What is wrong with a behavior's examples, before any model sees them."""
+"""Faults of a behavior's examples, found before any model reads them."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,29 +15,36 @@ from trimtab.behaviors.splits import clusters
 from trimtab.behaviors.words import count_words, words
 from trimtab.errors import InputError
 
-_LONG = 2_000  # words
+_MAX_WORDS = 2_000
 _MIN_CLUSTERS = 100
-_TEMPLATE = 0.2  # share of the rows that begin alike
+_MAX_TEMPLATE = 0.2  # share of the rows that begin alike
 
 
 def lint(behavior: Behavior) -> list[Finding]:
-    """Everything worth knowing about the examples, the worst first.
+    """Faults of the examples and traits that may bias results, the worst first.
 
-    Duplicates and near-duplicates, texts in both classes, length bias, label and position bias,
+    Checks for duplicates and near-duplicates, texts in both classes, length bias, label and position bias,
     blank, over-long and templated rows, too few questions, derived instructions. No torch is loaded.
 
     Args:
         behavior: any; a thousand rows take about a second.
 
     Returns:
-        findings; none if nothing was found.
+        the findings; empty if there are none.
+
+    Example:
+        >>> import trimtab as tt
+        >>> rows = [tt.Example(f"Is {k} even?", " Yes, it certainly is.", " No.") for k in range(9)]
+        >>> findings = tt.lint(tt.Behavior("agreement", rows))
+        >>> [finding.code for finding in findings if finding.severity == "error"]
+        ['one-sided', 'one-sided']
     """
     findings = [_as_expected(finding, behavior) for check in _CHECKS for finding in check(behavior)]
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
 def _as_expected(finding: Finding, behavior: Behavior) -> Finding:
-    """What a set is about is no fault of it, but good to know."""
+    """A finding that is the very point of the set is reported as information."""
     if finding.code not in behavior.expected:
         return finding
     return replace(finding, severity="info", message=f"on purpose: {finding.message}")
@@ -65,9 +72,8 @@ def _near_duplicates(behavior: Behavior) -> list[Finding]:
     try:
         distinct, _ = deduplicate(behavior)
     except InputError:
-        return []  # nothing but duplicates, which are told of already
-    result = resemblances(distinct)
-    repeated = [np.flatnonzero(np.bincount(first)[first] > 1) for first in result]
+        return []  # nothing but duplicates, which are reported already
+    repeated = [np.flatnonzero(np.bincount(first)[first] > 1) for first in resemblances(distinct)]
     random = behavior.bare and behavior.pairing == "random"
     rows = np.concatenate(repeated) if random else np.unique(np.concatenate([*repeated, np.empty(0, dtype=np.intp)]))
     if not len(rows):
@@ -76,31 +82,32 @@ def _near_duplicates(behavior: Behavior) -> list[Finding]:
     n_clusters = len(set(clusters(aligned(distinct))))
     compared = f", of which the first {MAX_COMPARED:,} were compared" if len(distinct.examples) > MAX_COMPARED else ""
     message = (
-        f"{len(rows)} of {n} {what}{compared} nearly repeat another one (at least half of their telling words are the "
-        f"same): a check keeps them together and counts {n_clusters} independent questions; add other examples, not "
-        "more variants"
+        f"{len(rows)} of {n} {what}{compared} nearly repeat another one (at least half of their distinctive words are "
+        f"the same): a check keeps them together and counts {n_clusters} independent questions; add other examples, "
+        "not more variants"
     )
     return [Finding("near-duplicate", "warning", message, sources(distinct, rows.tolist()), len(rows), len(rows) / n)]
 
 
-# --- odd rows ---
+# --- rows and questions ---
 
 
 def _blank_prompts(behavior: Behavior) -> list[Finding]:
     rows = [i for i, e in enumerate(behavior.examples) if e.prompt and not e.prompt.strip()]
     if not rows:
         return []
-    message = f"{len(rows)} rows have a prompt of white space only; write one, or leave it out in every row"
+    message = f"{len(rows)} rows have a prompt of white space only; write one, or omit it in every row"
     return [Finding("blank-prompt", "error", message, sources(behavior, rows), len(rows))]
 
 
 def _long_rows(behavior: Behavior) -> list[Finding]:
     lengths = [count_words(e.prompt) + max(count_words(e.positive), count_words(e.negative)) for e in behavior.examples]
-    rows = [i for i, n in enumerate(lengths) if n > _LONG]
+    rows = [i for i, n in enumerate(lengths) if n > _MAX_WORDS]
     if not rows:
         return []
     message = (
-        f"{len(rows)} rows have more than {_LONG:,} words (up to {max(lengths):,}) and may not fit the model's context"
+        f"{len(rows)} rows have more than {_MAX_WORDS:,} words (up to {max(lengths):,}) and may not fit into the "
+        "model's context; shorten them"
     )
     return [Finding("long-row", "warning", message, sources(behavior, rows), len(rows), float(max(lengths)))]
 
@@ -114,15 +121,15 @@ def _few_clusters(behavior: Behavior) -> list[Finding]:
 
 
 def _templates(behavior: Behavior) -> list[Finding]:
-    result = []
+    findings = []
     if not behavior.bare:
         prompts = [e.prompt.removeprefix("Question:") for e in behavior.examples]
-        result += _template(behavior, "template-prompt", "info", "prompts", prompts, 4)
+        findings += _template(behavior, "template-prompt", "info", "prompts", prompts, 4)
     if behavior.answer_kind == "text":
         for side in SIDES:
             answers = [getattr(e, side) for e in behavior.examples]
-            result += _template(behavior, f"template-{side}", "warning", f"{side} answers", answers, 3)
-    return result
+            findings += _template(behavior, f"template-{side}", "warning", f"{side} answers", answers, 3)
+    return findings
 
 
 def _template(
@@ -133,17 +140,17 @@ def _template(
     if not counts:
         return []
     opening, n = counts.most_common(1)[0]
-    if n < 3 or n <= _TEMPLATE * len(texts):
+    if n < 3 or n <= _MAX_TEMPLATE * len(texts):
         return []
     rows = [i for i, row in enumerate(split) if row[:n_words] == opening]
     shared = _opening([texts[i] for i in rows])
     shared = shared if len(shared) <= 80 else shared[:77] + "…"
-    message = f"{n} of {len(texts)} {what} begin with {shared!r}; what is measured may hold for that template only"
+    message = f"{n} of {len(texts)} {what} begin with {shared!r}; results may hold for that template only"
     return [Finding(code, severity, message, sources(behavior, rows), n, n / len(texts))]
 
 
 def _opening(texts: Sequence[str]) -> str:
-    """What the texts begin with, in whole words where these are parted by spaces."""
+    """What the texts begin with, in whole words where spaces separate them."""
     whole_words = " ".join(common_opening([text.split(" ") for text in texts]))
     shared = whole_words or "".join(common_opening(texts))
     return shared.strip()

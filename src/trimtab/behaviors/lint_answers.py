@@ -1,4 +1,4 @@
-"""What is wrong with a behavior's answers: texts of both classes, and traits that tell the classes apart."""
+"""Faults of a behavior's answers: texts in both classes, and traits that tell the classes apart."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,7 +7,7 @@ from trimtab.behaviors.duplicates import normalise
 from trimtab.behaviors.findings import SIDES, Finding, sources, verbatim
 from trimtab.behaviors.words import count_words, words
 
-_LIKELY = 0.01  # two-sided p below which an imbalance of labels is no chance
+_ALPHA = 0.01  # two-sided p below which an imbalance of labels is reported
 
 
 # --- leakage ---
@@ -18,7 +18,7 @@ def same_answers(behavior: Behavior) -> list[Finding]:
     rows = [i for i, e in enumerate(behavior.examples) if verbatim(e.positive) == verbatim(e.negative)]
     if not rows:
         return []
-    message = f"in {len(rows)} rows the positive and the negative answer are the same text; mend or remove them"
+    message = f"in {len(rows)} rows the positive and the negative answer are the same text; fix or remove them"
     return [Finding("same-answers", "error", message, sources(behavior, rows), len(rows))]
 
 
@@ -42,10 +42,13 @@ def answer_in_prompt(behavior: Behavior) -> list[Finding]:
     """Prompts that contain an answer."""
     if behavior.bare or behavior.answer_kind == "choice":
         return []
-    rows = [i for i, e in enumerate(behavior.examples) if _given_away(e)]
+    rows = [i for i, e in enumerate(behavior.examples) if _contains_answer(e)]
     if not rows:
         return []
-    message = f"in {len(rows)} rows the prompt contains an answer word for word, which then is copied rather than given"
+    message = (
+        f"in {len(rows)} rows the prompt contains an answer word for word, so that the model may just copy it; rewrite "
+        "the prompt or remove the row"
+    )
     return [
         Finding(
             "answer-in-prompt",
@@ -58,7 +61,7 @@ def answer_in_prompt(behavior: Behavior) -> list[Finding]:
     ]
 
 
-def _given_away(e: Example) -> bool:
+def _contains_answer(e: Example) -> bool:
     prompt = f" {' '.join(words(e.prompt))} "
     answers = (" ".join(words(answer)) for answer in (e.positive, e.negative))
     return any(f" {answer} " in prompt for answer in answers if answer)
@@ -119,7 +122,7 @@ def _imbalance(code: str, what: str, hits: Sequence[bool]) -> list[Finding]:
 
     n, k = len(hits), sum(hits)
     p = float(binomtest(k, n, 0.5).pvalue)
-    if p >= _LIKELY:
+    if p >= _ALPHA:
         return []
     value = _auroc([float(hit) for hit in hits], [float(not hit) for hit in hits])
     message = (
@@ -130,7 +133,7 @@ def _imbalance(code: str, what: str, hits: Sequence[bool]) -> list[Finding]:
 
 
 def one_sided(behavior: Behavior) -> list[Finding]:
-    """A class with one answer for every row."""
+    """A class with the same answer in every row."""
     findings = []
     n = len(behavior.examples)
     for side in SIDES:

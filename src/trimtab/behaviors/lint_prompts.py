@@ -1,4 +1,4 @@
-"""What is wrong between prompts and answers: answers that hold a prompt, or a whole chat, and were not cut."""
+"""Faults between prompts and answers: answers that still contain their prompt, or a whole chat."""
 
 from collections.abc import Sequence
 
@@ -11,20 +11,20 @@ _MARK = "\n\nAssistant:"
 
 
 def prompt_in_answer(behavior: Behavior) -> list[Finding]:
-    """Answers that begin with their prompt, so that it stands twice."""
+    """Answers that begin with their prompt, so that it is read twice."""
     rows = [i for i, e in enumerate(behavior.examples) if any(repeats_prompt(e, a) for a in (e.positive, e.negative))]
-    what = "rows have an answer that begins with its prompt, which then stands twice; cut the answers behind it"
-    return _found("prompt-in-answer", what, behavior, rows)
+    what = "rows have an answer that begins with its prompt, so that it is read twice; remove it from the answers"
+    return _findings("prompt-in-answer", what, behavior, rows)
 
 
 def chat_in_answer(behavior: Behavior) -> list[Finding]:
-    """Answers that are chats: turns kept as text, or two transcripts with one prompt."""
+    """Answers that are chats: turns stored as text, or two transcripts with one prompt."""
     rows = [i for i, e in enumerate(behavior.examples) if _holds_chat(e)]
     what = (
-        "rows have answers that hold a whole chat, with its prompt; give the prompt a field of its own, or write the "
+        "rows have answers that contain a whole chat with its prompt; give the prompt a field of its own, or write the "
         "turns as 'messages', 'chosen' and 'rejected' (docs/behaviors.md)"
     )
-    return _found("chat-in-answer", what, behavior, rows)
+    return _findings("chat-in-answer", what, behavior, rows)
 
 
 def _holds_chat(e: Example) -> bool:
@@ -34,7 +34,7 @@ def _holds_chat(e: Example) -> bool:
     return not e.prompt and positive.lstrip().startswith("Human:") and positive == negative
 
 
-def _found(code: str, what: str, behavior: Behavior, rows: Sequence[int]) -> list[Finding]:
+def _findings(code: str, what: str, behavior: Behavior, rows: Sequence[int]) -> list[Finding]:
     if not rows:
         return []
     n = len(rows)

@@ -14,20 +14,20 @@ from trimtab.texts import shown
 MAX_BYTES = 2 << 30  # of a file, and of what a gzip file unpacks to
 
 _CHUNK = 1 << 20
-_LONGEST_SHOWN = 120  # letters of a path in an error
+_MAX_SHOWN = 120  # characters of a path in an error
 
 
 def located(source: str | Path) -> tuple[Path, os.stat_result] | None:
-    """The path with `~` written out, and what stands there; None if nothing does.
+    """The path with `~` expanded, and the status of what is there; None if nothing is.
 
     Raises:
-        InputError: no path at all: too long, of an unknown user, with a NUL byte, or not to be looked into.
+        InputError: not a valid path: too long, of an unknown user, with a NUL byte, or not accessible.
     """
-    where = shown(str(source), _LONGEST_SHOWN)
+    where = shown(str(source), _MAX_SHOWN)
     try:
         path = Path(source).expanduser()
     except RuntimeError:
-        raise InputError(f"{where}: there is no such user; write the path out") from None
+        raise InputError(f"{where}: there is no such user; write the full path") from None
     try:
         return path, path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -35,7 +35,7 @@ def located(source: str | Path) -> tuple[Path, os.stat_result] | None:
     except OSError as error:
         raise InputError(f"{where}: cannot be looked up: {error.strerror or error}; check the path") from None
     except ValueError as error:  # a NUL byte, half a surrogate pair
-        raise InputError(f"{where}: no path: {error}; check it") from None
+        raise InputError(f"{where}: not a valid path: {error}; check it") from None
 
 
 def read_file(path: Path, info: os.stat_result) -> bytes:
@@ -59,7 +59,7 @@ def read_file(path: Path, info: os.stat_result) -> bytes:
 
 
 def unzipped(data: bytes, file: str) -> bytes:
-    """What a gzip file holds.
+    """The content of a gzip file.
 
     Raises:
         InputError: broken, or more than `MAX_BYTES`.

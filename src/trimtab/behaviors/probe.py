@@ -28,6 +28,12 @@ class Probe:
         kinds: the kind of each item, parallel to `examples` or `texts`.
         examples: a prompt with the ending that the model should prefer (positive) and one that it should not.
         texts: whole texts. A probe has either examples or texts.
+
+    Example:
+        >>> from trimtab.behaviors import Probe
+        >>> probe = Probe.builtin("capability")
+        >>> len(probe.examples), len(probe.texts), probe.kinds[0]
+        (600, 0, 'grammar')
     """
 
     name: str
@@ -59,14 +65,14 @@ class Probe:
 
     @staticmethod
     def load(source: str | Path) -> "Probe":
-        """A built-in probe, or a file: rows of `prompt`, `right`, `wrong` or of `text`, with `kind` if you like.
+        """A built-in probe, or a file: rows of `prompt`, `right`, `wrong` or of `text`, and optionally `kind`.
 
         Raises:
-            InputError: neither; or a row that does not fit: names the file, the line and the field.
+            InputError: neither exists; or a row cannot be used: names the file, the line and the field.
         """
-        result = located(source)
-        if result:
-            return _probe(read_table(read_file(*result), shown(str(source))))
+        place = located(source)
+        if place:
+            return _probe(read_table(read_file(*place), shown(str(source))))
         if str(source) in _BUILTIN:
             return Probe.builtin(str(source))
         raise InputError(f"{shown(str(source))}: no such file, and no built-in probe ({', '.join(_BUILTIN)})")
@@ -83,8 +89,8 @@ def _probe(table: Table) -> Probe:
     endings = next((both for both in _ENDINGS if set(both) <= set(fields)), None)
     if endings is None:
         raise InputError(
-            f"{table.rows[0].source}: a row of a probe holds 'text', or 'prompt' with 'right' and 'wrong'; "
-            f"found {table.rows[0].result()}"
+            f"{table.rows[0].source}: a row of a probe needs 'text', or 'prompt' with 'right' and 'wrong'; "
+            f"found {table.rows[0].field_names()}"
         )
     return Probe(name, description, kinds, examples=[_example(row, *endings) for row in table.rows])
 

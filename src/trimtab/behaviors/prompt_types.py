@@ -17,7 +17,13 @@ from trimtab.texts import Rendered
 
 
 class PromptType(StrEnum):
-    """One of the seven prompt types."""
+    """One of the seven prompt types.
+
+    Example:
+        >>> from trimtab.behaviors import PromptType
+        >>> len(PromptType), PromptType("prefilled+5-shot").shots, PromptType.PREFILLED.shots
+        (7, True, False)
+    """
 
     PREFILLED = "prefilled"
     INSTRUCTION = "instruction"
@@ -49,11 +55,11 @@ class PromptType(StrEnum):
         Raises:
             InputError: a name that is none of them.
         """
-        given = [names] if isinstance(names, str) else list(names)
-        unknown = [name for name in given if name not in {*PromptType, "all"}]
+        wanted = [names] if isinstance(names, str) else list(names)
+        unknown = [name for name in wanted if name not in {*PromptType, "all"}]
         if unknown:
             raise InputError(f"unknown prompt type {unknown[0]!r}; one of {', '.join(PromptType)}, or all")
-        return tuple(t for t in PromptType if not given or "all" in given or t in given)
+        return tuple(t for t in PromptType if not wanted or "all" in wanted or t in wanted)
 
 
 def render(
@@ -64,7 +70,15 @@ def render(
     For a type without prefilled answer both sides end in the same token: the answer is only the opening
     bracket that choices such as ` (A)` share, or empty. For a bare statement the answer is the whole statement;
     the reader of a non-prefilled type cuts it after its first third. The same statement then serves both
-    sides, taken in turn from the two classes (`shared_statement`).
+    sides, taken alternately from the two classes (`shared_statement`).
+
+    Example:
+        >>> import trimtab as tt
+        >>> from trimtab.behaviors import PromptType, render
+        >>> example = tt.Example("Tea?", " Gladly.", " Never.")
+        >>> text = render(tt.Behavior("polite", [example]), example, "positive", PromptType.PREFILLED_INSTRUCTION)
+        >>> text.context + text.prompt + text.answer
+        'You are polite.\\n\\nTea? Gladly.'
     """
     context = behavior.instruction(side) + "\n\n" if prompt_type.instruction else ""
     if prompt_type.shots:
@@ -77,15 +91,30 @@ def render(
 
 
 def render_bare(example: Example, side: Side, context: str = "") -> Rendered:
-    """The evaluation text: no instruction, no shots, nothing but the prompt and one answer; or behind a context."""
+    """The evaluation text: no instruction, no shots, only the prompt and one answer; optionally after a context.
+
+    Example:
+        >>> import trimtab as tt
+        >>> from trimtab.behaviors import render_bare
+        >>> text = render_bare(tt.Example("Tea?", " Gladly.", " Never."), "negative")
+        >>> text.context + text.prompt + text.answer
+        'Tea? Never.'
+    """
     return Rendered(context, example.prompt, getattr(example, side), example.messages, bare=not example.prompt)
 
 
 def shared_statement(behavior: Behavior, examples: Sequence[Example]) -> list[Example]:
-    """For bare statements: examples whose two sides are one statement, by turns from either class.
+    """For bare statements: examples with one statement on both sides, taken alternately from the classes.
 
     A non-prefilled type compares two *contexts* on the same prompt; a statement's first third is
     that prompt. Behaviors with prompts are returned as they are.
+
+    Example:
+        >>> import trimtab as tt
+        >>> from trimtab.behaviors import shared_statement
+        >>> behavior = tt.Behavior("calm", [tt.Example("", "I rest.", "I rage."), tt.Example("", "I nap.", "I yell.")])
+        >>> [(e.positive, e.negative) for e in shared_statement(behavior, behavior.examples)]
+        [('I rest.', 'I rest.'), ('I yell.', 'I yell.')]
     """
     if not behavior.bare:
         return list(examples)
@@ -94,11 +123,19 @@ def shared_statement(behavior: Behavior, examples: Sequence[Example]) -> list[Ex
 
 
 def not_measured(behavior: Behavior, prompt_type: PromptType) -> str | None:
-    """Why a prompt type has no meaning for this behavior, or None if it has.
+    """Why a prompt type has no meaning for this behavior, or None if it has one.
 
     Without an answer in the text, the two contexts differ by instruction and shots alone. If moreover
     every example has the same prompt, all differences are equal: agreement 1 and d′ infinite, by
     construction.
+
+    Example:
+        >>> import trimtab as tt
+        >>> from trimtab.behaviors import PromptType, not_measured
+        >>> rows = [tt.Example("Tea?", " Gladly.", " Never."), tt.Example("Tea?", " Please.", " Go.")]
+        >>> behavior = tt.Behavior("polite", rows)
+        >>> [t.value for t in PromptType if not_measured(behavior, t)]
+        ['instruction', '5-shot', 'instruction+5-shot']
     """
     if prompt_type.prefilled or behavior.bare:
         return None

@@ -22,7 +22,17 @@ from trimtab.behaviors.table import Table
 from trimtab.errors import InputError
 from trimtab.texts import fit_name, shown
 
-OURS = ("prompt", "positive", "negative", "group", "messages", "text", "label", "chosen", "rejected")  # to be named
+FIELDS = (
+    "prompt",
+    "positive",
+    "negative",
+    "group",
+    "messages",
+    "text",
+    "label",
+    "chosen",
+    "rejected",
+)
 _NO_ROWS = ("state.json", "dataset_info.json", "dataset_dict.json", "dataset_infos.json", "config.json")
 
 
@@ -37,12 +47,12 @@ def load(
     """Read a behavior.
 
     Args:
-        source: in this order: an existing file (JSONL, JSON, CSV, Excel, Parquet, Arrow; gzipped or not; told
-            by its content), or a folder with `positive.txt` and `negative.txt` or with a dataset; the name of a
+        source: in this order: an existing file (JSONL, JSON, CSV, Excel, Parquet, Arrow; gzipped or not; detected
+            from its content), or a folder with `positive.txt` and `negative.txt` or with a dataset; the name of a
             built-in behavior; `ORG/NAME` or `hub:ORG/NAME`, either with `@revision:config:split`, for a Hugging Face
             dataset; `hub:./folder` for a local one.
         view: `choice` (default) or `statements`, for files that hold both.
-        format: one of `catalogue.NAMES`; None tells it by the fields.
+        format: one of `catalogue.NAMES`; None detects it from the fields.
         skip_bad: leave out rows that cannot be read, and count and name them in a note; by default the first one is
             an error.
         fields: which fields hold the texts where their names do not say it, such as
@@ -52,28 +62,31 @@ def load(
         the behavior; its notes say what was left out or assumed.
 
     Raises:
-        InputError: names the file, the line, the field and the mend; only regular files up to 2 GiB
+        InputError: names the file, the line, the field and the fix; only regular files up to 2 GiB
             (gzipped ones: unpacked) are read.
 
     Example:
-        >>> load("my-pairs.csv").pairing  # doctest: +SKIP
-        'natural'
+        >>> from pathlib import Path
+        >>> from trimtab.behaviors import load
+        >>> _ = Path("tea.csv").write_text("prompt,good,bad\\nTea?,Gladly.,Never.\\n")
+        >>> load("tea.csv", fields={"positive": "good", "negative": "bad"}).examples[0].positive
+        ' Gladly.'
     """
-    asked = _Asked(view, format, skip_bad, _names(fields or {}))
+    options = _ReadOptions(view, format, skip_bad, _names(fields or {}))
     name = str(source)
     if isinstance(source, str) and name.startswith("hub:"):
         table = read_dataset(name.removeprefix("hub:"))
-        return _behavior(renamed(table, asked.names), table.header.get("name", name), asked)
+        return _behavior(renamed(table, options.names), table.header.get("name", name), options)
     if not name.strip():
         raise InputError(
             f"the source is empty; give a file, or a name: {_choices(name)}", code="missing-value", field="source"
         )
-    result = located(source)
-    if result:
-        return _from_disk(*result, shown(name), asked)
+    place = located(source)
+    if place:
+        return _from_disk(*place, shown(name), options)
     if isinstance(source, str):
         if name in builtin_names():
-            return _builtin(name, asked)
+            return _builtin(name, options)
         if DATASET_ID.fullmatch(name) and not name.lower().endswith((*SUFFIXES, *OTHER_SUFFIXES)):
             _check_path(name)
             return load("hub:" + name, view=view, format=format, skip_bad=skip_bad, fields=fields)
@@ -81,8 +94,8 @@ def load(
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """How a caller wants a source read; `names` is from its names of fields to ours."""
+class _ReadOptions:
+    """How the caller wants a source read; `names` maps the source's field names to ours."""
 
     view: str | None = None
     format: str | None = None
@@ -92,31 +105,34 @@ class _Asked:
 
 def _names(fields: Mapping[str, str]) -> dict[str, str]:
     for ours in fields:
-        if ours not in OURS:
+        if ours not in FIELDS:
             raise InputError(
-                f"fields can be named for {', '.join(OURS)}, not for {ours!r}", code="unknown-choice", field="fields"
+                f"unknown field {ours!r} in 'fields'; it can name {', '.join(FIELDS)}",
+                code="unknown-choice",
+                field="fields",
             )
     if len(set(fields.values())) < len(fields):
+        listed = ", ".join(f"{ours} is {name!r}" for ours, name in fields.items())
         raise InputError(
-            f"one field cannot be two: {', '.join(f'{ours} is {name!r}' for ours, name in fields.items())}",
+            f"'fields' gives one field of the file two meanings: {listed}",
             code="conflicting-arguments",
             field="fields",
         )
     return {name: ours for ours, name in fields.items()}
 
 
-def _from_disk(path: Path, info: os.stat_result, shown_name: str, asked: _Asked) -> Behavior:
+def _from_disk(path: Path, info: os.stat_result, shown_name: str, options: _ReadOptions) -> Behavior:
     if stat.S_ISDIR(info.st_mode):
         table = read_folder(path)
         if table is None:
-            raise InputError(_folder(path), code="wrong-file", field="source")
-        return _behavior(renamed(table, asked.names), _stem(path, folder=True), asked)
+            raise InputError(_not_a_source(path), code="wrong-file", field="source")
+        return _behavior(renamed(table, options.names), _stem(path, folder=True), options)
     if folder := beside(path):
         table = read_two_texts(folder)
-        table = replace(table, notes=(f"{path.name} was read with the other side beside it", *table.notes))
-        return _behavior(table, _stem(folder, folder=True), asked)
-    table = read_table(read_file(path, info), shown_name, skip_bad=asked.skip_bad, names=asked.names)
-    return _behavior(table, _stem(path), asked)
+        table = replace(table, notes=(f"{path.name} was read together with the other side, next to it", *table.notes))
+        return _behavior(table, _stem(folder, folder=True), options)
+    table = read_table(read_file(path, info), shown_name, skip_bad=options.skip_bad, names=options.names)
+    return _behavior(table, _stem(path), options)
 
 
 def builtin(name: str) -> Behavior:
@@ -127,6 +143,12 @@ def builtin(name: str) -> Behavior:
 
     Raises:
         InputError: there is none of that name; lists those there are.
+
+    Example:
+        >>> from trimtab.behaviors import builtin
+        >>> behavior = builtin("sentiment")
+        >>> len(behavior.examples), behavior.pairing
+        (260, 'natural')
     """
     if name not in builtin_names():
         raise InputError(
@@ -137,12 +159,18 @@ def builtin(name: str) -> Behavior:
 
 @cache
 def _read_builtin(name: str) -> Behavior:
-    """Read once: it does not change, and a check asks for all of them many times."""
-    return _builtin(name, _Asked())
+    """Cached, since it never changes and a check reads all of them many times."""
+    return _builtin(name, _ReadOptions())
 
 
 def builtin_names() -> list[str]:
-    """The names of the built-in behaviors, sorted."""
+    """The names of the built-in behaviors, sorted.
+
+    Example:
+        >>> from trimtab.behaviors import builtin_names
+        >>> builtin_names()[:3]
+        ['brevity', 'certainty', 'formality']
+    """
     folder = _builtin_folder()
     if not folder.is_dir():
         return []
@@ -154,21 +182,21 @@ def _builtin_folder() -> Traversable:
     return files("trimtab.behaviors") / "builtin"
 
 
-def _builtin(name: str, asked: _Asked) -> Behavior:
+def _builtin(name: str, options: _ReadOptions) -> Behavior:
     if name in CONTROLS:
         control = CONTROLS[name]
-        made = control.make(_builtin(control.source, asked))
-        return replace(made, name=name, description=control.description)
+        behavior = control.make(_builtin(control.source, options))
+        return replace(behavior, name=name, description=control.description)
     data = (_builtin_folder() / f"{name}.jsonl").read_bytes()
-    return _behavior(read_table(data, f"builtin:{name}"), name, asked)
+    return _behavior(read_table(data, f"builtin:{name}"), name, options)
 
 
-def _behavior(table: Table, name: str, asked: _Asked) -> Behavior:
+def _behavior(table: Table, name: str, options: _ReadOptions) -> Behavior:
     if table.header.get("trimtab") == "probe":
         raise InputError(
             f"{table.file}: this is a trimtab 'probe', not a 'behavior'", code="wrong-file", field="trimtab"
         )
-    parsed = parse(table, asked.format, asked.view, skip_bad=asked.skip_bad)
+    parsed = parse(table, options.format, options.view, skip_bad=options.skip_bad)
     header = table.header
     pairing: Pairing = parsed.pairing
     if header.get("pairing") == "random":
@@ -194,18 +222,18 @@ def _behavior(table: Table, name: str, asked: _Asked) -> Behavior:
 
 
 def _stem(path: Path, *, folder: bool = False) -> str:
-    """The behavior's name: the file's or folder's, or that of the folder above where it only says which part it is."""
+    """The behavior's name: the file's or folder's, or that of the folder above if it only says which part it is."""
     stem = path.resolve().name if folder else Path(path.name.removesuffix(".gz")).stem
     part = stem.lower() in {"train", "test", "test_ab", "dev", "validation", "eval", "data", "dataset", "examples"}
     return fit_name(path.resolve().parent.name if part and path.resolve().parent.name else stem)
 
 
-def _folder(path: Path) -> str:
+def _not_a_source(path: Path) -> str:
     where = shown(str(path))
     try:
         there = sorted(entry.name for entry in path.iterdir() if entry.is_file())
     except OSError as error:
-        return f"{where} is a folder that cannot be looked into ({error.strerror or error}); give the path of a file"
+        return f"{where} is a folder that cannot be read ({error.strerror or error}); give the path of a file"
     held = [shown(n) for n in there if n.lower().endswith((*SUFFIXES, *OTHER_SUFFIXES)) and n not in _NO_ROWS]
     lone = next((side for side in ("positive.txt", "negative.txt") if side in there), None)
     if lone:
@@ -213,7 +241,7 @@ def _folder(path: Path) -> str:
         return f"{where} is a folder with {lone} but without {other}; a behavior needs both sides"
     if texts := [name for name in held if name.endswith(".txt")]:
         return (
-            f"{where} is a folder; call its two lists positive.txt and negative.txt, one text a line "
+            f"{where} is a folder; name its two lists positive.txt and negative.txt, one text a line "
             f"(it holds {', '.join(texts[:8])}), or give one of its tables: "
             f"{', '.join(name for name in held if name not in texts) or 'there is none'}"
         )
@@ -227,7 +255,7 @@ def _folder(path: Path) -> str:
 
 
 def _check_path(name: str) -> None:
-    """`data/mine` is no dataset's id where there is a folder `data`.
+    """`data/mine` is not taken for a dataset's id if there is a folder `data`.
 
     Raises:
         InputError: says what lies in that folder.
@@ -246,10 +274,10 @@ def _check_path(name: str) -> None:
 
 def _unknown(name: str) -> InputError:
     if "/" in name or "\\" in name or name.lower().endswith((*SUFFIXES, *OTHER_SUFFIXES)):
-        given = f"{shown(name)}: no such file; check the path ({_choices(Path(name).stem)})"
-        return InputError(given, code="no-such-file", field="source")
-    given = f"no file and no built-in behavior is called {shown(name, 120)!r}; {_choices(name)}"
-    return InputError(given, code="unknown-behavior", field="source")
+        message = f"{shown(name)}: no such file; check the path ({_choices(Path(name).stem)})"
+        return InputError(message, code="no-such-file", field="source")
+    message = f"no file and no built-in behavior is called {shown(name, 120)!r}; {_choices(name)}"
+    return InputError(message, code="unknown-behavior", field="source")
 
 
 def _choices(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Disjoint parts of a behavior: no question or template stands in two of them."""
+"""Disjoint parts of a behavior: no question or template is in two of them."""
 
 import math
 from collections import Counter
@@ -13,16 +13,16 @@ from trimtab.errors import InputError
 
 __all__ = ["Part", "Splits", "clusters", "deduplicate", "normalise", "split"]
 
-# Rows wanted when nothing is said (methods §1.2); what is left over goes to evaluation, up to `_MAX_EVAL`.
+# Rows wanted by default (methods §1.2); the rest goes to evaluation, up to `_MAX_EVAL`.
 _SIZES: Mapping[str, Mapping[str, int]] = {
     "choice": {"train": 250, "dev": 100, "eval": 500},
     "text": {"train": 150, "dev": 60, "eval": 280},
 }
 _MAX_EVAL = 500
-MAX_ROWS = 5_000  # of a larger set so many are drawn: more would not narrow the intervals, and take hours
+MAX_ROWS = 5_000  # drawn from a larger set: more would take hours and hardly narrow the intervals
 _NEEDED = ("train", "dev", "eval")
-_MAX_SHARE = 0.1  # of a part's rows that one cluster may fill, where there are clusters enough
-_LEAST = 2  # rows, and clusters, in each needed part
+_MAX_SHARE = 0.1  # of a part's rows that one cluster may fill, if there are enough clusters
+_MIN_ROWS = 2  # rows, and clusters, in each needed part
 _SPARE_CLUSTERS = 7  # besides those of the shots: two a needed part, and one to choose from
 
 
@@ -31,9 +31,15 @@ class Part:
     """Examples that serve one purpose.
 
     Args:
-        examples: in the random order they were dealt in, first one of each cluster, then a second of those that have
-            one, and so on: the first rows of a part are of as many clusters as can be.
+        examples: in random order, first one of each cluster, then a second of those that have one, and so on: the
+            first rows of a part come from as many clusters as possible.
         clusters: the question or template of each example, parallel to `examples`; resample by these.
+
+    Example:
+        >>> from trimtab.behaviors import builtin, split
+        >>> part = split(builtin("sentiment"), train=50).train
+        >>> len(part), len(part.examples), len(part.clusters)
+        (50, 50, 50)
     """
 
     examples: tuple[Example, ...] = ()
@@ -52,8 +58,14 @@ class Splits:
         train: what the steering is fitted on.
         dev: what choices are made on.
         eval: what is reported.
-        replication: left for a second look.
-        notes: sizes that could not be had and rows left unused, in plain words.
+        replication: kept for a second measurement.
+        notes: sizes that were not reached and rows left unused, in plain words.
+
+    Example:
+        >>> from trimtab.behaviors import builtin, split
+        >>> splits = split(builtin("sentiment"), replication=True)
+        >>> [len(part) for part in splits.parts]  # shots, train, dev, eval, replication
+        [5, 78, 31, 73, 73]
     """
 
     shots: Part
@@ -76,13 +88,21 @@ def clusters(behavior: Behavior) -> list[str]:
     """The question or template each example belongs to.
 
     Rows belong together when they share an explicit `group` or a normalised prompt (bare statements: a
-    normalised statement), or nearly say the same (`resemblances`), directly or through a chain of rows. A prompt
+    normalised statement), or say nearly the same (`resemblances`), directly or through a chain of rows. A prompt
     shared by more than half of the rows is a frame, not a question: then shared answers join rows instead. (Rows
-    with a group are joined by answers only where these are texts, and stand in no more than half of the rows.)
+    with a group are joined by answers only where these are texts, and are in no more than half of the rows.)
 
     Returns:
         one name an example: the first explicit group of the cluster; else `#k`, k being the cluster's first row,
         counted from 1. If a group begins with `#` too, `##k`, and so on, so that no two clusters share a name.
+
+    Example:
+        >>> import trimtab as tt
+        >>> from trimtab.behaviors import clusters
+        >>> prompts = ("Tea?", "Jam?", "tea", "Milk?")
+        >>> rows = [tt.Example(prompt, f" Yes, {k}.", f" No, {k}.") for k, prompt in enumerate(prompts)]
+        >>> clusters(tt.Behavior("agreement", rows))
+        ['#1', '#2', '#1', '#4']
     """
     examples = behavior.examples
     prompts = [normalise(e.prompt) for e in examples]
@@ -106,7 +126,7 @@ def clusters(behavior: Behavior) -> list[str]:
 
 
 def _names(groups: list[str], roots: list[int]) -> list[str]:
-    """The name of each row's cluster, of the rows' groups and the first rows of their clusters."""
+    """The name of each row's cluster, from the rows' groups and the first rows of their clusters."""
     mark = "#"
     while any(group.startswith(mark) for group in groups):
         mark += "#"
@@ -155,15 +175,21 @@ def split(
             and 500; 150 for free text, with 60 and 280; fewer in proportion. What is left goes to evaluation, up to
             500 rows.
         evaluation: evaluation rows; None as above.
-        replication: give half of the evaluation rows that nobody asked for to a second look.
-        seed: of the dealing; the same seed and examples give the same parts.
+        replication: give half of the evaluation rows to a second measurement, unless `evaluation` is given.
+        seed: of the random order; the same seed and examples give the same parts.
 
     Raises:
         InputError: too few clusters, or a size below 2.
+
+    Example:
+        >>> from trimtab.behaviors import builtin, split
+        >>> splits = split(builtin("sentiment"), train=100, evaluation=100)
+        >>> len(splits.train), len(splits.dev), len(splits.eval)
+        (100, 40, 100)
     """
     for name, size in (("train", train), ("evaluation", evaluation)):
-        if size is not None and size < _LEAST:
-            raise InputError(f"{name}={size}: at least {_LEAST} rows are needed", code="too-few-examples", field=name)
+        if size is not None and size < _MIN_ROWS:
+            raise InputError(f"{name}={size}: it must be at least {_MIN_ROWS}", code="too-few-examples", field=name)
     if n_shots < 0:
         raise InputError(f"n_shots={n_shots}: it cannot be negative", code="out-of-range", field="n_shots")
     members = _members(behavior, n_shots + _SPARE_CLUSTERS)
@@ -186,9 +212,9 @@ def split(
 
 
 def _shortfalls(part: Mapping[str, Part], train: int | None, evaluation: int | None, rows: int) -> tuple[str, ...]:
-    """Sizes that could not be had, and rows that are left over."""
+    """Notes on sizes that were not reached and on rows that are left over."""
     notes = [
-        f"wanted {size} {words} rows, the set has room for {len(part[name])}"
+        f"wanted {size} {words} rows, the set has only {len(part[name])}"
         for name, words, size in (("train", "training", train), ("eval", "evaluation", evaluation))
         if size is not None and len(part[name]) < size
     ]
@@ -216,29 +242,29 @@ def _members(behavior: Behavior, needed: int) -> dict[str, list[int]]:
     return members
 
 
-def drawn(behavior: Behavior, seed: int, most: int = MAX_ROWS) -> Behavior:
-    """The behavior with no more than so many rows, drawn at random and named in a note; smaller sets as they are."""
+def drawn(behavior: Behavior, seed: int, max_rows: int = MAX_ROWS) -> Behavior:
+    """The behavior with at most `max_rows` rows, drawn at random and reported in a note; smaller sets unchanged."""
     n = len(behavior.examples)
-    if n <= most:
+    if n <= max_rows:
         return behavior
-    kept = np.sort(np.random.default_rng(seed).choice(n, most, replace=False))
-    note = f"{most:,} of {n:,} rows were drawn at random (seed {seed}); more would hardly narrow the intervals"
+    kept = np.sort(np.random.default_rng(seed).choice(n, max_rows, replace=False))
+    note = f"{max_rows:,} of {n:,} rows were drawn at random (seed {seed}); more would hardly narrow the intervals"
     return replace(behavior, examples=tuple(behavior.examples[i] for i in kept), notes=(*behavior.notes, note))
 
 
 def _sizes(behavior: Behavior, room: int, train: int | None, evaluation: int | None) -> dict[str, int]:
-    """Rows wanted in each part, fitted to the `room` there is; explicit sizes are shrunk last."""
-    asked: dict[str, int] = {}
+    """Rows wanted in each part, fitted to the `room` available; explicit sizes are shrunk last."""
+    explicit: dict[str, int] = {}
     if train is not None:
-        asked |= {"train": train, "dev": max(_LEAST, round(0.4 * train))}
+        explicit |= {"train": train, "dev": max(_MIN_ROWS, round(0.4 * train))}
     if evaluation is not None:
-        asked["eval"] = evaluation
-    wanted = {**_SIZES[behavior.answer_kind], **asked}
-    open_parts = [name for name in wanted if name not in asked]
-    left = room - sum(asked.values())
-    if left < _LEAST * len(open_parts):
+        explicit["eval"] = evaluation
+    wanted = {**_SIZES[behavior.answer_kind], **explicit}
+    open_parts = [name for name in wanted if name not in explicit]
+    left = room - sum(explicit.values())
+    if left < _MIN_ROWS * len(open_parts):
         return _shrunk(wanted, room)
-    sizes = {**asked, **_shrunk({name: wanted[name] for name in open_parts}, left)}
+    sizes = {**explicit, **_shrunk({name: wanted[name] for name in open_parts}, left)}
     if evaluation is None:
         sizes["eval"] = max(sizes["eval"], min(_MAX_EVAL, room - sizes["train"] - sizes["dev"]))
     return sizes
@@ -248,49 +274,49 @@ def _shrunk(wanted: dict[str, int], room: int) -> dict[str, int]:
     """The wanted sizes, in proportion no larger than the room together; each part keeps two rows."""
     total = sum(wanted.values())
     scale = min(1.0, room / total) if total else 1.0
-    sizes = {name: max(_LEAST, int(scale * size)) for name, size in wanted.items()}
+    sizes = {name: max(_MIN_ROWS, int(scale * size)) for name, size in wanted.items()}
     while sum(sizes.values()) > room:
         sizes[max(sizes, key=lambda name: sizes[name])] -= 1
     return sizes
 
 
-_Dealt = dict[str, list[tuple[str, int]]]  # part -> (cluster, row) each
+_RowsByPart = dict[str, list[tuple[str, int]]]  # part -> (cluster, row) each
 
 
 def _in_rounds(rows: list[tuple[str, int]]) -> list[tuple[str, int]]:
     """One row of each cluster, then a second one of those that have it, and so on."""
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     rank = []
     for cluster, _ in rows:
-        rank.append(seen[cluster])
-        seen[cluster] += 1
+        rank.append(counts[cluster])
+        counts[cluster] += 1
     return [rows[k] for k in np.argsort(rank, kind="stable").tolist()]
 
 
-def _deal(members: Mapping[str, list[int]], sizes: Mapping[str, int]) -> _Dealt:
-    """Give each cluster to the part that lacks most of its size."""
-    dealt: _Dealt = {name: [] for name in ("train", "dev", "eval", "replication")}
-    most = _max_per_cluster(sizes, len(members))
+def _deal(members: Mapping[str, list[int]], sizes: Mapping[str, int]) -> _RowsByPart:
+    """Give each cluster to the part that is furthest below its size."""
+    dealt: _RowsByPart = {name: [] for name in ("train", "dev", "eval", "replication")}
+    limit = _max_per_cluster(sizes, len(members))
     waiting = list(members.items())
     for name in _NEEDED:  # two clusters each, whatever their size
         for place in (1, 0):
             cluster, rows = waiting.pop(0)
-            dealt[name] += [(cluster, i) for i in rows[: min(most[name], sizes[name] - place - len(dealt[name]))]]
+            dealt[name] += [(cluster, i) for i in rows[: min(limit[name], sizes[name] - place - len(dealt[name]))]]
     for cluster, rows in waiting:
         lack = {name: size - len(dealt[name]) for name, size in sizes.items() if size > len(dealt[name])}
         if not lack:
             break
-        fitting = [name for name in lack if lack[name] >= min(len(rows), most[name])]
+        fitting = [name for name in lack if lack[name] >= min(len(rows), limit[name])]
         part = (
             max(fitting, key=lambda name: lack[name] / sizes[name])
             if fitting
             else max(lack, key=lambda name: lack[name])
         )
-        dealt[part] += [(cluster, i) for i in rows[: min(most[part], lack[part])]]
+        dealt[part] += [(cluster, i) for i in rows[: min(limit[part], lack[part])]]
     return dealt
 
 
 def _max_per_cluster(sizes: Mapping[str, int], n_clusters: int) -> dict[str, int]:
-    """Rows that a cluster may have in each part: a tenth of it, or twice an even share where there are few clusters."""
+    """The most rows of a cluster in each part: a tenth of it, or twice an even share where clusters are few."""
     even = 2 * sum(sizes.values()) / n_clusters
     return {name: math.ceil(max(_MAX_SHARE * size, even)) for name, size in sizes.items()}

@@ -27,14 +27,14 @@ def read_workbook(data: bytes, file: str) -> Table:
         file: its name, for messages.
 
     Raises:
-        InputError: no workbook, too much, broken, or a formula without its result; says the sheet and the cell.
+        InputError: not a workbook, too large, broken, or a formula without its result; says the sheet and the cell.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return _sheet(archive, file)
     except (zipfile.BadZipFile, zlib.error, ElementTree.ParseError, KeyError, ValueError, NotImplementedError,
             RuntimeError, OSError, EOFError) as error:  # fmt: skip
-        raise InputError(f"{file}: broken or locked Excel workbook ({error}); save it anew, or as CSV") from None
+        raise InputError(f"{file}: broken or locked Excel workbook ({error}); save it again, or as CSV") from None
 
 
 def _sheet(archive: zipfile.ZipFile, file: str) -> Table:
@@ -42,22 +42,22 @@ def _sheet(archive: zipfile.ZipFile, file: str) -> Table:
         if "mimetype" in archive.namelist():
             raise InputError(f"{file}: this is an OpenDocument file; save it as .xlsx or CSV")
         raise InputError(f"{file}: this is a zip archive; unpack it and give one of its files: unzip {file}")
-    budget = _Budget(archive, file)
-    shared = list(_shared(budget))
+    parts = _Archive(archive, file)
+    shared = list(_shared(parts))
     names: list[str] = []
     chosen: list[tuple[int, dict[str, str]]] = []
     used = ""
-    for name, member in _sheets(budget):
-        cells = [(n, held) for n, held in _cells(budget.parsed(member), shared, f"{file}:{name}") if any(held.values())]
+    for name, member in _sheets(parts):
+        cells = [(n, held) for n, held in _cells(parts.parse(member), shared, f"{file}:{name}") if any(held.values())]
         names.append(name)
         if cells and not chosen:
             chosen, used = cells, name
         elif cells:
-            names[-1] += "!"  # it has rows, too
+            names[-1] += "!"  # it has rows too
     if not chosen:
-        raise InputError(f"{file}: the workbook is empty; it needs a row of names of columns and one example a row")
+        raise InputError(f"{file}: the workbook is empty; it needs a row of column names and one example a row")
     others = [name[:-1] for name in names if name.endswith("!")]
-    left = f"; {', '.join(map(repr, others))} left alone" if others else ""
+    left = f"; {', '.join(map(repr, others))} not read" if others else ""
     return Table(file, tuple(_rows(chosen, f"{file}:{used}")), notes=(f"read from the sheet {used!r}{left}",))
 
 
@@ -67,19 +67,19 @@ def _rows(cells: list[tuple[int, dict[str, str]]], where: str) -> Iterator[Row]:
     if len(set(named.values())) < len(named):
         raise InputError(f"{where}!{number}: two columns have the same name in {list(named.values())}; rename one")
     for number, held in rest:
-        # A column without a name is an index, as pandas writes it; texts in it may be what somebody meant.
+        # A column without a name is an index, as pandas writes it; but sentences in it may be data.
         if extra := sorted(column for column, text in held.items() if " " in text.strip() and column not in named):
-            raise InputError(f"{where}!{extra[0]}{number}: a text below no name of a column; name it in the first row")
+            raise InputError(f"{where}!{extra[0]}{number}: a text in a column without a name; add one in row 1")
         yield Row({name: held.get(column, "") for column, name in named.items()}, f"{where}!{number}")
 
 
-class _Budget:
+class _Archive:
     """Parts of the archive, unpacked up to the limit that holds for every file."""
 
     def __init__(self, archive: zipfile.ZipFile, file: str) -> None:
         self.archive, self.file, self.left = archive, file, opening.MAX_BYTES
 
-    def parsed(self, member: str) -> ElementTree.Element:
+    def parse(self, member: str) -> ElementTree.Element:
         chunks = []
         with self.archive.open(member) as stream:
             while chunk := stream.read(1 << 20):
@@ -92,31 +92,31 @@ class _Budget:
                 chunks.append(chunk)
         text = b"".join(chunks)
         if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
-            raise InputError(f"{self.file}: the workbook declares entities, which no Excel writes; save it anew")
+            raise InputError(f"{self.file}: the workbook declares entities, which Excel never writes; save it again")
         return ElementTree.fromstring(text)  # noqa: S314  no entities, and a limit on its size
 
     def has(self, member: str) -> bool:
         return member in self.archive.namelist()
 
 
-def _sheets(budget: _Budget) -> Iterator[tuple[str, str]]:
+def _sheets(parts: _Archive) -> Iterator[tuple[str, str]]:
     """Names of the sheets and the parts that hold them, in the workbook's order."""
     targets = {
         relation.get("Id"): relation.get("Target", "")
-        for relation in budget.parsed("xl/_rels/workbook.xml.rels")
+        for relation in parts.parse("xl/_rels/workbook.xml.rels")
         if relation.get("Type", "").endswith("/worksheet")
     }
-    for sheet in budget.parsed("xl/workbook.xml").iter(f"{_MAIN}sheet"):
+    for sheet in parts.parse("xl/workbook.xml").iter(f"{_MAIN}sheet"):
         target = targets.get(sheet.get(_RELATION))
         if target:
             member = target.lstrip("/") if target.startswith("/") else posixpath.normpath(f"xl/{target}")
             yield shown(sheet.get("name", "sheet"), 40), member
 
 
-def _shared(budget: _Budget) -> Iterator[str]:
+def _shared(parts: _Archive) -> Iterator[str]:
     """The table of texts that cells point into."""
-    if budget.has("xl/sharedStrings.xml"):
-        for item in budget.parsed("xl/sharedStrings.xml").iter(f"{_MAIN}si"):
+    if parts.has("xl/sharedStrings.xml"):
+        for item in parts.parse("xl/sharedStrings.xml").iter(f"{_MAIN}si"):
             yield _words(item)
 
 
@@ -149,10 +149,10 @@ def _text(cell: ElementTree.Element, shared: list[str], where: str) -> str:
         return ""
     if kind == "s":
         if not value.strip().isdigit() or int(value) >= len(shared):
-            raise InputError(f"{where}: the cell points to a text that is not there; save the workbook anew")
+            raise InputError(f"{where}: the cell points to a text that is not there; save the workbook again")
         return shared[int(value)]
     if kind == "e":
-        raise InputError(f"{where}: the cell holds the error {value}; mend the formula, or write the text")
+        raise InputError(f"{where}: the cell contains the error {value}; fix the formula, or write the text")
     if kind == "b":
         return "true" if value.strip() == "1" else "false"
     return re.sub(r"^(-?\d+)\.0+$", r"\1", value)

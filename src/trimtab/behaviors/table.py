@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from trimtab.errors import InputError
 from trimtab.texts import checked_text, shown
 
-_SHOWN = 8  # fields named in a message
-_NOTHING = ("", "nan", "<na>")  # how pandas and Excel write a cell without a value
+_N_SHOWN = 8  # fields named in a message
+_NOTHING = ("", "nan", "<na>")  # how pandas and Excel write an empty cell
 
 
 @dataclass(frozen=True)
 class Row:
-    """One record and where it stands.
+    """One record and its place.
 
     Args:
         fields: the record as it was read.
-        source: `file:line`, or `file:positive[3]` where a line has no meaning.
+        source: `file:line`, or `file:positive[3]` where the file has no lines.
     """
 
     fields: Mapping[str, object]
@@ -27,24 +27,25 @@ class Row:
         """The field as text.
 
         Raises:
-            InputError: the field is missing, not a string, or holds what no tokenizer takes.
+            InputError: the field is missing, not a string, or contains what no tokenizer accepts.
         """
         if name not in self.fields:
-            raise InputError(f"{self.source}: the field {name!r} is missing; found {self.result()}")
+            raise InputError(f"{self.source}: the field {name!r} is missing; found {self.field_names()}")
         return self.checked(name, self.fields[name])
 
     def answer(self, name: str) -> str:
-        """The field as text that is more than white space.
+        """The field as text that is not only white space.
 
         Raises:
-            InputError: see `text`; or the answer is empty, or what pandas writes for none.
+            InputError: see `text`; or the answer is empty, or what pandas writes for a missing one.
         """
         text = self.text(name)
         if not text.strip():
             raise InputError(f"{self.source}: the answer in {name!r} is empty; write one or remove the row")
         if text.strip() in ("nan", "NaN", "<NA>"):
             raise InputError(
-                f"{self.source}: the answer in {name!r} is {text.strip()!r}, as pandas writes a missing one"
+                f"{self.source}: the answer in {name!r} is {text.strip()!r}, pandas' mark of a missing one; write one "
+                "or remove the row"
             )
         return text
 
@@ -64,7 +65,7 @@ class Row:
         return self.checked("group", value)
 
     def blank(self, name: str) -> bool:
-        """Whether the field is absent, null, not a number, or text that says nothing."""
+        """Whether the field is absent, null, not a number, or text that stands for a missing value."""
         value = self.fields.get(name)
         if isinstance(value, str):
             return value.strip().casefold() in _NOTHING
@@ -79,19 +80,19 @@ class Row:
         if value is None:
             raise InputError(f"{self.source}: the field {name!r} must be a string, not null")
         if isinstance(value, float) and math.isnan(value):
-            raise InputError(f"{self.source}: the field {name!r} must be a string, not NaN, which is a missing one")
+            raise InputError(f"{self.source}: the field {name!r} must be a string, not NaN (a missing value)")
         if isinstance(value, list) and all(isinstance(text, str) for text in value):
             raise InputError(
-                f"{self.source}: the field {name!r} must be a string, not list: it holds {len(value)} texts; "
+                f"{self.source}: the field {name!r} must be a string, not list: it contains {len(value)} texts; "
                 "write a row for each"
             )
         return checked_text(value, self.source, name)
 
-    def result(self) -> str:
-        """The names of the fields that are there, for error messages."""
+    def field_names(self) -> str:
+        """The names of the row's fields, for error messages."""
         names = [repr(shown(str(name), 40)) for name in self.fields]
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        return ", ".join(names[:_SHOWN]) + more or "no fields"
+        more = f" and {len(names) - _N_SHOWN} more" if len(names) > _N_SHOWN else ""
+        return ", ".join(names[:_N_SHOWN]) + more or "no fields"
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Table:
         rows: the records, in order.
         header: name, description, instructions and pairing, where the file gives them.
         notes: what the reading left out or assumed.
-        broken: what is wrong with lines that hold no row at all, each with its place; the rows are the rest.
+        broken: what is wrong with each line that contains no row, with its place; the rows are the rest.
     """
 
     file: str

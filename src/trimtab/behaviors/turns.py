@@ -1,4 +1,4 @@
-"""Chat turns in the shapes that tools write: other names, content parts, tool calls, and turns kept as text."""
+"""Chat turns in the shapes that tools write: other names, content parts, tool calls, and turns stored as text."""
 
 import ast
 import json
@@ -16,24 +16,24 @@ _ROLES = {
     "tool": "result", "function": "result", "observation": "result", "ipython": "result", "function_response": "result",
 }  # fmt: skip
 _KEYS = (("role", "content"), ("from", "value"))
-_LONGEST = 10_000_000  # letters of a cell that are looked at as turns
+_MAX_TEXT = 10_000_000  # characters; a longer cell is not examined for turns
 
-AS_TEXT = "turns kept as text were read as the turns that they are"
+AS_TEXT = "turns stored as text were read as turns"
 RENAMED = "turns with 'from' and 'value' were read as role and content"
-PARTS = "the text parts of a turn were put together as they stand"
-TOOLS = "tool calls and their results were written into the turns as text, since a prompt has words only"
+PARTS = "the text parts of a turn were joined without separators"
+TOOLS = "tool calls and their results were written into the turns as text, since a prompt is text only"
 
 
-def plain_turns(value: object, where: str, seen: Counter[str]) -> object:
-    """A value with whatever turns it holds as a list of `{"role": …, "content": text}`.
+def plain_turns(value: object, where: str, counts: Counter[str]) -> object:
+    """A value whose turns, if it contains any, are a list of `{"role": …, "content": text}`.
 
     Args:
-        value: what stands in a field that may hold turns.
+        value: the content of a field that may contain turns.
         where: the place and the field, for errors.
-        seen: counts what was done, by `AS_TEXT`, `RENAMED`, `PARTS` and `TOOLS`.
+        counts: counts what was done, by `AS_TEXT`, `RENAMED`, `PARTS` and `TOOLS`.
 
     Returns:
-        the list; or the value as it is where it is not made of turns.
+        the list; or the value unchanged if it is not made of turns.
 
     Raises:
         InputError: turns that cannot be read, such as pictures.
@@ -47,9 +47,9 @@ def plain_turns(value: object, where: str, seen: Counter[str]) -> object:
     turns = _listed(value)
     if turns is None:
         return value
-    made = [_turn(turn, f"{where}[{k}]", done) for k, turn in enumerate(turns)]
-    seen.update(done.keys())
-    return _merged(made) if done[TOOLS] else made
+    plain = [_turn(turn, f"{where}[{k}]", done) for k, turn in enumerate(turns)]
+    counts.update(done.keys())
+    return _merged(plain) if done[TOOLS] else plain
 
 
 def _listed(value: object) -> list[Mapping[str, object]] | None:
@@ -104,7 +104,7 @@ def _part(part: Mapping[str, object], where: str) -> str:
     kind, text = part.get("type", "text"), part.get("text")
     if kind in ("text", "input_text", "output_text") and isinstance(text, str):
         return text
-    raise InputError(f"{where}: a part of the kind {kind!r}; only texts can be compared, so leave the row out")
+    raise InputError(f"{where}: a part of type {kind!r}; only text can be compared, so remove the row")
 
 
 def _calls(turn: Mapping[str, object]) -> list[str]:
@@ -117,29 +117,29 @@ def _call(call: Mapping[str, object]) -> str:
     inner = call.get("function")
     named = inner if isinstance(inner, Mapping) else call
     arguments = named.get("arguments", "")
-    given = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False, default=str)
-    return f"[calls {named.get('name', 'a tool')}({given})]"
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False, default=str)
+    return f"[calls {named.get('name', 'a tool')}({text})]"
 
 
 def _merged(turns: list[dict[str, object]]) -> list[dict[str, object]]:
-    """Turns of one role after another put together, as chat templates want them to alternate."""
-    made: list[dict[str, object]] = []
+    """Consecutive turns of one role merged, since chat templates want roles to alternate."""
+    merged: list[dict[str, object]] = []
     for turn in turns:
-        last = made[-1] if made else {}
+        last = merged[-1] if merged else {}
         if last.get("role") == turn["role"] and isinstance(last["content"], str) and isinstance(turn["content"], str):
-            made[-1] = {"role": turn["role"], "content": f"{last['content']}\n{turn['content']}"}
+            merged[-1] = {"role": turn["role"], "content": f"{last['content']}\n{turn['content']}"}
         else:
-            made.append(turn)
-    return made
+            merged.append(turn)
+    return merged
 
 
-# --- turns that a table keeps as text ---
+# --- turns that a table stores as text ---
 
 
 def looks_like_turns(text: str) -> bool:
     """Text such as `[{'role': 'user', 'content': …}]`: Python's or NumPy's, or JSON."""
     start = text.lstrip()[:40]
-    if not re.match(r"(array\(\s*)?\[?\s*(array\(\s*\[\s*)?\{", start) or len(text) > _LONGEST:
+    if not re.match(r"(array\(\s*)?\[?\s*(array\(\s*\[\s*)?\{", start) or len(text) > _MAX_TEXT:
         return False
     return any(
         re.search(rf"""['"]{role}['"]\s*:""", text) and re.search(rf"""['"]{content}['"]\s*:""", text)
@@ -158,12 +158,12 @@ def _read_text(text: str, where: str) -> object:
     except (ValueError, RecursionError):
         pass
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about odd escapes in the texts
+        warnings.simplefilter("ignore")  # about invalid escapes in the texts
         try:
             value: object = ast.literal_eval(_as_python(text.strip()))
         except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
             raise InputError(
-                f"{where} looks like turns kept as text, but is cut short or broken: {text.strip()[:60]!r}; "
+                f"{where} looks like turns stored as text, but is cut short or broken: {text.strip()[:60]!r}; "
                 "write the file with json.dumps of the turns, or as JSONL"
             ) from None
     return value
@@ -185,7 +185,7 @@ def _outside(code: str) -> str:
 
 
 def _pieces(text: str) -> Iterator[tuple[str, bool]]:
-    """The text in turns of what stands outside of quotation marks and what stands within."""
+    """The text in pieces, alternately outside (True) and inside (False) quotation marks."""
     at = 0
     for match in _QUOTED.finditer(text):
         yield text[at : match.start()], True

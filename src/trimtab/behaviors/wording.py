@@ -1,4 +1,4 @@
-"""What in the wording alone tells the two sides apart: one sentence in many rows, a word or a mark of one side."""
+"""Wording that alone tells the two sides apart: one sentence in many rows, or a word or mark of one side only."""
 
 import re
 import unicodedata
@@ -12,28 +12,28 @@ from trimtab.behaviors.likeness import variants
 from trimtab.behaviors.words import words
 from trimtab.decimals import decimals
 
-MOSTLY = 0.5  # share of a side's answers from which on one sentence is what the side is
+MAJORITY = 0.5  # share of a side's answers from which one sentence is all that the side says
 _ONE_SENTENCE = 0.7  # share of words in common with the sentence
-_TELLING = 0.6  # difference between the shares of the answers of either side that hold a word
+_TELLING = 0.6  # difference between the shares of the two sides' answers that contain a word
 _MARK = re.compile(r"[^\w\s]")
 
 
 def telling_words(examples: Sequence[Example]) -> Mapping[str, float]:
-    """Words and marks that tell the sides apart by standing in one's answers and not in the other's.
+    """Words and marks that tell the sides apart, being in the answers of one and not in those of the other.
 
     Args:
         examples: any; a word counts once an answer.
 
     Returns:
-        share of positive minus share of negative answers that hold the word, for those that differ by at least 0.6; the
-        most telling first.
+        share of positive minus share of negative answers that contain the word, where they differ by at least 0.6; the
+        largest difference first.
     """
     counts: list[Counter[str]] = [
         Counter(word for e in examples for word in _wording(getattr(e, side))) for side in SIDES
     ]
     shares = {word: (counts[0][word] - counts[1][word]) / len(examples) for word in counts[0].keys() | counts[1].keys()}
     telling = [(word, share) for word, share in shares.items() if abs(share) >= _TELLING]
-    return dict(sorted(telling, key=lambda result: (-abs(result[1]), result[0])))
+    return dict(sorted(telling, key=lambda item: (-abs(item[1]), item[0])))
 
 
 def _wording(text: str) -> set[str]:
@@ -67,7 +67,7 @@ def one_sentence(behavior: Behavior) -> list[Finding]:
         texts = [words(getattr(e, side)) for e in behavior.examples]
         same = variants(texts, _ONE_SENTENCE)
         n, total = int(same.sum()), len(texts)
-        if n < max(3, MOSTLY * total) or _identical(behavior, side):
+        if n < max(3, MAJORITY * total) or _identical(behavior, side):
             continue
         rows = [i for i, yes in enumerate(same) if yes]
         shown = getattr(behavior.examples[rows[0]], side).strip()
@@ -81,7 +81,7 @@ def one_sentence(behavior: Behavior) -> list[Finding]:
 
 
 def _identical(behavior: Behavior, side: Side) -> bool:
-    """Whether all answers of the side are the same to the letter, which is told of elsewhere."""
+    """Whether all answers of the side are identical, which another finding reports."""
     return len({verbatim(getattr(e, side)) for e in behavior.examples}) == 1
 
 
@@ -92,9 +92,9 @@ def one_word(behavior: Behavior) -> list[Finding]:
     telling = telling_words(behavior.examples)
     if not telling:
         return []
-    given = ", ".join(f"{word!r} ({decimals(share, '+.0%')})" for word, share in list(telling.items())[:5])
+    listed = ", ".join(f"{word!r} ({decimals(share, '+.0%')})" for word, share in list(telling.items())[:5])
     message = (
-        f"the wording alone tells the sides apart, by the share of positive minus negative answers that hold {given}: "
-        "the steering may learn that word; a check measures what is left without it"
+        f"the wording alone tells the sides apart, by the share of positive minus negative answers that contain "
+        f"{listed}: the steering may learn that word; a check measures what is left without it"
     )
     return [Finding("one-word", "warning", message, (), len(behavior.examples), next(iter(telling.values())))]

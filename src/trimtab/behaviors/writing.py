@@ -1,4 +1,4 @@
-"""The one form that every behavior can be kept in: a header line, and one example a line, read back as it was."""
+"""The one format that can store every behavior unchanged: a header line, then one example a line."""
 
 import json
 from pathlib import Path
@@ -9,16 +9,16 @@ from trimtab.storage.atomic import output_path, whole
 
 
 def write(behavior: Behavior, file: str | Path) -> None:
-    """Write a behavior as JSONL; whatever stood there is replaced when all is written.
+    """Write a behavior as JSONL; an existing file is replaced once all is written.
 
-    The header says `exact`, so that `Behavior.load` takes the rows as they stand and gives the same digest.
+    The header says `exact`, so that `Behavior.load` reads the rows unchanged and gives the same digest.
 
     Args:
         behavior: any.
-        file: where to; folders above it are made.
+        file: the target; missing folders are created.
 
     Raises:
-        InputError: it cannot be written, or would lie in a steering.
+        InputError: it cannot be written, or would be inside a steering's folder.
     """
     file = output_path(file)
     header: dict[str, object] = {"trimtab": "behavior", "exact": True, "name": behavior.name}

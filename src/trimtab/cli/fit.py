@@ -116,7 +116,7 @@ def fit(
     for note in result.notes:
         console.print(f"  {note}", highlight=False, markup=False)
     gate_summary(result.training, console)
-    for warning in result.warnings:
+    for warning in result.reservations:
         Console(stderr=True, soft_wrap=True).print(f"warning: {warning}", highlight=False, markup=False)
     console.print(f"page: {work / PAGE}", highlight=False, markup=False)
     if result.reports:

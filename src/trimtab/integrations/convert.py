@@ -31,7 +31,7 @@ class Conversion:
     Example:
         >>> import torch, trimtab as tt
         >>> folder = tt.Steering.from_vector(3, torch.ones(8), "warm").save("warm")
-        >>> tt.convert("warm", "warm.gguf").sites
+        >>> tt.convert("warm", "warm.safetensors").sites
         (Site(block=3, component='residual'),)
 
     Args:

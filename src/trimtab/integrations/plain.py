@@ -52,7 +52,9 @@ def read_vectors(file: Path, name: str, convention: str | None = None, site: Sit
     check_convention(convention)
     source, (tensors, metadata) = SourceDescription(file, (name,), site, convention), _load(file)
     origin = source.origin("plain-vectors", convention=convention or "named")
-    vector = labelled_vector({**metadata, **tensors}, source)
+    held: dict[object, object] = dict(metadata.items())
+    held.update(tensors.items())
+    vector = labelled_vector(held, source)
     if vector is not None:
         if vector.layers is not None or not isinstance(vector.vector, Tensor):
             raise InputError(

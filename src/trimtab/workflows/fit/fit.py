@@ -66,7 +66,7 @@ class Fitted:
         return {"attributes": verdicts, "training": training} if verdicts or training else {}
 
     @property
-    def warnings(self) -> tuple[str, ...]:
+    def reservations(self) -> tuple[str, ...]:
         """Attributes whose check did not pass."""
         poor = (
             (name, r.verdict) for name, r in self.reports.items() if r.verdict.decision in ("no-go", "inconclusive")

@@ -1,4 +1,4 @@
-"""What a format makes of the rows of a table."""
+"""The examples that a format reads from the rows of a table."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from trimtab.behaviors.behavior import Example, Pairing
 
 
 @dataclass(frozen=True)
-class Parsed:
-    """Examples and how they came about.
+class ExampleSet:
+    """Examples and how they were read.
 
     Args:
         examples: in the order of the file.
