@@ -16,6 +16,7 @@ from trimtab.cli.draft import draft
 from trimtab.cli.fit import fit
 from trimtab.cli.flags import with_flags
 from trimtab.cli.generate import generate
+from trimtab.cli.keys import keys
 from trimtab.cli.lint import lint
 from trimtab.cli.predict import predict
 from trimtab.cli.study import study
@@ -86,3 +87,4 @@ def _root(
 
 for command in (check, predict, study, fit, generate, convert, convert_data, lint, draft, doctor):
     app.command()(command)
+app.add_typer(keys, name="keys")

@@ -1,1 +1,1 @@
-"""Serving steered models to many clients at once."""
+"""Answers requests over HTTP as OpenAI's API does: one process speaks the protocol, another runs the model."""

@@ -39,7 +39,6 @@ class ErrorRates:
         command: what measured it.
         thresholds: the bounds asked for.
         decisions: by decision.
-        earlier: where the rule has changed since, which one the figures are of.
     """
 
     model: str
@@ -49,7 +48,6 @@ class ErrorRates:
     command: str
     thresholds: Mapping[str, float]
     decisions: Mapping[Decision, Rate]
-    earlier: str = ""
 
     @staticmethod
     def shipped() -> "ErrorRates":

@@ -122,7 +122,6 @@ def _error_rate(on: Experiment, decision: Decision, thresholds: Thresholds, was_
     if rate is None:
         return {"error_rate_reason": f"none of the verdicts that were looked at again was {decision}"}
     differs = {
-        known.earlier: bool(known.earlier),
         "this model has not been measured": on.model.digest != known.digest,
         "with other bounds than here": asdict(thresholds) != known.thresholds,
         "on free text, not on choices": on.behavior.answer_kind == "choice",

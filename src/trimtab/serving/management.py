@@ -1,0 +1,155 @@
+"""The routes beside the answers: models, steerings, tokens, health, metrics."""
+
+import asyncio
+import time
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from trimtab.serving.caller import caller_of, needs
+from trimtab.serving.inference import ERRORS
+from trimtab.serving.protocol.listing import (
+    AttributeCard,
+    LoadRequest,
+    ModelCard,
+    ModelList,
+    State,
+    SteeringCard,
+    SteeringList,
+    TokenizeRequest,
+    Tokens,
+)
+from trimtab.serving.resolution import steering_name
+from trimtab.serving.served import AttributeCheck, Served
+from trimtab.serving.service import Service
+from trimtab.serving.vocabulary import Vocabulary
+
+
+def listing(service: Service) -> APIRouter:
+    """What there is, for keys with the scope `read`."""
+    router = APIRouter(dependencies=[Depends(needs("read"))], responses=ERRORS)
+    created = int(time.time())
+
+    @router.get("/v1/models")
+    async def models() -> ModelList:
+        """The model, and the model with each steering that is on."""
+        names = [service.model, *(f"{service.model}@{name}" for name in service.registry.enabled)]
+        return ModelList(data=[ModelCard(id=name, created=created) for name in names])
+
+    @router.get("/v1/models/{model:path}")
+    async def model(model: str) -> ModelCard:
+        """One of them."""
+        name = steering_name(model, service.model, None)
+        if name is not None:
+            service.registry.find(name)
+        return ModelCard(id=model, created=created)
+
+    @router.get("/v1/steerings")
+    async def steerings() -> SteeringList:
+        """The steerings with their verdicts, and why others were not loaded."""
+        registry = service.registry
+        cards = [_card(service, one) for one in registry.loaded.values()]
+        return SteeringList(data=cards, faults=dict(registry.faults))
+
+    @router.get("/metrics", response_class=Response)
+    async def metrics() -> Response:
+        """For Prometheus."""
+        return Response(service.metrics.page(), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def operating(service: Service) -> APIRouter:
+    """What changes what is served, for keys with the scope `operate`."""
+    router = APIRouter(dependencies=[Depends(needs("operate"))], responses=ERRORS)
+
+    def noted(request: Request, one: Served, act: str) -> SteeringCard:
+        caller_of(request).notes |= {"steering": one.name, "artifact": one.id, "act": act}
+        return _card(service, one)
+
+    @router.post("/v1/steerings")
+    async def load(asked: LoadRequest, request: Request) -> SteeringCard:
+        """Load a steering from the folder, anew if it is loaded already."""
+        one = await asyncio.to_thread(service.registry.load, asked.name)  # may read gigabytes
+        return noted(request, one, "load")
+
+    @router.delete("/v1/steerings/{name}")
+    async def unload(name: str, request: Request) -> SteeringCard:
+        """Forget a steering; its folder stays, and requests that run keep it."""
+        return noted(request, service.registry.unload(name), "unload")
+
+    @router.post("/v1/steerings/{name}/enable")
+    async def enable(name: str, request: Request) -> SteeringCard:
+        """Switch a steering on."""
+        return noted(request, service.registry.enable(name), "enable")
+
+    @router.post("/v1/steerings/{name}/disable")
+    async def disable(name: str, request: Request) -> SteeringCard:
+        """Switch a steering off from the next request on."""
+        return noted(request, service.registry.disable(name), "disable")
+
+    return router
+
+
+def tokenizing(service: Service, vocabulary: Vocabulary) -> APIRouter:
+    """Texts as token ids, for keys with the scope `infer`."""
+    router = APIRouter(dependencies=[Depends(needs("infer"))], responses=ERRORS)
+
+    @router.post("/tokenize")
+    async def tokenize(asked: TokenizeRequest, request: Request) -> Tokens:
+        """The token ids of a prompt as `/v1/completions` takes it."""
+        steering_name(asked.model or service.model, service.model, None)
+        service.admission.count(caller_of(request).key)
+        able = await service.capabilities()
+        tokens = list(await asyncio.to_thread(vocabulary.ids, asked.prompt))
+        return Tokens(count=len(tokens), max_model_len=able.max_length, tokens=tokens)
+
+    return router
+
+
+def health(service: Service) -> APIRouter:
+    """Whether the server lives, for everybody."""
+    router = APIRouter(responses={503: ERRORS[503]})
+
+    @router.get("/health")
+    async def alive() -> State:
+        """This process answers."""
+        return State()
+
+    @router.get("/ready")
+    async def ready() -> State:
+        """The engine answers too."""
+        await service.asked_capabilities()
+        return State()
+
+    return router
+
+
+def _card(service: Service, one: Served) -> SteeringCard:
+    return SteeringCard(
+        name=one.name,
+        id=one.id,
+        enabled=one.name in service.registry.enabled,
+        method=one.method,
+        model=None if one.made_for is None else one.made_for.id,
+        scope=one.scope,
+        attributes=[
+            _attribute(name, strength, one.checks.get(name, AttributeCheck()))
+            for name, strength in one.attributes.items()
+        ],
+        presets={name: dict(values) for name, values in one.presets.items()},
+    )
+
+
+def _attribute(name: str, strength: float, check: AttributeCheck) -> AttributeCard:
+    return AttributeCard(
+        name=name,
+        strength=strength,
+        decision=check.decision,
+        sentence=check.sentence,
+        reservations=list(check.reservations),
+        checked_strength=check.strength,
+        checked_scope=check.scope,
+        checked_chat_template=check.chat_template,
+    )

@@ -1,0 +1,78 @@
+"""A server with two steerings and a key of each scope, over the spelling engine, without a network."""
+
+import io
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from tests.serving.speller import Letters, Speller
+from tests.serving.steerings import CHECKED, write_steering
+
+from trimtab.serving.app import create_app
+from trimtab.serving.keys import KeyFile
+from trimtab.serving.registry import Registry
+from trimtab.serving.settings import Limits, Settings
+
+Call = Callable[[httpx2.AsyncClient], Awaitable[Any]]
+
+
+@dataclass
+class Server:
+    """A server's parts, and its keys by scope."""
+
+    app: FastAPI
+    engine: Speller
+    registry: Registry
+    keys: dict[str, str]
+    log: io.StringIO = field(default_factory=io.StringIO)
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """What was logged."""
+        return [json.loads(line) for line in self.log.getvalue().splitlines()]
+
+    @asynccontextmanager
+    async def client(self, scope: str | None = "infer") -> AsyncIterator[httpx2.AsyncClient]:
+        headers = {} if scope is None else {"authorization": f"Bearer {self.keys[scope]}"}
+        transport = httpx2.ASGITransport(self.app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers) as client:
+            yield client
+
+
+Make = Callable[..., Server]
+
+
+@pytest.fixture
+def steerings(tmp_path: Path) -> Path:
+    folder = tmp_path / "steerings"
+    write_steering(folder / "warm", {"warm": 1.0}, {"warm": CHECKED}, presets={"gentle": {"warm": 0.5}})
+    write_steering(folder / "brief", {"brief": 0.25})
+    return folder
+
+
+@pytest.fixture
+def make(tmp_path: Path, steerings: Path) -> Make:
+    """Make a server, with limits and the like."""
+
+    def made(vocabulary: bool = True, no_auth: bool = False, max_length: int = 64, **limits: Any) -> Server:
+        held = KeyFile(tmp_path / "keys.json")
+        keys = {} if held.keys else {scope: held.create(scope, [scope]) for scope in ("read", "infer", "operate")}
+        engine, registry, log = Speller(max_length), Registry(steerings), io.StringIO()
+        settings = Settings("tiny", no_auth=no_auth, limits=Limits(**limits))
+        app = create_app(
+            engine, registry, None if no_auth else held, settings, vocabulary=Letters() if vocabulary else None, log=log
+        )
+        return Server(app, engine, registry, keys, log)
+
+    return made
+
+
+@pytest.fixture
+def server(make: Make) -> Server:
+    return make()
