@@ -168,9 +168,10 @@ def page(rows: Sequence[Row]) -> Iterator[str]:
     hours = sum(row["seconds"] for row in rows) / 3600
     yield "# How often the verdict is wrong\n"
     yield (
-        "```\n.venv/bin/python benchmarks/verdict.py --data ../shared/data --json out/bench/verdict.jsonl\n"
-        ".venv/bin/python benchmarks/verdict_table.py --json out/bench/verdict.jsonl --out docs/results/verdict.md \\\n"
-        "    --shipped src/trimtab/verdict/error_rates.json\n```\n"
+        "```\n.venv/bin/python benchmarks/verdict.py --data ../shared/data --json benchmarks/rows/verdict.jsonl \\\n"
+        "    --controls 20\n"
+        ".venv/bin/python benchmarks/verdict_table.py --json benchmarks/rows/verdict.jsonl \\\n"
+        "    --out docs/results/verdict.md --shipped src/trimtab/verdict/error_rates.json\n```\n"
     )
     took = f"{hours:.1f} hours of two processes together, beside other work"
     yield f"{machine()}; SmolLM2-135M-Instruct in bfloat16; {took}.\n"
