@@ -60,11 +60,13 @@ def steerings(tmp_path: Path) -> Path:
 def make(tmp_path: Path, steerings: Path) -> Make:
     """Make a server, with limits and the like."""
 
-    def made(vocabulary: bool = True, no_auth: bool = False, max_length: int = 64, **limits: Any) -> Server:
+    def made(
+        vocabulary: bool = True, no_auth: bool = False, log_text: bool = False, max_length: int = 64, **limits: Any
+    ) -> Server:
         held = KeyFile(tmp_path / "keys.json")
         keys = {} if held.keys else {scope: held.create(scope, [scope]) for scope in ("read", "infer", "operate")}
         engine, registry, log = Speller(max_length), Registry(steerings), io.StringIO()
-        settings = Settings("tiny", no_auth=no_auth, limits=Limits(**limits))
+        settings = Settings("tiny", no_auth=no_auth, log_text=log_text, limits=Limits(**limits))
         app = create_app(
             engine, registry, None if no_auth else held, settings, vocabulary=Letters() if vocabulary else None, log=log
         )

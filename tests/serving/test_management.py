@@ -12,6 +12,7 @@ import pytest
 from openai.pagination import SyncPage
 from openai.types import Model
 from prometheus_client.parser import text_string_to_metric_families
+from tests.serving.asking import sent as sent_as
 from tests.serving.conftest import Server
 from tests.serving.steerings import CHECKED, write_steering
 
@@ -24,11 +25,7 @@ CHAT = "/v1/chat/completions"
 
 
 def sent(server: Server, method: str, path: str, scope: str = "read", **options: Any) -> httpx2.Response:
-    async def main() -> httpx2.Response:
-        async with server.client(scope) as client:
-            return await client.request(method, path, **options)
-
-    return asyncio.run(main())
+    return sent_as(server, method, path, scope, **options)
 
 
 def hello(server: Server, name: str, text: str = "hello") -> httpx2.Response:

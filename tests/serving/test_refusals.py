@@ -6,29 +6,12 @@ from typing import Any
 
 import httpx2
 import pytest
+from tests.serving.asking import error, sent
 from tests.serving.conftest import Make, Server
 
 CHAT = "/v1/chat/completions"
 TEXT = "/v1/completions"
 HELLO = {"model": "tiny", "messages": [{"role": "user", "content": "hello"}]}
-
-
-def sent(server: Server, method: str, path: str, scope: str | None = "infer", **options: Any) -> httpx2.Response:
-    async def main() -> httpx2.Response:
-        async with server.client(scope) as client:
-            return await client.request(method, path, **options)
-
-    return asyncio.run(main())
-
-
-def error(response: httpx2.Response, status: int) -> dict[str, Any]:
-    assert response.status_code == status, response.text
-    assert response.headers["x-request-id"].startswith("req_")
-    document = response.json()
-    assert set(document) == {"error"}
-    assert set(document["error"]) == {"message", "type", "param", "code"}
-    assert document["error"]["message"]
-    return dict(document["error"])
 
 
 def refused(server: Server, status: int, path: str = CHAT, **fields: Any) -> dict[str, Any]:
@@ -294,21 +277,3 @@ def test_an_engine_that_says_nothing_is_not_ready(make: Make, monkeypatch: pytes
     for method, path in (("GET", "/ready"), ("POST", CHAT)):
         told = error(sent(server, method, path, json=HELLO if method == "POST" else None), 503)
         assert told["code"] == "not_ready"
-
-
-# --- logs ---
-
-
-def test_logs_say_who_asked_for_what_and_never_a_word_of_it(server: Server) -> None:
-    asked = {**HELLO, "model": "tiny@warm", "messages": [{"role": "user", "content": "my secret"}], "user": "u-1"}
-    response = sent(server, "POST", CHAT, json=asked)
-    refused(server, 400, messages=[{"role": "my secret", "content": "my secret"}])
-    sent(server, "GET", "/my secret")
-    assert "secret" not in server.log.getvalue()
-    assert "SECRET" not in server.log.getvalue()
-    line = server.lines[0]
-    assert line["request_id"] == response.headers["x-request-id"]
-    known = {"route": CHAT, "status": 200, "key": "infer", "steering": "warm", "user": "u-1", "completion_tokens": 9}
-    assert {name: line[name] for name in known} == known
-    assert [line["status"] for line in server.lines] == [200, 400, 404]
-    assert (server.lines[1]["error"], server.lines[2]["route"]) == ("invalid_value", "none")

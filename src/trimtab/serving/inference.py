@@ -24,6 +24,7 @@ from trimtab.serving.protocol.tools import may_call
 from trimtab.serving.service import Service
 from trimtab.serving.tally import Choice, Piece, Tally
 from trimtab.serving.work import Work, planned
+from trimtab.texts import Message
 
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": ErrorBody} for status in (400, 401, 403, 404, 408, 413, 415, 429, 500, 503, 504)
@@ -155,6 +156,11 @@ class _Answer:
         metrics.tokens.labels("prompt").inc(usage.prompt_tokens)
         metrics.tokens.labels("answer").inc(usage.completion_tokens)
         self.caller.notes |= {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
+        if self.service.settings.log_text:
+            self.caller.notes |= {
+                "prompts": [_written(part.request.prompt) for part in self.work.parts],
+                "answers": [choice.text for choice in (*self.tally.choices, *self.tally.beside)],
+            }
         if resolved is not None:
             edited = self.tally.edited
             metrics.edited.labels(resolved.name, "selected").inc(edited.selected)
@@ -220,6 +226,11 @@ async def _with_errors(
             told = http_error(service.counted_failure(error), caller.request_id)
             caller.notes["error"] = told.word or told.status
             yield f"data: {ErrorBody.model_validate(told.body).model_dump_json()}\n\n"
+
+
+def _written(prompt: tuple[int, ...] | tuple[Message, ...]) -> list[Any]:
+    """For logs."""
+    return [one if isinstance(one, int) else {"role": one.role, "content": one.content} for one in prompt]
 
 
 def _unsteered(choice: Choice, text: str, n_tokens: int) -> UnsteeredChoice:

@@ -1,4 +1,4 @@
-"""One line of JSON for each request: who, what, how long; never what was written or answered."""
+"""One line of JSON for each request: who, what, how long; what was written and answered only if asked to."""
 
 from typing import Any, TextIO
 

@@ -49,6 +49,7 @@ class Settings:
         host: where it listens.
         no_auth: whether everybody who reaches it may do everything; on loopback alone.
         other_weights: whether steerings made for other weights of the same shapes may steer.
+        log_text: whether logs hold prompts and answers.
         limits: see `Limits`.
 
     Raises:
@@ -59,6 +60,7 @@ class Settings:
     host: str = "127.0.0.1"
     no_auth: bool = False
     other_weights: bool = False
+    log_text: bool = False
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
