@@ -1,6 +1,5 @@
 """Packed edits in transformers' own continuous batching, against `model.generate`."""
 
-from collections import deque
 from contextlib import ExitStack
 from typing import Any
 
@@ -11,7 +10,7 @@ from trimtab.errors import InertSteeringError
 from trimtab.interventions import SCOPES
 from trimtab.models import Encoded, Model, steer
 from trimtab.serving.engines.batching import Limits, batching_manager, requests_in_pass
-from trimtab.serving.engines.edit_records import summary, token_edits
+from trimtab.serving.engines.edit_records import EditRecord, Measures, summary, token_edits
 from trimtab.serving.engines.packed import PackedSteering, packed_edits
 from trimtab.steering import Additive, Steering
 from trimtab.texts import Rendered
@@ -81,7 +80,7 @@ def test_a_prompt_that_takes_several_passes_is_edited_as_one(model: Model, every
         request = packed(steering, 1.0, scope, row.prompt_len)
         tokens = run(model, {"a": (row, request)}, Limits(batch_tokens=16))
         assert tokens["a"] == expected(model, prompt, steering=steering, scope=scope)
-        ran = [selected for record in request.records for selected in record.selected.tolist()]
+        ran = [selected for record in request.records for selected in record.selected]
         assert len(request.records) > N
         n, generated = row.prompt_len, N - 1
         assert (
@@ -176,14 +175,13 @@ def test_an_edit_that_never_ran_is_an_error(model: Model, every_kind: Any) -> No
 
 
 def test_tokens_that_run_again_count_once() -> None:
-    from trimtab.serving.engines.edit_records import EditRecord
-
     request = PackedSteering(steer(Steering({0: Additive(torch.ones(1, 2))}, {"a": 1.0})), ("a",), 2)
     for start, n in ((0, 3), (3, 1), (0, 5)):  # the third pass begins anew and has one token more
-        selected = torch.arange(start, start + n) >= 1
-        s = int(selected.sum())
-        request.record(EditRecord(start, selected, torch.ones(s, dtype=torch.bool), torch.arange(s) + 0.0))
-    assert isinstance(request.records, deque)
+        selected = [position >= 1 for position in range(start, start + n)]
+        s = sum(selected)
+        measures = Measures(torch.ones(s, dtype=torch.bool), torch.arange(s) + 0.0, {"a": torch.arange(s) / 10})
+        request.record(EditRecord(start, selected, measures))
     assert [(r.start, len(r.selected)) for r in request.records] == [(0, 3), (3, 1), (4, 1)]
-    assert request.records[-1].edit_size_ratio.tolist() == [3.0]
+    assert request.records[-1].ratios() == [3.0]
+    assert request.records[-1].gates()["a"] == pytest.approx([0.3])
     assert summary(list(request.records)).selected == 4

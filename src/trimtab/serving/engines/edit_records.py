@@ -1,7 +1,8 @@
 """What edits did to the tokens of a request, pass by pass, and what answers say of it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -10,51 +11,93 @@ from trimtab.interventions import Edit, EditSummary, TokenEdit
 from trimtab.steering.edits import Gated, Stack
 
 
+class Measures:
+    """What a steering's edits did to its tokens in a pass; copied from the device when first asked for, after it.
+
+    Args:
+        touched: `[n]` bool, the tokens that an edit changed.
+        edit_size_ratio: `[n]` ‖f(h) − h‖ / ‖h‖ at the site where it is largest.
+        gates: by attribute with gates, `[n]` their means over the sites.
+    """
+
+    def __init__(self, touched: Tensor, edit_size_ratio: Tensor, gates: Mapping[str, Tensor]) -> None:
+        self._tensors, self._gates = (touched, edit_size_ratio), gates
+
+    @cached_property
+    def touched(self) -> list[bool]:
+        """By token."""
+        return self._tensors[0].tolist()
+
+    @cached_property
+    def edit_size_ratio(self) -> list[float]:
+        """By token."""
+        return self._tensors[1].tolist()
+
+    @cached_property
+    def gates(self) -> dict[str, list[float]]:
+        """By attribute, by token."""
+        return {name: gate.tolist() for name, gate in self._gates.items()}
+
+
 @dataclass(frozen=True, eq=False)
 class EditRecord:
     """What the edits did to a request's tokens in one pass.
 
-    Tensors of selected tokens may lie on another device, so that no pass waits for them; they are empty where every
-    strength is 0.
-
     Args:
         start: position of the first token.
-        selected: `[n]` bool, on the CPU: the tokens in scope.
-        touched: `[s]` bool, of the selected tokens those that an edit changed.
-        edit_size_ratio: `[s]` ‖f(h) − h‖ / ‖h‖ at the site where it is largest.
-        gates: by attribute with gates, `[s]` their mean over the sites.
+        selected: for each token whether it is in scope.
+        measures: of the pass, which hold the selected tokens side by side; None where every strength is 0.
+        first: place of the first selected token in them.
     """
 
     start: int
-    selected: Tensor
-    touched: Tensor
-    edit_size_ratio: Tensor
-    gates: Mapping[str, Tensor] = field(default_factory=dict)
+    selected: Sequence[bool]
+    measures: Measures | None = None
+    first: int = 0
 
     @property
     def end(self) -> int:
         """Position behind the last token."""
         return self.start + len(self.selected)
 
+    @property
+    def own(self) -> slice:
+        """The places of the selected tokens in the measures."""
+        return slice(self.first, self.first + sum(self.selected))
+
+    def touched(self) -> list[bool]:
+        """Of the selected tokens, which ones an edit changed."""
+        return [] if self.measures is None else self.measures.touched[self.own]
+
+    def ratios(self) -> list[float]:
+        """Of the selected tokens, the size of the edit."""
+        return [] if self.measures is None else self.measures.edit_size_ratio[self.own]
+
+    def gates(self) -> dict[str, list[float]]:
+        """By attribute with gates, of the selected tokens."""
+        return {} if self.measures is None else {name: g[self.own] for name, g in self.measures.gates.items()}
+
     def since(self, position: int) -> "EditRecord":
         """Without the tokens before a position."""
         n = max(0, position - self.start)
-        if not n:
-            return self
-        s = int(self.selected[:n].sum())
-        gates = {name: gate[s:] for name, gate in self.gates.items()}
-        return EditRecord(self.start + n, self.selected[n:], self.touched[s:], self.edit_size_ratio[s:], gates)
+        first = self.first + sum(self.selected[:n])
+        return EditRecord(self.start + n, self.selected[n:], self.measures, first) if n else self
 
 
 def summary(records: Sequence[EditRecord]) -> EditSummary:
     """Several records as one summary: counts are added, means are over all selected tokens."""
-    selected = sum(int(r.selected.sum()) for r in records)
-    touched = sum(int(r.touched.sum()) for r in records)
-    ratio = sum(float(r.edit_size_ratio.sum()) for r in records)
-    names = dict.fromkeys(name for r in records for name in r.gates)
-    gates = {name: sum(float(r.gates[name].sum()) for r in records if name in r.gates) for name in names}
+    selected = sum(sum(r.selected) for r in records)
     n = max(1, selected)
-    return EditSummary(selected, touched, {name: total / n for name, total in gates.items()}, ratio / n)
+    gates: dict[str, float] = {}
+    for r in records:
+        for name, gate in r.gates().items():
+            gates[name] = gates.get(name, 0.0) + sum(gate)
+    return EditSummary(
+        selected,
+        sum(sum(r.touched()) for r in records),
+        {name: total / n for name, total in gates.items()},
+        sum(sum(r.ratios()) for r in records) / n,
+    )
 
 
 def token_edits(records: Iterable[EditRecord], ids: Sequence[int]) -> tuple[TokenEdit, ...]:
@@ -66,14 +109,10 @@ def token_edits(records: Iterable[EditRecord], ids: Sequence[int]) -> tuple[Toke
     """
     out: list[TokenEdit] = []
     for r in records:
-        ratios = r.edit_size_ratio.tolist()
-        gates = {name: gate.tolist() for name, gate in r.gates.items()}
-        k = 0
-        for i, selected in enumerate(r.selected.tolist()):
-            edited = selected and k < len(ratios)
-            own = {name: gate[k] for name, gate in gates.items()} if edited else {}
-            out.append(TokenEdit(ids[r.start + i], selected, own, ratios[k] if edited else 0.0))
-            k += edited
+        ratios, gates = iter(r.ratios()), {name: iter(gate) for name, gate in r.gates().items()}
+        for i, selected in enumerate(r.selected):
+            own = {name: next(gate) for name, gate in gates.items()} if selected else {}
+            out.append(TokenEdit(ids[r.start + i], selected, own, next(ratios, 0.0) if selected else 0.0))
     return tuple(out)
 
 

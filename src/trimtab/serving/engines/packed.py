@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from trimtab.errors import InertSteeringError, PlanError
 from trimtab.interventions import Edit, Site
 from trimtab.models import Batch, Steer, in_scope
 from trimtab.models.blocks import Anatomy, first_tensor
-from trimtab.serving.engines.edit_records import EditRecord, gates_of
+from trimtab.serving.engines.edit_records import EditRecord, Measures, gates_of
 
 Order = Sequence[tuple[str, int]]
 """Requests of a pass in the order of its tokens, each with its number of tokens."""
@@ -45,6 +46,17 @@ class PackedSteering:
     records: deque[EditRecord] = field(default_factory=deque)
     error: Exception | None = None
     _recorded: int = 0
+
+    @cached_property
+    def strength(self) -> tuple[float, ...]:
+        """By column."""
+        return tuple(self.steer.strength[0].tolist())
+
+    @cached_property
+    def window(self) -> tuple[int, int]:
+        """The scope as bounds on `position - prompt_len`."""
+        low, high = self.steer.window[0].tolist()
+        return low, high
 
     def record(self, record: EditRecord) -> None:
         """Keep a record; of tokens that ran again, since their cache was given up, only the first one counts."""
@@ -80,8 +92,7 @@ def packed_edits(
 class _PackedPasses:
     def __init__(self, anatomy: Anatomy, steerings: Mapping[str, PackedSteering], order: Callable[[], Order]) -> None:
         self._anatomy, self._steerings, self._order = anatomy, steerings, order
-        self._groups: list[_Group] = []
-        self._records: list[Callable[[], None]] = []
+        self._now: _Pass | None = None
         self._handles: list[Any] = []
 
     def begin(self, module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
@@ -95,144 +106,167 @@ class _PackedPasses:
         position = kwargs["position_ids"][0].cpu()
         if sum(n for _, n in order) != len(position):
             raise PlanError(f"a packed pass of {len(position)} tokens came with requests {list(order)}")
-        self._groups, self._records = _dealt(rows, [n for _, n in order], position)
-        for site in sorted({site for group in self._groups for site in group.edits}):
-            self._handles.append(self._anatomy.module(site).register_forward_hook(self._hook(site)))
+        self._now = _Pass(rows, [n for _, n in order], position)
+        for site in self._now.sites:
+            self._handles.append(self._anatomy.module(site).register_forward_hook(_hook(self._now, site)))
 
     def end(self, module: nn.Module, args: Any, output: Any) -> None:
         """A pass is over, or has failed: take off the hooks, and keep what the edits did."""
         for handle in self._handles:
             handle.remove()
-        groups, records = self._groups, self._records
-        self._handles, self._groups, self._records = [], [], []
-        if output is None:  # failed
-            return
-        for group in groups:
-            group.check()
-        for record in records:
-            record()
-
-    def _hook(self, site: Site) -> Callable[..., Any]:
-        def hook(module: nn.Module, args: Any, output: Any) -> Any:
-            h = first_tensor(output)
-            for group in self._groups:
-                h = group.edited(site, h)
-            return h if isinstance(output, Tensor) else (h, *output[1:])
-
-        return hook
+        now, self._now, self._handles = self._now, None, []
+        if now is not None and output is not None:
+            now.end()
 
 
-def _dealt(
-    rows: Sequence[PackedSteering | None], lengths: Sequence[int], position: Tensor
-) -> tuple[list["_Group"], list[Callable[[], None]]]:
-    """The tokens of a pass, `[N]` positions, dealt to those that edit them, and what keeps the records afterwards."""
-    owner = torch.arange(len(rows)).repeat_interleave(torch.tensor(lengths))  # [N] request of a token
-    prompt_len = torch.tensor([0 if row is None else row.prompt_len for row in rows])[owner]
-    nothing = torch.zeros(1, 2, dtype=torch.int64)
-    window = torch.cat([nothing if row is None else row.steer.window for row in rows])[owner]  # [N, 2]
-    real = torch.ones(len(position), 1, dtype=torch.bool)
-    selected = in_scope(Batch(position[:, None], real, position[:, None], prompt_len), window)[:, 0]  # [N]
-    members: dict[int, list[int]] = {}
-    for r, row in enumerate(rows):
-        if row is not None and row.steer.active and row.error is None:
-            members.setdefault(id(row.steer.edits), []).append(r)
-    groups, records = [], []
-    for some in members.values():
-        inside = selected & torch.isin(owner, torch.tensor(some))
-        tokens = inside.nonzero()[:, 0]
-        if len(tokens):
-            groups.append(_Group([row for r in some if (row := rows[r])], tokens, owner[tokens], some))
-    group_of = {r: group for group in groups for r in group.members}
-    start = 0
-    for r, (row, n) in enumerate(zip(rows, lengths, strict=True)):
-        if row is not None:
-            first = int(position[start])
-            records.append(_recorder(row, r, first, selected[start : start + n], group_of.get(r)))
-        start += n
-    return groups, records
+def _hook(now: "_Pass", site: Site) -> Callable[..., Any]:
+    def hook(module: nn.Module, args: Any, output: Any) -> Any:
+        h = now.edited(site, first_tensor(output))
+        return h if isinstance(output, Tensor) else (h, *output[1:])
+
+    return hook
 
 
-def _recorder(row: PackedSteering, r: int, first: int, selected: Tensor, group: "_Group | None") -> Callable[[], None]:
-    def record() -> None:
-        done = (torch.zeros(0, dtype=torch.bool), torch.zeros(0), {}) if group is None else group.done(r)
-        row.record(EditRecord(first, selected, *done))
-
-    return record
-
-
+@dataclass(eq=False)
 class _Group:
-    """Tokens of a pass that the same edits change.
+    """Requests that share their edits, and the places of their tokens among all edited ones of a pass."""
+
+    rows: list[PackedSteering]
+    own: slice
+    strength: Tensor  # [1, A], or [n, A] where they differ
+    fired: set[Site] = field(default_factory=set)
+    gates: dict[int, list[Tensor]] = field(default_factory=dict)  # by column, [n] from each site
+
+    @property
+    def edits(self) -> Mapping[Site, Edit]:
+        return self.rows[0].steer.edits
+
+    def edited(self, site: Site, before: Tensor) -> Tensor:
+        """`[n, d_model]` of its tokens, edited; as they were once an edit has failed."""
+        if self.rows[0].error is not None:
+            return before
+        try:
+            edit, strength = self.edits[site], self.strength.to(before.device)
+            h = before.view(len(strength), -1, before.shape[1])
+            after = edit(h, strength).to(before.dtype).view_as(before)
+            for column, gate in gates_of(edit, before).items():
+                self.gates.setdefault(column, []).append(gate)
+        except Exception as error:  # of any kind, since edits may be a user's own: it ends only who asked for it
+            self.fail(error)
+            return before
+        self.fired.add(site)
+        return after
+
+    def fail(self, error: Exception) -> None:
+        for row in self.rows:
+            row.error = error
+
+
+class _Pass:
+    """The edits of one packed pass.
 
     Args:
-        rows: the requests they belong to, which share their edits.
-        tokens: `[n]` places in the packed row.
-        owner: `[n]` which request a token belongs to.
-        members: numbers of the requests, in the order of `rows`.
+        rows: of the requests in the order of the tokens, those with a steering.
+        lengths: tokens of each request.
+        position: `[N]` of each token in its request.
     """
 
-    def __init__(self, rows: Sequence[PackedSteering], tokens: Tensor, owner: Tensor, members: Sequence[int]) -> None:
-        self.members, self._rows = members, rows
-        self.edits: Mapping[Site, Edit] = rows[0].steer.edits
-        strength = torch.cat([row.steer.strength for row in rows])  # [requests, A]
-        if bool((strength == strength[0]).all()):
-            strength = strength[:1]  # some edits prepare a matrix for each row of strengths
-        else:
-            strength = strength[torch.searchsorted(torch.tensor(members), owner)]  # [n, A]
-        self._placed = {tokens.device: (tokens, strength)}
-        self._slices = {r: (owner == r).nonzero()[:, 0] for r in members}
-        self._fired: set[Site] = set()
+    def __init__(self, rows: Sequence[PackedSteering | None], lengths: Sequence[int], position: Tensor) -> None:
+        selected = _selected(rows, lengths, position)
+        positions = position.tolist()
+        self._records: list[tuple[PackedSteering, int, list[bool], _Group | None, int]] = []
+        members: dict[int, list[tuple[PackedSteering, int, int]]] = {}
+        start = 0
+        for row, n in zip(rows, lengths, strict=True):
+            if row is not None:
+                if row.steer.active and row.error is None and any(selected[start : start + n]):
+                    members.setdefault(id(row.steer.edits), []).append((row, start, n))
+                else:
+                    self._records.append((row, positions[start], selected[start : start + n], None, 0))
+            start += n
+        tokens: list[int] = []
+        self._groups = [self._group(some, selected, positions, tokens) for some in members.values()]
+        self._tokens = torch.tensor(tokens, dtype=torch.int64)  # [n] places of the edited tokens in the packed row
         self._touched = torch.zeros(len(tokens), dtype=torch.bool)
         self._ratio = torch.zeros(len(tokens))
-        self._gates: dict[int, list[Tensor]] = {}
+        self.sites = sorted({site for group in self._groups for site in group.edits})
+
+    def _group(
+        self,
+        some: list[tuple[PackedSteering, int, int]],
+        selected: list[bool],
+        positions: list[int],
+        tokens: list[int],
+    ) -> _Group:
+        """The requests of some edits; the places of their tokens go to `tokens`."""
+        first, strengths = len(tokens), [row.strength for row, _, _ in some]
+        group = _Group([row for row, _, _ in some], slice(first, first), torch.tensor(strengths[:1]))
+        per_token: list[tuple[float, ...]] = []
+        for row, start, n in some:
+            own = [t for t in range(start, start + n) if selected[t]]
+            self._records.append((row, positions[start], selected[start : start + n], group, len(tokens) - first))
+            tokens += own
+            per_token += [row.strength] * len(own)
+        group.own = slice(first, len(tokens))
+        if len(set(strengths)) > 1:  # else one row does: some edits prepare a matrix for each
+            group.strength = torch.tensor(per_token)
+        return group
 
     def edited(self, site: Site, h: Tensor) -> Tensor:
-        """`[1, N, d_model]` with this group's tokens edited; unchanged once an edit has failed."""
-        edit = self.edits.get(site)
-        if edit is None or self._rows[0].error is not None:
-            return h
-        if h.device not in self._placed:
-            tokens, strength = next(iter(self._placed.values()))
-            self._placed[h.device] = (tokens.to(h.device), strength.to(h.device))
-        tokens, strength = self._placed[h.device]
+        """`[1, N, d_model]` with each group's tokens edited by its own edit at the site."""
+        here = [group for group in self._groups if site in group.edits]
+        places = torch.cat([self._places(group) for group in here]) if len(here) < len(self._groups) else None
+        tokens = (self._tokens if places is None else self._tokens[places]).to(h.device)
         before = h[0, tokens]  # [n, d_model]
-        try:
-            after = edit(before.view(len(strength), -1, before.shape[1]), strength).to(h.dtype).view_as(before)
-            self._measure(edit, before, after)
-            h = h.index_copy(1, tokens, after[None])
-        except Exception as error:  # of any kind, since edits may be a user's own: it ends only who asked for it
-            self._fail(error)
-            return h
-        self._fired.add(site)
-        return h
+        parts = before.split([group.own.stop - group.own.start for group in here])  # type: ignore[no-untyped-call]
+        after = torch.cat([group.edited(site, part) for group, part in zip(here, parts, strict=True)])
+        self._measure(before, after, places)
+        return h.index_copy(1, tokens, after[None])
 
-    def _measure(self, edit: Edit, before: Tensor, after: Tensor) -> None:
-        plain = before.float()
+    def _places(self, group: _Group) -> Tensor:
+        return torch.arange(group.own.start, group.own.stop)
+
+    def _measure(self, before: Tensor, after: Tensor, places: Tensor | None) -> None:
+        """Keep which tokens changed, and by how much at most."""
+        plain, device = before.float(), before.device
         change, size = (after.float() - plain).norm(dim=-1), plain.norm(dim=-1)
         ratio = torch.where(size > 0, change / size, change * 0)  # a 0 has no length to compare with
-        self._touched = self._touched.to(before.device) | (after != before).any(dim=-1)
-        self._ratio = torch.maximum(self._ratio.to(before.device), ratio)
-        for column, gate in gates_of(edit, before).items():
-            self._gates.setdefault(column, []).append(gate)
+        touched = (after != before).any(dim=-1)
+        self._touched, self._ratio = self._touched.to(device), self._ratio.to(device)
+        if places is None:
+            self._touched, self._ratio = self._touched | touched, torch.maximum(self._ratio, ratio)
+        else:
+            places = places.to(device)
+            self._touched[places] |= touched
+            self._ratio[places] = torch.maximum(self._ratio[places], ratio)
 
-    def check(self) -> None:
-        """Every edit must have run."""
-        silent = sorted(set(self.edits) - self._fired)
-        if silent and self._rows[0].error is None:
-            self._fail(
-                InertSteeringError(
-                    f"the edit at site {silent[0]} never ran although its strength is not 0: the module there was not "
-                    "called; was the model changed, wrapped or compiled after it was loaded?"
+    def end(self) -> None:
+        """It is over: every edit must have run; keep the records."""
+        measures: dict[int, Measures] = {}
+        for group in self._groups:
+            silent = sorted(set(group.edits) - group.fired)
+            if silent and group.rows[0].error is None:
+                group.fail(
+                    InertSteeringError(
+                        f"the edit at site {silent[0]} never ran although its strength is not 0: the module there was "
+                        "not called; was the model changed, wrapped or compiled after it was loaded?"
+                    )
                 )
-            )
+            names = group.rows[0].attributes
+            gates = {
+                names[c]: torch.stack([g.to(each[0].device) for g in each]).mean(dim=0)
+                for c, each in group.gates.items()
+            }
+            measures[id(group)] = Measures(self._touched[group.own], self._ratio[group.own], gates)
+        for row, start, selected, own, first in self._records:
+            row.record(EditRecord(start, selected, None if own is None else measures[id(own)], first))
 
-    def done(self, r: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """What was done to the tokens of one request: touched, size of the edit, gates by attribute."""
-        own, names = self._slices[r].to(self._touched.device), self._rows[0].attributes
-        gates = {
-            names[c]: torch.stack([g.to(own.device) for g in each]).mean(dim=0)[own] for c, each in self._gates.items()
-        }
-        return self._touched[own], self._ratio[own], gates
 
-    def _fail(self, error: Exception) -> None:
-        for row in self._rows:
-            row.error = error
+def _selected(rows: Sequence[PackedSteering | None], lengths: Sequence[int], position: Tensor) -> list[bool]:
+    """For each token of a pass whether it is in its request's scope: a row of one token each for `in_scope`."""
+    owner = torch.arange(len(rows)).repeat_interleave(torch.tensor(lengths))  # [N] request of a token
+    prompt_len = torch.tensor([0 if row is None else row.prompt_len for row in rows])[owner]
+    window = torch.tensor([(0, 0) if row is None else row.window for row in rows])[owner]  # [N, 2]; (0, 0) is nothing
+    real = torch.ones(len(position), 1, dtype=torch.bool)
+    chosen: list[bool] = in_scope(Batch(position[:, None], real, position[:, None], prompt_len), window)[:, 0].tolist()
+    return chosen
