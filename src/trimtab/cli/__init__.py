@@ -19,6 +19,7 @@ from trimtab.cli.generate import generate
 from trimtab.cli.keys import keys
 from trimtab.cli.lint import lint
 from trimtab.cli.predict import predict
+from trimtab.cli.serve import serve
 from trimtab.cli.study import study
 from trimtab.errors import InputError, TrimtabError
 from trimtab.version import __version__
@@ -85,6 +86,6 @@ def _root(
     pass
 
 
-for command in (check, predict, study, fit, generate, convert, convert_data, lint, draft, doctor):
+for command in (check, predict, study, fit, generate, convert, convert_data, lint, draft, serve, doctor):
     app.command()(command)
 app.add_typer(keys, name="keys")

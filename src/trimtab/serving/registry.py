@@ -73,6 +73,11 @@ class Registry:
             )
         return one
 
+    def folder_of(self, artifact: str) -> Path | None:
+        """Where the steering of an id lies; None if none of the loaded ones has it."""
+        names = [name for name, one in self._loaded.items() if one.id == artifact]
+        return self.folder / names[0] if names and self.folder is not None else None
+
     def load(self, name: str) -> Served:
         """Read a steering from the folder, anew if it is loaded already; it is on afterwards.
 

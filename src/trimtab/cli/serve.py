@@ -1,0 +1,72 @@
+"""`trimtab serve`."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from trimtab.cli import options
+from trimtab.errors import InputError
+
+Steerings = Annotated[
+    Path | None, typer.Option(help="Folder that holds folders of steerings; requests name them as MODEL@NAME.")
+]
+KeysFile = Annotated[
+    Path | None,
+    typer.Option("--keys", help="Where keys are kept; by default TRIMTAB_KEYS, else ~/.config/trimtab/keys.json."),
+]
+
+
+def serve(
+    model: options.ModelId = "smollm2",
+    revision: options.Revision = None,
+    adapter: options.Adapter = None,
+    dtype: options.Dtype = "auto",
+    device: options.Device = None,
+    steerings: Steerings = None,
+    name: Annotated[str | None, typer.Option(help="Name by which requests ask for the model.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 8000,
+    keys: KeysFile = None,
+    no_auth: Annotated[bool, typer.Option("--no-auth", help="Ask for no keys; on loopback alone.")] = False,
+    allow_mismatch: Annotated[
+        bool, typer.Option("--allow-mismatch", help="Serve steerings made for other weights of the same shapes.")
+    ] = False,
+    max_running: Annotated[int, typer.Option(min=1, help="Requests that share a batch.")] = 16,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the model; by default torch's.")] = None,
+) -> None:
+    """Answer as OpenAI's API does, with a steering for every request."""
+    from trimtab.serving.engines.process import ModelToServe, ProcessEngine
+    from trimtab.serving.keys import KeyFile, default_file
+    from trimtab.serving.registry import Registry
+    from trimtab.serving.settings import Settings
+    from trimtab.serving.vocabulary import FileVocabulary
+
+    called = name or (Path(model).name if Path(model).exists() else model)
+    settings = Settings(called, host, no_auth, allow_mismatch)
+    kept = None if no_auth else KeyFile(keys or default_file())
+    if kept is not None and not kept.keys:
+        raise InputError(
+            f"there is no key in {kept.file}; make one with trimtab keys create NAME, or give --no-auth on loopback",
+            code="missing-value",
+            field="keys",
+        )
+    registry = Registry(steerings)
+    console = Console(stderr=True, soft_wrap=True)
+    for folder, fault in registry.faults.items():
+        console.print(f"left out: {folder}: {fault}", highlight=False, markup=False)
+    console.print(f"loading {model} …", highlight=False, markup=False)
+    wanted = ModelToServe(model, revision, adapter, dtype, device, max_running, threads)
+    engine = ProcessEngine(wanted, registry.folder_of)
+    with TemporaryDirectory(prefix="trimtab-") as work:
+        vocabulary = None
+        if engine.started.tokenizer:
+            file = Path(work) / "tokenizer.json"
+            file.write_text(engine.started.tokenizer, encoding="utf-8")
+            vocabulary = FileVocabulary(file, engine.started.first)
+        from trimtab.serving.app import create_app
+        from trimtab.serving.listening import listen
+
+        listen(create_app(engine, registry, kept, settings, vocabulary=vocabulary), host, port, console)

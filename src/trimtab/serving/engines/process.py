@@ -1,0 +1,232 @@
+"""An engine in a process of its own: what answers people imports no torch, and outlives a model that crashes.
+
+Messages are plain values over a pipe. The child is `worker.py` in the same folder, imported there and not here.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from threading import Thread
+from time import sleep
+from typing import Any, Final
+
+from trimtab.errors import InputError, TrimtabError
+from trimtab.interventions import Capabilities, Event, Request
+
+_PATIENCE: Final = 10.0  # seconds for a process to end by itself
+_PAUSE: Final = 1.0  # seconds before a process that died is started again
+
+
+@dataclass(frozen=True)
+class ModelToServe:
+    """What the engine's process loads; arguments as of `trimtab.load`.
+
+    Args:
+        source, revision, adapter, dtype, device: of the model.
+        max_running: requests that share a batch.
+        threads: of the model's process; None leaves it to torch.
+    """
+
+    source: str
+    revision: str | None = None
+    adapter: str | None = None
+    dtype: str = "auto"
+    device: str | None = None
+    max_running: int = 16
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Started:
+    """What the engine's process says when it is ready.
+
+    Args:
+        capabilities: of the engine.
+        tokenizer: as JSON of `tokenizers`; empty where the model's tokenizer has no such form.
+        first: token that goes in front of every plain text.
+    """
+
+    capabilities: Capabilities
+    tokenizer: str
+    first: int | None
+
+
+class ProcessEngine:
+    """An `trimtab.interventions.Engine` whose model runs in another process, which is started again if it dies.
+
+    Requests that ran when it died end with a `TrimtabError`; those that come while it starts are refused likewise.
+
+    Args:
+        model: what it runs.
+        folder_of: the folder of an artifact by its id; None if there is none.
+
+    Raises:
+        InputError: the model cannot be loaded or served.
+        TrimtabError: the process ended before it was ready.
+    """
+
+    def __init__(self, model: ModelToServe, folder_of: Callable[[str], Path | None]) -> None:
+        self._model, self._folder_of = model, folder_of
+        self._queues: dict[str, asyncio.Queue[Event | TrimtabError]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+        self._pipe, self._process = self._spawn()
+        self.started: Started = _started(self._pipe.recv)
+        self._up = True
+
+    async def capabilities(self) -> Capabilities:
+        """See `trimtab.interventions.Engine`."""
+        self._listening()
+        if not self._up:
+            raise TrimtabError(
+                "the engine is closed" if self._closed else "the engine's process is being started again"
+            )
+        return self.started.capabilities
+
+    def submit(self, request: Request) -> AsyncIterator[Event]:
+        """See `trimtab.interventions.Engine`."""
+        self._listening()
+        queue: asyncio.Queue[Event | TrimtabError] = asyncio.Queue()
+        error = self._refusal(request)
+        if error is None:
+            self._queues[request.id] = queue
+            folder = request.steering and self._folder_of(request.steering.artifact)
+            self._send(("submit", request, None if folder is None else str(folder)))
+        else:
+            queue.put_nowait(error)
+        return self._stream(request.id, queue)
+
+    async def cancel(self, id: str) -> None:
+        """See `trimtab.interventions.Engine`."""
+        if id in self._queues:
+            self._send(("cancel", id))
+
+    async def close(self) -> None:
+        """See `trimtab.interventions.Engine`."""
+        if self._closed:
+            return
+        self._closed, self._up = True, False
+        self._send(("close",))
+        await asyncio.get_running_loop().run_in_executor(None, self._end)
+        self._fail(TrimtabError("the engine is closed"))
+
+    def _refusal(self, request: Request) -> TrimtabError | None:
+        if self._closed:
+            return TrimtabError("the engine is closed, and takes no more requests")
+        if not self._up:
+            return TrimtabError("the engine's process died and is being started again; try again soon", code="busy")
+        if request.id in self._queues:
+            return InputError(
+                f"a request with the id {request.id!r} is running; give each its own", code="repeated-name", field="id"
+            )
+        return None
+
+    async def _stream(self, id: str, queue: asyncio.Queue[Event | TrimtabError]) -> AsyncIterator[Event]:
+        ended = False
+        try:
+            while not ended:
+                item = await queue.get()
+                ended = isinstance(item, TrimtabError) or item.finish is not None
+                if isinstance(item, TrimtabError):
+                    raise item
+                yield item
+        finally:
+            if not ended:  # nobody reads it any more
+                await self.cancel(id)
+
+    # The process and its pipe
+
+    def _spawn(self) -> tuple[Connection, Any]:
+        context = get_context("spawn")
+        here, there = context.Pipe()
+        process = context.Process(target=_run, args=(there, self._model), name="trimtab-engine", daemon=True)
+        process.start()
+        there.close()
+        return here, process
+
+    def _listening(self) -> None:
+        """The thread that reads the pipe begins with the first request, in whose event loop it puts events."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            Thread(target=self._read, name="trimtab-engine-reader", daemon=True).start()
+
+    def _read(self) -> None:
+        assert self._loop is not None
+        while True:
+            try:
+                message = self._pipe.recv()
+            except (EOFError, OSError):
+                if self._closed:
+                    return
+                self._call(self._died)
+                if not self._again():
+                    return
+                continue
+            self._call(self._deliver, *message)
+
+    def _call(self, act: Callable[..., None], *arguments: Any) -> None:
+        assert self._loop is not None
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(act, *arguments)
+
+    def _again(self) -> bool:
+        """Start another process; whether there is one, or the server has been closed meanwhile."""
+        while not self._closed:
+            sleep(_PAUSE)
+            try:
+                self._pipe, self._process = self._spawn()
+                self.started = _started(self._pipe.recv)
+            except TrimtabError:
+                continue
+            self._up = not self._closed
+            return True
+        return False
+
+    def _deliver(self, id: str, item: Event | TrimtabError) -> None:
+        queue = self._queues.get(id)
+        if queue is None:
+            return
+        if isinstance(item, TrimtabError) or item.finish is not None:
+            del self._queues[id]
+        queue.put_nowait(item)
+
+    def _died(self) -> None:
+        self._up = False
+        self._fail(TrimtabError("the engine's process died; it is being started again"))
+
+    def _fail(self, error: TrimtabError) -> None:
+        queues, self._queues = self._queues, {}
+        for queue in queues.values():
+            queue.put_nowait(error)
+
+    def _send(self, message: tuple[Any, ...]) -> None:
+        with suppress(BrokenPipeError, OSError):  # the reader notices, and fails what runs
+            self._pipe.send(message)
+
+    def _end(self) -> None:
+        self._process.join(_PATIENCE)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join(_PATIENCE)
+        self._pipe.close()
+
+
+def _run(pipe: Connection, model: ModelToServe) -> None:
+    from trimtab.serving.engines.worker import work
+
+    work(pipe, model)
+
+
+def _started(receive: Callable[[], Any]) -> Started:
+    try:
+        answer = receive()
+    except (EOFError, OSError) as error:
+        raise TrimtabError("the engine's process ended before it was ready; is there enough memory?") from error
+    if isinstance(answer, TrimtabError):
+        raise answer
+    assert isinstance(answer, Started)
+    return answer

@@ -1,0 +1,111 @@
+"""The engine's process: loads the model, runs the requests that come through a pipe, sends back their events."""
+
+import asyncio
+import signal
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import torch
+
+from trimtab.errors import InputError, TrimtabError
+from trimtab.interventions import Event, Request, Steerable
+from trimtab.models import load
+from trimtab.serving.engines.batching import Limits
+from trimtab.serving.engines.process import ModelToServe, Started
+from trimtab.serving.engines.transformers import TransformersEngine
+from trimtab.steering import Steering
+
+
+def work(pipe: Connection, model: ModelToServe) -> None:
+    """Serve until the pipe closes or says so.
+
+    Args:
+        pipe: to the process that answers people; the first message back says what was loaded, or why nothing was.
+        model: what to load.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process ends this one when it has drained
+    if model.threads is not None:
+        torch.set_num_threads(model.threads)
+    try:
+        asyncio.run(_Worker(pipe).run(model))
+    except TrimtabError as error:
+        pipe.send(error)
+    finally:
+        pipe.close()
+
+
+class _Worker:
+    """One engine, and the requests that run on it."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._lock = Lock()  # events are sent by threads
+        self._steerings: dict[str, Steering] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, model: ModelToServe) -> None:
+        """Load, say so, and answer until the pipe ends."""
+        lm = load(model.source, revision=model.revision, adapter=model.adapter, dtype=model.dtype, device=model.device)
+        engine = TransformersEngine(lm, self._find, Limits(max_running=model.max_running))
+        try:
+            await self._send(Started(await engine.capabilities(), _tokenizer(lm.tokenizer), lm.encoder().first))
+            while (message := await self._next()) is not None:
+                if message[0] == "cancel":
+                    await engine.cancel(message[1])
+                    continue
+                task = asyncio.get_running_loop().create_task(self._answer(engine, message[1], message[2]))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        finally:
+            await engine.close()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _next(self) -> tuple[Any, ...] | None:
+        """The next message; None where the pipe ends or says so."""
+        try:
+            message: tuple[Any, ...] = await asyncio.get_running_loop().run_in_executor(None, self._pipe.recv)
+        except (EOFError, OSError):
+            return None
+        return None if message[0] == "close" else message
+
+    async def _answer(self, engine: TransformersEngine, request: Request, folder: str | None) -> None:
+        try:
+            if request.steering is not None:
+                await asyncio.get_running_loop().run_in_executor(None, self._load, request.steering.artifact, folder)
+            async for event in engine.submit(request):
+                await self._send((request.id, event))
+        except TrimtabError as error:
+            await self._send((request.id, error))
+        except Exception as error:
+            await self._send((request.id, TrimtabError(f"the engine failed: {type(error).__name__}: {error}")))
+
+    def _load(self, artifact: str, folder: str | None) -> None:
+        """The steering from its folder, unless it is known; that it is the one that was asked for is checked."""
+        if artifact in self._steerings or folder is None:
+            return
+        steering = Steering.load(Path(folder), allow_mismatch=True)  # whether that is allowed was decided before
+        if steering.id != artifact:
+            raise InputError(
+                f"the folder {folder} holds another steering by now; load it again", code="wrong-file", field="steering"
+            )
+        self._steerings[artifact] = steering
+
+    def _find(self, artifact: str) -> Steerable | None:
+        return self._steerings.get(artifact)
+
+    async def _send(self, message: "Started | tuple[str, Event | TrimtabError]") -> None:
+        def send() -> None:
+            with self._lock:
+                self._pipe.send(message)
+
+        with suppress(BrokenPipeError, OSError):  # nobody listens; the next message ends the work
+            await asyncio.get_running_loop().run_in_executor(None, send)
+
+
+def _tokenizer(tokenizer: Any) -> str:
+    """The tokenizer as JSON, if it is one of `tokenizers`."""
+    inner = getattr(tokenizer, "backend_tokenizer", None)
+    return "" if inner is None else str(inner.to_str())

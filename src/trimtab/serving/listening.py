@@ -1,0 +1,37 @@
+"""A server on an address, until it is told to stop."""
+
+import socket
+
+import uvicorn
+from fastapi import FastAPI
+from rich.console import Console
+
+from trimtab.errors import InputError
+
+GRACE = 30  # seconds for answers to end when the server is told to stop
+
+
+def listen(app: FastAPI, host: str, port: int, console: Console) -> None:
+    """Serve until SIGINT or SIGTERM; answers that run are finished first.
+
+    Args:
+        app: see `trimtab.serving.app.create_app`.
+        host, port: where; port 0 takes a free one.
+        console: is told the address.
+
+    Raises:
+        InputError: the address cannot be listened on.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((host, port))
+        except OSError as error:
+            raise InputError(
+                f"cannot listen on {host}:{port}: {error.strerror or error}; give another port", field="port"
+            ) from error
+        shown = f"[{host}]" if ":" in host else host
+        console.print(f"serving at http://{shown}:{bound.getsockname()[1]}/v1", highlight=False, markup=False)
+        config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=GRACE, server_header=False)
+        uvicorn.Server(config).run(sockets=[bound])
