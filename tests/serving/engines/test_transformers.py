@@ -504,9 +504,12 @@ def test_capabilities_name_what_it_can_do(tiny: Any) -> None:
     assert not with_engine(Model(model.hf, bare), {}, work).messages
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("family", ["Bloom", "GPT-J", "Mamba", "Llama 4, text"])
-def test_a_model_that_comes_out_otherwise_in_packed_passes_is_refused(tiny: Any, family: str) -> None:
-    hf = build(family)
+def test_a_model_that_comes_out_otherwise_in_packed_passes_is_refused(
+    tiny: Any, family: str, dtype: torch.dtype
+) -> None:
+    hf = build(family).to(dtype)
     attention = hf.config._attn_implementation
     with pytest.raises(InputError, match=r"cannot batch .* continuously"):
         TransformersEngine(Model(hf, tiny().tokenizer), {}.get)
@@ -566,3 +569,19 @@ def test_many_mixed_requests_with_cancellations_and_a_failed_pass_lose_and_cross
     assert {"cancelled", "length"} <= set(outcomes)
     assert sum("once" in outcome for outcome in outcomes) in range(1, 13)
     assert "lost" not in outcomes
+
+
+def test_a_model_in_bfloat16_is_run_with_its_head_in_float32(tiny: Any, every_kind: Any) -> None:
+    model = tiny()
+    model.hf.to(torch.bfloat16)
+    dtypes: list[torch.dtype] = []
+
+    def watch(module: Any, args: Any, out: Any) -> None:
+        dtypes.append(out.logits.dtype)
+
+    model = Model(model.hf, model.tokenizer)
+    model.hf.register_forward_hook(watch)
+    one = Steering({1: every_kind["additive"]}, {"a": 1.0})
+    (events,) = answers(model, {"one": one}, [asked("a", PROMPTS[0], RequestSteering("one", {"a": 1.0}))]).values()
+    assert set(dtypes) == {torch.float32}
+    assert all(e.edits is not None and e.edits.touched == e.edits.selected > 0 for e in events)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from trimtab.interventions import Sampling
 from trimtab.models import Encoded, Model, Plan, collate
@@ -37,9 +38,11 @@ def check_packed_passes(model: Model, manager: Any, choices: dict[str, TokenChoi
         asked = {name: choices.pop(name) for name in rows}
     if failure:
         raise unsupported(model, failure)
-    worst = max(_difference(model, rows[name], written[name], asked[name]) for name in rows)
-    if not worst <= (1e-2 if model.dtype in (torch.float32, torch.float64) else 0.3):  # also where it is NaN
-        raise unsupported(model, f"log-probabilities differ by {worst:.2g} nats from those of a text alone")
+    differences = torch.cat([_differences(model, rows[name], written[name], asked[name]) for name in rows])
+    exact = model.dtype in (torch.float32, torch.float64)
+    found = float(differences.max() if exact else differences.mean())  # single ones are noisy in low precision
+    if not found <= (1e-2 if exact else 0.15):  # also where it is NaN
+        raise unsupported(model, f"log-probabilities differ by {found:.2g} nats from those of a text alone")
 
 
 def _written(
@@ -62,8 +65,8 @@ def _written(
     return written, ""
 
 
-def _difference(model: Model, prompt: list[int], written: list[int], choice: TokenChoice) -> float:
-    """Largest difference of a log-probability, in nats, over the likeliest tokens of every step."""
+def _differences(model: Model, prompt: list[int], written: list[int], choice: TokenChoice) -> Tensor:
+    """How far log-probabilities differ, in nats, for the likeliest tokens of every step."""
     row = Encoded((*prompt, *written), len(prompt))
     trace = model.forward(collate([row], model.pad, model.device), Plan(logits="all"))
     assert trace.logits is not None
@@ -72,4 +75,4 @@ def _difference(model: Model, prompt: list[int], written: list[int], choice: Tok
     for i in range(len(written)):
         top = choice.next_chosen().top
         differences.append(alone[len(prompt) - 1 + i, list(top)] - torch.tensor(list(top.values())))
-    return float(torch.stack(differences).abs().max())
+    return torch.cat(differences).abs()
