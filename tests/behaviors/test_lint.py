@@ -250,6 +250,7 @@ def test_reading_and_linting_load_no_torch():
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_persona_statements_show_the_length_bias_they_are_known_for(data_dir):
     counts = {"strong": 0, "all": 0}
     for file in sorted((data_dir / "mwe/persona").glob("*.jsonl")):

@@ -415,6 +415,9 @@ def test_simultaneous_level_is_bonferronis():
     assert simultaneous_level(0.95, 1) == pytest.approx(0.95)
 
 
+few_rows = two_classes(rng(), n=5)
+
+
 @pytest.mark.parametrize(
     ("call", "word"),
     [
@@ -427,7 +430,7 @@ def test_simultaneous_level_is_bonferronis():
         (lambda: bootstrap_mean(np.arange(20.0), np.arange(19), seed=0), "one label per row"),
         (lambda: jackknife_interval(0.0, [1.0, 2, 3], strata=[0, 0, 1]), "single cluster"),
         (lambda: agreement_interval(np.eye(2)), "at least 3"),
-        (lambda: separability_interval(*two_classes(rng(), n=5), clusters=np.arange(5), seed=0), "at least 2"),
+        (lambda: separability_interval(few_rows[0], few_rows[1], np.arange(5), seed=0), "at least 2"),
         (lambda: simultaneous_level(0.95, 0), "k is 0"),
     ],
 )
