@@ -196,7 +196,7 @@ def key_of(model: Model, behavior: Behavior, *decides: object) -> str:
     """A key of all that decides figures besides the steps: model, data, machine, versions, and what is given here."""
     machine = [str(model.dtype), str(model.device), torch.get_num_threads(), platform.machine(), model.batch_tokens]
     versions = [__version__, torch.__version__, transformers.__version__]
-    return json.dumps([behavior.digest, model.digest, *machine, *versions, *decides], default=repr)
+    return json.dumps([behavior.name, behavior.digest, model.digest, *machine, *versions, *decides], default=repr)
 
 
 def ready(
