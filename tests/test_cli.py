@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import typer
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from safetensors.torch import load_file, save_file
@@ -16,6 +17,9 @@ from tests.chat_server import Reply, serving
 from tests.conftest import Run
 
 from trimtab.behaviors import load
+from trimtab.cli import app
+
+NAME = re.compile(r"(?<![\w.])[a-z]+_[a-z_]+")  # as identifiers are written
 
 
 def rows(n: int, **fields: str) -> str:
@@ -408,3 +412,11 @@ def test_a_refused_source_leaves_no_target(run: Run, tmp_path: Path) -> None:
     (tmp_path / "b.jsonl").write_text("{")
     assert run("convert-data", str(tmp_path / "b.jsonl"), str(tmp_path / "out.jsonl"))[0] == 2
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["b.jsonl"]
+
+
+def test_help_speaks_words_and_no_names_of_the_code() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    texts = {name: [command.help, *(p.help for p in command.params)] for name, command in commands.items()}
+    found = {(name, word) for name, all_of in texts.items() for text in all_of for word in NAME.findall(text or "")}
+    assert len(texts) > 10
+    assert not found

@@ -49,7 +49,7 @@ def generate(
         bool, typer.Option("--explain", help="Shade tokens by what the steering sees: gates, or cosines.")
     ] = False,
     allow_mismatch: Annotated[
-        bool, typer.Option("--allow-mismatch", help="Steer other weights than it was steered_by for.")
+        bool, typer.Option("--allow-mismatch", help="Steer other weights than it was made for.")
     ] = False,
     json_: options.Json = False,
 ) -> None:

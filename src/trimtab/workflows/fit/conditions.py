@@ -1,4 +1,4 @@
-"""Conditions on prompts for `fit`: found on some of the prompts shares, measured on others."""
+"""Conditions on prompts for `fit`: found on some of the prompts given, measured on others."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
