@@ -16,7 +16,8 @@ import torch
 
 from trimtab.errors import InputError
 from trimtab.integrations.checkpoints import read_checkpoint
-from trimtab.integrations.torch_files import MAX_BYTES, MAX_PICKLE, load_tensors
+from trimtab.integrations.sizes import MAX_BYTES
+from trimtab.integrations.torch_files import MAX_PICKLE, load_tensors
 from trimtab.interventions import Site
 
 D = 64

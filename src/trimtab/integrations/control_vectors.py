@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from trimtab.errors import InputError
+from trimtab.integrations.sizes import check_file
 from trimtab.integrations.source_description import SourceDescription
 from trimtab.integrations.vectors import added_vectors, from_vectors
 from trimtab.interventions import ModelFacts, Site
@@ -19,7 +20,6 @@ from trimtab.steering import Steering
 from trimtab.storage.atomic import whole
 
 ARCHITECTURE = "controlvector"
-MAX_BYTES = 1 << 30
 _NAME = re.compile(r"direction\.(0|[1-9]\d{0,3})")
 
 
@@ -82,14 +82,7 @@ def read_control_vector(
     """
     from gguf import GGMLQuantizationType, GGUFReader, dequantize
 
-    if not file.is_file():
-        raise InputError(f"{file} does not exist", code="no-such-file", field="file")
-    if file.stat().st_size > MAX_BYTES:
-        raise InputError(
-            f"{file} has {file.stat().st_size:,} bytes; a control vector has at most {MAX_BYTES:,}",
-            code="out-of-range",
-            field="file",
-        )
+    check_file(file)
     try:
         reader = GGUFReader(str(file))
         field = reader.fields.get("general.architecture")

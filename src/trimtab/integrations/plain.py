@@ -10,13 +10,12 @@ from torch import Tensor
 from trimtab.errors import InputError
 from trimtab.integrations.labelled_vector import FACTORS, LAYER, labelled_vector, place
 from trimtab.integrations.layer_names import check_convention, sites_of
+from trimtab.integrations.sizes import check_file
 from trimtab.integrations.source_description import SourceDescription
 from trimtab.integrations.vectors import added_vectors, from_vectors
 from trimtab.interventions import Site
 from trimtab.steering import Steering
 from trimtab.storage.atomic import whole as atomic_file
-
-MAX_BYTES = 1 << 30
 
 
 def write_vectors(steering: Steering, file: Path, strength: Any = None, *, ungated: bool = False) -> None:
@@ -72,14 +71,7 @@ def _load(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    if not file.is_file():
-        raise InputError(f"{file} does not exist", code="no-such-file", field="file")
-    if file.stat().st_size > MAX_BYTES:
-        raise InputError(
-            f"{file} has {file.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read",
-            code="out-of-range",
-            field="file",
-        )
+    check_file(file)
     try:
         content = file.read_bytes()
         tensors: dict[str, Tensor] = load(content)

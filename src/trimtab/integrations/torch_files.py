@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
+from trimtab.integrations.sizes import check_file
 
-MAX_BYTES: Final = 1 << 30
 MAX_PICKLE: Final = 1 << 20
 MAX_ENTRIES: Final = 10_000
 EXPORT: Final = (
@@ -61,14 +61,7 @@ def load_tensors(file: Path) -> Any:
     Raises:
         InputError: no such file, another format, a damaged file, or anything in it other than tensors.
     """
-    if not file.is_file():
-        raise InputError(f"{file} does not exist", code="no-such-file", field="file")
-    if file.stat().st_size > MAX_BYTES:
-        raise InputError(
-            f"{file} has {file.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read",
-            code="out-of-range",
-            field="file",
-        )
+    check_file(file)
     try:
         with zipfile.ZipFile(file) as archive:
             forbidden = _forbidden_names(_pickle(archive, file), file)
