@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from trimtab.errors import InputError, TrimtabError
 from trimtab.interventions import Capabilities, Event, Request
+from trimtab.serving.engines.events import Events, read_events
 
 _PATIENCE: Final = 10.0  # seconds for a process to end by itself
 _PAUSE: Final = 1.0  # seconds before a process that died is started again
@@ -71,7 +72,7 @@ class ProcessEngine:
 
     def __init__(self, model: ModelToServe, folder_of: Callable[[str], Path | None]) -> None:
         self._model, self._folder_of = model, folder_of
-        self._queues: dict[str, asyncio.Queue[Event | TrimtabError]] = {}
+        self._queues: dict[str, Events] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._pipe, self._process = self._spawn()
@@ -90,7 +91,7 @@ class ProcessEngine:
     def submit(self, request: Request) -> AsyncIterator[Event]:
         """See `trimtab.interventions.Engine`."""
         self._listening()
-        queue: asyncio.Queue[Event | TrimtabError] = asyncio.Queue()
+        queue: Events = asyncio.Queue()
         error = self._refusal(request)
         if error is None:
             self._queues[request.id] = queue
@@ -98,12 +99,11 @@ class ProcessEngine:
             self._send(("submit", request, None if folder is None else str(folder)))
         else:
             queue.put_nowait(error)
-        return self._stream(request.id, queue)
+        return read_events(queue, left=lambda: self._cancel(request.id))
 
     async def cancel(self, id: str) -> None:
         """See `trimtab.interventions.Engine`."""
-        if id in self._queues:
-            self._send(("cancel", id))
+        self._cancel(id)
 
     async def close(self) -> None:
         """See `trimtab.interventions.Engine`."""
@@ -113,6 +113,10 @@ class ProcessEngine:
         self._send(("close",))
         await asyncio.get_running_loop().run_in_executor(None, self._end)
         self._fail(TrimtabError("the engine is closed"))
+
+    def _cancel(self, id: str) -> None:
+        if id in self._queues:
+            self._send(("cancel", id))
 
     def _refusal(self, request: Request) -> TrimtabError | None:
         if self._closed:
@@ -124,19 +128,6 @@ class ProcessEngine:
                 f"a request with the id {request.id!r} is running; give each its own", code="repeated-name", field="id"
             )
         return None
-
-    async def _stream(self, id: str, queue: asyncio.Queue[Event | TrimtabError]) -> AsyncIterator[Event]:
-        ended = False
-        try:
-            while not ended:
-                item = await queue.get()
-                ended = isinstance(item, TrimtabError) or item.finish is not None
-                if isinstance(item, TrimtabError):
-                    raise item
-                yield item
-        finally:
-            if not ended:  # nobody reads it any more
-                await self.cancel(id)
 
     # The process and its pipe
 

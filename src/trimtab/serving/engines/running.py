@@ -9,6 +9,7 @@ from trimtab.errors import NotFiniteError, TrimtabError
 from trimtab.interventions import Event, Finish, Request
 from trimtab.serving.engines.answers import AnswerText
 from trimtab.serving.engines.edit_records import EditRecord, summary, token_edits
+from trimtab.serving.engines.events import Events, read_events
 from trimtab.serving.engines.logits import ChosenToken, TokenChoice
 from trimtab.serving.engines.packed import PackedSteering
 
@@ -26,7 +27,7 @@ class Running:
 
     def __init__(self, request: Request, name: str) -> None:
         self.request, self.name, self.ended = request, name, False
-        self._events: asyncio.Queue[Event | TrimtabError] = asyncio.Queue()  # without a limit: no reader delays a pass
+        self._events: Events = asyncio.Queue()  # without a limit: no reader delays a pass
         self._ids: list[int] = []
         self._told = False
 
@@ -125,23 +126,13 @@ class Running:
         self.ended = True
         self._events.put_nowait(error)
 
-    async def stream(self, left: Callable[[], None]) -> AsyncIterator[Event]:
+    def stream(self, left: Callable[[], None]) -> AsyncIterator[Event]:
         """Its events.
 
         Args:
-            left: is called when the reader has gone before the end.
+            left: is called when the reader has gone before the end is there.
         """
-        try:
-            while True:
-                item = await self._events.get()
-                if isinstance(item, TrimtabError):
-                    raise item
-                yield item
-                if item.finish is not None:
-                    return
-        finally:
-            if not self.ended:
-                left()
+        return read_events(self._events, lambda: None if self.ended else left())
 
 
 def _told(error: Exception) -> TrimtabError:
