@@ -441,20 +441,32 @@ def test_a_failed_pass_ends_the_running_requests_and_the_engine_goes_on(tiny: An
     wanted = [generated(model, prompt) for prompt in PROMPTS]
     fails = False
 
+    all_are_in = threading.Event()
+
     def failing(module: Any, args: Any) -> None:
         if fails:
+            all_are_in.wait(20)  # one that comes after the failure is told to come again
             raise RuntimeError("out of memory")
 
     model.anatomy.blocks[2].register_forward_pre_hook(failing)
 
     async def work(engine: TransformersEngine) -> None:
         nonlocal fails
+
+        async def watch() -> None:
+            while len(engine._added_to) < 3:
+                await asyncio.sleep(0.001)
+            all_are_in.set()
+
         for _ in range(2):
             fails = True
+            all_are_in.clear()
+            watching = asyncio.create_task(watch())
             streams = [events_of(engine, asked(str(i), PROMPTS[i])) for i in range(3)]
             for ended in await asyncio.gather(*streams, return_exceptions=True):
                 assert isinstance(ended, TrimtabError)
                 assert "out of memory" in str(ended)
+            await watching
             fails = False
             found = await asyncio.gather(*(events_of(engine, asked(str(i), PROMPTS[i])) for i in range(3)))
             assert [text_of(events) for events in found] == wanted
