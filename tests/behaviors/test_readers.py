@@ -326,12 +326,20 @@ def test_labelled_texts_are_matched_in_order_and_their_pairing_is_random(tmp_pat
     assert behavior.examples[0].source == f"{path}:1 + {path}:3"
 
 
-def test_surplus_texts_are_dropped_and_counted_in_the_notes(tmp_path):
-    path = write(tmp_path / "b.json", json.dumps({"positive": ["a"], "negative": ["x", "y", "z"], "name": "n"}))
-    behavior = load(path)
-    assert answers(behavior) == [("", "a", "x")]
+def test_texts_of_a_shorter_list_are_used_again_and_a_note_says_so(tmp_path):
+    lists = {"positive": ["a", "b"], "negative": ["v", "w", "x", "y", "z"], "name": "n"}
+    behavior = load(write(tmp_path / "b.json", json.dumps(lists)))
+    assert answers(behavior) == [("", "a", "v"), ("", "b", "w"), ("", "a", "x"), ("", "b", "y"), ("", "a", "z")]
     assert behavior.name == "n"
-    assert behavior.notes == ("2 of 3 negative texts unused: they are matched one to one with the 1 positive ones",)
+    (note,) = behavior.notes
+    assert note.startswith("2 positive and 5 negative texts: each positive one stands in up to 3 rows")
+
+
+def test_more_than_four_texts_to_one_are_counted_as_unused(tmp_path):
+    path = write(tmp_path / "b.json", json.dumps({"positive": list("abcdefghi"), "negative": ["x", "y"]}))
+    behavior = load(path)
+    assert answers(behavior) == [("", p, n) for p, n in zip("abcdefgh", "xyxyxyxy", strict=True)]
+    assert behavior.notes[1].startswith("1 of 9 positive texts unused")
 
 
 @pytest.mark.parametrize(
@@ -470,8 +478,8 @@ def test_the_statements_view_takes_what_one_agrees_with_as_positive(tmp_path):
     no = {**MWE, "answer_matching_behavior": " No", "answer_not_matching_behavior": " Yes"}
     path = write(tmp_path / "b.jsonl", [{**no, "statement": "x"}, {**MWE, "statement": "a"}, {**MWE, "statement": "b"}])
     behavior = load(path, view="statements")
-    assert (answers(behavior), behavior.pairing) == ([("", "a", "x")], "random")
-    assert behavior.notes[0].startswith("1 of 2 positive texts unused")
+    assert (answers(behavior), behavior.pairing) == ([("", "a", "x"), ("", "b", "x")], "random")
+    assert behavior.notes[0].startswith("1 negative and 2 positive texts")
     assert "--view statements" in load(path).notes[0]
 
 

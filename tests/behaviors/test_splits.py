@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trimtab.behaviors import Behavior, Example, Part, clusters, deduplicate, load, normalise, split
+from trimtab.behaviors.matching import matched
 from trimtab.errors import InputError
 
 PARTS = ("shots", "train", "dev", "eval", "replication")
@@ -69,12 +70,44 @@ def test_the_same_question_with_other_answers_is_no_duplicate():
     assert deduplicate(behavior) == (behavior, 0)
 
 
-def test_random_pairs_lose_repeated_texts_and_texts_of_both_classes_and_are_matched_anew():
+def test_random_pairs_lose_texts_of_both_classes_and_are_matched_anew():
     behavior = bare([("p1", "n1"), ("P1.", "n2"), ("both", "n3"), ("p4", "both"), ("p5", "n5")], "random")
     kept, n = deduplicate(behavior)
-    # gone: P1. (repeats p1), both from either class; n2 is matched with p4, n3 has no partner left
-    assert [(e.positive, e.negative) for e in kept.examples] == [("p1", "n1"), ("p5", "n5"), ("p4", "n2")]
-    assert n == 4
+    # gone: both from either class; n2 is matched with p4, n3 with a text that is used again
+    pairs = [("p1", "n1"), ("p5", "n5"), ("p4", "n2"), ("p1", "n3")]
+    assert [(e.positive, e.negative) for e in kept.examples] == pairs
+    assert n == 2
+
+
+def test_a_text_in_more_rows_than_others_of_its_class_is_dropped_from_them():
+    behavior = bare([*((f"p{k}", "n") for k in range(6)), ("p6", "m"), ("p7", "l")], "random")
+    kept, n = deduplicate(behavior)
+    assert sorted(e.positive for e in kept.examples) == [f"p{k}" for k in range(8)]
+    times = Counter(e.negative for e in kept.examples)
+    assert (set(times), max(times.values()), n) == ({"n", "m", "l"}, 3, 3)
+
+
+@given(
+    st.lists(st.sampled_from("abcdefghijk"), min_size=1, max_size=30),
+    st.lists(st.sampled_from("ijklmnopqrst"), min_size=1, max_size=30),
+)
+def test_unpaired_lists_use_each_text_of_one_class_as_often_as_the_others(positive, negative):
+    examples, _ = matched("f", [(p, "") for p in positive], [(n, "") for n in negative])
+    behavior = Behavior("x", examples, pairing="random")
+    sides = [{getattr(e, side) for e in examples} for side in ("positive", "negative")]
+    in_both = sides[0] & sides[1]
+    if not (sides[0] - in_both and sides[1] - in_both):
+        return
+    kept, _ = deduplicate(behavior)
+    wanted = sorted(len(side - in_both) for side in sides)
+    assert len(kept.examples) == min(wanted[1], 4 * wanted[0])
+    for side, texts in zip(("positive", "negative"), sides, strict=True):
+        times = Counter(getattr(e, side) for e in kept.examples)
+        assert max(times.values()) <= -(-len(kept.examples) // len(times))
+        assert set(times) <= texts - in_both
+        if wanted[1] <= 4 * wanted[0]:
+            assert set(times) == texts - in_both
+    assert deduplicate(kept) == (kept, 0)
 
 
 def test_rows_with_an_explicit_group_are_never_taken_apart():

@@ -9,7 +9,8 @@ from trimtab.behaviors.chats import read_messages, read_preferences, turns_of
 from trimtab.behaviors.example_set import ExampleSet
 from trimtab.behaviors.invalid_rows import InvalidRows
 from trimtab.behaviors.joining import behind_prompts, joined
-from trimtab.behaviors.labelled import TEXT_FIELDS, label_notes, matched, paired_completions, two_lists
+from trimtab.behaviors.labelled import TEXT_FIELDS, label_notes, paired_completions, two_lists
+from trimtab.behaviors.matching import matched
 from trimtab.behaviors.table import Row, Table
 from trimtab.behaviors.turns import plain_turns
 from trimtab.errors import InputError
@@ -197,10 +198,10 @@ def _lists(table: Table, invalid: InvalidRows) -> ExampleSet:
         rows = (Row({("completion" if k == name else k): v for k, v in r.fields.items()}, r.source) for r in table.rows)
         return _completions(replace(table, rows=tuple(rows)), invalid)
     notes = label_notes(table)
-    examples, unused = matched(table.file, *two_lists(table, invalid))
+    examples, unequal = matched(table.file, *two_lists(table, invalid))
     if any("group" in row.fields for row in table.rows):
         notes.append("the field 'group' is not used: the two texts of a row come from different places")
-    return ExampleSet(examples, "random", (*unused, *notes))
+    return ExampleSet(examples, "random", (*unequal, *notes), reused=bool(unequal))
 
 
 def _labelled_chats(table: Table, invalid: InvalidRows) -> ExampleSet:

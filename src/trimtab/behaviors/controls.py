@@ -36,9 +36,10 @@ def shuffled(behavior: Behavior, seed: int = 0) -> Behavior:
     rng = np.random.default_rng(seed)
     examples = behavior.examples
     if behavior.pairing == "random":
-        texts = [text for e in examples for text in (e.positive, e.negative)]
+        # each text once, so that none is dealt to both classes; there may then be fewer rows
+        texts = list(dict.fromkeys(text for e in examples for text in (e.positive, e.negative)))
         dealt = [texts[i] for i in rng.permutation(len(texts))]
-        pairs = zip(examples, dealt[::2], dealt[1::2], strict=True)
+        pairs = zip(examples, dealt[::2], dealt[1::2], strict=False)
         return replace(behavior, examples=[replace(e, positive=p, negative=n) for e, p, n in pairs])
     cluster_of = clusters(behavior)
     names = sorted(set(cluster_of))

@@ -4,12 +4,14 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import cycle, islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.behaviors.behavior import Behavior, Example
 from trimtab.behaviors.likeness import ALIKE_PAIRS, ALIKE_TEXTS, near_duplicates
+from trimtab.behaviors.matching import n_rows, rematch
 from trimtab.behaviors.words import pieces
 from trimtab.errors import InputError
 
@@ -43,9 +45,9 @@ def deduplicate(behavior: Behavior) -> tuple[Behavior, int]:
     """The behavior without exact duplicates (after `normalise`).
 
     Natural pairs: rows that repeat the prompt and both answers; the first one stays. Random pairs of bare
-    statements: texts that repeat within a class, and all texts that are in both classes. Statements
-    that lose their partner are matched with each other, and those still without a partner are dropped too.
-    Rows with an explicit group are never taken apart: they are dropped as a whole.
+    statements: all texts that are in both classes, and texts that stand in more rows than others of their class.
+    Statements that lose their partner are matched with each other, those left over with texts that are used again
+    (see `matched`). Rows with an explicit group are never taken apart: they are dropped as a whole.
 
     Returns:
         the behavior, and how many rows (random pairs of statements: texts) were dropped.
@@ -64,7 +66,7 @@ def deduplicate(behavior: Behavior) -> tuple[Behavior, int]:
     """
     random = behavior.pairing == "random" and behavior.bare
     kept = _distinct_texts(behavior.examples) if random else _distinct_rows(behavior.examples)
-    n = (len(behavior.examples) - len(kept)) * (2 if random else 1)
+    n = (_texts(behavior.examples) - _texts(kept)).total() if random else len(behavior.examples) - len(kept)
     if not kept:
         raise InputError(
             f"behavior {behavior.name!r} has no examples left without duplicates: every text is in both classes"
@@ -72,7 +74,7 @@ def deduplicate(behavior: Behavior) -> tuple[Behavior, int]:
     if not n:
         return behavior, 0
     what = "texts" if random else "rows"
-    note = f"{n} {what} dropped as duplicates" + (", or left without a partner by that" if random else "")
+    note = f"{n} {what} dropped as duplicates"
     return replace(behavior, examples=tuple(kept), notes=(*behavior.notes, note)), n
 
 
@@ -83,10 +85,13 @@ def _distinct_rows(examples: Sequence[Example]) -> list[Example]:
     return list(first.values())
 
 
-def _distinct_texts(examples: Sequence[Example]) -> list[Example]:
+def _distinct_texts(examples: Sequence[Example]) -> Sequence[Example]:
     positive = [normalise(e.positive) for e in examples]
     negative = [normalise(e.negative) for e in examples]
     in_both = set(positive) & set(negative)
+    n = n_rows(len({*positive} - in_both), len({*negative} - in_both))
+    if not in_both and n == len(examples) and _evenly(positive) and _evenly(negative):
+        return examples  # texts repeat because the other list is longer
     fresh_p, fresh_n = _fresh(positive, in_both), _fresh(negative, in_both)
     kept: list[Example] = []
     positive_rest: list[Example] = []
@@ -98,8 +103,25 @@ def _distinct_texts(examples: Sequence[Example]) -> list[Example]:
             positive_rest.append(e)
         elif fresh_n[i] and not e.group:
             negative_rest.append(e)
-    # Surviving pairs stay as they were; only texts that lost their partner are matched anew.
-    return kept + [_rematch(p, q) for p, q in zip(positive_rest, negative_rest, strict=False)]
+    # Surviving pairs stay as they were; texts that lost their partner are matched anew, then with texts used again.
+    anew = min(len(positive_rest), len(negative_rest))
+    rematched = [rematch(p, q) for p, q in zip(positive_rest, negative_rest, strict=False)]
+    again = [e for e in kept if not e.group] + rematched
+    more = min(n - len(kept) - anew, abs(len(positive_rest) - len(negative_rest))) if again else 0
+    left_p, left_q = positive_rest[anew:] or again, negative_rest[anew:] or again
+    rematched += [rematch(p, q) for p, q in zip(islice(cycle(left_p), more), islice(cycle(left_q), more), strict=True)]
+    return kept + rematched
+
+
+def _evenly(texts: Sequence[str]) -> bool:
+    """Whether each of the texts is there about as often as the others."""
+    times = Counter(texts)
+    return max(times.values()) <= -(-len(texts) // len(times))
+
+
+def _texts(examples: Sequence[Example]) -> Counter[tuple[str, str]]:
+    """How many rows each text is in, by its side."""
+    return Counter((side, normalise(text)) for e in examples for side, text in (("+", e.positive), ("-", e.negative)))
 
 
 def _fresh(texts: Sequence[str], excluded: set[str]) -> list[bool]:
@@ -110,11 +132,6 @@ def _fresh(texts: Sequence[str], excluded: set[str]) -> list[bool]:
         fresh.append(text not in earlier)
         earlier.add(text)
     return fresh
-
-
-def _rematch(p: Example, q: Example) -> Example:
-    source = f"{p.source.split(' + ')[0]} + {q.source.split(' + ')[-1]}" if p.source and q.source else ""
-    return Example("", p.positive, q.negative, source=source)
 
 
 def frame_of(behavior: Behavior) -> str | None:
@@ -168,7 +185,7 @@ def aligned(behavior: Behavior) -> Behavior:
     positive_leads = len(sides[0][0]) >= len(sides[1][0])  # the list with the larger clusters leads
     places = _matched(*sides) if positive_leads else _matched(*sides[::-1])[::-1]
     examples = behavior.examples
-    rows = [_rematch(examples[i], examples[j]) for i, j in zip(*places, strict=True)]
+    rows = [rematch(examples[i], examples[j]) for i, j in zip(*places, strict=True)]
     return replace(behavior, examples=tuple(rows))
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from trimtab.behaviors.behavior import Example
 from trimtab.behaviors.example_set import ExampleSet
 from trimtab.behaviors.invalid_rows import InvalidRows
-from trimtab.behaviors.labelled import matched
+from trimtab.behaviors.matching import matched
 from trimtab.behaviors.table import Row, Table
 from trimtab.errors import InputError
 
@@ -76,4 +76,4 @@ def read_statements(table: Table, invalid: InvalidRows) -> ExampleSet:
 
     texts = invalid.read(table.rows, read)
     examples, notes = matched(table.file, *([text for side, text in texts if side == s] for s in ("yes", "no")))
-    return ExampleSet(examples, "random", notes)
+    return ExampleSet(examples, "random", notes, reused=bool(notes))

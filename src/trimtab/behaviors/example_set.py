@@ -14,8 +14,10 @@ class ExampleSet:
         examples: in the order of the file.
         pairing: `natural` when the two answers of a row belong together.
         notes: what was left out or assumed.
+        reused: whether texts of a shorter list stand in several examples.
     """
 
     examples: Sequence[Example]
     pairing: Pairing = "natural"
     notes: Sequence[str] = ()
+    reused: bool = False

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from trimtab.behaviors.behavior import Example
 from trimtab.behaviors.chats import flatten, holds_turns, turns_of, with_system
 from trimtab.behaviors.invalid_rows import InvalidRows
+from trimtab.behaviors.matching import Text
 from trimtab.behaviors.table import Row, Table
 from trimtab.errors import InputError
 from trimtab.texts import Message
@@ -19,8 +20,6 @@ LABELS: Mapping[str, int] = {
     **dict.fromkeys((*_NEGATIVE, *_NEGATIVE_WORDS), 0),
     **dict.fromkeys(("-1", "-1.0"), -1),
 }
-
-Text = tuple[str, str]  # and its source
 
 
 def label(row: Row) -> int:
@@ -74,28 +73,6 @@ def two_lists(table: Table, invalid: InvalidRows) -> tuple[list[Text], list[Text
     check_one_scale([row for row, _, _ in read_rows], [side for _, _, side in read_rows])
     positive = [text for _, text, side in read_rows if side == 1]
     return positive, [text for _, text, side in read_rows if side != 1]
-
-
-def matched(file: str, positive: Sequence[Text], negative: Sequence[Text]) -> tuple[list[Example], list[str]]:
-    """Two lists of texts, matched in the order of the file, and a note on those left over."""
-    for side, other, texts in (("positive", "negative", positive), ("negative", "positive", negative)):
-        if not texts:
-            raise InputError(
-                f"{file}: no {side} texts; a behavior needs both classes: add rows of the other label, or take the "
-                f"{side} ones from a file of their own (a folder with {side}.txt and {other}.txt is read too)"
-            )
-    n = min(len(positive), len(negative))
-    examples = [
-        Example("", p, q, source=f"{at_p} + {at_q}")
-        for (p, at_p), (q, at_q) in zip(positive[:n], negative[:n], strict=True)
-    ]
-    surplus = max(len(positive), len(negative)) - n
-    if not surplus:
-        return examples, []
-    more, fewer = ("positive", "negative") if len(positive) > n else ("negative", "positive")
-    return examples, [
-        f"{surplus} of {n + surplus} {more} texts unused: they are matched one to one with the {n} {fewer} ones"
-    ]
 
 
 # --- answers of several prompts ---

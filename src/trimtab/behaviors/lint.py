@@ -57,6 +57,8 @@ def _duplicates(behavior: Behavior) -> list[Finding]:
     if behavior.bare and behavior.pairing == "random":
         keys = [[normalise(getattr(e, side)) for e in behavior.examples] for side in SIDES]
         what = "texts repeat an earlier text of their class"
+        if _only_reused(behavior):
+            return []
     else:
         keys = [["\0".join(map(normalise, (e.prompt, e.positive, e.negative))) for e in behavior.examples]]
         what = "rows repeat an earlier row"
@@ -66,6 +68,14 @@ def _duplicates(behavior: Behavior) -> list[Finding]:
     n, total = len(repeated), sum(map(len, keys))
     message = f"{n} of {total} {what} (case and outer punctuation aside); a check drops them"
     return [Finding("duplicate", "warning", message, sources(behavior, repeated), n, n / total)]
+
+
+def _only_reused(behavior: Behavior) -> bool:
+    """Whether texts of unpaired lists repeat only because the other list is longer."""
+    try:
+        return deduplicate(behavior)[1] == 0
+    except InputError:
+        return False
 
 
 def _near_duplicates(behavior: Behavior) -> list[Finding]:

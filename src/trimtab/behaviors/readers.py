@@ -202,7 +202,7 @@ def _behavior(table: Table, name: str, options: _ReadOptions) -> Behavior:
     if header.get("pairing") == "random":
         pairing = "random"
     elif header.get("pairing") == "natural":
-        if parsed.pairing == "random" and any("unused" in note for note in parsed.notes):
+        if parsed.reused:
             raise InputError(
                 f"{table.file}: the header says pairing 'natural', but the two classes differ in size; "
                 "make them equal or say 'random'",

@@ -58,6 +58,8 @@ def training(on: Experiment, prompt_type: PromptType, sites: Sequence[Site]) -> 
     """Activations of the training examples at the sites, under a prompt type."""
     kept = on.run(TrainingActivations(prompt_type, tuple(sites)))
     arbitrary = on.behavior.pairing == "random" and prompt_type.prefilled
+    examples = on.splits.train.examples
+    texts = (tuple(e.positive for e in examples), tuple(e.negative for e in examples)) if arbitrary else None
     return {
         site: Geometry(
             kept[f"{site}+"].astype(np.float64),
@@ -65,6 +67,7 @@ def training(on: Experiment, prompt_type: PromptType, sites: Sequence[Site]) -> 
             on.splits.train.clusters,
             arbitrary,
             int(kept.get(f"{site}massive", 0)),
+            texts,
         ).without_massive(kept.get(f"{site}large"))
         for site in sites
     }

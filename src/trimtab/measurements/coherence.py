@@ -61,7 +61,7 @@ def label_noise(geometry: Geometry, part: Part, seed: int) -> LabelNoise:
         part: these examples.
         seed: of the bootstrap.
     """
-    projections = geometry.left_out_projections()
+    projections, clusters = geometry.left_out_projections()
     try:
         labels = exchanged_labels(projections, seed)
     except InputError as error:
@@ -74,7 +74,6 @@ def label_noise(geometry: Geometry, part: Part, seed: int) -> LabelNoise:
         return LabelNoise(reason=why, share=Estimate(reason=why))
     is_noisy = labels.p_value < 0.01 and labels.share.low >= _MIN_SHARE
     source = {cluster: e.source for cluster, e in zip(part.clusters, part.examples, strict=True) if e.source}
-    clusters = [*geometry.clusters, *geometry.clusters] if geometry.arbitrary else geometry.clusters
     clear = [source[clusters[i]] for i in labels.clear if clusters[i] in source][:_MAX_NAMED] if is_noisy else []
     share = labels.share if is_noisy else Interval(0.0, 0.0, labels.share.high)
     return LabelNoise(share=estimate(share, len(projections)), p_value=labels.p_value, examples=tuple(clear))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,7 @@ class Geometry:
         clusters: cluster of each row.
         arbitrary: True where row i of one side does not belong to row i of the other.
         n_massive: massive activations left out: tokens of means, or examples of which one token was read.
+        texts: of arbitrary pairs the text of each row, by side: texts of a shorter list are in several rows.
     """
 
     positive: Floats
@@ -55,6 +57,7 @@ class Geometry:
     clusters: tuple[str, ...]
     arbitrary: bool
     n_massive: int
+    texts: tuple[tuple[str, ...], tuple[str, ...]] | None = None
 
     def without_massive(self, massive: NDArray[np.generic] | None) -> "Geometry":
         """Without the rows that have a massive activation on either side, if most rows are left.
@@ -68,8 +71,18 @@ class Geometry:
     def without(self, rows: NDArray[np.bool_]) -> "Geometry":
         """The same without some rows."""
         left = ~rows
-        clusters = tuple(np.array(self.clusters)[left].tolist())
-        return replace(self, positive=self.positive[left], negative=self.negative[left], clusters=clusters)
+        clusters, *texts = (tuple(compress(of_rows, left)) for of_rows in (self.clusters, *(self.texts or ())))
+        sides = (texts[0], texts[1]) if texts else None
+        return replace(self, positive=self.positive[left], negative=self.negative[left], clusters=clusters, texts=sides)
+
+    @property
+    def distinct(self) -> tuple[list[int], list[int]]:
+        """The first row of each text, of either side; every row where rows are pairs."""
+        if self.texts is None:
+            rows = list(range(len(self.clusters)))
+            return rows, rows
+        positive, negative = (sorted(np.unique(side, return_index=True)[1].tolist()) for side in self.texts)
+        return positive, negative
 
     @property
     def differences(self) -> Floats:
@@ -81,11 +94,11 @@ class Geometry:
         """`[d_model]` mean difference."""
         return np.asarray(self.differences.mean(axis=0))
 
-    def left_out_projections(self) -> Floats:
-        """Where each example lies on the unit direction of all clusters but its own.
+    def left_out_projections(self) -> tuple[Floats, tuple[str, ...]]:
+        """Where each example lies on the unit direction of all clusters but its own, and its cluster.
 
-        `[n]` projections of differences; of arbitrary pairs `[2n]` of positive texts from the middle, and of negative
-        ones with their sign turned.
+        `[n]` projections of differences; of arbitrary pairs those of all positive texts from the middle, and of all
+        negative ones with their sign turned, each text once.
         """
         _, code = np.unique(self.clusters, return_inverse=True)
         sums = np.zeros((int(code.max()) + 1, self.differences.shape[1]))
@@ -93,17 +106,21 @@ class Geometry:
         others = (sums.sum(axis=0) - sums)[code]
         others /= np.maximum(np.linalg.norm(others, axis=1, keepdims=True), 1e-30)
         if not self.arbitrary:
-            return np.asarray(np.einsum("nd,nd->n", self.differences, others))
+            return np.asarray(np.einsum("nd,nd->n", self.differences, others)), self.clusters
         middle = (self.positive.mean(axis=0) + self.negative.mean(axis=0)) / 2
         sides = (self.positive - middle, middle - self.negative)
-        return np.concatenate([np.einsum("nd,nd->n", side, others) for side in sides])
+        projections = [
+            np.einsum("nd,nd->n", side, others)[rows] for side, rows in zip(sides, self.distinct, strict=True)
+        ]
+        return np.concatenate(projections), tuple(self.clusters[i] for rows in self.distinct for i in rows)
 
     def agreement(self, seed: int, level: float = 0.95) -> Interval:
         """Leave-one-out directional agreement; over 50 re-matchings where the matching is arbitrary."""
         fixed = agreement_interval(self.differences, np.array(self.clusters), level)
         if not self.arbitrary:
             return fixed
-        mean, _ = rematched_agreement(self.positive, self.negative, seed)
+        positive, negative = self.distinct
+        mean, _ = rematched_agreement(self.positive[positive], self.negative[negative], seed)
         shift = mean - fixed.value
         return Interval(mean, fixed.low + shift, fixed.high + shift)
 
