@@ -82,6 +82,13 @@ CALLS: dict[str, tuple[Callable[[Any, Path], object], Code, str | None]] = {
     "a seed below 0": (lambda m, p: tt.check(m, _few(9), seed=-1), "out-of-range", "seed"),
     "few examples": (lambda m, p: tt.check(m, _few(9)), "too-few-examples", "behavior"),
     "blocks beyond": (lambda m, p: tt.check(m, _few(99), site="7-9"), "no-such-site", "site"),
+    "an empty list of sites": (lambda m, p: tt.fit(m, [_few(99)], site=[]), "missing-value", "site"),
+    "a range beside a site": (
+        lambda m, p: tt.fit(m, [_few(99)], site=["0-1", "0"]), "conflicting-arguments", "site",
+    ),
+    "a site that has no heads": (
+        lambda m, p: tt.fit(m, [_few(99)], method="iti", site="mlp:0"), "no-such-site", "site",
+    ),
     "no behaviors": (lambda m, p: tt.fit(m, []), "repeated-name", "behaviors"),
     "no such method": (lambda m, p: tt.fit(m, [_few(99)], method="magic"), "unknown-method", "method"),
     "no such hyperparameter": (

@@ -56,7 +56,6 @@ FLAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "scope": ("--scope",),
     "seed": ("--seed",),
     "site": ("--site",),
-    "sites": ("--site",),
     "skip_bad": ("--skip-bad",),
     "steering": ("--steering",),
     "steerings": ("--steerings",),

@@ -77,7 +77,9 @@ def where_all(model: Model, sites: Sequence[Place] | None) -> tuple[Sequence[Pla
         return sites, None
     if not list(sites):
         raise InputError(
-            "sites: none; give at least one, or leave it out to have it chosen", code="missing-value", field="sites"
+            "site: an empty list; give at least one, or leave it out to have it chosen",
+            code="missing-value",
+            field="site",
         )
     open_ = [s for s in sites if isinstance(s, str) and (s.strip() == AUTO or _RANGE.fullmatch(s.strip()))]
     if not open_:
@@ -86,7 +88,7 @@ def where_all(model: Model, sites: Sequence[Place] | None) -> tuple[Sequence[Pla
         raise InputError(
             f"site {open_[0]} leaves the block to be chosen, so it must be the only one; give it without other sites",
             code="conflicting-arguments",
-            field="sites",
+            field="site",
         )
     return None, where(model, None if open_[0].strip() == AUTO else open_[0])[1]
 

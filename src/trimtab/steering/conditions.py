@@ -30,7 +30,7 @@ def fit_condition(train: Mapping[Site, Sides], dev: Mapping[Site, Sides]) -> Con
         raise InputError(
             "train and dev need activations at the same sites, and at least one site",
             code="missing-value",
-            field="sites",
+            field="train",
         )
     best: tuple[float, Condition] | None = None
     for site in sorted(train):

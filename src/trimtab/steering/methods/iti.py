@@ -82,7 +82,7 @@ class InferenceTimeIntervention(SidesMethod):
                 raise InputError(
                     f"iti reads the outputs of attention heads, and site {site} has none; give heads:{site.block}",
                     code="no-such-site",
-                    field="sites",
+                    field="site",
                 )
             fitting, held = _split(side, seed)
             for head in range(side.heads.n):

@@ -129,7 +129,7 @@ class FitMaterials:
                 f"method {method.name} reads {method.reads}, not {unreadable[0]}; give blocks, such as "
                 f"{unreadable[0].block}",
                 code="no-such-site",
-                field="sites",
+                field="site",
             )
         return [Site(site.block, method.reads) for site in sites]
 
