@@ -10,8 +10,9 @@ and `anti` (mean effect; share of pairs pushed the wrong way) see effects of fou
 moved by the truth; of unpaired sides the second has half the spread. Truths are exact, but for `anti` a quantile of 4
 million pairs sets the share. Geometry has 64 dimensions, noise with variances that fall as 1/k, and a planted
 difference of the class means; the truth is the mean of the statistic itself, at this n, over ten times as many data
-sets. In clustered data a cluster has 1 to 8 rows, and half the variance is between clusters. With --json, rows are kept
-in a file and not measured again; delete it after changes.
+sets. In clustered data a cluster has 1 to 8 rows, and half the variance is between clusters. Where a list is
+used again, three positive texts stand beside each negative one, in three rows that are one cluster. With --json, rows
+are kept in a file and not measured again; delete it after changes.
 """
 
 import argparse
@@ -40,9 +41,21 @@ MEAN = 0.3
 SECOND = 0.5  # spread of the second side
 ALIKE = 0.5  # share of the variance that rows of a cluster, or the two sides of a pair, have in common
 PAIRS = 4_000_000
+TIMES = 3  # rows that a text of a shorter list stands in
 TRUTH = 10  # data sets for the truth, per draw
 WIDTH = 64
-FIGURE = ["figure", "data", "population", "units", "truth", "held", "in 93–97 %", "width", "truth below", "truth above"]
+FIGURE = [
+    "figure",
+    "data",
+    "population",
+    "clusters",
+    "truth",
+    "held",
+    "in 93–97 %",
+    "width",
+    "truth below",
+    "truth above",
+]
 SUMMARY = ["figure", "rows", "in 93–97 %", "almost", "too narrow", "too wide", "lowest", "highest"]
 STRENGTH = {"strong": 0.6, "weak": 0.2, "none": 0.0}  # length of the difference of the means; its noise has length 1
 Row = dict[str, Any]
@@ -90,7 +103,12 @@ def effects(rng: Generator, shape: Shape, clusters: Ints, data: str) -> Floats:
 
 def two_sides(rng: Generator, settings: Row, shape: Shape, shift: float) -> tuple[Any, ...]:
     """Effects of the positive and the negative texts, and the clusters of both."""
-    sides, data = [clusters_of(rng, settings["n"], settings["data"]) for _ in range(2)], settings["data"]
+    data = settings["data"]
+    if "used again" in data:
+        rows = np.repeat(np.arange(settings["n"]), TIMES)
+        negative = SECOND * effects(rng, shape, np.arange(settings["n"]), data)
+        return effects(rng, shape, rows, data) + shift, negative[rows], rows, rows
+    sides = [clusters_of(rng, settings["n"], data) for _ in range(2)]
     return effects(rng, shape, sides[0], data) + shift, SECOND * effects(rng, shape, sides[1], data), *sides
 
 
@@ -157,6 +175,9 @@ def activations(rng: Generator, settings: Row) -> tuple[Any, ...]:
     """Positive and negative activations and the clusters of both; of paired data the two sides have noise in common."""
     n, data, apart = settings["n"], settings["data"], STRENGTH[settings["population"]] * DIRECTION
     clusters = clusters_of(rng, n, data)
+    if "used again" in data:
+        rows = np.repeat(clusters, TIMES)
+        return noise(rng, rows, data) + apart, noise(rng, clusters, data)[rows], rows, rows + n
     if data.startswith("unpaired"):
         others = clusters_of(rng, n, data)
         return noise(rng, clusters, data) + apart, noise(rng, others, data), clusters, others + n
@@ -234,13 +255,14 @@ def populations(draws: int) -> Iterable[Row]:
     """Settings of all rows."""
     shares = (0.02, 0.1, 0.3, 0.5)
     of_shares = [f"normal {s}" for s in shares] + [f"{name} 0.1" for name in SHAPES if name != "normal"]
-    paired, unpaired, sizes = ("paired", "paired, clustered"), ("unpaired", "unpaired, clustered"), (BELOW, *EVALUATION)
+    paired, sizes = ("paired", "paired, clustered"), (BELOW, *EVALUATION)
+    unpaired = ("unpaired", "unpaired, clustered", "unpaired, a list used again")
     grid: list[tuple[str, Iterable[str], Iterable[Any], Iterable[int]]] = [
         ("mean", (*paired, *unpaired), SHAPES, sizes),
         ("anti", unpaired, of_shares, sizes),
         ("share", paired, shares, sizes),
         ("agreement", paired, STRENGTH, TRAINING),
-        ("separability", (*paired, "unpaired"), STRENGTH, TRAINING),
+        ("separability", (*paired, "unpaired", "unpaired, a list used again"), STRENGTH, TRAINING),
     ]
     for interval, *axes in grid:
         for data, name, n in product(*axes):
