@@ -16,6 +16,7 @@ from trimtab.models.forward import edited_steps, replaced
 from trimtab.models.linear import quick_linears
 from trimtab.models.plan import Batch, Steer
 from trimtab.models.text import Encoded, collate
+from trimtab.models.thinking import needed_marks
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model
@@ -58,7 +59,8 @@ def generate(
 
     Raises:
         InputError: an option that is not supported or that transformers refuses, a number of strengths that does
-            not match the prompts, or a prompt that leaves no room in the context.
+            not match the prompts, a scope by the thinking of a model without marks, or a prompt that leaves no room in
+            the context.
     """
     for key in _UNSUPPORTED:
         if options.get(key) is not None:
@@ -66,6 +68,10 @@ def generate(
     if options.get("num_return_sequences", 1) != 1:
         raise InputError(
             "generate writes one text per prompt; for several, repeat the prompt instead of giving num_return_sequences"
+        )
+    if needed_marks(model, steers) is not None and _beams(options) > 1:
+        raise InputError(
+            "the scopes thinking and answer follow one text; leave num_beams at 1", code="unsupported", field="scope"
         )
     check_length(model, rows, max_new_tokens)
     if not -(1 << 63) <= seed < 1 << 64:
@@ -119,7 +125,8 @@ def _new_tokens(
         stack.enter_context(model.positions.in_generation(model.hf))
         stack.enter_context(model.tail.in_float32(begins=True))
         stack.enter_context(quick_linears(model.anatomy.heavy_modules))
-        stack.enter_context(edited_steps(model.hf, model.anatomy, whole, steers, batch.ids.shape[1]))
+        marks = needed_marks(model, steers)
+        stack.enter_context(edited_steps(model.hf, model.anatomy, whole, steers, batch.ids.shape[1], marks))
         torch.manual_seed(seed)
         try:
             ids = model.hf.generate(input_ids=batch.ids, attention_mask=batch.real.long(), **settings)
