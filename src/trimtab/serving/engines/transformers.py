@@ -10,13 +10,14 @@ from itertools import count
 from typing import Any
 
 from trimtab.errors import InputError, TrimtabError
-from trimtab.interventions import SCOPES, Capabilities, Event, Request, Steerable
+from trimtab.interventions import POSITION_SCOPES, SCOPES, Capabilities, Event, Request, Steerable
 from trimtab.models import Encoded, Model, Steer
 from trimtab.models.conditions import decided
 from trimtab.models.linear import quick_linears
 from trimtab.serving.engines.batching import Limits, batching_manager, requests_in_pass
 from trimtab.serving.engines.logits import TokenChoice, choosing
-from trimtab.serving.engines.packed import PackedSteering, packed_edits
+from trimtab.serving.engines.packed import packed_edits
+from trimtab.serving.engines.packed_steering import PackedSteering
 from trimtab.serving.engines.prompts import Preparation, Prepared
 from trimtab.serving.engines.running import Running
 from trimtab.serving.engines.trial import check_packed_passes
@@ -94,9 +95,8 @@ class TransformersEngine:
             messages = self._preparation.chat_encoder is not None
         except InputError:
             messages = False
-        return Capabilities(
-            facts, self._max_length, self._limits.max_running, frozenset(KINDS), frozenset(SCOPES), True, messages
-        )
+        scopes = frozenset(POSITION_SCOPES if self._model.thinking_marks is None else SCOPES)
+        return Capabilities(facts, self._max_length, self._limits.max_running, frozenset(KINDS), scopes, True, messages)
 
     def submit(self, request: Request) -> AsyncIterator[Event]:
         """See `trimtab.interventions.Engine`."""
@@ -167,7 +167,7 @@ class TransformersEngine:
         name, row, sampling = running.name, prepared.row, running.request.sampling
         choice, packed = TokenChoice(sampling, row.prompt_len, prepared.grammar), None
         if prepared.steer is not None:
-            packed = PackedSteering(prepared.steer, prepared.attributes, row.prompt_len)
+            packed = PackedSteering(prepared.steer, prepared.attributes, row.prompt_len, prepared.marks)
             self._packed[name] = packed
         self._choices[name] = choice
         ends = self._preparation.ends
