@@ -6,8 +6,8 @@ from typing import Any, Final, Literal, get_args
 from trimtab.errors import InputError
 
 Scope = Literal["all", "prompt", "last", "generated", "thinking", "answer"]
-"""Every token; the prompt's tokens; its last token; the tokens whose *next* token is generated, or belongs to the answer
-that is scored; those of them behind which a thinking part is open; the rest of them."""
+"""Every token; the prompt's tokens; its last token; the tokens whose *next* token is generated, or belongs to an
+answer that is scored; those of them behind which a thinking part is open; the rest of them."""
 
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 

@@ -83,8 +83,8 @@ def generate(
 
     def work(group: Tensor, edits: tuple[Steer, ...]) -> None:
         some = [rows[i] for i in group.tolist()]
-        new_tokens = _new_tokens(model, some, edits, max_new_tokens, seed, options)
-        for i, row, new in zip(group.tolist(), some, new_tokens, strict=True):
+        each = new_tokens(model, some, edits, max_new_tokens, seed, options)
+        for i, row, new in zip(group.tolist(), some, each, strict=True):
             out[i] = completion(model.tokenizer, row, new)
 
     widths = [len(r.ids) for r in rows]
@@ -107,10 +107,14 @@ def check_length(model: "Model", rows: Sequence[Encoded], max_new_tokens: int) -
         )
 
 
-def _new_tokens(
+def new_tokens(
     model: "Model", rows: Sequence[Encoded], steers: tuple[Steer, ...], n: int, seed: int, options: dict[str, Any]
 ) -> list[list[int]]:
-    """The tokens behind each row, without padding."""
+    """The tokens behind each row of one batch, at most `n`, without padding.
+
+    Raises:
+        InputError: options that transformers does not take.
+    """
     pad = model.pad
     batch = collate(rows, pad, model.device, side="left")
     if options.get("do_sample"):  # by itself transformers keeps the 50 likeliest tokens only

@@ -39,7 +39,47 @@ def packed_edits(
         steerings: by request; those left out are unsteered. May change between passes.
         order: the requests of the pass that begins.
     """
-    work = _PackedPasses(anatomy, steerings, order)
+
+    def layout(inputs: Mapping[str, Any]) -> Layout | None:
+        if inputs.get("cu_seq_lens_q") is None:
+            return None
+        return Layout(order(), inputs["position_ids"][0], inputs["input_ids"][0])
+
+    with edited_passes(hf, anatomy, steerings, layout):
+        yield
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a pass of one row holds.
+
+    Args:
+        order: its requests.
+        position: `[N]` of each token in its request.
+        ids: `[N]` the tokens.
+    """
+
+    order: Order
+    position: Tensor
+    ids: Tensor
+
+
+@contextmanager
+def edited_passes(
+    hf: nn.Module,
+    anatomy: Anatomy,
+    steerings: Mapping[str, PackedSteering],
+    layout: Callable[[Mapping[str, Any]], Layout | None],
+) -> Iterator[None]:
+    """As `packed_edits`, whatever the passes come from.
+
+    Args:
+        hf: the model.
+        anatomy: its parts.
+        steerings: by request.
+        layout: what the pass that begins holds, by the model's arguments; None for passes that stay as they are.
+    """
+    work = _PackedPasses(anatomy, steerings, layout)
     before = hf.register_forward_pre_hook(work.begin, with_kwargs=True)
     after = hf.register_forward_hook(work.end, always_call=True)
     try:
@@ -50,23 +90,28 @@ def packed_edits(
 
 
 class _PackedPasses:
-    def __init__(self, anatomy: Anatomy, steerings: Mapping[str, PackedSteering], order: Callable[[], Order]) -> None:
-        self._anatomy, self._steerings, self._order = anatomy, steerings, order
+    def __init__(
+        self,
+        anatomy: Anatomy,
+        steerings: Mapping[str, PackedSteering],
+        layout: Callable[[Mapping[str, Any]], Layout | None],
+    ) -> None:
+        self._anatomy, self._steerings, self._layout = anatomy, steerings, layout
         self._now: _Pass | None = None
         self._handles: list[Any] = []
 
     def begin(self, module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
         """A pass begins: decide which tokens are edited by what, and set hooks for that."""
-        if kwargs.get("cu_seq_lens_q") is None:
+        layout = self._layout(kwargs)
+        if layout is None:
             return
-        order = self._order()
-        rows = [self._steerings.get(request) for request, _ in order]
+        rows = [self._steerings.get(request) for request, _ in layout.order]
         if not any(rows):
             return
-        position, ids = kwargs["position_ids"][0].cpu(), kwargs["input_ids"][0]
-        if sum(n for _, n in order) != len(position):
-            raise PlanError(f"a packed pass of {len(position)} tokens came with requests {list(order)}")
-        self._now = _Pass(rows, [n for _, n in order], position, ids)
+        lengths = [n for _, n in layout.order]
+        if sum(lengths) != len(layout.position):
+            raise PlanError(f"a packed pass of {len(layout.position)} tokens came with requests {list(layout.order)}")
+        self._now = _Pass(rows, lengths, layout.position.cpu(), layout.ids)
         for site in self._now.sites:
             self._handles.append(self._anatomy.module(site).register_forward_hook(_hook(self._now, site)))
 
