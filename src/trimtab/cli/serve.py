@@ -60,6 +60,8 @@ def serve(
     console.print(f"loading {model} …", highlight=False, markup=False)
     wanted = ModelToServe(model, revision, adapter, dtype, device, max_running, threads)
     engine = ProcessEngine(wanted, registry.folder_of)
+    if note := engine.started.capabilities.note:
+        console.print(f"note: {note}", highlight=False, markup=False)
     with TemporaryDirectory(prefix="trimtab-") as work:
         vocabulary = None
         if engine.started.tokenizer:
