@@ -1,9 +1,12 @@
-"""The engine in a process of its own: how it is closed while it starts again."""
+"""The engine in a process of its own: how it is closed while it starts again, and how its threads wait."""
 
 import asyncio
+import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -69,3 +72,38 @@ def test_it_comes_back_and_is_closed_then(tiny_folder: Path) -> None:
 
     asyncio.run(work())
     assert children() == []
+
+
+CHILD = """
+import json, os, sys, types
+from trimtab.serving.engines.process import ModelToServe, _run
+
+def work(pipe, model):
+    early = "torch" in sys.modules
+    import torch
+    names = ("OMP_WAIT_POLICY", "OMP_NUM_THREADS")
+    print(json.dumps([early, {name: os.environ.get(name) for name in names}, torch.get_num_threads()]))
+
+sys.modules["trimtab.serving.engines.worker"] = types.SimpleNamespace(work=work)
+threads = json.loads(sys.argv[1])
+_run(None, ModelToServe("some", threads=threads))
+"""
+
+
+def child(threads: int | None, **environment: str) -> tuple[list[object], str]:
+    """What the model's process has in its environment once torch is imported, and what OpenMP says that it heeds."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
+    own |= {"OMP_DISPLAY_ENV": "TRUE", **environment}
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, json.dumps(threads)], env=own, capture_output=True, text=True, check=True
+    )
+    told: list[object] = json.loads(done.stdout)
+    return told, done.stderr
+
+
+def test_threads_of_the_models_process_sleep_while_they_wait() -> None:
+    told, heeded = child(1)
+    assert told == [False, {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1"}, 1]
+    assert "OMP_WAIT_POLICY = 'PASSIVE'" in heeded
+    told, heeded = child(None, OMP_WAIT_POLICY="ACTIVE", OMP_NUM_THREADS="1")
+    assert told == [False, {"OMP_WAIT_POLICY": "ACTIVE", "OMP_NUM_THREADS": "1"}, 1]

@@ -4,6 +4,7 @@ Messages are plain values over a pipe. The child is `worker.py` in the same fold
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class ModelToServe:
     Args:
         source, revision, adapter, dtype, device: of the model.
         max_running: requests that share a batch.
-        threads: of the model's process; None leaves it to torch.
+        threads: that compute; None for what torch takes, one for each core or OMP_NUM_THREADS.
     """
 
     source: str
@@ -227,6 +228,11 @@ class ProcessEngine:
 
 
 def _run(pipe: Connection, model: ModelToServe) -> None:
+    """The child: its environment is set before torch is imported, which reads it then."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait sleep, and other work goes on
+    if model.threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(model.threads)
+
     from trimtab.serving.engines.worker import work
 
     work(pipe, model)
