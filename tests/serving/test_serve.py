@@ -119,10 +119,11 @@ def test_a_model_that_dies_is_started_again_and_nobody_hangs(live: Serving) -> N
 
 @pytest.fixture(scope="module")
 def bloom_folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that cannot be batched."""
+    """A model that cannot be batched, with marks around its thinking."""
     from transformers import AutoTokenizer, BloomConfig, BloomForCausalLM
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_folder)
+    tokenizer.add_tokens(["<think>", "</think>"])
     torch.manual_seed(0)
     config = BloomConfig(
         vocab_size=len(tokenizer), hidden_size=32, n_layer=3, n_head=4, initializer_range=0.2, pad_token_id=0,
@@ -145,6 +146,28 @@ def test_a_model_that_cannot_be_batched_is_served_one_request_after_the_other_an
         for prompt in PROMPTS:
             choices = own.post({**body, "prompt": prompt}).json()["choices"]
             assert [choice["text"] for choice in choices] == [model.generate(prompt, max_new_tokens=8)] * 2
+
+
+def test_a_request_steers_the_models_thinking_or_the_rest(bloom_folder: Path, live: Serving, tmp_path: Path) -> None:
+    model, vector = (
+        tt.load(bloom_folder, dtype="float32"),
+        3 * torch.randn(32, generator=torch.Generator().manual_seed(1)),
+    )
+    warm = tt.Steering.from_vector(1, vector, "warm", made_for=model.facts)
+    warm.save(tmp_path / "warm")
+    arguments = ("--model", bloom_folder, "--dtype", "float32", "--name", "tiny", "--steerings", tmp_path, "--no-auth")
+    with serving(*arguments) as own:
+        for prompt, inside in (("It was <think>", "thinking"), ("<think>It was</think> so", "answer")):
+            for scope in ("thinking", "answer"):
+                asked = {"name": "warm", "strength": 1.0, "scope": scope}
+                body = {"model": "tiny", "prompt": prompt, "max_tokens": 6, "temperature": 0, "steering": asked}
+                answer = own.post(body).json()
+                wanted = model.generate(prompt, steering=warm, scope=scope, max_new_tokens=6)
+                assert answer["choices"][0]["text"] == wanted
+                assert (answer["trimtab"]["selected"] > 0) == (scope == inside)
+    refused = live.post({"model": "tiny@warm", "prompt": "It was", "steering": {"scope": "thinking"}})
+    assert refused.status_code == 400
+    assert "needs a model with marks around its thinking" in refused.json()["error"]["message"]
 
 
 def test_told_to_stop_it_finishes_what_runs_and_leaves_no_process(tiny_folder: Path) -> None:
