@@ -66,6 +66,8 @@ def test_scopes_are_windows_around_the_last_token_of_the_prompt() -> None:
         "prompt": [0, 1, 2],
         "last": [2],
         "generated": [2, 3, 4, 5],
+        "thinking": [2, 3, 4, 5],
+        "answer": [2, 3, 4, 5],
     }
 
 

@@ -8,7 +8,7 @@ from tests.models.greedy import BOUND, PROMPTS, greedy, row_of, until_close
 from torch import Tensor
 from transformers import DynamicCache
 
-from trimtab.interventions import SCOPES, Site
+from trimtab.interventions import POSITION_SCOPES, Site
 from trimtab.models import Plan, in_scope, steer
 from trimtab.models.direct import step_batch
 from trimtab.steering import Steering
@@ -26,7 +26,7 @@ def test_changing_one_row_leaves_the_others_bit_equal(data, side, model, adding,
     n = len(lengths)
     prompt_len = [data.draw(st.integers(1, length)) for length in lengths]
     strengths = data.draw(st.lists(st.sampled_from([-2.0, 0.0, 0.5, 3.0]), min_size=n, max_size=n))
-    scopes = data.draw(st.lists(st.sampled_from(SCOPES), min_size=n, max_size=n))
+    scopes = data.draw(st.lists(st.sampled_from(POSITION_SCOPES), min_size=n, max_size=n))
     i = data.draw(st.integers(0, n - 1))
     rows, other = tokens(0, *lengths), tokens(1, *lengths)
     plan = Plan((steer(adding(1, "attention:2"), strengths, scopes),), logits="all")
@@ -88,7 +88,7 @@ def test_rows_of_a_mixture_of_experts_stay_within_the_bound(name, wrapped, batch
     assert (first - second).abs().max() < BOUND
 
 
-@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("scope", POSITION_SCOPES)
 @pytest.mark.parametrize("use_cache", [True, False])
 def test_across_batch_shapes_greedy_texts_part_only_at_near_ties(scope, use_cache, model, adding):
     steering, strengths = adding(1), [0.0, 1.0, -1.0, 2.0]
@@ -112,7 +112,7 @@ def test_across_batch_shapes_logits_agree_within_the_bound(model, adding, batch_
 # 4. With and without KV cache the same; the first generated token is steered.
 
 
-@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("scope", POSITION_SCOPES)
 @pytest.mark.parametrize("use_cache", [True, False])
 def test_generation_equals_a_loop_with_a_bare_hook(scope, use_cache, model, plain, adding, tokenizer, bare_hook):
     steering, hf = adding(1), plain()
@@ -161,7 +161,7 @@ def test_a_cache_continues_positions_in_direct_calls(name, wrapped, adding, batc
 # 5. Scope means the same in scoring and generation.
 
 
-@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("scope", POSITION_SCOPES)
 def test_scoring_under_a_scope_prefers_what_generation_under_it_chose(scope, model, adding):
     steering, prompt = adding(1, size=3), "The sky is"
     ids, gaps = greedy(model, prompt, 8, (steer(steering, 1.0, scope),))

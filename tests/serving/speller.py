@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from tests.serving.steerings import FACTS
 
 from trimtab.errors import InputError, TrimtabError
-from trimtab.interventions import SCOPES, Capabilities, EditSummary, Event, Finish, Request, TokenEdit
+from trimtab.interventions import POSITION_SCOPES, Capabilities, EditSummary, Event, Finish, Request, TokenEdit
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Speller:
         if self.down:
             raise TrimtabError("the engine is starting anew")
         return Capabilities(
-            FACTS, self.max_length, 8, frozenset({"additive", "gated"}), frozenset(SCOPES), messages=True
+            FACTS, self.max_length, 8, frozenset({"additive", "gated"}), frozenset(POSITION_SCOPES), messages=True
         )
 
     def submit(self, request: Request) -> AsyncIterator[Event]:

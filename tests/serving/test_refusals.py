@@ -154,6 +154,7 @@ def test_a_path_or_method_that_is_not_served_is_404_or_405(server: Server) -> No
         ({"steering": {"name": "warm", "strength": "strong"}}, 400, "steering.strength", "it has gentle"),
         ({"steering": {"name": "warm", "strength": 100}}, 400, "steering.strength.warm", "beyond 15"),
         ({"steering": {"name": "warm", "scope": "some"}}, 400, "steering.scope", "'all', 'prompt'"),
+        ({"steering": {"name": "warm", "scope": "thinking"}}, 400, "steering.scope", "this server has all, generated"),
         ({"audio": {}}, 400, "audio", "not supported by this server; leave it out"),
         ({"n": 17}, 400, "n", "the 16 that a request may have"),
         ({"max_tokens": 5000}, 400, "max_tokens", "above the 4,096"),

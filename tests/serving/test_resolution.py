@@ -8,7 +8,7 @@ import pytest
 from tests.serving.steerings import CHECKED, FACTS, write_steering
 
 from trimtab.errors import InputError
-from trimtab.interventions import SCOPES, Capabilities, RequestSteering
+from trimtab.interventions import POSITION_SCOPES, SCOPES, Capabilities, RequestSteering
 from trimtab.serving.errors import HttpError
 from trimtab.serving.protocol import AskedSteering
 from trimtab.serving.registry import Registry
@@ -105,8 +105,10 @@ def test_a_steering_for_another_model_is_refused_unless_its_shapes_fit_and_that_
 def test_what_the_engine_cannot_run_is_refused(registry: Registry) -> None:
     with pytest.raises(InputError, match="edits of kind additive, which the engine cannot run"):
         resolved(registry, able=replace(ABLE, edits=frozenset({"gated"})))
-    with pytest.raises(InputError, match="scope 'generated' is not supported by the engine; it has all"):
+    with pytest.raises(InputError, match="scope 'generated' is not supported by the engine; this server has all"):
         resolved(registry, able=replace(ABLE, scopes=frozenset({"all"})))
+    with pytest.raises(InputError, match="scope 'thinking' needs a model with marks around its thinking; this server"):
+        resolved(registry, scope="thinking", able=replace(ABLE, scopes=frozenset(POSITION_SCOPES)))
 
 
 def test_a_steering_is_named_in_the_model_or_in_its_field() -> None:

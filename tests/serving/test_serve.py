@@ -31,6 +31,7 @@ class Serving:
 
     process: subprocess.Popen[str]
     url: str
+    said: str
 
     def post(self, body: dict[str, Any], timeout: float = 60.0) -> httpx2.Response:
         return httpx2.post(f"{self.url}/completions", json=body, timeout=timeout)
@@ -54,7 +55,7 @@ def serving(*arguments: object) -> Iterator[Serving]:
         for line in process.stderr:
             lines.append(line)
             if found := re.search(r"serving at (\S+)", line):
-                yield Serving(process, found.group(1))
+                yield Serving(process, found.group(1), "".join(lines))
                 break
         else:
             pytest.fail("".join(lines))
@@ -114,6 +115,59 @@ def test_a_model_that_dies_is_started_again_and_nobody_hangs(live: Serving) -> N
         time.sleep(0.2)
     assert refused
     assert answer.json()["choices"][0]["text"] == before
+
+
+@pytest.fixture(scope="module")
+def bloom_folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that cannot be batched, with marks around its thinking."""
+    from transformers import AutoTokenizer, BloomConfig, BloomForCausalLM
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_folder)
+    tokenizer.add_tokens(["<think>", "</think>"])
+    torch.manual_seed(0)
+    config = BloomConfig(
+        vocab_size=len(tokenizer), hidden_size=32, n_layer=3, n_head=4, initializer_range=0.2, pad_token_id=0,
+        bos_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("bloom") / "tiny-bloom"
+    BloomForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_a_model_that_cannot_be_batched_is_served_one_request_after_the_other_and_says_so(bloom_folder: Path) -> None:
+    model = tt.load(bloom_folder, dtype="float32")
+    why = "requests run one after the other: transformers cannot batch BloomForCausalLM continuously"
+    with serving("--model", bloom_folder, "--dtype", "float32", "--name", "tiny", "--no-auth") as own:
+        assert f"note: {why}" in own.said
+        (card,) = httpx2.get(f"{own.url}/models", timeout=60).json()["data"]
+        assert (card["max_running"], card["note"].startswith(why)) == (1, True)
+        body = {"model": "tiny", "max_tokens": 8, "temperature": 0, "n": 2}
+        for prompt in PROMPTS:
+            choices = own.post({**body, "prompt": prompt}).json()["choices"]
+            assert [choice["text"] for choice in choices] == [model.generate(prompt, max_new_tokens=8)] * 2
+
+
+def test_a_request_steers_the_models_thinking_or_the_rest(bloom_folder: Path, live: Serving, tmp_path: Path) -> None:
+    model, vector = (
+        tt.load(bloom_folder, dtype="float32"),
+        3 * torch.randn(32, generator=torch.Generator().manual_seed(1)),
+    )
+    warm = tt.Steering.from_vector(1, vector, "warm", made_for=model.facts)
+    warm.save(tmp_path / "warm")
+    arguments = ("--model", bloom_folder, "--dtype", "float32", "--name", "tiny", "--steerings", tmp_path, "--no-auth")
+    with serving(*arguments) as own:
+        for prompt, inside in (("It was <think>", "thinking"), ("<think>It was</think> so", "answer")):
+            for scope in ("thinking", "answer"):
+                asked = {"name": "warm", "strength": 1.0, "scope": scope}
+                body = {"model": "tiny", "prompt": prompt, "max_tokens": 6, "temperature": 0, "steering": asked}
+                answer = own.post(body).json()
+                wanted = model.generate(prompt, steering=warm, scope=scope, max_new_tokens=6)
+                assert answer["choices"][0]["text"] == wanted
+                assert (answer["trimtab"]["selected"] > 0) == (scope == inside)
+    refused = live.post({"model": "tiny@warm", "prompt": "It was", "steering": {"scope": "thinking"}})
+    assert refused.status_code == 400
+    assert "needs a model with marks around its thinking" in refused.json()["error"]["message"]
 
 
 def test_told_to_stop_it_finishes_what_runs_and_leaves_no_process(tiny_folder: Path) -> None:

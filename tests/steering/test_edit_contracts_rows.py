@@ -9,7 +9,7 @@ from tests.steering.every_kind import EDITS, SITES, steering_of
 from torch import Tensor
 from transformers import DynamicCache
 
-from trimtab.interventions import SCOPES, Site
+from trimtab.interventions import POSITION_SCOPES, Site
 from trimtab.models import Model, Plan, Steer, in_scope, steer
 from trimtab.models.direct import step_batch
 
@@ -37,11 +37,15 @@ def test_changing_one_row_leaves_the_others_bit_equal(kind, data, side, model, b
     prompt_len = [data.draw(st.integers(1, length)) for length in lengths]
     both = st.fixed_dictionaries({"a": STRENGTHS, "b": STRENGTHS})
     strengths = data.draw(st.lists(both, min_size=n, max_size=n))
-    scopes = data.draw(st.lists(st.sampled_from(SCOPES), min_size=n, max_size=n))
+    scopes = data.draw(st.lists(st.sampled_from(POSITION_SCOPES), min_size=n, max_size=n))
     i = data.draw(st.integers(0, n - 1))
     steering, rows = steering_of(kind), tokens(0, *lengths)
     one = _logits(model, batch_of(rows, prompt_len, side), steer(steering, strengths, scopes))
-    rows[i], strengths[i], scopes[i] = tokens(1, *lengths)[i], data.draw(both), data.draw(st.sampled_from(SCOPES))
+    rows[i], strengths[i], scopes[i] = (
+        tokens(1, *lengths)[i],
+        data.draw(both),
+        data.draw(st.sampled_from(POSITION_SCOPES)),
+    )
     two = _logits(model, batch_of(rows, prompt_len, side), steer(steering, strengths, scopes))
     for j in set(range(n)) - {i}:
         assert torch.equal(one[j], two[j])
@@ -84,7 +88,7 @@ def test_prompts_keep_their_strengths_and_scopes_beside_others_and_in_beams(kind
 
 
 @KIND
-@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("scope", POSITION_SCOPES)
 def test_generation_is_a_loop_of_forward_passes_with_and_without_cache(kind, scope, model):
     """Contract 5 too: the loop scores each token under the scope of a text whose answer it belongs to."""
     strength = {"a": 1.5, "b": -0.5}
@@ -135,7 +139,7 @@ def test_tokens_outside_the_scope_are_bit_equal_and_those_inside_are_the_edit(
     batch, place = batch_of(tokens(2, 8, 10, 6, 9), [3, 10, 1, 4], side), Site.parse(site)
     steering, strength = steering_of(kind, site), torch.tensor([[0.8, -1.5]])
     plain = model.forward(batch, Plan(read=frozenset([place]))).activations[place]
-    steers = steer(steering, {"a": 0.8, "b": -1.5}, SCOPES)
+    steers = steer(steering, {"a": 0.8, "b": -1.5}, POSITION_SCOPES)
     inside = in_scope(batch, steers.window)
     seen: list[Tensor] = []
     handle = model.hf.model.layers[place.block + (place.component == "residual")].register_forward_pre_hook(

@@ -267,6 +267,7 @@ def test_kill_9_and_resume_gives_the_same_report(tiny_folder: Path, tmp_path: Pa
         ({"strength": 0.0}, "above 0"),
         ({"strength": float("nan")}, "above 0"),
         ({"scope": "some"}, "unknown scope"),
+        ({"scope": "thinking"}, "scope 'thinking' cannot be checked, .*; one of all, prompt, last, generated"),
         ({"site": 99}, "blocks 0 to 2"),
         ({"prompt_types": ["prefiled"]}, "unknown prompt type"),
         ({"max_anti_steerable": 1.5}, "between 0 and 1"),

@@ -39,7 +39,9 @@ def generate(
         list[str] | None, typer.Option(help="name=1.5 (repeatable), one number for all attributes, or a preset's name.")
     ] = None,
     off: Annotated[list[str] | None, typer.Option(help="An attribute to switch off (repeatable).")] = None,
-    scope: Annotated[str, typer.Option(help="Steered tokens: all, prompt, last or generated.")] = "all",
+    scope: Annotated[
+        str, typer.Option(help="Steered tokens: all, prompt, last, generated, or of these thinking or answer.")
+    ] = "all",
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens to add at most.")] = 64,
     sample: Annotated[bool, typer.Option("--sample", help="Draw tokens instead of taking the likeliest.")] = False,
     temperature: Annotated[float, typer.Option(help="With --sample.")] = 1.0,

@@ -35,7 +35,14 @@ def serve(
         bool, typer.Option("--allow-mismatch", help="Serve steerings made for other weights of the same shapes.")
     ] = False,
     max_running: Annotated[int, typer.Option(min=1, help="Requests that share a batch.")] = 16,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the model; by default torch's.")] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Threads that compute for the model; by default one for each core, or OMP_NUM_THREADS. Those that "
+            "wait sleep, so that other work on the machine goes on, unless OMP_WAIT_POLICY says otherwise.",
+        ),
+    ] = None,
 ) -> None:
     """Answer as OpenAI's API does, with a steering for every request."""
     from trimtab.serving.engines.process import ModelToServe, ProcessEngine
@@ -60,6 +67,8 @@ def serve(
     console.print(f"loading {model} …", highlight=False, markup=False)
     wanted = ModelToServe(model, revision, adapter, dtype, device, max_running, threads)
     engine = ProcessEngine(wanted, registry.folder_of)
+    if note := engine.started.capabilities.note:
+        console.print(f"note: {note}", highlight=False, markup=False)
     with TemporaryDirectory(prefix="trimtab-") as work:
         vocabulary = None
         if engine.started.tokenizer:

@@ -14,6 +14,8 @@ from trimtab.interventions.engine import TokenEdit as TokenEdit
 from trimtab.interventions.facts import Fit as Fit
 from trimtab.interventions.facts import KnownModel as KnownModel
 from trimtab.interventions.facts import ModelFacts as ModelFacts
+from trimtab.interventions.scopes import PARTS as PARTS
+from trimtab.interventions.scopes import POSITION_SCOPES as POSITION_SCOPES
 from trimtab.interventions.scopes import SCOPES as SCOPES
 from trimtab.interventions.scopes import WINDOWS as WINDOWS
 from trimtab.interventions.scopes import Scope as Scope
@@ -31,3 +33,5 @@ from trimtab.interventions.strengths import Attributes as Attributes
 from trimtab.interventions.strengths import Strength as Strength
 from trimtab.interventions.strengths import Strengths as Strengths
 from trimtab.interventions.strengths import strength_rows as strength_rows
+from trimtab.interventions.thinking import ThinkingMarks as ThinkingMarks
+from trimtab.interventions.thinking import ThinkingState as ThinkingState

@@ -31,6 +31,7 @@ class Capabilities:
         scopes: the scopes it supports.
         conditions: whether it evaluates an attribute's condition on the prompt.
         messages: whether it takes chat turns besides token ids.
+        note: what to know about how it runs, such as why requests run one after the other; empty if nothing.
 
     Example:
         >>> from trimtab.interventions import Capabilities
@@ -45,6 +46,7 @@ class Capabilities:
     scopes: frozenset[Scope] = frozenset()
     conditions: bool = False
     messages: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from typing import Any, Final, Literal, get_args
 
 from trimtab.errors import InputError
 
-Scope = Literal["all", "prompt", "last", "generated"]
-"""Every token; the prompt's tokens; its last token; the tokens whose *next* token belongs to the answer."""
+Scope = Literal["all", "prompt", "last", "generated", "thinking", "answer"]
+"""Every token; the prompt's tokens; its last token; the tokens whose *next* token is generated, or belongs to an
+answer that is scored; those of them behind which a thinking part is open; the rest of them."""
 
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 
@@ -19,8 +20,16 @@ WINDOWS: Final[Mapping[Scope, tuple[int, int]]] = {
     "prompt": (-_FAR, 0),
     "last": (-1, 0),
     "generated": (-1, _FAR),
+    "thinking": (-1, _FAR),
+    "answer": (-1, _FAR),
 }
 """A scope is a window of positions relative to the prompt's length: low <= position - prompt_len < high."""
+
+PARTS: Final[Mapping[Scope, bool]] = {"thinking": True, "answer": False}
+"""Scopes for which, within their window, it counts whether a thinking part is open behind a token (`ThinkingMarks`)."""
+
+POSITION_SCOPES: Final[tuple[Scope, ...]] = tuple(scope for scope in SCOPES if scope not in PARTS)
+"""Scopes that positions alone decide; they work with every model."""
 
 
 def checked_scopes(value: Any) -> tuple[Scope, ...]:

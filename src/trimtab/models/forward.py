@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from trimtab.errors import InertSteeringError, PlanError
-from trimtab.interventions import Site
+from trimtab.interventions import Site, ThinkingMarks
 from trimtab.models.blocks import Anatomy, first_tensor
 from trimtab.models.masks import texts_apart
 from trimtab.models.plan import UNDECIDED, Batch, Plan, Steer, Trace, in_scope
+from trimtab.models.thinking import GrowingThinking
 
 
 class _Stop(Exception):  # noqa: N818 - not an error: everything asked for has been read
@@ -55,12 +57,16 @@ class _Pass:
     def __init__(self, batch: Batch, plan: Plan) -> None:
         n, device = batch.ids.shape[0], batch.ids.device
         self.steers = [s.fit(n, device) for s in plan.steers if s.active]  # an inactive steering leaves no hook
-        self.masks = [(in_scope(batch, s.window) & s.on)[..., None] for s in self.steers]  # [B, T, 1]
+        self.place(batch)
         self.pending = set(plan.read)
         self.stops = plan.logits == "none" and bool(plan.read)
         self.read: dict[Site, Tensor] = {}
         self.fired = [dict.fromkeys(s.edits, False) for s in self.steers]
         self.next = 0  # column of the next token, once a cache holds those before it
+
+    def place(self, batch: Batch) -> None:
+        """Decide which tokens of the batch are edited."""
+        self.masks = [(in_scope(batch, s.window, s.part) & s.on)[..., None] for s in self.steers]  # [B, T, 1]
 
     @property
     def sites(self) -> set[Site]:
@@ -120,30 +126,41 @@ def edited(anatomy: Anatomy, batch: Batch, plan: Plan) -> Iterator[_Pass]:
 
 @contextmanager
 def edited_steps(
-    hf: nn.Module, anatomy: Anatomy, batch: Batch, steers: tuple[Steer, ...], width: int
+    hf: nn.Module,
+    anatomy: Anatomy,
+    batch: Batch,
+    steers: tuple[Steer, ...],
+    width: int,
+    marks: ThinkingMarks | None = None,
 ) -> Iterator[None]:
     """In here calls of the model decode a batch: hooks are set once, and every step is one call of each.
 
     Args:
         hf: the model.
         anatomy: its parts.
-        batch: the prompts with all tokens to come; which of them are edited is known before the first step.
+        batch: the prompts with all tokens to come; which of them are edited is known before the first step, but for
+            scopes that go by the model's thinking.
         steers: edits.
         width: columns of the prompts. The first call runs these; later ones a single token behind a cache, or, without
             a cache, everything so far.
+        marks: of the model's thinking, where a scope goes by it.
 
     Raises:
         PlanError: the model is called in another order.
     """
     plan = Plan(steers, logits="last")
     _validate(anatomy, batch, plan)
+    thinking = None if marks is None else GrowingThinking(marks, batch)
+    batch = batch if marks is None else replace(batch, thinking=torch.zeros_like(batch.real))
     expected = iter(range(width, batch.ids.shape[1]))
 
     def stepping(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
         now, so_far = kwargs["input_ids"].shape[1], next(expected, None)
         if so_far is None or now not in (so_far, 1):
             raise PlanError(f"a step of generation came with {now} tokens a row, not with 1 or {so_far}")
-        work.next = 0 if now == so_far else width  # every token behind the prompt is edited alike
+        work.next = 0 if now == so_far else so_far - 1
+        if thinking is not None:
+            work.place(thinking.read(kwargs["input_ids"], work.next))
 
     with edited(anatomy, batch, plan) as work:
         handle = hf.register_forward_pre_hook(stepping, with_kwargs=True)

@@ -16,6 +16,7 @@ from trimtab.models.forward import edited_steps, replaced
 from trimtab.models.linear import quick_linears
 from trimtab.models.plan import Batch, Steer
 from trimtab.models.text import Encoded, collate
+from trimtab.models.thinking import needed_marks
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model
@@ -58,7 +59,8 @@ def generate(
 
     Raises:
         InputError: an option that is not supported or that transformers refuses, a number of strengths that does
-            not match the prompts, or a prompt that leaves no room in the context.
+            not match the prompts, a scope by the thinking of a model without marks, or a prompt that leaves no room in
+            the context.
     """
     for key in _UNSUPPORTED:
         if options.get(key) is not None:
@@ -66,6 +68,10 @@ def generate(
     if options.get("num_return_sequences", 1) != 1:
         raise InputError(
             "generate writes one text per prompt; for several, repeat the prompt instead of giving num_return_sequences"
+        )
+    if needed_marks(model, steers) is not None and _beams(options) > 1:
+        raise InputError(
+            "the scopes thinking and answer follow one text; leave num_beams at 1", code="unsupported", field="scope"
         )
     check_length(model, rows, max_new_tokens)
     if not -(1 << 63) <= seed < 1 << 64:
@@ -77,8 +83,8 @@ def generate(
 
     def work(group: Tensor, edits: tuple[Steer, ...]) -> None:
         some = [rows[i] for i in group.tolist()]
-        new_tokens = _new_tokens(model, some, edits, max_new_tokens, seed, options)
-        for i, row, new in zip(group.tolist(), some, new_tokens, strict=True):
+        each = new_tokens(model, some, edits, max_new_tokens, seed, options)
+        for i, row, new in zip(group.tolist(), some, each, strict=True):
             out[i] = completion(model.tokenizer, row, new)
 
     widths = [len(r.ids) for r in rows]
@@ -101,10 +107,14 @@ def check_length(model: "Model", rows: Sequence[Encoded], max_new_tokens: int) -
         )
 
 
-def _new_tokens(
+def new_tokens(
     model: "Model", rows: Sequence[Encoded], steers: tuple[Steer, ...], n: int, seed: int, options: dict[str, Any]
 ) -> list[list[int]]:
-    """The tokens behind each row, without padding."""
+    """The tokens behind each row of one batch, at most `n`, without padding.
+
+    Raises:
+        InputError: options that transformers does not take.
+    """
     pad = model.pad
     batch = collate(rows, pad, model.device, side="left")
     if options.get("do_sample"):  # by itself transformers keeps the 50 likeliest tokens only
@@ -119,7 +129,8 @@ def _new_tokens(
         stack.enter_context(model.positions.in_generation(model.hf))
         stack.enter_context(model.tail.in_float32(begins=True))
         stack.enter_context(quick_linears(model.anatomy.heavy_modules))
-        stack.enter_context(edited_steps(model.hf, model.anatomy, whole, steers, batch.ids.shape[1]))
+        marks = needed_marks(model, steers)
+        stack.enter_context(edited_steps(model.hf, model.anatomy, whole, steers, batch.ids.shape[1], marks))
         torch.manual_seed(seed)
         try:
             ids = model.hf.generate(input_ids=batch.ids, attention_mask=batch.real.long(), **settings)

@@ -1,11 +1,12 @@
 """A transformers model with its tokenizer, and what is known of both before any text is run."""
 
+from functools import cached_property
 from typing import Any
 
 import torch
 
 from trimtab.errors import InputError
-from trimtab.interventions import ModelFacts
+from trimtab.interventions import ModelFacts, ThinkingMarks
 from trimtab.models.batches import fitting_tokens
 from trimtab.models.blocks import dissect, input_device
 from trimtab.models.decoders import (
@@ -20,6 +21,7 @@ from trimtab.models.positions import positions_of
 from trimtab.models.precision import Tail
 from trimtab.models.prefix import can_cache_prefix
 from trimtab.models.text import context_length, pad_token
+from trimtab.models.thinking import find_marks
 from trimtab.models.wrappers import unwrap
 
 
@@ -89,6 +91,20 @@ class ModelParts:
         weight = getattr(embedding, "weight", None)
         size = getattr(embedding, "num_embeddings", None if weight is None else len(weight))
         return None if size is None else int(size)
+
+    @cached_property
+    def thinking_marks(self) -> ThinkingMarks | None:
+        """The tokens between which the model thinks, as its tokenizer has them; may be set. None if it has none.
+
+        Example:
+            >>> import trimtab as tt
+            >>> from trimtab.interventions import ThinkingMarks
+            >>> model = tt.Model(tt.load("smollm2").hf, tt.load("smollm2").tokenizer)
+            >>> model.thinking_marks is None
+            True
+            >>> model.thinking_marks = ThinkingMarks(opening=(7,), closing=(8,))
+        """
+        return None if self.tokenizer is None else find_marks(self.tokenizer)
 
     @property
     def pad(self) -> int:

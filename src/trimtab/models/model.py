@@ -11,7 +11,16 @@ import torch
 from torch import Tensor
 
 from trimtab.errors import InputError, PlanError
-from trimtab.interventions import Place, Scopes, Site, Steerable, Strengths, prompt_prefixes
+from trimtab.interventions import (
+    PARTS,
+    Place,
+    Scopes,
+    Site,
+    Steerable,
+    Strengths,
+    checked_scopes,
+    prompt_prefixes,
+)
 from trimtab.models.capture import Captured, Read, capture
 from trimtab.models.conditions import decided
 from trimtab.models.decoding import Completion
@@ -27,6 +36,7 @@ from trimtab.models.plan import UNDECIDED, Batch, Plan, Steer, Trace, steer
 from trimtab.models.scoring import AnswerScores, logit_differences, score
 from trimtab.models.streaming import capture_into
 from trimtab.models.text import check_not_one_text, joined, with_prefixes
+from trimtab.models.thinking import needed_marks, with_thinking
 from trimtab.models.tokens import MAX_TEXTS, TokenActivations, TokenSelection, capture_tokens
 from trimtab.storage.atomic import output_path
 from trimtab.texts import Rendered
@@ -105,6 +115,7 @@ class Model(ModelParts):
             plan = replace(plan, steers=(*self._steered, *plan.steers))
         if cache is not None and plan.resume is not None:
             raise PlanError("a pass that resumes from a residual leaves no cache for the blocks below it")
+        batch = with_thinking(batch, needed_marks(self, plan.steers))
         # rows of several texts are masked block by block, from the mask of a row without padding
         real = batch.real if batch.text is None else torch.ones_like(batch.real)
         attention = real if batch.past is None else torch.cat([batch.past, real], dim=1)
@@ -292,7 +303,7 @@ class Model(ModelParts):
             prompts: one or several; rendered ones carry the turns of a chat, or an answer's beginning.
             steering: edits to generate under.
             strength: one for all prompts or a list, one per prompt; see `trimtab.models.steer`.
-            scope: one for all prompts or a list.
+            scope: one for all prompts or a list; `thinking` and `answer` need `thinking_marks` and no beams.
             chat_template: put each prompt into a user turn.
             max_new_tokens: at most so many tokens are added.
             seed: for sampling.
@@ -338,6 +349,13 @@ class Model(ModelParts):
         """
         if steering.conditions or steering.prompts:
             raise InputError(UNDECIDED)
+        if PARTS.keys() & set(checked_scopes(scope)):
+            raise InputError(
+                "calls of the model's own do not say which tokens they follow; give the scopes thinking and answer to "
+                "generate or score",
+                code="unsupported",
+                field="scope",
+            )
         self._steered += self._steers(steering, strength, scope)
         try:
             direct = Direct(self.gate, self.anatomy, self.tail, self._steered, self.positions)
@@ -361,4 +379,6 @@ class Model(ModelParts):
                 raise InputError("a strength without a steering has no effect; give steering=… too")
             return ()
         ensure_fits(steering, self)
-        return (steer(steering, strength, scope),)
+        steers = (steer(steering, strength, scope),)
+        needed_marks(self, steers)
+        return steers

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from trimtab.errors import InputError, PlanError
 from trimtab.interventions import (
+    PARTS,
     WINDOWS,
     Condition,
     Edit,
@@ -42,6 +43,7 @@ class Batch:
         past: `[B, P]` bool, `real` of the tokens that are already in the cache; None without one.
         text: `[B, T]` number of the text that a token belongs to, -1 for what all texts of a row have in common;
             None where every row is one text.
+        thinking: `[B, T]` bool, whether a thinking part is open behind a token; None where no scope asks for it.
 
     Example:
         >>> import torch
@@ -57,6 +59,7 @@ class Batch:
     prompt_len: Tensor
     past: Tensor | None = None
     text: Tensor | None = None
+    thinking: Tensor | None = None
 
     @property
     def last(self) -> Tensor:
@@ -75,7 +78,7 @@ class Batch:
         """Every row `n` times, one after the other; text `t` becomes the texts `n t` to `n t + n - 1`."""
         if n == 1:
             return self
-        text, past = self.text, self.past
+        text, past, thinking = self.text, self.past, self.thinking
         if text is not None:
             nth = torch.arange(n, device=text.device).repeat(len(text))[:, None]
             text = text.repeat_interleave(n, dim=0)
@@ -87,6 +90,7 @@ class Batch:
             self.prompt_len.repeat_interleave(n, dim=0),
             past if past is None else past.repeat_interleave(n, dim=0),
             text,
+            thinking if thinking is None else thinking.repeat_interleave(n, dim=0),
         )
 
     @property
@@ -99,12 +103,17 @@ class Batch:
         return self.real & following & (self.position >= self.prompt_len[:, None] - 1)
 
 
-def in_scope(batch: Batch, window: Tensor) -> Tensor:
+def in_scope(batch: Batch, window: Tensor, part: Tensor | None = None) -> Tensor:
     """`[B, T]` bool: the tokens that a scope selects. The only place that decides it.
 
     Args:
         batch: the rows.
         window: `[B, 2]` or `[1, 2]`, the scope as bounds on `position - prompt_len`.
+        part: `[B, 1]` or `[1, 1]`, 1 for tokens behind which a thinking part is open, 0 for the others, -1 for both;
+            None for both in every row.
+
+    Raises:
+        PlanError: a part is asked for, and the batch does not say what is thinking.
 
     Example:
         >>> import torch
@@ -114,7 +123,12 @@ def in_scope(batch: Batch, window: Tensor) -> Tensor:
         [[False, False, True], [False, True, False]]
     """
     relative = batch.position - batch.prompt_len[:, None]
-    return batch.real & (relative >= window[:, :1]) & (relative < window[:, 1:])
+    selected = batch.real & (relative >= window[:, :1]) & (relative < window[:, 1:])
+    if part is None:
+        return selected
+    if batch.thinking is None:
+        raise PlanError("the scopes thinking and answer need a batch that says what is thinking")
+    return selected & ((part < 0) | (batch.thinking == (part > 0)))
 
 
 @dataclass(frozen=True)
@@ -145,6 +159,7 @@ class Steer:
     scope: Scope | tuple[Scope, ...] = "all"
     conditions: tuple[Condition | None, ...] = ()
     window: Tensor = field(init=False, repr=False)  # [B or 1, 2]
+    part: Tensor | None = field(init=False, repr=False)  # [B or 1, 1], as `in_scope` takes it
     on: Tensor = field(init=False, repr=False)  # [B or 1, 1] bool: rows that are not all zero
     active: bool = field(init=False, repr=False)  # known on the host, so that asking costs no synchronisation
 
@@ -159,8 +174,15 @@ class Steer:
         on = (self.strength != 0).any(dim=1, keepdim=True)
         device = self.strength.device
         object.__setattr__(self, "window", torch.tensor([WINDOWS[s] for s in scopes], device=device))
+        parts = [[int(PARTS.get(s, -1))] for s in scopes] if PARTS.keys() & set(scopes) else None
+        object.__setattr__(self, "part", None if parts is None else torch.tensor(parts, device=device))
         object.__setattr__(self, "on", on)
         object.__setattr__(self, "active", bool(on.any()) and bool(self.edits))
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """One for all rows, or one per row."""
+        return checked_scopes(self.scope)
 
     @property
     def undecided(self) -> bool:
@@ -195,8 +217,9 @@ class Steer:
         if self.strength.device == device:
             return self
         moved = copy.copy(self)  # past the checks, which would wait for the device
-        for name in ("strength", "window", "on"):
-            object.__setattr__(moved, name, getattr(self, name).to(device, non_blocking=True))
+        for name in ("strength", "window", "part", "on"):
+            if (own := getattr(self, name)) is not None:
+                object.__setattr__(moved, name, own.to(device, non_blocking=True))
         return moved
 
 

@@ -31,11 +31,15 @@ def listing(service: Service) -> APIRouter:
     router = APIRouter(dependencies=[Depends(needs("read"))], responses=ERRORS)
     created = int(time.time())
 
+    async def card(id: str) -> ModelCard:
+        able = await service.capabilities()
+        return ModelCard(id=id, created=created, max_running=able.max_running, note=able.note or None)
+
     @router.get("/v1/models")
     async def models() -> ModelList:
         """The model, and the model with each steering that is on."""
         names = [service.model, *(f"{service.model}@{name}" for name in service.registry.enabled)]
-        return ModelList(data=[ModelCard(id=name, created=created) for name in names])
+        return ModelList(data=[await card(name) for name in names])
 
     @router.get("/v1/models/{model:path}")
     async def model(model: str) -> ModelCard:
@@ -43,7 +47,7 @@ def listing(service: Service) -> APIRouter:
         name = steering_name(model, service.model, None)
         if name is not None:
             service.registry.find(name)
-        return ModelCard(id=model, created=created)
+        return await card(model)
 
     @router.get("/v1/steerings")
     async def steerings() -> SteeringList:

@@ -6,7 +6,7 @@ from typing import Final
 
 from trimtab.decimals import decimals
 from trimtab.errors import InputError
-from trimtab.interventions import Capabilities, ModelFacts, RequestSteering, Scope, strength_rows
+from trimtab.interventions import PARTS, Capabilities, ModelFacts, RequestSteering, Scope, strength_rows
 from trimtab.serving.errors import HttpError
 from trimtab.serving.protocol import AskedSteering
 from trimtab.serving.registry import Registry
@@ -101,8 +101,9 @@ def resolve(
     scope = asked.scope or one.scope
     if scope not in capabilities.scopes:
         has = ", ".join(sorted(capabilities.scopes)) or "none"
+        why = "needs a model with marks around its thinking" if scope in PARTS else "is not supported by the engine"
         raise InputError(
-            f"scope {scope!r} is not supported by the engine; it has {has}",
+            f"scope {scope!r} {why}; this server has {has}",
             code="unsupported",
             field="steering.scope",
         )

@@ -18,6 +18,11 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "GPT2Config": {"n_embd": WIDTH, "n_layer": 3, "n_head": 4, "n_positions": 1024},
     "GPTNeoXConfig": {"num_hidden_layers": 3},
 }
+UNBATCHED: dict[str, dict[str, Any]] = {  # come out otherwise in packed passes
+    "GPTJConfig": {"num_hidden_layers": 3, "rotary_dim": 4},
+    "BloomConfig": {"num_hidden_layers": 3},
+    "MambaConfig": {"num_hidden_layers": 3, "state_size": 8},
+}
 _SHARED = {
     "hidden_size": WIDTH, "intermediate_size": 48, "num_attention_heads": 4, "max_position_embeddings": 1024,
     "initializer_range": 0.2, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
@@ -34,7 +39,8 @@ def tiny(tiny_folder: Path) -> Callable[..., Model]:
     )
 
     def make(family: str = "LlamaConfig") -> Model:
-        own = FAMILIES[family] if family == "GPT2Config" else {**_SHARED, **FAMILIES[family]}
+        special = {**FAMILIES, **UNBATCHED}[family]
+        own = special if family == "GPT2Config" else {**_SHARED, **special}
         ids = {"vocab_size": len(tokenizer), "bos_token_id": 1, "eos_token_id": 2, "initializer_range": 0.2}
         torch.manual_seed(0)
         hf = transformers.AutoModelForCausalLM.from_config(getattr(transformers, family)(**{**own, **ids}))

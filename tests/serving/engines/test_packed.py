@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from trimtab.errors import InertSteeringError
-from trimtab.interventions import SCOPES
+from trimtab.interventions import POSITION_SCOPES, Scope, ThinkingMarks
 from trimtab.models import Encoded, Model, steer
 from trimtab.serving.engines.batching import Limits, batching_manager, requests_in_pass
 from trimtab.serving.engines.edit_records import EditRecord, Measures, summary, token_edits
-from trimtab.serving.engines.packed import PackedSteering, packed_edits
+from trimtab.serving.engines.packed import packed_edits
+from trimtab.serving.engines.packed_steering import PackedSteering
 from trimtab.steering import Additive, Steering
 from trimtab.texts import Rendered
 
@@ -23,8 +24,10 @@ def encoded(model: Model, prompt: str) -> Encoded:
     return model.encoder().encode([Rendered("", prompt, "")])[0]
 
 
-def packed(steering: Any, strength: Any, scope: Any, prompt_len: int) -> PackedSteering:
-    return PackedSteering(steer(steering, strength, scope), tuple(steering.attributes), prompt_len)
+def packed(
+    steering: Any, strength: Any, scope: Any, prompt_len: int, marks: ThinkingMarks | None = None
+) -> PackedSteering:
+    return PackedSteering(steer(steering, strength, scope), tuple(steering.attributes), prompt_len, marks)
 
 
 def run(model: Model, requests: dict[str, tuple[Encoded, PackedSteering | None]], limits: Limits) -> dict[str, list]:
@@ -63,7 +66,7 @@ def test_requests_with_different_steerings_share_passes_and_write_what_each_writ
     wanted = {}
     for i, (kind, edit) in enumerate(every_kind.items()):
         steering = Steering({0: edit, "mlp:1": edit, "attention:2": edit}, {"a": 1.0})
-        prompt, scope, strength = PROMPTS[i % 3], SCOPES[i % 4], (1.0, -0.7, 0.4)[i % 3]
+        prompt, scope, strength = PROMPTS[i % 3], POSITION_SCOPES[i % 4], (1.0, -0.7, 0.4)[i % 3]
         row = encoded(model, prompt)
         requests[kind] = (row, packed(steering, strength, scope, row.prompt_len))
         wanted[kind] = expected(model, prompt, steering=steering, strength=strength, scope=scope)
@@ -76,7 +79,7 @@ def test_a_prompt_that_takes_several_passes_is_edited_as_one(model: Model, every
     steering = Steering({1: every_kind["additive"]}, {"a": 1.0})
     prompt = " ".join(PROMPTS) * 4
     row = encoded(model, prompt)
-    for scope in SCOPES:
+    for scope in POSITION_SCOPES:
         request = packed(steering, 1.0, scope, row.prompt_len)
         tokens = run(model, {"a": (row, request)}, Limits(batch_tokens=16))
         assert tokens["a"] == expected(model, prompt, steering=steering, scope=scope)
@@ -92,6 +95,37 @@ def test_a_prompt_that_takes_several_passes_is_edited_as_one(model: Model, every
                 "generated": [False] * (n - 1) + [True] * (1 + generated),
             }[scope]
         )
+
+
+@pytest.mark.parametrize("scope", ["thinking", "answer"])
+def test_thinking_is_followed_through_long_prompts_and_single_tokens(
+    model: Model, every_kind: Any, scope: Scope
+) -> None:
+    steering, strength = Steering({1: every_kind["additive"]}, {"a": 1.0}), 2.0
+    prompt = " ".join(PROMPTS) * 4
+    row, edited, texts = encoded(model, prompt), set(), set()
+    for opening in (row.ids[5], row.ids[-1], *expected(model, prompt)[:3]):
+        model.thinking_marks = ThinkingMarks((opening,), (3,), frozenset(range(0, 600, 4)) - {opening})
+        request = packed(steering, strength, scope, row.prompt_len, model.thinking_marks)
+        tokens = run(model, {"a": (row, request), "b": (row, None)}, Limits(batch_tokens=16))["a"]
+        assert tokens == expected(model, prompt, steering=steering, strength=strength, scope=scope)
+        ran = [selected for record in request.records for selected in record.selected]
+        states = [state.inside == (scope == "thinking") for state in model.thinking_marks.read([*row.ids, *tokens])]
+        assert ran == [False] * (row.prompt_len - 1) + states[row.prompt_len - 1 : -1]
+        edited.add(sum(ran))
+        texts.add(tuple(tokens))
+    assert min(edited) < N - 1 < N == len(ran) - row.prompt_len + 1
+    assert len(texts) > 1
+
+
+def test_tokens_that_run_again_are_read_again() -> None:
+    marks = ThinkingMarks((7, 8), (9,))
+    request = packed(Steering({1: Additive(torch.ones(1, 32))}, {"a": 1.0}), 1.0, "thinking", 2, marks)
+    assert request.thinking(0, [1, 7]) == [False, False]
+    assert request.thinking(2, [8]) == [True]
+    assert request.thinking(3, [2]) == [True]
+    assert request.thinking(0, [1, 7, 8]) == [False, False, True]
+    assert request.thinking(3, [2, 9]) == [True, False]
 
 
 def test_a_pass_without_active_steering_has_no_hook_at_its_sites_and_is_bit_identical(model: Model) -> None:

@@ -15,7 +15,19 @@ from tests.models.families import build
 from tests.serving.engines.conftest import FAMILIES, WIDTH
 
 from trimtab.errors import InputError, TrimtabError
-from trimtab.interventions import SCOPES, Condition, Engine, Event, Request, RequestSteering, Sampling, Scope, Site
+from trimtab.interventions import (
+    POSITION_SCOPES,
+    SCOPES,
+    Condition,
+    Engine,
+    Event,
+    Request,
+    RequestSteering,
+    Sampling,
+    Scope,
+    Site,
+    ThinkingMarks,
+)
 from trimtab.models import Encoded, Model
 from trimtab.models.capture import capture
 from trimtab.serving.engines.batching import PAGE, Limits
@@ -25,6 +37,7 @@ from trimtab.texts import Message, Rendered
 
 PROMPTS = ("The film was", "I liked the", "A dull and slow evening, since")
 N = 10
+OFTEN = ThinkingMarks(opening=(4,), closing=(5,), ends=frozenset(range(6, 600, 3)))
 
 
 def turns(prompt: str) -> tuple[Message, ...]:
@@ -81,12 +94,13 @@ def test_greedy_text_of_sixteen_different_steerings_at_once_is_that_of_generate(
     tiny: Any, every_kind: Any, family: str
 ) -> None:
     model = tiny(family)
+    model.thinking_marks = OFTEN
     sites: list[tuple[str, ...]] = [("1",), ("0", "2"), ("attention:1", "mlp:2")]
     if model.anatomy.terms[1] is None:
         sites = sites[:2]
     steerings, requests, wanted = {}, [], {}
     for i, (kind, edit) in enumerate([*every_kind.items()] * 2):
-        name, prompt, scope, strength = f"{kind}-{i}", PROMPTS[i % 3], SCOPES[(i + i // 8) % 4], (1.0, -0.6, 0.3)[i % 3]
+        name, prompt, scope, strength = f"{kind}-{i}", PROMPTS[i % 3], SCOPES[(i + i // 8) % 6], (1.0, -0.6, 0.3)[i % 3]
         steerings[name] = Steering(dict.fromkeys(sites[i % len(sites)], edit), {"a": 1.0})
         requests.append(asked(name, prompt, RequestSteering(name, {"a": strength}, scope)))
         wanted[name] = generated(model, prompt, steering=steerings[name], strength=strength, scope=scope)
@@ -101,6 +115,7 @@ def test_greedy_text_of_sixteen_different_steerings_at_once_is_that_of_generate(
 
 def test_one_steering_at_many_strengths_and_scopes_at_once(tiny: Any, every_kind: Any) -> None:
     model = tiny()
+    model.thinking_marks = OFTEN
     both = Steering(
         {1: Additive(torch.cat([every_kind["additive"].vectors, every_kind["gated"].vectors]))}, {"a": 1, "b": 1}
     )
@@ -510,7 +525,9 @@ def test_capabilities_name_what_it_can_do(tiny: Any) -> None:
     told = with_engine(model, {}, work, Limits(max_running=5, max_length=300))
     assert (told.model, told.max_length, told.max_running) == (model.facts, 300, 5)
     assert told.edits == {"additive", "gated", "ablation", "rotation", "clamp", "classifier-gradient"}
-    assert (told.scopes, told.conditions, told.messages) == (set(SCOPES), True, True)
+    assert (told.scopes, told.conditions, told.messages) == (set(POSITION_SCOPES), True, True)
+    model.thinking_marks = OFTEN
+    assert with_engine(model, {}, work).scopes == set(SCOPES)
     bare = copy.deepcopy(model.tokenizer)
     bare.chat_template = None
     assert not with_engine(Model(model.hf, bare), {}, work).messages

@@ -136,6 +136,41 @@ class _Choices:
         return self._logprob.tolist(), top
 
 
+Rows = Sequence[tuple[TokenChoice | None, Sequence[int]]]
+"""For each row of logits whose token it chooses, None for the likeliest one, and the answer so far."""
+
+
+def scores_of(logits: Tensor, rows: Rows) -> Tensor:
+    """`[n, V]` logits to scores, of which each row's largest is its next token; what that is, is kept in the choices.
+
+    Rows behind those given are not used.
+    """
+    scores, n = logits, len(rows)
+    for i, (choice, answer) in enumerate(rows):
+        if choice is None or choice.plain or choice.error is not None:
+            continue
+        scores = scores.clone() if scores is logits else scores
+        try:
+            scores[i] = choice.scores(logits[i], answer)
+        except Exception as error:  # it ends only the request that asked for it
+            choice.error = error
+    _keep(logits[:n], scores[:n].argmax(dim=-1), rows)
+    return scores
+
+
+def _keep(logits: Tensor, chosen: Tensor, rows: Rows) -> None:
+    total = logits.logsumexp(dim=-1)
+    most = max((choice.sampling.top_logprobs for choice, _ in rows if choice is not None), default=0)
+    top = None
+    if most:
+        values, ids = logits.topk(min(most, logits.shape[1]), dim=-1)
+        top = (ids, values - total[:, None])
+    choices = _Choices(logits.gather(1, chosen[:, None])[:, 0] - total, top)
+    for i, (choice, _) in enumerate(rows):
+        if choice is not None:
+            choice.chosen.append((choices, i))
+
+
 class TokenChooser(ContinuousBatchingLogitsProcessor):
     """Lets every request of a pass choose its own token.
 
@@ -165,29 +200,7 @@ class TokenChooser(ContinuousBatchingLogitsProcessor):
 
     def __call__(self, scores: Tensor, tensor_arg: Tensor) -> Tensor:
         """`[n, V]` logits to scores; rows behind those of the requests are not used."""
-        logits, n = scores, len(self._rows)
-        for i, (choice, answer) in enumerate(self._rows):
-            if choice is None or choice.plain or choice.error is not None:
-                continue
-            scores = scores.clone() if scores is logits else scores
-            try:
-                scores[i] = choice.scores(logits[i], answer)
-            except Exception as error:  # it ends only the request that asked for it
-                choice.error = error
-        self._keep(logits[:n], scores[:n].argmax(dim=-1))
-        return scores
-
-    def _keep(self, logits: Tensor, chosen: Tensor) -> None:
-        total = logits.logsumexp(dim=-1)
-        most = max((choice.sampling.top_logprobs for choice, _ in self._rows if choice is not None), default=0)
-        top = None
-        if most:
-            values, ids = logits.topk(min(most, logits.shape[1]), dim=-1)
-            top = (ids, values - total[:, None])
-        choices = _Choices(logits.gather(1, chosen[:, None])[:, 0] - total, top)
-        for i, (choice, _) in enumerate(self._rows):
-            if choice is not None:
-                choice.chosen.append((choices, i))
+        return scores_of(scores, self._rows)
 
 
 def choosing(manager: Any, choices: Mapping[str, TokenChoice]) -> None:

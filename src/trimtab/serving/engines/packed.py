@@ -6,11 +6,9 @@ are edited in one call, so a pass costs one call for each site and distinct stee
 no hooks at its sites.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -18,51 +16,13 @@ from torch import Tensor, nn
 
 from trimtab.errors import InertSteeringError, PlanError
 from trimtab.interventions import Edit, Site
-from trimtab.models import Batch, Steer, in_scope
+from trimtab.models import Batch, in_scope
 from trimtab.models.blocks import Anatomy, first_tensor
 from trimtab.serving.engines.edit_records import EditRecord, Measures, gates_of
+from trimtab.serving.engines.packed_steering import PackedSteering
 
 Order = Sequence[tuple[str, int]]
 """Requests of a pass in the order of its tokens, each with its number of tokens."""
-
-
-@dataclass(eq=False)
-class PackedSteering:
-    """The steering of one request, and what became of it.
-
-    Args:
-        steer: one row, its conditions decided.
-        attributes: names of the columns of its strengths.
-        prompt_len: tokens before the answer.
-
-    Attributes:
-        records: what its edits did, one for each pass; written by the thread that runs the model.
-        error: what went wrong in an edit; its request is unsteered from there on and must be ended.
-    """
-
-    steer: Steer
-    attributes: tuple[str, ...]
-    prompt_len: int
-    records: deque[EditRecord] = field(default_factory=deque)
-    error: Exception | None = None
-    _recorded: int = 0
-
-    @cached_property
-    def strength(self) -> tuple[float, ...]:
-        """By column."""
-        return tuple(self.steer.strength[0].tolist())
-
-    @cached_property
-    def window(self) -> tuple[int, int]:
-        """The scope as bounds on `position - prompt_len`."""
-        low, high = self.steer.window[0].tolist()
-        return low, high
-
-    def record(self, record: EditRecord) -> None:
-        """Keep a record; of tokens that ran again, since their cache was given up, only the first one counts."""
-        if record.end > self._recorded:
-            self.records.append(record.since(self._recorded))
-            self._recorded = record.end
 
 
 @contextmanager
@@ -79,7 +39,47 @@ def packed_edits(
         steerings: by request; those left out are unsteered. May change between passes.
         order: the requests of the pass that begins.
     """
-    work = _PackedPasses(anatomy, steerings, order)
+
+    def layout(inputs: Mapping[str, Any]) -> Layout | None:
+        if inputs.get("cu_seq_lens_q") is None:
+            return None
+        return Layout(order(), inputs["position_ids"][0], inputs["input_ids"][0])
+
+    with edited_passes(hf, anatomy, steerings, layout):
+        yield
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a pass of one row holds.
+
+    Args:
+        order: its requests.
+        position: `[N]` of each token in its request.
+        ids: `[N]` the tokens.
+    """
+
+    order: Order
+    position: Tensor
+    ids: Tensor
+
+
+@contextmanager
+def edited_passes(
+    hf: nn.Module,
+    anatomy: Anatomy,
+    steerings: Mapping[str, PackedSteering],
+    layout: Callable[[Mapping[str, Any]], Layout | None],
+) -> Iterator[None]:
+    """As `packed_edits`, whatever the passes come from.
+
+    Args:
+        hf: the model.
+        anatomy: its parts.
+        steerings: by request.
+        layout: what the pass that begins holds, by the model's arguments; None for passes that stay as they are.
+    """
+    work = _PackedPasses(anatomy, steerings, layout)
     before = hf.register_forward_pre_hook(work.begin, with_kwargs=True)
     after = hf.register_forward_hook(work.end, always_call=True)
     try:
@@ -90,23 +90,28 @@ def packed_edits(
 
 
 class _PackedPasses:
-    def __init__(self, anatomy: Anatomy, steerings: Mapping[str, PackedSteering], order: Callable[[], Order]) -> None:
-        self._anatomy, self._steerings, self._order = anatomy, steerings, order
+    def __init__(
+        self,
+        anatomy: Anatomy,
+        steerings: Mapping[str, PackedSteering],
+        layout: Callable[[Mapping[str, Any]], Layout | None],
+    ) -> None:
+        self._anatomy, self._steerings, self._layout = anatomy, steerings, layout
         self._now: _Pass | None = None
         self._handles: list[Any] = []
 
     def begin(self, module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
         """A pass begins: decide which tokens are edited by what, and set hooks for that."""
-        if kwargs.get("cu_seq_lens_q") is None:
+        layout = self._layout(kwargs)
+        if layout is None:
             return
-        order = self._order()
-        rows = [self._steerings.get(request) for request, _ in order]
+        rows = [self._steerings.get(request) for request, _ in layout.order]
         if not any(rows):
             return
-        position = kwargs["position_ids"][0].cpu()
-        if sum(n for _, n in order) != len(position):
-            raise PlanError(f"a packed pass of {len(position)} tokens came with requests {list(order)}")
-        self._now = _Pass(rows, [n for _, n in order], position)
+        lengths = [n for _, n in layout.order]
+        if sum(lengths) != len(layout.position):
+            raise PlanError(f"a packed pass of {len(layout.position)} tokens came with requests {list(layout.order)}")
+        self._now = _Pass(rows, lengths, layout.position.cpu(), layout.ids)
         for site in self._now.sites:
             self._handles.append(self._anatomy.module(site).register_forward_hook(_hook(self._now, site)))
 
@@ -169,10 +174,13 @@ class _Pass:
         rows: of the requests in the order of the tokens, those with a steering.
         lengths: tokens of each request.
         position: `[N]` of each token in its request.
+        ids: `[N]` the tokens.
     """
 
-    def __init__(self, rows: Sequence[PackedSteering | None], lengths: Sequence[int], position: Tensor) -> None:
-        selected = _selected(rows, lengths, position)
+    def __init__(
+        self, rows: Sequence[PackedSteering | None], lengths: Sequence[int], position: Tensor, ids: Tensor
+    ) -> None:
+        selected = _selected(rows, lengths, position, ids)
         positions = position.tolist()
         self._records: list[tuple[PackedSteering, int, list[bool], _Group | None, int]] = []
         members: dict[int, list[tuple[PackedSteering, int, int]]] = {}
@@ -262,11 +270,29 @@ class _Pass:
             row.record(EditRecord(start, selected, None if own is None else measures[id(own)], first))
 
 
-def _selected(rows: Sequence[PackedSteering | None], lengths: Sequence[int], position: Tensor) -> list[bool]:
+def _selected(
+    rows: Sequence[PackedSteering | None], lengths: Sequence[int], position: Tensor, ids: Tensor
+) -> list[bool]:
     """For each token of a pass whether it is in its request's scope: a row of one token each for `in_scope`."""
     owner = torch.arange(len(rows)).repeat_interleave(torch.tensor(lengths))  # [N] request of a token
     prompt_len = torch.tensor([0 if row is None else row.prompt_len for row in rows])[owner]
     window = torch.tensor([(0, 0) if row is None else row.window for row in rows])[owner]  # [N, 2]; (0, 0) is nothing
     real = torch.ones(len(position), 1, dtype=torch.bool)
-    chosen: list[bool] = in_scope(Batch(position[:, None], real, position[:, None], prompt_len), window)[:, 0].tolist()
+    batch, part = Batch(position[:, None], real, position[:, None], prompt_len), None
+    if any(row is not None and row.marks is not None for row in rows):
+        part = torch.tensor([-1 if row is None else row.part for row in rows])[owner, None]  # [N, 1]
+        batch = replace(batch, thinking=_thinking(rows, lengths, position.tolist(), ids.tolist()))
+    chosen: list[bool] = in_scope(batch, window, part)[:, 0].tolist()
     return chosen
+
+
+def _thinking(
+    rows: Sequence[PackedSteering | None], lengths: Sequence[int], positions: Sequence[int], ids: Sequence[int]
+) -> Tensor:
+    """`[N, 1]` bool, behind which tokens a thinking part is open."""
+    inside: list[bool] = []
+    for row, n in zip(rows, lengths, strict=True):
+        start = len(inside)
+        own = [False] * n if row is None else row.thinking(positions[start], ids[start : start + n])
+        inside += own
+    return torch.tensor(inside)[:, None]

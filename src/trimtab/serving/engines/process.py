@@ -4,13 +4,14 @@ Messages are plain values over a pipe. The child is `worker.py` in the same fold
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from time import sleep
 from typing import Any, Final
 
@@ -29,7 +30,7 @@ class ModelToServe:
     Args:
         source, revision, adapter, dtype, device: of the model.
         max_running: requests that share a batch.
-        threads: of the model's process; None leaves it to torch.
+        threads: that compute; None for what torch takes, one for each core or OMP_NUM_THREADS.
     """
 
     source: str
@@ -74,6 +75,8 @@ class ProcessEngine:
         self._model, self._folder_of = model, folder_of
         self._queues: dict[str, Events] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._reader: Thread | None = None
+        self._starting = Lock()  # held while a process is started again, so that closing finds it
         self._closed = False
         self._pipe, self._process = self._spawn()
         self.started: Started = _started(self._pipe.recv)
@@ -109,9 +112,8 @@ class ProcessEngine:
         """See `trimtab.interventions.Engine`."""
         if self._closed:
             return
-        self._closed, self._up = True, False
-        self._send(("close",))
-        await asyncio.get_running_loop().run_in_executor(None, self._end)
+        up, self._closed, self._up = self._up, True, False
+        await asyncio.get_running_loop().run_in_executor(None, self._end, up)
         self._fail(TrimtabError("the engine is closed"))
 
     def _cancel(self, id: str) -> None:
@@ -143,7 +145,8 @@ class ProcessEngine:
         """The thread that reads the pipe begins with the first request, in whose event loop it puts events."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
-            Thread(target=self._read, name="trimtab-engine-reader", daemon=True).start()
+            self._reader = Thread(target=self._read, name="trimtab-engine-reader", daemon=True)
+            self._reader.start()
 
     def _read(self) -> None:
         assert self._loop is not None
@@ -166,16 +169,24 @@ class ProcessEngine:
 
     def _again(self) -> bool:
         """Start another process; whether there is one, or the server has been closed meanwhile."""
-        while not self._closed:
+        while True:
             sleep(_PAUSE)
+            if not self._spawned_again():
+                return False
             try:
-                self._pipe, self._process = self._spawn()
-                self.started = _started(self._pipe.recv)
+                started = _started(self._pipe.recv)
             except TrimtabError:
                 continue
-            self._up = not self._closed
+            self._call(self._came_back, started)
             return True
-        return False
+
+    def _spawned_again(self) -> bool:
+        """Whether another process is starting: none does once the engine closes."""
+        with self._starting:
+            if not self._closed:
+                self._pipe.close()
+                self._pipe, self._process = self._spawn()
+            return not self._closed
 
     def _deliver(self, id: str, item: Event | TrimtabError) -> None:
         queue = self._queues.get(id)
@@ -184,6 +195,9 @@ class ProcessEngine:
         if isinstance(item, TrimtabError) or item.finish is not None:
             del self._queues[id]
         queue.put_nowait(item)
+
+    def _came_back(self, started: Started) -> None:
+        self.started, self._up = started, not self._closed
 
     def _died(self) -> None:
         self._up = False
@@ -198,15 +212,27 @@ class ProcessEngine:
         with suppress(BrokenPipeError, OSError):  # the reader notices, and fails what runs
             self._pipe.send(message)
 
-    def _end(self) -> None:
-        self._process.join(_PATIENCE)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join(_PATIENCE)
+    def _end(self, up: bool) -> None:
+        """End the process: one that is up is told to and finishes what it must, one that is starting has nothing."""
+        with self._starting:
+            process = self._process
+        if up:
+            self._send(("close",))
+            process.join(_PATIENCE)
+        if process.is_alive():
+            process.kill()
+            process.join(_PATIENCE)
+        if self._reader is not None:
+            self._reader.join(_PATIENCE)
         self._pipe.close()
 
 
 def _run(pipe: Connection, model: ModelToServe) -> None:
+    """The child: its environment is set before torch is imported, which reads it then."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait sleep, and other work goes on
+    if model.threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(model.threads)
+
     from trimtab.serving.engines.worker import work
 
     work(pipe, model)

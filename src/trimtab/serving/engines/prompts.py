@@ -5,10 +5,11 @@ from functools import cached_property
 from typing import Any
 
 from trimtab.errors import InputError
-from trimtab.interventions import Request, RequestSteering, Steerable, prompt_prefixes
+from trimtab.interventions import Request, RequestSteering, Steerable, ThinkingMarks, prompt_prefixes
 from trimtab.models import Encoded, Encoder, Model, Steer, ensure_fits, steer
 from trimtab.models.encoding import is_special
 from trimtab.models.text import with_prefixes
+from trimtab.models.thinking import needed_marks
 from trimtab.serving.engines.grammars import Grammars, GrammarState
 from trimtab.texts import Message, Rendered
 
@@ -22,12 +23,14 @@ class Prepared:
         steer: its edits, conditions not decided yet; None without a steering.
         attributes: names of the columns of its strengths.
         grammar: what its answer must follow.
+        marks: of the model's thinking, where the scope goes by it.
     """
 
     row: Encoded
     steer: Steer | None
     attributes: tuple[str, ...]
     grammar: GrammarState | None
+    marks: ThinkingMarks | None
 
 
 class Preparation:
@@ -79,12 +82,13 @@ class Preparation:
         grammar = request.sampling.grammar
         compiled = None if grammar is None else self._grammars.compiled(grammar)
         if steering is None or request.steering is None:
-            return Prepared(row, None, (), compiled)
+            return Prepared(row, None, (), compiled, None)
         ensure_fits(steering, self._model)
         edits = steer(steering, strengths, request.steering.scope)
+        marks = needed_marks(self._model, [edits])
         if edits.active:
             self._check_sites(steering)
-        return Prepared(row, edits, tuple(steering.attributes), compiled)
+        return Prepared(row, edits, tuple(steering.attributes), compiled, marks)
 
     def _row(self, prompt: tuple[Any, ...], prefix: str) -> Encoded:
         if all(isinstance(turn, Message) for turn in prompt):

@@ -11,7 +11,7 @@ from trimtab.serving.engines.answers import AnswerText
 from trimtab.serving.engines.edit_records import EditRecord, summary, token_edits
 from trimtab.serving.engines.events import Events, read_events
 from trimtab.serving.engines.logits import ChosenToken, TokenChoice
-from trimtab.serving.engines.packed import PackedSteering
+from trimtab.serving.engines.packed_steering import PackedSteering
 
 
 class Running:

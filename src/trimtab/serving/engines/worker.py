@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from trimtab.errors import InputError, TrimtabError
-from trimtab.interventions import Event, Request, Steerable
+from trimtab.interventions import Engine, Event, Request, Steerable
 from trimtab.models import load
 from trimtab.serving.engines.batching import Limits
+from trimtab.serving.engines.choice import engine_for
 from trimtab.serving.engines.process import ModelToServe, Started
-from trimtab.serving.engines.transformers import TransformersEngine
 from trimtab.steering import Steering
 
 
@@ -49,7 +49,7 @@ class _Worker:
     async def run(self, model: ModelToServe) -> None:
         """Load, say so, and answer until the pipe ends."""
         lm = load(model.source, revision=model.revision, adapter=model.adapter, dtype=model.dtype, device=model.device)
-        engine = TransformersEngine(lm, self._find, Limits(max_running=model.max_running))
+        engine = engine_for(lm, self._find, Limits(max_running=model.max_running))
         try:
             await self._send(Started(await engine.capabilities(), _tokenizer(lm.tokenizer), lm.encoder().first))
             while (message := await self._next()) is not None:
@@ -71,7 +71,7 @@ class _Worker:
             return None
         return None if message[0] == "close" else message
 
-    async def _answer(self, engine: TransformersEngine, request: Request, folder: str | None) -> None:
+    async def _answer(self, engine: Engine, request: Request, folder: str | None) -> None:
         try:
             if request.steering is not None:
                 await asyncio.get_running_loop().run_in_executor(None, self._load, request.steering.artifact, folder)

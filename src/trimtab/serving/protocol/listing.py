@@ -10,12 +10,22 @@ from trimtab.serving.protocol.requests import Asked, Name, Text
 
 
 class ModelCard(Answered):
-    """A name that requests may give as their model."""
+    """A name that requests may give as their model.
+
+    Args:
+        id: the name.
+        created: when the server started.
+        owned_by: whoever serves it.
+        max_running: requests that share a batch; 1 if they run one after the other.
+        note: what to know about how it runs, such as why they do; null if nothing.
+    """
 
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: str = "trimtab"
+    max_running: int
+    note: str | None
 
 
 class ModelList(Answered):

@@ -14,7 +14,7 @@ from trimtab.experiment.instrument import Instrument
 from trimtab.experiment.numbers import above_0, between_0_and_1, is_whole, not_below_0, plain
 from trimtab.experiment.preparation import decidable, key_of, prepare, where
 from trimtab.experiment.progress import Progress, Silent
-from trimtab.interventions import SCOPES, Scope, Site
+from trimtab.interventions import POSITION_SCOPES, SCOPES, Scope, Site
 from trimtab.measurements.capability import about_context
 from trimtab.measurements.edit_size_ratio import edit_size_ratio
 from trimtab.models import Model, ensure_fits
@@ -173,8 +173,11 @@ def _check_arguments(
         )
     if strength is not None:
         above_0("strength", strength, "; to steer away from a behavior, swap its two sides")
-    if scope not in SCOPES:
-        raise InputError(f"unknown scope {scope!r}; one of {', '.join(SCOPES)}", code="unknown-scope", field="scope")
+    if scope not in POSITION_SCOPES:
+        what = f"unknown scope {scope!r}"
+        if scope in SCOPES:
+            what = f"scope {scope!r} cannot be checked, since the answers of examples hold no thinking"
+        raise InputError(f"{what}; one of {', '.join(POSITION_SCOPES)}", code="unknown-scope", field="scope")
     for name in ("min_effect", "max_kl"):
         not_below_0(name, getattr(thresholds, name))
     for name in ("max_anti_steerable", "max_capability_loss"):
