@@ -30,18 +30,25 @@ ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": ErrorBody} for status in (400, 401, 403, 404, 408, 413, 415, 429, 500, 503, 504)
 }
 """Error answers, for the OpenAPI document."""
+_STREAMED: Final[dict[int | str, dict[str, Any]]] = {
+    **ERRORS,
+    200: {
+        "description": "The answer; with `stream`, its pieces as server-sent events.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    },
+}
 
 
 def inference(service: Service) -> APIRouter:
     """The routes that answer, for keys with the scope `infer`."""
     router = APIRouter(dependencies=[Depends(needs("infer"))])
 
-    @router.post("/v1/chat/completions", response_model=Chat, responses=ERRORS)
+    @router.post("/v1/chat/completions", response_model=Chat, responses=_STREAMED)
     async def chat(asked: ChatRequest, request: Request) -> Response:
         """Answer a chat."""
         return await _answered(service, request, asked, ChatForm(asked.model, bool(asked.logprobs), may_call(asked)))
 
-    @router.post("/v1/completions", response_model=Completion, responses=ERRORS)
+    @router.post("/v1/completions", response_model=Completion, responses=_STREAMED)
     async def completions(asked: CompletionRequest, request: Request) -> Response:
         """Continue prompts."""
         return await _answered(service, request, asked, CompletionForm(asked.model, asked.logprobs is not None))
