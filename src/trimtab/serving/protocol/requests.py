@@ -68,9 +68,14 @@ class PlainText(Asked):
 
 
 class JsonObject(Asked):
-    """Some JSON object."""
+    """Some JSON object.
+
+    Args:
+        value: a JSON schema that it fits; Hugging Face's client sends every schema here.
+    """
 
     type: Literal["json_object"]
+    value: dict[str, Any] | None = None
 
 
 class JsonSchema(Asked):
