@@ -34,7 +34,7 @@ _STREAMED: Final[dict[int | str, dict[str, Any]]] = {
     **ERRORS,
     200: {
         "description": "The answer; with `stream`, its pieces as server-sent events.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {}},
     },
 }
 
@@ -74,6 +74,7 @@ class _Answer:
     form: Form
     deadline: float
     tally: Tally = field(init=False)
+    waited: float = field(default=0.0, init=False)  # seconds for the engine
 
     def __post_init__(self) -> None:
         work = self.work
@@ -86,12 +87,15 @@ class _Answer:
             with service.admission.answers(self.caller.key, len(parts)):
                 service.metrics.running.set(service.admission.running)
                 answering = Answering(service.engine, parts, self.deadline)
+                asked_at = perf_counter()
                 async with answering, aclosing(answering.events()) as events:
                     async for part, event in events:
+                        self.waited += perf_counter() - asked_at
                         if first:
                             service.metrics.first_token.observe(perf_counter() - self.caller.began)
                             first = False
                         yield part, event, self.tally.take(part, event)
+                        asked_at = perf_counter()
         finally:
             service.metrics.running.set(service.admission.running)
             self._note()
@@ -162,7 +166,11 @@ class _Answer:
         usage, resolved, metrics = self.tally.usage, self.work.resolved, self.service.metrics
         metrics.tokens.labels("prompt").inc(usage.prompt_tokens)
         metrics.tokens.labels("answer").inc(usage.completion_tokens)
-        self.caller.notes |= {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
+        self.caller.notes |= {
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "engine_seconds": round(self.waited, 4),
+        }
         if self.service.settings.log_text:
             self.caller.notes |= {
                 "prompts": [_written(part.request.prompt) for part in self.work.parts],
