@@ -10,7 +10,6 @@ from typing import Any
 import openai
 import pytest
 import torch
-import transformers
 from huggingface_hub import AsyncInferenceClient, InferenceClient
 from pydantic import BaseModel
 from tests.serving.process import Serving, serving
@@ -35,22 +34,8 @@ CALL: dict[str, Any] = {"tools": [PAINT], "tool_choice": "required", "max_tokens
 
 
 @pytest.fixture(scope="module")
-def talking(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model with a chat template."""
-    folder = tmp_path_factory.mktemp("talking") / "tiny"
-    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_folder)
-    tokenizer.chat_template = (
-        "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
-        "{% if add_generation_prompt %}assistant:{% endif %}"
-    )
-    transformers.AutoModelForCausalLM.from_pretrained(tiny_folder).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def model(talking: Path) -> Model:
-    return tt.load(talking, dtype="float32")
+def model(chat_folder: Path) -> Model:
+    return tt.load(chat_folder, dtype="float32")
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +47,8 @@ def warm(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def live(talking: Path, warm: Path) -> Iterator[Serving]:
-    options = ("--model", talking, "--dtype", "float32", "--steerings", warm.parent, "--no-auth")
+def live(chat_folder: Path, warm: Path) -> Iterator[Serving]:
+    options = ("--model", chat_folder, "--dtype", "float32", "--steerings", warm.parent, "--no-auth")
     with serving(*options) as found:
         yield found
 
@@ -94,7 +79,7 @@ def keeps(schema_text: str | None) -> bool:
 def told(answer: Any) -> dict[str, Any]:
     """What an answer says of its steering."""
     extra = answer.model_extra if isinstance(answer, BaseModel) else answer
-    return dict(extra["trimtab"])
+    return dict((extra or {})["trimtab"])
 
 
 def test_the_openai_package_drives_all_of_it(live: Serving, chatted: tuple[str, str], completed: str) -> None:
