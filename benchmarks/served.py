@@ -83,20 +83,24 @@ def started(command: Sequence[str], sign: Callable[[str], str | None]) -> Iterat
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment)
     assert process.stderr is not None
-    found = Process(process, "")
+    found, errors = Process(process, ""), process.stderr
+    rest = Thread(target=lambda: found.lines.extend(errors))
     try:
-        for line in process.stderr:
+        for line in errors:
             found.lines.append(line)
             if url := sign(line):
                 found.url = url
                 break
         else:
             raise SystemExit(f"{' '.join(command)} ended with status {process.wait()}:\n{''.join(found.lines)}")
-        Thread(target=lambda: found.lines.extend(process.stderr or ()), daemon=True).start()
+        rest.start()
         yield found
     finally:
         process.kill()
         process.wait()
+        if rest.ident is not None:
+            rest.join()
+        errors.close()
 
 
 def trimtab_serve(*arguments: object) -> list[str]:
