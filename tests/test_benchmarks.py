@@ -1,5 +1,6 @@
 """Each benchmark begins: its imports are there and its arguments are read; what it measures takes hours, elsewhere."""
 
+import json
 import runpy
 import sys
 from collections.abc import Iterator
@@ -43,3 +44,34 @@ def test_what_scripts_and_contenders_import_is_there(file: Path) -> None:
     except ModuleNotFoundError as missing:
         if str(missing.name).partition(".")[0] not in ("steering_vectors", "repeng", "nnsight", "pyvene"):
             raise
+
+
+@pytest.mark.slow
+def test_a_small_soak_of_the_server_holds(
+    chat_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script, rows = BENCHMARKS / "serving_soak.py", tmp_path / "rows.jsonl"
+    options = ["--model", str(chat_folder), "--requests", "60", "--threads", "1", "--json", str(rows)]
+    monkeypatch.setattr(sys, "argv", [str(script), *options])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(script), run_name="__main__")
+    assert not stopped.value.code, capsys.readouterr().out
+    kept = [json.loads(line) for line in rows.read_text(encoding="utf-8").splitlines()]
+    assert {row["request"] for row in kept if "outcome" in row} == set(range(60))
+    assert kept[-1]["result"]["stop"]["answers"] == {"finished": 16}
+
+
+@pytest.mark.slow
+def test_speed_of_the_server_is_measured_and_written_down(
+    chat_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, page = tmp_path / "rows.jsonl", tmp_path / "serving.md"
+    options = ["--model", str(chat_folder), "--rounds", "2", "--tokens", "4", "--threads", "1", "--dtype", "float32"]
+    for script, arguments in (
+        ("serving.py", [*options, "--json", str(rows)]),
+        ("serving_table.py", ["--rows", str(rows), "--out", str(page)]),
+    ):
+        monkeypatch.setattr(sys, "argv", [script, *arguments])
+        runpy.run_path(str(BENCHMARKS / script), run_name="__main__")
+    for word in ("all steered, gated, over unsteered", "over transformers serve, 16 clients", "own share of a request"):
+        assert word in page.read_text(encoding="utf-8")

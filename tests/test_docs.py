@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from prometheus_client.parser import text_string_to_metric_families
 
 from trimtab.behaviors import builtin_names
 from trimtab.interventions import Site
 from trimtab.results.report import ExampleRow
 from trimtab.results.schema import schema
+from trimtab.serving.inference import ERRORS
+from trimtab.serving.metrics import Metrics
 from trimtab.steering import methods
 from trimtab.steering.methods import BUILT_IN, Sides, method
 
@@ -61,3 +64,12 @@ def test_the_method_of_ones_own_in_the_docs_works(tmp_path: Path, monkeypatch: p
     steering = median_difference(trimmed=0.6).fit({"a": {Site(1): sides}})
     assert steering.vector(1).tolist() == [1.0, 0.0]
     assert steering.origin.hyperparameters == {"trimmed": 0.6}
+
+
+def test_the_page_on_serving_names_every_metric_and_every_status() -> None:
+    text = (ROOT / "docs" / "serving.md").read_text()
+    families = text_string_to_metric_families(Metrics().page().decode())
+    names = {family.name for family in families if not family.name.endswith("_created")}
+    assert all(f"`{name}`" in text or f"`{name}_total`" in text for name in names), names
+    rows = re.findall(r"^\| ([\d, ]+) \|", text, re.MULTILINE)
+    assert {int(status) for row in rows for status in row.split(",")} == set(ERRORS)

@@ -60,6 +60,8 @@ class Speller:
         try:
             if "refuse" in prompt or len(prompt) > self.max_length:
                 raise InputError(f"the prompt has {len(prompt)} tokens", code="out-of-range", field="prompt")
+            if "\N{REPLACEMENT CHARACTER}" in prompt:
+                raise InputError("the prompt holds an id that is no token", code="out-of-range", field="prompt")
             if "banana" in str(request.sampling.grammar):
                 raise InputError("the grammar cannot be used: banana", field="grammar")
             letters, finish = spelled(request, prompt)
@@ -101,7 +103,12 @@ class Letters:
 def prompt_of(request: Request) -> str:
     """The last turn, or the letters of token ids."""
     last = request.prompt[-1]
-    return "".join(map(chr, request.prompt)) if isinstance(last, int) else last.content  # type: ignore[arg-type]
+    return "".join(map(_letter, request.prompt)) if isinstance(last, int) else last.content  # type: ignore[arg-type]
+
+
+def _letter(token: int) -> str:
+    """A replacement character for ids that no letter has."""
+    return chr(token) if token < 0xD800 or 0xDFFF < token <= 0x10FFFF else "\N{REPLACEMENT CHARACTER}"
 
 
 def loud(request: Request) -> bool:

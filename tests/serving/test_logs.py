@@ -23,6 +23,14 @@ def test_logs_say_who_asked_for_what_and_never_a_word_of_it(server: Server) -> N
     assert (server.lines[1]["error"], server.lines[2]["route"]) == ("invalid_value", "none")
 
 
+def test_logs_say_how_long_the_engine_was_waited_for(server: Server) -> None:
+    sent(server, "POST", CHAT, json={**HELLO, "messages": [{"role": "user", "content": "wait"}]})
+    sent(server, "POST", CHAT, json={**HELLO, "messages": [{"role": "user", "content": "fast"}], "stream": True})
+    slow, fast = server.lines
+    assert 0.8 <= slow["engine_seconds"] <= slow["seconds"] < slow["engine_seconds"] + 0.5
+    assert 0 < fast["engine_seconds"] <= fast["seconds"] < 0.5
+
+
 def test_logs_hold_texts_only_where_that_is_asked_for(make: Make) -> None:
     server = make(log_text=True)
     sent(server, "POST", CHAT, json={**HELLO, "model": "tiny@warm"})

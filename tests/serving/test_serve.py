@@ -2,68 +2,24 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import openai
 import pytest
 import torch
+from tests.serving.process import Serving, serving
 
 import trimtab as tt
 from trimtab.models import Model
 
 PROMPTS = ["It was", "The harbour in the morning", "Say that again"]
-
-
-@dataclass
-class Serving:
-    """A server process and where it listens."""
-
-    process: subprocess.Popen[str]
-    url: str
-    said: str
-
-    def post(self, body: dict[str, Any], timeout: float = 60.0) -> httpx2.Response:
-        return httpx2.post(f"{self.url}/completions", json=body, timeout=timeout)
-
-    @property
-    def engine(self) -> int:
-        """Process id of the model's process."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        named = [int(p) for p in children if "resource_tracker" not in Path(f"/proc/{p}/cmdline").read_text()]
-        return named[-1]
-
-
-@contextmanager
-def serving(*arguments: object) -> Iterator[Serving]:
-    command = [sys.executable, "-m", "trimtab", "serve", "--port", "0", *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-    try:
-        assert process.stderr is not None
-        lines = []
-        for line in process.stderr:
-            lines.append(line)
-            if found := re.search(r"serving at (\S+)", line):
-                yield Serving(process, found.group(1), "".join(lines))
-                break
-        else:
-            pytest.fail("".join(lines))
-    finally:
-        process.kill()
-        process.wait()
-        assert process.stderr is not None
-        process.stderr.close()
 
 
 @pytest.fixture(scope="module")

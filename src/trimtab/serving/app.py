@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from trimtab.errors import InputError, TrimtabError
 from trimtab.interventions import Engine
 from trimtab.serving.caller import caller_of
+from trimtab.serving.document import DocumentedApp
 from trimtab.serving.errors import HttpError, http_error, invalid_body
 from trimtab.serving.guard import Guard
 from trimtab.serving.inference import inference
@@ -60,7 +61,10 @@ def create_app(
         )
     metrics = Metrics()
     service = Service(engine, registry, settings, vocabulary, Admission(settings.limits), metrics)
-    app = FastAPI(title="trimtab", version=__version__, docs_url=None, redoc_url=None, lifespan=_closing(engine))
+    app = DocumentedApp(
+        keys=keys is not None, title="trimtab", version=__version__, docs_url=None, redoc_url=None,
+        lifespan=_closing(engine),
+    )  # fmt: skip
     _route(app, service)
     _tell_errors(app)
     app.add_middleware(Guard, keys=keys, settings=settings, metrics=metrics, log=logger(log or sys.stderr))

@@ -30,18 +30,25 @@ ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": ErrorBody} for status in (400, 401, 403, 404, 408, 413, 415, 429, 500, 503, 504)
 }
 """Error answers, for the OpenAPI document."""
+_STREAMED: Final[dict[int | str, dict[str, Any]]] = {
+    **ERRORS,
+    200: {
+        "description": "The answer; with `stream`, its pieces as server-sent events.",
+        "content": {"text/event-stream": {}},
+    },
+}
 
 
 def inference(service: Service) -> APIRouter:
     """The routes that answer, for keys with the scope `infer`."""
     router = APIRouter(dependencies=[Depends(needs("infer"))])
 
-    @router.post("/v1/chat/completions", response_model=Chat, responses=ERRORS)
+    @router.post("/v1/chat/completions", response_model=Chat, responses=_STREAMED)
     async def chat(asked: ChatRequest, request: Request) -> Response:
         """Answer a chat."""
         return await _answered(service, request, asked, ChatForm(asked.model, bool(asked.logprobs), may_call(asked)))
 
-    @router.post("/v1/completions", response_model=Completion, responses=ERRORS)
+    @router.post("/v1/completions", response_model=Completion, responses=_STREAMED)
     async def completions(asked: CompletionRequest, request: Request) -> Response:
         """Continue prompts."""
         return await _answered(service, request, asked, CompletionForm(asked.model, asked.logprobs is not None))
@@ -67,6 +74,7 @@ class _Answer:
     form: Form
     deadline: float
     tally: Tally = field(init=False)
+    waited: float = field(default=0.0, init=False)  # seconds for the engine
 
     def __post_init__(self) -> None:
         work = self.work
@@ -79,12 +87,15 @@ class _Answer:
             with service.admission.answers(self.caller.key, len(parts)):
                 service.metrics.running.set(service.admission.running)
                 answering = Answering(service.engine, parts, self.deadline)
+                asked_at = perf_counter()
                 async with answering, aclosing(answering.events()) as events:
                     async for part, event in events:
+                        self.waited += perf_counter() - asked_at
                         if first:
                             service.metrics.first_token.observe(perf_counter() - self.caller.began)
                             first = False
                         yield part, event, self.tally.take(part, event)
+                        asked_at = perf_counter()
         finally:
             service.metrics.running.set(service.admission.running)
             self._note()
@@ -155,7 +166,11 @@ class _Answer:
         usage, resolved, metrics = self.tally.usage, self.work.resolved, self.service.metrics
         metrics.tokens.labels("prompt").inc(usage.prompt_tokens)
         metrics.tokens.labels("answer").inc(usage.completion_tokens)
-        self.caller.notes |= {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
+        self.caller.notes |= {
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "engine_seconds": round(self.waited, 4),
+        }
         if self.service.settings.log_text:
             self.caller.notes |= {
                 "prompts": [_written(part.request.prompt) for part in self.work.parts],

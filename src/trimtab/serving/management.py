@@ -2,12 +2,15 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import Response
+from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from trimtab.errors import InputError
 from trimtab.serving.caller import caller_of, needs
+from trimtab.serving.errors import HttpError
 from trimtab.serving.inference import ERRORS
 from trimtab.serving.protocol.listing import (
     AttributeCard,
@@ -46,7 +49,7 @@ def listing(service: Service) -> APIRouter:
         """One of them."""
         name = steering_name(model, service.model, None)
         if name is not None:
-            service.registry.find(name)
+            _there(service.registry.find, name)
         return await card(model)
 
     @router.get("/v1/steerings")
@@ -56,7 +59,7 @@ def listing(service: Service) -> APIRouter:
         cards = [_card(service, one) for one in registry.loaded.values()]
         return SteeringList(data=cards, faults=dict(registry.faults))
 
-    @router.get("/metrics", response_class=Response)
+    @router.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """For Prometheus."""
         return Response(service.metrics.page(), media_type=CONTENT_TYPE_LATEST)
@@ -81,17 +84,17 @@ def operating(service: Service) -> APIRouter:
     @router.delete("/v1/steerings/{name}")
     async def unload(name: str, request: Request) -> SteeringCard:
         """Forget a steering; its folder stays, and requests that run keep it."""
-        return noted(request, service.registry.unload(name), "unload")
+        return noted(request, _there(service.registry.unload, name), "unload")
 
     @router.post("/v1/steerings/{name}/enable")
     async def enable(name: str, request: Request) -> SteeringCard:
         """Switch a steering on."""
-        return noted(request, service.registry.enable(name), "enable")
+        return noted(request, _there(service.registry.enable, name), "enable")
 
     @router.post("/v1/steerings/{name}/disable")
     async def disable(name: str, request: Request) -> SteeringCard:
         """Switch a steering off from the next request on."""
-        return noted(request, service.registry.disable(name), "disable")
+        return noted(request, _there(service.registry.disable, name), "disable")
 
     return router
 
@@ -114,7 +117,7 @@ def tokenizing(service: Service, vocabulary: Vocabulary) -> APIRouter:
 
 def health(service: Service) -> APIRouter:
     """Whether the server lives, for everybody."""
-    router = APIRouter(responses={503: ERRORS[503]})
+    router = APIRouter(responses=ERRORS)
 
     @router.get("/health")
     async def alive() -> State:
@@ -128,6 +131,18 @@ def health(service: Service) -> APIRouter:
         return State()
 
     return router
+
+
+def _there(act: Callable[[str], Served], name: str) -> Served:
+    """What an act gives for a steering whose name stands in the path.
+
+    Raises:
+        HttpError: there is none of this name to act on (404).
+    """
+    try:
+        return act(name)
+    except InputError as error:
+        raise HttpError(str(error), status=404, word=error.code, param=error.field) from None
 
 
 def _card(service: Service, one: Served) -> SteeringCard:

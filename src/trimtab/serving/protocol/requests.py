@@ -20,6 +20,8 @@ Text = Annotated[str, AfterValidator(_text)]
 Name = Annotated[Text, Field(min_length=1, max_length=300)]
 TokenId = Annotated[int, Field(ge=0, le=2**31 - 1)]
 BiasedToken = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
+Bias = Annotated[float, Field(ge=-100, le=100)]
+Biases = Annotated[dict[BiasedToken, Bias], Field(json_schema_extra={"additionalProperties": False})]
 FunctionName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 Stop = Annotated[Text, Field(min_length=1, max_length=1000)]
 
@@ -66,9 +68,14 @@ class PlainText(Asked):
 
 
 class JsonObject(Asked):
-    """Some JSON object."""
+    """Some JSON object.
+
+    Args:
+        value: a JSON schema that it fits; Hugging Face's client sends every schema here.
+    """
 
     type: Literal["json_object"]
+    value: dict[str, Any] | None = None
 
 
 class JsonSchema(Asked):
@@ -103,7 +110,9 @@ class Generation(Asked):
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=0)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
-    logit_bias: dict[BiasedToken, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    logit_bias: Annotated[dict[BiasedToken, Bias], Field(json_schema_extra={"additionalProperties": False})] | None = (
+        None
+    )
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     stream: bool | None = None

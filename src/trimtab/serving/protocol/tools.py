@@ -54,7 +54,7 @@ def grammar_of(asked: ChatRequest) -> str | None:
     form = asked.response_format
     schema: dict[str, Any] | None = None
     if isinstance(form, JsonObject):
-        schema = {"type": "object"}
+        schema = {"type": "object"} if form.value is None else form.value
     elif isinstance(form, JsonBySchema):
         schema = form.json_schema.definition
     functions = _callable(asked)

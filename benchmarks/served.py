@@ -1,0 +1,176 @@
+"""What the benchmarks of serving share: a server as a process of its own, what it says, its memory, its steerings."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
+
+import torch
+
+import trimtab as tt
+from trimtab.interventions import Edit
+from trimtab.steering.edits import Additive, Gated, Stack
+
+TEXTS = (
+    "The film was",
+    "The food in this town is",
+    "My neighbour told me that",
+    "On Monday the weather",
+    "Dear Sir or Madam",
+    "The best way to learn",
+    "In the year 1900",
+    "A good friend is someone",
+    "The train left",
+    "She opened the door and",
+    "Water boils when",
+    "The committee decided",
+    "To make bread, you",
+    "The old house by the sea",
+    "If I had more time",
+    "The result of the test",
+)
+SIZE = 0.15  # of an edit of the soak, as a share of the activations' length
+
+
+@dataclass
+class Process:
+    """A server process.
+
+    Args:
+        process: as started.
+        url: of its API.
+        lines: what it has written to standard error, the last of it.
+    """
+
+    process: subprocess.Popen[str]
+    url: str
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=100_000))
+
+    @property
+    def engine(self) -> int | None:
+        """Process id of the model's process; None while there is none."""
+        try:
+            children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        except OSError:
+            return None
+        found = [int(child) for child in children if "resource_tracker" not in _command(int(child))]
+        return found[-1] if found else None
+
+    def stop(self) -> int:
+        """Tell it to stop, and wait; its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(120)
+
+
+@contextmanager
+def started(command: Sequence[str], sign: Callable[[str], str | None]) -> Iterator[Process]:
+    """A server, until the end of the block.
+
+    Args:
+        command: starts it.
+        sign: the URL that a line of its standard error names, if it does; the server listens from then on.
+
+    Raises:
+        SystemExit: it ended before.
+    """
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment)
+    assert process.stderr is not None
+    found, errors = Process(process, ""), process.stderr
+    rest = Thread(target=lambda: found.lines.extend(errors))
+    try:
+        for line in errors:
+            found.lines.append(line)
+            if url := sign(line):
+                found.url = url
+                break
+        else:
+            raise SystemExit(f"{' '.join(command)} ended with status {process.wait()}:\n{''.join(found.lines)}")
+        rest.start()
+        yield found
+    finally:
+        process.kill()
+        process.wait()
+        if rest.ident is not None:
+            rest.join()
+        errors.close()
+
+
+def trimtab_serve(*arguments: object) -> list[str]:
+    """The command that starts our server on a free port."""
+    return [sys.executable, "-m", "trimtab", "serve", "--port", "0", *map(str, arguments)]
+
+
+def our_url(line: str) -> str | None:
+    """The sign by which our server says that it listens."""
+    found = re.search(r"serving at (\S+)", line)
+    return found and found.group(1)
+
+
+def resident(pid: int) -> float | None:
+    """Memory of a process in MB; None if it has ended."""
+    try:
+        found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    except OSError:
+        return None
+    return int(found.group(1)) / 1000 if found else None
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used, of all its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def save_steerings(model: tt.Model, folder: Path, size: float) -> Mapping[str, list[str]]:
+    """Steerings of several kinds along random directions, as folders.
+
+    Args:
+        model: that they fit.
+        folder: where.
+        size: of an edit at strength 1, as a share of the activations' median length; 0 runs the edits and changes
+            nothing.
+
+    Returns:
+        Attributes by name.
+    """
+    sites = [tt.Site(model.n_blocks // 3), tt.Site(model.n_blocks // 2)]
+    h = model.capture(TEXTS, sites, read="mean").activations
+    length = float(torch.cat([h[site].norm(dim=1) for site in sites]).median())
+    generator = torch.Generator().manual_seed(0)
+
+    def directions(n: int) -> torch.Tensor:
+        drawn = torch.randn(n, model.d_model, generator=generator)
+        found: torch.Tensor = size * length * drawn / drawn.norm(dim=1, keepdim=True)
+        return found
+
+    def gated(n: int) -> Gated:
+        weights = torch.randn(n, model.d_model, generator=generator) / length
+        return Gated(directions(n), weights, torch.zeros(n))
+
+    pair: dict[tt.Site, Edit] = {
+        sites[0]: Additive(directions(2)),
+        sites[1]: Stack(((Additive(directions(1)), (0,)), (gated(1), (1,)))),
+    }
+    made = {
+        "additive": tt.Steering({sites[1]: Additive(directions(1))}, {"warm": 1.0}, made_for=model.facts),
+        "gated": tt.Steering({sites[1]: gated(3)}, {"kind": 1.0, "true": 1.0, "calm": 1.0}, made_for=model.facts),
+        "several": tt.Steering(pair, {"short": 1.0, "formal": 0.5}, made_for=model.facts),
+    }
+    for name, steering in made.items():
+        steering.save(folder / name)
+    return {name: list(steering.attributes) for name, steering in made.items()}
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
