@@ -36,6 +36,9 @@ def serve(
     ] = False,
     max_running: Annotated[int, typer.Option(min=1, help="Requests that share a batch.")] = 16,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the model; by default torch's.")] = None,
+    playground: Annotated[
+        bool, typer.Option("--playground/--no-playground", help="A page to chat on, at the server's address.")
+    ] = True,
 ) -> None:
     """Answer as OpenAI's API does, with a steering for every request."""
     from trimtab.serving.engines.process import ModelToServe, ProcessEngine
@@ -45,7 +48,7 @@ def serve(
     from trimtab.serving.vocabulary import FileVocabulary
 
     called = name or (Path(model).name if Path(model).exists() else model)
-    settings = Settings(called, host, no_auth, allow_mismatch)
+    settings = Settings(called, host, no_auth, allow_mismatch, playground=playground)
     kept = None if no_auth else KeyFile(keys or default_file())
     if kept is not None and not kept.keys:
         raise InputError(
@@ -69,4 +72,5 @@ def serve(
         from trimtab.serving.app import create_app
         from trimtab.serving.listening import listen
 
-        listen(create_app(engine, registry, kept, settings, vocabulary=vocabulary), host, port, console)
+        app = create_app(engine, registry, kept, settings, vocabulary=vocabulary)
+        listen(app, host, port, console, playground=playground)
