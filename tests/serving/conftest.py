@@ -24,11 +24,12 @@ Call = Callable[[httpx2.AsyncClient], Awaitable[Any]]
 
 @dataclass
 class Server:
-    """A server's parts, and its keys by scope."""
+    """A server's parts, where its keys are kept, and one by each scope."""
 
     app: FastAPI
     engine: Speller
     registry: Registry
+    held: KeyFile
     keys: dict[str, str]
     log: io.StringIO = field(default_factory=io.StringIO)
 
@@ -61,16 +62,21 @@ def make(tmp_path: Path, steerings: Path) -> Make:
     """Make a server, with limits and the like."""
 
     def made(
-        vocabulary: bool = True, no_auth: bool = False, log_text: bool = False, max_length: int = 64, **limits: Any
+        vocabulary: bool = True,
+        no_auth: bool = False,
+        log_text: bool = False,
+        playground: bool = True,
+        max_length: int = 64,
+        **limits: Any,
     ) -> Server:
         held = KeyFile(tmp_path / "keys.json")
         keys = {} if held.keys else {scope: held.create(scope, [scope]) for scope in ("read", "infer", "operate")}
         engine, registry, log = Speller(max_length), Registry(steerings), io.StringIO()
-        settings = Settings("tiny", no_auth=no_auth, log_text=log_text, limits=Limits(**limits))
+        settings = Settings("tiny", no_auth=no_auth, log_text=log_text, playground=playground, limits=Limits(**limits))
         app = create_app(
             engine, registry, None if no_auth else held, settings, vocabulary=Letters() if vocabulary else None, log=log
         )
-        return Server(app, engine, registry, keys, log)
+        return Server(app, engine, registry, held, keys, log)
 
     return made
 

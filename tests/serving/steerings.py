@@ -23,6 +23,7 @@ def write_steering(
     presets: Mapping[str, Mapping[str, float]] | None = None,
     made_for: ModelFacts | None = FACTS,
     kind: str = "additive",
+    card: str = "a card",
 ) -> Path:
     """An additive steering at block 1 with these attributes; `checks` are its verdicts."""
     manifest = Manifest(
@@ -42,5 +43,5 @@ def write_steering(
     )
     vectors = np.ones((len(attributes), 4), np.float32)
     reliability = None if checks is None else {"attributes": dict(checks)}
-    write(folder, packed(manifest, {"0.vectors": vectors}, "a card", reliability))
+    write(folder, packed(manifest, {"0.vectors": vectors}, card, reliability))
     return folder

@@ -17,6 +17,9 @@ from tests.serving.conftest import Server
 from tests.serving.steerings import CHECKED, write_steering
 
 from trimtab.errors import InputError
+from trimtab.results.consequences import Divergence
+from trimtab.results.figures import Estimate
+from trimtab.results.report import AntiSteerable, Effect
 from trimtab.serving.app import create_app
 from trimtab.serving.registry import Registry
 from trimtab.serving.settings import Settings
@@ -48,16 +51,66 @@ def test_steerings_are_listed_with_their_verdicts_and_with_what_was_checked(serv
     listed = sent(server, "GET", "/v1/steerings").json()
     assert (listed["object"], listed["faults"]) == ("list", {})
     brief, warm = listed["data"]
-    assert warm["attributes"] == [
-        {
-            "name": "warm", "strength": 1.5, "decision": "go", "sentence": "It works.", "reservations": [],
-            "checked_strength": 1.5, "checked_scope": "generated", "checked_chat_template": True,
-        }
-    ]  # fmt: skip
+    (attribute,) = warm["attributes"]
+    told = {name: value for name, value in attribute.items() if value is not None}
+    assert told == {
+        "name": "warm", "strength": 1.5, "largest_strength": 15.0, "decision": "go", "sentence": "It works.",
+        "reasons": [], "reservations": [], "checked_strength": 1.5, "checked_scope": "generated",
+        "checked_chat_template": True,
+    }  # fmt: skip
     assert (warm["presets"], warm["scope"], warm["enabled"], warm["model"]) == (
         {"gentle": {"warm": 0.5}}, "generated", True, "tiny",
     )  # fmt: skip
     assert brief["attributes"][0]["decision"] is None
+    assert brief["card"] == warm["card"] == "a card"
+
+
+def test_the_list_tells_what_a_fit_wrote_of_its_check(server: Server, steerings: Path) -> None:
+    write_steering(steerings / "told", {"told": 1.0}, {"told": gist("logits")}, card="# Told\n\n<b>bold</b> \u202e")
+    told = sent(server, "POST", "/v1/steerings", "operate", json={"name": "told"}).json()
+    assert told == next(one for one in sent(server, "GET", "/v1/steerings").json()["data"] if one["name"] == "told")
+    assert told["card"] == "# Told\n\n<b>bold</b> \ufffd"
+    (attribute,) = told["attributes"]
+    figures = {
+        name: (f["value"], f["low"], f["high"], f["n"], f["unit"], f["reason"])
+        for name in ("effect", "desired", "undesired", "anti_steerable", "kl")
+        if (f := attribute[name])
+    }
+    assert figures == {
+        "effect": (0.5, 0.4, 0.6, 140, "logits", None), "desired": (0.3, 0.2, 0.4, 140, "nats", None),
+        "undesired": (None, None, None, None, "nats", "too few"),
+        "anti_steerable": (0.1, 0.05, 0.2, 140, "share", None), "kl": (0.01, 0.0, 0.02, 12, "nats/token", None),
+    }  # fmt: skip
+    assert attribute["reasons"] == ["mean steering effect 0.50 [0.40, 0.60] logits, needs more than 0.1: holds"]
+
+
+def test_what_the_list_tells_is_bounded_whatever_the_artifact_holds(server: Server, steerings: Path) -> None:
+    check = {**gist("nats/token"), "sentence": "s" * 100_000, "reservations": ["r" * 9_000] * 5_000}
+    write_steering(steerings / "long", {"long": 1.0}, {"long": check}, card="c" * 500_000)
+    told = sent(server, "POST", "/v1/steerings", "operate", json={"name": "long"})
+    assert len(told.content) < 120_000
+    (attribute,) = told.json()["attributes"]
+    assert attribute["reservations"][-1] == "… and 4,960 more"
+    assert told.json()["card"].endswith("README.md)")
+    assert attribute["sentence"] == "s" * 2_000 + "…"
+    write_steering(steerings / "odd", {"odd": 1.0}, {"odd": {**gist("logits"), "effect": {"mean": "much"}}})
+    refused = sent(server, "POST", "/v1/steerings", "operate", json={"name": "odd"})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "attributes.odd.effect.mean")
+
+
+def gist(unit: str) -> dict[str, Any]:
+    """What `trimtab fit` writes of an attribute's check."""
+    effect = Effect(
+        mean=0.5, low=0.4, high=0.6, sd=0.2, odd=0.5, even=0.0, odd_low=0.4, odd_high=0.6, even_low=-0.1, even_high=0.1,
+        n=140, positive=Estimate(value=0.3, low=0.2, high=0.4, n=140), negative=Estimate(reason="too few"),
+    )  # fmt: skip
+    anti_steerable = AntiSteerable(share=0.1, low=0.05, high=0.2, undecided=0.0, n=140)
+    return {
+        **CHECKED, "unit": unit, "effect": effect.model_dump(mode="json"),
+        "anti_steerable": anti_steerable.model_dump(mode="json"),
+        "reasons": ["mean steering effect 0.50 [0.40, 0.60] logits, needs more than 0.1: holds"],
+        "kl": Divergence(value=0.01, low=0.0, high=0.02, n_documents=12).model_dump(mode="json"),
+    }  # fmt: skip
 
 
 def test_a_steering_is_disabled_enabled_forgotten_and_loaded(server: Server, steerings: Path) -> None:

@@ -1,5 +1,6 @@
 """`trimtab serve` as a process, with the model in another: what it answers, a model that dies, and its end."""
 
+import asyncio
 import json
 import os
 import signal
@@ -9,14 +10,18 @@ import time
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import httpx2
 import openai
 import pytest
 import torch
+import uvicorn
 from tests.serving.process import Serving, serving
 
 import trimtab as tt
+from trimtab.cli import app
 from trimtab.models import Model
 
 PROMPTS = ["It was", "The harbour in the morning", "Say that again"]
@@ -139,6 +144,33 @@ def test_told_to_stop_it_finishes_what_runs_and_leaves_no_process(tiny_folder: P
         assert rest[-1] == "data: [DONE]"
         assert own.process.wait(60) in (0, -signal.SIGTERM)
         assert not Path(f"/proc/{engine}").exists()
+
+
+async def status(served: Any) -> int:
+    transport = httpx2.ASGITransport(served)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        return (await client.get("/")).status_code
+
+
+@pytest.mark.parametrize(("arguments", "there"), [((), True), (("--no-playground",), False)])
+def test_the_page_is_at_the_servers_address_unless_it_is_switched_off(
+    arguments: tuple[str, ...], there: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served: list[Any] = []
+
+    class Server:
+        def __init__(self, config: uvicorn.Config) -> None:
+            served.append(config.app)
+
+        def run(self, sockets: list[Any]) -> None:
+            pass
+
+    engine = SimpleNamespace(started=SimpleNamespace(tokenizer=None))
+    monkeypatch.setattr("trimtab.serving.engines.process.ProcessEngine", lambda *given: engine)
+    monkeypatch.setattr(uvicorn, "Server", Server)
+    app(["serve", "--no-auth", "--port", "0", *arguments], standalone_mode=False)
+    assert asyncio.run(status(served[0])) == (200 if there else 404)
+    assert ("playground at http://127.0.0.1:" in capsys.readouterr().err) == there
 
 
 @pytest.mark.parametrize(

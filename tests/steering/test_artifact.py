@@ -20,7 +20,7 @@ from trimtab.errors import InputError
 from trimtab.interventions import ModelFacts, Site
 from trimtab.models import Model
 from trimtab.steering import Origin, Steering, stored
-from trimtab.steering.artifact import MANIFEST, MAX_BYTES, STEERING, TENSORS, read
+from trimtab.steering.artifact import MANIFEST, MAX_BYTES, STEERING, TENSORS, read, unpacked
 from trimtab.steering.edits import Additive, Clamp, Stack
 
 FACTS = ModelFacts("org/model", "abc123", "LlamaForCausalLM", D, 4, "0" * 64, "1" * 64)
@@ -170,6 +170,12 @@ def test_an_older_steering_is_replaced_and_anything_else_is_not(tmp_path: Path) 
             steering().save(tmp_path / name)
     assert (tmp_path / "b" / "thesis.tex").is_file()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b", "c", "d"]
+
+
+def test_the_card_is_read_with_the_rest_and_may_be_missing(tmp_path: Path) -> None:
+    steering().save(tmp_path / "a")
+    assert read(tmp_path / "a").card == (tmp_path / "a" / "README.md").read_text()
+    assert unpacked({name: (tmp_path / "a" / name).read_bytes() for name in (STEERING, TENSORS)}).card == ""
 
 
 def test_a_failed_write_leaves_the_older_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,9 @@ def serve(
             "wait sleep, so that other work on the machine goes on, unless OMP_WAIT_POLICY says otherwise.",
         ),
     ] = None,
+    playground: Annotated[
+        bool, typer.Option("--playground/--no-playground", help="A page to chat on, at the server's address.")
+    ] = True,
 ) -> None:
     """Answer as OpenAI's API does, with a steering for every request."""
     from trimtab.serving.engines.process import ModelToServe, ProcessEngine
@@ -52,7 +55,7 @@ def serve(
     from trimtab.serving.vocabulary import FileVocabulary
 
     called = name or (Path(model).name if Path(model).exists() else model)
-    settings = Settings(called, host, no_auth, allow_mismatch)
+    settings = Settings(called, host, no_auth, allow_mismatch, playground=playground)
     kept = None if no_auth else KeyFile(keys or default_file())
     if kept is not None and not kept.keys:
         raise InputError(
@@ -78,4 +81,5 @@ def serve(
         from trimtab.serving.app import create_app
         from trimtab.serving.listening import listen
 
-        listen(create_app(engine, registry, kept, settings, vocabulary=vocabulary), host, port, console)
+        app = create_app(engine, registry, kept, settings, vocabulary=vocabulary)
+        listen(app, host, port, console, playground=playground)

@@ -17,7 +17,8 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 from trimtab.reports.check import tables
-from trimtab.reports.palette import DARK, FONT
+from trimtab.reports.palette import DARK
+from trimtab.reports.style import style
 from trimtab.results import numbers
 
 # Characters that could end a script element, or a line of one.
@@ -45,7 +46,7 @@ def document(template: str, drawn: Mapping[str, go.Figure], dark: Mapping[str, s
             plots=drawn,
             figures=_json_object({name: figure.to_json() for name, figure in drawn.items()}),
             dark=_json_object({light: f'"{color}"' for light, color in dark.items()}),
-            style=Markup(_read("style.css").replace("$FONT", FONT)),  # noqa: S704 - our own file
+            style=Markup(style()),  # noqa: S704 - our own file
             scripts=(Markup(plotly), Markup(drawing)),  # noqa: S704 - plotly's and our own file
             hashes=" ".join(f"'sha256-{_digest(script)}'" for script in (plotly, drawing)),
         )

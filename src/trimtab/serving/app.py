@@ -25,6 +25,7 @@ from trimtab.serving.limits import Admission
 from trimtab.serving.logs import logger
 from trimtab.serving.management import health, listing, operating, tokenizing
 from trimtab.serving.metrics import Metrics
+from trimtab.serving.playground import pages
 from trimtab.serving.registry import Registry
 from trimtab.serving.service import Service
 from trimtab.serving.settings import Settings
@@ -89,6 +90,8 @@ def _route(app: FastAPI, service: Service) -> None:
         app.include_router(router)
     if service.vocabulary is not None:
         app.include_router(tokenizing(service, service.vocabulary))
+    if service.settings.playground:
+        app.include_router(pages())
 
 
 def _tell_errors(app: FastAPI) -> None:

@@ -15,9 +15,10 @@ from trimtab.serving.caller import Caller
 from trimtab.serving.errors import HttpError
 from trimtab.serving.keys import KEY_SCOPES, KeyFile
 from trimtab.serving.metrics import Metrics
+from trimtab.serving.playground import PATHS
 from trimtab.serving.settings import Settings, is_loopback
 
-OPEN: Final = frozenset({"/health", "/ready", "/openapi.json"})
+OPEN: Final = frozenset({"/health", "/ready", "/openapi.json"}) | PATHS
 """Paths that need no key: they tell nothing of models, steerings or use."""
 
 HUNG_UP: Final = 499  # the status that logs and metrics give a request whose client went away

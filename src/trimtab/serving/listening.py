@@ -11,13 +11,14 @@ from trimtab.errors import InputError
 GRACE = 30  # seconds for answers to end when the server is told to stop
 
 
-def listen(app: FastAPI, host: str, port: int, console: Console) -> None:
+def listen(app: FastAPI, host: str, port: int, console: Console, *, playground: bool) -> None:
     """Serve until SIGINT or SIGTERM; answers that run are finished first.
 
     Args:
         app: see `trimtab.serving.app.create_app`.
         host, port: where; port 0 takes a free one.
         console: is told the address.
+        playground: whether the app has a page at `/`, which is told too.
 
     Raises:
         InputError: the address cannot be listened on.
@@ -32,6 +33,9 @@ def listen(app: FastAPI, host: str, port: int, console: Console) -> None:
                 f"cannot listen on {host}:{port}: {error.strerror or error}; give another port", field="port"
             ) from error
         shown = f"[{host}]" if ":" in host else host
-        console.print(f"serving at http://{shown}:{bound.getsockname()[1]}/v1", highlight=False, markup=False)
+        address = f"http://{shown}:{bound.getsockname()[1]}"
+        console.print(f"serving at {address}/v1", highlight=False, markup=False)
+        if playground:
+            console.print(f"playground at {address}/", highlight=False, markup=False)
         config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=GRACE, server_header=False)
         uvicorn.Server(config).run(sockets=[bound])

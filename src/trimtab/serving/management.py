@@ -10,10 +10,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from trimtab.errors import InputError
 from trimtab.serving.caller import caller_of, needs
+from trimtab.serving.cards import steering_card
 from trimtab.serving.errors import HttpError
 from trimtab.serving.inference import ERRORS
 from trimtab.serving.protocol.listing import (
-    AttributeCard,
     LoadRequest,
     ModelCard,
     ModelList,
@@ -24,7 +24,7 @@ from trimtab.serving.protocol.listing import (
     Tokens,
 )
 from trimtab.serving.resolution import steering_name
-from trimtab.serving.served import AttributeCheck, Served
+from trimtab.serving.served import Served
 from trimtab.serving.service import Service
 from trimtab.serving.vocabulary import Vocabulary
 
@@ -54,9 +54,9 @@ def listing(service: Service) -> APIRouter:
 
     @router.get("/v1/steerings")
     async def steerings() -> SteeringList:
-        """The steerings with their verdicts, and why others were not loaded."""
+        """The steerings with their verdicts and cards, and why others were not loaded."""
         registry = service.registry
-        cards = [_card(service, one) for one in registry.loaded.values()]
+        cards = [steering_card(one, enabled=one.name in registry.enabled) for one in registry.loaded.values()]
         return SteeringList(data=cards, faults=dict(registry.faults))
 
     @router.get("/metrics", response_class=PlainTextResponse)
@@ -73,7 +73,7 @@ def operating(service: Service) -> APIRouter:
 
     def noted(request: Request, one: Served, act: str) -> SteeringCard:
         caller_of(request).notes |= {"steering": one.name, "artifact": one.id, "act": act}
-        return _card(service, one)
+        return steering_card(one, enabled=one.name in service.registry.enabled)
 
     @router.post("/v1/steerings")
     async def load(asked: LoadRequest, request: Request) -> SteeringCard:
@@ -143,32 +143,3 @@ def _there(act: Callable[[str], Served], name: str) -> Served:
         return act(name)
     except InputError as error:
         raise HttpError(str(error), status=404, word=error.code, param=error.field) from None
-
-
-def _card(service: Service, one: Served) -> SteeringCard:
-    return SteeringCard(
-        name=one.name,
-        id=one.id,
-        enabled=one.name in service.registry.enabled,
-        method=one.method,
-        model=None if one.made_for is None else one.made_for.id,
-        scope=one.scope,
-        attributes=[
-            _attribute(name, strength, one.checks.get(name, AttributeCheck()))
-            for name, strength in one.attributes.items()
-        ],
-        presets={name: dict(values) for name, values in one.presets.items()},
-    )
-
-
-def _attribute(name: str, strength: float, check: AttributeCheck) -> AttributeCard:
-    return AttributeCard(
-        name=name,
-        strength=strength,
-        decision=check.decision,
-        sentence=check.sentence,
-        reservations=list(check.reservations),
-        checked_strength=check.strength,
-        checked_scope=check.scope,
-        checked_chat_template=check.chat_template,
-    )

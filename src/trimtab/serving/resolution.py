@@ -35,6 +35,11 @@ class Resolved:
     departures: tuple[str, ...]
 
 
+def largest_strength(one: Served, attribute: str) -> float:
+    """Beyond this, on either side of 0, a request's strength is refused."""
+    return MAX_FACTOR * (abs(one.attributes[attribute]) or 1.0)
+
+
 @dataclass(frozen=True)
 class _Running:
     """The engine's model, as `ModelFacts.fit` asks about it."""
@@ -143,7 +148,7 @@ def _strength(one: Served, asked: AskedSteering) -> dict[str, float]:
     except InputError as error:
         raise InputError(f"steering {one.name!r}: {error}", code=error.code, field="steering.strength") from error
     for name, value in strength.items():
-        most = MAX_FACTOR * (abs(one.attributes[name]) or 1.0)
+        most = largest_strength(one, name)
         if abs(value) > most * (1 + _ROUNDING):
             raise InputError(
                 f"strength {_figure(value)} of {name!r} is beyond {_figure(most)}, {_figure(MAX_FACTOR)} times what "

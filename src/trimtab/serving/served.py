@@ -2,33 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from trimtab.errors import InputError
 from trimtab.interventions import ModelFacts, Scope
-from trimtab.steering.artifact import REPORT, Artifact
+from trimtab.serving.checks import AttributeCheck, bounded
+from trimtab.steering.artifact import CARD, REPORT, Artifact
 
-
-class AttributeCheck(BaseModel):
-    """What the reliability document says of an attribute, as `trimtab fit` writes it; None where it says nothing.
-
-    Args:
-        decision: go, caution, no-go or inconclusive.
-        sentence: why.
-        reservations: remarks that weigh on it.
-        strength, scope, chat_template: what it was checked with.
-    """
-
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, allow_inf_nan=False)
-
-    decision: str | None = None
-    sentence: str | None = None
-    reservations: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    strength: float | None = None
-    scope: Scope | None = None
-    chat_template: bool | None = None
+MAX_CARD: Final = 20_000
+"""Characters of a card that are kept; the rest stands in its file."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +29,7 @@ class Served:
         conditional: whether an attribute has a condition on the prompt.
         made_for: the model that it was made for, if known.
         method: how it was made.
+        card: its description for people, in Markdown.
     """
 
     name: str
@@ -56,6 +41,7 @@ class Served:
     conditional: bool
     made_for: ModelFacts | None
     method: str
+    card: str
 
     @property
     def scope(self) -> Scope:
@@ -87,6 +73,7 @@ def served(name: str, artifact: Artifact) -> Served:
         conditional=bool(artifact.conditions),
         made_for=artifact.made_for,
         method=artifact.manifest.method,
+        card=bounded(artifact.card, MAX_CARD, f"\n… (cut; the rest is in its {CARD})"),
     )
 
 

@@ -50,6 +50,7 @@ class Settings:
         no_auth: whether everybody who reaches it may do everything; on loopback alone.
         other_weights: whether steerings made for other weights of the same shapes may steer.
         log_text: whether logs hold prompts and answers.
+        playground: whether there is a page at `/`.
         limits: see `Limits`.
 
     Raises:
@@ -61,6 +62,7 @@ class Settings:
     no_auth: bool = False
     other_weights: bool = False
     log_text: bool = False
+    playground: bool = True
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

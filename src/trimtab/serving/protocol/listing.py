@@ -35,24 +35,58 @@ class ModelList(Answered):
     data: list[ModelCard]
 
 
+class Measured(Answered):
+    """A figure of a check, with its interval.
+
+    Args:
+        value: None if it was not measured.
+        low, high: ends of the interval.
+        n: how many examples or documents stand behind it.
+        unit: such as `nats/token`; `share` is from 0 to 1.
+        reason: why there is no value.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int | None
+    unit: str | None
+    reason: str | None
+
+
 class AttributeCard(Answered):
-    """An attribute of a steering.
+    """An attribute of a steering, and what its check came to; the check's fields are empty without one.
 
     Args:
         name: of the attribute.
         strength: where a request says none.
-        decision, sentence, reservations: of its check; empty without one.
+        largest_strength: of a request, on either side of 0.
+        decision: go, caution, no-go or inconclusive.
+        sentence: why.
+        reasons: one for each requirement, and what would settle it.
+        reservations: remarks that weigh on it.
         checked_strength, checked_scope, checked_chat_template: what the check used.
+        effect: how far steering moved the check's examples the intended way, on average.
+        desired, undesired: the effect's two sides, Δ+ and Δ−: how likely these answers became, in log-probability.
+        anti_steerable: share of the examples that it moved the wrong way.
+        kl: divergence from the unsteered model on text that has nothing to do with the attribute: the side effect.
     """
 
     name: str
     strength: float
+    largest_strength: float
     decision: str | None
     sentence: str | None
+    reasons: list[str]
     reservations: list[str]
     checked_strength: float | None
     checked_scope: Scope | None
     checked_chat_template: bool | None
+    effect: Measured | None
+    desired: Measured | None
+    undesired: Measured | None
+    anti_steerable: Measured | None
+    kl: Measured | None
 
 
 class SteeringCard(Answered):
@@ -67,6 +101,7 @@ class SteeringCard(Answered):
         scope: where a request says none.
         attributes: in the order of their columns.
         presets: named strengths.
+        card: its description for people, in Markdown: text from whoever made it.
     """
 
     object: Literal["steering"] = "steering"
@@ -78,6 +113,7 @@ class SteeringCard(Answered):
     scope: Scope
     attributes: list[AttributeCard]
     presets: dict[str, dict[str, float]]
+    card: str
 
 
 class SteeringList(Answered):

@@ -31,6 +31,7 @@ class Artifact:
         manifest: its description.
         tensors: float32 arrays by name.
         reliability: the JSON document of `report.json`; None without one.
+        card: the text of `README.md`; empty without one.
 
     Raises:
         InputError: names, numbers, sites or tensor names that are invalid or inconsistent. Whether the tensors make
@@ -40,6 +41,7 @@ class Artifact:
     manifest: Manifest
     tensors: Mapping[str, Floats]
     reliability: Mapping[str, Any] | None = None
+    card: str = ""
     attributes: Mapping[str, float] = field(init=False)
     presets: Mapping[str, Mapping[str, float]] = field(init=False)
     conditions: Mapping[str, Condition] = field(init=False)
@@ -141,7 +143,8 @@ def unpacked(files: Mapping[str, bytes]) -> Artifact:
     """
     manifest = manifest_of(files[STEERING])
     tensors = tensors_of(files[TENSORS])
-    return Artifact(manifest, tensors, parsed(files[REPORT], REPORT) if REPORT in files else None)
+    reliability = parsed(files[REPORT], REPORT) if REPORT in files else None
+    return Artifact(manifest, tensors, reliability, files.get(CARD, b"").decode(errors="replace"))
 
 
 def packed(

@@ -332,6 +332,7 @@ def _gist(report: Report) -> dict[str, Any]:
         "sentence": report.verdict.sentence,
         "reasons": list(report.verdict.reasons),
         "reservations": list(report.verdict.reservations),
+        "unit": report.unit,
         "effect": result.effect.model_dump(mode="json") if result.effect else None,
         "anti_steerable": result.anti_steerable.model_dump(mode="json") if result.anti_steerable else None,
         "kl": report.side_effects.kl.model_dump(mode="json"),
