@@ -165,7 +165,7 @@ def test_the_page_is_at_the_servers_address_unless_it_is_switched_off(
         def run(self, sockets: list[Any]) -> None:
             pass
 
-    engine = SimpleNamespace(started=SimpleNamespace(tokenizer=None))
+    engine = SimpleNamespace(started=SimpleNamespace(tokenizer=None, capabilities=SimpleNamespace(note="")))
     monkeypatch.setattr("trimtab.serving.engines.process.ProcessEngine", lambda *given: engine)
     monkeypatch.setattr(uvicorn, "Server", Server)
     app(["serve", "--no-auth", "--port", "0", *arguments], standalone_mode=False)
