@@ -158,6 +158,7 @@ def test_a_path_or_method_that_is_not_served_is_404_or_405(server: Server) -> No
         ({"audio": {}}, 400, "audio", "not supported by this server; leave it out"),
         ({"n": 17}, 400, "n", "the 16 that a request may have"),
         ({"max_tokens": 5000}, 400, "max_tokens", "above the 4,096"),
+        ({"max_tokens": 100}, 400, "max_tokens", "max_tokens 100 is beyond the 64"),
         ({"top_logprobs": 2}, 400, "top_logprobs", "logprobs: true"),
         ({"messages": [{"role": "user", "content": "refuse"}]}, 400, "prompt", "the prompt has 6 tokens"),
     ],

@@ -111,9 +111,10 @@ def _sampling(
     usual = min(limits.usual_tokens, max(1, able.max_length // 2))
     drawn = sampling(asked, usual, most, choice)
     if drawn.max_tokens > left:
+        after = f" after a prompt of {known:,} tokens" if known else ""  # a chat's prompt is counted by the engine
         raise InputError(
-            f"max_tokens {drawn.max_tokens:,} after a prompt of {known:,} tokens is beyond the {able.max_length:,} "
-            "that the model takes; ask for fewer",
+            f"max_tokens {drawn.max_tokens:,}{after} is beyond the {able.max_length:,} that the model takes; ask for "
+            "fewer",
             code="out-of-range",
             field="max_tokens",
         )
