@@ -56,8 +56,10 @@ class Process:
     @property
     def engine(self) -> int | None:
         """Process id of the model's process; None while there is none."""
-        try:
-            children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        try:  # a process that was started again is the child of another thread
+            children = [
+                c for f in Path(f"/proc/{self.process.pid}/task").glob("*/children") for c in f.read_text().split()
+            ]
         except OSError:
             return None
         found = [int(child) for child in children if "resource_tracker" not in _command(int(child))]

@@ -152,7 +152,9 @@ class Planned:
             return "steered otherwise"
         if self.kind in ("schema", "tool"):
             return self._marked(answer)
-        if self.kind == "explain" and answer.explained != answer.prompt_tokens + answer.completion_tokens - 1:
+        # the last token was not run; where an answer ended by itself that is its end, which is not counted
+        run = answer.prompt_tokens + answer.completion_tokens - (answer.finish != "stop")
+        if self.kind == "explain" and answer.explained != run:
             return "explained otherwise"
         verdicts = [solos[self.case].verdict(answer.text)]
         if self.kind == "compare":
@@ -178,6 +180,7 @@ class Answer:
     arguments: str = ""
     beside: str = ""
     explained: int = 0
+    finish: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     trimtab: dict[str, Any] = field(default_factory=dict)
@@ -191,6 +194,7 @@ class Answer:
         for choice in piece["choices"]:
             said = choice.get("message") or choice.get("delta") or {"content": choice.get("text")}
             self.text += said.get("content") or ""
+            self.finish = choice.get("finish_reason") or self.finish
             for call in said.get("tool_calls") or []:
                 self.function += call["function"].get("name") or ""
                 self.arguments += call["function"]["arguments"]

@@ -28,7 +28,8 @@ class Serving:
     @property
     def engine(self) -> int:
         """Process id of the model's process."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")  # one that was started again is a thread's
+        children = [child for task in tasks for child in task.read_text().split()]
         named = [int(p) for p in children if "resource_tracker" not in Path(f"/proc/{p}/cmdline").read_text()]
         return named[-1]
 
