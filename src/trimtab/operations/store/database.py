@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, selec
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
-from trimtab.errors import InputError
+from trimtab.errors import InputError, TrimtabError
 from trimtab.operations.store.faults import told
 from trimtab.operations.store.migrating import NEWEST, revision_of, upgrade
 from trimtab.operations.store.tables import SETTINGS
@@ -81,9 +81,12 @@ class Store:
             InputError: the store is read-only.
             TrimtabError: it is full, busy for long, or cannot be reached.
         """
-        with told(self.place), self._engine.connect() as connection:
-            with connection.execution_options(**{_WRITES: True}).begin():
-                yield connection
+        with (
+            told(self.place),
+            self._engine.connect().execution_options(**{_WRITES: True}) as connection,
+            connection.begin(),
+        ):
+            yield connection
 
     @contextmanager
     def changing(self) -> Iterator[Connection]:
@@ -97,6 +100,15 @@ class Store:
                 connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE:g}s'"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK})
             yield connection
+
+    def listening(self, channel: str) -> "Listening":
+        """A connection that waits for what PostgreSQL tells on a channel.
+
+        Raises:
+            TrimtabError: it cannot be reached.
+        """
+        with told(self.place):
+            return Listening(self._engine, channel, self.place)
 
     def setting(self, name: str) -> str:
         """A fact of the store, drawn when it was made.
@@ -126,6 +138,36 @@ class Store:
             upgrade(self._engine, self.place)
         elif found != NEWEST:
             raise _misfit(self.place, found)
+
+
+class Listening:
+    """A connection that waits for what PostgreSQL tells on a channel; use `Store.listening`."""
+
+    def __init__(self, engine: Engine, channel: str, place: str) -> None:
+        self._place = place
+        self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        self._connection.exec_driver_sql(f"LISTEN {channel}")
+        self._driver: Any = self._connection.connection.driver_connection
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until something is told, at most so long; says whether it was.
+
+        Raises:
+            TrimtabError: the connection is lost.
+        """
+        import psycopg
+
+        try:
+            return any(True for _ in self._driver.notifies(timeout=seconds, stop_after=1))
+        except psycopg.Error as error:
+            raise TrimtabError(
+                f"the store {self._place} cannot be reached: {error}", code="store-failed", field="store"
+            ) from error
+
+    def close(self) -> None:
+        """Give the connection up."""
+        self._connection.invalidate()
+        self._connection.close()
 
 
 def migrate(place: str | Path | None = None) -> tuple[str | None, str]:
