@@ -1,16 +1,20 @@
 """A fresh store for every test, in both databases."""
 
 from collections.abc import Callable, Iterator
-from itertools import count
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from trimtab.operations import Store
 
-_NUMBER = count()
-
 BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(scope="session")
+def emptied(postgres: Callable[[str], str]) -> str:
+    """URL of the database that every test finds empty."""
+    return postgres("store")
 
 
 @pytest.fixture(params=BOTH)
@@ -18,8 +22,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a store can be made."""
     if request.param == "sqlite":
         return str(tmp_path / "operations.db")
-    database: Callable[[str], str] = request.getfixturevalue("postgres")
-    return database(f"store{next(_NUMBER)}")
+    url = str(request.getfixturevalue("emptied"))
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+    return url
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from trimtab.errors import InputError
 from trimtab.operations.audit.checkpoint import Checkpoint, published, put
 from trimtab.operations.audit.entries import parsed
 from trimtab.operations.audit.log import contents, kept_leaves, nodes
-from trimtab.operations.audit.merkle import Tree, edge_of, leaf_hash
+from trimtab.operations.audit.merkle import EMPTY, Tree, edge_of, leaf_hash
 from trimtab.operations.audit.signing import Signer
 from trimtab.operations.store.database import Store
 from trimtab.operations.store.tables import AUDIT_ENTRIES, AUDIT_NODES
@@ -82,17 +82,21 @@ def verify(store: Store, checkpoint: Checkpoint | None = None, leaves: Sequence[
         0
     """
     end = _end(store)
-    tree, now, wrong, at_checkpoint = Tree(), [], None, None
+    tree, now = Tree(), list[bytes]()
+    wrong: tuple[int, str] | None = None
+    at_checkpoint = EMPTY
     for place, (number, content) in enumerate(contents(store, until=end)):
         now.append(leaf_hash(content.encode()))
         tree.add(now[-1])
         if checkpoint is not None and tree.size == checkpoint.size:
             at_checkpoint = tree.root
         wrong = wrong or _misnumbered(place, number, content)
-    if checkpoint is not None and (checkpoint.size and at_checkpoint) != (checkpoint.size and checkpoint.root):
+    own = _difference(kept_leaves(store, end), now, "what was kept when it was written")
+    first, fault = own
+    if checkpoint is not None and at_checkpoint != checkpoint.root:
         first, fault = _since(checkpoint, now, leaves)
-    else:
-        first, fault = _difference(kept_leaves(store, end), now, "what was kept when it was written")
+        if first is None and own[0] is not None:
+            first, fault = own
     if first is None and wrong is not None:
         first, fault = wrong[0], fault or wrong[1]
     if fault is None and not _edge_fits(store, tree):
@@ -155,7 +159,9 @@ def _misnumbered(place: int, number: int, content: str) -> tuple[int, str] | Non
     return None if said == place else (place, f"entry {place} stands in the wrong place: it says that it is {said}")
 
 
-def _since(checkpoint: Checkpoint, now: Sequence[bytes], leaves: Sequence[bytes] | None) -> tuple[int | None, str]:
+def _since(
+    checkpoint: Checkpoint, now: Sequence[bytes], leaves: Sequence[bytes] | None
+) -> tuple[int | None, str | None]:
     """What was done to the entries of a checkpoint that they do not lead to."""
     of = f"the checkpoint of {checkpoint.time}"
     if leaves is not None:

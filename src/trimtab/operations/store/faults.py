@@ -10,7 +10,7 @@ from trimtab.errors import InputError, TrimtabError
 
 # Of SQLite's messages, in this order, and of PostgreSQL's SQLSTATE classes.
 _READ_ONLY: Final = ("readonly", "read-only", "permission denied")
-_FULL: Final = ("disk is full", "disk full", "no space left", "disk i/o error")
+_FULL: Final = ("disk is full", "disk full", "no space left")
 _BUSY: Final = ("database is locked", "lock timeout", "deadlock detected")
 _DAMAGED: Final = ("not a database", "malformed")
 _READ_ONLY_STATES: Final = ("25006", "42501")
@@ -50,7 +50,7 @@ def _told(place: str, error: DBAPIError) -> TrimtabError:
         )
     if state in _FULL_STATES or any(word in said for word in _FULL):
         return TrimtabError(
-            f"the disk of the store {place} is full or failing, and nothing was changed; free space, then try again",
+            f"the disk of the store {place} is full, and nothing was changed; free space, then try again",
             code="unwritable-file",
             field="store",
         )
@@ -60,6 +60,12 @@ def _told(place: str, error: DBAPIError) -> TrimtabError:
         )
     if any(word in said for word in _DAMAGED):
         return InputError(f"{place} is no store, or is damaged: {said}", code="damaged-file", field="store")
+    if "disk i/o error" in said:
+        return TrimtabError(
+            f"the file of the store {place} cannot be read or written any more; was it moved, or does the disk fail?",
+            code="store-failed",
+            field="store",
+        )
     if "unable to open" in said:
         return InputError(f"the store {place} cannot be opened; is there such a folder, and may it be read?",
                           code="unreadable-file", field="store")  # fmt: skip

@@ -89,7 +89,7 @@ EXPOSURES: Final = Table(
     Column("unit", String(64)),
     Column("artifact", String(64)),
     Column("content", Text, nullable=False),
-    Index("exposures_by_release", "release", "arm"),
+    Index("exposures_by_release", "release", "arm", "dry_run", "unit"),
     Index("exposures_by_unit", "unit"),
 )
 """One row a request: what was applied and what it did. Append-only, but for forgetting whose it was."""

@@ -80,7 +80,7 @@ def _exposures() -> tuple[sa.Table, ...]:
         sa.Column("artifact", sa.String(64)),
         sa.Column("content", sa.Text, nullable=False),
     )
-    op.create_index("exposures_by_release", "exposures", ["release", "arm"])
+    op.create_index("exposures_by_release", "exposures", ["release", "arm", "dry_run", "unit"])
     op.create_index("exposures_by_unit", "exposures", ["unit"])
     texts = op.create_table(
         "exposure_texts",
