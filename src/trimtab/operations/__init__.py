@@ -11,6 +11,11 @@ from trimtab.operations.audit import publish as publish
 from trimtab.operations.audit import published as published
 from trimtab.operations.audit import record as record
 from trimtab.operations.audit import verify as verify
+from trimtab.operations.exposures import Count as Count
+from trimtab.operations.exposures import Exposure as Exposure
+from trimtab.operations.exposures import ExposureLog as ExposureLog
+from trimtab.operations.exposures import ExposureWriter as ExposureWriter
+from trimtab.operations.exposures import TextCipher as TextCipher
 from trimtab.operations.releases import Arm as Arm
 from trimtab.operations.releases import Assignment as Assignment
 from trimtab.operations.releases import ConflictError as ConflictError
