@@ -104,15 +104,16 @@ def add(connection: Connection, definition: Definition, change: Change) -> Relea
             code="repeated-name",
             field="name",
         )
+    now = time()
     row = {
         "name": definition.name,
         "model": definition.model,
-        "created": time(),
+        "created": now,
         "content": definition.model_dump_json(),
     }
     id = connection.execute(insert(RELEASES).values(row)).inserted_primary_key
     assert id is not None
-    return _write(connection, int(id[0]), Release(definition, 1, "draft", 0.0, None, row["created"]), change)
+    return _write(connection, int(id[0]), Release(definition, 1, "draft", 0.0, None, now), change)
 
 
 def advance(connection: Connection, kept: Kept, release: Release, change: Change) -> Release:
