@@ -175,7 +175,7 @@ def test_no_message_of_the_library_names_a_flag() -> None:
 
 
 def _all_flags() -> set[str]:
-    groups: dict[tuple[str, ...], Any] = {
+    groups: dict[Any, Any] = {
         (): app,
         **{(group.name,): group.typer_instance for group in app.registered_groups},
     }

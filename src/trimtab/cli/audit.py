@@ -6,12 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from trimtab.cli.options import Json
-from trimtab.cli.stores import Place, needed, opened
+from trimtab.cli.stores import Place, needed, opened, table
 from trimtab.errors import InputError
 
 audit = typer.Typer(
@@ -43,16 +40,8 @@ def show(
     if json_:
         typer.echo(json.dumps([entry.record for entry in found]))
         return
-    if not found:
-        typer.echo("none yet")
-        return
-    table = Table(box=None, pad_edge=False)
-    for column in ("entry", "time (UTC)", "who", "what", "subject", "why"):
-        table.add_column(column, overflow="fold")
-    for entry in found:
-        said = (str(entry.number), entry.time[:19], entry.who, entry.what, entry.subject, entry.why)
-        table.add_row(*map(escape, said))
-    Console().print(table)
+    rows = [(str(e.number), e.time[:19], e.who, e.what, e.subject, e.why) for e in found]
+    table(("entry", "time (UTC)", "who", "what", "subject", "why"), rows)
 
 
 @audit.command()

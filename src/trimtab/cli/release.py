@@ -1,18 +1,15 @@
 """`trimtab release`."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from trimtab.cli.options import Json, one_of
-from trimtab.cli.stores import By, Place, Why, days, needed, numbers, opened, who
-from trimtab.errors import InputError, TrimtabError
+from trimtab.cli.release_off import off, on
+from trimtab.cli.stores import By, Place, Why, days, numbers, opened, table, who
+from trimtab.errors import InputError
 
 if TYPE_CHECKING:
     from trimtab.interventions import Scope
@@ -88,8 +85,8 @@ def create(
         made = Releases(kept).create(
             name, folder, other, by=who(by), why=why, model=model,
             stages=numbers(stages, ",", "stages", "1,5,25"), strength=preset, control_strength=other_preset,
-            scope=cast("Scope | None", scope), checks=check or (), max_age_days=days(max_age, "max_age"), unchecked=unchecked,
-            accepted=accepted, dtype=dtype, chat_template=chat_template, traffic=taken, unit=unit,
+            scope=cast("Scope | None", scope), checks=check or (), max_age_days=days(max_age, "max_age"),
+            unchecked=unchecked, accepted=accepted, dtype=dtype, chat_template=chat_template, traffic=taken, unit=unit,
             without_unit=without_unit, metric=metric, guardrails=tuple(guardrail or ()), four_eyes=four_eyes,
         )  # fmt: skip
     _show(made, json_)
@@ -183,7 +180,7 @@ def status(name: Name, store: Place = None, json_: Json = False) -> None:
         if reason is not None:
             typer.echo(f"  {what}: {reason}")
     rows_ = [(c.arm + (" (dry run)" if c.dry_run else ""), str(c.requests), str(c.units)) for c in counts]
-    _table(("arm", "requests", "units"), rows_)
+    table(("arm", "requests", "units"), rows_)
 
 
 @release.command()
@@ -205,7 +202,7 @@ def history(name: Name, store: Place = None, json_: Json = False) -> None:
         (step.entry.time[:19], step.entry.who, step.entry.what, f"{step.release.state} {step.release.share:g} %",
          step.entry.why) for step in steps
     ]  # fmt: skip
-    _table(("time (UTC)", "by", "what", "state", "why"), rows)
+    table(("time (UTC)", "by", "what", "state", "why"), rows)
 
 
 @release.command(name="list")
@@ -223,56 +220,11 @@ def list_(
         typer.echo(json.dumps([one.record for one in found]))
         return
     rows = [(r.name, r.definition.model, r.state, f"{r.share:g} %", str(r.version)) for r in found]
-    _table(("name", "model", "state", "share", "version"), rows)
+    table(("name", "model", "state", "share", "version"), rows)
 
 
-@release.command()
-def off(
-    all_: Annotated[bool, typer.Option("--all", help="Confirm that all steering by releases is meant.")] = False,
-    by: By = None,
-    why: Why = "",
-    store: Place = None,
-    json_: Json = False,
-) -> None:
-    """Emergency off: servers on this machine steer nobody, with the store gone too; running releases are paused."""
-    if not all_:
-        raise InputError("this switches off all steering; confirm it with --all", code="missing-value", field="all")
-    with needed():
-        from trimtab.operations import OffSwitch
-
-    switch, done = OffSwitch.beside(store), list[str]()
-    switch.pull(by=who(by), why=why)
-    fault = None
-    try:
-        with opened(store) as kept:
-            from trimtab.operations import Releases
-
-            releases = Releases(kept)
-            for one in releases.all():
-                if one.state == "running":
-                    done.append(releases.act(one.name, "pause", by=who(by), why=why or "emergency off").name)
-    except TrimtabError as error:  # the file works without the store
-        fault = str(error)
-    if json_:
-        typer.echo(json.dumps({"file": str(switch.file), "paused": done, "store": fault}))
-        return
-    typer.echo(f"off: {switch.file}; remove it with: trimtab release on")
-    typer.echo(f"paused: {', '.join(done) or 'nothing'}")
-    if fault:
-        Console(stderr=True, soft_wrap=True).print(f"the store was not changed: {fault}", markup=False, highlight=False)
-
-
-@release.command()
-def on(store: Place = None, json_: Json = False) -> None:
-    """End the emergency off. Releases that were paused stay so until each is resumed."""
-    with needed():
-        from trimtab.operations import OffSwitch
-    switch = OffSwitch.beside(store)
-    there = switch.release()
-    if json_:
-        typer.echo(json.dumps({"file": str(switch.file), "removed": there}))
-        return
-    typer.echo(f"removed: {switch.file}" if there else f"there is no {switch.file}: nothing was off")
+for command in (off, on):
+    release.command()(command)
 
 
 def _act(
@@ -302,15 +254,3 @@ def _folder(text: str) -> tuple[Path, str | None]:
     if not at or Path(text).is_dir():
         return Path(text), None
     return Path(folder), preset
-
-
-def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    if not rows:
-        typer.echo("none yet")
-        return
-    table = Table(box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*map(escape, row))
-    Console().print(table)

@@ -1,11 +1,14 @@
 """What the commands of releases, audit and store share: the store, who acts, and how parts of a command are read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from getpass import getuser
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from trimtab.errors import InputError
 
@@ -89,3 +92,16 @@ def numbers(text: str, separator: str, field: str, such: str) -> tuple[float, ..
         return tuple(float(part) for part in text.split(separator))
     except ValueError:
         raise InputError(f"{text!r} is not as needed; give numbers such as {such}", field=field) from None
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under their columns' names."""
+    if not rows:
+        typer.echo("none yet")
+        return
+    shown = Table(box=None, pad_edge=False)
+    for column in columns:
+        shown.add_column(column, overflow="fold")
+    for row in rows:
+        shown.add_row(*map(escape, row))
+    Console().print(shown)

@@ -104,7 +104,7 @@ class ReleaseView:
         ...     _ = releases.add(made, by="ada"), releases.act("first", "start", by="ada")
         ...     with ReleaseView(store, "smollm2", OffSwitch(Path("OFF"))) as view:
         ...         [view.assign(user, "request-1").arm for user in ("ada", "bob", None)]
-        ['control', 'treatment', 'control']
+        ['treatment', 'control', 'control']
     """
 
     def __init__(
