@@ -179,6 +179,38 @@ def test_a_store_that_stays_lost_does_not_hold_up_the_stop(lite: Store, monkeypa
     assert not writer._thread.is_alive()
 
 
+def test_what_no_database_can_hold_is_refused_at_the_door_or_escaped(store: Store) -> None:
+    for fields in ({"request": "a\0b"}, {"model": "\ud800"}):
+        with pytest.raises(InputError, match=r"NUL byte|surrogate"):
+            Exposure(**({"request": "r", "time": 0.0, "model": "tiny", "arm": "none"} | fields))
+    log = ExposureLog(store)
+    odd = "\ud800\0"
+    log.write([exposed(1, unit=odd, strength={odd: 1.0}, prompt=odd, answer=odd)])
+    (kept,) = log.of_unit(odd)
+    assert (kept["prompt"], kept["answer"], kept["strength"]) == (odd, odd, {odd: 1.0})
+
+
+def test_a_fault_of_ours_loses_one_batch_and_is_told(lite: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = ExposureLog(lite)
+    write, broken = log.write, [True]
+
+    def failing(exposures: list[Exposure]) -> int:
+        if broken[0]:
+            raise ZeroDivisionError("ours")
+        return write(exposures)
+
+    monkeypatch.setattr(log, "write", failing)
+    writer = ExposureWriter(log, seconds=0.01)
+    writer.put(exposed(1))
+    while not writer.record["left_out"]:
+        sleep(0.01)
+    assert writer.record["fault"] == "ZeroDivisionError: ours"
+    broken[0] = False
+    writer.put(exposed(2))
+    assert writer.close() == 1
+    assert log.counts()[0].requests == 1
+
+
 KILLED = """
 import sys
 from time import time, sleep

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from time import monotonic, perf_counter, sleep
 
 import pytest
@@ -154,6 +155,28 @@ def test_a_lost_store_is_outlived_for_a_stated_time_and_found_again(
             shutil.move(tmp_path / "away", folder)
             until(lambda: view.condition == "live")
             assert arms(view) == set(UNITS)
+
+
+def test_a_store_that_hangs_is_lost_without_an_error(
+    local: Releases, off: OffSwitch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, hangs, released = [0.0], Event(), Event()
+    local.add(defined(stages=(100,)), by="ada")
+    local.act("first", "start", by="ada")
+    with ReleaseView(local.store, "tiny", off, poll=0.01, grace=60, clock=lambda: now[0]) as view:
+
+        def hanging() -> None:
+            hangs.set()
+            released.wait(10)
+
+        monkeypatch.setattr(view, "_look", hanging)
+        assert hangs.wait(5)
+        said = []
+        for now[0] in (1.0, 30.0, 61.0):
+            said.append((view.condition, view.record["reason"], len(arms(view))))
+        released.set()
+    silent = "the store does not answer"
+    assert said == [("live", None, 200), ("store-lost", silent, 200), ("unsteered", silent, 0)]
 
 
 @pytest.mark.postgres

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from trimtab.interventions import Scope
+from trimtab.texts import checked_text
 
 ArmTaken = Literal["control", "treatment", "named", "none"]
 """The arm of a release; the steering that the request named itself; neither."""
@@ -33,6 +34,9 @@ class Exposure:
         finish: why the answer ended; `error` or `cancelled` where it did not come to its end.
         prompt, answer: texts; leave them out unless they are to be kept.
 
+    Raises:
+        InputError: the id of the request or the model's name holds what no database can.
+
     Example:
         >>> from trimtab.operations import Exposure
         >>> Exposure("request-1", 0.0, "smollm2", "treatment", unit="ada", artifact="5f2c").touched
@@ -60,6 +64,10 @@ class Exposure:
     finish: str | None = None
     prompt: str | None = None
     answer: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, text in (("request", self.request), ("model", self.model)):
+            checked_text(text, "the exposure", name)
 
     @property
     def details(self) -> dict[str, Any]:

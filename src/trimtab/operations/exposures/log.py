@@ -162,7 +162,7 @@ class ExposureLog:
             "dry_run": one.dry_run,
             "unit": None if one.unit is None else self.hashed(one.unit),
             "artifact": one.artifact,
-            "content": json.dumps(one.details, ensure_ascii=False),
+            "content": json.dumps(one.details),
         }
 
     def _text(self, one: Exposure) -> dict[str, Any]:

@@ -98,9 +98,11 @@ class ExposureWriter:
                 while not self._closing and len(self._queue) < BATCH and (left := due - monotonic()) > 0:
                     self._changed.wait(left)
                 batch = list(islice(self._queue, BATCH))
-            if not batch or (not self._kept(batch) and monotonic() > self._deadline):
+            if not batch:
                 return
-            if self._fault is not None:
+            if not self._kept(batch):
+                if monotonic() > self._deadline:
+                    return
                 continue
             with self._changed:
                 for _ in batch:  # only now: until they are kept, they wait
@@ -114,6 +116,11 @@ class ExposureWriter:
             with self._changed:
                 self._changed.wait(_LAST_RETRY if self._closing else _RETRY)
             return False
+        except Exception as error:  # a fault of ours must not stop the records of all that comes after
+            self._fault = f"{type(error).__name__}: {error}"
+            with self._changed:
+                self._left_out += len(batch)
+            return True
         self._fault = None
         self._written += len(batch)
         return True

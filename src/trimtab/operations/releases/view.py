@@ -16,6 +16,9 @@ from trimtab.operations.store.database import CHANNEL, Store
 
 POLL: Final = 0.25  # seconds between looks at the store, unless PostgreSQL tells of a change before
 GRACE: Final = 60.0  # seconds that the last state is good for without a store
+# After so many looks and seconds without an answer the store is lost, though it reports no error: a network may hang.
+_LOOKS: Final = 4
+_HANGS: Final = 2.0
 
 Condition = Literal["live", "store-lost", "unsteered", "off"]
 """Up to date; the store is lost, and the last state still good; lost for too long; the emergency off."""
@@ -121,6 +124,7 @@ class ReleaseView:
         self.off = off
         self.grace = grace
         self._store, self._poll, self._clock = store, poll, clock
+        self._patience = _LOOKS * poll + _HANGS
         self._off = off.reason
         self._fault: str | None = None
         self._snapshot = _Snapshot(-1, ())
@@ -158,16 +162,17 @@ class ReleaseView:
         """Whether what `assign` says is up to date."""
         if self._off is not None:
             return "off"
-        if self._fault is None:
-            return "live"
-        return "store-lost" if self._clock() - self._seen <= self.grace else "unsteered"
+        age = self._clock() - self._seen
+        if age > self.grace:
+            return "unsteered"
+        return "live" if self._fault is None and age <= self._patience else "store-lost"
 
     @property
     def record(self) -> dict[str, Any]:
         """For `/ready`, metrics and logs: condition, why, seconds since the store was read, and the releases."""
         return {
             "condition": self.condition,
-            "reason": self._off or self._fault,
+            "reason": self._off or self._fault or (None if self.condition == "live" else "the store does not answer"),
             "seconds_since_store": round(self._clock() - self._seen, 3),
             "releases": [
                 {"name": one.release.name, "state": one.release.state, "share": one.release.share,

@@ -238,7 +238,7 @@ def engine_of(url: URL) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    given: dict[str, Any] = {"connect_timeout": _GREETING}
+    given: dict[str, Any] = {"connect_timeout": _GREETING, "tcp_user_timeout": int(_PATIENCE * 1000)}
     try:
         return create_engine(url, connect_args=given, pool_pre_ping=True)
     except ModuleNotFoundError as error:
