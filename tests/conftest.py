@@ -1,9 +1,12 @@
 """What many tests share: where real data lies, the embedded model, tiny random models."""
 
 import os
+import pwd
 import shutil
+import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -39,6 +42,40 @@ def chromium() -> str:
             return result
     _missing("browser", "there is no chromium on the PATH")
     raise AssertionError
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[str], str]]:
+    """A PostgreSQL of our own, on a socket in a temporary folder; makes a database of a name, and gives its URL."""
+    found = shutil.which("initdb") or next(map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
+    if found is None:
+        _missing("postgres", "PostgreSQL is not installed (apt-get install postgresql)")
+    programs = Path(str(found)).resolve().parent
+    ordinary, user = [], None
+    if os.geteuid() == 0:  # which PostgreSQL refuses to be run by
+        user = pwd.getpwnam("nobody")
+        ordinary = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    with tempfile.TemporaryDirectory(prefix="trimtab-pg-") as folder:
+        if user is not None:
+            os.chown(folder, user.pw_uid, user.pw_gid)
+        data = f"{folder}/data"
+
+        def asked(program: str, *arguments: str) -> None:
+            call = [*ordinary, str(programs / program), *arguments]
+            done = subprocess.run(call, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            assert done.returncode == 0, done.stdout
+
+        def database(name: str) -> str:
+            asked("createdb", "--host", folder, "--username", "trimtab", name)
+            return f"postgresql://trimtab@/{name}?host={folder}"
+
+        asked("initdb", "--pgdata", data, "--username", "trimtab", "--auth", "trust", "--no-sync")
+        settings = f"-c listen_addresses= -k {folder} -c fsync=off"
+        asked("pg_ctl", "--pgdata", data, "--wait", "--log", f"{folder}/log", "--options", settings, "start")
+        try:
+            yield database
+        finally:
+            asked("pg_ctl", "--pgdata", data, "--mode", "immediate", "stop")
 
 
 @pytest.fixture(scope="session")

@@ -175,8 +175,18 @@ def test_no_message_of_the_library_names_a_flag() -> None:
 
 
 def _all_flags() -> set[str]:
-    names = [command.callback.__name__.replace("_", "-") for command in app.registered_commands if command.callback]
-    return {flag for name in names for flag in flags_of([name])}
+    groups: dict[Any, Any] = {
+        (): app,
+        **{(group.name,): group.typer_instance for group in app.registered_groups},
+    }
+    calls = [
+        [*group, command.name or command.callback.__name__.replace("_", "-")]
+        for group, inside in groups.items()
+        for command in inside.registered_commands
+        if command.callback
+    ]
+    assert ["release", "create"] in calls
+    return {flag for call in calls for flag in flags_of(call)}
 
 
 def test_the_flags_of_the_table_are_flags_of_commands() -> None:

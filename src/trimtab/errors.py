@@ -50,6 +50,11 @@ Code = Literal[
     "endpoint-refused",
     "endpoint-failed",
     "no-usable-answers",
+    # releases and their store
+    "conflict",  # the state allows no such step, or somebody else was faster
+    "unfit-evidence",  # no check, or one of something else than what is to be served
+    "other-schema",  # the store is of another version
+    "store-failed",  # it cannot be reached, or failed
 ]
 
 

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from trimtab.cli.audit import audit
 from trimtab.cli.check import check
 from trimtab.cli.convert import convert
 from trimtab.cli.convert_data import convert_data
@@ -19,7 +20,9 @@ from trimtab.cli.generate import generate
 from trimtab.cli.keys import keys
 from trimtab.cli.lint import lint
 from trimtab.cli.predict import predict
+from trimtab.cli.release import release
 from trimtab.cli.serve import serve
+from trimtab.cli.store import store
 from trimtab.cli.study import study
 from trimtab.errors import InputError, TrimtabError
 from trimtab.version import __version__
@@ -66,9 +69,13 @@ def _check_utf8(arguments: list[str]) -> None:
 
 def flags_of(arguments: list[str]) -> set[str]:
     """The flags of the command that the arguments call; empty if they call none."""
-    name = next((argument for argument in arguments if not argument.startswith("-")), "")
-    called = getattr(typer.main.get_command(app), "commands", {}).get(name)
-    return {flag for parameter in called.params for flag in parameter.opts} if called else set()
+    called = typer.main.get_command(app)
+    for argument in arguments:
+        commands = getattr(called, "commands", None)
+        if commands is None:
+            break
+        called = commands.get(argument, called)
+    return set() if hasattr(called, "commands") else {flag for one in called.params for flag in one.opts}
 
 
 def _version(wanted: bool) -> None:
@@ -88,4 +95,5 @@ def _root(
 
 for command in (check, predict, study, fit, generate, convert, convert_data, lint, draft, serve, doctor):
     app.command()(command)
-app.add_typer(keys, name="keys")
+for name, group in (("keys", keys), ("release", release), ("audit", audit), ("store", store)):
+    app.add_typer(group, name=name)

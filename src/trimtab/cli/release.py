@@ -1,0 +1,256 @@
+"""`trimtab release`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from trimtab.cli.options import Json, one_of
+from trimtab.cli.release_off import off, on
+from trimtab.cli.stores import By, Place, Why, days, numbers, opened, table, who
+from trimtab.errors import InputError
+
+if TYPE_CHECKING:
+    from trimtab.interventions import Scope
+    from trimtab.operations import Release
+    from trimtab.operations.releases.transitions import Action
+
+release = typer.Typer(
+    no_args_is_help=True,
+    help="Put a steering live for a share of the traffic, by stages, and take it back in one step.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Name = Annotated[str, typer.Argument(help="Of the release.")]
+Expected = Annotated[
+    int | None,
+    typer.Option(help="Do it only if the release is still at this version, as `status` says it."),
+]
+
+
+@release.command()
+def create(
+    name: Name,
+    treatment: Annotated[str, typer.Option(help="Folder of the steering, or FOLDER@PRESET.")],
+    control: Annotated[
+        str, typer.Option(help="What it is compared with: none (unsteered), or a folder, or FOLDER@PRESET.")
+    ] = "none",
+    model: Annotated[str, typer.Option(help="Name by which servers know the model.")] = "smollm2",
+    stages: Annotated[str, typer.Option(help="Per cent of the traffic, rising.")] = "1,5,25,50,100",
+    traffic: Annotated[
+        str,
+        typer.Option(help="Slice of the model's traffic, in per cent; two releases at once need slices apart."),
+    ] = "0-100",
+    unit: Annotated[str, typer.Option(help="What the unit ids of requests are.")] = "user",
+    without_unit: Annotated[
+        str, typer.Option(help="What a request without a unit id gets: control, or the arm of the request's own id.")
+    ] = "control",
+    metric: Annotated[str | None, typer.Option(help="By which it is judged.")] = None,
+    guardrail: Annotated[list[str] | None, typer.Option(help="What must not get worse; repeatable.")] = None,
+    check: Annotated[
+        list[Path] | None, typer.Option(help="Folder of a finished trimtab check --steering; repeatable.")
+    ] = None,
+    max_age: Annotated[str, typer.Option(help="Older checks do not count.")] = "30d",
+    unchecked: Annotated[
+        str | None, typer.Option(help="Why it is released although the checks are not enough; kept in the audit.")
+    ] = None,
+    accepted: Annotated[
+        str | None, typer.Option(help="Why serving it otherwise than checked does no harm; kept in the audit.")
+    ] = None,
+    scope: Annotated[
+        str | None, typer.Option(help="all, prompt, last or generated; by default the checked one.")
+    ] = None,
+    dtype: Annotated[str | None, typer.Option(help="Of the served model; by default that of the check.")] = None,
+    chat_template: Annotated[
+        bool, typer.Option("--chat-template/--no-chat-template", help="Whether requests go through the chat template.")
+    ] = True,
+    four_eyes: Annotated[bool, typer.Option("--four-eyes", help="All of the traffic needs a second person.")] = False,
+    by: By = None,
+    why: Why = "",
+    store: Place = None,
+    json_: Json = False,
+) -> None:
+    """Make a release; nobody gets it before `start`. Makes the store too, if there is none."""
+    one_of("--without-unit", without_unit, ("control", "request"))
+    one_of("--scope", scope, ("all", "prompt", "last", "generated"))
+    taken = numbers(traffic, "-", "traffic", "0-50")
+    if len(taken) != 2:
+        raise InputError(f"{traffic!r} is no slice; give two numbers such as 0-50", field="traffic")
+    folder, preset = _folder(treatment)
+    other, other_preset = (None, None) if control == "none" else _folder(control)
+    with opened(store, create=True) as kept:
+        from trimtab.operations import Releases
+
+        made = Releases(kept).create(
+            name, folder, other, by=who(by), why=why, model=model,
+            stages=numbers(stages, ",", "stages", "1,5,25"), strength=preset, control_strength=other_preset,
+            scope=cast("Scope | None", scope), checks=check or (), max_age_days=days(max_age, "max_age"),
+            unchecked=unchecked, accepted=accepted, dtype=dtype, chat_template=chat_template, traffic=taken, unit=unit,
+            without_unit=without_unit, metric=metric, guardrails=tuple(guardrail or ()), four_eyes=four_eyes,
+        )  # fmt: skip
+    _show(made, json_)
+
+
+@release.command()
+def start(
+    name: Name, by: By = None, why: Why = "", expected: Expected = None, store: Place = None, json_: Json = False
+) -> None:
+    """Go live at the first stage."""
+    _act(name, "start", by, why, expected, store, json_)
+
+
+@release.command(name="dry-run")
+def dry_run(
+    name: Name, by: By = None, why: Why = "", expected: Expected = None, store: Place = None, json_: Json = False
+) -> None:
+    """Answer everybody with control, and record who would have got treatment at the first stage."""
+    _act(name, "dry-run", by, why, expected, store, json_)
+
+
+@release.command()
+def promote(
+    name: Name,
+    to: Annotated[float | None, typer.Option(help="The stage that is meant, in per cent; it must be the next.")] = None,
+    by: By = None,
+    why: Why = "",
+    expected: Expected = None,
+    store: Place = None,
+    json_: Json = False,
+) -> None:
+    """Go to the next stage. With --four-eyes, 100 % is asked for by one person and done by another."""
+    _act(name, "promote", by, why, expected, store, json_, to=to)
+
+
+@release.command()
+def pause(
+    name: Name, by: By = None, why: Why = "", expected: Expected = None, store: Place = None, json_: Json = False
+) -> None:
+    """Give everybody control until it is resumed."""
+    _act(name, "pause", by, why, expected, store, json_)
+
+
+@release.command()
+def resume(
+    name: Name, by: By = None, why: Why = "", expected: Expected = None, store: Place = None, json_: Json = False
+) -> None:
+    """Go on at the stage at which it was paused, with the same units."""
+    _act(name, "resume", by, why, expected, store, json_)
+
+
+@release.command()
+def rollback(
+    name: Name, by: By = None, why: Why = "", expected: Expected = None, store: Place = None, json_: Json = False
+) -> None:
+    """Give everybody control, for good."""
+    _act(name, "rollback", by, why, expected, store, json_)
+
+
+@release.command()
+def finish(
+    name: Name,
+    keep: Annotated[str, typer.Option(help="What everybody gets from now on: treatment (at 100 %) or control.")],
+    by: By = None,
+    why: Why = "",
+    expected: Expected = None,
+    store: Place = None,
+    json_: Json = False,
+) -> None:
+    """End it, and keep one of the arms for everybody."""
+    one_of("--keep", keep, ("treatment", "control"))
+    _act(name, "finish", by, why, expected, store, json_, keep=keep)
+
+
+@release.command()
+def status(name: Name, store: Place = None, json_: Json = False) -> None:
+    """The state of a release, and how many requests each arm had."""
+    with opened(store) as kept:
+        from trimtab.operations import ExposureLog, Releases
+
+        found, counts = Releases(kept).get(name), ExposureLog(kept).counts(name)
+    if json_:
+        rows = [{"arm": c.arm, "dry_run": c.dry_run, "requests": c.requests, "units": c.units} for c in counts]
+        typer.echo(json.dumps(found.record | {"exposures": rows}))
+        return
+    typer.echo(str(found))
+    evidence = found.definition.evidence
+    for said in (*evidence.faults, *evidence.differences):
+        typer.echo(f"  {said}")
+    for what, reason in (("unchecked", evidence.unchecked), ("accepted", evidence.accepted)):
+        if reason is not None:
+            typer.echo(f"  {what}: {reason}")
+    rows_ = [(c.arm + (" (dry run)" if c.dry_run else ""), str(c.requests), str(c.units)) for c in counts]
+    table(("arm", "requests", "units"), rows_)
+
+
+@release.command()
+def history(name: Name, store: Place = None, json_: Json = False) -> None:
+    """All that was done to a release: when, by whom and why."""
+    with opened(store) as kept:
+        from trimtab.operations import Releases
+
+        steps = Releases(kept).history(name)
+    if json_:
+        brief = ("version", "state", "share", "asked_by", "time")
+        typer.echo(json.dumps([
+            {k: step.release.record[k] for k in brief} | {"entry": step.entry.number, "by": step.entry.who,
+                                                           "what": step.entry.what, "why": step.entry.why}
+            for step in steps
+        ]))  # fmt: skip
+        return
+    rows = [
+        (step.entry.time[:19], step.entry.who, step.entry.what, f"{step.release.state} {step.release.share:g} %",
+         step.entry.why) for step in steps
+    ]  # fmt: skip
+    table(("time (UTC)", "by", "what", "state", "why"), rows)
+
+
+@release.command(name="list")
+def list_(
+    model: Annotated[str | None, typer.Option(help="Only those of this model.")] = None,
+    store: Place = None,
+    json_: Json = False,
+) -> None:
+    """All releases and their states."""
+    with opened(store) as kept:
+        from trimtab.operations import Releases
+
+        found = Releases(kept).all(model)
+    if json_:
+        typer.echo(json.dumps([one.record for one in found]))
+        return
+    rows = [(r.name, r.definition.model, r.state, f"{r.share:g} %", str(r.version)) for r in found]
+    table(("name", "model", "state", "share", "version"), rows)
+
+
+for command in (off, on):
+    release.command()(command)
+
+
+def _act(
+    name: str,
+    action: "Action",
+    by: str | None,
+    why: str,
+    expected: int | None,
+    store: str | None,
+    json_: bool,
+    **more: Any,
+) -> None:
+    with opened(store) as kept:
+        from trimtab.operations import Releases
+
+        done = Releases(kept).act(name, action, by=who(by), why=why, expected=expected, **more)
+    _show(done, json_)
+
+
+def _show(found: "Release", json_: bool) -> None:
+    typer.echo(json.dumps(found.record) if json_ else str(found))
+
+
+def _folder(text: str) -> tuple[Path, str | None]:
+    """`FOLDER@PRESET`; a folder whose own name has an @ is that folder."""
+    folder, at, preset = text.rpartition("@")
+    if not at or Path(text).is_dir():
+        return Path(text), None
+    return Path(folder), preset

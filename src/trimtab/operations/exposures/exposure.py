@@ -1,0 +1,78 @@
+"""An exposure: what one request was given, and what it did."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from trimtab.interventions import Scope
+from trimtab.texts import checked_text
+
+ArmTaken = Literal["control", "treatment", "named", "none"]
+"""The arm of a release; the steering that the request named itself; neither."""
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """What one request was given.
+
+    Args:
+        request: its id; a second exposure of the same id is not counted.
+        time: when it came, in seconds since 1970.
+        model: that was asked for.
+        arm: see `ArmTaken`.
+        unit: id of its unit, as the request says it; kept as a hash alone.
+        release, version: the release that decided, and its state.
+        dry_run: whether control was applied whatever the arm.
+        artifact: of the steering that was applied; None if none was.
+        strength: by attribute.
+        scope: which tokens it acted on.
+        gates: by attribute, the mean over the tokens in scope.
+        selected: tokens in scope.
+        touched: tokens that were changed.
+        prompt_tokens, answer_tokens: of the request and its answer.
+        first_token_seconds, seconds: from its arrival to the first token, and to the end.
+        finish: why the answer ended; `error` or `cancelled` where it did not come to its end.
+        prompt, answer: texts; leave them out unless they are to be kept.
+
+    Raises:
+        InputError: the id of the request or the model's name holds what no database can.
+
+    Example:
+        >>> from trimtab.operations import Exposure
+        >>> Exposure("request-1", 0.0, "smollm2", "treatment", unit="ada", artifact="5f2c").touched
+        0
+    """
+
+    request: str
+    time: float
+    model: str
+    arm: ArmTaken
+    unit: str | None = None
+    release: str | None = None
+    version: int | None = None
+    dry_run: bool = False
+    artifact: str | None = None
+    strength: Mapping[str, float] = field(default_factory=dict)
+    scope: Scope | None = None
+    gates: Mapping[str, float] = field(default_factory=dict)
+    selected: int = 0
+    touched: int = 0
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    first_token_seconds: float | None = None
+    seconds: float = 0.0
+    finish: str | None = None
+    prompt: str | None = None
+    answer: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, text in (("request", self.request), ("model", self.model)):
+            checked_text(text, "the exposure", name)
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What is kept as JSON, beside the columns that are searched by."""
+        return {name: value for name, value in asdict(self).items() if name not in _COLUMNS}
+
+
+_COLUMNS = {"request", "time", "model", "arm", "unit", "release", "version", "dry_run", "artifact", "prompt", "answer"}

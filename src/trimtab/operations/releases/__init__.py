@@ -1,0 +1,13 @@
+"""WHO GETS WHAT: a steering against a control, by stages, and back in one step."""
+
+from trimtab.operations.releases.arms import arm_of as arm_of
+from trimtab.operations.releases.emergency import OffSwitch as OffSwitch
+from trimtab.operations.releases.release import Arm as Arm
+from trimtab.operations.releases.release import Definition as Definition
+from trimtab.operations.releases.release import Evidence as Evidence
+from trimtab.operations.releases.release import Release as Release
+from trimtab.operations.releases.releases import Releases as Releases
+from trimtab.operations.releases.releases import Step as Step
+from trimtab.operations.releases.transitions import ConflictError as ConflictError
+from trimtab.operations.releases.view import Assignment as Assignment
+from trimtab.operations.releases.view import ReleaseView as ReleaseView

@@ -1,0 +1,225 @@
+"""What a release is, and what state it is in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from trimtab.errors import InputError
+from trimtab.interventions import Scope
+from trimtab.operations.releases.assignment import bound, place_of
+from trimtab.texts import name_fault
+
+State = Literal["draft", "dry-run", "running", "paused", "finished", "rolled-back"]
+"""Only created; answered with control while it is recorded what would have been; live at a stage; everybody gets
+control until it is resumed; over, for good; back to control, for good."""
+
+ArmName = Literal["control", "treatment"]
+
+WithoutUnit = Literal["control", "request"]
+"""What requests without a unit id get: control, until treatment has 100 %; or an arm drawn for the request itself."""
+
+Percent = Annotated[float, Field(ge=0, le=100)]
+WHOLE: Final = (0.0, 100.0)
+"""All of the traffic, in per cent from…to."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Arm(_Record):
+    """A steering as an arm gets it.
+
+    Args:
+        name: of its folder, by which servers know it.
+        artifact: its id.
+        strength: by attribute.
+        scope: which tokens it acts on.
+        folder: where it lay when the release was made.
+
+    Example:
+        >>> from trimtab.operations import Arm
+        >>> Arm(name="warm", artifact="5f2c", strength={"warm": 1.0}, scope="generated").folder
+        ''
+    """
+
+    name: str
+    artifact: str
+    strength: Mapping[str, float]
+    scope: Scope = "all"
+    folder: str = ""
+
+
+class Evidence(_Record):
+    """What a release was allowed on.
+
+    Args:
+        checks: files of the checks' reports.
+        decisions: what each came to.
+        faults: why they are not enough; then `unchecked` says why it is released all the same.
+        differences: of what was checked and what is to be served; `accepted` says why they do no harm.
+        unchecked, accepted: reasons, in somebody's words.
+
+    Example:
+        >>> from trimtab.operations import Evidence
+        >>> Evidence(faults=("no check is given",), unchecked="a demonstration").decisions
+        ()
+    """
+
+    checks: tuple[str, ...] = ()
+    decisions: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
+    unchecked: str | None = None
+    accepted: str | None = None
+
+
+class Definition(_Record):
+    """All of a release that never changes.
+
+    Args:
+        name: of the release.
+        model: by which servers know the model.
+        treatment: what is released.
+        control: what it is compared with; None is the unsteered model.
+        stages: per cent of the traffic, rising.
+        traffic: the slice of the model's units that it may touch, in per cent from…to; two releases of one model need
+            slices that do not overlap.
+        unit: what its unit ids are, such as `user`.
+        without_unit: see `WithoutUnit`.
+        metric: by which it is judged.
+        guardrails: what must not get worse.
+        four_eyes: whether 100 % needs a second person.
+        salt: of its hashes.
+        digest: of the weights that it is for; None if nobody knows.
+        dtype: in which they are served; None for any.
+        chat_template: whether prompts go through the chat template.
+        evidence: see `Evidence`.
+
+    Raises:
+        InputError: a name that is none, stages that do not rise, a slice that is none.
+
+    Example:
+        >>> from trimtab.operations import Arm, Definition
+        >>> warm = Arm(name="warm", artifact="5f2c", strength={"warm": 1.0})
+        >>> Definition(name="first", model="smollm2", treatment=warm, stages=(1, 100), salt="s").traffic
+        (0.0, 100.0)
+    """
+
+    name: str
+    model: str
+    treatment: Arm
+    control: Arm | None = None
+    stages: tuple[Percent, ...]
+    traffic: tuple[Percent, Percent] = WHOLE
+    unit: str = "user"
+    without_unit: WithoutUnit = "control"
+    metric: str | None = None
+    guardrails: tuple[str, ...] = ()
+    four_eyes: bool = False
+    salt: str
+    digest: str | None = None
+    dtype: str | None = None
+    chat_template: bool = True
+    evidence: Evidence = Evidence()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        fault = name_fault(self.name)
+        if fault:
+            raise ValueError(f"name: the name {fault}")
+        if not self.model.strip():
+            raise ValueError("model: the model's name is empty")
+        if not self.stages or list(self.stages) != sorted(set(self.stages)) or self.stages[0] == 0:
+            raise ValueError("stages: give rising per cents above 0, such as 1,5,25,50,100")
+        if not self.traffic[0] < self.traffic[1]:
+            raise ValueError("traffic: give a slice in per cent, such as 0-50")
+        return self
+
+    @staticmethod
+    def made(**fields: Any) -> "Definition":
+        """A definition, its faults as errors of the input.
+
+        Raises:
+            InputError: as above; names the field.
+        """
+        try:
+            return Definition(**fields)
+        except ValidationError as error:
+            first = error.errors()[0]
+            said = str(first["msg"]).removeprefix("Value error, ")
+            place = ".".join(map(str, first["loc"])) or said.partition(":")[0]
+            message = said if not first["loc"] else f"{place}: {said}"
+            raise InputError(message, field=place.partition(".")[0]) from None
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release in one of its states.
+
+    Args:
+        definition: see `Definition`.
+        version: of the state, from 1; each change has the next.
+        state: see `State`.
+        share: per cent of its traffic that the stage gives to treatment.
+        asked_by: who asked for 100 %, where a second person has yet to agree.
+        time: when it got there, in seconds since 1970.
+
+    Example:
+        >>> from trimtab.operations import Arm, Definition, Release
+        >>> warm = Arm(name="warm", artifact="5f2c", strength={"warm": 1.0})
+        >>> made = Definition(name="first", model="smollm2", treatment=warm, stages=(1, 100), salt="s")
+        >>> Release(made, 2, "running", 100.0).arm("ada"), Release(made, 3, "paused", 100.0).arm("ada")
+        ('treatment', 'control')
+    """
+
+    definition: Definition
+    version: int
+    state: State
+    share: float
+    asked_by: str | None = None
+    time: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Of the release."""
+        return self.definition.name
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it serves, or could again."""
+        return self.state in ("dry-run", "running", "paused")
+
+    @property
+    def treated(self) -> float:
+        """Per cent of its traffic that belongs to treatment now; in a dry run, that would."""
+        return self.share if self.state in ("dry-run", "running", "finished") else 0.0
+
+    def arm(self, unit: str) -> ArmName:
+        """The arm of a unit: the same on every server, and treatment stays treatment while the share grows."""
+        return "treatment" if place_of(self.definition.salt, unit) < bound(self.treated) else "control"
+
+    def steering(self, arm: ArmName) -> Arm | None:
+        """What an arm is answered with; in a dry run that is control's for both."""
+        return self.definition.treatment if arm == "treatment" and self.state != "dry-run" else self.definition.control
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """For JSON: the state, and what it is a state of."""
+        return {
+            "name": self.name,
+            "model": self.definition.model,
+            "state": self.state,
+            "share": self.share,
+            "version": self.version,
+            "asked_by": self.asked_by,
+            "time": self.time,
+            "definition": self.definition.model_dump(mode="json"),
+        }
+
+    def __str__(self) -> str:
+        at = f" at {self.share:g} %" if self.state in ("dry-run", "running", "paused") else ""
+        waits = f", 100 % asked for by {self.asked_by}" if self.asked_by else ""
+        return f"release {self.name!r} is {self.state}{at} (version {self.version}{waits})"

@@ -1,0 +1,268 @@
+"""The releases of a store: made, and brought from state to state, each step with its entry in the audit."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import time
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from trimtab.errors import InputError
+from trimtab.interventions import Scope, Strength
+from trimtab.operations.audit import Change
+from trimtab.operations.audit.entries import Entry, parsed
+from trimtab.operations.releases.arms import ArtifactNow, arm_of, artifact_on_disk
+from trimtab.operations.releases.evidence import MAX_AGE_DAYS, allowed, gathered
+from trimtab.operations.releases.release import ArmName, Definition, Release
+from trimtab.operations.releases.rows import Kept, add, advance, current, latest, started, states
+from trimtab.operations.releases.traffic import check_traffic, check_unused
+from trimtab.operations.releases.transitions import Action, ConflictError, after
+from trimtab.operations.store.database import Store
+from trimtab.operations.store.tables import AUDIT_ENTRIES
+
+
+@dataclass(frozen=True)
+class Step:
+    """A state of a release, and how it got there.
+
+    Example:
+        >>> from trimtab.operations import Step
+        >>> [name for name in Step.__dataclass_fields__]
+        ['release', 'entry']
+    """
+
+    release: Release
+    entry: Entry
+
+
+class Releases:
+    """The releases of a store.
+
+    Args:
+        store: see `Store`.
+        artifact_now: looks up an arm's steering before it is given traffic; by default on disk.
+
+    Example:
+        >>> from trimtab.operations import Arm, Definition, Releases, Store
+        >>> warm = Arm(name="warm", artifact="5f2c", strength={"warm": 1.0})
+        >>> made = Definition(name="first", model="smollm2", treatment=warm, stages=(1, 5, 100), salt="s")
+        >>> with Store("releases.db", create=True) as store:
+        ...     releases = Releases(store, artifact_now=lambda arm: arm.artifact)
+        ...     _ = releases.add(made, by="ada", why="a pilot")
+        ...     _ = releases.act("first", "start", by="ada", why="on Monday")
+        ...     print(releases.act("first", "promote", by="ada", why="no complaints"))
+        release 'first' is running at 5 % (version 3)
+    """
+
+    def __init__(self, store: Store, artifact_now: ArtifactNow = artifact_on_disk) -> None:
+        self.store = store
+        self._artifact_now = artifact_now
+
+    def create(
+        self,
+        name: str,
+        treatment: str | Path,
+        control: str | Path | None = None,
+        *,
+        by: str,
+        why: str = "",
+        model: str,
+        stages: Sequence[float] = (1, 5, 25, 50, 100),
+        strength: Strength | None = None,
+        control_strength: Strength | None = None,
+        scope: Scope | None = None,
+        checks: Sequence[str | Path] = (),
+        max_age_days: float = MAX_AGE_DAYS,
+        unchecked: str | None = None,
+        accepted: str | None = None,
+        digest: str | None = None,
+        chat_template: bool = True,
+        dtype: str | None = None,
+        **others: Any,
+    ) -> Release:
+        """Make a release, as a draft: nobody gets it before `start`.
+
+        Args:
+            name: of the release.
+            treatment: folder of the steering.
+            control: folder of the steering that it is compared with; None is the unsteered model.
+            by: who makes it.
+            why: in words.
+            model: by which servers know the model.
+            stages: per cent of the traffic, rising.
+            strength: of the treatment; by default the steering's own.
+            control_strength: of the control.
+            scope: of both; by default the checked one.
+            checks: folders of `trimtab check --steering`.
+            max_age_days: older checks count as none.
+            unchecked: why it is released though the checks are not enough.
+            accepted: why what differs from what was checked does no harm.
+            digest: of the weights that are served; by default those that the steering was made for.
+            chat_template: whether requests go through the chat template.
+            dtype: that is served; None for any.
+            others: further fields of `Definition`, such as `traffic`, `metric` or `four_eyes`.
+
+        Raises:
+            InputError: the evidence is not enough or does not fit; a field is wrong; the name is taken.
+            TrimtabError: the store cannot be written.
+        """
+        arm, artifact = arm_of(treatment, strength, scope)
+        made_for = artifact.made_for
+        weights = digest or (None if made_for is None else made_for.digest)
+        found = gathered(
+            arm, checks, digest=weights, dtype=dtype, chat_template=chat_template, max_age_days=max_age_days
+        )
+        definition = Definition.made(
+            name=name,
+            model=model,
+            treatment=arm,
+            control=None if control is None else arm_of(control, control_strength, scope)[0],
+            stages=tuple(stages),
+            salt=secrets.token_hex(16),
+            digest=weights,
+            dtype=dtype,
+            chat_template=chat_template,
+            evidence=allowed(found, unchecked, accepted),
+            **others,
+        )
+        return self.add(definition, by=by, why=why)
+
+    def add(self, definition: Definition, *, by: str, why: str = "") -> Release:
+        """Keep a definition as a draft; `create` makes one from folders and checks.
+
+        Raises:
+            InputError: the name is taken.
+            TrimtabError: the store cannot be written.
+        """
+        change = Change(by, "release.create", definition.name, why, None, definition.model_dump(mode="json"))
+        with self.store.changing() as connection:
+            return add(connection, definition, change)
+
+    def act(
+        self,
+        name: str,
+        action: Action,
+        *,
+        by: str,
+        why: str = "",
+        expected: int | None = None,
+        to: float | None = None,
+        keep: ArmName = "treatment",
+    ) -> Release:
+        """Bring a release a step further: one row, seen by every server within a second.
+
+        Where the release needs four eyes, the first call for 100 % asks for it, and one by somebody else does it.
+
+        Args:
+            name: of the release.
+            action: see `Action`.
+            by: who does it.
+            why: in words.
+            expected: the version that was looked at; None for the one before this call. If another came in between,
+                nothing is done.
+            to: of `promote`: the stage that is meant.
+            keep: of `finish`: the arm that everybody gets from then on.
+
+        Returns:
+            The release in its new state.
+
+        Raises:
+            ConflictError: somebody else was faster; the state does not allow it; another release has the traffic.
+            InputError: no such release; a stage out of order; a steering that is gone or was changed on disk.
+            TrimtabError: the store cannot be written.
+        """
+        if expected is None:
+            expected = self.get(name).version
+        with self.store.changing() as connection:
+            kept = current(connection, name)
+            before = kept.release
+            if before.version != expected:
+                raise ConflictError(
+                    f"{before}: it was changed after version {expected}, which this step was meant for; look at it, "
+                    "and decide again",
+                    release=before,
+                )
+            new = self._checked(connection, kept, action, to, keep, by)
+            what = f"release.{action}{'.asked' if new.asked_by else ''}"
+            change = Change(by, what, name, why, _brief(before), _brief(new))
+            return advance(connection, kept, new, change)
+
+    def get(self, name: str) -> Release:
+        """A release as it is.
+
+        Raises:
+            InputError: there is none of this name.
+        """
+        with self.store.reading() as connection:
+            return current(connection, name).release
+
+    def all(self, model: str | None = None) -> list[Release]:
+        """All releases as they are, the oldest first; of one model, if it is named."""
+        with self.store.reading() as connection:
+            return [kept.release for kept in latest(connection, model)]
+
+    def history(self, name: str) -> list[Step]:
+        """All states that a release had, and how it got there.
+
+        Raises:
+            InputError: there is none of this name.
+        """
+        with self.store.reading() as connection:
+            current(connection, name)
+            kept = list(states(connection, name=name))
+            wanted = select(AUDIT_ENTRIES.c.number, AUDIT_ENTRIES.c.content)
+            numbers = [one.entry for one in kept]
+            rows = connection.execute(wanted.where(AUDIT_ENTRIES.c.number.in_(numbers))).all()
+        said = {row.number: parsed(row.content) for row in rows}
+        return [Step(one.release, said[one.entry]) for one in kept]
+
+    def check_unused(self, artifact: str) -> None:
+        """Call before a steering is removed or unloaded.
+
+        Raises:
+            ConflictError: a release serves it, or could again.
+        """
+        with self.store.reading() as connection:
+            models = {kept.release.definition.model for kept in latest(connection)}
+            for model in sorted(models):
+                check_unused(started(connection, model), artifact)
+
+    def _checked(
+        self, connection: Connection, kept: Kept, action: Action, to: float | None, keep: ArmName, by: str
+    ) -> Release:
+        before = kept.release
+        state, share = after(before, action, to, keep)
+        if action in ("start", "dry-run", "promote", "resume"):
+            self._check_artifacts(before.definition)
+        if action in ("start", "dry-run") and before.state == "draft":
+            check_traffic(started(connection, before.definition.model), before.definition)
+        new = Release(before.definition, before.version + 1, state, share, None, time())
+        whole = new.treated == 100 > before.treated and state == "running" and action != "resume"
+        if not (before.definition.four_eyes and whole):
+            return new
+        if before.asked_by is None:
+            return replace(before, version=new.version, asked_by=by, time=new.time)
+        if before.asked_by == by:
+            raise ConflictError(f"{before}; somebody else than {by} must agree", release=before)
+        return new
+
+    def _check_artifacts(self, definition: Definition) -> None:
+        for arm in (definition.treatment, definition.control):
+            if arm is None:
+                continue
+            found = self._artifact_now(arm)
+            if found != arm.artifact:
+                how = "is not there" if found is None else f"was changed: it is {found[:12]} now"
+                raise InputError(
+                    f"the steering {arm.name} ({arm.artifact[:12]}) of release {definition.name!r} {how}; restore it, "
+                    "or make a release of the new one",
+                    code="other-settings",
+                    field="steering",
+                )
+
+
+def _brief(release: Release) -> dict[str, Any]:
+    """What of a release changes."""
+    return {name: value for name, value in release.record.items() if name not in ("definition", "name", "model")}
