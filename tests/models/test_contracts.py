@@ -71,6 +71,8 @@ def test_no_active_steering_means_no_hook_and_bit_identical_logits(model, plain,
 @pytest.mark.parametrize("component", ["1", "attention:1", "mlp:1"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_a_zero_row_in_an_active_batch_is_bit_equal(component, dtype, wrapped, adding, batch_of, tokens):
+    if _rows_leak(dtype):
+        pytest.skip("torch's own matrix product carries a NaN from one row to the one before (torch 2.7)")
     model, batch = wrapped(dtype=dtype), batch_of(tokens(1, 9, 4, 7))
     unsteered = model.forward(batch, Plan(logits="all")).logits
     steering = Steering(dict.fromkeys(adding(component).edits, _times_nan), {"a": 1.0, "b": 1.0})
@@ -78,6 +80,12 @@ def test_a_zero_row_in_an_active_batch_is_bit_equal(component, dtype, wrapped, a
     assert torch.equal(logits[1], unsteered[1])
     assert logits[0].isnan().all()
     assert logits[2].isnan().all()
+
+
+def _rows_leak(dtype: torch.dtype) -> bool:
+    rows = torch.ones(27, 48, dtype=dtype)
+    rows[9:] = float("nan")
+    return bool(torch.nn.functional.linear(rows, torch.ones(32, 48, dtype=dtype))[:9].isnan().any())
 
 
 def _times_nan(h: Tensor, strength: Tensor) -> Tensor:
