@@ -18,6 +18,7 @@ from typing import Any, Final
 from trimtab.errors import InputError, TrimtabError
 from trimtab.interventions import Capabilities, Event, Request
 from trimtab.serving.engines.events import Events, read_events
+from trimtab.serving.engines.outbox import Said
 
 _PATIENCE: Final = 10.0  # seconds for a process to end by itself
 _PAUSE: Final = 1.0  # seconds before a process that died is started again
@@ -160,7 +161,7 @@ class ProcessEngine:
                 if not self._again():
                     return
                 continue
-            self._call(self._deliver, *message)
+            self._call(self._deliver, message)
 
     def _call(self, act: Callable[..., None], *arguments: Any) -> None:
         assert self._loop is not None
@@ -188,13 +189,14 @@ class ProcessEngine:
                 self._pipe, self._process = self._spawn()
             return not self._closed
 
-    def _deliver(self, id: str, item: Event | TrimtabError) -> None:
-        queue = self._queues.get(id)
-        if queue is None:
-            return
-        if isinstance(item, TrimtabError) or item.finish is not None:
-            del self._queues[id]
-        queue.put_nowait(item)
+    def _deliver(self, message: list[Said]) -> None:
+        for id, item in message:
+            queue = self._queues.get(id)
+            if queue is None:
+                continue
+            if isinstance(item, TrimtabError) or item.finish is not None:
+                del self._queues[id]
+            queue.put_nowait(item)
 
     def _came_back(self, started: Started) -> None:
         self.started, self._up = started, not self._closed

@@ -2,19 +2,18 @@
 
 import asyncio
 import signal
-from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import torch
 
 from trimtab.errors import InputError, TrimtabError
-from trimtab.interventions import Engine, Event, Request, Steerable
+from trimtab.interventions import Engine, Request, Steerable
 from trimtab.models import load
 from trimtab.serving.engines.batching import Limits
 from trimtab.serving.engines.choice import engine_for
+from trimtab.serving.engines.outbox import Outbox
 from trimtab.serving.engines.process import ModelToServe, Started
 from trimtab.steering import Steering
 
@@ -42,7 +41,6 @@ class _Worker:
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
-        self._lock = Lock()  # events are sent by threads
         self._steerings: dict[str, Steering] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -50,18 +48,21 @@ class _Worker:
         """Load, say so, and answer until the pipe ends."""
         lm = load(model.source, revision=model.revision, adapter=model.adapter, dtype=model.dtype, device=model.device)
         engine = engine_for(lm, self._find, Limits(max_running=model.max_running))
+        started = Started(await engine.capabilities(), _tokenizer(lm.tokenizer), lm.encoder().first)
+        await asyncio.get_running_loop().run_in_executor(None, self._pipe.send, started)
+        outbox = Outbox(self._pipe)
         try:
-            await self._send(Started(await engine.capabilities(), _tokenizer(lm.tokenizer), lm.encoder().first))
             while (message := await self._next()) is not None:
                 if message[0] == "cancel":
                     await engine.cancel(message[1])
                     continue
-                task = asyncio.get_running_loop().create_task(self._answer(engine, message[1], message[2]))
+                task = asyncio.get_running_loop().create_task(self._answer(engine, outbox, *message[1:]))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
         finally:
             await engine.close()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            await outbox.close()
 
     async def _next(self) -> tuple[Any, ...] | None:
         """The next message; None where the pipe ends or says so."""
@@ -71,16 +72,16 @@ class _Worker:
             return None
         return None if message[0] == "close" else message
 
-    async def _answer(self, engine: Engine, request: Request, folder: str | None) -> None:
+    async def _answer(self, engine: Engine, outbox: Outbox, request: Request, folder: str | None) -> None:
         try:
             if request.steering is not None:
                 await asyncio.get_running_loop().run_in_executor(None, self._load, request.steering.artifact, folder)
             async for event in engine.submit(request):
-                await self._send((request.id, event))
+                outbox.put(request.id, event)
         except TrimtabError as error:
-            await self._send((request.id, error))
+            outbox.put(request.id, error)
         except Exception as error:
-            await self._send((request.id, TrimtabError(f"the engine failed: {type(error).__name__}: {error}")))
+            outbox.put(request.id, TrimtabError(f"the engine failed: {type(error).__name__}: {error}"))
 
     def _load(self, artifact: str, folder: str | None) -> None:
         """The steering from its folder, unless it is known; that it is the one that was asked for is checked."""
@@ -95,14 +96,6 @@ class _Worker:
 
     def _find(self, artifact: str) -> Steerable | None:
         return self._steerings.get(artifact)
-
-    async def _send(self, message: "Started | tuple[str, Event | TrimtabError]") -> None:
-        def send() -> None:
-            with self._lock:
-                self._pipe.send(message)
-
-        with suppress(BrokenPipeError, OSError):  # nobody listens; the next message ends the work
-            await asyncio.get_running_loop().run_in_executor(None, send)
 
 
 def _tokenizer(tokenizer: Any) -> str:
