@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -183,9 +184,9 @@ def measured(args: argparse.Namespace) -> list[Row]:
             if place is None:
                 continue
             of = {"section": "status", **shared, "store": name, "exposures": args.exposures}
-            rows.append(kept(args.json, of, lambda of=of, place=place: status(of, place)))
+            rows.append(kept(args.json, of, partial(status, of, place)))
             of = {"section": "audit", **shared, "store": name, "entries": args.entries}
-            rows.append(kept(args.json, of, lambda of=of, place=place: audit(of, place)))
+            rows.append(kept(args.json, of, partial(audit, of, place)))
     return rows
 
 
