@@ -75,3 +75,13 @@ def test_speed_of_the_server_is_measured_and_written_down(
         runpy.run_path(str(BENCHMARKS / script), run_name="__main__")
     for word in ("all steered, gated, over unsteered", "over transformers serve, 16 clients", "own share of a request"):
         assert word in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_what_releases_cost_is_measured_and_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, page = tmp_path / "rows.jsonl", tmp_path / "operations.md"
+    options = ["--rounds", "2", "--rate", "20", "--seconds", "1", "--exposures", "2000", "--entries", "200"]
+    monkeypatch.setattr(sys, "argv", ["operations.py", *options, "--json", str(rows), "--out", str(page)])
+    runpy.run_path(str(BENCHMARKS / "operations.py"), run_name="__main__")
+    for word in ("added by SQLite, median", "added by SQLite, p99", "status with 2,000", "audit of 200 entries"):
+        assert word in page.read_text(encoding="utf-8")

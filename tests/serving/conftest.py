@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +14,11 @@ from fastapi import FastAPI
 from tests.serving.speller import Letters, Speller
 from tests.serving.steerings import CHECKED, write_steering
 
+from trimtab.operations import OffSwitch, Store
 from trimtab.serving.app import create_app
 from trimtab.serving.keys import KeyFile
+from trimtab.serving.live import Operations
+from trimtab.serving.logs import logger
 from trimtab.serving.registry import Registry
 from trimtab.serving.settings import Limits, Settings
 
@@ -58,8 +61,9 @@ def steerings(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def make(tmp_path: Path, steerings: Path) -> Make:
-    """Make a server, with limits and the like."""
+def make(tmp_path: Path, steerings: Path) -> Iterator[Make]:
+    """Make a server, with limits and the like, and a store where one is asked for."""
+    opened: list[Operations] = []
 
     def made(
         vocabulary: bool = True,
@@ -67,18 +71,25 @@ def make(tmp_path: Path, steerings: Path) -> Make:
         log_text: bool = False,
         playground: bool = True,
         max_length: int = 64,
+        store: bool = False,
         **limits: Any,
     ) -> Server:
         held = KeyFile(tmp_path / "keys.json")
         keys = {} if held.keys else {scope: held.create(scope, [scope]) for scope in ("read", "infer", "operate")}
         engine, registry, log = Speller(max_length), Registry(steerings), io.StringIO()
         settings = Settings("tiny", no_auth=no_auth, log_text=log_text, playground=playground, limits=Limits(**limits))
+        if store:
+            kept = Store(tmp_path / "operations.db", create=True)
+            opened.append(Operations(kept, "tiny", registry, OffSwitch.beside(tmp_path), logger(log)))
         app = create_app(
-            engine, registry, None if no_auth else held, settings, vocabulary=Letters() if vocabulary else None, log=log
-        )
+            engine, registry, None if no_auth else held, settings, vocabulary=Letters() if vocabulary else None,
+            log=log, operations=opened[-1] if store else None,
+        )  # fmt: skip
         return Server(app, engine, registry, held, keys, log)
 
-    return made
+    yield made
+    for one in opened:
+        one.close()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import httpx2
@@ -38,6 +39,7 @@ class Serving:
 def serving(*arguments: object) -> Iterator[Serving]:
     command = [sys.executable, "-m", "trimtab", "serve", "--port", "0", *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    read = None
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     try:
         assert process.stderr is not None
@@ -45,6 +47,8 @@ def serving(*arguments: object) -> Iterator[Serving]:
         for line in process.stderr:
             lines.append(line)
             if found := re.search(r"serving at (\S+)", line):
+                read = Thread(target=process.stderr.read)  # or a full pipe stops the server
+                read.start()
                 yield Serving(process, found.group(1), "".join(lines))
                 break
         else:
@@ -52,5 +56,7 @@ def serving(*arguments: object) -> Iterator[Serving]:
     finally:
         process.kill()
         process.wait()
+        if read is not None:
+            read.join()
         assert process.stderr is not None
         process.stderr.close()

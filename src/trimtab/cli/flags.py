@@ -70,6 +70,7 @@ FLAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "steering": ("--steering",),
     "steerings": ("--steerings",),
     "store": ("--store",),
+    "store_text": ("--store-text",),
     "strength": ("--strength",),
     "studies": ("--fit",),
     "temperature": ("--temperature",),

@@ -1,14 +1,21 @@
 """`trimtab serve`."""
 
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from trimtab.cli import options
+from trimtab.cli.stores import days, needed
 from trimtab.errors import InputError
+
+if TYPE_CHECKING:
+    from trimtab.serving.live import Operations
+    from trimtab.serving.registry import Registry
+    from trimtab.serving.settings import Settings
 
 Steerings = Annotated[
     Path | None, typer.Option(help="Folder that holds folders of steerings; requests name them as MODEL@NAME.")
@@ -46,6 +53,25 @@ def serve(
     playground: Annotated[
         bool, typer.Option("--playground/--no-playground", help="A page to chat on, at the server's address.")
     ] = True,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="Follow the releases of this store, and keep who got what: a folder (its operations.db), a file, or "
+            "a postgresql:// URL. Without it nothing is followed or kept."
+        ),
+    ] = None,
+    store_text: Annotated[
+        bool,
+        typer.Option(
+            "--store-text", help="Keep prompts and answers too, encrypted where TRIMTAB_TEXT_KEY names a file of keys."
+        ),
+    ] = False,
+    keep: Annotated[
+        str | None, typer.Option(help="How long texts are kept, such as 30d; older ones are removed every hour.")
+    ] = None,
+    grace: Annotated[
+        float, typer.Option(min=0, help="Seconds that the last state is good for when the store is lost.")
+    ] = 60.0,
 ) -> None:
     """Answer as OpenAI's API does, with a steering for every request."""
     from trimtab.serving.engines.process import ModelToServe, ProcessEngine
@@ -67,6 +93,7 @@ def serve(
     console = Console(stderr=True, soft_wrap=True)
     for folder, fault in registry.faults.items():
         console.print(f"left out: {folder}: {fault}", highlight=False, markup=False)
+    operations = _operations(store, settings, registry, store_text, keep, grace)
     console.print(f"loading {model} …", highlight=False, markup=False)
     wanted = ModelToServe(model, revision, adapter, dtype, device, max_running, threads)
     engine = ProcessEngine(wanted, registry.folder_of)
@@ -81,5 +108,33 @@ def serve(
         from trimtab.serving.app import create_app
         from trimtab.serving.listening import listen
 
-        app = create_app(engine, registry, kept, settings, vocabulary=vocabulary)
+        app = create_app(engine, registry, kept, settings, vocabulary=vocabulary, operations=operations)
         listen(app, host, port, console, playground=playground)
+
+
+def _operations(
+    place: str | None, settings: "Settings", registry: "Registry", texts: bool, keep: str | None, grace: float
+) -> "Operations | None":
+    """Releases and exposures, where there is a store.
+
+    Raises:
+        InputError: there is no such store, or it is of another version; what belongs to one is given without.
+        TrimtabError: it cannot be reached.
+    """
+    if place is None:
+        if texts or keep is not None:
+            raise InputError("texts are kept in a store; name it", code="missing-value", field="store")
+        return None
+    if keep is not None and not texts:
+        raise InputError("no texts are kept; ask for that too", code="conflicting-arguments", field="store_text")
+    keep_days = None if keep is None else days(keep, "keep")
+    with needed():
+        from trimtab.operations import OffSwitch, Store
+        from trimtab.serving.live import Operations
+    from trimtab.serving.logs import logger
+
+    off = OffSwitch.beside(place)
+    return Operations(
+        Store(place), settings.model, registry, off, logger(sys.stderr), other_weights=settings.other_weights,
+        texts=texts, keep_days=keep_days, grace=grace,
+    )  # fmt: skip

@@ -32,6 +32,7 @@ class Capabilities:
         conditions: whether it evaluates an attribute's condition on the prompt.
         messages: whether it takes chat turns besides token ids.
         note: what to know about how it runs, such as why requests run one after the other; empty if nothing.
+        dtype: in which the model computes, such as `bfloat16`; empty if it does not say.
 
     Example:
         >>> from trimtab.interventions import Capabilities
@@ -47,6 +48,7 @@ class Capabilities:
     conditions: bool = False
     messages: bool = False
     note: str = ""
+    dtype: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 It imports no torch, so that it starts at once and answers while the engine works.
 """
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TextIO
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import TYPE_CHECKING, TextIO
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -32,6 +33,9 @@ from trimtab.serving.settings import Settings
 from trimtab.serving.vocabulary import Vocabulary
 from trimtab.version import __version__
 
+if TYPE_CHECKING:  # what it needs is imported only on a server with a store
+    from trimtab.serving.live import Operations
+
 
 def create_app(
     engine: Engine,
@@ -41,6 +45,7 @@ def create_app(
     *,
     vocabulary: Vocabulary | None = None,
     log: TextIO | None = None,
+    operations: "Operations | None" = None,
 ) -> FastAPI:
     """The server's application, for uvicorn.
 
@@ -52,6 +57,8 @@ def create_app(
         vocabulary: turns texts into token ids; without it completions take token ids, and log-probabilities and
             `/tokenize` are missing.
         log: where lines of JSON go; by default standard error.
+        operations: releases and exposures, closed when the server stops; without them only what a request names is
+            applied, and nothing is kept of it.
 
     Raises:
         InputError: keys are missing, or given and not asked for.
@@ -61,28 +68,45 @@ def create_app(
             "a server either has keys or is set up to ask for none", code="conflicting-arguments", field="keys"
         )
     metrics = Metrics()
-    service = Service(engine, registry, settings, vocabulary, Admission(settings.limits), metrics)
+    service = Service(engine, registry, settings, vocabulary, Admission(settings.limits), metrics, operations)
     app = DocumentedApp(
         keys=keys is not None, title="trimtab", version=__version__, docs_url=None, redoc_url=None,
-        lifespan=_closing(engine),
+        lifespan=_running(service),
     )  # fmt: skip
     _route(app, service)
+    if operations is not None:
+        _operate(app, service, operations)
     _tell_errors(app)
     app.add_middleware(Guard, keys=keys, settings=settings, metrics=metrics, log=logger(log or sys.stderr))
     return app
 
 
-def _closing(engine: Engine) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """Closes the engine when the server stops, in the event loop that it belongs to."""
+def _running(service: Service) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Closes the engine when the server stops, in the event loop that it belongs to; then what keeps its exposures."""
 
     @asynccontextmanager
     async def running(app: FastAPI) -> AsyncIterator[None]:
         try:
+            if service.operations is not None:
+                with suppress(TrimtabError):  # it is asked again with the first request
+                    await service.capabilities()
             yield
         finally:
-            await engine.close()
+            try:
+                await service.engine.close()
+            finally:
+                if service.operations is not None:
+                    await asyncio.to_thread(service.operations.close)
 
     return running
+
+
+def _operate(app: FastAPI, service: Service, operations: "Operations") -> None:
+    from trimtab.serving.live.figures import Figures
+    from trimtab.serving.live.routes import releases
+
+    app.include_router(releases(service, operations))
+    service.metrics.add(Figures(operations))
 
 
 def _route(app: FastAPI, service: Service) -> None:

@@ -26,6 +26,7 @@ class HttpError(TrimtabError):
         word: `code` of the body: a word of OpenAI's, or of `trimtab.errors`.
         param: the field of the body that is wrong.
         retry_after: seconds after which trying again may help.
+        beside: further fields of the body.
     """
 
     def __init__(
@@ -36,11 +37,13 @@ class HttpError(TrimtabError):
         word: str | None = None,
         param: str | None = None,
         retry_after: float | None = None,
+        beside: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(shown(message, _MOST), field=None if param is None else shown(param, _MOST))
         self.status = status
         self.word = word
         self.retry_after = retry_after
+        self.beside = dict(beside or {})
 
     @property
     def headers(self) -> dict[str, str]:
@@ -51,7 +54,7 @@ class HttpError(TrimtabError):
     def body(self) -> dict[str, Any]:
         """Of the answer, as `{"error": {"message", "type", "param", "code"}}`."""
         kind = _TYPES.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error")
-        return {"error": {"message": str(self), "type": kind, "param": self.field, "code": self.word}}
+        return {"error": {"message": str(self), "type": kind, "param": self.field, "code": self.word}, **self.beside}
 
 
 def http_error(error: TrimtabError, request_id: str) -> HttpError:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import PlainTextResponse, Response
@@ -14,9 +15,11 @@ from trimtab.serving.cards import steering_card
 from trimtab.serving.errors import HttpError
 from trimtab.serving.inference import ERRORS
 from trimtab.serving.protocol.listing import (
+    InUse,
     LoadRequest,
     ModelCard,
     ModelList,
+    Readiness,
     State,
     SteeringCard,
     SteeringList,
@@ -27,6 +30,13 @@ from trimtab.serving.resolution import steering_name
 from trimtab.serving.served import Served
 from trimtab.serving.service import Service
 from trimtab.serving.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from trimtab.serving.live import Operations
+
+_IN_USE: Final[dict[int | str, dict[str, Any]]] = {
+    409: {"description": "A release serves the steering.", "model": InUse},
+}
 
 
 def listing(service: Service) -> APIRouter:
@@ -75,15 +85,21 @@ def operating(service: Service) -> APIRouter:
         caller_of(request).notes |= {"steering": one.name, "artifact": one.id, "act": act}
         return steering_card(one, enabled=one.name in service.registry.enabled)
 
-    @router.post("/v1/steerings")
+    @router.post("/v1/steerings", responses=_IN_USE)
     async def load(asked: LoadRequest, request: Request) -> SteeringCard:
         """Load a steering from the folder, anew if it is loaded already."""
-        one = await asyncio.to_thread(service.registry.load, asked.name)  # may read gigabytes
+        if service.operations is None:
+            one = await asyncio.to_thread(service.registry.load, asked.name)  # may read gigabytes
+        else:
+            one = await _loaded_unless_released(service.operations, asked.name)
         return noted(request, one, "load")
 
-    @router.delete("/v1/steerings/{name}")
+    @router.delete("/v1/steerings/{name}", responses=_IN_USE)
     async def unload(name: str, request: Request) -> SteeringCard:
-        """Forget a steering; its folder stays, and requests that run keep it."""
+        """Forget a steering; its folder stays, and requests that run keep it. Refused while a release serves it."""
+        known = service.registry.loaded.get(name)
+        if service.operations is not None and known is not None:
+            await _unreleased(service.operations, known.id)
         return noted(request, _there(service.registry.unload, name), "unload")
 
     @router.post("/v1/steerings/{name}/enable")
@@ -124,13 +140,40 @@ def health(service: Service) -> APIRouter:
         """This process answers."""
         return State()
 
-    @router.get("/ready")
-    async def ready() -> State:
-        """The engine answers too."""
+    @router.get("/ready", response_model_exclude_none=True)
+    async def ready() -> Readiness:
+        """The engine answers too, and how releases are followed."""
         await service.asked_capabilities()
-        return State()
+        if service.operations is None:
+            return Readiness()
+        return Readiness(releases=service.operations.condition, notes=service.operations.notes)
 
     return router
+
+
+async def _unreleased(operations: "Operations", artifact: str) -> None:
+    """No release serves a steering.
+
+    Raises:
+        HttpError: one does (409); the store does not say (503).
+    """
+    from trimtab.serving.live.asking import from_store
+
+    await from_store(lambda: operations.releases.check_unused(artifact))
+
+
+async def _loaded_unless_released(operations: "Operations", name: str) -> Served:
+    """A steering from the folder, unless that would replace another one that a release serves.
+
+    Raises:
+        HttpError: it would (409); the store does not say (503).
+        InputError: it cannot be loaded.
+    """
+    known = operations.registry.loaded.get(name)
+    new = await asyncio.to_thread(operations.registry.peek, name)
+    if known is not None and known.id != new.id:
+        await _unreleased(operations, known.id)
+    return await asyncio.to_thread(operations.registry.load, name)
 
 
 def _there(act: Callable[[str], Served], name: str) -> Served:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.registry import Collector
 
 _SECONDS: Final = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 
@@ -30,6 +31,10 @@ class Metrics:
         )  # fmt: skip
         self.cancelled = Counter("trimtab_answers_cancelled", "Answers whose reader hung up.", registry=own)
         self.failures = Counter("trimtab_engine_failures", "Requests that the engine failed.", registry=own)
+
+    def add(self, collector: Collector) -> None:
+        """Show figures beside."""
+        self._registry.register(collector)
 
     def page(self) -> bytes:
         """All of them in Prometheus' text format."""

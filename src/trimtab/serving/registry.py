@@ -85,11 +85,19 @@ class Registry:
             InputError: a name that is no folder's there, a link, a steering that cannot be verified.
         """
         with self._lock:
-            one = served(name, read(self._place(name)))
+            one = self.peek(name)
             self._loaded[name] = one
             self._disabled -= {name}
             self._faults.pop(name, None)
         return one
+
+    def peek(self, name: str) -> Served:
+        """A steering as the folder holds it now, without loading it.
+
+        Raises:
+            InputError: as for `load`.
+        """
+        return served(name, read(self._place(name)))
 
     def unload(self, name: str) -> Served:
         """Forget a steering; its folder stays.

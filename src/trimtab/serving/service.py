@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from trimtab.errors import TrimtabError
 from trimtab.interventions import Capabilities, Engine
@@ -11,6 +12,9 @@ from trimtab.serving.metrics import Metrics
 from trimtab.serving.registry import Registry
 from trimtab.serving.settings import Settings
 from trimtab.serving.vocabulary import Vocabulary
+
+if TYPE_CHECKING:  # what it needs is imported only on a server with a store
+    from trimtab.serving.live import Operations
 
 
 @dataclass
@@ -24,6 +28,7 @@ class Service:
         vocabulary: None where texts cannot be turned into token ids.
         admission: who may ask for how much.
         metrics: what is counted.
+        operations: releases and exposures; None on a server without a store.
     """
 
     engine: Engine
@@ -32,6 +37,7 @@ class Service:
     vocabulary: Vocabulary | None
     admission: Admission
     metrics: Metrics
+    operations: "Operations | None" = None
     _capabilities: Capabilities | None = field(default=None, init=False)
 
     async def asked_capabilities(self) -> Capabilities:
@@ -50,6 +56,8 @@ class Service:
                 f"the engine did not answer within {seconds:g} seconds; try again", status=503, word="not_ready",
                 retry_after=seconds,
             ) from None  # fmt: skip
+        if self.operations is not None:
+            self.operations.knows(self._capabilities)
         return self._capabilities
 
     async def capabilities(self) -> Capabilities:

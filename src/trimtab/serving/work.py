@@ -1,6 +1,7 @@
 """From the body of a request to the engine's requests."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from trimtab.errors import InputError
 from trimtab.interventions import Capabilities, Request, RequestSteering, Sampling
@@ -13,6 +14,9 @@ from trimtab.serving.service import Service
 from trimtab.serving.vocabulary import Vocabulary
 from trimtab.texts import Message
 
+if TYPE_CHECKING:
+    from trimtab.serving.live import Following
+
 
 @dataclass(frozen=True)
 class Work:
@@ -24,6 +28,7 @@ class Work:
         logprobs: whether log-probabilities are wanted.
         resolved: the steering; None for none.
         asked: what the body says of steering.
+        following: what decided; None on a server without a store.
     """
 
     parts: tuple[Part, ...]
@@ -31,10 +36,34 @@ class Work:
     logprobs: bool
     resolved: Resolved | None
     asked: AskedSteering
+    following: "Following | None" = None
+
+    @property
+    def may_go_unsteered(self) -> bool:
+        """Whether a release steers it, so that a steering that fails costs its reader nothing."""
+        return self.following is not None and self.following.assignment is not None and self.resolved is not None
+
+    def unsteered(self, fault: str) -> "Work":
+        """The same work with the model as it is.
+
+        Args:
+            fault: of the steering, for the log.
+        """
+        assert self.following is not None
+        parts = tuple(replace(part, request=replace(part.request, steering=None)) for part in self.parts)
+        return replace(self, parts=parts, resolved=None, following=self.following.unsteered(fault))
 
 
-async def planned(service: Service, asked: ChatRequest | CompletionRequest, request_id: str) -> Work:
+async def planned(
+    service: Service, asked: ChatRequest | CompletionRequest, request_id: str, unit: str | None = None
+) -> Work:
     """The engine's requests for a body.
+
+    Args:
+        service: see `Service`.
+        asked: the body.
+        request_id: by which logs know it.
+        unit: id of its unit, for releases; None if it names none.
 
     Raises:
         TrimtabError: what is wrong with the request, or the engine does not answer.
@@ -61,8 +90,15 @@ async def planned(service: Service, asked: ChatRequest | CompletionRequest, requ
             code="out-of-range",
             field="n",
         )
+    following, operations = None, service.operations
+    if operations is not None:
+        if resolved is None:
+            following = operations.follow(unit, request_id, able, chat=chat)
+        else:
+            following = operations.named(unit, resolved)
+        resolved = following.resolved
     parts = _parts(service, asked, request_id, given, able, resolved, steering)
-    return Work(tuple(parts), n, logprobs, resolved, steering)
+    return Work(tuple(parts), n, logprobs, resolved, steering, following)
 
 
 def _parts(
@@ -81,7 +117,8 @@ def _parts(
         drawn = _sampling(service, asked, prompt, able, index % n)
         applied: RequestSteering | None = None if resolved is None or beside else resolved.steering
         id = f"{request_id}-{index}{'-unsteered' if beside else ''}"
-        return Part(index, Request(id, prompt, drawn, applied, steering.explain and not beside), beside)
+        explained = steering.explain and applied is not None
+        return Part(index, Request(id, prompt, drawn, applied, explained), beside)
 
     indices = range(len(given) * n)
     return [part(i, False) for i in indices] + [part(i, True) for i in indices if steering.compare]

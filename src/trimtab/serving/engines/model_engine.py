@@ -63,7 +63,15 @@ class ModelEngine(ABC):
             messages = False
         scopes = frozenset(POSITION_SCOPES if self._model.thinking_marks is None else SCOPES)
         return Capabilities(
-            facts, self._max_length, self.max_running, frozenset(KINDS), scopes, True, messages, self.note
+            facts,
+            self._max_length,
+            self.max_running,
+            frozenset(KINDS),
+            scopes,
+            True,
+            messages,
+            self.note,
+            str(self._model.dtype).removeprefix("torch."),
         )
 
     def submit(self, request: Request) -> AsyncIterator[Event]:

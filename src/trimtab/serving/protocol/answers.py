@@ -1,8 +1,8 @@
 """The bodies of answers: those of OpenAI's API, each with a field `trimtab` that says what the steering did."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from trimtab.interventions import Scope
 
@@ -87,6 +87,15 @@ class UnsteeredChoice(Answered):
     finish_reason: Finished | None
 
 
+def _absent(value: object) -> bool:
+    return value is None
+
+
+Fact = TypeVar("Fact")
+Said = Annotated[Fact | None, Field(default=None, exclude_if=_absent)]
+"""Left out where there is nothing to say."""
+
+
 class Applied(Answered):
     """What was applied, and what it did; figures are over the tokens of all choices.
 
@@ -104,6 +113,10 @@ class Applied(Answered):
         departures: how the request differs from what was checked.
         explained: by choice and token, if asked for.
         unsteered: the answers without steering, if asked for.
+        release, version: the release that decided, and of which state; left out where none did.
+        arm: of the release, in a dry run the one that it would have been; `named` where the request names its steering,
+            `none` where nothing decided; left out by a server without a store.
+        dry_run: whether control was applied whatever the arm; left out where no release decided.
     """
 
     request_id: str
@@ -119,6 +132,10 @@ class Applied(Answered):
     departures: list[str] = []
     explained: list[ExplainedChoice] | None = None
     unsteered: list[UnsteeredChoice] | None = None
+    release: Said[str]
+    version: Said[int]
+    arm: Said[Literal["control", "treatment", "named", "none"]]
+    dry_run: Said[bool]
 
 
 class Piece(Answered):

@@ -1,11 +1,11 @@
 """The bodies of lists: models, steerings, tokens."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from trimtab.interventions import Scope
-from trimtab.serving.protocol.answers import Answered
+from trimtab.serving.protocol.answers import Answered, ErrorBody
 from trimtab.serving.protocol.requests import Asked, Name, Text
 
 
@@ -130,6 +130,12 @@ class LoadRequest(Asked):
     name: Name
 
 
+class InUse(ErrorBody):
+    """The body of an error with status 409: with the release in the way."""
+
+    release: dict[str, Any] | None
+
+
 class TokenizeRequest(Asked):
     """The body of `POST /tokenize`."""
 
@@ -146,6 +152,19 @@ class Tokens(Answered):
 
 
 class State(Answered):
-    """The answer of `/health` and `/ready`."""
+    """The answer of `/health`."""
 
     status: Literal["ok"] = "ok"
+
+
+class Readiness(State):
+    """The answer of `/ready`.
+
+    Args:
+        releases: on a server with a store: up to date; the store is lost, and the last state still good; lost for too
+            long, and nobody is steered by a release; the emergency off.
+        notes: what somebody should look at, without names; the log and `/v1/releases` say more.
+    """
+
+    releases: Literal["live", "store-lost", "unsteered", "off"] | None = None
+    notes: list[str] | None = None

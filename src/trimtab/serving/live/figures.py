@@ -1,0 +1,58 @@
+"""What Prometheus reads of the releases and exposures of a server."""
+
+from collections.abc import Iterator
+from typing import get_args
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from trimtab.operations.releases.view import Condition
+from trimtab.serving.live.operations import Operations
+
+
+class Figures(Collector):
+    """Read from a server's operations whenever it is asked for metrics."""
+
+    def __init__(self, operations: Operations) -> None:
+        self._operations = operations
+
+    def collect(self) -> Iterator[Metric]:
+        """See `prometheus_client.registry.Collector`."""
+        said = self._operations.record
+        condition = GaugeMetricFamily(
+            "trimtab_release_condition", "1 for the condition that the server follows releases in, else 0.",
+            labels=["condition"],
+        )  # fmt: skip
+        for name in get_args(Condition):
+            condition.add_metric([name], float(said["condition"] == name))
+        yield condition
+        yield GaugeMetricFamily(
+            "trimtab_store_age_seconds", "Since the store was read last.", value=said["seconds_since_store"]
+        )
+        stage = GaugeMetricFamily(
+            "trimtab_release_stage_percent", "Of a release's traffic that treatment has.", labels=["release", "state"]
+        )
+        faults = GaugeMetricFamily(
+            "trimtab_release_fault", "1 if this server cannot serve a release and leaves its requests unsteered.",
+            labels=["release"],
+        )  # fmt: skip
+        for one in said["releases"]:
+            stage.add_metric([one["name"], one["state"]], one["share"])
+            faults.add_metric([one["name"]], float(one["name"] in said["faults"]))
+        yield from (stage, faults)
+        assigned = CounterMetricFamily(
+            "trimtab_assignments", "Requests that a release decided for.", labels=["release", "arm"]
+        )
+        for (release, arm), n in list(self._operations.assigned.items()):
+            assigned.add_metric([release, arm], n)
+        unsteered = CounterMetricFamily(
+            "trimtab_release_unsteered", "Requests that this server left unsteered, against a release.",
+            labels=["release"],
+        )  # fmt: skip
+        for release, n in list(self._operations.unsteered.items()):
+            unsteered.add_metric([release], n)
+        yield from (assigned, unsteered)
+        kept = said["exposures"]
+        yield CounterMetricFamily("trimtab_exposures_written", "Exposures in the store.", value=kept["written"])
+        yield CounterMetricFamily("trimtab_exposures_lost", "Exposures that were left out.", value=kept["left_out"])
+        yield GaugeMetricFamily("trimtab_exposures_waiting", "Exposures on their way.", value=kept["waiting"])

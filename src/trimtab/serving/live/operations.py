@@ -1,0 +1,243 @@
+"""What a server with a store does beside answering: follows releases, keeps exposures, and says how it stands."""
+
+from collections import Counter
+from collections.abc import Callable
+from threading import Event, Thread
+from typing import Any, Final
+
+from trimtab.errors import InputError, TrimtabError
+from trimtab.interventions import Capabilities
+from trimtab.operations import (
+    Arm,
+    Assignment,
+    Exposure,
+    ExposureLog,
+    ExposureWriter,
+    OffSwitch,
+    Release,
+    Releases,
+    ReleaseView,
+    Store,
+    TextCipher,
+)
+from trimtab.operations.releases.view import Condition
+from trimtab.serving.live.files import Unchanged
+from trimtab.serving.live.following import OFF, Following, misfit, resolved_arm
+from trimtab.serving.registry import Registry
+from trimtab.serving.resolution import Resolved
+from trimtab.steering.artifact import read
+
+GRACE: Final = 60.0  # seconds that the last state is good for without the store
+_LOOK: Final = 0.25  # seconds between looks at the off switch and at how the server stands
+_TIDY: Final = 3600.0  # seconds between removals of old texts
+
+
+class Operations:
+    """The releases of a store as one server follows them. What requests need is in memory and never waits.
+
+    Args:
+        store: closed by `close`.
+        model: by which requests ask for the model.
+        registry: the steerings that this server has.
+        off: the emergency off.
+        log: takes lines about what changes.
+        other_weights: whether steerings made for other weights of the same shapes may steer.
+        texts: whether prompts and answers are kept.
+        keep_days: for how long; None until somebody removes them.
+        grace: seconds that the last state is good for without the store.
+
+    Raises:
+        TrimtabError: the store cannot be read.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        model: str,
+        registry: Registry,
+        off: OffSwitch,
+        log: Any,
+        *,
+        other_weights: bool = False,
+        texts: bool = False,
+        keep_days: float | None = None,
+        grace: float = GRACE,
+    ) -> None:
+        self.store, self.model, self.registry, self.texts = store, model, registry, texts
+        self.releases = Releases(store, self._artifact_now)
+        self.exposures = ExposureLog(store, TextCipher.load())
+        self.assigned: Counter[tuple[str, str]] = Counter()  # requests by release and arm
+        self.unsteered: Counter[str] = Counter()  # those by release that should have been steered, and were not
+        self.faults: dict[str, str] = {}  # by release, why this server leaves its requests unsteered
+        self._able: Capabilities | None = None
+        self._off, self._other_weights, self._log = off, other_weights, log
+        self._files, self._keep_days = Unchanged(), keep_days
+        self._off_reason = off.reason
+        self._said: dict[str, Any] = {}
+        self._stop = Event()
+        self.view = ReleaseView(store, model, off, grace=grace)
+        self.writer = ExposureWriter(self.exposures)
+        self._threads = [self._every(_LOOK, self._look_at_switch), self._every(_LOOK, self._look)]
+        if keep_days is not None:
+            self._threads.append(self._every(_TIDY, self._expire))
+
+    def knows(self, able: Capabilities) -> None:
+        """What the engine runs, by which it is said whether the releases can be served here."""
+        self._able = able
+
+    def follow(self, unit: str | None, request: str, able: Capabilities, *, chat: bool) -> Following:
+        """What a request gets that names no steering; never an error.
+
+        Args:
+            unit: id of its unit; None if it names none.
+            request: its id.
+            able: what the engine can do.
+            chat: whether the prompt goes through the chat template.
+        """
+        given = None if self._off_reason is not None else self.view.assign(unit, request)
+        if given is None:
+            return Following("none", unit, departure=None if self._off_reason is None else OFF)
+        try:
+            resolved = self._resolved(given, able, chat)
+        except InputError as error:
+            return Following(given.arm, unit, given).unsteered(str(error))
+        return Following(given.arm, unit, given, resolved)
+
+    def named(self, unit: str | None, resolved: Resolved) -> Following:
+        """What a request gets that names its steering: that, unless all steering is off."""
+        if self._off_reason is not None:
+            return Following("named", unit, fault=self._off_reason, departure=OFF)
+        return Following("named", unit, resolved=resolved)
+
+    def put(self, exposure: Exposure, following: Following) -> None:
+        """Keep what a request was given; waits for nothing."""
+        if (given := following.assignment) is not None:
+            self.assigned[given.release, given.arm] += 1
+            self.unsteered[given.release] += following.fault is not None
+        self.writer.put(exposure)
+
+    @property
+    def notes(self) -> list[str]:
+        """What somebody should look at, in words that name nothing, for whoever may ask."""
+        said = {
+            "store-lost": "the store does not answer; releases are followed by its last state",
+            "unsteered": "the store has not answered for too long; nobody is steered by a release",
+            "off": "all steering is switched off",
+        }
+        notes = [said[self.condition]] if self.condition in said else []
+        if self.faults:
+            notes.append("a live release cannot be served here, and its requests go unsteered; the log says why")
+        if self.writer.record["fault"] is not None:
+            notes.append("exposures cannot be written, and wait; the log says why")
+        return notes
+
+    @property
+    def condition(self) -> Condition:
+        """See `trimtab.operations.releases.view.Condition`."""
+        return "off" if self._off_reason is not None else self.view.condition
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """How the server stands: condition and why, releases and what is wrong with them, exposures."""
+        said = self.view.record
+        return {
+            "condition": self.condition,
+            "reason": self._off_reason or said["reason"],
+            "seconds_since_store": said["seconds_since_store"],
+            "releases": said["releases"],
+            "faults": dict(self.faults),
+            "exposures": self.writer.record,
+        }
+
+    def close(self) -> None:
+        """Write what waits, and let the store go; says in the log if something could not be written."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        lost = self.writer.close()
+        self.view.close()
+        self.store.close()
+        if lost:
+            self._log.error("exposures_lost", n=lost)
+
+    def _resolved(self, given: Assignment, able: Capabilities, chat: bool) -> Resolved | None:
+        release = next((one for one in self.view.releases if one.name == given.release), None)
+        fault = (release and misfit(release, able)) or (given.steering and self.faults.get(given.release))
+        if fault:
+            raise InputError(fault, code="other-settings", field="steering")
+        if given.steering is None:
+            return None
+        mismatch = self._other_weights
+        return resolved_arm(given.steering, self.registry, able, chat=chat, mismatch=mismatch)
+
+    def _artifact_now(self, arm: Arm) -> str | None:
+        folder = self.registry.folder_of(arm.artifact)
+        return None if folder is None or not folder.is_dir() else read(folder).id
+
+    def _fault(self, release: Release, able: Capabilities) -> str | None:
+        """Why this server cannot serve a release."""
+        if fault := misfit(release, able):
+            return fault
+        arms = {"treatment": release.definition.treatment, "control": release.definition.control}
+        for which, arm in arms.items():
+            if arm is None:
+                continue
+            try:
+                resolved_arm(arm, self.registry, able, chat=release.definition.chat_template,
+                             mismatch=self._other_weights)  # fmt: skip
+            except InputError as error:
+                return f"{which}: {error}"
+            folder = self.registry.folder_of(arm.artifact)
+            if folder is not None and (fault := self._files.fault(folder, arm.artifact)):
+                return f"{which}: {arm.name}: {fault}"
+        return None
+
+    def _look_at_switch(self) -> None:
+        self._off_reason = self._off.reason
+
+    def _look(self) -> None:
+        """See how the server stands, and log what changed."""
+        if (able := self._able) is not None:
+            found = {one.name: self._fault(one, able) for one in self.view.releases}
+            self.faults = {name: fault for name, fault in found.items() if fault is not None}
+        said = self.record
+        now = {
+            "condition": {name: said[name] for name in ("condition", "reason")},
+            "releases": said["releases"],
+            "faults": said["faults"],
+            "exposures": said["exposures"]["fault"],
+        }
+        for name, value in now.items():
+            if name in self._said and self._said[name] == value:
+                continue
+            wrong = bool(value) if name in ("faults", "exposures") else self.condition != "live"
+            if wrong or name in self._said:
+                (self._log.error if wrong else self._log.info)(f"releases_{name}", **_named(name, value))
+            self._said[name] = value
+
+    def _expire(self) -> None:
+        assert self._keep_days is not None
+        try:
+            self.exposures.expire(self._keep_days, by="server")
+        except TrimtabError as error:
+            self._log.error("texts_not_expired", reason=str(error))
+
+    def _every(self, seconds: float, act: Callable[[], None]) -> Thread:
+        """A thread that does something again and again until the end, whatever happens in it."""
+
+        def run() -> None:
+            while True:
+                try:
+                    act()
+                except Exception as error:
+                    self._log.error("unexpected", error=f"{type(error).__name__}: {error}")
+                if self._stop.wait(seconds):
+                    return
+
+        thread = Thread(target=run, name=f"trimtab-{act.__name__.strip('_')}", daemon=True)
+        thread.start()
+        return thread
+
+
+def _named(name: str, value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) and name == "condition" else {name: value}

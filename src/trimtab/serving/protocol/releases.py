@@ -1,0 +1,152 @@
+"""The bodies of releases: what is asked of them, and how they stand."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from trimtab.interventions import Scope
+from trimtab.operations import Definition
+from trimtab.operations.releases.release import State, WithoutUnit
+from trimtab.serving.protocol.answers import Answered
+from trimtab.serving.protocol.requests import Asked, Name, Text
+
+ReleaseName = Annotated[Text, Field(min_length=1, max_length=100)]
+Why = Annotated[Text, Field(max_length=2000)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+Percents = Annotated[list[Percent], Field(min_length=1, max_length=100)]
+Folder = Annotated[Text, Field(pattern=r"^[^/\\.][^/\\]*(/[^/\\.][^/\\]*)?$", max_length=300)]
+Strengths = float | Name | dict[str, float]
+
+
+class ReleaseCard(Answered):
+    """A release as it is.
+
+    Args:
+        name: of the release.
+        model: by which servers know the model.
+        state: draft, dry-run, running, paused, finished or rolled-back.
+        share: per cent of its traffic that the stage gives to treatment.
+        version: of the state; `expected` of the next step.
+        asked_by: who asked for 100 %, where a second person has yet to agree.
+        time: when it got there, in seconds since 1970.
+        definition: all that never changes.
+        fault: why this server leaves its requests unsteered; null if it does not.
+    """
+
+    object: Literal["release"] = "release"
+    name: str
+    model: str
+    state: State
+    share: float
+    version: int
+    asked_by: str | None
+    time: float
+    definition: Definition
+    fault: str | None
+
+
+class ReleaseList(Answered):
+    """The answer of `GET /v1/releases`, the oldest first; `condition` is how this server follows them, `reason` why."""
+
+    object: Literal["list"] = "list"
+    data: list[ReleaseCard]
+    condition: Literal["live", "store-lost", "unsteered", "off"]
+    reason: str | None
+
+
+class ArmCount(Answered):
+    """Requests and units of an arm."""
+
+    arm: str
+    dry_run: bool
+    requests: int
+    units: int
+
+
+class ReleaseStatus(ReleaseCard):
+    """The answer of `GET /v1/releases/NAME`."""
+
+    exposures: list[ArmCount]
+
+
+class StepCard(Answered):
+    """A state that a release had, and who brought it there; `entry` is the audit's number."""
+
+    version: int
+    state: State
+    share: float
+    asked_by: str | None
+    time: float
+    entry: int
+    by: str
+    what: str
+    why: str
+
+
+class History(Answered):
+    """The answer of `GET /v1/releases/NAME/history`, the oldest first."""
+
+    object: Literal["list"] = "list"
+    data: list[StepCard]
+
+
+class CreateRelease(Asked):
+    """The body of `POST /v1/releases`; the release is held against the weights and the dtype that this server runs.
+
+    Args:
+        name: of the release.
+        treatment: name of a loaded steering.
+        strength: of the treatment: a preset, a number, or numbers by attribute; by default the steering's own.
+        control: name of a loaded steering; by default the model as it is.
+        control_strength: of the control.
+        scope: of both; by default the checked one.
+        stages: per cent of the traffic, rising.
+        traffic: slice of the model's traffic, in per cent from and to.
+        unit: what its unit ids are.
+        without_unit: what requests without a unit id get.
+        metric: by which it is judged.
+        guardrails: what must not get worse.
+        four_eyes: whether 100 % needs the key of a second person.
+        checks: folders of finished checks of the treatment, in the folder of steerings or in one of its folders.
+        max_age_days: older checks do not count.
+        unchecked: why it is released although the checks are not enough.
+        accepted: why serving it otherwise than checked does no harm.
+        chat_template: whether requests go through the chat template.
+        why: for the audit.
+    """
+
+    name: ReleaseName
+    treatment: Name
+    strength: Strengths | None = None
+    control: Name | None = None
+    control_strength: Strengths | None = None
+    scope: Scope | None = None
+    stages: Percents = Field(default=[1.0, 5.0, 25.0, 50.0, 100.0])
+    traffic: Annotated[list[Percent], Field(min_length=2, max_length=2)] = Field(default=[0.0, 100.0])
+    unit: ReleaseName = "user"
+    without_unit: WithoutUnit = "control"
+    metric: Name | None = None
+    guardrails: Annotated[list[Name], Field(max_length=100)] = Field(default=[])
+    four_eyes: bool = False
+    checks: Annotated[list[Folder], Field(max_length=20)] = Field(default=[])
+    max_age_days: Annotated[float, Field(gt=0, le=10_000)] = 30.0
+    unchecked: Why | None = None
+    accepted: Why | None = None
+    chat_template: bool = True
+    why: Why = ""
+
+
+class Act(Asked):
+    """The body of `POST /v1/releases/NAME/ACTION`.
+
+    Args:
+        why: for the audit.
+        expected: do it only if the release is still at this version.
+        to: of `promote`: the stage that is meant, which must be the next.
+        keep: of `finish`: the arm that everybody gets from now on.
+    """
+
+    why: Why = ""
+    expected: Annotated[int, Field(ge=1)] | None = None
+    to: Percent | None = None
+    keep: Literal["control", "treatment"] = "treatment"
