@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def chromium() -> str:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Callable[[str], str]]:
-    """A PostgreSQL of our own, on a socket in a temporary folder; makes a database of a name, and gives its URL."""
+    """A PostgreSQL of our own, on a socket in a temporary folder: makes a database for a word, gives its URL."""
     found = shutil.which("initdb") or next(map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
     if found is None:
         _missing("postgres", "PostgreSQL is not installed (apt-get install postgresql)")
@@ -58,7 +59,7 @@ def postgres() -> Iterator[Callable[[str], str]]:
     with tempfile.TemporaryDirectory(prefix="trimtab-pg-") as folder:
         if user is not None:
             os.chown(folder, user.pw_uid, user.pw_gid)
-        data = f"{folder}/data"
+        data, numbers = f"{folder}/data", count()
 
         def asked(program: str, *arguments: str) -> None:
             call = [*ordinary, str(programs / program), *arguments]
@@ -66,6 +67,7 @@ def postgres() -> Iterator[Callable[[str], str]]:
             assert done.returncode == 0, done.stdout
 
         def database(name: str) -> str:
+            name = f"{name}_{next(numbers)}"  # tests of several files share the server
             asked("createdb", "--host", folder, "--username", "trimtab", name)
             return f"postgresql://trimtab@/{name}?host={folder}"
 

@@ -28,6 +28,7 @@ def listen(app: FastAPI, host: str, port: int, console: Console, *, playground: 
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((host, port))
+            bound.listen()  # before the address is told: who connects at once waits for the server to accept
         except OSError as error:
             raise InputError(
                 f"cannot listen on {host}:{port}: {error.strerror or error}; give another port", field="port"
