@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 import torch
+from tests.serving.engines.asking import PROMPTS, N, answers_of, asked, events_of, generated, run_with, text_of
 from tests.serving.engines.conftest import UNBATCHED
 
 from trimtab.errors import InputError, TrimtabError
@@ -29,32 +30,7 @@ from trimtab.serving.engines.choice import engine_for
 from trimtab.serving.engines.one_by_one import OneByOneEngine
 from trimtab.serving.engines.transformers import TransformersEngine
 from trimtab.steering import Additive, Steering
-from trimtab.texts import Message, Rendered
-
-PROMPTS = ("The film was", "I liked the", "A dull and slow evening, since")
-N = 8
-
-
-def turns(prompt: str) -> tuple[Message, ...]:
-    return (Message("system", "Be brief."), Message("user", prompt))
-
-
-def asked(id: str, prompt: str, steering: RequestSteering | None = None, **sampling: Any) -> Request:
-    explain = sampling.pop("explain", False)
-    return Request(id, turns(prompt), Sampling(**{"max_tokens": N, "temperature": 0, **sampling}), steering, explain)
-
-
-def generated(model: Model, prompt: str, **options: Any) -> str:
-    rendered = Rendered("", "", "", messages=turns(prompt))
-    return model.generate(rendered, chat_template=True, **{"max_new_tokens": N, **options})
-
-
-async def events_of(engine: Engine, request: Request) -> list[Event]:
-    return [event async for event in engine.submit(request)]
-
-
-def text_of(events: Sequence[Event]) -> str:
-    return "".join(event.text for event in events)
+from trimtab.texts import Rendered
 
 
 def with_engine(
@@ -63,25 +39,14 @@ def with_engine(
     work: Callable[[Engine], Awaitable[Any]],
     make: Callable[..., Engine] = OneByOneEngine,
 ) -> Any:
-    async def all_of_it() -> Any:
-        engine = make(model, dict(steerings).get)
-        try:
-            return await asyncio.wait_for(work(engine), 120)
-        finally:
-            await engine.close()
-
-    return asyncio.run(all_of_it())
+    return run_with(make, model, steerings, work)
 
 
 def answers(
     model: Model, steerings: Mapping[str, Steering], requests: Sequence[Request], make: Any = OneByOneEngine
 ) -> dict[str, list[Event]]:
     """All at once."""
-
-    async def work(engine: Engine) -> list[list[Event]]:
-        return await asyncio.gather(*(events_of(engine, request) for request in requests))
-
-    return dict(zip([r.id for r in requests], with_engine(model, steerings, work, make), strict=True))
+    return answers_of(make, model, steerings, requests)
 
 
 @pytest.mark.parametrize("family", UNBATCHED)

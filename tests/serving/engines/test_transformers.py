@@ -7,11 +7,13 @@ import random
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import pytest
 import torch
 from tests.models.families import build
+from tests.serving.engines.asking import PROMPTS, N, answers_of, asked, events_of, generated, run_with, text_of, turns
 from tests.serving.engines.conftest import FAMILIES, WIDTH
 
 from trimtab.errors import InputError, TrimtabError
@@ -19,7 +21,6 @@ from trimtab.interventions import (
     POSITION_SCOPES,
     SCOPES,
     Condition,
-    Engine,
     Event,
     Request,
     RequestSteering,
@@ -35,31 +36,7 @@ from trimtab.serving.engines.transformers import TransformersEngine
 from trimtab.steering import Additive, Steering
 from trimtab.texts import Message, Rendered
 
-PROMPTS = ("The film was", "I liked the", "A dull and slow evening, since")
-N = 10
 OFTEN = ThinkingMarks(opening=(4,), closing=(5,), ends=frozenset(range(6, 600, 3)))
-
-
-def turns(prompt: str) -> tuple[Message, ...]:
-    return (Message("system", "Be brief."), Message("user", prompt))
-
-
-def asked(id: str, prompt: str, steering: RequestSteering | None = None, **sampling: Any) -> Request:
-    settings = Sampling(**{"max_tokens": N, "temperature": 0, **sampling})
-    return Request(id, turns(prompt), settings, steering)
-
-
-def generated(model: Model, prompt: str, **options: Any) -> str:
-    rendered = Rendered("", "", "", messages=turns(prompt))
-    return model.generate(rendered, chat_template=True, **{"max_new_tokens": N, **options})
-
-
-async def events_of(engine: Engine, request: Request) -> list[Event]:
-    return [event async for event in engine.submit(request)]
-
-
-def text_of(events: Sequence[Event]) -> str:
-    return "".join(event.text for event in events)
 
 
 def with_engine(
@@ -68,25 +45,14 @@ def with_engine(
     work: Callable[[TransformersEngine], Awaitable[Any]],
     limits: Limits | None = None,
 ) -> Any:
-    async def all_of_it() -> Any:
-        engine = TransformersEngine(model, dict(steerings).get, limits)
-        try:
-            return await asyncio.wait_for(work(engine), 120)
-        finally:
-            await engine.close()
-
-    return asyncio.run(all_of_it())
+    return run_with(partial(TransformersEngine, limits=limits), model, steerings, work)
 
 
 def answers(
     model: Model, steerings: Mapping[str, Steering], requests: Sequence[Request], limits: Limits | None = None
 ) -> dict[str, list[Event]]:
     """All at once."""
-
-    async def work(engine: TransformersEngine) -> list[list[Event]]:
-        return await asyncio.gather(*(events_of(engine, request) for request in requests))
-
-    return dict(zip([r.id for r in requests], with_engine(model, steerings, work, limits), strict=True))
+    return answers_of(partial(TransformersEngine, limits=limits), model, steerings, requests)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
