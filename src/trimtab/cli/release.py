@@ -10,6 +10,7 @@ from trimtab.cli.options import Json, one_of
 from trimtab.cli.release_off import off, on
 from trimtab.cli.stores import By, Place, Why, days, numbers, opened, table, who
 from trimtab.errors import InputError
+from trimtab.interventions import POSITION_SCOPES
 
 if TYPE_CHECKING:
     from trimtab.interventions import Scope
@@ -27,6 +28,16 @@ Expected = Annotated[
     int | None,
     typer.Option(help="Do it only if the release is still at this version, as `status` says it."),
 ]
+
+
+def _plain(action: "Action", what: str) -> None:
+    """A command that has no options of its own."""
+
+    @release.command(name=action, help=what)
+    def act(
+        name: Name, by: By = None, why: Why = "", expected: Expected = None, store: Place = None, json_: Json = False
+    ) -> None:
+        _act(name, action, by, why, expected, store, json_)
 
 
 @release.command()
@@ -73,7 +84,7 @@ def create(
 ) -> None:
     """Make a release; nobody gets it before `start`. Makes the store too, if there is none."""
     one_of("--without-unit", without_unit, ("control", "request"))
-    one_of("--scope", scope, ("all", "prompt", "last", "generated"))
+    one_of("--scope", scope, POSITION_SCOPES)
     taken = numbers(traffic, "-", "traffic", "0-50")
     if len(taken) != 2:
         raise InputError(f"{traffic!r} is no slice; give two numbers such as 0-50", field="traffic")
@@ -92,20 +103,8 @@ def create(
     _show(made, json_)
 
 
-@release.command()
-def start(
-    name: Name, by: By = None, why: Why = "", expected: Expected = None, store: Place = None, json_: Json = False
-) -> None:
-    """Go live at the first stage."""
-    _act(name, "start", by, why, expected, store, json_)
-
-
-@release.command(name="dry-run")
-def dry_run(
-    name: Name, by: By = None, why: Why = "", expected: Expected = None, store: Place = None, json_: Json = False
-) -> None:
-    """Answer everybody with control, and record who would have got treatment at the first stage."""
-    _act(name, "dry-run", by, why, expected, store, json_)
+_plain("start", "Go live at the first stage.")
+_plain("dry-run", "Answer everybody with control, and record who would have got treatment at the first stage.")
 
 
 @release.command()
@@ -122,28 +121,9 @@ def promote(
     _act(name, "promote", by, why, expected, store, json_, to=to)
 
 
-@release.command()
-def pause(
-    name: Name, by: By = None, why: Why = "", expected: Expected = None, store: Place = None, json_: Json = False
-) -> None:
-    """Give everybody control until it is resumed."""
-    _act(name, "pause", by, why, expected, store, json_)
-
-
-@release.command()
-def resume(
-    name: Name, by: By = None, why: Why = "", expected: Expected = None, store: Place = None, json_: Json = False
-) -> None:
-    """Go on at the stage at which it was paused, with the same units."""
-    _act(name, "resume", by, why, expected, store, json_)
-
-
-@release.command()
-def rollback(
-    name: Name, by: By = None, why: Why = "", expected: Expected = None, store: Place = None, json_: Json = False
-) -> None:
-    """Give everybody control, for good."""
-    _act(name, "rollback", by, why, expected, store, json_)
+_plain("pause", "Give everybody control until it is resumed.")
+_plain("resume", "Go on at the stage at which it was paused, with the same units.")
+_plain("rollback", "Give everybody control, for good.")
 
 
 @release.command()
