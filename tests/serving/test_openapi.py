@@ -74,8 +74,8 @@ def test_every_answer_is_as_the_document_says_and_none_is_a_failure_of_the_serve
         if operation.body:
             attempt(operation, schemathesis.GenerationMode.NEGATIVE)
     for label in BODIES:  # else nothing was tried
-        assert asked[label, "positive", 200] > 0, asked
-        assert asked[label, "negative", 400] > 0, asked
+        assert asked[label, "positive", 200] > examples // 4, asked
+        assert asked[label, "negative", 400] > examples // 4, asked
     assert server.engine.running == {}
 
 

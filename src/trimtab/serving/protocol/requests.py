@@ -23,6 +23,7 @@ BiasedToken = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
 Bias = Annotated[float, Field(ge=-100, le=100)]
 Biases = Annotated[dict[BiasedToken, Bias], Field(json_schema_extra={"additionalProperties": False})]
 FunctionName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+PromptText = Annotated[Text, Field(json_schema_extra={"minLength": 1})]  # refused later, in words of its own
 Stop = Annotated[Text, Field(min_length=1, max_length=1000)]
 
 
@@ -110,9 +111,7 @@ class Generation(Asked):
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=0)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
-    logit_bias: Annotated[dict[BiasedToken, Bias], Field(json_schema_extra={"additionalProperties": False})] | None = (
-        None
-    )
+    logit_bias: Biases | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     stream: bool | None = None
@@ -222,9 +221,9 @@ class CompletionRequest(Generation):
     """The body of `POST /v1/completions`; several prompts are answered one by one, each `n` times."""
 
     prompt: (
-        Text
+        PromptText
         | Annotated[list[TokenId], Field(min_length=1)]
-        | Annotated[list[Text], Field(min_length=1)]
+        | Annotated[list[PromptText], Field(min_length=1)]
         | Annotated[list[Annotated[list[TokenId], Field(min_length=1)]], Field(min_length=1)]
     )
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
