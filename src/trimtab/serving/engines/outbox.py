@@ -18,7 +18,7 @@ class Outbox:
     more time than some passes of a small model.
 
     Args:
-        pipe: nobody else writes to it until `close`.
+        pipe: from the first `put` until `close` nobody else writes to it.
     """
 
     def __init__(self, pipe: Connection) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,11 @@ class _Worker:
         """Load, say so, and answer until the pipe ends."""
         lm = load(model.source, revision=model.revision, adapter=model.adapter, dtype=model.dtype, device=model.device)
         engine = engine_for(lm, self._find, Limits(max_running=model.max_running))
-        started = Started(await engine.capabilities(), _tokenizer(lm.tokenizer), lm.encoder().first)
-        await asyncio.get_running_loop().run_in_executor(None, self._pipe.send, started)
         outbox = Outbox(self._pipe)
         try:
+            started = Started(await engine.capabilities(), _tokenizer(lm.tokenizer), lm.encoder().first)
+            with suppress(BrokenPipeError, OSError):  # nobody listens; the next message ends the work
+                await asyncio.get_running_loop().run_in_executor(None, self._pipe.send, started)
             while (message := await self._next()) is not None:
                 if message[0] == "cancel":
                     await engine.cancel(message[1])
