@@ -59,12 +59,13 @@ def create(lite: Store, warm: Path) -> Create:
 
 def test_a_check_that_fits_is_enough(create: Create, check: Callable[..., Path]) -> None:
     folder = check()
-    release = create(folder, dtype="float32")
+    release = create(folder)
     evidence = release.definition.evidence
     assert evidence.checks == (str(folder / "report.json"),)
     assert evidence.decisions == ("caution",)
     assert evidence.faults == evidence.differences == ()
     assert release.definition.digest == FACTS.digest
+    assert release.definition.dtype == "float32", "servers of another dtype are to see that it was not checked there"
     assert release.definition.treatment.scope == "generated"
 
 
@@ -142,6 +143,31 @@ def test_the_check_of_another_steering_is_refused_whatever_the_reason(
         create(check(steering=other), unchecked="no matter")
     with pytest.raises(InputError, match="does not exist"):
         create(tmp_path / "none")
+
+
+def test_a_control_that_steers_needs_a_check_too(
+    create: Create, check: Callable[..., Path], warm: Path, tmp_path: Path
+) -> None:
+    cold = write_steering(tmp_path / "cold", {"cold": 3.0})
+    of_warm = check()
+    with pytest.raises(InputError, match="no check of cold at cold=3 is given"):
+        create(of_warm, control=cold)
+    with pytest.raises(InputError, match="no check of warm at warm=1 is given"):
+        create(of_warm, control=warm, control_strength="gentle")
+    of_warm = of_warm.rename(tmp_path / "strong")
+    both = create(of_warm, check(strength=0.5), control=warm, control_strength="gentle")
+    assert both.definition.evidence.faults == both.definition.evidence.differences == ()
+
+
+def test_checks_in_different_dtypes_need_to_be_told_which_is_served(
+    create: Create, check: Callable[..., Path], tmp_path: Path
+) -> None:
+    first = check().rename(tmp_path / "first")
+    second = check(dtype="bfloat16")
+    with pytest.raises(InputError, match="checked in bfloat16 and float32, and only one"):
+        create(first, second)
+    with pytest.raises(InputError, match="checked in bfloat16, served in float32"):
+        create(first, second, dtype="float32")
 
 
 def test_arms_have_strengths_by_preset_and_control_its_own(lite: Store, warm: Path, tmp_path: Path) -> None:

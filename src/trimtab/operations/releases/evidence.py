@@ -19,7 +19,7 @@ _ROUNDING: Final = 1e-6
 
 
 def gathered(
-    arm: Arm,
+    arms: Sequence[Arm],
     checks: Sequence[str | Path],
     *,
     digest: str | None,
@@ -28,10 +28,10 @@ def gathered(
     max_age_days: float = MAX_AGE_DAYS,
     now: datetime | None = None,
 ) -> Evidence:
-    """What the checks say of an arm, with all that is missing and all that differs.
+    """What the checks say of the arms, with all that is missing and all that differs.
 
     Args:
-        arm: what is to be served.
+        arms: what is to be served; each needs a check.
         checks: folders of `trimtab check --steering`, or their `report.json`.
         digest: of the weights that are served; None if nobody knows, and the checks are not held against it.
         dtype: that is served; None for that of the checks.
@@ -43,17 +43,28 @@ def gathered(
         InputError: no report there, or one of another steering.
     """
     faults, differences, decisions, files = [], [], [], []
-    if not checks:
-        faults.append("no check is given")
+    checked: list[Arm] = []
+    dtypes = set()
     for place in checks:
         file = _file(Path(place))
-        report = _report(file, arm)
+        report, able = _report(file, arms)
+        arm = min(able, key=lambda one: len(list(_differences(report, one, dtype, chat_template))))
+        checked.append(arm)
+        dtypes.add(report.dtype)
         files.append(str(file))
         decisions.append(report.verdict.decision)
         faults += [f"{file}: {fault}" for fault in _faults(report, file, digest, max_age_days, now)]
         differences += [f"{file}: {one}" for one in _differences(report, arm, dtype, chat_template)]
+    without = [_shown(arm) for arm in arms if arm not in checked]
+    faults += [f"no check of {arm} is given" for arm in without] if checks else ["no check is given"]
+    if dtype is None and len(dtypes) > 1:
+        differences.append(f"checked in {' and '.join(sorted(dtypes))}, and only one of them can be served")
     return Evidence(
-        checks=tuple(files), decisions=tuple(decisions), faults=tuple(faults), differences=tuple(differences)
+        checks=tuple(files),
+        decisions=tuple(decisions),
+        faults=tuple(faults),
+        differences=tuple(differences),
+        dtype=dtypes.pop() if len(dtypes) == 1 else None,
     )
 
 
@@ -92,21 +103,28 @@ def _file(place: Path) -> Path:
     return place / "report.json" if place.is_dir() else place
 
 
-def _report(file: Path, arm: Arm) -> "Report":
+def _report(file: Path, arms: Sequence[Arm]) -> "tuple[Report, list[Arm]]":
+    """A report, and the arms that it can be of."""
     from trimtab.results.report_files import load
 
     try:
         report = load(file)
     except InputError as error:
         raise InputError(str(error), code=error.code, field="check") from error
-    if report.steering is None or report.steering.id != arm.artifact:
-        of = "of contrast examples" if report.steering is None else f"of the steering {str(report.steering.id)[:12]}"
-        raise InputError(
-            f"{file} is a check {of}, not of {arm.name} ({arm.artifact[:12]}); run trimtab check --steering with it",
-            code="unfit-evidence",
-            field="check",
-        )
-    return report
+    found = [arm for arm in arms if report.steering is not None and arm.artifact == report.steering.id]
+    if found:
+        return report, found
+    of = "of contrast examples" if report.steering is None else f"of the steering {str(report.steering.id)[:12]}"
+    wanted = " or ".join(f"{arm.name} ({arm.artifact[:12]})" for arm in arms)
+    raise InputError(
+        f"{file} is a check {of}, not of {wanted}; run trimtab check --steering with it",
+        code="unfit-evidence",
+        field="check",
+    )
+
+
+def _shown(arm: Arm) -> str:
+    return f"{arm.name} at {', '.join(f'{name}={value:g}' for name, value in arm.strength.items())}"
 
 
 def _faults(

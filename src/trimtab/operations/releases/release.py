@@ -61,6 +61,7 @@ class Evidence(_Record):
         faults: why they are not enough; then `unchecked` says why it is released all the same.
         differences: of what was checked and what is to be served; `accepted` says why they do no harm.
         unchecked, accepted: reasons, in somebody's words.
+        dtype: that the checks were made in; None where there is none, or they differ.
 
     Example:
         >>> from trimtab.operations import Evidence
@@ -74,6 +75,7 @@ class Evidence(_Record):
     differences: tuple[str, ...] = ()
     unchecked: str | None = None
     accepted: str | None = None
+    dtype: str | None = None
 
 
 class Definition(_Record):

@@ -95,13 +95,13 @@ class Releases:
             strength: of the treatment; by default the steering's own.
             control_strength: of the control.
             scope: of both; by default the checked one.
-            checks: folders of `trimtab check --steering`.
+            checks: folders of `trimtab check --steering`, of the treatment and of a control that steers.
             max_age_days: older checks count as none.
             unchecked: why it is released though the checks are not enough.
             accepted: why what differs from what was checked does no harm.
             digest: of the weights that are served; by default those that the steering was made for.
             chat_template: whether requests go through the chat template.
-            dtype: that is served; None for any.
+            dtype: that is served; by default that of the checks, and any where there is none.
             others: further fields of `Definition`, such as `traffic`, `metric` or `four_eyes`.
 
         Raises:
@@ -109,20 +109,22 @@ class Releases:
             TrimtabError: the store cannot be written.
         """
         arm, artifact = arm_of(treatment, strength, scope)
+        other = None if control is None else arm_of(control, control_strength, scope)[0]
         made_for = artifact.made_for
         weights = digest or (None if made_for is None else made_for.digest)
         found = gathered(
-            arm, checks, digest=weights, dtype=dtype, chat_template=chat_template, max_age_days=max_age_days
-        )
+            [arm] if other is None else [arm, other], checks, digest=weights, dtype=dtype,
+            chat_template=chat_template, max_age_days=max_age_days,
+        )  # fmt: skip
         definition = Definition.made(
             name=name,
             model=model,
             treatment=arm,
-            control=None if control is None else arm_of(control, control_strength, scope)[0],
+            control=other,
             stages=tuple(stages),
             salt=secrets.token_hex(16),
             digest=weights,
-            dtype=dtype,
+            dtype=dtype or found.dtype,
             chat_template=chat_template,
             evidence=allowed(found, unchecked, accepted),
             **others,
