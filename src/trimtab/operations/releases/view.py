@@ -1,4 +1,4 @@
-"""The releases as a server sees them: in memory, immutable, and kept up with the store by a thread of its own."""
+"""The releases as a server sees them: in memory, immutable, kept up by threads with the store and the off switch."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -131,8 +131,12 @@ class ReleaseView:
         self._seen = clock()
         self._stop = Event()
         self._look()
-        self._thread = Thread(target=self._follow, name="trimtab-releases", daemon=True)
-        self._thread.start()
+        self._threads = [
+            Thread(target=act, name=f"trimtab-{name}", daemon=True)
+            for name, act in (("releases", self._follow), ("off-switch", self._watch))
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def assign(self, unit: str | None, request: str) -> Assignment | None:
         """What a request gets; takes microseconds, from memory.
@@ -156,6 +160,11 @@ class ReleaseView:
                     continue
             return one.assigned(unit, request)
         return None
+
+    @property
+    def off_reason(self) -> str | None:
+        """Why all steering is off; None if it is not."""
+        return self._off
 
     @property
     def condition(self) -> Condition:
@@ -189,7 +198,8 @@ class ReleaseView:
     def close(self) -> None:
         """Stop following the store; `assign` goes on with the last state for `grace` seconds."""
         self._stop.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
         self._fault = self._fault or "the view is closed"
 
     def __enter__(self) -> "ReleaseView":
@@ -200,7 +210,6 @@ class ReleaseView:
 
     def _look(self) -> None:
         """Read the store, if anything changed since."""
-        self._off = self.off.reason
         began = self._clock()
         with self._store.reading() as connection:
             number = newest(connection)
@@ -217,8 +226,12 @@ class ReleaseView:
                     self._look()
             except TrimtabError as error:
                 self._fault = str(error)
-            self._off = self.off.reason
             self._stop.wait(self._poll)
+
+    def _watch(self) -> None:
+        """Look at the off switch, for which no store is waited."""
+        while not self._stop.wait(self._poll):
+            self._off = self.off.reason
 
     def _listen(self) -> None:
         """Look whenever PostgreSQL tells of a change, and now and then in any case, until the connection is lost."""

@@ -28,7 +28,7 @@ from trimtab.serving.resolution import Resolved
 from trimtab.steering.artifact import read
 
 GRACE: Final = 60.0  # seconds that the last state is good for without the store
-_LOOK: Final = 0.25  # seconds between looks at the off switch and at how the server stands
+_LOOK: Final = 0.25  # seconds between looks at how the server stands
 _TIDY: Final = 3600.0  # seconds between removals of old texts
 
 
@@ -70,14 +70,13 @@ class Operations:
         self.unsteered: Counter[str] = Counter()  # those by release that should have been steered, and were not
         self.faults: dict[str, str] = {}  # by release, why this server leaves its requests unsteered
         self._able: Capabilities | None = None
-        self._off, self._other_weights, self._log = off, other_weights, log
+        self._other_weights, self._log = other_weights, log
         self._files, self._keep_days = Unchanged(), keep_days
-        self._off_reason = off.reason
         self._said: dict[str, Any] = {}
         self._stop = Event()
         self.view = ReleaseView(store, model, off, grace=grace)
         self.writer = ExposureWriter(self.exposures)
-        self._threads = [self._every(_LOOK, self._look_at_switch), self._every(_LOOK, self._look)]
+        self._threads = [self._every(_LOOK, self._look)]
         if keep_days is not None:
             self._threads.append(self._every(_TIDY, self._expire))
 
@@ -94,9 +93,9 @@ class Operations:
             able: what the engine can do.
             chat: whether the prompt goes through the chat template.
         """
-        given = None if self._off_reason is not None else self.view.assign(unit, request)
+        given, off = self.view.assign(unit, request), self.view.off_reason
         if given is None:
-            return Following("none", unit, departure=None if self._off_reason is None else OFF)
+            return Following("none", unit, departure=None if off is None else OFF)
         try:
             resolved = self._resolved(given, able, chat)
         except InputError as error:
@@ -105,8 +104,8 @@ class Operations:
 
     def named(self, unit: str | None, resolved: Resolved) -> Following:
         """What a request gets that names its steering: that, unless all steering is off."""
-        if self._off_reason is not None:
-            return Following("named", unit, fault=self._off_reason, departure=OFF)
+        if (off := self.view.off_reason) is not None:
+            return Following("named", unit, fault=off, departure=OFF)
         return Following("named", unit, resolved=resolved)
 
     def put(self, exposure: Exposure, following: Following) -> None:
@@ -134,20 +133,12 @@ class Operations:
     @property
     def condition(self) -> Condition:
         """See `trimtab.operations.releases.view.Condition`."""
-        return "off" if self._off_reason is not None else self.view.condition
+        return self.view.condition
 
     @property
     def record(self) -> dict[str, Any]:
         """How the server stands: condition and why, releases and what is wrong with them, exposures."""
-        said = self.view.record
-        return {
-            "condition": self.condition,
-            "reason": self._off_reason or said["reason"],
-            "seconds_since_store": said["seconds_since_store"],
-            "releases": said["releases"],
-            "faults": dict(self.faults),
-            "exposures": self.writer.record,
-        }
+        return self.view.record | {"faults": dict(self.faults), "exposures": self.writer.record}
 
     def close(self) -> None:
         """Write what waits, and let the store go; says in the log if something could not be written."""
@@ -191,9 +182,6 @@ class Operations:
             if folder is not None and (fault := self._files.fault(folder, arm.artifact)):
                 return f"{which}: {arm.name}: {fault}"
         return None
-
-    def _look_at_switch(self) -> None:
-        self._off_reason = self._off.reason
 
     def _look(self) -> None:
         """See how the server stands, and log what changed."""
