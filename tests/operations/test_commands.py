@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import Run
 from tests.serving.steerings import write_steering
 
-from trimtab.operations import Exposure, ExposureLog, Releases, Store
+from trimtab.operations import Exposure, ExposureLog, ExposureWriter, Releases, Store
 
 
 @pytest.fixture
@@ -178,6 +178,13 @@ def test_a_store_is_migrated_and_forgets(here: Path, run: Run) -> None:
     assert run("store", "exposures", "ada")[1] == ""
     assert "30d or 12h" in run("store", "expire", "--keep", "soon")[2]
     assert len(run("store", "key")[1].strip()) == 44
+
+
+def test_what_a_server_has_answered_but_not_written_yet_is_forgotten_too(here: Path, run: Run) -> None:
+    with Store(here, create=True) as store, ExposureWriter(log := ExposureLog(store)) as writer:
+        writer.put(Exposure("r", 0.0, "tiny", "named", "ada", prompt="p", answer="a"))
+        assert json.loads(run("store", "forget", "ada", "--json")[1]) == {"texts_removed": 1, "exposures_unlinked": 1}
+        assert list(log.of_unit("ada")) == []
 
 
 @pytest.mark.parametrize(

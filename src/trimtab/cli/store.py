@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from time import sleep
 from typing import Annotated
 
 import typer
@@ -39,10 +40,16 @@ def forget(
     place: Place = None,
     json_: Json = False,
 ) -> None:
-    """Remove a unit's texts, and from its exposures whose they are; the audit keeps that it was done, not to whom."""
+    """Remove a unit's texts, and from its exposures whose they are; the audit keeps that it was done, not to whom.
+
+    Waits a second for what servers have answered already. What they answer from then on is kept as ever, and so is what
+    a server holds that cannot reach the store: repeat it then.
+    """
     with opened(place) as kept:
         from trimtab.operations import ExposureLog
+        from trimtab.operations.exposures.writer import SECONDS
 
+        sleep(2 * SECONDS)  # servers write that late what they answered before
         texts, exposures = ExposureLog(kept).forget(unit, by=who(by), why=why)
     if json_:
         typer.echo(json.dumps({"texts_removed": texts, "exposures_unlinked": exposures}))
