@@ -1,7 +1,7 @@
 """An exposure: what one request was given, and what it did."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from trimtab.interventions import Scope
@@ -72,7 +72,9 @@ class Exposure:
     @property
     def details(self) -> dict[str, Any]:
         """What is kept as JSON, beside the columns that are searched by."""
-        return {name: value for name, value in asdict(self).items() if name not in _COLUMNS}
+        said = {name: getattr(self, name) for name in _DETAILS}
+        return said | {"strength": dict(self.strength), "gates": dict(self.gates)}
 
 
 _COLUMNS = {"request", "time", "model", "arm", "unit", "release", "version", "dry_run", "artifact", "prompt", "answer"}
+_DETAILS = tuple(one.name for one in fields(Exposure) if one.name not in _COLUMNS)  # asdict takes ten times as long
