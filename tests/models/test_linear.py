@@ -6,7 +6,7 @@ from torch import nn
 
 from trimtab.interventions import Site
 from trimtab.models import Plan
-from trimtab.models.linear import by_onednn, quick_linears, suits
+from trimtab.models.linear import FEW_ROWS, by_onednn, for_few_rows, quick_linears, suits
 
 
 @pytest.fixture
@@ -40,6 +40,33 @@ def test_input_that_is_not_contiguous(layer):
 def test_no_rows_give_no_rows(layer):
     with torch.no_grad():
         assert by_onednn(layer)(torch.ones(0, 300)).shape == (0, 400)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("rows", [0, 1, FEW_ROWS])
+@pytest.mark.parametrize("size", [2.0**-20, 1.0, 2.0**20])
+def test_few_rows_with_half_as_many_bytes_of_weights_equal_float64(bias, rows, size):
+    torch.manual_seed(0)
+    layer = nn.Linear(300, 401, bias=bias)
+    layer.weight.data = size * layer.weight.data.bfloat16().float()
+    h = torch.randn(1, rows, 300)
+    expected = layer.double()(h.double())
+    few = for_few_rows(layer.float())
+    if few is None:
+        pytest.skip("this machine's torch has no FBGEMM")
+    with torch.no_grad():
+        result = few(h)
+    assert result.shape == (1, rows, 401)
+    assert result.dtype == torch.float32
+    torch.testing.assert_close(result.double(), expected, rtol=0, atol=2e-6 * max(size, 0.1 * bias))
+
+
+@pytest.mark.parametrize("weight", [0.03 * (1 + 2**-20), torch.inf, torch.nan])
+def test_weights_with_more_digits_than_float16_has_are_left_as_they_are(layer, weight):
+    layer.weight.data = layer.weight.data.bfloat16().float()
+    assert for_few_rows(layer) is not None or "fbgemm" not in torch.backends.quantized.supported_engines
+    layer.weight.data[3, 5] = weight
+    assert for_few_rows(layer) is None
 
 
 def test_gradients_are_left_to_torch(layer, monkeypatch):

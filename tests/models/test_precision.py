@@ -9,6 +9,7 @@ from accelerate import dispatch_model
 
 from trimtab.interventions import Site
 from trimtab.models import Model, Plan, precision
+from trimtab.models.linear import FEW_ROWS
 
 ALL = Plan(logits="all")
 LOW = [torch.bfloat16, torch.float16]
@@ -50,6 +51,30 @@ def test_norm_and_head_run_in_float32_whatever_the_blocks_dtype(name, dtype, wra
     torch.testing.assert_close(trace.logits, expected, rtol=0, atol=0)
     assert model.tail.not_float32 == []
     assert {p.dtype for p in model.hf.parameters()} == {dtype}  # the copies stay out of the state dict
+
+
+def test_many_passes_of_few_rows_have_the_same_logits(wrapped, tokens):
+    model = wrapped(dtype=torch.bfloat16, hidden_size=256, vocab_size=400)
+    head, ids = model.hf.get_output_embeddings(), torch.tensor(tokens(0, FEW_ROWS))
+
+    def logits(few_rows, ids=ids):
+        with torch.no_grad(), model.gate.open(), model.tail.in_float32(begins=True, few_rows=few_rows):
+            return model.hf(ids).logits
+
+    torch.testing.assert_close(logits(True), logits(False), rtol=0, atol=1e-6)
+    before = logits(True)
+    head.weight.data.mul_(2)
+    torch.testing.assert_close(logits(True), 2 * before, rtol=0, atol=1e-6)
+
+
+def test_only_few_rows_are_computed_by_the_weights_laid_out_for_them(wrapped, tokens, monkeypatch):
+    monkeypatch.setattr(precision, "for_few_rows", lambda layer: lambda h: torch.zeros(*h.shape[:-1], 400))
+    model = wrapped(dtype=torch.bfloat16, hidden_size=256, vocab_size=400)
+    with model.gate.open(), model.tail.in_float32(begins=True, few_rows=True):
+        for rows, few in ((FEW_ROWS, True), (FEW_ROWS + 1, False)):
+            with torch.no_grad():
+                assert (not model.hf(torch.tensor(tokens(0, rows))).logits.any()) is few
+        assert model.hf(torch.tensor(tokens(0, 3))).logits.any(), "gradients are wanted"
 
 
 @pytest.mark.parametrize("name", ["llama", "gemma2", "gpt2", "opt", "falcon"])

@@ -158,6 +158,7 @@ class Request:
         sampling: how the answer's tokens are chosen.
         steering: None leaves the model as it is, bit for bit.
         explain: whether events say of each token what the edits did to it.
+        streamed: whether each token is wanted as it comes; if not, events behind the first hold several.
 
     Raises:
         InputError: no id, or an empty prompt.
@@ -174,6 +175,7 @@ class Request:
     sampling: Sampling
     steering: RequestSteering | None = None
     explain: bool = False
+    streamed: bool = True
 
     def __post_init__(self) -> None:
         if not self.id:

@@ -14,7 +14,7 @@ from torch.func import functional_call
 
 from trimtab.models.blocks import Anatomy
 from trimtab.models.forward import replaced
-from trimtab.models.linear import by_onednn, suits
+from trimtab.models.linear import FEW_ROWS, by_onednn, for_few_rows, suits
 from trimtab.models.versions import Version, version
 
 
@@ -38,12 +38,13 @@ class Tail:
         return [type(m).__name__ for m in low] if offloaded else []
 
     @contextmanager
-    def in_float32(self, begins: bool) -> Iterator[None]:
+    def in_float32(self, begins: bool, few_rows: bool = False) -> Iterator[None]:
         """In here the modules compute in float32, with the weights that they have now. Inner ones change nothing.
 
         Args:
             begins: False in a step behind a cache, where only a new version of the weights is looked for; else the
                 weights are copied again, so that writes through `weight.data` count too.
+            few_rows: whether many passes with few rows follow, for which weights are laid out once more.
         """
         with ExitStack() as stack:
             if not self._active and not self.not_float32:
@@ -51,7 +52,7 @@ class Tail:
                 for k, module in enumerate(self._modules):
                     if _is_low(module):
                         twin = self._twins.setdefault(k, _Twin(module))
-                        twin.refresh(begins)
+                        twin.refresh(begins, few_rows)
                         stack.enter_context(replaced(module, twin))
             yield
 
@@ -70,10 +71,11 @@ class _Twin:
         self._module = module
         self._copy: nn.Module | None = None
         self._run: Callable[[Tensor], Tensor] | None = None
+        self._few: Callable[[Tensor], Tensor] | None = None
         self._version: Version = ()
 
     @torch.no_grad()
-    def refresh(self, begins: bool) -> None:
+    def refresh(self, begins: bool, few_rows: bool) -> None:
         """Take over the module's weights; without reading their values, so that no device has to be waited for."""
         now = version((*self._module.parameters(), *self._module.buffers()))
         if self._copy is None or now != self._version:
@@ -82,6 +84,7 @@ class _Twin:
         elif begins:
             for copied, weight in zip(self._copy.parameters(), self._module.parameters(), strict=True):
                 copied.copy_(weight)
+        self._few = for_few_rows(self._copy) if few_rows and suits(self._copy) else None
 
     def __call__(self, h: Tensor) -> Tensor:
         assert self._copy is not None
@@ -90,6 +93,8 @@ class _Twin:
         if torch.is_grad_enabled() and any(p.requires_grad for p in self._module.parameters()):
             weights = {name: p.float() for name, p in self._module.named_parameters()}
             out: Tensor = functional_call(self._copy, weights, (h,))  # gradients go to the module's own weights
+        elif self._few is not None and not torch.is_grad_enabled() and h.shape[:-1].numel() <= FEW_ROWS:
+            out = self._few(h)
         else:
             out = self._run(h)
         return out

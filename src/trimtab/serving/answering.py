@@ -40,16 +40,14 @@ class Answering:
         self._engine = engine
         self._parts = parts
         self._deadline = deadline
-        self._streams: dict[str, AsyncIterator[Event]] = {}
-        self._steps: dict[asyncio.Future[Event], Part] = {}
+        self._said: asyncio.Queue[tuple[Part, Event | Exception]] = asyncio.Queue()
         self._running: set[str] = set()
+        self._readers: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
         for part in self._parts:
-            id = part.request.id
-            self._streams[id] = self._engine.submit(part.request)
-            self._running.add(id)
-            self._next(part)
+            self._running.add(part.request.id)
+            self._readers.append(asyncio.create_task(self._read(part, self._engine.submit(part.request))))
         return self
 
     async def __aexit__(
@@ -66,49 +64,47 @@ class Answering:
             HttpError: the time is up (504).
             TrimtabError: the engine failed, or ended a part by itself.
         """
-        loop = asyncio.get_running_loop()
-        while self._steps:
-            left = self._deadline - loop.time()
-            done, _ = await asyncio.wait(self._steps, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            if not done:
-                raise HttpError(
-                    "the answer was not done in time; ask for fewer tokens, or try again later",
-                    status=504,
-                    word="timeout",
+        while self._running:
+            part, said = await self._next()
+            if isinstance(said, Exception):
+                raise said
+            if said.finish == "cancelled":
+                raise TrimtabError(
+                    f"the answer to {part.request.id} was cancelled, since the engine stops or starts anew"
                 )
-            for step in sorted(done, key=lambda one: self._steps[one].request.id):
-                part = self._steps.pop(step)
-                event = _of(step, part)
-                if event.finish is None:
-                    self._next(part)
-                else:
-                    self._running.discard(part.request.id)
-                yield part, event
+            if said.finish is not None:
+                self._running.discard(part.request.id)
+            yield part, said
 
-    def _next(self, part: Part) -> None:
-        step = asyncio.ensure_future(_step(self._streams[part.request.id]))
-        self._steps[step] = part
+    async def _next(self) -> tuple[Part, Event | Exception]:
+        """What is said next, by any part."""
+        if not self._said.empty():
+            return self._said.get_nowait()
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                return await self._said.get()
+        except TimeoutError as error:
+            raise HttpError(
+                "the answer was not done in time; ask for fewer tokens, or try again later", status=504, word="timeout"
+            ) from error
+
+    async def _read(self, part: Part, stream: AsyncIterator[Event]) -> None:
+        """Pass a part's events on, or why there are no more before its end."""
+        ended = False
+        try:
+            async for event in stream:
+                ended = event.finish is not None
+                self._said.put_nowait((part, event))
+        except Exception as error:
+            self._said.put_nowait((part, error))
+        else:
+            if not ended:
+                self._said.put_nowait((part, TrimtabError(f"the answer to {part.request.id} broke off")))
 
     async def _end(self) -> None:
         for id in sorted(self._running):
             with suppress(TrimtabError):  # an engine that failed holds nothing to cancel
                 await self._engine.cancel(id)
-        for step in self._steps:
-            step.cancel()
-        await asyncio.gather(*self._steps, return_exceptions=True)
-        self._steps.clear()
-
-
-async def _step(stream: AsyncIterator[Event]) -> Event:
-    return await anext(stream)
-
-
-def _of(step: "asyncio.Future[Event]", part: Part) -> Event:
-    """The event of a step that is done."""
-    try:
-        event = step.result()
-    except StopAsyncIteration as error:
-        raise TrimtabError(f"the answer to {part.request.id} broke off") from error
-    if event.finish == "cancelled":
-        raise TrimtabError(f"the answer to {part.request.id} was cancelled, since the engine stops or starts anew")
-    return event
+        for reader in self._readers:
+            reader.cancel()
+        await asyncio.gather(*self._readers, return_exceptions=True)

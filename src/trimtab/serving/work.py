@@ -118,7 +118,7 @@ def _parts(
         applied: RequestSteering | None = None if resolved is None or beside else resolved.steering
         id = f"{request_id}-{index}{'-unsteered' if beside else ''}"
         explained = steering.explain and applied is not None
-        return Part(index, Request(id, prompt, drawn, applied, explained), beside)
+        return Part(index, Request(id, prompt, drawn, applied, explained, bool(asked.stream)), beside)
 
     indices = range(len(given) * n)
     return [part(i, False) for i in indices] + [part(i, True) for i in indices if steering.compare]

@@ -32,6 +32,7 @@ from trimtab.interventions import (
 from trimtab.models import Encoded, Model
 from trimtab.models.capture import capture
 from trimtab.serving.engines.batching import PAGE, Limits
+from trimtab.serving.engines.running import TOGETHER
 from trimtab.serving.engines.transformers import TransformersEngine
 from trimtab.steering import Additive, Steering
 from trimtab.texts import Message, Rendered
@@ -170,6 +171,36 @@ def test_events_say_what_was_done_and_how_likely_each_token_was(tiny: Any, every
         best = plain.topk(3)
         assert list(event.top_logprobs[0]) == best.indices.tolist()
         assert list(event.top_logprobs[0].values()) == pytest.approx(best.values.tolist(), abs=1e-4)
+
+
+@pytest.mark.parametrize("stop", [(), ("§", "never")])
+def test_an_answer_that_nobody_streams_is_the_same_in_fewer_events(
+    tiny: Any, every_kind: Any, stop: tuple[str, ...]
+) -> None:
+    model = tiny()
+    model.hf.generation_config.eos_token_id = None
+    gated = Steering({1: every_kind["gated"]}, {"kind": 1.0})
+    steering = RequestSteering("gated", {"kind": 0.7}, "generated")
+    sampling = Sampling(TOGETHER + 9, temperature=0, top_logprobs=2, stop=stop)
+    both = [Request(str(on), turns(PROMPTS[0]), sampling, steering, True, on) for on in (True, False)]
+    found = answers(model, {"gated": gated}, both)
+    each, together = found["True"], found["False"]
+    assert len(each) == sampling.max_tokens
+    assert [len(e.tokens) for e in together] == ([1] * len(each) if stop else [1, TOGETHER, 8])
+    assert said(together) == pytest.approx(said(each), rel=1e-4)
+    assert [t.token for e in together for t in e.token_edits] == [t.token for e in each for t in e.token_edits]
+    assert text_of(together) == text_of(each)
+    assert (together[0].prompt_tokens, together[-1].finish) == (each[0].prompt_tokens, "length")
+
+
+def said(events: Sequence[Event]) -> list[float]:
+    """All that steered events say in numbers, however many tokens each of them holds."""
+    tokens = [x for e in events for row in zip(e.tokens, e.logprobs, strict=True) for x in row]
+    tops = [x for e in events for top in e.top_logprobs for pair in top.items() for x in pair]
+    edits = [x for e in events for t in e.token_edits for x in (t.selected, t.edit_size_ratio, *t.gates.values())]
+    sums = [sum(e.edits.selected * x for e in events if e.edits is not None
+                for x in (1, *e.edits.gates.values(), e.edits.edit_size_ratio))]  # fmt: skip
+    return [*tokens, *tops, *edits, *sums]
 
 
 def test_the_end_of_text_and_a_stop_text_end_an_answer(tiny: Any) -> None:

@@ -37,11 +37,11 @@ class AnswerText:
         self._held, self._released = "", ""
         self._begin(prompt)
 
-    def put(self, token: int) -> str:
-        """The text that is certain with this token."""
-        self._ids.append(token)
+    def put(self, *tokens: int) -> str:
+        """The text that is certain with these tokens; one at a time where there are stop texts."""
+        self._ids += tokens
         self._up_to_date = False
-        text = self._after(lambda: self._streamer.put(torch.tensor([token])))
+        text = self._after(lambda: self._streamer.put(torch.tensor(tokens)))
         if self._up_to_date and len(self._ids) >= self._n_context + STRETCH:
             self._begin(self._ids)
         return text

@@ -13,6 +13,8 @@ from trimtab.serving.engines.events import Events, read_events
 from trimtab.serving.engines.logits import ChosenToken, TokenChoice
 from trimtab.serving.engines.packed_steering import PackedSteering
 
+TOGETHER = 16  # tokens in an event of a request that nobody streams
+
 
 class Running:
     """A request that an engine has accepted. Belongs to one event loop.
@@ -29,6 +31,8 @@ class Running:
         self.request, self.name, self.ended = request, name, False
         self._events: Events = asyncio.Queue()  # without a limit: no reader delays a pass
         self._ids: list[int] = []
+        self._new: list[int] = []  # of them, those without an event yet
+        self._chosen: list[ChosenToken] = []
         self._told = False
 
     def begin(
@@ -78,17 +82,31 @@ class Running:
         return self.ended
 
     def _put(self, new: list[int], chosen: list[ChosenToken], finished: bool) -> None:
-        text, shown = "", 0
-        for token in new:
-            if token in self._silent_ends or self._answer.stopped:
-                break
-            text, shown = text + self._answer.put(token), shown + 1
+        self._new += new
+        self._chosen += chosen
+        stops = bool(self.request.sampling.stop)  # which must be looked for at once
+        if self._told and not (finished or stops or self.request.streamed or len(self._new) >= TOGETHER):
+            return
+        new, self._new, chosen, self._chosen = self._new, [], self._chosen, []
+        text, shown = self._written(new, one_by_one=stops)
         finish: Finish | None = None
         if finished and not self._answer.stopped:
             text += self._answer.end()
             finish = "stop" if new and new[-1] in self._ends else "length"
         finish = "stop" if self._answer.stopped else finish
         self._send(text, tuple(new[:shown]), chosen[:shown], finish)
+
+    def _written(self, new: Sequence[int], one_by_one: bool) -> tuple[str, int]:
+        """The text that is certain with new tokens, and how many of them belong to the answer."""
+        shown = next((i for i, token in enumerate(new) if token in self._silent_ends), len(new))
+        if not one_by_one:
+            return (self._answer.put(*new[:shown]) if shown else ""), shown
+        text = ""
+        for i in range(shown):
+            if self._answer.stopped:
+                return text, i
+            text += self._answer.put(new[i])
+        return text, shown
 
     def _send(self, text: str, tokens: tuple[int, ...], chosen: Sequence[ChosenToken], finish: Finish | None) -> None:
         edits = None if self._steering is None else self._done(self._steering)

@@ -66,7 +66,7 @@ class TransformersEngine(ModelEngine):
         with ExitStack() as stack:
             stack.callback(self._restore_attention)
             stack.enter_context(model.gate.open())
-            stack.enter_context(model.tail.in_float32(begins=True))
+            stack.enter_context(model.tail.in_float32(begins=True, few_rows=True))
             stack.enter_context(quick_linears(model.anatomy.heavy_modules))
             check_packed_passes(model, self._new_manager(), self._choices)
             self._manager = self._new_manager()
