@@ -22,6 +22,10 @@ from trimtab.serving.engines.outbox import Said
 
 _PATIENCE: Final = 10.0  # seconds for a process to end by itself
 _PAUSE: Final = 1.0  # seconds before a process that died is started again
+# oneDNN keeps a kernel for every shape that it has met, and passes have as many shapes as numbers of tokens: with its
+# own limit of 1,024 the kernels of a small model grow to a gigabyte.
+_ONEDNN_CACHES: Final = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+_KERNELS: Final = 128
 
 
 @dataclass(frozen=True)
@@ -232,6 +236,8 @@ class ProcessEngine:
 def _run(pipe: Connection, model: ModelToServe) -> None:
     """The child: its environment is set before torch is imported, which reads it then."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait sleep, and other work goes on
+    for cache in _ONEDNN_CACHES:
+        os.environ.setdefault(cache, str(_KERNELS))
     if model.threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(model.threads)
 
