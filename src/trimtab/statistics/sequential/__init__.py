@@ -7,6 +7,7 @@ Evidence is a logarithm of an e-value: log(1/α) shows what it is evidence of. d
 
 from trimtab.statistics.sequential.asymptotic import AsymptoticSequence, Side, fixed_size
 from trimtab.statistics.sequential.betting import BettingDifference, BettingMean, log_e_path
+from trimtab.statistics.sequential.drift import DriftTest
 from trimtab.statistics.sequential.estimates import (
     Estimate,
     adjusted_difference,
@@ -14,17 +15,22 @@ from trimtab.statistics.sequential.estimates import (
     mean_estimate,
     ratio_estimate,
 )
+from trimtab.statistics.sequential.judging import DriftVerdict, JudgeDrift
 from trimtab.statistics.sequential.moments import Moments, PairMoments
 from trimtab.statistics.sequential.quantiles import QuantileStream, quantile_difference, quantile_ranks
 from trimtab.statistics.sequential.sample_ratio import ShareCounts, log_sample_ratio, log_share_ratio
 from trimtab.statistics.sequential.several import always_valid_p, holm
+from trimtab.statistics.sequential.stability import population_stability
 from trimtab.statistics.sequential.states import State, state_of
 
 __all__ = [
     "AsymptoticSequence",
     "BettingDifference",
     "BettingMean",
+    "DriftTest",
+    "DriftVerdict",
     "Estimate",
+    "JudgeDrift",
     "Moments",
     "PairMoments",
     "QuantileStream",
@@ -40,6 +46,7 @@ __all__ = [
     "log_sample_ratio",
     "log_share_ratio",
     "mean_estimate",
+    "population_stability",
     "quantile_difference",
     "quantile_ranks",
     "ratio_estimate",
