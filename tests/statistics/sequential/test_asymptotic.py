@@ -97,6 +97,34 @@ def test_stages_that_grow_by_what_was_seen_leave_the_level_as_it_is():
     assert false_alarms(AsymptoticSequence(1000, ALPHA), values, treated) <= allowed(DRAWS)
 
 
+def returning_units(rng, requests):
+    """Estimates after each request of means over units, most of which come back and then count by their new mean."""
+    sums = np.zeros((2, 3, DRAWS, requests))  # by arm: units, their means, squares of these
+    units: list[list[np.ndarray]] = []  # of each: effect, whether treated, requests, sum
+    here = np.zeros((2, 3, DRAWS))
+    for t in range(requests):
+        if not units or rng.random() < 0.3:
+            units.append([rng.normal(size=DRAWS), rng.random(DRAWS) < 0.5, np.zeros(DRAWS), np.zeros(DRAWS)])
+        unit = units[rng.integers(len(units))]
+        effect, treated, n, total = unit
+        old = np.where(n > 0, total / np.maximum(n, 1), 0.0)
+        unit[2], unit[3] = n + 1, total + effect + rng.normal(size=DRAWS)
+        new = unit[3] / unit[2]
+        for arm, mine in ((0, treated), (1, ~treated)):
+            here[arm] += np.where(mine, [n == 0, new - old, new**2 - old**2], 0.0)
+        sums[..., t] = here
+    arms = []
+    for n, total, squares in sums:
+        mean = total / np.maximum(n, 1)
+        arms.append(mean_estimate(Moments(n, mean, squares - n * mean**2)))
+    return difference(*arms)
+
+
+def test_units_that_come_back_and_count_by_their_new_mean_leave_the_level_as_it_is():
+    low, high = AsymptoticSequence(400, ALPHA).ends(returning_units(np.random.default_rng(6), 2500))
+    assert ((low > 0) | (high < 0)).any(axis=1).sum() <= allowed(DRAWS)
+
+
 def test_ratios_and_adjusted_differences_keep_the_level_too():
     rng = np.random.default_rng(3)
     answers = rng.poisson(3, (DRAWS, 2000)) + 1.0
@@ -148,6 +176,7 @@ def test_one_sided_evidence_has_a_mean_of_one_at_most_where_there_is_nothing(sid
 
 def test_nothing_is_said_before_the_start_or_without_any_spread():
     sequence = AsymptoticSequence(100, start=30)
+    assert np.isnan(sequence.interval(difference(mean_estimate(Moments(50, 1.0, 5.0)), mean_estimate(Moments()))).value)
     for estimate in (mean_estimate(Moments(29, 0.5, 10.0)), mean_estimate(Moments(100, 0.5, 0.0))):
         interval = sequence.interval(estimate)
         assert (interval.low, interval.high) == (-np.inf, np.inf)

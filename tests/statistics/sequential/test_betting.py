@@ -96,6 +96,13 @@ def test_a_difference_keeps_its_level_and_is_found():
     assert something.log_e_value(0.3) < np.log(20)
 
 
+def test_without_an_outcome_nothing_is_known():
+    for stream, bounds in ((BettingMean(-1, 3), (-1, 3)), (BettingDifference(-1, 3), (-4, 4))):
+        interval = stream.interval()
+        assert np.isnan(interval.value)
+        assert (interval.low, interval.high) == bounds
+
+
 def test_what_does_not_fit_is_refused():
     with pytest.raises(InputError, match="outside"):
         BettingMean().add(1.5)

@@ -71,7 +71,7 @@ class _Capital:
 
     @property
     def mean(self) -> float:
-        return (self.bet.total - 0.5) / self.bet.n if self.bet.n else 0.5
+        return (self.bet.total - 0.5) / self.bet.n if self.bet.n else float("nan")
 
 
 class _Bounded:
@@ -143,7 +143,7 @@ class BettingMean(_Bounded):
             self._ends[1] = min(self._ends[1], stays)
 
     def interval(self) -> Interval:
-        """Mean so far, and the ends; the bounds before anything is known."""
+        """Mean so far (not a number without an outcome), and the ends: the bounds before anything is known."""
         scale = (self.high - self.low) / self.cells
         ends = (self.low + scale * end for end in self._ends)
         return Interval(self.low + (self.high - self.low) * self._capital.mean, *ends)

@@ -17,7 +17,7 @@ class Estimate:
     """An estimate and how far it can be trusted.
 
     Args:
-        value: in the metric's units.
+        value: in the metric's units; not a number where there is no unit.
         error: standard error.
         units: that it rests on; of a difference: units of two arms of equal size that would be as precise.
         smallest: units of the smaller arm, or all where there is one.
@@ -25,7 +25,7 @@ class Estimate:
     Example:
         >>> from trimtab.statistics.sequential import Moments, mean_estimate
         >>> estimate = mean_estimate(Moments(100, 0.5, 99.0))
-        >>> estimate.value, float(estimate.error)
+        >>> float(estimate.value), float(estimate.error)
         (0.5, 0.1)
     """
 
@@ -46,7 +46,9 @@ def mean_estimate(units: Moments) -> Estimate:
         >>> float(mean_estimate(Moments(4, 1.0, 12.0)).error)  # variance 4, four units
         1.0
     """
-    return Estimate(units.mean, np.sqrt(units.variance / np.maximum(units.n, 1)), units.n, units.n)
+    n = np.asarray(units.n)
+    value = np.where(n > 0, units.mean, np.nan)
+    return Estimate(value, np.sqrt(units.variance / np.maximum(n, 1)), units.n, units.n)
 
 
 def ratio_estimate(units: PairMoments) -> Estimate:
