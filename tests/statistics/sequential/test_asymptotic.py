@@ -174,6 +174,13 @@ def test_one_sided_evidence_has_a_mean_of_one_at_most_where_there_is_nothing(sid
     assert (evidence >= 20).mean() <= 0.05
 
 
+def test_one_sided_evidence_speaks_for_its_own_side():
+    more = Estimate(0.5, 0.1, 500.0, 250.0)
+    assert float(AsymptoticSequence(500, ALPHA, "lower").log_e_value(more)) > np.log(20)
+    assert float(AsymptoticSequence(500, ALPHA, "upper").log_e_value(more)) < 0
+    assert float(AsymptoticSequence(500, ALPHA, "upper").log_e_value(more, null=1.0)) > np.log(20)
+
+
 def test_nothing_is_said_before_the_start_or_without_any_spread():
     sequence = AsymptoticSequence(100, start=30)
     assert np.isnan(sequence.interval(difference(mean_estimate(Moments(50, 1.0, 5.0)), mean_estimate(Moments()))).value)

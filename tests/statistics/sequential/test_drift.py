@@ -117,6 +117,15 @@ def test_the_system_is_blamed_only_after_the_anchors_had_their_time():
     assert said == ["none", "none", "system", "system"]
 
 
+def test_a_judge_that_shows_within_the_wait_takes_the_blame():
+    rng = np.random.default_rng(7)
+    watch = JudgeDrift(rng.normal(size=200), rng.normal(size=200), guard=100)
+    while not watch.waiting:
+        watch.add_score(rng.normal(2.0))
+    said = [watch.add_anchor(float(rng.normal(2.0)), 0.0) for _ in range(40)]
+    assert (said[0], said[-1], watch.waiting) == ("none", "judge", False)
+
+
 def test_references_that_are_no_use_are_refused():
     for reference, bins in (([1.0] * 19, 50), ([float("nan")] * 30, 50), ([1.0] * 30, 1)):
         with pytest.raises(InputError):
