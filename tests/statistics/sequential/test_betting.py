@@ -108,6 +108,8 @@ def test_what_does_not_fit_is_refused():
         BettingMean().add(1.5)
     with pytest.raises(InputError, match="outside"):
         BettingMean().add(float("nan"))
+    with pytest.raises(InputError, match="null 2 lies outside"):
+        BettingMean().log_e_value(2)
     with pytest.raises(InputError, match="arm"):
         BettingDifference().add("dose", 1.0)
     with pytest.raises(InputError, match="bounds"):

@@ -86,12 +86,12 @@ class _Bounded:
         self.low, self.high, self.alpha, self.side, self.cells = low, high, check_alpha(alpha), side, cells
         self._goal = log((2 if side == "both" else 1) / alpha)
 
-    def _scaled(self, value: float) -> float:
+    def _scaled(self, value: float, name: str = "value") -> float:
         if not self.low <= value <= self.high:
             raise InputError(
-                f"outcome {value} lies outside of {self.low} to {self.high}; give the bounds that outcomes keep",
+                f"{name} {value} lies outside of {self.low} to {self.high}; give the bounds that outcomes keep",
                 code="out-of-range",
-                field="value",
+                field=name,
             )
         return (value - self.low) / (self.high - self.low)
 
@@ -150,7 +150,7 @@ class BettingMean(_Bounded):
 
     def log_e_value(self, null: float) -> float:
         """Logarithm of the evidence against a mean of `null` (side "lower": of at most, "upper": of at least)."""
-        m = self._scaled(null) * self.cells
+        m = self._scaled(null, "null") * self.cells
         above, below = int(np.ceil(m - 1e-9)), int(np.floor(m + 1e-9))
         return self._joined(float(self._capital.more[above]), float(self._capital.less[below]))
 
