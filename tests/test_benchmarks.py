@@ -85,3 +85,13 @@ def test_what_releases_cost_is_measured_and_written_down(tmp_path: Path, monkeyp
     runpy.run_path(str(BENCHMARKS / "operations.py"), run_name="__main__")
     for word in ("added by SQLite, median", "added by SQLite, p99", "status with 2,000", "audit of 200 entries"):
         assert word in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_launches_are_simulated_and_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, page = tmp_path / "rows.jsonl", tmp_path / "live.md"
+    options = ["--launches", "4", "--streams", "2", "--length", "3000", "--json", str(rows), "--out", str(page)]
+    monkeypatch.setattr(sys, "argv", ["launches.py", *options])
+    runpy.run_path(str(BENCHMARKS / "launches.py"), run_name="__main__")
+    for word in ("trimtab, two ends: says better or worse", "one look of a fixed size", "SD times 1.5", "judge moves"):
+        assert word in page.read_text(encoding="utf-8")

@@ -13,7 +13,8 @@ import trimtab as tt
 
 ROOMS = (
     "trimtab", "trimtab.behaviors", "trimtab.evaluation", "trimtab.integrations", "trimtab.interventions",
-    "trimtab.models", "trimtab.operations", "trimtab.results", "trimtab.statistics", "trimtab.steering",
+    "trimtab.models", "trimtab.operations", "trimtab.results", "trimtab.statistics",
+    "trimtab.statistics.sequential", "trimtab.steering",
     "trimtab.workflows",
 )  # fmt: skip
 SLOW = {"check", "fit", "study", "predict"}  # minutes on the embedded model

@@ -1,0 +1,54 @@
+"""Sequential inference: intervals and tests that hold at every look, however often and whenever one looks.
+
+Units' moments (`Moments`, `PairMoments`) become an `Estimate`, around which an `AsymptoticSequence` draws its interval;
+`BettingMean` and `BettingDifference` do it for bounded outcomes without a limit, `QuantileStream` for quantiles.
+Evidence is a logarithm of an e-value: log(1/α) shows what it is evidence of. docs/live.md tells what each is good for.
+"""
+
+from trimtab.statistics.sequential.asymptotic import AsymptoticSequence, Side, fixed_size
+from trimtab.statistics.sequential.betting import BettingDifference, BettingMean, log_e_path
+from trimtab.statistics.sequential.drift import DriftTest
+from trimtab.statistics.sequential.estimates import (
+    Estimate,
+    adjusted_difference,
+    difference,
+    mean_estimate,
+    ratio_estimate,
+)
+from trimtab.statistics.sequential.judging import DriftVerdict, JudgeDrift
+from trimtab.statistics.sequential.moments import Moments, PairMoments
+from trimtab.statistics.sequential.quantiles import QuantileStream, quantile_difference, quantile_ranks
+from trimtab.statistics.sequential.sample_ratio import ShareCounts, log_sample_ratio, log_share_ratio
+from trimtab.statistics.sequential.several import always_valid_p, holm
+from trimtab.statistics.sequential.stability import population_stability
+from trimtab.statistics.sequential.states import State, state_of
+
+__all__ = [
+    "AsymptoticSequence",
+    "BettingDifference",
+    "BettingMean",
+    "DriftTest",
+    "DriftVerdict",
+    "Estimate",
+    "JudgeDrift",
+    "Moments",
+    "PairMoments",
+    "QuantileStream",
+    "ShareCounts",
+    "Side",
+    "State",
+    "adjusted_difference",
+    "always_valid_p",
+    "difference",
+    "fixed_size",
+    "holm",
+    "log_e_path",
+    "log_sample_ratio",
+    "log_share_ratio",
+    "mean_estimate",
+    "population_stability",
+    "quantile_difference",
+    "quantile_ranks",
+    "ratio_estimate",
+    "state_of",
+]
