@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from trimtab.interventions import Scope
+from trimtab.operations.exposures.measures import measured
 from trimtab.texts import checked_text
 
 ArmTaken = Literal["control", "treatment", "named", "none"]
@@ -33,6 +34,7 @@ class Exposure:
         first_token_seconds, seconds: from its arrival to the first token, and to the end.
         finish: why the answer ended; `error` or `cancelled` where it did not come to its end.
         prompt, answer: texts; leave them out unless they are to be kept.
+        answers: texts to measure (see `measures`) when it is written; not kept.
 
     Raises:
         InputError: the id of the request or the model's name holds what no database can.
@@ -64,6 +66,7 @@ class Exposure:
     finish: str | None = None
     prompt: str | None = None
     answer: str | None = None
+    answers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, text in (("request", self.request), ("model", self.model)):
@@ -71,8 +74,12 @@ class Exposure:
 
     @property
     def details(self) -> dict[str, Any]:
-        """What is kept as JSON, beside the columns that are searched by."""
-        return {name: value for name, value in asdict(self).items() if name not in _COLUMNS}
+        """What is kept as JSON, beside the columns that are searched by; takes as long as its texts are long."""
+        given = {name: value for name, value in asdict(self).items() if name not in _ELSEWHERE}
+        return given | measured(self.answers)
 
 
-_COLUMNS = {"request", "time", "model", "arm", "unit", "release", "version", "dry_run", "artifact", "prompt", "answer"}
+_ELSEWHERE = {
+    "request", "time", "model", "arm", "unit", "release", "version", "dry_run", "artifact",  # columns
+    "prompt", "answer", "answers",  # texts
+}  # fmt: skip

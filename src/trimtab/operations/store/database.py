@@ -23,7 +23,9 @@ CHANNEL: Final = "trimtab_releases"
 _WRITES: Final = "trimtab_writes"
 _PATIENCE: Final = 10.0  # seconds for another process that writes
 _GREETING: Final = 5  # seconds for a server to answer
-_LOCK: Final = 7_262_852  # of changes of state on PostgreSQL, an arbitrary number of ours
+# Locks on PostgreSQL, arbitrary numbers of ours.
+_LOCK: Final = 7_262_852  # of changes of state
+_ORDER: Final = 7_262_853  # of rows that are read by number
 
 
 class Store:
@@ -95,10 +97,27 @@ class Store:
         Raises:
             TrimtabError: as for `writing`.
         """
-        with self.writing() as connection:
+        with self._locked(_LOCK) as connection:
+            yield connection
+
+    @contextmanager
+    def appending(self) -> Iterator[Connection]:
+        """A transaction that numbers rows: whoever sees one of them sees all with lower numbers.
+
+        Without it PostgreSQL could show number 8 before 7, and who reads on from 8 would never see 7.
+
+        Raises:
+            TrimtabError: as for `writing`.
+        """
+        with self._locked(_ORDER) as connection:
+            yield connection
+
+    @contextmanager
+    def _locked(self, lock: int) -> Iterator[Connection]:
+        with self.writing() as connection:  # of which SQLite has one at a time anyway
             if self.is_postgresql:
                 connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE:g}s'"))
-                connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK})
+                connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": lock})
             yield connection
 
     def listening(self, channel: str) -> "Listening":
@@ -183,7 +202,7 @@ def migrate(place: str | Path | None = None) -> tuple[str | None, str]:
     Example:
         >>> from trimtab.operations import migrate
         >>> migrate("new.db")
-        (None, '0001')
+        (None, '0002')
     """
     url = url_of(place)
     if url.get_backend_name() == "sqlite":
