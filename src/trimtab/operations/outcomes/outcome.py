@@ -14,7 +14,7 @@ EDIT_DISTANCE: Final = "edit_distance"
 
 MAX_LABEL: Final = 100
 MAX_COMMENT: Final = 10_000
-MAX_TEXT: Final = 100_000
+MAX_TEXT: Final = 50_000  # characters; an answer has some thousand tokens at most
 MAX_KEY: Final = 300
 
 
