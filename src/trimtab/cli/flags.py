@@ -64,6 +64,7 @@ FLAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "prompt_types": ("--prompt-type",),
     "read": ("--read",),
     "revision": ("--revision",),
+    "region": ("--region",),
     "scope": ("--scope",),
     "seed": ("--seed",),
     "site": ("--site",),

@@ -19,6 +19,7 @@ from trimtab.operations.exposures import TextCipher as TextCipher
 from trimtab.operations.metrics import Metric as Metric
 from trimtab.operations.metrics import known_metrics as known_metrics
 from trimtab.operations.metrics import read_metrics as read_metrics
+from trimtab.operations.outcomes import Exported as Exported
 from trimtab.operations.outcomes import Outcome as Outcome
 from trimtab.operations.outcomes import OutcomeLog as OutcomeLog
 from trimtab.operations.outcomes import OutcomeReader as OutcomeReader
@@ -26,6 +27,7 @@ from trimtab.operations.outcomes import Position as Position
 from trimtab.operations.outcomes import Recorded as Recorded
 from trimtab.operations.outcomes import UnitSums as UnitSums
 from trimtab.operations.outcomes import Values as Values
+from trimtab.operations.outcomes import export_contrasts as export_contrasts
 from trimtab.operations.releases import Arm as Arm
 from trimtab.operations.releases import Assignment as Assignment
 from trimtab.operations.releases import ConflictError as ConflictError

@@ -121,8 +121,9 @@ def grouped(
     """
     names, code = np.unique(unit, return_inverse=True)
     code = 2 * code.reshape(-1) + treated
-    sums = np.stack([np.bincount(code, weights=column, minlength=2 * len(names)) for column in columns])
-    there = np.flatnonzero(np.bincount(code, minlength=2 * len(names)) > 0)
+    n_rows = 2 * len(names)
+    sums = np.array([np.bincount(code, weights=column, minlength=n_rows) for column in columns], dtype=np.float64)
+    there = np.flatnonzero(np.bincount(code, minlength=n_rows) > 0)
     there = there[np.any(sums[:, there] != 0, axis=0)]
     arms: NDArray[np.bool_] = there % 2 == 1
     kept: Floats = sums[:, there]
