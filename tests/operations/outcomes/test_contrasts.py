@@ -94,6 +94,21 @@ def test_the_same_answer_to_several_counts_by_its_mean(store: Store, tmp_path: P
     assert [one["request"] for one in positive["requests"]] == ["r0", "r2", "r4"]
 
 
+def test_no_text_is_preferred_in_one_row_and_rejected_in_another(lite: Store, tmp_path: Path, run: Run) -> None:
+    ExposureLog(lite).write([said(1, "Plain."), said(2, "Steered."), said(3, "plain"), said(4, "Steered.")])
+    log = OutcomeLog(lite, texts=True)
+    log.write([Outcome("thumbs", f"r{i}", label=("up", "down")[i % 2], consent=True) for i in (1, 2, 3)])
+    log.write([Outcome(request="r1", corrected_text="Better.", consent=True)])  # Plain is rejected, and not preferred
+    log.write([Outcome(request="r3", corrected_text="Plain!", consent=True)])
+    log.write([Outcome(request="r4", corrected_text="steered", consent=True)])
+    fewer = Metric.made(name="fewer", feedback="thumbs", labels={"up": 0, "down": 1})
+    made = export_contrasts(lite, tmp_path / "pairs.jsonl", by="ada", metric=fewer)
+    assert (made.corrections, made.preferences) == (3, 0)
+    assert made.left_out == {"rows that prefer what an earlier one rejects, or the reverse": 1}
+    findings = json.loads(run("lint", str(tmp_path / "pairs.jsonl"), "--json")[1])["findings"]
+    assert [finding for finding in findings if finding["severity"] == "error"] == []
+
+
 def test_only_those_who_agree_last_are_taken(store: Store, tmp_path: Path) -> None:
     ExposureLog(store).write([said(i, f"Answer {i}.") for i in range(3)])
     log = OutcomeLog(store, texts=True)
@@ -193,7 +208,7 @@ def test_personal_data_is_masked_in_every_text_of_a_row(store: Store, tmp_path: 
     assert "@" not in text
     assert "7946" not in text
     assert made.masked == {"EMAIL": 11, "PHONE": 1}
-    assert made.left_out == {"rows whose sides differ in masked data alone": 1}
+    assert made.left_out == {"rows whose sides do not differ without personal data": 1}
 
 
 def test_the_command_writes_what_lint_reads(lite: Store, tmp_path: Path, run: Run) -> None:

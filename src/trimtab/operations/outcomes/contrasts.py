@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from trimtab.behaviors.behavior import Behavior, Example
+from trimtab.behaviors.behavior import Behavior, Example, Side
+from trimtab.behaviors.findings import SIDES, verbatim
 from trimtab.behaviors.joining import joined
 from trimtab.behaviors.writing import write
 from trimtab.errors import InputError
@@ -57,8 +58,9 @@ def export_contrasts(
 ) -> Exported:
     """Write the contrast examples of a store's feedback, whole or not at all; recorded in the audit.
 
-    Only texts whose users agreed are taken, personal data is masked, and each row says where it comes from. The order
-    is that of the exposures, so that the same store gives the same file.
+    Only texts whose users agreed are taken, personal data is masked, and each row says where it comes from. A text is
+    never preferred in one row and rejected in another of the same prompt: corrections, which come first, hold. The
+    order is that of the exposures, so that the same store gives the same file.
 
     Args:
         store: with texts.
@@ -140,7 +142,7 @@ def _side(same: Sequence[Judged]) -> dict[str, Any]:
 
 
 def _masked(pairs: Sequence[Pair], regions: Sequence[str], left_out: Counter[str]) -> tuple[list[Pair], Counter[str]]:
-    """The pairs without personal data, and what was replaced."""
+    """The pairs without personal data, those left out that contradict earlier ones, and what was replaced."""
     found: Counter[str] = Counter()
 
     def clean(text: str) -> str:
@@ -148,15 +150,20 @@ def _masked(pairs: Sequence[Pair], regions: Sequence[str], left_out: Counter[str
         found.update(counts)
         return replaced
 
-    kept: dict[Example, Pair] = {}
+    kept: list[Pair] = []
+    stands: dict[tuple[str, str], Side] = {}  # on which side a text stands after a prompt
     for example, where_from in pairs:
-        prompt, positive, negative = map(clean, (example.prompt, example.positive, example.negative))
+        texts = {name: clean(getattr(example, name)) for name in ("prompt", "positive", "negative")}
         turns = tuple(Message(turn.role, clean(turn.content)) for turn in example.messages)
-        [one], _ = joined([replace(example, prompt=prompt, positive=positive, negative=negative, messages=turns)])
-        if positive.strip() == negative.strip():
-            left_out["rows whose sides differ in masked data alone"] += 1
-        elif one in kept:
+        [one], _ = joined([replace(example, **texts, messages=turns)])
+        here: dict[Side, tuple[str, str]] = {s: (verbatim(one.prompt), verbatim(getattr(one, s))) for s in SIDES}
+        if here["positive"] == here["negative"]:
+            left_out["rows whose sides do not differ without personal data"] += 1
+        elif any(stands.get(text, side) != side for side, text in here.items()):
+            left_out["rows that prefer what an earlier one rejects, or the reverse"] += 1
+        elif all(text in stands for text in here.values()) and any(one == other for other, _ in kept):
             left_out["rows that are there already"] += 1
         else:
-            kept[one] = (one, where_from)
-    return list(kept.values()), found
+            stands |= {text: side for side, text in here.items()}
+            kept.append((one, where_from))
+    return kept, found
