@@ -1,9 +1,10 @@
 """Metrics are defined in a file, versioned in the store, and frozen in the releases that name them."""
 
 import json
+import re
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from tests.operations.releases.conftest import defined, releases_of
@@ -11,6 +12,7 @@ from tests.operations.releases.conftest import defined, releases_of
 from trimtab.errors import InputError
 from trimtab.operations import Metric, Store, entries, import_metrics, known_metrics, read_metrics
 from trimtab.operations.metrics.built_in import BUILT_IN
+from trimtab.operations.metrics.metric import Outcome
 
 FILE = """
 [liked]
@@ -87,10 +89,6 @@ def test_no_file_is_told(tmp_path: Path) -> None:
 
 
 def test_every_outcome_has_a_definition_of_its_name() -> None:
-    from typing import get_args
-
-    from trimtab.operations.metrics.metric import Outcome
-
     assert set(BUILT_IN) == set(get_args(Outcome))
     assert all(metric.outcome == name and metric.bounds for name, metric in BUILT_IN.items())
 
@@ -174,3 +172,15 @@ def test_a_release_of_an_unknown_metric_is_refused_with_the_nearest(
         releases_of(store).add(defined(**fields), by="ada")
     assert (raised.value.code, raised.value.field) == ("unknown-choice", field)
     assert releases_of(store).all() == []
+
+
+PAGE = Path(__file__).parents[3] / "docs" / "feedback.md"
+
+
+def test_the_file_in_the_docs_holds_and_the_page_names_every_built_in_metric(lite: Store, tmp_path: Path) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    metrics = read_metrics(written(tmp_path, text))
+    assert import_metrics(lite, metrics, by="ada").new == ("liked", "complaint", "complaints_per_request", "slow")
+    assert all(f"`{name}`" in page for name in BUILT_IN)
+    assert all(f"`{field}`" in page for field in Metric.model_fields if field not in ("name", "description"))
