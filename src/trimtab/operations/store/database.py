@@ -10,8 +10,9 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, selec
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
-from trimtab.errors import InputError, TrimtabError
+from trimtab.errors import InputError
 from trimtab.operations.store.faults import told
+from trimtab.operations.store.listening import Listening
 from trimtab.operations.store.migrating import NEWEST, revision_of, upgrade
 from trimtab.operations.store.tables import SETTINGS
 
@@ -120,7 +121,7 @@ class Store:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": lock})
             yield connection
 
-    def listening(self, channel: str) -> "Listening":
+    def listening(self, channel: str) -> Listening:
         """A connection that waits for what PostgreSQL tells on a channel.
 
         Raises:
@@ -157,36 +158,6 @@ class Store:
             upgrade(self._engine, self.place)
         elif found != NEWEST:
             raise _misfit(self.place, found)
-
-
-class Listening:
-    """A connection that waits for what PostgreSQL tells on a channel; use `Store.listening`."""
-
-    def __init__(self, engine: Engine, channel: str, place: str) -> None:
-        self._place = place
-        self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        self._connection.exec_driver_sql(f"LISTEN {channel}")
-        self._driver: Any = self._connection.connection.driver_connection
-
-    def wait(self, seconds: float) -> bool:
-        """Wait until something is told, at most so long; says whether it was.
-
-        Raises:
-            TrimtabError: the connection is lost.
-        """
-        import psycopg
-
-        try:
-            return any(True for _ in self._driver.notifies(timeout=seconds, stop_after=1))
-        except psycopg.Error as error:
-            raise TrimtabError(
-                f"the store {self._place} cannot be reached: {error}", code="store-failed", field="store"
-            ) from error
-
-    def close(self) -> None:
-        """Give the connection up."""
-        self._connection.invalidate()
-        self._connection.close()
 
 
 def migrate(place: str | Path | None = None) -> tuple[str | None, str]:
