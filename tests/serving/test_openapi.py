@@ -45,6 +45,7 @@ def likelier(body: Any) -> Any:
         out["steering"] = {**out["steering"], "name": "warm", "strength": None}
     if "treatment" in out:
         out |= {"treatment": "warm", "control": None, "strength": None, "checks": [], "unchecked": "a test"}
+        out |= {"metric": "length", "guardrails": []}
     return {**out, "model": "tiny@warm" if out.get("steering") else "tiny"} if "model" in out else out
 
 
