@@ -1,6 +1,7 @@
 """What readers of outcomes share: which rows count, and how a value changed."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, and_
 
@@ -37,9 +38,8 @@ class Window:
         )
 
 
-@dataclass(frozen=True)
-class Change:
-    """A value that came (sign 1) or counts no more (-1)."""
+class Change(NamedTuple):
+    """A value that came (sign 1) or counts no more (-1); a tuple, since there is one of every answer."""
 
     request: str
     unit: str | None
