@@ -42,6 +42,15 @@ def append_only(dialect: str, table: str, columns: tuple[str, ...]) -> Iterator[
     yield from _sqlite(table, columns) if dialect == "sqlite" else _postgresql(table, columns)
 
 
+def keeping_first(table: str, column: str) -> str:
+    """The statement by which SQLite passes over a row whose value of a unique column is there already.
+
+    INSERT OR REPLACE would remove the former row by that column too, without asking the triggers of the primary key.
+    """
+    there = f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {column} = NEW.{column})"  # noqa: S608 - names of our own
+    return f"CREATE TRIGGER {table}_first_{column} BEFORE INSERT ON {table} {there} BEGIN SELECT RAISE(IGNORE); END"
+
+
 def _sqlite(table: str, columns: tuple[str, ...]) -> Iterator[str]:
     refuse = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
     yield f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} {refuse}"

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from trimtab.operations.store.protection import append_only
+from trimtab.operations.store.protection import append_only, keeping_first
 
 revision = "0002"
 down_revision = "0001"
@@ -18,6 +18,9 @@ def upgrade() -> None:
         columns = tuple(column.name for column in table.columns)
         for statement in append_only(op.get_bind().dialect.name, table.name, columns):
             op.execute(sa.text(statement))
+    if op.get_bind().dialect.name == "sqlite":
+        for name, column in (("exposures", "request"), ("outcomes", "key")):
+            op.execute(sa.text(keeping_first(name, column)))
 
 
 def _outcomes() -> sa.Table:
