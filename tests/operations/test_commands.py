@@ -31,7 +31,7 @@ def created(here: Path, run: Run) -> Run:
     """With the draft of a release."""
     code, out, err = run(
         "release", "create", "first", "--treatment", "warm@gentle", "--control", "cold", "--model", "tiny",
-        "--stages", "50,100", "--unchecked", "a demonstration", "--metric", "kept", "--guardrail", "errors",
+        "--stages", "50,100", "--unchecked", "a demonstration", "--metric", "length", "--guardrail", "errors",
         "--by", "ada", "--why", "a pilot",
     )  # fmt: skip
     assert (code, out, err) == (0, "release 'first' is draft (version 1)\n", "")
@@ -44,7 +44,7 @@ def test_a_release_is_made_promoted_and_rolled_back(created: Run, here: Path) ->
         definition = Releases(store).get("first").definition
     assert definition.treatment.strength == {"warm": 0.5}
     assert definition.control.name == "cold"
-    assert (definition.metric, definition.guardrails) == ("kept", ("errors",))
+    assert (definition.metric, definition.guardrails) == ("length", ("errors",))
     assert run("release", "start", "first")[:2] == (0, "release 'first' is running at 50 % (version 2)\n")
     assert json.loads(run("release", "promote", "first", "--to", "100", "--json")[1])["share"] == 100
     assert "paused" in run("release", "pause", "first", "--expected", "3")[1]
@@ -167,8 +167,8 @@ def test_an_audit_that_does_not_hold_ends_with_code_4_and_names_the_entry(create
 
 
 def test_a_store_is_migrated_and_forgets(here: Path, run: Run) -> None:
-    assert run("store", "migrate")[1] == "the store has the schema 0001 now\n"
-    assert run("store", "migrate")[1] == "the store has the schema 0001 already\n"
+    assert run("store", "migrate")[1] == "the store has the schema 0002 now\n"
+    assert run("store", "migrate")[1] == "the store has the schema 0002 already\n"
     with Store(here) as store:
         ExposureLog(store).write([Exposure("r", 0.0, "tiny", "named", "ada", prompt="p", answer="a")])
     (line,) = run("store", "exposures", "ada")[1].splitlines()

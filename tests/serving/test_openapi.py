@@ -18,8 +18,11 @@ BEYOND = [schemathesis.checks.positive_data_acceptance]
 
 
 @pytest.fixture(params=[False, True], ids=["alone", "with a store"])
-def all_scopes(make: Make, tmp_path: Path, request: pytest.FixtureRequest) -> tuple[Server, str]:
+def all_scopes(
+    make: Make, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Server, str]:
     """A server that knows long prompts and counts no rates, and a key for everything."""
+    monkeypatch.setattr("trimtab.serving.live.feedback._WAITS", ())
     limits = {"requests_per_minute": 10**6, "running": 10**4, "running_per_key": 10**4}
     server = make(max_length=100_000, store=request.param, **limits)
     return server, KeyFile(tmp_path / "keys.json").create("all", KEY_SCOPES)
@@ -42,6 +45,7 @@ def likelier(body: Any) -> Any:
         out["steering"] = {**out["steering"], "name": "warm", "strength": None}
     if "treatment" in out:
         out |= {"treatment": "warm", "control": None, "strength": None, "checks": [], "unchecked": "a test"}
+        out |= {"metric": "length", "guardrails": []}
     return {**out, "model": "tiny@warm" if out.get("steering") else "tiny"} if "model" in out else out
 
 

@@ -1,6 +1,7 @@
 """The one format that can store every behavior unchanged: a header line, then one example a line."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trimtab.behaviors.behavior import Behavior, Example
@@ -8,7 +9,7 @@ from trimtab.errors import InputError
 from trimtab.storage.atomic import output_path, whole
 
 
-def write(behavior: Behavior, file: str | Path) -> None:
+def write(behavior: Behavior, file: str | Path, provenance: Sequence[Mapping[str, object]] = ()) -> None:
     """Write a behavior as JSONL; an existing file is replaced once all is written.
 
     The header says `exact`, so that `Behavior.load` reads the rows unchanged and gives the same digest.
@@ -16,6 +17,7 @@ def write(behavior: Behavior, file: str | Path) -> None:
     Args:
         behavior: any.
         file: the target; missing folders are created.
+        provenance: where each example comes from, kept beside it in its row and not read again; none, or one each.
 
     Raises:
         InputError: it cannot be written, or would be inside a steering's folder.
@@ -28,7 +30,10 @@ def write(behavior: Behavior, file: str | Path) -> None:
     header["pairing"] = behavior.pairing
     if behavior.notes:
         header["notes"] = list(behavior.notes)
-    lines = [json.dumps(line, ensure_ascii=False) for line in (header, *map(_row, behavior.examples))]
+    rows = [_row(example) for example in behavior.examples]
+    for row, where_from in zip(rows, provenance, strict=bool(provenance)):
+        row["provenance"] = dict(where_from)
+    lines = [json.dumps(line, ensure_ascii=False) for line in (header, *rows)]
     try:
         with whole(file) as work:
             work.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")

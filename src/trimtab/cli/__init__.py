@@ -14,11 +14,13 @@ from trimtab.cli.convert import convert
 from trimtab.cli.convert_data import convert_data
 from trimtab.cli.doctor import doctor
 from trimtab.cli.draft import draft
+from trimtab.cli.feedback import feedback
 from trimtab.cli.fit import fit
 from trimtab.cli.flags import with_flags
 from trimtab.cli.generate import generate
 from trimtab.cli.keys import keys
 from trimtab.cli.lint import lint
+from trimtab.cli.metrics import metrics
 from trimtab.cli.predict import predict
 from trimtab.cli.release import release
 from trimtab.cli.serve import serve
@@ -95,5 +97,8 @@ def _root(
 
 for command in (check, predict, study, fit, generate, convert, convert_data, lint, draft, serve, doctor):
     app.command()(command)
-for name, group in (("keys", keys), ("release", release), ("audit", audit), ("store", store)):
+groups = {
+    "keys": keys, "release": release, "metrics": metrics, "feedback": feedback, "audit": audit, "store": store,
+}  # fmt: skip
+for name, group in groups.items():
     app.add_typer(group, name=name)

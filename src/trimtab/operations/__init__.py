@@ -1,4 +1,4 @@
-"""RUN IT: releases, who got what, and who changed what; no torch."""
+"""RUN IT: releases, who got what, what came of it, and who changed what; no torch."""
 
 from trimtab.operations.audit import Change as Change
 from trimtab.operations.audit import Checkpoint as Checkpoint
@@ -16,16 +16,30 @@ from trimtab.operations.exposures import Exposure as Exposure
 from trimtab.operations.exposures import ExposureLog as ExposureLog
 from trimtab.operations.exposures import ExposureWriter as ExposureWriter
 from trimtab.operations.exposures import TextCipher as TextCipher
+from trimtab.operations.metrics import Metric as Metric
+from trimtab.operations.metrics import known_metrics as known_metrics
+from trimtab.operations.metrics import read_metrics as read_metrics
+from trimtab.operations.outcomes import Exported as Exported
+from trimtab.operations.outcomes import Outcome as Outcome
+from trimtab.operations.outcomes import OutcomeLog as OutcomeLog
+from trimtab.operations.outcomes import OutcomeReader as OutcomeReader
+from trimtab.operations.outcomes import Position as Position
+from trimtab.operations.outcomes import Recorded as Recorded
+from trimtab.operations.outcomes import UnitSums as UnitSums
+from trimtab.operations.outcomes import Values as Values
+from trimtab.operations.outcomes import export_contrasts as export_contrasts
 from trimtab.operations.releases import Arm as Arm
 from trimtab.operations.releases import Assignment as Assignment
 from trimtab.operations.releases import ConflictError as ConflictError
 from trimtab.operations.releases import Definition as Definition
 from trimtab.operations.releases import Evidence as Evidence
+from trimtab.operations.releases import MetricChanges as MetricChanges
 from trimtab.operations.releases import OffSwitch as OffSwitch
 from trimtab.operations.releases import Release as Release
 from trimtab.operations.releases import Releases as Releases
 from trimtab.operations.releases import ReleaseView as ReleaseView
 from trimtab.operations.releases import Step as Step
 from trimtab.operations.releases import arm_of as arm_of
+from trimtab.operations.releases import import_metrics as import_metrics
 from trimtab.operations.store import Store as Store
 from trimtab.operations.store import migrate as migrate

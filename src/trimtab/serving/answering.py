@@ -43,8 +43,10 @@ class Answering:
         self._said: asyncio.Queue[tuple[Part, Event | Exception]] = asyncio.Queue()
         self._running: set[str] = set()
         self._readers: list[asyncio.Task[None]] = []
+        self._timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
+        self._timer = asyncio.get_running_loop().call_at(self._deadline, self._late)
         for part in self._parts:
             self._running.add(part.request.id)
             self._readers.append(asyncio.create_task(self._read(part, self._engine.submit(part.request))))
@@ -65,7 +67,7 @@ class Answering:
             TrimtabError: the engine failed, or ended a part by itself.
         """
         while self._running:
-            part, said = await self._next()
+            part, said = await self._said.get()
             if isinstance(said, Exception):
                 raise said
             if said.finish == "cancelled":
@@ -76,17 +78,11 @@ class Answering:
                 self._running.discard(part.request.id)
             yield part, said
 
-    async def _next(self) -> tuple[Part, Event | Exception]:
-        """What is said next, by any part."""
-        if not self._said.empty():
-            return self._said.get_nowait()
-        try:
-            async with asyncio.timeout_at(self._deadline):
-                return await self._said.get()
-        except TimeoutError as error:
-            raise HttpError(
-                "the answer was not done in time; ask for fewer tokens, or try again later", status=504, word="timeout"
-            ) from error
+    def _late(self) -> None:
+        late = HttpError(
+            "the answer was not done in time; ask for fewer tokens, or try again later", status=504, word="timeout"
+        )
+        self._said.put_nowait((self._parts[0], late))
 
     async def _read(self, part: Part, stream: AsyncIterator[Event]) -> None:
         """Pass a part's events on, or why there are no more before its end."""
@@ -102,6 +98,8 @@ class Answering:
                 self._said.put_nowait((part, TrimtabError(f"the answer to {part.request.id} broke off")))
 
     async def _end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         for id in sorted(self._running):
             with suppress(TrimtabError):  # an engine that failed holds nothing to cancel
                 await self._engine.cancel(id)

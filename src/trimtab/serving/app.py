@@ -102,10 +102,12 @@ def _running(service: Service) -> Callable[[FastAPI], AbstractAsyncContextManage
 
 
 def _operate(app: FastAPI, service: Service, operations: "Operations") -> None:
+    from trimtab.serving.live.feedback import feedback
     from trimtab.serving.live.figures import Figures
     from trimtab.serving.live.routes import releases
 
     app.include_router(releases(service, operations))
+    app.include_router(feedback(service, operations))
     service.metrics.add(Figures(operations))
 
 

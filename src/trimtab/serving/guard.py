@@ -5,7 +5,6 @@ import json
 import traceback
 from time import perf_counter
 from typing import Any, Final
-from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,6 +15,7 @@ from trimtab.serving.errors import HttpError
 from trimtab.serving.keys import KEY_SCOPES, KeyFile
 from trimtab.serving.metrics import Metrics
 from trimtab.serving.playground import PATHS
+from trimtab.serving.request_ids import new_request_id
 from trimtab.serving.settings import Settings, is_loopback
 
 OPEN: Final = frozenset({"/health", "/ready", "/openapi.json"}) | PATHS
@@ -146,7 +146,7 @@ class _Exchange:
     """The answer to a request, with the request's id among its headers."""
 
     def __init__(self, send: Send) -> None:
-        self.request_id = f"req_{uuid4().hex}"
+        self.request_id = new_request_id()
         self.status: int | None = None
         self._send = send
 

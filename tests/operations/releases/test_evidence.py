@@ -173,11 +173,11 @@ def test_checks_in_different_dtypes_need_to_be_told_which_is_served(
 def test_arms_have_strengths_by_preset_and_control_its_own(lite: Store, warm: Path, tmp_path: Path) -> None:
     cold = write_steering(tmp_path / "cold", {"cold": 3.0})
     release = releases_of(lite).create(
-        "first", warm, cold, by="ada", model="tiny", strength="gentle", unchecked="a test", metric="kept",
+        "first", warm, cold, by="ada", model="tiny", strength="gentle", unchecked="a test", metric="length",
         guardrails=("errors",), stages=(10, 100),
     )  # fmt: skip
     definition = release.definition
     assert definition.treatment.strength == {"warm": 1.0}
     assert definition.control.strength == {"cold": 3.0}
-    assert (definition.metric, definition.guardrails, definition.stages) == ("kept", ("errors",), (10, 100))
+    assert (definition.metric, definition.guardrails, definition.stages) == ("length", ("errors",), (10, 100))
     assert len(definition.salt) == 32

@@ -54,8 +54,8 @@ def test_a_store_that_is_not_there_is_not_made_by_reading(place: str) -> None:
     with pytest.raises(InputError, match="trimtab store migrate"):
         Store(place)
     assert not Path(place).exists()
-    assert migrate(place) == (None, "0001")
-    assert migrate(place) == ("0001", "0001")
+    assert migrate(place) == (None, "0002")
+    assert migrate(place) == ("0002", "0002")
 
 
 def test_two_processes_may_make_a_store_at_once(place: str) -> None:
@@ -113,6 +113,27 @@ def test_sqlite_refuses_to_replace_and_postgresql_to_truncate(store: Store) -> N
     with pytest.raises(TrimtabError, match="append-only"), store.writing() as connection:
         connection.execute(text(change))
     assert numbers(store) == [0]
+
+
+REPLACED = [
+    "INSERT OR REPLACE INTO exposures (request, time, model, arm, dry_run, content)"
+    " VALUES ('r', 1, 'm', 'control', 0, '{}')",
+    "INSERT OR REPLACE INTO outcomes (request, metric, source, value, who, by_unit, consent, happened, came, key)"
+    " VALUES ('r', 'stars', 'user', 5, 'w', 0, 1, 0, 0, 'k')",
+]
+
+
+@pytest.mark.parametrize("change", REPLACED)
+def test_sqlite_replaces_no_row_by_a_unique_column_either(lite: Store, change: str) -> None:
+    first = REPLACED[1].replace(" OR REPLACE", "").replace("5", "1")
+    tables = "SELECT arm FROM exposures UNION ALL SELECT value FROM outcomes"
+    with lite.writing() as connection:
+        for row in (FIRST_ROWS[2], first):
+            connection.execute(text(row))
+    with lite.writing() as connection:
+        connection.execute(text(change))
+    with lite.reading() as connection:
+        assert list(connection.scalars(text(tables))) == ["treatment", 1.0]
 
 
 def test_the_salt_is_drawn_for_each_store(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from trimtab.interventions import Scope
+from trimtab.operations.exposures.measures import measured
 from trimtab.texts import checked_text
 
 ArmTaken = Literal["control", "treatment", "named", "none"]
@@ -33,6 +34,7 @@ class Exposure:
         first_token_seconds, seconds: from its arrival to the first token, and to the end.
         finish: why the answer ended; `error` or `cancelled` where it did not come to its end.
         prompt, answer: texts; leave them out unless they are to be kept.
+        answers: texts to measure (see `measures`) when it is written; not kept.
 
     Raises:
         InputError: the id of the request or the model's name holds what no database can.
@@ -64,6 +66,7 @@ class Exposure:
     finish: str | None = None
     prompt: str | None = None
     answer: str | None = None
+    answers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, text in (("request", self.request), ("model", self.model)):
@@ -71,10 +74,14 @@ class Exposure:
 
     @property
     def details(self) -> dict[str, Any]:
-        """What is kept as JSON, beside the columns that are searched by."""
-        said = {name: getattr(self, name) for name in _DETAILS}
-        return said | {"strength": dict(self.strength), "gates": dict(self.gates)}
+        """What is kept as JSON, beside the columns that are searched by; takes as long as its texts are long."""
+        given = {name: getattr(self, name) for name in _DETAILS}
+        given |= {"strength": dict(self.strength), "gates": dict(self.gates)}
+        return given | measured(self.answers)
 
 
-_COLUMNS = {"request", "time", "model", "arm", "unit", "release", "version", "dry_run", "artifact", "prompt", "answer"}
-_DETAILS = tuple(one.name for one in fields(Exposure) if one.name not in _COLUMNS)  # asdict takes ten times as long
+_ELSEWHERE = {
+    "request", "time", "model", "arm", "unit", "release", "version", "dry_run", "artifact",  # columns
+    "prompt", "answer", "answers",  # texts
+}  # fmt: skip
+_DETAILS = tuple(one.name for one in fields(Exposure) if one.name not in _ELSEWHERE)  # asdict takes ten times as long

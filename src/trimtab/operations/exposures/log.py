@@ -7,14 +7,14 @@ from hashlib import blake2b
 from time import time
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, delete, func, select, update
+from sqlalchemy import Connection, Delete, Table, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from trimtab.operations.audit import Change, record
 from trimtab.operations.exposures.exposure import Exposure
 from trimtab.operations.exposures.texts import TextCipher
 from trimtab.operations.store.database import Store
-from trimtab.operations.store.tables import EXPOSURE_TEXTS, EXPOSURES
+from trimtab.operations.store.tables import EXPOSURE_TEXTS, EXPOSURES, OUTCOME_TEXTS, OUTCOMES
 
 _SALT: Final = "unit_salt"
 
@@ -77,7 +77,7 @@ class ExposureLog:
             return 0
         rows = [self._row(one) for one in exposures]
         texts = [self._text(one) for one in exposures if one.prompt is not None or one.answer is not None]
-        with self.store.writing() as connection:
+        with self.store.appending() as connection:
             new = _insert(connection, EXPOSURES, rows)
             if texts:
                 _insert(connection, EXPOSURE_TEXTS, texts)
@@ -117,7 +117,8 @@ class ExposureLog:
     def forget(self, unit: str, *, by: str, why: str = "") -> tuple[int, int]:
         """Remove a unit's texts, and from its exposures whose they are; the audit keeps that it was done.
 
-        The unit's hash is not in the audit. The numbers of the exposures stay.
+        Comments and corrected texts are texts too. The unit's hash is not in the audit. The numbers of the exposures,
+        and scores and labels that came of them, stay.
 
         Returns:
             How many texts were removed, and how many exposures have no unit any more.
@@ -127,7 +128,8 @@ class ExposureLog:
         """
         hashed = self.hashed(unit)
         with self.store.changing() as connection:
-            texts = connection.execute(delete(EXPOSURE_TEXTS).where(EXPOSURE_TEXTS.c.unit == hashed)).rowcount
+            texts = connection.execute(_feedback_of(hashed)).rowcount
+            texts += connection.execute(delete(EXPOSURE_TEXTS).where(EXPOSURE_TEXTS.c.unit == hashed)).rowcount
             theirs = update(EXPOSURES).where(EXPOSURES.c.unit == hashed)
             unlinked = connection.execute(theirs.values(unit=None)).rowcount
             after = {"texts_removed": texts, "exposures_unlinked": unlinked}
@@ -145,7 +147,10 @@ class ExposureLog:
         """
         oldest = (time() if now is None else now) - days * 86_400
         with self.store.changing() as connection:
-            removed = connection.execute(delete(EXPOSURE_TEXTS).where(EXPOSURE_TEXTS.c.time < oldest)).rowcount
+            removed = sum(
+                connection.execute(delete(texts).where(texts.c.time < oldest)).rowcount
+                for texts in (EXPOSURE_TEXTS, OUTCOME_TEXTS)
+            )
             if removed:
                 after = {"texts_removed": removed, "older_than_days": days}
                 record(connection, Change(by, "store.expire", "texts", "", None, after))
@@ -173,6 +178,13 @@ class ExposureLog:
             "encrypted": self.cipher.encrypts,
             "content": self.cipher.content(one.prompt, one.answer),
         }
+
+
+def _feedback_of(hashed: str) -> Delete:
+    """Removes the texts of the feedback on a unit's requests."""
+    requests = select(EXPOSURES.c.request).where(EXPOSURES.c.unit == hashed)
+    numbers = select(OUTCOMES.c.number).where(OUTCOMES.c.request.in_(requests))
+    return delete(OUTCOME_TEXTS).where(OUTCOME_TEXTS.c.number.in_(numbers))
 
 
 def _insert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -64,11 +65,24 @@ class TextCipher:
 
     def content(self, prompt: str | None, answer: str | None) -> bytes:
         """The texts as they are kept."""
-        plain = json.dumps({"prompt": prompt, "answer": answer}).encode()
+        return self.sealed({"prompt": prompt, "answer": answer})
+
+    def sealed(self, texts: Mapping[str, str | None]) -> bytes:
+        """Texts by name, as they are kept."""
+        plain = json.dumps(texts).encode()
         return plain if self._fernet is None else self._fernet.encrypt(plain)
 
     def texts(self, content: bytes, *, encrypted: bool) -> tuple[str | None, str | None]:
         """Prompt and answer.
+
+        Raises:
+            InputError: they are encrypted, by another key or with none given.
+        """
+        value = self.opened(content, encrypted=encrypted)
+        return value["prompt"], value["answer"]
+
+    def opened(self, content: bytes, *, encrypted: bool) -> dict[str, str | None]:
+        """Texts by name, from what `sealed` made.
 
         Raises:
             InputError: they are encrypted, by another key or with none given.
@@ -83,5 +97,5 @@ class TextCipher:
                     f"the texts are encrypted, and none of the keys opens them; name the file of keys in {VARIABLE}",
                     field="text_key",
                 ) from None
-        value = json.loads(content)
-        return value["prompt"], value["answer"]
+        value: dict[str, str | None] = json.loads(content)
+        return value

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from trimtab.errors import InputError
 from trimtab.interventions import Scope
+from trimtab.operations.metrics.metric import Metric, digest_of
 from trimtab.operations.releases.assignment import bound, place_of
 from trimtab.texts import name_fault
 
@@ -93,6 +94,8 @@ class Definition(_Record):
         without_unit: see `WithoutUnit`.
         metric: by which it is judged.
         guardrails: what must not get worse.
+        metrics: the definitions of both, and of their parts, as they were when the release was made.
+        metrics_digest: SHA-256 of these definitions.
         four_eyes: whether 100 % needs a second person.
         salt: of its hashes.
         digest: of the weights that it is for; None if nobody knows.
@@ -101,7 +104,7 @@ class Definition(_Record):
         evidence: see `Evidence`.
 
     Raises:
-        InputError: a name that is none, stages that do not rise, a slice that is none.
+        InputError: a name that is none, stages that do not rise, a slice that is none, other definitions of metrics.
 
     Example:
         >>> from trimtab.operations import Arm, Definition
@@ -120,6 +123,8 @@ class Definition(_Record):
     without_unit: WithoutUnit = "control"
     metric: str | None = None
     guardrails: tuple[str, ...] = ()
+    metrics: tuple[Metric, ...] = ()
+    metrics_digest: str | None = None
     four_eyes: bool = False
     salt: str
     digest: str | None = None
@@ -138,6 +143,8 @@ class Definition(_Record):
             raise ValueError("stages: give rising per cents above 0, such as 1,5,25,50,100")
         if not self.traffic[0] < self.traffic[1]:
             raise ValueError("traffic: give a slice in per cent, such as 0-50")
+        if self.metrics_digest is not None and self.metrics_digest != digest_of(self.metrics):
+            raise ValueError("metrics: the definitions are not those of metrics_digest")
         return self
 
     @staticmethod

@@ -13,6 +13,8 @@ from trimtab.errors import InputError
 from trimtab.interventions import Scope, Strength
 from trimtab.operations.audit import Change
 from trimtab.operations.audit.entries import Entry, parsed
+from trimtab.operations.metrics.kept import frozen
+from trimtab.operations.metrics.metric import digest_of
 from trimtab.operations.releases.arms import ArtifactNow, arm_of, artifact_on_disk
 from trimtab.operations.releases.evidence import MAX_AGE_DAYS, allowed, gathered
 from trimtab.operations.releases.release import ArmName, Definition, Release
@@ -132,15 +134,18 @@ class Releases:
         return self.add(definition, by=by, why=why)
 
     def add(self, definition: Definition, *, by: str, why: str = "") -> Release:
-        """Keep a definition as a draft; `create` makes one from folders and checks.
+        """Keep a definition as a draft, with what its metrics mean now; `create` makes one from folders and checks.
 
         Raises:
-            InputError: the name is taken.
+            InputError: the name is taken; a metric is not known.
             TrimtabError: the store cannot be written.
         """
-        change = Change(by, "release.create", definition.name, why, None, definition.model_dump(mode="json"))
         with self.store.changing() as connection:
-            return add(connection, definition, change)
+            metrics = frozen(connection, definition.metric, definition.guardrails)
+            digest = digest_of(metrics) if metrics else None
+            whole = definition.model_copy(update={"metrics": metrics, "metrics_digest": digest})
+            change = Change(by, "release.create", whole.name, why, None, whole.model_dump(mode="json"))
+            return add(connection, whole, change)
 
     def act(
         self,

@@ -10,8 +10,9 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, selec
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
-from trimtab.errors import InputError, TrimtabError
+from trimtab.errors import InputError
 from trimtab.operations.store.faults import told
+from trimtab.operations.store.listening import Listening
 from trimtab.operations.store.migrating import NEWEST, revision_of, upgrade
 from trimtab.operations.store.tables import SETTINGS
 
@@ -23,7 +24,9 @@ CHANNEL: Final = "trimtab_releases"
 _WRITES: Final = "trimtab_writes"
 _PATIENCE: Final = 10.0  # seconds for another process that writes
 _GREETING: Final = 5  # seconds for a server to answer
-_LOCK: Final = 7_262_852  # of changes of state on PostgreSQL, an arbitrary number of ours
+# Locks on PostgreSQL, arbitrary numbers of ours.
+_LOCK: Final = 7_262_852  # of changes of state
+_ORDER: Final = 7_262_853  # of rows that are read by number
 
 
 class Store:
@@ -95,13 +98,30 @@ class Store:
         Raises:
             TrimtabError: as for `writing`.
         """
-        with self.writing() as connection:
-            if self.is_postgresql:
-                connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE:g}s'"))
-                connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _LOCK})
+        with self._locked(_LOCK) as connection:
             yield connection
 
-    def listening(self, channel: str) -> "Listening":
+    @contextmanager
+    def appending(self) -> Iterator[Connection]:
+        """A transaction that numbers rows: whoever sees one of them sees all with lower numbers.
+
+        Without it PostgreSQL could show number 8 before 7, and who reads on from 8 would never see 7.
+
+        Raises:
+            TrimtabError: as for `writing`.
+        """
+        with self._locked(_ORDER) as connection:
+            yield connection
+
+    @contextmanager
+    def _locked(self, lock: int) -> Iterator[Connection]:
+        with self.writing() as connection:  # of which SQLite has one at a time anyway
+            if self.is_postgresql:
+                connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE:g}s'"))
+                connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": lock})
+            yield connection
+
+    def listening(self, channel: str) -> Listening:
         """A connection that waits for what PostgreSQL tells on a channel.
 
         Raises:
@@ -140,36 +160,6 @@ class Store:
             raise _misfit(self.place, found)
 
 
-class Listening:
-    """A connection that waits for what PostgreSQL tells on a channel; use `Store.listening`."""
-
-    def __init__(self, engine: Engine, channel: str, place: str) -> None:
-        self._place = place
-        self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        self._connection.exec_driver_sql(f"LISTEN {channel}")
-        self._driver: Any = self._connection.connection.driver_connection
-
-    def wait(self, seconds: float) -> bool:
-        """Wait until something is told, at most so long; says whether it was.
-
-        Raises:
-            TrimtabError: the connection is lost.
-        """
-        import psycopg
-
-        try:
-            return any(True for _ in self._driver.notifies(timeout=seconds, stop_after=1))
-        except psycopg.Error as error:
-            raise TrimtabError(
-                f"the store {self._place} cannot be reached: {error}", code="store-failed", field="store"
-            ) from error
-
-    def close(self) -> None:
-        """Give the connection up."""
-        self._connection.invalidate()
-        self._connection.close()
-
-
 def migrate(place: str | Path | None = None) -> tuple[str | None, str]:
     """Bring a store to the schema of this version, or make one.
 
@@ -183,7 +173,7 @@ def migrate(place: str | Path | None = None) -> tuple[str | None, str]:
     Example:
         >>> from trimtab.operations import migrate
         >>> migrate("new.db")
-        (None, '0001')
+        (None, '0002')
     """
     url = url_of(place)
     if url.get_backend_name() == "sqlite":

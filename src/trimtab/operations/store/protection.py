@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 FULLY: Final = ("audit_entries", "audit_nodes", "releases", "release_states")
-"""Tables whose rows never change."""
+"""The first tables whose rows never change."""
 
 UNLINKED: Final = ("exposures", "unit")
 """The table of which a column may be emptied, and the column."""
@@ -28,7 +28,27 @@ def protecting(dialect: str, columns: dict[str, tuple[str, ...]]) -> Iterator[st
     if dialect == "postgresql":
         yield _FUNCTION
     for table in (*FULLY, UNLINKED[0]):
-        yield from _sqlite(table, columns[table]) if dialect == "sqlite" else _postgresql(table, columns[table])
+        yield from append_only(dialect, table, columns[table])
+
+
+def append_only(dialect: str, table: str, columns: tuple[str, ...]) -> Iterator[str]:
+    """The statements that protect one more table, in a store that has the first.
+
+    Args:
+        dialect: `sqlite` or `postgresql`.
+        table: its name.
+        columns: of the table, its primary key first.
+    """
+    yield from _sqlite(table, columns) if dialect == "sqlite" else _postgresql(table, columns)
+
+
+def keeping_first(table: str, column: str) -> str:
+    """The statement by which SQLite passes over a row whose value of a unique column is there already.
+
+    INSERT OR REPLACE would remove the former row by that column too, without asking the triggers of the primary key.
+    """
+    there = f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {column} = NEW.{column})"  # noqa: S608 - names of our own
+    return f"CREATE TRIGGER {table}_first_{column} BEFORE INSERT ON {table} {there} BEGIN SELECT RAISE(IGNORE); END"
 
 
 def _sqlite(table: str, columns: tuple[str, ...]) -> Iterator[str]:

@@ -91,6 +91,7 @@ EXPOSURES: Final = Table(
     Column("content", Text, nullable=False),
     Index("exposures_by_release", "release", "arm", "dry_run", "unit"),
     Index("exposures_by_unit", "unit"),
+    Index("exposures_in_order", "release", "number"),
 )
 """One row a request: what was applied and what it did. Append-only, but for forgetting whose it was."""
 
@@ -106,3 +107,48 @@ EXPOSURE_TEXTS: Final = Table(
     Index("texts_by_time", "time"),
 )
 """Prompts and answers, where they are kept at all; removed when they are too old or their unit is forgotten."""
+
+OUTCOMES: Final = Table(
+    "outcomes",
+    METADATA,
+    Column("number", BIG, primary_key=True, autoincrement=True),
+    Column("request", String(200), nullable=False),
+    Column("metric", String(100), nullable=False),
+    Column("source", String(20), nullable=False),
+    Column("value", Float(53)),
+    Column("label", String(100)),
+    Column("who", String(200), nullable=False),
+    Column("by_unit", Boolean, nullable=False),
+    Column("consent", Boolean, nullable=False),
+    Column("happened", TIME, nullable=False),
+    Column("came", TIME, nullable=False),
+    Column("key", String(64), unique=True),
+    Index("outcomes_by_request", "request", "metric", "source"),
+    Index("outcomes_in_order", "metric", "source", "number"),
+)
+"""What came of a request: one value of one metric a row; of several the last counts. Append-only."""
+
+OUTCOME_TEXTS: Final = Table(
+    "outcome_texts",
+    METADATA,
+    Column("number", BIG, ForeignKey("outcomes.number"), primary_key=True, autoincrement=False),
+    Column("time", TIME, nullable=False),
+    Column("encrypted", Boolean, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Index("outcome_texts_by_time", "time"),
+)
+"""Comments and corrected texts, where texts are kept at all; removed like those of exposures."""
+
+METRIC_DEFINITIONS: Final = Table(
+    "metric_definitions",
+    METADATA,
+    Column("number", BIG, primary_key=True, autoincrement=True),
+    Column("name", String(100), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("content", Text, nullable=False),
+    Column("time", TIME, nullable=False),
+    Column("entry", BIG, ForeignKey("audit_entries.number"), nullable=False),
+    UniqueConstraint("name", "version", name="one_definition_per_version"),
+)
+"""What metrics mean, as JSON; the highest version of a name holds for new releases. Append-only."""

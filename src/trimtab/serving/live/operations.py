@@ -14,6 +14,7 @@ from trimtab.operations import (
     ExposureLog,
     ExposureWriter,
     OffSwitch,
+    OutcomeLog,
     Release,
     Releases,
     ReleaseView,
@@ -42,7 +43,7 @@ class Operations:
         off: the emergency off.
         log: takes lines about what changes.
         other_weights: whether steerings made for other weights of the same shapes may steer.
-        texts: whether prompts and answers are kept.
+        texts: whether prompts and answers are kept, and what feedback says in words.
         keep_days: for how long; None until somebody removes them.
         grace: seconds that the last state is good for without the store.
 
@@ -66,6 +67,7 @@ class Operations:
         self.store, self.model, self.registry, self.texts = store, model, registry, texts
         self.releases = Releases(store, self._artifact_now)
         self.exposures = ExposureLog(store, TextCipher.load())
+        self.outcomes = OutcomeLog(store, self.exposures.cipher, texts=texts)
         self.assigned: Counter[tuple[str, str]] = Counter()  # requests by release and arm
         self.unsteered: Counter[str] = Counter()  # those by release that should have been steered, and were not
         self.faults: dict[str, str] = {}  # by release, why this server leaves its requests unsteered

@@ -37,6 +37,7 @@ def exposure(
     seconds = perf_counter() - caller.began
     given, resolved = following.assignment, following.resolved
     finishes = {choice.finish for choice in tally.choices}
+    answers = tuple(choice.text for choice in tally.choices)
     return Exposure(
         request=caller.request_id,
         time=time.time() - seconds,
@@ -58,7 +59,8 @@ def exposure(
         seconds=seconds,
         finish=failed or ("length" if "length" in finishes else "stop"),
         prompt=_prompt(asked) if texts else None,
-        answer=_joined([choice.text for choice in tally.choices]) if texts else None,
+        answer=_joined(answers) if texts else None,
+        answers=() if failed else answers,
     )
 
 

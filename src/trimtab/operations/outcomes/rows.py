@@ -1,0 +1,48 @@
+"""What readers of outcomes share: which rows count, and how a value changed."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, and_
+
+from trimtab.operations.outcomes.values import Position
+from trimtab.operations.store.tables import EXPOSURES
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which exposures count, and which of them were not read before.
+
+    Args:
+        release: its name.
+        versions: of its state.
+        dry_run: whether those of a dry run, or all others.
+        since: what was read before.
+        end: what is read now.
+    """
+
+    release: str
+    versions: tuple[int, ...]
+    dry_run: bool
+    since: Position
+    end: Position
+
+    @property
+    def counts(self) -> ColumnElement[bool]:
+        """That an exposure counts, read before or not."""
+        return and_(
+            EXPOSURES.c.release == self.release,
+            EXPOSURES.c.version.in_(self.versions),
+            EXPOSURES.c.dry_run == self.dry_run,
+            EXPOSURES.c.number <= self.end.exposures,
+        )
+
+
+class Change(NamedTuple):
+    """A value that came (sign 1) or counts no more (-1); a tuple, since there is one of every answer."""
+
+    request: str
+    unit: str | None
+    treated: bool
+    value: float
+    sign: int
