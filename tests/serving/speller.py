@@ -26,7 +26,7 @@ class Speller:
     """
 
     def __init__(self, max_length: int = 64) -> None:
-        self.max_length = max_length
+        self.max_length, self.messages = max_length, True
         self.running: dict[str, Spelled] = {}
         self.seen: list[Request] = []
         self.cancelled: list[str] = []
@@ -37,8 +37,9 @@ class Speller:
         if self.down:
             raise TrimtabError("the engine is starting anew")
         return Capabilities(
-            FACTS, self.max_length, 8, frozenset({"additive", "gated"}), frozenset(POSITION_SCOPES), messages=True
-        )
+            FACTS, self.max_length, 8, frozenset({"additive", "gated"}), frozenset(POSITION_SCOPES),
+            messages=self.messages,
+        )  # fmt: skip
 
     def submit(self, request: Request) -> AsyncIterator[Event]:
         self.seen.append(request)
