@@ -29,6 +29,7 @@ import httpx2
 import numpy as np
 from harness import kept, machine, table
 from served import our_url, started
+from sqlalchemy import URL, create_engine, text
 
 from trimtab.interventions import POSITION_SCOPES, Capabilities, Event, Request
 from trimtab.operations import Change, Definition, Exposure, ExposureLog, Releases, Store, arm_of, record, verify
@@ -112,6 +113,14 @@ def requests(settings: Row, steerings: Path, places: dict[str, str | None]) -> R
     return {"quantiles_ms": found}
 
 
+def _vacuum(url: URL) -> None:
+    """What PostgreSQL does by itself within minutes, after rows that would have come over hours."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("VACUUM ANALYZE exposures"))
+    engine.dispose()
+
+
 def status(settings: Row, place: str) -> Row:
     """Seconds that a release's status takes with so many exposures in the store."""
     with Store(place) as store:
@@ -122,6 +131,8 @@ def status(settings: Row, place: str) -> Row:
                          "live", 2, artifact="a" * 64, answer_tokens=20)
                 for k in range(start, min(start + BATCH, n))
             ])  # fmt: skip
+        if store.is_postgresql:
+            _vacuum(store.url)
         taken = []
         for _ in range(settings["rounds"]):
             began = time.perf_counter()

@@ -49,7 +49,7 @@ def forget(
         from trimtab.operations import ExposureLog
         from trimtab.operations.exposures.writer import SECONDS
 
-        sleep(2 * SECONDS)  # servers write that late what they answered before
+        sleep(10 * SECONDS)  # servers write that late what they answered before
         texts, exposures = ExposureLog(kept).forget(unit, by=who(by), why=why)
     if json_:
         typer.echo(json.dumps({"texts_removed": texts, "exposures_unlinked": exposures}))

@@ -11,7 +11,7 @@ from trimtab.errors import TrimtabError
 from trimtab.operations.exposures.exposure import Exposure
 from trimtab.operations.exposures.log import ExposureLog
 
-SECONDS: Final = 0.5  # that an exposure waits at most, so that a kill loses less than a second
+SECONDS: Final = 0.1  # that an exposure waits at most: a kill loses little, and small batches hold up no answer
 BATCH: Final = 1000
 WAITING: Final = 100_000  # exposures in memory while the store is lost
 _RETRY: Final = 1.0  # seconds
