@@ -42,7 +42,7 @@ def test_a_harm_of_twice_the_margin_is_rolled_back_with_reason_and_figures_in_th
     assert (entry.who, entry.what) == ("watch", "release.rollback")
     assert "errors: Worse by " in entry.why
     assert "harm of more than 0.1 is shown" in entry.why
-    figures: Any = entry.after["figures"]["metrics"]["errors"]
+    figures: Any = (entry.after or {})["figures"]["metrics"]["errors"]
     assert sum(figures["units"]) == needed
     assert figures["low"] > 0.1
     assert figures["difference"] == pytest.approx(figures["treatment"] - figures["control"])
@@ -67,7 +67,7 @@ def test_a_server_that_drops_records_of_treatment_is_caught(launch: Launch) -> N
     assert live.release.state == "paused"
     entry = live.releases.history("first")[-1].entry
     assert "Treatment does not get its share of the units" in entry.why
-    assert entry.after["figures"]["sample_ratio"]["mismatch"] is True
+    assert (entry.after or {})["figures"]["sample_ratio"]["mismatch"] is True
 
 
 def test_a_primary_metric_that_gets_worse_pauses_and_feedback_counts(launch: Launch) -> None:
@@ -177,7 +177,7 @@ def test_stages_are_taken_by_itself_only_where_asked_and_only_with_enough_units(
     entry = asked.releases.history("asked")[2].entry
     assert (entry.who, entry.what) == ("watch", "release.promote")
     assert "errors no harm shown" in entry.why
-    assert entry.after["figures"]["metrics"]["errors"]["high"] < 0.2
+    assert (entry.after or {})["figures"]["metrics"]["errors"]["high"] < 0.2
 
 
 def test_the_last_stage_is_left_to_people_where_it_needs_two(launch: Launch) -> None:

@@ -53,7 +53,7 @@ class Bets:
         """Of treatment minus control, of this look alone: it does not depend on when others were."""
         if not self.smallest:
             return UNKNOWN
-        lower, upper = (deepcopy(self._of[side]).interval() for side in ("lower", "upper"))  # type: ignore[index]
+        lower, upper = (deepcopy(self._of[side]).interval() for side in ("lower", "upper"))
         return Interval(lower.value, lower.low, upper.high)
 
     @property

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from trimtab.operations.experiments.findings import Decision, Finding, SampleRatio
-from trimtab.operations.releases.plan import Plan
+from trimtab.operations.releases.plan import OnHarm, Plan
 from trimtab.operations.releases.release import Release
 
 _GOOD: Final = ("better", "no harm shown")
@@ -29,7 +29,7 @@ def decided(
         actions = {one.action for one in harms} | ({plan.on_harm} if ratio.mismatch else set())
         reasons = [f"{one.metric}: {one.meaning}" for one in harms]
         why = " ".join([ratio.meaning, *reasons] if ratio.mismatch else reasons)
-        action = "rollback" if "rollback" in actions else "pause"
+        action: OnHarm = "rollback" if "rollback" in actions else "pause"
         return Decision(action, _cut(why), _figures(findings, ratio, stage_units))
     return _promotion(release, plan, findings, ratio, stage_units)
 

@@ -67,8 +67,8 @@ class Measure:
         if self._bets is None or differs:
             return self._asymptotic(estimates, differs)
         self._bets.take(arms)
-        evidence = (one - log(2) for one in self._bets.evidence)
-        return Measured(*_values(estimates), self._bets.interval, *evidence, "betting", self._bets.smallest)
+        harm, better = (one - log(2) for one in self._bets.evidence)
+        return Measured(*_values(estimates), self._bets.interval, harm, better, "betting", self._bets.smallest)
 
     def _asymptotic(self, estimates: tuple[Estimate, Estimate], differs: bool) -> Measured:
         wanted, found = self.wanted, difference(estimates[1], estimates[0])

@@ -36,8 +36,8 @@ def quantile_measured(arms: tuple[ArmUnits, ArmUnits], wanted: Wanted) -> Measur
     up = wanted.harm == "lower"
     harm = strict.low > wanted.beyond if up else strict.high < wanted.beyond
     good = strict.high < 0 if up else strict.low > 0
-    evidence = (-log(part) if shown else _NONE for shown in (harm, good))
-    return Measured(control, treatment, _apart(values, wanted, wanted.alpha), *evidence, "quantile", smallest)
+    harmful, better = (-log(part) if shown else _NONE for shown in (harm, good))
+    return Measured(control, treatment, _apart(values, wanted, wanted.alpha), harmful, better, "quantile", smallest)
 
 
 def _of_units(arm: ArmUnits, metric: Metric) -> Floats:
