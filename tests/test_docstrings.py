@@ -13,7 +13,7 @@ import trimtab as tt
 
 ROOMS = (
     "trimtab", "trimtab.behaviors", "trimtab.evaluation", "trimtab.integrations", "trimtab.interventions",
-    "trimtab.models", "trimtab.operations", "trimtab.results", "trimtab.statistics",
+    "trimtab.models", "trimtab.operations", "trimtab.operations.experiments", "trimtab.results", "trimtab.statistics",
     "trimtab.statistics.sequential", "trimtab.steering",
     "trimtab.workflows",
 )  # fmt: skip

@@ -212,3 +212,67 @@ def test_what_is_not_installed_is_told(here: Path, run: Run, monkeypatch: pytest
     code, _, err = run("release", "list")
     assert code == 2
     assert "pip install 'trimtab[operations]'" in err
+
+
+def test_the_status_says_what_the_metrics_mean_and_a_watch_acts_on_it(here: Path, run: Run) -> None:
+    made = run(
+        "release", "create", "first", "--treatment", "warm", "--model", "tiny", "--stages", "50,100",
+        "--unchecked", "a demonstration", "--metric", "length:5", "--guardrail", "errors:0.1:rollback",
+    )  # fmt: skip
+    assert made[0] == 0, made
+    run("release", "start", "first")
+    with Store(here) as store:
+        ends = {"control": "stop", "treatment": "error"}
+        ExposureLog(store).write(
+            [
+                Exposure(f"{a}{i}", 0.0, "tiny", a, f"{a}{i}", "first", 2, finish=ends[a])
+                for a in ends
+                for i in range(99)
+            ]
+        )
+    code, out, _ = run("release", "status", "first")
+    assert code == 0
+    said = " ".join(out.split())
+    assert "inconclusive" in said
+    assert "The arms get their shares of the 198 units." in said
+    assert "The next watch takes the step rollback." in said
+    record = json.loads(run("release", "status", "first", "--json")[1])["experiment"]
+    assert [(one["metric"], one["state"]) for one in record["findings"]] == [
+        ("length", "inconclusive"), ("errors", "worse"),
+    ]  # fmt: skip
+    code, out, _ = run("release", "watch", "--once", "--json")
+    (watched,) = json.loads(out)
+    assert (code, watched["decision"]["event"]) == (0, "release.rollback")
+    assert json.loads(run("release", "history", "first", "--json")[1])[-1]["by"] == "watch"
+    assert run("release", "watch", "--once")[1] == "no release runs that has a metric or a guardrail\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--guardrail", "errors:1%"), "is no margin"), (("--guardrail", "errors:0.1:stop"), "is no action"),
+        (("--metric", "length:5:5:5"), "too many parts"), (("--alpha", "2"), "--alpha"),
+        (("--on-harm", "panic"), "--on-harm"), (("--auto-promote",), "--auto-promote"),
+        (("--metric", "length", "--guardrail", "length"), "more than once"), (("--min-units", "3"), "--min-units"),
+    ],
+)  # fmt: skip
+def test_nonsense_about_metrics_is_refused(here: Path, run: Run, arguments: tuple[str, ...], said: str) -> None:
+    code, out, err = run(
+        "release", "create", "first", "--treatment", "warm", "--unchecked", "a demonstration", *arguments
+    )  # fmt: skip
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_a_webhook_without_a_secret_or_a_store_is_refused(
+    here: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRIMTAB_WEBHOOK_SECRET", raising=False)
+    Store(here, create=True).close()
+    code, _, err = run("release", "watch", "--once", "--webhook", "http://127.0.0.1/x")
+    assert code == 2
+    assert "TRIMTAB_WEBHOOK_SECRET" in err
+    code, _, err = run("serve", "--no-auth", "--webhook", "http://127.0.0.1/x")
+    assert code == 2
+    assert "--store" in err

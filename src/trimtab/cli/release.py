@@ -8,6 +8,7 @@ import typer
 
 from trimtab.cli.options import Json, one_of
 from trimtab.cli.release_off import off, on
+from trimtab.cli.release_watch import status, watch
 from trimtab.cli.stores import By, Place, Why, days, numbers, opened, table, who
 from trimtab.errors import InputError
 from trimtab.interventions import POSITION_SCOPES
@@ -57,8 +58,30 @@ def create(
     without_unit: Annotated[
         str, typer.Option(help="What a request without a unit id gets: control, or the arm of the request's own id.")
     ] = "control",
-    metric: Annotated[str | None, typer.Option(help="By which it is judged.")] = None,
-    guardrail: Annotated[list[str] | None, typer.Option(help="What must not get worse; repeatable.")] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(help="By which it is judged: NAME, NAME:EFFECT that matters, or NAME:EFFECT:MARGIN."),
+    ] = None,
+    guardrail: Annotated[
+        list[str] | None,
+        typer.Option(help="What must not get worse: NAME, NAME:MARGIN of harm, or NAME:MARGIN:ACTION; repeatable."),
+    ] = None,
+    on_harm: Annotated[
+        str,
+        typer.Option(help="What harm leads to, unless a guardrail says its own: pause or rollback."),
+    ] = "pause",
+    alpha: Annotated[
+        float, typer.Option(help="Chance that a release that changes nothing is ever taken back for harm.")
+    ] = 0.05,
+    min_units: Annotated[
+        int, typer.Option(help="Units that either arm must have in a stage before it is promoted by itself.")
+    ] = 100,
+    decide_by: Annotated[
+        int, typer.Option(help="Units of both arms by which a decision is wanted: there intervals are narrowest.")
+    ] = 2000,
+    auto_promote: Annotated[
+        bool, typer.Option("--auto-promote", help="Go to the next stage by itself where no metric shows harm.")
+    ] = False,
     check: Annotated[
         list[Path] | None, typer.Option(help="Folder of a finished trimtab check --steering; repeatable.")
     ] = None,
@@ -85,20 +108,25 @@ def create(
     """Make a release; nobody gets it before `start`. Makes the store too, if there is none."""
     one_of("--without-unit", without_unit, ("control", "request"))
     one_of("--scope", scope, POSITION_SCOPES)
+    one_of("--on-harm", on_harm, ("pause", "rollback"))
     taken = numbers(traffic, "-", "traffic", "0-50")
     if len(taken) != 2:
         raise InputError(f"{traffic!r} is no slice; give two numbers such as 0-50", field="traffic")
     folder, preset = _folder(treatment)
     other, other_preset = (None, None) if control == "none" else _folder(control)
     with opened(store, create=True) as kept:
-        from trimtab.operations import Releases
+        from trimtab.operations import Releases, planned
 
+        judged = planned(
+            metric, guardrail or (), on_harm=on_harm, alpha=alpha, min_units=min_units, decide_by=decide_by,
+            auto_promote=auto_promote,
+        )  # fmt: skip
         made = Releases(kept).create(
             name, folder, other, by=who(by), why=why, model=model,
             stages=numbers(stages, ",", "stages", "1,5,25"), strength=preset, control_strength=other_preset,
             scope=cast("Scope | None", scope), checks=check or (), max_age_days=days(max_age, "max_age"),
             unchecked=unchecked, accepted=accepted, dtype=dtype, chat_template=chat_template, traffic=taken, unit=unit,
-            without_unit=without_unit, metric=metric, guardrails=tuple(guardrail or ()), four_eyes=four_eyes,
+            without_unit=without_unit, four_eyes=four_eyes, **judged,
         )  # fmt: skip
     _show(made, json_)
 
@@ -142,28 +170,6 @@ def finish(
 
 
 @release.command()
-def status(name: Name, store: Place = None, json_: Json = False) -> None:
-    """The state of a release, and how many requests each arm had."""
-    with opened(store) as kept:
-        from trimtab.operations import ExposureLog, Releases
-
-        found, counts = Releases(kept).get(name), ExposureLog(kept).counts(name)
-    if json_:
-        rows = [{"arm": c.arm, "dry_run": c.dry_run, "requests": c.requests, "units": c.units} for c in counts]
-        typer.echo(json.dumps(found.record | {"exposures": rows}))
-        return
-    typer.echo(str(found))
-    evidence = found.definition.evidence
-    for said in (*evidence.faults, *evidence.differences):
-        typer.echo(f"  {said}")
-    for what, reason in (("unchecked", evidence.unchecked), ("accepted", evidence.accepted)):
-        if reason is not None:
-            typer.echo(f"  {what}: {reason}")
-    rows_ = [(c.arm + (" (dry run)" if c.dry_run else ""), str(c.requests), str(c.units)) for c in counts]
-    table(("arm", "requests", "units"), rows_)
-
-
-@release.command()
 def history(name: Name, store: Place = None, json_: Json = False) -> None:
     """All that was done to a release: when, by whom and why."""
     with opened(store) as kept:
@@ -203,7 +209,7 @@ def list_(
     table(("name", "model", "state", "share", "version"), rows)
 
 
-for command in (off, on):
+for command in (status, watch, off, on):
     release.command()(command)
 
 

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,6 +13,7 @@ from trimtab.cli.stores import days, needed
 from trimtab.errors import InputError
 
 if TYPE_CHECKING:
+    from trimtab.clients.webhook import Webhook
     from trimtab.serving.live import Operations
     from trimtab.serving.registry import Registry
     from trimtab.serving.settings import Settings
@@ -72,6 +73,19 @@ def serve(
     grace: Annotated[
         float, typer.Option(min=0, help="Seconds that the last state is good for when the store is lost.")
     ] = 60.0,
+    watch_every: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Seconds between looks at experiments, on which guardrails act; 0 leaves that to others.",
+        ),
+    ] = 60.0,
+    webhook: Annotated[
+        str | None,
+        typer.Option(
+            help="URL that is told of what guardrails do, signed with the secret in TRIMTAB_WEBHOOK_SECRET_FILE."
+        ),
+    ] = None,
 ) -> None:
     """Answer as OpenAI's API does, with a steering for every request."""
     from trimtab.serving.engines.process import ModelToServe, ProcessEngine
@@ -93,7 +107,11 @@ def serve(
     console = Console(stderr=True, soft_wrap=True)
     for folder, fault in registry.faults.items():
         console.print(f"left out: {folder}: {fault}", highlight=False, markup=False)
-    operations = _operations(store, settings, registry, store_text, keep, grace)
+    if webhook is not None and store is None:
+        raise InputError("guardrails act on releases of a store; name it", code="missing-value", field="store")
+    operations = _operations(
+        store, settings, registry, store_text, keep, grace=grace, watch_every=watch_every, webhook=_webhook(webhook)
+    )
     console.print(f"loading {model} …", highlight=False, markup=False)
     wanted = ModelToServe(model, revision, adapter, dtype, device, max_running, threads)
     engine = ProcessEngine(wanted, registry.folder_of)
@@ -112,8 +130,23 @@ def serve(
         listen(app, host, port, console, playground=playground)
 
 
+def _webhook(url: str | None) -> "Webhook | None":
+    """Who is told of decisions; what cannot be delivered is in the log.
+
+    Raises:
+        InputError: the URL is none, or there is no secret.
+    """
+    if url is None:
+        return None
+    from trimtab.clients.webhook import Webhook, secret_from
+    from trimtab.serving.logs import logger
+
+    log = logger(sys.stderr)
+    return Webhook(url, secret_from(), lambda event, why: log.error("webhook_failed", decision=event, reason=why))
+
+
 def _operations(
-    place: str | None, settings: "Settings", registry: "Registry", texts: bool, keep: str | None, grace: float
+    place: str | None, settings: "Settings", registry: "Registry", texts: bool, keep: str | None, **timing: Any
 ) -> "Operations | None":
     """Releases and exposures, where there is a store.
 
@@ -136,5 +169,5 @@ def _operations(
     off = OffSwitch.beside(place)
     return Operations(
         Store(place), settings.model, registry, off, logger(sys.stderr), other_weights=settings.other_weights,
-        texts=texts, keep_days=keep_days, grace=grace,
+        texts=texts, keep_days=keep_days, **timing,
     )  # fmt: skip

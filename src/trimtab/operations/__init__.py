@@ -33,13 +33,16 @@ from trimtab.operations.releases import Assignment as Assignment
 from trimtab.operations.releases import ConflictError as ConflictError
 from trimtab.operations.releases import Definition as Definition
 from trimtab.operations.releases import Evidence as Evidence
+from trimtab.operations.releases import Guardrail as Guardrail
 from trimtab.operations.releases import MetricChanges as MetricChanges
 from trimtab.operations.releases import OffSwitch as OffSwitch
+from trimtab.operations.releases import Plan as Plan
 from trimtab.operations.releases import Release as Release
 from trimtab.operations.releases import Releases as Releases
 from trimtab.operations.releases import ReleaseView as ReleaseView
 from trimtab.operations.releases import Step as Step
 from trimtab.operations.releases import arm_of as arm_of
 from trimtab.operations.releases import import_metrics as import_metrics
+from trimtab.operations.releases import planned as planned
 from trimtab.operations.store import Store as Store
 from trimtab.operations.store import migrate as migrate

@@ -7,7 +7,7 @@ as it always got control; a forgotten unit's requests have none any more.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -19,6 +19,7 @@ from trimtab.operations.outcomes.answers import answered
 from trimtab.operations.outcomes.feedback import fed_back
 from trimtab.operations.outcomes.rows import Change, Window
 from trimtab.operations.outcomes.values import Position, UnitSums, Values, added, grouped
+from trimtab.operations.releases.release import Release
 from trimtab.operations.releases.rows import states
 from trimtab.operations.store.database import Store
 from trimtab.operations.store.tables import EXPOSURES, OUTCOMES
@@ -35,6 +36,7 @@ class OutcomeReader:
         versions: the first and the last version of its state that count; by default all at which both arms were
             drawn.
         dry_run: read what was recorded in a dry run, in which both arms were answered alike, and nothing else.
+        after: of the default versions only those from this one on count.
 
     Raises:
         InputError: there is no such release.
@@ -58,9 +60,16 @@ class OutcomeReader:
     """
 
     def __init__(
-        self, store: Store, release: str, versions: tuple[int, int] | None = None, *, dry_run: bool = False
+        self,
+        store: Store,
+        release: str,
+        versions: tuple[int, int] | None = None,
+        *,
+        dry_run: bool = False,
+        after: int = 1,
     ) -> None:
         self._store, self._release, self._versions, self._dry_run = store, release, versions, dry_run
+        self._after = after
         with store.reading() as connection:
             found = list(states(connection, name=release))
         if not found:
@@ -132,8 +141,14 @@ class OutcomeReader:
         if self._versions is not None:
             first, last = self._versions
             return tuple(one.version for one in found if first <= one.version <= last)
-        state = "dry-run" if self._dry_run else "running"
-        return tuple(one.version for one in found if one.state == state and 0 < one.share < 100)
+        return tuple(drawn(found, self._dry_run, self._after))
+
+
+def drawn(states: Iterable[Release], dry_run: bool, after: int) -> dict[int, float]:
+    """The versions from one on at which both arms were drawn, and the per cent that treatment had."""
+    state = "dry-run" if dry_run else "running"
+    found = (one for one in states if one.version >= after)
+    return {one.version: one.share for one in found if one.state == state and 0 < one.share < 100}
 
 
 def _end(connection: Connection) -> Position:

@@ -4,6 +4,9 @@ from trimtab.operations.releases.arms import arm_of as arm_of
 from trimtab.operations.releases.emergency import OffSwitch as OffSwitch
 from trimtab.operations.releases.metric_changes import MetricChanges as MetricChanges
 from trimtab.operations.releases.metric_changes import import_metrics as import_metrics
+from trimtab.operations.releases.plan import Guardrail as Guardrail
+from trimtab.operations.releases.plan import Plan as Plan
+from trimtab.operations.releases.plan import planned as planned
 from trimtab.operations.releases.release import Arm as Arm
 from trimtab.operations.releases.release import Definition as Definition
 from trimtab.operations.releases.release import Evidence as Evidence

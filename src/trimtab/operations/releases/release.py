@@ -10,6 +10,7 @@ from trimtab.errors import InputError
 from trimtab.interventions import Scope
 from trimtab.operations.metrics.metric import Metric, digest_of
 from trimtab.operations.releases.assignment import bound, place_of
+from trimtab.operations.releases.plan import Plan
 from trimtab.texts import name_fault
 
 State = Literal["draft", "dry-run", "running", "paused", "finished", "rolled-back"]
@@ -96,6 +97,7 @@ class Definition(_Record):
         guardrails: what must not get worse.
         metrics: the definitions of both, and of their parts, as they were when the release was made.
         metrics_digest: SHA-256 of these definitions.
+        plan: what of them matters, what is tolerated, and what happens then; None where nothing is measured.
         four_eyes: whether 100 % needs a second person.
         salt: of its hashes.
         digest: of the weights that it is for; None if nobody knows.
@@ -125,6 +127,7 @@ class Definition(_Record):
     guardrails: tuple[str, ...] = ()
     metrics: tuple[Metric, ...] = ()
     metrics_digest: str | None = None
+    plan: Plan | None = None
     four_eyes: bool = False
     salt: str
     digest: str | None = None
@@ -145,6 +148,9 @@ class Definition(_Record):
             raise ValueError("traffic: give a slice in per cent, such as 0-50")
         if self.metrics_digest is not None and self.metrics_digest != digest_of(self.metrics):
             raise ValueError("metrics: the definitions are not those of metrics_digest")
+        planned = () if self.plan is None else tuple(rail.metric for rail in self.plan.guardrails)
+        if planned not in ((), self.guardrails):
+            raise ValueError("plan: its guardrails are not those of the release")
         return self
 
     @staticmethod

@@ -1,7 +1,7 @@
 """The releases of a store: made, and brought from state to state, each step with its entry in the audit."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import time
@@ -17,6 +17,7 @@ from trimtab.operations.metrics.kept import frozen
 from trimtab.operations.metrics.metric import digest_of
 from trimtab.operations.releases.arms import ArtifactNow, arm_of, artifact_on_disk
 from trimtab.operations.releases.evidence import MAX_AGE_DAYS, allowed, gathered
+from trimtab.operations.releases.plan import completed
 from trimtab.operations.releases.release import ArmName, Definition, Release
 from trimtab.operations.releases.rows import Kept, add, advance, current, latest, started, states
 from trimtab.operations.releases.traffic import check_traffic, check_unused
@@ -104,7 +105,7 @@ class Releases:
             digest: of the weights that are served; by default those that the steering was made for.
             chat_template: whether requests go through the chat template.
             dtype: that is served; by default that of the checks, and any where there is none.
-            others: further fields of `Definition`, such as `traffic`, `metric` or `four_eyes`.
+            others: further fields of `Definition`, such as `traffic` or `four_eyes`; `planned` makes those of metrics.
 
         Raises:
             InputError: the evidence is not enough or does not fit; a field is wrong; the name is taken.
@@ -134,16 +135,19 @@ class Releases:
         return self.add(definition, by=by, why=why)
 
     def add(self, definition: Definition, *, by: str, why: str = "") -> Release:
-        """Keep a definition as a draft, with what its metrics mean now; `create` makes one from folders and checks.
+        """Keep a definition as a draft, with what its metrics mean now, and nothing in its plan left open.
+
+        `create` makes one from folders and checks.
 
         Raises:
             InputError: the name is taken; a metric is not known.
             TrimtabError: the store cannot be written.
         """
+        plan = completed(definition.metric, definition.guardrails, definition.plan)
         with self.store.changing() as connection:
             metrics = frozen(connection, definition.metric, definition.guardrails)
             digest = digest_of(metrics) if metrics else None
-            whole = definition.model_copy(update={"metrics": metrics, "metrics_digest": digest})
+            whole = definition.model_copy(update={"metrics": metrics, "metrics_digest": digest, "plan": plan})
             change = Change(by, "release.create", whole.name, why, None, whole.model_dump(mode="json"))
             return add(connection, whole, change)
 
@@ -157,6 +161,7 @@ class Releases:
         expected: int | None = None,
         to: float | None = None,
         keep: ArmName = "treatment",
+        figures: Mapping[str, Any] | None = None,
     ) -> Release:
         """Bring a release a step further: one row, seen by every server within a second.
 
@@ -171,6 +176,7 @@ class Releases:
                 nothing is done.
             to: of `promote`: the stage that is meant.
             keep: of `finish`: the arm that everybody gets from then on.
+            figures: on which it was decided, for the audit.
 
         Returns:
             The release in its new state.
@@ -193,7 +199,8 @@ class Releases:
                 )
             new = self._checked(connection, kept, action, to, keep, by)
             what = f"release.{action}{'.asked' if new.asked_by else ''}"
-            change = Change(by, what, name, why, _brief(before), _brief(new))
+            seen = {} if figures is None else {"figures": dict(figures)}
+            change = Change(by, what, name, why, _brief(before), _brief(new) | seen)
             return advance(connection, kept, new, change)
 
     def get(self, name: str) -> Release:

@@ -52,7 +52,30 @@ class Figures(Collector):
         for release, n in list(self._operations.unsteered.items()):
             unsteered.add_metric([release], n)
         yield from (assigned, unsteered)
+        yield from self._experiments()
         kept = said["exposures"]
         yield CounterMetricFamily("trimtab_exposures_written", "Exposures in the store.", value=kept["written"])
         yield CounterMetricFamily("trimtab_exposures_lost", "Exposures that were left out.", value=kept["left_out"])
         yield GaugeMetricFamily("trimtab_exposures_waiting", "Exposures on their way.", value=kept["waiting"])
+
+    def _experiments(self) -> Iterator[Metric]:
+        """What the last looks at releases that run found, and what was decided here."""
+        watching = self._operations.watching
+        state = GaugeMetricFamily(
+            "trimtab_release_metric_state", "1 for the state that a release's metric is in.",
+            labels=["release", "metric", "state"],
+        )  # fmt: skip
+        mismatch = GaugeMetricFamily(
+            "trimtab_release_share_mismatch", "1 where the arms of a release do not get their shares of units.",
+            labels=["release"],
+        )  # fmt: skip
+        for release, look in list(watching.looks.items()):
+            mismatch.add_metric([release], float(look.sample_ratio.mismatch))
+            for one in look.findings:
+                state.add_metric([release, one.metric, one.state], 1.0)
+        decided = CounterMetricFamily(
+            "trimtab_release_decisions", "What this server's watch did to releases.", labels=["release", "action"]
+        )
+        for (release, action), n in list(watching.done.items()):
+            decided.add_metric([release, action], n)
+        yield from (state, mismatch, decided)

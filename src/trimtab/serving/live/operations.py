@@ -5,6 +5,7 @@ from collections.abc import Callable
 from threading import Event, Thread
 from typing import Any, Final
 
+from trimtab.clients.webhook import Webhook
 from trimtab.errors import InputError, TrimtabError
 from trimtab.interventions import Capabilities
 from trimtab.operations import (
@@ -24,6 +25,7 @@ from trimtab.operations import (
 from trimtab.operations.releases.view import Condition
 from trimtab.serving.live.files import Unchanged
 from trimtab.serving.live.following import OFF, Following, misfit, resolved_arm
+from trimtab.serving.live.watching import WATCH_EVERY, Watching
 from trimtab.serving.registry import Registry
 from trimtab.serving.resolution import Resolved
 from trimtab.steering.artifact import read
@@ -46,6 +48,8 @@ class Operations:
         texts: whether prompts and answers are kept, and what feedback says in words.
         keep_days: for how long; None until somebody removes them.
         grace: seconds that the last state is good for without the store.
+        watch_every: seconds between looks at experiments, on which guardrails act; 0 leaves that to others.
+        webhook: is told of what guardrails do.
 
     Raises:
         TrimtabError: the store cannot be read.
@@ -63,6 +67,8 @@ class Operations:
         texts: bool = False,
         keep_days: float | None = None,
         grace: float = GRACE,
+        watch_every: float = WATCH_EVERY,
+        webhook: Webhook | None = None,
     ) -> None:
         self.store, self.model, self.registry, self.texts = store, model, registry, texts
         self.releases = Releases(store, self._artifact_now)
@@ -71,6 +77,7 @@ class Operations:
         self.assigned: Counter[tuple[str, str]] = Counter()  # requests by release and arm
         self.unsteered: Counter[str] = Counter()  # those by release that should have been steered, and were not
         self.faults: dict[str, str] = {}  # by release, why this server leaves its requests unsteered
+        self.watching = Watching(self.releases, model, log, webhook)
         self._able: Capabilities | None = None
         self._other_weights, self._log = other_weights, log
         self._files, self._keep_days = Unchanged(), keep_days
@@ -79,6 +86,8 @@ class Operations:
         self.view = ReleaseView(store, model, off, grace=grace)
         self.writer = ExposureWriter(self.exposures)
         self._threads = [self._every(_LOOK, self._look)]
+        if watch_every:
+            self._threads.append(self._every(watch_every, self.watching.watch))
         if keep_days is not None:
             self._threads.append(self._every(_TIDY, self._expire))
 
@@ -147,6 +156,7 @@ class Operations:
         self._stop.set()
         for thread in self._threads:
             thread.join()
+        self.watching.close()
         lost = self.writer.close()
         self.view.close()
         self.store.close()

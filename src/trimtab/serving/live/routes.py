@@ -6,7 +6,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Depends, Request
 
 from trimtab.errors import InputError
-from trimtab.operations import Release
+from trimtab.operations import Release, planned
 from trimtab.operations.releases.transitions import Action
 from trimtab.serving.caller import caller_of, needs
 from trimtab.serving.inference import ERRORS
@@ -17,6 +17,7 @@ from trimtab.serving.protocol.releases import (
     Act,
     ArmCount,
     CreateRelease,
+    ExperimentCard,
     History,
     ReleaseCard,
     ReleaseList,
@@ -26,6 +27,7 @@ from trimtab.serving.protocol.releases import (
 from trimtab.serving.registry import Registry
 from trimtab.serving.service import Service
 
+_JUDGED: Final = {"metric", "guardrails", "on_harm", "alpha", "min_units", "decide_by", "auto_promote"}
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {**ERRORS, 409: {"model": InUse}}
 
 
@@ -51,6 +53,12 @@ def releases(service: Service, operations: Operations) -> APIRouter:
         arms = [ArmCount(arm=c.arm, dry_run=c.dry_run, requests=c.requests, units=c.units) for c in counts]
         return ReleaseStatus(**_card(found, operations), exposures=arms)
 
+    @router.get("/v1/releases/{name}/experiment", dependencies=read)
+    async def experiment(name: str) -> ExperimentCard:
+        """What the metrics of a release say so far, in figures and in words."""
+        found = await from_store(lambda: operations.watching.look(name), name)
+        return ExperimentCard(**found.record)
+
     @router.get("/v1/releases/{name}/history", dependencies=read)
     async def history(name: str) -> History:
         """All that was done to a release: when, by whom and why."""
@@ -69,7 +77,9 @@ def releases(service: Service, operations: Operations) -> APIRouter:
     async def create(asked: CreateRelease, request: Request) -> ReleaseCard:
         """Make a release of a loaded steering, as a draft: nobody gets it before `start`."""
         caller, able = caller_of(request), await service.capabilities()
-        fields = asked.model_dump(exclude={"treatment", "control", "checks", "stages", "traffic", "guardrails"})
+        judged = asked.model_dump(include=_JUDGED)
+        apart = {"treatment", "control", "checks", "stages", "traffic", *_JUDGED}
+        fields = asked.model_dump(exclude=apart) | planned(**judged)
         digest = None if able.model is None else able.model.digest
         registry = operations.registry
         treatment, checks = _folder(registry, asked.treatment), _checks(registry, asked.checks)
@@ -77,8 +87,8 @@ def releases(service: Service, operations: Operations) -> APIRouter:
         made = await from_store(
             lambda: kept.create(
                 treatment=treatment, control=control, checks=checks, by=caller.key, model=operations.model,
-                stages=tuple(asked.stages), traffic=tuple(asked.traffic), guardrails=tuple(asked.guardrails),
-                digest=digest, dtype=able.dtype or None, **fields,
+                stages=tuple(asked.stages), traffic=tuple(asked.traffic), digest=digest, dtype=able.dtype or None,
+                **fields,
             )
         )  # fmt: skip
         caller.notes |= {"release": made.name, "act": "create"}

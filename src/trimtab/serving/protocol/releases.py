@@ -6,6 +6,8 @@ from pydantic import Field
 
 from trimtab.interventions import Scope
 from trimtab.operations import Definition
+from trimtab.operations.experiments import Decision, Finding, SampleRatio
+from trimtab.operations.releases.plan import OnHarm
 from trimtab.operations.releases.release import State, WithoutUnit
 from trimtab.serving.protocol.answers import Answered
 from trimtab.serving.protocol.requests import Asked, Name, Text
@@ -69,6 +71,43 @@ class ReleaseStatus(ReleaseCard):
     exposures: list[ArmCount]
 
 
+class ExperimentCard(Answered):
+    """The answer of `GET /v1/releases/NAME/experiment`.
+
+    Args:
+        release: its name.
+        version: of its state.
+        state: of the release.
+        share: per cent of its traffic that treatment has.
+        dry_run: whether a dry run is compared, in which both arms were answered alike.
+        since: version of the state from which on evidence counts.
+        alpha: error rate; 0 where nothing is compared.
+        exposures: number of the last that was read.
+        outcomes: likewise.
+        stage_units: units of control and treatment seen in this stage.
+        findings: of each metric, the primary one first.
+        sample_ratio: whether the arms get their shares.
+        decision: what the next watch will do; null for nothing.
+        note: what somebody should know beside.
+    """
+
+    object: Literal["experiment"] = "experiment"
+    release: str
+    version: int
+    state: State
+    share: float
+    dry_run: bool
+    since: int
+    alpha: float
+    exposures: int
+    outcomes: int
+    stage_units: tuple[int, int]
+    findings: list[Finding]
+    sample_ratio: SampleRatio
+    decision: Decision | None
+    note: str
+
+
 class StepCard(Answered):
     """A state that a release had, and who brought it there; `entry` is the audit's number."""
 
@@ -104,8 +143,13 @@ class CreateRelease(Asked):
         traffic: slice of the model's traffic, in per cent from and to.
         unit: what its unit ids are.
         without_unit: what requests without a unit id get.
-        metric: by which it is judged.
-        guardrails: what must not get worse.
+        metric: by which it is judged: `NAME`, `NAME:EFFECT` or `NAME:EFFECT:MARGIN`.
+        guardrails: what must not get worse: `NAME`, `NAME:MARGIN` or `NAME:MARGIN:ACTION`.
+        on_harm: what harm beyond a margin leads to, unless a guardrail says its own.
+        alpha: chance that a release that changes nothing is ever taken back for harm.
+        min_units: units that either arm must have in a stage before it is promoted by itself.
+        decide_by: units of both arms by which a decision is wanted.
+        auto_promote: whether it goes to the next stage by itself where no metric shows harm.
         four_eyes: whether 100 % needs the key of a second person.
         checks: folders of finished checks of the treatment, in the folder of steerings or in one of its folders.
         max_age_days: older checks do not count.
@@ -127,6 +171,11 @@ class CreateRelease(Asked):
     without_unit: WithoutUnit = "control"
     metric: Name | None = None
     guardrails: Annotated[list[Name], Field(max_length=100)] = Field(default=[])
+    on_harm: OnHarm = "pause"
+    alpha: Annotated[float, Field(gt=0, le=0.2)] = 0.05
+    min_units: Annotated[int, Field(ge=30, le=10**9)] = 100
+    decide_by: Annotated[int, Field(ge=60, le=10**9)] = 2000
+    auto_promote: bool = False
     four_eyes: bool = False
     checks: Annotated[list[Folder], Field(max_length=20)] = Field(default=[])
     max_age_days: Annotated[float, Field(gt=0, le=10_000)] = 30.0

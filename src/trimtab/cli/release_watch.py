@@ -1,0 +1,121 @@
+"""`trimtab release status` and `trimtab release watch`: how an experiment stands, and acting on it."""
+
+import json
+from threading import Event
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trimtab.cli.options import Json
+from trimtab.cli.stores import Place, opened, table
+
+if TYPE_CHECKING:
+    from trimtab.operations import Release
+    from trimtab.operations.experiments import Finding, Look, Watched
+
+Name = Annotated[str, typer.Argument(help="Of the release.")]
+
+
+def status(name: Name, store: Place = None, json_: Json = False) -> None:
+    """The state of a release, how many requests each arm had, and what its metrics say."""
+    with opened(store) as kept:
+        from trimtab.operations import ExposureLog, Releases
+        from trimtab.operations.experiments import Experiment
+
+        found, counts = Releases(kept).get(name), ExposureLog(kept).counts(name)
+        look = Experiment(kept, name).look()
+    if json_:
+        rows = [{"arm": c.arm, "dry_run": c.dry_run, "requests": c.requests, "units": c.units} for c in counts]
+        typer.echo(json.dumps(found.record | {"exposures": rows, "experiment": look.record}))
+        return
+    _tell_release(found)
+    rows_ = [(c.arm + (" (dry run)" if c.dry_run else ""), str(c.requests), str(c.units)) for c in counts]
+    table(("arm", "requests", "units"), rows_)
+    if look.findings:
+        _tell_experiment(look)
+
+
+def watch(
+    once: Annotated[bool, typer.Option("--once", help="Look once, act where that follows, and end; for cron.")] = False,
+    every: Annotated[float, typer.Option(min=1, help="Seconds between two looks.")] = 60.0,
+    model: Annotated[str | None, typer.Option(help="Only releases of this model.")] = None,
+    webhook: Annotated[
+        str | None,
+        typer.Option(help="URL that is told of what is done, signed with the secret of TRIMTAB_WEBHOOK_SECRET_FILE."),
+    ] = None,
+    store: Place = None,
+    json_: Json = False,
+) -> None:
+    """Look at all releases that run, and pause, roll back or promote them as they were made to. Servers do the same."""
+    with opened(store) as kept:
+        from trimtab.clients.webhook import Webhook, secret_from
+        from trimtab.operations import Releases
+        from trimtab.operations.experiments import Watch
+
+        hook = None if webhook is None else Webhook(webhook, secret_from(), _given_up)
+        try:
+            looking = Watch(Releases(kept), model=model)
+            while True:
+                watched = looking.once()
+                _tell_watched(watched, json_)
+                for one in watched:
+                    if hook is not None and (event := one.event) is not None:
+                        hook.send(f"{one.release}-{event['version']}", event)
+                if once:
+                    break
+                Event().wait(every)
+        finally:
+            if hook is not None:
+                hook.close()
+
+
+def _given_up(event: str, why: str) -> None:
+    typer.echo(f"webhook: {event} could not be delivered: {why}", err=True)
+
+
+def _tell_release(found: "Release") -> None:
+    typer.echo(str(found))
+    evidence = found.definition.evidence
+    for said in (*evidence.faults, *evidence.differences):
+        typer.echo(f"  {said}")
+    for what, reason in (("unchecked", evidence.unchecked), ("accepted", evidence.accepted)):
+        if reason is not None:
+            typer.echo(f"  {what}: {reason}")
+
+
+def _tell_experiment(look: "Look") -> None:
+    typer.echo()
+    table(
+        ("metric", "control", "treatment", "difference", "state", "what it means"),
+        [_row(finding) for finding in look.findings],
+    )
+    for said in (look.sample_ratio.meaning, look.note):
+        if said:
+            typer.echo(said)
+    if (decision := look.decision) is not None:
+        to = "" if decision.to is None else f" to {decision.to:g} %"
+        typer.echo(f"The next watch takes the step {decision.action}{to}.")
+
+
+def _row(one: "Finding") -> tuple[str, ...]:
+    low, high = ("-∞" if one.low is None else f"{one.low:+.3g}"), ("∞" if one.high is None else f"{one.high:+.3g}")
+    apart = "" if one.difference is None else f"{one.difference:+.3g} [{low}, {high}]"
+    values = ("" if value is None else f"{value:.4g}" for value in (one.control, one.treatment))
+    return (one.metric, *values, apart, one.state, one.meaning)
+
+
+def _tell_watched(watched: "list[Watched]", json_: bool) -> None:
+    if json_:
+        typer.echo(json.dumps([
+            {"release": one.release, "fault": one.fault, "decision": one.event,
+             "states": {} if one.look is None else {f.metric: f.state for f in one.look.findings}}
+            for one in watched
+        ]))  # fmt: skip
+        return
+    if not watched:
+        typer.echo("no release runs that has a metric or a guardrail")
+    for one in watched:
+        states = "" if one.look is None else ", ".join(f"{f.metric} {f.state}" for f in one.look.findings)
+        typer.echo(f"{one.release}: {one.fault or states}")
+        if one.decision is not None:
+            typer.echo(f"  {one.done}: {one.decision.why}")

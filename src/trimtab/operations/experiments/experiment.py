@@ -1,0 +1,180 @@
+"""An experiment on a release: its metrics compared between the arms, at every look, from the store alone."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import log
+from threading import Lock
+from typing import Final, Literal
+
+from trimtab.operations.experiments.deciding import decided
+from trimtab.operations.experiments.findings import Finding, Look, rounded, sample_ratio
+from trimtab.operations.experiments.measuring import Measure
+from trimtab.operations.experiments.series import Series
+from trimtab.operations.experiments.shares import Shares
+from trimtab.operations.experiments.wanted import Measured, Wanted
+from trimtab.operations.experiments.wording import meaning
+from trimtab.operations.outcomes.reading import OutcomeReader
+from trimtab.operations.releases.plan import Guardrail, Plan
+from trimtab.operations.releases.release import Definition, Release
+from trimtab.operations.releases.releases import Releases, Step
+from trimtab.operations.store.database import Store
+from trimtab.statistics.sequential import holm, state_of
+
+_EPSILON: Final = 1e-9  # of logarithms that are compared
+_ALIKE: Final = "A dry run: both arms were answered alike, so that any difference is chance or a fault of the records."
+_NOTHING: Final = "The release names no metric and no guardrail: nothing is compared, and nothing is decided."
+
+
+class Experiment:
+    """A release as an experiment.
+
+    It keeps what it read, so that a look reads only what is new, and nothing else: one that begins anew, after a kill
+    or on another server, finds the same.
+
+    Args:
+        store: see `Store`.
+        release: its name.
+
+    Raises:
+        InputError: there is no such release.
+        TrimtabError: the store cannot be read.
+
+    Example:
+        >>> from trimtab.operations import Arm, Definition, Exposure, ExposureLog, Releases, Store
+        >>> from trimtab.operations.experiments import Experiment
+        >>> warm = Arm(name="warm", artifact="5f2c", strength={"warm": 1.0})
+        >>> made = Definition(name="a", model="m", treatment=warm, stages=(50, 100), salt="s", guardrails=("errors",))
+        >>> with Store("tried.db", create=True) as store:
+        ...     releases = Releases(store, artifact_now=lambda arm: arm.artifact)
+        ...     _ = releases.add(made, by="ada"), releases.act("a", "start", by="ada")
+        ...     ends = {"control": "stop", "treatment": "error"}
+        ...     _ = ExposureLog(store).write([
+        ...         Exposure(f"{arm}{i}", 0.0, "m", arm, unit=f"{arm}{i}", release="a", version=2, finish=ends[arm])
+        ...         for arm in ends for i in range(100)])
+        ...     look = Experiment(store, "a").look()
+        >>> look.findings[0].meaning
+        'Worse by 1: harm of more than 0.01 is shown, which is not tolerated.'
+        >>> look.decision.action
+        'pause'
+    """
+
+    def __init__(self, store: Store, release: str) -> None:
+        self._store, self._name = store, release
+        self._releases = Releases(store)
+        self._lock = Lock()
+        self._begun: tuple[int, bool] | None = None
+        self._measures: list[Measure] = []
+        self._releases.get(release)
+
+    def look(self) -> Look:
+        """Read what is new, and say how everything stands. Nothing is changed; `Watch` acts on decisions.
+
+        Raises:
+            TrimtabError: the store cannot be read.
+        """
+        with self._lock:
+            steps = self._releases.history(self._name)
+            release = steps[-1].release
+            begun = evidence_from(steps), _is_dry(steps)
+            if begun != self._begun:
+                self._begin(release.definition, *begun)
+                self._begun = begun
+            for measure in self._measures:
+                measure.read()
+            self._shares.read()
+            return self._told(release, *begun)
+
+    def _begin(self, definition: Definition, since: int, dry_run: bool) -> None:
+        reader = OutcomeReader(self._store, self._name, dry_run=dry_run, after=since)
+        plan = definition.plan
+        named = _named(definition, plan)
+        self._measures = []
+        for role, rail in named:
+            assert plan is not None
+            metric = reader.metrics[rail.metric]
+            primary = role == "primary"
+            alpha = plan.alpha / 2 if primary else plan.alpha
+            wanted = Wanted(metric, rail.margin or 0.0, alpha, len(named), plan.decide_by, two_sided=primary)
+            self._measures.append(Measure(Series(reader, metric), wanted))
+        by_request = definition.without_unit == "request"
+        self._shares = Shares(self._store, self._name, by_request=by_request, dry_run=dry_run, after=since)
+
+    def _told(self, release: Release, since: int, dry_run: bool) -> Look:
+        plan = release.definition.plan
+        ratio = sample_ratio(self._shares.stages)
+        findings = () if plan is None else self._findings(release.definition, plan)
+        positions = [measure.series.position for measure in self._measures]
+        stage_units = self._shares.in_stage(release.share)
+        look = Look(
+            release=release.name, version=release.version, state=release.state, share=release.share, dry_run=dry_run,
+            since=since, alpha=0.0 if plan is None else plan.alpha, exposures=self._shares.position,
+            outcomes=max((one.outcomes for one in positions), default=0), stage_units=stage_units, findings=findings,
+            sample_ratio=ratio, note=_NOTHING if plan is None else _ALIKE if dry_run else "",
+        )  # fmt: skip
+        if plan is None:
+            return look
+        return replace(look, decision=decided(release, plan, findings, ratio, stage_units))
+
+    def _findings(self, definition: Definition, plan: Plan) -> tuple[Finding, ...]:
+        now = [measure.now for measure in self._measures]
+        adjusted = holm([one.log_e_harm for one in now])
+        return tuple(
+            _finding(role, rail, measure, measured, plan, float(together), len(now))
+            for (role, rail), measure, measured, together in zip(
+                _named(definition, plan), self._measures, now, adjusted, strict=True
+            )
+        )
+
+
+def evidence_from(steps: Sequence[Step]) -> int:
+    """Version from which on evidence counts: that of the last resume after figures had paused the release, else 1.
+
+    Whoever resumes has seen the figures and decided against them; they do not decide a second time.
+
+    Args:
+        steps: of the release, in their order.
+    """
+    since, alarmed = 1, False
+    for step in steps:
+        if step.entry.what == "release.pause":
+            alarmed = alarmed or bool((step.entry.after or {}).get("figures"))
+        elif step.entry.what == "release.resume" and alarmed:
+            since, alarmed = step.release.version, False
+    return since
+
+
+def _is_dry(steps: Sequence[Step]) -> bool:
+    """Whether the release was only tried."""
+    states = {step.release.state for step in steps}
+    return "dry-run" in states and "running" not in states
+
+
+def _named(definition: Definition, plan: Plan | None) -> list[tuple[Literal["primary", "guardrail"], Guardrail]]:
+    """The metrics that are compared, with their margins and actions."""
+    if plan is None:
+        return []
+    named: list[tuple[Literal["primary", "guardrail"], Guardrail]] = [("guardrail", rail) for rail in plan.guardrails]
+    if definition.metric is None:
+        return named
+    return [("primary", Guardrail(metric=definition.metric, margin=plan.margin, action=plan.on_harm)), *named]
+
+
+def _finding(
+    role: Literal["primary", "guardrail"], rail: Guardrail, measure: Measure, found: Measured, plan: Plan,
+    together: float, of: int,
+) -> Finding:  # fmt: skip
+    effect = (plan.effect or 0.0) if role == "primary" else 0.0
+    margin, action = rail.margin or 0.0, rail.action or plan.on_harm
+    metric, arms = measure.wanted.metric, [measure.series.arm(treated) for treated in (False, True)]
+    state = state_of(found.interval, effect=effect, margin=margin, more_is_better=metric.direction == "higher")
+    harm = state == "worse" and together >= log(1 / plan.alpha) - _EPSILON
+    return Finding(
+        metric=metric.name, role=role, direction=metric.direction, control=rounded(found.control),
+        treatment=rounded(found.treatment), units=(len(arms[0].total), len(arms[1].total)),
+        requests=(arms[0].requests, arms[1].requests), difference=rounded(found.interval.value),
+        low=rounded(found.interval.low), high=rounded(found.interval.high), effect=effect, margin=margin, state=state,
+        harm=harm, log_e_harm=rounded(found.log_e_harm) or 0.0, log_e_harm_adjusted=rounded(together) or 0.0,
+        log_e_better=rounded(found.log_e_better) or 0.0, method=found.method, action=action,
+        left_out=measure.series.left_out,
+        meaning=meaning(state, found, effect=effect, margin=margin, harm=harm, of=of),
+    )  # fmt: skip

@@ -1,0 +1,192 @@
+"""What a look at an experiment found: records that say the figures, and what they mean."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from math import isfinite, log
+from typing import Any, Final, Literal
+
+from trimtab.operations.releases.plan import OnHarm
+from trimtab.operations.releases.release import State as ReleaseState
+from trimtab.statistics.sequential import ShareCounts, State, log_sample_ratio
+
+SHARE_ALPHA: Final = 0.01
+"""Chance that shares which are kept are ever said not to be."""
+
+_DIGITS: Final = 10
+
+
+def rounded(value: float | None) -> float | None:
+    """To ten significant digits, so that the order in which sums were read does not show; None for what is unknown."""
+    return None if value is None or not isfinite(value) else float(f"{value:.{_DIGITS}g}")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A metric at a look.
+
+    Args:
+        metric: its name.
+        role: `primary`, by which the release is judged, or `guardrail`.
+        direction: whether `higher` or `lower` is better.
+        control, treatment: of either arm; None without a unit.
+        units, requests: of control and treatment with a value.
+        difference, low, high: treatment minus control and its interval, which holds at all looks together; None where
+            nothing is known. Two-sided for the primary metric; of a guardrail either end holds by itself.
+        effect: that matters.
+        margin: of harm that is tolerated.
+        state: see `state_of`.
+        harm: whether harm beyond the margin is shown among all metrics of the release together.
+        log_e_harm: evidence of it, as the logarithm of an e-value.
+        log_e_harm_adjusted: the same among all metrics (Holm); log(1/alpha) shows it.
+        log_e_better: evidence of any improvement.
+        method: asymptotic, betting or quantile.
+        action: what harm leads to.
+        left_out: values that do not count, by reason.
+        meaning: in a sentence.
+
+    Example:
+        >>> from trimtab.operations.experiments import Finding
+        >>> "meaning" in Finding.__dataclass_fields__
+        True
+    """
+
+    metric: str
+    role: Literal["primary", "guardrail"]
+    direction: Literal["higher", "lower"]
+    control: float | None
+    treatment: float | None
+    units: tuple[int, int]
+    requests: tuple[int, int]
+    difference: float | None
+    low: float | None
+    high: float | None
+    effect: float
+    margin: float
+    state: State
+    harm: bool
+    log_e_harm: float
+    log_e_harm_adjusted: float
+    log_e_better: float
+    method: str
+    action: OnHarm
+    left_out: Mapping[str, int]
+    meaning: str
+
+
+@dataclass(frozen=True)
+class SampleRatio:
+    """Whether the arms get their shares of the units.
+
+    Args:
+        stages: per cent of treatment, and units of control and treatment that were first seen in this stage.
+        log_e: evidence that a share is not kept; log(100) shows it.
+        mismatch: whether it does.
+        meaning: in a sentence.
+
+    Example:
+        >>> from trimtab.operations.experiments import SampleRatio
+        >>> "mismatch" in SampleRatio.__dataclass_fields__
+        True
+    """
+
+    stages: tuple[tuple[float, int, int], ...]
+    log_e: float
+    mismatch: bool
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a look leads to.
+
+    Args:
+        action: `pause`, `rollback` or `promote`.
+        why: in words, for the audit.
+        figures: on which it rests, for the audit.
+        to: the stage, of `promote`.
+
+    Example:
+        >>> from trimtab.operations.experiments import Decision
+        >>> Decision("pause", "errors: harm", {}).to is None
+        True
+    """
+
+    action: Literal["pause", "rollback", "promote"]
+    why: str
+    figures: Mapping[str, Any]
+    to: float | None = None
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look found: a function of the store alone.
+
+    Args:
+        release: its name.
+        version: of its state, which a decision is meant for.
+        state: of the release.
+        share: per cent of its traffic that treatment has.
+        dry_run: whether what was recorded in a dry run is compared, where both arms were answered alike.
+        since: version of the state from which on evidence counts: a resume after a guardrail paused it begins anew.
+        alpha: error rate of the plan.
+        exposures, outcomes: numbers of the last that were read.
+        stage_units: units of control and treatment seen in this stage.
+        findings: of each metric, the primary one first.
+        sample_ratio: see `SampleRatio`.
+        decision: what it leads to; None for nothing.
+        note: what somebody should know beside; empty for nothing.
+
+    Example:
+        >>> from trimtab.operations.experiments import Look
+        >>> "findings" in Look.__dataclass_fields__
+        True
+    """
+
+    release: str
+    version: int
+    state: ReleaseState
+    share: float
+    dry_run: bool
+    since: int
+    alpha: float
+    exposures: int
+    outcomes: int
+    stage_units: tuple[int, int]
+    findings: tuple[Finding, ...]
+    sample_ratio: SampleRatio
+    decision: Decision | None = None
+    note: str = field(default="")
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def sample_ratio(stages: Sequence[ShareCounts]) -> SampleRatio:
+    """The test of shares.
+
+    Args:
+        stages: expected shares and counts, control first.
+    """
+    counts = tuple((100 * stage.shares[1], int(stage.counts[0]), int(stage.counts[1])) for stage in stages)
+    said = tuple((float(f"{share:.6g}"), control, treatment) for share, control, treatment in counts)
+    evidence = log_sample_ratio(stages) if stages else 0.0
+    mismatch = evidence >= log(1 / SHARE_ALPHA)
+    return SampleRatio(said, rounded(evidence) or 0.0, mismatch, _of_shares(said, mismatch))
+
+
+def _of_shares(stages: tuple[tuple[float, int, int], ...], mismatch: bool) -> str:
+    units = sum(control + treatment for _, control, treatment in stages)
+    if not units:
+        return "No unit was seen yet."
+    if not mismatch:
+        return f"The arms get their shares of the {units:,} units."
+    seen = "; ".join(
+        f"at {share:g} %: {treatment:,} of {control + treatment:,} ({100 * treatment / (control + treatment):.3g} %)"
+        for share, control, treatment in stages
+    )
+    return (
+        f"Treatment does not get its share of the units ({seen}): records are lost or arms are given wrongly. No other "
+        "figure here can be trusted until that is mended."
+    )

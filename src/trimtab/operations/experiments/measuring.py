@@ -1,0 +1,122 @@
+"""From the units of both arms to a difference with its interval and its evidence, at any look.
+
+Means and ratios: asymptotic confidence sequences, once either arm holds some units of other values than most have.
+Before that an arm may have no spread at all, be it flawless or broken. Where the server measures the outcome, within
+bounds that are not too wide for the margin, bets on the first request of each unit speak until then; the two share the
+alpha in halves. Quantiles have sequences of their own.
+"""
+
+from math import inf, log
+from typing import Final
+
+import numpy as np
+
+from trimtab.operations.experiments.bets import NARROW, Bets
+from trimtab.operations.experiments.quantiles import quantile_measured
+from trimtab.operations.experiments.series import ArmUnits, Series
+from trimtab.operations.experiments.wanted import Measured, Wanted
+from trimtab.operations.metrics.metric import Metric
+from trimtab.operations.outcomes.values import Floats
+from trimtab.statistics import Interval
+from trimtab.statistics.sequential import (
+    AsymptoticSequence,
+    Estimate,
+    Moments,
+    PairMoments,
+    difference,
+    mean_estimate,
+    ratio_estimate,
+)
+
+START: Final = 30  # units of the smaller arm before which an asymptotic sequence says nothing
+DIFFERING: Final = 10  # units of either arm with another value than most of the arm
+
+
+class Measure:
+    """A metric of a release, measured at every look.
+
+    Args:
+        series: of the metric.
+        wanted: see `Wanted`.
+    """
+
+    def __init__(self, series: Series, wanted: Wanted) -> None:
+        self.series, self.wanted = series, wanted
+        metric = wanted.metric
+        wide = inf if metric.bounds is None else metric.bounds[1] - metric.bounds[0]
+        bets = series.is_final and metric.kind == "mean" and wide <= NARROW * wanted.margin
+        self._alpha = wanted.alpha / 2 if bets else wanted.alpha
+        self._bets = Bets(wanted, self._alpha) if bets else None
+
+    def read(self) -> None:
+        """Read what is new.
+
+        Raises:
+            TrimtabError: the store cannot be read.
+        """
+        self.series.read()
+
+    @property
+    def now(self) -> Measured:
+        """As far as it was read; the same whenever and in how many steps it was read."""
+        metric, arms = self.wanted.metric, (self.series.arm(False), self.series.arm(True))
+        if metric.kind == "quantile":
+            return quantile_measured(arms, self.wanted)
+        estimates = estimate(arms[0], metric), estimate(arms[1], metric)
+        differs = all(differing(arm, metric) >= DIFFERING for arm in arms)
+        if self._bets is None or differs:
+            return self._asymptotic(estimates, differs)
+        self._bets.take(arms)
+        harm, better = (one - log(2) for one in self._bets.evidence)
+        return Measured(*_values(estimates), self._bets.interval, harm, better, "betting", self._bets.smallest)
+
+    def _asymptotic(self, estimates: tuple[Estimate, Estimate], differs: bool) -> Measured:
+        wanted, found = self.wanted, difference(estimates[1], estimates[0])
+        if not differs:
+            unknown = Interval(float(found.value), -inf, inf)
+            return Measured(*_values(estimates), unknown, 0.0, 0.0, "asymptotic", int(found.smallest), differs=False)
+        of = {
+            side: AsymptoticSequence(wanted.decide_by, self._alpha, side, START) for side in (wanted.harm, wanted.good)
+        }
+        if wanted.two_sided:
+            interval = AsymptoticSequence(wanted.decide_by, 2 * self._alpha, "both", START).interval(found)
+        else:
+            ends = of["lower"].interval(found).low, of["upper"].interval(found).high
+            interval = Interval(float(found.value), *ends)
+        shared = log(2) if self._bets is not None else 0.0
+        harm = float(of[wanted.harm].log_e_value(found, wanted.beyond)) - shared
+        better = float(of[wanted.good].log_e_value(found, 0.0)) - shared
+        return Measured(*_values(estimates), interval, harm, better, "asymptotic", int(found.smallest))
+
+
+def estimate(arm: ArmUnits, metric: Metric) -> Estimate:
+    """A mean or ratio of an arm."""
+    if not _is_ratio(metric):
+        return mean_estimate(_moments(arm.total / arm.below))
+    y, x = _moments(arm.total), _moments(arm.below)
+    return ratio_estimate(PairMoments(y, x, float(((arm.total - y.mean) * (arm.below - x.mean)).sum())))
+
+
+def differing(arm: ArmUnits, metric: Metric) -> int:
+    """Units of an arm with another value than the most frequent one."""
+    values = arm.total if _is_ratio(metric) else arm.total / arm.below
+    if not len(values):
+        return 0
+    return len(values) - int(np.unique(np.round(values, 9), return_counts=True)[1].max())
+
+
+def _is_ratio(metric: Metric) -> bool:
+    """Of sums over units, as a mean over requests is too: the requests of a unit belong together."""
+    return metric.kind == "ratio" or metric.per == "request"
+
+
+def _moments(values: Floats) -> Moments:
+    if not len(values):
+        return Moments()
+    mean = float(values.mean())
+    return Moments(float(len(values)), mean, float(((values - mean) ** 2).sum()))
+
+
+def _values(estimates: tuple[Estimate, Estimate]) -> tuple[float | None, float | None]:
+    control, treatment = (float(one.value) if np.isfinite(one.value) else None for one in estimates)
+    return control, treatment
