@@ -14,6 +14,7 @@ from trimtab.errors import InputError
 
 if TYPE_CHECKING:
     from trimtab.serving.live import Operations
+    from trimtab.serving.monitoring import Watching
     from trimtab.serving.registry import Registry
     from trimtab.serving.settings import Settings
 
@@ -72,6 +73,22 @@ def serve(
     grace: Annotated[
         float, typer.Option(min=0, help="Seconds that the last state is good for when the store is lost.")
     ] = 60.0,
+    shadow: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Share of steered answers that are scored with and without the steering, from 0 to 1."
+        ),
+    ] = 0.0,
+    shadow_max_kl: Annotated[
+        float | None, typer.Option(help="Alarm once their mean divergence is above so many nats per token.")
+    ] = None,
+    canary: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder that trimtab check --steering wrote: its rows are scored again on what is live. Repeatable."
+        ),
+    ] = None,
+    canary_every: Annotated[float, typer.Option(help="Minutes between two looks of a canary.")] = 60.0,
 ) -> None:
     """Answer as OpenAI's API does, with a steering for every request."""
     from trimtab.serving.engines.process import ModelToServe, ProcessEngine
@@ -93,6 +110,7 @@ def serve(
     console = Console(stderr=True, soft_wrap=True)
     for folder, fault in registry.faults.items():
         console.print(f"left out: {folder}: {fault}", highlight=False, markup=False)
+    watching = _watching(shadow, shadow_max_kl, canary or [], canary_every)
     operations = _operations(store, settings, registry, store_text, keep, grace)
     console.print(f"loading {model} …", highlight=False, markup=False)
     wanted = ModelToServe(model, revision, adapter, dtype, device, max_running, threads)
@@ -107,9 +125,32 @@ def serve(
             vocabulary = FileVocabulary(file, engine.started.first)
         from trimtab.serving.app import create_app
         from trimtab.serving.listening import listen
+        from trimtab.serving.logs import logger
+        from trimtab.serving.monitoring import Monitor
 
-        app = create_app(engine, registry, kept, settings, vocabulary=vocabulary, operations=operations)
+        monitor = Monitor(engine, registry, watching, logger(sys.stderr), operations)
+        app = create_app(
+            engine, registry, kept, settings, vocabulary=vocabulary, operations=operations, monitor=monitor
+        )
         listen(app, host, port, console, playground=playground)
+
+
+def _watching(shadow: float, max_kl: float | None, canaries: list[Path], every: float) -> "Watching":
+    """What is watched.
+
+    Raises:
+        InputError: a number out of range, a bound without shadow, a folder that holds no check of a steering.
+    """
+    from trimtab.serving.monitoring import Checked, Watching
+
+    if max_kl is not None and not shadow:
+        raise InputError(
+            "shadow_max_kl bounds the divergence of answers that are scored; give a share of them as shadow",
+            code="conflicting-arguments",
+            field="shadow_max_kl",
+        )
+    watched = tuple(Checked.load(folder) for folder in canaries)
+    return Watching(shadow, watched, every, max_kl)
 
 
 def _operations(
