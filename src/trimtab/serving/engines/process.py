@@ -114,7 +114,8 @@ class ProcessEngine:
         self._listening()
         if (error := self._refusal(request)) is not None:
             raise error
-        awaited = self._scores[request.id] = asyncio.get_running_loop().create_future()
+        awaited: asyncio.Future[tuple[AnswerScore, ...]] = asyncio.get_running_loop().create_future()
+        self._scores[request.id] = awaited
         self._submit(request)
         try:
             return await awaited

@@ -75,10 +75,12 @@ class Scoring:
         rows, behind = self._rows[some], self._behind[some]
         measured = self._of_choices(rows, behind) if self._choices else self._of_answers(rows, behind)
         projections = self._projections(rows)
-        return [
-            AnswerScore(n, base, *each[0], *(each[1] if len(each) > 1 else ()), projections=own)
-            for (n, base, each), own in zip(measured, projections, strict=True)
-        ]
+        out = []
+        for (n, base, each), own in zip(measured, projections, strict=True):
+            steered, kl = each[0]
+            along, along_kl = each[1] if len(each) > 1 else (None, None)
+            out.append(AnswerScore(n, base, steered, kl, along, along_kl, own))
+        return out
 
     def _of_answers(self, rows: Sequence[Encoded], behind: Sequence[Encoded]) -> "list[_Measured]":
         if self._behind is self._rows:

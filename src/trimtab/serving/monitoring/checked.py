@@ -94,7 +94,7 @@ class Checked:
     @property
     def texts(self) -> tuple[Rendered, ...]:
         """Both answers of every row, the positive one first."""
-        return tuple(render_bare(example, side) for example in self.examples for side in _SIDES)  # type: ignore[arg-type]
+        return tuple(render_bare(example, side) for example in self.examples for side in _SIDES)
 
     def contrast(self, positive: Floats, negative: Floats) -> Contrast:
         """A quantity of either answer, over the rows."""

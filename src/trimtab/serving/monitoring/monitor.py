@@ -172,7 +172,8 @@ class Monitor:
         return looks
 
     async def _scores(self, checked: Checked, setup: Setup) -> list[AnswerScore]:
-        texts, scores = checked.texts, []
+        texts = checked.texts
+        scores: list[AnswerScore] = []
         for i in range(0, len(texts), _TEXTS):
             request = ScoreRequest(
                 f"canary-{next(self._ids)}", texts[i : i + _TEXTS], setup.steering, checked.chat_template,
