@@ -31,7 +31,7 @@ from harness import kept, machine, table
 from served import our_url, started
 from sqlalchemy import URL, create_engine, text
 
-from trimtab.interventions import POSITION_SCOPES, Capabilities, Event, Request
+from trimtab.interventions import POSITION_SCOPES, AnswerScore, Capabilities, Event, Request, ScoreRequest
 from trimtab.operations import Change, Definition, Exposure, ExposureLog, Releases, Store, arm_of, record, verify
 
 NONE, SQLITE, POSTGRES = "without a store", "SQLite", "PostgreSQL"
@@ -49,6 +49,9 @@ class Nothing:
 
     async def submit(self, request: Request) -> AsyncIterator[Event]:
         yield Event(request.id, "x", (1,), prompt_tokens=1, finish="stop")
+
+    async def score(self, request: ScoreRequest) -> tuple[AnswerScore, ...]:
+        return tuple(AnswerScore(1, -1.0, -1.0) for _ in request.texts)
 
     async def cancel(self, id: str) -> None:
         """Nothing is under way."""

@@ -10,6 +10,7 @@ import pytest
 
 from trimtab.errors import InputError
 from trimtab.interventions import (
+    AnswerScore,
     Capabilities,
     EditSummary,
     Engine,
@@ -19,6 +20,7 @@ from trimtab.interventions import (
     Request,
     RequestSteering,
     Sampling,
+    ScoreRequest,
 )
 from trimtab.texts import Message
 
@@ -80,6 +82,9 @@ class Speller:
             if event.finish:
                 return
 
+    async def score(self, request: ScoreRequest) -> tuple[AnswerScore, ...]:
+        raise InputError("this engine scores no answers", code="unsupported")
+
     async def _run(self) -> None:
         while self.running:
             self.steps.append(len(self.running))
@@ -123,7 +128,7 @@ def text(events: list[Event]) -> str:
 
 def test_a_small_engine_has_the_protocols_methods_with_their_arguments() -> None:
     engine: Engine = Speller()
-    for name in ("capabilities", "submit", "cancel", "close"):
+    for name in ("capabilities", "submit", "score", "cancel", "close"):
         wanted = inspect.signature(getattr(Engine, name))
         assert inspect.signature(getattr(type(engine), name)) == wanted
         assert inspect.iscoroutinefunction(getattr(Engine, name)) == (name != "submit")

@@ -19,6 +19,7 @@ from trimtab.serving.app import create_app
 from trimtab.serving.keys import KeyFile
 from trimtab.serving.live import Operations
 from trimtab.serving.logs import logger
+from trimtab.serving.monitoring import Monitor, Watching
 from trimtab.serving.registry import Registry
 from trimtab.serving.settings import Limits, Settings
 
@@ -62,7 +63,7 @@ def steerings(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make(tmp_path: Path, steerings: Path) -> Iterator[Make]:
-    """Make a server, with limits and the like, and a store where one is asked for."""
+    """Make a server, with limits and the like, and a store and a monitor where a store is asked for."""
     opened: list[Operations] = []
 
     def made(
@@ -84,6 +85,7 @@ def make(tmp_path: Path, steerings: Path) -> Iterator[Make]:
         app = create_app(
             engine, registry, None if no_auth else held, settings, vocabulary=Letters() if vocabulary else None,
             log=log, operations=opened[-1] if store else None,
+            monitor=Monitor(engine, registry, Watching(), logger(log), opened[-1]) if store else None,
         )  # fmt: skip
         return Server(app, engine, registry, held, keys, log)
 

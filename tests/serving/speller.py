@@ -7,7 +7,18 @@ from dataclasses import dataclass, field
 from tests.serving.steerings import FACTS
 
 from trimtab.errors import InputError, TrimtabError
-from trimtab.interventions import POSITION_SCOPES, Capabilities, EditSummary, Event, Finish, Request, TokenEdit
+from trimtab.interventions import (
+    POSITION_SCOPES,
+    AnswerScore,
+    Capabilities,
+    EditSummary,
+    Event,
+    Finish,
+    GivenAnswer,
+    Request,
+    ScoreRequest,
+    TokenEdit,
+)
 
 
 @dataclass
@@ -26,9 +37,10 @@ class Speller:
     """
 
     def __init__(self, max_length: int = 64) -> None:
-        self.max_length, self.messages = max_length, True
+        self.max_length = max_length
         self.running: dict[str, Spelled] = {}
         self.seen: list[Request] = []
+        self.scored: list[ScoreRequest] = []
         self.cancelled: list[str] = []
         self.closed = False
         self.down = False
@@ -37,14 +49,33 @@ class Speller:
         if self.down:
             raise TrimtabError("the engine is starting anew")
         return Capabilities(
-            FACTS, self.max_length, 8, frozenset({"additive", "gated"}), frozenset(POSITION_SCOPES),
-            messages=self.messages,
-        )  # fmt: skip
+            FACTS,
+            self.max_length,
+            8,
+            frozenset({"additive", "gated"}),
+            frozenset(POSITION_SCOPES),
+            messages=True,
+            scores=True,
+        )
 
     def submit(self, request: Request) -> AsyncIterator[Event]:
         self.seen.append(request)
         one = self.running[request.id] = Spelled(request)
         return self._stream(one, prompt_of(request))
+
+    async def score(self, request: ScoreRequest) -> tuple[AnswerScore, ...]:
+        """Every token has a log-probability of −1, and −1 + strength when steered; random directions do nothing."""
+        self.scored.append(request)
+        gain = sum(request.steering.strength.values())
+        found = []
+        for text in request.texts:
+            n = len(text.answer)
+            if isinstance(text, GivenAnswer) and "fail" in "".join(map(_letter, text.answer)).lower():
+                raise TrimtabError("the engine's process ended")
+            projections = {name: {"1": gain} for name in request.steering.strength}
+            found.append(AnswerScore(n, -n, n * (gain - 1), abs(gain), -n, 0.0, projections))
+        await asyncio.sleep(0)
+        return tuple(found)
 
     async def cancel(self, id: str) -> None:
         if id in self.running:

@@ -181,6 +181,9 @@ def test_the_page_is_at_the_servers_address_unless_it_is_switched_off(
         (("--host", "0.0.0.0", "--no-auth"), "needs keys"),
         ((), "trimtab keys create"),
         (("--name", " ", "--no-auth"), "name is empty"),
+        (("--canary", "nowhere", "--no-auth"), "nowhere"),
+        (("--canary-every", "0", "--no-auth"), "canary-every"),
+        (("--shadow-max-kl", "0.1", "--no-auth"), "shadow"),
     ],
 )
 def test_what_cannot_be_served_is_refused_before_it_listens(

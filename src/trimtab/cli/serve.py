@@ -15,6 +15,7 @@ from trimtab.errors import InputError
 if TYPE_CHECKING:
     from trimtab.clients.webhook import Webhook
     from trimtab.serving.live import Operations
+    from trimtab.serving.monitoring import Watching
     from trimtab.serving.registry import Registry
     from trimtab.serving.settings import Settings
 
@@ -86,6 +87,22 @@ def serve(
             help="URL that is told of what guardrails do, signed with the secret in TRIMTAB_WEBHOOK_SECRET_FILE."
         ),
     ] = None,
+    shadow: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Share of steered answers that are scored with and without the steering, from 0 to 1."
+        ),
+    ] = 0.0,
+    shadow_max_kl: Annotated[
+        float | None, typer.Option(help="Alarm once their mean divergence is above so many nats per token.")
+    ] = None,
+    canary: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder that trimtab check --steering wrote: its rows are scored again on what is live. Repeatable."
+        ),
+    ] = None,
+    canary_every: Annotated[float, typer.Option(help="Minutes between two looks of a canary.")] = 60.0,
 ) -> None:
     """Answer as OpenAI's API does, with a steering for every request."""
     from trimtab.serving.engines.process import ModelToServe, ProcessEngine
@@ -107,6 +124,7 @@ def serve(
     console = Console(stderr=True, soft_wrap=True)
     for folder, fault in registry.faults.items():
         console.print(f"left out: {folder}: {fault}", highlight=False, markup=False)
+    watching = _watching(shadow, shadow_max_kl, canary or [], canary_every)
     if webhook is not None and store is None:
         raise InputError("guardrails act on releases of a store; name it", code="missing-value", field="store")
     operations = _operations(
@@ -125,8 +143,13 @@ def serve(
             vocabulary = FileVocabulary(file, engine.started.first)
         from trimtab.serving.app import create_app
         from trimtab.serving.listening import listen
+        from trimtab.serving.logs import logger
+        from trimtab.serving.monitoring import Monitor
 
-        app = create_app(engine, registry, kept, settings, vocabulary=vocabulary, operations=operations)
+        monitor = Monitor(engine, registry, watching, logger(sys.stderr), operations)
+        app = create_app(
+            engine, registry, kept, settings, vocabulary=vocabulary, operations=operations, monitor=monitor
+        )
         listen(app, host, port, console, playground=playground)
 
 
@@ -143,6 +166,24 @@ def _webhook(url: str | None) -> "Webhook | None":
 
     log = logger(sys.stderr)
     return Webhook(url, secret_from(), lambda event, why: log.error("webhook_failed", decision=event, reason=why))
+
+
+def _watching(shadow: float, max_kl: float | None, canaries: list[Path], every: float) -> "Watching":
+    """What is watched.
+
+    Raises:
+        InputError: a number out of range, a bound without shadow, a folder that holds no check of a steering.
+    """
+    from trimtab.serving.monitoring import Checked, Watching
+
+    if max_kl is not None and not shadow:
+        raise InputError(
+            "shadow_max_kl bounds the divergence of answers that are scored; give a share of them as shadow",
+            code="conflicting-arguments",
+            field="shadow_max_kl",
+        )
+    watched = tuple(Checked.load(folder) for folder in canaries)
+    return Watching(shadow, watched, every, max_kl)
 
 
 def _operations(

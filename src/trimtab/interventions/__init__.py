@@ -8,12 +8,12 @@ from trimtab.interventions.engine import Engine as Engine
 from trimtab.interventions.engine import Event as Event
 from trimtab.interventions.engine import Finish as Finish
 from trimtab.interventions.engine import Request as Request
-from trimtab.interventions.engine import RequestSteering as RequestSteering
 from trimtab.interventions.engine import Sampling as Sampling
 from trimtab.interventions.engine import TokenEdit as TokenEdit
 from trimtab.interventions.facts import Fit as Fit
 from trimtab.interventions.facts import KnownModel as KnownModel
 from trimtab.interventions.facts import ModelFacts as ModelFacts
+from trimtab.interventions.request_steering import RequestSteering as RequestSteering
 from trimtab.interventions.scopes import PARTS as PARTS
 from trimtab.interventions.scopes import POSITION_SCOPES as POSITION_SCOPES
 from trimtab.interventions.scopes import SCOPES as SCOPES
@@ -21,6 +21,9 @@ from trimtab.interventions.scopes import WINDOWS as WINDOWS
 from trimtab.interventions.scopes import Scope as Scope
 from trimtab.interventions.scopes import Scopes as Scopes
 from trimtab.interventions.scopes import checked_scopes as checked_scopes
+from trimtab.interventions.scoring import AnswerScore as AnswerScore
+from trimtab.interventions.scoring import GivenAnswer as GivenAnswer
+from trimtab.interventions.scoring import ScoreRequest as ScoreRequest
 from trimtab.interventions.sites import COMPONENTS as COMPONENTS
 from trimtab.interventions.sites import Component as Component
 from trimtab.interventions.sites import Place as Place

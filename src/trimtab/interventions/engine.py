@@ -12,7 +12,9 @@ from typing import Literal, Protocol
 
 from trimtab.errors import InputError
 from trimtab.interventions.facts import ModelFacts
-from trimtab.interventions.scopes import Scope, checked_scopes
+from trimtab.interventions.request_steering import RequestSteering
+from trimtab.interventions.scopes import Scope
+from trimtab.interventions.scoring import AnswerScore, ScoreRequest
 from trimtab.texts import Message
 
 Finish = Literal["stop", "length", "cancelled"]
@@ -33,6 +35,7 @@ class Capabilities:
         messages: whether it takes chat turns besides token ids.
         note: what to know about how it runs, such as why requests run one after the other; empty if nothing.
         dtype: in which the model computes, such as `bfloat16`; empty if it does not say.
+        scores: whether it scores given answers.
 
     Example:
         >>> from trimtab.interventions import Capabilities
@@ -49,6 +52,7 @@ class Capabilities:
     messages: bool = False
     note: str = ""
     dtype: str = ""
+    scores: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,44 +112,6 @@ class Sampling:
                 raise InputError(f"{name} {getattr(self, name)!r} must be {wanted}", code="out-of-range", field=name)
         if not all(self.stop):
             raise InputError("a stop text is empty; leave it out")
-
-
-@dataclass(frozen=True)
-class RequestSteering:
-    """The steering of one request, fully resolved: no name, preset or default is left to look up.
-
-    Everything else, such as its conditions and prompt prefixes, is in the artifact.
-
-    Args:
-        artifact: id of the steering, by which the engine finds it.
-        strength: of every attribute; 0 is off.
-        scope: which tokens are edited.
-
-    Raises:
-        InputError: no id, an unknown scope, a strength that is not a finite number.
-
-    Example:
-        >>> from trimtab.interventions import RequestSteering
-        >>> RequestSteering("5f2c", {"warm": 1.5}, "generated").strength["warm"]
-        1.5
-    """
-
-    artifact: str
-    strength: Mapping[str, float]
-    scope: Scope = "all"
-
-    def __post_init__(self) -> None:
-        if not self.artifact:
-            raise InputError("a request's steering needs the id of an artifact")
-        if len(checked_scopes(self.scope)) != 1 or not isinstance(self.scope, str):
-            raise InputError(f"a request has one scope, not {self.scope!r}")
-        for name, value in self.strength.items():
-            if not isfinite(value):
-                raise InputError(
-                    f"strength {value!r} of {name!r} is not a finite number",
-                    code="not-finite",
-                    field=f"strength.{name}",
-                )
 
 
 @dataclass(frozen=True)
@@ -274,11 +240,12 @@ class Engine(Protocol):
       reader that is slow or gone delays nobody else; events it has not read yet are kept for it.
     - A request keeps the artifact it began with, which is fixed by its id at `submit`.
     - Its events come in order; only the last one has `finish`.
+    - Scoring changes no answer in flight, and takes at most about half of the time while there are any.
 
     Example:
         >>> import asyncio
         >>> from trimtab.interventions import Event, Request, Sampling
-        >>> class Parrot:  # an engine needs `capabilities`, `submit`, `cancel` and `close`
+        >>> class Parrot:  # an engine needs `capabilities`, `submit`, `score`, `cancel` and `close`
         ...     async def submit(self, request):
         ...         yield Event(request.id, "Hello", finish="stop")
         >>> async def answer(engine, request):
@@ -302,6 +269,19 @@ class Engine(Protocol):
             InputError: at the first step of the stream, before any event: an id already in use, an unknown artifact or
                 attribute, a prompt that is too long, or something that `capabilities` rules out.
             TrimtabError: at any step: the engine failed, and the request has ended.
+        """
+        ...
+
+    async def score(self, request: ScoreRequest) -> tuple[AnswerScore, ...]:
+        """Score given answers, a few at a time between the passes that answer requests.
+
+        Returns:
+            One for each text, in their order.
+
+        Raises:
+            InputError: the engine does not score (see `capabilities`); an unknown artifact or attribute; a text that is
+                too long or has nothing to score.
+            TrimtabError: the engine failed.
         """
         ...
 

@@ -75,6 +75,8 @@ class Answer:
             self._note()
             if failed != "again":
                 self._record(failed or None)
+            if not failed:
+                self._watch()
 
     def starts_again(self, error: TrimtabError) -> bool:
         """Whether a release's steering failed before its reader has anything, and is left out."""
@@ -158,6 +160,23 @@ class Answer:
             texts=operations.texts,
         )  # fmt: skip
         operations.put(one, following)
+
+    def _watch(self) -> None:
+        """For the monitor: the first answer of a request under a steering."""
+        monitor, resolved, following = self.service.monitor, self.work.resolved, self.work.following
+        if monitor is None or resolved is None:
+            return
+        from trimtab.serving.monitoring import Answered, Setup
+
+        given = None if following is None else following.assignment
+        releases = () if given is None else (given.release,)
+        monitor.answered(
+            Answered(
+                self.caller.request_id, self.work.unit, Setup(resolved.name, resolved.steering, releases),
+                self.work.parts[0].request.prompt, tuple(self.tally.choices[0].tokens), self.tally.edited.gates,
+                self.tally.edited.edit_size_ratio,
+            )
+        )  # fmt: skip
 
     def _note(self) -> None:
         """For logs and metrics."""

@@ -35,6 +35,7 @@ from trimtab.version import __version__
 
 if TYPE_CHECKING:  # what it needs is imported only on a server with a store
     from trimtab.serving.live import Operations
+    from trimtab.serving.monitoring import Monitor
 
 
 def create_app(
@@ -46,6 +47,7 @@ def create_app(
     vocabulary: Vocabulary | None = None,
     log: TextIO | None = None,
     operations: "Operations | None" = None,
+    monitor: "Monitor | None" = None,
 ) -> FastAPI:
     """The server's application, for uvicorn.
 
@@ -59,6 +61,7 @@ def create_app(
         log: where lines of JSON go; by default standard error.
         operations: releases and exposures, closed when the server stops; without them only what a request names is
             applied, and nothing is kept of it.
+        monitor: canary, shadow and drift, at work while the server runs; without it nothing is watched.
 
     Raises:
         InputError: keys are missing, or given and not asked for.
@@ -68,7 +71,7 @@ def create_app(
             "a server either has keys or is set up to ask for none", code="conflicting-arguments", field="keys"
         )
     metrics = Metrics()
-    service = Service(engine, registry, settings, vocabulary, Admission(settings.limits), metrics, operations)
+    service = Service(engine, registry, settings, vocabulary, Admission(settings.limits), metrics, operations, monitor)
     app = DocumentedApp(
         keys=keys is not None, title="trimtab", version=__version__, docs_url=None, redoc_url=None,
         lifespan=_running(service),
@@ -76,6 +79,8 @@ def create_app(
     _route(app, service)
     if operations is not None:
         _operate(app, service, operations)
+    if monitor is not None:
+        _monitor(app, service, monitor)
     _tell_errors(app)
     app.add_middleware(Guard, keys=keys, settings=settings, metrics=metrics, log=logger(log or sys.stderr))
     return app
@@ -90,9 +95,13 @@ def _running(service: Service) -> Callable[[FastAPI], AbstractAsyncContextManage
             if service.operations is not None:
                 with suppress(TrimtabError):  # it is asked again with the first request
                     await service.capabilities()
+            if service.monitor is not None:
+                await service.monitor.start()
             yield
         finally:
             try:
+                if service.monitor is not None:
+                    await service.monitor.stop()
                 await service.engine.close()
             finally:
                 if service.operations is not None:
@@ -109,6 +118,14 @@ def _operate(app: FastAPI, service: Service, operations: "Operations") -> None:
     app.include_router(releases(service, operations))
     app.include_router(feedback(service, operations))
     service.metrics.add(Figures(operations))
+
+
+def _monitor(app: FastAPI, service: Service, monitor: "Monitor") -> None:
+    from trimtab.serving.monitoring.figures import Watched
+    from trimtab.serving.monitoring.routes import monitoring
+
+    app.include_router(monitoring(monitor))
+    service.metrics.add(Watched(monitor.observations))
 
 
 def _route(app: FastAPI, service: Service) -> None:

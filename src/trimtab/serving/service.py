@@ -15,6 +15,7 @@ from trimtab.serving.vocabulary import Vocabulary
 
 if TYPE_CHECKING:  # what it needs is imported only on a server with a store
     from trimtab.serving.live import Operations
+    from trimtab.serving.monitoring import Monitor
 
 
 @dataclass
@@ -29,6 +30,7 @@ class Service:
         admission: who may ask for how much.
         metrics: what is counted.
         operations: releases and exposures; None on a server without a store.
+        monitor: watches what is served; None on a server that watches nothing.
     """
 
     engine: Engine
@@ -38,6 +40,7 @@ class Service:
     admission: Admission
     metrics: Metrics
     operations: "Operations | None" = None
+    monitor: "Monitor | None" = None
     _capabilities: Capabilities | None = field(default=None, init=False)
 
     async def asked_capabilities(self) -> Capabilities:

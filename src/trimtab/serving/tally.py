@@ -61,12 +61,14 @@ class Choice:
         n_tokens: generated so far.
         prompt_tokens: before the answer; 0 until the engine says.
         finish: why it ended; None until then.
+        tokens: generated so far, by their ids.
     """
 
     index: int
     n_tokens: int = 0
     prompt_tokens: int = 0
     finish: Finished | None = None
+    tokens: list[int] = field(default_factory=list)
     _pieces: list[Piece] = field(default_factory=list)
 
     @property
@@ -87,6 +89,7 @@ class Choice:
     def add(self, event: Event, piece: Piece) -> None:
         """Take in an event."""
         self.n_tokens += len(event.tokens)
+        self.tokens += event.tokens
         self.prompt_tokens += event.prompt_tokens or 0
         self.finish = _FINISHED.get(event.finish) if event.finish else None
         self._pieces.append(piece)

@@ -29,6 +29,7 @@ class Work:
         resolved: the steering; None for none.
         asked: what the body says of steering.
         following: what decided; None on a server without a store.
+        unit: id of its unit; None if it names none.
     """
 
     parts: tuple[Part, ...]
@@ -37,6 +38,7 @@ class Work:
     resolved: Resolved | None
     asked: AskedSteering
     following: "Following | None" = None
+    unit: str | None = None
 
     @property
     def may_go_unsteered(self) -> bool:
@@ -98,7 +100,7 @@ async def planned(
             following = operations.named(unit, resolved)
         resolved = following.resolved
     parts = _parts(service, asked, request_id, given, able, resolved, steering)
-    return Work(tuple(parts), n, logprobs, resolved, steering, following)
+    return Work(tuple(parts), n, logprobs, resolved, steering, following, unit)
 
 
 def _parts(

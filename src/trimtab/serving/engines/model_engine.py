@@ -6,15 +6,29 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
-from typing import Any
+from time import perf_counter
+from typing import Any, TypeVar
 
 from trimtab.errors import InputError, TrimtabError
-from trimtab.interventions import POSITION_SCOPES, SCOPES, Capabilities, Event, Request, Steerable
+from trimtab.interventions import (
+    POSITION_SCOPES,
+    SCOPES,
+    AnswerScore,
+    Capabilities,
+    Event,
+    Request,
+    RequestSteering,
+    ScoreRequest,
+    Steerable,
+)
 from trimtab.models import Model
 from trimtab.serving.engines.batching import Limits
 from trimtab.serving.engines.prompts import Preparation, Prepared
 from trimtab.serving.engines.running import Running
+from trimtab.serving.engines.scoring import Scoring
 from trimtab.steering.edits import KINDS
+
+T = TypeVar("T")
 
 
 class ModelEngine(ABC):
@@ -39,6 +53,7 @@ class ModelEngine(ABC):
         self._names = map(str, count())
         self._worker = ThreadPoolExecutor(1, "trimtab-engine")
         self._tasks: set[asyncio.Task[None]] = set()
+        self._scoring = asyncio.Lock()  # one request for scores after the other
         self._closed = False
 
     @property
@@ -72,6 +87,7 @@ class ModelEngine(ABC):
             messages,
             self.note,
             str(self._model.dtype).removeprefix("torch."),
+            scores=True,
         )
 
     def submit(self, request: Request) -> AsyncIterator[Event]:
@@ -79,15 +95,14 @@ class ModelEngine(ABC):
         running = Running(request, next(self._names))
         steering = None
         try:
-            if self._closed:
-                raise TrimtabError("the engine is closed, and takes no more requests")
+            self._check_open()
             if request.id in self._running:
                 raise InputError(
                     f"a request with the id {request.id!r} is running; give each its own",
                     code="repeated-name",
                     field="id",
                 )
-            steering = self._steering_of(request)
+            steering = None if request.steering is None else self._steering_of(request.steering)
         except TrimtabError as error:
             running.fail(error)
         else:
@@ -96,6 +111,18 @@ class ModelEngine(ABC):
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return running.stream(left=lambda: self._cancelled(running))
+
+    async def score(self, request: ScoreRequest) -> tuple[AnswerScore, ...]:
+        """See `trimtab.interventions.Engine`."""
+        self._check_open()
+        steering = self._steering_of(request.steering)
+        async with self._scoring:
+            try:
+                return await self._scored(request, steering)
+            except TrimtabError:
+                raise
+            except Exception as error:
+                raise _unexpected(error) from error
 
     async def cancel(self, id: str) -> None:
         """See `trimtab.interventions.Engine`."""
@@ -120,6 +147,10 @@ class ModelEngine(ABC):
     async def _run(self, running: Running, prepared: Prepared) -> None:
         """Have `_arrived` called for the tokens of a request."""
 
+    @abstractmethod
+    async def _between(self, act: Callable[[], T]) -> T:
+        """Do something with the model while it runs no pass for a request."""
+
     def _prepared(self, request: Request, steering: Steerable | None) -> Prepared:
         """In the worker's thread."""
         return self._preparation.of(request, steering)
@@ -139,15 +170,28 @@ class ModelEngine(ABC):
 
     # On the event loop
 
-    def _steering_of(self, request: Request) -> Steerable | None:
-        if request.steering is None:
-            return None
-        steering = self._steerings(request.steering.artifact)
+    def _steering_of(self, asked: RequestSteering) -> Steerable:
+        steering = self._steerings(asked.artifact)
         if steering is None:
-            raise InputError(
-                f"there is no steering {request.steering.artifact!r} here", code="unknown-choice", field="steering"
-            )
+            raise InputError(f"there is no steering {asked.artifact!r} here", code="unknown-choice", field="steering")
         return steering
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise TrimtabError("the engine is closed, and takes no more requests")
+
+    async def _scored(self, request: ScoreRequest, steering: Steerable) -> tuple[AnswerScore, ...]:
+        """A few texts at a time; answers in flight have the model as long again after each time."""
+        self._check_open()
+        scoring = await self._in_worker(partial(Scoring, self._model, self._preparation, request, steering))
+        scores: list[AnswerScore] = []
+        for some in scoring.pieces:
+            self._check_open()
+            began = perf_counter()
+            scores += await self._between(partial(scoring.scores, some))
+            if self._running:
+                await asyncio.sleep(perf_counter() - began)
+        return tuple(scores)
 
     async def _start(self, running: Running, steering: Steerable | None) -> None:
         try:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,6 +24,8 @@ from trimtab.serving.engines.packed import Layout, edited_passes
 from trimtab.serving.engines.packed_steering import PackedSteering
 from trimtab.serving.engines.prompts import Prepared
 from trimtab.serving.engines.running import Running
+
+T = TypeVar("T")
 
 
 class OneByOneEngine(ModelEngine):
@@ -82,6 +84,9 @@ class OneByOneEngine(ModelEngine):
         await loop.run_in_executor(self._turns, partial(self._generate, running, prepared, loop))
         if not running.ended:  # all of its tokens have been told by now
             raise TrimtabError("the model stopped before the answer's end; send the request again")
+
+    async def _between(self, act: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._turns, act)
 
     def _free(self) -> None:
         self._turns.shutdown()

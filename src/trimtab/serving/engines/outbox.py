@@ -5,10 +5,11 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 
 from trimtab.errors import TrimtabError
-from trimtab.interventions import Event
+from trimtab.interventions import AnswerScore, Event
 
-Said = tuple[str, Event | TrimtabError]
-"""A request's id, and an event or its end."""
+Item = Event | tuple[AnswerScore, ...] | TrimtabError
+Said = tuple[str, Item]
+"""A request's id, and an event, its scores, or why there are none."""
 
 
 class Outbox:
@@ -28,7 +29,7 @@ class Outbox:
         self._closed = False
         self._sending = asyncio.get_running_loop().create_task(self._send())
 
-    def put(self, id: str, item: Event | TrimtabError) -> None:
+    def put(self, id: str, item: Item) -> None:
         """To be sent soon."""
         self._waiting.append((id, item))
         self._news.set()

@@ -16,9 +16,9 @@ from time import sleep
 from typing import Any, Final
 
 from trimtab.errors import InputError, TrimtabError
-from trimtab.interventions import Capabilities, Event, Request
+from trimtab.interventions import AnswerScore, Capabilities, Event, Request, ScoreRequest
 from trimtab.serving.engines.events import Events, read_events
-from trimtab.serving.engines.outbox import Said
+from trimtab.serving.engines.outbox import Item, Said
 
 _PATIENCE: Final = 10.0  # seconds for a process to end by itself
 _PAUSE: Final = 1.0  # seconds before a process that died is started again
@@ -79,6 +79,7 @@ class ProcessEngine:
     def __init__(self, model: ModelToServe, folder_of: Callable[[str], Path | None]) -> None:
         self._model, self._folder_of = model, folder_of
         self._queues: dict[str, Events] = {}
+        self._scores: dict[str, asyncio.Future[tuple[AnswerScore, ...]]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reader: Thread | None = None
         self._starting = Lock()  # held while a process is started again, so that closing finds it
@@ -103,11 +104,23 @@ class ProcessEngine:
         error = self._refusal(request)
         if error is None:
             self._queues[request.id] = queue
-            folder = request.steering and self._folder_of(request.steering.artifact)
-            self._send(("submit", request, None if folder is None else str(folder)))
+            self._submit(request)
         else:
             queue.put_nowait(error)
         return read_events(queue, left=lambda: self._cancel(request.id))
+
+    async def score(self, request: ScoreRequest) -> tuple[AnswerScore, ...]:
+        """See `trimtab.interventions.Engine`."""
+        self._listening()
+        if (error := self._refusal(request)) is not None:
+            raise error
+        awaited: asyncio.Future[tuple[AnswerScore, ...]] = asyncio.get_running_loop().create_future()
+        self._scores[request.id] = awaited
+        self._submit(request)
+        try:
+            return await awaited
+        finally:
+            self._scores.pop(request.id, None)
 
     async def cancel(self, id: str) -> None:
         """See `trimtab.interventions.Engine`."""
@@ -125,12 +138,16 @@ class ProcessEngine:
         if id in self._queues:
             self._send(("cancel", id))
 
-    def _refusal(self, request: Request) -> TrimtabError | None:
+    def _submit(self, request: Request | ScoreRequest) -> None:
+        folder = request.steering and self._folder_of(request.steering.artifact)
+        self._send(("submit", request, None if folder is None else str(folder)))
+
+    def _refusal(self, request: Request | ScoreRequest) -> TrimtabError | None:
         if self._closed:
             return TrimtabError("the engine is closed, and takes no more requests")
         if not self._up:
             return TrimtabError("the engine's process died and is being started again; try again soon", code="busy")
-        if request.id in self._queues:
+        if request.id in self._queues or request.id in self._scores:
             return InputError(
                 f"a request with the id {request.id!r} is running; give each its own", code="repeated-name", field="id"
             )
@@ -195,8 +212,11 @@ class ProcessEngine:
 
     def _deliver(self, message: list[Said]) -> None:
         for id, item in message:
+            if (awaited := self._scores.get(id)) is not None:
+                _settle(awaited, item)
+                continue
             queue = self._queues.get(id)
-            if queue is None:
+            if queue is None or isinstance(item, tuple):
                 continue
             if isinstance(item, TrimtabError) or item.finish is not None:
                 del self._queues[id]
@@ -213,6 +233,8 @@ class ProcessEngine:
         queues, self._queues = self._queues, {}
         for queue in queues.values():
             queue.put_nowait(error)
+        for awaited in self._scores.values():
+            _settle(awaited, error)
 
     def _send(self, message: tuple[Any, ...]) -> None:
         with suppress(BrokenPipeError, OSError):  # the reader notices, and fails what runs
@@ -231,6 +253,16 @@ class ProcessEngine:
         if self._reader is not None:
             self._reader.join(_PATIENCE)
         self._pipe.close()
+
+
+def _settle(awaited: "asyncio.Future[tuple[AnswerScore, ...]]", item: Item) -> None:
+    """Tell who waits for scores what came, unless nobody waits any more."""
+    if awaited.done():
+        return
+    if isinstance(item, tuple):
+        awaited.set_result(item)
+    elif isinstance(item, TrimtabError):
+        awaited.set_exception(item)
 
 
 def _run(pipe: Connection, model: ModelToServe) -> None:

@@ -5,7 +5,15 @@ from functools import cached_property
 from typing import Any
 
 from trimtab.errors import InputError
-from trimtab.interventions import Request, RequestSteering, Steerable, ThinkingMarks, prompt_prefixes
+from trimtab.interventions import (
+    GivenAnswer,
+    Request,
+    RequestSteering,
+    ScoreRequest,
+    Steerable,
+    ThinkingMarks,
+    prompt_prefixes,
+)
 from trimtab.models import Encoded, Encoder, Model, Steer, ensure_fits, steer
 from trimtab.models.encoding import is_special
 from trimtab.models.text import with_prefixes
@@ -67,7 +75,7 @@ class Preparation:
         Raises:
             InputError: see `Engine.submit`.
         """
-        strengths = None if steering is None else _strengths(request.steering, steering)
+        strengths = None if steering is None else strengths_of(request.steering, steering)
         prefix = "" if steering is None else prompt_prefixes(steering, strengths)[0]
         row = self._row(request.prompt, prefix)
         most = request.sampling.max_tokens
@@ -87,23 +95,55 @@ class Preparation:
         edits = steer(steering, strengths, request.steering.scope)
         marks = needed_marks(self._model, [edits])
         if edits.active:
-            self._check_sites(steering)
+            self.check_sites(steering)
         return Prepared(row, edits, tuple(steering.attributes), compiled, marks)
+
+    def answers(self, request: ScoreRequest, prefix: str) -> list[Encoded]:
+        """The texts of a request for scores, as tokens.
+
+        Args:
+            request: what is to be scored.
+            prefix: text in front of prompts.
+
+        Raises:
+            InputError: see `Engine.score`.
+        """
+        encoder = self.chat_encoder if request.chat_template else self.encoder
+        rows = []
+        for i, text in enumerate(request.texts):
+            if isinstance(text, GivenAnswer):
+                front = self._row(text.prompt, prefix)
+                self._check_tokens(text.answer, "answer")
+                row = Encoded((*front.ids, *text.answer), len(front.ids))
+            else:
+                (row,) = encoder.encode(with_prefixes([text], [prefix]), any_length=True)
+            if len(row.ids) > self._max_length:
+                raise InputError(
+                    f"text {i + 1} has {len(row.ids)} tokens, which exceed the {self._max_length} that a request may "
+                    "have; leave it out",
+                    code="out-of-range",
+                    field="texts",
+                )
+            rows.append(row)
+        return rows
 
     def _row(self, prompt: tuple[Any, ...], prefix: str) -> Encoded:
         if all(isinstance(turn, Message) for turn in prompt):
             texts = with_prefixes([Rendered("", "", "", messages=prompt)], [prefix])
             return self.chat_encoder.encode(texts, any_length=True)[0].prompt
+        self._check_tokens(prompt, "prompt")
+        return self._behind(prefix, prompt) if prefix else Encoded(prompt, len(prompt))
+
+    def _check_tokens(self, tokens: tuple[Any, ...], name: str) -> None:
         size = self._model.vocabulary
-        for token in prompt:
+        for token in tokens:
             if type(token) is not int or token < 0 or (size is not None and token >= size):
                 raise InputError(
-                    f"the prompt holds {token!r}, which is no token of {self._model.id}; give token ids of its own "
+                    f"the {name} holds {token!r}, which is no token of {self._model.id}; give token ids of its own "
                     "tokenizer, or chat turns alone",
                     code="out-of-range",
-                    field="prompt",
+                    field=name,
                 )
-        return self._behind(prefix, prompt) if prefix else Encoded(prompt, len(prompt))
 
     def _behind(self, prefix: str, ids: tuple[int, ...]) -> Encoded:
         """Token ids behind a text: tokenized again, together with it, as `Model.generate` does."""
@@ -131,7 +171,12 @@ class Preparation:
                 f"seed {sampling.seed} does not fit 64 bits; give a smaller one", code="out-of-range", field="seed"
             )
 
-    def _check_sites(self, steering: Steerable) -> None:
+    def check_sites(self, steering: Steerable) -> None:
+        """Check that the model has a steering's sites, and that its edits are as wide.
+
+        Raises:
+            InputError: it has not, or they are not.
+        """
         for site, edit in steering.edits.items():
             self._model.anatomy.module(site)
             width, wanted = getattr(edit, "width", None), self._model.anatomy.width(site)
@@ -144,8 +189,8 @@ class Preparation:
                 )
 
 
-def _strengths(asked: RequestSteering | None, steering: Steerable) -> dict[str, float]:
-    """Strengths in the order of the attributes.
+def strengths_of(asked: RequestSteering | None, steering: Steerable) -> dict[str, float]:
+    """A request's strengths in the order of the attributes.
 
     Raises:
         InputError: an attribute that the steering has not, or one without a strength.

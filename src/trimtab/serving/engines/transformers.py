@@ -1,11 +1,11 @@
 """The engine over transformers' continuous batching: many requests in one pass, each with its own steering."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from trimtab.errors import TrimtabError
 from trimtab.interventions import Request, Steerable
@@ -21,6 +21,7 @@ from trimtab.serving.engines.prompts import Prepared
 from trimtab.serving.engines.running import Running
 from trimtab.serving.engines.trial import check_packed_passes
 
+T = TypeVar("T")
 WATCH = 0.5  # seconds between two looks at whether the thread that runs the model is alive
 
 
@@ -103,6 +104,15 @@ class TransformersEngine(ModelEngine):
         if self._watch is None:
             self._watch = asyncio.get_running_loop().call_later(WATCH, self._look)
 
+    async def _between(self, act: Callable[[], T]) -> T:
+        def paused() -> T:
+            self._ready()
+            with self._paused():
+                return act()
+
+        done: T = await self._in_worker(paused)
+        return done
+
     def _told(self, running: Running, manager: Any, output: Any) -> None:
         """A pass has given a token to a request, or the manager has failed."""
         if running.ended:
@@ -147,13 +157,19 @@ class TransformersEngine(ModelEngine):
 
     def _decided(self, row: Encoded, steer: Steer) -> Steer:
         """With its conditions decided on the prompt, between two passes."""
+        with self._paused():
+            return decided(self._model, [row], [(steer,)])[0][0]
+
+    @contextmanager
+    def _paused(self) -> Iterator[None]:
+        """No pass runs in here, and the model computes attention as it does outside of them."""
         hf = self._model.hf
         with self._manager.pause():
             batching = hf.config._attn_implementation
             if batching != self._attention:
                 hf.set_attn_implementation(self._attention)
             try:
-                return decided(self._model, [row], [(steer,)])[0][0]
+                yield
             finally:
                 if batching != self._attention:
                     hf.set_attn_implementation(batching)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from trimtab.errors import InputError, TrimtabError
-from trimtab.interventions import Engine, Request, Steerable
+from trimtab.interventions import Engine, Request, ScoreRequest, Steerable
 from trimtab.models import load
 from trimtab.serving.engines.batching import Limits
 from trimtab.serving.engines.choice import engine_for
@@ -74,10 +74,15 @@ class _Worker:
             return None
         return None if message[0] == "close" else message
 
-    async def _answer(self, engine: Engine, outbox: Outbox, request: Request, folder: str | None) -> None:
+    async def _answer(
+        self, engine: Engine, outbox: Outbox, request: Request | ScoreRequest, folder: str | None
+    ) -> None:
         try:
             if request.steering is not None:
                 await asyncio.get_running_loop().run_in_executor(None, self._load, request.steering.artifact, folder)
+            if isinstance(request, ScoreRequest):
+                outbox.put(request.id, await engine.score(request))
+                return
             async for event in engine.submit(request):
                 outbox.put(request.id, event)
         except TrimtabError as error:

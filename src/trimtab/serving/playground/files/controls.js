@@ -104,11 +104,9 @@ export class Controls {
   }
 
   /** Takes what the server has, and keeps the present choice where it is still there. */
-  offer(model, chats, steerings, scopes) {
+  offer(model, steerings, scopes) {
     const before = this.steering?.name ?? (this.model === null ? null : "");
-    Object.assign(this, { model, chats, steerings, scopes });
-    byId("system").disabled = !chats;
-    byId("continues").hidden = chats;
+    Object.assign(this, { model, steerings, scopes });
     const options = steerings.map((one) =>
       element("option", { value: one.name, disabled: !one.enabled }, one.enabled ? one.name : `${one.name} (switched off)`),
     );
@@ -174,7 +172,7 @@ export class Controls {
     const seed = byId("seed").value;
     const body = {
       model: this.model,
-      ...(this.chats ? { messages: [...(system ? [{ role: "system", content: system }] : []), ...turns] } : { prompt: turns.at(-1).content }),
+      messages: [...(system ? [{ role: "system", content: system }] : []), ...turns],
       max_tokens: Number(byId("max-tokens").value),
       temperature: Number(byId("temperature").value),
       ...(seed === "" ? {} : { seed: Number(seed) }),
