@@ -37,7 +37,7 @@ class Speller:
     """
 
     def __init__(self, max_length: int = 64) -> None:
-        self.max_length = max_length
+        self.max_length, self.messages = max_length, True
         self.running: dict[str, Spelled] = {}
         self.seen: list[Request] = []
         self.scored: list[ScoreRequest] = []
@@ -54,7 +54,7 @@ class Speller:
             8,
             frozenset({"additive", "gated"}),
             frozenset(POSITION_SCOPES),
-            messages=True,
+            messages=self.messages,
             scores=True,
         )
 

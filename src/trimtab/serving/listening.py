@@ -1,6 +1,7 @@
 """A server on an address, until it is told to stop."""
 
 import socket
+import sys
 
 import uvicorn
 from fastapi import FastAPI
@@ -9,6 +10,7 @@ from rich.console import Console
 from trimtab.errors import InputError
 
 GRACE = 30  # seconds for answers to end when the server is told to stop
+SWITCH = 0.001  # seconds that a thread that writes records or reads the engine may hold up the event loop
 
 
 def listen(app: FastAPI, host: str, port: int, console: Console, *, playground: bool) -> None:
@@ -24,7 +26,7 @@ def listen(app: FastAPI, host: str, port: int, console: Console, *, playground: 
         InputError: the address cannot be listened on.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as bound:
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as bound:  # TCP: or asyncio leaves Nagle on
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((host, port))
@@ -38,5 +40,6 @@ def listen(app: FastAPI, host: str, port: int, console: Console, *, playground: 
         console.print(f"serving at {address}/v1", highlight=False, markup=False)
         if playground:
             console.print(f"playground at {address}/", highlight=False, markup=False)
+        sys.setswitchinterval(SWITCH)
         config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=GRACE, server_header=False)
         uvicorn.Server(config).run(sockets=[bound])

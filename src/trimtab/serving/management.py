@@ -46,7 +46,9 @@ def listing(service: Service) -> APIRouter:
 
     async def card(id: str) -> ModelCard:
         able = await service.capabilities()
-        return ModelCard(id=id, created=created, max_running=able.max_running, note=able.note or None)
+        return ModelCard(
+            id=id, created=created, max_running=able.max_running, messages=able.messages, note=able.note or None
+        )
 
     @router.get("/v1/models")
     async def models() -> ModelList:

@@ -136,6 +136,23 @@ def test_sqlite_replaces_no_row_by_a_unique_column_either(lite: Store, change: s
         assert list(connection.scalars(text(tables))) == ["treatment", 1.0]
 
 
+ONCE = {
+    "releases": "(id, name, model, created, content) VALUES ({0}, 'first', 'm', 0, '{0}')",
+    "release_states": "(number, release, version, state, share, time, entry) VALUES ({0}, 1, 1, '{0}', 0, 0, 0)",
+    "metric_definitions": "(number, name, version, digest, content, time, entry) VALUES ({0}, 'n', 1, '{0}', '', 0, 0)",
+}
+
+
+@pytest.mark.parametrize("table", ONCE)
+def test_sqlite_replaces_no_state_of_a_release_and_no_metric(lite: Store, table: str) -> None:
+    with lite.writing() as connection:
+        connection.execute(text(FIRST_ROWS[0]))
+        for name in dict.fromkeys(("releases", table)):
+            connection.execute(text(f"INSERT INTO {name} {ONCE[name].format(1)}"))
+    with pytest.raises(TrimtabError, match="append-only"), lite.writing() as connection:
+        connection.execute(text(f"INSERT OR REPLACE INTO {table} {ONCE[table].format(2)}"))
+
+
 def test_the_salt_is_drawn_for_each_store(tmp_path: Path) -> None:
     salts = set()
     for name in ("a.db", "b.db"):

@@ -58,6 +58,22 @@ def test_both_snippets_ask_for_what_is_on_the_page(request: pytest.FixtureReques
         assert seen(live) == asked
 
 
+def test_a_model_without_a_chat_template_continues_each_message(live: Live, visit: Open) -> None:
+    live.server.engine.messages = False
+    page = prepared(live, visit, None)
+    expect(page.get_by_text("it continues each message as a text")).to_be_visible()
+    expect(page.get_by_label("System message")).to_be_disabled()
+    expect(page.locator(".steered .text")).to_have_text(MESSAGE.upper())
+    expect(page.locator(".unsteered .text")).to_have_text(MESSAGE)
+    asked = seen(live)
+    python, curl = (page.locator(f"#{name}").text_content() or "" for name in ("python", "curl"))
+    assert MESSAGE.upper() in run([sys.executable, "-c", python], None)
+    assert seen(live) == asked
+    if shutil.which("curl"):
+        assert json.loads(run(["sh", "-c", f"{curl} --silent"], None))["choices"][0]["text"] == MESSAGE.upper()
+        assert seen(live) == asked
+
+
 def test_a_button_copies_the_code(live: Live, visit: Open) -> None:
     page = visit(live, permissions=["clipboard-read", "clipboard-write"])
     page.get_by_label("Message", exact=True).fill("hello")

@@ -188,7 +188,10 @@ def _feedback_of(hashed: str) -> Delete:
 
 
 def _insert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> int:
-    """Insert the rows of requests that are new, and count them."""
+    """Insert the rows of requests that are new, and count them.
+
+    One short statement for all rows: to read one with placeholders for a hundred takes longer than to run it.
+    """
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    new = dialect.insert(table).on_conflict_do_nothing(index_elements=["request"]).returning(table.c.request)
-    return len(connection.execute(new, rows).all())
+    new = dialect.insert(table).on_conflict_do_nothing(index_elements=["request"])
+    return connection.execute(new, rows, execution_options={"preserve_rowcount": True}).rowcount

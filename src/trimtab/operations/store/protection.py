@@ -51,6 +51,14 @@ def keeping_first(table: str, column: str) -> str:
     return f"CREATE TRIGGER {table}_first_{column} BEFORE INSERT ON {table} {there} BEGIN SELECT RAISE(IGNORE); END"
 
 
+def refusing_second(table: str, *columns: str) -> str:
+    """The statement by which SQLite refuses a row whose values of unique columns are there already, as above."""
+    same = " AND ".join(f"{column} = NEW.{column}" for column in columns)
+    there = f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {same})"  # noqa: S608 - names of our own tables
+    refuse = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+    return f"CREATE TRIGGER {table}_once_{'_'.join(columns)} BEFORE INSERT ON {table} {there} {refuse}"
+
+
 def _sqlite(table: str, columns: tuple[str, ...]) -> Iterator[str]:
     refuse = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
     yield f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} {refuse}"

@@ -1,4 +1,4 @@
-// Gathers the events of a streamed chat into what was answered, and what the steering did.
+// Gathers the events of a streamed answer into what was answered, and what the steering did.
 
 /** What has come of an answer so far. */
 export class Answer {
@@ -15,7 +15,7 @@ export class Answer {
   /** Takes an event. */
   take(event) {
     for (const choice of event.choices) {
-      this.steered += choice.delta.content ?? "";
+      this.steered += choice.delta?.content ?? choice.text ?? "";
       this.finish = choice.finish_reason ?? this.finish;
     }
     for (const beside of event.trimtab?.unsteered ?? []) {

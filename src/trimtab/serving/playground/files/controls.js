@@ -104,9 +104,11 @@ export class Controls {
   }
 
   /** Takes what the server has, and keeps the present choice where it is still there. */
-  offer(model, steerings, scopes) {
+  offer(model, chats, steerings, scopes) {
     const before = this.steering?.name ?? (this.model === null ? null : "");
-    Object.assign(this, { model, steerings, scopes });
+    Object.assign(this, { model, chats, steerings, scopes });
+    byId("system").disabled = !chats;
+    byId("continues").hidden = chats;
     const options = steerings.map((one) =>
       element("option", { value: one.name, disabled: !one.enabled }, one.enabled ? one.name : `${one.name} (switched off)`),
     );
@@ -172,7 +174,7 @@ export class Controls {
     const seed = byId("seed").value;
     const body = {
       model: this.model,
-      messages: [...(system ? [{ role: "system", content: system }] : []), ...turns],
+      ...(this.chats ? { messages: [...(system ? [{ role: "system", content: system }] : []), ...turns] } : { prompt: turns.at(-1).content }),
       max_tokens: Number(byId("max-tokens").value),
       temperature: Number(byId("temperature").value),
       ...(seed === "" ? {} : { seed: Number(seed) }),

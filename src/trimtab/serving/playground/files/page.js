@@ -4,7 +4,7 @@ import { Answer } from "./answers.js";
 import { Controls } from "./controls.js";
 import { byId, element, figure } from "./elements.js";
 import { Exchange } from "./exchange.js";
-import { chat, read, RequestError } from "./requests.js";
+import { events, read, RequestError } from "./requests.js";
 import { curl, python } from "./snippets.js";
 import { badge, verdict } from "./verdicts.js";
 
@@ -23,7 +23,7 @@ async function connect() {
   clearFault();
   try {
     const [models, steerings, schema] = await Promise.all([read("v1/models", key), read("v1/steerings", key), read("openapi.json", "")]);
-    controls.offer(models.data[0].id, steerings.data, scopesOf(schema));
+    controls.offer(models.data[0].id, models.data[0].messages, steerings.data, scopesOf(schema));
     byId("served").textContent = `${models.data[0].id}, with ${count(steerings.data.length, "steering")} on this server.`;
     showLeftOut(steerings.faults);
   } catch (error) {
@@ -79,7 +79,7 @@ async function send(message, before, replaced) {
   reveal(exchange.element);
   let note = null;
   try {
-    for await (const event of chat(request, key, running.stop.signal)) {
+    for await (const event of events(request, key, running.stop.signal)) {
       answer.take(event);
       exchange.show(answer);
     }

@@ -56,16 +56,21 @@ export async function read(path, key) {
   return (await fetched(path, {}, key)).json();
 }
 
+/** Where a body is sent to: it holds messages, or a text to continue. */
+export function route(body) {
+  return "messages" in body ? "chat/completions" : "completions";
+}
+
 /**
- * The events of a streamed chat.
- * @param {object} body As `/v1/chat/completions` takes it, without what asks for a stream.
+ * The events of a streamed answer.
+ * @param {object} body As `/v1/chat/completions` or `/v1/completions` takes it, without what asks for a stream.
  * @param {string} key
  * @param {AbortSignal} signal
  */
-export async function* chat(body, key, signal) {
+export async function* events(body, key, signal) {
   const content = JSON.stringify({ ...body, stream: true, stream_options: { include_usage: true } });
   const options = { method: "POST", headers: { "content-type": "application/json" }, body: content, signal };
-  const response = await fetched("v1/chat/completions", options, key);
+  const response = await fetched(`v1/${route(body)}`, options, key);
   for await (const line of lines(response.body)) {
     if (!line.startsWith("data:")) continue;
     const data = line.slice(5).trim();

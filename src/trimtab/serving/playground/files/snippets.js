@@ -1,5 +1,7 @@
 // The request on the page as code; the key never stands in it.
 
+import { route } from "./requests.js";
+
 const INDENT = "    ";
 const PYTHON = { true: "True", false: "False", null: "None" };
 const JSON_WORDS = { true: "true", false: "false", null: "null" };
@@ -12,7 +14,7 @@ const JSON_WORDS = { true: "true", false: "false", null: "null" };
  */
 export function curl(url, body, keyed) {
   return [
-    `curl ${quoted(`${url}/chat/completions`)}`,
+    `curl ${quoted(`${url}/${route(body)}`)}`,
     ...(keyed ? ['-H "Authorization: Bearer $TRIMTAB_API_KEY"'] : []),
     "-H 'Content-Type: application/json'",
     `-d ${quoted(literal(body, JSON_WORDS))}`,
@@ -29,10 +31,10 @@ export function python(url, body, keyed) {
     "from openai import OpenAI",
     "",
     `client = OpenAI(base_url=${literal(url, PYTHON)}, api_key=${keyed ? 'os.environ["TRIMTAB_API_KEY"]' : '"none"'})`,
-    "answer = client.chat.completions.create(",
+    `answer = client.${route(body).replace("/", ".")}.create(`,
     ...named,
     ")",
-    "print(answer.choices[0].message.content)",
+    `print(answer.choices[0].${"messages" in body ? "message.content" : "text"})`,
     "print(answer.trimtab)  # what was applied, and what it did",
   ].join("\n");
 }

@@ -3,13 +3,18 @@
 import sqlalchemy as sa
 from alembic import op
 
-from trimtab.operations.store.protection import append_only, keeping_first
+from trimtab.operations.store.protection import append_only, keeping_first, refusing_second
 
 revision = "0002"
 down_revision = "0001"
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 TIME = sa.Float(53)
+_ONCE = {
+    "releases": ("name",),
+    "release_states": ("release", "version"),
+    "metric_definitions": ("name", "version"),
+}
 
 
 def upgrade() -> None:
@@ -21,6 +26,8 @@ def upgrade() -> None:
     if op.get_bind().dialect.name == "sqlite":
         for name, column in (("exposures", "request"), ("outcomes", "key")):
             op.execute(sa.text(keeping_first(name, column)))
+        for name, columns in _ONCE.items():
+            op.execute(sa.text(refusing_second(name, *columns)))
 
 
 def _outcomes() -> sa.Table:
