@@ -70,6 +70,12 @@ def create(
         str,
         typer.Option(help="What harm leads to, unless a guardrail says its own: pause or rollback."),
     ] = "pause",
+    on_alarm: Annotated[
+        str,
+        typer.Option(
+            help="What a server's canary or shadow leads to that finds the treatment wrong: nothing, pause or rollback."
+        ),
+    ] = "pause",
     alpha: Annotated[
         float, typer.Option(help="Chance that a release that changes nothing is ever taken back for harm.")
     ] = 0.05,
@@ -109,6 +115,7 @@ def create(
     one_of("--without-unit", without_unit, ("control", "request"))
     one_of("--scope", scope, POSITION_SCOPES)
     one_of("--on-harm", on_harm, ("pause", "rollback"))
+    one_of("--on-alarm", on_alarm, ("nothing", "pause", "rollback"))
     taken = numbers(traffic, "-", "traffic", "0-50")
     if len(taken) != 2:
         raise InputError(f"{traffic!r} is no slice; give two numbers such as 0-50", field="traffic")
@@ -126,7 +133,7 @@ def create(
             stages=numbers(stages, ",", "stages", "1,5,25"), strength=preset, control_strength=other_preset,
             scope=cast("Scope | None", scope), checks=check or (), max_age_days=days(max_age, "max_age"),
             unchecked=unchecked, accepted=accepted, dtype=dtype, chat_template=chat_template, traffic=taken, unit=unit,
-            without_unit=without_unit, four_eyes=four_eyes, **judged,
+            without_unit=without_unit, on_alarm=on_alarm, four_eyes=four_eyes, **judged,
         )  # fmt: skip
     _show(made, json_)
 

@@ -146,7 +146,8 @@ def serve(
         from trimtab.serving.logs import logger
         from trimtab.serving.monitoring import Monitor
 
-        monitor = Monitor(engine, registry, watching, logger(sys.stderr), operations)
+        acting = () if operations is None else (operations.watching.alarmed,)
+        monitor = Monitor(engine, registry, watching, logger(sys.stderr), operations, acting)
         app = create_app(
             engine, registry, kept, settings, vocabulary=vocabulary, operations=operations, monitor=monitor
         )

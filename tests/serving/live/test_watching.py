@@ -6,13 +6,15 @@ import json
 from time import time
 from typing import Any
 
+import pytest
 from tests.clients.test_webhook import KEY, Hooked
 from tests.serving.asking import error, sent
 from tests.serving.live.conftest import MakeOperated, Operated, until
 from tests.serving.live.test_releases import PILOT, asked
 
 from trimtab.clients.webhook import Webhook
-from trimtab.operations import Exposure, ExposureLog, planned
+from trimtab.errors import TrimtabError
+from trimtab.operations import Exposure, ExposureLog, Releases, planned
 
 
 def fail(operated: Operated, name: str = "first", n: int = 100) -> None:
@@ -93,9 +95,66 @@ def test_a_release_is_made_with_what_it_is_judged_by(operated: Operated) -> None
     assert error(refused, 400)["param"] == "guardrails"
 
 
-def test_a_lost_store_is_logged_once_and_the_watch_goes_on(operate: MakeOperated) -> None:
-    from trimtab.errors import TrimtabError
+def alarm_about(operated: Operated, **changes: Any) -> dict[str, Any]:
+    arm = operated.releases.get("first").definition.treatment
+    own = {"artifact": arm.artifact, "strength": dict(arm.strength), "scope": arm.scope, "releases": ["first"]}
+    return own | {"effect": -0.4} | changes
 
+
+@pytest.mark.parametrize("kind", ["canary", "shadow"])
+@pytest.mark.parametrize(
+    ("on_alarm", "state"), [("nothing", "running"), ("pause", "paused"), ("rollback", "rolled-back")]
+)
+def test_an_alarm_about_the_treatment_does_what_the_release_says(
+    operate: MakeOperated, kind: str, on_alarm: str, state: str
+) -> None:
+    operated = operate(watch_every=0)
+    operated.release(stages=(50, 100), on_alarm=on_alarm)
+    operated.operations.watching.alarmed(kind, "worse than checked", alarm_about(operated))
+    assert operated.releases.get("first").state == state
+    if on_alarm == "nothing":
+        return
+    [line] = logged(operated, "release_decided")
+    assert (line["action"], line["why"], line["by"]) == (on_alarm, f"{kind}: worse than checked", "watch")
+    last = operated.releases.history("first")[-1].entry
+    assert (last.who, last.why) == ("watch", f"{kind}: worse than checked")
+    assert '"effect": -0.4' in json.dumps(last.record)
+    operated.operations.watching.alarmed(kind, "again", alarm_about(operated))
+    assert operated.releases.get("first").version == 3, "what is taken back already is left alone"
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [("drift", {}), ("unlike-check", {}), ("canary", {"releases": []}), ("canary", {"artifact": "0" * 64}),
+     ("canary", {"strength": {"warm": 9.0}}), ("canary", {"scope": "prompt"})],
+)  # fmt: skip
+def test_other_alarms_change_nothing(operate: MakeOperated, kind: str, changes: dict[str, Any]) -> None:
+    operated = operate(watch_every=0)
+    operated.release(stages=(50, 100))
+    operated.operations.watching.alarmed(kind, "moved", alarm_about(operated, **changes))
+    assert operated.releases.get("first").state == "running"
+
+
+def test_an_alarm_while_the_store_is_lost_is_acted_on_later(
+    operate: MakeOperated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operated = operate(watch_every=0)
+    operated.release(stages=(50, 100))
+    told, watching = alarm_about(operated), operated.operations.watching
+
+    def lost(*_: object, **__: object) -> None:
+        raise TrimtabError("the store does not answer")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Releases, "get", lost)
+        watching.alarmed("canary", "worse than checked", told)
+        watching.watch()
+    assert operated.releases.get("first").state == "running"
+    watching.watch()
+    assert operated.releases.get("first").state == "paused"
+
+
+def test_a_lost_store_is_logged_once_and_the_watch_goes_on(operate: MakeOperated) -> None:
     operated = operate(watch_every=0.05)
     watching: Any = operated.operations.watching
     real, lost = watching._watch.once, [0]

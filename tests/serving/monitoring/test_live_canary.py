@@ -10,13 +10,16 @@ from typing import Any
 
 import pytest
 import torch
+from tests.serving.live.conftest import until
 from tests.workflows.test_study import few
 
 import trimtab as tt
 from trimtab.behaviors import render_bare
 from trimtab.errors import InputError
+from trimtab.interventions import Capabilities
 from trimtab.models import Model
 from trimtab.operations import Definition, OffSwitch, Releases, Store, arm_of
+from trimtab.operations.releases.plan import OnAlarm
 from trimtab.serving.engines.transformers import TransformersEngine
 from trimtab.serving.live import Operations
 from trimtab.serving.logs import logger
@@ -75,7 +78,12 @@ def operations(steerings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def looks(
-    model: Model, steerings: Path, checked: Checked, operations: Operations | None = None, times: int = 1
+    model: Model,
+    steerings: Path,
+    checked: Checked,
+    operations: Operations | None = None,
+    times: int = 1,
+    act: bool = False,
 ) -> tuple[list[list[Looked]], list[tuple[str, Mapping[str, Any]]], list[dict[str, Any]]]:
     """What a canary comes to at several looks, the alarms that were told, and the lines that were logged."""
     told: list[tuple[str, Mapping[str, Any]]] = []
@@ -84,6 +92,8 @@ def looks(
     async def main() -> list[list[Looked]]:
         engine = TransformersEngine(model, {checked.artifact: tt.Steering.load(steerings / "kind")}.get)
         monitor = Monitor(engine, Registry(steerings), Watching(), logger(log), operations)
+        if act and operations is not None:
+            monitor.on_alarm.append(operations.watching.alarmed)
         monitor.on_alarm.append(lambda kind, reason, figures: told.append((kind, figures)))
         await monitor.start()
         try:
@@ -111,15 +121,44 @@ def test_what_is_served_as_checked_is_as_checked_at_every_look(model: Model, ste
     assert [line["verdict"] for line in lines if line["event"] == "canary"] == ["as checked"] * 3
 
 
+def live(steerings: Path, operations: Operations, strength: float, on_alarm: OnAlarm = "pause") -> Releases:
+    """Releases, of which one is live for everybody."""
+    releases = Releases(operations.store)
+    arm, _ = arm_of(steerings / "kind", strength)
+    made = Definition.made(
+        name="first", model="tiny", treatment=arm, stages=(100,), salt="s", on_alarm=on_alarm, digest=None
+    )
+    releases.add(made, by="ada")
+    releases.act("first", "start", by="ada")
+    until(lambda: bool(operations.view.releases))
+    return releases
+
+
+@pytest.mark.parametrize(("on_alarm", "state"), [("pause", "paused"), ("rollback", "rolled-back")])
+def test_a_reversed_release_is_taken_back_by_itself(
+    model: Model, steerings: Path, check: Path, operations: Operations, on_alarm: OnAlarm, state: str
+) -> None:
+    releases = live(steerings, operations, -1.0, on_alarm)
+    able = Capabilities(model.facts, 64, 8, frozenset({"additive"}), frozenset({"all"}), messages=True)
+    assert operations.follow("ada", "request", able, chat=True).resolved is not None
+    looks(model, steerings, Checked.load(check), operations, act=True)
+    assert releases.get("first").state == state
+    last = releases.history("first")[-1].entry
+    assert (last.who, last.what) == ("watch", f"release.{on_alarm}")
+    assert last.why.startswith("canary: ")
+    until(lambda: operations.follow("ada", "request", able, chat=True).resolved is None)
+
+
+def test_a_right_release_stays(model: Model, steerings: Path, check: Path, operations: Operations) -> None:
+    releases = live(steerings, operations, 1.0, "rollback")
+    looks(model, steerings, Checked.load(check), operations, act=True)
+    assert releases.get("first").state == "running"
+
+
 def test_a_reversed_release_is_found_and_told_once(
     model: Model, steerings: Path, check: Path, operations: Operations
 ) -> None:
-    releases = Releases(operations.store)
-    reversed_, _ = arm_of(steerings / "kind", -1.0)
-    releases.add(Definition.made(name="first", model="tiny", treatment=reversed_, stages=(100,), salt="s"), by="ada")
-    releases.act("first", "start", by="ada")
-    while not operations.view.releases:
-        pass
+    live(steerings, operations, -1.0)
     found, told, lines = looks(model, steerings, Checked.load(check), operations, times=2)
     by_releases = {one.setup.releases: one.run for one in found[1] if one.run is not None}
     assert {releases: run.verdict for releases, run in by_releases.items()} == {

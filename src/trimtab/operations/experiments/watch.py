@@ -4,7 +4,7 @@ Any number of watches may run: a decision names the version of the state that it
 one is made, and the other finds it made.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Lock
 from time import time
@@ -52,11 +52,15 @@ class Watched:
         """The decision for webhooks and logs; None where none was made here."""
         if self.done is None or (decision := self.decision) is None:
             return None
-        return {
-            "event": f"release.{decision.action}", "release": self.release, "model": self.done.definition.model,
-            "state": self.done.state, "share": self.done.share, "version": self.done.version, "by": BY,
-            "why": decision.why, "figures": decision.figures, "time": time(),
-        }  # fmt: skip
+        return event_of(self.done, decision.action, decision.why, decision.figures)
+
+
+def event_of(done: Release, action: str, why: str, figures: Mapping[str, Any]) -> dict[str, Any]:
+    """What was done to a release by itself, for webhooks and logs."""
+    return {
+        "event": f"release.{action}", "release": done.name, "model": done.definition.model, "state": done.state,
+        "share": done.share, "version": done.version, "by": BY, "why": why, "figures": figures, "time": time(),
+    }  # fmt: skip
 
 
 class Watch:

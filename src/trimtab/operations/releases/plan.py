@@ -47,6 +47,9 @@ class Guardrail(_Fixed):
     action: OnHarm | None = None
 
 
+OnAlarm = Literal["nothing", "pause", "rollback"]
+
+
 class Plan(_Fixed):
     """How a release is judged.
 

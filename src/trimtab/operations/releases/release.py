@@ -10,7 +10,7 @@ from trimtab.errors import InputError
 from trimtab.interventions import Scope
 from trimtab.operations.metrics.metric import Metric, digest_of
 from trimtab.operations.releases.assignment import bound, place_of
-from trimtab.operations.releases.plan import Plan
+from trimtab.operations.releases.plan import OnAlarm, Plan
 from trimtab.texts import name_fault
 
 State = Literal["draft", "dry-run", "running", "paused", "finished", "rolled-back"]
@@ -98,6 +98,7 @@ class Definition(_Record):
         metrics: the definitions of both, and of their parts, as they were when the release was made.
         metrics_digest: SHA-256 of these definitions.
         plan: what of them matters, what is tolerated, and what happens then; None where nothing is measured.
+        on_alarm: what it leads to when a server's canary or shadow raises an alarm about the treatment.
         four_eyes: whether 100 % needs a second person.
         salt: of its hashes.
         digest: of the weights that it is for; None if nobody knows.
@@ -128,6 +129,7 @@ class Definition(_Record):
     metrics: tuple[Metric, ...] = ()
     metrics_digest: str | None = None
     plan: Plan | None = None
+    on_alarm: OnAlarm = "pause"
     four_eyes: bool = False
     salt: str
     digest: str | None = None

@@ -7,7 +7,7 @@ from pydantic import Field
 from trimtab.interventions import Scope
 from trimtab.operations import Definition
 from trimtab.operations.experiments import Decision, Finding, SampleRatio
-from trimtab.operations.releases.plan import OnHarm
+from trimtab.operations.releases.plan import OnAlarm, OnHarm
 from trimtab.operations.releases.release import State, WithoutUnit
 from trimtab.serving.protocol.answers import Answered
 from trimtab.serving.protocol.requests import Asked, Name, Text
@@ -146,6 +146,7 @@ class CreateRelease(Asked):
         metric: by which it is judged: `NAME`, `NAME:EFFECT` or `NAME:EFFECT:MARGIN`.
         guardrails: what must not get worse: `NAME`, `NAME:MARGIN` or `NAME:MARGIN:ACTION`.
         on_harm: what harm beyond a margin leads to, unless a guardrail says its own.
+        on_alarm: what a canary or shadow that finds the treatment wrong leads to.
         alpha: chance that a release that changes nothing is ever taken back for harm.
         min_units: units that either arm must have in a stage before it is promoted by itself.
         decide_by: units of both arms by which a decision is wanted.
@@ -172,6 +173,7 @@ class CreateRelease(Asked):
     metric: Name | None = None
     guardrails: Annotated[list[Name], Field(max_length=100)] = Field(default=[])
     on_harm: OnHarm = "pause"
+    on_alarm: OnAlarm = "pause"
     alpha: Annotated[float, Field(gt=0, le=0.2)] = 0.05
     min_units: Annotated[int, Field(ge=30, le=10**9)] = 100
     decide_by: Annotated[int, Field(ge=60, le=10**9)] = 2000
