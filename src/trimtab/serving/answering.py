@@ -5,11 +5,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from trimtab.errors import TrimtabError
 from trimtab.interventions import Engine, Event, Request
 from trimtab.serving.errors import HttpError
+
+_AHEAD: Final = 16  # events that are read before they are asked for
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,14 @@ class Answering:
         self._engine = engine
         self._parts = parts
         self._deadline = deadline
-        self._said: asyncio.Queue[tuple[Part, Event | Exception]] = asyncio.Queue()
+        self._said: asyncio.Queue[tuple[Part, Event | Exception]] = asyncio.Queue(_AHEAD)  # a slow reader is waited for
+        self._late = False
         self._running: set[str] = set()
         self._readers: list[asyncio.Task[None]] = []
         self._timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
-        self._timer = asyncio.get_running_loop().call_at(self._deadline, self._late)
+        self._timer = asyncio.get_running_loop().call_at(self._deadline, self._hurry)
         for part in self._parts:
             self._running.add(part.request.id)
             self._readers.append(asyncio.create_task(self._read(part, self._engine.submit(part.request))))
@@ -68,6 +71,12 @@ class Answering:
         """
         while self._running:
             part, said = await self._said.get()
+            if self._late:
+                raise HttpError(
+                    "the answer was not done in time; ask for fewer tokens, or try again later",
+                    status=504,
+                    word="timeout",
+                )
             if isinstance(said, Exception):
                 raise said
             if said.finish == "cancelled":
@@ -78,11 +87,11 @@ class Answering:
                 self._running.discard(part.request.id)
             yield part, said
 
-    def _late(self) -> None:
-        late = HttpError(
-            "the answer was not done in time; ask for fewer tokens, or try again later", status=504, word="timeout"
-        )
-        self._said.put_nowait((self._parts[0], late))
+    def _hurry(self) -> None:
+        """The time is up: whoever waits for the next event is woken."""
+        self._late = True
+        with suppress(asyncio.QueueFull):  # then there is one
+            self._said.put_nowait((self._parts[0], TrimtabError("the time is up")))
 
     async def _read(self, part: Part, stream: AsyncIterator[Event]) -> None:
         """Pass a part's events on, or why there are no more before its end."""
@@ -90,12 +99,12 @@ class Answering:
         try:
             async for event in stream:
                 ended = event.finish is not None
-                self._said.put_nowait((part, event))
+                await self._said.put((part, event))
         except Exception as error:
-            self._said.put_nowait((part, error))
+            await self._said.put((part, error))
         else:
             if not ended:
-                self._said.put_nowait((part, TrimtabError(f"the answer to {part.request.id} broke off")))
+                await self._said.put((part, TrimtabError(f"the answer to {part.request.id} broke off")))
 
     async def _end(self) -> None:
         if self._timer is not None:
