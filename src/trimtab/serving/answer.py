@@ -90,7 +90,7 @@ class Answer:
         tally = self.tally
         applied = self.applied(
             explained=[ExplainedChoice(index=c.index, tokens=c.explained) for c in tally.choices],
-            unsteered=[_unsteered(c, c.text, c.n_tokens) for c in tally.beside],
+            unsteered=[_unsteered(c, c.text, len(c.tokens)) for c in tally.beside],
         )
         return _json(self.form.whole(tally.choices, tally.usage, applied))
 

@@ -58,14 +58,12 @@ class Choice:
 
     Args:
         index: its number.
-        n_tokens: generated so far.
         prompt_tokens: before the answer; 0 until the engine says.
         finish: why it ended; None until then.
-        tokens: generated so far, by their ids.
+        tokens: ids of those generated so far.
     """
 
     index: int
-    n_tokens: int = 0
     prompt_tokens: int = 0
     finish: Finished | None = None
     tokens: list[int] = field(default_factory=list)
@@ -88,7 +86,6 @@ class Choice:
 
     def add(self, event: Event, piece: Piece) -> None:
         """Take in an event."""
-        self.n_tokens += len(event.tokens)
         self.tokens += event.tokens
         self.prompt_tokens += event.prompt_tokens or 0
         self.finish = _FINISHED.get(event.finish) if event.finish else None
@@ -126,7 +123,7 @@ class Tally:
     def usage(self) -> Usage:
         """Tokens of every prompt, once, and of all choices."""
         prompt = sum(choice.prompt_tokens for choice in self.choices[:: self._per_prompt])
-        answer = sum(choice.n_tokens for choice in self.choices)
+        answer = sum(len(choice.tokens) for choice in self.choices)
         return Usage(prompt_tokens=prompt, completion_tokens=answer, total_tokens=prompt + answer)
 
     def _named(self, event: Event) -> list[TokenLogprob]:
