@@ -22,6 +22,7 @@ from trimtab.serving.keys import KeyFile
 from trimtab.serving.logs import logger
 from trimtab.serving.monitoring import Answered, Monitor, Setup, Watching
 from trimtab.serving.monitoring.monitor import QUEUE
+from trimtab.serving.monitoring.observations import FOLLOWED, Observations
 from trimtab.serving.registry import Registry
 from trimtab.serving.settings import Settings
 from trimtab.texts import Message
@@ -113,6 +114,16 @@ def test_nothing_is_scored_without_a_share(watch: Watch) -> None:
     assert {row["figure"] for row in monitor.observations.record["steerings"][0]["drift"]} == {
         "edit size", "gate of warm",
     }  # fmt: skip
+
+
+def test_whoever_asks_for_ever_new_strengths_fills_no_memory_and_hides_no_release() -> None:
+    seen, released = Observations(), Setup("warm", RequestSteering("a" * 64, {"warm": 9.0}), ("first",))
+    for k in range(FOLLOWED + 10):
+        seen.add_answer(Setup("warm", RequestSteering("a" * 64, {"warm": 1 + k / 1000})), None, {}, 0.1)
+    assert (len(seen.setups), len(seen.drift.streams)) == (FOLLOWED, FOLLOWED)
+    assert seen.dropped == {"too many strengths": 10}
+    seen.add_answer(released, None, {}, 0.1)
+    assert released.key in seen.setups
 
 
 def test_answers_beyond_the_queue_are_dropped_and_counted(watch: Watch) -> None:

@@ -25,9 +25,7 @@ class Watched(Collector):
         alarms = CounterMetricFamily("trimtab_alarms", "Alarms of monitoring.", labels=["kind"])
         for kind, n in seen.raised.items():
             alarms.add_metric([kind], n)
-        dropped = CounterMetricFamily(
-            "trimtab_shadow_dropped", "Answers that were to be scored and were not.", labels=["reason"]
-        )
+        dropped = CounterMetricFamily("trimtab_shadow_dropped", "Answers that are in no figure.", labels=["reason"])
         for why, n in list(seen.dropped.items()):
             dropped.add_metric([why], n)
         yield from (alarms, dropped)

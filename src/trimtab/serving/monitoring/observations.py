@@ -22,6 +22,9 @@ OnAlarm = Callable[[AlarmKind, str, Mapping[str, Any]], None]
 """Is told the kind, the reason in words, and figures with the steering they are about."""
 
 ALPHA: Final = 0.05
+FOLLOWED: Final = 64
+"""Steerings that are followed because requests name them, each strength and scope by itself; those of releases and
+canaries are followed in any case."""
 _KEPT: Final = 100  # alarms
 _REFERENCE: Final = 20  # values that a drift test needs
 
@@ -84,7 +87,7 @@ class Observations:
     Attributes:
         alarms: the last 100; each kind is told once for a steering and figure, a canary again after a look that was not
             worse.
-        dropped: answers that were to be scored and were not, by why.
+        dropped: answers that are in no figure, by why.
     """
 
     def __init__(self, alpha: float = ALPHA, max_kl: float | None = None, first: int = FIRST) -> None:
@@ -138,17 +141,15 @@ class Observations:
 
     def add_answer(self, setup: Setup, unit: str | None, gates: Mapping[str, float], edit_size: float) -> list[Alarm]:
         """What the edits did to an answer; alarms that it raises."""
-        if not self._units.new(f"edits {setup.key}", unit):
+        if not self._followed(setup) or not self._units.new(f"edits {setup.key}", unit):
             return []
-        self.setups.setdefault(setup.key, setup)
         figures = {"edit size": edit_size, **{f"gate of {name}": value for name, value in gates.items()}}
         return self._moved(setup, figures)
 
     def add_shadow(self, setup: Setup, unit: str | None, score: AnswerScore) -> list[Alarm]:
         """The scores of an answer; alarms that they raise."""
-        if not self._units.new(f"scores {setup.key}", unit):
+        if not self._followed(setup) or not self._units.new(f"scores {setup.key}", unit):
             return []
-        self.setups.setdefault(setup.key, setup)
         shadow = self.shadows.setdefault(setup.key, Shadow())
         was = self._too_far(shadow)
         shadow.add(score)
@@ -181,6 +182,15 @@ class Observations:
             "dropped": dict(self.dropped),
             "alarms": [alarm.record for alarm in self.alarms],
         }
+
+    def _followed(self, setup: Setup) -> bool:
+        """Whether a steering has figures: whoever asks for ever new strengths must not fill memory with them."""
+        if setup.key not in self.setups:
+            if not setup.releases and len(self.setups) >= FOLLOWED:
+                self.drop("too many strengths")
+                return False
+            self.setups[setup.key] = setup
+        return True
 
     def _too_far(self, shadow: Shadow) -> bool:
         return self._max_kl is not None and shadow.kl_interval(self.alpha).low > self._max_kl

@@ -109,7 +109,7 @@ class MonitoringCard(Answered):
     Args:
         canaries: last looks.
         steerings: those that answered since the server started.
-        dropped: answers that were to be scored and were not, by why.
+        dropped: answers that are in no figure, by why.
         alarms: the last 100.
     """
 
