@@ -171,3 +171,11 @@ def keep(row: Mapping[str, Any], file: Path | None) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a") as out:
             out.write(json.dumps(row) + "\n")
+
+
+def publish(page: str, file: Path | None) -> None:
+    """Print a page, and write it where a file is named."""
+    print(page)
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(page, encoding="utf-8")

@@ -22,7 +22,7 @@ from time import process_time
 from typing import Any
 
 import numpy as np
-from harness import kept, machine, table
+from harness import kept, machine, publish, table
 from numpy.random import Generator, default_rng
 from scipy import stats
 
@@ -334,11 +334,7 @@ def main() -> None:
     args = parser.parse_args()
     wanted = [{**row, "seed": args.seed} for row in rows(args)]
     found = [kept(args.json, settings, partial(measured, settings)) for settings in wanted]
-    written = page(found, f".venv/bin/python {' '.join(sys.argv)}")
-    print(written)
-    if args.out is not None:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(written, encoding="utf-8")
+    publish(page(found, f".venv/bin/python {' '.join(sys.argv)}"), args.out)
 
 
 if __name__ == "__main__":

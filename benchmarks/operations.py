@@ -27,7 +27,7 @@ from typing import Any
 
 import httpx2
 import numpy as np
-from harness import kept, machine, table
+from harness import kept, machine, publish, table
 from served import our_url, started
 from sqlalchemy import URL, create_engine, text
 
@@ -248,11 +248,7 @@ def main() -> None:
     if args.serve is not None:
         serve(args.serve, args.place)
         return
-    written = page(measured(args))
-    print(written)
-    if args.out is not None:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(written, encoding="utf-8")
+    publish(page(measured(args)), args.out)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from harness import known, ratio, table
+from harness import known, publish, ratio, table
 from serving_soak import faults
 
 from serving import KINDS, PEER
@@ -127,14 +127,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=Path, metavar="FILE", help="of serving.py")
     parser.add_argument("--soak", type=Path, metavar="FILE", help="of serving_soak.py")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="the page; standard output by default")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="Markdown; else standard output alone")
     args = parser.parse_args()
     results = [row["result"] for row in known(args.soak) if "result" in row]
-    text = page(known(args.rows), results[-1] if results else None)
-    if args.out is None:
-        print(text)
-    else:
-        args.out.write_text(text, encoding="utf-8")
+    publish(page(known(args.rows), results[-1] if results else None), args.out)
 
 
 if __name__ == "__main__":

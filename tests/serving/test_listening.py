@@ -1,8 +1,13 @@
-"""Where the server listens: what it sends goes out at once."""
+"""Where the server listens: what it sends goes out at once, and connections outlive their clients' patience."""
 
 import asyncio
+import http.client
 import io
+import queue
 import socket
+import threading
+import time
+from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
@@ -33,3 +38,37 @@ def test_small_packets_are_not_held_back(host: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(uvicorn.Server, "run", lambda _, sockets: asyncio.run(accept(sockets[0])))
     listen(FastAPI(), host, 0, Console(file=io.StringIO()), playground=False)
     assert found == [1]
+
+
+def test_a_connection_that_lay_idle_longer_than_clients_keep_them_still_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Clients of httpx, OpenAI's among them, use a connection again for five seconds: to the end of which it must hold."""
+    servers: queue.Queue[uvicorn.Server] = queue.Queue()
+    run = uvicorn.Server.run
+
+    def told(self: uvicorn.Server, sockets: list[socket.socket]) -> None:
+        servers.put(self)
+        run(self, sockets=sockets)
+
+    monkeypatch.setattr(uvicorn.Server, "run", told)
+    said = io.StringIO()
+    arguments = (FastAPI(), "127.0.0.1", 0, Console(file=said, width=200))
+    thread = threading.Thread(target=listen, args=arguments, kwargs={"playground": False})
+    thread.start()
+    server = servers.get(timeout=10)
+    try:
+        where = urlsplit(said.getvalue().removeprefix("serving at ").strip())
+        connection = http.client.HTTPConnection(str(where.hostname), where.port, timeout=10)
+        connection.connect()
+        used = connection.sock
+        for pause in (5.5, 0.0):
+            connection.request("GET", "/openapi.json")
+            answer = connection.getresponse()
+            answer.read()
+            assert (answer.status, connection.sock) == (200, used)
+            time.sleep(pause)
+        connection.close()
+    finally:
+        server.should_exit = True
+        thread.join(30)

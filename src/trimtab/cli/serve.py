@@ -44,6 +44,9 @@ def serve(
         bool, typer.Option("--allow-mismatch", help="Serve steerings made for other weights of the same shapes.")
     ] = False,
     max_running: Annotated[int, typer.Option(min=1, help="Requests that share a batch.")] = 16,
+    requests_per_minute: Annotated[
+        int, typer.Option(min=1, help="Requests that a key may make each minute; without keys, all callers together.")
+    ] = 600,
     threads: Annotated[
         int | None,
         typer.Option(
@@ -108,11 +111,12 @@ def serve(
     from trimtab.serving.engines.process import ModelToServe, ProcessEngine
     from trimtab.serving.keys import KeyFile, default_file
     from trimtab.serving.registry import Registry
-    from trimtab.serving.settings import Settings
+    from trimtab.serving.settings import Limits, Settings
     from trimtab.serving.vocabulary import FileVocabulary
 
     called = name or (Path(model).name if Path(model).exists() else model)
-    settings = Settings(called, host, no_auth, allow_mismatch, playground=playground)
+    limits = Limits(requests_per_minute=requests_per_minute)
+    settings = Settings(called, host, no_auth, allow_mismatch, playground=playground, limits=limits)
     kept = None if no_auth else KeyFile(keys or default_file())
     if kept is not None and not kept.keys:
         raise InputError(

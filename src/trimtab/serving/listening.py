@@ -10,6 +10,8 @@ from rich.console import Console
 from trimtab.errors import InputError
 
 GRACE = 30  # seconds for answers to end when the server is told to stop
+KEPT = 75  # seconds that a connection may lie idle: longer than clients and proxies (nginx: 60) keep one, who would
+# otherwise send a request into a connection that is being closed
 SWITCH = 0.001  # seconds that a thread that writes records or reads the engine may hold up the event loop
 
 
@@ -41,5 +43,7 @@ def listen(app: FastAPI, host: str, port: int, console: Console, *, playground: 
         if playground:
             console.print(f"playground at {address}/", highlight=False, markup=False)
         sys.setswitchinterval(SWITCH)
-        config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=GRACE, server_header=False)
+        config = uvicorn.Config(
+            app, log_config=None, timeout_graceful_shutdown=GRACE, timeout_keep_alive=KEPT, server_header=False
+        )
         uvicorn.Server(config).run(sockets=[bound])
