@@ -43,7 +43,7 @@ def test_small_packets_are_not_held_back(host: str, monkeypatch: pytest.MonkeyPa
 def test_a_connection_that_lay_idle_longer_than_clients_keep_them_still_answers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Clients of httpx, OpenAI's among them, use a connection again for five seconds: to the end of which it must hold."""
+    """Clients of httpx, OpenAI's among them, use a connection again for five seconds, in all of which it must hold."""
     servers: queue.Queue[uvicorn.Server] = queue.Queue()
     run = uvicorn.Server.run
 
