@@ -12,7 +12,8 @@ Held: every request is answered or its failure has a status that is accounted fo
 an engine that was being started again); greedy answers are those that the same request got alone, up to a point where
 the two likeliest tokens were nearer than 5e-3 nats (float32 sums in another order); JSON and calls hold the request's
 own marker; answers under way at the end are finished, and no process is left. Memory of both processes is read each
-second; its slope after two fifths of the requests has a 95 % interval from the means of ten blocks.
+second; its slope after two fifths and after three fifths of the requests (the model's process is then one fifth and two
+fifths old, since it was killed) has a 95 % interval from the means of ten blocks.
 
 The draw of the requests has a seed. Rows are written as they come to --json; a soak that was interrupted begins anew.
 """
@@ -42,7 +43,7 @@ import trimtab as tt
 from trimtab.serving.keys import KeyFile
 
 CLIENTS, CASES, BLOCKS = 16, 32, 10
-KILL_AFTER, WARM_AFTER = 0.2, 0.4  # shares of the requests
+KILL_AFTER, WARM_AFTER = 0.2, (0.4, 0.6)  # shares of the requests
 PATIENCE = 120.0  # seconds for one answer
 GRACE = 1.0  # seconds by which clocks of client and server may differ in what they call "meanwhile"
 Row = dict[str, Any]
@@ -238,7 +239,7 @@ class Soak:
         failed = [repr(one) for one in ended if not isinstance(one, asyncio.CancelledError)]
         result = {
             "requests": self.args.requests, "outcomes": dict(self.outcomes), "refusals": dict(self.refusals),
-            "memory": {name: slope(self.memory, name, self.args.requests) for name in ("server", "engine")},
+            "memory": {name: slopes(self.memory, name, self.args.requests) for name in ("server", "engine")},
             "switched": sum(map(len, self.off.values())), "operator": failed, "seconds down": self.down[0],
             "seconds": round(time.monotonic() - began, 1), "stop": await self.stop(),
         }  # fmt: skip
@@ -256,18 +257,23 @@ def _overlap(spans: list[list[float]], began: float, ended: float) -> bool:
     return any(low - GRACE <= ended and began <= high + GRACE for low, high in spans)
 
 
-def slope(memory: list[Row], name: str, requests: int) -> Row | None:
-    """MB for each 1,000 requests after the warm-up, with a 95 % interval from means of blocks; None if too short."""
-    late = [m for m in memory if m["done"] >= WARM_AFTER * requests and m[name] is not None]
-    if len(late) < 2 * BLOCKS:
-        return None
+def slopes(memory: list[Row], name: str, requests: int) -> list[Row]:
+    """MB for each 1,000 requests after shares of them, with 95 % intervals from means of blocks; none if too short."""
+    late = [[m for m in memory if m["done"] >= after * requests and m[name] is not None] for after in WARM_AFTER]
+    return [
+        {"after": after} | slope(m, name) for after, m in zip(WARM_AFTER, late, strict=True) if len(m) >= 2 * BLOCKS
+    ]
+
+
+def slope(late: list[Row], name: str) -> Row:
     blocks = np.array_split(np.array([(m["done"], m[name]) for m in late]), BLOCKS)
     means = np.array([block.mean(axis=0) for block in blocks])
     fit = stats.linregress(means[:, 0], means[:, 1])
     half = stats.t.ppf(0.975, BLOCKS - 2) * fit.stderr
+    ends = [float(np.median(block[:, 1])) for block in (blocks[0], blocks[-1])]
     return {
-        "mb": float(means[-1, 1]), "per_1000": 1000 * float(fit.slope), "low": 1000 * float(fit.slope - half),
-        "high": 1000 * float(fit.slope + half), "n": len(late),
+        "mb": ends, "n": len(late), "per_1000": 1000 * float(fit.slope), "low": 1000 * float(fit.slope - half),
+        "high": 1000 * float(fit.slope + half),
     }  # fmt: skip
 
 

@@ -99,14 +99,28 @@ def soak(result: Row) -> Iterator[str]:
     outcomes = [(names.get(what, what), n) for what, n in sorted(result["outcomes"].items())]
     yield table(["outcome", "requests"], outcomes) + "\n"
     yield table(["refused, and sent again", "times"], sorted(result["refusals"].items())) + "\n"
-    grown = []
-    for name, one in result["memory"].items():
-        if one is None:
-            grown.append((name, "not measured: too few looks", ""))
-        else:
-            slope = f"{one['per_1000']:+.1f} MB [{one['low']:+.1f}, {one['high']:+.1f}]"
-            grown.append((name, slope, f"{one['mb']:.0f} MB"))
-    yield table(["process", "memory for each 1,000 requests, after the warm-up", "at the end"], grown) + "\n"
+    grown = [
+        (
+            name,
+            f"{one['after']:.0%}",
+            f"{one['per_1000']:+.1f} MB [{one['low']:+.1f}, {one['high']:+.1f}]",
+            " → ".join(f"{mb:.0f}" for mb in one["mb"]) + " MB",
+        )
+        for name, found in result["memory"].items()
+        for one in found
+    ]
+    yield (
+        table(
+            [
+                "process",
+                "requests before",
+                "memory for each 1,000 requests",
+                "median of the first and of the last tenth",
+            ],
+            grown,
+        )
+        + "\n"
+    )
     ends = ", ".join(f"{n} {what}" for what, n in stop["answers"].items())
     left = "the model's process was left" if stop["engine left"] else "no process was left"
     how = f"ended after {stop['seconds']} s with status {stop['status']}, {left}"
