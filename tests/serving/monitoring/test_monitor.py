@@ -139,7 +139,12 @@ def test_the_same_finding_in_a_further_release_is_told_again() -> None:
             alarms += seen.add_shadow(setup, str(i), AnswerScore(1, -1.0, -1.0, 1.0 + i % 2 / 10, -1.0, 0.1))
         return [alarm.kind for alarm in alarms]
 
-    assert [told(setup) for setup in (first, first, second, second)] == [["canary", "shadow"], [], ["canary", "shadow"], []]
+    assert [told(setup) for setup in (first, first, second, second)] == [
+        ["canary", "shadow"],
+        [],
+        ["canary", "shadow"],
+        [],
+    ]
 
 
 def test_answers_beyond_the_queue_are_dropped_and_counted(watch: Watch) -> None:
