@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from tests.serving.asking import sent
 from tests.serving.live.conftest import MakeOperated, Operated, until
 
 from trimtab.behaviors import Behavior
+from trimtab.cli.serve_judge import add_judge
 from trimtab.clients.chat import Endpoint
 from trimtab.errors import InputError
 from trimtab.evaluation import Rater
@@ -122,31 +122,41 @@ def test_the_sample_is_drawn_by_the_request_and_a_larger_one_holds_the_smaller()
     assert Sampling(1.0).takes("x")
 
 
-def test_a_judge_that_becomes_strict_is_told_from_answers_that_become_worse(operated: Operated) -> None:
+@pytest.mark.parametrize("kind", ["judge", "system"])
+def test_a_judge_that_becomes_strict_is_told_from_answers_that_become_worse(kind: str) -> None:
+    log, judge = io.StringIO(), _Judge()
     anchors = tuple(Anchor("", f"anchor {i}", (i % 5) / 10 + 0.3) for i in range(25))
-    kinds = {}
-    for kind in ("judge", "system"):
-        moved = {"anchor": 0, "live": 0}
+    sampling = Sampling(1.0, per_minute=6000, a_day=10**6)
+    judging = Judging(judge, _Nowhere(), logger(log), sampling, anchors)  # type: ignore[arg-type]
+    judging._wait = lambda seconds: None  # type: ignore[method-assign]
+    for i in range(3000):
+        if judging.drift.verdict == "none":
+            judge.moved |= {"live": 3} | ({"anchor": 3} if kind == "judge" else {})
+        judging.put(f"req_{i}", "", f"live {i}")
+        while judging.counts["rated"] <= i:
+            time.sleep(0.0005)
+        if judging.drift.verdict not in (None, "none"):
+            break
+    judging.close()
+    assert judging.drift.verdict == kind
+    (line,) = map(json.loads, log.getvalue().splitlines())
+    assert (line["event"], line["verdict"]) == ("judge_drift", kind)
 
-        def answer(request: dict[str, Any], number: int, moved: dict[str, int] = moved) -> Reply:
-            said = request["messages"][1]["content"]
-            found = re.search(r"(anchor|live) (\d+)", said)
-            assert found
-            which, i = found[1], int(found[2])
-            return Reply(str(max(0, i % 5 + 3 + (i * 7919 % 3 - 1) - moved[which])))
 
-        with judged(operated, answer, anchors=anchors) as (judging, _, log):
-            judging._outcomes = _Nowhere()  # type: ignore[assignment]
-            i = 0
-            while judging.drift.verdict in (None, "none") and i < 1500:
-                if judging.drift.verdict == "none":
-                    moved |= {"live": 3} | ({"anchor": 3} if kind == "judge" else {})
-                judging.put(f"req_{i}", "", f"live {i}")
-                until(lambda n=i: sum(v for k, v in judging.counts.items() if k != "anchors") > n)  # type: ignore[misc]
-                i += 1
-        kinds[kind] = judging.drift.verdict
-        assert json.loads(log.getvalue().splitlines()[-1])["event"] == "judge_drift"
-    assert kinds == {"judge": "judge", "system": "system"}
+class _Judge:
+    """Rates by rule, and stricter by what it is told."""
+
+    name = "judge"
+
+    def __init__(self) -> None:
+        self.moved = {"anchor": 0, "live": 0}
+
+    def waiting_by(self, pause: Any) -> "_Judge":
+        return self
+
+    def rate(self, prompt: str, answer: str) -> float:
+        which, i = answer.split()
+        return max(0, int(i) % 5 + 3 + (int(i) * 7919 % 3 - 1) - self.moved[which]) / 10
 
 
 class _Nowhere:
@@ -185,3 +195,28 @@ def test_samples_that_mean_nothing_are_refused(options: dict[str, Any]) -> None:
 
 def test_a_server_without_a_judge_shows_no_figures_of_one(operate: MakeOperated) -> None:
     assert not [name for name, _ in page(operate()) if "judge" in name]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"url": None, "model": None}, "--judge, which is missing"),
+        ({"model": None}, "--judge-model"),
+        ({"behavior": None}, "--judge-behavior"),
+        ({"operations": None}, "store"),
+        ({"share": 2.0}, "judge_share"),
+        ({"behavior": "no/such/file"}, "no/such/file"),
+        ({"anchors": Path("nowhere.jsonl")}, "nowhere.jsonl"),
+        ({"url": "ftp://x"}, "http"),
+    ],
+)
+def test_a_judge_that_is_half_named_is_refused(operated: Operated, given: dict[str, Any], words: str) -> None:
+    all_of_it = {
+        "operations": operated.operations, "url": "http://127.0.0.1:9/v1", "model": "judge", "key_env": None,
+        "behavior": "sentiment", "share": 0.1, "per_minute": 20.0, "a_day": 10, "anchors": None,
+    }  # fmt: skip
+    with pytest.raises(InputError, match=words):
+        add_judge(**(all_of_it | given))
+    assert operated.operations.judging is None
+    add_judge(**all_of_it)
+    assert operated.operations.judging is not None
