@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import Run
 from tests.serving.steerings import write_steering
 
-from trimtab.operations import Exposure, ExposureLog, ExposureWriter, Releases, Store
+from trimtab.operations import Exposure, ExposureLog, ExposureWriter, Outcome, OutcomeLog, Releases, Store
 
 
 @pytest.fixture
@@ -171,8 +171,11 @@ def test_a_store_is_migrated_and_forgets(here: Path, run: Run) -> None:
     assert run("store", "migrate")[1] == "the store has the schema 0002 already\n"
     with Store(here) as store:
         ExposureLog(store).write([Exposure("r", 0.0, "tiny", "named", "ada", prompt="p", answer="a")])
+        OutcomeLog(store, texts=True).write([Outcome("thumbs", "r", label="up", who="page", comment="so so")])
     (line,) = run("store", "exposures", "ada")[1].splitlines()
     assert json.loads(line)["prompt"] == "p"
+    (feedback,) = json.loads(line)["feedback"]
+    assert [feedback[name] for name in ("metric", "label", "who", "comment")] == ["thumbs", "up", "page", "so so"]
     assert run("store", "expire", "--keep", "30d")[1] == "texts removed: 1\n"
     assert json.loads(run("store", "forget", "ada", "--by", "eve", "--json")[1])["exposures_unlinked"] == 1
     assert run("store", "exposures", "ada")[1] == ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from trimtab.cli import options
+from trimtab.cli import options, serve_judge
 from trimtab.cli.stores import days, needed
 from trimtab.errors import InputError
 
@@ -105,7 +105,17 @@ def serve(
             help="Folder that trimtab check --steering wrote: its rows are scored again on what is live. Repeatable."
         ),
     ] = None,
-    canary_every: Annotated[float, typer.Option(help="Minutes between two looks of a canary.")] = 60.0,
+    canary_every: Annotated[
+        float, typer.Option(help="Minutes between two looks of a canary; at what comes live it looks at once.")
+    ] = 60.0,
+    judge: serve_judge.Judge = None,
+    judge_model: serve_judge.JudgeModel = None,
+    key_env: options.KeyEnv = None,
+    judge_behavior: serve_judge.JudgeBehavior = None,
+    judge_share: serve_judge.JudgeShare = 0.05,
+    judge_per_minute: serve_judge.JudgePerMinute = 20.0,
+    judge_a_day: serve_judge.JudgeADay = 1000,
+    judge_anchors: serve_judge.JudgeAnchors = None,
 ) -> None:
     """Answer as OpenAI's API does, with a steering for every request."""
     from trimtab.serving.engines.process import ModelToServe, ProcessEngine
@@ -134,6 +144,10 @@ def serve(
     operations = _operations(
         store, settings, registry, store_text, keep, grace=grace, watch_every=watch_every, webhook=_webhook(webhook)
     )
+    serve_judge.add_judge(
+        operations, judge, judge_model, key_env, judge_behavior, judge_share, judge_per_minute, judge_a_day,
+        judge_anchors,
+    )  # fmt: skip
     console.print(f"loading {model} …", highlight=False, markup=False)
     wanted = ModelToServe(model, revision, adapter, dtype, device, max_running, threads)
     engine = ProcessEngine(wanted, registry.folder_of)

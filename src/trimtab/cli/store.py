@@ -81,12 +81,18 @@ def exposures(
     ] = None,
     place: Place = None,
 ) -> None:
-    """What a unit was given and when, as JSON, one request a line; with texts as far as they are kept."""
+    """What a unit was given and when, and the feedback on it, as JSON, one request a line; with texts that are kept."""
     with opened(place) as kept:
-        from trimtab.operations import ExposureLog, TextCipher
+        from trimtab.operations import ExposureLog, OutcomeLog, TextCipher
 
-        for one in ExposureLog(kept, TextCipher.load(text_key)).of_unit(unit):
-            typer.echo(json.dumps(one))
+        cipher = TextCipher.load(text_key)
+        outcomes = OutcomeLog(kept, cipher)
+        for one in ExposureLog(kept, cipher).of_unit(unit):
+            said = [
+                {name: value for name, value in outcome.items() if name != "request"}
+                for outcome in outcomes.of_request(one["request"])
+            ]
+            typer.echo(json.dumps(one | {"feedback": said}))
 
 
 @store.command()

@@ -9,6 +9,7 @@ from trimtab.evaluation.fluency import fluency as fluency
 from trimtab.evaluation.fluency import longest_repetition as longest_repetition
 from trimtab.evaluation.judge import Judge as Judge
 from trimtab.evaluation.judge import Judgement as Judgement
+from trimtab.evaluation.rating import Rater as Rater
 from trimtab.ngrams import distinct as distinct
 from trimtab.ngrams import repeated as repeated
 from trimtab.ngrams import words as words

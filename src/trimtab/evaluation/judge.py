@@ -252,12 +252,12 @@ def question(behavior: Behavior, prompt: str, first: str, second: str, seed: int
     )
     blocks = [("PROMPT", prompt, True)] if prompt.strip() else []
     blocks += [("TEXT A", first, False), ("TEXT B", second, False)]
-    shown = [f"{token} {name} BEGINS\n{_data(text, tail)}\n{token} {name} ENDS" for name, text, tail in blocks]
+    shown = [f"{token} {name} BEGINS\n{shown_as_data(text, tail)}\n{token} {name} ENDS" for name, text, tail in blocks]
     asked = "Which text shows the behavior more? The last line of your answer holds nothing but A, B or tie."
     return [{"role": "system", "content": instructions}, {"role": "user", "content": "\n\n".join([*shown, asked])}]
 
 
-def _data(text: str, tail: bool) -> str:
+def shown_as_data(text: str, tail: bool) -> str:
     """The beginning (or tail) of a text, without control characters or anything that may end a turn."""
     if len(text) > MAX_CHARACTERS:
         text = _CUT + text[-MAX_CHARACTERS:] if tail else text[:MAX_CHARACTERS] + _CUT

@@ -24,10 +24,12 @@ from trimtab.operations.outcomes import Outcome as Outcome
 from trimtab.operations.outcomes import OutcomeLog as OutcomeLog
 from trimtab.operations.outcomes import OutcomeReader as OutcomeReader
 from trimtab.operations.outcomes import Position as Position
+from trimtab.operations.outcomes import Received as Received
 from trimtab.operations.outcomes import Recorded as Recorded
 from trimtab.operations.outcomes import UnitSums as UnitSums
 from trimtab.operations.outcomes import Values as Values
 from trimtab.operations.outcomes import export_contrasts as export_contrasts
+from trimtab.operations.outcomes import received as received
 from trimtab.operations.releases import Arm as Arm
 from trimtab.operations.releases import Assignment as Assignment
 from trimtab.operations.releases import ConflictError as ConflictError

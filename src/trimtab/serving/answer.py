@@ -153,13 +153,16 @@ class Answer:
         operations, following = self.service.operations, self.work.following
         if operations is None or following is None:
             return
-        from trimtab.serving.live.recording import exposure
+        from trimtab.serving.live.recording import exposure, judged_text
 
         one = exposure(
             self.asked, self.caller, following, self.tally, first_token_seconds=self.first_token, failed=failed,
             texts=operations.texts,
         )  # fmt: skip
         operations.put(one, following)
+        judging = operations.judging
+        if judging is not None and not failed and judging.sampling.takes(self.caller.request_id):
+            judging.put(self.caller.request_id, *judged_text(self.asked, self.tally))
 
     def _watch(self) -> None:
         """For the monitor: the first answer of a request under a steering."""

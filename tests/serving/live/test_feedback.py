@@ -128,11 +128,53 @@ def test_bodies_that_say_nothing_are_refused(operated: Operated, body: dict[str,
     assert error(give(operated, **body), 400)["param"] == param
 
 
-def test_only_keys_that_may_ask_give_feedback_and_nobody_reads_it(operated: Operated) -> None:
+def test_only_keys_that_may_ask_give_feedback_and_only_those_that_may_read_see_it(operated: Operated) -> None:
     body = {"request_id": answered(operated), "metric": "thumbs", "label": "up"}
     for scope, status in (("read", 403), ("operate", 403), (None, 401)):
         error(give(operated, scope, **body), status)
-    assert sent(operated.server, "GET", "/v1/feedback").status_code == 405
+    for other, refused in (("infer", 403), ("operate", 403), (None, 401)):
+        error(sent(operated.server, "GET", "/v1/feedback", other), refused)
+
+
+def received(operated: Operated, **asked: Any) -> dict[str, Any]:
+    response = sent(operated.server, "GET", "/v1/feedback", "read", params=asked)
+    assert response.status_code == 200, response.text
+    return dict(response.json())
+
+
+def test_what_was_received_is_read_page_by_page_without_words(operate: MakeOperated) -> None:
+    operated = operate(texts=True)
+    operated.release()
+    requests = [answered(operated, user=user) for user in ("ada", "bob")]
+    for i in range(5):
+        give(operated, request_id=requests[i % 2], metric="stars", score=i)
+    give(operated, user="ada", metric="thumbs", label="up", comment="secret words", consent=True)
+    first = received(operated, limit=4)
+    rest = received(operated, limit=4, before=first["next"])
+    assert [one["score"] for one in first["data"] + rest["data"]] == [None, 4, 3, 2, 1, 0]
+    assert rest["next"] is None
+    assert received(operated, limit=6)["next"] is None
+    assert {key: first["data"][0][key] for key in ("label", "by", "by_user", "words", "consent", "arm", "release")} == {
+        "label": "up", "by": "infer", "by_user": True, "words": True, "consent": True, "arm": "treatment",
+        "release": "first",
+    }  # fmt: skip
+    assert "secret" not in str(first)
+    assert [one["score"] for one in received(operated, user="bob")["data"]] == [3, 1]
+    assert [one["score"] for one in received(operated, request_id=requests[1], release="first")["data"]] == [3, 1]
+    assert received(operated, user="nobody")["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [
+        ({"release": "none"}, "release"),
+        ({"limit": 0}, "query.limit"),
+        ({"limit": 1001}, "query.limit"),
+        ({"before": "x"}, "query.before"),
+    ],
+)
+def test_what_cannot_be_listed_is_refused(operated: Operated, asked: dict[str, Any], param: str) -> None:
+    assert error(sent(operated.server, "GET", "/v1/feedback", "read", params=asked), 400)["param"] == param
 
 
 def test_a_store_that_is_gone_is_told(operated: Operated, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,6 +155,31 @@ def test_a_right_release_stays(model: Model, steerings: Path, check: Path, opera
     assert releases.get("first").state == "running"
 
 
+def test_what_comes_live_between_two_looks_is_looked_at_at_once(
+    model: Model, steerings: Path, check: Path, operations: Operations
+) -> None:
+    checked = Checked.load(check)
+
+    async def main() -> str:
+        engine = TransformersEngine(model, {checked.artifact: tt.Steering.load(steerings / "kind")}.get)
+        watching, log = Watching(canaries=(checked,), every=600.0), logger(io.StringIO())
+        monitor = Monitor(engine, Registry(steerings), watching, log, operations, (operations.watching.alarmed,))
+        await monitor.start()
+        try:
+            async with asyncio.timeout(60):
+                while not monitor.observations.canaries:
+                    await asyncio.sleep(0.01)
+                releases = await asyncio.to_thread(live, steerings, operations, -1.0, "rollback")
+                while (state := releases.get("first").state) == "running":
+                    await asyncio.sleep(0.05)
+            return state
+        finally:
+            await monitor.stop()
+            await engine.close()
+
+    assert asyncio.run(main()) == "rolled-back"
+
+
 def test_a_reversed_release_is_found_and_told_once(
     model: Model, steerings: Path, check: Path, operations: Operations
 ) -> None:

@@ -12,17 +12,18 @@ import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.serving.conftest import Server
-from tests.serving.monitoring.checks import checked
+from tests.serving.monitoring.checks import checked, scores_of
 from tests.serving.speller import Letters, Speller
 
 from trimtab.errors import InputError
-from trimtab.interventions import Capabilities, RequestSteering
+from trimtab.interventions import AnswerScore, Capabilities, RequestSteering
 from trimtab.serving.app import create_app
 from trimtab.serving.keys import KeyFile
 from trimtab.serving.logs import logger
 from trimtab.serving.monitoring import Answered, Monitor, Setup, Watching
+from trimtab.serving.monitoring.canary import compared
 from trimtab.serving.monitoring.monitor import QUEUE
-from trimtab.serving.monitoring.observations import FOLLOWED, Observations
+from trimtab.serving.monitoring.observations import FOLLOWED, Looked, Observations
 from trimtab.serving.registry import Registry
 from trimtab.serving.settings import Settings
 from trimtab.texts import Message
@@ -124,6 +125,26 @@ def test_whoever_asks_for_ever_new_strengths_fills_no_memory_and_hides_no_releas
     assert seen.dropped == {"too many strengths": 10}
     seen.add_answer(released, None, {}, 0.1)
     assert released.key in seen.setups
+
+
+def test_the_same_finding_in_a_further_release_is_told_again() -> None:
+    seen = Observations(max_kl=0.5)
+    first, second = (Setup("warm", RequestSteering("5f2c", {"warm": 1.0}), (name,)) for name in ("first", "second"))
+    check = checked([0.5, 0.6] * 20)
+    worse = compared(check, scores_of([-0.5, -0.6] * 20))
+
+    def told(setup: Setup) -> list[str]:
+        alarms = seen.add_canary(Looked("kind", setup, worse))
+        for i in range(80):  # the same units in both
+            alarms += seen.add_shadow(setup, str(i), AnswerScore(1, -1.0, -1.0, 1.0 + i % 2 / 10, -1.0, 0.1))
+        return [alarm.kind for alarm in alarms]
+
+    assert [told(setup) for setup in (first, first, second, second)] == [
+        ["canary", "shadow"],
+        [],
+        ["canary", "shadow"],
+        [],
+    ]
 
 
 def test_answers_beyond_the_queue_are_dropped_and_counted(watch: Watch) -> None:

@@ -6,6 +6,8 @@ from trimtab.operations.outcomes.log import OutcomeLog as OutcomeLog
 from trimtab.operations.outcomes.log import Recorded as Recorded
 from trimtab.operations.outcomes.outcome import Outcome as Outcome
 from trimtab.operations.outcomes.reading import OutcomeReader as OutcomeReader
+from trimtab.operations.outcomes.received import Received as Received
+from trimtab.operations.outcomes.received import received as received
 from trimtab.operations.outcomes.values import Position as Position
 from trimtab.operations.outcomes.values import UnitSums as UnitSums
 from trimtab.operations.outcomes.values import Values as Values

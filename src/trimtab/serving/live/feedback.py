@@ -1,19 +1,20 @@
-"""`/v1/feedback`: what came of an answer, from whoever may ask for answers."""
+"""`/v1/feedback`: what came of an answer, from whoever may ask for answers, and for whoever may read."""
 
 import asyncio
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 
 from trimtab.errors import InputError
-from trimtab.operations import Outcome, Recorded
+from trimtab.operations import Outcome, Received, Recorded, received
 from trimtab.serving.caller import caller_of, needs
 from trimtab.serving.errors import HttpError
 from trimtab.serving.inference import ERRORS
 from trimtab.serving.live.asking import from_store
 from trimtab.serving.live.operations import Operations
 from trimtab.serving.protocol.answers import ErrorBody
-from trimtab.serving.protocol.feedback import FeedbackCard, FeedbackRequest
+from trimtab.serving.protocol.feedback import FeedbackCard, FeedbackItem, FeedbackList, FeedbackRequest, Id
+from trimtab.serving.protocol.requests import Text
 from trimtab.serving.request_ids import age_of
 from trimtab.serving.service import Service
 
@@ -35,10 +36,31 @@ Key = Annotated[
 
 
 def feedback(service: Service, operations: Operations) -> APIRouter:
-    """The route of feedback, for keys with the scope `infer`: they can give it, and read none."""
-    router = APIRouter(responses=_RESPONSES, dependencies=[Depends(needs("infer"))])
+    """The routes of feedback: keys with the scope `infer` give it, those with `read` see what came, without words."""
+    router = APIRouter(responses=_RESPONSES)
 
-    @router.post("/v1/feedback")
+    @router.get("/v1/feedback", dependencies=[Depends(needs("read"))])
+    async def listed(
+        release: Text | None = None,
+        user: Id | None = None,
+        request_id: Id | None = None,
+        before: Annotated[int | None, Query(ge=1, le=2**53)] = None,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> FeedbackList:
+        """What was received, the newest first: all, or of a release, a user or a request."""
+
+        def read() -> list[Received]:
+            if release is not None:
+                operations.releases.get(release)  # a name that is none is an error, not an empty list
+            return received(
+                operations.store, release=release, unit=user, request=request_id, before=before, limit=limit + 1
+            )
+
+        found = await from_store(read)
+        page = found[:limit]
+        return FeedbackList(data=[_item(one) for one in page], next=page[-1].number if len(found) > limit else None)
+
+    @router.post("/v1/feedback", dependencies=[Depends(needs("infer"))])
     async def give(asked: FeedbackRequest, request: Request, key: Key = None) -> FeedbackCard:
         """Say what came of an answer. Of several about the same request and metric the last counts."""
         caller = caller_of(request)
@@ -54,6 +76,11 @@ def feedback(service: Service, operations: Operations) -> APIRouter:
         return FeedbackCard(id=kept.number, request_id=kept.request, recorded=kept.matched, repeated=kept.again)
 
     return router
+
+
+def _item(one: Received) -> FeedbackItem:
+    names = {"number": "id", "request": "request_id", "value": "score", "who": "by", "by_unit": "by_user"}
+    return FeedbackItem.model_validate({names.get(name, name): value for name, value in vars(one).items()})
 
 
 async def _kept(operations: Operations, outcome: Outcome, answer_seconds: float) -> Recorded:

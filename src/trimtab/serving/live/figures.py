@@ -7,6 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from trimtab.operations.releases.view import Condition
+from trimtab.serving.live.judging import VERDICTS
 from trimtab.serving.live.operations import Operations
 
 
@@ -53,10 +54,31 @@ class Figures(Collector):
             unsteered.add_metric([release], n)
         yield from (assigned, unsteered)
         yield from self._experiments()
+        yield from self._judging()
         kept = said["exposures"]
         yield CounterMetricFamily("trimtab_exposures_written", "Exposures in the store.", value=kept["written"])
         yield CounterMetricFamily("trimtab_exposures_lost", "Exposures that were left out.", value=kept["left_out"])
         yield GaugeMetricFamily("trimtab_exposures_waiting", "Exposures on their way.", value=kept["waiting"])
+
+    def _judging(self) -> Iterator[Metric]:
+        """What became of the answers that a judge was to rate, and whether it has moved; nothing without a judge."""
+        judging = self._operations.judging
+        if judging is None:
+            return
+        counts = CounterMetricFamily(
+            "trimtab_judge_ratings", "Answers that a judge was to rate, by what became of them.", labels=["outcome"]
+        )
+        for outcome, n in list(judging.counts.items()):
+            counts.add_metric([outcome], n)
+        yield counts
+        yield GaugeMetricFamily("trimtab_judge_waiting", "Answers that wait for the judge.", value=judging.waiting)
+        drift = GaugeMetricFamily(
+            "trimtab_judge_drift", "1 for what has moved, the system or the judge; no 1 while there is no reference.",
+            labels=["verdict"],
+        )  # fmt: skip
+        for verdict in VERDICTS:
+            drift.add_metric([verdict], float(judging.drift.verdict == verdict))
+        yield drift
 
     def _experiments(self) -> Iterator[Metric]:
         """What the last looks at releases that run found, and what was decided here."""

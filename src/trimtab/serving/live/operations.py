@@ -25,6 +25,7 @@ from trimtab.operations import (
 from trimtab.operations.releases.view import Condition
 from trimtab.serving.live.files import Unchanged
 from trimtab.serving.live.following import OFF, Following, misfit, resolved_arm
+from trimtab.serving.live.judging import Judging
 from trimtab.serving.live.watching import WATCH_EVERY, Watching
 from trimtab.serving.registry import Registry
 from trimtab.serving.resolution import Resolved
@@ -78,6 +79,7 @@ class Operations:
         self.unsteered: Counter[str] = Counter()  # those by release that should have been steered, and were not
         self.faults: dict[str, str] = {}  # by release, why this server leaves its requests unsteered
         self.watching = Watching(self.releases, model, log, webhook)
+        self.judging: Judging | None = None  # rates a sample of answers; closed by `close`
         self._able: Capabilities | None = None
         self._other_weights, self._log = other_weights, log
         self._files, self._keep_days = Unchanged(), keep_days
@@ -154,6 +156,8 @@ class Operations:
     def close(self) -> None:
         """Write what waits, and let the store go; says in the log if something could not be written."""
         self._stop.set()
+        if self.judging is not None:
+            self.judging.close()
         for thread in self._threads:
             thread.join()
         self.watching.close()

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from time import perf_counter
 
+from trimtab.behaviors.chats import flatten
 from trimtab.operations import Exposure
 from trimtab.serving.caller import Caller
 from trimtab.serving.live.following import Following
@@ -62,6 +63,13 @@ def exposure(
         answer=_joined(answers) if texts else None,
         answers=() if failed else answers,
     )
+
+
+def judged_text(asked: ChatRequest | CompletionRequest, tally: Tally) -> tuple[str, str]:
+    """Prompt and first answer in words, for a judge; a prompt that is no text is left out."""
+    if isinstance(asked, ChatRequest):
+        return flatten(turns(asked)), tally.choices[0].text
+    return asked.prompt if isinstance(asked.prompt, str) else "", tally.choices[0].text
 
 
 def _prompt(asked: ChatRequest | CompletionRequest) -> str:

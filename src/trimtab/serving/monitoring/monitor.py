@@ -25,6 +25,7 @@ QUEUE: Final = 64
 """Answers that may wait to be scored; further ones are dropped and counted."""
 _LONGEST: Final = 1024  # tokens of an answer that is scored, without its prompt
 _TEXTS: Final = 16  # of a canary in one request to the engine
+_GLANCE: Final = 1.0  # seconds between two glances at what is live
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Watching:
     Args:
         shadow: share of steered answers that are scored, 0 to 1.
         canaries: checks whose rows are scored again.
-        every: minutes between looks of a canary.
+        every: minutes between looks of a canary; at what has come live it looks at once.
         max_kl: bound on the mean divergence of live answers, nats per token; None for none.
         alpha: chance of any false alarm of each kind.
 
@@ -192,8 +193,14 @@ class Monitor:
         say("canary", **told, verdict=run.verdict, reason=run.reason)
 
     async def _canary(self, checked: Checked) -> None:
-        await self.look(checked)
-        await asyncio.sleep(60 * self._watching.every)
+        """Look, and wait until the next look is due, or something is live that was not looked at."""
+        looked = {one.setup.identity for one in await self.look(checked)}
+        clock = asyncio.get_running_loop().time
+        due = clock() + 60 * self._watching.every
+        while (left := due - clock()) > 0:
+            await asyncio.sleep(min(_GLANCE, left))
+            if {one.identity for one in to_look_at(checked, self._registry, self._operations)} - looked:
+                return
 
     async def _shadow(self) -> None:
         one = await self._waiting.get()

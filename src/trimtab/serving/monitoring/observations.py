@@ -85,8 +85,8 @@ class Observations:
         first: units that make the reference of first answers.
 
     Attributes:
-        alarms: the last 100; each kind is told once for a steering and figure, a canary again after a look that was not
-            worse.
+        alarms: the last 100; each kind is told once for a steering and figure, those of a canary and a shadow once for
+            each release, a canary's again after a look that was not worse.
         dropped: answers that are in no figure, by why.
     """
 
@@ -101,6 +101,7 @@ class Observations:
         self.dropped: dict[str, int] = {}
         self._units = Units()
         self._levels: dict[tuple[str, str], float] = {}
+        self._too_far_told: set[tuple[str, tuple[str, ...]]] = set()
 
     def level(self, check: str, setup: Setup) -> float:
         """Confidence of a canary's intervals: the same at every look at a steering."""
@@ -121,7 +122,12 @@ class Observations:
             for site, values in by_site.items():
                 if len(values) >= _REFERENCE and all(map(isfinite, values)):
                     self.drift.refer(looked.setup.key, _kappa(attribute, site), list(values))
-        was = before is not None and before.run is not None and before.run.verdict == "worse than checked"
+        was = (
+            before is not None
+            and before.run is not None
+            and before.run.verdict == "worse than checked"
+            and set(looked.setup.releases) <= set(before.setup.releases)
+        )
         if run.verdict != "worse than checked" or was:
             return []
         return [
@@ -148,15 +154,19 @@ class Observations:
 
     def add_shadow(self, setup: Setup, unit: str | None, score: AnswerScore) -> list[Alarm]:
         """The scores of an answer; alarms that they raise."""
-        if not self._followed(setup) or not self._units.new(f"scores {setup.key}", unit):
+        if not self._followed(setup):
             return []
         shadow = self.shadows.setdefault(setup.key, Shadow())
-        was = self._too_far(shadow)
-        shadow.add(score)
+        was, new = self._too_far(shadow), self._units.new(f"scores {setup.key}", unit)
+        if new:
+            shadow.add(score)
         alarms = []
-        if self._too_far(shadow) and not was:
+        if self._too_far(shadow) and not (was and setup.identity in self._too_far_told):
+            self._too_far_told.add(setup.identity)
             reason = f"the mean divergence of live answers is above {self._max_kl:g} nats per token"
             alarms.append(self._raise("shadow", reason, setup, shadow.record))
+        if not new:
+            return alarms
         kappas = {
             _kappa(attribute, site): value
             for attribute, by_site in score.projections.items()

@@ -33,6 +33,11 @@ class Setup:
         return key_of(self.steering)
 
     @property
+    def identity(self) -> tuple[str, tuple[str, ...]]:
+        """What an alarm is about: the same finding in another release is another one."""
+        return self.key, self.releases
+
+    @property
     def record(self) -> dict[str, Any]:
         """As plain values."""
         one = self.steering

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from trimtab.operations.metrics.metric import NAME
+from trimtab.operations.metrics.metric import NAME, Source
 from trimtab.operations.outcomes.outcome import MAX_COMMENT, MAX_LABEL, MAX_TEXT
 from trimtab.serving.protocol.answers import Answered
 from trimtab.serving.protocol.requests import Asked, Text
@@ -64,3 +64,50 @@ class FeedbackCard(Answered):
     request_id: str
     recorded: bool
     repeated: bool
+
+
+class FeedbackItem(Answered):
+    """An entry of `GET /v1/feedback`.
+
+    Args:
+        id: of two for the same request, metric and source the one with the higher id counts.
+        request_id: that it is about.
+        metric: what is said.
+        score, label: a number or a word.
+        source: `user`, `system` (the distance of a corrected text), `classifier` or `judge`.
+        by: name of the key that gave it, or of the classifier or judge.
+        by_user: whether it was given for a user, and so for the last answer to that user.
+        consent: whether the texts may become training examples.
+        words: whether a comment or corrected text is kept with it; these are read from the store alone.
+        happened, came: seconds since 1970.
+        release, version, arm: of the answer; null while its record is not written, or where no release decided.
+    """
+
+    id: int
+    request_id: str
+    metric: str
+    score: float | None
+    label: str | None
+    source: Source
+    by: str
+    by_user: bool
+    consent: bool
+    words: bool
+    happened: float
+    came: float
+    release: str | None
+    version: int | None
+    arm: str | None
+
+
+class FeedbackList(Answered):
+    """The answer of `GET /v1/feedback`.
+
+    Args:
+        data: the newest first.
+        next: to be given as `before` for the next page; null after the last one.
+    """
+
+    object: Literal["list"] = "list"
+    data: list[FeedbackItem]
+    next: int | None
