@@ -71,6 +71,7 @@ def make(tmp_path: Path, steerings: Path) -> Iterator[Make]:
         no_auth: bool = False,
         log_text: bool = False,
         playground: bool = True,
+        console: bool = True,
         max_length: int = 64,
         store: bool = False,
         **limits: Any,
@@ -78,7 +79,8 @@ def make(tmp_path: Path, steerings: Path) -> Iterator[Make]:
         held = KeyFile(tmp_path / "keys.json")
         keys = {} if held.keys else {scope: held.create(scope, [scope]) for scope in ("read", "infer", "operate")}
         engine, registry, log = Speller(max_length), Registry(steerings), io.StringIO()
-        settings = Settings("tiny", no_auth=no_auth, log_text=log_text, playground=playground, limits=Limits(**limits))
+        pages = {"playground": playground, "console": console}
+        settings = Settings("tiny", no_auth=no_auth, log_text=log_text, limits=Limits(**limits), **pages)
         if store:
             kept = Store(tmp_path / "operations.db", create=True)
             opened.append(Operations(kept, "tiny", registry, OffSwitch.beside(tmp_path), logger(log)))

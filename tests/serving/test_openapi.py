@@ -23,6 +23,7 @@ def all_scopes(
 ) -> tuple[Server, str]:
     """A server that knows long prompts and counts no rates, and a key for everything."""
     monkeypatch.setattr("trimtab.serving.live.feedback._WAITS", ())
+    monkeypatch.setattr("trimtab.serving.changes.LASTS", 0.0)
     limits = {"requests_per_minute": 10**6, "running": 10**4, "running_per_key": 10**4}
     server = make(max_length=100_000, store=request.param, **limits)
     return server, KeyFile(tmp_path / "keys.json").create("all", KEY_SCOPES)

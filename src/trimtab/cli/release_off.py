@@ -31,10 +31,7 @@ def off(
         with opened(store) as kept:
             from trimtab.operations import Releases
 
-            releases = Releases(kept)
-            for one in releases.all():
-                if one.state == "running":
-                    done.append(releases.act(one.name, "pause", by=who(by), why=why or "emergency off").name)
+            done.extend(Releases(kept).pause_all(by=who(by), why=why))
     except TrimtabError as error:  # the file works without the store
         fault = str(error)
     if json_:

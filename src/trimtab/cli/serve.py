@@ -58,6 +58,9 @@ def serve(
     playground: Annotated[
         bool, typer.Option("--playground/--no-playground", help="A page to chat on, at the server's address.")
     ] = True,
+    console_: Annotated[
+        bool, typer.Option("--console/--no-console", help="A page for whoever is on duty, at /console.")
+    ] = True,
     store: Annotated[
         str | None,
         typer.Option(
@@ -126,7 +129,7 @@ def serve(
 
     called = name or (Path(model).name if Path(model).exists() else model)
     limits = Limits(requests_per_minute=requests_per_minute)
-    settings = Settings(called, host, no_auth, allow_mismatch, playground=playground, limits=limits)
+    settings = Settings(called, host, no_auth, allow_mismatch, playground=playground, console=console_, limits=limits)
     kept = None if no_auth else KeyFile(keys or default_file())
     if kept is not None and not kept.keys:
         raise InputError(
@@ -169,7 +172,7 @@ def serve(
         app = create_app(
             engine, registry, kept, settings, vocabulary=vocabulary, operations=operations, monitor=monitor
         )
-        listen(app, host, port, console, playground=playground)
+        listen(app, host, port, console, playground=playground, on_duty=console_)
 
 
 def _webhook(url: str | None) -> "Webhook | None":

@@ -17,6 +17,8 @@ from starlette.exceptions import HTTPException
 from trimtab.errors import InputError, TrimtabError
 from trimtab.interventions import Engine
 from trimtab.serving.caller import caller_of
+from trimtab.serving.changes import Changes, changes
+from trimtab.serving.console import PAGE as CONSOLE
 from trimtab.serving.document import DocumentedApp
 from trimtab.serving.errors import HttpError, http_error, invalid_body
 from trimtab.serving.guard import Guard
@@ -24,9 +26,10 @@ from trimtab.serving.inference import inference
 from trimtab.serving.keys import KeyFile
 from trimtab.serving.limits import Admission
 from trimtab.serving.logs import logger
-from trimtab.serving.management import health, listing, operating, tokenizing
+from trimtab.serving.management import health, listing, operating, own_key, tokenizing
 from trimtab.serving.metrics import Metrics
-from trimtab.serving.playground import pages
+from trimtab.serving.pages import SHARED, routes
+from trimtab.serving.playground import PAGE as PLAYGROUND
 from trimtab.serving.registry import Registry
 from trimtab.serving.service import Service
 from trimtab.serving.settings import Settings
@@ -77,6 +80,8 @@ def create_app(
         lifespan=_running(service),
     )  # fmt: skip
     _route(app, service)
+    app.state.changes = Changes(operations, monitor)
+    app.include_router(changes(app.state.changes))
     if operations is not None:
         _operate(app, service, operations)
     if monitor is not None:
@@ -111,11 +116,13 @@ def _running(service: Service) -> Callable[[FastAPI], AbstractAsyncContextManage
 
 
 def _operate(app: FastAPI, service: Service, operations: "Operations") -> None:
+    from trimtab.serving.live.duty import duty
     from trimtab.serving.live.feedback import feedback
     from trimtab.serving.live.figures import Figures
     from trimtab.serving.live.routes import releases
 
     app.include_router(releases(service, operations))
+    app.include_router(duty(operations))
     app.include_router(feedback(service, operations))
     service.metrics.add(Figures(operations))
 
@@ -129,12 +136,14 @@ def _monitor(app: FastAPI, service: Service, monitor: "Monitor") -> None:
 
 
 def _route(app: FastAPI, service: Service) -> None:
-    for router in (inference(service), listing(service), operating(service), health(service)):
+    settings = service.settings
+    for router in (inference(service), listing(service), own_key(service), operating(service), health(service)):
         app.include_router(router)
     if service.vocabulary is not None:
         app.include_router(tokenizing(service, service.vocabulary))
-    if service.settings.playground:
-        app.include_router(pages())
+    pages = [page for page, there in ((PLAYGROUND, settings.playground), (CONSOLE, settings.console)) if there]
+    if pages:
+        app.include_router(routes(SHARED, *pages))
 
 
 def _tell_errors(app: FastAPI) -> None:

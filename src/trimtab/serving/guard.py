@@ -11,14 +11,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trimtab.errors import TrimtabError
 from trimtab.serving.caller import Caller
+from trimtab.serving.console import PAGE as CONSOLE
 from trimtab.serving.errors import HttpError
 from trimtab.serving.keys import KEY_SCOPES, KeyFile
 from trimtab.serving.metrics import Metrics
-from trimtab.serving.playground import PATHS
+from trimtab.serving.pages import SHARED
+from trimtab.serving.playground import PAGE as PLAYGROUND
 from trimtab.serving.request_ids import new_request_id
 from trimtab.serving.settings import Settings, is_loopback
 
-OPEN: Final = frozenset({"/health", "/ready", "/openapi.json"}) | PATHS
+OPEN: Final = (
+    frozenset({"/health", "/ready", "/openapi.json"})
+    | SHARED.paths.keys()
+    | PLAYGROUND.paths.keys()
+    | CONSOLE.paths.keys()
+)
 """Paths that need no key: they tell nothing of models, steerings or use."""
 
 HUNG_UP: Final = 499  # the status that logs and metrics give a request whose client went away

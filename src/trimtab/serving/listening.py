@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from rich.console import Console
 
 from trimtab.errors import InputError
+from trimtab.serving.changes import Changes
 
 GRACE = 30  # seconds for answers to end when the server is told to stop
 KEPT = 75  # seconds that a connection may lie idle: longer than clients and proxies (nginx: 60) keep one, who would
@@ -15,7 +16,7 @@ KEPT = 75  # seconds that a connection may lie idle: longer than clients and pro
 SWITCH = 0.001  # seconds that a thread that writes records or reads the engine may hold up the event loop
 
 
-def listen(app: FastAPI, host: str, port: int, console: Console, *, playground: bool) -> None:
+def listen(app: FastAPI, host: str, port: int, console: Console, *, playground: bool, on_duty: bool = False) -> None:
     """Serve until SIGINT or SIGTERM; answers that run are finished first.
 
     Args:
@@ -23,6 +24,7 @@ def listen(app: FastAPI, host: str, port: int, console: Console, *, playground: 
         host, port: where; port 0 takes a free one.
         console: is told the address.
         playground: whether the app has a page at `/`, which is told too.
+        on_duty: whether it has one at `/console`, likewise.
 
     Raises:
         InputError: the address cannot be listened on.
@@ -40,10 +42,14 @@ def listen(app: FastAPI, host: str, port: int, console: Console, *, playground: 
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{bound.getsockname()[1]}"
         console.print(f"serving at {address}/v1", highlight=False, markup=False)
-        if playground:
-            console.print(f"playground at {address}/", highlight=False, markup=False)
+        for page, path, there in (("playground", "/", playground), ("console", "/console", on_duty)):
+            if there:
+                console.print(f"{page} at {address}{path}", highlight=False, markup=False)
         sys.setswitchinterval(SWITCH)
         config = uvicorn.Config(
             app, log_config=None, timeout_graceful_shutdown=GRACE, timeout_keep_alive=KEPT, server_header=False
         )
-        uvicorn.Server(config).run(sockets=[bound])
+        server = uvicorn.Server(config)
+        if isinstance(told := getattr(app.state, "changes", None), Changes):
+            told.stopping = lambda: server.should_exit  # streams of events have no end of their own
+        server.run(sockets=[bound])

@@ -14,6 +14,7 @@ from trimtab.serving.caller import caller_of, needs
 from trimtab.serving.cards import steering_card
 from trimtab.serving.errors import HttpError
 from trimtab.serving.inference import ERRORS
+from trimtab.serving.protocol.events import KeyCard
 from trimtab.serving.protocol.listing import (
     InUse,
     LoadRequest,
@@ -75,6 +76,19 @@ def listing(service: Service) -> APIRouter:
     async def metrics() -> Response:
         """For Prometheus."""
         return Response(service.metrics.page(), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def own_key(service: Service) -> APIRouter:
+    """What the caller may do, for every key."""
+    router = APIRouter(responses=ERRORS)
+
+    @router.get("/v1/key")
+    async def key(request: Request) -> KeyCard:
+        """The caller's own key, and whether there are releases to do something with."""
+        caller, store = caller_of(request), service.operations is not None
+        return KeyCard(name=caller.key, scopes=sorted(caller.scopes), store=store, model=service.model)
 
     return router
 

@@ -51,6 +51,7 @@ class Settings:
         other_weights: whether steerings made for other weights of the same shapes may steer.
         log_text: whether logs hold prompts and answers.
         playground: whether there is a page at `/`.
+        console: whether there is one at `/console`.
         limits: see `Limits`.
 
     Raises:
@@ -63,6 +64,7 @@ class Settings:
     other_weights: bool = False
     log_text: bool = False
     playground: bool = True
+    console: bool = True
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:

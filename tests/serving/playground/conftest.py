@@ -55,6 +55,7 @@ def visit(browser: Browser, tmp_path: Path) -> Iterator[Open]:
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda said: errors.append(said.text) if "Content Security" in said.text else None)
         page.goto(f"{live.url}/")
+        expect(page.locator("#served")).not_to_be_empty()
         expect(page.locator("#served")).not_to_contain_text("Asking")
         return page
 

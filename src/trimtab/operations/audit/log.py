@@ -61,6 +61,34 @@ def entries(store: Store, first: int = 0, subject: str | None = None) -> Iterato
             yield entry
 
 
+def last_entries(store: Store, n: int, before: int | None = None) -> list[Entry]:
+    """The last entries, the newest first.
+
+    Args:
+        store: see `Store`.
+        n: how many at most.
+        before: only those with lower numbers; by default all.
+
+    Raises:
+        InputError: a row is no entry.
+        TrimtabError: the store cannot be read.
+
+    Example:
+        >>> from trimtab.operations import Change, Store, record
+        >>> from trimtab.operations.audit import last_entries
+        >>> with Store("tail.db", create=True) as store:
+        ...     with store.changing() as connection:
+        ...         numbers = [record(connection, Change("ada", "a.b", "warm", "", None, None)) for _ in range(3)]
+        ...     [entry.number for entry in last_entries(store, 2)]
+        [2, 1]
+    """
+    wanted = select(AUDIT_ENTRIES.c.content).order_by(AUDIT_ENTRIES.c.number.desc()).limit(n)
+    if before is not None:
+        wanted = wanted.where(AUDIT_ENTRIES.c.number < before)
+    with store.reading() as connection:
+        return [parsed(content) for content in connection.scalars(wanted)]
+
+
 def contents(store: Store, first: int = 0, until: int | None = None) -> Iterator[tuple[int, str]]:
     """Number and content of the rows in order, a few thousand at a time; those below `until`, if it is given."""
     while True:

@@ -75,7 +75,7 @@ class Experiment:
         with self._lock:
             steps = self._releases.history(self._name)
             release = steps[-1].release
-            begun = evidence_from(steps), _is_dry(steps)
+            begun = evidence_from(steps), is_dry(steps)
             if begun != self._begun:
                 self._begin(release.definition, *begun)
                 self._begun = begun
@@ -86,16 +86,7 @@ class Experiment:
 
     def _begin(self, definition: Definition, since: int, dry_run: bool) -> None:
         reader = OutcomeReader(self._store, self._name, dry_run=dry_run, after=since)
-        plan = definition.plan
-        named = _named(definition, plan)
-        self._measures = []
-        for role, rail in named:
-            assert plan is not None
-            metric = reader.metrics[rail.metric]
-            primary = role == "primary"
-            alpha = plan.alpha / 2 if primary else plan.alpha
-            wanted = Wanted(metric, rail.margin or 0.0, alpha, len(named), plan.decide_by, two_sided=primary)
-            self._measures.append(Measure(Series(reader, metric), wanted))
+        self._measures = measures(reader, definition)
         by_request = definition.without_unit == "request"
         self._shares = Shares(self._store, self._name, by_request=by_request, dry_run=dry_run, after=since)
 
@@ -143,7 +134,27 @@ def evidence_from(steps: Sequence[Step]) -> int:
     return since
 
 
-def _is_dry(steps: Sequence[Step]) -> bool:
+def measures(reader: OutcomeReader, definition: Definition) -> list[Measure]:
+    """What is measured of a release, unread; the metric that it is judged by first.
+
+    Args:
+        reader: of its outcomes.
+        definition: of the release.
+    """
+    plan = definition.plan
+    named = _named(definition, plan)
+    found = []
+    for role, rail in named:
+        assert plan is not None
+        metric = reader.metrics[rail.metric]
+        primary = role == "primary"
+        alpha = plan.alpha / 2 if primary else plan.alpha
+        wanted = Wanted(metric, rail.margin or 0.0, alpha, len(named), plan.decide_by, two_sided=primary)
+        found.append(Measure(Series(reader, metric), wanted))
+    return found
+
+
+def is_dry(steps: Sequence[Step]) -> bool:
     """Whether the release was only tried."""
     states = {step.release.state for step in steps}
     return "dry-run" in states and "running" not in states

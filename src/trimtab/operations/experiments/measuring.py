@@ -16,7 +16,7 @@ from trimtab.operations.experiments.quantiles import quantile_measured
 from trimtab.operations.experiments.series import ArmUnits, Series
 from trimtab.operations.experiments.wanted import Measured, Wanted
 from trimtab.operations.metrics.metric import Metric
-from trimtab.operations.outcomes.values import Floats
+from trimtab.operations.outcomes.values import Floats, Position
 from trimtab.statistics import Interval
 from trimtab.statistics.sequential import (
     AsymptoticSequence,
@@ -48,13 +48,13 @@ class Measure:
         self._alpha = wanted.alpha / 2 if bets else wanted.alpha
         self._bets = Bets(wanted, self._alpha) if bets else None
 
-    def read(self) -> None:
-        """Read what is new.
+    def read(self, until: Position | None = None) -> None:
+        """Read what is new, up to a position; by default all.
 
         Raises:
             TrimtabError: the store cannot be read.
         """
-        self.series.read()
+        self.series.read(until)
 
     @property
     def now(self) -> Measured:

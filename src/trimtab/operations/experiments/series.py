@@ -58,16 +58,16 @@ class Series:
         """Whether values never change: the server measured them, with every answer."""
         return self.metric.outcome not in (None, "edit_distance")
 
-    def read(self) -> None:
-        """Read what is new.
+    def read(self, until: Position | None = None) -> None:
+        """Read what is new, up to a position; by default all.
 
         Raises:
             TrimtabError: the store cannot be read.
         """
         if self.metric.kind == "ratio":
-            new = self._reader.sums(self.metric.name, self.position)
+            new = self._reader.sums(self.metric.name, self.position, until)
         else:
-            values = self._reader.values(self.metric.name, self.position)
+            values = self._reader.values(self.metric.name, self.position, until)
             new = values.sums()
             if self.is_final:
                 self._note(values)

@@ -2,6 +2,8 @@
 
 from trimtab.operations.outcomes.contrasts import Exported as Exported
 from trimtab.operations.outcomes.contrasts import export_contrasts as export_contrasts
+from trimtab.operations.outcomes.counts import FeedbackCount as FeedbackCount
+from trimtab.operations.outcomes.counts import feedback_counts as feedback_counts
 from trimtab.operations.outcomes.log import OutcomeLog as OutcomeLog
 from trimtab.operations.outcomes.log import Recorded as Recorded
 from trimtab.operations.outcomes.outcome import Outcome as Outcome

@@ -77,12 +77,18 @@ class OutcomeReader:
         self._definition = found[0].release.definition
         self.metrics = {metric.name: metric for metric in self._definition.metrics}
 
-    def values(self, metric: str | Metric, since: Position = Position()) -> Values:  # noqa: B008 - it never changes
+    def values(
+        self,
+        metric: str | Metric,
+        since: Position = Position(),  # noqa: B008 - it never changes
+        until: Position | None = None,
+    ) -> Values:
         """What was added since a position, request by request.
 
         Args:
             metric: one of the release's by name, with the definition that it froze; or any definition.
             since: where the former reading ended.
+            until: where this one ends; by default with all that there is.
 
         Raises:
             InputError: the release has no such metric; it is a ratio, which has no values.
@@ -92,14 +98,19 @@ class OutcomeReader:
         if wanted.kind == "ratio":
             raise InputError(f"metric {wanted.name!r} is a ratio, of which there are sums alone", field="metric")
         with self._store.reading() as connection:
-            return self._values(connection, wanted, since, _end(connection))
+            return self._values(connection, wanted, since, until or _end(connection))
 
-    def sums(self, metric: str | Metric, since: Position = Position()) -> UnitSums:  # noqa: B008 - it never changes
+    def sums(
+        self,
+        metric: str | Metric,
+        since: Position = Position(),  # noqa: B008 - it never changes
+        until: Position | None = None,
+    ) -> UnitSums:
         """What was added since a position, by unit and arm.
 
         Args:
             metric: see `values`; a ratio too.
-            since: where the former reading ended.
+            since, until: see `values`.
 
         Raises:
             InputError: the release has no such metric.
@@ -107,7 +118,7 @@ class OutcomeReader:
         """
         wanted = self._metric(metric)
         with self._store.reading() as connection:
-            end = _end(connection)
+            end = until or _end(connection)
             if wanted.kind != "ratio":
                 return self._values(connection, wanted, since, end).sums()
             numerator, denominator = (

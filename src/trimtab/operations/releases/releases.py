@@ -1,7 +1,7 @@
 """The releases of a store: made, and brought from state to state, each step with its entry in the audit."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import time
@@ -202,6 +202,16 @@ class Releases:
             seen = {} if figures is None else {"figures": dict(figures)}
             change = Change(by, what, name, why, _brief(before), _brief(new) | seen)
             return advance(connection, kept, new, change)
+
+    def pause_all(self, *, by: str, why: str = "") -> Iterator[str]:
+        """Pause every release that runs, as an emergency off does; gives the name of each when it is done.
+
+        Raises:
+            TrimtabError: the store cannot be written.
+        """
+        for one in self.all():
+            if one.state == "running":
+                yield self.act(one.name, "pause", by=by, why=why or "emergency off").name
 
     def get(self, name: str) -> Release:
         """A release as it is.

@@ -1,4 +1,8 @@
-"""A page on which people chat with the model, steered and unsteered side by side; its files, and what serves them."""
+"""A page on which people chat with the model, steered and unsteered side by side."""
 
-from trimtab.serving.playground.pages import PATHS as PATHS
-from trimtab.serving.playground.pages import pages as pages
+from typing import Final
+
+from trimtab.serving.pages import Page
+
+PAGE: Final = Page("trimtab.serving.playground", "playground", "/")
+"""Where it is, and its files."""

@@ -1,16 +1,11 @@
 // The settings: which steering, how strong each attribute is, which tokens, and how answers are drawn.
 
-import { byId, element, figure } from "./elements.js";
+import { byId, element } from "../pages/elements.js";
+import { figure, has, t } from "../pages/language.js";
 
 const CUSTOM = "custom";
 const CHECKED = "checked";
 const REACH = 3; // the slider's end, in checked strengths; the field beside it goes to the server's limit
-const SCOPES = {
-  all: "every token",
-  prompt: "the prompt’s tokens",
-  last: "the last token of the prompt",
-  generated: "the answer’s tokens, from the one that begins it",
-};
 
 /** The strength that a slider marks: the checked one, else the default. */
 function marked(attribute) {
@@ -34,14 +29,14 @@ class Slider {
     this.range = element("input", { type: "range", id, min: -reach, max: reach, step, "aria-describedby": `${id}-hint` });
     this.field = element("input", {
       type: "number", id: `${id}-number`, min: -most, max: most, step: "any", required: true,
-      "aria-label": `Strength of ${attribute.name} as a number`, "aria-describedby": `${id}-hint`,
+      "aria-label": t("strength.number", { name: attribute.name }), "aria-describedby": `${id}-hint`,
     });
     this.range.addEventListener("input", () => this.take(Number(this.range.value), changed));
     this.field.addEventListener("input", () => this.take(this.field.valueAsNumber, changed, false));
     this.element = element(
       "div",
       { class: "slider" },
-      element("label", { for: id, class: "quoted", dir: "auto" }, attribute.name),
+      element("label", { for: id, class: "quoted", dir: "auto", translate: "no" }, attribute.name),
       element("div", { class: "track" }, this.range, scale(attribute, reach)),
       this.field,
       element("p", { id: `${id}-hint`, class: "quiet" }, hint(attribute)),
@@ -65,14 +60,14 @@ class Slider {
 function hint(attribute) {
   const most = figure(attribute.largest_strength);
   const mark = attribute.checked_strength === null
-    ? `not checked; default ${figure(attribute.strength)}`
-    : `checked at ${figure(attribute.checked_strength)}`;
-  return `0 is unsteered; ${mark}; the server takes −${most} to ${most}.`;
+    ? t("strength.unchecked", { strength: figure(attribute.strength) })
+    : t("strength.checked", { strength: figure(attribute.checked_strength) });
+  return t("strength.hint", { mark, most });
 }
 
 function scale(attribute, reach) {
   const made = element("div", { class: "scale", "aria-hidden": "true" });
-  const word = attribute.checked_strength === null ? "default" : "checked";
+  const word = t(attribute.checked_strength === null ? "mark.default" : "mark.checked");
   const marks = [[0, "0"], ...(marked(attribute) ? [[marked(attribute), word]] : [])];
   for (const [value, words] of marks) {
     const mark = element("span", {}, words);
@@ -110,26 +105,37 @@ export class Controls {
     byId("system").disabled = !chats;
     byId("continues").hidden = chats;
     const options = steerings.map((one) =>
-      element("option", { value: one.name, disabled: !one.enabled }, one.enabled ? one.name : `${one.name} (switched off)`),
+      element("option", { value: one.name, disabled: !one.enabled, translate: one.enabled ? "no" : null }, one.enabled ? one.name : t("steering.off", { name: one.name })),
     );
-    byId("steering").replaceChildren(element("option", { value: "" }, "none: the model as it is"), ...options);
+    byId("steering").replaceChildren(element("option", { value: "" }, t("steering.none")), ...options);
     const there = steerings.filter((one) => one.enabled).map((one) => one.name);
     this.choose(before === "" || there.includes(before) ? before : there[0] ?? "");
+  }
+
+  /** The same settings in the language that the page speaks now. */
+  relabel() {
+    if (this.model === null) return;
+    const [preset, scope, values] = [byId("preset").value, byId("scope").value, this.sliders.map((slider) => slider.value)];
+    this.offer(this.model, this.chats, this.steerings, this.scopes);
+    if (this.steering === null) return;
+    this.sliders.forEach((slider, i) => slider.set(values[i]));
+    [byId("preset").value, byId("scope").value] = [preset, scope];
+    this.tell();
   }
 
   choose(name) {
     byId("steering").value = name;
     const one = this.steering;
     byId("steered").hidden = one === null;
-    byId("artifact").textContent = one === null ? "" : `Made by ${one.method}; artifact ${one.id.slice(0, 12)}.`;
+    byId("artifact").textContent = one === null ? "" : t("artifact", { method: one.method, id: one.id.slice(0, 12) });
     if (one !== null) {
       this.sliders = one.attributes.map((attribute, i) => new Slider(attribute, i, () => this.moved()));
       byId("sliders").replaceChildren(...this.sliders.map((slider) => slider.element));
-      const presets = Object.keys(one.presets).map((preset, i) => element("option", { value: String(i) }, `preset ${preset}`));
+      const presets = Object.keys(one.presets).map((preset, i) => element("option", { value: String(i) }, t("preset", { name: preset })));
       byId("preset").replaceChildren(
-        element("option", { value: CHECKED }, one.attributes.some((a) => a.checked_strength !== null) ? "as checked" : "defaults"),
+        element("option", { value: CHECKED }, t(one.attributes.some((a) => a.checked_strength !== null) ? "preset.checked" : "preset.defaults")),
         ...presets,
-        element("option", { value: CUSTOM }, "set by hand"),
+        element("option", { value: CUSTOM }, t("preset.custom")),
       );
       this.offerScopes(one);
     }
@@ -138,8 +144,8 @@ export class Controls {
 
   offerScopes(one) {
     const checked = one.attributes.some((attribute) => attribute.checked_scope === one.scope);
-    const mark = checked ? " (checked)" : " (default)";
-    const options = this.scopes.map((scope) => element("option", { value: scope }, `${scope}${scope === one.scope ? mark : ""}`));
+    const mark = checked ? "scope.checked" : "scope.default";
+    const options = this.scopes.map((scope) => element("option", { value: scope, translate: scope === one.scope ? null : "no" }, scope === one.scope ? t(mark, { scope }) : scope));
     byId("scope").replaceChildren(...options);
     byId("scope").value = one.scope;
   }
@@ -158,7 +164,8 @@ export class Controls {
   }
 
   tell() {
-    byId("scope-hint").textContent = SCOPES[byId("scope").value] ?? "";
+    const about = `scope.${byId("scope").value}.about`;
+    byId("scope-hint").textContent = has(about) ? t(about) : "";
     this.changed();
   }
 

@@ -1,9 +1,8 @@
 // One turn of the conversation: what was said, and the answers to it beside each other.
 
-import { element, figure, percent } from "./elements.js";
+import { element } from "../pages/elements.js";
+import { figure, has, listed, percent, said, t } from "../pages/language.js";
 import { gated, legend, shaded, SIZE, table } from "./tokens.js";
-
-const FINISHED = { stop: "ended by itself", length: "cut off at the most tokens", tool_calls: "calls a function" };
 
 /** A turn on the page. */
 export class Exchange {
@@ -14,21 +13,29 @@ export class Exchange {
    */
   constructor(message, number, request) {
     this.message = message;
+    this.number = number;
     this.request = request;
     this.answer = null;
+    this.note = undefined; // why it ended; undefined while it is answered
     this.by = SIZE;
-    const { steering } = request;
-    this.steered = column(steering ? `Steered: ${asked(steering)}` : "Answer of the model as it is", "steered");
-    this.unsteered = steering?.compare ? column("Unsteered", "unsteered") : null;
+    this.element = element("li", { class: "exchange" });
+    this.label();
+  }
+
+  /** Builds the turn, in the language that the page speaks now. */
+  label() {
+    const { steering } = this.request;
+    this.steered = column(steering ? t("column.steered", { strengths: asked(steering) }) : t("column.model"), "steered");
+    this.unsteered = steering?.compare ? column(t("column.unsteered"), "unsteered") : null;
     this.below = element("div", { class: "below" });
-    this.element = element(
-      "li",
-      { class: "exchange" },
-      element("h3", {}, `Turn ${number}`),
-      element("div", { class: "said" }, element("h4", {}, "You"), element("p", { class: "quoted", dir: "auto" }, message)),
+    this.element.replaceChildren(
+      element("h3", {}, t("turn", { n: this.number })),
+      element("div", { class: "said" }, element("h4", {}, t("you")), said(this.message, "p", { class: "quoted" })),
       element("div", { class: "pair" }, this.unsteered?.element ?? null, this.steered.element),
       this.below,
     );
+    if (this.answer) this.show(this.answer);
+    if (this.note !== undefined) this.end(this.note);
   }
 
   /** Shows what has come so far. */
@@ -38,13 +45,15 @@ export class Exchange {
     this.unsteered?.text.replaceChildren(answer.unsteered);
   }
 
-  /** Shows what the steering did, when the answer is complete or was stopped; `note` says why it was. */
+  /** Shows what the steering did, when the answer is complete or was cut off; `note` says why it was. */
   end(note = null) {
     const answer = this.answer;
-    this.steered.foot.textContent = note ?? FINISHED[answer.finish] ?? "";
-    if (this.unsteered) this.unsteered.foot.textContent = note ?? FINISHED[answer.besideFinish] ?? "";
+    this.note = note;
+    const ended = (finish) => (note !== null ? t(`note.${note}`) : has(`finish.${finish}`) ? t(`finish.${finish}`) : "");
+    this.steered.foot.textContent = ended(answer.finish);
+    if (this.unsteered) this.unsteered.foot.textContent = ended(answer.besideFinish);
     for (const part of [this.steered, this.unsteered]) {
-      if (part && part.text.textContent === "") part.text.replaceChildren(element("span", { class: "quiet" }, "(no text)"));
+      if (part && part.text.textContent === "") part.text.replaceChildren(element("span", { class: "quiet", translate: "yes" }, t("no-text")));
     }
     this.below.replaceChildren();
     if (answer.applied?.steering) this.below.append(...applied(answer.applied));
@@ -53,10 +62,11 @@ export class Exchange {
 
   /** For readers of screens: both answers in one piece. */
   get spoken() {
-    const steered = `${this.request.steering ? "Steered answer" : "Answer"}: ${this.answer.steered || "no text"}`;
-    const beside = this.unsteered ? ` Unsteered answer: ${this.answer.unsteered || "no text"}` : "";
-    const departures = this.answer.applied?.departures ?? [];
-    return `${steered}.${beside}${departures.length ? ` It departs from what was checked: ${departures.join("; ")}.` : ""}`;
+    const { steered, unsteered, applied } = this.answer;
+    const heard = [t(this.request.steering ? "spoken.steered" : "spoken.model", { text: steered || t("spoken.nothing") })];
+    if (this.unsteered) heard.push(t("spoken.unsteered", { text: unsteered || t("spoken.nothing") }));
+    if (applied?.departures?.length) heard.push(t("spoken.departs", { departures: applied.departures.join("; ") }));
+    return heard.join(" ");
   }
 
   explained() {
@@ -67,52 +77,50 @@ export class Exchange {
       scale.replaceChildren(legend(ofAnswer, this.by));
     };
     draw();
-    const holder = element("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": "Every token with its figures" });
-    const every = element("details", {}, element("summary", {}, "Every token with its figures"), holder);
+    const holder = element("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": t("tokens") });
+    const every = element("details", {}, element("summary", {}, t("tokens")), holder);
     every.addEventListener("toggle", () => holder.replaceChildren(table(ofPrompt, ofAnswer)), { once: true });
     return [this.chooser(draw), scale, every];
   }
 
   chooser(draw) {
-    const explained = "An edit at a token acts on the tokens after it; nothing follows the last.";
-    const size = "size of the edit, as a share of the activation";
     const gates = gated(this.answer.ofAnswer);
-    if (!gates.length) return element("p", { class: "shades" }, element("strong", {}, "Shade: "), `${size}. ${explained}`);
+    if (!gates.length) return element("p", { class: "shades" }, element("strong", {}, `${t("shade")} `), `${t("shade.size")} ${t("shade.about")}`);
     const choice = element(
       "select",
       {},
-      element("option", { value: SIZE }, size),
-      ...gates.map((name, i) => element("option", { value: String(i) }, `gate of ${name}, 0 shut to 1 open`)),
+      element("option", { value: SIZE }, t("shade.size")),
+      ...gates.map((name, i) => element("option", { value: String(i) }, t("shade.gate", { name }))),
     );
+    choice.value = this.by === SIZE ? SIZE : String(gates.indexOf(this.by));
     choice.addEventListener("input", () => {
       this.by = choice.value === SIZE ? SIZE : gates[Number(choice.value)];
       draw();
     });
-    return element("p", { class: "shades" }, element("label", {}, element("strong", {}, "Shade: "), choice), ` ${explained}`);
+    return element("p", { class: "shades" }, element("label", {}, element("strong", {}, `${t("shade")} `), choice), ` ${t("shade.about")}`);
   }
 }
 
 function asked(steering) {
-  const strengths = Object.entries(steering.strength).map(([name, value]) => `${name} at ${figure(value)}`);
-  return strengths.join(", ");
+  return listed(Object.entries(steering.strength).map(([name, value]) => t("at", { name, strength: figure(value) })));
 }
 
 function column(title, kind) {
-  const text = element("p", { class: "quoted text", dir: "auto" });
-  const foot = element("p", { class: "quiet foot" }, "answering …");
+  const text = said("", "p", { class: "quoted text" });
+  const foot = element("p", { class: "quiet foot" }, t("answering"));
   return { element: element("div", { class: kind }, element("h4", { class: "quoted", dir: "auto" }, title), text, foot), text, foot };
 }
 
 function applied(told) {
-  const warning = (words) => element("li", { dir: "auto" }, element("strong", {}, "Departs from the check: "), words);
-  const gates = Object.entries(told.gates).map(([name, gate]) => `mean gate of ${name} ${figure(Number(gate.toPrecision(2)))}`);
+  const warning = (words) => element("li", {}, element("strong", {}, `${t("departs")} `), said(words, "span", { lang: "en" }));
+  const gates = Object.entries(told.gates).map(([name, gate]) => t("did.gate", { name, gate: figure(Number(gate.toPrecision(2))) }));
   const did = [
-    `${told.touched} of ${told.selected} tokens in scope were edited`,
-    `on average by ${percent(told.edit_size_ratio)} of the activation`,
+    t("did.touched", { touched: figure(told.touched), n: told.selected }),
+    t("did.size", { share: percent(told.edit_size_ratio) }),
     ...gates,
   ];
   return [
     told.departures.length ? element("ul", { class: "notes" }, ...told.departures.map(warning)) : null,
-    element("p", { class: "did" }, `${did.join(", ")}. `, element("small", {}, `Request ${told.request_id}.`)),
+    element("p", { class: "did" }, t("did", { all: did.join(t("did.and")) }), " ", element("small", {}, t("request", { id: told.request_id }))),
   ].filter((one) => one !== null);
 }

@@ -1,35 +1,46 @@
 // The page: asks the server what it has, sends messages, shows answers and errors.
 
+import { Access } from "../pages/access.js";
+import { byId, element } from "../pages/elements.js";
+import { figure, languageChoice, said, t } from "../pages/language.js";
+import { read } from "../pages/requests.js";
 import { Answer } from "./answers.js";
 import { Controls } from "./controls.js";
-import { byId, element, figure } from "./elements.js";
 import { Exchange } from "./exchange.js";
-import { events, read, RequestError } from "./requests.js";
 import { curl, python } from "./snippets.js";
+import { events } from "./stream.js";
 import { badge, verdict } from "./verdicts.js";
 
-const KEY = "trimtab-api-key"; // in the tab's own storage, which ends with the tab
-const NO_KEY = 401;
-
 const exchanges = [];
-let key = sessionStorage.getItem(KEY) ?? "";
-let keyed = key !== "";
+let served = null; // the model and the steerings, as the server told them; undefined where it did not
 let running = null; // the message that is being answered, the turns before it, and what stops it
 
+const access = new Access(byId("access-place"), byId("fault"), connect);
 const controls = new Controls(refresh);
+const language = languageChoice(byId("language-place"), relabel);
 
 /** Reads models, steerings and scopes from the server. */
 async function connect() {
-  clearFault();
+  access.clear();
   try {
-    const [models, steerings, schema] = await Promise.all([read("v1/models", key), read("v1/steerings", key), read("openapi.json", "")]);
+    const [models, steerings, schema] = await Promise.all([read("v1/models", access.key), read("v1/steerings", access.key), read("openapi.json", "")]);
+    served = { model: models.data[0].id, n: steerings.data.length, faults: steerings.faults };
     controls.offer(models.data[0].id, models.data[0].messages, steerings.data, scopesOf(schema));
-    byId("served").textContent = `${models.data[0].id}, with ${count(steerings.data.length, "steering")} on this server.`;
-    showLeftOut(steerings.faults);
   } catch (error) {
-    byId("served").textContent = "The server has not told what it has.";
-    showFault(error);
+    served = undefined;
+    access.tell(error);
   }
+  showServed();
+  refresh();
+}
+
+/** Says everything anew in the language that was chosen. */
+function relabel() {
+  access.draw();
+  showServed();
+  for (const exchange of exchanges) exchange.label();
+  controls.relabel();
+  shown = undefined;
   refresh();
 }
 
@@ -38,12 +49,10 @@ function scopesOf(schema) {
   return [field, ...(field.anyOf ?? [])].find((one) => one.enum)?.enum ?? [];
 }
 
-function count(n, word) {
-  return n === 0 ? `no ${word}s` : n === 1 ? `one ${word}` : `${n} ${word}s`;
-}
-
-function showLeftOut(faults) {
-  const notes = Object.entries(faults).map(([name, fault]) => element("p", { dir: "auto" }, `Left out: ${name}: ${fault}`));
+function showServed() {
+  const words = served === null ? t("asking") : served === undefined ? t("served.none") : t(served.n ? "served" : "served.alone", { model: served.model, n: served.n });
+  byId("served").textContent = words;
+  const notes = Object.entries(served?.faults ?? {}).map(([name, fault]) => element("p", {}, `${t("left-out")} `, said(`${name}: ${fault}`)));
   byId("left-out").replaceChildren(...notes);
   byId("left-out").hidden = !notes.length;
 }
@@ -67,25 +76,25 @@ function present() {
 
 async function send(message, before, replaced) {
   if (running || !controls.model || !controls.valid()) return;
-  clearFault();
+  access.clear();
   running = { message, before, stop: new AbortController() };
   const request = controls.request([...before, { role: "user", content: message }]);
   const exchange = new Exchange(message, exchanges.length + (replaced ? 0 : 1), request);
   replaced ? replaced.element.replaceWith(exchange.element) : byId("log").append(exchange.element);
-  byId("announced").textContent = "Answering.";
+  byId("announced").textContent = t("announce.answering");
   const answer = new Answer();
   exchange.show(answer);
   refresh();
   reveal(exchange.element);
   let note = null;
   try {
-    for await (const event of events(request, key, running.stop.signal)) {
+    for await (const event of events(request, access.key, running.stop.signal)) {
       answer.take(event);
       exchange.show(answer);
     }
   } catch (error) {
-    note = error.name === "AbortError" ? "stopped" : "broke off";
-    if (note === "broke off") showFault(error);
+    note = error.name === "AbortError" ? "stopped" : "broke-off";
+    if (note === "broke-off") access.tell(error);
   }
   running = null;
   settle(exchange, replaced, note);
@@ -101,7 +110,7 @@ function settle(exchange, replaced, note) {
   if (note !== null && !exchange.answer.steered && !exchange.answer.unsteered) {
     replaced ? exchange.element.replaceWith(replaced.element) : exchange.element.remove();
     if (!replaced && !byId("message").value) byId("message").value = exchange.message;
-    byId("announced").textContent = note === "stopped" ? "Stopped." : ""; // an error speaks for itself
+    byId("announced").textContent = note === "stopped" ? t("announce.stopped") : ""; // an error speaks for itself
   } else {
     exchange.end(note);
     if (replaced) exchanges.pop();
@@ -117,10 +126,11 @@ function refresh() {
   byId("empty").hidden = Boolean(byId("log").children.length);
   byId("send").disabled = running !== null;
   byId("stop").disabled = running === null;
+  language.disabled = running !== null; // or a part of the answer's words would be in the other one
   byId("again").disabled = running !== null || !exchanges.length;
   byId("clear").disabled = running !== null || !exchanges.length;
-  byId("access").hidden = !keyed;
-  byId("key-note").hidden = !keyed;
+  access.draw();
+  byId("key-note").textContent = access.keyed ? ` ${t("code.key", { variable: "TRIMTAB_API_KEY" })}` : "";
   showSummary();
   showVerdicts();
   showSnippets();
@@ -129,11 +139,11 @@ function refresh() {
 function showSummary() {
   const one = controls.steering;
   if (controls.model === null) return byId("summary").replaceChildren();
-  if (one === null) return byId("summary").replaceChildren("Next answer: the model as it is, unsteered.");
+  if (one === null) return byId("summary").replaceChildren(t("summary.unsteered"));
   const parts = controls.sliders.map(({ attribute, value }) =>
-    element("span", { class: "part" }, badge(attribute.decision, 16), `${attribute.name} at ${figure(value)}`),
+    element("span", { class: "part" }, badge(attribute.decision, 16), t("at", { name: attribute.name, strength: figure(value) })),
   );
-  byId("summary").replaceChildren("Next answer: ", ...parts, element("span", { class: "part" }, `scope ${byId("scope").value}`));
+  byId("summary").replaceChildren(`${t("summary.next")} `, ...parts, element("span", { class: "part" }, t("summary.scope", { scope: byId("scope").value })));
 }
 
 let shown = null; // the steering whose verdicts stand on the page
@@ -142,7 +152,7 @@ function showVerdicts() {
   const one = controls.steering;
   if (one === shown && byId("verdicts").children.length) return;
   shown = one;
-  const none = element("p", { class: "quiet" }, "No steering is chosen, so there is nothing to judge.");
+  const none = element("p", { class: "quiet" }, t("verdict.none"));
   byId("verdicts").replaceChildren(...(one === null ? [none] : one.attributes.map(verdict)));
   byId("card").hidden = !one?.card;
   byId("card-text").textContent = one?.card.replace(/^---\n.*?\n---\n+/s, "") ?? "";
@@ -155,43 +165,20 @@ function showSnippets() {
   if (now === null) return;
   const body = controls.request([...now.before, { role: "user", content: now.message }]);
   const url = new URL("v1", document.baseURI).href;
-  byId("curl").textContent = curl(url, body, keyed);
-  byId("python").textContent = python(url, body, keyed);
-}
-
-function showFault(error) {
-  if (!(error instanceof RequestError)) throw error;
-  if (error.status === NO_KEY) keyed = true;
-  const text = [error.message, error.id && !error.message.includes(error.id) ? `(request ${error.id})` : null];
-  byId("fault").replaceChildren(
-    element("strong", {}, error.title),
-    element("p", { dir: "auto" }, text.filter(Boolean).join(" ")),
-    ...(error.advice ? [element("p", {}, error.advice)] : []),
-  );
-}
-
-function clearFault() {
-  byId("fault").replaceChildren();
-}
-
-function useKey(given) {
-  key = given;
-  if (key) sessionStorage.setItem(KEY, key);
-  else sessionStorage.removeItem(KEY);
-  byId("key").value = "";
-  connect();
+  byId("curl").textContent = curl(url, body, access.keyed);
+  byId("python").textContent = python(url, body, access.keyed);
 }
 
 async function copy(button) {
   const text = byId(button.dataset.copies).textContent;
   try {
     await navigator.clipboard.writeText(text);
-    byId("announced").textContent = "Copied.";
-    button.dataset.done = "✓ copied";
+    byId("announced").textContent = t("announce.copied");
+    button.dataset.done = t("copied");
   } catch {
     getSelection().selectAllChildren(byId(button.dataset.copies));
-    byId("announced").textContent = "The browser does not let the page copy; the code is selected instead.";
-    button.dataset.done = "selected; copy it by hand";
+    byId("announced").textContent = t("announce.selected");
+    button.dataset.done = t("selected");
   }
   setTimeout(() => delete button.dataset.done, 2000);
 }
@@ -214,15 +201,10 @@ byId("stop").addEventListener("click", () => running?.stop.abort());
 byId("clear").addEventListener("click", () => {
   exchanges.length = 0;
   byId("log").replaceChildren();
-  byId("announced").textContent = "The conversation is empty again.";
+  byId("announced").textContent = t("announce.cleared");
   byId("message").focus();
   refresh();
 });
-byId("access").addEventListener("submit", (event) => {
-  event.preventDefault();
-  useKey(byId("key").value.trim());
-});
-byId("forget").addEventListener("click", () => useKey(""));
 byId("reload").addEventListener("click", connect);
 for (const button of document.querySelectorAll("[data-copies]")) button.addEventListener("click", () => copy(button));
 

@@ -1,6 +1,6 @@
 // The request on the page as code; the key never stands in it.
 
-import { route } from "./requests.js";
+import { route } from "./stream.js";
 
 const INDENT = "    ";
 const PYTHON = { true: "True", false: "False", null: "None" };

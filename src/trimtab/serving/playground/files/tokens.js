@@ -1,6 +1,7 @@
 // Tokens of an answer, shaded by what the steering did to each.
 
-import { element, figure, percent } from "./elements.js";
+import { element } from "../pages/elements.js";
+import { figure, percent, t } from "../pages/language.js";
 
 const LEVELS = 4;
 const BROKEN = "\uFFFD"; // stands for a character of which a token holds a part
@@ -61,31 +62,31 @@ function level(value, most) {
 export function shaded(text, tokens, by) {
   const most = top(tokens, by);
   return aligned(text, tokens).map(({ text: words, tokens: spelled }) => {
-    if (!spelled.length) return element("span", { class: "token unread", title: "the last token: nothing followed it" }, words);
+    if (!spelled.length) return element("span", { class: "token unread", translate: "no", title: t("token.last") }, words);
     const value = Math.max(...spelled.map((token) => measure(token, by)));
     const shade = spelled.some((token) => token.selected) ? `shade-${level(value, most)}` : "outside";
-    return element("span", { class: `token ${shade}`, title: told(spelled[0]) }, words);
+    return element("span", { class: `token ${shade}`, translate: "no", title: told(spelled[0]) }, words);
   });
 }
 
 function told(token) {
-  if (!token.selected) return "not among the tokens that are edited";
-  const gates = Object.entries(token.gates).map(([name, gate]) => `gate of ${name} ${figure(gate)}`);
-  return [`edit ${percent(token.edit_size_ratio)} of the activation`, ...gates].join(", ");
+  if (!token.selected) return t("token.outside");
+  const gates = Object.entries(token.gates).map(([name, gate]) => t("token.gate", { name, gate: figure(gate) }));
+  return [t("token.edit", { share: percent(token.edit_size_ratio) }), ...gates].join(", ");
 }
 
 /** What the shades mean, with their bounds. */
 export function legend(tokens, by) {
   const most = top(tokens, by);
   const written = by === SIZE ? percent : figure;
-  const swatch = (shade, words) => element("li", {}, element("span", { class: `token ${shade}` }, "token"), ` ${words}`);
+  const swatch = (shade, words) => element("li", {}, element("span", { class: `token ${shade}` }, t("token")), ` ${words}`);
   const steps = most > 0 ? Array.from({ length: LEVELS }, (_, i) => [i + 1, (most * i) / LEVELS, (most * (i + 1)) / LEVELS]) : [];
   return element(
     "ul",
     { class: "legend" },
-    swatch("shade-0", "in scope, left as it was"),
-    ...steps.map(([i, low, high]) => swatch(`shade-${i}`, `${written(low)} to ${written(high)}`)),
-    tokens.some((token) => !token.selected) ? swatch("outside", "not in scope") : null,
+    swatch("shade-0", t("shade.none")),
+    ...steps.map(([i, low, high]) => swatch(`shade-${i}`, t("shade.from", { low: written(low), high: written(high) }))),
+    tokens.some((token) => !token.selected) ? swatch("outside", t("shade.outside")) : null,
   );
 }
 
@@ -96,14 +97,14 @@ export function legend(tokens, by) {
  */
 export function table(prompt, answer) {
   const gates = gated([...prompt, ...answer]);
-  const head = ["part", "token", "in scope", "edit / activation", ...gates.map((name) => `gate of ${name}`)];
+  const head = [...["part", "token", "in-scope", "edit"].map((key) => t(`column.${key}`)), ...gates.map((name) => t("gate", { name }))];
   const row = (part) => (token) =>
     element(
       "tr",
       {},
-      element("td", {}, part),
-      element("td", {}, element("code", {}, token.text === null ? String(token.token) : JSON.stringify(token.text))),
-      element("td", {}, token.selected ? "yes" : "no"),
+      element("td", {}, t(`part.${part}`)),
+      element("td", {}, element("code", { translate: "no" }, token.text === null ? String(token.token) : JSON.stringify(token.text))),
+      element("td", {}, t(token.selected ? "yes" : "no")),
       element("td", { class: "number" }, percent(token.edit_size_ratio)),
       ...gates.map((name) => element("td", { class: "number" }, name in token.gates ? figure(token.gates[name]) : "–")),
     );

@@ -1,4 +1,4 @@
-"""The page's files as the server hands them out."""
+"""The files of all pages as the server hands them out."""
 
 import asyncio
 from importlib.resources import files
@@ -9,7 +9,13 @@ from tests.serving.asking import sent
 from tests.serving.conftest import Make, Server
 
 from trimtab.reports.palette import DARK
-from trimtab.serving.playground import PATHS
+from trimtab.serving.console import PAGE as CONSOLE
+from trimtab.serving.pages import SHARED, Page
+from trimtab.serving.playground import PAGE as PLAYGROUND
+
+PAGES = (SHARED, PLAYGROUND, CONSOLE)
+PATHS = {path for page in PAGES for path in page.paths}
+HOMES = ("/", "/console")
 
 
 def test_the_page_needs_no_key_and_what_it_asks_for_does(server: Server) -> None:
@@ -22,20 +28,21 @@ def test_the_page_needs_no_key_and_what_it_asks_for_does(server: Server) -> None
     assert sent(server, "GET", "/playground/page.py", None).status_code == 401
 
 
-def test_every_file_of_the_folder_is_served_with_its_type_and_nothing_else(server: Server) -> None:
-    kinds = {".js": "text/javascript", ".css": "text/css", ".html": "text/html"}
-    folder = files("trimtab.serving.playground") / "files"
-    held = {one.name for one in folder.iterdir()}
-    assert {path.rpartition("/")[2] or "index.html" for path in PATHS} == held
-    for path in PATHS:
-        name = path.rpartition("/")[2] or "index.html"
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_every_file_of_the_folder_is_served_with_its_type_and_nothing_else(server: Server, page: Page) -> None:
+    kinds = {"js": "text/javascript", "css": "text/css", "html": "text/html", "json": "application/json"}
+    folder = files(page.package) / "files"
+    assert set(page.paths.values()) == {one.name for one in folder.iterdir()}
+    for path, name in page.paths.items():
         answer = sent(server, "GET", path, None)
-        assert answer.headers["content-type"] == f"{kinds[name[name.index('.') :]]}; charset=utf-8"
+        kind, _, charset = answer.headers["content-type"].partition("; ")
+        assert (kind, charset) == (kinds[name.rpartition(".")[2]], "" if name.endswith("json") else "charset=utf-8")
         assert answer.text.endswith((folder / name).read_text())
 
 
-def test_the_policy_lets_the_page_load_its_own_files_and_nothing_in_line(server: Server) -> None:
-    page = sent(server, "GET", "/", None)
+@pytest.mark.parametrize("home", HOMES)
+def test_the_policy_lets_the_page_load_its_own_files_and_nothing_in_line(server: Server, home: str) -> None:
+    page = sent(server, "GET", home, None)
     policy = dict(rule.strip().partition(" ")[::2] for rule in page.headers["content-security-policy"].split(";"))
     assert policy["default-src"] == "'none'"
     assert {policy[name] for name in ("script-src", "style-src", "connect-src")} == {"'self'"}
@@ -48,14 +55,16 @@ def test_the_policy_lets_the_page_load_its_own_files_and_nothing_in_line(server:
 
 
 def test_the_page_has_the_colours_of_reports(server: Server) -> None:
-    style = sent(server, "GET", "/playground/style.css", None).text
+    style = sent(server, "GET", "/pages/shared.css", None).text
     assert all(colour in style for colour in (next(iter(DARK)), *list(DARK.values())[:3]))
     assert "$FONT" not in style
 
 
-def test_a_server_without_a_playground_has_no_page(make: Make) -> None:
-    server = make(playground=False)
-    assert {sent(server, "GET", path, "infer").status_code for path in PATHS} == {404}
+@pytest.mark.parametrize(("page", "other"), [(PLAYGROUND, CONSOLE), (CONSOLE, PLAYGROUND)])
+def test_a_page_that_is_switched_off_is_not_there(make: Make, page: Page, other: Page) -> None:
+    server = make(**{page.name: False})
+    assert {sent(server, "GET", path, "infer").status_code for path in page.paths} == {404}
+    assert {sent(server, "GET", path, None).status_code for path in (*other.paths, *SHARED.paths)} == {200}
     assert sent(server, "GET", "/v1/models", "read").status_code == 200
 
 

@@ -1,0 +1,75 @@
+"""A store with releases in several states and an experiment under way, as if it had run for hours."""
+
+from random import Random
+from time import time
+from unittest.mock import patch
+
+from trimtab.operations import (
+    Arm,
+    Definition,
+    Exposure,
+    ExposureLog,
+    Metric,
+    Outcome,
+    OutcomeLog,
+    Releases,
+    Store,
+    import_metrics,
+    planned,
+)
+
+LIKED = Metric.made(
+    name="liked", feedback="thumbs", labels={"up": 1, "down": 0}, bounds=(0, 1), description="thumbs up, of all thumbs"
+)
+HOUR = 3600.0
+
+
+def seed(store: Store, warm: Arm, *, units: int = 600, harm: bool = False, name: str = "cheerful") -> Releases:
+    """One release under way, judged by thumbs.
+
+    Args:
+        store: empty, or with releases of other models.
+        warm: the treatment.
+        units: of both arms, with one answer each.
+        harm: whether treatment fails far more often.
+        name: of the release and, for another than the usual one, of its model.
+    """
+    import_metrics(store, [LIKED], by="ada")
+    releases = Releases(store, artifact_now=lambda arm: arm.artifact)
+    began, random = time() - 6 * HOUR, Random(1)
+    with (
+        patch("trimtab.operations.releases.releases.time", lambda: began),
+        patch("trimtab.operations.releases.rows.time", lambda: began - HOUR),
+    ):
+        made = Definition.made(
+            name=name, model="tiny", treatment=warm, stages=(50, 100), salt="s",
+            **planned("liked:0.03:0.05", ["errors:0.01:rollback", "latency"], decide_by=1000),
+        )  # fmt: skip
+        releases.add(made, by="ada", why="a pilot for the newsletter")
+        running = releases.act(name, "start", by="ada", why="on Monday")
+    log, outcomes = ExposureLog(store), OutcomeLog(store)
+    rate = {"control": 0.0, "treatment": 0.15 if harm else 0.0}
+    for batch in range(0, units, 20):
+        now = began + 6 * HOUR * (batch + 1) / units
+        made_of = [(f"{name}-{i}", running.arm(f"u{i}")) for i in range(batch, min(units, batch + 20))]
+        log.write(
+            [
+                Exposure(
+                    request, now, "tiny", arm, unit=f"u{batch + i}", release=name, version=2,
+                    finish="error" if random.random() < rate[arm] else "stop", seconds=random.gauss(2.0, 0.4),
+                )
+                for i, (request, arm) in enumerate(made_of)
+            ]
+        )  # fmt: skip
+        with patch("trimtab.operations.outcomes.log.time", lambda now=now: now + 1):
+            outcomes.write(
+                [
+                    Outcome(
+                        "thumbs",
+                        request=request,
+                        label="up" if random.random() < (0.8 if arm == "treatment" else 0.55) else "down",
+                    )
+                    for request, arm in made_of
+                ]
+            )
+    return releases
