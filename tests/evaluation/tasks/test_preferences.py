@@ -55,7 +55,10 @@ def test_ratings_that_only_describe_have_no_better_way(write) -> None:
         ([{**ROWS[0], "verbosity": 9}], "x.jsonl:1: the field 'verbosity' is 9; it must be one of 0, 1, 2, 3, 4, 5"),
         ([ROWS[0], {**ROWS[1], "response": ""}], "x.jsonl:2: the answer in 'response' is empty"),
         ([ROWS[0], ROWS[3]], "no prompt has two answers whose ratings differ"),
-        ([{"prompt": "a", "response": "b"}], "'helpfulness' is None"),
+        (
+            [{"prompt": "a", "response": "b"}],
+            "x.jsonl:1: the field 'helpfulness' is missing; found 'prompt', 'response'",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_refused(rows, says, write) -> None:

@@ -92,6 +92,8 @@ def test_fields_of_other_names_and_groups_can_be_given(write) -> None:
     rows = [{"words": "You are dirt.", "bad": 1, "group": 3}, {"words": "A fine day.", "bad": 0, "group": 3}]
     task = Toxicity.load(write("x.jsonl", rows), text="words", label="bad")
     assert [(u.toxic, u.cluster) for u in task.units] == [(True, "3"), (False, "3")]
+    alone = Toxicity.load(write("y.jsonl", [rows[0], {"words": "So be it.", "bad": 0}]), text="words", label="bad")
+    assert [u.cluster for u in alone.units] == ["3", "#2"]
 
 
 @pytest.mark.parametrize(

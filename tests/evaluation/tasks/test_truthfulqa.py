@@ -155,5 +155,7 @@ def test_rows_of_something_else_and_unknown_options_are_refused(tmp_path) -> Non
         TruthfulQA.load(_file(tmp_path, [{"question": "?"}]))
     with pytest.raises(InputError, match="prompt 'short' is unknown; it can be published or plain"):
         TruthfulQA.load(_file(tmp_path, ROWS), prompt="short")
+    with pytest.raises(InputError, match="the source is empty"):
+        TruthfulQA.load(" ")
     with pytest.raises(InputError, match="no such file or folder"):
         TruthfulQA.load(str(tmp_path / "none.json"))

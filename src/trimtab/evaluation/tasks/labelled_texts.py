@@ -48,10 +48,9 @@ def labelled_texts(source: str, text: str = "", label: str = "") -> tuple[Table,
     of_text, of_label = (_field(table, names, text, _TEXTS, "text"), _field(table, names, label, _LABELS, "label"))
 
     def read(row: Row) -> LabelledText:
-        words = " ".join(row.answer(of_text).split())
-        group = row.group() or str(len(seen))
         seen.append(row)
-        return LabelledText(str(len(seen)), group, (), row.source, text=words, toxic=_label(row, of_label))
+        words, id = " ".join(row.answer(of_text).split()), str(len(seen))
+        return LabelledText(id, row.group() or f"#{id}", (), row.source, text=words, toxic=_label(row, of_label))
 
     seen: list[Row] = []
     return table, each(table, read)

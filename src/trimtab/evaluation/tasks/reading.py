@@ -29,6 +29,10 @@ def rows_of(source: str | Path) -> Table:
         InputError: there is none, it cannot be read, or it has no rows.
     """
     name = str(source)
+    if not name.strip():
+        raise InputError(
+            "the source is empty; give a file, a folder or a dataset", code="missing-value", field="source"
+        )
     place = None if name.startswith("hub:") else located(source)
     if place is None:
         if not (name.startswith("hub:") or _is_dataset(name)):
@@ -84,7 +88,9 @@ def whole(row: Row, name: str, choices: Sequence[int]) -> int:
     Raises:
         InputError: missing, or none of the choices.
     """
-    value = row.fields.get(name)
+    if name not in row.fields:
+        raise InputError(f"{row.source}: the field {name!r} is missing; found {row.field_names()}")
+    value = row.fields[name]
     if isinstance(value, str) and value.strip().lstrip("-").isdigit():
         value = int(value)
     if isinstance(value, float) and value.is_integer():
