@@ -124,6 +124,15 @@ def test_a_text_that_is_too_long_is_named_with_its_line(tiny, write) -> None:
         run(task, tiny)
 
 
+def test_labels_that_never_differ_are_named_with_their_line(tiny, write) -> None:
+    rows = [{"prompt": "Is it?", "positive": " Yes", "negative": " No"},
+            {"prompt": "Are they?", "positive": " Yes", "negative": " Yes."}]  # fmt: skip
+    task = BehaviorTask.load(write("same.jsonl", rows))
+    assert task.asks == "first-token"
+    with pytest.raises(InputError, match=r"same.jsonl:2: one answer is the beginning of the other"):
+        run(task, tiny)
+
+
 def test_a_steering_for_another_model_and_a_strength_without_one_are_refused(tiny, task) -> None:
     with pytest.raises(InputError, match="a strength without a steering"):
         run(task, tiny, Treatment(strength=1.0))

@@ -45,7 +45,7 @@ def labelled_texts(source: str, text: str = "", label: str = "") -> tuple[Table,
     """
     table = _demonstrations(source) or rows_of(source)
     names = {name for row in table.rows for name in row.fields}
-    of_text, of_label = (_field(table, names, text, _TEXTS, "text"), _field(table, names, label, _LABELS, "label"))
+    of_text, of_label = _field(table, names, text, _TEXTS, "text"), _field(table, names, label, _LABELS, "label")
 
     def read(row: Row) -> LabelledText:
         seen.append(row)

@@ -13,7 +13,7 @@ from trimtab.evaluation.tasks.scores import TaskScores, UnitScore
 from trimtab.interventions import Scope, Strength, prompt_prefixes, strength_rows
 from trimtab.models import Encoded, Model, ensure_fits, steer
 from trimtab.models.scoring import choice_variants, score
-from trimtab.models.text import with_prefixes
+from trimtab.models.text import fork, with_prefixes
 from trimtab.steering import Steering
 from trimtab.storage.keys import name_of
 from trimtab.storage.steps import Arrays, Ledger
@@ -101,7 +101,9 @@ def answers(task: Task[Any], units: Sequence[Unit], model: Model, treatment: Tre
     except InputError:
         for unit in units:  # name the unit
             try:
-                _encoded(unit.texts, model, treatment)
+                rows = _encoded(unit.texts, model, treatment)
+                if task.asks == "first-token":
+                    fork(*rows)
             except InputError as error:
                 raise error.at(unit.source or f"unit {unit.id}") from error
         raise
@@ -109,13 +111,10 @@ def answers(task: Task[Any], units: Sequence[Unit], model: Model, treatment: Tre
 
 def _answers(task: Task[Any], units: Sequence[Unit], model: Model, treatment: Treatment) -> list[Answered]:
     if task.asks == "text":
-        return [
-            Answered(np.empty(0), np.empty(0, dtype=np.int64), text) for text in _written(task, units, model, treatment)
-        ]
-    rows, steers = (
-        _encoded([text for unit in units for text in unit.texts], model, treatment),
-        _steers(model, treatment),
-    )
+        written = _written(task, units, model, treatment)
+        return [Answered(np.empty(0), np.empty(0, dtype=np.int64), text) for text in written]
+    steers = _steers(model, treatment)
+    rows = _encoded([text for unit in units for text in unit.texts], model, treatment)
     if task.asks == "first-token":
         (both,) = choice_variants(model, rows[::2], rows[1::2], [steers])
         return [Answered(pair, np.ones(2, dtype=np.int64)) for pair in both.double().cpu().numpy()]
