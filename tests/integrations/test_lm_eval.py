@@ -151,6 +151,13 @@ def test_what_cannot_be_loaded_says_so(lm_eval: Any, tiny_folder: Path, options:
         SteeredLM(**{"pretrained": str(tiny_folder), **options})
 
 
+def test_without_a_gpu_the_device_that_the_harness_assumes_is_the_cpu(lm_eval: Any, tiny_folder: Path) -> None:
+    from trimtab.integrations.lm_eval import SteeredLM
+
+    model = SteeredLM(pretrained=str(tiny_folder), device="cuda:0")
+    assert model.device.type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def test_texts_in_front_of_prompts_are_refused(lm_eval: Any, tiny_folder: Path, tmp_path: Path) -> None:
     from trimtab.integrations.lm_eval import SteeredLM
 

@@ -60,6 +60,8 @@ class SteeredLM(HFLM):  # type: ignore[misc]
         device: str | None = None,
         **options: Any,
     ) -> None:
+        if str(device).startswith("cuda") and not torch.cuda.is_available():
+            device = None  # what the harness says where nobody said anything
         model = load(str(pretrained), revision=revision, adapter=adapter, dtype=dtype, device=device)
         self.whole, self.edits = model, None
         if steering is None and strength is not None:
