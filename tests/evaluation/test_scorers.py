@@ -29,7 +29,7 @@ def classifier(noise: bool = False) -> ClassifierScorer:
 def test_every_scorer_names_each_answer_once_and_what_it_cannot_score() -> None:
     likely = FluencyScorer(lambda prompts, texts: [-float(len(t)) if t else np.nan for t in texts])
     scorers: list[Scorer] = [LengthScorer(), RepetitionScorer(), classifier(), likely]
-    expected = {
+    expected: dict[str, list[float | None]] = {
         "length": [3.0, 5.0, 0.0, 3.0],
         "repetition": [0.0, 2 / 3, None, 0.0],
         "fluency": [-12.0, -14.0, None, -8.0],

@@ -28,7 +28,8 @@ from trimtab.evaluation.judges.summaries import Comparison as Comparison
 from trimtab.evaluation.judges.summaries import agreement as agreement
 from trimtab.evaluation.judges.summaries import compared as compared
 from trimtab.evaluation.judges.summaries import mean_scores as mean_scores
-from trimtab.evaluation.judges.tables import Judged as Judged
+from trimtab.evaluation.judges.summaries import score_agreement as score_agreement
+from trimtab.evaluation.judges.tables import JudgeInput as JudgeInput
 from trimtab.evaluation.judges.tables import read_judged as read_judged
 from trimtab.evaluation.judges.tables import read_scores as read_scores
 from trimtab.evaluation.judges.tables import read_verdicts as read_verdicts

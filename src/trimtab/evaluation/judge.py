@@ -190,7 +190,7 @@ class _Comparison:
         return _PairAnswers((verdicts[0], verdicts[1]), (places[0], places[1]))
 
     def _ask(self, prompt: str, texts: tuple[str, str], seed: int) -> Choice | Missing:
-        asked = Question(lambda at: question(self.judge.behavior, prompt, *texts, at), verdict_in)
+        asked: Question[Choice] = Question(lambda at: question(self.judge.behavior, prompt, *texts, at), verdict_in)
         return self.asker.ask(asked, seed)
 
 

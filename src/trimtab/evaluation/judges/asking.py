@@ -194,7 +194,7 @@ class Asker:
 
     def tries_left(self, question: Question[Any], seed: int, repeat: int, temperature: float) -> list[list[Turn]]:
         """Conversations that may have to be sent yet, the next one first; none if the kept answers suffice."""
-        left = []
+        left: list[list[Turn]] = []
         for k in range(self.tries):
             at, heat = self._put(k, seed, temperature)
             turns = question.turns(at)

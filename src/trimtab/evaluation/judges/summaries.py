@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trimtab.decimals import decimals
 from trimtab.errors import InputError
 from trimtab.evaluation.judges.records import Answer, AnswerScores, Pair, PairVerdict
-from trimtab.statistics import Interval, cohens_kappa, krippendorffs_alpha, share_interval, win_rate
+from trimtab.statistics import Interval, bootstrap_mean, cohens_kappa, krippendorffs_alpha, share_interval, win_rate
 from trimtab.texts import shown
 
 MIN_MEASURED = 0.5  # share of pairs that must have a verdict
@@ -210,8 +211,6 @@ def mean_scores(
         >>> mean.value, n
         (2.0, 3)
     """
-    from trimtab.statistics import bootstrap_mean
-
     by_id, result = {one.id: one for one in scores}, {}
     for name in dict.fromkeys(name for one in scores for name in one.scores):
         rows = [(a.cluster, by_id[a.id].scores[name]) for a in answers if a.id in by_id and name in by_id[a.id].scores]
@@ -220,6 +219,48 @@ def mean_scores(
         if len(np.unique(clusters)) > 1:
             mean = bootstrap_mean([value for _, value in rows], clusters, seed=seed, level=level)
         result[name] = mean, len(rows)
+    return result
+
+
+def score_agreement(
+    answers: Sequence[Answer],
+    judged: Sequence[AnswerScores],
+    labelled: Sequence[AnswerScores],
+    *,
+    level: float = 0.95,
+) -> dict[str, tuple[Interval | None, int]]:
+    """How far a judge's scores agree with the mean of people's: Krippendorff's α for intervals, by criterion.
+
+    Args:
+        answers: that were scored; their clusters are resampled whole.
+        judged: the judge's scores.
+        labelled: people's, of one or several raters.
+        level: of the intervals.
+
+    Returns:
+        By criterion: α, None where it cannot be said; and how many answers both have scored.
+
+    Example:
+        >>> from trimtab.evaluation import Answer, AnswerScores, score_agreement
+        >>> answers = [Answer(str(i), f"Prompt {i}", "x") for i in range(5)]
+        >>> ada, judge = ([AnswerScores(str(i), who, {"a": float(i)}) for i in range(5)] for who in ("ada", "judge"))
+        >>> alpha, n = score_agreement(answers, judge, ada)["a"]
+        >>> alpha.value, n
+        (1.0, 5)
+    """
+    by_judge, result = {one.id: one for one in judged}, {}
+    for name in dict.fromkeys(name for one in labelled for name in one.scores):
+        rows, clusters = [], []
+        for answer in answers:
+            people = [one.scores[name] for one in labelled if one.id == answer.id and name in one.scores]
+            judge = by_judge[answer.id].scores.get(name) if answer.id in by_judge else None
+            if people and judge is not None:
+                rows.append([judge, float(np.mean(people))])
+                clusters.append(answer.cluster)
+        alpha = None
+        if len(set(clusters)) > 1:
+            alpha = krippendorffs_alpha(rows, np.array(clusters), metric="interval", level=level)
+        result[name] = alpha, len(rows)
     return result
 
 
@@ -246,8 +287,8 @@ def _why_no_rate(
         return f"{len(rows)} of {n_pairs} pairs have a verdict ({without}); half of them in 2 clusters are needed"
     if disagreed is not None and disagreed.low > 0.5:
         return (
-            f"the judge follows the place, not the text: in {disagreed.value:.0%} of the pairs its verdict changes "
-            "with the order; take another judge"
+            f"the judge follows the place, not the text: in {decimals(disagreed.value, '.0%')} of the pairs its "
+            "verdict changes with the order; take another judge"
         )
     return None
 

@@ -24,13 +24,18 @@ _OWN_LABELS: Final = "labels of the file"
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgeInput:
     """What a file holds to be judged.
 
     Args:
         pairs: two answers to each prompt; none where the file holds single answers.
         answers: one answer to each prompt; none where it holds pairs.
         labels: which of a pair people prefer, where the file says so.
+
+    Example:
+        >>> from trimtab.evaluation import Answer, JudgeInput
+        >>> JudgeInput(answers=(Answer("1", "Name a colour.", "Blue."),)).pairs
+        ()
     """
 
     pairs: tuple[Pair, ...] = ()
@@ -38,7 +43,7 @@ class Judged:
     labels: tuple[PairVerdict, ...] = ()
 
 
-def read_judged(file: str | Path) -> Judged:
+def read_judged(file: str | Path) -> JudgeInput:
     """Pairs or answers to be judged.
 
     Columns: `prompt` (may be empty); `first` and `second` for pairs, or `answer`; if wanted `id` (default: the row's
@@ -65,16 +70,15 @@ def read_judged(file: str | Path) -> Judged:
         read = [_pair(row, number) for number, row in enumerate(rows, 1)]
         pairs = tuple(pair for pair, _ in read)
         _check_distinct(rows, [pair.id for pair in pairs])
-        return Judged(pairs=pairs, labels=tuple(label for _, label in read if label is not None))
+        return JudgeInput(pairs=pairs, labels=tuple(label for _, label in read if label is not None))
     if "answer" not in first.fields:
         raise InputError(
             f"{first.source}: neither the columns first and second nor answer; found {first.field_names()}",
             code="wrong-file",
-            field="file",
         )
     answers = tuple(_answer(row, number) for number, row in enumerate(rows, 1))
     _check_distinct(rows, [answer.id for answer in answers])
-    return Judged(answers=answers)
+    return JudgeInput(answers=answers)
 
 
 def read_verdicts(file: str | Path, ids: Sequence[str]) -> tuple[PairVerdict, ...]:
@@ -128,10 +132,10 @@ def _rows(file: str | Path) -> tuple[Row, ...]:
     found = located(file)
     where = shown(str(file))
     if found is None:
-        raise InputError(f"{where}: there is no such file", code="no-such-file", field="file")
+        raise InputError(f"{where}: there is no such file", code="no-such-file")
     rows = read_table(read_file(*found), where).rows
     if not rows:
-        raise InputError(f"{where}: no rows; give at least one", code="wrong-file", field="file")
+        raise InputError(f"{where}: no rows; give at least one", code="wrong-file")
     return rows
 
 
