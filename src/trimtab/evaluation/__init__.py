@@ -11,7 +11,7 @@ from trimtab.evaluation.judge import Judge as Judge
 from trimtab.evaluation.judge import Judgement as Judgement
 from trimtab.evaluation.judges.asking import AskOptions as AskOptions
 from trimtab.evaluation.judges.costs import Budget as Budget
-from trimtab.evaluation.judges.costs import Estimate as Estimate
+from trimtab.evaluation.judges.costs import CostEstimate as CostEstimate
 from trimtab.evaluation.judges.costs import Prices as Prices
 from trimtab.evaluation.judges.judging import PairJudge as PairJudge
 from trimtab.evaluation.judges.judging import ScoreJudge as ScoreJudge

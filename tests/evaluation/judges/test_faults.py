@@ -31,10 +31,10 @@ FAULTS = (
 
 def run(answer: Serve, folder: Path | None = None, n: int = N, **given: Any) -> tuple[list[PairVerdict], ChatServer]:
     settings: dict[str, Any] = {"attempts": 4, "timeout": 5.0, "pause": lambda seconds: None}
-    endpoint = {name: given.pop(name) for name in ("attempts", "timeout", "pause") if name in given}
+    settings = {name: given.pop(name, value) for name, value in settings.items()}
     with serving(answer) as server:
         file = None if folder is None else folder / "answers.jsonl"
-        options = AskOptions(Endpoint(server.url, "a-judge", **{**settings, **endpoint}), file=file, **given)
+        options = AskOptions(Endpoint(server.url, "a-judge", **settings), file=file, **given)
         return list(PairJudge(options).verdicts(pairs(n))), server
 
 

@@ -15,7 +15,7 @@ from trimtab.evaluation.judges.costs import (
     ANSWER_TOKENS,
     Budget,
     BudgetReached,
-    Estimate,
+    CostEstimate,
     Prices,
     Purse,
     Spent,
@@ -113,7 +113,7 @@ class AskOptions:
             purse = Purse(self.budget, self.prices, kept.spent)
             yield Asker(self.endpoint, self.tries, self.max_tokens, kept, purse, pace)
 
-    def estimate(self, questions: Iterable[tuple[Question[Any], int, int]]) -> Estimate:
+    def estimate(self, questions: Iterable[tuple[Question[Any], int, int]]) -> CostEstimate:
         """What it takes to ask questions, each with its seed and repeat, less what is kept; nothing is sent."""
         file = self.file if self.file is not None and self.file.exists() else None
         total = kept = sent = most = prompt = bound = 0
@@ -131,7 +131,7 @@ class AskOptions:
         cost = self.prices.of(prompt, answer) if self.prices else None
         most_answer = most * self.max_tokens
         most_cost = self.prices.of(bound - most_answer, most_answer) if self.prices else None
-        return Estimate(total, kept, sent, most, prompt, answer, bound, cost, most_cost)
+        return CostEstimate(total, kept, sent, most, prompt, answer, bound, cost, most_cost)
 
 
 class Asker:

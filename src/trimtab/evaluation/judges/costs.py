@@ -98,7 +98,7 @@ class Spent:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class CostEstimate:
     """What a run will take, before it begins.
 
     Args:

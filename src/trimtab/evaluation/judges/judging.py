@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from trimtab.evaluation.judges.asking import Asker, AskOptions, Missing, in_parallel, seed_of
-from trimtab.evaluation.judges.costs import Estimate
+from trimtab.evaluation.judges.costs import CostEstimate
 from trimtab.evaluation.judges.questions import Choice, Question, about_answer, about_pair
 from trimtab.evaluation.judges.records import Answer, AnswerScores, Pair, PairVerdict, distinct
 from trimtab.evaluation.judges.rubrics import HELPSTEER, Rubric
@@ -44,7 +44,7 @@ class PairJudge:
         """Model and server."""
         return self.options.endpoint.identity
 
-    def estimate(self, pairs: Sequence[Pair], *, seed: int = 0) -> Estimate:
+    def estimate(self, pairs: Sequence[Pair], *, seed: int = 0) -> CostEstimate:
         """What `verdicts` will take, less the answers that are kept; nothing is sent.
 
         Args:
@@ -136,7 +136,7 @@ class ScoreJudge:
         """Names of the scores."""
         return self.rubric.names
 
-    def estimate(self, answers: Sequence[Answer], *, seed: int = 0) -> Estimate:
+    def estimate(self, answers: Sequence[Answer], *, seed: int = 0) -> CostEstimate:
         """What `scores` will take, less the answers that are kept; nothing is sent."""
         return self.options.estimate((q, at, r) for answer in distinct(answers) for q, at, r in self._put(answer, seed))
 

@@ -12,7 +12,7 @@ from trimtab.evaluation import (
     Answer,
     AnswerScores,
     AskOptions,
-    Estimate,
+    CostEstimate,
     JudgeInput,
     Pair,
     PairJudge,
@@ -31,8 +31,7 @@ from trimtab.evaluation import (
 from trimtab.evaluation.judges.judging import n_cut
 from trimtab.evaluation.judges.kept import KeptAnswers
 from trimtab.experiment.progress import Progress, Silent
-from trimtab.results.figures import Estimate as Figure
-from trimtab.results.figures import estimate
+from trimtab.results.figures import Estimate, estimate
 from trimtab.results.judging import JudgeAgreement, JudgeCost, Judging
 from trimtab.statistics import Interval
 from trimtab.version import __version__
@@ -192,11 +191,11 @@ def _answers(work: Work, on: Progress) -> tuple[Judging, tuple[AnswerScores, ...
     means = mean_scores(answers, scores, seed=work.seed)
     agrees, labelled = JudgeAgreement(), [one for one in work.people if isinstance(one, AnswerScores)]
     if work.labelled.pairs:
-        sides = [
+        first, second = (
             judging.scores(side, seed=work.seed, done=lambda: on.advance("labelled answers", 1))
             for side in _sides(work.labelled.pairs)
-        ]
-        agrees = _agreement(work.labelled.pairs, verdicts_by_scores(*sides), work.labelled.labels, work.source)
+        )
+        agrees = _agreement(work.labelled.pairs, verdicts_by_scores(first, second), work.labelled.labels, work.source)
     if labelled:
         alphas = score_agreement(answers, scores, labelled)
         agrees = JudgeAgreement(
@@ -250,11 +249,11 @@ def _sides(pairs: Sequence[Pair]) -> tuple[list[Answer], list[Answer]]:
     return first, [Answer(pair.id, pair.prompt, pair.second, pair.cluster) for pair in pairs]
 
 
-def _figure(interval: Interval | None, n: int, reason: str) -> Figure:
-    return Figure(reason=reason) if interval is None else estimate(interval, n)
+def _figure(interval: Interval | None, n: int, reason: str) -> Estimate:
+    return Estimate(reason=reason) if interval is None else estimate(interval, n)
 
 
-def _cost(parts: Sequence[Estimate]) -> JudgeCost:
+def _cost(parts: Sequence[CostEstimate]) -> JudgeCost:
     costs = [part.cost for part in parts if part.cost is not None]
     most = [part.most_cost for part in parts if part.most_cost is not None]
     return JudgeCost(
