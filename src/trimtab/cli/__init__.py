@@ -18,6 +18,7 @@ from trimtab.cli.feedback import feedback
 from trimtab.cli.fit import fit
 from trimtab.cli.flags import with_flags
 from trimtab.cli.generate import generate
+from trimtab.cli.judge import judge
 from trimtab.cli.keys import keys
 from trimtab.cli.lint import lint
 from trimtab.cli.metrics import metrics
@@ -95,7 +96,7 @@ def _root(
     pass
 
 
-for command in (check, predict, study, fit, generate, convert, convert_data, lint, draft, serve, doctor):
+for command in (check, predict, study, fit, generate, judge, convert, convert_data, lint, draft, serve, doctor):
     app.command()(command)
 groups = {
     "keys": keys, "release": release, "metrics": metrics, "feedback": feedback, "audit": audit, "store": store,

@@ -1,28 +1,35 @@
 """Ask a chat model on any server that speaks OpenAI's protocol."""
 
-import json
 import os
 import random
-import re
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import httpx2
 
+from trimtab.clients.replies import (
+    REPLACEMENTS,
+    Completion,
+    RetryError,
+    Usage,
+    content_of,
+    error_of,
+    refused_parameter,
+    retry_after,
+    shown,
+    usage_of,
+)
 from trimtab.errors import Code, InputError, TrimtabError
 
 Turn = Mapping[str, str]  # role, content
 
 _MAX_BYTES = 8 << 20  # of an answer
 _MAX_WAIT = 120.0  # seconds, whatever the server asks for
+_MAX_PIECES = 10.0  # timeouts that an answer may take in all, however small its pieces
 _RETRY_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
-# Parameters that some servers do not accept, and what to send instead (None: nothing).
-_REPLACEMENTS: Mapping[str, str | None] = {"max_tokens": "max_completion_tokens", "temperature": None, "seed": None}
 
 
 class EndpointError(TrimtabError):
@@ -31,10 +38,30 @@ class EndpointError(TrimtabError):
     default: ClassVar[Code] = "endpoint-failed"
 
 
-class _RetryError(Exception):  # not final: the request is sent again
-    def __init__(self, why: str, wait: float | None = None) -> None:
-        super().__init__(why)
-        self.wait = wait
+class Meter(Protocol):
+    """Watches the requests that are sent for one turn, the repeated ones included."""
+
+    def sending(self) -> None:
+        """A request is about to be sent; may wait, or raise to stop it."""
+        ...
+
+    def heard(self, status: int | None, usage: Usage | None, wait: float | None) -> None:
+        """What came of it.
+
+        Args:
+            status: of HTTP; None where no whole answer came.
+            usage: as the server counts; None where it does not say.
+            wait: seconds that the server asks to be left alone; None for no wish.
+        """
+        ...
+
+
+class _Unwatched:
+    def sending(self) -> None:
+        pass
+
+    def heard(self, status: int | None, usage: Usage | None, wait: float | None) -> None:
+        pass
 
 
 @dataclass(frozen=True)
@@ -45,7 +72,7 @@ class Endpoint:
         url: the server's base, such as `https://host/v1`; `/chat/completions` is added.
         model: its name on the server.
         key: sent as a bearer token; empty for none.
-        timeout: seconds to wait for a connection, and for each piece of an answer.
+        timeout: seconds to wait for a connection, and for each piece of an answer; the whole may take ten times that.
         attempts: how often a request is sent before it is given up.
         pause: called with the seconds to wait between attempts.
 
@@ -125,18 +152,49 @@ class Endpoint:
             InputError: the server refuses the request: key, model, URL or a parameter.
             EndpointError: no usable answer in `attempts` attempts.
         """
-        request = {
+        return self.complete(turns, seed=seed, max_tokens=max_tokens, temperature=temperature).text
+
+    def complete(
+        self,
+        turns: Sequence[Turn],
+        *,
+        seed: int,
+        max_tokens: int,
+        temperature: float = 1.0,
+        schema: Mapping[str, Any] | None = None,
+        meter: Meter | None = None,
+    ) -> Completion:
+        """The model's next turn, with the tokens that it took; safe to call from several threads.
+
+        Args:
+            turns: roles and contents.
+            seed: sent to the server, which may ignore it.
+            max_tokens: upper limit of the answer.
+            temperature: of sampling.
+            schema: JSON Schema of the answer (`response_format`); a server that does not take one is asked without, so
+                the answer may be anything.
+            meter: is told of every request.
+
+        Raises:
+            InputError: the server refuses the request: key, model, URL or a parameter.
+            EndpointError: no usable answer in `attempts` attempts.
+        """
+        request: dict[str, Any] = {
             "model": self.model,
             "messages": [dict(turn) for turn in turns],
             "max_tokens": max_tokens,
             "temperature": temperature,
             "seed": seed,
         }
+        if schema is not None:
+            named = {"name": "answer", "strict": True, "schema": dict(schema)}
+            request["response_format"] = {"type": "json_schema", "json_schema": named}
+        watching = _Unwatched() if meter is None else meter
         why = ""
         for attempt in range(self.attempts):
             try:
-                return self._once(request)
-            except _RetryError as error:
+                return self._once(request, watching)
+            except RetryError as error:
                 why = str(error)
                 wait = error.wait
             if attempt + 1 < self.attempts:
@@ -148,24 +206,32 @@ class Endpoint:
             field="parallel",
         )
 
-    def _once(self, request: Mapping[str, Any]) -> str:
+    def _once(self, request: Mapping[str, Any], meter: Meter) -> Completion:
         """One request, and at once another for each parameter that the server turns out not to support.
 
         Unsupported parameters are remembered for all further calls.
         """
         while True:
             sent = _with_replacements(request, self._unsupported)
-            status, headers, body = self._post(sent)
+            meter.sending()
+            try:
+                status, headers, body = self._post(sent)
+            except RetryError:
+                meter.heard(None, None, None)
+                raise
+            usage = usage_of(body) if status == 200 else None
+            wish = retry_after(headers)
+            meter.heard(status, usage, None if wish is None else min(_MAX_WAIT, wish))
             if status == 200:
-                return _content(body)
-            error = _error(body)
-            parameter = str(error.get("param") or "")
-            if not (status == 400 and parameter in sent and parameter in _REPLACEMENTS):
+                return Completion(content_of(body), usage)
+            error = error_of(body)
+            parameter = refused_parameter(status, error, body)
+            if parameter not in sent or parameter not in REPLACEMENTS:
                 break
             self._unsupported.add(parameter)
-        message = _shown(str(error.get("message") or body))
+        message = shown(str(error.get("message") or body))
         if status in _RETRY_STATUSES and error.get("code") != "insufficient_quota":
-            raise _RetryError(f"HTTP {status} {message}", _retry_after(headers))
+            raise RetryError(f"HTTP {status} {message}", retry_after(headers))
         where, fix = _fix(status)
         raise InputError(
             f"{self.identity} refuses the request (HTTP {status}): {message or 'no reason given'}{fix}",
@@ -175,19 +241,21 @@ class Endpoint:
 
     def _post(self, request: Mapping[str, Any]) -> tuple[int, Mapping[str, str], str]:
         """Status, headers and text of the answer; at most `_MAX_BYTES` are read."""
-        parts, size = [], 0
+        parts, size, end = [], 0, time.monotonic() + _MAX_PIECES * self.timeout
         try:
             with self._client.stream("POST", f"{self.url.rstrip('/')}/chat/completions", json=request) as response:
                 for part in response.iter_bytes():
                     parts.append(part)
                     size += len(part)
                     if size > _MAX_BYTES:
-                        raise _RetryError(f"an answer of more than {_MAX_BYTES >> 20} MiB")
+                        raise RetryError(f"an answer of more than {_MAX_BYTES >> 20} MiB")
+                    if time.monotonic() > end:
+                        raise RetryError(f"no whole answer within {_MAX_PIECES * self.timeout:g} seconds")
                 return response.status_code, response.headers, b"".join(parts).decode(errors="replace")
         except httpx2.TimeoutException:
-            raise _RetryError(f"no answer within {self.timeout:g} seconds") from None
+            raise RetryError(f"no answer within {self.timeout:g} seconds") from None
         except (httpx2.HTTPError, httpx2.StreamError) as error:
-            raise _RetryError(f"{type(error).__name__}: {error}") from None
+            raise RetryError(f"{type(error).__name__}: {error}") from None
 
 
 def key_from(variable: str) -> str:
@@ -211,56 +279,9 @@ def _with_replacements(request: Mapping[str, Any], unsupported: Collection[str])
     """The request without unsupported parameters, and with what the server accepts instead of them."""
     sent = {name: value for name, value in request.items() if name not in unsupported}
     for name in (name for name in request if name in unsupported):
-        if (instead := _REPLACEMENTS[name]) is not None:
+        if (instead := REPLACEMENTS[name]) is not None:
             sent[instead] = request[name]
     return sent
-
-
-def _content(body: str) -> str:
-    """The text of a chat completion."""
-    try:
-        text = json.loads(body)["choices"][0]["message"]["content"]
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise _RetryError(
-            f"an answer that is not a chat completion ({type(error).__name__}): {_shown(body)[:80]}"
-        ) from None
-    if not isinstance(text, str):
-        raise _RetryError("a completion without text")
-    text = _THOUGHT.sub("", text).strip()
-    if not text:
-        raise _RetryError("an empty completion")
-    if "\0" in text or text != text.encode(errors="ignore").decode():
-        raise _RetryError("a completion that is not text: it contains a null character or half a surrogate pair")
-    return text
-
-
-def _error(body: str) -> Mapping[str, Any]:
-    """The error that a server reports: `{"error": {…}}`, `{"error": "…"}`, `{"message": "…"}` or nothing."""
-    try:
-        error = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    error = error.get("error", error) if isinstance(error, dict) else {}
-    return error if isinstance(error, dict) else {"message": error}
-
-
-def _shown(text: str) -> str:
-    """The beginning of a server's message, without control characters."""
-    words = " ".join(text[:1000].split())[:300]
-    return "".join(c if c.isprintable() else "?" for c in words)
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait as the server wishes, given as a number or as a date."""
-    wish = headers.get("retry-after", "").strip()
-    try:
-        return max(0.0, float(wish))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(wish).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return None
 
 
 def _fix(status: int) -> tuple[str | None, str]:

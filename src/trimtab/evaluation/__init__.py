@@ -1,4 +1,4 @@
-"""Whether steering worked: generated text scored by a classifier, by a chat model, and by its fluency."""
+"""Whether steering worked: generated text scored by a classifier, by a chat model, by people, and by its fluency."""
 
 from trimtab.evaluation.classifier import Classifier as Classifier
 from trimtab.evaluation.classifier import Quality as Quality
@@ -9,7 +9,36 @@ from trimtab.evaluation.fluency import fluency as fluency
 from trimtab.evaluation.fluency import longest_repetition as longest_repetition
 from trimtab.evaluation.judge import Judge as Judge
 from trimtab.evaluation.judge import Judgement as Judgement
+from trimtab.evaluation.judges.asking import AskOptions as AskOptions
+from trimtab.evaluation.judges.costs import Budget as Budget
+from trimtab.evaluation.judges.costs import CostEstimate as CostEstimate
+from trimtab.evaluation.judges.costs import Prices as Prices
+from trimtab.evaluation.judges.judging import PairJudge as PairJudge
+from trimtab.evaluation.judges.judging import ScoreJudge as ScoreJudge
+from trimtab.evaluation.judges.records import Answer as Answer
+from trimtab.evaluation.judges.records import AnswerScores as AnswerScores
+from trimtab.evaluation.judges.records import Pair as Pair
+from trimtab.evaluation.judges.records import PairVerdict as PairVerdict
+from trimtab.evaluation.judges.records import verdicts_by_scores as verdicts_by_scores
+from trimtab.evaluation.judges.rubrics import HELPSTEER as HELPSTEER
+from trimtab.evaluation.judges.rubrics import Criterion as Criterion
+from trimtab.evaluation.judges.rubrics import Rubric as Rubric
+from trimtab.evaluation.judges.summaries import Agreement as Agreement
+from trimtab.evaluation.judges.summaries import Comparison as Comparison
+from trimtab.evaluation.judges.summaries import agreement as agreement
+from trimtab.evaluation.judges.summaries import compared as compared
+from trimtab.evaluation.judges.summaries import mean_scores as mean_scores
+from trimtab.evaluation.judges.summaries import score_agreement as score_agreement
+from trimtab.evaluation.judges.tables import JudgeInput as JudgeInput
+from trimtab.evaluation.judges.tables import read_judged as read_judged
+from trimtab.evaluation.judges.tables import read_scores as read_scores
+from trimtab.evaluation.judges.tables import read_verdicts as read_verdicts
 from trimtab.evaluation.rating import Rater as Rater
+from trimtab.evaluation.scorers import ClassifierScorer as ClassifierScorer
+from trimtab.evaluation.scorers import FluencyScorer as FluencyScorer
+from trimtab.evaluation.scorers import LengthScorer as LengthScorer
+from trimtab.evaluation.scorers import RepetitionScorer as RepetitionScorer
+from trimtab.evaluation.scorers import Scorer as Scorer
 from trimtab.ngrams import distinct as distinct
 from trimtab.ngrams import repeated as repeated
 from trimtab.ngrams import words as words

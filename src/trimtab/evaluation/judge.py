@@ -7,13 +7,9 @@ cannot contain, since they are a hash of it; they are cut, and what could end a 
 judge is, give it the negative answers of known examples as `base` and the positive ones as `steered`.
 """
 
-import hashlib
-import json
 import re
-import threading
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,26 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.behaviors import Behavior
-from trimtab.clients.chat import Endpoint, EndpointError, Turn
-from trimtab.errors import InputError, TrimtabError
+from trimtab.clients.chat import Endpoint, Turn
+from trimtab.errors import InputError
+from trimtab.evaluation.judges.asking import Asker, Missing, in_parallel
+from trimtab.evaluation.judges.questions import Choice, Question
+from trimtab.evaluation.judges.showing import Block, fenced, token_for
 from trimtab.evaluation.rows import labels as labels_of
 from trimtab.evaluation.rows import strings
-from trimtab.statistics import Interval, share_interval
+from trimtab.statistics import Interval, share_interval, win_rate
 
 MAX_CHARACTERS = 4000  # characters of a prompt or continuation that the judge is shown
-_MAX_FAILURES = 8  # questions in a row without an answer: the server is down
 _MIN_MEASURED = 0.5  # share of pairs that must be measured
-_CUT = "[…]"
 _LAST = re.compile(
     r"(?:(?:so|thus|therefore) )?(?:(?:my|the|final) )*(?:(?:answer|verdict|choice) )?(?:(?:is|it is|it's) )?"
     r"(?:(?:text|continuation|boxed) )?(?P<choice>a tie|tie|a|b)"
 )
-# What could end a turn once a server has put a conversation into a model's template: <|im_end|>, </s>, [/INST].
-_ANGLES = str.maketrans({"<": "‹", ">": "›"})
-_BRACKETS = re.compile(r"\[(/?[A-Z_]+)\]")
 
-Ints = NDArray[np.int64]
-Choice = Literal["A", "B", "tie"]
 Failure = Literal["unclear", "failed"]
 
 _CHOICES: Mapping[str, Choice] = {"a": "A", "b": "B", "tie": "tie", "a tie": "tie"}
@@ -159,19 +151,11 @@ class Judge:
         if seed < 0:
             raise InputError(f"seed {seed} must not be negative", code="out-of-range", field="seed")
         labels = labels_of(clusters, n)
-        comparison, answers = _Comparison(self, seed), []
-        with ThreadPoolExecutor(self.parallel) as pool:
-            try:
-                for pair in pool.map(comparison.pair, range(n), *columns):
-                    answers.append(pair)
-                    done()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-        if isinstance(comparison.fault, InputError) and not comparison.answered:
-            raise comparison.fault
+        comparison = _Comparison(self, seed)
+        answers = in_parallel(comparison.pair, range(n), *columns, parallel=self.parallel, done=done)
+        comparison.asker.check_answered()
         n_cut = sum(max(map(len, row)) > MAX_CHARACTERS for row in zip(*columns, strict=True))
-        return _judgement(self.endpoint.identity, answers, labels, n_cut, comparison.fault, level)
+        return _judgement(self.endpoint.identity, answers, labels, n_cut, comparison.asker.fault, level)
 
 
 @dataclass(frozen=True)
@@ -184,14 +168,11 @@ class _PairAnswers:
 
 
 class _Comparison:
-    """The questions of one comparison, and whether the server still answers."""
+    """The questions of one comparison."""
 
     def __init__(self, judge: Judge, seed: int) -> None:
         self.judge, self.seed = judge, seed
-        self.answered = False
-        self.fault: TrimtabError | None = None  # the last one
-        self._streak = 0  # failures in a row
-        self._lock = threading.Lock()
+        self.asker = Asker(judge.endpoint, judge.tries, judge.max_tokens)
 
     def pair(self, i: int, prompt: str, base: str, steered: str) -> _PairAnswers:
         """Both orders of one pair, the first of them drawn."""
@@ -201,33 +182,16 @@ class _Comparison:
         steered_first, seed = bool(drawn.random() < 0.5), int(drawn.integers(1 << 30))
         verdicts, places = [], []
         for order in (steered_first, not steered_first):
-            choice = self._ask(prompt, (steered, base) if order else (base, steered), seed)
-            if choice == "unclear" or choice == "failed":
-                return _PairAnswers(failure=choice)
-            places.append({"A": 1, "B": -1, "tie": 0}[choice])
+            said = self._ask(prompt, (steered, base) if order else (base, steered), seed)
+            if isinstance(said, Missing):
+                return _PairAnswers(failure="unclear" if said.why == "unclear" else "failed")
+            places.append({"A": 1, "B": -1, "tie": 0}[said])
             verdicts.append(places[-1] if order else -places[-1])
         return _PairAnswers((verdicts[0], verdicts[1]), (places[0], places[1]))
 
-    def _ask(self, prompt: str, texts: tuple[str, str], seed: int) -> Choice | Failure:
-        for k in range(self.judge.tries):
-            if self._streak >= _MAX_FAILURES:
-                return "failed"
-            turns = question(self.judge.behavior, prompt, *texts, seed + k)
-            try:
-                answer = self.judge.endpoint.chat(
-                    turns, seed=seed + k, max_tokens=self.judge.max_tokens, temperature=0.7 if k else 0.0
-                )
-            except (EndpointError, InputError) as error:
-                with self._lock:
-                    # A server that answers others and refuses this one may object to its content.
-                    self._streak += isinstance(error, EndpointError) or not self.answered
-                    self.fault = error
-                return "failed"
-            with self._lock:
-                self.answered, self._streak = True, 0
-            if choice := verdict_in(answer):
-                return choice
-        return "unclear"
+    def _ask(self, prompt: str, texts: tuple[str, str], seed: int) -> Choice | Missing:
+        asked: Question[Choice] = Question(lambda at: question(self.judge.behavior, prompt, *texts, at), verdict_in)
+        return self.asker.ask(asked, seed)
 
 
 def question(behavior: Behavior, prompt: str, first: str, second: str, seed: int) -> list[Turn]:
@@ -235,7 +199,7 @@ def question(behavior: Behavior, prompt: str, first: str, second: str, seed: int
 
     The token depends on all texts, so no text can be written to contain it, even by someone who knows the seed.
     """
-    token = hashlib.sha256(json.dumps([seed, prompt, first, second]).encode()).hexdigest()[:24]
+    token = token_for(seed, prompt, first, second)
     what = " ".join((behavior.description or behavior.name).split())
     instructions = (
         "You compare two texts, A and B: which of them shows a certain behavior more?\n\n"
@@ -250,19 +214,10 @@ def question(behavior: Behavior, prompt: str, first: str, second: str, seed: int
         "that it is.\n\n"
         "Give your reasons in a few sentences. Then end with a line that holds nothing but A, B or tie."
     )
-    blocks = [("PROMPT", prompt, True)] if prompt.strip() else []
-    blocks += [("TEXT A", first, False), ("TEXT B", second, False)]
-    shown = [f"{token} {name} BEGINS\n{shown_as_data(text, tail)}\n{token} {name} ENDS" for name, text, tail in blocks]
+    blocks = [Block("PROMPT", prompt, tail=True)] if prompt.strip() else []
+    shown = fenced([*blocks, Block("TEXT A", first), Block("TEXT B", second)], token, MAX_CHARACTERS)
     asked = "Which text shows the behavior more? The last line of your answer holds nothing but A, B or tie."
-    return [{"role": "system", "content": instructions}, {"role": "user", "content": "\n\n".join([*shown, asked])}]
-
-
-def shown_as_data(text: str, tail: bool) -> str:
-    """The beginning (or tail) of a text, without control characters or anything that may end a turn."""
-    if len(text) > MAX_CHARACTERS:
-        text = _CUT + text[-MAX_CHARACTERS:] if tail else text[:MAX_CHARACTERS] + _CUT
-    kept = "".join(c if c in "\r\n\t" or unicodedata.category(c) not in ("Cc", "Cs") else "\ufffd" for c in text)
-    return _BRACKETS.sub(r"(\1)", kept.translate(_ANGLES))
+    return [{"role": "system", "content": instructions}, {"role": "user", "content": f"{shown}\n\n{asked}"}]
 
 
 def verdict_in(answer: str) -> Choice | None:
@@ -285,10 +240,10 @@ def _judgement(
     asked = measured & np.array([a.places is not None for a in answers], dtype=np.bool_)
     verdicts = np.array([a.verdicts for a in answers], dtype=np.int64).reshape(-1, 2)  # [n, 2]
     places = np.array([a.places or (0, 0) for a in answers], dtype=np.int64).reshape(-1, 2)
-    inconsistent = first_place = win_rate = None
+    inconsistent = first_place = rate = None
     if len(np.unique(labels[asked])) > 1:
         inconsistent = share_interval(verdicts[asked, 0] != verdicts[asked, 1], labels[asked], level)
-        first_place = _rate(places[asked], labels[asked], level)
+        first_place = win_rate(places[asked], labels[asked], level)
     failures = [sum(a.failure == why for a in answers) for why in ("unclear", "failed")]
     n, total = int(measured.sum()), verdicts.sum(axis=1)
     reason = None
@@ -302,17 +257,11 @@ def _judgement(
             "with the order; take another judge"
         )
     else:
-        win_rate = _rate(verdicts[measured], labels[measured], level)
+        rate = win_rate(verdicts[measured], labels[measured], level)
     return Judgement(
         judge=judge, n=n, n_pairs=len(answers), n_identical=n - int(asked.sum()),
         n_unclear=failures[0], n_failed=failures[1],
         n_cut=n_cut, verdicts=tuple(float(v) / 2 if ok else None for v, ok in zip(total, measured, strict=True)),
         wins=int((total[measured] > 0).sum()), losses=int((total[measured] < 0).sum()),
-        win_rate=win_rate, inconsistent=inconsistent, first_place=first_place, reason=reason,
+        win_rate=rate, inconsistent=inconsistent, first_place=first_place, reason=reason,
     )  # fmt: skip
-
-
-def _rate(values: Ints, labels: NDArray[np.str_], level: float) -> Interval:
-    """Mean of (1 + value) / 2 of `values` [m, 2] in {−1, 0, 1}: two votes each, of a tie one for either side."""
-    votes = np.stack([values >= 0, values > 0], axis=-1)  # [m, 2, 2]
-    return share_interval(votes.ravel(), np.repeat(labels, 4), level)

@@ -1,5 +1,6 @@
 """Geometry of activations, effects of steering, and intervals: functions of arrays, without a model or torch."""
 
+from trimtab.statistics.agreement import cohens_kappa, krippendorffs_alpha
 from trimtab.statistics.effects import (
     anti_steerable,
     anti_steerable_unpaired,
@@ -32,6 +33,7 @@ from trimtab.statistics.intervals import (
     wilson,
 )
 from trimtab.statistics.paired import correlation, paired_change, square_and_add
+from trimtab.statistics.preferences import win_rate
 from trimtab.statistics.refitted import SeparabilityInterval, agreement_interval, separability_interval
 from trimtab.statistics.vectors import cosine_matrix, edit_size_ratio, expected_cosine, pairs_for_cosine
 
@@ -45,6 +47,7 @@ __all__ = [
     "bootstrap_mean",
     "bootstrap_two_sample",
     "cluster_folds",
+    "cohens_kappa",
     "convergence",
     "correlation",
     "cosine_matrix",
@@ -54,6 +57,7 @@ __all__ = [
     "edit_size_ratio",
     "expected_cosine",
     "jackknife_interval",
+    "krippendorffs_alpha",
     "length_auroc",
     "length_matched",
     "odd_even",
@@ -71,4 +75,5 @@ __all__ = [
     "steering_effect",
     "two_sample_share",
     "wilson",
+    "win_rate",
 ]
