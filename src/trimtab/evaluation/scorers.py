@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from trimtab.errors import InputError
 from trimtab.evaluation.classifier import Classifier, Quality
-from trimtab.evaluation.judges.records import Answer, AnswerScores
+from trimtab.evaluation.judges.records import Answer, RatedAnswer
 from trimtab.ngrams import repeated, words
 
 
@@ -33,7 +33,7 @@ class Scorer(Protocol):
         """Names of the scores."""
         ...
 
-    def scores(self, answers: Sequence[Answer]) -> tuple[AnswerScores, ...]:
+    def scores(self, answers: Sequence[Answer]) -> tuple[RatedAnswer, ...]:
         """Scores of every answer in their order; what cannot be had is named as missing."""
         ...
 
@@ -51,7 +51,7 @@ class LengthScorer:
     identity: str = "length"
     criteria: tuple[str, ...] = ("words",)
 
-    def scores(self, answers: Sequence[Answer]) -> tuple[AnswerScores, ...]:
+    def scores(self, answers: Sequence[Answer]) -> tuple[RatedAnswer, ...]:
         """See `Scorer`."""
         return _each(self, answers, [float(len(words(answer.text))) for answer in answers])
 
@@ -69,7 +69,7 @@ class RepetitionScorer:
     identity: str = "repetition"
     criteria: tuple[str, ...] = ("repeated_3",)
 
-    def scores(self, answers: Sequence[Answer]) -> tuple[AnswerScores, ...]:
+    def scores(self, answers: Sequence[Answer]) -> tuple[RatedAnswer, ...]:
         """See `Scorer`."""
         return _each(self, answers, [repeated(answer.text, 3) for answer in answers], "too short")
 
@@ -104,7 +104,7 @@ class ClassifierScorer:
         if self.quality.reason is not None:
             raise InputError(f"this classifier gives no scores: {self.quality.reason}", field="quality")
 
-    def scores(self, answers: Sequence[Answer]) -> tuple[AnswerScores, ...]:
+    def scores(self, answers: Sequence[Answer]) -> tuple[RatedAnswer, ...]:
         """See `Scorer`."""
         return _each(self, answers, self.classifier.scores([answer.text for answer in answers]), "empty")
 
@@ -130,7 +130,7 @@ class FluencyScorer:
     identity: str = "fluency"
     criteria: tuple[str, ...] = ("log_prob",)
 
-    def scores(self, answers: Sequence[Answer]) -> tuple[AnswerScores, ...]:
+    def scores(self, answers: Sequence[Answer]) -> tuple[RatedAnswer, ...]:
         """See `Scorer`.
 
         Raises:
@@ -142,15 +142,15 @@ class FluencyScorer:
 
 def _each(
     scorer: Scorer, answers: Sequence[Answer], values: ArrayLike, otherwise: str = ""
-) -> tuple[AnswerScores, ...]:
+) -> tuple[RatedAnswer, ...]:
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.shape != (len(answers),):
         raise InputError(
             f"{scorer.identity}: scores of shape {numbers.shape} for {len(answers)} answers; give one each"
         )
     return tuple(
-        AnswerScores(answer.id, scorer.identity, {scorer.criteria[0]: float(value)})
+        RatedAnswer(answer.id, scorer.identity, {scorer.criteria[0]: float(value)})
         if np.isfinite(value)
-        else AnswerScores(answer.id, scorer.identity, missing=otherwise)
+        else RatedAnswer(answer.id, scorer.identity, missing=otherwise)
         for answer, value in zip(answers, numbers, strict=True)
     )

@@ -15,7 +15,7 @@ from trimtab.clients.chat import Endpoint
 from trimtab.errors import InputError
 from trimtab.evaluation import (
     Answer,
-    AnswerScores,
+    RatedAnswer,
     AskOptions,
     Pair,
     PairJudge,
@@ -98,11 +98,11 @@ def test_a_verdict_on_no_pair_or_two_on_one_are_refused() -> None:
 
 
 def test_scores_decide_pairs_and_a_missing_one_decides_none() -> None:
-    def scored(*values: float | None) -> list[AnswerScores]:
+    def scored(*values: float | None) -> list[RatedAnswer]:
         return [
-            AnswerScores(f"p{i}", "judge", {"a": v, "b": 2.0})
+            RatedAnswer(f"p{i}", "judge", {"a": v, "b": 2.0})
             if v is not None
-            else AnswerScores(f"p{i}", "j", missing="x")
+            else RatedAnswer(f"p{i}", "j", missing="x")
             for i, v in enumerate(values)
         ]
 
@@ -116,7 +116,7 @@ def test_scores_decide_pairs_and_a_missing_one_decides_none() -> None:
 def test_means_of_scores_leave_out_what_is_missing() -> None:
     answers = [Answer(str(i), f"Prompt {i}", "x") for i in range(6)]
     scores = [
-        AnswerScores(str(i), "j", {"a": float(i)}) if i else AnswerScores("0", "j", missing="unclear") for i in range(6)
+        RatedAnswer(str(i), "j", {"a": float(i)}) if i else RatedAnswer("0", "j", missing="unclear") for i in range(6)
     ]
     mean, n = mean_scores(answers, scores)["a"]
     assert (mean.value, n) == (3.0, 5)

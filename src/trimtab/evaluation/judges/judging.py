@@ -14,7 +14,7 @@ import numpy as np
 from trimtab.evaluation.judges.asking import Asker, AskOptions, Missing, in_parallel, seed_of
 from trimtab.evaluation.judges.costs import CostEstimate
 from trimtab.evaluation.judges.questions import Choice, Question, about_answer, about_pair
-from trimtab.evaluation.judges.records import Answer, AnswerScores, Pair, PairVerdict, distinct
+from trimtab.evaluation.judges.records import Answer, RatedAnswer, Pair, PairVerdict, distinct
 from trimtab.evaluation.judges.rubrics import HELPSTEER, Rubric
 
 _PLACES = {"A": 1, "B": -1, "tie": 0}
@@ -142,7 +142,7 @@ class ScoreJudge:
 
     def scores(
         self, answers: Sequence[Answer], *, seed: int = 0, done: Callable[[], object] = lambda: None
-    ) -> tuple[AnswerScores, ...]:
+    ) -> tuple[RatedAnswer, ...]:
         """Score answers, each by itself.
 
         Args:
@@ -169,15 +169,15 @@ class ScoreJudge:
             question = about_answer(self.rubric, answer.prompt, answer.text, self.options.longest)
             yield question, seed_of(seed, repeat, answer.prompt, answer.text), repeat
 
-    def _scores(self, asker: Asker, answer: Answer, seed: int) -> AnswerScores:
+    def _scores(self, asker: Asker, answer: Answer, seed: int) -> RatedAnswer:
         given: list[dict[str, int]] = []
         for question, at, repeat in self._put(answer, seed):
             said = asker.ask(question, at, repeat=repeat, temperature=self.options.temperature)
             if isinstance(said, Missing):
-                return AnswerScores(answer.id, self.identity, missing=said.why)
+                return RatedAnswer(answer.id, self.identity, missing=said.why)
             given.append(said)
         means = {name: float(np.mean([scores[name] for scores in given])) for name in self.criteria}
-        return AnswerScores(answer.id, self.identity, means)
+        return RatedAnswer(answer.id, self.identity, means)
 
 
 def n_cut(items: Sequence[Any], longest: int) -> int:

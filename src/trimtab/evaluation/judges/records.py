@@ -102,7 +102,7 @@ class PairVerdict:
 
 
 @dataclass(frozen=True)
-class AnswerScores:
+class RatedAnswer:
     """What somebody scores an answer.
 
     Args:
@@ -112,8 +112,8 @@ class AnswerScores:
         missing: why there are no scores; None where there are.
 
     Example:
-        >>> from trimtab.evaluation import AnswerScores
-        >>> AnswerScores("1", "ada", {"helpfulness": 4.0, "coherence": 3.0}).mean
+        >>> from trimtab.evaluation import RatedAnswer
+        >>> RatedAnswer("1", "ada", {"helpfulness": 4.0, "coherence": 3.0}).mean
         3.5
     """
 
@@ -148,7 +148,7 @@ def distinct(items: Sequence[T]) -> list[T]:
 
 
 def verdicts_by_scores(
-    first: Sequence[AnswerScores], second: Sequence[AnswerScores], criterion: str | None = None
+    first: Sequence[RatedAnswer], second: Sequence[RatedAnswer], criterion: str | None = None
 ) -> tuple[PairVerdict, ...]:
     """Which of two scored answers wins: the one with the higher score.
 
@@ -164,8 +164,8 @@ def verdicts_by_scores(
         InputError: not as many of both.
 
     Example:
-        >>> from trimtab.evaluation import AnswerScores, verdicts_by_scores
-        >>> scored = [AnswerScores("1", "ada", {"helpfulness": score}) for score in (2.0, 3.0)]
+        >>> from trimtab.evaluation import RatedAnswer, verdicts_by_scores
+        >>> scored = [RatedAnswer("1", "ada", {"helpfulness": score}) for score in (2.0, 3.0)]
         >>> verdicts_by_scores(scored[:1], scored[1:])[0].verdict
         1
     """

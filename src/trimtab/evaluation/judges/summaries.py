@@ -8,7 +8,7 @@ import numpy as np
 
 from trimtab.decimals import decimals
 from trimtab.errors import InputError
-from trimtab.evaluation.judges.records import Answer, AnswerScores, Pair, PairVerdict
+from trimtab.evaluation.judges.records import Answer, RatedAnswer, Pair, PairVerdict
 from trimtab.statistics import Interval, bootstrap_mean, cohens_kappa, krippendorffs_alpha, share_interval, win_rate
 from trimtab.texts import shown
 
@@ -191,7 +191,7 @@ def agreement(
 
 
 def mean_scores(
-    answers: Sequence[Answer], scores: Sequence[AnswerScores], *, level: float = 0.95, seed: int = 0
+    answers: Sequence[Answer], scores: Sequence[RatedAnswer], *, level: float = 0.95, seed: int = 0
 ) -> dict[str, tuple[Interval | None, int]]:
     """Mean of every score with its interval, by clusters of answers.
 
@@ -224,8 +224,8 @@ def mean_scores(
 
 def score_agreement(
     answers: Sequence[Answer],
-    judged: Sequence[AnswerScores],
-    labelled: Sequence[AnswerScores],
+    judged: Sequence[RatedAnswer],
+    labelled: Sequence[RatedAnswer],
     *,
     level: float = 0.95,
 ) -> dict[str, tuple[Interval | None, int]]:
@@ -241,9 +241,9 @@ def score_agreement(
         By criterion: α, None where it cannot be said; and how many answers both have scored.
 
     Example:
-        >>> from trimtab.evaluation import Answer, AnswerScores, score_agreement
+        >>> from trimtab.evaluation import Answer, RatedAnswer, score_agreement
         >>> answers = [Answer(str(i), f"Prompt {i}", "x") for i in range(5)]
-        >>> ada, judge = ([AnswerScores(str(i), who, {"a": float(i)}) for i in range(5)] for who in ("ada", "judge"))
+        >>> ada, judge = ([RatedAnswer(str(i), who, {"a": float(i)}) for i in range(5)] for who in ("ada", "judge"))
         >>> alpha, n = score_agreement(answers, judge, ada)["a"]
         >>> alpha.value, n
         (1.0, 5)

@@ -10,7 +10,7 @@ from trimtab.behaviors.opening import located, read_file
 from trimtab.behaviors.table import Row
 from trimtab.decimals import decimals
 from trimtab.errors import InputError
-from trimtab.evaluation.judges.records import Answer, AnswerScores, Pair, PairVerdict
+from trimtab.evaluation.judges.records import Answer, RatedAnswer, Pair, PairVerdict
 from trimtab.evaluation.judges.rubrics import SCORES, Rubric
 from trimtab.texts import shown
 
@@ -103,7 +103,7 @@ def read_verdicts(file: str | Path, ids: Sequence[str]) -> tuple[PairVerdict, ..
     return tuple(PairVerdict(id, rater, (_verdict(row, "verdict"),)) for row, id, rater in rows)
 
 
-def read_scores(file: str | Path, ids: Sequence[str], rubric: Rubric) -> tuple[AnswerScores, ...]:
+def read_scores(file: str | Path, ids: Sequence[str], rubric: Rubric) -> tuple[RatedAnswer, ...]:
     """People's scores of answers: the columns `id`, `rater` and one for every criterion, whole numbers from 0 to 4.
 
     Args:
@@ -123,7 +123,7 @@ def read_scores(file: str | Path, ids: Sequence[str], rubric: Rubric) -> tuple[A
         {'politeness': 3.0}
     """
     return tuple(
-        AnswerScores(id, rater, {name: _score(row, name) for name in rubric.names})
+        RatedAnswer(id, rater, {name: _score(row, name) for name in rubric.names})
         for row, id, rater in _by_people(file, ids, set(rubric.names))
     )
 

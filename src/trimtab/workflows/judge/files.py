@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from trimtab.errors import InputError
-from trimtab.evaluation import AnswerScores, PairVerdict
+from trimtab.evaluation import RatedAnswer, PairVerdict
 from trimtab.results.judging import Judging
 from trimtab.storage.atomic import whole
 
@@ -16,7 +16,7 @@ ROWS: Final = "judgements.csv"
 _WORDS: Final = {1: "second", -1: "first", 0: "tie"}
 
 
-def save(record: Judging, judgements: Sequence[PairVerdict] | Sequence[AnswerScores], folder: Path) -> None:
+def save(record: Judging, judgements: Sequence[PairVerdict] | Sequence[RatedAnswer], folder: Path) -> None:
     """Write `judgements.csv` and `judging.json`, each whole, the record last.
 
     Args:
@@ -41,8 +41,8 @@ def save(record: Judging, judgements: Sequence[PairVerdict] | Sequence[AnswerSco
         ) from None
 
 
-def _rows(judgements: Sequence[PairVerdict] | Sequence[AnswerScores]) -> list[list[object]]:
-    scores = list(dict.fromkeys(name for one in judgements if isinstance(one, AnswerScores) for name in one.scores))
+def _rows(judgements: Sequence[PairVerdict] | Sequence[RatedAnswer]) -> list[list[object]]:
+    scores = list(dict.fromkeys(name for one in judgements if isinstance(one, RatedAnswer) for name in one.scores))
     pairs = any(isinstance(one, PairVerdict) for one in judgements)
     rows: list[list[object]] = [
         ["id", "rater", "verdict", "orders_disagreed", "missing"] if pairs else ["id", "rater", *scores, "missing"]

@@ -10,7 +10,7 @@ from trimtab.errors import InputError
 from trimtab.evaluation import (
     HELPSTEER,
     Answer,
-    AnswerScores,
+    RatedAnswer,
     AskOptions,
     CostEstimate,
     JudgeInput,
@@ -58,7 +58,7 @@ class Work:
     rows: JudgeInput
     options: AskOptions
     rubric: Rubric
-    people: tuple[PairVerdict, ...] | tuple[AnswerScores, ...]
+    people: tuple[PairVerdict, ...] | tuple[RatedAnswer, ...]
     labelled: JudgeInput
     source: str
     folder: Path | None
@@ -98,7 +98,7 @@ class Work:
             )
         rows, others = read_judged(file), JudgeInput() if labelled is None else _labelled(labelled)
         source = str(file) if rows.labels else ""
-        given: tuple[PairVerdict, ...] | tuple[AnswerScores, ...] = rows.labels
+        given: tuple[PairVerdict, ...] | tuple[RatedAnswer, ...] = rows.labels
         if people is not None:
             source = str(people)
             if rows.pairs:
@@ -185,11 +185,11 @@ def _pairs(work: Work, on: Progress) -> tuple[Judging, tuple[PairVerdict, ...]]:
     return record, verdicts
 
 
-def _answers(work: Work, on: Progress) -> tuple[Judging, tuple[AnswerScores, ...]]:
+def _answers(work: Work, on: Progress) -> tuple[Judging, tuple[RatedAnswer, ...]]:
     judging, answers = ScoreJudge(work.options, work.rubric), work.rows.answers
     scores = judging.scores(answers, seed=work.seed, done=lambda: on.advance("answers", 1))
     means = mean_scores(answers, scores, seed=work.seed)
-    agrees, labelled = JudgeAgreement(), [one for one in work.people if isinstance(one, AnswerScores)]
+    agrees, labelled = JudgeAgreement(), [one for one in work.people if isinstance(one, RatedAnswer)]
     if work.labelled.pairs:
         first, second = (
             judging.scores(side, seed=work.seed, done=lambda: on.advance("labelled answers", 1))

@@ -124,7 +124,7 @@ function settle(exchange, replaced, note) {
 /** Brings everything that follows from the settings and the conversation up to date. */
 function refresh() {
   byId("empty").hidden = Boolean(byId("log").children.length);
-  byId("send").disabled = running !== null;
+  byId("send").disabled = running !== null || controls.model === null; // until the server has said what it has
   byId("stop").disabled = running === null;
   language.disabled = running !== null; // or a part of the answer's words would be in the other one
   byId("again").disabled = running !== null || !exchanges.length;
