@@ -16,9 +16,9 @@ from trimtab.evaluation.judges.costs import Prices as Prices
 from trimtab.evaluation.judges.judging import PairJudge as PairJudge
 from trimtab.evaluation.judges.judging import ScoreJudge as ScoreJudge
 from trimtab.evaluation.judges.records import Answer as Answer
-from trimtab.evaluation.judges.records import RatedAnswer as RatedAnswer
 from trimtab.evaluation.judges.records import Pair as Pair
 from trimtab.evaluation.judges.records import PairVerdict as PairVerdict
+from trimtab.evaluation.judges.records import RatedAnswer as RatedAnswer
 from trimtab.evaluation.judges.records import verdicts_by_scores as verdicts_by_scores
 from trimtab.evaluation.judges.rubrics import HELPSTEER as HELPSTEER
 from trimtab.evaluation.judges.rubrics import Criterion as Criterion

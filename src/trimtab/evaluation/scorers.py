@@ -140,9 +140,7 @@ class FluencyScorer:
         return _each(self, answers, values, "nothing to score")
 
 
-def _each(
-    scorer: Scorer, answers: Sequence[Answer], values: ArrayLike, otherwise: str = ""
-) -> tuple[RatedAnswer, ...]:
+def _each(scorer: Scorer, answers: Sequence[Answer], values: ArrayLike, otherwise: str = "") -> tuple[RatedAnswer, ...]:
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.shape != (len(answers),):
         raise InputError(

@@ -15,11 +15,11 @@ from trimtab.clients.chat import Endpoint
 from trimtab.errors import InputError
 from trimtab.evaluation import (
     Answer,
-    RatedAnswer,
     AskOptions,
     Pair,
     PairJudge,
     PairVerdict,
+    RatedAnswer,
     agreement,
     compared,
     mean_scores,

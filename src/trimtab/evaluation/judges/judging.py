@@ -14,7 +14,7 @@ import numpy as np
 from trimtab.evaluation.judges.asking import Asker, AskOptions, Missing, in_parallel, seed_of
 from trimtab.evaluation.judges.costs import CostEstimate
 from trimtab.evaluation.judges.questions import Choice, Question, about_answer, about_pair
-from trimtab.evaluation.judges.records import Answer, RatedAnswer, Pair, PairVerdict, distinct
+from trimtab.evaluation.judges.records import Answer, Pair, PairVerdict, RatedAnswer, distinct
 from trimtab.evaluation.judges.rubrics import HELPSTEER, Rubric
 
 _PLACES = {"A": 1, "B": -1, "tie": 0}

@@ -8,7 +8,7 @@ import numpy as np
 
 from trimtab.decimals import decimals
 from trimtab.errors import InputError
-from trimtab.evaluation.judges.records import Answer, RatedAnswer, Pair, PairVerdict
+from trimtab.evaluation.judges.records import Answer, Pair, PairVerdict, RatedAnswer
 from trimtab.statistics import Interval, bootstrap_mean, cohens_kappa, krippendorffs_alpha, share_interval, win_rate
 from trimtab.texts import shown
 

@@ -10,7 +10,7 @@ from trimtab.behaviors.opening import located, read_file
 from trimtab.behaviors.table import Row
 from trimtab.decimals import decimals
 from trimtab.errors import InputError
-from trimtab.evaluation.judges.records import Answer, RatedAnswer, Pair, PairVerdict
+from trimtab.evaluation.judges.records import Answer, Pair, PairVerdict, RatedAnswer
 from trimtab.evaluation.judges.rubrics import SCORES, Rubric
 from trimtab.texts import shown
 

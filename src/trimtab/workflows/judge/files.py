@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from trimtab.errors import InputError
-from trimtab.evaluation import RatedAnswer, PairVerdict
+from trimtab.evaluation import PairVerdict, RatedAnswer
 from trimtab.results.judging import Judging
 from trimtab.storage.atomic import whole
 
