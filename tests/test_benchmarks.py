@@ -88,6 +88,15 @@ def test_what_releases_cost_is_measured_and_written_down(tmp_path: Path, monkeyp
 
 
 @pytest.mark.slow
+def test_adaptive_releases_are_simulated_and_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, page = tmp_path / "rows.jsonl", tmp_path / "adaptive.md"
+    monkeypatch.setattr(sys, "argv", ["adaptive.py", "--releases", "2", "--json", str(rows), "--out", str(page)])
+    runpy.run_path(str(BENCHMARKS / "adaptive.py"), run_name="__main__")
+    for word in ("test, then commit", "at the margin", "doubly-robust", "plain mean, ordinary interval"):
+        assert word in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
 def test_launches_are_simulated_and_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows, page = tmp_path / "rows.jsonl", tmp_path / "live.md"
     options = ["--launches", "4", "--streams", "2", "--length", "3000", "--json", str(rows), "--out", str(page)]

@@ -20,10 +20,10 @@ def status(name: Name, store: Place = None, json_: Json = False) -> None:
     """The state of a release, how many requests each arm had, and what its metrics say."""
     with opened(store) as kept:
         from trimtab.operations import ExposureLog, Releases
-        from trimtab.operations.experiments import Experiment
+        from trimtab.operations.experiments import experiment_of
 
         found, counts = Releases(kept).get(name), ExposureLog(kept).counts(name)
-        look = Experiment(kept, name).look()
+        look = experiment_of(kept, name).look()
     if json_:
         rows = [{"arm": c.arm, "dry_run": c.dry_run, "requests": c.requests, "units": c.units} for c in counts]
         typer.echo(json.dumps(found.record | {"exposures": rows, "experiment": look.record}))
@@ -31,8 +31,33 @@ def status(name: Name, store: Place = None, json_: Json = False) -> None:
     _tell_release(found)
     rows_ = [(c.arm + (" (dry run)" if c.dry_run else ""), str(c.requests), str(c.units)) for c in counts]
     table(("arm", "requests", "units"), rows_)
-    if look.findings:
+    if look.arms:
+        _tell_arms(look)
+    if look.findings or look.arms:
         _tell_experiment(look)
+
+
+def estimate(
+    name: Name,
+    policy: Annotated[
+        str, typer.Option(help="An arm (control too), uniform, or shares such as mild=0.5,bold=0.5.")
+    ] = "uniform",
+    store: Place = None,
+    json_: Json = False,
+) -> None:
+    """What another policy would have given on the traffic of a release with several arms."""
+    with opened(store) as kept:
+        from trimtab.operations.experiments import policy_value
+
+        found = policy_value(kept, name, policy)
+    if json_:
+        typer.echo(json.dumps(found.record))
+        return
+    able, all_ = found.visits
+    said = ", ".join(f"{arm} {100 * share:.3g} %" for arm, share in found.policy.items() if share)
+    typer.echo(f"{found.metric} under {said}, by {able:,} of {all_:,} visits:")
+    rows = [(one.method, _number(one.value), f"[{_number(one.low)}, {_number(one.high)}]") for one in found.estimates]
+    table(("method", "mean", "interval at all looks"), rows)
 
 
 def watch(
@@ -85,10 +110,11 @@ def _tell_release(found: "Release") -> None:
 
 def _tell_experiment(look: "Look") -> None:
     typer.echo()
-    table(
-        ("metric", "control", "treatment", "difference", "state", "what it means"),
-        [_row(finding) for finding in look.findings],
-    )
+    if look.findings:
+        table(
+            ("metric", "control", "treatment", "difference", "state", "what it means"),
+            [_row(finding) for finding in look.findings],
+        )
     for said in (look.sample_ratio.meaning, look.note):
         if said:
             typer.echo(said)
@@ -97,11 +123,34 @@ def _tell_experiment(look: "Look") -> None:
         typer.echo(f"The next watch takes the step {decision.action}{to}.")
 
 
+def _tell_arms(look: "Look") -> None:
+    """How the arms of a release with several do, and what its attributes move."""
+    typer.echo()
+    rows = [
+        (one.arm, f"{100 * one.share:.3g} %", str(one.visits), _number(one.mean),
+         f"[{_number(one.low)}, {_number(one.high)}]", f"{one.best:.2f}", one.excluded or "")
+        for one in look.arms
+    ]  # fmt: skip
+    table(("arm", "share", "visits", "mean", "interval", "chance to be best", "excluded"), rows)
+    if look.effects:
+        typer.echo()
+        table(
+            ("metric", "attribute", "moves by", "interval", "what it means"),
+            [(one.metric, " × ".join(one.attributes), _number(one.difference),
+              f"[{_number(one.low)}, {_number(one.high)}]", one.meaning) for one in look.effects],
+        )  # fmt: skip
+
+
+def _number(value: float | None) -> str:
+    return "?" if value is None else f"{value:.4g}"
+
+
 def _row(one: "Finding") -> tuple[str, ...]:
     low, high = ("-∞" if one.low is None else f"{one.low:+.3g}"), ("∞" if one.high is None else f"{one.high:+.3g}")
     apart = "" if one.difference is None else f"{one.difference:+.3g} [{low}, {high}]"
     values = ("" if value is None else f"{value:.4g}" for value in (one.control, one.treatment))
-    return (one.metric, *values, apart, one.state, one.meaning)
+    metric = one.metric if one.arm == "treatment" else f"{one.metric}, {one.arm}"
+    return (metric, *values, apart, one.state, one.meaning)
 
 
 def _tell_watched(watched: "list[Watched]", json_: bool) -> None:

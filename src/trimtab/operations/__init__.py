@@ -30,10 +30,12 @@ from trimtab.operations.outcomes import UnitSums as UnitSums
 from trimtab.operations.outcomes import Values as Values
 from trimtab.operations.outcomes import export_contrasts as export_contrasts
 from trimtab.operations.outcomes import received as received
+from trimtab.operations.releases import Adapt as Adapt
 from trimtab.operations.releases import Arm as Arm
 from trimtab.operations.releases import Assignment as Assignment
 from trimtab.operations.releases import ConflictError as ConflictError
 from trimtab.operations.releases import Definition as Definition
+from trimtab.operations.releases import Epoch as Epoch
 from trimtab.operations.releases import Evidence as Evidence
 from trimtab.operations.releases import Guardrail as Guardrail
 from trimtab.operations.releases import MetricChanges as MetricChanges
@@ -43,8 +45,13 @@ from trimtab.operations.releases import Release as Release
 from trimtab.operations.releases import Releases as Releases
 from trimtab.operations.releases import ReleaseView as ReleaseView
 from trimtab.operations.releases import Step as Step
+from trimtab.operations.releases import Wish as Wish
+from trimtab.operations.releases import adapting as adapting
 from trimtab.operations.releases import arm_of as arm_of
+from trimtab.operations.releases import factorial_arms as factorial_arms
 from trimtab.operations.releases import import_metrics as import_metrics
+from trimtab.operations.releases import named_arms as named_arms
 from trimtab.operations.releases import planned as planned
+from trimtab.operations.releases import wished as wished
 from trimtab.operations.store import Store as Store
 from trimtab.operations.store import migrate as migrate

@@ -80,7 +80,9 @@ def test_states_of_metrics_are_figures(operate: MakeOperated) -> None:
     operated.release(stages=(50, 100), **planned("length", ["errors:0.1"]))
     until(lambda: "first" in operated.operations.watching.looks)
     page = sent(operated.server, "GET", "/metrics", "read").text
-    assert 'trimtab_release_metric_state{metric="errors",release="first",state="inconclusive"} 1.0' in page
+    assert (
+        'trimtab_release_metric_state{arm="treatment",metric="errors",release="first",state="inconclusive"} 1.0' in page
+    )
     assert 'trimtab_release_share_mismatch{release="first"} 0.0' in page
 
 

@@ -16,7 +16,8 @@ from trimtab.operations.experiments.wording import meaning
 from trimtab.operations.outcomes.reading import OutcomeReader
 from trimtab.operations.releases.plan import Guardrail, Plan
 from trimtab.operations.releases.release import Definition, Release
-from trimtab.operations.releases.releases import Releases, Step
+from trimtab.operations.releases.releases import Releases
+from trimtab.operations.releases.steps import Step
 from trimtab.operations.store.database import Store
 from trimtab.statistics.sequential import holm, state_of
 

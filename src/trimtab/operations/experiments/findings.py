@@ -43,6 +43,7 @@ class Finding:
         action: what harm leads to.
         left_out: values that do not count, by reason.
         meaning: in a sentence.
+        arm: that is compared with control, of a release with several.
 
     Example:
         >>> from trimtab.operations.experiments import Finding
@@ -70,6 +71,67 @@ class Finding:
     method: str
     action: OnHarm
     left_out: Mapping[str, int]
+    meaning: str
+    arm: str = "treatment"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How an arm of a release with several does by the metric that it is judged by.
+
+    Args:
+        arm: its name.
+        share: of the traffic, from 0 to 1, in this epoch.
+        visits: that have a value; a visit is what a unit asked in one epoch, and counts by its mean.
+        mean: that a policy of this arm alone would have had, doubly robust; None where nothing is known.
+        low, high: its interval at all looks together.
+        best: chance that it is the best, as it is believed; old visits count less.
+        excluded: why it gets no traffic any more; None where it does.
+
+    Example:
+        >>> from trimtab.operations.experiments import Standing
+        >>> Standing("bold", 0.5, 0, None, None, None, 0.5).excluded is None
+        True
+    """
+
+    arm: str
+    share: float
+    visits: int
+    mean: float | None
+    low: float | None
+    high: float | None
+    best: float
+    excluded: str | None = None
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What an attribute of a steering, or two together, moves.
+
+    Args:
+        metric: that is moved.
+        attributes: one, or two whose effects depend on each other.
+        difference, low, high: how far it moves when the attribute is switched on, over all settings of the others; of
+            two, how much more the first moves it where the second is on. The interval holds at all looks together.
+        log_e: evidence that it moves at all.
+        log_e_adjusted: the same among all effects of the release (Holm); log(1/alpha) shows it.
+        shown: whether it is.
+        meaning: in a sentence.
+
+    Example:
+        >>> from trimtab.operations.experiments import Effect
+        >>> "meaning" in Effect.__dataclass_fields__
+        True
+    """
+
+    metric: str
+    attributes: tuple[str, ...]
+    difference: float | None
+    low: float | None
+    high: float | None
+    log_e: float
+    log_e_adjusted: float
+    shown: bool
     meaning: str
 
 
@@ -100,10 +162,12 @@ class Decision:
     """What a look leads to.
 
     Args:
-        action: `pause`, `rollback` or `promote`.
+        action: `pause`, `rollback`, `promote` or `adapt`.
         why: in words, for the audit.
         figures: on which it rests, for the audit.
         to: the stage, of `promote`.
+        shares: of the arms in the next epoch, of `adapt`.
+        excluded: arms that get no traffic any more, and why, of `adapt`.
 
     Example:
         >>> from trimtab.operations.experiments import Decision
@@ -111,10 +175,12 @@ class Decision:
         True
     """
 
-    action: Literal["pause", "rollback", "promote"]
+    action: Literal["pause", "rollback", "promote", "adapt"]
     why: str
     figures: Mapping[str, Any]
     to: float | None = None
+    shares: Mapping[str, float] = field(default_factory=dict)
+    excluded: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -135,6 +201,8 @@ class Look:
         sample_ratio: see `SampleRatio`.
         decision: what it leads to; None for nothing.
         note: what somebody should know beside; empty for nothing.
+        arms: of a release with several, how each does.
+        effects: of a factorial release, what each attribute moves.
 
     Example:
         >>> from trimtab.operations.experiments import Look
@@ -156,6 +224,8 @@ class Look:
     sample_ratio: SampleRatio
     decision: Decision | None = None
     note: str = field(default="")
+    arms: tuple[Standing, ...] = ()
+    effects: tuple[Effect, ...] = ()
 
     @property
     def record(self) -> dict[str, Any]:

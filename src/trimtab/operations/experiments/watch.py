@@ -13,6 +13,7 @@ from typing import Any, Final
 from trimtab.errors import TrimtabError
 from trimtab.operations.experiments.experiment import Experiment
 from trimtab.operations.experiments.findings import Decision, Look
+from trimtab.operations.experiments.several import SeveralArms, experiment_of
 from trimtab.operations.releases.release import Release
 from trimtab.operations.releases.releases import Releases
 from trimtab.operations.releases.transitions import ConflictError
@@ -49,8 +50,13 @@ class Watched:
 
     @property
     def event(self) -> dict[str, Any] | None:
-        """The decision for webhooks and logs; None where none was made here."""
+        """The decision for webhooks and logs; None where none was made here.
+
+        Other shares of an adaptive release are routine, which its history keeps; an arm that is excluded is an event.
+        """
         if self.done is None or (decision := self.decision) is None:
+            return None
+        if decision.action == "adapt" and not decision.excluded:
             return None
         return event_of(self.done, decision.action, decision.why, decision.figures)
 
@@ -60,7 +66,7 @@ def event_of(done: Release, action: str, why: str, figures: Mapping[str, Any]) -
     return {
         "event": f"release.{action}", "release": done.name, "model": done.definition.model, "state": done.state,
         "share": done.share, "version": done.version, "by": BY, "why": why, "figures": figures, "time": time(),
-    }  # fmt: skip
+    } | ({} if done.epoch is None else {"epoch": done.epoch.model_dump(mode="json")})  # fmt: skip
 
 
 class Watch:
@@ -92,7 +98,7 @@ class Watch:
         self, releases: Releases, *, model: str | None = None, tell: Callable[[Watched], None] | None = None
     ) -> None:
         self._releases, self._model, self._tell = releases, model, tell
-        self._experiments: dict[str, Experiment] = {}
+        self._experiments: dict[str, Experiment | SeveralArms] = {}
         self._lock = Lock()
 
     def look(self, name: str) -> Look:
@@ -104,7 +110,7 @@ class Watch:
         """
         with self._lock:
             if name not in self._experiments:
-                self._experiments[name] = Experiment(self._releases.store, name)
+                self._experiments[name] = experiment_of(self._releases.store, name)
             experiment = self._experiments[name]
         return experiment.look()
 
@@ -142,6 +148,11 @@ class Watch:
         decision = look.decision
         if decision is None:
             return None
+        if decision.action == "adapt":
+            return self._releases.adapt(
+                look.release, decision.shares, decision.excluded, by=BY, why=decision.why, expected=look.version,
+                figures=decision.figures,
+            )  # fmt: skip
         return self._releases.act(
             look.release, decision.action, by=BY, why=decision.why, expected=look.version, to=decision.to,
             figures=decision.figures,

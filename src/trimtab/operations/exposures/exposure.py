@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any
 
 from trimtab.interventions import Scope
 from trimtab.operations.exposures.measures import measured
 from trimtab.texts import checked_text
 
-ArmTaken = Literal["control", "treatment", "named", "none"]
-"""The arm of a release; the steering that the request named itself; neither."""
+ArmTaken = str
+"""The arm of a release: control, treatment, or one of several by name; `named` for the steering that the request named
+itself; `none` for neither."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Exposure:
         unit: id of its unit, as the request says it; kept as a hash alone.
         release, version: the release that decided, and its state.
         dry_run: whether control was applied whatever the arm.
+        propensity: probability by which the arm was drawn, where a release with several drew it.
         artifact: of the steering that was applied; None if none was.
         strength: by attribute.
         scope: which tokens it acted on.
@@ -53,6 +55,7 @@ class Exposure:
     release: str | None = None
     version: int | None = None
     dry_run: bool = False
+    propensity: float | None = None
     artifact: str | None = None
     strength: Mapping[str, float] = field(default_factory=dict)
     scope: Scope | None = None
@@ -77,11 +80,14 @@ class Exposure:
         """What is kept as JSON, beside the columns that are searched by; takes as long as its texts are long."""
         given = {name: getattr(self, name) for name in _DETAILS}
         given |= {"strength": dict(self.strength), "gates": dict(self.gates)}
+        if self.propensity is not None:
+            given["propensity"] = self.propensity
         return given | measured(self.answers)
 
 
 _ELSEWHERE = {
     "request", "time", "model", "arm", "unit", "release", "version", "dry_run", "artifact",  # columns
     "prompt", "answer", "answers",  # texts
+    "propensity",  # of few
 }  # fmt: skip
 _DETAILS = tuple(one.name for one in fields(Exposure) if one.name not in _ELSEWHERE)  # asdict takes ten times as long

@@ -31,16 +31,17 @@ def answered(connection: Connection, metric: Metric, window: Window, left_out: C
         window: which exposures.
         left_out: counts those that have no value, such as the length of an answer that failed.
     """
-    columns = (EXPOSURES.c.request, EXPOSURES.c.unit, EXPOSURES.c.arm, EXPOSURES.c.content)
+    e = EXPOSURES.c
+    columns = (e.request, e.unit, e.arm, e.content, e.version, e.number, e.time)
     new = EXPOSURES.c.number > window.since.exposures
     rows = connection.execute(select(*columns).where(window.counts, new).order_by(EXPOSURES.c.number))
     changes = []
-    for request, unit, arm, content in rows:
+    for request, unit, arm, content, version, number, time in rows:
         value = outcome_of(json.loads(content), str(metric.outcome))
         if value is None:
             left_out[_MISSING] += 1
         else:
-            changes.append(Change(request, unit, arm == "treatment", value, 1))
+            changes.append(Change(request, unit, arm, value, 1, version, number, time))
     return changes
 
 

@@ -48,6 +48,7 @@ def _asked(metric: Metric, window: Window) -> Select[Any]:
     columns = (
         OUTCOMES.c.number, OUTCOMES.c.request, OUTCOMES.c.value, OUTCOMES.c.label, OUTCOMES.c.came,
         EXPOSURES.c.number.label("exposure"), EXPOSURES.c.unit, EXPOSURES.c.arm, EXPOSURES.c.time,
+        EXPOSURES.c.version,
     )  # fmt: skip
     wanted = select(*columns).select_from(joined).where(ours, window.counts)
     wanted = wanted.where(OUTCOMES.c.request.in_(select(changed.c.request)))
@@ -68,7 +69,7 @@ def _changed(rows: list[Any], metric: Metric, window: Window, left_out: Counter[
             if row is not None:
                 value = metric.value(row.value, row.label)
                 assert value is not None
-                yield Change(row.request, row.unit, row.arm == "treatment", value, sign)
+                yield Change(row.request, row.unit, row.arm, value, sign, row.version, row.exposure, row.time)
 
 
 def _last(rows: list[Any], metric: Metric) -> Any:

@@ -98,7 +98,7 @@ class OutcomeReader:
         if wanted.kind == "ratio":
             raise InputError(f"metric {wanted.name!r} is a ratio, of which there are sums alone", field="metric")
         with self._store.reading() as connection:
-            return self._values(connection, wanted, since, until or _end(connection))
+            return self._values(connection, wanted, since, until or read_until(connection))
 
     def sums(
         self,
@@ -118,7 +118,7 @@ class OutcomeReader:
         """
         wanted = self._metric(metric)
         with self._store.reading() as connection:
-            end = until or _end(connection)
+            end = until or read_until(connection)
             if wanted.kind != "ratio":
                 return self._values(connection, wanted, since, end).sums()
             numerator, denominator = (
@@ -141,8 +141,7 @@ class OutcomeReader:
     def _values(self, connection: Connection, metric: Metric, since: Position, end: Position) -> Values:
         window = Window(self._release, self._drawn(connection), self._dry_run, since, end)
         left_out: Counter[str] = Counter()
-        from_feedback = metric.feedback is not None or metric.outcome in _FED_BACK
-        changes = (fed_back if from_feedback else answered)(connection, metric, window, left_out)
+        changes = changed(connection, metric, window, left_out)
         by_request = self._definition.without_unit == "request"
         return _arrays(changes, metric, by_request, end, left_out)
 
@@ -162,7 +161,14 @@ def drawn(states: Iterable[Release], dry_run: bool, after: int) -> dict[int, flo
     return {one.version: one.share for one in found if one.state == state and 0 < one.share < 100}
 
 
-def _end(connection: Connection) -> Position:
+def changed(connection: Connection, metric: Metric, window: Window, left_out: Counter[str]) -> list[Change]:
+    """What was added to a metric and taken back, request by request; of those that do not count the reasons."""
+    from_feedback = metric.feedback is not None or metric.outcome in _FED_BACK
+    return (fed_back if from_feedback else answered)(connection, metric, window, left_out)
+
+
+def read_until(connection: Connection) -> Position:
+    """The last exposure and the last outcome that there are."""
     numbers = (connection.execute(select(func.max(table.c.number))).scalar() or 0 for table in (EXPOSURES, OUTCOMES))
     return Position(*numbers)
 
@@ -176,7 +182,7 @@ def _arrays(
         if unit is None:
             left_out["without a unit"] += 1
         else:
-            kept.append((unit, change.treated, change.value, change.sign))
+            kept.append((unit, change.arm == "treatment", change.value, change.sign))
     units, treated, values, signs = zip(*kept, strict=True) if kept else ((), (), (), ())
     value = np.array(values, dtype=np.float64)
     if metric.bounds is not None:

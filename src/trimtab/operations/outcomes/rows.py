@@ -43,6 +43,9 @@ class Change(NamedTuple):
 
     request: str
     unit: str | None
-    treated: bool
+    arm: str
     value: float
     sign: int
+    version: int
+    exposure: int
+    time: float

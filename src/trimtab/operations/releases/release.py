@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from trimtab.errors import InputError
 from trimtab.interventions import Scope
 from trimtab.operations.metrics.metric import Metric, digest_of
+from trimtab.operations.releases.adapting import CONTROL, Adapt, Epoch, Mode, check_arms
 from trimtab.operations.releases.assignment import bound, place_of
 from trimtab.operations.releases.plan import OnAlarm, Plan
 from trimtab.texts import name_fault
@@ -86,7 +87,7 @@ class Definition(_Record):
     Args:
         name: of the release.
         model: by which servers know the model.
-        treatment: what is released.
+        treatment: what is released; of several arms the first.
         control: what it is compared with; None is the unsteered model.
         stages: per cent of the traffic, rising.
         traffic: the slice of the model's units that it may touch, in per cent from…to; two releases of one model need
@@ -98,6 +99,9 @@ class Definition(_Record):
         metrics: the definitions of both, and of their parts, as they were when the release was made.
         metrics_digest: SHA-256 of these definitions.
         plan: what of them matters, what is tolerated, and what happens then; None where nothing is measured.
+        arms: of a release with several: each beside control, by name; empty for one that tests.
+        adapt: how their shares change; None where they do not.
+        factors: attributes that are on in some arms and off in others; then the arms are all cells but that of none.
         on_alarm: what it leads to when a server's canary or shadow raises an alarm about the treatment.
         four_eyes: whether 100 % needs a second person.
         salt: of its hashes.
@@ -107,7 +111,8 @@ class Definition(_Record):
         evidence: see `Evidence`.
 
     Raises:
-        InputError: a name that is none, stages that do not rise, a slice that is none, other definitions of metrics.
+        InputError: a name that is none, stages that do not rise, a slice that is none, other definitions of metrics,
+            arms that do not fit.
 
     Example:
         >>> from trimtab.operations import Arm, Definition
@@ -129,6 +134,9 @@ class Definition(_Record):
     metrics: tuple[Metric, ...] = ()
     metrics_digest: str | None = None
     plan: Plan | None = None
+    arms: Mapping[str, Arm] = Field(default={})
+    adapt: Adapt | None = None
+    factors: tuple[str, ...] = ()
     on_alarm: OnAlarm = "pause"
     four_eyes: bool = False
     salt: str
@@ -153,7 +161,20 @@ class Definition(_Record):
         planned = () if self.plan is None else tuple(rail.metric for rail in self.plan.guardrails)
         if planned not in ((), self.guardrails):
             raise ValueError("plan: its guardrails are not those of the release")
+        if self.arms or self.adapt is not None or self.factors:
+            check_arms(self.arms, self.adapt, self.factors)
         return self
+
+    @property
+    def mode(self) -> Mode:
+        """Whether it tests, adapts, or finds effects of factors."""
+        return "adapt" if self.adapt is not None else "factorial" if self.arms else "test"
+
+    @property
+    def steerings(self) -> tuple[Arm, ...]:
+        """All that it may serve."""
+        treated = tuple(self.arms.values()) if self.arms else (self.treatment,)
+        return treated if self.control is None else (*treated, self.control)
 
     @staticmethod
     def made(**fields: Any) -> "Definition":
@@ -183,6 +204,7 @@ class Release:
         share: per cent of its traffic that the stage gives to treatment.
         asked_by: who asked for 100 %, where a second person has yet to agree.
         time: when it got there, in seconds since 1970.
+        epoch: of a release with several arms, their shares; None before it is started.
 
     Example:
         >>> from trimtab.operations import Arm, Definition, Release
@@ -198,6 +220,7 @@ class Release:
     share: float
     asked_by: str | None = None
     time: float = 0.0
+    epoch: Epoch | None = None
 
     @property
     def name(self) -> str:
@@ -214,13 +237,17 @@ class Release:
         """Per cent of its traffic that belongs to treatment now; in a dry run, that would."""
         return self.share if self.state in ("dry-run", "running", "finished") else 0.0
 
-    def arm(self, unit: str) -> ArmName:
+    def arm(self, unit: str) -> str:
         """The arm of a unit: the same on every server, and treatment stays treatment while the share grows."""
+        if self.epoch is not None:
+            return self.epoch.arm(self.definition.salt, unit) if self.treated else CONTROL
         return "treatment" if place_of(self.definition.salt, unit) < bound(self.treated) else "control"
 
-    def steering(self, arm: ArmName) -> Arm | None:
-        """What an arm is answered with; in a dry run that is control's for both."""
-        return self.definition.treatment if arm == "treatment" and self.state != "dry-run" else self.definition.control
+    def steering(self, arm: str) -> Arm | None:
+        """What an arm is answered with; in a dry run that is control's for all."""
+        if arm == CONTROL or self.state == "dry-run":
+            return self.definition.control
+        return self.definition.arms.get(arm, self.definition.treatment)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -233,10 +260,12 @@ class Release:
             "version": self.version,
             "asked_by": self.asked_by,
             "time": self.time,
+            "epoch": None if self.epoch is None else self.epoch.model_dump(mode="json"),
             "definition": self.definition.model_dump(mode="json"),
         }
 
     def __str__(self) -> str:
-        at = f" at {self.share:g} %" if self.state in ("dry-run", "running", "paused") else ""
+        many = f" with {len(self.definition.arms) + 1} arms" if self.definition.arms else f" at {self.share:g} %"
+        at = many if self.state in ("dry-run", "running", "paused") else ""
         waits = f", 100 % asked for by {self.asked_by}" if self.asked_by else ""
         return f"release {self.name!r} is {self.state}{at} (version {self.version}{waits})"

@@ -2,42 +2,29 @@
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from time import time
 from typing import Any
 
 from sqlalchemy import Connection, select
 
-from trimtab.errors import InputError
 from trimtab.interventions import Scope, Strength
 from trimtab.operations.audit import Change
-from trimtab.operations.audit.entries import Entry, parsed
+from trimtab.operations.audit.entries import parsed
 from trimtab.operations.metrics.kept import frozen
 from trimtab.operations.metrics.metric import digest_of
-from trimtab.operations.releases.arms import ArtifactNow, arm_of, artifact_on_disk
+from trimtab.operations.releases.arms import ArtifactNow, arm_of, artifact_on_disk, check_artifacts
 from trimtab.operations.releases.evidence import MAX_AGE_DAYS, allowed, gathered
 from trimtab.operations.releases.plan import completed
-from trimtab.operations.releases.release import ArmName, Definition, Release
+from trimtab.operations.releases.release import Definition, Release
 from trimtab.operations.releases.rows import Kept, add, advance, current, latest, started, states
+from trimtab.operations.releases.several import adapted, after_several, check_several
+from trimtab.operations.releases.steps import Step, as_expected, change_of
 from trimtab.operations.releases.traffic import check_traffic, check_unused
 from trimtab.operations.releases.transitions import Action, ConflictError, after
 from trimtab.operations.store.database import Store
 from trimtab.operations.store.tables import AUDIT_ENTRIES
-
-
-@dataclass(frozen=True)
-class Step:
-    """A state of a release, and how it got there.
-
-    Example:
-        >>> from trimtab.operations import Step
-        >>> [name for name in Step.__dataclass_fields__]
-        ['release', 'entry']
-    """
-
-    release: Release
-    entry: Entry
 
 
 class Releases:
@@ -105,24 +92,26 @@ class Releases:
             digest: of the weights that are served; by default those that the steering was made for.
             chat_template: whether requests go through the chat template.
             dtype: that is served; by default that of the checks, and any where there is none.
-            others: further fields of `Definition`, such as `traffic` or `four_eyes`; `planned` makes those of metrics.
+            others: further fields of `Definition`, such as `traffic` or `four_eyes`; `planned` makes those of metrics,
+                `named_arms` and `factorial_arms` make `arms`, of which the treatment is the first.
 
         Raises:
             InputError: the evidence is not enough or does not fit; a field is wrong; the name is taken.
             TrimtabError: the store cannot be written.
         """
         arm, artifact = arm_of(treatment, strength, scope)
+        served = [*others.get("arms", {}).values()] or [arm]
         other = None if control is None else arm_of(control, control_strength, scope)[0]
         made_for = artifact.made_for
         weights = digest or (None if made_for is None else made_for.digest)
         found = gathered(
-            [arm] if other is None else [arm, other], checks, digest=weights, dtype=dtype,
+            served if other is None else [*served, other], checks, digest=weights, dtype=dtype,
             chat_template=chat_template, max_age_days=max_age_days,
         )  # fmt: skip
         definition = Definition.made(
             name=name,
             model=model,
-            treatment=arm,
+            treatment=served[0],
             control=other,
             stages=tuple(stages),
             salt=secrets.token_hex(16),
@@ -146,6 +135,7 @@ class Releases:
         plan = completed(definition.metric, definition.guardrails, definition.plan)
         with self.store.changing() as connection:
             metrics = frozen(connection, definition.metric, definition.guardrails)
+            check_several(definition, plan, metrics)
             digest = digest_of(metrics) if metrics else None
             whole = definition.model_copy(update={"metrics": metrics, "metrics_digest": digest, "plan": plan})
             change = Change(by, "release.create", whole.name, why, None, whole.model_dump(mode="json"))
@@ -160,7 +150,7 @@ class Releases:
         why: str = "",
         expected: int | None = None,
         to: float | None = None,
-        keep: ArmName = "treatment",
+        keep: str = "treatment",
         figures: Mapping[str, Any] | None = None,
     ) -> Release:
         """Bring a release a step further: one row, seen by every server within a second.
@@ -175,7 +165,7 @@ class Releases:
             expected: the version that was looked at; None for the one before this call. If another came in between,
                 nothing is done.
             to: of `promote`: the stage that is meant.
-            keep: of `finish`: the arm that everybody gets from then on.
+            keep: of `finish`: the arm that everybody gets from then on; of several one must be named.
             figures: on which it was decided, for the audit.
 
         Returns:
@@ -189,19 +179,42 @@ class Releases:
         if expected is None:
             expected = self.get(name).version
         with self.store.changing() as connection:
-            kept = current(connection, name)
-            before = kept.release
-            if before.version != expected:
-                raise ConflictError(
-                    f"{before}: it was changed after version {expected}, which this step was meant for; look at it, "
-                    "and decide again",
-                    release=before,
-                )
+            kept = as_expected(connection, name, expected)
             new = self._checked(connection, kept, action, to, keep, by)
             what = f"release.{action}{'.asked' if new.asked_by else ''}"
-            seen = {} if figures is None else {"figures": dict(figures)}
-            change = Change(by, what, name, why, _brief(before), _brief(new) | seen)
-            return advance(connection, kept, new, change)
+            return advance(connection, kept, new, change_of(kept.release, new, by, what, why, figures))
+
+    def adapt(
+        self,
+        name: str,
+        shares: Mapping[str, float],
+        excluded: Mapping[str, str] | None = None,
+        *,
+        by: str,
+        expected: int,
+        why: str = "",
+        figures: Mapping[str, Any] | None = None,
+    ) -> Release:
+        """Give the arms of an adaptive release other shares: a new epoch, by one row.
+
+        Args:
+            name: of the release.
+            shares: of each arm and control; 1 together.
+            excluded: arms that get nothing any more, beside those that were, and why.
+            by: who does it.
+            expected: the version that was looked at; if another came in between, nothing is done.
+            why: in words.
+            figures: on which it was decided, for the audit.
+
+        Raises:
+            ConflictError: somebody else was faster; it does not run.
+            InputError: it does not adapt; shares that do not fit its arms; an excluded arm that would get some.
+            TrimtabError: the store cannot be written.
+        """
+        with self.store.changing() as connection:
+            kept = as_expected(connection, name, expected)
+            new = adapted(kept.release, shares, excluded or {})
+            return advance(connection, kept, new, change_of(kept.release, new, by, "release.adapt", why, figures))
 
     def pause_all(self, *, by: str, why: str = "") -> Iterator[str]:
         """Pause every release that runs, as an emergency off does; gives the name of each when it is done.
@@ -254,16 +267,20 @@ class Releases:
                 check_unused(started(connection, model), artifact)
 
     def _checked(
-        self, connection: Connection, kept: Kept, action: Action, to: float | None, keep: ArmName, by: str
+        self, connection: Connection, kept: Kept, action: Action, to: float | None, keep: str, by: str
     ) -> Release:
         before = kept.release
-        state, share = after(before, action, to, keep)
+        if before.definition.arms:
+            state, share, epoch = after_several(before, action, keep)
+        else:
+            (state, share), epoch = after(before, action, to, keep), None
         if action in ("start", "dry-run", "promote", "resume"):
-            self._check_artifacts(before.definition)
+            check_artifacts(before.definition, self._artifact_now)
         if action in ("start", "dry-run") and before.state == "draft":
             check_traffic(started(connection, before.definition.model), before.definition)
-        new = Release(before.definition, before.version + 1, state, share, None, time())
-        whole = new.treated == 100 > before.treated and state == "running" and action != "resume"
+        new = Release(before.definition, before.version + 1, state, share, None, time(), epoch)
+        now = state == "running" or epoch is not None  # of several arms one gets all when it is kept
+        whole = new.treated == 100 > before.treated and now and action != "resume"
         if not (before.definition.four_eyes and whole):
             return new
         if before.asked_by is None:
@@ -271,22 +288,3 @@ class Releases:
         if before.asked_by == by:
             raise ConflictError(f"{before}; somebody else than {by} must agree", release=before)
         return new
-
-    def _check_artifacts(self, definition: Definition) -> None:
-        for arm in (definition.treatment, definition.control):
-            if arm is None:
-                continue
-            found = self._artifact_now(arm)
-            if found != arm.artifact:
-                how = "is not there" if found is None else f"was changed: it is {found[:12]} now"
-                raise InputError(
-                    f"the steering {arm.name} ({arm.artifact[:12]}) of release {definition.name!r} {how}; restore it, "
-                    "or make a release of the new one",
-                    code="other-settings",
-                    field="steering",
-                )
-
-
-def _brief(release: Release) -> dict[str, Any]:
-    """What of a release changes."""
-    return {name: value for name, value in release.record.items() if name not in ("definition", "name", "model")}

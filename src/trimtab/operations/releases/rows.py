@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, insert, select, text
 
 from trimtab.errors import InputError
 from trimtab.operations.audit import Change, record
+from trimtab.operations.releases.adapting import Epoch
 from trimtab.operations.releases.release import Definition, Release
 from trimtab.operations.store.database import CHANNEL
 from trimtab.operations.store.tables import RELEASE_STATES, RELEASES
@@ -16,7 +17,8 @@ from trimtab.texts import shown
 
 _S: Final = RELEASE_STATES.c
 _COLUMNS: Final = (
-    _S.number, _S.version, _S.state, _S.share, _S.asked_by, _S.time, _S.entry, RELEASES.c.id, RELEASES.c.content,
+    _S.number, _S.version, _S.state, _S.share, _S.asked_by, _S.time, _S.entry, _S.epoch, RELEASES.c.id,
+    RELEASES.c.content,
 )  # fmt: skip
 
 
@@ -131,6 +133,7 @@ def _write(connection: Connection, id: int, release: Release, change: Change) ->
         "asked_by": release.asked_by,
         "time": release.time,
         "entry": entry,
+        "epoch": None if release.epoch is None else release.epoch.model_dump_json(),
     }
     connection.execute(insert(RELEASE_STATES).values(values))
     if connection.dialect.name == "postgresql":
@@ -139,5 +142,6 @@ def _write(connection: Connection, id: int, release: Release, change: Change) ->
 
 
 def _kept(row: Any, definition: Definition) -> Kept:
-    release = Release(definition, row.version, row.state, row.share, row.asked_by, row.time)
+    epoch = None if row.epoch is None else Epoch.model_validate_json(row.epoch)
+    release = Release(definition, row.version, row.state, row.share, row.asked_by, row.time, epoch)
     return Kept(release, row.id, row.number, row.entry)

@@ -51,7 +51,7 @@ def check_unused(releases: Sequence[Kept], artifact: str) -> None:
     """
     for kept in releases:
         release, definition = kept.release, kept.release.definition
-        arms = (definition.treatment, definition.control) if release.is_open else (_left(release),)
+        arms = definition.steerings if release.is_open else (_left(release),)
         if any(arm is not None and arm.artifact == artifact for arm in arms):
             raise ConflictError(
                 f"{release}, and serves this steering; finish it or roll it back first, or start a release without it",
@@ -64,4 +64,7 @@ def check_unused(releases: Sequence[Kept], artifact: str) -> None:
 
 def _left(release: Release) -> Arm | None:
     """What a release that is over leaves its traffic with."""
+    if release.epoch is not None and release.treated:
+        shares = release.epoch.shares
+        return release.steering(max(shares, key=lambda arm: shares[arm]))
     return release.steering("treatment" if release.treated else "control")

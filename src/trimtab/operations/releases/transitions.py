@@ -3,7 +3,8 @@
 from typing import Any, Final, Literal, get_args
 
 from trimtab.errors import Code, InputError
-from trimtab.operations.releases.release import ArmName, Release, State
+from trimtab.operations.releases.release import Release, State
+from trimtab.texts import shown
 
 Action = Literal["start", "dry-run", "promote", "pause", "resume", "rollback", "finish"]
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
@@ -45,9 +46,7 @@ class ConflictError(InputError):
         return None if self.release is None else self.release.record
 
 
-def after(
-    release: Release, action: Action, to: float | None = None, keep: ArmName = "treatment"
-) -> tuple[State, float]:
+def after(release: Release, action: Action, to: float | None = None, keep: str = "treatment") -> tuple[State, float]:
     """State and share after a step.
 
     Args:
@@ -60,9 +59,13 @@ def after(
         ConflictError: its state does not allow the step, or it is at the last stage.
         InputError: the stage is not the next; treatment cannot be kept before 100 %.
     """
-    if action not in ALLOWED[release.state]:
-        may = ", ".join(ALLOWED[release.state]) or "nothing more"
-        raise ConflictError(f"{release}; it allows {may}, not {action}", release=release)
+    if action == "finish" and keep not in ("treatment", "control"):
+        raise InputError(
+            f"{release}; it has no arm {shown(keep, 40)!r}; keep treatment or control",
+            code="unknown-choice",
+            field="keep",
+        )
+    check_allowed(release, action)
     stages = release.definition.stages
     if action in ("start", "dry-run"):
         return "running" if action == "start" else "dry-run", stages[0]
@@ -80,6 +83,17 @@ def after(
             )
         return "finished", 100.0
     return "finished" if action == "finish" else "rolled-back", 0.0
+
+
+def check_allowed(release: Release, action: Action) -> None:
+    """The release's state allows a step.
+
+    Raises:
+        ConflictError: it does not.
+    """
+    if action not in ALLOWED[release.state]:
+        may = ", ".join(ALLOWED[release.state]) or "nothing more"
+        raise ConflictError(f"{release}; it allows {may}, not {action}", release=release)
 
 
 def _next(release: Release, to: float | None) -> float:

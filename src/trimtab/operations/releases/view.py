@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event, Thread
 from time import monotonic
 from typing import Any, Final, Literal
 
 from trimtab.errors import TrimtabError
+from trimtab.operations.releases.adapting import CONTROL, Epoch
 from trimtab.operations.releases.assignment import PLACES, bound, layer_place, place_of
 from trimtab.operations.releases.emergency import OffSwitch
 from trimtab.operations.releases.release import WHOLE, Arm, ArmName, Release
@@ -31,9 +32,10 @@ class Assignment:
     Args:
         release: name.
         version: of its state, by which the request stays until it is answered.
-        arm: the unit's; in a dry run the one that it would have.
+        arm: the unit's: control, treatment, or one of several by name; in a dry run the one that it would have.
         steering: what to apply; None leaves the model as it is.
         dry_run: whether control is applied whatever the arm.
+        propensity: probability of the arm, where a release with several drew it; None where nothing was drawn.
 
     Example:
         >>> from trimtab.operations import Assignment
@@ -43,20 +45,17 @@ class Assignment:
 
     release: str
     version: int
-    arm: ArmName
+    arm: str
     steering: Arm | None
     dry_run: bool = False
+    propensity: float | None = None
 
 
-class _Live:
-    """A started release, ready to assign without a division."""
+class _Test:
+    """A started release of two arms, ready to assign without a division."""
 
     def __init__(self, release: Release) -> None:
         definition = release.definition
-        low, high = definition.traffic
-        self.release = release
-        self.whole = definition.traffic == WHOLE
-        self.low, self.high = bound(low), bound(high)
         self.bound = bound(release.treated)
         self.salt = definition.salt
         self.draws = definition.without_unit == "request"
@@ -73,6 +72,44 @@ class _Live:
         drawn = unit if unit is not None else request if self.draws else None
         treated = drawn is not None and place_of(self.salt, drawn) < self.bound
         return self.answers["treatment" if treated else "control"]
+
+
+class _Several:
+    """A started release with several arms, likewise."""
+
+    def __init__(self, release: Release, epoch: Epoch) -> None:
+        self.epoch, self.salt = epoch, release.definition.salt
+        self.draws = release.definition.without_unit == "request"
+        self.live = release.treated > 0
+        self.bounds = epoch.bounds
+        self.kept = self.bounds[0][0] if len(self.bounds) == 1 and self.live else CONTROL  # what nobody is drawn for
+        dry, drawn = release.state == "dry-run", release.state in ("running", "dry-run")
+        self.answers = {
+            arm: Assignment(
+                release.name, release.version, arm, release.steering(arm), dry, epoch.shares[arm] if drawn else None
+            )
+            for arm in epoch.shares
+        }
+        self.undrawn = replace(self.answers[self.kept], propensity=None)
+
+    def assigned(self, unit: str | None, request: str) -> Assignment:
+        drawn = unit if unit is not None else request if self.draws else None
+        if drawn is None or not self.live:
+            return self.undrawn
+        place = self.epoch.place(self.salt, drawn)
+        return self.answers[next(arm for arm, end in self.bounds if place < end)]
+
+
+class _Live:
+    """A started release, and the slice of traffic that it decides for."""
+
+    def __init__(self, release: Release) -> None:
+        low, high = release.definition.traffic
+        self.release = release
+        self.whole = release.definition.traffic == WHOLE
+        self.low, self.high = bound(low), bound(high)
+        rule = _Test(release) if release.epoch is None else _Several(release, release.epoch)
+        self.assigned = rule.assigned
 
 
 @dataclass(frozen=True)

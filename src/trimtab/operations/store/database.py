@@ -173,7 +173,7 @@ def migrate(place: str | Path | None = None) -> tuple[str | None, str]:
     Example:
         >>> from trimtab.operations import migrate
         >>> migrate("new.db")
-        (None, '0002')
+        (None, '0003')
     """
     url = url_of(place)
     if url.get_backend_name() == "sqlite":

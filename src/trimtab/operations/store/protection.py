@@ -42,6 +42,21 @@ def append_only(dialect: str, table: str, columns: tuple[str, ...]) -> Iterator[
     yield from _sqlite(table, columns) if dialect == "sqlite" else _postgresql(table, columns)
 
 
+def fixed(dialect: str, table: str, columns: tuple[str, ...]) -> Iterator[str]:
+    """The statements by which a table that is protected already protects a column more.
+
+    Args:
+        dialect: `sqlite` or `postgresql`.
+        table: its name.
+        columns: all of them.
+    """
+    sqlite = dialect == "sqlite"
+    yield f"DROP TRIGGER {table}_no_update" + ("" if sqlite else f" ON {table}")
+    refuse = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+    call = "EXECUTE FUNCTION trimtab_append_only()"
+    yield from _updates(table, columns, refuse if sqlite else call, "" if sqlite else "FOR EACH ROW ")
+
+
 def keeping_first(table: str, column: str) -> str:
     """The statement by which SQLite passes over a row whose value of a unique column is there already.
 

@@ -71,9 +71,11 @@ RELEASE_STATES: Final = Table(
     Column("asked_by", String(200)),
     Column("time", TIME, nullable=False),
     Column("entry", BIG, ForeignKey("audit_entries.number"), nullable=False),
+    Column("epoch", Text),
     UniqueConstraint("release", "version", name="one_state_per_version"),
 )
-"""The switch: the row of a release's highest version says what it does now. Append-only."""
+"""The switch: the row of a release's highest version says what it does now; of several arms, their shares as JSON.
+Append-only."""
 
 EXPOSURES: Final = Table(
     "exposures",

@@ -85,7 +85,7 @@ class Figures(Collector):
         watching = self._operations.watching
         state = GaugeMetricFamily(
             "trimtab_release_metric_state", "1 for the state that a release's metric is in.",
-            labels=["release", "metric", "state"],
+            labels=["release", "metric", "state", "arm"],
         )  # fmt: skip
         mismatch = GaugeMetricFamily(
             "trimtab_release_share_mismatch", "1 where the arms of a release do not get their shares of units.",
@@ -94,10 +94,17 @@ class Figures(Collector):
         for release, look in list(watching.looks.items()):
             mismatch.add_metric([release], float(look.sample_ratio.mismatch))
             for one in look.findings:
-                state.add_metric([release, one.metric, one.state], 1.0)
+                state.add_metric([release, one.metric, one.state, one.arm], 1.0)
         decided = CounterMetricFamily(
             "trimtab_release_decisions", "What this server's watch did to releases.", labels=["release", "action"]
         )
         for (release, action), n in list(watching.done.items()):
             decided.add_metric([release, action], n)
-        yield from (state, mismatch, decided)
+        share = GaugeMetricFamily(
+            "trimtab_release_arm_share", "Probability by which a release with several arms draws each.",
+            labels=["release", "arm"],
+        )  # fmt: skip
+        for release, look in list(watching.looks.items()):
+            for arm in look.arms:
+                share.add_metric([release, arm.arm], arm.share)
+        yield from (state, mismatch, decided, share)

@@ -40,7 +40,8 @@ class Following:
         given = self.assignment
         if given is None:
             return {"arm": self.arm}
-        return {"arm": self.arm, "release": given.release, "version": given.version, "dry_run": given.dry_run}
+        said = {"arm": self.arm, "release": given.release, "version": given.version, "dry_run": given.dry_run}
+        return said if given.propensity is None else said | {"propensity": given.propensity}
 
     def unsteered(self, fault: str) -> "Following":
         """The same where the steering turned out not to work."""

@@ -185,12 +185,13 @@ class Operations:
         """Why this server cannot serve a release."""
         if fault := misfit(release, able):
             return fault
-        arms = {"treatment": release.definition.treatment, "control": release.definition.control}
+        definition = release.definition
+        arms = {"treatment": definition.treatment} | dict(definition.arms) | {"control": definition.control}
         for which, arm in arms.items():
             if arm is None:
                 continue
             try:
-                resolved_arm(arm, self.registry, able, chat=release.definition.chat_template,
+                resolved_arm(arm, self.registry, able, chat=definition.chat_template,
                              mismatch=self._other_weights)  # fmt: skip
             except InputError as error:
                 return f"{which}: {error}"

@@ -48,6 +48,7 @@ def exposure(
         release=None if given is None else given.release,
         version=None if given is None else given.version,
         dry_run=given is not None and given.dry_run,
+        propensity=None if given is None else given.propensity,
         artifact=None if resolved is None else resolved.steering.artifact,
         strength={} if resolved is None else dict(resolved.steering.strength),
         scope=None if resolved is None else resolved.steering.scope,

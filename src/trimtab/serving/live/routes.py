@@ -6,7 +6,8 @@ from typing import Any, Final
 from fastapi import APIRouter, Depends, Request
 
 from trimtab.errors import InputError
-from trimtab.operations import Release, planned
+from trimtab.operations import Release, Wish, planned, wished
+from trimtab.operations.experiments import policy_value
 from trimtab.operations.releases.transitions import Action
 from trimtab.serving.caller import caller_of, needs
 from trimtab.serving.inference import ERRORS
@@ -17,6 +18,7 @@ from trimtab.serving.protocol.releases import (
     Act,
     ArmCount,
     CreateRelease,
+    EstimateCard,
     ExperimentCard,
     History,
     ReleaseCard,
@@ -59,6 +61,17 @@ def releases(service: Service, operations: Operations) -> APIRouter:
         found = await from_store(lambda: operations.watching.look(name), name)
         return ExperimentCard(**found.record)
 
+    @router.get("/v1/releases/{name}/estimate", dependencies=read)
+    async def estimate(name: str, policy: str = "uniform") -> EstimateCard:
+        """What another policy would have given on the traffic of a release with several arms.
+
+        Args:
+            name: of the release.
+            policy: an arm, `uniform`, or shares such as `mild=0.5,bold=0.5`.
+        """
+        found = await from_store(lambda: policy_value(operations.store, name, policy), name)
+        return EstimateCard(**found.record)
+
     @router.get("/v1/releases/{name}/history", dependencies=read)
     async def history(name: str) -> History:
         """All that was done to a release: when, by whom and why."""
@@ -78,16 +91,23 @@ def releases(service: Service, operations: Operations) -> APIRouter:
         """Make a release of a loaded steering, as a draft: nobody gets it before `start`."""
         caller, able = caller_of(request), await service.capabilities()
         judged = asked.model_dump(include=_JUDGED)
-        apart = {"treatment", "control", "checks", "stages", "traffic", *_JUDGED}
+        apart = {"treatment", "control", "checks", "stages", "traffic", "arms", "adapt", "factorial", *_JUDGED}
         fields = asked.model_dump(exclude=apart) | planned(**judged)
         digest = None if able.model is None else able.model.digest
         registry = operations.registry
-        treatment, checks = _folder(registry, asked.treatment), _checks(registry, asked.checks)
+        wanted = Wish(
+            None if asked.treatment is None else (_folder(registry, asked.treatment), asked.strength),
+            tuple((_folder(registry, one.steering), one.strength) for one in asked.arms),
+            asked.adapt, asked.factorial, None if asked.stages is None else tuple(asked.stages),
+        )  # fmt: skip
+        checks = _checks(registry, asked.checks)
+        served = await from_store(lambda: wished(wanted, asked.scope))
+        fields |= served
         control = None if asked.control is None else _folder(registry, asked.control)
         made = await from_store(
             lambda: kept.create(
-                treatment=treatment, control=control, checks=checks, by=caller.key, model=operations.model,
-                stages=tuple(asked.stages), traffic=tuple(asked.traffic), digest=digest, dtype=able.dtype or None,
+                control=control, checks=checks, by=caller.key, model=operations.model,
+                traffic=tuple(asked.traffic), digest=digest, dtype=able.dtype or None,
                 **fields,
             )
         )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from trimtab.clients.webhook import Webhook
 from trimtab.errors import TrimtabError
-from trimtab.operations import Arm, ConflictError, Releases
+from trimtab.operations import Arm, ConflictError, Release, Releases
 from trimtab.operations.experiments import Look, Watch, Watched
 from trimtab.operations.experiments.watch import BY, event_of
 
@@ -27,6 +27,10 @@ class _Alarm:
         """Whether the arm is what the alarm found."""
         own = (arm.artifact, dict(arm.strength), arm.scope)
         return own == tuple(self.figures[name] for name in ("artifact", "strength", "scope"))
+
+
+def _treated(release: Release) -> list[Arm]:
+    return list(release.definition.arms.values()) or [release.definition.treatment]
 
 
 class Watching:
@@ -90,8 +94,13 @@ class Watching:
             self._webhook.close()
 
     def _act(self, one: Watched) -> None:
-        if (event := one.event) is not None and one.decision is not None:
+        if one.decision is None or one.done is None:
+            return
+        if (event := one.event) is not None:
             self._tell(one.decision.action, event)
+        else:
+            self.done[one.release, one.decision.action] += 1
+            self._log.info("release_adapted", release=one.release, version=one.done.version, why=one.decision.why)
 
     def _tell(self, action: str, event: dict[str, Any]) -> None:
         """Count, log and send what was done."""
@@ -108,7 +117,7 @@ class Watching:
         try:
             before = self._releases.get(alarm.release)
             action = before.definition.on_alarm
-            if action == "nothing" or before.state != "running" or not alarm.is_about(before.definition.treatment):
+            if action == "nothing" or before.state != "running" or not any(map(alarm.is_about, _treated(before))):
                 return
             done = self._releases.act(
                 alarm.release, action, by=BY, why=alarm.why, expected=before.version, figures=alarm.figures

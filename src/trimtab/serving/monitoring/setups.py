@@ -77,10 +77,9 @@ def _arms(operations: "Operations | None") -> Iterator[Setup]:
     if operations is None:
         return
     for release in operations.view.releases:
-        for arm in (release.definition.treatment, release.definition.control):
-            if arm is not None:
-                steering = RequestSteering(arm.artifact, dict(arm.strength), arm.scope)
-                yield Setup(arm.name, steering, (release.name,))
+        for arm in release.definition.steerings:
+            steering = RequestSteering(arm.artifact, dict(arm.strength), arm.scope)
+            yield Setup(arm.name, steering, (release.name,))
 
 
 def _named(registry: Registry) -> Sequence[Setup]:

@@ -114,9 +114,11 @@ class Applied(Answered):
         explained: by choice and token, if asked for.
         unsteered: the answers without steering, if asked for.
         release, version: the release that decided, and of which state; left out where none did.
-        arm: of the release, in a dry run the one that it would have been; `named` where the request names its steering,
-            `none` where nothing decided; left out by a server without a store.
+        arm: of the release (control, treatment, or one of several by name), in a dry run the one that it would have
+            been; `named` where the request names its steering, `none` where nothing decided; left out by a server
+            without a store.
         dry_run: whether control was applied whatever the arm; left out where no release decided.
+        propensity: probability by which the arm was drawn; left out but for releases with several arms.
     """
 
     request_id: str
@@ -134,8 +136,9 @@ class Applied(Answered):
     unsteered: list[UnsteeredChoice] | None = None
     release: Said[str]
     version: Said[int]
-    arm: Said[Literal["control", "treatment", "named", "none"]]
+    arm: Said[str]
     dry_run: Said[bool]
+    propensity: Said[float]
 
 
 class Piece(Answered):

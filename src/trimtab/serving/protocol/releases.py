@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from trimtab.interventions import Scope
-from trimtab.operations import Definition
-from trimtab.operations.experiments import Decision, Finding, SampleRatio
+from trimtab.operations import Adapt, Definition, Epoch
+from trimtab.operations.experiments import Decision, Effect, Finding, PolicyEstimate, SampleRatio, Standing
 from trimtab.operations.releases.plan import OnAlarm, OnHarm
 from trimtab.operations.releases.release import State, WithoutUnit
 from trimtab.serving.protocol.answers import Answered
@@ -31,6 +31,7 @@ class ReleaseCard(Answered):
         version: of the state; `expected` of the next step.
         asked_by: who asked for 100 %, where a second person has yet to agree.
         time: when it got there, in seconds since 1970.
+        epoch: shares of the arms of a release with several, and which are excluded; null for one that tests.
         definition: all that never changes.
         fault: why this server leaves its requests unsteered; null if it does not.
     """
@@ -43,6 +44,7 @@ class ReleaseCard(Answered):
     version: int
     asked_by: str | None
     time: float
+    epoch: Epoch | None
     definition: Definition
     fault: str | None
 
@@ -88,7 +90,9 @@ class ExperimentCard(Answered):
         findings: of each metric, the primary one first.
         sample_ratio: whether the arms get their shares.
         decision: what the next watch will do; null for nothing.
-        note: what somebody should know beside.
+        note: what somebody should know beside; of a factorial release which attribute moves what.
+        arms: of a release with several, how each does.
+        effects: of a factorial release, what each attribute moves.
     """
 
     object: Literal["experiment"] = "experiment"
@@ -106,6 +110,29 @@ class ExperimentCard(Answered):
     sample_ratio: SampleRatio
     decision: Decision | None
     note: str
+    arms: list[Standing]
+    effects: list[Effect]
+
+
+class EstimateCard(Answered):
+    """The answer of `GET /v1/releases/NAME/estimate`: what a policy would have given.
+
+    Args:
+        release: its name.
+        metric: by which it is judged.
+        policy: probability of each arm.
+        visits: at which it could have been followed, and of how many.
+        alpha: chance that an interval ever leaves the truth out.
+        estimates: by method.
+    """
+
+    object: Literal["estimate"] = "estimate"
+    release: str
+    metric: str
+    policy: dict[str, float]
+    visits: tuple[int, int]
+    alpha: float
+    estimates: list[PolicyEstimate]
 
 
 class StepCard(Answered):
@@ -129,17 +156,27 @@ class History(Answered):
     data: list[StepCard]
 
 
+class AskedArm(Asked):
+    """One of several arms: a loaded steering, and a preset, a number, or numbers by attribute."""
+
+    steering: Name
+    strength: Strengths | None = None
+
+
 class CreateRelease(Asked):
     """The body of `POST /v1/releases`; the release is held against the weights and the dtype that this server runs.
 
     Args:
         name: of the release.
-        treatment: name of a loaded steering.
+        treatment: name of a loaded steering; left out where there are `arms`.
         strength: of the treatment: a preset, a number, or numbers by attribute; by default the steering's own.
         control: name of a loaded steering; by default the model as it is.
         control_strength: of the control.
         scope: of both; by default the checked one.
-        stages: per cent of the traffic, rising.
+        arms: several steerings or presets, for a release that adapts.
+        adapt: how the shares of the arms change.
+        factorial: switch each attribute of the treatment on and off, and find out what each moves.
+        stages: per cent of the traffic, rising; only of a release that tests.
         traffic: slice of the model's traffic, in per cent from and to.
         unit: what its unit ids are.
         without_unit: what requests without a unit id get.
@@ -161,12 +198,15 @@ class CreateRelease(Asked):
     """
 
     name: ReleaseName
-    treatment: Name
+    treatment: Name | None = None
     strength: Strengths | None = None
     control: Name | None = None
     control_strength: Strengths | None = None
     scope: Scope | None = None
-    stages: Percents = Field(default=[1.0, 5.0, 25.0, 50.0, 100.0])
+    arms: Annotated[list[AskedArm], Field(max_length=20)] = Field(default=[])
+    adapt: Adapt | None = None
+    factorial: bool = False
+    stages: Percents | None = None
     traffic: Annotated[list[Percent], Field(min_length=2, max_length=2)] = Field(default=[0.0, 100.0])
     unit: ReleaseName = "user"
     without_unit: WithoutUnit = "control"
@@ -194,10 +234,10 @@ class Act(Asked):
         why: for the audit.
         expected: do it only if the release is still at this version.
         to: of `promote`: the stage that is meant, which must be the next.
-        keep: of `finish`: the arm that everybody gets from now on.
+        keep: of `finish`: the arm that everybody gets from now on: treatment, control, or one of several by name.
     """
 
     why: Why = ""
     expected: Annotated[int, Field(ge=1)] | None = None
     to: Percent | None = None
-    keep: Literal["control", "treatment"] = "treatment"
+    keep: Annotated[Text, Field(min_length=1, max_length=100)] = "treatment"

@@ -2,7 +2,9 @@
 
 Units' moments (`Moments`, `PairMoments`) become an `Estimate`, around which an `AsymptoticSequence` draws its interval;
 `BettingMean` and `BettingDifference` do it for bounded outcomes without a limit, `QuantileStream` for quantiles.
-Evidence is a logarithm of an e-value: log(1/α) shows what it is evidence of. docs/live.md tells what each is good for.
+Evidence is a logarithm of an e-value: log(1/α) shows what it is evidence of. Arms
+that are drawn by changing probabilities: `policy_estimate`; how often to draw them: `best_arm`, `with_floor`.
+docs/live.md tells what each is good for.
 """
 
 from trimtab.statistics.sequential.asymptotic import AsymptoticSequence, Side, fixed_size
@@ -15,40 +17,54 @@ from trimtab.statistics.sequential.estimates import (
     mean_estimate,
     ratio_estimate,
 )
+from trimtab.statistics.sequential.factorial import factorial_contrasts, factorial_levels
 from trimtab.statistics.sequential.judging import DriftVerdict, JudgeDrift
 from trimtab.statistics.sequential.moments import Moments, PairMoments
+from trimtab.statistics.sequential.policies import POLICY_METHODS, Draws, PolicyMethod, policy_estimate
 from trimtab.statistics.sequential.quantiles import QuantileStream, quantile_difference, quantile_ranks
 from trimtab.statistics.sequential.sample_ratio import ShareCounts, log_sample_ratio, log_share_ratio
 from trimtab.statistics.sequential.several import always_valid_p, holm
 from trimtab.statistics.sequential.stability import population_stability
 from trimtab.statistics.sequential.states import State, state_of
+from trimtab.statistics.sequential.thompson import Belief, best_arm, beta_belief, normal_belief, with_floor
 
 __all__ = [
+    "POLICY_METHODS",
     "AsymptoticSequence",
+    "Belief",
     "BettingDifference",
     "BettingMean",
+    "Draws",
     "DriftTest",
     "DriftVerdict",
     "Estimate",
     "JudgeDrift",
     "Moments",
     "PairMoments",
+    "PolicyMethod",
     "QuantileStream",
     "ShareCounts",
     "Side",
     "State",
     "adjusted_difference",
     "always_valid_p",
+    "best_arm",
+    "beta_belief",
     "difference",
+    "factorial_contrasts",
+    "factorial_levels",
     "fixed_size",
     "holm",
     "log_e_path",
     "log_sample_ratio",
     "log_share_ratio",
     "mean_estimate",
+    "normal_belief",
+    "policy_estimate",
     "population_stability",
     "quantile_difference",
     "quantile_ranks",
     "ratio_estimate",
     "state_of",
+    "with_floor",
 ]

@@ -1,0 +1,231 @@
+"""A release with several arms as an experiment: how each does, which are excluded, and the shares of the next epoch."""
+
+from collections.abc import Mapping
+from math import log
+from threading import Lock
+from typing import Any, Final
+
+import numpy as np
+
+from trimtab.operations.experiments.arm_measures import ArmMeasure, finding_of
+from trimtab.operations.experiments.attribution import effects_of, told
+from trimtab.operations.experiments.experiment import Experiment, evidence_from, is_dry
+from trimtab.operations.experiments.findings import Decision, Effect, Finding, Look, SampleRatio, Standing, rounded
+from trimtab.operations.experiments.learning import learned, next_shares
+from trimtab.operations.experiments.visits import Visited, Visits
+from trimtab.operations.experiments.wanted import Wanted
+from trimtab.operations.metrics.built_in import BUILT_IN
+from trimtab.operations.releases.adapting import CONTROL, Epoch
+from trimtab.operations.releases.plan import Plan
+from trimtab.operations.releases.release import Definition, Release
+from trimtab.operations.releases.releases import Releases
+from trimtab.operations.store.database import Store
+from trimtab.statistics.sequential import AsymptoticSequence, ShareCounts, holm, log_sample_ratio, policy_estimate
+
+SHARE_ALPHA: Final = 0.01
+_MOVED: Final = 0.01  # by which some share must change to be worth an epoch
+_MOST: Final = 1900  # characters of a reason
+
+
+def experiment_of(store: Store, name: str) -> "Experiment | SeveralArms":
+    """The experiment of a release, whether it has two arms or several.
+
+    Args:
+        store: see `Store`.
+        name: of the release.
+
+    Raises:
+        InputError: there is no such release.
+
+    Example:
+        >>> from trimtab.operations import Adapt, Arm, Definition, Releases, Store
+        >>> from trimtab.operations.experiments import experiment_of
+        >>> warm = Arm(name="warm", artifact="5f2c", strength={"warm": 1.0})
+        >>> made = Definition(name="a", model="m", treatment=warm, stages=(100,), salt="s", metric="errors",
+        ...                   arms={"bold": warm}, adapt=Adapt())
+        >>> with Store("several.db", create=True) as store:
+        ...     _ = Releases(store).add(made, by="ada")
+        ...     [(one.arm, one.best) for one in experiment_of(store, "a").look().arms]
+        [('control', 0.5), ('bold', 0.5)]
+    """
+    several = Releases(store).get(name).definition.arms
+    return SeveralArms(store, name) if several else Experiment(store, name)
+
+
+class SeveralArms:
+    """A release with several arms as an experiment; like `Experiment`, a function of the store alone.
+
+    Args:
+        store: see `Store`.
+        release: its name.
+
+    Raises:
+        InputError: there is no such release.
+        TrimtabError: the store cannot be read.
+    """
+
+    def __init__(self, store: Store, release: str) -> None:
+        self._store, self._name = store, release
+        self._releases = Releases(store)
+        self._lock = Lock()
+        self._begun: tuple[int, bool] | None = None
+
+    def look(self) -> Look:
+        """Read what is new, and say how everything stands. Nothing is changed; `Watch` acts on decisions.
+
+        Raises:
+            TrimtabError: the store cannot be read.
+        """
+        with self._lock:
+            steps = self._releases.history(self._name)
+            release = steps[-1].release
+            begun = evidence_from(steps), is_dry(steps)
+            if begun != self._begun:
+                self._begin(release.definition, *begun)
+                self._begun = begun
+            for visits in (self._all, self._primary, *self._rails.values()):
+                visits.read()
+            return self._told(release, *begun)
+
+    def _begin(self, definition: Definition, since: int, dry_run: bool) -> None:
+        plan, metrics = definition.plan, {one.name: one for one in definition.metrics}
+        assert plan is not None
+        assert definition.metric is not None
+
+        def of(name: str) -> Visits:
+            return Visits(
+                self._store, definition, metrics.get(name, BUILT_IN["requests"]), dry_run=dry_run, since=since
+            )
+
+        self._all, self._primary = of(""), of(definition.metric)
+        self._rails = {rail.metric: of(rail.metric) for rail in plan.guardrails}
+        n = len(plan.guardrails) * len(definition.arms)
+        self._measures = [
+            (rail, ArmMeasure(self._rails[rail.metric], Wanted(
+                metrics[rail.metric], rail.margin or 0.0, plan.alpha, n, plan.decide_by, two_sided=False
+            ), place, name))
+            for rail in plan.guardrails for place, name in enumerate(definition.arms, 1)
+        ]  # fmt: skip
+
+    def _told(self, release: Release, since: int, dry_run: bool) -> Look:
+        definition, plan = release.definition, release.definition.plan
+        assert plan is not None
+        seen = self._primary.now
+        findings = self._findings(plan)
+        ratio = _ratio(self._all)
+        effects: tuple[Effect, ...] = ()
+        if definition.factors:
+            effects = effects_of({v.metric.name: v.now.draws for v in (self._primary, *self._rails.values())},
+                                 definition, plan)  # fmt: skip
+        arms = _standings(release, self._primary, seen, plan)
+        mine = self._all.counts.get(0 if release.epoch is None else release.epoch.number, [0, 0])
+        decision = None
+        if release.state == "running" and release.epoch is not None:
+            decision = _decided(release, release.epoch, findings, ratio, arms, sum(mine))
+        dry = "A dry run: all arms were answered alike. " if dry_run else ""
+        return Look(
+            release=release.name, version=release.version, state=release.state, share=release.share, dry_run=dry_run,
+            since=since, alpha=plan.alpha, exposures=self._all.position.exposures,
+            outcomes=self._primary.position.outcomes, stage_units=(mine[0], sum(mine[1:])), findings=findings,
+            sample_ratio=ratio, decision=decision, note=(dry + told(effects)).strip(), arms=arms, effects=effects,
+        )  # fmt: skip
+
+    def _findings(self, plan: Plan) -> tuple[Finding, ...]:
+        if not self._measures:
+            return ()
+        seen = {name: visits.now for name, visits in self._rails.items()}
+        found = [measure.measured(seen[rail.metric]) for rail, measure in self._measures]
+        together = holm([one.log_e_harm for one in found])
+        return tuple(
+            finding_of(measure, rail, seen[rail.metric], one, plan, float(all_), len(found))
+            for (rail, measure), one, all_ in zip(self._measures, found, together, strict=True)
+        )
+
+
+def _standings(release: Release, visits: Visits, seen: Visited, plan: Plan) -> tuple[Standing, ...]:
+    definition, epoch = release.definition, release.epoch
+    names = (CONTROL, *definition.arms)
+    excluded: Mapping[str, str] = {} if epoch is None else epoch.excluded
+    best = learned(definition, visits.metric, seen, excluded)
+    sequence, counts = AsymptoticSequence(plan.decide_by, plan.alpha), seen.draws.counts
+    found = []
+    for place, name in enumerate(names):
+        estimate = policy_estimate(seen.draws, np.eye(len(names))[place])
+        interval = sequence.interval(estimate)
+        share = epoch.shares[name] if epoch is not None and release.treated else float(name == CONTROL)
+        found.append(Standing(
+            name, share, int(counts[place]), rounded(interval.value), rounded(interval.low), rounded(interval.high),
+            rounded(best[name]) or 0.0, excluded.get(name),
+        ))  # fmt: skip
+    return tuple(found)
+
+
+def _ratio(visits: Visits) -> SampleRatio:
+    """Whether the arms get the visits that their probabilities say, epoch by epoch."""
+    shares, stages, impossible = visits.shares, [], False
+    counts = visits.counts
+    for number, n in counts.items():
+        drawn = [i for i, p in enumerate(shares[number]) if p > 0]
+        impossible = impossible or sum(n[i] for i in drawn) < sum(n)
+        if len(drawn) > 1:
+            stages.append(ShareCounts(tuple(shares[number][i] for i in drawn), tuple(n[i] for i in drawn)))
+    evidence = log_sample_ratio(stages) if stages else 0.0
+    mismatch = impossible or evidence >= log(1 / SHARE_ALPHA)
+    said = tuple((round(100 * (1 - shares[k][0]), 6), n[0], sum(n[1:])) for k, n in counts.items())
+    total = sum(sum(n) for n in counts.values())
+    meaning = f"The arms get their shares of the {total:,} visits." if total else "No unit was seen yet."
+    if mismatch:
+        meaning = (
+            "The arms do not get their shares of the visits: records are lost or arms are given wrongly. No other "
+            "figure here can be trusted until that is mended."
+        )
+    return SampleRatio(said, rounded(evidence) or 0.0, mismatch, meaning)
+
+
+def _decided(
+    release: Release,
+    epoch: Epoch,
+    findings: tuple[Finding, ...],
+    ratio: SampleRatio,
+    arms: tuple[Standing, ...],
+    n: int,
+) -> Decision | None:
+    """Pause, roll back, other shares, or nothing."""
+    if ratio.mismatch:
+        return Decision("pause", ratio.meaning, _figures(findings, ratio, arms))
+    harmed: dict[str, str] = {}
+    for one in findings:
+        if one.harm and one.arm not in epoch.excluded:
+            said = f"{one.metric}: {one.meaning}"
+            harmed[one.arm] = f"{harmed[one.arm]} {said}" if one.arm in harmed else said
+    why = " ".join(f"{arm}: {said}" for arm, said in harmed.items())[:_MOST]
+    adapt = release.definition.adapt
+    if adapt is None:
+        if not harmed:
+            return None
+        actions = {one.action for one in findings if one.harm}
+        return Decision("rollback" if "rollback" in actions else "pause", why, _figures(findings, ratio, arms))
+    if not epoch.treated:
+        said = "; ".join(f"{arm}: {reason}" for arm, reason in epoch.excluded.items())
+        return Decision("pause", f"Only control is left. {said}"[:_MOST], _figures(findings, ratio, arms))
+    if not harmed and n < adapt.epoch_visits:
+        return None
+    out = {arm for arm in epoch.shares if arm in harmed or arm in epoch.excluded}
+    shares = next_shares({one.arm: one.best for one in arms}, out, adapt.explore)
+    if not harmed and max(abs(shares[arm] - epoch.shares[arm]) for arm in shares) < _MOVED:
+        return None
+    said = ", ".join(f"{arm} {100 * share:.3g} %" for arm, share in shares.items())
+    why = f"excluded: {why} Shares: {said}" if harmed else f"shares after {n:,} visits: {said}"
+    return Decision("adapt", why[:_MOST], _figures(findings, ratio, arms), shares=shares, excluded=harmed)
+
+
+def _figures(findings: tuple[Finding, ...], ratio: SampleRatio, arms: tuple[Standing, ...]) -> dict[str, Any]:
+    names = ("visits", "mean", "low", "high", "best", "share")
+    rails = ("difference", "low", "high", "margin", "state", "harm", "log_e_harm", "log_e_harm_adjusted", "method")
+    return {
+        "arms": {one.arm: {name: getattr(one, name) for name in names} for one in arms},
+        "guardrails": {
+            f"{one.arm} {one.metric}": {name: getattr(one, name) for name in rails} for one in findings
+        },
+        "sample_ratio": {"log_e": ratio.log_e, "mismatch": ratio.mismatch},
+    }  # fmt: skip
