@@ -70,6 +70,7 @@ def watched() -> Observations:
     for i in range(40):
         seen.add_answer(setup, str(i), {"warm": i / 40}, 0.1 + i / 400)
         seen.add_shadow(setup, str(i), AnswerScore(1, -1.0, -1.0, 1.0, -1.0, 0.1))
+    seen.settle()
     return seen
 
 

@@ -13,12 +13,14 @@ WARM = Setup("warm", RequestSteering("5f2c", {"warm": 1.0}))
 KIND = Setup("kind", RequestSteering("5f2c", {"kind": 1.0}))
 
 
-def told(seen: Observations, setup: Setup, sizes: np.ndarray, units: str = "u") -> list[str]:
-    return [
-        alarm.kind
-        for i, size in enumerate(sizes.tolist())
-        for alarm in seen.add_answer(setup, f"{units}{i}", {"warm": 0.5 + size / 10}, size)
-    ]
+def told(seen: Observations, setup: Setup, sizes: np.ndarray, units: str = "u", at_once: int = 1) -> list[str]:
+    """The alarms of answers of further users; so many of them come between two tests."""
+    kinds = []
+    for i, size in enumerate(sizes.tolist()):
+        seen.add_answer(setup, f"{units}{i}", {"warm": 0.5 + size / 10}, size)
+        if (i + 1) % at_once == 0:
+            kinds += [alarm.kind for alarm in seen.settle()]
+    return kinds + [alarm.kind for alarm in seen.settle()]
 
 
 def test_nothing_is_said_while_nothing_moves_and_something_once_it_does() -> None:
@@ -38,6 +40,15 @@ def test_nothing_is_said_while_nothing_moves_and_something_once_it_does() -> Non
     assert seen.raised["drift"] == 2
 
 
+def test_answers_that_are_tested_together_come_to_what_they_come_to_one_by_one() -> None:
+    sizes = np.random.default_rng(7).normal(np.repeat([1.0, 1.05], 300), 0.1)
+    one, many = Observations(first=50), Observations(first=50)
+    assert told(one, WARM, sizes) == told(many, WARM, sizes, at_once=70) == ["drift", "drift"]
+    for single, batch in zip(one.drift.record(WARM.key), many.drift.record(WARM.key), strict=True):
+        assert {k: v for k, v in single.items() if k != "p_value"} == {k: v for k, v in batch.items() if k != "p_value"}
+        assert np.isclose(single["p_value"], batch["p_value"], rtol=1e-9)
+
+
 def test_false_alarms_of_all_figures_together_are_as_rare_as_stated() -> None:
     rng, n = np.random.default_rng(1), 40
     alarms = sum(bool(told(Observations(alpha=0.1, first=50), WARM, rng.normal(1, 0.1, 300))) for _ in range(n))
@@ -51,6 +62,7 @@ def test_a_unit_that_comes_again_counts_once() -> None:
     assert [row["n_reference"] + row["n"] for row in seen.drift.record(WARM.key)] == [100, 100]
     for _ in range(7):
         seen.add_answer(WARM, None, {}, 1.0)  # whose unit nobody knows, so that each is one
+    seen.settle()
     assert [row["n"] for row in seen.drift.record(WARM.key)] == [57, 50]
 
 
@@ -73,12 +85,9 @@ def test_answers_unlike_the_checks_texts_are_told_apart_from_drift() -> None:
     assert seen.add_canary(Looked("kind", KIND, run)) == []
     reference = run.projections["kind"]["1"]
     live = rng.normal(300, 10, 300)
-    kinds = [
-        alarm.kind
-        for i, value in enumerate(live.tolist())
-        for alarm in seen.add_shadow(KIND, str(i), AnswerScore(3, -9, -8, 0.1, projections={"kind": {"1": value}}))
-    ]
-    assert kinds == ["unlike-check"]
+    for i, value in enumerate(live.tolist()):
+        assert seen.add_shadow(KIND, str(i), AnswerScore(3, -9, -8, 0.1, projections={"kind": {"1": value}})) == []
+    assert [alarm.kind for alarm in seen.settle()] == ["unlike-check"]
     assert ks_2samp(reference, live).pvalue < 1e-6
     check, first = sorted(seen.drift.record(KIND.key), key=lambda row: str(row["reference"]))
     assert (check["reference"], check["n_reference"], check["alarm"]) == ("check", 100, True)

@@ -40,6 +40,7 @@ class Stream:
         alpha: chance of a false alarm over the whole stream.
         values: of the reference, as far as they are there.
         needed: how many make one; 0 where it is complete.
+        waiting: values of further units, which are not tested yet.
     """
 
     reference: Reference
@@ -47,20 +48,24 @@ class Stream:
     values: list[float] = field(default_factory=list)
     needed: int = 0
     test: DriftTest | None = None
+    waiting: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.needed:
             self.test = DriftTest(self.values, self.alpha)
 
-    def add(self, value: float) -> bool:
-        """One more unit; whether it raised the alarm."""
+    def settle(self) -> bool:
+        """Test what waits, all at once: that costs no more than testing one; whether it raised the alarm."""
+        waiting, self.waiting = self.waiting, []
         if self.test is None:
-            self.values.append(value)
-            if len(self.values) >= self.needed:
-                self.test = DriftTest(self.values, self.alpha)
-            return False
+            missing = self.needed - len(self.values)
+            self.values += waiting[:missing]
+            if len(self.values) < self.needed:
+                return False
+            self.test, waiting = DriftTest(self.values, self.alpha), waiting[missing:]
         before = self.test.alarm
-        return self.test.add(value) and not before
+        self.test.add_many(waiting)
+        return self.test.alarm and not before
 
     @property
     def record(self) -> dict[str, Any]:
@@ -93,14 +98,20 @@ class Drift:
         if (what, figure, "check") not in self.streams:
             self.streams[what, figure, "check"] = Stream("check", self._next(), values)
 
-    def add(self, what: str, figure: str, value: float) -> list[Stream]:
-        """A unit's value; the streams that raised an alarm with it."""
+    def add(self, what: str, figure: str, value: float) -> None:
+        """A unit's value, which waits until `settle`."""
         key: tuple[str, str, Reference] = (what, figure, "first answers")
         if key not in self.streams:
             self.streams[key] = Stream("first answers", self._next(), needed=self._first)
         references: tuple[Reference, ...] = ("first answers", "check")
-        here = [s for r in references if (s := self.streams.get((what, figure, r))) is not None]
-        return [stream for stream in here if stream.add(value)]
+        for reference in references:
+            if (stream := self.streams.get((what, figure, reference))) is not None:
+                stream.waiting.append(value)
+
+    def settle(self) -> list[tuple[str, str, Stream]]:
+        """Test what came since the last time; the streams that raised an alarm, with what they are of."""
+        waiting = [(what, figure, s) for (what, figure, _), s in self.streams.items() if s.waiting]
+        return [(what, figure, stream) for what, figure, stream in waiting if stream.settle()]
 
     def record(self, what: str) -> list[dict[str, Any]]:
         """Of a steering."""

@@ -25,7 +25,7 @@ QUEUE: Final = 64
 """Answers that may wait to be scored; further ones are dropped and counted."""
 _LONGEST: Final = 1024  # tokens of an answer that is scored, without its prompt
 _TEXTS: Final = 16  # of a canary in one request to the engine
-_GLANCE: Final = 1.0  # seconds between two glances at what is live
+_GLANCE: Final = 1.0  # seconds between two glances at what is live, and between two tests of what came
 
 
 @dataclass(frozen=True)
@@ -127,21 +127,22 @@ class Monitor:
                 code="unsupported",
                 field="shadow" if self._watching.shadow else "canary",
             )
-        work: list[Callable[[], Any]] = [self._tell, self._shadow]
+        work: list[Callable[[], Any]] = [self._tell, self._shadow, self._settle]
         work += [partial(self._canary, checked) for checked in self._watching.canaries]
         self._tasks = [asyncio.create_task(self._on_and_on(act)) for act in work]
 
     async def stop(self) -> None:
-        """End; what waits is not scored any more, and alarms that wait are told."""
+        """End; what waits is not scored any more, what came is tested, and alarms that wait are told."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._raised(self.observations.settle())
         while not self._alarms.empty():
             await self._told(self._alarms.get_nowait())
 
     def answered(self, one: Answered) -> None:
         """An answer has come to its end; waits for nothing."""
-        self._raised(self.observations.add_answer(one.setup, one.unit, one.gates, one.edit_size))
+        self.observations.add_answer(one.setup, one.unit, one.gates, one.edit_size)
         if not shadowed(one.request, self._watching.shadow):
             return
         if not one.answer or len(one.answer) > _LONGEST:
@@ -213,6 +214,10 @@ class Monitor:
             self._log.error("shadow_failed", reason=str(error))
             return
         self._raised(self.observations.add_shadow(one.setup, one.unit, score))
+
+    async def _settle(self) -> None:
+        await asyncio.sleep(_GLANCE)
+        self._raised(self.observations.settle())
 
     async def _tell(self) -> None:
         await self._told(await self._alarms.get())

@@ -145,15 +145,14 @@ class Observations:
         """
         self.canaries = {key: one for key, one in self.canaries.items() if key[0] != check or key[1] in live}
 
-    def add_answer(self, setup: Setup, unit: str | None, gates: Mapping[str, float], edit_size: float) -> list[Alarm]:
-        """What the edits did to an answer; alarms that it raises."""
+    def add_answer(self, setup: Setup, unit: str | None, gates: Mapping[str, float], edit_size: float) -> None:
+        """What the edits did to an answer."""
         if not self._followed(setup) or not self._units.new(f"edits {setup.key}", unit):
-            return []
-        figures = {"edit size": edit_size, **{f"gate of {name}": value for name, value in gates.items()}}
-        return self._moved(setup, figures)
+            return
+        self._figures(setup, {"edit size": edit_size, **{f"gate of {name}": value for name, value in gates.items()}})
 
     def add_shadow(self, setup: Setup, unit: str | None, score: AnswerScore) -> list[Alarm]:
-        """The scores of an answer; alarms that they raise."""
+        """The scores of an answer; the alarm that a divergence beyond its bound raises."""
         if not self._followed(setup):
             return []
         shadow = self.shadows.setdefault(setup.key, Shadow())
@@ -165,14 +164,18 @@ class Observations:
             self._too_far_told.add(setup.identity)
             reason = f"the mean divergence of live answers is above {self._max_kl:g} nats per token"
             alarms.append(self._raise("shadow", reason, setup, shadow.record))
-        if not new:
-            return alarms
-        kappas = {
-            _kappa(attribute, site): value
-            for attribute, by_site in score.projections.items()
-            for site, value in by_site.items()
-        }
-        return alarms + self._moved(setup, kappas)
+        if new:
+            kappas = {
+                _kappa(attribute, site): value
+                for attribute, by_site in score.projections.items()
+                for site, value in by_site.items()
+            }
+            self._figures(setup, kappas)
+        return alarms
+
+    def settle(self) -> list[Alarm]:
+        """Test the figures that came since the last time; alarms of drift that this raises."""
+        return [self._drifted(self.setups[what], figure, stream) for what, figure, stream in self.drift.settle()]
 
     def drop(self, why: str) -> None:
         """Count an answer that is not scored."""
@@ -205,13 +208,10 @@ class Observations:
     def _too_far(self, shadow: Shadow) -> bool:
         return self._max_kl is not None and shadow.kl_interval(self.alpha).low > self._max_kl
 
-    def _moved(self, setup: Setup, figures: Mapping[str, float]) -> list[Alarm]:
-        return [
-            self._drifted(setup, figure, stream)
-            for figure, value in figures.items()
-            if isfinite(value)
-            for stream in self.drift.add(setup.key, figure, value)
-        ]
+    def _figures(self, setup: Setup, figures: Mapping[str, float]) -> None:
+        for figure, value in figures.items():
+            if isfinite(value):
+                self.drift.add(setup.key, figure, value)
 
     def _drifted(self, setup: Setup, figure: str, stream: Stream) -> Alarm:
         assert isinstance(stream.test, DriftTest)
