@@ -42,7 +42,7 @@ def likelier(body: Any) -> Any:
         out["messages"] = [{"role": "user", "content": str(turn.get("content") or "hello")} for turn in out["messages"]]
     for name in {"n", "max_tokens", "max_completion_tokens"} & {name for name, value in out.items() if value}:
         out[name] = out[name] % 4 + 1
-    if out.get("steering") is not None:
+    if isinstance(out.get("steering"), dict):
         out["steering"] = {**out["steering"], "name": "warm", "strength": None}
     if "treatment" in out:
         out |= {"treatment": "warm", "control": None, "strength": None, "checks": [], "unchecked": "a test"}
