@@ -2,9 +2,11 @@
 
 from random import Random
 from time import time
+from typing import Any
 from unittest.mock import patch
 
 from trimtab.operations import (
+    Adapt,
     Arm,
     Definition,
     Exposure,
@@ -17,6 +19,7 @@ from trimtab.operations import (
     import_metrics,
     planned,
 )
+from trimtab.operations.experiments import Watch
 
 LIKED = Metric.made(
     name="liked", feedback="thumbs", labels={"up": 1, "down": 0}, bounds=(0, 1), description="thumbs up, of all thumbs"
@@ -72,4 +75,43 @@ def seed(store: Store, warm: Arm, *, units: int = 600, harm: bool = False, name:
                     for request, arm in made_of
                 ]
             )
+    return releases
+
+
+FAILS = {"control": 0.6, "mild": 0.4, "bold": 0.1, "cell-01": 0.6, "cell-10": 0.3, "cell-11": 0.3}  # of answers, by arm
+
+
+def seed_several(store: Store, warm: Arm, *, visits: int = 1200) -> Releases:
+    """An adaptive release and a factorial one, each on half of the traffic; `bold` is best, and `kind` helps.
+
+    Args:
+        store: without a release that is open.
+        warm: what all arms are answered with.
+        visits: of users who each ask once, in each release.
+    """
+    releases, random = Releases(store, artifact_now=lambda arm: arm.artifact), Random(1)
+    kinds: dict[str, dict[str, Any]] = {
+        "which": {
+            "arms": dict.fromkeys(("cell-01", "cell-10", "cell-11"), warm), "factors": ("kind", "brief"),
+            "traffic": (50, 100),
+        },
+        "tone": {"arms": {"mild": warm, "bold": warm}, "adapt": Adapt(explore=0.1), "traffic": (0, 50)},
+    }  # fmt: skip
+    for name, kind in kinds.items():
+        fields = {**planned("errors", ["cancelled"]), **kind}
+        releases.add(
+            Definition.made(name=name, model="tiny", treatment=warm, stages=(100,), salt=name, **fields), by="ada"
+        )
+        releases.act(name, "start", by="ada")
+        for batch in range(2):
+            release = releases.get(name)
+            arms = {f"{name}-{batch}-{i}": release.arm(f"{name}-{batch}-{i}") for i in range(visits // 2)}
+            ExposureLog(store).write([
+                Exposure(
+                    unit, time(), "tiny", arm, unit, name, release.version,
+                    finish="error" if random.random() < FAILS[arm] else "stop",
+                )
+                for unit, arm in arms.items()
+            ])  # fmt: skip
+            Watch(releases).once()
     return releases

@@ -15,7 +15,7 @@ KIND = Setup("kind", RequestSteering("5f2c", {"kind": 1.0}))
 
 def told(seen: Observations, setup: Setup, sizes: np.ndarray, units: str = "u", at_once: int = 1) -> list[str]:
     """The alarms of answers of further users; so many of them come between two tests."""
-    kinds = []
+    kinds: list[str] = []
     for i, size in enumerate(sizes.tolist()):
         seen.add_answer(setup, f"{units}{i}", {"warm": 0.5 + size / 10}, size)
         if (i + 1) % at_once == 0:

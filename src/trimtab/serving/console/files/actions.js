@@ -2,6 +2,7 @@
 
 import { byId, element } from "../pages/elements.js";
 import { parts, percent, said, t } from "../pages/language.js";
+import { armName, isSeveral } from "./several.js";
 
 const ALLOWED = {
   draft: ["start", "dry-run", "rollback"],
@@ -18,7 +19,7 @@ export function buttons(status, how) {
   const allowed = ALLOWED[status.state];
   if (!how.may) return null;
   if (!allowed) return element("p", { class: "note" }, t("state.other.next"));
-  const next = status.definition.stages?.find((stage) => stage > status.share);
+  const next = isSeveral(status.definition) ? undefined : status.definition.stages?.find((stage) => stage > status.share);
   const offered = allowed.filter((action) => action !== "promote" || next !== undefined);
   const made = offered.map((action) => {
     const button = element("button", { type: "button", class: GRAVE.includes(action) ? "grave" : null, "data-action": action }, t(`act.${action}`));
@@ -30,20 +31,27 @@ export function buttons(status, how) {
 
 /** What an action does, in a sentence. */
 export function explained(action, status) {
+  if (isSeveral(status.definition) && ["start", "resume"].includes(action)) return t(`act.${action}.does.several`);
   const next = status.definition.stages?.find((stage) => stage > (action === "promote" ? status.share : 0)) ?? 100;
   return t(`act.${action}.does`, { share: percent((action === "resume" ? status.share : next) / 100, 4) });
 }
 
+/** The arms of which one is kept at the end, with what they are called. @param {object} definition */
+export function keepable(definition) {
+  if (!isSeveral(definition)) return [["treatment", t("keep.treatment")], ["control", t("keep.control")]];
+  return [...Object.keys(definition.arms), "control"].map((name) => [name, armName(name)]);
+}
+
 /**
  * Asks for a typed confirmation; gives the reason and the choice, or null where nothing is to be done.
- * @param {{action: string, word: string, does: string, keeps: boolean}} asked
+ * @param {{action: string, word: string, does: string, keeps: string[][]}} asked `keeps`: see `keepable`; empty where nothing is kept.
  * @returns {Promise<?{why: string, keep: string}>}
  */
-export function confirmed({ action, word, does, keeps = false }) {
+export function confirmed({ action, word, does, keeps = [] }) {
   const dialog = byId("confirm");
   const typed = element("input", { id: "typed", type: "text", autocomplete: "off", spellcheck: "false", autocapitalize: "off", "aria-describedby": "typed-fault" });
   const why = element("textarea", { id: "why", rows: "2", maxlength: "2000" });
-  const keep = element("select", { id: "keep" }, ...["treatment", "control"].map((arm) => element("option", { value: arm }, t(`keep.${arm}`))));
+  const keep = element("select", { id: "keep" }, ...keeps.map(([arm, words]) => element("option", { value: arm }, words)));
   const fault = element("p", { id: "typed-fault", class: "warning", role: "alert" });
   const [yes, no] = [element("button", { type: "submit", class: GRAVE.includes(action) ? "grave" : "primary" }, t(`act.${action}`)), element("button", { type: "button" }, t("cancel"))];
   const form = element(
@@ -51,7 +59,7 @@ export function confirmed({ action, word, does, keeps = false }) {
     { method: "dialog", novalidate: true },
     element("h2", { id: "confirm-heading" }, t(`act.${action}`), " ", said(word)),
     element("p", {}, does),
-    ...(keeps ? [element("label", { for: "keep" }, t("keep")), keep] : []),
+    ...(keeps.length ? [element("label", { for: "keep" }, t("keep")), keep] : []),
     element("label", { for: "why" }, t("why")),
     why,
     element("label", { for: "typed" }, ...parts("typed", { word: said(word, "code") })),
@@ -72,6 +80,6 @@ export function confirmed({ action, word, does, keeps = false }) {
     no.addEventListener("click", () => end(null));
     dialog.addEventListener("cancel", () => done(null), { once: true });
     dialog.showModal();
-    (keeps ? keep : why).focus();
+    (keeps.length ? keep : why).focus();
   });
 }

@@ -3,6 +3,7 @@
 import { badge, element } from "../pages/elements.js";
 import { figure, percent, said, t, word } from "../pages/language.js";
 import { kindOf, meaning } from "./meanings.js";
+import { armName, isSeveral } from "./several.js";
 import { table } from "./tables.js";
 import { difference, interval, unitOf, valued } from "./units.js";
 
@@ -10,28 +11,29 @@ const count = (n) => figure(n, { maximumSignificantDigits: 12 });
 
 /** The metrics, the one that the release is judged by first. @param {object} look @param {object} definition */
 export function metrics(look, definition) {
-  if (!look.findings.length) return element("p", { class: "quiet" }, t("verdict.unjudged.sentence"));
+  const several = isSeveral(definition);
+  if (!look.findings.length) return element("p", { class: "quiet" }, t(several ? "guardrails.none" : "verdict.unjudged.sentence"));
   const head = ["metric", "state", "difference", "margin", "arms-values", "action"].map((key) => t(`column.${key}`));
   const rows = look.findings.map((one) => {
     const unit = unitOf(one.metric, definition);
     return [
-      [said(one.metric), element("small", { class: "role" }, t(`role.${one.role}`))],
+      [said(one.metric), element("small", { class: "role" }, several ? armName(one.arm) : t(`role.${one.role}`))],
       [badge(kindOf(one.state), word("metric-state", one.state), 16), element("p", { class: "quiet" }, meaning(one, definition))],
       [difference(one.difference, unit), element("br"), element("small", {}, interval(one.low, one.high, unit))],
       difference(one.margin, unit, false),
       [t("values", { treatment: valued(one.treatment, unit), control: valued(one.control, unit) }), element("br"), element("small", {}, t("values.units", { treatment: count(one.units[1]), control: count(one.units[0]) }))],
-      word("on-harm", one.action),
+      definition.adapt ? t("on-harm.excluded") : word("on-harm", one.action),
     ];
   });
-  return table(t("metrics.caption"), head, rows);
+  return table(t(several ? "metrics.caption.several" : "metrics.caption"), head, rows);
 }
 
-/** Whether the arms get their shares. @param {object} look */
-export function shares(look) {
+/** Whether the arms get their shares. @param {object} look @param {object} definition */
+export function shares(look, definition) {
   const { mismatch, stages } = look.sample_ratio;
   if (!stages.length) return element("p", { class: "quiet" }, t("shares.none"));
   const seen = stages.map(([share, control, treatment]) =>
-    element("li", {}, t("shares.stage", { share: percent(share / 100, 4), got: percent(treatment / (control + treatment), 3), units: count(control + treatment) })),
+    element("li", {}, t(isSeveral(definition) ? "shares.epoch" : "shares.stage", { share: percent(share / 100, 4), got: percent(treatment / (control + treatment), 3), units: count(control + treatment) })),
   );
   const verdict = badge(mismatch ? "no-go" : "go", t(mismatch ? "shares.broken" : "shares.kept"), 16);
   return [element("p", {}, verdict, " ", t(mismatch ? "shares.broken.next" : "shares.kept.next")), element("ul", {}, ...seen)];

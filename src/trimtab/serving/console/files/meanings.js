@@ -1,6 +1,7 @@
 // What the state of a release means, and what to do next: one sentence each, from figures alone.
 
 import { has, t, word } from "../pages/language.js";
+import { isSeveral, standing } from "./several.js";
 import { difference, unitOf } from "./units.js";
 
 const KINDS = { better: "go", "no harm shown": "go", inconclusive: "inconclusive", worse: "no-go" };
@@ -47,9 +48,11 @@ export function summary(status, look, steps) {
 }
 
 function running(status, look) {
-  if (!look || !look.findings.length) return { kind: "unchecked", word: t("verdict.unjudged"), sentence: t("verdict.unjudged.sentence"), next: t("verdict.unjudged.next") };
+  const several = isSeveral(status.definition);
+  if (!look || (!look.findings.length && !several)) return { kind: "unchecked", word: t("verdict.unjudged"), sentence: t("verdict.unjudged.sentence"), next: t("verdict.unjudged.next") };
   if (look.sample_ratio.mismatch) return { kind: "no-go", word: t("verdict.shares"), sentence: t("verdict.shares.sentence"), next: t("verdict.shares.next") };
   const harmed = look.findings.filter((one) => one.state === "worse");
+  if (several && !(status.definition.factors.length && harmed.some((one) => one.harm))) return standing(status, look);
   const judged = harmed.find((one) => one.harm) ?? harmed[0] ?? look.findings[0];
   const sentence = t("verdict.of", { metric: judged.metric, sentence: meaning(judged, status.definition) });
   return { kind: kindOf(judged.state), word: word("metric-state", judged.state), sentence, next: next(judged, status, look) };

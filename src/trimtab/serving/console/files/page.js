@@ -4,7 +4,7 @@ import { Access } from "../pages/access.js";
 import { byId, element } from "../pages/elements.js";
 import { ago, figure, languageChoice, parts, said, t, word } from "../pages/language.js";
 import { fetched, posting, read, RequestError } from "../pages/requests.js";
-import { confirmed, explained } from "./actions.js";
+import { confirmed, explained, keepable } from "./actions.js";
 import { follow } from "./live.js";
 import { audited, monitored } from "./monitoring.js";
 import { release } from "./release.js";
@@ -161,7 +161,7 @@ async function measure(metric) {
 /** Takes a step with the chosen release, meant for the state that the page shows. */
 async function act(action) {
   const { status } = known.detail;
-  const given = await confirmed({ action, word: status.name, does: explained(action, status), keeps: action === "finish" });
+  const given = await confirmed({ action, word: status.name, does: explained(action, status), keeps: action === "finish" ? keepable(status.definition) : [] });
   if (given === null) return;
   const body = { why: given.why, expected: status.version, ...(action === "finish" ? { keep: given.keep } : {}) };
   await done(`v1/releases/${encodeURIComponent(status.name)}/${action}`, body, (found) =>

@@ -7,6 +7,7 @@ import { chart } from "./chart.js";
 import { feedback, metrics, shares } from "./evidence.js";
 import { summary } from "./meanings.js";
 import { arms, since, stage } from "./releases.js";
+import { effects, isSeveral, standings } from "./several.js";
 import { table } from "./tables.js";
 import { unitOf } from "./units.js";
 
@@ -21,12 +22,18 @@ export function release(detail, how) {
   return [
     card(summary(status, look, steps instanceof Error ? [] : steps), status, look, how),
     facts(status, look),
-    ...part("series.heading", course(detail, how)),
-    ...part("metrics.heading", look ? metrics(look, status.definition) : broken(experiment)),
-    ...part("shares.heading", look ? shares(look) : null),
+    ...(isSeveral(status.definition) ? several(status.definition, look, experiment) : part("series.heading", course(detail, how))),
+    ...part(isSeveral(status.definition) ? "guardrails.heading" : "metrics.heading", look ? metrics(look, status.definition) : broken(experiment)),
+    ...part("shares.heading", look ? shares(look, status.definition) : null),
     ...part("feedback.heading", detail.feedback instanceof Error ? broken(detail.feedback) : feedback(detail.feedback.data)),
     ...part("history.heading", steps instanceof Error ? broken(steps) : history(steps)),
   ];
+}
+
+/** How arms do, and what attributes move. */
+function several(definition, look, experiment) {
+  if (look === null) return part("standings.heading", broken(experiment));
+  return [...part("standings.heading", standings(look, definition)), ...part("effects.heading", effects(look, definition))];
 }
 
 function part(heading, content) {

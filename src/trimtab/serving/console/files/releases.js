@@ -3,6 +3,7 @@
 import { badge, element } from "../pages/elements.js";
 import { ago, figure, listed, moment, percent, said, t, word } from "../pages/language.js";
 import { kindOfRelease } from "./meanings.js";
+import { armName, isSeveral } from "./several.js";
 import { table } from "./tables.js";
 
 /**
@@ -37,22 +38,22 @@ export function state(one) {
   return [badge(kindOfRelease(one.state), word("state", one.state), 16), ...(fault ? [fault] : [])];
 }
 
-/** The share that treatment has, and which of the stages that is. */
+/** The share that treatment has, and which of the stages that is; of several arms, what those beside control have. */
 export function stage(one) {
   const stages = one.definition.stages ?? [];
   const at = stages.indexOf(one.share);
   const share = percent(one.share / 100, 4);
   const asked = one.asked_by ? t("stage.asked", { who: one.asked_by }) : null;
-  const words = at < 0 ? share : t("stage.of", { share, i: at + 1, of: stages.length });
+  const words = isSeveral(one.definition) ? t("stage.several", { share }) : at < 0 ? share : t("stage.of", { share, i: at + 1, of: stages.length });
   return asked ? `${words}; ${asked}` : words;
 }
 
 /** What either arm, or each of several, is answered with. */
 export function arms(definition) {
-  const named = Array.isArray(definition.arms)
-    ? definition.arms.map((arm, i) => [arm.name ?? t("arm.other", { n: i + 1 }), arm])
-    : [[t("arm.treatment"), definition.treatment], [t("arm.control"), definition.control]];
-  return named.map(([name, arm]) => element("span", { class: "arm" }, element("span", { class: "quiet" }, `${name}: `), arm ? said(steering(arm)) : t("arm.unsteered")));
+  const beside = isSeveral(definition) ? Object.entries(definition.arms) : [["treatment", definition.treatment]];
+  return [...beside, ["control", definition.control]].map(([name, arm]) =>
+    element("span", { class: "arm" }, element("span", { class: "quiet" }, said(armName(name)), ": "), arm ? said(steering(arm)) : t("arm.unsteered")),
+  );
 }
 
 function steering(arm) {

@@ -35,9 +35,9 @@ export function difference(value, unit, signed = true) {
   return t(unit === "share" ? "unit.points" : `unit.${unit}`, { size, n: Math.abs(unit === "share" ? 100 * value : value) });
 }
 
-/** An interval, whose ends may be open. */
-export function interval(low, high, unit) {
+/** An interval, whose ends may be open. @param {boolean} signed Whether of a difference. */
+export function interval(low, high, unit, signed = true) {
   if (low === null && high === null) return t("interval.none");
-  const end = (value, open) => (value === null ? open : bare(value, unit));
+  const end = (value, open) => (value === null ? open : bare(value, unit, signed));
   return t("interval", { low: end(low, "−∞"), high: end(high, "+∞") });
 }
