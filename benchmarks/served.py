@@ -110,6 +110,19 @@ def trimtab_serve(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "trimtab", "serve", "--port", "0", *map(str, arguments)]
 
 
+def trimtab(*arguments: object, allowed: Sequence[int] = (0,)) -> tuple[int, str]:
+    """The exit status of a command, and what it says.
+
+    Raises:
+        SystemExit: the status is none of those allowed.
+    """
+    command = [sys.executable, "-m", "trimtab", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode not in allowed:
+        raise SystemExit(f"{' '.join(command)} ended with status {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.returncode, done.stdout
+
+
 def our_url(line: str) -> str | None:
     """The sign by which our server says that it listens."""
     found = re.search(r"serving at (\S+)", line)
