@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import httpx2
-from harness import machine, table
+from harness import machine, publish, table
 from served import our_url, started, trimtab, trimtab_serve
 from simulated_users import ASKED, HELD_OUT, TOKENS, answers, preference, prompts, users
 
@@ -182,7 +182,7 @@ def page(found: Row, loop: Loop) -> str:
         (
             name,
             report.verdict.decision,
-            "–" if e is None else f"{e.mean:+.3f} [{e.low:+.3f}, {e.high:+.3f}]",
+            _effect(e),
             report.n_eval,
         )
         for name, report, e in zip(("former", "refitted"), reports, effects, strict=True)
@@ -288,9 +288,7 @@ def main() -> None:
         work.mkdir(parents=True, exist_ok=True)
         loop = Loop(work, args)
         text = page(loop.run(), loop)
-    if args.out is not None:
-        args.out.write_text(text, encoding="utf-8")
-    print(text)
+    publish(text, args.out)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from statistics import median
 from typing import Any, Final
 
 import httpx2
-from harness import kept, known, machine, table
+from harness import kept, known, machine, publish, table
 from served import TEXTS, our_url, started, trimtab, trimtab_serve
 
 import trimtab as tt
@@ -336,9 +336,7 @@ def main() -> None:
     check = prepared(args.work, args.model, args.site)
     print(f"check: {check}; {len(known(args.json))} rows are there", file=sys.stderr, flush=True)
     text = page(check, all_rows(args), args.max_kl)
-    if args.out is not None:
-        args.out.write_text(text, encoding="utf-8")
-    print(text)
+    publish(text, args.out)
 
 
 if __name__ == "__main__":
