@@ -22,7 +22,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
-from harness import kept, machine, table
+from harness import kept, machine, publish, table
 from numpy.random import Generator, default_rng
 from scipy import stats
 
@@ -47,6 +47,7 @@ from trimtab.statistics.sequential import (
 ARMS = ("control", "mild", "bold", "loud")
 EPOCHS, VISITS = 40, 250
 FLOOR, HALF_LIFE, ALPHA = 0.05, 14.0, 0.05
+HIGHER = 0.15  # a floor beside it, where a harm is to be found sooner
 LIKED = {
     "steady": ([0.50, 0.55, 0.60, 0.45], [0.50, 0.55, 0.60, 0.45]),
     "drift": ([0.50, 0.55, 0.60, 0.45], [0.50, 0.60, 0.50, 0.45]),
@@ -71,8 +72,8 @@ def means_of(scenario: str) -> Floats:
 # ---- Who draws -----------------------------------------------------------------------------------------------------
 
 
-def shares_by(method: str, draws: Draws, epoch: Floats, now: int, out: set[str]) -> Floats:
-    """Probabilities of the next epoch."""
+def shares_by(method: str, draws: Draws, epoch: Floats, now: int, out: set[str], least: float = FLOOR) -> Floats:
+    """Probabilities of the next epoch; `least` is the floor of an adaptive release."""
     k = len(ARMS)
     if method == "even split" or (method == "test, then commit" and now < TEST_EPOCHS):
         return np.full(k, 1 / k)
@@ -84,7 +85,7 @@ def shares_by(method: str, draws: Draws, epoch: Floats, now: int, out: set[str])
     active = [i for i, name in enumerate(ARMS) if name not in out]
     best = np.zeros(k)
     best[active] = best_arm([beta_belief(draws.value[draws.arm == i], weights[draws.arm == i]) for i in active])
-    floor = 0.0 if method == "Thompson" else FLOOR
+    floor = 0.0 if method == "Thompson" else least
     return np.array(list(next_shares(dict(zip(ARMS, best, strict=True)), out, floor).values()))
 
 
@@ -127,7 +128,7 @@ def guarded(settings: Row) -> Row:
     excluded, when, had = 0, [], []
     for k in range(settings["releases"]):
         rng = default_rng([settings["seed"], 1, k])
-        out, at, n = _guarded(rng, harm)
+        out, at, n = _guarded(rng, harm, settings["floor"])
         excluded += bool(out)
         if harm.max() > MARGIN:
             bad = ARMS[int(harm.argmax())]
@@ -136,7 +137,7 @@ def guarded(settings: Row) -> Row:
     return {"excluded": excluded, "when": when, "had": had}
 
 
-def _guarded(rng: Generator, harm: Floats) -> tuple[set[str], dict[str, int], Counter[str]]:
+def _guarded(rng: Generator, harm: Floats, floor: float) -> tuple[set[str], dict[str, int], Counter[str]]:
     """One release of which answers fail at a rate of each arm, with the library's guardrail on errors."""
     k, visits, out = len(ARMS), 1000, set[str]()
     firsts: dict[int, list[float]] = {i: [] for i in range(k)}
@@ -147,7 +148,7 @@ def _guarded(rng: Generator, harm: Floats) -> tuple[set[str], dict[str, int], Co
     failed, at, had = liked, {}, Counter[str]()
     for now in range(10):
         epoch = np.repeat(np.arange(now, dtype=np.float64), visits)
-        p = shares_by("adaptive", liked, epoch, now, out)
+        p = shares_by("adaptive", liked, epoch, now, out, floor)
         arm = rng.choice(k, visits, p=p)
         bad = (rng.random(visits) < ERRORS + harm[arm]).astype(np.float64)
         liked = joined(liked, (rng.random(visits) < means_of("steady")[0, arm]).astype(np.float64), arm, p)
@@ -210,7 +211,8 @@ def rows(n: int) -> Iterator[Row]:
         for method in METHODS:
             yield {"measure": "regret", "scenario": scenario, "method": method, "releases": n}
     for harm in HARM:
-        yield {"measure": "guarded", "harm": harm, "releases": n * FALSE.get(harm, 1)}
+        for floor in (FLOOR,) if harm in FALSE else (FLOOR, HIGHER):
+            yield {"measure": "guarded", "harm": harm, "floor": floor, "releases": n * FALSE.get(harm, 1)}
     for scenario in LIKED:
         yield {"measure": "estimated", "scenario": scenario, "releases": n}
 
@@ -251,15 +253,19 @@ def parts(found: list[Row]) -> Iterator[str]:
     )
     yield (
         f"## Harm\n\nA guardrail on errors with a margin of {MARGIN:g}; {ERRORS:.0%} of control's answers fail. Looked "
-        "at after every 1,000 visits of 10,000. An exclusion is false but for the last row."
+        "at after every 1,000 visits of 10,000. An exclusion is false but for the last rows."
     )
     guarded_rows = []
     for s, r in of(found, "guarded"):
         caught = [at for at in r["when"] if at > 0]
         half = f"{np.median(caught):,.0f}" if caught else ""
         had = f"{np.mean(r['had']) / 10_000:.1%}" if r["had"] else ""
-        guarded_rows.append((s["harm"], s["releases"], rate(r["excluded"], s["releases"]), half, had))
-    yield table(("harm", "releases", "some arm excluded", "visits until then (half)", "its share of all"), guarded_rows)
+        guarded_rows.append(
+            (s["harm"], f"{s['floor']:g}", s["releases"], rate(r["excluded"], s["releases"]), half, had)
+        )
+    yield table(
+        ("harm", "floor", "releases", "some arm excluded", "visits until then (half)", "its share of all"), guarded_rows
+    )
     yield (
         "## What another policy would have given\n\nFrom visits that *adaptive* drew; coverage of 95 % intervals at "
         "the last look and at all looks together, and the width at the last. The truth is the policy's mean over the "
@@ -287,11 +293,7 @@ def main() -> None:
     command = f".venv/bin/python {' '.join(sys.argv)}"
     cost = f"{machine()}; {seconds / 60:.1f} minutes of one core."
     head = f"# Adaptive releases in simulation\n\n```\n{command}\n```\n\n{cost}"
-    written = "\n\n".join([head, *parts(found)]) + "\n"
-    print(written)
-    if args.out is not None:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(written, encoding="utf-8")
+    publish("\n\n".join([head, *parts(found)]) + "\n", args.out)
 
 
 if __name__ == "__main__":
