@@ -75,6 +75,7 @@ def test_the_audits_end_is_told_without_states_before_and_after(operated: Operat
     assert [one["what"] for one in asked(operated, f"audit?before={tail[-1]['number']}")["data"]] == ["release.create"]
     assert set(tail[0]) == {"number", "time", "who", "what", "subject", "why"}
     assert error(sent(operated.server, "GET", "/v1/audit?limit=1000", "read"), 400)["param"] == "query.limit"
+    assert error(sent(operated.server, "GET", f"/v1/audit?before={10**30}", "read"), 400)["param"] == "query.before"
     assert sent(operated.server, "GET", "/v1/audit", "infer").status_code == 403
 
 

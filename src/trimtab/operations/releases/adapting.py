@@ -30,8 +30,9 @@ class Adapt(_Fixed):
     """How an adaptive release changes its shares.
 
     Args:
-        explore: least share of every arm that is not excluded, control too. It pays for noticing that tastes change,
-            and for estimates of what other arms would have given, which weigh a visit by up to 1/explore.
+        explore: least share of every arm that is not excluded, control too, from 0.001. It pays for noticing that
+            tastes change, and for estimates of what other arms would have given, which weigh a visit by up to
+            1/explore.
         half_life_days: after so long a visit counts half, so that a change of tastes is followed; None counts all
             alike. Two weeks: a week's rhythm is averaged, and what was liked two months ago weighs a sixteenth.
         epoch_visits: visits before shares are set anew: each setting is an entry of the audit.
@@ -43,7 +44,7 @@ class Adapt(_Fixed):
         14.0
     """
 
-    explore: Annotated[float, Field(gt=0, le=0.5)] = EXPLORE
+    explore: Annotated[float, Field(ge=0.001, le=0.5)] = EXPLORE
     half_life_days: Annotated[float, Field(gt=0, le=3650)] | None = HALF_LIFE_DAYS
     epoch_visits: Annotated[int, Field(ge=20, le=10**9)] = EPOCH_VISITS
     scale: Annotated[float, Field(gt=0, lt=1e12)] | None = None
@@ -79,6 +80,7 @@ class Epoch(_Fixed):
             and after restarts; the next epoch draws anew, so that the probabilities are those that are recorded.
         shares: probability of each arm, control first.
         excluded: arms that get no traffic any more, and why.
+        asked_for: arm that somebody asked to keep for everybody, where a second person has yet to agree.
 
     Raises:
         InputError: shares that are no probabilities.
@@ -93,6 +95,7 @@ class Epoch(_Fixed):
     number: Annotated[int, Field(ge=1)]
     shares: Mapping[str, Annotated[float, Field(ge=0, le=1)]]
     excluded: Mapping[str, str] = Field(default={})
+    asked_for: str | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -267,5 +267,6 @@ class Release:
     def __str__(self) -> str:
         many = f" with {len(self.definition.arms) + 1} arms" if self.definition.arms else f" at {self.share:g} %"
         at = many if self.state in ("dry-run", "running", "paused") else ""
-        waits = f", 100 % asked for by {self.asked_by}" if self.asked_by else ""
+        what = "100 %" if self.epoch is None or self.epoch.asked_for is None else f"100 % {self.epoch.asked_for}"
+        waits = f", {what} asked for by {self.asked_by}" if self.asked_by else ""
         return f"release {self.name!r} is {self.state}{at} (version {self.version}{waits})"

@@ -272,6 +272,7 @@ class Releases:
         before = kept.release
         if before.definition.arms:
             state, share, epoch = after_several(before, action, keep)
+            epoch = epoch and epoch.model_copy(update={"asked_for": None})
         else:
             (state, share), epoch = after(before, action, to, keep), None
         if action in ("start", "dry-run", "promote", "resume"):
@@ -283,8 +284,14 @@ class Releases:
         whole = new.treated == 100 > before.treated and now and action != "resume"
         if not (before.definition.four_eyes and whole):
             return new
+        meant = before.epoch and before.epoch.model_copy(update={"asked_for": keep})
         if before.asked_by is None:
-            return replace(before, version=new.version, asked_by=by, time=new.time)
+            return replace(before, version=new.version, asked_by=by, time=new.time, epoch=meant)
         if before.asked_by == by:
             raise ConflictError(f"{before}; somebody else than {by} must agree", release=before)
+        if before.epoch != meant:
+            raise ConflictError(
+                f"{before}; agree to that, or pause and resume it, which takes the wish back", field="keep",
+                release=before,
+            )  # fmt: skip
         return new

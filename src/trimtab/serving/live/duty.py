@@ -30,7 +30,7 @@ from trimtab.serving.protocol.requests import Name
 
 _KEPT: Final = 8  # courses of metrics
 Limit = Annotated[int, Query(ge=1, le=200, description="How many at most.")]
-Before = Annotated[int | None, Query(ge=0, description="Only entries with lower numbers.")]
+Before = Annotated[int | None, Query(ge=0, le=2**53, description="Only entries with lower numbers.")]
 MetricName = Annotated[Name | None, Query(description="One that the release is judged by; by default the first.")]
 
 
