@@ -73,6 +73,14 @@ class Several:
         ExposureLog(self.store).write(exposures)
         return arms
 
+    def heavy(self, unit: str, n: int) -> None:
+        """Many requests of one user."""
+        release = self.releases.get("a")
+        ExposureLog(self.store).write([
+            Exposure(f"{unit}{i}", BEGAN, "tiny", release.arm(unit), unit, "a", release.version, finish="stop")
+            for i in range(n)
+        ])  # fmt: skip
+
     def watch(self) -> Watched:
         (found,) = Watch(self.releases).once()
         assert found.fault is None
@@ -406,3 +414,16 @@ def test_a_floor_that_rounding_would_take_away_is_refused() -> None:
         adapting(explore=1e-7)
     shares = next_shares({"control": 0.0, "mild": 0.0, "bold": 1.0}, (), adapting(explore=0.001).explore)
     assert shares == pytest.approx({"control": 0.001, "mild": 0.001, "bold": 0.998})
+
+
+def test_requests_of_a_forgotten_unit_are_no_units_of_their_own(make_both: Make) -> None:
+    """They were drawn together: counted one by one they would say that the arms do not get their shares."""
+    several = make_both(without_unit="request")
+    several.visits(60, NO_FAULT)
+    several.heavy("ada", 100)
+    exposures = ExposureLog(several.store)
+    before = experiment_of(several.store, "a").look()
+    exposures.forget("ada", by="ada")
+    after = experiment_of(several.store, "a").look()
+    assert (sum(before.stage_units), sum(after.stage_units)) == (61, 60)
+    assert not after.sample_ratio.mismatch

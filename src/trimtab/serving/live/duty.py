@@ -92,14 +92,21 @@ def duty(operations: Operations) -> APIRouter:
         """Switch all steering off, as `trimtab release off --all` does, or end that, as `trimtab release on` does."""
         caller = caller_of(request)
         caller.notes |= {"act": "off" if asked.off else "on"}
-        if not asked.off:
-            await asyncio.to_thread(off.release)
-            return _card(off.reason)
-        await asyncio.to_thread(off.pull, by=caller.key, why=asked.why)
+        said = {"by": caller.key, "why": asked.why}
         paused: list[str] = []
         fault = None
+        if asked.off:
+            await asyncio.to_thread(off.pull, **said)
+        elif not await asyncio.to_thread(off.release):
+            return _card(off.reason)
+
+        def note() -> None:
+            if asked.off:
+                paused.extend(operations.releases.pause_all(**said))
+            off.note(operations.store, off=asked.off, **said)
+
         try:
-            await asyncio.to_thread(lambda: paused.extend(operations.releases.pause_all(by=caller.key, why=asked.why)))
+            await asyncio.to_thread(note)
         except TrimtabError as error:  # the file works without the store
             fault = str(error)
         return _card(off.reason, paused=paused, fault=fault)
