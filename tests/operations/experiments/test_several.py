@@ -410,7 +410,7 @@ def test_a_clock_that_jumps_once_does_not_take_back_what_was_learned() -> None:
 
 
 def test_a_floor_that_rounding_would_take_away_is_refused() -> None:
-    with pytest.raises(InputError, match="0.001"):
+    with pytest.raises(InputError, match=r"0\.001"):
         adapting(explore=1e-7)
     shares = next_shares({"control": 0.0, "mild": 0.0, "bold": 1.0}, (), adapting(explore=0.001).explore)
     assert shares == pytest.approx({"control": 0.001, "mild": 0.001, "bold": 0.998})
