@@ -1,4 +1,4 @@
-"""Anchors of a judge: answers that people have rated, by which a judge that has moved is told from answers that have."""
+"""Anchors: answers that people have rated, by which a judge that has moved is told from a system that has."""
 
 import json
 from dataclasses import dataclass
