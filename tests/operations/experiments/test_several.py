@@ -352,7 +352,8 @@ def test_shares_that_do_not_fit_the_arms_are_refused(make: Make, shares: dict[st
 
 @pytest.mark.parametrize(("fields", "field"), [
     ({"adapt": Adapt(explore=0.34)}, "explore"), ({"arms": {}}, "arms"), ({"arms": {"control": warm()}}, "arms"),
-    ({"arms": {"x" * 21: warm()}}, "arms"), ({"factors": ("kind",)}, "factors"),
+    ({"arms": {"x" * 21: warm()}}, "arms"), ({"arms": {"a=b": warm()}}, "arms"), ({"arms": {"a,b": warm()}}, "arms"),
+    ({"arms": {"a\0b": warm()}}, "arms"), ({"adapt": None}, "arms"), ({"factors": ("kind",)}, "factors"),
     ({"adapt": None, "factors": ("kind", "brief")}, "arms"), ({"metric": "complaint"}, "scale"),
     ({"metric": "slow"}, "metric"), ({"metric": None}, "metric"), ({"guardrails": ("slow",)}, "metric"),
 ])  # fmt: skip

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from trimtab.errors import InputError
 from trimtab.operations.releases.assignment import PLACES, bound, place_of
+from trimtab.texts import name_fault
 
 Mode = Literal["test", "adapt", "factorial"]
 """What a release does: it compares treatment with control by stages; it gives more traffic to the arms that do well; or
@@ -144,6 +145,8 @@ def check_arms(arms: Mapping[str, object], adapt: Adapt | None, factors: tuple[s
     Raises:
         ValueError: too few or too many, names that mean something else, or floors that do not fit.
     """
+    if adapt is None and not factors:
+        raise ValueError("arms: say how they are judged: a release with several either adapts or has factors")
     if adapt is not None and factors:
         raise ValueError("factors: a release either adapts or finds effects of factors; make two")
     if len(arms) > MAX_ARMS:
@@ -153,9 +156,10 @@ def check_arms(arms: Mapping[str, object], adapt: Adapt | None, factors: tuple[s
     if factors and len(arms) != 2 ** len(factors) - 1:
         raise ValueError(f"arms: {len(factors)} factors need {2 ** len(factors) - 1} arms beside control")
     for name in arms:
-        if name in TAKEN or not 1 <= len(name) <= 20:
+        if name in TAKEN or len(name) > 20 or name_fault(name) or set(name) & set("=,"):
             raise ValueError(
-                f"arms: {name!r} cannot be an arm's name; give 1 to 20 characters, none of {', '.join(TAKEN)}"
+                f"arms: {name!r} cannot be an arm's name; give 1 to 20 characters that a folder's name can contain, no "
+                f"= or comma, none of {', '.join(TAKEN)}"
             )
     if adapt is not None and adapt.explore * (len(arms) + 1) >= 1:
         most = 1 / (len(arms) + 1)
