@@ -61,9 +61,7 @@ class Changes:
         stopping: says whether the server was told to stop, which ends all streams.
     """
 
-    def __init__(
-        self, operations: "Operations | None", monitor: "Monitor | None", keys: KeyFile | None = None
-    ) -> None:
+    def __init__(self, operations: "Operations | None", monitor: "Monitor | None", keys: KeyFile | None = None) -> None:
         self.stopping: Callable[[], bool] = lambda: False
         self._operations, self._monitor, self._keys = operations, monitor, keys
         self._open: Counter[str] = Counter()

@@ -151,6 +151,8 @@ def _weights(policy: str, names: tuple[str, ...]) -> "np.ndarray[tuple[int], np.
         found = np.full(len(names), np.nan)
     if len(parts) < len(pairs) or not (np.all(found >= 0) and abs(found.sum() - 1) < 1e-6):
         raise InputError(
-            f"{shown(policy, 100)!r}: give shares from 0 that come to 1, one of each arm", code="out-of-range", field="policy"
+            f"{shown(policy, 100)!r}: give shares from 0 that come to 1, one of each arm",
+            code="out-of-range",
+            field="policy",
         )
     return found

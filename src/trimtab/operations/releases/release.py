@@ -250,6 +250,24 @@ class Release:
         return self.definition.arms.get(arm, self.definition.treatment)
 
     @property
+    def served(self) -> dict[str, Arm]:
+        """Steerings that it serves or could again, by arm: while it is open all but the excluded; then what it left."""
+        of = self.definition
+        treated = dict(of.arms) or {"treatment": of.treatment}
+        arms = treated if of.control is None else treated | {CONTROL: of.control}
+        out = () if self.epoch is None else tuple(self.epoch.excluded)
+        kept = self.left if self.state in ("finished", "rolled-back") else None
+        return {name: arm for name, arm in arms.items() if name not in out and kept in (None, name)}
+
+    @property
+    def left(self) -> str:
+        """The arm that everybody gets of one that is over."""
+        if self.epoch is None or not self.treated:
+            return "treatment" if self.treated else CONTROL
+        shares = self.epoch.shares
+        return max(shares, key=lambda arm: shares[arm])
+
+    @property
     def record(self) -> dict[str, Any]:
         """For JSON: the state, and what it is a state of."""
         return {
