@@ -264,7 +264,9 @@ def test_what_a_rarely_drawn_preset_would_have_given_is_estimated_with_the_truth
         assert narrow.high - narrow.low < 0.5  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("policy", ["none", "bold=0.4", "bold=x,mild=1", "bold=2,mild=-1", "bold=0.5,mild=0.5,bold=0.5", ""])
+@pytest.mark.parametrize(
+    "policy", ["none", "bold=0.4", "bold=x,mild=1", "bold=2,mild=-1", "bold=0.5,mild=0.5,bold=0.5", ""]
+)
 def test_a_policy_that_is_none_is_refused(make: Make, policy: str) -> None:
     several = make()
     with pytest.raises(InputError) as error:
