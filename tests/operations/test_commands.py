@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import Run
 from tests.serving.steerings import write_steering
 
-from trimtab.operations import Exposure, ExposureLog, ExposureWriter, Outcome, OutcomeLog, Releases, Store
+from trimtab.operations import Exposure, ExposureLog, ExposureWriter, Outcome, OutcomeLog, Releases, Store, entries
 
 
 @pytest.fixture
@@ -119,10 +119,12 @@ def test_the_emergency_off_pauses_and_needs_no_store(created: Run, here: Path) -
     assert json.loads(created("release", "off", "--all", "--json", "--by", "ada")[1]) == {
         "file": "OFF", "paused": ["first"], "store": None,
     }  # fmt: skip
-    assert created("release", "on")[1] == "removed: OFF\n"
+    assert created("release", "on", "--by", "bob", "--why", "mended")[1] == "removed: OFF\n"
     assert created("release", "on")[1] == "there is no OFF: nothing was off\n"
     with Store(here) as store:
         assert Releases(store).get("first").state == "paused"
+        said = [(one.who, one.what, one.why, (one.after or {}).get("off")) for one in entries(store)][-2:]
+    assert said == [("ada", "steering.off", "", True), ("bob", "steering.on", "mended", False)]
     (here / "operations.db").unlink()
     code, out, err = created("release", "off", "--all")
     assert code == 0

@@ -105,19 +105,30 @@ def test_there_are_so_many_streams_and_no_more(live: Live, monkeypatch: pytest.M
     until(lambda: open_streams(live) == 0)
 
 
-def test_a_stream_ends_after_a_while_so_that_keys_are_asked_for_again(
-    operated: Operated, live: Live, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stream_ends_with_its_key(operated: Operated, live: Live) -> None:
+    operated.server.keys["other"] = operated.server.held.create("other", ["read"])
+    with ExitStack() as stack:
+        mine, theirs = reading(live, stack), reading(live, stack, "other")
+        next(mine), next(theirs)
+        began = time.monotonic()
+        operated.server.held.revoke("read")
+        assert list(mine) == []
+        assert time.monotonic() - began < 5.0
+        operated.release(action=None)
+        assert next(theirs)["releases"] == 1  # which goes on
+    headers = {"authorization": f"Bearer {operated.server.keys['read']}"}
+    assert httpx2.get(f"{live.url}/v1/events", headers=headers, timeout=WAIT).status_code == 401
+
+
+def test_a_stream_ends_after_a_while(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(changes, "LASTS", 1.0)
     monkeypatch.setattr(changes, "BEAT", 0.2)
     with ExitStack() as stack:
         headers = {"authorization": f"Bearer {live.server.keys['read']}"}
         answer = stack.enter_context(httpx2.stream("GET", f"{live.url}/v1/events", headers=headers, timeout=WAIT))
-        operated.server.held.revoke("read")
         lines = [line for line in answer.iter_lines() if line]
     assert lines[0] == "event: change"
     assert ": still here" in lines
-    assert httpx2.get(f"{live.url}/v1/events", headers=headers, timeout=WAIT).status_code == 401
 
 
 def test_a_reader_that_does_not_read_costs_one_event_and_ends_in_time(

@@ -32,7 +32,7 @@ def create(
         typer.Option(help="With --adapt: a steering or preset beside control, as FOLDER@PRESET; repeatable."),
     ] = None,
     explore: Annotated[
-        float | None, typer.Option(help="With --adapt: least share of every arm, from 0 to 1; by default 0.05.")
+        float | None, typer.Option(help="With --adapt: least share of every arm, 0.001 to 0.5; by default 0.05.")
     ] = None,
     half_life: Annotated[
         str | None,

@@ -32,6 +32,7 @@ def off(
             from trimtab.operations import Releases
 
             done.extend(Releases(kept).pause_all(by=who(by), why=why))
+            switch.note(kept, off=True, by=who(by), why=why)
     except TrimtabError as error:  # the file works without the store
         fault = str(error)
     if json_:
@@ -39,17 +40,28 @@ def off(
         return
     typer.echo(f"off: {switch.file}; remove it with: trimtab release on")
     typer.echo(f"paused: {', '.join(done) or 'nothing'}")
-    if fault:
-        Console(stderr=True, soft_wrap=True).print(f"the store was not changed: {fault}", markup=False, highlight=False)
+    _tell(fault)
 
 
-def on(store: Place = None, json_: Json = False) -> None:
+def on(by: By = None, why: Why = "", store: Place = None, json_: Json = False) -> None:
     """End the emergency off. Releases that were paused stay so until each is resumed."""
     with needed():
         from trimtab.operations import OffSwitch
     switch = OffSwitch.beside(store)
-    there = switch.release()
+    there, fault = switch.release(), None
+    if there:
+        try:
+            with opened(store) as kept:
+                switch.note(kept, off=False, by=who(by), why=why)
+        except TrimtabError as error:
+            fault = str(error)
     if json_:
-        typer.echo(json.dumps({"file": str(switch.file), "removed": there}))
+        typer.echo(json.dumps({"file": str(switch.file), "removed": there, "store": fault}))
         return
     typer.echo(f"removed: {switch.file}" if there else f"there is no {switch.file}: nothing was off")
+    _tell(fault)
+
+
+def _tell(fault: str | None) -> None:
+    if fault:
+        Console(stderr=True, soft_wrap=True).print(f"the store was not changed: {fault}", markup=False, highlight=False)

@@ -64,7 +64,8 @@ def add_judge(
 
     from trimtab.behaviors import load
     from trimtab.evaluation import Rater
-    from trimtab.serving.live.judging import Judging, Sampling, read_anchors
+    from trimtab.serving.live.anchors import read_anchors
+    from trimtab.serving.live.judging import Judging, Sampling
     from trimtab.serving.logs import logger
 
     sampling = Sampling(share, per_minute, a_day)

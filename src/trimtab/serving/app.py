@@ -80,7 +80,7 @@ def create_app(
         lifespan=_running(service),
     )  # fmt: skip
     _route(app, service)
-    app.state.changes = Changes(operations, monitor)
+    app.state.changes = Changes(operations, monitor, keys)
     app.include_router(changes(app.state.changes))
     if operations is not None:
         _operate(app, service, operations)

@@ -1,8 +1,7 @@
 """`/v1/events`: tells that something has changed, as long as somebody listens; what has is read from the other paths.
 
 An event holds a version of each part, not the news itself. So nothing waits for a slow reader but the newest event,
-and whoever missed some lost nothing. Who listens is asked to come again after a while, so that a key that was revoked
-in between is refused then.
+and whoever missed some lost nothing. A stream ends with its key, and after a while in any case.
 """
 
 import asyncio
@@ -20,6 +19,7 @@ from trimtab.serving.caller import caller_of, needs
 from trimtab.serving.errors import HttpError
 from trimtab.serving.hanging_up import EventStream
 from trimtab.serving.inference import ERRORS
+from trimtab.serving.keys import KeyFile
 from trimtab.serving.protocol.events import Versions
 
 if TYPE_CHECKING:
@@ -55,14 +55,15 @@ class Changes:
     Args:
         operations: None on a server without a store.
         monitor: None on a server that watches nothing.
+        keys: of the server, by which a stream ends that may not be read any more; None where none are asked for.
 
     Attributes:
         stopping: says whether the server was told to stop, which ends all streams.
     """
 
-    def __init__(self, operations: "Operations | None", monitor: "Monitor | None") -> None:
+    def __init__(self, operations: "Operations | None", monitor: "Monitor | None", keys: KeyFile | None = None) -> None:
         self.stopping: Callable[[], bool] = lambda: False
-        self._operations, self._monitor = operations, monitor
+        self._operations, self._monitor, self._keys = operations, monitor, keys
         self._open: Counter[str] = Counter()
         self._reading: asyncio.Task[Versions] | None = None
         self._now: Versions | None = None
@@ -75,7 +76,7 @@ class Changes:
         return self._open.total()
 
     async def stream(self, key: str) -> AsyncGenerator[str, None]:
-        """Events, and signs of life between them, until the time is up or the server stops.
+        """Events, and signs of life between them, until the time is up, the key is revoked or the server stops.
 
         Args:
             key: name of the listener's.
@@ -101,11 +102,19 @@ class Changes:
                 elif clock() - spoke >= BEAT:
                     spoke = clock()
                     yield ": still here\n\n"
-                if clock() >= ends or self.stopping():
+                if clock() >= ends or self.stopping() or not self._may_read(key):
                     return
                 await asyncio.sleep(EVERY)
         finally:
             self._open[key] -= 1
+
+    def _may_read(self, key: str) -> bool:
+        if self._keys is None:
+            return True
+        try:
+            return any(one.name == key and "read" in one.scopes for one in self._keys.keys)
+        except TrimtabError:  # as the guard refuses whoever asks then
+            return False
 
     async def _versions(self, time: float) -> Versions:
         """As they were at most a moment ago; of several that ask at once, one asks the store."""

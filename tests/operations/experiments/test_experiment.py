@@ -316,3 +316,15 @@ def test_feedback_after_its_window_does_not_count_and_is_told(launch: Launch) ->
     assert one.units == (0, 0)
     assert one.left_out == {"too late": 20}
     assert METRICS[0].window_days == 7
+
+
+def test_requests_of_a_forgotten_unit_are_no_units_of_their_own(launch: Launch) -> None:
+    live = launch(guardrails=("errors",), without_unit="request")
+    live.answer(60)
+    ExposureLog(live.store).write([live.exposure(unit) for unit in ["ada"] * 100 + [None] * 5])
+    before = live.experiment.look()
+    ExposureLog(live.store).forget("ada", by="ada")
+    after = live.experiment.look()
+    assert (sum(before.stage_units), sum(after.stage_units)) == (66, 65)
+    assert (sum(before.findings[0].units), sum(after.findings[0].units)) == (66, 65)
+    assert not after.sample_ratio.mismatch

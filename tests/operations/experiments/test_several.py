@@ -8,7 +8,9 @@ from random import Random
 from time import time
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy import stats
 from tests.operations.experiments.conftest import METRICS, Launch
 
 from trimtab.errors import InputError
@@ -19,15 +21,20 @@ from trimtab.operations import (
     Definition,
     Exposure,
     ExposureLog,
+    Metric,
     Outcome,
     OutcomeLog,
     Releases,
     Store,
+    adapting,
     import_metrics,
     planned,
     verify,
 )
 from trimtab.operations.experiments import Watch, Watched, experiment_of, policy_value
+from trimtab.operations.experiments.learning import learned, next_shares
+from trimtab.operations.experiments.visits import Visited
+from trimtab.statistics.sequential import Draws
 
 DAY = 86_400.0
 BEGAN = time() - 40 * DAY
@@ -65,6 +72,14 @@ class Several:
             arms[arm] += 1
         ExposureLog(self.store).write(exposures)
         return arms
+
+    def heavy(self, unit: str, n: int) -> None:
+        """Many requests of one user."""
+        release = self.releases.get("a")
+        ExposureLog(self.store).write([
+            Exposure(f"{unit}{i}", BEGAN, "tiny", release.arm(unit), unit, "a", release.version, finish="stop")
+            for i in range(n)
+        ])  # fmt: skip
 
     def watch(self) -> Watched:
         (found,) = Watch(self.releases).once()
@@ -249,7 +264,9 @@ def test_what_a_rarely_drawn_preset_would_have_given_is_estimated_with_the_truth
         assert narrow.high - narrow.low < 0.5  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("policy", ["none", "bold=0.4", "bold=x,mild=1", "bold=2,mild=-1", ""])
+@pytest.mark.parametrize(
+    "policy", ["none", "bold=0.4", "bold=x,mild=1", "bold=2,mild=-1", "bold=0.5,mild=0.5,bold=0.5", ""]
+)
 def test_a_policy_that_is_none_is_refused(make: Make, policy: str) -> None:
     several = make()
     with pytest.raises(InputError) as error:
@@ -337,7 +354,8 @@ def test_shares_that_do_not_fit_the_arms_are_refused(make: Make, shares: dict[st
 
 @pytest.mark.parametrize(("fields", "field"), [
     ({"adapt": Adapt(explore=0.34)}, "explore"), ({"arms": {}}, "arms"), ({"arms": {"control": warm()}}, "arms"),
-    ({"arms": {"x" * 21: warm()}}, "arms"), ({"factors": ("kind",)}, "factors"),
+    ({"arms": {"x" * 21: warm()}}, "arms"), ({"arms": {"a=b": warm()}}, "arms"), ({"arms": {"a,b": warm()}}, "arms"),
+    ({"arms": {"a\0b": warm()}}, "arms"), ({"adapt": None}, "arms"), ({"factors": ("kind",)}, "factors"),
     ({"adapt": None, "factors": ("kind", "brief")}, "arms"), ({"metric": "complaint"}, "scale"),
     ({"metric": "slow"}, "metric"), ({"metric": None}, "metric"), ({"guardrails": ("slow",)}, "metric"),
 ])  # fmt: skip
@@ -345,3 +363,70 @@ def test_what_does_not_fit_an_adaptive_release_is_refused(make: Make, fields: di
     with pytest.raises(InputError) as error:
         make(start=False, **fields)
     assert error.value.field == field
+
+
+def test_records_of_an_arm_that_could_not_be_drawn_pause_the_release(make: Make) -> None:
+    several = make()
+    several.releases.adapt("a", {"control": 0.5, "mild": 0.5, "bold": 0.0}, {"bold": "bad"}, by="ada", expected=2)
+    several.visits(20, NO_FAULT)
+    wrong = [Exposure(f"w{i}", BEGAN, "tiny", "bold", f"w{i}", "a", 3, finish="stop") for i in range(3)]
+    ExposureLog(several.store).write(wrong)
+    watched = several.watch()
+    assert watched.look is not None
+    assert watched.look.sample_ratio.mismatch
+    assert watched.done is not None
+    assert watched.done.state == "paused"
+
+
+def seen(values: list[float], arms: list[int], days: list[float]) -> Visited:
+    n = len(values)
+    drawn = Draws(np.array(values), np.array(arms), np.full((n, 2), 0.5))
+    return Visited(drawn, np.array(days) * DAY, [int(n) for n in drawn.counts])
+
+
+def two_arms(**adapt: Any) -> tuple[Definition, Metric]:
+    metric = Metric.made(name="stars", feedback="stars", bounds=(0, 1))
+    fields = {"arms": {"bold": warm()}, "adapt": Adapt(**adapt), "metric": "stars"}
+    return Definition.made(name="a", model="tiny", treatment=warm(), stages=(100,), salt="s", **fields), metric
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.01, 0.1])
+def test_an_arm_is_not_better_for_having_had_more_visits(spread: float) -> None:
+    """Alike arms, unequal visits, values far from the middle of the bounds: the chance to be best is anything."""
+    draw, arms, chances = np.random.default_rng(0), [0] * 60 + [1] * 3000, []
+    for _ in range(40):
+        values = [(0.9 + 0.9 + 0.9) / 3 if i % 2 else 0.9 for i in range(len(arms))]  # the same, but for rounding
+        noisy = np.clip(values + draw.normal(0.0, spread, len(arms)), 0, 1)
+        chances.append(learned(*two_arms(half_life_days=None), seen(list(noisy), arms, [0.0] * len(arms)))["bold"])
+    assert 0.35 < np.mean(chances) < 0.65
+    assert spread == 0 or stats.kstest(chances, "uniform").pvalue > 1e-3
+
+
+def test_a_clock_that_jumps_once_does_not_take_back_what_was_learned() -> None:
+    values, arms = [0.0, 1.0] * 200, [0, 1] * 200
+    of, days = two_arms(), [i / 400 for i in range(400)]
+    before = learned(*of, seen(values, arms, days))["bold"]
+    wrong = learned(*of, seen([*values, 1.0], [*arms, 0], [*days, 400.0]))["bold"]
+    assert (before, wrong) == pytest.approx((1.0, 1.0), abs=1e-6)
+    later = learned(*of, seen([*values, *[1.0, 0.0] * 40], [*arms, *[0, 1] * 40], [*days, *[90.0] * 80]))["bold"]
+    assert later < 0.05  # what is long ago counts little all the same
+
+
+def test_a_floor_that_rounding_would_take_away_is_refused() -> None:
+    with pytest.raises(InputError, match=r"0\.001"):
+        adapting(explore=1e-7)
+    shares = next_shares({"control": 0.0, "mild": 0.0, "bold": 1.0}, (), adapting(explore=0.001).explore)
+    assert shares == pytest.approx({"control": 0.001, "mild": 0.001, "bold": 0.998})
+
+
+def test_requests_of_a_forgotten_unit_are_no_units_of_their_own(make_both: Make) -> None:
+    """They were drawn together: counted one by one they would say that the arms do not get their shares."""
+    several = make_both(without_unit="request")
+    several.visits(60, NO_FAULT)
+    several.heavy("ada", 100)
+    exposures = ExposureLog(several.store)
+    before = experiment_of(several.store, "a").look()
+    exposures.forget("ada", by="ada")
+    after = experiment_of(several.store, "a").look()
+    assert (sum(before.stage_units), sum(after.stage_units)) == (61, 60)
+    assert not after.sample_ratio.mismatch

@@ -4,6 +4,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
 from tests.operations.releases.conftest import COLD, WARM, defined, releases_of
@@ -258,6 +259,31 @@ def test_the_emergency_off_needs_no_store(tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setenv("TRIMTAB_OFF", value)
         said.append(switch.reason)
     assert said == [None, f"the file {tmp_path / 'OFF'} is there", None, "TRIMTAB_OFF is set"]
+
+
+def test_the_emergency_off_takes_a_reason_that_is_no_utf8(tmp_path: Path) -> None:
+    switch = OffSwitch(tmp_path / "OFF")
+    switch.pull(by="ada", why="\udcff")
+    assert switch.reason is not None
+
+
+def test_an_emergency_pauses_what_somebody_else_changes_at_the_same_time(
+    local: Releases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, traffic in (("first", (0, 50)), ("second", (50, 100))):
+        local.add(defined(name, traffic=traffic), by="ada")
+        local.act(name, "start", by="ada")
+    act, others = local.act, Releases(local.store, artifact_now=lambda arm: arm.artifact)
+
+    def slower(name: str, action: Any, **more: Any) -> Any:
+        seen = local.get(name).version
+        if seen == 2:
+            others.act(name, "promote", by="watch")
+        return act(name, action, expected=seen, **more)
+
+    monkeypatch.setattr(local, "act", slower)
+    assert list(local.pause_all(by="ada")) == ["first", "second"]
+    assert {one.state for one in local.all()} == {"paused"}
 
 
 def test_the_emergency_off_lies_beside_the_store_or_where_it_is_told(

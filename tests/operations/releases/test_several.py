@@ -13,6 +13,7 @@ from tests.serving.steerings import write_steering
 from trimtab.errors import InputError, TrimtabError
 from trimtab.operations import (
     Adapt,
+    ConflictError,
     Epoch,
     OffSwitch,
     Releases,
@@ -95,6 +96,24 @@ def test_four_eyes_hold_for_an_arm_that_is_kept_for_everybody(lite: Store) -> No
     releases.act("first", "start", by="ada")
     assert releases.act("first", "finish", by="ada", keep="bold").state == "running"
     assert releases.act("first", "finish", by="bob", keep="bold").state == "finished"
+
+
+def test_the_second_of_four_eyes_agrees_to_the_arm_that_the_first_one_asked_for(lite: Store) -> None:
+    releases = releases_of(lite)
+    releases.add(several(four_eyes=True), by="ada")  # type: ignore[arg-type]
+    releases.act("first", "start", by="ada")
+    asked = releases.act("first", "finish", by="ada", keep="mild")
+    assert "100 % mild asked for by ada" in str(asked)
+    releases.adapt("first", SHARES, by="watch", expected=asked.version)  # which takes nothing back
+    with pytest.raises(ConflictError, match="mild asked for by ada"):
+        releases.act("first", "finish", by="bob", keep="bold")
+    releases.act("first", "pause", by="bob")
+    resumed = releases.act("first", "resume", by="bob")
+    assert resumed.epoch is not None
+    assert (resumed.asked_by, resumed.epoch.asked_for) == (None, None)
+    releases.act("first", "finish", by="bob", keep="bold")
+    done = releases.act("first", "finish", by="ada", keep="bold")
+    assert (done.state, done.arm("somebody")) == ("finished", "bold")
 
 
 def test_a_dry_run_records_the_arm_and_answers_with_control(lite: Store, tmp_path: Path) -> None:

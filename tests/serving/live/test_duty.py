@@ -75,6 +75,7 @@ def test_the_audits_end_is_told_without_states_before_and_after(operated: Operat
     assert [one["what"] for one in asked(operated, f"audit?before={tail[-1]['number']}")["data"]] == ["release.create"]
     assert set(tail[0]) == {"number", "time", "who", "what", "subject", "why"}
     assert error(sent(operated.server, "GET", "/v1/audit?limit=1000", "read"), 400)["param"] == "query.limit"
+    assert error(sent(operated.server, "GET", f"/v1/audit?before={10**30}", "read"), 400)["param"] == "query.before"
     assert sent(operated.server, "GET", "/v1/audit", "infer").status_code == 403
 
 
@@ -89,7 +90,13 @@ def test_all_steering_is_switched_off_and_on_by_whoever_may_operate(operated: Op
     assert operated.ask(user="ada")["trimtab"]["steering"] is None
     entry = operated.releases.history("first")[-1].entry
     assert (entry.who, entry.what, entry.why) == ("operate", "release.pause", "complaints")
-    assert not asked(operated, "off", "operate", {"off": False})["off"]
+    assert not asked(operated, "off", "operate", {"off": False, "why": "mended"})["off"]
+    asked(operated, "off", "operate", {"off": False})  # which changes nothing
+    tail = [(one["who"], one["what"], one["why"]) for one in asked(operated, "audit?limit=3")["data"]]
+    assert tail == [
+        ("operate", "steering.on", "mended"), ("operate", "steering.off", "complaints"),
+        ("operate", "release.pause", "complaints"),
+    ]  # fmt: skip
     assert operated.releases.get("first").state == "paused"
     assert error(sent(operated.server, "POST", "/v1/off", "operate", json={"off": "yes"}), 400)["param"] == "off"
 

@@ -18,10 +18,11 @@ from tests.serving.live.conftest import MakeOperated, Operated, until
 from trimtab.behaviors import Behavior
 from trimtab.cli.serve_judge import add_judge
 from trimtab.clients.chat import Endpoint
-from trimtab.errors import InputError
+from trimtab.errors import InputError, TrimtabError
 from trimtab.evaluation import Rater
 from trimtab.operations import Metric, OutcomeReader
-from trimtab.serving.live.judging import Anchor, Judging, Sampling, read_anchors
+from trimtab.serving.live.anchors import Anchor, read_anchors
+from trimtab.serving.live.judging import Judging, Sampling
 from trimtab.serving.logs import logger
 
 RATED = Metric.made(name="warmth", feedback="judged", source="judge", bounds=(0, 1))
@@ -105,6 +106,40 @@ def test_what_is_over_the_budget_of_a_day_is_left_out(operated: Operated) -> Non
     assert (judging.counts["rated"], judging.counts["beyond the day's budget"], len(seen.requests)) == (2, 3, 2)
 
 
+def test_a_restart_does_not_renew_the_budget_of_a_day(operated: Operated, monkeypatch: pytest.MonkeyPatch) -> None:
+    anchors = tuple(Anchor("", "an anchor", 0.5) for _ in range(20))
+    for which, more in (("first", 3), ("second", 1), ("third", 0)):
+        with judged(operated, says("5"), a_day=4) as (judging, seen, _):
+            for i in range(3):
+                judging.put(f"req_{which}_{i}", "", "hello")
+            until(lambda: sum(judging.counts.values()) == 3)
+        assert (judging.counts["rated"], len(seen.requests)) == (more, more)
+    with judged(operated, says("5"), a_day=7, anchors=anchors) as (judging, seen, _):  # 4, and 2 anchors with them
+        judging.put("req_fourth_1", "", "hello")
+        until(lambda: judging.counts["rated"] == 1)
+        judging.put("req_fourth_2", "", "hello")
+        until(lambda: judging.counts["beyond the day's budget"] == 1)
+    assert len(seen.requests) == 1
+
+    def gone(*_: Any) -> int:
+        raise TrimtabError("the store is gone")
+
+    monkeypatch.setattr(operated.operations.outcomes, "count", gone)
+    with judged(operated, says("5")) as (judging, seen, _):
+        judging.put("req_fifth", "", "hello")
+        until(lambda: judging.counts["store"] == 1)
+    assert seen.requests == []
+
+
+@pytest.mark.parametrize("reply", [Reply(status=status, body=b'{"detail": "secret words"}') for status in (422, 500)])
+def test_what_the_judges_server_says_of_a_text_is_not_logged(operated: Operated, reply: Reply) -> None:
+    with judged(operated, lambda request, number: reply) as (judging, _, log):
+        judging.put("req_1", "", "secret words")
+        until(lambda: judging.counts["failed"] == 1)
+    assert f"HTTP {reply.status}" in log.getvalue()
+    assert "secret" not in log.getvalue()
+
+
 def test_ratings_come_no_faster_than_agreed(operated: Operated) -> None:
     with judged(operated, says("5"), per_minute=600) as (judging, _, _):
         began = time.monotonic()
@@ -162,6 +197,10 @@ class _Judge:
 class _Nowhere:
     def write(self, *_: Any, **__: Any) -> None:
         """Keep nothing."""
+
+    def count(self, *_: Any) -> int:
+        """Nothing was kept."""
+        return 0
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def test_arms_are_made_served_recorded_and_adapted(operated: Operated) -> None:
     assert list(made["definition"]["arms"]) == ["gentle", "warm"]
     started = asked(operated, "/trial/start", {})
     even = dict.fromkeys(("control", "gentle", "warm"), 1 / 3)
-    assert started["epoch"] == {"number": 2, "shares": even, "excluded": {}}
+    assert started["epoch"] == {"number": 2, "shares": even, "excluded": {}, "asked_for": None}
     assert sent(operated.server, "DELETE", "/v1/steerings/warm", "operate").status_code == 409
     operated.seen("trial")
     release = operated.releases.get("trial")
@@ -68,6 +68,29 @@ def fill(operated: Operated) -> None:
         Exposure(unit, time(), "tiny", arm, unit, "trial", release.version, finish="stop" if arm == "warm" else "error")
         for unit, arm in arms.items()
     ])  # fmt: skip
+
+
+def test_an_arm_that_is_out_or_was_not_kept_may_be_gone(operated: Operated) -> None:
+    """What nobody gets any more keeps nobody from what they get."""
+    arms = [{"steering": "warm"}, {"steering": "brief"}]
+    asked(operated, body=TRIAL | {"arms": arms, "chat_template": True})
+    asked(operated, "/trial/start", {})
+    operated.releases.adapt("trial", {"control": 0.1, "warm": 0.9, "brief": 0.0}, {"brief": "bad"}, by="x", expected=2)
+    operated.seen("trial")
+    (operated.steerings / "brief" / "steering.safetensors").write_bytes(b"broken")
+    time_to_look(operated)
+    assert operated.operations.faults == {}
+    asked(operated, "/trial/finish", {"keep": "warm"})
+    operated.seen("trial")
+    assert sent(operated.server, "DELETE", "/v1/steerings/brief", "operate").status_code == 200
+    time_to_look(operated)
+    assert operated.operations.faults == {}
+    assert text_of(operated.ask(user="ada")) == "HELLO"
+
+
+def time_to_look(operated: Operated) -> None:
+    """Let the server see how it stands, once more and wholly."""
+    operated.operations._look()
 
 
 def test_options_that_do_not_go_together_are_refused(operated: Operated) -> None:

@@ -14,7 +14,7 @@ from tests.serving.live.test_releases import PILOT, asked
 
 from trimtab.clients.webhook import Webhook
 from trimtab.errors import TrimtabError
-from trimtab.operations import Exposure, ExposureLog, Releases, planned
+from trimtab.operations import Adapt, Exposure, ExposureLog, Releases, arm_of, planned
 
 
 def fail(operated: Operated, name: str = "first", n: int = 100) -> None:
@@ -135,6 +135,25 @@ def test_other_alarms_change_nothing(operate: MakeOperated, kind: str, changes: 
     operated.release(stages=(50, 100))
     operated.operations.watching.alarmed(kind, "moved", alarm_about(operated, **changes))
     assert operated.releases.get("first").state == "running"
+
+
+def test_an_alarm_about_an_arm_that_is_out_leaves_the_others_alone(operate: MakeOperated) -> None:
+    operated = operate(watch_every=0)
+    warm = arm_of(operated.steerings / "warm")[0]
+    arms = {"warm": warm, "brief": arm_of(operated.steerings / "brief")[0]}
+    operated.release(arms=arms, adapt=Adapt(), metric="errors")
+    shares = {"control": 0.5, "warm": 0.0, "brief": 0.5}
+    operated.releases.adapt("first", shares, {"warm": "it shouts"}, by="ada", expected=2)
+    alarmed, about = operated.operations.watching.alarmed, alarm_about(operated)
+    alarmed("canary", "worse than checked", about)
+    assert operated.releases.get("first").state == "running"
+    served = {
+        "artifact": arms["brief"].artifact,
+        "strength": dict(arms["brief"].strength),
+        "scope": arms["brief"].scope,
+    }
+    alarmed("canary", "worse than checked", about | served)
+    assert operated.releases.get("first").state == "paused"
 
 
 def test_an_alarm_while_the_store_is_lost_is_acted_on_later(

@@ -135,7 +135,8 @@ def _weights(policy: str, names: tuple[str, ...]) -> "np.ndarray[tuple[int], np.
     """
     if policy == UNIFORM:
         return np.full(len(names), 1 / len(names))
-    parts = {policy: "1"} if "=" not in policy else dict(part.partition("=")[::2] for part in policy.split(","))
+    pairs = [(policy, "=", "1")] if "=" not in policy else [part.partition("=") for part in policy.split(",")]
+    parts = {name: share for name, _, share in pairs}
     unknown = [name for name in parts if name not in names]
     if unknown:
         raise InputError(
@@ -148,8 +149,10 @@ def _weights(policy: str, names: tuple[str, ...]) -> "np.ndarray[tuple[int], np.
         found = np.array([float(parts.get(name, "0")) for name in names])
     except ValueError:
         found = np.full(len(names), np.nan)
-    if not (np.all(found >= 0) and abs(found.sum() - 1) < 1e-6):
+    if len(parts) < len(pairs) or not (np.all(found >= 0) and abs(found.sum() - 1) < 1e-6):
         raise InputError(
-            f"{shown(policy, 100)!r}: give shares from 0 that come to 1", code="out-of-range", field="policy"
+            f"{shown(policy, 100)!r}: give shares from 0 that come to 1, one of each arm",
+            code="out-of-range",
+            field="policy",
         )
     return found

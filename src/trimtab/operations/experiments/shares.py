@@ -5,6 +5,7 @@ from collections import Counter
 from sqlalchemy import func, select
 
 from trimtab.operations.outcomes.reading import drawn
+from trimtab.operations.outcomes.rows import remembered
 from trimtab.operations.releases.rows import states
 from trimtab.operations.store.database import Store
 from trimtab.operations.store.tables import EXPOSURES
@@ -47,7 +48,7 @@ class Shares:
             end = int(connection.execute(select(func.max(e.number))).scalar() or 0)
             wanted = select(e.version, e.unit, e.request, e.arm).where(
                 e.release == self._release, e.version.in_(tuple(shares)), e.dry_run == self._dry_run,
-                e.number > self._read_to, e.number <= end,
+                e.number > self._read_to, e.number <= end, remembered(),
             )  # fmt: skip
             for version, unit, request, arm in connection.execute(wanted.order_by(e.number)):
                 one = unit or (request if self._by_request else None)

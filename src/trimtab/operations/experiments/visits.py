@@ -90,9 +90,13 @@ class Visits:
 
     @property
     def now(self) -> Visited:
-        """As far as they were read; the same whenever and in how many steps they were read."""
-        found = sorted(((v.exposure, number, v) for (_, number), v in self._visits.items() if v.n), key=_order)
+        """As far as they were read; the same whenever and in how many steps they were read.
+
+        A visit of an arm that could not be drawn is a fault of the records: it is among `counts` alone.
+        """
         shares = self.shares
+        drawn = ((v.exposure, number, v) for (_, number), v in self._visits.items() if v.n and shares[number][v.arm])
+        found = sorted(drawn, key=_order)
         value = np.array([v.total / v.n for _, _, v in found], dtype=np.float64)
         arm = np.array([v.arm for _, _, v in found], dtype=np.int64)
         probability = np.array([shares[number] for _, number, _ in found], dtype=np.float64)

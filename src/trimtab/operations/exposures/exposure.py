@@ -8,6 +8,9 @@ from trimtab.interventions import Scope
 from trimtab.operations.exposures.measures import measured
 from trimtab.texts import checked_text
 
+OF_UNIT = "of_unit"
+"""In what is kept: the request named its unit, though it is forgotten since."""
+
 ArmTaken = str
 """The arm of a release: control, treatment, or one of several by name; `named` for the steering that the request named
 itself; `none` for neither."""
@@ -82,6 +85,8 @@ class Exposure:
         given |= {"strength": dict(self.strength), "gates": dict(self.gates)}
         if self.propensity is not None:
             given["propensity"] = self.propensity
+        if self.unit is not None and self.release is not None:
+            given[OF_UNIT] = True
         return given | measured(self.answers)
 
 

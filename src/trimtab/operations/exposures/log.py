@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Delete, Table, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from trimtab.operations.audit import Change, record
-from trimtab.operations.exposures.exposure import Exposure
+from trimtab.operations.exposures.exposure import OF_UNIT, Exposure
 from trimtab.operations.exposures.texts import TextCipher
 from trimtab.operations.store.database import Store
 from trimtab.operations.store.tables import EXPOSURE_TEXTS, EXPOSURES, OUTCOME_TEXTS, OUTCOMES
@@ -109,6 +109,7 @@ class ExposureLog:
         for row in rows:
             names = ("request", "time", "model", "release", "version", "arm", "dry_run", "artifact")
             said = {name: row[name] for name in names} | json.loads(row["content"])
+            said.pop(OF_UNIT, None)
             if row["text"] is not None:
                 prompt, answer = self.cipher.texts(bytes(row["text"]), encrypted=row["encrypted"])
                 said |= {"prompt": prompt, "answer": answer}

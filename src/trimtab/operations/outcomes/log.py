@@ -11,7 +11,7 @@ from hashlib import sha256
 from time import time
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, insert, select
+from sqlalchemy import Connection, RowMapping, func, insert, select
 
 from trimtab.errors import InputError
 from trimtab.operations.exposures.log import ExposureLog
@@ -88,6 +88,17 @@ class OutcomeLog:
             self._check_texts(outcome)
         with self.store.appending() as connection:
             return [self._write(connection, outcome, may_come) for outcome in outcomes]
+
+    def count(self, metric: str, source: str, since: float) -> int:
+        """How many outcomes of a metric and source came since a time, in seconds since 1970.
+
+        Raises:
+            TrimtabError: the store cannot be read.
+        """
+        o = OUTCOMES.c
+        wanted = select(func.count()).where(o.metric == metric, o.source == source, o.came >= since)
+        with self.store.reading() as connection:
+            return int(connection.execute(wanted).scalar_one())
 
     def of_request(self, request: str) -> Iterator[dict[str, Any]]:
         """All outcomes of a request in their order, with texts as far as they are kept.

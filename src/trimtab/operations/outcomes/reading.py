@@ -3,7 +3,7 @@
 What counts: requests that the release decided for, answered at versions of it at which both arms were drawn. In other
 versions (paused, 0 or 100 per cent) everybody got one arm, and who came then is not comparable. Units are the hashed
 ones of the exposures. A request without a unit counts as its own where the release draws an arm for it, and else not,
-as it always got control; a forgotten unit's requests have none any more.
+as it always got control; those of a forgotten unit never do.
 """
 
 from collections import Counter

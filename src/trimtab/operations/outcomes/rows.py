@@ -1,10 +1,12 @@
 """What readers of outcomes share: which rows count, and how a value changed."""
 
+import json
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, and_
+from sqlalchemy import ColumnElement, and_, not_, or_
 
+from trimtab.operations.exposures.exposure import OF_UNIT
 from trimtab.operations.outcomes.values import Position
 from trimtab.operations.store.tables import EXPOSURES
 
@@ -35,7 +37,14 @@ class Window:
             EXPOSURES.c.version.in_(self.versions),
             EXPOSURES.c.dry_run == self.dry_run,
             EXPOSURES.c.number <= self.end.exposures,
+            remembered(),
         )
+
+
+def remembered() -> ColumnElement[bool]:
+    """That an exposure's unit is not forgotten: its requests were drawn together, and are no units of their own."""
+    said = json.dumps({OF_UNIT: True})[1:-1]  # which no text inside the JSON can hold, as its quotes are escaped
+    return or_(EXPOSURES.c.unit.is_not(None), not_(EXPOSURES.c.content.contains(said, autoescape=True)))
 
 
 class Change(NamedTuple):

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from trimtab.errors import InputError
 from trimtab.operations.releases.assignment import PLACES, bound, place_of
+from trimtab.texts import name_fault
 
 Mode = Literal["test", "adapt", "factorial"]
 """What a release does: it compares treatment with control by stages; it gives more traffic to the arms that do well; or
@@ -30,8 +31,9 @@ class Adapt(_Fixed):
     """How an adaptive release changes its shares.
 
     Args:
-        explore: least share of every arm that is not excluded, control too. It pays for noticing that tastes change,
-            and for estimates of what other arms would have given, which weigh a visit by up to 1/explore.
+        explore: least share of every arm that is not excluded, control too, from 0.001. It pays for noticing that
+            tastes change, and for estimates of what other arms would have given, which weigh a visit by up to
+            1/explore.
         half_life_days: after so long a visit counts half, so that a change of tastes is followed; None counts all
             alike. Two weeks: a week's rhythm is averaged, and what was liked two months ago weighs a sixteenth.
         epoch_visits: visits before shares are set anew: each setting is an entry of the audit.
@@ -43,7 +45,7 @@ class Adapt(_Fixed):
         14.0
     """
 
-    explore: Annotated[float, Field(gt=0, le=0.5)] = EXPLORE
+    explore: Annotated[float, Field(ge=0.001, le=0.5)] = EXPLORE
     half_life_days: Annotated[float, Field(gt=0, le=3650)] | None = HALF_LIFE_DAYS
     epoch_visits: Annotated[int, Field(ge=20, le=10**9)] = EPOCH_VISITS
     scale: Annotated[float, Field(gt=0, lt=1e12)] | None = None
@@ -79,6 +81,7 @@ class Epoch(_Fixed):
             and after restarts; the next epoch draws anew, so that the probabilities are those that are recorded.
         shares: probability of each arm, control first.
         excluded: arms that get no traffic any more, and why.
+        asked_for: arm that somebody asked to keep for everybody, where a second person has yet to agree.
 
     Raises:
         InputError: shares that are no probabilities.
@@ -93,6 +96,7 @@ class Epoch(_Fixed):
     number: Annotated[int, Field(ge=1)]
     shares: Mapping[str, Annotated[float, Field(ge=0, le=1)]]
     excluded: Mapping[str, str] = Field(default={})
+    asked_for: str | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -141,6 +145,8 @@ def check_arms(arms: Mapping[str, object], adapt: Adapt | None, factors: tuple[s
     Raises:
         ValueError: too few or too many, names that mean something else, or floors that do not fit.
     """
+    if adapt is None and not factors:
+        raise ValueError("arms: say how they are judged: a release with several either adapts or has factors")
     if adapt is not None and factors:
         raise ValueError("factors: a release either adapts or finds effects of factors; make two")
     if len(arms) > MAX_ARMS:
@@ -150,9 +156,10 @@ def check_arms(arms: Mapping[str, object], adapt: Adapt | None, factors: tuple[s
     if factors and len(arms) != 2 ** len(factors) - 1:
         raise ValueError(f"arms: {len(factors)} factors need {2 ** len(factors) - 1} arms beside control")
     for name in arms:
-        if name in TAKEN or not 1 <= len(name) <= 20:
+        if name in TAKEN or len(name) > 20 or name_fault(name) or set(name) & set("=,"):
             raise ValueError(
-                f"arms: {name!r} cannot be an arm's name; give 1 to 20 characters, none of {', '.join(TAKEN)}"
+                f"arms: {name!r} cannot be an arm's name; give 1 to 20 characters that a folder's name can contain, no "
+                f"= or comma, none of {', '.join(TAKEN)}"
             )
     if adapt is not None and adapt.explore * (len(arms) + 1) >= 1:
         most = 1 / (len(arms) + 1)

@@ -4,10 +4,12 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from platform import node
 from typing import Final
 
 from trimtab.errors import InputError
-from trimtab.operations.store.database import url_of
+from trimtab.operations.audit import Change, record
+from trimtab.operations.store.database import Store, url_of
 from trimtab.storage.atomic import whole
 
 VARIABLE: Final = "TRIMTAB_OFF"
@@ -67,13 +69,24 @@ class OffSwitch:
         said = f"{datetime.now(UTC).isoformat(timespec='seconds')} {by}: {why}\n"
         try:
             with whole(self.file) as new:
-                new.write_text(said, encoding="utf-8")
+                new.write_text(said, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise InputError(
                 f"{self.file} cannot be written: {error.strerror}; set {VARIABLE}=1 and start the servers again",
                 code="unwritable-file",
                 field="file",
             ) from error
+
+    def note(self, store: Store, *, off: bool, by: str, why: str = "") -> None:
+        """Write into the audit that the switch was pulled or released, and on which machine.
+
+        Raises:
+            InputError: a reason that the audit does not take.
+            TrimtabError: the store cannot be written.
+        """
+        what, machine = ("steering.off" if off else "steering.on"), {"machine": node(), "file": str(self.file)}
+        with store.changing() as connection:
+            record(connection, Change(by, what, "all steering", why, {"off": not off}, {"off": off} | machine))
 
     def release(self) -> bool:
         """Remove the file; says whether it was there. Releases that were paused stay so.

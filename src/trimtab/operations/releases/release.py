@@ -250,6 +250,24 @@ class Release:
         return self.definition.arms.get(arm, self.definition.treatment)
 
     @property
+    def served(self) -> dict[str, Arm]:
+        """Steerings that it serves or could again, by arm: while it is open all but the excluded; then what it left."""
+        of = self.definition
+        treated = dict(of.arms) or {"treatment": of.treatment}
+        arms = treated if of.control is None else treated | {CONTROL: of.control}
+        out = () if self.epoch is None else tuple(self.epoch.excluded)
+        kept = self.left if self.state in ("finished", "rolled-back") else None
+        return {name: arm for name, arm in arms.items() if name not in out and kept in (None, name)}
+
+    @property
+    def left(self) -> str:
+        """The arm that everybody gets of one that is over."""
+        if self.epoch is None or not self.treated:
+            return "treatment" if self.treated else CONTROL
+        shares = self.epoch.shares
+        return max(shares, key=lambda arm: shares[arm])
+
+    @property
     def record(self) -> dict[str, Any]:
         """For JSON: the state, and what it is a state of."""
         return {
@@ -267,5 +285,6 @@ class Release:
     def __str__(self) -> str:
         many = f" with {len(self.definition.arms) + 1} arms" if self.definition.arms else f" at {self.share:g} %"
         at = many if self.state in ("dry-run", "running", "paused") else ""
-        waits = f", 100 % asked for by {self.asked_by}" if self.asked_by else ""
+        what = "100 %" if self.epoch is None or self.epoch.asked_for is None else f"100 % {self.epoch.asked_for}"
+        waits = f", {what} asked for by {self.asked_by}" if self.asked_by else ""
         return f"release {self.name!r} is {self.state}{at} (version {self.version}{waits})"

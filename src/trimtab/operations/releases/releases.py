@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from time import time
@@ -24,7 +25,7 @@ from trimtab.operations.releases.steps import Step, as_expected, change_of
 from trimtab.operations.releases.traffic import check_traffic, check_unused
 from trimtab.operations.releases.transitions import Action, ConflictError, after
 from trimtab.operations.store.database import Store
-from trimtab.operations.store.tables import AUDIT_ENTRIES
+from trimtab.operations.store.tables import AUDIT_ENTRIES, RELEASE_STATES, RELEASES
 
 
 class Releases:
@@ -223,8 +224,10 @@ class Releases:
             TrimtabError: the store cannot be written.
         """
         for one in self.all():
-            if one.state == "running":
-                yield self.act(one.name, "pause", by=by, why=why or "emergency off").name
+            while self.get(one.name).state == "running":
+                with suppress(ConflictError):  # somebody else was faster, such as a watch: what they did is looked at
+                    self.act(one.name, "pause", by=by, why=why or "emergency off")
+                    yield one.name
 
     def get(self, name: str) -> Release:
         """A release as it is.
@@ -249,9 +252,8 @@ class Releases:
         with self.store.reading() as connection:
             current(connection, name)
             kept = list(states(connection, name=name))
-            wanted = select(AUDIT_ENTRIES.c.number, AUDIT_ENTRIES.c.content)
-            numbers = [one.entry for one in kept]
-            rows = connection.execute(wanted.where(AUDIT_ENTRIES.c.number.in_(numbers))).all()
+            theirs = select(RELEASE_STATES.c.entry).join(RELEASES).where(RELEASES.c.name == name)
+            rows = connection.execute(select(AUDIT_ENTRIES).where(AUDIT_ENTRIES.c.number.in_(theirs))).all()
         said = {row.number: parsed(row.content) for row in rows}
         return [Step(one.release, said[one.entry]) for one in kept]
 
@@ -272,6 +274,7 @@ class Releases:
         before = kept.release
         if before.definition.arms:
             state, share, epoch = after_several(before, action, keep)
+            epoch = epoch and epoch.model_copy(update={"asked_for": None})
         else:
             (state, share), epoch = after(before, action, to, keep), None
         if action in ("start", "dry-run", "promote", "resume"):
@@ -283,8 +286,14 @@ class Releases:
         whole = new.treated == 100 > before.treated and now and action != "resume"
         if not (before.definition.four_eyes and whole):
             return new
+        meant = before.epoch and before.epoch.model_copy(update={"asked_for": keep})
         if before.asked_by is None:
-            return replace(before, version=new.version, asked_by=by, time=new.time)
+            return replace(before, version=new.version, asked_by=by, time=new.time, epoch=meant)
         if before.asked_by == by:
             raise ConflictError(f"{before}; somebody else than {by} must agree", release=before)
+        if before.epoch != meant:
+            raise ConflictError(
+                f"{before}; agree to that, or pause and resume it, which takes the wish back", field="keep",
+                release=before,
+            )  # fmt: skip
         return new

@@ -81,7 +81,7 @@ def adapted(release: Release, shares: Mapping[str, float], excluded: Mapping[str
             field="shares",
         )
     try:
-        epoch = Epoch(number=release.version + 1, shares=dict(shares), excluded=out)
+        epoch = Epoch(number=release.version + 1, shares=dict(shares), excluded=out, asked_for=former.asked_for)
     except ValidationError as error:
         raise InputError(f"shares: {error.errors()[0]['msg']}", field="shares") from None
     return replace(release, version=release.version + 1, share=epoch.treated, time=time(), epoch=epoch)

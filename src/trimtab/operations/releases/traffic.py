@@ -64,7 +64,4 @@ def check_unused(releases: Sequence[Kept], artifact: str) -> None:
 
 def _left(release: Release) -> Arm | None:
     """What a release that is over leaves its traffic with."""
-    if release.epoch is not None and release.treated:
-        shares = release.epoch.shares
-        return release.steering(max(shares, key=lambda arm: shares[arm]))
-    return release.steering("treatment" if release.treated else "control")
+    return release.steering(release.left)

@@ -30,7 +30,7 @@ from trimtab.serving.protocol.requests import Name
 
 _KEPT: Final = 8  # courses of metrics
 Limit = Annotated[int, Query(ge=1, le=200, description="How many at most.")]
-Before = Annotated[int | None, Query(ge=0, description="Only entries with lower numbers.")]
+Before = Annotated[int | None, Query(ge=0, le=2**53, description="Only entries with lower numbers.")]
 MetricName = Annotated[Name | None, Query(description="One that the release is judged by; by default the first.")]
 
 
@@ -92,14 +92,21 @@ def duty(operations: Operations) -> APIRouter:
         """Switch all steering off, as `trimtab release off --all` does, or end that, as `trimtab release on` does."""
         caller = caller_of(request)
         caller.notes |= {"act": "off" if asked.off else "on"}
-        if not asked.off:
-            await asyncio.to_thread(off.release)
-            return _card(off.reason)
-        await asyncio.to_thread(off.pull, by=caller.key, why=asked.why)
+        said = {"by": caller.key, "why": asked.why}
         paused: list[str] = []
         fault = None
+        if asked.off:
+            await asyncio.to_thread(off.pull, **said)
+        elif not await asyncio.to_thread(off.release):
+            return _card(off.reason)
+
+        def note() -> None:
+            if asked.off:
+                paused.extend(operations.releases.pause_all(**said))
+            off.note(operations.store, off=asked.off, **said)
+
         try:
-            await asyncio.to_thread(lambda: paused.extend(operations.releases.pause_all(by=caller.key, why=asked.why)))
+            await asyncio.to_thread(note)
         except TrimtabError as error:  # the file works without the store
             fault = str(error)
         return _card(off.reason, paused=paused, fault=fault)

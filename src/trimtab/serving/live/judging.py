@@ -4,15 +4,14 @@ Whether an answer is rated is decided by its request's id. Its text is held in m
 Nobody waits for it: what cannot be rated in time is left out, and counted.
 """
 
-import json
 import random
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from math import isfinite
-from pathlib import Path
+from math import ceil
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import Any, Final, get_args
@@ -20,6 +19,7 @@ from typing import Any, Final, get_args
 from trimtab.errors import InputError, TrimtabError
 from trimtab.evaluation import Rater
 from trimtab.operations import Outcome, OutcomeLog
+from trimtab.serving.live.anchors import Anchor
 from trimtab.statistics.sequential import JudgeDrift
 from trimtab.statistics.sequential.judging import DriftVerdict
 
@@ -28,25 +28,11 @@ METRIC: Final = "judged"
 QUEUE: Final = 100
 """Answers that may wait; further ones are left out."""
 _SCORES, _GAPS, _GUARD = 100, 60, 60  # live ratings and anchors that make the reference; anchors that are waited for
-_ANCHORS: Final = 20  # at least
 _ANCHOR_SHARE: Final = 0.5  # anchors to a live answer
 _CLOSING: Final = 5.0  # seconds
+_SAID: Final = re.compile(r"(\(HTTP \d{3}\)|HTTP \d{3}|an answer that is not a chat completion).*", re.DOTALL)
+"""What the judge's server says of a request may repeat the texts, which belong into no log."""
 VERDICTS: Final[tuple[DriftVerdict, ...]] = get_args(DriftVerdict)
-
-
-@dataclass(frozen=True)
-class Anchor:
-    """An answer that people have rated.
-
-    Args:
-        prompt: may be empty.
-        answer: to it.
-        score: by people, from 0 to 1.
-    """
-
-    prompt: str
-    answer: str
-    score: float
 
 
 @dataclass(frozen=True)
@@ -140,6 +126,8 @@ class Judging:
                 request, prompt, answer = self._queue.get(timeout=0.2)
             except Empty:
                 continue
+            if not self._day and not self._has_begun():
+                continue
             if not self._affordable():
                 self.counts["beyond the day's budget"] += 1
                 continue
@@ -152,6 +140,21 @@ class Judging:
     def _wait(self, seconds: float) -> None:
         """So long, or until the end."""
         self._stop.wait(seconds)
+
+    def _has_begun(self) -> bool:
+        """Count what was spent today before the server started: what the store has, and as many anchors as go with it.
+
+        False where the store does not say.
+        """
+        midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        try:
+            rated = self._outcomes.count(self.sampling.metric, "judge", midnight.timestamp())
+        except TrimtabError as error:
+            self._failed("store", str(error))
+            return False
+        self._day = midnight.date().isoformat()
+        self._spent = ceil(rated * (1 + _ANCHOR_SHARE if self._anchors else 1))
+        return True
 
     def _affordable(self) -> bool:
         """Whether the day's budget has one left, which it takes."""
@@ -186,7 +189,7 @@ class Judging:
         try:
             score = self._rater.rate(prompt, answer)
         except TrimtabError as error:
-            self._failed("failed", str(error))
+            self._failed("failed", _SAID.sub(r"\1", str(error)))
             return None
         except Exception as error:  # of any kind: the next answer may be rated all the same
             self._failed("failed", f"{type(error).__name__}: {error}")
@@ -249,38 +252,3 @@ class _Drift:
 
 def _new(before: DriftVerdict, now: DriftVerdict) -> DriftVerdict | None:
     return now if now not in ("none", before) else None
-
-
-def read_anchors(file: Path) -> tuple[Anchor, ...]:
-    """Anchors of a JSONL file: `prompt` (may be left out), `answer`, and `score` by people, from 0 to 1.
-
-    Raises:
-        InputError: it cannot be read, a row is none, or there are fewer than 20.
-    """
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read: {error}", code="unreadable-file", field="judge_anchors") from None
-    found = [_anchor(f"{file}:{i}", line) for i, line in enumerate(lines, 1) if line.strip()]
-    if len(found) < _ANCHORS:
-        raise InputError(
-            f"{file} has {len(found)} anchors; give at least {_ANCHORS} answers that people have rated",
-            code="too-few-examples",
-            field="judge_anchors",
-        )
-    return tuple(found)
-
-
-def _anchor(place: str, line: str) -> Anchor:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        row = None
-    wanted = "prompt, answer and score (from 0 to 1)"
-    if not isinstance(row, dict) or not {"answer", "score"} <= row.keys() <= {"prompt", "answer", "score"}:
-        raise InputError(f"{place}: give one object with {wanted}", field="judge_anchors")
-    prompt, answer, score = row.get("prompt", ""), row["answer"], row["score"]
-    fits = isinstance(score, int | float) and not isinstance(score, bool) and isfinite(score) and 0 <= score <= 1
-    if not (isinstance(prompt, str) and isinstance(answer, str) and answer.strip() and fits):
-        raise InputError(f"{place}: prompt and answer are texts, score is a number from 0 to 1", field="judge_anchors")
-    return Anchor(prompt, answer, float(score))

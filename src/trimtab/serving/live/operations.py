@@ -185,14 +185,10 @@ class Operations:
         """Why this server cannot serve a release."""
         if fault := misfit(release, able):
             return fault
-        definition = release.definition
-        arms = {"treatment": definition.treatment} | dict(definition.arms) | {"control": definition.control}
-        for which, arm in arms.items():
-            if arm is None:
-                continue
+        chat = release.definition.chat_template
+        for which, arm in release.served.items():
             try:
-                resolved_arm(arm, self.registry, able, chat=definition.chat_template,
-                             mismatch=self._other_weights)  # fmt: skip
+                resolved_arm(arm, self.registry, able, chat=chat, mismatch=self._other_weights)
             except InputError as error:
                 return f"{which}: {error}"
             folder = self.registry.folder_of(arm.artifact)

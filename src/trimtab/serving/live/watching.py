@@ -10,6 +10,7 @@ from trimtab.errors import TrimtabError
 from trimtab.operations import Arm, ConflictError, Release, Releases
 from trimtab.operations.experiments import Look, Watch, Watched
 from trimtab.operations.experiments.watch import BY, event_of
+from trimtab.operations.releases.adapting import CONTROL
 
 WATCH_EVERY: Final = 60.0  # seconds
 _ACTED_ON: Final = ("canary", "shadow")
@@ -30,7 +31,8 @@ class _Alarm:
 
 
 def _treated(release: Release) -> list[Arm]:
-    return list(release.definition.arms.values()) or [release.definition.treatment]
+    """What somebody gets beside control; an arm that is out already needs no alarm."""
+    return [arm for name, arm in release.served.items() if name != CONTROL]
 
 
 class Watching:

@@ -107,7 +107,8 @@ class OffCard(Answered):
         off: whether all steering is off on this server's machine.
         reason: what keeps it off; null if it is not.
         paused: releases that this call paused.
-        fault: why releases could not be paused; null if nothing is wrong. Steering is off all the same.
+        fault: why releases could not be paused, or the audit not written; null if nothing is wrong. The switch is as
+            asked all the same.
     """
 
     object: Literal["off"] = "off"

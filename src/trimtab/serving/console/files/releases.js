@@ -45,7 +45,8 @@ export function stage(one) {
   const share = percent(one.share / 100, 4);
   const asked = one.asked_by ? t("stage.asked", { who: one.asked_by }) : null;
   const words = isSeveral(one.definition) ? t("stage.several", { share }) : at < 0 ? share : t("stage.of", { share, i: at + 1, of: stages.length });
-  return asked ? `${words}; ${asked}` : words;
+  const meant = one.epoch?.asked_for ? ` (${armName(one.epoch.asked_for)})` : ""; // the arm that the second person agrees to
+  return asked ? `${words}; ${asked}${meant}` : words;
 }
 
 /** What either arm, or each of several, is answered with. */

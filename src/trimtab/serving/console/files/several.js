@@ -14,7 +14,7 @@ export function isSeveral(definition) {
 
 /** The name of an arm; control in the page's language. */
 export function armName(name) {
-  return word("arm", name);
+  return name === "control" || name === "treatment" ? word("arm", name) : name; // others are called what people called them
 }
 
 /**
