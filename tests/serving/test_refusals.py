@@ -62,7 +62,9 @@ def test_every_route_but_health_and_the_schema_needs_a_scope(server: Server) -> 
     filled = {
         (method, path.replace("warm", "{name}").replace("models/tiny", "models/{model}")) for method, path, _ in ROUTES
     }
-    assert listed - filled == {("GET", "/health"), ("GET", "/ready")}
+    assert listed - filled == {("GET", "/health"), ("GET", "/ready"), ("GET", "/v1/events"), ("GET", "/v1/key")}
+    error(sent(server, "GET", "/v1/events", "infer"), 403)  # with the scope read it goes on and on
+    error(sent(server, "GET", "/v1/key", None), 401)  # every key may see what it may do
     for path in ("/health", "/ready", "/openapi.json"):
         assert sent(server, "GET", path, None).status_code == 200
     for path in ("/docs", "/redoc"):

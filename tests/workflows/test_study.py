@@ -333,7 +333,7 @@ def test_workers_end_with_a_parent_that_is_killed(tiny_folder: Path, tmp_path: P
     time.sleep(1.0)
     parent.kill()
     parent.wait()
-    for _ in range(300):
+    for _ in range(600):
         if not any(_running(pid) for pid in children):
             return
         time.sleep(0.1)

@@ -53,7 +53,7 @@ def test_ratings_are_outcomes_of_the_arm_that_answered_and_texts_go_nowhere_else
     with judged(operated, says("It is kind.\n**Rating: 7/10**")) as (judging, seen, log):
         requests = [operated.ask("good day", user=user)["trimtab"]["request_id"] for user in ("ada", "bob", "cleo")]
         until(lambda: judging.counts["rated"] == 3)
-    assert OutcomeReader(operated.store, "first").values(RATED).value.tolist() == [0.7] * 3
+    until(lambda: OutcomeReader(operated.store, "first").values(RATED).value.tolist() == [0.7] * 3)  # with its exposure
     (outcome,) = operated.operations.outcomes.of_request(requests[0])
     assert (outcome["source"], outcome["metric"], outcome["consent"]) == ("judge", "judged", False)
     assert outcome["who"].startswith("judge at http://127.0.0.1")

@@ -182,6 +182,6 @@ def check_metric(adapt: Adapt, bounds: tuple[float, float] | None, kind: str, na
         )  # fmt: skip
     if bounds is None and adapt.scale is None:
         raise InputError(
-            f"{name!r} has no bounds, so that nobody knows how much one visit says; give --scale (its standard "
-            "deviation), or bounds in the metric's definition", code="missing-value", field="scale",
+            f"{name!r} has no bounds, so that nobody knows how much one visit says; give the scale (its "
+            "standard deviation), or bounds in the metric's definition", code="missing-value", field="scale",
         )  # fmt: skip

@@ -29,7 +29,7 @@ def after_several(release: Release, action: Action, keep: str) -> tuple[State, f
     """
     if action == "promote":
         raise ConflictError(
-            f"{release}; it has no stages: keep one of its arms (finish --keep ARM), and make a release that tests it",
+            f"{release}; it has no stages: finish it with one of its arms, and make a release that tests it",
             release=release,
         )
     check_allowed(release, action)
