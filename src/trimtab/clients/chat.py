@@ -55,8 +55,15 @@ class Meter(Protocol):
         """
         ...
 
+    def rest(self, seconds: float) -> None:
+        """Wait before the next attempt, unless it will not be made."""
+        ...
 
+
+@dataclass(frozen=True)
 class _Unwatched:
+    rest: Callable[[float], None]
+
     def sending(self) -> None:
         pass
 
@@ -189,7 +196,7 @@ class Endpoint:
         if schema is not None:
             named = {"name": "answer", "strict": True, "schema": dict(schema)}
             request["response_format"] = {"type": "json_schema", "json_schema": named}
-        watching = _Unwatched() if meter is None else meter
+        watching = _Unwatched(self.pause) if meter is None else meter
         why = ""
         for attempt in range(self.attempts):
             try:
@@ -199,7 +206,7 @@ class Endpoint:
                 wait = error.wait
             if attempt + 1 < self.attempts:
                 spread = 0.5 + random.random() / 2  # noqa: S311 - so that many clients do not come at once
-                self.pause(min(_MAX_WAIT, wait if wait is not None else spread * 2**attempt))
+                watching.rest(min(_MAX_WAIT, wait if wait is not None else spread * 2**attempt))
         raise EndpointError(
             f"{self.identity}: no usable answer in {self.attempts} attempts; the last one: {why}; "
             "try again later, or with fewer requests at a time; what was written is kept",

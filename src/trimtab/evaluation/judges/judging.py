@@ -80,6 +80,7 @@ class PairJudge:
                 distinct(pairs),
                 parallel=self.options.parallel,
                 done=done,
+                stop=asker.pace.stop,
             )
             asker.check_answered()
         return tuple(found)
@@ -159,7 +160,7 @@ class ScoreJudge:
         with self.options.asker() as asker:
             found = in_parallel(
                 lambda answer: self._scores(asker, answer, seed), distinct(answers), parallel=self.options.parallel,
-                done=done,
+                done=done, stop=asker.pace.stop,
             )  # fmt: skip
             asker.check_answered()
         return tuple(found)
