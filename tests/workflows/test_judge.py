@@ -10,6 +10,8 @@ from tests.chat_server import Reply, serving
 from tests.conftest import Run
 from tests.evaluation.judges.judge_server import completion, fair, pairs, scores, texts_in, truth
 
+from trimtab.cli import options
+from trimtab.clients.chat import Endpoint
 from trimtab.evaluation import HELPSTEER
 from trimtab.results.figures import Estimate
 from trimtab.results.judging import JudgeAgreement, Judging
@@ -166,6 +168,32 @@ def test_what_is_wrong_is_said_before_anything_is_asked(run: Run, tmp_path: Path
             assert code == 2
             assert message in " ".join(err.split())
         assert server.requests == []
+
+
+def test_a_server_that_cannot_be_reached_is_named_with_its_reason_and_takes_no_tokens(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(options, "endpoint", lambda *_: Endpoint("http://127.0.0.1:9/v1", "a-judge", attempts=1))
+    arguments = ("judge", file_of(tmp_path, n=3), "--endpoint", "x", "--endpoint-model", "a-judge")
+    code, out, _ = run(*arguments, "--out", tmp_path / "out", "--json")
+    record = Judging.model_validate_json(out)
+    assert (code, record.n, record.missing) == (4, 0, {"failed": 3})
+    assert "no connection: " in record.fault
+    assert record.cost.spent_requests > 0
+    assert (record.cost.spent_prompt_tokens, record.cost.spent_answer_tokens) == (0, 0)
+    _, out, _ = run(*arguments, "--out", tmp_path / "out")
+    assert "what the last failed question met: a-judge at" in " ".join(out.split())
+
+
+def test_a_count_of_tokens_that_cannot_be_is_not_believed(run: Run, tmp_path: Path) -> None:
+    def boasts(request: dict[str, Any], number: int) -> Reply:
+        return completion('{"reasons": "So.", "better": "tie"}', (10**400, 1))
+
+    with serving(boasts) as server:
+        prices = ("--prompt-price", 1, "--answer-price", 1)
+        code, out, _ = run(*command(server, file_of(tmp_path, n=3), tmp_path, "--json", *prices))
+    assert code == 0
+    assert 0 < json.loads(out)["cost"]["spent_cost"] < 1
 
 
 @pytest.mark.parametrize(

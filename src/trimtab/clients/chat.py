@@ -50,7 +50,7 @@ class Meter(Protocol):
 
         Args:
             status: of HTTP; None where no whole answer came.
-            usage: as the server counts; None where it does not say.
+            usage: as the server counts, nothing where it was not reached; None where it does not say.
             wait: seconds that the server asks to be left alone; None for no wish.
         """
         ...
@@ -123,9 +123,7 @@ class Endpoint:
             )
         if not self.model.strip():
             raise InputError(
-                "an endpoint needs the name of a model on its server",
-                code="missing-value",
-                field="endpoint.model",
+                "an endpoint needs the name of a model on its server", code="missing-value", field="endpoint.model"
             )
         if not self.timeout > 0:
             raise InputError(
@@ -138,8 +136,7 @@ class Endpoint:
                 f"{self.attempts} attempts; at least 1 is needed", code="out-of-range", field="endpoint.attempts"
             )
         headers = {"authorization": f"Bearer {self.key}"} if self.key else {}
-        client = httpx2.Client(timeout=self.timeout, headers=headers)
-        object.__setattr__(self, "_client", client)
+        object.__setattr__(self, "_client", httpx2.Client(timeout=self.timeout, headers=headers))
 
     @property
     def identity(self) -> str:
@@ -223,8 +220,8 @@ class Endpoint:
             meter.sending()
             try:
                 status, headers, body = self._post(sent)
-            except RetryError:
-                meter.heard(None, None, None)
+            except RetryError as error:
+                meter.heard(None, error.usage, None)
                 raise
             usage = usage_of(body) if status == 200 else None
             wish = retry_after(headers)
@@ -261,6 +258,8 @@ class Endpoint:
                 return response.status_code, response.headers, b"".join(parts).decode(errors="replace")
         except httpx2.TimeoutException:
             raise RetryError(f"no answer within {self.timeout:g} seconds") from None
+        except httpx2.ConnectError as error:  # also what a certificate is refused with
+            raise RetryError(f"no connection: {error}", usage=Usage(0, 0)) from None
         except (httpx2.HTTPError, httpx2.StreamError) as error:
             raise RetryError(f"{type(error).__name__}: {error}") from None
 

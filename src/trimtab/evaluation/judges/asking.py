@@ -183,14 +183,19 @@ class Asker:
                 return value
         return Missing("unclear")
 
-    def check_answered(self) -> None:
+    def check_answered(self, failed: Callable[[str], object] = lambda why: None) -> None:
         """To be called at the end.
+
+        Args:
+            failed: called with the last fault, if there was one.
 
         Raises:
             InputError: the server has refused every question, and not for its content.
         """
         if isinstance(self.fault, InputError) and not self.answered and (self.fault.field or not self.recalled):
             raise self.fault
+        if self.fault is not None:
+            failed(str(self.fault))
 
     def tries_left(self, question: Question[Any], seed: int, repeat: int, temperature: float) -> list[list[Turn]]:
         """Conversations that may have to be sent yet, the next one first; none if the kept answers suffice."""
