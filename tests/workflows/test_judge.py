@@ -162,6 +162,8 @@ def test_what_is_wrong_is_said_before_anything_is_asked(run: Run, tmp_path: Path
             (("--max-cost", 1), "needs the prices"),
             (("--prompt-price", 1), "or neither"),
             (("--rate", 0), "above 0"),
+            (("--timeout", "inf"), "a day at most"),
+            (("--prompt-price", 1e300, "--answer-price", 1e308), "at most"),
             (("--seed", -1), "seed"),
         ):
             code, _, err = run(*command(server, file, tmp_path, *more))

@@ -26,6 +26,7 @@ from trimtab.errors import Code, InputError, TrimtabError
 Turn = Mapping[str, str]  # role, content
 
 _MAX_BYTES = 8 << 20  # of an answer
+_MAX_TIMEOUT = 86_400.0
 _MAX_WAIT = 120.0  # seconds, whatever the server asks for
 _MAX_PIECES = 10.0  # timeouts that an answer may take in all, however small its pieces
 _RETRY_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
@@ -125,12 +126,11 @@ class Endpoint:
             raise InputError(
                 "an endpoint needs the name of a model on its server", code="missing-value", field="endpoint.model"
             )
-        if not self.timeout > 0:
+        if not 0 < self.timeout <= _MAX_TIMEOUT:
             raise InputError(
-                f"a timeout of {self.timeout} seconds; it must be above 0",
-                code="out-of-range",
-                field="endpoint.timeout",
-            )
+                f"a timeout of {self.timeout} seconds; it must be above 0, and a day at most",
+                code="out-of-range", field="endpoint.timeout",
+            )  # fmt: skip
         if self.attempts < 1:
             raise InputError(
                 f"{self.attempts} attempts; at least 1 is needed", code="out-of-range", field="endpoint.attempts"
