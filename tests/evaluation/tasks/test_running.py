@@ -4,14 +4,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.stats import binomtest
 
 import trimtab as tt
 from trimtab.errors import InputError
 from trimtab.evaluation.tasks import (
     BehaviorTask,
+    Figure,
     TaskScores,
     Treatment,
     TruthfulQA,
+    UnitScore,
     load_task,
     registry,
     run,
@@ -20,7 +23,7 @@ from trimtab.evaluation.tasks import (
     task_names,
 )  # fmt: skip
 from trimtab.evaluation.tasks.registry import BUILT_IN
-from trimtab.statistics import bootstrap_mean
+from trimtab.statistics import Interval, bootstrap_mean
 from trimtab.steering.edits import Additive
 from trimtab.storage.steps import Ledger
 
@@ -150,6 +153,35 @@ def test_intervals_resample_clusters(tiny) -> None:
     assert TaskScores("x", scores.figures, (), {}).interval("propensity") is None
     with pytest.raises(InputError, match="no figure 'mc9'; it has propensity, accuracy"):
         scores.values("mc9")
+
+
+def test_a_share_on_which_all_units_agree_is_not_known_without_error() -> None:
+    figures = (Figure("accuracy", "share right", "higher", 0.0, 1.0), Figure("bias", "", "nearer 0", -1.0, 1.0))
+
+    def interval(name: str, values: list[float], each: int = 1) -> Interval:
+        rows = [UnitScore(str(k), str(k // each), name, v) for k, v in enumerate(values)]
+        found = TaskScores("x", figures, tuple(rows), {}).interval(name)
+        assert found is not None
+        return found
+
+    for hits in (20, 13, 0):
+        expected = binomtest(hits, 20).proportion_ci(method="wilson")
+        for name, scale, low in (("accuracy", 1, 0), ("bias", 2, -1)):
+            found = interval(name, [low + scale * float(k < hits) for k in range(20)])
+            assert (found.low, found.high) == pytest.approx((low + scale * expected.low, low + scale * expected.high))
+    assert interval("bias", [-1.0] * 40, each=10).high > interval("bias", [-1.0] * 40).high > -1  # 4 clusters, 40
+    tied = interval("bias", [1.0, 0.0, -1.0, 0.0] * 5)
+    assert tied.value == 0
+    assert tied.low < -0.1
+
+
+def test_long_labels_of_clusters_take_no_memory_of_their_own() -> None:
+    labels = ["a" * 1_000_000, *(str(k) for k in range(20_000))]  # an array of them would take 80 GB
+    rows = tuple(UnitScore(str(k), label, "accuracy", float(k % 2)) for k, label in enumerate(labels))
+    figures = (Figure("accuracy", "share right", "higher", 0.0, 1.0),)
+    found = TaskScores("x", figures, rows, {}).interval("accuracy")
+    assert found is not None
+    assert found.low < 0.5 < found.high
 
 
 # --- the registry ---
