@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -229,3 +230,28 @@ def test_options_are_checked_before_anything_is_read() -> None:
         load_task("toxicity", "none.csv", {"words": "6"})
     with pytest.raises(InputError, match="no such file"):
         load_task("toxicity", "none.csv", {"words": 6})
+
+
+def test_options_without_a_default_or_with_none_or_a_fraction_can_be_given(points) -> None:
+    class Mine(BehaviorTask):
+        name = "mine"
+
+        @classmethod
+        def load(cls, source: str, *, limit: int | None = None, scale: float = 1.0, kind: str) -> Any:
+            assert (limit, scale, kind) == (3, 2, "a")
+            return super().load(source)
+
+    points.append(_Point("mine", Mine))
+    assert load_task("mine", "sentiment", {"limit": 3, "scale": 2, "kind": "a"}).units
+    with pytest.raises(InputError, match="task mine needs the option 'kind'"):
+        load_task("mine", "sentiment", {"limit": 3})
+    with pytest.raises(InputError, match="scale True must be float"):
+        load_task("mine", "sentiment", {"scale": True, "kind": "a"})
+
+
+def test_units_have_ids_of_their_own_and_a_part_has_some(task) -> None:
+    unit = task.units[0]
+    with pytest.raises(InputError, match=r"id '1' was given at .* already"):
+        TruthfulQA([unit, replace(unit)])
+    with pytest.raises(InputError, match="at least one unit"):
+        task.part([])

@@ -47,8 +47,8 @@ class JudgeInput:
 def read_judged(file: str | Path) -> JudgeInput:
     """Pairs or answers to be judged.
 
-    Columns: `prompt` (its cells may be empty); `first` and `second` for pairs, or `answer`; if wanted `id` (default: the row's
-    number), `cluster` (default: the prompt) and, for pairs, `label` (`first`, `second` or `tie`; also 1 and 2).
+    Columns: `prompt` (cells may be empty); `first` and `second` for pairs, or `answer`; if wanted `id` (default: the
+    row's number), `cluster` (default: the prompt) and, for pairs, `label` (`first`, `second` or `tie`; also 1 and 2).
     LLMBar's `input`, `output_1`, `output_2` are read as they are; capitals in a name mean nothing.
 
     Args:
