@@ -12,10 +12,11 @@ from tests.evaluation.judges.judge_server import completion, fair, pairs, scores
 
 from trimtab.cli import options
 from trimtab.clients.chat import Endpoint
-from trimtab.evaluation import HELPSTEER
+from trimtab.evaluation import HELPSTEER, AskOptions, Budget
 from trimtab.results.figures import Estimate
 from trimtab.results.judging import JudgeAgreement, Judging
 from trimtab.statistics import win_rate
+from trimtab.workflows.judge import Work, judge
 
 N = 30
 WORDS = {1: "second", -1: "first", 0: "tie"}
@@ -196,6 +197,14 @@ def test_a_count_of_tokens_that_cannot_be_is_not_believed(run: Run, tmp_path: Pa
         code, out, _ = run(*command(server, file_of(tmp_path, n=3), tmp_path, "--json", *prices))
     assert code == 0
     assert 0 < json.loads(out)["cost"]["spent_cost"] < 1
+
+
+def test_without_a_folder_what_was_spent_is_known_and_one_budget_holds_for_all(tmp_path: Path) -> None:
+    file, labelled = file_of(tmp_path), file_of(tmp_path, labelled=True, n=N + 10, name="labelled.csv")
+    with serving(fair) as server:
+        asked = AskOptions(Endpoint(server.url, "a-judge"), budget=Budget(requests=2 * N + 4))
+        record = judge(Work.read(file, asked, labelled=labelled))
+        assert record.cost.spent_requests == len(server.requests) == 2 * N + 4
 
 
 @pytest.mark.parametrize(

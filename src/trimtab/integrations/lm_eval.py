@@ -87,7 +87,9 @@ class SteeredLM(HFLM):  # type: ignore[misc]
             return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)  # type: ignore[no-any-return]
         rows = []
         for _, context, continuation in requests:
-            ids = (context + continuation)[-self.max_length :]
+            ids = (context + continuation)[
+                -max(self.max_length, len(continuation) + 1) :
+            ]  # one token in front at least
             rows.append(Encoded(tuple(ids), len(ids) - len(continuation)))
         scores = score(self.whole, rows, self.edits)
         answers = list(zip(scores.total.tolist(), scores.greedy.tolist(), strict=True))

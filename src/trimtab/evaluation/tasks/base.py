@@ -138,8 +138,9 @@ class Task(ABC, Generic[U]):
         by_id: dict[str, U] = {}
         for unit in self.units:
             if (other := by_id.setdefault(unit.id, unit)) is not unit:
+                place = other.source or "another"
                 raise InputError(
-                    f"{unit.source or 'a unit'}: id {shown(unit.id, 40)!r} was given at {other.source or 'another'} already; "
+                    f"{unit.source or 'a unit'}: id {shown(unit.id, 40)!r} was given at {place} already; "
                     "give each row its own, or remove the one that came twice"
                 )
         self.asks: Asks = asks

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from trimtab.errors import InputError
@@ -149,6 +150,10 @@ def judge(work: Work, *, progress: Progress | None = None, command: str = "") ->
     Raises:
         InputError: files that cannot be used, a server that refuses every question.
     """
+    if work.options.file is None:  # one place for all that is asked, so that a budget holds for all of it
+        with TemporaryDirectory(prefix="trimtab-judge-") as place:
+            options = replace(work.options, file=Path(place) / ANSWERS)
+            return judge(replace(work, options=options), progress=progress, command=command)
     begun, on = perf_counter(), progress or Silent()
     cost = work.estimate()
     tokens = cost.prompt_tokens + cost.answer_tokens
