@@ -220,8 +220,8 @@ class Endpoint:
             meter.sending()
             try:
                 status, headers, body = self._post(sent)
-            except RetryError as error:
-                meter.heard(None, error.usage, None)
+            except RetryError as fault:
+                meter.heard(None, fault.usage, None)
                 raise
             usage = usage_of(body) if status == 200 else None
             wish = retry_after(headers)

@@ -237,7 +237,9 @@ def test_options_without_a_default_or_with_none_or_a_fraction_can_be_given(point
         name = "mine"
 
         @classmethod
-        def load(cls, source: str, *, limit: int | None = None, scale: float = 1.0, kind: str) -> Any:
+        def load(  # type: ignore[override]
+            cls, source: str, *, limit: int | None = None, scale: float = 1.0, kind: str
+        ) -> Any:
             assert (limit, scale, kind) == (3, 2, "a")
             return super().load(source)
 
