@@ -158,6 +158,20 @@ def test_without_a_gpu_the_device_that_the_harness_assumes_is_the_cpu(lm_eval: A
     assert model.device.type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def test_a_text_longer_than_the_context_is_scored_in_windows_as_the_harness_does(
+    lm_eval: Any, tiny_folder: Path, artifact: str
+) -> None:
+    from lm_eval.api.instance import Instance
+
+    from trimtab.integrations.lm_eval import SteeredLM
+
+    request = Instance("loglikelihood_rolling", {}, ("Rain is wet water, and ice is cold. " * 20,), 0)
+    plain = SteeredLM(pretrained=str(tiny_folder), max_length=16)
+    steered = SteeredLM(pretrained=str(tiny_folder), max_length=16, steering=artifact, strength=0)
+    expected = plain.loglikelihood_rolling([request])
+    assert steered.loglikelihood_rolling([request]) == pytest.approx(expected, abs=1e-3)
+
+
 def test_texts_in_front_of_prompts_are_refused(lm_eval: Any, tiny_folder: Path, tmp_path: Path) -> None:
     from trimtab.integrations.lm_eval import SteeredLM
 

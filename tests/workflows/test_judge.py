@@ -10,10 +10,13 @@ from tests.chat_server import Reply, serving
 from tests.conftest import Run
 from tests.evaluation.judges.judge_server import completion, fair, pairs, scores, texts_in, truth
 
-from trimtab.evaluation import HELPSTEER
+from trimtab.cli import options
+from trimtab.clients.chat import Endpoint
+from trimtab.evaluation import HELPSTEER, AskOptions, Budget
 from trimtab.results.figures import Estimate
 from trimtab.results.judging import JudgeAgreement, Judging
 from trimtab.statistics import win_rate
+from trimtab.workflows.judge import Work, judge
 
 N = 30
 WORDS = {1: "second", -1: "first", 0: "tie"}
@@ -160,12 +163,48 @@ def test_what_is_wrong_is_said_before_anything_is_asked(run: Run, tmp_path: Path
             (("--max-cost", 1), "needs the prices"),
             (("--prompt-price", 1), "or neither"),
             (("--rate", 0), "above 0"),
+            (("--timeout", "inf"), "a day at most"),
+            (("--prompt-price", 1e300, "--answer-price", 1e308), "at most"),
             (("--seed", -1), "seed"),
         ):
             code, _, err = run(*command(server, file, tmp_path, *more))
             assert code == 2
             assert message in " ".join(err.split())
         assert server.requests == []
+
+
+def test_a_server_that_cannot_be_reached_is_named_with_its_reason_and_takes_no_tokens(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(options, "endpoint", lambda *_: Endpoint("http://127.0.0.1:9/v1", "a-judge", attempts=1))
+    arguments = ("judge", file_of(tmp_path, n=3), "--endpoint", "x", "--endpoint-model", "a-judge")
+    code, out, _ = run(*arguments, "--out", tmp_path / "out", "--json")
+    record = Judging.model_validate_json(out)
+    assert (code, record.n, record.missing) == (4, 0, {"failed": 3})
+    assert "no connection: " in record.fault
+    assert record.cost.spent_requests > 0
+    assert (record.cost.spent_prompt_tokens, record.cost.spent_answer_tokens) == (0, 0)
+    _, out, _ = run(*arguments, "--out", tmp_path / "out")
+    assert "what the last failed question met: a-judge at" in " ".join(out.split())
+
+
+def test_a_count_of_tokens_that_cannot_be_is_not_believed(run: Run, tmp_path: Path) -> None:
+    def boasts(request: dict[str, Any], number: int) -> Reply:
+        return completion('{"reasons": "So.", "better": "tie"}', (10**400, 1))
+
+    with serving(boasts) as server:
+        prices = ("--prompt-price", 1, "--answer-price", 1)
+        code, out, _ = run(*command(server, file_of(tmp_path, n=3), tmp_path, "--json", *prices))
+    assert code == 0
+    assert 0 < json.loads(out)["cost"]["spent_cost"] < 1
+
+
+def test_without_a_folder_what_was_spent_is_known_and_one_budget_holds_for_all(tmp_path: Path) -> None:
+    file, labelled = file_of(tmp_path), file_of(tmp_path, labelled=True, n=N + 10, name="labelled.csv")
+    with serving(fair) as server:
+        asked = AskOptions(Endpoint(server.url, "a-judge"), budget=Budget(requests=2 * N + 4))
+        record = judge(Work.read(file, asked, labelled=labelled))
+        assert record.cost.spent_requests == len(server.requests) == 2 * N + 4
 
 
 @pytest.mark.parametrize(

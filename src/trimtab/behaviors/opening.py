@@ -50,7 +50,7 @@ def read_file(path: Path, info: os.stat_result) -> bytes:
     """
     where = shown(str(path))
     if not stat.S_ISREG(info.st_mode):
-        raise InputError(f"{where}: {_kind(info.st_mode)}, not a file; save its content as a file and give that")
+        raise InputError(f"{where}: {_kind(info.st_mode)}, not a file; give a file, or save the content as one")
     try:
         with path.open("rb") as stream:
             return _within_limit(stream, f"{where}: the file is")
@@ -82,6 +82,8 @@ def _within_limit(stream: BinaryIO | gzip.GzipFile, what: str) -> bytes:
 
 
 def _kind(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a folder"
     if stat.S_ISFIFO(mode):
         return "a pipe"
     if stat.S_ISSOCK(mode):

@@ -83,6 +83,8 @@ def judge(
         record = run(work, progress=progress, command=shlex.join(["trimtab", *sys.argv[1:]]))
     if json_:
         typer.echo(record.model_dump_json(by_alias=True))
-        return
-    judging_summary(record, Console())
-    Console(soft_wrap=True).print(f"every judgement: {folder / 'judgements.csv'}", highlight=False, markup=False)
+    else:
+        judging_summary(record, Console())
+        Console(soft_wrap=True).print(f"every judgement: {folder / 'judgements.csv'}", highlight=False, markup=False)
+    if record.fault and not record.n:
+        raise typer.Exit(4)

@@ -26,6 +26,7 @@ from trimtab.errors import Code, InputError, TrimtabError
 Turn = Mapping[str, str]  # role, content
 
 _MAX_BYTES = 8 << 20  # of an answer
+_MAX_TIMEOUT = 86_400.0
 _MAX_WAIT = 120.0  # seconds, whatever the server asks for
 _MAX_PIECES = 10.0  # timeouts that an answer may take in all, however small its pieces
 _RETRY_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
@@ -50,13 +51,20 @@ class Meter(Protocol):
 
         Args:
             status: of HTTP; None where no whole answer came.
-            usage: as the server counts; None where it does not say.
+            usage: as the server counts, nothing where it was not reached; None where it does not say.
             wait: seconds that the server asks to be left alone; None for no wish.
         """
         ...
 
+    def rest(self, seconds: float) -> None:
+        """Wait before the next attempt, unless it will not be made."""
+        ...
 
+
+@dataclass(frozen=True)
 class _Unwatched:
+    rest: Callable[[float], None]
+
     def sending(self) -> None:
         pass
 
@@ -116,23 +124,19 @@ class Endpoint:
             )
         if not self.model.strip():
             raise InputError(
-                "an endpoint needs the name of a model on its server",
-                code="missing-value",
-                field="endpoint.model",
+                "an endpoint needs the name of a model on its server", code="missing-value", field="endpoint.model"
             )
-        if not self.timeout > 0:
+        if not 0 < self.timeout <= _MAX_TIMEOUT:
             raise InputError(
-                f"a timeout of {self.timeout} seconds; it must be above 0",
-                code="out-of-range",
-                field="endpoint.timeout",
-            )
+                f"a timeout of {self.timeout} seconds; it must be above 0, and a day at most",
+                code="out-of-range", field="endpoint.timeout",
+            )  # fmt: skip
         if self.attempts < 1:
             raise InputError(
                 f"{self.attempts} attempts; at least 1 is needed", code="out-of-range", field="endpoint.attempts"
             )
         headers = {"authorization": f"Bearer {self.key}"} if self.key else {}
-        client = httpx2.Client(timeout=self.timeout, headers=headers)
-        object.__setattr__(self, "_client", client)
+        object.__setattr__(self, "_client", httpx2.Client(timeout=self.timeout, headers=headers))
 
     @property
     def identity(self) -> str:
@@ -189,7 +193,7 @@ class Endpoint:
         if schema is not None:
             named = {"name": "answer", "strict": True, "schema": dict(schema)}
             request["response_format"] = {"type": "json_schema", "json_schema": named}
-        watching = _Unwatched() if meter is None else meter
+        watching = _Unwatched(self.pause) if meter is None else meter
         why = ""
         for attempt in range(self.attempts):
             try:
@@ -199,7 +203,7 @@ class Endpoint:
                 wait = error.wait
             if attempt + 1 < self.attempts:
                 spread = 0.5 + random.random() / 2  # noqa: S311 - so that many clients do not come at once
-                self.pause(min(_MAX_WAIT, wait if wait is not None else spread * 2**attempt))
+                watching.rest(min(_MAX_WAIT, wait if wait is not None else spread * 2**attempt))
         raise EndpointError(
             f"{self.identity}: no usable answer in {self.attempts} attempts; the last one: {why}; "
             "try again later, or with fewer requests at a time; what was written is kept",
@@ -216,8 +220,8 @@ class Endpoint:
             meter.sending()
             try:
                 status, headers, body = self._post(sent)
-            except RetryError:
-                meter.heard(None, None, None)
+            except RetryError as fault:
+                meter.heard(None, fault.usage, None)
                 raise
             usage = usage_of(body) if status == 200 else None
             wish = retry_after(headers)
@@ -254,6 +258,8 @@ class Endpoint:
                 return response.status_code, response.headers, b"".join(parts).decode(errors="replace")
         except httpx2.TimeoutException:
             raise RetryError(f"no answer within {self.timeout:g} seconds") from None
+        except httpx2.ConnectError as error:  # also what a certificate is refused with
+            raise RetryError(f"no connection: {error}", usage=Usage(0, 0)) from None
         except (httpx2.HTTPError, httpx2.StreamError) as error:
             raise RetryError(f"{type(error).__name__}: {error}") from None
 

@@ -17,6 +17,8 @@ REPLACEMENTS: Mapping[str, str | None] = {
     "response_format": None,
 }
 
+_MOST_TOKENS = 10**9  # of one answer; a server that says more does not count
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -50,11 +52,12 @@ class RetryError(Exception):
     Args:
         why: for the message, if none comes better.
         wait: seconds that the server asks to be left alone; None for no wish.
+        usage: what it took; None where nobody can know.
     """
 
-    def __init__(self, why: str, wait: float | None = None) -> None:
+    def __init__(self, why: str, wait: float | None = None, usage: Usage | None = None) -> None:
         super().__init__(why)
-        self.wait = wait
+        self.wait, self.usage = wait, usage
 
 
 def content_of(body: str) -> str:
@@ -76,13 +79,13 @@ def content_of(body: str) -> str:
 
 
 def usage_of(body: str) -> Usage | None:
-    """The tokens that a completion took; None unless both are said as whole numbers."""
+    """The tokens that a completion took; None unless both are said as whole numbers that can be."""
     try:
         said = json.loads(body)["usage"]
         counts = [said["prompt_tokens"], said["completion_tokens"]]
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
-    if not all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in counts):
+    if not all(type(count) is int and 0 <= count <= _MOST_TOKENS for count in counts):
         return None
     return Usage(*counts)
 

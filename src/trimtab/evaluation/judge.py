@@ -152,7 +152,9 @@ class Judge:
             raise InputError(f"seed {seed} must not be negative", code="out-of-range", field="seed")
         labels = labels_of(clusters, n)
         comparison = _Comparison(self, seed)
-        answers = in_parallel(comparison.pair, range(n), *columns, parallel=self.parallel, done=done)
+        answers = in_parallel(
+            comparison.pair, range(n), *columns, parallel=self.parallel, done=done, stop=comparison.asker.pace.stop
+        )
         comparison.asker.check_answered()
         n_cut = sum(max(map(len, row)) > MAX_CHARACTERS for row in zip(*columns, strict=True))
         return _judgement(self.endpoint.identity, answers, labels, n_cut, comparison.asker.fault, level)

@@ -25,6 +25,7 @@ from trimtab.interventions import Scope
 from trimtab.models import Encoded, ensure_fits, load, steer
 from trimtab.models.generate import generate
 from trimtab.models.scoring import score
+from trimtab.models.text import context_length
 from trimtab.steering import Steering
 
 Request = tuple[Any, list[int], list[int]]  # the texts, and the tokens of context and continuation
@@ -78,6 +79,11 @@ class SteeredLM(HFLM):  # type: ignore[misc]
                 )
             self.edits = (steer(artifact, strength, scope),)
         super().__init__(pretrained=model.hf, tokenizer=model.tokenizer, backend="causal", **options)
+        config = model.hf.config
+        turning = getattr(config, "rope_parameters", None) or getattr(config, "rope_theta", None)
+        # The last token need not be read. Ours is, for which learned positions may have no place.
+        place = turning or self.max_length < context_length(config, model.tokenizer)
+        self.longest = self.max_length + bool(place)
 
     def _loglikelihood_tokens(
         self, requests: Sequence[Request], disable_tqdm: bool = False, override_bs: int | None = None
@@ -87,7 +93,7 @@ class SteeredLM(HFLM):  # type: ignore[misc]
             return super()._loglikelihood_tokens(requests, disable_tqdm, override_bs)  # type: ignore[no-any-return]
         rows = []
         for _, context, continuation in requests:
-            ids = (context + continuation)[-self.max_length :]
+            ids = (context + continuation)[-self.longest :]
             rows.append(Encoded(tuple(ids), len(ids) - len(continuation)))
         scores = score(self.whole, rows, self.edits)
         answers = list(zip(scores.total.tolist(), scores.greedy.tolist(), strict=True))

@@ -112,6 +112,7 @@ class Judging(Record):
         n: pairs or answers judged.
         n_rows: all of them.
         missing: not judged, by reason.
+        fault: what the last failed question met; empty where none failed.
         n_cut: with a text that was too long to be shown whole.
         wins, losses, ties: of the second answers; None for answers.
         win_rate: of the second answers, ties half.
@@ -138,6 +139,7 @@ class Judging(Record):
     n: int
     n_rows: int
     missing: Mapping[str, int] = {}
+    fault: str = ""
     n_cut: int = 0
     wins: int | None = None
     losses: int | None = None

@@ -1,5 +1,7 @@
 """Checks of arrays: `InputError` for values that are not finite, wrong shapes, and too few rows."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike as Array
 from numpy.typing import NDArray
@@ -40,6 +42,12 @@ def same_width(*arrays: Floats) -> None:
         raise InputError(
             f"arrays of different width {sorted(widths)}; d_model must be the same: take one site, one model"
         )
+
+
+def label_codes(labels: Sequence[str]) -> Ints:
+    """Texts [n] as the ranks of the different ones; an array of texts would give each the length of the longest."""
+    ranks = {label: rank for rank, label in enumerate(sorted(set(labels)))}
+    return np.array([ranks[label] for label in labels], dtype=np.int64)
 
 
 def cluster_codes(clusters: Array | None, n: int, minimum: int) -> Ints:

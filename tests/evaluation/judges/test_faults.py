@@ -14,7 +14,7 @@ from tests.evaluation.judges.judge_server import by_question, completion, fair, 
 
 from trimtab.clients.chat import Endpoint
 from trimtab.errors import InputError
-from trimtab.evaluation import HELPSTEER, Answer, AskOptions, PairJudge, PairVerdict, ScoreJudge
+from trimtab.evaluation import HELPSTEER, Answer, AskOptions, Pair, PairJudge, PairVerdict, ScoreJudge
 
 N = 24
 
@@ -203,6 +203,25 @@ def test_a_server_that_trickles_is_given_up() -> None:
     thread.join(2)
     assert found[0].missing == "failed"
     assert time.monotonic() - begun < 30
+
+
+def test_an_interrupted_run_ends_at_once_although_the_server_asks_for_a_minutes_rest(tmp_path: Path) -> None:
+    def busy(request: dict[str, Any], number: int) -> Reply:
+        return Reply(status=429, headers={"retry-after": "60"}, body=b"{}") if number else fair(request, number)
+
+    def interrupted() -> None:
+        time.sleep(0.3)  # the others have been told to wait by now
+        raise KeyboardInterrupt
+
+    same = Pair("same", "One text twice", "a", "a")  # is not asked, so it is done first
+    with serving(busy) as server:
+        options = AskOptions(Endpoint(server.url, "a-judge"), file=tmp_path / "answers.jsonl")
+        begun = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            PairJudge(options).verdicts([same, *pairs(12)], done=interrupted)
+        assert time.monotonic() - begun < 20
+        assert len(server.requests) <= 5  # nothing more was asked
+    assert sum(line["answer"] is not None for line in lines(tmp_path)) == 1
 
 
 def test_a_wish_to_be_left_alone_is_heeded_by_all_threads() -> None:

@@ -153,3 +153,11 @@ def test_an_able_judge_over_http_agrees_with_people_who_see_the_same() -> None:
     found = agreement(pairs(N), judged, people, people="labels.csv")
     assert (found.accuracy.value, found.kappa.value, found.alpha.value) == (1.0, 1.0, 1.0)
     assert 0.7 < found.kappa.low < 0.95
+
+
+def test_long_prompts_take_no_memory_of_their_own() -> None:
+    n = 20_000  # an array of these prompts would take 80 GB
+    asked = [Pair(f"p{i}", "a" * 1_000_000 if i == 0 else f"Prompt {i}", "a", "b") for i in range(n)]
+    given = verdicts([(1, -1)[i % 2] for i in range(n)])
+    assert compared(asked, given).win_rate == win_rate([1, -1] * (n // 2))
+    assert agreement(asked, given, verdicts([1] * n, "ada"), people="x.csv").accuracy.value == 0.5

@@ -50,11 +50,20 @@ def test_answers_have_ids_and_clusters_of_their_own(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_columns_and_labels_as_spreadsheets_and_pandas_write_them_are_read(tmp_path: Path) -> None:
+    content = "\ufeffID;Prompt; First;SECOND;Label\n7;こんにちは;はい;いいえ;1.0\n8;Two;a;b;2.0\n9;Two;a;b;\n"
+    found = read_judged(written(tmp_path, content))
+    assert [(p.id, p.prompt, p.first, p.second) for p in found.pairs][:1] == [("7", "こんにちは", "はい", "いいえ")]
+    assert [(one.id, one.verdict) for one in found.labels] == [("7", -1), ("8", 1)]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("prompt,text\na,b\n", r"file\.csv:2: neither the columns first and second nor answer"),
         ("prompt,first\na,b\n", r"file\.csv:2: the column 'second' is missing"),
+        ("question,first,second\na,b,c\n", r"file\.csv:2: the column 'prompt' is missing; found 'question'"),
+        ("question,answer\na,b\n", r"file\.csv:2: the column 'prompt' is missing"),
         ("id,prompt,first,second\n1,a,b,c\n1,d,e,f\n", r"file\.csv:3: the id '1' was given at .*file\.csv:2"),
         ("prompt,first,second,label\na,b,c,left\n", r"file\.csv:2: label 'left'; give first, second or tie"),
         ("id,prompt,answer\n,a,b\n", r"file\.csv:2: the field 'id' is empty"),
@@ -115,6 +124,11 @@ def test_a_file_that_is_not_there_is_said_so() -> None:
         Rubric.load("nowhere.toml")
 
 
+def test_a_folder_in_place_of_a_file_is_called_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a folder, not a file"):
+        read_judged(tmp_path)
+
+
 # --- rubrics ---
 
 TOML = """
@@ -129,6 +143,7 @@ question = "How polite is it?"
 def test_a_rubric_of_ones_own_is_read_and_every_word_counts(tmp_path: Path) -> None:
     found = Rubric.load(written(tmp_path, TOML, "manners.toml"))
     assert found == MANNERS
+    assert Rubric.load(written(tmp_path, "\ufeff" + TOML, "notepad.toml")) == MANNERS
     assert len({MANNERS.digest, HELPSTEER.digest, Rubric("manners", MANNERS.criteria, "Another.").digest}) == 3
 
 

@@ -153,6 +153,8 @@ def test_fields_may_be_json_text_and_a_folder_holds_several_categories(tmp_path,
         ({"answer_info": {k: ["a", "b"] for k in ("ans0", "ans1", "ans2")}}, "0 answers are marked 'unknown'"),
         ({"additional_metadata": {}}, "'stereotyped_groups'"),
         ({"question_index": ""}, "'question_index' is missing"),
+        ({"question_index": None}, "'question_index' is missing"),
+        ({"answer_info": "[" * 100_000}, "'answer_info' is broken JSON"),
         ({"context": " "}, "'context' is empty"),
     ],
 )  # fmt: skip

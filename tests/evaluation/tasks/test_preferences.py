@@ -53,6 +53,9 @@ def test_ratings_that_only_describe_have_no_better_way(write) -> None:
     ("rows", "says"),
     [
         ([{**ROWS[0], "verbosity": 9}], "x.jsonl:1: the field 'verbosity' is 9; it must be one of 0, 1, 2, 3, 4, 5"),
+        ([{**ROWS[0], "verbosity": "²"}], "x.jsonl:1: the field 'verbosity' is '²'; it must be one of"),
+        ([{**ROWS[0], "verbosity": "--5"}], "x.jsonl:1: the field 'verbosity' is '--5'"),
+        ([{**ROWS[0], "verbosity": "9" * 5000}], "x.jsonl:1: the field 'verbosity' is '999"),
         ([ROWS[0], {**ROWS[1], "response": ""}], "x.jsonl:2: the answer in 'response' is empty"),
         ([ROWS[0], ROWS[3]], "no prompt has two answers whose ratings differ"),
         (
@@ -70,3 +73,11 @@ def test_a_tie_counts_half(write) -> None:
     task = Preferences.load(write("x.jsonl", ROWS[:2]))
     answered = type("Answered", (), {"text": None, "mean": np.array([-1.0, -1.0])})()
     assert task.score(task.units[0], answered)["helpfulness"] == 0.5
+
+
+def test_ratings_as_pandas_writes_them_are_read(write) -> None:
+    same = [{**row, "verbosity": f"{row['verbosity']}.0"} for row in ROWS]
+    found, expected = (
+        Preferences.load(write(name, rows)).units for name, rows in (("a.jsonl", same), ("b.jsonl", ROWS))
+    )
+    assert [unit.difference for unit in found] == [unit.difference for unit in expected]

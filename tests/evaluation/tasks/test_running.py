@@ -1,17 +1,21 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scipy.stats import binomtest
 
 import trimtab as tt
 from trimtab.errors import InputError
 from trimtab.evaluation.tasks import (
     BehaviorTask,
+    Figure,
     TaskScores,
     Treatment,
     TruthfulQA,
+    UnitScore,
     load_task,
     registry,
     run,
@@ -20,7 +24,7 @@ from trimtab.evaluation.tasks import (
     task_names,
 )  # fmt: skip
 from trimtab.evaluation.tasks.registry import BUILT_IN
-from trimtab.statistics import bootstrap_mean
+from trimtab.statistics import Interval, bootstrap_mean
 from trimtab.steering.edits import Additive
 from trimtab.storage.steps import Ledger
 
@@ -152,6 +156,35 @@ def test_intervals_resample_clusters(tiny) -> None:
         scores.values("mc9")
 
 
+def test_a_share_on_which_all_units_agree_is_not_known_without_error() -> None:
+    figures = (Figure("accuracy", "share right", "higher", 0.0, 1.0), Figure("bias", "", "nearer 0", -1.0, 1.0))
+
+    def interval(name: str, values: list[float], each: int = 1) -> Interval:
+        rows = [UnitScore(str(k), str(k // each), name, v) for k, v in enumerate(values)]
+        found = TaskScores("x", figures, tuple(rows), {}).interval(name)
+        assert found is not None
+        return found
+
+    for hits in (20, 13, 0):
+        expected = binomtest(hits, 20).proportion_ci(method="wilson")
+        for name, scale, low in (("accuracy", 1, 0), ("bias", 2, -1)):
+            found = interval(name, [low + scale * float(k < hits) for k in range(20)])
+            assert (found.low, found.high) == pytest.approx((low + scale * expected.low, low + scale * expected.high))
+    assert interval("bias", [-1.0] * 40, each=10).high > interval("bias", [-1.0] * 40).high > -1  # 4 clusters, 40
+    tied = interval("bias", [1.0, 0.0, -1.0, 0.0] * 5)
+    assert tied.value == 0
+    assert tied.low < -0.1
+
+
+def test_long_labels_of_clusters_take_no_memory_of_their_own() -> None:
+    labels = ["a" * 1_000_000, *(str(k) for k in range(20_000))]  # an array of them would take 80 GB
+    rows = tuple(UnitScore(str(k), label, "accuracy", float(k % 2)) for k, label in enumerate(labels))
+    figures = (Figure("accuracy", "share right", "higher", 0.0, 1.0),)
+    found = TaskScores("x", figures, rows, {}).interval("accuracy")
+    assert found is not None
+    assert found.low < 0.5 < found.high
+
+
 # --- the registry ---
 
 
@@ -197,3 +230,30 @@ def test_options_are_checked_before_anything_is_read() -> None:
         load_task("toxicity", "none.csv", {"words": "6"})
     with pytest.raises(InputError, match="no such file"):
         load_task("toxicity", "none.csv", {"words": 6})
+
+
+def test_options_without_a_default_or_with_none_or_a_fraction_can_be_given(points) -> None:
+    class Mine(BehaviorTask):
+        name = "mine"
+
+        @classmethod
+        def load(  # type: ignore[override]
+            cls, source: str, *, limit: int | None = None, scale: float = 1.0, kind: str
+        ) -> Any:
+            assert (limit, scale, kind) == (3, 2, "a")
+            return super().load(source)
+
+    points.append(_Point("mine", Mine))
+    assert load_task("mine", "sentiment", {"limit": 3, "scale": 2, "kind": "a"}).units
+    with pytest.raises(InputError, match="task mine needs the option 'kind'"):
+        load_task("mine", "sentiment", {"limit": 3})
+    with pytest.raises(InputError, match="scale True must be float"):
+        load_task("mine", "sentiment", {"scale": True, "kind": "a"})
+
+
+def test_units_have_ids_of_their_own_and_a_part_has_some(task) -> None:
+    unit = task.units[0]
+    with pytest.raises(InputError, match=r"id '1' was given at .* already"):
+        TruthfulQA([unit, replace(unit)])
+    with pytest.raises(InputError, match="at least one unit"):
+        task.part([])

@@ -111,8 +111,22 @@ def test_fields_of_other_names_and_groups_can_be_given(write) -> None:
         ([{"text": "a", "label": 1}], {"form": "all"}, "form 'all' is unknown"),
         ([{"text": "a", "label": 1}, {"text": "b", "label": 0}], {"form": "continuations"}, "too few texts"),
         ([{"text": "a", "label": 1}, {"text": "b", "label": 0}], {"form": "continuations", "words": 1}, "words is 1"),
+        ([{"text": "a", "label": 1}, {"text": "b", "label": 0}], {"form": "continuations", "seed": -1}, "seed -1"),
     ],
 )
 def test_what_cannot_be_used_is_refused(rows, options, says, write) -> None:
     with pytest.raises(InputError, match=says):
         Toxicity.load(write("x.jsonl", rows), **options)
+
+
+def test_a_text_that_comes_twice_is_one_cluster(write) -> None:
+    rows = [{"text": text, "label": len(text) % 2} for text in ("one text", "a text", "one  text", "that")]
+    assert [u.cluster for u in Toxicity.load(write("x.jsonl", rows)).units] == ["#1", "#2", "#1", "#4"]
+
+
+def test_demonstrations_that_are_no_text_are_refused_and_folders_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "hate_b.txt").mkdir()
+    (tmp_path / "hate_a.txt").write_bytes(b"- \xff\n")
+    (tmp_path / "neutral_a.txt").write_text("- a fine day\n")
+    with pytest.raises(InputError, match=r"hate_a\.txt:1: not UTF-8"):
+        Toxicity.load(str(tmp_path))

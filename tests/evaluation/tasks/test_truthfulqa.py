@@ -141,6 +141,7 @@ def test_generation_stops_before_the_next_question(tiny, tmp_path) -> None:
         ({"mc1_targets": {"a": 1, "b": 1}}, "2 of 2 MC1 answers are right; one must be"),
         ({"mc2_targets": {"a": 1}}, "1 of 1 MC2 answers are right; some must be"),
         ({"mc1_targets": {"a": 1, "b": "no"}}, "the label of 'b' is 'no'"),
+        ({"mc1_targets": {"a": 1, " ": 0}}, "in 'mc1_targets' an answer is empty"),
         ({"mc1_targets": None}, "'mc1_targets' must hold a list or an object, found NoneType"),
     ],
 )

@@ -23,7 +23,7 @@ from trimtab.evaluation.judges.costs import (
     tokens_of,
 )
 from trimtab.evaluation.judges.kept import KeptAnswers, key_of
-from trimtab.evaluation.judges.pace import Pace, PursedMeter
+from trimtab.evaluation.judges.pace import Pace, PursedMeter, Stopped
 from trimtab.evaluation.judges.questions import Question
 
 V = TypeVar("V")
@@ -183,14 +183,19 @@ class Asker:
                 return value
         return Missing("unclear")
 
-    def check_answered(self) -> None:
+    def check_answered(self, failed: Callable[[str], object] = lambda why: None) -> None:
         """To be called at the end.
+
+        Args:
+            failed: called with the last fault, if there was one.
 
         Raises:
             InputError: the server has refused every question, and not for its content.
         """
         if isinstance(self.fault, InputError) and not self.answered and (self.fault.field or not self.recalled):
             raise self.fault
+        if self.fault is not None:
+            failed(str(self.fault))
 
     def tries_left(self, question: Question[Any], seed: int, repeat: int, temperature: float) -> list[list[Turn]]:
         """Conversations that may have to be sent yet, the next one first; none if the kept answers suffice."""
@@ -239,6 +244,8 @@ class Asker:
             ).text  # fmt: skip
         except BudgetReached:
             why = "budget"
+        except Stopped:
+            pass
         except (EndpointError, InputError) as error:
             with self._lock:
                 # A server that answers others and refuses this one may object to its content, unless it names a field.
@@ -262,15 +269,20 @@ def seed_of(seed: int, *about: object) -> int:
 
 
 def in_parallel(
-    work: Callable[..., R], *columns: Iterable[Any], parallel: int, done: Callable[[], object] = lambda: None
+    work: Callable[..., R],
+    *columns: Iterable[Any],
+    parallel: int,
+    done: Callable[[], object] = lambda: None,
+    stop: Callable[[], object] = lambda: None,
 ) -> list[R]:
-    """Results of `work` on rows, in their order; nothing more is begun once one has raised.
+    """Results of `work` on rows, in their order; nothing more is begun once one has raised, or somebody interrupts.
 
     Args:
         work: called with a value of each column.
         columns: of rows.
         parallel: rows at once.
         done: called after each row.
+        stop: called then, so that rows under way end soon.
     """
     results = []
     with ThreadPoolExecutor(parallel) as pool:
@@ -279,6 +291,7 @@ def in_parallel(
                 results.append(result)
                 done()
         except BaseException:
+            stop()
             pool.shutdown(cancel_futures=True)
             raise
     return results

@@ -19,6 +19,7 @@ TURN_TOKENS: Final = 4
 ANSWER_TOKENS: Final = 120  # of reasons in a few sentences and a verdict
 _MOST_TURN_TOKENS: Final = 64  # of a server's template around a turn
 _MILLION: Final = 1_000_000
+_MOST_MONEY: Final = 1e12  # of any currency; more is a slip, and its sums are no numbers
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Prices:
         answer: for a million tokens written.
 
     Raises:
-        InputError: negative or not finite.
+        InputError: negative, above 1e12 or no number.
 
     Example:
         >>> from trimtab.evaluation import Prices
@@ -203,6 +204,6 @@ def spent_by(status: int | None, usage: Usage | None, most: Spent) -> Spent:
 
 
 def _check_amount(amount: float, what: str, field: str, least: float) -> None:
-    if isinstance(amount, bool) or not (math.isfinite(amount) and amount >= least):
-        wanted = "above 0" if least else "at least 0"
+    if isinstance(amount, bool) or not least <= amount <= _MOST_MONEY:
+        wanted = f"{'above 0' if least else 'at least 0'}, and {_MOST_MONEY:.0e} at most"
         raise InputError(f"{what}: {amount}; give a number {wanted}", code="out-of-range", field=field)

@@ -58,7 +58,12 @@ class PairJudge:
         return self.options.estimate((question, at, r) for pair in asked for question, at, r in self._put(pair, seed))
 
     def verdicts(
-        self, pairs: Sequence[Pair], *, seed: int = 0, done: Callable[[], object] = lambda: None
+        self,
+        pairs: Sequence[Pair],
+        *,
+        seed: int = 0,
+        done: Callable[[], object] = lambda: None,
+        failed: Callable[[str], object] = lambda why: None,
     ) -> tuple[PairVerdict, ...]:
         """Judge pairs, in both orders.
 
@@ -66,6 +71,7 @@ class PairJudge:
             pairs: with different ids.
             seed: of the sampling; sent to the server.
             done: called after each pair.
+            failed: called at the end with what the last failed question met, if any has failed.
 
         Returns:
             A verdict for every pair in their order, missing ones named.
@@ -80,8 +86,9 @@ class PairJudge:
                 distinct(pairs),
                 parallel=self.options.parallel,
                 done=done,
+                stop=asker.pace.stop,
             )
-            asker.check_answered()
+            asker.check_answered(failed)
         return tuple(found)
 
     def _put(self, pair: Pair, seed: int) -> Iterator[tuple[Question[Choice], int, int]]:
@@ -141,7 +148,12 @@ class ScoreJudge:
         return self.options.estimate((q, at, r) for answer in distinct(answers) for q, at, r in self._put(answer, seed))
 
     def scores(
-        self, answers: Sequence[Answer], *, seed: int = 0, done: Callable[[], object] = lambda: None
+        self,
+        answers: Sequence[Answer],
+        *,
+        seed: int = 0,
+        done: Callable[[], object] = lambda: None,
+        failed: Callable[[str], object] = lambda why: None,
     ) -> tuple[RatedAnswer, ...]:
         """Score answers, each by itself.
 
@@ -149,6 +161,7 @@ class ScoreJudge:
             answers: with different ids.
             seed: of the sampling; sent to the server.
             done: called after each answer.
+            failed: see `PairJudge.verdicts`.
 
         Returns:
             Scores from 0 to 4 of every answer in their order, missing ones named.
@@ -159,9 +172,9 @@ class ScoreJudge:
         with self.options.asker() as asker:
             found = in_parallel(
                 lambda answer: self._scores(asker, answer, seed), distinct(answers), parallel=self.options.parallel,
-                done=done,
+                done=done, stop=asker.pace.stop,
             )  # fmt: skip
-            asker.check_answered()
+            asker.check_answered(failed)
         return tuple(found)
 
     def _put(self, answer: Answer, seed: int) -> Iterator[tuple[Question[dict[str, int]], int, int]]:

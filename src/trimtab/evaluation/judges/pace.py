@@ -3,13 +3,20 @@
 import threading
 import time
 from collections.abc import Callable
+from typing import Final
 
 from trimtab.clients.replies import Usage
 from trimtab.evaluation.judges.costs import Purse, Spent, spent_by
 
+_STEP: Final = 0.25  # seconds, in which a pause notices that it is over
+
+
+class Stopped(Exception):  # noqa: N818 - no error: somebody ended the asking
+    """No more requests are to be sent."""
+
 
 class Pace:
-    """Requests evenly spread, and none while the server wishes to be left alone.
+    """Requests evenly spread, and none while the server wishes to be left alone, or after `stop`.
 
     Args:
         per_minute: at most; None for no limit.
@@ -21,6 +28,17 @@ class Pace:
         self._pause = pause
         self._next = 0.0
         self._lock = threading.Lock()
+        self.stopped = False
+
+    def stop(self) -> None:
+        """Let nobody wait any longer, and nothing more be sent."""
+        self.stopped = True
+
+    def rest(self, seconds: float) -> None:
+        """Wait so long, or until `stop`."""
+        while seconds > 0 and not self.stopped:
+            self._pause(min(seconds, _STEP))
+            seconds -= _STEP
 
     def wait(self) -> None:
         """Until the next request may be sent."""
@@ -28,8 +46,7 @@ class Pace:
             now = time.monotonic()
             slot = max(now, self._next)
             self._next = slot + self._gap
-        if slot > now:
-            self._pause(slot - now)
+        self.rest(slot - now)
 
     def hold(self, seconds: float) -> None:
         """Send nothing for so long, from any thread."""
@@ -52,10 +69,22 @@ class PursedMeter:
         self.spent = Spent()
 
     def sending(self) -> None:
-        """Wait for the pace and for room in the budget."""
+        """Wait for the pace and for room in the budget.
+
+        Raises:
+            Stopped: nothing more is to be sent.
+            BudgetReached: the budget has no room.
+        """
         self._pace.wait()
         self._purse.reserve(self._most)
+        if self._pace.stopped:
+            self._purse.pay(self._most, Spent())
+            raise Stopped
         self._open = True
+
+    def rest(self, seconds: float) -> None:
+        """Wait before the next attempt."""
+        self._pace.rest(seconds)
 
     def heard(self, status: int | None, usage: Usage | None, wait: float | None) -> None:
         """Pay, and let everybody wait where the server wishes it."""

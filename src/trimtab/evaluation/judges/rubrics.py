@@ -111,7 +111,7 @@ class Rubric:
         if found is None:
             raise InputError(f"{where}: there is no such file", code="no-such-file", field="rubric")
         try:
-            document = tomllib.loads(read_file(*found).decode())
+            document = tomllib.loads(read_file(*found).decode("utf-8-sig"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InputError(f"{where}: not TOML: {error}", code="unreadable-file", field="rubric") from None
         try:

@@ -10,6 +10,7 @@ from trimtab.decimals import decimals
 from trimtab.errors import InputError
 from trimtab.evaluation.judges.records import Answer, Pair, PairVerdict, RatedAnswer
 from trimtab.statistics import Interval, bootstrap_mean, cohens_kappa, krippendorffs_alpha, share_interval, win_rate
+from trimtab.statistics.inputs import label_codes
 from trimtab.texts import shown
 
 MIN_MEASURED = 0.5  # share of pairs that must have a verdict
@@ -114,7 +115,7 @@ def compared(pairs: Sequence[Pair], verdicts: Sequence[PairVerdict], *, level: f
     rows = [(pair.cluster, one) for pair, one in zip(pairs, found, strict=True) if one.verdicts]
     counts = Counter(one.verdict for _, one in rows)
     missing = dict(Counter(str(one.missing) for one in found if not one.verdicts))
-    labels = np.array([cluster for cluster, _ in rows], dtype=np.str_)
+    labels = label_codes([cluster for cluster, _ in rows])
     in_orders = np.array([one.shown_first is not None for _, one in rows], dtype=np.bool_)
     disagreed = None
     if len(np.unique(labels[in_orders])) > 1:
@@ -173,9 +174,8 @@ def agreement(
     missing = dict(
         Counter(str(one.missing) for one, ok in zip(found, has_label, strict=True) if ok and not one.verdicts)
     )
-    judge = judged[0].rater if judged else "nobody"
-    facts = (judge, people, int(both.sum()), int(has_label.sum()))
-    labels = np.array([pair.cluster for pair in pairs], dtype=np.str_)
+    facts = (judged[0].rater if judged else "nobody", people, int(both.sum()), int(has_label.sum()))
+    labels = label_codes([pair.cluster for pair in pairs])
     if len(np.unique(labels[both])) < 2:
         reason = "fewer than 2 clusters of pairs have both a verdict and a label"
         return Agreement(*facts, missing=missing, reason=reason)
@@ -214,10 +214,9 @@ def mean_scores(
     by_id, result = {one.id: one for one in scores}, {}
     for name in dict.fromkeys(name for one in scores for name in one.scores):
         rows = [(a.cluster, by_id[a.id].scores[name]) for a in answers if a.id in by_id and name in by_id[a.id].scores]
-        clusters = np.array([cluster for cluster, _ in rows], dtype=np.str_)
-        mean = None
-        if len(np.unique(clusters)) > 1:
-            mean = bootstrap_mean([value for _, value in rows], clusters, seed=seed, level=level)
+        clusters = label_codes([cluster for cluster, _ in rows])
+        several, values = len(np.unique(clusters)) > 1, [value for _, value in rows]
+        mean = bootstrap_mean(values, clusters, seed=seed, level=level) if several else None
         result[name] = mean, len(rows)
     return result
 
@@ -248,18 +247,19 @@ def score_agreement(
         >>> alpha.value, n
         (1.0, 5)
     """
-    by_judge, result = {one.id: one for one in judged}, {}
+    by_judge, result, by_id = {one.id: one for one in judged}, {}, dict[str, list[RatedAnswer]]()
+    for one in labelled:
+        by_id.setdefault(one.id, []).append(one)
     for name in dict.fromkeys(name for one in labelled for name in one.scores):
         rows, clusters = [], []
         for answer in answers:
-            people = [one.scores[name] for one in labelled if one.id == answer.id and name in one.scores]
+            people = [one.scores[name] for one in by_id.get(answer.id, []) if name in one.scores]
             judge = by_judge[answer.id].scores.get(name) if answer.id in by_judge else None
             if people and judge is not None:
                 rows.append([judge, float(np.mean(people))])
                 clusters.append(answer.cluster)
-        alpha = None
-        if len(set(clusters)) > 1:
-            alpha = krippendorffs_alpha(rows, np.array(clusters), metric="interval", level=level)
+        of = label_codes(clusters)
+        alpha = krippendorffs_alpha(rows, of, metric="interval", level=level) if len(set(clusters)) > 1 else None
         result[name] = alpha, len(rows)
     return result
 

@@ -20,6 +20,7 @@ _SECOND: Final = ("second", "output_2")
 _PROMPT: Final = ("prompt", "input")
 _LABEL: Final = ("label",)
 _VERDICTS: Final = {"first": -1, "1": -1, "second": 1, "2": 1, "tie": 0}
+_COLUMNS: Final = {*_FIRST, *_SECOND, *_PROMPT, *_LABEL, "answer", "id", "cluster", "rater", "verdict"}
 _OWN_LABELS: Final = "labels of the file"
 
 
@@ -46,9 +47,9 @@ class JudgeInput:
 def read_judged(file: str | Path) -> JudgeInput:
     """Pairs or answers to be judged.
 
-    Columns: `prompt` (may be empty); `first` and `second` for pairs, or `answer`; if wanted `id` (default: the row's
-    number), `cluster` (default: the prompt) and, for pairs, `label` (`first`, `second` or `tie`; also 1 and 2).
-    LLMBar's `input`, `output_1`, `output_2` are read as they are.
+    Columns: `prompt` (cells may be empty); `first` and `second` for pairs, or `answer`; if wanted `id` (default: the
+    row's number), `cluster` (default: the prompt) and, for pairs, `label` (`first`, `second` or `tie`; also 1 and 2).
+    LLMBar's `input`, `output_1`, `output_2` are read as they are; capitals in a name mean nothing.
 
     Args:
         file: CSV, TSV, JSON, JSONL, Parquet or .xlsx.
@@ -136,7 +137,14 @@ def _rows(file: str | Path) -> tuple[Row, ...]:
     rows = read_table(read_file(*found), where).rows
     if not rows:
         raise InputError(f"{where}: no rows; give at least one", code="wrong-file")
-    return rows
+    return tuple(_spelled(row) for row in rows)
+
+
+def _spelled(row: Row) -> Row:
+    """The row with `Prompt`, ` ID` and the like under our names, unless these are there too."""
+    ours = {str(name): str(name).strip().casefold() for name in row.fields}
+    changed = {n: o for n, o in ours.items() if n != o and o in _COLUMNS and list(ours.values()).count(o) == 1}
+    return Row({changed.get(name, name): value for name, value in row.fields.items()}, row.source) if changed else row
 
 
 def _by_people(file: str | Path, ids: Sequence[str], wanted: set[str]) -> list[tuple[Row, str, str]]:
@@ -180,7 +188,12 @@ def _name(row: Row, names: Sequence[str]) -> str | None:
 
 def _prompt(row: Row) -> str:
     name = _name(row, _PROMPT)
-    return "" if name is None or row.fields[name] is None else row.text(name)
+    if name is None:
+        raise InputError(
+            f"{row.source}: the column 'prompt' is missing; found {row.field_names()}; its cells may be empty where "
+            "answers follow no prompt"
+        )
+    return "" if row.fields[name] is None else row.text(name)
 
 
 def _id(row: Row, number: int) -> str:
@@ -205,7 +218,7 @@ def _word(row: Row, name: str) -> str:
 
 
 def _verdict(row: Row, name: str) -> int:
-    word = _word(row, name).casefold()
+    word = _word(row, name).casefold().removesuffix(".0")  # as pandas writes numbers in a column with gaps
     if word not in _VERDICTS:
         raise InputError(f"{row.source}: {name} {shown(word, 40)!r}; give first, second or tie")
     return _VERDICTS[word]

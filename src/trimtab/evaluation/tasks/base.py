@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab.texts import Rendered
+from trimtab.errors import InputError
+from trimtab.texts import Rendered, shown
 
 Asks = Literal["likelihood", "first-token", "text"]
 Better = Literal["higher", "lower", "nearer 0", "neither"]
@@ -108,6 +109,9 @@ class Task(ABC, Generic[U]):
         stops: a continuation ends before the first of these.
         notes: what reading left out or assumed.
 
+    Raises:
+        InputError: two units of one id.
+
     Example:
         >>> import json
         >>> from pathlib import Path
@@ -131,6 +135,14 @@ class Task(ABC, Generic[U]):
         notes: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self.units = tuple(units)
+        by_id: dict[str, U] = {}
+        for unit in self.units:
+            if (other := by_id.setdefault(unit.id, unit)) is not unit:
+                place = other.source or "another"
+                raise InputError(
+                    f"{unit.source or 'a unit'}: id {shown(unit.id, 40)!r} was given at {place} already; "
+                    "give each row its own, or remove the one that came twice"
+                )
         self.asks: Asks = asks
         self.max_new_tokens = max_new_tokens
         self.stops = tuple(stops)
@@ -155,7 +167,13 @@ class Task(ABC, Generic[U]):
         """Value by figure; a figure that this unit says nothing about is left out."""
 
     def part(self, units: Sequence[Any]) -> Self:
-        """The same task with some of its units, such as those of one split."""
+        """The same task with some of its units, such as those of one split.
+
+        Raises:
+            InputError: none.
+        """
+        if not units:
+            raise InputError("a part of a task needs at least one unit", field="units")
         some = type(self).__new__(type(self))
         some.__dict__ = {**self.__dict__, "units": tuple(units)}
         return some

@@ -181,11 +181,12 @@ def _row(row: Row) -> BBQRow:
     stereotyped = {group for text in groups for group in _groups(text)}
     hit = {k: not stereotyped.isdisjoint(g for word in words[k] for g in _groups(word)) for k in range(3)}
     biased = [k for k in range(3) if k != unknown[0] and hit[k] is negative]
-    category, template = (row.text("category"), str(row.fields.get("question_index", "")).strip())
-    if not template:
+    category, template = row.text("category"), str(row.fields.get("question_index", "")).strip()
+    if row.blank("question_index"):
         raise InputError(f"{row.source}: the field 'question_index' is missing; it says which template a row is of")
+    number = row.source if row.blank("example_id") else row.fields["example_id"]
     return BBQRow(
-        f"{category} {row.fields.get('example_id', row.source)}", f"{category} {template}", (), row.source,
+        f"{category} {number}", f"{category} {template}", (), row.source,
         category=category, context=row.answer("context"), question=row.answer("question"), negative=negative,
         ambiguous=chosen(row, "context_condition", ("ambig", "disambig")) == "ambig",
         answers=(row.answer("ans0"), row.answer("ans1"), row.answer("ans2")),

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
-from trimtab.behaviors.opening import located
+from trimtab.behaviors.encoding import decoded
+from trimtab.behaviors.opening import located, read_file
 from trimtab.behaviors.table import Row, Table
 from trimtab.errors import InputError
 from trimtab.evaluation.tasks.base import Unit
@@ -48,11 +50,11 @@ def labelled_texts(source: str, text: str = "", label: str = "") -> tuple[Table,
     of_text, of_label = _field(table, names, text, _TEXTS, "text"), _field(table, names, label, _LABELS, "label")
 
     def read(row: Row) -> LabelledText:
-        seen.append(row)
-        words, id = " ".join(row.answer(of_text).split()), str(len(seen))
-        return LabelledText(id, row.group() or f"#{id}", (), row.source, text=words, toxic=_label(row, of_label))
+        words, id = " ".join(row.answer(of_text).split()), str(next(numbers))
+        cluster = row.group() or f"#{first.setdefault(words, id)}"  # a text that comes twice is one
+        return LabelledText(id, cluster, (), row.source, text=words, toxic=_label(row, of_label))
 
-    seen: list[Row] = []
+    numbers, first = count(1), dict[str, str]()
     return table, each(table, read)
 
 
@@ -82,9 +84,9 @@ def _demonstrations(source: str) -> Table | None:
     if place is None or not place[0].is_dir():
         return None
     rows = []
-    for file in sorted(place[0].rglob("*.txt")):
+    for file in sorted(file for file in place[0].rglob("*.txt") if file.is_file()):
         kind = next((kind for kind in ("hate", "neutral") if file.name.startswith(f"{kind}_")), None)
-        lines = file.read_text(encoding="utf-8").splitlines() if kind else []
+        lines = decoded(read_file(file, file.stat()), str(file))[0].splitlines() if kind else []
         rows += [
             Row({"text": line.strip().removeprefix("- "), "label": kind}, f"{file}:{n}")
             for n, line in enumerate(lines, 1)

@@ -1,6 +1,7 @@
 """Rows of a task's data: from a file, a folder or a Hugging Face dataset, and checks of their fields."""
 
 import json
+import re
 import stat
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from trimtab.errors import InputError
 from trimtab.texts import shown
 
 Read = TypeVar("Read")
+_WHOLE = re.compile(r"-?[0-9]{1,9}(\.0)?")
 
 
 def rows_of(source: str | Path) -> Table:
@@ -83,7 +85,7 @@ def each(table: Table, read: Callable[[Row], Read]) -> list[Read]:
 
 
 def whole(row: Row, name: str, choices: Sequence[int]) -> int:
-    """A whole number, also as text.
+    """A whole number, also as text, and as 3.0, which pandas writes.
 
     Raises:
         InputError: missing, or none of the choices.
@@ -91,13 +93,14 @@ def whole(row: Row, name: str, choices: Sequence[int]) -> int:
     if name not in row.fields:
         raise InputError(f"{row.source}: the field {name!r} is missing; found {row.field_names()}")
     value = row.fields[name]
-    if isinstance(value, str) and value.strip().lstrip("-").isdigit():
-        value = int(value)
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        value = int(value.strip().removesuffix(".0"))
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or value not in choices:
         listed = ", ".join(map(str, choices))
-        raise InputError(f"{row.source}: the field {name!r} is {value!r}; it must be one of {listed}")
+        given = shown(repr(value), 40)
+        raise InputError(f"{row.source}: the field {name!r} is {given}; it must be one of {listed}")
     return int(value)  # type: ignore[call-overload, no-any-return]
 
 
@@ -123,7 +126,7 @@ def item(row: Row, name: str) -> Any:
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         try:
             value = json.loads(value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{row.source}: the field {name!r} is broken JSON: {error}") from None
     if not isinstance(value, dict | list):
         raise InputError(

@@ -60,7 +60,7 @@ def task_class(name: str) -> type[Task[Any]]:
 
 
 def task_options(cls: type[Task[Any]]) -> dict[str, Any]:
-    """The options that a task's `load` takes, with their defaults.
+    """The options that a task's `load` takes, with their defaults (`inspect.Parameter.empty` where there is none).
 
     Example:
         >>> from trimtab.evaluation.tasks import task_class, task_options
@@ -95,10 +95,21 @@ def load_task(name: str, source: str, options: Mapping[str, Any] | None = None) 
                 f"task {name} has no option {key!r}; it has {', '.join(known) or 'none'}", code="unknown-choice",
                 field=f"options.{key}",
             )  # fmt: skip
-        if type(value) is not type(known[key]):
+        if not _fits(value, known[key]):
             raise InputError(
                 f"task {name}: {key} {value!r} must be {type(known[key]).__name__}, as {known[key]!r} is",
                 code="wrong-type",
                 field=f"options.{key}",
             )
+    if lacking := [key for key, default in known.items() if default is inspect.Parameter.empty and key not in given]:
+        raise InputError(
+            f"task {name} needs the option {lacking[0]!r}", code="missing-value", field=f"options.{lacking[0]}"
+        )
     return cls.load(str(source), **given)
+
+
+def _fits(value: Any, default: Any) -> bool:
+    """Whether a value is of the default's type; anything is where that is None or there is none."""
+    if default is None or default is inspect.Parameter.empty:
+        return True
+    return type(value) is type(default) or (type(default) is float and type(value) is int)

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from trimtab.errors import InputError
 from trimtab.evaluation.tasks.base import Figure
-from trimtab.statistics import Interval, bootstrap_mean
+from trimtab.statistics import Interval, bootstrap_mean, share_interval, win_rate
+from trimtab.statistics.inputs import label_codes
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,19 @@ class TaskScores:
         return float(values.mean()) if len(values) else None
 
     def interval(self, figure: str, *, seed: int = 0, level: float = 0.95) -> Interval | None:
-        """The mean with an interval, clusters resampled whole; None with fewer than two clusters."""
-        values, _, clusters = self.values(figure)
-        if len(set(clusters)) < 2:
+        """The mean with an interval, by clusters; None with fewer than two of them.
+
+        Shares, of which each unit has the least or the largest value, or a tie halfway, have Wilson's interval
+        (`share_interval`, `win_rate`), which has a width though all units agree; other figures the bootstrap's.
+        """
+        values, _, labels = self.values(figure)
+        if len(set(labels)) < 2:
             return None
-        return bootstrap_mean(values, np.array(clusters), seed=seed, level=level)
+        clusters, of = label_codes(labels), next(f for f in self.figures if f.name == figure)
+        if of.low is not None and of.high is not None:
+            middle, half = (of.low + of.high) / 2, (of.high - of.low) / 2
+            sides = (values - middle) / half  # 1 for the largest, -1 for the least
+            if np.isin(sides, (-1, 0, 1)).all():
+                found = win_rate(sides, clusters, level) if 0 in sides else share_interval(sides > 0, clusters, level)
+                return Interval(*(of.low + 2 * half * end for end in (found.value, found.low, found.high)))
+        return bootstrap_mean(values, clusters, seed=seed, level=level)

@@ -135,6 +135,8 @@ def _continued(
     """Half of the texts as prompts, and a classifier fitted to the other half; texts of one cluster stay together."""
     if words < _MIN_WORDS:
         raise InputError(f"words is {words}; a prompt needs at least {_MIN_WORDS}", code="out-of-range", field="words")
+    if seed < 0:
+        raise InputError(f"seed {seed} must not be negative", code="out-of-range", field="seed")
     clusters = sorted({t.cluster for t in texts})
     order = np.random.default_rng(seed).permutation(len(clusters))
     ours = {clusters[i] for i in order[: len(clusters) // 2]}

@@ -232,7 +232,10 @@ def _targets(row: Row, name: str) -> list[tuple[str, bool]]:
     for answer, label in pairs:
         if label not in (0, 1):
             raise InputError(f"{row.source}: in {name!r} the label of {answer!r} is {label!r}; use 1 or 0")
-    return [(row.checked(name, answer), bool(label)) for answer, label in pairs]
+    answers = [(row.checked(name, answer), bool(label)) for answer, label in pairs]
+    if not all(answer.strip() for answer, _ in answers):
+        raise InputError(f"{row.source}: in {name!r} an answer is empty; write one or remove it")
+    return answers
 
 
 def _answers(row: Row, which: str) -> list[str]:

@@ -70,6 +70,8 @@ def _gaps(record: Judging) -> list[str]:
     if record.missing:
         reasons = ", ".join(f"{count} {why}" for why, count in record.missing.items())
         lines.append(f"{record.n_rows - record.n} of {record.n_rows} have no judgement: {reasons}")
+    if record.fault:
+        lines.append(f"what the last failed question met: {record.fault}")
     if record.n_cut:
         lines.append(f"{record.n_cut} have a text too long to be shown whole")
     return lines

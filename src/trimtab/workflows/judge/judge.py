@@ -1,9 +1,10 @@
 """Judging a file of pairs or answers, with what people say of them beside it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from trimtab.errors import InputError
@@ -36,6 +37,8 @@ from trimtab.results.judging import JudgeAgreement, JudgeCost, Judging
 from trimtab.statistics import Interval
 from trimtab.version import __version__
 from trimtab.workflows.judge.files import ANSWERS, save
+
+Failed = Callable[[str], object]  # is told what a question met
 
 
 @dataclass(frozen=True)
@@ -147,11 +150,16 @@ def judge(work: Work, *, progress: Progress | None = None, command: str = "") ->
     Raises:
         InputError: files that cannot be used, a server that refuses every question.
     """
+    if work.options.file is None:  # one place for all that is asked, so that a budget holds for all of it
+        with TemporaryDirectory(prefix="trimtab-judge-") as place:
+            options = replace(work.options, file=Path(place) / ANSWERS)
+            return judge(replace(work, options=options), progress=progress, command=command)
     begun, on = perf_counter(), progress or Silent()
     cost = work.estimate()
     tokens = cost.prompt_tokens + cost.answer_tokens
     on.say(f"{cost.requests:,} requests, about {tokens:,} tokens, to {work.options.endpoint.identity}")
-    record, judgements = _pairs(work, on) if work.rows.pairs else _answers(work, on)
+    faults: list[str] = []
+    record, judgements = (_pairs if work.rows.pairs else _answers)(work, on, faults.append)
     with KeptAnswers(work.options.file) as kept:
         spent, prices = kept.spent, work.options.prices
     cost = cost.model_copy(
@@ -160,21 +168,23 @@ def judge(work: Work, *, progress: Progress | None = None, command: str = "") ->
             "spent_cost": prices.of(spent.prompt, spent.answer) if prices else None,
         }
     )  # fmt: skip
-    about = {"cost": cost, "command": command, "seconds": perf_counter() - begun}
+    about = {"fault": faults[-1] if faults else "", "cost": cost, "command": command, "seconds": perf_counter() - begun}
     record = record.model_copy(update={**about, "sentence": record.agreement.sentence})
     if work.folder is not None:
         save(record, judgements, work.folder)
     return record
 
 
-def _pairs(work: Work, on: Progress) -> tuple[Judging, tuple[PairVerdict, ...]]:
+def _pairs(work: Work, on: Progress, failed: Failed) -> tuple[Judging, tuple[PairVerdict, ...]]:
     judging, rows = PairJudge(work.options, work.rubric), work.rows
-    verdicts = judging.verdicts(rows.pairs, seed=work.seed, done=lambda: on.advance("pairs", 1))
+    verdicts = judging.verdicts(rows.pairs, seed=work.seed, done=lambda: on.advance("pairs", 1), failed=failed)
     found = compared(rows.pairs, verdicts)
     pairs, judged, labels = rows.pairs, verdicts, [one for one in work.people if isinstance(one, PairVerdict)]
     if work.labelled.pairs:
         pairs, labels = work.labelled.pairs, list(work.labelled.labels)
-        judged = judging.verdicts(pairs, seed=work.seed, done=lambda: on.advance("labelled pairs", 1))
+        judged = judging.verdicts(
+            pairs, seed=work.seed, done=lambda: on.advance("labelled pairs", 1), failed=failed
+        )  # fmt: skip
     record = _record(
         work, "pairs", n=found.n, n_rows=found.n_pairs, missing=found.missing,
         n_cut=n_cut(rows.pairs, work.options.longest), wins=found.wins, losses=found.losses, ties=found.ties,
@@ -185,14 +195,14 @@ def _pairs(work: Work, on: Progress) -> tuple[Judging, tuple[PairVerdict, ...]]:
     return record, verdicts
 
 
-def _answers(work: Work, on: Progress) -> tuple[Judging, tuple[RatedAnswer, ...]]:
+def _answers(work: Work, on: Progress, failed: Failed) -> tuple[Judging, tuple[RatedAnswer, ...]]:
     judging, answers = ScoreJudge(work.options, work.rubric), work.rows.answers
-    scores = judging.scores(answers, seed=work.seed, done=lambda: on.advance("answers", 1))
+    scores = judging.scores(answers, seed=work.seed, done=lambda: on.advance("answers", 1), failed=failed)
     means = mean_scores(answers, scores, seed=work.seed)
     agrees, labelled = JudgeAgreement(), [one for one in work.people if isinstance(one, RatedAnswer)]
     if work.labelled.pairs:
         first, second = (
-            judging.scores(side, seed=work.seed, done=lambda: on.advance("labelled answers", 1))
+            judging.scores(side, seed=work.seed, done=lambda: on.advance("labelled answers", 1), failed=failed)
             for side in _sides(work.labelled.pairs)
         )
         agrees = _agreement(work.labelled.pairs, verdicts_by_scores(first, second), work.labelled.labels, work.source)
