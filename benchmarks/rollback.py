@@ -240,7 +240,8 @@ def page(check: Row, rows: Sequence[Row], max_kl: float) -> str:
     total = sum(row["total_seconds"] for row in rows) + check["seconds"]
     return _PAGE.format(
         **words, machine=rows[0]["machine"], minutes=total / 60, why=_quoted(rows), shown=_shown(rows),
-        figures=_figures(runs), tokens=rows[0]["settings"]["tokens"], audits={row["audit"] for row in rows},
+        figures=_figures(runs), tokens=rows[0]["settings"]["tokens"],
+        audits=", ".join(sorted({row["audit"] for row in rows})), command=" ".join(sys.argv),
     )  # fmt: skip
 
 
@@ -276,9 +277,9 @@ def _figures(runs: dict[tuple[str, tuple[str, ...]], list[Row]]) -> str:
     return table(header, lines)
 
 
-_PAGE: Final = """# A wrong steering takes itself back
+_PAGE: Final = """# A wrong steering is taken back
 
-    .venv/bin/python benchmarks/rollback.py --json out/bench/rollback.jsonl --out docs/results/rollback.md
+    .venv/bin/python {command}
 
 {machine}; {minutes:.0f} minutes with everything. SmolLM2-135M-Instruct (embedded) in bfloat16, `trimtab serve` with a
 store in SQLite, {clients} clients, a new user with every request, {tokens} tokens sampled at temperature 0.8. The
@@ -288,9 +289,8 @@ token on {check[n]} unseen examples.
 Two mistakes are released to half of the users, as an operator would: `@reversed`, a preset whose sign is wrong, and
 `@broken`, a preset that is eight times too strong. `trimtab release create` names the difference to what was checked
 and refuses; somebody answers `--accepted "only the preset is new"`. The server runs already, so that what is counted is
-the time from the start of the release to the step in the audit. Median of the seeds, with the range; {limit}
-requests are
-the most that a release is given.
+the time from the start of the release to the step in the audit. Median of the seeds, with the range where there are
+several; a release is given {limit} requests at most.
 
 {page}
 
