@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from math import log
 from typing import Final
 
-import numpy as np
-
 from trimtab.operations.experiments.findings import Effect, rounded
-from trimtab.operations.experiments.measuring import DIFFERING, START
+from trimtab.operations.experiments.measuring import DIFFERING, START, differing
 from trimtab.operations.experiments.wanted import UNKNOWN
 from trimtab.operations.outcomes.values import Floats
 from trimtab.operations.releases.plan import Plan
@@ -63,11 +61,8 @@ def told(effects: tuple[Effect, ...]) -> str:
 
 def _says(draws: Draws, contrast: Floats) -> bool:
     """Whether either side of a contrast holds enough visits of other values than most."""
-    for side in (contrast > 0, contrast < 0):
-        values = np.round(draws.value[side[draws.arm]], 9)
-        if not len(values) or len(values) - np.unique(values, return_counts=True)[1].max() < DIFFERING:
-            return False
-    return True
+    sides = (contrast > 0, contrast < 0)
+    return all(differing(draws.value[side[draws.arm]]) >= DIFFERING for side in sides)
 
 
 def _meaning(metric: str, attributes: tuple[str, ...], value: float, shown: bool, *, more_is_better: bool) -> str:

@@ -1,32 +1,79 @@
 """An experiment on a release: its metrics compared between the arms, at every look, from the store alone."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from math import log
 from threading import Lock
-from typing import Final, Literal
+from typing import Final
 
+from trimtab.operations.experiments.concluding import concluded
 from trimtab.operations.experiments.deciding import decided
-from trimtab.operations.experiments.findings import Finding, Look, rounded, sample_ratio
+from trimtab.operations.experiments.findings import Finding, Look, Role, sample_ratio
 from trimtab.operations.experiments.measuring import Measure
 from trimtab.operations.experiments.series import Series
 from trimtab.operations.experiments.shares import Shares
-from trimtab.operations.experiments.wanted import Measured, Wanted
-from trimtab.operations.experiments.wording import meaning
+from trimtab.operations.experiments.wanted import Wanted
 from trimtab.operations.outcomes.reading import OutcomeReader
 from trimtab.operations.releases.plan import Guardrail, Plan
 from trimtab.operations.releases.release import Definition, Release
 from trimtab.operations.releases.releases import Releases
 from trimtab.operations.releases.steps import Step
 from trimtab.operations.store.database import Store
-from trimtab.statistics.sequential import holm, state_of
+from trimtab.statistics.sequential import holm
 
-_EPSILON: Final = 1e-9  # of logarithms that are compared
 _ALIKE: Final = "A dry run: both arms were answered alike, so that any difference is chance or a fault of the records."
 _NOTHING: Final = "The release names no metric and no guardrail: nothing is compared, and nothing is decided."
 
 
-class Experiment:
+class Looking(ABC):
+    """A release that is looked at again and again, each time only at what is new; a function of the store alone.
+
+    Args:
+        store: see `Store`.
+        release: its name.
+
+    Raises:
+        InputError: there is no such release.
+        TrimtabError: the store cannot be read.
+    """
+
+    def __init__(self, store: Store, release: str) -> None:
+        self._store, self._name = store, release
+        self._releases = Releases(store)
+        self._lock = Lock()
+        self._begun: tuple[int, bool] | None = None
+        self._releases.get(release)
+
+    def look(self) -> Look:
+        """Read what is new, and say how everything stands. Nothing is changed; `Watch` acts on decisions.
+
+        Raises:
+            TrimtabError: the store cannot be read.
+        """
+        with self._lock:
+            steps = self._releases.history(self._name)
+            release = steps[-1].release
+            begun = evidence_from(steps), is_dry(steps)
+            if begun != self._begun:
+                self._begin(release.definition, *begun)
+                self._begun = begun
+            self._read()
+            return self._told(release, *begun)
+
+    @abstractmethod
+    def _begin(self, definition: Definition, since: int, dry_run: bool) -> None:
+        """Nothing was read yet, or evidence begins anew."""
+
+    @abstractmethod
+    def _read(self) -> None:
+        """Read what is new."""
+
+    @abstractmethod
+    def _told(self, release: Release, since: int, dry_run: bool) -> Look:
+        """How everything stands, as far as it was read."""
+
+
+class Experiment(Looking):
     """A release as an experiment.
 
     It keeps what it read, so that a look reads only what is new, and nothing else: one that begins anew, after a kill
@@ -59,37 +106,16 @@ class Experiment:
         'pause'
     """
 
-    def __init__(self, store: Store, release: str) -> None:
-        self._store, self._name = store, release
-        self._releases = Releases(store)
-        self._lock = Lock()
-        self._begun: tuple[int, bool] | None = None
-        self._measures: list[Measure] = []
-        self._releases.get(release)
-
-    def look(self) -> Look:
-        """Read what is new, and say how everything stands. Nothing is changed; `Watch` acts on decisions.
-
-        Raises:
-            TrimtabError: the store cannot be read.
-        """
-        with self._lock:
-            steps = self._releases.history(self._name)
-            release = steps[-1].release
-            begun = evidence_from(steps), is_dry(steps)
-            if begun != self._begun:
-                self._begin(release.definition, *begun)
-                self._begun = begun
-            for measure in self._measures:
-                measure.read()
-            self._shares.read()
-            return self._told(release, *begun)
-
     def _begin(self, definition: Definition, since: int, dry_run: bool) -> None:
         reader = OutcomeReader(self._store, self._name, dry_run=dry_run, after=since)
         self._measures = measures(reader, definition)
         by_request = definition.without_unit == "request"
         self._shares = Shares(self._store, self._name, by_request=by_request, dry_run=dry_run, after=since)
+
+    def _read(self) -> None:
+        for measure in self._measures:
+            measure.read()
+        self._shares.read()
 
     def _told(self, release: Release, since: int, dry_run: bool) -> Look:
         plan = release.definition.plan
@@ -110,12 +136,17 @@ class Experiment:
     def _findings(self, definition: Definition, plan: Plan) -> tuple[Finding, ...]:
         now = [measure.now for measure in self._measures]
         adjusted = holm([one.log_e_harm for one in now])
+        arms = [[measure.series.arm(treated) for treated in (False, True)] for measure in self._measures]
         return tuple(
-            _finding(role, rail, measure, measured, plan, float(together), len(now))
-            for (role, rail), measure, measured, together in zip(
-                _named(definition, plan), self._measures, now, adjusted, strict=True
+            concluded(
+                role, rail, measure.wanted.metric, measured, plan, float(together), len(now),
+                units=(len(control.total), len(treatment.total)), requests=(control.requests, treatment.requests),
+                left_out=measure.series.left_out,
             )
-        )
+            for (role, rail), measure, measured, together, (control, treatment) in zip(
+                _named(definition, plan), self._measures, now, adjusted, arms, strict=True
+            )
+        )  # fmt: skip
 
 
 def evidence_from(steps: Sequence[Step]) -> int:
@@ -161,32 +192,11 @@ def is_dry(steps: Sequence[Step]) -> bool:
     return "dry-run" in states and "running" not in states
 
 
-def _named(definition: Definition, plan: Plan | None) -> list[tuple[Literal["primary", "guardrail"], Guardrail]]:
+def _named(definition: Definition, plan: Plan | None) -> list[tuple[Role, Guardrail]]:
     """The metrics that are compared, with their margins and actions."""
     if plan is None:
         return []
-    named: list[tuple[Literal["primary", "guardrail"], Guardrail]] = [("guardrail", rail) for rail in plan.guardrails]
+    named: list[tuple[Role, Guardrail]] = [("guardrail", rail) for rail in plan.guardrails]
     if definition.metric is None:
         return named
     return [("primary", Guardrail(metric=definition.metric, margin=plan.margin, action=plan.on_harm)), *named]
-
-
-def _finding(
-    role: Literal["primary", "guardrail"], rail: Guardrail, measure: Measure, found: Measured, plan: Plan,
-    together: float, of: int,
-) -> Finding:  # fmt: skip
-    effect = (plan.effect or 0.0) if role == "primary" else 0.0
-    margin, action = rail.margin or 0.0, rail.action or plan.on_harm
-    metric, arms = measure.wanted.metric, [measure.series.arm(treated) for treated in (False, True)]
-    state = state_of(found.interval, effect=effect, margin=margin, more_is_better=metric.direction == "higher")
-    harm = state == "worse" and together >= log(1 / plan.alpha) - _EPSILON
-    return Finding(
-        metric=metric.name, role=role, direction=metric.direction, control=rounded(found.control),
-        treatment=rounded(found.treatment), units=(len(arms[0].total), len(arms[1].total)),
-        requests=(arms[0].requests, arms[1].requests), difference=rounded(found.interval.value),
-        low=rounded(found.interval.low), high=rounded(found.interval.high), effect=effect, margin=margin, state=state,
-        harm=harm, log_e_harm=rounded(found.log_e_harm) or 0.0, log_e_harm_adjusted=rounded(together) or 0.0,
-        log_e_better=rounded(found.log_e_better) or 0.0, method=found.method, action=action,
-        left_out=measure.series.left_out,
-        meaning=meaning(state, found, effect=effect, margin=margin, harm=harm, of=of),
-    )  # fmt: skip

@@ -20,6 +20,10 @@ def rounded(value: float | None) -> float | None:
     return None if value is None or not isfinite(value) else float(f"{value:.{_DIGITS}g}")
 
 
+Role = Literal["primary", "guardrail"]
+"""Whether a release is judged by a metric, or must not do harm by it."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """A metric at a look.
@@ -52,7 +56,7 @@ class Finding:
     """
 
     metric: str
-    role: Literal["primary", "guardrail"]
+    role: Role
     direction: Literal["higher", "lower"]
     control: float | None
     treatment: float | None

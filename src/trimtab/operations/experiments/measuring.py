@@ -30,6 +30,7 @@ from trimtab.statistics.sequential import (
 
 START: Final = 30  # units of the smaller arm before which an asymptotic sequence says nothing
 DIFFERING: Final = 10  # units of either arm with another value than most of the arm
+Means = tuple[float | None, float | None]
 
 
 class Measure:
@@ -42,11 +43,7 @@ class Measure:
 
     def __init__(self, series: Series, wanted: Wanted) -> None:
         self.series, self.wanted = series, wanted
-        metric = wanted.metric
-        wide = inf if metric.bounds is None else metric.bounds[1] - metric.bounds[0]
-        bets = series.is_final and metric.kind == "mean" and wide <= NARROW * wanted.margin
-        self._alpha = wanted.alpha / 2 if bets else wanted.alpha
-        self._bets = Bets(wanted, self._alpha) if bets else None
+        self._bets, self._alpha = bets_on(wanted)
 
     def read(self, until: Position | None = None) -> None:
         """Read what is new, up to a position; by default all.
@@ -63,30 +60,58 @@ class Measure:
         if metric.kind == "quantile":
             return quantile_measured(arms, self.wanted)
         estimates = estimate(arms[0], metric), estimate(arms[1], metric)
-        differs = all(differing(arm, metric) >= DIFFERING for arm in arms)
-        if self._bets is None or differs:
-            return self._asymptotic(estimates, differs)
-        self._bets.take(arms)
-        harm, better = (one - log(2) for one in self._bets.evidence)
-        return Measured(*_values(estimates), self._bets.interval, harm, better, "betting", self._bets.smallest)
+        differs = all(differing(_of_units(arm, metric)) >= DIFFERING for arm in arms)
+        means = _value(estimates[0]), _value(estimates[1])
+        if self._bets is not None and not differs:
+            return betted(self._bets, arms, means)
+        found = difference(estimates[1], estimates[0])
+        return asymptotic(found, self.wanted, self._alpha, means, differs=differs, shared=self._bets is not None)
 
-    def _asymptotic(self, estimates: tuple[Estimate, Estimate], differs: bool) -> Measured:
-        wanted, found = self.wanted, difference(estimates[1], estimates[0])
-        if not differs:
-            unknown = Interval(float(found.value), -inf, inf)
-            return Measured(*_values(estimates), unknown, 0.0, 0.0, "asymptotic", int(found.smallest), differs=False)
-        of = {
-            side: AsymptoticSequence(wanted.decide_by, self._alpha, side, START) for side in (wanted.harm, wanted.good)
-        }
-        if wanted.two_sided:
-            interval = AsymptoticSequence(wanted.decide_by, 2 * self._alpha, "both", START).interval(found)
-        else:
-            ends = of["lower"].interval(found).low, of["upper"].interval(found).high
-            interval = Interval(float(found.value), *ends)
-        shared = log(2) if self._bets is not None else 0.0
-        harm = float(of[wanted.harm].log_e_value(found, wanted.beyond)) - shared
-        better = float(of[wanted.good].log_e_value(found, 0.0)) - shared
-        return Measured(*_values(estimates), interval, harm, better, "asymptotic", int(found.smallest))
+
+def bets_on(wanted: Wanted) -> tuple[Bets | None, float]:
+    """Bets on a metric, where it can be bet on, and the alpha that is left for an asymptotic sequence.
+
+    Bets are on means that the server measures within bounds that are not too wide for the margin; then the two share
+    the alpha in halves.
+    """
+    metric = wanted.metric
+    wide = inf if metric.bounds is None else metric.bounds[1] - metric.bounds[0]
+    if metric.is_final and metric.kind == "mean" and wide <= NARROW * wanted.margin:
+        return Bets(wanted, wanted.alpha / 2), wanted.alpha / 2
+    return None, wanted.alpha
+
+
+def betted(bets: Bets, arms: tuple[ArmUnits, ArmUnits], means: Means) -> Measured:
+    """What bets say, of control's and treatment's units."""
+    bets.take(arms)
+    harm, better = (one - log(2) for one in bets.evidence)
+    return Measured(*means, bets.interval, harm, better, "betting", bets.smallest)
+
+
+def asymptotic(found: Estimate, wanted: Wanted, alpha: float, means: Means, *, differs: bool, shared: bool) -> Measured:
+    """What an asymptotic sequence says.
+
+    Args:
+        found: treatment minus control.
+        wanted: see `Wanted`.
+        alpha: of either end.
+        means: of control and treatment.
+        differs: whether enough units of both arms have another value than most.
+        shared: whether bets have the other half of the alpha.
+    """
+    if not differs:
+        unknown = Interval(float(found.value), -inf, inf)
+        return Measured(*means, unknown, 0.0, 0.0, "asymptotic", int(found.smallest), differs=False)
+    of = {side: AsymptoticSequence(wanted.decide_by, alpha, side, START) for side in (wanted.harm, wanted.good)}
+    if wanted.two_sided:
+        interval = AsymptoticSequence(wanted.decide_by, 2 * alpha, "both", START).interval(found)
+    else:
+        ends = of["lower"].interval(found).low, of["upper"].interval(found).high
+        interval = Interval(float(found.value), *ends)
+    half = log(2) if shared else 0.0
+    harm = float(of[wanted.harm].log_e_value(found, wanted.beyond)) - half
+    better = float(of[wanted.good].log_e_value(found, 0.0)) - half
+    return Measured(*means, interval, harm, better, "asymptotic", int(found.smallest))
 
 
 def estimate(arm: ArmUnits, metric: Metric) -> Estimate:
@@ -97,12 +122,15 @@ def estimate(arm: ArmUnits, metric: Metric) -> Estimate:
     return ratio_estimate(PairMoments(y, x, float(((arm.total - y.mean) * (arm.below - x.mean)).sum())))
 
 
-def differing(arm: ArmUnits, metric: Metric) -> int:
-    """Units of an arm with another value than the most frequent one."""
-    values = arm.total if _is_ratio(metric) else arm.total / arm.below
+def differing(values: Floats) -> int:
+    """How many values are others than the most frequent one; what differs by rounding alone is the same."""
     if not len(values):
         return 0
     return len(values) - int(np.unique(np.round(values, 9), return_counts=True)[1].max())
+
+
+def _of_units(arm: ArmUnits, metric: Metric) -> Floats:
+    return arm.total if _is_ratio(metric) else arm.total / arm.below
 
 
 def _is_ratio(metric: Metric) -> bool:
@@ -117,6 +145,5 @@ def _moments(values: Floats) -> Moments:
     return Moments(float(len(values)), mean, float(((values - mean) ** 2).sum()))
 
 
-def _values(estimates: tuple[Estimate, Estimate]) -> tuple[float | None, float | None]:
-    control, treatment = (float(one.value) if np.isfinite(one.value) else None for one in estimates)
-    return control, treatment
+def _value(found: Estimate) -> float | None:
+    return float(found.value) if np.isfinite(found.value) else None

@@ -53,11 +53,6 @@ class Series:
         """How many values were not counted, by reason."""
         return {} if self._sums is None else dict(self._sums.left_out)
 
-    @property
-    def is_final(self) -> bool:
-        """Whether values never change: the server measured them, with every answer."""
-        return self.metric.outcome not in (None, "edit_distance")
-
     def read(self, until: Position | None = None) -> None:
         """Read what is new, up to a position; by default all.
 
@@ -69,7 +64,7 @@ class Series:
         else:
             values = self._reader.values(self.metric.name, self.position, until)
             new = values.sums()
-            if self.is_final:
+            if self.metric.is_final:
                 self._note(values)
         self._sums = new if self._sums is None else self._sums + new
 

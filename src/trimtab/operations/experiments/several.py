@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from math import log
-from threading import Lock
 from typing import Any, Final
 
 import numpy as np
 
 from trimtab.operations.experiments.arm_measures import ArmMeasure, finding_of
 from trimtab.operations.experiments.attribution import effects_of, told
-from trimtab.operations.experiments.experiment import Experiment, evidence_from, is_dry
+from trimtab.operations.experiments.experiment import Experiment, Looking
 from trimtab.operations.experiments.findings import Decision, Effect, Finding, Look, SampleRatio, Standing, rounded
 from trimtab.operations.experiments.learning import learned, next_shares
 from trimtab.operations.experiments.visits import Visited, Visits
@@ -52,7 +51,7 @@ def experiment_of(store: Store, name: str) -> "Experiment | SeveralArms":
     return SeveralArms(store, name) if several else Experiment(store, name)
 
 
-class SeveralArms:
+class SeveralArms(Looking):
     """A release with several arms as an experiment; like `Experiment`, a function of the store alone.
 
     Args:
@@ -63,29 +62,6 @@ class SeveralArms:
         InputError: there is no such release.
         TrimtabError: the store cannot be read.
     """
-
-    def __init__(self, store: Store, release: str) -> None:
-        self._store, self._name = store, release
-        self._releases = Releases(store)
-        self._lock = Lock()
-        self._begun: tuple[int, bool] | None = None
-
-    def look(self) -> Look:
-        """Read what is new, and say how everything stands. Nothing is changed; `Watch` acts on decisions.
-
-        Raises:
-            TrimtabError: the store cannot be read.
-        """
-        with self._lock:
-            steps = self._releases.history(self._name)
-            release = steps[-1].release
-            begun = evidence_from(steps), is_dry(steps)
-            if begun != self._begun:
-                self._begin(release.definition, *begun)
-                self._begun = begun
-            for visits in (self._all, self._primary, *self._rails.values()):
-                visits.read()
-            return self._told(release, *begun)
 
     def _begin(self, definition: Definition, since: int, dry_run: bool) -> None:
         plan, metrics = definition.plan, {one.name: one for one in definition.metrics}
@@ -107,16 +83,21 @@ class SeveralArms:
             for rail in plan.guardrails for place, name in enumerate(definition.arms, 1)
         ]  # fmt: skip
 
+    def _read(self) -> None:
+        for visits in (self._all, self._primary, *self._rails.values()):
+            visits.read()
+
     def _told(self, release: Release, since: int, dry_run: bool) -> Look:
         definition, plan = release.definition, release.definition.plan
         assert plan is not None
         seen = self._primary.now
-        findings = self._findings(plan)
+        rails = {name: visits.now for name, visits in self._rails.items()}
+        findings = self._findings(plan, rails)
         ratio = _ratio(self._all)
         effects: tuple[Effect, ...] = ()
         if definition.factors:
-            effects = effects_of({v.metric.name: v.now.draws for v in (self._primary, *self._rails.values())},
-                                 definition, plan)  # fmt: skip
+            draws = {self._primary.metric.name: seen.draws} | {name: one.draws for name, one in rails.items()}
+            effects = effects_of(draws, definition, plan)
         arms = _standings(release, self._primary, seen, plan)
         mine = self._all.counts.get(0 if release.epoch is None else release.epoch.number, [0, 0])
         decision = None
@@ -130,10 +111,9 @@ class SeveralArms:
             sample_ratio=ratio, decision=decision, note=(dry + told(effects)).strip(), arms=arms, effects=effects,
         )  # fmt: skip
 
-    def _findings(self, plan: Plan) -> tuple[Finding, ...]:
+    def _findings(self, plan: Plan, seen: Mapping[str, Visited]) -> tuple[Finding, ...]:
         if not self._measures:
             return ()
-        seen = {name: visits.now for name, visits in self._rails.items()}
         found = [measure.measured(seen[rail.metric]) for rail, measure in self._measures]
         together = holm([one.log_e_harm for one in found])
         return tuple(

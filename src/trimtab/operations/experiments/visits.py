@@ -67,7 +67,6 @@ class Visits:
         self._epochs: dict[int, Epoch] = {}  # by version of the state
         self._visits: dict[tuple[str, int], _Visit] = {}
         self._seen: set[tuple[str, int]] = set()
-        self._final = metric.outcome not in (None, "edit_distance")
 
     def read(self) -> None:
         """Read what is new.
@@ -130,7 +129,7 @@ class Visits:
         visit.n, visit.total = visit.n + change.sign, visit.total + change.sign * value
         if change.exposure < visit.exposure:
             visit.exposure, visit.time = change.exposure, change.time
-        if self._final and (unit, arm) not in self._seen:
+        if self.metric.is_final and (unit, arm) not in self._seen:
             self._seen.add((unit, arm))
             self.firsts[arm].append(value)
 

@@ -114,6 +114,11 @@ class Metric(BaseModel):
         return digest_of([self])
 
     @property
+    def is_final(self) -> bool:
+        """Whether values never change: the server measures them, with every answer."""
+        return self.outcome not in (None, "edit_distance")
+
+    @property
     def parts(self) -> tuple[str, ...]:
         """Names of the metrics that it is a ratio of."""
         return tuple(name for name in (self.numerator, self.denominator) if name is not None)
