@@ -78,11 +78,20 @@ def seed(store: Store, warm: Arm, *, units: int = 600, harm: bool = False, name:
     return releases
 
 
-FAILS = {"control": 0.6, "mild": 0.4, "bold": 0.1, "cell-01": 0.6, "cell-10": 0.3, "cell-11": 0.3}  # of answers, by arm
+FAILS = {
+    "control": 0.6,
+    "unsteered": 0.4,
+    "bold": 0.1,
+    "cell-01": 0.6,
+    "cell-10": 0.3,
+    "cell-11": 0.3,
+}  # of answers, by arm
 
 
 def seed_several(store: Store, warm: Arm, *, visits: int = 1200) -> Releases:
     """An adaptive release and a factorial one, each on half of the traffic; `bold` is best, and `kind` helps.
+
+    An arm is called as a text of the page is: it must stay the name that people gave it.
 
     Args:
         store: without a release that is open.
@@ -95,7 +104,7 @@ def seed_several(store: Store, warm: Arm, *, visits: int = 1200) -> Releases:
             "arms": dict.fromkeys(("cell-01", "cell-10", "cell-11"), warm), "factors": ("kind", "brief"),
             "traffic": (50, 100),
         },
-        "tone": {"arms": {"mild": warm, "bold": warm}, "adapt": Adapt(explore=0.1), "traffic": (0, 50)},
+        "tone": {"arms": {"unsteered": warm, "bold": warm}, "adapt": Adapt(explore=0.1), "traffic": (0, 50)},
     }  # fmt: skip
     for name, kind in kinds.items():
         fields = {**planned("errors", ["cancelled"]), **kind}

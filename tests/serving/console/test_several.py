@@ -31,12 +31,13 @@ def test_an_adaptive_release_says_which_arm_leads_and_one_is_kept_at_the_end(sev
     expect(page.locator("#releases")).to_contain_text("90%, over several arms")
     arms = page.get_by_role("table", name="By errors")
     assert [row.split("\t")[:2] for row in arms.locator("tbody tr").all_inner_texts()] == [
-        ["control", "10%"], ["mild", "10%"], ["bold", "80%"],
+        ["control", "10%"], ["unsteered", "10%"], ["bold", "80%"],
     ]  # fmt: skip
     expect(page.get_by_role("table", name="How each arm compares with control")).to_contain_text(
         "gets nothing any more"
     )
     expect(page.get_by_role("table", name="All that was done")).to_contain_text("shares set anew")
+    expect(page.locator("#release .facts")).to_contain_text(re.compile(r"unsteered: \d+ answers"))
     assert page.locator(".chart").count() == 0
     actions = page.get_by_role("group", name="What can be done with this release")
     assert actions.get_by_role("button").all_inner_texts() == ["Pause", "Roll back", "Finish"]

@@ -53,5 +53,5 @@ export function feedback(counts) {
     const cell = (one) => (one ? (one.mean === null ? count(one.requests) : t("feedback.mean", { n: one.requests, mean: figure(one.mean) })) : count(0));
     return [[said(metric), " ", element("small", {}, word("source", source))], label === null ? t("feedback.score") : said(label), ...arms.map((arm) => cell(by[arm]))];
   });
-  return table(t("feedback.caption"), [t("column.metric"), t("column.said"), ...arms.map((arm) => word("arm", arm))], rows);
+  return table(t("feedback.caption"), [t("column.metric"), t("column.said"), ...arms.map((arm) => armName(arm))], rows);
 }

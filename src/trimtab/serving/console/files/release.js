@@ -7,7 +7,7 @@ import { chart } from "./chart.js";
 import { feedback, metrics, shares } from "./evidence.js";
 import { summary } from "./meanings.js";
 import { arms, since, stage } from "./releases.js";
-import { effects, isSeveral, standings } from "./several.js";
+import { armName, effects, isSeveral, standings } from "./several.js";
 import { table } from "./tables.js";
 import { unitOf } from "./units.js";
 
@@ -63,7 +63,7 @@ function facts(status, look) {
   const counted = (arm) => status.exposures.filter((one) => one.arm === arm);
   const sum = (rows, field) => figure(rows.reduce((n, one) => n + one[field], 0), { maximumSignificantDigits: 12 });
   const exposed = [...new Set(status.exposures.map((one) => one.arm))].map((arm) =>
-    element("span", { class: "arm" }, t("exposed", { arm: word("arm", arm), requests: sum(counted(arm), "requests"), units: sum(counted(arm), "units") })),
+    element("span", { class: "arm" }, t("exposed", { arm: armName(arm), requests: sum(counted(arm), "requests"), units: sum(counted(arm), "units") })),
   );
   const fact = (name, ...value) => element("div", {}, element("dt", {}, t(name)), element("dd", {}, ...value));
   return element(
