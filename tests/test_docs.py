@@ -11,6 +11,7 @@ import pytest
 import torch
 from prometheus_client.parser import text_string_to_metric_families
 
+from trimtab import plugins
 from trimtab.behaviors import builtin_names
 from trimtab.evaluation.tasks import Answered, BehaviorTask, load_task, preferences, task_options, toxicity, truthfulqa
 from trimtab.evaluation.tasks import registry as tasks
@@ -60,7 +61,7 @@ def test_the_method_of_ones_own_in_the_docs_works(tmp_path: Path, monkeypatch: p
     monkeypatch.syspath_prepend(str(tmp_path))
     name, value = re.findall(r'^([\w-]+) = "(medians:\w+)"$', text, re.MULTILINE)[0]
     point = EntryPoint(name, value, methods.GROUP)
-    monkeypatch.setattr(methods, "entry_points", lambda group: [point])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [point])
     positive = torch.tensor([[1.0, 0.1], [1.0, 0.1], [99.0, 0.1]])
     sides = Sides(positive, torch.zeros(3, 2))
     median_difference: Any = method("median-difference")  # defined by the code in the docs
@@ -89,7 +90,7 @@ def test_the_task_of_ones_own_in_the_docs_works(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "rhymes.py").write_text(code)
     monkeypatch.syspath_prepend(str(tmp_path))
     name, value = re.findall(r'^([\w-]+) = "(rhymes:\w+)"$', text, re.MULTILINE)[0]
-    monkeypatch.setattr(tasks, "entry_points", lambda group: [EntryPoint(name, value, tasks.GROUP)])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [EntryPoint(name, value, tasks.GROUP)])
     (tmp_path / "lines.csv").write_text("line,rhyme,other\nThe cat sat on the,mat,log\n")
     task = load_task("rhymes", str(tmp_path / "lines.csv"), {"ending": "!"})
     assert [t.prompt + t.answer for t in task.units[0].texts] == ["The cat sat on the mat!", "The cat sat on the log!"]

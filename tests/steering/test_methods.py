@@ -12,10 +12,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from trimtab import plugins
 from trimtab.errors import InputError
 from trimtab.interventions import Site
 from trimtab.models import steer
-from trimtab.steering import Additive, Steering, methods
+from trimtab.steering import Additive, Steering
 from trimtab.steering.edits import Ablation, Clamp, ClassifierGradient, Gated, Rotation
 from trimtab.steering.methods import (
     BUILT_IN,
@@ -317,7 +318,7 @@ def test_own_methods_come_in_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> 
         _Point("odd", 7),
         _Point("pca", Shout),
     ]
-    monkeypatch.setattr(methods, "entry_points", lambda group: points if group == "trimtab.methods" else [])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: points if group == "trimtab.methods" else [])
     assert method_names() == (*BUILT_IN, "broken", "odd", "shout")
     assert method("shout") is Shout
     assert fitted("shout").vectors.norm() > 20

@@ -8,6 +8,7 @@ import torch
 from scipy.stats import binomtest
 
 import trimtab as tt
+from trimtab import plugins
 from trimtab.errors import InputError
 from trimtab.evaluation.tasks import (
     BehaviorTask,
@@ -17,7 +18,6 @@ from trimtab.evaluation.tasks import (
     TruthfulQA,
     UnitScore,
     load_task,
-    registry,
     run,
     running,
     task_class,
@@ -202,7 +202,7 @@ class _Point:
 def points(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Entry points that installed packages have."""
     given: list[Any] = []
-    monkeypatch.setattr(registry, "entry_points", lambda group: given if group == "trimtab.tasks" else [])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: given if group == "trimtab.tasks" else [])
     return given
 
 

@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Mapping
-from importlib.metadata import entry_points
 from typing import Any
 
 from trimtab.errors import InputError
@@ -12,6 +11,7 @@ from trimtab.evaluation.tasks.behavior import BehaviorTask
 from trimtab.evaluation.tasks.preferences import Preferences
 from trimtab.evaluation.tasks.toxicity import Toxicity
 from trimtab.evaluation.tasks.truthfulqa import TruthfulQA
+from trimtab.plugins import plugin, plugin_names
 
 GROUP = "trimtab.tasks"
 BUILT_IN: dict[str, type[Task[Any]]] = {cls.name: cls for cls in (TruthfulQA, BBQ, Toxicity, Preferences, BehaviorTask)}
@@ -25,7 +25,7 @@ def task_names() -> tuple[str, ...]:
         >>> task_names()[:2]
         ('truthfulqa', 'bbq')
     """
-    return (*BUILT_IN, *sorted({point.name for point in entry_points(group=GROUP)} - set(BUILT_IN)))
+    return plugin_names(GROUP, BUILT_IN)
 
 
 def task_class(name: str) -> type[Task[Any]]:
@@ -39,24 +39,8 @@ def task_class(name: str) -> type[Task[Any]]:
         >>> task_class("bbq").source
         'Parrish et al. 2022, 2110.08193'
     """
-    if name in BUILT_IN:
-        return BUILT_IN[name]
-    point = next((point for point in entry_points(group=GROUP) if point.name == name), None)
-    if point is None:
-        raise InputError(
-            f"no task is called {name!r}; there are {', '.join(task_names())}", code="unknown-choice", field="task"
-        )
-    try:
-        loaded = point.load()
-    except Exception as error:
-        raise InputError(
-            f"task {name!r} of {point.value} cannot be loaded: {error}", code="unsupported", field="task"
-        ) from error
-    if not (isinstance(loaded, type) and issubclass(loaded, Task)):
-        raise InputError(
-            f"task {name!r}: {point.value} is not a Task of trimtab.evaluation.tasks", code="wrong-type", field="task"
-        )
-    return loaded
+    wanted = "a Task of trimtab.evaluation.tasks"
+    return plugin(GROUP, BUILT_IN, name, Task, "task", wanted=wanted, code="unknown-choice")
 
 
 def task_options(cls: type[Task[Any]]) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from importlib.metadata import entry_points
 from typing import Any
 
 from trimtab.errors import InputError
+from trimtab.plugins import plugin, plugin_names
 from trimtab.steering.methods.base import Learned as Learned
 from trimtab.steering.methods.base import Materials as Materials
 from trimtab.steering.methods.base import Method as Method
@@ -43,7 +43,7 @@ BUILT_IN: dict[str, type[Method]] = {
 
 def method_names() -> tuple[str, ...]:
     """The built-in methods, and those of installed packages."""
-    return (*BUILT_IN, *sorted({point.name for point in entry_points(group=GROUP)} - set(BUILT_IN)))
+    return plugin_names(GROUP, BUILT_IN)
 
 
 def method(name: str) -> type[Method]:
@@ -52,29 +52,8 @@ def method(name: str) -> type[Method]:
     Raises:
         InputError: there is none, or what a package registers under this name is not a `Method`.
     """
-    if name in BUILT_IN:
-        return BUILT_IN[name]
-    points = [point for point in entry_points(group=GROUP) if point.name == name]
-    if not points:
-        raise InputError(
-            f"no method is called {name!r}; there are {', '.join(method_names())}",
-            code="unknown-method",
-            field="method",
-        )
-    try:
-        loaded = points[0].load()
-    except Exception as error:
-        raise InputError(
-            f"method {name!r} of {points[0].value} cannot be loaded: {error}", code="unsupported", field="method"
-        ) from error
-    if not (isinstance(loaded, type) and issubclass(loaded, Method)):
-        raise InputError(
-            f"method {name!r}: {points[0].value} is not a SidesMethod, TokenMethod or PromptMethod of "
-            "trimtab.steering.methods",
-            code="wrong-type",
-            field="method",
-        )
-    return loaded
+    wanted = "a SidesMethod, TokenMethod or PromptMethod of trimtab.steering.methods"
+    return plugin(GROUP, BUILT_IN, name, Method, "method", wanted=wanted, code="unknown-method")
 
 
 def configured(name: str, options: Mapping[str, Any]) -> Method:
