@@ -8,7 +8,6 @@ judge is, give it the negative answers of known examples as `base` and the posit
 """
 
 import re
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -21,7 +20,7 @@ from trimtab.clients.chat import Endpoint, Turn
 from trimtab.errors import InputError
 from trimtab.evaluation.judges.asking import Asker, Missing, in_parallel
 from trimtab.evaluation.judges.questions import Choice, Question
-from trimtab.evaluation.judges.showing import Block, fenced, token_for
+from trimtab.evaluation.judges.showing import Block, fenced, last_line, token_for
 from trimtab.evaluation.rows import labels as labels_of
 from trimtab.evaluation.rows import strings
 from trimtab.statistics import Interval, share_interval, win_rate
@@ -224,8 +223,7 @@ def question(behavior: Behavior, prompt: str, first: str, second: str, seed: int
 
 def verdict_in(answer: str) -> Choice | None:
     """The verdict on the last line that holds a letter or digit, whatever marks stand around it; None if unclear."""
-    lines = [line for line in answer.splitlines() if any(c.isalnum() for c in line)]
-    last = unicodedata.normalize("NFKC", lines[-1]).casefold() if lines else ""
+    last = last_line(answer)
     match = _LAST.fullmatch(" ".join(re.sub(r"[^\w']|_", " ", last.replace("’", "'")).split()))
     return _CHOICES[match["choice"]] if match else None
 

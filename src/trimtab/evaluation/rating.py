@@ -5,7 +5,6 @@ zero is the judge's own: compare the means of two arms that the same judge rated
 """
 
 import re
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -14,7 +13,7 @@ from trimtab.behaviors import Behavior
 from trimtab.clients.chat import Endpoint, Turn
 from trimtab.errors import InputError
 from trimtab.evaluation.judge import MAX_CHARACTERS
-from trimtab.evaluation.judges.showing import Block, fenced, token_for
+from trimtab.evaluation.judges.showing import Block, fenced, last_line, token_for
 
 _MOST: Final = 10
 _LAST: Final = re.compile(
@@ -108,8 +107,7 @@ def rating_question(behavior: Behavior, prompt: str, answer: str, seed: int) -> 
 
 def rating_in(said: str) -> float | None:
     """The rating on the last line that holds a letter or digit, from 0 to 1; None if it is not clear."""
-    lines = [line for line in said.splitlines() if any(c.isalnum() for c in line)]
-    last = unicodedata.normalize("NFKC", lines[-1]).casefold() if lines else ""
+    last = last_line(said)
     if re.search(r"-\s*\d|\d[.,]\d", last):
         return None
     match = _LAST.fullmatch(" ".join(re.sub(r"[^\w']|_", " ", last).split()))

@@ -1,7 +1,7 @@
 """How a judge is shown texts: as data that cannot pass for instructions.
 
 Each text stands between lines with a token that it cannot contain, since the token is a hash of all of them; it is cut,
-and what could end a turn is changed.
+and what could end a turn is changed. What it says at the end of its answer is read here too.
 """
 
 import hashlib
@@ -56,3 +56,9 @@ def _data(block: Block, longest: int) -> str:
         text = _CUT + text[-longest:] if block.tail else text[:longest] + _CUT
     kept = "".join(c if c in "\r\n\t" or unicodedata.category(c) not in ("Cc", "Cs") else "\ufffd" for c in text)
     return _BRACKETS.sub(r"(\1)", kept.translate(_ANGLES))
+
+
+def last_line(answer: str) -> str:
+    """The last line of a judge's answer that holds a letter or digit, without case or width; empty without one."""
+    lines = [line for line in answer.splitlines() if any(c.isalnum() for c in line)]
+    return unicodedata.normalize("NFKC", lines[-1]).casefold() if lines else ""
