@@ -48,7 +48,7 @@ def test_pipes_sockets_and_devices_are_refused_without_opening_them(tmp_path, mo
     os.mkfifo("pipe")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket")
-        assert refusal("pipe").startswith("pipe: a pipe, not a file; save its content")
+        assert refusal("pipe").startswith("pipe: a pipe, not a file; give a file, or save the content as one")
         assert refusal("socket").startswith("socket: a socket, not a file")
     assert refusal("/dev/zero").startswith("/dev/zero: a device, not a file")
 
