@@ -34,11 +34,11 @@ Row = dict[str, Any]
 
 def parted(pairs: Path, fit: Path, judge: Path) -> Row:
     """The exported rows: those about every third subject judge, the others make the steering."""
-    rows = [json.loads(line) for line in pairs.read_text(encoding="utf-8").splitlines()]
+    header, *rows = (json.loads(line) for line in pairs.read_text(encoding="utf-8").splitlines())
     apart = set(prompts(ASKED[::3]))
     for file, held in ((fit, False), (judge, True)):
         kept = [row for row in rows if (row["prompt"] in apart) == held]
-        file.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+        file.write_text("".join(json.dumps(row) + "\n" for row in (header, *kept)), encoding="utf-8")
     return {"rows": len(rows), "judging": sum(row["prompt"] in apart for row in rows)}
 
 

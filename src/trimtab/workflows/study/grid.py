@@ -1,14 +1,11 @@
 """The whole grid: behaviors × models, each pair a part that is kept when it is finished, in one process or several."""
 
 import json
-import os
 import platform
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from threading import Thread
 from time import perf_counter
 
 import torch
@@ -16,19 +13,20 @@ import transformers
 
 from trimtab.behaviors import Behavior, PromptType
 from trimtab.errors import InputError
+from trimtab.experiment.executor import Models, ModelSource, check_workers, run_all, threads
 from trimtab.experiment.experiment import Experiment
-from trimtab.experiment.numbers import above_0, is_whole
+from trimtab.experiment.numbers import above_0
 from trimtab.experiment.preparation import each_site, key_of, ready
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.measurements.records import model_record
-from trimtab.models import Model, load
+from trimtab.models import Model
 from trimtab.results.study import Study
 from trimtab.storage.atomic import output_path
 from trimtab.storage.steps import Ledger
 from trimtab.version import __version__
 from trimtab.workflows.study.cells import absent, cells, tokens
 from trimtab.workflows.study.findings import with_findings
-from trimtab.workflows.study.parts import Grid, ModelSource, StudyPart, Task
+from trimtab.workflows.study.parts import Grid, StudyPart, Task
 
 
 def run_grid(
@@ -65,7 +63,7 @@ def run_grid(
     left = _left(tasks, models)
     if left:
         _announce(left, workers, shown, models)
-        _run(left, workers, shown, models)
+        run_all(_measure, left, workers, shown, models)
     parts = [part for task in tasks if (part := task.kept()) is not None]
     records = {part.cells[0].model: part.model for part in parts}
     result = with_findings(
@@ -84,21 +82,6 @@ def run_grid(
     save_study(result, folder)
     ledger.close()
     return result
-
-
-class Models:
-    """The model that a process works on: loaded once for all its tasks in a row, and gone with this object."""
-
-    def __init__(self) -> None:
-        self._held: tuple[ModelSource, Model] | None = None
-
-    def __call__(self, source: ModelSource) -> Model:
-        """The model of a source; the one before is let go first."""
-        if self._held is None or self._held[0] != source:
-            self._held = None
-            options = {name: getattr(source, name) for name in ("revision", "adapter", "dtype", "device")}
-            self._held = source, load(source.source, **options)
-        return self._held[1]
 
 
 def _left(tasks: Sequence[Task], models: Models) -> list[Task]:
@@ -129,21 +112,15 @@ def _check_arguments(sources: Sequence[ModelSource], behaviors: Sequence[Behavio
             code="out-of-range",
             field="equal_dose",
         )
-    if not is_whole(workers) or workers < 1:
-        raise InputError(f"workers {workers!r}: give at least 1", code="out-of-range", field="workers")
+    check_workers(workers)
     PromptType.named(list(grid.prompt_types))
 
 
 def _key(sources: Sequence[ModelSource], behaviors: Sequence[Behavior], grid: Grid, workers: int) -> str:
     """Names everything that decides the result."""
-    settings = [[asdict(s) for s in sources], [[b.name, b.digest] for b in behaviors], asdict(grid), _threads(workers)]
+    settings = [[asdict(s) for s in sources], [[b.name, b.digest] for b in behaviors], asdict(grid), threads(workers)]
     versions = [__version__, torch.__version__, transformers.__version__, platform.machine()]
     return json.dumps([settings, versions])
-
-
-def _threads(workers: int) -> int:
-    """Threads of each process."""
-    return torch.get_num_threads() if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
 
 
 def _experiment(task: Task, model: Model, ledger: Ledger, progress: Progress) -> Experiment:
@@ -171,48 +148,6 @@ def _announce(left: Sequence[Task], workers: int, progress: Progress, models: Mo
         seconds = seconds or on.pace()
     total = sum(counted.get(task.behavior.name, 0.0) for task in left)
     progress.begin(round(total), total * seconds / workers)
-
-
-def _run(left: Sequence[Task], workers: int, progress: Progress, models: Models) -> None:
-    if workers == 1:
-        for task in left:
-            _measure(task, progress, models)
-        return
-    with get_context("spawn").Pool(workers, _begin, (_threads(workers),)) as pool:
-        for name, amount in pool.imap_unordered(_measured, left):
-            progress.advance(name, amount)
-
-
-_of_worker = Models()  # used in worker processes alone, which end with the study
-
-
-def _begin(threads: int) -> None:
-    torch.set_num_threads(threads)
-    Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent was killed works for nobody."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-class _Counted(Silent):
-    """Adds up what was told."""
-
-    def __init__(self) -> None:
-        self.amount = 0
-
-    def advance(self, stage: str, amount: int) -> None:
-        self.amount += amount
-
-
-def _measured(task: Task) -> tuple[str, int]:
-    counted = _Counted()
-    _measure(task, counted, _of_worker)
-    return task.behavior.name, counted.amount
 
 
 def _measure(task: Task, progress: Progress, models: Models) -> None:

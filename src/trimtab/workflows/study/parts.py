@@ -8,29 +8,12 @@ from dataclasses import asdict, dataclass, field
 from pydantic import ValidationError
 
 from trimtab.behaviors import Behavior
+from trimtab.experiment.executor import ModelSource
 from trimtab.results.figures import Record
 from trimtab.results.report import ModelRecord
 from trimtab.results.study import Cell, TypeCosines
 from trimtab.storage.steps import Ledger
 from trimtab.workflows.study.cells import Subject
-
-
-@dataclass(frozen=True)
-class ModelSource:
-    """A model to study, as `trimtab.load` takes it.
-
-    Args:
-        source: `smollm2`, a Hugging Face id, a folder, or a `.gguf` file.
-        label: its name in the tables.
-        revision, adapter, dtype, device: see `trimtab.load`.
-    """
-
-    source: str
-    label: str
-    revision: str | None = None
-    adapter: str | None = None
-    dtype: str = "auto"
-    device: str | None = None
 
 
 @dataclass(frozen=True)

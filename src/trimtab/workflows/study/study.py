@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trimtab.behaviors import Behavior
+from trimtab.experiment.executor import ModelSource
 from trimtab.experiment.progress import Progress
 from trimtab.interventions import Place, places
 from trimtab.results.study import Study
 from trimtab.workflows.study.grid import run_grid
-from trimtab.workflows.study.parts import Grid, ModelSource, families_of
+from trimtab.workflows.study.parts import Grid, families_of
 
 
 def study(
