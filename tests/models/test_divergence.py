@@ -48,6 +48,21 @@ def test_kl_and_log_probability_are_those_of_the_whole_distributions(wrapped, ad
             assert divergence.n_tokens[i] == len(base)
 
 
+def test_a_temperature_diverges_as_divided_logits_do(wrapped, adding):
+    model = wrapped("llama")
+    rows = [Encoded(r.ids, 1) for r in model.encoder().encode(joined([""] * 3, TEXTS))]
+    variants, temperatures = [(), (steer(adding(1), 1.0),), (), ()], [2.0, 1.0, 1.0, 0.5]
+    hot, steered, same, cold = divergences(model, rows, variants, temperatures)
+    torch.testing.assert_close(steered.kl, divergences(model, rows, [variants[1]])[0].kl, rtol=1e-4, atol=2e-6)
+    assert same.kl.max() < 1e-6
+    for result, temperature in ((hot, 2.0), (cold, 0.5)):
+        for i, row in enumerate(rows):
+            base = plain(model, row)
+            other = (base / temperature).log_softmax(dim=1)
+            kl = functional.kl_div(other, base, log_target=True, reduction="sum") / len(base)
+            assert result.kl[i].item() == pytest.approx(kl.item(), rel=1e-3, abs=2e-6)
+
+
 def test_variants_at_other_sites_and_in_small_batches_are_the_same(wrapped, adding):
     model = wrapped("llama")
     rows = [Encoded(r.ids, 1) for r in model.encoder().encode(joined([""] * 3, TEXTS))]

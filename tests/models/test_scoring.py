@@ -6,7 +6,7 @@ import torch
 from trimtab.errors import InputError
 from trimtab.interventions import Site
 from trimtab.models import Encoded
-from trimtab.models.scoring import score
+from trimtab.models.scoring import choice_variants, score
 from trimtab.steering import Steering
 from trimtab.texts import Rendered
 
@@ -49,6 +49,22 @@ def test_steered_scores_equal_a_plain_loop_with_a_bare_hook(wrapped, plain, addi
     torch.testing.assert_close(
         model.score(PROMPTS, ANSWERS, steering=steering, strength=-2).total, expected, rtol=1e-5, atol=1e-4
     )
+
+
+@pytest.mark.parametrize("temperature", [0.5, 3.0])
+def test_scores_at_a_temperature_are_those_of_divided_logits(temperature, model, plain):
+    hf, rows = plain(), _rows(model, PROMPTS, ANSWERS)
+
+    def hot(**given):
+        out = hf(**given)
+        out.logits = out.logits / temperature
+        return out
+
+    expected = torch.tensor([_brute_force(hot, r) for r in rows])
+    torch.testing.assert_close(score(model, rows, temperature=temperature).total, expected, rtol=1e-5, atol=1e-4)
+    others = _rows(model, PROMPTS, [" red"] * 4)
+    cold, hotter = (choice_variants(model, rows, others, [()], t)[0] for t in (1.0, temperature))
+    torch.testing.assert_close(hotter.diff(), cold.diff() / temperature, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 13, 40])

@@ -35,13 +35,22 @@ class AnswerDivergence:
     n_tokens: Tensor
 
 
-def divergences(model: "Model", rows: Sequence[Encoded], variants: Sequence[Variant]) -> list[AnswerDivergence]:
+def divergences(
+    model: "Model", rows: Sequence[Encoded], variants: Sequence[Variant], temperatures: Sequence[float] | None = None
+) -> list[AnswerDivergence]:
     """Divergence from the unsteered model under several edits; the whole next-token distributions are compared.
+
+    Args:
+        model: the model.
+        rows: texts with answers.
+        variants: edits, each or none.
+        temperatures: of each variant, what its logits are divided by; None for 1.
 
     Raises:
         InputError: a row without answer tokens or without a token before them; or a figure that is not finite.
     """
     check_scorable(rows)
+    heat = [1.0, *(temperatures or [1.0] * len(variants))]
     kl = torch.zeros(len(variants) + 1, len(rows), device=model.device)
     log_prob = torch.zeros_like(kl)
     base: list[tuple[Tensor, Tensor]] = []  # of the batch at hand: probabilities [N, V] and minus entropy [N]
@@ -54,7 +63,7 @@ def divergences(model: "Model", rows: Sequence[Encoded], variants: Sequence[Vari
         following = batch.ids.roll(-1, dims=1).to(at.device)[at]
         for j, variant in enumerate(some):
             mine = (text % len(some) == j).nonzero()[:, 0]
-            logits = trace.logits[mine]
+            logits = trace.logits[mine].div_(heat[variant])
             total = logits.logsumexp(dim=1)
             if variant == 0:  # comes first: it is the first of its group, and its group the first
                 p = (logits - total[:, None]).exp_()

@@ -50,16 +50,24 @@ class AnswerScores:
 Variant = tuple[Steer, ...]
 
 
-def score(model: "Model", rows: Sequence[Encoded], steers: Variant = ()) -> AnswerScores:
+def score(model: "Model", rows: Sequence[Encoded], steers: Variant = (), *, temperature: float = 1.0) -> AnswerScores:
     """Log-probability of every row's answer tokens; results in input order, float32, on the model's device.
+
+    Args:
+        model: the model.
+        rows: texts with answers.
+        steers: edits.
+        temperature: the logits are divided by it: above 1 all next tokens become more alike.
 
     Raises:
         InputError: a row without answer tokens; or a log-probability that is not finite.
     """
-    return score_variants(model, rows, [steers])[0]
+    return score_variants(model, rows, [steers], temperature)[0]
 
 
-def score_variants(model: "Model", rows: Sequence[Encoded], variants: Sequence[Variant]) -> list[AnswerScores]:
+def score_variants(
+    model: "Model", rows: Sequence[Encoded], variants: Sequence[Variant], temperature: float = 1.0
+) -> list[AnswerScores]:
     """`score` under several edits, each or none; what lies below an edit's site is run once for all of them.
 
     Raises:
@@ -71,9 +79,8 @@ def score_variants(model: "Model", rows: Sequence[Encoded], variants: Sequence[V
 
     def take(some: Sequence[int], packed: PackedBatch, batch: Batch, trace: Trace) -> None:
         at = torch.tensor(some)[:, None], packed.texts
-        for table, each in zip(
-            (totals, others), _answer_logprobs(batch, trace, len(packed.texts) * len(some)), strict=True
-        ):
+        logged = _answer_logprobs(batch, trace, len(packed.texts) * len(some), temperature)
+        for table, each in zip((totals, others), logged, strict=True):
             table[at] = each.view(-1, len(some)).T.to(model.device)  # (V, N)
 
     # the token before the answer predicts its first token, so it is each text's own
@@ -108,7 +115,11 @@ def logit_differences(
 
 
 def choice_variants(
-    model: "Model", positive: Sequence[Encoded], negative: Sequence[Encoded], variants: Sequence[Variant]
+    model: "Model",
+    positive: Sequence[Encoded],
+    negative: Sequence[Encoded],
+    variants: Sequence[Variant],
+    temperature: float = 1.0,
 ) -> list[Tensor]:
     """Log-probabilities of the first tokens in which two answers differ, `[n, 2]` float32, under several edits.
 
@@ -125,7 +136,7 @@ def choice_variants(
     def take(some: Sequence[int], packed: PackedBatch, batch: Batch, trace: Trace) -> None:
         assert trace.logits is not None
         both = tokens[packed.texts.to(model.device)].repeat_interleave(len(some), dim=0)  # (N V, 2)
-        logits = trace.logits.to(model.device)
+        logits = trace.logits.to(model.device).div(temperature)
         pair = logits.gather(1, both) - logits.logsumexp(dim=1, keepdim=True)  # (N V, 2)
         out[torch.tensor(some)[:, None], packed.texts] = pair.view(-1, len(some), 2).transpose(0, 1)
 
@@ -135,12 +146,14 @@ def choice_variants(
     return list(out)
 
 
-def _answer_logprobs(batch: Batch, trace: Trace, n_texts: int) -> tuple[Tensor, Tensor]:
+def _answer_logprobs(batch: Batch, trace: Trace, n_texts: int, temperature: float) -> tuple[Tensor, Tensor]:
     """`[n_texts]` log-probability of each text's answer, from the packed logits of its tokens, and how many of these
     are not the likeliest ones."""
     assert trace.logits is not None
     assert trace.predicts is not None
     device = trace.logits.device
+    if temperature != 1.0:
+        trace.logits.div_(temperature)
     at = trace.predicts.to(device)
     following = batch.ids.roll(-1, dims=1).to(device)[at]  # (N,)
     top = trace.logits.amax(dim=1)
