@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from trimtab.behaviors import Behavior
 from trimtab.errors import InputError
 from trimtab.texts import Rendered, shown
 
@@ -165,6 +166,27 @@ class Task(ABC, Generic[U]):
     @abstractmethod
     def score(self, unit: U, answered: Answered) -> Mapping[str, float]:
         """Value by figure; a figure that this unit says nothing about is left out."""
+
+    @property
+    def primary(self) -> str:
+        """The figure that comparisons are about: the first that has a better side."""
+        return next(figure.name for figure in self.figures if figure.better != "neither")
+
+    def behavior(self, name: str) -> Behavior:
+        """Contrast examples of these units, which a steering can be fitted to; each unit's cluster is their group.
+
+        Args:
+            name: of the behavior.
+
+        Raises:
+            InputError: the task, or this form of it, has no answers to contrast.
+        """
+        raise InputError(
+            f"task {self.name} has no right and wrong answers in this form that a steering could be fitted to; measure "
+            "it beside others that have",
+            code="unusable-examples",
+            field="tasks",
+        )
 
     def part(self, units: Sequence[Any]) -> Self:
         """The same task with some of its units, such as those of one split.

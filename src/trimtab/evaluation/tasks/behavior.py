@@ -6,6 +6,7 @@ steering does is its difference to the unsteered model's, example by example.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -33,7 +34,7 @@ class BehaviorTask(Task[Unit]):
     source: ClassVar[str] = "Braun et al. 2025, 2505.22637"
 
     def __init__(self, behavior: Behavior) -> None:
-        self.behavior = behavior
+        self.whole = behavior
         units = [
             Unit(str(k), cluster, (render_bare(e, "positive"), render_bare(e, "negative")), e.source)
             for k, (e, cluster) in enumerate(zip(behavior.examples, clusters(behavior), strict=True), 1)
@@ -59,17 +60,21 @@ class BehaviorTask(Task[Unit]):
         """The propensity, and how often it lies above 0; not the latter where rows are no pairs."""
         unit = "logits" if self.asks == "first-token" else "nats per token"
         first = Figure("propensity", f"how far the matching answer is likelier than the other, {unit}", "higher")
-        if self.behavior.pairing == "random":
+        if self.whole.pairing == "random":
             return (first,)
         return (
             first,
             Figure("accuracy", "share of examples whose matching answer is the likelier", "higher", 0.0, 1.0, 0.5),
         )
 
+    def behavior(self, name: str) -> Behavior:
+        """The examples themselves; its own name is replaced."""
+        return replace(self.whole, name=name, examples=[self.whole.examples[int(unit.id) - 1] for unit in self.units])
+
     def score(self, unit: Unit, answered: Answered) -> Mapping[str, float]:
         """See `figures`."""
         positive, negative = answered.mean
         m = float(positive - negative)
-        if self.behavior.pairing == "random":
+        if self.whole.pairing == "random":
             return {"propensity": m}
         return {"propensity": m, "accuracy": float(np.heaviside(m, 0.5))}

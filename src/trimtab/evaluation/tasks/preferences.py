@@ -4,13 +4,14 @@
 attributes in which its ratings differ. `form="generation"`: the prompts alone, each once, for judges to score.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from trimtab.behaviors import Behavior, Example
 from trimtab.behaviors.table import Row
 from trimtab.errors import InputError
 from trimtab.evaluation.tasks.base import Answered, Figure, Task, Unit
@@ -64,17 +65,19 @@ class Preferences(Task[RatedPair]):
     source: ClassVar[str] = "Wang et al. 2023, 2311.09528"
 
     @classmethod
-    def load(cls, source: str, *, form: str = "pairs") -> Self:
+    def load(cls, source: str, *, form: str = "pairs", taught: str = "helpfulness") -> Self:
         """Read rows with a prompt, a response and the five ratings.
 
         Args:
             source: file or dataset, such as `hub:nvidia/HelpSteer@::validation`.
             form: `pairs` or `generation`.
+            taught: the rating that `behavior` and `primary` are about.
 
         Raises:
             InputError: a row without a field or rating; no two answers to a prompt that differ in a rating.
         """
         option("form", form, ("pairs", "generation"))
+        option("taught", taught, ATTRIBUTES)
         table = rows_of(source)
         by_prompt: dict[str, list[_Rated]] = {}
         for rated in each(table, _rated):
@@ -84,7 +87,7 @@ class Preferences(Task[RatedPair]):
                 RatedPair(str(k), prompt, (_text(prompt, ""),), rows[0].source, difference={})
                 for k, (prompt, rows) in enumerate(by_prompt.items(), 1)
             ]
-            return cls(units, "text", max_new_tokens=128, notes=table.notes)
+            return cls(units, "text", max_new_tokens=128, notes=table.notes, taught=taught)
         pairs = [_pair(a, b) for rows in by_prompt.values() for a, b in combinations(rows, 2)]
         units = [RatedPair(str(k), *rest, difference=d) for k, (*rest, d) in enumerate(pairs, 1) if d]  # type: ignore[arg-type]
         if not units:
@@ -93,12 +96,37 @@ class Preferences(Task[RatedPair]):
                 code="unusable-examples",
                 field="form",
             )
-        return cls(units, notes=table.notes)
+        return cls(units, notes=table.notes, taught=taught)
+
+    def __init__(self, units: Sequence[RatedPair], *given: Any, taught: str = "helpfulness", **options: Any) -> None:
+        super().__init__(units, *given, **options)
+        self.taught = taught
 
     @property
     def figures(self) -> tuple[Figure, ...]:
         """One for each attribute; for generation what needs no judge."""
         return SILENCE if self.asks == "text" else _PAIRS
+
+    @property
+    def primary(self) -> str:
+        """The rating that is taught; of texts whether any were written."""
+        return "empty" if self.asks == "text" else self.taught
+
+    def behavior(self, name: str) -> Behavior:
+        """Answers rated higher against those rated lower, of pairs in which the taught rating differs."""
+        if self.asks == "text":
+            return super().behavior(name)
+        examples = []
+        for unit in self.units:
+            if (difference := unit.difference.get(self.taught)) is not None:
+                better, worse = unit.texts if difference > 0 else unit.texts[::-1]
+                source, turns = unit.source, better.messages
+                examples.append(Example(better.prompt, better.answer, worse.answer, unit.cluster, turns, source))
+        if not examples:
+            raise InputError(
+                f"no pair differs in {self.taught}; choose another rating", code="unusable-examples", field="taught"
+            )
+        return Behavior(name, examples, f"is rated higher for {self.taught}")
 
     def score(self, unit: RatedPair, answered: Answered) -> Mapping[str, float]:
         """See `figures`."""

@@ -33,6 +33,8 @@ class Treatment:
         chat_template: put each prompt into a user turn.
         seed: of what is sampled; continuations are greedy unless `temperature` is above 0.
         temperature: of continuations.
+        flatten: what logits are divided by: above 1 all next tokens become more alike, as in a broken model. Greedy
+            continuations stay as they are.
 
     Example:
         >>> from trimtab.evaluation.tasks import Treatment
@@ -46,6 +48,7 @@ class Treatment:
     chat_template: bool = False
     seed: int = 0
     temperature: float = 0.0
+    flatten: float = 1.0
 
 
 def run(
@@ -116,9 +119,9 @@ def _answers(task: Task[Any], units: Sequence[Unit], model: Model, treatment: Tr
     steers = _steers(model, treatment)
     rows = _encoded([text for unit in units for text in unit.texts], model, treatment)
     if task.asks == "first-token":
-        (both,) = choice_variants(model, rows[::2], rows[1::2], [steers])
+        (both,) = choice_variants(model, rows[::2], rows[1::2], [steers], treatment.flatten)
         return [Answered(pair, np.ones(2, dtype=np.int64)) for pair in both.double().cpu().numpy()]
-    scores = score(model, rows, steers)
+    scores = score(model, rows, steers, temperature=treatment.flatten)
     total, n_tokens = scores.total.double().cpu().numpy(), scores.n_tokens.cpu().numpy()
     ends = np.cumsum([len(unit.texts) for unit in units])[:-1]
     return [Answered(t, n) for t, n in zip(np.split(total, ends), np.split(n_tokens, ends), strict=True)]
@@ -128,7 +131,7 @@ def _written(task: Task[Any], units: Sequence[Unit], model: Model, treatment: Tr
     prompts = [unit.texts[0] for unit in units]
     options: dict[str, Any] = {"stop_strings": list(task.stops)} if task.stops else {}
     if treatment.temperature > 0:
-        options |= {"do_sample": True, "temperature": treatment.temperature}
+        options |= {"do_sample": True, "temperature": treatment.temperature * treatment.flatten}
     texts = model.generate(
         prompts, steering=treatment.steering, strength=treatment.strength, scope=treatment.scope,
         chat_template=treatment.chat_template, max_new_tokens=task.max_new_tokens, seed=treatment.seed, **options,
@@ -185,7 +188,7 @@ def _key(task: Task[Any], units: Sequence[Unit], model: Model, treatment: Treatm
         strength = strength_rows(steering, t.strength)
     asked = [[[u.context, u.prompt, u.answer, [[m.role, m.content] for m in u.messages], u.bare] for u in unit.texts]
              for unit in units]  # fmt: skip
-    how = [task.asks, task.max_new_tokens, task.stops, t.scope, t.chat_template, t.seed, t.temperature]
+    how = [task.asks, task.max_new_tokens, task.stops, t.scope, t.chat_template, t.seed, t.temperature, t.flatten]
     return name_of("task", model.digest, str(model.dtype), identity, strength, how, asked, length=64)
 
 
