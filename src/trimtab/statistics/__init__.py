@@ -1,6 +1,7 @@
 """Geometry of activations, effects of steering, and intervals: functions of arrays, without a model or torch."""
 
 from trimtab.statistics.agreement import cohens_kappa, krippendorffs_alpha
+from trimtab.statistics.crossed import CrossedMean, crossed_mean, holm_adjusted
 from trimtab.statistics.effects import (
     anti_steerable,
     anti_steerable_unpaired,
@@ -38,6 +39,7 @@ from trimtab.statistics.refitted import SeparabilityInterval, agreement_interval
 from trimtab.statistics.vectors import cosine_matrix, edit_size_ratio, expected_cosine, pairs_for_cosine
 
 __all__ = [
+    "CrossedMean",
     "Interval",
     "SeparabilityInterval",
     "agreement_interval",
@@ -52,10 +54,12 @@ __all__ = [
     "correlation",
     "cosine_matrix",
     "cross_fitted",
+    "crossed_mean",
     "directional_agreement",
     "directional_agreement_loo",
     "edit_size_ratio",
     "expected_cosine",
+    "holm_adjusted",
     "jackknife_interval",
     "krippendorffs_alpha",
     "length_auroc",

@@ -7,6 +7,9 @@ from trimtab.evaluation.tasks.base import Unit as Unit
 from trimtab.evaluation.tasks.bbq import BBQ as BBQ
 from trimtab.evaluation.tasks.bbq import BBQRow as BBQRow
 from trimtab.evaluation.tasks.behavior import BehaviorTask as BehaviorTask
+from trimtab.evaluation.tasks.gains import Gain as Gain
+from trimtab.evaluation.tasks.gains import figure_of as figure_of
+from trimtab.evaluation.tasks.gains import gain as gain
 from trimtab.evaluation.tasks.labelled_texts import LabelledText as LabelledText
 from trimtab.evaluation.tasks.preferences import Preferences as Preferences
 from trimtab.evaluation.tasks.preferences import RatedPair as RatedPair
