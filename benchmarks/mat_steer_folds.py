@@ -6,7 +6,7 @@ from math import sqrt
 from typing import Any, TypeVar
 
 import numpy as np
-from equal_damage import MAX_FACTOR, Search
+from trimtab.workflows.evaluate.equal_damage import MAX_FACTOR, Search
 from mat_steer_rows import N_TRAIN
 
 import trimtab as tt

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from equal_damage import Search
+from trimtab.workflows.evaluate.equal_damage import Search
 
 import trimtab as tt
 from trimtab.behaviors import Behavior, Example, builtin

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from trimtab.steering import Steering as Steering
     from trimtab.workflows import check as check
     from trimtab.workflows import draft as draft
+    from trimtab.workflows import evaluate as evaluate
     from trimtab.workflows import fit as fit
     from trimtab.workflows import generate as generate
     from trimtab.workflows import predict as predict
@@ -44,6 +45,7 @@ _HOME = {
     "compare": "results",
     "convert": "integrations",
     "draft": "workflows",
+    "evaluate": "workflows",
     "fit": "workflows",
     "generate": "workflows",
     "lint": "behaviors",

@@ -14,6 +14,7 @@ from trimtab.cli.convert import convert
 from trimtab.cli.convert_data import convert_data
 from trimtab.cli.doctor import doctor
 from trimtab.cli.draft import draft
+from trimtab.cli.evaluate import evaluate
 from trimtab.cli.feedback import feedback
 from trimtab.cli.fit import fit
 from trimtab.cli.flags import with_flags
@@ -96,7 +97,10 @@ def _root(
     pass
 
 
-for command in (check, predict, study, fit, generate, judge, convert, convert_data, lint, draft, serve, doctor):
+commands = (
+    check, predict, study, fit, generate, evaluate, judge, convert, convert_data, lint, draft, serve, doctor,
+)  # fmt: skip
+for command in commands:
     app.command()(command)
 groups = {
     "keys": keys, "release": release, "metrics": metrics, "feedback": feedback, "audit": audit, "store": store,

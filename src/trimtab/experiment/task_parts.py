@@ -133,7 +133,7 @@ def experiment_of(
         InputError: the task teaches nothing, or too few examples can be put to the model.
     """
     some = parts.train.part(parts.train.units[: _ENOUGH * sizes.train])
-    taught = [_usable(model, part.behavior(name), chat_template) for part in (some, parts.dev)]
+    taught = [usable(model, part.behavior(name), chat_template) for part in (some, parts.dev)]
     behavior, rng = taught[0], np.random.default_rng([seed, 2])
     train, dev = (_part(b, rng) for b in taught)
     shots = _shots(train)
@@ -159,7 +159,7 @@ def experiment_of(
     )  # fmt: skip
 
 
-def _usable(model: Model, behavior: Behavior, chat_template: bool) -> Behavior:
+def usable(model: Model, behavior: Behavior, chat_template: bool) -> Behavior:
     """Without duplicates and examples that cannot be scored."""
     behavior, _ = deduplicate(behavior)
     instrument = Instrument(model, behavior, chat_template, "mean")

@@ -2,6 +2,7 @@
 
 from trimtab.workflows.check import check as check
 from trimtab.workflows.draft import draft as draft
+from trimtab.workflows.evaluate import evaluate as evaluate
 from trimtab.workflows.fit import fit as fit
 from trimtab.workflows.generate import generate as generate
 from trimtab.workflows.predict import predict as predict

@@ -104,7 +104,7 @@ class Method(ABC):
     silent; `material` says what the method learns from. `reads` is the component whose activations it needs.
     `all_blocks` means that it uses all blocks if no site is named; other methods get the one block that does best on
     dev. `needs_condition` makes `fit` ask for prompts that the attributes should act on and for prompts they should
-    not.
+    not. `candidates` are settings that comparisons try on dev where none are given: different things, a few of each.
     """
 
     name: ClassVar[str]
@@ -113,6 +113,7 @@ class Method(ABC):
     reads: ClassVar[Component | None] = None
     all_blocks: ClassVar[bool] = False
     needs_condition: ClassVar[bool] = False
+    candidates: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
 
     @abstractmethod
     def learn(self, materials: Materials) -> Sequence[Learned]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -34,6 +34,7 @@ class ExclusiveGates(TokenMethod):
         "The gate of MAT-Steer (2502.12446, equation 3) without its objective: weights and bias are a logistic probe's "
         "that is shut on the other attributes' text too, the vector is the mean difference of the tokens. Ours."
     )
+    candidates: ClassVar[tuple[Mapping[str, Any], ...]] = tuple({"c": c} for c in (0.1, 0.01, 1.0, 0.001))
     c: float = 0.1
     """scikit-learn's inverse of the ridge penalty, in standardised activations; the best of 1, 0.1, 0.01 and 0.001 on
     the dev set of a pilot (docs/results/mat-steer.md)."""

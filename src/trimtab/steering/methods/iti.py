@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -39,6 +39,7 @@ class InferenceTimeIntervention(SidesMethod):
     )
     reads: ClassVar[Component] = "heads"
     all_blocks: ClassVar[bool] = True
+    candidates: ClassVar[tuple[Mapping[str, Any], ...]] = tuple({"share": share} for share in (0.05, 0.02, 0.1, 0.2))
     share: float = 0.05
     alpha: float = 5.0
     direction: Literal["mean", "probe"] = "mean"

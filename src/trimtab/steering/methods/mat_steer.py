@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -22,6 +22,9 @@ class MATSteer(Options, TokenMethod):
         "MAT-Steer, Nguyen et al. 2502.12446. Assumed, where the paper is silent or does not work as written: means in "
         "place of sums, λ of 0.3 for 0.9, a kernel as wide as the activations lie apart, the length of θ held, gates "
         "held shut on other attributes' tokens, a start from mean differences; each is an option."
+    )
+    candidates: ClassVar[tuple[Mapping[str, Any], ...]] = tuple(
+        {"lambda_positives": weight, "lambda_sparsity": weight} for weight in (0.3, 0.1, 0.9, 0.0)
     )
 
     def __post_init__(self) -> None:

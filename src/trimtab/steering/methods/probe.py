@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ class LogisticProbe(SidesMethod):
         "Alain and Bengio 1610.01644; as a steering vector in Li et al. 2306.03341 and Marks and Tegmark 2310.06824. "
         "Assumed: length as of `pca`."
     )
+    candidates: ClassVar[tuple[Mapping[str, Any], ...]] = tuple({"c": c} for c in (1.0, 0.1, 0.01, 0.001))
     c: float = 1.0
 
     def edit(self, sides: Mapping[str, Sides], seed: int) -> Additive:
@@ -49,6 +50,7 @@ class ProbeGated(SidesMethod):
         "The gate of MAT-Steer (2502.12446, equation 3) without its objective: weights and bias are a probe's, the "
         "vector is the mean difference."
     )
+    candidates: ClassVar[tuple[Mapping[str, Any], ...]] = tuple({"c": c} for c in (1.0, 0.1, 0.01, 0.001))
     c: float = 1.0
     threshold: float = 0.0
     keep_norm: bool = True

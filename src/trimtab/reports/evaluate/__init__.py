@@ -1,0 +1,1 @@
+"""DID IT WORK: a comparison of methods on tasks; statements, tables, curves, the page and the terminal."""

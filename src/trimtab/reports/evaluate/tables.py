@@ -1,0 +1,160 @@
+"""What the tables of a comparison hold, worked out from the record."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from trimtab.reports.check.tables import cell
+from trimtab.results.evaluation import FLOORS, UNSTEERED, Evaluation, FigureRow, Tried
+from trimtab.results.figures import Estimate
+from trimtab.results.numbers import given, missing, number
+
+Pair = tuple[str, str]  # a value and its interval, over two lines
+NONE: Final[Pair] = ("–", "")
+
+WORDS: Final = (
+    ("Gain", "How much better a method answers than the unsteered model, on the same questions. Over all tasks each "
+     "task counts equally, in shares of the range of its figure, or where that has none in standard deviations."),
+    ("Damage", "What a steering costs, in nats per token: the largest of the divergence on neutral text and on "
+     "prompts, and of what desired answers lose in log-probability. All methods are brought to the same damage on dev; "
+     "the table shows what it came to on test."),
+    ("Floor", "What a model reaches that is only broken, at the same damage: a temperature, a random direction, and a "
+     "direction fitted to shuffled labels. A gain that is not above all three says nothing about the method."),
+    ("Seed", "Another deal of the questions or templates to fitting, choosing and measuring, and another start of "
+     "every training."),
+    ("Interval", "95 %, over questions or templates and seeds together: both are drawn, and Student's t takes as many "
+     "degrees of freedom as the fewer of them allow."),
+    ("p, Holm", "How often chance alone would show as much, adjusted for all comparisons of the same kind."),
+    ("Lock-box", "A quarter of the questions or templates that no seed has used. It is opened once, after everything "
+     "else was measured, and that is recorded."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Line:
+    """A contender at a damage."""
+
+    name: str
+    kind: str
+    gain: Pair
+    floor: str
+    p: str
+    damage: str
+    by_task: Sequence[Pair]
+    seeds: str
+    failed: str
+
+
+def lines(found: Evaluation, budget: float) -> list[Line]:
+    """The contenders at a damage, in the protocol's order; those without strength stand in every table."""
+    out = []
+    for name in found.protocol.contenders:
+        whole = found.whole(name, budget)
+        if whole is None:
+            continue
+        tasks = [(t.label, t.figure) for t in found.protocol.tasks if t.fitted]
+        rows = [found.row(name, label, figure, budget) for label, figure in tasks]
+        out.append(
+            Line(
+                name, _kind(name), NONE if name == UNSTEERED else cell(whole.gain), _over(whole.above),
+                "" if whole.p_above is None else number(whole.p_above, 2),
+                "–" if whole.damage is None else number(whole.damage),
+                [NONE if row is None else _mean(row) for row in rows],
+                str(whole.n_seeds), whole.failed or "",
+            )
+        )  # fmt: skip
+    return out
+
+
+def _kind(name: str) -> str:
+    return "floor" if name in FLOORS else "unsteered" if name == UNSTEERED else "method"
+
+
+def _mean(row: FigureRow) -> Pair:
+    return cell(row.mean)
+
+
+def _over(above: Mapping[str, Estimate]) -> str:
+    """The floor that a method gains least over, and how much."""
+    known = {name: e for name, e in above.items() if e.value is not None}
+    if not known:
+        return ""
+    highest = min(known, key=lambda name: known[name].value or 0.0)
+    value, ends = cell(known[highest])
+    return f"{value} {ends} over {highest}"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What each contender does to a figure."""
+
+    task: str
+    figure: str
+    meaning: str
+    better: str
+    fitted: bool
+    cells: Sequence[tuple[Pair, str]]  # the gain or the mean, and whether it is good or bad for certain
+
+
+def side_effects(
+    found: Evaluation, meanings: Mapping[tuple[str, str], tuple[str, str]]
+) -> tuple[list[str], list[Effect]]:
+    """Names of contenders, and a row for every figure: means, coloured where the gain is certain.
+
+    Args:
+        found: the comparison.
+        meanings: by task and figure, its meaning and which way is better.
+    """
+    budget = found.protocol.damages[0]
+    names = [n for n in found.protocol.contenders if found.whole(n, budget) is not None]
+    rows = []
+    for task in found.protocol.tasks:
+        figures = dict.fromkeys(r.figure for r in found.figures if r.task == task.label)
+        for figure in figures:
+            meaning, better = meanings.get((task.label, figure), ("", ""))
+            cells = [_effect(found.row(n, task.label, figure, budget)) for n in names]
+            rows.append(Effect(task.label, figure, meaning, better, task.fitted, cells))
+    return names, rows
+
+
+def _effect(row: FigureRow | None) -> tuple[Pair, str]:
+    if row is None:
+        return NONE, ""
+    gain = row.gain
+    certain = "" if gain is None or gain.low is None or gain.high is None else (
+        "good" if gain.low > 0 else "bad" if gain.high < 0 else ""
+    )  # fmt: skip
+    return cell(row.mean), certain
+
+
+def contrast_lines(found: Evaluation) -> list[tuple[str, Pair, list[Pair], str, str]]:
+    """Each named contrast: name, difference, by task, p and p after Holm."""
+    return [
+        (
+            f"{c.first} − {c.second}", cell(c.difference), [cell(e) for e in c.by_task.values()],
+            "–" if c.p is None else number(c.p, 2), "–" if c.p_holm is None else number(c.p_holm, 2),
+        )
+        for c in found.contrasts
+    ]  # fmt: skip
+
+
+def chosen_lines(found: Evaluation) -> Iterator[tuple[str, str, int, int, str]]:
+    """Each candidate of a method: settings, seeds that chose it, seeds that tried it, gains on dev."""
+    for name, by_seed in found.tried.items():
+        every: dict[str, list[Tried]] = {}
+        for rows in by_seed.values():
+            for row in rows:
+                every.setdefault(settings_text(row.settings), []).append(row)
+        for text, rows in every.items():
+            gains = [r.gain for r in rows if r.gain is not None]
+            mean = number(sum(gains) / len(gains)) if gains else missing(rows[0].reason)
+            yield name, text, sum(r.chosen for r in rows), len(rows), mean
+
+
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """Hyperparameters in words."""
+    return ", ".join(f"{k.replace('_', ' ')} {_value(v)}" for k, v in settings.items()) or "defaults"
+
+
+def _value(value: Any) -> str:
+    return given(value) if isinstance(value, float) else str(value)

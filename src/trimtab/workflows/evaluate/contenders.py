@@ -1,0 +1,146 @@
+"""What is compared: methods with their candidates, and the floors that a merely broken model reaches."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from trimtab.errors import InputError, TrimtabError
+from trimtab.evaluation.tasks import Treatment
+from trimtab.experiment.experiment import Experiment
+from trimtab.interventions import Place
+from trimtab.results.evaluation import RANDOM, SHUFFLED, TEMPERATURE, UNSTEERED, MethodPlan, Protocol
+from trimtab.steering import Steering
+from trimtab.steering.methods import configured, method
+from trimtab.workflows.evaluate.equal_damage import Dial
+from trimtab.workflows.fit.materials import FitMaterials, best_blocks
+
+BASELINE = "mean-difference"  # whose direction is exchanged for a random one, or is fitted to shuffled labels
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Something that dev may choose.
+
+    Args:
+        settings: what tells it from its method's others.
+        dial: what is turned until it does the damage that is allowed; None where there is no strength.
+        fixed: what is measured then.
+    """
+
+    settings: Mapping[str, Any]
+    dial: Dial | None = None
+    fixed: Treatment | None = None
+
+    @property
+    def steering(self) -> Steering | None:
+        """What is saved; None for what is no steering."""
+        return self.dial.steering if self.dial is not None else self.fixed.steering if self.fixed else None
+
+
+@dataclass
+class Bench:
+    """What contenders of one seed are made from.
+
+    Args:
+        experiments: of the fitted tasks.
+        shuffled: the same with coins for labels.
+        protocol: what was fixed.
+        base: how prompts are put.
+        refused: candidates that could not be made, with the reason.
+        notes: what to mind.
+    """
+
+    experiments: Mapping[str, Experiment]
+    shuffled: Mapping[str, Experiment]
+    protocol: Protocol
+    base: Treatment
+    refused: list[tuple[Mapping[str, Any], str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def candidates(self, contender: str) -> list[Candidate]:
+        """All of a contender, at most as many as there are trials.
+
+        Raises:
+            InputError: none can be made.
+        """
+        if contender == UNSTEERED:
+            return [Candidate({}, fixed=self.base)]
+        if contender == TEMPERATURE:
+            return [Candidate({}, dial=Dial(None, self.base))]
+        if contender in (RANDOM, SHUFFLED):
+            plan = MethodPlan(label=contender, method=BASELINE, settings=({},))
+            on = self.experiments if contender == RANDOM else self.shuffled
+            (made,) = self._made(plan, on, 1)
+            steering = made.steering
+            assert steering is not None
+            seed = next(iter(on.values())).seed
+            return [replace(made, dial=Dial(steering.randomised(seed), self.base))] if contender == RANDOM else [made]
+        plan = next(m for m in self.protocol.methods if m.label == contender)
+        return self._made(plan, self.experiments, self.protocol.trials)
+
+    def _made(self, plan: MethodPlan, on: Mapping[str, Experiment], trials: int) -> list[Candidate]:
+        """Candidates of a method; what cannot be made is put down, unless nothing can."""
+        made: list[Candidate] = []
+        for settings, place in list(self._trials(plan, on, trials)):
+            shown = {**settings, **({} if place is None else {"site": str(place)})}
+            try:
+                steering = self._learned(plan, on, settings, place)
+            except TrimtabError as error:
+                self.refused.append((shown, str(error)))
+                continue
+            own = replace(self.base, steering=steering)
+            made.append(Candidate(shown, Dial(steering, self.base)) if steering.edits else Candidate(shown, None, own))
+        if not made:
+            raise InputError(self.refused[-1][1], field="methods")
+        return made
+
+    def _trials(
+        self, plan: MethodPlan, on: Mapping[str, Experiment], trials: int
+    ) -> Iterator[tuple[Mapping[str, Any], Place | None]]:
+        """Settings and where to steer: all settings at the best block of dev, then at the next best, and so on."""
+        cls = method(plan.method)
+        if cls.material == "text" or (cls.all_blocks and self.protocol.site is None):
+            yield from ((settings, None) for settings in plan.settings[:trials])
+            return
+        if self.protocol.site is not None:
+            yield from ((settings, self.protocol.site) for settings in plan.settings[:trials])
+            return
+        n = min(trials, -(-trials // len(plan.settings)))
+        blocks = best_blocks(on, self.notes, n)
+        every = [(settings, block) for block in blocks for settings in plan.settings]
+        yield from every[:trials]
+
+    def _learned(
+        self, plan: MethodPlan, on: Mapping[str, Experiment], settings: Mapping[str, Any], place: Place | None
+    ) -> Steering:
+        maker = configured(plan.method, settings)
+        learned = maker.learn(FitMaterials(on, None if place is None else [place], self.notes))
+        if len(learned) != 1:
+            raise InputError(f"method {plan.method} makes {len(learned)} steerings with these settings; give one block")
+        steering = learned[0].steering
+        absent = set(on) - set(steering.attributes)
+        if absent:
+            raise InputError(f"method {plan.method} makes no attribute {min(absent)!r}")
+        return steering
+
+
+def settings_of(name: str, options: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Hyperparameters to choose from: those given, else those that the method names.
+
+    Raises:
+        InputError: an unknown method or hyperparameter, a method that needs prompts of two kinds.
+    """
+    from trimtab.workflows.fit.selection import grid
+
+    cls = method(name)
+    if cls.needs_condition:
+        raise InputError(
+            f"method {name} needs prompts to act on and prompts to leave alone, which tasks do not give; fit it by "
+            "itself",
+            code="unsupported",
+            field="methods",
+        )
+    every = tuple(grid(options)) if options else cls.candidates
+    for settings in every:
+        configured(name, settings)
+    return every

@@ -1,0 +1,195 @@
+"""Methods against each other on tasks: fitted on train, chosen on dev, measured once on test."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final
+
+import torch
+import transformers
+
+from trimtab.errors import InputError
+from trimtab.evaluation.tasks import Task, Treatment, run
+from trimtab.experiment.executor import Models, ModelSource, check_workers, run_all, threads
+from trimtab.experiment.progress import Progress, Silent
+from trimtab.experiment.task_parts import Sizes
+from trimtab.interventions import Place
+from trimtab.models import Model
+from trimtab.results.evaluation import Cell, Evaluation, Part, Protocol
+from trimtab.storage.atomic import output_path, whole
+from trimtab.storage.steps import Ledger
+from trimtab.version import __version__
+from trimtab.workflows.evaluate.cells import CellTask, measure
+from trimtab.workflows.evaluate.protocol import fixed, loaded, protocol_of
+from trimtab.workflows.evaluate.specs import MethodSpec, TaskSpec
+from trimtab.workflows.evaluate.summary import Summary
+
+DAMAGES: Final = (0.05, 0.2)  # nats per token
+LOCK: Final = "lockbox.json"
+_TIMED = 8  # units of each task that the estimate times
+
+
+def evaluate(
+    model: str | Path | ModelSource,
+    tasks: Sequence[str | TaskSpec],
+    methods: Sequence[str | MethodSpec],
+    *,
+    folder: str | Path,
+    side: Sequence[str | TaskSpec] = (),
+    seeds: int = 5,
+    damages: Sequence[float] = DAMAGES,
+    trials: int = 4,
+    site: Place | None = None,
+    train: int = 150,
+    dev: int = 40,
+    test: int = 120,
+    contrasts: Sequence[tuple[str, str]] | None = None,
+    damage_texts: int = 16,
+    chat_template: bool = False,
+    open_lockbox: bool = False,
+    workers: int = 1,
+    progress: Progress | None = None,
+    command: str = "",
+) -> Evaluation:
+    """Compare methods on tasks, by a protocol that is written into the folder before the first test run.
+
+    Every seed deals each task's questions or templates anew. A method is fitted to all fitted tasks together, an
+    attribute for each; of its candidates the one that gains most on dev is taken, all of them at the strength that
+    does the first damage there; then it is measured once on test, at every damage. Beside the methods stand the
+    unsteered model and three floors at the same damages: a temperature, a random direction, a direction fitted to
+    shuffled labels.
+
+    Example:
+        >>> import trimtab as tt
+        >>> found = tt.evaluate("smollm2", ["behavior:sentiment"], ["mean-difference"], folder="compared", seeds=1,
+        ...                     damages=(0.05,), trials=1, site=17, train=8, dev=4, test=6, damage_texts=2)
+        >>> [row.contender for row in found.overall]  # doctest: +NORMALIZE_WHITESPACE
+        ['unsteered', 'temperature', 'random direction', 'shuffled labels', 'mean-difference']
+
+    Args:
+        model: name as `trimtab.load` takes it, or a `ModelSource` that says dtype and adapter too.
+        tasks: `NAME:SOURCE?option=value&…` or `TaskSpec`s that steerings are fitted to; see `trimtab.evaluation.tasks`.
+        methods: `NAME?option=value&…` or `MethodSpec`s; see `trimtab.steering.methods`.
+        folder: protocol, results and chosen steerings go there; an interrupted comparison goes on.
+        side: tasks that are measured too and nothing is fitted to.
+        seeds: how many, from 1 on.
+        damages: nats per token at which all are compared.
+        trials: candidates of each method on dev, at most.
+        site: where to steer; None tries the blocks that do best on dev.
+        train, dev, test: sizes of the parts, at most.
+        contrasts: named pairs of labels; by default the first method against every other.
+        damage_texts: texts of each group behind a damage.
+        chat_template: put prompts through the tokenizer's chat template.
+        open_lockbox: measure the quarter of the units that was locked away, once, after test; it is recorded.
+        workers: processes.
+        progress: is told how far the work is.
+        command: recorded.
+
+    Raises:
+        InputError: names or numbers that make no sense, too few rows, a folder with another protocol.
+    """
+    start, shown = perf_counter(), progress or Silent()
+    check_workers(workers)
+    home = output_path(folder)
+    source = model if isinstance(model, ModelSource) else ModelSource(str(model), str(model))
+    specs = [_task(t, True) for t in tasks] + [_task(t, False) for t in side]
+    ready, models = loaded(specs), Models()
+    protocol = protocol_of(
+        models(source), specs, ready, [m if isinstance(m, MethodSpec) else MethodSpec.parse(m) for m in methods],
+        seeds=seeds, damages=damages, trials=trials, sizes=Sizes(train, dev, test), site=site, contrasts=contrasts,
+        damage_texts=damage_texts, chat_template=chat_template,
+    )  # fmt: skip
+    protocol = fixed(home, protocol)
+    part: Part = "lockbox" if open_lockbox else "test"
+    opened = _opened(home, protocol, command) if open_lockbox else None
+    key = json.dumps([protocol.digest, __version__, torch.__version__, transformers.__version__, threads(workers)])
+    ledger = Ledger(home, key)
+    cells = [
+        CellTask(source, protocol, ready, contender, seed, part, home, ledger)
+        for seed in protocol.seeds
+        for contender in protocol.contenders
+    ]
+    left = [cell for cell in cells if cell.kept() is None]
+    if left:
+        _announce(left, models(source), shown, workers)
+        run_all(measure, left, workers, shown, models)
+    found = [cell for task in cells if (cell := task.kept()) is not None]
+    result = _evaluation(protocol, ready, found, part, opened, command, perf_counter() - start)
+    from trimtab.reports.evaluate.files import save_evaluation
+
+    meanings = {(label, f.name): (f.meaning, f.better) for label, own in ready.items() for f in own.figures}
+    save_evaluation(result, found, meanings, home)
+    ledger.close()
+    return result
+
+
+def _task(given: str | TaskSpec, fitted: bool) -> TaskSpec:
+    return given if isinstance(given, TaskSpec) else TaskSpec.parse(given, fitted=fitted)
+
+
+def _opened(home: Path, protocol: Protocol, command: str) -> str:
+    """When the lock-box was opened, and by what; put down before anything in it is looked at.
+
+    Raises:
+        InputError: nothing was measured on test yet.
+    """
+    file = home / LOCK
+    if file.is_file():
+        try:
+            known = json.loads(file.read_text(encoding="utf-8"))
+            return f"{known['opened']} by: {known['command']}"
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{file} cannot be read: {error}; the lock-box was opened before") from error
+    if not (home / "evaluation.json").is_file():
+        raise InputError(
+            "the lock-box is opened once, after everything was measured on test; run the same command without it first",
+            code="too-early",
+            field="open_lockbox",
+        )
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    text = json.dumps({"opened": now, "command": command or "Python", "protocol": protocol.digest}, indent=1)
+    with whole(file) as work:
+        work.write_text(text + "\n", encoding="utf-8")
+    return f"{now} by: {command or 'Python'}"
+
+
+def _announce(left: Sequence[CellTask], model: Model, progress: Progress, workers: int) -> None:
+    """Count the units that are scored, and time a few."""
+    protocol, tasks = left[0].protocol, left[0].tasks
+    seconds = 0.0
+    for task in tasks.values():
+        some = task.part(task.units[:_TIMED])
+        start = perf_counter()
+        run(some, model, Treatment(chat_template=protocol.chat_template))
+        seconds += (perf_counter() - start) / len(some.units)
+    n = len(protocol.damages)
+    fitted = sum(t.fitted for t in protocol.tasks)
+    texts = protocol.damage_texts * (1 + 2 * fitted)
+    methods = {m.label: min(protocol.trials, max(len(m.settings), protocol.trials)) for m in protocol.methods}
+    total = 0
+    for cell in left:
+        trials = methods.get(cell.contender, 0)
+        total += len(tasks) * protocol.test * n + texts * 4 * (n + trials) + 2 * fitted * protocol.dev * trials
+    progress.begin(total, total * seconds / len(tasks) / workers, "texts to score, besides fitting")
+
+
+def _evaluation(
+    protocol: Protocol, tasks: Mapping[str, Task[Any]], cells: Sequence[Cell], part: Part, opened: str | None,
+    command: str, seconds: float,
+) -> Evaluation:  # fmt: skip
+    summary = Summary(protocol, tasks, cells)
+    tried: dict[str, dict[str, Any]] = {}
+    for cell in cells:
+        if cell.tried and len(cell.tried) > 1:
+            tried.setdefault(cell.contender, {})[str(cell.seed)] = cell.tried
+    notes = [note for task in tasks.values() for note in task.notes]
+    notes += [note for cell in cells for note in cell.notes]
+    return Evaluation(
+        trimtab=__version__, torch=torch.__version__, transformers=transformers.__version__, command=command,
+        seconds=seconds, seed=protocol.seeds[0], part=part, opened=opened, protocol=protocol,
+        protocol_digest=protocol.digest, figures=tuple(summary.figures()), overall=tuple(summary.overall()),
+        contrasts=summary.contrasts(), tried=tried,
+        samples={cell.contender: cell.samples for cell in cells if cell.samples}, notes=tuple(dict.fromkeys(notes)),
+    )  # fmt: skip

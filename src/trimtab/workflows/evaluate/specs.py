@@ -1,0 +1,136 @@
+"""Tasks and methods as one line each: `truthfulqa:mc_task.json?prompt=plain`, `mat-steer?c=0.1,1`."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from trimtab.errors import InputError
+from trimtab.evaluation.tasks import Task, load_task
+from trimtab.texts import name_fault
+
+_QUERY = re.compile(r"[A-Za-z_]\w*=[^&]*(?:&[A-Za-z_]\w*=[^&]*)*")
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """A task to measure.
+
+    Args:
+        task: its name, see `trimtab.evaluation.tasks.task_names`.
+        source: file, folder or dataset.
+        options: of the task.
+        label: its name in tables, and of the attribute that is fitted to it; the task's name by default.
+        figure: the one that is compared; None for the task's own.
+        fitted: whether steerings are fitted to it.
+
+    Example:
+        >>> from trimtab.workflows.evaluate import TaskSpec
+        >>> TaskSpec.parse("bbq:Age.jsonl?unknown=Hard to say&label=reworded").options
+        {'unknown': 'Hard to say'}
+    """
+
+    task: str
+    source: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    label: str = ""
+    figure: str | None = None
+    fitted: bool = True
+
+    @classmethod
+    def parse(cls, text: str, *, fitted: bool = True) -> "TaskSpec":
+        """Read `NAME:SOURCE?option=value&…`, where `label` and `figure` are not the task's options.
+
+        Raises:
+            InputError: it does not have this form.
+        """
+        place, options = _split(text)
+        name, sign, source = place.partition(":")
+        if not sign or not name.strip() or not source.strip():
+            raise InputError(
+                f"task {text!r}: write NAME:SOURCE, such as truthfulqa:mc_task.json or bbq:data?label=fair",
+                code="wrong-form",
+                field="tasks",
+            )
+        label, figure = (options.pop(key, None) for key in ("label", "figure"))
+        return cls(name, source, options, name if label is None else str(label), figure, fitted)
+
+    def load(self) -> Task[Any]:
+        """The task.
+
+        Raises:
+            InputError: as `load_task`; a label that no folder can have.
+        """
+        if why := name_fault(self.label or self.task):
+            raise InputError(f"the label {self.label!r} of a task {why}", field="tasks")
+        return load_task(self.task, self.source, self.options)
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """A method to compare.
+
+    Args:
+        method: its name, see `trimtab.steering.methods.method_names`.
+        options: hyperparameters; a list is one of values that dev chooses from. None take those that the method
+            names as worth trying.
+        label: its name in tables; the method's by default.
+
+    Example:
+        >>> from trimtab.workflows.evaluate import MethodSpec
+        >>> MethodSpec.parse("exclusive-gates?c=0.1,1").options
+        {'c': [0.1, 1]}
+    """
+
+    method: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    label: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> "MethodSpec":
+        """Read `NAME?option=value&…`; values with commas are lists, `label` is not an option of the method.
+
+        Raises:
+            InputError: it does not have this form.
+        """
+        name, options = _split(text)
+        if not name.strip() or "?" in name:
+            raise InputError(
+                f"method {text!r}: write NAME, or NAME?option=value&option=value,value", code="wrong-form",
+                field="methods",
+            )  # fmt: skip
+        label = options.pop("label", None)
+        return cls(name, options, name if label is None else str(label))
+
+
+def _split(text: str) -> tuple[str, dict[str, Any]]:
+    """What stands before the last question mark, and the options behind it; a path may hold question marks itself."""
+    before, sign, query = text.rpartition("?")
+    if not sign or not _QUERY.fullmatch(query):
+        return text, {}
+    pairs = [pair.partition("=") for pair in query.split("&")]
+    if len({key for key, _, _ in pairs}) < len(pairs):
+        raise InputError(f"{text!r}: an option is given twice; give each once", code="repeated-name")
+    return before, {key: _value(value) for key, _, value in pairs}
+
+
+def _value(text: str) -> Any:
+    """JSON where it is, a list where there are commas, else words."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    parts = text.split(",")
+    values = [_value(part) for part in parts] if len(parts) > 1 else []
+    return values if values and not any(isinstance(v, str) for v in values) else text
+
+
+def units_digest(task: Task[Any]) -> str:
+    """SHA-256 of all that a task's units ask and of how they are dealt."""
+    rows = [
+        [u.id, u.cluster, [[t.context, t.prompt, t.answer, [[m.role, m.content] for m in t.messages]] for t in u.texts]]
+        for u in task.units
+    ]
+    return sha256(json.dumps([task.name, task.asks, task.max_new_tokens, task.stops, rows]).encode()).hexdigest()

@@ -1,0 +1,219 @@
+"""From cells to tables: means, gains over the unsteered model and over the floors, and the named contrasts."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from trimtab.errors import InputError
+from trimtab.evaluation.tasks import Figure, Gain, Task, TaskScores, UnitScore, gain
+from trimtab.results.evaluation import (
+    FLOORS,
+    UNSTEERED,
+    Cell,
+    Contrast,
+    FigureRow,
+    Overall,
+    Point,
+    Protocol,
+)
+from trimtab.results.figures import Estimate
+from trimtab.statistics import CrossedMean, crossed_mean, holm_adjusted
+
+Place = tuple[str, float | None]  # a contender at a budget
+Gains = Mapping[int, Gain]  # by seed
+
+
+class Summary:
+    """All cells, and what the tasks measure.
+
+    Args:
+        protocol: what was fixed.
+        tasks: by label.
+        cells: of one part.
+    """
+
+    def __init__(self, protocol: Protocol, tasks: Mapping[str, Task[Any]], cells: Sequence[Cell]) -> None:
+        self.protocol, self.tasks, self.cells = protocol, tasks, cells
+        self.points: dict[Place, dict[int, Point]] = {}
+        for cell in cells:
+            for point in cell.points:
+                self.points.setdefault((cell.contender, point.budget), {})[cell.seed] = point
+
+    @property
+    def places(self) -> Iterator[Place]:
+        """Contenders in the protocol's order, each at its budgets."""
+        for contender in self.protocol.contenders:
+            own = [budget for name, budget in self.points if name == contender]
+            yield from ((contender, budget) for budget in (None, *self.protocol.damages) if budget in own)
+
+    def scores(self, place: Place, seed: int, label: str) -> TaskScores:
+        """What was measured of a task."""
+        rows = [r for r in self.points[place][seed].rows if r.task == label]
+        task = self.tasks[label]
+        units = tuple(UnitScore(r.unit, r.cluster, r.figure, r.value) for r in rows)
+        return TaskScores(task.name, task.figures, units, {})
+
+    # --- figures ---
+
+    def figures(self) -> Iterator[FigureRow]:
+        """Every figure of every task, contender by contender."""
+        for place in self.places:
+            for label, task in self.tasks.items():
+                for figure in task.figures:
+                    if (mean := self._mean(place, label, figure)) is not None:
+                        yield self._figure_row(place, label, figure, mean)
+
+    def _figure_row(self, place: Place, label: str, figure: Figure, mean: Estimate) -> FigureRow:
+        contender, budget = place
+        row = FigureRow(contender=contender, budget=budget, task=label, figure=figure.name, mean=mean)
+        if figure.better == "neither":
+            return row
+        over = self._over(place, (UNSTEERED, None), label, figure.name)
+        above = {}
+        if budget is not None and contender not in FLOORS:
+            for floor in FLOORS:
+                above[floor] = self._over(place, (floor, budget), label, figure.name)
+        return row.model_copy(
+            update={
+                "gain": _estimate(over),
+                "above": {name: _estimate(found) for name, found in above.items()},
+                "p_above": _p_above(list(above.values())),
+            }
+        )
+
+    def _mean(self, place: Place, label: str, figure: Figure) -> Estimate | None:
+        values, seeds, clusters = [], [], []
+        for seed in self.points[place]:
+            own, _, of = self.scores(place, seed, label).values(figure.name)
+            values += own.tolist()
+            clusters += of
+            seeds += [seed] * len(of)
+        return None if not values else _estimate(_crossed(values, seeds, clusters), values)
+
+    def _over(self, place: Place, other: Place, label: str, figure: str) -> CrossedMean | None:
+        """Gain of a contender over another, in the figure's own units."""
+        gains = self._gains(place, other, label, figure)
+        rows = [(v, seed, c) for seed, g in gains.items() for v, c in zip(g.values.tolist(), g.clusters, strict=True)]
+        return _crossed(*map(list, zip(*rows, strict=True))) if rows else None
+
+    def _gains(self, place: Place, other: Place, label: str, figure: str) -> Gains:
+        """By the seeds that both have."""
+        found = {}
+        for seed in self.points.get(place, {}):
+            if seed in self.points.get(other, {}):
+                try:
+                    found[seed] = gain(*(self.scores(p, seed, label) for p in (other, place)), figure)
+                except InputError:  # no unit of this seed has the figure under both
+                    continue
+        return found
+
+    # --- over all fitted tasks ---
+
+    def overall(self) -> Iterator[Overall]:
+        """Each contender at each budget; those that gave nothing with the reason."""
+        for place in self.places:
+            yield self._overall(place)
+        known = {name for name, _ in self.points}
+        for contender in self.protocol.contenders:
+            if contender not in known:
+                why = next((c.reason for c in self.cells if c.contender == contender), "it was not measured")
+                yield Overall(contender=contender, budget=None, gain=Estimate(reason=why), failed=why)
+
+    def _overall(self, place: Place) -> Overall:
+        contender, budget = place
+        points = self.points[place]
+        above = {}
+        if budget is not None and contender not in FLOORS:
+            above = {floor: self._standardised(place, (floor, budget)) for floor in FLOORS}
+        worst = [max(0.0, *p.damage.values()) for p in points.values() if p.damage]
+        first = next(iter(points.values()))
+        lost = [c for c in self.cells if c.contender == contender and c.reason is not None]
+        return Overall(
+            contender=contender, budget=budget, gain=_estimate(self._standardised(place, (UNSTEERED, None))),
+            above={name: _estimate(found) for name, found in above.items()},
+            p_above=_p_above(list(above.values())),
+            damage=float(np.mean(worst)) if worst else None,
+            where=max(first.damage, key=lambda g: first.damage[g]) if first.damage else None,
+            n_seeds=len(points), failed=f"seed {lost[0].seed}: {lost[0].reason}" if lost else None,
+        )  # fmt: skip
+
+    def _standardised(self, place: Place, other: Place, labels: Sequence[str] | None = None) -> CrossedMean | None:
+        """Mean over fitted tasks of the gain over another on the common scale, which is the unsteered model's."""
+        values: list[float] = []
+        seeds: list[int] = []
+        clusters: list[str] = []
+        groups: list[str] = []
+        for label in labels or [t.label for t in self.protocol.tasks if t.fitted]:
+            figure = self.protocol.task(label).figure
+            gains = self._gains(place, other, label, figure)
+            scale = self._scale(label, figure)
+            if not gains:
+                return None
+            for seed, own in gains.items():
+                values += (own.values / scale).tolist()
+                clusters += own.clusters
+                seeds += [seed] * len(own.clusters)
+                groups += [label] * len(own.clusters)
+        return _crossed(values, seeds, clusters, groups)
+
+    def _scale(self, label: str, figure: str) -> float:
+        """Of the unsteered model in the first seed, so that all gains of a task are divided by the same."""
+        unsteered = UNSTEERED, None
+        seed = next(iter(self.points[unsteered]))
+        base = self.scores(unsteered, seed, label)
+        return gain(base, base, figure).scale
+
+    # --- contrasts ---
+
+    def contrasts(self) -> tuple[Contrast, ...]:
+        """The named ones at the first budget, with p-values adjusted for all of them."""
+        rows, ps = [], []
+        for first, second in self.protocol.contrasts:
+            found = self._contrast(first, second)
+            by_task = {
+                t.label: _estimate(self._contrast(first, second, [t.label])) for t in self.protocol.tasks if t.fitted
+            }
+            p = None if found is None else found.p
+            rows.append(Contrast(first=first, second=second, difference=_estimate(found), by_task=by_task, p=p))
+            ps.append(1.0 if p is None else p)
+        if not rows:
+            return ()
+        adjusted = holm_adjusted(ps).tolist()
+        return tuple(
+            row if row.p is None else row.model_copy(update={"p_holm": value})
+            for row, value in zip(rows, adjusted, strict=True)
+        )
+
+    def _contrast(self, first: str, second: str, labels: Sequence[str] | None = None) -> CrossedMean | None:
+        here, there = (self._at(name) for name in (first, second))
+        return None if here is None or there is None else self._standardised(here, there, labels)
+
+    def _at(self, contender: str) -> Place | None:
+        """At the first budget, or without one."""
+        places = [(contender, self.protocol.damages[0]), (contender, None)]
+        return next((place for place in places if place in self.points), None)
+
+
+def _crossed(
+    values: Sequence[float], seeds: Sequence[int], clusters: Sequence[str], groups: Sequence[str] | None = None
+) -> CrossedMean | None:
+    try:
+        return crossed_mean(values, seeds, clusters, groups)
+    except InputError:  # one cluster, or one row
+        return None
+
+
+def _estimate(found: CrossedMean | None, values: Sequence[float] = ()) -> Estimate:
+    if found is None:
+        reason = "fewer than two questions or templates"
+        return Estimate(value=float(np.mean(values)), n=1, reason=reason) if values else Estimate(reason=reason)
+    i = found.interval
+    return Estimate(value=i.value, low=i.low, high=i.high, n=found.n_clusters)
+
+
+def _p_above(found: Sequence[CrossedMean | None]) -> float | None:
+    """p-value of "not above the highest floor": one-sided, the largest over the floors; None where one is unknown."""
+    if not found or any(f is None for f in found):
+        return None
+    return max(f.p / 2 if f.interval.value > 0 else 1 - f.p / 2 for f in found if f is not None)

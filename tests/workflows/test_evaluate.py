@@ -1,0 +1,325 @@
+"""Comparisons on a tiny random model: the protocol binds, figures are those of plain runs, killing changes nothing."""
+
+import json
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import trimtab as tt
+from trimtab.errors import InputError
+from trimtab.evaluation.tasks import Treatment, run
+from trimtab.experiment.executor import ModelSource
+from trimtab.experiment.task_parts import Sizes, deal
+from trimtab.measurements.damage import DamageTexts, damages
+from trimtab.results.evaluation import FLOORS, RANDOM, TEMPERATURE, UNSTEERED, Evaluation
+from trimtab.workflows.evaluate import MethodSpec, TaskSpec, cells, evaluate
+
+SIZES: dict[str, Any] = {"train": 8, "dev": 4, "test": 6}
+SETTINGS: dict[str, Any] = {
+    "seeds": 2, "damages": (0.02, 0.08), "trials": 2, "site": 1, "damage_texts": 3, **SIZES,
+}  # fmt: skip
+MODULE = import_module("trimtab.workflows.evaluate.evaluate")
+METHODS = ["mean-difference", "exclusive-gates?c=0.1,1", "instruction"]
+
+
+@pytest.fixture(scope="module")
+def source(tiny_folder: Path) -> ModelSource:
+    return ModelSource(str(tiny_folder), "tiny", dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The first rows of two built-in behaviors."""
+    folder = tmp_path_factory.mktemp("tasks")
+    found = []
+    for name in ("sentiment", "formality"):
+        rows = [
+            json.dumps({"prompt": e.prompt, "positive": e.positive, "negative": e.negative})
+            for e in tt.Behavior.builtin(name).examples[:40]
+        ]
+        (folder / f"{name}.jsonl").write_text("\n".join(rows))
+        found.append(f"behavior:{folder / name}.jsonl?label={name}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("compared") / "out"
+
+
+@pytest.fixture(scope="module")
+def found(source: ModelSource, tasks: list[str], folder: Path) -> Evaluation:
+    side = [tasks[0].replace("label=sentiment", "label=aside")]
+    return evaluate(source, tasks, METHODS, folder=folder, side=side, **SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def units(found: Evaluation, folder: Path) -> pl.DataFrame:
+    return pl.read_parquet(folder / "units.parquet")
+
+
+def without_times(folder: Path, name: str = "evaluation.json") -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((folder / name).read_text())
+    return {key: value for key, value in record.items() if key not in ("seconds", "command")}
+
+
+# --- what is measured ---
+
+
+def test_the_unsteered_figures_are_those_of_a_plain_run_of_the_same_units(units, source, tasks):
+    model, task = tt.load(source.source, dtype="float32"), TaskSpec.parse(tasks[0]).load()
+    for seed in (1, 2):
+        expected = run(deal(task, seed, Sizes(**SIZES)).test, model, Treatment(seed=seed)).rows
+        some = units.filter((pl.col("contender") == UNSTEERED) & (pl.col("seed") == seed))
+        got = some.filter(pl.col("task") == "sentiment")
+        assert [(r.unit, r.figure) for r in expected] == list(zip(got["unit"], got["figure"], strict=True))
+        assert got["value"].to_list() == pytest.approx([r.value for r in expected])
+
+
+def test_a_method_is_measured_as_its_saved_steering_answers_at_the_strengths_put_down(source, tasks, folder, found):
+    model, task = tt.load(source.source, dtype="float32"), TaskSpec.parse(tasks[1]).load()
+    cell = next(c for c in kept(folder) if c["contender"] == "exclusive-gates" and c["seed"] == 2)
+    steering = tt.Steering.load(folder / "steerings" / "exclusive-gates-2")
+    part = deal(task, 2, Sizes(**SIZES)).test
+    for point in cell["points"]:
+        expected = run(part, model, Treatment(steering, point["strengths"], seed=2))
+        values = [r["value"] for r in point["rows"] if (r["task"], r["figure"]) == ("formality", "propensity")]
+        assert values == pytest.approx(expected.values("propensity")[0].tolist(), abs=1e-5)
+
+
+def kept(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(file.read_text()) for file in (folder / "cells").glob("*.json")]
+
+
+def test_all_that_has_a_strength_does_the_same_damage_on_dev(found, folder):
+    points = [(c["contender"], p) for c in kept(folder) for p in c["points"]]
+    assert {name for name, _ in points} == set(found.protocol.contenders)
+    for name, point in points:
+        if point["budget"] is None:
+            assert name in (UNSTEERED, "instruction")
+        elif name in (TEMPERATURE, RANDOM, "mean-difference"):
+            assert point["dev_damage"] == pytest.approx(point["budget"], rel=0.3)
+    assert {p["budget"] for _, p in points} == {None, 0.02, 0.08}
+
+
+def test_the_damage_in_the_record_is_that_of_the_test_texts(found, folder, source, tasks):
+    model = tt.load(source.source, dtype="float32")
+    cell = next(c for c in kept(folder) if c["contender"] == TEMPERATURE and c["seed"] == 1)
+    examples = {}
+    for text in tasks:
+        spec = TaskSpec.parse(text)
+        examples[spec.label] = deal(spec.load(), 1, Sizes(**SIZES)).test.behavior(spec.label).examples
+    texts = DamageTexts.of(examples, 3, dev=False)
+    for point in cell["points"]:
+        treatment = Treatment(flatten=point["strengths"]["temperature"])
+        assert point["damage"] == pytest.approx(dict(damages(model, texts, [treatment])[0].by_group), abs=1e-5)
+
+
+def test_gains_are_differences_of_the_same_units_to_the_unsteered_model(found, units):
+    keys = ["seed", "task", "unit", "figure"]
+    base = units.filter(pl.col("contender") == UNSTEERED)
+    own = units.filter((pl.col("contender") == "mean-difference") & (pl.col("damage") == 0.08))
+    both = own.join(base, on=keys, suffix="_base").filter(pl.col("figure") == "propensity")
+    for label in ("sentiment", "formality", "aside"):
+        some = both.filter(pl.col("task") == label)
+        row = found.row("mean-difference", label, "propensity", 0.08)
+        assert row is not None
+        assert row.gain is not None
+        assert row.gain.value == pytest.approx((some["value"] - some["value_base"]).mean())
+        assert row.mean.value == pytest.approx(some["value"].mean())
+        assert set(row.above) == set(FLOORS)
+
+
+def test_the_highest_floor_is_the_one_that_a_method_gains_least_over(found):
+    rows = [r for r in found.figures if r.above]
+    assert rows
+    for row in rows:
+        floors = {name: found.row(name, row.task, row.figure, row.budget) for name in FLOORS}
+        gains = {name: r.gain.value for name, r in floors.items() if r is not None and r.gain is not None}
+        assert row.floor == max(gains, key=lambda name: gains[name])
+
+
+def test_a_steering_is_not_fitted_to_a_side_task_and_that_is_measured_all_the_same(found, folder):
+    assert [t.label for t in found.protocol.tasks if not t.fitted] == ["aside"]
+    steering = tt.Steering.load(folder / "steerings" / "mean-difference-1")
+    assert set(steering.attributes) == {"sentiment", "formality"}
+    assert found.row("mean-difference", "aside", "propensity", 0.02) is not None
+
+
+def test_no_method_has_more_candidates_than_trials_and_dev_takes_the_best(found):
+    for by_seed in found.tried.values():
+        for rows in by_seed.values():
+            assert len(rows) <= 2
+            (chosen,) = [row for row in rows if row.chosen]
+            assert chosen.gain == max(row.gain for row in rows if row.gain is not None)
+    assert {len(rows) for rows in found.tried["exclusive-gates"].values()} == {2}
+
+
+def test_named_contrasts_are_the_first_method_against_every_other(found):
+    assert [(c.first, c.second) for c in found.contrasts] == [
+        ("mean-difference", "exclusive-gates"), ("mean-difference", "instruction"),
+    ]  # fmt: skip
+    assert all(set(c.by_task) == {"sentiment", "formality"} for c in found.contrasts)
+    assert all(c.p is not None and c.p_holm is not None and c.p <= c.p_holm for c in found.contrasts)
+
+
+# --- the protocol ---
+
+
+def test_the_protocol_is_there_before_anything_is_measured(source, tasks, tmp_path, monkeypatch):
+    def stopped(*_: Any) -> None:
+        assert (tmp_path / "protocol.json").is_file()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MODULE, "run_all", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(source, tasks, METHODS, folder=tmp_path, **SETTINGS)
+    assert json.loads((tmp_path / "protocol.json").read_text())["damages"] == [0.02, 0.08]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [({"seeds": 3}, "another seeds"), ({"damages": (0.02,)}, "another damages")]
+)
+def test_another_protocol_in_the_same_folder_is_refused(found, source, tasks, folder, change, said):
+    side = [tasks[0].replace("label=sentiment", "label=aside")]
+    with pytest.raises(InputError, match=said):
+        evaluate(source, tasks, METHODS, folder=folder, side=side, **{**SETTINGS, **change})
+
+
+def test_a_protocol_that_was_edited_is_refused(source, tasks, tmp_path, monkeypatch):
+    monkeypatch.setattr(MODULE, "run_all", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(source, tasks, METHODS, folder=tmp_path, **SETTINGS)
+    file = tmp_path / "protocol.json"
+    file.write_text(file.read_text().replace('"trials": 2', '"trials": 3'))
+    with pytest.raises(InputError, match="was changed after it was written"):
+        evaluate(source, tasks, METHODS, folder=tmp_path, **SETTINGS)
+
+
+def interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+# --- resuming ---
+
+
+def test_an_interrupted_comparison_goes_on_to_the_same_result(found, source, tasks, folder, tmp_path, monkeypatch):
+    measured: list[str] = []
+    real: Callable[..., None] = cells.measure
+
+    def some(task: Any, progress: Any, models: Any) -> None:
+        if len(measured) == 5:
+            raise KeyboardInterrupt
+        measured.append(task.name)
+        real(task, progress, models)
+
+    side = [tasks[0].replace("label=sentiment", "label=aside")]
+    monkeypatch.setattr(MODULE, "measure", some)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(source, tasks, METHODS, folder=tmp_path, side=side, **SETTINGS)
+    again: list[str] = []
+
+    def counted(task: Any, progress: Any, models: Any) -> None:
+        again.append(task.name)
+        real(task, progress, models)
+
+    monkeypatch.setattr(MODULE, "measure", counted)
+    evaluate(source, tasks, METHODS, folder=tmp_path, side=side, **SETTINGS)
+    assert not set(measured) & set(again)
+    assert len(measured) + len(again) == 2 * len(found.protocol.contenders)
+    assert without_times(tmp_path) == without_times(folder)
+    assert not list(tmp_path.glob(".unfinished-*"))
+
+
+@pytest.mark.slow
+def test_two_workers_find_what_one_finds(found, source, tasks, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 2)  # one thread each, as this process has
+    settings = {**SETTINGS, "seeds": 1, "damages": (0.02,)}
+    one, two = (
+        evaluate(source, tasks[:1], METHODS[:1], folder=tmp_path / str(n), workers=n, **settings) for n in (1, 2)
+    )
+    assert one.model_copy(update={"seconds": 0.0}) == two.model_copy(update={"seconds": 0.0})
+
+
+# --- the lock-box ---
+
+
+def test_the_lock_box_is_opened_once_after_test_and_holds_other_units(source, tasks, tmp_path, monkeypatch):
+    settings = {**SETTINGS, "seeds": 1, "damages": (0.05,)}
+    methods = ["mean-difference", "instruction"]
+    with pytest.raises(InputError, match="opened once, after everything"):
+        evaluate(source, tasks[:1], methods, folder=tmp_path, open_lockbox=True, **settings)
+    first = evaluate(source, tasks[:1], methods, folder=tmp_path, **settings)
+    opened = evaluate(
+        source, tasks[:1], methods, folder=tmp_path, open_lockbox=True, command="trimtab evaluate …", **settings
+    )
+    assert (first.part, opened.part) == ("test", "lockbox")
+    assert "trimtab evaluate …" in str(opened.opened)
+    tables = [pl.read_parquet(tmp_path / f"units{end}.parquet") for end in ("", "-lockbox")]
+    assert not set(tables[0]["unit"]) & set(tables[1]["unit"])
+    assert set(tables[0]["contender"]) == set(tables[1]["contender"]) == set(first.protocol.contenders)
+    assert json.loads((tmp_path / "lockbox.json").read_text())["protocol"] == first.protocol_digest
+    monkeypatch.setattr(MODULE, "run_all", interrupt)  # nothing is measured again
+    again = evaluate(source, tasks[:1], methods, folder=tmp_path, open_lockbox=True, command="another", **settings)
+    assert again.opened == opened.opened
+    assert again.figures == opened.figures
+
+
+# --- hostile input ---
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"tasks": ["sentiment"]}, "write NAME:SOURCE"),
+        ({"tasks": ["nothing:x"]}, "nothing"),
+        ({"tasks": ["behavior:sentiment", "behavior:formality"]}, r"tell them apart by \?label="),
+        ({"tasks": ["behavior:sentiment?figure=warmth"]}, "no figure 'warmth'"),
+        ({"tasks": ["behavior:sentiment?label=a/b"]}, "label"),
+        ({"tasks": []}, "at least one of the tasks"),
+        ({"methods": []}, "at least one of the methods"),
+        ({"methods": ["magic"]}, "magic"),
+        ({"methods": ["cast"]}, "needs prompts to act on"),
+        ({"methods": ["mean-difference?c=1"]}, "no hyperparameter 'c'"),
+        ({"methods": ["mean-difference?label=unsteered"]}, "called 'unsteered'"),
+        ({"contrasts": [("mean-difference", "magic")]}, "a contrast names 'magic'"),
+        ({"seeds": 0}, "seeds 0"),
+        ({"damages": ()}, "at least one damage"),
+        ({"damages": (0.0,)}, "damages"),
+        ({"damages": (0.1, 0.1)}, "twice"),
+        ({"trials": 1000}, "trials 1000"),
+        ({"test": 1}, "test 1"),
+        ({"site": 99}, "99"),
+        ({"workers": 0}, "workers 0"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_is_written(source, tmp_path, given, said):
+    asked: dict[str, Any] = {"tasks": ["behavior:sentiment"], "methods": ["mean-difference"], **given}
+    tasks, methods = asked.pop("tasks"), asked.pop("methods")
+    with pytest.raises(InputError, match=said):
+        evaluate(source, tasks, methods, folder=tmp_path / "out", **asked)
+    assert not (tmp_path / "out" / "protocol.json").exists()
+
+
+def test_a_method_that_cannot_be_made_is_a_row_with_its_reason(source, tasks, tmp_path):
+    settings = {**SETTINGS, "seeds": 1, "damages": (0.05,), "trials": 1}
+    result = evaluate(source, tasks, ["mean-difference", "in-context-examples?shots=99"], folder=tmp_path, **settings)
+    whole = result.whole("in-context-examples", 0.05)
+    assert whole is not None
+    assert whole.gain.value is None
+    assert "shots 99" in str(whole.failed)
+    assert result.contrasts[0].p is None
+
+
+def test_specs_are_read_with_their_options():
+    spec = TaskSpec.parse("bbq:a?b.jsonl?unknown=Hard to say&label=x")
+    assert (spec.source, spec.options, spec.label) == ("a?b.jsonl", {"unknown": "Hard to say"}, "x")
+    assert TaskSpec.parse("truthfulqa:hub:org/name@:part:split").source == "hub:org/name@:part:split"
+    method = MethodSpec.parse("mat-steer?c=0.1,1&gate=hard&label=m")
+    assert (method.options, method.label) == ({"c": [0.1, 1], "gate": "hard"}, "m")
+    with pytest.raises(InputError, match="given twice"):
+        MethodSpec.parse("mat-steer?c=1&c=2")
