@@ -92,9 +92,9 @@ def deal(task: Task[Any], seed: int, sizes: Sizes) -> TaskParts:
         )
     rng = np.random.default_rng([seed, 1])
     chosen = [(free[: cuts[0]], None), (free[cuts[0] : cuts[1]], sizes.dev), (free[cuts[1] :], sizes.test)]
-    parts = [task.part(_spread({name: by_cluster[name] for name in some}, n, rng)) for some, n in chosen]
+    train, dev, test = (task.part(_spread({name: by_cluster[name] for name in some}, n, rng)) for some, n in chosen)
     box = _spread({name: by_cluster[name] for name in order[:locked]}, sizes.test, np.random.default_rng(_LOCK))
-    return TaskParts(*parts, task.part(box))
+    return TaskParts(train, dev, test, task.part(box))
 
 
 def _spread(members: Mapping[str, list[T]], n: int | None, rng: np.random.Generator) -> list[T]:

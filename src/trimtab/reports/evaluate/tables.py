@@ -142,8 +142,8 @@ def chosen_lines(found: Evaluation) -> Iterator[tuple[str, str, int, int, str]]:
     """Each candidate of a method: settings, seeds that chose it, seeds that tried it, gains on dev."""
     for name, by_seed in found.tried.items():
         every: dict[str, list[Tried]] = {}
-        for rows in by_seed.values():
-            for row in rows:
+        for tried in by_seed.values():
+            for row in tried:
                 every.setdefault(settings_text(row.settings), []).append(row)
         for text, rows in every.items():
             gains = [r.gain for r in rows if r.gain is not None]

@@ -142,5 +142,8 @@ def settings_of(name: str, options: Mapping[str, Any]) -> tuple[Mapping[str, Any
         )
     every = tuple(grid(options)) if options else cls.candidates
     for settings in every:
-        configured(name, settings)
+        try:
+            configured(name, settings)
+        except InputError as error:
+            raise InputError(str(error), code=error.code, field="methods") from error
     return every

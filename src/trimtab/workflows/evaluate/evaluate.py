@@ -145,7 +145,7 @@ def _opened(home: Path, protocol: Protocol, command: str) -> str:
     if not (home / "evaluation.json").is_file():
         raise InputError(
             "the lock-box is opened once, after everything was measured on test; run the same command without it first",
-            code="too-early",
+            code="conflict",
             field="open_lockbox",
         )
     now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -51,7 +51,7 @@ class TaskSpec:
         if not sign or not name.strip() or not source.strip():
             raise InputError(
                 f"task {text!r}: write NAME:SOURCE, such as truthfulqa:mc_task.json or bbq:data?label=fair",
-                code="wrong-form",
+                code="invalid-input",
                 field="tasks",
             )
         label, figure = (options.pop(key, None) for key in ("label", "figure"))
@@ -98,7 +98,7 @@ class MethodSpec:
         name, options = _split(text)
         if not name.strip() or "?" in name:
             raise InputError(
-                f"method {text!r}: write NAME, or NAME?option=value&option=value,value", code="wrong-form",
+                f"method {text!r}: write NAME, or NAME?option=value&option=value,value", code="invalid-input",
                 field="methods",
             )  # fmt: skip
         label = options.pop("label", None)

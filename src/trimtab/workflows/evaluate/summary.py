@@ -103,7 +103,8 @@ class Summary:
         for seed in self.points.get(place, {}):
             if seed in self.points.get(other, {}):
                 try:
-                    found[seed] = gain(*(self.scores(p, seed, label) for p in (other, place)), figure)
+                    base, own = (self.scores(p, seed, label) for p in (other, place))
+                    found[seed] = gain(base, own, figure)
                 except InputError:  # no unit of this seed has the figure under both
                     continue
         return found
