@@ -14,8 +14,10 @@ one: is it the direction or the size?
 
 import argparse
 import json
+import re
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -43,7 +45,7 @@ def parted(pairs: Path, fit: Path, judge: Path) -> Row:
 
 
 class Loop:
-    """The steps, each timed and noted.
+    """The steps, each done once: what came of them is kept in the folder, so that the loop goes on where it stopped.
 
     Args:
         work: folder of everything.
@@ -53,16 +55,18 @@ class Loop:
     def __init__(self, work: Path, args: argparse.Namespace) -> None:
         self.work, self.args = work, args
         self.store, self.steerings = work / "operations.db", work / "steerings"
-        self.seconds: dict[str, float] = {}
-        self.said: dict[str, str] = {}
-        self._began = time.perf_counter()
+        self._file = work / "steps.json"
+        self._done: Row = json.loads(self._file.read_text(encoding="utf-8")) if self._file.is_file() else {}
 
-    def step(self, name: str, text: str = "") -> None:
-        """Note that a step is done, and what it said."""
-        now = time.perf_counter()
-        self.seconds[name], self._began = now - self._began, now
-        self.said[name] = text.strip()
-        print(f"{name}: {self.seconds[name]:.0f} s", file=sys.stderr, flush=True)
+    def once(self, name: str, act: Callable[[], Any]) -> Any:
+        """What came of a step, now or before."""
+        if name not in self._done:
+            began = time.perf_counter()
+            self._done[name] = act()
+            self._file.with_suffix(".new").write_text(json.dumps(self._done), encoding="utf-8")
+            self._file.with_suffix(".new").rename(self._file)
+            print(f"{name}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+        return self._done[name]
 
     def serve(self) -> Any:
         """The server, with what lies in the folder of steerings now."""
@@ -71,18 +75,14 @@ class Loop:
 
     def run(self) -> Row:
         """The whole loop."""
-        self.first_release()
-        with self.serve() as server:
-            ratings = users(server.url, self.args.seed)
-            self.step("users ask and judge")
-            server.stop()
-        exported = self.examples()
+        self.once("a weak steering goes live", self.first_release)
+        ratings = self.once("users ask and judge", self.asked)
+        exported = self.once("feedback export", self.examples)
+        lint = self.once("lint", lambda: trimtab("lint", self.work / "pairs.jsonl", allowed=(0, 3))[1].strip())
         against = self.next_steering()
-        with self.serve() as server:
-            compared = self.compared(server.url)
-            self.second_release(server.url)
-            server.stop()
-        return compared | exported | {"ratings": ratings, "against": against}
+        compared = self.once("held-out prompts", self.compared)
+        self.once("a new release", self.second_release)
+        return {**compared, **exported, "ratings": ratings, "lint": lint, "against": against}
 
     def first_release(self) -> None:
         """A weak steering, from few examples, goes live for all."""
@@ -99,7 +99,13 @@ class Loop:
             "--no-chat-template", "--unchecked", "a first try on eight examples", "--store", self.store, "--by", "ada",
         )  # fmt: skip
         trimtab("release", "start", "former", "--store", self.store, "--by", "ada")
-        self.step("a weak steering goes live")
+
+    def asked(self) -> list[int]:
+        """Users ask, rate and correct; their ratings."""
+        with self.serve() as server:
+            ratings = users(server.url, self.args.seed)
+            server.stop()
+        return ratings
 
     def examples(self) -> Row:
         """What users said, as contrast examples."""
@@ -107,30 +113,22 @@ class Loop:
         _, said = trimtab(
             "feedback", "export", "--out", pairs, "--metric", "rated", "--store", self.store, "--by", "ada"
         )
-        self.step("feedback export", said)
-        found = parted(pairs, self.work / "fit.jsonl", self.work / "judge.jsonl")
-        _, said = trimtab("lint", pairs, allowed=(0, 3))
-        self.step("lint", said)
-        return found
+        return parted(pairs, self.work / "fit.jsonl", self.work / "judge.jsonl") | {"exported": said.strip()}
 
     def next_steering(self) -> int:
         """Both steerings, judged by rows that neither has seen; the exit code of the comparison."""
-        judge, former = self.work / "judge.jsonl", self.work / "checks" / "former"
+        judge, checks = self.work / "judge.jsonl", self.work / "checks"
         shared = ["--dtype", "bfloat16"]
-        trimtab("check", judge, "--steering", self.steerings / "former", "--out", former, *shared)
-        self.step("check of the former")
-        _, said = trimtab(
-            "fit", self.work / "fit.jsonl", "--site", SITE, "--no-check", "--out", self.steerings / "refitted", *shared
-        )
-        self.step("fit", said)
-        status, said = trimtab(
-            "check", judge, "--steering", self.steerings / "refitted", "--out", self.work / "checks" / "refitted",
-            "--against", former / "report.json", *shared, allowed=(0, 3),
-        )  # fmt: skip
-        self.step("check --against", said)
-        return status
+        check = ["check", judge, *shared, "--steering"]
+        former = [*check, self.steerings / "former", "--out", checks / "former"]
+        self.once("check of the former", lambda: trimtab(*former)[0])
+        refitted = self.steerings / "refitted"
+        fit = ["fit", self.work / "fit.jsonl", "--site", SITE, "--no-check", "--out", refitted, *shared]
+        self.once("fit", lambda: trimtab(*fit)[0])
+        against = [*check, refitted, "--out", checks / "refitted", "--against", checks / "former" / "report.json"]
+        return int(self.once("check --against", lambda: trimtab(*against, allowed=(0, 3))[0]))
 
-    def compared(self, url: str) -> Row:
+    def compared(self) -> Row:
         """Held-out prompts, continued by all."""
         old, refitted = (tt.Steering.load(self.steerings / name) for name in ("former", "refitted"))
         lengths = [float(s.vector(tt.Site(SITE)).norm()) * next(iter(s.attributes.values())) for s in (old, refitted)]
@@ -143,31 +141,41 @@ class Loop:
             "refitted": {"model": "smollm2@refitted"},
         }
         samples = self.args.samples
-        found = {arm: answers(url, body, samples, self.args.seed) for arm, body in arms.items()}
-        self.step("held-out prompts")
+        with self.serve() as server:
+            found = {arm: answers(server.url, body, samples, self.args.seed) for arm, body in arms.items()}
+            server.stop()
         preferred = {
             arm: preference(found["refitted"], one, samples) for arm, one in found.items() if arm != "refitted"
         }
         shown = {arm: one[0] for arm, one in found.items()}
         return {"preferred": preferred, "lengths": lengths, "strength": equal, "shown": shown}
 
-    def second_release(self, url: str) -> None:
-        """The new steering against the former, live for half."""
-        _, said = trimtab(
-            "release", "create", "refitted", "--treatment", self.steerings / "refitted", "--control",
-            self.steerings / "former", "--stages", "50,100", "--check", self.work / "checks" / "refitted", "--check",
-            self.work / "checks" / "former", "--metric", "rated", "--no-chat-template", "--unchecked",
-            "judged by pairs of users' answers, few of them", "--store", self.store, "--by", "ada",
-        )  # fmt: skip
-        trimtab("release", "start", "refitted", "--store", self.store, "--by", "ada")
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:  # the server sees it within a second
-            body = {"model": "smollm2", "prompt": "The day was", "max_tokens": 1, "user": "ada"}
-            got = httpx2.post(f"{url}/completions", json=body, timeout=60).raise_for_status().json()["trimtab"]
-            if got["release"] == "refitted":
-                break
-        assert got["release"] == "refitted", got
-        self.step("a new release", said)
+    def second_release(self) -> str:
+        """The former stays for all, and the new one is tried against it on half of the traffic."""
+        who = ["--store", self.store, "--by", "ada"]
+        with self.serve() as server:
+            trimtab("release", "finish", "former", "--keep", "treatment", "--why", "there is a better one", *who)
+            trimtab(
+                "release", "create", "refitted", "--treatment", self.steerings / "refitted", "--control",
+                self.steerings / "former", "--stages", "50,100", "--check", self.work / "checks" / "refitted",
+                "--check", self.work / "checks" / "former", "--metric", "rated", "--no-chat-template", "--unchecked",
+                "judged by pairs of users' answers, few of them", *who,
+            )  # fmt: skip
+            trimtab("release", "start", "refitted", *who)
+            got = _seen(server.url, "refitted")
+            server.stop()
+        return got
+
+
+def _seen(url: str, release: str) -> str:
+    """The release that an answer names: the server sees a new one within a second."""
+    deadline, got = time.monotonic() + 5, ""
+    while got != release and time.monotonic() < deadline:
+        body = {"model": "smollm2", "prompt": "The day was", "max_tokens": 1, "user": "ada"}
+        answer = httpx2.post(f"{url}/completions", json=body, timeout=60).raise_for_status().json()
+        got = str(answer["trimtab"]["release"])
+    assert got == release, got
+    return got
 
 
 def page(found: Row, loop: Loop) -> str:
@@ -188,19 +196,19 @@ def page(found: Row, loop: Loop) -> str:
         for name, report, e in zip(("former", "refitted"), reports, effects, strict=True)
     ]
     main = found["preferred"]["former"]
+    undecided = all(report.verdict.decision == "inconclusive" for report in reports)
     better = main["low"] > 0.5
     ratings = found["ratings"]
     return _PAGE.format(
-        machine=machine(), minutes=sum(loop.seconds.values()) / 60, n_users=len(ratings),
+        machine=machine(), n_users=len(ratings),
         mean=sum(ratings) / len(ratings), same=sum(r == 0 for r in ratings) / len(ratings), rows=found["rows"],
-        judging=found["judging"], exported=loop.said["feedback export"], lint=_brief(loop.said["lint"]),
+        judging=found["judging"], exported=_brief(found["exported"]), lint=_brief(found["lint"]),
         against=found["against"], judged=table(["steering", "verdict", "effect, nats/token", "n"], judged),
         lengths=found["lengths"], strength=found["strength"], weak=loop.args.weak,
         preferred=table(["refitted against", "preferred", "pairs", "ties", "warm less cold words an answer"], rows),
         verdict="is preferred, with an interval off one half" if better else "is not shown to be preferred",
-        seconds=table(["step", "seconds"], [(name, f"{s:.0f}") for name, s in loop.seconds.items()]),
         shown=table(["arm", "first answer"], [(a, _line(t)) for a, t in found["shown"].items()]),
-        first=prompts(HELD_OUT)[0], samples=loop.args.samples, tokens=TOKENS,
+        held=_HELD if undecided else "", first=prompts(HELD_OUT)[0], samples=loop.args.samples, tokens=TOKENS,
     )  # fmt: skip
 
 
@@ -213,14 +221,21 @@ def _line(text: str) -> str:
 
 
 def _brief(text: str) -> str:
+    """Without the folder that the files happened to lie in."""
+    text = re.sub(r"[\w./-]*/(\w+\.jsonl)", r"\1", text)
     return "\n".join(line for line in text.splitlines() if line.strip())[:1500]
 
+
+_HELD: Final = (
+    " So few rows leave both verdicts open: without `--unchecked` the second release would not have begun, and "
+    "nothing that held-out prompts show speaks against waiting for more feedback."
+)
 
 _PAGE: Final = """# From feedback to a better steering
 
     .venv/bin/python benchmarks/feedback_loop.py --out docs/results/feedback.md
 
-{machine}; {minutes:.0f} minutes with everything. SmolLM2-135M-Instruct (embedded) in bfloat16, answers of {tokens}
+{machine}. SmolLM2-135M-Instruct (embedded) in bfloat16, answers of {tokens}
 tokens sampled at temperature 0.9. Everything goes through the commands and routes that people use; the users are
 simulated, and what they want is known: more words of one list, fewer of another. Only their ratings and
 corrections are seen.
@@ -263,11 +278,7 @@ preferred and rejected answers at block 17, at the strength that its dev split c
 
 {judged}
 
-The effect is in likelihood on the judging rows, desired less undesired answer.
-
-## Time
-
-{seconds}
+The effect is in likelihood on the judging rows, desired less undesired answer.{held}
 """
 
 

@@ -6,7 +6,6 @@ from math import sqrt
 from typing import Any, TypeVar
 
 import numpy as np
-from trimtab.workflows.evaluate.equal_damage import MAX_FACTOR, Search
 from mat_steer_rows import N_TRAIN
 
 import trimtab as tt
@@ -22,6 +21,7 @@ from trimtab.models.divergence import divergences
 from trimtab.steering import Steering
 from trimtab.steering.mat_steer import TokenSides
 from trimtab.storage.steps import Ledger
+from trimtab.workflows.evaluate.equal_damage import MAX_FACTOR, Search
 from trimtab.workflows.fit.fit import alone
 from trimtab.workflows.fit.materials import token_sides
 

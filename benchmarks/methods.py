@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from trimtab.workflows.evaluate.equal_damage import Search
 
 import trimtab as tt
 from trimtab.behaviors import Behavior, Example, builtin
@@ -29,6 +28,7 @@ from trimtab.measurements.effects import PLAIN, sweep
 from trimtab.steering import Steering
 from trimtab.steering.methods import method, method_names
 from trimtab.storage.steps import Ledger
+from trimtab.workflows.evaluate.equal_damage import Search
 from trimtab.workflows.fit.conditions import conditioned
 from trimtab.workflows.fit.materials import FitMaterials, best_blocks
 
