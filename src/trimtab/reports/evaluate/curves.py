@@ -19,7 +19,7 @@ def gain_against_damage(found: Evaluation) -> go.Figure:
     figure.add_hline(y=0, line={"width": 1.2, "color": AXIS})
     methods = [m.label for m in found.protocol.methods]
     for name in (*FLOORS, *methods):
-        rows = [o for o in found.overall if o.contender == name and o.gain.value is not None and o.damage is not None]
+        rows = [o for o in found.overall if o.contender == name and o.gain.value is not None and o.damage]
         if not rows:
             continue
         floor = name in FLOORS
@@ -33,7 +33,7 @@ def gain_against_damage(found: Evaluation) -> go.Figure:
             hovertemplate=f"{plain(name)}<br>damage %{{x:.3g}}, gain %{{y:+.3f}}<br>allowed on dev "
             "%{customdata[0]}, seeds %{customdata[1]}<extra></extra>",
         )  # fmt: skip
-    figure.update_xaxes(**axis(title_text="damage on test, nats per token", rangemode="tozero", nticks=7))
+    figure.update_xaxes(**axis(title_text="damage on test, nats per token", type="log", dtick="D2"))
     figure.update_yaxes(**axis(title_text=f"gain over {UNSTEERED}, mean of the tasks", nticks=7))
     figure.update_layout(showlegend=True)
     return figure

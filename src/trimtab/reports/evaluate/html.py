@@ -52,5 +52,5 @@ def _samples(found: Evaluation) -> list[tuple[str, str, list[tuple[str, str]]]]:
     texts: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for name, samples in found.samples.items():
         for s in samples:
-            texts.setdefault((s.task, s.prompt), []).append((name, s.text))
+            texts.setdefault((s.task, s.prompt), []).append((name, s.text.strip() or "(nothing but white space)"))
     return [(task, prompt, written) for (task, prompt), written in texts.items()]

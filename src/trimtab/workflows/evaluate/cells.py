@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import sqrt
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,7 +16,7 @@ from trimtab.evaluation.tasks import Task, TaskScores, Treatment, gain, run
 from trimtab.experiment.executor import Models, ModelSource
 from trimtab.experiment.progress import Progress
 from trimtab.experiment.task_parts import Sizes, TaskParts, deal, experiment_of, usable
-from trimtab.measurements.damage import DamageTexts, damages
+from trimtab.measurements.damage import Damage, DamageTexts, damages
 from trimtab.models import Model
 from trimtab.results.evaluation import SHUFFLED, Cell, Part, Point, Protocol, Row, Sample, Tried
 from trimtab.steering import Steering
@@ -125,10 +126,10 @@ class _Room:
         if self.task.part == "lockbox":
             return self._opened()
         candidates = self.bench.candidates(self.task.contender)
-        chosen, tried = self._choice(candidates)
+        chosen, tried, found = self._choice(candidates)
         if chosen.steering is not None and self.task.contender in {m.label for m in self.protocol.methods}:
             chosen.steering.save(self.task.home)
-        points = self._points(chosen)
+        points = self._points(chosen, found)
         samples = self._samples(chosen, points) if self.task.seed == self.protocol.seeds[0] else ()
         return Cell(
             contender=self.task.contender, seed=self.task.seed, tried=(*tried, *self.refused), points=points,
@@ -137,12 +138,14 @@ class _Room:
 
     # --- the choice on dev ---
 
-    def _choice(self, candidates: Sequence[Candidate]) -> tuple[Candidate, tuple[Tried, ...]]:
-        """The candidate that gains most at the first budget's damage, all brought there."""
+    def _choice(
+        self, candidates: Sequence[Candidate]
+    ) -> tuple[Candidate, tuple[Tried, ...], tuple[float, Damage] | None]:
+        """The candidate that gains most at the first budget's damage, all brought there; its factor and damage."""
         texts, target = self.dev_texts, self.protocol.damages[0]
         candidates = self._balanced(candidates, target)
         if len(candidates) == 1:
-            return candidates[0], (Tried(settings=candidates[0].settings, chosen=True),)
+            return candidates[0], (Tried(settings=candidates[0].settings, chosen=True),), None
         dials = {i: c.dial for i, c in enumerate(candidates) if c.dial is not None}
         at = equally_damaging(self.model, texts, dials, target, self._told("damage", texts))
         rows = []
@@ -156,7 +159,7 @@ class _Room:
             raise InputError(f"no candidate gives finite figures on dev: {rows[0].reason}", field="methods")
         best = max(known, key=lambda i: rows[i].gain or 0.0)
         rows[best] = rows[best].model_copy(update={"chosen": True})
-        return candidates[best], tuple(rows)
+        return candidates[best], tuple(rows), at.get(best)
 
     def _balanced(self, candidates: Sequence[Candidate], target: float) -> list[Candidate]:
         steerings = [c.dial.steering for c in candidates if c.dial is not None and c.dial.steering is not None]
@@ -181,17 +184,21 @@ class _Room:
 
     # --- what is measured ---
 
-    def _points(self, chosen: Candidate) -> tuple[Point, ...]:
+    def _points(self, chosen: Candidate, found: tuple[float, Damage] | None) -> tuple[Point, ...]:
+        """What is measured, at every budget; a search begins where the one before came to."""
         if chosen.dial is None:
             assert chosen.fixed is not None
             return (self._point(chosen, None, 1.0, None),)
-        points = []
-        for budget in self.protocol.damages:
-            told = self._told("damage", self.dev_texts)
-            at = equally_damaging(self.model, self.dev_texts, {0: chosen.dial}, budget, told)
-            if not at:
+        points, first, texts = [], 1.0, self.dev_texts
+        for k, budget in enumerate(self.protocol.damages):
+            if k or found is None:
+                told = self._told("damage", texts)
+                found = equally_damaging(self.model, texts, {0: chosen.dial}, budget, told, first).get(0)
+            if found is None:
                 raise InputError("no strength gives finite figures on dev", field="methods")
-            factor, damage = at[0]
+            factor, damage = found
+            if k + 1 < len(self.protocol.damages):
+                first = factor * sqrt(self.protocol.damages[k + 1] / budget)
             if abs(damage.worst - budget) > FAR * budget:
                 self.bench.notes.append(
                     f"{self.task.contender}, seed {self.task.seed}: the damage on dev is {damage.worst:.3g} where "

@@ -78,6 +78,7 @@ def equally_damaging(
     dials: Mapping[K, Dial],
     target: float,
     told: Callable[[int], object] = lambda n: None,
+    first: float = 1.0,
 ) -> dict[K, tuple[float, Damage]]:
     """The factor at which each does the target's damage, and what it does there: of the tries, the nearest one.
 
@@ -89,8 +90,9 @@ def equally_damaging(
         dials: what is turned.
         target: nats per token, the worst group.
         told: how many damages were measured.
+        first: the factor to begin with, such as one that is known for another target.
     """
-    searches = {name: Search(target) for name in dials}
+    searches = {name: Search(target, factor=first) for name in dials}
     found: dict[K, tuple[float, Damage]] = {}
     left = list(dials)
     for _ in range(TRIES):

@@ -1,6 +1,7 @@
 """From cells to tables: means, gains over the unsteered model and over the floors, and the named contrasts."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,13 @@ class Summary:
             values += own.tolist()
             clusters += of
             seeds += [seed] * len(of)
-        return None if not values else _estimate(_crossed(values, seeds, clusters), values)
+        if not values:
+            return None
+        mean = _estimate(_crossed(values, seeds, clusters), values)
+        if mean.low is None or mean.high is None:
+            return mean
+        low, high = (-inf if figure.low is None else figure.low), (inf if figure.high is None else figure.high)
+        return mean.model_copy(update={"low": max(mean.low, low), "high": min(mean.high, high)})
 
     def _over(self, place: Place, other: Place, label: str, figure: str) -> CrossedMean | None:
         """Gain of a contender over another, in the figure's own units."""
