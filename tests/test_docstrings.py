@@ -12,9 +12,10 @@ import pytest
 import trimtab as tt
 
 ROOMS = (
-    "trimtab", "trimtab.behaviors", "trimtab.evaluation", "trimtab.evaluation.tasks", "trimtab.integrations",
-    "trimtab.interventions", "trimtab.models", "trimtab.operations", "trimtab.operations.experiments",
-    "trimtab.results", "trimtab.statistics", "trimtab.statistics.sequential", "trimtab.steering", "trimtab.workflows",
+    "trimtab", "trimtab.behaviors", "trimtab.evaluation", "trimtab.evaluation.lito", "trimtab.evaluation.tasks",
+    "trimtab.integrations", "trimtab.interventions", "trimtab.models", "trimtab.operations",
+    "trimtab.operations.experiments", "trimtab.results", "trimtab.statistics", "trimtab.statistics.sequential",
+    "trimtab.steering", "trimtab.workflows",
 )  # fmt: skip
 SLOW = {"check", "fit", "study", "predict"}  # minutes on the embedded model
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

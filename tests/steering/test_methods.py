@@ -30,9 +30,9 @@ from trimtab.steering.methods import (
 from trimtab.steering.methods import method as method_of
 
 D, N, SITE = 24, 200, Site(3)
-# iti reads heads, others tokens, and prompt methods nothing: they have files of their own
+# some read heads, others tokens, and prompt methods nothing: they have files of their own
 ALL = pytest.mark.parametrize(
-    "name", [n for n, m in BUILT_IN.items() if n != "iti" and not issubclass(m, PromptMethod | TokenMethod)]
+    "name", [n for n, m in BUILT_IN.items() if m.reads != "heads" and not issubclass(m, PromptMethod | TokenMethod)]
 )
 
 

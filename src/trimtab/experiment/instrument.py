@@ -194,12 +194,35 @@ class Instrument:
         return plus, minus
 
     def activations(
-        self, examples: Sequence[Example], shots: Sequence[Example], prompt_type: PromptType, sites: Sequence[Site]
+        self,
+        examples: Sequence[Example],
+        shots: Sequence[Example],
+        prompt_type: PromptType,
+        sites: Sequence[Site],
+        last_tokens: int | None = None,
     ) -> Captured:
-        """Activations of both contexts of every example at the sites: first the n positive, then the n negative."""
-        read: Read = self.read if prompt_type.prefilled else "last"
+        """Activations of both contexts of every example at the sites: first the n positive, then the n negative.
+
+        Args:
+            examples: which.
+            shots: solved examples in front, for the prompt types that have them.
+            prompt_type: how an example is put to the model.
+            sites: where to read.
+            last_tokens: read the mean over so many tokens at the end, of the answer where there is one, else of the
+                prompt; None for what this instrument reads.
+        """
         plus, minus = self.contexts(examples, shots, prompt_type)
+        if last_tokens is not None:
+            ends = [_ending(row, last_tokens, prompt_type.prefilled) for row in plus + minus]
+            return capture(self.model, ends, sites, "mean")
+        read: Read = self.read if prompt_type.prefilled else "last"
         return capture(self.model, plus + minus, sites, read)
+
+
+def _ending(row: Encoded, n: int, prefilled: bool) -> Encoded:
+    """The row as a text whose last n tokens are its answer: of its own answer if it has one, but always the last."""
+    length, begins = len(row.ids), row.prompt_len if prefilled else 1
+    return Encoded(row.ids, min(max(begins, length - n), length - 1))
 
 
 def _words(e: Example) -> str:

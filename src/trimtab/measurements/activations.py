@@ -21,10 +21,17 @@ from trimtab.storage.steps import Arrays
 
 @dataclass(frozen=True)
 class TrainingActivations(Step):
-    """Activations of the training examples' contexts at sites, under a prompt type."""
+    """Activations of the training examples' contexts at sites, under a prompt type.
+
+    Args:
+        prompt_type: how examples are put to the model.
+        sites: where to read.
+        last_tokens: as `Instrument.activations` takes it.
+    """
 
     prompt_type: PromptType
     sites: tuple[Site, ...]
+    last_tokens: int | None = None
 
     @property
     def title(self) -> str:
@@ -35,7 +42,8 @@ class TrainingActivations(Step):
 
     def compute(self, on: Experiment) -> Arrays:
         shots = on.splits.shots.examples
-        captured = on.instrument.activations(on.splits.train.examples, shots, self.prompt_type, self.sites)
+        examples = on.splits.train.examples
+        captured = on.instrument.activations(examples, shots, self.prompt_type, self.sites, self.last_tokens)
         out: dict[str, NDArray[np.generic]] = {}
         for site in self.sites:
             out[f"{site}+"], out[f"{site}-"] = np.split(captured.activations[site].cpu().numpy(), 2)
@@ -54,9 +62,11 @@ def contexts(on: Experiment, prompt_type: PromptType) -> list[Encoded]:
     return plus + minus
 
 
-def training(on: Experiment, prompt_type: PromptType, sites: Sequence[Site]) -> Mapping[Site, Geometry]:
-    """Activations of the training examples at the sites, under a prompt type."""
-    kept = on.run(TrainingActivations(prompt_type, tuple(sites)))
+def training(
+    on: Experiment, prompt_type: PromptType, sites: Sequence[Site], last_tokens: int | None = None
+) -> Mapping[Site, Geometry]:
+    """Activations of the training examples at the sites, under a prompt type; see `TrainingActivations`."""
+    kept = on.run(TrainingActivations(prompt_type, tuple(sites), last_tokens))
     arbitrary = on.behavior.pairing == "random" and prompt_type.prefilled
     examples = on.splits.train.examples
     texts = (tuple(e.positive for e in examples), tuple(e.negative for e in examples)) if arbitrary else None

@@ -20,6 +20,7 @@ from trimtab.evaluation.tasks.registry import task_options as task_options
 from trimtab.evaluation.tasks.running import Treatment as Treatment
 from trimtab.evaluation.tasks.running import answers as answers
 from trimtab.evaluation.tasks.running import run as run
+from trimtab.evaluation.tasks.running import scores_of as scores_of
 from trimtab.evaluation.tasks.scores import TaskScores as TaskScores
 from trimtab.evaluation.tasks.scores import UnitScore as UnitScore
 from trimtab.evaluation.tasks.toxicity import Toxicity as Toxicity

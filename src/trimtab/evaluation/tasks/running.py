@@ -75,13 +75,26 @@ def run(
         (16, True)
     """
     treatment = treatment or Treatment()
+    return scores_of(task, [a for some in _chunks(task.units) for a in _kept(task, some, model, treatment, ledger)])
+
+
+def scores_of(task: Task[Any], answered: Sequence[Answered]) -> TaskScores:
+    """Scores of given answers to all units of a task, in their order.
+
+    Example:
+        >>> import numpy as np
+        >>> from trimtab.evaluation.tasks import Answered, BehaviorTask, scores_of
+        >>> task = BehaviorTask.load("sentiment")
+        >>> scores = scores_of(task.part(task.units[:1]), [Answered(np.array([-4.0, -9.0]), np.array([4, 3]))])
+        >>> scores.mean("propensity")
+        2.0
+    """
     rows: list[UnitScore] = []
     texts: dict[str, str] = {}
-    for some in _chunks(task.units):
-        for unit, answered in zip(some, _kept(task, some, model, treatment, ledger), strict=True):
-            if answered.text is not None:
-                texts[unit.id] = answered.text
-            rows += [UnitScore(unit.id, unit.cluster, name, v) for name, v in task.score(unit, answered).items()]
+    for unit, own in zip(task.units, answered, strict=True):
+        if own.text is not None:
+            texts[unit.id] = own.text
+        rows += [UnitScore(unit.id, unit.cluster, name, v) for name, v in task.score(unit, own).items()]
     return TaskScores(task.name, task.figures, tuple(rows), texts)
 
 

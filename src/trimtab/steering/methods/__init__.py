@@ -19,6 +19,7 @@ from trimtab.steering.methods.k_steering import KSteering
 from trimtab.steering.methods.mat_steer import MATSteer as MATSteer
 from trimtab.steering.methods.mean_difference import MeanDifference as MeanDifference
 from trimtab.steering.methods.mean_difference import mean_difference as mean_difference
+from trimtab.steering.methods.nl_iti import NonLinearInferenceTimeIntervention
 from trimtab.steering.methods.pca import PCA
 from trimtab.steering.methods.probe import LogisticProbe, ProbeGated
 from trimtab.steering.methods.prompting import InContextExamples, Instruction
@@ -35,8 +36,8 @@ BUILT_IN: dict[str, type[Method]] = {
     cls.name: cls
     for cls in (
         MeanDifference, PCA, LogisticProbe, ProbeGated, InContextVector, DirectionalAblation, ProjectionClamp, Angular,
-        KSteering, InferenceTimeIntervention, ConditionalActivationSteering, Instruction, InContextExamples,
-        ExclusiveGates, MATSteer,
+        KSteering, InferenceTimeIntervention, NonLinearInferenceTimeIntervention, ConditionalActivationSteering,
+        Instruction, InContextExamples, ExclusiveGates, MATSteer,
     )
 }  # fmt: skip
 

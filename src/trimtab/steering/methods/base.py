@@ -124,6 +124,11 @@ class Method(ABC):
         """
 
     @property
+    def last_tokens(self) -> int | None:
+        """How many of each text's last tokens its vector is the mean of; None to read texts as checks read them."""
+        return None
+
+    @property
     def hyperparameters(self) -> dict[str, Any]:
         """Hyperparameters by name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}

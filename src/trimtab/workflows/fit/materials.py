@@ -67,7 +67,7 @@ class FitMaterials:
         return _Epochs(self._first.progress)
 
     def sides(self, method: Method) -> Data:
-        """Activations of the training examples at the sites that the method reads.
+        """Activations of the training examples at the sites and of the tokens that the method reads.
 
         Raises:
             InputError: sites that the model or the method does not have.
@@ -75,7 +75,7 @@ class FitMaterials:
         where = self._read_at(method)
         for site in where:
             self._first.model.anatomy.module(site)
-        return {name: _sides(on, where) for name, on in self.experiments.items()}
+        return {name: _sides(on, where, method.last_tokens) for name, on in self.experiments.items()}
 
     def tokens(self, method: Method, which: TokenSelection, blocks: int) -> list[TokenGroup]:
         """Of training and dev examples: at all sites given together, or at each of the best blocks."""
@@ -220,8 +220,8 @@ def best_blocks(experiments: Mapping[str, Experiment], notes: list[str], n: int 
     return [Site(blocks[i]) for i in order]
 
 
-def _sides(on: Experiment, sites: Sequence[Site]) -> Mapping[Site, Sides]:
-    result = training(on, on.prompt_types[0], sites)
+def _sides(on: Experiment, sites: Sequence[Site], last_tokens: int | None) -> Mapping[Site, Sides]:
+    result = training(on, on.prompt_types[0], sites, last_tokens)
     return {
         site: Sides(
             torch.from_numpy(g.positive), torch.from_numpy(g.negative), not g.arbitrary,
