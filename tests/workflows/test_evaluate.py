@@ -315,6 +315,21 @@ def test_a_method_that_cannot_be_made_is_a_row_with_its_reason(source, tasks, tm
     assert result.contrasts[0].p is None
 
 
+def test_lito_chooses_between_answers_around_the_strength_that_does_the_damage(source, tmp_path):
+    choices = [{"prompt": f"Is {k} even?", "positive": " Yes" if k % 2 else " No", "negative": " No" if k % 2 else " Yes"}
+               for k in range(60)]  # fmt: skip
+    (tmp_path / "even.jsonl").write_text("\n".join(map(json.dumps, choices)))
+    settings = {**SETTINGS, "seeds": 1, "damages": (0.05,), "site": None, "dev": 8}
+    given = [f"behavior:{tmp_path / 'even.jsonl'}"], ["lito?share=0.5", "iti?share=0.5"]
+    result = evaluate(source, *given, folder=tmp_path / "out", **settings)
+    lito, iti = (c for name in ("lito", "iti") for c in kept(tmp_path / "out") if c["contender"] == name)
+    assert result.whole("lito", 0.05) is not None
+    assert lito["points"][0]["strengths"] == pytest.approx(iti["points"][0]["strengths"])
+    assert lito["points"][0]["damage"] == pytest.approx(iti["points"][0]["damage"])
+    assert lito["points"][0]["rows"] != iti["points"][0]["rows"]
+    assert "2405.00301" in next(m.source for m in result.protocol.methods if m.label == "lito")
+
+
 def test_specs_are_read_with_their_options():
     spec = TaskSpec.parse("bbq:a?b.jsonl?unknown=Hard to say&label=x")
     assert (spec.source, spec.options, spec.label) == ("a?b.jsonl", {"unknown": "Hard to say"}, "x")

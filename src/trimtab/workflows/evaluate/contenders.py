@@ -14,6 +14,8 @@ from trimtab.steering.methods import configured, method
 from trimtab.workflows.evaluate.equal_damage import Dial
 from trimtab.workflows.fit.materials import FitMaterials, best_blocks
 
+LITO = "lito"  # no steering of its own: chooses between answers at several strengths of `iti`
+STEERED_BY = {LITO: "iti"}
 BASELINE = "mean-difference"  # whose direction is exchanged for a random one, or is fitted to shuffled labels
 
 
@@ -25,11 +27,13 @@ class Candidate:
         settings: what tells it from its method's others.
         dial: what is turned until it does the damage that is allowed; None where there is no strength.
         fixed: what is measured then.
+        selects: whether a network chooses between the answers at several strengths around it, question by question.
     """
 
     settings: Mapping[str, Any]
     dial: Dial | None = None
     fixed: Treatment | None = None
+    selects: bool = False
 
     @property
     def steering(self) -> Steering | None:
@@ -88,8 +92,10 @@ class Bench:
             except TrimtabError as error:
                 self.refused.append((shown, str(error)))
                 continue
-            own = replace(self.base, steering=steering)
-            made.append(Candidate(shown, Dial(steering, self.base)) if steering.edits else Candidate(shown, None, own))
+            if steering.edits:
+                made.append(Candidate(shown, Dial(steering, self.base), selects=plan.method == LITO))
+            else:
+                made.append(Candidate(shown, fixed=replace(self.base, steering=steering)))
         if not made:
             raise InputError(self.refused[-1][1], field="methods")
         return made
@@ -98,7 +104,7 @@ class Bench:
         self, plan: MethodPlan, on: Mapping[str, Experiment], trials: int
     ) -> Iterator[tuple[Mapping[str, Any], Place | None]]:
         """Settings and where to steer: all settings at the best block of dev, then at the next best, and so on."""
-        cls = method(plan.method)
+        cls = method(STEERED_BY.get(plan.method, plan.method))
         if cls.material == "text" or (cls.all_blocks and self.protocol.site is None):
             yield from ((settings, None) for settings in plan.settings[:trials])
             return
@@ -113,7 +119,7 @@ class Bench:
     def _learned(
         self, plan: MethodPlan, on: Mapping[str, Experiment], settings: Mapping[str, Any], place: Place | None
     ) -> Steering:
-        maker = configured(plan.method, settings)
+        maker = configured(STEERED_BY.get(plan.method, plan.method), settings)
         learned = maker.learn(FitMaterials(on, None if place is None else [place], self.notes))
         if len(learned) != 1:
             raise InputError(f"method {plan.method} makes {len(learned)} steerings with these settings; give one block")
@@ -132,6 +138,7 @@ def settings_of(name: str, options: Mapping[str, Any]) -> tuple[Mapping[str, Any
     """
     from trimtab.workflows.fit.selection import grid
 
+    name = STEERED_BY.get(name, name)
     cls = method(name)
     if cls.needs_condition:
         raise InputError(

@@ -21,7 +21,8 @@ from trimtab.results.evaluation import Cell, Evaluation, Part, Protocol
 from trimtab.storage.atomic import output_path, whole
 from trimtab.storage.steps import Ledger
 from trimtab.version import __version__
-from trimtab.workflows.evaluate.cells import CellTask, measure
+from trimtab.workflows.evaluate.cell_task import CellTask
+from trimtab.workflows.evaluate.cells import measure
 from trimtab.workflows.evaluate.protocol import fixed, loaded, protocol_of
 from trimtab.workflows.evaluate.specs import MethodSpec, TaskSpec
 from trimtab.workflows.evaluate.summary import Summary

@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from trimtab.errors import InputError
+from trimtab.evaluation.lito import Lito
 from trimtab.evaluation.tasks import Task
 from trimtab.experiment.numbers import above_0, is_whole
 from trimtab.experiment.task_parts import LOCKBOX, Sizes, deal
@@ -19,7 +20,7 @@ from trimtab.results.evaluation import FLOORS, UNSTEERED, MethodPlan, Protocol, 
 from trimtab.steering.methods import method
 from trimtab.storage.atomic import whole
 from trimtab.storage.keys import check_same_settings
-from trimtab.workflows.evaluate.contenders import settings_of
+from trimtab.workflows.evaluate.contenders import LITO, settings_of
 from trimtab.workflows.evaluate.specs import MethodSpec, TaskSpec, units_digest
 
 FILE: Final = "protocol.json"
@@ -123,9 +124,10 @@ def kept(folder: Path) -> Protocol | None:
 
 
 def _method(spec: MethodSpec) -> MethodPlan:
-    cls = method(spec.method)
+    source = Lito.__doc__ if spec.method == LITO else method(spec.method).source
     settings = settings_of(spec.method, spec.options)
-    return MethodPlan(label=spec.label or spec.method, method=spec.method, settings=settings, source=cls.source)
+    first = " ".join((source or "").split("\n\n")[0].split())
+    return MethodPlan(label=spec.label or spec.method, method=spec.method, settings=settings, source=first)
 
 
 def _task(spec: TaskSpec, task: Task[Any], sizes: Sizes) -> TaskPlan:

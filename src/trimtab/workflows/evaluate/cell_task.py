@@ -1,0 +1,60 @@
+"""A cell to measure, and where its result is kept."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trimtab.evaluation.tasks import Task
+from trimtab.experiment.executor import ModelSource
+from trimtab.results.evaluation import Cell, Part, Protocol
+from trimtab.storage.keys import name_of
+from trimtab.storage.steps import Ledger
+
+
+@dataclass(frozen=True)
+class CellTask:
+    """A cell to measure.
+
+    Args:
+        source: the model.
+        protocol: what was fixed.
+        tasks: by label.
+        contender: label.
+        seed: the seed.
+        part: what is measured.
+        folder: of the comparison; steerings are saved in it.
+        ledger: keeps finished steps.
+    """
+
+    source: ModelSource
+    protocol: Protocol
+    tasks: Mapping[str, Task[Any]]
+    contender: str
+    seed: int
+    part: Part
+    folder: Path
+    ledger: Ledger
+
+    @property
+    def name(self) -> str:
+        """Of the cell, as a step of the comparison."""
+        return json.dumps([self.protocol.digest, self.contender, self.seed, self.part])
+
+    @property
+    def home(self) -> Path:
+        """Of the chosen steering."""
+        return self.folder / "steerings" / f"{self.contender.replace(' ', '-')}-{self.seed}"
+
+    @property
+    def file(self) -> Path:
+        """Of the result, which outlasts the steps."""
+        return self.folder / "cells" / f"{name_of(self.name, length=24)}.json"
+
+    def kept(self) -> Cell | None:
+        """The result, if it was finished before."""
+        try:
+            return Cell.model_validate_json(self.file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None

@@ -1,0 +1,268 @@
+"""Where a cell is measured: the seed's parts, made, chosen on dev, brought to equal damage, measured once."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from trimtab.behaviors import Example
+from trimtab.errors import InputError, NotFiniteError
+from trimtab.evaluation.lito import Lito
+from trimtab.evaluation.tasks import Task, TaskScores, Treatment, gain, run
+from trimtab.experiment.progress import Progress
+from trimtab.experiment.task_parts import Sizes, TaskParts, deal, experiment_of, usable
+from trimtab.interventions import strength_rows
+from trimtab.measurements.damage import Damage, DamageTexts, damages
+from trimtab.models import Model
+from trimtab.results.evaluation import SHUFFLED, Cell, Point, Row, Sample, Tried
+from trimtab.steering import Steering
+from trimtab.storage.steps import Ledger
+from trimtab.texts import Rendered
+from trimtab.workflows.evaluate.cell_task import CellTask
+from trimtab.workflows.evaluate.contenders import LITO, Bench, Candidate
+from trimtab.workflows.evaluate.equal_damage import Dial, balanced, equally_damaging
+
+N_SAMPLES = 2  # prompts of each task that are continued
+SAMPLE_TOKENS = 40
+_LEARNED = 2  # units that a selector learns from for each of dev
+FAR = 0.3  # share of the budget by which a damage may miss it before it is said
+
+
+class Room:
+    """What the cell needs of its seed."""
+
+    def __init__(self, task: CellTask, model: Model, progress: Progress) -> None:
+        p = task.protocol
+        self.task, self.model, self.progress, self.protocol = task, model, progress, p
+        self.sizes = Sizes(p.train, p.dev, p.test)
+        self.base = Treatment(chat_template=p.chat_template, seed=task.seed)
+        self.parts = {label: deal(own, task.seed, self.sizes) for label, own in task.tasks.items()}
+        self.fitted = [t.label for t in p.tasks if t.fitted]
+        self.ledger = Ledger(task.ledger.home, f"answers {model.digest}")
+        self.bench = Bench(self._experiments(), {}, p, self.base)
+        self.selectors: dict[tuple[str, str], Lito] = {}
+        if task.contender == SHUFFLED:
+            self.bench = replace(self.bench, shuffled=self._experiments(swap=task.seed))
+
+    @property
+    def refused(self) -> tuple[Tried, ...]:
+        """Candidates that could not be made."""
+        return tuple(Tried(settings=settings, reason=why) for settings, why in self.bench.refused)
+
+    def _experiments(self, swap: int | None = None) -> dict[str, Any]:
+        return {
+            label: experiment_of(
+                self.model, label, self.parts[label], self.task.seed, self.sizes, home=self.task.ledger.home,
+                chat_template=self.protocol.chat_template, swap=swap,
+            )
+            for label in self.fitted
+        }  # fmt: skip
+
+    def cell(self) -> Cell:
+        """The contender's candidates, the choice, and what is measured of the chosen one."""
+        if self.task.part == "lockbox":
+            return self._opened()
+        candidates = self.bench.candidates(self.task.contender)
+        chosen, tried, found = self._choice(candidates)
+        if chosen.steering is not None and self.task.contender in {m.label for m in self.protocol.methods}:
+            chosen.steering.save(self.task.home)
+        points = self._points(chosen, found)
+        samples = self._samples(chosen, points) if self.task.seed == self.protocol.seeds[0] else ()
+        return Cell(
+            contender=self.task.contender, seed=self.task.seed, tried=(*tried, *self.refused), points=points,
+            samples=samples, notes=tuple(self.bench.notes),
+        )  # fmt: skip
+
+    # --- the choice on dev ---
+
+    def _choice(
+        self, candidates: Sequence[Candidate]
+    ) -> tuple[Candidate, tuple[Tried, ...], tuple[float, Damage] | None]:
+        """The candidate that gains most at the first budget's damage, all brought there; its factor and damage."""
+        texts, target = self.dev_texts, self.protocol.damages[0]
+        candidates = self._balanced(candidates, target)
+        if len(candidates) == 1:
+            return candidates[0], (Tried(settings=candidates[0].settings, chosen=True),), None
+        dials = {i: c.dial for i, c in enumerate(candidates) if c.dial is not None}
+        at = equally_damaging(self.model, texts, dials, target, self._told("damage", texts))
+        rows = []
+        for i, candidate in enumerate(candidates):
+            treatment = candidate.fixed if candidate.dial is None else candidate.dial.at(at[i][0]) if i in at else None
+            damage = at[i][1].worst if i in at else None
+            worth, reason = self._worth(treatment, candidate.selects)
+            rows.append(Tried(settings=candidate.settings, gain=worth, damage=damage, reason=reason))
+        known = [i for i, row in enumerate(rows) if row.gain is not None]
+        if not known:
+            raise InputError(f"no candidate gives finite figures on dev: {rows[0].reason}", field="methods")
+        best = max(known, key=lambda i: rows[i].gain or 0.0)
+        rows[best] = rows[best].model_copy(update={"chosen": True})
+        return candidates[best], tuple(rows), at.get(best)
+
+    def _balanced(self, candidates: Sequence[Candidate], target: float) -> list[Candidate]:
+        steerings = [c.dial.steering for c in candidates if c.dial is not None and c.dial.steering is not None]
+        even = iter(balanced(self.model, self.dev_texts, steerings, self.base, target))
+        return [
+            replace(c, dial=Dial(next(even), self.base)) if c.dial is not None and c.dial.steering is not None else c
+            for c in candidates
+        ]
+
+    def _worth(self, treatment: Treatment | None, selects: bool) -> tuple[float | None, str | None]:
+        if treatment is None:
+            return None, "no strength gives finite figures"
+        try:
+            gains = [
+                gain(base, self._scores(label, "dev", treatment, selects), figure).standardised
+                for label in self.fitted
+                for figure in [self.protocol.task(label).figure]
+                for base in [self._scores(label, "dev", self.base)]
+            ]
+        except NotFiniteError as error:
+            return None, str(error)
+        return float(np.mean(gains)), None
+
+    # --- what is measured ---
+
+    def _points(self, chosen: Candidate, found: tuple[float, Damage] | None) -> tuple[Point, ...]:
+        """What is measured, at every budget; a search begins where the one before came to."""
+        if chosen.dial is None:
+            assert chosen.fixed is not None
+            return (self._point(chosen, None, 1.0, None),)
+        points, first, texts = [], 1.0, self.dev_texts
+        for k, budget in enumerate(self.protocol.damages):
+            if k or found is None:
+                told = self._told("damage", texts)
+                found = equally_damaging(self.model, texts, {0: chosen.dial}, budget, told, first).get(0)
+            if found is None:
+                raise InputError("no strength gives finite figures on dev", field="methods")
+            factor, damage = found
+            if k + 1 < len(self.protocol.damages):
+                first = factor * sqrt(self.protocol.damages[k + 1] / budget)
+            if abs(damage.worst - budget) > FAR * budget:
+                self.bench.notes.append(
+                    f"{self.task.contender}, seed {self.task.seed}: the damage on dev is {damage.worst:.3g} where "
+                    f"{budget:g} is allowed; no strength comes nearer"
+                )
+            points.append(self._point(chosen, budget, factor, damage.worst))
+        return tuple(points)
+
+    def _point(self, chosen: Candidate, budget: float | None, factor: float, dev_damage: float | None) -> Point:
+        treatment = _treatment(chosen, factor)
+        strengths = {} if chosen.dial is None else chosen.dial.strengths(factor)
+        return self._measured(treatment, budget, strengths, dev_damage, chosen.selects)
+
+    def _measured(
+        self, treatment: Treatment, budget: float | None, strengths: Mapping[str, float], dev_damage: float | None,
+        selects: bool,
+    ) -> Point:  # fmt: skip
+        part = self.task.part
+        rows: list[Row] = []
+        for label in self.parts:
+            try:
+                scores = self._scores(label, part, treatment, selects)
+            except InputError as error:
+                if not selects or label in self.fitted:
+                    raise
+                self.bench.notes.append(f"{self.task.contender} is not measured on {label}: {error}")
+                continue
+            rows += [
+                Row(task=label, unit=r.unit, cluster=r.cluster, figure=r.figure, value=r.value) for r in scores.rows
+            ]
+        texts = self._texts(part)
+        (damage,) = damages(self.model, texts, [treatment])
+        return Point(
+            budget=budget, strengths=strengths, dev_damage=dev_damage, damage=dict(damage.by_group), rows=tuple(rows)
+        )
+
+    def _opened(self) -> Cell:
+        """The lock-box under what was chosen: the same steering at the same strengths."""
+        before = replace(self.task, part="test").kept()
+        if before is None or not before.points:
+            reason = "there is no result on test" if before is None else before.reason
+            raise InputError(f"{self.task.contender}, seed {self.task.seed}: {reason}")
+        steering = Steering.load(self.task.home) if self.task.home.is_dir() else None
+        points = []
+        chosen = None if steering is not None else self.bench.candidates(self.task.contender)[0]
+        for point in before.points:
+            if steering is not None:
+                treatment = replace(self.base, steering=steering, strength=dict(point.strengths) or None)
+            elif chosen is not None and chosen.steering is not None:
+                treatment = replace(self.base, steering=chosen.steering, strength=dict(point.strengths))
+            else:
+                treatment = replace(self.base, flatten=point.strengths.get("temperature", 1.0))
+            points.append(self._measured(treatment, point.budget, point.strengths, point.dev_damage, self._selects))
+        return Cell(contender=self.task.contender, seed=self.task.seed, points=tuple(points))
+
+    def _samples(self, chosen: Candidate, points: Sequence[Point]) -> tuple[Sample, ...]:
+        """Greedy continuations of the first prompts that are measured, at the first budget."""
+        at = points[0]
+        treatment = chosen.fixed or self.base
+        if chosen.dial is not None and chosen.steering is not None:
+            treatment = replace(self.base, steering=chosen.steering, strength=dict(at.strengths))
+        out = []
+        for label, parts in self.parts.items():
+            texts = [unit.texts[0] for unit in parts.test.units[:N_SAMPLES]]
+            prompts = [Rendered(t.context, t.prompt or t.answer, "", t.messages) for t in texts]
+            written = self.model.generate(
+                prompts, steering=treatment.steering, strength=treatment.strength,
+                chat_template=treatment.chat_template, max_new_tokens=SAMPLE_TOKENS,
+            )  # fmt: skip
+            out += [Sample(task=label, prompt=p.prompt, text=text) for p, text in zip(prompts, written, strict=True)]
+        return tuple(out)
+
+    # --- shared ---
+
+    @property
+    def _selects(self) -> bool:
+        return self.task.contender in {m.label for m in self.protocol.methods if m.method == LITO}
+
+    def _scores(self, label: str, part: str, treatment: Treatment, selects: bool = False) -> TaskScores:
+        task: Task[Any] = getattr(self.parts[label], part)
+        if selects:
+            scores = self._selector(label, treatment).run(task, self.model)
+        else:
+            scores = run(task, self.model, treatment, ledger=self.ledger)
+        self.progress.advance(f"{self.task.contender}, seed {self.task.seed}", len(task.units))
+        return scores
+
+    def _selector(self, label: str, treatment: Treatment) -> Lito:
+        """Learned from the task's training units, as many as dev has, under the strengths at hand."""
+        steering, key = treatment.steering, (label, json.dumps(treatment.strength, sort_keys=True))
+        assert steering is not None
+        if key not in self.selectors:
+            train = self.parts[label].train
+            some = train.part(train.units[: _LEARNED * self.protocol.dev])
+            own = steering.changed(attributes=strength_rows(steering, treatment.strength)[0])
+            self.selectors[key] = Lito.learn(
+                some, self.model, own, chat_template=treatment.chat_template, seed=self.task.seed
+            )
+        return self.selectors[key]
+
+    @property
+    def dev_texts(self) -> DamageTexts:
+        """Of dev examples."""
+        return self._texts("dev")
+
+    def _texts(self, part: str) -> DamageTexts:
+        examples: dict[str, Sequence[Example]] = {}
+        for label in self.fitted:
+            if part == "dev":
+                examples[label] = self.bench.experiments[label].splits.dev.examples
+            else:
+                own: TaskParts = self.parts[label]
+                behavior = usable(self.model, getattr(own, part).behavior(label), self.protocol.chat_template)
+                examples[label] = behavior.examples
+        return DamageTexts.of(examples, self.protocol.damage_texts, dev=part == "dev")
+
+    def _told(self, stage: str, texts: DamageTexts) -> Any:
+        n = sum(map(len, texts.groups.values()))
+        return lambda times: self.progress.advance(stage, n * times)
+
+
+def _treatment(chosen: Candidate, factor: float) -> Treatment:
+    if chosen.dial is not None:
+        return chosen.dial.at(factor)
+    assert chosen.fixed is not None
+    return chosen.fixed
