@@ -48,6 +48,7 @@ def evaluate(
     train: Annotated[int, typer.Option(help="Training examples of each task, at most.")] = 150,
     dev: Annotated[int, typer.Option(help="Units of each task to choose by, at most.")] = 40,
     test: Annotated[int, typer.Option(help="Units of each task to measure, at most.")] = 120,
+    damage_texts: Annotated[int, typer.Option(help="Texts of each group that damage is measured on.")] = 16,
     chat_template: options.ChatTemplate = False,
     open_lockbox: Annotated[
         bool, typer.Option("--open-lockbox", help="Measure the rows that were locked away: once, after test; recorded.")
@@ -86,6 +87,7 @@ def evaluate(
             dev=dev,
             test=test,
             contrasts=pairs,
+            damage_texts=damage_texts,
             chat_template=chat_template,
             open_lockbox=open_lockbox,
             workers=workers,

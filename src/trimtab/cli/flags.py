@@ -28,6 +28,7 @@ FLAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "contrasts": ("--contrast",),
     "control": ("--control",),
     "convention": ("--convention",),
+    "damage_texts": ("--damage-texts",),
     "damages": ("--damage",),
     "decide_by": ("--decide-by",),
     "description": ("--description",),
