@@ -29,7 +29,9 @@ from trimtab.workflows.evaluate.summary import Summary
 
 DAMAGES: Final = (0.05, 0.2)  # nats per token
 LOCK: Final = "lockbox.json"
-_TIMED = 8  # units of each task that the estimate times
+_TIMED = 12  # units of each task that the estimate times
+_TRIES = 3  # of a search for a damage, on average
+_WHOLE = 2.0  # times that comparing a text's whole distributions takes longer than scoring its answer
 
 
 def evaluate(
@@ -157,23 +159,35 @@ def _opened(home: Path, protocol: Protocol, command: str) -> str:
 
 
 def _announce(left: Sequence[CellTask], model: Model, progress: Progress, workers: int) -> None:
-    """Count the units that are scored, and time a few."""
+    """Count what is scored, time a few units of each task, and say how long it may take besides fitting."""
     protocol, tasks = left[0].protocol, left[0].tasks
-    seconds = 0.0
-    for task in tasks.values():
-        some = task.part(task.units[:_TIMED])
-        start = perf_counter()
-        run(some, model, Treatment(chat_template=protocol.chat_template))
-        seconds += (perf_counter() - start) / len(some.units)
-    n = len(protocol.damages)
-    fitted = sum(t.fitted for t in protocol.tasks)
-    texts = protocol.damage_texts * (1 + 2 * fitted)
-    methods = {m.label: min(protocol.trials, max(len(m.settings), protocol.trials)) for m in protocol.methods}
-    total = 0
+    a_unit, a_text = _paces(model, tasks, protocol.chat_template)
+    fitted = [t.label for t in protocol.tasks if t.fitted]
+    texts = protocol.damage_texts * (1 + 2 * len(fitted))
+    methods, n = {m.label for m in protocol.methods}, len(protocol.damages)
+    total, seconds = 0, 0.0
     for cell in left:
-        trials = methods.get(cell.contender, 0)
-        total += len(tasks) * protocol.test * n + texts * 4 * (n + trials) + 2 * fitted * protocol.dev * trials
-    progress.begin(total, total * seconds / len(tasks) / workers, "texts to score, besides fitting")
+        trials = protocol.trials if cell.contender in methods else 0
+        tries = _TRIES * (trials + n) + n
+        units = {label: protocol.test * n + (protocol.dev * trials if label in fitted else 0) for label in tasks}
+        total += sum(units.values()) + texts * tries
+        seconds += sum(a_unit[label] * k for label, k in units.items()) + a_text * texts * tries
+    progress.begin(total, seconds / workers, "texts to score, besides fitting")
+
+
+def _paces(model: Model, tasks: Mapping[str, Task[Any]], chat_template: bool) -> tuple[dict[str, float], float]:
+    """Seconds a unit of each task, and seconds a text of which the whole distributions are compared."""
+    a_unit, a_text = {}, 0.0
+    for label, task in tasks.items():
+        some = task.part(task.units[:_TIMED])
+        run(some.part(some.units[:1]), model, Treatment(chat_template=chat_template))  # what is slow the first time
+        start = perf_counter()
+        run(some, model, Treatment(chat_template=chat_template))
+        spent = perf_counter() - start
+        a_unit[label] = spent / len(some.units)
+        if task.asks != "text":
+            a_text = max(a_text, _WHOLE * spent / sum(len(u.texts) for u in some.units))
+    return a_unit, a_text
 
 
 def _evaluation(
