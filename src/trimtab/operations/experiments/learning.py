@@ -22,7 +22,7 @@ from trimtab.statistics.sequential import Belief, best_arm, beta_belief, normal_
 
 _DAY: Final = 86_400.0
 _START: Final = 30
-_YES_NO: Final = ("errors", "cancelled", "refusal", "requests")
+_YES_NO: Final = ("errors", "cancelled", "refusal", "degenerate", "requests")
 _DIGITS: Final = 6  # of shares
 _NEWEST: Final = 9  # visits whose time is now
 _SPREAD: Final = 1e-9  # of the scale: less is rounding
