@@ -68,8 +68,8 @@ class Visits:
         self._visits: dict[tuple[str, int], _Visit] = {}
         self._seen: set[tuple[str, int]] = set()
 
-    def read(self) -> None:
-        """Read what is new.
+    def read(self, until: Position | None = None) -> None:
+        """Read what is new, up to a position; by default all.
 
         Raises:
             TrimtabError: the store cannot be read.
@@ -80,7 +80,7 @@ class Visits:
                 drawn = release.state == ("dry-run" if self._dry_run else "running")
                 if drawn and release.epoch is not None and release.version >= self._since:
                     self._epochs[release.version] = release.epoch
-            end = read_until(connection)
+            end = until or read_until(connection)
             window = Window(self._definition.name, tuple(self._epochs), self._dry_run, self.position, end)
             found = changed(connection, self.metric, window, self.left_out)
         for change in found:
