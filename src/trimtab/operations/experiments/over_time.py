@@ -13,7 +13,7 @@ from trimtab.errors import InputError
 from trimtab.operations.experiments.experiment import evidence_from, is_dry, measures
 from trimtab.operations.experiments.findings import rounded
 from trimtab.operations.experiments.measuring import Measure
-from trimtab.operations.experiments.visits import Visits
+from trimtab.operations.experiments.visits import SLACK_DAYS, Visited, Visits
 from trimtab.operations.metrics.metric import Metric
 from trimtab.operations.outcomes.reading import OutcomeReader
 from trimtab.operations.outcomes.values import Position
@@ -23,7 +23,7 @@ from trimtab.operations.releases.release import Definition
 from trimtab.operations.releases.releases import Releases
 from trimtab.operations.store.database import Store
 from trimtab.operations.store.tables import EXPOSURES, OUTCOMES
-from trimtab.statistics.sequential import AsymptoticSequence, policy_estimate
+from trimtab.statistics.sequential import AsymptoticSequence, PolicySums
 
 POINTS: Final = 40
 _WORK: Final = 2_000_000  # answers times points that a first reading may cost; with more answers there are fewer points
@@ -88,6 +88,10 @@ class _Source(Protocol):
 
     metric: Metric
 
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether all is to be read anew (see `Visits`)."""
+
     def point(self, until: Position, time: float) -> Point:
         """Read on to a position, and say how the metric stands there."""
 
@@ -97,6 +101,7 @@ class _Pair:
 
     def __init__(self, measure: Measure) -> None:
         self.metric = measure.wanted.metric
+        self.is_contradicted = False
         self._measure = measure
 
     def point(self, until: Position, time: float) -> Point:
@@ -116,13 +121,21 @@ class _Several:
         self._visits = visits
         self._names = (CONTROL, *definition.arms)
         self._sequence = AsymptoticSequence(plan.decide_by, plan.alpha)
+        self._sums = [PolicySums.begun(policy) for policy in np.eye(len(self._names))]
+        visits.takers.append(self._take)
+
+    @property
+    def is_contradicted(self) -> bool:
+        return self._visits.is_contradicted
+
+    def _take(self, seen: Visited) -> None:
+        self._sums = [sums.add(seen.draws) for sums in self._sums]
 
     def point(self, until: Position, time: float) -> Point:
         self._visits.read(until)
-        draws = self._visits.now.draws
-        arms = {}
-        for place, (name, n) in enumerate(zip(self._names, map(int, draws.counts), strict=True)):
-            found = self._sequence.interval(policy_estimate(draws, np.eye(len(self._names))[place]))
+        seen, arms = self._visits.now, {}
+        for name, sums, n in zip(self._names, self._sums, map(int, seen.counts), strict=True):
+            found = self._sequence.interval(sums.add(seen.draws).estimate)
             arms[name] = ArmPoint(n, *map(rounded, (found.value, found.low, found.high)))
         control = arms[CONTROL]
         return Point(time, (control.visits, sum(one.visits for one in arms.values()) - control.visits), control.mean,
@@ -167,6 +180,7 @@ class OverTime:
         self._releases, self._lock = Releases(store), Lock()
         self._points: list[tuple[Position, Point]] = []
         self._begun: tuple[int, bool] | None = None
+        self._slack = SLACK_DAYS
         self._source = self._begin(metric)
 
     @property
@@ -186,16 +200,23 @@ class OverTime:
             TrimtabError: the store cannot be read.
         """
         with self._lock:
-            self._source = self._begin(self.metric.name)
-            with self._store.reading() as connection:
-                moments = self._moments(connection)
-            for position, time in moments:
-                point = self._source.point(position, time)
-                if self._points and self._points[-1][0].exposures == position.exposures:
-                    self._points.pop()  # nothing but feedback came since
-                self._points.append((position, point))
+            self._read()
+            while self._source.is_contradicted:
+                self._begun, self._slack = None, 2 * self._slack
+                self._read()
             self._thin()
             return tuple(point for _, point in self._points if point.is_known)
+
+    def _read(self) -> None:
+        """Add the points of what is new."""
+        self._source = self._begin(self.metric.name)
+        with self._store.reading() as connection:
+            moments = self._moments(connection)
+        for position, time in moments:
+            point = self._source.point(position, time)
+            if self._points and self._points[-1][0].exposures == position.exposures:
+                self._points.pop()  # nothing but feedback came since
+            self._points.append((position, point))
 
     def _begin(self, metric: str | None) -> _Source:
         """What is measured, anew where evidence begins anew."""
@@ -222,10 +243,13 @@ class OverTime:
             reader = OutcomeReader(self._store, self._release, dry_run=dry_run, after=since)
             return [_Pair(measure) for measure in measures(reader, definition)]
         names = [str(definition.metric), *(rail.metric for rail in plan.guardrails)]
+        slack = None if definition.adapt is None else self._slack
         return [
-            _Several(Visits(self._store, definition, metrics[name], dry_run=dry_run, since=since), definition, plan)
+            _Several(Visits(
+                self._store, definition, metrics[name], dry_run=dry_run, since=since, slack_days=slack,
+            ), definition, plan)
             for name in names
-        ]
+        ]  # fmt: skip
 
     def _moments(self, connection: Connection) -> list[tuple[Position, float]]:
         """Positions that were not read yet, with the time of the last answer at each; none where nothing is new."""
