@@ -37,7 +37,8 @@ PRESETS: Final = {"right": 1.0, "reversed": -1.0, "broken": 8.0}  # times the st
 CLIENTS: Final = 8
 AFTER: Final = 3.0  # seconds that clients go on once it is
 ROWS: Final = 48  # of the check, and so of the canary
-GUARDRAILS: Final = ("repetition", "length", "refusal", "errors")
+GUARDRAILS: Final = ("degenerate", "repetition", "length", "refusal", "errors")
+MEASURED: Final = ("repetition", "degenerate")  # of every answer, shown for both arms
 WAYS: Final = ("canary", "shadow", "guardrails")
 RUNS: Final = (
     ("reversed", ("canary",)),
@@ -164,9 +165,12 @@ def recorded(store: Path, name: str) -> Row:
         "after": sum(back is not None and row[0] > back for row in rows),
         "steered_late": sum(bool(row[1]) and back is not None and row[0] > back + 1 for row in rows),
         "audit": audit.partition(":")[0],
-        "repetition": {
-            arm: _mean([json.loads(row[2]).get("repetition") for row in before if bool(row[1]) == steered])
-            for arm, steered in (("steered", True), ("plain", False))
+        **{
+            outcome: {
+                arm: _mean([json.loads(row[2]).get(outcome) for row in before if bool(row[1]) == steered])
+                for arm, steered in (("steered", True), ("plain", False))
+            }
+            for outcome in MEASURED
         },
     }
 
@@ -211,6 +215,8 @@ def all_rows(args: argparse.Namespace) -> list[Row]:
             if seed and (preset, ways) == ONCE:
                 continue
             settings = {"preset": preset, "ways": list(ways), "seed": seed, **common}
+            if "guardrails" in ways:
+                settings["guardrails"] = list(GUARDRAILS)
             rows.append(kept(args.json, settings, partial(_timed, settings, args.work)))
     return rows
 
@@ -267,14 +273,16 @@ def _figures(runs: dict[tuple[str, tuple[str, ...]], list[Row]]) -> str:
         seen = [row["shadow"] for row in group if row["shadow"]]
         kl = [s["kl"]["value"] for s in seen if s["kl"]["value"] is not None]
         random_kl = [s["random_kl"]["value"] for s in seen if s["random_kl"]["value"] is not None]
-        repeated = [row["repetition"] for row in group]
-        shares = [_mean([r[arm] for r in repeated]) for arm in ("steered", "plain")]
+        shares = [
+            _mean([row[outcome][arm] for row in group if outcome in row])
+            for outcome in MEASURED for arm in ("steered", "plain")
+        ]  # fmt: skip
         lines.append([
             preset, ", ".join(ways), *(f"{median(x):.2f}" if x else "–" for x in (kl, random_kl)),
             *("–" if x is None else f"{x:.2f}" for x in shares),
         ])  # fmt: skip
-    header = ["steering", "watched by", "live KL", "of random directions", "repetition, steered", "unsteered"]
-    return table(header, lines)
+    header = ["steering", "watched by", "live KL", "of random directions"]
+    return table([*header, *(said for one in MEASURED for said in (f"{one}, steered", "unsteered"))], lines)
 
 
 _PAGE: Final = """# A wrong steering is taken back
@@ -307,7 +315,8 @@ All of these steps are by `watch`, and `trimtab audit verify` says of every stor
 
 {figures}
 
-Bound of `--shadow-max-kl`: {kl:g} nats per token.
+Bound of `--shadow-max-kl`: {kl:g} nats per token. *Degenerate* is the share of answers that have broken down; a dash
+is a figure that was not taken.
 
 {shown}
 

@@ -169,8 +169,8 @@ def test_an_audit_that_does_not_hold_ends_with_code_4_and_names_the_entry(create
 
 
 def test_a_store_is_migrated_and_forgets(here: Path, run: Run) -> None:
-    assert run("store", "migrate")[1] == "the store has the schema 0003 now\n"
-    assert run("store", "migrate")[1] == "the store has the schema 0003 already\n"
+    assert run("store", "migrate")[1] == "the store has the schema 0004 now\n"
+    assert run("store", "migrate")[1] == "the store has the schema 0004 already\n"
     with Store(here) as store:
         ExposureLog(store).write([Exposure("r", 0.0, "tiny", "named", "ada", prompt="p", answer="a")])
         OutcomeLog(store, texts=True).write([Outcome("thumbs", "r", label="up", who="page", comment="so so")])

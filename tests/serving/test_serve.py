@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from tests.serving.process import Serving, serving
 
 import trimtab as tt
 from trimtab.cli import app
+from trimtab.cli.serve import _watching
 from trimtab.models import Model
 
 PROMPTS = ["It was", "The harbour in the morning", "Say that again"]
@@ -184,6 +186,8 @@ def test_the_page_is_at_the_servers_address_unless_it_is_switched_off(
         (("--canary", "nowhere", "--no-auth"), "nowhere"),
         (("--canary-every", "0", "--no-auth"), "canary-every"),
         (("--shadow-max-kl", "0.1", "--no-auth"), "shadow"),
+        (("--figures-since", "yesterday", "--no-auth"), "figures-since"),
+        (("--figures-since", "2026-11-30", "--no-auth"), "read back from a store"),
     ],
 )
 def test_what_cannot_be_served_is_refused_before_it_listens(
@@ -201,3 +205,15 @@ def test_what_cannot_be_served_is_refused_before_it_listens(
     assert done.returncode == 2, done.stderr
     assert word in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_figures_are_read_back_from_a_moment_that_is_meant_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        since = _watching(0.0, None, [], 60.0, datetime.fromisoformat("2026-11-30T14:00:00")).since
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert since == datetime(2026, 11, 30, 14, tzinfo=UTC).timestamp()
+    assert _watching(0.0, None, [], 60.0, None).since == 0.0

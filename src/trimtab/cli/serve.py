@@ -1,6 +1,7 @@
 """`trimtab serve`."""
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -111,6 +112,13 @@ def serve(
     canary_every: Annotated[
         float, typer.Option(help="Minutes between two looks of a canary; at what comes live it looks at once.")
     ] = 60.0,
+    figures_since: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
+            help="Read monitoring's figures back from the store from this moment on, UTC; by default all.",
+        ),
+    ] = None,
     judge: serve_judge.Judge = None,
     judge_model: serve_judge.JudgeModel = None,
     key_env: options.KeyEnv = None,
@@ -141,7 +149,9 @@ def serve(
     console = Console(stderr=True, soft_wrap=True)
     for folder, fault in registry.faults.items():
         console.print(f"left out: {folder}: {fault}", highlight=False, markup=False)
-    watching = _watching(shadow, shadow_max_kl, canary or [], canary_every)
+    watching = _watching(shadow, shadow_max_kl, canary or [], canary_every, figures_since)
+    if figures_since is not None and store is None:
+        raise InputError("figures are read back from a store; name it", code="missing-value", field="store")
     if webhook is not None and store is None:
         raise InputError("guardrails act on releases of a store; name it", code="missing-value", field="store")
     operations = _operations(
@@ -190,7 +200,9 @@ def _webhook(url: str | None) -> "Webhook | None":
     return Webhook(url, secret_from(), lambda event, why: log.error("webhook_failed", decision=event, reason=why))
 
 
-def _watching(shadow: float, max_kl: float | None, canaries: list[Path], every: float) -> "Watching":
+def _watching(
+    shadow: float, max_kl: float | None, canaries: list[Path], every: float, since: datetime | None
+) -> "Watching":
     """What is watched.
 
     Raises:
@@ -205,7 +217,8 @@ def _watching(shadow: float, max_kl: float | None, canaries: list[Path], every: 
             field="shadow_max_kl",
         )
     watched = tuple(Checked.load(folder) for folder in canaries)
-    return Watching(shadow, watched, every, max_kl)
+    began = 0.0 if since is None else since.replace(tzinfo=UTC).timestamp()
+    return Watching(shadow, watched, every, max_kl, since=began)
 
 
 def _operations(

@@ -15,6 +15,8 @@ from trimtab.operations.exposures import Count as Count
 from trimtab.operations.exposures import Exposure as Exposure
 from trimtab.operations.exposures import ExposureLog as ExposureLog
 from trimtab.operations.exposures import ExposureWriter as ExposureWriter
+from trimtab.operations.exposures import SteeredAnswer as SteeredAnswer
+from trimtab.operations.exposures import SteeredAnswers as SteeredAnswers
 from trimtab.operations.exposures import TextCipher as TextCipher
 from trimtab.operations.metrics import Metric as Metric
 from trimtab.operations.metrics import known_metrics as known_metrics

@@ -31,7 +31,7 @@ from trimtab.operations import (
     planned,
     verify,
 )
-from trimtab.operations.experiments import Watch, Watched, experiment_of, policy_value
+from trimtab.operations.experiments import OverTime, Watch, Watched, experiment_of, policy_value
 from trimtab.operations.experiments.learning import learned, next_shares
 from trimtab.operations.experiments.visits import Visited
 from trimtab.statistics.sequential import Draws
@@ -322,6 +322,35 @@ def test_harm_in_a_factorial_release_pauses_it(make: Make) -> None:
     done = several.watch().done
     assert done is not None
     assert done.state == "rolled-back"
+
+
+def test_each_point_of_the_course_is_what_a_look_found_at_that_moment(make_both: Make) -> None:
+    several = make_both(guardrails=("cancelled",))
+    course, found = OverTime(several.store, "a"), []
+    assert course.read() == ()
+    for _ in range(3):
+        several.visits(250, FAIL)
+        look = experiment_of(several.store, "a").look()
+        found.append({one.arm: (one.visits, one.mean, one.low, one.high) for one in look.arms})
+        point = course.read()[-1]
+        assert {name: tuple(vars(arm).values()) for name, arm in point.arms.items()} == found[-1]
+        assert (point.units, point.difference) == ((found[-1]["control"][0], sum(n for n, *_ in found[-1].values())
+                                                    - found[-1]["control"][0]), None)  # fmt: skip
+        several.watch()  # sets the shares anew
+    assert several.shares["bold"] > 0.5
+    anew = OverTime(several.store, "a", points=3).read()  # by somebody who comes late
+    assert [{name: tuple(vars(arm).values()) for name, arm in point.arms.items()} for point in anew] == found
+    assert list(OverTime(several.store, "a", "cancelled").read()[-1].arms) == ["control", "mild", "bold"]
+    with pytest.raises(InputError, match="not judged by latency; it is judged by errors, cancelled"):
+        OverTime(several.store, "a", "latency")
+
+
+def test_a_factorial_release_has_a_course_of_every_cell(make: Make) -> None:
+    several = make(arms=CELLS, adapt=None, factors=("kind", "brief"))
+    several.visits(400, dict.fromkeys(("control", *CELLS), 0.5))
+    point = OverTime(several.store, "a").read()[-1]
+    assert set(point.arms) == {"control", *CELLS}
+    assert sum(arm.visits for arm in point.arms.values()) == 400
 
 
 def test_an_arm_is_kept_by_its_name_and_an_excluded_one_is_not(make: Make) -> None:

@@ -54,8 +54,8 @@ def test_a_store_that_is_not_there_is_not_made_by_reading(place: str) -> None:
     with pytest.raises(InputError, match="trimtab store migrate"):
         Store(place)
     assert not Path(place).exists()
-    assert migrate(place) == (None, "0003")
-    assert migrate(place) == ("0003", "0003")
+    assert migrate(place) == (None, "0004")
+    assert migrate(place) == ("0004", "0004")
 
 
 def test_two_processes_may_make_a_store_at_once(place: str) -> None:

@@ -38,7 +38,14 @@ def test_an_adaptive_release_says_which_arm_leads_and_one_is_kept_at_the_end(sev
     )
     expect(page.get_by_role("table", name="All that was done")).to_contain_text("shares set anew")
     expect(page.locator("#release .facts")).to_contain_text(re.compile(r"unsteered: \d+ answers"))
-    assert page.locator(".chart").count() == 0
+    charts = page.locator(".courses").get_by_role("img")
+    assert [one.get_attribute("aria-label").split(":")[0] for one in charts.all()] == ["control", "unsteered", "bold"]
+    expect(page.locator(".courses figcaption").nth(2)).to_contain_text(re.compile(r"bold [\d.]+% \[[\d.]+, [\d.]+\]"))
+    page.locator("details", has_text="The arms over time as a table").locator("summary").click()
+    over = page.get_by_role("table", name="The arms over time as a table")
+    assert len(over.locator("tbody tr").all()) > 10
+    page.get_by_label("Metric").select_option("cancelled")
+    expect(page.locator(".courses figcaption").nth(2)).to_contain_text("bold 0%")
     actions = page.get_by_role("group", name="What can be done with this release")
     assert actions.get_by_role("button").all_inner_texts() == ["Pause", "Roll back", "Finish"]
     actions.get_by_role("button", name="Finish").click()

@@ -3,6 +3,7 @@
 from time import time
 from typing import Any
 
+import pytest
 from tests.serving.asking import error, sent
 from tests.serving.live.conftest import Operated, text_of
 
@@ -50,6 +51,13 @@ def test_arms_are_made_served_recorded_and_adapted(operated: Operated) -> None:
     assert (told["arm"], told["propensity"]) == (adapted.arm("ada"), adapted.epoch.shares[adapted.arm("ada")])
     look = asked(operated, "/trial/experiment")
     assert [one["arm"] for one in look["arms"]] == ["control", "gentle", "warm"]
+    course = asked(operated, "/trial/series")
+    assert (course["metric"], course["data"], list(course["arms"][-1]["arms"])) == (
+        "errors", [], ["control", "gentle", "warm"],
+    )  # fmt: skip
+    last = course["arms"][-1]["arms"]["warm"]
+    assert 0 <= last["visits"] - look["arms"][2]["visits"] <= 1  # what was asked just now may be written between them
+    assert last["mean"] == pytest.approx(look["arms"][2]["mean"], abs=0.02)
     estimate = asked(operated, "/trial/estimate?policy=warm")
     assert (estimate["policy"]["warm"], len(estimate["estimates"])) == (1.0, 3)
     assert "no arm" in asked(operated, "/trial/estimate?policy=loud", status=400)["error"]["message"]

@@ -11,6 +11,7 @@ from trimtab.statistics.sequential import (
     AsymptoticSequence,
     Draws,
     Moments,
+    PolicySums,
     difference,
     mean_estimate,
     policy_estimate,
@@ -59,6 +60,20 @@ def test_an_estimate_is_what_a_loop_over_the_visits_finds(method: str) -> None:
     draws, policy = greedy(1, 60), np.array([0.2, 0.0, 0.8])
     found = policy_estimate(draws, policy, method)  # type: ignore[arg-type]
     assert (float(found.value), float(found.error)) == pytest.approx(by_hand(draws, policy, method))
+
+
+@pytest.mark.parametrize("policy", [(0.2, 0.0, 0.8), (1.0, 0.0, 0.0), (-1.0, 1.0, 0.0)])
+@pytest.mark.parametrize("cuts", [(0,), (60,), (1, 2, 30), tuple(range(60))])
+def test_sums_of_batches_are_what_a_loop_over_all_visits_finds(
+    policy: tuple[float, ...], cuts: tuple[int, ...]
+) -> None:
+    draws, sums = greedy(1, 60), PolicySums.begun(policy)
+    for first, last in zip((0, *cuts), (*cuts, 60), strict=True):
+        part = slice(first, last)
+        sums = sums.add(Draws(draws.value[part], draws.arm[part], draws.probability[part]))
+    found, whole = sums.estimate, policy_estimate(draws, policy)
+    assert (float(found.value), float(found.error)) == pytest.approx(by_hand(draws, np.array(policy), "doubly-robust"))
+    assert (float(found.units), float(found.smallest)) == pytest.approx((float(whole.units), float(whole.smallest)))
 
 
 def test_arms_drawn_evenly_give_the_difference_of_an_ordinary_experiment() -> None:

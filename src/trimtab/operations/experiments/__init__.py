@@ -7,6 +7,7 @@ from trimtab.operations.experiments.findings import Finding as Finding
 from trimtab.operations.experiments.findings import Look as Look
 from trimtab.operations.experiments.findings import SampleRatio as SampleRatio
 from trimtab.operations.experiments.findings import Standing as Standing
+from trimtab.operations.experiments.over_time import ArmPoint as ArmPoint
 from trimtab.operations.experiments.over_time import OverTime as OverTime
 from trimtab.operations.experiments.over_time import Point as Point
 from trimtab.operations.experiments.policies import PolicyEstimate as PolicyEstimate

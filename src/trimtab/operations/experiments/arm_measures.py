@@ -1,9 +1,11 @@
 """Guardrails of a release with several arms: each arm against control, from visits that were drawn unevenly.
 
-The difference is doubly robust (`policy_estimate`), so that it stays right while shares change by what is seen. Before
+The difference is doubly robust (`PolicySums`), so that it stays right while shares change by what is seen. Before
 either arm holds some visits of other values than most have, bets on the first request of each unit speak, where the
 server measures the outcome within bounds that are not too wide for the margin; the two share the alpha in halves.
 """
+
+from collections import Counter
 
 import numpy as np
 
@@ -13,8 +15,9 @@ from trimtab.operations.experiments.measuring import DIFFERING, asymptotic, bets
 from trimtab.operations.experiments.series import ArmUnits
 from trimtab.operations.experiments.visits import Visited, Visits
 from trimtab.operations.experiments.wanted import Measured, Wanted
+from trimtab.operations.outcomes.values import Floats
 from trimtab.operations.releases.plan import Guardrail, Plan
-from trimtab.statistics.sequential import Draws, policy_estimate
+from trimtab.statistics.sequential import Estimate, PolicySums
 
 
 class ArmMeasure:
@@ -30,20 +33,35 @@ class ArmMeasure:
     def __init__(self, visits: Visits, wanted: Wanted, arm: int, name: str) -> None:
         self.visits, self.wanted, self.arm, self.name = visits, wanted, arm, name
         self._bets, self._alpha = bets_on(wanted)
+        each = np.eye(len(visits.firsts))
+        self._contrast = each[arm] - each[0]
+        self._settled = [PolicySums.begun(policy) for policy in (each[0], each[arm], self._contrast)]
+        self._varieties = {0: _Variety(), arm: _Variety()}
+
+    def take(self, seen: Visited) -> None:
+        """Visits that are settled."""
+        draws = seen.draws.able(self._contrast)
+        self._settled = [sums.add(draws) for sums in self._settled]
+        for arm, variety in self._varieties.items():
+            variety.take(draws.value[draws.arm == arm])
 
     def measured(self, seen: Visited) -> Measured:
-        """As far as visits were read."""
-        contrast = np.zeros(seen.draws.probability.shape[1])
-        contrast[0], contrast[self.arm] = -1.0, 1.0
-        draws = seen.draws.able(contrast)
-        means = _mean(draws, 0), _mean(draws, self.arm)
-        differs = all(differing(draws.value[draws.arm == arm]) >= DIFFERING for arm in (0, self.arm))
+        """As far as visits were read.
+
+        Args:
+            seen: those that are not settled.
+        """
+        draws = seen.draws.able(self._contrast)
+        control, treatment, contrast = (sums.add(draws).estimate for sums in self._settled)
+        means = _value(control), _value(treatment)
+        differs = all(
+            variety.differing(draws.value[draws.arm == arm]) >= DIFFERING for arm, variety in self._varieties.items()
+        )
         if self._bets is not None and not differs:
             nothing, first = np.zeros(0), self.visits.firsts
             units = [ArmUnits(nothing, nothing, 0, first[arm]) for arm in (0, self.arm)]
             return betted(self._bets, (units[0], units[1]), means)
-        found = policy_estimate(draws, contrast)
-        return asymptotic(found, self.wanted, self._alpha, means, differs=differs, shared=self._bets is not None)
+        return asymptotic(contrast, self.wanted, self._alpha, means, differs=differs, shared=self._bets is not None)
 
 
 def finding_of(
@@ -60,7 +78,7 @@ def finding_of(
         together: evidence among all guardrails and arms.
         of: how many they are.
     """
-    counts = seen.draws.counts
+    counts = seen.counts
     return concluded(
         "guardrail", rail, measure.wanted.metric, found, plan, together, of,
         units=(int(counts[0]), int(counts[measure.arm])), requests=(seen.requests[0], seen.requests[measure.arm]),
@@ -68,8 +86,24 @@ def finding_of(
     )  # fmt: skip
 
 
-def _mean(draws: Draws, arm: int) -> float | None:
-    policy = np.zeros(draws.probability.shape[1])
-    policy[arm] = 1.0
-    value = float(policy_estimate(draws, policy).value)
-    return value if np.isfinite(value) else None
+class _Variety:
+    """The settled values of an arm, until enough of them are others than the most frequent one; then it is enough."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[float] | None = Counter()
+
+    def take(self, values: Floats) -> None:
+        if self._counts is not None:
+            self._counts.update(np.round(values, 9).tolist())
+            if self._counts.total() - max(self._counts.values(), default=0) >= DIFFERING:
+                self._counts = None
+
+    def differing(self, more: Floats) -> int:
+        """How many values are others than the most frequent one, `DIFFERING` standing for as many and more."""
+        if self._counts is None:
+            return DIFFERING
+        return differing(np.concatenate([np.repeat(list(self._counts), list(self._counts.values())), more]))
+
+
+def _value(found: Estimate) -> float | None:
+    return float(found.value) if np.isfinite(found.value) else None

@@ -1,25 +1,53 @@
 """How the interval of a release's metric came about: the same figures as those of a look, at former moments."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import nan
 from threading import Lock
-from typing import Final
+from typing import Final, Protocol
 
+import numpy as np
 from sqlalchemy import Connection, func, select
 
 from trimtab.errors import InputError
 from trimtab.operations.experiments.experiment import evidence_from, is_dry, measures
 from trimtab.operations.experiments.findings import rounded
 from trimtab.operations.experiments.measuring import Measure
+from trimtab.operations.experiments.visits import SLACK_DAYS, Visited, Visits
 from trimtab.operations.metrics.metric import Metric
 from trimtab.operations.outcomes.reading import OutcomeReader
 from trimtab.operations.outcomes.values import Position
+from trimtab.operations.releases.adapting import CONTROL
+from trimtab.operations.releases.plan import Plan
+from trimtab.operations.releases.release import Definition
 from trimtab.operations.releases.releases import Releases
 from trimtab.operations.store.database import Store
 from trimtab.operations.store.tables import EXPOSURES, OUTCOMES
+from trimtab.statistics.sequential import AsymptoticSequence, PolicySums
 
 POINTS: Final = 40
 _WORK: Final = 2_000_000  # answers times points that a first reading may cost; with more answers there are fewer points
+
+
+@dataclass(frozen=True)
+class ArmPoint:
+    """One of several arms as it stood at a moment.
+
+    Args:
+        visits: with a value.
+        mean, low, high: what it would have given on all visits, with an interval valid at all moments together; None
+            where nothing is known.
+
+    Example:
+        >>> from trimtab.operations.experiments import ArmPoint
+        >>> ArmPoint(0, None, None, None).mean is None
+        True
+    """
+
+    visits: int
+    mean: float | None
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True)
@@ -28,10 +56,11 @@ class Point:
 
     Args:
         time: of the last answer that counts, seconds since 1970, UTC.
-        units: of control and treatment with a value.
+        units: of control and treatment with a value; with several arms the visits of control and of all others.
         control, treatment: of either arm; None without a unit.
         difference, low, high: treatment minus control and its interval, valid at all moments together; None where
             nothing is known.
+        arms: by name, where there are several; then nothing is said of two.
 
     Example:
         >>> from trimtab.operations.experiments import Point
@@ -43,9 +72,74 @@ class Point:
     units: tuple[int, int]
     control: float | None
     treatment: float | None
-    difference: float | None
-    low: float | None
-    high: float | None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    arms: Mapping[str, ArmPoint] = field(default_factory=dict)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is something to compare."""
+        return bool(any(self.units) if self.arms else all(self.units))
+
+
+class _Source(Protocol):
+    """One metric, read on from point to point."""
+
+    metric: Metric
+
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether all is to be read anew (see `Visits`)."""
+
+    def point(self, until: Position, time: float) -> Point:
+        """Read on to a position, and say how the metric stands there."""
+
+
+class _Pair:
+    """Treatment and control."""
+
+    def __init__(self, measure: Measure) -> None:
+        self.metric = measure.wanted.metric
+        self.is_contradicted = False
+        self._measure = measure
+
+    def point(self, until: Position, time: float) -> Point:
+        self._measure.read(until)
+        now = self._measure.now
+        control, treatment = (len(self._measure.series.arm(treated).total) for treated in (False, True))
+        found = now.interval
+        return Point(time, (control, treatment), rounded(now.control), rounded(now.treatment), rounded(found.value),
+                     rounded(found.low), rounded(found.high))  # fmt: skip
+
+
+class _Several:
+    """Arms that are drawn by probabilities."""
+
+    def __init__(self, visits: Visits, definition: Definition, plan: Plan) -> None:
+        self.metric = visits.metric
+        self._visits = visits
+        self._names = (CONTROL, *definition.arms)
+        self._sequence = AsymptoticSequence(plan.decide_by, plan.alpha)
+        self._sums = [PolicySums.begun(policy) for policy in np.eye(len(self._names))]
+        visits.takers.append(self._take)
+
+    @property
+    def is_contradicted(self) -> bool:
+        return self._visits.is_contradicted
+
+    def _take(self, seen: Visited) -> None:
+        self._sums = [sums.add(seen.draws) for sums in self._sums]
+
+    def point(self, until: Position, time: float) -> Point:
+        self._visits.read(until)
+        seen, arms = self._visits.now, {}
+        for name, sums, n in zip(self._names, self._sums, map(int, seen.counts), strict=True):
+            found = self._sequence.interval(sums.add(seen.draws).estimate)
+            arms[name] = ArmPoint(n, *map(rounded, (found.value, found.low, found.high)))
+        control = arms[CONTROL]
+        return Point(time, (control.visits, sum(one.visits for one in arms.values()) - control.visits), control.mean,
+                     None, arms=arms)  # fmt: skip
 
 
 class OverTime:
@@ -86,55 +180,76 @@ class OverTime:
         self._releases, self._lock = Releases(store), Lock()
         self._points: list[tuple[Position, Point]] = []
         self._begun: tuple[int, bool] | None = None
-        self._measure = self._begin(metric)
+        self._slack = SLACK_DAYS
+        self._source = self._begin(metric)
 
     @property
     def metric(self) -> Metric:
         """Whose course it is, as the release froze it."""
-        return self._measure.wanted.metric
+        return self._source.metric
 
     @property
     def dry_run(self) -> bool:
-        """Whether a dry run is compared, in which both arms were answered alike."""
+        """Whether a dry run is compared, in which all arms were answered alike."""
         return self._begun is not None and self._begun[1]
 
     def read(self) -> tuple[Point, ...]:
-        """The points, the oldest first; those without a unit in either arm are left out.
+        """The points, the oldest first; those without a unit in either arm, or in any of several, are left out.
 
         Raises:
             TrimtabError: the store cannot be read.
         """
         with self._lock:
-            self._measure = self._begin(self.metric.name)
-            with self._store.reading() as connection:
-                moments = self._moments(connection)
-            for position, time in moments:
-                self._measure.read(position)
-                if self._points and self._points[-1][0].exposures == position.exposures:
-                    self._points.pop()  # nothing but feedback came since
-                self._points.append((position, self._point(time)))
+            self._read()
+            while self._source.is_contradicted:
+                self._begun, self._slack = None, 2 * self._slack
+                self._read()
             self._thin()
-            return tuple(point for _, point in self._points if all(point.units))
+            return tuple(point for _, point in self._points if point.is_known)
 
-    def _begin(self, metric: str | None) -> Measure:
+    def _read(self) -> None:
+        """Add the points of what is new."""
+        self._source = self._begin(self.metric.name)
+        with self._store.reading() as connection:
+            moments = self._moments(connection)
+        for position, time in moments:
+            point = self._source.point(position, time)
+            if self._points and self._points[-1][0].exposures == position.exposures:
+                self._points.pop()  # nothing but feedback came since
+            self._points.append((position, point))
+
+    def _begin(self, metric: str | None) -> _Source:
         """What is measured, anew where evidence begins anew."""
         steps = self._releases.history(self._release)
         begun = evidence_from(steps), is_dry(steps)
         if begun == self._begun:
-            return self._measure
+            return self._source
         self._begun, self._points = begun, []
-        since, dry_run = begun
-        reader = OutcomeReader(self._store, self._release, dry_run=dry_run, after=since)
-        found = measures(reader, steps[-1].release.definition)
-        named = [one for one in found if metric in (None, one.wanted.metric.name)]
+        found = self._sources(steps[-1].release.definition, *begun)
+        named = [one for one in found if metric in (None, one.metric.name)]
         if not named:
-            known = ", ".join(one.wanted.metric.name for one in found) or "nothing"
+            known = ", ".join(one.metric.name for one in found) or "nothing"
             raise InputError(
                 f"release {self._release!r} is not judged by {metric or 'anything'}; it is judged by {known}",
                 code="unknown-choice",
                 field="metric",
             )
         return named[0]
+
+    def _sources(self, definition: Definition, since: int, dry_run: bool) -> Sequence[_Source]:
+        """The metrics that the release is judged by, unread."""
+        plan, metrics = definition.plan, {one.name: one for one in definition.metrics}
+        if not definition.arms or plan is None:
+            reader = OutcomeReader(self._store, self._release, dry_run=dry_run, after=since)
+            return [_Pair(measure) for measure in measures(reader, definition)]
+        names = [str(definition.metric), *(rail.metric for rail in plan.guardrails)]
+        slack = None if definition.adapt is None else self._slack
+        return [
+            _Several(Visits(
+                self._store, definition, metrics[name], dry_run=dry_run, since=since, slack_days=slack,
+            ), definition, plan)
+            for name in names
+        ]  # fmt: skip
 
     def _moments(self, connection: Connection) -> list[tuple[Position, float]]:
         """Positions that were not read yet, with the time of the last answer at each; none where nothing is new."""
@@ -153,13 +268,6 @@ class OverTime:
                 moments.append((Position(row.number, _came_by(connection, row.time, end.outcomes)), float(row.time)))
         newest = connection.execute(select(e.time).where(e.number == last)).scalar_one()
         return [*moments, (end, float(newest))]
-
-    def _point(self, time: float) -> Point:
-        now = self._measure.now
-        control, treatment = (len(self._measure.series.arm(treated).total) for treated in (False, True))
-        found = now.interval
-        return Point(time, (control, treatment), rounded(now.control), rounded(now.treatment), rounded(found.value),
-                     rounded(found.low), rounded(found.high))  # fmt: skip
 
     def _thin(self) -> None:
         """Every second point, the last one kept, once there are too many."""

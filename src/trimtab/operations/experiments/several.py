@@ -4,22 +4,21 @@ from collections.abc import Mapping
 from math import log
 from typing import Any, Final
 
-import numpy as np
-
 from trimtab.operations.experiments.arm_measures import ArmMeasure, finding_of
 from trimtab.operations.experiments.attribution import effects_of, told
 from trimtab.operations.experiments.experiment import Experiment, Looking
 from trimtab.operations.experiments.findings import Decision, Effect, Finding, Look, SampleRatio, Standing, rounded
-from trimtab.operations.experiments.learning import learned, next_shares
-from trimtab.operations.experiments.visits import Visited, Visits
+from trimtab.operations.experiments.learning import next_shares
+from trimtab.operations.experiments.standings import Standings
+from trimtab.operations.experiments.visits import SLACK_DAYS, Visited, Visits
 from trimtab.operations.experiments.wanted import Wanted
 from trimtab.operations.metrics.built_in import BUILT_IN
-from trimtab.operations.releases.adapting import CONTROL, Epoch
+from trimtab.operations.releases.adapting import Epoch
 from trimtab.operations.releases.plan import Plan
 from trimtab.operations.releases.release import Definition, Release
 from trimtab.operations.releases.releases import Releases
 from trimtab.operations.store.database import Store
-from trimtab.statistics.sequential import AsymptoticSequence, ShareCounts, holm, log_sample_ratio, policy_estimate
+from trimtab.statistics.sequential import ShareCounts, holm, log_sample_ratio
 
 SHARE_ALPHA: Final = 0.01
 _MOVED: Final = 0.01  # by which some share must change to be worth an epoch
@@ -63,15 +62,22 @@ class SeveralArms(Looking):
         TrimtabError: the store cannot be read.
     """
 
+    def __init__(self, store: Store, release: str) -> None:
+        super().__init__(store, release)
+        self._slack = SLACK_DAYS
+
     def _begin(self, definition: Definition, since: int, dry_run: bool) -> None:
+        self._definition = definition
         plan, metrics = definition.plan, {one.name: one for one in definition.metrics}
         assert plan is not None
         assert definition.metric is not None
+        slack = None if definition.adapt is None else self._slack  # of a factorial release the epoch never ends
 
         def of(name: str) -> Visits:
             return Visits(
-                self._store, definition, metrics.get(name, BUILT_IN["requests"]), dry_run=dry_run, since=since
-            )
+                self._store, definition, metrics.get(name, BUILT_IN["requests"]), dry_run=dry_run, since=since,
+                slack_days=slack, firsts=name in {rail.metric for rail in plan.guardrails},
+            )  # fmt: skip
 
         self._all, self._primary = of(""), of(definition.metric)
         self._rails = {rail.metric: of(rail.metric) for rail in plan.guardrails}
@@ -82,10 +88,20 @@ class SeveralArms(Looking):
             ), place, name))
             for rail in plan.guardrails for place, name in enumerate(definition.arms, 1)
         ]  # fmt: skip
+        for rail, measure in self._measures:
+            self._rails[rail.metric].takers.append(measure.take)
+        self._standings = Standings(definition, self._primary, plan)
 
     def _read(self) -> None:
-        for visits in (self._all, self._primary, *self._rails.values()):
-            visits.read()
+        while True:
+            read = (self._all, self._primary, *self._rails.values())
+            for visits in read:
+                visits.read()
+            if not any(visits.is_contradicted for visits in read):
+                return
+            self._slack *= 2  # something came of an epoch that was taken for over: all is read anew
+            assert self._begun is not None
+            self._begin(self._definition, *self._begun)
 
     def _told(self, release: Release, since: int, dry_run: bool) -> Look:
         definition, plan = release.definition, release.definition.plan
@@ -98,7 +114,7 @@ class SeveralArms(Looking):
         if definition.factors:
             draws = {self._primary.metric.name: seen.draws} | {name: one.draws for name, one in rails.items()}
             effects = effects_of(draws, definition, plan)
-        arms = _standings(release, self._primary, seen, plan)
+        arms = self._standings.of(release, seen)
         mine = self._all.counts.get(0 if release.epoch is None else release.epoch.number, [0, 0])
         decision = None
         if release.state == "running" and release.epoch is not None:
@@ -120,24 +136,6 @@ class SeveralArms(Looking):
             finding_of(measure, rail, seen[rail.metric], one, plan, float(all_), len(found))
             for (rail, measure), one, all_ in zip(self._measures, found, together, strict=True)
         )
-
-
-def _standings(release: Release, visits: Visits, seen: Visited, plan: Plan) -> tuple[Standing, ...]:
-    definition, epoch = release.definition, release.epoch
-    names = (CONTROL, *definition.arms)
-    excluded: Mapping[str, str] = {} if epoch is None else epoch.excluded
-    best = learned(definition, visits.metric, seen, excluded)
-    sequence, counts = AsymptoticSequence(plan.decide_by, plan.alpha), seen.draws.counts
-    found = []
-    for place, name in enumerate(names):
-        estimate = policy_estimate(seen.draws, np.eye(len(names))[place])
-        interval = sequence.interval(estimate)
-        share = epoch.shares[name] if epoch is not None and release.treated else float(name == CONTROL)
-        found.append(Standing(
-            name, share, int(counts[place]), rounded(interval.value), rounded(interval.low), rounded(interval.high),
-            rounded(best[name]) or 0.0, excluded.get(name),
-        ))  # fmt: skip
-    return tuple(found)
 
 
 def _ratio(visits: Visits) -> SampleRatio:

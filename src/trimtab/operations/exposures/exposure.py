@@ -35,6 +35,7 @@ class Exposure:
         gates: by attribute, the mean over the tokens in scope.
         selected: tokens in scope.
         touched: tokens that were changed.
+        edit_size_ratio: mean over the tokens in scope of an edit's length over the activation's; None without one.
         prompt_tokens, answer_tokens: of the request and its answer.
         first_token_seconds, seconds: from its arrival to the first token, and to the end.
         finish: why the answer ended; `error` or `cancelled` where it did not come to its end.
@@ -65,6 +66,7 @@ class Exposure:
     gates: Mapping[str, float] = field(default_factory=dict)
     selected: int = 0
     touched: int = 0
+    edit_size_ratio: float | None = None
     prompt_tokens: int = 0
     answer_tokens: int = 0
     first_token_seconds: float | None = None
@@ -83,16 +85,16 @@ class Exposure:
         """What is kept as JSON, beside the columns that are searched by; takes as long as its texts are long."""
         given = {name: getattr(self, name) for name in _DETAILS}
         given |= {"strength": dict(self.strength), "gates": dict(self.gates)}
-        if self.propensity is not None:
-            given["propensity"] = self.propensity
+        given |= {name: value for name in _OF_FEW if (value := getattr(self, name)) is not None}
         if self.unit is not None and self.release is not None:
             given[OF_UNIT] = True
         return given | measured(self.answers)
 
 
+_OF_FEW = ("propensity", "edit_size_ratio")
 _ELSEWHERE = {
     "request", "time", "model", "arm", "unit", "release", "version", "dry_run", "artifact",  # columns
     "prompt", "answer", "answers",  # texts
-    "propensity",  # of few
+    *_OF_FEW,
 }  # fmt: skip
 _DETAILS = tuple(one.name for one in fields(Exposure) if one.name not in _ELSEWHERE)  # asdict takes ten times as long

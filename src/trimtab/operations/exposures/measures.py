@@ -1,6 +1,7 @@
 """What is measured of an answer's text when its exposure is written, whether or not the text is kept.
 
-Repetition is the share of 3-grams of words that occur earlier in the text (`trimtab.ngrams.repeated`).
+Repetition is the share of 3-grams of words that occur earlier in the text (`trimtab.ngrams.repeated`). Whether a text
+has broken down says `degenerate`.
 
 Refusal is a rule, not a model: the answer opens with one of the phrases below, within its first 200 characters, in
 English or Japanese. It sees the stock phrases by which models decline; an apology alone, or a "cannot" further down, is
@@ -15,6 +16,7 @@ from math import isnan
 from typing import Final
 
 from trimtab.ngrams import repeated
+from trimtab.operations.exposures.degenerate import is_degenerate
 
 _OPENING: Final = 200  # characters
 _N: Final = 3  # words of an n-gram
@@ -51,13 +53,14 @@ def is_refusal(answer: str) -> bool:
 
 
 def measured(answers: Sequence[str]) -> dict[str, float | None]:
-    """Of the answers of one request: how many, their mean repetition (None where all are short) and refusals.
+    """Of the answers of one request: how many, their mean repetition (None where all are short), refusals
+    and shares that broke down.
 
     Args:
         answers: texts, as the client got them.
 
     Returns:
-        `answers`, `repetition` and `refusal`; nothing where there are no answers.
+        `answers`, `repetition`, `refusal` and `degenerate`; nothing where there are no answers.
     """
     if not answers:
         return {}
@@ -66,4 +69,5 @@ def measured(answers: Sequence[str]) -> dict[str, float | None]:
         "answers": len(answers),
         "repetition": sum(shares) / len(shares) if shares else None,
         "refusal": sum(map(is_refusal, answers)) / len(answers),
+        "degenerate": sum(map(is_degenerate, answers)) / len(answers),
     }

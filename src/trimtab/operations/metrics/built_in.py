@@ -25,6 +25,7 @@ _ALL: Final = (
     _of("cancelled", "1 where the reader hung up before the end, else 0", _SHARE),
     _of("repetition", "share of 3-grams of words that occur earlier in the answer", _SHARE),
     _of("refusal", "1 where the answer opens by declining, by a fixed list of phrases", _SHARE),
+    _of("degenerate", "1 where the answer broke down: empty, gaps, one sign or the same words without end", _SHARE),
     _of("edit_distance", "how much of the answer users changed: edits of characters over the longer text", _SHARE),
 )  # fmt: skip
 BUILT_IN: Final[Mapping[str, Metric]] = {metric.name: metric for metric in _ALL}

@@ -16,7 +16,7 @@ SOURCES: Final[tuple[Source, ...]] = get_args(Source)
 
 Outcome = Literal[
     "requests", "length", "latency", "first_token_latency", "errors", "cancelled", "repetition", "refusal",
-    "edit_distance",
+    "degenerate", "edit_distance",
 ]  # fmt: skip
 """What is recorded of every answer without anybody's label; see `built_in`."""
 

@@ -18,6 +18,7 @@ _FIELDS: Final = {
     "first_token_latency": "first_token_seconds",
     "repetition": "repetition",
     "refusal": "refusal",
+    "degenerate": "degenerate",
 }
 _MISSING: Final = "without this outcome"
 

@@ -16,8 +16,8 @@ OnHarm = Literal["pause", "rollback"]
 
 Size = Annotated[float, Field(ge=0, lt=1e12)]
 DEFAULTS: Final = {
-    "errors": 0.01, "cancelled": 0.02, "refusal": 0.02, "repetition": 0.03, "edit_distance": 0.03,
-    "length": 25.0, "latency": 0.5, "first_token_latency": 0.1,
+    "errors": 0.01, "cancelled": 0.02, "refusal": 0.02, "degenerate": 0.02, "repetition": 0.03,
+    "edit_distance": 0.03, "length": 25.0, "latency": 0.5, "first_token_latency": 0.1,
 }  # fmt: skip
 """The effect that matters and the margin of harm of built-in metrics: shares, tokens and seconds. Of others it is 0."""
 

@@ -173,7 +173,7 @@ def migrate(place: str | Path | None = None) -> tuple[str | None, str]:
     Example:
         >>> from trimtab.operations import migrate
         >>> migrate("new.db")
-        (None, '0003')
+        (None, '0004')
     """
     url = url_of(place)
     if url.get_backend_name() == "sqlite":

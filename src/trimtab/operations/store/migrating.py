@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, text
 
 from trimtab.operations.store.faults import told
 
-NEWEST: Final = "0003"
+NEWEST: Final = "0004"
 """The schema that this version reads and writes; schemas are numbered in order."""
 
 _LOCK: Final = 7_262_851  # of migrations on PostgreSQL, an arbitrary number of ours

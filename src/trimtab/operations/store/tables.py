@@ -94,6 +94,7 @@ EXPOSURES: Final = Table(
     Index("exposures_by_release", "release", "arm", "dry_run", "unit"),
     Index("exposures_by_unit", "unit"),
     Index("exposures_in_order", "release", "number"),
+    Index("exposures_by_artifact", "artifact", "number"),
 )
 """One row a request: what was applied and what it did. Append-only, but for forgetting whose it was."""
 
@@ -109,6 +110,14 @@ EXPOSURE_TEXTS: Final = Table(
     Index("texts_by_time", "time"),
 )
 """Prompts and answers, where they are kept at all; removed when they are too old or their unit is forgotten."""
+
+ANSWER_SCORES: Final = Table(
+    "answer_scores",
+    METADATA,
+    Column("request", String(200), primary_key=True),
+    Column("content", Text, nullable=False),
+)
+"""What the plain and the steered model make of an answer, where monitoring had it scored, as JSON. Append-only."""
 
 OUTCOMES: Final = Table(
     "outcomes",

@@ -17,6 +17,7 @@ from trimtab.serving.inference import ERRORS
 from trimtab.serving.live.asking import from_store
 from trimtab.serving.live.operations import Operations
 from trimtab.serving.protocol.duty import (
+    ArmPointCard,
     AuditEntry,
     AuditTail,
     FeedbackCountCard,
@@ -24,6 +25,7 @@ from trimtab.serving.protocol.duty import (
     MetricOverTime,
     OffCard,
     PointCard,
+    PointOfArms,
     Switch,
 )
 from trimtab.serving.protocol.requests import Name
@@ -60,12 +62,16 @@ def duty(operations: Operations) -> APIRouter:
 
     @router.get("/v1/releases/{name}/series", dependencies=read)
     async def series(name: str, metric: MetricName = None) -> MetricOverTime:
-        """How the difference between the arms, and its interval, came about."""
+        """How the difference between the arms, or the mean of each of several, came about, with intervals."""
         course, points = await from_store(lambda: courses.read(name, metric), name)
         of = course.metric
         return MetricOverTime(
             release=name, metric=of.name, description=of.description, outcome=of.outcome, kind=of.kind,
-            direction=of.direction, dry_run=course.dry_run, data=[PointCard(**vars(point)) for point in points],
+            direction=of.direction, dry_run=course.dry_run,
+            data=[PointCard(**{name: getattr(one, name) for name in PointCard.model_fields})
+                  for one in points if not one.arms],
+            arms=[PointOfArms(time=one.time, arms={name: ArmPointCard(**vars(arm)) for name, arm in one.arms.items()})
+                  for one in points if one.arms],
         )  # fmt: skip
 
     @router.get("/v1/releases/{name}/feedback", dependencies=read)

@@ -92,11 +92,13 @@ class Drift:
     def __init__(self, alpha: float, first: int = FIRST) -> None:
         self._alpha, self._first = alpha, first
         self.streams: dict[tuple[str, str, Reference], Stream] = {}
+        self._before: dict[tuple[str, str], list[float]] = {}
 
     def refer(self, what: str, figure: str, values: list[float]) -> None:
         """Give the check's values of a figure; a second time changes nothing."""
         if (what, figure, "check") not in self.streams:
-            self.streams[what, figure, "check"] = Stream("check", self._next(), values)
+            before = self._before.pop((what, figure), [])
+            self.streams[what, figure, "check"] = Stream("check", self._next(), values, waiting=before)
 
     def add(self, what: str, figure: str, value: float) -> None:
         """A unit's value, which waits until `settle`."""
@@ -107,6 +109,12 @@ class Drift:
         for reference in references:
             if (stream := self.streams.get((what, figure, reference))) is not None:
                 stream.waiting.append(value)
+
+    def read_back(self, what: str, figure: str, value: float) -> None:
+        """A unit's value from before a restart: it waits, and for the check's values too, should they be given."""
+        self.add(what, figure, value)
+        if (what, figure, "check") not in self.streams:
+            self._before.setdefault((what, figure), []).append(value)
 
     def settle(self) -> list[tuple[str, str, Stream]]:
         """Test what came since the last time; the streams that raised an alarm, with what they are of."""

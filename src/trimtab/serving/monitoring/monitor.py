@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trimtab.errors import InputError, TrimtabError
 from trimtab.interventions import AnswerScore, Engine, GivenAnswer, ScoreRequest
+from trimtab.operations import SteeredAnswers
+from trimtab.serving.monitoring.before import answers_before, told_before
 from trimtab.serving.monitoring.canary import compared
 from trimtab.serving.monitoring.checked import Checked
 from trimtab.serving.monitoring.observations import ALPHA, Alarm, Looked, Observations, OnAlarm
@@ -38,6 +40,7 @@ class Watching:
         every: minutes between looks of a canary; at what has come live it looks at once.
         max_kl: bound on the mean divergence of live answers, nats per token; None for none.
         alpha: chance of any false alarm of each kind.
+        since: figures of answers that came from then on are read back from the store, seconds since 1970.
 
     Raises:
         InputError: a number out of range, two checks of one name.
@@ -48,6 +51,7 @@ class Watching:
     every: float = 60.0
     max_kl: float | None = None
     alpha: float = ALPHA
+    since: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value, fits, wanted in (
@@ -108,6 +112,7 @@ class Monitor:
         self.on_alarm: list[OnAlarm] = list(on_alarm)
         self._engine, self._registry, self._operations = engine, registry, operations
         self._watching, self._log = watching, log
+        self._scores = None if operations is None else SteeredAnswers(operations.store)
         self._waiting: asyncio.Queue[Answered] = asyncio.Queue(QUEUE)
         self._alarms: asyncio.Queue[Alarm] = asyncio.Queue()
         self._ids = map(str, count())
@@ -127,6 +132,7 @@ class Monitor:
                 code="unsupported",
                 field="shadow" if self._watching.shadow else "canary",
             )
+        await self._read_back()
         work: list[Callable[[], Any]] = [self._tell, self._shadow, self._settle]
         work += [partial(self._canary, checked) for checked in self._watching.canaries]
         self._tasks = [asyncio.create_task(self._on_and_on(act)) for act in work]
@@ -142,7 +148,7 @@ class Monitor:
 
     def answered(self, one: Answered) -> None:
         """An answer has come to its end; waits for nothing."""
-        self.observations.add_answer(one.setup, one.unit, one.gates, one.edit_size)
+        self.observations.add_answer(one.setup, self._hashed(one.unit), one.gates, one.edit_size)
         if not shadowed(one.request, self._watching.shadow):
             return
         if not one.answer or len(one.answer) > _LONGEST:
@@ -162,7 +168,7 @@ class Monitor:
         looks = []
         for setup in to_look_at(checked, self._registry, self._operations):
             try:
-                scores = await self._scores(checked, setup)
+                scores = await self._scored(checked, setup)
                 level = self.observations.level(checked.name, setup)
                 looked = Looked(checked.name, setup, await asyncio.to_thread(compared, checked, scores, level))
             except TrimtabError as error:
@@ -173,7 +179,25 @@ class Monitor:
         self.observations.forget(checked.name, {looked.setup.key for looked in looks})
         return looks
 
-    async def _scores(self, checked: Checked, setup: Setup) -> list[AnswerScore]:
+    async def _read_back(self) -> None:
+        """Go on where the server ended; without a store, or while it does not answer, figures begin anew."""
+        if self._operations is None:
+            return
+        try:
+            answers = await asyncio.to_thread(answers_before, self._operations, self._registry, self._watching.since)
+            told = await asyncio.to_thread(told_before, self._operations)
+        except TrimtabError as error:
+            self._log.error("figures_begin_anew", reason=str(error))
+            return
+        self.observations.read_back(answers, told)
+        if answers:
+            self._log.info("figures_read_back", answers=len(answers))
+
+    def _hashed(self, unit: str | None) -> str | None:
+        """A unit's id as the store has it."""
+        return unit if unit is None or self._operations is None else self._operations.exposures.hashed(unit)
+
+    async def _scored(self, checked: Checked, setup: Setup) -> list[AnswerScore]:
         texts = checked.texts
         scores: list[AnswerScore] = []
         for i in range(0, len(texts), _TEXTS):
@@ -213,7 +237,12 @@ class Monitor:
             self.observations.drop("failed")
             self._log.error("shadow_failed", reason=str(error))
             return
-        self._raised(self.observations.add_shadow(one.setup, one.unit, score))
+        self._raised(self.observations.add_shadow(one.setup, self._hashed(one.unit), score))
+        if self._scores is not None:
+            try:
+                await asyncio.to_thread(self._scores.scored, one.request, score)
+            except TrimtabError as error:
+                self._log.error("score_not_kept", reason=str(error))
 
     async def _settle(self) -> None:
         await asyncio.sleep(_GLANCE)

@@ -1,13 +1,14 @@
-"""What a server has seen of its steerings since it started, and the alarms that this raised."""
+"""What a server has seen of its steerings, and the alarms that this raised since it started."""
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Any, Final, Literal
 
 from trimtab.interventions import AnswerScore
+from trimtab.operations import SteeredAnswer
 from trimtab.serving.monitoring.canary import CanaryRun, level_of
 from trimtab.serving.monitoring.drift import FIRST, Drift, Stream, Units
 from trimtab.serving.monitoring.setups import Setup
@@ -17,6 +18,12 @@ from trimtab.statistics.sequential import DriftTest
 AlarmKind = Literal["canary", "shadow", "drift", "unlike-check"]
 """A canary is worse than checked; the divergence on live answers is beyond its bound; live figures have moved since the
 first answers; live answers are unlike the texts of the check."""
+
+Identity = tuple[str, tuple[str, ...]]
+"""Of a setup: its key, and the releases."""
+
+Told = tuple[str, str, str]
+"""What a release was paused for: the check of a canary, empty for a shadow; the key of the setup; the release."""
 
 OnAlarm = Callable[[AlarmKind, str, Mapping[str, Any]], None]
 """Is told the kind, the reason in words, and figures with the steering they are about."""
@@ -77,7 +84,7 @@ class Looked:
 
 
 class Observations:
-    """Figures and alarms; belongs to one event loop. Nothing outlives the server.
+    """Figures and alarms; belongs to one event loop. What is to outlive the server is in the store (`read_back`).
 
     Args:
         alpha: chance of any false alarm of each kind.
@@ -101,7 +108,8 @@ class Observations:
         self.dropped: dict[str, int] = {}
         self._units = Units()
         self._levels: dict[tuple[str, str], float] = {}
-        self._too_far_told: set[tuple[str, tuple[str, ...]]] = set()
+        self._too_far_told: set[Identity] = set()
+        self._told_before: set[Told] = set()
 
     def level(self, check: str, setup: Setup) -> float:
         """Confidence of a canary's intervals: the same at every look at a steering."""
@@ -122,12 +130,15 @@ class Observations:
             for site, values in by_site.items():
                 if len(values) >= _REFERENCE and all(map(isfinite, values)):
                     self.drift.refer(looked.setup.key, _kappa(attribute, site), list(values))
-        was = (
-            before is not None
-            and before.run is not None
-            and before.run.verdict == "worse than checked"
-            and set(looked.setup.releases) <= set(before.setup.releases)
-        )
+        if before is None:  # since the server started
+            told = {(looked.check, looked.setup.key, release) for release in looked.setup.releases}
+            was = bool(told) and told <= self._told_before
+        else:
+            was = (
+                before.run is not None
+                and before.run.verdict == "worse than checked"
+                and set(looked.setup.releases) <= set(before.setup.releases)
+            )
         if run.verdict != "worse than checked" or was:
             return []
         return [
@@ -149,7 +160,7 @@ class Observations:
         """What the edits did to an answer."""
         if not self._followed(setup) or not self._units.new(f"edits {setup.key}", unit):
             return
-        self._figures(setup, {"edit size": edit_size, **{f"gate of {name}": value for name, value in gates.items()}})
+        self._figures(setup, _edits(gates, edit_size), self.drift.add)
 
     def add_shadow(self, setup: Setup, unit: str | None, score: AnswerScore) -> list[Alarm]:
         """The scores of an answer; the alarm that a divergence beyond its bound raises."""
@@ -165,13 +176,29 @@ class Observations:
             reason = f"the mean divergence of live answers is above {self._max_kl:g} nats per token"
             alarms.append(self._raise("shadow", reason, setup, shadow.record))
         if new:
-            kappas = {
-                _kappa(attribute, site): value
-                for attribute, by_site in score.projections.items()
-                for site, value in by_site.items()
-            }
-            self._figures(setup, kappas)
+            self._figures(setup, _kappas(score), self.drift.add)
         return alarms
+
+    def read_back(self, answers: Iterable[tuple[Setup, SteeredAnswer]], told: Collection[Told]) -> None:
+        """Take in what was seen before the server started; nobody is told of what it raises.
+
+        Args:
+            answers: with the setup of each, in their order.
+            told: what releases were paused for and resumed since: it is not told again.
+        """
+        for setup, one in answers:
+            if not self._followed(setup):
+                continue
+            if one.edit_size is not None and self._units.new(f"edits {setup.key}", one.unit):
+                self._figures(setup, _edits(one.gates, one.edit_size), self.drift.read_back)
+            if one.score is not None and self._units.new(f"scores {setup.key}", one.unit):
+                self.shadows.setdefault(setup.key, Shadow()).add(one.score)
+                self._figures(setup, _kappas(one.score), self.drift.read_back)
+        self.drift.settle()
+        self._told_before = set(told)
+        for setup in self.setups.values():
+            if {("", setup.key, release) for release in setup.releases} <= self._told_before:
+                self._too_far_told.add(setup.identity)
 
     def settle(self) -> list[Alarm]:
         """Test the figures that came since the last time; alarms of drift that this raises."""
@@ -208,10 +235,10 @@ class Observations:
     def _too_far(self, shadow: Shadow) -> bool:
         return self._max_kl is not None and shadow.kl_interval(self.alpha).low > self._max_kl
 
-    def _figures(self, setup: Setup, figures: Mapping[str, float]) -> None:
+    def _figures(self, setup: Setup, figures: Mapping[str, float], add: Callable[[str, str, float], None]) -> None:
         for figure, value in figures.items():
             if isfinite(value):
-                self.drift.add(setup.key, figure, value)
+                add(setup.key, figure, value)
 
     def _drifted(self, setup: Setup, figure: str, stream: Stream) -> Alarm:
         assert isinstance(stream.test, DriftTest)
@@ -226,6 +253,18 @@ class Observations:
         self.alarms.append(alarm)
         self.raised[kind] += 1
         return alarm
+
+
+def _edits(gates: Mapping[str, float], edit_size: float) -> dict[str, float]:
+    return {"edit size": edit_size, **{f"gate of {name}": value for name, value in gates.items()}}
+
+
+def _kappas(score: AnswerScore) -> dict[str, float]:
+    return {
+        _kappa(attribute, site): value
+        for attribute, by_site in score.projections.items()
+        for site, value in by_site.items()
+    }
 
 
 def _kappa(attribute: str, site: str) -> str:

@@ -29,6 +29,33 @@ class PointCard(Answered):
     high: float | None
 
 
+class ArmPointCard(Answered):
+    """One of several arms as it stood at a moment.
+
+    Args:
+        visits: with a value.
+        mean, low, high: what it would have given on all visits, with an interval valid at all moments together; null
+            where nothing is known.
+    """
+
+    visits: int
+    mean: float | None
+    low: float | None
+    high: float | None
+
+
+class PointOfArms(Answered):
+    """A metric of several arms as it stood at a moment.
+
+    Args:
+        time: of the last answer that counts, seconds since 1970, UTC.
+        arms: by name.
+    """
+
+    time: float
+    arms: dict[str, ArmPointCard]
+
+
 class MetricOverTime(Answered):
     """The answer of `GET /v1/releases/NAME/series`.
 
@@ -39,8 +66,9 @@ class MetricOverTime(Answered):
         outcome: built in, of which it is; null for feedback and ratios.
         kind: mean, ratio or quantile.
         direction: whether `higher` or `lower` is better.
-        dry_run: whether both arms were answered alike.
-        data: the oldest first.
+        dry_run: whether all arms were answered alike.
+        data: of treatment and control, the oldest first; empty where there are several arms.
+        arms: of several arms, the oldest first; empty where there are two.
     """
 
     object: Literal["series"] = "series"
@@ -52,6 +80,7 @@ class MetricOverTime(Answered):
     direction: Literal["higher", "lower"]
     dry_run: bool
     data: list[PointCard]
+    arms: list[PointOfArms] = Field(default=[])
 
 
 class FeedbackCountCard(Answered):

@@ -20,7 +20,13 @@ from trimtab.statistics.sequential.estimates import (
 from trimtab.statistics.sequential.factorial import factorial_contrasts, factorial_levels
 from trimtab.statistics.sequential.judging import DriftVerdict, JudgeDrift
 from trimtab.statistics.sequential.moments import Moments, PairMoments
-from trimtab.statistics.sequential.policies import POLICY_METHODS, Draws, PolicyMethod, policy_estimate
+from trimtab.statistics.sequential.policies import (
+    POLICY_METHODS,
+    Draws,
+    PolicyMethod,
+    PolicySums,
+    policy_estimate,
+)
 from trimtab.statistics.sequential.quantiles import QuantileStream, quantile_difference, quantile_ranks
 from trimtab.statistics.sequential.sample_ratio import ShareCounts, log_sample_ratio, log_share_ratio
 from trimtab.statistics.sequential.several import always_valid_p, holm
@@ -42,6 +48,7 @@ __all__ = [
     "Moments",
     "PairMoments",
     "PolicyMethod",
+    "PolicySums",
     "QuantileStream",
     "ShareCounts",
     "Side",

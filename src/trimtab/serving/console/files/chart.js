@@ -52,7 +52,7 @@ function drawing(points, series, of, name, width) {
   return drawn("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, role: "img", "aria-label": told }, ...shown);
 }
 
-function text(x, y, anchor, words) {
+export function text(x, y, anchor, words) {
   return drawn("text", { x, y, "text-anchor": anchor }, words);
 }
 
@@ -68,9 +68,9 @@ function range(points, harm, effect) {
   return [low - room, high + room];
 }
 
-/** About five round numbers. */
-function ticks(low, high) {
-  const rough = (high - low) / 5;
+/** Round numbers, about as many as are wanted. */
+export function ticks(low, high, wanted = 5) {
+  const rough = (high - low) / wanted;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((digit) => digit * power).find((one) => one >= rough);
   const found = [];
@@ -78,7 +78,7 @@ function ticks(low, high) {
   return found;
 }
 
-function moments(from, to, width) {
+export function moments(from, to, width) {
   const n = width < 480 ? 2 : 4;
   return Array.from({ length: n + 1 }, (_, i) => [from + ((to - from) * i) / n, i === 0 ? "start" : i === n ? "end" : "middle"]);
 }

@@ -4,6 +4,7 @@ import { badge, element } from "../pages/elements.js";
 import { figure, has, percent, said, t, word } from "../pages/language.js";
 import { buttons } from "./actions.js";
 import { chart } from "./chart.js";
+import { courses } from "./courses.js";
 import { feedback, metrics, shares } from "./evidence.js";
 import { summary } from "./meanings.js";
 import { arms, since, stage } from "./releases.js";
@@ -22,7 +23,7 @@ export function release(detail, how) {
   return [
     card(summary(status, look, steps instanceof Error ? [] : steps), status, look, how),
     facts(status, look),
-    ...(isSeveral(status.definition) ? several(status.definition, look, experiment) : part("series.heading", course(detail, how))),
+    ...(isSeveral(status.definition) ? several(detail, look, how) : part("series.heading", course(detail, how))),
     ...part(isSeveral(status.definition) ? "guardrails.heading" : "metrics.heading", look ? metrics(look, status.definition) : broken(experiment)),
     ...part("shares.heading", look ? shares(look, status.definition) : null),
     ...part("feedback.heading", detail.feedback instanceof Error ? broken(detail.feedback) : feedback(detail.feedback.data)),
@@ -30,10 +31,12 @@ export function release(detail, how) {
   ];
 }
 
-/** How arms do, and what attributes move. */
-function several(definition, look, experiment) {
-  if (look === null) return part("standings.heading", broken(experiment));
-  return [...part("standings.heading", standings(look, definition)), ...part("effects.heading", effects(look, definition))];
+/** How arms do, how that came about, and what attributes move. */
+function several(detail, look, how) {
+  const { definition } = detail.status;
+  const over = part("courses.heading", course(detail, how));
+  if (look === null) return [...part("standings.heading", broken(detail.experiment)), ...over];
+  return [...part("standings.heading", standings(look, definition)), ...over, ...part("effects.heading", effects(look, definition))];
 }
 
 function part(heading, content) {
@@ -84,12 +87,15 @@ function course(detail, how) {
   const findings = experiment instanceof Error ? [] : experiment.findings;
   const of = findings.find((one) => one.metric === series.metric) ?? { margin: 0, effect: 0 };
   const unit = unitOf(series.metric, status.definition);
-  const choice = element("select", { id: "metric" }, ...findings.map((one) => element("option", { value: one.metric, translate: "no" }, one.metric)));
+  const { metric, plan } = status.definition;
+  const names = isSeveral(status.definition) ? [metric, ...plan.guardrails.map((rail) => rail.metric)] : findings.map((one) => one.metric);
+  const choice = element("select", { id: "metric" }, ...names.map((name) => element("option", { value: name, translate: "no" }, name)));
   choice.value = series.metric;
   choice.addEventListener("change", () => how.measure(choice.value));
   const label = element("p", { class: "choose" }, element("label", { for: "metric" }, t("series.metric")), " ", choice);
   const about = series.description ? said(series.description, "p", { class: "quiet", lang: "en" }) : null;
-  return [label, about, series.dry_run ? element("p", { class: "note" }, t("series.dry")) : null, chart(series, { unit, margin: of.margin, effect: of.effect })].filter(Boolean);
+  const drawing = isSeveral(status.definition) ? courses(series, unit) : [chart(series, { unit, margin: of.margin, effect: of.effect })];
+  return [label, about, series.dry_run ? element("p", { class: "note" }, t("series.dry")) : null, ...drawing].filter(Boolean);
 }
 
 function history(steps) {

@@ -1,7 +1,6 @@
 // What the page knows: read from the server part by part, each again when an event says that it may have changed.
 
 import { read } from "../pages/requests.js";
-import { isSeveral } from "./several.js";
 
 const PARTS = {
   releases: ["releases", "condition", "store"],
@@ -65,12 +64,12 @@ export class Known {
     const at = `v1/releases/${encodeURIComponent(name)}`;
     const status = await get(at);
     const or = (promise) => promise.catch((error) => error);
-    const paired = status.definition.plan !== null && !isSeveral(status.definition); // several arms have no one difference
+    const judged = status.definition.plan !== null;
     const of = this.metric === null ? "" : `?metric=${encodeURIComponent(this.metric)}`;
     const [experiment, steps, series, feedback] = await Promise.all([
       or(get(`${at}/experiment`)),
       or(get(`${at}/history`).then((found) => found.data)),
-      paired ? or(get(`${at}/series${of}`)) : null,
+      judged ? or(get(`${at}/series${of}`)) : null,
       or(get(`${at}/feedback`)),
     ]);
     return { status, experiment, steps, series, feedback };

@@ -2,7 +2,7 @@
 
 import { figure, percent, t } from "../pages/language.js";
 
-const SHARES = ["errors", "cancelled", "repetition", "refusal", "edit_distance"];
+const SHARES = ["errors", "cancelled", "repetition", "refusal", "degenerate", "edit_distance"];
 const UNITS = { latency: "seconds", first_token_latency: "seconds", length: "tokens" };
 
 /** The unit of a metric. @param {string} name @param {object} definition Of the release. */
