@@ -316,8 +316,8 @@ def test_a_method_that_cannot_be_made_is_a_row_with_its_reason(source, tasks, tm
 
 
 def test_lito_chooses_between_answers_around_the_strength_that_does_the_damage(source, tmp_path):
-    choices = [{"prompt": f"Is {k} even?", "positive": " Yes" if k % 2 else " No", "negative": " No" if k % 2 else " Yes"}
-               for k in range(60)]  # fmt: skip
+    words = (" Yes", " No")
+    choices = [{"prompt": f"Is {k} even?", "positive": words[k % 2], "negative": words[1 - k % 2]} for k in range(60)]
     (tmp_path / "even.jsonl").write_text("\n".join(map(json.dumps, choices)))
     settings = {**SETTINGS, "seeds": 1, "damages": (0.05,), "site": None, "dev": 8}
     given = [f"behavior:{tmp_path / 'even.jsonl'}"], ["lito?share=0.5", "iti?share=0.5"]
