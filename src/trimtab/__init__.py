@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from trimtab.workflows import generate as generate
     from trimtab.workflows import predict as predict
     from trimtab.workflows import study as study
+    from trimtab.workflows import tune as tune
     from trimtab.workflows import vector as vector
 
 _HOME = {
@@ -52,6 +53,7 @@ _HOME = {
     "load": "models",
     "predict": "workflows",
     "study": "workflows",
+    "tune": "workflows",
     "vector": "workflows",
 }
 

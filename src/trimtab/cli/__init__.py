@@ -28,6 +28,7 @@ from trimtab.cli.release import release
 from trimtab.cli.serve import serve
 from trimtab.cli.store import store
 from trimtab.cli.study import study
+from trimtab.cli.tune import tune
 from trimtab.errors import InputError, TrimtabError
 from trimtab.version import __version__
 
@@ -98,7 +99,7 @@ def _root(
 
 
 commands = (
-    check, predict, study, fit, generate, evaluate, judge, convert, convert_data, lint, draft, serve, doctor,
+    check, predict, study, fit, generate, evaluate, tune, judge, convert, convert_data, lint, draft, serve, doctor,
 )  # fmt: skip
 for command in commands:
     app.command()(command)

@@ -196,9 +196,13 @@ def middle(model: Model) -> Site:
 
 def key_of(model: Model, behavior: Behavior, *decides: object) -> str:
     """A key of all that decides figures besides the steps: model, data, machine, versions, and what is given here."""
+    return json.dumps([behavior.name, behavior.digest, *circumstances(model), *decides], default=repr)
+
+
+def circumstances(model: Model) -> list[object]:
+    """What decides figures whatever they are of: model, machine and versions."""
     machine = [str(model.dtype), str(model.device), torch.get_num_threads(), platform.machine(), model.batch_tokens]
-    versions = [__version__, torch.__version__, transformers.__version__]
-    return json.dumps([behavior.name, behavior.digest, model.digest, *machine, *versions, *decides], default=repr)
+    return [model.digest, *machine, __version__, torch.__version__, transformers.__version__]
 
 
 def ready(

@@ -263,8 +263,8 @@ class Steering:
         return steering.changed(allow_mismatch=allow_mismatch)
 
     def changed(self, **changes: Any) -> Self:
-        """A copy with other `attributes` (default strengths of some of them), `presets`, `conditions`, `prompts`,
-        `origin`, `made_for` or `allow_mismatch`.
+        """A copy with other `attributes` (default strengths of some of them), `edits`, `presets`, `conditions`,
+        `prompts`, `origin`, `made_for` or `allow_mismatch`.
 
         Raises:
             InputError: an attribute that it does not have.

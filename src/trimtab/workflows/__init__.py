@@ -7,4 +7,5 @@ from trimtab.workflows.fit import fit as fit
 from trimtab.workflows.generate import generate as generate
 from trimtab.workflows.predict import predict as predict
 from trimtab.workflows.study import study as study
+from trimtab.workflows.tune import tune as tune
 from trimtab.workflows.vector import vector as vector

@@ -24,7 +24,7 @@ from trimtab.version import __version__
 from trimtab.workflows.evaluate.cell_task import CellTask
 from trimtab.workflows.evaluate.cells import measure
 from trimtab.workflows.evaluate.protocol import fixed, loaded, protocol_of
-from trimtab.workflows.evaluate.specs import MethodSpec, TaskSpec
+from trimtab.workflows.evaluate.specs import MethodSpec, TaskSpec, task_spec
 from trimtab.workflows.evaluate.summary import Summary
 
 DAMAGES: Final = (0.05, 0.2)  # nats per token
@@ -97,7 +97,7 @@ def evaluate(
     check_workers(workers)
     home = output_path(folder)
     source = model if isinstance(model, ModelSource) else ModelSource(str(model), str(model))
-    specs = [_task(t, True) for t in tasks] + [_task(t, False) for t in side]
+    specs = [task_spec(t, True) for t in tasks] + [task_spec(t, False) for t in side]
     ready, models = loaded(specs), Models()
     protocol = protocol_of(
         models(source), specs, ready, [m if isinstance(m, MethodSpec) else MethodSpec.parse(m) for m in methods],
@@ -126,10 +126,6 @@ def evaluate(
     save_evaluation(result, found, meanings, home)
     ledger.close()
     return result
-
-
-def _task(given: str | TaskSpec, fitted: bool) -> TaskSpec:
-    return given if isinstance(given, TaskSpec) else TaskSpec.parse(given, fitted=fitted)
 
 
 def _opened(home: Path, protocol: Protocol, command: str) -> str:

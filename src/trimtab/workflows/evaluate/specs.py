@@ -68,6 +68,15 @@ class TaskSpec:
         return load_task(self.task, self.source, self.options)
 
 
+def task_spec(given: str | TaskSpec, fitted: bool) -> TaskSpec:
+    """A task as it was given, or read from its line.
+
+    Raises:
+        InputError: a line that does not have the form of `TaskSpec.parse`.
+    """
+    return given if isinstance(given, TaskSpec) else TaskSpec.parse(given, fitted=fitted)
+
+
 @dataclass(frozen=True)
 class MethodSpec:
     """A method to compare.

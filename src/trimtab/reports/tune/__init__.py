@@ -1,0 +1,1 @@
+"""What a search of strengths, sites and gates looks like: terminal, page, plots to choose from."""
