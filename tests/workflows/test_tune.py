@@ -1,6 +1,5 @@
 """Searches on a tiny random model: bounds are kept, figures are those of plain runs, killing changes nothing."""
 
-import json
 import os
 import signal
 import subprocess
@@ -37,21 +36,6 @@ SETTINGS: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def model(tiny_folder: Path) -> Model:
     return tt.load(tiny_folder, dtype="float32")
-
-
-@pytest.fixture(scope="module")
-def tasks(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The first rows of two built-in behaviors."""
-    folder = tmp_path_factory.mktemp("tasks")
-    found = []
-    for name in ("sentiment", "formality"):
-        rows = [
-            json.dumps({"prompt": e.prompt, "positive": e.positive, "negative": e.negative})
-            for e in tt.Behavior.builtin(name).examples[:40]
-        ]
-        (folder / f"{name}.jsonl").write_text("\n".join(rows))
-        found.append(f"behavior:{folder / name}.jsonl?label={name}")
-    return found
 
 
 @pytest.fixture(scope="module")
