@@ -25,7 +25,7 @@ from scipy.stats import t as student
 
 import trimtab as tt
 from trimtab.experiment.progress import OnTerminal
-from trimtab.experiment.task_parts import Sizes, TaskParts, deal, experiment_of
+from trimtab.experiment.task_parts import Sizes, TaskParts, deal_all, experiment_of
 from trimtab.models import Model
 from trimtab.storage.atomic import whole
 from trimtab.storage.steps import Ledger
@@ -55,7 +55,7 @@ def specs(data: Path) -> dict[str, TaskSpec]:
 
 def prepared(model: Model, site: int, data: Path, out: Path) -> tuple[list[Candidate], Yardstick]:
     """The steering, fitted once, and what its trials are measured by."""
-    parts = {label: deal(spec.load(), DEAL, SIZES) for label, spec in specs(data).items()}
+    parts = deal_all({label: spec.load() for label, spec in specs(data).items()}, DEAL, SIZES)
     candidates = _steering(model, site, parts, out)
     dev = {label: own.dev for label, own in parts.items()}
     figures = {label: spec.figure or dev[label].primary for label, spec in specs(data).items()}

@@ -67,7 +67,7 @@ def comparison(gains: dict[str, float], p: dict[str, float], text: str = "fine",
 
 def test_a_method_above_every_floor_is_named_with_what_to_do_next():
     said = " ".join(statements(comparison({"a": 0.2, "b": 0.05}, {"a": 0.001, "b": 0.4})))
-    assert "a gains most at a damage of 0.05 nats per token: +0.200 [0.180," in said
+    assert "a gains most at a damage of 0.05 nats per token on dev" in said
     assert "which is above every floor" in said
     assert "check a by itself (trimtab check --steering)" in said
 
@@ -81,12 +81,28 @@ def test_a_gain_that_any_damage_may_bring_is_not_called_one():
 def test_p_values_against_the_floors_are_adjusted_for_the_number_of_methods():
     found = comparison({"a": 0.2, "b": 0.1}, {"a": 0.04, "b": 0.9})
     assert above_floors(found, "over all tasks") == pytest.approx({"a": 0.08, "b": 0.9})
+    lost = comparison({"a": 0.2, "b": 0.1, "c": 0.0}, {"a": 0.04, "b": 0.9})  # c gave nothing, and counts too
+    assert above_floors(lost, "over all tasks") == pytest.approx({"a": 0.12, "b": 1.0})
     assert "No method is told apart" in " ".join(statements(found))
 
 
 def test_a_method_behind_the_best_that_is_above_the_floors_is_named_too():
     said = " ".join(statements(comparison({"a": 0.2, "b": 0.1}, {"a": 0.6, "b": 0.001})))
     assert "not told apart from the floors; above them: b" in said
+
+
+def test_what_has_no_p_value_is_not_claimed_and_says_why():
+    found = comparison({"a": 0.2, "b": 0.05}, {})
+    assert "Nothing is claimed of it: its damage, or a floor's, did not come near" in statements(found)[0]
+    one = found.model_copy(update={"protocol": found.protocol.model_copy(update={"seeds": (1,)})})
+    assert "this is one deal of the rows only" in statements(one)[0]
+    more = found.model_copy(update={"protocol": found.protocol.model_copy(update={"seeds": (1, 2, 3)})})
+    assert "some seeds gave no result" in statements(more)[0]
+
+
+def test_the_damage_on_test_stands_beside_the_one_that_was_allowed():
+    said = statements(comparison({"a": 0.2, "b": 0.05}, {"a": 0.001, "b": 0.4}))[0]
+    assert "at a damage of 0.05 nats per token on dev (0.050 on test, the floors 0.050 to 0.050)" in said
 
 
 def test_a_loss_is_called_a_loss_and_text_in_front_of_prompts_has_no_floor():
@@ -100,10 +116,12 @@ def test_contrasts_are_read_in_the_direction_of_who_is_better():
         Contrast(first="a", second="b", difference=around(-0.2), p=0.001, p_holm=0.002),
         Contrast(first="a", second="asking", difference=around(0.01), p=0.5, p_holm=0.5),
         Contrast(first="b", second="asking", difference=Estimate(reason="it was not measured")),
+        Contrast(first="b", second="temperature", difference=around(0.3)),
     ]
     said = statements(comparison({"a": 0.0, "b": 0.2}, {}, contrasts=tuple(rows)))
     assert any(s.startswith("b does better than a: −0.200") for s in said)
-    assert any(s.startswith("a and asking are not told apart") for s in said)
+    assert any(s.startswith("a and asking are not told apart at unlike damages (0.050 and 0.40)") for s in said)
+    assert any("b against temperature: +0.300" in s and "decide nothing" in s for s in said)
     assert any("b against asking: not measured: it was not measured" in s for s in said)
 
 

@@ -68,7 +68,7 @@ def test_the_unsteered_figures_are_those_of_a_plain_run_of_the_same_units(units,
 def test_a_method_is_measured_as_its_saved_steering_answers_at_the_strengths_put_down(source, tasks, folder, found):
     model, task = tt.load(source.source, dtype="float32"), TaskSpec.parse(tasks[1]).load()
     cell = next(c for c in kept(folder) if c["contender"] == "exclusive-gates" and c["seed"] == 2)
-    steering = tt.Steering.load(folder / "steerings" / "exclusive-gates-2")
+    steering = tt.Steering.load(folder / "steerings" / "seed-2" / "exclusive-gates")
     part = deal(task, 2, Sizes(**SIZES)).test
     for point in cell["points"]:
         expected = run(part, model, Treatment(steering, point["strengths"], seed=2))
@@ -130,7 +130,7 @@ def test_the_highest_floor_is_the_one_that_a_method_gains_least_over(found):
 
 def test_a_steering_is_not_fitted_to_a_side_task_and_that_is_measured_all_the_same(found, folder):
     assert [t.label for t in found.protocol.tasks if not t.fitted] == ["aside"]
-    steering = tt.Steering.load(folder / "steerings" / "mean-difference-1")
+    steering = tt.Steering.load(folder / "steerings" / "seed-1" / "mean-difference")
     assert set(steering.attributes) == {"sentiment", "formality"}
     assert found.row("mean-difference", "aside", "propensity", 0.02) is not None
 
@@ -190,6 +190,16 @@ def interrupt(*_: Any) -> None:
 
 
 # --- resuming ---
+
+
+def test_rows_whose_labels_were_turned_are_another_protocol(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(MODULE, "run_all", interrupt)
+    file, given = tmp_path / "texts.jsonl", {**SETTINGS, "folder": tmp_path / "out", "dev": 20, "test": 20}
+    for turned, error in ((0, KeyboardInterrupt), (0, KeyboardInterrupt), (1, InputError)):
+        rows = [{"text": f"Text {k} says something of its kind.", "label": k % 2 ^ turned} for k in range(60)]
+        file.write_text("\n".join(map(json.dumps, rows)))
+        with pytest.raises(error):
+            evaluate(source, [f"toxicity:{file}?form=texts"], METHODS[:1], **given)
 
 
 def test_an_interrupted_comparison_goes_on_to_the_same_result(found, source, tasks, folder, tmp_path, monkeypatch):
@@ -254,6 +264,48 @@ def test_the_lock_box_is_opened_once_after_test_and_holds_other_units(source, ta
     assert again.figures == opened.figures
 
 
+# --- faults of single cells ---
+
+
+def test_a_fault_of_the_moment_is_no_result(source, tasks, tmp_path, monkeypatch):
+    def busy(*_: Any, **__: Any) -> None:
+        raise InputError("another process is writing", code="busy")
+
+    settings = {**SETTINGS, "seeds": 1, "damages": (0.05,)}
+    with monkeypatch.context() as broken:
+        broken.setattr(import_module("trimtab.workflows.fit.materials"), "token_sides", busy)
+        with pytest.raises(InputError, match="another process is writing"):
+            evaluate(source, tasks[:1], ["exclusive-gates"], folder=tmp_path, **settings)
+    result = evaluate(source, tasks[:1], ["exclusive-gates"], folder=tmp_path, **settings)
+    assert result.whole("exclusive-gates", 0.05) is not None
+
+
+def test_where_the_unsteered_model_cannot_be_measured_nothing_is(source, tasks, tmp_path, monkeypatch):
+    def refused(*_: Any, **__: Any) -> None:
+        raise InputError("row 7 is too long")
+
+    monkeypatch.setattr(import_module("trimtab.workflows.evaluate.room"), "run", refused)
+    with pytest.raises(InputError, match="row 7 is too long"):
+        evaluate(source, tasks[:1], METHODS[:1], folder=tmp_path, **SETTINGS)
+
+
+def test_with_a_single_seed_nothing_is_claimed(source, tasks, tmp_path):
+    settings = {**SETTINGS, "seeds": 1, "damages": (0.05,), "trials": 1}
+    result = evaluate(source, tasks[:1], ["mean-difference", "pca"], folder=tmp_path, **settings)
+    assert all(row.p_above is None for row in (*result.figures, *result.overall))
+    assert [c.p for c in result.contrasts] == [None]
+    assert result.contrasts[0].difference.value is not None
+
+
+def test_the_saved_steering_has_the_measured_strengths_as_defaults_and_presets(found, folder):
+    for cell in kept(folder):
+        if cell["contender"] == "mean-difference":
+            steering = tt.Steering.load(folder / "steerings" / f"seed-{cell['seed']}" / "mean-difference")
+            first, second = (p["strengths"] for p in cell["points"])
+            assert dict(steering.attributes) == pytest.approx(first)
+            assert dict(steering.presets["damage-0.08"]) == pytest.approx(second)
+
+
 # --- hostile input ---
 
 
@@ -265,6 +317,11 @@ def test_the_lock_box_is_opened_once_after_test_and_holds_other_units(source, ta
         ({"tasks": ["behavior:sentiment", "behavior:formality"]}, r"tell them apart by \?label="),
         ({"tasks": ["behavior:sentiment?figure=warmth"]}, "no figure 'warmth'"),
         ({"tasks": ["behavior:sentiment?label=a/b"]}, "label"),
+        ({"methods": ["mean-difference?label=../out"]}, "label"),
+        ({"methods": ["pca?label=A b", "mean-difference?label=a B"]}, "letters' case aside"),
+        ({"methods": ["pca?label=" + "x" * 300]}, "label"),
+        ({"methods": ["exclusive-gates?c=0.1,0.2,0.3"], "trials": 2}, "3 combinations of values and may try 2"),
+        ({"contrasts": [("mean-difference", "mean-difference")]}, "names one label twice"),
         ({"tasks": []}, "at least one of the tasks"),
         ({"methods": []}, "at least one of the methods"),
         ({"methods": ["magic"]}, "magic"),

@@ -2,15 +2,16 @@
 
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import partial
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from threading import Thread
 from typing import TypeVar
 
 import torch
 
-from trimtab.errors import InputError
+from trimtab.errors import InputError, TrimtabError
 from trimtab.experiment.numbers import is_whole
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.models import Model, load
@@ -83,15 +84,31 @@ def run_all(work: Work[T], tasks: Sequence[T], workers: int, progress: Progress,
         workers: processes; 1 for this one.
         progress: is told what the tasks tell.
         models: of this process.
+
+    Raises:
+        TrimtabError: a process was killed.
     """
     if workers == 1:
         for task in tasks:
             work(task, progress, models)
         return
-    with get_context("spawn").Pool(workers, _begin, (threads(workers),)) as pool:
-        for told in pool.imap_unordered(partial(_done, work), tasks):
-            for stage, amount in told.items():
+    others = active_children()
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin, (threads(workers),))
+    try:
+        for done in as_completed([pool.submit(_done, work, task) for task in tasks]):
+            for stage, amount in done.result().items():
                 progress.advance(stage, amount)
+    except BrokenProcessPool as error:
+        raise TrimtabError(
+            "a worker process has ended, killed or out of memory; the same command goes on where it stopped"
+        ) from error
+    except BaseException:
+        for process in active_children():
+            if process not in others:
+                process.terminate()  # nobody waits for what it is at
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 _of_worker = Models()  # used in worker processes alone, which end with the work

@@ -1,6 +1,6 @@
 """Tasks dealt to training, choosing, measuring and a lock-box, and the experiments of what they teach."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -65,11 +65,33 @@ class TaskParts:
     lockbox: Task[Any]
 
 
-def deal(task: Task[Any], seed: int, sizes: Sizes) -> TaskParts:
+def deal_all(tasks: Mapping[str, Task[Any]], seed: int, sizes: Sizes) -> dict[str, TaskParts]:
+    """Deal several tasks; those that share questions or templates are dealt alike, so that none tells of another.
+
+    Raises:
+        InputError: as `deal`; names the task.
+    """
+    names = {label: {unit.cluster for unit in task.units} for label, task in tasks.items()}
+    out = {}
+    for label, task in tasks.items():
+        together = set(names[label])
+        while wider := [own for own in names.values() if own & together and not own <= together]:
+            together |= set().union(*wider)
+        out[label] = deal(task, seed, sizes, together)
+    return out
+
+
+def deal(task: Task[Any], seed: int, sizes: Sizes, among: Collection[str] | None = None) -> TaskParts:
     """Deal a task's clusters: a quarter to the lock-box, the rest 40 : 15 : 45 by seed.
 
     Each part takes the first unit of every cluster, then the second of those that have one, and so on, up to its size;
     training keeps all its units, since one unit may teach none or several examples.
+
+    Args:
+        task: loaded.
+        seed: of all but the lock-box.
+        sizes: of the parts, at most.
+        among: clusters that are dealt, of which the task's are some; None for its own.
 
     Raises:
         InputError: too few clusters.
@@ -77,24 +99,23 @@ def deal(task: Task[Any], seed: int, sizes: Sizes) -> TaskParts:
     by_cluster: dict[str, list[Unit]] = {}
     for unit in task.units:
         by_cluster.setdefault(unit.cluster, []).append(unit)
-    names = sorted(by_cluster)
+    names = sorted(by_cluster if among is None else among)
     locked = max(_MIN_CLUSTERS, round(LOCKBOX * len(names)))
     order = [names[i] for i in np.random.default_rng(_LOCK).permutation(len(names))]
     free = [order[locked:][i] for i in np.random.default_rng(seed).permutation(max(0, len(names) - locked))]
-    cuts = [max(_MIN_CLUSTERS, round(share * len(free))) for share in SHARES]
-    cuts = [cuts[0], cuts[0] + cuts[1]]
-    if len(free) - cuts[1] < _MIN_CLUSTERS:
+    first, second = (max(_MIN_CLUSTERS, round(share * len(free))) for share in SHARES)
+    parts = [free[:first], free[first : first + second], free[first + second :], order[:locked]]
+    own = [{name: by_cluster[name] for name in part if name in by_cluster} for part in parts]
+    if min(map(len, own)) < _MIN_CLUSTERS:
         raise InputError(
-            f"task {task.name}: {len(names)} questions or templates are too few to fit, choose, measure and lock away; "
-            f"give at least {5 * _MIN_CLUSTERS}",
+            f"task {task.name}: {len(by_cluster)} questions or templates are too few to fit, choose, measure and lock "
+            f"away; give at least {5 * _MIN_CLUSTERS}",
             code="too-few-examples",
             field="tasks",
         )
-    rng = np.random.default_rng([seed, 1])
-    chosen = [(free[: cuts[0]], None), (free[cuts[0] : cuts[1]], sizes.dev), (free[cuts[1] :], sizes.test)]
-    train, dev, test = (task.part(_spread({name: by_cluster[name] for name in some}, n, rng)) for some, n in chosen)
-    box = _spread({name: by_cluster[name] for name in order[:locked]}, sizes.test, np.random.default_rng(_LOCK))
-    return TaskParts(train, dev, test, task.part(box))
+    rng, limits = np.random.default_rng([seed, 1]), (None, sizes.dev, sizes.test)
+    train, dev, test = (task.part(_spread(some, n, rng)) for some, n in zip(own, limits, strict=False))
+    return TaskParts(train, dev, test, task.part(_spread(own[3], sizes.test, np.random.default_rng(_LOCK))))
 
 
 def _spread(members: Mapping[str, list[T]], n: int | None, rng: np.random.Generator) -> list[T]:
@@ -127,7 +148,8 @@ def experiment_of(
         home: where finished steps are kept.
         progress: is told of them.
         chat_template: put examples through the tokenizer's chat template.
-        swap: seed of a coin for each training example that exchanges its answers, for a vector of shuffled labels.
+        swap: seed of which half of the training examples has its answers exchanged, for a vector of shuffled labels.
+            Exactly half: what chance leaves over would point along the behavior's own direction.
 
     Raises:
         InputError: the task teaches nothing, or too few examples can be put to the model.
@@ -186,14 +208,16 @@ def _part(behavior: Behavior, rng: np.random.Generator) -> Part:
 
 
 def _shots(train: Part) -> Part:
-    """One example of each of the last clusters, as many as leave half of them."""
-    first = dict(reversed(list(zip(train.clusters, train.examples, strict=True))))
-    some = list(first.items())[: min(N_SHOTS, len(first) // 2)]
-    return Part(tuple(e for _, e in some), tuple(c for c, _ in some))
+    """Five examples of the last clusters: of each one, or of a quarter of the clusters where there are few."""
+    rows = list(zip(train.examples, train.clusters, strict=True))
+    last = list(dict.fromkeys(reversed(train.clusters)))
+    chosen = last[: min(N_SHOTS, max(1, len(last) // 4))]
+    some = [row for row in rows if row[1] in chosen][:N_SHOTS]
+    return Part(tuple(e for e, _ in some), tuple(c for _, c in some))
 
 
 def _swapped(examples: Sequence[Example], seed: int) -> tuple[Example, ...]:
-    coins = np.random.default_rng(seed).random(len(examples)) < 0.5
+    coins = np.random.default_rng(seed).permutation(np.arange(len(examples)) % 2 == 0)
     return tuple(
         replace(e, positive=e.negative, negative=e.positive) if coin else e
         for e, coin in zip(examples, coins, strict=True)

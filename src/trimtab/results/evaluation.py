@@ -199,7 +199,8 @@ class FigureRow(Record):
         mean: over units and seeds; `n` counts clusters.
         gain: over the unsteered model, larger is better; None for figures without a better side.
         above: gain over each floor at this budget, by its name; empty for floors and what has no strength.
-        p_above: p-value of "not above the highest floor": the largest of the three.
+        p_above: p-value of "not above the highest floor": the largest of the three. None with a single seed, where
+            a seed gave nothing, and where dev did not come near the allowed damage: nothing is claimed then.
     """
 
     contender: str
@@ -226,6 +227,7 @@ class Overall(Record):
         gain: mean over the fitted tasks of the standardised gain over the unsteered model.
         above: the same over each floor.
         p_above: as of `FigureRow`.
+        dev_damage: worst group of dev texts, where the strength was searched; mean over seeds.
         damage: worst group of test texts, nats per token, mean over seeds.
         where: that group, of the first seed.
         n_seeds: that gave a result.
@@ -237,6 +239,7 @@ class Overall(Record):
     gain: Estimate
     above: Mapping[str, Estimate] = {}
     p_above: float | None = None
+    dev_damage: float | None = None
     damage: float | None = None
     where: str | None = None
     n_seeds: int = 0

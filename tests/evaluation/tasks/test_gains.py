@@ -31,6 +31,12 @@ def test_what_is_better_nearer_0_counts_by_its_mean_over_units():
     assert gain(base, reversed_, "bias").values.mean() == pytest.approx(-0.5)
 
 
+def test_the_side_of_0_may_be_known_from_more_than_these_units():
+    base, after = scores(bias={"1": 1.0}), scores(bias={"1": -1.0})
+    assert gain(base, after, "bias").values.tolist() == [0.0]  # as far from 0 as before
+    assert gain(base, after, "bias", signs=(1.0, 1.0)).values.tolist() == [2.0]
+
+
 def test_only_units_that_both_runs_have_are_compared():
     found = gain(scores(bias={"1": 1.0, "2": -1.0}), scores(bias={"2": 1.0, "3": 0.0}), "bias")
     assert (found.units, found.clusters, found.values.tolist()) == (("2",), ("of 2",), [-0.0])

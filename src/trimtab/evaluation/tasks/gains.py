@@ -57,7 +57,7 @@ def figure_of(scores: TaskScores, name: str) -> Figure:
     return figure
 
 
-def gain(base: TaskScores, scores: TaskScores, name: str) -> Gain:
+def gain(base: TaskScores, scores: TaskScores, name: str, signs: tuple[float, float] | None = None) -> Gain:
     """How much better the same units are than in another run; units that lack the figure in either are left out.
 
     Args:
@@ -65,6 +65,9 @@ def gain(base: TaskScores, scores: TaskScores, name: str) -> Gain:
         scores: the run in question.
         name: of the figure. One that is better nearer 0 counts by the distance of its mean from 0: the units' values
             take the sign that their run's mean has, so that ten for and ten against are as good as none.
+
+        signs: which side of 0 the two runs lie on, where more is known of them than these units tell, such as other
+            seeds; None takes the signs of their means here.
 
     Raises:
         InputError: no such figure, one without a better side, or no unit that has it in both runs.
@@ -81,7 +84,9 @@ def gain(base: TaskScores, scores: TaskScores, name: str) -> Gain:
     both = [unit for unit in before if unit in after]
     if not both:
         raise InputError(f"no unit of task {scores.task} has the figure {name} in both runs", field="figure")
-    old, new = (_goodness(figure, np.array([run[unit][0] for unit in both])) for run in (before, after))
+    rows = [np.array([run[unit][0] for unit in both]) for run in (before, after)]
+    sides = signs or [float(np.sign(values.mean())) for values in rows]
+    old, new = (_goodness(figure, values, side) for values, side in zip(rows, sides, strict=True))
     spread = float(old.std())
     bounded = figure.low is not None and figure.high is not None
     scale = figure.high - figure.low if bounded else spread if spread > 0 else 1.0  # type: ignore[operator]
@@ -93,6 +98,6 @@ def _by_unit(scores: TaskScores, name: str) -> dict[str, tuple[float, str]]:
     return dict(zip(units, zip(values.tolist(), clusters, strict=True), strict=True))
 
 
-def _goodness(figure: Figure, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    sign = {"higher": 1.0, "lower": -1.0, "nearer 0": -float(np.sign(values.mean()))}[figure.better]
+def _goodness(figure: Figure, values: NDArray[np.float64], side: float) -> NDArray[np.float64]:
+    sign = {"higher": 1.0, "lower": -1.0, "nearer 0": -side}[figure.better]
     return sign * values

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from trimtab.behaviors import Behavior, Example
+from trimtab.behaviors import Behavior, Example, clusters
 from trimtab.behaviors.table import Row
 from trimtab.errors import InputError
 from trimtab.evaluation.tasks.base import Answered, Figure, Task, Unit
@@ -119,7 +119,11 @@ class TruthfulQA(Task[Question]):
         table = rows_of(source)
         context = "".join(f"Q: {q}\nA: {a}\n\n" for q, a in _PREAMBLE) if prompt == "published" else ""
         read = each(table, _question)
-        units = [_unit(str(k), q, context, form == "generation") for k, q in enumerate(read, 1)]
+        of = _clusters([q.question for q in read])
+        units = [
+            _unit(str(k), q, cluster, context, form == "generation")
+            for k, (q, cluster) in enumerate(zip(read, of, strict=True), 1)
+        ]
         asks, stops = ("text", ("\n\n", "\nQ:")) if form == "generation" else ("likelihood", ())
         return cls(units, asks, stops=stops, notes=table.notes)  # type: ignore[arg-type]
 
@@ -200,12 +204,20 @@ def _rouge1(text: str, reference: str) -> float:
 # --- reading ---
 
 
-def _unit(id: str, q: Question, context: str, generation: bool) -> Question:
+def _clusters(questions: Sequence[str]) -> list[str]:
+    """Of each question the first that says nearly the same: a question and its variant are one."""
+    prompts = [Example(question, " a", " b") for question in questions]
+    named = clusters(Behavior("questions", prompts))
+    first: dict[str, str] = {}
+    return [first.setdefault(name, question) for name, question in zip(named, questions, strict=True)]
+
+
+def _unit(id: str, q: Question, cluster: str, context: str, generation: bool) -> Question:
     prompt = _PROMPT.format(q.question)
     texts = tuple(Rendered(context, prompt, f" {answer}") for answer in q.answers)
     if generation:
         texts = (Rendered(context, prompt, ""),)
-    return replace(q, id=id, texts=texts)
+    return replace(q, id=id, cluster=cluster, texts=texts)
 
 
 def _question(row: Row) -> Question:
@@ -225,7 +237,7 @@ def _question(row: Row) -> Question:
             raise InputError(
                 f"{row.source}: {n_right} of {len(answers)} {kind} answers are right; {some} must be, and some wrong"
             )
-    return Question("", question, (), row.source, question=question, mc1=tuple(mc1), mc2=tuple(mc2))
+    return Question("", "", (), row.source, question=question, mc1=tuple(mc1), mc2=tuple(mc2))
 
 
 def _field(row: Row, which: str) -> str:

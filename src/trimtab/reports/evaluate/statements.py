@@ -1,9 +1,9 @@
 """What a comparison comes to, in sentences that a manager and a researcher can both act on."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Final
 
-from trimtab.results.evaluation import Contrast, Evaluation
+from trimtab.results.evaluation import FLOORS, Contrast, Evaluation
 from trimtab.results.figures import Estimate
 from trimtab.results.numbers import given, missing, number, spread
 from trimtab.statistics import holm_adjusted
@@ -16,16 +16,28 @@ def statements(found: Evaluation) -> tuple[str, ...]:
     """Who wins where, what is told apart from the floors, and what to do next; at the first damage."""
     return (
         *(_winner(found, place) for place in (OVERALL, *_fitted(found))),
-        *_contrasts(found.contrasts),
+        *_contrasts(found),
         *_without_strength(found),
         _next(found),
     )
 
 
-def above_floors(found: Evaluation, place: str) -> Mapping[str, float]:
-    """By method, the p-value of "not above the highest floor", adjusted by Holm for the methods."""
-    known = {m: p for m in _methods(found) if (p := _p(found, m, place)) is not None}
-    return dict(zip(known, holm_adjusted(list(known.values())).tolist(), strict=True)) if known else {}
+def above_floors(found: Evaluation, place: str, budget: float | None = None) -> Mapping[str, float]:
+    """By method, the p-value of "not above the highest floor", adjusted by Holm for all methods and places together.
+
+    Args:
+        found: the comparison.
+        place: `OVERALL` or a fitted task.
+        budget: damage at which they are compared; None for the first.
+    """
+    at = found.protocol.damages[0] if budget is None else budget
+    every = [(m, where) for where in (OVERALL, *_fitted(found)) for m in _methods(found) if _has_strength(found, m)]
+    known = {(m, where): _p(found, m, where, at) for m, where in every}
+    if not every:
+        return {}
+    adjusted = holm_adjusted([1.0 if p is None else p for p in known.values()]).tolist()  # what gave nothing counts too
+    pairs = zip(known.items(), adjusted, strict=True)
+    return {m: p for ((m, where), raw), p in pairs if where == place and raw is not None}
 
 
 def _winner(found: Evaluation, place: str) -> str:
@@ -37,8 +49,14 @@ def _winner(found: Evaluation, place: str) -> str:
     if not gains:
         return f"{begin}: no method with a strength could be measured."
     best = max(gains, key=lambda m: gains[m].value or 0.0)
-    sure = {m: p for m, p in above_floors(found, place).items() if p <= SURE}
-    head = f"{begin}, {best} gains most at a damage of {given(budget)} nats per token: {_shown(gains[best])}"
+    known = above_floors(found, place)
+    sure = {m: p for m, p in known.items() if p <= SURE}
+    head = (
+        f"{begin}, {best} gains most at a damage of {given(budget)} nats per token{_came_to(found, best)}: "
+        f"{_shown(gains[best])}"
+    )
+    if best not in known:
+        return f"{head}. Nothing is claimed of it: {_why_not(found, best)}."
     if best in sure:
         others = [m for m in sure if m != best]
         more = f"; so is {', '.join(others)}" if others else ""
@@ -49,16 +67,48 @@ def _winner(found: Evaluation, place: str) -> str:
     return f"{head}. No method is told apart from the floors: {lost}."
 
 
-def _contrasts(rows: Sequence[Contrast]) -> Iterator[str]:
-    for row in rows:
-        if row.p_holm is None or row.difference.value is None:
+def _came_to(found: Evaluation, method: str) -> str:
+    """What the damage that dev allowed came to on test, beside that of the floors."""
+    budget = found.protocol.damages[0]
+    own = found.whole(method, budget)
+    floors = [o.damage for f in FLOORS if (o := found.whole(f, budget)) is not None and o.damage is not None]
+    if own is None or own.damage is None or not floors:
+        return ""
+    spread = f"{number(min(floors), 2)} to {number(max(floors), 2)}"
+    return f" on dev ({number(own.damage, 2)} on {found.part}, the floors {spread})"
+
+
+def _why_not(found: Evaluation, method: str) -> str:
+    """Why no p-value stands beside a gain."""
+    if len(found.protocol.seeds) < 2:
+        return "this is one deal of the rows only; more seeds say whether it holds"
+    whole = [found.whole(name, found.protocol.damages[0]) for name in (method, *FLOORS)]
+    if any(o is None or o.n_seeds < len(found.protocol.seeds) for o in whole):
+        return "some seeds gave no result"
+    return "its damage, or a floor's, did not come near the one that was allowed on dev"
+
+
+def _contrasts(found: Evaluation) -> Iterator[str]:
+    for row in found.contrasts:
+        shown, at = _shown(row.difference), _unlike(found, row)
+        if row.difference.value is None:
             yield f"{row.first} against {row.second}: {missing(row.difference.reason)}."
+        elif row.p_holm is None:
+            yield f"{row.first} against {row.second}: {shown}; one seed, or seeds that gave nothing, decide nothing."
         elif row.p_holm <= SURE:
             better, worse = (row.first, row.second) if row.difference.value > 0 else (row.second, row.first)
-            yield f"{better} does better than {worse}: {_shown(row.difference)}, p = {number(row.p_holm, 2)}."
+            yield f"{better} does better than {worse}{at}: {shown}, p = {number(row.p_holm, 2)}."
         else:
-            shown = f"{_shown(row.difference)}, p = {number(row.p_holm, 2)}"
-            yield f"{row.first} and {row.second} are not told apart: {shown}."
+            yield f"{row.first} and {row.second} are not told apart{at}: {shown}, p = {number(row.p_holm, 2)}."
+
+
+def _unlike(found: Evaluation, row: Contrast) -> str:
+    """The two damages, where one of them cannot be set."""
+    both = [found.whole(name, found.protocol.damages[0]) for name in (row.first, row.second)]
+    if all(o is not None and o.budget is not None for o in both):
+        return ""
+    shown = [number(o.damage, 2) for o in both if o is not None and o.damage is not None]
+    return f" at unlike damages ({' and '.join(shown)})" if len(shown) == len(both) else ""
 
 
 def _without_strength(found: Evaluation) -> Iterator[str]:
@@ -98,6 +148,11 @@ def _methods(found: Evaluation) -> list[str]:
     return [m.label for m in found.protocol.methods]
 
 
+def _has_strength(found: Evaluation, method: str) -> bool:
+    """Unless it was measured without one: what gave nothing at all counts as if it had."""
+    return not any(o.contender == method and o.budget is None and o.failed is None for o in found.overall)
+
+
 def _gain(found: Evaluation, method: str, place: str) -> Estimate | None:
     """Of what has a strength, at the first damage."""
     budget = found.protocol.damages[0]
@@ -108,8 +163,7 @@ def _gain(found: Evaluation, method: str, place: str) -> Estimate | None:
     return row.gain if row is not None and row.budget is not None else None
 
 
-def _p(found: Evaluation, method: str, place: str) -> float | None:
-    budget = found.protocol.damages[0]
+def _p(found: Evaluation, method: str, place: str, budget: float) -> float | None:
     row = (
         found.whole(method, budget)
         if place == OVERALL

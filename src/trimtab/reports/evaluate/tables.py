@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from trimtab.reports.check.tables import cell
+from trimtab.reports.evaluate.statements import OVERALL, above_floors
 from trimtab.results.evaluation import FLOORS, UNSTEERED, Evaluation, FigureRow, Tried
 from trimtab.results.figures import Estimate
 from trimtab.results.numbers import given, missing, number
@@ -16,15 +17,17 @@ WORDS: Final = (
     ("Gain", "How much better a method answers than the unsteered model, on the same questions. Over all tasks each "
      "task counts equally, in shares of the range of its figure, or where that has none in standard deviations."),
     ("Damage", "What a steering costs, in nats per token: the largest of the divergence on neutral text and on "
-     "prompts, and of what desired answers lose in log-probability. All methods are brought to the same damage on dev; "
-     "the table shows what it came to on test."),
+     "prompts, and of what desired answers lose in log-probability. All methods are brought to the same damage on few "
+     "texts of dev; the table shows what it came to on others, which is never quite the same."),
     ("Floor", "What a model reaches that is only broken, at the same damage: a temperature, a random direction, and a "
      "direction fitted to shuffled labels. A gain that is not above all three says nothing about the method."),
     ("Seed", "Another deal of the questions or templates to fitting, choosing and measuring, and another start of "
      "every training."),
     ("Interval", "95 %, over questions or templates and seeds together: both are drawn, and Student's t takes as many "
      "degrees of freedom as the fewer of them allow."),
-    ("p, Holm", "How often chance alone would show as much, adjusted for all comparisons of the same kind."),
+    ("p, Holm", "How often chance alone would show as much. Against the floors: the largest of the three, adjusted for "
+     "all methods and tasks; of contrasts: adjusted for all that are named. None with a single seed, where a seed gave "
+     "nothing, or where the damages are not the same."),
     ("Lock-box", "A quarter of the questions or templates that no seed has used. It is opened once, after everything "
      "else was measured, and that is recorded."),
 )  # fmt: skip
@@ -47,7 +50,7 @@ class Line:
 
 def lines(found: Evaluation, budget: float) -> list[Line]:
     """The contenders at a damage, in the protocol's order; those without strength stand in every table."""
-    out = []
+    out, adjusted = [], above_floors(found, OVERALL, budget)
     for name in found.protocol.contenders:
         whole = found.whole(name, budget)
         if whole is None:
@@ -57,7 +60,7 @@ def lines(found: Evaluation, budget: float) -> list[Line]:
         out.append(
             Line(
                 name, _kind(name), NONE if name == UNSTEERED else cell(whole.gain), _over(whole.above),
-                "" if whole.p_above is None else number(whole.p_above, 2),
+                number(adjusted[name], 2) if name in adjusted else "",
                 "–" if whole.damage is None else number(whole.damage),
                 [NONE if row is None else _mean(row) for row in rows],
                 str(whole.n_seeds), whole.failed or "",

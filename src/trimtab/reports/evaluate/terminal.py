@@ -32,10 +32,10 @@ def evaluation_summary(found: Evaluation, console: Console) -> None:
 def _table(found: Evaluation, rows: list[Line], show: Words) -> Table:
     table = table_for(show)
     tasks = [f"{t.label} {t.figure}" for t in found.protocol.tasks if t.fitted]
-    for k, name in enumerate(("contender", "gain", "least over a floor", "p", "damage", *tasks)):
-        table.add_column(show(name), overflow="fold", justify="right" if k else "left")
+    for k, name in enumerate(("contender", "gain", "p, Holm", "damage", *tasks)):
+        table.add_column(show(name), overflow="fold", justify="right" if k else "left", no_wrap=not k)
     for row in rows:
-        cells = [row.name, " ".join(row.gain), row.floor, row.p, row.damage, *(pair[0] for pair in row.by_task)]
+        cells = [row.name, " ".join(row.gain), row.p, row.damage, *(pair[0] for pair in row.by_task)]
         table.add_row(*(Text(show(text)) for text in cells))
         if row.failed:
             table.add_row(Text(show(f"  {row.failed}")))

@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+import transformers
+
 from trimtab.evaluation.tasks import Task
 from trimtab.experiment.executor import ModelSource
 from trimtab.results.evaluation import Cell, Part, Protocol
 from trimtab.storage.keys import name_of
 from trimtab.storage.steps import Ledger
+from trimtab.version import __version__
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,18 @@ class CellTask:
     @property
     def name(self) -> str:
         """Of the cell, as a step of the comparison."""
-        return json.dumps([self.protocol.digest, self.contender, self.seed, self.part])
+        versions = [__version__, torch.__version__, transformers.__version__]
+        return json.dumps([self.protocol.digest, self.contender, self.seed, self.part, versions])
 
     @property
     def home(self) -> Path:
         """Of the chosen steering."""
-        return self.folder / "steerings" / f"{self.contender.replace(' ', '-')}-{self.seed}"
+        return self.folder / "steerings" / f"seed-{self.seed}" / self.contender
+
+    @property
+    def is_method(self) -> bool:
+        """Whether a steering of it is saved, which the unsteered model and the floors have none of."""
+        return self.contender in {m.label for m in self.protocol.methods}
 
     @property
     def file(self) -> Path:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from trimtab.errors import InputError, TrimtabError
+from trimtab.errors import InputError
 from trimtab.evaluation.tasks import Treatment
 from trimtab.experiment.experiment import Experiment
 from trimtab.interventions import Place
@@ -16,6 +16,7 @@ from trimtab.workflows.fit.materials import FitMaterials, best_blocks
 
 LITO = "lito"  # no steering of its own: chooses between answers at several strengths of `iti`
 STEERED_BY = {LITO: "iti"}
+PASSING = frozenset({"busy", "unwritable-file"})  # faults of the moment, which say nothing of a method
 BASELINE = "mean-difference"  # whose direction is exchanged for a random one, or is fitted to shuffled labels
 
 
@@ -74,13 +75,15 @@ class Bench:
         if contender in (RANDOM, SHUFFLED):
             plan = MethodPlan(label=contender, method=BASELINE, settings=({},))
             on = self.experiments if contender == RANDOM else self.shuffled
-            (made,) = self._made(plan, on, 1)
-            steering = made.steering
-            assert steering is not None
-            seed = next(iter(on.values())).seed
-            return [replace(made, dial=Dial(steering.randomised(seed), self.base))] if contender == RANDOM else [made]
+            made = self._made(plan, on, self.protocol.trials)
+            return made if contender == SHUFFLED else [self._random(own, k) for k, own in enumerate(made)]
         plan = next(m for m in self.protocol.methods if m.label == contender)
         return self._made(plan, self.experiments, self.protocol.trials)
+
+    def _random(self, made: Candidate, k: int) -> Candidate:
+        assert made.steering is not None
+        seed = next(iter(self.experiments.values())).seed
+        return replace(made, dial=Dial(made.steering.randomised(1000 * seed + k), self.base))
 
     def _made(self, plan: MethodPlan, on: Mapping[str, Experiment], trials: int) -> list[Candidate]:
         """Candidates of a method; what cannot be made is put down, unless nothing can."""
@@ -89,7 +92,9 @@ class Bench:
             shown = {**settings, **({} if place is None else {"site": str(place)})}
             try:
                 steering = self._learned(plan, on, settings, place)
-            except TrimtabError as error:
+            except InputError as error:
+                if error.code in PASSING:
+                    raise
                 self.refused.append((shown, str(error)))
                 continue
             if steering.edits:
@@ -120,7 +125,7 @@ class Bench:
         self, plan: MethodPlan, on: Mapping[str, Experiment], settings: Mapping[str, Any], place: Place | None
     ) -> Steering:
         maker = configured(STEERED_BY.get(plan.method, plan.method), settings)
-        learned = maker.learn(FitMaterials(on, None if place is None else [place], self.notes))
+        learned = maker.learn(FitMaterials(on, None if place is None else [place], self.notes, owner=plan.label))
         if len(learned) != 1:
             raise InputError(f"method {plan.method} makes {len(learned)} steerings with these settings; give one block")
         steering = learned[0].steering

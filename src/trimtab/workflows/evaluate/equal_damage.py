@@ -16,6 +16,7 @@ from trimtab.steering import Steering
 K = TypeVar("K")
 MAX_FACTOR: Final = 64.0
 TRIES: Final = 6  # of a search
+FAR: Final = 0.3  # of the target that a damage may be off before it is no longer called the same
 NEAR: Final = 0.1  # share of the target that a search may be off
 
 

@@ -93,7 +93,7 @@ def evaluate(
     Raises:
         InputError: names or numbers that make no sense, too few rows, a folder with another protocol.
     """
-    start, shown = perf_counter(), progress or Silent()
+    shown = progress or Silent()
     check_workers(workers)
     home = output_path(folder)
     source = model if isinstance(model, ModelSource) else ModelSource(str(model), str(model))
@@ -119,7 +119,7 @@ def evaluate(
         _announce(left, models(source), shown, workers)
         run_all(measure, left, workers, shown, models)
     found = [cell for task in cells if (cell := task.kept()) is not None]
-    result = _evaluation(protocol, ready, found, part, opened, command, perf_counter() - start)
+    result = _evaluation(protocol, ready, found, part, opened, command, _spent(found))
     from trimtab.reports.evaluate.files import save_evaluation
 
     meanings = {(label, f.name): (f.meaning, f.better) for label, own in ready.items() for f in own.figures}
@@ -184,6 +184,11 @@ def _paces(model: Model, tasks: Mapping[str, Task[Any]], chat_template: bool) ->
         if task.asks != "text":
             a_text = max(a_text, _WHOLE * spent / sum(len(u.texts) for u in some.units))
     return a_unit, a_text
+
+
+def _spent(cells: Sequence[Cell]) -> float:
+    """Seconds of all cells, also of those that were finished before."""
+    return sum(cell.seconds for cell in cells)
 
 
 def _evaluation(

@@ -12,7 +12,7 @@ from trimtab.errors import InputError
 from trimtab.evaluation.lito import Lito
 from trimtab.evaluation.tasks import Task
 from trimtab.experiment.numbers import above_0, is_whole
-from trimtab.experiment.task_parts import LOCKBOX, Sizes, deal
+from trimtab.experiment.task_parts import LOCKBOX, Sizes, deal_all
 from trimtab.interventions import Place, Site
 from trimtab.measurements.records import model_record
 from trimtab.models import Model
@@ -20,6 +20,7 @@ from trimtab.results.evaluation import FLOORS, UNSTEERED, MethodPlan, Protocol, 
 from trimtab.steering.methods import method
 from trimtab.storage.atomic import whole
 from trimtab.storage.keys import check_same_settings
+from trimtab.texts import name_fault, shown
 from trimtab.workflows.evaluate.contenders import LITO, settings_of
 from trimtab.workflows.evaluate.specs import MethodSpec, TaskSpec, units_digest
 
@@ -51,14 +52,21 @@ def protocol_of(
     _check_numbers(seeds, damages, trials, damage_texts)
     if site is not None:
         model.anatomy.module(Site.of(site))
-    plans = tuple(_method(spec) for spec in methods)
+    plans = tuple(_method(spec, trials) for spec in methods)
     _check_names([p.label for p in plans], "methods", (UNSTEERED, *FLOORS))
     if contrasts is None:
         contrasts = [(plans[0].label, other.label) for other in plans[1:]]
     for label in {name for pair in contrasts for name in pair} - {UNSTEERED, *FLOORS, *(p.label for p in plans)}:
         known = ", ".join([UNSTEERED, *FLOORS, *(p.label for p in plans)])
         raise InputError(f"a contrast names {label!r}; there are {known}", code="unknown-choice", field="contrasts")
-    planned = tuple(_task(spec, tasks[spec.label or spec.task], sizes) for spec in specs)
+    pairs = Counter(frozenset(pair) for pair in contrasts)
+    if any(len(pair) == 1 for pair in pairs) or any(n > 1 for n in pairs.values()):
+        raise InputError(
+            "a contrast names one label twice, or stands twice; each is a pair of its own", code="repeated-name",
+            field="contrasts",
+        )  # fmt: skip
+    planned = tuple(_task(spec, tasks[spec.label or spec.task]) for spec in specs)
+    _check_parts(tasks, [t.label for t in planned if t.fitted], seeds, sizes)
     if not any(t.fitted for t in planned):
         raise InputError("give at least one task to fit to", code="missing-value", field="tasks")
     return Protocol(
@@ -123,14 +131,37 @@ def kept(folder: Path) -> Protocol | None:
     return protocol
 
 
-def _method(spec: MethodSpec) -> MethodPlan:
+def _method(spec: MethodSpec, trials: int) -> MethodPlan:
     source = Lito.__doc__ if spec.method == LITO else method(spec.method).source
     settings = settings_of(spec.method, spec.options)
+    if spec.options and len(settings) > trials:
+        raise InputError(
+            f"method {spec.label or spec.method} has {len(settings)} combinations of values and may try {trials}; give "
+            "fewer values, or more trials",
+            code="out-of-range",
+            field="trials",
+        )
     first = " ".join((source or "").split("\n\n")[0].split())
-    return MethodPlan(label=spec.label or spec.method, method=spec.method, settings=settings, source=first)
+    return MethodPlan(label=spec.label or spec.method, method=spec.method, settings=settings[:trials], source=first)
 
 
-def _task(spec: TaskSpec, task: Task[Any], sizes: Sizes) -> TaskPlan:
+def _check_parts(tasks: Mapping[str, Task[Any]], fitted: Sequence[str], seeds: int, sizes: Sizes) -> None:
+    """Check that every seed leaves something to fit, to choose by and to measure damage on."""
+    for seed in range(1, seeds + 1):
+        parts = deal_all(tasks, seed, sizes)
+        for label in fitted:
+            for part in (parts[label].train, parts[label].dev, parts[label].test):
+                try:
+                    part.behavior(label)
+                except InputError as error:
+                    raise InputError(
+                        f"task {label}, as seed {seed} deals it: {error}; give more rows, or fewer seeds",
+                        code=error.code,
+                        field="tasks",
+                    ) from error
+
+
+def _task(spec: TaskSpec, task: Task[Any]) -> TaskPlan:
     label = spec.label or spec.task
     name = spec.figure or task.primary
     figure = next((f for f in task.figures if f.name == name), None)
@@ -140,9 +171,6 @@ def _task(spec: TaskSpec, task: Task[Any], sizes: Sizes) -> TaskPlan:
             f"task {label}: no figure {name!r} that has a better side; choose {better}", code="unknown-choice",
             field="figure",
         )  # fmt: skip
-    parts = deal(task, 1, sizes)
-    if spec.fitted:
-        parts.train.behavior(label)
     return TaskPlan(
         label=label, task=spec.task, source=spec.source, options=spec.options, figure=name, meaning=figure.meaning,
         better=figure.better, chance=figure.chance, digest=units_digest(task), units=len(task.units),
@@ -153,10 +181,17 @@ def _task(spec: TaskSpec, task: Task[Any], sizes: Sizes) -> TaskPlan:
 def _check_names(names: Sequence[str], field: str, taken: Sequence[str]) -> None:
     if not names:
         raise InputError(f"give at least one of the {field}", code="missing-value", field=field)
-    twice = [name for name, n in Counter([*names, *taken]).items() if n > 1]
+    for name in names:
+        if why := name_fault(name):
+            raise InputError(
+                f"a label of the {field}, {shown(name, 60)!r}, {why}; give another by ?label=…", field=field
+            )
+    twice = [name for name, n in Counter(name.casefold() for name in [*names, *taken]).items() if n > 1]
     if twice:
         raise InputError(
-            f"two {field} are called {twice[0]!r}; tell them apart by ?label=…", code="repeated-name", field=field
+            f"two {field} are called {twice[0]!r}, letters' case aside; tell them apart by ?label=…",
+            code="repeated-name",
+            field=field,
         )
 
 

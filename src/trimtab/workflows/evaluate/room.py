@@ -9,26 +9,26 @@ from typing import Any
 import numpy as np
 
 from trimtab.behaviors import Example
-from trimtab.errors import InputError, NotFiniteError
+from trimtab.errors import InputError
 from trimtab.evaluation.lito import Lito
 from trimtab.evaluation.tasks import Task, TaskScores, Treatment, gain, run
 from trimtab.experiment.progress import Progress
-from trimtab.experiment.task_parts import Sizes, TaskParts, deal, experiment_of, usable
+from trimtab.experiment.task_parts import Sizes, TaskParts, deal_all, experiment_of, usable
 from trimtab.interventions import strength_rows
 from trimtab.measurements.damage import Damage, DamageTexts, damages
 from trimtab.models import Model
 from trimtab.results.evaluation import SHUFFLED, Cell, Point, Row, Sample, Tried
 from trimtab.steering import Steering
+from trimtab.storage.atomic import remove
 from trimtab.storage.steps import Ledger
 from trimtab.texts import Rendered
 from trimtab.workflows.evaluate.cell_task import CellTask
-from trimtab.workflows.evaluate.contenders import LITO, Bench, Candidate
-from trimtab.workflows.evaluate.equal_damage import Dial, balanced, equally_damaging
+from trimtab.workflows.evaluate.contenders import LITO, PASSING, Bench, Candidate
+from trimtab.workflows.evaluate.equal_damage import FAR, Dial, balanced, equally_damaging
 
 N_SAMPLES = 2  # prompts of each task that are continued
 SAMPLE_TOKENS = 40
 _LEARNED = 2  # units that a selector learns from for each of dev
-FAR = 0.3  # share of the budget by which a damage may miss it before it is said
 
 
 class Room:
@@ -39,7 +39,7 @@ class Room:
         self.task, self.model, self.progress, self.protocol = task, model, progress, p
         self.sizes = Sizes(p.train, p.dev, p.test)
         self.base = Treatment(chat_template=p.chat_template, seed=task.seed)
-        self.parts = {label: deal(own, task.seed, self.sizes) for label, own in task.tasks.items()}
+        self.parts = deal_all(task.tasks, task.seed, self.sizes)
         self.fitted = [t.label for t in p.tasks if t.fitted]
         self.ledger = Ledger(task.ledger.home, f"answers {model.digest}")
         self.bench = Bench(self._experiments(), {}, p, self.base)
@@ -67,14 +67,29 @@ class Room:
             return self._opened()
         candidates = self.bench.candidates(self.task.contender)
         chosen, tried, found = self._choice(candidates)
-        if chosen.steering is not None and self.task.contender in {m.label for m in self.protocol.methods}:
-            chosen.steering.save(self.task.home)
         points = self._points(chosen, found)
+        if chosen.steering is not None and self.task.is_method:
+            self._save(chosen.steering, points)
+        if chosen.selects:
+            self.bench.notes.append(
+                f"{self.task.contender} answers at strengths around the one that does the damage in the tables, and so "
+                "does more or less of it; the steering that is saved is what it chooses strengths of"
+            )
         samples = self._samples(chosen, points) if self.task.seed == self.protocol.seeds[0] else ()
         return Cell(
             contender=self.task.contender, seed=self.task.seed, tried=(*tried, *self.refused), points=points,
             samples=samples, notes=tuple(self.bench.notes),
         )  # fmt: skip
+
+    def _save(self, steering: Steering, points: Sequence[Point]) -> None:
+        """The chosen steering at the strengths of the first damage; those of the others are presets."""
+        known = [p for p in points if p.budget is not None and p.strengths]
+        presets = {f"damage-{p.budget:g}": dict(p.strengths) for p in known}
+        if known:
+            steering = steering.changed(attributes=dict(known[0].strengths), presets=presets)
+        self.task.home.parent.mkdir(parents=True, exist_ok=True)
+        remove(self.task.home)
+        steering.save(self.task.home)
 
     # --- the choice on dev ---
 
@@ -119,7 +134,9 @@ class Room:
                 for figure in [self.protocol.task(label).figure]
                 for base in [self._scores(label, "dev", self.base)]
             ]
-        except NotFiniteError as error:
+        except InputError as error:  # figures that are not finite, or that no unit has
+            if error.code in PASSING:
+                raise
             return None, str(error)
         return float(np.mean(gains)), None
 
@@ -182,7 +199,7 @@ class Room:
         if before is None or not before.points:
             reason = "there is no result on test" if before is None else before.reason
             raise InputError(f"{self.task.contender}, seed {self.task.seed}: {reason}")
-        steering = Steering.load(self.task.home) if self.task.home.is_dir() else None
+        steering = Steering.load(self.task.home) if self.task.is_method else None
         points = []
         chosen = None if steering is not None else self.bench.candidates(self.task.contender)[0]
         for point in before.points:

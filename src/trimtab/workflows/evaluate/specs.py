@@ -3,13 +3,12 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any
 
 from trimtab.errors import InputError
 from trimtab.evaluation.tasks import Task, load_task
-from trimtab.texts import name_fault
 
 _QUERY = re.compile(r"[A-Za-z_]\w*=[^&]*(?:&[A-Za-z_]\w*=[^&]*)*")
 
@@ -61,10 +60,8 @@ class TaskSpec:
         """The task.
 
         Raises:
-            InputError: as `load_task`; a label that no folder can have.
+            InputError: as `load_task`.
         """
-        if why := name_fault(self.label or self.task):
-            raise InputError(f"the label {self.label!r} of a task {why}", field="tasks")
         return load_task(self.task, self.source, self.options)
 
 
@@ -104,7 +101,7 @@ class MethodSpec:
         Raises:
             InputError: it does not have this form.
         """
-        name, options = _split(text)
+        name, options = _split(text, lists=True)
         if not name.strip() or "?" in name:
             raise InputError(
                 f"method {text!r}: write NAME, or NAME?option=value&option=value,value", code="invalid-input",
@@ -114,7 +111,7 @@ class MethodSpec:
         return cls(name, options, name if label is None else str(label))
 
 
-def _split(text: str) -> tuple[str, dict[str, Any]]:
+def _split(text: str, lists: bool = False) -> tuple[str, dict[str, Any]]:
     """What stands before the last question mark, and the options behind it; a path may hold question marks itself."""
     before, sign, query = text.rpartition("?")
     if not sign or not _QUERY.fullmatch(query):
@@ -122,24 +119,20 @@ def _split(text: str) -> tuple[str, dict[str, Any]]:
     pairs = [pair.partition("=") for pair in query.split("&")]
     if len({key for key, _, _ in pairs}) < len(pairs):
         raise InputError(f"{text!r}: an option is given twice; give each once", code="repeated-name")
-    return before, {key: _value(value) for key, _, value in pairs}
+    return before, {key: _value(value, lists) for key, _, value in pairs}
 
 
-def _value(text: str) -> Any:
-    """JSON where it is, a list where there are commas, else words."""
+def _value(text: str, lists: bool) -> Any:
+    """JSON where it is, a list where that is asked for and there are commas, else words."""
     try:
         return json.loads(text)
     except ValueError:
-        pass
-    parts = text.split(",")
-    values = [_value(part) for part in parts] if len(parts) > 1 else []
-    return values if values and not any(isinstance(v, str) for v in values) else text
+        parts = text.split(",") if lists else []
+        return [_value(part, False) for part in parts] if len(parts) > 1 else text
 
 
 def units_digest(task: Task[Any]) -> str:
-    """SHA-256 of all that a task's units ask and of how they are dealt."""
-    rows = [
-        [u.id, u.cluster, [[t.context, t.prompt, t.answer, [[m.role, m.content] for m in t.messages]] for t in u.texts]]
-        for u in task.units
-    ]
-    return sha256(json.dumps([task.name, task.asks, task.max_new_tokens, task.stops, rows]).encode()).hexdigest()
+    """SHA-256 of all that a task's units ask, of what is right, and of how they are dealt; not of where they lay."""
+    rows = [{**asdict(unit), "source": ""} for unit in task.units]
+    how = [task.name, task.asks, task.max_new_tokens, task.stops]
+    return sha256(json.dumps([how, rows], default=str, sort_keys=True).encode()).hexdigest()

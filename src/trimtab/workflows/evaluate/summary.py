@@ -20,6 +20,7 @@ from trimtab.results.evaluation import (
 )
 from trimtab.results.figures import Estimate
 from trimtab.statistics import CrossedMean, crossed_mean, holm_adjusted
+from trimtab.workflows.evaluate.equal_damage import FAR
 
 Place = tuple[str, float | None]  # a contender at a budget
 Gains = Mapping[int, Gain]  # by seed
@@ -79,7 +80,7 @@ class Summary:
             update={
                 "gain": _estimate(over),
                 "above": {name: _estimate(found) for name, found in above.items()},
-                "p_above": _p_above(list(above.values())),
+                "p_above": self._claimed(place, list(above.values())) if above else None,
             }
         )
 
@@ -107,14 +108,37 @@ class Summary:
     def _gains(self, place: Place, other: Place, label: str, figure: str) -> Gains:
         """By the seeds that both have."""
         found = {}
+        signs = self._side(other, label, figure), self._side(place, label, figure)
         for seed in self.points.get(place, {}):
             if seed in self.points.get(other, {}):
                 try:
                     base, own = (self.scores(p, seed, label) for p in (other, place))
-                    found[seed] = gain(base, own, figure)
+                    found[seed] = gain(base, own, figure, signs)
                 except InputError:  # no unit of this seed has the figure under both
                     continue
         return found
+
+    def _side(self, place: Place, label: str, figure: str) -> float:
+        """The sign of the mean over all seeds."""
+        values = [v for seed in self.points.get(place, {}) for v in self.scores(place, seed, label).values(figure)[0]]
+        return float(np.sign(np.mean(values))) if values else 0.0
+
+    def _complete(self, *places: Place) -> bool:
+        """Whether all seeds of the protocol have given a result, and there are several: else nothing is claimed."""
+        seeds = set(self.protocol.seeds)
+        return len(seeds) > 1 and all(set(self.points.get(place, {})) == seeds for place in places)
+
+    def _level(self, place: Place) -> bool:
+        """Whether dev came near the damage that was allowed, in every seed."""
+        budget = place[1]
+        found = [p.dev_damage for p in self.points.get(place, {}).values()]
+        return budget is not None and all(d is not None and abs(d - budget) <= FAR * budget for d in found)
+
+    def _claimed(self, place: Place, above: Sequence[CrossedMean | None]) -> float | None:
+        """The p-value against the floors; None where some seeds are missing, or the damages are not the same."""
+        others = [(floor, place[1]) for floor in FLOORS]
+        fair = self._complete(place, *others) and all(self._level(p) for p in (place, *others))
+        return _p_above(above) if fair else None
 
     # --- over all fitted tasks ---
 
@@ -140,8 +164,9 @@ class Summary:
         return Overall(
             contender=contender, budget=budget, gain=_estimate(self._standardised(place, (UNSTEERED, None))),
             above={name: _estimate(found) for name, found in above.items()},
-            p_above=_p_above(list(above.values())),
-            damage=float(np.mean(worst)) if worst else None,
+            p_above=self._claimed(place, list(above.values())) if above else None,
+            dev_damage=_mean_of([p.dev_damage for p in points.values() if p.dev_damage is not None]),
+            damage=_mean_of(worst),
             where=max(first.damage, key=lambda g: first.damage[g]) if first.damage else None,
             n_seeds=len(points), failed=f"seed {lost[0].seed}: {lost[0].reason}" if lost else None,
         )  # fmt: skip
@@ -155,9 +180,9 @@ class Summary:
         for label in labels or [t.label for t in self.protocol.tasks if t.fitted]:
             figure = self.protocol.task(label).figure
             gains = self._gains(place, other, label, figure)
-            scale = self._scale(label, figure)
             if not gains:
                 return None
+            scale = self._scale(label, figure)
             for seed, own in gains.items():
                 values += (own.values / scale).tolist()
                 clusters += own.clusters
@@ -166,10 +191,10 @@ class Summary:
         return _crossed(values, seeds, clusters, groups)
 
     def _scale(self, label: str, figure: str) -> float:
-        """Of the unsteered model in the first seed, so that all gains of a task are divided by the same."""
+        """Of the unsteered model in the first seed that has it, so that all gains of a task are divided by the same."""
         unsteered = UNSTEERED, None
-        seed = next(iter(self.points[unsteered]))
-        base = self.scores(unsteered, seed, label)
+        runs = [self.scores(unsteered, seed, label) for seed in self.points[unsteered]]
+        base = next(run for run in runs if len(run.values(figure)[0]))
         return gain(base, base, figure).scale
 
     # --- contrasts ---
@@ -182,8 +207,11 @@ class Summary:
             by_task = {
                 t.label: _estimate(self._contrast(first, second, [t.label])) for t in self.protocol.tasks if t.fitted
             }
-            p = None if found is None else found.p
-            rows.append(Contrast(first=first, second=second, difference=_estimate(found), by_task=by_task, p=p))
+            places = [self._at(name) for name in (first, second)]
+            fair = all(p is not None and self._complete(p) for p in places)
+            difference = self._reason(first, second) if found is None else _estimate(found)
+            p = found.p if found is not None and fair else None
+            rows.append(Contrast(first=first, second=second, difference=difference, by_task=by_task, p=p))
             ps.append(1.0 if p is None else p)
         if not rows:
             return ()
@@ -197,10 +225,19 @@ class Summary:
         here, there = (self._at(name) for name in (first, second))
         return None if here is None or there is None else self._standardised(here, there, labels)
 
+    def _reason(self, *contenders: str) -> Estimate:
+        """Why there is no difference: the first reason that one of them gave nothing."""
+        lost = [f"{c.contender}: {c.reason}" for c in self.cells if c.contender in contenders and c.reason]
+        return Estimate(reason=lost[0]) if lost else _estimate(None)
+
     def _at(self, contender: str) -> Place | None:
         """At the first budget, or without one."""
         places = [(contender, self.protocol.damages[0]), (contender, None)]
         return next((place for place in places if place in self.points), None)
+
+
+def _mean_of(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
 
 
 def _crossed(

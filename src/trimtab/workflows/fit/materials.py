@@ -31,11 +31,14 @@ class FitMaterials:
         experiments: of the behaviors, by attribute, each with the one prompt type that its examples are put by.
         places: where to steer; None takes all blocks for methods that look at all, else the best on dev.
         notes: is told what was chosen.
+        owner: whose tokens these are; kept tokens are read and written by one process at a time, so that methods that
+            are made in several processes at once have their own.
     """
 
     experiments: Mapping[str, Experiment]
     places: Sequence[Place] | None
     notes: list[str] = field(default_factory=list)
+    owner: str = ""
 
     @property
     def _first(self) -> Experiment:
@@ -83,7 +86,7 @@ class FitMaterials:
         groups = [[site] for site in each] if self.places is None else [Site.several(self.places)]
         every = list(dict.fromkeys(site for group in groups for site in group))
         home = self._first.ledger.home
-        kind = sha256(repr((which, every)).encode()).hexdigest()[:8]
+        kind = sha256(repr((which, every, self.owner)).encode()).hexdigest()[:8]
 
         def read(part: Literal["train", "dev"]) -> dict[str, dict[Site, TokenSides]]:
             places = {

@@ -12,7 +12,7 @@ from trimtab.errors import InputError
 from trimtab.evaluation.tasks import figure_of
 from trimtab.experiment.preparation import circumstances
 from trimtab.experiment.progress import Progress, Silent
-from trimtab.experiment.task_parts import Sizes, TaskParts, deal, experiment_of
+from trimtab.experiment.task_parts import Sizes, TaskParts, deal_all, experiment_of
 from trimtab.interventions import Place, Scope
 from trimtab.models import Model, ensure_fits
 from trimtab.reports.tune.files import save_tuning
@@ -133,7 +133,7 @@ def tune(
     specs = [task_spec(t, True) for t in tasks] + [task_spec(t, False) for t in side]
     _check(methods, steerings, site)
     home, ready = None if folder is None else output_path(folder), loaded(specs)
-    parts = {label: deal(task, seed, settings.sizes) for label, task in ready.items()}
+    parts = deal_all(ready, seed, settings.sizes)
     taught = [label for label, spec in zip(ready, specs, strict=True) if spec.fitted]
     notes = [note for task in ready.values() for note in task.notes]
     with workplace(None if home is None else home / _TRIALS) as work:
