@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import polars as pl
@@ -17,6 +18,7 @@ from trimtab.experiment.task_parts import Sizes, deal
 from trimtab.measurements.damage import DamageTexts, damages
 from trimtab.results.evaluation import FLOORS, RANDOM, TEMPERATURE, UNSTEERED, Evaluation
 from trimtab.workflows.evaluate import MethodSpec, TaskSpec, cells, evaluate
+from trimtab.workflows.evaluate.contenders import Bench
 
 SIZES: dict[str, Any] = {"train": 8, "dev": 4, "test": 6}
 SETTINGS: dict[str, Any] = {
@@ -244,7 +246,7 @@ def test_two_workers_find_what_one_finds(found, source, tasks, folder, tmp_path,
 
 
 def test_the_lock_box_is_opened_once_after_test_and_holds_other_units(source, tasks, tmp_path, monkeypatch):
-    settings = {**SETTINGS, "seeds": 1, "damages": (0.05,)}
+    settings = {**SETTINGS, "seeds": 1, "damages": (0.05,), "site": None}
     methods = ["mean-difference", "instruction"]
     with pytest.raises(InputError, match="opened once, after everything"):
         evaluate(source, tasks[:1], methods, folder=tmp_path, open_lockbox=True, **settings)
@@ -262,6 +264,20 @@ def test_the_lock_box_is_opened_once_after_test_and_holds_other_units(source, ta
     again = evaluate(source, tasks[:1], methods, folder=tmp_path, open_lockbox=True, command="another", **settings)
     assert again.opened == opened.opened
     assert again.figures == opened.figures
+
+
+def test_the_lock_box_sees_the_candidate_that_dev_chose(source, tasks, tmp_path, monkeypatch):
+    settings = {**SETTINGS, "seeds": 1, "damages": (0.05,), "site": None}
+    given, tables = (source, tasks[:1], ["mean-difference"]), []
+    evaluate(*given, folder=tmp_path / "a", **settings)
+    copytree(tmp_path / "a", tmp_path / "b")
+    real = Bench.candidates
+    for name, step in (("a", 1), ("b", -1)):
+        monkeypatch.setattr(Bench, "candidates", lambda self, contender, step=step: real(self, contender)[::step])
+        evaluate(*given, folder=tmp_path / name, open_lockbox=True, **settings)
+        tables.append(pl.read_parquet(tmp_path / name / "units-lockbox.parquet"))
+    assert tables[0].equals(tables[1])
+    assert {len(c["tried"]) for c in kept(tmp_path / "a") if c["contender"] == RANDOM and c["tried"]} == {2}
 
 
 # --- faults of single cells ---

@@ -201,7 +201,7 @@ class Room:
             raise InputError(f"{self.task.contender}, seed {self.task.seed}: {reason}")
         steering = Steering.load(self.task.home) if self.task.is_method else None
         points = []
-        chosen = None if steering is not None else self.bench.candidates(self.task.contender)[0]
+        chosen = None if steering is not None else self._again(before)
         for point in before.points:
             if steering is not None:
                 treatment = replace(self.base, steering=steering, strength=dict(point.strengths) or None)
@@ -211,6 +211,11 @@ class Room:
                 treatment = replace(self.base, flatten=point.strengths.get("temperature", 1.0))
             points.append(self._measured(treatment, point.budget, point.strengths, point.dev_damage, self._selects))
         return Cell(contender=self.task.contender, seed=self.task.seed, points=tuple(points))
+
+    def _again(self, before: Cell) -> Candidate:
+        """The candidate that was chosen before, made again."""
+        settings = next(dict(tried.settings) for tried in before.tried if tried.chosen)
+        return next(c for c in self.bench.candidates(self.task.contender) if dict(c.settings) == settings)
 
     def _samples(self, chosen: Candidate, points: Sequence[Point]) -> tuple[Sample, ...]:
         """Greedy continuations of the first prompts that are measured, at the first budget."""
