@@ -75,7 +75,8 @@ class Room:
                 f"{self.task.contender} answers at strengths around the one that does the damage in the tables, and so "
                 "does more or less of it; the steering that is saved is what it chooses strengths of"
             )
-        samples = self._samples(chosen, points) if self.task.seed == self.protocol.seeds[0] else ()
+        shown = self.task.seed == self.protocol.seeds[0] and not chosen.selects  # what it chooses is no continuation
+        samples = self._samples(chosen, points) if shown else ()
         return Cell(
             contender=self.task.contender, seed=self.task.seed, tried=(*tried, *self.refused), points=points,
             samples=samples, notes=tuple(self.bench.notes),
