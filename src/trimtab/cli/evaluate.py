@@ -17,7 +17,7 @@ from trimtab.errors import InputError
 def evaluate(
     task: Annotated[
         list[str] | None,
-        typer.Option(help="NAME:SOURCE?option=value&…, such as truthfulqa:mc_task.json (repeatable); see --list."),
+        typer.Option(help="NAME:SOURCE?option=value&…, such as truthfulqa:questions.json (repeatable); see --list."),
     ] = None,
     method: Annotated[
         list[str] | None,

@@ -26,6 +26,11 @@ class CrossedMean:
         interval: in the values' units.
         p: two-sided; 1 where neither mean nor spread is above 0.
         n_seeds, n_clusters: behind it.
+
+    Example:
+        >>> from trimtab.statistics import CrossedMean, Interval
+        >>> CrossedMean(Interval(0.3, 0.1, 0.5), p=0.01, n_seeds=5, n_clusters=40).interval.low > 0
+        True
     """
 
     interval: Interval

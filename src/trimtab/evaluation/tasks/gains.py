@@ -44,6 +44,12 @@ def figure_of(scores: TaskScores, name: str) -> Figure:
 
     Raises:
         InputError: the task has none of this name, or one without a better side.
+
+    Example:
+        >>> from trimtab.evaluation.tasks import Figure, TaskScores, figure_of
+        >>> figures = (Figure("mc1", "the best answer is the likeliest", "higher", 0.0, 1.0),)
+        >>> figure_of(TaskScores("truthfulqa", figures, (), {}), "mc1").better
+        'higher'
     """
     scores.values(name)
     figure = next(f for f in scores.figures if f.name == name)
