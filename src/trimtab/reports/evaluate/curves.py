@@ -11,6 +11,7 @@ from trimtab.results.numbers import plain
 _COLORS: Final = (BLUE, VERMILLION, GREEN, INK)
 _SYMBOLS: Final = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon")
 _HEIGHT: Final = 440
+_TICKS: Final = [digit * 10.0**power for power in range(-4, 2) for digit in (1, 2, 5)]  # nats per token
 
 
 def gain_against_damage(found: Evaluation) -> go.Figure:
@@ -33,7 +34,14 @@ def gain_against_damage(found: Evaluation) -> go.Figure:
             hovertemplate=f"{plain(name)}<br>damage %{{x:.3g}}, gain %{{y:+.3f}}<br>allowed on dev "
             "%{customdata[0]}, seeds %{customdata[1]}<extra></extra>",
         )  # fmt: skip
-    figure.update_xaxes(**axis(title_text="damage on test, nats per token", type="log", dtick="D2"))
+    figure.update_xaxes(
+        **axis(
+            title_text="damage on test, nats per token",
+            type="log",
+            tickvals=_TICKS,
+            ticktext=[f"{x:g}" for x in _TICKS],
+        )
+    )
     figure.update_yaxes(**axis(title_text=f"gain over {UNSTEERED}, mean of the tasks", nticks=7))
     figure.update_layout(showlegend=True)
     return figure
