@@ -191,6 +191,12 @@ class Cell(Record):
     seconds: float = 0.0
 
 
+def highest_floor(above: Mapping[str, Estimate]) -> str | None:
+    """Of gains over floors, the floor with the least; None where none is known."""
+    known = {name: e.value for name, e in above.items() if e.value is not None}
+    return min(known, key=lambda name: known[name]) if known else None
+
+
 class FigureRow(Record):
     """A contender's figure on a task at a budget, over all seeds.
 
@@ -215,8 +221,7 @@ class FigureRow(Record):
     @property
     def floor(self) -> str | None:
         """The highest floor: the one that it gains least over."""
-        known = {name: e.value for name, e in self.above.items() if e.value is not None}
-        return min(known, key=lambda name: known[name]) if known else None
+        return highest_floor(self.above)
 
 
 class Overall(Record):

@@ -5,7 +5,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -92,6 +92,34 @@ def into_place(work: Path, folder: Path, names: Sequence[str]) -> None:
     for name in names:
         os.replace(work / name, folder / name)
     _to_disk(folder)
+
+
+def save_texts(folder: str | Path, name: str, files: Mapping[str, str]) -> Path:
+    """Write texts into a folder, made if need be; each file appears whole, in the order given.
+
+    Args:
+        folder: where they go.
+        name: of this kind of work.
+        files: texts by the files' names.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: the folder cannot be written, or belongs to a steering.
+    """
+    folder = output_path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with scratch(folder, name) as work:
+            for file, text in files.items():
+                (work / file).write_text(text, encoding="utf-8")
+            into_place(work, folder, tuple(files))
+    except OSError as error:
+        raise InputError(
+            f"cannot write to {folder}: {error.strerror}; give another folder", code="unwritable-file", field="folder"
+        ) from error
+    return folder
 
 
 def remove(folder: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from trimtab.reports.check.tables import cell
 from trimtab.reports.evaluate.statements import OVERALL, above_floors
-from trimtab.results.evaluation import FLOORS, UNSTEERED, Evaluation, FigureRow, Tried
+from trimtab.results.evaluation import FLOORS, UNSTEERED, Evaluation, FigureRow, Tried, highest_floor
 from trimtab.results.figures import Estimate
 from trimtab.results.numbers import given, missing, number
 
@@ -79,11 +79,10 @@ def _mean(row: FigureRow) -> Pair:
 
 def _over(above: Mapping[str, Estimate]) -> str:
     """The floor that a method gains least over, and how much."""
-    known = {name: e for name, e in above.items() if e.value is not None}
-    if not known:
+    highest = highest_floor(above)
+    if highest is None:
         return ""
-    highest = min(known, key=lambda name: known[name].value or 0.0)
-    value, ends = cell(known[highest])
+    value, ends = cell(above[highest])
     return f"{value} {ends} over {highest}"
 
 

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Final
 
-from trimtab.errors import InputError
 from trimtab.results.fit import Fit
-from trimtab.storage.atomic import into_place, output_path, scratch
+from trimtab.storage.atomic import save_texts
 
 PAGE: Final = "fit.html"
 
@@ -21,16 +20,5 @@ def save_fit(fit: Fit, folder: str | Path) -> Path:
     """
     from trimtab.reports.fit.html import fit_page
 
-    folder = output_path(folder)
     record = fit.model_dump_json(by_alias=True) + "\n"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with scratch(folder, "fit") as work:
-            for file, text in ((PAGE, fit_page(fit)), ("fit.json", record)):
-                (work / file).write_text(text, encoding="utf-8")
-            into_place(work, folder, (PAGE, "fit.json"))
-    except OSError as error:
-        raise InputError(
-            f"cannot write to {folder}: {error.strerror}; give another folder", code="unwritable-file", field="folder"
-        ) from error
-    return folder / PAGE
+    return save_texts(folder, "fit", {PAGE: fit_page(fit), "fit.json": record}) / PAGE

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Final
 
-from trimtab.errors import InputError
 from trimtab.results.tuning import FILE, Tuning
-from trimtab.storage.atomic import into_place, output_path, scratch
+from trimtab.storage.atomic import save_texts
 
 PAGE: Final = "tuning.html"
 
@@ -21,16 +20,5 @@ def save_tuning(tuning: Tuning, folder: str | Path) -> Path:
     """
     from trimtab.reports.tune.html import tuning_page
 
-    folder = output_path(folder)
     record = tuning.model_dump_json(by_alias=True) + "\n"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with scratch(folder, "tuning") as work:
-            for file, text in ((PAGE, tuning_page(tuning)), (FILE, record)):
-                (work / file).write_text(text, encoding="utf-8")
-            into_place(work, folder, (PAGE, FILE))
-    except OSError as error:
-        raise InputError(
-            f"cannot write to {folder}: {error.strerror}; give another folder", code="unwritable-file", field="folder"
-        ) from error
-    return folder / PAGE
+    return save_texts(folder, "tuning", {PAGE: tuning_page(tuning), FILE: record}) / PAGE

@@ -36,6 +36,13 @@ class Candidate:
     fixed: Treatment | None = None
     selects: bool = False
 
+    def at(self, factor: float) -> Treatment:
+        """The treatment at a factor, which means nothing where there is no strength."""
+        if self.dial is not None:
+            return self.dial.at(factor)
+        assert self.fixed is not None
+        return self.fixed
+
     @property
     def steering(self) -> Steering | None:
         """What is saved; None for what is no steering."""

@@ -24,7 +24,7 @@ from trimtab.version import __version__
 from trimtab.workflows.evaluate.cell_task import CellTask
 from trimtab.workflows.evaluate.cells import measure
 from trimtab.workflows.evaluate.protocol import fixed, loaded, protocol_of
-from trimtab.workflows.evaluate.specs import MethodSpec, TaskSpec, task_spec
+from trimtab.workflows.evaluate.specs import MethodSpec, TaskSpec, method_spec, task_spec
 from trimtab.workflows.evaluate.summary import Summary
 
 DAMAGES: Final = (0.05, 0.2)  # nats per token
@@ -100,7 +100,7 @@ def evaluate(
     specs = [task_spec(t, True) for t in tasks] + [task_spec(t, False) for t in side]
     ready, models = loaded(specs), Models()
     protocol = protocol_of(
-        models(source), specs, ready, [m if isinstance(m, MethodSpec) else MethodSpec.parse(m) for m in methods],
+        models(source), specs, ready, [method_spec(m) for m in methods],
         seeds=seeds, damages=damages, trials=trials, sizes=Sizes(train, dev, test), site=site, contrasts=contrasts,
         damage_texts=damage_texts, chat_template=chat_template,
     )  # fmt: skip

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from math import sqrt
 from typing import Any
 
@@ -13,7 +14,7 @@ from trimtab.errors import InputError
 from trimtab.evaluation.lito import Lito
 from trimtab.evaluation.tasks import Task, TaskScores, Treatment, gain, run
 from trimtab.experiment.progress import Progress
-from trimtab.experiment.task_parts import Sizes, TaskParts, deal_all, experiment_of, usable
+from trimtab.experiment.task_parts import Sizes, deal_all, experiment_of, usable
 from trimtab.interventions import strength_rows
 from trimtab.measurements.damage import Damage, DamageTexts, damages
 from trimtab.models import Model
@@ -106,8 +107,10 @@ class Room:
         at = equally_damaging(self.model, texts, dials, target, self._told("damage", texts))
         rows = []
         for i, candidate in enumerate(candidates):
-            treatment = candidate.fixed if candidate.dial is None else candidate.dial.at(at[i][0]) if i in at else None
-            damage = at[i][1].worst if i in at else None
+            reached = at.get(i)
+            lost = candidate.dial is not None and reached is None
+            treatment = None if lost else candidate.at(1.0 if reached is None else reached[0])
+            damage = None if reached is None else reached[1].worst
             worth, reason = self._worth(treatment, candidate.selects)
             rows.append(Tried(settings=candidate.settings, gain=worth, damage=damage, reason=reason))
         known = [i for i, row in enumerate(rows) if row.gain is not None]
@@ -146,7 +149,6 @@ class Room:
     def _points(self, chosen: Candidate, found: tuple[float, Damage] | None) -> tuple[Point, ...]:
         """What is measured, at every budget; a search begins where the one before came to."""
         if chosen.dial is None:
-            assert chosen.fixed is not None
             return (self._point(chosen, None, 1.0, None),)
         points, first, texts = [], 1.0, self.dev_texts
         for k, budget in enumerate(self.protocol.damages):
@@ -167,7 +169,7 @@ class Room:
         return tuple(points)
 
     def _point(self, chosen: Candidate, budget: float | None, factor: float, dev_damage: float | None) -> Point:
-        treatment = _treatment(chosen, factor)
+        treatment = chosen.at(factor)
         strengths = {} if chosen.dial is None else chosen.dial.strengths(factor)
         return self._measured(treatment, budget, strengths, dev_damage, chosen.selects)
 
@@ -188,8 +190,7 @@ class Room:
             rows += [
                 Row(task=label, unit=r.unit, cluster=r.cluster, figure=r.figure, value=r.value) for r in scores.rows
             ]
-        texts = self._texts(part)
-        (damage,) = damages(self.model, texts, [treatment])
+        (damage,) = damages(self.model, self.measured_texts, [treatment])
         return Point(
             budget=budget, strengths=strengths, dev_damage=dev_damage, damage=dict(damage.by_group), rows=tuple(rows)
         )
@@ -263,29 +264,21 @@ class Room:
             )
         return self.selectors[key]
 
-    @property
+    @cached_property
     def dev_texts(self) -> DamageTexts:
-        """Of dev examples."""
-        return self._texts("dev")
+        """What damage is set by."""
+        examples = {label: self.bench.experiments[label].splits.dev.examples for label in self.fitted}
+        return DamageTexts.of(examples, self.protocol.damage_texts, dev=True)
 
-    def _texts(self, part: str) -> DamageTexts:
+    @cached_property
+    def measured_texts(self) -> DamageTexts:
+        """What the damage in the record is measured on, the same at every budget."""
         examples: dict[str, Sequence[Example]] = {}
         for label in self.fitted:
-            if part == "dev":
-                examples[label] = self.bench.experiments[label].splits.dev.examples
-            else:
-                own: TaskParts = self.parts[label]
-                behavior = usable(self.model, getattr(own, part).behavior(label), self.protocol.chat_template)
-                examples[label] = behavior.examples
-        return DamageTexts.of(examples, self.protocol.damage_texts, dev=part == "dev")
+            behavior = getattr(self.parts[label], self.task.part).behavior(label)
+            examples[label] = usable(self.model, behavior, self.protocol.chat_template).examples
+        return DamageTexts.of(examples, self.protocol.damage_texts, dev=False)
 
     def _told(self, stage: str, texts: DamageTexts) -> Any:
         n = sum(map(len, texts.groups.values()))
         return lambda times: self.progress.advance(stage, n * times)
-
-
-def _treatment(chosen: Candidate, factor: float) -> Treatment:
-    if chosen.dial is not None:
-        return chosen.dial.at(factor)
-    assert chosen.fixed is not None
-    return chosen.fixed

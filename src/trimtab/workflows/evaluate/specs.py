@@ -111,6 +111,15 @@ class MethodSpec:
         return cls(name, options, name if label is None else str(label))
 
 
+def method_spec(given: str | MethodSpec) -> MethodSpec:
+    """A method as it was given, or read from its line.
+
+    Raises:
+        InputError: a line that does not have the form of `MethodSpec.parse`.
+    """
+    return given if isinstance(given, MethodSpec) else MethodSpec.parse(given)
+
+
 def _split(text: str, lists: bool = False) -> tuple[str, dict[str, Any]]:
     """What stands before the last question mark, and the options behind it; a path may hold question marks itself."""
     before, sign, query = text.rpartition("?")

@@ -8,6 +8,7 @@ import numpy as np
 
 from trimtab.errors import InputError
 from trimtab.evaluation.tasks import Figure, Gain, Task, TaskScores, UnitScore, gain
+from trimtab.measurements.damage import Damage
 from trimtab.results.evaluation import (
     FLOORS,
     UNSTEERED,
@@ -158,7 +159,7 @@ class Summary:
         above = {}
         if budget is not None and contender not in FLOORS:
             above = {floor: self._standardised(place, (floor, budget)) for floor in FLOORS}
-        worst = [max(0.0, *p.damage.values()) for p in points.values() if p.damage]
+        worst = [Damage(p.damage).worst for p in points.values() if p.damage]
         first = next(iter(points.values()))
         lost = [c for c in self.cells if c.contender == contender and c.reason is not None]
         return Overall(
@@ -167,7 +168,7 @@ class Summary:
             p_above=self._claimed(place, list(above.values())) if above else None,
             dev_damage=_mean_of([p.dev_damage for p in points.values() if p.dev_damage is not None]),
             damage=_mean_of(worst),
-            where=max(first.damage, key=lambda g: first.damage[g]) if first.damage else None,
+            where=Damage(first.damage).where if first.damage else None,
             n_seeds=len(points), failed=f"seed {lost[0].seed}: {lost[0].reason}" if lost else None,
         )  # fmt: skip
 

@@ -21,7 +21,7 @@ from trimtab.steering import Steering
 from trimtab.storage.atomic import output_path
 from trimtab.storage.steps import Ledger, workplace
 from trimtab.workflows.evaluate.protocol import loaded
-from trimtab.workflows.evaluate.specs import MethodSpec, TaskSpec, task_spec
+from trimtab.workflows.evaluate.specs import MethodSpec, TaskSpec, method_spec, task_spec
 from trimtab.workflows.tune.candidates import Candidate, distinct, fitted, given, with_gates
 from trimtab.workflows.tune.record import Findings, recorded
 from trimtab.workflows.tune.saving import with_presets
@@ -181,7 +181,7 @@ def _fitted(
         )
         for label, own in parts.items()
     }  # fmt: skip
-    specs = [m if isinstance(m, MethodSpec) else MethodSpec.parse(m) for m in methods]
+    specs = [method_spec(m) for m in methods]
     found = [c for spec in specs for c in fitted(experiments, spec.method, spec.options, site, home, notes)]
     for on in experiments.values():
         on.ledger.close()

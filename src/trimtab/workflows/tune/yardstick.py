@@ -16,7 +16,7 @@ from trimtab.experiment.instrument import Instrument
 from trimtab.experiment.instrument import Treatment as Probed
 from trimtab.experiment.task_parts import usable
 from trimtab.interventions import Scope, prompt_prefixes
-from trimtab.measurements.damage import DamageTexts, damages
+from trimtab.measurements.damage import Damage, DamageTexts, damages
 from trimtab.measurements.probe_margins import margins
 from trimtab.models import Model, steer
 from trimtab.results.figures import Record
@@ -57,12 +57,12 @@ class Outcome(Record):
     @property
     def worst(self) -> float:
         """The largest damage; 0 at least."""
-        return max(0.0, *self.damage.values()) if self.damage else 0.0
+        return Damage(self.damage).worst if self.damage else 0.0
 
     @property
     def where(self) -> str:
         """The group of texts that has it."""
-        return max(self.damage, key=lambda name: self.damage[name]) if self.damage else ""
+        return Damage(self.damage).where if self.damage else ""
 
 
 @dataclass(frozen=True)
