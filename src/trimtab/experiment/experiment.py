@@ -1,12 +1,13 @@
 """A behavior in parts, the instrument that measures it on a model, and where finished steps are kept."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Literal
 
 from trimtab.behaviors import Behavior, Example, Part, PromptType, Splits, not_measured
 from trimtab.experiment.contrasts import ContrastMaker
+from trimtab.experiment.effort import THOROUGH, Effort
 from trimtab.experiment.instrument import Instrument, Treatment
 from trimtab.experiment.progress import Progress
 from trimtab.experiment.steps import Step
@@ -36,6 +37,7 @@ class Experiment:
         ledger: keeps finished steps.
         progress: is notified of them.
         blocks: first and last block that a site may be chosen from; None for all.
+        effort: how much is measured, and whether it ends when the decision is certain.
     """
 
     instrument: Instrument
@@ -47,6 +49,7 @@ class Experiment:
     ledger: Ledger
     progress: Progress
     blocks: tuple[int, int] | None = None
+    effort: Effort = THOROUGH
 
     @property
     def model(self) -> Model:
@@ -75,6 +78,12 @@ class Experiment:
         """A part by its name."""
         part: Part = getattr(self.splits, name)
         return part
+
+    def first(self, part: Split, rows: int) -> "Experiment":
+        """The same with the first rows of a part alone."""
+        whole = self.part(part)
+        fewer = Part(whole.examples[:rows], whole.clusters[:rows])
+        return replace(self, splits=replace(self.splits, **{part: fewer}))
 
     def contrast_of(self, part: Part) -> ContrastMaker:
         """Contrasts over the examples of a part."""

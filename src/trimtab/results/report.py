@@ -367,6 +367,28 @@ class Wording(Record):
     reason: str | None = None
 
 
+class Stopping(Record):
+    """How much was measured before the decision was certain.
+
+    Args:
+        effort: what was asked for.
+        available: examples of the evaluation part; `n_eval` of the report says how many were measured.
+        looks: after how many examples it was asked whether the decision is certain; the last is where it ended.
+        settled: whether the effects were certain at that look, before all examples were measured.
+        not_measured: what was left out, since it could not change the decision or was not asked for.
+        tokens: run through all blocks, about.
+        tokens_thorough: those of a thorough check, about.
+    """
+
+    effort: Literal["quick", "default", "thorough"]
+    available: int
+    looks: tuple[int, ...]
+    settled: Literal["success", "failure"] | None
+    not_measured: tuple[str, ...]
+    tokens: int
+    tokens_thorough: int
+
+
 class Report(Document):
     """The result of a check. See docs/report.md for every field.
 
@@ -434,6 +456,7 @@ class Report(Document):
     continuations: tuple[Continuation, ...]
     notes: tuple[str, ...]
     steering: SteeringRecord | None = None
+    stopping: Stopping | None = None  # None in reports of earlier versions
     rows: tuple[ExampleRow, ...] = Field(default=(), exclude=True, repr=False)
 
     @property

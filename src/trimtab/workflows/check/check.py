@@ -1,7 +1,7 @@
 """Check a behavior: from contrast examples to a verdict on steering it, in one report."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Literal
@@ -9,6 +9,7 @@ from typing import Literal
 from trimtab.behaviors import Behavior, PromptType, not_measured
 from trimtab.errors import InputError
 from trimtab.evaluation import Judge
+from trimtab.experiment.effort import Effort, EffortName
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import Instrument
 from trimtab.experiment.numbers import above_0, between_0_and_1, is_whole, not_below_0, plain
@@ -53,6 +54,7 @@ def check(
     others: Sequence[Behavior] = (),
     generate: int = 0,
     judge: Judge | None = None,
+    effort: EffortName = "default",
     folder: str | Path | None = None,
     progress: Progress | None = None,
     command: str = "",
@@ -99,6 +101,8 @@ def check(
         generate: so many evaluation prompts are continued with and without steering, and the texts scored by a
             classifier trained on the training answers; 0 judges by likelihood alone.
         judge: a chat model that compares the continuations too.
+        effort: `default` ends as soon as the decision is certain and measures what the report shows besides on fewer
+            rows; `thorough` measures all of it on all rows; `quick` measures only what the decision rests on.
         folder: keeps finished steps there, so that an interrupted check resumes.
         progress: is told how far the work is.
         command: recorded in the report.
@@ -114,6 +118,7 @@ def check(
     kind = behavior.answer_kind if isinstance(behavior, Behavior) else "text"
     least = MIN_EFFECT[kind] if min_effect is None else min_effect
     thresholds = Thresholds(least, max_anti_steerable, max_kl, max_capability_loss, allow_desired_loss)
+    extent = Effort.named(effort)
     home = None if folder is None else output_path(folder)
     fixed = None if isinstance(strength, str) and strength == "auto" else strength
     _check_arguments(model, behavior, fixed, scope, thresholds)
@@ -132,11 +137,12 @@ def check(
     (progress or Silent()).say(notes[-1])
     given, blocks = where(model, site)
     decides: list[object] = [blocks, strength, scope, train, evaluation, seed, chat_template, instrument.read, max_kl]
+    decides += [extent.name, *astuple(thresholds)]
     decides += [other.digest for other in others]
     decides += [] if steering is None else [steering.id if home is not None else "", steering.allow_mismatch]
     ledger = Ledger(home, key_of(model, instrument.behavior, *decides))
     start_at = 1.0 if fixed is None else fixed
-    on = Experiment(instrument, splits, types, start_at, scope, seed, ledger, progress or Silent(), blocks)
+    on = Experiment(instrument, splits, types, start_at, scope, seed, ledger, progress or Silent(), blocks, extent)
     notes += about_context(on)
     if steering is None:
         on, chosen = chosen_on_dev(on, given, fixed, thresholds, others, generate)
