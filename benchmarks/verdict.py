@@ -55,9 +55,10 @@ from trimtab.statistics.contrast import Contrast
 from trimtab.statistics.direction import random_directions
 from trimtab.steering import Steering
 from trimtab.storage.steps import Ledger
-from trimtab.verdict.decide import DESIRED, EFFECT, DecisionWithGrounds, decide, requirements
+from trimtab.verdict.decide import DecisionWithGrounds, decide
 from trimtab.verdict.decision import Requirement, Thresholds
 from trimtab.verdict.evidence import Evidence, Omitted, assess
+from trimtab.verdict.requirements import DESIRED, EFFECT, requirements
 from trimtab.workflows.choice import STRENGTHS as CHOICE
 from trimtab.workflows.choice import Chosen, choose
 
@@ -208,7 +209,7 @@ class Bench:
     def real(self, name: str) -> Row:
         """The verdict, and what the replication split says."""
         on = experiment_of(self.model, self.persona(name))
-        chosen = choose(on, None, 1.0, THRESHOLDS.max_kl)
+        chosen = choose(on, None, 1.0, THRESHOLDS)
         chosen = replace(chosen, strength=best_strength(on, chosen))
         on = replace(on, strength=chosen.strength)
         steering, geometry = chosen.steering, chosen.geometry[chosen.prompt_type]

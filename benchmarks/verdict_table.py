@@ -19,7 +19,7 @@ from harness import known, machine, table
 
 import trimtab as tt
 from trimtab.statistics import Interval, share_interval
-from trimtab.verdict.decide import DESIRED, EFFECT
+from trimtab.verdict.requirements import DESIRED, EFFECT
 from verdict import ANTI, DIRECTIONS, FOREIGN, PAIRS, SEEDS, STRENGTH, THRESHOLDS, family
 
 Row = dict[str, Any]

@@ -9,6 +9,7 @@ import torch
 
 import trimtab as tt
 from trimtab.behaviors import Behavior, builtin
+from trimtab.experiment.effort import EffortName
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.preparation import ready
 from trimtab.experiment.progress import Silent
@@ -37,9 +38,11 @@ class Counting(Silent):
 
     def __init__(self) -> None:
         self.announced = self.done = self.steps = 0
+        self.unit = ""
 
     def begin(self, amount: int, seconds: float, unit: str = "tokens to compute") -> None:
         self.announced += amount
+        self.unit = unit
 
     def advance(self, stage: str, amount: int) -> None:
         self.done += amount
@@ -81,20 +84,29 @@ def test_edits_of_ones_own_have_an_identity_while_the_ledger_lives(tiny: tt.Mode
 def test_a_forecast_is_the_sum_of_the_steps_that_are_done(name: str, tiny: tt.Model) -> None:
     progress = Counting()
     options = {"site": 1, "strength": 1.0, "prompt_types": "prefilled", **SIZES}
-    tt.check(tiny, builtin(name), progress=progress, **options)  # type: ignore[arg-type]
+    tt.check(tiny, builtin(name), progress=progress, effort="thorough", **options)  # type: ignore[arg-type]
     assert abs(progress.announced - progress.done) <= progress.steps  # each is rounded
 
 
 def test_with_everything_to_be_chosen_a_forecast_is_near(tiny: tt.Model) -> None:
     progress = Counting()
-    tt.check(tiny, builtin("sentiment"), progress=progress, **SIZES)  # type: ignore[arg-type]
+    tt.check(tiny, builtin("sentiment"), progress=progress, effort="thorough", **SIZES)  # type: ignore[arg-type]
     assert progress.announced == pytest.approx(progress.done, rel=0.15)
 
 
 def test_a_finished_steering_is_forecast_too(tiny: tt.Model) -> None:
     progress = Counting()
-    tt.check(tiny, builtin("sentiment"), steering=vector(), progress=progress, **SIZES)  # type: ignore[arg-type]
+    tt.check(tiny, builtin("sentiment"), steering=vector(), progress=progress, effort="thorough", **SIZES)  # type: ignore[arg-type]
     assert abs(progress.announced - progress.done) <= progress.steps
+
+
+@pytest.mark.parametrize("effort", ["default", "quick"])
+def test_a_check_that_may_stop_early_announces_at_least_what_it_does(effort: EffortName, tiny: tt.Model) -> None:
+    progress = Counting()
+    options = {"site": 1, "strength": 1.0, "prompt_types": "prefilled", **SIZES}
+    tt.check(tiny, builtin("sentiment"), progress=progress, effort=effort, **options)  # type: ignore[arg-type]
+    assert progress.done <= progress.announced + progress.steps
+    assert progress.unit.endswith("fewer if it is certain early")
 
 
 def test_nothing_is_computed_twice_without_a_folder(tiny: tt.Model, monkeypatch: pytest.MonkeyPatch) -> None:

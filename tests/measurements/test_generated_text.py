@@ -20,7 +20,7 @@ from trimtab.measurements.continuations import Continuation, ContinuationPair
 from trimtab.measurements.generated_text import JudgeAnswers, generated
 from trimtab.storage.steps import Ledger
 from trimtab.texts import Rendered
-from trimtab.verdict.decide import generated_requirements
+from trimtab.verdict.requirements import generated_requirements
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from trimtab.results.consequences import Direction, RandomDirectionBaseline
 from trimtab.results.figures import Estimate
 from trimtab.results.report import Wording
 from trimtab.verdict import blocking
-from trimtab.verdict.decide import DESIRED, requirements
 from trimtab.verdict.decision import Thresholds, conclude
+from trimtab.verdict.requirements import DESIRED, requirements
 
 N = 120
 

@@ -28,7 +28,7 @@ def tiny(tiny_folder: Path) -> tt.Model:
 
 @pytest.fixture(scope="module")
 def report(tiny: tt.Model) -> tt.Report:
-    return tt.check(tiny, Behavior.builtin("sentiment"), **SMALL)
+    return tt.check(tiny, Behavior.builtin("sentiment"), **SMALL, effort="thorough")
 
 
 def same(report: tt.Report) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def walk(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def test_same_seed_gives_the_same_report_to_the_last_digit(tiny: tt.Model, report: tt.Report) -> None:
-    again = tt.check(tiny, Behavior.builtin("sentiment"), **SMALL)
+    again = tt.check(tiny, Behavior.builtin("sentiment"), **SMALL, effort="thorough")
     assert same(again) == same(report)
     other = tt.check(tiny, Behavior.builtin("sentiment"), **SMALL, seed=1, site=1, prompt_types=["prefilled"])
     assert other.examples != report.examples

@@ -37,7 +37,7 @@ def model(tiny_folder: Path) -> Model:
 )
 def test_what_was_announced_is_what_was_done(options: dict[str, Any], model: Model) -> None:
     given = Told()
-    tt.check(model, few("sentiment", 80), train=24, evaluation=30, progress=given, **options)
+    tt.check(model, few("sentiment", 80), train=24, evaluation=30, progress=given, effort="thorough", **options)
     done = sum(given.done.values())
     assert given.done["other prompts"] > 0
     assert given.total == pytest.approx(done, rel=0.15)

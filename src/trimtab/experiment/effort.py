@@ -1,12 +1,15 @@
 """How much of a check's work is done before it decides."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from trimtab.errors import InputError
 
 EffortName = Literal["quick", "default", "thorough"]
+# Reasons why a figure is missing.
+NOT_ASKED: Final = "not measured by this effort; --thorough measures it"
+DECIDED: Final = "not measured: the decision was certain without it; --thorough measures it"
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,7 @@ class Effort:
             are dropped by successive halving.
         curve: evaluation examples behind the strength curve; 0 for the three strengths that are known anyway.
         noise: evaluation examples behind the numerical noise.
+        random: evaluation examples behind random directions.
         other_types: evaluation examples behind the prompt types that were not chosen; 0 for none.
         shuffled: evaluation examples behind the vector of shuffled words; 0 for none.
         prompting: evaluation examples behind the instruction instead of steering; 0 for none, None for all.
@@ -37,6 +41,7 @@ class Effort:
     stops: bool
     curve: int
     noise: int
+    random: int
     other_types: int
     shuffled: int
     prompting: int | None
@@ -44,6 +49,19 @@ class Effort:
     over_refusal: int | None
     curve_texts: int
     continuations: int
+
+    @property
+    def besides(self) -> bool:
+        """Whether anything is measured that no decision rests on."""
+        return self.continuations > 0
+
+    @property
+    def decision_only(self) -> "Effort":
+        """The same without what no decision rests on."""
+        none = dict.fromkeys(
+            ("other_types", "shuffled", "prompting", "refits", "over_refusal", "curve_texts", "continuations"), 0
+        )
+        return replace(self, **none)
 
     @staticmethod
     def named(name: str) -> "Effort":
@@ -60,15 +78,15 @@ class Effort:
 
 
 THOROUGH: Final = Effort(
-    "thorough", stops=False, curve=100, noise=32, other_types=80, shuffled=100, prompting=None, refits=100,
+    "thorough", stops=False, curve=100, noise=32, random=40, other_types=80, shuffled=100, prompting=None, refits=100,
     over_refusal=None, curve_texts=20, continuations=10,
 )  # fmt: skip
 DEFAULT: Final = Effort(
-    "default", stops=True, curve=32, noise=12, other_types=20, shuffled=48, prompting=64, refits=0, over_refusal=24,
-    curve_texts=6, continuations=6,
+    "default", stops=True, curve=24, noise=8, random=24, other_types=12, shuffled=32, prompting=32, refits=0,
+    over_refusal=16, curve_texts=5, continuations=6,
 )  # fmt: skip
 QUICK: Final = Effort(
-    "quick", stops=True, curve=0, noise=6, other_types=0, shuffled=0, prompting=0, refits=0, over_refusal=0,
+    "quick", stops=True, curve=0, noise=8, random=24, other_types=0, shuffled=0, prompting=0, refits=0, over_refusal=0,
     curve_texts=0, continuations=0,
 )  # fmt: skip
 EFFORTS: Final[Mapping[str, Effort]] = {e.name: e for e in (QUICK, DEFAULT, THOROUGH)}

@@ -134,4 +134,5 @@ class Experiment:
     def announce(self, steps: Iterable[Step]) -> None:
         """Announce to the progress how long the steps may take, by the pace of a small timed batch."""
         total = self.cost(steps)
-        self.progress.begin(round(total), total * self.pace())
+        unit = "tokens to compute" + (", fewer if it is certain early" if self.effort.stops else "")
+        self.progress.begin(round(total), total * self.pace(), unit)

@@ -34,6 +34,31 @@ class Silent:
         """Nothing."""
 
 
+class Tally:
+    """Hands everything on, and adds up what was done.
+
+    Args:
+        to: that is told.
+    """
+
+    def __init__(self, to: Progress) -> None:
+        self._to = to
+        self.amount = 0
+
+    def say(self, line: str) -> None:
+        """Handed on."""
+        self._to.say(line)
+
+    def begin(self, amount: int, seconds: float, unit: str = "tokens to compute") -> None:
+        """Handed on."""
+        self._to.begin(amount, seconds, unit)
+
+    def advance(self, stage: str, amount: int) -> None:
+        """Added up, and handed on."""
+        self.amount += amount
+        self._to.advance(stage, amount)
+
+
 class OnTerminal:
     """A bar on standard error, with the estimate first."""
 

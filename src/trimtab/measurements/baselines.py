@@ -1,11 +1,12 @@
 """Baselines of a steering: prompting instead, a shift toward one label, random directions, vectors trained anew."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from trimtab.behaviors import Example, normalise
 from trimtab.errors import InputError
+from trimtab.experiment.effort import NOT_ASKED
 from trimtab.experiment.experiment import Experiment, Split, Variant
 from trimtab.experiment.instrument import Propensity
 from trimtab.measurements.activations import vector_of
@@ -17,8 +18,9 @@ from trimtab.statistics import Interval, bootstrap_two_sample
 from trimtab.statistics.contrast import Contrast
 from trimtab.steering import Steering
 
-RANDOM_DIRECTIONS, RANDOM_ROWS = 20, 40
-REFITS, REFIT_ROWS = 6, 100
+RANDOM_DIRECTIONS = 20
+REFITS = 6
+RANDOM_AT_ONCE = 4  # directions, where it ends when the decision is certain
 
 
 def _instruction(on: Experiment) -> str:
@@ -27,27 +29,32 @@ def _instruction(on: Experiment) -> str:
 
 def prompting_steps(on: Experiment, steering: Steering) -> list[Propensities]:
     """Of `prompting_baseline`."""
-    return sweep_steps(on, "eval", [PLAIN, (steering, on.strength)], context=_instruction(on))
+    return sweep_steps(on, "eval", [PLAIN, (steering, on.strength)], on.effort.prompting, _instruction(on))
 
 
 def prompting_baseline(on: Experiment, steering: Steering, steered: Steered) -> PromptingBaseline:
-    """The positive instruction on the same evaluation examples, without and with steering."""
-    instruction = on.behavior.instruction("positive")
-    fits = on.instrument.fitting(on.splits.eval.examples, _instruction(on))
+    """The positive instruction on the same evaluation examples (the first of them), without and with steering."""
+    instruction, rows = on.behavior.instruction("positive"), on.effort.prompting
+    if rows == 0:
+        none = Estimate(reason=NOT_ASKED)
+        return PromptingBaseline(instruction=instruction, effect=none, beats=none, adds=none)
+    fits = on.instrument.fitting(on.splits.eval.examples[:rows], _instruction(on))
     if not all(fits):
         too_long = f"{len(fits) - sum(fits)} of {len(fits)} evaluation examples do not fit into the model's context"
         none = Estimate(reason=f"{too_long} behind the instruction")
         return PromptingBaseline(instruction=instruction, effect=none, beats=none, adds=none)
-    prompted, both = sweep(on, "eval", [PLAIN, (steering, on.strength)], context=_instruction(on))
+    prompted, both = sweep(on, "eval", [PLAIN, (steering, on.strength)], rows, _instruction(on))
+    contrast_of = steered.contrast_of.first(len(prompted.m))
+    base, plus = (p[: len(prompted.m)] for p in (steered.base, steered.plus))
 
     def change(before: Propensity, after: Propensity) -> Estimate:
-        contrast = steered.contrast_of.change(before, after)
+        contrast = contrast_of.change(before, after)
         return estimate(contrast.mean(), contrast.n_clusters)
 
     return PromptingBaseline(
         instruction=instruction,
-        effect=change(steered.base, prompted),
-        beats=change(prompted, steered.plus),
+        effect=change(base, prompted),
+        beats=change(prompted, plus),
         adds=change(prompted, both),
     )
 
@@ -84,43 +91,59 @@ def _first_label(examples: Sequence[Example]) -> tuple[str, np.ndarray[tuple[int
     return "the earlier label", np.array([p < q for p, q in pairs])
 
 
-def _random(on: Experiment, steering: Steering) -> list[Variant]:
-    """No steering, and the same one along random directions, both ways where −λ is the opposite.
+def _random(on: Experiment, steering: Steering, some: Sequence[int]) -> list[Variant]:
+    """No steering, and the same one along some of the random directions, both ways where −λ is the opposite.
 
     Raises:
         InputError: the steering has no directions that could be random ones.
     """
-    drawn = [steering.randomised(RANDOM_DIRECTIONS * on.seed + k) for k in range(RANDOM_DIRECTIONS)]
+    drawn = [steering.randomised(RANDOM_DIRECTIONS * on.seed + k) for k in some]
     return both_signs(drawn, on.strength) if steering.is_odd else [PLAIN, *((s, on.strength) for s in drawn)]
 
 
 def random_steps(on: Experiment, steering: Steering) -> list[Propensities]:
     """Of `random_directions`; none where no directions can be drawn."""
+    n = RANDOM_AT_ONCE if on.effort.stops else RANDOM_DIRECTIONS
     try:
-        return sweep_steps(on, "eval", _random(on, steering), RANDOM_ROWS)
+        return sweep_steps(on, "eval", _random(on, steering, range(n)), on.effort.random)
     except InputError:
         return []
 
 
-def random_directions(on: Experiment, steering: Steering, part: Split = "eval") -> RandomDirectionBaseline:
-    """What the same steering along random directions does: odd parts of effects, or effects where −λ is no opposite."""
-    try:
-        variants = _random(on, steering)
-    except InputError as error:
-        return RandomDirectionBaseline(reason=str(error))
-    base, *propensities = sweep(on, part, variants, RANDOM_ROWS)
-    contrast_of = on.contrast_of(on.part(part)).first(len(base.m))
-    if steering.is_odd:
-        pairs = zip(propensities[::2], propensities[1::2], strict=True)
-        parts = [Steered(base, plus, minus, contrast_of).odd for plus, minus in pairs]
-    else:
-        parts = [contrast_of.change(base, after) for after in propensities]
-    means = [float(part.rows.mean()) for part in parts]
+def random_directions(
+    on: Experiment, steering: Steering, part: Split = "eval", enough: Callable[[Sequence[float]], bool] | None = None
+) -> RandomDirectionBaseline:
+    """What the same steering along random directions does: odd parts of effects, or effects where −λ is no opposite.
+
+    Args:
+        on: the behavior's experiment, at the strength in question.
+        steering: what is held against them.
+        part: the examples they are tried on.
+        enough: whether the means of some directions already tell; then no more are tried.
+    """
+    means: list[float] = []
+    size = RANDOM_DIRECTIONS if enough is None else RANDOM_AT_ONCE
+    n = 0
+    for start in range(0, RANDOM_DIRECTIONS, size):
+        try:
+            variants = _random(on, steering, range(start, start + size))
+        except InputError as error:
+            return RandomDirectionBaseline(reason=str(error))
+        base, *propensities = sweep(on, part, variants, on.effort.random)
+        contrast_of, n = on.contrast_of(on.part(part)).first(len(base.m)), len(base.m)
+        if steering.is_odd:
+            pairs = zip(propensities[::2], propensities[1::2], strict=True)
+            parts = [Steered(base, plus, minus, contrast_of).odd for plus, minus in pairs]
+        else:
+            parts = [contrast_of.change(base, after) for after in propensities]
+        means += [float(part.rows.mean()) for part in parts]
+        if enough is not None and enough(means):
+            break
     return RandomDirectionBaseline(
         figure="odd part" if steering.is_odd else "effect",
         odd=tuple(means),
         percentile_95=float(np.quantile(np.abs(means), 0.95)),
-        n=len(base.m),
+        n=n,
     )
 
 
@@ -141,7 +164,7 @@ def refit_steps(on: Experiment, steering: Steering) -> list[Propensities]:
     """Of `training_variability`, as if the vectors trained anew were the steering itself: they cost the same."""
     if len(steering.edits) != 1:
         return []
-    return sweep_steps(on, "eval", [PLAIN, *[(steering, on.strength)] * REFITS], REFIT_ROWS)
+    return sweep_steps(on, "eval", [PLAIN, *[(steering, on.strength)] * REFITS], on.effort.refits)
 
 
 def training_variability(
@@ -151,10 +174,12 @@ def training_variability(
 
     Variances of evaluation (this vector's interval) and of training (delete-a-group jackknife, Shao and Tu 1995) add.
     """
+    if not on.effort.refits:
+        return TrainingVariability(effect=Estimate(reason=NOT_ASKED))
     refits = _refits(on, steering, geometry)
     if not refits:
         return TrainingVariability(effect=Estimate(reason="too few training clusters to leave some out"))
-    base, *propensities = sweep(on, "eval", refits, REFIT_ROWS)
+    base, *propensities = sweep(on, "eval", refits, on.effort.refits)
     contrast_of = on.contrast_of(on.splits.eval).first(len(base.m))
     means = [contrast_of.change(base, p).rows.mean() for p in propensities]
     training = (REFITS - 1) / REFITS * float(((np.array(means) - np.mean(means)) ** 2).sum())

@@ -25,10 +25,17 @@ TOKENS_PER_WORD = 1.3  # about
 
 @dataclass(frozen=True)
 class CapabilityMargins(Step):
-    """Margins of the capability probe, without and with a steering."""
+    """Margins of the capability probe, without and with a steering.
+
+    Args:
+        steering: at a strength.
+        strength: of it.
+        every: `(k, m)`: of the pairs the k-th, and every m-th after it.
+    """
 
     steering: Steering
     strength: float
+    every: tuple[int, int] = (0, 1)
     title = "capability"
 
     def probe(self, on: Experiment) -> Probe:
@@ -39,33 +46,44 @@ class CapabilityMargins(Step):
         """
         whole, prompt_prefix = Probe.builtin("capability"), on.treatment((self.steering, self.strength)).prompt_prefix
         fits = fitting(on, whole.examples, False, prompt_prefix)
-        if not any(fits):
+        first, stride = self.every
+        chosen = [fit and i % stride == first for i, fit in enumerate(fits)]
+        if not any(chosen):
             raise _too_short(on.model.context_length)
-        return whole.only(fits)
+        return whole.only(chosen)
 
     def cost(self, on: Experiment) -> float:
         words = sum(len(f"{e.prompt} {e.positive} {e.negative}".split()) for e in Probe.builtin("capability").examples)
-        return words * 2 * TOKENS_PER_WORD
+        return words * 2 * TOKENS_PER_WORD / self.every[1]
 
     def compute(self, on: Experiment) -> Arrays:
         treatments = [Treatment(), on.treatment((self.steering, self.strength))]
         return {"margins": margins(on.model, self.probe(on), treatments)}
 
 
-def capability(on: Experiment, steering: Steering) -> tuple[Capability, ...]:
-    """By kind and altogether, at the experiment's strength."""
-    step = CapabilityMargins(steering, on.strength)
-    probe = step.probe(on)
-    before, after = on.run(step)["margins"] > 0
-    kinds = np.array(probe.kinds)
-    chosen = {kind: kinds == kind for kind in dict.fromkeys(probe.kinds)} | {"all": np.ones(len(kinds), dtype=bool)}
-    return tuple(_capability(kind, before[rows], after[rows]) for kind, rows in chosen.items())
+def capability(
+    on: Experiment, steering: Steering, every: tuple[tuple[int, ...], int] = ((0,), 1), level: float = 0.95
+) -> tuple[Capability, ...]:
+    """By kind and altogether, at the experiment's strength.
+
+    Args:
+        on: the behavior's experiment.
+        steering: what is measured.
+        every: `(ks, m)`: of the pairs those whose number leaves one of the remainders `ks` when divided by m.
+        level: of the interval of the change.
+    """
+    remainders, stride = every
+    steps = [CapabilityMargins(steering, on.strength, (k, stride)) for k in remainders]
+    kinds = np.array([kind for step in steps for kind in step.probe(on).kinds])
+    before, after = np.concatenate([on.run(step)["margins"] for step in steps], axis=1) > 0
+    chosen = {kind: kinds == kind for kind in dict.fromkeys(kinds.tolist())} | {"all": np.ones(len(kinds), dtype=bool)}
+    return tuple(_capability(kind, before[rows], after[rows], level) for kind, rows in chosen.items())
 
 
-def _capability(kind: str, before: NDArray[np.bool_], after: NDArray[np.bool_]) -> Capability:
+def _capability(kind: str, before: NDArray[np.bool_], after: NDArray[np.bool_], level: float) -> Capability:
     n, gained, lost = len(before), int((~before & after).sum()), int((before & ~after).sum())
     base = wilson(float(before.sum()), n)
-    change = estimate(paired_change(before, after), n)
+    change = estimate(paired_change(before, after, level), n)
     if base.low <= 0.5:
         change = Estimate(reason=f"no headroom: the unsteered model has {base.value:.0%} right, no more than by chance")
     return Capability(

@@ -15,7 +15,6 @@ from trimtab.models.encoding import continuable
 from trimtab.steering import Steering
 from trimtab.storage.steps import Arrays
 
-N_CONTINUATIONS = 10
 CONTINUATION_TOKENS = 40
 
 

@@ -41,6 +41,11 @@ class Drift:
     kl: Floats
     surprise: Floats
 
+    @staticmethod
+    def together(some: Sequence["Drift"]) -> "Drift":
+        """Of the documents of all."""
+        return Drift(*(np.concatenate([getattr(d, name) for d in some]) for name in ("kl", "surprise")))
+
     def none(self) -> "Drift":
         """What no edits would have done to the same documents."""
         return Drift(np.zeros_like(self.kl), np.zeros_like(self.surprise))
@@ -110,16 +115,24 @@ class DriftStep(Step):
 
 @dataclass(frozen=True)
 class NeutralDrift(DriftStep):
-    """Of n neutral texts; every part has texts of its own."""
+    """Of n neutral texts; every part has texts of its own.
+
+    Args:
+        n: texts.
+        part: whose.
+        every: `(k, m)`: of these the k-th, and every m-th after it.
+    """
 
     n: int
     part: Split = "eval"
+    every: tuple[int, int] = (0, 1)
     title = "neutral text"
 
     def texts(self, on: Experiment) -> Sequence[Rendered]:
         every = Probe.builtin("neutral").texts
         of_part = {"eval": every[::2], "dev": every[1::2], "replication": every[1 + 2 * SCREENING_ROWS :: 2]}
-        return [Rendered("", "", text) for text in of_part[self.part][: self.n]]
+        first, stride = self.every
+        return [Rendered("", "", text) for text in of_part[self.part][: self.n][first::stride]]
 
     def chat_template(self, on: Experiment) -> bool:
         return False
@@ -147,10 +160,17 @@ def within(drifts: Mapping[float, Drift], max_kl: float, seed: int) -> list[floa
 
 @dataclass(frozen=True)
 class PromptsDrift(DriftStep):
-    """Of the prompts of the other built-in behaviors, and of those given; every part has prompts of its own."""
+    """Of the prompts of the other built-in behaviors, and of those given; every part has prompts of its own.
+
+    Args:
+        others: behaviors that were given.
+        part: whose prompts.
+        every: as `NeutralDrift` takes it.
+    """
 
     others: tuple[Behavior, ...] = ()
     part: Split = "eval"
+    every: tuple[int, int] = (0, 1)
     title = "other prompts"
 
     def texts(self, on: Experiment) -> Sequence[Rendered]:
@@ -164,7 +184,8 @@ class PromptsDrift(DriftStep):
         others = (b for b in (*known, *self.others) if b.name != on.behavior.name and not b.bare)
         texts = [Rendered("", e.prompt, "", e.messages) for b in others for e in b.examples[parts[self.part]]]
         own = {e.prompt for e in on.behavior.examples}
-        return _with_tokens(on, [text for text in dict.fromkeys(texts) if text.prompt not in own])
+        first, stride = self.every
+        return _with_tokens(on, [text for text in dict.fromkeys(texts) if text.prompt not in own])[first::stride]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from trimtab.steering import Steering
 from trimtab.storage.steps import Arrays
 
 CURVE = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)  # in units of the checked strength (Tan et al. 2407.12404)
-CURVE_ROWS = 100
 CHUNK = 64  # examples whose scores are kept as one step
 _SCORES = ("positive", "negative", "total_positive", "total_negative")
 PLAIN: Variant = (None, 0.0)
@@ -56,16 +55,16 @@ class Propensities(Step):
 
 
 def sweep_steps(
-    on: Experiment, part: Split, variants: Sequence[Variant], rows: int | None = None, context: str = ""
+    on: Experiment, part: Split, variants: Sequence[Variant], rows: int | None = None, context: str = "", first: int = 0
 ) -> list[Propensities]:
     """Of `sweep`: chunks that are kept one by one."""
     n = len(on.part(part).examples[:rows])
-    ends = [(start, min(n, start + CHUNK)) for start in range(0, n, CHUNK)]
+    ends = [(start, min(n, start + CHUNK)) for start in range(first, n, CHUNK)]
     return [Propensities(part, start, end, tuple(variants), context) for start, end in ends]
 
 
 def sweep(
-    on: Experiment, part: Split, variants: Sequence[Variant], rows: int | None = None, context: str = ""
+    on: Experiment, part: Split, variants: Sequence[Variant], rows: int | None = None, context: str = "", first: int = 0
 ) -> list[Propensity]:
     """Propensities of a part's examples under every variant.
 
@@ -75,8 +74,9 @@ def sweep(
         variants: steerings, each at its strength.
         rows: only the first so many examples; None for all.
         context: text in front of every example.
+        first: the first of these examples.
     """
-    chunks = [on.run(step) for step in sweep_steps(on, part, variants, rows, context)]
+    chunks = [on.run(step) for step in sweep_steps(on, part, variants, rows, context, first)]
     whole = {k: np.concatenate([c[k] for c in chunks], axis=1).astype(np.float64) for k in _SCORES}
     return [Propensity(**{k: whole[k][i] for k in _SCORES}) for i in range(len(variants))]
 
@@ -171,7 +171,9 @@ def curve_factors(steering: Steering) -> tuple[float, ...]:
 def curve_steps(on: Experiment, steering: Steering) -> list[Propensities]:
     """Of `curve`."""
     missing = [f for f in curve_factors(steering) if f not in (-1.0, 0.0, 1.0)]
-    n = min(CURVE_ROWS, len(on.splits.eval))
+    n = min(on.effort.curve, len(on.splits.eval))
+    if not n:
+        return []
     return sweep_steps(on, "eval", [(steering, f * on.strength) for f in missing], n)
 
 
@@ -180,17 +182,20 @@ def curve(
 ) -> tuple[dict[float, Propensity], dict[float, str]]:
     """Propensities of a part's first examples over strengths; what is known of them is not measured again.
 
+    With an effort that measures no curve it is what is known, of all examples.
+
     Returns:
         by strength, and for strengths that give no finite figures the reason.
     """
-    n, factors = min(CURVE_ROWS, len(on.part(part))), curve_factors(steering)
+    n, factors = min(on.effort.curve or len(known.base.m), len(on.part(part))), curve_factors(steering)
     of_known = {-1.0: known.minus, 0.0: known.base, 1.0: known.plus}
     at = {factor: p[slice(n)] for factor, p in of_known.items() if factor in factors}
 
     def swept(some: Sequence[float]) -> Mapping[float, Propensity]:
         return dict(zip(some, sweep(on, part, [(steering, f * on.strength) for f in some], n), strict=True))
 
-    others, lost = those_finite([f for f in factors if f not in at], swept)
+    missing = [f for f in factors if f not in at]
+    others, lost = those_finite(missing, swept) if on.effort.curve and missing else ({}, {})
     at |= others
     return {f * on.strength: at[f] for f in sorted(at)}, {f * on.strength: why for f, why in lost.items()}
 

@@ -14,7 +14,6 @@ from trimtab.results.report import Noise
 from trimtab.steering import Steering
 from trimtab.storage.steps import Arrays
 
-NOISE_ROWS = 32
 SMALL_BATCH = 3  # examples of the other batch shape
 
 
@@ -42,7 +41,7 @@ class NoisyEffects(Step):
         return {"change": np.abs(together - apart)}
 
     def _examples(self, on: Experiment) -> tuple[Example, ...]:
-        return on.part(self.part).examples[:NOISE_ROWS]
+        return on.part(self.part).examples[: on.effort.noise]
 
 
 def noise(on: Experiment, steering: Steering, part: Split = "eval") -> Noise:

@@ -79,7 +79,8 @@ class OtherPropensities(Step):
 def over_refusal(on: Experiment, steering: Steering) -> OtherPropensities:
     """log P(answer) − log P(refusal), nats per token, on harmless requests that look sensitive."""
     probe = Probe.builtin("over-refusal")
-    return OtherPropensities(Behavior(probe.name, list(probe.examples)), len(probe.examples), steering, on.strength)
+    rows = on.effort.over_refusal or len(probe.examples)
+    return OtherPropensities(Behavior(probe.name, list(probe.examples)), rows, steering, on.strength)
 
 
 def others(on: Experiment, steering: Steering, behaviors: Sequence[Behavior]) -> list[OtherPropensities]:

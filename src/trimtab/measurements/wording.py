@@ -9,6 +9,7 @@ import torch
 from trimtab.behaviors import Example, PromptType
 from trimtab.behaviors.wording import telling_words, without_words
 from trimtab.experiment.contrasts import ContrastMaker
+from trimtab.experiment.effort import NOT_ASKED
 from trimtab.experiment.experiment import Experiment, Split
 from trimtab.experiment.instrument import SIDES, Treatment
 from trimtab.experiment.steps import Step
@@ -19,8 +20,6 @@ from trimtab.results.figures import Estimate, estimate
 from trimtab.results.report import Wording
 from trimtab.steering import Steering
 from trimtab.storage.steps import Arrays
-
-_SHUFFLED_ROWS = 100  # evaluation examples that the vector of shuffled words is tried on
 
 
 @dataclass(frozen=True)
@@ -95,9 +94,9 @@ def wording_steps(on: Experiment, steering: Steering, trained: bool) -> list[Ste
         return []
     without = _without_step(on, steering, "eval", telling_words(on.splits.train.examples))
     steps: list[Step] = [without] if without else []
-    if trained and _made_of_words(on):
+    if trained and on.effort.shuffled and _made_of_words(on):
         (site,) = steering.edits
-        steps += [ShuffledWords(site), *sweep_steps(on, "eval", [(steering, on.strength)], _SHUFFLED_ROWS)]
+        steps += [ShuffledWords(site), *sweep_steps(on, "eval", [(steering, on.strength)], on.effort.shuffled)]
     return steps
 
 
@@ -120,11 +119,11 @@ def wording(on: Experiment, steering: Steering, steered: Steered, trained: bool,
     telling = telling_words(on.splits.train.examples)
     step = _without_step(on, steering, part, telling)
     none = Estimate(reason="no word or mark distinguishes most answers of the two sides")
-    untrained = Estimate(reason="the steering came finished")
+    without = Estimate(reason="the steering came finished" if not trained else NOT_ASKED)
     return Wording(
         words=telling,
         without=_without(on, step) if step else none,
-        shuffled=_shuffled(on, steering, steered, part) if trained else untrained,
+        shuffled=_shuffled(on, steering, steered, part) if trained and on.effort.shuffled else without,
     )
 
 
@@ -153,7 +152,7 @@ def _shuffled(on: Experiment, steering: Steering, steered: Steered, part: Split)
     if length == 0:
         return Estimate(reason="the words of the two sides are the same")
     same = Steering.from_vector(site, torch.from_numpy(vector).to(own) * (own.norm() / length))
-    n = min(_SHUFFLED_ROWS, len(on.part(part)))
+    n = min(on.effort.shuffled, len(on.part(part)))
     (after,) = sweep(on, part, [(same, on.strength)], n)
     change = steered.contrast_of.first(n).change(steered.base[slice(n)], after)
     return estimate(change.mean(), change.n_clusters)

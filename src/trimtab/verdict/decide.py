@@ -1,19 +1,22 @@
 """What the verdict requires, and its reservations."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
-from trimtab.behaviors import AnswerKind
 from trimtab.decimals import bracketed, decimals
-from trimtab.experiment.instrument import Floats, Instrument
+from trimtab.experiment.instrument import Instrument
 from trimtab.measurements.effects import Steered
-from trimtab.results.consequences import Capability, Generated, PromptingBaseline, RandomDirectionBaseline
-from trimtab.results.report import Base, Bound, LabelNoise
-from trimtab.statistics import Interval, bootstrap_mean
+from trimtab.results.consequences import PromptingBaseline
+from trimtab.results.report import LabelNoise
 from trimtab.verdict import blocking
 from trimtab.verdict.decision import Conclusion, Requirement, Thresholds, conclude
 from trimtab.verdict.evidence import Evidence
+from trimtab.verdict.requirements import (
+    ENOUGH_CLUSTERS,
+    capability_requirement,
+    generated_requirements,
+    requirements,
+    unable,
+)
 
 # Findings of lint that are reservations.
 RESERVATIONS = frozenset({"both-classes", "answer-position", "answer-token", "template-positive", "template-negative"})
@@ -21,10 +24,6 @@ RESERVATIONS = frozenset({"both-classes", "answer-position", "answer-token", "te
 MIN_AGREEMENT = 0.05
 # Above this cosine two halves' directions are one for any purpose, whatever the test says.
 SAME_DIRECTION = 0.7
-EFFECT, ODD = "mean steering effect", "effect in the vector's direction (odd part)"
-DESIRED = "desired answers become likelier (Δ+)"
-# How the names of requirements on generated text begin.
-GENERATED = "generated text"
 
 
 @dataclass(frozen=True)
@@ -58,93 +57,8 @@ def decide(evidence: Evidence, thresholds: Thresholds, instrument: Instrument) -
         *blocking.of_length(evidence.length, evidence.matched, evidence.expected),
         *blocking.of_mixture(evidence.direction),
     ]
-    conclusion = conclude(needs, listed, blocking_reservations, _unable(evidence.base, instrument.behavior.answer_kind))
+    conclusion = conclude(needs, listed, blocking_reservations, unable(evidence.base, instrument.behavior.answer_kind))
     return DecisionWithGrounds(conclusion, tuple(needs), tuple(listed))
-
-
-def _unable(base: Base, kind: AnswerKind) -> str | None:
-    """Why a missing effect says nothing: the plain model answers questions as if by chance."""
-    if kind == "text" or not base.accuracy_low <= 0.5 <= base.accuracy_high:
-        return None
-    accuracy = Interval(base.accuracy, base.accuracy_low, base.accuracy_high)
-    return (
-        f"the unsteered model gives the matching answer in {bracketed(accuracy, '.0%')} of the "
-        "examples, no more often than by chance: it may be unable to read this form "
-        "of the question; a larger model, or the behavior as free text (--view statements), would settle it"
-    )
-
-
-def requirements(
-    steered: Steered,
-    thresholds: Thresholds,
-    unit: str,
-    random_directions: RandomDirectionBaseline,
-    drifts: Mapping[str, Floats],
-) -> list[Requirement]:
-    """What the verdict requires of the chosen prompt type.
-
-    Args:
-        steered: propensities of the evaluation examples.
-        thresholds: bounds.
-        unit: of effects.
-        random_directions: what random directions reach.
-        drifts: divergence by name of the texts, one figure a document.
-    """
-    effect, random = steered.effect, random_directions.percentile_95 or 0.0
-    beyond, name = (steered.odd, ODD) if random_directions.figure == "odd part" else (effect, EFFECT)
-    seed, n = effect.seed, effect.n_clusters
-    needs = [
-        Requirement(EFFECT, effect.mean(), thresholds.min_effect, "above", n, unit, effect.mean),
-        Requirement(f"{name}, against random directions", beyond.mean(), random, "above", n, unit, beyond.mean),
-        Requirement(
-            "share of anti-steerable examples",
-            effect.below_zero(), thresholds.max_anti_steerable, "below", n, "share", effect.below_zero,
-        ),
-    ]  # fmt: skip
-    if not thresholds.allow_desired_loss:
-        desired = partial(effect.side, "positive")
-        needs.append(Requirement(DESIRED, desired(), 0.0, "above", n, unit, desired, may_stay_open=True))
-    for name, kl in drifts.items():
-        at = partial(_mean_of, kl, seed)
-        needs.append(
-            Requirement(f"divergence on {name} (KL)", at(0.95), thresholds.max_kl, "below", len(kl), "nats/token", at)
-        )
-    return needs
-
-
-def _mean_of(values: Floats, seed: int, level: float) -> Interval:
-    return bootstrap_mean(values, seed=seed, level=level)
-
-
-def capability_requirement(all_kinds: Capability, thresholds: Thresholds) -> Requirement | None:
-    """The requirement that the capability probe loses little; None where the unsteered model cannot do it anytests."""
-    change = all_kinds.change.interval
-    if change is None:
-        return None
-    loss = Interval(-change.value, -change.high, -change.low)
-    limit = thresholds.max_capability_loss
-    return Requirement("loss on the capability probe", loss, limit, "below", all_kinds.n, "share")
-
-
-def generated_requirements(g: Generated) -> list[Requirement]:
-    """The requirements that generated text moves toward the behavior, one for each scorer that can judge it."""
-    needs = []
-    for name, figure, threshold, unit in (
-        (f"{GENERATED}, by a classifier", g.shift, 0.0, "log-odds"),
-        (f"{GENERATED}, preferred by {g.judge}", g.win_rate, 0.5, "share"),
-    ):
-        if figure.interval is not None:
-            needs.append(Requirement(name, figure.interval, threshold, "above", figure.n or 0, unit))
-    return needs
-
-
-def bound(r: Requirement) -> Bound:
-    """A requirement as a record."""
-    i = r.interval
-    return Bound(
-        name=r.name, value=i.value, low=i.low, high=i.high, threshold=r.threshold, direction=r.direction,
-        holds=r.holds, n=r.n, unit=r.unit,
-    )  # fmt: skip
 
 
 def reservations(evidence: Evidence, thresholds: Thresholds) -> list[str]:
@@ -193,7 +107,7 @@ def reservations(evidence: Evidence, thresholds: Thresholds) -> list[str]:
         )
     if line.spearman is not None and line.spearman < 0.7:
         listed.append(f"the effect does not grow steadily with strength (mean Spearman ρ {decimals(line.spearman)})")
-    if n_clusters < 50:
+    if n_clusters < ENOUGH_CLUSTERS:
         listed.append(f"only {n_clusters} independent evaluation examples")
     return listed
 

@@ -64,6 +64,10 @@ class Requirement:
         """True or False where the whole interval lies on one side, else None."""
         return self._side(self.interval)
 
+    def holds_at(self, level: float) -> bool:
+        """Whether the whole interval of this level lies on the right side."""
+        return self._side(self.interval if self.at is None else self.at(level)) is True
+
     def fails_at(self, level: float) -> bool:
         """Whether the whole interval of this level lies on the wrong side."""
         return self._side(self.interval if self.at is None else self.at(level)) is False

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trimtab.behaviors import Behavior, Finding, lint
+from trimtab.experiment.effort import DECIDED
 from trimtab.experiment.experiment import Experiment, Split
 from trimtab.experiment.instrument import Floats, Propensity
 from trimtab.experiment.steps import Step
@@ -33,10 +34,22 @@ from trimtab.results.consequences import Capability, Direction, Generated, Rando
 from trimtab.results.figures import Estimate
 from trimtab.results.report import Base, LabelNoise, Noise, PromptTypeResult, Slope, Wording
 from trimtab.steering import Steering
+from trimtab.verdict.decision import Thresholds
+from trimtab.verdict.looks import (
+    capability_in_looks,
+    capability_steps,
+    enough_directions,
+    foregone,
+    neutral_in_looks,
+    neutral_steps,
+)
+from trimtab.verdict.requirements import requirements
 
 Omitted = Literal["curve", "noise", "random directions", "divergence", "capability", "wording"]
 NOTHING: Collection[Omitted] = frozenset()
 LEFT_OUT = "left out"
+# What cannot change a decision that is certain already; the noise of effects costs little and belongs to every figure.
+NEEDLESS: Collection[Omitted] = frozenset({"curve", "random directions", "divergence", "capability", "wording"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +113,7 @@ def assess(
     generated: Generated = LIKELIHOOD_ONLY,
     others: Sequence[Behavior] = (),
     omit: Collection[Omitted] = NOTHING,
+    stop: Thresholds | None = None,
 ) -> Evidence:
     """Measure what a decision on a steering rests on.
 
@@ -111,32 +125,47 @@ def assess(
         generated: scores of what it makes the model write.
         others: further behaviors whose prompts belong to the other prompts.
         omit: what is not measured; a decision without it may be milder than a check's.
+        stop: bounds of the verdict: each figure is measured only until it is certain on which side of its bound it
+            lies, and none once one of them makes a no-go; None measures all in full.
 
     Raises:
         InputError: a figure is not finite, or there are too few examples.
     """
     (own,) = steered(on, [steering], part)
+    base = base_record(own.base, own.contrast_of)
+    neutral, prompts = None, None
+    wrong = stop is not None and _certain(on, own, base, stop, {})
+    if "divergence" not in omit and not wrong:
+        (prompts,) = PromptsDrift(steering, (on.strength,), tuple(others), part).drifts(on)
+        if stop is None:
+            (neutral,) = NeutralDrift(steering, (on.strength,), NEUTRAL_ROWS, part).drifts(on)
+        else:
+            neutral = neutral_in_looks(on, steering, part, stop.max_kl)
+        drifts = {"neutral text": neutral.kl, "other prompts": prompts.kl}
+        wrong = stop is not None and _certain(on, own, base, stop, drifts)
+    omit, why = (NEEDLESS, DECIDED) if wrong else (omit, LEFT_OUT if stop is None else DECIDED)
     noisy = None if "noise" in omit else noise(on, steering, part)
     at, lost = (None, {}) if "curve" in omit else curve(on, steering, own, part)
-    slope, linearity = Slope(reason=LEFT_OUT), Linearity(None, None)
+    slope, linearity = Slope(reason=why), Linearity(None, None)
     if at is not None:
         slope, linearity = slope_record(at, on.contrast_of(on.part(part)).first(len(at[0.0].m)))
-    neutral, prompts = None, None
-    if "divergence" not in omit:
-        (neutral,) = NeutralDrift(steering, (on.strength,), NEUTRAL_ROWS, part).drifts(on)
-        (prompts,) = PromptsDrift(steering, (on.strength,), tuple(others), part).drifts(on)
+    random = RandomDirectionBaseline(reason=why)
+    if "random directions" not in omit:
+        enough = None if stop is None else enough_directions(own, "odd part" if steering.is_odd else "effect")
+        random = random_directions(on, steering, part, enough)
+    able: tuple[Capability, ...] = ()
+    if "capability" not in omit:
+        able = capability(on, steering) if stop is None else capability_in_looks(on, steering, stop)
     answer_lengths = lengths(on, part)
     return Evidence(
         steered=own,
         result=type_result(on, steering, own, geometry, noisy, slope),
-        base=base_record(own.base, own.contrast_of),
+        base=base,
         noise=noisy,
-        random_directions=RandomDirectionBaseline(reason=LEFT_OUT)
-        if "random directions" in omit
-        else random_directions(on, steering, part),
+        random_directions=random,
         neutral=neutral,
         prompts=prompts,
-        capability=() if "capability" in omit else capability(on, steering),
+        capability=able,
         generated=generated,
         curve=at,
         linearity=linearity,
@@ -146,7 +175,7 @@ def assess(
         if geometry
         else Direction(reason=CAME_FINISHED),
         label_noise=label_noise(geometry, on.splits.train, on.seed) if geometry else LabelNoise(reason=CAME_FINISHED),
-        wording=Wording(reason=LEFT_OUT)
+        wording=Wording(reason=why, without=Estimate(reason=why), shuffled=Estimate(reason=why))
         if "wording" in omit
         else wording(on, steering, own, trained=geometry is not None, part=part),
         lint=[f for f in lint(on.behavior) if f.code != "derived-instructions"],  # a note covers it
@@ -155,8 +184,14 @@ def assess(
     )
 
 
+def _certain(on: Experiment, own: Steered, base: Base, stop: Thresholds, drifts: Mapping[str, Floats]) -> bool:
+    """Whether it is a no-go already."""
+    return foregone(requirements(own, stop, on.instrument.unit, RandomDirectionBaseline(), drifts), base, on)
+
+
 def type_result(
-    on: Experiment, steering: Steering, own: Steered, geometry: Geometry | None, noisy: Noise | None, slope: Slope,
+    on: Experiment, steering: Steering, own: Steered | None, geometry: Geometry | None, noisy: Noise | None,
+    slope: Slope,
     level: float = 0.95, exploratory: bool = False,
 ) -> PromptTypeResult:  # fmt: skip
     """Geometry and effects of a steering as a record.
@@ -164,7 +199,7 @@ def type_result(
     Args:
         on: the behavior's experiment.
         steering: what was measured.
-        own: what it did.
+        own: what it did; None where it was not tried.
         geometry: training activations it was computed from, or None.
         noisy: noise of effects; None counts as none.
         slope: its steerability.
@@ -174,7 +209,7 @@ def type_result(
     return PromptTypeResult.model_validate(
         {
             **(geometry.summary(on.seed, level) if geometry else NO_GEOMETRY),
-            **own.summary(noisy.value if noisy else 0.0, level),
+            **({"level": level} if own is None else own.summary(noisy.value if noisy else 0.0, level)),
             "edit_size_ratio": edit_size_ratio(on, steering, on.strength),
             "exploratory": exploratory,
             "steerability": slope,
@@ -187,7 +222,7 @@ def evidence_steps(on: Experiment, steering: Steering, others: Sequence[Behavior
     at = on.strength
     steps: list[Step] = [*sweep_steps(on, "eval", both_signs([steering], at)), NoisyEffects(steering, at)]
     steps += curve_steps(on, steering)
-    steps += [NeutralDrift(steering, (at,), NEUTRAL_ROWS), PromptsDrift(steering, (at,), tuple(others))]
-    return [
-        *steps, *random_steps(on, steering), CapabilityMargins(steering, at), *wording_steps(on, steering, trained)
-    ]  # fmt: skip
+    steps += neutral_steps(on, steering) if on.effort.stops else [NeutralDrift(steering, (at,), NEUTRAL_ROWS)]
+    steps += capability_steps(on, steering) if on.effort.stops else [CapabilityMargins(steering, at)]
+    steps.append(PromptsDrift(steering, (at,), tuple(others)))
+    return [*steps, *random_steps(on, steering), *wording_steps(on, steering, trained)]

@@ -1,12 +1,14 @@
 """Site, prompt type and strength, chosen on the dev split alone. Everything here is exploratory in the report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 
 from trimtab.behaviors import PromptType
 from trimtab.errors import InputError
+from trimtab.experiment.effort import NOT_ASKED
 from trimtab.experiment.experiment import Experiment, Variant
 from trimtab.experiment.finite import left_out, those_finite
 from trimtab.experiment.steps import Step
@@ -14,17 +16,23 @@ from trimtab.interventions import Site
 from trimtab.measurements.activations import TrainingActivations, training, vector_of
 from trimtab.measurements.divergence import SCREENING_ROWS, Drift, NeutralDrift, PromptsDrift
 from trimtab.measurements.edit_size_ratio import edit_size_ratio
-from trimtab.measurements.effects import PLAIN, effects_on_dev, sweep_steps
+from trimtab.measurements.effects import PLAIN, Propensities, effects_on_dev, sweep_steps
 from trimtab.measurements.geometry import Geometry, attempted
-from trimtab.results.consequences import CurvePoint
+from trimtab.results.consequences import CurvePoint, Divergence
 from trimtab.results.figures import Estimate, estimate
 from trimtab.results.report import BlockRow
 from trimtab.statistics import simultaneous_level
 from trimtab.statistics.contrast import Contrast
 from trimtab.steering import Steering
+from trimtab.verdict.decision import Thresholds
+from trimtab.workflows.halving import by_halving, halving_steps
 
 MAP_ROWS = 40  # dev examples behind the map over blocks
+ROUGH_KL = 2.0  # times the bound: strengths whose divergence on a few texts is larger are not looked at again
+ROUGH_TEXTS = 4  # one of so many texts tells roughly
 MAP_BLOCKS = 16  # blocks on the map, evenly spread
+Key = TypeVar("Key", bound=Hashable)
+HOPELESS = "not tried: no block's prefilled vector moves the dev examples enough; --thorough tries it"
 FINISHED = "finished steering"  # stands where a prompt type's name does
 STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # to choose from, where none is given
 
@@ -76,7 +84,7 @@ class Chosen:
         return abs(strength) * length / spread
 
 
-def choose(on: Experiment, given: Site | None, strength: float | None, max_kl: float) -> Chosen:
+def choose(on: Experiment, given: Site | None, strength: float | None, thresholds: Thresholds) -> Chosen:
     """Choose what is not given.
 
     The site is the block whose prefilled vector has the largest lower bound of the mean effect on dev at strength 1 (or
@@ -88,25 +96,38 @@ def choose(on: Experiment, given: Site | None, strength: float | None, max_kl: f
         on: the behavior's experiment; its strength is that given, else 1.
         given: the site, or None.
         strength: λ, or None.
-        max_kl: bound on the divergence, nats per token.
+        thresholds: bounds of the verdict. Where an effort stops when the decision is certain and no block's prefilled
+            vector comes near the bound on effects, the other prompt types are not tried.
     """
     blocks = map_blocks(on) if given is None else ()
-    site = given or Site(max(blocks, key=lambda b: -np.inf if b.effect.low is None else b.effect.low).block)
-    geometry, lost = those_finite(on.measured_types, lambda some: {t: training(on, t, [site])[site] for t in some})
+    site = given or Site(max(_most_seen(blocks), key=lambda b: -np.inf if b.effect.low is None else b.effect.low).block)
+    sites = mapped_sites(on) if site in mapped_sites(on) and given is None else [site]  # those that were read already
+
+    def read(some: Sequence[PromptType]) -> Mapping[PromptType, Geometry]:
+        return {t: training(on, t, sites if t == PromptType.PREFILLED else [site])[site] for t in some}
+
+    types = on.measured_types
+    hopeless = on.effort.stops and bool(blocks) and _hopeless(blocks, thresholds.min_effect)
+    if hopeless and PromptType.PREFILLED in types:
+        types = (PromptType.PREFILLED,)
+    geometry, lost = those_finite(types, read)
+    lost |= dict.fromkeys((t for t in on.measured_types if t not in types), HOPELESS)
     vectors = {t: vector_of(on, g, site) for t, g in geometry.items()}
     best: str = next(iter(vectors))
     if len(vectors) > 1:
-
-        def effects_of(some: Sequence[PromptType]) -> Mapping[PromptType, Contrast]:
-            return dict(zip(some, effects_on_dev(on, [(vectors[t], on.strength) for t in some]), strict=True))
-
-        effects, without = those_finite(list(vectors), effects_of)
+        effects, without = _effects(on, {t: (v, on.strength) for t, v in vectors.items()}, len(on.splits.dev))
         lost |= without
-        best = max(effects, key=lambda t: effects[t].mean().low)
+        best = max(_longest(effects), key=lambda t: effects[t].mean().low)
     kept: dict[str, Steering] = {t: v for t, v in vectors.items() if t not in lost}
     read: dict[str, Geometry] = dict(geometry.items())
     chosen = Chosen(site, best, on.strength, read, kept, blocks, (), lost=dict(lost.items()))
-    return chosen if strength is not None else with_strength(on, chosen, max_kl)
+    return chosen if strength is not None else with_strength(on, chosen, thresholds.max_kl)
+
+
+def _hopeless(blocks: Sequence[BlockRow], least: float) -> bool:
+    """Whether the best blocks on dev have effects below the bound, with their whole intervals."""
+    highs = [b.effect.high for b in _most_seen(blocks)]
+    return all(high is not None and high < least for high in highs)
 
 
 def with_strength(on: Experiment, chosen: Chosen, max_kl: float) -> Chosen:
@@ -117,6 +138,8 @@ def with_strength(on: Experiment, chosen: Chosen, max_kl: float) -> Chosen:
         chosen: what to steer by.
         max_kl: bound on the divergence, nats per token.
     """
+    if on.effort.stops:
+        return _with_first_sane_strength(on, chosen, max_kl)
     result, lost = those_finite(STRENGTHS, lambda some: _at_strengths(on, chosen, max_kl, some))
     points = tuple(result.values())
     sane = [p for p in points if (p.kl.high or 0.0) < max_kl] or points[:1]
@@ -126,6 +149,67 @@ def with_strength(on: Experiment, chosen: Chosen, max_kl: float) -> Chosen:
     )  # fmt: skip
 
 
+def _with_first_sane_strength(on: Experiment, chosen: Chosen, max_kl: float) -> Chosen:
+    """The same choice for less: strengths that a few texts show to be far too strong are dropped, effects are measured
+    by successive halving, and divergences in full by order of the effects, until one stays below the bound."""
+
+    def roughly(some: Sequence[float]) -> Mapping[float, Drift]:
+        return dict(zip(some, _worse(on, chosen.steering, some, (0, ROUGH_TEXTS)), strict=True))
+
+    rough, lost = those_finite(STRENGTHS, roughly)
+    left = [s for s in rough if float(rough[s].kl.mean()) < ROUGH_KL * max_kl] or list(rough)[:1]
+    tried = {s: v for s, v in zip(STRENGTHS, _tried(on, chosen.steering), strict=True) if s in left}
+    effects, without = _effects(on, tried, len(on.splits.dev))
+    level = simultaneous_level(0.95, len(STRENGTHS))
+    order = sorted(effects, key=lambda s: (-len(effects[s].rows), -effects[s].mean(level).low))
+    best, drifts = None, dict(rough)
+    for s in order:
+        (drifts[s],) = _worse(on, chosen.steering, [s])
+        if (drifts[s].divergence(on.seed).high or 0.0) < max_kl:
+            best = s
+            break
+    points = tuple(
+        curve_point(on, chosen, on.strength * s, effects[s], drifts[s], max_kl, level) for s in sorted(effects)
+    )
+    return replace(
+        chosen, strength=on.strength * (min(effects) if best is None else best), strengths=points,
+        notes=tuple(left_out("strength", lost | without, "the choice on dev")),
+    )  # fmt: skip
+
+
+def _worse(
+    on: Experiment, steering: Steering, factors: Sequence[float], every: tuple[int, int] = (0, 1)
+) -> list[Drift]:
+    """By strength the drift of neutral texts or of other prompts, whichever is larger."""
+    both = zip(*(step.drifts(on) for step in drift_steps(on, steering, factors, every)), strict=True)
+    return [max(two, key=lambda drift: float(drift.kl.mean())) for two in both]
+
+
+def _effects(
+    on: Experiment, candidates: Mapping[Key, Variant], rows: int
+) -> tuple[dict[Key, Contrast], dict[Key, str]]:
+    """Effects of candidates on the dev examples: of each on all of them, or by successive halving."""
+    if on.effort.stops:
+        return by_halving(on, candidates, rows)
+
+    def measured(some: Sequence[Key]) -> Mapping[Key, Contrast]:
+        return dict(zip(some, effects_on_dev(on, [candidates[key] for key in some], rows), strict=True))
+
+    return those_finite(list(candidates), measured)
+
+
+def _longest(effects: Mapping[Key, Contrast]) -> list[Key]:
+    """The candidates that were measured on the most examples."""
+    most = max(len(e.rows) for e in effects.values())
+    return [key for key, e in effects.items() if len(e.rows) == most]
+
+
+def _most_seen(blocks: Sequence[BlockRow]) -> list[BlockRow]:
+    """The blocks whose effect rests on the most examples."""
+    most = max(b.effect.n or 0 for b in blocks)
+    return [b for b in blocks if (b.effect.n or 0) == most]
+
+
 def _tried(on: Experiment, steering: Steering, factors: Sequence[float] = STRENGTHS) -> list[Variant]:
     return [(steering, f * on.strength) for f in factors]
 
@@ -133,9 +217,7 @@ def _tried(on: Experiment, steering: Steering, factors: Sequence[float] = STRENG
 def _at_strengths(on: Experiment, chosen: Chosen, max_kl: float, some: Sequence[float]) -> Mapping[float, CurvePoint]:
     """Gain and damage on dev at some of the strengths; the intervals hold for all strengths together."""
     tried = _tried(on, chosen.steering, some)
-    effects, (neutral, prompts) = effects_on_dev(on, tried), drift_steps(on, chosen.steering, some)
-    drifts = zip(neutral.drifts(on), prompts.drifts(on), strict=True)
-    worse = [max(both, key=lambda drift: float(drift.kl.mean())) for both in drifts]
+    effects, worse = effects_on_dev(on, tried), _worse(on, chosen.steering, some)
     level = simultaneous_level(0.95, len(STRENGTHS))
     return {
         factor: curve_point(on, chosen, s, effect, drift, max_kl, level)
@@ -144,11 +226,14 @@ def _at_strengths(on: Experiment, chosen: Chosen, max_kl: float, some: Sequence[
 
 
 def drift_steps(
-    on: Experiment, steering: Steering, factors: Sequence[float] = STRENGTHS
+    on: Experiment, steering: Steering, factors: Sequence[float] = STRENGTHS, every: tuple[int, int] = (0, 1)
 ) -> tuple[NeutralDrift, PromptsDrift]:
     """What strengths to choose from do to texts that the evaluation does not see."""
     strengths = tuple(s for _, s in _tried(on, steering, factors))
-    return NeutralDrift(steering, strengths, SCREENING_ROWS, "dev"), PromptsDrift(steering, strengths, (), "dev")
+    return (
+        NeutralDrift(steering, strengths, SCREENING_ROWS, "dev", every),
+        PromptsDrift(steering, strengths, (), "dev", every),
+    )
 
 
 def choice_steps(on: Experiment, steering: Steering, choosing_site: bool, choosing_strength: bool) -> list[Step]:
@@ -156,7 +241,7 @@ def choice_steps(on: Experiment, steering: Steering, choosing_site: bool, choosi
     types, steps = on.measured_types, map_steps(on, steering) if choosing_site else []
     steps += [TrainingActivations(t, tuple(steering.edits)) for t in types]
     if len(types) > 1:
-        steps += sweep_steps(on, "dev", [PLAIN, *[(steering, 1.0)] * len(types)])
+        steps += _effect_steps(on, [(steering, 1.0)] * len(types), len(on.splits.dev))
     return steps + (strength_steps(on, steering) if choosing_strength else [])
 
 
@@ -165,21 +250,35 @@ def map_steps(on: Experiment, steering: Steering) -> list[Step]:
     sites = tuple(Site(k) for k in blocks_on_map(on))
     (vector,) = (steering.vector(site) for site in steering.edits)
     tried = [(Steering.from_vector(site, vector), 1.0) for site in sites]
-    return [
-        TrainingActivations(PromptType.PREFILLED, sites), *sweep_steps(on, "dev", [PLAIN, *tried], MAP_ROWS)
-    ]  # fmt: skip
+    rows = min(MAP_ROWS, len(on.splits.dev))
+    return [TrainingActivations(PromptType.PREFILLED, sites), *_effect_steps(on, tried, rows)]
+
+
+def _effect_steps(on: Experiment, tried: Sequence[Variant], rows: int) -> list[Propensities]:
+    """Of `_effects`."""
+    return halving_steps(on, tried, rows) if on.effort.stops else sweep_steps(on, "dev", [PLAIN, *tried], rows)
 
 
 def strength_steps(on: Experiment, steering: Steering) -> list[Step]:
     """Of the choice of a strength."""
-    return [*sweep_steps(on, "dev", [PLAIN, *_tried(on, steering)]), *drift_steps(on, steering)]
+    effects = _effect_steps(on, _tried(on, steering), len(on.splits.dev))
+    if not on.effort.stops:
+        return [*effects, *drift_steps(on, steering)]
+    return [*effects, *drift_steps(on, steering, every=(0, ROUGH_TEXTS)), *drift_steps(on, steering, (1.0,))]
 
 
 def curve_point(
-    on: Experiment, chosen: Chosen, strength: float, effect: Contrast, drift: Drift, max_kl: float, level: float = 0.95
+    on: Experiment,
+    chosen: Chosen,
+    strength: float,
+    effect: Contrast,
+    drift: Drift | None,
+    max_kl: float,
+    level: float = 0.95,
 ) -> CurvePoint:
-    """Gain and damage at one strength."""
-    kl, n = drift.divergence(on.seed), effect.n_clusters
+    """Gain and damage at one strength; no damage where there is no drift."""
+    kl = Divergence(reason=NOT_ASKED) if drift is None else drift.divergence(on.seed)
+    n = effect.n_clusters
     if strength == 0:
         change = [Estimate(value=0.0, low=0.0, high=0.0, n=n)] * 3
     else:
@@ -193,7 +292,7 @@ def curve_point(
         positive=change[1],
         negative=change[2],
         kl=kl,
-        perplexity_ratio=drift.perplexity_ratio(on.seed),
+        perplexity_ratio=Estimate(reason=NOT_ASKED) if drift is None else drift.perplexity_ratio(on.seed),
         overdosed=kl.low is not None and kl.low > max_kl,
     )
 
@@ -211,21 +310,21 @@ def blocks_on_map(on: Experiment) -> list[int]:
     return sorted({round(k) for k in np.linspace(first, last, min(last - first + 1, MAP_BLOCKS))})
 
 
+def mapped_sites(on: Experiment) -> list[Site]:
+    """The residuals of these blocks."""
+    return [Site(k) for k in blocks_on_map(on)]
+
+
 def map_blocks(on: Experiment) -> tuple[BlockRow, ...]:
     """Agreement on train and effect on dev of every block's prefilled vector.
 
     A block whose vector gives figures that are NaN or infinite has a reason in the place of its effect.
     """
     rows = min(MAP_ROWS, len(on.splits.dev))
-    sites = [Site(k) for k in blocks_on_map(on)]
+    sites = mapped_sites(on)
     geometry = training(on, PromptType.PREFILLED, sites)
     level = simultaneous_level(0.95, len(sites))
-    vectors = {site: (vector_of(on, g, site), on.strength) for site, g in geometry.items()}
-
-    def effects_at(some: Sequence[Site]) -> Mapping[Site, Contrast]:
-        return dict(zip(some, effects_on_dev(on, [vectors[site] for site in some], rows), strict=True))
-
-    effects, lost = those_finite(list(vectors), effects_at)
+    effects, lost = _effects(on, {site: (vector_of(on, g, site), on.strength) for site, g in geometry.items()}, rows)
 
     def row(site: Site, g: Geometry) -> BlockRow:
         agreement = attempted(lambda: g.agreement(on.seed, level), len(set(g.clusters)))

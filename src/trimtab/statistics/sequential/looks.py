@@ -9,7 +9,12 @@ Rows must stand in random order, a cluster's rows together or its first before a
 
 from typing import Final
 
+import numpy as np
+from numpy.typing import ArrayLike as Array
+from scipy.stats import chi2
+
 from trimtab.errors import InputError
+from trimtab.statistics.inputs import as_vector
 
 INTERIM_LEVEL: Final = 0.9973
 """Level of the intervals that settle a requirement before the last look: three standard errors either way."""
@@ -43,3 +48,21 @@ def look_ends(n: int, size: int = 64) -> tuple[int, ...]:
             raise InputError(f"{name} is {value}; give at least 1 row", code="out-of-range", field=name)
     interim = (size * (look + 1) for look in range(_INTERIM_LOOKS))
     return (*(end for end in interim if n - end >= max(size // 2, 1)), n)
+
+
+def scale_limit(values: Array, level: float) -> float:
+    """Upper confidence limit of the standard deviation of a normal variable whose mean is known to be 0.
+
+    √(Σ x² / q), q the lower quantile of χ² with as many degrees of freedom as there are values.
+
+    Args:
+        values: `[k]` of it.
+        level: of confidence, one-sided.
+
+    Example:
+        >>> from trimtab.statistics.sequential import scale_limit
+        >>> round(scale_limit([1.0, -1.0, 2.0], 0.95), 2)
+        4.13
+    """
+    x = as_vector(values, "values")
+    return float(np.sqrt((x**2).sum() / chi2.ppf(1 - level, len(x))))

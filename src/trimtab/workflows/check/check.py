@@ -9,25 +9,26 @@ from typing import Literal
 from trimtab.behaviors import Behavior, PromptType, not_measured
 from trimtab.errors import InputError
 from trimtab.evaluation import Judge
-from trimtab.experiment.effort import Effort, EffortName
+from trimtab.experiment.effort import THOROUGH, Effort, EffortName
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import Instrument
 from trimtab.experiment.numbers import above_0, between_0_and_1, is_whole, not_below_0, plain
 from trimtab.experiment.preparation import decidable, key_of, prepare, where
-from trimtab.experiment.progress import Progress, Silent
+from trimtab.experiment.progress import Progress, Silent, Tally
+from trimtab.experiment.steps import Step
 from trimtab.interventions import POSITION_SCOPES, SCOPES, Scope, Site
 from trimtab.measurements.capability import about_context
 from trimtab.measurements.edit_size_ratio import edit_size_ratio
 from trimtab.models import Model, ensure_fits
-from trimtab.results.report import Report
+from trimtab.results.report import Report, Stopping
 from trimtab.steering import Steering
 from trimtab.storage.atomic import output_path
 from trimtab.storage.steps import Ledger
 from trimtab.verdict.decision import Thresholds
 from trimtab.workflows.check.forecast import check_steps, like_the_chosen
-from trimtab.workflows.check.measured import measure
+from trimtab.workflows.check.measured import Measured, measure
 from trimtab.workflows.check.report import assemble
-from trimtab.workflows.choice import Chosen, choice_steps, choose, finished
+from trimtab.workflows.choice import choice_steps, choose, finished
 
 MIN_EFFECT: Mapping[str, float] = {"text": 0.05, "choice": 0.1}  # nats per token, logits
 
@@ -142,18 +143,24 @@ def check(
     decides += [] if steering is None else [steering.id if home is not None else "", steering.allow_mismatch]
     ledger = Ledger(home, key_of(model, instrument.behavior, *decides))
     start_at = 1.0 if fixed is None else fixed
-    on = Experiment(instrument, splits, types, start_at, scope, seed, ledger, progress or Silent(), blocks, extent)
+    tally = Tally(progress or Silent())
+    on = Experiment(instrument, splits, types, start_at, scope, seed, ledger, tally, blocks, extent)
     notes += about_context(on)
     if steering is None:
-        on, chosen = chosen_on_dev(on, given, fixed, thresholds, others, generate)
+        _check_measurable(on)
+        like = like_the_chosen(on, given)
+        whole = _announce(on, like, (given is None, fixed is None), others, generate)
+        chosen = choose(on, given, fixed, thresholds)
+        on = replace(on, strength=chosen.strength)
     else:
         chosen = finished(steering, start_at)
         notes.append(_about_training(steering, instrument.behavior))
-        on.announce(check_steps(on, steering, others, generate, trained=False))
+        whole = _announce(on, steering, None, others, generate)
     edit_size_ratio(on, chosen.steering, chosen.strength)  # refuses what would fail in the end
-    result = measure(on, chosen, others, generate, judge)
+    result = measure(on, chosen, thresholds, others, generate, judge)
     notes += [*chosen.notes, *result.notes]
-    report = assemble(on, result, thresholds, n_dropped, notes, given is not None or steering is not None)
+    site_given = given is not None or steering is not None
+    report = assemble(result, thresholds, n_dropped, notes, site_given, _stopping(on, result, tally.amount, whole))
     report = report.model_copy(update={"command": command, "seconds": perf_counter() - start})
     if home is not None:
         report.save(home)
@@ -190,22 +197,49 @@ def _check_arguments(
         between_0_and_1(name, getattr(thresholds, name))
 
 
-def chosen_on_dev(
-    on: Experiment, given: Site | None, strength: float | None, thresholds: Thresholds, others: Sequence[Behavior],
-    generate: int,
-) -> tuple[Experiment, Chosen]:  # fmt: skip
-    """Site, prompt type and strength as far as they are not given; the experiment at that strength."""
+def _check_measurable(on: Experiment) -> None:
+    """At least one prompt type has a meaning."""
     if not on.measured_types:
         raise InputError(
             f"nothing to measure: {not_measured(on.behavior, on.prompt_types[0])}",
             code="unusable-examples",
             field="behavior",
         )
-    like = like_the_chosen(on, given)
-    steps = choice_steps(on, like, given is None, strength is None)
-    on.announce([*steps, *check_steps(on, like, others, generate, trained=True)])
-    chosen = choose(on, given, strength, thresholds.max_kl)
-    return replace(on, strength=chosen.strength), chosen
+
+
+def _announce(
+    on: Experiment, steering: Steering, choosing: tuple[bool, bool] | None, others: Sequence[Behavior], generate: int
+) -> float:
+    """Announce how long the check may take.
+
+    Args:
+        on: the behavior's experiment.
+        steering: what is checked, or one like it.
+        choosing: whether site and strength are chosen; None for a finished steering.
+        others: further behaviors.
+        generate: how many evaluation prompts are continued.
+
+    Returns:
+        tokens of a thorough check.
+    """
+
+    def steps(at: Experiment) -> list[Step]:
+        before = [] if choosing is None else choice_steps(at, steering, *choosing)
+        return [*before, *check_steps(at, steering, others, generate, trained=choosing is not None)]
+
+    own = steps(on)
+    on.announce(own)
+    return on.cost(own if on.effort == THOROUGH else steps(replace(on, effort=THOROUGH)))
+
+
+def _stopping(on: Experiment, result: Measured, tokens: int, whole: float) -> Stopping:
+    """How far the measurement went."""
+    looked, available = result.looked, len(on.splits.eval)
+    return Stopping(
+        effort=on.effort.name, available=available, looks=(available,) if looked is None else looked.ends,
+        settled=None if looked is None else looked.settled, not_measured=tuple(result.not_measured),
+        tokens=tokens, tokens_thorough=round(whole),
+    )  # fmt: skip
 
 
 def _about_training(steering: Steering, behavior: Behavior) -> str:

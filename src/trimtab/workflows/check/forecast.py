@@ -11,14 +11,14 @@ from trimtab.experiment.steps import Step
 from trimtab.interventions import Site
 from trimtab.measurements.activations import EvaluationActivations, TypicalActivations
 from trimtab.measurements.baselines import prompting_steps, refit_steps
-from trimtab.measurements.continuations import N_CONTINUATIONS, Continuations
-from trimtab.measurements.divergence import SCREENING_ROWS, NeutralDrift, OwnDrift
+from trimtab.measurements.continuations import Continuations
+from trimtab.measurements.divergence import NeutralDrift, OwnDrift
 from trimtab.measurements.effects import both_signs, sweep_steps
 from trimtab.measurements.other_behaviors import others as other_steps
 from trimtab.measurements.other_behaviors import over_refusal
 from trimtab.steering import Steering
 from trimtab.verdict.evidence import evidence_steps
-from trimtab.workflows.check.measured import EXPLORATORY_ROWS, strengths_of_curve
+from trimtab.workflows.check.measured import strengths_of_curve
 
 
 def like_the_chosen(on: Experiment, given: Site | None) -> Steering:
@@ -39,18 +39,23 @@ def check_steps(
         generate: how many evaluation prompts are continued.
         trained: whether the steering is made of the experiment's training examples.
     """
-    at, site = on.strength, min(steering.edits, default=None)
+    at, site, effort = on.strength, min(steering.edits, default=None), on.effort
     steps = [TypicalActivations(s) for s in steering.edits] + evidence_steps(on, steering, others, trained)
-    steps += [Continuations(steering, at, max(generate, N_CONTINUATIONS)), *prompting_steps(on, steering)]
+    n = max(generate, effort.continuations)
+    steps += [Continuations(steering, at, n)] if n else []
+    if not effort.besides:
+        return steps
+    steps += prompting_steps(on, steering)
     over = strengths_of_curve(on, steering)
-    steps += [NeutralDrift(steering, over, SCREENING_ROWS)] if over else []
+    steps += [NeutralDrift(steering, over, effort.curve_texts)] if over else []
     steps += [] if on.behavior.bare else [OwnDrift(steering, (at,))]
     steps += [step for step in (over_refusal(on, steering), *other_steps(on, steering, others)) if _can(on, step)]
     if trained and site is not None:
         rest = len(on.measured_types) - 1
         if rest:
-            steps += sweep_steps(on, "eval", both_signs([steering] * rest, at), EXPLORATORY_ROWS)
-        steps += [*refit_steps(on, steering), EvaluationActivations(on.measured_types[0], site)]
+            steps += sweep_steps(on, "eval", both_signs([steering] * rest, at), effort.other_types)
+        steps += refit_steps(on, steering) if effort.refits else []
+        steps.append(EvaluationActivations(on.measured_types[0], site))
     return steps
 
 

@@ -6,25 +6,26 @@ from dataclasses import dataclass, replace
 from trimtab.behaviors import Behavior, PromptType
 from trimtab.errors import NotFiniteError
 from trimtab.evaluation import Judge
+from trimtab.experiment.effort import DECIDED, NOT_ASKED
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.finite import left_out, those_finite
 from trimtab.measurements.activations import evaluated
 from trimtab.measurements.baselines import answer_bias, prompting_baseline, training_variability
-from trimtab.measurements.continuations import N_CONTINUATIONS, continuations
-from trimtab.measurements.divergence import SCREENING_ROWS, Drift, neutral_drifts, own_divergence
+from trimtab.measurements.continuations import continuations
+from trimtab.measurements.divergence import Drift, neutral_drifts, own_divergence
 from trimtab.measurements.effects import Steered, curve_factors, steered
 from trimtab.measurements.generated_text import LIKELIHOOD_ONLY, generated
 from trimtab.measurements.geometry import CAME_FINISHED
 from trimtab.measurements.other_behaviors import other_effects, over_refusal
-from trimtab.results.consequences import AnswerBias, PromptingBaseline, SideEffects, TrainingVariability
+from trimtab.results.consequences import AnswerBias, Divergence, PromptingBaseline, SideEffects, TrainingVariability
 from trimtab.results.figures import Estimate
 from trimtab.results.report import Continuation, Projections
 from trimtab.statistics import overlap, projection
 from trimtab.steering import Steering
-from trimtab.verdict.evidence import Evidence, assess
+from trimtab.verdict.decision import Thresholds
+from trimtab.verdict.evidence import NEEDLESS, NOTHING, Evidence, assess
+from trimtab.verdict.looks import Looked, in_looks
 from trimtab.workflows.choice import Chosen
-
-EXPLORATORY_ROWS = 80  # evaluation examples behind the prompt types that were not chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,15 +33,19 @@ class Measured:
     """What a check has measured.
 
     Args:
+        on: the experiment with the evaluation examples that were measured.
         chosen: where, how and how strongly it steers.
+        looked: how far the evaluation went; None where all of it was measured.
         evidence: what the verdict rests on.
         steered: by prompt type, what each vector does.
         drifts: of neutral text by strength.
         side_effects, asking, answer_bias, training_variability, projections, continuations: shown beside the verdict.
-        notes: on strengths that give no finite figures.
+        lost: strengths that give no finite figures, and why.
     """
 
+    on: Experiment
     chosen: Chosen
+    looked: Looked | None
     evidence: Evidence
     steered: Mapping[str, Steered]
     drifts: Mapping[float, Drift]
@@ -50,27 +55,62 @@ class Measured:
     training_variability: TrainingVariability
     projections: Projections
     continuations: tuple[Continuation, ...]
-    notes: tuple[str, ...]
+    lost: Mapping[float, str]
+
+    @property
+    def not_measured(self) -> list[str]:
+        """What a thorough check would measure besides."""
+        e, effort = self.evidence, self.on.effort
+        left_out = {
+            "divergence": e.neutral is None,
+            "capability": not e.capability,
+            "random directions": e.random_directions.reason == DECIDED,
+            "the strength curve": e.curve is None or not effort.curve,
+            "prompt types that were not chosen": len(self.steered) == 1 < len(self.chosen.vectors),
+            "the instruction instead of steering": effort.prompting == 0,
+            "vectors trained anew": effort.refits == 0 and self.chosen.own_geometry is not None,
+            "harmless requests": effort.over_refusal == 0,
+            "continuations": not self.continuations,
+        }
+        return [name for name, missing in left_out.items() if missing]
+
+    @property
+    def notes(self) -> list[str]:
+        """On strengths that give no finite figures."""
+        return left_out("strength", self.lost, "the strength curve")
 
 
-def measure(on: Experiment, chosen: Chosen, others: Sequence[Behavior], generate: int, judge: Judge | None) -> Measured:
-    """Run all of it, for what was chosen.
+def measure(
+    on: Experiment, chosen: Chosen, thresholds: Thresholds, others: Sequence[Behavior], generate: int,
+    judge: Judge | None,
+) -> Measured:  # fmt: skip
+    """Run all of it, for what was chosen; what an effort leaves out, or what cannot matter any more, has a reason.
 
     Args:
         on: the behavior's experiment, at the chosen strength.
         chosen: what is checked.
+        thresholds: bounds of the verdict.
         others: further behaviors.
         generate: how many evaluation prompts are continued for their text to be scored; 0 for none.
         judge: a chat model that compares them, or None.
     """
-    vector, geometry = chosen.steering, chosen.own_geometry
-    texts = continuations(on, vector, max(generate, N_CONTINUATIONS))
-    scores = generated(on, texts[:generate], judge) if generate else LIKELIHOOD_ONLY
-    evidence = assess(on, vector, geometry=geometry, generated=scores, others=others)
+    vector, geometry, looked = chosen.steering, chosen.own_geometry, None
+    omit, stop = NOTHING, thresholds if on.effort.stops else None
+    if on.effort.stops:
+        looked = in_looks(on, vector, thresholds)
+        on, omit = looked.on, NEEDLESS if looked.settled == "failure" else NOTHING
+    n = max(generate, on.effort.continuations)
+    texts = continuations(on, vector, n) if n and not omit else []
+    scores = generated(on, texts[:generate], judge) if generate and not omit else LIKELIHOOD_ONLY
+    evidence = assess(on, vector, geometry=geometry, generated=scores, others=others, omit=omit, stop=stop)
+    if stop is not None and not evidence.capability:  # a no-go before all was measured
+        on = replace(on, effort=on.effort.decision_only)
     drifts, lost = _over_strengths(on, vector, evidence)
     by_type, without = _by_type(on, chosen, evidence.steered)
     own, missing = evidence.steered, Estimate(reason=CAME_FINISHED)
     return Measured(
+        on=on,
+        looked=looked,
         chosen=replace(chosen, lost={**chosen.lost, **without}),
         evidence=evidence,
         steered=by_type,
@@ -83,7 +123,7 @@ def measure(on: Experiment, chosen: Chosen, others: Sequence[Behavior], generate
         else TrainingVariability(effect=missing),
         projections=_projections(on, chosen),
         continuations=tuple(Continuation(prompt=t.prompt, base=t.base.text, steered=t.steered.text) for t in texts),
-        notes=tuple(left_out("strength", {**evidence.lost, **lost}, "the strength curve")),
+        lost={**evidence.lost, **lost},
     )
 
 
@@ -93,10 +133,11 @@ def _by_type(on: Experiment, chosen: Chosen, own: Steered) -> tuple[dict[str, St
     Returns:
         effects, and for types whose effects are not finite the reason.
     """
-    rest = [t for t in chosen.vectors if t != chosen.prompt_type]
+    rest = [t for t in chosen.vectors if t != chosen.prompt_type] if on.effort.other_types else []
 
     def effects_of(some: Sequence[str]) -> Mapping[str, Steered]:
-        return dict(zip(some, steered(on, [chosen.vectors[t] for t in some], rows=EXPLORATORY_ROWS), strict=True))
+        vectors = [chosen.vectors[t] for t in some]
+        return dict(zip(some, steered(on, vectors, rows=on.effort.other_types), strict=True))
 
     try:
         result, lost = those_finite(rest, effects_of) if rest else ({}, {})
@@ -110,9 +151,13 @@ def _over_strengths(
     on: Experiment, steering: Steering, evidence: Evidence
 ) -> tuple[dict[float, Drift], dict[float, str]]:
     """Drift of neutral text at the strengths of the curve, and why there is none at others."""
-    assert evidence.neutral is not None
-    result, lost = neutral_drifts(on, steering, strengths_of_curve(on, steering), SCREENING_ROWS)
-    return {**result, on.strength: evidence.neutral, 0.0: evidence.neutral.none()}, lost
+    if evidence.neutral is None:
+        return {}, {}
+    known, over = {on.strength: evidence.neutral, 0.0: evidence.neutral.none()}, strengths_of_curve(on, steering)
+    if not on.effort.curve_texts:
+        return known, {}
+    result, lost = neutral_drifts(on, steering, over, on.effort.curve_texts)
+    return {**result, **known}, lost
 
 
 def strengths_of_curve(on: Experiment, steering: Steering) -> tuple[float, ...]:
@@ -122,23 +167,23 @@ def strengths_of_curve(on: Experiment, steering: Steering) -> tuple[float, ...]:
 
 def _side_effects(on: Experiment, steering: Steering, evidence: Evidence, others: Sequence[Behavior]) -> SideEffects:
     """All of them at the checked strength."""
-    assert evidence.neutral is not None
-    assert evidence.prompts is not None
+    neutral, prompts, no = evidence.neutral, evidence.prompts, Divergence(reason=DECIDED)
+    besides = on.effort.besides
     return SideEffects(
-        kl=evidence.neutral.divergence(on.seed),
-        perplexity_ratio=evidence.neutral.perplexity_ratio(on.seed),
-        kl_prompts=evidence.prompts.divergence(on.seed),
-        kl_own=own_divergence(on, steering),
+        kl=no if neutral is None else neutral.divergence(on.seed),
+        perplexity_ratio=Estimate(reason=DECIDED) if neutral is None else neutral.perplexity_ratio(on.seed),
+        kl_prompts=no if prompts is None else prompts.divergence(on.seed),
+        kl_own=own_divergence(on, steering) if besides else Divergence(reason=NOT_ASKED),
         capability=evidence.capability,
-        over_refusal=over_refusal(on, steering).effect(on),
-        others=other_effects(on, steering, others),
+        over_refusal=over_refusal(on, steering).effect(on) if besides else Estimate(reason=NOT_ASKED),
+        others=other_effects(on, steering, others) if besides else (),
     )
 
 
 def _projections(on: Experiment, chosen: Chosen) -> Projections:
     """κ of the evaluation examples on the chosen vector; none for a steering that came finished."""
     geometry = chosen.own_geometry
-    if geometry is None or chosen.site is None:
+    if geometry is None or chosen.site is None or not on.effort.besides:
         return Projections(prompt_type=chosen.prompt_type, positive=(), negative=())
     centre = geometry.positive.mean(axis=0), geometry.negative.mean(axis=0)
     kappa = [projection(side, *centre) for side in evaluated(on, PromptType(chosen.prompt_type), chosen.site)]

@@ -9,8 +9,9 @@ import transformers
 
 from trimtab.behaviors import PromptType, not_measured
 from trimtab.decimals import bracketed
+from trimtab.experiment.effort import DECIDED, NOT_ASKED, QUICK
 from trimtab.experiment.experiment import Experiment
-from trimtab.experiment.instrument import SIDES
+from trimtab.experiment.instrument import SIDES, Propensity
 from trimtab.measurements.effects import Steered, curve_record
 from trimtab.measurements.geometry import CAME_FINISHED, cosine_types
 from trimtab.measurements.records import model_record, steering_record
@@ -25,34 +26,36 @@ from trimtab.results.report import (
     Report,
     SiteRecord,
     Slope,
+    Stopping,
     Text,
     Verdict,
 )
 from trimtab.statistics import cosine_matrix, expected_cosine, pairs_for_cosine, simultaneous_level
 from trimtab.statistics.contrast import Contrast
-from trimtab.verdict.decide import GENERATED, DecisionWithGrounds, about_prompting, bound, decide
+from trimtab.verdict.decide import DecisionWithGrounds, about_prompting, decide
 from trimtab.verdict.decision import Conclusion, Decision, Thresholds
 from trimtab.verdict.error_rates import ErrorRates
 from trimtab.verdict.evidence import type_result
+from trimtab.verdict.requirements import GENERATED, bound
 from trimtab.version import __version__
 from trimtab.workflows.check.measured import Measured
 from trimtab.workflows.choice import Chosen, curve_point
 
 
 def assemble(
-    on: Experiment, found: Measured, thresholds: Thresholds, n_dropped: int, notes: list[str], site_given: bool
+    found: Measured, thresholds: Thresholds, n_dropped: int, notes: list[str], site_given: bool, stopping: Stopping
 ) -> Report:
     """The report; runs no model. Command, view and time are filled in by the caller."""
-    splits, model, behavior, chosen = on.splits, on.model, on.behavior, found.chosen
+    on, chosen = found.on, found.chosen
+    splits, model, behavior = on.splits, on.model, on.behavior
     evidence, own = found.evidence, found.evidence.steered
 
     def point(strength: float, effect: Contrast) -> CurvePoint:
-        return curve_point(on, chosen, strength, effect, found.drifts[strength], thresholds.max_kl)
+        return curve_point(on, chosen, strength, effect, found.drifts.get(strength), thresholds.max_kl)
 
-    assert evidence.curve is not None
     assert evidence.noise is not None
-    contrast_of = on.contrast_of(splits.eval).first(len(evidence.curve[0.0].m))
-    over = {s: p for s, p in evidence.curve.items() if s in found.drifts}
+    over = _over(found)
+    contrast_of = on.contrast_of(splits.eval).first(len(over[0.0].m))
     curve = curve_record(over, contrast_of, point, evidence.linearity)
     asked = on.prompt_types if chosen.own_geometry else (chosen.prompt_type,)
     types = {str(t): _type_result(on, found, t) for t in asked}
@@ -88,8 +91,17 @@ def assemble(
         training_variability=found.training_variability, answer_bias=found.answer_bias,
         prompting_baseline=found.prompting_baseline, side_effects=found.side_effects, generated=evidence.generated,
         examples=_texts(on, own), continuations=found.continuations,
-        notes=tuple(notes), rows=_rows(on, found),
+        notes=tuple(notes), stopping=stopping, rows=_rows(on, found),
     )  # fmt: skip
+
+
+def _over(found: Measured) -> dict[float, Propensity]:
+    """Propensities by strength, where the divergence is finite; the three that are known anyway without a curve."""
+    at, own, strength = found.evidence.curve, found.evidence.steered, found.on.strength
+    if at is None:
+        known = {-strength: own.minus, 0.0: own.base, strength: own.plus}
+        return {s: p for s, p in known.items() if s >= 0 or found.chosen.steering.is_odd}
+    return {s: p for s, p in at.items() if s not in found.lost}
 
 
 def _first_token(on: Experiment) -> str:
@@ -166,10 +178,20 @@ def _type_result(on: Experiment, found: Measured, t: str) -> PromptTypeResult:
         return PromptTypeResult.without(found.chosen.lost[t])
     if t == found.chosen.prompt_type:
         return found.evidence.result
+    if t not in found.steered:
+        return _geometry_alone(on, found, t)
     level = simultaneous_level(0.95, max(1, len(found.steered) - 1))
     none = Slope(reason="measured for the chosen prompt type only")
     vector, geometry = found.chosen.vectors[t], found.chosen.geometry.get(t)
     return type_result(on, vector, found.steered[t], geometry, found.evidence.noise, none, level, exploratory=True)
+
+
+def _geometry_alone(on: Experiment, found: Measured, t: str) -> PromptTypeResult:
+    """A type whose vector was not tried on evaluation examples."""
+    why = DECIDED if on.effort.name != QUICK.name else NOT_ASKED
+    vector, geometry = found.chosen.vectors[t], found.chosen.geometry.get(t)
+    level = simultaneous_level(0.95, max(1, len(found.chosen.vectors) - 1))
+    return type_result(on, vector, None, geometry, None, Slope(reason=why), level, exploratory=True)
 
 
 def _sentence(conclusion: Conclusion, on: Experiment, found: Measured, written: bool) -> str:
@@ -214,7 +236,7 @@ def _texts(on: Experiment, steered: Steered) -> tuple[Text, ...]:
 def _rows(on: Experiment, found: Measured) -> tuple[ExampleRow, ...]:
     """One row per evaluated example, prompt type and strength."""
     part, out = on.splits.eval, []
-    at_strengths = {s: p for s, p in (found.evidence.curve or {}).items() if s in found.drifts}
+    at_strengths = _over(found)
     for t, steered in found.steered.items():
         at = {on.strength: steered.plus, -on.strength: steered.minus}
         if t == found.chosen.prompt_type:

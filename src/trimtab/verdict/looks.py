@@ -1,0 +1,157 @@
+"""Stopping when it is decided: the evaluation examples in looks, and what else is measured only as far as it matters.
+
+Before the last look a requirement counts as settled only three standard errors away from its bound
+(`statistics.sequential.looks`); the last look decides as a thorough check does.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from trimtab.decimals import bracketed
+from trimtab.experiment.experiment import Experiment, Split
+from trimtab.measurements.capability import CapabilityMargins, capability
+from trimtab.measurements.divergence import NEUTRAL_ROWS, Drift, NeutralDrift
+from trimtab.measurements.effects import Steered, base_record, steered
+from trimtab.results.consequences import Capability, RandomDirectionBaseline
+from trimtab.results.report import Base
+from trimtab.statistics import bootstrap_mean
+from trimtab.statistics.sequential import INTERIM_LEVEL, look_ends, scale_limit
+from trimtab.steering import Steering
+from trimtab.verdict.decision import Requirement, Thresholds, failing
+from trimtab.verdict.requirements import ENOUGH_CLUSTERS, capability_requirement, requirements, unable
+
+N_REQUIREMENTS = 7  # of a verdict without generated text
+NEUTRAL_LOOKS = ((0,), (2,), (1, 3))  # quarters of the neutral texts
+CAPABILITY_LOOKS = ((0,), (1,), (2,))  # thirds of the capability probe
+_NORMAL_95 = 1.96
+
+Settled = Literal["success", "failure"]
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """The evaluation examples, as far as they were needed.
+
+    Args:
+        on: the experiment with these examples alone.
+        steered: what the steering does to them.
+        ends: examples after each look that was taken.
+        settled: what was certain at the last of these, before all examples were measured.
+        available: examples of the whole part.
+    """
+
+    on: Experiment
+    steered: Steered
+    ends: tuple[int, ...]
+    settled: Settled | None
+    available: int
+
+
+def in_looks(on: Experiment, steering: Steering, thresholds: Thresholds, part: Split = "eval") -> Looked:
+    """Measure a steering's effects look by look, until they are settled or all examples are measured.
+
+    Args:
+        on: the behavior's experiment, at the strength in question.
+        steering: what is measured.
+        thresholds: bounds of the verdict.
+        part: whose examples.
+    """
+    available, ends = len(on.part(part)), []
+    for end in look_ends(available):
+        some = on.first(part, end)
+        (own,) = steered(some, [steering], part)
+        ends.append(end)
+        _say(on, own, end, available)
+        outcome = settled(own, thresholds, on) if end < available else None
+        if outcome or end == available:
+            return Looked(some, own, tuple(ends), outcome, available)
+    raise AssertionError("the last look is the whole part")
+
+
+def _say(on: Experiment, own: Steered, seen: int, available: int) -> None:
+    effect = own.effect
+    on.progress.say(
+        f"effect {bracketed(effect.mean(), plus=True, unit=on.instrument.unit)}, "
+        f"{bracketed(effect.below_zero(), '.0%')} pushed the wrong way, after {seen} of {available} evaluation examples"
+    )
+
+
+def settled(own: Steered, thresholds: Thresholds, on: Experiment) -> Settled | None:
+    """What the effects of the examples so far leave no doubt of, if anything.
+
+    A failure: one of the requirements on effects fails, by Holm's method at the level of looks before the last. A
+    success: all of them hold at that level, desired answers become likelier, and there are enough independent
+    examples to say so without a reservation.
+    """
+    needs = requirements(own, thresholds, on.instrument.unit, RandomDirectionBaseline(), {})
+    if any(failing(needs, INTERIM_LEVEL)):
+        base = base_record(own.base, own.contrast_of)
+        return None if unable(base, on.behavior.answer_kind) else "failure"
+    gains = own.effect.side("positive", INTERIM_LEVEL).low > 0 or thresholds.allow_desired_loss
+    if gains and own.effect.n_clusters >= ENOUGH_CLUSTERS and all(r.holds_at(INTERIM_LEVEL) for r in needs):
+        return "success"
+    return None
+
+
+def neutral_in_looks(on: Experiment, steering: Steering, part: Split, max_kl: float) -> Drift:
+    """Drift of neutral texts, as many as tell on which side of the bound it lies."""
+    quarters = sum(map(len, NEUTRAL_LOOKS))
+    seen: list[Drift] = []
+    for look in NEUTRAL_LOOKS:
+        seen += [NeutralDrift(steering, (on.strength,), NEUTRAL_ROWS, part, (k, quarters)).drifts(on)[0] for k in look]
+        drift = Drift.together(seen)
+        interval = bootstrap_mean(drift.kl, seed=on.seed, level=INTERIM_LEVEL)
+        if interval.high < max_kl or interval.low > max_kl:
+            break
+    return drift
+
+
+def neutral_steps(on: Experiment, steering: Steering) -> list[NeutralDrift]:
+    """Of `neutral_in_looks` on the evaluation's texts, with all looks."""
+    quarters = [k for look in NEUTRAL_LOOKS for k in look]
+    return [NeutralDrift(steering, (on.strength,), NEUTRAL_ROWS, "eval", (k, len(quarters))) for k in quarters]
+
+
+def capability_steps(on: Experiment, steering: Steering) -> list[CapabilityMargins]:
+    """Of `capability_in_looks`, with all looks."""
+    thirds = [k for look in CAPABILITY_LOOKS for k in look]
+    return [CapabilityMargins(steering, on.strength, (k, len(thirds))) for k in thirds]
+
+
+def capability_in_looks(on: Experiment, steering: Steering, thresholds: Thresholds) -> tuple[Capability, ...]:
+    """Right answers on the capability probe, on as many pairs as tell on which side of the bound the loss lies."""
+    thirds = sum(map(len, CAPABILITY_LOOKS))
+    some: tuple[int, ...] = ()
+    for look in CAPABILITY_LOOKS:
+        some += look
+        found = capability(on, steering, (some, thirds), INTERIM_LEVEL)
+        loss = capability_requirement(found[-1], thresholds)
+        if loss is None or loss.holds is not None:
+            break
+    return capability(on, steering, (some, thirds))
+
+
+def enough_directions(own: Steered, figure: Literal["odd part", "effect"]) -> Callable[[Sequence[float]], bool]:
+    """Whether some random directions already tell that the steering does more than 95 % of all of them.
+
+    Their mean effects scatter about 0 like a normal variable, as directions of many dimensions do whatever the model:
+    settled is it where the steering's own figure lies above 1.96 σ for the largest σ that those tried allow.
+    """
+    low = (own.odd if figure == "odd part" else own.effect).mean(INTERIM_LEVEL).low
+
+    def enough(means: Sequence[float]) -> bool:
+        return low > _NORMAL_95 * scale_limit(np.asarray(means), INTERIM_LEVEL)
+
+    return enough
+
+
+def foregone(needs: Sequence[Requirement], base: Base, on: Experiment, level: float = 0.95) -> bool:
+    """Whether the requirements measured so far make a no-go, whatever the others come to.
+
+    Each is held to the level that Holm's method asks of the first failure among all that a verdict can rest on.
+    """
+    each = 1 - (1 - level) / N_REQUIREMENTS
+    return any(r.fails_at(each) for r in needs) and unable(base, on.behavior.answer_kind) is None

@@ -1,0 +1,171 @@
+"""How much a check measures: what stops early agrees with what does not, and says what it left out."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.workflows.test_check import walk
+
+import trimtab as tt
+from trimtab.behaviors import Example
+from trimtab.errors import InputError
+from trimtab.experiment.effort import DECIDED, EFFORTS, NOT_ASKED
+from trimtab.experiment.experiment import Experiment
+from trimtab.experiment.preparation import ready
+from trimtab.experiment.progress import Silent
+from trimtab.interventions import Site
+from trimtab.measurements.effects import effects_on_dev, steered
+from trimtab.results.figures import Estimate
+from trimtab.steering import Steering
+from trimtab.storage.steps import Ledger
+from trimtab.verdict.decision import Thresholds
+from trimtab.verdict.looks import enough_directions, in_looks, settled
+from trimtab.workflows.choice import HOPELESS
+from trimtab.workflows.halving import by_halving, rounds
+
+FIXED: dict[str, Any] = {"site": 1, "strength": 0.5, "prompt_types": "prefilled"}
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_folder: Path) -> tt.Model:
+    return tt.load(tiny_folder, dtype="float32")
+
+
+def obvious(n: int = 420) -> tt.Behavior:
+    """Any vector that makes one word likelier moves all of these."""
+    rng = np.random.default_rng(0)
+
+    def words(k: int) -> str:
+        return " ".join("".join(rng.choice(list("abdegiklmnoprstu"), 5)) for _ in range(k))
+
+    rows = [Example(f"{words(5)}:", f" good {words(1)} good", f" bad {words(1)} bad") for _ in range(n)]
+    return tt.Behavior("obvious", rows)
+
+
+def experiment(tiny: tt.Model, behavior: tt.Behavior, **sizes: int) -> Experiment:
+    chosen = {"train": None, "evaluation": None, **sizes}
+    on, _ = ready(tiny, behavior, ["prefilled"], **chosen, seed=0, ledger=Ledger(None, ""), progress=Silent())  # type: ignore[arg-type]
+    return on
+
+
+def toward(tiny: tt.Model, sign: float = 1.0) -> Steering:
+    """Behind the last block, along the difference of the two words' rows of the head."""
+    ids = [tiny.tokenizer.encode(word, add_special_tokens=False) for word in (" good", " bad")]
+    rows = [tiny.hf.lm_head.weight[i].detach().float().mean(dim=0) for i in ids]
+    return Steering.from_vector(Site(2), sign * (rows[0] - rows[1]))
+
+
+def test_a_clear_effect_ends_the_evaluation_at_a_look(tiny: tt.Model) -> None:
+    on = experiment(tiny, obvious())
+    looked = in_looks(on, toward(tiny), Thresholds(0.01))
+    (whole,) = steered(on, [toward(tiny)])
+    assert looked.settled == "success"
+    assert looked.ends == (64,)
+    assert looked.available == len(on.splits.eval) > 64
+    assert np.allclose(looked.steered.effect.rows, whole.effect.rows[:64], atol=1e-6)
+    assert len(looked.on.splits.eval) == 64
+
+
+def test_a_vector_turned_round_fails_at_a_look(tiny: tt.Model) -> None:
+    on = experiment(tiny, obvious())
+    looked = in_looks(on, toward(tiny, -1), Thresholds(0.01))
+    assert looked.settled == "failure"
+    assert looked.ends == (64,)
+
+
+def test_what_lies_near_its_bound_is_measured_in_full(tiny: tt.Model) -> None:
+    on = experiment(tiny, obvious())
+    (whole,) = steered(on, [toward(tiny)])
+    looked = in_looks(on, toward(tiny), Thresholds(whole.effect.mean().value))
+    assert looked.settled is None
+    assert looked.ends[-1] == looked.available
+    assert settled(whole, Thresholds(whole.effect.mean().value), on) is None
+
+
+@pytest.mark.parametrize("effort", ["default", "quick"])
+def test_every_figure_that_is_missing_has_a_reason(tiny: tt.Model, effort: Any) -> None:
+    for behavior in (obvious(), tt.Behavior.builtin("null")):
+        report = tt.check(tiny, behavior, **FIXED, effort=effort, min_effect=0.0001)
+        assert report.stopping is not None
+        assert report.stopping.effort == effort
+        for path, value in walk(report):
+            if isinstance(value, Estimate) and value.value is None:
+                assert value.reason, path
+
+
+def test_the_three_efforts_decide_alike_and_do_less_and_less(tiny: tt.Model, tmp_path: Path) -> None:
+    behavior = obvious()
+    reports = {
+        effort: tt.check(tiny, behavior, steering=toward(tiny), effort=effort, max_kl=9, folder=tmp_path / effort)  # type: ignore[arg-type]
+        for effort in EFFORTS
+    }
+    assert len({r.verdict.decision for r in reports.values()}) == 1
+    tokens = [r.stopping.tokens for r in reports.values() if r.stopping]
+    assert tokens == sorted(tokens)
+    assert tokens[0] < tokens[1] / 1.5 < tokens[2] / 3
+    thorough = reports["thorough"].stopping
+    assert thorough is not None
+    assert thorough.not_measured == ()
+    assert thorough.looks == (thorough.available,)
+    assert abs(thorough.tokens - thorough.tokens_thorough) < 0.15 * thorough.tokens
+    for effort, report in reports.items():
+        assert tt.Report.load(tmp_path / effort) == report.model_copy(
+            update={"rows": tt.Report.load(tmp_path / effort).rows}
+        )
+
+
+def test_a_no_go_that_is_certain_measures_nothing_besides(tiny: tt.Model) -> None:
+    report = tt.check(tiny, obvious(), **FIXED, effort="default", min_effect=50.0)
+    assert report.verdict.decision == "no-go"
+    assert report.random_directions.reason == DECIDED
+    assert report.side_effects.kl.reason == DECIDED
+    assert report.side_effects.over_refusal.reason == NOT_ASKED
+    assert report.continuations == ()
+    assert [p.strength for p in report.curve.points] == [-0.5, 0.0, 0.5]
+    assert report.stopping is not None
+    assert {"divergence", "capability", "random directions", "continuations"} <= set(report.stopping.not_measured)
+
+
+def test_without_a_direction_other_prompt_types_are_not_tried(tiny: tt.Model) -> None:
+    report = tt.check(tiny, obvious(), strength=0.5, effort="default", min_effect=50.0)
+    tried = {t for t, r in report.prompt_types.items() if r.effect is not None}
+    assert tried == {"prefilled"}
+    assert HOPELESS in {r.not_measured for r in report.prompt_types.values()}
+
+
+def test_halving_finds_the_candidate_that_all_examples_find(tiny: tt.Model) -> None:
+    on = experiment(tiny, obvious())
+    vector = toward(tiny)
+    candidates = {k / 10: (vector, k / 10) for k in range(-8, 9) if k}
+    halved, lost = by_halving(on, candidates, len(on.splits.dev))
+    every = dict(zip(candidates, effects_on_dev(on, list(candidates.values())), strict=True))
+    best = max(every, key=lambda k: every[k].mean().value)
+    first = next(iter(halved))
+    longest = [k for k, e in halved.items() if len(e.rows) == len(on.splits.dev)]
+    assert not lost
+    assert best in longest
+    assert len(longest) == 2
+    assert first in longest
+    assert np.allclose(halved[best].rows, every[best].rows, atol=1e-6)
+
+
+def test_rounds_grow_threefold_and_end_with_all() -> None:
+    assert rounds(31, 16) == [6, 18, 31]
+    assert rounds(60, 7) == [6, 18, 60]
+    assert rounds(60, 2) == [60]
+    assert rounds(5, 16) == [5]
+
+
+def test_random_directions_are_enough_when_the_own_effect_lies_far_above(tiny: tt.Model) -> None:
+    on = experiment(tiny, obvious())
+    (own,) = steered(on, [toward(tiny)])
+    enough, low = enough_directions(own, "odd part"), own.odd.mean(0.9973).low
+    assert low > 0
+    assert enough([low / 100, -low / 100, low / 90, low / 200])
+    assert not enough([low / 2, -low / 2, low / 2, low / 2])
+
+
+def test_an_unknown_effort_is_refused(tiny: tt.Model) -> None:
+    with pytest.raises(InputError, match="unknown effort 'fast'"):
+        tt.check(tiny, obvious(), effort="fast")  # type: ignore[arg-type]
