@@ -19,6 +19,7 @@ from trimtab.statistics.sequential.estimates import (
 )
 from trimtab.statistics.sequential.factorial import factorial_contrasts, factorial_levels
 from trimtab.statistics.sequential.judging import DriftVerdict, JudgeDrift
+from trimtab.statistics.sequential.looks import INTERIM_LEVEL, look_ends
 from trimtab.statistics.sequential.moments import Moments, PairMoments
 from trimtab.statistics.sequential.policies import (
     POLICY_METHODS,
@@ -35,6 +36,7 @@ from trimtab.statistics.sequential.states import State, state_of
 from trimtab.statistics.sequential.thompson import Belief, best_arm, beta_belief, normal_belief, with_floor
 
 __all__ = [
+    "INTERIM_LEVEL",
     "POLICY_METHODS",
     "AsymptoticSequence",
     "Belief",
@@ -65,6 +67,7 @@ __all__ = [
     "log_e_path",
     "log_sample_ratio",
     "log_share_ratio",
+    "look_ends",
     "mean_estimate",
     "normal_belief",
     "policy_estimate",
