@@ -1,12 +1,13 @@
-"""Looks at a sample of fixed size: where they lie."""
+"""Looks at a sample of fixed size: where they lie, and what settles."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
 from trimtab.errors import InputError
-from trimtab.statistics.sequential import INTERIM_LEVEL, look_ends
+from trimtab.statistics.sequential import INTERIM_LEVEL, look_ends, scale_limit
 
 
 @pytest.mark.parametrize(
@@ -45,3 +46,21 @@ def test_what_settles_early_lies_three_standard_errors_away():
 def test_no_rows_are_no_look(bad):
     with pytest.raises(InputError, match="give at least 1 row"):
         look_ends(**bad)
+
+
+@given(st.lists(st.floats(0.01, 100) | st.floats(-100, -0.01), min_size=1, max_size=30), st.floats(0.5, 0.999))
+def test_the_limit_of_a_spread_is_where_so_small_a_sum_of_squares_becomes_unlikely(values, level):
+    limit = scale_limit(values, level)
+    assert stats.chi2(len(values), scale=limit**2).cdf(np.square(values).sum()) == pytest.approx(1 - level)
+
+
+def test_the_limit_of_a_spread_lies_above_it_as_often_as_promised():
+    drawn = 0.3 * np.random.default_rng(0).standard_normal((4000, 8))
+    above = sum(scale_limit(row, 0.95) > 0.3 for row in drawn)
+    assert stats.binomtest(above, 4000, 0.95).pvalue > 0.001
+
+
+@pytest.mark.parametrize(("values", "level"), [([], 0.95), ([1.0, np.nan], 0.95), ([1.0], 1.0), ([1.0], 0.0)])
+def test_no_values_and_levels_that_are_no_chance_are_refused(values, level):
+    with pytest.raises(InputError):
+        scale_limit(values, level)

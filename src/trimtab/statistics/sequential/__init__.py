@@ -19,7 +19,7 @@ from trimtab.statistics.sequential.estimates import (
 )
 from trimtab.statistics.sequential.factorial import factorial_contrasts, factorial_levels
 from trimtab.statistics.sequential.judging import DriftVerdict, JudgeDrift
-from trimtab.statistics.sequential.looks import INTERIM_LEVEL, look_ends
+from trimtab.statistics.sequential.looks import INTERIM_LEVEL, look_ends, scale_limit
 from trimtab.statistics.sequential.moments import Moments, PairMoments
 from trimtab.statistics.sequential.policies import (
     POLICY_METHODS,
@@ -75,6 +75,7 @@ __all__ = [
     "quantile_difference",
     "quantile_ranks",
     "ratio_estimate",
+    "scale_limit",
     "state_of",
     "with_floor",
 ]
