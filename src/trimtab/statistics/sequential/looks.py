@@ -9,16 +9,22 @@ Rows must stand in random order, a cluster's rows together or its first before a
 
 from typing import Final
 
+import numpy as np
 from numpy.typing import ArrayLike as Array
 from scipy.special import chdtri
 
 from trimtab.errors import InputError
 from trimtab.statistics.inputs import as_vector
+from trimtab.statistics.intervals import student_quantile
 
 INTERIM_LEVEL: Final = 0.9973
 """Level of the intervals that settle a requirement before the last look: three standard errors either way."""
 
+INTERIM_MEAN_LEVEL: Final = 0.9999994
+"""The same for means, five standard errors: of few rows of a skewed population three are crossed too often."""
+
 _INTERIM_LOOKS: Final = 2
+_REPORTED, _REPORTED_EARLY = 0.95, 0.98
 
 
 def look_ends(n: int, size: int = 64) -> tuple[int, ...]:
@@ -49,6 +55,30 @@ def look_ends(n: int, size: int = 64) -> tuple[int, ...]:
     return (*(end for end in interim if n - end >= max(size // 2, 1)), n)
 
 
+def reported_level(look: int, n_looks: int) -> float:
+    """Level at which to report intervals of the rows seen, so that they hold the truth as often as 95 % promises.
+
+    Who stops early does so where the rows seen lie off to one side more often than not; 98 % after an interim look
+    makes up for that (docs/results/stopping.md). After the last look it is 95 %.
+
+    Args:
+        look: at which it stopped, from 1.
+        n_looks: planned looks.
+
+    Raises:
+        InputError: a look that is not among those planned.
+
+    Example:
+        >>> from trimtab.statistics.sequential import look_ends, reported_level
+        >>> looks = len(look_ends(146))
+        >>> [reported_level(look, looks) for look in (1, 2)]
+        [0.98, 0.95]
+    """
+    if not 1 <= look <= n_looks:
+        raise InputError(f"look {look} of {n_looks}; give one from 1 to the last", code="out-of-range", field="look")
+    return _REPORTED if look == n_looks else _REPORTED_EARLY
+
+
 def scale_limit(values: Array, level: float) -> float:
     """Upper limit of σ from normal values whose mean is known to be 0: √(Σ x² / χ²), χ² at 1 − level with k degrees.
 
@@ -74,3 +104,38 @@ def scale_limit(values: Array, level: float) -> float:
             f"level is {level}; give a number between 0 and 1, such as 0.95", code="out-of-range", field="level"
         )
     return float((x @ x / chdtri(len(x), level)) ** 0.5)  # chdtri takes the upper tail
+
+
+def skewed_mean_limit(values: Array, level: float) -> float:
+    """Upper limit of the mean of positive values with a long right tail, such as divergences of documents.
+
+    Olsson, "Confidence intervals for the mean of a log-normal distribution" (Journal of Statistics Education 2005),
+    modified Cox: exp(m + v/2 + t √(v/n + v²/(2 (n − 1)))), m and v the mean and the variance of the logarithms, t
+    Student's for n − 1. A few values seldom hold one from far out in the tail, and then an interval that goes by their
+    own spread ends too low; this one knows that the tail is there. Before the last look both must lie below the bound.
+
+    Args:
+        values: `[n]`, at least two.
+        level: of a two-sided interval whose upper end this is.
+
+    Returns:
+        The limit; infinite where a value is not above 0, as there is no logarithm to go by.
+
+    Raises:
+        InputError: fewer than two values, values that are not finite, or a level that is no chance.
+
+    Example:
+        >>> from trimtab.statistics import bootstrap_mean
+        >>> from trimtab.statistics.sequential import INTERIM_LEVEL, skewed_mean_limit
+        >>> kl = [0.01, 0.01, 0.02, 0.02, 0.03, 0.03, 0.04, 0.06, 0.08, 0.12]  # nats per token
+        >>> plain, tail = bootstrap_mean(kl, seed=0, level=INTERIM_LEVEL).high, skewed_mean_limit(kl, INTERIM_LEVEL)
+        >>> round(plain, 2), round(tail, 2)
+        (0.09, 0.15)
+    """
+    x = as_vector(values, "values", 2)
+    t = student_quantile(level, len(x) - 1)
+    if not (x > 0).all():
+        return float("inf")
+    logs = np.log(x)
+    mean, v = logs.mean(), logs.var(ddof=1)
+    return float(np.exp(mean + v / 2 + t * np.sqrt(v / len(x) + v**2 / (2 * (len(x) - 1)))))
