@@ -19,7 +19,14 @@ from trimtab.statistics.sequential.estimates import (
 )
 from trimtab.statistics.sequential.factorial import factorial_contrasts, factorial_levels
 from trimtab.statistics.sequential.judging import DriftVerdict, JudgeDrift
-from trimtab.statistics.sequential.looks import INTERIM_LEVEL, look_ends, scale_limit
+from trimtab.statistics.sequential.looks import (
+    INTERIM_LEVEL,
+    INTERIM_MEAN_LEVEL,
+    look_ends,
+    reported_level,
+    scale_limit,
+    skewed_mean_limit,
+)
 from trimtab.statistics.sequential.moments import Moments, PairMoments
 from trimtab.statistics.sequential.policies import (
     POLICY_METHODS,
@@ -37,6 +44,7 @@ from trimtab.statistics.sequential.thompson import Belief, best_arm, beta_belief
 
 __all__ = [
     "INTERIM_LEVEL",
+    "INTERIM_MEAN_LEVEL",
     "POLICY_METHODS",
     "AsymptoticSequence",
     "Belief",
@@ -75,7 +83,9 @@ __all__ = [
     "quantile_difference",
     "quantile_ranks",
     "ratio_estimate",
+    "reported_level",
     "scale_limit",
+    "skewed_mean_limit",
     "state_of",
     "with_floor",
 ]
