@@ -132,9 +132,9 @@ def replication(on: Experiment, steering: Steering, result: Evidence | None, who
         ("neutral text", NeutralDrift(steering, (on.strength,), NEUTRAL_ROWS, "replication")),
         ("other prompts", PromptsDrift(steering, (on.strength,), (), "replication")),
     ):
-        if result is None or bootstrap_mean(result.drifts[name], seed=on.seed).high > FAR[1]:
+        if result is None or bootstrap_mean(result.drifts[name].kl, seed=on.seed).high > FAR[1]:
             (drift,) = step.drifts(on)
-            drifts[name] = drift.kl
+            drifts[name] = drift
     return bounds(requirements(second, THRESHOLDS, unit, random, drifts))
 
 

@@ -15,14 +15,18 @@ class ContrastMaker:
         clusters: cluster of each example.
         arbitrary: whether the two texts of an example are paired at random.
         seed: of resampling.
+        level: of intervals.
     """
 
     clusters: tuple[str, ...]
     arbitrary: bool
     seed: int
+    level: float = 0.95
 
     def __call__(self, positive: Floats, negative: Floats) -> Contrast:
-        return Contrast(positive, negative, self.clusters, "random" if self.arbitrary else "natural", self.seed)
+        return Contrast(
+            positive, negative, self.clusters, "random" if self.arbitrary else "natural", self.seed, self.level
+        )
 
     def change(self, before: Propensity, after: Propensity) -> Contrast:
         """Δ from one measurement to another."""
@@ -30,4 +34,4 @@ class ContrastMaker:
 
     def first(self, n: int) -> "ContrastMaker":
         """The same over the first n examples."""
-        return ContrastMaker(self.clusters[:n], self.arbitrary, self.seed)
+        return ContrastMaker(self.clusters[:n], self.arbitrary, self.seed, self.level)

@@ -38,6 +38,7 @@ class Experiment:
         progress: is notified of them.
         blocks: first and last block that a site may be chosen from; None for all.
         effort: how much is measured, and whether it ends when the decision is certain.
+        level: of the intervals over examples.
     """
 
     instrument: Instrument
@@ -50,6 +51,7 @@ class Experiment:
     progress: Progress
     blocks: tuple[int, int] | None = None
     effort: Effort = THOROUGH
+    level: float = 0.95
 
     @property
     def model(self) -> Model:
@@ -87,7 +89,7 @@ class Experiment:
 
     def contrast_of(self, part: Part) -> ContrastMaker:
         """Contrasts over the examples of a part."""
-        return ContrastMaker(part.clusters, self.behavior.pairing == "random", self.seed)
+        return ContrastMaker(part.clusters, self.behavior.pairing == "random", self.seed, self.level)
 
     def treatment(self, variant: Variant) -> Treatment:
         """A steering at a strength, in the experiment's scope."""

@@ -36,10 +36,12 @@ class Drift:
     Args:
         kl: `[n]` nats per token.
         surprise: `[n]` rise of the negative log-likelihood, nats per token.
+        level: of the intervals over documents.
     """
 
     kl: Floats
     surprise: Floats
+    level: float = 0.95
 
     @staticmethod
     def together(some: Sequence["Drift"]) -> "Drift":
@@ -48,16 +50,16 @@ class Drift:
 
     def none(self) -> "Drift":
         """What no edits would have done to the same documents."""
-        return Drift(np.zeros_like(self.kl), np.zeros_like(self.surprise))
+        return replace(self, kl=np.zeros_like(self.kl), surprise=np.zeros_like(self.surprise))
 
     def divergence(self, seed: int) -> Divergence:
         """Mean divergence, with its interval over documents."""
-        i = bootstrap_mean(self.kl, seed=seed)
+        i = bootstrap_mean(self.kl, seed=seed, level=self.level)
         return Divergence(value=i.value, low=max(0.0, i.low), high=i.high, n_documents=len(self.kl))
 
     def perplexity_ratio(self, seed: int) -> Estimate:
         """Perplexity, steered over unsteered: the geometric mean over documents."""
-        i = bootstrap_mean(self.surprise, seed=seed)
+        i = bootstrap_mean(self.surprise, seed=seed, level=self.level)
         return estimate(Interval(*(float(np.exp(x)) for x in (i.value, i.low, i.high))), len(self.surprise))
 
 

@@ -375,6 +375,7 @@ class Stopping(Record):
         available: examples of the evaluation part; `n_eval` of the report says how many were measured.
         looks: after how many examples it was asked whether the decision is certain; the last is where it ended.
         settled: whether the effects were certain at that look, before all examples were measured.
+        level: of the intervals over evaluation examples: wider after an early end, which would flatter them otherwise.
         not_measured: what was left out, since it could not change the decision or was not asked for.
         tokens: run through all blocks, about.
         tokens_thorough: those of a thorough check, about.
@@ -384,6 +385,7 @@ class Stopping(Record):
     available: int
     looks: tuple[int, ...]
     settled: Literal["success", "failure"] | None
+    level: float
     not_measured: tuple[str, ...]
     tokens: int
     tokens_thorough: int

@@ -27,6 +27,7 @@ class Contrast:
         pairing: `natural`: row i of both belong together. `random`: the matching is arbitrary, so the two
             sides are two samples and shares are U-statistics over all pairs.
         seed: of the resampling.
+        level: of intervals, where none is asked for.
     """
 
     positive: Floats
@@ -34,6 +35,7 @@ class Contrast:
     clusters: tuple[str, ...]
     pairing: Literal["natural", "random"]
     seed: int = 0
+    level: float = 0.95
 
     @property
     def rows(self) -> Floats:
@@ -57,26 +59,26 @@ class Contrast:
         """Mean difference in standard deviations; None where nothing varies."""
         return float(self.rows.mean()) / self.sd if self.sd > 0 else None
 
-    def mean(self, level: float = 0.95) -> Interval:
+    def mean(self, level: float | None = None) -> Interval:
         """Mean difference with its interval over clusters."""
         if self.pairing == "natural":
-            return bootstrap_mean(self.rows, self._labels, seed=self.seed, level=level)
+            return bootstrap_mean(self.rows, self._labels, seed=self.seed, level=level or self.level)
         sides = self.positive, self.negative, self._labels, self._labels
-        return bootstrap_two_sample(*sides, seed=self.seed, level=level)
+        return bootstrap_two_sample(*sides, seed=self.seed, level=level or self.level)
 
-    def below_zero(self, level: float = 0.95) -> Interval:
+    def below_zero(self, level: float | None = None) -> Interval:
         """Share of rows (of all pairs, if random) whose difference is below 0, with its interval."""
         if self.pairing == "natural":
-            return share_interval(self.rows < 0, self._labels, level)
-        return two_sample_share(self.positive, self.negative, self._labels, self._labels, level=level)
+            return share_interval(self.rows < 0, self._labels, level or self.level)
+        return two_sample_share(self.positive, self.negative, self._labels, self._labels, level=level or self.level)
 
-    def side(self, which: Literal["positive", "negative"], level: float = 0.95) -> Interval:
+    def side(self, which: Literal["positive", "negative"], level: float | None = None) -> Interval:
         """Mean of one side, such as the change of the desired answers under steering (Δ+), with its interval."""
-        return bootstrap_mean(getattr(self, which), self._labels, seed=self.seed, level=level)
+        return bootstrap_mean(getattr(self, which), self._labels, seed=self.seed, level=level or self.level)
 
-    def side_below_zero(self, which: Literal["positive", "negative"], level: float = 0.95) -> Interval:
+    def side_below_zero(self, which: Literal["positive", "negative"], level: float | None = None) -> Interval:
         """Share of one side's answers whose figure is below 0, with its interval."""
-        return share_interval(getattr(self, which) < 0, self._labels, level)
+        return share_interval(getattr(self, which) < 0, self._labels, level or self.level)
 
     def shares(self, noise: float) -> Shares:
         """Shares by sign, with what is within the numerical noise apart."""

@@ -7,7 +7,7 @@ from typing import Literal
 from trimtab.behaviors import Behavior, Finding, lint
 from trimtab.experiment.effort import DECIDED
 from trimtab.experiment.experiment import Experiment, Split
-from trimtab.experiment.instrument import Floats, Propensity
+from trimtab.experiment.instrument import Propensity
 from trimtab.experiment.steps import Step
 from trimtab.measurements.baselines import random_directions, random_steps
 from trimtab.measurements.capability import CapabilityMargins, capability
@@ -98,10 +98,10 @@ class Evidence:
     lost: Mapping[float, str]
 
     @property
-    def drifts(self) -> dict[str, Floats]:
-        """Divergence by name of the texts, `[n]` nats per token, one figure a document."""
+    def drifts(self) -> dict[str, Drift]:
+        """By name of the texts."""
         named = {"neutral text": self.neutral, "other prompts": self.prompts}
-        return {name: drift.kl for name, drift in named.items() if drift is not None}
+        return {name: drift for name, drift in named.items() if drift is not None}
 
 
 def assess(
@@ -141,7 +141,7 @@ def assess(
             (neutral,) = NeutralDrift(steering, (on.strength,), NEUTRAL_ROWS, part).drifts(on)
         else:
             neutral = neutral_in_looks(on, steering, part, stop.max_kl)
-        drifts = {"neutral text": neutral.kl, "other prompts": prompts.kl}
+        drifts = {"neutral text": neutral, "other prompts": prompts}
         wrong = stop is not None and _certain(on, own, base, stop, drifts)
     omit, why = (NEEDLESS, DECIDED) if wrong else (omit, LEFT_OUT if stop is None else DECIDED)
     noisy = None if "noise" in omit else noise(on, steering, part)
@@ -184,7 +184,7 @@ def assess(
     )
 
 
-def _certain(on: Experiment, own: Steered, base: Base, stop: Thresholds, drifts: Mapping[str, Floats]) -> bool:
+def _certain(on: Experiment, own: Steered, base: Base, stop: Thresholds, drifts: Mapping[str, Drift]) -> bool:
     """Whether it is a no-go already."""
     return foregone(requirements(own, stop, on.instrument.unit, RandomDirectionBaseline(), drifts), base, on)
 
@@ -192,7 +192,7 @@ def _certain(on: Experiment, own: Steered, base: Base, stop: Thresholds, drifts:
 def type_result(
     on: Experiment, steering: Steering, own: Steered | None, geometry: Geometry | None, noisy: Noise | None,
     slope: Slope,
-    level: float = 0.95, exploratory: bool = False,
+    level: float | None = None, exploratory: bool = False,
 ) -> PromptTypeResult:  # fmt: skip
     """Geometry and effects of a steering as a record.
 
@@ -203,9 +203,10 @@ def type_result(
         geometry: training activations it was computed from, or None.
         noisy: noise of effects; None counts as none.
         slope: its steerability.
-        level: of the intervals.
+        level: of the intervals; None for the experiment's.
         exploratory: whether nothing rests on it.
     """
+    level = level or on.level
     return PromptTypeResult.model_validate(
         {
             **(geometry.summary(on.seed, level) if geometry else NO_GEOMETRY),

@@ -1,11 +1,11 @@
 """Stopping when it is decided: the evaluation examples in looks, and what else is measured only as far as it matters.
 
-Before the last look a requirement counts as settled only three standard errors away from its bound
-(`statistics.sequential.looks`); the last look decides as a thorough check does.
+Before the last look a requirement counts as settled only far away from its bound (a share by three standard errors, a
+mean by five: `statistics.sequential.looks`); the last look decides as a thorough check does.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -18,9 +18,16 @@ from trimtab.measurements.effects import Steered, base_record, steered
 from trimtab.results.consequences import Capability, RandomDirectionBaseline
 from trimtab.results.report import Base
 from trimtab.statistics import bootstrap_mean
-from trimtab.statistics.sequential import INTERIM_LEVEL, look_ends, scale_limit
+from trimtab.statistics.sequential import (
+    INTERIM_LEVEL,
+    INTERIM_MEAN_LEVEL,
+    look_ends,
+    reported_level,
+    scale_limit,
+    skewed_mean_limit,
+)
 from trimtab.steering import Steering
-from trimtab.verdict.decision import Requirement, Thresholds, failing
+from trimtab.verdict.decision import Requirement, Thresholds
 from trimtab.verdict.requirements import ENOUGH_CLUSTERS, capability_requirement, requirements, unable
 
 N_REQUIREMENTS = 7  # of a verdict without generated text
@@ -59,15 +66,15 @@ def in_looks(on: Experiment, steering: Steering, thresholds: Thresholds, part: S
         thresholds: bounds of the verdict.
         part: whose examples.
     """
-    available, ends = len(on.part(part)), []
-    for end in look_ends(available):
-        some = on.first(part, end)
+    available = len(on.part(part))
+    planned = look_ends(available)
+    for look, end in enumerate(planned, 1):
+        some = replace(on.first(part, end), level=reported_level(look, len(planned)))
         (own,) = steered(some, [steering], part)
-        ends.append(end)
         _say(on, own, end, available)
         outcome = settled(own, thresholds, on) if end < available else None
         if outcome or end == available:
-            return Looked(some, own, tuple(ends), outcome, available)
+            return Looked(some, own, planned[:look], outcome, available)
     raise AssertionError("the last look is the whole part")
 
 
@@ -82,29 +89,34 @@ def _say(on: Experiment, own: Steered, seen: int, available: int) -> None:
 def settled(own: Steered, thresholds: Thresholds, on: Experiment) -> Settled | None:
     """What the effects of the examples so far leave no doubt of, if anything.
 
-    A failure: one of the requirements on effects fails, by Holm's method at the level of looks before the last. A
-    success: all of them hold at that level, desired answers become likelier, and there are enough independent
-    examples to say so without a reservation.
+    A failure: one of the requirements on effects fails at the level of looks before the last, as Holm's method asks of
+    the first. A success: all of them hold at that level, desired answers become likelier, and there are enough
+    independent examples to say so without a reservation.
     """
     needs = requirements(own, thresholds, on.instrument.unit, RandomDirectionBaseline(), {})
-    if any(failing(needs, INTERIM_LEVEL)):
+    if any(r.fails_at(1 - (1 - _interim(r)) / len(needs)) for r in needs):
         base = base_record(own.base, own.contrast_of)
         return None if unable(base, on.behavior.answer_kind) else "failure"
-    gains = own.effect.side("positive", INTERIM_LEVEL).low > 0 or thresholds.allow_desired_loss
-    if gains and own.effect.n_clusters >= ENOUGH_CLUSTERS and all(r.holds_at(INTERIM_LEVEL) for r in needs):
+    gains = own.effect.side("positive", INTERIM_MEAN_LEVEL).low > 0 or thresholds.allow_desired_loss
+    if gains and own.effect.n_clusters >= ENOUGH_CLUSTERS and all(r.holds_at(_interim(r)) for r in needs):
         return "success"
     return None
+
+
+def _interim(r: Requirement) -> float:
+    return INTERIM_LEVEL if r.unit == "share" else INTERIM_MEAN_LEVEL
 
 
 def neutral_in_looks(on: Experiment, steering: Steering, part: Split, max_kl: float) -> Drift:
     """Drift of neutral texts, as many as tell on which side of the bound it lies."""
     quarters = sum(map(len, NEUTRAL_LOOKS))
     seen: list[Drift] = []
-    for look in NEUTRAL_LOOKS:
-        seen += [NeutralDrift(steering, (on.strength,), NEUTRAL_ROWS, part, (k, quarters)).drifts(on)[0] for k in look]
-        drift = Drift.together(seen)
+    for k, look in enumerate(NEUTRAL_LOOKS, 1):
+        steps = [NeutralDrift(steering, (on.strength,), NEUTRAL_ROWS, part, (q, quarters)) for q in look]
+        seen += [step.drifts(on)[0] for step in steps]
+        drift = replace(Drift.together(seen), level=reported_level(k, len(NEUTRAL_LOOKS)))
         interval = bootstrap_mean(drift.kl, seed=on.seed, level=INTERIM_LEVEL)
-        if interval.high < max_kl or interval.low > max_kl:
+        if max(interval.high, skewed_mean_limit(drift.kl, INTERIM_LEVEL)) < max_kl or interval.low > max_kl:
             break
     return drift
 
@@ -140,7 +152,7 @@ def enough_directions(own: Steered, figure: Literal["odd part", "effect"]) -> Ca
     Their mean effects scatter about 0 like a normal variable, as directions of many dimensions do whatever the model:
     settled is it where the steering's own figure lies above 1.96 σ for the largest σ that those tried allow.
     """
-    low = (own.odd if figure == "odd part" else own.effect).mean(INTERIM_LEVEL).low
+    low = (own.odd if figure == "odd part" else own.effect).mean(INTERIM_MEAN_LEVEL).low
 
     def enough(means: Sequence[float]) -> bool:
         return low > _NORMAL_95 * scale_limit(np.asarray(means), INTERIM_LEVEL)

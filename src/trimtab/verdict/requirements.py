@@ -6,6 +6,7 @@ from functools import partial
 from trimtab.behaviors import AnswerKind
 from trimtab.decimals import bracketed
 from trimtab.experiment.instrument import Floats
+from trimtab.measurements.divergence import Drift
 from trimtab.measurements.effects import Steered
 from trimtab.results.consequences import Capability, Generated, RandomDirectionBaseline
 from trimtab.results.report import Base, Bound
@@ -25,7 +26,7 @@ def requirements(
     thresholds: Thresholds,
     unit: str,
     random_directions: RandomDirectionBaseline,
-    drifts: Mapping[str, Floats],
+    drifts: Mapping[str, Drift],
 ) -> list[Requirement]:
     """What the verdict requires of the chosen prompt type.
 
@@ -34,7 +35,7 @@ def requirements(
         thresholds: bounds.
         unit: of effects.
         random_directions: what random directions reach.
-        drifts: divergence by name of the texts, one figure a document.
+        drifts: by name of the texts.
     """
     effect, random = steered.effect, random_directions.percentile_95 or 0.0
     beyond, name = (steered.odd, ODD) if random_directions.figure == "odd part" else (effect, EFFECT)
@@ -50,11 +51,10 @@ def requirements(
     if not thresholds.allow_desired_loss:
         desired = partial(effect.side, "positive")
         needs.append(Requirement(DESIRED, desired(), 0.0, "above", n, unit, desired, may_stay_open=True))
-    for name, kl in drifts.items():
-        at = partial(_mean_of, kl, seed)
-        needs.append(
-            Requirement(f"divergence on {name} (KL)", at(0.95), thresholds.max_kl, "below", len(kl), "nats/token", at)
-        )
+    for name, drift in drifts.items():
+        at = partial(_mean_of, drift.kl, seed)
+        n, title = len(drift.kl), f"divergence on {name} (KL)"
+        needs.append(Requirement(title, at(drift.level), thresholds.max_kl, "below", n, "nats/token", at))
     return needs
 
 

@@ -238,7 +238,7 @@ def _stopping(on: Experiment, result: Measured, tokens: int, whole: float) -> St
     return Stopping(
         effort=on.effort.name, available=available, looks=(available,) if looked is None else looked.ends,
         settled=None if looked is None else looked.settled, not_measured=tuple(result.not_measured),
-        tokens=tokens, tokens_thorough=round(whole),
+        level=result.on.level, tokens=tokens, tokens_thorough=round(whole),
     )  # fmt: skip
 
 

@@ -180,7 +180,7 @@ def _type_result(on: Experiment, found: Measured, t: str) -> PromptTypeResult:
         return found.evidence.result
     if t not in found.steered:
         return _geometry_alone(on, found, t)
-    level = simultaneous_level(0.95, max(1, len(found.steered) - 1))
+    level = simultaneous_level(on.level, max(1, len(found.steered) - 1))
     none = Slope(reason="measured for the chosen prompt type only")
     vector, geometry = found.chosen.vectors[t], found.chosen.geometry.get(t)
     return type_result(on, vector, found.steered[t], geometry, found.evidence.noise, none, level, exploratory=True)
@@ -190,7 +190,7 @@ def _geometry_alone(on: Experiment, found: Measured, t: str) -> PromptTypeResult
     """A type whose vector was not tried on evaluation examples."""
     why = DECIDED if on.effort.name != QUICK.name else NOT_ASKED
     vector, geometry = found.chosen.vectors[t], found.chosen.geometry.get(t)
-    level = simultaneous_level(0.95, max(1, len(found.chosen.vectors) - 1))
+    level = simultaneous_level(on.level, max(1, len(found.chosen.vectors) - 1))
     return type_result(on, vector, None, geometry, None, Slope(reason=why), level, exploratory=True)
 
 
