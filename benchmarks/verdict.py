@@ -312,9 +312,9 @@ def family(name: str) -> str:
 _bench: list[Bench] = []  # one a process
 
 
-def _start(data: Path, work: Path) -> None:
+def _start(data: Path, work: Path, made: type["Bench"]) -> None:
     torch.set_num_threads(1)
-    _bench.append(Bench(data, work))
+    _bench.append(made(data, work))
 
 
 def _work(settings: Row) -> Row:
@@ -324,13 +324,13 @@ def _work(settings: Row) -> Row:
     return {"settings": settings, **row, "seconds": perf_counter() - start}
 
 
-def run(wanted: Sequence[Row], data: Path, file: Path, processes: int) -> None:
-    """Measure what the file lacks."""
+def run(wanted: Sequence[Row], data: Path, file: Path, processes: int, made: type[Bench] = Bench) -> None:
+    """Measure what the file lacks, by methods of a bench."""
     for first in (True, False):  # others use the real ones' vectors
         done = [row["settings"] for row in known(file)]
         left = [s for s in wanted if s not in done and (s["job"] == "real") is first]
         os.environ["OMP_NUM_THREADS"] = "1"  # read by the new processes
-        with get_context("spawn").Pool(processes, _start, (data, file.with_suffix(""))) as pool:
+        with get_context("spawn").Pool(processes, _start, (data, file.with_suffix(""), made)) as pool:
             for row in pool.imap_unordered(_work, left):
                 keep(row, file)
                 print(json.dumps(row["settings"]), row["decision"], f"{row['seconds']:.0f} s", flush=True)

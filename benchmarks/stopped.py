@@ -1,0 +1,178 @@
+"""Checks that stop when the decision is certain, against thorough ones: the persona sets and their relabelled twins.
+
+    .venv/bin/python benchmarks/stopped.py --data ../shared/data --out docs/results/stopped.md
+
+Every persona set (statements view) is decided as `trimtab check` decides with its default effort; the thorough decision
+is that of benchmarks/verdict.py, in benchmarks/rows/verdict.jsonl. Relabelled sets have labels that mean nothing (five
+seeds a set): a success of theirs, at any look, would be a false go. Rows are kept in --json, and what is there is not
+measured again.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from harness import known, machine, table
+
+from trimtab.behaviors import PromptType
+from trimtab.experiment.effort import DEFAULT
+from trimtab.experiment.instrument import SIDES
+from trimtab.experiment.progress import Silent, Tally
+from trimtab.measurements.activations import training, vector_of
+from trimtab.measurements.effects import PLAIN, Steered, sweep
+from trimtab.statistics import wilson
+from trimtab.statistics.sequential import look_ends
+from trimtab.verdict.decide import decide
+from trimtab.verdict.evidence import NEEDLESS, Omitted, assess
+from trimtab.verdict.looks import in_looks, settled
+from trimtab.workflows.check.forecast import check_steps, like_the_chosen
+from trimtab.workflows.choice import choice_steps, choose
+from verdict import SEEDS, SITE, STRENGTH, THRESHOLDS, Bench, experiment_of, outcome, replication, run
+
+Row = dict[str, Any]
+PASSED = ("go", "caution")
+
+
+class Stopping(Bench):
+    """What a process of the pool holds."""
+
+    def stopped(self, name: str) -> Row:
+        """The decision of a check that stops, how far it went, and what the held-out half says of it."""
+        start, whole = perf_counter(), experiment_of(self.model, self.persona(name))
+        tally = Tally(Silent())
+        on = replace(whole, effort=DEFAULT, progress=tally)
+        chosen = choose(on, None, None, THRESHOLDS)
+        on = replace(on, strength=chosen.strength)
+        steering, geometry = chosen.steering, chosen.own_geometry
+        looked = in_looks(on, steering, THRESHOLDS)
+        omit: set[Omitted] = {"curve", "noise"} | (set(NEEDLESS) if looked.settled == "failure" else set())
+        evidence = assess(looked.on, steering, geometry=geometry, omit=omit, stop=THRESHOLDS)
+        row = outcome(decide(evidence, THRESHOLDS, on.instrument))
+        seconds = perf_counter() - start
+        like = like_the_chosen(whole, None)
+        steps = [*choice_steps(whole, like, True, True), *check_steps(whole, like, (), 0, trained=True)]
+        site = chosen.site
+        assert site is not None
+        return {
+            **row, "block": site.block, "prompt_type": str(chosen.prompt_type), "strength": chosen.strength,
+            "looks": looked.ends, "available": looked.available, "settled": looked.settled, "tokens": tally.amount,
+            "thorough": round(whole.cost(steps)), "check_seconds": seconds,
+            "replication": replication(replace(whole, strength=on.strength), steering, None, row["decision"] in PASSED),
+        }  # fmt: skip
+
+    def relabelled_looks(self, name: str) -> Row:
+        """Labels that mean nothing, five times: whether any look would take one for a success."""
+        on = experiment_of(self.model, self.persona(name))
+        geometry = training(on, PromptType.PREFILLED, [SITE])[SITE]
+        texts = np.concatenate([geometry.positive, geometry.negative])
+        dealt = [np.random.default_rng(seed) for seed in range(SEEDS)]
+        sides = [np.split(rng.permutation(texts), 2) for rng in dealt]
+        vectors = [vector_of(on, replace(geometry, positive=p, negative=n), SITE) for p, n in sides]
+        base, *result = sweep(on, "eval", [PLAIN, *((v, STRENGTH) for v in vectors)])
+        n, looks = len(base.m), {}
+        for seed, (rng, after) in enumerate(zip(dealt, result, strict=True)):
+            order = rng.permutation(2 * n)
+            found = [str(settled(_dealt(on, base, after, order, end), THRESHOLDS, on)) for end in look_ends(n)]
+            looks[str(seed)] = found
+        return {"looks": looks, "decision": "passed" if any("success" in f for f in looks.values()) else "not passed"}
+
+
+def _dealt(on: Any, base: Any, after: Any, order: Any, end: int) -> Steered:
+    """The first texts of each side after the labels were dealt anew; −λ is not needed for what is settled."""
+
+    def of(p: Any) -> Any:
+        changed = {}
+        for prefix in ("", "total_"):
+            both = np.concatenate([getattr(p, prefix + side) for side in SIDES])[order]
+            plus, minus = np.split(both, 2)
+            changed |= {prefix + "positive": plus[:end], prefix + "negative": minus[:end]}
+        return replace(p, **changed)
+
+    plain, steered = of(base), of(after)
+    mirrored = replace(plain, **{k: 2 * getattr(plain, k) - getattr(steered, k) for k in vars(plain)})
+    return Steered(plain, steered, mirrored, on.contrast_of(on.splits.eval).first(end))
+
+
+# ---- The table -------------------------------------------------------------------------------------------------------
+
+
+def page(rows: Sequence[Row], thorough: Sequence[Row], seconds: float) -> str:
+    """docs/results/stopped.md."""
+    before = {r["settings"]["name"]: r for r in thorough if r["settings"]["job"] == "real"}
+    real = [r for r in rows if r["settings"]["job"] == "stopped"]
+    pairs = [(r, before[r["settings"]["name"]]) for r in real]
+    same = [a["decision"] == b["decision"] for a, b in pairs]
+    claim = [(a["decision"] in PASSED) == (b["decision"] in PASSED) for a, b in pairs]
+    turned = [r["settings"]["name"] for r, b in pairs if b["decision"] == "no-go" and r["decision"] in PASSED]
+    missed = [r for r in real if r["decision"] in PASSED and any(f["missed"] for f in r["replication"].values())]
+    passes = [r for r in real if r["decision"] in PASSED]
+    nulls = [r for r in rows if r["settings"]["job"] == "relabelled_looks"]
+    vectors = sum(len(r["looks"]) for r in nulls)
+    false = sum("success" in looks for r in nulls for looks in r["looks"].values())
+    saved = [r["thorough"] / r["tokens"] for r in real]
+    moves = Counter((b["decision"], r["decision"]) for r, b in pairs if r["decision"] != b["decision"])
+    text = [
+        "# Stopping when it is decided, on real behaviors", "",
+        "```", ".venv/bin/python benchmarks/stopped.py --data ../shared/data --out docs/results/stopped.md", "```", "",
+        f"{machine()}; {seconds / 3600:.1f} hours of processes with one thread each.", "",
+        f"**{len(real)} of {len(before)} persona sets.** The decision is that of the thorough check in {sum(same)} "
+        f"({_percent(sum(same), len(same))}), and both pass or neither does in {sum(claim)} ({_percent(sum(claim), len(claim))}); "
+        + (f"a no-go became a pass in {', '.join(turned)}." if turned else "no no-go became a pass.")
+        + f" Of {len(passes)} passes {len(missed)} miss a bound on the held-out half ({_percent(len(missed), len(passes))}).",
+        "",
+        f"**Labels that mean nothing.** {false} of {vectors} vectors ({len(nulls)} sets) were taken for a success at "
+        f"any look ({_percent(false, vectors)}).", "",
+        f"**Work.** A thorough check computes {np.median(saved):.1f} times as many tokens (median over sets; "
+        f"{min(saved):.1f} to {max(saved):.1f} times); {sum(r['settled'] is not None for r in real)} sets were settled "
+        "before the last look.", "",
+        table(("thorough", "stopped", "sets"), [(a, b, n) for (a, b), n in sorted(moves.items())]) if moves else "", "",
+        table(
+            ("set", "thorough", "stopped", "looks", "of", "site", "prompt type", "λ", "tokens", "thorough, times"),
+            [
+                (r["settings"]["name"], b["decision"], r["decision"], ", ".join(map(str, r["looks"])), r["available"],
+                 f"{r['block']} ({b['block']})", f"{r['prompt_type']} ({b['prompt_type']})",
+                 f"{r['strength']:g} ({b['strength']:g})", f"{r['tokens']:,}", f"{r['thorough'] / r['tokens']:.1f}")
+                for r, b in pairs
+            ],
+        ),
+        "", "In brackets what the thorough check chose.",
+    ]  # fmt: skip
+    return "\n".join(text) + "\n"
+
+
+def _percent(k: int, n: int) -> str:
+    if not n:
+        return "of none"
+    i = wilson(k, n)
+    return f"{i.value:.0%} [{i.low:.0%}, {i.high:.0%}]"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--json", type=Path, default=Path("benchmarks/rows/stopped.jsonl"))
+    parser.add_argument("--thorough", type=Path, default=Path("benchmarks/rows/verdict.jsonl"))
+    parser.add_argument("--sets", type=int, help="so many, drawn at random; all of them if not given")
+    parser.add_argument("--controls", type=int, default=17, help="so many of these relabelled too")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--out", type=Path, help="write the table here")
+    parser.add_argument("--table", action="store_true", help="of the rows that are there; measure nothing")
+    args = parser.parse_args()
+    every = sorted(file.stem for file in (args.data / "mwe" / "persona").glob("*.jsonl"))
+    names = [every[i] for i in np.random.default_rng(0).permutation(len(every))[: args.sets]]
+    wanted = [{"job": "stopped", "name": name} for name in names]
+    wanted += [{"job": "relabelled_looks", "name": name} for name in names[: args.controls]]
+    if not args.table:
+        run(wanted, args.data, args.json, args.processes, Stopping)
+    rows = known(args.json)
+    if args.out:
+        args.out.write_text(page(rows, known(args.thorough), sum(row["seconds"] for row in rows)))
+
+
+if __name__ == "__main__":
+    main()
