@@ -104,3 +104,19 @@ def test_launches_are_simulated_and_written_down(tmp_path: Path, monkeypatch: py
     runpy.run_path(str(BENCHMARKS / "launches.py"), run_name="__main__")
     for word in ("trimtab, two ends: says better or worse", "one look of a fixed size", "SD times 1.5", "judge moves"):
         assert word in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_stopping_when_it_is_decided_is_simulated_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    for script, arguments in (
+        ("stopping.py", ["--json", str(rows), "--times", "0.005"]),
+        ("stopping_table.py", ["--rows", str(rows)]),
+    ):
+        monkeypatch.setattr(sys, "argv", [script, *arguments])
+        runpy.run_path(str(BENCHMARKS / script), run_name="__main__")
+    page = capsys.readouterr().out
+    for word in ("all hold by far", "5 % far down", "two samples, clustered", "heavy (t, 5 df)", "30, 60, tail"):
+        assert word in page

@@ -24,7 +24,7 @@ INTERIM_MEAN_LEVEL: Final = 0.9999994
 """The same for means, five standard errors: of few rows of a skewed population three are crossed too often."""
 
 _INTERIM_LOOKS: Final = 2
-_REPORTED, _REPORTED_EARLY = 0.95, 0.98
+_REPORTED, _REPORTED_EARLY = 0.95, 0.97
 
 
 def look_ends(n: int, size: int = 64) -> tuple[int, ...]:
@@ -58,7 +58,7 @@ def look_ends(n: int, size: int = 64) -> tuple[int, ...]:
 def reported_level(look: int, n_looks: int) -> float:
     """Level at which to report intervals of the rows seen, so that they hold the truth as often as 95 % promises.
 
-    Who stops early does so where the rows seen lie off to one side more often than not; 98 % after an interim look
+    Who stops early does so where the rows seen lie off to one side more often than not; 97 % after an interim look
     makes up for that (docs/results/stopping.md). After the last look it is 95 %.
 
     Args:
@@ -72,7 +72,7 @@ def reported_level(look: int, n_looks: int) -> float:
         >>> from trimtab.statistics.sequential import look_ends, reported_level
         >>> looks = len(look_ends(146))
         >>> [reported_level(look, looks) for look in (1, 2)]
-        [0.98, 0.95]
+        [0.97, 0.95]
     """
     if not 1 <= look <= n_looks:
         raise InputError(f"look {look} of {n_looks}; give one from 1 to the last", code="out-of-range", field="look")
