@@ -349,22 +349,25 @@ def documents(settings: Row) -> Row:
     drawn = rng.lognormal(-(spread**2) / 2, spread, (n, ends[-1]))  # mean 1
     bounds = 1 / np.array(TIMES)
     decisions, held = [], []
-    for end in ends:
+    for look, end in enumerate(ends, 1):
         level = LEVEL if end == ends[-1] else INTERIM_LEVEL
-        at = np.array([ends_at(mean_of(row[:end]), (LEVEL, level)) for row in drawn])  # [n, 2, 2]
-        held.append((at[:, 0, 0] <= 1) & (at[:, 0, 1] >= 1))
-        low, high = at[:, 1, :1], at[:, 1, 1:]  # [n, 1]
+        levels = LEVEL, reported_level(look, len(ends)), level
+        at = np.array([ends_at(mean_of(row[:end]), levels) for row in drawn])  # [n, 3, 2]
+        held.append((at[:, :2, 0] <= 1) & (at[:, :2, 1] >= 1))
+        low, high = at[:, 2, :1], at[:, 2, 1:]  # [n, 1]
         if end != ends[-1] and settings["tail"]:
             high = np.maximum(high, [[skewed_mean_limit(row[:end], level)] for row in drawn])
         decisions.append(np.where(high < bounds, 1, np.where(low > bounds, -1, 0)))
-    at_look = np.stack(decisions)  # [looks, n, times]
+    at_look, holds = np.stack(decisions), np.stack(held)  # [looks, n, times], [looks, n, 2]
     stop = first_settled(at_look)
     rule, fixed = np.take_along_axis(at_look, stop[None], 0)[0], at_look[-1]
+    plain, wider = (np.take_along_axis(holds[:, :, i, None], stop[None], 0)[0].sum(axis=0).tolist() for i in (0, 1))
     return {
         "used": np.array(ends)[stop].mean(axis=0).tolist(),
         "decisions": [[((rule == a) & (fixed == b)).sum(axis=0).tolist() for b in (-1, 0, 1)] for a in (-1, 0, 1)],
-        "covered": np.take_along_axis(np.stack(held)[..., None], stop[None], 0)[0].sum(axis=0).tolist(),
-        "covered_fixed": int(held[-1].sum()),
+        "covered": plain,
+        "covered, wider": wider,
+        "covered, all documents": int(holds[-1, :, 0].sum()),
     }
 
 
