@@ -141,7 +141,7 @@ def test_a_check_with_generated_text_says_on_what_it_rests(tiny: tt.Model) -> No
         "generated text" in line for line in (*(b.name for b in report.verdict.bounds), *report.verdict.reservations)
     )
     assert len(report.continuations) == 12
-    plain = tt.check(tiny, builtin("sentiment"), **options)
+    plain = tt.check(tiny, builtin("sentiment"), **options, effort="thorough")
     assert (plain.generated.n, plain.verdict.basis, len(plain.continuations)) == (0, "likelihood", 10)
     for bad in (
         {"generate": 1},

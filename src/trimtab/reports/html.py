@@ -87,6 +87,7 @@ def _environment() -> jinja2.Environment:
         compact=tables.compact,
         bound_figures=tables.bound_figures,
         error_rate=tables.error_rate,
+        stopping=tables.stopping,
         interval_bar=tables.interval_bar,
         holds=tables.HOLDS,
         glossary=tables.GLOSSARY,

@@ -111,9 +111,11 @@ class PromptTypeResult(Record):
         exploratory: True for every type but the chosen one.
         n_massive: massive activations left out of training: tokens of means, or examples of which one token was read.
         effects: Δ(x) of each evaluation example, in the order of the examples.
+        untried: why the vector was not tried on evaluation examples, though its geometry was measured.
     """
 
     not_measured: str | None = None
+    untried: str | None = None
     n: int | None = None
     level: float | None = None
     exploratory: bool = True

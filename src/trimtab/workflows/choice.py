@@ -32,7 +32,7 @@ ROUGH_KL = 2.0  # times the bound: strengths whose divergence on a few texts is 
 ROUGH_TEXTS = 4  # one of so many texts tells roughly
 MAP_BLOCKS = 16  # blocks on the map, evenly spread
 Key = TypeVar("Key", bound=Hashable)
-HOPELESS = "not tried: no block's prefilled vector moves the dev examples enough; --thorough tries it"
+HOPELESS = "no block's prefilled vector moves the dev examples enough (--thorough tries the other types)"
 FINISHED = "finished steering"  # stands where a prompt type's name does
 STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # to choose from, where none is given
 

@@ -144,8 +144,8 @@ def footnotes(report: Report) -> dict[str, str]:
         for name in type(result).model_fields:
             figure, twin = getattr(result, name), getattr(result, _TWINS.get(name, name))
             absent = figure.value is None if isinstance(figure, Estimate | Slope) else figure is None
-            if absent and name not in ("not_measured", "level", "n_massive"):  # these have no cell
-                reason = (twin.reason if isinstance(twin, Estimate | Slope) else None) or NO_REASON
+            if absent and name not in ("not_measured", "untried", "level", "n_massive"):  # these have no cell
+                reason = (twin.reason if isinstance(twin, Estimate | Slope) else result.untried) or NO_REASON
                 reasons.setdefault(reason, chr(ord("a") + len(reasons)))
     return reasons
 
@@ -164,6 +164,27 @@ def compact(text: str) -> str:
     """A text for a table's cell: no blank lines, and cut where it would fill the page."""
     short = _BLANK_LINES.sub("\n", text.strip())
     return short if len(short) <= MAX_LENGTH else short[: MAX_LENGTH - 2].rstrip() + " …"
+
+
+def stopping(report: Report) -> list[str]:
+    """How far the measurement went, in sentences; nothing for reports of earlier versions."""
+    s = report.stopping
+    if s is None or s.effort == "thorough":
+        return []
+    seen, times = s.looks[-1], s.tokens_thorough / max(1, s.tokens)
+    said = {
+        "success": f"The effects were certain after {seen} of {s.available} evaluation examples, where it stopped.",
+        "failure": f"That it cannot be relied on was certain after {seen} of {s.available} evaluation examples, where "
+        "it stopped.",
+        None: f"All {s.available} evaluation examples were needed.",
+    }[s.settled]
+    lines = [said] if s.settled is None else [f"{said} The intervals over examples are of {level(s.level)}, since an "
+                                              "early end flatters narrower ones."]  # fmt: skip
+    if times > 1.05:
+        lines.append(f"It computed {number(s.tokens)} tokens, a thorough check about {number(times)} times as many.")
+    if s.not_measured:
+        lines.append(f"Not measured: {', '.join(s.not_measured)} (trimtab check --thorough).")
+    return lines
 
 
 Rows = list[tuple[str, str, str]]  # name, figure, what it rests on

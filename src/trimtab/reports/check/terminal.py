@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from trimtab.reports.check.tables import HOLDS, bound_figures, error_rate
+from trimtab.reports.check.tables import HOLDS, bound_figures, error_rate, stopping
 from trimtab.results.figures import Estimate
 from trimtab.results.numbers import SPACE, THIN, centre, interval, missing, number, plain
 from trimtab.results.report import AntiSteerable, Decision, Effect, PromptTypeResult, Report
@@ -53,6 +53,8 @@ def summary(report: Report, console: Console) -> None:
         console.print(Text(show(_LEGEND), style="dim"))
     for line in _absent(report):
         console.print(item(show(line), show), style="dim")
+    for line in stopping(report):
+        console.print(item(show(line), show))
     names = tuple(bound.name for bound in report.verdict.bounds)
     console.print(Text(show(f"How often such a verdict is wrong: {error_rate(report.verdict)}.")))
     for title, lines in (
@@ -138,7 +140,7 @@ def _absent(report: Report) -> Iterator[str]:
                 yield f"{name}: {word} {missing(figure.reason)}"
         for word, present in (("effect", result.effect), ("anti-steerable share", result.anti_steerable)):
             if present is None:
-                yield f"{name}: {word} {missing(None)}"
+                yield f"{name}: {word} {missing(result.untried)}"
 
 
 def _figures(result: PromptTypeResult) -> tuple[str, ...]:

@@ -191,7 +191,8 @@ def _geometry_alone(on: Experiment, found: Measured, t: str) -> PromptTypeResult
     why = DECIDED if on.effort.name != QUICK.name else NOT_ASKED
     vector, geometry = found.chosen.vectors[t], found.chosen.geometry.get(t)
     level = simultaneous_level(on.level, max(1, len(found.chosen.vectors) - 1))
-    return type_result(on, vector, None, geometry, None, Slope(reason=why), level, exploratory=True)
+    result = type_result(on, vector, None, geometry, None, Slope(reason=why), level, exploratory=True)
+    return result.model_copy(update={"untried": why})
 
 
 def _sentence(conclusion: Conclusion, on: Experiment, found: Measured, written: bool) -> str:
