@@ -139,6 +139,7 @@ def _error_rate(on: Experiment, decision: Decision, thresholds: Thresholds, was_
         "on free text, not on choices": on.behavior.answer_kind == "choice",
         "on unpaired statements, not on pairs": on.behavior.pairing == "natural",
         "on vectors that the check trained, not on finished steerings": was_finished,
+        "by thorough checks, where this one ends when it is certain": on.effort.stops,
     }
     failed = decision == "no-go"
     return {
