@@ -170,10 +170,10 @@ def test_last_answer_and_all_logits_agree_with_plain_logits(name, plain, wrapped
     assert torch.equal(every.logits[batch.real], expected[batch.real])
     last = model.forward(batch, Plan(logits="last")).logits
     torch.testing.assert_close(last, expected[[0, 1, 2], [8, 4, 6]], rtol=1e-5, atol=1e-5)
-    answer = model.forward(batch, Plan(logits="answer"))
+    answer = model.forward(batch, Plan(logits="answer")).logits
     by_hand = torch.cat([expected[0, 3:8], expected[1, 2:4]])  # row 3 has no answer
-    torch.testing.assert_close(answer.logits, by_hand, rtol=1e-5, atol=1e-5)
-    assert answer.predicts.nonzero().tolist() == [[0, c] for c in range(3, 8)] + [[1, 2], [1, 3]]
+    torch.testing.assert_close(answer, by_hand, rtol=1e-5, atol=1e-5)
+    assert batch.predicts_answer.nonzero().tolist() == [[0, c] for c in range(3, 8)] + [[1, 2], [1, 3]]
 
 
 def test_steered_logits_equal_a_bare_hook(name, plain, wrapped, adding, batch_of, tokens, bare_hook):

@@ -7,7 +7,7 @@ from torch.nn import functional
 from trimtab.errors import InputError
 from trimtab.interventions import Site
 from trimtab.models import Encoded, steer
-from trimtab.models.divergence import divergences
+from trimtab.models.divergence import _sampled, divergence_behind, divergences
 from trimtab.models.text import joined
 
 TEXTS = ["The tide turns twice a day on most coasts.", "A trim tab is a small flap.", "The tide turns, and then rest."]
@@ -74,6 +74,54 @@ def test_variants_at_other_sites_and_in_small_batches_are_the_same(wrapped, addi
         torch.testing.assert_close(alone.kl, expected.kl, rtol=1e-3, atol=2e-6)
         torch.testing.assert_close(alone.log_prob, expected.log_prob, rtol=1e-5, atol=1e-5)
     assert together[2].kl.max() < 1e-6
+
+
+@pytest.mark.parametrize("share", [0.1, 0.4])
+def test_a_share_of_the_tokens_estimates_the_figures_of_all_without_bias(model, tokens, adding, share):
+    rows = [Encoded(tuple(t), n) for t, n in zip(tokens(3, 50, 43, 30, 6), (1, 3, 1, 2), strict=True)]
+    compared = [max(8, -(-int(100 * share) * n // 100)) for n in (49, 40, 29)] + [4]
+    vector, steers = adding(2).edits[Site(2)].vectors[0], (steer(adding(2), 1.0),)
+    kls, logged = [], []
+    for row in rows:  # [n] of every token
+        base, steered = plain(model, row), plain(model, row, Site(2), vector)
+        kls.append((base.exp() * (base - steered)).sum(dim=1))
+        logged.append(steered.gather(1, torch.tensor(row.ids[row.prompt_len :])[:, None])[:, 0])
+    for run in (
+        lambda seed: divergences(model, rows, [steers], share=share, seed=seed)[0],
+        lambda seed: divergence_behind(model, rows, rows, steers, share=share, seed=seed),
+    ):
+        found = [run(seed) for seed in range(150)]
+        assert all(d.n_tokens.tolist() == compared for d in found)
+        assert torch.equal(found[3].kl, run(3).kl)
+        for i, (kl, log_p) in enumerate(zip(kls, logged, strict=True)):
+            for values, every in (
+                ([float(d.kl[i]) for d in found], kl),
+                ([float(d.log_prob[i] / d.n_tokens[i]) for d in found], log_p),
+            ):
+                drawn = torch.tensor(values, dtype=torch.float64)
+                error = float(drawn.std()) / len(drawn) ** 0.5  # of the mean over seeds
+                assert float(drawn.mean()) == pytest.approx(float(every.mean()), abs=4 * error + 1e-5)
+            spread = torch.tensor([float(d.kl[i]) for d in found]).std()
+            assert bool(spread > 1e-5) is (len(kl) > 8)
+
+
+def test_tokens_of_a_share_are_spread_over_the_text_and_each_is_as_likely():
+    n, share = 37, 0.3
+    counts = torch.zeros(n)
+    for seed in range(3000):
+        (chosen,) = _sampled([n], share, seed)
+        places = chosen.nonzero()[:, 0]
+        assert len(places) == 12  # 0.3 · 37, rounded up
+        assert places.diff().max() - places.diff().min() <= 1
+        counts += chosen
+    p = 12 / 37
+    assert (counts / 3000 - p).abs().max() < 4.5 * (p * (1 - p) / 3000) ** 0.5
+
+
+@pytest.mark.parametrize("share", [0, -0.5, 1.1, float("nan")])
+def test_a_share_out_of_range_is_refused(model, adding, share):
+    with pytest.raises(InputError, match="share"):
+        divergences(model, [Encoded((1, 2, 3), 1)], [(steer(adding(1), 1.0),)], share=share)
 
 
 def test_texts_that_leave_nothing_to_compare_are_refused(wrapped, adding):

@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+import trimtab as tt
+from trimtab.behaviors import Probe
 from trimtab.interventions import Site
-from trimtab.models import Model, Plan, collate, steer
+from trimtab.models import Encoded, Model, Plan, collate, divergence, steer
 from trimtab.steering import Steering
 from trimtab.texts import Rendered
 
@@ -82,3 +84,30 @@ def test_position_0_is_a_sink_that_means_leave_out(embedded, batch_of):
     captured = embedded.capture([text], [site], read="mean")
     assert norms[0] > 10 * captured.norms[site]
     assert captured.activations[site].norm() < 2 * captured.norms[site]
+
+
+def test_a_texts_divergence_in_bfloat16_is_within_1_percent_of_that_from_float32_logits(embedded, monkeypatch):
+    model, seen = tt.load("smollm2", dtype="bfloat16"), []
+    compared = divergence._compared
+
+    def recorded(m, hidden, *more):
+        seen.append(hidden)
+        return compared(m, hidden, *more)
+
+    monkeypatch.setattr(divergence, "_compared", recorded)
+    texts = [Rendered("", "", text) for text in Probe.builtin("neutral").texts[:6]]
+    rows = [Encoded(row.ids[:48], 1) for row in model.encoder().encode(texts)]
+    steering = Steering.from_vector(Site(17), torch.randn(576, generator=torch.Generator().manual_seed(0)))
+    variants = [(steer(steering, strength),) for strength in (0.2, 0.5, 1.0, 2.0)]
+    head = embedded.hf.get_output_embeddings().weight.detach().double()
+    figures = []
+    for row in rows:
+        found = divergence.divergences(model, [row], variants)
+        base, *steered = [(h.double() @ head.T).log_softmax(dim=1) for h in seen.pop()]
+        for got, log_q in zip(found, steered, strict=True):
+            figures.append(float((base.exp() * (base - log_q)).sum(dim=1).mean()))
+            assert float(got.kl) == pytest.approx(figures[-1], rel=0.01)
+            answer = torch.tensor(row.ids[1:])[:, None]
+            assert float(got.log_prob) == pytest.approx(float(log_q.gather(1, answer).sum()), abs=0.01 * len(answer))
+    assert min(figures) < 0.005
+    assert max(figures) > 0.2

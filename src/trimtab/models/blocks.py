@@ -49,6 +49,7 @@ class Anatomy:
         returns: by block, 0 if it returns a bare tensor, else the length of the tuple it returns.
         tail: the modules that run between the last block and the head, outermost ones, in order.
         head: the module that maps to the vocabulary; None if the model computes logits otherwise.
+        bare_head: whether what the head returns are the logits: no scale and no softcap behind it.
         terms: by block, the modules whose outputs are added to the residual, as (attention, mlp), where the
             block is such a sum.
         heads: by block, its attention heads; None where no single module computes the
@@ -61,6 +62,7 @@ class Anatomy:
     returns: tuple[int, ...]
     tail: tuple[nn.Module, ...]
     head: nn.Module | None
+    bare_head: bool
     terms: tuple[tuple[nn.Module, nn.Module] | None, ...]
     heads: "tuple[Heads | None, ...]"
     dtype: torch.dtype
@@ -259,10 +261,16 @@ def _anatomy(hf: nn.Module, blocks: list[nn.Module], calls: list[_Call], trace: 
         returns=tuple(c.returns for c in calls),
         tail=tuple(tail),
         head=head if head_call is not None else None,
+        bare_head=head_call is not None and _same(head_call.output, getattr(trace.output, "logits", None)),
         terms=terms,
         heads=tuple(_heads(call, pair, trace, n_heads) for call, pair in zip(calls, terms, strict=True)),
         dtype=residual.dtype,
     )
+
+
+def _same(a: Tensor | None, b: Tensor | None) -> bool:
+    """Whether two tensors hold the same, whatever their dtypes."""
+    return a is not None and b is not None and a.shape == b.shape and torch.equal(a.float(), b.float())
 
 
 def _terms(block: _Call, trace: _CallTrace) -> tuple[nn.Module, nn.Module] | None:

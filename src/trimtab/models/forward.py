@@ -40,15 +40,17 @@ def run(anatomy: Anatomy, call: Callable[[], Any], batch: Batch, plan: Plan) -> 
             stack.enter_context(_resumed(anatomy, *plan.resume))
         stack.enter_context(texts_apart(anatomy.blocks, batch))
         if plan.logits != "none" and anatomy.head is not None:
-            stack.enter_context(_picked(anatomy.head, batch, plan))
+            picked = _picked(anatomy.head, batch, plan) if plan.head else _stopped(anatomy.head, batch, plan, work)
+            stack.enter_context(picked)
         logits = None
         with suppress(_Stop):
             logits = call().logits.float()
         work.check()
     if logits is not None and anatomy.head is None:
         logits = _pick(logits, batch, plan)
-    predicts = batch.predicts_answer if plan.logits == "answer" else None
-    return Trace(work.read, logits, predicts, work.selected)
+    if logits is not None and not plan.head:  # made without a head, in front of which to stop
+        logits, work.hidden = None, logits
+    return Trace(work.read, logits, work.hidden, work.selected)
 
 
 class _Pass:
@@ -61,6 +63,7 @@ class _Pass:
         self.pending = set(plan.read)
         self.stops = plan.logits == "none" and bool(plan.read)
         self.read: dict[Site, Tensor] = {}
+        self.hidden: Tensor | None = None
         self.fired = [dict.fromkeys(s.edits, False) for s in self.steers]
         self.next = 0  # column of the next token, once a cache holds those before it
 
@@ -233,6 +236,22 @@ def _picked(head: nn.Module, batch: Batch, plan: Plan) -> Iterator[None]:
 
     with replaced(head, forward):
         yield
+
+
+@contextmanager
+def _stopped(head: nn.Module, batch: Batch, plan: Plan, work: _Pass) -> Iterator[None]:
+    """The pass ends in front of the head and of all hooks on it, with what it is handed at the positions asked for."""
+
+    def stop(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        (h,) = (*args, *kwargs.values())
+        work.hidden = _pick(h, batch, plan)
+        raise _Stop
+
+    handle = head.register_forward_pre_hook(stop, with_kwargs=True, prepend=True)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _pick(h: Tensor, batch: Batch, plan: Plan) -> Tensor:

@@ -102,6 +102,17 @@ class Batch:
             following[:, :-1] &= self.text[:, 1:] == self.text[:, :-1]
         return self.real & following & (self.position >= self.prompt_len[:, None] - 1)
 
+    @property
+    def answers(self) -> tuple[Tensor, Tensor]:
+        """`[N]` text and `[N]` id of every answer token, in the order of the positions that predict them."""
+        at = self.predicts_answer
+        return self.text_of[at], self.ids.roll(-1, dims=1)[at]
+
+    @property
+    def answer_places(self) -> Tensor:
+        """`[N]` place of every answer token in its answer, from 0, in the same order."""
+        return (self.position - self.prompt_len[:, None] + 1)[self.predicts_answer]
+
 
 def in_scope(batch: Batch, window: Tensor, part: Tensor | None = None) -> Tensor:
     """`[B, T]` bool: the tokens that a scope selects. The only place that decides it.
@@ -288,6 +299,8 @@ class Plan:
         read: sites to capture, each before the edit at that site, so that a captured residual is a resume state.
         logits: `none` stops after the deepest read; `last` gives `[B, V]`, `answer` the positions whose next
             token belongs to the answer, packed `[N, V]`, `all` `[B, T, V]`. Always float32.
+        head: False stops in front of the head: the trace holds what it would have been handed at these positions,
+            of which `trimtab.models.predictions` makes logits, few rows at a time.
         resume: start above this residual `[B, T, d_model]`; repeat rows to sweep strengths.
 
     Example:
@@ -301,6 +314,7 @@ class Plan:
     steers: tuple[Steer, ...] = ()
     read: frozenset[Site] = frozenset()
     logits: Logits = "none"
+    head: bool = True
     resume: tuple[Site, Tensor] | None = None
 
 
@@ -310,8 +324,9 @@ class Trace:
 
     Args:
         activations: `[B, T, d_model]` by site, in the blocks' dtype, before the edit at that site.
-        logits: float32, shaped as the plan's `logits` says; None for `none`.
-        predicts: `[B, T]` bool, the positions behind packed `answer` logits; None otherwise.
+        logits: float32, shaped as the plan's `logits` says; None for `none`, and where the plan stops at the head.
+        hidden: in place of logits where the plan stops at the head, shaped likewise, d_model for V; the logits
+            themselves where the model makes them without a head.
         selected: tokens that an active steer selected, summed over edits: a scalar on the model's device;
             None when nothing was steered.
 
@@ -327,5 +342,5 @@ class Trace:
 
     activations: Mapping[Site, Tensor]
     logits: Tensor | None = None
-    predicts: Tensor | None = None
+    hidden: Tensor | None = None
     selected: Tensor | None = None

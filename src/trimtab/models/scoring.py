@@ -1,6 +1,6 @@
 """How likely the model finds an answer."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,8 @@ from trimtab.errors import InputError, NotFiniteError
 from trimtab.interventions import Site
 from trimtab.models.conditions import decided
 from trimtab.models.packing import PackedBatch
-from trimtab.models.plan import Batch, Logits, Plan, Steer, Trace, side_by_side
+from trimtab.models.plan import Logits, Plan, Steer, side_by_side
+from trimtab.models.predictions import pieces, predictions
 from trimtab.models.prefix import Prefix
 from trimtab.models.sharing import Sharing, in_shared_batches
 from trimtab.models.text import Encoded, fork
@@ -74,14 +75,19 @@ def score_variants(
         InputError: as `score`.
     """
     check_scorable(rows)
+    heat = [temperature] * len(variants)
     totals = torch.zeros(len(variants), len(rows), device=model.device)
     others = torch.zeros_like(totals)  # tokens that are not the likeliest ones
 
-    def take(some: Sequence[int], packed: PackedBatch, batch: Batch, trace: Trace) -> None:
-        at = torch.tensor(some)[:, None], packed.texts
-        logged = _answer_logprobs(batch, trace, len(packed.texts) * len(some), temperature)
-        for table, each in zip((totals, others), logged, strict=True):
-            table[at] = each.view(-1, len(some)).T.to(model.device)  # (V, N)
+    def take(packed: PackedBatch, hidden: Sequence[Tensor]) -> None:
+        text, following = (each.to(hidden[0].device) for each in packed.batch.answers)  # (N,) each
+        own = torch.zeros(2, len(variants), len(packed.texts), device=text.device)
+        for piece in pieces(hidden[0]):
+            for p in predictions(model, hidden, following[:, None], piece, heat):
+                other = p.of_tokens[:, 0] < p.log_probs.amax(dim=1)
+                own[0, p.variant].index_add_(0, text[p.rows], p.of_tokens[:, 0])
+                own[1, p.variant].index_add_(0, text[p.rows], other.float())
+        totals[:, packed.texts], others[:, packed.texts] = own.to(model.device)
 
     # the token before the answer predicts its first token, so it is each text's own
     sharing = sweep(model, rows, [r.prompt_len - 1 for r in rows], variants, "answer", take)
@@ -128,17 +134,17 @@ def choice_variants(
     Raises:
         InputError: as `logit_differences`.
     """
+    heat = [temperature] * len(variants)
     forks = [fork(p, q) for p, q in zip(positive, negative, strict=True)]
     rows = [row for row, _, _ in forks]
     tokens = torch.tensor([[p, q] for _, p, q in forks], device=model.device)  # (n, 2)
     out = torch.zeros(len(variants), len(rows), 2, device=model.device)
 
-    def take(some: Sequence[int], packed: PackedBatch, batch: Batch, trace: Trace) -> None:
-        assert trace.logits is not None
-        both = tokens[packed.texts.to(model.device)].repeat_interleave(len(some), dim=0)  # (N V, 2)
-        logits = trace.logits.to(model.device).div(temperature)
-        pair = logits.gather(1, both) - logits.logsumexp(dim=1, keepdim=True)  # (N V, 2)
-        out[torch.tensor(some)[:, None], packed.texts] = pair.view(-1, len(some), 2).transpose(0, 1)
+    def take(packed: PackedBatch, hidden: Sequence[Tensor]) -> None:
+        both = tokens[packed.texts.to(model.device)].to(hidden[0].device)  # (N, 2)
+        for piece in pieces(hidden[0]):
+            for p in predictions(model, hidden, both, piece, heat):
+                out[p.variant, packed.texts[p.rows]] = p.of_tokens.to(model.device)
 
     sweep(model, rows, [len(r.ids) - 1 for r in rows], variants, "last", take)
     for values in out:
@@ -146,67 +152,66 @@ def choice_variants(
     return list(out)
 
 
-def _answer_logprobs(batch: Batch, trace: Trace, n_texts: int, temperature: float) -> tuple[Tensor, Tensor]:
-    """`[n_texts]` log-probability of each text's answer, from the packed logits of its tokens, and how many of these
-    are not the likeliest ones."""
-    assert trace.logits is not None
-    assert trace.predicts is not None
-    device = trace.logits.device
-    if temperature != 1.0:
-        trace.logits.div_(temperature)
-    at = trace.predicts.to(device)
-    following = batch.ids.roll(-1, dims=1).to(device)[at]  # (N,)
-    top = trace.logits.amax(dim=1)
-    logit = trace.logits.gather(1, following[:, None])[:, 0]
-    # logsumexp in place: a second table of the vocabulary's size costs more than the sum
-    logprob = logit - top - trace.logits.sub_(top[:, None]).exp_().sum(dim=1).log()
-    of, none = batch.text_of.to(device)[at], torch.zeros(n_texts, device=device)
-    return none.index_add(0, of, logprob), none.index_add(0, of, (logit < top).float())
-
-
-Take = Callable[[Sequence[int], PackedBatch, Batch, Trace], None]
+Take = Callable[[PackedBatch, Sequence[Tensor]], None]
 
 
 def sweep(
     model: "Model", rows: Sequence[Encoded], may_share: Sequence[int], variants: Sequence[Variant], logits: Logits,
     take: Take,
 ) -> Sharing:  # fmt: skip
-    """Hand over every batch under every variant: the variants' indices, the texts, the batch, its trace.
+    """Hand over every batch with the hidden states in front of the head under every variant.
 
     With several variants one unsteered pass reads the residuals that their lowest edits start from. Variants that
     start at the same one resume there together, as many as a batch holds: each row once per variant, side by side.
+    Those without an active edit are run once.
+
+    Args:
+        model: the model.
+        rows: the texts.
+        may_share: of each text, how many of its first tokens may be run together with those of other texts.
+        variants: edits, each or none.
+        logits: the positions, as in `Plan`.
+        take: is handed each batch, and by variant `[N, d_model]` at its positions; one tensor for all variants without
+            an active edit.
     """
     variants = decided(model, rows, variants)
     together = tuple(s for v in variants for s in v)
 
     def work(packed: PackedBatch, chosen: Variant, prefix: Prefix | None) -> None:
         outer, own = chosen[: len(chosen) - len(together)], iter(chosen[len(chosen) - len(together) :])
-        each = [tuple(s for s in (next(own) for _ in v) if s.active) for v in variants]
-        each = [(*(s for s in outer if s.active), *v) for v in each]
-        reads = frozenset(s for v in each if (s := _start(v)) is not None) if len(variants) > 1 else frozenset()
+        inner = [tuple(s for s in (next(own) for _ in v) if s.active) for v in variants]
+        each = [(*(s for s in outer if s.active), *v) for v in inner]
+        run = [i for i, v in enumerate(inner) if v or i == inner.index(())]
+        reads = frozenset(s for i in run if (s := _start(each[i])) is not None) if len(run) > 1 else frozenset()
         n = len(packed.batch.ids)
         cache = None if prefix is None else prefix.cache(n)
         below = model.forward(packed.batch, Plan(read=reads), cache, nested=False).activations if reads else {}
         at_once = max(1, model.batch_tokens // packed.batch.ids.numel())
-        for start, some in _together([_start(v) if v else max(below, default=None) for v in each], below, at_once):
+        starts = {i: _start(each[i]) if each[i] else max(below, default=None) for i in run}
+        hidden: dict[int, Tensor] = {}
+        for start, some in _together(starts, below, at_once):
             k = len(some)
             resume = None if start is None else (start, below[start].repeat_interleave(k, dim=0))
-            batch = packed.batch.repeated(k)
             cache = None if prefix is None else prefix.cache(n * k)
-            steers = side_by_side([each[i] for i in some], n)
-            trace = model.forward(batch, Plan(steers, logits=logits, resume=resume), cache, nested=False)
-            take(some, packed, batch, trace)
+            plan = Plan(side_by_side([each[i] for i in some], n), logits=logits, head=False, resume=resume)
+            batch = packed.batch.repeated(k)
+            found = model.forward(batch, plan, cache, nested=False).hidden
+            assert found is not None
+            row = batch.predicts_answer.nonzero()[:, 0] if logits == "answer" else torch.arange(n * k)
+            nth = row.to(found.device) % k  # row r under the j-th of `some` is row r k + j
+            hidden |= {i: found[nth == j] for j, i in enumerate(some)}
+        take(packed, [hidden[i if v else inner.index(())] for i, v in enumerate(inner)])
 
     with model.tail.in_float32(begins=True):
         return in_shared_batches(model, rows, may_share, (), together, work, packing=logits == "answer")
 
 
 def _together(
-    starts: Sequence[Site | None], below: Collection[Site], at_once: int
+    starts: Mapping[int, Site | None], below: Collection[Site], at_once: int
 ) -> Iterator[tuple[Site | None, list[int]]]:
     """Variants that begin at the same residual, or at none, so many at a time."""
     groups: dict[Site | None, list[int]] = {}
-    for i, start in enumerate(starts):
+    for i, start in starts.items():
         groups.setdefault(start if start in below else None, []).append(i)
     for start, group in groups.items():
         for first in range(0, len(group), at_once):
