@@ -66,6 +66,16 @@ def test_drift_of_neutral_text_is_that_of_a_plain_loop(tiny: tt.Model, on: Exper
             assert drift.surprise[i] == pytest.approx(surprise, rel=1e-3, abs=1e-5)
 
 
+def test_a_share_of_the_tokens_is_a_step_of_its_own_and_costs_less(on: Experiment, steering: tt.Steering) -> None:
+    whole, some = (NeutralDrift(steering, (2.0,), 6, share=share) for share in (1.0, 0.25))
+    assert whole.key != some.key
+    assert whole.key == NeutralDrift(steering, (2.0,), 6).key
+    assert some.cost(on) < whole.cost(on)
+    (exact,), (estimated,) = whole.drifts(on), some.drifts(on)
+    assert not np.array_equal(exact.kl, estimated.kl)
+    assert estimated.kl.mean() == pytest.approx(exact.kl.mean(), rel=0.3)
+
+
 def test_every_part_sees_other_documents_and_other_prompts(
     on: Experiment, steering: tt.Steering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,9 +83,11 @@ def test_every_part_sees_other_documents_and_other_prompts(
 
     seen: list[set[tuple[int, ...]]] = []
 
-    def recorded(model: tt.Model, rows: Sequence[Encoded], variants: Sequence[Variant]) -> list[AnswerDivergence]:
+    def recorded(
+        model: tt.Model, rows: Sequence[Encoded], variants: Sequence[Variant], *, share: float, seed: int
+    ) -> list[AnswerDivergence]:
         seen.append({row.ids for row in rows})
-        return divergences(model, rows, variants)
+        return divergences(model, rows, variants, share=share, seed=seed)
 
     monkeypatch.setattr(divergence, "divergences", recorded)
     parts: tuple[Split, ...] = ("eval", "dev", "replication")

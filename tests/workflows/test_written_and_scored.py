@@ -149,9 +149,9 @@ def test_other_prompts_are_put_as_the_examples_are(model: Model, monkeypatch: py
     seen: list[tuple[int, ...]] = []
     real = getattr(room, "divergences")  # noqa: B009
 
-    def spied(m: Model, rows: list[Encoded], variants: Any) -> Any:
+    def spied(m: Model, rows: list[Encoded], variants: Any, **options: Any) -> Any:
         seen.extend(row.ids for row in rows)
-        return real(m, rows, variants)
+        return real(m, rows, variants, **options)
 
     monkeypatch.setattr(room, "divergences", spied)
     other = Behavior("other", chats().examples[:4])

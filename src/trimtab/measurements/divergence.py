@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 
 import numpy as np
 
@@ -70,10 +70,14 @@ class DriftStep(Step):
     Args:
         steering: the edits.
         strengths: of it.
+        share: of each document's tokens that are compared (`trimtab.models.divergence`): fewer are cheaper, and give
+            the same figures on average.
     """
 
     steering: Steering
     strengths: tuple[float, ...]
+    _: KW_ONLY
+    share: float = 1.0
 
     @abstractmethod
     def texts(self, on: Experiment) -> Sequence[Rendered]:
@@ -88,7 +92,7 @@ class DriftStep(Step):
         return whole_texts(on.model, self.texts(on), chat_template=self.chat_template(on))
 
     def cost(self, on: Experiment) -> float:
-        return drift_cost(sum(len(row.ids) for row in self.rows(on)), len(self.strengths))
+        return drift_cost(sum(len(row.ids) for row in self.rows(on)), len(self.strengths), self.share)
 
     def compute(self, on: Experiment) -> Arrays:
         model, texts, chat = on.model, self.texts(on), self.chat_template(on)
@@ -100,11 +104,10 @@ class DriftStep(Step):
         rows, *cut = cut_to(model.context_length, [rows, *prefixed.values()], self.title)
         prefixed = dict(zip(prefixed, cut, strict=True))
         if prefixed:
-            measured = [
-                divergence_behind(model, rows, prefixed.get(t.prompt_prefix, rows), t.steers) for t in treatments
-            ]
+            behind = [(prefixed.get(t.prompt_prefix, rows), t.steers) for t in treatments]
+            measured = [divergence_behind(model, rows, *b, share=self.share, seed=on.seed) for b in behind]
         else:
-            measured = divergences(model, rows, [t.steers for t in treatments])
+            measured = divergences(model, rows, [t.steers for t in treatments], share=self.share, seed=on.seed)
         kl = np.stack([d.kl.double().cpu().numpy() for d in measured])
         surprise = np.stack([((d.base_log_prob - d.log_prob) / d.n_tokens).double().cpu().numpy() for d in measured])
         return {"kl": kl, "surprise": surprise}
@@ -237,9 +240,9 @@ def cut_to(length: int, versions: Sequence[Sequence[Encoded]], what: str) -> lis
     return out
 
 
-def drift_cost(tokens: float, n_variants: int) -> float:
-    """Passes through the blocks that whole distributions of so many tokens amount to, times the tokens."""
-    return tokens * (0.5 + n_variants * (0.5 + 2 * HEAD_SHARE))
+def drift_cost(tokens: float, n_variants: int, share: float = 1.0) -> float:
+    """Passes through the blocks that whole distributions of a share of so many tokens amount to, times the tokens."""
+    return tokens * (0.5 + n_variants * 0.5 + (n_variants + 1) * HEAD_SHARE * share)
 
 
 def whole_texts(
