@@ -50,7 +50,9 @@ class Stopping(Bench):
         on = replace(on, strength=chosen.strength)
         steering, geometry = chosen.steering, chosen.own_geometry
         looked = in_looks(on, steering, THRESHOLDS)
-        omit: set[Omitted] = {"curve", "noise"} | (set(NEEDLESS) if looked.settled == "failure" else set())
+        omit: set[Omitted] = {"curve", "noise"}
+        if looked.settled == "failure":
+            omit.update(NEEDLESS)
         evidence = assess(looked.on, steering, geometry=geometry, omit=omit, stop=THRESHOLDS)
         row = outcome(decide(evidence, THRESHOLDS, on.instrument))
         seconds = perf_counter() - start
@@ -86,7 +88,7 @@ def _dealt(on: Any, base: Any, after: Any, order: Any, end: int) -> Steered:
     """The first texts of each side after the labels were dealt anew; −λ is not needed for what is settled."""
 
     def of(p: Any) -> Any:
-        changed = {}
+        changed: dict[str, Any] = {}
         for prefix in ("", "total_"):
             both = np.concatenate([getattr(p, prefix + side) for side in SIDES])[order]
             plus, minus = np.split(both, 2)
@@ -116,14 +118,16 @@ def page(rows: Sequence[Row], thorough: Sequence[Row], seconds: float) -> str:
     false = sum("success" in looks for r in nulls for looks in r["looks"].values())
     saved = [r["thorough"] / r["tokens"] for r in real]
     moves = Counter((b["decision"], r["decision"]) for r, b in pairs if r["decision"] != b["decision"])
+    agree, pass_alike = _percent(sum(same), len(same)), _percent(sum(claim), len(claim))
     text = [
         "# Stopping when it is decided, on real behaviors", "",
         "```", ".venv/bin/python benchmarks/stopped.py --data ../shared/data --out docs/results/stopped.md", "```", "",
         f"{machine()}; {seconds / 3600:.1f} hours of processes with one thread each.", "",
         f"**{len(real)} of {len(before)} persona sets.** The decision is that of the thorough check in {sum(same)} "
-        f"({_percent(sum(same), len(same))}), and both pass or neither does in {sum(claim)} ({_percent(sum(claim), len(claim))}); "
+        f"({agree}), and both pass or neither does in {sum(claim)} ({pass_alike}); "
         + (f"a no-go became a pass in {', '.join(turned)}." if turned else "no no-go became a pass.")
-        + f" Of {len(passes)} passes {len(missed)} miss a bound on the held-out half ({_percent(len(missed), len(passes))}).",
+        + f" Of {len(passes)} passes {len(missed)} miss a bound on the held-out half "
+        f"({_percent(len(missed), len(passes))}).",
         "",
         f"**Labels that mean nothing.** {false} of {vectors} vectors ({len(nulls)} sets) were taken for a success at "
         f"any look ({_percent(false, vectors)}).", "",

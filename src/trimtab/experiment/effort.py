@@ -58,10 +58,9 @@ class Effort:
     @property
     def decision_only(self) -> "Effort":
         """The same without what no decision rests on."""
-        none = dict.fromkeys(
-            ("other_types", "shuffled", "prompting", "refits", "over_refusal", "curve_texts", "continuations"), 0
+        return replace(
+            self, other_types=0, shuffled=0, prompting=0, refits=0, over_refusal=0, curve_texts=0, continuations=0
         )
-        return replace(self, **none)
 
     @staticmethod
     def named(name: str) -> "Effort":
@@ -72,7 +71,7 @@ class Effort:
         """
         if not isinstance(name, str) or name not in EFFORTS:
             raise InputError(
-                f"unknown effort {name!r}; one of {', '.join(EFFORTS)}", code="unknown-effort", field="effort"
+                f"unknown effort {name!r}; one of {', '.join(EFFORTS)}", code="unknown-choice", field="effort"
             )
         return EFFORTS[name]
 

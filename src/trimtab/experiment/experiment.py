@@ -83,9 +83,12 @@ class Experiment:
 
     def first(self, part: Split, rows: int) -> "Experiment":
         """The same with the first rows of a part alone."""
-        whole = self.part(part)
-        fewer = Part(whole.examples[:rows], whole.clusters[:rows])
-        return replace(self, splits=replace(self.splits, **{part: fewer}))
+        whole, s = self.part(part), self.splits
+        parts = {"dev": s.dev, "eval": s.eval, "replication": s.replication}
+        parts[part] = Part(whole.examples[:rows], whole.clusters[:rows])
+        return replace(
+            self, splits=Splits(s.shots, s.train, parts["dev"], parts["eval"], parts["replication"], s.notes)
+        )
 
     def contrast_of(self, part: Part) -> ContrastMaker:
         """Contrasts over the examples of a part."""

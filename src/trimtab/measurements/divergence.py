@@ -46,7 +46,7 @@ class Drift:
     @staticmethod
     def together(some: Sequence["Drift"]) -> "Drift":
         """Of the documents of all."""
-        return Drift(*(np.concatenate([getattr(d, name) for d in some]) for name in ("kl", "surprise")))
+        return Drift(np.concatenate([d.kl for d in some]), np.concatenate([d.surprise for d in some]))
 
     def none(self) -> "Drift":
         """What no edits would have done to the same documents."""

@@ -30,6 +30,7 @@ from trimtab.workflows.halving import by_halving, halving_steps
 MAP_ROWS = 40  # dev examples behind the map over blocks
 ROUGH_KL = 2.0  # times the bound: strengths whose divergence on a few texts is larger are not looked at again
 ROUGH_TEXTS = 4  # one of so many texts tells roughly
+POSITIONS = 0.25  # of the tokens whose predictions are compared, where candidates are sorted out
 MAP_BLOCKS = 16  # blocks on the map, evenly spread
 Key = TypeVar("Key", bound=Hashable)
 HOPELESS = "no block's prefilled vector moves the dev examples enough (--thorough tries the other types)"
@@ -103,14 +104,14 @@ def choose(on: Experiment, given: Site | None, strength: float | None, threshold
     site = given or Site(max(_most_seen(blocks), key=lambda b: -np.inf if b.effect.low is None else b.effect.low).block)
     sites = mapped_sites(on) if site in mapped_sites(on) and given is None else [site]  # those that were read already
 
-    def read(some: Sequence[PromptType]) -> Mapping[PromptType, Geometry]:
+    def at_site(some: Sequence[PromptType]) -> Mapping[PromptType, Geometry]:
         return {t: training(on, t, sites if t == PromptType.PREFILLED else [site])[site] for t in some}
 
     types = on.measured_types
     hopeless = on.effort.stops and bool(blocks) and _hopeless(blocks, thresholds.min_effect)
     if hopeless and PromptType.PREFILLED in types:
         types = (PromptType.PREFILLED,)
-    geometry, lost = those_finite(types, read)
+    geometry, lost = those_finite(types, at_site)
     lost |= dict.fromkeys((t for t in on.measured_types if t not in types), HOPELESS)
     vectors = {t: vector_of(on, g, site) for t, g in geometry.items()}
     best: str = next(iter(vectors))
@@ -230,9 +231,10 @@ def drift_steps(
 ) -> tuple[NeutralDrift, PromptsDrift]:
     """What strengths to choose from do to texts that the evaluation does not see."""
     strengths = tuple(s for _, s in _tried(on, steering, factors))
+    share = POSITIONS if on.effort.stops else 1.0
     return (
-        NeutralDrift(steering, strengths, SCREENING_ROWS, "dev", every),
-        PromptsDrift(steering, strengths, (), "dev", every),
+        NeutralDrift(steering, strengths, SCREENING_ROWS, "dev", every, share=share),
+        PromptsDrift(steering, strengths, (), "dev", every, share=share),
     )
 
 
