@@ -76,6 +76,14 @@ class Tally:
         self.amount += amount
         self._to.advance(stage, amount)
 
+    def of(self, name: str) -> Progress:
+        """Handed on, and not added up."""
+        return self._to.of(name)
+
+    def end(self) -> None:
+        """Handed on."""
+        self._to.end()
+
 
 class OnTerminal:
     """A bar on standard error with the estimate first, and above it what was said; without a terminal the lines alone.
