@@ -94,7 +94,8 @@ def measure(rounds: int, rows: int, variants: int) -> dict[str, dict[str, list[f
                 runs[name][ALONE].append(first.seconds())
                 with busy(second):
                     runs[name][BESIDE].append(first.seconds())
-                print(name, {where: round(times[-1], 2) for where, times in runs[name].items()}, file=sys.stderr, flush=True)
+                last = {where: round(times[-1], 2) for where, times in runs[name].items()}
+                print(name, last, file=sys.stderr, flush=True)
     return runs
 
 
