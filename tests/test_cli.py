@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import os
 import re
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from tests.conftest import Run
 
 from trimtab.behaviors import load
 from trimtab.cli import app
+from trimtab.errors import InputError
+from trimtab.steering import Steering
 
 NAME = re.compile(r"(?<![\w.])[a-z]+_[a-z_]+")  # as identifiers are written
 
@@ -209,11 +212,92 @@ def test_require_ends_with_3_below_the_verdict_and_the_report_is_written(
 
 def test_two_behaviors_report_into_a_folder_each(run: Run, tmp_path: Path, tiny_folder: Path) -> None:
     arguments = ("--model", tiny_folder, "--train", "12", "--eval", "12", "--site", "1", "--prompt-type", "prefilled")
-    code, out, _ = run("check", "null", "sentiment", *arguments, "--out", tmp_path, "--json")
+    code, out, _ = run("check", "null", "sentiment", *arguments, "--quick", "--out", tmp_path, "--json")
     assert code == 0
     assert [r["behavior"] for r in json.loads(out)] == ["null", "sentiment"]
     assert (tmp_path / "null" / "report.json").is_file()
     assert (tmp_path / "sentiment" / "report.json").is_file()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_several_behaviors_are_shown_each_then_ranked_in_a_table_and_on_a_page(
+    workers: int, run: Run, tmp_path: Path, tiny_folder: Path
+) -> None:
+    arguments = ("--model", tiny_folder, "--train", "12", "--eval", "12", "--site", "1", "--prompt-type", "prefilled")
+    code, out, err = run(
+        "check", "null", "sentiment", *arguments, "--quick", "--workers", workers, "--out", tmp_path, "--require", "go"
+    )
+    assert code == 3
+    for name in ("null", "sentiment"):
+        assert out.count(f"report: {tmp_path / name / 'report.html'}\n") == 1
+        assert f"{name}: about " in err
+        assert f'href="{name}/report.html"' in (tmp_path / "index.html").read_text()
+    assert out.index("report: ") < out.index("2 behaviors, ranked")
+    assert out.endswith(f"index: {tmp_path / 'index.html'}\n")
+
+
+@pytest.mark.parametrize(("flags", "effort"), [((), "default"), (("--quick",), "quick"), (("--thorough",), "thorough")])
+def test_flags_for_the_effort_reach_the_check(
+    flags: tuple[str, ...], effort: str, run: Run, tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*_: object, effort: str, **settings: object) -> None:
+        raise InputError(f"asked for {effort}")
+
+    monkeypatch.setattr("trimtab.workflows.check", asked)
+    code, _, err = run("check", "null", "--model", tiny_folder, *flags, "--out", tmp_path)
+    assert code == 2
+    assert f"asked for {effort}" in err
+
+
+def test_quick_and_thorough_exclude_each_other(run: Run, tmp_path: Path, tiny_folder: Path) -> None:
+    code, out, err = run("check", "null", "--model", tiny_folder, "--quick", "--thorough", "--out", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert "--quick or --thorough, not both" in err
+    assert not (tmp_path / "out").exists()
+
+
+OUT = ("--out", "out")
+VERBS_WITH_A_MODEL: dict[str, tuple[str, ...]] = {
+    "check": ("null", *OUT),
+    "fit": ("null", *OUT),
+    "study": ("null", *OUT),
+    "predict": ("null",),
+    "generate": ("Hello", "--steering", "steering", "--model", "smollm2"),
+    "evaluate": ("--task", "behavior:null", "--method", "pca", *OUT),
+    "tune": ("--task", "behavior:null", "--method", "pca", *OUT),
+    "draft": ("rhymes", "--description", "speaks in rhymes", "--n", "4"),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS_WITH_A_MODEL)
+def test_threads_are_as_many_as_asked_for_when_the_model_is_loaded(
+    verb: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Steering.from_vector(1, torch.ones(4)).save("steering")
+
+    def load(*_: object, **options: object) -> None:
+        raise InputError(f"loaded with {torch.get_num_threads()} threads")
+
+    for module in ("trimtab.models", "trimtab.experiment.executor"):
+        monkeypatch.setattr(f"{module}.load", load)
+    before = torch.get_num_threads()
+    try:
+        code, _, err = run(verb, *VERBS_WITH_A_MODEL[verb], "--threads", 3)
+    finally:
+        torch.set_num_threads(before)
+    assert code == 2
+    assert "loaded with 3 threads" in err
+
+
+@pytest.mark.parametrize(("given", "heeded"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+def test_threads_that_wait_sleep_unless_the_environment_says_otherwise(given: dict[str, str], heeded: str) -> None:
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "trimtab", "doctor"], env={**own, "OMP_DISPLAY_ENV": "TRUE", **given},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert f"OMP_WAIT_POLICY = '{heeded}'" in done.stderr
 
 
 def test_lint_finds_what_is_wrong_and_strict_says_so(run: Run, tmp_path: Path) -> None:

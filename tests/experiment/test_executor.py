@@ -2,22 +2,49 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
+import torch
 
 from trimtab.errors import InputError, TrimtabError
-from trimtab.experiment.executor import Models, check_workers, run_all
+from trimtab.experiment.executor import Models, check_workers, run_all, threads
 from trimtab.experiment.progress import Progress, Silent
 
 
 class Told(Silent):
+    """Adds up amounts by stage, and keeps what was told by the name of the piece of work."""
+
     def __init__(self) -> None:
         self.amounts: dict[str, int] = {}
+        self.pieces: dict[str, list[object]] = {}
 
     def advance(self, stage: str, amount: int) -> None:
         self.amounts[stage] = self.amounts.get(stage, 0) + amount
+
+    def of(self, name: str) -> Progress:
+        return Piece(self.pieces.setdefault(name, []))
+
+
+class Piece(Silent):
+    def __init__(self, told: list[object]) -> None:
+        self.told = told
+
+    def begin(self, amount: int, seconds: float, unit: str = "tokens to compute") -> None:
+        self.told.append((amount, seconds, unit))
+
+    def say(self, line: str) -> None:
+        self.told.append(line)
+
+    def advance(self, stage: str, amount: int) -> None:
+        self.told.append((stage, amount))
+
+    def end(self) -> None:
+        self.told.append("end")
 
 
 def write(file: Path, progress: Progress, models: Models) -> None:
@@ -48,6 +75,108 @@ def test_a_killed_process_and_an_error_end_the_work_with_a_message(tmp_path, nam
     for child in active_children():
         child.join(10)
     assert not active_children()
+
+
+def tell(file: Path, progress: Progress, models: Models) -> None:
+    """Tells what a check would."""
+    own = progress.of(file.name)
+    own.begin(10, 2.5)
+    own.say("effect: +0.5 after 8 of 16 examples")
+    own.advance("effect", 4)
+    own.end()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_each_piece_of_work_tells_arrives_by_its_name_and_in_its_order(tmp_path, workers):
+    told, files, finished = Told(), [tmp_path / name for name in ("a", "b", "c")], []
+    run_all(tell, files, workers, told, Models(), finished.append)
+    said = [(10, 2.5, "tokens to compute"), "effect: +0.5 after 8 of 16 examples", ("effect", 4), "end"]
+    assert told.pieces == {"a": said, "b": said, "c": said}
+    assert sorted(finished) == files
+
+
+def wait_until_seen(file: Path, progress: Progress, models: Models) -> None:
+    """Goes on when somebody has reacted to what was said."""
+    progress.say("begun")
+    for _ in range(600):
+        if file.exists():
+            return
+        time.sleep(0.05)
+    raise InputError("nobody heard it in time")
+
+
+def test_what_is_said_is_heard_while_the_work_goes_on(tmp_path):
+    class Reacting(Silent):
+        def say(self, line: str) -> None:
+            (tmp_path / "seen").touch()
+
+    run_all(wait_until_seen, [tmp_path / "seen"], 2, Reacting(), Models())
+
+
+def test_threads_are_shared_out_among_processes():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(5)
+        assert [threads(n) for n in (1, 2, 5, 8)] == [5, 2, 1, 1]
+    finally:
+        torch.set_num_threads(before)
+
+
+SLEEPERS = """
+import sys, time
+from trimtab.experiment.executor import Models, run_all
+from trimtab.experiment.progress import Silent
+
+def sleep(task, progress, models):
+    progress.say("asleep")
+    time.sleep(600)
+
+class Saying(Silent):
+    def say(self, line):
+        print(line, flush=True)
+
+if __name__ == "__main__":
+    print("begun", flush=True)
+    try:
+        run_all(sleep, [1, 2], 2, Saying(), Models())
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+        sys.exit(130)
+"""
+
+
+def group_members(leader: int) -> list[int]:
+    """Processes of a process group, without zombies."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(group) == leader and state != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+def test_ctrl_c_ends_every_process_with_one_message_and_no_traceback(tmp_path):
+    (tmp_path / "sleepers.py").write_text(SLEEPERS)
+    work = subprocess.Popen(
+        [sys.executable, tmp_path / "sleepers.py"], start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert work.stdout is not None
+    assert [work.stdout.readline() for _ in range(2)] == ["begun\n", "asleep\n"]  # the other may still be beginning
+    os.killpg(work.pid, signal.SIGINT)  # as a terminal does
+    out, err = work.communicate(timeout=60)
+    assert work.returncode == 130
+    assert out.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in err
+    for _ in range(100):
+        if not group_members(work.pid):
+            break
+        time.sleep(0.1)
+    assert group_members(work.pid) == []
 
 
 @pytest.mark.parametrize("workers", [0, -1, 1.5])

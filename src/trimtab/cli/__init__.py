@@ -30,6 +30,7 @@ from trimtab.cli.store import store
 from trimtab.cli.study import study
 from trimtab.cli.tune import tune
 from trimtab.errors import InputError, TrimtabError
+from trimtab.threads import sleep_while_waiting
 from trimtab.version import __version__
 
 app = typer.Typer(
@@ -43,6 +44,7 @@ app = typer.Typer(
 
 def main() -> NoReturn:
     """Entry point: errors become one message and an exit code, never a traceback."""
+    sleep_while_waiting()
     try:
         _check_utf8(sys.argv[1:])
         app(standalone_mode=True)

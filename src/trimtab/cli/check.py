@@ -5,7 +5,7 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,6 +15,13 @@ from trimtab.cli.against import show_comparison
 from trimtab.cli.listing import show_builtins
 from trimtab.cli.options import both_or_none, one_of, quiet, resumable
 from trimtab.errors import InputError
+
+if TYPE_CHECKING:
+    from trimtab.behaviors import Behavior
+    from trimtab.clients.chat import Endpoint
+    from trimtab.experiment.executor import ModelSource
+    from trimtab.models import Model
+    from trimtab.results import Report
 
 
 def check(
@@ -28,6 +35,7 @@ def check(
     adapter: options.Adapter = None,
     dtype: options.Dtype = "auto",
     device: options.Device = None,
+    threads: options.Threads = None,
     site: Annotated[
         str, typer.Option(help="14, attention:14, mlp:14; auto, or a range such as 10-18: chosen on the dev split.")
     ] = "auto",
@@ -76,6 +84,20 @@ def check(
     ] = None,
     judge_model: Annotated[str | None, typer.Option(help="Name of the model there.")] = None,
     key_env: options.KeyEnv = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Measure only what the decision rests on, and stop when it is certain.")
+    ] = False,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Measure everything on all examples, without stopping early.")
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes for several behaviors; each loads the model and gets its share of the threads. By default "
+            "as many as there are cores, behaviors, and memory for; one on a GPU.",
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for report.html, report.json and examples.parquet.")] = Path(
         "out/check"
     ),
@@ -94,6 +116,8 @@ def check(
     if not behaviors:
         raise InputError("name at least one behavior: a file, or a built-in one (trimtab check --list)")
     fixed = options.strength_or_auto(strength)
+    if quick and thorough:
+        raise InputError("give --quick or --thorough, not both")
     one_of("--require", require, ("go", "caution"))
     one_of("--read", read, ("last", "mean"))
     given = both_or_none(positive_instruction, negative_instruction)
@@ -104,14 +128,11 @@ def check(
     loaded = [load_behavior(source, view=view, format=format, skip_bad=skip_bad) for source in behaviors]
     if given is not None:
         loaded = [replace(b, positive_instruction=given[0], negative_instruction=given[1]) for b in loaded]
-    folders = folders_for(out, [b.name for b in loaded])
+    check_folders(out, [b.name for b in loaded])
 
-    from trimtab.evaluation import Judge
-    from trimtab.experiment.progress import OnTerminal
-    from trimtab.reports.check.terminal import summary
+    from trimtab.experiment.executor import ModelSource
     from trimtab.results import DECISIONS
     from trimtab.results.comparison import compare
-    from trimtab.workflows import check as run
 
     made = None
     if steering:
@@ -121,39 +142,34 @@ def check(
     source = options.EMBEDDED if model is None else model
     if made is not None:
         source, revision = options.model_of(made, model, revision)
-    lm = options.loaded(source, revision, adapter, dtype, device)
-    reports = []
-    for behavior, folder in zip(loaded, folders, strict=True):
-        with resumable(), OnTerminal.shown(behavior.name) as progress, quiet():
-            report = run(
-                lm,
-                behavior,
-                site=None if site == "auto" else site,
-                prompt_types=prompt_type or ["all"],
-                steering=made,
-                strength="auto" if fixed is None else fixed,
-                scope=scope,  # type: ignore[arg-type]  # checked there
-                train=train,
-                evaluation=eval_,
-                seed=seed,
-                chat_template=chat_template,
-                read=read,  # type: ignore[arg-type]  # checked above
-                min_effect=min_effect,
-                max_anti_steerable=max_anti_steerable,
-                max_kl=max_kl,
-                max_capability_loss=max_capability_loss,
-                allow_desired_loss=allow_desired_loss,
-                others=[b for b in loaded if b is not behavior],
-                generate=generate,
-                judge=Judge(asked, behavior) if asked else None,
-                folder=folder,
-                progress=progress,
-                command=shlex.join(["trimtab", *sys.argv[1:]]),
-            )
-        reports.append(report)
-        if not json_:
-            summary(report, Console())
-            Console(soft_wrap=True).print(f"report: {folder / 'report.html'}\n", highlight=False, markup=False)
+    settings: dict[str, Any] = {
+        "site": None if site == "auto" else site,
+        "prompt_types": prompt_type or ["all"],
+        "steering": made,
+        "strength": "auto" if fixed is None else fixed,
+        "scope": scope,
+        "train": train,
+        "evaluation": eval_,
+        "seed": seed,
+        "chat_template": chat_template,
+        "read": read,
+        "min_effect": min_effect,
+        "max_anti_steerable": max_anti_steerable,
+        "max_kl": max_kl,
+        "max_capability_loss": max_capability_loss,
+        "allow_desired_loss": allow_desired_loss,
+        "generate": generate,
+        "effort": "quick" if quick else "thorough" if thorough else "default",
+        "command": shlex.join(["trimtab", *sys.argv[1:]]),
+    }
+    if len(loaded) == 1:
+        lm = options.loaded(source, revision, adapter, dtype, device, threads)
+        reports: tuple[Report, ...] = (_one(lm, loaded[0], asked, out, settings, shown=not json_),)
+    else:
+        options.about_to_load(source, revision, adapter, device)
+        options.use_threads(threads)
+        on = ModelSource(source, source, revision, adapter, dtype, device)
+        reports = _several(on, loaded, asked, out, workers, settings, shown=not json_)
     comparison = compare(earlier, reports[0]) if earlier else None
     if json_:
         documents: list[object] = [r.model_dump(mode="json", by_alias=True) for r in reports]
@@ -179,12 +195,73 @@ def _earlier(file: Path | None, behaviors: list[str]) -> Any:
     return load_any(file)
 
 
-def folders_for(out: Path, names: list[str]) -> list[Path]:
-    """One behavior reports into the folder itself, several into one folder each."""
+def _one(
+    model: "Model", behavior: "Behavior", judge: "Endpoint | None", out: Path, settings: dict[str, Any], shown: bool
+) -> "Report":
+    """Check a behavior; its report goes into the folder itself."""
+    from trimtab.evaluation import Judge
+    from trimtab.experiment.progress import OnTerminal
+    from trimtab.workflows import check as run
+
+    asked = Judge(judge, behavior) if judge else None
+    with resumable(), OnTerminal.shown(behavior.name) as progress, quiet():
+        report = run(model, behavior, judge=asked, folder=out, progress=progress, **settings)
+    if shown:
+        _show(report, out)
+    return report
+
+
+def _several(
+    source: "ModelSource",
+    behaviors: "list[Behavior]",
+    judge: "Endpoint | None",
+    out: Path,
+    workers: int | None,
+    settings: dict[str, Any],
+    shown: bool,
+) -> "tuple[Report, ...]":
+    """Check behaviors, in parallel where cores are free; each report goes into a folder of its own."""
+    from trimtab.experiment.progress import OnTerminal
+    from trimtab.reports.check.ranking import INDEX, ranking
+    from trimtab.workflows.check.several import check_several
+
+    with resumable(), OnTerminal.shown("check", len(behaviors)) as progress, quiet():
+
+        def finished(report: "Report") -> None:
+            if shown:
+                with progress.paused():
+                    _show(report, out / report.behavior)
+
+        reports = check_several(
+            source,
+            behaviors,
+            folder=out,
+            workers=workers,
+            judge=judge,
+            progress=progress,
+            finished=finished,
+            **settings,
+        )
+    if shown:
+        ranking(reports, Console())
+        Console(soft_wrap=True).print(f"index: {out / INDEX}", highlight=False, markup=False)
+    return reports
+
+
+def _show(report: "Report", folder: Path) -> None:
+    from trimtab.reports.check.terminal import summary
+
+    summary(report, Console())
+    Console(soft_wrap=True).print(f"report: {folder / 'report.html'}\n", highlight=False, markup=False)
+
+
+def check_folders(out: Path, names: list[str]) -> None:
+    """Check that one behavior can report into the folder itself, and several into one folder each.
+
+    Raises:
+        InputError: the folder cannot be used; two behaviors have one name.
+    """
     options.own_folder(out)
-    if len(names) == 1:
-        return [out]
     repeated = sorted({n for n in names if names.count(n) > 1})
     if repeated:
         raise InputError(f"two behaviors are called {repeated[0]!r}; check them one at a time with their own --out")
-    return [out / name for name in names]

@@ -32,6 +32,7 @@ def draft(
     adapter: options.Adapter = None,
     dtype: options.Dtype = "auto",
     device: options.Device = None,
+    threads: options.Threads = None,
     seed: options.Seed = 0,
     positive_instruction: options.PositiveInstruction = None,
     negative_instruction: options.NegativeInstruction = None,
@@ -44,7 +45,7 @@ def draft(
 
     file = writable(Path(f"{name}.jsonl") if out is None else out)
     behind = options.endpoint("--endpoint", endpoint, "--endpoint-model", endpoint_model, key_env, timeout)
-    writer = _loaded(model, revision, adapter, dtype, device) if behind is None else _behind(behind, parallel)
+    writer = _loaded(model, revision, adapter, dtype, device, threads) if behind is None else _behind(behind, parallel)
 
     from trimtab.experiment.progress import OnTerminal
 
@@ -71,10 +72,12 @@ def draft(
     )
 
 
-def _loaded(model: str, revision: str | None, adapter: str | None, dtype: str, device: str | None) -> Any:
+def _loaded(
+    model: str, revision: str | None, adapter: str | None, dtype: str, device: str | None, threads: int | None
+) -> Any:
     from trimtab.workflows.draft import LoadedWriter
 
-    return LoadedWriter(options.loaded(model, revision, adapter, dtype, device))
+    return LoadedWriter(options.loaded(model, revision, adapter, dtype, device, threads))
 
 
 def _behind(endpoint: Any, parallel: int) -> Any:

@@ -45,6 +45,7 @@ def evaluate(
     adapter: options.Adapter = None,
     dtype: options.Dtype = "auto",
     device: options.Device = None,
+    threads: options.Threads = None,
     train: Annotated[int, typer.Option(help="Training examples of each task, at most.")] = 150,
     dev: Annotated[int, typer.Option(help="Units of each task to choose by, at most.")] = 40,
     test: Annotated[int, typer.Option(help="Units of each task to measure, at most.")] = 120,
@@ -72,6 +73,7 @@ def evaluate(
     from trimtab.workflows.evaluate.evaluate import DAMAGES
     from trimtab.workflows.evaluate.evaluate import evaluate as run
 
+    options.use_threads(threads)
     with resumable(), OnTerminal.shown("evaluate") as progress, quiet():
         found = run(
             ModelSource(model, model, revision, adapter, dtype, device),

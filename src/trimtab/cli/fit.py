@@ -28,6 +28,7 @@ def fit(
     adapter: options.Adapter = None,
     dtype: options.Dtype = "auto",
     device: options.Device = None,
+    threads: options.Threads = None,
     site: Annotated[
         list[str] | None,
         typer.Option(
@@ -80,7 +81,7 @@ def fit(
     from trimtab.reports.fit.terminal import gate_summary
     from trimtab.workflows.fit.fit import fit as run
 
-    lm = options.loaded(model, revision, adapter, dtype, device)
+    lm = options.loaded(model, revision, adapter, dtype, device, threads)
     with resumable(), OnTerminal.shown("fit") as progress, quiet():
         result = run(
             lm,

@@ -41,6 +41,7 @@ FLAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "endpoint.url": ("--endpoint", "--judge"),
     "epoch_visits": ("--epoch-visits",),
     "equal_dose": ("--equal-dose",),
+    "effort": ("--quick", "--thorough"),
     "evaluation": ("--eval",),
     "explore": ("--explore",),
     "factorial": ("--factorial",),

@@ -35,6 +35,7 @@ def generate(
     adapter: options.Adapter = None,
     dtype: options.Dtype = "auto",
     device: options.Device = None,
+    threads: options.Threads = None,
     strength: Annotated[
         list[str] | None, typer.Option(help="name=1.5 (repeatable), one number for all attributes, or a preset's name.")
     ] = None,
@@ -71,7 +72,7 @@ def generate(
     from trimtab.models import ensure_fits
     from trimtab.workflows.generate.generate import MAX_EDIT_SIZE_RATIO, check_length, generate, size_on
 
-    lm = options.loaded(source, revision, adapter, dtype, device)
+    lm = options.loaded(source, revision, adapter, dtype, device, threads)
     with quiet():
         ensure_fits(steered_by, lm)
         notes = check_length(lm, texts, steered_by, strength_of, chat_template, max_new_tokens)

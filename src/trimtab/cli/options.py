@@ -39,6 +39,15 @@ Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the
 Adapter = Annotated[str | None, typer.Option(help="PEFT adapter to put on top.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
 Device = Annotated[str | None, typer.Option(help="Such as cuda:1; by default the first GPU, else the CPU.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        help="Threads that compute, of all processes together; by default one for each core, or OMP_NUM_THREADS. Those "
+        "that wait sleep, so that other work on the machine goes on, unless OMP_WAIT_POLICY says otherwise.",
+    ),
+]
 ChatTemplate = Annotated[
     bool, typer.Option("--chat-template/--no-chat-template", help="Put prompts through the tokenizer's chat template.")
 ]
@@ -76,17 +85,37 @@ def endpoint(
     return Endpoint(url, model, key, timeout)
 
 
-def loaded(source: str, revision: str | None, adapter: str | None, dtype: str, device: str | None) -> "Model":
+def loaded(
+    source: str, revision: str | None, adapter: str | None, dtype: str, device: str | None, threads: int | None
+) -> "Model":
     """The model of the command line; says so on standard error, since it may take a while."""
+    about_to_load(source, revision, adapter, device)
+    from trimtab.models import load
+
+    use_threads(threads)
+    with quiet():
+        return load(source, revision=revision, adapter=adapter, dtype=dtype, device=device)
+
+
+def about_to_load(source: str, revision: str | None, adapter: str | None, device: str | None) -> None:
+    """Say that a model is loaded, whose options are not empty.
+
+    Raises:
+        InputError: one of them is.
+    """
     given = {"--model": source, "--revision": revision, "--adapter": adapter, "--device": device}
     for flag, value in given.items():
         if value is not None and not value.strip():
             raise InputError(f"{flag} is empty; give a value, or leave it out")
-    from trimtab.models import load
-
     Console(stderr=True).print(f"loading {source} …", markup=False, highlight=False)
-    with quiet():
-        return load(source, revision=revision, adapter=adapter, dtype=dtype, device=device)
+
+
+def use_threads(threads: int | None) -> None:
+    """Compute with so many threads, shared out where processes are started; None leaves the number to torch."""
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
 
 
 def model_of(steering: "Steering", model: str | None, revision: str | None) -> tuple[str, str | None]:

@@ -23,6 +23,7 @@ def predict(
     adapter: options.Adapter = None,
     dtype: options.Dtype = "auto",
     device: options.Device = None,
+    threads: options.Threads = None,
     site: Annotated[
         str | None,
         typer.Option(help="14, attention:14, mlp:14; 10-18: each of these blocks; auto: the middle's residual."),
@@ -76,7 +77,7 @@ def predict(
     from trimtab.reports.prediction.terminal import prediction_summary
     from trimtab.workflows.predict.predict import predict as run
 
-    lm = options.loaded(model, revision, adapter, dtype, device)
+    lm = options.loaded(model, revision, adapter, dtype, device, threads)
     with OnTerminal.shown("predict") as progress, quiet():
         result = run(
             lm,

@@ -48,14 +48,7 @@ def serve(
     requests_per_minute: Annotated[
         int, typer.Option(min=1, help="Requests that a key may make each minute; without keys, all callers together.")
     ] = 600,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Threads that compute for the model; by default one for each core, or OMP_NUM_THREADS. Those that "
-            "wait sleep, so that other work on the machine goes on, unless OMP_WAIT_POLICY says otherwise.",
-        ),
-    ] = None,
+    threads: options.Threads = None,
     playground: Annotated[
         bool, typer.Option("--playground/--no-playground", help="A page to chat on, at the server's address.")
     ] = True,

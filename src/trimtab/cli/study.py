@@ -28,6 +28,7 @@ def study(
         list[str] | None, typer.Option(help="auto, float32, bfloat16 or float16 (repeatable: each with every model).")
     ] = None,
     device: options.Device = None,
+    threads: options.Threads = None,
     site: Annotated[
         list[str] | None,
         typer.Option(
@@ -81,6 +82,7 @@ def study(
             loaded.append(copy)
             controls.append(copy.name)
             families[copy.name] = families[behavior.name]
+    options.use_threads(threads)
     with resumable(), OnTerminal.shown("study") as progress, quiet():
         result = run(
             sources(model or ["smollm2"], dtype or ["auto"], device),

@@ -1,13 +1,17 @@
 """Tasks on models, one after the other in this process or shared out among several."""
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from multiprocessing import active_children, get_context, parent_process
-from threading import Thread
-from typing import TypeVar
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Lock
+from threading import Thread, current_thread, main_thread
+from typing import Any, Final, TypeVar
 
 import torch
 
@@ -15,6 +19,9 @@ from trimtab.errors import InputError, TrimtabError
 from trimtab.experiment.numbers import is_whole
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.models import Model, load
+from trimtab.threads import sleep_while_waiting
+
+_OFTEN: Final = 0.1  # seconds between two looks at what other processes tell
 
 
 @dataclass(frozen=True)
@@ -71,19 +78,27 @@ def check_workers(workers: int) -> None:
 
 
 def threads(workers: int) -> int:
-    """Threads of each process."""
-    return torch.get_num_threads() if workers == 1 else max(1, (os.cpu_count() or 1) // workers)
+    """Threads of each process: this one's, shared out."""
+    return max(1, torch.get_num_threads() // workers)
 
 
-def run_all(work: Work[T], tasks: Sequence[T], workers: int, progress: Progress, models: Models) -> None:
+def run_all(
+    work: Work[T],
+    tasks: Sequence[T],
+    workers: int,
+    progress: Progress,
+    models: Models,
+    finished: Callable[[T], None] = lambda task: None,
+) -> None:
     """Carry out tasks; each keeps its own result, so that the order does not matter.
 
     Args:
         work: what is done of each.
         tasks: what can be sent to other processes.
         workers: processes; 1 for this one.
-        progress: is told what the tasks tell.
+        progress: is told what the tasks tell, while they run.
         models: of this process.
+        finished: is told, in this process, every task that is done.
 
     Raises:
         TrimtabError: a process was killed.
@@ -91,16 +106,27 @@ def run_all(work: Work[T], tasks: Sequence[T], workers: int, progress: Progress,
     if workers == 1:
         for task in tasks:
             work(task, progress, models)
+            finished(task)
         return
-    others = active_children()
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin, (threads(workers),))
+    others, context = active_children(), get_context("spawn")
+    sleep_while_waiting()  # in the processes that begin here; this one's torch has been imported
+    told, teller = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, context, _begin, (threads(workers), teller, context.Lock()))
     try:
-        for done in as_completed([pool.submit(_done, work, task) for task in tasks]):
-            for stage, amount in done.result().items():
-                progress.advance(stage, amount)
+        with _not_interrupted():
+            running = {pool.submit(_done, work, task): task for task in tasks}
+        while running:
+            done, _ = wait(running, _OFTEN, FIRST_COMPLETED)
+            while told.poll():
+                _pass_on(progress, *told.recv())
+            for future in done:
+                task = running.pop(future)
+                future.result()
+                finished(task)
     except BrokenProcessPool as error:
         raise TrimtabError(
-            "a worker process has ended, killed or out of memory; the same command goes on where it stopped"
+            "a worker process has ended, killed or out of memory; the same command goes on where it stopped",
+            field="workers",
         ) from error
     except BaseException:
         for process in active_children():
@@ -109,13 +135,72 @@ def run_all(work: Work[T], tasks: Sequence[T], workers: int, progress: Progress,
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+        told.close()
+        teller.close()
 
 
-_of_worker = Models()  # used in worker processes alone, which end with the work
+@contextmanager
+def _not_interrupted() -> Iterator[None]:
+    """Processes that begin inside never hear of Ctrl-C, not even while they begin: this one ends them."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
-def _begin(n_threads: int) -> None:
+def _pass_on(progress: Progress, name: str | None, method: str, arguments: tuple[Any, ...]) -> None:
+    """Tell a progress of this process what another process told its own."""
+    getattr(progress if name is None else progress.of(name), method)(*arguments)
+
+
+@dataclass(frozen=True)
+class _Teller:
+    """The progress of a worker: sends what it is told to the process that shows it.
+
+    Args:
+        pipe: which all workers write to.
+        lock: of the pipe.
+        name: of the piece of work.
+    """
+
+    pipe: Connection
+    lock: Lock
+    name: str | None = None
+
+    def begin(self, amount: int, seconds: float, unit: str = "tokens to compute") -> None:
+        self._tell("begin", amount, seconds, unit)
+
+    def advance(self, stage: str, amount: int) -> None:
+        self._tell("advance", stage, amount)
+
+    def say(self, line: str) -> None:
+        self._tell("say", line)
+
+    def end(self) -> None:
+        self._tell("end")
+
+    def of(self, name: str) -> Progress:
+        return replace(self, name=name)
+
+    def _tell(self, method: str, *arguments: object) -> None:
+        with self.lock:
+            self.pipe.send((self.name, method, arguments))
+
+
+class _Worker:
+    """What a worker process has from beginning to end; unused in others."""
+
+    models = Models()
+    progress: Progress = Silent()
+
+
+def _begin(n_threads: int, pipe: Connection, lock: Lock) -> None:
     torch.set_num_threads(n_threads)
+    _Worker.progress = _Teller(pipe, lock)
     Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -127,17 +212,5 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-class _Counted(Silent):
-    """Adds up what was told, by stage."""
-
-    def __init__(self) -> None:
-        self.told: dict[str, int] = {}
-
-    def advance(self, stage: str, amount: int) -> None:
-        self.told[stage] = self.told.get(stage, 0) + amount
-
-
-def _done(work: Work[T], task: T) -> dict[str, int]:
-    counted = _Counted()
-    work(task, counted, _of_worker)
-    return counted.told
+def _done(work: Work[T], task: T) -> None:
+    work(task, _Worker.progress, _Worker.models)

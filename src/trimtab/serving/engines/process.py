@@ -19,6 +19,7 @@ from trimtab.errors import InputError, TrimtabError
 from trimtab.interventions import AnswerScore, Capabilities, Event, Request, ScoreRequest
 from trimtab.serving.engines.events import Events, read_events
 from trimtab.serving.engines.outbox import Item, Said
+from trimtab.threads import sleep_while_waiting
 
 _PATIENCE: Final = 10.0  # seconds for a process to end by itself
 _PAUSE: Final = 1.0  # seconds before a process that died is started again
@@ -267,7 +268,7 @@ def _settle(awaited: "asyncio.Future[tuple[AnswerScore, ...]]", item: Item) -> N
 
 def _run(pipe: Connection, model: ModelToServe) -> None:
     """The child: its environment is set before torch is imported, which reads it then."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait sleep, and other work goes on
+    sleep_while_waiting()
     for cache in _ONEDNN_CACHES:
         os.environ.setdefault(cache, str(_KERNELS))
     if model.threads is not None:
