@@ -18,7 +18,7 @@ from trimtab.steering import Steering
 from trimtab.storage.steps import Arrays, Ledger
 
 HEAD_SHARE = 0.4  # cost of the head at the answer's tokens, in passes through the blocks; for the estimate only
-_TIMED_RUNS = 3
+_TIMED_RUNS = 2
 Split = Literal["dev", "eval", "replication"]
 Variant = tuple[Steering | None, float]  # a steering, and its strength
 
@@ -123,7 +123,7 @@ class Experiment:
 
     def pace(self) -> float:
         """Seconds a token in a small batch: the fastest of some runs, as other work may slow single ones."""
-        batch = self.splits.dev.examples[:16]
+        batch = self.splits.dev.examples[:8]
         self.instrument.propensity(batch[:4])
         seconds = []
         for _ in range(_TIMED_RUNS):

@@ -28,7 +28,6 @@ from trimtab.verdict.decision import Thresholds
 from trimtab.workflows.halving import by_halving, halving_steps
 
 MAP_ROWS = 40  # dev examples behind the map over blocks
-ROUGH_KL = 2.0  # times the bound: strengths whose divergence on a few texts is larger are not looked at again
 ROUGH_TEXTS = 4  # one of so many texts tells roughly
 POSITIONS = 0.25  # of the tokens whose predictions are compared, where candidates are sorted out
 MAP_BLOCKS = 16  # blocks on the map, evenly spread
@@ -158,7 +157,7 @@ def _with_first_sane_strength(on: Experiment, chosen: Chosen, max_kl: float) -> 
         return dict(zip(some, _worse(on, chosen.steering, some, (0, ROUGH_TEXTS)), strict=True))
 
     rough, lost = those_finite(STRENGTHS, roughly)
-    left = [s for s in rough if float(rough[s].kl.mean()) < ROUGH_KL * max_kl] or list(rough)[:1]
+    left = [s for s, drift in rough.items() if (drift.divergence(on.seed).low or 0.0) < max_kl] or list(rough)[:1]
     tried = {s: v for s, v in zip(STRENGTHS, _tried(on, chosen.steering), strict=True) if s in left}
     effects, without = _effects(on, tried, len(on.splits.dev))
     level = simultaneous_level(0.95, len(STRENGTHS))
