@@ -181,7 +181,7 @@ def stopping(report: Report) -> list[str]:
     lines = [said] if s.settled is None else [f"{said} The intervals over examples are of {level(s.level)}, since an "
                                               "early end flatters narrower ones."]  # fmt: skip
     if times > 1.05:
-        lines.append(f"It computed {number(s.tokens)} tokens, a thorough check about {number(times)} times as many.")
+        lines.append(f"It computed {s.tokens:,} tokens, a thorough check about {number(times, 2)} times as many.")
     if s.not_measured:
         lines.append(f"Not measured: {', '.join(s.not_measured)} (trimtab check --thorough).")
     return lines

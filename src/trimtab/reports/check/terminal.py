@@ -129,18 +129,28 @@ def _types(report: Report, show: Words) -> Table:
 
 
 def _absent(report: Report) -> Iterator[str]:
-    """Why a type or one of its figures is missing."""
+    """Why types or figures of theirs are missing; those that lack the same for the same reason in one line."""
+    lacking: dict[str, dict[str | None, list[str]]] = {}  # by type what is missing, by reason
     for name, result in report.prompt_types.items():
         if result.not_measured:
-            yield f"{name}: {missing(result.not_measured)}"
+            lacking[name] = {result.not_measured: []}
             continue
-        figures = (("agreement", result.directional_agreement_loo), ("d′", result.separability_held_out))
-        for word, figure in figures:
-            if figure.value is None:
-                yield f"{name}: {word} {missing(figure.reason)}"
-        for word, present in (("effect", result.effect), ("anti-steerable share", result.anti_steerable)):
-            if present is None:
-                yield f"{name}: {word} {missing(result.untried)}"
+        missing_figures = {
+            "agreement": (result.directional_agreement_loo.value, result.directional_agreement_loo.reason),
+            "d′": (result.separability_held_out.value, result.separability_held_out.reason),
+            "effect": (result.effect, result.untried),
+            "anti-steerable share": (result.anti_steerable, result.untried),
+        }
+        lacking[name] = {}
+        for figure, (value, reason) in missing_figures.items():
+            if value is None:
+                lacking[name].setdefault(reason, []).append(figure)
+    alike: dict[tuple[str | None, str], list[str]] = {}
+    for name, reasons in lacking.items():
+        for reason, figures in reasons.items():
+            alike.setdefault((reason, " and ".join(figures)), []).append(name)
+    for (reason, what), names in alike.items():
+        yield f"{', '.join(names)}: {what}{' ' if what else ''}{missing(reason)}"
 
 
 def _figures(result: PromptTypeResult) -> tuple[str, ...]:
