@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/builtin_behaviors.py --out docs/builtins.md
 
-Every behavior is checked with all defaults (`trimtab check NAME`); every item of the capability probe is scored once by
+Every behavior is checked (`trimtab check NAME --thorough`); every item of the capability probe is scored once by
 the unsteered model, and none is left out. Finished checks are kept under --work and not repeated.
 """
 
@@ -28,7 +28,8 @@ def checked(model: tt.Model, name: str, work: Path) -> Report:
     file = work / name / "report.json"
     if not file.is_file():
         print(f"checking {name} …", flush=True)
-        tt.check(model, builtin(name), folder=work / name, command=f"trimtab check {name}")
+        command = f"trimtab check {name} --thorough"
+        tt.check(model, builtin(name), effort="thorough", folder=work / name, command=command)
     return Report.model_validate_json(file.read_text())
 
 
@@ -92,8 +93,8 @@ def page(model: tt.Model, work: Path) -> Iterator[str]:
     yield "## Verdicts on the embedded model\n"
     yield (
         f"`.venv/bin/python benchmarks/builtin_behaviors.py --out docs/builtins.md`; {machine()};\n"
-        "SmolLM2-135M-Instruct in bfloat16, all defaults, seed 0. Figures are of the site, prompt type and strength λ "
-        "that dev chose, with 95 % intervals; agreement is leave-one-out, d′ is held out, KL is on neutral text.\n"
+        "SmolLM2-135M-Instruct in bfloat16, thorough checks, seed 0. Figures are of the site, prompt type and strength "
+        "λ that dev chose, with 95 % intervals; agreement is leave-one-out, d′ is held out, KL is on neutral text.\n"
     )
     head = ["behavior", "verdict", "agreement", "d′", "effect, nats/token", "anti-steerable", "KL", "block", "λ"]
     yield table([*head, "prompt type", "n"], [verdict_row(reports[name]) for name in order])

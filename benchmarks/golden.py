@@ -29,10 +29,14 @@ def commands(data: Path, out: Path, site: int) -> Iterator[tuple[str, list[str]]
     """What is run, by name."""
     persona, here = str(data / PERSONA), ["--site", str(site)]
     one = [*here, "--strength", "1"]
-    yield "check-sentiment", ["check", "sentiment", *SIZES]
-    yield "check-null", ["check", "null", *SIZES, *one]
+    yield "check-sentiment", ["check", "sentiment", *SIZES, "--thorough"]
+    yield "check-sentiment-default", ["check", "sentiment", *SIZES]
+    yield "check-null", ["check", "null", *SIZES, *one, "--thorough"]
     for view in ("statements", "choice"):
-        yield f"check-{view}", ["check", persona, "--view", view, *SIZES, *one, "--prompt-type", "prefilled"]
+        yield (
+            f"check-{view}",
+            ["check", persona, "--view", view, *SIZES, *one, "--prompt-type", "prefilled", "--thorough"],
+        )
     for method in FITTED:
         more = MAT if method == "mat-steer" else ()
         two = ["formality", "refusal"] if method == "mat-steer" else ["sentiment"]

@@ -15,7 +15,7 @@ def trimtab(job: dict[str, Any]) -> tuple[Any, Callable[[], None]]:
     options = {key: job[key] for key in ("site", "train", "evaluation", "read")}
 
     def run() -> Any:
-        return tt.check(model, behavior, **options)
+        return tt.check(model, behavior, effort="thorough", **options)
 
     report = run()
     result = {

@@ -264,6 +264,20 @@ def test_other_evaluation_examples_are_not_paired_and_said(make: Make) -> None:
     assert {c.name for c in comparison.differs} == {"training examples", "evaluation examples"}
 
 
+def test_a_check_that_ended_early_is_compared_with_one_that_did_not(make: Make) -> None:
+    effects = draw(33, 40)
+    early = rec.Stopping(
+        effort="default", available=40, looks=(24,), settled="success", level=0.97, not_measured=(), tokens=1,
+        tokens_thorough=3,
+    )  # fmt: skip
+    m = np.linspace(-1.0, 1.0, 40)
+    whole, stopped = make(effects, base=m), make(effects[:24], base=m[:24], stopping=early)
+    assert compare(whole, stopped).comparable
+    assert compare(stopped, whole).comparable
+    assert compare(whole, stopped).n_common == 24
+    assert not compare(whole, make(effects[:24], base=m[:24])).comparable
+
+
 def test_arbitrary_pairs_give_paired_means_but_no_paired_shares(make: Make) -> None:
     old, new = (make(draw(seed, 40), pairing="random") for seed in (25, 26))
     figures = compare(old, new).figures

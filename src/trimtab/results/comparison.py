@@ -178,13 +178,19 @@ def _check_arguments(old: Report, new: Report) -> None:
 
 def _reservations(old: Report, new: Report, n_common: int) -> Iterator[str]:
     sizes = len(old.examples), len(new.examples)
-    if not n_common == sizes[0] == sizes[1] > 0:
+    if not n_common == sizes[0] == sizes[1] > 0 and not (n_common == min(sizes) > 0 and _of_one_part(old, new)):
         yield (
             f"the evaluation examples are not the same ({sizes[0]} before, {sizes[1]} now, {n_common} in both): "
             "use the same seed, and as many training and evaluation examples"
         )
     for name in _thresholds(old, new):
         yield f"the threshold {name} was {_threshold(old, name)} and is {_threshold(new, name)}"
+
+
+def _of_one_part(old: Report, new: Report) -> bool:
+    """Whether one check ended early on the examples that the other measured in full, or both did."""
+    available = [len(r.examples) if r.stopping is None else r.stopping.available for r in (old, new)]
+    return available[0] == available[1]
 
 
 def _differs(old: Report, new: Report) -> Iterator[SettingChange]:
