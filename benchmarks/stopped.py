@@ -79,7 +79,9 @@ class Stopping(Bench):
         n, looks = len(base.m), {}
         for seed, (rng, after) in enumerate(zip(dealt, result, strict=True)):
             order = rng.permutation(2 * n)
-            found = [str(settled(_dealt(on, base, after, order, end), THRESHOLDS, on)) for end in look_ends(n)]
+            found = [
+                str(settled(_dealt(on, base, after, order, end), THRESHOLDS, on, vectors[seed])) for end in look_ends(n)
+            ]
             looks[str(seed)] = found
         return {"looks": looks, "decision": "passed" if any("success" in f for f in looks.values()) else "not passed"}
 

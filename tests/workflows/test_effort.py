@@ -1,26 +1,32 @@
 """How much a check measures: what stops early agrees with what does not, and says what it left out."""
 
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from tests.workflows.test_check import walk
 
 import trimtab as tt
 from trimtab.behaviors import Example
-from trimtab.errors import InputError
-from trimtab.experiment.effort import DECIDED, EFFORTS, NOT_ASKED
+from trimtab.errors import InputError, NotFiniteError
+from trimtab.experiment.effort import DECIDED, DEFAULT, EFFORTS
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.preparation import ready
 from trimtab.experiment.progress import Silent
 from trimtab.interventions import Site
+from trimtab.measurements.capability import CapabilityMargins
 from trimtab.measurements.effects import effects_on_dev, steered
 from trimtab.results.figures import Estimate
 from trimtab.steering import Steering
+from trimtab.steering.edits import Gated
 from trimtab.storage.steps import Ledger
 from trimtab.verdict.decision import Thresholds
-from trimtab.verdict.looks import enough_directions, in_looks, settled
+from trimtab.verdict.evidence import Evidence
+from trimtab.verdict.looks import capability_in_looks, enough_directions, in_looks, settled
 from trimtab.workflows.choice import HOPELESS
 from trimtab.workflows.halving import by_halving, rounds
 
@@ -80,7 +86,7 @@ def test_what_lies_near_its_bound_is_measured_in_full(tiny: tt.Model) -> None:
     looked = in_looks(on, toward(tiny), Thresholds(whole.effect.mean().value))
     assert looked.settled is None
     assert looked.ends[-1] == looked.available
-    assert settled(whole, Thresholds(whole.effect.mean().value), on) is None
+    assert settled(whole, Thresholds(whole.effect.mean().value), on, toward(tiny)) is None
 
 
 @pytest.mark.parametrize("effort", ["default", "quick"])
@@ -120,7 +126,7 @@ def test_a_no_go_that_is_certain_measures_nothing_besides(tiny: tt.Model) -> Non
     assert report.verdict.decision == "no-go"
     assert report.random_directions.reason == DECIDED
     assert report.side_effects.kl.reason == DECIDED
-    assert report.side_effects.over_refusal.reason == NOT_ASKED
+    assert report.side_effects.over_refusal.reason == DECIDED
     assert report.continuations == ()
     assert [p.strength for p in report.curve.points] == [-0.5, 0.0, 0.5]
     assert report.stopping is not None
@@ -155,6 +161,81 @@ def test_rounds_grow_threefold_and_end_with_all() -> None:
     assert rounds(60, 7) == [6, 18, 60]
     assert rounds(60, 2) == [60]
     assert rounds(5, 16) == [5]
+
+
+def test_rows_that_share_clusters_are_looked_at_once(tiny: tt.Model) -> None:
+    on = experiment(tiny, obvious())
+    names = tuple(f"g{k // 8}" if k >= 64 else f"s{k}" for k in range(len(on.splits.eval)))
+    grouped = replace(on, splits=replace(on.splits, eval=replace(on.splits.eval, clusters=names)))
+    looked = in_looks(grouped, toward(tiny), Thresholds(0.01))
+    assert looked.settled is None
+    assert looked.ends == (len(names),)
+
+
+def test_headroom_that_a_third_of_the_probe_does_not_show_is_looked_for_in_all(
+    tiny: tt.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def margins(self: CapabilityMargins, on: Experiment) -> dict[str, np.ndarray]:
+        n = len(self.probe(on).examples)
+        right = np.arange(n) < 0.56 * n  # not above chance for 200 pairs, but for 600
+        after = right & (np.arange(n) >= 0.2 * n)
+        return {"margins": np.stack([right, after]).astype(float) - 0.5}
+
+    monkeypatch.setattr(CapabilityMargins, "compute", margins)
+    on = replace(experiment(tiny, obvious()), effort=DEFAULT)
+    found = capability_in_looks(on, toward(tiny), Thresholds(0.01))[-1]
+    assert found.n == 600
+    assert found.change.value == pytest.approx(-0.2, abs=0.01)
+
+
+def test_what_stays_open_beside_settled_effects_is_measured_on_all_examples(
+    tiny: tt.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = import_module("trimtab.workflows.check.measured")
+    seen: list[int] = []
+
+    def never(evidence: Evidence, thresholds: Thresholds, on: Experiment) -> bool:
+        seen.append(len(on.splits.eval))
+        return False
+
+    monkeypatch.setattr(room, "_stands", never)
+    report = tt.check(tiny, obvious(), steering=toward(tiny), max_kl=9)
+    assert seen == [64]
+    assert report.stopping is not None
+    assert report.stopping.looks == (64, report.stopping.available)
+    assert (report.stopping.settled, report.stopping.level) == (None, 0.95)
+    assert report.n_eval == report.stopping.available
+
+
+def test_a_steering_without_an_opposite_can_be_checked_quickly(tiny: tt.Model) -> None:
+    vector = toward(tiny).vector(Site(2))
+    gated = Steering(
+        {Site(2): Gated(vector[None], torch.zeros_like(vector)[None], torch.tensor([5.0]))}, {"gated": 1.0}
+    )
+    assert not gated.is_odd
+    report = tt.check(tiny, obvious(120), steering=gated, effort="quick", max_kl=9)
+    assert report.prompt_types[report.verdict.prompt_type].steerability.reason
+
+
+def test_halving_goes_back_where_the_better_candidates_are_not_finite(
+    tiny: tt.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on = experiment(tiny, obvious())
+    candidates = {k / 10: (toward(tiny), k / 10) for k in range(1, 10)}
+    room = import_module("trimtab.workflows.halving")
+    real = room.sweep
+
+    def broken(on: Any, part: Any, variants: Any, rows: Any, first: int = 0) -> Any:
+        if first and any(s >= 0.7 for _, s in variants):
+            raise NotFiniteError("too strong", field="dtype")
+        return real(on, part, variants, rows, first=first)
+
+    monkeypatch.setattr(room, "sweep", broken)
+    halved, lost = by_halving(on, candidates, len(on.splits.dev))
+    assert set(lost) == {0.7, 0.8, 0.9}
+    assert not set(lost) & set(halved)
+    longest = max(halved, key=lambda k: len(halved[k].rows))
+    assert longest == 0.6
 
 
 def test_random_directions_are_enough_when_the_own_effect_lies_far_above(tiny: tt.Model) -> None:

@@ -30,6 +30,7 @@ class Effort:
         over_refusal: harmless requests; 0 for none, None for all.
         curve_texts: neutral texts at the other strengths of the curve; 0 for none.
         continuations: prompts that are continued for the report.
+        reason: why a figure that it leaves out is missing.
 
     Example:
         >>> from trimtab.experiment.effort import Effort
@@ -49,6 +50,7 @@ class Effort:
     over_refusal: int | None
     curve_texts: int
     continuations: int
+    reason: str = NOT_ASKED
 
     @property
     def besides(self) -> bool:
@@ -57,10 +59,11 @@ class Effort:
 
     @property
     def decision_only(self) -> "Effort":
-        """The same without what no decision rests on."""
+        """The same without what no decision rests on, once the decision is certain."""
         return replace(
-            self, other_types=0, shuffled=0, prompting=0, refits=0, over_refusal=0, curve_texts=0, continuations=0
-        )
+            self, other_types=0, shuffled=0, prompting=0, refits=0, over_refusal=0, curve_texts=0, continuations=0,
+            reason=DECIDED,
+        )  # fmt: skip
 
     @staticmethod
     def named(name: str) -> "Effort":

@@ -6,7 +6,6 @@ import numpy as np
 
 from trimtab.behaviors import Example, normalise
 from trimtab.errors import InputError
-from trimtab.experiment.effort import NOT_ASKED
 from trimtab.experiment.experiment import Experiment, Split, Variant
 from trimtab.experiment.instrument import Propensity
 from trimtab.measurements.activations import vector_of
@@ -36,7 +35,7 @@ def prompting_baseline(on: Experiment, steering: Steering, steered: Steered) -> 
     """The positive instruction on the same evaluation examples (the first of them), without and with steering."""
     instruction, rows = on.behavior.instruction("positive"), on.effort.prompting
     if rows == 0:
-        none = Estimate(reason=NOT_ASKED)
+        none = Estimate(reason=on.effort.reason)
         return PromptingBaseline(instruction=instruction, effect=none, beats=none, adds=none)
     fits = on.instrument.fitting(on.splits.eval.examples[:rows], _instruction(on))
     if not all(fits):
@@ -69,8 +68,10 @@ def answer_bias(on: Experiment, effect: Contrast) -> AnswerBias:
     sides = [(effect.rows[rows], clusters[rows]) for rows in (first, ~first)]
     try:
         # matching answers that are the label gain by a shift toward it, the others lose
-        bias = bootstrap_two_sample(sides[0][0], sides[1][0], sides[0][1], sides[1][1], seed=effect.seed)
-        mean = bootstrap_two_sample(sides[0][0], -sides[1][0], sides[0][1], sides[1][1], seed=effect.seed)
+        one, other = sides[0][0], sides[1][0]
+        of, at = (sides[0][1], sides[1][1]), effect.level
+        bias = bootstrap_two_sample(one, other, *of, seed=effect.seed, level=at)
+        mean = bootstrap_two_sample(one, -other, *of, seed=effect.seed, level=at)
     except InputError as error:
         none = Estimate(reason=f"both labels must be the matching one in some examples: {error}")
         return AnswerBias(label=label, shift=none, adjusted=none)
@@ -175,7 +176,7 @@ def training_variability(
     Variances of evaluation (this vector's interval) and of training (delete-a-group jackknife, Shao and Tu 1995) add.
     """
     if not on.effort.refits:
-        return TrainingVariability(effect=Estimate(reason=NOT_ASKED))
+        return TrainingVariability(effect=Estimate(reason=on.effort.reason))
     refits = _refits(on, steering, geometry)
     if not refits:
         return TrainingVariability(effect=Estimate(reason="too few training clusters to leave some out"))

@@ -47,10 +47,10 @@ class CapabilityMargins(Step):
         whole, prompt_prefix = Probe.builtin("capability"), on.treatment((self.steering, self.strength)).prompt_prefix
         fits = fitting(on, whole.examples, False, prompt_prefix)
         first, stride = self.every
-        chosen = [fit and i % stride == first for i, fit in enumerate(fits)]
-        if not any(chosen):
+        if not any(fits):
             raise _too_short(on.model.context_length)
-        return whole.only(chosen)
+        fitting_pairs = whole.only(fits)
+        return fitting_pairs.only([i % stride == first for i in range(len(fitting_pairs.examples))])
 
     def cost(self, on: Experiment) -> float:
         words = sum(len(f"{e.prompt} {e.positive} {e.negative}".split()) for e in Probe.builtin("capability").examples)

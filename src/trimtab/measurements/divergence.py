@@ -55,7 +55,7 @@ class Drift:
     def divergence(self, seed: int) -> Divergence:
         """Mean divergence, with its interval over documents."""
         i = bootstrap_mean(self.kl, seed=seed, level=self.level)
-        return Divergence(value=i.value, low=max(0.0, i.low), high=i.high, n_documents=len(self.kl))
+        return Divergence(value=i.value, low=max(0.0, i.low), high=i.high, n_documents=len(self.kl), level=self.level)
 
     def perplexity_ratio(self, seed: int) -> Estimate:
         """Perplexity, steered over unsteered: the geometric mean over documents."""

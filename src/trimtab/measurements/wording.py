@@ -9,7 +9,6 @@ import torch
 from trimtab.behaviors import Example, PromptType
 from trimtab.behaviors.wording import telling_words, without_words
 from trimtab.experiment.contrasts import ContrastMaker
-from trimtab.experiment.effort import NOT_ASKED
 from trimtab.experiment.experiment import Experiment, Split
 from trimtab.experiment.instrument import SIDES, Treatment
 from trimtab.experiment.steps import Step
@@ -31,12 +30,14 @@ class WithoutWords(Step):
         words: left out.
         steering: at a strength.
         strength: of it.
+        n: examples of the part.
     """
 
     part: Split
     words: tuple[str, ...]
     steering: Steering
     strength: float
+    n: int
     title = "wording"
 
     def rows(self, on: Experiment) -> list[tuple[str, Example]]:
@@ -85,7 +86,7 @@ class ShuffledWords(Step):
 
 def _without_step(on: Experiment, steering: Steering, part: Split, words: Collection[str]) -> WithoutWords | None:
     """The answers without the words that distinguish the sides; None where there are none."""
-    return WithoutWords(part, tuple(words), steering, on.strength) if words else None
+    return WithoutWords(part, tuple(words), steering, on.strength, len(on.part(part))) if words else None
 
 
 def wording_steps(on: Experiment, steering: Steering, trained: bool) -> list[Step]:
@@ -119,7 +120,7 @@ def wording(on: Experiment, steering: Steering, steered: Steered, trained: bool,
     telling = telling_words(on.splits.train.examples)
     step = _without_step(on, steering, part, telling)
     none = Estimate(reason="no word or mark distinguishes most answers of the two sides")
-    without = Estimate(reason="the steering came finished" if not trained else NOT_ASKED)
+    without = Estimate(reason="the steering came finished" if not trained else on.effort.reason)
     return Wording(
         words=telling,
         without=_without(on, step) if step else none,
@@ -133,7 +134,7 @@ def _without(on: Experiment, step: WithoutWords) -> Estimate:
     if len({cluster for cluster, _ in rows}) < 2:
         return Estimate(reason="too few answers are left without these words")
     kept = on.run(step)
-    maker = ContrastMaker(tuple(cluster for cluster, _ in rows), on.behavior.pairing == "random", on.seed)
+    maker = ContrastMaker(tuple(cluster for cluster, _ in rows), on.behavior.pairing == "random", on.seed, on.level)
     change = maker(*(kept[side].astype(np.float64) for side in SIDES))
     return estimate(change.mean(), change.n_clusters)
 

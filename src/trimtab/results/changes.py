@@ -3,7 +3,8 @@
 `paired`, where both reports hold the same examples: for means the bootstrap of each example's own change; for shares
 the two reports' intervals, joined at the correlation of the examples' flags, since a bootstrap of few flips raises too
 many false alarms (up to 9 in 100 where 5 are promised). `independent` otherwise, by square and add, which is too wide
-where the two do rest on the same examples. All are 95 % intervals, each by itself, with both vectors held fixed.
+where the two do rest on the same examples. All are intervals at the
+reports' own level (95 %; 97 % after an early end), each by itself, with both vectors held fixed.
 """
 
 from collections.abc import Iterator, Mapping

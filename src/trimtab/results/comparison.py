@@ -31,6 +31,7 @@ _SETTINGS: Final[Mapping[str, Callable[[Report], object]]] = {
     "seed": lambda r: r.seed,
     "training examples": lambda r: r.n_train,
     "evaluation examples": lambda r: r.n_eval,
+    "effort": lambda r: "thorough" if r.stopping is None else r.stopping.effort,
     "trimtab": lambda r: r.trimtab,
     "torch": lambda r: r.torch,
     "transformers": lambda r: r.transformers,
@@ -76,7 +77,7 @@ class Comparison(Record):
 
     @property
     def comparable(self) -> bool:
-        """True if the same examples were held against the same thresholds."""
+        """True if examples of the same part, all or as many as were needed, were held against the same thresholds."""
         return not self.reservations
 
 

@@ -11,13 +11,14 @@ from trimtab.results.figures import Estimate, Record
 class Divergence(Record):
     """Kullback–Leibler divergence of the steered from the unsteered model's next-token distributions.
 
-    Mean over documents of the mean over a document's tokens of KL(unsteered ‖ steered).
+    Mean over documents of the mean over a document's tokens of KL(unsteered ‖ steered); `level` is its interval's.
     """
 
     value: float | None = None
     low: float | None = None
     high: float | None = None
     n_documents: int = 0
+    level: float = 0.95
     unit: Literal["nats/token"] = "nats/token"
     reason: str | None = None
 

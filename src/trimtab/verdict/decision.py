@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
+from scipy.special import ndtri
+
 from trimtab.decimals import bracketed, decimals
 from trimtab.statistics.intervals import Interval
 
@@ -48,6 +50,7 @@ class Requirement:
         unit: `share` is written in per cent.
         at: the interval at another level; if missing, `interval` is used for all.
         may_stay_open: whether only its failure counts: an interval across the bound leaves the decision to the others.
+        level: of the interval.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Requirement:
     unit: str
     at: Callable[[float], Interval] | None = None
     may_stay_open: bool = False
+    level: float = 0.95
 
     @property
     def holds(self) -> bool | None:
@@ -85,7 +89,7 @@ class Requirement:
         The spread over clusters is read off the interval's width.
         """
         gap = abs(self.interval.value - self.threshold)
-        half = (self.interval.high - self.interval.low) / 2
+        half = (self.interval.high - self.interval.low) / 2 * _QUANTILE / float(ndtri((1 + self.level) / 2))
         if gap <= 0 or half <= 0:
             return None
         needed = ceil(self.n * (half / gap) ** 2 * ((_QUANTILE + _POWER) / _QUANTILE) ** 2)

@@ -42,6 +42,7 @@ from trimtab.verdict.looks import (
     foregone,
     neutral_in_looks,
     neutral_steps,
+    undrawn,
 )
 from trimtab.verdict.requirements import requirements
 
@@ -134,7 +135,7 @@ def assess(
     (own,) = steered(on, [steering], part)
     base = base_record(own.base, own.contrast_of)
     neutral, prompts = None, None
-    wrong = stop is not None and _certain(on, own, base, stop, {})
+    wrong = stop is not None and _certain(on, steering, own, base, stop, {})
     if "divergence" not in omit and not wrong:
         (prompts,) = PromptsDrift(steering, (on.strength,), tuple(others), part).drifts(on)
         if stop is None:
@@ -142,14 +143,16 @@ def assess(
         else:
             neutral = neutral_in_looks(on, steering, part, stop.max_kl)
         drifts = {"neutral text": neutral, "other prompts": prompts}
-        wrong = stop is not None and _certain(on, own, base, stop, drifts)
+        wrong = stop is not None and _certain(on, steering, own, base, stop, drifts)
     omit, why = (NEEDLESS, DECIDED) if wrong else (omit, LEFT_OUT if stop is None else DECIDED)
     noisy = None if "noise" in omit else noise(on, steering, part)
     at, lost = (None, {}) if "curve" in omit else curve(on, steering, own, part)
     slope, linearity = Slope(reason=why), Linearity(None, None)
-    if at is not None:
+    if at is not None and len(at) < 3:
+        slope = Slope(reason=on.effort.reason)
+    elif at is not None:
         slope, linearity = slope_record(at, on.contrast_of(on.part(part)).first(len(at[0.0].m)))
-    random = RandomDirectionBaseline(reason=why)
+    random = undrawn(steering, why)
     if "random directions" not in omit:
         enough = None if stop is None else enough_directions(own, "odd part" if steering.is_odd else "effect")
         random = random_directions(on, steering, part, enough)
@@ -184,9 +187,11 @@ def assess(
     )
 
 
-def _certain(on: Experiment, own: Steered, base: Base, stop: Thresholds, drifts: Mapping[str, Drift]) -> bool:
+def _certain(
+    on: Experiment, steering: Steering, own: Steered, base: Base, stop: Thresholds, drifts: Mapping[str, Drift]
+) -> bool:
     """Whether it is a no-go already."""
-    return foregone(requirements(own, stop, on.instrument.unit, RandomDirectionBaseline(), drifts), base, on)
+    return foregone(requirements(own, stop, on.instrument.unit, undrawn(steering), drifts), base, on)
 
 
 def type_result(

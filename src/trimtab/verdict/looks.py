@@ -30,7 +30,9 @@ from trimtab.steering import Steering
 from trimtab.verdict.decision import Requirement, Thresholds
 from trimtab.verdict.requirements import ENOUGH_CLUSTERS, capability_requirement, requirements, unable
 
-N_REQUIREMENTS = 7  # of a verdict without generated text
+N_REQUIREMENTS = 9  # that a verdict can rest on, generated text by a classifier and by a judge included
+MOSTLY_SINGLE = 0.9  # clusters over rows, below which the first rows, one of each cluster, are unlike all of them
+MIN_PAIRS = 90  # of the capability probe, below which all of them are measured at once
 NEUTRAL_LOOKS = ((0, 2), (1, 3))  # quarters of the neutral texts; divergences are skewed, and 15 tell too little
 CAPABILITY_LOOKS = ((0,), (1,), (2,))  # thirds of the capability probe
 _NORMAL_95 = 1.96
@@ -60,6 +62,9 @@ class Looked:
 def in_looks(on: Experiment, steering: Steering, thresholds: Thresholds, part: Split = "eval") -> Looked:
     """Measure a steering's effects look by look, until they are settled or all examples are measured.
 
+    Where many rows share a cluster there is one look: the first rows of a part hold one of each cluster, and would
+    weigh large clusters less than all rows do.
+
     Args:
         on: the behavior's experiment, at the strength in question.
         steering: what is measured.
@@ -67,15 +72,24 @@ def in_looks(on: Experiment, steering: Steering, thresholds: Thresholds, part: S
         part: whose examples.
     """
     available = len(on.part(part))
-    planned = look_ends(available)
+    part_of = on.part(part)
+    single = len(set(part_of.clusters)) >= MOSTLY_SINGLE * available
+    planned = look_ends(available) if single else (available,)
     for look, end in enumerate(planned, 1):
         some = replace(on.first(part, end), level=reported_level(look, len(planned)))
         (own,) = steered(some, [steering], part)
         _say(on, own, end, available)
-        outcome = settled(own, thresholds, on) if end < available else None
+        outcome = settled(own, thresholds, on, steering) if end < available else None
         if outcome or end == available:
             return Looked(some, own, planned[:look], outcome, available)
     raise AssertionError("the last look is the whole part")
+
+
+def in_full(whole: Experiment, looked: Looked, steering: Steering, part: Split = "eval") -> Looked:
+    """The last look, after an earlier one, where more than the effects needs all examples."""
+    (own,) = steered(whole, [steering], part)
+    _say(whole, own, looked.available, looked.available)
+    return Looked(whole, own, (*looked.ends, looked.available), None, looked.available)
 
 
 def _say(on: Experiment, own: Steered, seen: int, available: int) -> None:
@@ -86,14 +100,14 @@ def _say(on: Experiment, own: Steered, seen: int, available: int) -> None:
     )
 
 
-def settled(own: Steered, thresholds: Thresholds, on: Experiment) -> Settled | None:
+def settled(own: Steered, thresholds: Thresholds, on: Experiment, steering: Steering) -> Settled | None:
     """What the effects of the examples so far leave no doubt of, if anything.
 
     A failure: one of the requirements on effects fails at the level of looks before the last, as Holm's method asks of
     the first. A success: all of them hold at that level, desired answers become likelier, and there are enough
     independent examples to say so without a reservation.
     """
-    needs = requirements(own, thresholds, on.instrument.unit, RandomDirectionBaseline(), {})
+    needs = requirements(own, thresholds, on.instrument.unit, undrawn(steering), {})
     if any(r.fails_at(1 - (1 - _interim(r)) / len(needs)) for r in needs):
         base = base_record(own.base, own.contrast_of)
         return None if unable(base, on.behavior.answer_kind) else "failure"
@@ -137,13 +151,21 @@ def capability_in_looks(on: Experiment, steering: Steering, thresholds: Threshol
     """Right answers on the capability probe, on as many pairs as tell on which side of the bound the loss lies."""
     thirds = sum(map(len, CAPABILITY_LOOKS))
     some: tuple[int, ...] = ()
+    taken = 0
+    if len(CapabilityMargins(steering, on.strength).probe(on).examples) < MIN_PAIRS:
+        return capability(on, steering)
     for look in CAPABILITY_LOOKS:
-        some += look
+        some, taken = some + look, taken + 1
         found = capability(on, steering, (some, thirds), INTERIM_LEVEL)
         loss = capability_requirement(found[-1], thresholds)
-        if loss is None or loss.holds is not None:
+        if loss is not None and loss.holds is not None:
             break
-    return capability(on, steering, (some, thirds))
+    return capability(on, steering, (some, thirds), reported_level(taken, len(CAPABILITY_LOOKS)))
+
+
+def undrawn(steering: Steering, reason: str | None = None) -> RandomDirectionBaseline:
+    """Random directions of which none was tried: the steering's own figure only has to lie above 0."""
+    return RandomDirectionBaseline(figure="odd part" if steering.is_odd else "effect", reason=reason)
 
 
 def enough_directions(own: Steered, figure: Literal["odd part", "effect"]) -> Callable[[Sequence[float]], bool]:

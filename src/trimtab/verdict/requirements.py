@@ -5,6 +5,7 @@ from functools import partial
 
 from trimtab.behaviors import AnswerKind
 from trimtab.decimals import bracketed
+from trimtab.experiment.effort import DECIDED
 from trimtab.experiment.instrument import Floats
 from trimtab.measurements.divergence import Drift
 from trimtab.measurements.effects import Steered
@@ -40,21 +41,24 @@ def requirements(
     effect, random = steered.effect, random_directions.percentile_95 or 0.0
     beyond, name = (steered.odd, ODD) if random_directions.figure == "odd part" else (effect, EFFECT)
     seed, n = effect.seed, effect.n_clusters
+    beside = name if random_directions.reason == DECIDED else f"{name}, against random directions"
     needs = [
-        Requirement(EFFECT, effect.mean(), thresholds.min_effect, "above", n, unit, effect.mean),
-        Requirement(f"{name}, against random directions", beyond.mean(), random, "above", n, unit, beyond.mean),
+        Requirement(EFFECT, effect.mean(), thresholds.min_effect, "above", n, unit, effect.mean, level=effect.level),
+        Requirement(beside, beyond.mean(), random, "above", n, unit, beyond.mean, level=effect.level),
         Requirement(
             "share of anti-steerable examples",
             effect.below_zero(), thresholds.max_anti_steerable, "below", n, "share", effect.below_zero,
+            level=effect.level,
         ),
     ]  # fmt: skip
     if not thresholds.allow_desired_loss:
         desired = partial(effect.side, "positive")
-        needs.append(Requirement(DESIRED, desired(), 0.0, "above", n, unit, desired, may_stay_open=True))
+        needs.append(Requirement(DESIRED, desired(), 0.0, "above", n, unit, desired, True, effect.level))
     for name, drift in drifts.items():
         at = partial(_mean_of, drift.kl, seed)
         n, title = len(drift.kl), f"divergence on {name} (KL)"
-        needs.append(Requirement(title, at(drift.level), thresholds.max_kl, "below", n, "nats/token", at))
+        limit = thresholds.max_kl
+        needs.append(Requirement(title, at(drift.level), limit, "below", n, "nats/token", at, level=drift.level))
     return needs
 
 

@@ -7,8 +7,7 @@ from typing import TypeVar
 import numpy as np
 
 from trimtab.behaviors import PromptType
-from trimtab.errors import InputError
-from trimtab.experiment.effort import NOT_ASKED
+from trimtab.errors import InputError, NotFiniteError
 from trimtab.experiment.experiment import Experiment, Variant
 from trimtab.experiment.finite import left_out, those_finite
 from trimtab.experiment.steps import Step
@@ -107,7 +106,8 @@ def choose(on: Experiment, given: Site | None, strength: float | None, threshold
         return {t: training(on, t, sites if t == PromptType.PREFILLED else [site])[site] for t in some}
 
     types = on.measured_types
-    hopeless = on.effort.stops and bool(blocks) and _hopeless(blocks, thresholds.min_effect)
+    strongest = max(STRENGTHS) if strength is None else 1.0
+    hopeless = on.effort.stops and bool(blocks) and _hopeless(blocks, thresholds.min_effect / strongest)
     if hopeless and PromptType.PREFILLED in types:
         types = (PromptType.PREFILLED,)
     geometry, lost = those_finite(types, at_site)
@@ -164,15 +164,22 @@ def _with_first_sane_strength(on: Experiment, chosen: Chosen, max_kl: float) -> 
     order = sorted(effects, key=lambda s: (-len(effects[s].rows), -effects[s].mean(level).low))
     best, drifts = None, dict(rough)
     for s in order:
-        (drifts[s],) = _worse(on, chosen.steering, [s])
+        try:
+            (drifts[s],) = _worse(on, chosen.steering, [s])
+        except NotFiniteError as error:
+            lost[s] = str(error)
+            continue
         if (drifts[s].divergence(on.seed).high or 0.0) < max_kl:
             best = s
             break
+    taken = min(s for s in effects if s not in lost) if best is None else best
     points = tuple(
-        curve_point(on, chosen, on.strength * s, effects[s], drifts[s], max_kl, level) for s in sorted(effects)
+        curve_point(on, chosen, on.strength * s, effects[s], drifts[s], max_kl, level)
+        for s in sorted(effects)
+        if s not in lost
     )
     return replace(
-        chosen, strength=on.strength * (min(effects) if best is None else best), strengths=points,
+        chosen, strength=on.strength * taken, strengths=points,
         notes=tuple(left_out("strength", lost | without, "the choice on dev")),
     )  # fmt: skip
 
@@ -278,7 +285,7 @@ def curve_point(
     level: float = 0.95,
 ) -> CurvePoint:
     """Gain and damage at one strength; no damage where there is no drift."""
-    kl = Divergence(reason=NOT_ASKED) if drift is None else drift.divergence(on.seed)
+    kl = Divergence(reason=on.effort.reason) if drift is None else drift.divergence(on.seed)
     n = effect.n_clusters
     if strength == 0:
         change = [Estimate(value=0.0, low=0.0, high=0.0, n=n)] * 3
@@ -293,7 +300,7 @@ def curve_point(
         positive=change[1],
         negative=change[2],
         kl=kl,
-        perplexity_ratio=Estimate(reason=NOT_ASKED) if drift is None else drift.perplexity_ratio(on.seed),
+        perplexity_ratio=Estimate(reason=on.effort.reason) if drift is None else drift.perplexity_ratio(on.seed),
         overdosed=kl.low is not None and kl.low > max_kl,
     )
 

@@ -4,11 +4,12 @@ Jamieson and Talwalkar, "Non-stochastic best arm identification and hyperparamet
 chooses only; nothing that a verdict says rests on the figures of a candidate that was dropped.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Final, TypeVar
 
 import numpy as np
 
+from trimtab.errors import NotFiniteError
 from trimtab.experiment.experiment import Experiment, Variant
 from trimtab.experiment.finite import those_finite
 from trimtab.experiment.instrument import Propensity
@@ -43,7 +44,7 @@ def by_halving(
     seen: dict[Key, Propensity] = {}
     base: dict[int, Propensity] = {}
     lost: dict[Key, str] = {}
-    left, start = list(candidates), 0
+    left, dropped, start = list(candidates), list[Key](), 0
     for end in rounds(rows, len(left)):
 
         def measured(some: Sequence[Key], start: int = start, end: int = end) -> Mapping[Key, Propensity]:
@@ -51,16 +52,31 @@ def by_halving(
             base[start] = plain
             return dict(zip(some, after, strict=True))
 
-        found, missing = those_finite(left, measured)
+        found, missing = _those_left(left, dropped, measured)
         lost |= missing
+        seen = {key: new for key, new in seen.items() if key not in lost}
         seen |= {key: joined([seen[key], new]) if key in seen else new for key, new in found.items()}
         whole = joined(list(base.values()))
         contrast_of = on.contrast_of(on.splits.dev).first(end)
         effects = {key: contrast_of.change(whole, seen[key]) for key in found}
         left = sorted(effects, key=lambda key: -float(effects[key].rows.mean()))
         if end < rows:
-            left, start = left[: max(FINALISTS, -(-len(left) // KEPT))], end
-    return _longest_first(on, seen, base), {key: why for key, why in lost.items() if key not in seen}
+            n = max(FINALISTS, -(-len(left) // KEPT))
+            left, dropped, start = left[:n], left[n:], end
+    return _longest_first(on, seen, base), lost
+
+
+def _those_left(
+    left: Sequence[Key], dropped: Sequence[Key], measured: Callable[[Sequence[Key]], Mapping[Key, Propensity]]
+) -> tuple[dict[Key, Propensity], dict[Key, str]]:
+    """The candidates of a round; where none of them gives finite figures, the best of those dropped before it."""
+    try:
+        return those_finite(left, measured)
+    except NotFiniteError as error:
+        if not dropped:
+            raise
+        again, missing = _those_left(dropped[:FINALISTS], dropped[FINALISTS:], measured)
+        return again, {**dict.fromkeys(left, str(error)), **missing}
 
 
 def halving_steps(on: Experiment, candidates: Sequence[Variant], rows: int) -> list[Propensities]:

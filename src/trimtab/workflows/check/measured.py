@@ -6,26 +6,34 @@ from dataclasses import dataclass, replace
 from trimtab.behaviors import Behavior, PromptType
 from trimtab.errors import NotFiniteError
 from trimtab.evaluation import Judge
-from trimtab.experiment.effort import DECIDED, NOT_ASKED
+from trimtab.experiment.effort import DECIDED
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.finite import left_out, those_finite
 from trimtab.measurements.activations import evaluated
 from trimtab.measurements.baselines import answer_bias, prompting_baseline, training_variability
-from trimtab.measurements.continuations import continuations
+from trimtab.measurements.continuations import ContinuationPair, continuations
 from trimtab.measurements.divergence import Drift, neutral_drifts, own_divergence
 from trimtab.measurements.effects import Steered, curve_factors, steered
 from trimtab.measurements.generated_text import LIKELIHOOD_ONLY, generated
 from trimtab.measurements.geometry import CAME_FINISHED
 from trimtab.measurements.other_behaviors import other_effects, over_refusal
-from trimtab.results.consequences import AnswerBias, Divergence, PromptingBaseline, SideEffects, TrainingVariability
+from trimtab.results.consequences import (
+    AnswerBias,
+    Divergence,
+    Generated,
+    PromptingBaseline,
+    SideEffects,
+    TrainingVariability,
+)
 from trimtab.results.figures import Estimate
 from trimtab.results.report import Continuation, Projections
 from trimtab.statistics import overlap, projection
 from trimtab.steering import Steering
+from trimtab.verdict.decide import decide
 from trimtab.verdict.decision import Thresholds
 from trimtab.verdict.evidence import NEEDLESS, NOTHING, Evidence, assess
-from trimtab.verdict.looks import Looked, in_looks
-from trimtab.workflows.choice import Chosen
+from trimtab.verdict.looks import Looked, in_full, in_looks
+from trimtab.workflows.choice import HOPELESS, Chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +74,9 @@ class Measured:
             "capability": not e.capability,
             "random directions": e.random_directions.reason == DECIDED,
             "the strength curve": e.curve is None or not effort.curve,
-            "prompt types that were not chosen": len(self.steered) == 1 < len(self.chosen.vectors),
+            "prompt types that were not chosen": len(self.steered) == 1 < len(self.chosen.vectors)
+            or HOPELESS in self.chosen.lost.values(),
+            "generated text": e.generated.reason == DECIDED,
             "the instruction instead of steering": effort.prompting == 0,
             "vectors trained anew": effort.refits == 0 and self.chosen.own_geometry is not None,
             "harmless requests": effort.over_refusal == 0,
@@ -94,17 +104,17 @@ def measure(
         generate: how many evaluation prompts are continued for their text to be scored; 0 for none.
         judge: a chat model that compares them, or None.
     """
-    vector, geometry, looked = chosen.steering, chosen.own_geometry, None
-    omit, stop = NOTHING, thresholds if on.effort.stops else None
-    if on.effort.stops:
-        looked = in_looks(on, vector, thresholds)
-        on, omit = looked.on, NEEDLESS if looked.settled == "failure" else NOTHING
-    n = max(generate, on.effort.continuations)
-    texts = continuations(on, vector, n) if n and not omit else []
-    scores = generated(on, texts[:generate], judge) if generate and not omit else LIKELIHOOD_ONLY
-    evidence = assess(on, vector, geometry=geometry, generated=scores, others=others, omit=omit, stop=stop)
-    if stop is not None and not evidence.capability:  # a no-go before all was measured
-        on = replace(on, effort=on.effort.decision_only)
+    vector, whole = chosen.steering, on
+    looked = in_looks(on, vector, thresholds) if on.effort.stops else None
+    if looked is not None:
+        on = looked.on
+    evidence, texts = _evidence(on, chosen, looked, thresholds, others, generate, judge)
+    if looked is not None and looked.settled == "success" and not _stands(evidence, thresholds, on):
+        looked = in_full(whole, looked, vector)  # something besides the effects needs all examples
+        on = whole
+        evidence, texts = _evidence(on, chosen, looked, thresholds, others, generate, judge)
+    if looked is not None and not evidence.capability:  # a no-go before all was measured
+        on, texts = replace(on, effort=on.effort.decision_only), []
     drifts, lost = _over_strengths(on, vector, evidence)
     by_type, without = _by_type(on, chosen, evidence.steered)
     own, missing = evidence.steered, Estimate(reason=CAME_FINISHED)
@@ -118,13 +128,39 @@ def measure(
         side_effects=_side_effects(on, vector, evidence, others),
         prompting_baseline=prompting_baseline(on, vector, own),
         answer_bias=answer_bias(on, own.effect),
-        training_variability=training_variability(on, vector, geometry, own)
-        if geometry
+        training_variability=training_variability(on, vector, chosen.own_geometry, own)
+        if chosen.own_geometry
         else TrainingVariability(effect=missing),
         projections=_projections(on, chosen),
         continuations=tuple(Continuation(prompt=t.prompt, base=t.base.text, steered=t.steered.text) for t in texts),
         lost={**evidence.lost, **lost},
     )
+
+
+def _evidence(
+    on: Experiment, chosen: Chosen, looked: Looked | None, thresholds: Thresholds, others: Sequence[Behavior],
+    generate: int, judge: Judge | None,
+) -> tuple[Evidence, list[ContinuationPair]]:  # fmt: skip
+    """What the decision rests on, and continuations; none of what cannot matter where the looks ended in a failure."""
+    failed = looked is not None and looked.settled == "failure"
+    n = 0 if failed else max(generate, on.effort.continuations)
+    texts = continuations(on, chosen.steering, n) if n else []
+    scores = Generated.without(DECIDED) if generate else LIKELIHOOD_ONLY
+    if generate and not failed:
+        scores = generated(on, texts[:generate], judge)
+    stop, omit = None if looked is None else thresholds, NEEDLESS if failed else NOTHING
+    geometry = chosen.own_geometry
+    evidence = assess(
+        on, chosen.steering, geometry=geometry, generated=scores, others=others, omit=omit, stop=stop
+    )  # fmt: skip
+    return evidence, texts
+
+
+def _stands(evidence: Evidence, thresholds: Thresholds, on: Experiment) -> bool:
+    """Whether the decision on the examples so far is one that all of them would not change: anything but open."""
+    if not evidence.capability:
+        return True  # a divergence alone makes it a no-go
+    return decide(evidence, thresholds, on.instrument).conclusion.decision in ("go", "caution")
 
 
 def _by_type(on: Experiment, chosen: Chosen, own: Steered) -> tuple[dict[str, Steered], dict[str, str]]:
@@ -173,9 +209,9 @@ def _side_effects(on: Experiment, steering: Steering, evidence: Evidence, others
         kl=no if neutral is None else neutral.divergence(on.seed),
         perplexity_ratio=Estimate(reason=DECIDED) if neutral is None else neutral.perplexity_ratio(on.seed),
         kl_prompts=no if prompts is None else prompts.divergence(on.seed),
-        kl_own=own_divergence(on, steering) if besides else Divergence(reason=NOT_ASKED),
+        kl_own=own_divergence(on, steering) if besides else Divergence(reason=on.effort.reason),
         capability=evidence.capability,
-        over_refusal=over_refusal(on, steering).effect(on) if besides else Estimate(reason=NOT_ASKED),
+        over_refusal=over_refusal(on, steering).effect(on) if besides else Estimate(reason=on.effort.reason),
         others=other_effects(on, steering, others) if besides else (),
     )
 

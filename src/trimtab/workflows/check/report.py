@@ -9,7 +9,6 @@ import transformers
 
 from trimtab.behaviors import PromptType, not_measured
 from trimtab.decimals import bracketed
-from trimtab.experiment.effort import DECIDED, NOT_ASKED, QUICK
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import SIDES, Propensity
 from trimtab.measurements.effects import Steered, curve_record
@@ -51,7 +50,7 @@ def assemble(
     evidence, own = found.evidence, found.evidence.steered
 
     def point(strength: float, effect: Contrast) -> CurvePoint:
-        return curve_point(on, chosen, strength, effect, found.drifts.get(strength), thresholds.max_kl)
+        return curve_point(on, chosen, strength, effect, found.drifts.get(strength), thresholds.max_kl, on.level)
 
     assert evidence.noise is not None
     over = _over(found)
@@ -189,7 +188,7 @@ def _type_result(on: Experiment, found: Measured, t: str) -> PromptTypeResult:
 
 def _geometry_alone(on: Experiment, found: Measured, t: str) -> PromptTypeResult:
     """A type whose vector was not tried on evaluation examples."""
-    why = DECIDED if on.effort.name != QUICK.name else NOT_ASKED
+    why = on.effort.reason
     vector, geometry = found.chosen.vectors[t], found.chosen.geometry.get(t)
     level = simultaneous_level(on.level, max(1, len(found.chosen.vectors) - 1))
     result = type_result(on, vector, None, geometry, None, Slope(reason=why), level, exploratory=True)

@@ -137,7 +137,7 @@ def workers_for(n: int, model: Model) -> int:
         return 1
     from accelerate.utils import get_max_memory
 
-    weights = sum(t.numel() * t.element_size() for t in (*model.hf.parameters(), *model.hf.buffers()))
+    weights: int = sum(t.numel() * t.element_size() for t in (*model.hf.parameters(), *model.hf.buffers()))
     room = int(get_max_memory()["cpu"]) // (RUNTIME + 2 * weights)
     return max(1, min(n, torch.get_num_threads(), room))
 

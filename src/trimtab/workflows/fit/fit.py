@@ -168,7 +168,7 @@ def fit(
         own_folder = None if home is None else home / "checks" / b.name
         run_check = partial(
             check, model, b, steering=own, folder=own_folder, progress=shown, command=command, train=train,
-            evaluation=evaluation, seed=seed, max_kl=max_kl, chat_template=chat_template,
+            evaluation=evaluation, seed=seed, max_kl=max_kl, chat_template=chat_template, effort="thorough",
         )  # fmt: skip
         reports[b.name] = _once(run_check, own_folder, experiments[b.name].ledger, own, max_kl)
     result = Fitted(steering, reports, tuple(dict.fromkeys(notes)), training)
