@@ -134,7 +134,7 @@ def test_an_error_says_its_code_and_field(model: tt.Model, tmp_path: Path, case:
 
 # Files whose texts may hold a flag outside of a whole command, and why.
 EXCEPTIONS = {
-    "verdict/decide.py": "a reason that reports record; those of before and the golden set say the same",
+    "verdict/requirements.py": "a reason that reports record; those of before and the golden set say the same",
     "behaviors/catalogue.py": "a line of docs/behaviors.md",
     "behaviors/evaluations.py": "a note that reports record",
     "measurements/generated_text.py": "why a figure is missing, which reports record",

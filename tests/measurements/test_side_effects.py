@@ -211,8 +211,9 @@ def test_dev_chooses_the_strength_within_the_bound_and_the_report_shows_what_it_
 def test_other_behaviors_get_an_effect_each(tiny: tt.Model) -> None:
     own, other = Behavior.builtin("sentiment"), Behavior.builtin("politeness")
     report = tt.check(
-        tiny, own, train=16, evaluation=20, site=1, prompt_types="prefilled", strength=1.0, others=[own, other]
-    )
+        tiny, own, train=16, evaluation=20, site=1, prompt_types="prefilled", strength=1.0, others=[own, other],
+        effort="thorough",
+    )  # fmt: skip
     assert [o.behavior for o in report.side_effects.others] == ["politeness"]
     assert report.side_effects.others[0].effect.n == 60
     names = [b.name for b in report.verdict.bounds]

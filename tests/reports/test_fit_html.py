@@ -82,7 +82,9 @@ def test_nothing_is_requested_and_only_named_scripts_run(outline: Outline) -> No
         assert not [name for name in attributes if name.startswith("on")]
     policy = next(str(a["content"]) for _, a in outline.elements if a.get("http-equiv") == "Content-Security-Policy")
     assert policy.startswith("default-src 'none';")
-    assert len([1 for attributes, _ in outline.scripts if "type" not in attributes]) == policy.count("sha256-") == 2
+    scripts = [1 for attributes, _ in outline.scripts if "type" not in attributes]
+    drawn = any("plot" in str(a.get("class", "")).split() for _, a in outline.elements)
+    assert len(scripts) == policy.count("sha256-") == (2 if drawn else 0)
 
 
 def test_hostile_texts_become_neither_elements_nor_characters_that_deceive() -> None:

@@ -219,12 +219,12 @@ def test_an_interrupted_check_resumes_with_the_same_result(
 
     monkeypatch.setattr(Ledger, "step", counted)
     with pytest.raises(InterruptedCheckError):
-        tt.check(tiny, Behavior.builtin("sentiment"), **SMALL, folder=tmp_path)
+        tt.check(tiny, Behavior.builtin("sentiment"), **SMALL, folder=tmp_path, effort="thorough")
     assert not (tmp_path / "report.json").exists()
     first = set(done[:8])
     del done[:]
     done.extend([""] * 9)
-    resumed = tt.check(tiny, Behavior.builtin("sentiment"), **SMALL, folder=tmp_path)
+    resumed = tt.check(tiny, Behavior.builtin("sentiment"), **SMALL, folder=tmp_path, effort="thorough")
     assert same(resumed) == same(report)
     assert first.isdisjoint(done[9:]), "finished steps were computed again"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["examples.parquet", "report.html", "report.json"]

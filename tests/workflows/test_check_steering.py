@@ -105,7 +105,9 @@ def test_gates_on_several_sites_are_checked_and_reported(model: Model, tmp_path:
         Origin("by-hand", data={"warm": "0" * 64}),
         made_for=model.facts,
     )
-    result = tt.check(model, few("sentiment"), steering=steering, folder=tmp_path / "report", **SIZES)
+    result = tt.check(
+        model, few("sentiment"), steering=steering, folder=tmp_path / "report", effort="thorough", **SIZES
+    )
     assert result.steering is not None
     assert result.steering.id == steering.id
     assert result.steering.edits == {"1": ("gated",), "attention:2": ("clamp", "gated")}

@@ -39,13 +39,15 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_strength_of_the_sweep_is_left_out_and_named(model: Model, large: None) -> None:
-    report = tt.check(model, few("sentiment"), site=1, prompt_types="prefilled", **SIZES)
+    report = tt.check(model, few("sentiment"), site=1, prompt_types="prefilled", effort="thorough", **SIZES)
     assert [p.strength for p in report.dev_strengths] == [0.25, 0.5, 0.75, 1.0, 1.5, 2.0]
     assert any("strength 3 " in note and "left out" in note for note in report.notes)
 
 
 def test_the_curve_goes_as_far_as_it_is_finite(model: Model, large: None) -> None:
-    report = tt.check(model, few("sentiment"), site=1, prompt_types="prefilled", strength=2.0, **SIZES)
+    report = tt.check(
+        model, few("sentiment"), site=1, prompt_types="prefilled", strength=2.0, effort="thorough", **SIZES
+    )
     assert report.strengths == (-2.0, -1.0, 0.0, 1.0, 2.0)
     assert [p.strength for p in report.curve.points] == list(report.strengths)
     assert any("strength -3, 3 left out of the strength curve" in note for note in report.notes)

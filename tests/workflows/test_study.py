@@ -56,7 +56,7 @@ def figures(cells: Any) -> list[dict[str, Any]]:
 
 def test_a_cell_is_what_a_check_finds_at_the_same_site(result: Study, tiny_folder: Path) -> None:
     model = tt.load(tiny_folder, dtype="float32")
-    report = tt.check(model, few("sentiment"), site=1, strength=1.0, train=12, evaluation=16)
+    report = tt.check(model, few("sentiment"), site=1, strength=1.0, train=12, evaluation=16, effort="thorough")
     cells = {c.prompt_type: c for c in result.cells if c.behavior == "sentiment"}
     assert len(cells) == 7
     for name, described in report.prompt_types.items():

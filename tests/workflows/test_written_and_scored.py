@@ -166,7 +166,7 @@ def test_other_prompts_are_put_as_the_examples_are(model: Model, monkeypatch: py
 def test_a_system_turn_without_a_place_is_told_in_the_report(model: Model) -> None:
     model.tokenizer.chat_template = NO_SYSTEM
     options: dict[str, Any] = {"site": 1, "prompt_types": "prefilled", "strength": 1.0, "train": 12, "evaluation": 16}
-    report = tt.check(model, chats(), chat_template=True, **options)
+    report = tt.check(model, chats(), chat_template=True, effort="thorough", **options)
     assert [n for n in report.notes if "no place for a system turn" in n]
     assert report.first_token == "<s>"
     assert len(report.continuations) == 10
@@ -229,7 +229,7 @@ def brief() -> Behavior:
 
 def test_a_check_in_a_short_context_cuts_its_own_texts_and_says_so(tiny_folder: Path) -> None:
     options: dict[str, Any] = {"site": 1, "prompt_types": "prefilled", "strength": 1.0, "train": 12, "evaluation": 16}
-    report = tt.check(short(tiny_folder, 48), brief(), **options, generate=4)
+    report = tt.check(short(tiny_folder, 48), brief(), **options, generate=4, effort="thorough")
     described = "\n".join(report.notes)
     assert "neutral texts cut to the model's context of 48 tokens" in described
     assert "pairs of the over-refusal probe left out: longer than the model's context of 48 tokens" in described

@@ -8,8 +8,8 @@ from trimtab.errors import InputError
 
 EffortName = Literal["quick", "default", "thorough"]
 # Reasons why a figure is missing.
-NOT_ASKED: Final = "left out by this effort (--thorough measures it)"
-DECIDED: Final = "the decision was certain without it (--thorough measures it)"
+NOT_ASKED: Final = "left out by this effort (a thorough check measures it)"
+DECIDED: Final = "the decision was certain without it (a thorough check measures it)"
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ ROUGH_TEXTS = 4  # one of so many texts tells roughly
 POSITIONS = 0.25  # of the tokens whose predictions are compared, where candidates are sorted out
 MAP_BLOCKS = 16  # blocks on the map, evenly spread
 Key = TypeVar("Key", bound=Hashable)
-HOPELESS = "no block's prefilled vector moves the dev examples enough (--thorough tries the other types)"
+HOPELESS = "no block's prefilled vector moves the dev examples enough (a thorough check tries the other types)"
 FINISHED = "finished steering"  # stands where a prompt type's name does
 STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # to choose from, where none is given
 
