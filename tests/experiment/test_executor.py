@@ -7,6 +7,7 @@ import sys
 import time
 from multiprocessing import active_children
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -89,7 +90,7 @@ def tell(file: Path, progress: Progress, models: Models) -> None:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_each_piece_of_work_tells_arrives_by_its_name_and_in_its_order(tmp_path, workers):
     told, files = Told(), [tmp_path / name for name in ("a", "b", "c")]
-    finished: list[object] = []
+    finished: list[Any] = []
     run_all(tell, files, workers, told, Models(), finished.append)
     said = [(10, 2.5, "tokens to compute"), "effect: +0.5 after 8 of 16 examples", ("effect", 4), "end"]
     assert told.pieces == {"a": said, "b": said, "c": said}

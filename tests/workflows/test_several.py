@@ -44,7 +44,7 @@ def figures(report: Report) -> dict[str, Any]:
 
 def test_reports_are_those_of_one_check_after_another_in_the_order_given(source: ModelSource, tmp_path: Path) -> None:
     behaviors = [few("sentiment"), few("formality")]
-    finished: list[object] = []
+    finished: list[Any] = []
     found = check_several(source, behaviors, folder=tmp_path, workers=2, finished=finished.append, **SMALL)
     assert [r.behavior for r in found] == ["sentiment", "formality"]
     assert sorted(r.behavior for r in finished) == ["formality", "sentiment"]
