@@ -19,11 +19,9 @@ from typing import Any
 import numpy as np
 from harness import known, machine, table
 
-from trimtab.behaviors import PromptType
 from trimtab.experiment.effort import DEFAULT
 from trimtab.experiment.instrument import SIDES
 from trimtab.experiment.progress import Silent, Tally
-from trimtab.measurements.activations import training, vector_of
 from trimtab.measurements.effects import PLAIN, Steered, sweep
 from trimtab.statistics import wilson
 from trimtab.statistics.sequential import look_ends
@@ -32,7 +30,7 @@ from trimtab.verdict.evidence import NEEDLESS, Omitted, assess
 from trimtab.verdict.looks import in_looks, settled
 from trimtab.workflows.check.forecast import check_steps, like_the_chosen
 from trimtab.workflows.choice import choice_steps, choose
-from verdict import SEEDS, SITE, STRENGTH, THRESHOLDS, Bench, experiment_of, outcome, replication, run
+from verdict import STRENGTH, THRESHOLDS, Bench, experiment_of, outcome, relabelled_vectors, replication, run
 
 Row = dict[str, Any]
 PASSED = ("go", "caution")
@@ -70,11 +68,7 @@ class Stopping(Bench):
     def relabelled_looks(self, name: str) -> Row:
         """Labels that mean nothing, five times: whether any look would take one for a success."""
         on = experiment_of(self.model, self.persona(name))
-        geometry = training(on, PromptType.PREFILLED, [SITE])[SITE]
-        texts = np.concatenate([geometry.positive, geometry.negative])
-        dealt = [np.random.default_rng(seed) for seed in range(SEEDS)]
-        sides = [np.split(rng.permutation(texts), 2) for rng in dealt]
-        vectors = [vector_of(on, replace(geometry, positive=p, negative=n), SITE) for p, n in sides]
+        dealt, vectors = relabelled_vectors(on)
         base, *result = sweep(on, "eval", [PLAIN, *((v, STRENGTH) for v in vectors)])
         n, looks = len(base.m), {}
         for seed, (rng, after) in enumerate(zip(dealt, result, strict=True)):

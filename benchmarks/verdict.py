@@ -238,11 +238,7 @@ class Bench:
     def shuffled(self, name: str) -> Row:
         """Labels that mean nothing, five times: texts of train and of evaluation, each dealt to two classes anew."""
         on = experiment_of(self.model, self.persona(name))
-        known = training(on, PromptType.PREFILLED, [SITE])[SITE]
-        texts = np.concatenate([known.positive, known.negative])
-        dealt = [np.random.default_rng(seed) for seed in range(SEEDS)]
-        sides = [np.split(rng.permutation(texts), 2) for rng in dealt]
-        vectors = [vector_of(on, replace(known, positive=p, negative=n), SITE) for p, n in sides]
+        dealt, vectors = relabelled_vectors(on)
         variants: list[Variant] = [PLAIN, *((v, STRENGTH) for v in vectors)]
         base, *result = sweep(on, "eval", variants)
         contrast_of, row = on.contrast_of(on.splits.eval), Row(vectors={}, decision="not passed")
@@ -289,6 +285,15 @@ class Bench:
         }
         foreign = {f"of {other}": self.vector(other) for other in others}
         return control(experiment_of(self.model, self.persona(name)), {**random, **foreign}, None)
+
+
+def relabelled_vectors(on: Experiment) -> tuple[list[np.random.Generator], list[Steering]]:
+    """Vectors of training texts dealt to two classes anew, one a seed; each generator goes on with the evaluation."""
+    known = training(on, PromptType.PREFILLED, [SITE])[SITE]
+    texts = np.concatenate([known.positive, known.negative])
+    dealt = [np.random.default_rng(seed) for seed in range(SEEDS)]
+    sides = [np.split(rng.permutation(texts), 2) for rng in dealt]
+    return dealt, [vector_of(on, replace(known, positive=p, negative=n), SITE) for p, n in sides]
 
 
 def jobs(names: Sequence[str], n_controls: int) -> Iterator[Row]:
