@@ -114,7 +114,7 @@ def measure(
         on = whole
         evidence, texts = _evidence(on, chosen, looked, thresholds, others, generate, judge)
     if looked is not None and not evidence.capability:  # a no-go before all was measured
-        on, texts = replace(on, effort=on.effort.decision_only), []
+        on = replace(on, effort=on.effort.decision_only)
     drifts, lost = _over_strengths(on, vector, evidence)
     by_type, without = _by_type(on, chosen, evidence.steered)
     own, missing = evidence.steered, Estimate(reason=CAME_FINISHED)
