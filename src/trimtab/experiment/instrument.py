@@ -1,7 +1,7 @@
 """Behaviors meet the model: propensities of examples, and activations under a prompt type."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -42,6 +42,11 @@ class Propensity:
     def m(self) -> Floats:
         """`[n]` the propensity m(x), nats per token or logits."""
         return self.positive - self.negative
+
+    @staticmethod
+    def together(some: Sequence["Propensity"]) -> "Propensity":
+        """Of the examples of all, one after the other."""
+        return Propensity(*(np.concatenate([getattr(p, f.name) for p in some]) for f in fields(Propensity)))
 
     def __getitem__(self, rows: slice) -> "Propensity":
         return Propensity(

@@ -1,7 +1,7 @@
 """What steerings do to propensities: sweeps over examples, effects with their parts, curves over strengths."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from trimtab.storage.steps import Arrays
 
 CURVE = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)  # in units of the checked strength (Tan et al. 2407.12404)
 CHUNK = 64  # examples whose scores are kept as one step
-_SCORES = ("positive", "negative", "total_positive", "total_negative")
+_SCORES = tuple(f.name for f in fields(Propensity))
 PLAIN: Variant = (None, 0.0)
 
 

@@ -100,7 +100,7 @@ def choose(on: Experiment, given: Site | None, strength: float | None, threshold
     """
     blocks = map_blocks(on) if given is None else ()
     site = given or Site(max(_most_seen(blocks), key=lambda b: -np.inf if b.effect.low is None else b.effect.low).block)
-    sites = mapped_sites(on) if site in mapped_sites(on) and given is None else [site]  # those that were read already
+    sites = mapped_sites(on) if given is None else [site]  # of the map, where it was read already
 
     def at_site(some: Sequence[PromptType]) -> Mapping[PromptType, Geometry]:
         return {t: training(on, t, sites if t == PromptType.PREFILLED else [site])[site] for t in some}
@@ -255,7 +255,7 @@ def choice_steps(on: Experiment, steering: Steering, choosing_site: bool, choosi
 
 def map_steps(on: Experiment, steering: Steering) -> list[Step]:
     """Of `map_blocks`: with an additive steering at one site, put at every block."""
-    sites = tuple(Site(k) for k in blocks_on_map(on))
+    sites = tuple(mapped_sites(on))
     (vector,) = (steering.vector(site) for site in steering.edits)
     tried = [(Steering.from_vector(site, vector), 1.0) for site in sites]
     rows = min(MAP_ROWS, len(on.splits.dev))

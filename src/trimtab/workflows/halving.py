@@ -7,8 +7,6 @@ chooses only; nothing that a verdict says rests on the figures of a candidate th
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Final, TypeVar
 
-import numpy as np
-
 from trimtab.errors import NotFiniteError
 from trimtab.experiment.experiment import Experiment, Variant
 from trimtab.experiment.finite import those_finite
@@ -55,13 +53,13 @@ def by_halving(
         found, missing = _those_left(left, dropped, measured)
         lost |= missing
         seen = {key: new for key, new in seen.items() if key not in lost}
-        seen |= {key: joined([seen[key], new]) if key in seen else new for key, new in found.items()}
-        whole = joined(list(base.values()))
+        seen |= {key: Propensity.together([seen[key], new]) if key in seen else new for key, new in found.items()}
+        whole = Propensity.together(list(base.values()))
         contrast_of = on.contrast_of(on.splits.dev).first(end)
         effects = {key: contrast_of.change(whole, seen[key]) for key in found}
         left = sorted(effects, key=lambda key: -float(effects[key].rows.mean()))
         if end < rows:
-            n = max(FINALISTS, -(-len(left) // KEPT))
+            n = _kept(len(left))
             left, dropped, start = left[:n], left[n:], end
     return _longest_first(on, seen, base), lost
 
@@ -84,7 +82,7 @@ def halving_steps(on: Experiment, candidates: Sequence[Variant], rows: int) -> l
     steps, left, start = [], list(candidates), 0
     for end in rounds(rows, len(left)):
         steps += sweep_steps(on, "dev", [PLAIN, *left], end, first=start)
-        left, start = left[: max(FINALISTS, -(-len(left) // KEPT))], end
+        left, start = left[: _kept(len(left))], end
     return steps
 
 
@@ -93,20 +91,19 @@ def rounds(rows: int, candidates: int) -> list[int]:
     ends, size = [], FIRST_ROWS
     while candidates > FINALISTS and size < rows:
         ends.append(size)
-        size, candidates = MORE_ROWS * size, max(FINALISTS, -(-candidates // KEPT))
+        size, candidates = MORE_ROWS * size, _kept(candidates)
     return [*ends, rows]
 
 
-def joined(some: Sequence[Propensity]) -> Propensity:
-    """Propensities of examples after each other."""
-    names = ("positive", "negative", "total_positive", "total_negative")
-    return Propensity(*(np.concatenate([getattr(p, name) for p in some]) for name in names))
+def _kept(candidates: int) -> int:
+    """How many of so many candidates go on."""
+    return max(FINALISTS, -(-candidates // KEPT))
 
 
 def _longest_first(
     on: Experiment, seen: Mapping[Key, Propensity], base: Mapping[int, Propensity]
 ) -> dict[Key, Contrast]:
-    whole, effects = joined(list(base.values())), {}
+    whole, effects = Propensity.together(list(base.values())), {}
     for key in sorted(seen, key=lambda key: -len(seen[key].m)):
         n = len(seen[key].m)
         effects[key] = on.contrast_of(on.splits.dev).first(n).change(whole[:n], seen[key])

@@ -116,12 +116,15 @@ def check_several(
         for b in behaviors
     ]
 
+    found: dict[str, Report] = {}
+
     def done(task: CheckTask) -> None:
         shown.of(task.behavior.name).end()
-        finished(Report.load(task.folder))
+        found[task.behavior.name] = Report.load(task.folder)
+        finished(found[task.behavior.name])
 
     run_all(_check, tasks, workers, shown, models, done)
-    reports = tuple(Report.load(task.folder) for task in tasks)
+    reports = tuple(found[behavior.name] for behavior in behaviors)
     save_index(reports, home)
     ledger.close()
     return reports
