@@ -55,7 +55,7 @@ def listening(server: Server) -> Iterator[Live]:
             thread.join()
 
 
-def until(done: Callable[[], bool], seconds: float = 10.0) -> None:
+def until(done: Callable[[], bool], seconds: float = 30.0) -> None:
     """Wait for something to become true."""
     end = time.monotonic() + seconds
     while not done():

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from threading import Event
 from time import monotonic, perf_counter, sleep
 from typing import Any
 
@@ -17,6 +18,9 @@ from sqlalchemy import text
 
 from trimtab.errors import InputError, TrimtabError
 from trimtab.operations import Exposure, ExposureLog, ExposureWriter, Store, TextCipher, entries, verify
+from trimtab.operations.exposures.writer import SECONDS
+
+WAIT = 30.0  # seconds: long enough for a machine that is busy
 
 
 def exposed(number: int, unit: str | None = "ada", **fields: Any) -> Exposure:
@@ -117,26 +121,33 @@ def test_keys_of_texts_are_read_from_a_file(tmp_path: Path, monkeypatch: pytest.
             TextCipher.load(file)
 
 
-def test_a_clean_stop_loses_nothing_and_putting_never_waits(store: Store) -> None:
-    log, n = ExposureLog(store), 3000
+def test_a_clean_stop_loses_nothing_and_putting_never_waits(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    log, n, put = ExposureLog(store), 3000, Event()
+    write = log.write
+
+    def held(exposures: list[Exposure]) -> int:
+        assert put.wait(WAIT)  # the store answers after the last was put: had one waited for it, none would be kept
+        return write(exposures)
+
+    monkeypatch.setattr(log, "write", held)
     with ExposureWriter(log) as writer:
-        began = perf_counter()
         for number in range(n):
             writer.put(exposed(number, unit=f"user-{number % 7}"))
-        assert (perf_counter() - began) / n < 1e-3
+        assert writer.record["written"] == 0
+        put.set()
     assert writer.record == {"written": n, "waiting": 0, "left_out": 0, "fault": None}
     assert [(c.requests, c.units) for c in log.counts()] == [(n, 7)]
 
 
-def test_an_exposure_is_written_within_a_second(lite: Store) -> None:
+def test_an_exposure_is_written_by_itself_soon(lite: Store) -> None:
+    assert SECONDS <= 0.5
     log = ExposureLog(lite)
     with ExposureWriter(log) as writer:
         writer.put(exposed(1))
-        began = monotonic()
+        until = monotonic() + WAIT
         while not log.counts():
-            assert monotonic() - began < 5
+            assert monotonic() < until
             sleep(0.01)
-        assert monotonic() - began < 1.0
 
 
 def test_exposures_wait_while_the_store_is_lost_and_those_beyond_are_counted(
@@ -172,10 +183,8 @@ def test_a_store_that_stays_lost_does_not_hold_up_the_stop(lite: Store, monkeypa
     monkeypatch.setattr(log, "write", failing)
     writer = ExposureWriter(log, seconds=0.01)
     writer.put(exposed(1))
-    began = monotonic()
     assert writer.close(0.3) == 1
-    assert monotonic() - began < 2
-    writer._thread.join(2)
+    writer._thread.join(WAIT)
     assert not writer._thread.is_alive()
 
 
@@ -238,16 +247,16 @@ def killed(place: str, run: int, after: float) -> list[tuple[int, float]]:
     return [(int(n), float(t)) for n, t in (line.split() for line in lines if line.count(" ") == 1)]
 
 
-def test_a_kill_loses_at_most_the_last_second(store: Store) -> None:
+def test_a_kill_loses_the_last_moment_alone(store: Store) -> None:
     place = store.url.render_as_string(hide_password=False)
     log = ExposureLog(store)
     for run in range(2):
-        put = killed(place, run, 1.2 + 0.3 * run)
+        put = killed(place, run, 3.2 + 0.3 * run)
         with store.reading() as connection:
             found = connection.scalars(text(f"SELECT request FROM exposures WHERE request LIKE '{run}-%'")).all()
         kept = {int(request.partition("-")[2]) for request in found}
         assert kept == set(range(len(kept)))  # none in between is missing
-        assert all(number in kept for number, time in put if time < put[-1][1] - 1.0)
+        assert all(number in kept for number, time in put if time < put[-1][1] - 3.0)
         assert log.write([Exposure(f"{run}-0", 0, "tiny", "treatment", release="first", version=2)]) == 0
 
 

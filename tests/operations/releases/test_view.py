@@ -15,7 +15,7 @@ from trimtab.operations import OffSwitch, Release, Releases, ReleaseView, Store
 UNITS = [f"user-{i}" for i in range(200)]
 
 
-def until(true: Callable[[], bool], seconds: float = 5.0) -> float:
+def until(true: Callable[[], bool], seconds: float = 30.0) -> float:
     """Wait until something is so; says how long it took."""
     began = monotonic()
     while not true():

@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -64,18 +65,26 @@ def test_ratings_are_outcomes_of_the_arm_that_answered_and_texts_go_nowhere_else
     assert log.getvalue() == ""
 
 
-def test_a_judge_that_is_slow_silent_or_talks_nonsense_holds_nobody_up_and_is_counted(operated: Operated) -> None:
+def test_a_judge_that_is_slow_silent_or_talks_nonsense_holds_nobody_up_and_is_counted(
+    operated: Operated, monkeypatch: pytest.MonkeyPatch
+) -> None:
     replies = [Reply("a tie"), Reply("I like 3.5 of it"), Reply(status=500), Reply(status=500), Reply(delay=3.0)]
 
     def answer(request: dict[str, Any], number: int) -> Reply:
         return replies[number] if number < len(replies) else Reply("4") if number > 5 else Reply(delay=3.0)
 
+    asked, rate = threading.Event(), Rater.rate
+
+    def held(rater: Rater, prompt: str, answer: str) -> float | None:
+        assert asked.wait(30.0)  # an answer that waited for its judge would wait for itself
+        return rate(rater, prompt, answer)
+
     with judged(operated, answer, timeout=0.3) as (judging, _, log):
         judging._rater.endpoint.pause(0)
-        began = time.monotonic()
+        monkeypatch.setattr(Rater, "rate", held)
         for user in "abcd":
             operated.ask("hello", user=user)
-        assert time.monotonic() - began < 2.0
+        asked.set()
         until(lambda: sum(judging.counts.values()) == 4)
         figures = page(operated)
     assert judging.counts == {"unclear": 1, "failed": 2, "rated": 1}
