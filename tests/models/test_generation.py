@@ -229,6 +229,7 @@ def test_a_steered_step_costs_one_hook_a_block_and_no_wait_for_the_device(dtype,
     model = wrapped(dtype=dtype)
     calls: list[Site] = []
     assert model.tolerates_padding  # tried out once
+    model.generate(PROMPTS, max_new_tokens=1)  # so are the norms of the head
     original = _Pass.at
 
     def at(self, site, h):

@@ -5,7 +5,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from trimtab.models import Encoded, Plan, collate, predictions, steer
+from trimtab.models import Encoded, Plan, collate, greedy_head, steer
 from trimtab.models.divergence import divergence_behind, divergences
 from trimtab.models.predictions import CPU_ROWS, logits_of
 from trimtab.models.scoring import choice_variants, score, score_variants
@@ -17,7 +17,7 @@ STRENGTHS = (0.02, 0.1, 0.5, -1.0)
 @pytest.fixture
 def quick(monkeypatch):
     """A CPU with instructions for both low dtypes, whatever this one has."""
-    monkeypatch.setattr(predictions, "_quick_on_cpu", lambda: tuple(LOW))
+    monkeypatch.setattr(greedy_head, "quick_on_cpu", lambda: tuple(LOW))
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_only_a_plain_layer_of_low_precision_leaves_float32(wrapped, adding, row
     variants = [(), (steer(adding(2), 1.0),)]
 
     def figures(model, quick):
-        monkeypatch.setattr(predictions, "_quick_on_cpu", lambda: quick)
+        monkeypatch.setattr(greedy_head, "quick_on_cpu", lambda: quick)
         scores = [scores.total for scores in score_variants(model, rows, variants)]
         return torch.stack(scores), divergences(model, rows, variants[1:])[0].kl
 

@@ -13,6 +13,7 @@ from trimtab.models.conditions import decided
 from trimtab.models.decoding import Completion, completion, faithful_streamer
 from trimtab.models.encoding import is_special
 from trimtab.models.forward import edited_steps, replaced
+from trimtab.models.greedy_head import GreedyHead, low_head
 from trimtab.models.linear import quick_linears
 from trimtab.models.plan import Batch, Steer
 from trimtab.models.text import Encoded, collate
@@ -45,6 +46,19 @@ _UNSUPPORTED = (  # options that call the model in another order, or with anothe
     "token_type_ids",
     "use_mtp",
 )
+_AT_LEAST = {"min_length", "min_new_tokens"}  # which rule out the ends of a text
+_GREEDY = _AT_LEAST | {  # options under which the likeliest token is written
+    "do_sample",
+    "eos_token_id",
+    "max_time",
+    "num_beams",
+    "num_return_sequences",
+    "stop_strings",
+    "streamer",
+    "temperature",
+    "top_k",
+    "top_p",
+}
 
 
 def generate(
@@ -121,13 +135,14 @@ def new_tokens(
         options = {"top_k": 0, **options}
     whole = _to_come(batch, n).repeated(_beams(options))
     settings = {"pad_token_id": pad, "max_new_tokens": n, "tokenizer": model.tokenizer, **options}
+    ends = _ids(options.get("eos_token_id", getattr(model.hf.generation_config, "eos_token_id", None)))
     devices = [model.device] if model.device.type == "cuda" else []
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng(devices))
         stack.enter_context(replaced(model.hf, plain_settings(model.hf.generation_config), "generation_config"))
         stack.enter_context(model.gate.open())
         stack.enter_context(model.positions.in_generation(model.hf))
-        stack.enter_context(model.tail.in_float32(begins=True))
+        stack.enter_context(model.tail.in_float32(begins=True, head=_greedy_head(model, ends, options)))
         stack.enter_context(quick_linears(model.anatomy.heavy_modules))
         marks = needed_marks(model, steers)
         stack.enter_context(edited_steps(model.hf, model.anatomy, whole, steers, batch.ids.shape[1], marks))
@@ -138,9 +153,8 @@ def new_tokens(
             raise InputError(f"generate: {str(error).splitlines()[0]}") from error
     ids = ids if isinstance(ids, Tensor) else ids.sequences
     new: list[list[int]] = ids[:, batch.ids.shape[1] :].tolist()
-    ends = options.get("eos_token_id", getattr(model.hf.generation_config, "eos_token_id", None))
     stopped = any(options.get(key) is not None for key in ("stop_strings", "stopping_criteria"))
-    return [_unpadded(row, _ids(ends), pad if stopped else None, model.tokenizer) for row in new]
+    return [_unpadded(row, ends, pad if stopped else None, model.tokenizer) for row in new]
 
 
 def _unpadded(row: list[int], ends: set[int], pad: int | None, tokenizer: Any) -> list[int]:
@@ -158,6 +172,18 @@ def _ids(ends: Any) -> set[int]:
     if isinstance(ends, Tensor):
         ends = ends.flatten().tolist()
     return set(ends) if isinstance(ends, Sequence) else set() if ends is None else {ends}
+
+
+def _greedy_head(model: "Model", ends: set[int], options: dict[str, Any]) -> GreedyHead | None:
+    """What finds the likeliest token of float32 for less, where nothing else is asked of the logits."""
+    given = {key for key, value in options.items() if value is not None}
+    if options.get("do_sample") or _beams(options) > 1 or not given <= _GREEDY or model.device.type != "cpu":
+        return None
+    head = low_head(model.anatomy.head, model.device)
+    if head is None or "forward" in head.__dict__ or not model.anatomy.bare_head or model.tail.not_float32:
+        return None
+    barred = [e for e in sorted(ends) if 0 <= e < head.out_features] if given & _AT_LEAST else []
+    return GreedyHead(head, model.longest_row.of_layer(head), barred)
 
 
 def _to_come(batch: Batch, n: int) -> Batch:

@@ -1,11 +1,11 @@
-"""Float32 linear layers on x86 CPUs, faster than torch computes them by itself.
+"""Linear layers on x86 CPUs: float32 ones faster than torch computes them by itself, and which dtypes are quick.
 
 By oneDNN: on AMD processors twice as fast as MKL. For a few rows by FBGEMM: what takes time then is to read the
 weights, which half as many bytes hold without loss where they come from bfloat16 or float16.
 """
 
 import platform
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from math import frexp, inf
 from typing import TypeGuard
@@ -34,6 +34,17 @@ def suits(module: nn.Module) -> TypeGuard[nn.Linear]:
         and torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     )
+
+
+def quick_on_cpu() -> Sequence[torch.dtype]:
+    """The dtypes below float32 that this CPU has instructions for."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return ()
+    supported = {
+        torch.bfloat16: torch.ops.mkldnn._is_mkldnn_bf16_supported,
+        torch.float16: torch.ops.mkldnn._is_mkldnn_fp16_supported,
+    }
+    return [dtype for dtype, asked in supported.items() if asked()]
 
 
 def by_onednn(layer: nn.Linear) -> Callable[[Tensor], Tensor]:

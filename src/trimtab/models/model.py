@@ -29,6 +29,7 @@ from trimtab.models.encoding import continuable, encoded, rendered
 from trimtab.models.fit import ensure_fits
 from trimtab.models.forward import run
 from trimtab.models.generate import generate
+from trimtab.models.greedy_head import LongestRow
 from trimtab.models.loaded import ModelParts
 from trimtab.models.masks import packs
 from trimtab.models.padding import tolerates_padding
@@ -79,6 +80,7 @@ class Model(ModelParts):
         self._steered: list[Steer] = []
         self._packs: dict[Any, bool] = {}
         self.gate = OwnCallGuard(self.hf)
+        self.longest_row = LongestRow()
 
     @property
     def packs(self) -> bool:

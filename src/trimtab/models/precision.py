@@ -26,6 +26,7 @@ class Tail:
     """
 
     def __init__(self, anatomy: Anatomy) -> None:
+        self._head = anatomy.head
         self._modules = (*anatomy.tail, *([anatomy.head] if anatomy.head is not None else []))
         self._twins: dict[int, _Twin] = {}
         self._active = False
@@ -38,19 +39,24 @@ class Tail:
         return [type(m).__name__ for m in low] if offloaded else []
 
     @contextmanager
-    def in_float32(self, begins: bool, few_rows: bool = False) -> Iterator[None]:
+    def in_float32(
+        self, begins: bool, few_rows: bool = False, head: Callable[[Tensor], Tensor] | None = None
+    ) -> Iterator[None]:
         """In here the modules compute in float32, with the weights that they have now. Inner ones change nothing.
 
         Args:
             begins: False in a step behind a cache, where only a new version of the weights is looked for; else the
                 weights are copied again, so that writes through `weight.data` count too.
             few_rows: whether many passes with few rows follow, for which weights are laid out once more.
+            head: called for the head, if not its twin.
         """
         with ExitStack() as stack:
             if not self._active and not self.not_float32:
                 stack.enter_context(replaced(self, True, "_active"))
                 for k, module in enumerate(self._modules):
-                    if _is_low(module):
+                    if head is not None and module is self._head:
+                        stack.enter_context(replaced(module, head))
+                    elif _is_low(module):
                         twin = self._twins.setdefault(k, _Twin(module))
                         twin.refresh(begins, few_rows)
                         stack.enter_context(replaced(module, twin))

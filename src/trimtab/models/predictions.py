@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trimtab.interventions import Site
+from trimtab.models.greedy_head import low_head
 from trimtab.models.plan import Plan
 from trimtab.models.text import Encoded, collate
 
@@ -77,7 +78,7 @@ def predictions(
     for variant in sorted(range(len(hidden)), key=lambda v: v != base):
         shared.setdefault(id(hidden[variant]), []).append(variant)
     of = [hidden[same[0]][piece] for same in shared.values()]
-    head = None if base is None else _low_head(model, of[0].device)
+    head = low_head(model.anatomy.head, of[0].device) if base is not None and _bare(model) else None
     step = CACHED_ROWS if of[0].device.type == "cpu" else len(of[0])
     for same, h, (logits, shift) in zip(shared.values(), of, _tables(model, head, of), strict=True):
         exact = None if head is None else _logits_of(head, h, tokens[piece])
@@ -136,27 +137,9 @@ def _tables(model: "Model", head: nn.Linear | None, hidden: Sequence[Tensor]) ->
         yield from ((base, shift) for shift in functional.linear(moved, head.weight.detach()).view(len(some), n, -1))
 
 
-def _low_head(model: "Model", device: torch.device) -> nn.Linear | None:
-    """The head, where it is a plain layer on this device whose products are quicker in its own precision."""
-    head = model.anatomy.head
-    if type(head) is not nn.Linear or not model.anatomy.bare_head or model.tail.not_float32:
-        return None
-    weight, hooked = head.weight, bool(head._forward_hooks or head._forward_pre_hooks)
-    if type(weight) is not nn.Parameter or hooked or weight.device != device:
-        return None
-    quick = _quick_on_cpu() if device.type == "cpu" else (torch.bfloat16, torch.float16)
-    return head if weight.dtype in quick else None
-
-
-def _quick_on_cpu() -> Sequence[torch.dtype]:
-    """The dtypes below float32 that this CPU has instructions for."""
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        return ()
-    supported = {
-        torch.bfloat16: torch.ops.mkldnn._is_mkldnn_bf16_supported,
-        torch.float16: torch.ops.mkldnn._is_mkldnn_fp16_supported,
-    }
-    return [dtype for dtype, asked in supported.items() if asked()]
+def _bare(model: "Model") -> bool:
+    """Whether the model's logits are what its head returns, in float32."""
+    return model.anatomy.bare_head and not model.tail.not_float32
 
 
 def _logits_of(head: nn.Linear, hidden: Tensor, tokens: Tensor) -> Tensor:
