@@ -259,6 +259,10 @@ def build(seed: int = 0, n: int = 140, unit: str = "nats/token", **changes: Any)
             win_rate=estimate(0.7, 0.12, 38), inconsistent=estimate(0.1, 0.08, 38),
         ),
         "examples": texts(rng, types[CHOSEN].effects), "continuations": continuations(),
+        "next_steps": (
+            rec.NextStep(code="read-reservations", what="Read the reservation first."),
+            rec.NextStep(code="make", what="Make it.", command="trimtab fit pairs.jsonl --out " + 20 * "long-"),
+        ),
         "notes": ("One token with a massive activation was left out of the means.", "3 duplicates were dropped."),
     }  # fmt: skip
     fields |= changes
@@ -351,6 +355,7 @@ def _hostile(report: Report) -> Report:
             "prompting_baseline": report.prompting_baseline.model_copy(update={"instruction": bad}),
             "answer_bias": con.AnswerBias(label=bad, shift=Estimate(reason=bad), adjusted=Estimate(reason=bad)),
             "thresholds": {bad: 0.1}, "unit": HOSTILE[7],
+            "next_steps": tuple(rec.NextStep(code=t, what=t, command=t) for t in HOSTILE),
         }
     )  # fmt: skip
 

@@ -22,7 +22,7 @@ SECTIONS = [
 ]
 # Names of elements that the page's own templates use; anything else came from a text.
 ELEMENTS = re.compile(
-    "html|head|meta|title|link|style|body|a|header|p|h[1-4]|bdi|nav|main|section|span|svg|circle|path|rect|line|ul|li|"
+    "html|head|meta|title|link|style|body|a|header|p|h[1-4]|bdi|nav|main|section|span|svg|circle|path|rect|line|ul|ol|li|"
     "table|caption|thead|tbody|tr|th|td|dl|div|dt|dd|small|figure|button|strong|article|details|summary|code|noscript|"
     "script|br|wbr"
 )
@@ -121,6 +121,7 @@ def test_hostile_texts_become_neither_elements_nor_attributes(hostile: Outline) 
         assert not [name for name in attributes if name.startswith("on")]
     assert "</script><img src=x onerror=alert(1)>" in hostile.visible
     assert "{{ 7 * 7 }}" in hostile.visible
+    assert hostile.visible.index("What next") < hostile.visible.index("Reasons")
     assert "\x1b" not in hostile.visible
     assert "\u202e" not in hostile.visible
 

@@ -18,8 +18,9 @@ def printed(report: Report, width: int = 80, encoding: str = "utf-8", **options:
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_no_line_is_wider_than_the_terminal(any_report: Report, width: int) -> None:
-    lines = printed(any_report, width).splitlines()
+def test_no_line_is_wider_than_the_terminal_but_commands(any_report: Report, width: int) -> None:
+    plain = [step.model_copy(update={"command": None}) for step in any_report.next_steps]
+    lines = printed(any_report.model_copy(update={"next_steps": tuple(plain)}), width).splitlines()
     assert max(map(cell_len, lines)) <= width
 
 
@@ -51,3 +52,13 @@ def test_ascii_terminals_get_ascii(any_report: Report) -> None:
 def test_missing_types_and_figures_give_their_reason(variant: Callable[[str], Report]) -> None:
     text = " ".join(printed(variant("unmeasured")).split())
     assert "5-shot: not measured: bare statements have no prompt: every difference would be equal" in text
+
+
+def test_what_to_do_next_comes_last_with_commands_that_can_be_copied_whole(report: Report) -> None:
+    lines = printed(report, width=60).splitlines()
+    at = lines.index("What next")
+    assert lines[at + 1 :][0] == "1. Read the reservation first."
+    commands = [line.strip() for line in lines[at:] if line.strip().startswith("trimtab ")]
+    assert commands == [step.command for step in report.next_steps if step.command]
+    without = printed(report.model_copy(update={"next_steps": ()}), width=60)
+    assert "What next" not in without

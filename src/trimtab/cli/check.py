@@ -133,6 +133,7 @@ def check(
     from trimtab.experiment.executor import ModelSource
     from trimtab.results import DECISIONS
     from trimtab.results.comparison import compare
+    from trimtab.verdict.next_steps import Named
 
     made = None
     if steering:
@@ -162,13 +163,24 @@ def check(
         "effort": "quick" if quick else "thorough" if thorough else "default",
         "command": shlex.join(["trimtab", *sys.argv[1:]]),
     }
+
+    def named(behavior: str) -> Named:
+        told = options.as_words(view=view, format=format, skip_bad=skip_bad)
+        which = options.as_words(
+            model=model, revision=revision, adapter=adapter, dtype=None if dtype == "auto" else dtype,
+            chat_template=chat_template,
+        )  # fmt: skip
+        return Named(shlex.join([behavior, *told]), shlex.join(which))
+
     if len(loaded) == 1:
         lm = options.loaded(source, revision, adapter, dtype, device, threads)
+        settings["named"] = named(behaviors[0])
         reports: tuple[Report, ...] = (_one(lm, loaded[0], asked, out, settings, shown=not json_),)
     else:
         options.about_to_load(source, revision, adapter, device)
         options.use_threads(threads)
         on = ModelSource(source, source, revision, adapter, dtype, device)
+        settings["named"] = {b.name: named(word) for b, word in zip(loaded, behaviors, strict=True)}
         reports = _several(on, loaded, asked, out, workers, settings, shown=not json_)
     comparison = compare(earlier, reports[0]) if earlier else None
     if json_:

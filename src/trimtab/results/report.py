@@ -207,6 +207,22 @@ class Verdict(Record):
     error_rate_reason: str | None = None
 
 
+class NextStep(Record):
+    """What to do next.
+
+    Args:
+        code: a short name of the step, the same whatever its figures.
+        what: for people.
+        command: that does it; words in capitals stand for what only the reader knows. None where there is none.
+        values: the figures in `what` by name, for those who say it in other words.
+    """
+
+    code: str
+    what: str
+    command: str | None = None
+    values: Mapping[str, str] = {}
+
+
 class ModelRecord(Record):
     """Which model."""
 
@@ -461,6 +477,7 @@ class Report(Document):
     notes: tuple[str, ...]
     steering: SteeringRecord | None = None
     stopping: Stopping | None = None  # None in reports of earlier versions
+    next_steps: tuple[NextStep, ...] = ()  # none in reports of earlier versions
     rows: tuple[ExampleRow, ...] = Field(default=(), exclude=True, repr=False)
 
     @property

@@ -1,7 +1,7 @@
 """From intervals to a decision in four values, with the sentence and the reasons that go with it."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import ceil
 from typing import Literal
 
@@ -110,11 +110,24 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Conclusion:
-    """The decision and its reasons, one per requirement, and after them what would settle it; what failed by name."""
+    """The decision, and what it comes from.
+
+    Args:
+        decision: in one word.
+        reasons: one per requirement, and after them what would settle it.
+        failed: names of the requirements that fail.
+        open: names of those that keep it from being decided, with the units that would settle each; None where no
+            affordable number would.
+        blocking: faults of the examples that keep a success from counting.
+        unable: whether the unsteered model could not show the behavior either way.
+    """
 
     decision: Decision
     reasons: tuple[str, ...]
     failed: tuple[str, ...] = ()
+    open: Mapping[str, int | None] = field(default_factory=dict)
+    blocking: tuple[str, ...] = ()
+    unable: bool = False
 
 
 def failing(requirements: Sequence[Requirement], level: float = 0.95) -> list[bool]:
@@ -158,16 +171,18 @@ def conclude(
     if any(failed):
         decision: Decision = "inconclusive" if unable else "no-go"
         names = tuple(r.name for r, f in zip(requirements, failed, strict=True) if f)
-        return Conclusion(decision, (*reasons, *([unable] if unable else []), *blocking), names)
+        said = (*reasons, *([unable] if unable else []), *blocking)
+        return Conclusion(decision, said, names, blocking=tuple(blocking), unable=bool(unable))
     reasons += blocking
     open_ = [r for r in requirements if r.holds is False or (r.holds is None and not r.may_stay_open)]
+    settled_by = {r.name: r.would_settle for r in open_}
     for r in open_:
-        n = r.would_settle
+        n = settled_by[r.name]
         reasons.append(
             f"to settle the {r.name}: about {n} evaluation examples (80 % sure, if the estimate is right)"
             if n
             else f"the {r.name} lies on its bound; no affordable number of examples would settle it"
         )
     if blocking or open_:
-        return Conclusion("inconclusive", tuple(reasons))
+        return Conclusion("inconclusive", tuple(reasons), open=settled_by, blocking=tuple(blocking))
     return Conclusion("caution" if reservations else "go", tuple(reasons))

@@ -66,6 +66,12 @@ def summary(report: Report, console: Console) -> None:
             console.print(Text(title, style="bold"))
             for line in lines:
                 console.print(item(show(line), show))
+    if report.next_steps:
+        console.print(Text("What next", style="bold"))
+        for number_, step in enumerate(report.next_steps, 1):
+            console.print(Text(show(f"{number_}. {step.what}")))
+            if step.command:  # on a line of its own, to be copied whole
+                console.print(Text(show(f"   {step.command}"), style="cyan"), soft_wrap=True)
 
 
 class Words:

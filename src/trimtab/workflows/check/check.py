@@ -25,6 +25,7 @@ from trimtab.steering import Steering
 from trimtab.storage.atomic import output_path
 from trimtab.storage.steps import Ledger
 from trimtab.verdict.decision import Thresholds
+from trimtab.verdict.next_steps import Named
 from trimtab.workflows.check.forecast import check_steps, like_the_chosen
 from trimtab.workflows.check.measured import Measured, measure
 from trimtab.workflows.check.report import assemble
@@ -59,6 +60,7 @@ def check(
     folder: str | Path | None = None,
     progress: Progress | None = None,
     command: str = "",
+    named: Named | None = None,
 ) -> Report:
     """Will steering this behavior hold? Mean-difference vectors of the seven prompt types, judged on unseen examples.
 
@@ -107,6 +109,7 @@ def check(
         folder: keeps finished steps there, so that an interrupted check resumes.
         progress: is told how far the work is.
         command: recorded in the report.
+        named: how behavior and model are named in the commands that the report proposes as next steps.
 
     Returns:
         The report; `report.save(folder)` writes it.
@@ -160,7 +163,8 @@ def check(
     result = measure(on, chosen, thresholds, others, generate, judge)
     notes += [*chosen.notes, *result.notes]
     site_given = given is not None or steering is not None
-    report = assemble(result, thresholds, n_dropped, notes, site_given, _stopping(on, result, tally.amount, whole))
+    stopping = _stopping(on, result, tally.amount, whole)
+    report = assemble(result, thresholds, n_dropped, notes, site_given, stopping, named or Named())
     report = report.model_copy(update={"command": command, "seconds": perf_counter() - start})
     if home is not None:
         report.save(home)

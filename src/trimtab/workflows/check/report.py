@@ -35,6 +35,7 @@ from trimtab.verdict.decide import DecisionWithGrounds, about_prompting, decide
 from trimtab.verdict.decision import Conclusion, Decision, Thresholds
 from trimtab.verdict.error_rates import ErrorRates
 from trimtab.verdict.evidence import type_result
+from trimtab.verdict.next_steps import Named, next_steps
 from trimtab.verdict.requirements import GENERATED, bound
 from trimtab.version import __version__
 from trimtab.workflows.check.measured import Measured
@@ -42,9 +43,15 @@ from trimtab.workflows.choice import Chosen, curve_point
 
 
 def assemble(
-    found: Measured, thresholds: Thresholds, n_dropped: int, notes: list[str], site_given: bool, stopping: Stopping
+    found: Measured,
+    thresholds: Thresholds,
+    n_dropped: int,
+    notes: list[str],
+    site_given: bool,
+    stopping: Stopping,
+    named: Named,
 ) -> Report:
-    """The report; runs no model. Command, view and time are filled in by the caller."""
+    """The report; runs no model. Command and time are filled in by the caller."""
     on, chosen = found.on, found.chosen
     splits, model, behavior = on.splits, on.model, on.behavior
     evidence, own = found.evidence, found.evidence.steered
@@ -60,7 +67,8 @@ def assemble(
     types = {str(t): _type_result(on, found, t) for t in asked}
     if model.tail.not_float32:
         notes.append(f"offloaded and so not raised to float32: {', '.join(model.tail.not_float32)}")
-    return Report(
+    decided = decide(evidence, thresholds, on.instrument)
+    report = Report(
         trimtab=__version__, torch=torch.__version__, transformers=transformers.__version__,
         command="", seconds=0.0, seed=on.seed,
         dtype=str(model.dtype).removeprefix("torch."), device=model.device.type, threads=torch.get_num_threads(),
@@ -78,7 +86,7 @@ def assemble(
         n_train=len(splits.train), n_dev=len(splits.dev), n_eval=len(splits.eval),
         n_eval_clusters=own.effect.n_clusters, n_replication=len(splits.replication), n_dropped=n_dropped,
         strengths=tuple(over), thresholds=asdict(thresholds),
-        verdict=_verdict(on, found, decide(evidence, thresholds, on.instrument), thresholds),
+        verdict=_verdict(on, found, decided, thresholds),
         base=evidence.base, noise=evidence.noise, prompt_types=types,
         prompt_type_cosine=_cosines(chosen),
         curve=curve, blocks=chosen.blocks, dev_strengths=chosen.strengths, projections=found.projections,
@@ -92,6 +100,7 @@ def assemble(
         examples=_texts(on, own), continuations=found.continuations,
         notes=tuple(notes), stopping=stopping, rows=_rows(on, found),
     )  # fmt: skip
+    return report.model_copy(update={"next_steps": next_steps(report, decided.conclusion, named)})
 
 
 def _over(found: Measured) -> dict[float, Propensity]:

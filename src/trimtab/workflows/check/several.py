@@ -23,6 +23,7 @@ from trimtab.results.report import Report
 from trimtab.steering import Steering
 from trimtab.storage.atomic import output_path
 from trimtab.storage.steps import Ledger
+from trimtab.verdict.next_steps import Named
 from trimtab.version import __version__
 from trimtab.workflows.check.check import check
 
@@ -41,6 +42,7 @@ class CheckTask:
         judge: that compares texts, if any.
         settings: further arguments of `check`.
         ledger: knows the finished ones.
+        named: how it is named on a command line.
     """
 
     source: ModelSource
@@ -50,6 +52,7 @@ class CheckTask:
     judge: Endpoint | None
     settings: Mapping[str, Any]
     ledger: Ledger
+    named: Named | None
 
     @property
     def name(self) -> str:
@@ -79,6 +82,7 @@ def check_several(
     judge: Endpoint | None = None,
     progress: Progress | None = None,
     finished: Callable[[Report], None] = lambda report: None,
+    named: Mapping[str, Named] | None = None,
     **settings: Any,
 ) -> tuple[Report, ...]:
     """Check behaviors, each with its report in a folder of its name, and rank them in `index.html`.
@@ -94,6 +98,7 @@ def check_several(
         judge: a chat model that compares texts.
         progress: is told how far the work is, of each behavior by its name.
         finished: is told each report when it is there.
+        named: how each behavior and the model are named on a command line, by the behavior's name.
         settings: further arguments of `check`.
 
     Returns:
@@ -112,7 +117,16 @@ def check_several(
     given = {**settings, "steering": steering}
     ledger = Ledger(home, _key(source, behaviors, judge, given, workers))
     tasks = [
-        CheckTask(source, b, tuple(o for o in behaviors if o is not b), home / b.name, judge, given, ledger)
+        CheckTask(
+            source,
+            b,
+            tuple(o for o in behaviors if o is not b),
+            home / b.name,
+            judge,
+            given,
+            ledger,
+            (named or {}).get(b.name),
+        )
         for b in behaviors
     ]
 
@@ -176,6 +190,7 @@ def _check(task: CheckTask, progress: Progress, models: Models) -> None:
             judge=judge,
             folder=task.folder,
             progress=progress.of(task.behavior.name),
+            named=task.named,
             **task.settings,
         )
     except TrimtabError as error:
