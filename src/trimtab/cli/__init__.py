@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from trimtab.cli.audit import audit
+from trimtab.cli.brief import brief
 from trimtab.cli.check import check
 from trimtab.cli.convert import convert
 from trimtab.cli.convert_data import convert_data
@@ -101,7 +102,8 @@ def _root(
 
 
 commands = (
-    check, predict, study, fit, generate, evaluate, tune, judge, convert, convert_data, lint, draft, serve, doctor,
+    check, brief, predict, study, fit, generate, evaluate, tune, judge, convert, convert_data, lint, draft, serve,
+    doctor,
 )  # fmt: skip
 for command in commands:
     app.command()(command)

@@ -1,0 +1,31 @@
+"""`trimtab brief`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from trimtab.cli.options import one_of
+from trimtab.errors import InputError
+
+
+def brief(
+    reports: Annotated[list[Path], typer.Argument(help="Reports of trimtab check: folders, or their report.json.")],
+    out: Annotated[
+        Path, typer.Option(help="The page: a .html file, or a .pdf file, which Chromium or Chrome prints.")
+    ] = Path("brief.html"),
+    lang: Annotated[str | None, typer.Option(help="en or ja; by default that of the environment (LANG).")] = None,
+) -> None:
+    """One page for those who decide: may we pilot this, how sure are we, what does it cost, and what next."""
+    from trimtab.reports.brief.files import save
+    from trimtab.reports.brief.html import Named
+    from trimtab.reports.brief.language import LANGUAGES, own_language
+    from trimtab.results.report import Report
+
+    one_of("--lang", lang, LANGUAGES)
+    language = next((known for known in LANGUAGES if known == lang), own_language())
+    found = [Named(Report.load(path.parent if path.name == "report.json" else path), str(path)) for path in reports]
+    if not found:
+        raise InputError("name at least one report: the folder of a check, or its report.json")
+    Console(soft_wrap=True).print(f"brief: {save(found, out, language)}", highlight=False, markup=False)

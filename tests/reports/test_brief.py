@@ -1,0 +1,245 @@
+"""The page for those who decide says what the report bears out, in either language, and nothing else."""
+
+import ast
+import json
+import math
+import re
+import shutil
+import string
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import Run
+from tests.reports.conftest import build, estimate
+from tests.reports.test_html import ELEMENTS, Outline
+
+import trimtab as tt
+from trimtab.errors import InputError
+from trimtab.reports.brief import files
+from trimtab.reports.brief.content import Brief
+from trimtab.reports.brief.html import Named, page
+from trimtab.reports.brief.language import LANGUAGES, Language, Words, own_language, words
+from trimtab.results import consequences as con
+from trimtab.results.figures import Estimate
+from trimtab.results.report import Report
+
+ROOT = Path(tt.__file__).parent
+CODES = {
+    str(node.value.value)
+    for node in ast.walk(ast.parse((ROOT / "verdict/next_steps.py").read_text(encoding="utf-8")))
+    if isinstance(node, ast.keyword) and node.arg == "code" and isinstance(node.value, ast.Constant)
+}
+
+
+def brief(report: Report, language: Language = "en") -> Brief:
+    return Brief(report, "out/mine", words(language))
+
+
+def visible(report: Report, language: Language = "en") -> str:
+    return Outline(page([Named(report, "out/mine")], language)).visible
+
+
+def _places(text: str | Mapping[str, str]) -> set[str]:
+    said = text if isinstance(text, str) else " ".join(text.values())
+    return {name for _, name, _, _ in string.Formatter().parse(said) if name}
+
+
+def test_languages_have_the_same_words_and_the_same_places_to_fill() -> None:
+    english, japanese = words("en").texts, words("ja").texts
+    steps = {key for key in japanese if key.startswith("step.")}
+    assert set(english) == set(japanese) - steps
+    for key, text in english.items():
+        assert _places(text) == _places(japanese[key]), key
+    assert steps == {f"step.{code}" for code in CODES}, "English ones stand in reports"
+    assert len(CODES) > 10
+
+
+def test_japanese_is_japanese() -> None:
+    for key, text in words("ja").texts.items():
+        if key == "joined":
+            continue
+        said = text if isinstance(text, str) else " ".join(text.values())
+        assert re.search("[ぁ-んァ-ヶ一-龯]", re.sub(r"\{\w+\}", "", str(said))), key
+
+
+def test_every_word_is_used() -> None:
+    used: set[str] = set()
+
+    class Noted(Words):
+        def __call__(self, key: str, **values: object) -> str:
+            used.add(key)
+            return super().__call__(key, **values)
+
+    made = build()
+    unsure = made.verdict.model_copy(update={"basis": "likelihood and generated text", "decision": "inconclusive"})
+    for report in (made, made.model_copy(update={"verdict": unsure})):
+        b = Brief(report, "x", Noted("en", words("en").texts))
+        for name in ("decision", "answer", "means", "judged", "about_examples", "made"):
+            assert getattr(b, name)
+        for name in ("sure", "costs", "savings", "plan", "sentences", "doubts", "steps"):
+            list(getattr(b, name))
+    source = (ROOT / "reports/templates/brief.html").read_text(encoding="utf-8")
+    used |= set(re.findall(r'say\("([^"]+)"', source)) | {"plan.next", "plan.none"}
+    rare = r"decision\.|answer\.|means\.|sure\.|saves\.|worst\.none|say\.cost\.none|say\.next|not-measured|ask\.words"
+    assert {key for key in words("en").texts if key not in used and not re.match(rare, key)} == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_any_report_becomes_a_page_without_scripts_or_holes(any_report: Report, language: Language) -> None:
+    outline = Outline(page([Named(any_report, "out/mine")], language))
+    assert outline.scripts == []
+    assert all(ELEMENTS.fullmatch(tag) for tag, _ in outline.elements)
+    assert not [name for _, attributes in outline.elements for name in attributes if name.startswith("on")]
+    assert [a["lang"] for tag, a in outline.elements if tag == "html"] == [language]
+    if "onerror" not in any_report.behavior:  # hostile texts have braces of their own
+        assert not re.search(r"\{\w*\}|None|nan", outline.visible)
+
+
+def test_the_answer_is_that_of_the_verdict() -> None:
+    answers = {}
+    for decision in ("go", "caution", "no-go", "inconclusive"):
+        made = build()
+        verdict = made.verdict.model_copy(update={"decision": decision})
+        b = brief(made.model_copy(update={"verdict": verdict}))
+        answers[decision] = b.answer
+        assert b.passed is (decision in ("go", "caution"))
+        assert bool(list(b.plan)) is b.passed
+    assert answers["go"].startswith("Yes")
+    assert answers["caution"].startswith("Yes, if")
+    assert answers["no-go"] == "No."
+    assert answers["inconclusive"] == "Not yet."
+
+
+def test_the_worst_examples_are_the_three_that_were_pushed_hardest_the_wrong_way() -> None:
+    report = build()
+    b = brief(report)
+    hardest = sorted(text.effect for text in report.examples if text.effect < 0)[:3]
+    assert [text.effect for text in b.examples] == hardest
+    assert f"Of {len(report.examples)} examples {sum(t.effect < 0 for t in report.examples)} were" in b.about_examples
+    none = report.model_copy(update={"examples": tuple(t for t in report.examples if t.effect > 0)})
+    assert brief(none).examples == []
+    assert "No example" in brief(none).about_examples
+
+
+def test_factors_are_exponentials_of_the_effect_and_its_interval() -> None:
+    report = build()
+    effect = report.prompt_types[report.verdict.prompt_type].effect
+    assert effect is not None
+    first = next(brief(report).sure)
+    found = [float(x) for x in re.findall(r"\d+\.\d+", first)[:3]]
+    assert found == pytest.approx([math.exp(x) for x in (effect.mean, effect.low, effect.high)], abs=0.006)
+
+
+def test_capability_is_shown_as_what_was_lost() -> None:
+    (row,) = [cost for cost in brief(build()).costs if "turned wrong" in cost.name]
+    assert re.sub(r"\s", " ", row.figure) == "3 % [0, 6]"
+
+
+@pytest.mark.parametrize(
+    ("beats", "adds", "said"),
+    [(0.1, 0.1, ("stronger", "adds 0.")), (-0.1, -0.1, ("weaker", "nothing certain")), (0.0, 0.0, ("told apart",))],
+)
+def test_prompting_is_compared_by_intervals(beats: float, adds: float, said: tuple[str, ...]) -> None:
+    baseline = con.PromptingBaseline(
+        effect=estimate(0.1, 0.02, 50), beats=estimate(beats, 0.02, 50), adds=estimate(adds, 0.02, 50)
+    )
+    text = " ".join(brief(build(prompting_baseline=baseline)).savings)
+    for words_ in said:
+        assert words_ in text
+    assert "Fine-tuning was not tried" in text
+
+
+def test_what_was_not_measured_is_said_with_its_reason() -> None:
+    report = build(training_variability=con.TrainingVariability(effect=Estimate(reason="too few rows")))
+    assert "not measured: too few rows" in visible(report)
+    assert "未測定（原文：too few rows）" in visible(report, "ja")
+
+
+def test_steps_are_said_in_the_readers_language() -> None:
+    assert "Read the reservation first." in visible(build())
+    assert "まず留保事項を読んでください" in visible(build(), "ja")
+
+
+@pytest.mark.parametrize(
+    ("environment", "language"),
+    [
+        ({"LANG": "ja_JP.UTF-8"}, "ja"),
+        ({"LANG": "ja_JP.UTF-8", "LC_ALL": "C"}, "en"),
+        ({"LANG": "fr_FR"}, "en"),
+        ({}, "en"),
+    ],
+)
+def test_the_language_is_that_of_the_environment(
+    environment: dict[str, str], language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert own_language() == language
+
+
+def test_several_reports_become_one_file(run: Run, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        build(behavior=name).save(tmp_path / name)
+    out = tmp_path / "here/brief.html"
+    done = run("brief", str(tmp_path / "one"), str(tmp_path / "two/report.json"), "--out", str(out), "--lang", "ja")
+    assert done == (0, f"brief: {out}\n", "")
+    text = out.read_text(encoding="utf-8")
+    assert text.count("<article") == 2
+    assert all(f"「{name}」" in text for name in ("one", "two"))
+    assert [file.name for file in out.parent.iterdir()] == ["brief.html"]
+
+
+def test_what_cannot_be_is_refused(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build().save(tmp_path / "one")
+    for arguments, said in (
+        ((str(tmp_path / "none"),), "does not exist"),
+        ((str(tmp_path / "one"), "--lang", "fr"), "--lang"),
+        ((str(tmp_path / "one"), "--out", str(tmp_path / "brief.txt")), "neither .html nor .pdf"),
+        ((str(tmp_path / "one"), "--out", str(tmp_path)), "neither .html nor .pdf"),
+    ):
+        code, _, err = run("brief", *arguments)
+        assert code == 2
+        assert said in err
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    code, _, err = run("brief", str(tmp_path / "one"), "--out", str(tmp_path / "brief.pdf"))
+    assert code == 2
+    assert "needs Chromium" in err
+    assert not (tmp_path / "brief.pdf").exists()
+
+
+def test_a_browser_that_fails_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "browser", lambda: "false")
+    with pytest.raises(tt.TrimtabError, match="could not print"):
+        files.save([Named(build(), "x")], tmp_path / "brief.pdf", "en")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(InputError, match=r"neither"):
+        files.save([Named(build(), "x")], tmp_path / "brief", "en")
+
+
+@pytest.mark.browser
+def test_the_pdf_is_one(chromium: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "browser", lambda: chromium)
+    saved = files.save([Named(build(), "x")], tmp_path / "brief.pdf", "ja")
+    assert saved.read_bytes().startswith(b"%PDF-")
+    assert [file.name for file in tmp_path.iterdir()] == ["brief.pdf"]
+
+
+def test_words_are_valid_json_without_repeated_keys() -> None:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        assert len(set(names)) == len(names)
+        return dict(pairs)
+
+    for language in LANGUAGES:
+        file = ROOT / f"reports/brief/words/{language}.json"
+        json.loads(file.read_text(encoding="utf-8"), object_pairs_hook=once)
+
+
+def test_hostile_texts_stay_text(variant: Callable[[str], Report]) -> None:
+    text = page([Named(variant("hostile"), "<b>x</b>")], "en")
+    assert "<script" not in text
+    assert "&lt;b&gt;x" in text
