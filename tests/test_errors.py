@@ -140,6 +140,8 @@ EXCEPTIONS = {
     "measurements/generated_text.py": "why a figure is missing, which reports record",
     "behaviors/formats.py": "the end of a whole command to copy, `trimtab convert-data …`",
     "behaviors/layouts.py": "the same",
+    "verdict/next_steps.py": "parts of whole commands to copy",
+    "reports/brief/files.py": "what a browser is started with",
 }
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 COMMAND = re.compile(r"(trimtab [a-z]|pip install)[^;,]*")  # to be copied as it is

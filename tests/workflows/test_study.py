@@ -324,7 +324,7 @@ def test_workers_end_with_a_parent_that_is_killed(tiny_folder: Path, tmp_path: P
     parent = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     listed = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
     children: list[str] = []
-    for _ in range(600):  # two workers and the process that keeps track of semaphores
+    for _ in range(3000):  # two workers and the process that keeps track of semaphores
         children = listed.read_text().split()
         if len(children) == 3:
             break
@@ -333,7 +333,7 @@ def test_workers_end_with_a_parent_that_is_killed(tiny_folder: Path, tmp_path: P
     time.sleep(1.0)
     parent.kill()
     parent.wait()
-    for _ in range(600):
+    for _ in range(3000):
         if not any(_running(pid) for pid in children):
             return
         time.sleep(0.1)
