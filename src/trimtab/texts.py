@@ -92,3 +92,15 @@ def shown(text: str, max_length: int | None = None) -> str:
 
 def _unfit(letter: str) -> bool:
     return letter in "/\\" or unicodedata.category(letter) in _HIDDEN
+
+
+def in_markdown(words: str) -> str:
+    """Text escaped for Markdown and HTML, on one line.
+
+    Example:
+        >>> from trimtab.texts import in_markdown
+        >>> in_markdown("a <b> & c_d")
+        'a \\\\<b\\\\> &amp; c\\\\_d'
+    """
+    plain = " ".join(words.split())
+    return "".join(f"\\{c}" if c in "\\`*_[]|#<>" else "&amp;" if c == "&" else c for c in plain)

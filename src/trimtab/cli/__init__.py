@@ -20,6 +20,7 @@ from trimtab.cli.feedback import feedback
 from trimtab.cli.fit import fit
 from trimtab.cli.flags import with_flags
 from trimtab.cli.generate import generate
+from trimtab.cli.hub import pull, push
 from trimtab.cli.judge import judge
 from trimtab.cli.keys import keys
 from trimtab.cli.lint import lint
@@ -102,8 +103,8 @@ def _root(
 
 
 commands = (
-    check, brief, predict, study, fit, generate, evaluate, tune, judge, convert, convert_data, lint, draft, serve,
-    doctor,
+    check, brief, predict, study, fit, generate, evaluate, tune, judge, convert, convert_data, push, pull, lint,
+    draft, serve, doctor,
 )  # fmt: skip
 for command in commands:
     app.command()(command)

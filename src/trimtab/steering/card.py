@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trimtab.steering.steering import Steering
+from trimtab.texts import in_markdown
 
 
 def card(steering: Steering, reliability: Mapping[str, Any] | None = None) -> str:
@@ -18,19 +19,19 @@ def card(steering: Steering, reliability: Mapping[str, Any] | None = None) -> st
     head = ["library_name: trimtab", "tags:", "- activation-steering", "- steering-vector"]
     if facts is not None:
         head.append(f"base_model: {json.dumps(facts.id)}")
-    lines = ["---", *head, "---", "", f"# Steering: {_text(', '.join(steering.attributes))}", ""]
+    lines = ["---", *head, "---", "", f"# Steering: {in_markdown(', '.join(steering.attributes))}", ""]
     made_for = f"`{_code(facts.id)}` (weights {facts.digest[:12]})" if facts else "a model that was not recorded"
     lines += [f"Edits activations of {made_for} while it runs; its weights stay as they are.", ""]
     lines += ["| attribute | default strength |", "| --- | --- |"]
-    lines += [f"| {_text(name)} | {strength:g} |" for name, strength in steering.attributes.items()]
+    lines += [f"| {in_markdown(name)} | {strength:g} |" for name, strength in steering.attributes.items()]
     lines += ["", "| site | edit |", "| --- | --- |"]
     lines += [f"| {site} | {', '.join(kinds)} |" for site, kinds in steering.kinds.items()]
-    lines += [f"| in front of the prompt | {_text(text)} |" for text, _ in steering.prompts.values()]
+    lines += [f"| in front of the prompt | {in_markdown(text)} |" for text, _ in steering.prompts.values()]
     for name, c in steering.conditions.items():
         bound = f"{'above' if c.above else 'below'} {c.threshold:.3g}"
         when = f"acts on prompts whose mean activation at site {c.site} has a cosine {bound} with a stored direction."
-        lines += ["", f"{_text(name)} {when}"]
-    lines += ["", f"Method: {_text(steering.method)}.", ""]
+        lines += ["", f"{in_markdown(name)} {when}"]
+    lines += ["", f"Method: {in_markdown(steering.method)}.", ""]
     if steering.presets:
         lines += ["Presets: " + ", ".join(f"`{_code(name)}`" for name in steering.presets) + ".", ""]
     lines += list(_verdicts(reliability or {}))
@@ -48,15 +49,9 @@ def _verdicts(reliability: Mapping[str, Any]) -> Iterator[str]:
         yield "Verdicts of `trimtab check` on unseen examples:"
         yield ""
         for name, verdict in verdicts.items():
-            sentence = _text(str(verdict.get("sentence", "")))
-            yield f"- **{_text(str(verdict['decision']))}**, {_text(name)}: {sentence}"
+            sentence = in_markdown(str(verdict.get("sentence", "")))
+            yield f"- **{in_markdown(str(verdict['decision']))}**, {in_markdown(name)}: {sentence}"
         yield ""
-
-
-def _text(words: str) -> str:
-    """Text escaped for Markdown and HTML."""
-    plain = " ".join(words.split())
-    return "".join(f"\\{c}" if c in "\\`*_[]|#<>" else "&amp;" if c == "&" else c for c in plain)
 
 
 def _code(words: str) -> str:
