@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= out/demo
 
-.PHONY: help install demo serve test test-slow test-lowest test-harnesses lint format docs bench clean
+.PHONY: help install demo serve test test-slow test-lowest test-harnesses test-ray lint format docs bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -61,6 +61,14 @@ test-in-%:
 	.bench/$*/bin/pip install --quiet --no-compile -c constraints.txt -e .
 	.bench/$*/bin/pip install --quiet --no-compile pytest $*
 	TRIMTAB_REQUIRE=$* OMP_NUM_THREADS=1 .bench/$*/bin/python -m pytest -q tests/integrations/test_$(subst -,_,$*).py
+
+RAY := .bench/ray
+
+test-ray:  ## studies, comparisons and checks on a Ray cluster of this machine, workers killed; in .bench/ray
+	$(PYTHON) -m venv $(RAY)
+	$(RAY)/bin/pip install --quiet --disable-pip-version-check $$(grep -E '^torch==' constraints.txt)
+	$(RAY)/bin/pip install --quiet --no-compile -c constraints.txt -e '.[ray]' pytest
+	TRIMTAB_REQUIRE=ray OMP_NUM_THREADS=1 $(RAY)/bin/python -m pytest -q tests/workflows/test_ray.py
 
 lint: install  ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .

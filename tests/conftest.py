@@ -7,8 +7,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,6 +26,21 @@ def _missing(part: str, reason: str) -> None:
     if part in os.environ.get("TRIMTAB_REQUIRE", "").split(","):
         pytest.fail(f"{part} is required here, but {reason}")
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def require() -> Callable[[str, str], Any]:
+    """A module by its name, and the package that it comes from; TRIMTAB_REQUIRE may name the package.
+
+    Such packages are installed into environments of their own, so that most runs skip their tests.
+    """
+
+    def found(module: str, package: str) -> Any:
+        if find_spec(module) is None:
+            _missing(package, f"{package} is not installed (pip install {package}, in an environment of its own)")
+        return import_module(module)
+
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -279,7 +279,7 @@ def test_threads_are_as_many_as_asked_for_when_the_model_is_loaded(
     def load(*_: object, **options: object) -> None:
         raise InputError(f"loaded with {torch.get_num_threads()} threads")
 
-    for module in ("trimtab.models", "trimtab.experiment.executor"):
+    for module in ("trimtab.models", "trimtab.experiment.executor.work"):
         monkeypatch.setattr(f"{module}.load", load)
     before = torch.get_num_threads()
     try:
@@ -504,3 +504,21 @@ def test_help_speaks_words_and_no_names_of_the_code() -> None:
     found = {(name, word) for name, all_of in texts.items() for text in all_of for word in NAME.findall(text or "")}
     assert len(texts) > 10
     assert not found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("study", "sentiment", "--executor", "dask", "--workers", 2), "ray://HOST:PORT (--executor)"),
+        (("study", "sentiment", "--executor", "ray"), "give the number of workers"),
+        (("check", "sentiment", "--executor", "ray", "--workers", 2), "shares out several behaviors"),
+        (("check", "sentiment", "formality", "--executor", "ray"), "give the number of workers"),
+    ],
+)
+def test_an_executor_that_cannot_be_used_is_refused_before_any_model_is_loaded(
+    arguments: tuple[object, ...], said: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trimtab.experiment.executor.work.load", None)
+    code, _, err = run(*arguments, "--model", tmp_path, "--out", tmp_path / "out")
+    assert code == 2
+    assert said in err

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from trimtab.errors import InputError, TrimtabError
-from trimtab.experiment.executor import Models, check_workers, run_all, threads
+from trimtab.experiment.executor import Models, Processes, check_workers, executor_named
 from trimtab.experiment.progress import Progress, Silent
 
 
@@ -61,7 +61,7 @@ def write(file: Path, progress: Progress, models: Models) -> None:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_task_is_done_once_and_told(tmp_path, workers):
     told, files = Told(), [tmp_path / str(k) for k in range(5)]
-    run_all(write, files, workers, told, Models())
+    Processes(workers).run(write, files, tmp_path, told, Models())
     assert told.amounts == {"writing": 10}
     assert (os.getpid() in {int(f.read_text()) for f in files}) is (workers == 1)
 
@@ -71,8 +71,9 @@ def test_every_task_is_done_once_and_told(tmp_path, workers):
     [("killed", TrimtabError, "the same command goes on where it stopped"), ("refused", InputError, "cannot be done")],
 )
 def test_a_killed_process_and_an_error_end_the_work_with_a_message(tmp_path, name, error, said):
+    files = [tmp_path / name, *(tmp_path / str(k) for k in range(3))]
     with pytest.raises(error, match=said):
-        run_all(write, [tmp_path / name, *(tmp_path / str(k) for k in range(3))], 2, Silent(), Models())
+        Processes(2).run(write, files, tmp_path, Silent(), Models())
     for child in active_children():
         child.join(10)
     assert not active_children()
@@ -91,7 +92,7 @@ def tell(file: Path, progress: Progress, models: Models) -> None:
 def test_what_each_piece_of_work_tells_arrives_by_its_name_and_in_its_order(tmp_path, workers):
     told, files = Told(), [tmp_path / name for name in ("a", "b", "c")]
     finished: list[Any] = []
-    run_all(tell, files, workers, told, Models(), finished.append)
+    Processes(workers).run(tell, files, tmp_path, told, Models(), finished.append)
     said = [(10, 2.5, "tokens to compute"), "effect: +0.5 after 8 of 16 examples", ("effect", 4), "end"]
     assert told.pieces == {"a": said, "b": said, "c": said}
     assert sorted(finished) == files
@@ -112,21 +113,22 @@ def test_what_is_said_is_heard_while_the_work_goes_on(tmp_path):
         def say(self, line: str) -> None:
             (tmp_path / "seen").touch()
 
-    run_all(wait_until_seen, [tmp_path / "seen"], 2, Reacting(), Models())
+    Processes(2).run(wait_until_seen, [tmp_path / "seen"], tmp_path, Reacting(), Models())
 
 
 def test_threads_are_shared_out_among_processes():
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(5)
-        assert [threads(n) for n in (1, 2, 5, 8)] == [5, 2, 1, 1]
+        assert [Processes(n).threads for n in (1, 2, 5, 8)] == [5, 2, 1, 1]
     finally:
         torch.set_num_threads(before)
 
 
 SLEEPERS = """
 import sys, time
-from trimtab.experiment.executor import Models, run_all
+from pathlib import Path
+from trimtab.experiment.executor import Models, Processes
 from trimtab.experiment.progress import Silent
 
 def sleep(task, progress, models):
@@ -140,7 +142,7 @@ class Saying(Silent):
 if __name__ == "__main__":
     print("begun", flush=True)
     try:
-        run_all(sleep, [1, 2], 2, Saying(), Models())
+        Processes(2).run(sleep, [1, 2], Path("."), Saying(), Models())
     except KeyboardInterrupt:
         print("interrupted", flush=True)
         sys.exit(130)
@@ -185,3 +187,33 @@ def test_ctrl_c_ends_every_process_with_one_message_and_no_traceback(tmp_path):
 def test_less_than_one_process_is_refused(workers):
     with pytest.raises(InputError, match="give at least 1"):
         check_workers(workers)
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "said"),
+    [
+        ("dask", "executor", "ray://HOST:PORT"),
+        ("ray://", "executor", "ray://HOST:PORT"),
+        ("ray://host", "executor", "ray://HOST:PORT"),
+        ("ray://host:many", "executor", "ray://HOST:PORT"),
+        ("ray?gpus=-1", "executor", "at least 0"),
+        ("ray?gpus=nan", "executor", "0 or more"),
+        ("ray?cpus=1", "executor", "only option is gpus"),
+    ],
+)
+def test_an_executor_that_there_is_none_of_is_refused(name, field, said):
+    with pytest.raises(InputError, match=said) as raised:
+        executor_named(name, 2)
+    assert raised.value.field == field
+
+
+def test_ray_is_told_how_many_workers_fit():
+    with pytest.raises(InputError, match="give the number of workers") as raised:
+        executor_named("ray", None)
+    assert raised.value.field == "workers"
+
+
+def test_without_ray_the_message_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match=r"trimtab\[ray\]"):
+        executor_named("ray://head:10001", 2)

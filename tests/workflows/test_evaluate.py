@@ -13,7 +13,7 @@ import pytest
 import trimtab as tt
 from trimtab.errors import InputError
 from trimtab.evaluation.tasks import Treatment, run
-from trimtab.experiment.executor import ModelSource
+from trimtab.experiment.executor import ModelSource, Processes
 from trimtab.experiment.task_parts import Sizes, deal
 from trimtab.measurements.damage import DamageTexts, damages
 from trimtab.results.evaluation import FLOORS, RANDOM, TEMPERATURE, UNSTEERED, Evaluation
@@ -162,7 +162,7 @@ def test_the_protocol_is_there_before_anything_is_measured(source, tasks, tmp_pa
         assert (tmp_path / "protocol.json").is_file()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(MODULE, "run_all", stopped)
+    monkeypatch.setattr(Processes, "run", stopped)
     with pytest.raises(KeyboardInterrupt):
         evaluate(source, tasks, METHODS, folder=tmp_path, **SETTINGS)
     assert json.loads((tmp_path / "protocol.json").read_text())["damages"] == [0.02, 0.08]
@@ -178,7 +178,7 @@ def test_another_protocol_in_the_same_folder_is_refused(found, source, tasks, fo
 
 
 def test_a_protocol_that_was_edited_is_refused(source, tasks, tmp_path, monkeypatch):
-    monkeypatch.setattr(MODULE, "run_all", interrupt)
+    monkeypatch.setattr(Processes, "run", interrupt)
     with pytest.raises(KeyboardInterrupt):
         evaluate(source, tasks, METHODS, folder=tmp_path, **SETTINGS)
     file = tmp_path / "protocol.json"
@@ -195,7 +195,7 @@ def interrupt(*_: Any) -> None:
 
 
 def test_rows_whose_labels_were_turned_are_another_protocol(source, tmp_path, monkeypatch):
-    monkeypatch.setattr(MODULE, "run_all", interrupt)
+    monkeypatch.setattr(Processes, "run", interrupt)
     file, given = tmp_path / "texts.jsonl", {**SETTINGS, "folder": tmp_path / "out", "dev": 20, "test": 20}
     for turned, error in ((0, KeyboardInterrupt), (0, KeyboardInterrupt), (1, InputError)):
         rows = [{"text": f"Text {k} says something of its kind.", "label": k % 2 ^ turned} for k in range(60)]
@@ -260,7 +260,7 @@ def test_the_lock_box_is_opened_once_after_test_and_holds_other_units(source, ta
     assert not set(tables[0]["unit"]) & set(tables[1]["unit"])
     assert set(tables[0]["contender"]) == set(tables[1]["contender"]) == set(first.protocol.contenders)
     assert json.loads((tmp_path / "lockbox.json").read_text())["protocol"] == first.protocol_digest
-    monkeypatch.setattr(MODULE, "run_all", interrupt)  # nothing is measured again
+    monkeypatch.setattr(Processes, "run", interrupt)  # nothing is measured again
     again = evaluate(source, tasks[:1], methods, folder=tmp_path, open_lockbox=True, command="another", **settings)
     assert again.opened == opened.opened
     assert again.figures == opened.figures

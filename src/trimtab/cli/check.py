@@ -98,6 +98,7 @@ def check(
             "as many as there are cores, behaviors, and memory for; one on a GPU.",
         ),
     ] = None,
+    executor: options.Executor = "local",
     out: Annotated[Path, typer.Option(help="Folder for report.html, report.json and examples.parquet.")] = Path(
         "out/check"
     ),
@@ -130,7 +131,7 @@ def check(
         loaded = [replace(b, positive_instruction=given[0], negative_instruction=given[1]) for b in loaded]
     check_folders(out, [b.name for b in loaded])
 
-    from trimtab.experiment.executor import ModelSource
+    from trimtab.experiment.executor import LOCAL, ModelSource
     from trimtab.results import DECISIONS
     from trimtab.results.comparison import compare
     from trimtab.verdict.next_steps import Named
@@ -173,6 +174,8 @@ def check(
         return Named(shlex.join([behavior, *told]), shlex.join(which))
 
     if len(loaded) == 1:
+        if executor != LOCAL:
+            raise InputError("--executor shares out several behaviors, and this is one; leave it out")
         lm = options.loaded(source, revision, adapter, dtype, device, threads)
         settings["named"] = named(behaviors[0])
         reports: tuple[Report, ...] = (_one(lm, loaded[0], asked, out, settings, shown=not json_),)
@@ -181,7 +184,7 @@ def check(
         options.use_threads(threads)
         on = ModelSource(source, source, revision, adapter, dtype, device)
         settings["named"] = {b.name: named(word) for b, word in zip(loaded, behaviors, strict=True)}
-        reports = _several(on, loaded, asked, out, workers, settings, shown=not json_)
+        reports = _several(on, loaded, asked, out, workers, executor, settings, shown=not json_)
     comparison = compare(earlier, reports[0]) if earlier else None
     if json_:
         documents: list[object] = [r.model_dump(mode="json", by_alias=True) for r in reports]
@@ -229,6 +232,7 @@ def _several(
     judge: "Endpoint | None",
     out: Path,
     workers: int | None,
+    executor: str,
     settings: dict[str, Any],
     shown: bool,
 ) -> "tuple[Report, ...]":
@@ -249,6 +253,7 @@ def _several(
             behaviors,
             folder=out,
             workers=workers,
+            executor=executor,
             judge=judge,
             progress=progress,
             finished=finished,

@@ -54,7 +54,8 @@ def evaluate(
     open_lockbox: Annotated[
         bool, typer.Option("--open-lockbox", help="Measure the rows that were locked away: once, after test; recorded.")
     ] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes; each loads the model.")] = 1,
+    workers: options.Workers = None,
+    executor: options.Executor = "local",
     out: Annotated[Path, typer.Option(help="Folder for protocol, results, page and steerings.")] = Path("out/evaluate"),
     json_: options.Json = False,
 ) -> None:
@@ -93,6 +94,7 @@ def evaluate(
             chat_template=chat_template,
             open_lockbox=open_lockbox,
             workers=workers,
+            executor=executor,
             progress=progress,
             command=shlex.join(["trimtab", *sys.argv[1:]]),
         )

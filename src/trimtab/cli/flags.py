@@ -43,6 +43,7 @@ FLAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "equal_dose": ("--equal-dose",),
     "effort": ("--quick", "--thorough"),
     "evaluation": ("--eval",),
+    "executor": ("--executor",),
     "explore": ("--explore",),
     "factorial": ("--factorial",),
     "factors": ("--factorial",),

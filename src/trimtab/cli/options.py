@@ -48,6 +48,21 @@ Threads = Annotated[
         "that wait sleep, so that other work on the machine goes on, unless OMP_WAIT_POLICY says otherwise.",
     ),
 ]
+Executor = Annotated[
+    str,
+    typer.Option(
+        "--executor",
+        help="Where workers are: local; ray, a Ray cluster of this machine; ray:auto, the running one; or "
+        "ray://HOST:PORT. ?gpus=1 behind it gives each a GPU.",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="How many at a time; each loads the model and gets its share of the threads. By default this process.",
+    ),
+]
 ChatTemplate = Annotated[
     bool, typer.Option("--chat-template/--no-chat-template", help="Put prompts through the tokenizer's chat template.")
 ]

@@ -53,7 +53,8 @@ def study(
     view: options.View = None,
     format: options.Format = None,
     skip_bad: options.SkipBad = False,
-    workers: Annotated[int, typer.Option(min=1, help="Processes; each loads the model.")] = 1,
+    workers: options.Workers = None,
+    executor: options.Executor = "local",
     out: Annotated[Path, typer.Option(help="Folder for report.html, study.json and cells.parquet.")] = Path(
         "out/study"
     ),
@@ -99,6 +100,7 @@ def study(
             controls=controls,
             families=families,
             workers=workers,
+            executor=executor,
             progress=progress,
             command=shlex.join(["trimtab", *sys.argv[1:]]),
         )

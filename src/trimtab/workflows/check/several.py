@@ -15,7 +15,7 @@ from trimtab.behaviors import Behavior
 from trimtab.clients.chat import Endpoint
 from trimtab.errors import TrimtabError
 from trimtab.evaluation import Judge
-from trimtab.experiment.executor import Models, ModelSource, check_workers, run_all, threads
+from trimtab.experiment.executor import LOCAL, Executor, Models, ModelSource, check_workers, executor_named
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.models import Model
 from trimtab.reports.check.ranking import save_index
@@ -78,6 +78,7 @@ def check_several(
     *,
     folder: str | Path,
     workers: int | None = None,
+    executor: str = LOCAL,
     steering: Steering | None = None,
     judge: Endpoint | None = None,
     progress: Progress | None = None,
@@ -94,6 +95,8 @@ def check_several(
         workers: processes; each loads the model and gets its share of the threads, which reports record. None takes
             as many as there are threads and behaviors and memory allows, and one on a GPU. A number of threads for
             each is part of what decides figures: with another one, interrupted checks begin anew.
+        executor: `local` for processes of this machine, `ray` or `ray://HOST:PORT` for a Ray cluster, which needs the
+            number of workers; see `trimtab.experiment.executor.executor_named`.
         steering: a finished steering to check instead of vectors.
         judge: a chat model that compares texts.
         progress: is told how far the work is, of each behavior by its name.
@@ -108,14 +111,16 @@ def check_several(
         TrimtabError: of a check, with the behavior's name in front; a process was killed.
     """
     shown, home, models = progress or Silent(), output_path(folder), Models()
-    if workers is None:
+    if workers is None and executor == LOCAL:
         workers = workers_for(len(behaviors), models(source))
-    check_workers(workers)
-    workers = min(workers, len(behaviors))
-    if workers > 1:
+    if workers is not None:
+        check_workers(workers)
+        workers = min(workers, len(behaviors))
+    crew = executor_named(executor, workers)
+    if crew.workers > 1:
         models = Models()  # lets go of the model, of which every process loads its own
     given = {**settings, "steering": steering}
-    ledger = Ledger(home, _key(source, behaviors, judge, given, workers))
+    ledger = Ledger(home, _key(source, behaviors, judge, given, crew))
     tasks = [
         CheckTask(
             source,
@@ -137,7 +142,7 @@ def check_several(
         found[task.behavior.name] = Report.load(task.folder)
         finished(found[task.behavior.name])
 
-    run_all(_check, tasks, workers, shown, models, done)
+    crew.run(_check, tasks, home, shown, models, done)
     reports = tuple(found[behavior.name] for behavior in behaviors)
     save_index(reports, home)
     ledger.close()
@@ -164,7 +169,7 @@ def _key(
     behaviors: Sequence[Behavior],
     judge: Endpoint | None,
     settings: Mapping[str, Any],
-    workers: int,
+    crew: Executor,
 ) -> str:
     """Names everything that decides the reports."""
     asked = None if judge is None else judge.identity
@@ -173,7 +178,7 @@ def _key(
     made = None if steering is None else [steering.id, steering.allow_mismatch]
     versions = [__version__, torch.__version__, transformers.__version__, platform.machine()]
     names = [[b.name, b.digest, b.positive_instruction, b.negative_instruction] for b in behaviors]
-    return json.dumps([asdict(source), names, asked, made, others, threads(workers), versions], default=repr)
+    return json.dumps([asdict(source), names, asked, made, others, crew.threads, versions], default=repr)
 
 
 def _check(task: CheckTask, progress: Progress, models: Models) -> None:

@@ -12,7 +12,7 @@ import transformers
 
 from trimtab.errors import InputError
 from trimtab.evaluation.tasks import Task, Treatment, run
-from trimtab.experiment.executor import Models, ModelSource, check_workers, run_all, threads
+from trimtab.experiment.executor import LOCAL, Models, ModelSource, executor_named
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.experiment.task_parts import Sizes
 from trimtab.interventions import Place
@@ -52,7 +52,8 @@ def evaluate(
     damage_texts: int = 16,
     chat_template: bool = False,
     open_lockbox: bool = False,
-    workers: int = 1,
+    workers: int | None = None,
+    executor: str = LOCAL,
     progress: Progress | None = None,
     command: str = "",
 ) -> Evaluation:
@@ -86,7 +87,9 @@ def evaluate(
         damage_texts: texts of each group behind a damage.
         chat_template: put prompts through the tokenizer's chat template.
         open_lockbox: measure the quarter of the units that was locked away, once, after test; it is recorded.
-        workers: processes.
+        workers: how many; each loads the model and gets its share of the threads. None for this process alone.
+        executor: `local` for processes of this machine, `ray` or `ray://HOST:PORT` for a Ray cluster; see
+            `trimtab.experiment.executor.executor_named`.
         progress: is told how far the work is.
         command: recorded.
 
@@ -94,7 +97,7 @@ def evaluate(
         InputError: names or numbers that make no sense, too few rows, a folder with another protocol.
     """
     shown = progress or Silent()
-    check_workers(workers)
+    crew = executor_named(executor, workers)
     home = output_path(folder)
     source = model if isinstance(model, ModelSource) else ModelSource(str(model), str(model))
     specs = [task_spec(t, True) for t in tasks] + [task_spec(t, False) for t in side]
@@ -107,7 +110,7 @@ def evaluate(
     protocol = fixed(home, protocol)
     part: Part = "lockbox" if open_lockbox else "test"
     opened = _opened(home, protocol, command) if open_lockbox else None
-    key = json.dumps([protocol.digest, __version__, torch.__version__, transformers.__version__, threads(workers)])
+    key = json.dumps([protocol.digest, __version__, torch.__version__, transformers.__version__, crew.threads])
     ledger = Ledger(home, key)
     cells = [
         CellTask(source, protocol, ready, contender, seed, part, home, ledger)
@@ -116,8 +119,8 @@ def evaluate(
     ]
     left = [cell for cell in cells if cell.kept() is None]
     if left:
-        _announce(left, models(source), shown, workers)
-        run_all(measure, left, workers, shown, models)
+        _announce(left, models(source), shown, crew.workers)
+        crew.run(measure, left, home, shown, models)
     found = [cell for task in cells if (cell := task.kept()) is not None]
     result = _evaluation(protocol, ready, found, part, opened, command, _spent(found))
     from trimtab.reports.evaluate.files import save_evaluation

@@ -13,7 +13,7 @@ import transformers
 
 from trimtab.behaviors import Behavior, PromptType
 from trimtab.errors import InputError
-from trimtab.experiment.executor import Models, ModelSource, check_workers, run_all, threads
+from trimtab.experiment.executor import LOCAL, Executor, Models, ModelSource, executor_named
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.numbers import above_0
 from trimtab.experiment.preparation import each_site, key_of, ready
@@ -35,7 +35,8 @@ def run_grid(
     grid: Grid,
     folder: str | Path,
     *,
-    workers: int = 1,
+    workers: int | None = None,
+    executor: str = LOCAL,
     progress: Progress | None = None,
     command: str = "",
 ) -> Study:
@@ -47,7 +48,8 @@ def run_grid(
         grid: what is measured of each.
         folder: where finished parts are kept, so that an interrupted study goes on; removed steps leave the result.
             Parts of a model whose weights are others by now are measured anew.
-        workers: processes; each loads the model and gets its share of the cores.
+        workers: how many; each loads the model and gets its share of the threads. None for this process alone.
+        executor: see `trimtab.experiment.executor.executor_named`.
         progress: is told how far the work is.
         command: recorded.
 
@@ -55,15 +57,16 @@ def run_grid(
         InputError: names that repeat, no behaviors, a site or a model that is not there.
     """
     start, shown = perf_counter(), progress or Silent()
-    _check_arguments(sources, behaviors, grid, workers)
+    _check_arguments(sources, behaviors, grid)
+    crew = executor_named(executor, workers)
     folder = output_path(folder)
-    ledger = Ledger(folder, _key(sources, behaviors, grid, workers))
+    ledger = Ledger(folder, _key(sources, behaviors, grid, crew))
     tasks = [Task(source, behavior, grid, ledger) for source in sources for behavior in behaviors]
     models = Models()
     left = _left(tasks, models)
     if left:
-        _announce(left, workers, shown, models)
-        run_all(_measure, left, workers, shown, models)
+        _announce(left, crew.workers, shown, models)
+        crew.run(_measure, left, folder, shown, models)
     parts = [part for task in tasks if (part := task.kept()) is not None]
     records = {part.cells[0].model: part.model for part in parts}
     result = with_findings(
@@ -94,7 +97,7 @@ def _left(tasks: Sequence[Task], models: Models) -> list[Task]:
     return left
 
 
-def _check_arguments(sources: Sequence[ModelSource], behaviors: Sequence[Behavior], grid: Grid, workers: int) -> None:
+def _check_arguments(sources: Sequence[ModelSource], behaviors: Sequence[Behavior], grid: Grid) -> None:
     for what, names in (("models", [s.label for s in sources]), ("behaviors", [b.name for b in behaviors])):
         twice = sorted(name for name, n in Counter(names).items() if n > 1)
         if twice:
@@ -112,13 +115,12 @@ def _check_arguments(sources: Sequence[ModelSource], behaviors: Sequence[Behavio
             code="out-of-range",
             field="equal_dose",
         )
-    check_workers(workers)
     PromptType.named(list(grid.prompt_types))
 
 
-def _key(sources: Sequence[ModelSource], behaviors: Sequence[Behavior], grid: Grid, workers: int) -> str:
+def _key(sources: Sequence[ModelSource], behaviors: Sequence[Behavior], grid: Grid, crew: Executor) -> str:
     """Names everything that decides the result."""
-    settings = [[asdict(s) for s in sources], [[b.name, b.digest] for b in behaviors], asdict(grid), threads(workers)]
+    settings = [[asdict(s) for s in sources], [[b.name, b.digest] for b in behaviors], asdict(grid), crew.threads]
     versions = [__version__, torch.__version__, transformers.__version__, platform.machine()]
     return json.dumps([settings, versions])
 

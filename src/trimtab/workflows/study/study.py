@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trimtab.behaviors import Behavior
-from trimtab.experiment.executor import ModelSource
+from trimtab.experiment.executor import LOCAL, ModelSource
 from trimtab.experiment.progress import Progress
 from trimtab.interventions import Place, places
 from trimtab.results.study import Study
@@ -27,7 +27,8 @@ def study(
     chat_template: bool = False,
     controls: Sequence[str] = (),
     families: Mapping[str, str] | None = None,
-    workers: int = 1,
+    workers: int | None = None,
+    executor: str = LOCAL,
     progress: Progress | None = None,
     command: str = "",
 ) -> Study:
@@ -55,7 +56,9 @@ def study(
         controls: names of behaviors with nothing to steer toward; they are left out of correlations.
         families: family by name of behavior, resampled together; by default names that begin with the same word are
             one family.
-        workers: processes; each loads the model and gets its share of the cores.
+        workers: how many; each loads the model and gets its share of the threads. None for this process alone.
+        executor: `local` for processes of this machine, `ray` or `ray://HOST:PORT` for a Ray cluster; see
+            `trimtab.experiment.executor.executor_named`. The tables are the same.
         progress: is told how far the work is.
         command: recorded.
 
@@ -80,4 +83,6 @@ def study(
         controls=tuple(controls),
         families=families_of([b.name for b in behaviors]) if families is None else families,
     )
-    return run_grid(sources, behaviors, grid, folder, workers=workers, progress=progress, command=command)
+    return run_grid(
+        sources, behaviors, grid, folder, workers=workers, executor=executor, progress=progress, command=command
+    )
