@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= out/demo
 
-.PHONY: help install demo serve test test-slow test-lowest test-harnesses test-ray lint format docs bench clean
+.PHONY: help install demo serve test test-slow test-lowest test-harnesses test-ray test-quantised lint format docs bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -69,6 +69,14 @@ test-ray:  ## studies, comparisons and checks on a Ray cluster of this machine, 
 	$(RAY)/bin/pip install --quiet --disable-pip-version-check $$(grep -E '^torch==' constraints.txt)
 	$(RAY)/bin/pip install --quiet --no-compile -c constraints.txt -e '.[ray]' pytest
 	TRIMTAB_REQUIRE=ray OMP_NUM_THREADS=1 $(RAY)/bin/python -m pytest -q tests/workflows/test_ray.py
+
+QUANTISED := .bench/quantised
+
+test-quantised:  ## models with weights of 8 and 4 bits, in .bench/quantised
+	$(PYTHON) -m venv $(QUANTISED)
+	$(QUANTISED)/bin/pip install --quiet --disable-pip-version-check $$(grep -E '^torch==' constraints.txt)
+	$(QUANTISED)/bin/pip install --quiet --no-compile -c constraints.txt -e . pytest bitsandbytes torchao
+	TRIMTAB_REQUIRE=bitsandbytes,torchao OMP_NUM_THREADS=1 $(QUANTISED)/bin/python -m pytest -q tests/models/test_quantisation.py
 
 lint: install  ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .

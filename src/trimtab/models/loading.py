@@ -11,6 +11,7 @@ from trimtab.models.adapters import adapt
 from trimtab.models.folders import check_model_folder
 from trimtab.models.gguf import convert
 from trimtab.models.model import Model
+from trimtab.models.quantisation import quantisation_config
 from trimtab.models.reading import read
 
 EMBEDDED = "smollm2"
@@ -27,6 +28,7 @@ def load(
     dtype: str = "auto",
     device: str | None = None,
     device_map: Any = None,
+    quantisation: str | None = None,
 ) -> Model:
     """Load a decoder language model and find its blocks.
 
@@ -38,6 +40,8 @@ def load(
             float32. Final norm and head are float32 in any case.
         device: such as `cuda:1`; by default the first GPU, else the CPU.
         device_map: handed to accelerate, for models larger than one GPU (`auto`, or a mapping).
+        quantisation: round weights while they are loaded: `bitsandbytes-8`, `bitsandbytes-4`, `torchao-8` or
+            `torchao-4`. None leaves them as they were saved, which may be with fewer bits too.
 
     Raises:
         InputError: the model cannot be found or read; the message says what to do.
@@ -52,6 +56,7 @@ def load(
         raise InputError(
             f"unknown dtype {dtype!r}; one of auto, {', '.join(DTYPES)}", code="unknown-choice", field="dtype"
         )
+    quantised = None if quantisation is None else quantisation_config(quantisation)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device_map is None:
         _check_device(device)
@@ -63,10 +68,13 @@ def load(
             field="revision",
         )
     torch_dtype = DTYPES.get(dtype) or native_dtype(device)
-    hf, tokenizer = read(where, name, revision, torch_dtype, device_map)
+    whole = device_map is None
+    if whole and quantised is not None:
+        device_map = {"": device}  # such weights are rounded where they stay
+    hf, tokenizer = read(where, name, revision, torch_dtype, device_map, quantised)
     if adapter is not None:
         adapt(hf, adapter)
-    if device_map is None:
+    if whole and quantised is None:
         hf = _to_device(hf, device)
     commit = getattr(hf.config, "_commit_hash", None) or revision
     return Model(hf, tokenizer, id=name if adapter is None else f"{name}+{adapter}", revision=commit)

@@ -25,7 +25,9 @@ _OTHER_HEADS = re.compile(
 )
 
 
-def read(where: str, name: str, revision: str | None, dtype: torch.dtype, device_map: Any) -> tuple[Any, Any]:
+def read(
+    where: str, name: str, revision: str | None, dtype: torch.dtype, device_map: Any, quantisation: Any = None
+) -> tuple[Any, Any]:
     """A transformers model and its tokenizer.
 
     Args:
@@ -34,6 +36,7 @@ def read(where: str, name: str, revision: str | None, dtype: torch.dtype, device
         revision: on the Hub.
         dtype: of the weights.
         device_map: handed to accelerate.
+        quantisation: handed to transformers; None leaves the weights, or what the folder says of them.
 
     Raises:
         InputError: it cannot be read, is not a decoder language model, or not all its parameters have a source.
@@ -42,6 +45,7 @@ def read(where: str, name: str, revision: str | None, dtype: torch.dtype, device
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    more = {} if quantisation is None else {"quantization_config": quantisation}
     with _without_retry_chatter(), loading_log() as lines:
         try:
             config = AutoConfig.from_pretrained(where, revision=revision, trust_remote_code=False)
@@ -54,6 +58,7 @@ def read(where: str, name: str, revision: str | None, dtype: torch.dtype, device
                 trust_remote_code=False,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # checked below, where the message names them
+                **more,
             )
             tokenizer = AutoTokenizer.from_pretrained(where, revision=revision, trust_remote_code=False)
         except InputError:
