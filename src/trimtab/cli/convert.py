@@ -14,7 +14,7 @@ def convert(
         list[Path],
         typer.Argument(
             metavar="SOURCE...",
-            help="Folder of a steering (several are combined), .gguf control vector, .safetensors of vectors, .pt.",
+            help="Folder of a steering (several are combined), .gguf control vector, .safetensors, .svec or .pt.",
         ),
     ],
     target: Annotated[Path, typer.Argument(help=".gguf, .safetensors, or a folder for a steering.")],
@@ -47,7 +47,7 @@ def convert(
     convention: Annotated[
         str | None,
         typer.Option(
-            help="What numbers in a .safetensors or .pt mean: block (output of block k) or hidden-states (of k − 1)."
+            help="What numbers in .safetensors, .svec, .pt mean: block (output of block k), hidden-states (of k − 1)."
         ),
     ] = None,
 ) -> None:

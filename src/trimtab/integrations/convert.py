@@ -10,6 +10,7 @@ from trimtab.errors import InputError
 from trimtab.integrations.checkpoints import read_checkpoint
 from trimtab.integrations.control_vectors import read_control_vector, write_control_vector
 from trimtab.integrations.plain import read_vectors, write_vectors
+from trimtab.integrations.svec import read_svec
 from trimtab.integrations.vectors import within
 from trimtab.interventions import Place, Site
 from trimtab.steering import Steering
@@ -18,8 +19,9 @@ from trimtab.storage.atomic import fault, outside_steerings
 
 FILES: Final = (".gguf", ".safetensors")
 TORCH: Final = (".pt", ".pth", ".bin")
+SVEC: Final = ".svec"
 OTHER_FILES: Final = (
-    *TORCH, ".ckpt", ".pkl", ".npz", ".npy", ".onnx", ".json", ".jsonl", ".parquet", ".txt", ".md",
+    *TORCH, SVEC, ".ckpt", ".pkl", ".npz", ".npy", ".onnx", ".json", ".jsonl", ".parquet", ".txt", ".md",
     ".zip",
 )  # fmt: skip
 
@@ -73,7 +75,7 @@ def convert(
 
     Args:
         source: the folder of a steering, or several, which are combined; a `.gguf` control vector; a `.safetensors` of
-            vectors; a `.pt` of torch.save.
+            vectors; a `.svec`; a `.pt` of torch.save.
         target: a `.gguf`, a `.safetensors`, or a folder for a steering.
         strength: of attributes, instead of their defaults; vectors are written as long as this makes them.
         ungated: write vectors behind gates as if the gates were open, which is another edit.
@@ -225,9 +227,9 @@ def _read(
 
 def _check_convention(kind: str, convention: str | None) -> None:
     """A format that says what it means takes no convention."""
-    if convention is not None and kind != ".safetensors":
+    if convention is not None and kind not in (".safetensors", SVEC):
         raise InputError(
-            "a convention is for .safetensors and .pt of plain vectors; other formats say what they mean",
+            "a convention is for .safetensors, .svec and .pt of plain vectors; other formats say what they mean",
             code="conflicting-arguments",
             field="convention",
         )
@@ -245,8 +247,10 @@ def _read_file(source: Path, names: Sequence[str], site: Site | None, convention
         return read_control_vector(source, name, site=site)
     if kind == ".safetensors":
         return read_vectors(source, name, convention, site)
+    if kind == SVEC:
+        return read_svec(source, name, convention, site)
     raise InputError(
-        f"{source}: give the folder of a steering, a .gguf, a .safetensors, or a .pt of torch.save",
+        f"{source}: give the folder of a steering, a .gguf, a .safetensors, a .svec, or a .pt of torch.save",
         code="unsupported",
         field="source",
     )
