@@ -15,6 +15,7 @@ from trimtab.behaviors import Example
 from trimtab.errors import InputError, NotFiniteError
 from trimtab.experiment.effort import DECIDED, DEFAULT, EFFORTS
 from trimtab.experiment.experiment import Experiment
+from trimtab.experiment.instrument import Propensity
 from trimtab.experiment.preparation import ready
 from trimtab.experiment.progress import Silent
 from trimtab.interventions import Site
@@ -28,7 +29,7 @@ from trimtab.verdict.decision import Thresholds
 from trimtab.verdict.evidence import Evidence
 from trimtab.verdict.looks import capability_in_looks, enough_directions, in_looks, settled
 from trimtab.workflows.choice import HOPELESS
-from trimtab.workflows.halving import by_halving, rounds
+from trimtab.workflows.racing import by_race, rounds
 
 FIXED: dict[str, Any] = {"site": 1, "strength": 0.5, "prompt_types": "prefilled"}
 
@@ -140,25 +141,65 @@ def test_without_a_direction_other_prompt_types_are_not_tried(tiny: tt.Model) ->
     assert HOPELESS in {r.not_measured for r in report.prompt_types.values()}
 
 
-def test_halving_finds_the_candidate_that_all_examples_find(tiny: tt.Model) -> None:
+def test_a_race_finds_the_candidate_that_all_examples_find(tiny: tt.Model) -> None:
     on = experiment(tiny, obvious())
     vector = toward(tiny)
     candidates = {k / 10: (vector, k / 10) for k in range(-8, 9) if k}
-    halved, lost = by_halving(on, candidates, len(on.splits.dev))
+    raced, lost = by_race(on, candidates, len(on.splits.dev))
     every = dict(zip(candidates, effects_on_dev(on, list(candidates.values())), strict=True))
     best = max(every, key=lambda k: every[k].mean().value)
-    first = next(iter(halved))
-    longest = [k for k, e in halved.items() if len(e.rows) == len(on.splits.dev)]
+    first = next(iter(raced))
+    longest = [k for k, e in raced.items() if len(e.rows) == len(on.splits.dev)]
     assert not lost
     assert best in longest
-    assert len(longest) == 2
     assert first in longest
-    assert np.allclose(halved[best].rows, every[best].rows, atol=1e-6)
+    assert 2 <= len(longest) < len(candidates) / 2
+    assert np.allclose(raced[best].rows, every[best].rows, atol=1e-6)
 
 
-def test_rounds_grow_threefold_and_end_with_all() -> None:
-    assert rounds(31, 16) == [6, 18, 31]
-    assert rounds(60, 7) == [6, 18, 60]
+def test_who_is_plainly_behind_is_dropped_and_nobody_else(tiny: tt.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: the best leads by 1.5 standard errors of the paired difference, or does not."""
+    on = experiment(tiny, obvious())
+    n = len(on.splits.dev)
+    rng = np.random.default_rng(0)
+    shared = rng.normal(0, 5, n)  # what makes an example easy for all
+    noise = {k: rng.normal(0, 1, n) for k in range(5)}
+    tops = {k: shared + noise[k] + gain for k, gain in enumerate((1.0, 0.9, 0.6, 0.0, -2.0))}
+    seen: dict[int, int] = {}
+    room = import_module("trimtab.workflows.racing")
+
+    def made(on: Any, part: Any, variants: Any, rows: int, first: int = 0) -> list[Propensity]:
+        found = []
+        for _, strength in variants:
+            k = round(strength * 10) - 1
+            values = tops[k][first:rows] if k >= 0 else np.zeros(rows - first)
+            seen[k] = rows
+            zeros = np.zeros(rows - first)
+            found.append(Propensity(positive=values, negative=zeros, total_positive=values, total_negative=zeros))
+        return found
+
+    monkeypatch.setattr(room, "sweep", made)
+    candidates = {k: (toward(tiny), (k + 1) / 10) for k in range(5)}
+    by_race(on, candidates, n)
+    left, end = set(range(5)), 12
+    expected = dict.fromkeys(range(5), n)
+    while end < n:
+        means = {k: tops[k][:end].mean() for k in left}
+        order = sorted(left, key=lambda k: -means[k])
+        for k in order[2:]:
+            d = tops[order[0]][:end] - tops[k][:end]
+            if d.mean() > 1.514 * d.std(ddof=1) / np.sqrt(end):
+                left.discard(k)
+                expected[k] = end
+        end *= 2
+    assert {k: seen[k] for k in range(5)} == expected
+    assert expected[4] == 12
+    assert expected[0] == n
+
+
+def test_rounds_double_and_end_with_all() -> None:
+    assert rounds(31, 16) == [12, 24, 31]
+    assert rounds(60, 7) == [12, 24, 48, 60]
     assert rounds(60, 2) == [60]
     assert rounds(5, 16) == [5]
 
@@ -218,12 +259,12 @@ def test_a_steering_without_an_opposite_can_be_checked_quickly(tiny: tt.Model) -
     assert report.prompt_types[report.verdict.prompt_type].steerability.reason
 
 
-def test_halving_goes_back_where_the_better_candidates_are_not_finite(
+def test_a_race_goes_back_where_the_better_candidates_are_not_finite(
     tiny: tt.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on = experiment(tiny, obvious())
     candidates = {k / 10: (toward(tiny), k / 10) for k in range(1, 10)}
-    room = import_module("trimtab.workflows.halving")
+    room = import_module("trimtab.workflows.racing")
     real = room.sweep
 
     def broken(on: Any, part: Any, variants: Any, rows: Any, first: int = 0) -> Any:
@@ -232,10 +273,10 @@ def test_halving_goes_back_where_the_better_candidates_are_not_finite(
         return real(on, part, variants, rows, first=first)
 
     monkeypatch.setattr(room, "sweep", broken)
-    halved, lost = by_halving(on, candidates, len(on.splits.dev))
+    raced, lost = by_race(on, candidates, len(on.splits.dev))
     assert set(lost) == {0.7, 0.8, 0.9}
-    assert not set(lost) & set(halved)
-    assert {k for k, e in halved.items() if len(e.rows) == len(on.splits.dev)} == {0.5, 0.6}
+    assert not set(lost) & set(raced)
+    assert {k for k, e in raced.items() if len(e.rows) == len(on.splits.dev)} == {0.6}
 
 
 def test_random_directions_are_enough_when_the_own_effect_lies_far_above(tiny: tt.Model) -> None:

@@ -19,7 +19,7 @@ class Effort:
     Args:
         name: as people ask for it.
         stops: evaluation, divergence, capability and random directions end when they are settled; candidates on dev
-            are dropped by successive halving.
+            are dropped by a race on the dev examples.
         curve: evaluation examples behind the strength curve; 0 for the three strengths that are known anyway.
         noise: evaluation examples behind the numerical noise.
         random: evaluation examples behind random directions.

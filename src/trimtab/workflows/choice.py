@@ -24,7 +24,7 @@ from trimtab.statistics import simultaneous_level
 from trimtab.statistics.contrast import Contrast
 from trimtab.steering import Steering
 from trimtab.verdict.decision import Thresholds
-from trimtab.workflows.halving import by_halving, halving_steps
+from trimtab.workflows.racing import by_race, race_steps
 
 MAP_ROWS = 40  # dev examples behind the map over blocks
 ROUGH_TEXTS = 4  # one of so many texts tells roughly
@@ -151,7 +151,7 @@ def with_strength(on: Experiment, chosen: Chosen, max_kl: float) -> Chosen:
 
 def _with_first_sane_strength(on: Experiment, chosen: Chosen, max_kl: float) -> Chosen:
     """The same choice for less: strengths that a few texts show to be far too strong are dropped, effects are measured
-    by successive halving, and divergences in full by order of the effects, until one stays below the bound."""
+    by a race, and divergences in full by order of the effects, until one stays below the bound."""
 
     def roughly(some: Sequence[float]) -> Mapping[float, Drift]:
         return dict(zip(some, _worse(on, chosen.steering, some, (0, ROUGH_TEXTS)), strict=True))
@@ -195,9 +195,9 @@ def _worse(
 def _effects(
     on: Experiment, candidates: Mapping[Key, Variant], rows: int
 ) -> tuple[dict[Key, Contrast], dict[Key, str]]:
-    """Effects of candidates on the dev examples: of each on all of them, or by successive halving."""
+    """Effects of candidates on the dev examples: of each on all of them, or by a race."""
     if on.effort.stops:
-        return by_halving(on, candidates, rows)
+        return by_race(on, candidates, rows)
 
     def measured(some: Sequence[Key]) -> Mapping[Key, Contrast]:
         return dict(zip(some, effects_on_dev(on, [candidates[key] for key in some], rows), strict=True))
@@ -264,7 +264,7 @@ def map_steps(on: Experiment, steering: Steering) -> list[Step]:
 
 def _effect_steps(on: Experiment, tried: Sequence[Variant], rows: int) -> list[Propensities]:
     """Of `_effects`."""
-    return halving_steps(on, tried, rows) if on.effort.stops else sweep_steps(on, "dev", [PLAIN, *tried], rows)
+    return race_steps(on, tried, rows) if on.effort.stops else sweep_steps(on, "dev", [PLAIN, *tried], rows)
 
 
 def strength_steps(on: Experiment, steering: Steering) -> list[Step]:

@@ -1,6 +1,7 @@
-"""Successive halving on the dev examples: all candidates on a few, the better ones on more, the best on all.
+"""A race of candidates on the dev examples: all on a few, and on more those that are not plainly behind the best.
 
-Jamieson and Talwalkar, "Non-stochastic best arm identification and hyperparameter optimization" (AISTATS 2016). It
+Racing: Maron and Moore, "Hoeffding races" (NIPS 1993); with a test of paired differences as in F-Race (Birattari et
+al., GECCO 2002). Candidates see the same examples, so that what makes an example easy for all of them cancels. It
 chooses only; nothing that a verdict says rests on the figures of a candidate that was dropped.
 """
 
@@ -8,24 +9,23 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from trimtab.errors import NotFiniteError
+from trimtab.experiment.contrasts import ContrastMaker
 from trimtab.experiment.experiment import Experiment, Variant
 from trimtab.experiment.finite import those_finite
 from trimtab.experiment.instrument import Propensity
 from trimtab.measurements.effects import PLAIN, Propensities, sweep, sweep_steps
 from trimtab.statistics.contrast import Contrast
 
-FIRST_ROWS: Final = 6  # dev examples that every candidate is tried on
-MORE_ROWS: Final = 3  # times as many in the next round
-KEPT: Final = 3  # of so many candidates one goes on
+FIRST_ROWS: Final = 12  # dev examples that every candidate is tried on
+MORE_ROWS: Final = 2  # times as many in the next round
+BEHIND: Final = 0.87  # level of the interval of the difference from the best; one who lies beyond it is dropped
 FINALISTS: Final = 2  # that all dev examples are measured for, at least
 
 Key = TypeVar("Key", bound=Hashable)
 
 
-def by_halving(
-    on: Experiment, candidates: Mapping[Key, Variant], rows: int
-) -> tuple[dict[Key, Contrast], dict[Key, str]]:
-    """Effects of candidates on the first dev examples: of the better ones on more of them, of the best on all.
+def by_race(on: Experiment, candidates: Mapping[Key, Variant], rows: int) -> tuple[dict[Key, Contrast], dict[Key, str]]:
+    """Effects of candidates on the first dev examples, and on more of them while they may still be the best.
 
     Args:
         on: the behavior's experiment.
@@ -59,8 +59,8 @@ def by_halving(
         effects = {key: contrast_of.change(whole, seen[key]) for key in found}
         left = sorted(effects, key=lambda key: -float(effects[key].rows.mean()))
         if end < rows:
-            n = _kept(len(left))
-            left, dropped, start = left[:n], left[n:], end
+            left, dropped = _not_behind(left, seen, contrast_of)
+            start = end
     return _longest_first(on, seen, base), lost
 
 
@@ -77,12 +77,25 @@ def _those_left(
         return again, {**dict.fromkeys(left, str(error)), **missing}
 
 
-def halving_steps(on: Experiment, candidates: Sequence[Variant], rows: int) -> list[Propensities]:
-    """Of `by_halving`, for a forecast: as if the first of the candidates were the better ones."""
+def _not_behind(
+    order: Sequence[Key], seen: Mapping[Key, Propensity], contrast_of: ContrastMaker
+) -> tuple[list[Key], list[Key]]:
+    """Those that go on, at least the best two, and those that are plainly behind the best; the better ones first."""
+    best = seen[order[0]]
+    behind = [
+        i >= FINALISTS and contrast_of.change(seen[key], best).mean(BEHIND).low > 0 for i, key in enumerate(order)
+    ]
+    return [k for k, b in zip(order, behind, strict=True) if not b], [
+        k for k, b in zip(order, behind, strict=True) if b
+    ]
+
+
+def race_steps(on: Experiment, candidates: Sequence[Variant], rows: int) -> list[Propensities]:
+    """Of `by_race`, for a forecast: as if two of three candidates went on from every round."""
     steps, left, start = [], list(candidates), 0
     for end in rounds(rows, len(left)):
         steps += sweep_steps(on, "dev", [PLAIN, *left], end, first=start)
-        left, start = left[: _kept(len(left))], end
+        left, start = left[: max(FINALISTS, -(-2 * len(left) // 3))], end
     return steps
 
 
@@ -91,13 +104,8 @@ def rounds(rows: int, candidates: int) -> list[int]:
     ends, size = [], FIRST_ROWS
     while candidates > FINALISTS and size < rows:
         ends.append(size)
-        size, candidates = MORE_ROWS * size, _kept(candidates)
+        size *= MORE_ROWS
     return [*ends, rows]
-
-
-def _kept(candidates: int) -> int:
-    """How many of so many candidates go on."""
-    return max(FINALISTS, -(-candidates // KEPT))
 
 
 def _longest_first(
