@@ -48,7 +48,7 @@ def swapped(on: Experiment, n: int, way: int = 1) -> list[ContinuationPair]:
 
 def test_a_shift_of_the_text_is_found_in_its_direction(tiny: tt.Model) -> None:
     on = experiment_for(tiny, builtin("sentiment"))
-    toward, away = (generated(on, swapped(on, 40, way), None) for way in (1, -1))
+    toward, away = (generated(on, swapped(on, 40, way), None).figures for way in (1, -1))
     assert toward.n == 40
     assert toward.auroc.low is not None
     assert toward.auroc.low > 0.6
@@ -64,7 +64,7 @@ def test_a_shift_of_the_text_is_found_in_its_direction(tiny: tt.Model) -> None:
 
 def test_a_classifier_that_cannot_judge_says_so_and_asks_nothing_of_the_verdict(tiny: tt.Model) -> None:
     on = experiment_for(tiny, builtin("null"))
-    result = generated(on, swapped(on, 40), None)
+    result = generated(on, swapped(on, 40), None).figures
     assert result.shift.value is None
     assert "AUROC" in str(result.shift.reason)
     assert generated_requirements(result) == []
@@ -76,10 +76,10 @@ def test_empty_continuations_are_left_out_and_labels_are_not_text(tiny: tt.Model
         *swapped(on, 20),
         *(as_written(on, e.prompt, "", " x") for e in on.splits.eval.examples[20:24]),
     ]
-    assert generated(on, texts, None).shift.n == 20
+    assert generated(on, texts, None).figures.shift.n == 20
     rows = [replace(e, positive=" Yes", negative=" No") for e in builtin("sentiment").examples]
     choice = experiment_for(tiny, Behavior("choice", rows))
-    assert "labels" in str(generated(choice, texts, None).reason)
+    assert "labels" in str(generated(choice, texts, None).figures.reason)
 
 
 def test_a_judge_is_asked_in_both_orders_and_not_again_after_an_interruption(tiny: tt.Model, tmp_path: Path) -> None:
@@ -97,9 +97,9 @@ def test_a_judge_is_asked_in_both_orders_and_not_again_after_an_interruption(tin
 
     with serving(fair) as server:
         judge = Judge(Endpoint(server.url, "judge-1"), builtin("sentiment"))
-        result = generated(on, texts, judge)
+        result = generated(on, texts, judge).figures
         asked = len(server.requests)
-        assert generated(on, texts, judge) == result
+        assert generated(on, texts, judge).figures == result
         assert len(server.requests) == asked == 12
     assert result.judge.startswith("judge-1 at ")
     assert result.win_rate.value == 1.0
@@ -120,7 +120,7 @@ def test_what_a_judge_could_not_be_asked_is_asked_again_and_another_judge_is_ano
         judge = Judge(Endpoint(server.url, "judge-1", attempts=1), builtin("sentiment"), parallel=1)
         generated(on, texts, judge)
         asked, down[0] = len(server.requests), False
-        assert generated(on, texts, judge).win_rate.value == 0.5
+        assert generated(on, texts, judge).figures.win_rate.value == 0.5
         assert len(server.requests) > asked
     others = [
         replace(judge, tries=judge.tries + 1),

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from trimtab.behaviors import Behavior, Example, PromptType, builtin, render_bar
 from trimtab.behaviors.chats import flatten
 from trimtab.clients.chat import Endpoint
 from trimtab.errors import InputError
-from trimtab.evaluation import Judge
+from trimtab.evaluation import HeldOut, Judge
+from trimtab.evaluation.held_out import NAME as CLASSIFIER
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import Instrument
 from trimtab.experiment.preparation import prepare
@@ -25,6 +27,7 @@ from trimtab.measurements.continuations import continuations
 from trimtab.measurements.generated_text import _likely, generated
 from trimtab.models import Encoded, Model
 from trimtab.models.scoring import score
+from trimtab.statistics import Interval
 from trimtab.steering import Steering
 from trimtab.steering.edits import Additive
 from trimtab.storage.steps import Ledger
@@ -235,6 +238,23 @@ def test_a_check_in_a_short_context_cuts_its_own_texts_and_says_so(tiny_folder: 
     assert "pairs of the over-refusal probe left out: longer than the model's context of 48 tokens" in described
     assert report.side_effects.kl.n_documents == 60
     assert report.generated.n == 4
+
+
+def test_a_check_keeps_the_classifier_that_scored_its_texts_and_no_older_one(tiny_folder: Path, tmp_path: Path) -> None:
+    model = tt.load(tiny_folder, dtype="float32")
+    rows = [
+        replace(e, positive=f" Lovely:{e.positive}", negative=f" Awful:{e.negative}")
+        for e in builtin("sentiment").examples[:80]
+    ]
+    options: dict[str, Any] = {"site": 1, "prompt_types": "prefilled", "strength": 1.0, "train": 20, "evaluation": 20}
+    behavior, folder = Behavior("liking", rows), tmp_path / "check"
+    report = tt.check(model, behavior, **options, generate=4, effort="thorough", folder=folder)
+    kept, auroc = HeldOut.load(folder), report.generated.auroc
+    assert kept.quality.auroc == Interval(auroc.value, auroc.low, auroc.high)
+    assert (kept.behavior, kept.quality.reason) == ("liking", None)
+    assert (kept.classifier.scores([" Lovely: a day.", " Awful: a day."]) > 0).tolist() == [True, False]
+    tt.check(model, behavior, **options, effort="quick", folder=folder)
+    assert not (folder / CLASSIFIER).exists()
 
 
 def test_a_context_too_short_for_a_check_is_said_before_the_work(tiny_folder: Path) -> None:

@@ -115,7 +115,8 @@ def _tell_experiment(look: "Look") -> None:
             ("metric", "control", "treatment", "difference", "state", "what it means"),
             [_row(finding) for finding in look.findings],
         )
-    for said in (look.sample_ratio.meaning, look.note):
+    scorers = (f"{metric} is scored by: {who}" for metric, who in look.scored_by.items())
+    for said in (*scorers, look.sample_ratio.meaning, look.note):
         if said:
             typer.echo(said)
     if (decision := look.decision) is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from trimtab.cli import options, serve_judge
+from trimtab.cli import options, serve_classifier, serve_judge
 from trimtab.cli.stores import days, needed
 from trimtab.errors import InputError
 
@@ -120,6 +120,9 @@ def serve(
     judge_per_minute: serve_judge.JudgePerMinute = 20.0,
     judge_a_day: serve_judge.JudgeADay = 1000,
     judge_anchors: serve_judge.JudgeAnchors = None,
+    classifier: serve_classifier.Classifier = None,
+    classifier_share: serve_classifier.ClassifierShare = 1.0,
+    classifier_per_minute: serve_classifier.ClassifierPerMinute = 300.0,
 ) -> None:
     """Answer as OpenAI's API does, with a steering for every request."""
     from trimtab.serving.engines.process import ModelToServe, ProcessEngine
@@ -154,6 +157,7 @@ def serve(
         operations, judge, judge_model, key_env, judge_behavior, judge_share, judge_per_minute, judge_a_day,
         judge_anchors,
     )  # fmt: skip
+    serve_classifier.add_classifiers(operations, classifier or [], classifier_share, classifier_per_minute, console)
     console.print(f"loading {model} …", highlight=False, markup=False)
     wanted = ModelToServe(model, revision, adapter, dtype, device, max_running, threads)
     engine = ProcessEngine(wanted, registry.folder_of)

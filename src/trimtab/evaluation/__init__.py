@@ -7,6 +7,7 @@ from trimtab.evaluation.fluency import Fluency as Fluency
 from trimtab.evaluation.fluency import PairedChange as PairedChange
 from trimtab.evaluation.fluency import fluency as fluency
 from trimtab.evaluation.fluency import longest_repetition as longest_repetition
+from trimtab.evaluation.held_out import HeldOut as HeldOut
 from trimtab.evaluation.judge import Judge as Judge
 from trimtab.evaluation.judge import Judgement as Judgement
 from trimtab.evaluation.judges.asking import AskOptions as AskOptions

@@ -8,6 +8,7 @@ gives no figures. How it does on generated text, which is not written like the a
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,7 @@ class Classifier:
     n_positive: int
     n_negative: int
     _pipeline: Any = field(repr=False)
-    _training: frozenset[str] = field(repr=False)
+    _training: frozenset[bytes] = field(repr=False)  # digests of the answers learnt from
 
     @staticmethod
     def fit(
@@ -134,8 +135,8 @@ class Classifier:
         texts, y = [*p, *n], np.repeat([1, 0], [len(p), len(n)])
         fold = _folds(len(p), len(n), clusters, seed)
         best = _GRID[int(np.argmin(_held_out_losses(texts, y, fold)))]
-        pipeline = make_pipeline(_features(), _regression(best)).fit(texts, y)
-        return Classifier(best, len(p), len(n), pipeline, frozenset(map(normalise, texts)))
+        pipeline = make_pipeline(features(), _regression(best)).fit(texts, y)
+        return Classifier(best, len(p), len(n), pipeline, frozenset(map(_digest, texts)))
 
     def scores(self, texts: Sequence[str]) -> Floats:
         """Log-odds of the positive side, [n]; NaN, not measured, for a text of white space alone.
@@ -176,7 +177,7 @@ class Classifier:
         labels = labels_of(clusters, len(sides[0]))
         if len(sides[0]) != len(sides[1]):
             raise InputError(f"{len(sides[0])} positive and {len(sides[1])} negative answers; give as many of both")
-        new = [np.array([normalise(text) not in self._training for text in side]) for side in sides]
+        new = [np.array([_digest(text) not in self._training for text in side]) for side in sides]
         n_p, n_n = int(new[0].sum()), int(new[1].sum())
         n_seen = 2 * len(labels) - n_p - n_n
         if min(len(np.unique(labels[unseen])) for unseen in new) < 2:
@@ -187,7 +188,7 @@ class Classifier:
         scores = [self.scores(side)[unseen] for side, unseen in zip(sides, new, strict=True)]
         below = two_sample_share(*scores, *(labels[unseen] for unseen in new), level=level)
         auroc = Interval(1 - below.value, 1 - below.high, 1 - below.low)
-        return Quality(auroc, n_p, n_n, n_seen, _why_unable(auroc))
+        return Quality(auroc, n_p, n_n, n_seen, why_unable(auroc))
 
     def compare(
         self,
@@ -229,7 +230,8 @@ class Classifier:
         return Shift(quality, len(labels), n_empty, means[0], means[1], means[2], fell)
 
 
-def _why_unable(auroc: Interval) -> str | None:
+def why_unable(auroc: Interval) -> str | None:
+    """Why a classifier that separates unseen answers so well cannot judge; None if it can."""
     if auroc.low >= MIN_AUROC:
         return None
     return (
@@ -252,22 +254,27 @@ def _held_out_losses(texts: Sequence[str], y: NDArray[np.int64], fold: NDArray[n
     total = np.zeros(len(_GRID))
     for k in range(int(fold.max()) + 1):
         inside, outside = np.flatnonzero(fold == k).tolist(), np.flatnonzero(fold != k).tolist()
-        features = _features()
-        known = features.fit_transform([texts[i] for i in outside])
-        unseen = features.transform([texts[i] for i in inside])
+        made = features()
+        known = made.fit_transform([texts[i] for i in outside])
+        unseen = made.transform([texts[i] for i in inside])
         for j, C in enumerate(_GRID):
             log_odds = _regression(C).fit(known, y[outside]).decision_function(unseen)
             total[j] += np.logaddexp(0.0, np.where(y[inside] == 1, -log_odds, log_odds)).sum()
     return total / len(texts)
 
 
-def _features() -> Any:
+def features(words: Sequence[str] | None = None, characters: Sequence[str] | None = None) -> Any:
+    """The features of texts: of words, then of characters.
+
+    Args:
+        words, characters: the known ones, in their order; None learns them from texts.
+    """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_union
 
     return make_union(
-        TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\w+|[^\w\s]"),  # noqa: S106 (no password)
-        TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5)),
+        TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\w+|[^\w\s]", vocabulary=words),  # noqa: S106 (no password)
+        TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), vocabulary=characters),
     )
 
 
@@ -276,6 +283,10 @@ def _regression(C: float) -> Any:
 
     # Balanced: a prior of one half, however many texts there are of either side.
     return LogisticRegression(C=C, class_weight="balanced", max_iter=5000)
+
+
+def _digest(text: str) -> bytes:
+    return sha256(normalise(text).encode(errors="surrogatepass")).digest()
 
 
 def _answers(texts: Sequence[str], name: str, minimum: int) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from trimtab.clients.chat import EndpointError
 from trimtab.errors import InputError
-from trimtab.evaluation import Classifier, Judge, Judgement, fluency
+from trimtab.evaluation import Classifier, HeldOut, Judge, Judgement, fluency
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import SIDES, Floats
 from trimtab.experiment.steps import Step, identity
@@ -26,7 +26,20 @@ LIKELIHOOD_ONLY = Generated.without("no text was generated to be scored (--gener
 Which = Literal["base", "steered"]
 
 
-def generated(on: Experiment, texts: Sequence[ContinuationPair], judge: Judge | None) -> Generated:
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What the scores of generated text come to, and by whom.
+
+    Args:
+        figures: for the report.
+        classifier: that scored; None where there was none.
+    """
+
+    figures: Generated
+    classifier: HeldOut | None = None
+
+
+def generated(on: Experiment, texts: Sequence[ContinuationPair], judge: Judge | None) -> Scored:
     """Score continuations of evaluation prompts.
 
     The classifier is fitted to the training examples' answers; the evaluation answers show whether it can judge.
@@ -37,7 +50,9 @@ def generated(on: Experiment, texts: Sequence[ContinuationPair], judge: Judge | 
         judge: a chat model to ask, or None.
     """
     if on.behavior.answer_kind == "choice":
-        return Generated.without("the answers are labels: text written after a question does not show the behavior")
+        return Scored(
+            Generated.without("the answers are labels: text written after a question does not show the behavior")
+        )
     clusters = on.splits.eval.clusters[: len(texts)]
     base, steered = [t.base.text for t in texts], [t.steered.text for t in texts]
     train, evaluation = (
@@ -47,6 +62,7 @@ def generated(on: Experiment, texts: Sequence[ContinuationPair], judge: Judge | 
         base, steered, clusters, log_prob_base=_likely(on, texts, "base"),
         log_prob_steered=_likely(on, texts, "steered"), seed=on.seed,
     )  # fmt: skip
+    learnt: HeldOut | None = None
     try:
         classifier = Classifier.fit(train[0], train[1], seed=on.seed, clusters=on.splits.train.clusters)
         quality = classifier.quality(evaluation[0], evaluation[1], on.splits.eval.clusters)
@@ -55,6 +71,7 @@ def generated(on: Experiment, texts: Sequence[ContinuationPair], judge: Judge | 
         none = Estimate(reason=f"no classifier: {error}")
         scores = Generated(n=len(texts), auroc=none, shift=none, fell=none)
     else:
+        learnt = HeldOut(on.behavior.name, on.behavior.digest, classifier, quality)
         scores = Generated(
             n=len(texts),
             auroc=_shown(quality.auroc, quality.n_positive, quality.reason),
@@ -67,7 +84,9 @@ def generated(on: Experiment, texts: Sequence[ContinuationPair], judge: Judge | 
             "perplexity_ratio": _shown(flow.perplexity_ratio, flow.log_prob.n, flow.log_prob.reason),
         }
     )
-    return scores if judge is None else scores.model_copy(update=_judged(on, texts, clusters, judge))
+    if judge is not None:
+        scores = scores.model_copy(update=_judged(on, texts, clusters, judge))
+    return Scored(scores, learnt)
 
 
 def _shown(i: Interval | None, n: int, reason: str | None) -> Estimate:

@@ -160,9 +160,12 @@ class Answer:
             texts=operations.texts,
         )  # fmt: skip
         operations.put(one, following)
-        judging = operations.judging
-        if judging is not None and not failed and judging.sampling.takes(self.caller.request_id):
-            judging.put(self.caller.request_id, *judged_text(self.asked, self.tally))
+        request = self.caller.request_id
+        takers = [] if failed else [one for one in operations.beside if one.takes(request)]
+        if takers:
+            texts = judged_text(self.asked, self.tally)
+            for taker in takers:
+                taker.put(request, *texts)
 
     def _watch(self) -> None:
         """For the monitor: the first answer of a request under a steering."""

@@ -32,6 +32,8 @@ METRICS = [
     Metric.made(name="mean_latency", outcome="latency", direction="lower", per="request", bounds=(0, 60)),
     Metric.made(name="slow", outcome="latency", kind="quantile", q=0.9, direction="lower", per="request"),
     Metric.made(name="slow_users", outcome="latency", kind="quantile", q=0.5, direction="lower"),
+    Metric.made(name="kindness", feedback="classified.kind", source="classifier", bounds=(0, 1)),
+    Metric.made(name="taste", feedback="judged", source="judge", bounds=(0, 1)),
 ]
 
 

@@ -10,6 +10,7 @@ from trimtab.operations.experiments.concluding import concluded
 from trimtab.operations.experiments.deciding import decided
 from trimtab.operations.experiments.findings import Finding, Look, Role, sample_ratio
 from trimtab.operations.experiments.measuring import Measure
+from trimtab.operations.experiments.scored_by import scored_by
 from trimtab.operations.experiments.series import Series
 from trimtab.operations.experiments.shares import Shares
 from trimtab.operations.experiments.wanted import Wanted
@@ -58,7 +59,9 @@ class Looking(ABC):
                 self._begin(release.definition, *begun)
                 self._begun = begun
             self._read()
-            return self._told(release, *begun)
+            look = self._told(release, *begun)
+            with self._store.reading() as connection:
+                return replace(look, scored_by=scored_by(connection, release.definition))
 
     @abstractmethod
     def _begin(self, definition: Definition, since: int, dry_run: bool) -> None:

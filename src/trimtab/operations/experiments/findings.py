@@ -207,6 +207,8 @@ class Look:
         note: what somebody should know beside; empty for nothing.
         arms: of a release with several, how each does.
         effects: of a factorial release, what each attribute moves.
+        scored_by: who scored the values of a metric, where it was a classifier (with how well it separates unseen
+            answers) or a judge.
 
     Example:
         >>> from trimtab.operations.experiments import Look
@@ -230,6 +232,7 @@ class Look:
     note: str = field(default="")
     arms: tuple[Standing, ...] = ()
     effects: tuple[Effect, ...] = ()
+    scored_by: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def record(self) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from trimtab.errors import InputError
 Source = Literal["user", "system", "classifier", "judge"]
 """Where a value comes from: somebody who used the answer; the server itself; a trained classifier; a chat model."""
 SOURCES: Final[tuple[Source, ...]] = get_args(Source)
+MACHINES: Final[tuple[Source, ...]] = ("classifier", "judge")
+"""Sources that may be wrong in ways of their own, so that who scored stands beside what was scored."""
 
 Outcome = Literal[
     "requests", "length", "latency", "first_token_latency", "errors", "cancelled", "repetition", "refusal",

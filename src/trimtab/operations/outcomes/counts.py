@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, literal, select
 
+from trimtab.operations.metrics.metric import MACHINES
 from trimtab.operations.store.database import Store
 from trimtab.operations.store.tables import EXPOSURES, OUTCOMES
 
@@ -20,6 +21,7 @@ class FeedbackCount:
         dry_run: whether they were answered in a dry run.
         requests: with this feedback; of several about one request the last counts.
         mean: of the scores; None where it is a label.
+        by: whose scores they are, where a classifier (with its AUROC) or a judge gave them; else empty.
 
     Example:
         >>> from trimtab.operations.outcomes import FeedbackCount
@@ -34,6 +36,7 @@ class FeedbackCount:
     dry_run: bool
     requests: int
     mean: float | None
+    by: str = ""
 
 
 def feedback_counts(store: Store, release: str) -> list[FeedbackCount]:
@@ -60,11 +63,13 @@ def feedback_counts(store: Store, release: str) -> list[FeedbackCount]:
     said = (OUTCOMES.c.request, OUTCOMES.c.metric, OUTCOMES.c.source)
     joined = OUTCOMES.join(EXPOSURES, EXPOSURES.c.request == OUTCOMES.c.request)
     last = select(func.max(OUTCOMES.c.number)).select_from(joined).where(EXPOSURES.c.release == release).group_by(*said)
-    by = (OUTCOMES.c.metric, OUTCOMES.c.source, OUTCOMES.c.label, EXPOSURES.c.arm, EXPOSURES.c.dry_run)
-    wanted = select(*by, func.count(), func.avg(OUTCOMES.c.value)).select_from(joined)
-    wanted = wanted.where(OUTCOMES.c.number.in_(last)).group_by(*by).order_by(*by)
+    giver = case((OUTCOMES.c.source.in_(MACHINES), OUTCOMES.c.who), else_=literal("")).label("giver")
+    kept = select(OUTCOMES, giver).where(OUTCOMES.c.number.in_(last)).subquery()
+    by = (kept.c.metric, kept.c.source, kept.c.label, EXPOSURES.c.arm, EXPOSURES.c.dry_run, kept.c.giver)
+    joined = kept.join(EXPOSURES, EXPOSURES.c.request == kept.c.request)
+    wanted = select(*by, func.count(), func.avg(kept.c.value)).select_from(joined).group_by(*by).order_by(*by)
     with store.reading() as connection:
         return [
-            FeedbackCount(metric, source, label, arm, bool(dry), int(n), None if mean is None else float(mean))
-            for metric, source, label, arm, dry, n, mean in connection.execute(wanted)
+            FeedbackCount(metric, source, label, arm, bool(dry), int(n), None if mean is None else float(mean), who)
+            for metric, source, label, arm, dry, who, n, mean in connection.execute(wanted)
         ]

@@ -55,6 +55,7 @@ class Figures(Collector):
         yield from (assigned, unsteered)
         yield from self._experiments()
         yield from self._judging()
+        yield from self._classifying()
         kept = said["exposures"]
         yield CounterMetricFamily("trimtab_exposures_written", "Exposures in the store.", value=kept["written"])
         yield CounterMetricFamily("trimtab_exposures_lost", "Exposures that were left out.", value=kept["left_out"])
@@ -79,6 +80,32 @@ class Figures(Collector):
         for verdict in VERDICTS:
             drift.add_metric([verdict], float(judging.drift.verdict == verdict))
         yield drift
+
+    def _classifying(self) -> Iterator[Metric]:
+        """What became of the answers that classifiers were to score, and how well these separate; nothing without."""
+        classifying = self._operations.classifying
+        if classifying is None:
+            return
+        counts = CounterMetricFamily(
+            "trimtab_classifier_scores", "Answers that classifiers were to score, by what became of them.",
+            labels=["outcome"],
+        )  # fmt: skip
+        for outcome, n in list(classifying.counts.items()):
+            counts.add_metric([outcome], n)
+        yield counts
+        yield GaugeMetricFamily(
+            "trimtab_classifier_waiting", "Answers that wait for the classifiers.", value=classifying.waiting
+        )
+        auroc = GaugeMetricFamily(
+            "trimtab_classifier_auroc", "How well a classifier separates answers that it was not fitted to.",
+            labels=["metric", "bound"],
+        )  # fmt: skip
+        for name, one in classifying.classifiers.items():
+            interval = one.quality.auroc
+            assert interval is not None  # of one that can judge
+            for bound in ("value", "low", "high"):
+                auroc.add_metric([name, bound], getattr(interval, bound))
+        yield auroc
 
     def _experiments(self) -> Iterator[Metric]:
         """What the last looks at releases that run found, and what was decided here."""

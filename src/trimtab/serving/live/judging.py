@@ -1,35 +1,25 @@
-"""A judge rates a sample of answers, beside their way: outcomes of the source `judge`, and whether the judge has moved.
-
-Whether an answer is rated is decided by its request's id. Its text is held in memory until then, and nowhere else.
-Nobody waits for it: what cannot be rated in time is left out, and counted.
-"""
+"""A judge rates a sample of answers beside their way: outcomes of the source `judge`, and whether it has moved."""
 
 import random
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from math import ceil
-from queue import Empty, Full, Queue
-from threading import Event, Thread
 from typing import Any, Final, get_args
 
-from trimtab.errors import InputError, TrimtabError
+from trimtab.errors import TrimtabError
 from trimtab.evaluation import Rater
 from trimtab.operations import Outcome, OutcomeLog
 from trimtab.serving.live.anchors import Anchor
+from trimtab.serving.live.beside import Beside, check_sample, drawn, out_of_range
 from trimtab.statistics.sequential import JudgeDrift
 from trimtab.statistics.sequential.judging import DriftVerdict
 
 METRIC: Final = "judged"
 """Name of the outcomes; a metric that uses them says `feedback = "judged"` and `source = "judge"`."""
-QUEUE: Final = 100
-"""Answers that may wait; further ones are left out."""
 _SCORES, _GAPS, _GUARD = 100, 60, 60  # live ratings and anchors that make the reference; anchors that are waited for
 _ANCHOR_SHARE: Final = 0.5  # anchors to a live answer
-_CLOSING: Final = 5.0  # seconds
 _SAID: Final = re.compile(r"(\(HTTP \d{3}\)|HTTP \d{3}|an answer that is not a chat completion).*", re.DOTALL)
 """What the judge's server says of a request may repeat the texts, which belong into no log."""
 VERDICTS: Final[tuple[DriftVerdict, ...]] = get_args(DriftVerdict)
@@ -55,21 +45,16 @@ class Sampling:
     metric: str = METRIC
 
     def __post_init__(self) -> None:
-        for name, fits, wanted in (
-            ("share", 0 < self.share <= 1, "a share above 0, 1 at most"),
-            ("per_minute", 0 < self.per_minute <= 6000, "from 0 to 6,000, 0 left out"),
-            ("a_day", self.a_day >= 1, "at least 1"),
-        ):
-            if not fits:
-                field = f"judge_{name}"
-                raise InputError(f"{field} {getattr(self, name)!r} must be {wanted}", code="out-of-range", field=field)
+        check_sample("judge", self.share, self.per_minute)
+        if self.a_day < 1:
+            raise out_of_range("judge_a_day", self.a_day, "at least 1")
 
     def takes(self, request: str) -> bool:
         """Whether a request's answer is rated: the same on every server."""
-        return int.from_bytes(sha256(f"judge {request}".encode()).digest()[:8]) < self.share * 2**64
+        return drawn("judge", request, self.share)
 
 
-class Judging:
+class Judging(Beside):
     """The judge of one server, with a thread of its own.
 
     Args:
@@ -85,61 +70,30 @@ class Judging:
         self, rater: Rater, outcomes: OutcomeLog, log: Any, sampling: Sampling, anchors: Sequence[Anchor] = (),
         seed: int = 0,
     ) -> None:  # fmt: skip
-        self.counts: Counter[str] = Counter()  # answers by what became of them
+        super().__init__("judge", log)
         self.drift = _Drift()
-        self._stop = Event()
         self._rater = rater.waiting_by(self._wait)
-        self._outcomes, self._log, self.sampling, self._anchors = outcomes, log, sampling, tuple(anchors)
+        self._outcomes, self.sampling, self._anchors = outcomes, sampling, tuple(anchors)
         self._rng = random.Random(seed)  # noqa: S311 - which anchor comes next is no secret
-        self._queue: Queue[tuple[str, str, str]] = Queue(QUEUE)
-        self._fault: str | None = None
         self._day, self._spent = "", 0
-        self._thread = Thread(target=self._run, name="trimtab-judging", daemon=True)
-        self._thread.start()
+        self._pause = 60 / sampling.per_minute
+        self.begin()
 
-    def put(self, request: str, prompt: str, answer: str) -> None:
-        """An answer has come to its end; waits for nothing."""
-        if not self.sampling.takes(request):
+    def takes(self, request: str) -> bool:
+        """Whether a request's answer is rated: the same on every server."""
+        return self.sampling.takes(request)
+
+    def _take(self, request: str, prompt: str, answer: str) -> None:
+        if not self._day and not self._has_begun():
             return
-        if not answer.strip():
-            self.counts["empty"] += 1
+        if not self._affordable():
+            self.counts["beyond the day's budget"] += 1
             return
-        try:
-            self._queue.put_nowait((request, prompt, answer))
-        except Full:
-            self.counts["queue full"] += 1
-
-    @property
-    def waiting(self) -> int:
-        """Answers that wait."""
-        return self._queue.qsize()
-
-    def close(self) -> None:
-        """Stop; what waits is not rated any more."""
-        self._stop.set()
-        self._thread.join(_CLOSING)
-
-    def _run(self) -> None:
-        pause = 60 / self.sampling.per_minute
-        while not self._stop.is_set():
-            try:
-                request, prompt, answer = self._queue.get(timeout=0.2)
-            except Empty:
-                continue
-            if not self._day and not self._has_begun():
-                continue
-            if not self._affordable():
-                self.counts["beyond the day's budget"] += 1
-                continue
-            self._judge(request, prompt, answer)
-            self._wait(pause)
-            if self._anchors and self._rng.random() < _ANCHOR_SHARE and self._affordable():
-                self._again(self._rng.choice(self._anchors))
-                self._wait(pause)
-
-    def _wait(self, seconds: float) -> None:
-        """So long, or until the end."""
-        self._stop.wait(seconds)
+        self._judge(request, prompt, answer)
+        self._wait(self._pause)
+        if self._anchors and self._rng.random() < _ANCHOR_SHARE and self._affordable():
+            self._again(self._rng.choice(self._anchors))
+            self._wait(self._pause)
 
     def _has_begun(self) -> bool:
         """Count what was spent today before the server started: what the store has, and as many anchors as go with it.
@@ -197,15 +151,8 @@ class Judging:
         if score is None:
             self._failed("unclear", "the judge's answer holds no number on its last line")
         else:
-            self._fault = None
+            self._worked()
         return score
-
-    def _failed(self, what: str, why: str) -> None:
-        """Count a failure, and log it where it is another than the last one."""
-        self.counts[what] += 1
-        if self._fault != why and not self._stop.is_set():
-            self._log.error("judge_failed", outcome=what, reason=why)
-        self._fault = why
 
     def _tell(self, verdict: DriftVerdict | None) -> None:
         if verdict is not None:

@@ -23,6 +23,8 @@ from trimtab.operations import (
     TextCipher,
 )
 from trimtab.operations.releases.view import Condition
+from trimtab.serving.live.beside import Beside
+from trimtab.serving.live.classifying import Classifying
 from trimtab.serving.live.files import Unchanged
 from trimtab.serving.live.following import OFF, Following, misfit, resolved_arm
 from trimtab.serving.live.judging import Judging
@@ -80,6 +82,7 @@ class Operations:
         self.faults: dict[str, str] = {}  # by release, why this server leaves its requests unsteered
         self.watching = Watching(self.releases, model, log, webhook)
         self.judging: Judging | None = None  # rates a sample of answers; closed by `close`
+        self.classifying: Classifying | None = None  # scores a sample of answers; closed by `close`
         self._able: Capabilities | None = None
         self._other_weights, self._log = other_weights, log
         self._files, self._keep_days = Unchanged(), keep_days
@@ -129,6 +132,11 @@ class Operations:
         self.writer.put(exposure)
 
     @property
+    def beside(self) -> tuple[Beside, ...]:
+        """What is done with samples of answers."""
+        return tuple(one for one in (self.judging, self.classifying) if one is not None)
+
+    @property
     def notes(self) -> list[str]:
         """What somebody should look at, in words that name nothing, for whoever may ask."""
         said = {
@@ -156,8 +164,8 @@ class Operations:
     def close(self) -> None:
         """Write what waits, and let the store go; says in the log if something could not be written."""
         self._stop.set()
-        if self.judging is not None:
-            self.judging.close()
+        for one in self.beside:
+            one.close()
         for thread in self._threads:
             thread.join()
         self.watching.close()

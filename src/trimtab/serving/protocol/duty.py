@@ -93,6 +93,7 @@ class FeedbackCountCard(Answered):
         dry_run: whether they were answered in a dry run.
         requests: with this feedback.
         mean: of scores.
+        by: whose they are, where a classifier (with its AUROC) or a judge gave them; else empty.
     """
 
     metric: str
@@ -102,6 +103,7 @@ class FeedbackCountCard(Answered):
     dry_run: bool
     requests: int
     mean: float | None
+    by: str
 
 
 class FeedbackCounts(Answered):

@@ -93,6 +93,7 @@ class ExperimentCard(Answered):
         note: what somebody should know beside; of a factorial release which attribute moves what.
         arms: of a release with several, how each does.
         effects: of a factorial release, what each attribute moves.
+        scored_by: by metric, who scored its values, where it was a classifier (with its AUROC) or a judge.
     """
 
     object: Literal["experiment"] = "experiment"
@@ -112,6 +113,7 @@ class ExperimentCard(Answered):
     note: str
     arms: list[Standing]
     effects: list[Effect]
+    scored_by: dict[str, str]
 
 
 class EstimateCard(Answered):

@@ -9,6 +9,7 @@ from typing import Literal
 from trimtab.behaviors import Behavior, PromptType, not_measured
 from trimtab.errors import InputError
 from trimtab.evaluation import Judge
+from trimtab.evaluation.held_out import NAME as CLASSIFIER
 from trimtab.experiment.effort import THOROUGH, Effort, EffortName
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import Instrument
@@ -167,6 +168,9 @@ def check(
     report = assemble(result, thresholds, n_dropped, notes, site_given, stopping, named or Named())
     report = report.model_copy(update={"command": command, "seconds": perf_counter() - start})
     if home is not None:
+        (home / CLASSIFIER).unlink(missing_ok=True)
+        if result.classifier is not None:
+            result.classifier.save(home)
         report.save(home)
     ledger.close()
     return report

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from trimtab.behaviors import Behavior, PromptType
 from trimtab.errors import NotFiniteError
-from trimtab.evaluation import Judge
+from trimtab.evaluation import HeldOut, Judge
 from trimtab.experiment.effort import DECIDED
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.finite import left_out, those_finite
@@ -14,7 +14,7 @@ from trimtab.measurements.baselines import answer_bias, prompting_baseline, trai
 from trimtab.measurements.continuations import ContinuationPair, continuations
 from trimtab.measurements.divergence import Drift, neutral_drifts, own_divergence
 from trimtab.measurements.effects import Steered, curve_factors, steered
-from trimtab.measurements.generated_text import LIKELIHOOD_ONLY, generated
+from trimtab.measurements.generated_text import LIKELIHOOD_ONLY, Scored, generated
 from trimtab.measurements.geometry import CAME_FINISHED
 from trimtab.measurements.other_behaviors import other_effects, over_refusal
 from trimtab.results.consequences import (
@@ -49,6 +49,7 @@ class Measured:
         drifts: of neutral text by strength.
         side_effects, asking, answer_bias, training_variability, projections, continuations: shown beside the verdict.
         lost: strengths that give no finite figures, and why.
+        classifier: that scored generated text; None where there was none.
     """
 
     on: Experiment
@@ -64,6 +65,7 @@ class Measured:
     projections: Projections
     continuations: tuple[Continuation, ...]
     lost: Mapping[float, str]
+    classifier: HeldOut | None
 
     @property
     def not_measured(self) -> list[str]:
@@ -108,11 +110,11 @@ def measure(
     looked = in_looks(on, vector, thresholds) if on.effort.stops else None
     if looked is not None:
         on = looked.on
-    evidence, texts = _evidence(on, chosen, looked, thresholds, others, generate, judge)
+    evidence, texts, classifier = _evidence(on, chosen, looked, thresholds, others, generate, judge)
     if looked is not None and looked.settled == "success" and not _stands(evidence, thresholds, on):
         looked = in_full(whole, looked, vector)  # something besides the effects needs all examples
         on = whole
-        evidence, texts = _evidence(on, chosen, looked, thresholds, others, generate, judge)
+        evidence, texts, classifier = _evidence(on, chosen, looked, thresholds, others, generate, judge)
     if looked is not None and not evidence.capability:  # a no-go before all was measured
         on = replace(on, effort=on.effort.decision_only)
     drifts, lost = _over_strengths(on, vector, evidence)
@@ -134,26 +136,30 @@ def measure(
         projections=_projections(on, chosen),
         continuations=tuple(Continuation(prompt=t.prompt, base=t.base.text, steered=t.steered.text) for t in texts),
         lost={**evidence.lost, **lost},
+        classifier=classifier,
     )
 
 
 def _evidence(
     on: Experiment, chosen: Chosen, looked: Looked | None, thresholds: Thresholds, others: Sequence[Behavior],
     generate: int, judge: Judge | None,
-) -> tuple[Evidence, list[ContinuationPair]]:  # fmt: skip
-    """What the decision rests on, and continuations; none of what cannot matter where the looks ended in a failure."""
+) -> tuple[Evidence, list[ContinuationPair], HeldOut | None]:  # fmt: skip
+    """What the decision rests on, continuations, and the classifier that scored them.
+
+    None of what cannot matter where the looks ended in a failure.
+    """
     failed = looked is not None and looked.settled == "failure"
     n = 0 if failed else max(generate, on.effort.continuations)
     texts = continuations(on, chosen.steering, n) if n else []
-    scores = Generated.without(DECIDED) if generate else LIKELIHOOD_ONLY
+    scored = Scored(Generated.without(DECIDED) if generate else LIKELIHOOD_ONLY)
     if generate and not failed:
-        scores = generated(on, texts[:generate], judge)
+        scored = generated(on, texts[:generate], judge)
     stop, omit = None if looked is None else thresholds, NEEDLESS if failed else NOTHING
     geometry = chosen.own_geometry
     evidence = assess(
-        on, chosen.steering, geometry=geometry, generated=scores, others=others, omit=omit, stop=stop
+        on, chosen.steering, geometry=geometry, generated=scored.figures, others=others, omit=omit, stop=stop
     )  # fmt: skip
-    return evidence, texts
+    return evidence, texts, scored.classifier
 
 
 def _stands(evidence: Evidence, thresholds: Thresholds, on: Experiment) -> bool:

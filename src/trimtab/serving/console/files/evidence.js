@@ -25,7 +25,9 @@ export function metrics(look, definition) {
       definition.adapt ? t("on-harm.excluded") : word("on-harm", one.action),
     ];
   });
-  return table(t(several ? "metrics.caption.several" : "metrics.caption"), head, rows);
+  const scorers = Object.entries(look.scored_by ?? {}).map(([metric, who]) => element("li", {}, t("scored-by", { metric, who })));
+  const shown = table(t(several ? "metrics.caption.several" : "metrics.caption"), head, rows);
+  return scorers.length ? element("div", {}, shown, element("ul", { class: "quiet" }, ...scorers)) : shown;
 }
 
 /** Whether the arms get their shares. @param {object} look @param {object} definition */
@@ -45,13 +47,13 @@ export function feedback(counts) {
   const arms = [...new Set(counts.map((one) => one.arm))];
   const groups = new Map();
   for (const one of counts) {
-    const key = JSON.stringify([one.metric, one.source, one.label]);
+    const key = JSON.stringify([one.metric, one.source, one.label, one.by]);
     groups.set(key, { ...(groups.get(key) ?? {}), [one.arm]: one });
   }
   const rows = [...groups].map(([key, by]) => {
-    const [metric, source, label] = JSON.parse(key);
+    const [metric, source, label, who] = JSON.parse(key);
     const cell = (one) => (one ? (one.mean === null ? count(one.requests) : t("feedback.mean", { n: one.requests, mean: figure(one.mean) })) : count(0));
-    return [[said(metric), " ", element("small", {}, word("source", source))], label === null ? t("feedback.score") : said(label), ...arms.map((arm) => cell(by[arm]))];
+    return [[said(metric), " ", element("small", {}, word("source", source), who ? ` (${who})` : "")], label === null ? t("feedback.score") : said(label), ...arms.map((arm) => cell(by[arm]))];
   });
   return table(t("feedback.caption"), [t("column.metric"), t("column.said"), ...arms.map((arm) => armName(arm))], rows);
 }
