@@ -116,7 +116,13 @@ def _tell_experiment(look: "Look") -> None:
             [_row(finding) for finding in look.findings],
         )
     scorers = (f"{metric} is scored by: {who}" for metric, who in look.scored_by.items())
-    for said in (*scorers, look.sample_ratio.meaning, look.note):
+    pasts = (
+        f"{one.metric} is adjusted by what the units did before: {100 * one.variance_removed:.3g} % of the variance "
+        "of the difference is gone."
+        for one in look.findings
+        if one.variance_removed is not None
+    )
+    for said in (*pasts, *scorers, look.sample_ratio.meaning, look.note):
         if said:
             typer.echo(said)
     if (decision := look.decision) is not None:

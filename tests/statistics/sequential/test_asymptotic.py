@@ -138,6 +138,29 @@ def test_ratios_and_adjusted_differences_keep_the_level_too():
         assert ((low > 0) | (high < 0)).any(axis=1).sum() <= allowed(DRAWS)
 
 
+@pytest.mark.parametrize("share", [0.2, 0.7, 1.0])
+def test_a_past_that_some_units_have_makes_intervals_shorter_and_keeps_the_level_at_all_looks(share):
+    """Old users like more, and what they liked before says much of what they like now; new ones are there too."""
+    rng = np.random.default_rng([8, int(10 * share)])
+    size, truth = (DRAWS, 2000), 0.1
+    treated = (rng.random(size) < 0.5).astype(float)
+    old = (rng.random(size) < share).astype(float)
+    taste = rng.gamma(2.0, size=size) - 2.0
+    outcome = taste + 0.4 * old + truth * treated + 0.5 * rng.normal(size=size)
+    past = 3.0 + 0.7 * taste + 0.4 * rng.normal(size=size)
+    pairs = [PairMoments.path(outcome, past, w * old) for w in (treated, 1 - treated)]
+    others = [Moments.path(outcome, w * (1 - old)) for w in (treated, 1 - treated)]
+    found = adjusted_difference(pairs[0], pairs[1], (others[0], others[1]))
+    sequence = AsymptoticSequence(1000, ALPHA)
+    plain = difference(*(mean_estimate(Moments.path(outcome, w)) for w in (treated, 1 - treated)))
+    low, high = sequence.ends(found)
+    assert ((low > truth) | (high < truth)).any(axis=1).sum() <= allowed(DRAWS)
+    ends = [sequence.ends(one) for one in (found, plain)]
+    adjusted_width, plain_width = (np.mean((high - low)[:, -1]) for low, high in ends)
+    assert adjusted_width < plain_width * (1 - 0.3 * share)
+    np.testing.assert_allclose(np.asarray(found.value)[:, -1].mean(), truth, atol=0.02)
+
+
 @pytest.mark.parametrize(("side", "direction"), [("lower", 1), ("upper", -1)])
 def test_one_end_alone_keeps_the_level_and_finds_an_effect_sooner(side, direction):
     values, treated = arms(np.random.default_rng(4), POPULATIONS["normal"])

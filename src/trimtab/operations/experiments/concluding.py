@@ -43,4 +43,5 @@ def concluded(
         harm=harm, log_e_harm=rounded(found.log_e_harm) or 0.0, log_e_harm_adjusted=rounded(together) or 0.0,
         log_e_better=rounded(found.log_e_better) or 0.0, method=found.method, action=rail.action or plan.on_harm,
         left_out=dict(left_out), meaning=meaning(state, found, effect=effect, margin=margin, harm=harm, of=of), arm=arm,
+        variance_removed=rounded(found.removed),
     )  # fmt: skip

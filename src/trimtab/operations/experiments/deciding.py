@@ -53,7 +53,7 @@ def _promotion(
 def _figures(findings: tuple[Finding, ...], ratio: SampleRatio, stage_units: tuple[int, int]) -> dict[str, Any]:
     names = (
         "control", "treatment", "units", "requests", "difference", "low", "high", "margin", "state", "harm",
-        "log_e_harm", "log_e_harm_adjusted", "method",
+        "log_e_harm", "log_e_harm_adjusted", "method", "variance_removed",
     )  # fmt: skip
     metrics = {one.metric: {name: _plain(getattr(one, name)) for name in names} for one in findings}
     shares = {"stages": [list(stage) for stage in ratio.stages], "log_e": ratio.log_e, "mismatch": ratio.mismatch}

@@ -14,6 +14,7 @@ from trimtab.operations.experiments.scored_by import scored_by
 from trimtab.operations.experiments.series import Series
 from trimtab.operations.experiments.shares import Shares
 from trimtab.operations.experiments.wanted import Wanted
+from trimtab.operations.outcomes.past import Past
 from trimtab.operations.outcomes.reading import OutcomeReader
 from trimtab.operations.releases.plan import Guardrail, Plan
 from trimtab.operations.releases.release import Definition, Release
@@ -111,7 +112,7 @@ class Experiment(Looking):
 
     def _begin(self, definition: Definition, since: int, dry_run: bool) -> None:
         reader = OutcomeReader(self._store, self._name, dry_run=dry_run, after=since)
-        self._measures = measures(reader, definition)
+        self._measures = measures(self._store, reader, definition)
         by_request = definition.without_unit == "request"
         self._shares = Shares(self._store, self._name, by_request=by_request, dry_run=dry_run, after=since)
 
@@ -169,10 +170,11 @@ def evidence_from(steps: Sequence[Step]) -> int:
     return since
 
 
-def measures(reader: OutcomeReader, definition: Definition) -> list[Measure]:
+def measures(store: Store, reader: OutcomeReader, definition: Definition) -> list[Measure]:
     """What is measured of a release, unread; the metric that it is judged by first.
 
     Args:
+        store: see `Store`.
         reader: of its outcomes.
         definition: of the release.
     """
@@ -185,7 +187,8 @@ def measures(reader: OutcomeReader, definition: Definition) -> list[Measure]:
         primary = role == "primary"
         alpha = plan.alpha / 2 if primary else plan.alpha
         wanted = Wanted(metric, rail.margin or 0.0, alpha, len(named), plan.decide_by, two_sided=primary)
-        found.append(Measure(Series(reader, metric), wanted))
+        past = None if metric.past_days is None else Past(store, definition, metric, dry_run=reader.dry_run)
+        found.append(Measure(Series(reader, metric, past), wanted))
     return found
 
 

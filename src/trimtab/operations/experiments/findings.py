@@ -48,6 +48,8 @@ class Finding:
         left_out: values that do not count, by reason.
         meaning: in a sentence.
         arm: that is compared with control, of a release with several.
+        variance_removed: share of the difference's variance that was explained by what the units did before the
+            release began, and is gone from its interval; None where it was not adjusted.
 
     Example:
         >>> from trimtab.operations.experiments import Finding
@@ -77,6 +79,7 @@ class Finding:
     left_out: Mapping[str, int]
     meaning: str
     arm: str = "treatment"
+    variance_removed: float | None = None
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,11 @@
 Means and ratios: asymptotic confidence sequences, once either arm holds some units of other values than most have.
 Before that an arm may have no spread at all, be it flawless or broken. Where the server measures the outcome, within
 bounds that are not too wide for the margin, bets on the first request of each unit speak until then; the two share the
-alpha in halves. Quantiles have sequences of their own.
+alpha in halves. Means of metrics with `past_days` are compared without what the units' past explains. Quantiles have
+sequences of their own.
 """
 
+from dataclasses import replace
 from math import inf, log
 from typing import Final
 
@@ -23,6 +25,7 @@ from trimtab.statistics.sequential import (
     Estimate,
     Moments,
     PairMoments,
+    adjusted_difference,
     difference,
     mean_estimate,
     ratio_estimate,
@@ -65,7 +68,12 @@ class Measure:
         if self._bets is not None and not differs:
             return betted(self._bets, arms, means)
         found = difference(estimates[1], estimates[0])
-        return asymptotic(found, self.wanted, self._alpha, means, differs=differs, shared=self._bets is not None)
+        plain, removed = float(found.error), None
+        if metric.past_days is not None:
+            found = _without_past(arms)
+            removed = 1 - (float(found.error) / plain) ** 2 if plain > 0 else 0.0
+        measured = asymptotic(found, self.wanted, self._alpha, means, differs=differs, shared=self._bets is not None)
+        return replace(measured, removed=removed)
 
 
 def bets_on(wanted: Wanted) -> tuple[Bets | None, float]:
@@ -118,8 +126,23 @@ def estimate(arm: ArmUnits, metric: Metric) -> Estimate:
     """A mean or ratio of an arm."""
     if not _is_ratio(metric):
         return mean_estimate(_moments(arm.total / arm.below))
-    y, x = _moments(arm.total), _moments(arm.below)
-    return ratio_estimate(PairMoments(y, x, float(((arm.total - y.mean) * (arm.below - x.mean)).sum())))
+    return ratio_estimate(_pairs(arm.total, arm.below))
+
+
+def _without_past(arms: tuple[ArmUnits, ArmUnits]) -> Estimate:
+    """The difference without what the units' past explains."""
+    pairs, others = [], []
+    for arm in arms:
+        assert arm.past is not None
+        known, value = ~np.isnan(arm.past), arm.total / arm.below
+        pairs.append(_pairs(value[known], arm.past[known]))
+        others.append(_moments(value[~known]))
+    return adjusted_difference(pairs[1], pairs[0], (others[1], others[0]))
+
+
+def _pairs(y: Floats, x: Floats) -> PairMoments:
+    first, second = _moments(y), _moments(x)
+    return PairMoments(first, second, float(((y - first.mean) * (x - second.mean)).sum()))
 
 
 def differing(values: Floats) -> int:

@@ -241,7 +241,7 @@ class OverTime:
         plan, metrics = definition.plan, {one.name: one for one in definition.metrics}
         if not definition.arms or plan is None:
             reader = OutcomeReader(self._store, self._release, dry_run=dry_run, after=since)
-            return [_Pair(measure) for measure in measures(reader, definition)]
+            return [_Pair(measure) for measure in measures(self._store, reader, definition)]
         names = [str(definition.metric), *(rail.metric for rail in plan.guardrails)]
         slack = None if definition.adapt is None else self._slack
         return [

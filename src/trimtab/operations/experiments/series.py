@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import nan
 
 import numpy as np
 
 from trimtab.operations.metrics.metric import Metric
+from trimtab.operations.outcomes.past import Past
 from trimtab.operations.outcomes.reading import OutcomeReader
 from trimtab.operations.outcomes.values import Floats, Position, UnitSums, Values
 
@@ -20,12 +22,15 @@ class ArmUnits:
         requests: with a value, of all units.
         firsts: value of each unit's first request, in the order in which they came, `[m]`; empty where values may
             still change.
+        past: mean of the metric over each unit's requests before the release began, `[n]`, not a number for a unit
+            without any; None where the metric is not adjusted.
     """
 
     total: Floats
     below: Floats
     requests: int
     firsts: Sequence[float]
+    past: Floats | None = None
 
 
 class Series:
@@ -34,11 +39,13 @@ class Series:
     Args:
         reader: of the release.
         metric: as the release froze it.
+        past: of its units, where the metric is adjusted by it.
     """
 
-    def __init__(self, reader: OutcomeReader, metric: Metric) -> None:
+    def __init__(self, reader: OutcomeReader, metric: Metric, past: Past | None = None) -> None:
         self.metric = metric
-        self._reader = reader
+        self._reader, self._past = reader, past
+        self._past_of: dict[str, float] = {}  # not a number for a unit without a past
         self._sums: UnitSums | None = None
         self._seen: set[tuple[str, bool]] = set()
         self._firsts: dict[bool, list[float]] = {False: [], True: []}
@@ -67,6 +74,9 @@ class Series:
             if self.metric.is_final:
                 self._note(values)
         self._sums = new if self._sums is None else self._sums + new
+        if self._past is not None:
+            unknown = sorted({str(unit) for unit in new.unit} - self._past_of.keys())
+            self._past_of |= dict.fromkeys(unknown, nan) | self._past.of(unknown)
 
     def arm(self, treated: bool) -> ArmUnits:
         """The units of an arm that have a value. One that went over to treatment has a part in both arms."""
@@ -74,7 +84,10 @@ class Series:
             return ArmUnits(np.zeros(0), np.zeros(0), 0, [])
         rows = (self._sums.treated == treated) & ((self._sums.n > 0) | (self._sums.denominator > 0))
         total, below, n = (column[rows] for column in (self._sums.total, self._sums.denominator, self._sums.n))
-        return ArmUnits(total, below, int(n.sum()), self._firsts[treated])
+        past = None
+        if self._past is not None:
+            past = np.array([self._past_of[str(unit)] for unit in self._sums.unit[rows]], dtype=np.float64)
+        return ArmUnits(total, below, int(n.sum()), self._firsts[treated], past)
 
     def _note(self, values: Values) -> None:
         for unit, treated, value in zip(values.unit, values.treated, values.value, strict=True):

@@ -60,6 +60,8 @@ class Measured:
         method: by which: see `measuring`.
         smallest: units that count of the smaller arm.
         differs: whether enough of either arm's units have another value than most.
+        removed: share of the difference's variance that the units' past explains, and which is gone; None where it was
+            not adjusted.
     """
 
     control: float | None
@@ -70,3 +72,4 @@ class Measured:
     method: Method
     smallest: int
     differs: bool = True
+    removed: float | None = None

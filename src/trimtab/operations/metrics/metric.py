@@ -44,6 +44,8 @@ class Metric(BaseModel):
         direction: whether `higher` or `lower` is better.
         per: what is averaged over: `unit`, whose requests are averaged first, or `request`.
         window_days: feedback that came later than this after its request does not count.
+        past_days: differences are adjusted by what the same units did in so many days before the release began; None
+            for not. For means over units alone.
 
     Raises:
         InputError: fields that do not fit together; names the field.
@@ -72,6 +74,7 @@ class Metric(BaseModel):
     direction: Literal["higher", "lower"] = "higher"
     per: Literal["unit", "request"] = "unit"
     window_days: Annotated[float, Field(gt=0, le=3650)] = 7.0
+    past_days: Annotated[float, Field(gt=0, le=3650)] | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -92,6 +95,8 @@ class Metric(BaseModel):
             raise ValueError("labels: they belong to feedback")
         if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
             raise ValueError("bounds: give the lower and the upper, such as [0, 1]")
+        if self.past_days is not None and (self.kind != "mean" or self.per != "unit"):
+            raise ValueError("past_days: only means over units are adjusted by what the units did before")
         return self
 
     @staticmethod
@@ -135,4 +140,7 @@ class Metric(BaseModel):
 def digest_of(metrics: Sequence[Metric]) -> str:
     """SHA-256 of definitions, in hexadecimal, whatever their order."""
     said = [metric.model_dump(mode="json") for metric in sorted(metrics, key=lambda one: one.name)]
+    for one in said:
+        if one["past_days"] is None:  # as definitions were before there was one
+            del one["past_days"]
     return sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, and_, select, union
+from sqlalchemy import ColumnElement, Connection, Select, and_, select, union
 
 from trimtab.operations.metrics.metric import Metric
 from trimtab.operations.outcomes.rows import Change, Window
@@ -33,13 +33,17 @@ def fed_back(connection: Connection, metric: Metric, window: Window, left_out: C
     return changes
 
 
-def _asked(metric: Metric, window: Window) -> Select[Any]:
-    """All feedback on the requests that have something new, request by request in the order in which it came."""
-    ours = and_(
+def of_metric(metric: Metric) -> ColumnElement[bool]:
+    """That an outcome is one of a metric's."""
+    return and_(
         OUTCOMES.c.metric == (metric.feedback or metric.outcome),
         OUTCOMES.c.source == (metric.source if metric.feedback else "system"),
-        OUTCOMES.c.number <= window.end.outcomes,
     )
+
+
+def _asked(metric: Metric, window: Window) -> Select[Any]:
+    """All feedback on the requests that have something new, request by request in the order in which it came."""
+    ours = and_(of_metric(metric), OUTCOMES.c.number <= window.end.outcomes)
     joined = OUTCOMES.join(EXPOSURES, EXPOSURES.c.request == OUTCOMES.c.request)
     came = select(OUTCOMES.c.request).where(ours, OUTCOMES.c.number > window.since.outcomes)
     found = select(OUTCOMES.c.request).select_from(joined)
@@ -63,7 +67,7 @@ def _changed(rows: list[Any], metric: Metric, window: Window, left_out: Counter[
             left_out["too late"] += 1
         elif metric.value(row.value, row.label) is None:
             left_out["of another value than the definition knows"] += 1
-    before, after = _last(read, metric), _last(rows, metric)
+    before, after = last_known(read, metric), last_known(rows, metric)
     if before is not after:
         for row, sign in ((before, -1), (after, 1)):
             if row is not None:
@@ -72,8 +76,8 @@ def _changed(rows: list[Any], metric: Metric, window: Window, left_out: Counter[
                 yield Change(row.request, row.unit, row.arm, value, sign, row.version, row.exposure, row.time)
 
 
-def _last(rows: list[Any], metric: Metric) -> Any:
-    """The row that counts: the last in time whose value is known."""
+def last_known(rows: list[Any], metric: Metric) -> Any:
+    """The row of a request's feedback that counts: the last in time whose value is known; None without one."""
     fitting = (row for row in reversed(rows) if not _late(row, metric))
     return next((row for row in fitting if metric.value(row.value, row.label) is not None), None)
 

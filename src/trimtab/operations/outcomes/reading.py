@@ -68,7 +68,7 @@ class OutcomeReader:
         dry_run: bool = False,
         after: int = 1,
     ) -> None:
-        self._store, self._release, self._versions, self._dry_run = store, release, versions, dry_run
+        self._store, self._release, self._versions, self.dry_run = store, release, versions, dry_run
         self._after = after
         with store.reading() as connection:
             found = list(states(connection, name=release))
@@ -139,7 +139,7 @@ class OutcomeReader:
         return self.metrics[metric]
 
     def _values(self, connection: Connection, metric: Metric, since: Position, end: Position) -> Values:
-        window = Window(self._release, self._drawn(connection), self._dry_run, since, end)
+        window = Window(self._release, self._drawn(connection), self.dry_run, since, end)
         left_out: Counter[str] = Counter()
         changes = changed(connection, metric, window, left_out)
         by_request = self._definition.without_unit == "request"
@@ -151,7 +151,7 @@ class OutcomeReader:
         if self._versions is not None:
             first, last = self._versions
             return tuple(one.version for one in found if first <= one.version <= last)
-        return tuple(drawn(found, self._dry_run, self._after))
+        return tuple(drawn(found, self.dry_run, self._after))
 
 
 def drawn(states: Iterable[Release], dry_run: bool, after: int) -> dict[int, float]:
@@ -163,8 +163,12 @@ def drawn(states: Iterable[Release], dry_run: bool, after: int) -> dict[int, flo
 
 def changed(connection: Connection, metric: Metric, window: Window, left_out: Counter[str]) -> list[Change]:
     """What was added to a metric and taken back, request by request; of those that do not count the reasons."""
-    from_feedback = metric.feedback is not None or metric.outcome in _FED_BACK
-    return (fed_back if from_feedback else answered)(connection, metric, window, left_out)
+    return (fed_back if comes_back(metric) else answered)(connection, metric, window, left_out)
+
+
+def comes_back(metric: Metric) -> bool:
+    """Whether its values come with feedback, and not with the answer."""
+    return metric.feedback is not None or metric.outcome in _FED_BACK
 
 
 def read_until(connection: Connection) -> Position:

@@ -161,6 +161,11 @@ class Definition(_Record):
         planned = () if self.plan is None else tuple(rail.metric for rail in self.plan.guardrails)
         if planned not in ((), self.guardrails):
             raise ValueError("plan: its guardrails are not those of the release")
+        adjusted = [metric.name for metric in self.metrics if metric.past_days is not None]
+        if self.arms and adjusted:
+            raise ValueError(
+                f"metrics: {', '.join(adjusted)}: past_days is for releases of two arms; define it without"
+            )
         if self.arms or self.adapt is not None or self.factors:
             check_arms(self.arms, self.adapt, self.factors)
         return self

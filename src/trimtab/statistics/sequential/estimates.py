@@ -96,16 +96,20 @@ def difference(treatment: Estimate, control: Estimate) -> Estimate:
     return Estimate(treatment.value - control.value, np.sqrt(total), units, smallest)
 
 
-def adjusted_difference(treatment: PairMoments, control: PairMoments) -> Estimate:
+def adjusted_difference(
+    treatment: PairMoments, control: PairMoments, without: tuple[Moments, Moments] = (Moments(), Moments())
+) -> Estimate:
     """Difference of means without what the units' past explains.
 
     Treatment minus control of `y − θx` with the pooled slope θ. Chance differences of the past leave the estimate, and
-    its error shrinks by √(1 − r²), r the correlation of past and outcome. Only the error made in estimating θ times a
-    difference that vanishes is added, so a sequence drawn around it is valid in the same asymptotic sense.
+    its error shrinks by √(1 − r²), r the correlation of past and outcome. A unit without a past takes the mean past of
+    all others, whichever arm has it. Only the errors made in estimating θ and that mean, times differences that vanish,
+    are added, so a sequence drawn around it is valid in the same asymptotic sense.
 
     Args:
-        treatment, control: outcome y and covariate x of each unit. x must be known before the unit's first exposure
-            (the same metric of an earlier week); a unit without a past gets one fixed number, the same in both arms.
+        treatment, control: outcome y and covariate x of each unit with a past. x must be known before the unit's first
+            exposure (the same metric of an earlier week).
+        without: outcomes of the units without a past, of treatment and of control.
 
     Example:
         >>> from trimtab.statistics.sequential import PairMoments, adjusted_difference
@@ -115,11 +119,16 @@ def adjusted_difference(treatment: PairMoments, control: PairMoments) -> Estimat
         >>> float(adjusted_difference(treatment, control).value)  # of the 1.5 the past explains 1
         0.5
     """
-    below = np.asarray(treatment.x.m2 + control.x.m2)
-    slope = np.where(below > 0, (treatment.cross + control.cross) / np.where(below > 0, below, 1.0), 0.0)
+    usual = treatment.x.merge(control.x).mean
+    arms = [
+        arm.merge(PairMoments(others, Moments(others.n, usual)))
+        for arm, others in zip((treatment, control), without, strict=True)
+    ]
+    below = np.asarray(arms[0].x.m2 + arms[1].x.m2)
+    slope = np.where(below > 0, (arms[0].cross + arms[1].cross) / np.where(below > 0, below, 1.0), 0.0)
 
-    def without(arm: PairMoments) -> Estimate:
+    def left(arm: PairMoments) -> Estimate:
         m2 = arm.y.m2 - 2 * slope * arm.cross + slope**2 * arm.x.m2
         return mean_estimate(Moments(arm.y.n, arm.y.mean - slope * arm.x.mean, m2))
 
-    return difference(without(treatment), without(control))
+    return difference(left(arms[0]), left(arms[1]))

@@ -19,7 +19,7 @@ export function metrics(look, definition) {
     return [
       [said(one.metric), element("small", { class: "role" }, several ? armName(one.arm) : t(`role.${one.role}`))],
       [badge(kindOf(one.state), word("metric-state", one.state), 16), element("p", { class: "quiet" }, meaning(one, definition))],
-      [difference(one.difference, unit), element("br"), element("small", {}, interval(one.low, one.high, unit))],
+      [difference(one.difference, unit), element("br"), element("small", {}, interval(one.low, one.high, unit)), ...(one.variance_removed === null ? [] : [element("br"), element("small", {}, t("variance-removed", { share: percent(one.variance_removed, 3) }))])],
       difference(one.margin, unit, false),
       [t("values", { treatment: valued(one.treatment, unit), control: valued(one.control, unit) }), element("br"), element("small", {}, t("values.units", { treatment: count(one.units[1]), control: count(one.units[0]) }))],
       definition.adapt ? t("on-harm.excluded") : word("on-harm", one.action),
