@@ -12,7 +12,6 @@ import numpy as np
 from trimtab.operations.experiments.concluding import concluded
 from trimtab.operations.experiments.findings import Finding
 from trimtab.operations.experiments.measuring import DIFFERING, asymptotic, bets_on, betted, differing
-from trimtab.operations.experiments.series import ArmUnits
 from trimtab.operations.experiments.visits import Visited, Visits
 from trimtab.operations.experiments.wanted import Measured, Wanted
 from trimtab.operations.outcomes.values import Floats
@@ -58,9 +57,7 @@ class ArmMeasure:
             variety.differing(draws.value[draws.arm == arm]) >= DIFFERING for arm, variety in self._varieties.items()
         )
         if self._bets is not None and not differs:
-            nothing, first = np.zeros(0), self.visits.firsts
-            units = [ArmUnits(nothing, nothing, 0, first[arm]) for arm in (0, self.arm)]
-            return betted(self._bets, (units[0], units[1]), means)
+            return betted(self._bets, (self.visits.firsts[0], self.visits.firsts[self.arm]), means)
         return asymptotic(contrast, self.wanted, self._alpha, means, differs=differs, shared=self._bets is not None)
 
 

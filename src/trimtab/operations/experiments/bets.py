@@ -1,9 +1,9 @@
 """Betting on the first request of each unit: exact from the first one on, also where an arm is flawless so far."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Final
 
-from trimtab.operations.experiments.series import ArmUnits
 from trimtab.operations.experiments.wanted import UNKNOWN, Wanted
 from trimtab.statistics import Interval
 from trimtab.statistics.sequential import BettingDifference
@@ -35,13 +35,13 @@ class Bets:
             for side in (wanted.harm, wanted.good)
         }
 
-    def take(self, arms: tuple[ArmUnits, ArmUnits]) -> None:
-        """Bet on the units that are new, control's and treatment's."""
-        for i, units in enumerate(arms):
-            for value in units.firsts[self._taken[i] :]:
+    def take(self, firsts: tuple[Sequence[float], Sequence[float]]) -> None:
+        """Bet on the units that are new: the values of control's and treatment's first requests, in their order."""
+        for i, values in enumerate(firsts):
+            for value in values[self._taken[i] :]:
                 for bet in self._of.values():
                     bet.add(_ARMS[i], value)
-            self._taken[i] = len(units.firsts)
+            self._taken[i] = len(values)
 
     @property
     def smallest(self) -> int:

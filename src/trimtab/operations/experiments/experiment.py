@@ -9,7 +9,7 @@ from typing import Final
 from trimtab.operations.experiments.concluding import concluded
 from trimtab.operations.experiments.deciding import decided
 from trimtab.operations.experiments.findings import Finding, Look, Role, sample_ratio
-from trimtab.operations.experiments.measuring import Measure
+from trimtab.operations.experiments.measuring import Measure, bets_on
 from trimtab.operations.experiments.scored_by import scored_by
 from trimtab.operations.experiments.series import Series
 from trimtab.operations.experiments.shares import Shares
@@ -144,7 +144,7 @@ class Experiment(Looking):
         return tuple(
             concluded(
                 role, rail, measure.wanted.metric, measured, plan, float(together), len(now),
-                units=(len(control.total), len(treatment.total)), requests=(control.requests, treatment.requests),
+                units=(control.units, treatment.units), requests=(control.requests, treatment.requests),
                 left_out=measure.series.left_out,
             )
             for (role, rail), measure, measured, together, (control, treatment) in zip(
@@ -188,7 +188,8 @@ def measures(store: Store, reader: OutcomeReader, definition: Definition) -> lis
         alpha = plan.alpha / 2 if primary else plan.alpha
         wanted = Wanted(metric, rail.margin or 0.0, alpha, len(named), plan.decide_by, two_sided=primary)
         past = None if metric.past_days is None else Past(store, definition, metric, dry_run=reader.dry_run)
-        found.append(Measure(Series(reader, metric, past), wanted))
+        firsts = bets_on(wanted)[0] is not None or metric.kind == "quantile"
+        found.append(Measure(Series(reader, metric, past, firsts=firsts), wanted))
     return found
 
 

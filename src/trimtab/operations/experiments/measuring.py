@@ -7,6 +7,7 @@ alpha in halves. Means of metrics with `past_days` are compared without what the
 sequences of their own.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import inf, log
 from typing import Final
@@ -15,7 +16,8 @@ import numpy as np
 
 from trimtab.operations.experiments.bets import NARROW, Bets
 from trimtab.operations.experiments.quantiles import quantile_measured
-from trimtab.operations.experiments.series import ArmUnits, Series
+from trimtab.operations.experiments.series import DIFFERING as DIFFERING
+from trimtab.operations.experiments.series import ArmUnits, Series, is_ratio
 from trimtab.operations.experiments.wanted import Measured, Wanted
 from trimtab.operations.metrics.metric import Metric
 from trimtab.operations.outcomes.values import Floats, Position
@@ -23,8 +25,6 @@ from trimtab.statistics import Interval
 from trimtab.statistics.sequential import (
     AsymptoticSequence,
     Estimate,
-    Moments,
-    PairMoments,
     adjusted_difference,
     difference,
     mean_estimate,
@@ -32,7 +32,6 @@ from trimtab.statistics.sequential import (
 )
 
 START: Final = 30  # units of the smaller arm before which an asymptotic sequence says nothing
-DIFFERING: Final = 10  # units of either arm with another value than most of the arm
 Means = tuple[float | None, float | None]
 
 
@@ -63,14 +62,15 @@ class Measure:
         if metric.kind == "quantile":
             return quantile_measured(arms, self.wanted)
         estimates = estimate(arms[0], metric), estimate(arms[1], metric)
-        differs = all(differing(_of_units(arm, metric)) >= DIFFERING for arm in arms)
+        differs = all(arm.differs for arm in arms)
         means = _value(estimates[0]), _value(estimates[1])
         if self._bets is not None and not differs:
-            return betted(self._bets, arms, means)
+            return betted(self._bets, (arms[0].firsts, arms[1].firsts), means)
         found = difference(estimates[1], estimates[0])
         plain, removed = float(found.error), None
         if metric.past_days is not None:
-            found = _without_past(arms)
+            control, treatment = arms
+            found = adjusted_difference(treatment.pairs, control.pairs, (treatment.without, control.without))
             removed = 1 - (float(found.error) / plain) ** 2 if plain > 0 else 0.0
         measured = asymptotic(found, self.wanted, self._alpha, means, differs=differs, shared=self._bets is not None)
         return replace(measured, removed=removed)
@@ -89,9 +89,9 @@ def bets_on(wanted: Wanted) -> tuple[Bets | None, float]:
     return None, wanted.alpha
 
 
-def betted(bets: Bets, arms: tuple[ArmUnits, ArmUnits], means: Means) -> Measured:
-    """What bets say, of control's and treatment's units."""
-    bets.take(arms)
+def betted(bets: Bets, firsts: tuple[Sequence[float], Sequence[float]], means: Means) -> Measured:
+    """What bets say, of the first requests of control's and treatment's units."""
+    bets.take(firsts)
     harm, better = (one - log(2) for one in bets.evidence)
     return Measured(*means, bets.interval, harm, better, "betting", bets.smallest)
 
@@ -124,25 +124,7 @@ def asymptotic(found: Estimate, wanted: Wanted, alpha: float, means: Means, *, d
 
 def estimate(arm: ArmUnits, metric: Metric) -> Estimate:
     """A mean or ratio of an arm."""
-    if not _is_ratio(metric):
-        return mean_estimate(_moments(arm.total / arm.below))
-    return ratio_estimate(_pairs(arm.total, arm.below))
-
-
-def _without_past(arms: tuple[ArmUnits, ArmUnits]) -> Estimate:
-    """The difference without what the units' past explains."""
-    pairs, others = [], []
-    for arm in arms:
-        assert arm.past is not None
-        known, value = ~np.isnan(arm.past), arm.total / arm.below
-        pairs.append(_pairs(value[known], arm.past[known]))
-        others.append(_moments(value[~known]))
-    return adjusted_difference(pairs[1], pairs[0], (others[1], others[0]))
-
-
-def _pairs(y: Floats, x: Floats) -> PairMoments:
-    first, second = _moments(y), _moments(x)
-    return PairMoments(first, second, float(((y - first.mean) * (x - second.mean)).sum()))
+    return ratio_estimate(arm.pairs) if is_ratio(metric) else mean_estimate(arm.pairs.y.merge(arm.without))
 
 
 def differing(values: Floats) -> int:
@@ -150,22 +132,6 @@ def differing(values: Floats) -> int:
     if not len(values):
         return 0
     return len(values) - int(np.unique(np.round(values, 9), return_counts=True)[1].max())
-
-
-def _of_units(arm: ArmUnits, metric: Metric) -> Floats:
-    return arm.total if _is_ratio(metric) else arm.total / arm.below
-
-
-def _is_ratio(metric: Metric) -> bool:
-    """Of sums over units, as a mean over requests is too: the requests of a unit belong together."""
-    return metric.kind == "ratio" or metric.per == "request"
-
-
-def _moments(values: Floats) -> Moments:
-    if not len(values):
-        return Moments()
-    mean = float(values.mean())
-    return Moments(float(len(values)), mean, float(((values - mean) ** 2).sum()))
 
 
 def _value(found: Estimate) -> float | None:

@@ -107,7 +107,7 @@ class _Pair:
     def point(self, until: Position, time: float) -> Point:
         self._measure.read(until)
         now = self._measure.now
-        control, treatment = (len(self._measure.series.arm(treated).total) for treated in (False, True))
+        control, treatment = (self._measure.series.arm(treated).units for treated in (False, True))
         found = now.interval
         return Point(time, (control, treatment), rounded(now.control), rounded(now.treatment), rounded(found.value),
                      rounded(found.low), rounded(found.high))  # fmt: skip

@@ -26,7 +26,7 @@ def quantile_measured(arms: tuple[ArmUnits, ArmUnits], wanted: Wanted) -> Measur
         wanted: see `Wanted`.
     """
     metric = wanted.metric
-    values = [np.sort(_of_units(arm, metric)) for arm in arms]
+    values = [_of_units(arm, metric) for arm in arms]
     smallest = min(map(len, values))
     control, treatment = (_at(one, metric) for one in values)
     if not smallest:
@@ -41,9 +41,8 @@ def quantile_measured(arms: tuple[ArmUnits, ArmUnits], wanted: Wanted) -> Measur
 
 
 def _of_units(arm: ArmUnits, metric: Metric) -> Floats:
-    if metric.per == "request" and len(arm.firsts):
-        return np.array(arm.firsts, dtype=np.float64)
-    return np.asarray(arm.total / arm.below)
+    """In their order."""
+    return np.sort(np.array(arm.firsts)) if metric.per == "request" and len(arm.firsts) else arm.ordered
 
 
 def _apart(values: list[Floats], wanted: Wanted, alpha: float) -> Interval:

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, select, union
 
 from trimtab.operations.metrics.metric import Metric
 from trimtab.operations.outcomes.rows import Change, Window
+from trimtab.operations.outcomes.values import Position
 from trimtab.operations.store.tables import EXPOSURES, OUTCOMES
 
 _DAY: Final = 86_400.0  # seconds
@@ -45,18 +46,20 @@ def _asked(metric: Metric, window: Window) -> Select[Any]:
     """All feedback on the requests that have something new, request by request in the order in which it came."""
     ours = and_(of_metric(metric), OUTCOMES.c.number <= window.end.outcomes)
     joined = OUTCOMES.join(EXPOSURES, EXPOSURES.c.request == OUTCOMES.c.request)
-    came = select(OUTCOMES.c.request).where(ours, OUTCOMES.c.number > window.since.outcomes)
-    found = select(OUTCOMES.c.request).select_from(joined)
-    found = found.where(ours, window.counts, EXPOSURES.c.number > window.since.exposures)
-    changed = union(came, found).subquery()
     columns = (
         OUTCOMES.c.number, OUTCOMES.c.request, OUTCOMES.c.value, OUTCOMES.c.label, OUTCOMES.c.came,
         EXPOSURES.c.number.label("exposure"), EXPOSURES.c.unit, EXPOSURES.c.arm, EXPOSURES.c.time,
         EXPOSURES.c.version,
     )  # fmt: skip
     wanted = select(*columns).select_from(joined).where(ours, window.counts)
-    wanted = wanted.where(OUTCOMES.c.request.in_(select(changed.c.request)))
-    return wanted.order_by(OUTCOMES.c.request, OUTCOMES.c.number)
+    wanted = wanted.order_by(OUTCOMES.c.request, OUTCOMES.c.number)
+    if window.since == Position():
+        return wanted
+    came = select(OUTCOMES.c.request).where(ours, OUTCOMES.c.number > window.since.outcomes)
+    found = select(OUTCOMES.c.request).select_from(joined)
+    found = found.where(ours, window.counts, EXPOSURES.c.number > window.since.exposures)
+    changed = union(came, found).subquery()
+    return wanted.where(OUTCOMES.c.request.in_(select(changed.c.request)))
 
 
 def _changed(rows: list[Any], metric: Metric, window: Window, left_out: Counter[str]) -> Iterator[Change]:

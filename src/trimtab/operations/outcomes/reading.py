@@ -11,13 +11,13 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from trimtab.errors import InputError
 from trimtab.operations.metrics.metric import Metric
 from trimtab.operations.outcomes.answers import answered
 from trimtab.operations.outcomes.feedback import fed_back
-from trimtab.operations.outcomes.rows import Change, Window
+from trimtab.operations.outcomes.rows import Change, Window, parts_of_all
 from trimtab.operations.outcomes.values import Position, UnitSums, Values, added, grouped
 from trimtab.operations.releases.release import Release
 from trimtab.operations.releases.rows import states
@@ -74,14 +74,16 @@ class OutcomeReader:
             found = list(states(connection, name=release))
         if not found:
             raise InputError(f"there is no release {release!r}", code="unknown-choice", field="release")
-        self._definition = found[0].release.definition
-        self.metrics = {metric.name: metric for metric in self._definition.metrics}
+        definition = found[0].release.definition
+        self.by_request = definition.without_unit == "request"
+        self.metrics = {metric.name: metric for metric in definition.metrics}
 
     def values(
         self,
         metric: str | Metric,
         since: Position = Position(),  # noqa: B008 - it never changes
         until: Position | None = None,
+        among: ColumnElement[bool] | None = None,
     ) -> Values:
         """What was added since a position, request by request.
 
@@ -89,6 +91,7 @@ class OutcomeReader:
             metric: one of the release's by name, with the definition that it froze; or any definition.
             since: where the former reading ended.
             until: where this one ends; by default with all that there is.
+            among: which exposures alone are read, see `trimtab.operations.outcomes.rows`; by default all.
 
         Raises:
             InputError: the release has no such metric; it is a ratio, which has no values.
@@ -98,7 +101,34 @@ class OutcomeReader:
         if wanted.kind == "ratio":
             raise InputError(f"metric {wanted.name!r} is a ratio, of which there are sums alone", field="metric")
         with self._store.reading() as connection:
-            return self._values(connection, wanted, since, until or read_until(connection))
+            return self._values(connection, wanted, since, until or read_until(connection), among)
+
+    def end(self) -> Position:
+        """Of all that there is now.
+
+        Raises:
+            TrimtabError: the store cannot be read.
+        """
+        with self._store.reading() as connection:
+            return read_until(connection)
+
+    def parts(self, until: Position, size: int) -> list[ColumnElement[bool]]:
+        """Conditions that deal the release's exposures into parts, of which no unit is in two.
+
+        Args:
+            until: where a reading ends.
+            size: about how many exposures a part has at most.
+
+        Raises:
+            TrimtabError: the store cannot be read.
+        """
+        numbers = func.min(EXPOSURES.c.number), func.max(EXPOSURES.c.number)
+        ours = EXPOSURES.c.release == self._release, EXPOSURES.c.number <= until.exposures
+        with self._store.reading() as connection:
+            first, last = connection.execute(select(*numbers).where(*ours)).one()
+        if last is None:
+            return []
+        return list(parts_of_all(first, last, 1 + (last - first) // size))
 
     def sums(
         self,
@@ -138,12 +168,14 @@ class OutcomeReader:
             )
         return self.metrics[metric]
 
-    def _values(self, connection: Connection, metric: Metric, since: Position, end: Position) -> Values:
-        window = Window(self._release, self._drawn(connection), self.dry_run, since, end)
+    def _values(
+        self, connection: Connection, metric: Metric, since: Position, end: Position,
+        among: ColumnElement[bool] | None = None,
+    ) -> Values:  # fmt: skip
+        window = Window(self._release, self._drawn(connection), self.dry_run, since, end, among)
         left_out: Counter[str] = Counter()
         changes = changed(connection, metric, window, left_out)
-        by_request = self._definition.without_unit == "request"
-        return _arrays(changes, metric, by_request, end, left_out)
+        return _arrays(changes, metric, self.by_request, end, left_out)
 
     def _drawn(self, connection: Connection) -> tuple[int, ...]:
         """The versions that count."""
@@ -184,19 +216,19 @@ def _arrays(
     for change in changes:
         unit = change.unit or (change.request if by_request else None)
         if unit is None:
-            left_out["without a unit"] += 1
+            left_out["without a unit"] += change.sign
         else:
-            kept.append((unit, change.arm == "treatment", change.value, change.sign))
-    units, treated, values, signs = zip(*kept, strict=True) if kept else ((), (), (), ())
+            kept.append((unit, change.arm == "treatment", change.value, change.sign, change.exposure))
+    units, treated, values, signs, numbers = zip(*kept, strict=True) if kept else ((), (), (), (), ())
     value = np.array(values, dtype=np.float64)
     if metric.bounds is not None:
         within = np.clip(value, *metric.bounds)
-        if n := int(np.sum(within != value)):
+        if n := int(np.array(signs, dtype=np.int64)[within != value].sum()):
             left_out["beyond the bounds"] += n
         value = within
     return Values(
         np.array(units, dtype=np.str_), np.array(treated, dtype=np.bool_), value, np.array(signs, dtype=np.int64), end,
-        dict(left_out),
+        dict(left_out), np.array(numbers, dtype=np.int64),
     )  # fmt: skip
 
 

@@ -1,7 +1,9 @@
 """What readers of outcomes share: which rows count, and how a value changed."""
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, and_, not_, or_
@@ -21,6 +23,7 @@ class Window:
         dry_run: whether those of a dry run, or all others.
         since: what was read before.
         end: what is read now.
+        among: which of them; None for all.
     """
 
     release: str
@@ -28,6 +31,7 @@ class Window:
     dry_run: bool
     since: Position
     end: Position
+    among: ColumnElement[bool] | None = None
 
     @property
     def counts(self) -> ColumnElement[bool]:
@@ -38,7 +42,39 @@ class Window:
             EXPOSURES.c.dry_run == self.dry_run,
             EXPOSURES.c.number <= self.end.exposures,
             remembered(),
+            *(() if self.among is None else (self.among,)),
         )
+
+
+def of_units(names: Sequence[str], by_request: bool) -> ColumnElement[bool]:
+    """That an exposure is of one of these units.
+
+    Args:
+        names: hashed, or of requests without a unit.
+        by_request: whether there are such.
+    """
+    named = EXPOSURES.c.unit.in_(names)
+    return or_(named, and_(EXPOSURES.c.unit.is_(None), EXPOSURES.c.request.in_(names))) if by_request else named
+
+
+def parts_of_all(first: int, last: int, n: int) -> Iterator[ColumnElement[bool]]:
+    """Conditions that deal a release's exposures into parts: by their units' hashes, then those without a unit.
+
+    No unit is in two of them.
+
+    Args:
+        first, last: numbers of the exposures.
+        n: parts of either kind.
+    """
+    unit, number = EXPOSURES.c.unit, EXPOSURES.c.number
+    drawn = EXPOSURES.c.arm.in_(("control", "treatment"))  # so that the index by arm and unit finds them
+    ends = [None, *(f"{(i << 32) // n:08x}" for i in range(1, n)), None]
+    for low, high in pairwise(ends):
+        within = ([] if low is None else [unit >= low]) + ([] if high is None else [unit < high])
+        yield and_(drawn, unit.is_not(None), *within)
+    for i in range(n):
+        low_, high_ = (first + (last + 1 - first) * k // n for k in (i, i + 1))
+        yield and_(drawn, unit.is_(None), number >= low_, number < high_)
 
 
 def remembered() -> ColumnElement[bool]:

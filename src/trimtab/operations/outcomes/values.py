@@ -34,6 +34,7 @@ class Values:
         sign: `[n]` 1 for a value that came, -1 for one that counts no more, since a later one takes its place.
         position: from which to read on.
         left_out: how many were not counted, by reason; also how many were cut to the bounds (`beyond the bounds`).
+        exposure: `[n]` number of each value's exposure.
 
     Example:
         >>> import numpy as np
@@ -48,6 +49,7 @@ class Values:
     sign: NDArray[np.int64]
     position: Position
     left_out: Mapping[str, int] = field(default_factory=dict)
+    exposure: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def sums(self) -> "UnitSums":
         """By unit and arm."""

@@ -28,6 +28,7 @@ from trimtab.statistics.sequential.looks import (
     skewed_mean_limit,
 )
 from trimtab.statistics.sequential.moments import Moments, PairMoments
+from trimtab.statistics.sequential.pair_sums import PairSums
 from trimtab.statistics.sequential.policies import (
     POLICY_METHODS,
     Draws,
@@ -57,6 +58,7 @@ __all__ = [
     "JudgeDrift",
     "Moments",
     "PairMoments",
+    "PairSums",
     "PolicyMethod",
     "PolicySums",
     "QuantileStream",
