@@ -331,7 +331,8 @@ class ExampleRow(Record):
 
     Propensities and effects are in the report's unit; `total` ones are sums over the answer in nats.
     For unpaired data `effect_positive` and `effect_negative` are the two texts' own effects, and
-    `effect`, their difference, belongs to an arbitrary pair.
+    `effect`, their difference, belongs to an arbitrary pair. `messages` are the turns of a prompt that is a chat, as
+    JSON: a list of objects with `role` and `content`; empty for plain text.
     """
 
     example: int
@@ -349,6 +350,7 @@ class ExampleRow(Record):
     effect_negative: float
     total_base: float
     total_steered: float
+    messages: str = ""
 
 
 class LabelNoise(Record):

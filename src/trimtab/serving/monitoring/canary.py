@@ -125,7 +125,8 @@ def _verdict(
     if base_change > margin:
         return "inconclusive", (
             f"the plain model scores these rows otherwise than in the check (by {base_change:.3g} {unit} on average): "
-            "its weights, dtype or chat template are others, or the rows were turns of a chat"
+            "its weights, dtype or chat template are others, or the rows were turns of a chat, which checks of earlier "
+            "versions did not keep"
         )
     if same:
         return "as checked", "no row moved by more than rounding"

@@ -1,5 +1,6 @@
 """The check that a canary is held against: its examples, and what the steering did to each of them then."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from trimtab.errors import InputError
 from trimtab.statistics import Interval
 from trimtab.statistics.contrast import Contrast
 from trimtab.statistics.inputs import Floats
-from trimtab.texts import Rendered
+from trimtab.texts import Message, Rendered
 
 if TYPE_CHECKING:
     from trimtab.results.report import ExampleRow, Report
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 ROWS: Final = 100
 """Examples of a canary; the first ones of a check come from as many questions as possible."""
 _FEWEST: Final = 10
+_ROUNDING: Final = 1e-5  # that batches of other shapes may always differ by; a check may happen to see none
 _SIDES: Final = ("positive", "negative")
 
 
@@ -134,7 +136,9 @@ def _checked(folder: Path, report: "Report", rows: "list[ExampleRow]") -> Checke
         unit=report.unit,
         choices=report.answer_kind == "choice",
         chat_template=report.chat_template,
-        examples=tuple(Example(r.prompt, r.positive, r.negative, source=r.source) for r in rows),
+        examples=tuple(
+            Example(r.prompt, r.positive, r.negative, messages=_turns(folder, r), source=r.source) for r in rows
+        ),
         clusters=tuple(row.cluster for row in rows),
         pairing=report.pairing,
         seed=report.seed,
@@ -142,7 +146,23 @@ def _checked(folder: Path, report: "Report", rows: "list[ExampleRow]") -> Checke
         positive=np.array([row.effect_positive for row in rows]),
         negative=np.array([row.effect_negative for row in rows]),
         noise=report.noise.value,
-        largest_noise=report.noise.maximum,
+        largest_noise=max(report.noise.maximum, _ROUNDING),
         effect=Interval(effect.mean, effect.low, effect.high),
         anti_steerable=Interval(anti.share, anti.low, anti.high),
     )
+
+
+def _turns(folder: Path, row: "ExampleRow") -> tuple[Message, ...]:
+    """The turns of a prompt that is a chat.
+
+    Raises:
+        InputError: they cannot be read.
+    """
+    try:
+        return tuple(Message(turn["role"], turn["content"]) for turn in json.loads(row.messages or "[]"))
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise InputError(
+            f"{folder}: the turns of row {row.example} are no chat; run the check again",
+            code="damaged-file",
+            field="canary",
+        ) from error

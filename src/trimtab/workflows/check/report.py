@@ -1,5 +1,6 @@
 """The report of a check, put together from what was measured."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import torch
 import transformers
 
-from trimtab.behaviors import PromptType, not_measured
+from trimtab.behaviors import Example, PromptType, not_measured
 from trimtab.decimals import bracketed
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import SIDES, Propensity
@@ -261,7 +262,13 @@ def _rows(on: Experiment, found: Measured) -> tuple[ExampleRow, ...]:
                     negative=e.negative, prompt_type=str(t), strength=strength,
                     base=float(base.m[i]), steered=float(after.m[i]), effect=float(after.m[i] - base.m[i]),
                     effect_positive=float(change["positive"][i]), effect_negative=float(change["negative"][i]),
-                    total_base=float(total_base[i]), total_steered=float(total_steered[i]),
+                    total_base=float(total_base[i]), total_steered=float(total_steered[i]), messages=_turns(e),
                 )  # fmt: skip
                 out.append(row)
     return tuple(out)
+
+
+def _turns(example: Example) -> str:
+    """The turns of a chat as JSON; empty for plain text."""
+    said = [{"role": turn.role, "content": turn.content} for turn in example.messages]
+    return json.dumps(said, ensure_ascii=False) if said else ""
