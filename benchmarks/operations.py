@@ -1,4 +1,4 @@
-"""What releases and their records cost: assignment and recording, the status of a large release, a long audit.
+"""What releases and their records cost: assignment and recording, status and experiment of a large release, an audit.
 
     .venv/bin/python benchmarks/operations.py --json out/bench/operations.jsonl --out docs/results/operations.md
 
@@ -10,14 +10,15 @@ Requests come at fixed times, whether those before are answered or not (an open 
 due, at the client, a process of its own. Waves at servers without a store, with one in SQLite and, with --postgres, one
 in PostgreSQL alternate, every second round in reverse; what a store adds is the difference of the quantiles of a round,
 told as the median over the rounds. On the servers with a store a release at 50 % decides for every request. With
---json, rows are kept in a file and not measured again; delete it after changes.
+--json, rows are kept in a file and not measured again; delete it after changes. --only experiment measures the
+experiment alone: a release in SQLite with a metric from feedback and three guardrails, of 100,000 users.
 """
 
 import argparse
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,25 @@ from served import our_url, started
 from sqlalchemy import URL, create_engine, text
 
 from trimtab.interventions import POSITION_SCOPES, AnswerScore, Capabilities, Event, Request, ScoreRequest
-from trimtab.operations import Change, Definition, Exposure, ExposureLog, Releases, Store, arm_of, record, verify
+from trimtab.operations import (
+    Arm,
+    Change,
+    Definition,
+    Exposure,
+    ExposureLog,
+    Metric,
+    Outcome,
+    OutcomeLog,
+    Release,
+    Releases,
+    Store,
+    arm_of,
+    import_metrics,
+    planned,
+    record,
+    verify,
+)
+from trimtab.operations.experiments import Experiment, OverTime
 
 NONE, SQLITE, POSTGRES = "without a store", "SQLite", "PostgreSQL"
 TARGETS = {"median": 2.0, "p99": 10.0, "status": 1.0, "audit": 20_000}
@@ -146,6 +165,55 @@ def status(settings: Row, place: str) -> Row:
     return {"seconds": taken}
 
 
+def experiment(settings: Row) -> Row:
+    """Seconds of a look at a release's metrics: the first one, as `trimtab release status` takes it; the next one of a
+    server, a minute of new answers later; and of the course of its metric, as the console shows it."""
+    n, more = settings["exposures"], settings["new"]
+    with TemporaryDirectory() as work, Store(Path(work) / "operations.db", create=True) as store:
+        liked = Metric.made(name="liked", feedback="thumbs", labels={"up": 1, "down": 0}, bounds=(0, 1))
+        import_metrics(store, [liked], by="ada")
+        warm = Arm(name="warm", artifact="a" * 64, strength={"warm": 1.0})
+        releases = Releases(store, artifact_now=lambda arm: arm.artifact)
+        given = planned("liked:0.03", ["errors:0.01", "latency:0.5", "length:25"])
+        releases.add(
+            Definition(name="live", model="bench", treatment=warm, stages=(50, 100), salt="s", **given), by="ada"
+        )
+        release = releases.act("live", "start", by="ada")
+        log, outcomes, random = ExposureLog(store), OutcomeLog(store), np.random.default_rng(0)
+
+        def answer(first: int, last: int) -> None:
+            for start in range(first, last, BATCH):
+                some = range(start, min(start + BATCH, last))
+                log.write([_answered(release, k, random) for k in some])
+                said = [Outcome("thumbs", f"bench-{k}", label="up" if random.random() < 0.5 else "down")
+                        for k in some if k % 20 == 0]  # fmt: skip
+                outcomes.write(said)
+
+        answer(0, n)
+        looking, found = Experiment(store, "live"), {}
+        for what, act in (("first", looking.look), ("course", OverTime(store, "live").read)):
+            found[what] = _timed(act)
+        answer(n, n + more)
+        found["next"] = _timed(looking.look)
+        assert sum(looking.look().findings[1].requests) == n + more
+    return found
+
+
+def _answered(release: Release, k: int, random: np.random.Generator) -> Exposure:
+    unit = f"user-{random.integers(100_000)}"
+    return Exposure(
+        f"bench-{k}", release.time + k / 100, "bench", release.arm(unit), unit, "live", release.version,
+        artifact="a" * 64, strength={"warm": 1.0}, answer_tokens=int(random.integers(200)),
+        seconds=float(random.gamma(2.0)), finish="error" if random.random() < 0.01 else "stop",
+    )  # fmt: skip
+
+
+def _timed(act: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    act()
+    return time.perf_counter() - began
+
+
 def audit(settings: Row, place: str) -> Row:
     """Entries a second of a verification."""
     with Store(place) as store:
@@ -191,6 +259,15 @@ def prepared(postgres: str | None) -> Iterator[tuple[Path, dict[str, str | None]
 def measured(args: argparse.Namespace) -> list[Row]:
     """All rows; those that the file does not hold are measured."""
     shared = {"machine": machine(), "rounds": args.rounds}
+    of = {
+        "section": "experiment",
+        "machine": machine(),
+        "exposures": args.exposures,
+        "new": max(args.exposures // 200, 1),
+    }
+    last = kept(args.json, of, partial(experiment, of))
+    if args.only == "experiment":
+        return [last]
     with prepared(args.postgres) as (folder, places):
         settings = {"section": "requests", **shared, "rate": args.rate, "seconds": args.seconds, "stores": [*places]}
         rows = [kept(args.json, settings, lambda: requests(settings, folder, places))]
@@ -201,7 +278,7 @@ def measured(args: argparse.Namespace) -> list[Row]:
             rows.append(kept(args.json, of, partial(status, of, place)))
             of = {"section": "audit", **shared, "store": name, "entries": args.entries}
             rows.append(kept(args.json, of, partial(audit, of, place)))
-    return rows
+    return [*rows, last]
 
 
 def page(rows: list[Row]) -> str:
@@ -212,6 +289,14 @@ def page(rows: list[Row]) -> str:
         if own["section"] == "status":
             lines.append((f"status with {own['exposures']:,} exposures, {own['store']}",
                           f"{median(row['seconds']):.3f} s", f"< {TARGETS['status']:g} s"))  # fmt: skip
+        elif own["section"] == "experiment":
+            of = f"{own['exposures']:,} exposures"
+            for what, which in (
+                ("first", f"first look at 4 metrics of {of}, SQLite"),
+                ("next", f"next look, {own['new']:,} exposures later"),
+                ("course", f"course of a metric over {of}, for the console"),
+            ):
+                lines.append((which, f"{row[what]:.1f} s", ""))
         elif own["section"] == "audit":
             lines.append((f"audit of {own['entries']:,} entries verified, {own['store']}",
                           f"{median(row['entries_per_s']):,.0f} entries/s", f"≥ {TARGETS['audit']:,}"))  # fmt: skip
@@ -224,7 +309,8 @@ def page(rows: list[Row]) -> str:
                     added = np.median(quantiles[name][:, place] - plain)
                     lines.append((f"added by {name}, {which}", f"{added:.2f} ms", f"< {TARGETS[which]:g} ms"))
     first = rows[0]["settings"]
-    how = f"{first['machine']}; {first['rate']:g} requests a second, {first['rounds']} rounds."
+    pace = f"; {first['rate']:g} requests a second, {first['rounds']} rounds" if "rate" in first else ""
+    how = f"{first['machine']}{pace}."
     return f"# Releases and their records\n\n{how}\n\n" + table(("what", "measured", "target"), lines) + "\n"
 
 
@@ -235,6 +321,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=10, help="of a wave")
     parser.add_argument("--exposures", type=int, default=1_000_000, help="in the store of the status")
     parser.add_argument("--entries", type=int, default=50_000, help="of the audit")
+    parser.add_argument("--only", choices=["experiment"], help="measure this part alone")
     parser.add_argument("--postgres", metavar="URL", help="of an empty database; without it SQLite alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="JSON lines, one per row, kept between runs")
     parser.add_argument("--out", type=Path, metavar="FILE", help="Markdown; else standard output")

@@ -83,7 +83,10 @@ def test_what_releases_cost_is_measured_and_written_down(tmp_path: Path, monkeyp
     options = ["--rounds", "2", "--rate", "20", "--seconds", "1", "--exposures", "2000", "--entries", "200"]
     monkeypatch.setattr(sys, "argv", ["operations.py", *options, "--json", str(rows), "--out", str(page)])
     runpy.run_path(str(BENCHMARKS / "operations.py"), run_name="__main__")
-    for word in ("added by SQLite, median", "added by SQLite, p99", "status with 2,000", "audit of 200 entries"):
+    for word in (
+        "added by SQLite, median", "added by SQLite, p99", "status with 2,000", "audit of 200 entries",
+        "first look at 4 metrics of 2,000", "next look, 10 exposures later", "course of a metric over 2,000",
+    ):  # fmt: skip
         assert word in page.read_text(encoding="utf-8")
 
 

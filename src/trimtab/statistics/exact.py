@@ -29,7 +29,10 @@ def summed(parts: Parts, values: Iterable[float]) -> Parts:
         >>> summed(summed((), [0.1, 1e20]), [-1e20])
         (0.1,)
     """
-    rest, found = [*parts, *values], []
+    rest: list[float] = [*parts, *values]
+    found: list[float] = []
+    if len(rest) == 1:
+        return (rest[0],) if rest[0] else ()
     while (one := fsum(rest)) != 0.0:
         found.append(one)
         rest.append(-one)

@@ -9,7 +9,7 @@ back. So memory does not grow with users, but for eight bytes each where a quant
 from array import array
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import nan
 from typing import Final
 
@@ -66,7 +66,7 @@ class ArmUnits:
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """What a unit is: requests with a value, the sums of its values and of what divides them, and its past."""
+    """What a unit is: requests with a value, the sum of its values, of a ratio that of its divisors, and its past."""
 
     n: int
     total: Parts
@@ -200,14 +200,15 @@ class Series:
             for values in read:
                 self._left_out.update(values.left_out)
         found: dict[Key, _Change] = {}
-        for values in read:
-            for key, value, sign in _rows(values):
-                change = found.setdefault(key, _Change([], [], 0))
-                if values is read[0]:
-                    change.total.append(sign * value)
-                    change.n += sign
-                if values is read[-1]:
-                    change.below.append(sign * value if self.metric.parts else float(sign))
+        for key, value, sign in _rows(read[0]):
+            if (change := found.get(key)) is None:
+                change = found[key] = _Change()
+            change.n += sign
+            change.total.append(sign * value)
+        for key, value, sign in _rows(read[1]) if self.metric.parts else ():
+            if (change := found.get(key)) is None:
+                change = found[key] = _Change()
+            change.below.append(sign * value)
         first: dict[Key, tuple[int, float]] = {}
         if self._firsts:
             for (key, value, _), number in zip(_rows(read[0]), read[0].exposure.tolist(), strict=True):
@@ -217,9 +218,9 @@ class Series:
 
 @dataclass(slots=True)
 class _Change:
-    total: list[float]
-    below: list[float]
-    n: int
+    n: int = 0
+    total: list[float] = field(default_factory=list)
+    below: list[float] = field(default_factory=list)  # of a ratio
 
 
 def _rows(values: Values) -> Iterable[tuple[Key, float, int]]:
@@ -228,7 +229,8 @@ def _rows(values: Values) -> Iterable[tuple[Key, float, int]]:
 
 
 def _moved(was: _Unit, change: _Change, past: float) -> _Unit:
-    return _Unit(was.n + change.n, summed(was.total, change.total), summed(was.below, change.below), past)
+    below = summed(was.below, change.below) if change.below else was.below
+    return _Unit(was.n + change.n, summed(was.total, change.total), below, past)
 
 
 class _Arm:
@@ -263,15 +265,13 @@ class _Arm:
         metric = self._metric
         self._units += sign * len(units)
         self._requests += sign * sum(one.n for one in units)
-        total, below = (
-            np.array([parts[0] if parts else 0.0 for parts in column])
-            for column in ([one.total for one in units], [one.below for one in units])
-        )
+        n, total = np.array([float(one.n) for one in units]), _rounded([one.total for one in units])
         if is_ratio(metric):
+            below = _rounded([one.below for one in units]) if metric.parts else n
             self._sum(self._pairs, total, below, sign)
             self._vary(total, sign)
             return
-        value = total / below
+        value = total / n
         self._vary(value, sign)
         if metric.kind == "quantile":
             places = np.searchsorted(self._ordered, np.sort(value))
@@ -295,6 +295,10 @@ class _Arm:
         rounded = np.round(values, 9).tolist()  # what differs by rounding alone is the same
         (self._variety.update if sign > 0 else self._variety.subtract)(rounded)
         self._variety = +self._variety if len(self._variety) <= _VALUES else None
+
+
+def _rounded(sums: Sequence[Parts]) -> Floats:
+    return np.array([parts[0] if parts else 0.0 for parts in sums])
 
 
 def _each(places: "np.ndarray[tuple[int], np.dtype[np.int64]]", values: Floats) -> "list[int]":

@@ -122,7 +122,7 @@ class Shares:
     ) -> None:
         e = EXPOSURES.c
         wanted = self._asked(shares, which, e.version, e.arm).order_by(e.number)
-        for unit, request, version, arm in connection.execute(wanted):
+        for unit, request, version, arm in connection.execute(wanted).all():
             if (name := self._name(unit, request)) is not None:
                 self._note(known.setdefault(name, set()), shares[version], arm == "treatment")
                 self._units[name] = known[name]

@@ -1,10 +1,11 @@
 """Outcomes that every answer has, read from its exposure."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any, Final
 
+from pydantic_core import from_json
 from sqlalchemy import Connection, select
 
 from trimtab.operations.metrics.metric import Metric
@@ -20,6 +21,7 @@ _FIELDS: Final = {
     "refusal": "refusal",
     "degenerate": "degenerate",
 }
+_FETCHED: Final = 5000  # rows at once
 _MISSING: Final = "without this outcome"
 
 
@@ -37,8 +39,8 @@ def answered(connection: Connection, metric: Metric, window: Window, left_out: C
     new = EXPOSURES.c.number > window.since.exposures
     rows = connection.execute(select(*columns).where(window.counts, new).order_by(EXPOSURES.c.number))
     changes = []
-    for request, unit, arm, content, version, number, time in rows:
-        value = outcome_of(json.loads(content), str(metric.outcome))
+    for request, unit, arm, content, version, number, time in chain.from_iterable(rows.partitions(_FETCHED)):
+        value = outcome_of(from_json(content), str(metric.outcome))
         if value is None:
             left_out[_MISSING] += 1
         else:

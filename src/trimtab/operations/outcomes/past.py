@@ -4,12 +4,12 @@ Only what was known then counts: requests of the days before the release first d
 answered them, and feedback that had come by then. So it depends on no arm.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
 import numpy as np
+from pydantic_core import from_json
 from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from trimtab.operations.metrics.metric import Metric
@@ -97,7 +97,7 @@ class Past:
         if not comes_back(self._metric):
             wanted = select(EXPOSURES.c.unit, EXPOSURES.c.content).where(earlier)
             for unit, content in connection.execute(wanted.order_by(EXPOSURES.c.number)):
-                value = outcome_of(json.loads(content), str(self._metric.outcome))
+                value = outcome_of(from_json(content), str(self._metric.outcome))
                 if value is not None:
                     yield unit, value
             return

@@ -18,11 +18,11 @@ class PairSums:
         >>> import numpy as np
         >>> from trimtab.statistics.sequential import PairSums
         >>> sums = PairSums()
-        >>> sums.add(np.array([0.1, 0.3]), np.array([1.0, 2.0]))
+        >>> sums.add(np.array([0.25, 0.75]), np.array([1.0, 2.0]))
         >>> sums.add(np.array([0.7]), np.array([5.0]))
         >>> sums.remove(np.array([0.7]), np.array([5.0]))
         >>> sums.moments.y.mean, sums.moments.cross
-        (0.2, 0.1)
+        (0.5, 0.25)
     """
 
     def __init__(self) -> None:
