@@ -56,7 +56,7 @@ class Shares:
             if not self._read_to or end - self._read_to > max(CHUNK, self._read_to // ANEW):
                 self._begin()
                 for part in self._parts(connection, end):
-                    self._note_all(connection, shares, and_(part, number <= end), {})
+                    self._note_all(connection, shares, and_(part, number + 0 <= end), {})
                 self._read_to = end
             while self._read_to < end:
                 to = min(end, self._read_to + CHUNK)
@@ -112,7 +112,7 @@ class Shares:
         found = {name: self._units[name] for name in names if name in self._units}
         others = sorted(names - found.keys())
         for i in range(0, len(others), AT_ONCE):
-            theirs = and_(of_units(others[i : i + AT_ONCE], self._by_request), e.number <= self._read_to)
+            theirs = and_(of_units(others[i : i + AT_ONCE], self._by_request), e.number + 0 <= self._read_to)
             for unit, request, version, arm in connection.execute(self._asked(shares, theirs, e.version, e.arm)):
                 found.setdefault(unit or request, set()).add((shares[version], arm == "treatment"))
         return found
@@ -121,7 +121,9 @@ class Shares:
         self, connection: Connection, shares: dict[int, float], which: ColumnElement[bool], known: dict[str, Seen]
     ) -> None:
         e = EXPOSURES.c
-        wanted = self._asked(shares, which, e.version, e.arm).order_by(e.number)
+        wanted = self._asked(shares, which, e.version, e.arm).order_by(
+            e.number + 0
+        )  # not by its index, see Window.number
         for unit, request, version, arm in connection.execute(wanted).all():
             if (name := self._name(unit, request)) is not None:
                 self._note(known.setdefault(name, set()), shares[version], arm == "treatment")

@@ -36,8 +36,8 @@ def answered(connection: Connection, metric: Metric, window: Window, left_out: C
     """
     e = EXPOSURES.c
     columns = (e.request, e.unit, e.arm, e.content, e.version, e.number, e.time)
-    new = EXPOSURES.c.number > window.since.exposures
-    rows = connection.execute(select(*columns).where(window.counts, new).order_by(EXPOSURES.c.number))
+    new = window.number > window.since.exposures
+    rows = connection.execute(select(*columns).where(window.counts, new).order_by(window.number))
     changes = []
     for request, unit, arm, content, version, number, time in chain.from_iterable(rows.partitions(_FETCHED)):
         value = outcome_of(from_json(content), str(metric.outcome))

@@ -34,13 +34,18 @@ class Window:
     among: ColumnElement[bool] | None = None
 
     @property
+    def number(self) -> ColumnElement[int]:
+        """Of an exposure; of some units as a sum, so that SQLite finds these by their index and not all by number."""
+        return EXPOSURES.c.number if self.among is None else EXPOSURES.c.number + 0
+
+    @property
     def counts(self) -> ColumnElement[bool]:
         """That an exposure counts, read before or not."""
         return and_(
             EXPOSURES.c.release == self.release,
             EXPOSURES.c.version.in_(self.versions),
             EXPOSURES.c.dry_run == self.dry_run,
-            EXPOSURES.c.number <= self.end.exposures,
+            self.number <= self.end.exposures,
             remembered(),
             *(() if self.among is None else (self.among,)),
         )
@@ -53,7 +58,7 @@ def of_units(names: Sequence[str], by_request: bool) -> ColumnElement[bool]:
         names: hashed, or of requests without a unit.
         by_request: whether there are such.
     """
-    named = EXPOSURES.c.unit.in_(names)
+    named = and_(_two_arms(), EXPOSURES.c.unit.in_(names))
     return or_(named, and_(EXPOSURES.c.unit.is_(None), EXPOSURES.c.request.in_(names))) if by_request else named
 
 
@@ -67,7 +72,7 @@ def parts_of_all(first: int, last: int, n: int) -> Iterator[ColumnElement[bool]]
         n: parts of either kind.
     """
     unit, number = EXPOSURES.c.unit, EXPOSURES.c.number
-    drawn = EXPOSURES.c.arm.in_(("control", "treatment"))  # so that the index by arm and unit finds them
+    drawn = _two_arms()
     ends = [None, *(f"{(i << 32) // n:08x}" for i in range(1, n)), None]
     for low, high in pairwise(ends):
         within = ([] if low is None else [unit >= low]) + ([] if high is None else [unit < high])
@@ -75,6 +80,11 @@ def parts_of_all(first: int, last: int, n: int) -> Iterator[ColumnElement[bool]]
     for i in range(n):
         low_, high_ = (first + (last + 1 - first) * k // n for k in (i, i + 1))
         yield and_(drawn, unit.is_(None), number >= low_, number < high_)
+
+
+def _two_arms() -> ColumnElement[bool]:
+    """That an exposure has one of two arms, as all do: so that the index by arm and unit finds a unit's."""
+    return EXPOSURES.c.arm.in_(("control", "treatment"))
 
 
 def remembered() -> ColumnElement[bool]:
