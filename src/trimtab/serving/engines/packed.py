@@ -97,7 +97,7 @@ class _PackedPasses:
         layout: Callable[[Mapping[str, Any]], Layout | None],
     ) -> None:
         self._anatomy, self._steerings, self._layout = anatomy, steerings, layout
-        self._now: _Pass | None = None
+        self._now: PackedPass | None = None
         self._handles: list[Any] = []
 
     def begin(self, module: nn.Module, args: Any, kwargs: Mapping[str, Any]) -> None:
@@ -111,7 +111,7 @@ class _PackedPasses:
         lengths = [n for _, n in layout.order]
         if sum(lengths) != len(layout.position):
             raise PlanError(f"a packed pass of {len(layout.position)} tokens came with requests {list(layout.order)}")
-        self._now = _Pass(rows, lengths, layout.position.cpu(), layout.ids)
+        self._now = PackedPass(rows, lengths, layout.position.cpu(), layout.ids)
         for site in self._now.sites:
             self._handles.append(self._anatomy.module(site).register_forward_hook(_hook(self._now, site)))
 
@@ -124,7 +124,7 @@ class _PackedPasses:
             now.end()
 
 
-def _hook(now: "_Pass", site: Site) -> Callable[..., Any]:
+def _hook(now: "PackedPass", site: Site) -> Callable[..., Any]:
     def hook(module: nn.Module, args: Any, output: Any) -> Any:
         h = now.edited(site, first_tensor(output))
         return h if isinstance(output, Tensor) else (h, *output[1:])
@@ -139,6 +139,7 @@ class _Group:
     rows: list[PackedSteering]
     own: slice
     strength: Tensor  # [1, A], or [n, A] where they differ
+    measured: bool
     fired: set[Site] = field(default_factory=set)
     gates: dict[int, list[Tensor]] = field(default_factory=dict)  # by column, [n] from each site
 
@@ -154,7 +155,7 @@ class _Group:
             edit, strength = self.edits[site], self.strength.to(before.device)
             h = before.view(len(strength), -1, before.shape[1])
             after = edit(h, strength).to(before.dtype).view_as(before)
-            for column, gate in gates_of(edit, before).items():
+            for column, gate in gates_of(edit, before).items() if self.measured else ():
                 self.gates.setdefault(column, []).append(gate)
         except Exception as error:  # of any kind, since edits may be a user's own: it ends only who asked for it
             self.fail(error)
@@ -167,20 +168,28 @@ class _Group:
             row.error = error
 
 
-class _Pass:
+class PackedPass:
     """The edits of one packed pass.
 
     Args:
         rows: of the requests in the order of the tokens, those with a steering.
         lengths: tokens of each request.
         position: `[N]` of each token in its request.
-        ids: `[N]` the tokens.
+        ids: `[N]` the tokens; None where no scope goes by the model's thinking.
+        measured: whether what the edits did is kept in the rows' records.
     """
 
     def __init__(
-        self, rows: Sequence[PackedSteering | None], lengths: Sequence[int], position: Tensor, ids: Tensor
+        self,
+        rows: Sequence[PackedSteering | None],
+        lengths: Sequence[int],
+        position: Tensor,
+        ids: Tensor | None = None,
+        *,
+        measured: bool = True,
     ) -> None:
         selected = _selected(rows, lengths, position, ids)
+        self._measured = measured
         positions = position.tolist()
         self._records: list[tuple[PackedSteering, int, list[bool], _Group | None, int]] = []
         members: dict[int, list[tuple[PackedSteering, int, int]]] = {}
@@ -208,7 +217,7 @@ class _Pass:
     ) -> _Group:
         """The requests of some edits; the places of their tokens go to `tokens`."""
         first, strengths = len(tokens), [row.strength for row, _, _ in some]
-        group = _Group([row for row, _, _ in some], slice(first, first), torch.tensor(strengths[:1]))
+        group = _Group([row for row, _, _ in some], slice(first, first), torch.tensor(strengths[:1]), self._measured)
         per_token: list[tuple[float, ...]] = []
         for row, start, n in some:
             own = [t for t in range(start, start + n) if selected[t]]
@@ -220,19 +229,39 @@ class _Pass:
             group.strength = torch.tensor(per_token)
         return group
 
+    @property
+    def errors(self) -> list[Exception]:
+        """What went wrong in its edits, by steering."""
+        return [group.rows[0].error for group in self._groups if group.rows[0].error is not None]
+
     def edited(self, site: Site, h: Tensor) -> Tensor:
         """`[1, N, d_model]` with each group's tokens edited by its own edit at the site."""
-        here = [group for group in self._groups if site in group.edits]
-        places = torch.cat([self._places(group) for group in here]) if len(here) < len(self._groups) else None
-        tokens = (self._tokens if places is None else self._tokens[places]).to(h.device)
-        before = h[0, tokens]  # [n, d_model]
+        tokens = self.tokens(site).to(h.device)
+        return h.index_copy(1, tokens, self.edit(site, h[0, tokens])[None])
+
+    def tokens(self, site: Site) -> Tensor:
+        """`[n]` places in the packed row of the tokens that are edited at a site."""
+        places = self._places(site)
+        return self._tokens if places is None else self._tokens[places]
+
+    def edit(self, site: Site, before: Tensor) -> Tensor:
+        """`[n, d_model]` activations of these tokens at the site, edited."""
+        here = self._here(site)
         parts = before.split([group.own.stop - group.own.start for group in here])  # type: ignore[no-untyped-call]
         after = torch.cat([group.edited(site, part) for group, part in zip(here, parts, strict=True)])
-        self._measure(before, after, places)
-        return h.index_copy(1, tokens, after[None])
+        if self._measured:
+            self._measure(before, after, self._places(site))
+        return after
 
-    def _places(self, group: _Group) -> Tensor:
-        return torch.arange(group.own.start, group.own.stop)
+    def _here(self, site: Site) -> list[_Group]:
+        return [group for group in self._groups if site in group.edits]
+
+    def _places(self, site: Site) -> Tensor | None:
+        """Among all edited tokens of the pass, those that are edited at a site; None for all."""
+        here = self._here(site)
+        if len(here) == len(self._groups):
+            return None
+        return torch.cat([torch.arange(group.own.start, group.own.stop) for group in here])
 
     def _measure(self, before: Tensor, after: Tensor, places: Tensor | None) -> None:
         """Keep which tokens changed, and by how much at most."""
@@ -248,9 +277,8 @@ class _Pass:
             self._touched[places] |= touched
             self._ratio[places] = torch.maximum(self._ratio[places], ratio)
 
-    def end(self) -> None:
-        """It is over: every edit must have run; keep the records."""
-        measures: dict[int, Measures] = {}
+    def check(self) -> None:
+        """It is over: every edit must have run."""
         for group in self._groups:
             silent = sorted(set(group.edits) - group.fired)
             if silent and group.rows[0].error is None:
@@ -260,6 +288,12 @@ class _Pass:
                         "not called; was the model changed, wrapped or compiled after it was loaded?"
                     )
                 )
+
+    def end(self) -> None:
+        """It is over: check it, and keep the records."""
+        self.check()
+        measures: dict[int, Measures] = {}
+        for group in self._groups:
             names = group.rows[0].attributes
             gates = {
                 names[c]: torch.stack([g.to(each[0].device) for g in each]).mean(dim=0)
@@ -271,7 +305,7 @@ class _Pass:
 
 
 def _selected(
-    rows: Sequence[PackedSteering | None], lengths: Sequence[int], position: Tensor, ids: Tensor
+    rows: Sequence[PackedSteering | None], lengths: Sequence[int], position: Tensor, ids: Tensor | None
 ) -> list[bool]:
     """For each token of a pass whether it is in its request's scope: a row of one token each for `in_scope`."""
     owner = torch.arange(len(rows)).repeat_interleave(torch.tensor(lengths))  # [N] request of a token
@@ -280,6 +314,8 @@ def _selected(
     real = torch.ones(len(position), 1, dtype=torch.bool)
     batch, part = Batch(position[:, None], real, position[:, None], prompt_len), None
     if any(row is not None and row.marks is not None for row in rows):
+        if ids is None:
+            raise PlanError("a scope that goes by the model's thinking needs the tokens of the pass")
         part = torch.tensor([-1 if row is None else row.part for row in rows])[owner, None]  # [N, 1]
         batch = replace(batch, thinking=_thinking(rows, lengths, position.tolist(), ids.tolist()))
     chosen: list[bool] = in_scope(batch, window, part)[:, 0].tolist()
