@@ -39,7 +39,8 @@ def hello(server: Server, name: str, text: str = "hello") -> httpx2.Response:
 def test_models_are_the_model_and_each_steering_that_is_on(server: Server) -> None:
     page = SyncPage[Model].model_validate(sent(server, "GET", "/v1/models").json())
     assert [model.id for model in page.data] == ["tiny", "tiny@brief", "tiny@warm"]
-    assert all(model.model_extra == {"max_running": 8, "messages": True, "note": None} for model in page.data)
+    told = {"max_running": 8, "max_model_len": 64, "messages": True, "note": None}
+    assert all(model.model_extra == told for model in page.data)
     server.registry.disable("brief")
     assert [m["id"] for m in sent(server, "GET", "/v1/models").json()["data"]] == ["tiny", "tiny@warm"]
     assert sent(server, "GET", "/v1/models/tiny@warm").json()["id"] == "tiny@warm"

@@ -162,6 +162,8 @@ class EditSummary:
         gates: for each attribute with gates, their mean over the selected tokens and the sites, from 0 (shut) to 1.
         edit_size_ratio: mean over the selected tokens of ‖f(h) − h‖ / ‖h‖, for each token at the site where it is
             largest.
+        measured: False where the engine says which tokens were in scope and no more: the other figures are 0 then, and
+            mean nothing.
 
     Example:
         >>> from trimtab.interventions import EditSummary
@@ -173,6 +175,7 @@ class EditSummary:
     touched: int
     gates: Mapping[str, float] = field(default_factory=dict)
     edit_size_ratio: float = 0.0
+    measured: bool = True
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,8 @@ class Answer:
 
     def __post_init__(self) -> None:
         work = self.work
-        self.tally = Tally(work.parts, work.per_prompt, work.logprobs, self.service.vocabulary)
+        by_id = bool(self.asked.return_tokens_as_token_ids)
+        self.tally = Tally(work.parts, work.per_prompt, work.logprobs, self.service.vocabulary, by_id)
 
     async def pieces(self) -> AsyncGenerator[tuple[Part, Event, Piece], None]:
         """What the engine says, as it comes, taken into the tally; counted when it ends, however it does."""
@@ -101,8 +102,8 @@ class Answer:
                 said = self._said(part, event, piece)
                 if part.beside:
                     yield _sse(self.form.piece(part.index, "", [], said))
-                elif piece.text or piece.logprobs or said or event.prompt_tokens is not None:
-                    yield _sse(self.form.piece(part.index, piece.text, piece.logprobs, said))
+                elif piece.text or piece.logprobs or said or event.prompt_tokens is not None or self._ids(piece):
+                    yield _sse(self.form.piece(part.index, piece.text, piece.logprobs, said, self._ids(piece)))
                 self.told = True
         applied = self.applied()
         for choice in self.tally.choices:
@@ -130,14 +131,18 @@ class Answer:
             scope=resolved.steering.scope,
             decisions=dict(resolved.decisions),
             selected=edited.selected,
-            touched=edited.touched,
+            touched=edited.touched if edited.measured else None,
             gates=edited.gates,
-            edit_size_ratio=edited.edit_size_ratio,
+            edit_size_ratio=edited.edit_size_ratio if edited.measured else None,
             departures=list(resolved.departures),
             explained=explained if asked.explain else None,
             unsteered=unsteered if asked.compare else None,
             **decided,
         )
+
+    def _ids(self, piece: Piece) -> list[int] | None:
+        """The token ids of a piece, where they are asked for."""
+        return piece.tokens if self.asked.return_token_ids else None
 
     def _said(self, part: Part, event: Event, piece: Piece) -> SaidBetween | None:
         id = self.caller.request_id
@@ -210,7 +215,7 @@ class Answer:
                 "artifact": resolved.steering.artifact,
                 "strength": dict(resolved.steering.strength),
                 "scope": resolved.steering.scope,
-                "touched": edited.touched,
+                "touched": edited.touched if edited.measured else None,
             }
 
 

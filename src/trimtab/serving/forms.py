@@ -40,7 +40,14 @@ class Form(Protocol):
         """The body of an answer that is not streamed."""
         ...
 
-    def piece(self, index: int, text: str, logprobs: list[TokenLogprob], trimtab: Piece | None) -> Answered:
+    def piece(
+        self,
+        index: int,
+        text: str,
+        logprobs: list[TokenLogprob],
+        trimtab: Piece | None,
+        token_ids: list[int] | None = None,
+    ) -> Answered:
         """The next part of a choice; text may be empty."""
         ...
 
@@ -61,11 +68,13 @@ class ChatForm:
         model: as the request named it.
         logprobs: whether they are wanted.
         calls: whether answers may be calls of functions.
+        token_ids: whether the ids of the answer's tokens are wanted.
     """
 
     model: str
     logprobs: bool
     calls: bool
+    token_ids: bool = False
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
     _begun: set[int] = field(default_factory=set)
@@ -82,19 +91,27 @@ class ChatForm:
             trimtab=applied,
         )
 
-    def piece(self, index: int, text: str, logprobs: list[TokenLogprob], trimtab: Piece | None) -> ChatChunk:
+    def piece(
+        self,
+        index: int,
+        text: str,
+        logprobs: list[TokenLogprob],
+        trimtab: Piece | None,
+        token_ids: list[int] | None = None,
+    ) -> ChatChunk:
         """See `Form.piece`."""
         delta = self._delta(self._reader(index).feed(text), first=index not in self._begun)
         self._begun.add(index)
         named = self._named(logprobs) if logprobs else None
-        return self._chunk([ChunkChoice(index=index, delta=delta, logprobs=named)], trimtab=trimtab)
+        choice = ChunkChoice(index=index, delta=delta, logprobs=named, token_ids=token_ids)
+        return self._chunk([choice], trimtab=trimtab)
 
     def end(self, index: int, finish: Finished, applied: Applied | None) -> ChatChunk:
         """See `Form.end`."""
         reader = self._reader(index)
         read = reader.end()
         delta = self._delta(read, first=False) if read != Read() else Delta()
-        choice = ChunkChoice(index=index, delta=delta, finish_reason=_finished(finish, reader))
+        choice = ChunkChoice(index=index, delta=delta, finish_reason=_finished(finish, reader), token_ids=None)
         return self._chunk([choice], trimtab=applied)
 
     def count(self, usage: Usage, applied: Applied) -> ChatChunk:
@@ -120,6 +137,7 @@ class ChatForm:
             message=AnswerMessage(content=None if call else read.text + rest.text, tool_calls=call),
             logprobs=self._named(choice.logprobs),
             finish_reason=_finished(choice.finish or "stop", reader),
+            token_ids=choice.tokens if self.token_ids else None,
         )
 
     def _reader(self, index: int) -> CallReader:
@@ -145,10 +163,12 @@ class CompletionForm:
     Args:
         model: as the request named it.
         logprobs: whether they are wanted.
+        token_ids: whether the ids of the answers' tokens are.
     """
 
     model: str
     logprobs: bool
+    token_ids: bool = False
     id: str = field(default_factory=lambda: f"cmpl-{uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
     _offsets: dict[int, int] = field(default_factory=dict)
@@ -161,19 +181,30 @@ class CompletionForm:
                 text=choice.text,
                 logprobs=self._named(choice.index, choice.logprobs),
                 finish_reason=choice.finish,
+                token_ids=choice.tokens if self.token_ids else None,
             )
             for choice in choices
         ]
         return self._completion(written, usage, applied)
 
-    def piece(self, index: int, text: str, logprobs: list[TokenLogprob], trimtab: Piece | None) -> Completion:
+    def piece(
+        self,
+        index: int,
+        text: str,
+        logprobs: list[TokenLogprob],
+        trimtab: Piece | None,
+        token_ids: list[int] | None = None,
+    ) -> Completion:
         """See `Form.piece`."""
         named = self._named(index, logprobs) if logprobs else None
-        return self._completion([CompletionChoice(index=index, text=text, logprobs=named)], trimtab=trimtab)
+        choice = CompletionChoice(index=index, text=text, logprobs=named, token_ids=token_ids)
+        return self._completion([choice], trimtab=trimtab)
 
     def end(self, index: int, finish: Finished, applied: Applied | None) -> Completion:
         """See `Form.end`."""
-        return self._completion([CompletionChoice(index=index, text="", finish_reason=finish)], trimtab=applied)
+        return self._completion(
+            [CompletionChoice(index=index, text="", finish_reason=finish, token_ids=None)], trimtab=applied
+        )
 
     def count(self, usage: Usage, applied: Applied) -> Completion:
         """See `Form.count`."""

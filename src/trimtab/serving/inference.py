@@ -48,13 +48,13 @@ def inference(service: Service) -> APIRouter:
     @router.post("/v1/chat/completions", response_model=Chat, responses=_STREAMED)
     async def chat(asked: ChatRequest, request: Request, unit: Unit = None) -> Response:
         """Answer a chat."""
-        form = ChatForm(asked.model, bool(asked.logprobs), may_call(asked))
+        form = ChatForm(asked.model, bool(asked.logprobs), may_call(asked), bool(asked.return_token_ids))
         return await _answered(service, request, asked, form, unit)
 
     @router.post("/v1/completions", response_model=Completion, responses=_STREAMED)
     async def completions(asked: CompletionRequest, request: Request, unit: Unit = None) -> Response:
         """Continue prompts."""
-        form = CompletionForm(asked.model, asked.logprobs is not None)
+        form = CompletionForm(asked.model, asked.logprobs is not None, bool(asked.return_token_ids))
         return await _answered(service, request, asked, form, unit)
 
     return router

@@ -48,8 +48,9 @@ def listing(service: Service) -> APIRouter:
     async def card(id: str) -> ModelCard:
         able = await service.capabilities()
         return ModelCard(
-            id=id, created=created, max_running=able.max_running, messages=able.messages, note=able.note or None
-        )
+            id=id, created=created, max_running=able.max_running, max_model_len=able.max_length,
+            messages=able.messages, note=able.note or None,
+        )  # fmt: skip
 
     @router.get("/v1/models")
     async def models() -> ModelList:

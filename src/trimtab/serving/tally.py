@@ -15,10 +15,17 @@ _FINISHED: Final[dict[Finish, Finished]] = {"stop": "stop", "length": "length"}
 
 @dataclass
 class Edited:
-    """Counts over all tokens, and means weighted by the tokens in scope."""
+    """Counts over all tokens, and means weighted by the tokens in scope.
+
+    Args:
+        selected: tokens in scope.
+        touched: how many of them were changed.
+        measured: whether the engine says more than which tokens were in scope.
+    """
 
     selected: int = 0
     touched: int = 0
+    measured: bool = True
     _gates: dict[str, float] = field(default_factory=dict)  # sums of gate × tokens
     _gated: dict[str, int] = field(default_factory=dict)
     _ratios: float = 0.0
@@ -27,6 +34,7 @@ class Edited:
         """Count the tokens of an event."""
         self.selected += one.selected
         self.touched += one.touched
+        self.measured = self.measured and one.measured
         self._ratios += one.edit_size_ratio * one.selected
         for name, gate in one.gates.items():
             self._gates[name] = self._gates.get(name, 0.0) + gate * one.selected
@@ -48,6 +56,7 @@ class Piece:
     """What an event adds to a choice."""
 
     text: str
+    tokens: list[int]
     logprobs: list[TokenLogprob]
     explained: list[ExplainedToken]
 
@@ -99,21 +108,30 @@ class Tally:
         parts: the engine's requests.
         per_prompt: choices of each prompt.
         logprobs: whether log-probabilities are wanted.
-        vocabulary: names tokens; needed for log-probabilities.
+        vocabulary: names tokens; needed for log-probabilities, unless they are named by their ids.
+        by_id: whether they are.
     """
 
-    def __init__(self, parts: Sequence[Part], per_prompt: int, logprobs: bool, vocabulary: Vocabulary | None) -> None:
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        per_prompt: int,
+        logprobs: bool,
+        vocabulary: Vocabulary | None,
+        by_id: bool = False,
+    ) -> None:
         self.choices = [Choice(part.index) for part in parts if not part.beside]
         self.beside = [Choice(part.index) for part in parts if part.beside]
         self.edited = Edited()
         self._per_prompt = per_prompt
         self._logprobs = logprobs
         self._vocabulary = vocabulary
+        self._by_id = by_id
 
     def take(self, part: Part, event: Event) -> Piece:
         """Take in an event, and return what it adds to its choice."""
         wanted = self._logprobs and not part.beside
-        piece = Piece(event.text, self._named(event) if wanted else [], self._explained(event))
+        piece = Piece(event.text, list(event.tokens), self._named(event) if wanted else [], self._explained(event))
         (self.beside if part.beside else self.choices)[part.index].add(event, piece)
         if event.edits is not None:
             self.edited.add(event.edits)
@@ -137,7 +155,8 @@ class Tally:
 
     def _top(self, token: int, logprob: float) -> TopLogprob:
         letters = b"" if self._vocabulary is None else self._vocabulary.letters(token)
-        return TopLogprob(token=letters.decode(errors="replace"), logprob=max(logprob, _LEAST), bytes=list(letters))
+        name = f"token_id:{token}" if self._by_id else letters.decode(errors="replace")
+        return TopLogprob(token=name, logprob=max(logprob, _LEAST), bytes=list(letters))
 
     def _explained(self, event: Event) -> list[ExplainedToken]:
         known = self._vocabulary

@@ -79,7 +79,7 @@ async def planned(
         mismatch = service.settings.other_weights
         resolved = resolve(service.registry, name, steering, able, chat=chat, mismatch=mismatch)
     logprobs = wants_logprobs(asked)
-    if logprobs and service.vocabulary is None:
+    if logprobs and service.vocabulary is None and not asked.return_tokens_as_token_ids:
         raise InputError(
             "logprobs: this server has no vocabulary to name tokens by; leave it out", code="unsupported",
             field="logprobs",

@@ -55,7 +55,7 @@ def exposure(
         gates=tally.edited.gates,
         selected=tally.edited.selected,
         touched=tally.edited.touched,
-        edit_size_ratio=None if resolved is None else tally.edited.edit_size_ratio,
+        edit_size_ratio=None if resolved is None or not tally.edited.measured else tally.edited.edit_size_ratio,
         prompt_tokens=tally.usage.prompt_tokens,
         answer_tokens=tally.usage.completion_tokens,
         first_token_seconds=first_token_seconds,

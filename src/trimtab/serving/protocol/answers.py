@@ -107,9 +107,9 @@ class Applied(Answered):
         scope: which tokens were edited.
         decisions: what the check of each attribute came to; None where there was none.
         selected: number of tokens in scope.
-        touched: how many of them were changed.
+        touched: how many of them were changed; null where the engine does not measure it, as vLLM.
         gates: mean over the selected tokens, by attribute with gates.
-        edit_size_ratio: mean over the selected tokens of ‖f(h) − h‖ / ‖h‖.
+        edit_size_ratio: mean over the selected tokens of ‖f(h) − h‖ / ‖h‖; null likewise.
         departures: how the request differs from what was checked.
         explained: by choice and token, if asked for.
         unsteered: the answers without steering, if asked for.
@@ -128,9 +128,9 @@ class Applied(Answered):
     scope: Scope | None = None
     decisions: dict[str, str | None] = {}
     selected: int = 0
-    touched: int = 0
+    touched: int | None = 0
     gates: dict[str, float] = {}
-    edit_size_ratio: float = 0.0
+    edit_size_ratio: float | None = 0.0
     departures: list[str] = []
     explained: list[ExplainedChoice] | None = None
     unsteered: list[UnsteeredChoice] | None = None
@@ -201,6 +201,7 @@ class ChatChoice(Answered):
     message: AnswerMessage
     logprobs: ChatLogprobs | None
     finish_reason: ChatFinished
+    token_ids: Said[list[int]]
 
 
 class Chat(Answered):
@@ -254,6 +255,7 @@ class ChunkChoice(Answered):
     delta: Delta
     logprobs: ChatLogprobs | None = None
     finish_reason: ChatFinished | None = None
+    token_ids: Said[list[int]]
 
 
 class ChatChunk(Answered):
@@ -284,6 +286,7 @@ class CompletionChoice(Answered):
     text: str
     logprobs: CompletionLogprobs | None = None
     finish_reason: Finished | None = None
+    token_ids: Said[list[int]]
 
 
 class Completion(Answered):

@@ -17,6 +17,7 @@ class ModelCard(Answered):
         created: when the server started.
         owned_by: whoever serves it.
         max_running: requests that share a batch; 1 if they run one after the other.
+        max_model_len: tokens of prompt and answer together.
         messages: whether it takes chats; a model without a chat template only continues texts.
         note: what to know about how it runs, such as why they do; null if nothing.
     """
@@ -26,6 +27,7 @@ class ModelCard(Answered):
     created: int
     owned_by: str = "trimtab"
     max_running: int
+    max_model_len: int
     messages: bool
     note: str | None
 

@@ -101,7 +101,11 @@ class JsonBySchema(Asked):
 
 
 class Generation(Asked):
-    """What chats and completions share."""
+    """What chats and completions share.
+
+    `return_token_ids` has answers hold the ids of their tokens beside the text, and `return_tokens_as_token_ids` has
+    log-probabilities name tokens as `token_id:7`, as vLLM has both: for servers in front of this one.
+    """
 
     model: Name
     n: Annotated[int, Field(ge=1)] | None = None
@@ -117,6 +121,8 @@ class Generation(Asked):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     user: Annotated[Text, Field(max_length=200)] | None = None
+    return_token_ids: bool | None = None
+    return_tokens_as_token_ids: bool | None = None
     steering: AskedSteering | None = None
 
 

@@ -114,13 +114,12 @@ function column(title, kind) {
 function applied(told) {
   const warning = (words) => element("li", {}, element("strong", {}, `${t("departs")} `), said(words, "span", { lang: "en" }));
   const gates = Object.entries(told.gates).map(([name, gate]) => t("did.gate", { name, gate: figure(Number(gate.toPrecision(2))) }));
-  const did = [
-    t("did.touched", { touched: figure(told.touched), n: told.selected }),
-    t("did.size", { share: percent(told.edit_size_ratio) }),
-    ...gates,
-  ];
+  const measured = told.touched !== null; // an engine may say no more than which tokens were in scope
+  const did = measured
+    ? [t("did.touched", { touched: figure(told.touched), n: told.selected }), t("did.size", { share: percent(told.edit_size_ratio) }), ...gates]
+    : [];
   return [
     told.departures.length ? element("ul", { class: "notes" }, ...told.departures.map(warning)) : null,
-    element("p", { class: "did" }, t("did", { all: did.join(t("did.and")) }), " ", element("small", {}, t("request", { id: told.request_id }))),
+    element("p", { class: "did" }, measured ? t("did", { all: did.join(t("did.and")) }) : "", " ", element("small", {}, t("request", { id: told.request_id }))),
   ].filter((one) => one !== null);
 }
