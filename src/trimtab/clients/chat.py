@@ -21,6 +21,7 @@ from trimtab.clients.replies import (
     shown,
     usage_of,
 )
+from trimtab.clients.urls import check_base
 from trimtab.errors import Code, InputError, TrimtabError
 
 Turn = Mapping[str, str]  # role, content
@@ -30,7 +31,6 @@ _MAX_TIMEOUT = 86_400.0
 _MAX_WAIT = 120.0  # seconds, whatever the server asks for
 _MAX_PIECES = 10.0  # timeouts that an answer may take in all, however small its pieces
 _RETRY_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class EndpointError(TrimtabError):
@@ -98,30 +98,7 @@ class Endpoint:
     _unsupported: set[str] = field(init=False, repr=False, compare=False, default_factory=set)
 
     def __post_init__(self) -> None:
-        try:
-            url = httpx2.URL(self.url)
-        except (httpx2.InvalidURL, TypeError) as error:
-            raise InputError(
-                f"endpoint {self.url!r} is not a URL: {error}", code="invalid-endpoint", field="endpoint.url"
-            ) from None
-        if url.scheme not in ("http", "https") or not url.host:
-            raise InputError(
-                f"endpoint {self.url!r}: give the server's base URL, such as https://host/v1",
-                code="invalid-endpoint",
-                field="endpoint.url",
-            )
-        if url.userinfo or url.query or url.fragment:
-            raise InputError(
-                f"endpoint {url.host}: give the base URL alone, and the key by an environment variable",
-                code="invalid-endpoint",
-                field="endpoint.url",
-            )
-        if self.key and url.scheme == "http" and url.host not in _LOOPBACK:
-            raise InputError(
-                f"endpoint {self.url}: the key would be sent unencrypted; use https",
-                code="invalid-endpoint",
-                field="endpoint.url",
-            )
+        check_base(self.url, self.key)
         if not self.model.strip():
             raise InputError(
                 "an endpoint needs the name of a model on its server", code="missing-value", field="endpoint.model"
