@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from trimtab.cli import options, serve_classifier, serve_judge
+from trimtab.cli import options, serve_classifier, serve_judge, serve_upstream
 from trimtab.cli.stores import days, needed
 from trimtab.errors import InputError
 
 if TYPE_CHECKING:
     from trimtab.clients.webhook import Webhook
+    from trimtab.interventions import Engine
+    from trimtab.serving.engines.process import ModelToServe
     from trimtab.serving.live import Operations
     from trimtab.serving.monitoring import Watching
     from trimtab.serving.registry import Registry
     from trimtab.serving.settings import Settings
+    from trimtab.serving.vocabulary import Vocabulary
 
 Steerings = Annotated[
     Path | None, typer.Option(help="Folder that holds folders of steerings; requests name them as MODEL@NAME.")
@@ -35,6 +38,9 @@ def serve(
     adapter: options.Adapter = None,
     dtype: options.Dtype = "auto",
     device: options.Device = None,
+    upstream: serve_upstream.Upstream = None,
+    upstream_key_env: serve_upstream.UpstreamKeyEnv = None,
+    tokenizer: serve_upstream.Tokenizer = None,
     steerings: Steerings = None,
     name: Annotated[str | None, typer.Option(help="Name by which requests ask for the model.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -125,13 +131,19 @@ def serve(
     classifier_per_minute: serve_classifier.ClassifierPerMinute = 300.0,
 ) -> None:
     """Answer as OpenAI's API does, with a steering for every request."""
-    from trimtab.serving.engines.process import ModelToServe, ProcessEngine
     from trimtab.serving.keys import KeyFile, default_file
     from trimtab.serving.registry import Registry
     from trimtab.serving.settings import Limits, Settings
-    from trimtab.serving.vocabulary import FileVocabulary
 
-    called = name or (Path(model).name if Path(model).exists() else model)
+    registry = Registry(steerings)
+    passed_on = None
+    if upstream:
+        passed_on = serve_upstream.passed_on(upstream, upstream_key_env, tokenizer, registry)
+    elif tokenizer is not None or upstream_key_env is not None:
+        raise InputError(
+            "a tokenizer and a key for upstream servers belong to an upstream", code="missing-value", field="upstream"
+        )
+    called = name or (passed_on[2] if passed_on else Path(model).name if Path(model).exists() else model)
     limits = Limits(requests_per_minute=requests_per_minute)
     settings = Settings(called, host, no_auth, allow_mismatch, playground=playground, console=console_, limits=limits)
     kept = None if no_auth else KeyFile(keys or default_file())
@@ -141,7 +153,6 @@ def serve(
             code="missing-value",
             field="keys",
         )
-    registry = Registry(steerings)
     console = Console(stderr=True, soft_wrap=True)
     for folder, fault in registry.faults.items():
         console.print(f"left out: {folder}: {fault}", highlight=False, markup=False)
@@ -158,17 +169,15 @@ def serve(
         judge_anchors,
     )  # fmt: skip
     serve_classifier.add_classifiers(operations, classifier or [], classifier_share, classifier_per_minute, console)
-    console.print(f"loading {model} …", highlight=False, markup=False)
-    wanted = ModelToServe(model, revision, adapter, dtype, device, max_running, threads)
-    engine = ProcessEngine(wanted, registry.folder_of)
-    if note := engine.started.capabilities.note:
-        console.print(f"note: {note}", highlight=False, markup=False)
     with TemporaryDirectory(prefix="trimtab-") as work:
-        vocabulary = None
-        if engine.started.tokenizer:
-            file = Path(work) / "tokenizer.json"
-            file.write_text(engine.started.tokenizer, encoding="utf-8")
-            vocabulary = FileVocabulary(file, engine.started.first)
+        if passed_on is not None:
+            engine: Engine = passed_on[0]
+            vocabulary: Vocabulary | None = passed_on[1]
+        else:
+            from trimtab.serving.engines.process import ModelToServe
+
+            wanted = ModelToServe(model, revision, adapter, dtype, device, max_running, threads)
+            engine, vocabulary = _loaded(wanted, registry, Path(work), console)
         from trimtab.serving.app import create_app
         from trimtab.serving.listening import listen
         from trimtab.serving.logs import logger
@@ -180,6 +189,28 @@ def serve(
             engine, registry, kept, settings, vocabulary=vocabulary, operations=operations, monitor=monitor
         )
         listen(app, host, port, console, playground=playground, on_duty=console_)
+
+
+def _loaded(
+    model: "ModelToServe", registry: "Registry", work: Path, console: Console
+) -> "tuple[Engine, Vocabulary | None]":
+    """The engine that runs a model in a process of its own, and the model's vocabulary.
+
+    Raises:
+        InputError: the model cannot be loaded or served.
+    """
+    from trimtab.serving.engines.process import ProcessEngine
+    from trimtab.serving.vocabulary import FileVocabulary
+
+    console.print(f"loading {model.source} …", highlight=False, markup=False)
+    engine = ProcessEngine(model, registry.folder_of)
+    if note := engine.started.capabilities.note:
+        console.print(f"note: {note}", highlight=False, markup=False)
+    if not engine.started.tokenizer:
+        return engine, None
+    file = work / "tokenizer.json"
+    file.write_text(engine.started.tokenizer, encoding="utf-8")
+    return engine, FileVocabulary(file, engine.started.first)
 
 
 def _webhook(url: str | None) -> "Webhook | None":

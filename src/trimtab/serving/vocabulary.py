@@ -1,5 +1,6 @@
 """From text to token ids and back, in the process that has no model."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
@@ -51,6 +52,11 @@ class FileVocabulary:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids if self._first is None or ids[:1] == [self._first] else [self._first, *ids]
 
+    def id_of(self, token: str) -> int | None:
+        """The id of a token by its own text; None if there is none."""
+        id: int | None = self._tokenizer.token_to_id(token)
+        return id
+
     def letters(self, token: int) -> bytes:
         """See `Vocabulary.letters`."""
         piece = self._added.get(token)
@@ -64,6 +70,27 @@ class FileVocabulary:
         if len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"):
             return bytes([int(piece[3:5], 16)])
         return piece.replace(_SPACE, " ").encode()
+
+
+def folder_vocabulary(folder: Path) -> FileVocabulary:
+    """The vocabulary of a model's folder, with the first token that `trimtab.models.Encoder` would take.
+
+    Raises:
+        InputError: there is no tokenizer in it, or its settings cannot be read.
+    """
+    settings = folder / "tokenizer_config.json"
+    try:
+        said = json.loads(settings.read_text(encoding="utf-8"))
+        named = [said.get(f"{name}_token") for name in ("bos", "eos", "cls")]
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{settings} cannot be read; give the model's folder, with its tokenizer.json", code="unreadable-file",
+            field="tokenizer",
+        ) from error  # fmt: skip
+    texts = [one.get("content") if isinstance(one, dict) else one for one in named]
+    plain = FileVocabulary(folder / "tokenizer.json", None)
+    first = next((plain.id_of(text) for text in texts if isinstance(text, str)), None)
+    return FileVocabulary(folder / "tokenizer.json", first)
 
 
 def _byte_letters() -> dict[str, int]:
