@@ -31,6 +31,7 @@ from trimtab.cli.serve import serve
 from trimtab.cli.store import store
 from trimtab.cli.study import study
 from trimtab.cli.tune import tune
+from trimtab.cli.vllm import vllm
 from trimtab.errors import InputError, TrimtabError
 from trimtab.threads import sleep_while_waiting
 from trimtab.version import __version__
@@ -108,6 +109,7 @@ commands = (
 )  # fmt: skip
 for command in commands:
     app.command()(command)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(vllm)
 groups = {
     "keys": keys, "release": release, "metrics": metrics, "feedback": feedback, "audit": audit, "store": store,
 }  # fmt: skip

@@ -92,6 +92,14 @@ def _check(config: Any) -> None:
         "batches run in two halves (enable_dbo, ubatch_size)": bool(parallel.use_ubatching),
         "kv_sharing_fast_prefill": bool(config.cache_config.kv_sharing_fast_prefill),
     }
+    model = config.model_config
+    if str(getattr(model.model_impl, "value", model.model_impl)) not in ("auto", "vllm") or model.model_class_overrides:
+        raise InputError(
+            "steerings need vLLM's own model class, which carries the seam; leave model_impl and model_class_overrides "
+            "as they are by default",
+            code="conflicting-arguments",
+            field="additional_config",
+        )
     beside = [what for what, there in found.items() if there]
     if beside:
         raise InputError(

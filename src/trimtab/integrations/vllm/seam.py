@@ -46,16 +46,17 @@ def arm(model: nn.Module, layout: Architecture, sites: Sequence[str]) -> list[st
     """
     armed = []
     for site in sites:
-        name = layout.place(Site.parse(site))
-        block, module = _module(model, layout.place(Site(Site.parse(site).block))), _module(model, name)
-        if block is None or module is None:
+        place = Site.parse(site)
+        if type(_module(model, layout.place(Site(place.block)))).__name__ == "PPMissingLayer":
+            continue
+        name = layout.place(place)
+        module = _module(model, name)
+        if module is None:
             raise InputError(
                 f"site {site}: {type(model).__name__} has no module {name}; this vLLM builds it otherwise",
                 code="no-such-site",
                 field="site",
             )
-        if type(block).__name__ == "PPMissingLayer":
-            continue
         module.register_forward_hook(_hook(site))
         armed.append(site)
     return armed

