@@ -19,7 +19,10 @@ import openai
 import pytest
 import torch
 import uvicorn
+from tests.conftest import Run
+from tests.serving.engines.vllm_like import answer, lists, vllm_like
 from tests.serving.process import Serving, serving
+from transformers import AutoTokenizer
 
 import trimtab as tt
 from trimtab.cli import app
@@ -154,6 +157,40 @@ async def status(served: Any) -> int:
         return (await client.get("/")).status_code
 
 
+def test_a_server_in_front_of_another_takes_its_name_and_the_tokenizer_of_a_folder(
+    tiny_folder: Path, steerings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[Any] = []
+
+    class Server:
+        def __init__(self, config: uvicorn.Config) -> None:
+            served.append(config.app)
+
+        def run(self, sockets: list[Any]) -> None:
+            pass
+
+    async def asked(body: dict[str, Any]) -> dict[str, Any]:
+        transport = httpx2.ASGITransport(served[0])
+        async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            return dict((await client.post("/v1/completions", json=body)).json())
+
+    monkeypatch.setattr(uvicorn, "Server", Server)
+    with vllm_like(lambda body, _: answer(body), lists("theirs")) as upstream:
+        given = ["--upstream", upstream.url, "--tokenizer", str(tiny_folder), "--steerings", str(steerings)]
+        app(["serve", "--no-auth", "--port", "0", *given], standalone_mode=False)
+        said = asyncio.run(asked({"model": "theirs", "prompt": "A film", "logprobs": 0}))
+    assert said["choices"][0]["text"] == "Good day"
+    assert len(said["choices"][0]["logprobs"]["tokens"]) == 2
+    tokenizer = AutoTokenizer.from_pretrained(tiny_folder)
+    assert upstream.asked[0]["prompt"] == [1, *tokenizer("A film", add_special_tokens=False)["input_ids"]]
+
+
+def test_an_upstream_server_that_is_not_there_is_an_error_without_a_traceback(run: Run) -> None:
+    code, _, err = run("serve", "--upstream", "http://127.0.0.1:9/v1", "--no-auth")
+    assert code == 4
+    assert "no upstream server answers: http://127.0.0.1:9/v1: no connection" in err
+
+
 @pytest.mark.parametrize(("arguments", "there"), [((), True), (("--no-playground",), False)])
 def test_the_page_is_at_the_servers_address_unless_it_is_switched_off(
     arguments: tuple[str, ...], there: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -188,6 +225,9 @@ def test_the_page_is_at_the_servers_address_unless_it_is_switched_off(
         (("--shadow-max-kl", "0.1", "--no-auth"), "shadow"),
         (("--figures-since", "yesterday", "--no-auth"), "figures-since"),
         (("--figures-since", "2026-11-30", "--no-auth"), "read back from a store"),
+        (("--upstream", "nonsense", "--no-auth"), "give the server's base URL"),
+        (("--upstream", "http://127.0.0.1:9/v1", "--upstream-key-env", "NO_KEY", "--no-auth"), "NO_KEY holds no key"),
+        (("--tokenizer", "nowhere", "--no-auth"), "belong to an upstream"),
     ],
 )
 def test_what_cannot_be_served_is_refused_before_it_listens(

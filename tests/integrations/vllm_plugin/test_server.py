@@ -15,12 +15,13 @@ from typing import Any
 import httpx2
 import pytest
 import torch
+from tests.integrations.vllm_plugin.reference import agree, greedy
 from tests.integrations.vllm_plugin.steerings import write_steerings
 
 import trimtab as tt
 from trimtab.interventions import Event, Request, RequestSteering, Sampling
 from trimtab.serving.engines.upstream import UpstreamEngine, Upstreams
-from trimtab.texts import Message, Rendered
+from trimtab.texts import Message
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # vLLM's own
 
@@ -102,19 +103,19 @@ def test_the_list_of_steerings_says_why_others_cannot_be_used(url: str, steering
     assert "it is 2 wide, and the model 64" in said["faults"]["narrow"]
 
 
-def test_a_chat_is_steered_by_the_field_as_the_model_steers_itself(
+def test_a_chat_is_steered_by_the_field_as_the_one_forward_pass_steers(
     url: str, model: tt.Model, steerings: dict[str, tt.Steering]
 ) -> None:
-    plain = sent(url, "/v1/chat/completions", chat()).json()
+    plain = sent(url, "/v1/chat/completions", chat(return_token_ids=True)).json()
     assert "trimtab" not in plain
     ask = {"name": "additive", "strength": 2.0, "scope": "generated"}
-    steered = sent(url, "/v1/chat/completions", chat(steering=ask)).json()
-    texts = [answer["choices"][0]["message"]["content"] for answer in (plain, steered)]
-    turns = Rendered("", "", "", messages=tuple(Message(**turn) for turn in TURNS))
-    strong = {"steering": steerings["additive"], "strength": 2.0, "scope": "generated"}
-    wanted = [model.generate(turns, chat_template=True, max_new_tokens=8, **how) for how in ({}, strong)]
-    assert texts == wanted
-    assert texts[0] != texts[1]
+    steered = sent(url, "/v1/chat/completions", chat(steering=ask, return_token_ids=True)).json()
+    assert plain["prompt_token_ids"] == steered["prompt_token_ids"]
+    ids = plain["prompt_token_ids"]
+    own, moved = (answer["choices"][0]["token_ids"] for answer in (plain, steered))
+    assert own != moved
+    assert agree(own, greedy(model, ids, None, 0.0, "all", len(own)))
+    assert agree(moved, greedy(model, ids, steerings["additive"], 2.0, "generated", len(moved)))
     applied = steered["trimtab"]
     assert (applied["steering"], applied["artifact"]) == ("additive", steerings["additive"].id)
     assert (applied["strength"], applied["scope"]) == ({"additive": 2.0}, "generated")

@@ -1,0 +1,63 @@
+"""`trimtab vllm`: what it starts, and what it refuses; vLLM itself is not started."""
+
+import json
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import Run
+
+import trimtab as tt
+from trimtab.integrations.vllm.setup import Setup
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, str]]]:
+    """What the process would have become."""
+    calls: list[tuple[list[str], dict[str, str]]] = []
+
+    def become(program: str, command: list[str], environment: dict[str, str]) -> None:
+        assert program == sys.executable
+        calls.append((command, environment))
+
+    monkeypatch.setattr(import_module("trimtab.cli.vllm"), "find_spec", lambda name: object())
+    monkeypatch.setattr(os, "execve", become)
+    return calls
+
+
+def test_it_becomes_vllms_server_with_the_plugin_named_and_the_weights_known(
+    run: Run, started: list[Any], tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLLM_PLUGINS", "other")
+    code, _, err = run("vllm", tiny_folder, "--steerings", tmp_path, "--", "--port", "9", "--dtype", "float32")
+    assert code == 0, err
+    ((command, environment),) = started
+    assert environment["VLLM_PLUGINS"] == "other,trimtab"
+    config = command[command.index("--additional-config") + 1]
+    assert Setup.of(json.loads(config)) == Setup(tmp_path, facts=tt.load(tiny_folder).facts)
+    assert command[1:5] == ["-m", "vllm.entrypoints.openai.api_server", "--model", str(tiny_folder)]
+    assert command[-4:] == ["--port", "9", "--dtype", "float32"]
+
+
+def test_weights_need_not_be_compared(run: Run, started: list[Any], tmp_path: Path) -> None:
+    given = ("vllm", "org/large", "--steerings", tmp_path, "--no-compare-weights", "--allow-mismatch")
+    assert run(*given)[0] == 0
+    config = started[0][0][-1]
+    assert Setup.of(json.loads(config)) == Setup(tmp_path, allow_mismatch=True)
+
+
+def test_a_folder_that_is_none_is_refused(run: Run, started: list[Any], tmp_path: Path) -> None:
+    code, _, err = run("vllm", "org/large", "--steerings", tmp_path / "nowhere")
+    assert (code, started) == (2, [])
+    assert "nowhere is no folder" in err
+    assert "--steerings" in err
+
+
+def test_without_vllm_it_says_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(import_module("trimtab.cli.vllm"), "find_spec", lambda name: None)
+    code, _, err = run("vllm", "org/large", "--steerings", tmp_path)
+    assert code == 2
+    assert "trimtab[vllm]" in err
