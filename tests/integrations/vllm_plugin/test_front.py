@@ -253,7 +253,7 @@ def test_the_field_becomes_extra_arguments_and_the_answer_says_what_was_applied(
 
 def test_events_are_rewritten_however_they_are_cut(offer: Offer) -> None:
     events = [
-        {"choices": [{"text": "a", "finish_reason": None}]},
+        {"choices": [{"text": "a", "finish_reason": None}], "usage": {"prompt_tokens": 2, "completion_tokens": 1}},
         {"choices": [{"text": "b", "finish_reason": "stop"}]},
         {"choices": [], "usage": {"prompt_tokens": 2, "completion_tokens": 2}},
     ]
@@ -274,11 +274,28 @@ def test_events_are_rewritten_however_they_are_cut(offer: Offer) -> None:
         assert json.dumps(events[0]) in text  # as it was
 
 
-def test_a_bad_field_never_reaches_vllm(offer: Offer) -> None:
-    inner, sent = posted(offer, {"model": "tiny", "prompt": [1], "steering": {"name": "cold"}}, [b"{}"])
+@pytest.mark.parametrize(
+    ("more", "param"),
+    [
+        ({"steering": {"name": "cold"}}, "steering.name"),
+        ({"steering": "{"}, "steering"),
+        ({"steering": 7}, "steering"),
+        ({"steering": {"name": "warm"}, "vllm_xargs": [1]}, "vllm_xargs"),
+        ({"steering": {"name": "warm"}, "vllm_xargs": {"steering": "{}"}}, "vllm_xargs"),
+        ({"steering": {"name": "warm", "compare": True}}, "steering.compare"),
+        ({"model": "tiny@warm", "steering": '{"name": "cold"}'}, "steering.name"),
+    ],
+)
+def test_a_bad_field_never_reaches_vllm(offer: Offer, more: dict[str, Any], param: str) -> None:
+    inner, sent = posted(offer, {"model": "tiny", "prompt": [1], **more}, [b"{}"])
     assert inner == []
     assert sent[0]["status"] == 400
-    assert json.loads(sent[1]["body"])["error"]["param"] == "steering.name"
+    assert json.loads(sent[1]["body"])["error"]["param"] == param
+
+
+def test_the_field_may_be_json_text_beside_a_model_that_names_the_steering(offer: Offer) -> None:
+    (inner,), _ = posted(offer, {"model": "tiny@warm", "prompt": [1], "steering": '{"strength": 3}'}, [b"{}"])
+    assert json.loads(json.loads(inner[1])["vllm_xargs"]["steering"])["strength"] == {"warm": 3.0}
 
 
 def test_a_server_without_steerings_is_left_as_it_is() -> None:

@@ -52,7 +52,7 @@ class SteeredAnswers:
         if scope["method"] == "GET" and path == "/v1/steerings":
             await _answer(send, 200, _listed(offer))
         elif scope["method"] == "GET" and path == "/v1/models":
-            await self._app(scope, receive, Rewriting(send, lambda body: _with_models(body, offer, seam)))
+            await self._app(scope, receive, Rewriting(send, lambda body: _with_models(body, offer, seam), dict))
         elif scope["method"] == "POST" and _is_json(scope):
             await self._posted(offer, path, scope, receive, send)
         else:
@@ -73,7 +73,9 @@ class SteeredAnswers:
             return
         length = str(len(steered.body)).encode()
         headers = [(name, length if name == b"content-length" else value) for name, value in scope["headers"]]
-        await self._app({**scope, "headers": headers}, _again(steered.body, receive), Rewriting(send, steered.written))
+        await self._app(
+            {**scope, "headers": headers}, _again(steered.body, receive), Rewriting(send, steered.whole, steered.event)
+        )
 
 
 @dataclass(frozen=True)
@@ -92,17 +94,24 @@ class Steered:
     per_prompt: int
     prompts: int
 
-    def written(self, said: dict[str, Any]) -> dict[str, Any]:
-        """An answer, or an event of one that ends a choice or counts tokens, with the field `trimtab`."""
-        choices, usage = said.get("choices"), said.get("usage")
-        ends = isinstance(choices, list) and any(c.get("finish_reason") is not None for c in choices)
-        if not ends and not usage:
-            return said
+    def whole(self, said: dict[str, Any]) -> dict[str, Any]:
+        """An answer with the field `trimtab`."""
+        return {**said, "trimtab": self._applied(said.get("usage"))}
+
+    def event(self, said: dict[str, Any]) -> dict[str, Any]:
+        """An event of a stream: with the field, if it ends a choice or counts the tokens of all."""
+        choices = said.get("choices")
+        if not choices:
+            return self.whole(said) if said.get("usage") else said
+        ends = any(choice.get("finish_reason") is not None for choice in choices)
+        return {**said, "trimtab": self._applied(None)} if ends else said
+
+    def _applied(self, usage: Mapping[str, Any] | None) -> dict[str, Any]:
         steering, selected = self.resolved.steering, None
-        if isinstance(usage, Mapping) and (ends or not choices):
+        if usage is not None:
             counts = (self.prompts, usage["prompt_tokens"], self.per_prompt, usage.get("completion_tokens") or 0)
             selected = selected_tokens(steering.scope, *counts) if any(steering.strength.values()) else 0
-        applied = {
+        return {
             "steering": self.resolved.name,
             "artifact": steering.artifact,
             "strength": dict(steering.strength),
@@ -111,7 +120,6 @@ class Steered:
             "departures": list(self.resolved.departures),
             "selected": selected,
         }
-        return {**said, "trimtab": applied}
 
 
 def read(offer: Offer, path: str, body: bytes) -> Steered | None:
@@ -134,36 +142,33 @@ def read(offer: Offer, path: str, body: bytes) -> Steered | None:
         raise InputError(
             f"{FIELD} is read by {' and '.join(ANSWERED)} alone; leave it out here", code="unsupported", field=FIELD
         )
-    for other, there in (("use_beam_search", bool(asked.get("use_beam_search"))), ("vllm_xargs", _twice(asked))):
+    extra = asked.get("vllm_xargs") or {}
+    for other, there in (
+        ("use_beam_search", bool(asked.get("use_beam_search"))),
+        ("vllm_xargs", not isinstance(extra, dict) or FIELD in extra),
+    ):
         if there:
             raise InputError(
                 f"{other} does not go together with the field {FIELD}; leave one of them out",
                 code="conflicting-arguments",
                 field=other,
             )
-    given = asked.get(FIELD) or {}
-    wanted = asked_steering(given)
+    given = asked_steering(asked.get(FIELD) or {}).model_dump(exclude_unset=True)
     if named is not None:
-        if wanted.name not in (None, named):
+        if given.get("name") not in (None, named):
             raise InputError(
-                f"the model names the steering {named!r} and the field {FIELD} {wanted.name!r}; name one",
+                f"the model names the steering {named!r} and the field {FIELD} {given['name']!r}; name one",
                 code="conflicting-arguments",
                 field="steering.name",
             )
-        given = {**given, "name": named}
-        asked["model"] = model
+        given["name"], asked["model"] = named, model
     resolved = offer.resolved(given, chat=path == _CHAT)
     spec = {"name": resolved.name, "strength": dict(resolved.steering.strength), "scope": resolved.steering.scope}
     asked.pop(FIELD, None)
-    asked["vllm_xargs"] = {**(asked.get("vllm_xargs") or {}), FIELD: json.dumps(spec)}
+    asked["vllm_xargs"] = {**extra, FIELD: json.dumps(spec)}
     n, prompt = asked.get("n"), asked.get("prompt")
     prompts = len(prompt) if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int) else 1
     return Steered(json.dumps(asked).encode(), resolved, n if isinstance(n, int) else 1, prompts)
-
-
-def _twice(asked: Mapping[str, Any]) -> bool:
-    extra = asked.get("vllm_xargs")
-    return isinstance(extra, dict) and FIELD in extra
 
 
 @dataclass
@@ -172,11 +177,13 @@ class Rewriting:
 
     Args:
         send: to the client.
-        rewritten: makes what is sent of what vLLM says.
+        whole: makes the body that is sent of the one that vLLM says.
+        event: the same of each event of a stream.
     """
 
     send: Send
-    rewritten: Callable[[dict[str, Any]], dict[str, Any]]
+    whole: Callable[[dict[str, Any]], dict[str, Any]]
+    event: Callable[[dict[str, Any]], dict[str, Any]]
     _start: dict[str, Any] | None = field(default=None, init=False)
     _kind: str = field(default="", init=False)
     _held: bytes = field(default=b"", init=False)
@@ -203,7 +210,7 @@ class Rewriting:
         if message.get("more_body", False):
             return
         assert self._start is not None
-        body = _dumped(self.rewritten(json.loads(self._held)))
+        body = _dumped(self.whole(json.loads(self._held)))
         others = [(name, value) for name, value in self._start["headers"] if name.lower() != b"content-length"]
         headers = [*others, (b"content-length", str(len(body)).encode())]
         await self.send({**self._start, "headers": headers})
@@ -221,7 +228,7 @@ class Rewriting:
         if data == event or not data.startswith(b"{"):  # a comment, or the last one's [DONE]
             return event
         said = json.loads(data)
-        new = self.rewritten(said)
+        new = self.event(said)
         return event if new is said else b"data: " + _dumped(new)
 
 

@@ -29,7 +29,9 @@ def arm(model: Any, layout: Architecture, setup: Setup) -> None:
     model.trimtab_armed = arm_model(model, layout, setup.sites)
     find = stored(setup)
     runner = import_module("vllm.v1.worker.gpu_model_runner").GPUModelRunner
-    steer_first_runner(runner, lambda self: SteeredRequests(find) if hasattr(self.model, "trimtab_armed") else None)
+    steer_first_runner(
+        runner, lambda self: SteeredRequests(find) if hasattr(self.get_model(), "trimtab_armed") else None
+    )
     model.get_model_state_cls = lambda: steered_model_state(_usual_state(), SteeredRequests(find))
     import_module("vllm.v1.worker.worker_base").WorkerBase.trimtab_armed = armed
 
