@@ -15,7 +15,7 @@ from trimtab.errors import InputError
 
 def vllm(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="The model as vLLM takes it: a Hugging Face id or a folder.")],
+    model: Annotated[str, typer.Argument(help="smollm2, a Hugging Face id, a folder or a .gguf file.")],
     steerings: Annotated[Path, typer.Option(help="Folder that holds folders of steerings; requests name them.")],
     allow_mismatch: Annotated[
         bool, typer.Option("--allow-mismatch", help="Serve steerings made for other weights of the same shapes.")
@@ -37,7 +37,11 @@ def vllm(
     if not steerings.is_dir():
         raise InputError(f"{steerings} is no folder; give the one that holds the folders of steerings",
                          code="no-such-file", field="steerings")  # fmt: skip
-    _start(model, _config(model, steerings, allow_mismatch, compare_weights), context.args)
+    from trimtab.models.loading import located
+
+    where, name = located(model)
+    named = [] if "--served-model-name" in context.args else ["--served-model-name", name]
+    _start(where, _config(where, steerings, allow_mismatch, compare_weights), [*named, *context.args])
 
 
 def _config(model: str, steerings: Path, allow_mismatch: bool, compare: bool) -> str:

@@ -60,7 +60,7 @@ def load(
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device_map is None:
         _check_device(device)
-    where, name = _resolve(str(source))
+    where, name = located(str(source))
     if revision is not None and (where != str(source) or _path(where)[1]):
         raise InputError(
             f"model {source} is not on the Hub, so it has no revision {revision!r}; leave it out",
@@ -102,8 +102,12 @@ def embedded_file() -> Path | None:
     return next(iter(sorted(Path(spec.origin).parent.glob("*.gguf"))), None)
 
 
-def _resolve(source: str) -> tuple[str, str]:
-    """Where transformers shall look, and the name to report: the same for a model on the Hub."""
+def located(source: str) -> tuple[str, str]:
+    """Where transformers shall look, and the name to report: the same for a model on the Hub.
+
+    Raises:
+        InputError: there is no such model here, or what is there is none.
+    """
     path, exists = _path(source)
     if source == EMBEDDED and not exists:
         file = embedded_file()
