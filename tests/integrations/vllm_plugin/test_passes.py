@@ -1,6 +1,7 @@
 """The seam in a worker: passes, the operation in compiled graphs, and both runners, against fakes; no vLLM."""
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,8 @@ from trimtab.integrations.vllm.architectures import Architecture
 from trimtab.integrations.vllm.passes import SteeredRequests, edit_in_place, running
 from trimtab.integrations.vllm.runners import steer_first_runner, steered_model_state
 from trimtab.integrations.vllm.seam import arm
+from trimtab.integrations.vllm.setup import Setup
+from trimtab.integrations.vllm.workers import stored
 from trimtab.steering.edits import StoredEdit
 
 WIDTH = 8
@@ -176,6 +179,33 @@ def test_blocks_of_other_pipeline_stages_are_armed_there(decoder: Decoder) -> No
     for layout in (Architecture("llama", mlp="ffn"), Architecture("llama", blocks="transformer.h")):
         with pytest.raises(InputError, match="builds it otherwise"):
             arm(decoder, layout, ["mlp:1"])
+
+
+def test_a_pipeline_stage_edits_in_its_own_blocks_alone(decoder: Decoder, tmp_path: Path) -> None:
+    WARM.save(tmp_path / "warm")
+    h = torch.randn(3, WIDTH, generator=torch.Generator().manual_seed(4))
+    whole, each = by_hand(decoder, h, WARM, torch.ones(3, 1)), told()
+    each["trimtab"]["artifact"] = WARM.id
+    arm(decoder, Architecture("llama"), ["1", "mlp:0"])
+    tables = [SteeredRequests(stored(Setup(tmp_path), sites)) for sites in (["mlp:0"], ["1"], [])]
+    for table in tables:
+        table.add("a", each, prompt_len=3)
+    first, second, third = (table.begin([("a", 0, 3)]) for table in tables)
+    assert (first.sites, second.sites, third.sites) == ([tt.Site(0, "mlp")], [tt.Site(1)], [])
+    block, other = decoder.layers
+    with torch.no_grad():
+        with running(first):
+            passed = block(h.clone(), None)
+        with running(second):
+            own, residual = other(*passed)
+        torch.testing.assert_close(own + residual, whole, rtol=0, atol=1e-4)
+        with running(third):
+            pass
+
+
+def test_a_steering_that_is_not_in_the_folder_of_a_worker_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no steering"):
+        stored(Setup(tmp_path), [])("f" * 64)
 
 
 def new_request(id: str, extra: dict[str, Any] | None, prompt_len: int) -> Any:

@@ -1,6 +1,6 @@
 """Arming the model of a worker, and with it the runner that runs it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -27,7 +27,7 @@ def arm(model: Any, layout: Architecture, setup: Setup) -> None:
         InputError: see `seam.arm`.
     """
     model.trimtab_armed = arm_model(model, layout, setup.sites)
-    find = stored(setup)
+    find = stored(setup, model.trimtab_armed)
     runner = import_module("vllm.v1.worker.gpu_model_runner").GPUModelRunner
     steer_first_runner(
         runner, lambda self: SteeredRequests(find) if hasattr(self.get_model(), "trimtab_armed") else None
@@ -42,8 +42,13 @@ def armed(worker: Any) -> tuple[str, list[str]]:
     return type(model).__qualname__, list(getattr(model, "trimtab_armed", []))
 
 
-def stored(setup: Setup) -> Callable[[str], Steering]:
-    """Steerings by their artifact's id, each read once when a request first asks for it."""
+def stored(setup: Setup, sites: Collection[str]) -> Callable[[str], Steering]:
+    """Steerings by their artifact's id, each read once when a request first asks for it.
+
+    Args:
+        setup: see `Setup`.
+        sites: that lie in this worker; a steering's edits at others are left to the pipeline stages that have these.
+    """
     registry = Registry(setup.folder)
 
     @cache
@@ -54,7 +59,7 @@ def stored(setup: Setup) -> Callable[[str], Steering]:
         steering = Steering.load(folder, allow_mismatch=True)  # whether that is allowed was decided before
         if steering.id != artifact:
             raise InputError(f"{folder} holds another steering by now", code="wrong-file", field="steering")
-        return steering
+        return steering.changed(edits={site: edit for site, edit in steering.edits.items() if str(site) in sites})
 
     return find
 
