@@ -137,6 +137,12 @@ def serve(
 
     registry = Registry(steerings)
     passed_on = None
+    if upstream and (shadow or canary):
+        raise InputError(
+            "canary and shadow score answers, which upstream servers do not; leave them out",
+            code="conflicting-arguments",
+            field="upstream",
+        )
     if upstream:
         passed_on = serve_upstream.passed_on(upstream, upstream_key_env, tokenizer, registry)
     elif tokenizer is not None or upstream_key_env is not None:

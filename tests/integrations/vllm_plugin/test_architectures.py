@@ -44,6 +44,7 @@ def test_residual_attention_and_mlp_are_edited_where_transformers_has_them(
 ) -> None:
     vllm = require("vllm", "vllm")
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
+    monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "0")  # engine and worker in this process, one after the other
     folder = made(name, tiny_folder, tmp_path / "model")
     model = tt.load(folder, dtype="float32")
     generator = torch.Generator().manual_seed(5)
