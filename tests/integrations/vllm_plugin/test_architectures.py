@@ -50,7 +50,7 @@ def test_residual_attention_and_mlp_are_edited_where_transformers_has_them(
     generator = torch.Generator().manual_seed(5)
     steerings = {}
     for site in ("0", "1", "attention:1", "mlp:0"):
-        vector = 3 * torch.randn(1, 64, generator=generator)
+        vector = (12 if "Gemma" in name else 3) * torch.randn(1, 64, generator=generator)
         steerings[site] = tt.Steering({site: Additive(vector)}, {"x": 1.0}, made_for=model.facts)
         steerings[site].save(tmp_path / "steerings" / site.replace(":", "-"))
     llm = vllm.LLM(

@@ -268,6 +268,22 @@ def test_the_first_runner_tells_of_each_pass_in_the_order_of_its_batch(decoder: 
     assert len(table) == 0
 
 
+def test_two_models_of_one_process_have_their_own_requests(decoder: Decoder) -> None:
+    class Runner(FirstRunner):
+        pass
+
+    other = Decoder()
+    tables = {id(model): requests() for model in (decoder, other)}
+    for _ in tables:
+        steer_first_runner(Runner, lambda runner: tables[id(runner.model)])
+    for model in (decoder, other):
+        arm(model, Architecture("llama"), ["1", "mlp:0"])
+    with torch.no_grad():
+        Runner(decoder).run(scheduled({"a": 3}, [new_request("a", told(), 3)]), torch.randn(3, WIDTH))
+        Runner(other).run(scheduled({"b": 3}, [new_request("b", None, 3)]), torch.randn(3, WIDTH))
+    assert [len(table) for table in tables.values()] == [1, 0]
+
+
 def test_a_runner_whose_model_is_not_armed_stays_as_it_is(decoder: Decoder) -> None:
     class Runner(FirstRunner):
         pass

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from trimtab.integrations.vllm.passes import RunningPass, SteeredRequests, running
 
-_ATTRIBUTE: Final = "trimtab_requests"
+_MARK: Final = "trimtab_steered"
 
 
 def steer_first_runner(runner: type[Any], requests_of: Callable[[Any], SteeredRequests | None]) -> None:
@@ -17,15 +17,15 @@ def steer_first_runner(runner: type[Any], requests_of: Callable[[Any], SteeredRe
 
     Args:
         runner: the class.
-        requests_of: makes the steered requests of a runner; None for one whose model is not armed.
+        requests_of: the steered requests of a runner's model; None where it is not armed.
     """
-    if hasattr(runner, _ATTRIBUTE):
+    if hasattr(runner, _MARK):
         return
     update, forward = runner._update_states, runner._model_forward
 
     def _update_states(self: Any, scheduler_output: Any) -> Any:
         after = update(self, scheduler_output)
-        steered: SteeredRequests | None = _steered(self)
+        steered = requests_of(self)
         if steered is not None:
             steered.forget(scheduler_output.finished_req_ids)
             for new in scheduler_output.scheduled_new_reqs:
@@ -38,20 +38,13 @@ def steer_first_runner(runner: type[Any], requests_of: Callable[[Any], SteeredRe
         if scheduled is None:  # a pass of no request, by which vLLM measures or warms up
             return forward(self, *args, **kwargs)
         self.trimtab_scheduled = None
-        steered = _steered(self)
+        steered = requests_of(self)
         assert steered is not None
         order = [(id, self.requests[id].num_computed_tokens, scheduled[id]) for id in self.input_batch.req_ids]
         with running(steered.begin(order)):
             return forward(self, *args, **kwargs)
 
-    def _steered(self: Any) -> SteeredRequests | None:
-        held = vars(self)
-        if _ATTRIBUTE not in held:
-            held[_ATTRIBUTE] = requests_of(self)
-        found: SteeredRequests | None = held[_ATTRIBUTE]
-        return found
-
-    setattr(runner, _ATTRIBUTE, None)
+    setattr(runner, _MARK, True)
     runner._update_states, runner._model_forward = _update_states, _model_forward
 
 

@@ -27,12 +27,10 @@ def arm(model: Any, layout: Architecture, setup: Setup) -> None:
         InputError: see `seam.arm`.
     """
     model.trimtab_armed = arm_model(model, layout, setup.sites)
-    find = stored(setup, model.trimtab_armed)
+    model.trimtab_requests = requests = SteeredRequests(stored(setup, model.trimtab_armed))
     runner = import_module("vllm.v1.worker.gpu_model_runner").GPUModelRunner
-    steer_first_runner(
-        runner, lambda self: SteeredRequests(find) if hasattr(self.get_model(), "trimtab_armed") else None
-    )
-    model.get_model_state_cls = lambda: steered_model_state(_usual_state(), SteeredRequests(find))
+    steer_first_runner(runner, lambda self: getattr(self.get_model(), "trimtab_requests", None))
+    model.get_model_state_cls = lambda: steered_model_state(_usual_state(), requests)
     import_module("vllm.v1.worker.worker_base").WorkerBase.trimtab_armed = armed
 
 
