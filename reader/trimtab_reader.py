@@ -138,7 +138,16 @@ def read(folder: str | os.PathLike[str]) -> Steering:
     Raises:
         ReadError: a file that is missing, changed, too large or not a plain one, or content that is not of format 1.
     """
-    files = _verified(Path(folder))
+    try:
+        return _read(_verified(Path(folder)))
+    except ReadError:
+        raise
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:  # content that no writer of ours makes
+        raise ReadError(f"{folder!s} is not of format 1: {error}") from error
+
+
+def _read(files: Mapping[str, bytes]) -> Steering:
+    """The steering that verified files hold."""
     said = _parsed(files["steering.json"], "steering.json")
     _check(said, _FIELDS, "steering.json")
     if said["format"] != 1 or said["kind"] != "steering":

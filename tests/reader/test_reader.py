@@ -120,6 +120,10 @@ CHANGES: dict[str, Any] = {
     "a strength that is no number": lambda f: said(f, "attributes", 0, "strength", value="1"),
     "a preset of nobody": lambda f: said(f, "presets", "half", value={"c": 1.0}),
     "one text": lambda f: said(f, "prompts", "a", value=["Be."]),
+    "a name that is no text": lambda f: said(f, "edits", 0, "attributes", value=[["a"]]),
+    "a strength beyond floats": lambda f: said(f, "attributes", 0, "strength", value=10**400),
+    "a site beyond numbers": lambda f: said(f, "edits", 0, "site", value="9" * 5000),
+    "half a character": lambda f: said(f, "method", value="\ud800"),
     "a condition of nobody": lambda f: said(f, "conditions", 0, "attribute", value="c"),
 }
 
