@@ -23,6 +23,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning
 VERDICT = {"attributes": {"warm": {"decision": "go", "sentence": "It holds <b>."}}}
 
 
+_PARTS = ("examples.parquet", "report.html", "report.json")
+
+
 def _ask(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the client ask this server, whose address it knows from when it was imported."""
     from huggingface_hub import constants
@@ -81,6 +84,44 @@ def test_a_report_comes_back_as_it_went_with_a_card_of_its_verdict(hub, tmp_path
     assert pulled.decisions == pushed.decisions == {report.behavior: report.verdict.decision}
 
 
+def test_a_page_from_elsewhere_is_not_taken_and_an_older_report_leaves_nothing_behind(hub, tmp_path):
+    build().save(tmp_path / "report")
+    push(tmp_path / "report", "org/check")
+    repository = hub.repositories["datasets", "org/check"]
+    there = dict(repository.commits[-1][1])
+    repository.add({"report.html": b"<script>alert(1)</script>"}, "a page that does more")
+    build(seed=1, behavior="older").save(tmp_path / "back")
+    (tmp_path / "back" / "classifier.safetensors").write_bytes(b"of the older")
+    pull("org/check", tmp_path / "back", kind="report")
+    assert contents(tmp_path / "back") == {name: content for name, content in there.items() if name in _PARTS}
+    assert not [request for request in hub.requests if "report.html" in request and "resolve" in request]
+
+
+def test_a_report_without_rows_takes_those_of_an_older_one_away(hub, tmp_path):
+    build().save(tmp_path / "report")
+    (tmp_path / "report" / "examples.parquet").unlink()
+    push(tmp_path / "report", "org/check")
+    build(seed=1).save(tmp_path / "back")
+    pull("org/check", tmp_path / "back", kind="report")
+    assert not (tmp_path / "back" / "examples.parquet").exists()
+
+
+def test_what_links_lead_to_is_not_pushed(hub, tmp_path):
+    build().save(tmp_path / "report")
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "report" / "report.html").unlink()
+    (tmp_path / "report" / "report.html").symlink_to(tmp_path / "secret")
+    with pytest.raises(InputError, match="no plain file"):
+        push(tmp_path / "report", "org/check")
+    assert hub.requests == []
+
+
+def test_a_report_does_not_take_the_place_of_a_file(hub, tmp_path):
+    (tmp_path / "back").write_text("mine")
+    with pytest.raises(InputError, match="is a file"):
+        pull("org/check", tmp_path / "back", kind="report")
+
+
 def test_a_pinned_commit_gives_the_same_files_whatever_came_after(hub, steering, tmp_path):
     first = push(steering, "org/warm")
     before = contents(steering)
@@ -135,7 +176,9 @@ def test_another_kind_of_repository_is_refused(hub, tmp_path, kind):
     assert raised.value.code == "wrong-file"
 
 
-@pytest.mark.parametrize("name", ["warm", "a/b/c", "org/../x", "org/", "-a/b", "org/a b"])
+@pytest.mark.parametrize(
+    "name", ["warm", "a/b/c", "org/../x", "org/", "-a/b", "org/a b", "org/a.", "a-/b", "org/" + "a" * 96]
+)
 def test_a_name_that_is_none_is_refused_before_anything_is_asked(hub, steering, tmp_path, name):
     with pytest.raises(InputError, match="give org/name"):
         pull(name, tmp_path / "back")

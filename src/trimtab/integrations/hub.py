@@ -4,7 +4,9 @@ A steering is a model repository, the report of a check a data set. What is pull
 files that belong to it, none larger than it may be, and nothing is in its place before all of it was read and fits.
 """
 
+import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from trimtab.errors import InputError, TrimtabError
+from trimtab.evaluation.held_out import NAME as CLASSIFIER
 from trimtab.reports.check.card import report_card
+from trimtab.reports.check.html import page
 from trimtab.results.report import Report
 from trimtab.steering import artifact
 from trimtab.steering.stored import load
@@ -27,7 +31,9 @@ Kind = Literal["steering", "report"]
 _TYPES: Final[Mapping[Kind, str]] = {"steering": "model", "report": "dataset"}
 _REPORT: Final[Mapping[str, int]] = {"examples.parquet": 1 << 30, "report.html": 64 << 20, "report.json": 64 << 20}
 _CARD: Final = artifact.CARD
-_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_PAGE: Final = "report.html"
+_NAME: Final = re.compile(r"[A-Za-z0-9]([\w.-]*\w)?/[A-Za-z0-9]([\w.-]*\w)?", re.ASCII)
+_LONGEST_NAME: Final = 96  # characters, by the Hub's own rule
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ def push(folder: str | Path, name: str, *, private: bool = True, message: str | 
     _check_name(name)
     found = _found(source)
     files = artifact.MAX_BYTES if found.kind == "steering" else _REPORT
-    contents = {file: source / file for file in files if (source / file).is_file()}
+    contents = {file: _plain(source / file) for file in files if os.path.lexists(source / file)}
     operations: list[CommitOperationAdd | CommitOperationDelete] = []
     operations += [CommitOperationAdd(file, path) for file, path in contents.items()]
     if found.kind == "report":
@@ -116,7 +122,7 @@ def pull(
         work = Path(temporary)
         with _told(name, revision) as api:
             commit, there = _newest(api, name, kind, revision)
-            wanted = _wanted(f"{name} at {commit}", there, allowed)
+            wanted = [file for file in _wanted(f"{name} at {commit}", there, allowed) if file != _PAGE]
             for file in wanted:
                 api.hf_hub_download(name, file, repo_type=_TYPES[kind], revision=commit, local_dir=work)
         found = _found(work, kind, f"{name} at {commit}")
@@ -127,6 +133,8 @@ def pull(
                 field="id",
             )
         contents = {file: (work / file).read_bytes() for file in wanted}
+        if kind == "report":  # a page from elsewhere may run scripts: it is made here, of what was read
+            contents[_PAGE] = page(Report.load(work)).encode()
     if kind == "steering":
         artifact.write(target, contents)
     else:
@@ -135,7 +143,20 @@ def pull(
             for file, content in contents.items():
                 (new / file).write_bytes(content)
             into_place(new, target, sorted(contents))
+        for file in {*_REPORT, CLASSIFIER} - set(contents):  # of an older report there
+            (target / file).unlink(missing_ok=True)
     return _on_hub(found, name, commit, target)
+
+
+def _plain(file: Path) -> Path:
+    """A file that is one itself: what a link leads to may be none of this folder.
+
+    Raises:
+        InputError: it is a link, or no file.
+    """
+    if not stat.S_ISREG(file.lstat().st_mode):
+        raise InputError(f"{file} is no plain file; put the file itself there", code="wrong-file", field="folder")
+    return file
 
 
 @dataclass(frozen=True)
@@ -180,7 +201,7 @@ def _on_hub(found: _Found, name: str, commit: str, folder: Path | None = None) -
 
 
 def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name) or ".." in name or "--" in name:
+    if not _NAME.fullmatch(name) or ".." in name or "--" in name or len(name) > _LONGEST_NAME:
         raise InputError(f"{name!r} is no name on the Hub; give org/name", code="invalid-input", field="name")
 
 
@@ -195,6 +216,8 @@ def _checked_target(target: Path, kind: Kind) -> Path:
         outside_steerings(target.parent)
         return target
     target = output_path(target)
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target} is a file; give a folder", code="file-exists", field="folder")
     if why := fault(target):
         raise InputError(f"{str(target)!r} {why}; give another folder", code="unwritable-file", field="folder")
     return target
@@ -284,6 +307,8 @@ def _told(name: str, revision: str | None = None) -> Iterator["HfApi"]:
             code="endpoint-failed",
             field="name",
         ) from error
+    except OSError as error:  # a download that was cut off, a disk that is full
+        raise TrimtabError(f"{name}: {error}; try again", code="endpoint-failed", field="name") from error
     finally:
         if not silent:
             enable_progress_bars()
