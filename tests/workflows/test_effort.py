@@ -22,6 +22,7 @@ from trimtab.interventions import Site
 from trimtab.measurements.capability import CapabilityMargins
 from trimtab.measurements.effects import effects_on_dev, steered
 from trimtab.results.figures import Estimate
+from trimtab.statistics.contrast import Contrast
 from trimtab.steering import Steering
 from trimtab.steering.edits import Gated
 from trimtab.storage.steps import Ledger
@@ -291,3 +292,25 @@ def test_random_directions_are_enough_when_the_own_effect_lies_far_above(tiny: t
 def test_an_unknown_effort_is_refused(tiny: tt.Model) -> None:
     with pytest.raises(InputError, match="unknown effort 'fast'"):
         tt.check(tiny, obvious(), effort="fast")  # type: ignore[arg-type]
+
+
+def test_a_block_that_left_the_race_is_not_chosen_however_few_its_clusters(
+    tiny: tt.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twelve rows of ten clusters count as many clusters as forty rows of them."""
+    on = experiment(tiny, obvious())
+    rng = np.random.default_rng(0)
+
+    def effects(on: Experiment, candidates: Any, rows: int) -> Any:
+        found = {}
+        for k, site in enumerate(candidates):
+            n, gain = (12, 5.0) if k == 0 else (40, 1.0)
+            change = gain + rng.normal(0, 0.1, n)
+            found[site] = Contrast(change, np.zeros(n), tuple(f"c{i % 10}" for i in range(n)), "natural")
+        return found, {}
+
+    monkeypatch.setattr(room := import_module("trimtab.workflows.choice"), "_effects", effects)
+    blocks, finalists = room._mapped(on)
+    assert [b.effect.n for b in blocks] == [10] * len(blocks)
+    assert max(blocks, key=lambda b: b.effect.low).block == blocks[0].block
+    assert finalists == blocks[1:]

@@ -98,8 +98,8 @@ def choose(on: Experiment, given: Site | None, strength: float | None, threshold
         thresholds: bounds of the verdict. Where an effort stops when the decision is certain and no block's prefilled
             vector comes near the bound on effects, the other prompt types are not tried.
     """
-    blocks = map_blocks(on) if given is None else ()
-    site = given or Site(max(_most_seen(blocks), key=lambda b: -np.inf if b.effect.low is None else b.effect.low).block)
+    blocks, finalists = _mapped(on) if given is None else ((), ())
+    site = given or Site(max(finalists, key=lambda b: -np.inf if b.effect.low is None else b.effect.low).block)
     sites = mapped_sites(on) if given is None else [site]  # of the map, where it was read already
 
     def at_site(some: Sequence[PromptType]) -> Mapping[PromptType, Geometry]:
@@ -107,7 +107,7 @@ def choose(on: Experiment, given: Site | None, strength: float | None, threshold
 
     types = on.measured_types
     strongest = max(STRENGTHS) if strength is None else 1.0
-    hopeless = on.effort.stops and bool(blocks) and _hopeless(blocks, thresholds.min_effect / strongest)
+    hopeless = on.effort.stops and bool(blocks) and _hopeless(finalists, thresholds.min_effect / strongest)
     if hopeless and PromptType.PREFILLED in types:
         types = (PromptType.PREFILLED,)
     geometry, lost = those_finite(types, at_site)
@@ -126,7 +126,7 @@ def choose(on: Experiment, given: Site | None, strength: float | None, threshold
 
 def _hopeless(blocks: Sequence[BlockRow], least: float) -> bool:
     """Whether the best blocks on dev have effects below the bound, with their whole intervals."""
-    highs = [b.effect.high for b in _most_seen(blocks)]
+    highs = [b.effect.high for b in blocks]
     return all(high is not None and high < least for high in highs)
 
 
@@ -172,7 +172,10 @@ def _with_first_sane_strength(on: Experiment, chosen: Chosen, max_kl: float) -> 
         if (drifts[s].divergence(on.seed).high or 0.0) < max_kl:
             best = s
             break
-    taken = min(s for s in effects if s not in lost) if best is None else best
+    finite = [s for s in effects if s not in lost]
+    if not finite:
+        raise NotFiniteError(f"no strength gives finite figures: {next(iter(lost.values()))}", field="dtype")
+    taken = min(finite) if best is None else best
     points = tuple(
         curve_point(on, chosen, on.strength * s, effects[s], drifts[s], max_kl, level)
         for s in sorted(effects)
@@ -209,12 +212,6 @@ def _longest(effects: Mapping[Key, Contrast]) -> list[Key]:
     """The candidates that were measured on the most examples."""
     most = max(len(e.rows) for e in effects.values())
     return [key for key, e in effects.items() if len(e.rows) == most]
-
-
-def _most_seen(blocks: Sequence[BlockRow]) -> list[BlockRow]:
-    """The blocks whose effect rests on the most examples."""
-    most = max(b.effect.n or 0 for b in blocks)
-    return [b for b in blocks if (b.effect.n or 0) == most]
 
 
 def _tried(on: Experiment, steering: Steering, factors: Sequence[float] = STRENGTHS) -> list[Variant]:
@@ -328,6 +325,11 @@ def map_blocks(on: Experiment) -> tuple[BlockRow, ...]:
 
     A block whose vector gives figures that are NaN or infinite has a reason in the place of its effect.
     """
+    return _mapped(on)[0]
+
+
+def _mapped(on: Experiment) -> tuple[tuple[BlockRow, ...], tuple[BlockRow, ...]]:
+    """The map over blocks, and of these the blocks whose effect rests on the most dev examples."""
     rows = min(MAP_ROWS, len(on.splits.dev))
     sites = mapped_sites(on)
     geometry = training(on, PromptType.PREFILLED, sites)
@@ -343,4 +345,5 @@ def map_blocks(on: Experiment) -> tuple[BlockRow, ...]:
         effect = estimate(change.mean(level), change.n_clusters)
         return BlockRow(block=site.block, agreement=agreement, effect=effect, standardised=change.standardised)
 
-    return tuple(row(site, g) for site, g in geometry.items())
+    found = {site: row(site, g) for site, g in geometry.items()}
+    return tuple(found.values()), tuple(found[site] for site in _longest(effects))
