@@ -23,7 +23,7 @@ from trimtab.reports.brief.html import Named, page
 from trimtab.reports.brief.language import LANGUAGES, Language, Words, own_language, words
 from trimtab.results import consequences as con
 from trimtab.results.figures import Estimate
-from trimtab.results.report import Report
+from trimtab.results.report import NextStep, Report, SteeringRecord
 
 ROOT = Path(tt.__file__).parent
 CODES = {
@@ -68,7 +68,7 @@ def test_every_word_is_used() -> None:
     used: set[str] = set()
 
     class Noted(Words):
-        def __call__(self, key: str, **values: object) -> str:
+        def __call__(self, key: str, /, **values: object) -> str:
             used.add(key)
             return super().__call__(key, **values)
 
@@ -82,7 +82,8 @@ def test_every_word_is_used() -> None:
             list(getattr(b, name))
     source = (ROOT / "reports/templates/brief.html").read_text(encoding="utf-8")
     used |= set(re.findall(r'say\("([^"]+)"', source)) | {"plan.next", "plan.none"}
-    rare = r"decision\.|answer\.|means\.|sure\.|saves\.|worst\.none|say\.cost\.none|say\.next|not-measured|ask\.words"
+    rare = r"finished|ask\.chance|"
+    rare += r"decision\.|answer\.|means\.|sure\.|saves\.|worst\.none|say\.cost\.none|say\.next|not-measured|ask\.words"
     assert {key for key in words("en").texts if key not in used and not re.match(rare, key)} == set()
 
 
@@ -155,6 +156,39 @@ def test_what_was_not_measured_is_said_with_its_reason() -> None:
     report = build(training_variability=con.TrainingVariability(effect=Estimate(reason="too few rows")))
     assert "not measured: too few rows" in visible(report)
     assert "未測定（原文：too few rows）" in visible(report, "ja")
+
+
+def test_what_was_given_was_not_chosen_and_a_finished_steering_may_have_seen_the_examples() -> None:
+    def chance(report: Report) -> str:
+        return dict(brief(report).doubts)["Was the best of many tries picked?"]
+
+    given = {"site_chosen": "given", "strength_chosen": "given", "prompt_type_chosen": "given"}
+    assert "was chosen on 60 other examples" in chance(build())
+    assert "nothing was chosen" in chance(build(**given))
+    for known, said in ((True, True), (None, True), (False, False)):
+        steering = SteeringRecord(id=None, method="pca", attributes={}, edits={}, trained_on_this=known)
+        finished = build(steering=steering)
+        assert "nothing was chosen" in chance(finished)
+        assert ("came finished" in visible(finished)) is said
+    assert "came finished" not in visible(build())
+
+
+def test_an_inconclusive_verdict_says_whether_examples_or_a_fault_leave_it_open() -> None:
+    made = build()
+    open_ = made.verdict.bounds[0].model_copy(update={"holds": None})
+    held = tuple(bound.model_copy(update={"holds": True}) for bound in made.verdict.bounds)
+    for bounds, said in (((open_, *held[1:]), "leave open"), (held, "A fault of the examples")):
+        verdict = made.verdict.model_copy(update={"decision": "inconclusive", "bounds": bounds})
+        assert said in brief(made.model_copy(update={"verdict": verdict})).means
+
+
+def test_how_often_such_verdicts_are_wrong_comes_with_its_reservations(variant: Callable[[str], Report]) -> None:
+    assert "this model has not been measured" in visible(variant("random"))
+
+
+def test_a_step_without_its_figures_is_said_in_the_words_of_the_report() -> None:
+    step = NextStep(code="less-strength", what="Try less.", values={"key": "x"})
+    assert list(brief(build(next_steps=(step,)), "ja").steps) == ["Try less."]
 
 
 def test_steps_are_said_in_the_readers_language() -> None:

@@ -14,11 +14,16 @@ from trimtab.results.report import NextStep, Report, SteeringRecord, Stopping
 from trimtab.statistics.intervals import Interval
 from trimtab.verdict.decision import Conclusion, Requirement, conclude
 from trimtab.verdict.next_steps import Named, next_steps
-from trimtab.verdict.requirements import DESIRED, EFFECT
+from trimtab.verdict.requirements import DESIRED, EFFECT, GENERATED
 
-PAIRS = Named("'my pairs.jsonl' --view choice", "--model org/name")
+PAIRS = Named(
+    "'my pairs.jsonl' --view choice", "--model org/name", "org/name", "--seed 3 --scope generated", "--seed 3"
+)
 WRONG, KL = "share of anti-steerable examples", "divergence on neutral text (KL)"
-FINISHED = SteeringRecord(id=None, method="mean-difference", attributes={}, edits={}, trained_on_this=None)
+EDITS = {"14": ("additive",)}
+FINISHED = SteeringRecord(id=None, method="mean-difference", attributes={}, edits=EDITS, trained_on_this=None)
+TEXT_ONLY = FINISHED.model_copy(update={"method": "instruction", "edits": {}})
+TEXTS = f"{GENERATED}, by a classifier"
 THOROUGH = Stopping(
     effort="thorough", available=140, looks=(140,), settled=None, level=0.95, not_measured=(), tokens=1,
     tokens_thorough=1,
@@ -54,7 +59,14 @@ CASES: dict[str, tuple[Conclusion, dict[str, Any]]] = {
     "on its bound": (Conclusion("inconclusive", (), open={WRONG: None}), {}),
     "faulty examples": (Conclusion("inconclusive", (), blocking=("one-sided: always “Yes”",)), {}),
     "cannot read": (Conclusion("inconclusive", (), failed=(EFFECT,), unable=True), {}),
+    "texts do not follow": (no_go(TEXTS), {}),
+    "texts do not follow, finished": (no_go(TEXTS), {"steering": FINISHED}),
+    "too dear, finished": (no_go(KL), {"steering": FINISHED}),
+    "texts are open": (Conclusion("inconclusive", (), open={TEXTS: 90}), {}),
+    "texts are open, finished": (Conclusion("inconclusive", (), open={TEXTS: None}), {"steering": FINISHED}),
+    "cannot read, finished": (Conclusion("inconclusive", (), unable=True), {"steering": FINISHED}),
     "caution": (Conclusion("caution", ()), {}),
+    "at another strength, finished": (Conclusion("go", ()), {"steering": FINISHED, "verdict": {"strength": 0.5}}),
     "go": (Conclusion("go", ()), {}),
     "go, finished": (Conclusion("go", ()), {"steering": FINISHED}),
     "another name": (Conclusion("go", ()), {"behavior": "a $name; it's"}),
@@ -98,16 +110,62 @@ def test_after_a_no_go_nothing_is_put_live_and_each_failure_has_its_step() -> No
         assert "release" not in verbs(found)
 
 
+@pytest.mark.parametrize("finished", [False, True])
+@pytest.mark.parametrize("failed", [EFFECT, "effect in the vector's direction (odd part)", WRONG, DESIRED, KL, TEXTS])
+def test_no_failure_is_without_a_step(failed: str, finished: bool) -> None:
+    assert len(steps(no_go(failed), **({"steering": FINISHED} if finished else {}))) > 1
+
+
+def test_conditions_of_the_check_go_with_every_command_that_has_them() -> None:
+    for case, (conclusion, changes) in CASES.items():
+        for words in commands(steps(conclusion, **changes)):
+            if words[1] in ("check", "fit") and "first.jsonl" not in words:
+                assert words[words.index("--seed") + 1] == "3", case
+            if words[1] == "check" and "first.jsonl" not in words:
+                assert "--scope" in words, case
+
+
+def test_texts_that_leave_it_open_ask_for_more_texts_and_not_for_rows() -> None:
+    requirement = Requirement(TEXTS, Interval(0.3, -0.01, 0.61), 0.0, "above", 40, "log-odds")
+    (words,) = commands(steps(conclude([requirement], [])))
+    report = build()
+    settle = requirement.would_settle
+    assert settle is not None
+    assert int(words[words.index("--generate") + 1]) == min(settle, report.n_eval)
+
+
+def test_text_in_front_of_prompts_has_no_strength_to_turn_down() -> None:
+    for conclusion in (no_go(KL), Conclusion("inconclusive", (), open={KL: 90})):
+        found = steps(conclusion, steering=TEXT_ONLY, site=None)
+        assert not any("--strength" in words for words in commands(found))
+
+
+def test_what_goes_live_was_checked_as_it_will_be_asked() -> None:
+    def last(chats: bool, **changes: Any) -> tuple[list[str], list[str]]:
+        report = build(**changes)
+        found = commands(next_steps(report, Conclusion("go", ()), PAIRS, chats))
+        return found[-2], found[-1]
+
+    check, release = last(True)
+    assert "--chat-template" in check
+    assert "--no-chat-template" not in release
+    check, release = last(False)
+    assert "--chat-template" not in check
+    assert "--no-chat-template" in release
+    assert release[release.index("--model") + 1] == "org/name"
+
+
 def test_asking_is_proposed_unless_it_is_known_to_do_nothing() -> None:
-    def asked(low: float | None) -> bool:
-        effect = estimate(0.1, 0.05, 100).model_copy(update={"low": low})
+    def asked(low: float | None, high: float = 0.2) -> bool:
+        effect = estimate(0.1, 0.05, 100).model_copy(update={"low": low, "high": high})
         baseline = con.PromptingBaseline(instruction="Be so.", effect=effect)
         found = steps(no_go(EFFECT), prompting_baseline=baseline)
         return any("--method instruction" in (step.command or "") for step in found)
 
     assert asked(0.01)
     assert asked(None)
-    assert not asked(-0.01)
+    assert asked(-0.01), "it may do something"
+    assert not asked(-0.2, -0.1)
 
 
 def test_rows_that_would_decide_it_are_counted_in_rows_of_the_file() -> None:
@@ -133,6 +191,7 @@ def test_a_pass_leads_to_a_folder_that_is_checked_and_then_to_one_user_in_a_hund
     assert fit[fit.index("--site") + 1] == "14"
     assert fit[fit.index("--prompt-type") + 1] == report.verdict.prompt_type
     assert fit[2:6] == ["my pairs.jsonl", "--view", "choice", "--model"]
+    assert fit[fit.index("--strength") + 1] == "1"
     folder = fit[fit.index("--out") + 1]
     assert check[check.index("--steering") + 1] == release[release.index("--treatment") + 1] == folder
     assert check[check.index("--out") + 1] == release[release.index("--check") + 1]
@@ -141,7 +200,8 @@ def test_a_pass_leads_to_a_folder_that_is_checked_and_then_to_one_user_in_a_hund
 
 
 def test_a_finished_steering_that_was_checked_wholly_goes_live() -> None:
-    whole = {"steering": FINISHED, "stopping": THOROUGH, "verdict": {"basis": "likelihood and generated text"}}
+    whole: dict[str, Any] = {"steering": FINISHED, "stopping": THOROUGH, "chat_template": True}
+    whole["verdict"] = {"basis": "likelihood and generated text"}
     assert verbs(steps(Conclusion("go", ()), **whole)) == ["release"]
 
 

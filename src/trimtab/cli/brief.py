@@ -17,7 +17,7 @@ def brief(
     ] = Path("brief.html"),
     lang: Annotated[str | None, typer.Option(help="en or ja; by default that of the environment (LANG).")] = None,
 ) -> None:
-    """One page for those who decide: may we pilot this, how sure are we, what does it cost, and what next."""
+    """Two pages for those who decide: may we pilot this, how sure are we, what does it cost, and what next."""
     from trimtab.reports.brief.files import save
     from trimtab.reports.brief.html import Named
     from trimtab.reports.brief.language import LANGUAGES, own_language

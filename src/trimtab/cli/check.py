@@ -171,7 +171,18 @@ def check(
             model=model, revision=revision, adapter=adapter, dtype=None if dtype == "auto" else dtype,
             chat_template=chat_template,
         )  # fmt: skip
-        return Named(shlex.join([behavior, *told]), shlex.join(which))
+        parts = options.as_words(seed=seed or None, train=train, eval=eval_)
+        bound = options.as_words(max_kl=None if max_kl == 0.1 else max_kl)
+        others = options.as_words(
+            scope=None if scope == "all" else scope, read=read, min_effect=min_effect,
+            max_anti_steerable=None if max_anti_steerable == 0.25 else max_anti_steerable,
+            max_capability_loss=None if max_capability_loss == 0.05 else max_capability_loss,
+            allow_desired_loss=allow_desired_loss, positive_instruction=positive_instruction,
+            negative_instruction=negative_instruction,
+        )  # fmt: skip
+        served = "" if model is None else Path(model).name if Path(model).exists() else model
+        conditions = shlex.join([*parts, *bound, *others]), shlex.join([*parts, *bound])
+        return Named(shlex.join([behavior, *told]), shlex.join(which), served, *conditions)
 
     if len(loaded) == 1:
         if executor != LOCAL:

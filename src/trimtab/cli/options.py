@@ -183,11 +183,11 @@ def own_folder(out: Path, *, for_steering: bool = False) -> None:
     outside_steerings(out if not for_steering else out.parent)
 
 
-def as_words(**given: str | bool | None) -> list[str]:
+def as_words(**given: str | float | None) -> list[str]:
     """Options as they are typed, those that are missing or False left out; `chat_template` is `--chat-template`."""
     words = []
     for name, value in given.items():
-        if value:
+        if value is not None and value is not False:
             words += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
     return words
 

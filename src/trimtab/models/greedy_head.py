@@ -4,7 +4,7 @@ Where W is in bfloat16 and h in float32, W's own product takes h' (h rounded to 
 δ = h - h' every exact logit lies within |w_j · δ| ≤ max ‖w‖ ‖δ‖ = D of r_j, and rounding keeps the order. So a token
 whose exact logit is at least that of the likeliest by r, whose rounded logit is t, has a rounded logit of at least
 t - 2 (D + u |t|) and a little, u being the unit roundoff. There are a few such tokens; their logits are computed anew
-in float32, and the largest of all is then the one that float32 would have.
+in float32, and the largest of all is then the one that float32 would have. A bias is added before the one rounding.
 """
 
 from collections.abc import Sequence
@@ -80,7 +80,7 @@ class GreedyHead:
         row, token = at_least(logits, top - 2 * SLACK * (self._longest * lost + self._unit * top.abs()))
         exact = (rows[row] * self._weight[token].float()).sum(dim=1)
         logits[row, token] = exact if self._bias is None else exact + self._bias[token].float()
-        return logits.view(*h.shape[:-1], -1)
+        return logits.view(*h.shape[:-1], logits.shape[-1])
 
     def _top(self, logits: Tensor) -> Tensor:
         """The largest of each row, barred tokens aside."""

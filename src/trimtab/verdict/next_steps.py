@@ -5,114 +5,160 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
-from trimtab.decimals import bracketed, decimals
+from trimtab.decimals import bracketed
 from trimtab.results.numbers import given
 from trimtab.results.report import NextStep, Report
 from trimtab.verdict.decision import Conclusion
-from trimtab.verdict.requirements import DESIRED, EFFECT, ODD
+from trimtab.verdict.requirements import DESIRED, EFFECT, GENERATED, ODD
 
 MANY_ROWS = 20_000  # that nobody writes for one check
 
 
 @dataclass(frozen=True)
 class Named:
-    """How a behavior and its model are named on a command line.
+    """How a behavior, its model and the conditions of its check are named on a command line.
 
     Args:
         data: the behavior, with what its reader is told, such as `pairs.jsonl --view statements`.
         model: options that name the model, such as `--model org/name`; empty for the embedded one.
+        served: the name under which a server has the model; empty for the embedded one.
+        check: conditions of a check that are not its defaults, such as `--seed 3 --max-kl 0.2`.
+        fit: those of them that a fit has too.
     """
 
     data: str = "BEHAVIOR"
     model: str = ""
-
-    @property
-    def both(self) -> str:
-        """Behavior and model."""
-        return " ".join(filter(None, (self.data, self.model)))
+    served: str = ""
+    check: str = ""
+    fit: str = ""
 
 
-def next_steps(report: Report, conclusion: Conclusion, named: Named) -> tuple[NextStep, ...]:
+def next_steps(report: Report, conclusion: Conclusion, named: Named, chats: bool = True) -> tuple[NextStep, ...]:
     """The steps, the most important first.
 
     Args:
         report: all but these steps.
         conclusion: of its verdict.
         named: for the commands.
+        chats: whether the model has a chat template, through which requests go when it is served.
     """
+    commands = _Commands(report, named, chats)
     of = {"no-go": _after_no_go, "inconclusive": _after_inconclusive}.get(conclusion.decision, _after_a_pass)
-    return tuple(of(report, conclusion, named))
+    return tuple(of(report, conclusion, commands))
 
 
-def _after_no_go(report: Report, conclusion: Conclusion, named: Named) -> Iterator[NextStep]:
+@dataclass(frozen=True)
+class _Commands:
+    """Commands on the same behavior, model and conditions."""
+
+    report: Report
+    named: Named
+    chats: bool
+
+    def check(self, *more: str, steering: str | None = None, data: str | None = None) -> str:
+        """A check; of the finished steering, if that was checked."""
+        n = self.named
+        made = steering or ("STEERING" if self.report.steering is not None else None)
+        return _joined("trimtab check", data or n.data, n.model, n.check, f"--steering {made}" if made else "", *more)
+
+    def fit(self, *more: str) -> str:
+        """A fit."""
+        n = self.named
+        return _joined("trimtab fit", n.data, n.model, n.fit, *more)
+
+    def weaker(self, factor: float) -> tuple[str, str]:
+        """A lower strength, and a check at it, where this one was."""
+        lower = given(float(f"{self.report.verdict.strength * factor:.2g}"))
+        r = self.report
+        where = "" if r.steering is not None else f"--site {_place(r)} --prompt-type {r.verdict.prompt_type}"
+        return lower, self.check(where, f"--strength {lower}")
+
+    def release(self, folder: str, check: str) -> str:
+        """A release of a folder for few users."""
+        served = f"--model {shlex.quote(self.named.served)}" if self.named.served else ""
+        return _joined(
+            f"trimtab release create {shlex.quote(self.report.behavior)} --treatment {folder} --check {check}", served,
+            "" if self.chats else "--no-chat-template", "--stages 1,5,25,50,100 --guardrail refusal --guardrail errors",
+        )  # fmt: skip
+
+
+def _joined(*parts: str) -> str:
+    return " ".join(part for part in parts if part)
+
+
+def _after_no_go(report: Report, conclusion: Conclusion, commands: _Commands) -> Iterator[NextStep]:
     failed = conclusion.failed
+    still = any(name == EFFECT or name.startswith(ODD) for name in failed)
     yield NextStep(
         code="no-pilot",
         what="Do not pilot this steering: what was measured says that it would not do what it is for.",
     )
-    if any(name == EFFECT or name.startswith(ODD) for name in failed):
+    if still:
         yield NextStep(
             code="read-examples",
             what="Nothing here moves the answers enough. Look at the examples first: do the two answers of a prompt "
             "differ in the behavior and in little else?",
-            command=f"trimtab lint {named.data}",
+            command=f"trimtab lint {commands.named.data}",
         )
         if report.site_chosen == "given" and report.steering is None:
-            yield NextStep(
-                code="look-for-site",
-                what="The site was given: let the check look for one.",
-                command=f"trimtab check {named.both}",
-            )
+            what = "The site was given: let the check look for one."
+            yield NextStep(code="look-for-site", what=what, command=commands.check())
     elif any("anti-steerable" in name for name in failed):
         yield NextStep(
             code="part-in-two",
             what="It moves most examples the right way and too many the wrong way. The report lists those; if they "
             "have something in common, they are a behavior of their own: part the file in two and check both.",
-            command=f"trimtab check first.jsonl second.jsonl {named.model}".rstrip(),
+            command=_joined("trimtab check first.jsonl second.jsonl", commands.named.model),
         )
         if report.steering is None:
             yield NextStep(
                 code="turn-each-token",
                 what="One direction may not be enough: a method that turns each token its own way is worth a try.",
-                command=f"trimtab fit {named.both} --method k-steering --out {_folder(report, 'k-steering')}",
+                command=commands.fit(f"--method k-steering --out {_folder(report, 'k-steering')}"),
             )
-    if DESIRED in failed and EFFECT not in failed:
+    if DESIRED in failed and not still:
         yield NextStep(
             code="less-of-undesired",
             what="Desired answers become rarer too, only less so than undesired ones. If it is enough to hear less of "
             "the undesired ones, say so; it will then be a reservation.",
-            command=f"trimtab check {named.both} {_steering(report)}--allow-desired-loss",
+            command=commands.check("--allow-desired-loss"),
+        )
+    if any(name.startswith(GENERATED) for name in failed):
+        yield NextStep(
+            code="read-what-it-writes",
+            what="Answers become likelier, and the texts that the model writes do not follow. Read the continuations "
+            "in the report: likelihood alone is no reason for a pilot.",
         )
     if any("divergence" in name or "capability" in name for name in failed):
-        yield from _too_dear(report, named)
-    yield from _asking(report, named)
+        yield from _too_dear(report, commands)
+    yield from _asking(report, commands, still)
 
 
-def _too_dear(report: Report, named: Named) -> Iterator[NextStep]:
+def _too_dear(report: Report, commands: _Commands) -> Iterator[NextStep]:
     """Steps where other text suffers too much."""
-    if report.strength_chosen == "given":
-        strength, lower = given(report.verdict.strength), decimals(report.verdict.strength / 2, ".2g")
+    if _edits(report) and (report.strength_chosen == "given" or report.steering is not None):
+        strength, (lower, command) = given(report.verdict.strength), commands.weaker(0.5)
         yield NextStep(
             code="less-strength",
             what=f"The price elsewhere is too high at strength {strength}: try {lower}.",
-            command=f"trimtab check {named.both} {_steering(report)}--strength {lower}",
+            command=command,
             values={"strength": strength, "lower": lower},
         )
     if report.steering is None:
         yield NextStep(
             code="gate",
             what="A gate leaves text alone that has nothing to do with the behavior.",
-            command=f"trimtab fit {named.both} --method probe-gated --out {_folder(report, 'gated')}",
+            command=commands.fit(f"--method probe-gated --out {_folder(report, 'gated')}"),
         )
 
 
-def _asking(report: Report, named: Named) -> Iterator[NextStep]:
-    """The step to an instruction, unless it is known to do nothing."""
+def _asking(report: Report, commands: _Commands, still: bool) -> Iterator[NextStep]:
+    """The step to an instruction, unless it is known to do nothing; `still`: nor does steering."""
     if report.steering is not None:
         return
     asked = report.prompting_baseline.effect
-    command = f"trimtab fit {named.both} --method instruction --out {_folder(report, 'asked')}"
-    if asked.low is None:
+    command = commands.fit(f"--method instruction --out {_folder(report, 'asked')}")
+    if asked.low is None or asked.high is None or asked.low <= 0 < asked.high:
         what = "Ask for the behavior in the prompt instead, and check that like a steering."
         yield NextStep(code="ask", what=what, command=command)
         return
@@ -124,7 +170,7 @@ def _asking(report: Report, named: Named) -> Iterator[NextStep]:
             command=command,
             values={"figure": figure},
         )
-    else:
+    elif still:
         yield NextStep(
             code="larger-model",
             what=f"Plainly asking for it does no better ({figure}). A larger model is left, or training it in.",
@@ -132,36 +178,51 @@ def _asking(report: Report, named: Named) -> Iterator[NextStep]:
         )
 
 
-def _after_inconclusive(report: Report, conclusion: Conclusion, named: Named) -> Iterator[NextStep]:
+def _after_inconclusive(report: Report, conclusion: Conclusion, commands: _Commands) -> Iterator[NextStep]:
     yield NextStep(
         code="decide-nothing",
-        what="Do not decide on this: the examples leave it open, which is neither a yes nor a no.",
+        what="Do not decide on this: what was measured leaves it open, which is neither a yes nor a no.",
     )
     for fault in conclusion.blocking:
         yield NextStep(
             code="mend-examples",
             what=f"Mend the examples first: {fault}",
-            command=f"trimtab lint {named.data}",
+            command=f"trimtab lint {commands.named.data}",
             values={"fault": fault},
         )
     if conclusion.unable:
         yield NextStep(
             code="as-free-text",
             what="The unsteered model does not understand the question; check the answers as free text.",
-            command=f"trimtab check {_without_view(named.data)} --view statements {named.model}".rstrip(),
+            command=commands.check("--view statements", data=_without_view(commands.named.data)),
         )
-    of_texts = [name for name in conclusion.open if "divergence" in name or "capability" in name]
-    if of_texts:
-        lower = decimals(report.verdict.strength * 0.8, ".2g")
+    written = {name: n for name, n in conclusion.open.items() if name.startswith(GENERATED)}
+    dear = [name for name in conclusion.open if "divergence" in name or "capability" in name]
+    if written:
+        yield _more_texts(report, list(written.values()), commands)
+    if dear and _edits(report):
+        lower, command = commands.weaker(0.8)
         yield NextStep(
             code="a-little-less",
-            what=f"The {' and the '.join(of_texts)} lies on its bound; a little less strength decides it.",
-            command=f"trimtab check {named.both} {_steering(report)}--strength {lower}",
-            values={"figures": ", ".join(of_texts), "lower": lower},
+            what=f"The {' and the '.join(dear)} lies on its bound; at strength {lower} it may well keep it.",
+            command=command,
+            values={"figures": ", ".join(dear), "lower": lower},
         )
-    needed = [n for name, n in conclusion.open.items() if name not in of_texts]
+    needed = [n for name, n in conclusion.open.items() if name not in (*written, *dear)]
     if needed and not conclusion.unable:
         yield _more_rows(report, needed)
+
+
+def _more_texts(report: Report, needed: list[int | None], commands: _Commands) -> NextStep:
+    """How many prompts must be continued for generated text to decide."""
+    known = [n for n in needed if n is not None]
+    n = min(max(known, default=report.n_eval), report.n_eval)
+    return NextStep(
+        code="more-texts",
+        what=f"Generated text leaves it open: have the model continue {n} prompts.",
+        command=commands.check(f"--thorough --generate {n}"),
+        values={"n": str(n)},
+    )
 
 
 def _more_rows(report: Report, needed: list[int | None]) -> NextStep:
@@ -175,17 +236,18 @@ def _more_rows(report: Report, needed: list[int | None]) -> NextStep:
             what="The figures lie on their bounds: no number of examples that one could write would decide it. Loosen "
             "a bound for a reason that you can name, or treat it as a no.",
         )
+    more = max(2, total - rows)
     return NextStep(
         code="more-rows",
-        what=f"About {total:,} rows in all would decide it with a chance of 80 %, if the estimates are right; there "
-        f"are {rows:,}. Rows that repeat each other in other words do not count; a chat model can draft more.",
-        command=f"trimtab draft {shlex.quote(report.behavior)} --description DESCRIPTION --n {total - rows} "
+        what=f"About {rows + more:,} rows in all would decide it with a chance of 80 %, if the estimates are right; "
+        f"there are {rows:,}. Rows that repeat each other in other words do not count; a chat model can draft more.",
+        command=f"trimtab draft {shlex.quote(report.behavior)} --description DESCRIPTION --n {more} "
         "--endpoint https://host/v1 --endpoint-model NAME",
-        values={"total": f"{total:,}", "rows": f"{rows:,}"},
+        values={"total": f"{rows + more:,}", "rows": f"{rows:,}"},
     )
 
 
-def _after_a_pass(report: Report, conclusion: Conclusion, named: Named) -> Iterator[NextStep]:
+def _after_a_pass(report: Report, conclusion: Conclusion, commands: _Commands) -> Iterator[NextStep]:
     if conclusion.decision == "caution":
         n = len(report.verdict.reservations)
         yield NextStep(
@@ -193,29 +255,49 @@ def _after_a_pass(report: Report, conclusion: Conclusion, named: Named) -> Itera
             what=f"Read the reservation{'s' if n > 1 else ''} first: a pilot is defensible if you can live with "
             f"{'each of them' if n > 1 else 'it'}, and with less traffic than a go would deserve.",
         )
-    folder = "STEERING" if report.steering is not None else _folder(report, "steering")
-    if report.steering is None:
+    finished, strength = report.steering is not None, given(report.verdict.strength)
+    folder, check = ("STEERING", "CHECK") if finished else (_folder(report, "steering"), "")
+    if not finished:
         yield NextStep(
             code="make",
             what="Make the steering.",
-            command=f"trimtab fit {named.both} --site {_place(report)} --prompt-type {report.verdict.prompt_type} "
-            f"--strength {given(report.verdict.strength)} --no-check --out {folder}",
+            command=commands.fit(
+                f"--site {_place(report)} --prompt-type {report.verdict.prompt_type} --strength {strength} --no-check "
+                f"--out {folder}"
+            ),
+        )
+    elif report.verdict.strength != 1:
+        folder = "STEERING@PRESET"
+        yield NextStep(
+            code="preset",
+            what=f"It was checked at {strength} times its own strengths: keep them as a preset of the steering, since "
+            "a release serves what is stored.",
+            values={"strength": strength},
         )
     whole = report.stopping is not None and report.stopping.effort == "thorough"
-    if report.steering is None or not whole or report.verdict.basis == "likelihood":
+    as_served = report.chat_template or not commands.chats
+    if not finished or not whole or report.verdict.basis == "likelihood" or not as_served:
+        check = f"{folder.partition('@')[0]}-check"
         yield NextStep(
             code="check-the-folder",
-            what="Check the very folder that is to go live: all of it on all examples, and text that the model writes, "
-            "of which a likelihood says little.",
-            command=f"trimtab check {named.both} --steering {folder} --thorough --generate 40 --out {folder}-check",
-        )
+            what="Check the very folder that is to go live, as it will be asked: all of it on all examples, and text "
+            "that the model writes, of which a likelihood says little.",
+            command=commands.check(
+                "" if as_served else "--chat-template", f"--strength {strength}" if "@" in folder else "",
+                f"--thorough --generate 40 --out {check}", steering=folder.partition("@")[0],
+            ),
+        )  # fmt: skip
     yield NextStep(
         code="release",
         what="Put it live for one user in a hundred, with what must not get worse; one command takes it back "
         "(docs/operations.md).",
-        command=f"trimtab release create {shlex.quote(report.behavior)} --treatment {folder} --check {folder}-check "
-        "--stages 1,5,25,50,100 --guardrail refusal --guardrail errors",
+        command=commands.release(folder, check),
     )
+
+
+def _edits(report: Report) -> bool:
+    """Whether strength matters: text in front of prompts is there or not."""
+    return report.steering is None or bool(report.steering.edits)
 
 
 def _place(report: Report) -> str:
@@ -228,11 +310,6 @@ def _place(report: Report) -> str:
 def _folder(report: Report, what: str) -> str:
     """A folder's name, quoted for a shell."""
     return shlex.quote(f"{report.behavior}-{what}")
-
-
-def _steering(report: Report) -> str:
-    """What a check of a finished steering is given besides, with a space behind it."""
-    return "" if report.steering is None else "--steering STEERING "
 
 
 def _without_view(data: str) -> str:

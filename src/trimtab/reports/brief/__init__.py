@@ -1,1 +1,1 @@
-"""A check on one page, for those who decide whether it is piloted; in English or Japanese."""
+"""A check on two pages, for those who decide whether it is piloted; in English or Japanese."""

@@ -56,13 +56,24 @@ class Brief:
     @property
     def means(self) -> str:
         """What the decision means."""
-        failed = "; ".join(bound.name for bound in self.report.verdict.bounds if bound.holds is False)
+        bounds = self.report.verdict.bounds
+        failed = "; ".join(bound.name for bound in bounds if bound.holds is False)
+        if self.report.verdict.decision == "inconclusive" and (failed or all(bound.holds for bound in bounds)):
+            return self.say("means.fault")
         return self.say(f"means.{self.report.verdict.decision}", n=self.report.n_eval_clusters, failed=failed or "–")
 
     @property
     def judged(self) -> str:
         """By what it was judged."""
         return self.say("judged.likelihood" if self.report.verdict.basis == "likelihood" else "judged.written")
+
+    @property
+    def finished(self) -> str | None:
+        """What to bear in mind of a steering that came finished, unless its training data are known to be others."""
+        steering = self.report.steering
+        if steering is None or steering.trained_on_this is False:
+            return None
+        return self.say("finished", n=self.report.n_eval_clusters)
 
     @property
     def effect(self) -> Effect | None:
@@ -91,15 +102,15 @@ class Brief:
             if plus.value is not None and plus.low is not None and plus.high is not None:
                 way = "more" if plus.low > 0 else "less" if plus.high < 0 else "open"
                 direction = self.say(f"sure.desired.{way}")
-                yield self.say("sure.desired", direction=direction, figure=self.figure(plus))
+                yield self.say("sure.desired", direction=direction, figure=self._in(self.report.unit, plus))
         rate = self.report.verdict.error_rate
         if rate is None:
             yield self.say("sure.rate.none")
         else:
             figure = share(rate.value, rate.low, rate.high)
-            yield self.say("sure.rate", n=rate.n, share=figure, data=f"{rate.data}; {rate.model}")
-        stopping = self.report.stopping
-        yield self.say("sure.interval", level=level(0.95 if stopping is None else stopping.level))
+            data = "; ".join((rate.data, rate.model, *rate.reservations))
+            yield self.say("sure.rate", n=rate.n, share=figure, kind=rate.kind, wrong=rate.wrong, data=data)
+        yield self.say("sure.interval")
 
     @property
     def examples(self) -> list[Text]:
@@ -160,8 +171,10 @@ class Brief:
     def steps(self) -> Iterator[str]:
         """What the report says to do next, in the reader's language where it has the step."""
         for step in self.report.next_steps:
-            key = f"step.{step.code}"
-            yield self.say(key, **step.values) if key in self.say.texts else step.what
+            try:
+                yield self.say(f"step.{step.code}", **step.values)
+            except (KeyError, IndexError):  # no words for it here, or none for its figures
+                yield step.what
 
     @property
     def sentences(self) -> Iterator[str]:
@@ -182,22 +195,27 @@ class Brief:
     def doubts(self) -> Iterator[tuple[str, str]]:
         """What a sceptic will ask, and the figure that answers it."""
         report, effect = self.report, self.effect
-        yield self._doubt("chance", dev=report.n_dev, n=report.n_eval)
+        chosen = (report.site_chosen, report.strength_chosen, report.prompt_type_chosen)
+        if report.steering is not None or "dev" not in chosen:
+            yield self.say("ask.chance"), self.say("ask.chance.given", n=report.n_eval)
+        else:
+            yield self._doubt("chance", dev=report.n_dev, n=report.n_eval)
         random = report.random_directions
         if random.percentile_95 is None:
             yield self.say("ask.random"), self._none(random.reason)
         elif effect is not None:
             odd = random.figure == "odd part"
             figure = spread(effect.odd, effect.odd_low, effect.odd_high) if odd else _of(effect)
-            yield self._doubt("random", random=number(random.percentile_95), figure=f"{figure} {report.unit}")
+            reached = f"{number(random.percentile_95)} {report.unit}"
+            yield self._doubt("random", random=reached, figure=f"{figure} {report.unit}")
         yield self.say("ask.length"), self._answer("length", report.length_auroc)
         wording = report.wording
         if wording.reason is None and not wording.words:
             yield self.say("ask.words"), self.say("ask.words.none")
         else:
             left = wording.without if wording.reason is None else Estimate(reason=wording.reason)
-            yield self.say("ask.words"), self._answer("words", left)
-        yield self.say("ask.training"), self._answer("training", report.training_variability.effect)
+            yield self.say("ask.words"), self._answer("words", left, report.unit)
+        yield self.say("ask.training"), self._answer("training", report.training_variability.effect, report.unit)
         written = report.generated
         shift = written.shift if written.n else Estimate(reason=written.reason)
         yield self.say("ask.written"), self._answer("written", shift, n=written.n)
@@ -223,8 +241,8 @@ class Brief:
     def _none(self, reason: str | None) -> str:
         return self.say("not-measured", reason=reason) if reason else self.say("not-measured.bare")
 
-    def _answer(self, name: str, e: Estimate, **values: object) -> str:
-        figure = self.figure(e)
+    def _answer(self, name: str, e: Estimate, unit: str = "", **values: object) -> str:
+        figure = self._in(unit, e) if unit else self.figure(e)
         return figure if e.value is None else self.say(f"ask.{name}.answer", figure=figure, **values)
 
     def _doubt(self, name: str, **values: object) -> tuple[str, str]:

@@ -31,6 +31,10 @@ def save(reports: Sequence[Named], file: Path, language: Language) -> Path:
     ending = file.suffix.lower()
     if ending not in (".html", ".pdf"):
         raise InputError(f"{file} ends in neither .html nor .pdf; name it so", code="out-of-range", field="out")
+    if (file.parent / "report.json").exists() and file.name in ("report.html", "report.pdf"):
+        raise InputError(
+            f"{file} lies beside the report and has its name; give another file", code="file-exists", field="out"
+        )
     found = browser() if ending == ".pdf" else None
     text = page(reports, language)
     try:

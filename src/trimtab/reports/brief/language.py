@@ -24,7 +24,7 @@ class Words:
     language: Language
     texts: Mapping[str, str | Mapping[str, str]]
 
-    def __call__(self, key: str, **values: object) -> str:
+    def __call__(self, key: str, /, **values: object) -> str:
         """The text of a key; `n` among the values is the number of things."""
         text = self.texts[key]
         if not isinstance(text, str):

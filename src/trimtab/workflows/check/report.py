@@ -101,7 +101,8 @@ def assemble(
         examples=_texts(on, own), continuations=found.continuations,
         notes=tuple(notes), stopping=stopping, rows=_rows(on, found),
     )  # fmt: skip
-    return report.model_copy(update={"next_steps": next_steps(report, decided.conclusion, named)})
+    chats = bool(getattr(model.tokenizer, "chat_template", None))
+    return report.model_copy(update={"next_steps": next_steps(report, decided.conclusion, named, chats)})
 
 
 def _over(found: Measured) -> dict[float, Propensity]:
