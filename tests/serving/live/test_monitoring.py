@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.serving.asking import sent
 from tests.serving.live.conftest import Operated
+from tests.serving.live.test_classifying import warmth
 from tests.serving.monitoring.checks import checked, scores_of
 
 from trimtab.behaviors import Behavior
@@ -18,6 +19,7 @@ from trimtab.clients.chat import Endpoint
 from trimtab.evaluation import Rater
 from trimtab.interventions import AnswerScore, RequestSteering
 from trimtab.operations.releases.view import Condition
+from trimtab.serving.live.classifying import Classifying, Scoring
 from trimtab.serving.live.judging import Judging, Sampling
 from trimtab.serving.monitoring import Observations, Setup
 from trimtab.serving.monitoring.canary import compared
@@ -54,6 +56,8 @@ def figures(operated: Operated) -> dict[str, set[str]]:
     rater = Rater(Endpoint("http://127.0.0.1:9/v1", "judge"), Behavior.builtin("sentiment"))
     operations.judging = Judging(rater, operations.outcomes, None, Sampling(1.0))
     operations.judging.put("req_1", "", " ")
+    operations.classifying = Classifying([warmth()], operations.outcomes, None, Scoring())
+    operations.classifying.put("req_1", "", " ")
     registry.register(Watched(watched()))
     page = sent(operated.server, "GET", "/metrics", "read").text + generate_latest(registry).decode()
     found: dict[str, set[str]] = {}
@@ -91,7 +95,9 @@ def test_alerts_and_dashboard_ask_for_what_there_is(figures: dict[str, set[str]]
 
 def test_the_page_names_every_figure_and_every_alert(figures: dict[str, set[str]]) -> None:
     text = PAGE.read_text(encoding="utf-8")
-    of_releases = {name for name in figures if re.match(r"trimtab_(release|exposures|assignments|store|judge)_", name)}
+    of_releases = {
+        name for name in figures if re.match(r"trimtab_(release|exposures|assignments|store|judge|classifier)_", name)
+    }
     assert of_releases
     missing = {name for name in of_releases if f"`{name}`" not in text and not name.endswith("_created")}
     assert not missing
