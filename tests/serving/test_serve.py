@@ -228,6 +228,12 @@ def test_the_page_is_at_the_servers_address_unless_it_is_switched_off(
         (("--upstream", "nonsense", "--no-auth"), "give the server's base URL"),
         (("--upstream", "http://127.0.0.1:9/v1", "--upstream-key-env", "NO_KEY", "--no-auth"), "NO_KEY holds no key"),
         (("--tokenizer", "nowhere", "--no-auth"), "belong to an upstream"),
+        (
+            ("--upstream", "http://127.0.0.1:9/v1", "--dtype", "auto", "--no-auth"),
+            "--dtype means nothing with --upstream",
+        ),
+        (("--judge-share", "0.5", "--no-auth"), "--judge-share belongs to --judge, which is missing"),
+        (("--classifier-per-minute", "9", "--no-auth"), "belongs to --classifier, which is missing"),
         (("--upstream", "http://127.0.0.1:9/v1", "--shadow", "0.1", "--no-auth"), "canary and shadow score answers"),
     ],
 )

@@ -1,7 +1,7 @@
 """Options and habits that commands share."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -181,6 +181,46 @@ def own_folder(out: Path, *, for_steering: bool = False) -> None:
     if os.path.lexists(out) and not out.is_dir():
         raise InputError(f"--out {out} is a file; give a folder")
     outside_steerings(out if not for_steering else out.parent)
+
+
+def only_with(context: typer.Context, owner: str, names: Iterable[str], there: bool) -> None:
+    """Check that options which say more about another one were not given without it.
+
+    Args:
+        context: of the command.
+        owner: the other option's parameter.
+        names: parameters that belong to it.
+        there: whether it is there.
+
+    Raises:
+        InputError: one was given without it.
+    """
+    if there:
+        return
+    for name in names:
+        if _given(context, name):
+            raise InputError(f"{_flag(name)} belongs to {_flag(owner)}, which is missing")
+
+
+def not_with(context: typer.Context, owner: str, names: Iterable[str], there: bool) -> None:
+    """Check that options which mean nothing beside another one were not given with it.
+
+    Raises:
+        InputError: one was.
+    """
+    for name in names:
+        if there and _given(context, name):
+            raise InputError(f"{_flag(name)} means nothing with {_flag(owner)}; leave one of them out")
+
+
+def _given(context: typer.Context, name: str) -> bool:
+    """Whether an option was typed, be it with its default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name not in ("DEFAULT", "DEFAULT_MAP")
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def as_words(**given: str | float | None) -> list[str]:

@@ -33,6 +33,7 @@ KeysFile = Annotated[
 
 
 def serve(
+    context: typer.Context,
     model: options.ModelId = "smollm2",
     revision: options.Revision = None,
     adapter: options.Adapter = None,
@@ -135,6 +136,14 @@ def serve(
     from trimtab.serving.registry import Registry
     from trimtab.serving.settings import Limits, Settings
 
+    options.not_with(
+        context,
+        "upstream",
+        ("model", "revision", "adapter", "dtype", "device", "threads", "max_running"),
+        bool(upstream),
+    )
+    options.only_with(context, "judge", ("judge_share", "judge_per_minute", "judge_a_day"), judge is not None)
+    options.only_with(context, "classifier", ("classifier_share", "classifier_per_minute"), bool(classifier))
     registry = Registry(steerings)
     passed_on = None
     if upstream and (shadow or canary):
