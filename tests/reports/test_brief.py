@@ -19,7 +19,7 @@ import trimtab as tt
 from trimtab.errors import InputError
 from trimtab.reports.brief import files
 from trimtab.reports.brief.content import Brief
-from trimtab.reports.brief.html import Named, page
+from trimtab.reports.brief.html import ReportFile, page
 from trimtab.reports.brief.language import LANGUAGES, Language, Words, own_language, words
 from trimtab.results import consequences as con
 from trimtab.results.figures import Estimate
@@ -38,7 +38,7 @@ def brief(report: Report, language: Language = "en") -> Brief:
 
 
 def visible(report: Report, language: Language = "en") -> str:
-    return Outline(page([Named(report, "out/mine")], language)).visible
+    return Outline(page([ReportFile(report, "out/mine")], language)).visible
 
 
 def _places(text: str | Mapping[str, str]) -> set[str]:
@@ -89,7 +89,7 @@ def test_every_word_is_used() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_any_report_becomes_a_page_without_scripts_or_holes(any_report: Report, language: Language) -> None:
-    outline = Outline(page([Named(any_report, "out/mine")], language))
+    outline = Outline(page([ReportFile(any_report, "out/mine")], language))
     assert outline.scripts == []
     assert all(ELEMENTS.fullmatch(tag) for tag, _ in outline.elements)
     assert not [name for _, attributes in outline.elements for name in attributes if name.startswith("on")]
@@ -248,16 +248,16 @@ def test_what_cannot_be_is_refused(run: Run, tmp_path: Path, monkeypatch: pytest
 def test_a_browser_that_fails_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "browser", lambda: "false")
     with pytest.raises(tt.TrimtabError, match="could not print"):
-        files.save([Named(build(), "x")], tmp_path / "brief.pdf", "en")
+        files.save([ReportFile(build(), "x")], tmp_path / "brief.pdf", "en")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(InputError, match=r"neither"):
-        files.save([Named(build(), "x")], tmp_path / "brief", "en")
+        files.save([ReportFile(build(), "x")], tmp_path / "brief", "en")
 
 
 @pytest.mark.browser
 def test_the_pdf_is_one(chromium: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "browser", lambda: chromium)
-    saved = files.save([Named(build(), "x")], tmp_path / "brief.pdf", "ja")
+    saved = files.save([ReportFile(build(), "x")], tmp_path / "brief.pdf", "ja")
     assert saved.read_bytes().startswith(b"%PDF-")
     assert [file.name for file in tmp_path.iterdir()] == ["brief.pdf"]
 
@@ -274,6 +274,6 @@ def test_words_are_valid_json_without_repeated_keys() -> None:
 
 
 def test_hostile_texts_stay_text(variant: Callable[[str], Report]) -> None:
-    text = page([Named(variant("hostile"), "<b>x</b>")], "en")
+    text = page([ReportFile(variant("hostile"), "<b>x</b>")], "en")
     assert "<script" not in text
     assert "&lt;b&gt;x" in text

@@ -13,10 +13,10 @@ from trimtab.results import consequences as con
 from trimtab.results.report import NextStep, Report, SteeringRecord, Stopping
 from trimtab.statistics.intervals import Interval
 from trimtab.verdict.decision import Conclusion, Requirement, conclude
-from trimtab.verdict.next_steps import Named, next_steps
+from trimtab.verdict.next_steps import CommandWords, next_steps
 from trimtab.verdict.requirements import DESIRED, EFFECT, GENERATED
 
-PAIRS = Named(
+PAIRS = CommandWords(
     "'my pairs.jsonl' --view choice", "--model org/name", "org/name", "--seed 3 --scope generated", "--seed 3"
 )
 WRONG, KL = "share of anti-steerable examples", "divergence on neutral text (KL)"

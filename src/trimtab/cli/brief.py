@@ -7,7 +7,6 @@ import typer
 from rich.console import Console
 
 from trimtab.cli.options import one_of
-from trimtab.errors import InputError
 
 
 def brief(
@@ -19,13 +18,12 @@ def brief(
 ) -> None:
     """Two pages for those who decide: may we pilot this, how sure are we, what does it cost, and what next."""
     from trimtab.reports.brief.files import save
-    from trimtab.reports.brief.html import Named
+    from trimtab.reports.brief.html import ReportFile
     from trimtab.reports.brief.language import LANGUAGES, own_language
     from trimtab.results.report import Report
 
     one_of("--lang", lang, LANGUAGES)
     language = next((known for known in LANGUAGES if known == lang), own_language())
-    found = [Named(Report.load(path.parent if path.name == "report.json" else path), str(path)) for path in reports]
-    if not found:
-        raise InputError("name at least one report: the folder of a check, or its report.json")
+    folders = [path.parent if path.name == "report.json" else path for path in reports]
+    found = [ReportFile(Report.load(folder), str(path)) for folder, path in zip(folders, reports, strict=True)]
     Console(soft_wrap=True).print(f"brief: {save(found, out, language)}", highlight=False, markup=False)

@@ -134,7 +134,7 @@ def check(
     from trimtab.experiment.executor import LOCAL, ModelSource
     from trimtab.results import DECISIONS
     from trimtab.results.comparison import compare
-    from trimtab.verdict.next_steps import Named
+    from trimtab.verdict.next_steps import CommandWords
 
     made = None
     if steering:
@@ -165,7 +165,7 @@ def check(
         "command": shlex.join(["trimtab", *sys.argv[1:]]),
     }
 
-    def named(behavior: str) -> Named:
+    def named(behavior: str) -> CommandWords:
         told = options.as_words(view=view, format=format, skip_bad=skip_bad)
         which = options.as_words(
             model=model, revision=revision, adapter=adapter, dtype=None if dtype == "auto" else dtype,
@@ -182,7 +182,7 @@ def check(
         )  # fmt: skip
         served = "" if model is None else Path(model).name if Path(model).exists() else model
         conditions = shlex.join([*parts, *bound, *others]), shlex.join([*parts, *bound])
-        return Named(shlex.join([behavior, *told]), shlex.join(which), served, *conditions)
+        return CommandWords(shlex.join([behavior, *told]), shlex.join(which), served, *conditions)
 
     if len(loaded) == 1:
         if executor != LOCAL:

@@ -183,44 +183,21 @@ def own_folder(out: Path, *, for_steering: bool = False) -> None:
     outside_steerings(out if not for_steering else out.parent)
 
 
-def only_with(context: typer.Context, owner: str, names: Iterable[str], there: bool) -> None:
-    """Check that options which say more about another one were not given without it.
+def not_typed(context: typer.Context, names: Iterable[str], why: str) -> None:
+    """Refuse options that would not be used, be it with their defaults.
 
     Args:
         context: of the command.
-        owner: the other option's parameter.
-        names: parameters that belong to it.
-        there: whether it is there.
+        names: their parameters.
+        why: the rest of the sentence that begins with the option.
 
     Raises:
-        InputError: one was given without it.
-    """
-    if there:
-        return
-    for name in names:
-        if _given(context, name):
-            raise InputError(f"{_flag(name)} belongs to {_flag(owner)}, which is missing")
-
-
-def not_with(context: typer.Context, owner: str, names: Iterable[str], there: bool) -> None:
-    """Check that options which mean nothing beside another one were not given with it.
-
-    Raises:
-        InputError: one was.
+        InputError: one was typed.
     """
     for name in names:
-        if there and _given(context, name):
-            raise InputError(f"{_flag(name)} means nothing with {_flag(owner)}; leave one of them out")
-
-
-def _given(context: typer.Context, name: str) -> bool:
-    """Whether an option was typed, be it with its default."""
-    source = context.get_parameter_source(name)
-    return source is not None and source.name not in ("DEFAULT", "DEFAULT_MAP")
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+        source = context.get_parameter_source(name)
+        if source is not None and source.name not in ("DEFAULT", "DEFAULT_MAP"):
+            raise InputError(f"--{name.replace('_', '-')} {why}")
 
 
 def as_words(**given: str | float | None) -> list[str]:

@@ -136,14 +136,15 @@ def serve(
     from trimtab.serving.registry import Registry
     from trimtab.serving.settings import Limits, Settings
 
-    options.not_with(
-        context,
-        "upstream",
-        ("model", "revision", "adapter", "dtype", "device", "threads", "max_running"),
-        bool(upstream),
-    )
-    options.only_with(context, "judge", ("judge_share", "judge_per_minute", "judge_a_day"), judge is not None)
-    options.only_with(context, "classifier", ("classifier_share", "classifier_per_minute"), bool(classifier))
+    if upstream:
+        local = ("model", "revision", "adapter", "dtype", "device", "threads", "max_running")
+        options.not_typed(context, local, "means nothing with --upstream; leave one of them out")
+    if judge is None:
+        of_judge = ("judge_share", "judge_per_minute", "judge_a_day")
+        options.not_typed(context, of_judge, "belongs to --judge, which is missing")
+    if not classifier:
+        of_classifier = ("classifier_share", "classifier_per_minute")
+        options.not_typed(context, of_classifier, "belongs to --classifier, which is missing")
     registry = Registry(steerings)
     passed_on = None
     if upstream and (shadow or canary):

@@ -15,7 +15,7 @@ MANY_ROWS = 20_000  # that nobody writes for one check
 
 
 @dataclass(frozen=True)
-class Named:
+class CommandWords:
     """How a behavior, its model and the conditions of its check are named on a command line.
 
     Args:
@@ -33,7 +33,7 @@ class Named:
     fit: str = ""
 
 
-def next_steps(report: Report, conclusion: Conclusion, named: Named, chats: bool = True) -> tuple[NextStep, ...]:
+def next_steps(report: Report, conclusion: Conclusion, named: CommandWords, chats: bool = True) -> tuple[NextStep, ...]:
     """The steps, the most important first.
 
     Args:
@@ -52,7 +52,7 @@ class _Commands:
     """Commands on the same behavior, model and conditions."""
 
     report: Report
-    named: Named
+    named: CommandWords
     chats: bool
 
     def check(self, *more: str, steering: str | None = None, data: str | None = None) -> str:

@@ -82,12 +82,8 @@ def _not_behind(
 ) -> tuple[list[Key], list[Key]]:
     """Those that go on, at least the best two, and those that are plainly behind the best; the better ones first."""
     best = seen[order[0]]
-    behind = [
-        i >= FINALISTS and contrast_of.change(seen[key], best).mean(BEHIND).low > 0 for i, key in enumerate(order)
-    ]
-    return [k for k, b in zip(order, behind, strict=True) if not b], [
-        k for k, b in zip(order, behind, strict=True) if b
-    ]
+    behind = [key for key in order[FINALISTS:] if contrast_of.change(seen[key], best).mean(BEHIND).low > 0]
+    return [key for key in order if key not in behind], behind
 
 
 def race_steps(on: Experiment, candidates: Sequence[Variant], rows: int) -> list[Propensities]:

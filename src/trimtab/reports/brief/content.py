@@ -9,7 +9,7 @@ from trimtab.reports.brief.language import Words
 from trimtab.reports.check.tables import worst
 from trimtab.results.figures import Estimate
 from trimtab.results.numbers import centre, given, interval, level, number, share, spread
-from trimtab.results.report import Effect, Report, Text
+from trimtab.results.report import Effect, PromptTypeResult, Report, Text
 
 N_WORST: Final = 3
 ANTI_STEERABLE: Final = "max_anti_steerable"
@@ -76,16 +76,19 @@ class Brief:
         return self.say("finished", n=self.report.n_eval_clusters)
 
     @property
+    def chosen(self) -> PromptTypeResult | None:
+        """What was measured of the chosen type; None in a report without it."""
+        return self.report.prompt_types.get(self.report.verdict.prompt_type)
+
+    @property
     def effect(self) -> Effect | None:
         """The chosen type's effect."""
-        result = self.report.prompt_types.get(self.report.verdict.prompt_type)
-        return None if result is None else result.effect
+        return None if self.chosen is None else self.chosen.effect
 
     @property
     def wrong(self) -> str:
         """The share pushed the wrong way."""
-        result = self.report.prompt_types.get(self.report.verdict.prompt_type)
-        found = None if result is None else result.anti_steerable
+        found = None if self.chosen is None else self.chosen.anti_steerable
         return self.say("not-measured.bare") if found is None else share(found.share, found.low, found.high)
 
     @property

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from trimtab.errors import InputError, TrimtabError
-from trimtab.reports.brief.html import Named, page
+from trimtab.reports.brief.html import ReportFile, page
 from trimtab.reports.brief.language import Language
 from trimtab.storage.atomic import whole
 
@@ -16,7 +16,7 @@ BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chro
 PRINTING: Final = 120  # seconds
 
 
-def save(reports: Sequence[Named], file: Path, language: Language) -> Path:
+def save(reports: Sequence[ReportFile], file: Path, language: Language) -> Path:
     """Write the page.
 
     Args:

@@ -10,14 +10,14 @@ from trimtab.results.report import Report
 
 
 @dataclass(frozen=True)
-class Named:
+class ReportFile:
     """A report, and the file that it came from."""
 
     report: Report
     source: str
 
 
-def page(reports: Sequence[Named], language: Language) -> str:
+def page(reports: Sequence[ReportFile], language: Language) -> str:
     """Reports as one HTML document that needs nothing else, each on paper of its own when it is printed.
 
     Args:

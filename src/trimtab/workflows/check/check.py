@@ -26,7 +26,7 @@ from trimtab.steering import Steering
 from trimtab.storage.atomic import output_path
 from trimtab.storage.steps import Ledger
 from trimtab.verdict.decision import Thresholds
-from trimtab.verdict.next_steps import Named
+from trimtab.verdict.next_steps import CommandWords
 from trimtab.workflows.check.forecast import check_steps, like_the_chosen
 from trimtab.workflows.check.measured import Measured, measure
 from trimtab.workflows.check.report import assemble
@@ -61,7 +61,7 @@ def check(
     folder: str | Path | None = None,
     progress: Progress | None = None,
     command: str = "",
-    named: Named | None = None,
+    named: CommandWords | None = None,
 ) -> Report:
     """Will steering this behavior hold? Mean-difference vectors of the seven prompt types, judged on unseen examples.
 
@@ -165,7 +165,7 @@ def check(
     notes += [*chosen.notes, *result.notes]
     site_given = given is not None or steering is not None
     stopping = _stopping(on, result, tally.amount, whole)
-    report = assemble(result, thresholds, n_dropped, notes, site_given, stopping, named or Named())
+    report = assemble(result, thresholds, n_dropped, notes, site_given, stopping, named or CommandWords())
     report = report.model_copy(update={"command": command, "seconds": perf_counter() - start})
     if home is not None:
         (home / CLASSIFIER).unlink(missing_ok=True)

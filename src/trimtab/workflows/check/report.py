@@ -36,7 +36,7 @@ from trimtab.verdict.decide import DecisionWithGrounds, about_prompting, decide
 from trimtab.verdict.decision import Conclusion, Decision, Thresholds
 from trimtab.verdict.error_rates import ErrorRates
 from trimtab.verdict.evidence import type_result
-from trimtab.verdict.next_steps import Named, next_steps
+from trimtab.verdict.next_steps import CommandWords, next_steps
 from trimtab.verdict.requirements import GENERATED, bound
 from trimtab.version import __version__
 from trimtab.workflows.check.measured import Measured
@@ -50,7 +50,7 @@ def assemble(
     notes: list[str],
     site_given: bool,
     stopping: Stopping,
-    named: Named,
+    named: CommandWords,
 ) -> Report:
     """The report; runs no model. Command and time are filled in by the caller."""
     on, chosen = found.on, found.chosen

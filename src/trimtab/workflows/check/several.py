@@ -23,7 +23,7 @@ from trimtab.results.report import Report
 from trimtab.steering import Steering
 from trimtab.storage.atomic import output_path
 from trimtab.storage.steps import Ledger
-from trimtab.verdict.next_steps import Named
+from trimtab.verdict.next_steps import CommandWords
 from trimtab.version import __version__
 from trimtab.workflows.check.check import check
 
@@ -52,7 +52,7 @@ class CheckTask:
     judge: Endpoint | None
     settings: Mapping[str, Any]
     ledger: Ledger
-    named: Named | None
+    named: CommandWords | None
 
     @property
     def name(self) -> str:
@@ -83,7 +83,7 @@ def check_several(
     judge: Endpoint | None = None,
     progress: Progress | None = None,
     finished: Callable[[Report], None] = lambda report: None,
-    named: Mapping[str, Named] | None = None,
+    named: Mapping[str, CommandWords] | None = None,
     **settings: Any,
 ) -> tuple[Report, ...]:
     """Check behaviors, each with its report in a folder of its name, and rank them in `index.html`.
