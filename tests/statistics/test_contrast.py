@@ -1,5 +1,7 @@
 """Means and shares of a contrast, paired and unpaired, against brute force."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
@@ -42,3 +44,52 @@ def test_shares_by_sign_leave_the_noise_apart() -> None:
 
 def test_nothing_that_varies_has_no_standardised_difference() -> None:
     assert Contrast(np.ones(5), np.ones(5), tuple("abcde"), "natural").standardised is None
+
+
+@pytest.mark.parametrize("pairing", ["natural", "random"])
+def test_shares_are_of_those_acted_on_and_means_of_all(pairing: Literal["natural", "random"]) -> None:
+    up, down = RNG.random(40) < 0.6, RNG.random(40) < 0.6
+    if pairing == "natural":
+        down = up
+    plus, minus = np.where(up, PLUS, 0.0), np.where(down, MINUS, 0.0)
+    c = Contrast(plus, minus, UNITS, pairing, acting=(up, down))
+    if pairing == "natural":
+        below = (plus - minus)[up] < 0
+        mean = (plus - minus)[up].mean()
+    else:
+        below = plus[up][:, None] < minus[down][None]
+        mean = plus[up].mean() - minus[down].mean()
+    assert c.below_zero().value == pytest.approx(below.mean())
+    assert c.shares(0.0).anti == pytest.approx(below.mean())
+    assert c.mean().value == pytest.approx(np.mean(plus - minus))
+    within, acts = c.mean_acting(), c.acts()
+    assert within is not None
+    assert acts is not None
+    assert within.value == pytest.approx(mean)
+    assert acts.value == pytest.approx(np.mean([*up, *down]))
+    assert c.n_acting == len({u for u, a, b in zip(UNITS, up, down, strict=True) if a or b})
+
+
+def test_what_acts_everywhere_is_as_without_a_condition() -> None:
+    every = np.ones(40, np.bool_)
+    for pairing in ("natural", "random"):
+        plain, same = (
+            Contrast(PLUS, MINUS, UNITS, pairing, acting=acting)  # type: ignore[arg-type]
+            for acting in (None, (every, every))
+        )
+        assert plain.below_zero() == same.below_zero()
+        assert plain.side_below_zero("positive") == same.side_below_zero("positive")
+        assert same.mean_acting() == plain.mean()
+        assert plain.acts() is None
+        acts = same.acts()
+        assert acts is not None
+        assert acts.value == 1
+
+
+def test_what_acts_nowhere_tells_nothing_of_shares() -> None:
+    none = np.zeros(40, np.bool_)
+    c = Contrast(np.zeros(40), np.zeros(40), UNITS, "natural", acting=(none, none))
+    assert (c.below_zero().low, c.below_zero().high) == (0.0, 1.0)
+    assert c.mean_acting() is None
+    assert c.n_acting == 0
+    assert c.mean().value == 0

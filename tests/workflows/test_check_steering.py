@@ -178,3 +178,40 @@ def test_command_line_checks_a_folder(
         code, _, err = run("check", "sentiment", *given, *odd)
         assert code == 2
         assert word in err
+
+
+def test_a_steering_that_leaves_prompts_alone_is_judged_by_those_it_acts_on(
+    model: Model, vector: torch.Tensor, own: Report
+) -> None:
+    direction = torch.randn(model.d_model, generator=torch.Generator().manual_seed(1))
+    plain = Steering.from_vector(1, vector, "sentiment")
+    somewhere = plain.changed(conditions={"sentiment": tt.Condition(0, direction, _middle(model, direction, own))})
+    result = tt.check(model, few("sentiment"), steering=somewhere, effort="thorough", **SIZES)
+    (found,), (before,) = result.prompt_types.values(), own.prompt_types.values()
+    changed = np.array(found.effects) != 0
+    assert 0 < changed.sum() < len(changed)
+    assert np.allclose(np.array(found.effects)[changed], np.array(before.effects)[changed], atol=1e-5)
+    assert found.acting is not None
+    assert found.acting.share.value == pytest.approx(changed.mean())
+    assert found.acting.effect.value == pytest.approx(np.array(found.effects)[changed].mean())
+    assert found.anti_steerable is not None
+    assert found.anti_steerable.share == pytest.approx((np.array(found.effects)[changed] < 0).mean())
+    assert found.anti_steerable.n == changed.sum()
+    assert found.effect is not None
+    assert found.effect.mean == pytest.approx(np.mean(found.effects))
+    assert "among those that it acts on" in result.verdict.sentence
+    assert any("leaves the others alone" in reason for reason in result.verdict.reservations)
+
+
+def _middle(model: Model, direction: torch.Tensor, report: Report) -> float:
+    """The median cosine of the evaluation prompts."""
+    from trimtab.interventions import Condition, Site
+    from trimtab.models import Encoded
+    from trimtab.models.capture import capture
+    from trimtab.models.conditions import cosines
+    from trimtab.texts import Rendered
+
+    prompts = model.encoder(False).encode([Rendered("", text.prompt, "") for text in report.examples])
+    rows = [Encoded(row.prompt.ids, 1) for row in prompts]
+    h = capture(model, rows, [Site(0)], "mean").activations[Site(0)]
+    return float(cosines(Condition(0, direction, 0.0), h).median())

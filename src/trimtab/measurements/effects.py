@@ -1,7 +1,7 @@
 """What steerings do to propensities: sweeps over examples, effects with their parts, curves over strengths."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -10,9 +10,10 @@ from trimtab.experiment.experiment import Experiment, Split, Variant
 from trimtab.experiment.finite import those_finite
 from trimtab.experiment.instrument import SIDES, Floats, Propensity
 from trimtab.experiment.steps import Step
+from trimtab.measurements.acting import acting
 from trimtab.results.consequences import Curve, CurvePoint
-from trimtab.results.figures import estimate
-from trimtab.results.report import AntiSteerable, Base, Effect, Slope
+from trimtab.results.figures import Estimate, estimate
+from trimtab.results.report import Acting, AntiSteerable, Base, Effect, Slope
 from trimtab.statistics import odd_even, steerability
 from trimtab.statistics.contrast import Contrast
 from trimtab.steering import Steering
@@ -134,14 +135,26 @@ class Steered:
                 even=even.value, even_low=even.low, even_high=even.high,
                 positive=estimate(effect.side("positive", level), effect.n_clusters),
                 negative=estimate(effect.side("negative", level), effect.n_clusters),
-                positive_fell=estimate(effect.side_below_zero("positive", level), effect.n_clusters),
+                positive_fell=estimate(effect.side_below_zero("positive", level), effect.n_acting),
             ),
             "anti_steerable": AntiSteerable(
                 share=anti.value, low=anti.low, high=anti.high,
-                undecided=effect.shares(noise).undecided, n=effect.n_clusters,
+                undecided=effect.shares(noise).undecided, n=effect.n_acting,
             ),
+            "acting": _acting(effect, level),
             "effects": tuple(effect.rows.tolist()),
         }  # fmt: skip
+
+
+def _acting(effect: Contrast, level: float) -> Acting | None:
+    """How many examples the steering acts on, and what it does to these; None where it acts on all."""
+    share, mean = effect.acts(level), effect.mean_acting(level)
+    if share is None:
+        return None
+    few = Estimate(reason="it acts on too few independent examples")
+    return Acting(
+        share=estimate(share, effect.n_clusters), effect=few if mean is None else estimate(mean, effect.n_acting)
+    )
 
 
 def both_signs(steerings: Sequence[Steering], strength: float) -> list[Variant]:
@@ -158,8 +171,8 @@ def steered(
     base, *propensities = sweep(on, part, both_signs(steerings, on.strength), rows)
     contrast_of = on.contrast_of(on.part(part)).first(len(base.m))
     return [
-        Steered(base, plus, minus, contrast_of)
-        for plus, minus in zip(propensities[::2], propensities[1::2], strict=True)
+        Steered(base, plus, minus, replace(contrast_of, acting=acting(on, steering, part, len(base.m))))
+        for steering, plus, minus in zip(steerings, propensities[::2], propensities[1::2], strict=True)
     ]
 
 

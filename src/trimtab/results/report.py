@@ -92,13 +92,28 @@ class Effect(Record):
 
 
 class AntiSteerable(Record):
-    """Share of examples pushed the wrong way (Δ < 0); `undecided` are those within the numerical noise."""
+    """Share of examples pushed the wrong way (Δ < 0); `undecided` are those within the numerical noise.
+
+    Of a steering that leaves some prompts alone, among the examples that it acts on.
+    """
 
     share: float
     low: float
     high: float
     undecided: float
     n: int
+
+
+class Acting(Record):
+    """Of a steering that leaves some prompts alone: the share of examples that it acts on, and the effect on these.
+
+    Args:
+        share: of the evaluation examples (of their texts, where pairs are random).
+        effect: mean over those that it acts on.
+    """
+
+    share: Estimate
+    effect: Estimate
 
 
 class PromptTypeResult(Record):
@@ -112,6 +127,7 @@ class PromptTypeResult(Record):
         n_massive: massive activations left out of training: tokens of means, or examples of which one token was read.
         effects: Δ(x) of each evaluation example, in the order of the examples.
         untried: why the vector was not tried on evaluation examples, though its geometry was measured.
+        acting: where a condition leaves some prompts alone; None where it acts on all.
     """
 
     not_measured: str | None = None
@@ -127,6 +143,7 @@ class PromptTypeResult(Record):
     effect: Effect | None = None
     edit_size_ratio: float | None = None
     anti_steerable: AntiSteerable | None = None
+    acting: Acting | None = None
     steerability: Slope = Slope()
     n_massive: int | None = None
     effects: tuple[float, ...] = ()

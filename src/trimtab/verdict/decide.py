@@ -24,6 +24,8 @@ RESERVATIONS = frozenset({"both-classes", "answer-position", "answer-token", "te
 MIN_AGREEMENT = 0.05
 # Above this cosine two halves' directions are one for any purpose, whatever the test says.
 SAME_DIRECTION = 0.7
+# A steering that acts on a smaller share of the examples than this leaves too much undone to go unsaid.
+MOST = 0.9
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,12 @@ def reservations(evidence: Evidence, thresholds: Thresholds) -> list[str]:
     n_clusters = evidence.steered.effect.n_clusters
     listed = [*_about_desired(evidence.steered), *_about_labels(evidence.label_noise)]
     listed += [f"{f.code}: {f.message}" for f in evidence.lint if f.code in RESERVATIONS]
+    acts = evidence.steered.effect.acts()
+    if acts is not None and acts.value < MOST:
+        listed.append(
+            f"it acts on {bracketed(acts, '.0%')} of the examples and leaves the others alone: their prompts do not "
+            "meet its condition"
+        )
     left, effect = evidence.wording.without, chosen.effect
     if left.value is not None and effect is not None and left.value < effect.mean / 2:
         listed.append(

@@ -47,7 +47,7 @@ def requirements(
         Requirement(beside, beyond.mean(), random, "above", n, unit, beyond.mean, level=effect.level),
         Requirement(
             "share of anti-steerable examples",
-            effect.below_zero(), thresholds.max_anti_steerable, "below", n, "share", effect.below_zero,
+            effect.below_zero(), thresholds.max_anti_steerable, "below", effect.n_acting, "share", effect.below_zero,
             level=effect.level,
         ),
     ]  # fmt: skip

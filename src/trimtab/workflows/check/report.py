@@ -215,6 +215,8 @@ def _sentence(conclusion: Conclusion, on: Experiment, found: Measured, written: 
         f"answers {bracketed(effect.side('positive'), plus=True)}, undesired "
         f"{bracketed(effect.side('negative'), plus=True)}), {bracketed(share, '.0%')} pushed the wrong way"
     )
+    if (acts := effect.acts()) is not None:
+        figures += f" among those that it acts on ({bracketed(acts, '.0%')} of all)"
     said = {
         "go": f"{what} moves answers the intended way: {figures}.",
         "caution": f"{what} moves answers the intended way, with reservations: {figures}.",
