@@ -5,7 +5,12 @@ import pytest
 from scipy.stats import binom, binomtest
 
 from trimtab.errors import InputError
-from trimtab.statistics.selective import last_that_holds, sequence_of_thresholds, thresholds_by_coverage, upper_share
+from trimtab.statistics.selective import (
+    promised,
+    risk_auroc,
+    thresholds_by_coverage,
+    upper_share,
+)
 
 
 @pytest.mark.parametrize(("wrong", "n"), [(0, 1), (0, 29), (1, 46), (7, 60), (59, 60), (60, 60)])
@@ -29,17 +34,18 @@ def test_thresholds_keep_the_shares_they_are_named_by() -> None:
     assert np.allclose(kept, np.arange(1, 21) / 20, atol=1 / 237)
 
 
-def test_the_sequence_starts_where_most_is_gained_and_only_goes_up() -> None:
-    rng = np.random.default_rng(1)
-    risk = rng.random(400)
-    wrong = rng.random(400) < np.where(risk < 0.6, 0.05, 0.8)
-    found = sequence_of_thresholds(risk, wrong, 60)
-    assert 0.5 < found[0] < 0.65
-    assert (np.diff(found) > 0).all()
-    with pytest.raises(InputError):
-        sequence_of_thresholds(risk, wrong[:-1], 60)
-    with pytest.raises(InputError):
-        sequence_of_thresholds(risk, 2 * wrong.astype(float), 60)
+def test_the_largest_threshold_of_those_reached_without_a_failure_is_taken() -> None:
+    thresholds = thresholds_by_coverage(np.arange(100))
+
+    def best(bad: set[int]) -> float | None:
+        return promised(thresholds, lambda t, level: 0.5 if np.searchsorted(thresholds, t) in bad else 0.1, 0.25)
+
+    assert best(set()) == np.inf
+    assert best({19}) == thresholds[18]
+    assert best({6, 16, 19}) == thresholds[15]  # the sequence from a half jumps over the first
+    assert best({6, 16}) == np.inf  # that of all examples over both
+    assert best({4, 9, 14, 19}) is None
+    assert best({4, 14, 19}) == thresholds[13]
 
 
 @pytest.mark.parametrize("informative", [True, False])
@@ -53,18 +59,51 @@ def test_the_promise_is_broken_at_most_as_often_as_it_says(informative: bool) ->
 
     runs = 2000
     for _ in range(runs):
-        given, test = rng.random(150), rng.random(80)
-        goes_wrong = rng.random(80) < chance(test)
+        risk = rng.random(110)
+        goes_wrong = rng.random(110) < chance(risk)
 
-        def upper(threshold: float, test: np.ndarray = test, goes_wrong: np.ndarray = goes_wrong) -> float:
-            below = test < threshold
-            return upper_share(int(goes_wrong[below].sum()), int(below.sum()), 0.95) if below.any() else 1.0
+        def upper(threshold: float, level: float, risk: np.ndarray = risk, wrong: np.ndarray = goes_wrong) -> float:
+            below = risk < threshold
+            return upper_share(int(wrong[below].sum()), int(below.sum()), level)
 
-        sequence = sequence_of_thresholds(given, rng.random(150) < chance(given), 80)
-        chosen = last_that_holds(sequence, upper, most)
+        chosen = promised(thresholds_by_coverage(risk), upper, most)
         if chosen is not None:
             kept += 1
             broken += bool(chance(grid)[grid < chosen].mean() > most)
     assert broken <= binom.ppf(0.999, runs, 0.05)
     if informative:
         assert kept > 0.4 * runs  # and it is of use: without leaving any alone none could be kept
+
+
+def test_auroc_of_a_risk_is_that_over_all_pairs_of_rows() -> None:
+    rng = np.random.default_rng(3)
+    risk, chance = np.round(rng.normal(size=40), 1), rng.random(40)
+    pairs = [
+        (chance[i] * (1 - chance[j]), 1.0 if risk[i] > risk[j] else 0.5 if risk[i] == risk[j] else 0.0)
+        for i in range(40)
+        for j in range(40)
+        if i != j
+    ]
+    expected = sum(w * v for w, v in pairs) / sum(w for w, _ in pairs)
+    assert risk_auroc(risk, chance).value == pytest.approx(expected)
+    from sklearn.metrics import roc_auc_score
+
+    wrong = rng.random(40) < 0.4
+    found = risk_auroc(risk, wrong)
+    assert found.value == pytest.approx(roc_auc_score(wrong, risk))
+    assert found.low < found.value < found.high
+
+
+def test_auroc_intervals_cover_what_is_true_of_the_population() -> None:
+    rng, covered, runs = np.random.default_rng(4), 0, 400
+    truth = 5 / 6  # ∫ 2r (2r − r²) dr: densities 2r of what goes wrong and 2 (1 − r) of the others
+    for _ in range(runs):
+        risk = rng.random(60)
+        found = risk_auroc(risk, rng.random(60) < risk)
+        covered += found.low <= truth <= found.high
+    assert binom.ppf(0.001, runs, 0.93) <= covered <= runs
+
+
+def test_auroc_needs_both_kinds() -> None:
+    with pytest.raises(InputError, match="none does"):
+        risk_auroc([1.0, 2.0, 3.0], [0, 0, 0])

@@ -1,6 +1,7 @@
 """Fits on the tiny random model: vectors of a check's own training examples, strengths within bounds, checks, files."""
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -633,3 +634,107 @@ def test_reports_never_go_into_a_steering(found: Fitted, tiny_folder: Path, run:
         code, _, err = run(*made_by, tmp_path / "s" / "x")
         assert (code, "the steering" in err or "the source" in err) == (2, True), err
     assert read(tmp_path / "s").reliability == json.loads(json.dumps(found.reliability))
+
+
+def two_kinds(n: int = 200) -> Behavior:
+    """Requests to be answered with yes, lists with no: one direction is wrong for one of the two kinds."""
+    rng, rows = random.Random(0), []
+    for i in range(n):
+        a, b, c, d = rng.sample(THINGS, 4)
+        if i % 10 < 7:
+            rows.append(Example(f"Please tell me of the {a}, the {b} and the {c} by the {d}.", " Yes.", " No."))
+        else:
+            rows.append(Example(f"{i}{a[0]}?! {a} {b} {c}; {d} 12345 67890 00000", " No.", " Yes."))
+    return Behavior("yes", rows, positive_instruction="Say yes.", negative_instruction="Say no.")
+
+
+THINGS = [
+    *("river", "letter", "garden", "bread", "song", "clock", "window", "street", "coat", "kettle", "ladder", "rope"),
+    *("ship", "ticket", "drum", "candle", "bridge", "basket", "stone", "mirror", "needle", "orchard", "parcel"),
+    *("piano", "quilt", "saddle", "stove", "table", "tunnel", "violin", "wagon", "whistle"),
+]
+MIXED: dict[str, Any] = {"site": [2], "strength": 1.0, "train": 120, "evaluation": 24}
+
+
+@pytest.fixture(scope="module")
+def abstaining(model: Model, tmp_path_factory: pytest.TempPathFactory) -> tuple[Fitted, Path]:
+    folder = tmp_path_factory.mktemp("abstaining")
+    return fit(model, [two_kinds()], backfire=0.3, folder=folder, save_to=folder / "s", **MIXED), folder
+
+
+def test_prompts_at_risk_are_left_alone_and_the_rest_is_said(abstaining: tuple[Fitted, Path], model: Model) -> None:
+    found, folder = abstaining
+    assert found.record is not None
+    known = found.record.attributes["yes"].abstention
+    assert known is not None
+    assert known.wrong_everywhere.value is not None
+    assert known.wrong_everywhere.value > 0.5
+    assert known.wrong.value is not None
+    assert known.wrong.value < 0.2
+    assert known.auroc.value is not None
+    assert known.auroc.value > 0.8
+    assert any("held-out examples" in note for note in found.notes)
+    assert Fit.model_validate_json((folder / "fit.json").read_text()) == found.record
+    page = (folder / "fit.html").read_text()
+    assert "prompts that it leaves alone" in page
+    assert "plot-left1" in page
+    loaded = Steering.load(folder / "s")
+    assert list(loaded.conditions) == ["yes"]
+    (result,) = found.reports["yes"].prompt_types.values()
+    assert result.acting is not None
+    assert result.acting.share.value is not None
+    assert 0 < result.acting.share.value < 0.5
+    assert result.anti_steerable is not None
+    assert result.anti_steerable.share < 0.4
+    again = fit(model, [two_kinds()], backfire=0.3, verify=False, **MIXED)
+    assert again.steering.id == found.steering.id == loaded.id
+
+
+def test_a_share_that_cannot_be_promised_is_refused_with_what_can_be(model: Model) -> None:
+    with pytest.raises(InputError, match="however many are left alone; what they could show is") as refused:
+        fit(model, [two_kinds()], backfire=0.01, verify=False, **MIXED)
+    could = int(str(refused.value).split("could show is ")[1].split("%")[0]) / 100
+    assert fit(model, [two_kinds()], backfire=could, verify=False, **MIXED).steering.conditions
+
+
+def test_a_behavior_that_never_backfires_needs_no_condition(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    from trimtab.workflows.fit import abstention
+
+    monkeypatch.setattr(abstention, "upper_bound", lambda effect, level: 0.05)
+    found = fit(model, [two_kinds()], backfire=0.1, verify=False, **MIXED)
+    assert not found.steering.conditions
+    assert any("none is left alone" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"backfire": 0.0}, "between 0 and 1"),
+        ({"backfire": 1.0}, "between 0 and 1"),
+        ({"backfire": 0.2, "method": "instruction", "site": None}, "cannot leave any alone"),
+        ({"backfire": 0.2, "condition": prompts_of_two_kinds()}, "a condition of its own"),
+        ({"backfire": 0.2, "train": 6, "evaluation": 8}, "too few to see which"),
+    ],
+)
+def test_promises_that_make_no_sense_are_refused(options: dict[str, Any], word: str, model: Model) -> None:
+    with pytest.raises(InputError, match=word) as refused:
+        fit(model, [few("sentiment")], **{"site": [1], "strength": 1.0, "verify": False, **SIZES, **options})
+    assert refused.value.field == "backfire"
+
+
+def test_bounds_are_exact_over_clusters() -> None:
+    import numpy as np
+
+    from trimtab.statistics.contrast import Contrast
+    from trimtab.statistics.selective import upper_share
+    from trimtab.workflows.fit.abstention import upper_bound
+
+    rows = np.array([1.0, -1.0, 1.0, 1.0, 1.0, 1.0])
+    clusters = ("a", "a", "b", "c", "d", "d")
+    effect = Contrast(rows, np.zeros(6), clusters, "natural")
+    assert upper_bound(effect, 0.9) == upper_share(1, 4, 0.9)
+    some = np.array([True, False, True, True, True, True])
+    left = Contrast(rows, np.zeros(6), clusters, "natural", acting=(some, some))
+    assert upper_bound(left, 0.9) == upper_share(0, 4, 0.9)
+    none = np.zeros(6, np.bool_)
+    assert upper_bound(Contrast(rows, np.zeros(6), clusters, "natural", acting=(none, none)), 0.9) == 1.0

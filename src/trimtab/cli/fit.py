@@ -50,6 +50,12 @@ def fit(
             help="FILE, or NAME=FILE for one attribute (repeatable): prompts it acts on (positive) and leaves alone."
         ),
     ] = None,
+    backfire: Annotated[
+        float | None,
+        typer.Option(
+            help="Leave prompts alone, so that at most this share of the examples acted on is pushed the wrong way."
+        ),
+    ] = None,
     check: Annotated[bool, typer.Option("--check/--no-check", help="Check every attribute by itself.")] = True,
     view: options.View = None,
     format: options.Format = None,
@@ -96,6 +102,7 @@ def fit(
             max_kl=max_kl,
             chat_template=chat_template,
             condition={name: prompts[file] for name, file in conditions.items()} or None,
+            backfire=backfire,
             verify=check,
             folder=work,
             save_to=out,

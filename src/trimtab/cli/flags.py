@@ -27,6 +27,7 @@ FLAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "classifier": ("--classifier",),
     "classifier_per_minute": ("--classifier-per-minute",),
     "classifier_share": ("--classifier-share",),
+    "backfire": ("--backfire",),
     "condition": ("--condition",),
     "contrasts": ("--contrast",),
     "control": ("--control",),

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from trimtab.results.figures import Document, Record
+from trimtab.results.figures import Document, Estimate, Record
 from trimtab.results.report import Decision, ModelRecord
 
 Side = Literal["positive", "negative"]
@@ -139,6 +139,49 @@ class Training(Record):
         return bool(self.sites or self.candidates or self.texts)
 
 
+class AbstentionPoint(Record):
+    """What leaving more or fewer prompts alone does.
+
+    Args:
+        acts: share of the examples acted on.
+        wrong: share of these that is pushed the wrong way.
+    """
+
+    acts: float
+    wrong: Estimate
+
+
+class Abstention(Record):
+    """Prompts at risk that an attribute leaves alone, and what was promised of the others.
+
+    Figures are of training and dev examples, each with a steering and a risk that were learned without it.
+
+    Args:
+        site: where prompts are read; None where none needs to be left alone.
+        most: what was asked for: the share of the examples acted on that may be pushed the wrong way.
+        level: one-sided confidence that it is no more.
+        n: independent examples.
+        acts: share of them acted on.
+        wrong: share of these pushed the wrong way; examples left alone at random would change nothing of it.
+        wrong_everywhere: the same without leaving any alone.
+        effect, effect_everywhere: mean effect on those acted on, and on all without leaving any alone.
+        auroc: how well the risk tells which examples go wrong; 0.5 is chance.
+        curve: of other thresholds, from few examples to all.
+    """
+
+    site: str | None
+    most: float
+    level: float
+    n: int
+    acts: Estimate
+    wrong: Estimate
+    wrong_everywhere: Estimate
+    effect: Estimate
+    effect_everywhere: Estimate
+    auroc: Estimate
+    curve: tuple[AbstentionPoint, ...]
+
+
 class Checked(Record):
     """The verdict on an attribute by itself.
 
@@ -162,6 +205,7 @@ class Attribute(Record):
         n_train, n_dev: examples.
         verdict: None if no check was asked for.
         prompt_prefix: what stands in front of prompts, for methods that ask.
+        abstention: which prompts are left alone for their risk; None if that was not asked for.
     """
 
     strength: float
@@ -171,6 +215,7 @@ class Attribute(Record):
     n_dev: int
     verdict: Checked | None = None
     prompt_prefix: str | None = None
+    abstention: Abstention | None = None
 
 
 class Fit(Document):

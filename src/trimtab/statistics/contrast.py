@@ -86,7 +86,7 @@ class Contrast:
         return len({*self._labels[self._acting[0]], *self._labels[self._acting[1]]})
 
     def mean_acting(self, level: float | None = None) -> Interval | None:
-        """Mean difference among those that the steering acts on; None where these are fewer than two clusters a side."""
+        """Mean difference among those that the steering acts on; None where they have fewer than two clusters."""
         return self._mean(self._sides, self._side_labels, level) if self._enough else None
 
     def below_zero(self, level: float | None = None) -> Interval:

@@ -4,17 +4,20 @@ Sources: Geifman and El-Yaniv 2017 (1705.08500) for risk at a coverage; Angelopo
 then test") for testing a fixed sequence of thresholds; Clopper and Pearson 1934 for the exact bound.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betaincinv
+from scipy.stats import rankdata
 
 from trimtab.errors import InputError
-from trimtab.statistics.inputs import Floats, as_vector
+from trimtab.statistics.inputs import Floats, as_vector, cluster_codes
+from trimtab.statistics.intervals import Interval, jackknife_interval
 
 COVERAGES: Final = tuple(k / 20 for k in range(1, 21))  # shares of the examples that thresholds keep, 5 % to all
+STARTS: Final = (0.25, 0.5, 0.75, 1.0)  # where tests of thresholds begin
 
 
 def upper_share(wrong: float, n: float, level: float = 0.95) -> float:
@@ -51,53 +54,95 @@ def thresholds_by_coverage(risk: ArrayLike) -> Floats:
     return np.append(between, np.inf)
 
 
-def sequence_of_thresholds(risk: ArrayLike, wrong: ArrayLike, n: int, level: float = 0.95) -> Floats:
-    """Thresholds to be tested on `n` other examples, in the order of the test: from the easiest upward.
-
-    The easiest is that with the smallest bound to be expected of `n` examples, were these like those given; the ones
-    after it keep more and more. What is tested in this order, up to the first that fails, needs no correction for the
-    number of tests, since the order does not depend on the examples of the test.
-
-    Args:
-        risk: of the given examples, `[m]`; cross-fitted, so that it is not better here than elsewhere.
-        wrong: whether each goes wrong, or the chance that it does, `[m]` in 0…1.
-        n: examples of the test.
-        level: one-sided confidence.
+def each_level(level: float) -> float:
+    """Of every test of `promised`, so that the promise has confidence `level`.
 
     Example:
-        >>> from trimtab.statistics.selective import sequence_of_thresholds
-        >>> risk = [k / 100 for k in range(100)]
-        >>> sequence_of_thresholds(risk, [r > 0.5 for r in risk], 60).tolist()[:2]  # half of them go wrong, the upper
-        [0.495, 0.545]
+        >>> from trimtab.statistics.selective import each_level
+        >>> each_level(0.95)
+        0.9875
     """
-    score, share = as_vector(risk, "risk", 2), as_vector(wrong, "wrong", 2)
-    if len(score) != len(share) or ((share < 0) | (share > 1)).any():
-        raise InputError("wrong: give one number from 0 to 1 for each risk")
-    every = thresholds_by_coverage(score)
-    expected = []
-    for threshold in every:
-        kept = score < threshold
-        some = float(kept.mean()) * n
-        expected.append(upper_share(float(share[kept].mean()) * some, some, level) if kept.any() else 1.0)
-    return every[int(np.argmin(expected)) :]
+    return 1 - (1 - level) / len(STARTS)
 
 
-def last_that_holds(thresholds: Sequence[float] | Floats, upper: Callable[[float], float], most: float) -> float | None:
-    """The last threshold of a fixed sequence up to which every bound is at most `most`; None if the first is above.
+def promised(
+    thresholds: Floats, upper: Callable[[float, float], float], most: float, level: float = 0.95
+) -> float | None:
+    """The largest threshold below which at most a share `most` goes wrong, at confidence `level`; None without one.
+
+    Tests start at the thresholds that keep a quarter, half, three quarters and all of the examples and go up from each
+    until one fails. Within a sequence, which is fixed beforehand, no correction is needed; the four share the level
+    (Bonferroni).
 
     Args:
-        thresholds: in the order of the test.
-        upper: upper bound of what goes wrong below a threshold, at the confidence that is promised.
-        most: the promise.
+        thresholds: as `thresholds_by_coverage` gives them, `[20]`.
+        upper: of a threshold and a one-sided confidence, the upper bound of the share that goes wrong below it.
+        most: the promise, a share.
+        level: one-sided confidence that it is kept.
 
     Example:
-        >>> from trimtab.statistics.selective import last_that_holds
-        >>> last_that_holds([1.0, 2.0, 3.0, 4.0], {1.0: 0.1, 2.0: 0.2, 3.0: 0.4, 4.0: 0.2}.__getitem__, 0.25)
-        2.0
+        >>> from trimtab.statistics.selective import promised, thresholds_by_coverage
+        >>> thresholds = thresholds_by_coverage(range(100))
+        >>> promised(thresholds, lambda threshold, level: 0.1 if threshold < 61 else 0.3, most=0.25)
+        59.5
     """
-    kept = None
-    for threshold in thresholds:
-        if upper(float(threshold)) > most:
-            break
-        kept = float(threshold)
-    return kept
+    each, found = each_level(level), None
+    for start in STARTS:
+        for threshold in thresholds[COVERAGES.index(start) :]:
+            if upper(float(threshold), each) > most:
+                break
+            found = float(threshold) if found is None else max(found, float(threshold))
+    return found
+
+
+def least_promise(thresholds: Floats, upper: Callable[[float, float], float], level: float = 0.95) -> float:
+    """The smallest share that `promised` can promise: the smallest bound where its tests start.
+
+    Example:
+        >>> from trimtab.statistics.selective import least_promise, thresholds_by_coverage
+        >>> least_promise(thresholds_by_coverage(range(100)), lambda threshold, level: threshold / 1000)
+        0.0245
+    """
+    each = each_level(level)
+    return min(upper(float(thresholds[COVERAGES.index(start)]), each) for start in STARTS)
+
+
+def risk_auroc(risk: ArrayLike, wrong: ArrayLike, clusters: ArrayLike | None = None, level: float = 0.95) -> Interval:
+    """How well a risk tells what goes wrong: the chance that something that does has the larger risk, ties half.
+
+    Rows that go wrong with a chance between 0 and 1 count on both sides, each by its chance. The interval is a
+    jackknife over clusters.
+
+    Args:
+        risk, wrong, clusters: `[n]`; `wrong` in 0…1.
+        level: of confidence.
+
+    Raises:
+        InputError: all of them go wrong, or none does, perhaps without one cluster.
+
+    Example:
+        >>> from trimtab.statistics.selective import risk_auroc
+        >>> risk_auroc([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [0, 1, 0, 0, 1, 1]).value  # 7 of 9 pairs
+        0.7777777777777778
+    """
+    score, chance = as_vector(risk, "risk", 3), as_vector(wrong, "wrong", 3)
+    code = cluster_codes(clusters, len(score), 3)
+    ranks = rankdata(score)
+    deleted = [_weighted_auroc(ranks[code != u], chance[code != u]) for u in range(int(code.max()) + 1)]
+    found = jackknife_interval(_weighted_auroc(ranks, chance), deleted, level=level)
+    return Interval(found.value, max(found.low, 0.0), min(found.high, 1.0))
+
+
+def _weighted_auroc(score: Floats, chance: Floats) -> float:
+    """`[n]` each: Σ chance_i (1 − chance_j) [score_i > score_j] over all pairs of rows, over the sum of the weights."""
+    order = np.argsort(score, kind="stable")
+    value, up, down = score[order], chance[order], 1 - chance[order]
+    if up.sum() <= 0 or down.sum() <= 0:
+        raise InputError("all rows go wrong, or none does: there is nothing to tell apart")
+    _, first, code = np.unique(value, return_index=True, return_inverse=True)
+    below = np.append(0.0, np.cumsum(down))[first][code]  # weight of the rows with a smaller score
+    equal = np.bincount(code, down)[code]
+    # a row is not paired with itself
+    own = up * down
+    total = up.sum() * down.sum() - own.sum()
+    return float(((up * (below + equal / 2)).sum() - own.sum() / 2) / total)

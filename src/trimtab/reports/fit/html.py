@@ -5,6 +5,7 @@ from typing import Final
 import plotly.graph_objects as go
 
 from trimtab.reports.fit.curves import curves
+from trimtab.reports.fit.left_alone import left_alone
 from trimtab.reports.fit.tables import (
     BOUND,
     SIDES,
@@ -48,9 +49,13 @@ def fit_page(fit: Fit) -> str:
 
 
 def figures(fit: Fit) -> dict[str, go.Figure]:
-    """The curves of every site that has epochs, up to so many sites, by the ids of their places."""
+    """Curves of the first sites that have epochs, and what leaving prompts alone does, by the ids of their places."""
     drawn = list(fit.training.sites.values())[:MAX_CURVES]
-    return {f"s{i}": curves(site) for i, site in enumerate(drawn, start=1) if site.train.get("loss")}
+    left = [a.abstention for a in fit.attributes.values() if a.abstention is not None]
+    return {
+        **{f"s{i}": curves(site) for i, site in enumerate(drawn, start=1) if site.train.get("loss")},
+        **{f"left{i}": left_alone(one) for i, one in enumerate(left, start=1) if one.curve},
+    }
 
 
 def _contents(fit: Fit) -> list[tuple[str, str]]:

@@ -21,7 +21,7 @@ from trimtab.measurements.divergence import SCREENING_ROWS, neutral_drifts, with
 from trimtab.measurements.edit_size_ratio import edit_size_ratio
 from trimtab.models import Model
 from trimtab.reports.fit.files import save_fit
-from trimtab.results.fit import Candidate, Fit, TrainedSite, Training
+from trimtab.results.fit import Abstention, Candidate, Fit, TrainedSite, Training
 from trimtab.results.report import Report
 from trimtab.steering import Steering
 from trimtab.steering.methods import Learned, Method, configured
@@ -29,6 +29,7 @@ from trimtab.storage.atomic import output_path
 from trimtab.storage.steps import Ledger, workplace
 from trimtab.workflows.check.check import check
 from trimtab.workflows.choice import finished, with_strength
+from trimtab.workflows.fit.abstention import abstaining
 from trimtab.workflows.fit.conditions import by_attribute, conditioned
 from trimtab.workflows.fit.forecast import announce_choice, announce_making
 from trimtab.workflows.fit.gates import with_texts
@@ -88,6 +89,7 @@ def fit(
     max_kl: float = 0.1,
     chat_template: bool = False,
     condition: Behavior | Mapping[str, Behavior] | None = None,
+    backfire: float | None = None,
     verify: bool = True,
     folder: str | Path | None = None,
     save_to: str | Path | None = None,
@@ -121,6 +123,8 @@ def fit(
         max_kl: bound on the divergence, nats per token.
         chat_template: put prompts through the tokenizer's chat template, in the checks too.
         condition: prompts that attributes shall act on (positive) and leave alone (negative); for all, or by attribute.
+        backfire: leave prompts alone, so that at most this share of the examples acted on is pushed the wrong way, with
+            95 % confidence; which ones, the training examples teach, and the threshold is chosen on dev.
         verify: check every attribute by itself.
         folder: keeps finished steps there, so that an interrupted fit goes on; the page of the fit and reports by
             attribute go into it.
@@ -131,14 +135,16 @@ def fit(
 
     Raises:
         InputError: no behaviors, names that repeat, an unknown method or hyperparameter, a prompt type without meaning
-            for a behavior, too few examples.
+            for a behavior, too few examples, a share that cannot be promised.
     """
     start, shown = perf_counter(), progress or Silent()
-    strength, train, evaluation, seed = map(plain, (strength, train, evaluation, seed))
+    strength, train, evaluation, seed, backfire = map(plain, (strength, train, evaluation, seed, backfire))
     home = None if folder is None else output_path(folder)
     choices, names = grid(options), [b.name for b in behaviors]
     makers = [configured(method, choice) for choice in choices]
     _check_arguments(makers[0], names, condition is not None, strength, max_kl)
+    if backfire is not None:
+        _check_backfire(makers[0], names, backfire, condition)
     sites, blocks = _where(makers[0], model, places(site))
     PromptType.named([prompt_type])
     notes: list[str] = []
@@ -155,10 +161,18 @@ def fit(
         ]
         candidates = [candidate for some in those_that_work(attempts, notes) for candidate in some]
         announce_choice(experiments, [own.steering for _, own in candidates], strength is None)
-        steering, training = _chosen(candidates, experiments, max_kl, notes)
+        maker, steering, training = _chosen(candidates, experiments, max_kl, notes)
         steering, about_conditions = conditioned(model, steering, by_attribute(names, condition), seed, chat_template)
         notes += about_conditions
         steering = steering.changed(attributes=_strengths(experiments, steering, strength, max_kl, notes))
+        abstentions: dict[str, Abstention] = {}
+        for name in names if backfire is not None else ():
+            again = partial(_learned_alone, maker, list(steering.edits), name)
+            found = abstaining(experiments, name, alone(steering, name), again, backfire)
+            notes.append(f"{name}: {found.note}")
+            abstentions[name] = found.record
+            if found.condition is not None:
+                steering = steering.changed(conditions={**steering.conditions, name: found.condition})
         for name, s in experiments.items():
             edit_size_ratio(s, alone(steering, name), 1.0)
         training = with_texts(training, experiments, steering)
@@ -173,7 +187,7 @@ def fit(
         reports[b.name] = _once(run_check, own_folder, experiments[b.name].ledger, own, max_kl)
     result = Fitted(steering, reports, tuple(dict.fromkeys(notes)), training)
     record = recorded(
-        steering, experiments, reports, result.notes, training,
+        steering, experiments, reports, result.notes, training, abstentions,
         command=command, seconds=perf_counter() - start, max_kl=max_kl,
     )  # fmt: skip
     if home is not None:
@@ -202,6 +216,29 @@ def _check_arguments(
     if strength is not None:
         above_0("strength", strength)
     not_below_0("max_kl", max_kl)
+
+
+def _check_backfire(
+    maker: Method, names: Sequence[str], backfire: float, condition: Behavior | Mapping[str, Behavior] | None
+) -> None:
+    """A share that may be promised, of a steering that can leave prompts alone and has no other condition."""
+    if not 0 < backfire < 1:
+        raise InputError(
+            f"backfire {backfire!r}: give a share between 0 and 1, such as 0.1", code="out-of-range", field="backfire"
+        )
+    if maker.material == "text":
+        raise InputError(
+            f"method {maker.name} puts text in front of every prompt and cannot leave any alone",
+            code="conflicting-arguments",
+            field="backfire",
+        )
+    taken = [name for name in names if name in by_attribute(names, condition)]
+    if taken or maker.needs_condition:
+        raise InputError(
+            f"attribute {(taken or names)[0]!r} has a condition of its own already; give one of the two",
+            code="conflicting-arguments",
+            field="backfire",
+        )
 
 
 def _where(
@@ -253,10 +290,15 @@ def _learned(maker: Method, materials: FitMaterials) -> list[tuple[Method, Learn
     return [(maker, own) for own in maker.learn(materials)]
 
 
+def _learned_alone(maker: Method, sites: Sequence[Site], name: str, experiments: Mapping[str, Experiment]) -> Steering:
+    """The same steering from the training examples of other experiments, with one attribute on."""
+    return alone(maker.learn(FitMaterials(experiments, sites))[0].steering, name)
+
+
 def _chosen(
     candidates: Sequence[tuple[Method, Learned]], experiments: Mapping[str, Experiment], max_kl: float, notes: list[str]
-) -> tuple[Steering, Training]:
-    """The candidate that does best on dev, and what its training and the choice have seen."""
+) -> tuple[Method, Steering, Training]:
+    """The candidate that does best on dev, with its method, and what its training and the choice have seen."""
     rows = []
     if len(candidates) > 1:
         for maker, own in candidates:
@@ -266,12 +308,12 @@ def _chosen(
             notes += without
         notes.append(f"chosen on dev among {len(rows)} by the mean standardised effect within the bound on divergence")
     taken = best(rows) if rows else 0
-    chosen = candidates[taken][1]
+    maker, chosen = candidates[taken]
     training = Training(
         sites={str(site): TrainedSite.model_validate(trained.as_record) for site, trained in chosen.by_site.items()},
         candidates=tuple(Candidate(**asdict(row), score=row.score, chosen=i == taken) for i, row in enumerate(rows)),
     )
-    return chosen.steering, training
+    return maker, chosen.steering, training
 
 
 def _experiment(

@@ -10,7 +10,7 @@ import transformers
 
 from trimtab.experiment.experiment import Experiment
 from trimtab.measurements.records import model_record
-from trimtab.results.fit import Attribute, Checked, Fit, Training
+from trimtab.results.fit import Abstention, Attribute, Checked, Fit, Training
 from trimtab.results.report import Report
 from trimtab.steering import Steering
 from trimtab.steering.methods import method
@@ -23,6 +23,7 @@ def recorded(
     reports: Mapping[str, Report],
     notes: Sequence[str],
     training: Training,
+    abstentions: Mapping[str, Abstention],
     **given: Any,
 ) -> Fit:
     """The record.
@@ -33,6 +34,7 @@ def recorded(
         reports: checks by attribute, in `checks/NAME` of the fit's folder.
         notes: what was chosen.
         training: what its making has seen.
+        abstentions: by attribute, where prompts are left alone for their risk.
         given: `command`, `seconds` and `max_kl`.
     """
     first, origin = next(iter(experiments.values())), steering.origin
@@ -49,14 +51,19 @@ def recorded(
         model=model_record(first.model),
         dtype=str(first.model.dtype).removeprefix("torch."),
         sites={str(site): kinds for site, kinds in steering.kinds.items()},
-        attributes={name: _attribute(name, steering, s, reports.get(name)) for name, s in experiments.items()},
+        attributes={
+            name: _attribute(name, steering, s, reports.get(name), abstentions.get(name))
+            for name, s in experiments.items()
+        },
         training=training,
         notes=tuple(notes),
         **given,
     )
 
 
-def _attribute(name: str, steering: Steering, on: Experiment, report: Report | None) -> Attribute:
+def _attribute(
+    name: str, steering: Steering, on: Experiment, report: Report | None, abstention: Abstention | None
+) -> Attribute:
     return Attribute(
         strength=steering.attributes[name],
         description=on.behavior.description,
@@ -65,6 +72,7 @@ def _attribute(name: str, steering: Steering, on: Experiment, report: Report | N
         n_dev=len(on.splits.dev),
         verdict=None if report is None else _checked(name, report),
         prompt_prefix=steering.prompts[name][0] if name in steering.prompts else None,
+        abstention=abstention,
     )
 
 

@@ -1,0 +1,217 @@
+"""Which prompts a steering will push the wrong way, as far as the unsteered model's activations of the prompt tell.
+
+The risk is a logistic regression on the direction of a prompt's mean activation at one site. A bound on it is a bound
+on the cosine with one vector, and so an ordinary condition: what is left alone is decided before the steered pass.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from trimtab.errors import InputError
+from trimtab.experiment.experiment import Experiment, Split
+from trimtab.experiment.instrument import SIDES, Floats
+from trimtab.experiment.steps import Step
+from trimtab.interventions import Condition, Site
+from trimtab.measurements.effects import PLAIN, sweep
+from trimtab.models import Encoded
+from trimtab.models.capture import capture
+from trimtab.statistics.contrast import Contrast
+from trimtab.steering import Steering
+from trimtab.storage.steps import Arrays
+
+PENALTIES: Final = (1e-3, 1e-2, 1e-1, 1.0)  # inverse strengths of the ridge penalty to choose from
+FOLDS: Final = 5
+
+
+@dataclass(frozen=True)
+class PromptActivations(Step):
+    """Mean activations of the prompts of a part, of both evaluation texts, as a condition reads them.
+
+    Args:
+        part: whose prompts.
+        sites: where to read.
+    """
+
+    part: Split
+    sites: tuple[Site, ...]
+
+    @property
+    def title(self) -> str:
+        return "prompts"
+
+    def cost(self, on: Experiment) -> float:
+        return on.reading_cost(self._prompts(on), self.sites)
+
+    def compute(self, on: Experiment) -> Arrays:
+        found = capture(on.model, self._prompts(on), self.sites, "mean").activations
+        return {
+            f"{site}{side}": half for site in self.sites
+            for side, half in zip(SIDES, np.split(found[site].cpu().numpy(), 2), strict=True)
+        }  # fmt: skip
+
+    def _prompts(self, on: Experiment) -> list[Encoded]:
+        plus, minus = on.instrument.bare(on.part(self.part).examples)
+        return [Encoded(row.ids[: row.prompt_len] if row.prompt_len > 1 else row.ids, 1) for row in plus + minus]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """What a steering did to examples whose prompts were read before.
+
+    Args:
+        effect: Δ of every example.
+        positive, negative: by site, `[n, d_model]` mean activations of the prompts of either answer.
+    """
+
+    effect: Contrast
+    positive: Mapping[Site, Floats]
+    negative: Mapping[Site, Floats]
+
+    @property
+    def prompts(self) -> Mapping[Site, Floats]:
+        """By site `[m, d_model]`: one prompt an example, or of both texts where pairs are random."""
+        if self.effect.pairing == "natural":
+            return self.positive
+        return {site: np.concatenate([h, self.negative[site]]) for site, h in self.positive.items()}
+
+    @property
+    def wrong(self) -> Floats:
+        """`[m]`: whether each is pushed the wrong way; of texts paired at random the chance, over all pairs."""
+        up, down = self.effect.positive, self.effect.negative
+        if self.effect.pairing == "natural":
+            return (up < down).astype(np.float64)
+        below = (up[:, None] < down) + 0.5 * (up[:, None] == down)
+        return np.concatenate([below.mean(axis=1), below.mean(axis=0)])
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """`[m]`."""
+        return self.effect.clusters if self.effect.pairing == "natural" else self.effect.clusters * 2
+
+    def acting(self, risk: Floats, threshold: float) -> Contrast:
+        """The effect of a steering that leaves prompts of a larger risk alone, `[m]` of the prompts."""
+        below = risk < threshold
+        both = (below, below) if self.effect.pairing == "natural" else tuple(np.split(below, 2))
+        return replace(self.effect, acting=(both[0], both[1]))
+
+    @staticmethod
+    def together(some: Sequence["Outcomes"]) -> "Outcomes":
+        """Of several lists of different examples, one after the other."""
+        first = some[0].effect
+        effect = replace(
+            first,
+            positive=np.concatenate([o.effect.positive for o in some]),
+            negative=np.concatenate([o.effect.negative for o in some]),
+            clusters=tuple(c for o in some for c in o.effect.clusters),
+        )
+        sides = [
+            {site: np.concatenate([getattr(o, side)[site] for o in some]) for site in some[0].positive}
+            for side in SIDES
+        ]
+        return Outcomes(effect, *sides)
+
+
+def outcomes(on: Experiment, steering: Steering, part: Split, sites: Sequence[Site]) -> Outcomes:
+    """What a steering at its default strengths does to the examples of a part, and their prompts' activations."""
+    base, after = sweep(on, part, [PLAIN, (steering, 1.0)])
+    read = on.run(PromptActivations(part, tuple(sites)))
+    plus, minus = ({site: read[f"{site}{side}"].astype(np.float64) for site in sites} for side in SIDES)
+    return Outcomes(on.contrast_of(on.part(part)).change(base, after), plus, minus)
+
+
+@dataclass(frozen=True, eq=False)
+class Risk:
+    """The log-odds that a prompt is pushed the wrong way: weights · h / ‖h‖ + intercept.
+
+    Args:
+        site: where the prompt is read.
+        weights: `[d_model]`.
+        intercept: log-odds.
+    """
+
+    site: Site
+    weights: Floats
+    intercept: float
+
+    def of(self, h: Floats) -> Floats:
+        """`[n, d_model]` mean activations of prompts to `[n]` log-odds."""
+        return np.asarray(_directions(h) @ self.weights + self.intercept)
+
+    def condition(self, threshold: float) -> Condition:
+        """That leaves prompts of a risk above the threshold alone."""
+        bound = (threshold - self.intercept) / float(np.linalg.norm(self.weights))
+        return Condition(self.site, self.weights, float(np.clip(bound, -1.0, 1.0)), above=False)
+
+
+def fit_risk(seen: Outcomes, seed: int) -> tuple[Risk, Floats]:
+    """A risk, and what it says of each prompt when it has not seen its cluster, `[m]` log-odds.
+
+    Site and penalty are those of the smallest cross-fitted log loss.
+
+    Args:
+        seen: examples that the steering was not learned from.
+        seed: of the folds.
+
+    Raises:
+        InputError: all go wrong or none does, or there are fewer than two clusters a fold.
+    """
+    prompts, wrong, clusters = seen.prompts, seen.wrong, seen.clusters
+    if not 0 < wrong.sum() < len(wrong):
+        which = "none" if not wrong.sum() else "every one"
+        raise InputError(
+            f"{which} of {len(wrong)} examples is pushed the wrong way: there is no risk to learn",
+            code="unusable-examples",
+            field="backfire",
+        )
+    names = np.unique(np.array(clusters))
+    if len(names) < 2 * FOLDS:
+        raise InputError(
+            f"{len(names)} independent examples are too few to learn which are pushed the wrong way",
+            code="too-few-examples",
+            field="backfire",
+        )
+    dealt = dict(zip(names, np.random.default_rng(seed).permutation(len(names)) % FOLDS, strict=True))
+    fold = np.array([dealt[c] for c in clusters])
+    best: tuple[float, Site, float, Floats] | None = None
+    for site, h in sorted(prompts.items()):
+        x = _directions(h)
+        for penalty in PENALTIES:
+            scores = np.zeros(len(wrong))
+            for k in range(FOLDS):
+                weights, intercept = _logistic(x[fold != k], wrong[fold != k], penalty)
+                scores[fold == k] = x[fold == k] @ weights + intercept
+            loss = float((np.logaddexp(0.0, scores) - wrong * scores).mean())
+            if best is None or loss < best[0] - 1e-12:
+                best = loss, site, penalty, scores
+    assert best is not None
+    _, site, penalty, scores = best
+    weights, intercept = _logistic(_directions(prompts[site]), wrong, penalty)
+    return Risk(site, weights, intercept), scores
+
+
+def _directions(h: Floats) -> Floats:
+    return np.asarray(h / np.maximum(np.linalg.norm(h, axis=1, keepdims=True), np.finfo(np.float64).tiny))
+
+
+def _logistic(x: Floats, wrong: Floats, penalty: float) -> tuple[Floats, float]:
+    """Weights `[d_model]` and intercept on rows as they are, of a ridge regression on standardised ones."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    middle, scale = x.mean(axis=0), x.std(axis=0)
+    scale[scale == 0] = 1.0
+    z = (x - middle) / scale
+    weight = np.concatenate([wrong, 1 - wrong])
+    label, used = np.repeat([1, 0], len(x)), weight > 0
+    if len(set(label[used].tolist())) < 2:  # a fold without one kind: its share, and nothing to tell apart
+        share = float(np.clip(wrong.mean(), 0.5 / len(wrong), 1 - 0.5 / len(wrong)))
+        return np.zeros(x.shape[1]), float(np.log(share / (1 - share)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        found = LogisticRegression(C=penalty, max_iter=500).fit(np.tile(z, (2, 1))[used], label[used], weight[used])
+    weights = found.coef_[0] / scale
+    return weights, float(found.intercept_[0] - middle @ weights)

@@ -1,0 +1,194 @@
+"""Abstention for `fit`: prompts that the steering would push the wrong way too often are left alone, with a promise.
+
+What is at risk is learned from the dev examples and from the training examples, each of these under a steering that was
+learned without it; a threshold is tested on the same examples, each with a risk that was learned without it. The
+evaluation examples see neither. Sources: see `trimtab.statistics.selective`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Final
+
+import numpy as np
+
+from trimtab.behaviors import Part, Splits
+from trimtab.decimals import bracketed
+from trimtab.errors import InputError
+from trimtab.experiment.experiment import Experiment
+from trimtab.experiment.instrument import Floats
+from trimtab.interventions import Condition, Site
+from trimtab.measurements.risk import Outcomes, fit_risk, outcomes
+from trimtab.results.figures import Estimate, estimate
+from trimtab.results.fit import Abstention, AbstentionPoint
+from trimtab.statistics.contrast import Contrast
+from trimtab.statistics.selective import (
+    each_level,
+    least_promise,
+    promised,
+    risk_auroc,
+    thresholds_by_coverage,
+    upper_share,
+)
+from trimtab.steering import Steering
+
+LEVEL: Final = 0.95  # one-sided confidence of the promise
+FOLDS: Final = 4  # steerings that are learned to see what a steering does to examples it has not seen
+SITES: Final = 8  # blocks that prompts may be read at
+
+Learn = Callable[[Mapping[str, Experiment]], Steering]
+
+
+@dataclass(frozen=True)
+class Abstaining:
+    """A condition on prompts, None where the promise is kept without any, and what is known of it."""
+
+    condition: Condition | None
+    record: Abstention
+
+    @property
+    def note(self) -> str:
+        """The figures in a sentence."""
+        r = self.record
+        acts, wrong, without = (i.interval for i in (r.acts, r.wrong, r.wrong_everywhere))
+        assert acts is not None
+        assert wrong is not None
+        assert without is not None
+        if self.condition is None:
+            return (
+                f"{bracketed(without, '.0%')} of {r.n} held-out examples are pushed the wrong way: none is left alone"
+            )
+        return (
+            f"acts on {bracketed(acts, '.0%')} of {r.n} held-out examples, where {bracketed(wrong, '.0%')} are pushed "
+            f"the wrong way; without leaving any alone it is {bracketed(without, '.0%')}"
+        )
+
+
+def abstaining(
+    experiments: Mapping[str, Experiment], name: str, steering: Steering, learn: Learn, most: float
+) -> Abstaining:
+    """The condition that keeps a promise, for one attribute.
+
+    Args:
+        experiments: of all behaviors, by attribute.
+        name: the attribute's.
+        steering: with this attribute alone on, at its default strength.
+        learn: makes the same steering from other training examples.
+        most: the share of the examples acted on that may be pushed the wrong way.
+
+    Raises:
+        InputError: too few examples, or no threshold keeps the promise on dev; names what can be promised.
+    """
+    seen = held_out(experiments, name, steering, learn)
+    if upper_bound(seen.effect, each_level(LEVEL)) <= most:
+        return Abstaining(None, _record(None, seen, np.zeros(len(seen.wrong)), np.inf, most))
+    risk, scores = fit_risk(seen, experiments[name].seed)
+
+    def upper(threshold: float, level: float) -> float:
+        return upper_bound(seen.acting(scores, threshold), level)
+
+    every = thresholds_by_coverage(scores)
+    threshold = promised(every, upper, most, LEVEL)
+    if threshold is None:
+        raise InputError(
+            f"attribute {name!r}: {seen.effect.n_clusters} independent examples do not show, with {LEVEL:.0%} "
+            f"confidence, that at most {most:.0%} of those acted on would be pushed the wrong way, however many are "
+            f"left alone; what they could show is {ceil(100 * least_promise(every, upper, LEVEL))}%. Ask for that, "
+            "give more examples, or leave it out",
+            code="out-of-range",
+            field="backfire",
+        )
+    return Abstaining(risk.condition(threshold), _record(risk.site, seen, scores, threshold, most))
+
+
+def held_out(experiments: Mapping[str, Experiment], name: str, steering: Steering, learn: Learn) -> Outcomes:
+    """What the steering does to dev examples, and to training examples when it is learned without them.
+
+    Args:
+        experiments, name, steering, learn: as `abstaining` takes them.
+    """
+    on = experiments[name]
+    sites = candidate_sites(on)
+    held = [(on, steering), *_left_out(experiments, name, steering, learn)]
+    return Outcomes.together([outcomes(at, alone, "dev", sites) for at, alone in held])
+
+
+def upper_bound(effect: Contrast, level: float) -> float:
+    """Upper bound of the share that is pushed the wrong way where the steering acts; 1 where it hardly acts.
+
+    Of natural pairs exact over clusters, one of which counts as wrong if any of its examples is; of texts that are
+    paired at random, by the interval of `two_sample_share`.
+    """
+    if effect.n_acting < 2:
+        return 1.0
+    if effect.pairing == "random":
+        return effect.below_zero(2 * level - 1).high
+    up = np.ones(len(effect.rows), np.bool_) if effect.acting is None else effect.acting[0] & effect.acting[1]
+    acted = {c for c, a in zip(effect.clusters, up, strict=True) if a}
+    wrong = {c for c, a, d in zip(effect.clusters, up, effect.rows, strict=True) if a and d < 0}
+    return upper_share(len(wrong), len(acted), level)
+
+
+def candidate_sites(on: Experiment) -> list[Site]:
+    """Blocks that prompts may be read at, evenly spread over the model."""
+    blocks = np.linspace(0, on.model.n_blocks - 1, min(SITES, on.model.n_blocks)).round().astype(int)
+    return [Site(block) for block in dict.fromkeys(blocks.tolist())]
+
+
+def _left_out(
+    experiments: Mapping[str, Experiment], name: str, steering: Steering, learn: Learn
+) -> list[tuple[Experiment, Steering]]:
+    """For each fold of the training examples an experiment with these as dev, and a steering of the others."""
+    found = []
+    for k in range(FOLDS):
+        folds = {other: _fold(on, k) for other, on in experiments.items()}
+        learned = learn(folds)
+        found.append((folds[name], learned.changed(attributes=steering.attributes)))
+    return found
+
+
+def _fold(on: Experiment, k: int) -> Experiment:
+    """One fold of the training clusters as dev, the others as train; its steps are kept apart."""
+    train, s = on.splits.train, on.splits
+    names = sorted(set(train.clusters))
+    if len(names) < 2 * FOLDS:
+        raise InputError(
+            f"{len(names)} independent training examples are too few to see which are pushed the wrong way",
+            code="too-few-examples",
+            field="backfire",
+        )
+    dealt = dict(zip(names, np.random.default_rng(on.seed).permutation(len(names)) % FOLDS, strict=True))
+
+    def some(inside: bool) -> Part:
+        kept = [(e, c) for e, c in zip(train.examples, train.clusters, strict=True) if (dealt[c] == k) == inside]
+        return Part(tuple(e for e, _ in kept), tuple(c for _, c in kept))
+
+    splits = Splits(s.shots, some(False), some(True), s.eval, s.replication, s.notes)
+    return replace(on, splits=splits, ledger=on.ledger.inside(f"fold {k}"))
+
+
+def _record(site: Site | None, seen: Outcomes, scores: Floats, threshold: float, most: float) -> Abstention:
+    at, n = seen.acting(scores, threshold), seen.effect.n_clusters
+    acts, within = at.acts(), at.mean_acting()
+    assert acts is not None
+    assert within is not None
+    auroc = Estimate(reason="nothing needs to be told apart")
+    if site is not None:
+        auroc = estimate(risk_auroc(scores, seen.wrong, seen.clusters), n)
+    return Abstention(
+        site=None if site is None else str(site), most=most, level=LEVEL, n=n,
+        acts=estimate(acts, n), wrong=estimate(at.below_zero(), at.n_acting),
+        wrong_everywhere=estimate(seen.effect.below_zero(), n),
+        effect=estimate(within, at.n_acting), effect_everywhere=estimate(seen.effect.mean(), n),
+        auroc=auroc, curve=() if site is None else tuple(_points(seen, scores)),
+    )  # fmt: skip
+
+
+def _points(seen: Outcomes, scores: Floats) -> Iterator[AbstentionPoint]:
+    """Other thresholds."""
+    for threshold in thresholds_by_coverage(scores):
+        at = seen.acting(scores, float(threshold))
+        acts = at.acts()
+        assert acts is not None
+        if at.n_acting > 1:
+            yield AbstentionPoint(acts=acts.value, wrong=estimate(at.below_zero(), at.n_acting))
