@@ -60,7 +60,8 @@ def test_figures_that_may_be_negative_are_formatted_in_one_place() -> None:
     never_negative = {
         "evaluation/classifier.py", "evaluation/judge.py", "doctor.py", "experiment/progress.py",
         "experiment/preparation.py", "behaviors/lint_answers.py", "steering/mat_steer/diagnostics.py",
-        "workflows/fit/materials.py", "workflows/fit/conditions.py", "workflows/fit/abstention.py", "measurements/capability.py",
+        "workflows/fit/materials.py", "workflows/fit/conditions.py", "workflows/fit/abstention.py",
+        "measurements/capability.py",
         "reports/fit/tables.py", "cli/release_watch.py", "evaluation/tasks/toxicity.py",
         "workflows/tune/record.py", "workflows/tune/yardstick.py", "evaluation/held_out.py",
         "experiment/executor/ray_cluster.py",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from trimtab.results import Report as Report
     from trimtab.results import compare as compare
     from trimtab.steering import Steering as Steering
+    from trimtab.workflows import advise as advise
     from trimtab.workflows import check as check
     from trimtab.workflows import draft as draft
     from trimtab.workflows import evaluate as evaluate
@@ -42,6 +43,7 @@ _HOME = {
     "Site": "interventions",
     "Steering": "steering",
     "TrimtabError": "errors",
+    "advise": "workflows",
     "check": "workflows",
     "compare": "results",
     "convert": "integrations",

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from trimtab.cli.advise import advise
 from trimtab.cli.audit import audit
 from trimtab.cli.brief import brief
 from trimtab.cli.check import check
@@ -104,7 +105,7 @@ def _root(
 
 
 commands = (
-    check, brief, predict, study, fit, generate, evaluate, tune, judge, convert, convert_data, push, pull, lint,
+    check, advise, brief, predict, study, fit, generate, evaluate, tune, judge, convert, convert_data, push, pull, lint,
     draft, serve, doctor,
 )  # fmt: skip
 for command in commands:

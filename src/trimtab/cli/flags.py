@@ -73,6 +73,7 @@ FLAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "keys": ("--keys",),
     "labelled": ("--labelled",),
     "max_age": ("--max-age",),
+    "minutes": ("--minutes",),
     "max_anti_steerable": ("--max-anti-steerable",),
     "max_capability_loss": ("--max-capability-loss",),
     "max_damage": ("--max-damage",),

@@ -1,5 +1,6 @@
 """What joins the rooms: one folder a verb."""
 
+from trimtab.workflows.advise import advise as advise
 from trimtab.workflows.check import check as check
 from trimtab.workflows.draft import draft as draft
 from trimtab.workflows.evaluate import evaluate as evaluate

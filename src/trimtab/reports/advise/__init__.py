@@ -1,0 +1,1 @@
+"""What was tried where one vector does not hold: terminal and page."""

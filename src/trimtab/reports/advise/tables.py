@@ -1,0 +1,76 @@
+"""Remedies in rows: what each is, how it did on dev, and why it was not taken."""
+
+from dataclasses import dataclass
+
+from trimtab.results.advice import Advice, AdvisedRequirement, Attempt
+from trimtab.results.numbers import estimate, given, level, share
+
+SHORT = {
+    "mean steering effect": "effect",
+    "share of anti-steerable examples": "pushed the wrong way",
+    "desired answers become likelier (Δ+)": "Δ+",
+    "divergence on neutral text (KL)": "KL, neutral text",
+    "divergence on other prompts (KL)": "KL, other prompts",
+}
+"""Columns: requirements that every remedy has."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A remedy in a table.
+
+    Args:
+        attempt: the remedy.
+        chosen: whether it was checked.
+        figures: by short name of the requirement, text and whether it holds; missing ones are not measured.
+        outcome: in words.
+    """
+
+    attempt: Attempt
+    chosen: bool
+    figures: dict[str, tuple[str, bool | None]]
+    outcome: str
+
+
+def rows(advice: Advice) -> list[Row]:
+    """Of all remedies, in the order of their price."""
+    found = []
+    for attempt in advice.attempts:
+        by_name = {SHORT[r.name]: (_figure(r), r.holds) for r in attempt.requirements if r.name in SHORT}
+        chosen = attempt.name == advice.chosen
+        found.append(Row(attempt, chosen, by_name, attempt.reason or _outcome(attempt, chosen)))
+    return found
+
+
+def _outcome(attempt: Attempt, chosen: bool) -> str:
+    failed = [SHORT.get(r.name, r.name) for r in attempt.requirements if r.holds is False]
+    open_ = [SHORT.get(r.name, r.name) for r in attempt.requirements if r.holds is None]
+    said = f"fails: {', '.join(failed)}" if failed else f"undecided: {', '.join(open_)}" if open_ else "holds"
+    acts = "" if attempt.acts is None or attempt.acts.value is None else f", acts on {share(attempt.acts.value)}"
+    return f"{said}{acts}{'; checked' if chosen else ''}"
+
+
+def _figure(r: AdvisedRequirement) -> str:
+    f = r.figure
+    return share(f.value, f.low, f.high) if r.unit == "share" and f.value is not None else estimate(f)
+
+
+def bounds(advice: Advice) -> dict[str, str]:
+    """By short name of a requirement what it needs."""
+    found = {}
+    for attempt in advice.attempts:
+        for r in attempt.requirements:
+            if r.name in SHORT:
+                bound = level(r.threshold) if r.unit == "share" else given(r.threshold)
+                found[SHORT[r.name]] = f"{'>' if r.direction == 'above' else '<'} {bound}"
+    return found
+
+
+def headline(advice: Advice) -> str:
+    """What came of it, in one sentence."""
+    if advice.decision is None:
+        return "Nothing could be made."
+    if advice.decision in ("go", "caution"):
+        return f"{advice.chosen}: {advice.decision} on examples that nothing was chosen by."
+    tried = sum(a.margin is not None for a in advice.attempts)
+    return f"Nothing that was tried holds: the best of {tried}, {advice.chosen}, is {advice.decision}."
