@@ -98,7 +98,8 @@ def _devices() -> list[InstalledPart]:
 
 
 def _embedded() -> InstalledPart:
-    from trimtab.models.loading import EMBEDDED, EMBEDDED_FIX, embedded_file
+    from trimtab.models.loading import EMBEDDED_FIX, embedded_file
+    from trimtab.models.reading import EMBEDDED
 
     file = embedded_file()
     if file is None:

@@ -5,6 +5,7 @@ from importlib.metadata import entry_points
 from typing import Any, TypeVar, cast
 
 from trimtab.errors import Code, InputError
+from trimtab.nearest import meant
 
 T = TypeVar("T")
 
@@ -40,8 +41,9 @@ def plugin(
         return built_in[name]
     point = next((point for point in entry_points(group=group) if point.name == name), None)
     if point is None:
-        known = ", ".join(plugin_names(group, built_in))
-        raise InputError(f"no {kind} is called {name!r}; there are {known}", code=code, field=kind)
+        names = plugin_names(group, built_in)
+        near, known = meant(name, names), ", ".join(names)
+        raise InputError(f"no {kind} is called {name!r}; {near}there are {known}", code=code, field=kind)
     try:
         loaded = point.load()
     except Exception as error:

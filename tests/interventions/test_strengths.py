@@ -38,7 +38,7 @@ def test_strengths_are_given_by_number_name_preset_or_row(strengths: Any, rows: 
     ("strengths", "word"),
     [
         ({"c": 1}, "unknown attribute c; this steering has a, b"),
-        ("loud", "neither a number nor a preset of this steering \\(it has soft\\)"),
+        ("loud", "neither a number nor a preset of this steering; it has soft"),
         (True, "not a number"),
         ([], "empty list"),
         ([[1]], "not a number"),

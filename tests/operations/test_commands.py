@@ -96,6 +96,7 @@ BAD = {
     ),
     "age": (("create", "x", "--treatment", "warm", "--max-age", "old"), "30d or 12h", "--max-age"),
     "unknown": (("start", "second"), "there is no release 'second'; there is first", ""),
+    "misspelt": (("start", "frist"), "there is no release 'frist'; did you mean 'first'? there is first", ""),
     "order": (("promote", "first", "--to", "100"), "it allows start, dry-run, rollback, not promote", ""),
     "by": (("start", "first", "--by", " "), "say who", "--by"),
     "keep": (("finish", "first", "--keep", "both"), "--keep", ""),

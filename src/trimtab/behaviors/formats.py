@@ -15,6 +15,7 @@ from trimtab.behaviors.invalid_rows import InvalidRows
 from trimtab.behaviors.labelled import LABELS, TEXT_FIELDS
 from trimtab.behaviors.table import Row, Table
 from trimtab.errors import InputError
+from trimtab.nearest import meant
 from trimtab.texts import shown
 
 View = Literal["choice", "statements"]
@@ -36,9 +37,9 @@ def parse(table: Table, format: str | None = None, view: str | None = None, *, s
         InputError: an unknown format or view, a view for a format without views, or a row that does not fit.
     """
     if view is not None and view not in VIEWS:
-        raise InputError(f"unknown view {view!r}; it can be {' or '.join(VIEWS)}")
+        raise InputError(f"unknown view {view!r}; {meant(view, VIEWS)}it can be {' or '.join(VIEWS)}")
     if format is not None and format not in NAMES:
-        raise InputError(f"unknown format {format!r}; it can be {', '.join(NAMES)}")
+        raise InputError(f"unknown format {format!r}; {meant(format, NAMES)}it can be {', '.join(NAMES)}")
     invalid = InvalidRows(skip_bad)
     invalid.add(list(table.broken), len(table.rows))
     if not table.rows:

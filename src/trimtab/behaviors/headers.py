@@ -1,10 +1,10 @@
 """What a file says about the whole behavior: its first line, or the fields beside its examples."""
 
-import difflib
 from collections.abc import Mapping
 
 from trimtab.behaviors.table import Row
 from trimtab.errors import InputError
+from trimtab.nearest import meant
 from trimtab.texts import name_fault, shown
 
 HEADER_FIELDS = ("name", "description", "positive_instruction", "negative_instruction", "pairing")
@@ -32,9 +32,9 @@ def checked_header(fields: Mapping[str, object], source: str) -> tuple[dict[str,
     row = Row(rest, source)
     for key in rest:
         if key not in HEADER_FIELDS:
-            near = difflib.get_close_matches(key, HEADER_FIELDS, 1)
-            meant = f"; did you mean {near[0]!r}?" if near else f"; it may hold {', '.join(HEADER_FIELDS)}"
-            raise InputError(f"{source}: unknown field {key!r} in the header{meant}")
+            near = meant(key, HEADER_FIELDS)
+            known = ", ".join(HEADER_FIELDS)
+            raise InputError(f"{source}: unknown field {key!r} in the header; {near}it may hold {known}")
         header[key] = row.text(key)
     _check(header, source)
     return header, notes

@@ -11,6 +11,7 @@ from trimtab.behaviors.files import read_table
 from trimtab.behaviors.opening import located, read_file
 from trimtab.behaviors.table import Row, Table
 from trimtab.errors import InputError
+from trimtab.nearest import meant
 from trimtab.texts import shown
 
 # The two endings of a prompt, the one that the model should prefer first, as probes of either kind call them.
@@ -59,7 +60,9 @@ class Probe:
             InputError: there is none of that name.
         """
         if name not in _BUILTIN:
-            raise InputError(f"no built-in probe is called {name!r}; there are {', '.join(_BUILTIN)}")
+            raise InputError(
+                f"no built-in probe is called {name!r}; {meant(name, _BUILTIN)}there are {', '.join(_BUILTIN)}"
+            )
         data = (files("trimtab.behaviors") / "probes" / f"{name}.jsonl").read_bytes()
         return _probe(read_table(data, f"builtin:{name}"))
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from trimtab.behaviors.behavior import Behavior, Example, Side
 from trimtab.errors import InputError
+from trimtab.nearest import meant
 from trimtab.texts import Rendered
 
 
@@ -58,7 +59,8 @@ class PromptType(StrEnum):
         wanted = [names] if isinstance(names, str) else list(names)
         unknown = [name for name in wanted if name not in {*PromptType, "all"}]
         if unknown:
-            raise InputError(f"unknown prompt type {unknown[0]!r}; one of {', '.join(PromptType)}, or all")
+            near = meant(unknown[0], PromptType)
+            raise InputError(f"unknown prompt type {unknown[0]!r}; {near}one of {', '.join(PromptType)}, or all")
         return tuple(t for t in PromptType if not wanted or "all" in wanted or t in wanted)
 
 

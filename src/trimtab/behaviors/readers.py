@@ -20,6 +20,7 @@ from trimtab.behaviors.hub import DATASET_ID, read_dataset
 from trimtab.behaviors.opening import located, read_file
 from trimtab.behaviors.table import Table
 from trimtab.errors import InputError
+from trimtab.nearest import meant
 from trimtab.texts import fit_name, shown
 
 FIELDS = (
@@ -282,6 +283,4 @@ def _unknown(name: str) -> InputError:
 
 def _choices(name: str) -> str:
     known = builtin_names()
-    near = difflib.get_close_matches(name, known, 1)
-    meant = f"did you mean {near[0]!r}? " if near else ""
-    return f"{meant}the built-in behaviors are {', '.join(known) or 'none in this installation'}"
+    return f"{meant(name, known)}the built-in behaviors are {', '.join(known) or 'none in this installation'}"

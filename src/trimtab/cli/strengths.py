@@ -4,6 +4,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from trimtab.errors import InputError
+from trimtab.nearest import meant
 
 if TYPE_CHECKING:
     from trimtab.steering import Steering
@@ -48,7 +49,8 @@ def _named(steering: "Steering", word: str) -> tuple[str, float]:
 
 def _known(steering: "Steering", name: str) -> str:
     if name not in steering.attributes:
-        raise InputError(f"unknown attribute {name!r}; this steering has {', '.join(steering.attributes)}")
+        known = steering.attributes
+        raise InputError(f"unknown attribute {name!r}; {meant(name, known)}this steering has {', '.join(known)}")
     return name
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, get_args
 
 from trimtab.errors import InputError
+from trimtab.nearest import meant
 
 Scope = Literal["all", "prompt", "last", "generated", "thinking", "answer"]
 """Every token; the prompt's tokens; its last token; the tokens whose *next* token is generated, or belongs to an
@@ -49,6 +50,8 @@ def checked_scopes(value: Any) -> tuple[Scope, ...]:
     for scope in scopes or ("",):
         if scope not in SCOPES:
             raise InputError(
-                f"unknown scope {scope!r}; one of {', '.join(SCOPES)}", code="unknown-scope", field="scope"
+                f"unknown scope {scope!r}; {meant(str(scope), SCOPES)}one of {', '.join(SCOPES)}",
+                code="unknown-scope",
+                field="scope",
             )
     return scopes

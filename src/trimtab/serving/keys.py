@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trimtab.errors import InputError, TrimtabError
+from trimtab.nearest import meant
 from trimtab.storage.atomic import whole
 from trimtab.texts import shown
 
@@ -133,8 +134,9 @@ class KeyFile:
             gone = next((entry for entry in keys if entry.name == name), None)
             if gone is None:
                 known = ", ".join(repr(entry.name) for entry in keys) or "none"
+                near = meant(name, [entry.name for entry in keys])
                 raise InputError(
-                    f"there is no key named {shown(name)!r} in {self.file}; it holds {known}",
+                    f"there is no key named {shown(name)!r} in {self.file}; {near}it holds {known}",
                     code="unknown-choice",
                     field="name",
                 )

@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Lock
 
 from trimtab.errors import InputError, TrimtabError
+from trimtab.nearest import meant
 from trimtab.serving.served import Served, served
 from trimtab.steering.artifact import STEERING, read
 from trimtab.texts import name_fault, shown
@@ -135,7 +136,8 @@ class Registry:
         one = self._loaded.get(name)
         if one is None:
             raise InputError(
-                f"there is no steering {shown(name, 80)!r} here; there is {_listed(self.enabled)}",
+                f"there is no steering {shown(name, 80)!r} here; {meant(name, self.enabled)}there is "
+                f"{_listed(self.enabled)}",
                 code="unknown-choice",
                 field="steering.name",
             )
@@ -167,9 +169,10 @@ class Registry:
         except OSError:
             found = False
         if not found:
-            there = _listed(self._candidates())
+            there = self._candidates()
             raise InputError(
-                f"there is no folder {name!r} among the steerings (links are not followed); there is {there}",
+                f"there is no folder {name!r} among the steerings (links are not followed); "
+                f"{meant(name, there)}there is {_listed(there)}",
                 code="no-such-file",
                 field="name",
             )

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from trimtab.errors import InputError
 from trimtab.interventions import Condition, Edit, ModelFacts, Place, Site
+from trimtab.nearest import meant
 from trimtab.steering.edits import Additive, Stack, StoredEdit
 from trimtab.steering.edits.fit import check_fits_site
 from trimtab.steering.parts import check_conditions, check_prompts, checked_attributes, checked_presets
@@ -273,7 +274,8 @@ class Steering:
             unknown = sorted(set(changes["attributes"]) - set(self.attributes))
             if unknown:
                 raise InputError(
-                    f"unknown attribute {unknown[0]!r}; this steering has {', '.join(self.attributes)}",
+                    f"unknown attribute {unknown[0]!r}; {meant(unknown[0], self.attributes)}"
+                    f"this steering has {', '.join(self.attributes)}",
                     code="unknown-attribute",
                     field="names",
                 )
@@ -317,7 +319,8 @@ class Steering:
         unknown = sorted(set(names) - set(self.attributes))
         if unknown:
             raise InputError(
-                f"unknown attribute {unknown[0]!r}; this steering has {', '.join(self.attributes)}",
+                f"unknown attribute {unknown[0]!r}; {meant(unknown[0], self.attributes)}"
+                f"this steering has {', '.join(self.attributes)}",
                 code="unknown-attribute",
                 field="names",
             )

@@ -126,7 +126,7 @@ def test_a_changed_definition_needs_a_higher_version(store: Store) -> None:
     ("metric", "why"),
     [
         ({"numerator": "complaint", "denominator": "length"}, "there is no metric 'complaint'"),
-        ({"numerator": "errors", "denominator": "lenght"}, "do you mean 'length'"),
+        ({"numerator": "errors", "denominator": "lenght"}, "did you mean 'length'"),
         ({"numerator": "slow", "denominator": "length"}, "'slow' is a quantile"),
     ],
 )
@@ -169,7 +169,7 @@ def test_other_definitions_than_those_of_the_digest_are_refused() -> None:
 def test_a_release_of_an_unknown_metric_is_refused_with_the_nearest(
     store: Store, fields: dict[str, Any], field: str
 ) -> None:
-    with pytest.raises(InputError, match=r"there is no metric 'lentgh'; do you mean 'length'\?") as raised:
+    with pytest.raises(InputError, match=r"there is no metric 'lentgh'; did you mean 'length'\?") as raised:
         releases_of(store).add(defined(**fields), by="ada")
     assert (raised.value.code, raised.value.field) == ("unknown-choice", field)
     assert releases_of(store).all() == []

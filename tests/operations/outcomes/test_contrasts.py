@@ -225,7 +225,7 @@ def test_the_command_writes_what_lint_reads(lite: Store, tmp_path: Path, run: Ru
     assert (code, json.loads(out)["n"]) == (0, 3)
     code, out, err = run("feedback", "export", "--out", pairs, "--store", lite.place, "--metric", "likde")
     assert (code, out) == (2, "")
-    assert "do you mean 'liked'?" in err
+    assert "did you mean 'liked'?" in err
     assert "(--metric)" in err
 
 

@@ -11,6 +11,7 @@ from trimtab.evaluation.tasks.behavior import BehaviorTask
 from trimtab.evaluation.tasks.preferences import Preferences
 from trimtab.evaluation.tasks.toxicity import Toxicity
 from trimtab.evaluation.tasks.truthfulqa import TruthfulQA
+from trimtab.nearest import meant
 from trimtab.plugins import plugin, plugin_names
 
 GROUP = "trimtab.tasks"
@@ -76,7 +77,8 @@ def load_task(name: str, source: str, options: Mapping[str, Any] | None = None) 
     for key, value in given.items():
         if key not in known:
             raise InputError(
-                f"task {name} has no option {key!r}; it has {', '.join(known) or 'none'}", code="unknown-choice",
+                f"task {name} has no option {key!r}; {meant(key, known)}it has {', '.join(known) or 'none'}",
+                code="unknown-choice",
                 field=f"options.{key}",
             )  # fmt: skip
         if not _fits(value, known[key]):

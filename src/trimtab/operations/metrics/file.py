@@ -8,10 +8,10 @@ bounds = [0, 1]
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 
 from trimtab.errors import InputError
+from trimtab.nearest import meant
 from trimtab.operations.metrics.built_in import BUILT_IN
 from trimtab.operations.metrics.metric import Metric
 from trimtab.texts import shown
@@ -66,10 +66,9 @@ def check_parts(metrics: Iterable[Metric], known: Mapping[str, Metric]) -> None:
 def unknown(name: str, known: Iterable[str], where: str = "", field: str = "metric") -> InputError:
     """An error that names what there is."""
     names = sorted(known)
-    near = get_close_matches(name, names, n=1)
-    meant = f"; do you mean {near[0]!r}?" if near else ""
     return InputError(
-        f"{where}there is no metric {shown(name, 80)!r}{meant} There is {shown(', '.join(names), 600)}; define others "
+        f"{where}there is no metric {shown(name, 80)!r}; {meant(name, names)}there is "
+        f"{shown(', '.join(names), 600)}; define others "
         "in a file, and import it (trimtab metrics import)",
         code="unknown-choice",
         field=field,

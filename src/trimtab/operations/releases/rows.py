@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, insert, select, text
 
 from trimtab.errors import InputError
+from trimtab.nearest import meant
 from trimtab.operations.audit import Change, record
 from trimtab.operations.releases.adapting import Epoch
 from trimtab.operations.releases.release import Definition, Release
@@ -61,9 +62,10 @@ def current(connection: Connection, name: str) -> Kept:
     """
     found = list(states(connection, name=name))
     if not found:
-        known = ", ".join(connection.scalars(select(RELEASES.c.name).order_by(RELEASES.c.id))) or "none"
+        names = connection.scalars(select(RELEASES.c.name).order_by(RELEASES.c.id)).all()
+        known = ", ".join(names) or "none"
         raise InputError(
-            f"there is no release {shown(name, 80)!r}; there is {shown(known, 400)}",
+            f"there is no release {shown(name, 80)!r}; {meant(name, names)}there is {shown(known, 400)}",
             code="unknown-choice",
             field="release",
         )

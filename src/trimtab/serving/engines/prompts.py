@@ -18,6 +18,7 @@ from trimtab.models import Encoded, Encoder, Model, Steer, ensure_fits, steer
 from trimtab.models.encoding import is_special
 from trimtab.models.text import with_prefixes
 from trimtab.models.thinking import needed_marks
+from trimtab.nearest import meant
 from trimtab.serving.engines.grammars import Grammars, GrammarState
 from trimtab.texts import Message, Rendered
 
@@ -199,7 +200,10 @@ def strengths_of(asked: RequestSteering | None, steering: Steerable) -> dict[str
     known = ", ".join(steering.attributes)
     for name in sorted(given.keys() ^ steering.attributes.keys()):
         what = f"unknown attribute {name!r}" if name in given else f"no strength is given for the attribute {name!r}"
+        near = meant(name, steering.attributes) if name in given else ""
         raise InputError(
-            f"{what}; this steering has {known or 'no attributes'}", code="unknown-attribute", field=f"strength.{name}"
+            f"{what}; {near}this steering has {known or 'no attributes'}",
+            code="unknown-attribute",
+            field=f"strength.{name}",
         )
     return {name: given[name] for name in steering.attributes}

@@ -8,6 +8,7 @@ from typing import Any
 
 from trimtab.errors import Code, InputError
 from trimtab.interventions import Condition, ModelFacts, Site
+from trimtab.nearest import meant
 from trimtab.steering.artifact.documents import document, parsed
 from trimtab.steering.artifact.exchange import recover
 from trimtab.steering.artifact.folder import CARD, REPORT, STEERING, TENSORS, sealed, verified
@@ -125,7 +126,9 @@ def read(folder: Path) -> Artifact:
         recover(folder)
         if not folder.is_dir():
             code: Code = "wrong-file" if folder.exists() else "no-such-file"
-            raise InputError("this is no folder; give the one that Steering.save wrote", code=code, field="steering")
+            near = meant(folder.name, [file.parent.name for file in folder.parent.glob(f"*/{STEERING}")])
+            message = f"this is no folder; {near}give the one that Steering.save wrote"
+            raise InputError(message, code=code, field="steering")
         return unpacked(verified(folder))
     except InputError as error:
         raise error.at(str(folder)) from error

@@ -5,6 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from trimtab.errors import InputError
+from trimtab.nearest import meant
 from trimtab.plugins import plugin, plugin_names
 from trimtab.steering.methods.base import Learned as Learned
 from trimtab.steering.methods.base import Materials as Materials
@@ -68,7 +69,8 @@ def configured(name: str, options: Mapping[str, Any]) -> Method:
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise InputError(
-            f"method {name} has no hyperparameter {unknown[0]!r}; it has {', '.join(known) or 'none'}",
+            f"method {name} has no hyperparameter {unknown[0]!r}; {meant(unknown[0], known)}"
+            f"it has {', '.join(known) or 'none'}",
             code="unknown-choice",
             field=f"options.{unknown[0]}",
         )

@@ -21,6 +21,7 @@ from trimtab.interventions import POSITION_SCOPES, SCOPES, Scope, Site
 from trimtab.measurements.capability import about_context
 from trimtab.measurements.edit_size_ratio import edit_size_ratio
 from trimtab.models import Model, ensure_fits
+from trimtab.nearest import meant
 from trimtab.results.report import Report, Stopping
 from trimtab.steering import Steering
 from trimtab.storage.atomic import output_path
@@ -195,10 +196,10 @@ def _check_arguments(
     if strength is not None:
         above_0("strength", strength, "; to steer away from a behavior, swap its two sides")
     if scope not in POSITION_SCOPES:
-        what = f"unknown scope {scope!r}"
+        what, near = f"unknown scope {scope!r}", meant(str(scope), POSITION_SCOPES)
         if scope in SCOPES:
-            what = f"scope {scope!r} cannot be checked, since the answers of examples hold no thinking"
-        raise InputError(f"{what}; one of {', '.join(POSITION_SCOPES)}", code="unknown-scope", field="scope")
+            what, near = f"scope {scope!r} cannot be checked, since the answers of examples hold no thinking", ""
+        raise InputError(f"{what}; {near}one of {', '.join(POSITION_SCOPES)}", code="unknown-scope", field="scope")
     for name in ("min_effect", "max_kl"):
         not_below_0(name, getattr(thresholds, name))
     for name in ("max_anti_steerable", "max_capability_loss"):

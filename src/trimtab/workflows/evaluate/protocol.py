@@ -16,6 +16,7 @@ from trimtab.experiment.task_parts import LOCKBOX, Sizes, deal_all
 from trimtab.interventions import Place, Site
 from trimtab.measurements.records import model_record
 from trimtab.models import Model
+from trimtab.nearest import meant
 from trimtab.results.evaluation import FLOORS, UNSTEERED, MethodPlan, Protocol, TaskPlan
 from trimtab.steering.methods import method
 from trimtab.storage.atomic import whole
@@ -57,8 +58,12 @@ def protocol_of(
     if contrasts is None:
         contrasts = [(plans[0].label, other.label) for other in plans[1:]]
     for label in {name for pair in contrasts for name in pair} - {UNSTEERED, *FLOORS, *(p.label for p in plans)}:
-        known = ", ".join([UNSTEERED, *FLOORS, *(p.label for p in plans)])
-        raise InputError(f"a contrast names {label!r}; there are {known}", code="unknown-choice", field="contrasts")
+        known = [UNSTEERED, *FLOORS, *(p.label for p in plans)]
+        raise InputError(
+            f"a contrast names {label!r}; {meant(label, known)}there are {', '.join(known)}",
+            code="unknown-choice",
+            field="contrasts",
+        )
     pairs = Counter(frozenset(pair) for pair in contrasts)
     if any(len(pair) == 1 for pair in pairs) or any(n > 1 for n in pairs.values()):
         raise InputError(

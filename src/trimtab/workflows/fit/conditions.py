@@ -16,6 +16,7 @@ from trimtab.interventions import Condition, Site
 from trimtab.models import Encoded, Model
 from trimtab.models.capture import capture
 from trimtab.models.conditions import met
+from trimtab.nearest import meant
 from trimtab.statistics import Interval, wilson
 from trimtab.steering import Steering
 from trimtab.steering.conditions import fit_condition
@@ -69,7 +70,8 @@ def conditioned(
     unknown = sorted(set(wanted) - set(steering.attributes))
     if unknown:
         raise InputError(
-            f"a condition is for attribute {unknown[0]!r}; there are {', '.join(steering.attributes)}",
+            f"a condition is for attribute {unknown[0]!r}; {meant(unknown[0], steering.attributes)}"
+            f"there are {', '.join(steering.attributes)}",
             code="unknown-attribute",
             field="condition",
         )

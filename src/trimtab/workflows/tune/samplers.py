@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.errors import InputError
+from trimtab.nearest import meant
 from trimtab.workflows.tune.space import Point, Space
 
 if TYPE_CHECKING:
@@ -81,7 +82,9 @@ def check_sampler(sampler: str) -> None:
     """
     if sampler not in SAMPLERS:
         raise InputError(
-            f"sampler {sampler!r} is unknown; it can be {', '.join(SAMPLERS)}", code="unknown-choice", field="sampler"
+            f"sampler {sampler!r} is unknown; {meant(sampler, SAMPLERS)}it can be {', '.join(SAMPLERS)}",
+            code="unknown-choice",
+            field="sampler",
         )
 
 
