@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from trimtab.errors import InputError
+from trimtab.results.earlier import present
 from trimtab.results.report import ExampleRow, Report
 
 
@@ -22,10 +23,18 @@ def load(folder: Path) -> Report:
         record = json.loads(file.read_text(encoding="utf-8"))
         table = file.with_name("examples.parquet")
         rows = pl.read_parquet(table, glob=False).to_dicts() if table.is_file() else []
-        return Report.model_validate({**record, "rows": rows})
+        return Report.model_validate(present({**record, "rows": rows}))
     except FileNotFoundError as error:
         raise InputError(f"{file} does not exist; give the folder that trimtab check wrote") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, pl.exceptions.PolarsError, TypeError) as error:
+    except (
+        OSError,
+        UnicodeDecodeError,
+        json.JSONDecodeError,
+        pl.exceptions.PolarsError,
+        TypeError,
+        KeyError,
+        AttributeError,
+    ) as error:
         raise InputError(f"{file} cannot be read: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
