@@ -17,15 +17,18 @@ from trimtab.cli.convert_data import convert_data
 from trimtab.cli.doctor import doctor
 from trimtab.cli.draft import draft
 from trimtab.cli.evaluate import evaluate
+from trimtab.cli.examples import show_examples
 from trimtab.cli.feedback import feedback
 from trimtab.cli.fit import fit
 from trimtab.cli.flags import with_flags
 from trimtab.cli.generate import generate
 from trimtab.cli.hub import pull, push
+from trimtab.cli.init import init
 from trimtab.cli.judge import judge
 from trimtab.cli.keys import keys
 from trimtab.cli.lint import lint
 from trimtab.cli.metrics import metrics
+from trimtab.cli.open import open_
 from trimtab.cli.predict import predict
 from trimtab.cli.release import release
 from trimtab.cli.serve import serve
@@ -39,7 +42,6 @@ from trimtab.version import __version__
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Steer language models by small edits to their activations, and know beforehand whether the edit will hold.",
@@ -106,13 +108,15 @@ def _root(
 
 commands = (
     check, advise, brief, predict, study, fit, generate, evaluate, tune, judge, convert, convert_data, push, pull, lint,
-    draft, serve, doctor,
+    draft, init, serve, doctor,
 )  # fmt: skip
 for command in commands:
     app.command()(command)
+app.command(name="open")(open_)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(vllm)
 groups = {
     "keys": keys, "release": release, "metrics": metrics, "feedback": feedback, "audit": audit, "store": store,
 }  # fmt: skip
 for name, group in groups.items():
     app.add_typer(group, name=name)
+show_examples(app)

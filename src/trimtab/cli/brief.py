@@ -6,11 +6,17 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from trimtab.cli import completion
 from trimtab.cli.options import one_of
 
 
 def brief(
-    reports: Annotated[list[Path], typer.Argument(help="Reports of trimtab check: folders, or their report.json.")],
+    reports: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Reports of trimtab check: folders, or their report.json.", autocompletion=completion.reports
+        ),
+    ],
     out: Annotated[
         Path, typer.Option(help="The page: a .html file, or a .pdf file, which Chromium or Chrome prints.")
     ] = Path("brief.html"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from trimtab.cli import options
+from trimtab.cli import completion, options
 from trimtab.cli.against import show_comparison
 from trimtab.cli.listing import show_builtins
 from trimtab.cli.options import both_or_none, one_of, quiet, resumable
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 def check(
     behaviors: Annotated[
         list[str] | None,
-        typer.Argument(help="Files, built-in behaviors (see --list) or Hugging Face datasets (org/name)."),
+        typer.Argument(
+            help="Files, built-in behaviors (see --list) or Hugging Face datasets (org/name).",
+            autocompletion=completion.behaviors,
+        ),
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="Show the built-in behaviors and stop.")] = False,
     model: options.ModelIdOrSteerings = None,
@@ -40,11 +43,17 @@ def check(
         str, typer.Option(help="14, attention:14, mlp:14; auto, or a range such as 10-18: chosen on the dev split.")
     ] = "auto",
     prompt_type: Annotated[
-        list[str] | None, typer.Option(help="One of the seven prompt types (repeatable), or all.")
+        list[str] | None,
+        typer.Option(
+            help="One of the seven prompt types (repeatable), or all.", autocompletion=completion.prompt_types
+        ),
     ] = None,
     steering: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of a finished steering to check instead of vectors; repeated: all of them together."),
+        typer.Option(
+            help="Folder of a finished steering to check instead of vectors; repeated: all of them together.",
+            autocompletion=completion.steerings,
+        ),
     ] = None,
     strength: Annotated[
         str, typer.Option(help="Strength λ of the edit, above 0; auto: chosen on dev, or 1 for a finished steering.")
@@ -52,7 +61,9 @@ def check(
     allow_mismatch: Annotated[
         bool, typer.Option("--allow-mismatch", help="Check a steering on other weights than it was made for.")
     ] = False,
-    scope: Annotated[str, typer.Option(help="Steered tokens: all, prompt, last or generated.")] = "all",
+    scope: Annotated[
+        str, typer.Option(help="Steered tokens: all, prompt, last or generated.", autocompletion=completion.scopes)
+    ] = "all",
     train: Annotated[int | None, typer.Option(min=2, help="Training examples.")] = None,
     eval_: Annotated[int | None, typer.Option("--eval", min=2, help="Evaluation examples.")] = None,
     seed: options.Seed = 0,

@@ -8,14 +8,18 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from trimtab.cli import options
+from trimtab.cli import completion, options
 from trimtab.errors import InputError
 from trimtab.storage.atomic import fault, outside_steerings
 
 
 def convert_data(
     source: Annotated[
-        str, typer.Argument(help="File or folder, built-in behavior or Hugging Face dataset (org/name).")
+        str,
+        typer.Argument(
+            help="File or folder, built-in behavior or Hugging Face dataset (org/name).",
+            autocompletion=completion.behaviors,
+        ),
     ],
     target: Annotated[Path, typer.Argument(metavar="OUT.jsonl", help="JSONL file to write.")],
     positive: Annotated[

@@ -9,14 +9,18 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from trimtab.cli import options
+from trimtab.cli import completion, options
 from trimtab.cli.options import quiet, resumable
 from trimtab.errors import InputError
 
 
 def fit(
     behaviors: Annotated[
-        list[str] | None, typer.Argument(help="Files, built-in behaviors or Hugging Face datasets; one attribute each.")
+        list[str] | None,
+        typer.Argument(
+            help="Files, built-in behaviors or Hugging Face datasets; one attribute each.",
+            autocompletion=completion.behaviors,
+        ),
     ] = None,
     method: Annotated[str, typer.Option(help="How the steering is made; see --list.")] = "mean-difference",
     list_: Annotated[bool, typer.Option("--list", help="Show the methods with their sources and stop.")] = False,

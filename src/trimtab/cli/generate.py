@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from trimtab.cli import options
+from trimtab.cli import completion, options
 from trimtab.cli.options import one_of, quiet
 from trimtab.cli.strengths import strengths
 from trimtab.decimals import decimals
@@ -28,7 +28,10 @@ def generate(
     prompts: Annotated[list[str] | None, typer.Argument(help="Prompts; without any, one from standard input.")] = None,
     steering: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of the steering (default out/steering); repeated: all of them together."),
+        typer.Option(
+            help="Folder of the steering (default out/steering); repeated: all of them together.",
+            autocompletion=completion.steerings,
+        ),
     ] = None,
     model: options.ModelIdOrSteerings = None,
     revision: options.Revision = None,
@@ -41,7 +44,11 @@ def generate(
     ] = None,
     off: Annotated[list[str] | None, typer.Option(help="An attribute to switch off (repeatable).")] = None,
     scope: Annotated[
-        str, typer.Option(help="Steered tokens: all, prompt, last, generated, or of these thinking or answer.")
+        str,
+        typer.Option(
+            help="Steered tokens: all, prompt, last, generated, or of these thinking or answer.",
+            autocompletion=completion.scopes,
+        ),
     ] = "all",
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens to add at most.")] = 64,
     sample: Annotated[bool, typer.Option("--sample", help="Draw tokens instead of taking the likeliest.")] = False,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from trimtab.cli import options
+from trimtab.cli import completion, options
 from trimtab.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def push(
-    folder: Annotated[Path, typer.Argument(help="A steering, or the report of a check.")],
+    folder: Annotated[
+        Path, typer.Argument(help="A steering, or the report of a check.", autocompletion=completion.steerings)
+    ],
     name: Annotated[str, typer.Argument(metavar="ORG/NAME", help="The repository; made if there is none.")],
     public: Annotated[bool, typer.Option("--public", help="Whom a new repository is for: everybody.")] = False,
     message: Annotated[str | None, typer.Option(help="Of the commit.")] = None,

@@ -8,12 +8,15 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from trimtab.cli import options
+from trimtab.cli import completion, options
 
 
 def lint(
     behaviors: Annotated[
-        list[str], typer.Argument(help="Files, built-in behaviors or Hugging Face datasets (org/name).")
+        list[str],
+        typer.Argument(
+            help="Files, built-in behaviors or Hugging Face datasets (org/name).", autocompletion=completion.behaviors
+        ),
     ],
     view: options.View = None,
     format: options.Format = None,

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from trimtab.cli import completion
 from trimtab.errors import InputError
+from trimtab.nearest import meant
 from trimtab.storage.atomic import fault, outside_steerings
 
 if TYPE_CHECKING:
@@ -28,11 +30,18 @@ SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Leave out rows that cannot be read, and count and name them in a note.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, nothing else there.")]
-ModelId = Annotated[str, typer.Option("--model", help="smollm2, a Hugging Face id, a folder or a .gguf file.")]
+ModelId = Annotated[
+    str,
+    typer.Option(
+        "--model", help="smollm2, a Hugging Face id, a folder or a .gguf file.", autocompletion=completion.models
+    ),
+]
 ModelIdOrSteerings = Annotated[
     str | None,
     typer.Option(
-        "--model", help="smollm2, a Hugging Face id, a folder or a .gguf file; by default the steering's, else smollm2."
+        "--model",
+        help="smollm2, a Hugging Face id, a folder or a .gguf file; by default the steering's, else smollm2.",
+        autocompletion=completion.models,
     ),
 ]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")]
@@ -221,7 +230,7 @@ def strength_or_auto(text: str) -> float | None:
 
 def one_of(flag: str, value: str | None, allowed: tuple[str, ...]) -> None:
     if value is not None and value not in allowed:
-        raise InputError(f"{flag} {value!r}: choose {' or '.join(allowed)}")
+        raise InputError(f"{flag} {value!r}: {meant(value, allowed)}choose {' or '.join(allowed)}")
 
 
 def both_or_none(positive: str | None, negative: str | None) -> tuple[str, str] | None:

@@ -9,14 +9,17 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from trimtab.cli import options
+from trimtab.cli import completion, options
 from trimtab.cli.options import quiet
 from trimtab.errors import InputError
 
 
 def predict(
     behaviors: Annotated[
-        list[str] | None, typer.Argument(help="Files, built-in behaviors or Hugging Face datasets (org/name).")
+        list[str] | None,
+        typer.Argument(
+            help="Files, built-in behaviors or Hugging Face datasets (org/name).", autocompletion=completion.behaviors
+        ),
     ] = None,
     model: options.ModelId = "smollm2",
     revision: options.Revision = None,
@@ -29,7 +32,10 @@ def predict(
         typer.Option(help="14, attention:14, mlp:14; 10-18: each of these blocks; auto: the middle's residual."),
     ] = None,
     prompt_type: Annotated[
-        list[str] | None, typer.Option(help="One of the seven prompt types (repeatable), or all.")
+        list[str] | None,
+        typer.Option(
+            help="One of the seven prompt types (repeatable), or all.", autocompletion=completion.prompt_types
+        ),
     ] = None,
     train: Annotated[int | None, typer.Option(min=2, help="Training examples.")] = None,
     eval_: Annotated[

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from trimtab.cli import completion
 from trimtab.cli.options import Json
 from trimtab.cli.release_create import create
 from trimtab.cli.release_off import off, on
@@ -21,7 +22,7 @@ release = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Name = Annotated[str, typer.Argument(help="Of the release.")]
+Name = Annotated[str, typer.Argument(help="Of the release.", autocompletion=completion.releases)]
 Expected = Annotated[
     int | None,
     typer.Option(help="Do it only if the release is still at this version, as `status` says it."),

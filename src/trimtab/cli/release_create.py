@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from trimtab.cli import completion
 from trimtab.cli.options import Json, one_of
 from trimtab.cli.stores import By, Place, Why, days, numbers, opened, who
 from trimtab.errors import InputError
-from trimtab.interventions import POSITION_SCOPES
 
 if TYPE_CHECKING:
     from trimtab.interventions import Scope
@@ -20,9 +20,15 @@ Name = Annotated[str, typer.Argument(help="Of the release.")]
 
 def create(
     name: Name,
-    treatment: Annotated[str | None, typer.Option(help="Folder of the steering, or FOLDER@PRESET.")] = None,
+    treatment: Annotated[
+        str | None, typer.Option(help="Folder of the steering, or FOLDER@PRESET.", autocompletion=completion.steerings)
+    ] = None,
     control: Annotated[
-        str, typer.Option(help="What it is compared with: none (unsteered), or a folder, or FOLDER@PRESET.")
+        str,
+        typer.Option(
+            help="What it is compared with: none (unsteered), or a folder, or FOLDER@PRESET.",
+            autocompletion=completion.steerings,
+        ),
     ] = "none",
     adapt: Annotated[
         bool, typer.Option("--adapt", help="Give more traffic to the arms that do better, instead of testing one.")
@@ -116,6 +122,8 @@ def create(
 ) -> None:
     """Make a release; nobody gets it before `start`. Makes the store too, if there is none."""
     one_of("--without-unit", without_unit, ("control", "request"))
+    from trimtab.interventions import POSITION_SCOPES
+
     one_of("--scope", scope, POSITION_SCOPES)
     one_of("--on-harm", on_harm, ("pause", "rollback"))
     one_of("--on-alarm", on_alarm, ("nothing", "pause", "rollback"))

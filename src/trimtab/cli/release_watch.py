@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trimtab.cli import completion
 from trimtab.cli.options import Json
 from trimtab.cli.stores import Place, opened, table
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from trimtab.operations import Release
     from trimtab.operations.experiments import Finding, Look, Watched
 
-Name = Annotated[str, typer.Argument(help="Of the release.")]
+Name = Annotated[str, typer.Argument(help="Of the release.", autocompletion=completion.releases)]
 
 
 def status(name: Name, store: Place = None, json_: Json = False) -> None:

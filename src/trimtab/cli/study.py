@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from trimtab.cli import options
+from trimtab.cli import completion, options
 from trimtab.cli.options import quiet, resumable
 from trimtab.errors import InputError
 
@@ -19,10 +19,18 @@ if TYPE_CHECKING:
 
 def study(
     behaviors: Annotated[
-        list[str], typer.Argument(help="Files, built-in behaviors or Hugging Face datasets (org/name).")
+        list[str],
+        typer.Argument(
+            help="Files, built-in behaviors or Hugging Face datasets (org/name).", autocompletion=completion.behaviors
+        ),
     ],
     model: Annotated[
-        list[str] | None, typer.Option("--model", help="smollm2, a Hugging Face id, a folder or a .gguf (repeatable).")
+        list[str] | None,
+        typer.Option(
+            "--model",
+            help="smollm2, a Hugging Face id, a folder or a .gguf (repeatable).",
+            autocompletion=completion.models,
+        ),
     ] = None,
     dtype: Annotated[
         list[str] | None, typer.Option(help="auto, float32, bfloat16 or float16 (repeatable: each with every model).")
@@ -36,7 +44,10 @@ def study(
         ),
     ] = None,
     prompt_type: Annotated[
-        list[str] | None, typer.Option(help="One of the seven prompt types (repeatable), or all.")
+        list[str] | None,
+        typer.Option(
+            help="One of the seven prompt types (repeatable), or all.", autocompletion=completion.prompt_types
+        ),
     ] = None,
     equal_dose: Annotated[float, typer.Option(help="Dose that every vector is brought to, besides strength 1.")] = 0.1,
     slopes: Annotated[bool, typer.Option("--slopes", help="Measure effects over strengths −1.5 … 1.5 too.")] = False,

@@ -8,14 +8,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from trimtab.cli import options
+from trimtab.cli import completion, options
 from trimtab.cli.options import one_of, quiet, resumable
 from trimtab.errors import InputError
 
 
 def tune(
     steering: Annotated[
-        list[Path] | None, typer.Argument(help="Folders of steerings with the same attributes; or else give --method.")
+        list[Path] | None,
+        typer.Argument(
+            help="Folders of steerings with the same attributes; or else give --method.",
+            autocompletion=completion.steerings,
+        ),
     ] = None,
     task: Annotated[
         list[str] | None,
@@ -61,7 +65,11 @@ def tune(
         bool, typer.Option("--allow-mismatch", help="Steer other weights than the steering was made for.")
     ] = False,
     scope: Annotated[
-        str, typer.Option(help="Steered tokens: all, prompt, last, generated, or of these thinking or answer.")
+        str,
+        typer.Option(
+            help="Steered tokens: all, prompt, last, generated, or of these thinking or answer.",
+            autocompletion=completion.scopes,
+        ),
     ] = "all",
     train: Annotated[int, typer.Option(help="Training examples of each task, at most.")] = 150,
     dev: Annotated[int, typer.Option(help="Units of each task that trials are scored on, at most.")] = 40,

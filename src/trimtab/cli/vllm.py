@@ -10,12 +10,16 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from trimtab.cli import completion
 from trimtab.errors import InputError
 
 
 def vllm(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="smollm2, a Hugging Face id, a folder or a .gguf file.")],
+    model: Annotated[
+        str,
+        typer.Argument(help="smollm2, a Hugging Face id, a folder or a .gguf file.", autocompletion=completion.models),
+    ],
     steerings: Annotated[Path, typer.Option(help="Folder that holds folders of steerings; requests name them.")],
     allow_mismatch: Annotated[
         bool, typer.Option("--allow-mismatch", help="Serve steerings made for other weights of the same shapes.")
