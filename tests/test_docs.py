@@ -16,7 +16,7 @@ from trimtab.behaviors import builtin_names
 from trimtab.evaluation.tasks import Answered, BehaviorTask, load_task, preferences, task_options, toxicity, truthfulqa
 from trimtab.evaluation.tasks import registry as tasks
 from trimtab.interventions import Site
-from trimtab.results.report import ExampleRow
+from trimtab.results.report import DECISIONS, ExampleRow
 from trimtab.results.schema import schema
 from trimtab.serving.inference import ERRORS
 from trimtab.serving.metrics import Metrics
@@ -43,9 +43,56 @@ def test_links_between_documents_lead_somewhere() -> None:
                 assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
-def test_readme_names_every_built_in_behavior() -> None:
-    readme = (ROOT / "README.md").read_text()
+READMES = ("README.md", "README.ja.md")
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_readme_names_every_built_in_behavior(name: str) -> None:
+    readme = (ROOT / name).read_text(encoding="utf-8")
     assert all(f"`{name}`" in readme for name in builtin_names())
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_figures_of_the_comparison_stand_in_the_tables_that_it_links_to(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    rows = re.findall(r"^\| [^|]*\| [^|]+ \| ([^|]+) \|$", text, re.MULTILINE)
+    assert len(rows) == 7  # the head of the table, and six peers
+    found = 0
+    for row in rows:
+        for said, target in re.findall(r"(.*?)\]\((docs/results/[\w-]+\.md)\)", row):
+            table = (ROOT / target).read_text(encoding="utf-8")
+            for figure in re.findall(r"\d+\.\d+(?:e-\d+)?×?(?: \[[\d., ]+\])?", said):
+                assert figure in table, f"{figure} is not in {target}"
+                found += 1
+    assert found == 9
+
+
+def test_both_readmes_show_the_same_commands_output_and_figures() -> None:
+    def shown(name: str) -> tuple[list[str], list[str], list[str]]:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        blocks = re.findall(r"```.*?```", text, re.DOTALL)
+        code = [line.partition("  #")[0].rstrip() for line in "\n".join(blocks).splitlines()]
+        prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+        table = [row for row in prose.splitlines() if row.startswith("|")]
+        figures = re.findall(r"\d+\.\d+(?:e-\d+)?×?(?: \[[\d., ]+\])?", "\n".join(table))
+        links = [link for link in re.findall(r"\]\(([^)]+)\)", prose) if link not in READMES]
+        return code, figures, links
+
+    assert shown("README.md") == shown("README.ja.md")
+
+
+def test_both_readmes_say_the_words_of_the_decisions_as_the_brief_does() -> None:
+    words = json.loads((ROOT / "src/trimtab/reports/brief/words/ja.json").read_text(encoding="utf-8"))
+    text = (ROOT / "README.ja.md").read_text(encoding="utf-8")
+    assert all(f"「{words[f'decision.{decision}']}」（{decision}）" in text for decision in DECISIONS)
+
+
+def test_the_readme_shows_what_the_page_on_reports_shows_in_full() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    full = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
+    (output,) = re.findall(r"```\n(✘ no-go.*?)```", text, re.DOTALL)
+    for part in re.split(r"\n…\n|\n\n", output.strip()):
+        assert part in full, part
 
 
 def test_every_method_is_documented() -> None:
