@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from trimtab.errors import InputError
+from trimtab.notebook import summary
 from trimtab.texts import NAME_BYTES, Message, checked_text, name_fault, shown
 
 Side = Literal["positive", "negative"]
@@ -127,6 +128,12 @@ class Behavior:
     def bare(self) -> bool:
         """True for statements without a prompt."""
         return not self.examples[0].prompt
+
+    def _repr_html_(self) -> str:
+        facts = {"examples": len(self.examples), "answers": self.answer_kind, "pairing": self.pairing}
+        rows = ((e.prompt, e.positive, e.negative) for e in self.examples)
+        columns, n = ("prompt", "positive", "negative"), len(self.examples)
+        return summary(self.name, facts, columns, rows, n_rows=n, below=self.description)
 
     @cached_property
     def digest(self) -> str:

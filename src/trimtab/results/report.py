@@ -510,6 +510,11 @@ class Report(Document):
 
         return save(self, folder)
 
+    def _repr_html_(self) -> str:
+        from trimtab.reports.check.notebook import shown
+
+        return shown(self)
+
     @staticmethod
     def load(folder: str | Path) -> "Report":
         """Read what `save` wrote.

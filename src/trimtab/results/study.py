@@ -217,3 +217,8 @@ class Study(Document):
     types: tuple[TypeSummary, ...] = ()
     associations: tuple[Association, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        from trimtab.reports.study.notebook import shown
+
+        return shown(self)

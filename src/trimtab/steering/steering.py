@@ -11,6 +11,7 @@ from torch import Tensor
 from trimtab.errors import InputError
 from trimtab.interventions import Condition, Edit, ModelFacts, Place, Site
 from trimtab.nearest import meant
+from trimtab.notebook import summary
 from trimtab.steering.edits import Additive, Stack, StoredEdit
 from trimtab.steering.edits.fit import check_fits_site
 from trimtab.steering.parts import check_conditions, check_prompts, checked_attributes, checked_presets
@@ -281,6 +282,19 @@ class Steering:
                 )
             changes["attributes"] = {**self.attributes, **changes["attributes"]}
         return self._with(**changes)
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "method": self.origin.method,
+            "made for": self.made_for.id if self.made_for else "",
+            "sites": ", ".join(map(str, sorted(self.edits))),
+            "presets": ", ".join(self.presets),
+        }
+        rows = [
+            (name, strength, "if its condition holds" if name in self.conditions else "always")
+            for name, strength in self.attributes.items()
+        ]
+        return summary("steering", facts, ("attribute", "default strength", "acts"), rows, n_rows=len(rows))
 
     @property
     def is_odd(self) -> bool:
