@@ -149,7 +149,7 @@ def _printed(text: str, last: bool) -> None:
 def _shading(shades: "tuple[Shade, ...]", name: str, console: Console) -> Text:
     """Tokens on blue where the attribute's value is high, on orange where it is below 0; with figures if colourless."""
     out = Text(f"{name:8}", style="dim")
-    colours = console.color_system is not None
+    colours = console.color_system is not None and not console.no_color
     for shade in shades:
         value = shade.values.get(name, 0.0)
         if not colours:
