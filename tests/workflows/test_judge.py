@@ -13,6 +13,7 @@ from tests.evaluation.judges.judge_server import completion, fair, pairs, scores
 from trimtab.cli import options
 from trimtab.clients.chat import Endpoint
 from trimtab.evaluation import HELPSTEER, AskOptions, Budget
+from trimtab.experiment.progress import Silent
 from trimtab.results.figures import Estimate
 from trimtab.results.judging import JudgeAgreement, Judging
 from trimtab.statistics import win_rate
@@ -205,6 +206,27 @@ def test_without_a_folder_what_was_spent_is_known_and_one_budget_holds_for_all(t
         asked = AskOptions(Endpoint(server.url, "a-judge"), budget=Budget(requests=2 * N + 4))
         record = judge(Work.read(file, asked, labelled=labelled))
         assert record.cost.spent_requests == len(server.requests) == 2 * N + 4
+
+
+def test_progress_knows_of_all_rows_once_the_first_is_judged(tmp_path: Path) -> None:
+    told: list[tuple[object, ...]] = []
+
+    class Told(Silent):
+        def begin(self, amount: int, seconds: float, unit: str = "tokens to compute") -> None:
+            told.append(("begin", amount, unit))
+
+        def advance(self, stage: str, amount: int) -> None:
+            told.append((stage, amount))
+
+        def end(self) -> None:
+            told.append(("end",))
+
+    labelled = file_of(tmp_path, labelled=True, n=10, name="labelled.csv")
+    with serving(fair) as server:
+        asked = AskOptions(Endpoint(server.url, "a-judge"))
+        judge(Work.read(file_of(tmp_path), asked, labelled=labelled), progress=Told())
+    rows = [("pairs", 1)] * N + [("labelled pairs", 1)] * 10
+    assert told == [("begin", N + 10, "rows to judge"), *rows, ("end",)]
 
 
 @pytest.mark.parametrize(

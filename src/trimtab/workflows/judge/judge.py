@@ -159,7 +159,8 @@ def judge(work: Work, *, progress: Progress | None = None, command: str = "") ->
     tokens = cost.prompt_tokens + cost.answer_tokens
     on.say(f"{cost.requests:,} requests, about {tokens:,} tokens, to {work.options.endpoint.identity}")
     faults: list[str] = []
-    record, judgements = (_pairs if work.rows.pairs else _answers)(work, on, faults.append)
+    record, judgements = (_pairs if work.rows.pairs else _answers)(work, _Counted(on, work), faults.append)
+    on.end()
     with KeptAnswers(work.options.file) as kept:
         spent, prices = kept.spent, work.options.prices
     cost = cost.model_copy(
@@ -175,15 +176,38 @@ def judge(work: Work, *, progress: Progress | None = None, command: str = "") ->
     return record
 
 
-def _pairs(work: Work, on: Progress, failed: Failed) -> tuple[Judging, tuple[PairVerdict, ...]]:
+class _Counted:
+    """Tells of finished rows; how long all of them may take is known once the first is done.
+
+    Args:
+        to: that is told.
+        work: all rows of which are judged.
+    """
+
+    def __init__(self, to: Progress, work: Work) -> None:
+        own, labelled = len(work.rows.pairs or work.rows.answers), len(work.labelled.pairs)
+        self._to, self._parallel = to, work.options.parallel
+        self._n = own + (labelled if work.rows.pairs else 2 * labelled)
+        self._started, self._begun = perf_counter(), False
+
+    def done(self, stage: str) -> None:
+        """A row of this stage is done."""
+        if not self._begun:
+            self._begun = True
+            each = (perf_counter() - self._started) / self._parallel
+            self._to.begin(self._n, each * self._n, "rows to judge")
+        self._to.advance(stage, 1)
+
+
+def _pairs(work: Work, on: _Counted, failed: Failed) -> tuple[Judging, tuple[PairVerdict, ...]]:
     judging, rows = PairJudge(work.options, work.rubric), work.rows
-    verdicts = judging.verdicts(rows.pairs, seed=work.seed, done=lambda: on.advance("pairs", 1), failed=failed)
+    verdicts = judging.verdicts(rows.pairs, seed=work.seed, done=lambda: on.done("pairs"), failed=failed)
     found = compared(rows.pairs, verdicts)
     pairs, judged, labels = rows.pairs, verdicts, [one for one in work.people if isinstance(one, PairVerdict)]
     if work.labelled.pairs:
         pairs, labels = work.labelled.pairs, list(work.labelled.labels)
         judged = judging.verdicts(
-            pairs, seed=work.seed, done=lambda: on.advance("labelled pairs", 1), failed=failed
+            pairs, seed=work.seed, done=lambda: on.done("labelled pairs"), failed=failed
         )  # fmt: skip
     record = _record(
         work, "pairs", n=found.n, n_rows=found.n_pairs, missing=found.missing,
@@ -195,14 +219,14 @@ def _pairs(work: Work, on: Progress, failed: Failed) -> tuple[Judging, tuple[Pai
     return record, verdicts
 
 
-def _answers(work: Work, on: Progress, failed: Failed) -> tuple[Judging, tuple[RatedAnswer, ...]]:
+def _answers(work: Work, on: _Counted, failed: Failed) -> tuple[Judging, tuple[RatedAnswer, ...]]:
     judging, answers = ScoreJudge(work.options, work.rubric), work.rows.answers
-    scores = judging.scores(answers, seed=work.seed, done=lambda: on.advance("answers", 1), failed=failed)
+    scores = judging.scores(answers, seed=work.seed, done=lambda: on.done("answers"), failed=failed)
     means = mean_scores(answers, scores, seed=work.seed)
     agrees, labelled = JudgeAgreement(), [one for one in work.people if isinstance(one, RatedAnswer)]
     if work.labelled.pairs:
         first, second = (
-            judging.scores(side, seed=work.seed, done=lambda: on.advance("labelled answers", 1), failed=failed)
+            judging.scores(side, seed=work.seed, done=lambda: on.done("labelled answers"), failed=failed)
             for side in _sides(work.labelled.pairs)
         )
         agrees = _agreement(work.labelled.pairs, verdicts_by_scores(first, second), work.labelled.labels, work.source)
