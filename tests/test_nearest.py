@@ -11,6 +11,7 @@ def test_the_nearest_name_is_asked_for_whatever_its_case_and_none_if_nothing_is_
     assert meant("mat-ster", known) == "did you mean 'MAT-Steer'? "
     assert meant("mean_difference", known) == "did you mean 'mean-difference'? "
     assert meant("banana", known) == ""
+    assert meant("other", ("both", "new")) == ""
     assert meant("x", ()) == ""
 
 

@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Final
+
+_ALIKE: Final = 0.7  # share of letters in common, from which on a slip of the fingers is likely
 
 
 def meant(name: str, known: Iterable[str]) -> str:
@@ -19,5 +22,5 @@ def meant(name: str, known: Iterable[str]) -> str:
         ''
     """
     by_lower = {one.lower(): one for one in known}
-    near = get_close_matches(name.lower(), by_lower, 1)
+    near = get_close_matches(name.lower(), by_lower, 1, _ALIKE)
     return f"did you mean {by_lower[near[0]]!r}? " if near else ""
