@@ -98,6 +98,8 @@ def test_the_readme_shows_what_the_page_on_reports_shows_in_full() -> None:
 def test_every_method_is_documented() -> None:
     text = (ROOT / "docs" / "methods.md").read_text()
     assert all(f"| `{name}` |" in text for name in BUILT_IN)
+    assert f"any of {len(BUILT_IN)} methods" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"[{len(BUILT_IN)} 種類]" in (ROOT / "README.ja.md").read_text(encoding="utf-8")
 
 
 def test_the_method_of_ones_own_in_the_docs_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
