@@ -21,6 +21,6 @@ def meant(name: str, known: Iterable[str]) -> str:
         >>> meant("weather", ["honesty", "sentiment"])
         ''
     """
-    by_lower = {one.lower(): one for one in known}
+    by_lower = {one.lower(): str(one) for one in known}
     near = get_close_matches(name.lower(), by_lower, 1, _ALIKE)
     return f"did you mean {by_lower[near[0]]!r}? " if near else ""
