@@ -3,7 +3,9 @@
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 import torch
@@ -46,7 +48,7 @@ def steering() -> tt.Steering:
     return made.changed(presets={"gentle": {"<i>warm": 0.5}})
 
 
-OBJECTS = {
+OBJECTS: dict[str, Callable[[], Any]] = {
     "behavior": behavior,
     "report": lambda: build(behavior=EVIL),
     "steering": steering,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 import trimtab
 from trimtab.errors import InputError
@@ -89,7 +89,7 @@ def test_a_study_a_fit_and_keys_of_earlier_versions_are_read() -> None:
     fit = Fit.model_validate(record("fit-2", "fit.json"))
     assert fit.attributes.keys() == {"sentiment", "formality"}
     (key,) = KeyFile(FILES / "keys-1.json").keys
-    assert (key.name, key.scopes) == ("app", {"infer"})
+    assert (key.name, list(key.scopes)) == ("app", ["infer"])
 
 
 def test_the_page_on_versions_says_the_numbers_of_the_code() -> None:

@@ -11,7 +11,12 @@ from tests.conftest import Run
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Addresses that the browser was asked for."""
     asked: list[str] = []
-    monkeypatch.setattr("webbrowser.open", lambda address: asked.append(address) or True)
+
+    def browser(address: str) -> bool:
+        asked.append(address)
+        return True
+
+    monkeypatch.setattr("webbrowser.open", browser)
     monkeypatch.setattr("sys.platform", "linux")
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
         monkeypatch.delenv(name, raising=False)

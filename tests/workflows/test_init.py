@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 from tests.conftest import Run
 
 from trimtab.behaviors import lint, load
