@@ -76,7 +76,7 @@ def test_a_departure_from_the_check_is_told(registry: Registry, asked: dict[str,
     ("asked", "field", "said"),
     [
         ({"strength": {"cold": 1}}, "steering.strength", "unknown attribute cold; this steering has warm, brief"),
-        ({"strength": "strong"}, "steering.strength", "nor a preset of this steering (it has gentle)"),
+        ({"strength": "strong"}, "steering.strength", "nor a preset of this steering; it has gentle"),
         ({"strength": {"warm": 15.1}}, "steering.strength.warm", "beyond 15, 10 times"),
         ({"strength": {"brief": 5.1}}, "steering.strength.brief", "beyond 5, 10 times"),
         ({"name": "other"}, "steering.name", "there is no steering 'other' here; there is 'both', 'new'"),
