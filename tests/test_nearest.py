@@ -1,7 +1,10 @@
 """Messages about names that are not known ask for the nearest one, wherever people type names."""
 
+from pathlib import Path
+
 import pytest
 from tests.conftest import Run
+from tests.serving.steerings import write_steering
 
 from trimtab.nearest import meant
 
@@ -32,7 +35,7 @@ def test_the_nearest_name_is_asked_for_whatever_its_case_and_none_if_nothing_is_
     ],
 )
 def test_an_unknown_name_on_the_command_line_is_answered_with_the_nearest(
-    arguments: tuple[str, ...], name: str, run: Run, tiny_folder: object
+    arguments: tuple[str, ...], name: str, run: Run, tiny_folder: Path
 ) -> None:
     model = ("--model", tiny_folder) if arguments[0] in ("check", "fit") else ()
     code, out, err = run(*arguments, *model)
@@ -45,3 +48,12 @@ def test_an_unknown_flag_is_answered_with_those_that_resemble_it(run: Run) -> No
     code, _, err = run("lint", "sentiment", "--strct")
     assert code == 2
     assert "--strict" in err
+
+
+def test_a_folder_that_is_no_steering_is_answered_with_the_one_beside_it(run: Run, tmp_path: Path) -> None:
+    write_steering(tmp_path / "warm", {"warm": 1.0})
+    (tmp_path / "warn").touch()
+    for name in ("wram", "warn"):
+        code, _, err = run("generate", "x", "--steering", tmp_path / name)
+        assert code == 2
+        assert "did you mean 'warm'? give the one that Steering.save wrote" in " ".join(err.split())
