@@ -66,6 +66,11 @@ class _Commands:
         n = self.named
         return _joined("trimtab fit", n.data, n.model, n.fit, *more)
 
+    def advise(self) -> str:
+        """All remedies tried."""
+        n = self.named
+        return _joined("trimtab advise", n.data, n.model, n.fit, f"--out {_folder(self.report, 'advice')}")
+
     def weaker(self, factor: float) -> tuple[str, str]:
         """A lower strength, and a check at it, where this one was."""
         lower = given(float(f"{self.report.verdict.strength * factor:.2g}"))
@@ -132,6 +137,11 @@ def _after_no_go(report: Report, conclusion: Conclusion, commands: _Commands) ->
     if any("divergence" in name or "capability" in name for name in failed):
         yield from _too_dear(report, commands)
     yield from _asking(report, commands, still)
+    yield NextStep(
+        code="advise",
+        what="Or let trimtab try what else may work, from prompting to trained gates; it takes a while.",
+        command=commands.advise(),
+    )
 
 
 def _too_dear(report: Report, commands: _Commands) -> Iterator[NextStep]:

@@ -213,7 +213,7 @@ def _attempt(work: _Work, remedy: Remedy, steerings: dict[str, Steering]) -> Att
         steering.save(work.home / folder / STEERING)
         steerings[remedy.name] = steering
         attempt = attempt.model_copy(update={"folder": str(folder / STEERING), "seconds": perf_counter() - begin})
-        work.progress.say(f"{remedy.name}: {said(attempt)}")
+    work.progress.say(f"{remedy.name}: {attempt.reason or said(attempt)}")
     work.on.ledger.keep(step, attempt.model_dump_json())
     return attempt
 
@@ -240,6 +240,8 @@ def _made(work: _Work, remedy: Remedy, steerings: Mapping[str, Steering]) -> tup
         options["site"] = next(iter(steerings[VECTOR].edits)) if VECTOR in steerings else work.site
     if remedy.careful:
         options["backfire"] = work.thresholds.max_anti_steerable
+        if VECTOR in steerings:  # the same vector, whose strength is chosen
+            options["strength"] = next(iter(steerings[VECTOR].attributes.values()))
     result = fit(
         work.model,
         [work.behavior],
