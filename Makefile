@@ -103,7 +103,7 @@ docs: install  ## write docs/report.schema.json and the list of formats from the
 	mv docs/report.schema.json.new docs/report.schema.json
 	$(BIN)/python -m trimtab.behaviors.formats_page docs/behaviors.md
 
-BENCHES := floor generation extraction check geometry memory parity
+BENCHES := floor generation extraction check geometry memory parity control_vectors
 
 bench: install $(BENCHES:%=bench-%)  ## all benchmarks against other libraries and the limit; hours; tables in out/bench
 

@@ -25,7 +25,10 @@ PEERS = {
     "nnsight": ["nnsight==0.8.1", "transformers", "accelerate"],
     "pyvene": ["pyvene==0.1.8", "transformers", "accelerate"],
     "hidden-directions": ["hidden-directions==0.1.6", "transformers"],
+    # The bindings' own libllama asks for a newer libc than many machines have; xllamacpp ships one of the same week.
+    "llama-cpp": ["llama-cpp-py-sync==0.11548", "xllamacpp==2026.10.11549", "gguf", "numpy"],
 }
+WITHOUT_TORCH = {"llama-cpp"}
 
 
 def python_of(peer: str, root: Path = DEFAULT_ROOT) -> str:
@@ -69,9 +72,10 @@ def add_option(parser: argparse.ArgumentParser) -> None:
 
 def _make(folder: Path, python: Path, peer: str) -> None:
     venv.create(folder, with_pip=True, clear=True)
-    torch = _pinned("torch")
-    _install(python, [torch])  # first and alone: a peer would pull another build of it
-    _install(python, [torch, *(_pinned(package) for package in PEERS[peer])])
+    torch = [] if peer in WITHOUT_TORCH else [_pinned("torch")]
+    if torch:
+        _install(python, torch)  # first and alone: a peer would pull another build of it
+    _install(python, [*torch, *(_pinned(package) for package in PEERS[peer])])
 
 
 def _pinned(package: str) -> str:
