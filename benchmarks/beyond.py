@@ -68,10 +68,9 @@ class Abstaining(Bench):
         try:
             risk, scores = fit_risk(seen, on.seed)
             row["auroc_seen"] = asdict(risk_auroc(scores, seen.wrong, seen.clusters))
+            risk_auroc(risk.of(test.prompts[risk.site]), test.wrong, test.clusters)
         except InputError as error:
             return {**row, "decision": f"no risk: {error}"}
-        if not 0 < test.wrong.sum() < len(test.wrong):
-            return {**row, "decision": "no risk: none of the unseen examples is pushed the wrong way, or every one"}
         on_test = risk.of(test.prompts[risk.site])
         every = thresholds_by_coverage(scores)
         row["read_at"] = str(risk.site)

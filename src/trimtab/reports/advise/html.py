@@ -12,12 +12,13 @@ def advice_page(advice: Advice) -> str:
         The whole document. It makes no request, works without a network, and follows the reader's colour scheme. Its
         links to steerings and to the check lead to files beside it.
     """
-    needs = bounds(advice)
+    needs, every = bounds(advice), rows(advice)
     return document(
         "advice.html",
         {},
         advice=advice,
-        rows=rows(advice),
+        rows=every,
+        left=[row for row in every if not row.figures],
         needs=needs,
         columns=[short for short in SHORT.values() if short in needs],
         headline=headline(advice),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from trimtab.results.advice import Advice, AdvisedRequirement, Attempt
-from trimtab.results.numbers import estimate, given, level, share
+from trimtab.results.numbers import given, interval, level, number, share
 
 SHORT = {
     "mean steering effect": "effect",
@@ -22,13 +22,14 @@ class Row:
     Args:
         attempt: the remedy.
         chosen: whether it was checked.
-        figures: by short name of the requirement, text and whether it holds; missing ones are not measured.
+        figures: by short name of the requirement the value, its interval and whether it holds; missing ones are not
+            measured.
         outcome: in words.
     """
 
     attempt: Attempt
     chosen: bool
-    figures: dict[str, tuple[str, bool | None]]
+    figures: dict[str, tuple[str, str, bool | None]]
     outcome: str
 
 
@@ -36,9 +37,9 @@ def rows(advice: Advice) -> list[Row]:
     """Of all remedies, in the order of their price."""
     found = []
     for attempt in advice.attempts:
-        by_name = {SHORT[r.name]: (_figure(r), r.holds) for r in attempt.requirements if r.name in SHORT}
+        figures = {SHORT[r.name]: (_value(r), _ends(r), r.holds) for r in attempt.requirements if r.name in SHORT}
         chosen = attempt.name == advice.chosen
-        found.append(Row(attempt, chosen, by_name, attempt.reason or _outcome(attempt, chosen)))
+        found.append(Row(attempt, chosen, figures, attempt.reason or _outcome(attempt, chosen)))
     return found
 
 
@@ -50,9 +51,16 @@ def _outcome(attempt: Attempt, chosen: bool) -> str:
     return f"{said}{acts}{'; checked' if chosen else ''}"
 
 
-def _figure(r: AdvisedRequirement) -> str:
-    f = r.figure
-    return share(f.value, f.low, f.high) if r.unit == "share" and f.value is not None else estimate(f)
+def _value(r: AdvisedRequirement) -> str:
+    value = r.figure.value
+    return share(value) if r.unit == "share" and value is not None else number(value)
+
+
+def _ends(r: AdvisedRequirement) -> str:
+    low, high = r.figure.low, r.figure.high
+    if low is None or high is None:
+        return "no interval"
+    return interval(100 * low, 100 * high) if r.unit == "share" else interval(low, high)
 
 
 def bounds(advice: Advice) -> dict[str, str]:

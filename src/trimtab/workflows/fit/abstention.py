@@ -174,7 +174,7 @@ def _record(site: Site | None, seen: Outcomes, scores: Floats, threshold: float,
     assert within is not None
     auroc = Estimate(reason="nothing needs to be told apart")
     if site is not None:
-        auroc = estimate(risk_auroc(scores, seen.wrong, seen.clusters), n)
+        auroc = how_well(scores, seen)
     return Abstention(
         site=None if site is None else str(site), most=most, level=LEVEL, n=n,
         acts=estimate(acts, n), wrong=estimate(at.below_zero(), at.n_acting),
@@ -182,6 +182,14 @@ def _record(site: Site | None, seen: Outcomes, scores: Floats, threshold: float,
         effect=estimate(within, at.n_acting), effect_everywhere=estimate(seen.effect.mean(), n),
         auroc=auroc, curve=() if site is None else tuple(_points(seen, scores)),
     )  # fmt: skip
+
+
+def how_well(scores: Floats, seen: Outcomes) -> Estimate:
+    """AUROC of a risk, `[m]` of the prompts; not measured where too few go wrong, or too few do not."""
+    try:
+        return estimate(risk_auroc(scores, seen.wrong, seen.clusters), seen.effect.n_clusters)
+    except InputError as error:
+        return Estimate(reason=str(error))
 
 
 def _points(seen: Outcomes, scores: Floats) -> Iterator[AbstentionPoint]:
