@@ -279,6 +279,7 @@ def section(rows: Sequence[Row], before: Mapping[str, str]) -> str:
     return "\n\n".join(
         (
             MARK,
+            "## Sets made to fool it",
             "Built-in texts put together so that there is nothing, or something else than a behavior, to steer toward; "
             "block 14, prefilled vector, strength 1, at most 100 evaluation examples. Random directions, divergences, "
             "capability and the strength curve are left out, so that a set that passes here may still be refused by a "

@@ -36,11 +36,23 @@ def test_the_columns_of_the_table_are_documented() -> None:
     assert all(f"`{column}`" in text for column in ExampleRow.model_fields)
 
 
+def headings(page: Path) -> set[str]:
+    """Anchors of a page's headings, as GitHub and the site make them."""
+    prose = re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ +(.+?) *$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in titles}
+
+
 def test_links_between_documents_lead_somewhere() -> None:
     for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "src").rglob("*.md")):
-        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-            if "://" not in target:
-                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+        for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)", page.read_text()):
+            if "://" in target or target.startswith("mailto:"):
+                continue
+            path = page.parent / target if target else page
+            generated = path == ROOT / "docs" / "reference" / "python.md"  # written when the site is built
+            assert path.exists() or generated, f"{page.name} links to {target}"
+            if anchor and path.suffix == ".md" and path.exists():
+                assert anchor in headings(path), f"{page.name} links to {target}#{anchor}"
 
 
 READMES = ("README.md", "README.ja.md")
