@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= out/demo
 
-.PHONY: help install demo serve test test-slow test-lowest test-harnesses test-ray test-vllm test-quantised test-migration test-notebooks lint format docs bench clean
+.PHONY: help install demo serve test test-slow test-tutorials test-lowest test-harnesses test-ray test-vllm test-quantised test-migration test-notebooks lint format docs site bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -38,6 +38,9 @@ test: install  ## run the tests, in parallel, one thread each
 
 test-slow: install  ## the tests that take minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --dist loadgroup -m slow
+
+test-tutorials: install  ## run the commands of the tutorials on the embedded model; long
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "slow or not slow" tests/test_tutorials.py
 
 # An environment of its own, on the lowest versions that pyproject.toml allows; by hand, since it takes gigabytes.
 LOWEST := .bench/lowest
@@ -117,6 +120,25 @@ docs: install  ## write docs/report.schema.json and the list of formats from the
 	$(BIN)/python -m trimtab.results.schema > docs/report.schema.json.new
 	mv docs/report.schema.json.new docs/report.schema.json
 	$(BIN)/python -m trimtab.behaviors.formats_page docs/behaviors.md
+
+# What builds the site needs nothing of trimtab: an environment of its own.
+DOCS := .bench/docs
+
+$(DOCS)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/pip install --quiet --no-compile --disable-pip-version-check 'pip>=25.1'
+	$(DOCS)/bin/pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt --group docs
+	@touch $@
+
+site: install $(DOCS)/.installed  ## build the documentation site, English and Japanese, into out/site
+	$(BIN)/python -m docs.site.stage out/site-source
+	cd out/site-source/en && $(CURDIR)/$(DOCS)/bin/zensical build --strict
+	cd out/site-source/ja && $(CURDIR)/$(DOCS)/bin/zensical build --strict
+	rm -rf out/site
+	cp -r out/site-source/en/site out/site
+	cp -r out/site-source/ja/site out/site/ja
+	rm out/site/404.html out/site/ja/404.html  # their links hold at the root of a host alone
+	$(BIN)/python -m docs.site.verify out/site
 
 BENCHES := floor generation extraction check geometry memory parity control_vectors
 
