@@ -28,6 +28,7 @@ Nav = list[Any]  # strings, and {title: string or Nav}, as MkDocs has it
 
 _BLOCK: Final = re.compile(r"(^ *```.*?^ *```[^\n]*$)", re.MULTILINE | re.DOTALL)
 _LINK: Final = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s#]+)(#[^()\s]*)?\)")
+_WITHIN: Final = re.compile(r"(?<=[\u3001-\u9fff\uff01-\uffee])\n(?=[\u3001-\u9fff\uff01-\uffee\[`*])(?!\* )")
 _ITEM: Final = re.compile(r"(?:[-*]|\d+\.) ")
 _WORDS: Final = {
     "en": {
@@ -116,6 +117,11 @@ def spaced(text: str) -> str:
     return "\n".join(lines)
 
 
+def joined(text: str) -> str:
+    """Japanese prose without the line breaks inside its sentences, which a browser would show as spaces."""
+    return _WITHIN.sub("", text)
+
+
 class Staging:
     """The pages of one language on their way into a project.
 
@@ -131,7 +137,8 @@ class Staging:
 
     def page(self, source: Path, place: PurePosixPath) -> None:
         """Write one page to its place, with whatever it links to outside the pages."""
-        self.write(place, outside_code(source.read_text(), lambda part: spaced(self._relinked(part, source, place))))
+        prose = (lambda part: joined(spaced(part))) if self.language == "ja" else spaced
+        self.write(place, outside_code(source.read_text(), lambda part: prose(self._relinked(part, source, place))))
 
     def write(self, place: PurePosixPath, text: str) -> None:
         """Write a page that is ready."""

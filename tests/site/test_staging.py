@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 from docs.site import stage
-from docs.site.stage import SiteError, Staging, menu, named, spaced
+from docs.site.stage import SiteError, Staging, joined, menu, named, spaced
 
 
 @pytest.mark.parametrize("language", stage.LANGUAGES)
@@ -67,3 +67,11 @@ def test_other_languages_lead_to_english_pages_beside_them(tmp_path: Path, monke
 
 def test_lists_get_the_blank_line_that_github_does_without() -> None:
     assert spaced("said:\n- a\n  more\n- b\n\n1. c\n2. d") == "said:\n\n- a\n  more\n- b\n\n1. c\n2. d"
+
+
+def test_japanese_sentences_are_not_torn_apart_by_spaces() -> None:
+    assert (
+        joined("一行目。\n二行目は\n[続く](a.md)。\n\n- 項目\n- 項目\n")
+        == "一行目。二行目は[続く](a.md)。\n\n- 項目\n- 項目\n"
+    )
+    assert joined("English\n日本語\n| 表 |\n|---|") == "English\n日本語\n| 表 |\n|---|"
