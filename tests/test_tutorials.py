@@ -1,7 +1,7 @@
 """What the tutorials show with a `$` in front is really run, page by page, and says what the page says it says.
 
-`make test-tutorials`; it takes the better part of an hour on two cores. Lines that are compared are those that do not
-hang on the machine: decisions, states of releases, refusals.
+`make test-tutorials` does it. Lines that are compared are those that do not hang on the machine: decisions, states of
+releases, refusals.
 """
 
 import os

@@ -28,7 +28,7 @@ Nav = list[Any]  # strings, and {title: string or Nav}, as MkDocs has it
 
 _BLOCK: Final = re.compile(r"(^ *```.*?^ *```[^\n]*$)", re.MULTILINE | re.DOTALL)
 _LINK: Final = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s#]+)(#[^()\s]*)?\)")
-_WITHIN: Final = re.compile(r"(?<=[\u3001-\u9fff\uff01-\uffee])\n(?=[\u3001-\u9fff\uff01-\uffee\[`*])(?!\* )")
+_WITHIN: Final = re.compile(r"(?<=[\u3001-\u9fff\uff01-\uffee])\n(?=[\u3001-\u9fff\uff01-\uffee\[`*<])(?!\* )")
 _ITEM: Final = re.compile(r"(?:[-*]|\d+\.) ")
 _WORDS: Final = {
     "en": {
