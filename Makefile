@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= out/demo
 
-.PHONY: help install demo serve test test-slow test-tutorials test-lowest test-harnesses test-ray test-vllm test-quantised test-migration test-notebooks lint format docs site bench clean
+.PHONY: help install demo serve test test-slow test-tutorials test-site test-lowest test-harnesses test-ray test-vllm test-quantised test-migration test-notebooks lint format docs site bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -139,6 +139,9 @@ site: install $(DOCS)/.installed  ## build the documentation site, English and J
 	cp -r out/site-source/ja/site out/site/ja
 	rm out/site/404.html out/site/ja/404.html  # their links hold at the root of a host alone
 	$(BIN)/python -m docs.site.verify out/site
+
+test-site: site  ## the built site in a browser: barriers, other hosts, languages
+	TRIMTAB_REQUIRE=browser TRIMTAB_SITE=out/site OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/site
 
 BENCHES := floor generation extraction check geometry memory parity control_vectors
 

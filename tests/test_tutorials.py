@@ -115,6 +115,14 @@ def test_every_tutorial_has_commands_to_run(page: str) -> None:
     assert not any("…" in command for command in commands)
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_the_japanese_tutorial_shows_the_same_commands_and_outputs(page: str) -> None:
+    japanese = TUTORIALS.parent / "ja" / "tutorials" / f"{page}.md"
+    steps = [Shown(re.sub(r" +# .*", "", each.command), each.output) for each in shown(japanese.read_text())]
+    english = shown((TUTORIALS / f"{page}.md").read_text())
+    assert steps == [Shown(re.sub(r" +# .*", "", each.command), each.output) for each in english]
+
+
 def test_commands_and_their_outputs_are_told_apart() -> None:
     page = "```json\n{}\n```\n\n```\n$ for k in 1 2; do\n    echo $k\n  done\n1\n2\n$ echo \\\n  3\n3\n```\n"
     assert list(shown(page)) == [Shown("for k in 1 2; do\n    echo $k\n  done", "1\n2"), Shown("echo \\\n  3", "3")]

@@ -17,7 +17,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from docs.site import reference
+from docs.site import notebooks, reference
 
 ROOT: Final = Path(__file__).parents[2]
 DOCS: Final = ROOT / "docs"
@@ -236,6 +236,9 @@ def stage(language: str, project: Path) -> None:
     generated = reference.pages(index.read_text()) if language == "en" else {}
     for page, text in generated.items():
         staging.write(PurePosixPath(page), text)
+    if language == "en":
+        for notebook in sorted((ROOT / "examples").glob("*.ipynb")):
+            generated |= notebooks.page(notebook, project / "docs" / "examples")
     nav = menu(tomllib.loads((HERE / "nav.toml").read_text())[language], people | set(generated))
     shutil.copytree(HERE / "theme", project / "theme")
     (project / "docs" / "assets").mkdir(parents=True, exist_ok=True)
