@@ -83,6 +83,7 @@ def menu(nav: Nav, there: set[str]) -> Nav:
 
 
 def _expanded(nav: Nav, free: set[str]) -> Nav:
+    """`free` loses the pages that a pattern takes."""
     found: Nav = []
     for entry in nav:
         if isinstance(entry, dict):
@@ -90,7 +91,9 @@ def _expanded(nav: Nav, free: set[str]) -> Nav:
             inside = inner if isinstance(inner, str) else _expanded(inner, free)
             found += [{title: inside}] if inside else []
         elif "*" in entry:
-            found += sorted(page for page in free if _fits(page, entry))
+            taken = {page for page in free if _fits(page, entry)}
+            free -= taken
+            found += sorted(taken)
         else:
             found.append(entry)
     return found
@@ -234,11 +237,11 @@ def stage(language: str, project: Path) -> None:
         staging.page(staging.source / page, PurePosixPath(page))
     index = project / "docs" / "reference" / "index.md"
     generated = reference.pages(index.read_text()) if language == "en" else {}
+    if language == "en":
+        found = filter(notebooks.is_notebook, sorted((ROOT / "examples").glob("*.py")))
+        generated |= {f"examples/{path.stem}.md": notebooks.page(path.read_text()) for path in found}
     for page, text in generated.items():
         staging.write(PurePosixPath(page), text)
-    if language == "en":
-        for notebook in sorted((ROOT / "examples").glob("*.ipynb")):
-            generated |= notebooks.page(notebook, project / "docs" / "examples")
     nav = menu(tomllib.loads((HERE / "nav.toml").read_text())[language], people | set(generated))
     shutil.copytree(HERE / "theme", project / "theme")
     (project / "docs" / "assets").mkdir(parents=True, exist_ok=True)

@@ -1,34 +1,37 @@
-"""A notebook becomes a page with its text, its code, and what that showed."""
+"""A notebook becomes a page with its text and its code."""
 
-import json
-from base64 import b64encode
 from pathlib import Path
 
 from docs.site import notebooks
 
-PICTURE = b"\x89PNG a picture"
+NOTEBOOK = """# ---
+# jupyter:
+#   jupytext:
+#     formats: py:percent
+# ---
+
+# %% [markdown]
+# # A title
+#
+# Text, with `code`.
+
+# %%
+x = 1  # a remark
+# alone
+print(x)
+
+# %% [markdown]
+# - the end
+"""
 
 
-def test_a_notebook_is_a_page_of_the_menu_with_its_outputs(tmp_path: Path) -> None:
-    cells = [
-        {"cell_type": "markdown", "source": ["# A title\n", "\n", "Text."]},
-        {"cell_type": "code", "source": "print(1)\n2", "outputs": [
-            {"output_type": "stream", "name": "stdout", "text": ["1\n"]},
-            {"output_type": "execute_result", "data": {"text/plain": ["2"]}},
-        ]},
-        {"cell_type": "code", "source": ["draw()"], "outputs": [
-            {"output_type": "display_data", "data": {"image/png": b64encode(PICTURE).decode(), "text/plain": "<F>"}},
-        ]},
-        {"cell_type": "code", "source": ["quiet()"], "outputs": []},
-        {"cell_type": "raw", "source": "not shown"},
-    ]  # fmt: skip
-    source = tmp_path / "tour.ipynb"
-    source.write_text(json.dumps({"cells": cells, "nbformat": 4}))
-    pages = notebooks.page(source, tmp_path / "examples")
-    text = (
-        "# A title\n\nText.\n\n```python\nprint(1)\n2\n```\n\n```\n1\n```\n\n```\n2\n```\n\n```python\ndraw()\n```\n\n"
-        "![What the code above draws](tour-2.png)\n\n```python\nquiet()\n```\n"
+def test_a_notebook_is_a_page_with_its_prose_and_its_code() -> None:
+    assert notebooks.page(NOTEBOOK) == (
+        "# A title\n\nText, with `code`.\n\n```python\nx = 1  # a remark\n# alone\nprint(x)\n```\n\n- the end\n"
     )
-    assert pages == {"examples/tour.md": text}
-    assert (tmp_path / "examples" / "tour.md").read_text() == text
-    assert (tmp_path / "examples" / "tour-2.png").read_bytes() == PICTURE
+
+
+def test_other_python_files_are_no_notebooks(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(NOTEBOOK)
+    (tmp_path / "b.py").write_text("import marimo\n")
+    assert [notebooks.is_notebook(tmp_path / name) for name in ("a.py", "b.py")] == [True, False]

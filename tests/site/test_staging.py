@@ -20,7 +20,7 @@ def test_every_japanese_page_has_its_english_one() -> None:
 
 
 def test_patterns_stand_for_pages_that_are_named_nowhere_else_and_empty_sections_go() -> None:
-    nav = ["a.md", {"More": ["b/*.md", "b/last.md"]}, {"None": ["c/*.md"]}]
+    nav = ["a.md", {"More": ["b/*.md", "b/last.md"]}, {"None": ["c/*.md"]}, {"Taken": ["b/o*.md"]}]
     there = {"a.md", "b/two.md", "b/one.md", "b/last.md"}
     assert menu(nav, there) == ["a.md", {"More": ["b/one.md", "b/two.md", "b/last.md"]}]
 
