@@ -138,10 +138,18 @@ class Staging:
         self.source = folder(language)
         self.copied: set[Path] = set()
 
-    def page(self, source: Path, place: PurePosixPath) -> None:
-        """Write one page to its place, with whatever it links to outside the pages."""
+    def page(self, source: Path, place: PurePosixPath, text: str | None = None) -> None:
+        """Write one page to its place, with whatever it links to outside the pages.
+
+        Args:
+            source: file of the page; its links begin there.
+            place: where it stands in the project.
+            text: what it says; by default what is in the file.
+        """
         prose = (lambda part: joined(spaced(part))) if self.language == "ja" else spaced
-        self.write(place, outside_code(source.read_text(), lambda part: prose(self._relinked(part, source, place))))
+        self.write(
+            place, outside_code(text or source.read_text(), lambda part: prose(self._relinked(part, source, place)))
+        )
 
     def write(self, place: PurePosixPath, text: str) -> None:
         """Write a page that is ready."""
@@ -221,7 +229,7 @@ def settings(language: str, nav: Nav, translated: set[str]) -> dict[str, Any]:
     }
     python = given["plugins"]["mkdocstrings"]["handlers"]["python"]
     python["paths"] = [str(ROOT / "src")]
-    python["options"]["extensions"] = [str(HERE / "examples.py")]
+    python["options"]["extensions"] = [str(HERE / "docstrings.py")]
     return given
 
 
@@ -237,11 +245,13 @@ def stage(language: str, project: Path) -> None:
         staging.page(staging.source / page, PurePosixPath(page))
     index = project / "docs" / "reference" / "index.md"
     generated = reference.pages(index.read_text()) if language == "en" else {}
-    if language == "en":
-        found = filter(notebooks.is_notebook, sorted((ROOT / "examples").glob("*.py")))
-        generated |= {f"examples/{path.stem}.md": notebooks.page(path.read_text()) for path in found}
     for page, text in generated.items():
         staging.write(PurePosixPath(page), text)
+    if language == "en":
+        found = filter(notebooks.is_notebook, sorted((ROOT / "examples").glob("*.py")))
+        for path in found:
+            staging.page(path, PurePosixPath(f"examples/{path.stem}.md"), notebooks.page(path.read_text()))
+            people.add(f"examples/{path.stem}.md")
     nav = menu(tomllib.loads((HERE / "nav.toml").read_text())[language], people | set(generated))
     shutil.copytree(HERE / "theme", project / "theme")
     (project / "docs" / "assets").mkdir(parents=True, exist_ok=True)
