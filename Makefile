@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= out/demo
 
-.PHONY: help install demo serve test test-slow test-tutorials test-site test-lowest test-harnesses test-ray test-vllm test-quantised test-migration test-notebooks lint format docs site bench clean
+.PHONY: help install demo serve test test-slow test-tutorials test-site test-lowest test-harnesses test-ray test-vllm test-quantised test-migration test-notebooks lint format messages docs site bench clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -115,6 +115,9 @@ lint: install  ## ruff, mypy --strict, import contracts
 format: install  ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+messages: install  ## bring the translations up to date with the code, and compile them; new phrases are to be translated
+	$(BIN)/python .ci/messages.py
 
 docs: install  ## write docs/report.schema.json and the list of formats from the code
 	$(BIN)/python -m trimtab.results.schema > docs/report.schema.json.new

@@ -30,6 +30,7 @@ from harness import kept
 from numpy.random import Generator, default_rng
 from numpy.typing import NDArray
 
+from trimtab.phrases import Phrase
 from trimtab.statistics import Interval, bootstrap_mean, intervals
 from trimtab.statistics.contrast import Contrast
 from trimtab.statistics.inputs import Floats, Ints
@@ -235,9 +236,11 @@ def by_the_verdict(
         level, least = (LEVEL, 0.0) if last else (INTERIM_LEVEL, INTERIM_MEAN_LEVEL if strict else 0.0)
         mean, desired = (at_least(least, of) for of in (plain.mean, partial(lifted.side, "positive")))
         needs = [
-            Requirement("mean", mean(level), bound, "above", end, "", mean),
-            Requirement("share", moved.below_zero(level), MAX_SHARE, "below", end, "share", moved.below_zero),
-            Requirement("Δ+", desired(level), 0.0, "above", end, "", desired, may_stay_open=True),
+            Requirement(Phrase("mean"), mean(level), bound, "above", end, Phrase(""), mean),
+            Requirement(
+                Phrase("share"), moved.below_zero(level), MAX_SHARE, "below", end, Phrase("share"), moved.below_zero
+            ),
+            Requirement(Phrase("Δ+"), desired(level), 0.0, "above", end, Phrase(""), desired, may_stay_open=True),
         ]
         if not last and any(failing(needs, INTERIM_LEVEL)):
             return [-1, k]

@@ -46,9 +46,10 @@ from trimtab.experiment.preparation import prepare
 from trimtab.experiment.progress import Silent
 from trimtab.interventions import Site
 from trimtab.measurements.activations import training, vector_of
-from trimtab.measurements.divergence import NEUTRAL_ROWS, SCREENING_ROWS, NeutralDrift, PromptsDrift
+from trimtab.measurements.divergence import NEUTRAL_ROWS, SCREENING_ROWS, Drift, NeutralDrift, PromptsDrift
 from trimtab.measurements.effects import PLAIN, Steered, effects_on_dev, steered, sweep
 from trimtab.measurements.geometry import Geometry
+from trimtab.phrases import Phrase
 from trimtab.results.consequences import RandomDirectionBaseline
 from trimtab.statistics import bootstrap_mean, simultaneous_level
 from trimtab.statistics.contrast import Contrast
@@ -57,7 +58,7 @@ from trimtab.steering import Steering
 from trimtab.storage.steps import Ledger
 from trimtab.verdict.decide import DecisionWithGrounds, decide
 from trimtab.verdict.decision import Requirement, Thresholds
-from trimtab.verdict.evidence import Evidence, Omitted, assess
+from trimtab.verdict.evidence import NEUTRAL_TEXT, OTHER_PROMPTS, Evidence, Omitted, assess
 from trimtab.verdict.requirements import DESIRED, EFFECT, requirements
 from trimtab.workflows.choice import STRENGTHS as CHOICE
 from trimtab.workflows.choice import Chosen, choose
@@ -111,9 +112,9 @@ def _within(high: float | None) -> bool:
     return high is not None and high < THRESHOLDS.max_kl
 
 
-def foregone(steered: Steered, unit: str) -> str | None:
+def foregone(steered: Steered, unit: Phrase) -> str | None:
     """The decision that effect and anti-steerable share leave no way around, if there is one."""
-    needs = {r.name: r for r in requirements(steered, THRESHOLDS, unit, RandomDirectionBaseline(), {})}
+    needs = {str(r.name): r for r in requirements(steered, THRESHOLDS, unit, RandomDirectionBaseline(), {})}
     effect, anti = needs[EFFECT], needs[ANTI]
     if any(r.fails_at(1 - 0.05 / REQUIREMENTS) for r in (effect, anti, needs[DESIRED])):
         return "no-go"
@@ -127,10 +128,10 @@ def replication(on: Experiment, steering: Steering, result: Evidence | None, who
     rows = bounds(requirements(second, THRESHOLDS, unit, random, {}))
     if rows[EFFECT]["missed"] or rows[ANTI]["missed"] or not whole:
         return rows
-    drifts = {}
+    drifts: dict[Phrase, Drift] = {}
     for name, step in (
-        ("neutral text", NeutralDrift(steering, (on.strength,), NEUTRAL_ROWS, "replication")),
-        ("other prompts", PromptsDrift(steering, (on.strength,), (), "replication")),
+        (NEUTRAL_TEXT, NeutralDrift(steering, (on.strength,), NEUTRAL_ROWS, "replication")),
+        (OTHER_PROMPTS, PromptsDrift(steering, (on.strength,), (), "replication")),
     ):
         if result is None or bootstrap_mean(result.drifts[name].kl, seed=on.seed).high > FAR[1]:
             (drift,) = step.drifts(on)
@@ -140,7 +141,7 @@ def replication(on: Experiment, steering: Steering, result: Evidence | None, who
 
 def bounds(needs: Sequence[Requirement]) -> Row:
     """Figures of requirements, by name; `missed` by the point estimate, `fails` by the whole interval."""
-    out = {}
+    out: Row = {}
     for r in needs:
         value, low, high = r.interval.value, r.interval.low, r.interval.high
         missed = value <= r.threshold if r.direction == "above" else value >= r.threshold

@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from trimtab.phrases import Phrase
+
 
 class Spread(Protocol):
     """An estimate with its interval: `Interval`, or a record with these three."""
@@ -45,5 +47,6 @@ def bracketed(figure: Spread, spec: str = ".2f", *, plus: bool = False, unit: st
         >>> bracketed(Interval(0.07, -0.001, 0.1), plus=True, unit="logits")
         '+0.07 logits [0.00, 0.10]'
     """
-    value = decimals(figure.value, f"+{spec}" if plus else spec)
-    return f"{value}{unit and f' {unit}'} [{decimals(figure.low, spec)}, {decimals(figure.high, spec)}]"
+    value, low, high = decimals(figure.value, f"+{spec}" if plus else spec), figure.low, figure.high
+    ends = f"[{decimals(low, spec)}, {decimals(high, spec)}]"
+    return Phrase("{value} {unit} {ends}", value=value, unit=unit, ends=ends) if unit else f"{value} {ends}"

@@ -6,6 +6,8 @@ message and ends with `exit_code`; HTTP answers with the status of the `code`. U
 
 from typing import ClassVar, Literal, Self
 
+from trimtab.phrases import Phrase, untranslated
+
 Code = Literal[
     "failed",  # the work failed although nothing is wrong with the input
     "invalid-input",  # none of the kinds below
@@ -84,6 +86,12 @@ class TrimtabError(Exception):
         super().__init__(message)
         self.code: Code = code or self.default
         self.field = field
+
+    @property
+    def message(self) -> Phrase:
+        """The message, to stand in a record as the reason why something was not measured."""
+        (said,) = self.args
+        return untranslated(said)
 
     def at(self, place: str) -> Self:
         """The same error, its message with the place in front."""

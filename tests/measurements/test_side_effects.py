@@ -109,7 +109,7 @@ def test_capability_counts_what_margins_say(tiny: tt.Model, on: Experiment, stee
     prompts, right, wrong = ([getattr(e, k) for e in some] for k in ("prompt", "positive", "negative"))
     loop = tiny.score(prompts, right).total - tiny.score(prompts, wrong).total
     assert np.allclose(margins(tiny, probe)[0][:20], loop.numpy(), rtol=1e-4, atol=1e-4)
-    rows = {row.kind: row for row in capability(on, steering)}
+    rows = {str(row.kind): row for row in capability(on, steering)}
     assert list(rows) == ["grammar", "facts", "cloze", "all"]
     whole = rows["all"]
     assert (whole.gained, whole.lost) == (int((~before & after).sum()), int((before & ~after).sum()))

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from trimtab.phrases import Phrase
 from trimtab.statistics.intervals import Interval
 from trimtab.verdict.decision import Requirement, conclude, failing
 
@@ -81,8 +82,8 @@ def test_the_number_that_would_settle_it_settles_it_four_times_in_five() -> None
 
 
 def test_a_blocking_reservation_keeps_a_success_from_counting_but_does_not_excuse_a_failure() -> None:
-    assert conclude([above(0.1, 0.2)], (), ["one-sided"]).decision == "inconclusive"
-    assert conclude([above(-0.1, 0.0)], (), ["one-sided"]).decision == "no-go"
+    assert conclude([above(0.1, 0.2)], (), [Phrase("one-sided")]).decision == "inconclusive"
+    assert conclude([above(-0.1, 0.0)], (), [Phrase("one-sided")]).decision == "no-go"
 
 
 def test_an_estimate_on_its_bound_cannot_be_settled() -> None:

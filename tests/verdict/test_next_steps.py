@@ -9,6 +9,7 @@ import typer
 from tests.reports.conftest import build, estimate
 
 from trimtab.cli import app
+from trimtab.phrases import Phrase
 from trimtab.results import consequences as con
 from trimtab.results.report import NextStep, Report, SteeringRecord, Stopping
 from trimtab.statistics.intervals import Interval
@@ -19,11 +20,11 @@ from trimtab.verdict.requirements import DESIRED, EFFECT, GENERATED
 PAIRS = CommandWords(
     "'my pairs.jsonl' --view choice", "--model org/name", "org/name", "--seed 3 --scope generated", "--seed 3"
 )
-WRONG, KL = "share of anti-steerable examples", "divergence on neutral text (KL)"
+WRONG, KL = Phrase("share of anti-steerable examples"), Phrase("divergence on neutral text (KL)")
 EDITS = {"14": ("additive",)}
 FINISHED = SteeringRecord(id=None, method="mean-difference", attributes={}, edits=EDITS, trained_on_this=None)
 TEXT_ONLY = FINISHED.model_copy(update={"method": "instruction", "edits": {}})
-TEXTS = f"{GENERATED}, by a classifier"
+TEXTS = Phrase("{generated}, by a classifier", generated=GENERATED)
 THOROUGH = Stopping(
     effort="thorough", available=140, looks=(140,), settled=None, level=0.95, not_measured=(), tokens=1,
     tokens_thorough=1,
@@ -44,7 +45,7 @@ def verbs(found: Sequence[NextStep]) -> list[str]:
     return [words[1] for words in commands(found)]
 
 
-def no_go(*failed: str) -> Conclusion:
+def no_go(*failed: Phrase) -> Conclusion:
     return Conclusion("no-go", (), failed)
 
 
@@ -57,7 +58,7 @@ CASES: dict[str, tuple[Conclusion, dict[str, Any]]] = {
     "open": (Conclusion("inconclusive", (), open={EFFECT: 300}), {}),
     "open, finished": (Conclusion("inconclusive", (), open={EFFECT: 300, KL: 400}), {"steering": FINISHED}),
     "on its bound": (Conclusion("inconclusive", (), open={WRONG: None}), {}),
-    "faulty examples": (Conclusion("inconclusive", (), blocking=("one-sided: always “Yes”",)), {}),
+    "faulty examples": (Conclusion("inconclusive", (), blocking=(Phrase("one-sided: always “Yes”"),)), {}),
     "cannot read": (Conclusion("inconclusive", (), failed=(EFFECT,), unable=True), {}),
     "texts do not follow": (no_go(TEXTS), {}),
     "texts do not follow, finished": (no_go(TEXTS), {"steering": FINISHED}),

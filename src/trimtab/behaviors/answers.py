@@ -14,6 +14,7 @@ from trimtab.behaviors.matching import matched
 from trimtab.behaviors.table import Row, Table
 from trimtab.behaviors.turns import plain_turns
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase, with_commas
 from trimtab.texts import shown
 
 # --- what convert-data writes ---
@@ -48,7 +49,7 @@ def _two_answers(table: Table, invalid: InvalidRows, sides: tuple[str, str]) -> 
     table, notes = _with_input(table)
     examples, left_out = read_preferences(table, invalid, sides)
     if all(not e.prompt for e in examples) and any("prompt" in row.fields for row in table.rows):
-        notes.append("every prompt is empty, so the answers are read as statements without one")
+        notes.append(Phrase("every prompt is empty, so the answers are read as statements without one"))
     examples, cut = behind_prompts(examples)
     examples, spaced = joined(examples)
     return ExampleSet(examples, "natural", (*notes, *left_out, *cut, *spaced))
@@ -61,7 +62,7 @@ def _instructions(table: Table, invalid: InvalidRows) -> ExampleSet:
     return _preferences(replace(table, rows=tuple(rows)), invalid)
 
 
-def _with_input(table: Table) -> tuple[Table, list[str]]:
+def _with_input(table: Table) -> tuple[Table, list[Phrase]]:
     """Alpaca's `input` on the line below its instruction, and its `history` as turns before it."""
 
     def joined_input(row: Row) -> Row:
@@ -72,10 +73,14 @@ def _with_input(table: Table) -> tuple[Table, list[str]]:
 
     rows = tuple(map(joined_input, table.rows))
     n = sum(new is not old for new, old in zip(rows, table.rows, strict=True))
-    notes = [f"in {n} of {len(rows)} rows 'input' was appended below the prompt"] if n else []
+    notes = [Phrase("in {n} of {rows} rows 'input' was appended below the prompt", n=n, rows=len(rows))] if n else []
     earlier = sum(not row.blank("history") for row in rows)
     if earlier:
-        notes.append(f"in {earlier} of {len(rows)} rows 'history' was put before the prompt as turns")
+        notes.append(
+            Phrase(
+                "in {earlier} of {n} rows 'history' was put before the prompt as turns", earlier=earlier, n=len(rows)
+            )
+        )
         rows = tuple(map(_with_history, rows))
     return replace(table, rows=rows), notes
 
@@ -104,7 +109,7 @@ def _pairs(table: Table, invalid: InvalidRows) -> ExampleSet:
     return ExampleSet(examples, "natural", _unused(table))
 
 
-def _unused(table: Table) -> list[str]:
+def _unused(table: Table) -> list[Phrase]:
     """A note on other columns of sentences, which may be what the two statements answer."""
     others = [
         name
@@ -112,8 +117,16 @@ def _unused(table: Table) -> list[str]:
         if name not in ("positive", "negative", "group", "prompt", "messages", "source")
         and sum(" " in str(row.fields.get(name) or "").strip() for row in table.rows) > len(table.rows) / 2
     ]
-    listed = ", ".join(repr(shown(name, 40)) for name in others[:3])
-    return [f"read as statements without a prompt; {listed} not used (rename it prompt if it is one)"] if others else []
+    listed = with_commas([repr(shown(name, 40)) for name in others[:3]])
+    return (
+        [
+            Phrase(
+                "read as statements without a prompt; {listed} not used (rename it prompt if it is one)", listed=listed
+            )
+        ]
+        if others
+        else []
+    )
 
 
 def _messages(table: Table, invalid: InvalidRows) -> ExampleSet:
@@ -170,7 +183,9 @@ def _ranked(table: Table, invalid: InvalidRows) -> ExampleSet:
         )
 
     parsed = _preferences(replace(table, rows=tuple(invalid.read(table.rows, extremes))), invalid)
-    return replace(parsed, notes=("the answer with the lowest rank against the one with the highest", *parsed.notes))
+    return replace(
+        parsed, notes=(Phrase("the answer with the lowest rank against the one with the highest"), *parsed.notes)
+    )
 
 
 def _is_ranked(answer: object) -> bool:
@@ -200,7 +215,7 @@ def _lists(table: Table, invalid: InvalidRows) -> ExampleSet:
     notes = label_notes(table)
     examples, unequal = matched(table.file, *two_lists(table, invalid))
     if any("group" in row.fields for row in table.rows):
-        notes.append("the field 'group' is not used: the two texts of a row come from different places")
+        notes.append(Phrase("the field 'group' is not used: the two texts of a row come from different places"))
     return ExampleSet(examples, "random", (*unequal, *notes), reused=bool(unequal))
 
 

@@ -8,6 +8,7 @@ from trimtab.behaviors.behavior import Example
 from trimtab.behaviors.invalid_rows import InvalidRows
 from trimtab.behaviors.table import Row, Table
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase
 from trimtab.texts import Message
 
 _ROLES = ("system", "user", "assistant")
@@ -62,7 +63,7 @@ class _Reply:
 
 def read_preferences(
     table: Table, invalid: InvalidRows, sides: tuple[str, str] = ("chosen", "rejected")
-) -> tuple[list[Example], list[str]]:
+) -> tuple[list[Example], list[Phrase]]:
     """Rows with a wanted and an unwanted answer: texts after a `prompt`, chats, or Human/Assistant transcripts.
 
     Args:
@@ -100,14 +101,22 @@ def read_preferences(
     n = len(table.rows)
     notes = []
     if differing:
-        notes.append(f"{len(differing)} of {n} rows left out: the prompts of their two answers differ")
+        notes.append(
+            Phrase("{lost} of {n} rows left out: the prompts of their two answers differ", lost=len(differing), n=n)
+        )
     if empty:
-        notes.append(f"{len(empty)} of {n} rows left out: a transcript ends without an answer")
+        notes.append(Phrase("{lost} of {n} rows left out: a transcript ends without an answer", lost=len(empty), n=n))
     if not examples:
         first = f"; such as {differing[0]}" if differing else ""
         raise InputError(f"{table.file}: no row is left; {'; '.join(notes)}{first}")
     if cut:
-        notes.append(f"in {cut} of {n} rows both answers contain their prompt as a transcript, and were cut after it")
+        notes.append(
+            Phrase(
+                "in {cut} of {n} rows both answers contain their prompt as a transcript, and were cut after it",
+                cut=cut,
+                n=n,
+            )
+        )
     return examples, notes
 
 

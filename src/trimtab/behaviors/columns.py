@@ -9,6 +9,7 @@ from trimtab.behaviors.invalid_rows import InvalidRows
 from trimtab.behaviors.table import Row, Table
 from trimtab.behaviors.turns import AS_TEXT, PARTS, RENAMED, TOOLS, plain_turns
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase, with_commas
 from trimtab.texts import shown
 
 _KNOWN = tuple(dict.fromkeys(name for entry in FORMATS for name in entry.names))
@@ -46,8 +47,13 @@ def renamed(table: Table, names: Mapping[str, str]) -> Table:
         Row({names.get(k, k): v for k, v in row.fields.items() if k in names or k not in taken}, row.source)
         for row in table.rows
     )
-    renames = ", ".join(f"{shown(name, 40)!r} as {ours}" for name, ours in names.items())
-    return replace(table, rows=rows, notes=(*table.notes, f"as requested, read {renames}"))
+    note = Phrase("as requested, read {fields}", fields=names_read(names))
+    return replace(table, rows=rows, notes=(*table.notes, note))
+
+
+def names_read(names: Mapping[str, str]) -> Phrase:
+    """How fields were read: each name of the file, and ours."""
+    return with_commas([Phrase("{name} as {ours}", name=repr(shown(n, 40)), ours=ours) for n, ours in names.items()])
 
 
 def spelled(table: Table) -> tuple[Table, dict[str, str]]:
@@ -78,7 +84,11 @@ def with_plain_turns(table: Table, invalid: InvalidRows) -> Table:
         return Row(fields, row.source)
 
     rows = tuple(invalid.read(table.rows, plain))
-    notes = [f"in {counts[what]} fields {what}" for what in (AS_TEXT, RENAMED, PARTS, TOOLS) if counts[what]]
+    notes = [
+        Phrase("in {n} fields {what}", n=counts[what], what=what)
+        for what in (AS_TEXT, RENAMED, PARTS, TOOLS)
+        if counts[what]
+    ]
     return replace(table, rows=rows, notes=(*table.notes, *notes))
 
 

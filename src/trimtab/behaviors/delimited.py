@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from trimtab.behaviors.table import Row, Table
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase
 from trimtab.texts import shown
 
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars", ":": "colons", "^": "carets"}
@@ -59,9 +60,10 @@ def read_delimited(text: str, file: str, fits: Callable[[Sequence[str]], int]) -
             cells += [""] * (len(names) - len(cells))
             # A column without a name is an index, as pandas writes it, or an empty one, as Excel does.
             rows.append(Row({name: cell for name, cell in zip(names, cells, strict=False) if name}, f"{file}:{at}"))
-    notes: tuple[str, ...] = ()
+    notes: tuple[Phrase, ...] = ()
     if separator not in ",\t":
-        notes = (f"read as a table with {SEPARATORS.get(separator, repr(separator))} between the cells",)
+        between = SEPARATORS.get(separator, repr(separator))
+        notes = (Phrase("read as a table with {separator} between the cells", separator=between),)
     return Table(file, tuple(rows), notes=notes, broken=tuple(broken))
 
 

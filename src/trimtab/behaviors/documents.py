@@ -10,6 +10,7 @@ from trimtab.behaviors.columns import renamed
 from trimtab.behaviors.layouts import RepeatedKeys, document, table_of
 from trimtab.behaviors.table import Table
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def _whole(text: str, file: str, names: Mapping[str, str]) -> Table:
     many = [] if _is_json(text) else _many(text)
     if many:
         table = table_of(list(_flat(many, text, file)), file)
-        note = f"{len(many)} JSON documents one after another, read as one list of rows"
+        note = Phrase("{n} JSON documents one after another, read as one list of rows", n=len(many))
         return renamed(replace(table, notes=(note, *table.notes)), names)
     if text.lstrip().startswith("["):
         return renamed(table_of(list(_elements(text, file)), file), names)

@@ -14,6 +14,7 @@ from trimtab.behaviors.likeness import ALIKE_PAIRS, ALIKE_TEXTS, near_duplicates
 from trimtab.behaviors.matching import n_rows, rematch
 from trimtab.behaviors.words import pieces
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase
 
 _MIN_WORDS = 3  # answers with fewer words are too short to be compared
 
@@ -73,8 +74,7 @@ def deduplicate(behavior: Behavior) -> tuple[Behavior, int]:
         )
     if not n:
         return behavior, 0
-    what = "texts" if random else "rows"
-    note = f"{n} {what} dropped as duplicates"
+    note = Phrase("{n} texts dropped as duplicates", n=n) if random else Phrase("{n} rows dropped as duplicates", n=n)
     return replace(behavior, examples=tuple(kept), notes=(*behavior.notes, note)), n
 
 

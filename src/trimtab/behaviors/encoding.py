@@ -4,6 +4,7 @@ import codecs
 import re
 
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase
 
 _MARKS: tuple[tuple[bytes, str], ...] = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -48,13 +49,13 @@ def decoded(data: bytes, file: str) -> tuple[str, tuple[str, ...]]:
     """
     check_is_text(data, file)
     encoding, mark = _encoding(data)
-    notes: tuple[str, ...] = ()
+    notes: tuple[Phrase, ...] = ()
     try:
         text = data[mark:].decode(encoding)
     except UnicodeDecodeError as error:
         raise InputError(_wrong_bytes(data, file, encoding, mark + error.start)) from None
     if encoding != "utf-8":
-        notes = (f"read as {_SHOWN[encoding]}, as Excel and Windows write it",)
+        notes = (Phrase("read as {encoding}, as Excel and Windows write it", encoding=_SHOWN[encoding]),)
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise InputError(f"{file}:{line}: a NUL byte; remove it, if this is a text file at all")

@@ -9,6 +9,7 @@ from trimtab.behaviors.invalid_rows import InvalidRows
 from trimtab.behaviors.matching import matched
 from trimtab.behaviors.table import Row, Table
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase
 
 _CAA_LABEL = re.compile(r"\([A-Za-z0-9]\)")
 
@@ -21,7 +22,12 @@ def without_garbled_rows(table: Table) -> tuple[Table, list[str]]:
     rows = tuple(row for row in table.rows if row not in garbled)
     if not rows:
         raise InputError(f"{table.file}: every row contains NUL bytes; this is not a text file")
-    note = f"{len(garbled)} of {len(table.rows)} rows left out: NUL bytes in the text, first at {garbled[0].source}"
+    note = Phrase(
+        "{lost} of {n} rows left out: NUL bytes in the text, first at {where}",
+        lost=len(garbled),
+        n=len(table.rows),
+        where=garbled[0].source,
+    )
     return replace(table, rows=rows), [note]
 
 
@@ -38,7 +44,7 @@ def read_choices(table: Table, caa: bool, invalid: InvalidRows) -> ExampleSet:
 
     examples = invalid.read(table.rows, read)
     if any("statement" in row.fields for row in table.rows):
-        note = "the rows contain statements too: --view statements reads those instead of the questions"
+        note = Phrase("the rows contain statements too: --view statements reads those instead of the questions")
         return ExampleSet(examples, "natural", (note,))
     return ExampleSet(examples)
 

@@ -1,16 +1,18 @@
 """What lint reports, and how it names rows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from trimtab.behaviors.behavior import Behavior, Side
+from trimtab.phrases import Phrase
 
 Severity = Literal["error", "warning", "info"]
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 SIDES: tuple[Side, ...] = ("positive", "negative")
 
+IN_WORDS: Mapping[Side, Phrase] = {"positive": Phrase("positive"), "negative": Phrase("negative")}
 _N_SHOWN = 5  # rows named in a finding
 
 
@@ -35,7 +37,7 @@ class Finding:
 
     code: str
     severity: Severity
-    message: str
+    message: Phrase
     rows: tuple[str, ...] = ()
     n: int = 0
     value: float | None = None

@@ -9,6 +9,7 @@ from trimtab.behaviors.frames import read_frames
 from trimtab.behaviors.opening import located, read_file
 from trimtab.behaviors.table import Row, Table
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase, with_commas
 from trimtab.texts import shown
 
 _SIDES = ("positive.txt", "negative.txt")
@@ -33,15 +34,15 @@ def read_folder(path: Path, split: str | None = None) -> Table | None:
     if (path / "dataset_dict.json").is_file():
         names = _splits(path)
         name = _chosen(names, split, where)
-        return _with_note(_saved(path / name), f"split {name}", [n for n in names if n != name])
+        return _with_note(_saved(path / name), Phrase("split {name}", name=name), [n for n in names if n != name])
     if (path / "state.json").is_file() and (path / "dataset_info.json").is_file():
         return _saved(path)
     shards = _shards(path)
     if shards and not any((path / side).exists() for side in _SIDES):
         name = _chosen(list(shards), split, where)
         rows = read_frames([(_bytes(file), shown(str(file))) for file in shards[name]])
-        table = Table(where, rows, notes=(f"read from {len(shards[name])} Parquet files",))
-        return _with_note(table, f"split {name}", [n for n in shards if n != name])
+        table = Table(where, rows, notes=(Phrase("read from {n} Parquet files", n=len(shards[name])),))
+        return _with_note(table, Phrase("split {name}", name=name), [n for n in shards if n != name])
     if all((path / side).is_file() for side in _SIDES):
         return read_two_texts(path)
     return None
@@ -65,14 +66,16 @@ def read_two_texts(path: Path) -> Table:
                 label = side.removesuffix(".txt")
                 rows.append(Row({"text": words.replace("\\n", "\n"), "label": label}, f"{shown(str(file))}:{k}"))
     notes = [
-        "positive.txt and negative.txt were read as two unpaired lists of lines; if the n-th lines belong together, "
-        'write "pairing": "natural" into the first line of what trimtab convert-data makes of them'
+        Phrase(
+            "positive.txt and negative.txt were read as two unpaired lists of lines; if the n-th lines belong "
+            'together, write "pairing": "natural" into the first line of what trimtab convert-data makes of them'
+        )
     ]
     if breaks:
-        notes.append(f"in {breaks} lines \\n was read as a line break, as llama.cpp reads it")
+        notes.append(Phrase("in {n} lines \\n was read as a line break, as llama.cpp reads it", n=breaks))
     others = sum(entry.is_file() and entry.name not in _SIDES for entry in path.iterdir())
     if others:
-        notes.append(f"{others} other files of the folder were not read")
+        notes.append(Phrase("{n} other files of the folder were not read", n=others))
     return Table(shown(str(path)), tuple(rows), notes=tuple(notes))
 
 
@@ -98,7 +101,7 @@ def _saved(path: Path) -> Table:
         raise InputError(f"{where}: state.json does not name the dataset's files; save it anew")
     places = [path / Path(entry["filename"]).name for entry in files]  # beside the state, wherever it says
     rows = read_frames([(_bytes(place), shown(str(place))) for place in places])
-    return Table(where, rows, notes=("read from a dataset that save_to_disk wrote",))
+    return Table(where, rows, notes=(Phrase("read from a dataset that save_to_disk wrote"),))
 
 
 def _splits(path: Path) -> list[str]:
@@ -132,9 +135,9 @@ def _chosen(names: list[str], split: str | None, where: str) -> str:
     raise InputError(f"{where}: choose a split, as in hub:{where}@::{names[0]}; there are {', '.join(names)}")
 
 
-def _with_note(table: Table, what: str, others: list[str]) -> Table:
-    left = f"; {', '.join(others)} not read" if others else ""
-    return Table(table.file, table.rows, table.header, (*table.notes, f"{what}{left}"))
+def _with_note(table: Table, what: Phrase, others: list[str]) -> Table:
+    note = Phrase("{what}; {others} not read", what=what, others=with_commas(others)) if others else what
+    return Table(table.file, table.rows, table.header, (*table.notes, note))
 
 
 def _json(path: Path) -> object:

@@ -8,7 +8,7 @@ from typing import Literal
 from trimtab.behaviors.answers import READERS, read_exactly
 from trimtab.behaviors.behavior import Example
 from trimtab.behaviors.catalogue import FORMATS, NAMES, Format, nearest, overview
-from trimtab.behaviors.columns import count_known, spelled, with_plain_turns
+from trimtab.behaviors.columns import count_known, names_read, spelled, with_plain_turns
 from trimtab.behaviors.evaluations import is_caa, read_choices, read_statements, without_garbled_rows
 from trimtab.behaviors.example_set import ExampleSet
 from trimtab.behaviors.invalid_rows import InvalidRows
@@ -16,6 +16,7 @@ from trimtab.behaviors.labelled import LABELS, TEXT_FIELDS
 from trimtab.behaviors.table import Row, Table
 from trimtab.errors import InputError
 from trimtab.nearest import meant
+from trimtab.phrases import Phrase
 from trimtab.texts import shown
 
 View = Literal["choice", "statements"]
@@ -60,7 +61,7 @@ def _read(table: Table, format: str | None, view: str | None, invalid: InvalidRo
     table, synonyms = _first_names(table, entry)
     read_as = {name: synonyms.pop(ours, ours) for name, ours in changed.items() if ours in entry.names} | synonyms
     if read_as:
-        notes.insert(0, f"read {', '.join(f'{shown(name, 40)!r} as {ours}' for name, ours in read_as.items())}")
+        notes.insert(0, Phrase("read {fields}", fields=names_read(read_as)))
     if entry.name in ("mwe", "caa"):
         kept, garbled = without_garbled_rows(table)
         if view == "statements":

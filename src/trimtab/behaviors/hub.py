@@ -10,6 +10,7 @@ from trimtab.behaviors.folders import read_folder
 from trimtab.behaviors.opening import located
 from trimtab.behaviors.table import Row, Table
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase
 from trimtab.texts import fit_name, shown
 
 DATASET_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[^@]*)?")
@@ -55,10 +56,22 @@ def read_dataset(address: str) -> Table:
         ) from None
     chosen = _split(loaded, split, address)
     file = f"hub:{shown(name)}:{chosen}"
-    origin = "local folder" if folder else f"revision {commit or 'unknown'}"
+    if folder:
+        origin = Phrase("local folder")
+    else:
+        origin = Phrase("revision {commit}", commit=commit) if commit else Phrase("revision unknown")
     rows = tuple(Row(dict(fields), f"{file}[{k}]") for k, fields in enumerate(loaded[chosen]))
     header = {"name": fit_name(folder.resolve().name if folder else Path(name).name)}
-    return Table(file, rows, header, (f"read from the dataset {shown(name)}, {origin}, split {chosen}",))
+    return Table(
+        file,
+        rows,
+        header,
+        (
+            Phrase(
+                "read from the dataset {name}, {origin}, split {chosen}", name=shown(name), origin=origin, chosen=chosen
+            ),
+        ),
+    )
 
 
 def _folder(name: str) -> Path | None:

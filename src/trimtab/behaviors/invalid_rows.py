@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase, with_semicolons
 
 _N_SHOWN = 3
 
@@ -60,10 +61,16 @@ class InvalidRows:
             hint = f"\n  {len(faults)} {rows} of {total} cannot be read; skip_bad leaves them out"
         raise InputError(faults[0] + hint, code="unreadable-row", field="skip_bad" if hint else None)
 
-    def notes(self, total: int) -> tuple[str, ...]:
+    def notes(self, total: int) -> tuple[Phrase, ...]:
         """How many of how many rows were left out, and the first few with their reasons."""
         if not self.faults:
             return ()
-        first = "; ".join(fault.split("\n", 1)[0].split("; ", 1)[0] for fault in self.faults[:_N_SHOWN])
-        more = f"; and {len(self.faults) - _N_SHOWN} more" if len(self.faults) > _N_SHOWN else ""
-        return (f"{len(self.faults)} of {total} rows left out, as requested, since they cannot be read: {first}{more}",)
+        n, more = len(self.faults), len(self.faults) - _N_SHOWN
+        first = with_semicolons([fault.split("\n", 1)[0].split("; ", 1)[0] for fault in self.faults[:_N_SHOWN]])
+        faults = Phrase("{faults}; and {n} more", faults=first, n=more) if more > 0 else first
+        return (
+            Phrase(
+                "{n} of {total} rows left out, as requested, since they cannot be read: {faults}",
+                n=n, total=total, faults=faults,
+            ),
+        )  # fmt: skip

@@ -7,6 +7,7 @@ from dataclasses import replace
 from trimtab.behaviors.behavior import Example
 from trimtab.behaviors.words import count_words, words
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase
 
 _MIN_WORDS = 4  # of a prompt that no answer begins with by chance; in scripts without spaces, twice as many characters
 _OPENING = frozenset("([{«‹“‘„‚¿¡")
@@ -27,7 +28,9 @@ def joined(examples: Sequence[Example]) -> tuple[list[Example], list[str]]:
         replace(e, positive=_spaced(e.prompt, e.positive), negative=_spaced(e.prompt, e.negative)) for e in examples
     ]
     n = sum(new != old for new, old in zip(spaced, examples, strict=True))
-    return spaced, [f"one space put between prompt and answer in {n} of {len(spaced)} rows"] if n else []
+    return spaced, [
+        Phrase("one space put between prompt and answer in {n} of {rows} rows", n=n, rows=len(spaced))
+    ] if n else []
 
 
 def _spaced(prompt: str, answer: str) -> str:
@@ -66,7 +69,9 @@ def behind_prompts(examples: Sequence[Example]) -> tuple[list[Example], list[str
         for e, repeats in zip(examples, repeating, strict=True)
     ]
     n = sum(new is not old for new, old in zip(cut, examples, strict=True))
-    return cut, [f"in {n} of {len(cut)} rows both answers repeat their prompt, and were cut after it"] if n else []
+    return cut, [
+        Phrase("in {n} of {rows} rows both answers repeat their prompt, and were cut after it", n=n, rows=len(cut))
+    ] if n else []
 
 
 def repeats_prompt(example: Example, answer: str) -> bool:

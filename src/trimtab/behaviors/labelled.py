@@ -8,6 +8,7 @@ from trimtab.behaviors.invalid_rows import InvalidRows
 from trimtab.behaviors.matching import Text
 from trimtab.behaviors.table import Row, Table
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase, with_commas
 from trimtab.texts import Message
 
 TEXT_FIELDS = ("text", "statement", "sentence")
@@ -40,12 +41,15 @@ def label(row: Row) -> int:
     return side
 
 
-def label_notes(table: Table) -> list[str]:
+def label_notes(table: Table) -> list[Phrase]:
     """How words other than true and false, positive and negative were read."""
     labels = {str(row.fields.get("label")).strip().casefold() for row in table.rows}
     words = [*sorted(labels & set(_POSITIVE_WORDS)), *sorted(labels & set(_NEGATIVE_WORDS))]
-    readings = ", ".join(f"{word!r} as {'positive' if word in _POSITIVE_WORDS else 'negative'}" for word in words)
-    return [f"read the label {readings}"] if readings else []
+    read = [
+        Phrase("{name} as {ours}", name=repr(word), ours="positive" if word in _POSITIVE_WORDS else "negative")
+        for word in words
+    ]
+    return [Phrase("read the label {labels}", labels=with_commas(read))] if read else []
 
 
 def check_one_scale(rows: Sequence[Row], labels: Sequence[int]) -> None:
@@ -78,7 +82,7 @@ def two_lists(table: Table, invalid: InvalidRows) -> tuple[list[Text], list[Text
 # --- answers of several prompts ---
 
 
-def paired_completions(table: Table, invalid: InvalidRows) -> tuple[list[Example], list[str]]:
+def paired_completions(table: Table, invalid: InvalidRows) -> tuple[list[Example], list[Phrase]]:
     """Labelled answers, paired with those of the other side to the same prompt, in order.
 
     Returns:
@@ -107,9 +111,15 @@ def paired_completions(table: Table, invalid: InvalidRows) -> tuple[list[Example
             "and a negative answer; give each prompt both answers, as the fields prompt, positive, negative"
         )
     n_left_out = len(read_rows) - 2 * len(examples)
-    notes = [f"answers with the label of either side were paired by their prompt: {len(examples)} pairs"]
+    notes = [Phrase("answers with the label of either side were paired by their prompt: {n} pairs", n=len(examples))]
     if n_left_out:
-        notes.append(f"{n_left_out} of {len(read_rows)} rows left out: no answer of the other side to the same prompt")
+        notes.append(
+            Phrase(
+                "{lost} of {n} rows left out: no answer of the other side to the same prompt",
+                lost=n_left_out,
+                n=len(read_rows),
+            )
+        )
     return examples, notes
 
 

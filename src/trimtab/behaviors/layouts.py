@@ -9,6 +9,7 @@ from trimtab.behaviors.columns import count_known, renamed
 from trimtab.behaviors.headers import HEADER_FIELDS, checked_header
 from trimtab.behaviors.table import Row, Table
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase, with_commas
 from trimtab.texts import shown
 
 _ROWS_OF = ("train", "data", "rows", "items", "records", "instances", "pairs", "dataset", "samples")  # what wraps rows
@@ -97,9 +98,10 @@ def _named_rows(value: Mapping[str, Any], name: str, rows: list[Any], file: str)
     fields = {key: value[key] for key in HEADER_FIELDS if isinstance(value.get(key), str)}
     header, _ = checked_header(fields, file)
     others = [key for key in value if key != name and isinstance(value[key], list) and key in (*_ROWS_OF, *_SPLITS)]
-    left = f"; {', '.join(map(repr, others))} not read" if others else ""
-    notes = (f"the rows are those of {name!r}{left}",)
-    return _table([(row, f"{file}:{name}[{k}]") for k, row in enumerate(rows)], file, header, notes)
+    note = Phrase("the rows are those of {field}", field=repr(name))
+    if others:
+        note = Phrase("{what}; {others} not read", what=note, others=with_commas([repr(key) for key in others]))
+    return _table([(row, f"{file}:{name}[{k}]") for k, row in enumerate(rows)], file, header, (note,))
 
 
 def _columns(value: Mapping[str, Any], file: str) -> Table | None:
@@ -110,17 +112,17 @@ def _columns(value: Mapping[str, Any], file: str) -> Table | None:
         return None
     if all(isinstance(column, list) for column in columns.values()) and not _is_row(columns):
         rows = _rows_of_columns(columns, file)
-        where, note = [f"{file}:[{k}]" for k in range(len(rows))], "read by columns"
+        where, note = [f"{file}:[{k}]" for k in range(len(rows))], Phrase("read by columns")
     elif all(isinstance(column, dict) and column for column in columns.values()):
         keys = list(next(iter(columns.values())))
         if not all(list(column) == keys for column in columns.values()):
             return None
         if all(key.isdigit() for key in keys):
             rows = [{name: column[key] for name, column in columns.items()} for key in keys]
-            where, note = [f"{file}:[{key}]" for key in keys], "read by columns, as pandas' to_json writes them"
+            where, note = [f"{file}:[{key}]" for key in keys], Phrase("read by columns, as pandas' to_json writes them")
         elif all(key.isdigit() for key in columns):
             rows, where = list(columns.values()), [f"{file}:[{key}]" for key in columns]
-            note = "read by index, as pandas' to_json(orient='index') writes rows"
+            note = Phrase("read by index, as pandas' to_json(orient='index') writes rows")
         else:
             return None
     else:

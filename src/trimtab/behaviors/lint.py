@@ -9,11 +9,12 @@ import numpy as np
 from trimtab.behaviors import lint_answers, lint_prompts, wording
 from trimtab.behaviors.behavior import Behavior
 from trimtab.behaviors.duplicates import aligned, deduplicate, normalise, resemblances
-from trimtab.behaviors.findings import SEVERITIES, SIDES, Finding, Severity, sources
+from trimtab.behaviors.findings import IN_WORDS, SEVERITIES, SIDES, Finding, Severity, sources
 from trimtab.behaviors.likeness import MAX_COMPARED, common_opening, repeats
 from trimtab.behaviors.splits import clusters
 from trimtab.behaviors.words import count_words, words
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase
 
 _MAX_WORDS = 2_000
 _MIN_CLUSTERS = 100
@@ -47,7 +48,7 @@ def _as_expected(finding: Finding, behavior: Behavior) -> Finding:
     """A finding that is the very point of the set is reported as information."""
     if finding.code not in behavior.expected:
         return finding
-    return replace(finding, severity="info", message=f"on purpose: {finding.message}")
+    return replace(finding, severity="info", message=Phrase("on purpose: {message}", message=finding.message))
 
 
 # --- repeated texts ---
@@ -56,17 +57,19 @@ def _as_expected(finding: Finding, behavior: Behavior) -> Finding:
 def _duplicates(behavior: Behavior) -> list[Finding]:
     if behavior.bare and behavior.pairing == "random":
         keys = [[normalise(getattr(e, side)) for e in behavior.examples] for side in SIDES]
-        what = "texts repeat an earlier text of their class"
+        what = Phrase("texts repeat an earlier text of their class")
         if _only_reused(behavior):
             return []
     else:
         keys = [["\0".join(map(normalise, (e.prompt, e.positive, e.negative))) for e in behavior.examples]]
-        what = "rows repeat an earlier row"
+        what = Phrase("rows repeat an earlier row")
     repeated = [i for texts in keys for i in repeats(texts)]
     if not repeated:
         return []
     n, total = len(repeated), sum(map(len, keys))
-    message = f"{n} of {total} {what} (case and outer punctuation aside); a check drops them"
+    message = Phrase(
+        "{n} of {total} {what} (case and outer punctuation aside); a check drops them", n=n, total=total, what=what
+    )
     return [Finding("duplicate", "warning", message, sources(behavior, repeated), n, n / total)]
 
 
@@ -88,14 +91,21 @@ def _near_duplicates(behavior: Behavior) -> list[Finding]:
     rows = np.concatenate(repeated) if random else np.unique(np.concatenate([*repeated, np.empty(0, dtype=np.intp)]))
     if not len(rows):
         return []
-    n, what = (2 * len(distinct.examples), "texts") if random else (len(distinct.examples), "rows")
-    n_clusters = len(set(clusters(aligned(distinct))))
-    compared = f", of which the first {MAX_COMPARED:,} were compared" if len(distinct.examples) > MAX_COMPARED else ""
-    message = (
-        f"{len(rows)} of {n} {what}{compared} nearly repeat another one (at least half of their distinctive words are "
-        f"the same): a check keeps them together and counts {n_clusters} independent questions; add other examples, "
-        "not more variants"
-    )
+    n = 2 * len(distinct.examples) if random else len(distinct.examples)
+    if len(distinct.examples) > MAX_COMPARED:
+        most = f"{MAX_COMPARED:,}"
+        of = (
+            Phrase("{n} texts, of which the first {most} were compared", n=n, most=most)
+            if random
+            else Phrase("{n} rows, of which the first {most} were compared", n=n, most=most)
+        )
+    else:
+        of = Phrase("{n} texts", n=n) if random else Phrase("{n} rows", n=n)
+    message = Phrase(
+        "{n} of {of} nearly repeat another one (at least half of their distinctive words are the same): a check keeps "
+        "them together and counts {questions} independent questions; add other examples, not more variants",
+        n=len(rows), of=of, questions=len(set(clusters(aligned(distinct)))),
+    )  # fmt: skip
     return [Finding("near-duplicate", "warning", message, sources(distinct, rows.tolist()), len(rows), len(rows) / n)]
 
 
@@ -106,7 +116,7 @@ def _blank_prompts(behavior: Behavior) -> list[Finding]:
     rows = [i for i, e in enumerate(behavior.examples) if e.prompt and not e.prompt.strip()]
     if not rows:
         return []
-    message = f"{len(rows)} rows have a prompt of white space only; write one, or omit it in every row"
+    message = Phrase("{n} rows have a prompt of white space only; write one, or omit it in every row", n=len(rows))
     return [Finding("blank-prompt", "error", message, sources(behavior, rows), len(rows))]
 
 
@@ -115,9 +125,11 @@ def _long_rows(behavior: Behavior) -> list[Finding]:
     rows = [i for i, n in enumerate(lengths) if n > _MAX_WORDS]
     if not rows:
         return []
-    message = (
-        f"{len(rows)} rows have more than {_MAX_WORDS:,} words (up to {max(lengths):,}) and may not fit into the "
-        "model's context; shorten them"
+    message = Phrase(
+        "{n} rows have more than {most} words (up to {longest}) and may not fit into the model's context; shorten them",
+        n=len(rows),
+        most=f"{_MAX_WORDS:,}",
+        longest=f"{max(lengths):,}",
     )
     return [Finding("long-row", "warning", message, sources(behavior, rows), len(rows), float(max(lengths)))]
 
@@ -126,7 +138,11 @@ def _few_clusters(behavior: Behavior) -> list[Finding]:
     n = len(set(clusters(behavior)))
     if n >= _MIN_CLUSTERS:
         return []
-    message = f"only {n} different questions; below {_MIN_CLUSTERS} the intervals of a check are wide"
+    message = Phrase(
+        "only {n} different questions; below {least} the intervals of a check are wide",
+        n=n,
+        least=_MIN_CLUSTERS,
+    )
     return [Finding("few-clusters", "info", message, (), n, float(n))]
 
 
@@ -134,16 +150,18 @@ def _templates(behavior: Behavior) -> list[Finding]:
     findings = []
     if not behavior.bare:
         prompts = [e.prompt.removeprefix("Question:") for e in behavior.examples]
-        findings += _template(behavior, "template-prompt", "info", "prompts", prompts, 4)
+        findings += _template(behavior, "template-prompt", "info", Phrase("prompts"), prompts, 4)
     if behavior.answer_kind == "text":
         for side in SIDES:
             answers = [getattr(e, side) for e in behavior.examples]
-            findings += _template(behavior, f"template-{side}", "warning", f"{side} answers", answers, 3)
+            findings += _template(
+                behavior, f"template-{side}", "warning", Phrase("{side} answers", side=IN_WORDS[side]), answers, 3
+            )
     return findings
 
 
 def _template(
-    behavior: Behavior, code: str, severity: Severity, what: str, texts: Sequence[str], n_words: int
+    behavior: Behavior, code: str, severity: Severity, what: Phrase, texts: Sequence[str], n_words: int
 ) -> list[Finding]:
     split = [tuple(words(text)) for text in texts]
     counts = Counter(row[:n_words] for row in split if len(row) >= n_words)
@@ -155,7 +173,13 @@ def _template(
     rows = [i for i, row in enumerate(split) if row[:n_words] == opening]
     shared = _opening([texts[i] for i in rows])
     shared = shared if len(shared) <= 80 else shared[:77] + "…"
-    message = f"{n} of {len(texts)} {what} begin with {shared!r}; results may hold for that template only"
+    message = Phrase(
+        "{n} of {total} {what} begin with {opening}; results may hold for that template only",
+        n=n,
+        total=len(texts),
+        what=what,
+        opening=repr(shared),
+    )
     return [Finding(code, severity, message, sources(behavior, rows), n, n / len(texts))]
 
 
@@ -169,10 +193,12 @@ def _opening(texts: Sequence[str]) -> str:
 def _derived_instructions(behavior: Behavior) -> list[Finding]:
     if not behavior.instructions_derived:
         return []
-    message = (
-        f"no instructions were given, so they are derived from the name: {behavior.instruction('positive')!r} and "
-        f"{behavior.instruction('negative')!r}; if they do not say what is meant, give positive_instruction and "
-        "negative_instruction in the file's header, or as arguments"
+    message = Phrase(
+        "no instructions were given, so they are derived from the name: {positive} and "
+        "{negative}; if they do not say what is meant, give positive_instruction and "
+        "negative_instruction in the file's header, or as arguments",
+        positive=repr(behavior.instruction("positive")),
+        negative=repr(behavior.instruction("negative")),
     )
     return [Finding("derived-instructions", "info", message)]
 

@@ -4,9 +4,11 @@ from collections.abc import Callable, Sequence
 
 from trimtab.behaviors.behavior import Behavior, Example, Side
 from trimtab.behaviors.duplicates import normalise
-from trimtab.behaviors.findings import SIDES, Finding, sources, verbatim
+from trimtab.behaviors.findings import IN_WORDS, SIDES, Finding, sources, verbatim
 from trimtab.behaviors.words import count_words, words
+from trimtab.phrases import Phrase, untranslated
 
+_UNITS = {"words": Phrase("words"), "characters": Phrase("characters")}
 _ALPHA = 0.01  # two-sided p below which an imbalance of labels is reported
 
 
@@ -18,7 +20,9 @@ def same_answers(behavior: Behavior) -> list[Finding]:
     rows = [i for i, e in enumerate(behavior.examples) if verbatim(e.positive) == verbatim(e.negative)]
     if not rows:
         return []
-    message = f"in {len(rows)} rows the positive and the negative answer are the same text; fix or remove them"
+    message = Phrase(
+        "in {n} rows the positive and the negative answer are the same text; fix or remove them", n=len(rows)
+    )
     return [Finding("same-answers", "error", message, sources(behavior, rows), len(rows))]
 
 
@@ -33,8 +37,16 @@ def both_classes(behavior: Behavior) -> list[Finding]:
     if not both:
         return []
     where = [i for key in both for side in SIDES for i in rows[side][key]]
-    what = "statements are" if behavior.bare else "answers to the same prompt are"
-    message = f"{len(both)} {what} positive in one row and negative in another; keep them in one class only"
+    n = len(both)
+    message = (
+        Phrase("{n} statements are positive in one row and negative in another; keep them in one class only", n=n)
+        if behavior.bare
+        else Phrase(
+            "{n} answers to the same prompt are positive in one row and negative in another; keep them in one class "
+            "only",
+            n=n,
+        )
+    )
     return [Finding("both-classes", "error", message, sources(behavior, where), len(both))]
 
 
@@ -45,9 +57,10 @@ def answer_in_prompt(behavior: Behavior) -> list[Finding]:
     rows = [i for i, e in enumerate(behavior.examples) if _contains_answer(e)]
     if not rows:
         return []
-    message = (
-        f"in {len(rows)} rows the prompt contains an answer word for word, so that the model may just copy it; rewrite "
-        "the prompt or remove the row"
+    message = Phrase(
+        "in {n} rows the prompt contains an answer word for word, so that the model may just copy "
+        "it; rewrite the prompt or remove the row",
+        n=len(rows),
     )
     return [
         Finding(
@@ -91,12 +104,17 @@ def length(behavior: Behavior) -> list[Finding]:
         value = _auroc([length(e.positive) for e in behavior.examples], [length(e.negative) for e in behavior.examples])
         if 0.45 <= value <= 0.55:
             continue
-        strength = "" if 0.3 <= value <= 0.7 else "strongly "
-        longer = "longer" if value > 0.5 else "shorter"
-        message = (
-            f"positive answers are {strength}{longer} in {unit}: length alone tells the classes apart with AUROC "
-            f"{value:.2f}, so the steering may learn length; balance the lengths or match the pairs by "
-            "length, and see the length AUROC in the report of a check"
+        if value > 0.5:
+            longer = Phrase("longer") if value <= 0.7 else Phrase("strongly longer")
+        else:
+            longer = Phrase("shorter") if value >= 0.3 else Phrase("strongly shorter")
+        message = Phrase(
+            "positive answers are {longer} in {unit}: length alone tells the classes apart "
+            "with AUROC {value}, so the steering may learn length; balance the lengths or match the "
+            "pairs by length, and see the length AUROC in the report of a check",
+            longer=longer,
+            unit=_UNITS[unit],
+            value=f"{value:.2f}",
         )
         findings.append(Finding(f"length-{unit}", "warning", message, (), len(behavior.examples), value))
     return findings
@@ -108,16 +126,16 @@ def labels(behavior: Behavior) -> list[Finding]:
         return []
     pairs = [(normalise(e.positive), normalise(e.negative)) for e in behavior.examples]
     if all(len(label) == 1 for pair in pairs for label in pair):
-        code, what = "answer-position", "the first of its two labels"
+        code, what = "answer-position", Phrase("the first of its two labels")
         hits = [positive < negative for positive, negative in pairs]
     else:
         code, token = "answer-token", "true" if any("true" in pair for pair in pairs) else "yes"
-        what = f"{token.title()!r}"
+        what = untranslated(repr(token.title()))
         hits = [positive == token for positive, _ in pairs]
     return _imbalance(code, what, hits)
 
 
-def _imbalance(code: str, what: str, hits: Sequence[bool]) -> list[Finding]:
+def _imbalance(code: str, what: Phrase, hits: Sequence[bool]) -> list[Finding]:
     from scipy.stats import binomtest
 
     n, k = len(hits), sum(hits)
@@ -125,9 +143,15 @@ def _imbalance(code: str, what: str, hits: Sequence[bool]) -> list[Finding]:
     if p >= _ALPHA:
         return []
     value = _auroc([float(hit) for hit in hits], [float(not hit) for hit in hits])
-    message = (
-        f"the matching answer is {what} in {k} of {n} rows ({k / n:.0%}; AUROC {value:.2f}; two-sided binomial "
-        f"p {p:.1g}), so the steering may learn the label; swap the choices in some rows"
+    message = Phrase(
+        "the matching answer is {what} in {k} of {n} rows ({share}; AUROC {value}; two-sided binomial p "
+        "{p}), so the steering may learn the label; swap the choices in some rows",
+        what=what,
+        k=k,
+        n=n,
+        share=f"{k / n:.0%}",
+        value=f"{value:.2f}",
+        p=f"{p:.1g}",
     )
     return [Finding(code, "warning", message, (), n, value)]
 
@@ -139,6 +163,11 @@ def one_sided(behavior: Behavior) -> list[Finding]:
     for side in SIDES:
         texts = {verbatim(getattr(e, side)) for e in behavior.examples}
         if n > 1 and len(texts) == 1:
-            message = f"all {n} {side} answers are {texts.pop()!r}, so one token tells the classes apart; vary them"
+            message = Phrase(
+                "all {n} {side} answers are {text}, so one token tells the classes apart; vary them",
+                n=n,
+                side=IN_WORDS[side],
+                text=repr(texts.pop()),
+            )
             findings.append(Finding("one-sided", "error", message, sources(behavior, range(n)), n))
     return findings

@@ -6,6 +6,7 @@ from trimtab.behaviors.behavior import Behavior, Example
 from trimtab.behaviors.findings import Finding, sources
 from trimtab.behaviors.joining import repeats_prompt
 from trimtab.behaviors.turns import looks_like_turns
+from trimtab.phrases import Phrase
 
 _MARK = "\n\nAssistant:"
 
@@ -13,16 +14,18 @@ _MARK = "\n\nAssistant:"
 def prompt_in_answer(behavior: Behavior) -> list[Finding]:
     """Answers that begin with their prompt, so that it is read twice."""
     rows = [i for i, e in enumerate(behavior.examples) if any(repeats_prompt(e, a) for a in (e.positive, e.negative))]
-    what = "rows have an answer that begins with its prompt, so that it is read twice; remove it from the answers"
+    what = Phrase(
+        "rows have an answer that begins with its prompt, so that it is read twice; remove it from the answers"
+    )
     return _findings("prompt-in-answer", what, behavior, rows)
 
 
 def chat_in_answer(behavior: Behavior) -> list[Finding]:
     """Answers that are chats: turns stored as text, or two transcripts with one prompt."""
     rows = [i for i, e in enumerate(behavior.examples) if _holds_chat(e)]
-    what = (
-        "rows have answers that contain a whole chat with its prompt; give the prompt a field of its own, or write the "
-        "turns as 'messages', 'chosen' and 'rejected' (docs/behaviors.md)"
+    what = Phrase(
+        "rows have answers that contain a whole chat with its prompt; give the prompt a field of its "
+        "own, or write the turns as 'messages', 'chosen' and 'rejected' (docs/behaviors.md)"
     )
     return _findings("chat-in-answer", what, behavior, rows)
 
@@ -34,8 +37,12 @@ def _holds_chat(e: Example) -> bool:
     return not e.prompt and positive.lstrip().startswith("Human:") and positive == negative
 
 
-def _findings(code: str, what: str, behavior: Behavior, rows: Sequence[int]) -> list[Finding]:
+def _findings(code: str, what: Phrase, behavior: Behavior, rows: Sequence[int]) -> list[Finding]:
     if not rows:
         return []
     n = len(rows)
-    return [Finding(code, "error", f"{n} {what}", sources(behavior, rows), n, n / len(behavior.examples))]
+    return [
+        Finding(
+            code, "error", Phrase("{n} {what}", n=n, what=what), sources(behavior, rows), n, n / len(behavior.examples)
+        )
+    ]

@@ -5,13 +5,14 @@ from itertools import cycle, islice
 
 from trimtab.behaviors.behavior import Example
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase
 
 Text = tuple[str, str]  # and its source
 
 MAX_ROWS_PER_TEXT = 4  # with 4 texts to 1 a mean difference has 1.25 times the variance that any number would leave
 
 
-def matched(file: str, positive: Sequence[Text], negative: Sequence[Text]) -> tuple[list[Example], list[str]]:
+def matched(file: str, positive: Sequence[Text], negative: Sequence[Text]) -> tuple[list[Example], list[Phrase]]:
     """Two lists of texts, matched in the order of the file, and a note if they differ in length.
 
     The texts of the shorter list are used again, in their order, each about as often as the others and at most
@@ -46,18 +47,21 @@ def rematch(p: Example, q: Example) -> Example:
     return Example("", p.positive, q.negative, source=source)
 
 
-def _about_lengths(n_positive: int, n_negative: int) -> Iterator[str]:
+def _about_lengths(n_positive: int, n_negative: int) -> Iterator[Phrase]:
     if n_positive == n_negative:
         return
     shorter, longer = sorted((n_positive, n_negative))
-    fewer, more = ("negative", "positive") if n_positive > n_negative else ("positive", "negative")
+    positive, negative = Phrase("positive"), Phrase("negative")
+    fewer, more = (negative, positive) if n_positive > n_negative else (positive, negative)
     n = n_rows(n_positive, n_negative)
-    yield (
-        f"{shorter} {fewer} and {n} {more} texts: each {fewer} one stands in up to {-(-n // shorter)} rows, which are "
-        "kept in one part and count once"
-    )
+    yield Phrase(
+        "{shorter} {fewer} and {n} {more} texts: each {fewer} one stands in up to {times} rows, which are kept in one "
+        "part and count once",
+        shorter=shorter, fewer=fewer, n=n, more=more, times=-(-n // shorter),
+    )  # fmt: skip
     if n < longer:
-        yield (
-            f"{longer - n} of {longer} {more} texts unused: more than {MAX_ROWS_PER_TEXT} to one of the other side "
-            f"would hardly narrow an interval; add {fewer} ones"
-        )
+        yield Phrase(
+            "{unused} of {longer} {more} texts unused: more than {most} to one of the other side would hardly narrow "
+            "an interval; add {fewer} ones",
+            unused=longer - n, longer=longer, more=more, most=MAX_ROWS_PER_TEXT, fewer=fewer,
+        )  # fmt: skip

@@ -14,6 +14,7 @@ from enum import StrEnum
 from trimtab.behaviors.behavior import Behavior, Example, Side
 from trimtab.errors import InputError
 from trimtab.nearest import meant
+from trimtab.phrases import Phrase
 from trimtab.texts import Rendered
 
 
@@ -124,7 +125,7 @@ def shared_statement(behavior: Behavior, examples: Sequence[Example]) -> list[Ex
     return [Example("", text, text, e.group, e.messages, e.source) for text, e in zip(chosen, examples, strict=True)]
 
 
-def not_measured(behavior: Behavior, prompt_type: PromptType) -> str | None:
+def not_measured(behavior: Behavior, prompt_type: PromptType) -> Phrase | None:
     """Why a prompt type has no meaning for this behavior, or None if it has one.
 
     Without an answer in the text, the two contexts differ by instruction and shots alone. If moreover
@@ -142,7 +143,9 @@ def not_measured(behavior: Behavior, prompt_type: PromptType) -> str | None:
     if prompt_type.prefilled or behavior.bare:
         return None
     if len({e.prompt for e in behavior.examples}) == 1:
-        return "every example has the same prompt, so without its answer all differences are equal by construction"
+        return Phrase(
+            "every example has the same prompt, so without its answer all differences are equal by construction"
+        )
     return None
 
 

@@ -21,6 +21,7 @@ from trimtab.behaviors.opening import located, read_file
 from trimtab.behaviors.table import Table
 from trimtab.errors import InputError
 from trimtab.nearest import meant
+from trimtab.phrases import Phrase
 from trimtab.texts import fit_name, shown
 
 FIELDS = (
@@ -130,7 +131,10 @@ def _from_disk(path: Path, info: os.stat_result, shown_name: str, options: _Read
         return _behavior(renamed(table, options.names), _stem(path, folder=True), options)
     if folder := beside(path):
         table = read_two_texts(folder)
-        table = replace(table, notes=(f"{path.name} was read together with the other side, next to it", *table.notes))
+        table = replace(
+            table,
+            notes=(Phrase("{file} was read together with the other side, next to it", file=path.name), *table.notes),
+        )
         return _behavior(table, _stem(folder, folder=True), options)
     table = read_table(read_file(path, info), shown_name, skip_bad=options.skip_bad, names=options.names)
     return _behavior(table, _stem(path), options)

@@ -10,6 +10,7 @@ import numpy as np
 from trimtab.behaviors.behavior import Behavior, Example
 from trimtab.behaviors.duplicates import deduplicate, frame_of, normalise, resemblances
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase
 
 __all__ = ["Part", "Splits", "clusters", "deduplicate", "normalise", "split"]
 
@@ -73,7 +74,7 @@ class Splits:
     dev: Part
     eval: Part
     replication: Part
-    notes: tuple[str, ...] = ()
+    notes: tuple[Phrase, ...] = ()
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -211,16 +212,16 @@ def split(
     return Splits(part["shots"], part["train"], part["dev"], part["eval"], part["replication"], notes)
 
 
-def _shortfalls(part: Mapping[str, Part], train: int | None, evaluation: int | None, rows: int) -> tuple[str, ...]:
+def _shortfalls(part: Mapping[str, Part], train: int | None, evaluation: int | None, rows: int) -> tuple[Phrase, ...]:
     """Notes on sizes that were not reached and on rows that are left over."""
     notes = [
-        f"wanted {size} {words} rows, the set has only {len(part[name])}"
-        for name, words, size in (("train", "training", train), ("eval", "evaluation", evaluation))
+        Phrase("wanted {size} {kind} rows, the set has only {n}", size=size, kind=kind, n=len(part[name]))
+        for name, kind, size in (("train", Phrase("training"), train), ("eval", Phrase("evaluation"), evaluation))
         if size is not None and len(part[name]) < size
     ]
     unused = rows - sum(map(len, part.values()))
     if unused:
-        notes.append(f"{unused} of {rows} rows are in no part")
+        notes.append(Phrase("{unused} of {rows} rows are in no part", unused=unused, rows=rows))
     return tuple(notes)
 
 
@@ -248,7 +249,12 @@ def drawn(behavior: Behavior, seed: int, max_rows: int = MAX_ROWS) -> Behavior:
     if n <= max_rows:
         return behavior
     kept = np.sort(np.random.default_rng(seed).choice(n, max_rows, replace=False))
-    note = f"{max_rows:,} of {n:,} rows were drawn at random (seed {seed}); more would hardly narrow the intervals"
+    note = Phrase(
+        "{max_rows} of {n} rows were drawn at random (seed {seed}); more would hardly narrow the intervals",
+        max_rows=f"{max_rows:,}",
+        n=f"{n:,}",
+        seed=seed,
+    )
     return replace(behavior, examples=tuple(behavior.examples[i] for i in kept), notes=(*behavior.notes, note))
 
 

@@ -11,6 +11,7 @@ from xml.etree import ElementTree  # entities are refused before it sees a byte
 from trimtab.behaviors import opening
 from trimtab.behaviors.table import Row, Table
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase, with_commas
 from trimtab.texts import shown
 
 ZIP = b"PK\x03\x04"
@@ -57,8 +58,10 @@ def _sheet(archive: zipfile.ZipFile, file: str) -> Table:
     if not chosen:
         raise InputError(f"{file}: the workbook is empty; it needs a row of column names and one example a row")
     others = [name[:-1] for name in names if name.endswith("!")]
-    left = f"; {', '.join(map(repr, others))} not read" if others else ""
-    return Table(file, tuple(_rows(chosen, f"{file}:{used}")), notes=(f"read from the sheet {used!r}{left}",))
+    note = Phrase("read from the sheet {sheet}", sheet=repr(used))
+    if others:
+        note = Phrase("{what}; {others} not read", what=note, others=with_commas([repr(name) for name in others]))
+    return Table(file, tuple(_rows(chosen, f"{file}:{used}")), notes=(note,))
 
 
 def _rows(cells: list[tuple[int, dict[str, str]]], where: str) -> Iterator[Row]:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase
 
 _ROLES = {
     "human": "user", "prompter": "user", "user": "user", "gpt": "assistant", "assistant": "assistant",
@@ -18,10 +19,10 @@ _ROLES = {
 _KEYS = (("role", "content"), ("from", "value"))
 _MAX_TEXT = 10_000_000  # characters; a longer cell is not examined for turns
 
-AS_TEXT = "turns stored as text were read as turns"
-RENAMED = "turns with 'from' and 'value' were read as role and content"
-PARTS = "the text parts of a turn were joined without separators"
-TOOLS = "tool calls and their results were written into the turns as text, since a prompt is text only"
+AS_TEXT = Phrase("turns stored as text were read as turns")
+RENAMED = Phrase("turns with 'from' and 'value' were read as role and content")
+PARTS = Phrase("the text parts of a turn were joined without separators")
+TOOLS = Phrase("tool calls and their results were written into the turns as text, since a prompt is text only")
 
 
 def plain_turns(value: object, where: str, counts: Counter[str]) -> object:

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from trimtab.behaviors.behavior import Behavior, Example, Side
-from trimtab.behaviors.findings import SIDES, Finding, sources, verbatim
+from trimtab.behaviors.findings import IN_WORDS, SIDES, Finding, sources, verbatim
 from trimtab.behaviors.likeness import variants
 from trimtab.behaviors.words import words
 from trimtab.decimals import decimals
+from trimtab.phrases import Phrase, with_commas
 
 MAJORITY = 0.5  # share of a side's answers from which one sentence is all that the side says
 _ONE_SENTENCE = 0.7  # share of words in common with the sentence
@@ -72,9 +73,13 @@ def one_sentence(behavior: Behavior) -> list[Finding]:
         rows = [i for i, yes in enumerate(same) if yes]
         shown = getattr(behavior.examples[rows[0]], side).strip()
         shown = shown if len(shown) <= 80 else shown[:77] + "…"
-        message = (
-            f"{n} of {total} {side} answers are one sentence or variants of it ({shown!r}), so a steering can do no "
-            "more than say that sentence; vary the answers"
+        message = Phrase(
+            "{n} of {total} {side} answers are one sentence or variants of it ({sentence}), so a steering "
+            "can do no more than say that sentence; vary the answers",
+            n=n,
+            total=total,
+            side=IN_WORDS[side],
+            sentence=repr(shown),
         )
         findings.append(Finding("one-sentence", "error", message, sources(behavior, rows), n, n / total))
     return findings
@@ -92,9 +97,11 @@ def one_word(behavior: Behavior) -> list[Finding]:
     telling = telling_words(behavior.examples)
     if not telling:
         return []
-    listed = ", ".join(f"{word!r} ({decimals(share, '+.0%')})" for word, share in list(telling.items())[:5])
-    message = (
-        f"the wording alone tells the sides apart, by the share of positive minus negative answers that contain "
-        f"{listed}: the steering may learn that word; a check measures what is left without it"
+    listed = with_commas([f"{word!r} ({decimals(share, '+.0%')})" for word, share in list(telling.items())[:5]])
+    message = Phrase(
+        "the wording alone tells the sides apart, by the share of positive minus negative answers "
+        "that contain {words}: the steering may learn that word; a check measures what is left "
+        "without it",
+        words=listed,
     )
     return [Finding("one-word", "warning", message, (), len(behavior.examples), next(iter(telling.values())))]

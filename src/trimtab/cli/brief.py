@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from trimtab.cli import completion
-from trimtab.cli.options import one_of
+from trimtab.cli import completion, options
 
 
 def brief(
@@ -20,16 +19,15 @@ def brief(
     out: Annotated[
         Path, typer.Option(help="The page: a .html file, or a .pdf file, which Chromium or Chrome prints.")
     ] = Path("brief.html"),
-    lang: Annotated[str | None, typer.Option(help="en or ja; by default that of the environment (LANG).")] = None,
+    lang: options.Lang = None,
 ) -> None:
     """Two pages for those who decide: may we pilot this, how sure are we, what does it cost, and what next."""
+    from trimtab.languages import spoken
     from trimtab.reports.brief.files import save
     from trimtab.reports.brief.html import ReportFile
-    from trimtab.reports.brief.language import LANGUAGES, own_language
     from trimtab.results.report import Report
 
-    one_of("--lang", lang, LANGUAGES)
-    language = next((known for known in LANGUAGES if known == lang), own_language())
+    language = spoken(options.language_of(lang))
     folders = [path.parent if path.name == "report.json" else path for path in reports]
     found = [ReportFile(Report.load(folder), str(path)) for folder, path in zip(folders, reports, strict=True)]
     Console(soft_wrap=True).print(f"brief: {save(found, out, language)}", highlight=False, markup=False)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from trimtab.behaviors import Behavior
     from trimtab.clients.chat import Endpoint
     from trimtab.experiment.executor import ModelSource
+    from trimtab.languages import Code
     from trimtab.models import Model
     from trimtab.results import Report
 
@@ -117,6 +118,7 @@ def check(
     against: Annotated[
         Path | None, typer.Option(help="An earlier report of the same behavior; exit with code 3 if it got worse.")
     ] = None,
+    lang: options.Lang = None,
     json_: options.Json = False,
 ) -> None:
     """Will steering this behavior hold? Writes a report with a verdict: go, caution, no-go or inconclusive."""
@@ -132,6 +134,7 @@ def check(
         raise InputError("give --quick or --thorough, not both")
     one_of("--require", require, ("go", "caution"))
     one_of("--read", read, ("last", "mean"))
+    language = options.language_of(lang)
     given = both_or_none(positive_instruction, negative_instruction)
     earlier = _earlier(against, behaviors)
     asked = options.endpoint("--judge", judge, "--judge-model", judge_model, key_env)
@@ -174,6 +177,7 @@ def check(
         "generate": generate,
         "effort": "quick" if quick else "thorough" if thorough else "default",
         "command": shlex.join(["trimtab", *sys.argv[1:]]),
+        "language": language,
     }
 
     def named(behavior: str) -> CommandWords:
@@ -244,7 +248,7 @@ def _one(
     with resumable(), OnTerminal.shown(behavior.name) as progress, quiet():
         report = run(model, behavior, judge=asked, folder=out, progress=progress, **settings)
     if shown:
-        _show(report, out)
+        _show(report, out, settings["language"])
     return report
 
 
@@ -260,6 +264,7 @@ def _several(
 ) -> "tuple[Report, ...]":
     """Check behaviors, in parallel where cores are free; each report goes into a folder of its own."""
     from trimtab.experiment.progress import OnTerminal
+    from trimtab.languages import spoken
     from trimtab.reports.check.ranking import INDEX, ranking
     from trimtab.workflows.check.several import check_several
 
@@ -268,7 +273,7 @@ def _several(
         def finished(report: "Report") -> None:
             if shown:
                 with progress.paused():
-                    _show(report, out / report.behavior)
+                    _show(report, out / report.behavior, settings["language"])
 
         reports = check_several(
             source,
@@ -282,15 +287,16 @@ def _several(
             **settings,
         )
     if shown:
-        ranking(reports, Console())
+        ranking(reports, Console(), spoken(settings["language"]))
         Console(soft_wrap=True).print(f"index: {out / INDEX}", highlight=False, markup=False)
     return reports
 
 
-def _show(report: "Report", folder: Path) -> None:
+def _show(report: "Report", folder: Path, language: "Code") -> None:
+    from trimtab.languages import spoken
     from trimtab.reports.check.terminal import summary
 
-    summary(report, Console())
+    summary(report, Console(), spoken(language))
     Console(soft_wrap=True).print(f"report: {folder / 'report.html'}\n", highlight=False, markup=False)
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from trimtab.cli import completion
 from trimtab.errors import InputError
+from trimtab.languages import LANGUAGES, Code, own
 from trimtab.nearest import meant
 from trimtab.storage.atomic import fault, outside_steerings
 
@@ -78,6 +79,11 @@ ChatTemplate = Annotated[
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of every random choice.")]
 PositiveInstruction = Annotated[str | None, typer.Option(help="What the positive contexts tell the model.")]
 NegativeInstruction = Annotated[str | None, typer.Option(help="What the negative contexts tell it.")]
+
+Lang = Annotated[
+    str | None,
+    typer.Option(help="Language of what people read: en or ja; by default that of the environment (LC_ALL, LANG)."),
+]
 
 EMBEDDED = "smollm2"
 DEFAULT_KEY = "OPENAI_API_KEY"
@@ -226,6 +232,16 @@ def strength_or_auto(text: str) -> float | None:
         return float(text)
     except ValueError:
         raise InputError(f"--strength {text!r}: give a number above 0, or auto") from None
+
+
+def language_of(lang: str | None) -> Code:
+    """The language that was asked for, or that of the environment.
+
+    Raises:
+        InputError: none of ours.
+    """
+    one_of("--lang", lang, LANGUAGES)
+    return next((code for code in LANGUAGES if code == lang), own())
 
 
 def one_of(flag: str, value: str | None, allowed: tuple[str, ...]) -> None:

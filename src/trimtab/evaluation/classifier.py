@@ -18,6 +18,7 @@ from trimtab.behaviors import normalise
 from trimtab.errors import InputError
 from trimtab.evaluation.rows import labels as labels_of
 from trimtab.evaluation.rows import strings
+from trimtab.phrases import Phrase
 from trimtab.statistics import Interval, bootstrap_mean, cluster_folds, share_interval, two_sample_share
 
 MIN_AUROC = 0.6  # that the interval on unseen answers must lie above; 0.5 is a coin
@@ -51,7 +52,7 @@ class Quality:
     n_positive: int
     n_negative: int
     n_seen: int
-    reason: str | None
+    reason: Phrase | None
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Shift:
     steered: Interval | None = None
     difference: Interval | None = None
     fell: Interval | None = None
-    reason: str | None = None
+    reason: Phrase | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,8 +182,9 @@ class Classifier:
         n_p, n_n = int(new[0].sum()), int(new[1].sum())
         n_seen = 2 * len(labels) - n_p - n_n
         if min(len(np.unique(labels[unseen])) for unseen in new) < 2:
-            reason = (
-                f"on either side fewer than 2 clusters of unseen answers; {n_seen} answers are training answers too"
+            reason = Phrase(
+                "on either side fewer than 2 clusters of unseen answers; {n_seen} answers are training answers too",
+                n_seen=n_seen,
             )
             return Quality(None, n_p, n_n, n_seen, reason)
         scores = [self.scores(side)[unseen] for side, unseen in zip(sides, new, strict=True)]
@@ -222,7 +224,9 @@ class Classifier:
         before, after, labels = before[both], after[both], labels[both]
         reason = quality.reason
         if reason is None and len(np.unique(labels)) < 2:
-            reason = f"fewer than 2 clusters have continuations by both models ({sum(n_empty)} texts are empty)"
+            reason = Phrase(
+                "fewer than 2 clusters have continuations by both models ({n} texts are empty)", n=sum(n_empty)
+            )
         if reason is not None:
             return Shift(quality, len(labels), n_empty, reason=reason)
         means = [bootstrap_mean(x, labels, seed=seed, level=level) for x in (before, after, after - before)]
@@ -230,13 +234,17 @@ class Classifier:
         return Shift(quality, len(labels), n_empty, means[0], means[1], means[2], fell)
 
 
-def why_unable(auroc: Interval) -> str | None:
+def why_unable(auroc: Interval) -> Phrase | None:
     """Why a classifier that separates unseen answers so well cannot judge; None if it can."""
     if auroc.low >= MIN_AUROC:
         return None
-    return (
-        f"the classifier separates unseen answers with AUROC {auroc.value:.2f} [{auroc.low:.2f}, {auroc.high:.2f}]; "
-        f"the lower end must be at least {MIN_AUROC:.2f} for it to judge"
+    return Phrase(
+        "the classifier separates unseen answers with AUROC {auroc} [{low}, {high}]; the lower end "
+        "must be at least {least} for it to judge",
+        auroc=f"{auroc.value:.2f}",
+        low=f"{auroc.low:.2f}",
+        high=f"{auroc.high:.2f}",
+        least=f"{MIN_AUROC:.2f}",
     )
 
 

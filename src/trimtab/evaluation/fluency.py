@@ -14,6 +14,7 @@ from trimtab.errors import InputError
 from trimtab.evaluation.rows import labels as labels_of
 from trimtab.evaluation.rows import strings
 from trimtab.ngrams import distinct, repeated, words
+from trimtab.phrases import Phrase
 from trimtab.statistics import Interval, bootstrap_mean
 
 Floats = NDArray[np.float64]
@@ -77,7 +78,7 @@ class PairedChange:
     base: float | None = None
     steered: float | None = None
     difference: Interval | None = None
-    reason: str | None = None
+    reason: Phrase | None = None
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def fluency(
 
     if (log_prob_base is None) != (log_prob_steered is None):
         raise InputError("log-probabilities of one side only; give both, or neither")
-    likely = PairedChange(0, n, reason="no log-probabilities under the base model were given")
+    likely = PairedChange(0, n, reason=Phrase("no log-probabilities under the base model were given"))
     if log_prob_base is not None and log_prob_steered is not None:
         before = _log_probs(log_prob_base, n, "log_prob_base")
         likely = _change(before, _log_probs(log_prob_steered, n, "log_prob_steered"), labels, seed, level)
@@ -172,7 +173,11 @@ def _change(before: Floats, after: Floats, labels: NDArray[np.str_], seed: int, 
     both = ~np.isnan(before) & ~np.isnan(after)
     n, n_missing = int(both.sum()), int((~both).sum())
     if len(np.unique(labels[both])) < 2:
-        reason = f"fewer than 2 clusters; at {n_missing} of {len(both)} prompts a text is too short for this"
+        reason = Phrase(
+            "fewer than 2 clusters; at {missing} of {n} prompts a text is too short for this",
+            missing=n_missing,
+            n=len(both),
+        )
         return PairedChange(n, n_missing, reason=reason)
     difference = bootstrap_mean((after - before)[both], labels[both], seed=seed, level=level)
     return PairedChange(n, n_missing, float(before[both].mean()), float(after[both].mean()), difference)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from trimtab.errors import InputError
 from trimtab.evaluation.classifier import Classifier, Floats, Quality, features, why_unable
+from trimtab.phrases import Phrase
 from trimtab.statistics import Interval
 from trimtab.storage.atomic import whole
 
@@ -40,7 +41,7 @@ class _Facts(BaseModel):
     auroc: tuple[float, float, float] | None = Field(strict=False)  # with both ends of its interval
     n_unseen: tuple[int, int] = Field(strict=False)
     n_seen: int
-    reason: str | None
+    reason: Phrase | None
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase
 
 EffortName = Literal["quick", "default", "thorough"]
 # Reasons why a figure is missing.
-NOT_ASKED: Final = "left out by this effort (a thorough check measures it)"
-DECIDED: Final = "the decision was certain without it (a thorough check measures it)"
+NOT_ASKED: Final = Phrase("left out by this effort (a thorough check measures it)")
+DECIDED: Final = Phrase("the decision was certain without it (a thorough check measures it)")
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Effort:
     over_refusal: int | None
     curve_texts: int
     continuations: int
-    reason: str = NOT_ASKED
+    reason: Phrase = NOT_ASKED
 
     @property
     def besides(self) -> bool:

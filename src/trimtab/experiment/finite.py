@@ -1,9 +1,10 @@
 """Measurements at several strengths or sites: one whose figures are not finite does not end the others."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from trimtab.errors import NotFiniteError
+from trimtab.phrases import Phrase, with_commas
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -11,7 +12,7 @@ Value = TypeVar("Value")
 
 def those_finite(
     keys: Sequence[Key], measure: Callable[[Sequence[Key]], Mapping[Key, Value]]
-) -> tuple[dict[Key, Value], dict[Key, str]]:
+) -> tuple[dict[Key, Value], dict[Key, Phrase]]:
     """Measure all at once; where a figure is NaN or infinite, each by itself.
 
     Args:
@@ -31,19 +32,24 @@ def those_finite(
             raise
         last = error
     values: dict[Key, Value] = {}
-    lost: dict[Key, str] = {}
+    lost: dict[Key, Phrase] = {}
     for key in keys:
         try:
             values |= measure([key])
         except NotFiniteError as error:
-            lost[key], last = str(error), error
+            lost[key], last = error.message, error
     if not values:
         raise last
     return values, lost
 
 
-def left_out(what: str, lost: Mapping[float, str], of: str) -> list[str]:
-    """A note on what was left out, if anything: `strength 3 left out of the choice: …`."""
+def left_out(
+    lost: Mapping[float, Phrase], of: Phrase, what: Literal["strength", "factor"] = "strength"
+) -> list[Phrase]:
+    """A note on what was left out, if anything: `strength 3 left out of the choice on dev: …`."""
     if not lost:
         return []
-    return [f"{what} {', '.join(f'{key:g}' for key in lost)} left out of {of}: {next(iter(lost.values()))}"]
+    which, why = with_commas([f"{key:g}" for key in lost]), next(iter(lost.values()))
+    if what == "factor":
+        return [Phrase("factor {factors} left out of {of}: {why}", factors=which, of=of, why=why)]
+    return [Phrase("strength {strengths} left out of {of}: {why}", strengths=which, of=of, why=why)]

@@ -16,6 +16,7 @@ from trimtab.models.capture import Read, capture
 from trimtab.models.encoding import special_tokens
 from trimtab.models.scoring import Variant, choice_variants, score_variants
 from trimtab.models.text import fork
+from trimtab.phrases import Phrase, with_commas
 from trimtab.texts import Rendered
 
 Floats = NDArray[np.float64]
@@ -90,15 +91,15 @@ class Instrument:
     read: Literal["last", "mean"]
 
     @property
-    def unit(self) -> str:
+    def unit(self) -> Phrase:
         """Unit of propensities and effects."""
-        return "logits" if self.behavior.answer_kind == "choice" else "nats/token"
+        return Phrase("logits") if self.behavior.answer_kind == "choice" else Phrase("nats/token")
 
     def encode(self, texts: Sequence[Rendered]) -> list[Encoded]:
         """Token rows of rendered texts."""
         return self.model.encoder(self.chat_template).encode(texts)
 
-    def notes(self, examples: Sequence[Example]) -> list[str]:
+    def notes(self, examples: Sequence[Example]) -> list[Phrase]:
         """Notes on what the chat template changes in the texts, and on letters that the tokenizer misreads."""
         encoder, tokenizer = self.model.encoder(self.chat_template), self.model.tokenizer
         texts = [render_bare(e, side) for e in examples for side in SIDES]
@@ -107,14 +108,25 @@ class Instrument:
         unknown = getattr(tokenizer, "unk_token_id", None)
         lost = 0 if unknown is None else sum(unknown in row.ids[1:] for row in rows)
         if lost:
-            notes.append(f"{lost} of {n} texts hold letters that the tokenizer does not know ({tokenizer.unk_token})")
+            notes.append(
+                Phrase(
+                    "{lost} of {n} texts hold letters that the tokenizer does not know ({token})",
+                    lost=lost,
+                    n=n,
+                    token=tokenizer.unk_token,
+                )
+            )
         names = special_tokens(tokenizer)
         special = [[name for name in names if name in _words(e)] for e in examples]
         if any(special):
-            listed = ", ".join(repr(name) for name in dict.fromkeys(name for row in special for name in row))
+            listed = with_commas([repr(name) for name in dict.fromkeys(name for row in special for name in row)])
             notes.append(
-                f"{sum(map(bool, special))} of {len(examples)} rows hold {listed}, which the tokenizer reads as "
-                "special tokens, not as letters"
+                Phrase(
+                    "{some} of {n} rows hold {tokens}, which the tokenizer reads as special tokens, not as letters",
+                    some=sum(map(bool, special)),
+                    n=len(examples),
+                    tokens=listed,
+                )
             )
         return notes
 

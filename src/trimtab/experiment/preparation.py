@@ -20,6 +20,7 @@ from trimtab.experiment.progress import Progress
 from trimtab.interventions import Place, Site
 from trimtab.models import Model
 from trimtab.models.text import Encoded
+from trimtab.phrases import Phrase, untranslated
 from trimtab.statistics.power import largest_passing, passing_chance, rows_needed
 from trimtab.storage.steps import Ledger
 from trimtab.version import __version__
@@ -95,7 +96,7 @@ def where_all(model: Model, sites: Sequence[Place] | None) -> tuple[Sequence[Pla
 
 def prepare(
     instrument: Instrument, train: int | None, evaluation: int | None, seed: int, replication: bool = False
-) -> tuple[Instrument, Splits, int, list[str]]:
+) -> tuple[Instrument, Splits, int, list[Phrase]]:
     """Without duplicates and rows that cannot be scored, in disjoint parts.
 
     Returns:
@@ -111,10 +112,10 @@ def prepare(
         raise InputError(f"seed {seed} must not be negative", code="out-of-range", field="seed")
     behavior, repeated = deduplicate(instrument.behavior)
     some = drawn(behavior, seed)
-    notes = [*instrument.behavior.notes, *some.notes[len(behavior.notes) :]]
+    notes = [untranslated(note) for note in (*instrument.behavior.notes, *some.notes[len(behavior.notes) :])]
     behavior = some
     if repeated:
-        notes.append(f"{repeated} duplicate rows or texts left out")
+        notes.append(Phrase("{n} duplicate rows or texts left out", n=repeated))
     keep = replace(instrument, behavior=behavior).scorable(behavior.examples)
     left = [e for e, ok in zip(behavior.examples, keep, strict=True) if ok]
     short = len(keep) - len(left)
@@ -127,46 +128,66 @@ def prepare(
     check_sides_differ(*replace(instrument, behavior=behavior).bare(left), f"behavior {behavior.name!r}")
     if behavior.instructions_derived:
         instructions = " / ".join(behavior.instruction(side) for side in SIDES)
-        notes.append(f"instructions were derived from the name: {instructions}; write better ones if these do not fit")
+        notes.append(
+            Phrase(
+                "instructions were derived from the name: {instructions}; write better ones if these do not fit",
+                instructions=instructions,
+            )
+        )
     notes += replace(instrument, behavior=behavior).notes(left)
     if short:
-        notes.append(f"{short} rows left out: too short to score, or their two answers have the same tokens")
+        notes.append(
+            Phrase("{n} rows left out: too short to score, or their two answers have the same tokens", n=short)
+        )
     behavior = aligned(replace(behavior, examples=left))
     splits = split(behavior, train=train, evaluation=evaluation, replication=replication, seed=seed)
     notes += [*splits.notes, *_about_clusters(splits)]
     return replace(instrument, behavior=behavior), splits, repeated + short, notes
 
 
-def _about_clusters(splits: Splits) -> list[str]:
+def _about_clusters(splits: Splits) -> list[Phrase]:
     """A note that rows which nearly repeat each other count once."""
     rows = sum(len(part) for part in splits.parts)
     n = len({cluster for part in splits.parts for cluster in part.clusters})
     if n == rows:
         return []
     return [
-        f"the {rows} examples are {n} independent questions: rows of one prompt or group, and rows that nearly repeat "
-        "each other, are kept in one part and count once"
+        Phrase(
+            "the {rows} examples are {n} independent questions: rows of one prompt or group, and rows "
+            "that nearly repeat each other, are kept in one part and count once",
+            rows=rows,
+            n=n,
+        )
     ]
 
 
-def decidable(splits: Splits, max_anti_steerable: float) -> str:
+def decidable(splits: Splits, max_anti_steerable: float) -> Phrase:
     """What can be decided with the evaluation examples, before anything is measured."""
     n = len(set(splits.eval.clusters))
     max_count = largest_passing(n, max_anti_steerable)
     if max_count is None:
         need = rows_needed(max_anti_steerable, max_anti_steerable / 2)
-        return (
-            f"{n} independent evaluation examples cannot show that less than {max_anti_steerable:.0%} are pushed the "
-            f"wrong way: the verdict cannot be go (about {need} could)"
+        return Phrase(
+            "{n} independent evaluation examples cannot show that less than {bound} are "
+            "pushed the wrong way: the verdict cannot be go (about {need} could)",
+            n=n,
+            bound=f"{max_anti_steerable:.0%}",
+            need=f"{need}",
         )
     fair = 0.72 * max_anti_steerable
     need = rows_needed(max_anti_steerable, fair)
-    more = f"; {need} examples would let it pass with 80 %" if need is not None and need > n else ""
-    return (
-        f"with {n} independent evaluation examples at most {max_count / n:.0%} may be seen pushed the wrong way for "
-        f"the bound of {max_anti_steerable:.0%}: a behavior whose true share is {fair:.0%} passes with a chance of "
-        f"{passing_chance(n, max_anti_steerable, fair):.0%}{more}"
+    found = Phrase(
+        "with {n} independent evaluation examples at most {most} may be seen pushed the wrong way for the bound of "
+        "{bound}: a behavior whose true share is {fair} passes with a chance of {chance}",
+        n=n,
+        most=f"{max_count / n:.0%}",
+        bound=f"{max_anti_steerable:.0%}",
+        fair=f"{fair:.0%}",
+        chance=f"{passing_chance(n, max_anti_steerable, fair):.0%}",
     )
+    if need is None or need <= n:
+        return found
+    return Phrase("{found}; {need} examples would let it pass with 80 %", found=found, need=need)
 
 
 def check_sides_differ(positive: Sequence[Encoded], negative: Sequence[Encoded], what: str) -> None:
@@ -216,7 +237,7 @@ def ready(
     ledger: Ledger,
     progress: Progress,
     chat_template: bool = False,
-) -> tuple[Experiment, list[str]]:
+) -> tuple[Experiment, list[Phrase]]:
     """What measures a behavior as a check does by default, at strength 1, and notes; arguments as of `check`."""
     instrument = Instrument(model, behavior, chat_template, "last" if behavior.answer_kind == "choice" else "mean")
     instrument, splits, _, notes = prepare(instrument, train, evaluation, seed)

@@ -11,6 +11,7 @@ from trimtab.experiment.instrument import Propensity
 from trimtab.measurements.activations import vector_of
 from trimtab.measurements.effects import PLAIN, Propensities, Steered, both_signs, sweep, sweep_steps
 from trimtab.measurements.geometry import Geometry
+from trimtab.phrases import Phrase
 from trimtab.results.consequences import AnswerBias, PromptingBaseline, RandomDirectionBaseline, TrainingVariability
 from trimtab.results.figures import Estimate, estimate
 from trimtab.statistics import Interval, bootstrap_two_sample
@@ -39,8 +40,12 @@ def prompting_baseline(on: Experiment, steering: Steering, steered: Steered) -> 
         return PromptingBaseline(instruction=instruction, effect=none, beats=none, adds=none)
     fits = on.instrument.fitting(on.splits.eval.examples[:rows], _instruction(on))
     if not all(fits):
-        too_long = f"{len(fits) - sum(fits)} of {len(fits)} evaluation examples do not fit into the model's context"
-        none = Estimate(reason=f"{too_long} behind the instruction")
+        too_long = Phrase(
+            "{lost} of {n} evaluation examples do not fit into the model's context behind the instruction",
+            lost=len(fits) - sum(fits),
+            n=len(fits),
+        )
+        none = Estimate(reason=too_long)
         return PromptingBaseline(instruction=instruction, effect=none, beats=none, adds=none)
     prompted, both = sweep(on, "eval", [PLAIN, (steering, on.strength)], rows, _instruction(on))
     contrast_of = steered.contrast_of.first(len(prompted.m))
@@ -60,7 +65,7 @@ def prompting_baseline(on: Experiment, steering: Steering, steered: Steered) -> 
 
 def answer_bias(on: Experiment, effect: Contrast) -> AnswerBias:
     """The part of a choice's effect that is a shift toward one label."""
-    missing = Estimate(reason="the answers are free text, without a label to shift to")
+    missing = Estimate(reason=Phrase("the answers are free text, without a label to shift to"))
     if on.behavior.answer_kind != "choice":
         return AnswerBias(shift=missing, adjusted=missing)
     label, first = _first_label(on.splits.eval.examples)
@@ -73,7 +78,9 @@ def answer_bias(on: Experiment, effect: Contrast) -> AnswerBias:
         bias = bootstrap_two_sample(one, other, *of, seed=effect.seed, level=at)
         mean = bootstrap_two_sample(one, -other, *of, seed=effect.seed, level=at)
     except InputError as error:
-        none = Estimate(reason=f"both labels must be the matching one in some examples: {error}")
+        none = Estimate(
+            reason=Phrase("both labels must be the matching one in some examples: {error}", error=error.message)
+        )
         return AnswerBias(label=label, shift=none, adjusted=none)
     n = len(effect.rows)
     return AnswerBias(label=label, shift=estimate(_half(bias), n), adjusted=estimate(_half(mean), n))
@@ -129,7 +136,7 @@ def random_directions(
         try:
             variants = _random(on, steering, range(start, start + size))
         except InputError as error:
-            return RandomDirectionBaseline(reason=str(error))
+            return RandomDirectionBaseline(reason=error.message)
         base, *propensities = sweep(on, part, variants, on.effort.random)
         contrast_of, n = on.contrast_of(on.part(part)).first(len(base.m)), len(base.m)
         if steering.is_odd:
@@ -179,7 +186,7 @@ def training_variability(
         return TrainingVariability(effect=Estimate(reason=on.effort.reason))
     refits = _refits(on, steering, geometry)
     if not refits:
-        return TrainingVariability(effect=Estimate(reason="too few training clusters to leave some out"))
+        return TrainingVariability(effect=Estimate(reason=Phrase("too few training clusters to leave some out")))
     base, *propensities = sweep(on, "eval", refits, on.effort.refits)
     contrast_of = on.contrast_of(on.splits.eval).first(len(base.m))
     means = [contrast_of.change(base, p).rows.mean() for p in propensities]

@@ -1,6 +1,6 @@
 """Right answers on the capability probe before and under steering."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from trimtab.experiment.instrument import Instrument, Treatment
 from trimtab.experiment.steps import Step
 from trimtab.measurements.divergence import whole_texts
 from trimtab.measurements.probe_margins import margins
+from trimtab.phrases import Phrase, untranslated
 from trimtab.results.consequences import Capability
 from trimtab.results.figures import Estimate, estimate
 from trimtab.statistics import paired_change, wilson
@@ -21,6 +22,9 @@ from trimtab.steering import Steering
 from trimtab.storage.steps import Arrays
 
 TOKENS_PER_WORD = 1.3  # about
+_KINDS: Mapping[str, Phrase] = {
+    kind: kind for kind in (Phrase("grammar"), Phrase("facts"), Phrase("cloze"), Phrase("all"))
+}
 
 
 @dataclass(frozen=True)
@@ -85,25 +89,37 @@ def _capability(kind: str, before: NDArray[np.bool_], after: NDArray[np.bool_], 
     base = wilson(float(before.sum()), n)
     change = estimate(paired_change(before, after, level), n)
     if base.low <= 0.5:
-        change = Estimate(reason=f"no headroom: the unsteered model has {base.value:.0%} right, no more than by chance")
+        change = Estimate(
+            reason=Phrase(
+                "no headroom: the unsteered model has {share} right, no more than by chance", share=f"{base.value:.0%}"
+            )
+        )
     return Capability(
-        kind=kind, n=n, base=base.value, base_low=base.low, base_high=base.high, steered=float(after.mean()),
+        kind=_KINDS.get(kind, untranslated(kind)), n=n,
+        base=base.value, base_low=base.low, base_high=base.high, steered=float(after.mean()),
         change=change, gained=gained, lost=lost,
         p_value=float(binomtest(lost, gained + lost).pvalue) if gained + lost else 1.0,
     )  # fmt: skip
 
 
-def about_context(on: Experiment) -> list[str]:
+def about_context(on: Experiment) -> list[Phrase]:
     """Notes on how trimtab's own texts are cut or left out where the model's context is short.
 
     Raises:
         InputError: it is too short for all of them.
     """
-    length, notes = on.model.context_length, []
+    length, notes = on.model.context_length, list[Phrase]()
     texts = Probe.builtin("neutral").texts
     cut = sum(len(row.ids) > length for row in whole_texts(on.model, texts))
     if cut:
-        notes.append(f"{cut} of {len(texts)} neutral texts cut to the model's context of {length} tokens")
+        notes.append(
+            Phrase(
+                "{cut} of {n} neutral texts cut to the model's context of {length} tokens",
+                cut=cut,
+                n=len(texts),
+                length=length,
+            )
+        )
     for name, chat in (("capability", False), ("over-refusal", on.instrument.chat_template)):
         probe = Probe.builtin(name)
         fits = fitting(on, probe.examples, chat)
@@ -111,8 +127,14 @@ def about_context(on: Experiment) -> list[str]:
             raise _too_short(length)
         if not all(fits):
             notes.append(
-                f"{len(fits) - sum(fits)} of {len(fits)} pairs of the {name} probe left out: longer than the model's "
-                f"context of {length} tokens"
+                Phrase(
+                    "{lost} of {n} pairs of the {name} probe left out: longer than the model's context of {length} "
+                    "tokens",
+                    lost=len(fits) - sum(fits),
+                    n=len(fits),
+                    name=name,
+                    length=length,
+                )
             )
     return notes
 

@@ -7,6 +7,7 @@ import numpy as np
 from trimtab.behaviors import Example, Part
 from trimtab.errors import InputError
 from trimtab.measurements.geometry import Geometry
+from trimtab.phrases import Phrase
 from trimtab.results.consequences import Direction
 from trimtab.results.figures import Estimate, estimate
 from trimtab.results.report import LabelNoise
@@ -33,7 +34,7 @@ def direction(geometry: Geometry, seed: int, examples: Sequence[Example] = ()) -
         p_value = permutation_test(*activations, pairing=pairing, seed=seed)  # type: ignore[arg-type]
         halves = heterogeneity(*activations, pairing=pairing, seed=seed)  # type: ignore[arg-type]
     except InputError as error:
-        return Direction(reason=f"too few examples: {error}")
+        return Direction(reason=Phrase("too few examples: {error}", error=error.message))
     return Direction(
         p_value=p_value, halves_cosine=halves.cosine, halves_expected=halves.expected, halves_p_value=halves.p_value,
         halves=_shown(halves.ends, examples) if len(examples) == len(geometry.clusters) else None,
@@ -65,12 +66,14 @@ def label_noise(geometry: Geometry, part: Part, seed: int) -> LabelNoise:
     try:
         labels = exchanged_labels(projections, seed)
     except InputError as error:
-        return LabelNoise(reason=str(error), share=Estimate(reason=str(error)))
+        return LabelNoise(reason=error.message, share=Estimate(reason=error.message))
     if labels.separation < _MIN_SEPARATION:
-        why = "the two sides lie too close together to distinguish exchanged labels from hard examples"
+        why = Phrase("the two sides lie too close together to distinguish exchanged labels from hard examples")
         return LabelNoise(reason=why, share=Estimate(reason=why))
     if labels.share.high >= _MAX_SHARE:
-        why = "as many examples lie against the direction of the others as along it, as if there were no direction"
+        why = Phrase(
+            "as many examples lie against the direction of the others as along it, as if there were no direction"
+        )
         return LabelNoise(reason=why, share=Estimate(reason=why))
     is_noisy = labels.p_value < 0.01 and labels.share.low >= _MIN_SHARE
     source = {cluster: e.source for cluster, e in zip(part.clusters, part.examples, strict=True) if e.source}

@@ -15,6 +15,7 @@ from trimtab.experiment.instrument import Floats
 from trimtab.experiment.steps import Step
 from trimtab.models import Encoded, Model
 from trimtab.models.divergence import divergence_behind, divergences
+from trimtab.phrases import Phrase
 from trimtab.results.consequences import Divergence
 from trimtab.results.figures import Estimate, estimate
 from trimtab.statistics import Interval, bootstrap_mean
@@ -145,7 +146,7 @@ class NeutralDrift(DriftStep):
 
 def neutral_drifts(
     on: Experiment, steering: Steering, strengths: Sequence[float], n: int, part: Split = "eval"
-) -> tuple[dict[float, Drift], dict[float, str]]:
+) -> tuple[dict[float, Drift], dict[float, Phrase]]:
     """Drift of n neutral texts by strength, and the reason for strengths whose figures are not finite.
 
     Raises:
@@ -213,10 +214,10 @@ def _with_tokens(on: Experiment, texts: Sequence[Rendered]) -> list[Rendered]:
 def own_divergence(on: Experiment, steering: Steering) -> Divergence:
     """Divergence on the behavior's own prompts at the experiment's strength."""
     if on.behavior.bare:
-        return Divergence(reason="bare statements have no prompts")
+        return Divergence(reason=Phrase("bare statements have no prompts"))
     step = OwnDrift(steering, (on.strength,))
     if len(step.texts(on)) < 2:
-        return Divergence(reason="fewer than two of the behavior's prompts have tokens to predict")
+        return Divergence(reason=Phrase("fewer than two of the behavior's prompts have tokens to predict"))
     (drift,) = step.drifts(on)
     return drift.divergence(on.seed)
 

@@ -11,6 +11,7 @@ from trimtab.experiment.finite import those_finite
 from trimtab.experiment.instrument import SIDES, Floats, Propensity
 from trimtab.experiment.steps import Step
 from trimtab.measurements.acting import acting
+from trimtab.phrases import Phrase
 from trimtab.results.consequences import Curve, CurvePoint
 from trimtab.results.figures import Estimate, estimate
 from trimtab.results.report import Acting, AntiSteerable, Base, Effect, Slope
@@ -192,7 +193,7 @@ def curve_steps(on: Experiment, steering: Steering) -> list[Propensities]:
 
 def curve(
     on: Experiment, steering: Steering, known: Steered, part: Split = "eval"
-) -> tuple[dict[float, Propensity], dict[float, str]]:
+) -> tuple[dict[float, Propensity], dict[float, Phrase]]:
     """Propensities of a part's first examples over strengths; what is known of them is not measured again.
 
     With an effort that measures no curve it is what is known, of all examples.

@@ -16,12 +16,13 @@ from trimtab.experiment.steps import Step, identity
 from trimtab.measurements.continuations import Continuation, ContinuationPair
 from trimtab.models import Encoded
 from trimtab.models.scoring import score
+from trimtab.phrases import Phrase, untranslated
 from trimtab.results.consequences import Generated
 from trimtab.results.figures import Estimate, estimate
 from trimtab.statistics import Interval
 from trimtab.storage.steps import Arrays
 
-LIKELIHOOD_ONLY = Generated.without("no text was generated to be scored (--generate N)")
+LIKELIHOOD_ONLY = Generated.without(Phrase("no text was generated to be scored (--generate N)"))
 
 Which = Literal["base", "steered"]
 
@@ -51,7 +52,9 @@ def generated(on: Experiment, texts: Sequence[ContinuationPair], judge: Judge | 
     """
     if on.behavior.answer_kind == "choice":
         return Scored(
-            Generated.without("the answers are labels: text written after a question does not show the behavior")
+            Generated.without(
+                Phrase("the answers are labels: text written after a question does not show the behavior")
+            )
         )
     clusters = on.splits.eval.clusters[: len(texts)]
     base, steered = [t.base.text for t in texts], [t.steered.text for t in texts]
@@ -68,7 +71,7 @@ def generated(on: Experiment, texts: Sequence[ContinuationPair], judge: Judge | 
         quality = classifier.quality(evaluation[0], evaluation[1], on.splits.eval.clusters)
         shift = classifier.compare(base, steered, clusters, quality=quality, seed=on.seed)
     except InputError as error:
-        none = Estimate(reason=f"no classifier: {error}")
+        none = Estimate(reason=Phrase("no classifier: {error}", error=error.message))
         scores = Generated(n=len(texts), auroc=none, shift=none, fell=none)
     else:
         learnt = HeldOut(on.behavior.name, on.behavior.digest, classifier, quality)
@@ -89,8 +92,8 @@ def generated(on: Experiment, texts: Sequence[ContinuationPair], judge: Judge | 
     return Scored(scores, learnt)
 
 
-def _shown(i: Interval | None, n: int, reason: str | None) -> Estimate:
-    return Estimate(reason=reason or "not measured") if i is None else estimate(i, n)
+def _shown(i: Interval | None, n: int, reason: Phrase | None) -> Estimate:
+    return Estimate(reason=reason or Phrase("not measured")) if i is None else estimate(i, n)
 
 
 @dataclass(frozen=True)
@@ -166,7 +169,8 @@ def _judged(
     if judgement.n_failed:  # asked again in the next run, when the server may answer
         on.ledger.forget(step.key)
     intervals = {name: getattr(judgement, name) for name in ("win_rate", "inconsistent")}
+    why = None if judgement.reason is None else untranslated(judgement.reason)
     return {
         "judge": judgement.judge,
-        **{name: _shown(Interval(**i) if i else None, judgement.n, judgement.reason) for name, i in intervals.items()},
+        **{name: _shown(Interval(**i) if i else None, judgement.n, why) for name, i in intervals.items()},
     }

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from trimtab.errors import InputError
 from trimtab.experiment.instrument import Floats
+from trimtab.phrases import Phrase
 from trimtab.results.figures import Estimate, estimate
 from trimtab.statistics import (
     Interval,
@@ -22,7 +23,7 @@ from trimtab.statistics import (
     separability_interval,
 )
 
-CAME_FINISHED = "the steering came finished, without its training activations"
+CAME_FINISHED = Phrase("the steering came finished, without its training activations")
 _MISSING = Estimate(reason=CAME_FINISHED)
 NO_GEOMETRY: Mapping[str, object] = {
     "directional_agreement_loo": _MISSING,
@@ -36,7 +37,7 @@ def attempted(measure: Callable[[], Interval], n: int) -> Estimate:
     try:
         return estimate(measure(), n)
     except InputError as error:
-        return Estimate(reason=f"too few examples: {error}")
+        return Estimate(reason=Phrase("too few examples: {error}", error=error.message))
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment, Split
 from trimtab.experiment.instrument import Floats
 from trimtab.measurements.effects import Steered
+from trimtab.phrases import Phrase
 from trimtab.results.figures import Estimate, estimate
 from trimtab.statistics import length_matched
 
@@ -35,7 +36,7 @@ class Lengths:
 def lengths(on: Experiment, part: Split = "eval") -> Lengths:
     """Of the rows of training and of a part."""
     if on.behavior.answer_kind == "choice":
-        return Lengths(Estimate(reason="the answers are labels"), ())
+        return Lengths(Estimate(reason=Phrase("the answers are labels")), ())
     train, evaluation = on.splits.train, on.part(part)
     rows = on.instrument.bare((*train.examples, *evaluation.examples))
     sides = [np.array([len(r.ids) - r.prompt_len for r in side], dtype=float) for side in rows]
@@ -59,4 +60,4 @@ def length_matched_effect(steered: Steered, lengths: Sequence[Floats]) -> Estima
         )
         return estimate(same.mean(), same.n_clusters)
     except InputError as error:
-        return Estimate(reason=str(error))
+        return Estimate(reason=error.message)

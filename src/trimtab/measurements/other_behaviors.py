@@ -9,6 +9,7 @@ from trimtab.experiment.contrasts import ContrastMaker
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import SIDES, Instrument, Treatment
 from trimtab.experiment.steps import Step
+from trimtab.phrases import Phrase
 from trimtab.results.consequences import OtherEffect
 from trimtab.results.figures import Estimate, estimate
 from trimtab.steering import Steering
@@ -67,9 +68,9 @@ class OtherPropensities(Step):
         try:
             n = len(self.examples(on))
         except InputError as error:
-            return Estimate(reason=str(error))
+            return Estimate(reason=error.message)
         if n < 2:
-            return Estimate(reason="fewer than 2 rows can be scored")
+            return Estimate(reason=Phrase("fewer than 2 rows can be scored"))
         kept = on.run(self)
         maker = ContrastMaker(tuple(map(str, range(n))), self.behavior.pairing == "random", on.seed)
         change = maker(*(kept[f"{side}1"] - kept[f"{side}0"] for side in SIDES))

@@ -15,6 +15,7 @@ from trimtab.experiment.steps import Step
 from trimtab.interventions import Site
 from trimtab.measurements.activations import contexts
 from trimtab.measurements.effects import Steered, sweep, sweep_steps
+from trimtab.phrases import Phrase
 from trimtab.results.figures import Estimate, estimate
 from trimtab.results.report import Wording
 from trimtab.steering import Steering
@@ -116,11 +117,11 @@ def wording(on: Experiment, steering: Steering, steered: Steered, trained: bool,
         part: whose examples.
     """
     if on.behavior.answer_kind == "choice":
-        return Wording(reason="the answers are labels")
+        return Wording(reason=Phrase("the answers are labels"))
     telling = telling_words(on.splits.train.examples)
     step = _without_step(on, steering, part, telling)
-    none = Estimate(reason="no word or mark distinguishes most answers of the two sides")
-    without = Estimate(reason="the steering came finished" if not trained else on.effort.reason)
+    none = Estimate(reason=Phrase("no word or mark distinguishes most answers of the two sides"))
+    without = Estimate(reason=Phrase("the steering came finished") if not trained else on.effort.reason)
     return Wording(
         words=telling,
         without=_without(on, step) if step else none,
@@ -132,7 +133,7 @@ def _without(on: Experiment, step: WithoutWords) -> Estimate:
     """The effect on answers without these words."""
     rows = step.rows(on)
     if len({cluster for cluster, _ in rows}) < 2:
-        return Estimate(reason="too few answers are left without these words")
+        return Estimate(reason=Phrase("too few answers are left without these words"))
     kept = on.run(step)
     maker = ContrastMaker(tuple(cluster for cluster, _ in rows), on.behavior.pairing == "random", on.seed, on.level)
     change = maker(*(kept[side].astype(np.float64) for side in SIDES))
@@ -143,15 +144,15 @@ def _shuffled(on: Experiment, steering: Steering, steered: Steered, part: Split)
     """The effect of a vector, as long as the steering's, of the same answers with their words in random order."""
     (site,) = steering.edits
     if not _made_of_words(on):
-        return Estimate(reason="the answers are not made of words separated by spaces")
+        return Estimate(reason=Phrase("the answers are not made of words separated by spaces"))
     kept = on.run(ShuffledWords(site))
     if not len(kept["+"]):
-        return Estimate(reason="with their words in random order the answers leave no tokens to read")
+        return Estimate(reason=Phrase("with their words in random order the answers leave no tokens to read"))
     vector = kept["+"].astype(np.float64).mean(axis=0) - kept["-"].astype(np.float64).mean(axis=0)
     own = steering.vector(site)
     length = float(np.linalg.norm(vector))
     if length == 0:
-        return Estimate(reason="the words of the two sides are the same")
+        return Estimate(reason=Phrase("the words of the two sides are the same"))
     same = Steering.from_vector(site, torch.from_numpy(vector).to(own) * (own.norm() / length))
     n = min(on.effort.shuffled, len(on.part(part)))
     (after,) = sweep(on, part, [(same, on.strength)], n)

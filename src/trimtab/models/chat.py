@@ -9,6 +9,7 @@ from typing import Any
 from jinja2.exceptions import TemplateError
 
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase
 from trimtab.texts import Message
 
 TODAY = datetime(2024, 7, 26)  # used for today's date; the one that Llama's template falls back to
@@ -18,11 +19,15 @@ _REFUSALS = (TemplateError, ValueError, TypeError, KeyError, IndexError, Attribu
 
 _NOW = re.compile(r"""strftime_now\(\s*(?P<mark>['"])(?P<format>.*?)(?P=mark)\s*\)""")
 
-NO_SYSTEM = "the chat template has no place for a system turn: its text was put in front of the first user turn's"
-NO_OPENING = (
+NO_SYSTEM = Phrase(
+    "the chat template has no place for a system turn: its text was put in front of the first user turn's"
+)
+NO_OPENING = Phrase(
     "the chat template does not open the assistant's turn when asked to; the opening it writes elsewhere was added"
 )
-NO_DATE = f"the chat template writes today's date; {TODAY:%d %B %Y} is used instead, so that results repeat"
+NO_DATE = Phrase(
+    "the chat template writes today's date; {today} is used instead, so that results repeat", today=f"{TODAY:%d %B %Y}"
+)
 
 
 @dataclass(frozen=True)
@@ -56,11 +61,11 @@ class Chat:
         template = _template(tokenizer)
         self.template = _dated(template)
         self.dated = self.template != template
-        self._notes: dict[str, None] = {}
+        self._notes: dict[Phrase, None] = {}
         self._endings: dict[tuple[str, ...], tuple[str, str]] = {}
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[Phrase, ...]:
         """How texts were changed to fit the template, each once."""
         return tuple(self._notes)
 
@@ -159,9 +164,9 @@ def _dated(template: str) -> str:
     return template
 
 
-def _forms(turns: Sequence[Message]) -> Iterator[tuple[list[dict[str, Any]], str]]:
+def _forms(turns: Sequence[Message]) -> Iterator[tuple[list[dict[str, Any]], Phrase | None]]:
     """Forms of the turns to try with a template, and a note for each: as they are, in parts, without a system turn."""
-    ways = [(list(turns), "")]
+    ways: list[tuple[list[Message], Phrase | None]] = [(list(turns), None)]
     if any(turn.role == "system" for turn in turns):
         ways.append((without_system(turns), NO_SYSTEM))
     for some, note in ways:

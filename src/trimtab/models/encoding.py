@@ -8,6 +8,7 @@ from typing import Any
 from trimtab.errors import InputError
 from trimtab.models.chat import Chat
 from trimtab.models.text import Encoded, a_text, common_prefix
+from trimtab.phrases import Phrase
 from trimtab.texts import Message, Rendered
 
 
@@ -55,7 +56,7 @@ class Encoder:
             raise InputError("the tokenizer has neither a beginning- nor an end-of-text token to put in front")
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[Phrase, ...]:
         """How texts were changed so far to fit the chat template, each once."""
         return self.chat.notes if self.chat else ()
 

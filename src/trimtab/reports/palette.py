@@ -6,6 +6,8 @@ swaps them when the reader's screen is dark.
 
 from typing import Any, Final
 
+from trimtab.phrases import Phrase
+
 PAPER: Final = "#ffffff"
 INK: Final = "#1b1f24"
 MUTED: Final = "#59636e"
@@ -47,6 +49,11 @@ DARK: Final = {
 }
 
 FONT: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', sans-serif"
+
+
+def on_hover(text: str) -> Phrase:
+    """What plotly shows at a mark, without the name of its trace. Figures stand in it as `%{x:.3g}`."""
+    return Phrase("{text}<extra></extra>", text=text)
 
 
 def axis(**changes: Any) -> dict[str, Any]:

@@ -3,9 +3,12 @@
 An unmeasured value is null, with the reason beside it.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
-from trimtab.results.figures import Estimate, Record
+from trimtab.phrases import Phrase
+from trimtab.results.figures import EARLIER, Estimate, Record
+
+NO_JUDGE: Final = Phrase("no judge was asked")
 
 
 class Divergence(Record):
@@ -20,7 +23,7 @@ class Divergence(Record):
     n_documents: int = 0
     level: float = 0.95
     unit: Literal["nats/token"] = "nats/token"
-    reason: str | None = None
+    reason: Phrase | None = None
 
     @property
     def estimate(self) -> Estimate:
@@ -80,7 +83,7 @@ class Capability(Record):
         p_value: McNemar's exact test, two-sided.
     """
 
-    kind: str
+    kind: Phrase
     n: int
     base: float
     base_low: float
@@ -96,7 +99,7 @@ class OtherEffect(Record):
     """What the vector does to another behavior's propensity, in that one's unit."""
 
     behavior: str
-    unit: str
+    unit: Phrase
     effect: Estimate
 
 
@@ -117,7 +120,7 @@ class SideEffects(Record):
     kl: Divergence = Divergence()
     perplexity_ratio: Estimate = Estimate()
     kl_prompts: Divergence = Divergence()
-    kl_own: Divergence = Divergence(reason="the report is of an earlier version")
+    kl_own: Divergence = Divergence(reason=EARLIER)
     capability: tuple[Capability, ...] = ()
     over_refusal: Estimate = Estimate()
     others: tuple[OtherEffect, ...] = ()
@@ -168,7 +171,7 @@ class RandomDirectionBaseline(Record):
     odd: tuple[float, ...] = ()
     percentile_95: float | None = None
     n: int | None = None
-    reason: str | None = None
+    reason: Phrase | None = None
 
 
 class Direction(Record):
@@ -188,7 +191,7 @@ class Direction(Record):
     halves_expected: float | None = None
     halves_p_value: float | None = None
     halves: tuple[tuple[str, ...], tuple[str, ...]] | None = None
-    reason: str | None = None
+    reason: Phrase | None = None
 
 
 class TrainingVariability(Record):
@@ -226,12 +229,12 @@ class Generated(Record):
     repeated: Estimate = Estimate()
     perplexity_ratio: Estimate = Estimate()
     judge: str = ""
-    win_rate: Estimate = Estimate(reason="no judge was asked")
-    inconsistent: Estimate = Estimate(reason="no judge was asked")
-    reason: str | None = None
+    win_rate: Estimate = Estimate(reason=NO_JUDGE)
+    inconsistent: Estimate = Estimate(reason=NO_JUDGE)
+    reason: Phrase | None = None
 
     @staticmethod
-    def without(reason: str) -> "Generated":
+    def without(reason: Phrase) -> "Generated":
         """Nothing was measured."""
         none = Estimate(reason=reason)
         return Generated(

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Final, Literal
 
+from trimtab.phrases import Phrase
 from trimtab.results.figures import Document, Estimate, Record
 from trimtab.results.report import ModelRecord
 
@@ -127,7 +128,7 @@ class Tried(Record):
     settings: Mapping[str, Any]
     gain: float | None = None
     damage: float | None = None
-    reason: str | None = None
+    reason: Phrase | None = None
     chosen: bool = False
 
 
@@ -187,7 +188,7 @@ class Cell(Record):
     points: tuple[Point, ...] = ()
     samples: tuple[Sample, ...] = ()
     notes: tuple[str, ...] = ()
-    reason: str | None = None
+    reason: Phrase | None = None
     seconds: float = 0.0
 
 
@@ -248,7 +249,7 @@ class Overall(Record):
     damage: float | None = None
     where: str | None = None
     n_seeds: int = 0
-    failed: str | None = None
+    failed: Phrase | None = None
 
 
 class Contrast(Record):

@@ -1,10 +1,14 @@
 """What every record is made of: the base class, and a figure with its interval."""
 
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
 
+from trimtab.phrases import Message, Phrase, messages, recalled
 from trimtab.statistics.intervals import Interval
+
+EARLIER: Final = Phrase("the report is of an earlier version")
 
 
 class Record(BaseModel):
@@ -22,6 +26,8 @@ class Document(Record):
         command: that was given; empty from Python.
         seconds: that it took.
         seed: of every random choice.
+        messages: of what its sentences are made, by their text, so that they can be said in another language; written
+            with the document. Sentences without figures or names are not among them.
     """
 
     schema_version: Literal[2] = Field(default=2, alias="schema")
@@ -31,6 +37,65 @@ class Document(Record):
     command: str
     seconds: float
     seed: int
+    messages: Mapping[str, Message] = Field(default={}, repr=False)
+
+    @model_validator(mode="after")
+    def _recall(self) -> Self:
+        """Sentences of a file get back what they are made of."""
+        if self.messages:
+            for name in type(self).model_fields:
+                object.__setattr__(self, name, _recalled(getattr(self, name), self.messages))
+            object.__setattr__(self, "messages", {})
+        return self
+
+    @field_serializer("messages")
+    def _messages(self, _: Mapping[str, Message]) -> Mapping[str, Message]:
+        """Of the phrases that it holds."""
+        return messages(_phrases(self))
+
+
+def _phrases(value: object) -> Iterator[Phrase]:
+    """The phrases that a value holds, in their order."""
+    if isinstance(value, Phrase):
+        yield value
+    elif isinstance(value, BaseModel):
+        for field in type(value).model_fields:
+            if not _is_excluded(value, field):
+                yield from _phrases(getattr(value, field))
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from _phrases(key)
+            yield from _phrases(each)
+    elif isinstance(value, tuple) and not (value and isinstance(value[0], float)):
+        for each in value:
+            yield from _phrases(each)
+
+
+def _recalled(value: Any, known: Mapping[str, Message]) -> Any:
+    """The value with its phrases as they were made; the same object where it holds none of them."""
+    if isinstance(value, Phrase):
+        return value if value.values or value not in known else recalled(value, known)
+    if isinstance(value, BaseModel):
+        changed = {}
+        for field in type(value).model_fields:
+            old = getattr(value, field)
+            new = old if _is_excluded(value, field) else _recalled(old, known)
+            if new is not old:
+                changed[field] = new
+        return value.model_copy(update=changed) if changed else value
+    if isinstance(value, Mapping):
+        entries = {_recalled(key, known): _recalled(each, known) for key, each in value.items()}
+        same = all(k is j and v is w for (k, v), (j, w) in zip(entries.items(), value.items(), strict=True))
+        return value if same else entries
+    if isinstance(value, tuple) and not (value and isinstance(value[0], float)):
+        parts = tuple(_recalled(each, known) for each in value)
+        return value if all(new is old for new, old in zip(parts, value, strict=True)) else parts
+    return value
+
+
+def _is_excluded(record: BaseModel, field: str) -> bool:
+    """Whether files of the record lack the field, as `report.json` lacks the rows."""
+    return bool(type(record).model_fields[field].exclude)
 
 
 class Estimate(Record):
@@ -48,7 +113,7 @@ class Estimate(Record):
     low: float | None = None
     high: float | None = None
     n: int | None = None
-    reason: str | None = None
+    reason: Phrase | None = None
 
     @property
     def interval(self) -> Interval | None:

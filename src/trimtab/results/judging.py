@@ -5,13 +5,14 @@ from typing import Final, Literal
 
 from pydantic import Field
 
+from trimtab.phrases import Phrase
 from trimtab.results.figures import Estimate, Record
 from trimtab.results.numbers import missing, share, spread
 
 # Krippendorff 2004, chapter 11: from 0.8 on data may be relied on, from 2/3 on they allow tentative conclusions.
 RELIABLE: Final = 0.8
 TENTATIVE: Final = 2 / 3
-UNKNOWN: Final = "no labelled pairs were given, so nobody knows what this judge's figures mean"
+UNKNOWN: Final = Phrase("no labelled pairs were given, so nobody knows what this judge's figures mean")
 
 
 class JudgeAgreement(Record):
@@ -36,7 +37,7 @@ class JudgeAgreement(Record):
     accuracy: Estimate = Estimate(reason=UNKNOWN)
     kappa: Estimate = Estimate(reason=UNKNOWN)
     alpha: Estimate = Estimate(reason=UNKNOWN)
-    among_people: Estimate = Estimate(reason="no pairs were labelled by two people")
+    among_people: Estimate = Estimate(reason=Phrase("no pairs were labelled by two people"))
     by_score: Mapping[str, Estimate] = {}
 
     @property

@@ -4,12 +4,13 @@ import math
 from typing import Final
 
 from trimtab.decimals import decimals
+from trimtab.phrases import Phrase
 from trimtab.results.figures import Estimate
 
 MINUS: Final = "−"
 # Keeps a number and its unit or sign on one line.
 THIN: Final = "\N{NARROW NO-BREAK SPACE}"
-NO_REASON: Final = "no reason was recorded"
+NO_REASON: Final = Phrase("no reason was recorded")
 SPACE: Final = "\N{NO-BREAK SPACE}"
 # Exponents of ten of what is written out in full.
 _EXPONENTS: Final = (-4, 6)
@@ -49,7 +50,7 @@ def centre(value: float, low: float | None, high: float | None) -> str:
 def spread(value: float, low: float | None, high: float | None) -> str:
     """`value [low, high]`, or the value and "no interval"."""
     if low is None or high is None:
-        return f"{number(value)} (no interval)"
+        return Phrase("{figure} (no interval)", figure=number(value))
     largest = max(abs(value), abs(low), abs(high))
     exponent = math.floor(math.log10(largest)) if largest > 0 else 0
     if not _EXPONENTS[0] <= exponent <= _EXPONENTS[1]:  # one power of ten for all three
@@ -57,18 +58,23 @@ def spread(value: float, low: float | None, high: float | None) -> str:
     return f"{centre(value, low, high)} {interval(low, high)}"
 
 
-def estimate(figure: Estimate, otherwise: str | None = None) -> str:
+def estimate(figure: Estimate, otherwise: Phrase | None = None) -> str:
     """An estimate in one line; `otherwise` is the reason where it carries none itself."""
     if figure.value is None:
         return missing(figure.reason or otherwise)
     return spread(figure.value, figure.low, figure.high)
 
 
-def share(value: float, low: float | None = None, high: float | None = None) -> str:
+def share(value: float, low: float | None = None, high: float | None = None) -> Phrase:
     """A share in per cent, such as `12 % [8, 18]`."""
     if low is None or high is None:
-        return f"{_signed(100 * value, 0 if value in (0, 1) else 1)}{THIN}%"
-    return f"{centre(100 * value, 100 * low, 100 * high)}{THIN}% {interval(100 * low, 100 * high)}"
+        return _percent(_signed(100 * value, 0 if value in (0, 1) else 1))
+    percent = _percent(centre(100 * value, 100 * low, 100 * high))
+    return Phrase("{percent} {ends}", percent=percent, ends=interval(100 * low, 100 * high))
+
+
+def _percent(figure: str) -> Phrase:
+    return Phrase("{figure}\N{NARROW NO-BREAK SPACE}%", figure=figure)
 
 
 def given(value: float) -> str:
@@ -76,14 +82,24 @@ def given(value: float) -> str:
     return decimals(value, ".4g").replace("-", MINUS)
 
 
-def level(value: float) -> str:
+def level(value: float) -> Phrase:
     """A confidence level or a threshold in per cent, without needless digits: `95 %`, `99.3 %`."""
-    return f"{decimals(100 * value, '.3g')}{THIN}%"
+    return _percent(decimals(100 * value, ".3g"))
 
 
-def missing(reason: str | None) -> str:
+def missing(reason: Phrase | None) -> Phrase:
     """What stands where a figure would."""
-    return f"not measured: {reason or NO_REASON}"
+    return Phrase("not measured: {reason}", reason=reason or NO_REASON)
+
+
+def reason_of(text: str) -> str | None:
+    """The reason that `missing` gave where this figure would stand; None where there is a figure."""
+    return text.values["reason"] if isinstance(text, Phrase) and text.template == "not measured: {reason}" else None
+
+
+def in_unit(figure: str, unit: str) -> Phrase:
+    """A figure with its unit behind it."""
+    return Phrase("{figure} {unit}", figure=figure, unit=unit)
 
 
 def plain(text: str) -> str:

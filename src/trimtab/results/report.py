@@ -9,6 +9,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from trimtab.languages import Code, spoken
+from trimtab.phrases import Phrase
 from trimtab.results.consequences import (
     AnswerBias,
     Curve,
@@ -20,11 +22,17 @@ from trimtab.results.consequences import (
     SideEffects,
     TrainingVariability,
 )
-from trimtab.results.figures import Document, Estimate, Record
+from trimtab.results.figures import EARLIER, Document, Estimate, Record
 
 Decision = Literal["go", "caution", "no-go", "inconclusive"]
 # From worst to best, for `--require`.
 DECISIONS: tuple[Decision, ...] = ("no-go", "inconclusive", "caution", "go")
+IN_WORDS: Mapping[Decision, Phrase] = {
+    "no-go": Phrase("no-go"),
+    "inconclusive": Phrase("inconclusive"),
+    "caution": Phrase("caution"),
+    "go": Phrase("go"),
+}
 
 
 class Slope(Record):
@@ -34,7 +42,7 @@ class Slope(Record):
     low: float | None = None
     high: float | None = None
     n: int | None = None
-    reason: str | None = None
+    reason: Phrase | None = None
 
     @property
     def value(self) -> float | None:
@@ -61,7 +69,7 @@ class Lint(Record):
 
     severity: Literal["error", "warning", "info"]
     code: str
-    message: str
+    message: Phrase
 
 
 class Effect(Record):
@@ -86,9 +94,9 @@ class Effect(Record):
     even_low: float
     even_high: float
     n: int
-    positive: Estimate = Estimate(reason="the report is of an earlier version")
-    negative: Estimate = Estimate(reason="the report is of an earlier version")
-    positive_fell: Estimate = Estimate(reason="the report is of an earlier version")
+    positive: Estimate = Estimate(reason=EARLIER)
+    negative: Estimate = Estimate(reason=EARLIER)
+    positive_fell: Estimate = Estimate(reason=EARLIER)
 
 
 class AntiSteerable(Record):
@@ -130,8 +138,8 @@ class PromptTypeResult(Record):
         acting: where a condition leaves some prompts alone; None where it acts on all.
     """
 
-    not_measured: str | None = None
-    untried: str | None = None
+    not_measured: Phrase | None = None
+    untried: Phrase | None = None
     n: int | None = None
     level: float | None = None
     exploratory: bool = True
@@ -149,7 +157,7 @@ class PromptTypeResult(Record):
     effects: tuple[float, ...] = ()
 
     @staticmethod
-    def without(reason: str) -> "PromptTypeResult":
+    def without(reason: Phrase) -> "PromptTypeResult":
         """A type that has no meaning for the behavior."""
         missing = Estimate(reason=reason)
         return PromptTypeResult(
@@ -173,7 +181,7 @@ class Bound(Record):
         unit: such as `nats/token`; `share` is shown in per cent.
     """
 
-    name: str
+    name: Phrase
     value: float
     low: float
     high: float
@@ -181,7 +189,7 @@ class Bound(Record):
     direction: Literal["above", "below"]
     holds: bool | None
     n: int
-    unit: str
+    unit: Phrase
 
 
 class ErrorRate(Record):
@@ -202,26 +210,26 @@ class ErrorRate(Record):
     low: float
     high: float
     n: int
-    kind: str
-    data: str
-    model: str
-    wrong: str
-    reservations: tuple[str, ...] = ()
+    kind: Phrase
+    data: Phrase
+    model: Phrase
+    wrong: Phrase
+    reservations: tuple[Phrase, ...] = ()
 
 
 class Verdict(Record):
     """The decision, in one word, in one sentence, and why."""
 
     decision: Decision
-    sentence: str
-    reasons: tuple[str, ...]
+    sentence: Phrase
+    reasons: tuple[Phrase, ...]
     prompt_type: str
     strength: float
     bounds: tuple[Bound, ...] = ()
-    reservations: tuple[str, ...] = ()
+    reservations: tuple[Phrase, ...] = ()
     basis: Literal["likelihood", "likelihood and generated text"] = "likelihood"
     error_rate: ErrorRate | None = None
-    error_rate_reason: str | None = None
+    error_rate_reason: Phrase | None = None
 
 
 class NextStep(Record):
@@ -235,7 +243,7 @@ class NextStep(Record):
     """
 
     code: str
-    what: str
+    what: Phrase
     command: str | None = None
     values: Mapping[str, str] = {}
 
@@ -340,7 +348,7 @@ class Convergence(Record):
     expected_cosine: float | None = None
     pairs_for_95: int | None = None
     n: int = 0
-    reason: str | None = None
+    reason: Phrase | None = None
 
 
 class ExampleRow(Record):
@@ -383,7 +391,7 @@ class LabelNoise(Record):
     share: Estimate = Estimate()
     p_value: float | None = None
     examples: tuple[str, ...] = ()
-    reason: str | None = None
+    reason: Phrase | None = None
 
 
 class Wording(Record):
@@ -401,7 +409,7 @@ class Wording(Record):
     words: Mapping[str, float] = {}
     without: Estimate = Estimate()
     shuffled: Estimate = Estimate()
-    reason: str | None = None
+    reason: Phrase | None = None
 
 
 class Stopping(Record):
@@ -423,7 +431,7 @@ class Stopping(Record):
     looks: tuple[int, ...]
     settled: Literal["success", "failure"] | None
     level: float
-    not_measured: tuple[str, ...]
+    not_measured: tuple[Phrase, ...]
     tokens: int
     tokens_thorough: int
 
@@ -453,7 +461,7 @@ class Report(Document):
     description: str
     instructions: tuple[str, str]
     answer_kind: Literal["choice", "text"]
-    unit: str
+    unit: Phrase
     data_digest: str
     pairing: Literal["natural", "random"]
     model: ModelRecord
@@ -481,8 +489,8 @@ class Report(Document):
     convergence: Convergence
     length_auroc: Estimate
     length_matched_effect: Estimate
-    wording: Wording = Wording(reason="the report is of an earlier version")
-    label_noise: LabelNoise = LabelNoise(reason="the report is of an earlier version")
+    wording: Wording = Wording(reason=EARLIER)
+    label_noise: LabelNoise = LabelNoise(reason=EARLIER)
     lint: tuple[Lint, ...]
     direction: Direction
     random_directions: RandomDirectionBaseline
@@ -493,22 +501,29 @@ class Report(Document):
     generated: Generated
     examples: tuple[Text, ...]
     continuations: tuple[Continuation, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Phrase, ...]
     steering: SteeringRecord | None = None
     stopping: Stopping | None = None  # None in reports of earlier versions
     next_steps: tuple[NextStep, ...] = ()  # none in reports of earlier versions
     rows: tuple[ExampleRow, ...] = Field(default=(), exclude=True, repr=False)
 
     @property
-    def place(self) -> str:
+    def place(self) -> Phrase:
         """Where it steers, in words."""
-        return f"block {self.site.block} {self.site.component}" if self.site else "text in front of prompts"
+        if self.site is None:
+            return Phrase("text in front of prompts")
+        return Phrase("block {block} {component}", block=self.site.block, component=self.site.component)
 
-    def save(self, folder: str | Path) -> Path:
-        """Write `report.html`, `report.json` and `examples.parquet` into a folder; returns the folder."""
+    def save(self, folder: str | Path, language: Code = "en") -> Path:
+        """Write `report.html`, `report.json` and `examples.parquet` into a folder; returns the folder.
+
+        Args:
+            folder: is made if it is not there.
+            language: of `report.html`; the JSON is in English, whatever the language.
+        """
         from trimtab.reports.check.files import save
 
-        return save(self, folder)
+        return save(self, folder, spoken(language))
 
     def _repr_html_(self) -> str:
         from trimtab.reports.check.notebook import shown

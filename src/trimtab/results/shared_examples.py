@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase
 from trimtab.results.report import ExampleRow, PromptTypeResult, Report, Text
 from trimtab.statistics.intervals import Interval, bootstrap_mean
 
@@ -38,7 +39,9 @@ class Both:
 def chosen(report: Report) -> PromptTypeResult:
     """The prompt type that the verdict is about."""
     name = report.verdict.prompt_type
-    return report.prompt_types.get(name, PromptTypeResult.without(f"the report has no prompt type {name}"))
+    return report.prompt_types.get(
+        name, PromptTypeResult.without(Phrase("the report has no prompt type {type}", type=name))
+    )
 
 
 def identity(example: Text | ExampleRow) -> Identity:

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from trimtab.phrases import Phrase
 from trimtab.results.figures import Document, Estimate, Record
 from trimtab.results.report import ModelRecord
 
@@ -52,7 +53,7 @@ class GeometryRow(Record):
     block: int
     component: str
     n_train: int
-    not_measured: str | None = None
+    not_measured: Phrase | None = None
     norm: float | None = None
     edit_size_ratio: float | None = None
     agreement: float | None = None
@@ -98,7 +99,7 @@ class Cell(GeometryRow):
 
     family: str
     control: bool
-    unit: str
+    unit: Phrase
     n_eval: int
     n_eval_clusters: int
     length_auroc: float | None = None
@@ -216,7 +217,7 @@ class Study(Document):
     cosines: tuple[TypeCosines, ...] = ()
     types: tuple[TypeSummary, ...] = ()
     associations: tuple[Association, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Phrase, ...] = ()
 
     def _repr_html_(self) -> str:
         from trimtab.reports.study.notebook import shown

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase
 from trimtab.results.figures import Document, Estimate, Record
 from trimtab.results.report import ModelRecord
 
@@ -72,7 +73,7 @@ class Trial(Record):
     where: str = ""
     capability_loss: float | None = None
     gains: Mapping[str, Estimate] = {}
-    gain: Estimate = Estimate(reason="pruned before the tasks")
+    gain: Estimate = Estimate(reason=Phrase("pruned before the tasks"))
     front: bool = False
     steering: str | None = None
     preset: str | None = None

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from trimtab.decimals import bracketed, decimals
 from trimtab.experiment.instrument import Instrument
 from trimtab.measurements.effects import Steered
+from trimtab.phrases import Phrase, with_commas
 from trimtab.results.consequences import PromptingBaseline
+from trimtab.results.numbers import NO_REASON
 from trimtab.results.report import LabelNoise
 from trimtab.verdict import blocking
 from trimtab.verdict.decision import Conclusion, Requirement, Thresholds, conclude
@@ -34,7 +36,7 @@ class DecisionWithGrounds:
 
     conclusion: Conclusion
     requirements: tuple[Requirement, ...]
-    reservations: tuple[str, ...]
+    reservations: tuple[Phrase, ...]
 
 
 def decide(evidence: Evidence, thresholds: Thresholds, instrument: Instrument) -> DecisionWithGrounds:
@@ -46,12 +48,14 @@ def decide(evidence: Evidence, thresholds: Thresholds, instrument: Instrument) -
         every_kind = evidence.capability[-1]
         loss = capability_requirement(every_kind, thresholds)
         if loss is None:
-            listed.append(f"whether capability is lost is not known: {every_kind.change.reason}")
+            why = every_kind.change.reason or NO_REASON
+            listed.append(Phrase("whether capability is lost is not known: {why}", why=why))
         else:
             needs.append(loss)
     written = generated_requirements(evidence.generated)
     if evidence.generated.n and not written:
-        listed.append(f"generated text could not be judged: {evidence.generated.shift.reason}")
+        why = evidence.generated.shift.reason or NO_REASON
+        listed.append(Phrase("generated text could not be judged: {why}", why=why))
     needs += written
     blocking_reservations = [
         *blocking.of_lint(evidence.lint),
@@ -63,27 +67,38 @@ def decide(evidence: Evidence, thresholds: Thresholds, instrument: Instrument) -
     return DecisionWithGrounds(conclusion, tuple(needs), tuple(listed))
 
 
-def reservations(evidence: Evidence, thresholds: Thresholds) -> list[str]:
+def reservations(evidence: Evidence, thresholds: Thresholds) -> list[Phrase]:
     """Why a success is to be trusted less, each reason with its figure; the gravest first."""
     chosen, line, length, tests = evidence.result, evidence.linearity, evidence.length, evidence.direction
     n_clusters = evidence.steered.effect.n_clusters
     listed = [*_about_desired(evidence.steered), *_about_labels(evidence.label_noise)]
-    listed += [f"{f.code}: {f.message}" for f in evidence.lint if f.code in RESERVATIONS]
+    listed += [
+        Phrase("{code}: {message}", code=f.code, message=f.message) for f in evidence.lint if f.code in RESERVATIONS
+    ]
     acts = evidence.steered.effect.acts()
     if acts is not None and acts.value < MOST:
         listed.append(
-            f"it acts on {bracketed(acts, '.0%')} of the examples and leaves the others alone: their prompts do not "
-            "meet its condition"
+            Phrase(
+                "it acts on {share} of the examples and leaves the others alone: their prompts do not meet its "
+                "condition",
+                share=bracketed(acts, ".0%"),
+            )
         )
     left, effect = evidence.wording.without, chosen.effect
     if left.value is not None and effect is not None and left.value < effect.mean / 2:
         listed.append(
-            f"more than half of the effect comes from {blocking.named(evidence.wording)}: without, it is "
-            f"{bracketed(left)}"
+            Phrase(
+                "more than half of the effect comes from {words}: without, it is {left}",
+                words=blocking.named(evidence.wording),
+                left=bracketed(left),
+            )
         )
     if tests.p_value is not None and tests.p_value > 0.05:
         listed.append(
-            f"no direction tells the two sides apart better than chance (permutation p = {tests.p_value:.2g})"
+            Phrase(
+                "no direction tells the two sides apart better than chance (permutation p = {p})",
+                p=f"{tests.p_value:.2g}",
+            )
         )
     elif (
         tests.halves_p_value is not None
@@ -91,69 +106,123 @@ def reservations(evidence: Evidence, thresholds: Thresholds) -> list[str]:
         and (tests.halves_cosine or 0.0) < SAME_DIRECTION
     ):
         listed.append(
-            f"the direction depends on what the example is about: two halves of the examples give vectors at a cosine "
-            f"of {decimals(tests.halves_cosine)}, random halves {decimals(tests.halves_expected)} "
-            f"(p = {tests.halves_p_value:.2g})"
+            Phrase(
+                "the direction depends on what the example is about: two halves of the examples give vectors "
+                "at a cosine of {cosine}, random halves {expected} (p = {p})",
+                cosine=decimals(tests.halves_cosine),
+                expected=decimals(tests.halves_expected),
+                p=f"{tests.halves_p_value:.2g}",
+            )
         )
     agreement = chosen.directional_agreement_loo
     if agreement.value is not None and agreement.low is not None and agreement.low <= MIN_AGREEMENT:
         listed.append(
-            f"the examples hardly agree on one direction: leave-one-out agreement "
-            f"{bracketed(agreement)} reaches down to {MIN_AGREEMENT}"
+            Phrase(
+                "the examples hardly agree on one direction: leave-one-out agreement {agreement} reaches "
+                "down to {least}",
+                agreement=bracketed(agreement),
+                least=f"{MIN_AGREEMENT}",
+            )
         )
     if chosen.effect is not None and abs(chosen.effect.even) > abs(chosen.effect.odd):
         listed.append(
-            f"the even part of the effect ({decimals(chosen.effect.even)}) exceeds the odd part "
-            f"({decimals(chosen.effect.odd)}): "
-            "more damage or answer bias than direction"
+            Phrase(
+                "the even part of the effect ({even}) exceeds the odd part ({odd}): more damage or answer "
+                "bias than direction",
+                even=decimals(chosen.effect.even),
+                odd=decimals(chosen.effect.odd),
+            )
         )
     if chosen.edit_size_ratio is not None and chosen.edit_size_ratio > 1:
-        listed.append(f"the edit is {decimals(chosen.edit_size_ratio, '.1f')} times as large as a typical activation")
+        listed.append(
+            Phrase(
+                "the edit is {ratio} times as large as a typical activation",
+                ratio=decimals(chosen.edit_size_ratio, ".1f"),
+            )
+        )
     if length.value is not None and not 0.3 <= length.value <= 0.7:
         listed.append(
-            f"length alone tells the two sides apart (AUROC {decimals(length.value)}), so the vector may hold length"
+            Phrase(
+                "length alone tells the two sides apart (AUROC {auroc}), so the vector may hold length",
+                auroc=decimals(length.value),
+            )
         )
     if line.spearman is not None and line.spearman < 0.7:
-        listed.append(f"the effect does not grow steadily with strength (mean Spearman ρ {decimals(line.spearman)})")
+        listed.append(
+            Phrase(
+                "the effect does not grow steadily with strength (mean Spearman ρ {rho})",
+                rho=decimals(line.spearman),
+            )
+        )
     if n_clusters < ENOUGH_CLUSTERS:
-        listed.append(f"only {n_clusters} independent evaluation examples")
+        listed.append(Phrase("only {n} independent evaluation examples", n=n_clusters))
     return listed
 
 
-def _about_desired(steered: Steered) -> list[str]:
+def _about_desired(steered: Steered) -> list[Phrase]:
     """A reservation where the effect does not come from desired answers."""
     plus, minus = steered.effect.side("positive"), steered.effect.side("negative")
     figures = ", ".join(f"{name} {bracketed(i)}" for name, i in (("Δ+", plus), ("Δ−", minus)))
     if plus.high < 0:
-        return [f"desired answers become less likely, undesired ones even more so ({figures})"]
+        return [Phrase("desired answers become less likely, undesired ones even more so ({figures})", figures=figures)]
     if plus.low <= 0:
         return [
-            f"it is not certain that desired answers become likelier: the effect comes from undesired ones ({figures})"
+            Phrase(
+                "it is not certain that desired answers become likelier: the effect comes from undesired "
+                "ones ({figures})",
+                figures=figures,
+            )
         ]
     return []
 
 
-def _about_labels(noise: LabelNoise) -> list[str]:
+def _about_labels(noise: LabelNoise) -> list[Phrase]:
     """A reservation where labels look exchanged."""
     share = noise.share
     if share.value is None or share.low is None or share.high is None or not share.value:
         return []
-    rows = f", such as {', '.join(noise.examples)}" if noise.examples else ""
+    about = bracketed(share, ".0%")
+    if not noise.examples:
+        return [
+            Phrase(
+                "label noise: about {share} of the training examples look as if their two sides were exchanged; look "
+                "at these and correct them",
+                share=about,
+            )
+        ]
     return [
-        f"label noise: about {bracketed(share, '.0%')} of the training examples look as if "
-        f"their two sides were exchanged{rows}; look at these and correct them"
+        Phrase(
+            "label noise: about {share} of the training examples look as if their two sides were exchanged, such as "
+            "{rows}; look at these and correct them",
+            share=about,
+            rows=with_commas(noise.examples),
+        )
     ]
 
 
-def about_prompting(prompting_baseline: PromptingBaseline, unit: str) -> list[str]:
+def about_prompting(prompting_baseline: PromptingBaseline, unit: Phrase) -> list[Phrase]:
     """A sentence on whether steering beats prompting, and whether it adds to it."""
     effect, beats, adds = prompting_baseline.effect, prompting_baseline.beats, prompting_baseline.adds
     if effect.value is None or beats.low is None or beats.high is None or adds.low is None or adds.high is None:
         return []
-    better = "beats" if beats.low > 0 else "falls short of" if beats.high < 0 else "does about as much as"
-    more = "adds to it" if adds.low > 0 else "takes from it" if adds.high < 0 else "adds nothing certain to it"
+    by, on_top = bracketed(beats, plus=True), bracketed(adds, plus=True)
+    if beats.low > 0:
+        better = Phrase("steering beats prompting (by {by})", by=by)
+    elif beats.high < 0:
+        better = Phrase("steering falls short of prompting (by {by})", by=by)
+    else:
+        better = Phrase("steering does about as much as prompting (by {by})", by=by)
+    if adds.low > 0:
+        more = Phrase("adds to it ({by})", by=on_top)
+    elif adds.high < 0:
+        more = Phrase("takes from it ({by})", by=on_top)
+    else:
+        more = Phrase("adds nothing certain to it ({by})", by=on_top)
     return [
-        f"prompting instead moves answers by {bracketed(effect, plus=True, unit=unit)}: steering "
-        f"{better} prompting (by {bracketed(beats, plus=True)}) and {more} "
-        f"({bracketed(adds, plus=True)})"
+        Phrase(
+            "prompting instead moves answers by {effect}: {better} and {more}",
+            effect=bracketed(effect, plus=True, unit=unit),
+            better=better,
+            more=more,
+        )
     ]

@@ -8,6 +8,8 @@ from typing import Literal
 from scipy.special import ndtri
 
 from trimtab.decimals import bracketed, decimals
+from trimtab.phrases import Phrase
+from trimtab.results.numbers import in_unit
 from trimtab.statistics.intervals import Interval
 
 _QUANTILE, _POWER = 1.96, 0.84  # of a 95 % interval, and of a chance of 80 %
@@ -53,12 +55,12 @@ class Requirement:
         level: of the interval.
     """
 
-    name: str
+    name: Phrase
     interval: Interval
     threshold: float
     direction: Literal["above", "below"]
     n: int
-    unit: str
+    unit: Phrase
     at: Callable[[float], Interval] | None = None
     may_stay_open: bool = False
     level: float = 0.95
@@ -96,16 +98,23 @@ class Requirement:
         return max(needed, self.n + 1) if needed < 100_000 else None
 
     @property
-    def text(self) -> str:
+    def text(self) -> Phrase:
         """`mean steering effect 0.55 [0.49, 0.61] nats/token, needs more than 0.05: holds (n = 72)`."""
         i = self.interval
         if self.unit == "share":
             figure, bound = bracketed(i, ".0%"), decimals(self.threshold, ".0%")
         else:
-            figure, bound = f"{bracketed(i, '.3g')} {self.unit}", decimals(self.threshold, ".3g")
-        need = "more" if self.direction == "above" else "less"
-        outcome = {True: "holds", False: "fails", None: "undecided"}[self.holds]
-        return f"{self.name} {figure}, needs {need} than {bound}: {outcome} (n = {self.n})"
+            figure, bound = in_unit(bracketed(i, ".3g"), self.unit), decimals(self.threshold, ".3g")
+        outcome = {True: Phrase("holds"), False: Phrase("fails"), None: Phrase("undecided")}[self.holds]
+        if self.direction == "above":
+            return Phrase(
+                "{name} {figure}, needs more than {bound}: {outcome} (n = {n})",
+                name=self.name, figure=figure, bound=bound, outcome=outcome, n=self.n,
+            )  # fmt: skip
+        return Phrase(
+            "{name} {figure}, needs less than {bound}: {outcome} (n = {n})",
+            name=self.name, figure=figure, bound=bound, outcome=outcome, n=self.n,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -123,10 +132,10 @@ class Conclusion:
     """
 
     decision: Decision
-    reasons: tuple[str, ...]
-    failed: tuple[str, ...] = ()
-    open: Mapping[str, int | None] = field(default_factory=dict)
-    blocking: tuple[str, ...] = ()
+    reasons: tuple[Phrase, ...]
+    failed: tuple[Phrase, ...] = ()
+    open: Mapping[Phrase, int | None] = field(default_factory=dict)
+    blocking: tuple[Phrase, ...] = ()
     unable: bool = False
 
 
@@ -149,9 +158,9 @@ def failing(requirements: Sequence[Requirement], level: float = 0.95) -> list[bo
 
 def conclude(
     requirements: Sequence[Requirement],
-    reservations: Sequence[str],
-    blocking: Sequence[str] = (),
-    unable: str | None = None,
+    reservations: Sequence[Phrase],
+    blocking: Sequence[Phrase] = (),
+    unable: Phrase | None = None,
 ) -> Conclusion:
     """Four values from requirements and reservations.
 
@@ -179,9 +188,13 @@ def conclude(
     for r in open_:
         n = settled_by[r.name]
         reasons.append(
-            f"to settle the {r.name}: about {n} evaluation examples (80 % sure, if the estimate is right)"
+            Phrase(
+                "to settle the {name}: about {n} evaluation examples (80 % sure, if the estimate is right)",
+                name=r.name,
+                n=n,
+            )
             if n
-            else f"the {r.name} lies on its bound; no affordable number of examples would settle it"
+            else Phrase("the {name} lies on its bound; no affordable number of examples would settle it", name=r.name)
         )
     if blocking or open_:
         return Conclusion("inconclusive", tuple(reasons), open=settled_by, blocking=tuple(blocking))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
+from trimtab.phrases import Phrase
 from trimtab.verdict.decision import Decision
 
 
@@ -44,7 +45,7 @@ class ErrorRates:
     model: str
     digest: str
     dtype: str
-    data: str
+    data: Phrase
     command: str
     thresholds: Mapping[str, float]
     decisions: Mapping[Decision, Rate]
@@ -53,4 +54,7 @@ class ErrorRates:
     def shipped() -> "ErrorRates":
         """Those that come with the package (benchmarks/verdict_table.py writes them)."""
         table = json.loads(files(__package__).joinpath("error_rates.json").read_text())
-        return ErrorRates(**{**table, "decisions": {name: Rate(**rate) for name, rate in table["decisions"].items()}})
+        decisions = {name: Rate(**rate) for name, rate in table["decisions"].items()}
+        data = Phrase("{n} public sets of statements", n=table["data"].split()[0])
+        assert data == table["data"], "the data have other words now, which need a phrase of their own"
+        return ErrorRates(**{**table, "data": data, "decisions": decisions})

@@ -30,6 +30,7 @@ from trimtab.measurements.geometry import CAME_FINISHED, NO_GEOMETRY, Geometry
 from trimtab.measurements.lengths import lengths
 from trimtab.measurements.noise import NoisyEffects, noise
 from trimtab.measurements.wording import wording, wording_steps
+from trimtab.phrases import Phrase
 from trimtab.results.consequences import Capability, Direction, Generated, RandomDirectionBaseline
 from trimtab.results.figures import Estimate
 from trimtab.results.report import Base, LabelNoise, Noise, PromptTypeResult, Slope, Wording
@@ -48,7 +49,8 @@ from trimtab.verdict.requirements import requirements
 
 Omitted = Literal["curve", "noise", "random directions", "divergence", "capability", "wording"]
 NOTHING: Collection[Omitted] = frozenset()
-LEFT_OUT = "left out"
+LEFT_OUT = Phrase("left out")
+NEUTRAL_TEXT, OTHER_PROMPTS = Phrase("neutral text"), Phrase("other prompts")
 # What cannot change a decision that is certain already; the noise of effects costs little and belongs to every figure.
 NEEDLESS: Collection[Omitted] = frozenset({"curve", "random directions", "divergence", "capability", "wording"})
 
@@ -96,12 +98,12 @@ class Evidence:
     wording: Wording
     lint: Sequence[Finding]
     expected: frozenset[str]
-    lost: Mapping[float, str]
+    lost: Mapping[float, Phrase]
 
     @property
-    def drifts(self) -> dict[str, Drift]:
+    def drifts(self) -> dict[Phrase, Drift]:
         """By name of the texts."""
-        named = {"neutral text": self.neutral, "other prompts": self.prompts}
+        named = {NEUTRAL_TEXT: self.neutral, OTHER_PROMPTS: self.prompts}
         return {name: drift for name, drift in named.items() if drift is not None}
 
 
@@ -142,7 +144,7 @@ def assess(
             (neutral,) = NeutralDrift(steering, (on.strength,), NEUTRAL_ROWS, part).drifts(on)
         else:
             neutral = neutral_in_looks(on, steering, part, stop.max_kl)
-        drifts = {"neutral text": neutral, "other prompts": prompts}
+        drifts = {NEUTRAL_TEXT: neutral, OTHER_PROMPTS: prompts}
         wrong = stop is not None and _certain(on, steering, own, base, stop, drifts)
     omit, why = (NEEDLESS, DECIDED) if wrong else (omit, LEFT_OUT if stop is None else DECIDED)
     noisy = None if "noise" in omit else noise(on, steering, part)
@@ -188,7 +190,7 @@ def assess(
 
 
 def _certain(
-    on: Experiment, steering: Steering, own: Steered, base: Base, stop: Thresholds, drifts: Mapping[str, Drift]
+    on: Experiment, steering: Steering, own: Steered, base: Base, stop: Thresholds, drifts: Mapping[Phrase, Drift]
 ) -> bool:
     """Whether it is a no-go already."""
     return foregone(requirements(own, stop, on.instrument.unit, undrawn(steering), drifts), base, on)

@@ -15,6 +15,7 @@ from trimtab.experiment.experiment import Experiment, Split
 from trimtab.measurements.capability import CapabilityMargins, capability
 from trimtab.measurements.divergence import NEUTRAL_ROWS, Drift, NeutralDrift
 from trimtab.measurements.effects import Steered, base_record, steered
+from trimtab.phrases import Phrase
 from trimtab.results.consequences import Capability, RandomDirectionBaseline
 from trimtab.results.report import Base
 from trimtab.statistics import bootstrap_mean
@@ -163,7 +164,7 @@ def capability_in_looks(on: Experiment, steering: Steering, thresholds: Threshol
     return capability(on, steering, (some, thirds), reported_level(taken, len(CAPABILITY_LOOKS)))
 
 
-def undrawn(steering: Steering, reason: str | None = None) -> RandomDirectionBaseline:
+def undrawn(steering: Steering, reason: Phrase | None = None) -> RandomDirectionBaseline:
     """Random directions of which none was tried: the steering's own figure only has to lie above 0."""
     return RandomDirectionBaseline(figure="odd part" if steering.is_odd else "effect", reason=reason)
 

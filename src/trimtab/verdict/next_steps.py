@@ -1,11 +1,12 @@
 """What to do after a verdict: from what failed or stayed open to steps that a person can take, with their commands."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 
 from trimtab.decimals import bracketed
+from trimtab.phrases import Phrase
 from trimtab.results.numbers import given
 from trimtab.results.report import NextStep, Report
 from trimtab.verdict.decision import Conclusion
@@ -96,50 +97,61 @@ def _after_no_go(report: Report, conclusion: Conclusion, commands: _Commands) ->
     still = any(name == EFFECT or name.startswith(ODD) for name in failed)
     yield NextStep(
         code="no-pilot",
-        what="Do not pilot this steering: what was measured says that it would not do what it is for.",
+        what=Phrase("Do not pilot this steering: what was measured says that it would not do what it is for."),
     )
     if still:
         yield NextStep(
             code="read-examples",
-            what="Nothing here moves the answers enough. Look at the examples first: do the two answers of a prompt "
-            "differ in the behavior and in little else?",
+            what=Phrase(
+                "Nothing here moves the answers enough. Look at the examples first: do the two answers of a "
+                "prompt differ in the behavior and in little else?"
+            ),
             command=f"trimtab lint {commands.named.data}",
         )
         if report.site_chosen == "given" and report.steering is None:
-            what = "The site was given: let the check look for one."
+            what = Phrase("The site was given: let the check look for one.")
             yield NextStep(code="look-for-site", what=what, command=commands.check())
     elif any("anti-steerable" in name for name in failed):
         yield NextStep(
             code="part-in-two",
-            what="It moves most examples the right way and too many the wrong way. The report lists those; if they "
-            "have something in common, they are a behavior of their own: part the file in two and check both.",
+            what=Phrase(
+                "It moves most examples the right way and too many the wrong way. The report lists those; if "
+                "they have something in common, they are a behavior of their own: part the file in two and "
+                "check both."
+            ),
             command=_joined("trimtab check first.jsonl second.jsonl", commands.named.model),
         )
         if report.steering is None:
             yield NextStep(
                 code="turn-each-token",
-                what="One direction may not be enough: a method that turns each token its own way is worth a try.",
+                what=Phrase(
+                    "One direction may not be enough: a method that turns each token its own way is worth a try."
+                ),
                 command=commands.fit(f"--method k-steering --out {_folder(report, 'k-steering')}"),
             )
     if DESIRED in failed and not still:
         yield NextStep(
             code="less-of-undesired",
-            what="Desired answers become rarer too, only less so than undesired ones. If it is enough to hear less of "
-            "the undesired ones, say so; it will then be a reservation.",
+            what=Phrase(
+                "Desired answers become rarer too, only less so than undesired ones. If it is enough to hear "
+                "less of the undesired ones, say so; it will then be a reservation."
+            ),
             command=commands.check("--allow-desired-loss"),
         )
     if any(name.startswith(GENERATED) for name in failed):
         yield NextStep(
             code="read-what-it-writes",
-            what="Answers become likelier, and the texts that the model writes do not follow. Read the continuations "
-            "in the report: likelihood alone is no reason for a pilot.",
+            what=Phrase(
+                "Answers become likelier, and the texts that the model writes do not follow. Read the "
+                "continuations in the report: likelihood alone is no reason for a pilot."
+            ),
         )
     if any("divergence" in name or "capability" in name for name in failed):
         yield from _too_dear(report, commands)
     yield from _asking(report, commands, still)
     yield NextStep(
         code="advise",
-        what="Or let trimtab try what else may work, from prompting to trained gates; it takes a while.",
+        what=Phrase("Or let trimtab try what else may work, from prompting to trained gates; it takes a while."),
         command=commands.advise(),
     )
 
@@ -150,14 +162,16 @@ def _too_dear(report: Report, commands: _Commands) -> Iterator[NextStep]:
         strength, (lower, command) = given(report.verdict.strength), commands.weaker(0.5)
         yield NextStep(
             code="less-strength",
-            what=f"The price elsewhere is too high at strength {strength}: try {lower}.",
+            what=Phrase(
+                "The price elsewhere is too high at strength {strength}: try {lower}.", strength=strength, lower=lower
+            ),
             command=command,
             values={"strength": strength, "lower": lower},
         )
     if report.steering is None:
         yield NextStep(
             code="gate",
-            what="A gate leaves text alone that has nothing to do with the behavior.",
+            what=Phrase("A gate leaves text alone that has nothing to do with the behavior."),
             command=commands.fit(f"--method probe-gated --out {_folder(report, 'gated')}"),
         )
 
@@ -169,21 +183,27 @@ def _asking(report: Report, commands: _Commands, still: bool) -> Iterator[NextSt
     asked = report.prompting_baseline.effect
     command = commands.fit(f"--method instruction --out {_folder(report, 'asked')}")
     if asked.low is None or asked.high is None or asked.low <= 0 < asked.high:
-        what = "Ask for the behavior in the prompt instead, and check that like a steering."
+        what = Phrase("Ask for the behavior in the prompt instead, and check that like a steering.")
         yield NextStep(code="ask", what=what, command=command)
         return
     figure = bracketed(asked, plus=True, unit=report.unit)
     if asked.low > 0:
         yield NextStep(
             code="ask-since-it-works",
-            what=f"Plainly asking for it moves answers by {figure}: an instruction may do, and costs nothing to try.",
+            what=Phrase(
+                "Plainly asking for it moves answers by {figure}: an instruction may do, and costs nothing to try.",
+                figure=figure,
+            ),
             command=command,
             values={"figure": figure},
         )
     elif still:
         yield NextStep(
             code="larger-model",
-            what=f"Plainly asking for it does no better ({figure}). A larger model is left, or training it in.",
+            what=Phrase(
+                "Plainly asking for it does no better ({figure}). A larger model is left, or training it in.",
+                figure=figure,
+            ),
             values={"figure": figure},
         )
 
@@ -191,19 +211,19 @@ def _asking(report: Report, commands: _Commands, still: bool) -> Iterator[NextSt
 def _after_inconclusive(report: Report, conclusion: Conclusion, commands: _Commands) -> Iterator[NextStep]:
     yield NextStep(
         code="decide-nothing",
-        what="Do not decide on this: what was measured leaves it open, which is neither a yes nor a no.",
+        what=Phrase("Do not decide on this: what was measured leaves it open, which is neither a yes nor a no."),
     )
     for fault in conclusion.blocking:
         yield NextStep(
             code="mend-examples",
-            what=f"Mend the examples first: {fault}",
+            what=Phrase("Mend the examples first: {fault}", fault=fault),
             command=f"trimtab lint {commands.named.data}",
             values={"fault": fault},
         )
     if conclusion.unable:
         yield NextStep(
             code="as-free-text",
-            what="The unsteered model does not understand the question; check the answers as free text.",
+            what=Phrase("The unsteered model does not understand the question; check the answers as free text."),
             command=commands.check("--view statements", data=_without_view(commands.named.data)),
         )
     written = {name: n for name, n in conclusion.open.items() if name.startswith(GENERATED)}
@@ -214,7 +234,11 @@ def _after_inconclusive(report: Report, conclusion: Conclusion, commands: _Comma
         lower, command = commands.weaker(0.8)
         yield NextStep(
             code="a-little-less",
-            what=f"The {' and the '.join(dear)} lies on its bound; at strength {lower} it may well keep it.",
+            what=Phrase(
+                "The {figures} lies on its bound; at strength {lower} it may well keep it.",
+                figures=_and_the(dear),
+                lower=lower,
+            ),
             command=command,
             values={"figures": ", ".join(dear), "lower": lower},
         )
@@ -229,7 +253,7 @@ def _more_texts(report: Report, needed: list[int | None], commands: _Commands) -
     n = min(max(known, default=report.n_eval), report.n_eval)
     return NextStep(
         code="more-texts",
-        what=f"Generated text leaves it open: have the model continue {n} prompts.",
+        what=Phrase("Generated text leaves it open: have the model continue {n} prompts.", n=n),
         command=commands.check(f"--thorough --generate {n}"),
         values={"n": str(n)},
     )
@@ -243,14 +267,21 @@ def _more_rows(report: Report, needed: list[int | None]) -> NextStep:
     if total is None or total > MANY_ROWS:
         return NextStep(
             code="on-its-bound",
-            what="The figures lie on their bounds: no number of examples that one could write would decide it. Loosen "
-            "a bound for a reason that you can name, or treat it as a no.",
+            what=Phrase(
+                "The figures lie on their bounds: no number of examples that one could write would decide "
+                "it. Loosen a bound for a reason that you can name, or treat it as a no."
+            ),
         )
     more = max(2, total - rows)
     return NextStep(
         code="more-rows",
-        what=f"About {rows + more:,} rows in all would decide it with a chance of 80 %, if the estimates are right; "
-        f"there are {rows:,}. Rows that repeat each other in other words do not count; a chat model can draft more.",
+        what=Phrase(
+            "About {total} rows in all would decide it with a chance of 80 %, if the estimates are right; "
+            "there are {rows}. Rows that repeat each other in other words do not count; a chat model can "
+            "draft more.",
+            total=f"{rows + more:,}",
+            rows=f"{rows:,}",
+        ),
         command=f"trimtab draft {shlex.quote(report.behavior)} --description DESCRIPTION --n {more} "
         "--endpoint https://host/v1 --endpoint-model NAME",
         values={"total": f"{rows + more:,}", "rows": f"{rows:,}"},
@@ -259,18 +290,24 @@ def _more_rows(report: Report, needed: list[int | None]) -> NextStep:
 
 def _after_a_pass(report: Report, conclusion: Conclusion, commands: _Commands) -> Iterator[NextStep]:
     if conclusion.decision == "caution":
-        n = len(report.verdict.reservations)
         yield NextStep(
             code="read-reservations",
-            what=f"Read the reservation{'s' if n > 1 else ''} first: a pilot is defensible if you can live with "
-            f"{'each of them' if n > 1 else 'it'}, and with less traffic than a go would deserve.",
+            what=Phrase(
+                "Read the reservations first: a pilot is defensible if you can live with each of them, and with less "
+                "traffic than a go would deserve."
+            )
+            if len(report.verdict.reservations) > 1
+            else Phrase(
+                "Read the reservation first: a pilot is defensible if you can live with it, and with less traffic than "
+                "a go would deserve."
+            ),
         )
     finished, strength = report.steering is not None, given(report.verdict.strength)
     folder, check = ("STEERING", "CHECK") if finished else (_folder(report, "steering"), "")
     if not finished:
         yield NextStep(
             code="make",
-            what="Make the steering.",
+            what=Phrase("Make the steering."),
             command=commands.fit(
                 f"--site {_place(report)} --prompt-type {report.verdict.prompt_type} --strength {strength} --no-check "
                 f"--out {folder}"
@@ -280,8 +317,11 @@ def _after_a_pass(report: Report, conclusion: Conclusion, commands: _Commands) -
         folder = "STEERING@PRESET"
         yield NextStep(
             code="preset",
-            what=f"It was checked at {strength} times its own strengths: keep them as a preset of the steering, since "
-            "a release serves what is stored.",
+            what=Phrase(
+                "It was checked at {strength} times its own strengths: keep them as a preset of the "
+                "steering, since a release serves what is stored.",
+                strength=strength,
+            ),
             values={"strength": strength},
         )
     whole = report.stopping is not None and report.stopping.effort == "thorough"
@@ -290,8 +330,10 @@ def _after_a_pass(report: Report, conclusion: Conclusion, commands: _Commands) -
         check = f"{folder.partition('@')[0]}-check"
         yield NextStep(
             code="check-the-folder",
-            what="Check the very folder that is to go live, as it will be asked: all of it on all examples, and text "
-            "that the model writes, of which a likelihood says little.",
+            what=Phrase(
+                "Check the very folder that is to go live, as it will be asked: all of it on all examples, and text "
+                "that the model writes, of which a likelihood says little."
+            ),
             command=commands.check(
                 "" if as_served else "--chat-template", f"--strength {strength}" if "@" in folder else "",
                 f"--thorough --generate 40 --out {check}", steering=folder.partition("@")[0],
@@ -299,10 +341,18 @@ def _after_a_pass(report: Report, conclusion: Conclusion, commands: _Commands) -
         )  # fmt: skip
     yield NextStep(
         code="release",
-        what="Put it live for one user in a hundred, with what must not get worse; one command takes it back "
-        "(docs/operations.md).",
+        what=Phrase(
+            "Put it live for one user in a hundred, with what must not get worse; one command takes it "
+            "back (docs/operations.md)."
+        ),
         command=commands.release(folder, check),
     )
+
+
+def _and_the(names: Sequence[Phrase]) -> Phrase:
+    """Names one after another: `a and the b`."""
+    first, *others = names
+    return Phrase("{first} and the {others}", first=first, others=_and_the(others)) if others else first
 
 
 def _edits(report: Report) -> bool:

@@ -9,6 +9,7 @@ from trimtab.experiment.effort import DECIDED
 from trimtab.experiment.instrument import Floats
 from trimtab.measurements.divergence import Drift
 from trimtab.measurements.effects import Steered
+from trimtab.phrases import Phrase
 from trimtab.results.consequences import Capability, Generated, RandomDirectionBaseline
 from trimtab.results.report import Base, Bound
 from trimtab.statistics import Interval, bootstrap_mean
@@ -16,18 +17,19 @@ from trimtab.verdict.decision import Requirement, Thresholds
 
 # With fewer independent evaluation examples a success is a caution.
 ENOUGH_CLUSTERS = 50
-EFFECT, ODD = "mean steering effect", "effect in the vector's direction (odd part)"
-DESIRED = "desired answers become likelier (Δ+)"
+EFFECT, ODD = Phrase("mean steering effect"), Phrase("effect in the vector's direction (odd part)")
+DESIRED = Phrase("desired answers become likelier (Δ+)")
 # How the names of requirements on generated text begin.
-GENERATED = "generated text"
+GENERATED = Phrase("generated text")
+NATS, SHARE = Phrase("nats/token"), Phrase("share")
 
 
 def requirements(
     steered: Steered,
     thresholds: Thresholds,
-    unit: str,
+    unit: Phrase,
     random_directions: RandomDirectionBaseline,
-    drifts: Mapping[str, Drift],
+    drifts: Mapping[Phrase, Drift],
 ) -> list[Requirement]:
     """What the verdict requires of the chosen prompt type.
 
@@ -41,13 +43,13 @@ def requirements(
     effect, random = steered.effect, random_directions.percentile_95 or 0.0
     beyond, name = (steered.odd, ODD) if random_directions.figure == "odd part" else (effect, EFFECT)
     seed, n = effect.seed, effect.n_clusters
-    beside = name if random_directions.reason == DECIDED else f"{name}, against random directions"
+    beside = name if random_directions.reason == DECIDED else Phrase("{name}, against random directions", name=name)
     needs = [
         Requirement(EFFECT, effect.mean(), thresholds.min_effect, "above", n, unit, effect.mean, level=effect.level),
         Requirement(beside, beyond.mean(), random, "above", n, unit, beyond.mean, level=effect.level),
         Requirement(
-            "share of anti-steerable examples",
-            effect.below_zero(), thresholds.max_anti_steerable, "below", effect.n_acting, "share", effect.below_zero,
+            Phrase("share of anti-steerable examples"),
+            effect.below_zero(), thresholds.max_anti_steerable, "below", effect.n_acting, SHARE, effect.below_zero,
             level=effect.level,
         ),
     ]  # fmt: skip
@@ -56,9 +58,9 @@ def requirements(
         needs.append(Requirement(DESIRED, desired(), 0.0, "above", n, unit, desired, True, effect.level))
     for name, drift in drifts.items():
         at = partial(_mean_of, drift.kl, seed)
-        n, title = len(drift.kl), f"divergence on {name} (KL)"
+        n, title = len(drift.kl), Phrase("divergence on {name} (KL)", name=name)
         limit = thresholds.max_kl
-        needs.append(Requirement(title, at(drift.level), limit, "below", n, "nats/token", at, level=drift.level))
+        needs.append(Requirement(title, at(drift.level), limit, "below", n, NATS, at, level=drift.level))
     return needs
 
 
@@ -73,15 +75,15 @@ def capability_requirement(all_kinds: Capability, thresholds: Thresholds) -> Req
         return None
     loss = Interval(-change.value, -change.high, -change.low)
     limit = thresholds.max_capability_loss
-    return Requirement("loss on the capability probe", loss, limit, "below", all_kinds.n, "share")
+    return Requirement(Phrase("loss on the capability probe"), loss, limit, "below", all_kinds.n, SHARE)
 
 
 def generated_requirements(g: Generated) -> list[Requirement]:
     """The requirements that generated text moves toward the behavior, one for each scorer that can judge it."""
     needs = []
     for name, figure, threshold, unit in (
-        (f"{GENERATED}, by a classifier", g.shift, 0.0, "log-odds"),
-        (f"{GENERATED}, preferred by {g.judge}", g.win_rate, 0.5, "share"),
+        (Phrase("{generated}, by a classifier", generated=GENERATED), g.shift, 0.0, Phrase("log-odds")),
+        (Phrase("{generated}, preferred by {judge}", generated=GENERATED, judge=g.judge), g.win_rate, 0.5, SHARE),
     ):
         if figure.interval is not None:
             needs.append(Requirement(name, figure.interval, threshold, "above", figure.n or 0, unit))
@@ -97,13 +99,14 @@ def bound(r: Requirement) -> Bound:
     )  # fmt: skip
 
 
-def unable(base: Base, kind: AnswerKind) -> str | None:
+def unable(base: Base, kind: AnswerKind) -> Phrase | None:
     """Why a missing effect says nothing: the plain model answers questions as if by chance."""
     if kind == "text" or not base.accuracy_low <= 0.5 <= base.accuracy_high:
         return None
     accuracy = Interval(base.accuracy, base.accuracy_low, base.accuracy_high)
-    return (
-        f"the unsteered model gives the matching answer in {bracketed(accuracy, '.0%')} of the "
-        "examples, no more often than by chance: it may be unable to read this form "
-        "of the question; a larger model, or the behavior as free text (--view statements), would settle it"
+    return Phrase(
+        "the unsteered model gives the matching answer in {accuracy} of the examples, no more often "
+        "than by chance: it may be unable to read this form of the question; a larger model, or the "
+        "behavior as free text (--view statements), would settle it",
+        accuracy=bracketed(accuracy, ".0%"),
     )

@@ -17,6 +17,7 @@ from trimtab.measurements.divergence import SCREENING_ROWS, Drift, NeutralDrift,
 from trimtab.measurements.edit_size_ratio import edit_size_ratio
 from trimtab.measurements.effects import PLAIN, Propensities, effects_on_dev, sweep_steps
 from trimtab.measurements.geometry import Geometry, attempted
+from trimtab.phrases import Phrase
 from trimtab.results.consequences import CurvePoint, Divergence
 from trimtab.results.figures import Estimate, estimate
 from trimtab.results.report import BlockRow
@@ -31,7 +32,8 @@ ROUGH_TEXTS = 4  # one of so many texts tells roughly
 POSITIONS = 0.25  # of the tokens whose predictions are compared, where candidates are sorted out
 MAP_BLOCKS = 16  # blocks on the map, evenly spread
 Key = TypeVar("Key", bound=Hashable)
-HOPELESS = "no block's prefilled vector moves the dev examples enough (a thorough check tries the other types)"
+HOPELESS = Phrase("no block's prefilled vector moves the dev examples enough (a thorough check tries the other types)")
+ON_DEV = Phrase("the choice on dev")
 FINISHED = "finished steering"  # stands where a prompt type's name does
 STRENGTHS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # to choose from, where none is given
 
@@ -59,8 +61,8 @@ class Chosen:
     vectors: Mapping[str, Steering]
     blocks: tuple[BlockRow, ...]
     strengths: tuple[CurvePoint, ...]
-    notes: tuple[str, ...] = ()
-    lost: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[Phrase, ...] = ()
+    lost: Mapping[str, Phrase] = field(default_factory=dict)
 
     @property
     def steering(self) -> Steering:
@@ -145,7 +147,7 @@ def with_strength(on: Experiment, chosen: Chosen, max_kl: float) -> Chosen:
     sane = [p for p in points if (p.kl.high or 0.0) < max_kl] or points[:1]
     return replace(
         chosen, strength=max(sane, key=lambda p: p.effect.low or 0.0).strength, strengths=points,
-        notes=tuple(left_out("strength", lost, "the choice on dev")),
+        notes=tuple(left_out(lost, ON_DEV)),
     )  # fmt: skip
 
 
@@ -167,7 +169,7 @@ def _with_first_sane_strength(on: Experiment, chosen: Chosen, max_kl: float) -> 
         try:
             (drifts[s],) = _worse(on, chosen.steering, [s])
         except NotFiniteError as error:
-            lost[s] = str(error)
+            lost[s] = error.message
             continue
         if (drifts[s].divergence(on.seed).high or 0.0) < max_kl:
             best = s
@@ -183,7 +185,7 @@ def _with_first_sane_strength(on: Experiment, chosen: Chosen, max_kl: float) -> 
     )
     return replace(
         chosen, strength=on.strength * taken, strengths=points,
-        notes=tuple(left_out("strength", lost | without, "the choice on dev")),
+        notes=tuple(left_out(lost | without, ON_DEV)),
     )  # fmt: skip
 
 
@@ -197,7 +199,7 @@ def _worse(
 
 def _effects(
     on: Experiment, candidates: Mapping[Key, Variant], rows: int
-) -> tuple[dict[Key, Contrast], dict[Key, str]]:
+) -> tuple[dict[Key, Contrast], dict[Key, Phrase]]:
     """Effects of candidates on the dev examples: of each on all of them, or by a race."""
     if on.effort.stops:
         return by_race(on, candidates, rows)

@@ -14,6 +14,7 @@ from trimtab.experiment.experiment import Experiment, Variant
 from trimtab.experiment.finite import those_finite
 from trimtab.experiment.instrument import Propensity
 from trimtab.measurements.effects import PLAIN, Propensities, sweep, sweep_steps
+from trimtab.phrases import Phrase
 from trimtab.statistics.contrast import Contrast
 
 FIRST_ROWS: Final = 12  # dev examples that every candidate is tried on
@@ -24,7 +25,9 @@ FINALISTS: Final = 2  # that all dev examples are measured for, at least
 Key = TypeVar("Key", bound=Hashable)
 
 
-def by_race(on: Experiment, candidates: Mapping[Key, Variant], rows: int) -> tuple[dict[Key, Contrast], dict[Key, str]]:
+def by_race(
+    on: Experiment, candidates: Mapping[Key, Variant], rows: int
+) -> tuple[dict[Key, Contrast], dict[Key, Phrase]]:
     """Effects of candidates on the first dev examples, and on more of them while they may still be the best.
 
     Args:
@@ -41,7 +44,7 @@ def by_race(on: Experiment, candidates: Mapping[Key, Variant], rows: int) -> tup
     """
     seen: dict[Key, Propensity] = {}
     base: dict[int, Propensity] = {}
-    lost: dict[Key, str] = {}
+    lost: dict[Key, Phrase] = {}
     left, dropped, start = list(candidates), list[Key](), 0
     for end in rounds(rows, len(left)):
 
@@ -66,7 +69,7 @@ def by_race(on: Experiment, candidates: Mapping[Key, Variant], rows: int) -> tup
 
 def _those_left(
     left: Sequence[Key], dropped: Sequence[Key], measured: Callable[[Sequence[Key]], Mapping[Key, Propensity]]
-) -> tuple[dict[Key, Propensity], dict[Key, str]]:
+) -> tuple[dict[Key, Propensity], dict[Key, Phrase]]:
     """The candidates of a round; where none of them gives finite figures, the best of those dropped before it."""
     try:
         return those_finite(left, measured)
@@ -74,7 +77,7 @@ def _those_left(
         if not dropped:
             raise
         again, missing = _those_left(dropped[:FINALISTS], dropped[FINALISTS:], measured)
-        return again, {**dict.fromkeys(left, str(error)), **missing}
+        return again, {**dict.fromkeys(left, error.message), **missing}
 
 
 def _not_behind(

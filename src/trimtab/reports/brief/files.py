@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from trimtab.errors import InputError, TrimtabError
+from trimtab.languages import Language
 from trimtab.reports.brief.html import ReportFile, page
-from trimtab.reports.brief.language import Language
 from trimtab.storage.atomic import whole
 
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from trimtab.languages import Language
 from trimtab.reports.brief.content import Brief
-from trimtab.reports.brief.language import Language, words
 from trimtab.reports.html import document
 from trimtab.results.report import Report
 
@@ -22,7 +22,7 @@ def page(reports: Sequence[ReportFile], language: Language) -> str:
 
     Args:
         reports: at least one.
-        language: of all but the texts that the reports hold.
+        language: of all but names, commands and the texts of data sets.
     """
-    say = words(language)
-    return document("brief.html", {}, briefs=[Brief(named.report, named.source, say) for named in reports], say=say)
+    briefs = [Brief(named.report, named.source) for named in reports]
+    return document("brief.html", {}, language=language, briefs=briefs)

@@ -4,7 +4,8 @@ from typing import Any, Final
 
 import plotly.graph_objects as go
 
-from trimtab.reports.palette import AXIS, BLUE, INK, MUTED, VERMILLION, axis, layout
+from trimtab.phrases import Phrase
+from trimtab.reports.palette import AXIS, BLUE, INK, MUTED, VERMILLION, axis, layout, on_hover
 from trimtab.results.consequences import CurvePoint
 from trimtab.results.numbers import given, number
 from trimtab.results.report import Report
@@ -24,19 +25,21 @@ def damage(report: Report) -> go.Figure | None:
     if limit is not None:
         figure.add_vline(
             x=limit, line={"width": 1.5, "dash": "dash", "color": VERMILLION},
-            annotation={"text": f"bound {given(limit)}", "font": {"color": INK}, "yanchor": "bottom"},
+            annotation={
+                "text": Phrase("bound {bound}", bound=given(limit)), "font": {"color": INK}, "yanchor": "bottom",
+            },
             annotation_position="top",
         )  # fmt: skip
-    for sign, color, name in ((1, BLUE, "steered toward the behavior"), (-1, MUTED, "away from it")):
+    for sign, color, name in ((1, BLUE, Phrase("steered toward the behavior")), (-1, MUTED, Phrase("away from it"))):
         _branch(figure, [p for p in points if p.strength * sign >= 0], color, name)
     figure.update_layout(
-        xaxis=axis(title_text="KL divergence on neutral text, nats per token", rangemode="tozero"),
-        yaxis=axis(title_text=f"mean effect Δ, {report.unit}"),
+        xaxis=axis(title_text=Phrase("KL divergence on neutral text, nats per token"), rangemode="tozero"),
+        yaxis=axis(title_text=Phrase("mean effect Δ, {unit}", unit=report.unit)),
     )
     return figure
 
 
-def _branch(figure: go.Figure, points: list[CurvePoint], color: str, name: str) -> None:
+def _branch(figure: go.Figure, points: list[CurvePoint], color: str, name: Phrase) -> None:
     points = sorted(points, key=lambda p: abs(p.strength))
     if len(points) < 2:
         return
@@ -54,7 +57,15 @@ def _branch(figure: go.Figure, points: list[CurvePoint], color: str, name: str) 
         marker={"size": 8, "color": color, "symbol": ["x" if p.overdosed else "circle" for p in points]},
         name=name,
         cliponaxis=False,
-        hovertemplate="λ = %{customdata[0]}: Δ = %{y:.3g}, KL %{x:.3g}, perplexity × %{customdata[1]}<extra></extra>",
+        hovertemplate=on_hover(
+            Phrase(
+                "λ = {strength}: Δ = {effect}, KL {kl}, perplexity × {ratio}",
+                strength="%{customdata[0]}",
+                effect="%{y:.3g}",
+                kl="%{x:.3g}",
+                ratio="%{customdata[1]}",
+            )
+        ),
     )
 
 

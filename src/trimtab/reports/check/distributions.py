@@ -7,6 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from trimtab.phrases import Phrase
 from trimtab.reports.palette import AXIS, BLUE, BLUE_FILL, INK, VERMILLION, VERMILLION_FILL, WRONG_WAY, axis, layout
 from trimtab.results.numbers import number, plain
 from trimtab.results.report import Report, Text
@@ -16,7 +17,10 @@ Floats = NDArray[np.float64]
 
 def projections(report: Report) -> go.Figure | None:
     """κ of both classes on the difference line, as histograms with rugs; the training class means at ±1."""
-    classes = (("positive answers", report.projections.positive), ("negative answers", report.projections.negative))
+    classes = (
+        (Phrase("positive answers"), report.projections.positive),
+        (Phrase("negative answers"), report.projections.negative),
+    )
     if not all(values for _, values in classes):
         return None
     both = np.concatenate([np.asarray(values) for _, values in classes])
@@ -26,7 +30,7 @@ def projections(report: Report) -> go.Figure | None:
     for (name, values), color, fill in zip(classes, (BLUE, VERMILLION), (BLUE_FILL, VERMILLION_FILL), strict=True):
         percent = 100 * np.histogram(values, edges)[0] / len(values)
         tallest = max(tallest, float(percent.max()))
-        _histogram(figure, f"{name} (n = {len(values)})", edges, percent, (color, fill))
+        _histogram(figure, Phrase("{name} (n = {n})", name=name, n=len(values)), edges, percent, (color, fill))
     for index, ((_, values), color) in enumerate(zip(classes, (BLUE, VERMILLION), strict=True)):
         _rug(figure, np.asarray(values), -tallest * (0.05 + 0.07 * index), color)
     for x, text, anchor in ((-1, "−1", "right"), (1, "+1", "left")):
@@ -37,20 +41,20 @@ def projections(report: Report) -> go.Figure | None:
             yref="paper",
             yanchor="top",
             xanchor=anchor,
-            text=f"training<br>mean {text}",
+            text=Phrase("training<br>mean {at}", at=text),
             showarrow=False,
             align=anchor,
         )
     figure.update_layout(
-        xaxis=axis(title_text="projection on the steering vector κ<br>(training class means at ±1)"),
+        xaxis=axis(title_text=Phrase("projection on the steering vector κ<br>(training class means at ±1)")),
         yaxis=axis(
-            title_text="share of the class, %", range=[-tallest * 0.18, tallest * 1.3], tickvals=_ticks(tallest)
+            title_text=Phrase("share of the class, %"), range=[-tallest * 0.18, tallest * 1.3], tickvals=_ticks(tallest)
         ),
     )
     return figure
 
 
-def _histogram(figure: go.Figure, name: str, edges: Floats, percent: Floats, colors: tuple[str, str]) -> None:
+def _histogram(figure: go.Figure, name: Phrase, edges: Floats, percent: Floats, colors: tuple[str, str]) -> None:
     hatched = colors[0] == VERMILLION
     figure.add_bar(
         x=(edges[:-1] + edges[1:]) / 2,
@@ -106,28 +110,40 @@ def backfiring(report: Report) -> go.Figure | None:
                 "line": {"width": 1.8 if wrong else 0, "color": VERMILLION if wrong else BLUE},
                 "opacity": 0.85 if wrong else 0.6,
             },
-            name=f"anti-steerable, Δ < 0 ({len(part)})" if wrong else f"Δ ≥ 0 ({len(part)})",
+            name=Phrase("anti-steerable, Δ < 0 ({n})", n=len(part)) if wrong else f"Δ ≥ 0 ({len(part)})",
             hovertemplate="%{customdata}<extra></extra>",
         )
     figure.add_annotation(
-        x=1, xref="paper", xanchor="right", y=0, yref="paper", yanchor="bottom", text="pushed the wrong way (Δ < 0)",
+        x=1, xref="paper", xanchor="right", y=0, yref="paper", yanchor="bottom",
+        text=Phrase("pushed the wrong way (Δ < 0)"),
         showarrow=False, font={"color": VERMILLION},
     )  # fmt: skip
     figure.add_hline(y=0, line={"width": 1.5, "color": AXIS})
     figure.add_vline(x=0, line={"width": 1.5, "color": AXIS})
     figure.update_layout(
-        xaxis=axis(title_text=f"propensity before steering, {report.unit}"),
-        yaxis=axis(title_text=f"steering effect Δ, {report.unit}", range=[lowest - 2.5 * room, highest + room]),
+        xaxis=axis(title_text=Phrase("propensity before steering, {unit}", unit=report.unit)),
+        yaxis=axis(
+            title_text=Phrase("steering effect Δ, {unit}", unit=report.unit),
+            range=[lowest - 2.5 * room, highest + room],
+        ),
     )
     return figure
 
 
-def hover(text: Text) -> str:
+def hover(text: Text) -> Phrase:
     """An example's texts for plotly's hover label: wrapped, cut, and escaped (plotly reads some HTML there)."""
-    parts = (("prompt", text.prompt), ("positive", text.positive), ("negative", text.negative))
-    lines = [f"Δ = {number(text.effect)}, before {number(text.base)}, after {number(text.steered)}"]
+    parts = (
+        (Phrase("prompt"), text.prompt),
+        (Phrase("positive"), text.positive),
+        (Phrase("negative"), text.negative),
+    )
+    shown = Phrase(
+        "Δ = {effect}, before {before}, after {after}",
+        effect=number(text.effect), before=number(text.base), after=number(text.steered),
+    )  # fmt: skip
     for name, value in parts:
         if value.strip():
             wrapped = textwrap.wrap(plain(value), 52, max_lines=5, placeholder=" …")
-            lines += [f"<b>{name}</b>", *(escape(line) for line in wrapped)]
-    return "<br>".join(lines)
+            lines = "<br>".join(escape(line) for line in wrapped)
+            shown = Phrase("{shown}<br><b>{name}</b><br>{lines}", shown=shown, name=name, lines=lines)
+    return shown

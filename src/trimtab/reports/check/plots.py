@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from trimtab.decimals import decimals
+from trimtab.phrases import Phrase
 from trimtab.reports.check.damage import damage
 from trimtab.reports.check.distributions import backfiring, projections
 from trimtab.reports.check.ridges import effects
@@ -25,6 +26,7 @@ from trimtab.reports.palette import (
     VERMILLION,
     axis,
     layout,
+    on_hover,
 )
 from trimtab.results.figures import Estimate
 from trimtab.results.numbers import MINUS, number, plain
@@ -42,7 +44,7 @@ def cosines(report: Report) -> go.Figure | None:
     names = [plain(name) for name in types]
     figure.add_heatmap(
         z=[list(row) for row in matrix],
-        customdata=[[f"{escape(a)} and {escape(b)}" for b in names] for a in names],
+        customdata=[[Phrase("{first} and {others}", first=escape(a), others=escape(b)) for b in names] for a in names],
         zmin=-1,
         zmax=1,
         colorscale=[[(at + 1) / 2, color] for at, color in COSINES],
@@ -85,8 +87,8 @@ def blocks(report: Report) -> go.Figure | None:
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.07)
     figure.update_layout(**layout(480, showlegend=False, margin={"l": 58, "r": 14, "t": 28, "b": 48}))
     x = [row.block for row in rows]
-    _band(figure, x, [row.agreement for row in rows], (BLUE, BLUE_FILL), 1, "agreement")
-    _band(figure, x, [row.effect for row in rows], (GREEN, GREEN_FILL), 2, "effect Δ")
+    _band(figure, x, [row.agreement for row in rows], (BLUE, BLUE_FILL), 1, Phrase("agreement"))
+    _band(figure, x, [row.effect for row in rows], (GREEN, GREEN_FILL), 2, Phrase("effect Δ"))
     figure.add_vline(x=report.site.block, line={"width": 1.5, "dash": "dash", "color": INK}, row="all", col=1)
     figure.add_hline(y=0, line={"width": 1.2, "color": AXIS}, row="all", col=1)
     right = report.site.block > (x[0] + x[-1]) / 2
@@ -95,21 +97,21 @@ def blocks(report: Report) -> go.Figure | None:
         y=1,
         yref="paper",
         yanchor="bottom",
-        text=f"★ chosen: block {report.site.block}",
+        text=Phrase("★ chosen: block {block}", block=report.site.block),
         showarrow=False,
         xanchor="right" if right else "left",
         font={"color": INK},
     )
     figure.update_xaxes(**axis())
-    figure.update_xaxes(title_text="block (0-based)", row=2, col=1)
+    figure.update_xaxes(title_text=Phrase("block (0-based)"), row=2, col=1)
     figure.update_yaxes(**axis())
-    figure.update_yaxes(title_text="agreement, cosine", row=1, col=1)
-    figure.update_yaxes(title_text=f"effect Δ, {report.unit}", row=2, col=1)
+    figure.update_yaxes(title_text=Phrase("agreement, cosine"), row=1, col=1)
+    figure.update_yaxes(title_text=Phrase("effect Δ, {unit}", unit=report.unit), row=2, col=1)
     return figure
 
 
 def _band(
-    figure: go.Figure, x: list[int], figures: list[Estimate], colors: tuple[str, str], row: int, name: str
+    figure: go.Figure, x: list[int], figures: list[Estimate], colors: tuple[str, str], row: int, name: Phrase
 ) -> None:
     """A line through the estimates and a band over their intervals; gaps where nothing was measured."""
     known = [(at, e) for at, e in zip(x, figures, strict=True) if e.low is not None and e.high is not None]
@@ -133,7 +135,9 @@ def _band(
         connectgaps=False,
         line={"width": 2, "color": colors[0]},
         marker={"size": 6, "color": colors[0], "symbol": "circle" if row == 1 else "square"},
-        hovertemplate=f"block %{{x}}: {name} %{{y:.3g}} %{{customdata}}<extra></extra>",
+        hovertemplate=on_hover(
+            Phrase("block {x}: {name} {y} {ends}", x="%{x}", name=name, y="%{y:.3g}", ends="%{customdata}")
+        ),
         row=row,
         col=1,
     )
@@ -141,7 +145,7 @@ def _band(
 
 def _limits(figure: Estimate) -> str:
     if figure.low is None or figure.high is None:
-        return "(no interval)"
+        return Phrase("(no interval)")
     return f"[{number(figure.low)}, {number(figure.high)}]"
 
 
@@ -164,12 +168,14 @@ def curve(report: Report) -> go.Figure | None:
         mode="lines+markers",
         line={"width": 2, "color": BLUE},
         marker={"size": 8, "color": BLUE},
-        name="mean Δ with interval",
-        hovertemplate="strength %{x}: Δ = %{y:.3g} %{customdata}<extra></extra>",
+        name=Phrase("mean Δ with interval"),
+        hovertemplate=on_hover(
+            Phrase("strength {x}: {name} = {y} {ends}", x="%{x}", name="Δ", y="%{y:.3g}", ends="%{customdata}")
+        ),
     )
     for name, color, dash in (("positive", GREEN, "dash"), ("negative", VERMILLION, "dashdot")):
         some = [(p.strength, getattr(p, name)) for p in points if getattr(p, name).value is not None]
-        what = "desired answers, Δ+" if name == "positive" else "undesired answers, Δ−"
+        what = Phrase("desired answers, Δ+") if name == "positive" else Phrase("undesired answers, Δ−")
         if some:
             figure.add_scatter(
                 x=[at for at, _ in some],
@@ -179,9 +185,14 @@ def curve(report: Report) -> go.Figure | None:
                 line={"width": 1.6, "color": color, "dash": dash},
                 marker={"size": 5, "color": color},
                 name=what,
-                hovertemplate=f"strength %{{x}}: {what} = %{{y:.3g}} %{{customdata}}<extra></extra>",
+                hovertemplate=on_hover(
+                    Phrase("strength {x}: {name} = {y} {ends}", x="%{x}", name=what, y="%{y:.3g}", ends="%{customdata}")
+                ),
             )
-    figure.update_layout(xaxis=axis(title_text="strength λ"), yaxis=axis(title_text=f"mean change, {report.unit}"))
+    figure.update_layout(
+        xaxis=axis(title_text=Phrase("strength λ")),
+        yaxis=axis(title_text=Phrase("mean change, {unit}", unit=report.unit)),
+    )
     rising = y[-1] >= y[0]
     figure.add_annotation(
         x=0.02 if rising else 0.98,
@@ -192,7 +203,11 @@ def curve(report: Report) -> go.Figure | None:
         yanchor="top",
         align="left",
         showarrow=False,
-        text=f"Spearman ρ = {number(report.curve.spearman)}<br>R² = {number(report.curve.r_squared)}",
+        text=Phrase(
+            "Spearman ρ = {rho}<br>R² = {r_squared}",
+            rho=number(report.curve.spearman),
+            r_squared=number(report.curve.r_squared),
+        ),
     )
     return figure
 
@@ -205,7 +220,7 @@ def _straight_line(figure: go.Figure, x: list[float], y: list[float]) -> None:
         y=[start + slope * x[0], start + slope * x[-1]],
         mode="lines",
         line={"width": 1.5, "dash": "dot", "color": MUTED},
-        name="straight line",
+        name=Phrase("straight line"),
         hoverinfo="skip",
     )
 

@@ -10,21 +10,23 @@ from urllib.parse import quote
 from rich.console import Console
 from rich.text import Text
 
+from trimtab.languages import ENGLISH, Language
+from trimtab.phrases import Phrase
 from trimtab.reports.check.tables import IntervalBar, cell
 from trimtab.reports.check.terminal import STYLES, Words, table_for
 from trimtab.reports.html import document
-from trimtab.results.numbers import estimate, given, number
-from trimtab.results.report import DECISIONS, AntiSteerable, Effect, Report
+from trimtab.results.numbers import estimate, given, in_unit, number
+from trimtab.results.report import DECISIONS, IN_WORDS, AntiSteerable, Effect, Report
 from trimtab.storage.atomic import save_texts
 
 INDEX: Final = "index.html"
-ORDER: Final = "by verdict, then by the lower end of the effect’s interval"
+ORDER: Final = Phrase("by verdict, then by the lower end of the effect’s interval")
 # Said wherever several are ranked by what was measured once.
-FLATTERS: Final = (
+FLATTERS: Final = Phrase(
     "The first of several is the best after the fact, so its figures flatter; what it does on other examples will "
     "tend to be less."
 )
-UNITS: Final = (
+UNITS: Final = Phrase(
     "Effects in different units cannot be compared: those of choices are in logits, of free text in nats per token."
 )
 _NONE: Final = "–"
@@ -62,47 +64,56 @@ def site_of(report: Report) -> str:
     return str(block) if component == "residual" else f"{component}:{block}"
 
 
-def ranking(reports: Sequence[Report], console: Console) -> None:
+def ranking(reports: Sequence[Report], console: Console, language: Language = ENGLISH) -> None:
     """Print the reports as one table, best first.
 
     Args:
         reports: of several behaviors.
         console: where to; texts of the reports are never read as markup.
+        language: of all but names and texts of data sets.
     """
-    show = Words(console)
+    show = Words(console, language)
     units = _units(reports)
     table = table_for(show)
-    table.add_column("behavior", overflow="fold")
-    table.add_column("verdict", no_wrap=True)
-    table.add_column(Text(show(f"effect,\n{units[0]}" if len(units) == 1 else "effect")), justify="right")
-    table.add_column("wrong way, %", justify="right")
+    table.add_column(show(Phrase("behavior")), overflow="fold")
+    table.add_column(show(Phrase("verdict")), no_wrap=True)
+    table.add_column(
+        Text(show(Phrase("effect,\n{unit}", unit=units[0]) if len(units) == 1 else Phrase("effect"))), justify="right"
+    )
+    table.add_column(show(Phrase("wrong way, %")), justify="right")
     table.add_column("KL", justify="right", no_wrap=True)
-    table.add_column("site", overflow="fold", justify="right")
+    table.add_column(show(Phrase("site")), overflow="fold", justify="right")
     table.add_column(show("λ"), justify="right", no_wrap=True)
     table.add_column("s", justify="right", no_wrap=True)
     for report in ranked(reports):
         sign, style = STYLES[report.verdict.decision]
         kl = report.side_effects.kl
-        effect = _lines(effect_of(report))
-        if len(units) > 1 and effect != _NONE:
-            effect += f"\n{report.unit}"
+        effect = [show(line) for line in _lines(effect_of(report))]
+        if len(units) > 1 and effect != [_NONE]:
+            effect.append(show(report.unit))
+        wrong = [show(line) for line in _lines(wrong_of(report))]
         row = (
-            *(effect, _lines(wrong_of(report)), _NONE if kl.value is None else number(kl.value, 2)),
+            *("\n".join(effect), "\n".join(wrong), _NONE if kl.value is None else number(kl.value, 2)),
             *(site_of(report), given(report.verdict.strength), number(report.seconds)),
         )
-        verdict = Text(show(f"{sign} {report.verdict.decision}"), style=style)
+        verdict = Text(f"{show(sign)} {show(IN_WORDS[report.verdict.decision])}", style=style)
         table.add_row(Text(show(report.behavior)), verdict, *(Text(show(text)) for text in row))
-    console.print(Text(show(f"{len(reports)} behaviors, ranked {ORDER}"), style="bold"))
+    console.print(Text(show(Phrase("{n} behaviors, ranked {order}", n=len(reports), order=ORDER)), style="bold"))
     console.print(table)
-    console.print(Text(show(" ".join([FLATTERS, *([UNITS] if len(units) > 1 else [])])), style="dim"))
+    console.print(Text(" ".join(map(show, _remarks(units))), style="dim"))
 
 
-def _lines(figure: Effect | AntiSteerable | None) -> str:
-    """A value over its interval."""
-    return _NONE if figure is None else "\n".join(cell(figure))
+def _lines(figure: Effect | AntiSteerable | None) -> list[str]:
+    """A value, and below it its interval."""
+    return [_NONE] if figure is None else list(cell(figure))
 
 
-def _units(reports: Iterable[Report]) -> list[str]:
+def _remarks(units: Sequence[Phrase]) -> list[Phrase]:
+    """What to bear in mind of a ranking."""
+    return [FLATTERS, UNITS] if len(units) > 1 else [FLATTERS]
+
+
+def _units(reports: Iterable[Report]) -> list[Phrase]:
     return list(dict.fromkeys(report.unit for report in reports))
 
 
@@ -140,9 +151,9 @@ class Row:
         return site_of(self.report)
 
     @property
-    def said(self) -> str:
+    def said(self) -> Phrase:
         """The drawing in words."""
-        return estimate_of(self.effect)
+        return in_unit(estimate_of(self.effect), self.report.unit)
 
 
 def estimate_of(effect: Effect | None) -> str:
@@ -185,29 +196,31 @@ def _scale(reports: Iterable[Report]) -> tuple[float, float]:
     return min(ends), max(ends) - min(ends) or 1.0
 
 
-def index_page(reports: Sequence[Report], links: Sequence[str]) -> str:
+def index_page(reports: Sequence[Report], links: Sequence[str], language: Language = ENGLISH) -> str:
     """The page as one HTML document that needs nothing but the pages that it links.
 
     Args:
         reports: of several behaviors.
         links: to their pages, in the same order.
+        language: of all but names and texts of data sets.
     """
     counted: Mapping[str, int] = Counter(report.verdict.decision for report in reports)
     return document(
         "ranking.html",
         {},
+        language=language,
         rows=rows(reports, links),
         first=reports[0],
-        count=[(counted[decision], decision) for decision in reversed(DECISIONS) if counted[decision]],
+        count=[(counted[decision], IN_WORDS[decision]) for decision in reversed(DECISIONS) if counted[decision]],
         models=list(dict.fromkeys(report.model.id for report in reports)),
         threads=sorted({report.threads for report in reports}),
         units=_units(reports),
         order=ORDER,
-        remarks=[FLATTERS, *([UNITS] if len(_units(reports)) > 1 else [])],
+        remarks=_remarks(_units(reports)),
     )
 
 
-def save_index(reports: Sequence[Report], folder: str | Path) -> Path:
+def save_index(reports: Sequence[Report], folder: str | Path, language: Language = ENGLISH) -> Path:
     """Write `index.html` into a folder that holds a folder of each behavior's name, with its report.
 
     Returns:
@@ -217,4 +230,4 @@ def save_index(reports: Sequence[Report], folder: str | Path) -> Path:
         InputError: the folder cannot be written, or belongs to a steering.
     """
     links = [f"{quote(report.behavior)}/report.html" for report in reports]
-    return save_texts(folder, "index", {INDEX: index_page(reports, links)}) / INDEX
+    return save_texts(folder, "index", {INDEX: index_page(reports, links, language)}) / INDEX

@@ -7,6 +7,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from trimtab.phrases import Phrase, with_dots
+from trimtab.reports.check.tables import TYPES
 from trimtab.reports.palette import (
     AXIS,
     BLUE,
@@ -20,6 +22,7 @@ from trimtab.reports.palette import (
     WRONG_WAY,
     axis,
     layout,
+    on_hover,
 )
 from trimtab.results.numbers import given, plain, share, spread
 from trimtab.results.report import PromptTypeResult, Report
@@ -60,7 +63,11 @@ def effects(report: Report) -> go.Figure | None:
     figure.update_layout(
         xaxis=axis(
             range=[low, high],
-            title_text=f"steering effect Δ, {report.unit} (strength {given(report.verdict.strength)})",
+            title_text=Phrase(
+                "steering effect Δ, {unit} (strength {strength})",
+                unit=report.unit,
+                strength=given(report.verdict.strength),
+            ),
         ),
         yaxis={"range": [0, len(measured)], "visible": False, "fixedrange": True},
         legend={"y": 1 + 22 / (ROW * len(measured))},  # above the words for the two sides of zero
@@ -103,7 +110,7 @@ def _effect_row(figure: go.Figure, result: PromptTypeResult, bottom: float, *, f
                 "line": {"width": 1.3 if wrong else 0, "color": VERMILLION if wrong else BLUE},
                 "opacity": 0.8 if wrong else 0.5,
             },
-            name="example, Δ < 0 (anti-steerable)" if wrong else "example, Δ ≥ 0",
+            name=Phrase("example, Δ < 0 (anti-steerable)") if wrong else Phrase("example, Δ ≥ 0"),
             legendgroup=str(wrong),
             showlegend=first,
             hovertemplate="Δ = %{x:.3g}<extra></extra>",
@@ -143,10 +150,12 @@ def _mean(figure: go.Figure, result: PromptTypeResult, y: float, *, first: bool)
         },
         mode="markers",
         marker={"symbol": "diamond", "size": 10, "color": INK, "line": {"width": 1.5, "color": PAPER}},
-        name="mean Δ with interval",
+        name=Phrase("mean Δ with interval"),
         legendgroup="mean",
         showlegend=first,
-        hovertemplate=f"mean Δ = {spread(effect.mean, effect.low, effect.high)}, n = {effect.n}<extra></extra>",
+        hovertemplate=on_hover(
+            Phrase("mean Δ = {effect}, n = {n}", effect=spread(effect.mean, effect.low, effect.high), n=effect.n)
+        ),
     )
 
 
@@ -163,10 +172,10 @@ def _effect_words(figure: go.Figure, name: str, result: PromptTypeResult, bottom
     figures = []
     if result.anti_steerable is not None:
         wrong = result.anti_steerable
-        figures.append(f"anti-steerable {share(wrong.share, wrong.low, wrong.high)}")
+        figures.append(Phrase("anti-steerable {share}", share=share(wrong.share, wrong.low, wrong.high)))
     if result.effect is not None:
-        figures.append(f"Δ {spread(result.effect.mean, result.effect.low, result.effect.high)}")
-    role = "★ chosen" if chosen else "exploratory"
+        figures.append(Phrase("Δ {effect}", effect=spread(result.effect.mean, result.effect.low, result.effect.high)))
+    role = Phrase("★ chosen") if chosen else Phrase("exploratory")
     figure.add_annotation(
         x=0,
         xref="paper",
@@ -176,14 +185,20 @@ def _effect_words(figure: go.Figure, name: str, result: PromptTypeResult, bottom
         xshift=4,
         align="left",
         showarrow=False,
-        text=f"<b>{escape(plain(name))}</b>  {role}<br><span style='font-size:11px'>{' · '.join(figures)}</span>",
+        text=Phrase(
+            "<b>{name}</b>  {role}<br><span style='font-size:11px'>{figures}</span>",
+            name=TYPES.get(name) or escape(plain(name)), role=role, figures=with_dots(figures),
+        ),
         font={"size": 12, "color": INK if chosen else MUTED},
-    )
+    )  # fmt: skip
 
 
 def _zero_words(figure: go.Figure) -> None:
     """Which side of zero is which."""
-    for text, anchor, color in (("◀ anti-steerable", "right", VERMILLION), ("as intended ▶", "left", BLUE)):
+    for text, anchor, color in (
+        (Phrase("◀ anti-steerable"), "right", VERMILLION),
+        (Phrase("as intended ▶"), "left", BLUE),
+    ):
         figure.add_annotation(
             x=0,
             y=1,

@@ -6,6 +6,7 @@ from typing import Final
 
 import plotly.graph_objects as go
 
+from trimtab.phrases import Phrase
 from trimtab.reports.html import document
 from trimtab.reports.palette import DARK
 from trimtab.reports.study.groups import GroupView, groups
@@ -46,7 +47,7 @@ class _Section:
     types: list[TypeRow]
     outcomes: list[Outcome]
     behaviors: list[BehaviorRow]
-    absent: list[tuple[str, int]]
+    absent: list[tuple[Phrase, int]]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from trimtab.phrases import Phrase
 from trimtab.reports.check.tables import GLOSSARY, cell
 from trimtab.reports.study.groups import ATS, GroupView
 from trimtab.results.figures import Estimate
@@ -58,7 +59,7 @@ _SHARED: Final = ("Propensity m", "Effect Δ", "Δ+ and Δ−", "Anti-steerable"
 # What the page explains: its own words, and between them those of reports that a study uses too.
 WORDS: Final = (*_OWN[:3], *((word, meaning) for word, meaning in GLOSSARY if word in _SHARED), *_OWN[3:])
 
-_EARLIER: Final = "the study is of an earlier version"
+_EARLIER: Final = Phrase("the study is of an earlier version")
 Pair = tuple[str, str]  # a value and its interval, over two lines of a table's cell
 
 
@@ -225,7 +226,7 @@ def _behavior_row(c: Cell) -> BehaviorRow:
     )
 
 
-def absent(group: GroupView) -> list[tuple[str, int]]:
+def absent(group: GroupView) -> list[tuple[Phrase, int]]:
     """Why cells carry no figures, and how many of them, the commonest reason first."""
     return Counter(c.not_measured for c in group.cells if c.not_measured is not None).most_common()
 

@@ -18,10 +18,12 @@ from trimtab.experiment.preparation import decidable, key_of, prepare, where
 from trimtab.experiment.progress import Progress, Silent, Tally
 from trimtab.experiment.steps import Step
 from trimtab.interventions import POSITION_SCOPES, SCOPES, Scope, Site
+from trimtab.languages import Code
 from trimtab.measurements.capability import about_context
 from trimtab.measurements.edit_size_ratio import edit_size_ratio
 from trimtab.models import Model, ensure_fits
 from trimtab.nearest import meant
+from trimtab.phrases import Phrase
 from trimtab.results.report import Report, Stopping
 from trimtab.steering import Steering
 from trimtab.storage.atomic import output_path
@@ -63,6 +65,7 @@ def check(
     progress: Progress | None = None,
     command: str = "",
     named: CommandWords | None = None,
+    language: Code = "en",
 ) -> Report:
     """Will steering this behavior hold? Mean-difference vectors of the seven prompt types, judged on unseen examples.
 
@@ -112,6 +115,7 @@ def check(
         progress: is told how far the work is.
         command: recorded in the report.
         named: how behavior and model are named in the commands that the report proposes as next steps.
+        language: of the page in `folder`.
 
     Returns:
         The report; `report.save(folder)` writes it.
@@ -172,7 +176,7 @@ def check(
         (home / CLASSIFIER).unlink(missing_ok=True)
         if result.classifier is not None:
             result.classifier.save(home)
-        report.save(home)
+        report.save(home, language)
     ledger.close()
     return report
 
@@ -251,16 +255,18 @@ def _stopping(on: Experiment, result: Measured, tokens: int, whole: float) -> St
     )  # fmt: skip
 
 
-def _about_training(steering: Steering, behavior: Behavior) -> str:
+def _about_training(steering: Steering, behavior: Behavior) -> Phrase:
     """What is known of whether the steering has seen the evaluation examples."""
     data = steering.origin.data
     if not data:
-        return "the steering does not say what it was trained on; if it has seen these examples, the figures flatter it"
+        return Phrase(
+            "the steering does not say what it was trained on; if it has seen these examples, the figures flatter it"
+        )
     if behavior.digest in data.values():
-        return (
+        return Phrase(
             "the steering was trained on this set: the figures hold if train, eval and seed are those of its training"
         )
-    return "the steering was trained on other data than these examples"
+    return Phrase("the steering was trained on other data than these examples")
 
 
 def _check_steering(

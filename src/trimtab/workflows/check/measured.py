@@ -17,6 +17,7 @@ from trimtab.measurements.effects import Steered, curve_factors, steered
 from trimtab.measurements.generated_text import LIKELIHOOD_ONLY, Scored, generated
 from trimtab.measurements.geometry import CAME_FINISHED
 from trimtab.measurements.other_behaviors import other_effects, over_refusal
+from trimtab.phrases import Phrase
 from trimtab.results.consequences import (
     AnswerBias,
     Divergence,
@@ -64,32 +65,32 @@ class Measured:
     training_variability: TrainingVariability
     projections: Projections
     continuations: tuple[Continuation, ...]
-    lost: Mapping[float, str]
+    lost: Mapping[float, Phrase]
     classifier: HeldOut | None
 
     @property
-    def not_measured(self) -> list[str]:
+    def not_measured(self) -> list[Phrase]:
         """What a thorough check would measure besides."""
         e, effort = self.evidence, self.on.effort
         left_out = {
-            "divergence": e.neutral is None,
-            "capability": not e.capability,
-            "random directions": e.random_directions.reason == DECIDED,
-            "the strength curve": e.curve is None or not effort.curve,
-            "prompt types that were not chosen": len(self.steered) == 1 < len(self.chosen.vectors)
+            Phrase("divergence"): e.neutral is None,
+            Phrase("capability"): not e.capability,
+            Phrase("random directions"): e.random_directions.reason == DECIDED,
+            Phrase("the strength curve"): e.curve is None or not effort.curve,
+            Phrase("prompt types that were not chosen"): len(self.steered) == 1 < len(self.chosen.vectors)
             or HOPELESS in self.chosen.lost.values(),
-            "generated text": e.generated.reason == DECIDED,
-            "the instruction instead of steering": effort.prompting == 0,
-            "vectors trained anew": effort.refits == 0 and self.chosen.own_geometry is not None,
-            "harmless requests": effort.over_refusal == 0,
-            "continuations": not self.continuations,
+            Phrase("generated text"): e.generated.reason == DECIDED,
+            Phrase("the instruction instead of steering"): effort.prompting == 0,
+            Phrase("vectors trained anew"): effort.refits == 0 and self.chosen.own_geometry is not None,
+            Phrase("harmless requests"): effort.over_refusal == 0,
+            Phrase("continuations"): not self.continuations,
         }
         return [name for name, missing in left_out.items() if missing]
 
     @property
-    def notes(self) -> list[str]:
+    def notes(self) -> list[Phrase]:
         """On strengths that give no finite figures."""
-        return left_out("strength", self.lost, "the strength curve")
+        return left_out(self.lost, Phrase("the strength curve"))
 
 
 def measure(
@@ -169,7 +170,7 @@ def _stands(evidence: Evidence, thresholds: Thresholds, on: Experiment) -> bool:
     return decide(evidence, thresholds, on.instrument).conclusion.decision in ("go", "caution")
 
 
-def _by_type(on: Experiment, chosen: Chosen, own: Steered) -> tuple[dict[str, Steered], dict[str, str]]:
+def _by_type(on: Experiment, chosen: Chosen, own: Steered) -> tuple[dict[str, Steered], dict[str, Phrase]]:
     """What the chosen vector does to all evaluation examples and the others to the first ones, by type.
 
     Returns:
@@ -184,14 +185,14 @@ def _by_type(on: Experiment, chosen: Chosen, own: Steered) -> tuple[dict[str, St
     try:
         result, lost = those_finite(rest, effects_of) if rest else ({}, {})
     except NotFiniteError as error:  # of all of them
-        result, lost = {}, dict.fromkeys(rest, str(error))
+        result, lost = {}, dict.fromkeys(rest, error.message)
     result[chosen.prompt_type] = own
     return {t: result[t] for t in chosen.vectors if t in result}, lost
 
 
 def _over_strengths(
     on: Experiment, steering: Steering, evidence: Evidence
-) -> tuple[dict[float, Drift], dict[float, str]]:
+) -> tuple[dict[float, Drift], dict[float, Phrase]]:
     """Drift of neutral text at the strengths of the curve, and why there is none at others."""
     if evidence.neutral is None:
         return {}, {}

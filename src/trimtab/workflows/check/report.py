@@ -15,8 +15,10 @@ from trimtab.experiment.instrument import SIDES, Propensity
 from trimtab.measurements.effects import Steered, curve_record
 from trimtab.measurements.geometry import CAME_FINISHED, cosine_types
 from trimtab.measurements.records import model_record, steering_record
+from trimtab.phrases import Phrase, with_commas, with_semicolons
 from trimtab.results.consequences import CurvePoint
 from trimtab.results.report import (
+    IN_WORDS,
     Convergence,
     Cosines,
     ErrorRate,
@@ -47,7 +49,7 @@ def assemble(
     found: Measured,
     thresholds: Thresholds,
     n_dropped: int,
-    notes: list[str],
+    notes: list[Phrase],
     site_given: bool,
     stopping: Stopping,
     named: CommandWords,
@@ -67,7 +69,9 @@ def assemble(
     asked = on.prompt_types if chosen.own_geometry else (chosen.prompt_type,)
     types = {str(t): _type_result(on, found, t) for t in asked}
     if model.tail.not_float32:
-        notes.append(f"offloaded and so not raised to float32: {', '.join(model.tail.not_float32)}")
+        notes.append(
+            Phrase("offloaded and so not raised to float32: {modules}", modules=with_commas(model.tail.not_float32))
+        )
     decided = decide(evidence, thresholds, on.instrument)
     report = Report(
         trimtab=__version__, torch=torch.__version__, transformers=transformers.__version__,
@@ -140,24 +144,30 @@ def _error_rate(on: Experiment, decision: Decision, thresholds: Thresholds, was_
     known = ErrorRates.shipped()
     rate = known.decisions.get(decision)
     if decision == "inconclusive":
-        return {"error_rate_reason": "a verdict that decides nothing cannot be wrong"}
+        return {"error_rate_reason": Phrase("a verdict that decides nothing cannot be wrong")}
     if rate is None:
-        return {"error_rate_reason": f"none of the verdicts that were looked at again was {decision}"}
+        return {
+            "error_rate_reason": Phrase(
+                "none of the verdicts that were looked at again was {decision}", decision=IN_WORDS[decision]
+            )
+        }
     differs = {
-        "this model has not been measured": on.model.digest != known.digest,
-        "with other bounds than here": asdict(thresholds) != known.thresholds,
-        "on free text, not on choices": on.behavior.answer_kind == "choice",
-        "on unpaired statements, not on pairs": on.behavior.pairing == "natural",
-        "on vectors that the check trained, not on finished steerings": was_finished,
-        "by thorough checks, where this one ends when it is certain": on.effort.stops,
+        Phrase("this model has not been measured"): on.model.digest != known.digest,
+        Phrase("with other bounds than here"): asdict(thresholds) != known.thresholds,
+        Phrase("on free text, not on choices"): on.behavior.answer_kind == "choice",
+        Phrase("on unpaired statements, not on pairs"): on.behavior.pairing == "natural",
+        Phrase("on vectors that the check trained, not on finished steerings"): was_finished,
+        Phrase("by thorough checks, where this one ends when it is certain"): on.effort.stops,
     }
     failed = decision == "no-go"
     return {
         "error_rate": ErrorRate(
             value=rate.wrong / rate.n, low=rate.low, high=rate.high, n=rate.n,
-            kind="“no-go”" if failed else "“go” or “caution”",
-            wrong=f"{'kept every' if failed else 'missed a'} bound on the half of the examples that was kept back",
-            data=known.data, model=f"{known.model} in {known.dtype}",
+            kind=Phrase("“no-go”") if failed else Phrase("“go” or “caution”"),
+            wrong=Phrase("kept every bound on the half of the examples that was kept back")
+            if failed
+            else Phrase("missed a bound on the half of the examples that was kept back"),
+            data=known.data, model=Phrase("{model} in {dtype}", model=known.model, dtype=known.dtype),
             reservations=tuple(text for text, applies in differs.items() if applies),
         )
     }  # fmt: skip
@@ -192,7 +202,7 @@ def _type_result(on: Experiment, found: Measured, t: str) -> PromptTypeResult:
     if t not in found.steered:
         return _geometry_alone(on, found, t)
     level = simultaneous_level(on.level, max(1, len(found.steered) - 1))
-    none = Slope(reason="measured for the chosen prompt type only")
+    none = Slope(reason=Phrase("measured for the chosen prompt type only"))
     vector, geometry = found.chosen.vectors[t], found.chosen.geometry.get(t)
     return type_result(on, vector, found.steered[t], geometry, found.evidence.noise, none, level, exploratory=True)
 
@@ -206,34 +216,54 @@ def _geometry_alone(on: Experiment, found: Measured, t: str) -> PromptTypeResult
     return result.model_copy(update={"untried": why})
 
 
-def _sentence(conclusion: Conclusion, on: Experiment, found: Measured, written: bool) -> str:
+def _sentence(conclusion: Conclusion, on: Experiment, found: Measured, written: bool) -> Phrase:
     what = _what(on, found.chosen)
     effect = found.evidence.steered.effect
     mean, share = effect.mean(), effect.below_zero()
-    figures = (
-        f"{bracketed(mean, plus=True, unit=on.instrument.unit)} on {effect.n_clusters} unseen examples (desired "
-        f"answers {bracketed(effect.side('positive'), plus=True)}, undesired "
-        f"{bracketed(effect.side('negative'), plus=True)}), {bracketed(share, '.0%')} pushed the wrong way"
+    figures = Phrase(
+        "{effect} on {n} unseen examples (desired answers {plus}, undesired {minus}), {share} pushed the wrong way",
+        effect=bracketed(mean, plus=True, unit=on.instrument.unit),
+        n=effect.n_clusters,
+        plus=bracketed(effect.side("positive"), plus=True),
+        minus=bracketed(effect.side("negative"), plus=True),
+        share=bracketed(share, ".0%"),
     )
-    if (acts := effect.acts()) is not None:
-        figures += f" among those that it acts on ({bracketed(acts, '.0%')} of all)"
-    said = {
-        "go": f"{what} moves answers the intended way: {figures}.",
-        "caution": f"{what} moves answers the intended way, with reservations: {figures}.",
-        "no-go": f"{what} cannot be relied on ({'; '.join(conclusion.failed)}): {figures}.",
-        "inconclusive": f"{what} cannot be judged on this many examples: {figures}.",
-    }
-    how = "by likelihood and by generated text" if written else "by likelihood, not by generated text"
-    return f"{said[conclusion.decision]} Judged {how}."
+    acts = effect.acts()
+    if acts is not None:
+        figures = Phrase(
+            "{figures} among those that it acts on ({acts} of all)", figures=figures, acts=bracketed(acts, ".0%")
+        )
+    found_that = {
+        "go": Phrase("{what} moves answers the intended way: {figures}.", what=what, figures=figures),
+        "caution": Phrase(
+            "{what} moves answers the intended way, with reservations: {figures}.", what=what, figures=figures
+        ),
+        "no-go": Phrase(
+            "{what} cannot be relied on ({failed}): {figures}.",
+            what=what, failed=with_semicolons(conclusion.failed), figures=figures,
+        ),
+        "inconclusive": Phrase("{what} cannot be judged on this many examples: {figures}.", what=what, figures=figures),
+    }[conclusion.decision]  # fmt: skip
+    if written:
+        return Phrase("{found} Judged by likelihood and by generated text.", found=found_that)
+    return Phrase("{found} Judged by likelihood, not by generated text.", found=found_that)
 
 
-def _what(on: Experiment, chosen: Chosen) -> str:
-    what = f"Steering “{on.behavior.name}” at site {chosen.site} with the {chosen.prompt_type} vector"
+def _what(on: Experiment, chosen: Chosen) -> Phrase:
+    name, site, prompt_type = on.behavior.name, str(chosen.site), str(chosen.prompt_type)
     if chosen.own_geometry:
-        return what
-    sites = ", ".join(map(str, sorted(chosen.steering.edits)))
-    where = f", site{'' if len(chosen.steering.edits) == 1 else 's'} {sites}" if sites else ", text in front of prompts"
-    return f"Steering “{on.behavior.name}” with a finished steering ({chosen.steering.method}{where})"
+        return Phrase(
+            "Steering “{name}” at site {site} with the {prompt_type} vector",
+            name=name, site=site, prompt_type=prompt_type,
+        )  # fmt: skip
+    sites, method = with_commas([str(place) for place in sorted(chosen.steering.edits)]), chosen.steering.method
+    if not sites:
+        how = Phrase("{method}, text in front of prompts", method=method)
+    elif len(chosen.steering.edits) == 1:
+        how = Phrase("{method}, site {site}", method=method, site=sites)
+    else:
+        how = Phrase("{method}, sites {sites}", method=method, sites=sites)
+    return Phrase("Steering “{name}” with a finished steering ({how})", name=name, how=how)
 
 
 def _texts(on: Experiment, steered: Steered) -> tuple[Text, ...]:

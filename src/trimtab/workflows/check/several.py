@@ -17,7 +17,9 @@ from trimtab.errors import TrimtabError
 from trimtab.evaluation import Judge
 from trimtab.experiment.executor import LOCAL, Executor, Models, ModelSource, check_workers, executor_named
 from trimtab.experiment.progress import Progress, Silent
+from trimtab.languages import Code, spoken
 from trimtab.models import Model
+from trimtab.reports.check.files import speak
 from trimtab.reports.check.ranking import save_index
 from trimtab.results.report import Report
 from trimtab.steering import Steering
@@ -43,6 +45,7 @@ class CheckTask:
         settings: further arguments of `check`.
         ledger: knows the finished ones.
         named: how it is named on a command line.
+        language: of its page.
     """
 
     source: ModelSource
@@ -53,6 +56,7 @@ class CheckTask:
     settings: Mapping[str, Any]
     ledger: Ledger
     named: CommandWords | None
+    language: Code
 
     @property
     def name(self) -> str:
@@ -84,6 +88,7 @@ def check_several(
     progress: Progress | None = None,
     finished: Callable[[Report], None] = lambda report: None,
     named: Mapping[str, CommandWords] | None = None,
+    language: Code = "en",
     **settings: Any,
 ) -> tuple[Report, ...]:
     """Check behaviors, each with its report in a folder of its name, and rank them in `index.html`.
@@ -102,6 +107,7 @@ def check_several(
         progress: is told how far the work is, of each behavior by its name.
         finished: is told each report when it is there.
         named: how each behavior and the model are named on a command line, by the behavior's name.
+        language: of the pages.
         settings: further arguments of `check`.
 
     Returns:
@@ -131,6 +137,7 @@ def check_several(
             given,
             ledger,
             (named or {}).get(b.name),
+            language,
         )
         for b in behaviors
     ]
@@ -144,7 +151,7 @@ def check_several(
 
     crew.run(_check, tasks, home, shown, models, done)
     reports = tuple(found[behavior.name] for behavior in behaviors)
-    save_index(reports, home)
+    save_index(reports, home, spoken(language))
     ledger.close()
     return reports
 
@@ -185,6 +192,7 @@ def _check(task: CheckTask, progress: Progress, models: Models) -> None:
     """Check a behavior, unless the report of it on these weights is there."""
     model, kept = models(task.source), task.kept()
     if kept is not None and kept.model.digest == model.digest:
+        speak(kept, task.folder, spoken(task.language))
         return
     judge = None if task.judge is None else Judge(task.judge, task.behavior)
     try:
@@ -196,6 +204,7 @@ def _check(task: CheckTask, progress: Progress, models: Models) -> None:
             folder=task.folder,
             progress=progress.of(task.behavior.name),
             named=task.named,
+            language=task.language,
             **task.settings,
         )
     except TrimtabError as error:

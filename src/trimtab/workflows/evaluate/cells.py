@@ -28,7 +28,7 @@ def measure(task: CellTask, progress: Progress, models: Models) -> None:
         if task.contender == UNSTEERED or error.code in PASSING:
             raise
         refused = () if room is None else room.refused
-        cell = Cell(contender=task.contender, seed=task.seed, tried=refused, reason=str(error))
+        cell = Cell(contender=task.contender, seed=task.seed, tried=refused, reason=error.message)
     cell = cell.model_copy(update={"seconds": perf_counter() - start})
     with whole(task.file) as work:
         work.write_text(cell.model_dump_json(), encoding="utf-8")

@@ -8,6 +8,7 @@ from trimtab.errors import InputError
 from trimtab.evaluation.tasks import Treatment
 from trimtab.experiment.experiment import Experiment
 from trimtab.interventions import Place
+from trimtab.phrases import Phrase
 from trimtab.results.evaluation import RANDOM, SHUFFLED, TEMPERATURE, UNSTEERED, MethodPlan, Protocol
 from trimtab.steering import Steering
 from trimtab.steering.methods import configured, method
@@ -66,7 +67,7 @@ class Bench:
     shuffled: Mapping[str, Experiment]
     protocol: Protocol
     base: Treatment
-    refused: list[tuple[Mapping[str, Any], str]] = field(default_factory=list)
+    refused: list[tuple[Mapping[str, Any], Phrase]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def candidates(self, contender: str) -> list[Candidate]:
@@ -102,7 +103,7 @@ class Bench:
             except InputError as error:
                 if error.code in PASSING:
                     raise
-                self.refused.append((shown, str(error)))
+                self.refused.append((shown, error.message))
                 continue
             if steering.edits:
                 made.append(Candidate(shown, Dial(steering, self.base), selects=plan.method == LITO))

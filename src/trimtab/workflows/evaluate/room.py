@@ -18,6 +18,7 @@ from trimtab.experiment.task_parts import Sizes, deal_all, experiment_of, usable
 from trimtab.interventions import strength_rows
 from trimtab.measurements.damage import Damage, DamageTexts, damages
 from trimtab.models import Model
+from trimtab.phrases import Phrase
 from trimtab.results.evaluation import SHUFFLED, Cell, Point, Row, Sample, Tried
 from trimtab.steering import Steering
 from trimtab.storage.atomic import remove
@@ -128,9 +129,9 @@ class Room:
             for c in candidates
         ]
 
-    def _worth(self, treatment: Treatment | None, selects: bool) -> tuple[float | None, str | None]:
+    def _worth(self, treatment: Treatment | None, selects: bool) -> tuple[float | None, Phrase | None]:
         if treatment is None:
-            return None, "no strength gives finite figures"
+            return None, Phrase("no strength gives finite figures")
         try:
             gains = [
                 gain(base, self._scores(label, "dev", treatment, selects), figure).standardised
@@ -141,7 +142,7 @@ class Room:
         except InputError as error:  # figures that are not finite, or that no unit has
             if error.code in PASSING:
                 raise
-            return None, str(error)
+            return None, error.message
         return float(np.mean(gains)), None
 
     # --- what is measured ---
@@ -199,7 +200,7 @@ class Room:
         """The lock-box under what was chosen: the same steering at the same strengths."""
         before = replace(self.task, part="test").kept()
         if before is None or not before.points:
-            reason = "there is no result on test" if before is None else before.reason
+            reason = Phrase("there is no result on test") if before is None else before.reason
             raise InputError(f"{self.task.contender}, seed {self.task.seed}: {reason}")
         steering = Steering.load(self.task.home) if self.task.is_method else None
         points = []

@@ -9,6 +9,7 @@ import numpy as np
 from trimtab.errors import InputError
 from trimtab.evaluation.tasks import Figure, Gain, Task, TaskScores, UnitScore, gain
 from trimtab.measurements.damage import Damage
+from trimtab.phrases import Phrase
 from trimtab.results.evaluation import (
     FLOORS,
     UNSTEERED,
@@ -20,6 +21,7 @@ from trimtab.results.evaluation import (
     Protocol,
 )
 from trimtab.results.figures import Estimate
+from trimtab.results.numbers import NO_REASON
 from trimtab.statistics import CrossedMean, crossed_mean, holm_adjusted
 from trimtab.workflows.evaluate.equal_damage import FAR
 
@@ -150,7 +152,7 @@ class Summary:
         known = {name for name, _ in self.points}
         for contender in self.protocol.contenders:
             if contender not in known:
-                why = next((c.reason for c in self.cells if c.contender == contender), "it was not measured")
+                why = next((c.reason for c in self.cells if c.contender == contender), Phrase("it was not measured"))
                 yield Overall(contender=contender, budget=None, gain=Estimate(reason=why), failed=why)
 
     def _overall(self, place: Place) -> Overall:
@@ -169,7 +171,7 @@ class Summary:
             dev_damage=_mean_of([p.dev_damage for p in points.values() if p.dev_damage is not None]),
             damage=_mean_of(worst),
             where=Damage(first.damage).where if first.damage else None,
-            n_seeds=len(points), failed=f"seed {lost[0].seed}: {lost[0].reason}" if lost else None,
+            n_seeds=len(points), failed=_first(lost),
         )  # fmt: skip
 
     def _standardised(self, place: Place, other: Place, labels: Sequence[str] | None = None) -> CrossedMean | None:
@@ -228,13 +230,22 @@ class Summary:
 
     def _reason(self, *contenders: str) -> Estimate:
         """Why there is no difference: the first reason that one of them gave nothing."""
-        lost = [f"{c.contender}: {c.reason}" for c in self.cells if c.contender in contenders and c.reason]
+        lost = [
+            Phrase("{contender}: {why}", contender=c.contender, why=c.reason)
+            for c in self.cells
+            if c.contender in contenders and c.reason
+        ]
         return Estimate(reason=lost[0]) if lost else _estimate(None)
 
     def _at(self, contender: str) -> Place | None:
         """At the first budget, or without one."""
         places = [(contender, self.protocol.damages[0]), (contender, None)]
         return next((place for place in places if place in self.points), None)
+
+
+def _first(lost: Sequence[Cell]) -> Phrase | None:
+    """Why the first seed that gave nothing did not; None where all of them did."""
+    return Phrase("seed {seed}: {why}", seed=lost[0].seed, why=lost[0].reason or NO_REASON) if lost else None
 
 
 def _mean_of(values: Sequence[float]) -> float | None:
@@ -252,7 +263,7 @@ def _crossed(
 
 def _estimate(found: CrossedMean | None, values: Sequence[float] = ()) -> Estimate:
     if found is None:
-        reason = "fewer than two questions or templates"
+        reason = Phrase("fewer than two questions or templates")
         return Estimate(value=float(np.mean(values)), n=1, reason=reason) if values else Estimate(reason=reason)
     i = found.interval
     return Estimate(value=i.value, low=i.low, high=i.high, n=found.n_clusters)

@@ -20,6 +20,7 @@ from trimtab.interventions import Place, Site, places
 from trimtab.measurements.divergence import SCREENING_ROWS, neutral_drifts, within
 from trimtab.measurements.edit_size_ratio import edit_size_ratio
 from trimtab.models import Model
+from trimtab.phrases import Phrase
 from trimtab.reports.fit.files import save_fit
 from trimtab.results.fit import Abstention, Candidate, Fit, TrainedSite, Training
 from trimtab.results.report import Report
@@ -352,7 +353,7 @@ def _strengths(
         return strengths
     first, together = next(iter(experiments.values())), steering.changed(attributes=strengths)
     drifts, lost = neutral_drifts(first, together, TOGETHER, SCREENING_ROWS, "dev")
-    notes += left_out("factor", lost, "the choice of strengths that go together")
+    notes += left_out(lost, Phrase("the choice of strengths that go together"), "factor")
     kept = within(drifts, max_kl, first.seed)
     factor = max(kept, default=min(drifts))
     if factor < 1:

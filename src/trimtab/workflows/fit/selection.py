@@ -12,6 +12,7 @@ from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.finite import left_out
 from trimtab.measurements.divergence import SCREENING_ROWS, neutral_drifts, within
 from trimtab.measurements.effects import effects_on_dev
+from trimtab.phrases import Phrase
 from trimtab.steering import Steering
 
 FACTORS = (3.0, 2.0, 1.5, 1.0, 0.75, 0.5, 0.25)
@@ -62,7 +63,7 @@ def grid(options: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def scored(
     experiments: Mapping[str, Experiment], steering: Steering, settings: Mapping[str, Any], max_kl: float
-) -> tuple[Scored, list[str]]:
+) -> tuple[Scored, list[Phrase]]:
     """The worth of a candidate, by dev examples and texts alone.
 
     Args:
@@ -81,7 +82,7 @@ def scored(
     for name, s in experiments.items():
         (effect,) = effects_on_dev(s, [(steering, factor * s.strength)])
         effects[name] = effect.standardised or 0.0
-    return Scored(dict(settings), factor, effects), left_out("factor", lost, "the choice between candidates")
+    return Scored(dict(settings), factor, effects), left_out(lost, Phrase("the choice between candidates"), "factor")
 
 
 def best(rows: Sequence[Scored]) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
+from typing import Final
 
 from trimtab.errors import InputError
 from trimtab.evaluation import (
@@ -32,6 +33,7 @@ from trimtab.evaluation import (
 from trimtab.evaluation.judges.judging import n_cut
 from trimtab.evaluation.judges.kept import KeptAnswers
 from trimtab.experiment.progress import Progress, Silent
+from trimtab.phrases import Phrase, untranslated
 from trimtab.results.figures import Estimate, estimate
 from trimtab.results.judging import JudgeAgreement, JudgeCost, Judging
 from trimtab.statistics import Interval
@@ -39,6 +41,8 @@ from trimtab.version import __version__
 from trimtab.workflows.judge.files import ANSWERS, save
 
 Failed = Callable[[str], object]  # is told what a question met
+
+TOO_FEW: Final = Phrase("fewer than 2 clusters have the score")
 
 
 @dataclass(frozen=True)
@@ -212,8 +216,8 @@ def _pairs(work: Work, on: _Counted, failed: Failed) -> tuple[Judging, tuple[Pai
     record = _record(
         work, "pairs", n=found.n, n_rows=found.n_pairs, missing=found.missing,
         n_cut=n_cut(rows.pairs, work.options.longest), wins=found.wins, losses=found.losses, ties=found.ties,
-        win_rate=_figure(found.win_rate, found.n, found.reason or ""),
-        disagreed=_figure(found.disagreed, found.n, "fewer than 2 clusters of pairs were asked in both orders"),
+        win_rate=_figure(found.win_rate, found.n, untranslated(found.reason or "")),
+        disagreed=_figure(found.disagreed, found.n, Phrase("fewer than 2 clusters of pairs were asked in both orders")),
         shown_first=found.shown_first, agreement=_agreement(pairs, judged, labels, work.source),
     )  # fmt: skip
     return record, verdicts
@@ -232,15 +236,16 @@ def _answers(work: Work, on: _Counted, failed: Failed) -> tuple[Judging, tuple[R
         agrees = _agreement(work.labelled.pairs, verdicts_by_scores(first, second), work.labelled.labels, work.source)
     if labelled:
         alphas = score_agreement(answers, scores, labelled)
+        why = Phrase("too few answers, or one score")
         agrees = JudgeAgreement(
             people=work.source, n=max(n for _, n in alphas.values()), n_labelled=len({one.id for one in labelled}),
-            by_score={name: _figure(alpha, n, "too few answers, or one score") for name, (alpha, n) in alphas.items()},
+            by_score={name: _figure(alpha, n, why) for name, (alpha, n) in alphas.items()},
         )  # fmt: skip
     record = _record(
         work, "answers", n=sum(one.missing is None for one in scores), n_rows=len(answers),
         missing=dict(Counter(str(one.missing) for one in scores if one.missing)),
         n_cut=n_cut(answers, work.options.longest), agreement=agrees,
-        scores={name: _figure(mean, n, "fewer than 2 clusters have the score") for name, (mean, n) in means.items()},
+        scores={name: _figure(mean, n, TOO_FEW) for name, (mean, n) in means.items()},
     )  # fmt: skip
     return record, scores
 
@@ -261,12 +266,16 @@ def _agreement(
     if not labels:
         return JudgeAgreement()
     found = agreement(pairs, verdicts, labels, people=people)
-    reason = found.reason or "all verdicts and labels are the same, so chance would agree too"
+    reason = (
+        untranslated(found.reason)
+        if found.reason
+        else Phrase("all verdicts and labels are the same, so chance would agree too")
+    )
     return JudgeAgreement(
         people=people, n=found.n, n_labelled=found.n_labelled, missing=found.missing or {},
         accuracy=_figure(found.accuracy, found.n, reason), kappa=_figure(found.kappa, found.n, reason),
         alpha=_figure(found.alpha, found.n, reason),
-        among_people=_figure(found.among_people, found.n, "no pairs were labelled by two people"),
+        among_people=_figure(found.among_people, found.n, Phrase("no pairs were labelled by two people")),
     )  # fmt: skip
 
 
@@ -283,7 +292,7 @@ def _sides(pairs: Sequence[Pair]) -> tuple[list[Answer], list[Answer]]:
     return first, [Answer(pair.id, pair.prompt, pair.second, pair.cluster) for pair in pairs]
 
 
-def _figure(interval: Interval | None, n: int, reason: str) -> Estimate:
+def _figure(interval: Interval | None, n: int, reason: Phrase) -> Estimate:
     return Estimate(reason=reason) if interval is None else estimate(interval, n)
 
 

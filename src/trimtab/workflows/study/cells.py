@@ -14,6 +14,7 @@ from trimtab.measurements.geometry import Geometry, cosine_types
 from trimtab.measurements.indices import geometry_figures, placed
 from trimtab.measurements.lengths import lengths
 from trimtab.models import Model
+from trimtab.phrases import Phrase
 from trimtab.results.study import Cell, TypeCosines
 from trimtab.statistics import cosine_matrix, edit_size_ratio
 from trimtab.steering import Steering
@@ -41,7 +42,7 @@ class Subject:
 
 
 def cells(
-    on: Experiment, sites: Sequence[Site], subject: Subject, notes: list[str]
+    on: Experiment, sites: Sequence[Site], subject: Subject, notes: list[Phrase]
 ) -> tuple[list[Cell], list[TypeCosines]]:
     """Geometry and effects under every prompt type at every site.
 
@@ -83,7 +84,7 @@ def _at_site(
     geometry: Mapping[PromptType, Geometry],
     subject: Subject,
     whole: Mapping[str, Any],
-    notes: list[str],
+    notes: list[Phrase],
 ) -> Iterator[Cell]:
     median = median_norm(on, site)
     vectors = {t: vector_of(on, g, site) for t, g in geometry.items()}
@@ -110,7 +111,10 @@ def _at_site(
         if subject.slopes:
             slopes, lost = _slopes(on, vectors[t], steered[t])
             figures |= slopes
-            notes += left_out("strength", lost, f"the slope of {on.behavior.name}, {t}, at {site}")
+            of = Phrase(
+                "the slope of {behavior}, {type}, at {site}", behavior=on.behavior.name, type=str(t), site=str(site)
+            )
+            notes += left_out(lost, of)
         yield _cell(on.model, on.behavior, site, t, subject, {**figures, "equal_strength": equal[t]})
 
 
@@ -145,7 +149,7 @@ def _effects(on: Experiment, one: Steered, equal: Steered) -> dict[str, Any]:
     return out
 
 
-def _slopes(on: Experiment, vector: Steering, known: Steered) -> tuple[dict[str, Any], dict[float, str]]:
+def _slopes(on: Experiment, vector: Steering, known: Steered) -> tuple[dict[str, Any], dict[float, Phrase]]:
     at, lost = curve(on, vector, known)
     slope, lines = slope_record(at, on.contrast_of(on.splits.eval).first(len(at[0.0].m)))
     figures = {

@@ -20,6 +20,7 @@ from trimtab.experiment.preparation import each_site, key_of, ready
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.measurements.records import model_record
 from trimtab.models import Model
+from trimtab.phrases import Phrase
 from trimtab.results.study import Study
 from trimtab.storage.atomic import output_path
 from trimtab.storage.steps import Ledger
@@ -157,7 +158,7 @@ def _measure(task: Task, progress: Progress, models: Models) -> None:
     model, behavior, grid = models(task.source), task.behavior, task.grid
     sites, subject = each_site(model, grid.sites), grid.subject(task.source.label, behavior)
     ledger = task.ledger.inside(key_of(model, behavior, task.name))
-    notes: list[str] = []
+    notes: list[Phrase] = []
     try:
         on = _experiment(task, model, ledger, progress)
         rows, cosines = cells(on, sites, subject, notes)
@@ -166,7 +167,12 @@ def _measure(task: Task, progress: Progress, models: Models) -> None:
             absent(model, behavior, sites, PromptType.named(list(grid.prompt_types)), subject, str(error)),
             [],
         )
-        notes.append(f"{behavior.name} on {task.source.label}: not measured: {error}")
+        notes.append(
+            Phrase(
+                "{behavior} on {model}: not measured: {why}",
+                behavior=behavior.name, model=task.source.label, why=error.message,
+            )
+        )  # fmt: skip
     part = StudyPart(model=model_record(model), cells=tuple(rows), cosines=tuple(cosines), notes=tuple(notes))
     task.ledger.keep(task.name, part.model_dump_json())
     ledger.close()

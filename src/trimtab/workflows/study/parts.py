@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from trimtab.behaviors import Behavior
 from trimtab.experiment.executor import ModelSource
+from trimtab.phrases import Phrase
 from trimtab.results.figures import Record
 from trimtab.results.report import ModelRecord
 from trimtab.results.study import Cell, TypeCosines
@@ -56,7 +57,7 @@ class StudyPart(Record):
     model: ModelRecord
     cells: tuple[Cell, ...]
     cosines: tuple[TypeCosines, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Phrase, ...] = ()
 
 
 @dataclass(frozen=True)

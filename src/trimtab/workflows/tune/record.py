@@ -11,6 +11,7 @@ import transformers
 
 from trimtab.evaluation.tasks import Treatment, figure_of, gain
 from trimtab.measurements.records import model_record
+from trimtab.phrases import Phrase, untranslated
 from trimtab.results.figures import Estimate, Record, estimate
 from trimtab.results.tuning import Measured, Trial, TunedTask, Tuning
 from trimtab.statistics import bootstrap_mean, paired_change
@@ -153,7 +154,7 @@ def estimates(gains: Gains, clusters: Mapping[str, Mapping[str, str]], seed: int
         of = [clusters[label][unit] for unit in own]
         n, values = len(set(of)), list(own.values())
         if n < 2:
-            found[label] = Estimate(value=float(np.mean(values)), n=n, reason="one question or template alone")
+            found[label] = Estimate(value=float(np.mean(values)), n=n, reason=Phrase("one question or template alone"))
         else:
             found[label] = estimate(bootstrap_mean(values, of, seed=seed), n)
     return found
@@ -181,7 +182,7 @@ def _measured(found: Findings, number: int) -> Measured:
     if text is None:
         steering, strength = search.steering_at(point), search.strengths_at(point)
         outcome = test.measure(steering, strength, prune=False)
-        capability = Estimate(reason="the unsteered model knows no more of the probe than by chance")
+        capability = Estimate(reason=Phrase("the unsteered model knows no more of the probe than by chance"))
         if test.has_headroom and outcome.gains:
             after = test.right_under(Treatment(steering, strength, test.scope))
             capability = estimate(paired_change(test.right, after), len(after))
@@ -193,7 +194,7 @@ def _measured(found: Findings, number: int) -> Measured:
     outcome = kept.outcome
     return Measured(
         number=number, gains=estimates(outcome.gains, test.clusters, found.settings.seed),
-        gain=overall(outcome.gains, test.clusters) if outcome.gains else Estimate(reason=outcome.why),
+        gain=overall(outcome.gains, test.clusters) if outcome.gains else Estimate(reason=untranslated(outcome.why)),
         damage=outcome.worst if outcome.damage else None, where=outcome.where, capability=kept.capability,
         looks=len(looked),
     )  # fmt: skip

@@ -1,0 +1,197 @@
+"""Every phrase is translated, says the same figures, and a reader meets one language alone."""
+
+import gettext
+import json
+import re
+import runpy
+import string
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from babel.messages.pofile import read_po
+from tests.conftest import Run
+
+import trimtab as tt
+from trimtab.languages import LANGUAGES, Code, own, spoken
+from trimtab.phrases import Message, recalled
+from trimtab.reports.check.html import page
+from trimtab.results import Report
+
+ROOT = Path(__file__).parents[2]
+CATALOGUES = sorted((ROOT / "src/trimtab/languages").glob("*/LC_MESSAGES/trimtab.po"))
+JAPANESE = re.compile("[ぁ-んァ-ヶ一-龯]")
+# Two words of English or more, but for names that stand beside each other, and commands.
+RUN = re.compile(r"[A-Za-z][A-Za-z'’-]+(?:[ ,;:]+[A-Za-z][A-Za-z'’-]+)+")
+NAMES = {"SVG PNG", "trimtab check", "cpu, transformers", "prefilled dev", "residual dev"}
+
+
+def test_every_language_has_a_catalogue() -> None:
+    assert {file.parts[-3] for file in CATALOGUES} == set(LANGUAGES) - {"en"}
+
+
+@pytest.fixture(scope="module")
+def code_messages() -> dict[str, object]:
+    """The script that reads the phrases of the code."""
+    return runpy.run_path(str(ROOT / ".ci/messages.py"))
+
+
+@pytest.mark.parametrize("file", CATALOGUES, ids=lambda file: file.parts[-3])
+def test_no_phrase_is_untranslated_stale_or_left_uncompiled(file: Path, code_messages: dict) -> None:
+    catalogue = code_messages["merged"](file, code_messages["phrases"]())
+    assert [m.id for m in catalogue if m.id and not m.string] == [], "translate these, then: make messages"
+    assert code_messages["as_text"](catalogue) == file.read_bytes(), "make messages"
+    with file.with_suffix(".mo").open("rb") as compiled:
+        known = gettext.GNUTranslations(compiled)._catalog  # type: ignore[attr-defined]
+    key = {(f"{m.context}\x04{m.id}" if m.context else m.id): m.string for m in catalogue if m.id}
+    assert {text: said for text, said in known.items() if text} == key, "make messages"
+
+
+def places(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+@pytest.mark.parametrize("file", CATALOGUES, ids=lambda file: file.parts[-3])
+def test_translations_have_the_places_of_their_source(file: Path) -> None:
+    with file.open("rb") as written:
+        catalogue = read_po(written)
+    for message in catalogue:
+        if message.id and "%{" not in message.id:
+            assert places(str(message.string)) == places(str(message.id)), message.id
+
+
+def test_japanese_is_japanese() -> None:
+    with (ROOT / "src/trimtab/languages/ja/LC_MESSAGES/trimtab.po").open("rb") as written:
+        for message in read_po(written):
+            words = re.sub(r"\{\w+\}|<[^>]*>", "", str(message.id))
+            if re.search(r"[a-z]{4}", words) and words not in {"dtype", "logits"}:
+                assert JAPANESE.search(str(message.string)), message.id
+
+
+class Words(HTMLParser):
+    """What a page says by itself: no texts of data sets, names or commands."""
+
+    VOID = frozenset({"meta", "link", "br", "wbr", "img", "line", "rect", "path", "circle"})
+    APART = frozenset({"script", "style", "code", "bdi"})
+
+    def __init__(self, document: str) -> None:
+        super().__init__()
+        self.open: list[tuple[str, bool]] = []
+        self.parts: list[str] = []
+        self.english: list[str] = []
+        self.feed(document)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        self.parts += [f"{given[name]}\n" for name in ("aria-label", "data-label") if name in given]
+        if tag not in self.VOID:
+            self.open.append((tag, tag in self.APART or given.get("lang") == ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        while self.open and self.open.pop()[0] != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if not any(apart for _, apart in self.open):
+            self.parts.append(data)
+
+    @property
+    def runs(self) -> set[str]:
+        return set(RUN.findall("".join(self.parts))) - NAMES
+
+
+@pytest.fixture(scope="module")
+def checked(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small check of a tiny model, with most of what a page can show."""
+    model, folder = tt.load(tiny_folder, dtype="float32"), tmp_path_factory.mktemp("checked")
+    report = tt.check(model, tt.Behavior.builtin("sentiment"), site=1, train=20, evaluation=20, generate=2)
+    return report.save(folder, "ja")
+
+
+def test_a_japanese_page_is_japanese_throughout(checked: Path) -> None:
+    report = Report.load(checked)
+    assert Words((checked / "report.html").read_text(encoding="utf-8")).runs == set()
+    assert page(report, spoken("ja")) == (checked / "report.html").read_text(encoding="utf-8"), "as after loading"
+    english = Words(page(report, spoken("en")))
+    assert len(english.runs) > 200, "the rule finds English where there is some"
+    assert not JAPANESE.search("".join(english.parts))
+
+
+def strings(value: object) -> Iterator[str]:
+    """The words of a plot, but for those of examples, which stand in `customdata`."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from strings(each) if key != "customdata" else ()
+    elif isinstance(value, list):
+        for each in value:
+            yield from strings(each)
+
+
+def test_plots_are_in_the_language_of_their_page(checked: Path) -> None:
+    data = re.search(r'id="figures">(.*?)</script>', (checked / "report.html").read_text(encoding="utf-8"))
+    assert data is not None
+    words = [text for text in strings(json.loads(data[1])) if not text.startswith(("#", "rgb", "system-ui"))]
+    assert sum(bool(JAPANESE.search(text)) for text in words) > 20
+    names = r"<[^>]*>|%\{[^}]*\}|prefilled|instruction|shot"
+    assert [text for text in words if RUN.search(re.sub(names, "", text))] == []
+
+
+def test_the_file_of_a_report_is_in_english_whatever_the_language(checked: Path) -> None:
+    assert not JAPANESE.search((checked / "report.json").read_text(encoding="utf-8"))
+
+
+def test_a_report_without_messages_is_shown_in_english_and_marked_so(checked: Path) -> None:
+    report = Report.load(checked)
+    record = json.loads(report.model_dump_json(by_alias=True))
+    del record["messages"]
+    old = Report.model_validate(record)
+    shown = page(old, spoken("ja"))
+    assert f'<p class="sentence"><span lang="en">{old.verdict.sentence}'[:60] in shown
+    assert '<span lang="en">' not in page(old, spoken("en"))
+    assert report.next_steps[0].what in report.model_dump_json()
+
+
+def test_what_a_file_says_of_its_sentences_is_never_a_format() -> None:
+    for template in ("{x:>99999999999}", "{x.__class__}", "{missing}", "{0}", "{"):
+        hostile = recalled("plain", {"plain": Message(template, {"x": "1"}, {})})
+        assert [spoken(code)(hostile) for code in LANGUAGES] == ["plain", "plain"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "language"),
+    [
+        ({"LANG": "ja_JP.UTF-8"}, "ja"),
+        ({"LANG": "ja"}, "ja"),
+        ({"LANG": "ja_JP.UTF-8", "LC_ALL": "C"}, "en"),
+        ({"LANG": "ja_JP.UTF-8", "LC_ALL": "POSIX"}, "en"),
+        ({"LANG": "en_GB.UTF-8", "LC_ALL": "", "LC_MESSAGES": "ja_JP"}, "ja"),
+        ({"LANG": "C.UTF-8"}, "en"),
+        ({"LANG": "fr_FR"}, "en"),
+        ({"LANG": "jam_JM"}, "en"),
+        ({}, "en"),
+    ],
+)
+def test_the_language_is_that_of_the_environment(environment: dict[str, str], language: Code) -> None:
+    assert own(environment) == language
+
+
+def test_a_check_speaks_the_language_asked_for(
+    tiny_folder: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "ja_JP.UTF-8")
+    small = ("--quick", "--train", 12, "--eval", 12, "--site", 1, "--strength", 1, "--dtype", "float32")
+    asked = ("check", "sentiment", "--model", tiny_folder, *small, "--out", tmp_path / "out")
+    code, out, _ = run(*asked)
+    assert code == 0
+    assert "次にすること" in out
+    assert '<html lang="ja">' in (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    code, out, _ = run(*asked, "--lang", "en")
+    assert "What next" in out
+    assert not JAPANESE.search(out)
+    assert '<html lang="en">' in (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    code, _, err = run(*asked, "--lang", "fr")
+    assert code == 2
+    assert "--lang 'fr': choose en or ja" in err
