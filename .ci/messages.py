@@ -5,6 +5,7 @@ to trimtab.mo, which is committed too, so that a checkout speaks without being b
 """
 
 import ast
+import json
 import sys
 from collections.abc import Iterator
 from io import BytesIO
@@ -43,6 +44,11 @@ def phrases() -> Catalog:
     for name, _, message, _, context in sorted(rows, key=lambda row: (row[0], row[1])):
         if message:  # an empty phrase is empty in every language
             found.add(message, locations=[(f"src/trimtab/{name}", 0)], context=context)
+    for file in sorted(SOURCE.glob("serving/*/files/en.json")):
+        room = file.parts[-3]
+        for key, text in json.loads(file.read_text(encoding="utf-8")).items():
+            said = text if isinstance(text, str) else text["other"]
+            found.add(said, locations=[(f"src/trimtab/serving/{room}/files/en.json", 0)], context=f"{room} {key}")
     return found
 
 

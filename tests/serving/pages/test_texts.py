@@ -1,4 +1,4 @@
-"""What pages say: in two languages, from one catalogue each, and nothing beside it."""
+"""What pages say: in two languages, from the texts of each page and the catalogue of translations alone."""
 
 import json
 import re
@@ -26,7 +26,7 @@ def catalogue(page: Page, language: str) -> dict[str, Any]:
         assert len(names) == len(set(names)), [name for name in names if names.count(name) > 1]
         return dict(pairs)
 
-    return dict(json.loads(read(page, f"{language}.json"), object_pairs_hook=unique))
+    return dict(json.loads(page.file(f"{language}.json")[0], object_pairs_hook=unique))
 
 
 def texts(value: Any) -> list[str]:

@@ -5,7 +5,8 @@ policy lets it load its own files and ask its own server, nothing else; and sinc
 that knows them refuses to make elements out of text.
 """
 
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
@@ -13,6 +14,7 @@ from typing import Final
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from trimtab.languages import ENGLISH, LANGUAGES, Language, spoken
 from trimtab.reports.style import style
 
 _KINDS: Final = {"html": "text/html", "css": "text/css", "js": "text/javascript", "json": "application/json"}
@@ -43,15 +45,35 @@ class Page:
     @property
     def paths(self) -> dict[str, str]:
         """Names of the files by their paths."""
-        names = sorted(one.name for one in (files(self.package) / "files").iterdir())
+        stored = {one.name for one in (files(self.package) / "files").iterdir()}
+        names = sorted(stored | {f"{code}.json" for code in LANGUAGES})
         return {self.home if name == "index.html" and self.home else f"/{self.name}/{name}": name for name in names}
 
     def file(self, name: str) -> tuple[str, str]:
-        """A file's text, and its media type. A style sheet comes after the one that reports have too."""
-        text = (files(self.package) / "files" / name).read_text(encoding="utf-8")
+        """A file's text, and its media type. A style sheet comes after the one that reports have too.
+
+        Texts of other languages than English, which `en.json` holds, come from the catalogue that all translations do.
+        """
+        code = next((code for code in LANGUAGES if name == f"{code}.json"), ENGLISH.code)
+        stored = name if code == ENGLISH.code else "en.json"
+        text = (files(self.package) / "files" / stored).read_text(encoding="utf-8")
+        if code != ENGLISH.code:
+            texts = self._translated(json.loads(text), spoken(code))
+            text = json.dumps(texts, ensure_ascii=False, indent=2)
         if name == "shared.css":
             text = style() + text
         return text, _KINDS[name.rpartition(".")[2]]
+
+    def _translated(self, english: Mapping[str, str | Mapping[str, str]], language: Language) -> dict[str, object]:
+        """Texts by key; those that differ between one and many have one form, as the language does."""
+        said: dict[str, object] = {}
+        for key, text in english.items():
+            place = f"{self.name} {key}"
+            if isinstance(text, str):
+                said[key] = language.of_place(place, text)
+            else:
+                said[key] = {"other": language.of_place(place, text["other"])}
+        return said
 
 
 SHARED: Final = Page("trimtab.serving.pages", "pages")
