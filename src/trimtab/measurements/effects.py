@@ -152,7 +152,7 @@ def _acting(effect: Contrast, level: float) -> Acting | None:
     share, mean = effect.acts(level), effect.mean_acting(level)
     if share is None:
         return None
-    few = Estimate(reason="it acts on too few independent examples")
+    few = Estimate(reason=Phrase("it acts on too few independent examples"))
     return Acting(
         share=estimate(share, effect.n_clusters), effect=few if mean is None else estimate(mean, effect.n_acting)
     )

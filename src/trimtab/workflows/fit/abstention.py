@@ -19,6 +19,7 @@ from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import Floats
 from trimtab.interventions import Condition, Site
 from trimtab.measurements.risk import Outcomes, fit_risk, outcomes
+from trimtab.phrases import Phrase
 from trimtab.results.figures import Estimate, estimate
 from trimtab.results.fit import Abstention, AbstentionPoint
 from trimtab.statistics.contrast import Contrast
@@ -172,7 +173,7 @@ def _record(site: Site | None, seen: Outcomes, scores: Floats, threshold: float,
     acts, within = at.acts(), at.mean_acting()
     assert acts is not None
     assert within is not None
-    auroc = Estimate(reason="nothing needs to be told apart")
+    auroc = Estimate(reason=Phrase("nothing needs to be told apart"))
     if site is not None:
         auroc = how_well(scores, seen)
     return Abstention(
@@ -189,7 +190,7 @@ def how_well(scores: Floats, seen: Outcomes) -> Estimate:
     try:
         return estimate(risk_auroc(scores, seen.wrong, seen.clusters), seen.effect.n_clusters)
     except InputError as error:
-        return Estimate(reason=str(error))
+        return Estimate(reason=error.message)
 
 
 def _points(seen: Outcomes, scores: Floats) -> Iterator[AbstentionPoint]:
