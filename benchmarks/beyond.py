@@ -4,12 +4,14 @@
 
 Persona sets (statements view), TruthfulQA and the built-in behaviors. A mean difference of the prefilled type is
 learned at the site and strength that the thorough check chose (benchmarks/rows/verdict.jsonl; block 14 and strength 1
-where there is none). The risk and its thresholds are `trimtab fit --backfire`'s; they see training and dev examples
-alone. What is reported is of the evaluation and replication examples together. Rivals: leaving examples alone at
-random, which keeps the share of backfires, and by the unsteered propensity or the length alone, at the same coverage.
+where there is none). The risk and its thresholds are those of `trimtab fit --backfire`; they see training and dev
+examples alone. What is reported is of the evaluation and replication examples together. Rivals: leaving examples alone
+at random, which keeps the share of backfires, and by the unsteered propensity or the length alone, at the same
+coverage. What was measured is kept beside the rows, so that rows can be computed anew without a model.
 """
 
 import argparse
+import pickle
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -54,19 +56,18 @@ class Abstaining(Bench):
 
     def abstention(self, name: str, block: int, strength: float) -> Row:
         """The risk, promises kept and broken on examples that nothing has seen, and what rivals come to there."""
-        behavior, site = self.behavior(name), Site(block)
-        on = replace(experiment_of(self.model, behavior), prompt_types=(PromptType.PREFILLED,))
-        learn = partial(_learned, site, behavior.name)
-        steering = learn({behavior.name: on}).changed(attributes={behavior.name: strength})
-        seen = held_out({behavior.name: on}, behavior.name, steering, learn)
-        test = Outcomes.together([outcomes(on, steering, part, candidate_sites(on)) for part in TEST])
+        kept = self.work / f"{name}.pickle"
+        if not kept.is_file():
+            self.work.mkdir(parents=True, exist_ok=True)
+            kept.write_bytes(pickle.dumps(self._measured(name, block, strength)))
+        seen, test, rivals = pickle.loads(kept.read_bytes())
         row: Row = {
-            "decision": "no risk", "block": block, "strength": strength, "n": test.effect.n_clusters,
-            "n_seen": seen.effect.n_clusters, "pairing": behavior.pairing,
+            "decision": "no risk", "n": test.effect.n_clusters,
+            "n_seen": seen.effect.n_clusters, "pairing": test.effect.pairing,
             "wrong": asdict(test.effect.below_zero()), "effect": asdict(test.effect.mean()),
         }  # fmt: skip
         try:
-            risk, scores = fit_risk(seen, on.seed)
+            risk, scores = fit_risk(seen, 0)
             row["auroc_seen"] = asdict(risk_auroc(scores, seen.wrong, seen.clusters))
             risk_auroc(risk.of(test.prompts[risk.site]), test.wrong, test.clusters)
         except InputError as error:
@@ -80,11 +81,20 @@ class Abstaining(Bench):
         for most in PROMISES:
             found = promised(every, lambda t, level: upper_bound(seen.acting(scores, t), level), most, LEVEL)
             row["promises"][str(most)] = None if found is None else _figures(test, on_test, found)
-        rivals = {"risk": on_test, **_rivals(on, test)}
-        row["at"] = {name: _at(test, score) for name, score in rivals.items()}
-        row["rivals"] = {name: _auroc(score, test) for name, score in rivals.items() if name != "risk"}
+        row["at"] = {name: _at(test, score) for name, score in {"risk": on_test, **rivals}.items()}
+        row["rivals"] = {name: _auroc(score, test) for name, score in rivals.items()}
         best = [most for most, figures in row["promises"].items() if figures is not None]
         return {**row, "decision": f"promises {min(best)}" if best else "promises nothing"}
+
+    def _measured(self, name: str, block: int, strength: float) -> tuple[Outcomes, Outcomes, dict[str, Floats]]:
+        """All that needs the model: examples to learn a risk from, unseen ones, and what rivals say of these."""
+        behavior = self.behavior(name)
+        on = replace(experiment_of(self.model, behavior), prompt_types=(PromptType.PREFILLED,))
+        learn = partial(_learned, Site(block), behavior.name)
+        steering = learn({behavior.name: on}).changed(attributes={behavior.name: strength})
+        seen = held_out({behavior.name: on}, behavior.name, steering, learn)
+        test = Outcomes.together([outcomes(on, steering, part, candidate_sites(on)) for part in TEST])
+        return seen, test, _rivals(on, test)
 
 
 def _learned(site: Site, name: str, experiments: dict[str, Experiment]) -> Steering:
@@ -231,7 +241,7 @@ def _share(i: dict[str, float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/rows/beyond.jsonl"))
+    parser.add_argument("--json", type=Path, default=Path("out/bench/beyond.jsonl"))
     parser.add_argument("--thorough", type=Path, default=Path("benchmarks/rows/verdict.jsonl"))
     parser.add_argument("--sets", type=int, help="so many persona sets, drawn at random; all of them if not given")
     parser.add_argument("--processes", type=int, default=2)

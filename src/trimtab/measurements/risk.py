@@ -20,10 +20,11 @@ from trimtab.measurements.effects import PLAIN, sweep
 from trimtab.models import Encoded
 from trimtab.models.capture import capture
 from trimtab.statistics.contrast import Contrast
+from trimtab.statistics.inputs import Ints
 from trimtab.steering import Steering
 from trimtab.storage.steps import Arrays
 
-PENALTIES: Final = (1e-3, 1e-2, 1e-1, 1.0)  # inverse strengths of the ridge penalty to choose from
+PENALTIES: Final = (1e-3, 1e-2, 1e-1)  # inverse strengths of the ridge penalty to choose from
 FOLDS: Final = 5
 
 
@@ -150,7 +151,8 @@ class Risk:
 def fit_risk(seen: Outcomes, seed: int) -> tuple[Risk, Floats]:
     """A risk, and what it says of each prompt when it has not seen its cluster, `[m]` log-odds.
 
-    Site and penalty are those of the smallest cross-fitted log loss.
+    Site and penalty are those of the smallest cross-fitted log loss. They are chosen anew without each fold, so that
+    what is said of its prompts owes them nothing.
 
     Args:
         seen: examples that the steering was not learned from.
@@ -159,7 +161,7 @@ def fit_risk(seen: Outcomes, seed: int) -> tuple[Risk, Floats]:
     Raises:
         InputError: all go wrong or none does, or there are fewer than two clusters a fold.
     """
-    prompts, wrong, clusters = seen.prompts, seen.wrong, seen.clusters
+    wrong, clusters = seen.wrong, seen.clusters
     if not 0 < wrong.sum() < len(wrong):
         which = "none" if not wrong.sum() else "every one"
         raise InputError(
@@ -176,21 +178,28 @@ def fit_risk(seen: Outcomes, seed: int) -> tuple[Risk, Floats]:
         )
     dealt = dict(zip(names, np.random.default_rng(seed).permutation(len(names)) % FOLDS, strict=True))
     fold = np.array([dealt[c] for c in clusters])
-    best: tuple[float, Site, float, Floats] | None = None
-    for site, h in sorted(prompts.items()):
-        x = _directions(h)
+    prompts = {site: _directions(h) for site, h in sorted(seen.prompts.items())}
+    scores = np.zeros(len(wrong))
+    for k in range(FOLDS):
+        out = fold == k
+        site, penalty = _chosen({s: x[~out] for s, x in prompts.items()}, wrong[~out], fold[~out])
+        weights, intercept = _logistic(prompts[site][~out], wrong[~out], penalty)
+        scores[out] = prompts[site][out] @ weights + intercept
+    site, penalty = _chosen(prompts, wrong, fold)
+    return Risk(site, *_logistic(prompts[site], wrong, penalty)), scores
+
+
+def _chosen(prompts: Mapping[Site, Floats], wrong: Floats, fold: Ints) -> tuple[Site, float]:
+    """The site and the penalty of the smallest log loss, each fold predicted from the others."""
+    losses: dict[tuple[Site, float], float] = {}
+    for site, x in prompts.items():
         for penalty in PENALTIES:
             scores = np.zeros(len(wrong))
-            for k in range(FOLDS):
+            for k in np.unique(fold):
                 weights, intercept = _logistic(x[fold != k], wrong[fold != k], penalty)
                 scores[fold == k] = x[fold == k] @ weights + intercept
-            loss = float((np.logaddexp(0.0, scores) - wrong * scores).mean())
-            if best is None or loss < best[0] - 1e-12:
-                best = loss, site, penalty, scores
-    assert best is not None
-    _, site, penalty, scores = best
-    weights, intercept = _logistic(_directions(prompts[site]), wrong, penalty)
-    return Risk(site, weights, intercept), scores
+            losses[site, penalty] = float((np.logaddexp(0.0, scores) - wrong * scores).mean())
+    return min(losses, key=lambda key: losses[key])
 
 
 def _directions(h: Floats) -> Floats:

@@ -35,7 +35,7 @@ from trimtab.steering import Steering
 
 LEVEL: Final = 0.95  # one-sided confidence of the promise
 FOLDS: Final = 4  # steerings that are learned to see what a steering does to examples it has not seen
-SITES: Final = 8  # blocks that prompts may be read at
+SITES: Final = 4  # blocks that prompts may be read at
 
 Learn = Callable[[Mapping[str, Experiment]], Steering]
 
@@ -131,8 +131,8 @@ def upper_bound(effect: Contrast, level: float) -> float:
 
 
 def candidate_sites(on: Experiment) -> list[Site]:
-    """Blocks that prompts may be read at, evenly spread over the model."""
-    blocks = np.linspace(0, on.model.n_blocks - 1, min(SITES, on.model.n_blocks)).round().astype(int)
+    """Blocks that prompts may be read at, evenly spread inside the model."""
+    blocks = np.linspace(0, on.model.n_blocks - 1, SITES + 2)[1:-1].round().astype(int)
     return [Site(block) for block in dict.fromkeys(blocks.tolist())]
 
 
