@@ -85,7 +85,7 @@ def test_a_steered_answer_says_what_was_applied_and_what_it_did(server: Server) 
     assert applied == {
         "request_id": applied["request_id"], "steering": "warm", "artifact": server.registry.find("warm").id,
         "strength": {"warm": 1.5}, "scope": "generated", "decisions": {"warm": "go"}, "selected": 9, "touched": 9,
-        "edit_size_ratio": pytest.approx(0.1), "departures": [], "explained": None, "unsteered": None,
+        "edit_size_ratio": pytest.approx(0.1), "left_alone": [], "departures": [], "explained": None, "unsteered": None,
     }  # fmt: skip
 
 

@@ -162,6 +162,7 @@ class EditSummary:
         gates: for each attribute with gates, their mean over the selected tokens and the sites, from 0 (shut) to 1.
         edit_size_ratio: mean over the selected tokens of ‖f(h) − h‖ / ‖h‖, for each token at the site where it is
             largest.
+        left_alone: attributes that did not act, since the prompt does not meet their condition.
         measured: False where the engine says which tokens were in scope and no more: the other figures are 0 then, and
             mean nothing.
 
@@ -176,6 +177,7 @@ class EditSummary:
     gates: Mapping[str, float] = field(default_factory=dict)
     edit_size_ratio: float = 0.0
     measured: bool = True
+    left_alone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

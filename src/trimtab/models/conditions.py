@@ -48,6 +48,17 @@ def decided(model: "Model", rows: Sequence[Encoded], variants: Sequence[tuple[St
     return [tuple(_decided(s, acts, len(rows)) for s in v) for v in variants]
 
 
+def not_met(before: Steer, after: Steer) -> list[int]:
+    """Columns of the strengths that the decision on a single row has set to 0.
+
+    Args:
+        before: one row with its conditions.
+        after: the same, decided.
+    """
+    both = zip(before.strength[0].tolist(), after.strength[0].tolist(), strict=True)
+    return [column for column, (was, left) in enumerate(both) if was and not left]
+
+
 def _decided(steer: Steer, acts: dict[int, Tensor], n: int) -> Steer:
     if not steer.active or not any(steer.conditions):
         return steer

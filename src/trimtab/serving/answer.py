@@ -134,6 +134,7 @@ class Answer:
             touched=edited.touched if edited.measured else None,
             gates=edited.gates,
             edit_size_ratio=edited.edit_size_ratio if edited.measured else None,
+            left_alone=list(edited.left_alone),
             departures=list(resolved.departures),
             explained=explained if asked.explain else None,
             unsteered=unsteered if asked.compare else None,
@@ -216,6 +217,7 @@ class Answer:
                 "strength": dict(resolved.steering.strength),
                 "scope": resolved.steering.scope,
                 "touched": edited.touched if edited.measured else None,
+                "left_alone": list(edited.left_alone),
             }
 
 

@@ -21,11 +21,13 @@ class Edited:
         selected: tokens in scope.
         touched: how many of them were changed.
         measured: whether the engine says more than which tokens were in scope.
+        left_alone: attributes whose condition the prompt does not meet.
     """
 
     selected: int = 0
     touched: int = 0
     measured: bool = True
+    left_alone: tuple[str, ...] = ()
     _gates: dict[str, float] = field(default_factory=dict)  # sums of gate × tokens
     _gated: dict[str, int] = field(default_factory=dict)
     _ratios: float = 0.0
@@ -35,6 +37,7 @@ class Edited:
         self.selected += one.selected
         self.touched += one.touched
         self.measured = self.measured and one.measured
+        self.left_alone = tuple(dict.fromkeys((*self.left_alone, *one.left_alone)))
         self._ratios += one.edit_size_ratio * one.selected
         for name, gate in one.gates.items():
             self._gates[name] = self._gates.get(name, 0.0) + gate * one.selected

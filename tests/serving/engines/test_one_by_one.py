@@ -130,6 +130,7 @@ def test_conditions_are_decided_on_the_prompt(tiny: Any, every_kind: Any) -> Non
         (events,) = answers(model, {"p": picky}, [asked("a", PROMPTS[0], RequestSteering("p", {"a": 1.0}))]).values()
         assert text_of(events) == generated(model, PROMPTS[0], steering=picky)
         texts.add(text_of(events))
+        assert {e.edits.left_alone for e in events if e.edits} == {("a",) if threshold == 1.0 else ()}
     assert len(texts) == 2
 
 

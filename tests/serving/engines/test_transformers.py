@@ -124,6 +124,8 @@ def test_conditions_are_decided_on_prompts_and_texts_go_in_front(tiny: Any, ever
     assert model.hf.config._attn_implementation == attention
     touched = [sum(e.edits.touched if e.edits else 0 for e in found[str(i)]) for i in (0, 3, 6)]
     assert [n > 0 for n in touched].count(True) == 1
+    left = [{e.edits.left_alone for e in found[str(i)] if e.edits} for i in (0, 3, 6)]
+    assert left == [{()} if n else {("a",)} for n in touched]
 
 
 def test_token_ids_are_continued_as_text_is(tiny: Any, every_kind: Any) -> None:

@@ -84,8 +84,13 @@ class EditRecord:
         return EditRecord(self.start + n, self.selected[n:], self.measures, first) if n else self
 
 
-def summary(records: Sequence[EditRecord]) -> EditSummary:
-    """Several records as one summary: counts are added, means are over all selected tokens."""
+def summary(records: Sequence[EditRecord], left_alone: tuple[str, ...] = ()) -> EditSummary:
+    """Several records as one summary: counts are added, means are over all selected tokens.
+
+    Args:
+        records: of the tokens.
+        left_alone: attributes whose condition the prompt does not meet.
+    """
     selected = sum(sum(r.selected) for r in records)
     n = max(1, selected)
     gates: dict[str, float] = {}
@@ -97,6 +102,7 @@ def summary(records: Sequence[EditRecord]) -> EditSummary:
         sum(sum(r.touched()) for r in records),
         {name: total / n for name, total in gates.items()},
         sum(sum(r.ratios()) for r in records) / n,
+        left_alone=left_alone,
     )
 
 

@@ -21,7 +21,6 @@ from trimtab.serving.engines.batching import Limits
 from trimtab.serving.engines.logits import TokenChoice, scores_of
 from trimtab.serving.engines.model_engine import ModelEngine
 from trimtab.serving.engines.packed import Layout, edited_passes
-from trimtab.serving.engines.packed_steering import PackedSteering
 from trimtab.serving.engines.prompts import Prepared
 from trimtab.serving.engines.running import Running
 
@@ -96,10 +95,11 @@ class OneByOneEngine(ModelEngine):
         if running.ended:
             return
         model, row, sampling = self._model, prepared.row, running.request.sampling
-        choice, steering = TokenChoice(sampling, row.prompt_len, prepared.grammar), None
+        choice = TokenChoice(sampling, row.prompt_len, prepared.grammar)
         if prepared.steer is not None:
             ((steer,),) = decided(model, [row], [(prepared.steer,)])
-            steering = PackedSteering(steer, prepared.attributes, row.prompt_len, prepared.marks)
+            prepared = prepared.decided(steer)
+        steering = prepared.packed()
         ends = self._preparation.ends
         running.begin(row.ids, model.tokenizer, choice, steering, (ends, self._preparation.silent_ends))
 

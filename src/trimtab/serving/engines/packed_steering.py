@@ -19,6 +19,7 @@ class PackedSteering:
         attributes: names of the columns of its strengths.
         prompt_len: tokens before the answer.
         marks: of the model's thinking, where the scope goes by it.
+        left_alone: attributes whose condition the prompt does not meet.
 
     Attributes:
         records: what its edits did, one for each pass; written by the thread that runs the model.
@@ -29,6 +30,7 @@ class PackedSteering:
     attributes: tuple[str, ...]
     prompt_len: int
     marks: ThinkingMarks | None = None
+    left_alone: tuple[str, ...] = ()
     records: deque[EditRecord] = field(default_factory=deque)
     error: Exception | None = None
     _recorded: int = 0

@@ -1,6 +1,6 @@
 """What a request asks for, checked, as tokens and edits; the model has not run for it yet."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,11 +15,13 @@ from trimtab.interventions import (
     prompt_prefixes,
 )
 from trimtab.models import Encoded, Encoder, Model, Steer, ensure_fits, steer
+from trimtab.models.conditions import not_met
 from trimtab.models.encoding import is_special
 from trimtab.models.text import with_prefixes
 from trimtab.models.thinking import needed_marks
 from trimtab.nearest import meant
 from trimtab.serving.engines.grammars import Grammars, GrammarState
+from trimtab.serving.engines.packed_steering import PackedSteering
 from trimtab.texts import Message, Rendered
 
 
@@ -33,6 +35,7 @@ class Prepared:
         attributes: names of the columns of its strengths.
         grammar: what its answer must follow.
         marks: of the model's thinking, where the scope goes by it.
+        left_alone: attributes whose condition the prompt does not meet, once that is decided.
     """
 
     row: Encoded
@@ -40,6 +43,19 @@ class Prepared:
     attributes: tuple[str, ...]
     grammar: GrammarState | None
     marks: ThinkingMarks | None
+    left_alone: tuple[str, ...] = ()
+
+    def decided(self, steer: Steer) -> "Prepared":
+        """With its conditions decided."""
+        assert self.steer is not None
+        left = tuple(self.attributes[column] for column in not_met(self.steer, steer))
+        return replace(self, steer=steer, left_alone=left)
+
+    def packed(self) -> PackedSteering | None:
+        """Its steering in packed passes, once conditions are decided; None without one."""
+        if self.steer is None:
+            return None
+        return PackedSteering(self.steer, self.attributes, self.row.prompt_len, self.marks, self.left_alone)
 
 
 class Preparation:

@@ -110,7 +110,7 @@ class Running:
 
     def _send(self, text: str, tokens: tuple[int, ...], chosen: Sequence[ChosenToken], finish: Finish | None) -> None:
         edits = None if self._steering is None else self._done(self._steering)
-        told = None if edits is None else summary(edits)
+        told = None if edits is None or self._steering is None else summary(edits, self._steering.left_alone)
         if told is not None and not isfinite(told.edit_size_ratio):
             raise NotFiniteError("the edits have no finite length; give smaller strengths", field="strength")
         event = Event(

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -86,9 +85,8 @@ class TransformersEngine(ModelEngine):
     async def _run(self, running: Running, prepared: Prepared) -> None:
         """Hand it to the manager; from here on `_told` is called for its tokens."""
         name, row, sampling = running.name, prepared.row, running.request.sampling
-        choice, packed = TokenChoice(sampling, row.prompt_len, prepared.grammar), None
-        if prepared.steer is not None:
-            packed = PackedSteering(prepared.steer, prepared.attributes, row.prompt_len, prepared.marks)
+        choice, packed = TokenChoice(sampling, row.prompt_len, prepared.grammar), prepared.packed()
+        if packed is not None:
             self._packed[name] = packed
         self._choices[name] = choice
         ends = self._preparation.ends
@@ -153,7 +151,7 @@ class TransformersEngine(ModelEngine):
         self._ready()
         if prepared.steer is None or not prepared.steer.undecided:
             return prepared
-        return replace(prepared, steer=self._decided(prepared.row, prepared.steer))
+        return prepared.decided(self._decided(prepared.row, prepared.steer))
 
     def _decided(self, row: Encoded, steer: Steer) -> Steer:
         """With its conditions decided on the prompt, between two passes."""

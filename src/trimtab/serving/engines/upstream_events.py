@@ -150,7 +150,9 @@ class Reading:
         selected, touched = said.get("selected") or 0, said.get("touched")
         if touched is None:
             return EditSummary(selected, 0, measured=False)
-        return EditSummary(selected, touched, dict(said.get("gates") or {}), said.get("edit_size_ratio") or 0.0)
+        left_alone = tuple(said.get("left_alone") or ())
+        ratio = said.get("edit_size_ratio") or 0.0
+        return EditSummary(selected, touched, dict(said.get("gates") or {}), ratio, left_alone=left_alone)
 
     def _json(self, event: bytes) -> dict[str, Any] | None:
         data = b"\n".join(line[5:].strip() for line in event.split(b"\n") if line.startswith(b"data:"))

@@ -110,6 +110,7 @@ class Applied(Answered):
         touched: how many of them were changed; null where the engine does not measure it, as vLLM.
         gates: mean over the selected tokens, by attribute with gates.
         edit_size_ratio: mean over the selected tokens of ‖f(h) − h‖ / ‖h‖; null likewise.
+        left_alone: attributes that did not act, since the prompt does not meet their condition.
         departures: how the request differs from what was checked.
         explained: by choice and token, if asked for.
         unsteered: the answers without steering, if asked for.
@@ -131,6 +132,7 @@ class Applied(Answered):
     touched: int | None = 0
     gates: dict[str, float] = {}
     edit_size_ratio: float | None = 0.0
+    left_alone: list[str] = []
     departures: list[str] = []
     explained: list[ExplainedChoice] | None = None
     unsteered: list[UnsteeredChoice] | None = None

@@ -65,6 +65,7 @@ export class Exchange {
     const { steered, unsteered, applied } = this.answer;
     const heard = [t(this.request.steering ? "spoken.steered" : "spoken.model", { text: steered || t("spoken.nothing") })];
     if (this.unsteered) heard.push(t("spoken.unsteered", { text: unsteered || t("spoken.nothing") }));
+    if (applied?.left_alone?.length) heard.push(t("did.left-alone", { names: applied.left_alone.join(", ") }));
     if (applied?.departures?.length) heard.push(t("spoken.departs", { departures: applied.departures.join("; ") }));
     return heard.join(" ");
   }
@@ -118,7 +119,9 @@ function applied(told) {
   const did = measured
     ? [t("did.touched", { touched: figure(told.touched), n: told.selected }), t("did.size", { share: percent(told.edit_size_ratio) }), ...gates]
     : [];
+  const alone = (told.left_alone ?? []).join(", ");
   return [
+    alone ? element("p", { class: "did" }, t("did.left-alone", { names: alone })) : null,
     told.departures.length ? element("ul", { class: "notes" }, ...told.departures.map(warning)) : null,
     element("p", { class: "did" }, measured ? t("did", { all: did.join(t("did.and")) }) : "", " ", element("small", {}, t("request", { id: told.request_id }))),
   ].filter((one) => one !== null);
