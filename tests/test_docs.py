@@ -16,7 +16,8 @@ from trimtab.behaviors import builtin_names
 from trimtab.evaluation.tasks import Answered, BehaviorTask, load_task, preferences, task_options, toxicity, truthfulqa
 from trimtab.evaluation.tasks import registry as tasks
 from trimtab.interventions import Site
-from trimtab.results.report import DECISIONS, ExampleRow
+from trimtab.languages import spoken
+from trimtab.results.report import DECISIONS, IN_WORDS, ExampleRow
 from trimtab.results.schema import schema
 from trimtab.serving.inference import ERRORS
 from trimtab.serving.metrics import Metrics
@@ -94,9 +95,8 @@ def test_both_readmes_show_the_same_commands_output_and_figures() -> None:
 
 
 def test_both_readmes_say_the_words_of_the_decisions_as_the_brief_does() -> None:
-    words = json.loads((ROOT / "src/trimtab/reports/brief/words/ja.json").read_text(encoding="utf-8"))
-    text = (ROOT / "README.ja.md").read_text(encoding="utf-8")
-    assert all(f"「{words[f'decision.{decision}']}」（{decision}）" in text for decision in DECISIONS)
+    say, text = spoken("ja"), (ROOT / "README.ja.md").read_text(encoding="utf-8")
+    assert all(f"「{say(IN_WORDS[decision])}」（{decision}）" in text for decision in DECISIONS)
 
 
 def test_the_readme_shows_what_the_page_on_reports_shows_in_full() -> None:

@@ -23,7 +23,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-@pytest.mark.parametrize("name", ["report.html", "index.html", "fit.html", "tuning.html"])
+@pytest.mark.parametrize("name", ["report.html", "index.html", "fit.html", "tuning.html", "advice.html"])
 @pytest.mark.parametrize("given", ["folder", "page"])
 def test_a_page_is_opened_and_named(
     name: str, given: str, opened: list[str], tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch

@@ -8,12 +8,14 @@ import string
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from babel.messages.pofile import read_po
 from tests.conftest import Run
 
 import trimtab as tt
+from trimtab.errors import InputError
 from trimtab.languages import LANGUAGES, Code, own, spoken
 from trimtab.phrases import Message, recalled
 from trimtab.reports.check.html import page
@@ -195,3 +197,16 @@ def test_a_check_speaks_the_language_asked_for(
     code, _, err = run(*asked, "--lang", "fr")
     assert code == 2
     assert "--lang 'fr': choose en or ja" in err
+
+
+def test_values_that_are_not_the_template_s_leave_the_english_text() -> None:
+    phrase = recalled("a text", {"a text": Message("only {n} independent evaluation examples", {"zz": "1"}, {})})
+    assert spoken("ja")(phrase) == "a text"
+
+
+def test_an_unknown_language_is_refused_before_any_work(checked: Path, tmp_path: Path) -> None:
+    code: Any = "fr"
+    with pytest.raises(InputError, match="unknown language 'fr'; one of en, ja") as refused:
+        Report.load(checked).save(tmp_path / "fr", code)
+    assert refused.value.field == "language"
+    assert not (tmp_path / "fr" / "report.json").exists()

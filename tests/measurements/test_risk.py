@@ -88,3 +88,10 @@ def test_there_must_be_something_to_tell_apart(wrong: np.ndarray, word: str) -> 
 def test_few_examples_are_refused() -> None:
     with pytest.raises(InputError, match="too few"):
         fit_risk(natural(prompts(8), RNG.permutation([True] * 4 + [False] * 4)), seed=0)
+
+
+def test_prompts_that_are_all_alike_tell_nothing() -> None:
+    h = np.ones((N, WIDTH))
+    seen = Outcomes(natural(h, RNG.random(N) < 0.5).effect, {Site(1): h}, {Site(1): h})
+    with pytest.raises(InputError, match="all alike"):
+        fit_risk(seen, seed=0)

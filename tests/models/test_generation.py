@@ -103,7 +103,7 @@ def test_options_that_cannot_be_honoured_are_refused(options, message, model):
         ("1.5", "'1.5' is neither a number nor a preset"),
         ([1.0, None, "x"], "'x' is neither a number nor a preset"),
         ([], "empty list of strengths"),
-        ({"vektor": 1.0}, "unknown attribute vektor; this steering has vector"),
+        ({"vektor": 1.0}, r"unknown attribute vektor; did you mean 'vector'\? this steering has vector"),
         ([1.0, 2.0], "2 strengths or scopes for 3 texts"),
         ([1.0] * 4, "4 strengths or scopes for 3 texts"),
     ],

@@ -166,7 +166,12 @@ def test_margins_are_in_half_widths_toward_the_bound(
 
 @pytest.mark.parametrize(
     ("options", "word"),
-    [({"minutes": 0.0}, "minutes"), ({"max_kl": -1.0}, "max_kl"), ({"max_anti_steerable": 2.0}, "max_anti_steerable")],
+    [
+        ({"site": 99}, "site"),
+        ({"minutes": 0.0}, "minutes"),
+        ({"max_kl": -1.0}, "max_kl"),
+        ({"max_anti_steerable": 2.0}, "max_anti_steerable"),
+    ],
 )
 def test_bounds_without_meaning_are_refused(options: dict[str, Any], word: str, model: Model, tmp_path: Path) -> None:
     with pytest.raises(InputError) as refused:

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -673,7 +674,7 @@ def test_prompts_at_risk_are_left_alone_and_the_rest_is_said(abstaining: tuple[F
     assert known.wrong.value < 0.2
     assert known.auroc.value is not None
     assert known.auroc.value > 0.8
-    assert any("held-out examples" in note for note in found.notes)
+    assert any("held-out questions" in note for note in found.notes)
     assert Fit.model_validate_json((folder / "fit.json").read_text()) == found.record
     page = (folder / "fit.html").read_text()
     assert "prompts that it leaves alone" in page
@@ -695,6 +696,22 @@ def test_a_share_that_cannot_be_promised_is_refused_with_what_can_be(model: Mode
         fit(model, [two_kinds()], backfire=0.01, verify=False, **MIXED)
     could = int(str(refused.value).split("could show is ")[1].split("%")[0]) / 100
     assert fit(model, [two_kinds()], backfire=could, verify=False, **MIXED).steering.conditions
+
+
+def test_too_few_examples_of_which_none_goes_wrong_are_told_what_they_show(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trimtab.workflows.fit import abstention
+
+    real = abstention.held_out
+
+    def right(*arguments: Any) -> Any:
+        seen = real(*arguments)
+        return replace(seen, effect=replace(seen.effect, positive=seen.effect.negative + 1.0))
+
+    monkeypatch.setattr(abstention, "held_out", right)
+    with pytest.raises(InputError, match=r"at most 1% of those acted on .* could show is [2-9]%"):
+        fit(model, [two_kinds()], backfire=0.01, verify=False, **MIXED)
 
 
 def test_a_behavior_that_never_backfires_needs_no_condition(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -732,9 +749,12 @@ def test_bounds_are_exact_over_clusters() -> None:
     rows = np.array([1.0, -1.0, 1.0, 1.0, 1.0, 1.0])
     clusters = ("a", "a", "b", "c", "d", "d")
     effect = Contrast(rows, np.zeros(6), clusters, "natural")
-    assert upper_bound(effect, 0.9) == upper_share(1, 4, 0.9)
+    assert upper_bound(effect, 0.9) == max(upper_share(1, 4, 0.9), effect.below_zero(0.8).high)
     some = np.array([True, False, True, True, True, True])
     left = Contrast(rows, np.zeros(6), clusters, "natural", acting=(some, some))
-    assert upper_bound(left, 0.9) == upper_share(0, 4, 0.9)
+    assert upper_bound(left, 0.9) == max(upper_share(0, 4, 0.9), left.below_zero(0.8).high)
+    large = Contrast(-np.ones(160), np.zeros(160), ("large",) * 100 + tuple(map(str, range(60))), "natural")
+    large = replace(large, positive=np.where(np.arange(160) < 100, -1.0, 1.0))
+    assert upper_bound(large, 0.9) > 0.625  # one question of 61 goes wrong, and most of the examples
     none = np.zeros(6, np.bool_)
     assert upper_bound(Contrast(rows, np.zeros(6), clusters, "natural", acting=(none, none)), 0.9) == 1.0

@@ -101,3 +101,11 @@ def test_a_folder_that_cannot_be_one_is_refused(tmp_path: Path, run: Run) -> Non
     code, _, err = run("init", tmp_path / "file")
     assert code == 2
     assert "is a file; give a folder" in err
+
+
+def test_a_folder_inside_a_file_is_refused_for_what_it_is(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "file").write_text("here")
+    code, _, error = run("init", tmp_path / "file" / "x")
+    assert code == 2
+    assert "overwritten" not in error
+    assert (tmp_path / "file").read_text() == "here"

@@ -66,11 +66,11 @@ def test_a_fit_chooses_among_the_finite_strengths(model: Model, monkeypatch: pyt
     real = fit.__globals__["_chosen"]
 
     def chosen(candidates: Any, *more: Any) -> Any:
-        steering, training = real(candidates, *more)
+        maker, steering, training = real(candidates, *more)
         v = steering.vector(Site(1))
         (name,) = steering.attributes
         large = Steering.from_vector(Site(1), v * (LARGE / v.abs().max()), name)
-        return steering.changed(edits=large.edits), training
+        return maker, steering.changed(edits=large.edits), training
 
     monkeypatch.setitem(fit.__globals__, "_chosen", chosen)
     result = fit(model, [few("sentiment")], site=[1], verify=False, **SIZES)

@@ -12,6 +12,7 @@ from gettext import GNUTranslations, NullTranslations
 from importlib.resources import files
 from typing import Final, Literal, get_args
 
+from trimtab.errors import InputError
 from trimtab.phrases import Phrase
 
 Code = Literal["en", "ja"]
@@ -51,9 +52,10 @@ class Language:
         template = self.template(text) if isinstance(text, Phrase) else None
         if template is None or not isinstance(text, Phrase):
             return str(text)
-        return (
-            template.format(**{name: self(value) for name, value in text.values.items()}) if text.values else template
-        )
+        try:
+            return template.format(**{k: self(v) for k, v in text.values.items()}) if text.values else template
+        except KeyError:  # a file's values are not those of the template
+            return str(text)
 
     def template(self, phrase: Phrase) -> str | None:
         """The template in this language; None where it has no translation, and in English, whose text is there already.
@@ -71,7 +73,15 @@ class Language:
 
 @cache
 def spoken(code: Code) -> Language:
-    """A language by its code."""
+    """A language by its code.
+
+    Raises:
+        InputError: there is none.
+    """
+    if code not in LANGUAGES:
+        raise InputError(
+            f"unknown language {code!r}; one of {', '.join(LANGUAGES)}", code="unknown-choice", field="language"
+        )
     if code == "en":
         return Language(code, NullTranslations())
     with (files(__package__) / code / "LC_MESSAGES" / "trimtab.mo").open("rb") as file:

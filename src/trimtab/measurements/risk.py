@@ -26,6 +26,7 @@ from trimtab.storage.steps import Arrays
 
 PENALTIES: Final = (1e-3, 1e-2, 1e-1)  # inverse strengths of the ridge penalty to choose from
 FOLDS: Final = 5
+ALIKE: Final = 1e-9  # standard deviation of a coordinate of directions, below which it is rounding
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def fit_risk(seen: Outcomes, seed: int) -> tuple[Risk, Floats]:
         seed: of the folds.
 
     Raises:
-        InputError: all go wrong or none does, or there are fewer than two clusters a fold.
+        InputError: all go wrong or none does, there are fewer than two clusters a fold, or the prompts are all alike.
     """
     wrong, clusters = seen.wrong, seen.clusters
     if not 0 < wrong.sum() < len(wrong):
@@ -186,7 +187,14 @@ def fit_risk(seen: Outcomes, seed: int) -> tuple[Risk, Floats]:
         weights, intercept = _logistic(prompts[site][~out], wrong[~out], penalty)
         scores[out] = prompts[site][out] @ weights + intercept
     site, penalty = _chosen(prompts, wrong, fold)
-    return Risk(site, *_logistic(prompts[site], wrong, penalty)), scores
+    weights, intercept = _logistic(prompts[site], wrong, penalty)
+    if not weights.any():
+        raise InputError(
+            "the prompts are all alike inside the model: nothing tells which are pushed the wrong way",
+            code="unusable-examples",
+            field="backfire",
+        )
+    return Risk(site, weights, intercept), scores
 
 
 def _chosen(prompts: Mapping[Site, Floats], wrong: Floats, fold: Ints) -> tuple[Site, float]:
@@ -212,7 +220,7 @@ def _logistic(x: Floats, wrong: Floats, penalty: float) -> tuple[Floats, float]:
     from sklearn.linear_model import LogisticRegression
 
     middle, scale = x.mean(axis=0), x.std(axis=0)
-    scale[scale == 0] = 1.0
+    scale[scale < ALIKE] = np.inf  # what hardly varies has no weight
     z = (x - middle) / scale
     weight = np.concatenate([wrong, 1 - wrong])
     label, used = np.repeat([1, 0], len(x)), weight > 0

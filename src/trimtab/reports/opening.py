@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Final
 
 from trimtab.errors import InputError
+from trimtab.reports.advise.files import PAGE as ADVICE
 from trimtab.reports.check.ranking import INDEX
 from trimtab.reports.fit.files import PAGE as FIT
 from trimtab.reports.tune.files import PAGE as TUNING
 
 REPORT: Final = "report.html"
-PAGES: Final = (REPORT, INDEX, FIT, TUNING)
+PAGES: Final = (REPORT, INDEX, FIT, TUNING, ADVICE)
 """The pages that verbs write into their folders; of several the first is shown."""
 
 

@@ -154,7 +154,7 @@ class AbstentionPoint(Record):
 class Abstention(Record):
     """Prompts at risk that an attribute leaves alone, and what was promised of the others.
 
-    Figures are of training and dev examples, each with a steering and a risk that were learned without it.
+    Figures are of training examples, each with a steering and a risk that were learned without it.
 
     Args:
         site: where prompts are read; None where none needs to be left alone.

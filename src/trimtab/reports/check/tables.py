@@ -229,7 +229,7 @@ def footnotes(report: Report) -> dict[Phrase, str]:
         for name in type(result).model_fields:
             figure, twin = getattr(result, name), getattr(result, _TWINS.get(name, name))
             absent = figure.value is None if isinstance(figure, Estimate | Slope) else figure is None
-            if absent and name not in ("not_measured", "untried", "level", "n_massive"):  # these have no cell
+            if absent and name not in ("not_measured", "untried", "level", "n_massive", "acting"):  # without a cell
                 reason = (twin.reason if isinstance(twin, Estimate | Slope) else result.untried) or NO_REASON
                 reasons.setdefault(reason, chr(ord("a") + len(reasons)))
     return reasons

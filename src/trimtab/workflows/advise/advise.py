@@ -14,7 +14,7 @@ from trimtab.behaviors import Behavior
 from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.numbers import above_0, between_0_and_1, not_below_0, plain
-from trimtab.experiment.preparation import decidable, key_of, ready
+from trimtab.experiment.preparation import decidable, key_of, ready, where
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.interventions import Place
 from trimtab.measurements.records import model_record
@@ -103,6 +103,7 @@ def advise(
     least = MIN_EFFECT[kind] if min_effect is None else min_effect
     thresholds = Thresholds(least, max_anti_steerable, max_kl)
     _check_arguments(thresholds, minutes)
+    where(model, site)
     home = output_path(folder)
     parts: dict[str, Any] = {"train": train, "evaluation": evaluation, "seed": seed, "chat_template": chat_template}
     decides = [repr(site), *parts.values(), least, max_anti_steerable, max_kl]

@@ -18,7 +18,7 @@ from trimtab.experiment.preparation import decidable, key_of, prepare, where
 from trimtab.experiment.progress import Progress, Silent, Tally
 from trimtab.experiment.steps import Step
 from trimtab.interventions import POSITION_SCOPES, SCOPES, Scope, Site
-from trimtab.languages import Code
+from trimtab.languages import Code, spoken
 from trimtab.measurements.capability import about_context
 from trimtab.measurements.edit_size_ratio import edit_size_ratio
 from trimtab.models import Model, ensure_fits
@@ -132,6 +132,7 @@ def check(
     home = None if folder is None else output_path(folder)
     fixed = None if isinstance(strength, str) and strength == "auto" else strength
     _check_arguments(model, behavior, fixed, scope, thresholds)
+    spoken(language)
     if steering is not None:
         _check_steering(model, steering, site, prompt_types)
     if not is_whole(generate) or generate < 0 or generate == 1 or (judge is not None and not generate):

@@ -117,6 +117,7 @@ def check_several(
         TrimtabError: of a check, with the behavior's name in front; a process was killed.
     """
     shown, home, models = progress or Silent(), output_path(folder), Models()
+    said = spoken(language)
     if workers is None and executor == LOCAL:
         workers = workers_for(len(behaviors), models(source))
     if workers is not None:
@@ -151,7 +152,7 @@ def check_several(
 
     crew.run(_check, tasks, home, shown, models, done)
     reports = tuple(found[behavior.name] for behavior in behaviors)
-    save_index(reports, home, spoken(language))
+    save_index(reports, home, said)
     ledger.close()
     return reports
 

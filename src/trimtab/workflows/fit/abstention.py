@@ -1,8 +1,8 @@
 """Abstention for `fit`: prompts that the steering would push the wrong way too often are left alone, with a promise.
 
-What is at risk is learned from the dev examples and from the training examples, each of these under a steering that was
-learned without it; a threshold is tested on the same examples, each with a risk that was learned without it. The
-evaluation examples see neither. Sources: see `trimtab.statistics.selective`.
+What is at risk is learned from the training examples, each under a steering that was learned without it; a threshold is
+tested on the same examples, each with a risk that was learned without it. Neither the dev examples, which site and
+strength were chosen on, nor the evaluation examples are looked at. Sources: see `trimtab.statistics.selective`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -57,10 +57,10 @@ class Abstaining:
         assert without is not None
         if self.condition is None:
             return (
-                f"{bracketed(without, '.0%')} of {r.n} held-out examples are pushed the wrong way: none is left alone"
+                f"{bracketed(without, '.0%')} of {r.n} held-out questions are pushed the wrong way: none is left alone"
             )
         return (
-            f"acts on {bracketed(acts, '.0%')} of {r.n} held-out examples, where {bracketed(wrong, '.0%')} are pushed "
+            f"acts on {bracketed(acts, '.0%')} of {r.n} held-out questions, where {bracketed(wrong, '.0%')} are pushed "
             f"the wrong way; without leaving any alone it is {bracketed(without, '.0%')}"
         )
 
@@ -81,8 +81,11 @@ def abstaining(
         InputError: too few examples, or no threshold keeps the promise on dev; names what can be promised.
     """
     seen = held_out(experiments, name, steering, learn)
-    if upper_bound(seen.effect, each_level(LEVEL)) <= most:
+    everywhere = upper_bound(seen.effect, each_level(LEVEL))
+    if everywhere <= most:
         return Abstaining(None, _record(None, seen, np.zeros(len(seen.wrong)), np.inf, most))
+    if not 0 < seen.wrong.sum() < len(seen.wrong):
+        raise _not_shown(name, seen, most, everywhere)
     risk, scores = fit_risk(seen, experiments[name].seed)
 
     def upper(threshold: float, level: float) -> float:
@@ -91,43 +94,48 @@ def abstaining(
     every = thresholds_by_coverage(scores)
     threshold = promised(every, upper, most, LEVEL)
     if threshold is None:
-        raise InputError(
-            f"attribute {name!r}: {seen.effect.n_clusters} independent examples do not show, with {LEVEL:.0%} "
-            f"confidence, that at most {most:.0%} of those acted on would be pushed the wrong way, however many are "
-            f"left alone; what they could show is {ceil(100 * least_promise(every, upper, LEVEL))}%. Ask for that, "
-            "give more examples, or leave it out",
-            code="out-of-range",
-            field="backfire",
-        )
+        raise _not_shown(name, seen, most, least_promise(every, upper, LEVEL))
     return Abstaining(risk.condition(threshold), _record(risk.site, seen, scores, threshold, most))
 
 
+def _not_shown(name: str, seen: Outcomes, most: float, least: float) -> InputError:
+    return InputError(
+        f"attribute {name!r}: {seen.effect.n_clusters} independent training examples do not show, with {LEVEL:.0%} "
+        f"confidence, that at most {most:.0%} of those acted on would be pushed the wrong way, however many are left "
+        f"alone; what they could show is {min(ceil(100 * least), 100)}%. Ask for that, give more examples, or leave it "
+        "out",
+        code="out-of-range",
+        field="backfire",
+    )
+
+
 def held_out(experiments: Mapping[str, Experiment], name: str, steering: Steering, learn: Learn) -> Outcomes:
-    """What the steering does to dev examples, and to training examples when it is learned without them.
+    """What the steering does to training examples when it is learned without them.
 
     Args:
         experiments, name, steering, learn: as `abstaining` takes them.
     """
-    on = experiments[name]
-    sites = candidate_sites(on)
-    held = [(on, steering), *_left_out(experiments, name, steering, learn)]
+    sites = candidate_sites(experiments[name])
+    held = _left_out(experiments, name, steering, learn)
     return Outcomes.together([outcomes(at, alone, "dev", sites) for at, alone in held])
 
 
 def upper_bound(effect: Contrast, level: float) -> float:
     """Upper bound of the share that is pushed the wrong way where the steering acts; 1 where it hardly acts.
 
-    Of natural pairs exact over clusters, one of which counts as wrong if any of its examples is; of texts that are
-    paired at random, by the interval of `two_sample_share`.
+    The larger of two for natural pairs: exact over clusters, one of which counts as wrong if any of its examples is,
+    and that of `share_interval` over examples, since large clusters may be the wrong ones. Of texts that are paired at
+    random, that of `two_sample_share`.
     """
     if effect.n_acting < 2:
         return 1.0
+    over_examples = effect.below_zero(2 * level - 1).high
     if effect.pairing == "random":
-        return effect.below_zero(2 * level - 1).high
+        return over_examples
     up = np.ones(len(effect.rows), np.bool_) if effect.acting is None else effect.acting[0] & effect.acting[1]
     acted = {c for c, a in zip(effect.clusters, up, strict=True) if a}
     wrong = {c for c, a, d in zip(effect.clusters, up, effect.rows, strict=True) if a and d < 0}
-    return upper_share(len(wrong), len(acted), level)
+    return max(upper_share(len(wrong), len(acted), level), over_examples)
 
 
 def candidate_sites(on: Experiment) -> list[Site]:

@@ -61,7 +61,7 @@ def _differs(file: Path, text: str) -> bool:
     """Whether something else than this text is there."""
     try:
         return file.read_bytes() != text.encode()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # of the latter writing says what is wrong
         return False
     except OSError:  # a folder, or nothing that can be read
         return True
