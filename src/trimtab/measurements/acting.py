@@ -8,7 +8,7 @@ from trimtab.experiment.experiment import Experiment, Split
 from trimtab.experiment.instrument import SIDES
 from trimtab.experiment.steps import Step
 from trimtab.models import Encoded
-from trimtab.models.conditions import decided
+from trimtab.models.conditions import decided, prompt_alone
 from trimtab.statistics.contrast import Flags
 from trimtab.steering import Steering
 from trimtab.storage.steps import Arrays
@@ -33,7 +33,7 @@ class ActsOn(Step):
         return "conditions"
 
     def cost(self, on: Experiment) -> float:
-        prompts = [Encoded(row.ids[: row.prompt_len], 1) for row in self._texts(on)]
+        prompts = [prompt_alone(row) for row in self._texts(on)]
         return on.reading_cost(prompts, [c.site for c in self.steering.conditions.values()])
 
     def compute(self, on: Experiment) -> Arrays:

@@ -19,8 +19,9 @@ from trimtab.interventions import Condition, Site
 from trimtab.measurements.effects import PLAIN, sweep
 from trimtab.models import Encoded
 from trimtab.models.capture import capture
+from trimtab.models.conditions import prompt_alone
 from trimtab.statistics.contrast import Contrast
-from trimtab.statistics.inputs import Ints
+from trimtab.statistics.inputs import Ints, folds_by_cluster
 from trimtab.steering import Steering
 from trimtab.storage.steps import Arrays
 
@@ -57,7 +58,7 @@ class PromptActivations(Step):
 
     def _prompts(self, on: Experiment) -> list[Encoded]:
         plus, minus = on.instrument.bare(on.part(self.part).examples)
-        return [Encoded(row.ids[: row.prompt_len] if row.prompt_len > 1 else row.ids, 1) for row in plus + minus]
+        return [prompt_alone(row) for row in plus + minus]
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,15 +171,13 @@ def fit_risk(seen: Outcomes, seed: int) -> tuple[Risk, Floats]:
             code="unusable-examples",
             field="backfire",
         )
-    names = np.unique(np.array(clusters))
-    if len(names) < 2 * FOLDS:
+    if (n := len(set(clusters))) < 2 * FOLDS:
         raise InputError(
-            f"{len(names)} independent examples are too few to learn which are pushed the wrong way",
+            f"{n} independent examples are too few to learn which are pushed the wrong way",
             code="too-few-examples",
             field="backfire",
         )
-    dealt = dict(zip(names, np.random.default_rng(seed).permutation(len(names)) % FOLDS, strict=True))
-    fold = np.array([dealt[c] for c in clusters])
+    fold = folds_by_cluster(clusters, FOLDS, seed)
     prompts = {site: _directions(h) for site, h in sorted(seen.prompts.items())}
     scores = np.zeros(len(wrong))
     for k in range(FOLDS):

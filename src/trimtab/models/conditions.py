@@ -43,7 +43,7 @@ def decided(model: "Model", rows: Sequence[Encoded], variants: Sequence[tuple[St
     if not conditions:
         return list(variants)
     sites = list(dict.fromkeys(c.site for c in conditions.values()))
-    activations = capture(model, [_prompt(row) for row in rows], sites, "mean").activations
+    activations = capture(model, [prompt_alone(row) for row in rows], sites, "mean").activations
     acts = {key: met(c, activations[c.site]).cpu() for key, c in conditions.items()}
     return [tuple(_decided(s, acts, len(rows)) for s in v) for v in variants]
 
@@ -68,6 +68,6 @@ def _decided(steer: Steer, acts: dict[int, Tensor], n: int) -> Steer:
     return replace(steer, strength=strength, conditions=())
 
 
-def _prompt(row: Encoded) -> Encoded:
+def prompt_alone(row: Encoded) -> Encoded:
     """The prompt as a text of which all tokens but the first are read."""
     return Encoded(row.ids[: row.prompt_len] if row.prompt_len > 1 else row.ids, 1)

@@ -62,6 +62,16 @@ class Attempt(Record):
     notes: tuple[str, ...] = ()
     folder: str | None = None
 
+    @property
+    def failed(self) -> list[str]:
+        """Names of the requirements that fail."""
+        return [r.name for r in self.requirements if r.holds is False]
+
+    @property
+    def undecided(self) -> list[str]:
+        """Names of those that dev leaves open."""
+        return [r.name for r in self.requirements if r.holds is None]
+
 
 class Advice(Document):
     """Remedies for a behavior.

@@ -85,6 +85,12 @@ class Contrast:
         """Number of independent clusters with an answer that the steering acts on."""
         return len({*self._labels[self._acting[0]], *self._labels[self._acting[1]]})
 
+    @property
+    def n_below_zero(self) -> int:
+        """Number of clusters of natural pairs of which any that the steering acts on has a difference below 0."""
+        up, down = self._sides
+        return len(set(self._side_labels[0][up < down]))
+
     def mean_acting(self, level: float | None = None) -> Interval | None:
         """Mean difference among those that the steering acts on; None where they have fewer than two clusters."""
         return self._mean(self._sides, self._side_labels, level) if self._enough else None

@@ -61,3 +61,17 @@ def cluster_codes(clusters: Array | None, n: int, minimum: int) -> Ints:
     if len(distinct) < minimum:
         raise InputError(f"clusters: {len(distinct)} different labels; at least {minimum} clusters are needed")
     return np.asarray(codes, dtype=np.int64)
+
+
+def folds_by_cluster(clusters: Sequence[str], n_folds: int, seed: int) -> Ints:
+    """Fold of each row, [n] in 0…n_folds − 1: clusters are dealt out whole, as evenly as their number allows.
+
+    Example:
+        >>> from trimtab.statistics.inputs import folds_by_cluster
+        >>> fold = folds_by_cluster(["a", "b", "a", "c"], 2, seed=0)
+        >>> bool(fold[0] == fold[2]), sorted(set(fold.tolist()))
+        (True, [0, 1])
+    """
+    code = cluster_codes(clusters, len(clusters), 1)
+    dealt = np.random.default_rng(seed).permutation(int(code.max()) + 1) % n_folds
+    return np.asarray(dealt[code])

@@ -44,8 +44,7 @@ def rows(advice: Advice) -> list[Row]:
 
 
 def _outcome(attempt: Attempt, chosen: bool) -> str:
-    failed = [SHORT.get(r.name, r.name) for r in attempt.requirements if r.holds is False]
-    open_ = [SHORT.get(r.name, r.name) for r in attempt.requirements if r.holds is None]
+    failed, open_ = ([SHORT.get(name, name) for name in names] for names in (attempt.failed, attempt.undecided))
     said = f"fails: {', '.join(failed)}" if failed else f"undecided: {', '.join(open_)}" if open_ else "holds"
     acts = "" if attempt.acts is None or attempt.acts.value is None else f", acts on {share(attempt.acts.value)}"
     return f"{said}{acts}{'; checked' if chosen else ''}"

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
@@ -21,7 +21,7 @@ from trimtab.measurements.records import model_record
 from trimtab.models import Model
 from trimtab.reports.advise.files import save_advice
 from trimtab.results.advice import Advice, AdvisedRequirement, Attempt
-from trimtab.results.figures import estimate
+from trimtab.results.figures import Estimate, estimate
 from trimtab.results.report import Report
 from trimtab.statistics.contrast import Contrast
 from trimtab.steering import Steering
@@ -147,7 +147,7 @@ def _check_arguments(thresholds: Thresholds, minutes: float | None) -> None:
         above_0("minutes", minutes)
 
 
-def _acts(report: Report | None) -> Any:
+def _acts(report: Report | None) -> Estimate | None:
     if report is None:
         return None
     acting = report.prompt_types[report.verdict.prompt_type].acting
@@ -157,8 +157,7 @@ def _acts(report: Report | None) -> Any:
 def _rank(attempt: Attempt) -> tuple[int, int, float]:
     """The best first: by what fails, then by what is undecided, then by the margin; ties go to the cheaper one."""
     assert attempt.margin is not None
-    held = [r.holds for r in attempt.requirements]
-    return held.count(False), held.count(None), -attempt.margin
+    return len(attempt.failed), len(attempt.undecided), -attempt.margin
 
 
 @dataclass(frozen=True)
@@ -221,11 +220,9 @@ def _attempt(work: _Work, remedy: Remedy, steerings: dict[str, Steering]) -> Att
 
 def said(attempt: Attempt) -> str:
     """How it did on dev, in a few words."""
-    failed = [r.name for r in attempt.requirements if r.holds is False]
-    open_ = [r.name for r in attempt.requirements if r.holds is None]
-    if failed:
-        return f"fails on dev: {', '.join(failed)}"
-    return f"undecided on dev: {', '.join(open_)}" if open_ else "all requirements hold on dev"
+    if attempt.failed:
+        return f"fails on dev: {', '.join(attempt.failed)}"
+    return f"undecided on dev: {', '.join(attempt.undecided)}" if attempt.undecided else "all requirements hold on dev"
 
 
 def _made(work: _Work, remedy: Remedy, steerings: Mapping[str, Steering]) -> tuple[Steering, tuple[str, ...]]:
@@ -258,7 +255,7 @@ def _made(work: _Work, remedy: Remedy, steerings: Mapping[str, Steering]) -> tup
 
 def _measured(work: _Work, remedy: Remedy, steering: Steering, notes: Sequence[str]) -> Attempt:
     """Its requirements on dev."""
-    on = replace(work.on, ledger=work.on.ledger.inside(f"dev {remedy.name}"))
+    on = work.on
     evidence = assess(on, steering, "dev", omit=WITHOUT)
     own = evidence.steered
     needs = requirements(own, work.thresholds, on.instrument.unit, undrawn(steering), evidence.drifts)
@@ -269,7 +266,7 @@ def _measured(work: _Work, remedy: Remedy, steering: Steering, notes: Sequence[s
     )  # fmt: skip
 
 
-def _share(effect: Contrast) -> Any:
+def _share(effect: Contrast) -> Estimate | None:
     acts = effect.acts()
     return None if acts is None else estimate(acts, effect.n_clusters)
 

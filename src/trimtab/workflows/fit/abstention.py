@@ -22,7 +22,8 @@ from trimtab.measurements.risk import Outcomes, fit_risk, outcomes
 from trimtab.phrases import Phrase
 from trimtab.results.figures import Estimate, estimate
 from trimtab.results.fit import Abstention, AbstentionPoint
-from trimtab.statistics.contrast import Contrast
+from trimtab.statistics.contrast import Contrast, Flags
+from trimtab.statistics.inputs import folds_by_cluster
 from trimtab.statistics.selective import (
     each_level,
     least_promise,
@@ -78,7 +79,7 @@ def abstaining(
         most: the share of the examples acted on that may be pushed the wrong way.
 
     Raises:
-        InputError: too few examples, or no threshold keeps the promise on dev; names what can be promised.
+        InputError: too few examples, or no threshold keeps the promise; names what can be promised.
     """
     seen = held_out(experiments, name, steering, learn)
     everywhere = upper_bound(seen.effect, each_level(LEVEL))
@@ -132,10 +133,7 @@ def upper_bound(effect: Contrast, level: float) -> float:
     over_examples = effect.below_zero(2 * level - 1).high
     if effect.pairing == "random":
         return over_examples
-    up = np.ones(len(effect.rows), np.bool_) if effect.acting is None else effect.acting[0] & effect.acting[1]
-    acted = {c for c, a in zip(effect.clusters, up, strict=True) if a}
-    wrong = {c for c, a, d in zip(effect.clusters, up, effect.rows, strict=True) if a and d < 0}
-    return max(upper_share(len(wrong), len(acted), level), over_examples)
+    return max(upper_share(effect.n_below_zero, effect.n_acting, level), over_examples)
 
 
 def candidate_sites(on: Experiment) -> list[Site]:
@@ -159,20 +157,19 @@ def _left_out(
 def _fold(on: Experiment, k: int) -> Experiment:
     """One fold of the training clusters as dev, the others as train; its steps are kept apart."""
     train, s = on.splits.train, on.splits
-    names = sorted(set(train.clusters))
-    if len(names) < 2 * FOLDS:
+    if (n := len(set(train.clusters))) < 2 * FOLDS:
         raise InputError(
-            f"{len(names)} independent training examples are too few to see which are pushed the wrong way",
+            f"{n} independent training examples are too few to see which are pushed the wrong way",
             code="too-few-examples",
             field="backfire",
         )
-    dealt = dict(zip(names, np.random.default_rng(on.seed).permutation(len(names)) % FOLDS, strict=True))
+    held = folds_by_cluster(train.clusters, FOLDS, on.seed) == k
 
-    def some(inside: bool) -> Part:
-        kept = [(e, c) for e, c in zip(train.examples, train.clusters, strict=True) if (dealt[c] == k) == inside]
-        return Part(tuple(e for e, _ in kept), tuple(c for _, c in kept))
+    def some(which: Flags) -> Part:
+        kept = np.flatnonzero(which)
+        return Part(tuple(train.examples[i] for i in kept), tuple(train.clusters[i] for i in kept))
 
-    splits = Splits(s.shots, some(False), some(True), s.eval, s.replication, s.notes)
+    splits = Splits(s.shots, some(~held), some(held), s.eval, s.replication, s.notes)
     return replace(on, splits=splits, ledger=on.ledger.inside(f"fold {k}"))
 
 
