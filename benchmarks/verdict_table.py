@@ -19,11 +19,11 @@ from harness import known, machine, table
 
 import trimtab as tt
 from trimtab.statistics import Interval, share_interval
+from trimtab.verdict.error_rates import RULES
 from trimtab.verdict.requirements import DESIRED, EFFECT
 from verdict import ANTI, DIRECTIONS, FOREIGN, PAIRS, SEEDS, STRENGTH, THRESHOLDS, family
 
 Row = dict[str, Any]
-COMMAND = "benchmarks/verdict.py"
 PASSED = ("go", "caution")
 DECISIONS = ("go", "caution", "no-go", "inconclusive")
 CONTROLS = {  # title: job, and how the names of its vectors begin
@@ -144,8 +144,14 @@ def single(real: Sequence[Row]) -> Iterator[list[object]]:
         ]
 
 
-def shipped(real: Sequence[Row], model: tt.Model) -> Row:
-    """What reports quote; a go and a caution claim the same and are counted together."""
+def ship(real: Sequence[Row], stops: bool, command: str, file: Path) -> None:
+    """Write what reports quote of one rule; that of the other stays as it is."""
+    kept = json.loads(file.read_text()) if file.is_file() else {}
+    file.write_text(json.dumps({**kept, RULES[stops]: _rates(real, command, tt.load("smollm2"))}, indent=1) + "\n")
+
+
+def _rates(real: Sequence[Row], command: str, model: tt.Model) -> Row:
+    """A go and a caution claim the same and are counted together."""
     decisions: dict[str, Row] = {}
     for which in (PASSED, ("no-go",)):
         rows = [row for row in real if row["decision"] in which]
@@ -157,7 +163,7 @@ def shipped(real: Sequence[Row], model: tt.Model) -> Row:
         "digest": model.digest,
         "dtype": str(model.dtype).removeprefix("torch."),
         "data": f"{len(real)} public sets of statements",
-        "command": COMMAND,
+        "command": command,
         "thresholds": asdict(THRESHOLDS),
         "decisions": decisions,
     }
@@ -219,7 +225,7 @@ def main() -> None:
         args.out.write_text(text + (f"\n{MARK}{old[1]}{MARK}\n" if len(old) == 3 else ""))
     if args.shipped:
         real = [row for row in rows if row["settings"]["job"] == "real"]
-        args.shipped.write_text(json.dumps(shipped(real, tt.load("smollm2")), indent=1) + "\n")
+        ship(real, stops=False, command="benchmarks/verdict.py", file=args.shipped)
 
 
 if __name__ == "__main__":

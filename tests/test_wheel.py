@@ -77,7 +77,7 @@ def test_it_works_in_a_fresh_environment(fresh: Path, tmp_path: Path) -> None:
         "from trimtab.verdict.error_rates import ErrorRates\n"
         f"for name in {builtin_names()!r}: trimtab.Behavior.builtin(name)\n"
         "for name in ('capability', 'neutral', 'over-refusal'): Probe.builtin(name)\n"
-        "shipped(), ErrorRates.shipped()\n"
+        "shipped(), ErrorRates.shipped(True)\n"
         "assert importlib.metadata.version('trimtab') == trimtab.__version__\n"
         "print(trimtab.__file__)"
     )

@@ -1,12 +1,18 @@
-"""How often verdicts turned out wrong: shipped figures, measured on behaviors of which half was held out."""
+"""How often verdicts turned out wrong: shipped figures, measured on behaviors of which half was held out.
+
+Checks that end when the decision is certain and thorough ones were measured apart.
+"""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Final
 
 from trimtab.phrases import Phrase
 from trimtab.verdict.decision import Decision
+
+RULES: Final = {True: "stopping", False: "thorough"}
 
 
 @dataclass(frozen=True)
@@ -51,9 +57,14 @@ class ErrorRates:
     decisions: Mapping[Decision, Rate]
 
     @staticmethod
-    def shipped() -> "ErrorRates":
-        """Those that come with the package (benchmarks/verdict_table.py writes them)."""
-        table = json.loads(files(__package__).joinpath("error_rates.json").read_text())
+    def shipped(stops: bool) -> "ErrorRates":
+        """Those that come with the package.
+
+        Args:
+            stops: of checks that end when the decision is certain (benchmarks/stopped.py writes them); of thorough ones
+                otherwise (benchmarks/verdict_table.py).
+        """
+        table = json.loads(files(__package__).joinpath("error_rates.json").read_text())[RULES[stops]]
         decisions = {name: Rate(**rate) for name, rate in table["decisions"].items()}
         data = Phrase("{n} public sets of statements", n=table["data"].split()[0])
         assert data == table["data"], "the data have other words now, which need a phrase of their own"

@@ -141,7 +141,7 @@ def _verdict(on: Experiment, found: Measured, decided: DecisionWithGrounds, thre
 
 def _error_rate(on: Experiment, decision: Decision, thresholds: Thresholds, was_finished: bool) -> Mapping[str, Any]:
     """How often such verdicts are wrong, or why there is no figure."""
-    known = ErrorRates.shipped()
+    known = ErrorRates.shipped(on.effort.stops)
     rate = known.decisions.get(decision)
     if decision == "inconclusive":
         return {"error_rate_reason": Phrase("a verdict that decides nothing cannot be wrong")}
@@ -157,7 +157,6 @@ def _error_rate(on: Experiment, decision: Decision, thresholds: Thresholds, was_
         Phrase("on free text, not on choices"): on.behavior.answer_kind == "choice",
         Phrase("on unpaired statements, not on pairs"): on.behavior.pairing == "natural",
         Phrase("on vectors that the check trained, not on finished steerings"): was_finished,
-        Phrase("by thorough checks, where this one ends when it is certain"): on.effort.stops,
     }
     failed = decision == "no-go"
     return {
