@@ -28,8 +28,9 @@ import torch
 from harness import machine, publish, ratio, table
 
 from trimtab.behaviors import Behavior
-from trimtab.experiment.executor import Models, ModelSource, executor_named
+from trimtab.experiment.executor import Models, executor_named
 from trimtab.experiment.progress import Progress, Silent
+from trimtab.model_source import ModelSource
 from trimtab.workflows.study import study
 
 OVERHEAD = 10.0  # ms a cell

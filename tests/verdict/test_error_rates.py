@@ -6,7 +6,6 @@ import trimtab as tt
 from trimtab.verdict.decision import Thresholds
 from trimtab.verdict.error_rates import ErrorRates
 
-
 BOTH = pytest.mark.parametrize("stops", [True, False])
 
 

@@ -13,9 +13,10 @@ import pytest
 import trimtab as tt
 from trimtab.errors import InputError
 from trimtab.evaluation.tasks import Treatment, run
-from trimtab.experiment.executor import ModelSource, Processes
+from trimtab.experiment.executor import Processes
 from trimtab.experiment.task_parts import Sizes, deal
 from trimtab.measurements.damage import DamageTexts, damages
+from trimtab.model_source import ModelSource
 from trimtab.results.evaluation import FLOORS, RANDOM, TEMPERATURE, UNSTEERED, Evaluation
 from trimtab.workflows.evaluate import MethodSpec, TaskSpec, cells, evaluate
 from trimtab.workflows.evaluate.contenders import Bench

@@ -13,6 +13,7 @@ from tests.workflows.test_study import few
 import trimtab as tt
 from trimtab.behaviors import Behavior, Example
 from trimtab.errors import InputError
+from trimtab.model_source import ModelSource
 from trimtab.models import Model
 from trimtab.reports.prediction.files import save_calibrations
 from trimtab.reports.study.files import save_study
@@ -22,7 +23,7 @@ from trimtab.results.study import GeometryRow, Study
 from trimtab.statistics.calibration import MIN_FAMILIES
 from trimtab.workflows.predict.calibrate import FEATURES, calibrate
 from trimtab.workflows.predict.predict import predict
-from trimtab.workflows.study import Grid, ModelSource
+from trimtab.workflows.study import Grid
 from trimtab.workflows.study.grid import run_grid
 
 

@@ -20,9 +20,10 @@ from tests.experiment.test_executor import Told, tell
 import trimtab as tt
 from trimtab.behaviors import Behavior
 from trimtab.errors import InputError, TrimtabError
-from trimtab.experiment.executor import Models, ModelSource, executor_named
+from trimtab.experiment.executor import Models, executor_named
 from trimtab.experiment.executor.schedule import TRIES
 from trimtab.experiment.progress import Progress, Silent
+from trimtab.model_source import ModelSource
 from trimtab.workflows.check.several import check_several
 from trimtab.workflows.evaluate import evaluate
 

@@ -16,13 +16,13 @@ from trimtab.behaviors import Behavior
 from trimtab.behaviors.writing import write
 from trimtab.clients.chat import Endpoint
 from trimtab.errors import InputError
+from trimtab.model_source import ModelSource
 from trimtab.models import Model
 from trimtab.reports.study.files import save_study
 from trimtab.steering import Steering
 from trimtab.workflows.draft import EndpointWriter, draft
 from trimtab.workflows.fit.fit import fit
 from trimtab.workflows.predict.calibrate import calibrate
-from trimtab.workflows.study import ModelSource
 from trimtab.workflows.study.grid import run_grid
 
 SIZES: dict[str, Any] = {"train": 12, "evaluation": 16}

@@ -16,7 +16,7 @@ from tests.reports.conftest import build
 import trimtab as tt
 from trimtab.behaviors import Behavior
 from trimtab.errors import InputError
-from trimtab.experiment.executor import ModelSource
+from trimtab.model_source import ModelSource
 from trimtab.results.report import Report
 from trimtab.workflows.check.several import RUNTIME, check_several, workers_for
 

@@ -24,9 +24,10 @@ from trimtab.behaviors import Behavior, Example
 from trimtab.behaviors.controls import shuffled
 from trimtab.errors import InputError
 from trimtab.experiment.progress import Silent
+from trimtab.model_source import ModelSource
 from trimtab.results.study import Cell, Study
 from trimtab.results.study_files import load_study
-from trimtab.workflows.study import Grid, ModelSource, families_of
+from trimtab.workflows.study import Grid, families_of
 from trimtab.workflows.study.grid import run_grid
 
 FEW = Behavior.builtin("sentiment").examples[:40]

@@ -21,6 +21,8 @@ def advise(
     adapter: options.Adapter = None,
     dtype: options.Dtype = "auto",
     device: options.Device = None,
+    device_map: options.DeviceMap = None,
+    quantisation: options.Quantisation = None,
     threads: options.Threads = None,
     site: Annotated[str, typer.Option(help="Of the vector: 14, attention:14, mlp:14; auto: chosen on dev.")] = "auto",
     train: Annotated[int | None, typer.Option(min=2, help="Training examples.")] = None,
@@ -63,7 +65,8 @@ def advise(
         dtype=None if dtype == "auto" else dtype, chat_template=chat_template,
     )  # fmt: skip
     parts = options.as_words(seed=seed or None, train=train, eval=eval_)
-    lm = options.loaded(model, revision, adapter, dtype, device, threads)
+    wanted = options.model_source(model, revision, adapter, dtype, device, device_map, quantisation)
+    lm = options.loaded(wanted, threads)
     with resumable(), OnTerminal.shown(loaded.name) as progress, quiet():
         result = run(
             lm,

@@ -15,11 +15,11 @@ from trimtab.cli.against import show_comparison
 from trimtab.cli.listing import show_builtins
 from trimtab.cli.options import both_or_none, one_of, quiet, resumable
 from trimtab.errors import InputError
+from trimtab.model_source import ModelSource
 
 if TYPE_CHECKING:
     from trimtab.behaviors import Behavior
     from trimtab.clients.chat import Endpoint
-    from trimtab.experiment.executor import ModelSource
     from trimtab.languages import Code
     from trimtab.models import Model
     from trimtab.results import Report
@@ -39,6 +39,8 @@ def check(
     adapter: options.Adapter = None,
     dtype: options.Dtype = "auto",
     device: options.Device = None,
+    device_map: options.DeviceMap = None,
+    quantisation: options.Quantisation = None,
     threads: options.Threads = None,
     site: Annotated[
         str, typer.Option(help="14, attention:14, mlp:14; auto, or a range such as 10-18: chosen on the dev split.")
@@ -145,7 +147,7 @@ def check(
         loaded = [replace(b, positive_instruction=given[0], negative_instruction=given[1]) for b in loaded]
     check_folders(out, [b.name for b in loaded])
 
-    from trimtab.experiment.executor import LOCAL, ModelSource
+    from trimtab.experiment.executor import LOCAL
     from trimtab.results import DECISIONS
     from trimtab.results.comparison import compare
     from trimtab.verdict.next_steps import CommandWords
@@ -199,16 +201,16 @@ def check(
         conditions = shlex.join([*parts, *bound, *others]), shlex.join([*parts, *bound])
         return CommandWords(shlex.join([behavior, *told]), shlex.join(which), served, *conditions)
 
+    on = options.model_source(source, revision, adapter, dtype, device, device_map, quantisation)
     if len(loaded) == 1:
         if executor != LOCAL:
             raise InputError("--executor shares out several behaviors, and this is one; leave it out")
-        lm = options.loaded(source, revision, adapter, dtype, device, threads)
+        lm = options.loaded(on, threads)
         settings["named"] = named(behaviors[0])
         reports: tuple[Report, ...] = (_one(lm, loaded[0], asked, out, settings, shown=not json_),)
     else:
-        options.about_to_load(source, revision, adapter, device)
+        options.about_to_load(on)
         options.use_threads(threads)
-        on = ModelSource(source, source, revision, adapter, dtype, device)
         settings["named"] = {b.name: named(word) for b, word in zip(loaded, behaviors, strict=True)}
         reports = _several(on, loaded, asked, out, workers, executor, settings, shown=not json_)
     comparison = compare(earlier, reports[0]) if earlier else None
@@ -253,7 +255,7 @@ def _one(
 
 
 def _several(
-    source: "ModelSource",
+    source: ModelSource,
     behaviors: "list[Behavior]",
     judge: "Endpoint | None",
     out: Path,

@@ -11,6 +11,7 @@ from rich.console import Console
 from trimtab.cli import options
 from trimtab.cli.lint import print_findings
 from trimtab.cli.options import both_or_none, quiet, resumable
+from trimtab.model_source import ModelSource
 
 
 def draft(
@@ -32,6 +33,8 @@ def draft(
     adapter: options.Adapter = None,
     dtype: options.Dtype = "auto",
     device: options.Device = None,
+    device_map: options.DeviceMap = None,
+    quantisation: options.Quantisation = None,
     threads: options.Threads = None,
     seed: options.Seed = 0,
     positive_instruction: options.PositiveInstruction = None,
@@ -45,7 +48,8 @@ def draft(
 
     file = writable(Path(f"{name}.jsonl") if out is None else out)
     behind = options.endpoint("--endpoint", endpoint, "--endpoint-model", endpoint_model, key_env, timeout)
-    writer = _loaded(model, revision, adapter, dtype, device, threads) if behind is None else _behind(behind, parallel)
+    wanted = options.model_source(model, revision, adapter, dtype, device, device_map, quantisation)
+    writer = _loaded(wanted, threads) if behind is None else _behind(behind, parallel)
 
     from trimtab.experiment.progress import OnTerminal
 
@@ -72,12 +76,10 @@ def draft(
     )
 
 
-def _loaded(
-    model: str, revision: str | None, adapter: str | None, dtype: str, device: str | None, threads: int | None
-) -> Any:
+def _loaded(wanted: ModelSource, threads: int | None) -> Any:
     from trimtab.workflows.draft import LoadedWriter
 
-    return LoadedWriter(options.loaded(model, revision, adapter, dtype, device, threads))
+    return LoadedWriter(options.loaded(wanted, threads))
 
 
 def _behind(endpoint: Any, parallel: int) -> Any:

@@ -45,6 +45,8 @@ def evaluate(
     adapter: options.Adapter = None,
     dtype: options.Dtype = "auto",
     device: options.Device = None,
+    device_map: options.DeviceMap = None,
+    quantisation: options.Quantisation = None,
     threads: options.Threads = None,
     train: Annotated[int, typer.Option(help="Training examples of each task, at most.")] = 150,
     dev: Annotated[int, typer.Option(help="Units of each task to choose by, at most.")] = 40,
@@ -68,7 +70,6 @@ def evaluate(
     pairs = [_pair(text) for text in contrast] if contrast else None
     options.own_folder(out)
 
-    from trimtab.experiment.executor import ModelSource
     from trimtab.experiment.progress import OnTerminal
     from trimtab.reports.evaluate.terminal import evaluation_summary
     from trimtab.workflows.evaluate.evaluate import DAMAGES
@@ -77,7 +78,7 @@ def evaluate(
     options.use_threads(threads)
     with resumable(), OnTerminal.shown("evaluate") as progress, quiet():
         found = run(
-            ModelSource(model, model, revision, adapter, dtype, device),
+            options.model_source(model, revision, adapter, dtype, device, device_map, quantisation),
             task,
             method,
             folder=out,

@@ -32,6 +32,8 @@ def fit(
     adapter: options.Adapter = None,
     dtype: options.Dtype = "auto",
     device: options.Device = None,
+    device_map: options.DeviceMap = None,
+    quantisation: options.Quantisation = None,
     threads: options.Threads = None,
     site: Annotated[
         list[str] | None,
@@ -91,7 +93,8 @@ def fit(
     from trimtab.reports.fit.terminal import gate_summary
     from trimtab.workflows.fit.fit import fit as run
 
-    lm = options.loaded(model, revision, adapter, dtype, device, threads)
+    wanted = options.model_source(model, revision, adapter, dtype, device, device_map, quantisation)
+    lm = options.loaded(wanted, threads)
     with resumable(), OnTerminal.shown("fit") as progress, quiet():
         result = run(
             lm,

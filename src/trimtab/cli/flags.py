@@ -38,6 +38,7 @@ FLAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "description": ("--description",),
     "dev": ("--dev",),
     "device": ("--device",),
+    "device_map": ("--device-map",),
     "dtype": ("--dtype",),
     "endpoint": ("--endpoint", "--endpoint-model", "--judge", "--judge-model"),
     "endpoint.model": ("--endpoint-model", "--judge-model"),

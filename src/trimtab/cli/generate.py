@@ -38,6 +38,8 @@ def generate(
     adapter: options.Adapter = None,
     dtype: options.Dtype = "auto",
     device: options.Device = None,
+    device_map: options.DeviceMap = None,
+    quantisation: options.Quantisation = None,
     threads: options.Threads = None,
     strength: Annotated[
         list[str] | None, typer.Option(help="name=1.5 (repeatable), one number for all attributes, or a preset's name.")
@@ -79,7 +81,8 @@ def generate(
     from trimtab.models import ensure_fits
     from trimtab.workflows.generate.generate import MAX_EDIT_SIZE_RATIO, check_length, generate, size_on
 
-    lm = options.loaded(source, revision, adapter, dtype, device, threads)
+    wanted = options.model_source(source, revision, adapter, dtype, device, device_map, quantisation)
+    lm = options.loaded(wanted, threads)
     with quiet():
         ensure_fits(steered_by, lm)
         notes = check_length(lm, texts, steered_by, strength_of, chat_template, max_new_tokens)

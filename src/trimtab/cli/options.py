@@ -1,5 +1,6 @@
 """Options and habits that commands share."""
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from rich.console import Console
 from trimtab.cli import completion
 from trimtab.errors import InputError
 from trimtab.languages import LANGUAGES, Code, own
+from trimtab.model_source import ModelSource
 from trimtab.nearest import meant
 from trimtab.storage.atomic import fault, outside_steerings
 
@@ -49,6 +51,21 @@ Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit on the
 Adapter = Annotated[str | None, typer.Option(help="PEFT adapter to put on top.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")]
 Device = Annotated[str | None, typer.Option(help="Such as cuda:1; by default the first GPU, else the CPU.")]
+DeviceMap = Annotated[
+    str | None,
+    typer.Option(
+        "--device-map",
+        help="Spread the blocks over devices, memory and disk: auto, balanced, sequential, or a JSON file that says "
+        "which module goes where.",
+    ),
+]
+Quantisation = Annotated[
+    str | None,
+    typer.Option(
+        "--quantisation",
+        help="Round weights while they are loaded: bitsandbytes-8, bitsandbytes-4, torchao-8 or torchao-4.",
+    ),
+]
 Threads = Annotated[
     int | None,
     typer.Option(
@@ -115,29 +132,65 @@ def endpoint(
     return Endpoint(url, model, key, timeout)
 
 
-def loaded(
-    source: str, revision: str | None, adapter: str | None, dtype: str, device: str | None, threads: int | None
-) -> "Model":
+def loaded(source: ModelSource, threads: int | None) -> "Model":
     """The model of the command line; says so on standard error, since it may take a while."""
-    about_to_load(source, revision, adapter, device)
-    from trimtab.models import load
+    about_to_load(source)
+    from trimtab.models import load_from
 
     use_threads(threads)
     with quiet():
-        return load(source, revision=revision, adapter=adapter, dtype=dtype, device=device)
+        return load_from(source)
 
 
-def about_to_load(source: str, revision: str | None, adapter: str | None, device: str | None) -> None:
-    """Say that a model is loaded, whose options are not empty.
+def about_to_load(source: ModelSource) -> None:
+    """Say that a model is loaded."""
+    Console(stderr=True).print(f"loading {source.source} …", markup=False, highlight=False)
+
+
+def model_source(
+    source: str,
+    revision: str | None,
+    adapter: str | None,
+    dtype: str,
+    device: str | None,
+    device_map: str | None,
+    quantisation: str | None,
+    label: str | None = None,
+) -> ModelSource:
+    """What the command line says of a model; its label is the source if none is given.
 
     Raises:
-        InputError: one of them is.
+        InputError: an option is empty, or the file of a device map cannot be read.
     """
-    given = {"--model": source, "--revision": revision, "--adapter": adapter, "--device": device}
+    given = {
+        "--model": source, "--revision": revision, "--adapter": adapter, "--dtype": dtype, "--device": device,
+        "--device-map": device_map, "--quantisation": quantisation,
+    }  # fmt: skip
     for flag, value in given.items():
         if value is not None and not value.strip():
             raise InputError(f"{flag} is empty; give a value, or leave it out")
-    Console(stderr=True).print(f"loading {source} …", markup=False, highlight=False)
+    spread = None if device_map is None else _device_map(device_map)
+    return ModelSource(source, label or source, revision, adapter, dtype, device, spread, quantisation)
+
+
+def _device_map(given: str) -> str | dict[str, int | str]:
+    """A word as it is; of a JSON file the device by module."""
+    if not given.endswith(".json"):
+        return given
+    try:
+        found = json.loads(Path(given).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"--device-map {given} cannot be read: {error}") from error
+    if (
+        not isinstance(found, dict)
+        or not found
+        or not all(isinstance(device, str) or type(device) is int for device in found.values())
+    ):
+        raise InputError(
+            f"--device-map {given}: give one JSON object, the device by module, such as "
+            '{"model.embed_tokens": 0, "model.layers.0": "cpu", …}'
+        )
+    return found
 
 
 def use_threads(threads: int | None) -> None:

@@ -26,6 +26,8 @@ def predict(
     adapter: options.Adapter = None,
     dtype: options.Dtype = "auto",
     device: options.Device = None,
+    device_map: options.DeviceMap = None,
+    quantisation: options.Quantisation = None,
     threads: options.Threads = None,
     site: Annotated[
         str | None,
@@ -83,7 +85,8 @@ def predict(
     from trimtab.reports.prediction.terminal import prediction_summary
     from trimtab.workflows.predict.predict import predict as run
 
-    lm = options.loaded(model, revision, adapter, dtype, device, threads)
+    wanted = options.model_source(model, revision, adapter, dtype, device, device_map, quantisation)
+    lm = options.loaded(wanted, threads)
     with OnTerminal.shown("predict") as progress, quiet():
         result = run(
             lm,

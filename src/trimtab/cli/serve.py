@@ -39,6 +39,8 @@ def serve(
     adapter: options.Adapter = None,
     dtype: options.Dtype = "auto",
     device: options.Device = None,
+    device_map: options.DeviceMap = None,
+    quantisation: options.Quantisation = None,
     upstream: serve_upstream.Upstream = None,
     upstream_key_env: serve_upstream.UpstreamKeyEnv = None,
     tokenizer: serve_upstream.Tokenizer = None,
@@ -137,7 +139,8 @@ def serve(
     from trimtab.serving.settings import Limits, Settings
 
     if upstream:
-        local = ("model", "revision", "adapter", "dtype", "device", "threads", "max_running")
+        of_model = ("model", "revision", "adapter", "dtype", "device", "device_map", "quantisation")
+        local = (*of_model, "threads", "max_running")
         options.not_typed(context, local, "means nothing with --upstream; leave one of them out")
     if judge is None:
         of_judge = ("judge_share", "judge_per_minute", "judge_a_day")
@@ -192,7 +195,8 @@ def serve(
         else:
             from trimtab.serving.engines.process import ModelToServe
 
-            wanted = ModelToServe(model, revision, adapter, dtype, device, max_running, threads)
+            source = options.model_source(model, revision, adapter, dtype, device, device_map, quantisation)
+            wanted = ModelToServe(source, max_running, threads)
             engine, vocabulary = _loaded(wanted, registry, Path(work), console)
         from trimtab.serving.app import create_app
         from trimtab.serving.listening import listen

@@ -4,7 +4,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -12,9 +12,7 @@ from rich.console import Console
 from trimtab.cli import completion, options
 from trimtab.cli.options import quiet, resumable
 from trimtab.errors import InputError
-
-if TYPE_CHECKING:
-    from trimtab.workflows.study import ModelSource
+from trimtab.model_source import ModelSource
 
 
 def study(
@@ -36,6 +34,8 @@ def study(
         list[str] | None, typer.Option(help="auto, float32, bfloat16 or float16 (repeatable: each with every model).")
     ] = None,
     device: options.Device = None,
+    device_map: options.DeviceMap = None,
+    quantisation: options.Quantisation = None,
     threads: options.Threads = None,
     site: Annotated[
         list[str] | None,
@@ -97,7 +97,7 @@ def study(
     options.use_threads(threads)
     with resumable(), OnTerminal.shown("study") as progress, quiet():
         result = run(
-            sources(model or ["smollm2"], dtype or ["auto"], device),
+            sources(model or ["smollm2"], dtype or ["auto"], device, device_map, quantisation),
             loaded,
             folder=out,
             site=site,
@@ -124,12 +124,21 @@ def study(
     Console(soft_wrap=True).print(f"report: {out / 'report.html'}", highlight=False, markup=False)
 
 
-def sources(models: list[str], dtypes: list[str], device: str | None) -> list["ModelSource"]:
+def sources(
+    models: list[str], dtypes: list[str], device: str | None, device_map: str | None, quantisation: str | None
+) -> list[ModelSource]:
     """Every model in every dtype; the label names the dtype only where it tells two apart."""
-    from trimtab.workflows.study import ModelSource
-
     return [
-        ModelSource(source, source if len(dtypes) == 1 else f"{source} {dtype}", dtype=dtype, device=device)
+        options.model_source(
+            source,
+            None,
+            None,
+            dtype,
+            device,
+            device_map,
+            quantisation,
+            label=source if len(dtypes) == 1 else f"{source} {dtype}",
+        )
         for source in models
         for dtype in dtypes
     ]

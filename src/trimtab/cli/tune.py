@@ -60,6 +60,8 @@ def tune(
     adapter: options.Adapter = None,
     dtype: options.Dtype = "auto",
     device: options.Device = None,
+    device_map: options.DeviceMap = None,
+    quantisation: options.Quantisation = None,
     threads: options.Threads = None,
     allow_mismatch: Annotated[
         bool, typer.Option("--allow-mismatch", help="Steer other weights than the steering was made for.")
@@ -98,7 +100,8 @@ def tune(
 
     given = [Steering.load(folder, allow_mismatch=allow_mismatch) for folder in steering or ()]
     source, revision = options.model_of(given[0], model, revision) if given else (model or options.EMBEDDED, revision)
-    lm = options.loaded(source, revision, adapter, dtype, device, threads)
+    wanted = options.model_source(source, revision, adapter, dtype, device, device_map, quantisation)
+    lm = options.loaded(wanted, threads)
     with resumable(), OnTerminal.shown("tune") as progress, quiet():
         found = run(
             lm,

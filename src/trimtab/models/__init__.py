@@ -5,6 +5,7 @@ from trimtab.models.decoding import Completion as Completion
 from trimtab.models.encoding import Encoder as Encoder
 from trimtab.models.fit import ensure_fits as ensure_fits
 from trimtab.models.loading import load as load
+from trimtab.models.loading import load_from as load_from
 from trimtab.models.model import Model as Model
 from trimtab.models.plan import Batch as Batch
 from trimtab.models.plan import Plan as Plan

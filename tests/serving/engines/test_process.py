@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.serving.engines.asking import to_serve
 
 from trimtab.errors import TrimtabError
-from trimtab.serving.engines.process import ModelToServe, ProcessEngine
+from trimtab.serving.engines.process import ProcessEngine
 
 
 def children() -> list[int]:
@@ -40,7 +41,7 @@ async def is_up(engine: ProcessEngine) -> bool:
 
 @pytest.mark.parametrize("begun", [False, True])
 def test_closed_while_it_starts_again_it_leaves_no_process(tiny_folder: Path, begun: bool) -> None:
-    engine = ProcessEngine(ModelToServe(str(tiny_folder), dtype="float32", threads=1), lambda artifact: None)
+    engine = ProcessEngine(to_serve(tiny_folder), lambda artifact: None)
 
     async def work() -> None:
         before = await killed(engine)
@@ -58,7 +59,7 @@ def test_closed_while_it_starts_again_it_leaves_no_process(tiny_folder: Path, be
 
 
 def test_it_comes_back_and_is_closed_then(tiny_folder: Path) -> None:
-    engine = ProcessEngine(ModelToServe(str(tiny_folder), dtype="float32", threads=1), lambda artifact: None)
+    engine = ProcessEngine(to_serve(tiny_folder), lambda artifact: None)
 
     async def work() -> None:
         first = await engine.capabilities()
@@ -76,6 +77,7 @@ def test_it_comes_back_and_is_closed_then(tiny_folder: Path) -> None:
 
 CHILD = """
 import json, os, sys, types
+from trimtab.model_source import ModelSource
 from trimtab.serving.engines.process import ModelToServe, _run
 
 def work(pipe, model):
@@ -86,7 +88,7 @@ def work(pipe, model):
 
 sys.modules["trimtab.serving.engines.worker"] = types.SimpleNamespace(work=work)
 threads = json.loads(sys.argv[1])
-_run(None, ModelToServe("some", threads=threads))
+_run(None, ModelToServe(ModelSource("some", "some"), threads=threads))
 """
 
 

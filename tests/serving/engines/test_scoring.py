@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 import torch
-from tests.serving.engines.asking import PROMPTS, asked, events_of, generated, run_with, text_of, turns
+from tests.serving.engines.asking import PROMPTS, asked, events_of, generated, run_with, text_of, to_serve, turns
 
 from trimtab.errors import InputError, TrimtabError
 from trimtab.interventions import AnswerScore, Condition, Engine, GivenAnswer, RequestSteering, ScoreRequest
 from trimtab.models import Model, load
 from trimtab.serving.engines.batching import Limits
 from trimtab.serving.engines.one_by_one import OneByOneEngine
-from trimtab.serving.engines.process import ModelToServe, ProcessEngine
+from trimtab.serving.engines.process import ProcessEngine
 from trimtab.serving.engines.prompts import Preparation
 from trimtab.serving.engines.scoring import AT_ONCE, Scoring
 from trimtab.serving.engines.transformers import TransformersEngine
@@ -243,7 +243,7 @@ def test_the_engine_in_another_process_scores_the_same(tiny_folder: Path, tmp_pa
     request = ScoreRequest("1", TEXTS, RequestSteering(steering.id, {"a": 2.0}), random=3)
 
     async def work() -> None:
-        engine = ProcessEngine(ModelToServe(str(tiny_folder), dtype="float32", threads=1), {steering.id: folder}.get)
+        engine = ProcessEngine(to_serve(tiny_folder), {steering.id: folder}.get)
         try:
             assert (await engine.capabilities()).scores
             found = await engine.score(request)

@@ -7,7 +7,6 @@ from trimtab.errors import InputError
 from trimtab.experiment.executor.processes import Processes as Processes
 from trimtab.experiment.executor.work import Executor as Executor
 from trimtab.experiment.executor.work import Models as Models
-from trimtab.experiment.executor.work import ModelSource as ModelSource
 from trimtab.experiment.executor.work import Work as Work
 from trimtab.experiment.executor.work import check_workers as check_workers
 

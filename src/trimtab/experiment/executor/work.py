@@ -1,7 +1,6 @@
 """What is shared out: tasks on models, and who carries them out."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -10,30 +9,8 @@ import torch
 from trimtab.errors import InputError
 from trimtab.experiment.numbers import is_whole
 from trimtab.experiment.progress import Progress
-from trimtab.models import Model, load
-
-
-@dataclass(frozen=True)
-class ModelSource:
-    """A model to work on, as `trimtab.load` takes it.
-
-    Args:
-        source: `smollm2`, a Hugging Face id, a folder, or a `.gguf` file.
-        label: its name in tables.
-        revision, adapter, dtype, device: see `trimtab.load`.
-
-    Example:
-        >>> from trimtab.workflows.study import ModelSource
-        >>> ModelSource("smollm2", "smollm2", dtype="bfloat16").dtype
-        'bfloat16'
-    """
-
-    source: str
-    label: str
-    revision: str | None = None
-    adapter: str | None = None
-    dtype: str = "auto"
-    device: str | None = None
+from trimtab.model_source import ModelSource
+from trimtab.models import Model, load_from
 
 
 class Models:
@@ -46,8 +23,7 @@ class Models:
         """The model of a source; the one before is let go first."""
         if self._held is None or self._held[0] != source:
             self._held = None
-            options = {name: getattr(source, name) for name in ("revision", "adapter", "dtype", "device")}
-            self._held = source, load(source.source, **options)
+            self._held = source, load_from(source)
         return self._held[1]
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from trimtab.errors import InputError, TrimtabError
 from trimtab.interventions import AnswerScore, Capabilities, Event, Request, ScoreRequest
+from trimtab.model_source import ModelSource
 from trimtab.serving.engines.events import Events, read_events
 from trimtab.serving.engines.outbox import Item, Said
 from trimtab.threads import sleep_while_waiting
@@ -31,19 +32,15 @@ _KERNELS: Final = 128
 
 @dataclass(frozen=True)
 class ModelToServe:
-    """What the engine's process loads; arguments as of `trimtab.load`.
+    """What the engine's process loads.
 
     Args:
-        source, revision, adapter, dtype, device: of the model.
+        source: of the model.
         max_running: requests that share a batch.
         threads: that compute; None for what torch takes, one for each core or OMP_NUM_THREADS.
     """
 
-    source: str
-    revision: str | None = None
-    adapter: str | None = None
-    dtype: str = "auto"
-    device: str | None = None
+    source: ModelSource
     max_running: int = 16
     threads: int | None = None
 

@@ -11,7 +11,7 @@ import torch
 
 from trimtab.errors import InputError, TrimtabError
 from trimtab.interventions import Engine, Request, ScoreRequest, Steerable
-from trimtab.models import load
+from trimtab.models import load_from
 from trimtab.serving.engines.batching import Limits
 from trimtab.serving.engines.choice import engine_for
 from trimtab.serving.engines.outbox import Outbox
@@ -47,7 +47,7 @@ class _Worker:
 
     async def run(self, model: ModelToServe) -> None:
         """Load, say so, and answer until the pipe ends."""
-        lm = load(model.source, revision=model.revision, adapter=model.adapter, dtype=model.dtype, device=model.device)
+        lm = load_from(model.source)
         engine = engine_for(lm, self._find, Limits(max_running=model.max_running))
         outbox = Outbox(self._pipe)
         try:

@@ -77,7 +77,7 @@ def advise(
     Example:
         >>> import trimtab as tt
         >>> model, behavior = tt.load("smollm2"), tt.Behavior.builtin("formality")
-        >>> advised = tt.advise(model, behavior, folder="advice", site=14, train=30, evaluation=20)
+        >>> advised = tt.advise(model, behavior, folder="advice", site=14, train=30, evaluation=20, minutes=0.1)
         >>> advised.record.attempts[0].name, (advised.report is None) == (advised.steering is None)
         ('vector', True)
 

@@ -15,9 +15,10 @@ from trimtab.behaviors import Behavior
 from trimtab.clients.chat import Endpoint
 from trimtab.errors import TrimtabError
 from trimtab.evaluation import Judge
-from trimtab.experiment.executor import LOCAL, Executor, Models, ModelSource, check_workers, executor_named
+from trimtab.experiment.executor import LOCAL, Executor, Models, check_workers, executor_named
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.languages import Code, spoken
+from trimtab.model_source import ModelSource
 from trimtab.models import Model
 from trimtab.reports.check.files import speak
 from trimtab.reports.check.ranking import save_index

@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from trimtab.evaluation.tasks import Task
-from trimtab.experiment.executor import ModelSource
+from trimtab.model_source import ModelSource
 from trimtab.results.evaluation import Cell, Part, Protocol
 from trimtab.storage.keys import name_of
 from trimtab.storage.steps import Ledger

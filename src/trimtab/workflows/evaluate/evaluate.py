@@ -12,10 +12,11 @@ import transformers
 
 from trimtab.errors import InputError
 from trimtab.evaluation.tasks import Task, Treatment, run
-from trimtab.experiment.executor import LOCAL, Models, ModelSource, executor_named
+from trimtab.experiment.executor import LOCAL, Models, executor_named
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.experiment.task_parts import Sizes
 from trimtab.interventions import Place
+from trimtab.model_source import ModelSource
 from trimtab.models import Model
 from trimtab.results.evaluation import Cell, Evaluation, Part, Protocol
 from trimtab.storage.atomic import output_path, whole

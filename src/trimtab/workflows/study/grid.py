@@ -13,12 +13,13 @@ import transformers
 
 from trimtab.behaviors import Behavior, PromptType
 from trimtab.errors import InputError
-from trimtab.experiment.executor import LOCAL, Executor, Models, ModelSource, executor_named
+from trimtab.experiment.executor import LOCAL, Executor, Models, executor_named
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.numbers import above_0
 from trimtab.experiment.preparation import each_site, key_of, ready
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.measurements.records import model_record
+from trimtab.model_source import ModelSource
 from trimtab.models import Model
 from trimtab.phrases import Phrase
 from trimtab.results.study import Study

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pydantic import ValidationError
 
 from trimtab.behaviors import Behavior
-from trimtab.experiment.executor import ModelSource
+from trimtab.model_source import ModelSource
 from trimtab.phrases import Phrase
 from trimtab.results.figures import Record
 from trimtab.results.report import ModelRecord

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trimtab.behaviors import Behavior
-from trimtab.experiment.executor import LOCAL, ModelSource
+from trimtab.experiment.executor import LOCAL
 from trimtab.experiment.progress import Progress
 from trimtab.interventions import Place, places
+from trimtab.model_source import ModelSource
 from trimtab.results.study import Study
 from trimtab.workflows.study.grid import run_grid
 from trimtab.workflows.study.parts import Grid, families_of
