@@ -3,16 +3,20 @@
 import json
 import re
 import shutil
+import sqlite3
 import tomllib
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from sqlalchemy import text
 
 import trimtab
 from trimtab.errors import InputError
+from trimtab.operations import Releases, Store, migrate, verify
 from trimtab.results import Report, compare
 from trimtab.results.comparison import load_any
 from trimtab.results.figures import Document
@@ -73,6 +77,23 @@ def test_a_check_can_be_held_against_one_of_an_earlier_schema() -> None:
     comparison = compare(load_any(FILES / "report-1"), load_any(FILES / "report-2"))
     assert comparison.old_decision == Report.load(FILES / "report-1").verdict.decision
     assert comparison.n_common > 0
+
+
+def test_a_store_of_schema_4_keeps_its_release_its_records_and_its_audit(tmp_path: Path) -> None:
+    place = tmp_path / "operations.db"
+    with closing(sqlite3.connect(place)) as empty:
+        empty.executescript((FILES / "store-4.sql").read_text(encoding="utf-8"))
+    migrate(str(place))
+    with Store(str(place)) as store:
+        assert verify(store).size == 4
+        (release,) = Releases(store).all()
+        assert (release.name, release.state, release.share) == ("warm", "paused", 5.0)
+        assert release.definition.treatment.artifact == Steering.load(FILES / "steering-1").id
+        with store.reading() as connection:
+            rows = connection.execute(text("SELECT arm, count(*) FROM exposures GROUP BY arm")).all()
+            ratings = connection.execute(text("SELECT sum(value) FROM outcomes")).scalar()
+    assert sorted(map(tuple, rows)) == [("control", 3), ("treatment", 3)]
+    assert ratings == 2
 
 
 def test_a_report_of_schema_1_that_is_damaged_is_refused_with_its_name(tmp_path: Path) -> None:
