@@ -62,7 +62,7 @@ def advise(
     told = options.as_words(view=view, format=format, skip_bad=skip_bad)
     which = options.as_words(
         model=None if model == "smollm2" else model, revision=revision, adapter=adapter,
-        dtype=None if dtype == "auto" else dtype, chat_template=chat_template,
+        dtype=None if dtype == "auto" else dtype, quantisation=quantisation, chat_template=chat_template,
     )  # fmt: skip
     parts = options.as_words(seed=seed or None, train=train, eval=eval_)
     wanted = options.model_source(model, revision, adapter, dtype, device, device_map, quantisation)

@@ -186,7 +186,7 @@ def check(
         told = options.as_words(view=view, format=format, skip_bad=skip_bad)
         which = options.as_words(
             model=model, revision=revision, adapter=adapter, dtype=None if dtype == "auto" else dtype,
-            chat_template=chat_template,
+            quantisation=quantisation, chat_template=chat_template,
         )  # fmt: skip
         parts = options.as_words(seed=seed or None, train=train, eval=eval_)
         bound = options.as_words(max_kl=None if max_kl == 0.1 else max_kl)
