@@ -71,6 +71,19 @@ def test_japanese_is_japanese() -> None:
                 assert JAPANESE.search(str(message.string)), message.id
 
 
+# Words for one thing: in the console, reports and documentation the guardrail and the rollback that operators speak of.
+BANNED = re.compile("安全指標|取り消|取消|取り下げ")
+
+
+@pytest.mark.parametrize(
+    "file",
+    [*CATALOGUES, ROOT / "README.ja.md", *sorted((ROOT / "docs/ja").rglob("*.md"))],
+    ids=lambda file: str(file.relative_to(ROOT)),
+)
+def test_one_word_says_one_thing_in_japanese(file: Path) -> None:
+    assert [line for line in file.read_text(encoding="utf-8").splitlines() if BANNED.search(line)] == []
+
+
 class Words(HTMLParser):
     """What a page says by itself: no texts of data sets, names or commands."""
 
