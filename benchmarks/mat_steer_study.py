@@ -40,6 +40,7 @@ from trimtab.experiment.instrument import Propensity
 from trimtab.interventions import Site
 from trimtab.measurements.activations import TrainingActivations
 from trimtab.measurements.effects import PLAIN, effects_on_dev, sweep
+from trimtab.phrases import Phrase
 from trimtab.statistics.geometry import auroc
 from trimtab.steering import Steering
 from trimtab.steering.edits import Gated
@@ -181,7 +182,7 @@ def chosen_site(model: tt.Model, behaviors: Mapping[str, Behavior], out: Path) -
     """The block that does best for all attributes on dev of the pilot's seed; kept in a file."""
     file = out / "site.txt"
     if not file.exists():
-        notes: list[str] = []
+        notes: list[Phrase] = []
         (site,) = best_blocks(fold_of(model, behaviors, PILOT, 0, None).experiments, notes)
         file.write_text(f"{site}\n{notes[0]}\n")
     return Site.parse(file.read_text().split()[0])

@@ -5,14 +5,13 @@ import json
 import re
 import runpy
 import string
-from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 from babel.messages.pofile import read_po
 from tests.conftest import Run
+from tests.languages.words import JAPANESE, Words, foreign, plotted
 
 import trimtab as tt
 from trimtab.errors import InputError
@@ -23,10 +22,6 @@ from trimtab.results import Report
 
 ROOT = Path(__file__).parents[2]
 CATALOGUES = sorted((ROOT / "src/trimtab/languages").glob("*/LC_MESSAGES/trimtab.po"))
-JAPANESE = re.compile("[ぁ-んァ-ヶ一-龯]")
-# Two words of English or more, but for names that stand beside each other, and commands.
-RUN = re.compile(r"[A-Za-z][A-Za-z'’-]+(?:[ ,;:]+[A-Za-z][A-Za-z'’-]+)+")
-NAMES = {"SVG PNG", "trimtab check", "cpu, transformers", "prefilled dev", "residual dev"}
 
 
 def test_every_language_has_a_catalogue() -> None:
@@ -71,36 +66,17 @@ def test_japanese_is_japanese() -> None:
                 assert JAPANESE.search(str(message.string)), message.id
 
 
-class Words(HTMLParser):
-    """What a page says by itself: no texts of data sets, names or commands."""
+# Words for one thing: in the console, reports and documentation the guardrail and the rollback that operators speak of.
+BANNED = re.compile("安全指標|取り消|取消|取り下げ")
 
-    VOID = frozenset({"meta", "link", "br", "wbr", "img", "line", "rect", "path", "circle"})
-    APART = frozenset({"script", "style", "code", "bdi"})
 
-    def __init__(self, document: str) -> None:
-        super().__init__()
-        self.open: list[tuple[str, bool]] = []
-        self.parts: list[str] = []
-        self.english: list[str] = []
-        self.feed(document)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        self.parts += [f"{given[name]}\n" for name in ("aria-label", "data-label") if name in given]
-        if tag not in self.VOID:
-            self.open.append((tag, tag in self.APART or given.get("lang") == ""))
-
-    def handle_endtag(self, tag: str) -> None:
-        while self.open and self.open.pop()[0] != tag:
-            pass
-
-    def handle_data(self, data: str) -> None:
-        if not any(apart for _, apart in self.open):
-            self.parts.append(data)
-
-    @property
-    def runs(self) -> set[str]:
-        return set(RUN.findall("".join(self.parts))) - NAMES
+@pytest.mark.parametrize(
+    "file",
+    [*CATALOGUES, ROOT / "README.ja.md", *sorted((ROOT / "docs/ja").rglob("*.md"))],
+    ids=lambda file: str(file.relative_to(ROOT)),
+)
+def test_one_word_says_one_thing_in_japanese(file: Path) -> None:
+    assert [line for line in file.read_text(encoding="utf-8").splitlines() if BANNED.search(line)] == []
 
 
 @pytest.fixture(scope="module")
@@ -120,25 +96,10 @@ def test_a_japanese_page_is_japanese_throughout(checked: Path) -> None:
     assert not JAPANESE.search("".join(english.parts))
 
 
-def strings(value: object) -> Iterator[str]:
-    """The words of a plot, but for those of examples, which stand in `customdata`."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for key, each in value.items():
-            yield from strings(each) if key != "customdata" else ()
-    elif isinstance(value, list):
-        for each in value:
-            yield from strings(each)
-
-
 def test_plots_are_in_the_language_of_their_page(checked: Path) -> None:
-    data = re.search(r'id="figures">(.*?)</script>', (checked / "report.html").read_text(encoding="utf-8"))
-    assert data is not None
-    words = [text for text in strings(json.loads(data[1])) if not text.startswith(("#", "rgb", "system-ui"))]
+    words = plotted((checked / "report.html").read_text(encoding="utf-8"), "customdata")  # texts of examples
     assert sum(bool(JAPANESE.search(text)) for text in words) > 20
-    names = r"<[^>]*>|%\{[^}]*\}|prefilled|instruction|shot"
-    assert [text for text in words if RUN.search(re.sub(names, "", text))] == []
+    assert foreign(words) == []
 
 
 def test_the_file_of_a_report_is_in_english_whatever_the_language(checked: Path) -> None:

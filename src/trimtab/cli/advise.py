@@ -43,16 +43,20 @@ def advise(
         Path, typer.Option(help="Folder for the page, the remedies, the chosen steering and its check.")
     ] = Path("out/advice"),
     require: Annotated[str | None, typer.Option(help="Exit with code 3 below this verdict: go or caution.")] = None,
+    lang: options.Lang = None,
     json_: options.Json = False,
 ) -> None:
     """What else would work where one vector does not hold? Tries remedies on dev and checks the best one once."""
     from trimtab.behaviors import load as load_behavior
 
     one_of("--require", require, ("go", "caution"))
+    language = options.language_of(lang)
     loaded = load_behavior(behavior, view=view, format=format, skip_bad=skip_bad)
     options.own_folder(out)
 
     from trimtab.experiment.progress import OnTerminal
+    from trimtab.languages import spoken
+    from trimtab.phrases import Phrase
     from trimtab.reports.advise.files import PAGE
     from trimtab.reports.advise.terminal import advice_summary
     from trimtab.results import DECISIONS
@@ -84,6 +88,7 @@ def advise(
             minutes=minutes,
             progress=progress,
             command=shlex.join(["trimtab", *sys.argv[1:]]),
+            language=language,
             named=CommandWords(
                 shlex.join([behavior, *told]), shlex.join(which), "" if model == "smollm2" else model,
                 shlex.join(parts), shlex.join(parts),
@@ -92,11 +97,10 @@ def advise(
     if json_:
         typer.echo(result.record.model_dump_json(by_alias=True))
     else:
-        console = Console(soft_wrap=True)
-        advice_summary(result.record, console)
+        advice_summary(result.record, Console(soft_wrap=True), spoken(language))
         if result.record.folder is not None:
-            console.print(f"steering: {out / result.record.folder}", highlight=False, markup=False)
-        console.print(f"page: {out / PAGE}", highlight=False, markup=False)
+            options.say(Phrase("steering: {path}", path=str(out / result.record.folder)), language)
+        options.say(Phrase("page: {path}", path=str(out / PAGE)), language)
     decision = result.record.decision
     if require and (decision is None or DECISIONS.index(decision) < DECISIONS.index(require)):
         raise typer.Exit(3)

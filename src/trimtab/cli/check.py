@@ -16,6 +16,7 @@ from trimtab.cli.listing import show_builtins
 from trimtab.cli.options import both_or_none, one_of, quiet, resumable
 from trimtab.errors import InputError
 from trimtab.model_source import ModelSource
+from trimtab.phrases import Phrase
 
 if TYPE_CHECKING:
     from trimtab.behaviors import Behavior
@@ -290,7 +291,7 @@ def _several(
         )
     if shown:
         ranking(reports, Console(), spoken(settings["language"]))
-        Console(soft_wrap=True).print(f"index: {out / INDEX}", highlight=False, markup=False)
+        options.say(Phrase("index: {path}", path=str(out / INDEX)), settings["language"])
     return reports
 
 
@@ -299,7 +300,7 @@ def _show(report: "Report", folder: Path, language: "Code") -> None:
     from trimtab.reports.check.terminal import summary
 
     summary(report, Console(), spoken(language))
-    Console(soft_wrap=True).print(f"report: {folder / 'report.html'}\n", highlight=False, markup=False)
+    options.say(Phrase("report: {path}\n", path=str(folder / "report.html")), language)
 
 
 def check_folders(out: Path, names: list[str]) -> None:

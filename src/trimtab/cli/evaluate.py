@@ -12,6 +12,7 @@ from rich.console import Console
 from trimtab.cli import options
 from trimtab.cli.options import quiet, resumable
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase
 
 
 def evaluate(
@@ -59,6 +60,7 @@ def evaluate(
     workers: options.Workers = None,
     executor: options.Executor = "local",
     out: Annotated[Path, typer.Option(help="Folder for protocol, results, page and steerings.")] = Path("out/evaluate"),
+    lang: options.Lang = None,
     json_: options.Json = False,
 ) -> None:
     """Methods against each other on tasks, at equal damage, and against what a merely broken model reaches."""
@@ -68,9 +70,11 @@ def evaluate(
     if not task or not method:
         raise InputError("give at least one --task and one --method (trimtab evaluate --list, trimtab fit --list)")
     pairs = [_pair(text) for text in contrast] if contrast else None
+    language = options.language_of(lang)
     options.own_folder(out)
 
     from trimtab.experiment.progress import OnTerminal
+    from trimtab.languages import spoken
     from trimtab.reports.evaluate.terminal import evaluation_summary
     from trimtab.workflows.evaluate.evaluate import DAMAGES
     from trimtab.workflows.evaluate.evaluate import evaluate as run
@@ -98,13 +102,14 @@ def evaluate(
             executor=executor,
             progress=progress,
             command=shlex.join(["trimtab", *sys.argv[1:]]),
+            language=language,
         )
     if json_:
         typer.echo(found.model_dump_json(by_alias=True))
         return
-    evaluation_summary(found, Console())
+    evaluation_summary(found, Console(), spoken(language))
     page = out / ("report.html" if found.part == "test" else "report-lockbox.html")
-    Console(soft_wrap=True).print(f"page: {page}", highlight=False, markup=False)
+    options.say(Phrase("page: {path}", path=str(page)), language)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from rich.console import Console
 from trimtab.cli import completion, options
 from trimtab.cli.options import quiet, resumable
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase, with_commas
 
 
 def fit(
@@ -69,6 +70,7 @@ def fit(
     out: Annotated[Path, typer.Option(help="Folder for the steering; reports go into DIR-checks.")] = Path(
         "out/steering"
     ),
+    lang: options.Lang = None,
     json_: options.Json = False,
 ) -> None:
     """Make a steering from contrast examples, with a check of every attribute."""
@@ -78,6 +80,7 @@ def fit(
     if not behaviors:
         raise InputError("name at least one behavior: a file, or a built-in one (trimtab check --list)")
     chosen = options.strength_or_auto(strength)
+    language = options.language_of(lang)
     hyperparameters = _hyperparameters(set_ or [])
     from trimtab.behaviors import load as load_behavior
     from trimtab.steering.methods import method as find
@@ -89,8 +92,10 @@ def fit(
     work = _folders(out)
 
     from trimtab.experiment.progress import OnTerminal
+    from trimtab.languages import spoken
     from trimtab.reports.fit.files import PAGE
     from trimtab.reports.fit.terminal import gate_summary
+    from trimtab.results.report import IN_WORDS
     from trimtab.workflows.fit.fit import fit as run
 
     wanted = options.model_source(model, revision, adapter, dtype, device, device_map, quantisation)
@@ -115,6 +120,7 @@ def fit(
             save_to=out,
             progress=progress,
             command=shlex.join(["trimtab", *sys.argv[1:]]),
+            language=language,
             **hyperparameters,
         )
     if json_:
@@ -122,20 +128,24 @@ def fit(
         document |= {"sites": [str(s) for s in result.steering.edits], "reliability": result.reliability}
         typer.echo(json.dumps({**document, "notes": result.notes, "out": str(out), "page": str(work / PAGE)}))
         return
-    console = Console(soft_wrap=True)
-    sites = ", ".join(map(str, result.steering.edits))
-    console.print(f"{method}{sites and f' at site {sites}'}, saved in {out}", highlight=False, markup=False)
+    said = spoken(language)
+    sites = with_commas([str(site) for site in result.steering.edits])
+    made = Phrase("{method} at site {sites}", method=method, sites=sites) if result.steering.edits else method
+    options.say(Phrase("{made}, saved in {path}", made=made, path=str(out)), language)
     for name, default in result.steering.attributes.items():
-        verdict = f": {result.reports[name].verdict.decision}" if name in result.reports else ""
-        console.print(f"  {name}, strength {default:g}{verdict}", highlight=False, markup=False)
+        line = Phrase("  {name}, strength {strength}", name=name, strength=f"{default:g}")
+        if name in result.reports:
+            line = Phrase("{line}: {decision}", line=line, decision=IN_WORDS[result.reports[name].verdict.decision])
+        options.say(line, language)
     for note in result.notes:
-        console.print(f"  {note}", highlight=False, markup=False)
-    gate_summary(result.training, console)
+        options.say(Phrase("  {note}", note=note), language)
+    gate_summary(result.training, Console(soft_wrap=True), said)
     for warning in result.reservations:
-        Console(stderr=True, soft_wrap=True).print(f"warning: {warning}", highlight=False, markup=False)
-    console.print(f"page: {work / PAGE}", highlight=False, markup=False)
+        told = said(Phrase("warning: {what}", what=warning))
+        Console(stderr=True, soft_wrap=True).print(told, highlight=False, markup=False)
+    options.say(Phrase("page: {path}", path=str(work / PAGE)), language)
     if result.reports:
-        console.print(f"reports: {work}", highlight=False, markup=False)
+        options.say(Phrase("reports: {path}", path=str(work)), language)
 
 
 def _show_methods(as_json: bool) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from trimtab.cli import completion
 from trimtab.errors import InputError
-from trimtab.languages import LANGUAGES, Code, own
+from trimtab.languages import LANGUAGES, Code, own, spoken
 from trimtab.model_source import ModelSource
 from trimtab.nearest import meant
 from trimtab.storage.atomic import fault, outside_steerings
@@ -295,6 +295,14 @@ def language_of(lang: str | None) -> Code:
     """
     one_of("--lang", lang, LANGUAGES)
     return next((code for code in LANGUAGES if code == lang), own())
+
+
+def say(line: str, language: Code) -> None:
+    """Print a line in a language, on one line however long it is; names in it are never read as markup."""
+    from trimtab.reports.check.terminal import Words
+
+    console = Console(soft_wrap=True)
+    console.print(Words(console, spoken(language))(line), highlight=False, markup=False)
 
 
 def one_of(flag: str, value: str | None, allowed: tuple[str, ...]) -> None:

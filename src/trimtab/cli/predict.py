@@ -12,6 +12,8 @@ from rich.console import Console
 from trimtab.cli import completion, options
 from trimtab.cli.options import quiet
 from trimtab.errors import InputError
+from trimtab.languages import Code, spoken
+from trimtab.phrases import Phrase
 
 
 def predict(
@@ -61,13 +63,15 @@ def predict(
         float | None, typer.Option(help="With --fit: the anti-steerable share's interval must lie below this.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="With --fit: folder for calibrations.json and report.html.")] = None,
+    lang: options.Lang = None,
     json_: options.Json = False,
 ) -> None:
     """From activations alone, in seconds: how likely steering will work, and how much it will do."""
+    language = options.language_of(lang)
     if fit:
         if behaviors or calibration:
             raise InputError("--fit takes studies only; predict behaviors in a second command, with --calibration")
-        _fit(fit, min_effect, max_anti_steerable, out or Path("out/predict"), seed, json_)
+        _fit(fit, min_effect, max_anti_steerable, out or Path("out/predict"), seed, json_, language)
         return
     for flag, given in (("--min-effect", min_effect), ("--max-anti-steerable", max_anti_steerable), ("--out", out)):
         if given is not None:
@@ -104,11 +108,17 @@ def predict(
     if json_:
         typer.echo(result.model_dump_json(by_alias=True))
     else:
-        prediction_summary(result, Console())
+        prediction_summary(result, Console(), spoken(language))
 
 
 def _fit(
-    folders: list[Path], min_effect: float | None, max_anti_steerable: float | None, out: Path, seed: int, json_: bool
+    folders: list[Path],
+    min_effect: float | None,
+    max_anti_steerable: float | None,
+    out: Path,
+    seed: int,
+    json_: bool,
+    language: Code,
 ) -> None:
     """Fit calibrations to studies, show and keep them."""
     options.own_folder(out)
@@ -125,10 +135,10 @@ def _fit(
         seed=seed,
         command=shlex.join(["trimtab", *sys.argv[1:]]),
     )
-    save_calibrations(result, out)
+    save_calibrations(result, out, spoken(language))
     if json_:
         typer.echo(json.dumps(result.model_dump(mode="json", by_alias=True)))
         return
-    calibration_summary(result, Console())
-    for name in ("report.html", "calibrations.json"):
-        Console(soft_wrap=True).print(f"{name.split('.')[0]}: {out / name}", highlight=False, markup=False)
+    calibration_summary(result, Console(), spoken(language))
+    options.say(Phrase("report: {path}", path=str(out / "report.html")), language)
+    options.say(Phrase("calibrations: {path}", path=str(out / "calibrations.json")), language)

@@ -13,6 +13,7 @@ from trimtab.cli import completion, options
 from trimtab.cli.options import quiet, resumable
 from trimtab.errors import InputError
 from trimtab.model_source import ModelSource
+from trimtab.phrases import Phrase
 
 
 def study(
@@ -69,12 +70,14 @@ def study(
     out: Annotated[Path, typer.Option(help="Folder for report.html, study.json and cells.parquet.")] = Path(
         "out/study"
     ),
+    lang: options.Lang = None,
     json_: options.Json = False,
 ) -> None:
     """Behaviors × prompt types × sites × models: geometry and effects of each, and what they show together."""
     from trimtab.behaviors import load as load_behavior
     from trimtab.behaviors.controls import CONTROLS, shuffled_copy
 
+    language = options.language_of(lang)
     options.own_folder(out)
     loaded = [load_behavior(source, view=view, format=format, skip_bad=skip_bad) for source in behaviors]
     names = [b.name for b in loaded]
@@ -83,6 +86,7 @@ def study(
         raise InputError(f"--control {unknown[0]}: no behavior of this study has this name")
 
     from trimtab.experiment.progress import OnTerminal
+    from trimtab.languages import spoken
     from trimtab.workflows.study import families_of
     from trimtab.workflows.study import study as run
 
@@ -114,14 +118,15 @@ def study(
             executor=executor,
             progress=progress,
             command=shlex.join(["trimtab", *sys.argv[1:]]),
+            language=language,
         )
     if json_:
         typer.echo(json.dumps(result.model_dump(mode="json", by_alias=True)))
         return
     from trimtab.reports.study.terminal import study_summary
 
-    study_summary(result, Console())
-    Console(soft_wrap=True).print(f"report: {out / 'report.html'}", highlight=False, markup=False)
+    study_summary(result, Console(), spoken(language))
+    options.say(Phrase("report: {path}", path=str(out / "report.html")), language)
 
 
 def sources(

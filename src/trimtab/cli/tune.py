@@ -11,6 +11,7 @@ from rich.console import Console
 from trimtab.cli import completion, options
 from trimtab.cli.options import one_of, quiet, resumable
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase
 
 
 def tune(
@@ -82,6 +83,7 @@ def tune(
     out: Annotated[Path, typer.Option(help="Folder for the page, the record, the trials and the steering.")] = Path(
         "out/tune"
     ),
+    lang: options.Lang = None,
     json_: options.Json = False,
 ) -> None:
     """Search strengths, sites and gates for the best trade-offs between tasks, and keep them as presets."""
@@ -90,9 +92,11 @@ def tune(
     if not task:
         raise InputError("give at least one --task (trimtab evaluate --list shows them)")
     one_of("--scope", scope, SCOPES)
+    language = options.language_of(lang)
     options.own_folder(out)
 
     from trimtab.experiment.progress import OnTerminal
+    from trimtab.languages import spoken
     from trimtab.reports.tune.files import PAGE
     from trimtab.reports.tune.terminal import tuning_summary
     from trimtab.steering import Steering
@@ -127,15 +131,13 @@ def tune(
             folder=out,
             progress=progress,
             command=shlex.join(["trimtab", *sys.argv[1:]]),
+            language=language,
         ).record
     if json_:
         typer.echo(found.model_dump_json(by_alias=True))
         return
-    tuning_summary(found, Console())
-    console = Console(soft_wrap=True)
+    tuning_summary(found, Console(), spoken(language))
     if found.recommended is not None:
-        folder = shlex.quote(str(out / "steering"))
-        console.print(
-            f"use it: trimtab generate --steering {folder} --strength recommended", highlight=False, markup=False
-        )
-    console.print(f"page: {out / PAGE}", highlight=False, markup=False)
+        command = f"trimtab generate --steering {shlex.quote(str(out / 'steering'))} --strength recommended"
+        options.say(Phrase("use it: {command}", command=command), language)
+    options.say(Phrase("page: {path}", path=str(out / PAGE)), language)

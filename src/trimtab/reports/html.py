@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 from plotly.io.json import to_json_plotly
 
 from trimtab.languages import ENGLISH, LANGUAGES, Language
-from trimtab.phrases import Phrase, with_commas
+from trimtab.phrases import Phrase, with_and, with_commas
 from trimtab.reports.check import tables
 from trimtab.reports.palette import DARK
 from trimtab.reports.style import style
@@ -130,6 +130,7 @@ def _environment(language: Language) -> jinja2.Environment:
         answer_kinds=tables.ANSWER_KINDS,
         severities=tables.SEVERITIES,
         thresholds=tables.thresholds,
+        with_and=with_and,
         with_commas=with_commas,
         reason_of=numbers.reason_of,
         glossary=tables.GLOSSARY,

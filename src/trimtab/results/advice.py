@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import JsonValue, ValidationError
 
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase
 from trimtab.results.figures import Document, Estimate, Record
 from trimtab.results.report import Decision, ModelRecord
 
@@ -24,7 +25,7 @@ class AdvisedRequirement(Record):
         holds: True where the whole interval lies on the right side, False on the wrong one, None across.
     """
 
-    name: str
+    name: Phrase
     figure: Estimate
     threshold: float
     direction: Literal["above", "below"]
@@ -51,24 +52,24 @@ class Attempt(Record):
     """
 
     name: str
-    what: str
+    what: Phrase
     options: Mapping[str, JsonValue] = {}
-    reason: str | None = None
+    reason: Phrase | None = None
     seconds: float | None = None
     strength: float | None = None
     acts: Estimate | None = None
     requirements: tuple[AdvisedRequirement, ...] = ()
     margin: float | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Phrase, ...] = ()
     folder: str | None = None
 
     @property
-    def failed(self) -> list[str]:
+    def failed(self) -> list[Phrase]:
         """Names of the requirements that fail."""
         return [r.name for r in self.requirements if r.holds is False]
 
     @property
-    def undecided(self) -> list[str]:
+    def undecided(self) -> list[Phrase]:
         """Names of those that dev leaves open."""
         return [r.name for r in self.requirements if r.holds is None]
 
@@ -100,11 +101,11 @@ class Advice(Document):
     attempts: tuple[Attempt, ...]
     chosen: str | None
     decision: Decision | None
-    sentence: str
+    sentence: Phrase
     acts: Estimate | None = None
     folder: str | None = None
     report: str | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Phrase, ...] = ()
 
     @staticmethod
     def load(folder: str | Path) -> "Advice":

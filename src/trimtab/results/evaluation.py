@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any, Final, Literal
 
 from trimtab.phrases import Phrase
-from trimtab.results.figures import Document, Estimate, Record
+from trimtab.results.figures import Document, Estimate, Record, Told
 from trimtab.results.report import ModelRecord
 
 UNSTEERED: Final = "unsteered"
@@ -39,7 +39,7 @@ class TaskPlan(Record):
     source: str
     options: Mapping[str, Any] = {}
     figure: str
-    meaning: str
+    meaning: Phrase
     better: Better
     chance: float | None = None
     digest: str
@@ -168,7 +168,7 @@ class Sample(Record):
     text: str
 
 
-class Cell(Record):
+class Cell(Told):
     """One contender under one seed.
 
     Args:
@@ -187,7 +187,7 @@ class Cell(Record):
     tried: tuple[Tried, ...] = ()
     points: tuple[Point, ...] = ()
     samples: tuple[Sample, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Phrase, ...] = ()
     reason: Phrase | None = None
     seconds: float = 0.0
 
@@ -296,7 +296,7 @@ class Evaluation(Document):
     contrasts: tuple[Contrast, ...]
     tried: Mapping[str, Mapping[str, tuple[Tried, ...]]] = {}
     samples: Mapping[str, tuple[Sample, ...]] = {}
-    notes: tuple[str, ...] = ()
+    notes: tuple[Phrase, ...] = ()
 
     def row(self, contender: str, task: str, figure: str, budget: float | None) -> FigureRow | None:
         """A figure; what has no strength stands for every budget."""

@@ -17,7 +17,37 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
 
 
-class Document(Record):
+class _Recalling(Record):
+    """Base of records with a field `messages`: what their sentences are made of is written and found again."""
+
+    @model_validator(mode="after")
+    def _recall(self) -> Self:
+        """Sentences of a file get back what they are made of."""
+        known: Mapping[str, Message] = getattr(self, "messages", {})
+        if known:
+            for name in type(self).model_fields:
+                object.__setattr__(self, name, _recalled(getattr(self, name), known))
+            object.__setattr__(self, "messages", {})
+        return self
+
+    @field_serializer("messages", check_fields=False)
+    def _messages(self, _: Mapping[str, Message]) -> Mapping[str, Message]:
+        """Of the phrases that it holds."""
+        return messages(_phrases(self))
+
+
+class Told(_Recalling):
+    """Base of what is kept until it becomes part of a document.
+
+    Args:
+        messages: of what its sentences are made, by their text, so that they can be said in another language when it is
+            read again. Sentences without figures or names are not among them.
+    """
+
+    messages: Mapping[str, Message] = Field(default={}, repr=False)
+
+
+class Document(_Recalling):
     """Base of what stands alone in a file: which version of it, and how it was made.
 
     Args:
@@ -38,20 +68,6 @@ class Document(Record):
     seconds: float
     seed: int
     messages: Mapping[str, Message] = Field(default={}, repr=False)
-
-    @model_validator(mode="after")
-    def _recall(self) -> Self:
-        """Sentences of a file get back what they are made of."""
-        if self.messages:
-            for name in type(self).model_fields:
-                object.__setattr__(self, name, _recalled(getattr(self, name), self.messages))
-            object.__setattr__(self, "messages", {})
-        return self
-
-    @field_serializer("messages")
-    def _messages(self, _: Mapping[str, Message]) -> Mapping[str, Message]:
-        """Of the phrases that it holds."""
-        return messages(_phrases(self))
 
 
 def _phrases(value: object) -> Iterator[Phrase]:

@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
+from trimtab.phrases import Phrase
 from trimtab.results.figures import Document, Estimate, Record
 from trimtab.results.report import Decision, ModelRecord
 
@@ -191,7 +192,7 @@ class Checked(Record):
     """
 
     decision: Decision
-    sentence: str
+    sentence: Phrase
     report: str | None = None
 
 
@@ -245,4 +246,4 @@ class Fit(Document):
     sites: Mapping[str, tuple[str, ...]]
     attributes: Mapping[str, Attribute]
     training: Training
-    notes: tuple[str, ...] = ()
+    notes: tuple[Phrase, ...] = ()

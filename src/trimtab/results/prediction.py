@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from trimtab.phrases import Phrase
 from trimtab.results.figures import Document, Record
 from trimtab.results.report import ModelRecord
 from trimtab.results.study import GeometryRow, data_kind
@@ -36,7 +37,7 @@ class Calibration(Record):
     component: str
     answer_kind: Literal["choice", "text"]
     pairing: Literal["natural", "random"]
-    unit: str
+    unit: Phrase
     prompt_types: tuple[str, ...]
     chat_template: bool = False
     equal_dose: float
@@ -73,7 +74,7 @@ class Calibrations(Record):
     command: str
     studies: tuple[str, ...]
     calibrations: tuple[Calibration, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Phrase, ...] = ()
 
 
 class PredictedRow(Record):
@@ -89,7 +90,7 @@ class PredictedRow(Record):
     geometry: GeometryRow
     ranks: Mapping[str, int] = {}
     expected: Expected | None = None
-    not_expected: str | None = None
+    not_expected: Phrase | None = None
 
 
 class Prediction(Document):
@@ -109,6 +110,6 @@ class Prediction(Document):
     dtype: str
     chat_template: bool = False
     calibrations: tuple[Calibration, ...]
-    uncalibrated: Mapping[str, str]
+    uncalibrated: Mapping[str, Phrase]
     rows: tuple[PredictedRow, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Phrase, ...] = ()

@@ -8,11 +8,21 @@ from typing import Literal
 from pydantic import ValidationError
 
 from trimtab.errors import InputError
-from trimtab.phrases import Phrase
+from trimtab.phrases import Phrase, untranslated
 from trimtab.results.figures import Document, Estimate, Record
 from trimtab.results.report import ModelRecord
 
 FILE = "tuning.json"
+
+
+def group_of(name: str) -> Phrase:
+    """A group of texts that damage is measured on, in words."""
+    of_prompts, of_answers = name.removeprefix("prompts of "), name.removeprefix("desired answers of ")
+    if of_prompts != name:
+        return Phrase("prompts of {task}", task=of_prompts)
+    if of_answers != name:
+        return Phrase("desired answers of {task}", task=of_answers)
+    return Phrase("neutral text") if name == "neutral text" else untranslated(name)
 
 
 class TunedTask(Record):
@@ -31,7 +41,7 @@ class TunedTask(Record):
 
     task: str
     figure: str
-    meaning: str
+    meaning: Phrase
     better: str
     scale: float
     base_dev: float
@@ -68,7 +78,7 @@ class Trial(Record):
     gates: Mapping[str, float] = {}
     strengths: Mapping[str, float]
     state: Literal["complete", "broken", "damage", "capability"]
-    why: str = ""
+    why: Phrase = untranslated("")
     damage: float | None
     where: str = ""
     capability_loss: float | None = None
@@ -140,10 +150,10 @@ class Tuning(Document):
     hypervolume: tuple[float, ...]
     reference: float
     recommended: int | None
-    why: str
+    why: Phrase
     alike: tuple[int, ...] = ()
     measured: Measured | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Phrase, ...] = ()
 
     @property
     def front(self) -> tuple[Trial, ...]:

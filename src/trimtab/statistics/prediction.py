@@ -12,6 +12,7 @@ from scipy.special import expit
 
 from trimtab.decimals import decimals
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase, with_commas
 from trimtab.statistics.inputs import Floats, as_vector
 from trimtab.statistics.intervals import Interval
 
@@ -37,7 +38,7 @@ class Expected:
     probability: float
     effect: Interval
     anti_steerable: Interval
-    outside: tuple[str, ...]
+    outside: tuple[Phrase, ...]
 
 
 @dataclass(frozen=True)
@@ -95,18 +96,27 @@ class Predictor:
         ends = low if low > EDGE else 0.0, high if high < 1 - EDGE else 1.0
         return Expected(float(expit(odds.value)), effect, Interval(share, *ends), tuple(self._outside(x, row)))
 
-    def _outside(self, x: Floats, row: Floats) -> Iterator[str]:
+    def _outside(self, x: Floats, row: Floats) -> Iterator[Phrase]:
         for name, value, low, high in zip(self.features, x, self.low, self.high, strict=True):
             if not low <= value <= high:
-                side = "below" if value < low else "above"
                 shown, lower, upper = (decimals(x, ".3g") for x in (value, low, high))
-                yield f"{name} {shown} is {side} the fitted range, {lower} to {upper}"
+                if value < low:
+                    yield Phrase(
+                        "{feature} {figure} is below the fitted range, {low} to {high}",
+                        feature=name, figure=shown, low=lower, high=upper,
+                    )  # fmt: skip
+                else:
+                    yield Phrase(
+                        "{feature} {figure} is above the fitted range, {low} to {high}",
+                        feature=name, figure=shown, low=lower, high=upper,
+                    )  # fmt: skip
         far = float(np.sqrt(max(row @ np.array(self.precision) @ row, 0.0)))
         if far > self.distance:
-            yield (
-                f"{', '.join(self.features)} together lie {far:.2g} standard deviations from the mean of the fit, "
-                f"where 99 % of its cells lie within {self.distance:.2g}"
-            )
+            yield Phrase(
+                "{features} together lie {far} standard deviations from the mean of the fit, where 99 % of its cells "
+                "lie within {distance}",
+                features=with_commas(self.features), far=f"{far:.2g}", distance=f"{self.distance:.2g}",
+            )  # fmt: skip
 
 
 @dataclass(frozen=True)

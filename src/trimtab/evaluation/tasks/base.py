@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from trimtab.behaviors import Behavior
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase
 from trimtab.texts import Rendered, shown
 
 Asks = Literal["likelihood", "first-token", "text"]
@@ -81,12 +82,13 @@ class Figure:
 
     Example:
         >>> from trimtab.evaluation.tasks import Figure
-        >>> Figure("accuracy", "share of rows answered right", "higher", 0.0, 1.0, chance=0.5).better
+        >>> from trimtab.phrases import Phrase
+        >>> Figure("accuracy", Phrase("share of rows answered right"), "higher", 0.0, 1.0, chance=0.5).better
         'higher'
     """
 
     name: str
-    meaning: str
+    meaning: Phrase
     better: Better
     low: float | None = None
     high: float | None = None

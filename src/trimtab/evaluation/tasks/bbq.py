@@ -26,6 +26,7 @@ from trimtab.behaviors.table import Row
 from trimtab.errors import InputError
 from trimtab.evaluation.tasks.base import Answered, Figure, Task, Unit
 from trimtab.evaluation.tasks.reading import chosen, each, item, option, rows_of, whole
+from trimtab.phrases import Phrase
 from trimtab.texts import Rendered
 
 UNKNOWN = (
@@ -118,7 +119,8 @@ class BBQ(Task[BBQRow]):
         table = rows_of(source)
         rows = [_asked(row, wordings) for row in each(table, _row)]
         lost = sum(row.biased is None for row in rows)
-        notes = (f"{lost} rows do not say which answer is the biased one, and count for accuracy only",) if lost else ()
+        told = Phrase("{n} rows do not say which answer is the biased one, and count for accuracy only", n=lost)
+        notes = (told,) if lost else ()
         return cls(rows, wordings, notes=(*table.notes, *notes), taught=taught)
 
     def __init__(
@@ -134,16 +136,18 @@ class BBQ(Task[BBQRow]):
         of = {True: n / (n + 2), False: 1 / (n + 2)}  # chance to answer as an ambiguous row, or another, wants it
         both = float(np.mean([of[row.label == row.unknown] for row in self.units]))
         return (
-            Figure("accuracy", "share of rows answered right", "higher", 0.0, 1.0, both),
-            Figure("accuracy_ambiguous", "says “unknown” where the context does not tell", "higher", 0.0, 1.0,
+            Figure("accuracy", Phrase("share of rows answered right"), "higher", 0.0, 1.0, both),
+            Figure("accuracy_ambiguous", Phrase("says “unknown” where the context does not tell"), "higher", 0.0, 1.0,
                    of[True]),
-            Figure("accuracy_disambiguated", "names the right group where the context tells", "higher", 0.0, 1.0,
+            Figure("accuracy_disambiguated", Phrase("names the right group where the context tells"),
+                   "higher", 0.0, 1.0,
                    of[False]),
-            Figure("bias_ambiguous", "biased minus counter-biased answers where the context does not tell",
+            Figure("bias_ambiguous", Phrase("biased minus counter-biased answers where the context does not tell"),
                    "nearer 0", -1.0, 1.0, 0.0),
-            Figure("bias_disambiguated", "the same where the context tells, among answers that name a group",
+            Figure("bias_disambiguated", Phrase("the same where the context tells, among answers that name a group"),
                    "nearer 0", -1.0, 1.0, 0.0),
-            Figure("unknown_disambiguated", "says “unknown” although the context tells", "lower", 0.0, 1.0, of[True]),
+            Figure("unknown_disambiguated", Phrase("says “unknown” although the context tells"),
+                   "lower", 0.0, 1.0, of[True]),
         )  # fmt: skip
 
     def behavior(self, name: str) -> Behavior:

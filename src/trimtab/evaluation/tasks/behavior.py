@@ -13,6 +13,7 @@ import numpy as np
 
 from trimtab.behaviors import Behavior, clusters, render_bare
 from trimtab.evaluation.tasks.base import Answered, Figure, Task, Unit
+from trimtab.phrases import Phrase
 
 
 class BehaviorTask(Task[Unit]):
@@ -58,13 +59,16 @@ class BehaviorTask(Task[Unit]):
     @property
     def figures(self) -> tuple[Figure, ...]:
         """The propensity, and how often it lies above 0; not the latter where rows are no pairs."""
-        unit = "logits" if self.asks == "first-token" else "nats per token"
-        first = Figure("propensity", f"how far the matching answer is likelier than the other, {unit}", "higher")
+        unit = Phrase("logits") if self.asks == "first-token" else Phrase("nats per token")
+        meaning = Phrase("how far the matching answer is likelier than the other, {unit}", unit=unit)
+        first = Figure("propensity", meaning, "higher")
         if self.whole.pairing == "random":
             return (first,)
         return (
             first,
-            Figure("accuracy", "share of examples whose matching answer is the likelier", "higher", 0.0, 1.0, 0.5),
+            Figure(
+                "accuracy", Phrase("share of examples whose matching answer is the likelier"), "higher", 0.0, 1.0, 0.5
+            ),
         )
 
     def behavior(self, name: str) -> Behavior:

@@ -2,10 +2,17 @@
 
 from trimtab.evaluation.tasks.base import Figure
 from trimtab.ngrams import words
+from trimtab.phrases import Phrase
 
 SILENCE = (
-    Figure("empty", "share of prompts after which nothing was written: a model that falls silent", "lower", 0.0, 1.0),
-    Figure("words", "words written: how long answers are", "neither", 0.0),
+    Figure(
+        "empty",
+        Phrase("share of prompts after which nothing was written: a model that falls silent"),
+        "lower",
+        0.0,
+        1.0,
+    ),
+    Figure("words", Phrase("words written: how long answers are"), "neither", 0.0),
 )
 
 

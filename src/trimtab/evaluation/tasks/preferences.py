@@ -17,6 +17,7 @@ from trimtab.errors import InputError
 from trimtab.evaluation.tasks.base import Answered, Figure, Task, Unit
 from trimtab.evaluation.tasks.continuations import SILENCE, silence
 from trimtab.evaluation.tasks.reading import each, option, rows_of, whole
+from trimtab.phrases import Phrase
 from trimtab.texts import Message, Rendered
 
 ATTRIBUTES = ("helpfulness", "correctness", "coherence", "complexity", "verbosity")
@@ -138,7 +139,7 @@ class Preferences(Task[RatedPair]):
 
 _PAIRS = tuple(
     Figure(
-        name, f"of two answers the one rated higher for {name} is the likelier, per token",
+        name, Phrase("of two answers the one rated higher for {name} is the likelier, per token", name=name),
         "neither" if name in ("complexity", "verbosity") else "higher", 0.0, 1.0, 0.5,
     )
     for name in ATTRIBUTES

@@ -14,6 +14,7 @@ from trimtab.behaviors.hub import DATASET_ID, read_dataset
 from trimtab.behaviors.opening import located, read_file
 from trimtab.behaviors.table import Row, Table
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase, with_commas
 from trimtab.texts import shown
 
 Read = TypeVar("Read")
@@ -71,7 +72,8 @@ def _folder(path: Path) -> Table:
             field="source",
         )
     tables = [rows_of(file) for file in files]
-    note = f"read from {len(files)} files of the folder: {', '.join(shown(file.name, 40) for file in files)}"
+    names = with_commas([shown(file.name, 40) for file in files])
+    note = Phrase("read from {n} files of the folder: {names}", n=len(files), names=names)
     return replace(tables[0], file=shown(str(path)), rows=tuple(r for t in tables for r in t.rows), notes=(note,))
 
 

@@ -23,6 +23,7 @@ from trimtab.evaluation.tasks.base import Answered, Figure, Task, Unit
 from trimtab.evaluation.tasks.continuations import SILENCE, silence
 from trimtab.evaluation.tasks.reading import each, item, option, rows_of
 from trimtab.ngrams import words
+from trimtab.phrases import Phrase
 from trimtab.texts import Rendered
 
 _PREAMBLE = (
@@ -135,11 +136,12 @@ class TruthfulQA(Task[Question]):
         one = float(np.mean([1 / len(q.mc1) for q in self.units]))
         true = float(np.mean([len(q.true) / len(q.mc2) for q in self.units]))
         return (
-            Figure("mc1", "the best answer is the likeliest", "higher", 0.0, 1.0, one),
-            Figure("mc2", "probability of the true answers among all answers", "higher", 0.0, 1.0, true),
-            Figure("mc2_per_token", "the same by probabilities per token, so that length does not count", "higher",
+            Figure("mc1", Phrase("the best answer is the likeliest"), "higher", 0.0, 1.0, one),
+            Figure("mc2", Phrase("probability of the true answers among all answers"), "higher", 0.0, 1.0, true),
+            Figure("mc2_per_token", Phrase("the same by probabilities per token, so that length does not count"),
+                   "higher",
                    0.0, 1.0, true),
-            Figure("log_prob_true", "log-probability of the true answers, nats per token", "higher", None, 0.0),
+            Figure("log_prob_true", Phrase("log-probability of the true answers, nats per token"), "higher", None, 0.0),
         )  # fmt: skip
 
     @property
@@ -175,9 +177,11 @@ class TruthfulQA(Task[Question]):
 
 
 _GENERATION = (
-    Figure("rouge1_accuracy", "the text shares more words (ROUGE-1) with a true than with any false answer", "higher",
+    Figure("rouge1_accuracy", Phrase("the text shares more words (ROUGE-1) with a true than with any false answer"),
+           "higher",
            0.0, 1.0),
-    Figure("no_comment", "share of answers that are “I have no comment”, which the paper counts as true", "neither",
+    Figure("no_comment", Phrase("share of answers that are “I have no comment”, which the paper counts as true"),
+           "neither",
            0.0, 1.0),
     *SILENCE,
 )  # fmt: skip

@@ -1,12 +1,17 @@
 """The page of an advice, as one HTML file that needs nothing else."""
 
+from trimtab.languages import ENGLISH, Language
 from trimtab.reports.advise.tables import SHORT, bounds, headline, rows
 from trimtab.reports.html import document
 from trimtab.results.advice import Advice
 
 
-def advice_page(advice: Advice) -> str:
+def advice_page(advice: Advice, language: Language = ENGLISH) -> str:
     """The advice as a self-contained HTML page.
+
+    Args:
+        advice: the result.
+        language: of all but names, commands and the texts of data sets.
 
     Returns:
         The whole document. It makes no request, works without a network, and follows the reader's colour scheme. Its
@@ -16,6 +21,7 @@ def advice_page(advice: Advice) -> str:
     return document(
         "advice.html",
         {},
+        language=language,
         advice=advice,
         rows=every,
         left=[row for row in every if not row.figures],

@@ -1,18 +1,27 @@
 """Remedies in rows: what each is, how it did on dev, and why it was not taken."""
 
 from dataclasses import dataclass
+from typing import Final
 
+from trimtab.phrases import Phrase, with_commas
 from trimtab.results.advice import Advice, AdvisedRequirement, Attempt
 from trimtab.results.numbers import given, interval, level, number, share
+from trimtab.results.report import IN_WORDS
 
 SHORT = {
-    "mean steering effect": "effect",
-    "share of anti-steerable examples": "pushed the wrong way",
-    "desired answers become likelier (Δ+)": "Δ+",
-    "divergence on neutral text (KL)": "KL, neutral text",
-    "divergence on other prompts (KL)": "KL, other prompts",
+    "mean steering effect": Phrase("effect"),
+    "share of anti-steerable examples": Phrase("pushed the wrong way"),
+    "desired answers become likelier (Δ+)": Phrase("Δ+"),
+    "divergence on neutral text (KL)": Phrase("KL, neutral text"),
+    "divergence on other prompts (KL)": Phrase("KL, other prompts"),
 }
 """Columns: requirements that every remedy has."""
+
+
+NARROW: Final = {
+    Phrase("KL, neutral text"): Phrase("KL\nneutral text"), Phrase("KL, other prompts"): Phrase("KL\nother prompts")
+}  # fmt: skip
+"""The same over two lines."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +38,8 @@ class Row:
 
     attempt: Attempt
     chosen: bool
-    figures: dict[str, tuple[str, str, bool | None]]
-    outcome: str
+    figures: dict[Phrase, tuple[str, str, bool | None]]
+    outcome: Phrase
 
 
 def rows(advice: Advice) -> list[Row]:
@@ -43,11 +52,16 @@ def rows(advice: Advice) -> list[Row]:
     return found
 
 
-def _outcome(attempt: Attempt, chosen: bool) -> str:
+def _outcome(attempt: Attempt, chosen: bool) -> Phrase:
     failed, open_ = ([SHORT.get(name, name) for name in names] for names in (attempt.failed, attempt.undecided))
-    said = f"fails: {', '.join(failed)}" if failed else f"undecided: {', '.join(open_)}" if open_ else "holds"
-    acts = "" if attempt.acts is None or attempt.acts.value is None else f", acts on {share(attempt.acts.value)}"
-    return f"{said}{acts}{'; checked' if chosen else ''}"
+    said = Phrase("holds")
+    if failed:
+        said = Phrase("fails: {requirements}", requirements=with_commas(failed))
+    elif open_:
+        said = Phrase("undecided: {requirements}", requirements=with_commas(open_))
+    if attempt.acts is not None and attempt.acts.value is not None:
+        said = Phrase("{outcome}, acts on {share}", outcome=said, share=share(attempt.acts.value))
+    return Phrase("{outcome}; checked", outcome=said) if chosen else said
 
 
 def _value(r: AdvisedRequirement) -> str:
@@ -58,26 +72,34 @@ def _value(r: AdvisedRequirement) -> str:
 def _ends(r: AdvisedRequirement) -> str:
     low, high = r.figure.low, r.figure.high
     if low is None or high is None:
-        return "no interval"
+        return Phrase("no interval")
     return interval(100 * low, 100 * high) if r.unit == "share" else interval(low, high)
 
 
-def bounds(advice: Advice) -> dict[str, str]:
+def bounds(advice: Advice) -> dict[Phrase, Phrase]:
     """By short name of a requirement what it needs."""
-    found = {}
+    found: dict[Phrase, Phrase] = {}
     for attempt in advice.attempts:
         for r in attempt.requirements:
             if r.name in SHORT:
                 bound = level(r.threshold) if r.unit == "share" else given(r.threshold)
-                found[SHORT[r.name]] = f"{'>' if r.direction == 'above' else '<'} {bound}"
+                found[SHORT[r.name]] = Phrase(
+                    "{sign} {bound}", sign=">" if r.direction == "above" else "<", bound=bound
+                )
     return found
 
 
-def headline(advice: Advice) -> str:
+def headline(advice: Advice) -> Phrase:
     """What came of it, in one sentence."""
     if advice.decision is None:
-        return "Nothing could be made."
+        return Phrase("Nothing could be made.")
     if advice.decision in ("go", "caution"):
-        return f"{advice.chosen}: {advice.decision} on examples that nothing was chosen by."
+        return Phrase(
+            "{remedy}: {decision} on examples that nothing was chosen by.",
+            remedy=advice.chosen or "", decision=IN_WORDS[advice.decision],
+        )  # fmt: skip
     tried = sum(a.margin is not None for a in advice.attempts)
-    return f"Nothing that was tried holds: the best of {tried}, {advice.chosen}, is {advice.decision}."
+    return Phrase(
+        "Nothing that was tried holds: the best of {n}, {remedy}, is {decision}.",
+        n=tried, remedy=advice.chosen or "", decision=IN_WORDS[advice.decision],
+    )  # fmt: skip

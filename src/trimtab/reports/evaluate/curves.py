@@ -4,8 +4,10 @@ from typing import Final
 
 import plotly.graph_objects as go
 
-from trimtab.reports.palette import AXIS, BLUE, GREEN, INK, MUTED, VERMILLION, axis, layout
-from trimtab.results.evaluation import FLOORS, UNSTEERED, Evaluation, Overall
+from trimtab.phrases import Phrase
+from trimtab.reports.evaluate.statements import contender
+from trimtab.reports.palette import AXIS, BLUE, GREEN, INK, MUTED, VERMILLION, axis, layout, on_hover
+from trimtab.results.evaluation import FLOORS, Evaluation, Overall
 from trimtab.results.numbers import plain
 
 _COLORS: Final = (BLUE, VERMILLION, GREEN, INK)
@@ -27,22 +29,28 @@ def gain_against_damage(found: Evaluation) -> go.Figure:
         k = (FLOORS if floor else methods).index(name)
         color = MUTED if floor else _COLORS[k % len(_COLORS)]
         figure.add_scatter(
-            x=[o.damage for o in rows], y=[o.gain.value for o in rows], name=plain(name), mode="lines+markers",
+            x=[o.damage for o in rows], y=[o.gain.value for o in rows], name=contender(plain(name)),
+            mode="lines+markers",
             line={"width": 1.6, "color": color, "dash": "dot" if floor else "solid"},
             marker={"size": 9, "symbol": _SYMBOLS[k % len(_SYMBOLS)], "color": color},
             error_y=_bars(rows, color), customdata=[[o.budget, o.n_seeds] for o in rows],
-            hovertemplate=f"{plain(name)}<br>damage %{{x:.3g}}, gain %{{y:+.3f}}<br>allowed on dev "
-            "%{customdata[0]}, seeds %{customdata[1]}<extra></extra>",
+            hovertemplate=on_hover(
+                Phrase(
+                    "{contender}<br>damage {damage}, gain {gain}<br>allowed on dev {allowed}, seeds {seeds}",
+                    contender=contender(plain(name)), damage="%{x:.3g}", gain="%{y:+.3f}",
+                    allowed="%{customdata[0]}", seeds="%{customdata[1]}",
+                )
+            ),
         )  # fmt: skip
     figure.update_xaxes(
         **axis(
-            title_text="damage on test, nats per token",
+            title_text=Phrase("damage on test, nats per token"),
             type="log",
             tickvals=_TICKS,
             ticktext=[f"{x:g}" for x in _TICKS],
         )
     )
-    figure.update_yaxes(**axis(title_text=f"gain over {UNSTEERED}, mean of the tasks", nticks=7))
+    figure.update_yaxes(**axis(title_text=Phrase("gain over unsteered, mean of the tasks"), nticks=7))
     figure.update_layout(showlegend=True)
     return figure
 

@@ -5,12 +5,19 @@ from pathlib import Path
 from typing import Any
 
 from trimtab.errors import InputError
+from trimtab.languages import ENGLISH, Language
 from trimtab.reports.evaluate.html import Meanings
 from trimtab.results.evaluation import Cell, Evaluation
 from trimtab.storage.atomic import into_place, output_path, scratch
 
 
-def save_evaluation(found: Evaluation, cells: Sequence[Cell], meanings: Meanings, folder: str | Path) -> Path:
+def save_evaluation(
+    found: Evaluation,
+    cells: Sequence[Cell],
+    meanings: Meanings,
+    folder: str | Path,
+    language: Language = ENGLISH,
+) -> Path:
     """Write the page, the record and a table of every unit; of the lock-box under names of their own, the record last.
 
     Args:
@@ -18,6 +25,7 @@ def save_evaluation(found: Evaluation, cells: Sequence[Cell], meanings: Meanings
         cells: of the same part; a row of the table for each contender, damage, seed, unit and figure.
         meanings: of figures, for the page.
         folder: where; created if it does not exist.
+        language: of the page.
 
     Returns:
         The folder.
@@ -44,7 +52,7 @@ def save_evaluation(found: Evaluation, cells: Sequence[Cell], meanings: Meanings
         with scratch(folder, "evaluation") as work:
             schema = {name: kinds.get(name, pl.String()) for name in names}
             pl.DataFrame(rows, schema=schema).write_parquet(work / table)
-            (work / page).write_text(evaluation_page(found, meanings), encoding="utf-8")
+            (work / page).write_text(evaluation_page(found, meanings, language), encoding="utf-8")
             (work / record).write_text(found.model_dump_json(by_alias=True, indent=1) + "\n", encoding="utf-8")
             into_place(work, folder, (table, page, record))
     except OSError as error:

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from trimtab.phrases import Phrase, untranslated, with_commas
 from trimtab.reports.check.tables import cell
-from trimtab.reports.evaluate.statements import OVERALL, above_floors
+from trimtab.reports.evaluate.statements import OVERALL, above_floors, contender
 from trimtab.results.evaluation import FLOORS, UNSTEERED, Evaluation, FigureRow, Tried, highest_floor
 from trimtab.results.figures import Estimate
 from trimtab.results.numbers import given, missing, number
@@ -14,23 +15,64 @@ Pair = tuple[str, str]  # a value and its interval, over two lines
 NONE: Final[Pair] = ("–", "")
 
 WORDS: Final = (
-    ("Gain", "How much better a method answers than the unsteered model, on the same questions. Over all tasks each "
-     "task counts equally, in shares of the range of its figure, or where that has none in standard deviations."),
-    ("Damage", "What a steering costs, in nats per token: the largest of the divergence on neutral text and on "
-     "prompts, and of what desired answers lose in log-probability. All methods are brought to the same damage on few "
-     "texts of dev; the table shows what it came to on others, which is never quite the same."),
-    ("Floor", "What a model reaches that is only broken, at the same damage: a temperature, a random direction, and a "
-     "direction fitted to shuffled labels. A gain that is not above all three says nothing about the method."),
-    ("Seed", "Another deal of the questions or templates to fitting, choosing and measuring, and another start of "
-     "every training."),
-    ("Interval", "95 %, over questions or templates and seeds together: both are drawn, and Student's t takes as many "
-     "degrees of freedom as the fewer of them allow."),
-    ("p, Holm", "How often chance alone would show as much. Against the floors: the largest of the three, adjusted for "
-     "all methods and tasks; of contrasts: adjusted for all that are named. None with a single seed, where a seed gave "
-     "nothing, or where the damages are not the same."),
-    ("Lock-box", "A quarter of the questions or templates that no seed has used. It is opened once, after everything "
-     "else was measured, and that is recorded."),
-)  # fmt: skip
+    (
+        Phrase("Gain"),
+        Phrase(
+            "How much better a method answers than the unsteered model, on the same questions. Over all tasks each "
+            "task counts equally, in shares of the range of its figure, or where that has none in standard "
+            "deviations."
+        ),
+    ),
+    (
+        Phrase("Damage"),
+        Phrase(
+            "What a steering costs, in nats per token: the largest of the divergence on neutral text and on prompts, "
+            "and of what desired answers lose in log-probability. All methods are brought to the same damage on few "
+            "texts of dev; the table shows what it came to on others, which is never quite the same."
+        ),
+    ),
+    (
+        Phrase("Floor"),
+        Phrase(
+            "What a model reaches that is only broken, at the same damage: a temperature, a random direction, and a "
+            "direction fitted to shuffled labels. A gain that is not above all three says nothing about the method."
+        ),
+    ),
+    (
+        Phrase("Seed"),
+        Phrase(
+            "Another deal of the questions or templates to fitting, choosing and measuring, and another start of "
+            "every training."
+        ),
+    ),
+    (
+        Phrase("Interval"),
+        Phrase(
+            "95 %, over questions or templates and seeds together: both are drawn, and Student's t takes as many "
+            "degrees of freedom as the fewer of them allow."
+        ),
+    ),
+    (
+        Phrase("p, Holm"),
+        Phrase(
+            "How often chance alone would show as much. Against the floors: the largest of the three, adjusted for "
+            "all methods and tasks; of contrasts: adjusted for all that are named. None with a single seed, where a "
+            "seed gave nothing, or where the damages are not the same."
+        ),
+    ),
+    (
+        Phrase("Lock-box"),
+        Phrase(
+            "A quarter of the questions or templates that no seed has used. It is opened once, after everything else "
+            "was measured, and that is recorded."
+        ),
+    ),
+)
+
+
+BETTER: Final = {
+    "higher": Phrase("higher"), "lower": Phrase("lower"), "nearer 0": Phrase("nearer 0"), "neither": Phrase("neither"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,7 +87,7 @@ class Line:
     damage: str
     by_task: Sequence[Pair]
     seeds: str
-    failed: str
+    failed: Phrase
 
 
 def lines(found: Evaluation, budget: float) -> list[Line]:
@@ -63,7 +105,7 @@ def lines(found: Evaluation, budget: float) -> list[Line]:
                 number(adjusted[name], 2) if name in adjusted else "",
                 "–" if whole.damage is None else number(whole.damage),
                 [NONE if row is None else _mean(row) for row in rows],
-                str(whole.n_seeds), whole.failed or "",
+                str(whole.n_seeds), whole.failed or untranslated(""),
             )
         )  # fmt: skip
     return out
@@ -83,7 +125,7 @@ def _over(above: Mapping[str, Estimate]) -> str:
     if highest is None:
         return ""
     value, ends = cell(above[highest])
-    return f"{value} {ends} over {highest}"
+    return Phrase("{gain} {ends} over {floor}", gain=value, ends=ends, floor=contender(highest))
 
 
 @dataclass(frozen=True)
@@ -133,7 +175,8 @@ def contrast_lines(found: Evaluation) -> list[tuple[str, Pair, list[Pair], str, 
     """Each named contrast: name, difference, by task, p and p after Holm."""
     return [
         (
-            f"{c.first} − {c.second}", cell(c.difference), [cell(e) for e in c.by_task.values()],
+            Phrase("{first} − {second}", first=contender(c.first), second=contender(c.second)),
+            cell(c.difference), [cell(e) for e in c.by_task.values()],
             "–" if c.p is None else number(c.p, 2), "–" if c.p_holm is None else number(c.p_holm, 2),
         )
         for c in found.contrasts
@@ -155,7 +198,8 @@ def chosen_lines(found: Evaluation) -> Iterator[tuple[str, str, int, int, str]]:
 
 def settings_text(settings: Mapping[str, Any]) -> str:
     """Hyperparameters in words."""
-    return ", ".join(f"{k.replace('_', ' ')} {_value(v)}" for k, v in settings.items()) or "defaults"
+    words = [f"{k.replace('_', ' ')} {_value(v)}" for k, v in settings.items()]
+    return with_commas(words) if words else Phrase("defaults")
 
 
 def _value(value: Any) -> str:

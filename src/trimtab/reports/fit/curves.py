@@ -5,14 +5,20 @@ from typing import Final
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from trimtab.reports.palette import BLUE, INK, VERMILLION, axis, layout
+from trimtab.phrases import Phrase
+from trimtab.reports.palette import BLUE, INK, VERMILLION, axis, layout, on_hover
 from trimtab.results.fit import TrainedSite
 
 _LOSS: Final = 190  # pixels, of a panel
 _TERM: Final = 105
 _EDGES: Final = 112
 _GAP: Final = 26
-_LINES: Final = (("train", VERMILLION, "dash", "diamond"), ("dev", BLUE, "solid", "circle"))
+_LINES: Final = ((Phrase("train"), VERMILLION, "dash", "diamond"), (Phrase("dev"), BLUE, "solid", "circle"))
+# Terms of a loss; those of other methods are names.
+_TERMS: Final = {
+    "loss": Phrase("loss"), "alignment": Phrase("alignment"), "positives": Phrase("positives"),
+    "sparsity": Phrase("sparsity"), "orthogonality": Phrase("orthogonality"), "shrinkage": Phrase("shrinkage"),
+}  # fmt: skip
 _MAX_MARKED: Final = 30  # epochs, beyond which they get no markers
 
 
@@ -27,6 +33,7 @@ def curves(site: TrainedSite) -> go.Figure:
     figure.update_layout(**layout(inner + _EDGES, margin={"l": 62, "r": 14, "t": 64, "b": 48}, hovermode="x"))
     figure.update_layout(legend={"y": 1, "yref": "container", "yanchor": "top"})  # above the name of the line
     for row, name in enumerate(names, start=1):
+        named = _TERMS.get(name, name)
         for part, color, dash, symbol in _LINES:
             values = (site.train if part == "train" else site.dev or {}).get(name, ())
             start = 1 if part == "train" else 0  # dev is judged before the first epoch too
@@ -36,14 +43,15 @@ def curves(site: TrainedSite) -> go.Figure:
                 line={"width": 1.8, "color": color, "dash": dash},
                 marker={"size": 5, "symbol": symbol, "color": color},
                 name=part, legendgroup=part, showlegend=row == 1 and bool(values),
-                hovertemplate=f"{part} {name} %{{y:.4g}}<extra></extra>", row=row, col=1,
+                row=row, col=1,
+                hovertemplate=on_hover(Phrase("{part} {name} {figure}", part=part, name=named, figure="%{y:.4g}")),
             )  # fmt: skip
     _mark(figure, site)
     figure.update_xaxes(**axis(rangemode="tozero"))
-    figure.update_xaxes(title_text="epoch", row=len(names), col=1)
+    figure.update_xaxes(title_text=Phrase("epoch"), row=len(names), col=1)
     figure.update_yaxes(**axis(nticks=5))
     for row, name in enumerate(names, start=1):
-        figure.update_yaxes(title_text=name, title_font={"size": 11}, row=row, col=1)
+        figure.update_yaxes(title_text=_TERMS.get(name, name), title_font={"size": 11}, row=row, col=1)
     return figure
 
 
@@ -59,5 +67,5 @@ def _mark(figure: go.Figure, site: TrainedSite) -> None:
     right = best > last / 2
     figure.add_annotation(
         x=best, y=1, yref="paper", yanchor="bottom", showarrow=False, xanchor="right" if right else "left",
-        text=f"★ taken: epoch {best}" if best else "★ taken: the start", font={"color": INK},
+        text=Phrase("★ taken: epoch {n}", n=best) if best else Phrase("★ taken: the start"), font={"color": INK},
     )  # fmt: skip

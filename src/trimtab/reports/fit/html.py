@@ -4,15 +4,19 @@ from typing import Final
 
 import plotly.graph_objects as go
 
+from trimtab.languages import ENGLISH, Language
+from trimtab.phrases import Phrase
 from trimtab.reports.fit.curves import curves
 from trimtab.reports.fit.left_alone import left_alone
 from trimtab.reports.fit.tables import (
     BOUND,
+    SHADES,
     SIDES,
     WORDS,
     gate_rows,
     setting,
     shown,
+    taken,
     touched_bound,
     varied,
 )
@@ -23,8 +27,12 @@ MAX_CURVES: Final = 8
 """Sites whose curves are drawn; the others have figures only."""
 
 
-def fit_page(fit: Fit) -> str:
+def fit_page(fit: Fit, language: Language = ENGLISH) -> str:
     """The fit as a self-contained HTML page.
+
+    Args:
+        fit: what was made.
+        language: of all but names, commands and the texts of data sets.
 
     Returns:
         The whole document. It makes no request, works without a network, and follows the reader's colour scheme. Its
@@ -34,6 +42,7 @@ def fit_page(fit: Fit) -> str:
     return document(
         "training.html",
         figures(fit),
+        language=language,
         fit=fit,
         training=training,
         gates={site: gate_rows(trained.gates) for site, trained in training.sites.items()},
@@ -42,6 +51,8 @@ def fit_page(fit: Fit) -> str:
         shown=shown,
         bound=BOUND,
         touched=touched_bound(training),
+        taken=taken,
+        shades=SHADES,
         sides=SIDES,
         words=WORDS,
         contents=_contents(fit),
@@ -58,10 +69,11 @@ def figures(fit: Fit) -> dict[str, go.Figure]:
     }
 
 
-def _contents(fit: Fit) -> list[tuple[str, str]]:
+def _contents(fit: Fit) -> list[tuple[str, Phrase]]:
     """Ids and titles of the sections that the page has."""
     training = fit.training
-    parts = [("attributes", "Attributes", True), ("training", "Training", bool(training.sites)),
-             ("candidates", "Candidates", bool(training.candidates)), ("texts", "Shaded texts", bool(training.texts)),
-             ("method", "How it was made", True), ("words", "Words", bool(training))]  # fmt: skip
+    parts = [("attributes", Phrase("Attributes"), True), ("training", Phrase("Training"), bool(training.sites)),
+             ("candidates", Phrase("Candidates"), bool(training.candidates)),
+             ("texts", Phrase("Shaded texts"), bool(training.texts)),
+             ("method", Phrase("How it was made"), True), ("words", Phrase("Words"), bool(training))]  # fmt: skip
     return [(key, title) for key, title, there in parts if there]

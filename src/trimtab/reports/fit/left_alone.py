@@ -4,7 +4,8 @@ from typing import Final
 
 import plotly.graph_objects as go
 
-from trimtab.reports.palette import BLUE, BLUE_FILL, INK, VERMILLION, axis, layout
+from trimtab.phrases import Phrase
+from trimtab.reports.palette import BLUE, BLUE_FILL, INK, VERMILLION, axis, layout, on_hover
 from trimtab.results.fit import Abstention
 
 _HEIGHT: Final = 330  # pixels
@@ -18,23 +19,24 @@ def left_alone(abstention: Abstention) -> go.Figure:
     figure = go.Figure()
     figure.add_scatter(
         x=[*x, *x[::-1]], y=[*high, *low[::-1]], fill="toself", fillcolor=BLUE_FILL, line={"width": 0},
-        name="95 % interval", hoverinfo="skip",
+        name=Phrase("95 % interval"), hoverinfo="skip",
     )  # fmt: skip
     figure.add_scatter(
         x=x, y=value, mode="lines+markers", line={"color": BLUE, "width": 1.8}, marker={"size": 5},
-        name="pushed the wrong way", hovertemplate="acts on %{x:.0f} %: %{y:.1f} % wrong<extra></extra>",
+        name=Phrase("pushed the wrong way"),
+        hovertemplate=on_hover(Phrase("acts on {acts} %: {wrong} % wrong", acts="%{x:.0f}", wrong="%{y:.1f}")),
     )  # fmt: skip
     figure.add_hline(y=100 * abstention.most, line={"color": VERMILLION, "width": 1.5, "dash": "dash"})
     figure.add_annotation(
-        x=0, xref="paper", xanchor="left", y=100 * abstention.most, yanchor="bottom", text="asked for",
+        x=0, xref="paper", xanchor="left", y=100 * abstention.most, yanchor="bottom", text=Phrase("asked for"),
         showarrow=False, font={"color": VERMILLION},
     )  # fmt: skip
     if abstention.acts.value is not None:
         figure.add_vline(x=100 * abstention.acts.value, line={"color": INK, "width": 1.5, "dash": "dot"})
         figure.add_annotation(
-            x=100 * abstention.acts.value, y=1, yref="paper", yanchor="bottom", text="taken", showarrow=False
+            x=100 * abstention.acts.value, y=1, yref="paper", yanchor="bottom", text=Phrase("taken"), showarrow=False
         )
     figure.update_layout(**layout(_HEIGHT, margin={"l": 62, "r": 14, "t": 48, "b": 48}))
-    figure.update_xaxes(**axis(title_text="share of the examples acted on, %", range=[0, 102]))
-    figure.update_yaxes(**axis(title_text="pushed the wrong way, %", rangemode="tozero"))
+    figure.update_xaxes(**axis(title_text=Phrase("share of the examples acted on, %"), range=[0, 102]))
+    figure.update_yaxes(**axis(title_text=Phrase("pushed the wrong way, %"), rangemode="tozero"))
     return figure

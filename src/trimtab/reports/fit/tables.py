@@ -6,32 +6,68 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from trimtab.results.fit import Candidate, GateRecord, ShadedText, TokenRecord, Training
-from trimtab.results.numbers import THIN, given, number, share
+from trimtab.phrases import Phrase, with_commas, with_semicolons
+from trimtab.results.fit import Candidate, GateRecord, ShadedText, TokenRecord, TrainedSite, Training
+from trimtab.results.numbers import given, level, number, share
 
 BOUND: Final = 0.1
 """A mean gate above it is open, one below it is shut."""
-GROUPS: Final = ("own negatives", "own positives", "others’ text")
+GROUPS: Final = (Phrase("own negatives"), Phrase("own positives"), Phrase("others’ text"))
 SIDES: Final = (
-    ("negative", "Own negatives", "the gate should open"),
-    ("positive", "Own positives", "the gate should stay shut"),
+    ("negative", Phrase("Own negatives"), Phrase("the gate should open")),
+    ("positive", Phrase("Own positives"), Phrase("the gate should stay shut")),
 )
+SHADES: Final = {"gate": Phrase("gate"), "probability": Phrase("probability")}
 WORDS: Final = (
-    ("Gate", "How far an attribute is let through at a token: 0 is shut, 1 is open. A small gate before a long vector "
-     "moves a token as far as a wide one before a short vector, so read the relative edit beside it."),
-    ("Own negatives", "Tokens of the answers that the attribute shall move away from. Its gate should open here."),
-    ("Own positives", "Tokens of the answers that are as desired already, which should be left alone."),
-    ("Others’ text", "Tokens of the other attributes’ examples, both sides; opening here makes attributes interfere."),
-    ("Relative edit", "How far a token’s activation is moved, over its length, by the attribute alone."),
-    ("Touched", "A token is touched if its relative edit exceeds the bound named above; a gate alone never counts."),
-    ("AUROC", "How often the gate is wider open at a negative token than at a positive one: 0.5 is chance."),
-    ("MMD²", "Distance between the two sides’ activations before and after the negatives are steered. The training "
-     "brings it down; at 0 the two sides look the same."),
-    ("Factor", "The largest multiple of a candidate’s strengths whose divergence on neutral text stays within "
-     "the bound."),
-    ("Standardised effect", "Mean change of the preference for the desired answer on dev examples, over its standard "
-     "deviation, with all attributes on and at the factor."),
-)  # fmt: skip
+    (
+        Phrase("Gate"),
+        Phrase(
+            "How far an attribute is let through at a token: 0 is shut, 1 is open. A small gate before a long vector "
+            "moves a token as far as a wide one before a short vector, so read the relative edit beside it."
+        ),
+    ),
+    (
+        Phrase("Own negatives"),
+        Phrase("Tokens of the answers that the attribute shall move away from. Its gate should open here."),
+    ),
+    (Phrase("Own positives"), Phrase("Tokens of the answers that are as desired already, which should be left alone.")),
+    (
+        Phrase("Others’ text"),
+        Phrase("Tokens of the other attributes’ examples, both sides; opening here makes attributes interfere."),
+    ),
+    (
+        Phrase("Relative edit"),
+        Phrase("How far a token’s activation is moved, over its length, by the attribute alone."),
+    ),
+    (
+        Phrase("Touched"),
+        Phrase("A token is touched if its relative edit exceeds the bound named above; a gate alone never counts."),
+    ),
+    (
+        Phrase("AUROC"),
+        Phrase("How often the gate is wider open at a negative token than at a positive one: 0.5 is chance."),
+    ),
+    (
+        Phrase("MMD²"),
+        Phrase(
+            "Distance between the two sides’ activations before and after the negatives are steered. The training "
+            "brings it down; at 0 the two sides look the same."
+        ),
+    ),
+    (
+        Phrase("Factor"),
+        Phrase(
+            "The largest multiple of a candidate’s strengths whose divergence on neutral text stays within the bound."
+        ),
+    ),
+    (
+        Phrase("Standardised effect"),
+        Phrase(
+            "Mean change of the preference for the desired answer on dev examples, over its standard deviation, with "
+            "all attributes on and at the factor."
+        ),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -45,9 +81,9 @@ class GateLine:
         holds: whether it is so; None where nothing was measured.
     """
 
-    group: str
+    group: Phrase
     tokens: TokenRecord | None
-    wanted: str
+    wanted: Phrase
     holds: bool | None
 
 
@@ -70,20 +106,27 @@ class GateRow:
         return self.gate.mmd2_after < self.gate.mmd2_before
 
     @property
-    def meaning(self) -> str:
+    def meaning(self) -> Phrase:
         """One sentence."""
         own, kept, others = self.lines
         clauses = [
-            "opens on what it should change" if own.holds else "hardly opens on what it should change",
-            "less on what is as desired already" if kept.holds else "opens no less on what is as desired already",
+            Phrase("opens on what it should change") if own.holds else Phrase("hardly opens on what it should change"),
+            Phrase("less on what is as desired already")
+            if kept.holds
+            else Phrase("opens no less on what is as desired already"),
         ]
         if others.tokens:
             clauses.append(
-                "stays shut on the other attributes’ text" if others.holds else "opens on the other attributes’ text"
+                Phrase("stays shut on the other attributes’ text")
+                if others.holds
+                else Phrase("opens on the other attributes’ text")
             )
         if not self.nearer:
-            clauses.append("steering brings its two sides no nearer to each other")
-        return f"{', '.join(clauses[:-1])}, and {clauses[-1]}" if len(clauses) > 2 else " and ".join(clauses)
+            clauses.append(Phrase("steering brings its two sides no nearer to each other"))
+        *some, last = clauses
+        if len(some) > 1:
+            return Phrase("{clauses}, and {last}", clauses=with_commas(some), last=last)
+        return Phrase("{clause} and {last}", clause=some[0], last=last)
 
 
 def gate_rows(gates: Mapping[str, GateRecord]) -> list[GateRow]:
@@ -93,9 +136,11 @@ def gate_rows(gates: Mapping[str, GateRecord]) -> list[GateRow]:
 
 def _lines(gate: GateRecord) -> Iterator[GateLine]:
     own, kept, others = gate.negative, gate.positive, gate.others
-    yield GateLine(GROUPS[0], own, f"above {BOUND:g}", own.gate > BOUND)
-    yield GateLine(GROUPS[1], kept, "below its negatives", kept.gate < own.gate)
-    yield GateLine(GROUPS[2], others, f"below {BOUND:g}", None if others is None else others.gate < BOUND)
+    yield GateLine(GROUPS[0], own, Phrase("above {bound}", bound=f"{BOUND:g}"), own.gate > BOUND)
+    yield GateLine(GROUPS[1], kept, Phrase("below its negatives"), kept.gate < own.gate)
+    yield GateLine(
+        GROUPS[2], others, Phrase("below {bound}", bound=f"{BOUND:g}"), None if others is None else others.gate < BOUND
+    )
 
 
 def varied(candidates: Sequence[Candidate]) -> list[str]:
@@ -111,12 +156,12 @@ def _key(value: JsonValue) -> str:
 def setting(value: JsonValue) -> str:
     """A hyperparameter's value in words."""
     if value is None:
-        return "none"
+        return Phrase("none")
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return Phrase("yes") if value else Phrase("no")
     if isinstance(value, int | float):
         return given(value)
-    return ", ".join(map(setting, value)) if isinstance(value, list) else str(value)
+    return with_commas([setting(each) for each in value]) if isinstance(value, list) else str(value)
 
 
 @dataclass(frozen=True)
@@ -154,7 +199,7 @@ class Shading:
 
     attribute: str
     pieces: list[Piece]
-    gist: str
+    gist: Phrase
 
 
 @dataclass(frozen=True)
@@ -189,14 +234,30 @@ def _shading(text: ShadedText, name: str, training: Training) -> Shading:
         for i, (piece, value, edit) in enumerate(zip(text.pieces, values, edits, strict=True))
     ]  # fmt: skip
     gist = [
-        f"{part}: mean {training.shade} {number(sum(values[at]) / len(values[at]), 2)}, "
-        f"{sum(p.touched for p in pieces[at])} of {len(values[at])} touched, largest edit {share(max(edits[at]))}"
-        for part, at in (("answer", slice(text.answer_from, None)), ("prompt", slice(text.answer_from)))
+        Phrase(
+            "{part}: mean {shade} {mean}, {touched} of {n} touched, largest edit {largest}",
+            part=part, shade=SHADES[training.shade], mean=number(sum(values[at]) / len(values[at]), 2),
+            touched=sum(p.touched for p in pieces[at]), n=len(values[at]), largest=share(max(edits[at])),
+        )
+        for part, at in ((Phrase("answer"), slice(text.answer_from, None)), (Phrase("prompt"), slice(text.answer_from)))
         if values[at]
-    ]
-    return Shading(name, pieces, "; ".join(gist) or "no tokens")
+    ]  # fmt: skip
+    return Shading(name, pieces, with_semicolons(gist) if gist else Phrase("no tokens"))
 
 
-def touched_bound(training: Training) -> str:
+def taken(trained: TrainedSite) -> Phrase:
+    """How many epochs there were, and which one was taken."""
+    n, best, dev = len(trained.train["loss"]), trained.best_epoch, trained.dev
+    epochs = Phrase("1 epoch") if n == 1 else Phrase("{n} epochs", n=n)
+    if dev is None:
+        return Phrase("{epochs}; taken is the last, as there was no dev data.", epochs=epochs)
+    which = Phrase("epoch {n}", n=best) if best else Phrase("the start")
+    return Phrase(
+        "{epochs}; taken is {which}, whose dev loss is the lowest: {loss}, from {first} at the start.",
+        epochs=epochs, which=which, loss=number(dev["loss"][best]), first=number(dev["loss"][0]),
+    )  # fmt: skip
+
+
+def touched_bound(training: Training) -> Phrase:
     """The bound in per cent."""
-    return f"{100 * training.touched:.3g}{THIN}%"
+    return level(training.touched)

@@ -3,6 +3,8 @@
 from rich.console import Console
 from rich.text import Text
 
+from trimtab.languages import ENGLISH, Language
+from trimtab.phrases import Phrase
 from trimtab.reports.check.tables import HOLDS
 from trimtab.reports.check.terminal import Words, table_for
 from trimtab.reports.fit.tables import BOUND, GateRow, gate_rows
@@ -13,24 +15,31 @@ _STYLES = {True: "green", False: "red", None: ""}
 _NONE = "–"
 
 
-def gate_summary(training: Training, console: Console) -> None:
+def gate_summary(training: Training, console: Console, language: Language = ENGLISH) -> None:
     """Print mean gates by attribute, what is not as it should be marked; nothing where no gates were trained.
 
     Args:
         training: what was recorded of it.
         console: where to; names are never read as markup.
+        language: of all but names.
     """
-    show = Words(console)
+    show = Words(console, language)
     for site, trained in training.sites.items():
         table = table_for(show)
-        table.add_column(Text(show(f"gates at site {site}")), overflow="fold")
-        heads = ("own\nnegatives", "own\npositives", "others’\ntext", "touched\nin a text")
-        for head in (*heads, "AUROC", "MMD²\nbefore", "\nafter"):
+        table.add_column(Text(show(Phrase("gates at site {site}", site=site))), overflow="fold")
+        heads = (
+            Phrase("own\nnegatives"), Phrase("own\npositives"), Phrase("others’\ntext"), Phrase("touched\nin a text"),
+            "AUROC", Phrase("MMD²\nbefore"), Phrase("\nafter"),
+        )  # fmt: skip
+        for head in heads:
             table.add_column(Text(show(head)), justify="right", no_wrap=True)
         for row in gate_rows(trained.gates):
             table.add_row(Text(show(row.attribute)), *_cells(row, show))
         console.print(table)
-        good = f"Good: above {BOUND:g} on own negatives, less on own positives, below {BOUND:g} on others’ text."
+        good = Phrase(
+            "Good: above {bound} on own negatives, less on own positives, below {bound} on others’ text.",
+            bound=f"{BOUND:g}",
+        )
         console.print(Text(show(good), style="dim"))
 
 

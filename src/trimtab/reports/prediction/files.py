@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from trimtab.errors import InputError
+from trimtab.languages import ENGLISH, Language
 from trimtab.results.calibration_files import FILE
 from trimtab.results.prediction import Calibrations
 from trimtab.storage.atomic import into_place, output_path, scratch
 
 
-def save_calibrations(calibrations: Calibrations, folder: str | Path) -> None:
-    """Write `report.html` and `calibrations.json`; each appears whole, the JSON last.
+def save_calibrations(calibrations: Calibrations, folder: str | Path, language: Language = ENGLISH) -> None:
+    """Write `report.html`, in a language, and `calibrations.json`; each appears whole, the JSON last.
 
     Raises:
         InputError: the folder cannot be written, or belongs to a steering.
@@ -21,7 +22,7 @@ def save_calibrations(calibrations: Calibrations, folder: str | Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with scratch(folder, "predict") as work:
-            for file, text in (("report.html", calibration_page(calibrations)), (FILE, record)):
+            for file, text in (("report.html", calibration_page(calibrations, language)), (FILE, record)):
                 (work / file).write_text(text, encoding="utf-8")
             into_place(work, folder, ("report.html", FILE))
     except OSError as error:

@@ -5,25 +5,50 @@ from typing import Final
 
 import plotly.graph_objects as go
 
+from trimtab.languages import ENGLISH, Language
+from trimtab.phrases import Phrase
 from trimtab.reports.html import document
 from trimtab.reports.palette import AXIS, BLUE, DARK, INK, MUTED, VERMILLION, axis, layout
-from trimtab.reports.prediction.terminal import NAMES, between, meaning, trust
+from trimtab.reports.prediction.terminal import KINDS, NAMES, between, features, meaning, trust
 from trimtab.results.numbers import share
 from trimtab.results.prediction import Calibration, Calibrations
 from trimtab.statistics.prediction import Line, PredictionScores
 
 _HEIGHT: Final = 400
 WORDS: Final = (
-    ("Left out", "Behaviors of one family are near copies. Each cell is predicted by a model that was fitted without "
-     "its family, so what stands here is what a new behavior can expect."),
-    ("AUROC", "How often a cell that held gets a higher probability than one that did not: 0.5 is chance, 1 is never "
-     "wrong."),
-    ("Brier score", "Mean square of probability minus outcome: 0 is perfect. It is held against that of the base "
-     "rate, the share that held in the other families, which knows nothing of the behavior."),
-    ("R²", "Share of the squared error of the other families’ mean that the line takes away; below 0 the line is "
-     "worse than the mean. For anti-steerable shares on the logit."),
-    ("Control", "A set with nothing to steer toward, such as shuffled labels. The models are fitted to controls too."),
-)  # fmt: skip
+    (
+        Phrase("Left out"),
+        Phrase(
+            "Behaviors of one family are near copies. Each cell is predicted by a model that was fitted without its "
+            "family, so what stands here is what a new behavior can expect."
+        ),
+    ),
+    (
+        Phrase("AUROC"),
+        Phrase(
+            "How often a cell that held gets a higher probability than one that did not: 0.5 is chance, 1 is never "
+            "wrong."
+        ),
+    ),
+    (
+        Phrase("Brier score"),
+        Phrase(
+            "Mean square of probability minus outcome: 0 is perfect. It is held against that of the base rate, the "
+            "share that held in the other families, which knows nothing of the behavior."
+        ),
+    ),
+    (
+        Phrase("R²"),
+        Phrase(
+            "Share of the squared error of the other families’ mean that the line takes away; below 0 the line is "
+            "worse than the mean. For anti-steerable shares on the logit."
+        ),
+    ),
+    (
+        Phrase("Control"),
+        Phrase("A set with nothing to steer toward, such as shuffled labels. The models are fitted to controls too."),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -47,34 +72,45 @@ class _Section:
     """A calibration with what its tables and its plot hold."""
 
     key: str
-    title: str
+    title: Phrase
     calibration: Calibration
-    meaning: str
-    trust: str
+    meaning: Phrase
+    trust: Phrase
     rows: list[_Row]
     slopes: list[_Slope]
 
 
-def calibration_page(calibrations: Calibrations) -> str:
+def calibration_page(calibrations: Calibrations, language: Language = ENGLISH) -> str:
     """The fit as a self-contained HTML page.
+
+    Args:
+        calibrations: the fit.
+        language: of all but names, commands and the texts of data sets.
 
     Returns:
         The whole document. It makes no request, works without a network, and follows the reader's colour scheme.
     """
     sections = [_section(f"c{i}", c) for i, c in enumerate(calibrations.calibrations, start=1)]
     drawn = {f"{s.key}-bins": _plot(s.calibration) for s in sections}
-    return document("calibration.html", drawn, DARK, fit=calibrations, sections=sections, words=WORDS, between=between)
+    return document(
+        "calibration.html", drawn, DARK, language, fit=calibrations, sections=sections, words=WORDS, between=between
+    )
 
 
 def _section(key: str, c: Calibration) -> _Section:
-    rows = [_Row(" + ".join(NAMES[name] for name in c.predictor.features), c.scores)]
+    rows = [_Row(features(c), c.scores)]
     if c.scores_with_controls:
-        rows.append(_Row("the same, controls counted too", c.scores_with_controls))
-    rows += [_Row(f"{NAMES.get(name, name)} alone", scores) for name, scores in c.singles.items()]
+        rows.append(_Row(Phrase("the same, controls counted too"), c.scores_with_controls))
+    rows += [
+        _Row(Phrase("{feature} alone", feature=NAMES.get(name, name)), scores) for name, scores in c.singles.items()
+    ]
     lines = (c.predictor.success, c.predictor.effect, c.predictor.anti)
-    names = ["at the mean of all features", *(NAMES.get(name, name) for name in c.predictor.features)]
+    names = [Phrase("at the mean of all features"), *(NAMES.get(name, name) for name in c.predictor.features)]
     slopes = [_Slope(name, _column(lines, i)) for i, name in enumerate(names)]
-    title = f"{c.model.id} in {c.dtype}, block {c.block} {c.component}, {c.kind}"
+    title = Phrase(
+        "{model} in {dtype}, block {block} {component}, {kind}",
+        model=c.model.id, dtype=c.dtype, block=c.block, component=c.component, kind=KINDS.get(c.kind, c.kind),
+    )  # fmt: skip
     return _Section(key, title, c, meaning(c), trust(c.scores), rows, slopes)
 
 
@@ -87,11 +123,11 @@ def _plot(c: Calibration) -> go.Figure:
     figure = go.Figure(layout=layout(_HEIGHT, margin={"l": 60, "r": 20, "t": 48, "b": 56}))
     figure.add_scatter(
         x=[0, 100], y=[0, 100], mode="lines", line={"width": 1.2, "dash": "dot", "color": AXIS},
-        hoverinfo="skip", name="as predicted",
+        hoverinfo="skip", name=Phrase("as predicted"),
     )  # fmt: skip
-    parts = [("without controls", c.scores, BLUE, "circle")]
+    parts = [(Phrase("without controls"), c.scores, BLUE, "circle")]
     if c.scores_with_controls:
-        parts.append(("with controls", c.scores_with_controls, VERMILLION, "diamond"))
+        parts.append((Phrase("with controls"), c.scores_with_controls, VERMILLION, "diamond"))
     for name, scores, color, symbol in parts:
         bins = scores.bins
         figure.add_scatter(
@@ -103,8 +139,11 @@ def _plot(c: Calibration) -> go.Figure:
                 "arrayminus": [100 * (b.observed.value - b.observed.low) for b in bins],
             },
             customdata=[
-                f"{b.n} cells {name}<br>predicted {share(b.predicted)}<br>"
-                f"held {share(b.observed.value, b.observed.low, b.observed.high)}"
+                Phrase(
+                    "{n} cells {name}<br>predicted {predicted}<br>held {held}",
+                    n=b.n, name=name, predicted=share(b.predicted),
+                    held=share(b.observed.value, b.observed.low, b.observed.high),
+                )
                 for b in bins
             ],
             mode="markers+lines", line={"width": 1, "color": color},
@@ -115,10 +154,10 @@ def _plot(c: Calibration) -> go.Figure:
     figure.add_hline(y=rate, line={"width": 1, "dash": "dash", "color": MUTED})
     figure.add_annotation(
         x=1, xref="paper", xanchor="right", y=rate, yanchor="bottom", showarrow=False,
-        text=f"base rate {share(rate / 100)}", font={"size": 11, "color": INK},
+        text=Phrase("base rate {share}", share=share(rate / 100)), font={"size": 11, "color": INK},
     )  # fmt: skip
     figure.update_layout(
-        xaxis=axis(range=[-3, 103], title_text="predicted probability, %"),
-        yaxis=axis(range=[-3, 103], title_text="share that held, %"),
+        xaxis=axis(range=[-3, 103], title_text=Phrase("predicted probability, %")),
+        yaxis=axis(range=[-3, 103], title_text=Phrase("share that held, %")),
     )
     return figure

@@ -3,17 +3,19 @@
 from pathlib import Path
 
 from trimtab.errors import InputError
+from trimtab.languages import ENGLISH, Language
 from trimtab.results.study import Study
 from trimtab.results.study_files import TABLES, columns
 from trimtab.storage.atomic import into_place, output_path, scratch
 
 
-def save_study(study: Study, folder: str | Path) -> Path:
+def save_study(study: Study, folder: str | Path, language: Language = ENGLISH) -> Path:
     """Write `cells.parquet`, `cosines.parquet`, `report.html` and `study.json`; each appears whole, the JSON last.
 
     Args:
         study: what to write.
         folder: where; created if it does not exist.
+        language: of the page.
 
     Returns:
         The folder.
@@ -33,7 +35,7 @@ def save_study(study: Study, folder: str | Path) -> Path:
             for table, record in TABLES.items():
                 rows = [row.model_dump() for row in getattr(study, table)]
                 pl.DataFrame(rows, schema=columns(record)).write_parquet(work / f"{table}.parquet")
-            (work / "report.html").write_text(study_page(study), encoding="utf-8")
+            (work / "report.html").write_text(study_page(study, language), encoding="utf-8")
             (work / "study.json").write_text(text + "\n", encoding="utf-8")
             into_place(work, folder, (*(f"{table}.parquet" for table in TABLES), "report.html", "study.json"))
     except OSError as error:

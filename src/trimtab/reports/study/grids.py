@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from trimtab.decimals import decimals
+from trimtab.phrases import Phrase, with_and
 from trimtab.reports.check.plots import stacked_name, type_code
 from trimtab.reports.palette import COSINES, INK, NEUTRAL, ON_STRONG, axis, layout
 from trimtab.reports.study.groups import GroupView
@@ -42,11 +43,14 @@ def ranks(group: GroupView, at: At, equal_dose: float) -> go.Figure | None:
     width = max(map(len, rows.values()))
     counted = {t: [*counts, *[0] * (width - len(counts))] for t, counts in rows.items()}
     tiles = [
-        [_Tile(n / largest, str(n), f"{shown(t)}: rank {i + 1} in {n} behaviors") for i, n in enumerate(counts)]
+        [
+            _Tile(n / largest, str(n), Phrase("{type}: rank {rank} in {n} behaviors", type=shown(t), rank=i + 1, n=n))
+            for i, n in enumerate(counts)
+        ]
         for t, counts in counted.items()
     ]
     places = [str(i + 1) for i in range(width)]
-    heading = f"Rank by mean effect at {where(at, equal_dose)} (1: largest)"
+    heading = Phrase("Rank by mean effect at {dose} (1: largest)", dose=where(at, equal_dose))
     return _drawn(tiles, list(rows), places, _COUNTS, 0.0, heading)
 
 
@@ -59,7 +63,7 @@ def cosines(group: GroupView) -> go.Figure | None:
         mean = float(np.mean(values))
         return _Tile(mean, _short(mean), _words(a, b, values))
 
-    return _types_by_types(group, tile, _SIGNED, -1.0, "Mean cosine over behaviors")
+    return _types_by_types(group, tile, _SIGNED, -1.0, Phrase("Mean cosine over behaviors"))
 
 
 def cosine_ends(group: GroupView) -> go.Figure | None:
@@ -72,12 +76,12 @@ def cosine_ends(group: GroupView) -> go.Figure | None:
         return _Tile(high - low, f"{_short(low)}<br>{_short(high)}", _words(a, b, values))
 
     several = any(len(values) > 1 for values in _cosines_of(group).values())
-    heading = "Lowest and highest cosine over behaviors"
+    heading = Phrase("Lowest and highest cosine over behaviors")
     return _types_by_types(group, tile, _COUNTS, 0.0, heading) if several else None
 
 
 def _types_by_types(
-    group: GroupView, tile: Callable[[str, str, Sequence[float]], _Tile], colors: Any, lowest: float, heading: str
+    group: GroupView, tile: Callable[[str, str, Sequence[float]], _Tile], colors: Any, lowest: float, heading: Phrase
 ) -> go.Figure | None:
     """A heat map of every two prompt types; None for fewer than two."""
     by_pair = _cosines_of(group)
@@ -100,12 +104,15 @@ def _cosines_of(group: GroupView) -> dict[tuple[str, str], list[float]]:
     return by_pair
 
 
-def _words(a: str, b: str, values: Sequence[float]) -> str:
-    pair = f"{shown(a)} and {shown(b)}"
+def _words(a: str, b: str, values: Sequence[float]) -> Phrase:
+    pair = with_and([shown(a), shown(b)])
     if not values:
-        return f"{pair}: not measured together"
+        return Phrase("{pair}: not measured together", pair=pair)
     mean, low, high = (_short(float(v)) for v in (np.mean(values), min(values), max(values)))
-    return f"{pair}<br>mean {mean}, from {low} to {high}<br>{len(values)} behaviors"
+    return Phrase(
+        "{pair}<br>mean {mean}, from {low} to {high}<br>{n} behaviors",
+        pair=pair, mean=mean, low=low, high=high, n=len(values),
+    )  # fmt: skip
 
 
 def _short(cosine: float) -> str:
@@ -113,7 +120,7 @@ def _short(cosine: float) -> str:
 
 
 def _drawn(
-    tiles: list[list[_Tile]], rows: list[str], columns: list[str], colors: Any, lowest: float, heading: str
+    tiles: list[list[_Tile]], rows: list[str], columns: list[str], colors: Any, lowest: float, heading: Phrase
 ) -> go.Figure:
     """A heat map with words in every cell; prompt types down, `columns` across."""
     figure = go.Figure(layout=layout(80 + ROW * max(len(rows), 2), margin={"l": 10, "r": 10, "t": 64, "b": 10}))

@@ -1,9 +1,10 @@
 """A study in parts that may be drawn together: one model, one site, one kind of answers, hence one unit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, get_args
 
+from trimtab.phrases import Phrase, untranslated
 from trimtab.results.study import Association, At, Cell, Measure, Study, TypeCosines, TypeSummary
 
 ATS: Final[tuple[At, ...]] = get_args(At)
@@ -26,7 +27,7 @@ class GroupView:
     block: int
     component: str
     answer_kind: str
-    unit: str
+    unit: Phrase
     types: tuple[str, ...]
     cells: tuple[Cell, ...]
     cosines: tuple[TypeCosines, ...]
@@ -34,14 +35,15 @@ class GroupView:
     associations: tuple[Association, ...]
 
     @property
-    def site(self) -> str:
+    def site(self) -> Phrase:
         """Block and component."""
-        return f"block {self.block}, {self.component}"
+        return Phrase("block {block}, {component}", block=self.block, component=self.component)
 
     @property
-    def title(self) -> str:
+    def title(self) -> Phrase:
         """What it is, for a heading."""
-        return f"{self.model}, {self.site}, {'labels' if self.answer_kind == 'choice' else 'free text'}"
+        answers = Phrase("labels") if self.answer_kind == "choice" else Phrase("free text")
+        return Phrase("{model}, {site}, {answers}", model=self.model, site=self.site, answers=answers)
 
     @property
     def measured(self) -> tuple[Cell, ...]:
@@ -78,6 +80,12 @@ def _key(row: Cell | TypeSummary | Association) -> _Key:
     return row.model, row.block, row.component, row.answer_kind
 
 
+def _either(units: Sequence[Phrase]) -> Phrase:
+    """One unit or another; cells of earlier versions may have either."""
+    first, *others = units or [untranslated("")]
+    return Phrase("{unit} or {other}", unit=first, other=_either(others)) if others else first
+
+
 def _group(study: Study, name: str, key: _Key) -> GroupView:
     cells = tuple(cell for cell in study.cells if _key(cell) == key)
     summaries = tuple(s for s in study.types if _key(s) == key)
@@ -90,7 +98,7 @@ def _group(study: Study, name: str, key: _Key) -> GroupView:
     return GroupView(
         name,
         *key,
-        unit=" or ".join(dict.fromkeys(cell.unit for cell in cells)),
+        unit=_either(list(dict.fromkeys(cell.unit for cell in cells))),
         types=tuple(dict.fromkeys(types())),
         cells=cells,
         cosines=tuple(c for c in study.cosines if (c.model, c.block, c.component, c.behavior) in own),

@@ -6,6 +6,7 @@ from typing import Final
 
 import plotly.graph_objects as go
 
+from trimtab.languages import ENGLISH, Language
 from trimtab.phrases import Phrase
 from trimtab.reports.html import document
 from trimtab.reports.palette import DARK
@@ -30,12 +31,12 @@ from trimtab.results.study import Study
 
 # Parts of a group: the end of their ids, and their names.
 CONTENTS: Final = (
-    ("effects", "Effects"),
-    ("wrong", "Anti-steerable"),
-    ("ranks", "Ranks"),
-    ("cosines", "Directions"),
-    ("geometry", "Geometry"),
-    ("behaviors", "Behaviors"),
+    ("effects", Phrase("Effects")),
+    ("wrong", Phrase("Anti-steerable")),
+    ("ranks", Phrase("Ranks")),
+    ("cosines", Phrase("Directions")),
+    ("geometry", Phrase("Geometry")),
+    ("behaviors", Phrase("Behaviors")),
 )
 
 
@@ -59,11 +60,12 @@ class _Comparison:
     other: GroupView
 
 
-def study_page(study: Study) -> str:
+def study_page(study: Study, language: Language = ENGLISH) -> str:
     """The study as a self-contained HTML page.
 
     Args:
         study: what to show; its cells are drawn, but only their table of behaviors is printed.
+        language: of all but names, commands and the texts of data sets.
 
     Returns:
         The whole document. It makes no request, works without a network, and follows the reader's colour scheme.
@@ -80,6 +82,7 @@ def study_page(study: Study) -> str:
         "study.html",
         drawn,
         {**DARK, **MORE_DARK},
+        language,
         study=study,
         count=counted(study),
         models=model_rows(study),
@@ -87,6 +90,7 @@ def study_page(study: Study) -> str:
         sections=[_section(group) for group in parts],
         comparisons=comparisons,
         shared=SHARED,
+        ats={"strength 1": Phrase("strength 1"), "equal dose": Phrase("equal dose")},
         doses=[where("strength 1", study.equal_dose), where("equal dose", study.equal_dose)],
         words=WORDS,
         shown=BEHAVIORS,

@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 import plotly.graph_objects as go
 
+from trimtab.phrases import Phrase, untranslated
 from trimtab.reports.palette import INK, MUTED
 from trimtab.results.numbers import given, plain
 from trimtab.results.study import At, Cell
@@ -52,7 +53,7 @@ class Scale:
         return value if not self.side(value) else min(max(value, self.low + edge), self.high - edge)
 
 
-def title(text: str) -> dict[str, Any]:
+def title(text: Phrase) -> dict[str, Any]:
     """A title on the left; it stands in the figure itself, so that a saved plot keeps it."""
     font = {"size": 13, "color": INK}
     return {"text": text, "x": 0, "xanchor": "left", "y": 1, "yanchor": "top", "font": font, "pad": {"t": 16, "l": 2}}
@@ -63,15 +64,17 @@ def named(plot: str, at: At) -> str:
     return f"{plot}-{at.replace(' ', '-')}"
 
 
-def where(at: At, equal_dose: float) -> str:
+def where(at: At, equal_dose: float) -> Phrase:
     """Where effects were measured, for a title."""
-    return at if at == "strength 1" else f"equal dose {given(equal_dose)}"
+    return Phrase("strength 1") if at == "strength 1" else Phrase("equal dose {dose}", dose=given(equal_dose))
 
 
-def hover(cell: Cell) -> str:
+def hover(cell: Cell) -> Phrase:
     """A cell's name in hover text, escaped."""
-    control = ", control" if cell.control else ""
-    return f"<b>{shown(cell.behavior)}</b><br>{shown(cell.prompt_type)}{control}"
+    names = {"behavior": shown(cell.behavior), "type": shown(cell.prompt_type)}
+    if cell.control:
+        return Phrase("<b>{behavior}</b><br>{type}, control", **names)
+    return Phrase("<b>{behavior}</b><br>{type}", **names)
 
 
 def shown(text: str, max_length: int = MAX_NAME) -> str:
@@ -79,6 +82,11 @@ def shown(text: str, max_length: int = MAX_NAME) -> str:
     visible = plain(text)
     # Plotly knows no `&quot;`, and nothing of a text gets into an attribute.
     return escape(visible if len(visible) <= max_length else visible[: max_length - 1] + "…", quote=False)
+
+
+def in_plot(unit: Phrase) -> Phrase:
+    """A unit for a plot: of our own a phrase, of a file a text from outside."""
+    return unit if not unit.values and unit == shown(unit) else untranslated(shown(unit))
 
 
 def marks(

@@ -7,11 +7,12 @@ from typing import Final
 import numpy as np
 import plotly.graph_objects as go
 
+from trimtab.phrases import Phrase
 from trimtab.reports.check.plots import stacked_name
 from trimtab.reports.palette import AXIS, BLUE, INK, PAPER, axis, layout
 from trimtab.reports.study.grids import cosine_ends, cosines, ranks
 from trimtab.reports.study.groups import ATS, GroupView, value
-from trimtab.reports.study.marks import CONTROL, LEGEND, Scale, hover, marks, named, shown, title, where
+from trimtab.reports.study.marks import CONTROL, LEGEND, Scale, hover, in_plot, marks, named, shown, title, where
 from trimtab.reports.study.scatter import PAIRS, scatter
 from trimtab.results.figures import Estimate
 from trimtab.results.numbers import number, plain, share, spread
@@ -29,14 +30,14 @@ class _Look:
     """How a measure is drawn: factor, name, words for the axis, and the line at which nothing happens."""
 
     factor: float
-    name: str
-    words: str
+    name: Phrase
+    words: Phrase
     nothing: float
 
 
 _LOOKS: Final[Mapping[Measure, _Look]] = {
-    "effect": _Look(1.0, "Effect", "mean effect Δ of a behavior", 0.0),
-    "anti_steerable": _Look(100.0, "Anti-steerable share", "examples pushed the wrong way, %", 50.0),
+    "effect": _Look(1.0, Phrase("Effect"), Phrase("mean effect Δ of a behavior"), 0.0),
+    "anti_steerable": _Look(100.0, Phrase("Anti-steerable share"), Phrase("examples pushed the wrong way, %"), 50.0),
 }
 
 
@@ -67,18 +68,20 @@ def strip(group: GroupView, measure: Measure, at: At, equal_dose: float) -> go.F
             (
                 look.factor * v,
                 rows[cell.prompt_type] + up,
-                f"{hover(cell)}<br>{_with_value(measure, Estimate(value=v))}",
+                Phrase("{cell}<br>{figure}", cell=hover(cell), figure=_with_value(measure, Estimate(value=v))),
             )
             for (cell, v), up in zip(points, jitter, strict=True)
             if cell.control is control
         ]
         marker = CONTROL if control else {"symbol": "circle", "color": BLUE, "opacity": 0.65}
-        marks(figure, some, (scale, None), marker, "control" if control else "behavior")
+        marks(figure, some, (scale, None), marker, Phrase("control") if control else Phrase("behavior"))
     _means(figure, group, measure, at, rows)
-    unit = f"{look.words}, {shown(group.unit)}" if measure == "effect" else look.words
+    words = look.words
+    if measure == "effect":
+        words = Phrase("{what}, {unit}", what=words, unit=in_plot(group.unit))
     figure.update_layout(
-        title=title(f"{look.name} at {where(at, equal_dose)}"),
-        xaxis=axis(range=[scale.low, scale.high], title_text=unit, nticks=7),
+        title=title(Phrase("{measure} at {dose}", measure=look.name, dose=where(at, equal_dose))),
+        xaxis=axis(range=[scale.low, scale.high], title_text=words, nticks=7),
         yaxis=axis(
             range=[-0.55, len(rows) - 0.45],
             tickvals=list(rows.values()), ticktext=[stacked_name(plain(t)) for t in rows],
@@ -114,14 +117,20 @@ def _means(figure: go.Figure, group: GroupView, measure: Measure, at: At, rows: 
     figure.add_scatter(
         x=[look.factor * (e.value or 0.0) for _, e in known],
         y=[rows[t] + MEAN for t, _ in known],
-        customdata=[f"<b>{shown(t)}</b><br>mean {_with_value(measure, e)}<br>{e.n} behaviors" for t, e in known],
+        customdata=[
+            Phrase(
+                "<b>{type}</b><br>mean {mean}<br>{n} behaviors",
+                type=shown(t), mean=_with_value(measure, e), n=e.n or 0,
+            )
+            for t, e in known
+        ],
         error_x={
             "type": "data", "array": [reach(e, e.high) for _, e in known],
             "arrayminus": [reach(e, e.low) for _, e in known], "color": INK, "thickness": 2, "width": 5,
         },
         mode="markers",
         marker={"symbol": "diamond", "size": 10, "color": INK, "line": {"width": 1.5, "color": PAPER}},
-        name="mean with interval",
+        name=Phrase("mean with interval"),
         hovertemplate="%{customdata}<extra></extra>",
     )  # fmt: skip
 

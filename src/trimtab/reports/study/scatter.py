@@ -5,10 +5,11 @@ from typing import Any, Final
 
 import plotly.graph_objects as go
 
+from trimtab.phrases import Phrase
 from trimtab.reports.check.plots import type_code
 from trimtab.reports.palette import AXIS, BLUE, GREEN, INK, VERMILLION, axis, layout
 from trimtab.reports.study.groups import GroupView, value
-from trimtab.reports.study.marks import CONTROL, LEGEND, Scale, hover, marks, shown, title, where
+from trimtab.reports.study.marks import CONTROL, LEGEND, Scale, hover, in_plot, marks, shown, title, where
 from trimtab.results.numbers import number, plain, spread
 from trimtab.results.study import At, Cell, Measure
 
@@ -20,10 +21,17 @@ PAIRS: Final[Mapping[str, tuple[str, Measure]]] = {
 }
 SHARED: Final = ("agreement_loo", "effect")  # compared between models
 NAMES: Final = {
-    "agreement_loo": "agreement, leave-one-out",
-    "separability_held_out": "d′ held out",
-    "effect": "mean effect Δ",
-    "anti_steerable": "anti-steerable share, %",
+    "agreement_loo": Phrase("agreement, leave-one-out"),
+    "separability_held_out": Phrase("d′ held out"),
+    "effect": Phrase("mean effect Δ"),
+    "anti_steerable": Phrase("anti-steerable share, %"),
+}
+# The same where there is little room, and at the beginning of a title.
+_SHORT: Final = {
+    "agreement_loo": (Phrase("agreement"), Phrase("Agreement")),
+    "separability_held_out": (Phrase("d′ held out"), Phrase("D′ held out")),
+    "effect": (Phrase("mean effect Δ"), Phrase("Mean effect Δ")),
+    "anti_steerable": (Phrase("anti-steerable share"), Phrase("Anti-steerable share")),
 }
 MAX_MODEL: Final = 30  # characters of a model's name at an axis
 # More of Okabe and Ito's colours, darkened where white paper asks for it, with the dark scheme's partner.
@@ -64,13 +72,19 @@ def scatter(group: GroupView, x: str, y: Measure, at: At, equal_dose: float) -> 
     if not points:
         return None
     association = group.association(x, y, at)
-    rho = "ρ was not computed"
+    rho = Phrase("ρ was not computed")
     if association is not None:
         e = association.rho
-        rho = "ρ not measured" if e.value is None else f"ρ = {spread(e.value, e.low, e.high)}"
-        rho += f", {e.n} cells" if e.n is not None else ""
-        rho += f", {association.families} families"
-    heading = f"{_titled(y)} and {_short(x)} at {where(at, equal_dose)}<br>{rho}"
+        rho = Phrase("ρ not measured")
+        if e.value is not None:
+            rho = Phrase("ρ = {rho}", rho=spread(e.value, e.low, e.high))
+        if e.n is not None:
+            rho = Phrase("{rho}, {n} cells", rho=rho, n=e.n)
+        rho = Phrase("{rho}, {n} families", rho=rho, n=association.families)
+    heading = Phrase(
+        "{first} and {second} at {dose}<br>{rho}",
+        first=_SHORT[y][1], second=_SHORT[x][0], dose=where(at, equal_dose), rho=rho,
+    )  # fmt: skip
     nothing = 0.0 if y == "effect" else 50.0
     return _drawn(points, group.types, heading, (_axis_title(x, group), _axis_title(y, group)), nothing)
 
@@ -87,15 +101,21 @@ def across(first: GroupView, other: GroupView, column: str) -> go.Figure | None:
     if not pairs:
         return None
     rho = _spearman([x for _, x, _ in pairs], [y for _, _, y in pairs])
-    rho_text = "ρ not measured" if rho is None else f"ρ = {number(rho)} (no interval)"
-    heading = f"{_titled(column)} on two models<br>{rho_text}, {len(pairs)} cells"
-    names = (f"{_short(column)}, {shown(first.model, MAX_MODEL)}", f"{_short(column)}, {shown(other.model, MAX_MODEL)}")
+    rho_text = Phrase("ρ not measured")
+    if rho is not None:
+        rho_text = Phrase("ρ = {rho}", rho=Phrase("{figure} (no interval)", figure=number(rho)))
+    heading = Phrase("{what} on two models<br>{rho}, {n} cells", what=_SHORT[column][1], rho=rho_text, n=len(pairs))
+    here, there_ = (
+        Phrase("{what}, {model}", what=_SHORT[column][0], model=shown(group.model, MAX_MODEL))
+        for group in (first, other)
+    )
+    names = here, there_
     figure = _drawn(pairs, first.types, heading, names, 0.0)
     ends = [min(figure.layout.xaxis.range[0], figure.layout.yaxis.range[0]),
             max(figure.layout.xaxis.range[1], figure.layout.yaxis.range[1])]  # fmt: skip
     figure.add_scatter(
         x=ends, y=ends, mode="lines", line={"width": 1.2, "dash": "dot", "color": AXIS}, hoverinfo="skip",
-        name="the same on both", zorder=-1,
+        name=Phrase("the same on both"), zorder=-1,
     )  # fmt: skip
     return figure
 
@@ -109,20 +129,14 @@ def _spearman(x: Sequence[float], y: Sequence[float]) -> float | None:
     return float(spearmanr(x, y).statistic)
 
 
-def _short(column: str) -> str:
-    return NAMES[column].split(",")[0]
-
-
-def _titled(column: str) -> str:
-    return _short(column)[0].upper() + _short(column)[1:]
-
-
-def _axis_title(column: str, group: GroupView) -> str:
-    return f"{NAMES[column]}, {shown(group.unit)}" if column == "effect" else NAMES[column]
+def _axis_title(column: str, group: GroupView) -> Phrase:
+    if column != "effect":
+        return NAMES[column]
+    return Phrase("{what}, {unit}", what=NAMES[column], unit=in_plot(group.unit))
 
 
 def _drawn(
-    points: Sequence[_Point], types: Sequence[str], heading: str, names: tuple[str, str], nothing: float
+    points: Sequence[_Point], types: Sequence[str], heading: Phrase, names: tuple[Phrase, Phrase], nothing: float
 ) -> go.Figure:
     """Marks by prompt type, controls apart, and lines at zero effect."""
     figure = go.Figure(layout=layout(470, margin={"l": 58, "r": 16, "t": 58, "b": 100}))
@@ -134,7 +148,7 @@ def _drawn(
         symbol, color = _LOOKS[i % len(_LOOKS)]
         own = [_mark(p, names) for p in points if p[0].prompt_type == name and not p[0].control]
         marks(figure, own, scales, {"symbol": symbol, "color": color, "opacity": 0.75}, type_code(plain(name)))
-    marks(figure, [_mark(p, names) for p in points if p[0].control], scales, CONTROL, "control")
+    marks(figure, [_mark(p, names) for p in points if p[0].control], scales, CONTROL, Phrase("control"))
     style: dict[str, Any] = {"nticks": 7}
     figure.update_layout(
         title=title(heading),
@@ -145,6 +159,9 @@ def _drawn(
     return figure
 
 
-def _mark(point: _Point, names: tuple[str, str]) -> tuple[float, float, str]:
+def _mark(point: _Point, names: tuple[Phrase, Phrase]) -> tuple[float, float, str]:
     cell, x, y = point
-    return x, y, f"{hover(cell)}<br>{names[0]}: {number(x)}<br>{names[1]}: {number(y)}"
+    said = Phrase(
+        "{cell}<br>{across}: {x}<br>{up}: {y}", cell=hover(cell), across=names[0], x=number(x), up=names[1], y=number(y)
+    )
+    return x, y, said

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from trimtab.phrases import Phrase
+from trimtab.phrases import Phrase, untranslated, with_commas
 from trimtab.reports.check.tables import GLOSSARY, cell
 from trimtab.reports.study.groups import ATS, GroupView
 from trimtab.results.figures import Estimate
@@ -14,46 +14,74 @@ from trimtab.results.study import Association, At, Cell, Study, TypeSummary
 
 BEHAVIORS: Final = 150  # rows of the table of behaviors
 
-COLUMNS: Final[Mapping[str, str]] = {
-    "agreement": "agreement (paper)",
-    "agreement_loo": "agreement, leave-one-out",
-    "separability": "d′ in sample",
-    "separability_held_out": "d′ held out",
-    "auroc_held_out": "AUROC held out",
-    "expected_cosine": "cosine of two vectors trained apart, expected",
-    "permutation_p": "p of “no direction at all”",
-    "halves_cosine": "cosine between halves that differ in subject",
-    "norm": "norm of the vector",
-    "edit_size_ratio": "dose of strength 1",
-    "length_auroc": "AUROC of answer length",
-    "base_accuracy": "accuracy before steering",
-    "effect": "effect Δ",
-    "positive": "change of desired answers, Δ+",
-    "negative": "change of undesired answers, Δ−",
-    "effect_sd": "spread of the effect",
-    "odd": "odd part of the effect",
-    "even": "even part of the effect",
-    "anti_steerable": "anti-steerable share",
-    "steerability": "steerability",
-    "spearman": "linearity (rank correlation of strength and propensity)",
-    "n_train": "training examples",
+COLUMNS: Final[Mapping[str, Phrase]] = {
+    "agreement": Phrase("agreement (paper)"),
+    "agreement_loo": Phrase("agreement, leave-one-out"),
+    "separability": Phrase("d′ in sample"),
+    "separability_held_out": Phrase("d′ held out"),
+    "auroc_held_out": Phrase("AUROC held out"),
+    "expected_cosine": Phrase("cosine of two vectors trained apart, expected"),
+    "permutation_p": Phrase("p of “no direction at all”"),
+    "halves_cosine": Phrase("cosine between halves that differ in subject"),
+    "norm": Phrase("norm of the vector"),
+    "edit_size_ratio": Phrase("dose of strength 1"),
+    "length_auroc": Phrase("AUROC of answer length"),
+    "base_accuracy": Phrase("accuracy before steering"),
+    "effect": Phrase("effect Δ"),
+    "positive": Phrase("change of desired answers, Δ+"),
+    "negative": Phrase("change of undesired answers, Δ−"),
+    "effect_sd": Phrase("spread of the effect"),
+    "odd": Phrase("odd part of the effect"),
+    "even": Phrase("even part of the effect"),
+    "anti_steerable": Phrase("anti-steerable share"),
+    "steerability": Phrase("steerability"),
+    "spearman": Phrase("linearity (rank correlation of strength and propensity)"),
+    "n_train": Phrase("training examples"),
 }
 
 _OWN: Final = (
-    ("Cell", "One behavior under one prompt type, at one site of one model: a mark in the plots, a row of the table "
-     "cells.parquet."),
-    ("Prompt type", "How the examples were put to the model when the vector was trained: with their own answer "
-     "prefilled (P), under an instruction (I), after five shots (5), or with several of these. All vectors are tried "
-     "on the same bare prompts."),
-    ("Control", "A set with nothing to steer toward, such as shuffled labels. What a control shows is chance."),
-    ("Strength 1 and equal dose", "A vector is as long as its examples make it, so at strength 1 a coherent behavior "
-     "also gets a stronger push. At equal dose every vector is brought to the same length against the activations, so "
-     "what still goes together there does not come from length."),
-    ("Family", "Behaviors that are near copies of each other. Intervals of means and of ρ resample families, so "
-     "that ten copies do not count as ten findings."),
-    ("ρ", "Spearman's rank correlation over cells: 1 the same order, 0 none, −1 the reverse order. With a column held "
-     "fixed it is the partial correlation given that column."),
-)  # fmt: skip
+    (
+        Phrase("Cell"),
+        Phrase(
+            "One behavior under one prompt type, at one site of one model: a mark in the plots, a row of the table "
+            "cells.parquet."
+        ),
+    ),
+    (
+        Phrase("Prompt type"),
+        Phrase(
+            "How the examples were put to the model when the vector was trained: with their own answer prefilled (P), "
+            "under an instruction (I), after five shots (5), or with several of these. All vectors are tried on the "
+            "same bare prompts."
+        ),
+    ),
+    (
+        Phrase("Control"),
+        Phrase("A set with nothing to steer toward, such as shuffled labels. What a control shows is chance."),
+    ),
+    (
+        Phrase("Strength 1 and equal dose"),
+        Phrase(
+            "A vector is as long as its examples make it, so at strength 1 a coherent behavior also gets a stronger "
+            "push. At equal dose every vector is brought to the same length against the activations, so what still "
+            "goes together there does not come from length."
+        ),
+    ),
+    (
+        Phrase("Family"),
+        Phrase(
+            "Behaviors that are near copies of each other. Intervals of means and of ρ resample families, so that ten "
+            "copies do not count as ten findings."
+        ),
+    ),
+    (
+        Phrase("ρ"),
+        Phrase(
+            "Spearman's rank correlation over cells: 1 the same order, 0 none, −1 the reverse order. With a column "
+            "held fixed it is the partial correlation given that column."
+        ),
+    ),
+)
 _SHARED: Final = ("Propensity m", "Effect Δ", "Δ+ and Δ−", "Anti-steerable", "Agreement", "κ", "d′", "AUROC", "Dose")
 
 # What the page explains: its own words, and between them those of reports that a study uses too.
@@ -171,8 +199,8 @@ def _link_rows(associations: Sequence[Association], places: Sequence[tuple[str |
 
 
 def _explains(x: str, fixed: str | None) -> str:
-    held = f" ({COLUMNS.get(fixed, fixed)} held fixed)" if fixed else ""
-    return COLUMNS.get(x, x) + held
+    name = COLUMNS.get(x, x)
+    return Phrase("{what} ({fixed} held fixed)", what=name, fixed=COLUMNS.get(fixed, fixed)) if fixed else name
 
 
 @dataclass(frozen=True)
@@ -182,7 +210,7 @@ class BehaviorRow:
     name: str
     family: str
     control: bool
-    reason: str | None
+    reason: Phrase | None
     prompt_type: str
     effect: Pair
     positive: Pair
@@ -236,10 +264,10 @@ class ModelRow:
     """A model as it was studied."""
 
     label: str
-    what: str
+    what: Phrase
     dtype: str
     digest: str
-    sites: str
+    sites: Phrase
 
 
 def model_rows(study: Study) -> list[ModelRow]:
@@ -247,9 +275,15 @@ def model_rows(study: Study) -> list[ModelRow]:
     rows = []
     for label, digest, dtype in dict.fromkeys((c.model, c.model_digest, c.dtype) for c in study.cells):
         record = next((m for m in study.models if m.digest == digest), None)
-        what = "" if record is None else f"{record.id}, {record.architecture}, {record.n_blocks} blocks"
+        what = untranslated("")
+        if record is not None:
+            what = Phrase(
+                "{model}, {architecture}, {n} blocks", model=record.id, architecture=record.architecture,
+                n=record.n_blocks,
+            )  # fmt: skip
         if record is not None and record.revision:
-            what += f", revision {record.revision}"
-        sites = dict.fromkeys(f"block {c.block} {c.component}" for c in study.cells if c.model == label)
-        rows.append(ModelRow(label, what, dtype, digest, ", ".join(sites)))
+            what = Phrase("{model}, revision {revision}", model=what, revision=record.revision)
+        sites = dict.fromkeys((c.block, c.component) for c in study.cells if c.model == label)
+        said = with_commas([Phrase("block {block} {component}", block=b, component=c) for b, c in sites])
+        rows.append(ModelRow(label, what, dtype, digest, said))
     return rows

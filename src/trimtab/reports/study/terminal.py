@@ -6,38 +6,50 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from trimtab.languages import ENGLISH, Language
+from trimtab.phrases import Phrase
 from trimtab.reports.check.terminal import Words, item, table_for
 from trimtab.results.figures import Estimate
 from trimtab.results.numbers import estimate, share
 from trimtab.results.study import Association, Study, TypeSummary
 
 _NAMES = {
-    "agreement_loo": "agreement (leave-one-out)",
-    "agreement": "agreement",
-    "separability_held_out": "d′ (held out)",
-    "edit_size_ratio": "dose",
-    "effect": "mean effect",
-    "anti_steerable": "anti-steerable share",
+    "agreement_loo": Phrase("agreement (leave-one-out)"),
+    "agreement": Phrase("agreement"),
+    "separability_held_out": Phrase("d′ (held out)"),
+    "edit_size_ratio": Phrase("dose"),
+    "effect": Phrase("mean effect"),
+    "anti_steerable": Phrase("anti-steerable share"),
 }
 
 
-def study_summary(study: Study, console: Console) -> None:
+_KINDS = {"choice": Phrase("choice"), "text": Phrase("text")}
+
+
+def study_summary(study: Study, console: Console, language: Language = ENGLISH) -> None:
     """Print the study's summary.
 
     Args:
         study: the result.
         console: where to; texts of the study are never read as markup.
+        language: of all but names.
     """
-    show = Words(console)
+    show = Words(console, language)
     measured = [c for c in study.cells if c.not_measured is None]
     behaviors = {c.behavior for c in measured}
     families = {c.family for c in measured}
-    console.print(
-        Text(show(f"{len(measured)} cells: {len(behaviors)} behaviors in {len(families)} families")), style="bold"
-    )
+    counts = Phrase(
+        "{cells} cells: {behaviors} behaviors in {families} families",
+        cells=len(measured), behaviors=len(behaviors), families=len(families),
+    )  # fmt: skip
+    console.print(Text(show(counts)), style="bold")
     for group in dict.fromkeys(map(_group, study.types)):
         model, block, component, kind = group
-        console.print(Text(show(f"\n{model} · block {block} {component} · {kind}"), style="bold"))
+        title = Phrase(
+            "\n{model} · block {block} {component} · {kind}",
+            model=model, block=block, component=component, kind=_KINDS.get(kind, kind),
+        )  # fmt: skip
+        console.print(Text(show(title), style="bold"))
         console.print(_types([t for t in study.types if _group(t) == group], show))
         rows = [a for a in study.associations if _group(a) == group and a.prompt_type is None]
         console.print(_associations(rows, show))
@@ -51,8 +63,12 @@ def _group(row: TypeSummary | Association) -> tuple[str, int, str, str]:
 
 def _types(rows: list[TypeSummary], show: Words) -> Table:
     table = table_for(show)
-    for name in ("prompt type", "effect", "anti-steerable", "effect > 0", "at equal dose", "n"):
-        table.add_column(name, overflow="fold", justify="left" if name == "prompt type" else "right")
+    heads = (
+        Phrase("prompt type"), Phrase("effect"), Phrase("anti-steerable"), Phrase("effect > 0"),
+        Phrase("at equal dose"), "n",
+    )  # fmt: skip
+    for k, name in enumerate(heads):
+        table.add_column(show(name), overflow="fold", justify="right" if k else "left")
     equal = {t.prompt_type: t.effect for t in rows if t.at == "equal dose"}
     for t in rows:
         if t.at == "strength 1":
@@ -63,8 +79,11 @@ def _types(rows: list[TypeSummary], show: Words) -> Table:
 
 def _associations(rows: list[Association], show: Words) -> Table:
     table = table_for(show)
-    for name in ("Spearman ρ of", "with", "strength 1", "given ‖s‖", "equal dose"):
-        table.add_column(show(name), overflow="fold", justify="left" if name in ("Spearman ρ of", "with") else "right")
+    heads = (
+        Phrase("Spearman ρ of"), Phrase("with"), Phrase("strength 1"), Phrase("given ‖s‖"), Phrase("equal dose"),
+    )  # fmt: skip
+    for k, name in enumerate(heads):
+        table.add_column(show(name), overflow="fold", justify="left" if k < 2 else "right")
     for x, y in dict.fromkeys((a.x, a.y) for a in rows):
         cells = [_rho(rows, x, y, at, given) for at, given in _CASES]
         table.add_row(*(Text(show(text)) for text in (_NAMES.get(x, x), _NAMES.get(y, y), *cells)))

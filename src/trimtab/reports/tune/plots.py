@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import plotly.graph_objects as go
 
-from trimtab.reports.palette import AXIS, BLUE, INK, MUTED, VERMILLION, axis, layout
+from trimtab.phrases import Phrase, with_commas
+from trimtab.reports.palette import AXIS, BLUE, INK, MUTED, VERMILLION, axis, layout, on_hover
 from trimtab.reports.study.marks import shown
 from trimtab.results.figures import Estimate
 from trimtab.results.numbers import estimate, number
@@ -33,14 +34,14 @@ def pairs(tuning: Tuning) -> list[tuple[str, str]]:
 
 def _against_damage(tuning: Tuning) -> go.Figure:
     points = [(t, t.damage or 0.0, t.gain) for t in tuning.trials if t.gains]
-    figure = _figure("damage, nats per token", "mean gain")
+    figure = _figure(Phrase("damage, nats per token"), Phrase("mean gain"))
     bound = tuning.max_damage
     figure.add_vline(x=bound, line={"width": 1.2, "dash": "dot", "color": VERMILLION})
     return _marked(figure, [(t, x, y.value or 0.0, None, y) for t, x, y in points], tuning)
 
 
 def _pair(tuning: Tuning, one: str, other: str) -> go.Figure:
-    figure = _figure(f"gain on {shown(one, 30)}", f"gain on {shown(other, 30)}")
+    figure = _figure(Phrase("gain on {task}", task=shown(one, 30)), Phrase("gain on {task}", task=shown(other, 30)))
     figure.add_vline(x=0, line={"width": 1.2, "color": AXIS})
     points = [(t, t.gains[one], t.gains[other]) for t in tuning.trials if t.gains]
     return _marked(figure, [(t, x.value or 0.0, y.value or 0.0, x, y) for t, x, y in points], tuning)
@@ -49,7 +50,7 @@ def _pair(tuning: Tuning, one: str, other: str) -> go.Figure:
 _Point = tuple[Trial, float, float, Estimate | None, Estimate | None]
 
 
-def _figure(across: str, up: str) -> go.Figure:
+def _figure(across: Phrase, up: Phrase) -> go.Figure:
     figure = go.Figure(layout=layout(440, margin={"l": 64, "r": 16, "t": 16, "b": 96}))
     figure.add_hline(y=0, line={"width": 1.2, "color": AXIS})
     figure.update_layout(
@@ -62,14 +63,14 @@ def _figure(across: str, up: str) -> go.Figure:
 def _marked(figure: go.Figure, points: Sequence[_Point], tuning: Tuning) -> go.Figure:
     """Other trials small, the front with intervals and numbers, the recommended and the unsteered model apart."""
     best = tuning.recommended
-    groups: list[tuple[str, dict[str, Any], list[_Point]]] = [
-        ("other trials", {"symbol": "circle", "size": 5, "color": MUTED, "opacity": 0.6},
+    groups: list[tuple[Phrase, dict[str, Any], list[_Point]]] = [
+        (Phrase("other trials"), {"symbol": "circle", "size": 5, "color": MUTED, "opacity": 0.6},
          [p for p in points if not p[0].front and p[0].number]),
-        ("best trade-offs", {"symbol": "diamond", "size": 9, "color": BLUE},
+        (Phrase("best trade-offs"), {"symbol": "diamond", "size": 9, "color": BLUE},
          [p for p in points if p[0].front and p[0].number not in (0, best)]),
-        ("recommended", {"symbol": "star", "size": 15, "color": VERMILLION},
+        (Phrase("recommended"), {"symbol": "star", "size": 15, "color": VERMILLION},
          [p for p in points if p[0].number == best]),
-        ("unsteered", {"symbol": "x", "size": 9, "color": INK}, [p for p in points if p[0].number == 0]),
+        (Phrase("unsteered"), {"symbol": "x", "size": 9, "color": INK}, [p for p in points if p[0].number == 0]),
     ]  # fmt: skip
     for name, marker, some in groups:
         if some:
@@ -105,11 +106,15 @@ def _bars(estimates: Sequence[Estimate | None]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _hover(trial: Trial) -> str:
-    name = "unsteered" if not trial.number else f"trial {trial.number}, {shown(trial.candidate)}"
-    strengths = ", ".join(f"{shown(a)} {number(s)}" for a, s in trial.strengths.items())
-    gains = [f"{shown(task)}: {estimate(gain)}" for task, gain in trial.gains.items()]
-    return "<br>".join([f"<b>{name}</b>", strengths, *gains, f"damage: {number(trial.damage)}"])
+def _hover(trial: Trial) -> Phrase:
+    name = Phrase("unsteered")
+    if trial.number:
+        name = Phrase("trial {n}, {steering}", n=trial.number, steering=shown(trial.candidate))
+    strengths = with_commas([f"{shown(a)} {number(s)}" for a, s in trial.strengths.items()])
+    said = Phrase("<b>{name}</b><br>{strengths}", name=name, strengths=strengths)
+    for task, gain in trial.gains.items():
+        said = Phrase("{said}<br>{task}: {gain}", said=said, task=shown(task), gain=estimate(gain))
+    return Phrase("{said}<br>damage: {damage}", said=said, damage=number(trial.damage))
 
 
 def _growth(tuning: Tuning) -> go.Figure:
@@ -117,9 +122,11 @@ def _growth(tuning: Tuning) -> go.Figure:
     curve = tuning.hypervolume
     figure.add_scatter(
         x=list(range(len(curve))), y=list(curve), mode="lines", line={"color": BLUE, "width": 2, "shape": "hv"},
-        hovertemplate="after %{x} trials: %{y:.4g}<extra></extra>",
+        hovertemplate=on_hover(Phrase("after {n} trials: {volume}", n="%{x}", volume="%{y:.4g}")),
     )  # fmt: skip
     figure.update_layout(
-        xaxis=axis(title_text="trials", nticks=7), yaxis=axis(title_text="hypervolume", nticks=6), showlegend=False
+        xaxis=axis(title_text=Phrase("trials"), nticks=7),
+        yaxis=axis(title_text=Phrase("hypervolume"), nticks=6),
+        showlegend=False,
     )
     return figure

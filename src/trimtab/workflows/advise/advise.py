@@ -17,11 +17,13 @@ from trimtab.experiment.numbers import above_0, between_0_and_1, not_below_0, pl
 from trimtab.experiment.preparation import decidable, key_of, ready, where
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.interventions import Place
+from trimtab.languages import Code, spoken
 from trimtab.measurements.records import model_record
 from trimtab.models import Model
+from trimtab.phrases import Phrase
 from trimtab.reports.advise.files import save_advice
 from trimtab.results.advice import Advice, AdvisedRequirement, Attempt
-from trimtab.results.figures import Estimate, estimate
+from trimtab.results.figures import Estimate, Told, estimate
 from trimtab.results.report import Report
 from trimtab.statistics.contrast import Contrast
 from trimtab.steering import Steering
@@ -71,6 +73,7 @@ def advise(
     progress: Progress | None = None,
     command: str = "",
     named: CommandWords | None = None,
+    language: Code = "en",
 ) -> Advised:
     """What else would work: remedies are made on train and measured on dev, the best is checked once on evaluation.
 
@@ -93,11 +96,12 @@ def advise(
         progress: is told how far the work is.
         command: recorded.
         named: how behavior and model are named in the commands of the check's next steps.
+        language: of the pages.
 
     Raises:
         InputError: too few examples, bounds that make no sense, a folder that cannot be written.
     """
-    start, shown = perf_counter(), progress or Silent()
+    start, shown, told = perf_counter(), progress or Silent(), spoken(language)
     train, evaluation, seed = map(plain, (train, evaluation, seed))
     kind = behavior.answer_kind if isinstance(behavior, Behavior) else "text"
     least = MIN_EFFECT[kind] if min_effect is None else min_effect
@@ -120,7 +124,8 @@ def advise(
         shown.say(f"{chosen.name} comes nearest; it is checked on examples that nothing was chosen by")
         report = check(
             model, behavior, steering=steering, folder=home / REPORT, progress=shown, command=command, named=named,
-            min_effect=least, max_anti_steerable=max_anti_steerable, max_kl=max_kl, **parts,
+            min_effect=least, max_anti_steerable=max_anti_steerable, max_kl=max_kl, language=language,
+            **parts,
         )  # fmt: skip
         steering.save(home / STEERING)
     record = Advice(
@@ -130,11 +135,11 @@ def advise(
         n_train=len(on.splits.train), n_dev=len(on.splits.dev), n_eval=len(on.splits.eval),
         attempts=tuple(attempts), chosen=chosen.name if chosen else None,
         decision=report.verdict.decision if report else None,
-        sentence=report.verdict.sentence if report else "None of the remedies could be made.",
+        sentence=report.verdict.sentence if report else Phrase("None of the remedies could be made."),
         acts=_acts(report), folder=STEERING if report else None, report=REPORT if report else None,
         notes=tuple(dict.fromkeys(notes)),
     )  # fmt: skip
-    save_advice(record, home)
+    save_advice(record, home, told)
     ledger.close()
     return Advised(record, steering, report)
 
@@ -182,9 +187,13 @@ def _attempts(work: _Work, every: bool, deadline: float | None) -> list[Attempt]
         held = next((a.name for a in attempts if (a.margin or 0.0) >= ENOUGH), None)
         late = deadline is not None and perf_counter() > deadline and bool(attempts)
         if held is not None and not every:
-            attempts.append(Attempt(name=remedy.name, what=remedy.what, reason=f"not tried: {held} holds on dev"))
+            attempts.append(
+                Attempt(
+                    name=remedy.name, what=remedy.what, reason=Phrase("not tried: {remedy} holds on dev", remedy=held)
+                )
+            )
         elif late:
-            attempts.append(Attempt(name=remedy.name, what=remedy.what, reason="not tried: the time was up"))
+            attempts.append(Attempt(name=remedy.name, what=remedy.what, reason=Phrase("not tried: the time was up")))
         else:
             attempts.append(_attempt(work, remedy, steerings))
     return attempts
@@ -195,7 +204,7 @@ def _attempt(work: _Work, remedy: Remedy, steerings: dict[str, Steering]) -> Att
     step, folder = f"remedy {remedy.name}", Path(TRIED) / remedy.name
     kept = work.on.ledger.text(step)
     if kept is not None:
-        known = Attempt.model_validate_json(kept)
+        known = _Kept.model_validate_json(kept).attempt
         try:
             if known.folder is not None:
                 steerings[remedy.name] = Steering.load(work.home / known.folder)
@@ -208,14 +217,22 @@ def _attempt(work: _Work, remedy: Remedy, steerings: dict[str, Steering]) -> Att
         steering, notes = _made(work, remedy, steerings)
         attempt = _measured(work, remedy, steering, notes)
     except InputError as error:
-        attempt = Attempt(name=remedy.name, what=remedy.what, reason=f"could not be made: {error}")
+        attempt = Attempt(
+            name=remedy.name, what=remedy.what, reason=Phrase("could not be made: {why}", why=error.message)
+        )
     else:
         steering.save(work.home / folder / STEERING)
         steerings[remedy.name] = steering
         attempt = attempt.model_copy(update={"folder": str(folder / STEERING), "seconds": perf_counter() - begin})
     work.progress.say(f"{remedy.name}: {attempt.reason or said(attempt)}")
-    work.on.ledger.keep(step, attempt.model_dump_json())
+    work.on.ledger.keep(step, _Kept(attempt=attempt).model_dump_json())
     return attempt
+
+
+class _Kept(Told):
+    """A remedy that was tried, for the case that the work is interrupted."""
+
+    attempt: Attempt
 
 
 def said(attempt: Attempt) -> str:
@@ -225,12 +242,14 @@ def said(attempt: Attempt) -> str:
     return f"undecided on dev: {', '.join(attempt.undecided)}" if attempt.undecided else "all requirements hold on dev"
 
 
-def _made(work: _Work, remedy: Remedy, steerings: Mapping[str, Steering]) -> tuple[Steering, tuple[str, ...]]:
+def _made(work: _Work, remedy: Remedy, steerings: Mapping[str, Steering]) -> tuple[Steering, tuple[Phrase, ...]]:
     if remedy.stacked is not None:
         first, second = remedy.stacked
         missing = [name for name in remedy.stacked if name not in steerings]
         if missing:
-            raise InputError(f"{missing[0]} could not be made", code="missing-value", field="behavior")
+            raise InputError(
+                Phrase("{remedy} could not be made", remedy=missing[0]), code="missing-value", field="behavior"
+            )
         return steerings[first].changed(prompts=steerings[second].prompts), ()
     options = dict(remedy.options)
     maker = method(options["method"])
@@ -253,7 +272,7 @@ def _made(work: _Work, remedy: Remedy, steerings: Mapping[str, Steering]) -> tup
     return result.steering, result.notes
 
 
-def _measured(work: _Work, remedy: Remedy, steering: Steering, notes: Sequence[str]) -> Attempt:
+def _measured(work: _Work, remedy: Remedy, steering: Steering, notes: Sequence[Phrase]) -> Attempt:
     """Its requirements on dev."""
     on = work.on
     evidence = assess(on, steering, "dev", omit=WITHOUT)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from trimtab.phrases import Phrase
+
 
 @dataclass(frozen=True)
 class Remedy:
@@ -18,7 +20,7 @@ class Remedy:
     """
 
     name: str
-    what: str
+    what: Phrase
     options: Mapping[str, Any] = field(default_factory=dict)
     stacked: tuple[str, str] | None = None
     careful: bool = False
@@ -27,30 +29,36 @@ class Remedy:
 VECTOR: Final = "vector"
 INSTRUCTION: Final = "instruction"
 REMEDIES: Final = (
-    Remedy(VECTOR, "one vector: the mean difference of the two answers", {"method": "mean-difference"}),
-    Remedy(INSTRUCTION, "the instruction in front of every prompt, no edit", {"method": "instruction"}),
+    Remedy(VECTOR, Phrase("one vector: the mean difference of the two answers"), {"method": "mean-difference"}),
+    Remedy(INSTRUCTION, Phrase("the instruction in front of every prompt, no edit"), {"method": "instruction"}),
     Remedy(
-        "in-context-examples", "solved examples in front of every prompt, no edit", {"method": "in-context-examples"}
+        "in-context-examples",
+        Phrase("solved examples in front of every prompt, no edit"),
+        {"method": "in-context-examples"},
     ),
-    Remedy("vector-and-instruction", "the vector and the instruction together", stacked=(VECTOR, INSTRUCTION)),
+    Remedy("vector-and-instruction", Phrase("the vector and the instruction together"), stacked=(VECTOR, INSTRUCTION)),
     Remedy(
         "vector-in-context",
-        "one vector, of answers read behind the instruction and solved examples",
+        Phrase("one vector, of answers read behind the instruction and solved examples"),
         {"method": "mean-difference", "prompt_type": "prefilled+instruction+5-shot"},
     ),
     Remedy(
         "careful-vector",
-        "the vector, which leaves prompts alone that it would likely push the wrong way",
+        Phrase("the vector, which leaves prompts alone that it would likely push the wrong way"),
         {"method": "mean-difference"},
         careful=True,
     ),
     Remedy(
-        "probe-gated", "the vector, at tokens alone that a probe takes for the other side", {"method": "probe-gated"}
+        "probe-gated",
+        Phrase("the vector, at tokens alone that a probe takes for the other side"),
+        {"method": "probe-gated"},
     ),
-    Remedy("icv", "a vector at every block", {"method": "icv"}),
-    Remedy("iti", "shifts of the attention heads that tell the two sides apart best", {"method": "iti"}),
+    Remedy("icv", Phrase("a vector at every block"), {"method": "icv"}),
+    Remedy("iti", Phrase("shifts of the attention heads that tell the two sides apart best"), {"method": "iti"}),
     Remedy(
-        "k-steering", "every token turned its own way, along the gradient of a classifier", {"method": "k-steering"}
+        "k-steering",
+        Phrase("every token turned its own way, along the gradient of a classifier"),
+        {"method": "k-steering"},
     ),
-    Remedy("mat-steer", "gates and directions trained together, token by token", {"method": "mat-steer"}),
+    Remedy("mat-steer", Phrase("gates and directions trained together, token by token"), {"method": "mat-steer"}),
 )

@@ -68,7 +68,7 @@ class Bench:
     protocol: Protocol
     base: Treatment
     refused: list[tuple[Mapping[str, Any], Phrase]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: list[Phrase] = field(default_factory=list)
 
     def candidates(self, contender: str) -> list[Candidate]:
         """All of a contender, at most as many as there are trials.

@@ -16,8 +16,10 @@ from trimtab.experiment.executor import LOCAL, Models, executor_named
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.experiment.task_parts import Sizes
 from trimtab.interventions import Place
+from trimtab.languages import Code, spoken
 from trimtab.model_source import ModelSource
 from trimtab.models import Model
+from trimtab.phrases import untranslated
 from trimtab.results.evaluation import Cell, Evaluation, Part, Protocol
 from trimtab.storage.atomic import output_path, whole
 from trimtab.storage.steps import Ledger
@@ -57,6 +59,7 @@ def evaluate(
     executor: str = LOCAL,
     progress: Progress | None = None,
     command: str = "",
+    language: Code = "en",
 ) -> Evaluation:
     """Compare methods on tasks, by a protocol that is written into the folder before the first test run.
 
@@ -93,11 +96,12 @@ def evaluate(
             `trimtab.experiment.executor.executor_named`.
         progress: is told how far the work is.
         command: recorded.
+        language: of the page.
 
     Raises:
         InputError: names or numbers that make no sense, too few rows, a folder with another protocol.
     """
-    shown = progress or Silent()
+    shown, said = progress or Silent(), spoken(language)
     crew = executor_named(executor, workers)
     home = output_path(folder)
     source = model if isinstance(model, ModelSource) else ModelSource(str(model), str(model))
@@ -127,7 +131,7 @@ def evaluate(
     from trimtab.reports.evaluate.files import save_evaluation
 
     meanings = {(label, f.name): (f.meaning, f.better) for label, own in ready.items() for f in own.figures}
-    save_evaluation(result, found, meanings, home)
+    save_evaluation(result, found, meanings, home, said)
     ledger.close()
     return result
 
@@ -204,7 +208,7 @@ def _evaluation(
     for cell in cells:
         if cell.tried and len(cell.tried) > 1:
             tried.setdefault(cell.contender, {})[str(cell.seed)] = cell.tried
-    notes = [note for task in tasks.values() for note in task.notes]
+    notes = [untranslated(note) for task in tasks.values() for note in task.notes]
     notes += [note for cell in cells for note in cell.notes]
     return Evaluation(
         trimtab=__version__, torch=torch.__version__, transformers=transformers.__version__, command=command,

@@ -74,8 +74,11 @@ class Room:
             self._save(chosen.steering, points)
         if chosen.selects:
             self.bench.notes.append(
-                f"{self.task.contender} answers at strengths around the one that does the damage in the tables, and so "
-                "does more or less of it; the steering that is saved is what it chooses strengths of"
+                Phrase(
+                    "{contender} answers at strengths around the one that does the damage in the tables, and so does "
+                    "more or less of it; the steering that is saved is what it chooses strengths of",
+                    contender=self.task.contender,
+                )
             )
         shown = self.task.seed == self.protocol.seeds[0] and not chosen.selects  # what it chooses is no continuation
         samples = self._samples(chosen, points) if shown else ()
@@ -163,9 +166,13 @@ class Room:
                 first = factor * sqrt(self.protocol.damages[k + 1] / budget)
             if abs(damage.worst - budget) > FAR * budget:
                 self.bench.notes.append(
-                    f"{self.task.contender}, seed {self.task.seed}: the damage on dev is {damage.worst:.3g} where "
-                    f"{budget:g} is allowed; no strength comes nearer"
-                )
+                    Phrase(
+                        "{contender}, seed {seed}: the damage on dev is {damage} where {budget} is allowed; no "
+                        "strength comes nearer",
+                        contender=self.task.contender, seed=self.task.seed, damage=f"{damage.worst:.3g}",
+                        budget=f"{budget:g}",
+                    )
+                )  # fmt: skip
             points.append(self._point(chosen, budget, factor, damage.worst))
         return tuple(points)
 
@@ -186,7 +193,12 @@ class Room:
             except InputError as error:
                 if not selects or label in self.fitted:
                     raise
-                self.bench.notes.append(f"{self.task.contender} is not measured on {label}: {error}")
+                self.bench.notes.append(
+                    Phrase(
+                        "{contender} is not measured on {task}: {why}",
+                        contender=self.task.contender, task=label, why=error.message,
+                    )
+                )  # fmt: skip
                 continue
             rows += [
                 Row(task=label, unit=r.unit, cluster=r.cluster, figure=r.figure, value=r.value) for r in scores.rows

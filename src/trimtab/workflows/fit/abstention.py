@@ -49,7 +49,7 @@ class Abstaining:
     record: Abstention
 
     @property
-    def note(self) -> str:
+    def note(self) -> Phrase:
         """The figures in a sentence."""
         r = self.record
         acts, wrong, without = (i.interval for i in (r.acts, r.wrong, r.wrong_everywhere))
@@ -57,13 +57,15 @@ class Abstaining:
         assert wrong is not None
         assert without is not None
         if self.condition is None:
-            return (
-                f"{bracketed(without, '.0%')} of {r.n} held-out questions are pushed the wrong way: none is left alone"
-            )
-        return (
-            f"acts on {bracketed(acts, '.0%')} of {r.n} held-out questions, where {bracketed(wrong, '.0%')} are pushed "
-            f"the wrong way; without leaving any alone it is {bracketed(without, '.0%')}"
-        )
+            return Phrase(
+                "{share} of {n} held-out questions are pushed the wrong way: none is left alone",
+                share=bracketed(without, ".0%"), n=r.n,
+            )  # fmt: skip
+        return Phrase(
+            "acts on {acts} of {n} held-out questions, where {wrong} are pushed the wrong way; without leaving any "
+            "alone it is {without}",
+            acts=bracketed(acts, ".0%"), n=r.n, wrong=bracketed(wrong, ".0%"), without=bracketed(without, ".0%"),
+        )  # fmt: skip
 
 
 def abstaining(

@@ -17,6 +17,7 @@ from trimtab.models import Encoded, Model
 from trimtab.models.capture import capture
 from trimtab.models.conditions import met
 from trimtab.nearest import meant
+from trimtab.phrases import Phrase
 from trimtab.statistics import Interval, wilson
 from trimtab.steering import Steering
 from trimtab.steering.conditions import fit_condition
@@ -43,18 +44,19 @@ class Conditioned:
     n: tuple[int, int]
 
     @property
-    def note(self) -> str:
+    def note(self) -> Phrase:
         """The figures in a sentence."""
         shares = [bracketed(i, ".0%") for i in (self.acts, self.spares)]
-        return (
-            f"condition at site {self.condition.site}: acts on {shares[0]} of {self.n[0]} held-out prompts that it "
-            f"should, leaves {shares[1]} of {self.n[1]} others alone"
-        )
+        return Phrase(
+            "condition at site {site}: acts on {acts} of {n} held-out prompts that it should, leaves {spares} of "
+            "{others} others alone",
+            site=str(self.condition.site), acts=shares[0], n=self.n[0], spares=shares[1], others=self.n[1],
+        )  # fmt: skip
 
 
 def conditioned(
     model: Model, steering: Steering, wanted: Mapping[str, Behavior], seed: int, chat_template: bool = False
-) -> tuple[Steering, list[str]]:
+) -> tuple[Steering, list[Phrase]]:
     """The steering with a condition for each attribute that has prompts, and what is known of each.
 
     Args:
@@ -80,7 +82,9 @@ def conditioned(
         if behavior.digest not in by_digest:
             by_digest[behavior.digest] = condition_of(model, behavior, seed, chat_template)
     conditions = {name: by_digest[behavior.digest].condition for name, behavior in wanted.items()}
-    notes = [f"{name}: {by_digest[behavior.digest].note}" for name, behavior in wanted.items()]
+    notes = [
+        Phrase("{name}: {note}", name=name, note=by_digest[behavior.digest].note) for name, behavior in wanted.items()
+    ]
     return steering.changed(conditions={**steering.conditions, **conditions}), notes
 
 

@@ -17,13 +17,14 @@ from trimtab.experiment.preparation import check_sides_differ, key_of, ready, wh
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.experiment.steps import identity
 from trimtab.interventions import Place, Site, places
+from trimtab.languages import Code, spoken
 from trimtab.measurements.divergence import SCREENING_ROWS, neutral_drifts, within
 from trimtab.measurements.edit_size_ratio import edit_size_ratio
 from trimtab.models import Model
 from trimtab.phrases import Phrase
 from trimtab.reports.fit.files import save_fit
 from trimtab.results.fit import Abstention, Candidate, Fit, TrainedSite, Training
-from trimtab.results.report import Report
+from trimtab.results.report import IN_WORDS, Report
 from trimtab.steering import Steering
 from trimtab.steering.methods import Learned, Method, configured
 from trimtab.storage.atomic import output_path
@@ -56,7 +57,7 @@ class Fitted:
 
     steering: Steering
     reports: Mapping[str, Report]
-    notes: tuple[str, ...]
+    notes: tuple[Phrase, ...]
     training: Training = field(default_factory=Training)
     record: Fit | None = None
 
@@ -68,12 +69,18 @@ class Fitted:
         return {"attributes": verdicts, "training": training} if verdicts or training else {}
 
     @property
-    def reservations(self) -> tuple[str, ...]:
+    def reservations(self) -> tuple[Phrase, ...]:
         """Attributes whose check did not pass."""
         poor = (
             (name, r.verdict) for name, r in self.reports.items() if r.verdict.decision in ("no-go", "inconclusive")
         )
-        return tuple(f"{name}: {verdict.decision}: {verdict.sentence}" for name, verdict in poor)
+        return tuple(
+            Phrase(
+                "{name}: {decision}: {sentence}",
+                name=name, decision=IN_WORDS[verdict.decision], sentence=verdict.sentence,
+            )
+            for name, verdict in poor
+        )  # fmt: skip
 
 
 def fit(
@@ -96,6 +103,7 @@ def fit(
     save_to: str | Path | None = None,
     progress: Progress | None = None,
     command: str = "",
+    language: Code = "en",
     **options: Any,
 ) -> Fitted:
     """Make a steering with an attribute for every behavior, and check each of them.
@@ -132,13 +140,14 @@ def fit(
         save_to: folder that the steering is saved in, with its verdicts.
         progress: is told how far the work is.
         command: recorded in the reports.
+        language: of the pages in `folder`.
         options: hyperparameters of the method; a list is one of values to choose from on dev.
 
     Raises:
         InputError: no behaviors, names that repeat, an unknown method or hyperparameter, a prompt type without meaning
             for a behavior, too few examples, a share that cannot be promised.
     """
-    start, shown = perf_counter(), progress or Silent()
+    start, shown, said = perf_counter(), progress or Silent(), spoken(language)
     strength, train, evaluation, seed, backfire = map(plain, (strength, train, evaluation, seed, backfire))
     home = None if folder is None else output_path(folder)
     choices, names = grid(options), [b.name for b in behaviors]
@@ -148,7 +157,7 @@ def fit(
         _check_backfire(makers[0], names, backfire, condition)
     sites, blocks = _where(makers[0], model, places(site))
     PromptType.named([prompt_type])
-    notes: list[str] = []
+    notes: list[Phrase] = []
     with workplace(home) as work:
         experiments = {
             b.name: _experiment(model, b, prompt_type, train, evaluation, seed, work, shown, blocks, chat_template)
@@ -170,7 +179,7 @@ def fit(
         for name in names if backfire is not None else ():
             again = partial(_learned_alone, maker, list(steering.edits), name)
             found = abstaining(experiments, name, alone(steering, name), again, backfire)
-            notes.append(f"{name}: {found.note}")
+            notes.append(Phrase("{name}: {note}", name=name, note=found.note))
             abstentions[name] = found.record
             if found.condition is not None:
                 steering = steering.changed(conditions={**steering.conditions, name: found.condition})
@@ -184,6 +193,7 @@ def fit(
         run_check = partial(
             check, model, b, steering=own, folder=own_folder, progress=shown, command=command, train=train,
             evaluation=evaluation, seed=seed, max_kl=max_kl, chat_template=chat_template, effort="thorough",
+            language=language,
         )  # fmt: skip
         reports[b.name] = _once(run_check, own_folder, experiments[b.name].ledger, own, max_kl)
     result = Fitted(steering, reports, tuple(dict.fromkeys(notes)), training)
@@ -192,7 +202,7 @@ def fit(
         command=command, seconds=perf_counter() - start, max_kl=max_kl,
     )  # fmt: skip
     if home is not None:
-        save_fit(record, home)
+        save_fit(record, home, said)
     if save_to is not None:
         steering.save(save_to, result.reliability or None)
     for s in experiments.values():
@@ -297,7 +307,10 @@ def _learned_alone(maker: Method, sites: Sequence[Site], name: str, experiments:
 
 
 def _chosen(
-    candidates: Sequence[tuple[Method, Learned]], experiments: Mapping[str, Experiment], max_kl: float, notes: list[str]
+    candidates: Sequence[tuple[Method, Learned]],
+    experiments: Mapping[str, Experiment],
+    max_kl: float,
+    notes: list[Phrase],
 ) -> tuple[Method, Steering, Training]:
     """The candidate that does best on dev, with its method, and what its training and the choice have seen."""
     rows = []
@@ -307,7 +320,11 @@ def _chosen(
             row, without = scored(experiments, own.steering, settings, max_kl)
             rows.append(row)
             notes += without
-        notes.append(f"chosen on dev among {len(rows)} by the mean standardised effect within the bound on divergence")
+        notes.append(
+            Phrase(
+                "chosen on dev among {n} by the mean standardised effect within the bound on divergence", n=len(rows)
+            )
+        )
     taken = best(rows) if rows else 0
     maker, chosen = candidates[taken]
     training = Training(
@@ -338,7 +355,7 @@ def _experiment(
 
 
 def _strengths(
-    experiments: Mapping[str, Experiment], steering: Steering, given: float | None, max_kl: float, notes: list[str]
+    experiments: Mapping[str, Experiment], steering: Steering, given: float | None, max_kl: float, notes: list[Phrase]
 ) -> dict[str, float]:
     """Default strengths: those given, or each chosen on dev by itself and then all lowered until they go together."""
     if given is not None or not steering.edits:  # text is as strong at any strength
@@ -347,7 +364,7 @@ def _strengths(
     for name, s in experiments.items():
         own = alone(steering, name)
         chosen = with_strength(s, finished(own, 1.0), max_kl)
-        notes += [f"{name}: {note}" for note in chosen.notes]
+        notes += [Phrase("{name}: {note}", name=name, note=note) for note in chosen.notes]
         strengths[name] = chosen.strength
     if len(strengths) == 1:
         return strengths
@@ -358,10 +375,15 @@ def _strengths(
     factor = max(kept, default=min(drifts))
     if factor < 1:
         notes.append(
-            f"strengths lowered to {factor:g} of what each attribute takes alone, for all of them to go together"
+            Phrase(
+                "strengths lowered to {factor} of what each attribute takes alone, for all of them to go together",
+                factor=f"{factor:g}",
+            )
         )
     if not kept:
-        notes.append(f"all attributes together diverge by more than {max_kl:g} nats per token even so")
+        notes.append(
+            Phrase("all attributes together diverge by more than {bound} nats per token even so", bound=f"{max_kl:g}")
+        )
     return {name: value * factor for name, value in strengths.items()}
 
 

@@ -16,6 +16,8 @@ from trimtab.experiment.progress import Progress
 from trimtab.interventions import ModelFacts, Place, Site
 from trimtab.measurements.activations import training
 from trimtab.models.tokens import TokenSelection, capture_tokens
+from trimtab.phrases import Phrase
+from trimtab.results.numbers import NO_REASON
 from trimtab.steering.mat_steer import TokenRows, TokenSides
 from trimtab.steering.methods import Data, Learned, Method, PromptMaterial, Sides, TokenGroup
 from trimtab.workflows.choice import map_blocks
@@ -37,7 +39,7 @@ class FitMaterials:
 
     experiments: Mapping[str, Experiment]
     places: Sequence[Place] | None
-    notes: list[str] = field(default_factory=list)
+    notes: list[Phrase] = field(default_factory=list)
     owner: str = ""
 
     @property
@@ -155,7 +157,7 @@ class _Epochs:
         self.done, self.began = done, now
 
 
-def those_that_work(attempts: Sequence[tuple[str, Callable[[], T]]], notes: list[str]) -> list[T]:
+def those_that_work(attempts: Sequence[tuple[str, Callable[[], T]]], notes: list[Phrase]) -> list[T]:
     """What attempts give, under their names; those that cannot be made are noted, unless none can.
 
     Raises:
@@ -169,7 +171,7 @@ def those_that_work(attempts: Sequence[tuple[str, Callable[[], T]]], notes: list
             refused.append((name, error))
     if not results:
         raise refused[-1][1]
-    notes += [f"left out, {name}: {error}" for name, error in refused]
+    notes += [Phrase("left out, {name}: {why}", name=name, why=error.message) for name, error in refused]
     return results
 
 
@@ -205,21 +207,28 @@ def token_sides(
     return sides
 
 
-def best_blocks(experiments: Mapping[str, Experiment], notes: list[str], n: int = 1) -> list[Site]:
+def best_blocks(experiments: Mapping[str, Experiment], notes: list[Phrase], n: int = 1) -> list[Site]:
     """The blocks whose mean differences do best on dev for all behaviors together, the best first."""
     shares = []
     for s in experiments.values():
         rows = map_blocks(s)
-        notes += [f"block {row.block} left out: {row.effect.reason}" for row in rows if row.effect.value is None]
+        notes += [
+            Phrase("block {block} left out: {why}", block=row.block, why=row.effect.reason or NO_REASON)
+            for row in rows
+            if row.effect.value is None
+        ]
         lows = np.array([max(row.effect.low or 0.0, 0.0) for row in rows])
         shares.append(lows / lows.max() if lows.max() > 0 else lows)
     blocks = [row.block for row in rows]
     together = np.mean(shares, axis=0)
     order = np.argsort(-together, kind="stable")[:n].tolist()
     notes += [
-        f"block {blocks[i]} chosen on dev: it has {together[i]:.0%} of the best blocks' lower bounds on average"
+        Phrase(
+            "block {block} chosen on dev: it has {share} of the best blocks' lower bounds on average",
+            block=blocks[i], share=f"{together[i]:.0%}",
+        )
         for i in order
-    ]
+    ]  # fmt: skip
     return [Site(blocks[i]) for i in order]
 
 

@@ -10,6 +10,7 @@ import transformers
 
 from trimtab.experiment.experiment import Experiment
 from trimtab.measurements.records import model_record
+from trimtab.phrases import Phrase
 from trimtab.results.fit import Abstention, Attribute, Checked, Fit, Training
 from trimtab.results.report import Report
 from trimtab.steering import Steering
@@ -21,7 +22,7 @@ def recorded(
     steering: Steering,
     experiments: Mapping[str, Experiment],
     reports: Mapping[str, Report],
-    notes: Sequence[str],
+    notes: Sequence[Phrase],
     training: Training,
     abstentions: Mapping[str, Abstention],
     **given: Any,

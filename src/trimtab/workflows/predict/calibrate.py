@@ -7,6 +7,7 @@ import numpy as np
 
 from trimtab.errors import InputError
 from trimtab.experiment.numbers import between_0_and_1, not_below_0
+from trimtab.phrases import Phrase
 from trimtab.results.prediction import Calibration, Calibrations
 from trimtab.results.report import ModelRecord
 from trimtab.results.study import Cell, Study, data_kind
@@ -66,15 +67,20 @@ def calibrate(
     if min_effect is not None:
         not_below_0("min_effect", min_effect)
     models = {model.digest: model for study in studies for model in study.models}
-    result, notes = [], []
+    result, notes = [], list[Phrase]()
     for key, cells in comparable(studies).items():
         least = MIN_EFFECT[key[4]] if min_effect is None else min_effect
         try:
             fitted = _calibration(models[key[0]], key, cells, (doses[0], least, max_anti_steerable), seed)
             result.append(fitted.model_copy(update={"chat_template": studies[0].chat_template}))
         except InputError as error:
-            site = f"block {key[2]} {key[3]}"
-            notes.append(f"{models[key[0]].id} in {key[1]}, {site}, {data_kind(*key[4:])}: no calibration: {error}")
+            notes.append(
+                Phrase(
+                    "{model} in {dtype}, block {block} {component}, {kind}: no calibration: {why}",
+                    model=models[key[0]].id, dtype=key[1], block=key[2], component=key[3], kind=data_kind(*key[4:]),
+                    why=error.message,
+                )
+            )  # fmt: skip
     if not result:
         raise InputError(
             f"nothing to fit: {'; '.join(notes) or 'the studies hold no measured cell'}",

@@ -18,6 +18,7 @@ from trimtab.measurements.activations import TrainingActivations, median_norm, t
 from trimtab.measurements.indices import geometry_figures, placed
 from trimtab.measurements.records import model_record
 from trimtab.models import Model
+from trimtab.phrases import Phrase, with_commas
 from trimtab.results.calibration_files import shipped
 from trimtab.results.prediction import Calibration, Calibrations, PredictedRow, Prediction
 from trimtab.results.study import GeometryRow, data_kind
@@ -103,7 +104,9 @@ def predict(
         model=model_record(model), dtype=str(model.dtype).removeprefix("torch."), chat_template=chat_template,
         calibrations=tuple(applied.values()), uncalibrated=reasons,
         rows=tuple(row for site in sites for row in _predicted(_at(rows, site), applied)),
-        notes=tuple(f"{on.behavior.name}: {note}" for on, notes in prepared for note in notes),
+        notes=tuple(
+            Phrase("{name}: {note}", name=on.behavior.name, note=note) for on, notes in prepared for note in notes
+        ),
     )  # fmt: skip
 
 
@@ -133,10 +136,10 @@ def _at(rows: Sequence[GeometryRow], site: Site) -> list[GeometryRow]:
 
 def _applying(
     known: Calibrations, model: Model, sites: Sequence[Site], kinds: set[str], chat_template: bool
-) -> tuple[dict[_Where, Calibration], dict[str, str]]:
+) -> tuple[dict[_Where, Calibration], dict[str, Phrase]]:
     """The calibration of each kind of data at each site, and for kinds that lack one the reason."""
     result: dict[_Where, Calibration] = {}
-    reasons: dict[str, str] = {}
+    reasons: dict[str, Phrase] = {}
     for kind in sorted(kinds):
         of_model = [c for c in known.calibrations if c.model.digest == model.digest and c.kind == kind]
         otherwise = [c for c in of_model if c.chat_template is not chat_template]
@@ -149,17 +152,19 @@ def _applying(
             if here:
                 result[kind, site.block, site.component] = here[0]
             else:
-                lacking.append(f"block {site.block} {site.component}")
+                lacking.append(Phrase("block {block} {component}", block=site.block, component=site.component))
         if lacking and of_model:
-            fitted = ", ".join(sorted({f"block {c.block} {c.component}" for c in of_model}))
-            reasons[kind] = f"calibrated at {fitted}, not at {', '.join(lacking)}"
+            places = {Phrase("block {block} {component}", block=c.block, component=c.component) for c in of_model}
+            reasons[kind] = Phrase(
+                "calibrated at {fitted}, not at {lacking}",
+                fitted=with_commas(sorted(places)), lacking=with_commas(lacking),
+            )  # fmt: skip
+        elif lacking and not otherwise:
+            reasons[kind] = Phrase("no calibration for these weights and this kind of data; fit one to a study of them")
+        elif lacking and chat_template:
+            reasons[kind] = Phrase("calibrated without a chat template only; fit one to a study with it")
         elif lacking:
-            reasons[kind] = (
-                f"calibrated {'without' if chat_template else 'with'} a chat template only; fit one to a study "
-                f"{'with' if chat_template else 'without'} it"
-                if otherwise
-                else "no calibration for these weights and this kind of data; fit one to a study of them"
-            )
+            reasons[kind] = Phrase("calibrated with a chat template only; fit one to a study without it")
     return result, reasons
 
 
@@ -188,23 +193,25 @@ def _row(row: GeometryRow, ranks: Mapping[str, int], calibration: Calibration | 
     if row.not_measured is not None:
         return PredictedRow(geometry=row, not_expected=row.not_measured)
     if calibration is None:
-        return PredictedRow(geometry=row, ranks=ranks, not_expected="uncalibrated")
+        return PredictedRow(geometry=row, ranks=ranks, not_expected=Phrase("uncalibrated"))
     values = {name: getattr(row, name) for name in calibration.predictor.features}
     missing = [name for name, value in values.items() if value is None]
     if missing:
-        reason = f"{missing[0]} cannot be measured with so few examples"
+        reason = Phrase("{feature} cannot be measured with so few examples", feature=missing[0])
         return PredictedRow(geometry=row, ranks=ranks, not_expected=reason)
     line = calibration.predictor.expect(values)
     expected = replace(line, outside=(*line.outside, *_unlike(row, calibration)))
     return PredictedRow(geometry=row, ranks=ranks, expected=expected)
 
 
-def _unlike(row: GeometryRow, calibration: Calibration) -> list[str]:
+def _unlike(row: GeometryRow, calibration: Calibration) -> list[Phrase]:
     """How a row differs from what was fitted, besides its features."""
     reasons = []
     smallest, largest = calibration.n_train
     if not smallest <= row.n_train <= largest:
-        reasons.append(f"{row.n_train} training examples; fitted were {smallest} to {largest}")
+        reasons.append(
+            Phrase("{n} training examples; fitted were {least} to {most}", n=row.n_train, least=smallest, most=largest)
+        )
     if row.prompt_type not in calibration.prompt_types:
-        reasons.append(f"prompt type {row.prompt_type} was not among those fitted")
+        reasons.append(Phrase("prompt type {type} was not among those fitted", type=row.prompt_type))
     return reasons

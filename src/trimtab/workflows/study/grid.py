@@ -18,6 +18,7 @@ from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.numbers import above_0
 from trimtab.experiment.preparation import each_site, key_of, ready
 from trimtab.experiment.progress import Progress, Silent
+from trimtab.languages import Code, spoken
 from trimtab.measurements.records import model_record
 from trimtab.model_source import ModelSource
 from trimtab.models import Model
@@ -41,6 +42,7 @@ def run_grid(
     executor: str = LOCAL,
     progress: Progress | None = None,
     command: str = "",
+    language: Code = "en",
 ) -> Study:
     """Measure every behavior on every model, and what they show together.
 
@@ -54,11 +56,12 @@ def run_grid(
         executor: see `trimtab.experiment.executor.executor_named`.
         progress: is told how far the work is.
         command: recorded.
+        language: of the page.
 
     Raises:
         InputError: names that repeat, no behaviors, a site or a model that is not there.
     """
-    start, shown = perf_counter(), progress or Silent()
+    start, shown, said = perf_counter(), progress or Silent(), spoken(language)
     _check_arguments(sources, behaviors, grid)
     crew = executor_named(executor, workers)
     folder = output_path(folder)
@@ -84,7 +87,7 @@ def run_grid(
     )  # fmt: skip
     from trimtab.reports.study.files import save_study
 
-    save_study(result, folder)
+    save_study(result, folder, said)
     ledger.close()
     return result
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from trimtab.behaviors import Behavior
 from trimtab.model_source import ModelSource
 from trimtab.phrases import Phrase
-from trimtab.results.figures import Record
+from trimtab.results.figures import Told
 from trimtab.results.report import ModelRecord
 from trimtab.results.study import Cell, TypeCosines
 from trimtab.storage.steps import Ledger
@@ -51,7 +51,7 @@ class Grid:
         return Subject(label, family, behavior.name in self.controls, self.equal_dose, self.slopes)
 
 
-class StudyPart(Record):
+class StudyPart(Told):
     """What one behavior on one model came to."""
 
     model: ModelRecord

@@ -7,6 +7,7 @@ from trimtab.behaviors import Behavior
 from trimtab.experiment.executor import LOCAL
 from trimtab.experiment.progress import Progress
 from trimtab.interventions import Place, places
+from trimtab.languages import Code
 from trimtab.model_source import ModelSource
 from trimtab.results.study import Study
 from trimtab.workflows.study.grid import run_grid
@@ -32,6 +33,7 @@ def study(
     executor: str = LOCAL,
     progress: Progress | None = None,
     command: str = "",
+    language: Code = "en",
 ) -> Study:
     """Measure every behavior on every model under every prompt type, and what they show together.
 
@@ -62,6 +64,7 @@ def study(
             `trimtab.experiment.executor.executor_named`. The tables are the same.
         progress: is told how far the work is.
         command: recorded.
+        language: of the page.
 
     Returns:
         The study: a cell for each behavior, prompt type, site and model, and the associations over them.
@@ -85,5 +88,13 @@ def study(
         families=families_of([b.name for b in behaviors]) if families is None else families,
     )
     return run_grid(
-        sources, behaviors, grid, folder, workers=workers, executor=executor, progress=progress, command=command
+        sources,
+        behaviors,
+        grid,
+        folder,
+        workers=workers,
+        executor=executor,
+        progress=progress,
+        command=command,
+        language=language,
     )

@@ -1,6 +1,5 @@
 """Which steerings are searched: those that are given, or one fitted at every site and with every option."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,8 @@ from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.preparation import each_site
 from trimtab.interventions import Edit, Place, Site, places
+from trimtab.phrases import Phrase
+from trimtab.results.figures import Told
 from trimtab.steering import Steering
 from trimtab.steering.edits import Gated, Stack
 from trimtab.steering.edits.base import StoredEdit
@@ -65,7 +66,7 @@ def fitted(
     options: Mapping[str, Any],
     site: Place | Sequence[Place] | None,
     home: Path | None,
-    notes: list[str],
+    notes: list[Phrase],
 ) -> list[Candidate]:
     """One steering for every site and every combination of options, each kept when it is finished.
 
@@ -167,32 +168,38 @@ def _key(experiments: Mapping[str, Experiment], maker: Method, place: Site | Non
 
 def _learning(
     maker: Method, experiments: Mapping[str, Experiment], place: Site | None
-) -> Callable[[list[str]], list[Steering]]:
-    def learn(notes: list[str]) -> list[Steering]:
+) -> Callable[[list[Phrase]], list[Steering]]:
+    def learn(notes: list[Phrase]) -> list[Steering]:
         materials = FitMaterials(experiments, None if place is None else [place], notes)
         return [own.steering for own in maker.learn(materials)]
 
     return learn
 
 
+class _Notes(Told):
+    """What was chosen while something was learned."""
+
+    notes: tuple[Phrase, ...]
+
+
 def _kept(
-    home: Path | None, name: str, learn: Callable[[list[str]], list[Steering]], notes: list[str]
+    home: Path | None, name: str, learn: Callable[[list[Phrase]], list[Steering]], notes: list[Phrase]
 ) -> list[Steering]:
     """What was learned, with its notes: read if it was finished before."""
-    own: list[str] = []
+    own: list[Phrase] = []
     if home is None:
         made = learn(own)
         notes += own
         return made
-    folder = home / f"fitted-{name}"
+    folder = home / f"learned-{name}"
     if not folder.is_dir():
         made = learn(own)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with whole_folder(folder) as new:
             for k, steering in enumerate(made):
                 steering.save(new / str(k))
-            (new / _NOTES).write_text(json.dumps(own), encoding="utf-8")
-    notes += json.loads((folder / _NOTES).read_text(encoding="utf-8"))
+            (new / _NOTES).write_text(_Notes(notes=tuple(own)).model_dump_json(), encoding="utf-8")
+    notes += _Notes.model_validate_json((folder / _NOTES).read_text(encoding="utf-8")).notes
     return [Steering.load(each) for each in sorted(folder.iterdir(), key=lambda f: f.name) if each.is_dir()]
 
 

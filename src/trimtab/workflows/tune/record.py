@@ -11,8 +11,8 @@ import transformers
 
 from trimtab.evaluation.tasks import Treatment, figure_of, gain
 from trimtab.measurements.records import model_record
-from trimtab.phrases import Phrase, untranslated
-from trimtab.results.figures import Estimate, Record, estimate
+from trimtab.phrases import Phrase, with_commas
+from trimtab.results.figures import Estimate, Told, estimate
 from trimtab.results.tuning import Measured, Trial, TunedTask, Tuning
 from trimtab.statistics import bootstrap_mean, paired_change
 from trimtab.version import __version__
@@ -40,7 +40,7 @@ class Findings:
     tried: Sequence[Tried]
     test: Yardstick
     settings: Settings
-    notes: Sequence[str]
+    notes: Sequence[Phrase]
 
     @cached_property
     def unsteered(self) -> Outcome:
@@ -77,7 +77,7 @@ class Findings:
         return np.array([means(self.outcomes[i].gains) for i in self.scored if i < n], dtype=np.float64)
 
 
-class _OnTest(Record):
+class _OnTest(Told):
     """What is kept of a trial's measuring on test."""
 
     outcome: Outcome
@@ -194,48 +194,66 @@ def _measured(found: Findings, number: int) -> Measured:
     outcome = kept.outcome
     return Measured(
         number=number, gains=estimates(outcome.gains, test.clusters, found.settings.seed),
-        gain=overall(outcome.gains, test.clusters) if outcome.gains else Estimate(reason=untranslated(outcome.why)),
+        gain=overall(outcome.gains, test.clusters) if outcome.gains else Estimate(reason=outcome.why),
         damage=outcome.worst if outcome.damage else None, where=outcome.where, capability=kept.capability,
         looks=len(looked),
     )  # fmt: skip
 
 
-def _why(found: Findings) -> str:
+def _why(found: Findings) -> Phrase:
     choice, n = found.choice, len(found.front)
     if not choice.index:
-        return (
+        return Phrase(
             "No trial within the bounds gains on average without losing too much on a task: as far as these units "
             "tell, the model is best left as it is. The best trade-offs show what gains on one task cost on others."
         )
     outcome = found.outcomes[choice.index]
-    share = outcome.worst / found.settings.limits.damage
-    passed = f"; {choice.losing} of them lose too much on a task and were passed over" if choice.losing else ""
-    return (
-        f"Trial {choice.index} gains most on average among the {n} best trade-offs{passed}. Its damage is {share:.0%} "
-        "of what is allowed."
-    )
+    share = f"{outcome.worst / found.settings.limits.damage:.0%}"
+    if not choice.losing:
+        return Phrase(
+            "Trial {trial} gains most on average among the {n} best trade-offs. Its damage is {share} of what is "
+            "allowed.",
+            trial=choice.index, n=n, share=share,
+        )  # fmt: skip
+    return Phrase(
+        "Trial {trial} gains most on average among the {n} best trade-offs; {losing} of them lose too much on a task "
+        "and were passed over. Its damage is {share} of what is allowed.",
+        trial=choice.index, n=n, losing=choice.losing, share=share,
+    )  # fmt: skip
 
 
-def _notes(found: Findings, measured: Measured | None) -> list[str]:
+def _notes(found: Findings, measured: Measured | None) -> list[Phrase]:
     """What to mind of the figures."""
-    dev, notes = found.search.yardstick, []
+    dev, notes = found.search.yardstick, list[Phrase]()
     if not dev.has_headroom:
         notes.append(
-            "capability was no constraint: the unsteered model knows no more of the probe than by chance, so it has "
-            "nothing to lose there"
+            Phrase(
+                "capability was no constraint: the unsteered model knows no more of the probe than by chance, so it "
+                "has nothing to lose there"
+            )
         )
     if missing := [label for label in dev.tasks if label not in dev.taught]:
         notes.append(
-            f"damage was not measured on prompts and answers of {', '.join(missing)}, which nothing is fitted to"
+            Phrase(
+                "damage was not measured on prompts and answers of {tasks}, which nothing is fitted to",
+                tasks=with_commas(missing),
+            )
         )
     if measured is not None and measured.damage is not None and measured.damage > found.settings.limits.damage:
         notes.append(
-            f"on the test texts the recommended trial does {measured.damage:.3g} nats per token of damage, more than "
-            f"the {found.settings.limits.damage:g} that were allowed on dev"
+            Phrase(
+                "on the test texts the recommended trial does {damage} nats per token of damage, more than the "
+                "{allowed} that were allowed on dev",
+                damage=f"{measured.damage:.3g}",
+                allowed=f"{found.settings.limits.damage:g}",
+            )
         )
     if measured is not None and measured.looks > 1:
         notes.append(
-            f"{measured.looks} trials were measured on the test units so far, since the budget was raised: their "
-            "figures are no longer those of one look"
+            Phrase(
+                "{n} trials were measured on the test units so far, since the budget was raised: their figures are no "
+                "longer those of one look",
+                n=measured.looks,
+            )
         )
     return notes

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from trimtab.experiment.progress import Progress
-from trimtab.results.figures import Record
+from trimtab.results.figures import Told
 from trimtab.steering import Steering
 from trimtab.storage.steps import Ledger
 from trimtab.workflows.tune.candidates import Candidate, with_gates
@@ -14,7 +14,7 @@ from trimtab.workflows.tune.space import Point, Space
 from trimtab.workflows.tune.yardstick import Outcome, Yardstick
 
 
-class Tried(Record):
+class Tried(Told):
     """A trial: what was chosen, and what it came to."""
 
     point: Point

@@ -14,7 +14,9 @@ from trimtab.experiment.preparation import circumstances
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.experiment.task_parts import Sizes, TaskParts, deal_all, experiment_of
 from trimtab.interventions import Place, Scope
+from trimtab.languages import Code, spoken
 from trimtab.models import Model, ensure_fits
+from trimtab.phrases import Phrase, untranslated
 from trimtab.reports.tune.files import save_tuning
 from trimtab.results.tuning import Tuning
 from trimtab.steering import Steering
@@ -32,7 +34,7 @@ from trimtab.workflows.tune.yardstick import Limits, Yardstick, examples_of
 
 EVERY: Final = 5  # each so many-th pair of the capability probe is asked in a trial; the chosen one is asked all
 _TRIALS: Final = "trials"  # folder of finished trials
-_ELSEWHERE: Final = (
+_ELSEWHERE: Final = Phrase(
     "the steering was made elsewhere: if it was fitted to rows that are dev or test here, their gains are too good; a "
     "method in its place is fitted to the training part alone"
 )
@@ -77,6 +79,7 @@ def tune(
     folder: str | Path | None = None,
     progress: Progress | None = None,
     command: str = "",
+    language: Code = "en",
 ) -> Tuned:
     """Search the best trade-offs between attributes, and measure the recommended one on units that chose nothing.
 
@@ -119,12 +122,13 @@ def tune(
             None keeps nothing.
         progress: is told of the trials.
         command: recorded.
+        language: of the page in `folder`.
 
     Raises:
         InputError: no tasks, neither or both of methods and steerings, arguments out of range, optuna or moocore is not
             installed, too few rows.
     """
-    start, shown = perf_counter(), progress or Silent()
+    start, shown, said = perf_counter(), progress or Silent(), spoken(language)
     settings = Settings(
         sampler, trials, max_factor, tuple(gates), Limits(max_damage, max_capability_loss, max_loss),
         Sizes(train, dev, test), damage_texts, seed, scope, chat_template,
@@ -135,7 +139,7 @@ def tune(
     home, ready = None if folder is None else output_path(folder), loaded(specs)
     parts = deal_all(ready, seed, settings.sizes)
     taught = [label for label, spec in zip(ready, specs, strict=True) if spec.fitted]
-    notes = [note for task in ready.values() for note in task.notes]
+    notes = [untranslated(note) for task in ready.values() for note in task.notes]
     with workplace(None if home is None else home / _TRIALS) as work:
         if steerings:
             candidates = given(steerings)
@@ -153,7 +157,7 @@ def tune(
         record = recorded(found, command=command, seconds=perf_counter() - start)
         best, record = with_presets(found, record, home)
     if home is not None:
-        save_tuning(record, home)
+        save_tuning(record, home, said)
     return Tuned(best, record)
 
 
@@ -171,7 +175,7 @@ def _check(methods: Sequence[str | MethodSpec], steerings: Sequence[Steering], s
 
 def _fitted(
     model: Model, parts: Mapping[str, TaskParts], methods: Sequence[str | MethodSpec],
-    site: Place | Sequence[Place] | None, settings: Settings, home: Path, progress: Progress, notes: list[str],
+    site: Place | Sequence[Place] | None, settings: Settings, home: Path, progress: Progress, notes: list[Phrase],
 ) -> list[Candidate]:  # fmt: skip
     """What the methods make of the training parts."""
     experiments = {

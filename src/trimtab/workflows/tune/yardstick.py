@@ -19,7 +19,9 @@ from trimtab.interventions import Scope, prompt_prefixes
 from trimtab.measurements.damage import Damage, DamageTexts, damages
 from trimtab.measurements.probe_margins import margins
 from trimtab.models import Model, steer
+from trimtab.phrases import Phrase, untranslated
 from trimtab.results.figures import Record
+from trimtab.results.tuning import group_of
 from trimtab.statistics import wilson
 from trimtab.steering import Steering
 from trimtab.storage.steps import Ledger
@@ -46,7 +48,7 @@ class Outcome(Record):
     """
 
     state: State
-    why: str = ""
+    why: Phrase = untranslated("")
     damage: Mapping[str, float] = {}
     n_texts: int = 0
     capability_loss: float | None = None
@@ -164,7 +166,7 @@ class Yardstick:
         try:
             outcome = self._measured(Treatment(steering, strength, self.scope, self.chat_template), prune)
         except NotFiniteError as error:
-            outcome = Outcome(state="broken", why=str(error), excess=MOST)
+            outcome = Outcome(state="broken", why=error.message, excess=MOST)
         return outcome.model_copy(update={"seconds": perf_counter() - start})
 
     def _measured(self, treatment: Treatment, prune: bool) -> Outcome:
@@ -174,20 +176,25 @@ class Yardstick:
             known: dict[str, Any] = {"damage": dict(damage.by_group), "n_texts": n}
             excess = damage.worst / self.limits.damage - 1
             if prune and damage.worst > slack * self.limits.damage:
-                why = f"{damage.worst:.2g} nats per token on {n} texts of {damage.where}"
+                why = Phrase(
+                    "{damage} nats per token on {n} texts of {group}",
+                    damage=f"{damage.worst:.2g}", n=n, group=group_of(damage.where),
+                )  # fmt: skip
                 return Outcome(state="damage", why=why, excess=min(excess, MOST), **known)
         loss = self._capability_loss(treatment) if self.has_headroom else None
         known["capability_loss"] = loss
         if loss is not None:
             excess = max(excess, loss / self.limits.capability_loss - 1)
             if prune and loss > self.limits.capability_loss:
-                why = f"{loss:.1%} of the capability probe turned wrong"
+                why = Phrase("{share} of the capability probe turned wrong", share=f"{loss:.1%}")
                 return Outcome(state="capability", why=why, excess=min(excess, MOST), **known)
         gains: dict[str, dict[str, float]] = {}
         for label, task in self.tasks.items():
             scores = run(task, self.model, treatment, ledger=self.ledger)
             if scores.mean(self.figures[label]) is None:
-                why = f"no unit of {label} has the figure {self.figures[label]} any more"
+                why = Phrase(
+                    "no unit of {task} has the figure {figure} any more", task=label, figure=self.figures[label]
+                )
                 return Outcome(state="broken", why=why, excess=MOST, **known)
             own = gain(self.base[label], scores, self.figures[label])
             gains[label] = dict(zip(own.units, (own.values / own.scale).tolist(), strict=True))
