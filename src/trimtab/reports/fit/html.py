@@ -61,7 +61,13 @@ def figures(fit: Fit) -> dict[str, go.Figure]:
 def _contents(fit: Fit) -> list[tuple[str, str]]:
     """Ids and titles of the sections that the page has."""
     training = fit.training
-    parts = [("attributes", "Attributes", True), ("training", "Training", bool(training.sites)),
-             ("candidates", "Candidates", bool(training.candidates)), ("texts", "Shaded texts", bool(training.texts)),
-             ("method", "How it was made", True), ("words", "Words", bool(training))]  # fmt: skip
+    parts = [
+        ("attributes", "Attributes", True),
+        ("training", "Training", bool(training.sites)),
+        ("candidates", "Candidates", bool(training.candidates)),
+        ("instructions", "Instructions", bool(training.instructions)),
+        ("texts", "Shaded texts", bool(training.texts)),
+        ("method", "How it was made", True),
+        ("words", "Words", bool(training)),
+    ]
     return [(key, title) for key, title, there in parts if there]
