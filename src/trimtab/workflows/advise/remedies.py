@@ -15,6 +15,8 @@ class Remedy:
         options: of `fit`; `site` is that of the vector unless the method looks at all blocks.
         stacked: names of two remedies before it, whose edits and texts it takes together.
         careful: whether prompts at risk are left alone.
+        half_of: name of a remedy before it, that it takes at half its strength. It is worth a try where that one does
+            too much, and not where it does too little.
     """
 
     name: str
@@ -22,17 +24,26 @@ class Remedy:
     options: Mapping[str, Any] = field(default_factory=dict)
     stacked: tuple[str, str] | None = None
     careful: bool = False
+    half_of: str | None = None
 
 
 VECTOR: Final = "vector"
 INSTRUCTION: Final = "instruction"
+SEARCHED: Final = "searched-instruction"
 REMEDIES: Final = (
     Remedy(VECTOR, "one vector: the mean difference of the two answers", {"method": "mean-difference"}),
+    Remedy("half-vector", "the vector at half its strength", half_of=VECTOR),
     Remedy(INSTRUCTION, "the instruction in front of every prompt, no edit", {"method": "instruction"}),
+    Remedy(
+        SEARCHED,
+        "the wording of the instruction that does best of several, in front of every prompt, no edit",
+        {"method": "searched-instruction"},
+    ),
     Remedy(
         "in-context-examples", "solved examples in front of every prompt, no edit", {"method": "in-context-examples"}
     ),
     Remedy("vector-and-instruction", "the vector and the instruction together", stacked=(VECTOR, INSTRUCTION)),
+    Remedy("vector-and-searched-instruction", "the vector and the best wording together", stacked=(VECTOR, SEARCHED)),
     Remedy(
         "vector-in-context",
         "one vector, of answers read behind the instruction and solved examples",
