@@ -12,8 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+import trimtab as tt
+from trimtab.measurements.divergence import whole_texts
 from trimtab.measurements.risk import Outcomes
+from trimtab.models import steer
+from trimtab.models.divergence import divergences
 from trimtab.statistics.contrast import Contrast
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -86,6 +91,42 @@ def test_strengths_that_shrink_with_the_risk_are_what_a_loop_over_examples_makes
         assert row["wrong_of_all"] == pytest.approx(np.mean([d < 0 for d in every]))
         assert row["harm"] == pytest.approx(np.mean([max(-d, 0.0) for d in every]))
     assert found["alone"]["strength"] == pytest.approx(found["thirds"]["strength"], abs=1 / len(risk))
+
+
+def test_the_divergence_of_two_models_is_that_of_one_model_under_the_same_edit(tiny_folder: Path) -> None:
+    """What adapters are measured by, on a steering, of which the library says it in its own way."""
+    adapters: Any = importlib.import_module("adapters")
+    model, twin = (tt.load(tiny_folder, dtype="float32") for _ in range(2))
+    steering = tt.Steering.from_vector(1, torch.randn(model.d_model, generator=torch.Generator().manual_seed(0)))
+    rows = whole_texts(model, [e.prompt + e.positive for e in tt.Behavior.builtin("sentiment").examples[:6]])
+    found = adapters.Treated(twin, steering=steering, strength=0.5).divergence(model, rows)
+    (wanted,) = divergences(model, rows, [(steer(steering, [0.5]),)])
+    assert found.kl.tolist() == pytest.approx(wanted.kl.tolist(), rel=1e-4)
+    assert min(found.kl) > 1e-4
+    assert adapters.Treated(twin).divergence(model, rows).kl.tolist() == [0.0] * 6
+
+
+@pytest.mark.parametrize("loss", ["sft", "dpo"])
+def test_an_adapter_is_trained_loaded_and_scaled(loss: str, tiny_folder: Path, tmp_path: Path) -> None:
+    adapters: Any = importlib.import_module("adapters")
+    pytest.importorskip("peft")
+    sizes = adapters.Sizes(train=12, evaluation=16, steps=6, documents=6)
+    behavior = tt.Behavior.builtin("sentiment")
+    rivals = adapters.Rivals(str(tiny_folder), replace(behavior, examples=behavior.examples[:40]), sizes, tmp_path)
+    tuned, on = adapters.Treated(rivals._adapted(loss), adapted=True), rivals.on
+    up, down = on.instrument.bare(on.splits.train.examples)
+    with torch.no_grad():
+        reference = adapters.log_probs(rivals.model.hf, up)[0] - adapters.log_probs(rivals.model.hf, down)[0]
+        of_loss = {"sft": adapters.sft_loss, "dpo": adapters.dpo_loss}[loss]
+        before, after = (float(of_loss(m.hf, up, down, reference)) for m in (rivals.model, tuned.model))
+    assert after < before
+    assert loss == "sft" or before == pytest.approx(math.log(2))
+    examples = on.splits.train.examples
+    scored = rivals.model.score([e.prompt for e in examples], [e.positive for e in examples]).total
+    with torch.no_grad():
+        assert adapters.log_probs(rivals.model.hf, up)[0].tolist() == pytest.approx(scored.tolist(), rel=1e-4)
+    assert tuned.at(0.0).effect(on, "dev").rows.tolist() == pytest.approx([0.0] * len(on.splits.dev), abs=1e-5)
+    assert np.abs(tuned.at(1.0).effect(on, "dev").rows).max() > 1e-5
 
 
 @pytest.mark.slow
