@@ -7,7 +7,10 @@ learned at the site and strength that the thorough check chose (benchmarks/rows/
 where there is none). The risk and its thresholds are those of `trimtab fit --backfire`; they see training and dev
 examples alone. What is reported is of the evaluation and replication examples together. Rivals: leaving examples alone
 at random, which keeps the share of backfires, and by the unsteered propensity or the length alone, at the same
-coverage. What was measured is kept beside the rows, so that rows can be computed anew without a model.
+coverage. Another rival steers less in place of not at all: full strength on the third of the prompts with the least
+risk, half on the next, none on the last (thirds of the risk where it was learned), beside leaving alone as many of the
+riskiest as make the mean strength the same, and half the strength everywhere. What was measured is kept beside the
+rows, so that rows can be computed anew without a model.
 """
 
 import argparse
@@ -27,11 +30,12 @@ from trimtab.behaviors import Behavior, PromptType
 from trimtab.behaviors.readers import builtin_names
 from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment, Split
-from trimtab.experiment.instrument import Floats
+from trimtab.experiment.instrument import SIDES, Floats
 from trimtab.interventions import Site
 from trimtab.measurements.effects import PLAIN, sweep
 from trimtab.measurements.risk import Outcomes, fit_risk, outcomes
 from trimtab.statistics import bootstrap_mean
+from trimtab.statistics.contrast import Contrast
 from trimtab.statistics.selective import promised, risk_auroc, thresholds_by_coverage
 from trimtab.steering import Steering
 from trimtab.steering.methods import configured
@@ -43,6 +47,8 @@ from verdict import Bench, experiment_of, family, run
 PROMISES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35)
 KEPT = (0.5, 0.7, 0.8)  # shares of the examples acted on, for the comparison with rivals
 TEST: tuple[Split, ...] = ("eval", "replication")
+MEASURED = 2  # version of what is kept beside the rows: 2 has the effects at half the strength
+WAYS = {"alone": "the riskiest are left alone", "thirds": "full, half, none by thirds", "half": "half everywhere"}
 Row = dict[str, Any]
 
 
@@ -54,13 +60,13 @@ class Abstaining(Bench):
             return Behavior.builtin(name)
         return attributes(self.data)["truthfulness"] if name == "truthfulqa" else self.persona(name)
 
-    def abstention(self, name: str, block: int, strength: float) -> Row:
+    def abstention(self, name: str, block: int, strength: float, measured: int) -> Row:
         """The risk, promises kept and broken on examples that nothing has seen, and what rivals come to there."""
-        kept = self.work / f"{name}.pickle"
+        kept = self.work / f"{name}-{measured}.pickle"
         if not kept.is_file():
             self.work.mkdir(parents=True, exist_ok=True)
             kept.write_bytes(pickle.dumps(self._measured(name, block, strength)))
-        seen, test, rivals = pickle.loads(kept.read_bytes())
+        seen, test, half, rivals = pickle.loads(kept.read_bytes())
         row: Row = {
             "decision": "no risk", "n": test.effect.n_clusters,
             "n_seen": seen.effect.n_clusters, "pairing": test.effect.pairing,
@@ -83,22 +89,36 @@ class Abstaining(Bench):
             row["promises"][str(most)] = None if found is None else _figures(test, on_test, found)
         row["at"] = {name: _at(test, score) for name, score in {"risk": on_test, **rivals}.items()}
         row["rivals"] = {name: _auroc(score, test) for name, score in rivals.items()}
+        row["shrunk"] = shrunk(test, half, on_test, scores)
         best = [most for most, figures in row["promises"].items() if figures is not None]
         return {**row, "decision": f"promises {min(best)}" if best else "promises nothing"}
 
-    def _measured(self, name: str, block: int, strength: float) -> tuple[Outcomes, Outcomes, dict[str, Floats]]:
-        """All that needs the model: examples to learn a risk from, unseen ones, and what rivals say of these."""
+    def _measured(
+        self, name: str, block: int, strength: float
+    ) -> tuple[Outcomes, Outcomes, Contrast, dict[str, Floats]]:
+        """All that needs the model: examples to learn a risk from, unseen ones, their effects at half the strength,
+        and what rivals say of them."""
         behavior = self.behavior(name)
         on = replace(experiment_of(self.model, behavior), prompt_types=(PromptType.PREFILLED,))
         learn = partial(_learned, Site(block), behavior.name)
         steering = learn({behavior.name: on}).changed(attributes={behavior.name: strength})
         seen = held_out({behavior.name: on}, behavior.name, steering, learn)
         test = Outcomes.together([outcomes(on, steering, part, candidate_sites(on)) for part in TEST])
-        return seen, test, _rivals(on, test)
+        return seen, test, _at_half(on, steering, test), _rivals(on, test)
 
 
 def _learned(site: Site, name: str, experiments: dict[str, Experiment]) -> Steering:
     return alone(configured("mean-difference", {}).learn(FitMaterials(experiments, [site]))[0].steering, name)
+
+
+def _at_half(on: Experiment, steering: Steering, test: Outcomes) -> Contrast:
+    """Effects of the unseen examples at half the strength."""
+    changes = []
+    for part in TEST:
+        base, after = sweep(on, part, [PLAIN, (steering, 0.5)])
+        changes.append([getattr(after, side) - getattr(base, side) for side in SIDES])
+    positive, negative = (np.concatenate(side) for side in zip(*changes, strict=True))
+    return replace(test.effect, positive=positive, negative=negative)
 
 
 def _rivals(on: Experiment, test: Outcomes) -> dict[str, Floats]:
@@ -135,6 +155,43 @@ def _figures(test: Outcomes, score: Floats, threshold: float) -> Row:
     }  # fmt: skip
 
 
+def shrunk(test: Outcomes, half: Contrast, on_test: Floats, scores: Floats) -> dict[str, Row]:
+    """Strengths that shrink with the risk, beside leaving alone and beside half of it everywhere.
+
+    Args:
+        test: unseen examples at full strength.
+        half: the same at half of it.
+        on_test: `[m]` risks of their prompts.
+        scores: risks where they were learned, whose thirds set the strengths.
+    """
+    safe, middle = np.quantile(scores, (1 / 3, 2 / 3))
+    by_risk = np.where(on_test < safe, 1.0, np.where(on_test < middle, 0.5, 0.0))
+    acts = (
+        on_test <= np.quantile(on_test, by_risk.mean(), method="inverted_cdf") if by_risk.any() else on_test < -np.inf
+    )
+    strengths = {"alone": acts.astype(np.float64), "thirds": by_risk, "half": np.full(len(on_test), 0.5)}
+    return {name: _of_strengths(test.effect, half, strength) for name, strength in strengths.items()}
+
+
+def _of_strengths(full: Contrast, half: Contrast, strength: Floats) -> Row:
+    """What prompts at strengths of 0, a half and 1 come to, `[m]`."""
+    both = (strength, strength) if full.pairing == "natural" else tuple(np.split(strength, 2))
+    positive, negative = (
+        np.select([own == 1.0, own == 0.5], [getattr(full, side), getattr(half, side)], 0.0)
+        for side, own in zip(SIDES, both, strict=True)
+    )
+    whole = replace(full, positive=positive, negative=negative)
+    at = replace(whole, acting=(both[0] > 0, both[1] > 0))
+    acts = at.acts()
+    assert acts is not None
+    pairs = whole.rows if full.pairing == "natural" else np.subtract.outer(positive, negative)
+    return {
+        "strength": float(strength.mean()), "acts": acts.value, "wrong": at.below_zero().value,
+        "wrong_of_all": float((pairs < 0).mean()), "effect": whole.mean().value,
+        "harm": float(np.maximum(-pairs, 0.0).mean()),
+    }  # fmt: skip
+
+
 def _calibration(log_odds: Floats, test: Outcomes) -> list[tuple[float, float, int]]:
     """By fifths of the predicted chance its mean, the share that went wrong, and prompts."""
     chance = 1 / (1 + np.exp(-log_odds))
@@ -153,6 +210,7 @@ def page(rows: Sequence[Row], seconds: float) -> str:
         "## Can it be told beforehand?", "", *_told(good), "",
         "## Promises", "", *_promises(good), "",
         "## At the same coverage", "", *_compared(good), "",
+        "## Less strength in place of none", "", *_shrinking(good), "",
         "## By set", "", _by_set(rows),
     ]  # fmt: skip
     return "\n".join(text) + "\n"
@@ -212,6 +270,35 @@ def _compared(rows: Sequence[Row]) -> list[str]:
     return [table(("acted on", "by", "backfires everywhere", "where it acts"), lines)]
 
 
+def _shrinking(rows: Sequence[Row]) -> list[str]:
+    families = [family(r["settings"]["name"]) for r in rows]
+
+    def mean(way: str, figure: str) -> float:
+        return float(np.mean([r["shrunk"][way][figure] for r in rows]))
+
+    lines = [
+        (
+            what, f"{mean(way, 'strength'):.2f}", f"{mean(way, 'acts'):.0%}", f"{mean(way, 'wrong'):.1%}",
+            f"{mean(way, 'wrong_of_all'):.1%}", f"{mean(way, 'effect'):.3f}", f"{mean(way, 'harm'):.4f}",
+        )
+        for way, what in WAYS.items()
+    ]  # fmt: skip
+    header = (
+        "strength", "its mean", "acted on", "backfires where it acts", "backfires of all examples", "mean effect, all",
+        "mean push the wrong way, all",
+    )  # fmt: skip
+    said = []
+    for figure, what in (("effect", "the mean effect"), ("harm", "the mean push the wrong way")):
+        gaps = [r["shrunk"]["thirds"][figure] - r["shrunk"]["alone"][figure] for r in rows]
+        i = bootstrap_mean(np.array(gaps), np.array(families), seed=0)
+        said.append(f"{what} {i.value:+.4f} [{i.low:+.4f}, {i.high:+.4f}]")
+    return [
+        table(header, lines), "",
+        f"Means over sets; effects in nats per token. Shrinking by thirds minus leaving alone, at the same mean "
+        f"strength in every set, with 95 % intervals over families: {', '.join(said)}.",
+    ]  # fmt: skip
+
+
 def _by_set(rows: Sequence[Row]) -> str:
     def line(r: Row) -> tuple[object, ...]:
         name, wrong = r["settings"]["name"], _share(r["wrong"])
@@ -255,14 +342,14 @@ def main() -> None:
     wanted = [
         {
             "job": "abstention", "name": name, "block": chosen[name]["block"] if name in chosen else 14,
-            "strength": chosen[name]["strength"] if name in chosen else 1.0,
+            "strength": chosen[name]["strength"] if name in chosen else 1.0, "measured": MEASURED,
         }
         for name in ["truthfulqa", *named, *names]
     ]  # fmt: skip
     start = perf_counter()
     if not args.table:
         run(wanted, args.data, args.json, args.processes, Abstaining)
-    rows = known(args.json)
+    rows = [row for row in known(args.json) if row["settings"].get("measured") == MEASURED]
     print(f"{len(rows)} rows, {perf_counter() - start:.0f} s")
     if args.out:
         args.out.write_text(page(rows, sum(row["seconds"] for row in rows)))

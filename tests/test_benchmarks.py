@@ -1,12 +1,25 @@
 """Each benchmark begins: its imports are there and its arguments are read; what it measures takes hours, elsewhere."""
 
+import importlib
 import json
+import math
 import runpy
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
+
+import trimtab as tt
+from trimtab.measurements.divergence import whole_texts
+from trimtab.measurements.risk import Outcomes
+from trimtab.models import steer
+from trimtab.models.divergence import divergences
+from trimtab.statistics.contrast import Contrast
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 FILES = sorted(BENCHMARKS.rglob("*.py"))
@@ -44,6 +57,76 @@ def test_what_scripts_and_contenders_import_is_there(file: Path) -> None:
     except ModuleNotFoundError as missing:
         if str(missing.name).partition(".")[0] not in ("steering_vectors", "repeng", "nnsight", "pyvene"):
             raise
+
+
+@pytest.mark.parametrize("pairing", ["natural", "random"])
+def test_strengths_that_shrink_with_the_risk_are_what_a_loop_over_examples_makes_of_them(pairing: Any) -> None:
+    beyond: Any = importlib.import_module("beyond")
+    rng, n = np.random.default_rng(0), 60
+    up, down, half_up, half_down = rng.normal(0.1, 1.0, (4, n))
+    effect = Contrast(up, down, tuple(map(str, range(n))), pairing)
+    test = Outcomes(effect, {}, {})
+    half = replace(effect, positive=half_up, negative=half_down)
+    risk = rng.normal(size=n if pairing == "natural" else 2 * n)
+    learned = rng.normal(size=100)
+    found = beyond.shrunk(test, half, risk, learned)
+    safe, middle = sorted(learned)[33], sorted(learned)[66]  # a third of the way, and two
+    strength = [1.0 if r < safe else 0.5 if r < middle else 0.0 for r in risk.tolist()]
+    least = sorted(risk.tolist())[: math.ceil(sum(strength) - 1e-9)]
+    of = {"thirds": strength, "half": [0.5] * len(risk), "alone": [float(r in least) for r in risk.tolist()]}
+    for way, own in of.items():
+        plus, minus = (own, own) if pairing == "natural" else (own[:n], own[n:])
+        at = {1.0: (up, down), 0.5: (half_up, half_down), 0.0: (np.zeros(n), np.zeros(n))}
+        changes = [
+            (at[plus[i]][0][i] - at[minus[j]][1][j], plus[i] > 0 and minus[j] > 0)
+            for i in range(n)
+            for j in ([i] if pairing == "natural" else range(n))
+        ]
+        every, acted = [d for d, _ in changes], [d for d, acts in changes if acts]
+        row = found[way]
+        assert row["strength"] == pytest.approx(np.mean(own))
+        assert row["acts"] == pytest.approx(np.mean(np.array(own) > 0))
+        assert row["effect"] == pytest.approx(np.mean(every))
+        assert row["wrong"] == pytest.approx(np.mean([d < 0 for d in acted]))
+        assert row["wrong_of_all"] == pytest.approx(np.mean([d < 0 for d in every]))
+        assert row["harm"] == pytest.approx(np.mean([max(-d, 0.0) for d in every]))
+    assert found["alone"]["strength"] == pytest.approx(found["thirds"]["strength"], abs=1 / len(risk))
+
+
+def test_the_divergence_of_two_models_is_that_of_one_model_under_the_same_edit(tiny_folder: Path) -> None:
+    """What adapters are measured by, on a steering, of which the library says it in its own way."""
+    adapters: Any = importlib.import_module("adapters")
+    model, twin = (tt.load(tiny_folder, dtype="float32") for _ in range(2))
+    steering = tt.Steering.from_vector(1, torch.randn(model.d_model, generator=torch.Generator().manual_seed(0)))
+    rows = whole_texts(model, [e.prompt + e.positive for e in tt.Behavior.builtin("sentiment").examples[:6]])
+    found = adapters.Treated(twin, steering=steering, strength=0.5).divergence(model, rows)
+    (wanted,) = divergences(model, rows, [(steer(steering, [0.5]),)])
+    assert found.kl.tolist() == pytest.approx(wanted.kl.tolist(), rel=1e-4)
+    assert min(found.kl) > 1e-4
+    assert adapters.Treated(twin).divergence(model, rows).kl.tolist() == [0.0] * 6
+
+
+@pytest.mark.parametrize("loss", ["sft", "dpo"])
+def test_an_adapter_is_trained_loaded_and_scaled(loss: str, tiny_folder: Path, tmp_path: Path) -> None:
+    adapters: Any = importlib.import_module("adapters")
+    pytest.importorskip("peft")
+    sizes = adapters.Sizes(train=12, evaluation=16, steps=6, documents=6)
+    behavior = tt.Behavior.builtin("sentiment")
+    rivals = adapters.Rivals(str(tiny_folder), replace(behavior, examples=behavior.examples[:40]), sizes, tmp_path)
+    tuned, on = adapters.Treated(rivals._adapted(loss), adapted=True), rivals.on
+    up, down = on.instrument.bare(on.splits.train.examples)
+    with torch.no_grad():
+        reference = adapters.log_probs(rivals.model.hf, up)[0] - adapters.log_probs(rivals.model.hf, down)[0]
+        of_loss = {"sft": adapters.sft_loss, "dpo": adapters.dpo_loss}[loss]
+        before, after = (float(of_loss(m.hf, up, down, reference)) for m in (rivals.model, tuned.model))
+    assert after < before
+    assert loss == "sft" or before == pytest.approx(math.log(2))
+    examples = on.splits.train.examples
+    scored = rivals.model.score([e.prompt for e in examples], [e.positive for e in examples]).total
+    with torch.no_grad():
+        assert adapters.log_probs(rivals.model.hf, up)[0].tolist() == pytest.approx(scored.tolist(), rel=1e-4)
+    assert tuned.at(0.0).effect(on, "dev").rows.tolist() == pytest.approx([0.0] * len(on.splits.dev), abs=1e-5)
+    assert np.abs(tuned.at(1.0).effect(on, "dev").rows).max() > 1e-5
 
 
 @pytest.mark.slow

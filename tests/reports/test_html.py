@@ -14,7 +14,8 @@ import pytest
 
 from trimtab.reports.check.html import page
 from trimtab.reports.check.plots import PLOTS, figures
-from trimtab.results.report import PromptTypeResult, Report
+from trimtab.results.figures import Estimate
+from trimtab.results.report import Acting, PromptTypeResult, Report
 
 SECTIONS = [
     *("verdict", "facts", "effects", "types", "projections", "cosines", "blocks", "curve", "backfired"),
@@ -207,3 +208,28 @@ def test_every_footnote_is_referred_to(any_report: Report) -> None:
     html = page(any_report.model_copy(update={"prompt_types": types}))
     for letter in re.findall(r"<li>\(([a-z])\) not measured", html):
         assert f"not measured ({letter})" in html
+
+
+def test_a_steering_that_leaves_prompts_alone_shows_where_it_acts_and_over_all(report: Report) -> None:
+    """Figures of those acted on stand beside those of all, with how many there are of either."""
+    chosen = report.verdict.prompt_type
+    result = report.prompt_types[chosen]
+    assert result.n is not None
+    acting = Acting(
+        share=Estimate(value=0.75, low=0.67, high=0.82, n=result.n), effect=Estimate(value=0.4321, low=0.4, high=0.47),
+        rows=105, wrong_of_all=Estimate(value=0.0625, low=0.03, high=0.11, n=result.n),
+    )  # fmt: skip
+    types = {**report.prompt_types, chosen: result.model_copy(update={"acting": acting})}
+    document = page(report.model_copy(update={"prompt_types": types}))
+    section = document.split('<section id="acting"')[1].split("</section>")[0]
+    rows = [" ".join(Outline(row).text).split() for row in section.split("<tr")[1:]]
+    head, acted, left, every = (" ".join(row).replace("\N{NARROW NO-BREAK SPACE}", " ") for row in rows)
+    assert "pushed the wrong way" in head
+    assert all(part in acted for part in ("acted on: 105", "75 %", "0.43"))
+    assert f"left alone: {result.n - 105}" in left
+    assert "25 % [18, 33]" in left
+    assert all(part in every for part in (f"all: {result.n}", "6 % [3, 11]"))
+    assert 'id="acting"' not in page(report)
+    earlier = acting.model_copy(update={"rows": None, "wrong_of_all": Acting.model_fields["wrong_of_all"].default})
+    types[chosen] = result.model_copy(update={"acting": earlier})
+    assert "not measured: " in page(report.model_copy(update={"prompt_types": types})).split('id="acting"')[1][:3000]

@@ -14,7 +14,8 @@ from tests.workflows.test_study import few
 import trimtab as tt
 from trimtab.errors import InputError
 from trimtab.models import Model
-from trimtab.results.advice import Advice, Attempt
+from trimtab.results.advice import Advice, AdvisedRequirement, Attempt
+from trimtab.results.figures import Estimate
 from trimtab.statistics import Interval
 from trimtab.steering import Steering
 from trimtab.verdict.decision import Requirement
@@ -33,7 +34,8 @@ def model(tiny_folder: Path) -> Model:
 @pytest.fixture(scope="module")
 def found(model: Model, tmp_path_factory: pytest.TempPathFactory) -> tuple[Advised, Path]:
     folder = tmp_path_factory.mktemp("advice")
-    return advise(model, few("sentiment"), folder=folder, site=1, every=True, **SIZES), folder
+    own = "Say that all is well.\tSay that nothing is."
+    return advise(model, few("sentiment"), folder=folder, site=1, every=True, instructions=own, **SIZES), folder
 
 
 def test_every_remedy_is_measured_or_says_why_not(found: tuple[Advised, Path]) -> None:
@@ -46,9 +48,43 @@ def test_every_remedy_is_measured_or_says_why_not(found: tuple[Advised, Path]) -
             assert Steering.load(folder / a.folder).attributes.keys() == {"sentiment"}
             assert len(a.requirements) >= 5
     assert attempts["careful-vector"].reason is not None  # twelve training examples promise nothing
-    stacked = Steering.load(folder / "tried" / "vector-and-instruction" / "steering")
-    assert stacked.edits
-    assert stacked.prompts
+    made = {name: Steering.load(folder / a.folder) for name, a in attempts.items() if a.folder is not None}
+    for words in ("instruction", "searched-instruction"):
+        stacked = made[f"vector-and-{words}"]
+        assert stacked.edits
+        assert stacked.prompts == made[words].prompts
+        assert stacked.attributes == made["vector"].attributes
+    assert "all is well" in str(made["searched-instruction"].origin.hyperparameters["own"])
+    half = made["half-vector"]
+    assert half.attributes["sentiment"] == made["vector"].attributes["sentiment"] / 2
+    assert half.vector(tt.Site(1)).equal(made["vector"].vector(tt.Site(1)))
+    assert attempts["half-vector"].strength == half.attributes["sentiment"]
+
+
+@pytest.mark.parametrize(
+    ("failing", "tried"),
+    [
+        ([("mean steering effect", "above")], False),
+        ([("share of anti-steerable examples", "below")], True),
+        ([("share of anti-steerable examples", "below"), ("mean steering effect", "above")], False),
+        ([("divergence on neutral text (KL)", "below")], True),
+        ([], True),
+    ],
+)
+def test_half_the_strength_is_tried_where_the_whole_does_not_too_little(
+    failing: list[tuple[str, Any]], tried: bool
+) -> None:
+    (remedy,) = [r for r in REMEDIES if r.half_of]
+    needs = tuple(
+        AdvisedRequirement(name=name, figure=Estimate(), threshold=0.1, direction=way, unit="", holds=False)
+        for name, way in failing
+    )
+    open_ = AdvisedRequirement(name="open", figure=Estimate(), threshold=0.1, direction="above", unit="", holds=None)
+    whole = Attempt(name=str(remedy.half_of), what="", requirements=(*needs, open_), margin=-2.0)
+    why = module._no_cure(remedy, [whole])
+    assert (why is None) == tried
+    assert why is None or "mean steering effect" in why
+    assert module._no_cure(REMEDIES[0], [whole]) is None
 
 
 def test_the_best_on_dev_is_checked_on_evaluation_and_saved(found: tuple[Advised, Path], model: Model) -> None:
@@ -193,6 +229,10 @@ def test_the_command_line_prints_a_table_and_demands_a_verdict(run: Run, tiny_fo
     assert code == 0
     assert Advice.model_validate(json.loads(text)).behavior == "sentiment"
     assert run("advise", "sentiment", "--require", "maybe")[0] == 2
+    code, _, error = run(*arguments, "--instructions", str(tmp_path / "none.txt"))
+    assert code == 2
+    assert "--instructions" in error
+    assert "cannot be read" in error.replace("\n", " ")
 
 
 @pytest.mark.parametrize("text", [None, "{}", "no json"])

@@ -16,6 +16,10 @@ def advise(
     behavior: Annotated[str, typer.Argument(help="A file, a built-in behavior or a Hugging Face dataset.")],
     every: Annotated[bool, typer.Option("--every", help="Try all remedies, not only until one holds on dev.")] = False,
     minutes: Annotated[float | None, typer.Option(help="Start no further remedy after so many minutes.")] = None,
+    instructions: Annotated[
+        Path | None,
+        typer.Option(help="Further wordings of the instruction to try, one a line; behind a tab the opposite one."),
+    ] = None,
     model: options.ModelId = "smollm2",
     revision: options.Revision = None,
     adapter: options.Adapter = None,
@@ -51,6 +55,7 @@ def advise(
 
     one_of("--require", require, ("go", "caution"))
     language = options.language_of(lang)
+    wordings = "" if instructions is None else options.text_of("--instructions", instructions)
     loaded = load_behavior(behavior, view=view, format=format, skip_bad=skip_bad)
     options.own_folder(out)
 
@@ -86,6 +91,7 @@ def advise(
             max_kl=max_kl,
             every=every,
             minutes=minutes,
+            instructions=wordings,
             progress=progress,
             command=shlex.join(["trimtab", *sys.argv[1:]]),
             language=language,

@@ -26,7 +26,11 @@ def fit(
     method: Annotated[str, typer.Option(help="How the steering is made; see --list.")] = "mean-difference",
     list_: Annotated[bool, typer.Option("--list", help="Show the methods with their sources and stop.")] = False,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="A hyperparameter of the method, name=value (repeatable).")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="A hyperparameter of the method, name=value, or name=@FILE for the text of a file (repeatable).",
+        ),
     ] = None,
     model: options.ModelId = "smollm2",
     revision: options.Revision = None,
@@ -186,12 +190,15 @@ def _conditions(words: list[str], names: list[str]) -> dict[str, str]:
 
 
 def _hyperparameters(pairs: list[str]) -> dict[str, Any]:
-    """`name=value` pairs; values as JSON where they are, else as words."""
+    """`name=value` pairs; values as JSON where they are, else as words, or as the text of a file behind an `@`."""
     result: dict[str, Any] = {}
     for pair in pairs:
         name, sign, value = pair.partition("=")
         if not sign or not name.isidentifier() or name in result:
             raise InputError(f"--set {pair!r}: write name=value, each name once")
+        if value.startswith("@"):
+            result[name] = options.text_of(f"--set {name}", Path(value[1:]))
+            continue
         try:
             result[name] = json.loads(value)
         except ValueError:

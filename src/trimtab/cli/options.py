@@ -142,6 +142,20 @@ def loaded(source: ModelSource, threads: int | None) -> "Model":
         return load_from(source)
 
 
+def text_of(option: str, file: Path) -> str:
+    """The text of a file that an option names.
+
+    Raises:
+        InputError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{option}: {file} cannot be read: {error.strerror}", code="unreadable-file") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{option}: {file} is not UTF-8 text; save it as UTF-8", code="unreadable-file") from error
+
+
 def about_to_load(source: ModelSource) -> None:
     """Say that a model is loaded."""
     Console(stderr=True).print(f"loading {source.source} …", markup=False, highlight=False)

@@ -85,6 +85,7 @@ class AnswerScore:
         random_kl: as `kl`, under these.
         projections: by attribute, by site, κ of the answer's mean activation on the attribute's direction, as the plain
             model has it, without the constant that puts two classes at ±1: 2 a · s / ‖s‖².
+        acts: False where conditions leave the text's prompt alone, so that both models are the same there.
 
     Example:
         >>> from trimtab.interventions import AnswerScore
@@ -100,6 +101,7 @@ class AnswerScore:
     random: float | None = None
     random_kl: float | None = None
     projections: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    acts: bool = True
 
     @property
     def gain(self) -> float:

@@ -8,7 +8,7 @@ from trimtab.experiment.experiment import Experiment, Split
 from trimtab.experiment.instrument import SIDES
 from trimtab.experiment.steps import Step
 from trimtab.models import Encoded
-from trimtab.models.conditions import decided, prompt_alone
+from trimtab.models.conditions import acts, prompt_alone
 from trimtab.statistics.contrast import Flags
 from trimtab.steering import Steering
 from trimtab.storage.steps import Arrays
@@ -38,11 +38,9 @@ class ActsOn(Step):
 
     def compute(self, on: Experiment) -> Arrays:
         treatment = on.treatment((self.steering, 1.0))
-        ((steer,),) = decided(on.model, self._texts(on, treatment.prompt_prefix), [treatment.steers])
-        n = self.rows
-        strength = steer.strength.expand(2 * n, -1)
-        acts = (strength != 0).any(dim=1).cpu().numpy()
-        return {"positive": acts[:n], "negative": acts[n:]}
+        (steer,) = treatment.steers
+        found = acts(on.model, self._texts(on, treatment.prompt_prefix), steer).numpy()
+        return {"positive": found[: self.rows], "negative": found[self.rows :]}
 
     def _texts(self, on: Experiment, context: str = "") -> list[Encoded]:
         plus, minus = on.instrument.bare(on.part(self.part).examples[: self.rows], context)

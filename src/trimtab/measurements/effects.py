@@ -153,8 +153,13 @@ def _acting(effect: Contrast, level: float) -> Acting | None:
     if share is None:
         return None
     few = Estimate(reason=Phrase("it acts on too few independent examples"))
+    apart = Estimate(reason=Phrase("of two texts that are no pair one may be left alone"))
+    natural, n, (up, down) = effect.pairing == "natural", effect.n_clusters, effect.acted_on
     return Acting(
-        share=estimate(share, effect.n_clusters), effect=few if mean is None else estimate(mean, effect.n_acting)
+        share=estimate(share, n),
+        effect=few if mean is None else estimate(mean, effect.n_acting),
+        rows=int(up.sum()) if natural else int(up.sum() + down.sum()),
+        wrong_of_all=estimate(replace(effect, acting=None).below_zero(level), n) if natural else apart,
     )
 
 

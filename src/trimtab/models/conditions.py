@@ -48,6 +48,18 @@ def decided(model: "Model", rows: Sequence[Encoded], variants: Sequence[tuple[St
     return [tuple(_decided(s, acts, len(rows)) for s in v) for v in variants]
 
 
+def acts(model: "Model", rows: Sequence[Encoded], steer: Steer) -> Tensor:
+    """`[n]` bool: the rows that edits act on at all, with any of their attributes.
+
+    Args:
+        model: the model.
+        rows: texts with their prompt lengths.
+        steer: edits for all rows.
+    """
+    ((own,),) = decided(model, rows, [(steer,)])
+    return own.on[:, 0].cpu().expand(len(rows))
+
+
 def not_met(before: Steer, after: Steer) -> list[int]:
     """Columns of the strengths that the decision on a single row has set to 0.
 

@@ -84,6 +84,24 @@ class Candidate(Record):
     chosen: bool
 
 
+class TriedInstruction(Record):
+    """A wording of an instruction that a search has tried.
+
+    Args:
+        text: that stands in front of prompts.
+        n: dev examples that it was tried on.
+        effect: mean effect on them.
+        wrong: share of them pushed the wrong way.
+        taken: whether it is the one.
+    """
+
+    text: str
+    n: int
+    effect: Estimate
+    wrong: Estimate
+    taken: bool
+
+
 class ShadedText(Record):
     """A dev example's text, piece by piece: a piece is a token, or the few that a character is made of.
 
@@ -122,6 +140,7 @@ class Training(Record):
         schema_version: of this record.
         sites: by site.
         candidates: those that were tried, in their order; empty if there was one alone.
+        instructions: by attribute, wordings that a search has tried, those tried on the most examples first.
         texts: dev examples of every attribute and side.
         texts_site: where their tokens were read; None without texts.
         shade: what `seen` holds: a `gate`, or the `probability` that a classifier gives.
@@ -131,13 +150,14 @@ class Training(Record):
     schema_version: Literal[2] = Field(default=2, alias="schema")
     sites: Mapping[str, TrainedSite] = {}
     candidates: tuple[Candidate, ...] = ()
+    instructions: Mapping[str, tuple[TriedInstruction, ...]] = {}
     texts: tuple[ShadedText, ...] = ()
     texts_site: str | None = None
     shade: Literal["gate", "probability"] = "gate"
     touched: float = 0.01
 
     def __bool__(self) -> bool:
-        return bool(self.sites or self.candidates or self.texts)
+        return bool(self.sites or self.candidates or self.instructions or self.texts)
 
 
 class AbstentionPoint(Record):

@@ -118,10 +118,14 @@ class Acting(Record):
     Args:
         share: of the evaluation examples (of their texts, where pairs are random).
         effect: mean over those that it acts on.
+        rows: how many it acts on; None in reports of earlier versions.
+        wrong_of_all: share of all examples that is pushed the wrong way; none of those that it leaves alone is.
     """
 
     share: Estimate
     effect: Estimate
+    rows: int | None = None
+    wrong_of_all: Estimate = Estimate(reason=EARLIER)
 
 
 class PromptTypeResult(Record):
@@ -357,7 +361,8 @@ class ExampleRow(Record):
     Propensities and effects are in the report's unit; `total` ones are sums over the answer in nats.
     For unpaired data `effect_positive` and `effect_negative` are the two texts' own effects, and
     `effect`, their difference, belongs to an arbitrary pair. `messages` are the turns of a prompt that is a chat, as
-    JSON: a list of objects with `role` and `content`; empty for plain text.
+    JSON: a list of objects with `role` and `content`; empty for plain text. `acts_positive` and `acts_negative` are
+    false where a condition leaves the prompt of that answer's text alone.
     """
 
     example: int
@@ -376,6 +381,8 @@ class ExampleRow(Record):
     total_base: float
     total_steered: float
     messages: str = ""
+    acts_positive: bool = True
+    acts_negative: bool = True
 
 
 class LabelNoise(Record):

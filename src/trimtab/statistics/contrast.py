@@ -77,13 +77,13 @@ class Contrast:
         if self.acting is None:
             return None
         if self.pairing == "natural":
-            return share_interval(self._acting[0], self._labels, level or self.level)
+            return share_interval(self.acted_on[0], self._labels, level or self.level)
         return share_interval(np.concatenate(self.acting), np.tile(self._labels, 2), level or self.level)
 
     @property
     def n_acting(self) -> int:
         """Number of independent clusters with an answer that the steering acts on."""
-        return len({*self._labels[self._acting[0]], *self._labels[self._acting[1]]})
+        return len({*self._labels[self.acted_on[0]], *self._labels[self.acted_on[1]]})
 
     @property
     def n_below_zero(self) -> int:
@@ -128,15 +128,9 @@ class Contrast:
             return anti_steerable(up - down, noise)
         return anti_steerable_unpaired(up, down, noise)
 
-    def _mean(self, sides: tuple[Floats, Floats], labels: tuple[Labels, Labels], level: float | None) -> Interval:
-        (up, down), level = sides, level or self.level
-        if self.pairing == "natural":
-            return bootstrap_mean(up - down, labels[0], seed=self.seed, level=level)
-        return bootstrap_two_sample(up, down, *labels, seed=self.seed, level=level)
-
     @property
-    def _acting(self) -> tuple[Flags, Flags]:
-        """`[n]` of either side; both answers of a natural pair count, or neither."""
+    def acted_on(self) -> tuple[Flags, Flags]:
+        """`[n]` of either side, where the steering acts; both answers of a natural pair count, or neither."""
         if self.acting is None:
             every = np.ones(len(self.positive), np.bool_)
             return every, every
@@ -145,15 +139,21 @@ class Contrast:
             return both, both
         return self.acting
 
+    def _mean(self, sides: tuple[Floats, Floats], labels: tuple[Labels, Labels], level: float | None) -> Interval:
+        (up, down), level = sides, level or self.level
+        if self.pairing == "natural":
+            return bootstrap_mean(up - down, labels[0], seed=self.seed, level=level)
+        return bootstrap_two_sample(up, down, *labels, seed=self.seed, level=level)
+
     @property
     def _sides(self) -> tuple[Floats, Floats]:
         """Figures of either side where the steering acts."""
-        return self.positive[self._acting[0]], self.negative[self._acting[1]]
+        return self.positive[self.acted_on[0]], self.negative[self.acted_on[1]]
 
     @property
     def _side_labels(self) -> tuple[Labels, Labels]:
         """Clusters of these."""
-        return self._labels[self._acting[0]], self._labels[self._acting[1]]
+        return self._labels[self.acted_on[0]], self._labels[self.acted_on[1]]
 
     @property
     def _enough(self) -> bool:

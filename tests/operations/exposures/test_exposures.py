@@ -14,11 +14,22 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from trimtab.errors import InputError, TrimtabError
-from trimtab.operations import Exposure, ExposureLog, ExposureWriter, Store, TextCipher, entries, verify
+from trimtab.interventions import AnswerScore
+from trimtab.operations import (
+    Exposure,
+    ExposureLog,
+    ExposureWriter,
+    SteeredAnswers,
+    Store,
+    TextCipher,
+    entries,
+    verify,
+)
 from trimtab.operations.exposures.writer import SECONDS
+from trimtab.operations.store.tables import ANSWER_SCORES
 
 WAIT = 30.0  # seconds: long enough for a machine that is busy
 
@@ -26,6 +37,15 @@ WAIT = 30.0  # seconds: long enough for a machine that is busy
 def exposed(number: int, unit: str | None = "ada", **fields: Any) -> Exposure:
     given: dict[str, Any] = {"release": "first", "version": 2, "arm": "treatment", "artifact": "a" * 64}
     return Exposure(f"request-{number}", 1000.0 + number, "tiny", unit=unit, **(given | fields))
+
+
+def test_a_kept_score_is_one_that_servers_of_earlier_versions_read(store: Store) -> None:
+    """The store outlives an upgrade that is taken back."""
+    SteeredAnswers(store).scored("request-1", AnswerScore(2, -4.0, -3.0, kl=0.1, acts=False))
+    with store.reading() as connection:
+        ((content,),) = connection.execute(select(ANSWER_SCORES.c.content))
+    of_0_2_0 = {"n_tokens", "base", "steered", "kl", "random", "random_kl", "projections"}
+    assert json.loads(content).keys() == of_0_2_0
 
 
 def test_a_record_says_what_was_given_and_what_it_did(store: Store) -> None:

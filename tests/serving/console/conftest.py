@@ -37,6 +37,7 @@ class OnDuty:
     place: Path
     off: OffSwitch
     key: str
+    monitor: Monitor
 
     @property
     def url(self) -> str:
@@ -77,7 +78,7 @@ def serving(folder: Path, *, stored: bool) -> Iterator[OnDuty]:
         monitor=monitor,
     )  # fmt: skip
     with listening(Server(app, engine, registry, held, keys, log)) as live:
-        yield OnDuty(live, releases, place, off, key)
+        yield OnDuty(live, releases, place, off, key, monitor)
     store.close()
 
 

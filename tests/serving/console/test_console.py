@@ -4,12 +4,18 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 from tests.serving.console.conftest import OnDuty, Open
 from tests.serving.console.seeding import seed
+from tests.serving.monitoring.checks import checked, scores_of
 
+from trimtab.interventions import RequestSteering
 from trimtab.operations import Releases, Store, arm_of
+from trimtab.serving.monitoring.canary import compared
+from trimtab.serving.monitoring.observations import Looked
+from trimtab.serving.monitoring.setups import Setup
 
 pytestmark = pytest.mark.browser
 
@@ -141,6 +147,23 @@ def test_a_server_without_a_store_says_so(alone: OnDuty, visit: Open) -> None:
     expect(page.locator("#monitoring")).to_contain_text("Nothing was watched")
     expect(page.locator("#audit")).to_be_hidden()
     assert page.locator("[data-action]").count() == 0
+
+
+def test_a_canary_says_on_how_many_rows_the_steering_acts(alone: OnDuty, visit: Open) -> None:
+    acts = np.arange(40) % 4 != 0
+    effects = np.where(acts, np.where(np.arange(40) % 10 == 1, -0.2, 0.4), 0.0)
+    run = compared(checked(effects, acting=(acts, acts)), scores_of(effects, acts=acts))
+    looked = Looked("kind", Setup("warm", RequestSteering("5f2c", {"warm": 1.0})), run)
+    seen = alone.monitor.observations
+    seen.add_canary(looked)
+    try:
+        told = visit(alone).locator("#monitoring")
+        expect(told).to_contain_text("as checked")
+        expect(told).to_contain_text("pushed the wrong way 13%")  # 4 of 30
+        expect(told).to_contain_text("of those it acts on; that is 75%")
+        expect(told).to_contain_text("of the rows, in the check 75%")
+    finally:
+        seen.forget("kind", ())
 
 
 def test_a_lost_connection_is_told_with_the_age_of_what_is_shown_and_found_again(on_duty: OnDuty, visit: Open) -> None:

@@ -118,6 +118,11 @@ def test_texts_in_front_and_conditions_count(tiny: Any, every_kind: Any) -> None
     without = steering_of(every_kind, prompts={"b": ("Be kind. ", "")})
     wanted = model.score(PROMPTS, ANSWERS, steering=without, strength={"a": 0.0, "b": 0.5})
     assert [s.steered for s in found] == pytest.approx(wanted.total.tolist(), abs=1e-4)
+    assert all(s.acts for s in found)  # with the other attribute
+    alone = RequestSteering("s", {"a": 3.0, "b": 0.0})
+    found = scores(TransformersEngine, model, picky, ScoreRequest("2", TEXTS, alone))
+    assert [s.acts for s in found] == [False] * len(TEXTS)
+    assert [s.gain for s in found] == pytest.approx([0.0] * len(TEXTS), abs=1e-6)
 
 
 @pytest.mark.parametrize("make", BOTH)

@@ -16,7 +16,7 @@ def checked(effects: Any, *, base: Any = None, noise: float = 1e-3, **fields: An
     n = len(rows)
     clusters = fields.pop("clusters", tuple(map(str, range(n))))
     pairing = fields.pop("pairing", "natural")
-    contrast = Contrast(rows / 2, -rows / 2, clusters, pairing)
+    contrast = Contrast(rows / 2, -rows / 2, clusters, pairing, acting=fields.get("acting"))
     given: dict[str, Any] = {
         "name": "kind", "artifact": "5f2c", "attributes": {"kind": 1.0}, "scope": "all", "unit": "nats/token",
         "choices": False, "chat_template": False, "seed": 0,
@@ -29,8 +29,8 @@ def checked(effects: Any, *, base: Any = None, noise: float = 1e-3, **fields: An
     )  # fmt: skip
 
 
-def scores_of(effects: Any, base: Any = None, kappa: Any = None) -> list[AnswerScore]:
-    """What an engine says where rows have these effects now, with answers of two tokens."""
+def scores_of(effects: Any, base: Any = None, kappa: Any = None, acts: Any = None) -> list[AnswerScore]:
+    """What an engine says where rows have these effects now, with answers of two tokens, and are acted on or not."""
     rows = np.asarray(effects, dtype=np.float64)
     plain = np.zeros(len(rows)) if base is None else base
     found = []
@@ -38,5 +38,6 @@ def scores_of(effects: Any, base: Any = None, kappa: Any = None) -> list[AnswerS
         for sign in (1, -1):
             own = {} if kappa is None else {"kind": {"1": float(kappa[i]) + (0.0 if sign > 0 else 100.0)}}
             b = -5.0 + sign * m / 2
-            found.append(AnswerScore(2, 2 * b, 2 * (b + sign * effect / 2), projections=own))
+            acted = acts is None or bool(acts[i])
+            found.append(AnswerScore(2, 2 * b, 2 * (b + sign * effect / 2), projections=own, acts=acted))
     return found

@@ -101,3 +101,51 @@ def test_the_reference_has_one_value_a_question_of_the_two_sides_in_turn() -> No
     run = compared(checked(EFFECTS, clusters=clusters), scores_of(EFFECTS, kappa=np.arange(80.0)))
     assert run.projections["kind"]["1"] == [2.0 * k + 100.0 * (k % 2) for k in range(40)]
     assert "projections" not in run.record
+
+
+ACTS = np.arange(80) % 4 != 0  # three of four rows
+PARTLY = np.where(ACTS, EFFECTS, 0.0)
+
+
+def test_the_share_is_among_the_rows_acted_on_and_the_share_acted_on_is_told() -> None:
+    was = checked(PARTLY, acting=(ACTS, ACTS))
+    run = compared(was, scores_of(PARTLY, acts=ACTS))
+    assert (run.verdict, run.reason) == ("as checked", "no row moved by more than rounding")
+    among = (EFFECTS[ACTS] < 0).mean()
+    assert run.anti_steerable.value == pytest.approx(among)
+    assert (run.anti_steerable.low, run.anti_steerable.high) == (was.anti_steerable.low, was.anti_steerable.high)
+    assert run.effect.value == pytest.approx(PARTLY.mean())
+    assert run.acts is not None
+    assert run.acts_then is not None
+    assert run.acts.value == run.acts_then.value == 0.75
+    assert run.record["acts"]["value"] == 0.75
+    everywhere = compared(checked(EFFECTS), scores_of(EFFECTS))
+    assert (everywhere.acts, everywhere.acts_then) == (None, None)
+
+
+def test_rows_left_alone_do_not_hide_that_those_acted_on_are_pushed_the_wrong_way() -> None:
+    """Two of three rows are left alone, and half of the others turn round while their mean stays."""
+    acts = np.arange(240) % 3 == 0
+    was = np.where(acts, np.where(np.arange(240) % 30 == 0, -0.1, 0.5), 0.0)
+    now = was.copy()
+    turned = np.flatnonzero(acts)[:40]
+    rest = np.setdiff1d(np.flatnonzero(acts), turned)
+    now[turned] = -0.05
+    now[rest] += (was.sum() - now.sum()) / len(rest)
+    run = compared(checked(was, acting=(acts, acts)), scores_of(now, acts=acts))
+    change = (now[acts] < 0).mean() - (was[acts] < 0).mean()
+    assert run.change.value == pytest.approx(0.0, abs=1e-9)
+    assert run.anti_change.value == pytest.approx(change)
+    assert run.verdict == "worse than checked"
+    assert "acted on" in run.reason
+    blind = compared(checked(was), scores_of(now))
+    assert blind.anti_change.value == pytest.approx(change / 3)
+
+
+def test_one_that_leaves_all_rows_alone_now_is_no_better_for_it() -> None:
+    was = checked(PARTLY, acting=(ACTS, ACTS))
+    run = compared(was, scores_of(np.zeros(80), acts=np.zeros(80, bool)))
+    assert run.verdict == "worse than checked"  # the mean effect is gone
+    assert run.acts is not None
+    assert run.acts.value == 0.0
+    assert (run.anti_steerable.low, run.anti_steerable.high) == (0.0, 1.0)

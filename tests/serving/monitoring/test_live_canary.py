@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
 import pytest
 import torch
 from tests.serving.live.conftest import until
@@ -16,8 +18,10 @@ from tests.workflows.test_study import few
 import trimtab as tt
 from trimtab.behaviors import render_bare
 from trimtab.errors import InputError
-from trimtab.interventions import Capabilities
+from trimtab.interventions import Capabilities, Condition, Site
 from trimtab.models import Model
+from trimtab.models.capture import capture
+from trimtab.models.conditions import prompt_alone
 from trimtab.operations import Definition, OffSwitch, Releases, Store, arm_of
 from trimtab.operations.releases.plan import OnAlarm
 from trimtab.serving.engines.transformers import TransformersEngine
@@ -119,6 +123,42 @@ def test_what_is_served_as_checked_is_as_checked_at_every_look(model: Model, ste
     assert run.known_risk == sum(effect < -report.noise.value for effect in result.effects)
     assert told == []
     assert [line["verdict"] for line in lines if line["event"] == "canary"] == ["as checked"] * 3
+
+
+def test_of_one_that_leaves_prompts_alone_the_share_is_that_of_the_check(
+    model: Model, steerings: Path, tmp_path: Path
+) -> None:
+    """Half of the prompts meet a condition; which ones, the model itself says here."""
+    behavior, direction = few("sentiment"), torch.randn(model.d_model, generator=torch.Generator().manual_seed(1))
+    prompts = [model.encoder().encode([render_bare(e, "positive")])[0] for e in behavior.examples]
+    (own,) = capture(model, [prompt_alone(row) for row in prompts], [Site(SITE)], "mean").activations.values()
+    cosines = torch.cosine_similarity(own, direction[None], dim=1)
+    condition = Condition(SITE, direction, float(cosines.median()) + 1e-5)
+    picky = tt.Steering.load(steerings / "kind").changed(conditions={"kind": condition})
+    folder, check = tmp_path / "steerings", tmp_path / "check"
+    picky.save(folder / "kind")
+    report = tt.check(model, behavior, steering=picky, train=12, evaluation=20, folder=check)
+    (result,) = report.prompt_types.values()
+    meets = {e.prompt: bool(c > condition.threshold) for e, c in zip(behavior.examples, cosines, strict=True)}
+    rows = [row for row in report.rows if row.strength == report.verdict.strength]
+    assert [row.acts_positive for row in rows] == [meets[row.prompt] for row in rows]
+    effects = np.array([row.effect for row in rows if meets[row.prompt]])
+    checked = Checked.load(check)
+    (((looked,),), told, _) = looks(model, folder, checked)
+    run = looked.run
+    assert run is not None
+    assert run.verdict == "as checked"
+    assert result.acting is not None
+    assert run.acts is not None
+    assert run.acts.value == result.acting.share.value == np.mean([meets[row.prompt] for row in rows])
+    assert 0 < run.acts.value < 1
+    assert run.anti_steerable.value == checked.anti_steerable.value == np.mean(effects < 0)
+    assert told == []
+    table = pl.read_parquet(check / "examples.parquet").drop("acts_positive", "acts_negative")
+    table.write_parquet(check / "examples.parquet")
+    with pytest.raises(InputError, match="an earlier version, whose table does not hold which rows") as refused:
+        Checked.load(check)
+    assert refused.value.field == "canary"
 
 
 def live(steerings: Path, operations: Operations, strength: float, on_alarm: OnAlarm = "pause") -> Releases:

@@ -73,8 +73,10 @@ class SteeredAnswers:
         Raises:
             TrimtabError: the store cannot be written, or has it already.
         """
+        content = asdict(score)
+        del content["acts"]  # which servers of 0.2.0 on the same store would not read
         with self._store.appending() as connection:
-            connection.execute(insert(ANSWER_SCORES).values(request=request, content=json.dumps(asdict(score))))
+            connection.execute(insert(ANSWER_SCORES).values(request=request, content=json.dumps(content)))
 
     def read(self, model: str, artifacts: Collection[str], since: float = 0.0) -> list[SteeredAnswer]:
         """Answers under steerings that came to their end, in the order in which they were written.

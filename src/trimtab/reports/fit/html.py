@@ -72,8 +72,13 @@ def figures(fit: Fit) -> dict[str, go.Figure]:
 def _contents(fit: Fit) -> list[tuple[str, Phrase]]:
     """Ids and titles of the sections that the page has."""
     training = fit.training
-    parts = [("attributes", Phrase("Attributes"), True), ("training", Phrase("Training"), bool(training.sites)),
-             ("candidates", Phrase("Candidates"), bool(training.candidates)),
-             ("texts", Phrase("Shaded texts"), bool(training.texts)),
-             ("method", Phrase("How it was made"), True), ("words", Phrase("Words"), bool(training))]  # fmt: skip
+    parts = [
+        ("attributes", Phrase("Attributes"), True),
+        ("training", Phrase("Training"), bool(training.sites)),
+        ("candidates", Phrase("Candidates"), bool(training.candidates)),
+        ("instructions", Phrase("Instructions"), bool(training.instructions)),
+        ("texts", Phrase("Shaded texts"), bool(training.texts)),
+        ("method", Phrase("How it was made"), True),
+        ("words", Phrase("Words"), bool(training)),
+    ]
     return [(key, title) for key, title, there in parts if there]

@@ -11,6 +11,7 @@ from trimtab.errors import InputError
 from trimtab.interventions import AnswerScore, Edit, ScoreRequest, Steerable, prompt_prefixes
 from trimtab.models import Encoded, Model, Steer, ensure_fits, steer
 from trimtab.models.capture import capture
+from trimtab.models.conditions import acts
 from trimtab.models.divergence import divergence_behind, divergences
 from trimtab.models.scoring import check_scorable, choice_variants
 from trimtab.models.thinking import needed_marks
@@ -74,13 +75,20 @@ class Scoring:
         """
         rows, behind = self._rows[some], self._behind[some]
         measured = self._of_choices(rows, behind) if self._choices else self._of_answers(rows, behind)
-        projections = self._projections(rows)
+        projections, acting = self._projections(rows), self._acting(behind)
         out = []
-        for (n, base, each), own in zip(measured, projections, strict=True):
+        for (n, base, each), own, acted in zip(measured, projections, acting, strict=True):
             steered, kl = each[0]
             along, along_kl = each[1] if len(each) > 1 else (None, None)
-            out.append(AnswerScore(n, base, steered, kl, along, along_kl, own))
+            out.append(AnswerScore(n, base, steered, kl, along, along_kl, own, acted))
         return out
+
+    def _acting(self, rows: Sequence[Encoded]) -> list[bool]:
+        """One for each row: whether the steering acts there."""
+        if not self._steering.conditions:
+            return [True] * len(rows)
+        ((own,), *_) = self._variants
+        return list(map(bool, acts(self._model, rows, own).tolist()))
 
     def _of_answers(self, rows: Sequence[Encoded], behind: Sequence[Encoded]) -> "list[_Measured]":
         if self._behind is self._rows:

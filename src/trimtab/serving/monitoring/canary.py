@@ -15,7 +15,7 @@ import numpy as np
 from trimtab.interventions import AnswerScore
 from trimtab.serving.monitoring.checked import Checked
 from trimtab.statistics import Interval, correlation, square_and_add
-from trimtab.statistics.contrast import Contrast
+from trimtab.statistics.contrast import Contrast, Flags
 from trimtab.statistics.inputs import Floats
 
 CanaryVerdict = Literal["as checked", "worse than checked", "inconclusive"]
@@ -30,7 +30,7 @@ class CanaryRun:
         verdict: see `compared`.
         reason: why, in words.
         effect: mean over the rows now; the unit is the check's.
-        anti_steerable: share of rows pushed the wrong way now.
+        anti_steerable: share of rows pushed the wrong way now, of those that the steering acts on.
         change: of the mean effect since the check, on the same rows.
         anti_change: of the share.
         margin, anti_margin: how much worse either may become: from the check's figure to the worse end of its interval.
@@ -39,6 +39,8 @@ class CanaryRun:
         still: how many of them are now.
         new_risk: where the rows stand that are pushed the wrong way now and were not then; the first 20.
         n: rows.
+        acts: share of them that the steering acts on now; None where it leaves none alone.
+        acts_then: the same in the check.
         projections: by attribute, by site, κ of one answer of each question: a reference for live ones.
     """
 
@@ -55,6 +57,8 @@ class CanaryRun:
     still: int
     new_risk: tuple[str, ...]
     n: int
+    acts: Interval | None = None
+    acts_then: Interval | None = None
     projections: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
 
     @property
@@ -84,7 +88,7 @@ def compared(checked: Checked, scores: Sequence[AnswerScore], level: float = 0.9
     gains = np.array([score.gain for score in scores])
     base = np.array([score.base / score.n_tokens for score in scores])
     positive, negative = gains[0::2], gains[1::2]
-    live, before = checked.contrast(positive, negative), checked.contrast(checked.positive, checked.negative)
+    live, before = checked.contrast(positive, negative, _acting(scores)), checked.before
     moved = checked.contrast(positive - checked.positive, negative - checked.negative)
     same = bool(np.abs(moved.rows).max() <= checked.largest_noise)
     change, anti_change = _changes(before, live, moved, level, same)
@@ -101,8 +105,16 @@ def compared(checked: Checked, scores: Sequence[AnswerScore], level: float = 0.9
         still=int((then & now).sum()) if paired else 0,
         new_risk=_sources(checked, now & ~then)[:_NAMED] if paired else (),
         n=len(live.rows),
+        acts=live.acts(),
+        acts_then=before.acts(),
         projections=_reference(checked, scores),
     )  # fmt: skip
+
+
+def _acting(scores: Sequence[AnswerScore]) -> tuple[Flags, Flags] | None:
+    """Where the steering acts now, of either answer; None where it leaves none alone."""
+    acts = np.array([score.acts for score in scores])
+    return None if acts.all() else (acts[0::2], acts[1::2])
 
 
 def _changes(before: Contrast, live: Contrast, moved: Contrast, level: float, same: bool) -> tuple[Interval, Interval]:
@@ -113,8 +125,10 @@ def _changes(before: Contrast, live: Contrast, moved: Contrast, level: float, sa
         return Interval(mean, mean, mean), Interval(share, share, share)
     correlated = 0.0
     if live.pairing == "natural":
-        labels = np.array(live.clusters)
-        correlated = correlation(before.rows < 0, live.rows < 0, labels)
+        both = before.acted_on[0] & live.acted_on[0]  # rows in both shares
+        if both.any():
+            labels = np.array(live.clusters)[both]
+            correlated = correlation(before.rows[both] < 0, live.rows[both] < 0, labels)
     return moved.mean(level), square_and_add(old, new, correlated)
 
 
@@ -132,7 +146,7 @@ def _verdict(
         return "as checked", "no row moved by more than rounding"
     if change.high < -margin:
         return "worse than checked", moved
-    share = f"the share of rows pushed the wrong way changed by {_plus(anti)} (margin {anti_margin:.3g})"
+    share = f"of the rows acted on, the share pushed the wrong way changed by {_plus(anti)} (margin {anti_margin:.3g})"
     if anti.low > anti_margin:
         return "worse than checked", share
     if change.low > -margin and anti.high < anti_margin:

@@ -11,7 +11,7 @@ import numpy as np
 from trimtab.behaviors import Example, render_bare
 from trimtab.errors import InputError
 from trimtab.statistics import Interval
-from trimtab.statistics.contrast import Contrast
+from trimtab.statistics.contrast import Contrast, Flags
 from trimtab.statistics.inputs import Floats
 from trimtab.texts import Message, Rendered
 
@@ -43,9 +43,11 @@ class Checked:
         seed: of resampling.
         base: `[n]` propensities of the plain model then.
         positive, negative: `[n]` effects on either answer then.
+        acting: `[n]` of the positive and of the negative answers, where the steering acted; None where it left none
+            of them alone.
         noise, largest_noise: what an effect moves by rounding alone, usually and at most.
         effect: mean over all rows of the check, with its interval.
-        anti_steerable: share of them pushed the wrong way, with its interval.
+        anti_steerable: share pushed the wrong way of those that it acted on, with its interval.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Checked:
     largest_noise: float
     effect: Interval
     anti_steerable: Interval
+    acting: tuple[Flags, Flags] | None = None
 
     @staticmethod
     def load(folder: Path, rows: int = ROWS) -> "Checked":
@@ -98,9 +101,14 @@ class Checked:
         """Both answers of every row, the positive one first."""
         return tuple(render_bare(example, side) for example in self.examples for side in _SIDES)
 
-    def contrast(self, positive: Floats, negative: Floats) -> Contrast:
-        """A quantity of either answer, over the rows."""
-        return Contrast(positive, negative, self.clusters, self.pairing, self.seed)
+    @property
+    def before(self) -> Contrast:
+        """The effects then."""
+        return self.contrast(self.positive, self.negative, self.acting)
+
+    def contrast(self, positive: Floats, negative: Floats, acting: tuple[Flags, Flags] | None = None) -> Contrast:
+        """A quantity of either answer, over the rows; `acting` as `Contrast` takes it."""
+        return Contrast(positive, negative, self.clusters, self.pairing, self.seed, acting=acting)
 
 
 def _rows(folder: Path, report: "Report") -> "list[ExampleRow]":
@@ -149,7 +157,29 @@ def _checked(folder: Path, report: "Report", rows: "list[ExampleRow]") -> Checke
         largest_noise=max(report.noise.maximum, _ROUNDING),
         effect=Interval(effect.mean, effect.low, effect.high),
         anti_steerable=Interval(anti.share, anti.low, anti.high),
+        acting=_acting(folder, report, rows),
     )
+
+
+def _acting(folder: Path, report: "Report", rows: "list[ExampleRow]") -> tuple[Flags, Flags] | None:
+    """Where the steering acted; None where it left none of the rows alone.
+
+    Raises:
+        InputError: the table does not hold it, as those of earlier versions.
+    """
+    found = report.prompt_types[report.verdict.prompt_type].acting
+    if found is None:
+        return None
+    left_alone = any(not (row.acts_positive and row.acts_negative) for row in report.rows)
+    if not left_alone and found.share.value != 1:
+        raise InputError(
+            f"{folder} is a check by an earlier version, whose table does not hold which rows the steering left alone; "
+            "run the check again",
+            code="unfit-evidence",
+            field="canary",
+        )
+    acting = np.array([row.acts_positive for row in rows]), np.array([row.acts_negative for row in rows])
+    return None if np.all(acting) else acting
 
 
 def _turns(folder: Path, row: "ExampleRow") -> tuple[Message, ...]:

@@ -35,7 +35,10 @@ class Watched(Collector):
     def _canaries(self) -> Iterator[Metric]:
         verdicts = _gauge("canary_verdict", "1 for what the last look of a canary came to, else 0.", "check", "verdict")
         effect = _gauge("canary_effect", "Mean effect at the last look, in the check's unit.", "check")
-        anti = _gauge("canary_anti_steerable", "Share of rows pushed the wrong way at the last look.", "check")
+        anti = _gauge(
+            "canary_anti_steerable", "Share of rows pushed the wrong way at the last look, of those acted on.", "check"
+        )
+        acts = _gauge("canary_acts", "Share of rows that the steering acts on at the last look.", "check")
         age = _gauge("canary_age_seconds", "Since the last look that did not fail.", "check")
         for (check, key), looked in list(self._observations.canaries.items()):
             of, run = [looked.setup.name, key, check], looked.run
@@ -44,8 +47,9 @@ class Watched(Collector):
             if run is not None:
                 effect.add_metric(of, run.effect.value)
                 anti.add_metric(of, run.anti_steerable.value)
+                acts.add_metric(of, 1.0 if run.acts is None else run.acts.value)
                 age.add_metric(of, time.time() - looked.time)
-        yield from (verdicts, effect, anti, age)
+        yield from (verdicts, effect, anti, acts, age)
 
     def _live(self) -> Iterator[Metric]:
         n = _gauge("shadow_answers", "Answers that were scored, one a unit.")

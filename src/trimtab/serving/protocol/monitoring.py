@@ -29,6 +29,8 @@ class CanaryCard(Answered):
     still: int
     new_risk: list[str]
     n: int
+    acts: Ends | None
+    acts_then: Ends | None
 
 
 class SetupCard(Answered):

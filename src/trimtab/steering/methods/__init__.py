@@ -11,6 +11,7 @@ from trimtab.steering.methods.base import Learned as Learned
 from trimtab.steering.methods.base import Materials as Materials
 from trimtab.steering.methods.base import Method as Method
 from trimtab.steering.methods.base import TokenGroup as TokenGroup
+from trimtab.steering.methods.base import TriedText as TriedText
 from trimtab.steering.methods.cast import ConditionalActivationSteering
 from trimtab.steering.methods.directional import Angular, DirectionalAblation, ProjectionClamp
 from trimtab.steering.methods.exclusive_gates import ExclusiveGates as ExclusiveGates
@@ -23,7 +24,7 @@ from trimtab.steering.methods.mean_difference import mean_difference as mean_dif
 from trimtab.steering.methods.nl_iti import NonLinearInferenceTimeIntervention
 from trimtab.steering.methods.pca import PCA
 from trimtab.steering.methods.probe import LogisticProbe, ProbeGated
-from trimtab.steering.methods.prompting import InContextExamples, Instruction
+from trimtab.steering.methods.prompting import InContextExamples, Instruction, SearchedInstruction
 from trimtab.steering.methods.prompting import PromptMaterial as PromptMaterial
 from trimtab.steering.methods.prompting import PromptMethod as PromptMethod
 from trimtab.steering.methods.sides import Data as Data
@@ -38,7 +39,7 @@ BUILT_IN: dict[str, type[Method]] = {
     for cls in (
         MeanDifference, PCA, LogisticProbe, ProbeGated, InContextVector, DirectionalAblation, ProjectionClamp, Angular,
         KSteering, InferenceTimeIntervention, NonLinearInferenceTimeIntervention, ConditionalActivationSteering,
-        Instruction, InContextExamples, ExclusiveGates, MATSteer,
+        Instruction, SearchedInstruction, InContextExamples, ExclusiveGates, MATSteer,
     )
 }  # fmt: skip
 

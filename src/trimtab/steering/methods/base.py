@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 import torch
 
 from trimtab.interventions import Component, ModelFacts, Site
+from trimtab.statistics import Interval
 from trimtab.steering.mat_steer import Trained
 from trimtab.steering.mat_steer.training import Progress
 from trimtab.steering.steering import Origin, Steering
@@ -21,6 +22,25 @@ if TYPE_CHECKING:
 Material = Literal["sides", "tokens", "text"]
 
 
+@dataclass(frozen=True)
+class TriedText:
+    """A text in front of prompts, as dev shows it.
+
+    Args:
+        text: for the behavior, and against it.
+        n: dev examples that it was tried on; fewer than others where it was plainly behind.
+        effect: mean effect on them.
+        wrong: share of them pushed the wrong way.
+        taken: whether it is the one.
+    """
+
+    text: tuple[str, str]
+    n: int
+    effect: Interval
+    wrong: Interval
+    taken: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Learned:
     """What a method returns: a steering whose strength 1 is the method's own.
@@ -28,10 +48,12 @@ class Learned:
     Args:
         steering: with an attribute for every behavior.
         by_site: training curves and gate statistics; empty unless the method trains on tokens.
+        tried: by attribute, texts that a search has tried; empty unless the method searches.
     """
 
     steering: Steering
     by_site: Mapping[Site, Trained] = field(default_factory=dict)
+    tried: Mapping[str, Sequence[TriedText]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -89,6 +111,10 @@ class Materials(Protocol):
 
     def texts(self) -> "Mapping[str, PromptMaterial]":
         """Instructions and solved examples for each attribute."""
+        ...
+
+    def tried(self, candidates: Mapping[str, Sequence[tuple[str, str]]]) -> Mapping[str, Sequence[TriedText]]:
+        """By attribute, texts for it and against it, as dev shows them; the one that does best is marked."""
         ...
 
     def those_that_work(self, attempts: Sequence[tuple[str, Callable[[], Learned]]]) -> list[Learned]:

@@ -3,12 +3,33 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from trimtab.errors import InputError
 from trimtab.interventions import ModelFacts
 from trimtab.steering.methods.base import Learned, Material, Materials, Method
 from trimtab.steering.steering import Steering
+
+WORDINGS: Final = (
+    "{this}",
+    "{this} {this}",
+    "Follow this instruction: {this}",
+    "Important! {this}",
+    "Rule: {this} There is no exception to it.",
+    "{this} Whoever reads the answer relies on it.",
+    "{this} Do so from the very first word.",
+    "Please keep to this in every sentence that you write. {this}",
+    "Bear this in mind before every word: {this}",
+    "You play a part from now on, and stay in it to the end. {this}",
+    "You were chosen for this, since nobody does it better. {this}",
+    "{this} Never answer as somebody would who was told: {other}",
+    "There are two kinds of answers. The first kind follows this: {other} The second kind follows this: {this} Give an "
+    "answer of the second kind.",
+    "What follows was written by somebody who had been told: {this}",
+    "Instruction:\n{this}\n\nText:",
+)
+"""Ways to say an instruction: short, said twice, as a command, a rule, a reason, a request, a part to play, against its
+opposite, and as a fact about the text."""
 
 
 @dataclass(frozen=True)
@@ -18,10 +39,12 @@ class PromptMaterial:
     Args:
         instructions: one for the behavior and one against it.
         shots: prompts with their matching and non-matching answers, used neither for training nor for measuring.
+        description: of the behavior, for people; empty where there is none.
     """
 
     instructions: tuple[str, str]
     shots: Sequence[tuple[str, str, str]] = ()
+    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,9 +71,17 @@ class PromptMethod(Method):
         """
         if not materials:
             raise InputError("give at least one attribute", code="missing-value", field="data")
-        prompts = {name: self.texts(own) for name, own in materials.items()}
+        return self._asking({name: self.texts(own) for name, own in materials.items()}, made_for, digests)
+
+    def _asking(
+        self,
+        prompts: Mapping[str, tuple[str, str]],
+        made_for: ModelFacts | None,
+        digests: Mapping[str, str] | None,
+    ) -> Steering:
+        """The steering of texts, by attribute."""
         origin = self.origin(None, digests)
-        return Steering({}, dict.fromkeys(materials, 1.0), origin, made_for=made_for, prompts=prompts)
+        return Steering({}, dict.fromkeys(prompts, 1.0), origin, made_for=made_for, prompts=prompts)
 
     def learn(self, materials: Materials) -> Sequence[Learned]:
         """One steering, made of the instructions or the shots."""
@@ -70,6 +101,55 @@ class Instruction(PromptMethod):
     def texts(self, material: PromptMaterial) -> tuple[str, str]:
         """The two instructions."""
         return f"{material.instructions[0]}\n\n", f"{material.instructions[1]}\n\n"
+
+
+@dataclass(frozen=True)
+class SearchedInstruction(PromptMethod):
+    """The one of several wordings of the behavior's instruction that does best on dev.
+
+    Args:
+        own: further instructions to try, one a line; behind a tab the opposite one, else that of the behavior.
+    """
+
+    name: ClassVar[str] = "searched-instruction"
+    source: ClassVar[str] = (
+        "The choice among candidates of the Automatic Prompt Engineer (2211.01910), by propensities on dev. Assumed: a "
+        "fixed list of wordings in place of a model that writes them; a race on ever more examples; of those not "
+        "plainly behind, the one that pushes the fewest examples the wrong way."
+    )
+    own: str = ""
+
+    def texts(self, material: PromptMaterial) -> tuple[str, str]:
+        """The behavior's own wording, which the search begins with."""
+        return self.candidates_of(material)[0]
+
+    def candidates_of(self, material: PromptMaterial) -> list[tuple[str, str]]:
+        """Texts to try, each for the behavior and against it."""
+        this, other = material.instructions
+        found = [(w.format(this=this, other=other), w.format(this=other, other=this)) for w in WORDINGS]
+        if material.description:
+            found.append((f"What is wanted here: {material.description}", f"Not wanted here: {material.description}"))
+        for line in filter(None, map(str.strip, self.own.splitlines())):
+            mine, _, opposite = map(str.strip, line.partition("\t"))
+            found.append((mine, opposite or other))
+        return [(f"{mine}\n\n", f"{opposite}\n\n") for mine, opposite in dict.fromkeys(found)]
+
+    def learn(self, materials: Materials) -> Sequence[Learned]:
+        """One steering, of the wordings that do best on dev.
+
+        Raises:
+            InputError: instructions of one's own for several attributes.
+        """
+        asked = materials.texts()
+        if self.own and len(asked) > 1:
+            raise InputError(
+                f"own instructions are of one behavior, and {len(asked)} are given; leave them out, or fit one alone",
+                code="conflicting-arguments",
+                field="options.own",
+            )
+        tried = materials.tried({name: self.candidates_of(own) for name, own in asked.items()})
+        prompts = {name: next(t.text for t in some if t.taken) for name, some in tried.items()}
+        return [Learned(self._asking(prompts, materials.made_for, materials.digests), tried=tried)]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from trimtab.interventions import Place
 from trimtab.languages import Code, spoken
 from trimtab.measurements.records import model_record
 from trimtab.models import Model
-from trimtab.phrases import Phrase
+from trimtab.phrases import Phrase, with_commas
 from trimtab.reports.advise.files import save_advice
 from trimtab.results.advice import Advice, AdvisedRequirement, Attempt
 from trimtab.results.figures import Estimate, Told, estimate
@@ -36,7 +36,7 @@ from trimtab.verdict.looks import undrawn
 from trimtab.verdict.next_steps import CommandWords
 from trimtab.verdict.requirements import requirements
 from trimtab.version import __version__
-from trimtab.workflows.advise.remedies import REMEDIES, VECTOR, Remedy
+from trimtab.workflows.advise.remedies import REMEDIES, SEARCHED, VECTOR, Remedy
 from trimtab.workflows.check.check import MIN_EFFECT, check
 from trimtab.workflows.fit.fit import fit
 
@@ -70,6 +70,7 @@ def advise(
     max_kl: float = 0.1,
     every: bool = False,
     minutes: float | None = None,
+    instructions: str = "",
     progress: Progress | None = None,
     command: str = "",
     named: CommandWords | None = None,
@@ -93,6 +94,7 @@ def advise(
         train, evaluation, seed, chat_template, min_effect, max_anti_steerable, max_kl: as in `check`.
         every: try all remedies; else none that is dearer than the first whose requirements hold on dev.
         minutes: start no further remedy after so many; the vector is always tried.
+        instructions: further wordings to try for the instruction, one a line; behind a tab the opposite one.
         progress: is told how far the work is.
         command: recorded.
         named: how behavior and model are named in the commands of the check's next steps.
@@ -110,11 +112,11 @@ def advise(
     where(model, site)
     home = output_path(folder)
     parts: dict[str, Any] = {"train": train, "evaluation": evaluation, "seed": seed, "chat_template": chat_template}
-    decides = [repr(site), *parts.values(), least, max_anti_steerable, max_kl]
+    decides = [repr(site), *parts.values(), least, max_anti_steerable, max_kl, *filter(None, [instructions])]
     ledger = Ledger(home, key_of(model, behavior, "advise", *decides))
     on, notes = ready(model, behavior, ["prefilled"], ledger=ledger, progress=shown, **parts)
     notes.append(decidable(on.splits, max_anti_steerable))
-    work = _Work(model, behavior, on, home, thresholds, site, parts, shown)
+    work = _Work(model, behavior, on, home, thresholds, site, parts, shown, instructions)
     attempts = _attempts(work, every, None if minutes is None else start + 60 * minutes)
     made = [a for a in attempts if a.margin is not None]
     chosen = min(made, key=_rank, default=None)
@@ -177,6 +179,7 @@ class _Work:
     site: Place | None
     parts: Mapping[str, Any]
     progress: Progress
+    instructions: str
 
 
 def _attempts(work: _Work, every: bool, deadline: float | None) -> list[Attempt]:
@@ -194,9 +197,24 @@ def _attempts(work: _Work, every: bool, deadline: float | None) -> list[Attempt]
             )
         elif late:
             attempts.append(Attempt(name=remedy.name, what=remedy.what, reason=Phrase("not tried: the time was up")))
+        elif not every and (why := _no_cure(remedy, attempts)) is not None:
+            attempts.append(Attempt(name=remedy.name, what=remedy.what, reason=why))
         else:
             attempts.append(_attempt(work, remedy, steerings))
     return attempts
+
+
+def _no_cure(remedy: Remedy, attempts: Sequence[Attempt]) -> Phrase | None:
+    """Why a weaker dose cannot help: the whole one does too little. None where it may, or the remedy is none."""
+    whole = next((a for a in attempts if a.name == remedy.half_of), None)
+    if whole is None:
+        return None
+    too_little = [r.name for r in whole.requirements if r.direction == "above" and r.holds is False]
+    if not too_little:
+        return None
+    return Phrase(
+        "not tried: {remedy} does too little as it is: {what}", remedy=whole.name, what=with_commas(too_little)
+    )
 
 
 def _attempt(work: _Work, remedy: Remedy, steerings: dict[str, Steering]) -> Attempt:
@@ -243,15 +261,21 @@ def said(attempt: Attempt) -> str:
 
 
 def _made(work: _Work, remedy: Remedy, steerings: Mapping[str, Steering]) -> tuple[Steering, tuple[Phrase, ...]]:
+    needed = remedy.stacked or (() if remedy.half_of is None else (remedy.half_of,))
+    missing = [name for name in needed if name not in steerings]
+    if missing:
+        raise InputError(
+            Phrase("{remedy} could not be made", remedy=missing[0]), code="missing-value", field="behavior"
+        )
     if remedy.stacked is not None:
         first, second = remedy.stacked
-        missing = [name for name in remedy.stacked if name not in steerings]
-        if missing:
-            raise InputError(
-                Phrase("{remedy} could not be made", remedy=missing[0]), code="missing-value", field="behavior"
-            )
         return steerings[first].changed(prompts=steerings[second].prompts), ()
+    if remedy.half_of is not None:
+        whole = steerings[remedy.half_of]
+        return whole.changed(attributes={name: 0.5 * value for name, value in whole.attributes.items()}), ()
     options = dict(remedy.options)
+    if remedy.name == SEARCHED:
+        options["own"] = work.instructions
     maker = method(options["method"])
     if maker.material != "text" and not maker.all_blocks and maker.reads is None:
         options["site"] = next(iter(steerings[VECTOR].edits)) if VECTOR in steerings else work.site

@@ -17,6 +17,8 @@ class Remedy:
         options: of `fit`; `site` is that of the vector unless the method looks at all blocks.
         stacked: names of two remedies before it, whose edits and texts it takes together.
         careful: whether prompts at risk are left alone.
+        half_of: name of a remedy before it, that it takes at half its strength. It is worth a try where that one does
+            too much, and not where it does too little.
     """
 
     name: str
@@ -24,19 +26,32 @@ class Remedy:
     options: Mapping[str, Any] = field(default_factory=dict)
     stacked: tuple[str, str] | None = None
     careful: bool = False
+    half_of: str | None = None
 
 
 VECTOR: Final = "vector"
 INSTRUCTION: Final = "instruction"
+SEARCHED: Final = "searched-instruction"
 REMEDIES: Final = (
     Remedy(VECTOR, Phrase("one vector: the mean difference of the two answers"), {"method": "mean-difference"}),
+    Remedy("half-vector", Phrase("the vector at half its strength"), half_of=VECTOR),
     Remedy(INSTRUCTION, Phrase("the instruction in front of every prompt, no edit"), {"method": "instruction"}),
+    Remedy(
+        SEARCHED,
+        Phrase("the wording of the instruction that does best of several, in front of every prompt, no edit"),
+        {"method": "searched-instruction"},
+    ),
     Remedy(
         "in-context-examples",
         Phrase("solved examples in front of every prompt, no edit"),
         {"method": "in-context-examples"},
     ),
     Remedy("vector-and-instruction", Phrase("the vector and the instruction together"), stacked=(VECTOR, INSTRUCTION)),
+    Remedy(
+        "vector-and-searched-instruction",
+        Phrase("the vector and the best wording together"),
+        stacked=(VECTOR, SEARCHED),
+    ),
     Remedy(
         "vector-in-context",
         Phrase("one vector, of answers read behind the instruction and solved examples"),

@@ -282,6 +282,7 @@ def _rows(on: Experiment, found: Measured) -> tuple[ExampleRow, ...]:
     at_strengths = _over(found)
     for t, steered in found.steered.items():
         at = {on.strength: steered.plus, -on.strength: steered.minus}
+        acting = steered.contrast_of.acting
         if t == found.chosen.prompt_type:
             at = {**{s: p for s, p in at_strengths.items() if s != 0}, **at}
         for strength, after in sorted(at.items()):
@@ -295,6 +296,8 @@ def _rows(on: Experiment, found: Measured) -> tuple[ExampleRow, ...]:
                     base=float(base.m[i]), steered=float(after.m[i]), effect=float(after.m[i] - base.m[i]),
                     effect_positive=float(change["positive"][i]), effect_negative=float(change["negative"][i]),
                     total_base=float(total_base[i]), total_steered=float(total_steered[i]), messages=_turns(e),
+                    acts_positive=acting is None or bool(acting[0][i]),
+                    acts_negative=acting is None or bool(acting[1][i]),
                 )  # fmt: skip
                 out.append(row)
     return tuple(out)

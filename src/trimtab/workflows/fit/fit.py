@@ -23,10 +23,11 @@ from trimtab.measurements.edit_size_ratio import edit_size_ratio
 from trimtab.models import Model
 from trimtab.phrases import Phrase
 from trimtab.reports.fit.files import save_fit
-from trimtab.results.fit import Abstention, Candidate, Fit, TrainedSite, Training
+from trimtab.results.figures import estimate
+from trimtab.results.fit import Abstention, Candidate, Fit, TrainedSite, Training, TriedInstruction
 from trimtab.results.report import IN_WORDS, Report
 from trimtab.steering import Steering
-from trimtab.steering.methods import Learned, Method, configured
+from trimtab.steering.methods import Learned, Method, TriedText, configured
 from trimtab.storage.atomic import output_path
 from trimtab.storage.steps import Ledger, workplace
 from trimtab.workflows.check.check import check
@@ -330,8 +331,14 @@ def _chosen(
     training = Training(
         sites={str(site): TrainedSite.model_validate(trained.as_record) for site, trained in chosen.by_site.items()},
         candidates=tuple(Candidate(**asdict(row), score=row.score, chosen=i == taken) for i, row in enumerate(rows)),
+        instructions={name: tuple(map(_instruction, some)) for name, some in chosen.tried.items()},
     )
     return maker, chosen.steering, training
+
+
+def _instruction(tried: TriedText) -> TriedInstruction:
+    effect, wrong = (estimate(i, tried.n) for i in (tried.effect, tried.wrong))
+    return TriedInstruction(text=tried.text[0].strip(), n=tried.n, effect=effect, wrong=wrong, taken=tried.taken)
 
 
 def _experiment(

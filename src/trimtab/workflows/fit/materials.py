@@ -19,8 +19,9 @@ from trimtab.models.tokens import TokenSelection, capture_tokens
 from trimtab.phrases import Phrase
 from trimtab.results.numbers import NO_REASON
 from trimtab.steering.mat_steer import TokenRows, TokenSides
-from trimtab.steering.methods import Data, Learned, Method, PromptMaterial, Sides, TokenGroup
+from trimtab.steering.methods import Data, Learned, Method, PromptMaterial, Sides, TokenGroup, TriedText
 from trimtab.workflows.choice import map_blocks
+from trimtab.workflows.fit.instructions import searched
 
 T = TypeVar("T")
 
@@ -109,10 +110,17 @@ class FitMaterials:
         materials = {}
         for name, on in self.experiments.items():
             shots = [(e.prompt, e.positive, e.negative) for e in on.splits.shots.examples]
-            materials[name] = PromptMaterial(
-                (on.behavior.instruction("positive"), on.behavior.instruction("negative")), shots
-            )
+            asked = on.behavior.instruction("positive"), on.behavior.instruction("negative")
+            materials[name] = PromptMaterial(asked, shots, on.behavior.description)
         return materials
+
+    def tried(self, candidates: Mapping[str, Sequence[tuple[str, str]]]) -> dict[str, list[TriedText]]:
+        """Texts in front of the dev examples; how many were tried, and which was taken, is noted."""
+        found: dict[str, list[TriedText]] = {}
+        for name, texts in candidates.items():
+            found[name], notes = searched(self.experiments[name], texts)
+            self.notes.extend(Phrase("{name}: {note}", name=name, note=note) for note in notes)
+        return found
 
     def those_that_work(self, attempts: Sequence[tuple[str, Callable[[], Learned]]]) -> list[Learned]:
         """What attempts give; those that cannot be made are noted, unless none can."""

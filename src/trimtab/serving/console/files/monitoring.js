@@ -42,6 +42,12 @@ function ends(figured, written = figure) {
   return `${written(figured.value)}${bounds}`;
 }
 
+function actsOn(run) {
+  if (run.acts === null) return [];
+  const then = run.acts_then === null ? percent(1) : percent(run.acts_then.value);
+  return [element("br"), t("canary.acts", { figure: ends(run.acts, (value) => percent(value)), then })];
+}
+
 function canaries(found) {
   const rows = found.map((one) => [
     steering(one),
@@ -49,7 +55,7 @@ function canaries(found) {
     one.run
       ? [badge(CANARY[one.run.verdict] ?? "unchecked", word("canary", one.run.verdict), 16), element("p", { class: "quiet" }, word("canary.means", one.run.verdict))]
       : [badge("caution", t("canary.failed"), 16), " ", said(one.fault ?? "", "small", { lang: "en" })],
-    one.run ? [t("canary.effect", { figure: ends(one.run.effect) }), element("br"), t("canary.wrong", { figure: ends(one.run.anti_steerable, (value) => percent(value)), n: one.run.n })] : t("unknown"),
+    one.run ? [t("canary.effect", { figure: ends(one.run.effect) }), element("br"), t("canary.wrong", { figure: ends(one.run.anti_steerable, (value) => percent(value)), n: one.run.n }), ...actsOn(one.run)] : t("unknown"),
     since(one.time),
   ]);
   return table(t("canaries.caption"), ["steering", "check", "state", "figures", "when"].map((key) => t(`column.${key}`)), rows);
