@@ -7,6 +7,7 @@ from io import StringIO
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
+from tests.conftest import Run
 from tests.languages.words import JAPANESE, VERB, Words, foreign, plotted
 from tests.reports import fit_example, study_example
 from tests.reports.test_evaluation import comparison
@@ -212,3 +213,22 @@ def test_a_message_of_an_error_is_said_in_the_language_or_quoted_in_its_own() ->
     assert "作成できませんでした：icv：乖離がNaNか無限大です" in said
     assert '<span lang="en">' not in said
     assert '作成できませんでした：<span lang="en">nobody has translated this</span>' in quoted
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("fit", "sentiment"),
+        ("advise", "sentiment"),
+        ("study", "sentiment"),
+        ("predict", "sentiment"),
+        ("evaluate", "--task", "behavior:sentiment", "--method", "icv"),
+        ("tune", "--task", "behavior:sentiment", "--method", "icv"),
+    ],
+    ids=lambda asked: asked[0],
+)
+def test_every_verb_takes_a_language_and_refuses_others_before_any_work(asked: tuple[str, ...], run: Run) -> None:
+    code, _, err = run(*asked, "--lang", "fr")
+    assert code == 2
+    assert "--lang 'fr': choose en or ja" in err
+    assert "loading" not in err
