@@ -95,7 +95,8 @@ class TrimtabError(Exception):
 
     def at(self, place: str) -> Self:
         """The same error, its message with the place in front."""
-        return type(self)(f"{place}: {self}", code=self.code, field=self.field)
+        said = Phrase("{place}: {message}", place=place, message=self.message)
+        return type(self)(said, code=self.code, field=self.field)
 
 
 class InputError(TrimtabError):

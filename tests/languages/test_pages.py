@@ -7,11 +7,13 @@ from io import StringIO
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
+from tests.conftest import Run
 from tests.languages.words import JAPANESE, VERB, Words, foreign, plotted
 from tests.reports import fit_example, study_example
 from tests.reports.test_evaluation import comparison
 from tests.reports.test_tune_html import searched
 
+from trimtab.errors import InputError, NotFiniteError
 from trimtab.languages import Language, spoken
 from trimtab.phrases import Phrase
 from trimtab.reports.advise.html import advice_page
@@ -44,7 +46,9 @@ NAMES = (
     *fit_example.NAMES, *(model[0] for model in study_example.MODELS), *study_example.TYPES, "truthful", "fair",
     "mat-steer at", "mat-steer", "mc1", "truth", "AUROC", "Brier", "trimtab", "torch", "transformers", "residual",
 )  # fmt: skip
-SAID = Phrase("{what} moves answers the intended way: {figures}.", what=Phrase("Steering"), figures="+0.1")
+HOW = Phrase("{method}, site {site}", method="mat-steer", site=14)
+WHAT = Phrase("Steering “{name}” with a finished steering ({how})", name="warmth", how=HOW)
+SAID = Phrase("{what} moves answers the intended way: {figures}.", what=WHAT, figures="+0.1")
 
 
 def fit(name: str) -> Fit:
@@ -196,3 +200,35 @@ def test_a_japanese_terminal_says_no_english(name: str) -> None:
     assert foreign([VERB.sub(" · ", line) for line in said.splitlines()], NAMES) == []
     assert not JAPANESE.search(printed(EN, 400))
     assert max(map(cell_len, printed(JA, 80).splitlines())) <= 80
+
+
+def test_a_message_of_an_error_is_said_in_the_language_or_quoted_in_its_own() -> None:
+    known = NotFiniteError(Phrase("a divergence is NaN or infinite; try a smaller strength or dtype float32"))
+    found = {}
+    for error in (known.at("icv"), InputError("nobody has translated this")):
+        why = Phrase("could not be made: {why}", why=error.message)
+        attempts = (advised().attempts[0].model_copy(update={"reason": why, "requirements": ()}),)
+        found[str(error)] = advice_page(advised().model_copy(update={"attempts": attempts}), JA)
+    said, quoted = found.values()
+    assert "作成できませんでした：icv：乖離がNaNか無限大です" in said
+    assert '<span lang="en">' not in said
+    assert '作成できませんでした：<span lang="en">nobody has translated this</span>' in quoted
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("fit", "sentiment"),
+        ("advise", "sentiment"),
+        ("study", "sentiment"),
+        ("predict", "sentiment"),
+        ("evaluate", "--task", "behavior:sentiment", "--method", "icv"),
+        ("tune", "--task", "behavior:sentiment", "--method", "icv"),
+    ],
+    ids=lambda asked: asked[0],
+)
+def test_every_verb_takes_a_language_and_refuses_others_before_any_work(asked: tuple[str, ...], run: Run) -> None:
+    code, _, err = run(*asked, "--lang", "fr")
+    assert code == 2
+    assert "--lang 'fr': choose en or ja" in err
+    assert "loading" not in err

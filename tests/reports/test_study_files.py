@@ -75,7 +75,7 @@ def test_tables_without_rows_or_figures_keep_their_columns(study: Study, cells: 
 def test_a_study_that_cannot_be_drawn_leaves_the_old_one(
     study: Study, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(_: Study) -> str:
+    def fails(*_: object) -> str:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(study_html, "study_page", fails)

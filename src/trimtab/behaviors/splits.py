@@ -10,7 +10,7 @@ import numpy as np
 from trimtab.behaviors.behavior import Behavior, Example
 from trimtab.behaviors.duplicates import deduplicate, frame_of, normalise, resemblances
 from trimtab.errors import InputError
-from trimtab.phrases import Phrase
+from trimtab.phrases import Phrase, with_and
 
 __all__ = ["Part", "Splits", "clusters", "deduplicate", "normalise", "split"]
 
@@ -233,10 +233,23 @@ def _members(behavior: Behavior, needed: int) -> dict[str, list[int]]:
     if len(members) < needed:
         alike = [rows for rows in members.values() if len(rows) > 1]
         first = next(({behavior.examples[i].source or f"row {i + 1}": 0 for i in rows[:2]} for rows in alike), {})
-        why = f" (rows that nearly repeat each other count once, such as {' and '.join(first)})" if first else ""
+        rows: str = str(len(behavior.examples))
+        if first:
+            rows = Phrase(
+                "{n} rows (rows that nearly repeat each other count once, such as {which})",
+                n=rows, which=with_and(list(first)),
+            )  # fmt: skip
+        else:
+            rows = Phrase("{n} rows", n=rows)
         raise InputError(
-            f"behavior {behavior.name!r} has {len(members)} different questions in {len(behavior.examples)} rows{why}; "
-            f"at least {needed} are needed, and some 500 for narrow intervals",
+            Phrase(
+                "behavior {name} has {n} different questions in {rows}; at least {needed} are needed, and some 500 for "
+                "narrow intervals",
+                name=repr(behavior.name),
+                n=len(members),
+                rows=rows,
+                needed=needed,
+            ),
             code="too-few-examples",
             field="behavior",
         )

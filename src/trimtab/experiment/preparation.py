@@ -203,8 +203,11 @@ def check_sides_differ(positive: Sequence[Encoded], negative: Sequence[Encoded],
     """
     if sorted(row.ids for row in positive) == sorted(row.ids for row in negative):
         raise InputError(
-            f"{what}: the positive and the negative side are the same texts, so there is nothing to steer toward; give "
-            "examples whose sides differ",
+            Phrase(
+                "{what}: the positive and the negative side are the same texts, so there is nothing to steer toward; "
+                "give examples whose sides differ",
+                what=what,
+            ),
             code="unusable-examples",
             field="behavior",
         )

@@ -13,6 +13,7 @@ from trimtab.measurements.activations import median_norm
 from trimtab.measurements.activations import typical as typical_of
 from trimtab.models import Encoded, Model, steer
 from trimtab.models.capture import capture
+from trimtab.phrases import Phrase
 from trimtab.steering import Steering
 
 Typical = Callable[[Site], tuple[Tensor, float]]
@@ -82,6 +83,10 @@ def _size(steering: Steering, row: Tensor, typical: Typical) -> float:
 
 def _no_length(site: Site, row: Tensor) -> NotFiniteError:
     return NotFiniteError(
-        f"at strength {float(row.abs().max()):g} the edit at site {site} has no finite length; give a smaller one",
+        Phrase(
+            "at strength {strength} the edit at site {site} has no finite length; give a smaller one",
+            strength=f"{float(row.abs().max()):g}",
+            site=str(site),
+        ),
         field="strength",
     )

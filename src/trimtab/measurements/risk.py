@@ -20,6 +20,7 @@ from trimtab.measurements.effects import PLAIN, sweep
 from trimtab.models import Encoded
 from trimtab.models.capture import capture
 from trimtab.models.conditions import prompt_alone
+from trimtab.phrases import Phrase
 from trimtab.statistics.contrast import Contrast
 from trimtab.statistics.inputs import Ints, folds_by_cluster
 from trimtab.steering import Steering
@@ -165,15 +166,16 @@ def fit_risk(seen: Outcomes, seed: int) -> tuple[Risk, Floats]:
     """
     wrong, clusters = seen.wrong, seen.clusters
     if not 0 < wrong.sum() < len(wrong):
-        which = "none" if not wrong.sum() else "every one"
         raise InputError(
-            f"{which} of {len(wrong)} examples is pushed the wrong way: there is no risk to learn",
+            Phrase("none of {n} examples is pushed the wrong way: there is no risk to learn", n=len(wrong))
+            if not wrong.sum()
+            else Phrase("every one of {n} examples is pushed the wrong way: there is no risk to learn", n=len(wrong)),
             code="unusable-examples",
             field="backfire",
         )
     if (n := len(set(clusters))) < 2 * FOLDS:
         raise InputError(
-            f"{n} independent examples are too few to learn which are pushed the wrong way",
+            Phrase("{n} independent examples are too few to learn which are pushed the wrong way", n=n),
             code="too-few-examples",
             field="backfire",
         )

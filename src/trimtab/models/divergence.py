@@ -20,6 +20,7 @@ from trimtab.models.plan import Plan
 from trimtab.models.predictions import pieces, predictions
 from trimtab.models.scoring import Variant, check_scorable, sweep
 from trimtab.models.text import Encoded, collate, common_prefix
+from trimtab.phrases import Phrase
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model
@@ -180,4 +181,6 @@ def _sampled(lengths: Sequence[int], share: float, seed: int) -> Tensor:
 
 def _check_finite(sums: Tensor) -> None:
     if not bool(torch.isfinite(sums).all()):
-        raise NotFiniteError("a divergence is NaN or infinite; try a smaller strength or dtype float32", field="dtype")
+        raise NotFiniteError(
+            Phrase("a divergence is NaN or infinite; try a smaller strength or dtype float32"), field="dtype"
+        )

@@ -16,6 +16,7 @@ from trimtab.models.predictions import pieces, predictions
 from trimtab.models.prefix import Prefix
 from trimtab.models.sharing import Sharing, in_shared_batches
 from trimtab.models.text import Encoded, fork
+from trimtab.phrases import Phrase
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model
@@ -229,8 +230,14 @@ def _check_finite(values: Tensor, model: "Model") -> None:
     bad = (~torch.isfinite(values)).nonzero().flatten().tolist()
     if bad:
         raise NotFiniteError(
-            f"{len(bad)} of {len(values)} scores are NaN or infinite (the first is text {bad[0] + 1}, dtype "
-            f"{str(model.dtype).removeprefix('torch.')}); try a smaller strength or dtype float32",
+            Phrase(
+                "{n} of {of} scores are NaN or infinite (the first is text {first}, dtype {dtype}); try a smaller "
+                "strength or dtype float32",
+                n=len(bad),
+                of=len(values),
+                first=bad[0] + 1,
+                dtype=str(model.dtype).removeprefix("torch."),
+            ),
             code="not-finite",
             field="dtype",
         )

@@ -18,6 +18,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import brier_score_loss
 
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase
 from trimtab.statistics.associations import family_codes, family_mean
 from trimtab.statistics.inputs import Floats, Ints, as_vector
 from trimtab.statistics.intervals import Interval, jackknife_interval, share_interval, wilson
@@ -53,9 +54,9 @@ class Cells:
     def __post_init__(self) -> None:
         y = as_vector(self.success, "success")
         if len(y) < MIN_CELLS:
-            raise InputError(f"{len(y)} cells; a fit needs {MIN_CELLS} at least")
+            raise InputError(Phrase("{n} cells; a fit needs {least} at least", n=len(y), least=MIN_CELLS))
         if set(y.tolist()) != {0.0, 1.0}:
-            raise InputError("all outcomes are of one kind; a fit needs successes and failures")
+            raise InputError(Phrase("all outcomes are of one kind; a fit needs successes and failures"))
         if not self.features:
             raise InputError("features: none; give at least one")
         for name, column in {**self.features, "effect": self.effect, "anti": self.anti}.items():
@@ -153,7 +154,9 @@ def left_out_scores(cells: Cells, among: NDArray[np.bool_] | None = None, *, see
         left_out.p[count],
     )
     if len(set(y.tolist())) < 2:
-        raise InputError("all outcomes among the cells that count are of one kind; scores need successes and failures")
+        raise InputError(
+            Phrase("all outcomes among the cells that count are of one kind; scores need successes and failures")
+        )
     base = _base(y, code)
     targets = zip(cells.lines, (left_out.effect, left_out.anti), strict=True)
     effect_r2, anti_r2 = (_r2(target[count], without[count], code) for target, without in targets)

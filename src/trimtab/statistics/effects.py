@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase
 from trimtab.statistics.geometry import auroc
 from trimtab.statistics.inputs import Floats, Ints, as_rows, as_vector
 
@@ -208,7 +209,9 @@ def length_matched(
     else:
         rows = _matched_bins(a, b, tolerance, np.random.default_rng(seed))
     if not len(rows[0]):
-        raise InputError("no pair of texts is of similar length; widen the tolerance or report it as not measured")
+        raise InputError(
+            Phrase("no pair of texts is of similar length; widen the tolerance or report it as not measured")
+        )
     return LengthMatched(*rows, auroc(a, b), auroc(a[rows[0]], b[rows[1]]))
 
 

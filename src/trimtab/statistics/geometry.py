@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike as Array
 from scipy.stats import rankdata
 
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase
 from trimtab.statistics.inputs import Floats as Floats
 from trimtab.statistics.inputs import Ints as Ints
 from trimtab.statistics.inputs import as_rows, as_vector, cluster_codes, same_width
@@ -97,7 +98,9 @@ def projection(activations: Array, positive_mean: Array, negative_mean: Array) -
     same_width(a, mu_p, mu_n)
     s = mu_p - mu_n
     if not s.any():
-        raise InputError("the two class means are equal, so there is no direction; are both sides the same texts?")
+        raise InputError(
+            Phrase("the two class means are equal, so there is no direction; are both sides the same texts?")
+        )
     return np.asarray(2.0 * ((a - (mu_p + mu_n) / 2) @ s) / (s @ s))
 
 
@@ -114,7 +117,9 @@ def separability(positive: Array, negative: Array) -> float:
     a, b = as_vector(positive, "positive", 2), as_vector(negative, "negative", 2)
     spread = np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)
     if spread == 0.0:
-        raise InputError("neither class has variance, so d′ is not measured; the rows must differ within a class")
+        raise InputError(
+            Phrase("neither class has variance, so d′ is not measured; the rows must differ within a class")
+        )
     return float((a.mean() - b.mean()) / spread)
 
 
@@ -260,5 +265,7 @@ def _cosines(dots: Floats, lengths: Floats) -> Floats:
 def _differences(differences: Array, minimum: int) -> Floats:
     d = as_rows(differences, "differences", minimum)
     if not d.any():
-        raise InputError("differences: every row is zero, so there is no direction; are both contexts the same text?")
+        raise InputError(
+            Phrase("differences: every row is zero, so there is no direction; are both contexts the same text?")
+        )
     return d

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike as Array
 from numpy.typing import NDArray
 
 from trimtab.errors import InputError
+from trimtab.phrases import Phrase
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -59,7 +60,11 @@ def cluster_codes(clusters: Array | None, n: int, minimum: int) -> Ints:
         )
     distinct, codes = np.unique(labels, return_inverse=True)
     if len(distinct) < minimum:
-        raise InputError(f"clusters: {len(distinct)} different labels; at least {minimum} clusters are needed")
+        raise InputError(
+            Phrase(
+                "clusters: {n} different labels; at least {least} clusters are needed", n=len(distinct), least=minimum
+            )
+        )
     return np.asarray(codes, dtype=np.int64)
 
 

@@ -176,7 +176,9 @@ def _with_first_sane_strength(on: Experiment, chosen: Chosen, max_kl: float) -> 
             break
     finite = [s for s in effects if s not in lost]
     if not finite:
-        raise NotFiniteError(f"no strength gives finite figures: {next(iter(lost.values()))}", field="dtype")
+        raise NotFiniteError(
+            Phrase("no strength gives finite figures: {why}", why=next(iter(lost.values()))), field="dtype"
+        )
     taken = min(finite) if best is None else best
     points = tuple(
         curve_point(on, chosen, on.strength * s, effects[s], drifts[s], max_kl, level)

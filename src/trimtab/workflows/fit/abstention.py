@@ -103,10 +103,16 @@ def abstaining(
 
 def _not_shown(name: str, seen: Outcomes, most: float, least: float) -> InputError:
     return InputError(
-        f"attribute {name!r}: {seen.effect.n_clusters} independent training examples do not show, with {LEVEL:.0%} "
-        f"confidence, that at most {most:.0%} of those acted on would be pushed the wrong way, however many are left "
-        f"alone; what they could show is {min(ceil(100 * least), 100)}%. Ask for that, give more examples, or leave it "
-        "out",
+        Phrase(
+            "attribute {name}: {n} independent training examples do not show, with {level} confidence, that at most "
+            "{most} of those acted on would be pushed the wrong way, however many are left alone; what they could "
+            "show is {least}. Ask for that, give more examples, or leave it out",
+            name=repr(name),
+            n=seen.effect.n_clusters,
+            level=f"{LEVEL:.0%}",
+            most=f"{most:.0%}",
+            least=f"{min(ceil(100 * least), 100)}%",
+        ),
         code="out-of-range",
         field="backfire",
     )
@@ -161,7 +167,7 @@ def _fold(on: Experiment, k: int) -> Experiment:
     train, s = on.splits.train, on.splits
     if (n := len(set(train.clusters))) < 2 * FOLDS:
         raise InputError(
-            f"{n} independent training examples are too few to see which are pushed the wrong way",
+            Phrase("{n} independent training examples are too few to see which are pushed the wrong way", n=n),
             code="too-few-examples",
             field="backfire",
         )

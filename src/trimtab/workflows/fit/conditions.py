@@ -25,6 +25,7 @@ from trimtab.steering.methods import Sides
 from trimtab.texts import Rendered
 
 MIN_PROMPTS = 12  # prompts of each kind
+SIDE_WORDS = {"positive": Phrase("positive"), "negative": Phrase("negative")}
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,14 @@ def condition_of(model: Model, behavior: Behavior, seed: int, chat_template: boo
     for side, texts in sides.items():
         if len(texts) < MIN_PROMPTS:
             raise InputError(
-                f"behavior {behavior.name!r}: a condition needs {MIN_PROMPTS} different prompts of either kind; there "
-                f"are {len(texts)} {side} ones",
+                Phrase(
+                    "behavior {name}: a condition needs {least} different prompts of either kind; there are {n} {side} "
+                    "ones",
+                    name=repr(behavior.name),
+                    least=MIN_PROMPTS,
+                    n=len(texts),
+                    side=SIDE_WORDS[side],
+                ),
                 code="too-few-examples",
                 field="condition",
             )
