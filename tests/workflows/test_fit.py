@@ -687,6 +687,14 @@ def test_prompts_at_risk_are_left_alone_and_the_rest_is_said(abstaining: tuple[F
     assert 0 < result.acting.share.value < 0.5
     assert result.anti_steerable is not None
     assert result.anti_steerable.share < 0.4
+    rows = [r for r in found.reports["yes"].rows if r.strength == found.reports["yes"].verdict.strength]
+    acted = [r.acts_positive and r.acts_negative for r in rows]
+    assert result.acting.rows == sum(acted) == round(result.acting.share.value * len(rows))
+    assert result.acting.wrong_of_all.value == sum(r.effect < 0 for r in rows) / len(rows)
+    wrong = [r.effect < 0 for r, acts in zip(rows, acted, strict=True) if acts]
+    assert result.anti_steerable.share == sum(wrong) / len(wrong)
+    assert all(r.effect == 0 for r, acts in zip(rows, acted, strict=True) if not acts)
+    assert 'id="acting"' in (folder / "checks" / "yes" / "report.html").read_text()
     again = fit(model, [two_kinds()], backfire=0.3, verify=False, **MIXED)
     assert again.steering.id == found.steering.id == loaded.id
 
