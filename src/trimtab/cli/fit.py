@@ -67,6 +67,14 @@ def fit(
             help="Leave prompts alone, so that at most this share of the examples acted on is pushed the wrong way."
         ),
     ] = None,
+    shrink_toward: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="instruction|built-in|PATH",
+            help="For few examples: draw the vector toward the direction of the instruction, of the built-in "
+            "behaviors, or of the steering in a folder (repeatable).",
+        ),
+    ] = None,
     check: Annotated[bool, typer.Option("--check/--no-check", help="Check every attribute by itself.")] = True,
     view: options.View = None,
     format: options.Format = None,
@@ -100,8 +108,10 @@ def fit(
     from trimtab.reports.fit.files import PAGE
     from trimtab.reports.fit.terminal import gate_summary
     from trimtab.results.report import IN_WORDS
+    from trimtab.workflows.fit.directions import read_toward
     from trimtab.workflows.fit.fit import fit as run
 
+    toward = read_toward(shrink_toward or [])
     wanted = options.model_source(model, revision, adapter, dtype, device, device_map, quantisation)
     lm = options.loaded(wanted, threads)
     with resumable(), OnTerminal.shown("fit") as progress, quiet():
@@ -119,6 +129,7 @@ def fit(
             chat_template=chat_template,
             condition={name: prompts[file] for name, file in conditions.items()} or None,
             backfire=backfire,
+            shrink_toward=toward,
             verify=check,
             folder=work,
             save_to=out,

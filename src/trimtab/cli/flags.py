@@ -116,6 +116,7 @@ FLAGS: Final[Mapping[str, tuple[str, ...]]] = {
     "seeds": ("--seeds",),
     "shadow": ("--shadow",),
     "shadow_max_kl": ("--shadow-max-kl",),
+    "shrink_toward": ("--shrink-toward",),
     "site": ("--site",),
     "skip_bad": ("--skip-bad",),
     "stages": ("--stages",),

@@ -203,6 +203,24 @@ class Abstention(Record):
     curve: tuple[AbstentionPoint, ...]
 
 
+class Shrinkage(Record):
+    """How far an attribute's mean difference was drawn to directions known beforehand, at one site.
+
+    Args:
+        site: where.
+        drawn: weight of the directions beside the mean difference's own, 0 to 0.5.
+        examples: share of the vector that comes from the examples; with those of the directions they add to 1.
+        directions: by name the share that comes from each, the largest first.
+        cosine: of the vector with the plain mean difference.
+    """
+
+    site: str
+    drawn: float
+    examples: float
+    directions: Mapping[str, float]
+    cosine: float
+
+
 class Checked(Record):
     """The verdict on an attribute by itself.
 
@@ -227,6 +245,7 @@ class Attribute(Record):
         verdict: None if no check was asked for.
         prompt_prefix: what stands in front of prompts, for methods that ask.
         abstention: which prompts are left alone for their risk; None if that was not asked for.
+        shrinkage: by site, toward directions known beforehand; empty if that was not asked for.
     """
 
     strength: float
@@ -237,6 +256,7 @@ class Attribute(Record):
     verdict: Checked | None = None
     prompt_prefix: str | None = None
     abstention: Abstention | None = None
+    shrinkage: tuple[Shrinkage, ...] = ()
 
 
 class Fit(Document):

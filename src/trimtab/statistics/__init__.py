@@ -36,12 +36,14 @@ from trimtab.statistics.intervals import (
 from trimtab.statistics.paired import correlation, paired_change, square_and_add
 from trimtab.statistics.preferences import win_rate
 from trimtab.statistics.refitted import SeparabilityInterval, agreement_interval, separability_interval
+from trimtab.statistics.shrinkage import ShrunkDifference, shrunk_difference
 from trimtab.statistics.vectors import cosine_matrix, edit_size_ratio, expected_cosine, pairs_for_cosine
 
 __all__ = [
     "CrossedMean",
     "Interval",
     "SeparabilityInterval",
+    "ShrunkDifference",
     "agreement_interval",
     "anti_steerable",
     "anti_steerable_unpaired",
@@ -73,6 +75,7 @@ __all__ = [
     "separability",
     "separability_interval",
     "share_interval",
+    "shrunk_difference",
     "simultaneous_level",
     "square_and_add",
     "steerability",

@@ -35,6 +35,8 @@ class Sides:
         negative: `[m, d_model]` of the other side.
         paired: whether row i of one side belongs to row i of the other.
         heads: if the rows are outputs of attention heads, side by side: how these make up the attention term.
+        clusters: question or template of each row, where several rows of both sides may share one; None: none do.
+        known: by name, directions `[d_model]` that are known beforehand, for methods that shrink toward such.
 
     Raises:
         InputError: wrong shapes, an empty side, values that are not finite, pairs of different number.
@@ -44,6 +46,8 @@ class Sides:
     negative: Tensor
     paired: bool = True
     heads: Heads | None = None
+    clusters: tuple[str, ...] | None = None
+    known: Mapping[str, Tensor] = field(default_factory=dict)
     rounding: float = field(init=False, repr=False)  # see ROUNDING
 
     def __post_init__(self) -> None:

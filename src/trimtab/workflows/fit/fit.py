@@ -24,7 +24,7 @@ from trimtab.models import Model
 from trimtab.phrases import Phrase
 from trimtab.reports.fit.files import save_fit
 from trimtab.results.figures import estimate
-from trimtab.results.fit import Abstention, Candidate, Fit, TrainedSite, Training, TriedInstruction
+from trimtab.results.fit import Abstention, Candidate, Fit, Shrinkage, TrainedSite, Training, TriedInstruction
 from trimtab.results.report import IN_WORDS, Report
 from trimtab.steering import Steering
 from trimtab.steering.methods import Learned, Method, TriedText, configured
@@ -34,6 +34,7 @@ from trimtab.workflows.check.check import check
 from trimtab.workflows.choice import finished, with_strength
 from trimtab.workflows.fit.abstention import abstaining
 from trimtab.workflows.fit.conditions import by_attribute, conditioned
+from trimtab.workflows.fit.directions import Toward, shrinkages, told
 from trimtab.workflows.fit.forecast import announce_choice, announce_making
 from trimtab.workflows.fit.gates import with_texts
 from trimtab.workflows.fit.materials import FitMaterials, those_that_work
@@ -99,6 +100,7 @@ def fit(
     chat_template: bool = False,
     condition: Behavior | Mapping[str, Behavior] | None = None,
     backfire: float | None = None,
+    shrink_toward: Sequence[str | Steering] | str | Steering = (),
     verify: bool = True,
     folder: str | Path | None = None,
     save_to: str | Path | None = None,
@@ -135,6 +137,10 @@ def fit(
         condition: prompts that attributes shall act on (positive) and leave alone (negative); for all, or by attribute.
         backfire: leave prompts alone, so that at most this share of the examples acted on is pushed the wrong way, with
             95 % confidence; which ones, the training examples teach, and the threshold is chosen on dev.
+        shrink_toward: directions known beforehand that a mean difference of few examples is shrunk toward:
+            `instruction` (what the behavior's instruction does against its opposite), `built-in` (the built-in
+            behaviors), finished steerings of the same model. How much weight they get, the examples decide
+            (`trimtab.statistics.shrinkage`); it is never more than half.
         verify: check every attribute by itself.
         folder: keeps finished steps there, so that an interrupted fit goes on; the page of the fit and reports by
             attribute go into it.
@@ -156,6 +162,7 @@ def fit(
     _check_arguments(makers[0], names, condition is not None, strength, max_kl)
     if backfire is not None:
         _check_backfire(makers[0], names, backfire, condition)
+    toward = Toward.of(shrink_toward, model, method)
     sites, blocks = _where(makers[0], model, places(site))
     PromptType.named([prompt_type])
     notes: list[Phrase] = []
@@ -165,20 +172,26 @@ def fit(
             for b in behaviors
         }
         notes += [note for s in experiments.values() for note in s.instrument.notes(s.behavior.examples)]
-        announce_making(makers, experiments, sites)
+        announce_making(makers, experiments, sites, toward)
         attempts = [
-            (str(choice), partial(_learned, maker, FitMaterials(experiments, sites, notes)))
+            (str(choice), partial(_learned, maker, FitMaterials(experiments, sites, notes, toward=toward)))
             for maker, choice in zip(makers, choices, strict=True)
         ]
         candidates = [candidate for some in those_that_work(attempts, notes) for candidate in some]
         announce_choice(experiments, [own.steering for _, own in candidates], strength is None)
         maker, steering, training = _chosen(candidates, experiments, max_kl, notes)
+        shrunk: dict[str, tuple[Shrinkage, ...]] = {}
+        if toward:
+            shrunk = shrinkages(FitMaterials(experiments, list(steering.edits), toward=toward).sides(maker))
+            notes += [told(name, found) for name, by_site in shrunk.items() for found in by_site]
+            asked = {**steering.origin.hyperparameters, "shrink_toward": toward.recorded}
+            steering = steering.changed(origin=replace(steering.origin, hyperparameters=asked))
         steering, about_conditions = conditioned(model, steering, by_attribute(names, condition), seed, chat_template)
         notes += about_conditions
         steering = steering.changed(attributes=_strengths(experiments, steering, strength, max_kl, notes))
         abstentions: dict[str, Abstention] = {}
         for name in names if backfire is not None else ():
-            again = partial(_learned_alone, maker, list(steering.edits), name)
+            again = partial(_learned_alone, maker, list(steering.edits), name, toward)
             found = abstaining(experiments, name, alone(steering, name), again, backfire)
             notes.append(Phrase("{name}: {note}", name=name, note=found.note))
             abstentions[name] = found.record
@@ -199,7 +212,7 @@ def fit(
         reports[b.name] = _once(run_check, own_folder, experiments[b.name].ledger, own, max_kl)
     result = Fitted(steering, reports, tuple(dict.fromkeys(notes)), training)
     record = recorded(
-        steering, experiments, reports, result.notes, training, abstentions,
+        steering, experiments, reports, result.notes, training, abstentions, shrunk,
         command=command, seconds=perf_counter() - start, max_kl=max_kl,
     )  # fmt: skip
     if home is not None:
@@ -302,9 +315,11 @@ def _learned(maker: Method, materials: FitMaterials) -> list[tuple[Method, Learn
     return [(maker, own) for own in maker.learn(materials)]
 
 
-def _learned_alone(maker: Method, sites: Sequence[Site], name: str, experiments: Mapping[str, Experiment]) -> Steering:
+def _learned_alone(
+    maker: Method, sites: Sequence[Site], name: str, toward: Toward, experiments: Mapping[str, Experiment]
+) -> Steering:
     """The same steering from the training examples of other experiments, with one attribute on."""
-    return alone(maker.learn(FitMaterials(experiments, sites))[0].steering, name)
+    return alone(maker.learn(FitMaterials(experiments, sites, toward=toward))[0].steering, name)
 
 
 def _chosen(

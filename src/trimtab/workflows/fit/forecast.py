@@ -12,11 +12,12 @@ from trimtab.steering import Steering
 from trimtab.steering.methods import Method
 from trimtab.workflows.check.forecast import like_the_chosen
 from trimtab.workflows.choice import map_steps, strength_steps
+from trimtab.workflows.fit.directions import Toward
 from trimtab.workflows.fit.selection import FACTORS
 
 
 def announce_making(
-    makers: Sequence[Method], experiments: Mapping[str, Experiment], sites: Sequence[Place] | None
+    makers: Sequence[Method], experiments: Mapping[str, Experiment], sites: Sequence[Place] | None, toward: Toward
 ) -> None:
     """Tell the progress how long a fit reads; a training, and every check, announces itself.
 
@@ -24,6 +25,7 @@ def announce_making(
         makers: the method with each of its hyperparameters.
         experiments: of the behaviors.
         sites: those that were given, None where one is chosen.
+        toward: directions known beforehand.
     """
     if makers[0].material == "text":
         return
@@ -33,7 +35,7 @@ def announce_making(
         steps: list[Step] = [TrainingActivations(on.prompt_types[0], read)]
         if sites is None and not makers[0].all_blocks:
             steps += map_steps(on, like_the_chosen(on, None))
-        total += on.cost(steps)
+        total += on.cost([*steps, *toward.steps(on, read)])
         if makers[0].material == "tokens":
             plus, minus = on.instrument.contexts(on.splits.dev.examples, on.splits.shots.examples, on.prompt_types[0])
             total += on.reading_cost(plus + minus, read)

@@ -21,6 +21,7 @@ from trimtab.results.numbers import NO_REASON
 from trimtab.steering.mat_steer import TokenRows, TokenSides
 from trimtab.steering.methods import Data, Learned, Method, PromptMaterial, Sides, TokenGroup, TriedText
 from trimtab.workflows.choice import map_blocks
+from trimtab.workflows.fit.directions import Toward
 from trimtab.workflows.fit.instructions import searched
 
 T = TypeVar("T")
@@ -36,12 +37,14 @@ class FitMaterials:
         notes: is told what was chosen.
         owner: whose tokens these are; kept tokens are read and written by one process at a time, so that methods that
             are made in several processes at once have their own.
+        toward: directions known beforehand, for methods that shrink toward such.
     """
 
     experiments: Mapping[str, Experiment]
     places: Sequence[Place] | None
     notes: list[Phrase] = field(default_factory=list)
     owner: str = ""
+    toward: Toward = field(default_factory=Toward)
 
     @property
     def _first(self) -> Experiment:
@@ -81,7 +84,7 @@ class FitMaterials:
         where = self._read_at(method)
         for site in where:
             self._first.model.anatomy.module(site)
-        return {name: _sides(on, where, method.last_tokens) for name, on in self.experiments.items()}
+        return {name: _sides(on, where, method.last_tokens, self.toward) for name, on in self.experiments.items()}
 
     def tokens(self, method: Method, which: TokenSelection, blocks: int) -> list[TokenGroup]:
         """Of training and dev examples: at all sites given together, or at each of the best blocks."""
@@ -240,12 +243,14 @@ def best_blocks(experiments: Mapping[str, Experiment], notes: list[Phrase], n: i
     return [Site(blocks[i]) for i in order]
 
 
-def _sides(on: Experiment, sites: Sequence[Site], last_tokens: int | None) -> Mapping[Site, Sides]:
+def _sides(on: Experiment, sites: Sequence[Site], last_tokens: int | None, toward: Toward) -> Mapping[Site, Sides]:
     result = training(on, on.prompt_types[0], sites, last_tokens)
+    known = toward.at(on, tuple(sites)) if toward else {}
     return {
         site: Sides(
             torch.from_numpy(g.positive), torch.from_numpy(g.negative), not g.arbitrary,
-            on.model.anatomy.heads_of(site.block) if site.component == "heads" else None,
+            on.model.anatomy.heads_of(site.block) if site.component == "heads" else None, g.clusters,
+            known.get(site, {}),
         )
         for site, g in result.items()
     }  # fmt: skip

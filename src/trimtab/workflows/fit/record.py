@@ -11,7 +11,7 @@ import transformers
 from trimtab.experiment.experiment import Experiment
 from trimtab.measurements.records import model_record
 from trimtab.phrases import Phrase
-from trimtab.results.fit import Abstention, Attribute, Checked, Fit, Training
+from trimtab.results.fit import Abstention, Attribute, Checked, Fit, Shrinkage, Training
 from trimtab.results.report import Report
 from trimtab.steering import Steering
 from trimtab.steering.methods import method
@@ -25,6 +25,7 @@ def recorded(
     notes: Sequence[Phrase],
     training: Training,
     abstentions: Mapping[str, Abstention],
+    shrinkages: Mapping[str, tuple[Shrinkage, ...]],
     **given: Any,
 ) -> Fit:
     """The record.
@@ -36,6 +37,7 @@ def recorded(
         notes: what was chosen.
         training: what its making has seen.
         abstentions: by attribute, where prompts are left alone for their risk.
+        shrinkages: by attribute, where vectors were shrunk.
         given: `command`, `seconds` and `max_kl`.
     """
     first, origin = next(iter(experiments.values())), steering.origin
@@ -53,7 +55,7 @@ def recorded(
         dtype=str(first.model.dtype).removeprefix("torch."),
         sites={str(site): kinds for site, kinds in steering.kinds.items()},
         attributes={
-            name: _attribute(name, steering, s, reports.get(name), abstentions.get(name))
+            name: _attribute(name, steering, s, reports.get(name), abstentions.get(name), shrinkages.get(name, ()))
             for name, s in experiments.items()
         },
         training=training,
@@ -63,8 +65,9 @@ def recorded(
 
 
 def _attribute(
-    name: str, steering: Steering, on: Experiment, report: Report | None, abstention: Abstention | None
-) -> Attribute:
+    name: str, steering: Steering, on: Experiment, report: Report | None, abstention: Abstention | None,
+    shrinkage: tuple[Shrinkage, ...],
+) -> Attribute:  # fmt: skip
     return Attribute(
         strength=steering.attributes[name],
         description=on.behavior.description,
@@ -74,6 +77,7 @@ def _attribute(
         verdict=None if report is None else _checked(name, report),
         prompt_prefix=steering.prompts[name][0] if name in steering.prompts else None,
         abstention=abstention,
+        shrinkage=shrinkage,
     )
 
 
