@@ -21,7 +21,7 @@ from trimtab.models import Encoded
 from trimtab.models.capture import capture
 from trimtab.models.conditions import prompt_alone
 from trimtab.statistics.contrast import Contrast
-from trimtab.statistics.inputs import Ints, folds_by_cluster
+from trimtab.statistics.inputs import Ints, at_length_1, folds_by_cluster
 from trimtab.steering import Steering
 from trimtab.storage.steps import Arrays
 
@@ -142,7 +142,7 @@ class Risk:
 
     def of(self, h: Floats) -> Floats:
         """`[n, d_model]` mean activations of prompts to `[n]` log-odds."""
-        return np.asarray(_directions(h) @ self.weights + self.intercept)
+        return np.asarray(at_length_1(h) @ self.weights + self.intercept)
 
     def condition(self, threshold: float) -> Condition:
         """That leaves prompts of a risk above the threshold alone."""
@@ -178,7 +178,7 @@ def fit_risk(seen: Outcomes, seed: int) -> tuple[Risk, Floats]:
             field="backfire",
         )
     fold = folds_by_cluster(clusters, FOLDS, seed)
-    prompts = {site: _directions(h) for site, h in sorted(seen.prompts.items())}
+    prompts = {site: at_length_1(h) for site, h in sorted(seen.prompts.items())}
     scores = np.zeros(len(wrong))
     for k in range(FOLDS):
         out = fold == k
@@ -207,10 +207,6 @@ def _chosen(prompts: Mapping[Site, Floats], wrong: Floats, fold: Ints) -> tuple[
                 scores[fold == k] = x[fold == k] @ weights + intercept
             losses[site, penalty] = float((np.logaddexp(0.0, scores) - wrong * scores).mean())
     return min(losses, key=lambda key: losses[key])
-
-
-def _directions(h: Floats) -> Floats:
-    return np.asarray(h / np.maximum(np.linalg.norm(h, axis=1, keepdims=True), np.finfo(np.float64).tiny))
 
 
 def _logistic(x: Floats, wrong: Floats, penalty: float) -> tuple[Floats, float]:
