@@ -45,6 +45,11 @@ REMEDIES: Final = (
         careful=True,
     ),
     Remedy(
+        "mixture",
+        "two vectors, of which the prompt decides: each for a group of examples that are about the same",
+        {"method": "mixture"},
+    ),
+    Remedy(
         "probe-gated", "the vector, at tokens alone that a probe takes for the other side", {"method": "probe-gated"}
     ),
     Remedy("icv", "a vector at every block", {"method": "icv"}),
