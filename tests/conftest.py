@@ -148,6 +148,23 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tied_folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model whose residual stream is mostly its tokens' embeddings, by which it writes too: the vector of an
+    answer is nearly the same whatever stands before, and makes the answer likelier."""
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("tied") / "tiny"
+    config = LlamaConfig.from_pretrained(tiny_folder, tie_word_embeddings=True, initializer_range=0.05)
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():
+        model.model.embed_tokens.weight.mul_(8)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(tiny_folder).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def chat_folder(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with a chat template."""
     from transformers import AutoTokenizer

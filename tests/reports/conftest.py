@@ -242,7 +242,16 @@ def build(seed: int = 0, n: int = 140, unit: str = "nats/token", **changes: Any)
         "length_auroc": Estimate(value=0.74, low=0.68, high=0.79, n=140),
         "length_matched_effect": Estimate(value=0.2, low=0.1, high=0.3, n=51),
         "lint": (rec.Lint(severity="warning", code="length-words", message="the positive answers are longer"),),
-        "direction": con.Direction(p_value=0.0005, halves_cosine=0.61, halves_expected=0.83, halves_p_value=0.012),
+        "direction": con.Direction(
+            p_value=0.0005, halves_cosine=0.61, halves_expected=0.83, halves_p_value=0.012,
+            grouping=con.Grouping(p_value=0.006, groups=(
+                con.ExampleGroup(share=0.7, n_train=105, cosine=0.94, effect=estimate(0.31, 0.05, 98),
+                                 anti_steerable=estimate(0.08, 0.05, 98), prompts=("How was the <b>film</b>?",)),
+                con.ExampleGroup(share=0.3, n_train=45, cosine=-0.12, effect=estimate(-0.06, 0.08, 42),
+                                 anti_steerable=Estimate(reason="fewer than two evaluation examples are like these"),
+                                 prompts=("A letter to the bank",)),
+            )),
+        ),
         "random_directions": con.RandomDirectionBaseline(odd=(0.01, -0.03, 0.02), percentile_95=0.029, n=40),
         "training_variability": con.TrainingVariability(effect=estimate(0.21, 0.06, n), n_refits=6),
         "answer_bias": con.AnswerBias(

@@ -168,6 +168,14 @@ def test_a_type_without_any_figure_still_makes_a_page(report: Report) -> None:
     assert "(b) not measured: no reason was recorded" in visible
 
 
+def test_what_the_one_vector_does_in_each_group_stands_on_the_page(report: Report) -> None:
+    text = " ".join(Outline(page(report)).text)
+    for group in report.direction.grouping.groups:
+        for prompt in group.prompts:
+            assert prompt in text
+    assert "not measured: fewer than two evaluation examples are like these" in text
+
+
 def test_random_pairing_is_said_to_be_arbitrary(any_report: Report, any_outline: Outline) -> None:
     assert ("Arbitrary pairs." in any_outline.visible) == (any_report.pairing == "random")
 

@@ -21,18 +21,16 @@ from trimtab.steering.edits import Ablation, Clamp, ClassifierGradient, Gated, R
 from trimtab.steering.methods import (
     BUILT_IN,
     Data,
-    PromptMethod,
     Sides,
     SidesMethod,
-    TokenMethod,
     method_names,
 )
 from trimtab.steering.methods import method as method_of
 
 D, N, SITE = 24, 200, Site(3)
-# some read heads, others tokens, and prompt methods nothing: they have files of their own
+# some read heads, others tokens or prompts, and prompt methods nothing: they have files of their own
 ALL = pytest.mark.parametrize(
-    "name", [n for n, m in BUILT_IN.items() if m.reads != "heads" and not issubclass(m, PromptMethod | TokenMethod)]
+    "name", [n for n, m in BUILT_IN.items() if m.reads != "heads" and issubclass(m, SidesMethod)]
 )
 
 

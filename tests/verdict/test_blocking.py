@@ -7,10 +7,11 @@ from trimtab.behaviors import Finding
 from trimtab.experiment.contrasts import ContrastMaker
 from trimtab.experiment.instrument import Propensity
 from trimtab.measurements.effects import Steered
-from trimtab.results.consequences import Direction, RandomDirectionBaseline
+from trimtab.results.consequences import Direction, ExampleGroup, Grouping, RandomDirectionBaseline
 from trimtab.results.figures import Estimate
 from trimtab.results.report import Wording
 from trimtab.verdict import blocking
+from trimtab.verdict.decide import about_groups, about_subjects
 from trimtab.verdict.decision import Thresholds, conclude
 from trimtab.verdict.requirements import DESIRED, requirements
 
@@ -104,6 +105,31 @@ def test_two_behaviors_are_named_with_examples_of_both():
     assert blocking.of_mixture(tests.model_copy(update={"halves_cosine": 0.6})) == []
     assert blocking.of_mixture(tests.model_copy(update={"halves_p_value": 0.3})) == []
     assert blocking.of_mixture(Direction(reason="none")) == []
+
+
+def test_groups_with_directions_of_their_own_are_named_and_asked_about():
+    def group(cosine, prompt, **figures):
+        effect = Estimate(value=0.3 * cosine, low=-0.1, high=0.5, n=40)
+        wrong = Estimate(value=0.5 - cosine / 2, low=0.0, high=1.0, n=40)
+        given = {"effect": effect, "anti_steerable": wrong, **figures}
+        return ExampleGroup(share=0.5, n_train=50, cosine=cosine, prompts=(prompt,), **given)
+
+    few = Estimate(reason="fewer than two evaluation examples are like these")
+    grouping = Grouping(
+        p_value=0.006, groups=(group(0.9, "a tea"), group(-0.4, "a goal", effect=few, anti_steerable=few))
+    )
+    said = about_groups(grouping)
+    assert said == (
+        "by their prompts the training examples fall into 2 groups, whose directions differ (p = 0.006): 50% like “a "
+        "tea”, where the one vector has an effect of +0.27 [-0.10, 0.50] and pushes 5% [0%, 100%] the wrong way; 50% "
+        "like “a goal” (fewer than two evaluation examples are like these). Are these 2 behaviors in one file?"
+    )
+    tests = Direction(p_value=0.001, halves_cosine=0.5, halves_expected=0.8, halves_p_value=0.01, grouping=grouping)
+    assert about_subjects(tests).endswith(f"random halves 0.80 (p = 0.01); {said}")
+    one = Grouping(p_value=0.006, groups=(group(0.9, "a tea"), group(0.8, "a goal")))
+    for other in (one, grouping.model_copy(update={"p_value": 0.2}), Grouping(reason="none")):
+        assert about_groups(other) is None
+        assert about_subjects(tests.model_copy(update={"grouping": other})).endswith("random halves 0.80 (p = 0.01)")
 
 
 def test_only_one_string_disqualifies_by_lint_alone():

@@ -76,7 +76,7 @@ class Experiment:
             self.progress.advance(step.title, round(step.cost(self)))
         return kept
 
-    def part(self, name: Split) -> Part:
+    def part(self, name: Split | Literal["train"]) -> Part:
         """A part by its name."""
         part: Part = getattr(self.splits, name)
         return part

@@ -26,7 +26,7 @@ def direction(geometry: Geometry, seed: int, examples: Sequence[Example] = ()) -
     Args:
         geometry: the activations.
         seed: of the permutations.
-        examples: the training examples, parallel to the rows; without them no examples of the halves are shown.
+        examples: the training examples; without them no examples of the halves are shown.
     """
     pairing = "random" if geometry.arbitrary else "natural"
     activations = (geometry.positive, geometry.negative, np.array(geometry.clusters))
@@ -37,7 +37,7 @@ def direction(geometry: Geometry, seed: int, examples: Sequence[Example] = ()) -
         return Direction(reason=Phrase("too few examples: {error}", error=error.message))
     return Direction(
         p_value=p_value, halves_cosine=halves.cosine, halves_expected=halves.expected, halves_p_value=halves.p_value,
-        halves=_shown(halves.ends, examples) if len(examples) == len(geometry.clusters) else None,
+        halves=_shown(halves.ends, [examples[i] for i in geometry.examples]) if examples else None,
     )  # fmt: skip
 
 
@@ -45,11 +45,12 @@ def _shown(
     ends: tuple[tuple[int, ...], tuple[int, ...]], examples: Sequence[Example]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The examples at the far ends of two halves, in short."""
-    low, high = (tuple(_short(f"{examples[i].prompt}{examples[i].positive}") for i in some) for some in ends)
+    low, high = (tuple(in_short(f"{examples[i].prompt}{examples[i].positive}") for i in some) for some in ends)
     return low, high
 
 
-def _short(text: str) -> str:
+def in_short(text: str) -> str:
+    """The beginning of a text, on one line."""
     line = " ".join(text.split())
     return line if len(line) <= _MAX_LETTERS else line[: _MAX_LETTERS - 1] + "…"
 

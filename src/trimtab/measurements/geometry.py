@@ -51,6 +51,7 @@ class Geometry:
         arbitrary: True where row i of one side does not belong to row i of the other.
         n_massive: massive activations left out: tokens of means, or examples of which one token was read.
         texts: of arbitrary pairs the text of each row, by side: texts of a shorter list are in several rows.
+        kept: number of the training example of each row; None where no row was left out.
     """
 
     positive: Floats
@@ -59,6 +60,7 @@ class Geometry:
     arbitrary: bool
     n_massive: int
     texts: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+    kept: tuple[int, ...] | None = None
 
     def without_massive(self, massive: NDArray[np.generic] | None) -> "Geometry":
         """Without the rows that have a massive activation on either side, if most rows are left.
@@ -74,7 +76,15 @@ class Geometry:
         left = ~rows
         clusters, *texts = (tuple(compress(of_rows, left)) for of_rows in (self.clusters, *(self.texts or ())))
         sides = (texts[0], texts[1]) if texts else None
-        return replace(self, positive=self.positive[left], negative=self.negative[left], clusters=clusters, texts=sides)
+        return replace(
+            self, positive=self.positive[left], negative=self.negative[left], clusters=clusters, texts=sides,
+            kept=tuple(compress(self.examples, left)),
+        )  # fmt: skip
+
+    @property
+    def examples(self) -> Sequence[int]:
+        """Number of the training example of each row."""
+        return range(len(self.clusters)) if self.kept is None else self.kept
 
     @property
     def distinct(self) -> tuple[list[int], list[int]]:

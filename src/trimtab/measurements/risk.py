@@ -14,52 +14,17 @@ import numpy as np
 from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment, Split
 from trimtab.experiment.instrument import SIDES, Floats
-from trimtab.experiment.steps import Step
 from trimtab.interventions import Condition, Site
 from trimtab.measurements.effects import PLAIN, sweep
-from trimtab.models import Encoded
-from trimtab.models.capture import capture
-from trimtab.models.conditions import prompt_alone
+from trimtab.measurements.prompts import prompt_activations
 from trimtab.phrases import Phrase
 from trimtab.statistics.contrast import Contrast
-from trimtab.statistics.inputs import Ints, folds_by_cluster
+from trimtab.statistics.inputs import Ints, at_length_1, folds_by_cluster
 from trimtab.steering import Steering
-from trimtab.storage.steps import Arrays
 
 PENALTIES: Final = (1e-3, 1e-2, 1e-1)  # inverse strengths of the ridge penalty to choose from
 FOLDS: Final = 5
 ALIKE: Final = 1e-9  # standard deviation of a coordinate of directions, below which it is rounding
-
-
-@dataclass(frozen=True)
-class PromptActivations(Step):
-    """Mean activations of the prompts of a part, of both evaluation texts, as a condition reads them.
-
-    Args:
-        part: whose prompts.
-        sites: where to read.
-    """
-
-    part: Split
-    sites: tuple[Site, ...]
-
-    @property
-    def title(self) -> str:
-        return "prompts"
-
-    def cost(self, on: Experiment) -> float:
-        return on.reading_cost(self._prompts(on), self.sites)
-
-    def compute(self, on: Experiment) -> Arrays:
-        found = capture(on.model, self._prompts(on), self.sites, "mean").activations
-        return {
-            f"{site}{side}": half for site in self.sites
-            for side, half in zip(SIDES, np.split(found[site].cpu().numpy(), 2), strict=True)
-        }  # fmt: skip
-
-    def _prompts(self, on: Experiment) -> list[Encoded]:
-        plus, minus = on.instrument.bare(on.part(self.part).examples)
-        return [prompt_alone(row) for row in plus + minus]
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,9 +87,8 @@ class Outcomes:
 def outcomes(on: Experiment, steering: Steering, part: Split, sites: Sequence[Site]) -> Outcomes:
     """What a steering at its default strengths does to the examples of a part, and their prompts' activations."""
     base, after = sweep(on, part, [PLAIN, (steering, 1.0)])
-    read = on.run(PromptActivations(part, tuple(sites)))
-    plus, minus = ({site: read[f"{site}{side}"].astype(np.float64) for site in sites} for side in SIDES)
-    return Outcomes(on.contrast_of(on.part(part)).change(base, after), plus, minus)
+    read = prompt_activations(on, part, sites)
+    return Outcomes(on.contrast_of(on.part(part)).change(base, after), read["positive"], read["negative"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +107,7 @@ class Risk:
 
     def of(self, h: Floats) -> Floats:
         """`[n, d_model]` mean activations of prompts to `[n]` log-odds."""
-        return np.asarray(_directions(h) @ self.weights + self.intercept)
+        return np.asarray(at_length_1(h) @ self.weights + self.intercept)
 
     def condition(self, threshold: float) -> Condition:
         """That leaves prompts of a risk above the threshold alone."""
@@ -180,7 +144,7 @@ def fit_risk(seen: Outcomes, seed: int) -> tuple[Risk, Floats]:
             field="backfire",
         )
     fold = folds_by_cluster(clusters, FOLDS, seed)
-    prompts = {site: _directions(h) for site, h in sorted(seen.prompts.items())}
+    prompts = {site: at_length_1(h) for site, h in sorted(seen.prompts.items())}
     scores = np.zeros(len(wrong))
     for k in range(FOLDS):
         out = fold == k
@@ -209,10 +173,6 @@ def _chosen(prompts: Mapping[Site, Floats], wrong: Floats, fold: Ints) -> tuple[
                 scores[fold == k] = x[fold == k] @ weights + intercept
             losses[site, penalty] = float((np.logaddexp(0.0, scores) - wrong * scores).mean())
     return min(losses, key=lambda key: losses[key])
-
-
-def _directions(h: Floats) -> Floats:
-    return np.asarray(h / np.maximum(np.linalg.norm(h, axis=1, keepdims=True), np.finfo(np.float64).tiny))
 
 
 def _logistic(x: Floats, wrong: Floats, penalty: float) -> tuple[Floats, float]:

@@ -174,6 +174,42 @@ class RandomDirectionBaseline(Record):
     reason: Phrase | None = None
 
 
+class ExampleGroup(Record):
+    """Training examples whose prompts are alike, and what the one vector does to evaluation examples like them.
+
+    Args:
+        share: of the training examples.
+        n_train: of them.
+        cosine: between the vector of this group alone and the one of all.
+        effect: mean effect of the one vector on evaluation examples whose prompts lie nearest to this group's centre.
+        anti_steerable: share of these that it pushes the wrong way.
+        prompts: of training examples nearest to the centre, the nearest first.
+    """
+
+    share: float
+    n_train: int
+    cosine: float
+    effect: Estimate
+    anti_steerable: Estimate
+    prompts: tuple[str, ...]
+
+
+class Grouping(Record):
+    """The examples in groups by what their prompts are about: does one vector serve all of them?
+
+    Groups are found on training examples; evaluation examples belong to the nearest centre.
+
+    Args:
+        groups: the largest first; empty where there are none.
+        p_value: of "the groups' directions are one", corrected for the numbers of groups tried.
+        reason: why there are none.
+    """
+
+    groups: tuple[ExampleGroup, ...] = ()
+    p_value: float | None = None
+    reason: Phrase | None = None
+
+
 class Direction(Record):
     """Is there a direction at all, and is it one?
 
@@ -183,6 +219,7 @@ class Direction(Record):
         halves_expected: the same for random halves.
         halves_p_value: of "one direction serves both halves".
         halves: examples from the far ends of the two halves.
+        grouping: the examples in groups by what their prompts are about.
         reason: why there is no figure.
     """
 
@@ -191,6 +228,7 @@ class Direction(Record):
     halves_expected: float | None = None
     halves_p_value: float | None = None
     halves: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+    grouping: Grouping = Grouping(reason=EARLIER)
     reason: Phrase | None = None
 
 

@@ -1,6 +1,7 @@
 """Means and anti-steerable shares of differences, whether the two answers of a row belong together or not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Final, Literal
 
 import numpy as np
@@ -67,6 +68,14 @@ class Contrast:
     def standardised(self) -> float | None:
         """Mean difference in standard deviations; None where nothing varies."""
         return float(self.rows.mean()) / self.sd if self.sd > 0 else None
+
+    def among(self, rows: Flags) -> "Contrast":
+        """The same of some of the rows `[n]` alone."""
+        acting = None if self.acting is None else (self.acting[0][rows], self.acting[1][rows])
+        clusters = tuple(compress(self.clusters, rows))
+        return replace(
+            self, positive=self.positive[rows], negative=self.negative[rows], clusters=clusters, acting=acting
+        )
 
     def mean(self, level: float | None = None) -> Interval:
         """Mean difference with its interval over clusters."""

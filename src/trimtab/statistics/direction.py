@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike as Array
 
 from trimtab.errors import InputError
-from trimtab.statistics.inputs import Floats, Ints, as_rows, as_vector, cluster_codes, same_width
+from trimtab.statistics.inputs import Floats, Ints, as_rows, as_vector, cluster_codes, cluster_means, same_width
 
 _N_COMPONENTS = 3  # principal components of the contexts by which the examples are divided
 _MIN_CLUSTERS = 4  # clusters in each half
@@ -107,8 +107,8 @@ def heterogeneity(
         raise InputError(f"n_permutations is {n_permutations}; give at least 99")
     rng, n_clusters = np.random.default_rng(seed), int(code.max()) + 1
     paired = pairing == "natural"
-    contexts = _cluster_means((a + b) / 2, code) if paired else np.vstack(
-        [_cluster_means(side - side.mean(axis=0), code) for side in (a, b)]
+    contexts = cluster_means((a + b) / 2, code) if paired else np.vstack(
+        [cluster_means(side - side.mean(axis=0), code) for side in (a, b)]
     )  # fmt: skip
     centred = contexts - contexts.mean(axis=0)
     components = np.linalg.svd(centred, full_matrices=False)[2][:_N_COMPONENTS]
@@ -152,12 +152,6 @@ def _sides(positive: Array, negative: Array, clusters: Array | None, minimum: in
     if len(a) != len(b):
         raise InputError(f"{len(a)} positive, {len(b)} negative rows; give the same number of both")
     return a, b, cluster_codes(clusters, len(a), minimum)
-
-
-def _cluster_means(rows: Floats, code: Ints) -> Floats:
-    sums = np.zeros((int(code.max()) + 1, rows.shape[1]))
-    np.add.at(sums, code, rows)
-    return np.asarray(sums / np.bincount(code)[:, None])
 
 
 def _upper_half(scores: Floats) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -1,4 +1,4 @@
-"""Checks of arrays: `InputError` for values that are not finite, wrong shapes, and too few rows."""
+"""Arrays as they are worked on: `InputError` for values that are not finite, wrong shapes, too few rows; clusters."""
 
 from collections.abc import Sequence
 
@@ -80,3 +80,15 @@ def folds_by_cluster(clusters: Sequence[str], n_folds: int, seed: int) -> Ints:
     code = cluster_codes(clusters, len(clusters), 1)
     dealt = np.random.default_rng(seed).permutation(int(code.max()) + 1) % n_folds
     return np.asarray(dealt[code])
+
+
+def cluster_means(rows: Floats, code: Ints) -> Floats:
+    """Mean of each cluster's rows, `[U, d_model]`, of rows `[n, d_model]` and their clusters' codes `[n]`."""
+    sums = np.zeros((int(code.max()) + 1, rows.shape[1]))
+    np.add.at(sums, code, rows)
+    return np.asarray(sums / np.bincount(code)[:, None])
+
+
+def at_length_1(rows: Floats) -> Floats:
+    """Rows `[n, d_model]` at length 1; zeros stay."""
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float64).tiny))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from trimtab.decimals import bracketed, decimals
 from trimtab.experiment.instrument import Instrument
 from trimtab.measurements.effects import Steered
-from trimtab.phrases import Phrase, with_commas
-from trimtab.results.consequences import PromptingBaseline
+from trimtab.phrases import Phrase, with_commas, with_semicolons
+from trimtab.results.consequences import Direction, ExampleGroup, Grouping, PromptingBaseline
 from trimtab.results.numbers import NO_REASON
 from trimtab.results.report import LabelNoise
 from trimtab.verdict import blocking
@@ -105,15 +105,7 @@ def reservations(evidence: Evidence, thresholds: Thresholds) -> list[Phrase]:
         and tests.halves_p_value < 0.05
         and (tests.halves_cosine or 0.0) < SAME_DIRECTION
     ):
-        listed.append(
-            Phrase(
-                "the direction depends on what the example is about: two halves of the examples give vectors "
-                "at a cosine of {cosine}, random halves {expected} (p = {p})",
-                cosine=decimals(tests.halves_cosine),
-                expected=decimals(tests.halves_expected),
-                p=f"{tests.halves_p_value:.2g}",
-            )
-        )
+        listed.append(about_subjects(tests))
     agreement = chosen.directional_agreement_loo
     if agreement.value is not None and agreement.low is not None and agreement.low <= MIN_AGREEMENT:
         listed.append(
@@ -174,6 +166,49 @@ def _about_desired(steered: Steered) -> list[Phrase]:
             )
         ]
     return []
+
+
+def about_subjects(tests: Direction) -> Phrase:
+    """The direction depends on what the example is about, and on what."""
+    depends = Phrase(
+        "the direction depends on what the example is about: two halves of the examples give vectors "
+        "at a cosine of {cosine}, random halves {expected} (p = {p})",
+        cosine=decimals(tests.halves_cosine),
+        expected=decimals(tests.halves_expected),
+        p=f"{tests.halves_p_value:.2g}",
+    )
+    groups = about_groups(tests.grouping)
+    return depends if groups is None else Phrase("{depends}; {groups}", depends=depends, groups=groups)
+
+
+def about_groups(grouping: Grouping) -> Phrase | None:
+    """Whether these are several behaviors, where groups of prompts have directions of their own; None where not."""
+    groups, p_value = grouping.groups, grouping.p_value
+    if p_value is None or p_value >= 0.05 or min(group.cosine for group in groups) >= SAME_DIRECTION:
+        return None
+    return Phrase(
+        "by their prompts the training examples fall into {k} groups, whose directions differ (p = {p}): {groups}. Are "
+        "these {k} behaviors in one file?",
+        k=len(groups),
+        p=f"{p_value:.2g}",
+        groups=with_semicolons([_about_group(group) for group in groups]),
+    )
+
+
+def _about_group(group: ExampleGroup) -> Phrase:
+    """What a group is about, and what the one vector does in it."""
+    effect, wrong = group.effect, group.anti_steerable
+    about = group.prompts[0]
+    if effect.value is None or wrong.value is None:
+        why = effect.reason or NO_REASON
+        return Phrase("{share} like “{prompt}” ({why})", share=f"{group.share:.0%}", prompt=about, why=why)
+    return Phrase(
+        "{share} like “{prompt}”, where the one vector has an effect of {effect} and pushes {wrong} the wrong way",
+        share=f"{group.share:.0%}",
+        prompt=about,
+        effect=bracketed(effect, plus=True),
+        wrong=bracketed(wrong, ".0%"),
+    )
 
 
 def _about_labels(noise: LabelNoise) -> list[Phrase]:

@@ -27,6 +27,7 @@ from trimtab.measurements.effects import (
 )
 from trimtab.measurements.generated_text import LIKELIHOOD_ONLY
 from trimtab.measurements.geometry import CAME_FINISHED, NO_GEOMETRY, Geometry
+from trimtab.measurements.groups import group_steps, with_groups
 from trimtab.measurements.lengths import lengths
 from trimtab.measurements.noise import NoisyEffects, noise
 from trimtab.measurements.wording import wording, wording_steps
@@ -162,6 +163,12 @@ def assess(
     if "capability" not in omit:
         able = capability(on, steering) if stop is None else capability_in_looks(on, steering, stop)
     answer_lengths = lengths(on, part)
+    tests, labels = Direction(reason=CAME_FINISHED), LabelNoise(reason=CAME_FINISHED)
+    if geometry is not None:
+        (site,) = steering.edits
+        tests = direction(geometry, on.seed, on.splits.train.examples)
+        tests = with_groups(tests, on, geometry, own, part, site)
+        labels = label_noise(geometry, on.splits.train, on.seed)
     return Evidence(
         steered=own,
         result=type_result(on, steering, own, geometry, noisy, slope),
@@ -176,10 +183,8 @@ def assess(
         linearity=linearity,
         length=answer_lengths.auroc,
         matched=answer_lengths.matched(own),
-        direction=direction(geometry, on.seed, on.splits.train.examples)
-        if geometry
-        else Direction(reason=CAME_FINISHED),
-        label_noise=label_noise(geometry, on.splits.train, on.seed) if geometry else LabelNoise(reason=CAME_FINISHED),
+        direction=tests,
+        label_noise=labels,
         wording=Wording(reason=why, without=Estimate(reason=why), shuffled=Estimate(reason=why))
         if "wording" in omit
         else wording(on, steering, own, trained=geometry is not None, part=part),
@@ -233,4 +238,7 @@ def evidence_steps(on: Experiment, steering: Steering, others: Sequence[Behavior
     steps += neutral_steps(on, steering) if on.effort.stops else [NeutralDrift(steering, (at,), NEUTRAL_ROWS)]
     steps += capability_steps(on, steering) if on.effort.stops else [CapabilityMargins(steering, at)]
     steps.append(PromptsDrift(steering, (at,), tuple(others)))
+    if trained:
+        (site,) = steering.edits
+        steps += group_steps(on, site)
     return [*steps, *random_steps(on, steering), *wording_steps(on, steering, trained)]

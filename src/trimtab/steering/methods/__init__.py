@@ -10,6 +10,7 @@ from trimtab.plugins import plugin, plugin_names
 from trimtab.steering.methods.base import Learned as Learned
 from trimtab.steering.methods.base import Materials as Materials
 from trimtab.steering.methods.base import Method as Method
+from trimtab.steering.methods.base import PromptedSides as PromptedSides
 from trimtab.steering.methods.base import TokenGroup as TokenGroup
 from trimtab.steering.methods.base import TriedText as TriedText
 from trimtab.steering.methods.cast import ConditionalActivationSteering
@@ -21,6 +22,7 @@ from trimtab.steering.methods.k_steering import KSteering
 from trimtab.steering.methods.mat_steer import MATSteer as MATSteer
 from trimtab.steering.methods.mean_difference import MeanDifference as MeanDifference
 from trimtab.steering.methods.mean_difference import mean_difference as mean_difference
+from trimtab.steering.methods.mixture import Mixture as Mixture
 from trimtab.steering.methods.nl_iti import NonLinearInferenceTimeIntervention
 from trimtab.steering.methods.pca import PCA
 from trimtab.steering.methods.probe import LogisticProbe, ProbeGated
@@ -39,7 +41,7 @@ BUILT_IN: dict[str, type[Method]] = {
     for cls in (
         MeanDifference, PCA, LogisticProbe, ProbeGated, InContextVector, DirectionalAblation, ProjectionClamp, Angular,
         KSteering, InferenceTimeIntervention, NonLinearInferenceTimeIntervention, ConditionalActivationSteering,
-        Instruction, SearchedInstruction, InContextExamples, ExclusiveGates, MATSteer,
+        Mixture, Instruction, SearchedInstruction, InContextExamples, ExclusiveGates, MATSteer,
     )
 }  # fmt: skip
 

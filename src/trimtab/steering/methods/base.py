@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 import torch
 
 from trimtab.interventions import Component, ModelFacts, Site
+from trimtab.phrases import Phrase
 from trimtab.statistics import Interval
 from trimtab.steering.mat_steer import Trained
 from trimtab.steering.mat_steer.training import Progress
@@ -16,7 +17,7 @@ from trimtab.steering.steering import Origin, Steering
 
 if TYPE_CHECKING:
     from trimtab.steering.methods.prompting import PromptMaterial
-    from trimtab.steering.methods.sides import Data
+    from trimtab.steering.methods.sides import Data, Sides
     from trimtab.steering.methods.tokens import TokenData, Which
 
 Material = Literal["sides", "tokens", "text"]
@@ -49,11 +50,38 @@ class Learned:
         steering: with an attribute for every behavior.
         by_site: training curves and gate statistics; empty unless the method trains on tokens.
         tried: by attribute, texts that a search has tried; empty unless the method searches.
+        rival: whether it is the plain one, which others of its method have to beat for certain on dev.
+        notes: what to say of it if it is taken.
     """
 
     steering: Steering
     by_site: Mapping[Site, Trained] = field(default_factory=dict)
     tried: Mapping[str, Sequence[TriedText]] = field(default_factory=dict)
+    rival: bool = False
+    notes: tuple[Phrase, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class PromptedSides:
+    """Activations of one behavior's examples at one site, each with what its prompt looks like to the model.
+
+    Args:
+        name: the behavior's.
+        site: where both sides were read, and where to steer.
+        sides: of the examples.
+        prompts: `[n, d_model]` mean activations of their prompts, as conditions read them.
+        prompts_site: where these were read.
+        texts: their prompts.
+        clusters: cluster of each example.
+    """
+
+    name: str
+    site: Site
+    sides: "Sides"
+    prompts: torch.Tensor
+    prompts_site: Site
+    texts: tuple[str, ...]
+    clusters: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -109,6 +137,10 @@ class Materials(Protocol):
         """Tokens of both sides: one group for the requested sites, or one for each of the best blocks."""
         ...
 
+    def prompted(self, method: "Method", blocks: int) -> Sequence[PromptedSides]:
+        """Activations with those of the prompts, of a single behavior: at each requested site, or at some blocks."""
+        ...
+
     def texts(self) -> "Mapping[str, PromptMaterial]":
         """Instructions and solved examples for each attribute."""
         ...
@@ -130,7 +162,8 @@ class Method(ABC):
     silent; `material` says what the method learns from. `reads` is the component whose activations it needs.
     `all_blocks` means that it uses all blocks if no site is named; other methods get the one block that does best on
     dev. `needs_condition` makes `fit` ask for prompts that the attributes should act on and for prompts they should
-    not. `candidates` are settings that comparisons try on dev where none are given: different things, a few of each.
+    not. `routes` means that it may give one behavior several attributes, each with a condition of its own.
+    `candidates` are settings that comparisons try on dev where none are given: different things, a few of each.
     """
 
     name: ClassVar[str]
@@ -139,6 +172,7 @@ class Method(ABC):
     reads: ClassVar[Component | None] = None
     all_blocks: ClassVar[bool] = False
     needs_condition: ClassVar[bool] = False
+    routes: ClassVar[bool] = False
     candidates: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
 
     @abstractmethod

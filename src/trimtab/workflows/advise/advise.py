@@ -277,7 +277,9 @@ def _made(work: _Work, remedy: Remedy, steerings: Mapping[str, Steering]) -> tup
     if remedy.name == SEARCHED:
         options["own"] = work.instructions
     maker = method(options["method"])
-    if maker.material != "text" and not maker.all_blocks and maker.reads is None:
+    if maker.routes:  # where the one vector does best says little of where several do
+        options["site"] = work.site
+    elif maker.material != "text" and not maker.all_blocks and maker.reads is None:
         options["site"] = next(iter(steerings[VECTOR].edits)) if VECTOR in steerings else work.site
     if remedy.careful:
         options["backfire"] = work.thresholds.max_anti_steerable

@@ -64,6 +64,11 @@ REMEDIES: Final = (
         careful=True,
     ),
     Remedy(
+        "mixture",
+        Phrase("two vectors, of which the prompt decides: each for a group of examples that are about the same"),
+        {"method": "mixture"},
+    ),
+    Remedy(
         "probe-gated",
         Phrase("the vector, at tokens alone that a probe takes for the other side"),
         {"method": "probe-gated"},

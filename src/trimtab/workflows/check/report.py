@@ -1,7 +1,7 @@
 """The report of a check, put together from what was measured."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,7 +16,7 @@ from trimtab.measurements.effects import Steered, curve_record
 from trimtab.measurements.geometry import CAME_FINISHED, cosine_types
 from trimtab.measurements.records import model_record, steering_record
 from trimtab.phrases import Phrase, with_commas, with_semicolons
-from trimtab.results.consequences import CurvePoint
+from trimtab.results.consequences import CurvePoint, Grouping
 from trimtab.results.report import (
     IN_WORDS,
     Convergence,
@@ -34,7 +34,7 @@ from trimtab.results.report import (
 )
 from trimtab.statistics import cosine_matrix, expected_cosine, pairs_for_cosine, simultaneous_level
 from trimtab.statistics.contrast import Contrast
-from trimtab.verdict.decide import DecisionWithGrounds, about_prompting, decide
+from trimtab.verdict.decide import DecisionWithGrounds, about_groups, about_prompting, decide
 from trimtab.verdict.decision import Conclusion, Decision, Thresholds
 from trimtab.verdict.error_rates import ErrorRates
 from trimtab.verdict.evidence import type_result
@@ -103,10 +103,17 @@ def assemble(
         training_variability=found.training_variability, answer_bias=found.answer_bias,
         prompting_baseline=found.prompting_baseline, side_effects=found.side_effects, generated=evidence.generated,
         examples=_texts(on, own), continuations=found.continuations,
-        notes=tuple(notes), stopping=stopping, rows=_rows(on, found),
+        notes=(*notes, *_about_groups(evidence.direction.grouping, decided.reservations)),
+        stopping=stopping, rows=_rows(on, found),
     )  # fmt: skip
     chats = bool(getattr(model.tokenizer, "chat_template", None))
     return report.model_copy(update={"next_steps": next_steps(report, decided.conclusion, named, chats)})
+
+
+def _about_groups(grouping: Grouping, reservations: Sequence[Phrase]) -> list[Phrase]:
+    """Groups with directions of their own, where no reservation names them."""
+    said = about_groups(grouping)
+    return [] if said is None or any(said in reservation for reservation in reservations) else [said]
 
 
 def _over(found: Measured) -> dict[float, Propensity]:

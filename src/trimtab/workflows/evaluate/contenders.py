@@ -160,6 +160,12 @@ def settings_of(name: str, options: Mapping[str, Any]) -> tuple[Mapping[str, Any
             code="unsupported",
             field="methods",
         )
+    if cls.routes:
+        raise InputError(
+            f"method {name} chooses between one and several directions itself; fit it, and evaluate the steering",
+            code="unsupported",
+            field="methods",
+        )
     every = tuple(grid(options)) if options else cls.candidates
     for settings in every:
         try:

@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from trimtab.behaviors import Behavior, PromptType, not_measured
+from trimtab.decimals import bracketed
 from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.finite import left_out
@@ -38,8 +39,8 @@ from trimtab.workflows.fit.directions import Toward, shrinkages, told
 from trimtab.workflows.fit.forecast import announce_choice, announce_making
 from trimtab.workflows.fit.gates import with_texts
 from trimtab.workflows.fit.materials import FitMaterials, those_that_work
-from trimtab.workflows.fit.record import recorded
-from trimtab.workflows.fit.selection import best, grid, scored
+from trimtab.workflows.fit.record import attributes_of, recorded
+from trimtab.workflows.fit.selection import Scored, best, gains, grid, scored
 
 TOGETHER = (1.0, 0.75, 0.5, 0.25)  # factors on all strengths, where attributes together disturb too much
 
@@ -66,7 +67,8 @@ class Fitted:
     @property
     def reliability(self) -> dict[str, Any]:
         """Verdicts by attribute and the training, for the artifact and its card."""
-        verdicts = {name: _gist(report) for name, report in self.reports.items()}
+        gists = {name: _gist(report) for name, report in self.reports.items()}
+        verdicts = {own: gist for name, gist in gists.items() for own in attributes_of(self.steering, name)}
         training = self.training.model_dump(mode="json", by_alias=True) if self.training else {}
         return {"attributes": verdicts, "training": training} if verdicts or training else {}
 
@@ -160,6 +162,8 @@ def fit(
     choices, names = grid(options), [b.name for b in behaviors]
     makers = [configured(method, choice) for choice in choices]
     _check_arguments(makers[0], names, condition is not None, strength, max_kl)
+    if makers[0].routes:
+        _check_routes(makers[0], names, condition is not None, backfire)
     if backfire is not None:
         _check_backfire(makers[0], names, backfire, condition)
     toward = Toward.of(shrink_toward, model, method)
@@ -188,7 +192,9 @@ def fit(
             steering = steering.changed(origin=replace(steering.origin, hyperparameters=asked))
         steering, about_conditions = conditioned(model, steering, by_attribute(names, condition), seed, chat_template)
         notes += about_conditions
-        steering = steering.changed(attributes=_strengths(experiments, steering, strength, max_kl, notes))
+        strengths = _strengths(experiments, steering, strength, max_kl, notes)
+        attributes = {own: value for name, value in strengths.items() for own in attributes_of(steering, name)}
+        steering = steering.changed(attributes=attributes)
         abstentions: dict[str, Abstention] = {}
         for name in names if backfire is not None else ():
             again = partial(_learned_alone, maker, list(steering.edits), name, toward)
@@ -266,6 +272,22 @@ def _check_backfire(
         )
 
 
+def _check_routes(maker: Method, names: Sequence[str], conditional: bool, backfire: float | None) -> None:
+    """One behavior, of which the prompt decides how it is steered, and so nothing else does."""
+    if len(names) > 1:
+        raise InputError(
+            f"method {maker.name} learns one behavior at a time; fit each by itself and combine the steerings",
+            code="conflicting-arguments",
+            field="behaviors",
+        )
+    if conditional or backfire is not None:
+        raise InputError(
+            f"method {maker.name} has conditions of its own, which say what acts on a prompt; leave out others",
+            code="conflicting-arguments",
+            field="condition" if conditional else "backfire",
+        )
+
+
 def _where(
     maker: Method, model: Model, given: Sequence[Place] | None
 ) -> tuple[Sequence[Place] | None, tuple[int, int] | None]:
@@ -307,8 +329,9 @@ def _once(
 
 
 def alone(steering: Steering, name: str) -> Steering:
-    """The steering with one attribute on and the others off."""
-    return steering.changed(attributes={other: 0.0 for other in steering.attributes if other != name})
+    """The steering with the attributes of one behavior on and the others off."""
+    on = attributes_of(steering, name)
+    return steering.changed(attributes={other: 0.0 for other in steering.attributes if other not in on})
 
 
 def _learned(maker: Method, materials: FitMaterials) -> list[tuple[Method, Learned]]:
@@ -331,8 +354,9 @@ def _chosen(
     """The candidate that does best on dev, with its method, and what its training and the choice have seen."""
     rows = []
     if len(candidates) > 1:
-        for maker, own in candidates:
-            settings = {**maker.hyperparameters, "sites": [str(site) for site in own.steering.edits]}
+        for _, own in candidates:
+            told = own.steering.origin.hyperparameters
+            settings = {**told, "sites": [str(site) for site in own.steering.edits]}
             row, without = scored(experiments, own.steering, settings, max_kl)
             rows.append(row)
             notes += without
@@ -342,7 +366,10 @@ def _chosen(
             )
         )
     taken = best(rows) if rows else 0
+    if rows and any(own.rival for _, own in candidates):
+        taken = _over_the_rival([own for _, own in candidates], experiments, rows, notes)
     maker, chosen = candidates[taken]
+    notes += chosen.notes
     training = Training(
         sites={str(site): TrainedSite.model_validate(trained.as_record) for site, trained in chosen.by_site.items()},
         candidates=tuple(Candidate(**asdict(row), score=row.score, chosen=i == taken) for i, row in enumerate(rows)),
@@ -354,6 +381,30 @@ def _chosen(
 def _instruction(tried: TriedText) -> TriedInstruction:
     effect, wrong = (estimate(i, tried.n) for i in (tried.effect, tried.wrong))
     return TriedInstruction(text=tried.text[0].strip(), n=tried.n, effect=effect, wrong=wrong, taken=tried.taken)
+
+
+def _over_the_rival(
+    candidates: Sequence[Learned], experiments: Mapping[str, Experiment], rows: Sequence[Scored], notes: list[Phrase]
+) -> int:
+    """Index of the candidate that does the most beyond the best plain one, if one does so for certain; else of that."""
+    (on,) = experiments.values()
+    rival = max((i for i, own in enumerate(candidates) if own.rival), key=lambda i: rows[i].score)
+    found = gains(on, [own.steering for own in candidates], rows, rival)
+    certain = [gain for gain in found if gain.certain]
+    if not found:
+        return rival
+    closest = max(certain or found, key=lambda gain: gain.more.value)
+    n = len(candidates[closest.index].steering.attributes)
+    said = Phrase(
+        "{effect} of effect and {fewer} fewer examples pushed the wrong way than by one vector, on dev",
+        effect=bracketed(closest.more, plus=True, unit=on.instrument.unit), fewer=bracketed(closest.fewer, ".0%"),
+    )  # fmt: skip
+    notes.append(
+        Phrase("{n} directions, by groups of prompts: {figures}", n=n, figures=said)
+        if certain
+        else Phrase("one vector: groups of prompts do not do more for certain ({figures})", figures=said)
+    )
+    return closest.index if certain else rival
 
 
 def _experiment(

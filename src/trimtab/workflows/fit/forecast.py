@@ -8,6 +8,7 @@ from trimtab.interventions import Place, Site
 from trimtab.measurements.activations import TrainingActivations
 from trimtab.measurements.divergence import SCREENING_ROWS, NeutralDrift
 from trimtab.measurements.effects import PLAIN, sweep_steps
+from trimtab.measurements.prompts import PromptActivations
 from trimtab.steering import Steering
 from trimtab.steering.methods import Method
 from trimtab.workflows.check.forecast import like_the_chosen
@@ -36,6 +37,9 @@ def announce_making(
         if sites is None and not makers[0].all_blocks:
             steps += map_steps(on, like_the_chosen(on, None))
         total += on.cost([*steps, *toward.steps(on, read)])
+        if makers[0].routes:
+            prompts = PromptActivations("train", tuple(Site(site.block) for site in read), len(on.splits.train))
+            total += on.cost([prompts])
         if makers[0].material == "tokens":
             plus, minus = on.instrument.contexts(on.splits.dev.examples, on.splits.shots.examples, on.prompt_types[0])
             total += on.reading_cost(plus + minus, read)

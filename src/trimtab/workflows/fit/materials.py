@@ -15,11 +15,22 @@ from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.progress import Progress
 from trimtab.interventions import ModelFacts, Place, Site
 from trimtab.measurements.activations import training
+from trimtab.measurements.geometry import Geometry
+from trimtab.measurements.prompts import has_prompts, prompt_activations
 from trimtab.models.tokens import TokenSelection, capture_tokens
 from trimtab.phrases import Phrase
 from trimtab.results.numbers import NO_REASON
 from trimtab.steering.mat_steer import TokenRows, TokenSides
-from trimtab.steering.methods import Data, Learned, Method, PromptMaterial, Sides, TokenGroup, TriedText
+from trimtab.steering.methods import (
+    Data,
+    Learned,
+    Method,
+    PromptedSides,
+    PromptMaterial,
+    Sides,
+    TokenGroup,
+    TriedText,
+)  # fmt: skip
 from trimtab.workflows.choice import map_blocks
 from trimtab.workflows.fit.directions import Toward
 from trimtab.workflows.fit.instructions import searched
@@ -107,6 +118,51 @@ class FitMaterials:
             name = sha256(repr((method, group, self.digests)).encode()).hexdigest()[:16]
             result.append(TokenGroup(f"site {group[0]}", some, held, home and home / method.name / name))
         return result
+
+    def prompted(self, method: Method, blocks: int) -> list[PromptedSides]:
+        """Activations of one behavior's training examples with those of their prompts, at each of several sites.
+
+        Raises:
+            InputError: several behaviors, or examples without prompts of their own.
+        """
+        name, on = next(iter(self.experiments.items()))
+        if len(self.experiments) > 1:
+            raise InputError(
+                f"method {method.name} learns one behavior at a time, not {', '.join(self.experiments)}; fit each by "
+                "itself and combine the steerings",
+                code="conflicting-arguments",
+                field="behaviors",
+            )
+        if not has_prompts(on):
+            raise InputError(
+                f"behavior {name!r}: its examples have no prompts that could tell groups apart",
+                code="unusable-examples",
+                field="behaviors",
+            )
+        sites = self._several_blocks(blocks) if self.places is None else Site.several(self.places)
+        read = prompt_activations(on, "train", [Site(b) for b in sorted({site.block for site in sites})])["positive"]
+        found = []
+        for site, g in training(on, on.prompt_types[0], sites).items():
+            rows = list(g.examples)
+            found.append(
+                PromptedSides(
+                    name,
+                    site,
+                    _as_sides(on, site, g),
+                    torch.from_numpy(read[Site(site.block)][rows]),
+                    Site(site.block),
+                    tuple(on.splits.train.examples[i].prompt for i in rows),
+                    g.clusters,
+                )
+            )
+        return found
+
+    def _several_blocks(self, n: int) -> list[Site]:
+        """The block whose mean difference does best on dev, and others spread evenly over those that may be chosen."""
+        on = self._first
+        first, last = on.blocks or (0, on.model.n_blocks - 1)
+        spread = np.linspace(first, last, n + 1)[1:-1].round().astype(int).tolist()
+        return list(dict.fromkeys([*best_blocks(self.experiments, self.notes), *map(Site, spread)]))
 
     def texts(self) -> dict[str, PromptMaterial]:
         """The instructions, and the shots."""
@@ -246,11 +302,10 @@ def best_blocks(experiments: Mapping[str, Experiment], notes: list[Phrase], n: i
 def _sides(on: Experiment, sites: Sequence[Site], last_tokens: int | None, toward: Toward) -> Mapping[Site, Sides]:
     result = training(on, on.prompt_types[0], sites, last_tokens)
     known = toward.at(on, tuple(sites)) if toward else {}
-    return {
-        site: Sides(
-            torch.from_numpy(g.positive), torch.from_numpy(g.negative), not g.arbitrary,
-            on.model.anatomy.heads_of(site.block) if site.component == "heads" else None, g.clusters,
-            known.get(site, {}),
-        )
-        for site, g in result.items()
-    }  # fmt: skip
+    return {site: _as_sides(on, site, g, known.get(site)) for site, g in result.items()}
+
+
+def _as_sides(on: Experiment, site: Site, g: Geometry, known: Mapping[str, torch.Tensor] | None = None) -> Sides:
+    heads = on.model.anatomy.heads_of(site.block) if site.component == "heads" else None
+    positive, negative = torch.from_numpy(g.positive), torch.from_numpy(g.negative)
+    return Sides(positive, negative, not g.arbitrary, heads, g.clusters, known or {})

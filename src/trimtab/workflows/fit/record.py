@@ -64,12 +64,17 @@ def recorded(
     )
 
 
+def attributes_of(steering: Steering, behavior: str) -> tuple[str, ...]:
+    """The attributes that a behavior was made into: the one of its name, else all, which a method made of it alone."""
+    return (behavior,) if behavior in steering.attributes else tuple(steering.attributes)
+
+
 def _attribute(
     name: str, steering: Steering, on: Experiment, report: Report | None, abstention: Abstention | None,
     shrinkage: tuple[Shrinkage, ...],
 ) -> Attribute:  # fmt: skip
     return Attribute(
-        strength=steering.attributes[name],
+        strength=steering.attributes[attributes_of(steering, name)[0]],
         description=on.behavior.description,
         data=on.behavior.digest,
         n_train=len(on.splits.train),

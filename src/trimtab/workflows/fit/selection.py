@@ -1,7 +1,7 @@
 """Among several steerings of the same behaviors, the one that does best on dev."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -13,6 +13,8 @@ from trimtab.experiment.finite import left_out
 from trimtab.measurements.divergence import SCREENING_ROWS, neutral_drifts, within
 from trimtab.measurements.effects import effects_on_dev
 from trimtab.phrases import Phrase
+from trimtab.statistics import Interval, bootstrap_mean, simultaneous_level
+from trimtab.statistics.contrast import Contrast
 from trimtab.steering import Steering
 
 FACTORS = (3.0, 2.0, 1.5, 1.0, 0.75, 0.5, 0.25)
@@ -83,6 +85,52 @@ def scored(
         (effect,) = effects_on_dev(s, [(steering, factor * s.strength)])
         effects[name] = effect.standardised or 0.0
     return Scored(dict(settings), factor, effects), left_out(lost, Phrase("the choice between candidates"), "factor")
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What a candidate does beyond a rival, example by example on dev, each at the strength that it was scored at.
+
+    Args:
+        index: of the candidate.
+        more: by how much its effect is larger.
+        fewer: which share of the examples it no longer pushes the wrong way, net.
+    """
+
+    index: int
+    more: Interval
+    fewer: Interval
+
+    @property
+    def certain(self) -> bool:
+        """Whether it does more with the whole interval, or as much and pushes fewer the wrong way."""
+        return self.more.low > 0 or (self.fewer.low > 0 and self.more.value >= 0)
+
+
+def gains(on: Experiment, candidates: Sequence[Steering], rows: Sequence[Scored], rival: int) -> list[Gain]:
+    """What each candidate with several attributes does beyond a rival; the intervals hold for all of them together.
+
+    Args:
+        on: the behavior's experiment.
+        candidates: all of them, the rival included.
+        rows: their worth.
+        rival: its index.
+    """
+
+    def effect(i: int) -> Contrast:
+        (found,) = effects_on_dev(on, [(candidates[i], rows[i].factor * on.strength)])
+        return found
+
+    plain = effect(rival)
+    compared = [i for i, one in enumerate(candidates) if len(one.attributes) > 1]
+    level, found = simultaneous_level(0.95, max(1, 2 * len(compared))), []
+    for i in compared:
+        own = effect(i)
+        more = replace(own, positive=own.positive - plain.positive, negative=own.negative - plain.negative)
+        fewer = (plain.rows < 0).astype(np.float64) - (own.rows < 0)
+        clusters = np.array(own.clusters)
+        found.append(Gain(i, more.mean(level), bootstrap_mean(fewer, clusters, seed=on.seed, level=level)))
+    return found
 
 
 def best(rows: Sequence[Scored]) -> int:

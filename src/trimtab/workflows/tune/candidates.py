@@ -91,6 +91,12 @@ def fitted(
                 code="unsupported",
                 field="method",
             )
+        if maker.routes:
+            raise InputError(
+                f"method {method} chooses between one and several directions itself; fit it, and tune the steering",
+                code="unsupported",
+                field="method",
+            )
         sites = _sites(maker, places(site))
         every: Sequence[Site | None] = [None] if sites is None else each_site(model, sites)
         for place in every:
