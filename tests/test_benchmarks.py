@@ -206,3 +206,24 @@ def test_stopping_when_it_is_decided_is_simulated_and_told(
     page = capsys.readouterr().out
     for word in ("all hold by far", "5 % far down", "two samples, clustered", "heavy (t, 5 df)", "30, 60, tail"):
         assert word in page
+
+
+@pytest.mark.slow
+def test_adapters_are_measured_in_every_way_and_written_down(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, page, script = tmp_path / "rows.jsonl", tmp_path / "adapters.md", str(BENCHMARKS / "adapters.py")
+    options = ["--model", str(tiny_folder), "--sets", "sentiment", "--train", "12", "--eval", "16", "--steps", "3"]
+    options += ["--documents", "6", "--doses", "1", "0.5", "--json", str(rows), "--out", str(page)]
+    for _ in range(2):  # the second time all rows are there
+        monkeypatch.setattr(sys, "argv", [script, *options])
+        runpy.run_path(script, run_name="__main__")
+        kept = [json.loads(line) for line in rows.read_text(encoding="utf-8").splitlines()]
+        assert [row["settings"]["way"] for row in kept] == [
+            "vector", "instruction", "sft", "dpo", "sft and vector", "dpo and vector",
+        ]  # fmt: skip
+    for row in kept:
+        assert row["n"] == 16
+        assert row["dose"] in (1.0, 0.5)
+        assert row["kl"]["value"] > 0
+        assert f"| {row['settings']['way']} |" in page.read_text(encoding="utf-8")
