@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
@@ -186,6 +187,19 @@ def test_a_japanese_page_holds_no_english(name: str) -> None:
     english = PAGES[name](EN)
     assert len(Words(english).without(NAMES)) > 20, "the rule finds English where there is some"
     assert not JAPANESE.search("".join(Words(english).parts))
+
+
+@pytest.mark.parametrize(
+    ("record", "page"),
+    [(advised(), advice_page), (fit("untrained"), fit_page), (tuned(), tuning_page)],
+    ids=["advise", "fit", "tune"],
+)
+def test_a_record_of_a_file_is_shown_as_before_it_was_written(
+    record: Advice | Fit | Tuning, page: Callable[[Any, Language], str]
+) -> None:
+    written = record.model_dump_json(by_alias=True)
+    assert not JAPANESE.search(written)
+    assert page(type(record).model_validate_json(written), JA) == page(record, JA)
 
 
 @pytest.mark.parametrize("name", SUMMARIES)
