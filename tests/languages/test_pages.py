@@ -1,5 +1,6 @@
 """Pages and terminals of every verb in Japanese: no English is left but names, commands and what others wrote."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
@@ -210,6 +211,7 @@ def test_a_japanese_terminal_says_no_english(name: str) -> None:
         return out.getvalue()
 
     said = printed(JA, 400)
+    assert not re.search(r"\d %", said), "a figure that was put into a plain string keeps its English per cent sign"
     assert JAPANESE.search(said)
     assert foreign([VERB.sub(" · ", line) for line in said.splitlines()], NAMES) == []
     assert not JAPANESE.search(printed(EN, 400))
