@@ -1,8 +1,10 @@
 """Pages and terminals of every verb in Japanese: no English is left but names, commands and what others wrote."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
@@ -188,6 +190,19 @@ def test_a_japanese_page_holds_no_english(name: str) -> None:
     assert not JAPANESE.search("".join(Words(english).parts))
 
 
+@pytest.mark.parametrize(
+    ("record", "page"),
+    [(advised(), advice_page), (fit("untrained"), fit_page), (tuned(), tuning_page)],
+    ids=["advise", "fit", "tune"],
+)
+def test_a_record_of_a_file_is_shown_as_before_it_was_written(
+    record: Advice | Fit | Tuning, page: Callable[[Any, Language], str]
+) -> None:
+    written = record.model_dump_json(by_alias=True)
+    assert not JAPANESE.search(written)
+    assert page(type(record).model_validate_json(written), JA) == page(record, JA)
+
+
 @pytest.mark.parametrize("name", SUMMARIES)
 def test_a_japanese_terminal_says_no_english(name: str) -> None:
     def printed(language: Language, width: int) -> str:
@@ -196,6 +211,7 @@ def test_a_japanese_terminal_says_no_english(name: str) -> None:
         return out.getvalue()
 
     said = printed(JA, 400)
+    assert not re.search(r"\d %", said), "a figure that was put into a plain string keeps its English per cent sign"
     assert JAPANESE.search(said)
     assert foreign([VERB.sub(" · ", line) for line in said.splitlines()], NAMES) == []
     assert not JAPANESE.search(printed(EN, 400))

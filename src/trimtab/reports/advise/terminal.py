@@ -35,7 +35,8 @@ def advice_summary(advice: Advice, console: Console, language: Language = ENGLIS
         cells = [Text(show(row.attempt.name), "bold" if row.chosen else "")]
         for short in columns:
             text, _, holds = row.figures.get(short, ("–", "", None))
-            cells.append(Text(show(f"{text} {_MARKS[holds]}"), _STYLES[holds]))
+            cell = Phrase("{figure} {sign}", figure=text, sign=_MARKS[holds])
+            cells.append(Text(show(cell), _STYLES[holds]))
         table.add_row(*cells)
     if table.row_count:
         console.print(table)
