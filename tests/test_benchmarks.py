@@ -4,6 +4,7 @@ import json
 import runpy
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -122,4 +123,28 @@ def test_stopping_when_it_is_decided_is_simulated_and_told(
         runpy.run_path(str(BENCHMARKS / script), run_name="__main__")
     page = capsys.readouterr().out
     for word in ("all hold by far", "5 % far down", "two samples, clustered", "heavy (t, 5 df)", "30, 60, tail"):
+        assert word in page
+
+
+@pytest.mark.slow
+def test_few_examples_are_measured_and_written_down(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import trimtab as tt
+    from trimtab.measurements import known_directions
+
+    model = tt.load(tiny_folder, dtype="float32")
+    monkeypatch.setattr(tt, "load", lambda name: model)
+    monkeypatch.setattr(known_directions, "ROWS", 8)
+    few = import_module("few")
+    row = few.Few(tmp_path, tmp_path).few("formality", 1, 1.0, draws=1, rows=16)
+    made = {f"{arm} {n} 0" for arm in few.ARMS for n in few.PAIRS}
+    assert set(row["cosine"]) == made
+    in_front = set(row["effect"]) - made
+    assert f"{few.SHOTS} 8 0" in in_front
+    assert f"{few.SHOTS} 40 0" not in in_front, "they are longer than its context"
+    assert all(-1 <= cosine <= 1 for cosine in row["cosine"].values())
+    assert row["cosine"]["plain 40 0"] > 0.9, "half of all pairs"
+    page = few.page([{**row, "settings": {"name": "formality"}, "seconds": 1.0}], 1.0, draws=2)
+    for word in ("| 40 | both |", "solved examples", "Does the forecast come true?"):
         assert word in page
