@@ -1,16 +1,19 @@
 """Where a verdict is open it says how many further examples would settle it, which way, and what is open."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.workflows.test_study import few
 
+import trimtab as tt
 from trimtab.experiment.contrasts import ContrastMaker
 from trimtab.experiment.instrument import Propensity
 from trimtab.measurements.effects import Steered
 from trimtab.phrases import Phrase
-from trimtab.results.report import Outlook
+from trimtab.results.report import Outlook, Report
 from trimtab.steering import Steering
 from trimtab.verdict.decision import Conclusion, Thresholds, conclude
 from trimtab.verdict.looks import undrawn
@@ -92,3 +95,22 @@ def test_a_report_keeps_it(n: int) -> None:
     found = told(steered(n, 0.3))
     assert found is not None
     assert Outlook.model_validate_json(found.model_dump_json()) == found
+
+
+def test_a_check_of_few_examples_says_it_in_its_report_and_next_steps(tiny_folder: Path, tmp_path: Path) -> None:
+    """A random model moves nothing, which twelve examples leave open where the bound on effects is 0."""
+    bounds = {"min_effect": 0.0, "max_anti_steerable": 0.6, "max_kl": 50.0, "max_capability_loss": 0.99}
+    report = tt.check(
+        tt.load(tiny_folder, dtype="float32"), few("sentiment"), site=1, prompt_types=["prefilled"], strength=0.5,
+        train=12, evaluation=12, effort="quick", allow_desired_loss=True, folder=tmp_path, **bounds,
+    )  # fmt: skip
+    assert report.verdict.decision == "inconclusive"
+    found = report.verdict.outlook
+    assert found is not None
+    assert EFFECT in found.open
+    assert found.n == report.n_eval_clusters == 12
+    assert found.rows == report.n_train + report.n_dev + report.n_eval
+    (step,) = [step for step in report.next_steps if step.code in ("more-rows", "on-its-bound")]
+    assert step.what.startswith(f"Still open after {found.rows} rows: the mean steering effect")
+    assert Report.load(tmp_path).verdict.outlook == found
+    assert f"Still open after {found.rows} rows" in (tmp_path / "report.html").read_text(encoding="utf-8")
