@@ -7,6 +7,7 @@ import runpy
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -227,3 +228,26 @@ def test_adapters_are_measured_in_every_way_and_written_down(
         assert row["dose"] in (1.0, 0.5)
         assert row["kl"]["value"] > 0
         assert f"| {row['settings']['way']} |" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_few_examples_are_measured_and_written_down(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trimtab.measurements import known_directions
+
+    model = tt.load(tiny_folder, dtype="float32")
+    monkeypatch.setattr(tt, "load", lambda name: model)
+    monkeypatch.setattr(known_directions, "ROWS", 8)
+    few = import_module("few")
+    row = few.Few(tmp_path, tmp_path).few("formality", 1, 1.0, draws=1, rows=16)
+    made = {f"{arm} {n} 0" for arm in few.ARMS for n in few.PAIRS}
+    assert set(row["cosine"]) == made
+    in_front = set(row["effect"]) - made
+    assert f"{few.SHOTS} 8 0" in in_front
+    assert f"{few.SHOTS} 40 0" not in in_front, "they are longer than its context"
+    assert all(-1 <= cosine <= 1 for cosine in row["cosine"].values())
+    assert row["cosine"]["plain 40 0"] > 0.9, "half of all pairs"
+    page = few.page([{**row, "settings": {"name": "formality"}, "seconds": 1.0}], 1.0, draws=2)
+    for word in ("| 40 | both |", "solved examples", "Does the forecast come true?"):
+        assert word in page

@@ -11,7 +11,7 @@ from tests.reports.conftest import build, estimate
 from trimtab.cli import app
 from trimtab.phrases import Phrase
 from trimtab.results import consequences as con
-from trimtab.results.report import NextStep, Report, SteeringRecord, Stopping
+from trimtab.results.report import NextStep, Outlook, Report, SteeringRecord, Stopping
 from trimtab.statistics.intervals import Interval
 from trimtab.verdict.decision import Conclusion, Requirement, conclude
 from trimtab.verdict.next_steps import CommandWords, next_steps
@@ -28,6 +28,11 @@ TEXTS = Phrase("{generated}, by a classifier", generated=GENERATED)
 THOROUGH = Stopping(
     effort="thorough", available=140, looks=(140,), settled=None, level=0.95, not_measured=(), tokens=1,
     tokens_thorough=1,
+)  # fmt: skip
+
+AHEAD = Outlook(
+    open=(EFFECT, WRONG), n=12, rows=40, fewest=3, half=9, most=24, horizon=200,
+    rows_fewest=10, rows_half=30, rows_most=80, rows_horizon=667, passes=0.74, fails=0.16,
 )  # fmt: skip
 
 
@@ -58,6 +63,11 @@ CASES: dict[str, tuple[Conclusion, dict[str, Any]]] = {
     "open": (Conclusion("inconclusive", (), open={EFFECT: 300}), {}),
     "open, finished": (Conclusion("inconclusive", (), open={EFFECT: 300, KL: 400}), {"steering": FINISHED}),
     "on its bound": (Conclusion("inconclusive", (), open={WRONG: None}), {}),
+    "told ahead": (Conclusion("inconclusive", (), open={EFFECT: 300, WRONG: 90}), {"verdict": {"outlook": AHEAD}}),
+    "told ahead, finished": (
+        Conclusion("inconclusive", (), open={EFFECT: 300}),
+        {"steering": FINISHED, "verdict": {"outlook": AHEAD}},
+    ),
     "faulty examples": (Conclusion("inconclusive", (), blocking=(Phrase("one-sided: always “Yes”"),)), {}),
     "cannot read": (Conclusion("inconclusive", (), failed=(EFFECT,), unable=True), {}),
     "texts do not follow": (no_go(TEXTS), {}),
@@ -182,6 +192,32 @@ def test_rows_that_would_decide_it_are_counted_in_rows_of_the_file() -> None:
     assert f"--n {total - rows} " in str(step.command)
     (none,) = [s for s in steps(Conclusion("inconclusive", (), open={EFFECT: None})) if "bounds" in s.what]
     assert none.command is None
+
+
+def test_what_simulated_futures_say_stands_in_place_of_a_number_that_takes_the_estimate_for_true() -> None:
+    open_ = Conclusion("inconclusive", (), open={EFFECT: 300, WRONG: 90})
+
+    def said(**changes: Any) -> NextStep:
+        found = steps(open_, verdict={"outlook": AHEAD.model_copy(update=changes)})
+        (step,) = [s for s in found if s.code in ("more-rows", "on-its-bound")]
+        assert "in all would decide" not in " ".join(s.what for s in found)
+        return step
+
+    step = said()
+    for words in (
+        "Still open after 40 rows: the mean steering effect and the share of anti-steerable examples.",
+        "between 10 and 80 more would settle it (in 8 of 10 simulated futures; 30 in half of them)",
+        "With 80 the chance of a go or caution is about 74%, of a no-go about 16%.",
+    ):
+        assert words in step.what
+    assert "--n 30 " in str(step.command)
+    unsure = said(most=None, rows_most=None, fails=0.001)
+    assert "30 in half of them; 667 are not enough for nine of ten" in unsure.what
+    assert "of a no-go less than 2%" in unsure.what
+    hardly = said(half=None, most=None, rows_half=None, rows_most=None, passes=0.2, fails=0.13)
+    assert hardly.code == "on-its-bound"
+    assert "even 667 more would settle it with a chance of about 33% only" in hardly.what
+    assert hardly.command is None
 
 
 def test_a_pass_leads_to_a_folder_that_is_checked_and_then_to_one_user_in_a_hundred() -> None:

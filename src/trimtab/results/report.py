@@ -221,8 +221,38 @@ class ErrorRate(Record):
     reservations: tuple[Phrase, ...] = ()
 
 
+class Outlook(Record):
+    """What further examples would likely settle, if they are like those seen; by simulated futures.
+
+    Args:
+        open: names of the requirements that are open.
+        n: independent evaluation examples that were seen.
+        rows: rows of all parts together.
+        fewest, half, most: further independent evaluation examples with which it is settled in 10, 50 and 90 % of the
+            futures; None where even `horizon` are not enough.
+        horizon: the most that were looked ahead.
+        rows_fewest, rows_half, rows_most, rows_horizon: the same in rows of the file, since rows go to all parts.
+        passes: chance that it is then (with `most`, or with `horizon`) a go or a caution.
+        fails: chance that it is a no-go; with neither it stays open.
+    """
+
+    open: tuple[Phrase, ...]
+    n: int
+    rows: int
+    fewest: int | None
+    half: int | None
+    most: int | None
+    horizon: int
+    rows_fewest: int | None
+    rows_half: int | None
+    rows_most: int | None
+    rows_horizon: int
+    passes: float
+    fails: float
+
+
 class Verdict(Record):
-    """The decision, in one word, in one sentence, and why."""
+    """The decision, in one word, in one sentence, and why; `outlook` where further examples would settle it."""
 
     decision: Decision
     sentence: Phrase
@@ -234,6 +264,7 @@ class Verdict(Record):
     basis: Literal["likelihood", "likelihood and generated text"] = "likelihood"
     error_rate: ErrorRate | None = None
     error_rate_reason: Phrase | None = None
+    outlook: Outlook | None = None
 
 
 class NextStep(Record):

@@ -8,11 +8,12 @@ from math import ceil
 from trimtab.decimals import bracketed
 from trimtab.phrases import Phrase
 from trimtab.results.numbers import given
-from trimtab.results.report import NextStep, Report
+from trimtab.results.report import NextStep, Outlook, Report
 from trimtab.verdict.decision import Conclusion
 from trimtab.verdict.requirements import DESIRED, EFFECT, GENERATED, ODD
 
 MANY_ROWS = 20_000  # that nobody writes for one check
+LEAST_CHANCE = 0.02  # below which a chance is only bounded
 
 
 @dataclass(frozen=True)
@@ -243,7 +244,10 @@ def _after_inconclusive(report: Report, conclusion: Conclusion, commands: _Comma
             values={"figures": ", ".join(dear), "lower": lower},
         )
     needed = [n for name, n in conclusion.open.items() if name not in (*written, *dear)]
-    if needed and not conclusion.unable:
+    ahead = report.verdict.outlook
+    if ahead is not None and not conclusion.unable:
+        yield _as_it_goes_on(report, ahead)
+    elif needed and not conclusion.unable:
         yield _more_rows(report, needed)
 
 
@@ -256,6 +260,57 @@ def _more_texts(report: Report, needed: list[int | None], commands: _Commands) -
         what=Phrase("Generated text leaves it open: have the model continue {n} prompts.", n=n),
         command=commands.check(f"--thorough --generate {n}"),
         values={"n": str(n)},
+    )
+
+
+def _as_it_goes_on(report: Report, ahead: Outlook) -> NextStep:
+    """How many further rows would settle it if they are like those so far, and which way."""
+    values: dict[str, str] = {"rows": f"{ahead.rows:,}", "open": _and_the(ahead.open)}
+    if ahead.rows_fewest is None or ahead.rows_half is None:
+        values |= {"horizon": f"{ahead.rows_horizon:,}", "settled": _chance(ahead.passes + ahead.fails)}
+        what = Phrase(
+            "Still open after {rows} rows: the {open}, which lies near its bound. If further rows are like these, even "
+            "{horizon} more would settle it with a chance of {settled} only. Loosen a bound for a reason that you can "
+            "name, or treat it as a no.",
+            **values,
+        )
+        return NextStep(code="on-its-bound", what=what, values=values)
+    values |= {"fewest": f"{ahead.rows_fewest:,}", "half": f"{ahead.rows_half:,}"}
+    values |= {"passes": _chance(ahead.passes), "fails": _chance(ahead.fails)}
+    if ahead.rows_most is None:
+        values |= {"horizon": f"{ahead.rows_horizon:,}"}
+        what = Phrase(
+            "Still open after {rows} rows: the {open}. If further rows are like these, {fewest} more would settle it "
+            "in one of ten simulated futures and {half} in half of them; {horizon} are not enough for nine of ten. "
+            "With {horizon} the chance of a go or caution is {passes}, of a no-go {fails}. Rows that repeat each other "
+            "in other words do not count; a chat model can draft more.",
+            **values,
+        )
+    else:
+        values |= {"most": f"{ahead.rows_most:,}"}
+        what = Phrase(
+            "Still open after {rows} rows: the {open}. If further rows are like these, between {fewest} and {most} "
+            "more would settle it (in 8 of 10 simulated futures; {half} in half of them). With {most} the chance of a "
+            "go or caution is {passes}, of a no-go {fails}. Rows that repeat each other in other words do not count; a "
+            "chat model can draft more.",
+            **values,
+        )
+    return NextStep(code="more-rows", what=what, command=_drafting(report, ahead.rows_half), values=values)
+
+
+def _chance(share: float) -> Phrase:
+    """A chance from some hundred simulated futures, which show no certainty."""
+    if share < LEAST_CHANCE:
+        return Phrase("less than {bound}", bound=f"{LEAST_CHANCE:.0%}")
+    if share > 1 - LEAST_CHANCE:
+        return Phrase("more than {bound}", bound=f"{1 - LEAST_CHANCE:.0%}")
+    return Phrase("about {share}", share=f"{share:.0%}")
+
+
+def _drafting(report: Report, more: int) -> str:
+    return (
+        f"trimtab draft {shlex.quote(report.behavior)} --description DESCRIPTION --n {more} "
+        "--endpoint https://host/v1 --endpoint-model NAME"
     )
 
 
@@ -282,8 +337,7 @@ def _more_rows(report: Report, needed: list[int | None]) -> NextStep:
             total=f"{rows + more:,}",
             rows=f"{rows:,}",
         ),
-        command=f"trimtab draft {shlex.quote(report.behavior)} --description DESCRIPTION --n {more} "
-        "--endpoint https://host/v1 --endpoint-model NAME",
+        command=_drafting(report, more),
         values={"total": f"{rows + more:,}", "rows": f"{rows:,}"},
     )
 

@@ -18,6 +18,7 @@ from trimtab.verdict.decision import Requirement, Thresholds
 # With fewer independent evaluation examples a success is a caution.
 ENOUGH_CLUSTERS = 50
 EFFECT, ODD = Phrase("mean steering effect"), Phrase("effect in the vector's direction (odd part)")
+ANTI = Phrase("share of anti-steerable examples")
 DESIRED = Phrase("desired answers become likelier (Δ+)")
 # How the names of requirements on generated text begin.
 GENERATED = Phrase("generated text")
@@ -48,7 +49,7 @@ def requirements(
         Requirement(EFFECT, effect.mean(), thresholds.min_effect, "above", n, unit, effect.mean, level=effect.level),
         Requirement(beside, beyond.mean(), random, "above", n, unit, beyond.mean, level=effect.level),
         Requirement(
-            Phrase("share of anti-steerable examples"),
+            ANTI,
             effect.below_zero(), thresholds.max_anti_steerable, "below", effect.n_acting, SHARE, effect.below_zero,
             level=effect.level,
         ),

@@ -24,6 +24,7 @@ from trimtab.results.report import (
     ErrorRate,
     ExampleRow,
     Lint,
+    Outlook,
     PromptTypeResult,
     Report,
     SiteRecord,
@@ -39,6 +40,7 @@ from trimtab.verdict.decision import Conclusion, Decision, Thresholds
 from trimtab.verdict.error_rates import ErrorRates
 from trimtab.verdict.evidence import type_result
 from trimtab.verdict.next_steps import CommandWords, next_steps
+from trimtab.verdict.outlook import outlook
 from trimtab.verdict.requirements import GENERATED, bound
 from trimtab.version import __version__
 from trimtab.workflows.check.measured import Measured
@@ -142,7 +144,19 @@ def _verdict(on: Experiment, found: Measured, decided: DecisionWithGrounds, thre
         reasons=(*conclusion.reasons, *about_prompting(found.prompting_baseline, on.instrument.unit)),
         prompt_type=str(found.chosen.prompt_type), strength=on.strength,
         bounds=tuple(bound(r) for r in decided.requirements), reservations=decided.reservations,
+        outlook=_outlook(on, found, decided, thresholds),
         **_error_rate(on, conclusion.decision, thresholds, found.chosen.own_geometry is None),
+    )  # fmt: skip
+
+
+def _outlook(on: Experiment, found: Measured, decided: DecisionWithGrounds, thresholds: Thresholds) -> Outlook | None:
+    """What further examples would settle."""
+    evidence, splits = found.evidence, on.splits
+    rows = sum(map(len, (splits.train, splits.dev, splits.eval, splits.replication)))
+    random = evidence.random_directions
+    return outlook(
+        evidence.steered, decided.conclusion, thresholds, random.percentile_95 or 0.0, len(decided.requirements), rows,
+        by_odd=random.figure == "odd part",
     )  # fmt: skip
 
 
