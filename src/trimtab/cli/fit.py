@@ -147,10 +147,11 @@ def fit(
     sites = with_commas([str(site) for site in result.steering.edits])
     made = Phrase("{method} at site {sites}", method=method, sites=sites) if result.steering.edits else method
     options.say(Phrase("{made}, saved in {path}", made=made, path=str(out)), language)
+    verdicts = result.reliability.get("attributes", {})
     for name, default in result.steering.attributes.items():
         line = Phrase("  {name}, strength {strength}", name=name, strength=f"{default:g}")
-        if name in result.reports:
-            line = Phrase("{line}: {decision}", line=line, decision=IN_WORDS[result.reports[name].verdict.decision])
+        if name in verdicts:
+            line = Phrase("{line}: {decision}", line=line, decision=IN_WORDS[verdicts[name]["decision"]])
         options.say(line, language)
     for note in result.notes:
         options.say(Phrase("  {note}", note=note), language)

@@ -360,14 +360,16 @@ def _chosen(
             row, without = scored(experiments, own.steering, settings, max_kl)
             rows.append(row)
             notes += without
+    taken = 0
+    if rows and any(own.rival for _, own in candidates):
+        taken = _over_the_rival([own for _, own in candidates], experiments, rows, notes)
+    elif rows:
+        taken = best(rows)
         notes.append(
             Phrase(
                 "chosen on dev among {n} by the mean standardised effect within the bound on divergence", n=len(rows)
             )
         )
-    taken = best(rows) if rows else 0
-    if rows and any(own.rival for _, own in candidates):
-        taken = _over_the_rival([own for _, own in candidates], experiments, rows, notes)
     maker, chosen = candidates[taken]
     notes += chosen.notes
     training = Training(

@@ -120,19 +120,12 @@ class FitMaterials:
         return result
 
     def prompted(self, method: Method, blocks: int) -> list[PromptedSides]:
-        """Activations of one behavior's training examples with those of their prompts, at each of several sites.
+        """Activations of the one behavior's training examples with those of their prompts, at each of several sites.
 
         Raises:
-            InputError: several behaviors, or examples without prompts of their own.
+            InputError: examples without prompts of their own.
         """
-        name, on = next(iter(self.experiments.items()))
-        if len(self.experiments) > 1:
-            raise InputError(
-                f"method {method.name} learns one behavior at a time, not {', '.join(self.experiments)}; fit each by "
-                "itself and combine the steerings",
-                code="conflicting-arguments",
-                field="behaviors",
-            )
+        ((name, on),) = self.experiments.items()
         if not has_prompts(on):
             raise InputError(
                 f"behavior {name!r}: its examples have no prompts that could tell groups apart",
