@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT ?= out/demo
 
+# Kept bytecode, whatever the environment says: without it every process compiles torch and transformers anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help install demo serve test test-slow test-tutorials test-site test-lowest test-harnesses test-ray test-vllm test-quantised test-migration test-notebooks lint format messages docs site bench clean
 .DEFAULT_GOAL := help
 
