@@ -11,7 +11,6 @@ measured again. Thorough decisions may be older than the code: --again decides t
 """
 
 import argparse
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from harness import known, machine, table
-from verdict_table import PASSED, errors, of_sets, percent, share, ship
+from verdict_table import PASSED, errors, missed, of_sets, percent, share, ship
 
 from trimtab.experiment.effort import DEFAULT
 from trimtab.experiment.instrument import SIDES
@@ -110,7 +109,6 @@ def page(rows: Sequence[Row], thorough: Sequence[Row], seconds: float) -> str:
     turned = [r["settings"]["name"] for r, b in pairs if b["decision"] == "no-go" and r["decision"] in PASSED]
     first = sum(r["decision"] == earlier[r["settings"]["name"]]["decision"] for r in real)
     saved = [r["thorough"] / r["tokens"] for r in real]
-    moves = Counter((b["decision"], r["decision"]) for r, b in pairs if r["decision"] != b["decision"])
     same = of_sets(real, lambda r: r["decision"] == before[r["settings"]["name"]]["decision"])
     alike = of_sets(real, lambda r: (r["decision"] in PASSED) == (before[r["settings"]["name"]]["decision"] in PASSED))
     text = [
@@ -136,8 +134,18 @@ def page(rows: Sequence[Row], thorough: Sequence[Row], seconds: float) -> str:
         "", _nulls([r for r in rows if r["settings"]["job"] == "relabelled_looks"]), "",
         f"**Work.** A thorough check computes {np.median(saved):.1f} times as many tokens (median over sets; "
         f"{min(saved):.1f} to {max(saved):.1f} times); {sum(r['settled'] is not None for r in real)} sets were settled "
-        f"before the last look. Decisions that moved:", "",
-        table(("thorough", "stopped", "sets"), [(a, b, n) for (a, b), n in sorted(moves.items())]), "",
+        "before the last look.", "",
+        "**Decisions that differ**, and what the second half says of each: bounds that its estimate misses.", "",
+        table(
+            ("set", "thorough", "its second half", "stopped", "its second half"),
+            [
+                (r["settings"]["name"], b["decision"], ", ".join(missed(b)) or "all kept", r["decision"],
+                 ", ".join(missed(r)) or "all kept")
+                for r, b in pairs
+                if r["decision"] != b["decision"]
+            ],
+        ),
+        "",
         table(
             ("set", "thorough", "stopped", "looks", "of", "site", "prompt type", "λ", "tokens", "thorough, times"),
             [

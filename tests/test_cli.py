@@ -285,8 +285,7 @@ def test_threads_are_as_many_as_asked_for_when_the_model_is_loaded(
     def load(*_: object, **options: object) -> None:
         raise InputError(f"loaded with {torch.get_num_threads()} threads")
 
-    for module in ("trimtab.models", "trimtab.experiment.executor.work"):
-        monkeypatch.setattr(f"{module}.load", load)
+    monkeypatch.setattr("trimtab.models.loading.load", load)
     before = torch.get_num_threads()
     try:
         code, _, err = run(verb, *VERBS_WITH_A_MODEL[verb], "--threads", 3)
@@ -525,7 +524,7 @@ def test_help_speaks_words_and_no_names_of_the_code() -> None:
 def test_an_executor_that_cannot_be_used_is_refused_before_any_model_is_loaded(
     arguments: tuple[object, ...], said: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trimtab.experiment.executor.work.load", None)
+    monkeypatch.setattr("trimtab.models.loading.load", None)
     code, _, err = run(*arguments, "--model", tmp_path, "--out", tmp_path / "out")
     assert code == 2
     assert said in err

@@ -249,7 +249,7 @@ def test_only_models_that_a_name_finds_are_loaded_by_it(
         looked_up.append((source, revision))
         raise InputError("stopped here")
 
-    monkeypatch.setattr("trimtab.models.load", load)
+    monkeypatch.setattr("trimtab.models.loading.load", load)
     saved = made_on(tmp_path, name, revision, model.facts)
     for command in (("generate", "It was"), ("check", "sentiment")):
         code, _, err = run(*command, "--steering", saved)

@@ -56,7 +56,7 @@ def test_two_directions_are_taken_where_one_pushes_many_the_wrong_way(mixture: F
     assert mixture.record is not None
     assert list(mixture.record.attributes) == ["mood"]
     assert mixture.record.attributes["mood"].strength == 1.0
-    assert mixture.reliability["training"]["candidates"][1]["told"]["directions"] == 2
+    assert mixture.reliability["training"]["candidates"][1]["settings"]["directions"] == 2
 
 
 def test_each_prompt_is_steered_by_the_vector_of_its_own_group_alone(model: tt.Model, mixture: Fitted) -> None:

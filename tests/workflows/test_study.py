@@ -151,7 +151,7 @@ def test_no_model_outlives_the_study(source: ModelSource, tmp_path: Path, monkey
         made.append(weakref.ref(model))
         return model
 
-    monkeypatch.setattr(import_module("trimtab.experiment.executor.work"), "load", counted)
+    monkeypatch.setattr(import_module("trimtab.models.loading"), "load", counted)
     run_grid([source], [few("sentiment"), few("formality")], replace(SMALL, prompt_types=("prefilled",)), tmp_path)
     gc.collect()
     assert len(made) == 1  # loaded once for all parts

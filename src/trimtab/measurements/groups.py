@@ -61,6 +61,7 @@ def _grouping(on: Experiment, geometry: Geometry, own: Steered, part: Split, sit
     if not has_prompts(on):
         return Grouping(reason=_NO_PROMPTS)
     contexts = prompt_activations(on, "train", [site])["positive"][site][list(geometry.examples)]
+    here = prompt_activations(on, part, [site])["positive"][site]
     clusters, differences = np.array(geometry.clusters), geometry.differences
     tried: list[tuple[Groups, MeansDiffer]] = []
     for k in NUMBERS:
@@ -74,7 +75,7 @@ def _grouping(on: Experiment, geometry: Geometry, own: Steered, part: Split, sit
             reason=Phrase("the prompts make no two groups of at least {n} independent examples", n=MIN_CLUSTERS)
         )
     groups, test = max(tried, key=lambda one: one[1].excess)
-    of = groups.of(prompt_activations(on, part, [site])["positive"][site])
+    of = groups.of(here)
     examples = [on.splits.train.examples[i] for i in geometry.examples]
     found = []
     for j in range(groups.k):

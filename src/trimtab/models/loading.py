@@ -98,6 +98,12 @@ def load(
 def load_from(source: ModelSource) -> Model:
     """The model of a source.
 
+    Example:
+        >>> from trimtab.model_source import ModelSource
+        >>> from trimtab.models import load_from
+        >>> load_from(ModelSource("smollm2", "smollm2")).n_blocks
+        30
+
     Raises:
         InputError: see `load`.
     """

@@ -47,6 +47,13 @@ class ShrunkDifference:
         shrinkage: 1 / (1 + γ): how far the mean difference was drawn to the directions, 0…0.5.
         weights: `[k]` E[β_j | s].
         variances: `[k]` ω²_j.
+
+    Example:
+        >>> import numpy as np
+        >>> from trimtab.statistics.shrinkage import ShrunkDifference
+        >>> found = ShrunkDifference(np.ones(3), np.array([0.2, 0.1]), 0.4, np.array([0.5, 0.3]), np.array([1.0, 1.0]))
+        >>> round(found.own_share, 2)
+        0.7
     """
 
     vector: Floats

@@ -201,10 +201,10 @@ def _about_group(group: ExampleGroup) -> Phrase:
     about = group.prompts[0]
     if effect.value is None or wrong.value is None:
         why = effect.reason or NO_REASON
-        return Phrase("{share} like “{prompt}” ({why})", share=f"{group.share:.0%}", prompt=about, why=why)
+        return Phrase("{share} like “{prompt}” ({why})", share=decimals(group.share, ".0%"), prompt=about, why=why)
     return Phrase(
         "{share} like “{prompt}”, where the one vector has an effect of {effect} and pushes {wrong} the wrong way",
-        share=f"{group.share:.0%}",
+        share=decimals(group.share, ".0%"),
         prompt=about,
         effect=bracketed(effect, plus=True),
         wrong=bracketed(wrong, ".0%"),

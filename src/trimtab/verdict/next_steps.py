@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from trimtab.decimals import bracketed
+from trimtab.decimals import bracketed, decimals
 from trimtab.phrases import Phrase
 from trimtab.results.numbers import given
 from trimtab.results.report import NextStep, Outlook, Report
@@ -301,10 +301,10 @@ def _as_it_goes_on(report: Report, ahead: Outlook) -> NextStep:
 def _chance(share: float) -> Phrase:
     """A chance from some hundred simulated futures, which show no certainty."""
     if share < LEAST_CHANCE:
-        return Phrase("less than {bound}", bound=f"{LEAST_CHANCE:.0%}")
+        return Phrase("less than {bound}", bound=decimals(LEAST_CHANCE, ".0%"))
     if share > 1 - LEAST_CHANCE:
-        return Phrase("more than {bound}", bound=f"{1 - LEAST_CHANCE:.0%}")
-    return Phrase("about {share}", share=f"{share:.0%}")
+        return Phrase("more than {bound}", bound=decimals(1 - LEAST_CHANCE, ".0%"))
+    return Phrase("about {share}", share=decimals(share, ".0%"))
 
 
 def _drafting(report: Report, more: int) -> str:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from trimtab.decimals import decimals
 from trimtab.errors import InputError
 from trimtab.interventions import Condition, Site
 from trimtab.phrases import Phrase, with_and
@@ -88,7 +89,7 @@ class Mixture(Method):
         for j, name in enumerate((first, second)):
             near = groups.nearest(prompts, j, _SHOWN, own.clusters)
             shown = [Phrase("“{text}”", text=" ".join(own.texts[i].split())[:60]) for i in near]
-            share = f"{(groups.label == j).mean():.0%}"
+            share = decimals(float((groups.label == j).mean()), ".0%")
             notes.append(Phrase("{name}: {share} of the training examples, such as {prompts}", name=name, share=share,
                                 prompts=with_and(shown)))  # fmt: skip
         return replace(learned, steering=learned.steering.changed(conditions=conditions), notes=tuple(notes))

@@ -104,7 +104,7 @@ def fixed(folder: Path, protocol: Protocol) -> Protocol:
         check_same_settings(
             f"{file} fixed a comparison", before.model_dump(mode="json"), protocol.model_dump(mode="json")
         )
-        return before
+        return protocol  # whose words are phrases still
     text = json.dumps({**protocol.model_dump(mode="json"), "digest": protocol.digest}, indent=1, ensure_ascii=False)
     with whole(file) as work:
         work.write_text(text + "\n", encoding="utf-8")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from trimtab.behaviors import PromptType
+from trimtab.decimals import decimals
 from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.steps import Step
@@ -152,10 +153,14 @@ def _recorded(site: Site, side: Sides) -> Shrinkage:
 
 def told(name: str, found: Shrinkage) -> Phrase:
     """One sentence on a shrinkage, for the notes of a fit."""
-    most = [untranslated(f"{other} {share:.0%}") for other, share in found.directions.items() if abs(share) >= _TOLD]
+    most = [
+        untranslated(f"{other} {decimals(share, '.0%')}")
+        for other, share in found.directions.items()
+        if abs(share) >= _TOLD
+    ]
     sentence = Phrase(
         "{name}: at site {site} {own} of the vector comes from the examples, {known} from directions known beforehand",
-        name=name, site=found.site, own=f"{found.examples:.0%}", known=f"{1 - found.examples:.0%}",
+        name=name, site=found.site, own=decimals(found.examples, ".0%"), known=decimals(1 - found.examples, ".0%"),
     )  # fmt: skip
     return Phrase("{sentence}: {directions}", sentence=sentence, directions=with_commas(most)) if most else sentence
 
