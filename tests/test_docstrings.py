@@ -17,7 +17,7 @@ ROOMS = (
     "trimtab.operations.experiments", "trimtab.results", "trimtab.statistics", "trimtab.statistics.sequential",
     "trimtab.steering", "trimtab.workflows",
 )  # fmt: skip
-SLOW = {"check", "fit", "study", "predict"}  # minutes on the embedded model
+SLOW = {"advise", "check", "evaluate", "fit", "predict", "study"}  # minutes on the embedded model
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
