@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from harness import known, machine, table
-from verdict_table import PASSED, errors, missed, of_sets, percent, share, ship
+from verdict_table import PASSED, errors, missed, of_sets, percent, share, ship, wrong
 
 from trimtab.experiment.effort import DEFAULT
 from trimtab.experiment.instrument import SIDES
@@ -29,6 +29,7 @@ from trimtab.statistics.sequential import look_ends
 from trimtab.verdict.decide import decide
 from trimtab.verdict.evidence import NEEDLESS, Omitted, assess
 from trimtab.verdict.looks import in_looks, settled
+from trimtab.verdict.requirements import DESIRED
 from trimtab.workflows.check.forecast import check_steps, like_the_chosen
 from trimtab.workflows.choice import choice_steps, choose
 from verdict import STRENGTH, THRESHOLDS, Bench, experiment_of, outcome, relabelled_vectors, replication, run
@@ -131,7 +132,7 @@ def page(rows: Sequence[Row], thorough: Sequence[Row], seconds: float) -> str:
         "**How often it is wrong.** As in [the study of thorough checks](verdict.md): the same vector on the "
         "replication split, and on texts that nothing else has used.", "",
         table(("decision", "sets", "share of all", "wrong", "clearly", "what the replication misses"), errors(real)),
-        "", _nulls([r for r in rows if r["settings"]["job"] == "relabelled_looks"]), "",
+        "", _by_desired(real), "", _nulls([r for r in rows if r["settings"]["job"] == "relabelled_looks"]), "",
         f"**Work.** A thorough check computes {np.median(saved):.1f} times as many tokens (median over sets; "
         f"{min(saved):.1f} to {max(saved):.1f} times); {sum(r['settled'] is not None for r in real)} sets were settled "
         "before the last look.", "",
@@ -168,6 +169,18 @@ def differing(rows: Sequence[Row], thorough: Sequence[Row]) -> list[str]:
     """Sets on which a stopping check and the earlier thorough one decide otherwise."""
     before = _by_name(thorough, "real")
     return [name for name, r in _by_name(rows, "stopped").items() if r["decision"] != before[name]["decision"]]
+
+
+def _by_desired(real: Sequence[Row]) -> str:
+    """Passes by whether desired answers become likelier for certain, and how many miss a bound on the second half."""
+    passes = [r for r in real if r["decision"] in PASSED]
+    certain = [r for r in passes if r["bounds"][str(DESIRED)]["low"] > 0]
+    others = [r for r in passes if r not in certain]
+    return (
+        f"Of the {len(passes)} passes {len(certain)} make desired answers likelier with their whole interval: "
+        f"{sum(map(wrong, certain))} of these are wrong, and {sum(map(wrong, others))} of the {len(others)} others, whose "
+        "reservation says so."
+    )
 
 
 def _nulls(rows: Sequence[Row]) -> str:

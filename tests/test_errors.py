@@ -242,6 +242,7 @@ COMMANDS = {
     "check, an unknown dtype": (("check", "sentiment", "--dtype", "int3"), "unknown dtype", "(--dtype)"),
     "fit, no such method": (("fit", "sentiment", "--method", "magic"), "no method is called", "(--method)"),
     "fit, no such hyperparameter": (("fit", "sentiment", "--set", "magic=1"), "no hyperparameter 'magic'", "(--set)"),
+    "fit, its own argument": (("fit", "sentiment", "--set", "seed=3"), "no hyperparameter 'seed'", "(--set)"),
     "fit, a rate below 0": (
         ("fit", "sentiment", "--method", "mat-steer", "--set", "rate=-1.0"), "rate -1.0 must be above 0", "(--set)",
     ),

@@ -95,9 +95,11 @@ def fit(
     language = options.language_of(lang)
     hyperparameters = _hyperparameters(set_ or [])
     from trimtab.behaviors import load as load_behavior
-    from trimtab.steering.methods import method as find
+    from trimtab.steering.methods import configured
+    from trimtab.workflows.fit.selection import grid
 
-    find(method)
+    for one in grid(hyperparameters):
+        configured(method, one)
     loaded = [load_behavior(source, view=view, format=format, skip_bad=skip_bad) for source in behaviors]
     conditions = _conditions(condition or [], [b.name for b in loaded])
     prompts = {file: load_behavior(file, skip_bad=skip_bad) for file in dict.fromkeys(conditions.values())}
