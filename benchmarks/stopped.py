@@ -178,8 +178,8 @@ def _by_desired(real: Sequence[Row]) -> str:
     others = [r for r in passes if r not in certain]
     return (
         f"Of the {len(passes)} passes {len(certain)} make desired answers likelier with their whole interval: "
-        f"{sum(map(wrong, certain))} of these are wrong, and {sum(map(wrong, others))} of the {len(others)} others, whose "
-        "reservation says so."
+        f"{sum(map(wrong, certain))} of these are wrong, and {sum(map(wrong, others))} of the {len(others)} others, "
+        "whose reservation says so."
     )
 
 
