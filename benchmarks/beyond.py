@@ -42,7 +42,7 @@ from trimtab.steering.methods import configured
 from trimtab.workflows.fit.abstention import LEVEL, candidate_sites, held_out, upper_bound
 from trimtab.workflows.fit.fit import alone
 from trimtab.workflows.fit.materials import FitMaterials
-from verdict import Bench, experiment_of, family, run
+from verdict import Bench, drawn_sets, experiment_of, family, run, steered_before
 
 PROMISES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35)
 KEPT = (0.5, 0.7, 0.8)  # shares of the examples acted on, for the comparison with rivals
@@ -335,16 +335,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the table here")
     parser.add_argument("--table", action="store_true", help="of the rows that are there; measure nothing")
     args = parser.parse_args()
-    chosen = {r["settings"]["name"]: r for r in known(args.thorough) if r["settings"]["job"] == "real"}
-    every = sorted(file.stem for file in (args.data / "mwe" / "persona").glob("*.jsonl"))
-    names = [every[i] for i in np.random.default_rng(0).permutation(len(every))[: args.sets]]
+    thorough = known(args.thorough)
     named = [n for n in builtin_names() if n != "null"]
     wanted = [
         {
-            "job": "abstention", "name": name, "block": chosen[name]["block"] if name in chosen else 14,
-            "strength": chosen[name]["strength"] if name in chosen else 1.0, "measured": MEASURED,
+            "job": "abstention", "name": name, **steered_before(thorough, name), "measured": MEASURED,
         }
-        for name in ["truthfulqa", *named, *names]
+        for name in ["truthfulqa", *named, *drawn_sets(args.data, args.sets)]
     ]  # fmt: skip
     start = perf_counter()
     if not args.table:

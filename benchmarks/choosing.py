@@ -22,7 +22,7 @@ from trimtab.experiment.instrument import Floats
 from trimtab.measurements.activations import training, vector_of
 from trimtab.measurements.effects import PLAIN, sweep
 from trimtab.workflows.choice import MAP_ROWS, STRENGTHS, mapped_sites
-from verdict import Bench, experiment_of, run
+from verdict import Bench, drawn_sets, experiment_of, run
 
 Row = dict[str, Any]
 Changes = Mapping[str, Floats]  # by candidate `[2, n]`: of the matching and of the other texts of each dev example
@@ -169,8 +169,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--out", type=Path, help="write the table here")
     args = parser.parse_args()
-    every = sorted(file.stem for file in (args.data / "mwe" / "persona").glob("*.jsonl"))
-    drawn = [every[i] for i in np.random.default_rng(0).permutation(len(every))]
+    drawn = drawn_sets(args.data)
     names = [*FIRST, *(name for name in drawn if name not in FIRST)][: args.sets]
     run([{"job": "choosing", "name": name} for name in names], args.data, args.json, args.processes, Choosing)
     if args.out:

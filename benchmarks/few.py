@@ -43,7 +43,7 @@ from trimtab.steering import Steering
 from trimtab.steering.methods import Sides
 from trimtab.steering.methods.mean_difference import MeanDifference
 from trimtab.storage.steps import Ledger
-from verdict import THRESHOLDS, Bench, experiment_of, family, run
+from verdict import THRESHOLDS, Bench, drawn_sets, experiment_of, family, run, steered_before
 
 PAIRS = (8, 12, 20, 40)
 ARMS = ("plain", "built-in", "instruction", "both")
@@ -275,16 +275,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the table here")
     parser.add_argument("--table", action="store_true", help="of the rows that are there; measure nothing")
     args = parser.parse_args()
-    chosen = {r["settings"]["name"]: r for r in known(args.thorough) if r["settings"]["job"] == "real"}
-    every = sorted(file.stem for file in (args.data / "mwe" / "persona").glob("*.jsonl"))
-    drawn = [every[i] for i in np.random.default_rng(0).permutation(len(every))[: args.sets]]
+    thorough = known(args.thorough)
     named = [name for name in builtin_names() if name not in CONTROLS and name != NOTHING]
     wanted = [
         {
-            "job": "few", "name": name, "block": chosen[name]["block"] if name in chosen else 14,
-            "strength": chosen[name]["strength"] if name in chosen else 1.0, "draws": args.draws, "rows": args.rows,
+            "job": "few", "name": name, **steered_before(thorough, name), "draws": args.draws, "rows": args.rows,
         }
-        for name in args.names or [*named, *drawn]
+        for name in args.names or [*named, *drawn_sets(args.data, args.sets)]
     ]  # fmt: skip
     start = perf_counter()
     if not args.table:

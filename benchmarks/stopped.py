@@ -32,7 +32,17 @@ from trimtab.verdict.looks import in_looks, settled
 from trimtab.verdict.requirements import DESIRED
 from trimtab.workflows.check.forecast import check_steps, like_the_chosen
 from trimtab.workflows.choice import choice_steps, choose
-from verdict import STRENGTH, THRESHOLDS, Bench, experiment_of, outcome, relabelled_vectors, replication, run
+from verdict import (
+    STRENGTH,
+    THRESHOLDS,
+    Bench,
+    drawn_sets,
+    experiment_of,
+    outcome,
+    relabelled_vectors,
+    replication,
+    run,
+)  # fmt: skip
 
 Row = dict[str, Any]
 COMMAND = "benchmarks/stopped.py"
@@ -114,7 +124,9 @@ def page(rows: Sequence[Row], thorough: Sequence[Row], seconds: float) -> str:
     alike = of_sets(real, lambda r: (r["decision"] in PASSED) == (before[r["settings"]["name"]]["decision"] in PASSED))
     text = [
         "# Stopping when it is decided, on real behaviors", "",
-        "```", ".venv/bin/python benchmarks/stopped.py --data ../shared/data --again --out docs/results/stopped.md \\",
+        "```",
+        f".venv/bin/python benchmarks/stopped.py --data ../shared/data {'--again ' if again else ''}"
+        "--out docs/results/stopped.md \\",
         "    --shipped src/trimtab/verdict/error_rates.json", "```", "",
         f"{machine()}; {seconds / 3600:.1f} hours of processes with one thread each, beside other work.", "",
         f"**{len(real)} of {len(before)} persona sets** (statements view), decided as `trimtab check` decides without "
@@ -122,12 +134,13 @@ def page(rows: Sequence[Row], thorough: Sequence[Row], seconds: float) -> str:
         f"{percent(alike)}; "
         + (f"a no-go became a pass in {', '.join(turned)}." if turned else "no no-go became a pass.")
         + " Intervals go over families of sets."
+        + f" As thorough count the decisions of [an earlier study](verdict.md), with which {first} agree; it is older "
+        "than the code"
         + (
-            f" As thorough count the decisions of [that study](verdict.md), with which {first} agree; of the other "
-            f"{len(real) - first}, {len(again)} were decided thoroughly anew, since that study is older than the code: "
-            "which of the sets that agree would then differ is not known."
+            f", so {len(again)} of the other {len(real) - first} were decided thoroughly anew. Which of the sets that "
+            "agree would then differ is not known."
             if again
-            else ""
+            else "."
         ), "",
         "**How often it is wrong.** As in [the study of thorough checks](verdict.md): the same vector on the "
         "replication split, and on texts that nothing else has used.", "",
@@ -201,15 +214,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("benchmarks/rows/stopped.jsonl"))
     parser.add_argument("--thorough", type=Path, default=Path("benchmarks/rows/verdict.jsonl"))
     parser.add_argument("--sets", type=int, help="so many, drawn at random; all of them if not given")
-    parser.add_argument("--controls", type=int, default=17, help="so many of these relabelled too")
+    parser.add_argument("--controls", type=int, help="so many of these relabelled too; all of them if not given")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--again", action="store_true", help="decide thoroughly anew where the decisions differ")
     parser.add_argument("--out", type=Path, help="write the table here")
     parser.add_argument("--shipped", type=Path, help="write what reports quote into this JSON file")
     parser.add_argument("--table", action="store_true", help="of the rows that are there; measure nothing")
     args = parser.parse_args()
-    every = sorted(file.stem for file in (args.data / "mwe" / "persona").glob("*.jsonl"))
-    names = [every[i] for i in np.random.default_rng(0).permutation(len(every))[: args.sets]]
+    names = drawn_sets(args.data, args.sets)
     wanted = [{"job": "stopped", "name": name} for name in names]
     wanted += [{"job": "relabelled_looks", "name": name} for name in names[: args.controls]]
     if not args.table:

@@ -330,6 +330,18 @@ def _work(settings: Row) -> Row:
     return {"settings": settings, **row, "seconds": perf_counter() - start}
 
 
+def drawn_sets(data: Path, n: int | None = None) -> list[str]:
+    """The names of the persona sets in an order drawn at random, always the same; the first so many."""
+    every = sorted(file.stem for file in (data / "mwe" / "persona").glob("*.jsonl"))
+    return [every[i] for i in np.random.default_rng(0).permutation(len(every))[:n]]
+
+
+def steered_before(rows: Sequence[Row], name: str) -> Row:
+    """Block and strength that the thorough check of a set chose; block 14 and strength 1 where there is none."""
+    chosen = next((r for r in rows if r["settings"]["job"] == "real" and r["settings"]["name"] == name), None)
+    return {"block": 14, "strength": 1.0} if chosen is None else {key: chosen[key] for key in ("block", "strength")}
+
+
 def run(wanted: Sequence[Row], data: Path, file: Path, processes: int, made: type[Bench] = Bench) -> None:
     """Measure what the file lacks, by methods of a bench."""
     for first in (True, False):  # others use the real ones' vectors
@@ -351,8 +363,7 @@ def main() -> None:
     parser.add_argument("--controls", type=int, help="so many of these also as controls; all of them if not given")
     parser.add_argument("--processes", type=int, default=2)
     args = parser.parse_args()
-    every = sorted(file.stem for file in (args.data / "mwe" / "persona").glob("*.jsonl"))
-    names = [every[i] for i in np.random.default_rng(0).permutation(len(every))[: args.sets]]
+    names = drawn_sets(args.data, args.sets)
     wanted = [s for s in jobs(names, args.controls or len(names)) if args.only is None or s["job"] in args.only]
     run(wanted, args.data, args.json, args.processes)
 
