@@ -15,7 +15,7 @@ from trimtab.errors import InputError
 from trimtab.evaluation.tasks import Treatment
 from trimtab.interventions import prompt_prefixes
 from trimtab.measurements.divergence import cut_to, whole_texts
-from trimtab.models import Encoded, Model, steer
+from trimtab.models import Encoded, Model, Unsteered, steer
 from trimtab.models.divergence import AnswerDivergence, divergence_behind, divergences
 from trimtab.models.scoring import Variant
 from trimtab.models.text import with_prefixes
@@ -80,13 +80,16 @@ class Damage:
         return max(self.by_group, key=lambda name: self.by_group[name])
 
 
-def damages(model: Model, texts: DamageTexts, treatments: Sequence[Treatment]) -> list[Damage]:
+def damages(
+    model: Model, texts: DamageTexts, treatments: Sequence[Treatment], unsteered: Unsteered | None = None
+) -> list[Damage]:
     """Damage of several treatments; what lies below their edits runs once.
 
     Args:
         model: unsteered and steered.
         texts: what it is measured on.
         treatments: steerings at strengths, temperatures, or text in front of prompts; one chat template for all.
+        unsteered: what earlier calls with these texts and this chat template left behind; this one adds to it.
 
     Raises:
         InputError: no treatments, treatments of which some use the chat template, or a text that cannot be put to the
@@ -104,7 +107,7 @@ def damages(model: Model, texts: DamageTexts, treatments: Sequence[Treatment]) -
     if plain:
         variants = [_steers(treatments[i]) for i in plain]
         heat = [treatments[i].flatten for i in plain]
-        found = dict(zip(plain, divergences(model, rows, variants, heat), strict=True))
+        found = dict(zip(plain, divergences(model, rows, variants, heat, unsteered=unsteered), strict=True))
     for i, (treatment, prefix) in enumerate(zip(treatments, prefixes, strict=True)):
         if prefix:
             behind = _joined(_rows(model, texts, prefix, treatment.chat_template), kept)

@@ -17,3 +17,4 @@ from trimtab.models.scoring import AnswerScores as AnswerScores
 from trimtab.models.text import Encoded as Encoded
 from trimtab.models.text import collate as collate
 from trimtab.models.tokens import TokenActivations as TokenActivations
+from trimtab.models.unsteered import Unsteered as Unsteered

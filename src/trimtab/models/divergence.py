@@ -20,6 +20,7 @@ from trimtab.models.plan import Plan
 from trimtab.models.predictions import pieces, predictions
 from trimtab.models.scoring import Variant, check_scorable, sweep
 from trimtab.models.text import Encoded, collate, common_prefix
+from trimtab.models.unsteered import Unsteered
 from trimtab.phrases import Phrase
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def divergences(
     *,
     share: float = 1.0,
     seed: int = 0,
+    unsteered: Unsteered | None = None,
 ) -> list[AnswerDivergence]:
     """Divergence from the unsteered model under several edits; the whole next-token distributions are compared.
 
@@ -65,6 +67,7 @@ def divergences(
             are spread evenly from a random start, so that all are as likely, and their mean estimates that over all
             without bias.
         seed: of the start.
+        unsteered: what earlier calls with the same texts left behind, so that only what edits change is run.
 
     Raises:
         InputError: a row without answer tokens or without a token before them; a share out of range; or a figure that
@@ -84,7 +87,7 @@ def divergences(
         own = torch.zeros(2, len(hidden), len(packed.texts), device=each.device)
         sums[:, :, packed.texts] = own.index_add_(2, text.to(each.device)[kept], each).to(model.device)
 
-    sweep(model, rows, [r.prompt_len - 1 for r in rows], [(), *variants], "answer", take)
+    sweep(model, rows, [r.prompt_len - 1 for r in rows], [(), *variants], "answer", take, unsteered)
     _check_finite(sums)
     kl, log_prob = sums
     return [

@@ -16,6 +16,7 @@ from trimtab.models.predictions import pieces, predictions
 from trimtab.models.prefix import Prefix
 from trimtab.models.sharing import Sharing, in_shared_batches
 from trimtab.models.text import Encoded, fork
+from trimtab.models.unsteered import Unsteered
 from trimtab.phrases import Phrase
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ Take = Callable[[PackedBatch, Sequence[Tensor]], None]
 
 def sweep(
     model: "Model", rows: Sequence[Encoded], may_share: Sequence[int], variants: Sequence[Variant], logits: Logits,
-    take: Take,
+    take: Take, unsteered: Unsteered | None = None,
 ) -> Sharing:  # fmt: skip
     """Hand over every batch with the hidden states in front of the head under every variant.
 
@@ -174,6 +175,8 @@ def sweep(
         logits: the positions, as in `Plan`.
         take: is handed each batch, and by variant `[N, d_model]` at its positions; one tensor for all variants without
             an active edit.
+        unsteered: what an earlier sweep of the same texts, with the same `may_share` and `logits`, left behind; this
+            one adds to it. It is not looked at under an open `with model.steered(…)`.
     """
     variants = decided(model, rows, variants)
     together = tuple(s for v in variants for s in v)
@@ -182,13 +185,18 @@ def sweep(
         outer, own = chosen[: len(chosen) - len(together)], iter(chosen[len(chosen) - len(together) :])
         inner = [tuple(s for s in (next(own) for _ in v) if s.active) for v in variants]
         each = [(*(s for s in outer if s.active), *v) for v in inner]
-        run = [i for i, v in enumerate(inner) if v or i == inner.index(())]
-        reads = frozenset(s for i in run if (s := _start(each[i])) is not None) if len(run) > 1 else frozenset()
+        kept = None if unsteered is None or any(s.active for s in outer) else unsteered.of(model, rows, packed)
+        plain = None if kept is None else kept.hidden
+        run = [i for i, v in enumerate(inner) if v or (plain is None and i == inner.index(()))]
+        starts = {i: _start(each[i]) for i in run}
+        reads = {s for s in starts.values() if s is not None} if kept is not None or len(run) > 1 else set()
         n = len(packed.batch.ids)
-        cache = None if prefix is None else prefix.cache(n)
-        below = model.forward(packed.batch, Plan(read=reads), cache, nested=False).activations if reads else {}
+        below = {} if kept is None else kept.residuals
+        if missing := frozenset(reads - below.keys()):
+            cache = None if prefix is None else prefix.cache(n)
+            below |= model.forward(packed.batch, Plan(read=missing), cache, nested=False).activations
         at_once = max(1, model.batch_tokens // packed.batch.ids.numel())
-        starts = {i: _start(each[i]) if each[i] else max(below, default=None) for i in run}
+        starts |= {i: max(reads, default=None) for i in run if not each[i]}
         hidden: dict[int, Tensor] = {}
         for start, some in _together(starts, below, at_once):
             k = len(some)
@@ -201,7 +209,12 @@ def sweep(
             row = batch.predicts_answer.nonzero()[:, 0] if logits == "answer" else torch.arange(n * k)
             nth = row.to(found.device) % k  # row r under the j-th of `some` is row r k + j
             hidden |= {i: found[nth == j] for j, i in enumerate(some)}
-        take(packed, [hidden[i if v else inner.index(())] for i, v in enumerate(inner)])
+        if kept is not None and () in inner:
+            plain = kept.hidden = hidden[inner.index(())] if plain is None else plain
+        take(
+            packed,
+            [hidden[i] if v else hidden[inner.index(())] if plain is None else plain for i, v in enumerate(inner)],
+        )
 
     with model.tail.in_float32(begins=True):
         return in_shared_batches(model, rows, may_share, (), together, work, packing=logits == "answer")

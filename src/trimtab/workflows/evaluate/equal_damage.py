@@ -10,7 +10,7 @@ import numpy as np
 from trimtab.errors import NotFiniteError
 from trimtab.evaluation.tasks import Treatment
 from trimtab.measurements.damage import Damage, DamageTexts, damages
-from trimtab.models import Model
+from trimtab.models import Model, Unsteered
 from trimtab.steering import Steering
 
 K = TypeVar("K")
@@ -95,9 +95,9 @@ def equally_damaging(
     """
     searches = {name: Search(target, factor=first) for name in dials}
     found: dict[K, tuple[float, Damage]] = {}
-    left = list(dials)
+    left, unsteered = list(dials), Unsteered()
     for _ in range(TRIES):
-        done = _measured(model, texts, {name: dials[name].at(searches[name].factor) for name in left})
+        done = _measured(model, texts, {name: dials[name].at(searches[name].factor) for name in left}, unsteered)
         told(len(left))
         for name, damage in done.items():
             if damage is None:
@@ -111,14 +111,16 @@ def equally_damaging(
     return found
 
 
-def _measured(model: Model, texts: DamageTexts, treatments: Mapping[K, Treatment]) -> dict[K, Damage | None]:
+def _measured(
+    model: Model, texts: DamageTexts, treatments: Mapping[K, Treatment], unsteered: Unsteered
+) -> dict[K, Damage | None]:
     """Damage by name, all together; where that is not finite each by itself, None for those that are not."""
     try:
-        return dict(zip(treatments, damages(model, texts, list(treatments.values())), strict=True))
+        return dict(zip(treatments, damages(model, texts, list(treatments.values()), unsteered), strict=True))
     except NotFiniteError:
         if len(treatments) == 1:
             return dict.fromkeys(treatments)
-        return {name: _measured(model, texts, {name: own})[name] for name, own in treatments.items()}
+        return {name: _measured(model, texts, {name: own}, unsteered)[name] for name, own in treatments.items()}
 
 
 def balanced(model: Model, texts: DamageTexts, steerings: Sequence[Steering], base: Treatment, target: float) -> list[
@@ -136,7 +138,7 @@ def balanced(model: Model, texts: DamageTexts, steerings: Sequence[Steering], ba
                 own = {other: float(other == name) for other in steering.attributes}
                 each[i, name] = replace(base, steering=steering, strength=own)
     out: list[dict[str, Any]] = [{} for _ in steerings]
-    for (i, name), damage in _measured(model, some, each).items() if each else ():
+    for (i, name), damage in _measured(model, some, each, Unsteered()).items() if each else ():
         worst = float("inf") if damage is None else max(damage.worst, 1e-9)
         out[i][name] = float(np.clip(sqrt(target / worst), 1 / MAX_FACTOR, MAX_FACTOR))
     return [s.changed(attributes=own) if own else s for s, own in zip(steerings, out, strict=True)]

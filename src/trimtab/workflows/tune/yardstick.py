@@ -18,7 +18,7 @@ from trimtab.experiment.task_parts import usable
 from trimtab.interventions import Scope, prompt_prefixes
 from trimtab.measurements.damage import Damage, DamageTexts, damages
 from trimtab.measurements.probe_margins import margins
-from trimtab.models import Model, steer
+from trimtab.models import Model, Unsteered, steer
 from trimtab.phrases import Phrase, untranslated
 from trimtab.results.figures import Record
 from trimtab.results.tuning import group_of
@@ -124,6 +124,11 @@ class Yardstick:
         return few, every
 
     @cached_property
+    def unsteered(self) -> tuple[Unsteered, Unsteered]:
+        """The unsteered pass over few and all of them, which every trial is compared with."""
+        return Unsteered(), Unsteered()
+
+    @cached_property
     def base(self) -> dict[str, TaskScores]:
         """The unsteered model's scores by task."""
         treatment = Treatment(chat_template=self.chat_template)
@@ -170,9 +175,9 @@ class Yardstick:
         return outcome.model_copy(update={"seconds": perf_counter() - start})
 
     def _measured(self, treatment: Treatment, prune: bool) -> Outcome:
-        few, whole = (self.texts[0], self.few, SLACK), (self.texts[1], self.damage_texts, 1.0)
-        for texts, n, slack in (few, whole) if prune else (whole,):
-            (damage,) = damages(self.model, texts, [treatment])
+        few, whole = zip(self.texts, (self.few, self.damage_texts), (SLACK, 1.0), self.unsteered, strict=True)
+        for texts, n, slack, unsteered in (few, whole) if prune else (whole,):
+            (damage,) = damages(self.model, texts, [treatment], unsteered)
             known: dict[str, Any] = {"damage": dict(damage.by_group), "n_texts": n}
             excess = damage.worst / self.limits.damage - 1
             if prune and damage.worst > slack * self.limits.damage:

@@ -1,0 +1,54 @@
+"""What the unsteered model made of texts, kept where the same texts are run under one edit after another."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from trimtab.interventions import Site
+from trimtab.models.packing import PackedBatch
+from trimtab.models.text import Encoded
+
+if TYPE_CHECKING:
+    from trimtab.models.model import Model
+
+
+@dataclass
+class UnsteeredBatch:
+    """Of a batch of texts.
+
+    Args:
+        residuals: `[rows, tokens, d_model]` by site, where edits began.
+        hidden: `[N, d_model]` in front of the head, at the positions that are read; None until it was run.
+    """
+
+    residuals: dict[Site, Tensor] = field(default_factory=dict)
+    hidden: Tensor | None = None
+
+
+class Unsteered:
+    """A search for a strength runs the same texts again and again; with this only what the edits change is run.
+
+    It holds a residual for each token and each block at which edits began, on the model's devices, and belongs to one
+    model and one list of texts.
+    """
+
+    def __init__(self) -> None:
+        self._owner: tuple[Model, Sequence[Encoded]] | None = None
+        self._batches: dict[tuple[int, ...], UnsteeredBatch] = {}
+        self._batch_tokens = 0
+
+    def of(self, model: "Model", rows: Sequence[Encoded], packed: PackedBatch) -> UnsteeredBatch:
+        """What is known of a batch of the texts; empty the first time, and when batches had to become smaller.
+
+        Raises:
+            ValueError: another model, or other texts, than before.
+        """
+        owner = self._owner or (model, rows)
+        if owner[0] is not model or (owner[1] is not rows and list(owner[1]) != list(rows)):
+            raise ValueError("the unsteered pass that was kept is of another model or other texts")
+        if model.batch_tokens != self._batch_tokens:
+            self._batches.clear()
+        self._owner, self._batch_tokens = (model, rows), model.batch_tokens
+        return self._batches.setdefault(tuple(packed.texts.tolist()), UnsteeredBatch())
