@@ -344,6 +344,12 @@ def test_the_saved_steering_has_the_measured_strengths_as_defaults_and_presets(f
         ({"methods": []}, "at least one of the methods"),
         ({"methods": ["magic"]}, "magic"),
         ({"methods": ["cast"]}, "needs prompts to act on"),
+        ({"methods": ["pca", "pca+magic"]}, "'magic', which is not in the comparison"),
+        ({"methods": ["pca", "instruction", "pca+instruction", "pca+instruction+pca"]}, "write LABEL\\+LABEL"),
+        ({"methods": ["pca", "instruction", "pca+instruction?c=1"]}, "options belong to these"),
+        ({"methods": ["pca", "mean-difference", "pca+mean-difference"]}, "one method that edits activations and one"),
+        ({"methods": ["lito", "instruction", "lito+instruction"]}, "is no part of one"),
+        ({"methods": ["pca", "instruction", "a+b?label=x", "x+pca"]}, "not in the comparison"),
         ({"methods": ["mean-difference?c=1"]}, "no hyperparameter 'c'"),
         ({"methods": ["mean-difference?label=unsteered"]}, "called 'unsteered'"),
         ({"contrasts": [("mean-difference", "magic")]}, "a contrast names 'magic'"),
@@ -373,6 +379,47 @@ def test_a_method_that_cannot_be_made_is_a_row_with_its_reason(source, tasks, tm
     assert whole.gain.value is None
     assert "shots 99" in str(whole.failed)
     assert result.contrasts[0].p is None
+
+
+def test_a_stack_is_the_edits_of_one_with_the_text_of_the_other(source, tasks, tmp_path):
+    settings = {**SETTINGS, "damages": (0.02,)}
+    methods = ["instruction+mean-difference", "mean-difference", "instruction"]
+    result = evaluate(source, tasks[:1], methods, folder=tmp_path, **settings)
+    whole = result.whole("instruction+mean-difference", 0.02)
+    assert whole is not None
+    assert (whole.budget, whole.n_seeds, whole.p_above) == (None, 2, None)
+    model, task = tt.load(source.source, dtype="float32"), TaskSpec.parse(tasks[0]).load()
+    for seed in (1, 2):
+        saved = {name: tt.Steering.load(tmp_path / "steerings" / f"seed-{seed}" / name) for name in methods}
+        both, edits = saved[methods[0]], saved["mean-difference"]
+        assert both.prompts == saved["instruction"].prompts
+        assert dict(both.attributes) == pytest.approx(dict(edits.attributes))
+        cell = next(c for c in kept(tmp_path) if (c["contender"], c["seed"]) == (methods[0], seed))
+        by_hand = edits.changed(prompts=saved["instruction"].prompts)
+        part = deal(task, seed, Sizes(**SIZES)).test
+        expected = run(part, model, Treatment(by_hand, seed=seed)).values("propensity")[0]
+        (point,) = cell["points"]
+        got = [r["value"] for r in point["rows"] if r["figure"] == "propensity"]
+        assert got == pytest.approx(expected.tolist(), abs=1e-5)
+        (damage,) = damages(
+            model, DamageTexts.of({"sentiment": part.behavior("sentiment").examples}, 3, dev=False),
+            [Treatment(by_hand)],
+        )  # fmt: skip
+        assert point["damage"] == pytest.approx(dict(damage.by_group), abs=1e-5)
+    pairs = [(c.first, c.second) for c in result.contrasts]
+    assert set(pairs) == {(methods[0], "instruction"), (methods[0], "mean-difference")}
+    opened = evaluate(source, tasks[:1], methods, folder=tmp_path, open_lockbox=True, **settings)
+    assert opened.whole(methods[0], 0.02) is not None
+
+
+def test_a_stack_of_something_that_gave_nothing_says_which(source, tasks, tmp_path):
+    settings = {**SETTINGS, "seeds": 1, "damages": (0.05,), "trials": 1}
+    methods = ["mean-difference", "in-context-examples?shots=99", "mean-difference+in-context-examples"]
+    result = evaluate(source, tasks[:1], methods, folder=tmp_path, **settings)
+    whole = result.whole(methods[2], 0.05)
+    assert whole is not None
+    assert "in-context-examples gave nothing in this seed" in str(whole.failed)
+    assert "shots 99" in str(whole.failed)
 
 
 def test_lito_chooses_between_answers_around_the_strength_that_does_the_damage(source, tmp_path):

@@ -22,7 +22,10 @@ def evaluate(
     ] = None,
     method: Annotated[
         list[str] | None,
-        typer.Option(help="NAME?option=value,value&… (repeatable); dev chooses among values. See trimtab fit --list."),
+        typer.Option(
+            help="NAME?option=value,value&… (repeatable); dev chooses among values. LABEL+LABEL puts two others "
+            "together. See trimtab fit --list."
+        ),
     ] = None,
     side: Annotated[
         list[str] | None, typer.Option(help="A task like --task that is measured and not fitted to (repeatable).")

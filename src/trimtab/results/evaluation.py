@@ -56,12 +56,15 @@ class MethodPlan(Record):
         method: of `trimtab.steering.methods`.
         settings: hyperparameters that dev chooses from.
         source: what the method is.
+        stacked: labels of two others that are put together: one that edits activations, one that puts text in front
+            of prompts. Empty for a method by itself.
     """
 
     label: str
     method: str
     settings: tuple[Mapping[str, Any], ...]
     source: str = ""
+    stacked: tuple[str, ...] = ()
 
 
 class Protocol(Record):
@@ -108,6 +111,10 @@ class Protocol(Record):
     def contenders(self) -> tuple[str, ...]:
         """Labels of everything that is measured, the unsteered model and the floors first."""
         return (UNSTEERED, *FLOORS, *(m.label for m in self.methods))
+
+    def method(self, label: str) -> MethodPlan | None:
+        """A method by its label; None for the unsteered model and the floors."""
+        return next((m for m in self.methods if m.label == label), None)
 
     def task(self, label: str) -> TaskPlan:
         """A task by its label."""

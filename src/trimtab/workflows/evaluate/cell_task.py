@@ -55,7 +55,13 @@ class CellTask:
     @property
     def is_method(self) -> bool:
         """Whether a steering of it is saved, which the unsteered model and the floors have none of."""
-        return self.contender in {m.label for m in self.protocol.methods}
+        return self.protocol.method(self.contender) is not None
+
+    @property
+    def is_stack(self) -> bool:
+        """Whether it is made of two others of its seed, which must be measured before."""
+        plan = self.protocol.method(self.contender)
+        return plan is not None and bool(plan.stacked)
 
     @property
     def file(self) -> Path:

@@ -85,8 +85,9 @@ class Bench:
             on = self.experiments if contender == RANDOM else self.shuffled
             made = self._made(plan, on, self.protocol.trials)
             return made if contender == SHUFFLED else [self._random(own, k) for k, own in enumerate(made)]
-        plan = next(m for m in self.protocol.methods if m.label == contender)
-        return self._made(plan, self.experiments, self.protocol.trials)
+        own = self.protocol.method(contender)
+        assert own is not None, contender
+        return self._made(own, self.experiments, self.protocol.trials)
 
     def _random(self, made: Candidate, k: int) -> Candidate:
         assert made.steering is not None

@@ -79,7 +79,8 @@ def evaluate(
     Args:
         model: name as `trimtab.load` takes it, or a `ModelSource` that says dtype and adapter too.
         tasks: `NAME:SOURCE?option=value&…` or `TaskSpec`s that steerings are fitted to; see `trimtab.evaluation.tasks`.
-        methods: `NAME?option=value&…` or `MethodSpec`s; see `trimtab.steering.methods`.
+        methods: `NAME?option=value&…` or `MethodSpec`s; see `trimtab.steering.methods`. `LABEL+LABEL` puts two others
+            together: the edits of one and the text of the other.
         folder: protocol, results and chosen steerings go there; an interrupted comparison goes on.
         side: tasks that are measured too and nothing is fitted to.
         seeds: how many, from 1 on.
@@ -125,7 +126,9 @@ def evaluate(
     left = [cell for cell in cells if cell.kept() is None]
     if left:
         _announce(left, models(source), shown, crew.workers)
-        crew.run(measure, left, home, shown, models)
+    for some in ([c for c in left if not c.is_stack], [c for c in left if c.is_stack]):  # these are made of the others
+        if some:
+            crew.run(measure, some, home, shown, models)
     found = [cell for task in cells if (cell := task.kept()) is not None]
     result = _evaluation(protocol, ready, found, part, opened, command, _spent(found))
     from trimtab.reports.evaluate.files import save_evaluation
@@ -168,12 +171,13 @@ def _announce(left: Sequence[CellTask], model: Model, progress: Progress, worker
     a_unit, a_text = _paces(model, tasks, protocol.chat_template)
     fitted = [t.label for t in protocol.tasks if t.fitted]
     texts = protocol.damage_texts * (1 + 2 * len(fitted))
-    methods, n = {m.label for m in protocol.methods}, len(protocol.damages)
+    n = len(protocol.damages)
     total, seconds = 0, 0.0
     for cell in left:
-        trials = protocol.trials if cell.contender in methods else 0
-        tries = _TRIES * (trials + n) + n
-        units = {label: protocol.test * n + (protocol.dev * trials if label in fitted else 0) for label in tasks}
+        trials = protocol.trials if cell.is_method and not cell.is_stack else 0
+        points = 1 if cell.is_stack else n
+        tries = points if cell.is_stack else _TRIES * (trials + n) + n
+        units = {label: protocol.test * points + (protocol.dev * trials if label in fitted else 0) for label in tasks}
         total += sum(units.values()) + texts * tries
         seconds += sum(a_unit[label] * k for label, k in units.items()) + a_text * texts * tries
     progress.begin(total, seconds / workers, "texts to score, besides fitting")

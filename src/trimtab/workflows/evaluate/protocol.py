@@ -24,6 +24,7 @@ from trimtab.storage.keys import check_same_settings
 from trimtab.texts import name_fault, shown
 from trimtab.workflows.evaluate.contenders import LITO, settings_of
 from trimtab.workflows.evaluate.specs import MethodSpec, TaskSpec, units_digest
+from trimtab.workflows.evaluate.stacks import check_stack, stack_plan
 
 FILE: Final = "protocol.json"
 MAX_SEEDS: Final = 100
@@ -53,10 +54,14 @@ def protocol_of(
     _check_numbers(seeds, damages, trials, damage_texts)
     if site is not None:
         model.anatomy.module(Site.of(site))
-    plans = tuple(_method(spec, trials) for spec in methods)
+    plans = tuple(stack_plan(spec) if spec.stacked else _method(spec, trials) for spec in methods)
     _check_names([p.label for p in plans], "methods", (UNSTEERED, *FLOORS))
+    for plan in plans:
+        check_stack(plan, plans)
     if contrasts is None:
-        contrasts = [(plans[0].label, other.label) for other in plans[1:]]
+        contrasts = [(plans[0].label, other.label) for other in plans[1:] if not other.stacked]
+        contrasts += [(plan.label, part) for plan in plans for part in plan.stacked]
+        contrasts = list(dict.fromkeys(contrasts))
     for label in {name for pair in contrasts for name in pair} - {UNSTEERED, *FLOORS, *(p.label for p in plans)}:
         known = [UNSTEERED, *FLOORS, *(p.label for p in plans)]
         raise InputError(

@@ -19,7 +19,7 @@ from trimtab.interventions import strength_rows
 from trimtab.measurements.damage import Damage, DamageTexts, damages
 from trimtab.models import Model
 from trimtab.phrases import Phrase
-from trimtab.results.evaluation import SHUFFLED, Cell, Point, Row, Sample, Tried
+from trimtab.results.evaluation import SHUFFLED, Cell, MethodPlan, Point, Row, Sample, Tried
 from trimtab.steering import Steering
 from trimtab.storage.atomic import remove
 from trimtab.storage.steps import Ledger
@@ -27,6 +27,7 @@ from trimtab.texts import Rendered
 from trimtab.workflows.evaluate.cell_task import CellTask
 from trimtab.workflows.evaluate.contenders import LITO, PASSING, Bench, Candidate
 from trimtab.workflows.evaluate.equal_damage import FAR, Dial, balanced, equally_damaging
+from trimtab.workflows.evaluate.stacks import stacked
 
 N_SAMPLES = 2  # prompts of each task that are continued
 SAMPLE_TOKENS = 40
@@ -67,6 +68,9 @@ class Room:
         """The contender's candidates, the choice, and what is measured of the chosen one."""
         if self.task.part == "lockbox":
             return self._opened()
+        plan = self.protocol.method(self.task.contender)
+        if plan is not None and plan.stacked:
+            return self._stacked(plan)
         candidates = self.bench.candidates(self.task.contender)
         chosen, tried, found = self._choice(candidates)
         points = self._points(chosen, found)
@@ -85,6 +89,18 @@ class Room:
         return Cell(
             contender=self.task.contender, seed=self.task.seed, tried=(*tried, *self.refused), points=points,
             samples=samples, notes=tuple(self.bench.notes),
+        )  # fmt: skip
+
+    def _stacked(self, plan: MethodPlan) -> Cell:
+        """Two contenders of this seed together, measured once; what they do to text they do together."""
+        steering, of = stacked(self.task, plan)
+        chosen = Candidate({}, fixed=replace(self.base, steering=steering))
+        point = self._measured(chosen.at(1.0), None, of.strengths, None, False)
+        self._save(steering, [point])
+        shown = self.task.seed == self.protocol.seeds[0]
+        return Cell(
+            contender=self.task.contender, seed=self.task.seed, points=(point,),
+            samples=self._samples(chosen, [point]) if shown else (),
         )  # fmt: skip
 
     def _save(self, steering: Steering, points: Sequence[Point]) -> None:
@@ -253,7 +269,8 @@ class Room:
 
     @property
     def _selects(self) -> bool:
-        return self.task.contender in {m.label for m in self.protocol.methods if m.method == LITO}
+        plan = self.protocol.method(self.task.contender)
+        return plan is not None and plan.method == LITO
 
     def _scores(self, label: str, part: str, treatment: Treatment, selects: bool = False) -> TaskScores:
         task: Task[Any] = getattr(self.parts[label], part)

@@ -83,9 +83,12 @@ class MethodSpec:
         options: hyperparameters; a list is one of values that dev chooses from. None take those that the method
             names as worth trying.
         label: its name in tables; the method's by default.
+        stacked: labels of two other methods of the comparison whose edits and text are put together instead.
 
     Example:
         >>> from trimtab.workflows.evaluate import MethodSpec
+        >>> MethodSpec.parse("mat-steer+instruction").stacked
+        ('mat-steer', 'instruction')
         >>> MethodSpec.parse("exclusive-gates?c=0.1,1").options
         {'c': [0.1, 1]}
     """
@@ -93,10 +96,13 @@ class MethodSpec:
     method: str
     options: Mapping[str, Any] = field(default_factory=dict)
     label: str = ""
+    stacked: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> "MethodSpec":
         """Read `NAME?option=value&…`; values with commas are lists, `label` is not an option of the method.
+
+        `LABEL+LABEL` puts two others together.
 
         Raises:
             InputError: it does not have this form.
@@ -108,7 +114,8 @@ class MethodSpec:
                 field="methods",
             )  # fmt: skip
         label = options.pop("label", None)
-        return cls(name, options, name if label is None else str(label))
+        stacked = tuple(part.strip() for part in name.split("+")) if "+" in name else ()
+        return cls(name, options, name if label is None else str(label), stacked)
 
 
 def method_spec(given: str | MethodSpec) -> MethodSpec:

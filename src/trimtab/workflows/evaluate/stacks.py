@@ -1,0 +1,93 @@
+"""Two methods of a comparison put together: the edits of one, and the text that the other puts in front of prompts."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from trimtab.errors import InputError
+from trimtab.nearest import meant
+from trimtab.phrases import Phrase
+from trimtab.results.evaluation import MethodPlan, Point, Protocol
+from trimtab.steering import Steering
+from trimtab.steering.methods import method
+from trimtab.workflows.evaluate.cell_task import CellTask
+from trimtab.workflows.evaluate.contenders import LITO
+from trimtab.workflows.evaluate.specs import MethodSpec
+
+STACK: Final = "stack"
+
+
+def stack_plan(spec: MethodSpec) -> MethodPlan:
+    """What a stack is, as the protocol has it.
+
+    Raises:
+        InputError: not two parts, or options, which belong to the parts.
+    """
+    if len(spec.stacked) != 2 or not all(spec.stacked) or spec.options:
+        raise InputError(
+            f"method {spec.method!r}: write LABEL+LABEL, two methods of the comparison; options belong to these",
+            code="invalid-input",
+            field="methods",
+        )
+    source = "The edits of one method at its strengths of the first damage, with the text of the other in front."
+    return MethodPlan(
+        label=spec.label or spec.method, method=STACK, settings=({},), source=source, stacked=spec.stacked
+    )
+
+
+def check_stack(plan: MethodPlan, plans: Sequence[MethodPlan]) -> None:
+    """Check that a stack is made of two others of the comparison: one that edits, one that asks.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not plan.stacked:
+        return
+    single = {other.label: other for other in plans if not other.stacked}
+    for part in plan.stacked:
+        if part not in single:
+            raise InputError(
+                f"method {plan.label!r} puts together {part!r}, which is not in the comparison; {meant(part, single)}"
+                f"there are {', '.join(single) or 'none'}",
+                code="unknown-choice",
+                field="methods",
+            )
+    texts = [part for part in plan.stacked if _asks(single[part])]
+    chosen = [part for part in plan.stacked if single[part].method == LITO]
+    if len(texts) != 1 or chosen:
+        raise InputError(
+            f"method {plan.label!r}: a stack is of one method that edits activations and one that puts text in front "
+            "of prompts, such as mat-steer+instruction; lito, which chooses between answers, is no part of one",
+            code="unsupported",
+            field="methods",
+        )
+
+
+def stacked(task: CellTask, plan: MethodPlan) -> tuple[Steering, Point]:
+    """Both parts of a seed together, at the strengths of the first damage, and the point that these are of.
+
+    Raises:
+        InputError: one of them gave nothing in this seed.
+    """
+    edits, texts = sorted(plan.stacked, key=lambda part: _asks(_plan(task.protocol, part)))
+    points, made = {}, {}
+    for part in (edits, texts):
+        own = replace(task, contender=part)
+        cell = own.kept()
+        if cell is None or not cell.points:
+            why = Phrase("it was not measured") if cell is None or cell.reason is None else cell.reason
+            raise InputError(Phrase("{part} gave nothing in this seed: {why}", part=part, why=why), field="methods")
+        points[part], made[part] = cell.points[0], Steering.load(own.home)
+    both = made[edits].changed(attributes=dict(points[edits].strengths), prompts=made[texts].prompts)
+    return both, points[edits]
+
+
+def _plan(protocol: Protocol, label: str) -> MethodPlan:
+    found = protocol.method(label)
+    assert found is not None, label
+    return found
+
+
+def _asks(plan: MethodPlan) -> bool:
+    """Whether a method puts text in front of prompts and edits nothing."""
+    return plan.method != LITO and method(plan.method).material == "text"
