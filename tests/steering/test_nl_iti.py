@@ -77,6 +77,32 @@ def test_the_share_and_alpha_say_how_many_heads_are_shifted_and_how_far() -> Non
     assert made.vector("attention:3").numpy() == pytest.approx(all_heads, abs=1e-5)
 
 
+def test_candidates_that_differ_in_size_alone_rank_the_heads_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    real = method("nl-iti").accuracy
+
+    def counted(self: Any, fitting: Sides, held: Sides, seed: int) -> float:
+        asked.append(seed)
+        return float(real(self, fitting, held, seed))
+
+    monkeypatch.setattr(method("nl-iti"), "accuracy", counted)
+    sides, n = bent_and_straight(seed=71), 0
+    for more, options in (
+        (N_HEADS, {}),
+        (0, {"share": 1.0}),
+        (0, {"alpha": 2.0, "share": 0.4}),
+        (N_HEADS, {"seed": 1}),
+        (N_HEADS, {"hidden": 4}),
+        (0, {"seed": 1, "share": 0.9}),
+    ):
+        fitted(sides, **options)
+        n += more
+        assert len(asked) == n
+    fitted(bent_and_straight(seed=72))
+    assert len(asked) == n + N_HEADS
+    assert fitted(sides, share=0.4).vector("attention:3").numpy() == pytest.approx(shift_of(sides, 1, 5.0), abs=1e-5)
+
+
 def test_the_accuracy_of_a_head_is_that_of_what_the_sides_are_made_of() -> None:
     """A fresh half tells the sides apart by the sign of a product; the network must come near that rule."""
     sides, other = bent_and_straight(), bent_and_straight(seed=7)

@@ -2,8 +2,9 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any, ClassVar, Final
 
 import torch
 from torch import Tensor
@@ -14,6 +15,10 @@ from trimtab.steering.edits import Additive, StoredEdit
 from trimtab.steering.methods.sides import Sides, SidesMethod
 
 HELD_OUT = 0.2
+_KEPT: Final = 16
+# The last rankings in this process, by probe, seed and rows: candidates that differ in `share` alone have one, and a
+# probe for each head of a model takes minutes.
+_RANKED: Final[dict[tuple[type, str, int, str], list[tuple[Site, int]]]] = {}
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,17 @@ class HeadShift(SidesMethod):
 
     def _best(self, by_site: Mapping[Site, Sides], seed: int) -> list[tuple[Site, int]]:
         """The heads with the highest held-out accuracy."""
+        probe = replace(self, share=1.0, alpha=1.0)  # on which a ranking does not depend
+        key = type(self), repr(probe), seed, _content(by_site)
+        if key not in _RANKED:
+            _RANKED[key] = self._ranked(by_site, seed)
+            while len(_RANKED) > _KEPT:
+                _RANKED.pop(next(iter(_RANKED)))
+        ranked = _RANKED[key]
+        return ranked[: max(1, round(self.share * len(ranked)))]
+
+    def _ranked(self, by_site: Mapping[Site, Sides], seed: int) -> list[tuple[Site, int]]:
+        """All heads, the one with the highest held-out accuracy first."""
         ranked = []
         for site in sorted(by_site):
             side = by_site[site]
@@ -92,7 +108,7 @@ class HeadShift(SidesMethod):
                 columns = _columns(side, head)
                 accuracy = round(self.accuracy(fitting.some(columns), held.some(columns), seed), 9)
                 ranked.append((-accuracy, site.block, head, site))
-        return [(site, head) for _, _, head, site in sorted(ranked)[: max(1, round(self.share * len(ranked)))]]
+        return [(site, head) for _, _, head, site in sorted(ranked)]
 
     def _shift(self, side: Sides) -> Tensor:
         """`alpha σ θ` of one head, `[head width]` float64."""
@@ -121,6 +137,18 @@ class HeadShift(SidesMethod):
             )
         order = order.to(rows.device)
         return rows[order[n_held:]], rows[order[:n_held]]
+
+
+def _content(by_site: Mapping[Site, Sides]) -> str:
+    """Digest of all rows."""
+    found = sha256()
+    for site in sorted(by_site):
+        side = by_site[site]
+        n = None if side.heads is None else side.heads.n
+        found.update(repr((site, n, side.paired, side.positive.shape, side.negative.shape)).encode())
+        for rows in (side.positive, side.negative):
+            found.update(rows.cpu().numpy().tobytes())
+    return found.hexdigest()
 
 
 def _columns(side: Sides, head: int) -> slice:
