@@ -155,6 +155,24 @@ def test_named_contrasts_are_the_first_method_against_every_other(found):
     assert all(c.p is not None and c.p_holm is not None and c.p <= c.p_holm for c in found.contrasts)
 
 
+def test_the_page_of_published_results_shows_every_contender_and_contrast(found, folder, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+    record = Evaluation.model_validate_json((folder / "evaluation.json").read_text(encoding="utf-8"))
+    page = import_module("compared").page(record)
+    for part in ("## Over all tasks", "## Every figure", "## Named contrasts"):
+        assert part in page
+    whole = page.partition("## Over all tasks")[2].partition("## Every figure")[0].splitlines()
+    rows = [line.split(" | ") for line in whole if line.startswith("| ")][2:]
+    names = [row[0].removeprefix("| ") for row in rows]
+    assert sorted(names) == sorted([*found.protocol.contenders] * 2)  # at both damages
+    for row in rows:
+        own = found.whole(row[0].removeprefix("| "), 0.02 if rows.index(row) < len(rows) / 2 else 0.08)
+        if own.gain.value is not None and own.contender != UNSTEERED:
+            assert float(row[1].split()[0].replace("\N{MINUS SIGN}", "-")) == pytest.approx(own.gain.value, abs=0.06)
+    aside = found.row("mean-difference", "aside", "propensity", 0.02)
+    assert f"{aside.gain.value:+.3f}" in page.partition("### aside, which nothing is fitted to")[2]
+
+
 # --- the protocol ---
 
 
