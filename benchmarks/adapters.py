@@ -90,12 +90,13 @@ def dpo_loss(hf: Any, up: Sequence[Encoded], down: Sequence[Encoded], reference:
     return -torch.nn.functional.logsigmoid(BETA * (margin - reference)).mean()
 
 
-def trained(base: Model, on: Experiment, loss: str, steps: int, folder: Path) -> None:
-    """Train an adapter of a model on the training examples, and save it."""
+def trained(
+    base: Model, up: Sequence[Encoded], down: Sequence[Encoded], loss: str, steps: int, seed: int, folder: Path
+) -> None:
+    """Train an adapter of a model on desired and undesired answers, and save it."""
     from peft import LoraConfig, get_peft_model
 
-    torch.manual_seed(on.seed)
-    up, down = on.instrument.bare(on.splits.train.examples)
+    torch.manual_seed(seed)
     reference = torch.zeros(len(up))
     if loss == "dpo":
         with torch.no_grad():
@@ -105,7 +106,7 @@ def trained(base: Model, on: Experiment, loss: str, steps: int, folder: Path) ->
     tuned = get_peft_model(base.hf, config)
     of_loss: Callable[..., Tensor] = {"sft": sft_loss, "dpo": dpo_loss}[loss]
     optimiser = torch.optim.AdamW([p for p in tuned.parameters() if p.requires_grad], lr=RATE)
-    drawn = torch.Generator().manual_seed(on.seed)
+    drawn = torch.Generator().manual_seed(seed)
     order = torch.cat([torch.randperm(len(up), generator=drawn) for _ in range(math.ceil(steps * BATCH / len(up)))])
     tuned.train()
     for step in range(steps):
@@ -284,7 +285,8 @@ class Rivals:
         """The model with the adapter, which is trained if it is not there yet."""
         folder = self.home / loss
         if not (folder / "adapter_config.json").is_file():
-            trained(tt.load(self.source, dtype="float32"), self.on, loss, self.sizes.steps, folder)
+            up, down = self.on.instrument.bare(self.on.splits.train.examples)
+            trained(tt.load(self.source, dtype="float32"), up, down, loss, self.sizes.steps, self.on.seed, folder)
         return tt.load(self.source, dtype="float32", adapter=str(folder))
 
 

@@ -131,6 +131,32 @@ def test_an_adapter_is_trained_loaded_and_scaled(loss: str, tiny_folder: Path, t
 
 
 @pytest.mark.slow
+def test_what_steering_adds_to_adapters_is_told_seed_by_seed(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("peft")
+    stacking: Any = importlib.import_module("stacking")
+    tasks = [f"behavior:{name}?label={name}" for name in ("sentiment", "formality")]
+    sizes = ["--steps", "4", "--train", "16", "--dev", "6", "--test", "8", "--trials", "1", "--damage-texts", "2"]
+    place = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "page.md"), "--dtype", "float32"]
+    monkeypatch.setattr(sys, "argv", ["stacking.py", "--model", str(tiny_folder), "--tasks", *tasks, *sizes, *place])
+    stacking.main()
+    page = (tmp_path / "page.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    names = [row[0] for row in rows]
+    assert names[2:8] == ["unsteered", "mat-steer", "sft", "sft, mat-steer", "dpo", "dpo, mat-steer"]
+    assert [row[5] for row in rows[2:8]] == ["2"] * 6
+    for loss in ("sft", "dpo"):
+        cells = [json.loads(file.read_text()) for file in (tmp_path / "work" / f"{loss}-2" / "cells").iterdir()]
+        assert {cell["contender"] for cell in cells} == {"unsteered", "mat-steer"}
+    assert len(list((tmp_path / "work").glob("adapter-*-*/adapter_config.json"))) == 4
+    monkeypatch.setattr(stacking, "measure", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(stacking, "trained", lambda *_: pytest.fail("trained again"))
+    stacking.main()
+    assert (tmp_path / "page.md").read_text(encoding="utf-8") == page
+
+
+@pytest.mark.slow
 def test_a_small_soak_of_the_server_holds(
     chat_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
