@@ -7,6 +7,7 @@ import torch
 
 from trimtab.models import Encoded, Unsteered, steer
 from trimtab.models.divergence import divergences
+from trimtab.models.scoring import choice_variants, score
 from trimtab.models.text import joined
 
 TEXTS = ["The tide turns twice a day on most coasts.", "A trim tab is a small flap.", "The tide turns, and then rest."]
@@ -51,6 +52,19 @@ def test_one_call_after_another_gives_what_fresh_ones_give(wrapped, adding, name
         [(steer(adding(3), [0.0, *[2.0] * (len(texts) - 1)]),)],
     ):
         close(divergences(model, rows, variants, unsteered=kept), divergences(model, rows, variants))
+
+
+@pytest.mark.parametrize("texts", [TEXTS, SAME_START])
+def test_scores_and_choices_over_what_is_kept_are_those_of_fresh_runs(wrapped, adding, texts):
+    model, kept, chosen = wrapped("llama"), Unsteered(), Unsteered()
+    rows, other = rows_of(model, texts), rows_of(model, [text[:-2] + " no" for text in texts])
+    by_row = (steer(adding(3), [0.0, *[2.0] * (len(texts) - 1)]),)
+    for steers in ((steer(adding(2), 1.0),), by_row, (), (steer(adding(2), -2.0),), (steer(adding(1), 1.0),), by_row):
+        found, expected = score(model, rows, steers, unsteered=kept), score(model, rows, steers)
+        torch.testing.assert_close(found.total, expected.total, rtol=1e-5, atol=1e-5)
+        (both,) = choice_variants(model, rows, other, [steers], unsteered=chosen)
+        (wanted,) = choice_variants(model, rows, other, [steers])
+        torch.testing.assert_close(both, wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_only_what_the_edits_change_is_run_again(wrapped, adding, tokens_by_block):

@@ -8,18 +8,21 @@ from numpy.typing import NDArray
 from trimtab.behaviors import Probe
 from trimtab.errors import InputError
 from trimtab.experiment.instrument import SIDES, Treatment, by_prompt_prefix
-from trimtab.models import Model
+from trimtab.models import Model, Unsteered
 from trimtab.models.scoring import score_variants
 from trimtab.texts import Rendered
 
 
-def margins(model: Model, probe: Probe, treatments: Sequence[Treatment] = (Treatment(),)) -> NDArray[np.float64]:
+def margins(
+    model: Model, probe: Probe, treatments: Sequence[Treatment] = (Treatment(),), unsteered: Unsteered | None = None
+) -> NDArray[np.float64]:
     """How much likelier the right ending is than the wrong one: the difference of their log-probabilities.
 
     Args:
         model: any.
         probe: of pairs, such as `Probe.builtin("capability")`.
         treatments: what to measure under.
+        unsteered: what earlier calls with the same probe left behind; of treatments without text in front of prompts.
 
     Returns:
         `[treatments, n]` nats; above 0 the model has it right.
@@ -34,7 +37,9 @@ def margins(model: Model, probe: Probe, treatments: Sequence[Treatment] = (Treat
     n, values = len(probe.examples), np.zeros((len(treatments), len(probe.examples)))
     for prompt_prefix, same in by_prompt_prefix(treatments):
         texts = [Rendered(prompt_prefix, e.prompt, getattr(e, side)) for side in SIDES for e in probe.examples]
-        scores = score_variants(model, model.encoder().encode(texts), [treatments[i].steers for i in same])
+        below = None if prompt_prefix else unsteered
+        rows, variants = model.encoder().encode(texts), [treatments[i].steers for i in same]
+        scores = score_variants(model, rows, variants, unsteered=below)
         for i, s in zip(same, scores, strict=True):
             total = s.total.double().cpu().numpy()
             values[i] = total[:n] - total[n:]

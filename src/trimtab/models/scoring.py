@@ -53,7 +53,10 @@ class AnswerScores:
 Variant = tuple[Steer, ...]
 
 
-def score(model: "Model", rows: Sequence[Encoded], steers: Variant = (), *, temperature: float = 1.0) -> AnswerScores:
+def score(
+    model: "Model", rows: Sequence[Encoded], steers: Variant = (), *, temperature: float = 1.0,
+    unsteered: Unsteered | None = None,
+) -> AnswerScores:  # fmt: skip
     """Log-probability of every row's answer tokens; results in input order, float32, on the model's device.
 
     Args:
@@ -61,16 +64,18 @@ def score(model: "Model", rows: Sequence[Encoded], steers: Variant = (), *, temp
         rows: texts with answers.
         steers: edits.
         temperature: the logits are divided by it: above 1 all next tokens become more alike.
+        unsteered: what earlier calls with the same texts left behind, so that only what edits change is run.
 
     Raises:
         InputError: a row without answer tokens; or a log-probability that is not finite.
     """
-    return score_variants(model, rows, [steers], temperature)[0]
+    return score_variants(model, rows, [steers], temperature, unsteered)[0]
 
 
 def score_variants(
-    model: "Model", rows: Sequence[Encoded], variants: Sequence[Variant], temperature: float = 1.0
-) -> list[AnswerScores]:
+    model: "Model", rows: Sequence[Encoded], variants: Sequence[Variant], temperature: float = 1.0,
+    unsteered: Unsteered | None = None,
+) -> list[AnswerScores]:  # fmt: skip
     """`score` under several edits, each or none; what lies below an edit's site is run once for all of them.
 
     Raises:
@@ -92,7 +97,7 @@ def score_variants(
         totals[:, packed.texts], others[:, packed.texts] = own.to(model.device)
 
     # the token before the answer predicts its first token, so it is each text's own
-    sharing = sweep(model, rows, [r.prompt_len - 1 for r in rows], variants, "answer", take)
+    sharing = sweep(model, rows, [r.prompt_len - 1 for r in rows], variants, "answer", take, unsteered)
     n_tokens = torch.tensor([len(r.ids) - r.prompt_len for r in rows], device=model.device)
     for total in totals:
         _check_finite(total, model)
@@ -128,10 +133,12 @@ def choice_variants(
     negative: Sequence[Encoded],
     variants: Sequence[Variant],
     temperature: float = 1.0,
+    unsteered: Unsteered | None = None,
 ) -> list[Tensor]:
     """Log-probabilities of the first tokens in which two answers differ, `[n, 2]` float32, under several edits.
 
-    Their difference is that of the logits. What lies below an edit's site is run once for all edits.
+    Their difference is that of the logits. What lies below an edit's site is run once for all edits, and not again
+    where `unsteered` has it from earlier calls.
 
     Raises:
         InputError: as `logit_differences`.
@@ -148,7 +155,7 @@ def choice_variants(
             for p in predictions(model, hidden, both, piece, heat):
                 out[p.variant, packed.texts[p.rows]] = p.of_tokens.to(model.device)
 
-    sweep(model, rows, [len(r.ids) - 1 for r in rows], variants, "last", take)
+    sweep(model, rows, [len(r.ids) - 1 for r in rows], variants, "last", take, unsteered)
     for values in out:
         _check_finite(values[:, 0] - values[:, 1], model)
     return list(out)

@@ -36,8 +36,13 @@ class Unsteered:
 
     def __init__(self) -> None:
         self._owner: tuple[Model, Sequence[Encoded]] | None = None
-        self._batches: dict[tuple[int, ...], UnsteeredBatch] = {}
+        self._batches: dict[tuple[tuple[int, ...], tuple[int, ...]], UnsteeredBatch] = {}
         self._batch_tokens = 0
+        self._parts: dict[int, Unsteered] = {}
+
+    def part(self, number: int) -> "Unsteered":
+        """One of its own for texts that are run in several lists: that of list `number`."""
+        return self._parts.setdefault(number, Unsteered())
 
     def of(self, model: "Model", rows: Sequence[Encoded], packed: PackedBatch) -> UnsteeredBatch:
         """What is known of a batch of the texts; empty the first time, and when batches had to become smaller.
@@ -51,4 +56,5 @@ class Unsteered:
         if model.batch_tokens != self._batch_tokens:
             self._batches.clear()
         self._owner, self._batch_tokens = (model, rows), model.batch_tokens
-        return self._batches.setdefault(tuple(packed.texts.tolist()), UnsteeredBatch())
+        key = tuple(packed.texts.tolist()), tuple(packed.batch.ids.shape)  # texts may share rows, or have their own
+        return self._batches.setdefault(key, UnsteeredBatch())

@@ -11,7 +11,7 @@ from trimtab.errors import InputError
 from trimtab.evaluation.tasks.base import Answered, Task, Unit
 from trimtab.evaluation.tasks.scores import TaskScores, UnitScore
 from trimtab.interventions import Scope, Strength, prompt_prefixes, strength_rows
-from trimtab.models import Encoded, Model, ensure_fits, steer
+from trimtab.models import Encoded, Model, Unsteered, ensure_fits, steer
 from trimtab.models.scoring import choice_variants, score
 from trimtab.models.text import fork, with_prefixes
 from trimtab.steering import Steering
@@ -52,8 +52,9 @@ class Treatment:
 
 
 def run(
-    task: Task[Any], model: Model, treatment: Treatment | None = None, *, ledger: Ledger | None = None
-) -> TaskScores:
+    task: Task[Any], model: Model, treatment: Treatment | None = None, *, ledger: Ledger | None = None,
+    unsteered: Unsteered | None = None,
+) -> TaskScores:  # fmt: skip
     """Scores of a model on all units of a task.
 
     Args:
@@ -62,6 +63,8 @@ def run(
         treatment: how it is steered, if it is.
         ledger: keeps finished parts, so that an interrupted run goes on; not for a steering with an edit of one's own
             class, which has no id.
+        unsteered: what earlier runs of the same task on the same model left behind, so that blocks below the edits are
+            not run again.
 
     Raises:
         InputError: a text that is too long for the model, or leaves nothing to score; names the unit's file and line.
@@ -75,7 +78,11 @@ def run(
         (16, True)
     """
     treatment = treatment or Treatment()
-    return scores_of(task, [a for some in _chunks(task.units) for a in _kept(task, some, model, treatment, ledger)])
+    answered: list[Answered] = []
+    for number, some in enumerate(_chunks(task.units)):
+        below = None if unsteered is None else unsteered.part(number)
+        answered += _kept(task, some, model, treatment, ledger, below)
+    return scores_of(task, answered)
 
 
 def scores_of(task: Task[Any], answered: Sequence[Answered]) -> TaskScores:
@@ -98,8 +105,10 @@ def scores_of(task: Task[Any], answered: Sequence[Answered]) -> TaskScores:
     return TaskScores(task.name, task.figures, tuple(rows), texts)
 
 
-def answers(task: Task[Any], units: Sequence[Unit], model: Model, treatment: Treatment) -> list[Answered]:
-    """What the model answers to some units of a task, in order.
+def answers(
+    task: Task[Any], units: Sequence[Unit], model: Model, treatment: Treatment, unsteered: Unsteered | None = None
+) -> list[Answered]:
+    """What the model answers to some units of a task, in order; `unsteered` as of `run`, of the same units.
 
     Raises:
         InputError: as `run`.
@@ -113,7 +122,7 @@ def answers(task: Task[Any], units: Sequence[Unit], model: Model, treatment: Tre
         (2,)
     """
     try:
-        return _answers(task, units, model, treatment)
+        return _answers(task, units, model, treatment, unsteered)
     except InputError:
         for unit in units:  # name the unit
             try:
@@ -125,16 +134,20 @@ def answers(task: Task[Any], units: Sequence[Unit], model: Model, treatment: Tre
         raise
 
 
-def _answers(task: Task[Any], units: Sequence[Unit], model: Model, treatment: Treatment) -> list[Answered]:
+def _answers(
+    task: Task[Any], units: Sequence[Unit], model: Model, treatment: Treatment, unsteered: Unsteered | None
+) -> list[Answered]:
     if task.asks == "text":
         written = _written(task, units, model, treatment)
         return [Answered(np.empty(0), np.empty(0, dtype=np.int64), text) for text in written]
     steers = _steers(model, treatment)
     rows = _encoded([text for unit in units for text in unit.texts], model, treatment)
+    if treatment.steering is not None and treatment.steering.prompts:
+        unsteered = None  # behind another text the same answers are other rows
     if task.asks == "first-token":
-        (both,) = choice_variants(model, rows[::2], rows[1::2], [steers], treatment.flatten)
+        (both,) = choice_variants(model, rows[::2], rows[1::2], [steers], treatment.flatten, unsteered)
         return [Answered(pair, np.ones(2, dtype=np.int64)) for pair in both.double().cpu().numpy()]
-    scores = score(model, rows, steers, temperature=treatment.flatten)
+    scores = score(model, rows, steers, temperature=treatment.flatten, unsteered=unsteered)
     total, n_tokens = scores.total.double().cpu().numpy(), scores.n_tokens.cpu().numpy()
     ends = np.cumsum([len(unit.texts) for unit in units])[:-1]
     return [Answered(t, n) for t, n in zip(np.split(total, ends), np.split(n_tokens, ends), strict=True)]
@@ -181,12 +194,13 @@ def _chunks(units: Sequence[Unit]) -> Iterator[Sequence[Unit]]:
 
 
 def _kept(
-    task: Task[Any], units: Sequence[Unit], model: Model, treatment: Treatment, ledger: Ledger | None
-) -> list[Answered]:
+    task: Task[Any], units: Sequence[Unit], model: Model, treatment: Treatment, ledger: Ledger | None,
+    unsteered: Unsteered | None,
+) -> list[Answered]:  # fmt: skip
     name = None if ledger is None else _key(task, units, model, treatment)
     if ledger is None or name is None:
-        return answers(task, units, model, treatment)
-    return _unpacked(ledger.step(name, lambda: _packed(answers(task, units, model, treatment))))
+        return answers(task, units, model, treatment, unsteered)
+    return _unpacked(ledger.step(name, lambda: _packed(answers(task, units, model, treatment, unsteered))))
 
 
 def _key(task: Task[Any], units: Sequence[Unit], model: Model, treatment: Treatment) -> str | None:

@@ -30,6 +30,8 @@ FEW: Final = 4  # broken trials are told by one of so many texts
 SLACK: Final = 2.0  # of the bound on damage: few texts are a rough measure
 MOST: Final = 5.0  # excess of a trial that is broken altogether, and of any other at most
 
+PROBE: Final = ""  # no task is called so
+
 State = Literal["complete", "broken", "damage", "capability"]
 
 
@@ -129,6 +131,11 @@ class Yardstick:
         return Unsteered(), Unsteered()
 
     @cached_property
+    def below(self) -> dict[str, Unsteered]:
+        """By task, and for the capability probe, what lies below the edits of all trials."""
+        return {label: Unsteered() for label in (*self.tasks, PROBE)}
+
+    @cached_property
     def base(self) -> dict[str, TaskScores]:
         """The unsteered model's scores by task."""
         treatment = Treatment(chat_template=self.chat_template)
@@ -195,7 +202,7 @@ class Yardstick:
                 return Outcome(state="capability", why=why, excess=min(excess, MOST), **known)
         gains: dict[str, dict[str, float]] = {}
         for label, task in self.tasks.items():
-            scores = run(task, self.model, treatment, ledger=self.ledger)
+            scores = run(task, self.model, treatment, ledger=self.ledger, unsteered=self.below[label])
             if scores.mean(self.figures[label]) is None:
                 why = Phrase(
                     "no unit of {task} has the figure {figure} any more", task=label, figure=self.figures[label]
@@ -214,7 +221,7 @@ class Yardstick:
         assert treatment.steering is not None
         (prefix,) = prompt_prefixes(treatment.steering, treatment.strength)
         steered = Probed((steer(treatment.steering, treatment.strength, treatment.scope),), prefix)
-        return np.asarray(margins(self.model, self.probe, [steered])[0] > 0)
+        return np.asarray(margins(self.model, self.probe, [steered], self.below[PROBE])[0] > 0)
 
 
 def examples_of(model: Model, tasks: Mapping[str, Task[Any]], chat_template: bool) -> dict[str, Sequence[Example]]:
