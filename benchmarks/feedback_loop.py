@@ -17,12 +17,13 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import httpx2
+import torch
 from harness import machine, publish, table
 from served import our_url, started, trimtab, trimtab_serve
 from simulated_users import ASKED, HELD_OUT, TOKENS, answers, preference, prompts, users
@@ -103,7 +104,7 @@ class Loop:
     def asked(self) -> list[int]:
         """Users ask, rate and correct; their ratings."""
         with self.serve() as server:
-            ratings = users(server.url, self.args.seed)
+            ratings = users(server.url, self.args.seed, self.args.users)
             server.stop()
         return ratings
 
@@ -148,7 +149,18 @@ class Loop:
             arm: preference(found["refitted"], one, samples) for arm, one in found.items() if arm != "refitted"
         }
         shown = {arm: one[0] for arm, one in found.items()}
-        return {"preferred": preferred, "lengths": lengths, "strength": equal, "shown": shown}
+        return {
+            "preferred": preferred, "lengths": lengths, "strength": equal, "shown": shown,
+            "cosines": self.cosines([old, refitted]),
+        }  # fmt: skip
+
+    def cosines(self, made: Sequence[tt.Steering]) -> list[float]:
+        """Of steerings with the direction of all examples of `sentiment`, which neither was made of."""
+        whole = self.steerings.parent / "whole"
+        if not whole.is_dir():
+            trimtab("fit", "sentiment", "--site", SITE, "--dtype", "bfloat16", "--no-check", "--out", whole)
+        wanted = tt.Steering.load(whole).vector(tt.Site(SITE))
+        return [float(torch.cosine_similarity(s.vector(tt.Site(SITE)), wanted, dim=0)) for s in made]
 
     def second_release(self) -> str:
         """The former stays for all, and the new one is tried against it on half of the traffic."""
@@ -208,6 +220,7 @@ def page(found: Row, loop: Loop) -> str:
         preferred=table(["refitted against", "preferred", "pairs", "ties", "warm less cold words an answer"], rows),
         verdict="is preferred, with an interval off one half" if better else "is not shown to be preferred",
         shown=table(["arm", "first answer"], [(a, _line(t)) for a, t in found["shown"].items()]),
+        cosines=found["cosines"],
         held=_HELD if undecided else "", first=prompts(HELD_OUT)[0], samples=loop.args.samples, tokens=TOKENS,
     )  # fmt: skip
 
@@ -251,7 +264,9 @@ subjects:
 {preferred}
 
 The edit of the refitted steering is {lengths[1]:.1f} long, that of the former {lengths[0]:.1f}; the second row makes
-the former as long by strength {strength:.2f} instead of {weak:g}.
+the former as long by strength {strength:.2f} instead of {weak:g}. What warm texts have in common is told best by all
+examples of the built-in behavior `sentiment`, of which the loop sees but the eight that made the former: the cosine
+with their direction is {cosines[0]:.2f} for the former and {cosines[1]:.2f} for the refitted steering.
 
 Answers to *{first}* …
 
@@ -285,6 +300,7 @@ The effect is in likelihood on the judging rows, desired less undesired answer.{
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weak", type=float, default=0.2, help="strength of the former steering")
+    parser.add_argument("--users", type=int, default=4, help="who ask the same")
     parser.add_argument("--samples", type=int, default=3, help="answers to each held-out prompt")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, metavar="DIR", help="keep everything there; by default nothing is kept")

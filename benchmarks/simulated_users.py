@@ -12,7 +12,6 @@ from trimtab.statistics import bootstrap_mean
 
 CLIENTS: Final = 8
 TOKENS: Final = 28
-PER_PROMPT: Final = 4  # users that ask the same
 CORRECT: Final = 0.2  # share of users who also write what the answer should have been
 OPENINGS: Final = ("The {} was", "I have to say that the {}")
 ASKED: Final = (
@@ -77,10 +76,10 @@ async def each(work: Sequence[Any], act: Any) -> list[Any]:
     return found
 
 
-def users(url: str, seed: int) -> list[int]:
-    """All ask, rate what they got, and agree that it is used; some correct it. Their ratings."""
+def users(url: str, seed: int, per_prompt: int) -> list[int]:
+    """All ask, so many the same, rate what they got, and agree that it is used; some correct it. Their ratings."""
     rng = random.Random(seed)
-    asked = [(prompt, rng.random() < CORRECT, rng.choice(CORRECTIONS)) for prompt in prompts(ASKED) * PER_PROMPT]
+    asked = [(prompt, rng.random() < CORRECT, rng.choice(CORRECTIONS)) for prompt in prompts(ASKED) * per_prompt]
 
     async def act(client: httpx2.AsyncClient, k: int, item: tuple[str, bool, str]) -> int:
         prompt, corrects, correction = item
