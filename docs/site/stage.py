@@ -29,7 +29,7 @@ Nav = list[Any]  # strings, and {title: string or Nav}, as MkDocs has it
 _BLOCK: Final = re.compile(r"(^ *```.*?^ *```[^\n]*$)", re.MULTILINE | re.DOTALL)
 _LINK: Final = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s#]+)(#[^()\s]*)?\)")
 _WITHIN: Final = re.compile(
-    r"(?<=[\u3001-\u9fff\uff01-\uffee])\n *(?=[\u3001-\u9fff\uff01-\uffee\[`*<])(?!\* )"
+    r"(?<=[\u3001-\u30fa\u30fc-\u9fff\uff01-\uffee])\n *(?=[\u3001-\u9fff\uff01-\uffee\[`*<])(?!\* )"
     r"|(?<=[\u3001\u3002\uff08\uff1a])\n *(?=[A-Za-z0-9])(?!\d+\. )"  # behind 、 。 （ ： there is no space either
 )
 _ITEM: Final = re.compile(r"(?:[-*]|\d+\.) ")
