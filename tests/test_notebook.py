@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 import torch
+from tests.languages.words import JAPANESE, Words
+from tests.reports import study_example
 from tests.reports.conftest import build
 from tests.reports.study_example import example
 
 import trimtab as tt
 from trimtab.notebook import MAX_LENGTH, MAX_ROWS
+from trimtab.phrases import Phrase
 from trimtab.results.numbers import estimate
 
 EVIL = "<script>alert(1)</script>"
@@ -36,6 +39,12 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+
+@pytest.fixture(autouse=True)
+def english(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the language of the machine that runs the tests."""
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
 
 
 def behavior(n: int = 20) -> tt.Behavior:
@@ -98,6 +107,27 @@ def test_a_study_shows_what_each_prompt_type_does() -> None:
     first = next(one for one in study.types if one.at == "strength 1")
     assert first.prompt_type in text
     assert estimate(first.effect) in text.replace("\\xa0", "\xa0")
+
+
+NAMES = ("kind & <b>", EVIL, "<i>warm", *(model[0] for model in study_example.MODELS), *study_example.TYPES)
+SAID = Phrase("{figure} {unit}", figure=1, unit=Phrase("nats/token"))
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_it_is_in_the_language_of_the_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    thing = OBJECTS[name]()
+    if name == "report":  # whose sentences are made up
+        named = {"name": Phrase("mean steering effect")}
+        bounds = tuple(bound.model_copy(update=named) for bound in thing.verdict.bounds)
+        verdict = thing.verdict.model_copy(update={"sentence": SAID, "bounds": bounds})
+        thing = thing.model_copy(update={"verdict": verdict})
+    english = thing._repr_html_()
+    assert not JAPANESE.search(english)
+    monkeypatch.setenv("LC_ALL", "ja_JP.UTF-8")
+    japanese = thing._repr_html_()
+    assert len(JAPANESE.findall(japanese)) > 10
+    assert Words(japanese).without(NAMES) == set()
+    assert Page(japanese).tags == Page(english).tags
 
 
 def test_a_behavior_is_shown_without_torch() -> None:

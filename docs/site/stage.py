@@ -27,8 +27,11 @@ LANGUAGES: Final = {"en": "English", "ja": "日本語"}
 Nav = list[Any]  # strings, and {title: string or Nav}, as MkDocs has it
 
 _BLOCK: Final = re.compile(r"(^ *```.*?^ *```[^\n]*$)", re.MULTILINE | re.DOTALL)
-_LINK: Final = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s#]+)(#[^()\s]*)?\)")
-_WITHIN: Final = re.compile(r"(?<=[\u3001-\u9fff\uff01-\uffee])\n(?=[\u3001-\u9fff\uff01-\uffee\[`*<])(?!\* )")
+_LINK: Final = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s#]+)(#[^()\s]*)?\)")
+_WITHIN: Final = re.compile(
+    r"(?<=[\u3001-\u30fa\u30fc-\u9fff\uff01-\uffee])\n *(?=[\u3001-\u9fff\uff01-\uffee\[`*<])(?!\* )"
+    r"|(?<=[\u3001\u3002\uff08\uff1a])\n *(?=[A-Za-z0-9])(?!\d+\. )"  # behind 、 。 （ ： there is no space either
+)
 _ITEM: Final = re.compile(r"(?:[-*]|\d+\.) ")
 _WORDS: Final = {
     "en": {
@@ -159,19 +162,20 @@ class Staging:
 
     def _relinked(self, text: str, source: Path, place: PurePosixPath) -> str:
         def link(match: re.Match[str]) -> str:
-            label, address, anchor = match[1], match[2], match[3] or ""
+            picture, label, address, anchor = match[1], match[2], match[3], match[4] or ""
             if "://" in address or address.startswith("mailto:"):
                 return match[0]
             path = Path(os.path.normpath(source.parent / address))
-            if self.language != "en" and not path.is_relative_to(self.source):
+            if self.language != "en" and not path.is_relative_to(self.source) and not picture:
                 return self._english(label, path, anchor, place)
-            return f"[{label}]({os.path.relpath(self._placed(path), place.parent)}{anchor})"
+            return f"{picture}[{label}]({os.path.relpath(self._placed(path), place.parent)}{anchor})"
 
         return _LINK.sub(link, text)
 
     def _english(self, label: str, path: Path, anchor: str, place: PurePosixPath) -> str:
-        """A link from another language to an English page, which is in the project beside this one."""
-        page = re.sub(r"\.md$", ".html", path.relative_to(DOCS).as_posix())
+        """A link from another language to what is in the English project, beside this one."""
+        there = path.relative_to(DOCS) if path.is_relative_to(DOCS) else Path("repository", path.relative_to(ROOT))
+        page = re.sub(r"\.md$", ".html", there.as_posix())
         up = "../" * len(place.parts)
         return f'<a href="{up}{page}{anchor}" hreflang="en">{label}</a>'
 

@@ -1,5 +1,7 @@
 """What a notebook shows of an object: a title, a few facts and a small table, as HTML that stands alone.
 
+Phrases are in the language of the environment; names and texts of data sets stay as they are.
+
 No script, no style sheet and no colour of its own, so that it reads in light and dark notebooks alike.
 """
 
@@ -8,6 +10,8 @@ from html import escape
 from itertools import islice
 from typing import Final
 
+from trimtab.languages import own, spoken
+from trimtab.phrases import Phrase, with_dots
 from trimtab.texts import shown
 
 MAX_ROWS: Final = 8
@@ -39,16 +43,21 @@ def summary(
         '<div><b>a &lt;b&gt;</b><div>n: 2</div></div>'
     """
     parts = [f"<b>{_text(title)}</b>"]
-    said = [f"{_text(name)}: {_text(value)}" for name, value in facts.items() if value not in ("", None)]
+    said = [
+        Phrase("{name}: {value}", name=_text(name), value=_text(value))
+        for name, value in facts.items()
+        if value not in ("", None)
+    ]
     if said:
-        parts.append(f"<div>{' · '.join(said)}</div>")
+        parts.append(f"<div>{spoken(own())(with_dots(said))}</div>")
     if columns:
         some = list(islice(rows, MAX_ROWS))
         head = _row("th", columns)
         body = "".join(_row("td", row) for row in some)
         parts.append(f"<table><thead>{head}</thead><tbody>{body}</tbody></table>")
         if n_rows is not None and n_rows > len(some):
-            parts.append(f"<div>… and {n_rows - len(some):,} more</div>")
+            more = Phrase("… and {n} more", n=f"{n_rows - len(some):,}")
+            parts.append(f"<div>{_text(more)}</div>")
     if below:
         parts.append(f"<div>{_text(below, None)}</div>")
     return f"<div>{''.join(parts)}</div>"
@@ -59,4 +68,5 @@ def _row(kind: str, cells: Iterable[object]) -> str:
 
 
 def _text(value: object, longest: int | None = MAX_LENGTH) -> str:
-    return escape(shown(str(value), longest))
+    said = spoken(own())(value) if isinstance(value, Phrase) else str(value)
+    return escape(shown(said, longest))

@@ -66,8 +66,9 @@ def test_japanese_is_japanese() -> None:
                 assert JAPANESE.search(str(message.string)), message.id
 
 
-# Words for one thing: in the console, reports and documentation the guardrail and the rollback that operators speak of.
-BANNED = re.compile("安全指標|取り消|取消|取り下げ")
+# Words for one thing, in the server's pages, reports and documentation: the guardrail and the rollback that operators
+# speak of (ガードレール, ロールバック), an activation (活性), a judge (審判), a move the wrong way (逆方向).
+BANNED = re.compile("安全指標|取り消|取消|取り下げ|活性化|審査モデル|逆向きに動")
 
 
 @pytest.mark.parametrize(

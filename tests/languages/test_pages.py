@@ -24,6 +24,7 @@ from trimtab.reports.evaluate.html import evaluation_page
 from trimtab.reports.evaluate.terminal import evaluation_summary
 from trimtab.reports.fit.html import fit_page
 from trimtab.reports.fit.terminal import gate_summary
+from trimtab.reports.judge.terminal import cost_summary, judging_summary
 from trimtab.reports.prediction.html import calibration_page
 from trimtab.reports.prediction.terminal import calibration_summary, prediction_summary
 from trimtab.reports.study.html import study_page
@@ -35,6 +36,7 @@ from trimtab.results.calibration_files import shipped
 from trimtab.results.evaluation import Contrast, Evaluation
 from trimtab.results.figures import Estimate
 from trimtab.results.fit import Fit
+from trimtab.results.judging import JudgeAgreement, JudgeCost, Judging
 from trimtab.results.prediction import PredictedRow, Prediction
 from trimtab.results.study import Study
 from trimtab.results.tuning import Tuning
@@ -156,6 +158,35 @@ def predicted() -> Prediction:
     )  # fmt: skip
 
 
+COST = JudgeCost(
+    requests=1200, prompt_tokens=48_000, answer_tokens=9_000, cost=0.5, most_requests=3600, most_cost=1.5, kept=3,
+    spent_requests=400, spent_prompt_tokens=16_000, spent_answer_tokens=3_000, spent_cost=0.2,
+)  # fmt: skip
+
+
+def judged() -> Judging:
+    """Pairs of which some have no judgement, by a judge that people agree with a little."""
+    share = Estimate(value=0.8, low=0.7, high=0.9, n=40)
+    agrees = JudgeAgreement(people="labels.csv", n=40, n_labelled=40, accuracy=share, kappa=share, alpha=share)
+    return Judging(
+        trimtab="0", seconds=1.0, seed=0, file="pairs.csv", kind="pairs", judge="mat-steer", rubric="helpsteer",
+        rubric_digest="0", repeats=1, temperature=0.0, cost=COST, n=40, n_rows=50, missing={"unclear": 8, "budget": 2},
+        fault="status 500", n_cut=1, wins=30, losses=8, ties=2, win_rate=share, disagreed=share, shown_first=0.5,
+        agreement=agrees, sentence=agrees.sentence,
+    )  # fmt: skip
+
+
+def scored() -> Judging:
+    """Scores of answers, one without an interval, held against people's."""
+    mean = Estimate(value=2.5, low=2.0, high=3.0, n=12)
+    agrees = JudgeAgreement(
+        people="people.csv", n=12, n_labelled=12, by_score={"truth": mean, "fair": Estimate(value=1)}
+    )
+    scores = {"truth": mean, "fair": Estimate(reason=Phrase("fewer than 2 clusters have the score"))}
+    update = {"kind": "answers", "win_rate": None, "scores": scores, "agreement": agrees, "sentence": agrees.sentence}
+    return judged().model_copy(update=update)
+
+
 MEANINGS = {("truth", "mc1"): (Phrase("the best answer is the likeliest"), "higher")}
 PAGES: dict[str, Callable[[Language], str]] = {
     "fit": lambda language: fit_page(fit("plain"), language),
@@ -175,6 +206,9 @@ SUMMARIES: dict[str, Callable[[Console, Language], None]] = {
     "calibration": lambda console, language: calibration_summary(shipped(), console, language),
     "evaluate": lambda console, language: evaluation_summary(compared(), console, language),
     "tune": lambda console, language: tuning_summary(tuned(), console, language),
+    "judge": lambda console, language: judging_summary(judged(), console, language),
+    "judge scores": lambda console, language: judging_summary(scored(), console, language),
+    "judge cost": lambda console, language: cost_summary(COST, console, language),
 }
 
 
@@ -218,6 +252,18 @@ def test_a_japanese_terminal_says_no_english(name: str) -> None:
     assert max(map(cell_len, printed(JA, 80).splitlines())) <= 80
 
 
+@pytest.mark.parametrize("record", [judged(), scored()], ids=["pairs", "answers"])
+def test_a_judging_of_a_file_is_said_in_another_language_as_before_it_was_written(record: Judging) -> None:
+    def printed(found: Judging) -> str:
+        console = Console(file=(out := StringIO()), width=400, color_system=None)
+        judging_summary(found, console, JA)
+        return out.getvalue()
+
+    written = record.model_dump_json(by_alias=True)
+    assert not JAPANESE.search(written)
+    assert printed(Judging.model_validate_json(written)) == printed(record)
+
+
 def test_a_message_of_an_error_is_said_in_the_language_or_quoted_in_its_own() -> None:
     known = NotFiniteError(Phrase("a divergence is NaN or infinite; try a smaller strength or dtype float32"))
     found = {}
@@ -240,6 +286,7 @@ def test_a_message_of_an_error_is_said_in_the_language_or_quoted_in_its_own() ->
         ("predict", "sentiment"),
         ("evaluate", "--task", "behavior:sentiment", "--method", "icv"),
         ("tune", "--task", "behavior:sentiment", "--method", "icv"),
+        ("judge", "pairs.csv", "--endpoint", "http://127.0.0.1:9/v1", "--endpoint-model", "m"),
     ],
     ids=lambda asked: asked[0],
 )

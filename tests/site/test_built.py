@@ -19,6 +19,7 @@ PAGES = (
     "index.html",
     "ja/index.html",
     "tutorials/release.html",
+    "ja/behaviors.html",
     "ja/explanations/verdict.html",
     "reference/cli/check.html",
 )
@@ -71,7 +72,8 @@ def test_the_switch_of_languages_keeps_the_page_where_it_is_translated(address: 
     page = browser.new_page()
     for path, other in (
         ("tutorials/study.html", "ja/tutorials/study.html"),
-        ("methods.html", "ja/index.html"),
+        ("methods.html", "ja/methods.html"),
+        ("builtins.html", "ja/index.html"),
     ):
         page.goto(address + path)
         assert page.locator("html").get_attribute("lang") == "en"

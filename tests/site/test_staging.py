@@ -56,13 +56,20 @@ def test_other_languages_lead_to_english_pages_beside_them(tmp_path: Path, monke
     docs = tmp_path / "docs"
     page = docs / "ja" / "deep" / "page.md"
     page.parent.mkdir(parents=True)
-    page.write_text("[`x`](../../live.md#a) [rows](../../a.jsonl) [y](other.md)")
+    (docs / "x.png").write_bytes(b"a picture")
+    page.write_text(
+        "[`x`](../../live.md#a) [rows](../../a.jsonl) [y](other.md) ![z](../../x.png)\n[s](../../../SECURITY.md)"
+    )
+    monkeypatch.setattr(stage, "ROOT", tmp_path)
     monkeypatch.setattr(stage, "DOCS", docs)
     Staging("ja", tmp_path / "project").page(page, PurePosixPath("deep/page.md"))
     text = (tmp_path / "project" / "deep" / "page.md").read_text()
     assert text == (
         '<a href="../../live.html#a" hreflang="en">`x`</a> <a href="../../a.jsonl" hreflang="en">rows</a> [y](other.md)'
+        " ![z](../repository/docs/x.png)\n"
+        '<a href="../../repository/SECURITY.html" hreflang="en">s</a>'
     )
+    assert (tmp_path / "project" / "repository" / "docs" / "x.png").read_bytes() == b"a picture"
 
 
 def test_lists_get_the_blank_line_that_github_does_without() -> None:
@@ -73,5 +80,8 @@ def test_japanese_sentences_are_not_torn_apart_by_spaces() -> None:
     assert (
         joined("一行目。\n二行目は\n[続く](a.md)。\n\n- 項目\n- 項目\n")
         == "一行目。二行目は[続く](a.md)。\n\n- 項目\n- 項目\n"
+    )
+    assert joined("- 項目は\n  続く、\n  CSV も。\n  - 内側。\n1. 一。\n2. 二。\n") == (
+        "- 項目は続く、CSV も。\n  - 内側。\n1. 一。\n2. 二。\n"
     )
     assert joined("English\n日本語\n| 表 |\n|---|") == "English\n日本語\n| 表 |\n|---|"

@@ -11,11 +11,18 @@ from typing import Literal
 
 from trimtab.errors import InputError
 from trimtab.notebook import summary
+from trimtab.phrases import Phrase
 from trimtab.texts import NAME_BYTES, Message, checked_text, name_fault, shown
 
 Side = Literal["positive", "negative"]
 Pairing = Literal["natural", "random"]
 AnswerKind = Literal["choice", "text"]
+_IN_WORDS: Mapping[Pairing | AnswerKind, Phrase] = {
+    "natural": Phrase("natural"),
+    "random": Phrase("random"),
+    "choice": Phrase("choice"),
+    "text": Phrase("text"),
+}
 
 # An answer that is only a label: "(A)", " B", "Yes", "no.", "True".
 _LABEL = re.compile(r"\s*(\(?[A-Za-z0-9]\)?|yes|no|true|false)\.?\s*", re.IGNORECASE)
@@ -130,9 +137,13 @@ class Behavior:
         return not self.examples[0].prompt
 
     def _repr_html_(self) -> str:
-        facts = {"examples": len(self.examples), "answers": self.answer_kind, "pairing": self.pairing}
+        facts: dict[str, object] = {
+            Phrase("examples"): len(self.examples),
+            Phrase("answers"): _IN_WORDS[self.answer_kind],
+            Phrase("pairing"): _IN_WORDS[self.pairing],
+        }
         rows = ((e.prompt, e.positive, e.negative) for e in self.examples)
-        columns, n = ("prompt", "positive", "negative"), len(self.examples)
+        columns, n = (Phrase("prompt"), Phrase("positive"), Phrase("negative")), len(self.examples)
         return summary(self.name, facts, columns, rows, n_rows=n, below=self.description)
 
     @cached_property

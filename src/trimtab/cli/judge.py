@@ -11,6 +11,8 @@ from rich.console import Console
 from trimtab.cli import options
 from trimtab.cli.options import quiet, resumable
 from trimtab.errors import InputError
+from trimtab.languages import spoken
+from trimtab.phrases import Phrase
 
 
 def judge(
@@ -45,9 +47,11 @@ def judge(
     estimate: Annotated[bool, typer.Option("--estimate", help="Say what it will take, and ask nothing.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for answers and results (default out/judge-NAME).")] = None,
     seed: options.Seed = 0,
+    lang: options.Lang = None,
     json_: options.Json = False,
 ) -> None:
     """Have a chat model judge answers, in pairs or by scores, and say how far it agrees with people."""
+    language = options.language_of(lang)
     behind = options.endpoint("--endpoint", endpoint, "--endpoint-model", endpoint_model, key_env, timeout)
     assert behind is not None
     if (prompt_price is None) != (answer_price is None):
@@ -77,14 +81,14 @@ def judge(
         if json_:
             typer.echo(cost.model_dump_json())
         else:
-            cost_summary(cost, Console())
+            cost_summary(cost, Console(), spoken(language))
         return
     with resumable(), OnTerminal.shown(file.stem) as progress, quiet():
         record = run(work, progress=progress, command=shlex.join(["trimtab", *sys.argv[1:]]))
     if json_:
         typer.echo(record.model_dump_json(by_alias=True))
     else:
-        judging_summary(record, Console())
-        Console(soft_wrap=True).print(f"every judgement: {folder / 'judgements.csv'}", highlight=False, markup=False)
+        judging_summary(record, Console(), spoken(language))
+        options.say(Phrase("every judgement: {path}", path=str(folder / "judgements.csv")), language)
     if record.fault and not record.n:
         raise typer.Exit(4)

@@ -5,9 +5,9 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from trimtab.phrases import Phrase
-from trimtab.results.figures import Estimate, Record
-from trimtab.results.numbers import missing, share, spread
+from trimtab.phrases import Phrase, untranslated, with_semicolons
+from trimtab.results.figures import Estimate, Record, Told
+from trimtab.results.numbers import estimate, missing, share
 
 # Krippendorff 2004, chapter 11: from 0.8 on data may be relied on, from 2/3 on they allow tentative conclusions.
 RELIABLE: Final = 0.8
@@ -41,33 +41,36 @@ class JudgeAgreement(Record):
     by_score: Mapping[str, Estimate] = {}
 
     @property
-    def sentence(self) -> str:
+    def sentence(self) -> Phrase:
         """The agreement in plain words, and what it allows."""
         if self.by_score:
-            found = "; ".join(f"{name} {_figure(alpha)}" for name, alpha in self.by_score.items())
-            return f"This judge's scores agree with people's ({self.people}, {self.n} answers) with α: {found}."
+            alphas = [Phrase("{name} {figure}", name=name, figure=estimate(a)) for name, a in self.by_score.items()]
+            return Phrase(
+                "This judge's scores agree with people's ({people}, {n} answers) with α: {found}.",
+                people=self.people, n=self.n, found=with_semicolons(alphas),
+            )  # fmt: skip
         if self.accuracy.value is None:
-            return f"Agreement with people is {missing(self.accuracy.reason)}."
-        a = self.accuracy
-        return (
-            f"This judge agrees with people on {share(a.value or 0.0, a.low, a.high)} of {self.n} pairs "
-            f"({self.people}): κ {_figure(self.kappa)}, α {_figure(self.alpha)}, where 1 is perfect and 0 is chance. "
-            f"{self.trust}"
-        )
+            return Phrase("Agreement with people is {missing}.", missing=missing(self.accuracy.reason))
+        return Phrase(
+            "This judge agrees with people on {share} of {n} pairs ({people}): κ {kappa}, α {alpha}, where 1 is "
+            "perfect and 0 is chance. {trust}",
+            share=share(self.accuracy.value, self.accuracy.low, self.accuracy.high), n=self.n, people=self.people,
+            kappa=estimate(self.kappa), alpha=estimate(self.alpha), trust=self.trust,
+        )  # fmt: skip
 
     @property
-    def trust(self) -> str:
+    def trust(self) -> Phrase:
         """What the lower end of α allows."""
         low = self.alpha.low
         if low is None:
-            return "What that means cannot be said."
+            return Phrase("What that means cannot be said.")
         if low >= RELIABLE:
-            return "Its verdicts may be relied on."
+            return Phrase("Its verdicts may be relied on.")
         if low >= TENTATIVE:
-            return "Its verdicts allow tentative conclusions."
+            return Phrase("Its verdicts allow tentative conclusions.")
         if low > 0:
-            return "That is better than chance, and too little to rest a decision on."
-        return "It is not shown to be better than chance: take another judge, or people."
+            return Phrase("That is better than chance, and too little to rest a decision on.")
+        return Phrase("It is not shown to be better than chance: take another judge, or people.")
 
 
 class JudgeCost(Record):
@@ -94,7 +97,7 @@ class JudgeCost(Record):
     spent_cost: float | None = None
 
 
-class Judging(Record):
+class Judging(Told):
     """The result of `trimtab judge`.
 
     Args:
@@ -122,6 +125,7 @@ class Judging(Record):
         scores: mean of each, for answers.
         agreement: with people.
         sentence: the same in plain words.
+        messages: see `Told`.
     """
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
@@ -150,10 +154,4 @@ class Judging(Record):
     shown_first: float | None = None
     scores: Mapping[str, Estimate] = {}
     agreement: JudgeAgreement = JudgeAgreement()
-    sentence: str = ""
-
-
-def _figure(figure: Estimate) -> str:
-    if figure.value is None:
-        return missing(figure.reason)
-    return spread(figure.value, figure.low, figure.high)
+    sentence: Phrase = untranslated("")

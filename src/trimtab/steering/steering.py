@@ -12,6 +12,7 @@ from trimtab.errors import InputError
 from trimtab.interventions import Condition, Edit, ModelFacts, Place, Site
 from trimtab.nearest import meant
 from trimtab.notebook import summary
+from trimtab.phrases import Phrase
 from trimtab.steering.edits import Additive, Stack, StoredEdit
 from trimtab.steering.edits.fit import check_fits_site
 from trimtab.steering.parts import check_conditions, check_prompts, checked_attributes, checked_presets
@@ -284,17 +285,18 @@ class Steering:
         return self._with(**changes)
 
     def _repr_html_(self) -> str:
-        facts = {
-            "method": self.origin.method,
-            "made for": self.made_for.id if self.made_for else "",
-            "sites": ", ".join(map(str, sorted(self.edits))),
-            "presets": ", ".join(self.presets),
+        facts: dict[str, object] = {
+            Phrase("method"): self.origin.method,
+            Phrase("made for"): self.made_for.id if self.made_for else "",
+            Phrase("sites"): ", ".join(map(str, sorted(self.edits))),
+            Phrase("presets"): ", ".join(self.presets),
         }
         rows = [
-            (name, strength, "if its condition holds" if name in self.conditions else "always")
+            (name, strength, Phrase("if its condition holds") if name in self.conditions else Phrase("always"))
             for name, strength in self.attributes.items()
         ]
-        return summary("steering", facts, ("attribute", "default strength", "acts"), rows, n_rows=len(rows))
+        columns = (Phrase("attribute"), Phrase("default strength"), Phrase("acts"))
+        return summary(Phrase("steering"), facts, columns, rows, n_rows=len(rows))
 
     @property
     def is_odd(self) -> bool:

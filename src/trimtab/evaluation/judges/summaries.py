@@ -9,6 +9,7 @@ import numpy as np
 from trimtab.decimals import decimals
 from trimtab.errors import InputError
 from trimtab.evaluation.judges.records import Answer, Pair, PairVerdict, RatedAnswer
+from trimtab.phrases import Phrase, with_commas
 from trimtab.statistics import Interval, bootstrap_mean, cohens_kappa, krippendorffs_alpha, share_interval, win_rate
 from trimtab.statistics.inputs import label_codes
 from trimtab.texts import shown
@@ -51,7 +52,7 @@ class Comparison:
     win_rate: Interval | None = None
     disagreed: Interval | None = None
     shown_first: float | None = None
-    reason: str | None = None
+    reason: Phrase | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Agreement:
     alpha: Interval | None = None
     among_people: Interval | None = None
     missing: Mapping[str, int] | None = None
-    reason: str | None = None
+    reason: Phrase | None = None
 
 
 def compared(pairs: Sequence[Pair], verdicts: Sequence[PairVerdict], *, level: float = 0.95) -> Comparison:
@@ -177,7 +178,7 @@ def agreement(
     facts = (judged[0].rater if judged else "nobody", people, int(both.sum()), int(has_label.sum()))
     labels = label_codes([pair.cluster for pair in pairs])
     if len(np.unique(labels[both])) < 2:
-        reason = "fewer than 2 clusters of pairs have both a verdict and a label"
+        reason = Phrase("fewer than 2 clusters of pairs have both a verdict and a label")
         return Agreement(*facts, missing=missing, reason=reason)
     verdict = np.array([0 if one.verdict is None else one.verdict for one in found])[both]
     return Agreement(
@@ -281,14 +282,18 @@ def _by_id(pairs: Sequence[Pair], verdicts: Sequence[PairVerdict]) -> dict[str, 
 
 def _why_no_rate(
     rows: Sequence[tuple[str, PairVerdict]], n_pairs: int, missing: Mapping[str, int], disagreed: Interval | None
-) -> str | None:
+) -> Phrase | None:
     if len(rows) < MIN_MEASURED * n_pairs or len({cluster for cluster, _ in rows}) < 2:
-        without = ", ".join(f"{count} {why}" for why, count in missing.items()) or "none missing"
-        return f"{len(rows)} of {n_pairs} pairs have a verdict ({without}); half of them in 2 clusters are needed"
+        without = [Phrase("{count} {why}", count=count, why=why) for why, count in missing.items()]
+        return Phrase(
+            "{n} of {all} pairs have a verdict ({without}); half of them in 2 clusters are needed",
+            n=len(rows), all=n_pairs, without=with_commas(without) if without else Phrase("none missing"),
+        )  # fmt: skip
     if disagreed is not None and disagreed.low > 0.5:
-        return (
-            f"the judge follows the place, not the text: in {decimals(disagreed.value, '.0%')} of the pairs its "
-            "verdict changes with the order; take another judge"
+        return Phrase(
+            "the judge follows the place, not the text: in {share} of the pairs its verdict changes with the order; "
+            "take another judge",
+            share=decimals(disagreed.value, ".0%"),
         )
     return None
 

@@ -3,21 +3,24 @@
 from rich.console import Console
 from rich.text import Text
 
+from trimtab.languages import ENGLISH, Language
+from trimtab.phrases import Phrase, with_commas
 from trimtab.reports.check.terminal import Words, item
-from trimtab.results.figures import Estimate
 from trimtab.results.judging import JudgeCost, Judging
-from trimtab.results.numbers import given, missing, share, spread
+from trimtab.results.numbers import estimate, given, missing, share
 
 
-def judging_summary(record: Judging, console: Console) -> None:
+def judging_summary(record: Judging, console: Console, language: Language = ENGLISH) -> None:
     """Print what a judge found, how far it agrees with people, and what it took.
 
     Args:
         record: the result.
         console: where to; texts of files are never read as markup.
+        language: of all but names.
     """
-    show = Words(console)
-    console.print(Text(show(f"{record.file} · {record.judge} · rubric {record.rubric}"), style="bold"))
+    show = Words(console, language)
+    of = Phrase("{file} · {judge} · rubric {rubric}", file=record.file, judge=record.judge, rubric=record.rubric)
+    console.print(Text(show(of), style="bold"))
     for line in _findings(record):
         console.print(Text(show(line)))
     console.print(Text(show(record.sentence), style="bold"))
@@ -25,63 +28,90 @@ def judging_summary(record: Judging, console: Console) -> None:
         console.print(item(show(line), show))
 
 
-def cost_summary(cost: JudgeCost, console: Console) -> None:
+def cost_summary(cost: JudgeCost, console: Console, language: Language = ENGLISH) -> None:
     """Print what a judging will take.
 
     Args:
         cost: as estimated.
         console: where to.
+        language: of all of it.
     """
-    show = Words(console)
-    tokens = f"about {cost.prompt_tokens:,} tokens read (4 bytes each) and {cost.answer_tokens:,} written"
-    money = "" if cost.cost is None else f"; {given(cost.cost)}, at most {given(cost.most_cost or 0.0)}"
-    line = f"{cost.requests:,} requests, {cost.most_requests:,} if every question needs all its tries: {tokens}{money}"
+    show = Words(console, language)
+    line = Phrase(
+        "{requests} requests, {most} if every question needs all its tries: about {read} tokens read (4 bytes each) "
+        "and {written} written",
+        requests=f"{cost.requests:,}", most=f"{cost.most_requests:,}", read=f"{cost.prompt_tokens:,}",
+        written=f"{cost.answer_tokens:,}",
+    )  # fmt: skip
+    if cost.cost is not None:
+        line = Phrase(
+            "{line}; {cost}, at most {most}", line=line, cost=given(cost.cost), most=given(cost.most_cost or 0.0)
+        )
     console.print(Text(show(line)))
     if cost.kept:
-        console.print(Text(show(f"{cost.kept:,} answers are on disk already")))
+        console.print(Text(show(Phrase("{n} answers are on disk already", n=f"{cost.kept:,}"))))
 
 
-def _findings(record: Judging) -> list[str]:
+def _findings(record: Judging) -> list[Phrase]:
     if record.win_rate is None:
-        return [f"{name}: {_figure(mean)} of 4 ({mean.n} answers)" for name, mean in record.scores.items()]
+        return [
+            Phrase("{name}: {figure} of 4 ({n} answers)", name=name, figure=estimate(mean), n=mean.n or 0)
+            for name, mean in record.scores.items()
+        ]
     rate = record.win_rate
-    counts = f"{record.wins} wins, {record.ties} ties, {record.losses} losses of {record.n} pairs"
+    counts = Phrase(
+        "{wins} wins, {ties} ties, {losses} losses of {n} pairs",
+        wins=record.wins or 0, ties=record.ties or 0, losses=record.losses or 0, n=record.n,
+    )  # fmt: skip
     if rate.value is None:
-        return [f"win rate of the second answers {missing(rate.reason)} ({counts})"]
-    between = rate.low is not None and rate.high is not None and rate.low <= 0.5 <= rate.high
-    meaning = (
-        "no difference is shown"
-        if between
-        else f"the {'second' if rate.value > 0.5 else 'first'} answers are preferred"
-    )
-    return [f"The second answers win {share(rate.value, rate.low, rate.high)} ({counts}, ties half): {meaning}."]
+        return [
+            Phrase("win rate of the second answers {missing} ({counts})", missing=missing(rate.reason), counts=counts)
+        ]
+    if rate.low is not None and rate.high is not None and rate.low <= 0.5 <= rate.high:
+        meaning = Phrase("no difference is shown")
+    elif rate.value > 0.5:
+        meaning = Phrase("the second answers are preferred")
+    else:
+        meaning = Phrase("the first answers are preferred")
+    wins = share(rate.value, rate.low, rate.high)
+    return [
+        Phrase(
+            "The second answers win {share} ({counts}, ties half): {meaning}.",
+            share=wins,
+            counts=counts,
+            meaning=meaning,
+        )
+    ]
 
 
-def _gaps(record: Judging) -> list[str]:
+def _gaps(record: Judging) -> list[Phrase]:
     lines = []
     if record.disagreed is not None and record.disagreed.value is not None:
-        d = record.disagreed
-        first = (
-            "" if record.shown_first is None else f"; the answer shown first is preferred {share(record.shown_first)}"
-        )
-        lines.append(
-            f"in {share(d.value or 0.0, d.low, d.high)} of the pairs the verdict changes with the order{first}"
-        )
+        changed = share(record.disagreed.value, record.disagreed.low, record.disagreed.high)
+        line = Phrase("in {share} of the pairs the verdict changes with the order", share=changed)
+        if record.shown_first is not None:
+            first = share(record.shown_first)
+            line = Phrase("{line}; the answer shown first is preferred {share}", line=line, share=first)
+        lines.append(line)
     if record.missing:
-        reasons = ", ".join(f"{count} {why}" for why, count in record.missing.items())
-        lines.append(f"{record.n_rows - record.n} of {record.n_rows} have no judgement: {reasons}")
+        reasons = [Phrase("{count} {why}", count=count, why=why) for why, count in record.missing.items()]
+        lines.append(
+            Phrase(
+                "{n} of {all} have no judgement: {reasons}",
+                n=record.n_rows - record.n, all=record.n_rows, reasons=with_commas(reasons),
+            )
+        )  # fmt: skip
     if record.fault:
-        lines.append(f"what the last failed question met: {record.fault}")
+        lines.append(Phrase("what the last failed question met: {fault}", fault=record.fault))
     if record.n_cut:
-        lines.append(f"{record.n_cut} have a text too long to be shown whole")
+        lines.append(Phrase("{n} have a text too long to be shown whole", n=record.n_cut))
     return lines
 
 
-def _spent(cost: JudgeCost) -> str:
-    money = "" if cost.spent_cost is None else f", {given(cost.spent_cost)}"
-    tokens = f"{cost.spent_prompt_tokens:,} tokens read and {cost.spent_answer_tokens:,} written"
-    return f"spent on these answers: {cost.spent_requests:,} requests, {tokens}{money}"
-
-
-def _figure(figure: Estimate) -> str:
-    return missing(figure.reason) if figure.value is None else spread(figure.value, figure.low, figure.high)
+def _spent(cost: JudgeCost) -> Phrase:
+    line = Phrase(
+        "spent on these answers: {requests} requests, {read} tokens read and {written} written",
+        requests=f"{cost.spent_requests:,}", read=f"{cost.spent_prompt_tokens:,}",
+        written=f"{cost.spent_answer_tokens:,}",
+    )  # fmt: skip
+    return line if cost.spent_cost is None else Phrase("{line}, {cost}", line=line, cost=given(cost.spent_cost))

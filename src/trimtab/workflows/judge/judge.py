@@ -33,9 +33,10 @@ from trimtab.evaluation import (
 from trimtab.evaluation.judges.judging import n_cut
 from trimtab.evaluation.judges.kept import KeptAnswers
 from trimtab.experiment.progress import Progress, Silent
-from trimtab.phrases import Phrase, untranslated
+from trimtab.phrases import Phrase
 from trimtab.results.figures import Estimate, estimate
 from trimtab.results.judging import JudgeAgreement, JudgeCost, Judging
+from trimtab.results.numbers import NO_REASON
 from trimtab.statistics import Interval
 from trimtab.version import __version__
 from trimtab.workflows.judge.files import ANSWERS, save
@@ -216,7 +217,7 @@ def _pairs(work: Work, on: _Counted, failed: Failed) -> tuple[Judging, tuple[Pai
     record = _record(
         work, "pairs", n=found.n, n_rows=found.n_pairs, missing=found.missing,
         n_cut=n_cut(rows.pairs, work.options.longest), wins=found.wins, losses=found.losses, ties=found.ties,
-        win_rate=_figure(found.win_rate, found.n, untranslated(found.reason or "")),
+        win_rate=_figure(found.win_rate, found.n, found.reason or NO_REASON),
         disagreed=_figure(found.disagreed, found.n, Phrase("fewer than 2 clusters of pairs were asked in both orders")),
         shown_first=found.shown_first, agreement=_agreement(pairs, judged, labels, work.source),
     )  # fmt: skip
@@ -266,11 +267,7 @@ def _agreement(
     if not labels:
         return JudgeAgreement()
     found = agreement(pairs, verdicts, labels, people=people)
-    reason = (
-        untranslated(found.reason)
-        if found.reason
-        else Phrase("all verdicts and labels are the same, so chance would agree too")
-    )
+    reason = found.reason or Phrase("all verdicts and labels are the same, so chance would agree too")
     return JudgeAgreement(
         people=people, n=found.n, n_labelled=found.n_labelled, missing=found.missing or {},
         accuracy=_figure(found.accuracy, found.n, reason), kappa=_figure(found.kappa, found.n, reason),
