@@ -326,9 +326,11 @@ def _check_fit(model: Mapping[str, Any] | None, edits: tuple[Edit, ...], conditi
     if model is None:
         return
     n_blocks, d_model = model["n_blocks"], model["d_model"]
-    for place in (*edits, *conditions.values()):
-        if place.block >= n_blocks:
-            raise ReadError(f"block {place.block} is none of {model['id']}, which has {n_blocks}")
+    beyond = [
+        block for block in (*(e.block for e in edits), *(c.block for c in conditions.values())) if block >= n_blocks
+    ]
+    if beyond:
+        raise ReadError(f"block {beyond[0]} is none of {model['id']}, which has {n_blocks}")
     for name, condition in conditions.items():
         if len(condition.direction) != d_model:
             raise ReadError(f"the condition of {name!r} reads {len(condition.direction)} values, not {d_model}")
