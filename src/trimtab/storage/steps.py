@@ -122,8 +122,8 @@ class Ledger:
         from safetensors import SafetensorError
 
         try:
-            # The folder is created: another check of the same kind may have removed it. What others left in it goes with
-            # it; looking for that before each of many steps would take as many looks as steps, at as many files.
+            # The folder is created: another check of the same kind may have removed it. What others left in it goes
+            # with it; looking for that before each of many steps would list all steps before it.
             with whole(file, sweep=False) as work:
                 yield work
         except (SafetensorError, OSError) as error:
