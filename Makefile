@@ -96,8 +96,8 @@ test-vllm:  ## the plug-in in vLLM itself, on CPUs, in .bench/vllm (3.5 GB)
 
 # Their code in their environments (benchmarks/environments.py), trimtab's in .venv; AISteer360 has none of its own.
 test-migration: install  ## the code of docs/migrate, other libraries' beside trimtab's; environments of their own in .bench
-	$(BIN)/python benchmarks/environments.py steering-vectors repeng llama-cpp
-	TRIMTAB_REQUIRE=steering-vectors,repeng,llama-cpp,aisteer360 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/migrate
+	$(BIN)/python benchmarks/environments.py steering-vectors repeng llama-cpp nnsight transformer-lens
+	TRIMTAB_REQUIRE=steering-vectors,repeng,llama-cpp,nnsight,transformer-lens,aisteer360 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/migrate
 
 NOTEBOOKS := .bench/notebooks
 
