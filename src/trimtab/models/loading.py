@@ -13,7 +13,7 @@ from trimtab.models.adapters import adapt
 from trimtab.models.folders import check_model_folder
 from trimtab.models.gguf import convert
 from trimtab.models.model import Model
-from trimtab.models.quantisation import quantisation_config
+from trimtab.models.quantisation import check_rounded, quantisation_config
 from trimtab.models.reading import DISK, EMBEDDED, read
 from trimtab.nearest import meant
 
@@ -86,6 +86,8 @@ def load(
     if whole and quantised is not None:
         device_map = {"": device}  # such weights are rounded where they stay
     hf, tokenizer = read(where, name, revision, torch_dtype, device_map, quantised)
+    if quantisation is not None:
+        check_rounded(hf, quantisation)
     if adapter is not None:
         adapt(hf, adapter)
     if whole and quantised is None:
