@@ -81,7 +81,8 @@ QUANTISED := .bench/quantised
 test-quantised:  ## models with weights of 8 and 4 bits, in .bench/quantised
 	$(PYTHON) -m venv $(QUANTISED)
 	$(QUANTISED)/bin/pip install --quiet --disable-pip-version-check $$(grep -E '^torch==' constraints.txt)
-	$(QUANTISED)/bin/pip install --quiet --no-compile -c constraints.txt -e . pytest bitsandbytes torchao
+	$(QUANTISED)/bin/pip install --quiet --no-compile -c constraints.txt -e . pytest
+	$(QUANTISED)/bin/pip install --quiet -c constraints.txt bitsandbytes torchao  # compiled: their syntax warns, and warnings end tests
 	TRIMTAB_REQUIRE=bitsandbytes,torchao OMP_NUM_THREADS=1 $(QUANTISED)/bin/python -m pytest -q tests/models/test_quantisation.py
 
 # vLLM's build for CPUs. Beside it torchvision and its like are of another torch, and not needed for text.
@@ -96,8 +97,8 @@ test-vllm:  ## the plug-in in vLLM itself, on CPUs, in .bench/vllm (3.5 GB)
 
 # Their code in their environments (benchmarks/environments.py), trimtab's in .venv; AISteer360 has none of its own.
 test-migration: install  ## the code of docs/migrate, other libraries' beside trimtab's; environments of their own in .bench
-	$(BIN)/python benchmarks/environments.py steering-vectors repeng llama-cpp
-	TRIMTAB_REQUIRE=steering-vectors,repeng,llama-cpp,aisteer360 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/migrate
+	$(BIN)/python benchmarks/environments.py steering-vectors repeng llama-cpp nnsight transformer-lens
+	TRIMTAB_REQUIRE=steering-vectors,repeng,llama-cpp,nnsight,transformer-lens,aisteer360 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/migrate
 
 NOTEBOOKS := .bench/notebooks
 

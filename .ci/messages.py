@@ -52,11 +52,23 @@ def phrases() -> Catalog:
     return found
 
 
+class Dateless(Catalog):
+    """A catalogue whose header says nothing that changes with the day or with Babel's version."""
+
+    @property
+    def mime_headers(self) -> list[tuple[str, str]]:  # type: ignore[override]
+        """What gettext needs to know."""
+        return [
+            ("Language", str(self.locale)), ("MIME-Version", "1.0"), ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Transfer-Encoding", "8bit"),
+        ]  # fmt: skip
+
+
 def merged(file: Path, wanted: Catalog) -> Catalog:
     """The catalogue of a file with the phrases of the code: those that are there keep their translations."""
     with file.open("rb") as written:
         old = read_po(written)
-    new = Catalog(locale=old.locale, project="trimtab", charset="utf-8", header_comment=HEADER, fuzzy=False)
+    new = Dateless(locale=old.locale, charset="utf-8", fuzzy=False)
     for message in wanted:
         if message.id:
             known = old.get(message.id, message.context)
@@ -71,9 +83,15 @@ def as_text(catalogue: Catalog) -> bytes:
         message.flags -= {"python-format", "python-brace-format"}
     out = BytesIO()
     write_po(out, catalogue, width=120, omit_header=True)
-    head = f'{HEADER}\nmsgid ""\nmsgstr ""\n"Language: {catalogue.locale}\\n"\n"MIME-Version: 1.0\\n"\n'
-    head += '"Content-Type: text/plain; charset=utf-8\\n"\n"Content-Transfer-Encoding: 8bit\\n"\n\n'
-    return head.encode() + out.getvalue()
+    said = "".join(f'"{name}: {value}\\n"\n' for name, value in catalogue.mime_headers)
+    return f'{HEADER}\nmsgid ""\nmsgstr ""\n{said}\n'.encode() + out.getvalue()
+
+
+def compiled(catalogue: Catalog) -> bytes:
+    """The catalogue as a .mo file: the same bytes for the same translations."""
+    out = BytesIO()
+    write_mo(out, catalogue)
+    return out.getvalue()
 
 
 def main() -> int:
@@ -82,8 +100,7 @@ def main() -> int:
     for file in sorted(LANGUAGES.glob("*/LC_MESSAGES/trimtab.po")):
         catalogue = merged(file, wanted)
         file.write_bytes(as_text(catalogue))
-        with file.with_suffix(".mo").open("wb") as compiled:
-            write_mo(compiled, catalogue)
+        file.with_suffix(".mo").write_bytes(compiled(catalogue))
         missing = [message.id for message in catalogue if message.id and not message.string]
         lacking += len(missing)
         for text in missing:

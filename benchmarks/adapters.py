@@ -156,7 +156,7 @@ class Treated:
     def effect(self, on: Experiment, part: Split) -> Contrast:
         """What it does to the examples of a part, against the plain model of the experiment."""
         (base,) = sweep(on, part, [PLAIN])
-        instrument, own = replace(on.instrument, model=self.model), Ledger(None, "")  # steps do not name their model
+        instrument, own = replace(on.instrument, model=self.model), Ledger(None, "")  # an adapter's scale is in no key
         (after,) = sweep(replace(on, instrument=instrument, ledger=own), part, [(self.steering, self.strength)])
         return on.contrast_of(on.part(part)).change(base, after)
 

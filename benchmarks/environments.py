@@ -23,6 +23,7 @@ PEERS = {
     "steering-vectors": ["steering-vectors==0.12.2", "transformers==4.57.6"],
     "repeng": ["repeng==0.4.0", "transformers"],
     "nnsight": ["nnsight==0.8.1", "transformers", "accelerate"],
+    "transformer-lens": ["transformer-lens==4.3.0", "transformers"],
     "pyvene": ["pyvene==0.1.8", "transformers", "accelerate"],
     "hidden-directions": ["hidden-directions==0.1.6", "transformers"],
     # The bindings' own libllama asks for a newer libc than many machines have; xllamacpp ships one of the same week.

@@ -51,6 +51,12 @@ _KINDS: Final[Mapping[str, tuple[set[str], dict[str, type]]]] = {  # tensors and
         {"step": float, "steps": int, "decay": float},
     ),
 }
+_MODEL: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "id": str, "revision": (str, type(None)), "architecture": str, "d_model": int, "n_blocks": int, "digest": str,
+    "shapes": str,
+}  # fmt: skip
+_MAX_NAME: Final = 200
+_MAX_TEXT: Final = 100_000
 _FIELDS: Final[Mapping[str, type | tuple[type, ...]]] = {
     "format": int, "kind": str, "versions": dict, "model": (dict, type(None)), "attributes": list, "presets": dict,
     "edits": list, "conditions": list, "prompts": dict, "method": str, "hyperparameters": dict,
@@ -160,9 +166,14 @@ def _read(files: Mapping[str, bytes]) -> Steering:
         if tensor.dtype != np.float32 or not np.isfinite(tensor).all():
             raise ReadError(f"tensor {name!r} is not of finite float32")
         tensor.flags.writeable = False
+    for name in ("versions", "data"):
+        _check(said[name], dict.fromkeys(said[name], str), name)
+    if said["model"] is not None:
+        _check(said["model"], _MODEL, "model")
     attributes = _attributes(said["attributes"])
     edits = tuple(_edit(i, entry, attributes, tensors) for i, entry in enumerate(said["edits"]))
-    conditions = dict(_condition(i, entry, attributes, tensors) for i, entry in enumerate(said["conditions"]))
+    conditions = _conditions(said["conditions"], attributes, tensors)
+    _check_fit(said["model"], edits, conditions)
     known = {f"{i}.{name}" for i, edit in enumerate(edits) for name in edit.tensors}
     known |= {f"condition.{i}" for i in range(len(said["conditions"]))}
     if strangers := sorted(set(tensors) - known):
@@ -171,7 +182,9 @@ def _read(files: Mapping[str, bytes]) -> Steering:
         id=_identity(said, tensors),
         model=said["model"],
         attributes=attributes,
-        presets={name: _strengths(f"preset {name!r}", own, attributes) for name, own in said["presets"].items()},
+        presets={
+            _named(name): _strengths(f"preset {name!r}", own, attributes) for name, own in said["presets"].items()
+        },
         edits=edits,
         conditions=conditions,
         prompts={name: _texts(name, own, attributes) for name, own in said["prompts"].items()},
@@ -254,8 +267,14 @@ def _attributes(entries: list[Any]) -> dict[str, float]:
         _check(entry, {"name": str, "strength": float}, f"attribute {i}")
         if entry["name"] in found:
             raise ReadError(f"two attributes are called {entry['name']!r}")
-        found[entry["name"]] = float(entry["strength"])
+        found[_named(entry["name"])] = float(entry["strength"])
     return found
+
+
+def _named(name: str) -> str:
+    if not name.strip() or len(name) > _MAX_NAME or not name.isprintable():
+        raise ReadError(f"{name[:80]!r} is not a name of up to {_MAX_NAME} printable characters")
+    return name
 
 
 def _site(text: str, where: str) -> tuple[int, str]:
@@ -281,17 +300,40 @@ def _edit(i: int, entry: Any, attributes: Mapping[str, float], tensors: Mapping[
     return Edit(block, component, entry["kind"], tuple(entry["attributes"]), entry["options"], own)
 
 
-def _condition(
-    i: int, entry: Any, attributes: Mapping[str, float], tensors: Mapping[str, Floats]
-) -> tuple[str, Condition]:
-    where = f"condition {i}"
-    _check(entry, {"attribute": str, "site": str, "threshold": float, "above": bool}, where)
-    _known(entry["attribute"], attributes, where)
-    direction = _tensor(f"condition.{i}", tensors)
-    if direction.ndim != 1:
-        raise ReadError(f"{where}: its direction has {direction.ndim} dimensions")
-    block, component = _site(entry["site"], where)
-    return entry["attribute"], Condition(block, component, direction, float(entry["threshold"]), entry["above"])
+def _conditions(
+    entries: list[Any], attributes: Mapping[str, float], tensors: Mapping[str, Floats]
+) -> dict[str, Condition]:
+    found: dict[str, Condition] = {}
+    for i, entry in enumerate(entries):
+        where = f"condition {i}"
+        _check(entry, {"attribute": str, "site": str, "threshold": float, "above": bool}, where)
+        name = entry["attribute"]
+        _known(name, attributes, where)
+        if name in found:
+            raise ReadError(f"two conditions are for attribute {name!r}")
+        direction = _tensor(f"condition.{i}", tensors)
+        if direction.ndim != 1 or not direction.any():
+            raise ReadError(f"{where}: its direction is no vector, or 0")
+        if not -1 <= entry["threshold"] <= 1:
+            raise ReadError(f"{where}: its threshold {entry['threshold']} is no cosine")
+        block, component = _site(entry["site"], where)
+        found[name] = Condition(block, component, direction, float(entry["threshold"]), entry["above"])
+    return found
+
+
+def _check_fit(model: Mapping[str, Any] | None, edits: tuple[Edit, ...], conditions: Mapping[str, Condition]) -> None:
+    """Sites are of the model that it was made for, and directions as wide as that."""
+    if model is None:
+        return
+    n_blocks, d_model = model["n_blocks"], model["d_model"]
+    beyond = [
+        block for block in (*(e.block for e in edits), *(c.block for c in conditions.values())) if block >= n_blocks
+    ]
+    if beyond:
+        raise ReadError(f"block {beyond[0]} is none of {model['id']}, which has {n_blocks}")
+    for name, condition in conditions.items():
+        if len(condition.direction) != d_model:
+            raise ReadError(f"the condition of {name!r} reads {len(condition.direction)} values, not {d_model}")
 
 
 def _tensor(name: str, tensors: Mapping[str, Floats]) -> Floats:
@@ -311,6 +353,8 @@ def _texts(name: str, texts: Any, attributes: Mapping[str, float]) -> tuple[str,
     _known(name, attributes, "prompts")
     if not isinstance(texts, list) or len(texts) != 2 or not all(isinstance(text, str) for text in texts):
         raise ReadError(f"prompts: {name!r} must have two texts")
+    if not texts[0] or max(map(len, texts)) > _MAX_TEXT:
+        raise ReadError(f"prompts of {name!r}: the first is empty, or one is longer than {_MAX_TEXT:,} characters")
     return texts[0], texts[1]
 
 

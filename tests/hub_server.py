@@ -4,7 +4,7 @@ import base64
 import json
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha1, sha256
@@ -54,6 +54,7 @@ class Hub:
         requests: methods and paths, in their order.
         faults: what it says of every card.
         failing: status that everything is answered with, if any.
+        meanwhile: what others do, one after another, each before a commit is taken.
     """
 
     url: str = ""
@@ -62,6 +63,7 @@ class Hub:
     requests: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     failing: int | None = None
+    meanwhile: list[Callable[[], object]] = field(default_factory=list)
 
 
 @contextmanager
@@ -177,11 +179,18 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._allowed:
             self._send(403, b"{}")
             return
+        if self.hub.meanwhile:
+            self.hub.meanwhile.pop(0)()
         files: dict[str, bytes | None] = {}
         message = ""
+        newest = repository.at("main")
+        assert newest is not None
         for line in lines:
             key, value = line["key"], line["value"]
             if key == "header":
+                if value.get("parentCommit", newest[0]) != newest[0]:
+                    self._send(412, b'{"error": "A commit has happened since. Please refresh and try again."}')
+                    return
                 message = value["summary"]
             elif key == "file":
                 files[value["path"]] = base64.b64decode(value["content"])

@@ -1,6 +1,7 @@
 """Steps know their key and their cost: nothing is computed twice, and a forecast is what is done."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,37 @@ def test_nothing_is_computed_twice_without_a_folder(tiny: tt.Model, monkeypatch:
     tt.check(tiny, builtin("sentiment"), site=1, strength=1.0, prompt_types="prefilled", **SIZES)  # type: ignore[arg-type]
     assert computed
     assert len(computed) == len(set(computed))
+
+
+def test_two_models_never_share_a_kept_step(tiny: tt.Model, tiny_folder: Path) -> None:
+    ledger = Ledger(None, "")
+
+    def on_model(model: tt.Model) -> Experiment:
+        return ready(model, builtin("sentiment"), ["prefilled"], **SIZES, seed=0, ledger=ledger, progress=Silent())[0]
+
+    changed, rounded = tt.load(tiny_folder, dtype="float32"), tt.load(tiny_folder, dtype="bfloat16")
+    with torch.no_grad():
+        changed.hf.get_output_embeddings().weight.mul_(2)
+    step = NeutralDrift(vector(), (1.0,), 3)
+    drifts = [step.drifts(on_model(model))[0] for model in (tiny, changed, rounded)]
+    assert len(ledger.kept) == 3
+    for model, shared in zip((tiny, changed, rounded), drifts, strict=True):
+        alone = replace(on_model(model), ledger=Ledger(None, ""))
+        assert np.array_equal(shared.kl, step.drifts(alone)[0].kl)
+    assert len({float(drift.kl.mean()) for drift in drifts}) == 3
+    step.drifts(on_model(tt.load(tiny_folder, dtype="float32")))  # the same weights again
+    assert len(ledger.kept) == 3
+
+
+def test_a_step_that_is_forgotten_is_computed_again(tiny: tt.Model) -> None:
+    on, _ = ready(
+        tiny, builtin("sentiment"), ["prefilled"], **SIZES, seed=0, ledger=Ledger(None, ""), progress=Silent()
+    )  # fmt: skip
+    step = NeutralDrift(vector(), (1.0,), 3)
+    first = on.run(step)
+    assert on.run(step) is first
+    on.forget(step)
+    assert on.run(step) is not first
 
 
 def test_an_experiment_says_what_its_parts_are(tiny: tt.Model) -> None:

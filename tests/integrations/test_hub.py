@@ -232,6 +232,22 @@ def test_a_folder_that_holds_something_else_stays_as_it_is(hub, steering, tmp_pa
         pull("org/warm", steering, kind="report")
 
 
+@pytest.mark.parametrize("earlier", [False, True])
+def test_of_two_pushes_at_once_the_later_one_is_refused_and_changes_nothing(hub, steering, tmp_path, earlier):
+    other = tt.Steering.from_vector(3, torch.ones(8), "warm").save(tmp_path / "other")
+    if earlier:
+        push(steering, "org/warm")
+    hub.meanwhile.append(lambda: push(other, "org/warm"))
+    with pytest.raises(TrimtabError, match="somebody else changed org/warm in the meantime") as raised:
+        push(steering, "org/warm")
+    assert (raised.value.code, raised.value.exit_code) == ("conflict", 4)
+    repository = hub.repositories["models", "org/warm"]
+    assert len(repository.commits) == 1 + earlier
+    assert pull("org/warm", tmp_path / "back").id == tt.Steering.load(other).id
+    assert "report.json" not in repository.commits[-1][1]  # what the first took away stays away
+    assert push(steering, "org/warm").id == tt.Steering.load(steering).id  # looked at again
+
+
 @pytest.mark.parametrize("made", ["nothing", "damaged"])
 def test_only_what_verifies_is_pushed(hub, steering, made):
     if made == "nothing":

@@ -5,6 +5,7 @@ import json
 import re
 import runpy
 import string
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,20 @@ def test_no_phrase_is_untranslated_stale_or_left_uncompiled(file: Path, code_mes
     catalogue = code_messages["merged"](file, code_messages["phrases"]())
     assert [m.id for m in catalogue if m.id and not m.string] == [], "translate these, then: make messages"
     assert code_messages["as_text"](catalogue) == file.read_bytes(), "make messages"
-    with file.with_suffix(".mo").open("rb") as compiled:
-        known = gettext.GNUTranslations(compiled)._catalog  # type: ignore[attr-defined]
+    with file.with_suffix(".mo").open("rb") as of_machines:
+        known = gettext.GNUTranslations(of_machines)._catalog  # type: ignore[attr-defined]
     key = {(f"{m.context}\x04{m.id}" if m.context else m.id): m.string for m in catalogue if m.id}
     assert {text: said for text, said in known.items() if text} == key, "make messages"
+    assert code_messages["compiled"](catalogue) == file.with_suffix(".mo").read_bytes(), "make messages"
+
+
+def test_what_is_compiled_does_not_depend_on_the_day(code_messages: dict) -> None:
+    (file, *_) = CATALOGUES
+    wanted = code_messages["phrases"]()
+    first, later = code_messages["merged"](file, wanted), code_messages["merged"](file, wanted)
+    later.creation_date = later.revision_date = first.creation_date + timedelta(days=400)
+    assert code_messages["compiled"](first) == code_messages["compiled"](later)
+    assert code_messages["as_text"](first) == code_messages["as_text"](later)
 
 
 def places(text: str) -> set[str]:

@@ -7,7 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+import transformers
 from tests.migrate.pages import ROOT
+
+HOOKED = ("Llama", "GPT-2", "Gemma 2")  # RMSNorm; LayerNorm; norms behind attention and MLP, and a softcap
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +55,26 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }  # fmt: skip
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     return folder
+
+
+@pytest.fixture(params=HOOKED)
+def tiny_workplace(request: pytest.FixtureRequest, tmp_path: Path, tiny_folder: Path) -> Path:
+    """A folder with a tiny random model of a kind beside it as `model`, whose norms have weights of their own."""
+    from tests.models.families import FAMILIES
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_folder)
+    config, own, _ = FAMILIES[request.param]
+    own = {**own, "vocab_size": len(tokenizer), "pad_token_id": 0, "initializer_range": 0.2}
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(getattr(transformers, config)(**own))
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "norm" in name or "ln_" in name:
+                weight.add_(0.3 * torch.randn_like(weight))
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    return tmp_path
 
 
 @pytest.fixture

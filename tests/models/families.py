@@ -276,9 +276,32 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def build(name: str) -> Any:
+WIDE = {  # twice as wide, or four times, by setting: libraries that round weights do so in blocks of 32 and 64
+    **{key: {16: 64, 32: 64} for key in ("hidden_size", "n_embd", "d_model", "word_embed_proj_dim", "out_hidden_size")},
+    **{key: {16: 64, 48: 128} for key in ("intermediate_size", "ffn_dim", "dff", "block_ff_dim")},
+    **{key: {48: 128} for key in ("intermediate_size_mlp", "encoder_ffn_dim", "decoder_ffn_dim")},
+    **{key: {8: 16} for key in ("head_dim", "mamba_d_head", "mamba_headdim")},
+    "moe_intermediate_size": {16: 64, 24: 64}, "mamba_d_ssm": {64: 128},
+}  # fmt: skip
+
+
+def widened(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a wider model."""
+
+    def own(key: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return widened(value)
+        if key == "mrope_section":  # of half a head
+            return [2 * n for n in value]
+        return WIDE[key].get(value, value) if key in WIDE else value
+
+    return {key: own(key, value) for key, value in settings.items()}
+
+
+def build(name: str, *, wide: bool = False) -> Any:
     """A tiny model with weights large enough that all outputs depend on all inputs."""
     config, settings, kind = FAMILIES[name]
+    settings = widened(settings) if wide else settings
     torch.manual_seed(0)
     configuration = getattr(transformers, config)(**settings)
     hf = (

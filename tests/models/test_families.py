@@ -1,19 +1,19 @@
 """The table of families in docs/models.md: every cell is measured here, against loops without cache or padding."""
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from tests.models.families import FAMILIES, build
+from tests.models.table import cells, lines
 
 from trimtab.errors import InputError
+from trimtab.integrations.vllm.architectures import ARCHITECTURES
 from trimtab.interventions import Site
 from trimtab.models import Model, load
 from trimtab.steering import Steering
 
-PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 TEXTS, ANSWER = ["Is it?", "The sky is blue and the grass", "A ship"], " yes indeed"
 SITE, STEPS = Site(1), 5
 
@@ -106,16 +106,23 @@ class Measured:
         return "yes"
 
 
-def row(name: str, tokenizer: Any) -> str:
-    """A line of the table."""
+def row(name: str, tokenizer: Any) -> dict[str, str]:
+    """The cells of a line of the table that are measured here."""
     kind = type(build(name)).__name__
+    found = {"family": name, "class": f"`{kind}`"}
     try:
         m = Measured(name, tokenizer)
     except InputError as error:
-        return f"| {name} | `{kind}` | refused: {str(error).removeprefix(kind).strip().split(';')[0]} |||||"
+        why = str(error).removeprefix(kind).strip().split(";")[0]
+        return found | {
+            "reads": f"refused: {why}",
+            **dict.fromkeys(("scores", "steered text", "in a batch", "direct"), ""),
+        }
     yes = {True: "yes", False: "no"}
-    cells = [yes[m.reads()], yes[m.scores()], m.texts(False), m.texts(True), m.direct()]
-    return f"| {name} | `{kind}` | {' | '.join(cells)} |"
+    return found | {
+        "reads": yes[m.reads()], "scores": yes[m.scores()], "steered text": m.texts(False), "in a batch": m.texts(True),
+        "direct": m.direct(),
+    }  # fmt: skip
 
 
 QUICK = (
@@ -127,15 +134,23 @@ QUICK = (
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in FAMILIES])
 def test_the_table_of_families_says_what_is_measured(name, tokenizer):
-    line = row(name, tokenizer)
-    assert line in PAGE.read_text(encoding="utf-8").splitlines(), f"the page should say: {line}"
-    assert "| no |" not in line
+    measured, said = row(name, tokenizer), cells(name)
+    assert {column: said[column] for column in measured} == measured
+    assert "no" not in measured.values()
 
 
 def test_the_table_has_no_other_rows():
-    table = PAGE.read_text(encoding="utf-8").partition("| family |")[2]
-    rows = [line for line in table.splitlines() if line.startswith("| ") and "`" in line]
-    assert [line.split(" | ")[0].removeprefix("| ") for line in rows] == list(FAMILIES)
+    assert [line.split(" | ")[0].removeprefix("| ") for line in lines()] == list(FAMILIES)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_column_of_vllm_names_the_classes_that_are_tried_there(name):
+    """Every class of ARCHITECTURES is tried in vLLM itself by tests/integrations/vllm_plugin/test_architectures.py."""
+    said = cells(name)
+    if said["reads"].startswith("refused"):
+        assert said["vLLM"] == ""
+    else:
+        assert said["vLLM"] == ("yes" if said["class"].strip("`") in ARCHITECTURES else "not run")
 
 
 @pytest.mark.filterwarnings("ignore")

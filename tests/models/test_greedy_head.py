@@ -15,7 +15,7 @@ LOW = [torch.bfloat16, torch.float16]
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """A CPU with instructions for both low dtypes, whatever this one has."""
-    monkeypatch.setattr(greedy_head, "quick_on_cpu", lambda: tuple(LOW))
+    monkeypatch.setattr(greedy_head, "quick_dtypes", lambda device: tuple(LOW))
 
 
 def layer(dtype, bias, d=64, vocabulary=3000):

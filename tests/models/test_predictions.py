@@ -17,7 +17,7 @@ STRENGTHS = (0.02, 0.1, 0.5, -1.0)
 @pytest.fixture
 def quick(monkeypatch):
     """A CPU with instructions for both low dtypes, whatever this one has."""
-    monkeypatch.setattr(greedy_head, "quick_on_cpu", lambda: tuple(LOW))
+    monkeypatch.setattr(greedy_head, "quick_dtypes", lambda device: tuple(LOW))
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_only_a_plain_layer_of_low_precision_leaves_float32(wrapped, adding, row
     variants = [(), (steer(adding(2), 1.0),)]
 
     def figures(model, quick):
-        monkeypatch.setattr(greedy_head, "quick_on_cpu", lambda: quick)
+        monkeypatch.setattr(greedy_head, "quick_dtypes", lambda device: quick)
         scores = [scores.total for scores in score_variants(model, rows, variants)]
         return torch.stack(scores), divergences(model, rows, variants[1:])[0].kl
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 import torch
+from tests.models.families import FAMILIES, build
+from tests.models.table import cells
 from torch import Tensor
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
@@ -47,15 +49,15 @@ def seen_by(model: tt.Model, prompt: str, block: int, added: Tensor | None = Non
     seen: list[Tensor] = []
 
     def hook(module: Any, given: Any, output: Any) -> Any:
-        h = output[0] if isinstance(output, tuple) else output
+        h = output[0] if isinstance(output, tuple | list) else output
         seen.append(h.detach().clone())
         h = h if added is None else h + added
-        return (h, *output[1:]) if isinstance(output, tuple) else h
+        return (h, *output[1:]) if isinstance(output, tuple | list) else h
 
-    handle = model.hf.model.layers[block].register_forward_hook(hook)
+    handle = model.anatomy.blocks[block].register_forward_hook(hook)
     try:
         with torch.no_grad():
-            logits = model.hf(**model.tokenizer(prompt, return_tensors="pt")).logits
+            logits = model.hf(model.tokenizer(prompt, return_tensors="pt").input_ids, use_cache=False).logits
     finally:
         handle.remove()
     return seen[0][0], logits[0]
@@ -131,3 +133,52 @@ def test_a_steering_of_the_whole_model_is_refused_or_has_to_be_allowed(quantised
     else:
         with pytest.raises(InputError, match="other names or shapes"):
             quantised.generate(PROMPTS, steering=allowed, max_new_tokens=2)
+
+
+def rounded(name: str, tokenizer: Any, folder: Path) -> str:
+    """A cell of the table in docs/models.md: the quantisations under which a tiny model of a family is steered as by
+    plain hooks."""
+    build(name, wide=True).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    whole = load(folder, dtype="float32")
+    added = 2 * torch.randn(whole.d_model, generator=torch.Generator().manual_seed(3))
+    found = []
+    for quantisation in QUANTISATIONS:
+        try:
+            model = load(folder, dtype="float32", quantisation=quantisation)
+        except InputError:  # nothing of it is rounded, or the library cannot compute it
+            continue
+        plan = Plan((steer(tt.Steering.from_vector(1, added)),), frozenset([tt.Site(1)]), "all")
+        trace, (seen, logits) = model.forward(encoded(model, PROMPTS[0]), plan), seen_by(model, PROMPTS[0], 1, added)
+        assert trace.logits is not None
+        torch.testing.assert_close(trace.activations[tt.Site(1)][0], seen)
+        torch.testing.assert_close(trace.logits[0], logits, rtol=1e-3, atol=1e-3)
+        assert (logits - seen_by(whole, PROMPTS[0], 1, added)[1]).abs().max() > 1e-3
+        assert (logits - seen_by(model, PROMPTS[0], 1)[1]).abs().max() > 0.1
+        assert model.digest != whole.digest
+        found.append(quantisation)
+    return "all four" if len(found) == len(QUANTISATIONS) else ", ".join(found) or "refused"
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_families_are_steered_with_fewer_bits_as_the_page_says(
+    name: str, require: Any, tokenizer: Any, tmp_path: Path
+) -> None:
+    said = cells(name)
+    if said["reads"].startswith("refused"):
+        assert said["fewer bits"] == ""
+        return
+    if said["fewer bits"] == "not run":
+        pytest.skip("no tiny model of this family is as wide as a block of 4-bit weights")
+    for library in ("bitsandbytes", "torchao"):
+        require(library, library)
+    assert rounded(name, tokenizer, tmp_path / "model") == said["fewer bits"]
+
+
+def test_a_model_of_which_nothing_would_be_rounded_is_refused(require: Any, tokenizer: Any, tmp_path: Path) -> None:
+    require("torchao", "torchao")
+    build("GPT-2").save_pretrained(tmp_path)  # layers that are no nn.Linear
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="torchao-8 rounds none of the weights of a GPT2LMHeadModel") as raised:
+        load(tmp_path, quantisation="torchao-8")
+    assert (raised.value.code, raised.value.field) == ("unsupported", "quantisation")

@@ -99,6 +99,21 @@ def changed(folder: Path, name: str) -> None:
     (folder / name).write_bytes(bytes(content))
 
 
+def one_more_condition(folder: Path, direction: np.ndarray[Any, Any], attribute: str = "b") -> None:
+    """A second condition, whose direction stands in the file of tensors."""
+    from safetensors.numpy import load_file, save_file
+
+    file = folder / "steering.safetensors"
+    save_file({**load_file(file), "condition.1": direction.astype(np.float32)}, file)
+    first = json.loads((folder / "steering.json").read_text())["conditions"][0]
+    said(folder, "conditions", value=[first, {**first, "attribute": attribute}])
+
+
+MODEL = {
+    "id": "tiny", "revision": None, "architecture": "LlamaForCausalLM", "d_model": WIDTH, "n_blocks": 3,
+    "digest": "d", "shapes": "s",
+}  # fmt: skip
+
 CHANGES: dict[str, Any] = {
     "a tensor": lambda f: changed(f, "steering.safetensors"),
     "the card": lambda f: changed(f, "README.md"),
@@ -125,6 +140,19 @@ CHANGES: dict[str, Any] = {
     "a site beyond numbers": lambda f: said(f, "edits", 0, "site", value="9" * 5000),
     "half a character": lambda f: said(f, "method", value="\ud800"),
     "a condition of nobody": lambda f: said(f, "conditions", 0, "attribute", value="c"),
+    "two conditions of one attribute": lambda f: one_more_condition(f, np.arange(2.0, WIDTH + 2)),
+    "a direction of 0": lambda f: one_more_condition(f, np.zeros(WIDTH), attribute="a"),
+    "a threshold that is no cosine": lambda f: said(f, "conditions", 0, "threshold", value=1.5),
+    "an edit beyond the model": lambda f: said(f, "model", value={**MODEL, "n_blocks": 2}),
+    "a condition of another width": lambda f: said(f, "model", value={**MODEL, "d_model": WIDTH + 1}),
+    "a model without its width": lambda f: said(f, "model", value={k: MODEL[k] for k in MODEL if k != "d_model"}),
+    "a model of half a block": lambda f: said(f, "model", value={**MODEL, "n_blocks": 3.5}),
+    "a digest that is no text": lambda f: said(f, "data", value={"a": 1}),
+    "a version that is no text": lambda f: said(f, "versions", value={"torch": 2}),
+    "a preset without a name": lambda f: said(f, "presets", value={" ": {"b": 0.5}}),
+    "a name that cannot be printed": lambda f: said(f, "presets", value={"a\n": {"b": 0.5}}),
+    "an empty text": lambda f: said(f, "prompts", "a", value=["", "Be."]),
+    "a text too long": lambda f: said(f, "prompts", "a", value=["Be.", "x" * 100_001]),
 }
 
 
@@ -135,6 +163,17 @@ def test_what_trimtab_refuses_is_refused(reader, folder, what):
         tt.Steering.load(folder)
     with pytest.raises(reader.ReadError):
         reader.read(folder)
+
+
+def test_conditions_of_two_attributes_and_a_model_that_fits_are_read(reader, folder):
+    one_more_condition(folder, np.arange(2.0, WIDTH + 2), attribute="a")
+    said(folder, "model", value=MODEL)
+    here, there = read_here(folder), reader.read(folder)
+    assert there.id == here.id
+    assert list(there.conditions) == list(here.conditions) == ["b", "a"]
+    for name, condition in there.conditions.items():
+        np.testing.assert_array_equal(condition.direction, here.conditions[name].direction)
+    assert there.model == MODEL
 
 
 @pytest.mark.parametrize("text", ['{"a": 1, "a": 2}', '{"a": NaN}', '{"a": 1e999}', "[]", "{", '{"a": "\\ud800'])

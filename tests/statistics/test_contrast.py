@@ -29,6 +29,18 @@ def test_random_pairing_compares_every_text_with_every_other() -> None:
     assert shuffled.sd == pytest.approx(c.sd)
 
 
+def test_a_tie_is_half_of_random_pairs_and_none_of_natural_ones() -> None:
+    plus, minus = np.array([1.0, 1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0, 2.0])
+    pairs = [int(np.sign(p - m)) for p in plus for m in minus]
+    assert pairs.count(0) == 6
+    random, natural = (Contrast(plus, minus, tuple("abcd"), pairing) for pairing in ("random", "natural"))
+    assert random.below_zero().value == random.shares(0.0).anti == (pairs.count(-1) + 6 / 2) / 16
+    assert natural.below_zero().value == natural.shares(0.0).anti == 1 / 4
+    same = np.zeros(4)
+    for pairing, share in (("random", 0.5), ("natural", 0.0)):
+        assert Contrast(same, same, tuple("abcd"), pairing).below_zero().value == share
+
+
 def test_units_are_what_is_counted_and_resampled() -> None:
     doubled = Contrast(np.repeat(PLUS, 2), np.repeat(MINUS, 2), tuple(np.repeat(UNITS, 2)), "natural")
     once = Contrast(PLUS, MINUS, UNITS, "natural")

@@ -1,5 +1,6 @@
 """Finished steps are kept, with and without a folder."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,32 @@ def test_steps_inside_a_step_go_with_it_and_leave_the_others(tmp_path: Path):
     inner.close()
     assert ledger.text("one") == "1"
     assert Ledger(tmp_path, "key").inside("two").step("one", lambda: {"a": np.ones(1)})["a"].tolist() == [1.0]
+    ledger.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_step_is_kept_without_a_look_at_those_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    looked, real = [], os.listdir
+
+    def noted(folder: Path) -> list[str]:
+        looked.append(folder)
+        return real(folder)
+
+    monkeypatch.setattr(os, "listdir", noted)
+    ledger = Ledger(tmp_path, "key")
+    for k in range(5):
+        ledger.keep(f"text {k}", "1")
+        ledger.step(f"arrays {k}", lambda: {"a": np.zeros(1)})
+    assert looked == [tmp_path]  # whether anything could be written there
+    assert ledger.home is not None
+    assert len(real(ledger.home)) == 10
+
+
+def test_what_a_killed_process_left_among_the_steps_goes_with_them(tmp_path: Path):
+    ledger = Ledger(tmp_path, "key")
+    ledger.keep("one", "1")
+    assert ledger.home is not None
+    (ledger.home / f".one-{'0' * 8}-12-34-abcdefgh").mkdir()
     ledger.close()
     assert list(tmp_path.iterdir()) == []
 

@@ -1,6 +1,7 @@
 """Fits from few examples that are shrunk toward directions known beforehand, on the tiny random model."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +16,10 @@ from trimtab.interventions import Site
 from trimtab.measurements import known_directions
 from trimtab.models import Model
 from trimtab.results.fit import Fit
-from trimtab.statistics import shrunk_difference
+from trimtab.statistics import ShrunkDifference, shrunk_difference
 from trimtab.steering import Steering
 from trimtab.steering.artifact import read
+from trimtab.steering.methods import sides
 from trimtab.texts import Rendered
 from trimtab.workflows.fit.fit import Fitted, fit
 
@@ -35,12 +37,20 @@ def model(tiny_folder: Path) -> Model:
 @pytest.fixture(scope="module")
 def found(model: Model, tmp_path_factory: pytest.TempPathFactory) -> tuple[Fitted, Path]:
     folder = tmp_path_factory.mktemp("shrunk")
+    computed = []
+
+    def counted(*given: Any, **options: Any) -> ShrunkDifference:
+        computed.append(given)
+        return shrunk_difference(*given, **options)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(known_directions, "ROWS", ROWS)
+        patch.setattr(sides, "shrunk_difference", counted)
         made = fit(
             model, [few("sentiment")], site=[1], strength=1.0, verify=False, folder=folder, save_to=folder / "s",
             shrink_toward=["instruction", "built-in"], **SIZES,
         )  # fmt: skip
+    assert len(computed) == 1  # for the vector and for the record
     return made, folder
 
 

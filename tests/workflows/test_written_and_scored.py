@@ -10,6 +10,7 @@ import pytest
 import torch
 import transformers
 from tests.chat_server import Reply, serving
+from tests.conftest import CHAT_TEMPLATE
 from tests.models.tokenizer_families import sentence_piece, word_piece
 
 import trimtab as tt
@@ -36,17 +37,13 @@ from trimtab.workflows.fit.conditions import condition_of
 from trimtab.workflows.fit.fit import alone, fit
 
 PLACES = ["harbour", "garden", "bakery", "bridge", "museum", "library", "market", "tower", "forest", "station"]
-TEMPLATE = (
-    "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}\n{% endfor %}"
-    "{% if add_generation_prompt %}<assistant>{% endif %}"
-)
-NO_SYSTEM = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system turn') }}{% endif %}" + TEMPLATE
+NO_SYSTEM = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system turn') }}{% endif %}" + CHAT_TEMPLATE
 
 
 @pytest.fixture
 def model(tiny_folder: Path) -> Model:
     result = tt.load(tiny_folder, dtype="float32")
-    result.tokenizer.chat_template = TEMPLATE
+    result.tokenizer.chat_template = CHAT_TEMPLATE
     return result
 
 
@@ -77,7 +74,7 @@ def pushing(model: Model, size: float = 2.0) -> Steering:
     return Steering.from_vector(1, size * v)
 
 
-@pytest.mark.parametrize("template", [TEMPLATE, NO_SYSTEM])
+@pytest.mark.parametrize("template", [CHAT_TEMPLATE, NO_SYSTEM])
 def test_continuations_are_written_from_the_tokens_that_are_scored(template: str, model: Model) -> None:
     model.tokenizer.chat_template = template
     on = experiment_for(model, chats())
@@ -162,7 +159,7 @@ def test_other_prompts_are_put_as_the_examples_are(model: Model, monkeypatch: py
         seen.clear()
         room.PromptsDrift(pushing(model), (1.0,), (other,)).drifts(experiment_for(model, builtin("sentiment"), chat))
         texts = [model.tokenizer.decode(ids) for ids in seen]
-        assert all(("<user>" in text) == chat for text in texts)
+        assert all(("user: " in text) == chat for text in texts)
         assert any("You guide people" in text for text in texts) == chat
 
 

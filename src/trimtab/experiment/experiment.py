@@ -69,12 +69,20 @@ class Experiment:
         return tuple(t for t in self.prompt_types if not_measured(self.behavior, t) is None)
 
     def run(self, step: Step) -> Arrays:
-        """The arrays of a step: kept ones if it was finished before."""
-        key = step.key
+        """The arrays of a step: kept ones if it was finished before, on this model."""
+        key = self._key(step)
         kept = self.ledger.step(key, lambda: step.compute(self))
         if self.ledger.first(key, step):
             self.progress.advance(step.title, round(step.cost(self)))
         return kept
+
+    def forget(self, step: Step) -> None:
+        """Compute a step again when it is asked for the next time."""
+        self.ledger.forget(self._key(step))
+
+    def _key(self, step: Step) -> str:
+        """Names the model too, in the precision that it has here: experiments on several may share a ledger."""
+        return f"{self.model.digest} {self.model.dtype} {self.model.device} {step.key}"
 
     def part(self, name: Split | Literal["train"]) -> Part:
         """A part by its name."""

@@ -24,7 +24,8 @@ _PROCESS: Final = uuid4().hex  # so that what another process kept under the sam
 class Step(ABC):
     """Something to be computed on the model; a frozen dataclass, whose fields decide the result.
 
-    What else decides it (model, behavior, parts, seed, scope) is the experiment's, and part of the cache's key.
+    What else decides it is the experiment's: its model is named beside the key, and behavior, parts, seed and scope are
+    in the key of its ledger.
     """
 
     @property

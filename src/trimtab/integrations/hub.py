@@ -34,6 +34,7 @@ _CARD: Final = artifact.CARD
 _PAGE: Final = "report.html"
 _NAME: Final = re.compile(r"[A-Za-z0-9]([\w.-]*\w)?/[A-Za-z0-9]([\w.-]*\w)?", re.ASCII)
 _LONGEST_NAME: Final = 96  # characters, by the Hub's own rule
+_OUTDATED: Final = 412  # what the Hub answers where the newest commit is no longer the one that was looked at
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class OnHub:
 def push(folder: str | Path, name: str, *, private: bool = True, message: str | None = None) -> OnHub:
     """Put a steering or a check's report on the Hub, in one commit; the repository is made if there is none.
 
-    A part that an older one has there and this one has not, such as a report, is removed by the same commit.
+    A part that an older one has there and this one has not, such as a report, is removed by the same commit. Of two
+    pushes at once one is refused.
 
     Whose it is says the token of `hf auth login` or HF_TOKEN.
 
@@ -72,7 +74,7 @@ def push(folder: str | Path, name: str, *, private: bool = True, message: str | 
 
     Raises:
         InputError: neither a steering nor a report, or one that does not verify; a name that is none; no access.
-        TrimtabError: the Hub cannot be reached, or failed.
+        TrimtabError: the Hub cannot be reached, or failed; somebody else pushed there in the meantime.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
@@ -88,9 +90,11 @@ def push(folder: str | Path, name: str, *, private: bool = True, message: str | 
     said = message or f"trimtab {found.kind}" + ("" if found.id is None else f" {found.id[:12]}")
     with _told(name) as api:
         api.create_repo(name, repo_type=_TYPES[found.kind], private=private, exist_ok=True)
-        _, there = _newest(api, name, found.kind)
+        parent, there = _newest(api, name, found.kind)
         operations += [CommitOperationDelete(file) for file in files if file in there and file not in contents]
-        done = api.create_commit(name, operations, commit_message=said, repo_type=_TYPES[found.kind])
+        done = api.create_commit(
+            name, operations, commit_message=said, repo_type=_TYPES[found.kind], parent_commit=parent
+        )
     return _on_hub(found, name, done.oid)
 
 
@@ -291,6 +295,13 @@ def _told(name: str, revision: str | None = None) -> Iterator["HfApi"]:
         if status in (401, 403):
             raise InputError(
                 f"the Hub refuses it to you ({status}) for {name}; {access}", code="endpoint-refused", field="name"
+            ) from error
+        if status == _OUTDATED:
+            raise TrimtabError(
+                f"somebody else changed {name} in the meantime, and nothing was pushed; see what is there, "
+                "and push again if this one is still meant",
+                code="conflict",
+                field="name",
             ) from error
         raise TrimtabError(
             f"the Hub answered {status} for {name}; try again later", code="endpoint-failed", field="name"

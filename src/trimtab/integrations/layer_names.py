@@ -15,7 +15,9 @@ _PARTS: Final[Mapping[str, Component]] = {
     "self_attn": "attention", "self_attention": "attention", "attention": "attention", "attn": "attention",
     "mlp": "mlp", "feed_forward": "mlp",
 }  # fmt: skip
-_HOOK: Final = re.compile(r"blocks\.(\d{1,4})\.hook_(resid_pre|resid_post|attn_out|mlp_out)")
+_OUTPUT: Final = re.compile(r"\.output(?:\[0\])?$")
+_HOOK: Final = re.compile(r"blocks\.(\d{1,4})\.hook_(resid_pre|resid_post|in|out|attn_out|mlp_out)")
+_BEFORE: Final = ("resid_pre", "in")
 _HOOKS: Final[Mapping[str, Component]] = {"attn_out": "attention", "mlp_out": "mlp"}
 _NUMBERED: Final = re.compile(r"(?:[A-Za-z_]+[._ \[]?)?(\d{1,4})\]?")
 _FROM_THE_END: Final = re.compile(r"(?:[A-Za-z_]+[._ \[]?)?-\d{1,4}\]?")
@@ -101,17 +103,22 @@ def site_of(key: str, convention: str | None, file: Path) -> Site:
 
 
 def named_site(key: str) -> Site | None:
-    """The site of an unambiguous name: `attention.14`, the path of a module such as `model.layers.14.mlp`, which stands
-    for its output, or TransformerLens's `blocks.14.hook_resid_pre`; None for other names."""
+    """The site of an unambiguous name: `attention.14`; the path of a module such as `model.layers.14.mlp`, also with
+    `.output` behind it, which stands for its output; TransformerLens's `blocks.14.hook_resid_pre`. None for others."""
     if own := _OWN.fullmatch(key):
         return Site(int(own.group(2)), own.group(1))  # type: ignore[arg-type]  # one of the components
     if hook := _HOOK.fullmatch(key):
-        block = int(hook.group(1)) - (hook.group(2) == "resid_pre")
+        block = int(hook.group(1)) - (hook.group(2) in _BEFORE)
         return Site(block, _HOOKS.get(hook.group(2), "residual")) if block >= 0 else None
-    module = _MODULE.fullmatch(key)
+    module = _MODULE.fullmatch(module_path(key))
     if module is None or (module.group(2) and module.group(2) not in _PARTS):
         return None
     return Site(int(module.group(1)), _PARTS[module.group(2)] if module.group(2) else "residual")
+
+
+def module_path(key: str) -> str:
+    """The path of the module whose output is named, as nnsight does: `model.layers.14.output`."""
+    return _OUTPUT.sub("", key)
 
 
 def numbered(key: str) -> int | None:

@@ -167,7 +167,7 @@ def _judged(
     step = JudgeAnswers(judge, tuple(texts), tuple(clusters))
     judgement = Judgement(**json.loads(on.run(step)["json"].tobytes().decode()))
     if judgement.n_failed:  # asked again in the next run, when the server may answer
-        on.ledger.forget(step.key)
+        on.forget(step)
     intervals = {name: getattr(judgement, name) for name in ("win_rate", "inconsistent")}
     why = None if judgement.reason is None else untranslated(judgement.reason)
     return {

@@ -158,7 +158,7 @@ def dissect(hf: nn.Module, ids: Tensor) -> tuple[Anatomy, Any]:
         raise InputError(f"{type(hf).__name__} has no list of similar blocks; trimtab steers decoder language models")
     try:
         trace = _observe(hf, ids)
-    except (TypeError, ValueError, RuntimeError, AttributeError, KeyError, IndexError) as error:
+    except (TypeError, ValueError, RuntimeError, AttributeError, KeyError, IndexError, AssertionError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"{type(hf).__name__} cannot be run on a row of tokens: {first}") from error
     for blocks in candidates:

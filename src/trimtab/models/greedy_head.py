@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from trimtab.models.linear import quick_on_cpu
+from trimtab.models.linear import quick_dtypes
 from trimtab.models.versions import Version, version
 
 SLACK = 1.05  # for products of small errors, sums in float32, and norms of the precision of W
@@ -28,8 +28,7 @@ def low_head(head: nn.Module | None, device: torch.device) -> nn.Linear | None:
     weight = head.weight
     if type(weight) is not nn.Parameter or weight.device != device:
         return None
-    quick = quick_on_cpu() if device.type == "cpu" else (torch.bfloat16, torch.float16)
-    return head if weight.dtype in quick else None
+    return head if weight.dtype in quick_dtypes(device) else None
 
 
 @dataclass

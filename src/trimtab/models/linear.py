@@ -36,8 +36,13 @@ def suits(module: nn.Module) -> TypeGuard[nn.Linear]:
     )
 
 
-def quick_on_cpu() -> Sequence[torch.dtype]:
-    """The dtypes below float32 that this CPU has instructions for."""
+def quick_dtypes(device: torch.device) -> Sequence[torch.dtype]:
+    """The dtypes below float32 whose matrix products are quicker on a device than those of float32.
+
+    On CPUs those that oneDNN computes; some have no instructions for them, which `loading.native_dtype` asks for.
+    """
+    if device.type != "cpu":
+        return (torch.bfloat16, torch.float16)
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return ()
     supported = {

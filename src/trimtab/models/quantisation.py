@@ -42,3 +42,24 @@ def quantisation_config(name: str) -> Any:
     in_8 = Int8WeightOnlyConfig()
     in_4 = IntxWeightOnlyConfig(weight_dtype=torch.int4, granularity=PerGroup(32))  # type: ignore[attr-defined]
     return TorchAoConfig(in_8 if bits == "8" else in_4)
+
+
+def check_rounded(hf: Any, name: str) -> None:
+    """Refuse a model of which nothing was rounded: the libraries leave layers out that are not quite `nn.Linear`.
+
+    Args:
+        hf: the model, loaded.
+        name: of the quantisation.
+
+    Raises:
+        InputError: all of its weights are plain floating-point numbers.
+    """
+    from torch import Tensor
+
+    if all(type(weight.data) is Tensor and weight.is_floating_point() for weight in hf.parameters()):
+        raise InputError(
+            f"quantisation {name} rounds none of the weights of a {type(hf).__name__}, whose linear layers are of a "
+            f"kind of their own; give another of {', '.join(QUANTISATIONS)}, or none",
+            code="unsupported",
+            field="quantisation",
+        )

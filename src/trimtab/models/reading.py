@@ -1,10 +1,12 @@
 """Weights and tokenizer from a folder or the Hub, as the class that generates; whole, or refused."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+from weakref import finalize
 
 import torch
 from safetensors import SafetensorError
@@ -15,6 +17,7 @@ from trimtab.models.sources import check_all_sourced, explanation, loading_log
 from trimtab.nearest import meant
 
 EMBEDDED = "smollm2"
+DISK: Final = "disk"  # in a device map
 EXPECTED = (
     f"Give {EMBEDDED!r}, a Hugging Face id such as org/name, a folder with config.json and safetensors weights, or a "
     ".gguf file. Pickled weights and remote code are refused."
@@ -32,6 +35,9 @@ def read(
 ) -> tuple[Any, Any]:
     """A transformers model and its tokenizer.
 
+    Weights that go to disk are read from the model's own files; those that transformers changes on the way, such as
+    experts, from a temporary folder that lives as long as the model.
+
     Args:
         where: folder or Hugging Face id.
         name: in messages.
@@ -43,24 +49,32 @@ def read(
     Raises:
         InputError: it cannot be read, is not a decoder language model, or not all its parameters have a source.
     """
-    from transformers import AutoConfig, AutoTokenizer
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     more = {} if quantisation is None else {"quantization_config": quantisation}
+    with ExitStack() as kept:
+        if isinstance(device_map, str) or DISK in (device_map or {}).values():
+            more["offload_folder"] = kept.enter_context(TemporaryDirectory(prefix="trimtab-"))
+        hf, tokenizer = _read(where, name, {"revision": revision, "dtype": dtype, "device_map": device_map, **more})
+        finalize(hf, kept.pop_all().close)
+    return hf, tokenizer
+
+
+def _read(where: str, name: str, options: Mapping[str, Any]) -> tuple[Any, Any]:
+    from transformers import AutoConfig, AutoTokenizer
+
+    revision = options["revision"]
     with _without_retry_chatter(), loading_log() as lines:
         try:
             config = AutoConfig.from_pretrained(where, revision=revision, trust_remote_code=False)
             loaded: Any = _loader(config, name).from_pretrained(
                 where,
-                revision=revision,
-                dtype=dtype,
-                device_map=device_map,
                 use_safetensors=True,
                 trust_remote_code=False,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # checked below, where the message names them
-                **more,
+                **options,
             )
             tokenizer = AutoTokenizer.from_pretrained(where, revision=revision, trust_remote_code=False)
         except InputError:
@@ -105,8 +119,8 @@ def _loader(config: Any, name: str) -> Any:
 
 def _no_such_folder(where: str) -> str:
     """A path whose folder is not there is taken for an id; its message would speak of the network."""
-    parent = Path(where).parent
-    return f"there is no folder {where} here, and on the Hub: " if "/" in where and parent.is_dir() else ""
+    missing = "/" in where and Path(where).parent.is_dir() and not Path(where).exists()
+    return f"there is no folder {where} here, and on the Hub: " if missing else ""
 
 
 @contextmanager

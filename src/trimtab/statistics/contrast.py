@@ -107,7 +107,9 @@ class Contrast:
     def below_zero(self, level: float | None = None) -> Interval:
         """Share of rows (of all pairs, if random) whose difference is below 0, of those that the steering acts on.
 
-        Its interval is 0 to 1 where these are fewer than two clusters a side.
+        A row of natural pairs that does not change is not below 0. Of random pairs, which nobody matched, two texts
+        that change alike count half: without a difference between the sides the share is one half, ties or not. Its
+        interval is 0 to 1 where these are fewer than two clusters a side.
         """
         (up, down), (of_up, of_down) = self._sides, self._side_labels
         if not self._enough:

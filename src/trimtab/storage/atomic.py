@@ -25,7 +25,7 @@ _OWNER: Final = re.compile(r"(?:(?P<host>[0-9a-f]{8})-(?P<process>\d+)-(?P<start
 
 
 @contextmanager
-def scratch(folder: Path, name: str) -> Iterator[Path]:
+def scratch(folder: Path, name: str, *, sweep: bool = True) -> Iterator[Path]:
     """A fresh folder inside `folder`, gone afterwards; its name contains host and process of the writer.
 
     Leftovers of the same kind of work are removed: those of this host whose process has ended, even if another process
@@ -35,6 +35,8 @@ def scratch(folder: Path, name: str) -> Iterator[Path]:
     Args:
         folder: on the disk that the result goes to.
         name: of this kind of work.
+        sweep: whether to look for leftovers, which lists the folder; not where many files are written into a folder
+            that is removed as a whole, leftovers and all.
 
     Raises:
         OSError: it cannot be written.
@@ -42,13 +44,18 @@ def scratch(folder: Path, name: str) -> Iterator[Path]:
     owner = f"{_host()}-{os.getpid()}-{_start(os.getpid()) or ''}"
     with tempfile.TemporaryDirectory(prefix=f".{name}-{owner}-", dir=folder) as temporary:
         work = Path(temporary)
-        _sweep(work, name)
+        if sweep:
+            _sweep(work, name)
         yield work
 
 
 @contextmanager
-def whole(file: Path) -> Iterator[Path]:
+def whole(file: Path, *, sweep: bool = True) -> Iterator[Path]:
     """A path to write to, which takes the file's place if nothing was raised; folders above it are made.
+
+    Args:
+        file: where it goes.
+        sweep: as in `scratch`.
 
     Raises:
         InputError: it is inside the folder of a steering.
@@ -56,7 +63,7 @@ def whole(file: Path) -> Iterator[Path]:
     """
     outside_steerings(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    with scratch(file.parent, file.name) as work:
+    with scratch(file.parent, file.name, sweep=sweep) as work:
         yield work / file.name
         into_place(work, file.parent, (file.name,))
 
@@ -187,17 +194,17 @@ def outside_steerings(place: Path) -> None:
 
 def _sweep(own: Path, name: str) -> None:
     """Remove leftovers beside a scratch folder, which was made just now."""
-    prefix = f".{name}-"
+    prefix, host = f".{name}-", _host()
     with suppress(OSError):  # a folder that can be written to but not listed
-        for left in own.parent.iterdir():
-            if left != own and left.name.startswith(prefix):
-                owner = _OWNER.fullmatch(left.name.removeprefix(prefix))
-                if owner and _dead(owner, left, own):
-                    remove(left)
+        for left in os.listdir(own.parent):
+            if left != own.name and left.startswith(prefix):
+                owner = _OWNER.fullmatch(left.removeprefix(prefix))
+                if owner and _dead(owner, host, own.parent / left, own):
+                    remove(own.parent / left)
 
 
-def _dead(owner: re.Match[str], left: Path, own: Path) -> bool:
-    if owner["host"] == _host() and sys.platform != "win32":  # on Windows signal 0 would end the process
+def _dead(owner: re.Match[str], host: str, left: Path, own: Path) -> bool:
+    if owner["host"] == host and sys.platform != "win32":  # on Windows signal 0 would end the process
         process = int(owner["process"])
         if not _runs(process):
             return True

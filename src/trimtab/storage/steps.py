@@ -122,7 +122,9 @@ class Ledger:
         from safetensors import SafetensorError
 
         try:
-            with whole(file) as work:  # creates the folder: another check of the same kind may have removed it
+            # The folder is created: another check of the same kind may have removed it. What others left in it goes
+            # with it; looking for that before each of many steps would list all steps before it.
+            with whole(file, sweep=False) as work:
                 yield work
         except (SafetensorError, OSError) as error:
             raise TrimtabError(

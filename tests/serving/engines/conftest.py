@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from tests.conftest import CHAT_TEMPLATE
 
 from trimtab.interventions import Edit
 from trimtab.models import Model
@@ -33,10 +34,7 @@ _SHARED = {
 def tiny(tiny_folder: Path) -> Callable[..., Model]:
     """`tiny("GPT2Config")`: a fresh tiny random model in float32, always with the same weights."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_folder)
-    tokenizer.chat_template = (
-        "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
-        "{% if add_generation_prompt %}assistant:{% endif %}"
-    )
+    tokenizer.chat_template = CHAT_TEMPLATE
 
     def make(family: str = "LlamaConfig") -> Model:
         special = {**FAMILIES, **UNBATCHED}[family]

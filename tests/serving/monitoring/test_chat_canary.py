@@ -7,7 +7,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.workflows.test_written_and_scored import TEMPLATE, chats, pushing
+from tests.conftest import CHAT_TEMPLATE
+from tests.workflows.test_written_and_scored import chats, pushing
 
 import trimtab as tt
 from trimtab.errors import InputError
@@ -23,7 +24,7 @@ from trimtab.steering import Steering
 @pytest.fixture(scope="module")
 def model(tiny_folder: Path) -> Model:
     found = tt.load(tiny_folder, dtype="float32")
-    found.tokenizer.chat_template = TEMPLATE
+    found.tokenizer.chat_template = CHAT_TEMPLATE
     return found
 
 

@@ -4,13 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from trimtab.errors import InputError
 from trimtab.interventions import Place, Site
-from trimtab.statistics import ShrunkDifference, shrunk_difference
 from trimtab.steering.edits import Additive
 from trimtab.steering.methods.sides import Sides, SidesMethod, as_long_as_the_difference, stacked
 from trimtab.steering.steering import Steering
@@ -34,25 +31,8 @@ class MeanDifference(SidesMethod):
 def _vector(side: Sides) -> Tensor:
     if not side.known:
         return side.mean_difference
-    direction = torch.from_numpy(shrunk(side).vector).to(side.positive.device)
+    direction = torch.from_numpy(side.shrunk.vector).to(side.positive.device)
     return as_long_as_the_difference(direction, side)
-
-
-def shrunk(side: Sides) -> ShrunkDifference:
-    """The mean difference of two sides, shrunk toward the directions that are known beforehand.
-
-    Raises:
-        InputError: fewer than two rows or clusters, sides of different number, a direction without length.
-    """
-    known = np.stack([row.double().cpu().numpy() for row in side.known.values()])
-    clusters = None if side.clusters is None else np.array(side.clusters)
-    try:
-        return shrunk_difference(
-            side.positive.cpu().numpy(), side.negative.cpu().numpy(), known, clusters,
-            pairing="natural" if side.paired else "random",
-        )  # fmt: skip
-    except InputError as error:
-        raise error.at(f"shrinking toward {', '.join(side.known)}") from error
 
 
 def mean_difference(positive: Tensor, negative: Tensor, site: Place, name: str = "vector") -> Steering:

@@ -3,14 +3,17 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from trimtab.errors import InputError
 from trimtab.interventions import ModelFacts, Site
 from trimtab.models.blocks import Heads
+from trimtab.statistics import ShrunkDifference, shrunk_difference
 from trimtab.steering.edits import StoredEdit
 from trimtab.steering.methods.base import Learned, Material, Materials, Method
 from trimtab.steering.steering import Steering
@@ -110,6 +113,23 @@ class Sides:
             raise InputError(SAME, code="no-direction", field="data")
         direction: Tensor = self.mean_difference / self.mean_difference.norm()
         return direction
+
+    @cached_property
+    def shrunk(self) -> ShrunkDifference:
+        """The mean difference, shrunk toward the directions that are known beforehand.
+
+        Raises:
+            InputError: fewer than two rows or clusters, sides of different number, a direction without length.
+        """
+        known = np.stack([row.double().cpu().numpy() for row in self.known.values()])
+        clusters = None if self.clusters is None else np.array(self.clusters)
+        try:
+            return shrunk_difference(
+                self.positive.cpu().numpy(), self.negative.cpu().numpy(), known, clusters,
+                pairing="natural" if self.paired else "random",
+            )  # fmt: skip
+        except InputError as error:
+            raise error.at(f"shrinking toward {', '.join(self.known)}") from error
 
     def differences(self, seed: int) -> Tensor:
         """`[min(n, m), d_model]` differences; unpaired rows are matched at random."""

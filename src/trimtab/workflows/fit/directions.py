@@ -27,7 +27,7 @@ from trimtab.results.fit import Shrinkage
 from trimtab.steering import Steering
 from trimtab.steering.edits import Additive
 from trimtab.steering.methods import Sides
-from trimtab.steering.methods.mean_difference import MeanDifference, shrunk
+from trimtab.steering.methods.mean_difference import MeanDifference
 
 INSTRUCTION: Final = "instruction"
 BUILT_IN: Final = "built-in"
@@ -132,16 +132,13 @@ def _of(steering: Steering, site: Site) -> dict[str, Tensor]:
     return named
 
 
-def shrinkages(data: Mapping[str, Mapping[Site, Sides]]) -> dict[str, tuple[Shrinkage, ...]]:
-    """By attribute what the shrinkage at each site came to."""
-    return {
-        name: tuple(_recorded(site, side) for site, side in by_site.items() if side.known)
-        for name, by_site in data.items()
-    }
+def shrinkages(data: Mapping[str, Mapping[Site, Sides]], sites: Sequence[Site]) -> dict[str, tuple[Shrinkage, ...]]:
+    """By attribute what the shrinkage at each of the sites came to."""
+    return {name: tuple(_recorded(site, by_site[site]) for site in sites) for name, by_site in data.items()}
 
 
 def _recorded(site: Site, side: Sides) -> Shrinkage:
-    found = shrunk(side)
+    found = side.shrunk
     vector, plain = torch.from_numpy(found.vector), side.mean_difference.cpu()
     shares = dict(zip(side.known, found.shares.tolist(), strict=True))
     return Shrinkage(

@@ -177,16 +177,17 @@ def fit(
         }
         notes += [note for s in experiments.values() for note in s.instrument.notes(s.behavior.examples)]
         announce_making(makers, experiments, sites, toward)
+        materials = [FitMaterials(experiments, sites, notes, toward=toward) for _ in makers]
         attempts = [
-            (str(choice), partial(_learned, maker, FitMaterials(experiments, sites, notes, toward=toward)))
-            for maker, choice in zip(makers, choices, strict=True)
+            (str(choice), partial(_learned, maker, own))
+            for maker, choice, own in zip(makers, choices, materials, strict=True)
         ]
         candidates = [candidate for some in those_that_work(attempts, notes) for candidate in some]
         announce_choice(experiments, [own.steering for _, own in candidates], strength is None)
         maker, steering, training = _chosen(candidates, experiments, max_kl, notes)
         shrunk: dict[str, tuple[Shrinkage, ...]] = {}
         if toward:
-            shrunk = shrinkages(FitMaterials(experiments, list(steering.edits), toward=toward).sides(maker))
+            shrunk = shrinkages(materials[makers.index(maker)].shrunk, list(steering.edits))
             notes += [told(name, found) for name, by_site in shrunk.items() for found in by_site]
             asked = {**steering.origin.hyperparameters, "shrink_toward": toward.recorded}
             steering = steering.changed(origin=replace(steering.origin, hyperparameters=asked))

@@ -49,6 +49,7 @@ class FitMaterials:
         owner: whose tokens these are; kept tokens are read and written by one process at a time, so that methods that
             are made in several processes at once have their own.
         toward: directions known beforehand, for methods that shrink toward such.
+        shrunk: by attribute and site, the sides that were shrunk toward these, so that what it came to can be told.
     """
 
     experiments: Mapping[str, Experiment]
@@ -56,6 +57,7 @@ class FitMaterials:
     notes: list[Phrase] = field(default_factory=list)
     owner: str = ""
     toward: Toward = field(default_factory=Toward)
+    shrunk: dict[str, dict[Site, Sides]] = field(default_factory=dict, repr=False)
 
     @property
     def _first(self) -> Experiment:
@@ -95,7 +97,10 @@ class FitMaterials:
         where = self._read_at(method)
         for site in where:
             self._first.model.anatomy.module(site)
-        return {name: _sides(on, where, method.last_tokens, self.toward) for name, on in self.experiments.items()}
+        read = {name: _sides(on, where, method.last_tokens, self.toward) for name, on in self.experiments.items()}
+        if self.toward:
+            self.shrunk.update(read)
+        return read
 
     def tokens(self, method: Method, which: TokenSelection, blocks: int) -> list[TokenGroup]:
         """Of training and dev examples: at all sites given together, or at each of the best blocks."""
@@ -292,7 +297,7 @@ def best_blocks(experiments: Mapping[str, Experiment], notes: list[Phrase], n: i
     return [Site(blocks[i]) for i in order]
 
 
-def _sides(on: Experiment, sites: Sequence[Site], last_tokens: int | None, toward: Toward) -> Mapping[Site, Sides]:
+def _sides(on: Experiment, sites: Sequence[Site], last_tokens: int | None, toward: Toward) -> dict[Site, Sides]:
     result = training(on, on.prompt_types[0], sites, last_tokens)
     known = toward.at(on, tuple(sites)) if toward else {}
     return {site: _as_sides(on, site, g, known.get(site)) for site, g in result.items()}
