@@ -1,7 +1,7 @@
 """Reads the steerings that trimtab saves: what they do, to which activations of which model, verified; without torch.
 
-A folder is untrusted input: every file is a plain one within its size, has its digest, and holds what format 1 says
-(docs/format.md of trimtab) and nothing else. Nothing in it is run. Needs numpy and safetensors.
+A folder is untrusted input: every file is a plain one within its size, has its digest, and holds what format 1 or 2
+(docs/format.md of trimtab) says and nothing else. Nothing in it is run. Needs numpy and safetensors.
 
     import trimtab_reader
 
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 
-__version__ = "1.0.0"
+__version__ = "2.0.0"
 
 Floats = NDArray[np.float32]
 
@@ -59,7 +59,7 @@ _FIELDS: Final[Mapping[str, type | tuple[type, ...]]] = {
 
 
 class ReadError(ValueError):
-    """The folder holds no steering of format 1, or one that was changed."""
+    """The folder holds no steering of format 1 or 2, or one that was changed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ class Edit:
 
 @dataclass(frozen=True, eq=False)
 class Condition:
-    """When an attribute acts on a prompt, by the mean activation of its tokens at a site.
+    """When an attribute acts on a prompt, by the mean activation of its tokens at a site; of several all must hold.
 
     Args:
         block, component: of the site.
@@ -112,7 +112,7 @@ class Steering:
         attributes: default strengths by name, in the order of their columns.
         presets: strengths by name; an attribute that one leaves out keeps its default.
         edits: in order; several at one site act one after the other.
-        conditions: by attribute.
+        conditions: by attribute, all that must hold for it to act; in format 1 there is one.
         prompts: by attribute, the text in front of the prompt while its strength is above 0, and while it is below.
         method: how it was made.
         reliability: the document of `report.json`, such as verdicts; None without one.
@@ -123,7 +123,7 @@ class Steering:
     attributes: Mapping[str, float]
     presets: Mapping[str, Mapping[str, float]]
     edits: tuple[Edit, ...]
-    conditions: Mapping[str, Condition]
+    conditions: Mapping[str, tuple[Condition, ...]]
     prompts: Mapping[str, tuple[str, str]]
     method: str
     reliability: Mapping[str, Any] | None = field(repr=False, default=None)
@@ -136,22 +136,23 @@ def read(folder: str | os.PathLike[str]) -> Steering:
         folder: that trimtab wrote.
 
     Raises:
-        ReadError: a file that is missing, changed, too large or not a plain one, or content that is not of format 1.
+        ReadError: a file that is missing, changed, too large or not a plain one, or content that is of neither
+            format.
     """
     try:
         return _read(_verified(Path(folder)))
     except ReadError:
         raise
     except (TypeError, ValueError, OverflowError, RecursionError) as error:  # content that no writer of ours makes
-        raise ReadError(f"{folder!s} is not of format 1: {error}") from error
+        raise ReadError(f"{folder!s} is not of format 1 or 2: {error}") from error
 
 
 def _read(files: Mapping[str, bytes]) -> Steering:
     """The steering that verified files hold."""
     said = _parsed(files["steering.json"], "steering.json")
     _check(said, _FIELDS, "steering.json")
-    if said["format"] != 1 or said["kind"] != "steering":
-        raise ReadError(f"format {said['format']} of a {said['kind']!r}; this reads format 1 of a steering")
+    if said["format"] not in (1, 2) or said["kind"] != "steering":
+        raise ReadError(f"format {said['format']} of a {said['kind']!r}; this reads formats 1 and 2 of a steering")
     try:
         tensors: dict[str, Floats] = load_tensors(files["steering.safetensors"])
     except (SafetensorError, KeyError, ValueError) as error:
@@ -162,7 +163,12 @@ def _read(files: Mapping[str, bytes]) -> Steering:
         tensor.flags.writeable = False
     attributes = _attributes(said["attributes"])
     edits = tuple(_edit(i, entry, attributes, tensors) for i, entry in enumerate(said["edits"]))
-    conditions = dict(_condition(i, entry, attributes, tensors) for i, entry in enumerate(said["conditions"]))
+    conditions: dict[str, tuple[Condition, ...]] = {}
+    for i, entry in enumerate(said["conditions"]):
+        name, condition = _condition(i, entry, attributes, tensors)
+        conditions[name] = (*conditions.get(name, ()), condition)
+    if (said["format"] == 2) != any(len(several) > 1 for several in conditions.values()):
+        raise ReadError("format 2 is for steerings in which an attribute has several conditions, format 1 for others")
     known = {f"{i}.{name}" for i, edit in enumerate(edits) for name in edit.tensors}
     known |= {f"condition.{i}" for i in range(len(said["conditions"]))}
     if strangers := sorted(set(tensors) - known):
