@@ -6,7 +6,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Literal
 
-from trimtab.behaviors import Behavior, PromptType, not_measured
+from trimtab.behaviors import Behavior, PromptType
 from trimtab.errors import InputError
 from trimtab.evaluation import Judge
 from trimtab.evaluation.held_out import NAME as CLASSIFIER
@@ -215,7 +215,7 @@ def _check_measurable(on: Experiment) -> None:
     """At least one prompt type has a meaning."""
     if not on.measured_types:
         raise InputError(
-            f"nothing to measure: {not_measured(on.behavior, on.prompt_types[0])}",
+            f"nothing to measure: {on.not_measured(on.prompt_types[0])}",
             code="unusable-examples",
             field="behavior",
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from trimtab.behaviors import Behavior, PromptType, not_measured
+from trimtab.behaviors import Behavior, PromptType
 from trimtab.decimals import bracketed
 from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment
@@ -413,16 +413,16 @@ def _experiment(
     model: Model, behavior: Behavior, prompt_type: str, train: int | None, evaluation: int | None, seed: int,
     home: Path | None, progress: Progress, blocks: tuple[int, int] | None, chat_template: bool,
 ) -> Experiment:  # fmt: skip
-    if (reason := not_measured(behavior, PromptType(prompt_type))) is not None:
-        raise InputError(
-            f"behavior {behavior.name!r} under {prompt_type}: {reason}", code="unusable-examples", field="behaviors"
-        )
     key = key_of(model, behavior, prompt_type, chat_template, train, evaluation, seed)
     on, _ = ready(
         model, behavior, [prompt_type],
         train=train, evaluation=evaluation, seed=seed, ledger=Ledger(home, key), progress=progress,
         chat_template=chat_template,
     )  # fmt: skip
+    if (reason := on.not_measured(PromptType(prompt_type))) is not None:
+        raise InputError(
+            f"behavior {behavior.name!r} under {prompt_type}: {reason}", code="unusable-examples", field="behaviors"
+        )
     parts = on.splits
     sides = on.instrument.contexts(parts.train.examples, parts.shots.examples, PromptType(prompt_type))
     check_sides_differ(*sides, f"behavior {behavior.name!r} under {prompt_type}")
