@@ -13,7 +13,7 @@ from trimtab.evaluation.held_out import NAME as CLASSIFIER
 from trimtab.experiment.effort import THOROUGH, Effort, EffortName
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import Instrument
-from trimtab.experiment.numbers import above_0, between_0_and_1, is_whole, not_below_0, plain
+from trimtab.experiment.numbers import above_0, is_whole, plain
 from trimtab.experiment.preparation import decidable, key_of, prepare, where
 from trimtab.experiment.progress import Progress, Silent, Tally
 from trimtab.experiment.steps import Step
@@ -205,10 +205,7 @@ def _check_arguments(
         if scope in SCOPES:
             what, near = f"scope {scope!r} cannot be checked, since the answers of examples hold no thinking", ""
         raise InputError(f"{what}; {near}one of {', '.join(POSITION_SCOPES)}", code="unknown-scope", field="scope")
-    for name in ("min_effect", "max_kl"):
-        not_below_0(name, getattr(thresholds, name))
-    for name in ("max_anti_steerable", "max_capability_loss"):
-        between_0_and_1(name, getattr(thresholds, name))
+    thresholds.check()
 
 
 def _check_measurable(on: Experiment) -> None:
