@@ -1,7 +1,7 @@
 """Reads the steerings that trimtab saves: what they do, to which activations of which model, verified; without torch.
 
-A folder is untrusted input: every file is a plain one within its size, has its digest, and holds what format 1 says
-(docs/format.md of trimtab) and nothing else. Nothing in it is run. Needs numpy and safetensors.
+A folder is untrusted input: every file is a plain one within its size, has its digest, and holds what format 1 or 2
+(docs/format.md of trimtab) says and nothing else. Nothing in it is run. Needs numpy and safetensors.
 
     import trimtab_reader
 
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 
-__version__ = "1.0.0"
+__version__ = "2.0.0"
 
 Floats = NDArray[np.float32]
 
@@ -65,7 +65,7 @@ _FIELDS: Final[Mapping[str, type | tuple[type, ...]]] = {
 
 
 class ReadError(ValueError):
-    """The folder holds no steering of format 1, or one that was changed."""
+    """The folder holds no steering of format 1 or 2, or one that was changed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,7 @@ class Edit:
 
 @dataclass(frozen=True, eq=False)
 class Condition:
-    """When an attribute acts on a prompt, by the mean activation of its tokens at a site.
+    """When an attribute acts on a prompt, by the mean activation of its tokens at a site; of several all must hold.
 
     Args:
         block, component: of the site.
@@ -118,7 +118,7 @@ class Steering:
         attributes: default strengths by name, in the order of their columns.
         presets: strengths by name; an attribute that one leaves out keeps its default.
         edits: in order; several at one site act one after the other.
-        conditions: by attribute.
+        conditions: by attribute, all that must hold for it to act; in format 1 there is one.
         prompts: by attribute, the text in front of the prompt while its strength is above 0, and while it is below.
         method: how it was made.
         reliability: the document of `report.json`, such as verdicts; None without one.
@@ -129,7 +129,7 @@ class Steering:
     attributes: Mapping[str, float]
     presets: Mapping[str, Mapping[str, float]]
     edits: tuple[Edit, ...]
-    conditions: Mapping[str, Condition]
+    conditions: Mapping[str, tuple[Condition, ...]]
     prompts: Mapping[str, tuple[str, str]]
     method: str
     reliability: Mapping[str, Any] | None = field(repr=False, default=None)
@@ -142,22 +142,23 @@ def read(folder: str | os.PathLike[str]) -> Steering:
         folder: that trimtab wrote.
 
     Raises:
-        ReadError: a file that is missing, changed, too large or not a plain one, or content that is not of format 1.
+        ReadError: a file that is missing, changed, too large or not a plain one, or content that is of neither
+            format.
     """
     try:
         return _read(_verified(Path(folder)))
     except ReadError:
         raise
     except (TypeError, ValueError, OverflowError, RecursionError) as error:  # content that no writer of ours makes
-        raise ReadError(f"{folder!s} is not of format 1: {error}") from error
+        raise ReadError(f"{folder!s} is not of format 1 or 2: {error}") from error
 
 
 def _read(files: Mapping[str, bytes]) -> Steering:
     """The steering that verified files hold."""
     said = _parsed(files["steering.json"], "steering.json")
     _check(said, _FIELDS, "steering.json")
-    if said["format"] != 1 or said["kind"] != "steering":
-        raise ReadError(f"format {said['format']} of a {said['kind']!r}; this reads format 1 of a steering")
+    if said["format"] not in (1, 2) or said["kind"] != "steering":
+        raise ReadError(f"format {said['format']} of a {said['kind']!r}; this reads formats 1 and 2 of a steering")
     try:
         tensors: dict[str, Floats] = load_tensors(files["steering.safetensors"])
     except (SafetensorError, KeyError, ValueError) as error:
@@ -173,6 +174,8 @@ def _read(files: Mapping[str, bytes]) -> Steering:
     attributes = _attributes(said["attributes"])
     edits = tuple(_edit(i, entry, attributes, tensors) for i, entry in enumerate(said["edits"]))
     conditions = _conditions(said["conditions"], attributes, tensors)
+    if (said["format"] == 2) != any(len(several) > 1 for several in conditions.values()):
+        raise ReadError("format 2 is for steerings in which an attribute has several conditions, format 1 for others")
     _check_fit(said["model"], edits, conditions)
     known = {f"{i}.{name}" for i, edit in enumerate(edits) for name in edit.tensors}
     known |= {f"condition.{i}" for i in range(len(said["conditions"]))}
@@ -302,36 +305,36 @@ def _edit(i: int, entry: Any, attributes: Mapping[str, float], tensors: Mapping[
 
 def _conditions(
     entries: list[Any], attributes: Mapping[str, float], tensors: Mapping[str, Floats]
-) -> dict[str, Condition]:
-    found: dict[str, Condition] = {}
+) -> dict[str, tuple[Condition, ...]]:
+    found: dict[str, tuple[Condition, ...]] = {}
     for i, entry in enumerate(entries):
         where = f"condition {i}"
         _check(entry, {"attribute": str, "site": str, "threshold": float, "above": bool}, where)
         name = entry["attribute"]
         _known(name, attributes, where)
-        if name in found:
-            raise ReadError(f"two conditions are for attribute {name!r}")
         direction = _tensor(f"condition.{i}", tensors)
         if direction.ndim != 1 or not direction.any():
             raise ReadError(f"{where}: its direction is no vector, or 0")
         if not -1 <= entry["threshold"] <= 1:
             raise ReadError(f"{where}: its threshold {entry['threshold']} is no cosine")
         block, component = _site(entry["site"], where)
-        found[name] = Condition(block, component, direction, float(entry["threshold"]), entry["above"])
-    return found
+        condition = Condition(block, component, direction, float(entry["threshold"]), entry["above"])
+        found[name] = (*found.get(name, ()), condition)
+    return {name: found[name] for name in attributes if name in found}
 
 
-def _check_fit(model: Mapping[str, Any] | None, edits: tuple[Edit, ...], conditions: Mapping[str, Condition]) -> None:
+def _check_fit(
+    model: Mapping[str, Any] | None, edits: tuple[Edit, ...], conditions: Mapping[str, tuple[Condition, ...]]
+) -> None:
     """Sites are of the model that it was made for, and directions as wide as that."""
     if model is None:
         return
     n_blocks, d_model = model["n_blocks"], model["d_model"]
-    beyond = [
-        block for block in (*(e.block for e in edits), *(c.block for c in conditions.values())) if block >= n_blocks
-    ]
+    every = [(name, one) for name, several in conditions.items() for one in several]
+    beyond = [block for block in (*(e.block for e in edits), *(one.block for _, one in every)) if block >= n_blocks]
     if beyond:
         raise ReadError(f"block {beyond[0]} is none of {model['id']}, which has {n_blocks}")
-    for name, condition in conditions.items():
+    for name, condition in every:
         if len(condition.direction) != d_model:
             raise ReadError(f"the condition of {name!r} reads {len(condition.direction)} values, not {d_model}")
 

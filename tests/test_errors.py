@@ -80,7 +80,7 @@ CALLS: dict[str, tuple[Callable[[Any, Path], object], Code, str | None]] = {
     "a share of 2": (lambda m, p: tt.check(m, _few(9), max_anti_steerable=2.0), "out-of-range", "max_anti_steerable"),
     "a half row": (lambda m, p: tt.check(m, _few(9), train=2.5), "wrong-type", "train"),
     "a seed below 0": (lambda m, p: tt.check(m, _few(9), seed=-1), "out-of-range", "seed"),
-    "few examples": (lambda m, p: tt.check(m, _few(9)), "too-few-examples", "behavior"),
+    "few examples": (lambda m, p: tt.check(m, _few(7)), "too-few-examples", "behavior"),
     "blocks beyond": (lambda m, p: tt.check(m, _few(99), site="7-9"), "no-such-site", "site"),
     "an empty list of sites": (lambda m, p: tt.fit(m, [_few(99)], site=[]), "missing-value", "site"),
     "a range beside a site": (

@@ -47,6 +47,14 @@ def test_a_steering_of_format_1_keeps_its_identity() -> None:
     assert steering.edits.keys() == {trimtab.Site(1)}
 
 
+def test_a_steering_of_format_2_keeps_its_identity_and_its_conditions() -> None:
+    steering = Steering.load(FILES / "steering-2")
+    assert record("steering-2", "steering.json")["format"] == 2
+    assert steering.id == "7a1fc4626d0b0c9a0a83c25d5dc9407c54b561e59587d10c3a4606717136f69b"
+    bounds = {name: [(c.site.block, c.threshold, c.above) for c in own] for name, own in steering.conditions.items()}
+    assert bounds == {"first": [(0, 0.25, True), (1, -0.5, False)], "second": [(0, 0.25, True)]}
+
+
 @pytest.mark.parametrize("schema", [1, 2])
 def test_a_report_of_each_schema_is_read_with_its_rows(schema: int) -> None:
     written = record(f"report-{schema}")
@@ -117,7 +125,7 @@ def test_the_page_on_versions_says_the_numbers_of_the_code() -> None:
     text = (ROOT / "docs" / "versions.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `([\w./]+)`[^|]*\| (\d+) \|", text, re.MULTILINE))
     (document,) = get_args(Document.model_fields["schema_version"].annotation)
-    (steering,) = get_args(Manifest.model_fields["format"].annotation)
+    *_, steering = get_args(Manifest.model_fields["format"].annotation)
     assert rows["report.json"] == str(document)
     assert rows["steering.json"] == str(steering)
 

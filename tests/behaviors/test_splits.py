@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from dataclasses import fields
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -191,13 +192,25 @@ def test_smaller_sets_shrink_in_proportion():
 
 @pytest.mark.parametrize("make", [choice, text])
 def test_the_smallest_set_still_has_two_rows_in_each_needed_part(make):
-    splits = split(make(12))
-    assert all(len(getattr(splits, name)) >= 2 for name in ("train", "dev", "eval"))
+    splits = split(make(8))
+    assert sizes(splits) == [0, 2, 2, 4, 0]
+
+
+@pytest.mark.parametrize("make", [choice, text])
+def test_few_questions_are_not_spent_on_solved_examples_and_more_of_them_leave_no_part_smaller(make):
+    few = [sizes(split(make(n))) for n in range(8, 16)]
+    assert [row[0] for row in few] == [0] * 8
+    assert [sum(row) for row in few] == list(range(8, 16))
+    assert all((np.diff(part) >= 0).all() for part in zip(*few, strict=True))
+    assert few[3] == [0, 3, 2, 6, 0]
+    assert sizes(split(make(16)))[0] == 5
+    assert sizes(split(make(11), n_shots=1))[0] == 0
+    assert sizes(split(make(12), n_shots=1))[0] == 1
 
 
 def test_too_few_questions_say_how_many_are_needed():
-    with pytest.raises(InputError, match=r"11 different questions in 11 rows; at least 12"):
-        split(choice(11))
+    with pytest.raises(InputError, match=r"7 different questions in 7 rows; at least 8"):
+        split(choice(7))
 
 
 def test_explicit_sizes_are_honoured_with_dev_at_two_fifths_of_train():
@@ -300,7 +313,8 @@ def behaviors(draw) -> Behavior:
     st.integers(0, 2**32 - 1),
 )
 def test_no_unit_and_no_row_is_ever_in_two_parts(behavior, n_shots, train, evaluation, seed):
-    if len(set(clusters(behavior))) < n_shots + 7:
+    n = len(set(clusters(behavior)))
+    if n < 8:
         with pytest.raises(InputError, match="different questions"):
             split(behavior, n_shots=n_shots)
         return
@@ -319,7 +333,7 @@ def test_no_unit_and_no_row_is_ever_in_two_parts(behavior, n_shots, train, evalu
     assert [known[i] for i in dealt] == [unit for part in parts for unit in part.clusters]
     for part in parts:
         assert all(len({*part.clusters[:n]}) == min(n, len({*part.clusters})) for n in range(len(part) + 1))
-    assert len(splits.shots) == n_shots
+    assert len(splits.shots) == (n_shots if n >= n_shots + 11 else 0)
     assert all(len(set(part.clusters)) >= 2 for part in (splits.train, splits.dev, splits.eval))
     assert train is None or len(splits.train) <= train
     assert evaluation is None or len(splits.eval) <= evaluation

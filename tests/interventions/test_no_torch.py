@@ -42,7 +42,7 @@ for folder in sorted(Path(sys.argv[1]).iterdir()):
     a = read(folder)
     result[folder.name] = [
         a.id, sorted(a.kinds), a.attributes, strength_rows(a, "soft"), prompt_prefixes(a, "soft"),
-        str(a.conditions["a"].site), a.reliability,
+        str(a.conditions["a"][0].site), a.reliability,
     ]
 """
 

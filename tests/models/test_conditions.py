@@ -85,6 +85,21 @@ def test_below_is_the_opposite_of_above(model, split):
     assert acts(model, other) == [not yes for yes in acts(model, split)]
 
 
+def test_of_several_conditions_all_must_hold(model, conditional, split):
+    direction = torch.randn(32, generator=torch.Generator().manual_seed(11))
+    result = cosines(Condition(2, direction, 0.0), torch.stack([mean_of_prompt(model, p, Site(2)) for p in PROMPTS]))
+    on = result[torch.tensor(acts(model, split))].sort().values  # of three prompts
+    bounds = [(on[:2], True), (on[1:], False)]  # of which one leaves out the first, the other the last
+    others = [Condition(2, direction, float(ends.mean()), above=above) for ends, above in bounds]
+    wanted = [all(row) for row in zip(*(acts(model, c) for c in (split, *others)), strict=True)]
+    assert sum(wanted) == 1
+    both = conditional.changed(conditions={"a": [split, *others]})
+    by_hand = [{"a": 2.0 if yes else 0.0} for yes in wanted]
+    strengths = {"a": 2.0}
+    expected = model.score(PROMPTS, ANSWERS, steering=conditional.changed(conditions={}), strength=by_hand).mean
+    assert torch.equal(model.score(PROMPTS, ANSWERS, steering=both, strength=strengths).mean, expected)
+
+
 def test_variants_of_a_sweep_decide_alike(model, conditional, split):
     rows = model.encoder().encode([_rendered(p + a) for p, a in zip(PROMPTS, ANSWERS, strict=True)])
     rows = [Encoded(r.ids, 3) for r in rows]

@@ -53,7 +53,7 @@ def test_everything_is_read_as_trimtab_reads_it(reader, folder):
     assert there.presets == here.presets
     assert there.prompts == here.prompts
     assert there.reliability == here.reliability
-    own, mine = there.conditions["b"], here.conditions["b"]
+    (own,), (mine,) = there.conditions["b"], here.conditions["b"]
     assert list(there.conditions) == list(here.conditions)
     assert (own.block, own.component, own.threshold, own.above) == (2, "residual", mine.threshold, False)
     np.testing.assert_array_equal(own.direction, mine.direction)
@@ -64,6 +64,18 @@ def test_everything_is_read_as_trimtab_reads_it(reader, folder):
     for i, edit in enumerate(there.edits):
         for tensor, values in edit.tensors.items():
             np.testing.assert_array_equal(values, here.tensors[f"{i}.{tensor}"])
+
+
+def test_several_conditions_of_an_attribute_are_read_as_format_2(reader, folder, tmp_path):
+    bounds = [Condition(k, np.arange(1.0, WIDTH + 1) - k, 0.125 * k, above=k > 0) for k in range(2)]
+    several = tt.Steering.load(folder).changed(conditions={"a": bounds[0], "b": bounds})
+    several.save(tmp_path / "two")
+    found = reader.read(tmp_path / "two")
+    assert found.id == several.id
+    assert [(name, [c.block for c in own]) for name, own in found.conditions.items()] == [("a", [0]), ("b", [0, 1])]
+    for mine, own in zip(found.conditions["b"], bounds, strict=True):
+        assert (mine.threshold, mine.above) == (own.threshold, own.above)
+        np.testing.assert_array_equal(mine.direction, own.direction)
 
 
 @pytest.mark.parametrize("name", EDITS)
@@ -121,7 +133,8 @@ CHANGES: dict[str, Any] = {
     "no tensors": lambda f: (f / "steering.safetensors").unlink(),
     "another file": lambda f: (f / "code.py").write_text("print()"),
     "a link": lambda f: ((f / "README.md").rename(f.parent / "card"), (f / "README.md").symlink_to(f.parent / "card")),
-    "a later format": lambda f: said(f, "format", value=2),
+    "a later format": lambda f: said(f, "format", value=3),
+    "format 2 without need": lambda f: said(f, "format", value=2),
     "another artifact": lambda f: said(f, "kind", value="report"),
     "an unknown field": lambda f: said(f, "extra", value=1),
     "an unknown kind": lambda f: said(f, "edits", 0, "kind", value="magic"),
@@ -170,9 +183,9 @@ def test_conditions_of_two_attributes_and_a_model_that_fits_are_read(reader, fol
     said(folder, "model", value=MODEL)
     here, there = read_here(folder), reader.read(folder)
     assert there.id == here.id
-    assert list(there.conditions) == list(here.conditions) == ["b", "a"]
-    for name, condition in there.conditions.items():
-        np.testing.assert_array_equal(condition.direction, here.conditions[name].direction)
+    assert list(there.conditions) == list(here.conditions) == list(here.attributes)
+    for name, (condition,) in there.conditions.items():
+        np.testing.assert_array_equal(condition.direction, here.conditions[name][0].direction)
     assert there.model == MODEL
 
 

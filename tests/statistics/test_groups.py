@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binomtest
 
 from trimtab.errors import InputError
-from trimtab.statistics.groups import MIN_CLUSTERS, Groups, grouped, means_differ, shrunk_means
+from trimtab.statistics.groups import MIN_CLUSTERS, Groups, best_grouped, grouped, means_differ, shrunk_means
 
 WIDTH = 12
 
@@ -148,3 +148,40 @@ def test_pulled_means_lie_nearer_to_the_true_ones() -> None:
         plain.append(((found.means - true) ** 2).sum())
         pulled.append(((found.shrunk - true) ** 2).sum())
     assert np.mean(pulled) < 0.9 * np.mean(plain)
+
+
+@pytest.mark.parametrize("sizes", [(40, 30), (30, 25, 20), (20, 20, 20, 20)])
+def test_as_many_groups_are_taken_as_have_directions_of_their_own(sizes: tuple[int, ...]) -> None:
+    right = 0
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        rows, subject = planted(rng, sizes)
+        differences = np.eye(WIDTH)[subject] + 0.5 * rng.standard_normal((len(subject), WIDTH))
+        groups, test = best_grouped(rows, differences, seed=0)
+        right += groups.k == len(sizes)
+        assert test.p_value < 0.05
+    assert right >= 9
+
+
+def test_the_number_of_groups_is_that_of_a_loop_and_its_test_counts_all_numbers() -> None:
+    rng = np.random.default_rng(5)
+    rows, _ = planted(rng, (14, 13, 12))
+    differences = rng.standard_normal((39, WIDTH))
+    tests = {k: means_differ(differences, grouped(rows, k, seed=0).label, seed=0) for k in (2, 3)}
+    with pytest.raises(InputError, match="it takes 8 in each"):
+        grouped(rows, 4, seed=0)  # left out
+    groups, test = best_grouped(rows, differences, seed=0)
+    best = max(tests, key=lambda k: tests[k].excess)
+    assert groups.k == best
+    assert test.p_value == min(1.0, 3 * tests[best].p_value)
+    with pytest.raises(InputError, match="15 independent examples are too few for 2 groups"):
+        best_grouped(rows[:15], differences[:15], seed=0)
+
+
+def test_where_all_groups_share_a_mean_a_small_p_is_as_rare_as_it_says() -> None:
+    small = 0
+    for seed in range(100):
+        rng = np.random.default_rng(100 + seed)
+        rows, _ = planted(rng, (12, 12))
+        small += best_grouped(rows, rng.standard_normal((24, WIDTH)), seed=seed)[1].p_value <= 0.05
+    assert binomtest(small, 100, 0.05, alternative="greater").pvalue > 0.01

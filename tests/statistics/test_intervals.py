@@ -168,6 +168,15 @@ def test_bootstrap_mean_covers(name, n, draws):
     check_coverage(f"a {name} mean, n={n}", draws, truth, draw)
 
 
+@pytest.mark.parametrize("draws", DRAWS)
+@pytest.mark.parametrize("n", [4, 6])
+@pytest.mark.parametrize("name", ["normal", "heavy"])
+def test_the_mean_of_as_few_as_eight_to_eleven_questions_leave_to_evaluate_is_covered(name, n, draws):
+    sample, truth = POPULATIONS[name]
+    draw = lambda seed: bootstrap_mean(sample(rng(seed), n), seed=seed)  # noqa: E731
+    check_coverage(f"a {name} mean, n={n}", draws, truth, draw)
+
+
 def test_two_sample_mean_is_close_to_welchs_interval_and_has_its_value():
     x, y = rng(8).normal(1, 1, 120), rng(9).normal(0, 2, 90)
     want = stats.ttest_ind(x, y, equal_var=False).confidence_interval(0.95)

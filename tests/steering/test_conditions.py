@@ -1,5 +1,8 @@
 """Conditions from prompts of known kinds, and what artifacts keep of them and of texts."""
 
+import json
+from hashlib import sha256
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,7 @@ from trimtab.errors import InputError
 from trimtab.interventions import Condition, Site
 from trimtab.models.conditions import cosines
 from trimtab.steering import Additive, Steering
+from trimtab.steering.artifact import read
 from trimtab.steering.conditions import balanced_accuracy, fit_condition
 from trimtab.steering.methods import Sides
 
@@ -69,9 +73,9 @@ def test_conditions_and_texts_are_kept_and_named_by_the_identity(tmp_path) -> No
     again = Steering.load(tmp_path / "s")
     assert again.id == made().id
     assert again.prompts == {"a": ("Be kind.\n\n", "")}
-    kept = again.conditions["b"]
+    (kept,) = again.conditions["b"]
     assert (kept.site, kept.threshold, kept.above) == (Site(1), 0.25, False)
-    assert kept.direction.tobytes() == made().conditions["b"].direction.tobytes()
+    assert kept.direction.tobytes() == made().conditions["b"][0].direction.tobytes()
     card = (tmp_path / "s" / "README.md").read_text()
     assert "Be kind." in card
     assert "below 0.25" in card
@@ -83,6 +87,50 @@ def test_conditions_and_texts_are_kept_and_named_by_the_identity(tmp_path) -> No
         made().changed(conditions={"b": Condition(1, torch.arange(2.0, D + 2), 0.25, above=False)}),
     ]
     assert len({s.id for s in [made(), *others]}) == 6
+
+
+def several() -> Steering:
+    """An attribute with three conditions beside one with one."""
+    bounds = [Condition(1, normal(D, seed=k), 0.1 * k, above=k != 2) for k in range(3)]
+    return made().changed(conditions={"a": bounds, "b": bounds[0]})
+
+
+def test_several_conditions_of_an_attribute_are_format_2_and_others_stay_format_1(tmp_path) -> None:
+    several().save(tmp_path / "s")
+    stored, again = read(tmp_path / "s"), Steering.load(tmp_path / "s")
+    assert stored.manifest.format == 2
+    assert stored.id == again.id == several().id
+    for name in ("a", "b"):
+        assert [len(s.conditions[name]) for s in (stored, again)] == [len(several().conditions[name])] * 2
+        for kept, own in zip(again.conditions[name], several().conditions[name], strict=True):
+            assert (kept.site, kept.threshold, kept.above) == (own.site, own.threshold, own.above)
+            assert kept.direction.tobytes() == own.direction.tobytes()
+    assert "below 0.2 with a stored direction" in (tmp_path / "s" / "README.md").read_text()
+    fewer = several().changed(conditions={"a": several().conditions["a"][:2], "b": several().conditions["b"]})
+    others = [made(), fewer, several().changed(conditions={"a": list(reversed(several().conditions["a"]))})]
+    assert len({s.id for s in [several(), *others]}) == 4
+    made().save(tmp_path / "one")
+    assert read(tmp_path / "one").manifest.format == 1
+    assert several().changed(conditions={"a": [], "b": []}).conditions == {}
+
+
+@pytest.mark.parametrize(
+    ("steering", "number", "word"),
+    [
+        (several, 1, "two are for the same attribute, which is format 2, not 1"),
+        (made, 2, "no two are for the same attribute, which is format 1, not 2"),
+        (several, 3, "format 3, written by trimtab .*; this version reads 1 to 2. Update trimtab"),
+    ],
+)
+def test_a_format_that_says_more_or_less_than_is_there_is_refused(tmp_path, steering, number, word) -> None:
+    steering().save(tmp_path / "s")
+    file = tmp_path / "s" / "steering.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"format": number}))
+    lines = (tmp_path / "s" / "MANIFEST").read_text().splitlines()
+    sums = [f"{sha256(file.read_bytes()).hexdigest()}  {file.name}" if file.name in line else line for line in lines]
+    (tmp_path / "s" / "MANIFEST").write_text("".join(f"{line}\n" for line in sums))
+    with pytest.raises(InputError, match=word):
+        read(tmp_path / "s")
 
 
 def test_names_and_combinations_take_them_along() -> None:

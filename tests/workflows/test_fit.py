@@ -170,6 +170,7 @@ def test_conditions_are_found_and_measured_on_prompts_of_their_own(model: Model)
         ({"condition": {"warmth": prompts_of_two_kinds()}}, "'warmth'"),
         ({"condition": Behavior("same", [Example("", "a", "a b")] * 3 + [Example("", "b", "a")])}, "both sides"),
         ({"condition": Behavior("few", [Example("", "one text", "another")] * 3)}, "12 different prompts"),
+        ({"method": "instruction", "condition": few("formality")}, "whatever conditions say"),
         ({"method": "instruction", "site": [1]}, "leave out the sites"),
         ({"method": "iti", "site": ["mlp:1"]}, "reads heads"),
     ],
@@ -554,6 +555,36 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_model_is_loaded(
             code, _, err = run(*command, "--out", out)
             assert (code, "--out" in err) == (2, True), err
     assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")) == ["file", "foreign", "foreign/note"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("check sentiment --max-kl -1", "max_kl -1.0 must be 0 or more (--max-kl)"),
+        ("check sentiment --min-effect nan", "min_effect nan must be 0 or more (--min-effect)"),
+        (
+            "check sentiment --max-capability-loss 0",
+            "max_capability_loss 0.0 must lie between 0 and 1 (--max-capability-loss)",
+        ),
+        ("fit sentiment --max-kl nan", "max_kl nan must be 0 or more (--max-kl)"),
+        ("fit sentiment --backfire 1", "give a share between 0 and 1"),
+        ("fit sentiment --method mixture --backfire 0.2", "has conditions of its own"),
+        ("fit sentiment --method instruction --condition formality", "whatever conditions say"),
+        (
+            "advise sentiment --max-anti-steerable 2",
+            "max_anti_steerable 2.0 must lie between 0 and 1 (--max-anti-steerable)",
+        ),
+        ("advise sentiment --minutes 0", "minutes 0.0 must be above 0 (--minutes)"),
+        ("tune --task behavior:sentiment --method pca --max-damage 0", "max_damage 0.0 must be above 0 (--max-damage)"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused_before_the_model_is_loaded(
+    words: str, said: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("trimtab.models.load", lambda *a, **k: pytest.fail("loaded"))
+    code, _, err = run(*words.split())
+    assert (code, said in " ".join(err.split())) == (2, True), err
 
 
 @pytest.mark.parametrize(

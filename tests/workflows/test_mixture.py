@@ -5,10 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests import mixtures
+from tests.serving.engines.asking import answers_of, text_of
 
 import trimtab as tt
 from trimtab.errors import InputError
+from trimtab.interventions import Request, RequestSteering, Sampling
 from trimtab.results.report import Report
+from trimtab.serving.engines.transformers import TransformersEngine
+from trimtab.texts import Rendered
 from trimtab.workflows.fit.fit import Fitted
 
 
@@ -33,9 +37,9 @@ def test_a_check_asks_whether_these_are_two_behaviors(model: tt.Model, tmp_path:
     assert Report.load(tmp_path / "out").direction == report.direction
 
 
-def fitted(model: tt.Model, behavior: tt.Behavior, **options: object) -> Fitted:
+def fitted(model: tt.Model, behavior: tt.Behavior, train: int = 60, **options: object) -> Fitted:
     return tt.fit(
-        model, [behavior], method="mixture", site=1, strength=1.0, train=60, evaluation=20, verify=False, **options
+        model, [behavior], method="mixture", site=1, strength=1.0, train=train, evaluation=20, verify=False, **options
     )  # type: ignore[arg-type]
 
 
@@ -82,6 +86,37 @@ def test_each_prompt_is_steered_by_the_vector_of_its_own_group_alone(model: tt.M
     by_group = [model.generate(prompts, **{**strong, "steering": one}) for one in alone]
     assert written == [by_group[kind][i] for i, kind in enumerate(kinds)]
     assert by_group[0] != by_group[1]
+
+
+def test_three_sorts_have_a_direction_each_and_scoring_generation_and_server_agree_on_which_acts(
+    model: tt.Model, tmp_path: Path
+) -> None:
+    steering = fitted(model, mixtures.behavior(60, 50, marks=40), train=75).steering
+    assert list(steering.attributes) == ["mood-1", "mood-2", "mood-3"]
+    steering.save(tmp_path / "three")
+    steering = tt.Steering.load(tmp_path / "three")  # as a server has it
+    alone = [tt.Steering.from_vector(1, vector) for vector in steering.edits[tt.Site(1)].vectors]  # type: ignore[attr-defined]
+    sorts = mixtures.sorts(5, 5, seed=5, marks=5)
+    prompts = [prompt for _, prompt in sorts]
+    by = RequestSteering("three", dict.fromkeys(steering.attributes, 5.0))
+    ids = [model.encoder().encode([Rendered("", prompt, "")])[0].ids for prompt in prompts]
+    requests = [Request(str(i), row, Sampling(4, temperature=0), by) for i, row in enumerate(ids)]
+    found = answers_of(TransformersEngine, model, {"three": steering}, requests)
+    left = [{e.edits.left_alone for e in found[str(i)] if e.edits} for i in range(15)]
+    acting = [[j for j, name in enumerate(steering.attributes) if name not in one] for (one,) in left]
+    assert all(len(own) == 1 for own in acting)
+    group = np.array([own for (own,) in acting])
+    kinds = np.array([kind for kind, _ in sorts])
+    assert [len(set(group[kinds == kind])) for kind in range(3)] == [1, 1, 1]
+    assert len(set(group)) == 3
+    written = [text_of(found[str(i)]) for i in range(15)]
+    strong = {"strength": 5.0, "max_new_tokens": 4}
+    assert written == model.generate(prompts, steering=steering, **strong)  # type: ignore[arg-type]
+    by_group = [model.generate(prompts, steering=one, **strong) for one in alone]  # type: ignore[arg-type]
+    assert written == [by_group[own][i] for i, own in enumerate(group)]
+    scores = [model.score(prompts, [" yes!"] * 15, steering=s).mean.numpy() for s in (steering, *alone)]
+    np.testing.assert_allclose(scores[0], np.stack(scores[1:])[group, np.arange(15)], atol=1e-4)
+    assert np.ptp(scores[1:], axis=0).min() > 1e-3  # which of them acts makes a difference
 
 
 def test_one_behavior_keeps_one_vector(model: tt.Model) -> None:

@@ -24,7 +24,8 @@ MAX_ROWS = 5_000  # drawn from a larger set: more would take hours and hardly na
 _NEEDED = ("train", "dev", "eval")
 _MAX_SHARE = 0.1  # of a part's rows that one cluster may fill, if there are enough clusters
 _MIN_ROWS = 2  # rows, and clusters, in each needed part
-_SPARE_CLUSTERS = 7  # besides those of the shots: two a needed part, and one to choose from
+_MIN_CLUSTERS = 8  # two to train on, two to choose by, and four to evaluate on, of fewer of which no spread is known
+_BESIDES_SHOTS = 11  # clusters that solved examples must leave: else they would take a third of all, or more
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ class Splits:
     """The five parts of a behavior; no cluster is in two of them.
 
     Args:
-        shots: the solved examples shown in front, one a cluster. For bare statements each holds a pair.
+        shots: the solved examples shown in front, one a cluster. For bare statements each holds a pair. None where
+            there are few questions.
         train: what the steering is fitted on.
         dev: what choices are made on.
         eval: what is reported.
@@ -170,8 +172,9 @@ def split(
     shuffling one class within a part would only exchange one arbitrary matching for another.
 
     Args:
-        behavior: with at least `n_shots` + 7 clusters.
-        n_shots: solved examples to show in front; for bare statements, pairs of them.
+        behavior: with at least 8 clusters.
+        n_shots: solved examples to show in front; for bare statements, pairs of them. None are set aside where fewer
+            than 11 clusters would be left, since they would be missed more elsewhere.
         train: training rows; development then gets 0.4 times as many. None: 250 for choices, with 100
             and 500; 150 for free text, with 60 and 280; fewer in proportion. What is left goes to evaluation, up to
             500 rows.
@@ -193,7 +196,9 @@ def split(
             raise InputError(f"{name}={size}: it must be at least {_MIN_ROWS}", code="too-few-examples", field=name)
     if n_shots < 0:
         raise InputError(f"n_shots={n_shots}: it cannot be negative", code="out-of-range", field="n_shots")
-    members = _members(behavior, n_shots + _SPARE_CLUSTERS)
+    members = _members(behavior, _MIN_CLUSTERS)
+    if len(members) < n_shots + _BESIDES_SHOTS:
+        n_shots = 0
     names = list(members)
     order = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
     shots = sorted(order, key=lambda cluster: len(members[cluster]))[:n_shots]  # stable: random among the smallest

@@ -59,15 +59,20 @@ def advise(
     loaded = load_behavior(behavior, view=view, format=format, skip_bad=skip_bad)
     options.own_folder(out)
 
+    from trimtab.experiment.numbers import above_0
     from trimtab.experiment.progress import OnTerminal
     from trimtab.languages import spoken
     from trimtab.phrases import Phrase
     from trimtab.reports.advise.files import PAGE
     from trimtab.reports.advise.terminal import advice_summary
     from trimtab.results import DECISIONS
+    from trimtab.verdict.decision import Thresholds
     from trimtab.verdict.next_steps import CommandWords
     from trimtab.workflows.advise import advise as run
 
+    Thresholds(min_effect or 0.0, max_anti_steerable, max_kl).check()
+    if minutes is not None:
+        above_0("minutes", minutes)
     told = options.as_words(view=view, format=format, skip_bad=skip_bad)
     which = options.as_words(
         model=None if model == "smollm2" else model, revision=revision, adapter=adapter,

@@ -151,7 +151,10 @@ def check(
     from trimtab.experiment.executor import LOCAL
     from trimtab.results import DECISIONS
     from trimtab.results.comparison import compare
+    from trimtab.verdict.decision import Thresholds
     from trimtab.verdict.next_steps import CommandWords
+
+    Thresholds(min_effect or 0.0, max_anti_steerable, max_kl, max_capability_loss).check()
 
     made = None
     if steering:

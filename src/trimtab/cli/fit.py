@@ -95,13 +95,16 @@ def fit(
     language = options.language_of(lang)
     hyperparameters = _hyperparameters(set_ or [])
     from trimtab.behaviors import load as load_behavior
-    from trimtab.steering.methods import configured
+    from trimtab.workflows.fit.fit import fit as run
+    from trimtab.workflows.fit.fit import makers_of
     from trimtab.workflows.fit.selection import grid
 
-    for one in grid(hyperparameters):
-        configured(method, one)
     loaded = [load_behavior(source, view=view, format=format, skip_bad=skip_bad) for source in behaviors]
     conditions = _conditions(condition or [], [b.name for b in loaded])
+    makers_of(
+        method, grid(hyperparameters), [b.name for b in loaded], strength=chosen, max_kl=max_kl, conditional=conditions,
+        backfire=backfire,
+    )  # fmt: skip
     prompts = {file: load_behavior(file, skip_bad=skip_bad) for file in dict.fromkeys(conditions.values())}
     work = _folders(out)
 
@@ -111,7 +114,6 @@ def fit(
     from trimtab.reports.fit.terminal import gate_summary
     from trimtab.results.report import IN_WORDS
     from trimtab.workflows.fit.directions import read_toward
-    from trimtab.workflows.fit.fit import fit as run
 
     toward = read_toward(shrink_toward or [])
     wanted = options.model_source(model, revision, adapter, dtype, device, device_map, quantisation)

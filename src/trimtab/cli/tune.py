@@ -96,12 +96,19 @@ def tune(
     options.own_folder(out)
 
     from trimtab.experiment.progress import OnTerminal
+    from trimtab.experiment.task_parts import Sizes
     from trimtab.languages import spoken
     from trimtab.reports.tune.files import PAGE
     from trimtab.reports.tune.terminal import tuning_summary
     from trimtab.steering import Steering
     from trimtab.workflows.tune import tune as run
+    from trimtab.workflows.tune.settings import Settings
+    from trimtab.workflows.tune.yardstick import Limits
 
+    shifts = tuple(gate) if gate else (0.0,)
+    limits, sizes = Limits(max_damage, max_capability_loss, max_loss), Sizes(train, dev, test)
+    numbers = (sampler, trials, max_factor, shifts, limits, sizes, damage_texts, seed)
+    Settings(*numbers, scope, chat_template)  # type: ignore[arg-type]  # refused before the model is loaded
     given = [Steering.load(folder, allow_mismatch=allow_mismatch) for folder in steering or ()]
     source, revision = options.model_of(given[0], model, revision) if given else (model or options.EMBEDDED, revision)
     wanted = options.model_source(source, revision, adapter, dtype, device, device_map, quantisation)
@@ -117,7 +124,7 @@ def tune(
             sampler=sampler,
             trials=trials,
             max_factor=max_factor,
-            gates=tuple(gate) if gate else (0.0,),
+            gates=shifts,
             max_damage=max_damage,
             max_capability_loss=max_capability_loss,
             max_loss=max_loss,

@@ -14,11 +14,13 @@ from trimtab.experiment.steps import Step
 from trimtab.interventions import Scope, Site, prompt_prefixes
 from trimtab.models import Encoded, Model, steer
 from trimtab.models.sharing import tokens_to_run
+from trimtab.phrases import Phrase
 from trimtab.steering import Steering
 from trimtab.storage.steps import Arrays, Ledger
 
 HEAD_SHARE = 0.4  # cost of the head at the answer's tokens, in passes through the blocks; for the estimate only
 _TIMED_RUNS = 2
+NO_SHOTS = Phrase("of so few different questions none are set aside as solved examples")
 Split = Literal["dev", "eval", "replication"]
 Variant = tuple[Steering | None, float]  # a steering, and its strength
 
@@ -65,8 +67,14 @@ class Experiment:
 
     @property
     def measured_types(self) -> tuple[PromptType, ...]:
-        """The types asked for that have a meaning for this behavior."""
-        return tuple(t for t in self.prompt_types if not_measured(self.behavior, t) is None)
+        """The types asked for that have a meaning here."""
+        return tuple(t for t in self.prompt_types if self.not_measured(t) is None)
+
+    def not_measured(self, prompt_type: PromptType) -> Phrase | None:
+        """Why a prompt type has no meaning for this behavior or with these parts of it, or None if it has one."""
+        if prompt_type.shots and not self.splits.shots.examples:
+            return NO_SHOTS
+        return not_measured(self.behavior, prompt_type)
 
     def run(self, step: Step) -> Arrays:
         """The arrays of a step: kept ones if it was finished before, on this model."""

@@ -16,7 +16,7 @@ class Condition:
     """Which prompts an attribute acts on: a bound on the cosine of a prompt's mean activation with a direction.
 
     After CAST (Lee et al. 2409.05907), with the signed cosine in place of the similarity to a projection.
-    `trimtab.models.conditions` decides which prompts meet it.
+    `trimtab.models.conditions` decides which prompts meet it. An attribute with several conditions acts where all hold.
 
     Args:
         site: where the prompt is read; as `Site.of` takes it.

@@ -42,8 +42,8 @@ class Steerable(PromptTexts, Protocol):
         ...
 
     @property
-    def conditions(self) -> Mapping[str, Condition]:
-        """By attribute, the condition that a prompt must meet for it to act; attributes without one always act."""
+    def conditions(self) -> Mapping[str, tuple[Condition, ...]]:
+        """By attribute, the conditions that a prompt must all meet for it to act; attributes without any always act."""
         ...
 
     @property

@@ -34,7 +34,7 @@ class ActsOn(Step):
 
     def cost(self, on: Experiment) -> float:
         prompts = [prompt_alone(row) for row in self._texts(on)]
-        return on.reading_cost(prompts, [c.site for c in self.steering.conditions.values()])
+        return on.reading_cost(prompts, [c.site for several in self.steering.conditions.values() for c in several])
 
     def compute(self, on: Experiment) -> Arrays:
         treatment = on.treatment((self.steering, 1.0))

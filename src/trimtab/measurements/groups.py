@@ -19,9 +19,8 @@ from trimtab.results.consequences import Direction, ExampleGroup, Grouping
 from trimtab.results.figures import Estimate, estimate
 from trimtab.statistics import Interval
 from trimtab.statistics.contrast import Contrast
-from trimtab.statistics.groups import MIN_CLUSTERS, Groups, MeansDiffer, grouped, means_differ
+from trimtab.statistics.groups import MIN_CLUSTERS, best_grouped
 
-NUMBERS: Final = (2, 3, 4)  # of groups
 _SHOWN: Final = 3  # prompts of each group
 _NO_PROMPTS: Final = Phrase("the examples have no prompts that could tell groups apart")
 
@@ -31,7 +30,7 @@ def with_groups(
 ) -> Direction:
     """The tests of a direction, with the examples in groups by their prompts.
 
-    Of 2, 3 and 4 groups those are taken whose mean differences are farthest apart, against groups dealt at random.
+    Of 2, 3 and 4 groups those are taken that `trimtab.statistics.groups.best_grouped` takes.
 
     Args:
         found: the other tests.
@@ -63,18 +62,12 @@ def _grouping(on: Experiment, geometry: Geometry, own: Steered, part: Split, sit
     contexts = prompt_activations(on, "train", [site])["positive"][site][list(geometry.examples)]
     here = prompt_activations(on, part, [site])["positive"][site]
     clusters, differences = np.array(geometry.clusters), geometry.differences
-    tried: list[tuple[Groups, MeansDiffer]] = []
-    for k in NUMBERS:
-        try:
-            groups = grouped(contexts, k, clusters, seed=on.seed)
-        except InputError:  # too few, or all alike
-            continue
-        tried.append((groups, means_differ(differences, groups.label, clusters, seed=on.seed)))
-    if not tried:
+    try:
+        groups, test = best_grouped(contexts, differences, clusters, seed=on.seed)
+    except InputError:  # too few, or all alike
         return Grouping(
             reason=Phrase("the prompts make no two groups of at least {n} independent examples", n=MIN_CLUSTERS)
         )
-    groups, test = max(tried, key=lambda one: one[1].excess)
     of = groups.of(here)
     examples = [on.splits.train.examples[i] for i in geometry.examples]
     found = []
@@ -91,7 +84,7 @@ def _grouping(on: Experiment, geometry: Geometry, own: Steered, part: Split, sit
                 prompts=tuple(in_short(examples[i].prompt) for i in shown),
             )
         )
-    return Grouping(groups=tuple(found), p_value=min(1.0, len(NUMBERS) * test.p_value))
+    return Grouping(groups=tuple(found), p_value=test.p_value)
 
 
 def _among(effect: Contrast, measure: Callable[[], Interval]) -> Estimate:

@@ -39,13 +39,13 @@ def decided(model: "Model", rows: Sequence[Encoded], variants: Sequence[tuple[St
         rows: texts with their prompt lengths.
         variants: edits for all rows.
     """
-    conditions = {id(c): c for v in variants for s in v if s.active for c in s.conditions if c is not None}
+    conditions = {id(c): c for v in variants for s in v if s.active for several in s.conditions for c in several}
     if not conditions:
         return list(variants)
     sites = list(dict.fromkeys(c.site for c in conditions.values()))
     activations = capture(model, [prompt_alone(row) for row in rows], sites, "mean").activations
-    acts = {key: met(c, activations[c.site]).cpu() for key, c in conditions.items()}
-    return [tuple(_decided(s, acts, len(rows)) for s in v) for v in variants]
+    held = {key: met(c, activations[c.site]).cpu() for key, c in conditions.items()}
+    return [tuple(_decided(s, held, len(rows)) for s in v) for v in variants]
 
 
 def acts(model: "Model", rows: Sequence[Encoded], steer: Steer) -> Tensor:
@@ -71,11 +71,13 @@ def not_met(before: Steer, after: Steer) -> list[int]:
     return [column for column, (was, left) in enumerate(both) if was and not left]
 
 
-def _decided(steer: Steer, acts: dict[int, Tensor], n: int) -> Steer:
-    if not steer.active or not any(steer.conditions):
+def _decided(steer: Steer, held: dict[int, Tensor], n: int) -> Steer:
+    if not steer.undecided:
         return steer
     always = torch.ones(n, dtype=torch.bool)
-    table = torch.stack([always if c is None else acts[id(c)] for c in steer.conditions], dim=1)  # [n, A]
+    table = torch.stack(
+        [torch.stack([always, *(held[id(c)] for c in several)]).all(dim=0) for several in steer.conditions], dim=1
+    )  # [n, A]
     strength = torch.where(table.to(steer.strength.device), steer.strength, 0.0)
     return replace(steer, strength=strength, conditions=())
 

@@ -150,7 +150,8 @@ class Steer:
         edits: one edit per site.
         strength: `[B, A]`, or `[1, A]` for the same in every row.
         scope: which tokens, one for all rows or one per row.
-        conditions: by attribute, what a row's prompt must meet; decided before a pass (`trimtab.models.conditions`).
+        conditions: by attribute, all that a row's prompt must meet; decided before a pass
+            (`trimtab.models.conditions`).
 
     Raises:
         InputError: an unknown scope, a strength that is not finite, a number of scopes that does not match the rows.
@@ -168,7 +169,7 @@ class Steer:
     edits: Mapping[Site, Edit]
     strength: Tensor
     scope: Scope | tuple[Scope, ...] = "all"
-    conditions: tuple[Condition | None, ...] = ()
+    conditions: tuple[tuple[Condition, ...], ...] = ()
     window: Tensor = field(init=False, repr=False)  # [B or 1, 2]
     part: Tensor | None = field(init=False, repr=False)  # [B or 1, 1], as `in_scope` takes it
     on: Tensor = field(init=False, repr=False)  # [B or 1, 1] bool: rows that are not all zero
@@ -198,7 +199,7 @@ class Steer:
     @property
     def undecided(self) -> bool:
         """Whether it has conditions, which `trimtab.models.conditions` decides before a pass."""
-        return self.active and any(c is not None for c in self.conditions)
+        return self.active and any(self.conditions)
 
     @property
     def rows(self) -> int:
@@ -254,7 +255,7 @@ def steer(steering: Steerable, strength: Strengths = None, scope: Scopes = "all"
         [[2.0]]
     """
     rows = [list(row.values()) for row in strength_rows(steering, strength)]
-    conditions = tuple(steering.conditions.get(name) for name in steering.attributes) if steering.conditions else ()
+    conditions = tuple(steering.conditions.get(name, ()) for name in steering.attributes) if steering.conditions else ()
     scopes = checked_scopes(scope)
     return Steer(
         steering.edits,

@@ -5,7 +5,7 @@ whole, since copies of one question would make a group of their own look alike. 
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike as Array
 from trimtab.errors import InputError
 from trimtab.statistics.inputs import Floats, Ints, as_rows, at_length_1, cluster_codes, cluster_means, same_width
 
+NUMBERS: Final = (2, 3, 4)  # of groups that are looked for
 MIN_CLUSTERS: Final = 8  # in each group; the mean of fewer is mostly noise
 _STARTS: Final = 10  # of k-means, of which the tightest is taken
 _ALIKE: Final = 1e-5  # distance of directions, below which they differ by rounding
@@ -160,6 +161,41 @@ def means_differ(
     spread = float(between[1:].std())
     excess = float(between[0] - between[1:].mean()) / spread if spread > 0 else 0.0
     return MeansDiffer(float(reached.mean()), excess)
+
+
+def best_grouped(
+    contexts: Array, rows: Array, clusters: Array | None = None, *, seed: int
+) -> tuple[Groups, MeansDiffer]:
+    """Of 2, 3 and 4 groups those whose means are farthest apart, against groups dealt at random, with that test.
+
+    The excess of `means_differ` says it: two groups that are one add noise to the spread between groups and next to
+    nothing else, and two that are put together take away more than the noise of one.
+
+    Args:
+        contexts: what each example is about, by which it is put into a group, `[n, d_model]`.
+        rows: vectors such as the differences of pairs, whose means are compared, `[n, d_model]`.
+        clusters: cluster of each row, `[n]`.
+        seed: of the starts and the permutations.
+
+    Returns:
+        the groups, and their test; its p holds for all three numbers together (Bonferroni).
+
+    Raises:
+        InputError: no number makes groups; the reason of the smallest.
+    """
+    found: list[tuple[Groups, MeansDiffer]] = []
+    refused: list[InputError] = []
+    for k in NUMBERS:
+        try:
+            groups = grouped(contexts, k, clusters, seed=seed)
+        except InputError as error:
+            refused.append(error)
+            continue
+        found.append((groups, means_differ(rows, groups.label, clusters, seed=seed)))
+    if not found:
+        raise refused[0]
+    groups, test = max(found, key=lambda one: one[1].excess)
+    return groups, replace(test, p_value=min(1.0, len(NUMBERS) * test.p_value))
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,10 +27,12 @@ def card(steering: Steering, reliability: Mapping[str, Any] | None = None) -> st
     lines += ["", "| site | edit |", "| --- | --- |"]
     lines += [f"| {site} | {', '.join(kinds)} |" for site, kinds in steering.kinds.items()]
     lines += [f"| in front of the prompt | {in_markdown(text)} |" for text, _ in steering.prompts.values()]
-    for name, c in steering.conditions.items():
-        bound = f"{'above' if c.above else 'below'} {c.threshold:.3g}"
-        when = f"acts on prompts whose mean activation at site {c.site} has a cosine {bound} with a stored direction."
-        lines += ["", f"{in_markdown(name)} {when}"]
+    for name, several in steering.conditions.items():
+        bounds = (
+            f"at site {c.site} has a cosine {'above' if c.above else 'below'} {c.threshold:.3g} with a stored direction"
+            for c in several
+        )
+        lines += ["", f"{in_markdown(name)} acts on prompts whose mean activation {', and '.join(bounds)}."]
     lines += ["", f"Method: {in_markdown(steering.method)}.", ""]
     if steering.presets:
         lines += ["Presets: " + ", ".join(f"`{_code(name)}`" for name in steering.presets) + ".", ""]

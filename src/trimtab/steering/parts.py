@@ -1,6 +1,6 @@
 """Checks of a steering's parts other than its edits: names, strengths, presets, sites, conditions and texts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from math import isfinite
 from numbers import Real
@@ -9,6 +9,8 @@ from typing import Any
 from trimtab.errors import InputError
 from trimtab.interventions import Condition, ModelFacts, Site
 from trimtab.texts import checked_text
+
+Conditions = Condition | Sequence[Condition]  # of an attribute, which acts where all hold
 
 MAX_NAME = 200
 MAX_PROMPT = 100_000
@@ -92,27 +94,23 @@ def check_site(site: Site, made_for: ModelFacts | None) -> None:
         )
 
 
-def check_conditions(
-    conditions: Mapping[str, Condition], attributes: Mapping[str, float], made_for: ModelFacts | None
-) -> None:
-    """Check that conditions are for known attributes, and read sites of the model it was made for.
+def checked_conditions(
+    conditions: Mapping[str, Conditions], attributes: Mapping[str, float], made_for: ModelFacts | None
+) -> dict[str, tuple[Condition, ...]]:
+    """Conditions as tuples, in the order of the attributes.
 
     Raises:
-        InputError: they are not, or do not.
+        InputError: one is for no attribute, is no condition, or reads no site of the model it was made for.
     """
-    for name, condition in conditions.items():
-        if name not in attributes:
-            raise InputError(
-                f"a condition is for attribute {name!r}, which the steering does not have",
-                code="unknown-attribute",
-                field=f"conditions.{name}",
-            )
-        if not isinstance(condition, Condition):
-            raise InputError(
-                f"the condition of {name!r} must be a Condition, not {type(condition).__name__}",
-                code="wrong-type",
-                field=f"conditions.{name}",
-            )
+    unknown = [name for name in conditions if name not in attributes]
+    if unknown:
+        raise InputError(
+            f"a condition is for attribute {unknown[0]!r}, which the steering does not have",
+            code="unknown-attribute",
+            field=f"conditions.{unknown[0]}",
+        )
+    found = {name: _several(name, conditions[name]) for name in attributes if name in conditions}
+    for name, condition in ((name, one) for name, several in found.items() for one in several):
         if made_for is None:
             continue
         if condition.site.block >= made_for.n_blocks or len(condition.direction) != made_for.d_model:
@@ -122,6 +120,19 @@ def check_conditions(
                 code="wrong-shape",
                 field=f"conditions.{name}",
             )
+    return {name: several for name, several in found.items() if several}
+
+
+def _several(name: str, given: Any) -> tuple[Condition, ...]:
+    several = tuple(given) if isinstance(given, list | tuple) else (given,)
+    for one in several:
+        if not isinstance(one, Condition):
+            raise InputError(
+                f"the condition of {name!r} must be a Condition, not {type(one).__name__}",
+                code="wrong-type",
+                field=f"conditions.{name}",
+            )
+    return several
 
 
 def check_prompts(prompts: Mapping[str, tuple[str, str]], attributes: Mapping[str, float]) -> None:

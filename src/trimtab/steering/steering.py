@@ -15,7 +15,7 @@ from trimtab.notebook import summary
 from trimtab.phrases import Phrase
 from trimtab.steering.edits import Additive, Stack, StoredEdit
 from trimtab.steering.edits.fit import check_fits_site
-from trimtab.steering.parts import check_conditions, check_prompts, checked_attributes, checked_presets
+from trimtab.steering.parts import Conditions, check_prompts, checked_attributes, checked_conditions, checked_presets
 
 Edits = Mapping[Site, Edit] | Mapping[int, Edit] | Mapping[str, Edit] | Mapping[Place, Edit]
 
@@ -57,7 +57,8 @@ class Steering:
         presets: strengths by attribute, under names such as `gentle`; attributes left out keep their default.
         made_for: the model whose activations it was made from. Models with other weights reject it.
         allow_mismatch: let other weights of the same shapes be steered.
-        conditions: by attribute, the condition that a prompt must meet for it to act; attributes left out always act.
+        conditions: by attribute, a condition that a prompt must meet for it to act, or several, all of which it must
+            meet; kept as tuples. Attributes left out always act.
         prompts: by attribute, the texts in front of the prompt at strengths above and below 0, each ending with a space
             or blank line; the second may be empty.
 
@@ -81,7 +82,7 @@ class Steering:
     presets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     made_for: ModelFacts | None = None
     allow_mismatch: bool = False
-    conditions: Mapping[str, Condition] = field(default_factory=dict)
+    conditions: Mapping[str, tuple[Condition, ...]] = field(default_factory=dict)
     prompts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def __init__(
@@ -92,7 +93,7 @@ class Steering:
         presets: Mapping[str, Mapping[str, float]] | None = None,
         made_for: ModelFacts | None = None,
         allow_mismatch: bool = False,
-        conditions: Mapping[str, Condition] | None = None,
+        conditions: Mapping[str, Conditions] | None = None,
         prompts: Mapping[str, tuple[str, str]] | None = None,
     ) -> None:
         by_site = {Site.of(place): edit for place, edit in edits.items()}
@@ -106,7 +107,6 @@ class Steering:
         named_strengths = checked_presets(presets or {}, strengths)
         for site, edit in by_site.items():
             check_fits_site(site, edit, len(strengths), made_for)
-        check_conditions(conditions or {}, strengths, made_for)
         check_prompts(prompts or {}, strengths)
         object.__setattr__(self, "edits", by_site)
         object.__setattr__(self, "attributes", strengths)
@@ -114,7 +114,7 @@ class Steering:
         object.__setattr__(self, "presets", named_strengths)
         object.__setattr__(self, "made_for", made_for)
         object.__setattr__(self, "allow_mismatch", allow_mismatch)
-        object.__setattr__(self, "conditions", {name: c for name in strengths if (c := (conditions or {}).get(name))})
+        object.__setattr__(self, "conditions", checked_conditions(conditions or {}, strengths, made_for))
         object.__setattr__(self, "prompts", {name: t for name in strengths if (t := (prompts or {}).get(name))})
 
     @staticmethod
@@ -292,7 +292,7 @@ class Steering:
             Phrase("presets"): ", ".join(self.presets),
         }
         rows = [
-            (name, strength, Phrase("if its condition holds") if name in self.conditions else Phrase("always"))
+            (name, strength, Phrase("where its conditions hold") if name in self.conditions else Phrase("always"))
             for name, strength in self.attributes.items()
         ]
         columns = (Phrase("attribute"), Phrase("default strength"), Phrase("acts"))

@@ -70,7 +70,7 @@ def manifest_and_tensors(steering: Steering, versions: Mapping[str, str]) -> tup
                 )
             )
     conditions: list[ConditionEntry] = []
-    for name, c in steering.conditions.items():
+    for name, c in ((name, one) for name, several in steering.conditions.items() for one in several):
         tensors[f"condition.{len(conditions)}"] = c.direction
         entry = ConditionEntry(attribute=name, site=str(c.site), threshold=c.threshold, above=c.above)
         conditions.append(entry)
@@ -83,7 +83,7 @@ def _manifest(
     origin = steering.origin
     try:
         manifest = Manifest(
-            format=1,
+            format=artifact.format_of(conditions),
             kind="steering",
             versions=dict(versions),
             model=steering.made_for,

@@ -8,6 +8,7 @@ from typing import Literal
 from scipy.special import ndtri
 
 from trimtab.decimals import bracketed, decimals
+from trimtab.experiment.numbers import between_0_and_1, not_below_0
 from trimtab.phrases import Phrase
 from trimtab.results.numbers import in_unit
 from trimtab.statistics.intervals import Interval
@@ -37,6 +38,17 @@ class Thresholds:
     max_kl: float = 0.1
     max_capability_loss: float = 0.05
     allow_desired_loss: bool = False
+
+    def check(self) -> None:
+        """Check that the bounds make sense, before any work.
+
+        Raises:
+            InputError: one is not a number, or lies where nothing could be held against it; names it.
+        """
+        for name in ("min_effect", "max_kl"):
+            not_below_0(name, getattr(self, name))
+        for name in ("max_anti_steerable", "max_capability_loss"):
+            between_0_and_1(name, getattr(self, name))
 
 
 @dataclass(frozen=True)

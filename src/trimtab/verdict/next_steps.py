@@ -13,6 +13,7 @@ from trimtab.verdict.decision import Conclusion
 from trimtab.verdict.requirements import DESIRED, EFFECT, GENERATED, ODD
 
 MANY_ROWS = 20_000  # that nobody writes for one check
+FEW_TO_LEARN_FROM = 5  # training examples, below which a vector is worth steadying
 LEAST_CHANCE = 0.02  # below which a chance is only bounded
 
 
@@ -249,6 +250,17 @@ def _after_inconclusive(report: Report, conclusion: Conclusion, commands: _Comma
         yield _as_it_goes_on(report, ahead)
     elif needed and not conclusion.unable:
         yield _more_rows(report, needed)
+    if needed and report.steering is None and report.n_train < FEW_TO_LEARN_FROM:
+        yield NextStep(
+            code="shrink",
+            what=Phrase(
+                "{n} examples make a vector that holds a good deal of chance. Until there are more, directions known "
+                "beforehand can steady it.",
+                n=report.n_train,
+            ),
+            command=commands.fit(f"--shrink-toward built-in --out {_folder(report, 'shrunk')}"),
+            values={"n": str(report.n_train)},
+        )
 
 
 def _more_texts(report: Report, needed: list[int | None], commands: _Commands) -> NextStep:

@@ -22,4 +22,5 @@ from trimtab.steering.artifact.manifest import ConditionEntry as ConditionEntry
 from trimtab.steering.artifact.manifest import EditEntry as EditEntry
 from trimtab.steering.artifact.manifest import Manifest as Manifest
 from trimtab.steering.artifact.manifest import canonical as canonical
+from trimtab.steering.artifact.manifest import format_of as format_of
 from trimtab.steering.artifact.tensors import Floats as Floats

@@ -13,13 +13,13 @@ from trimtab.steering.artifact.documents import document, parsed
 from trimtab.steering.artifact.exchange import recover
 from trimtab.steering.artifact.folder import CARD, REPORT, STEERING, TENSORS, sealed, verified
 from trimtab.steering.artifact.identity import identity
-from trimtab.steering.artifact.manifest import Manifest, manifest_of
+from trimtab.steering.artifact.manifest import Manifest, format_of, manifest_of
 from trimtab.steering.artifact.tensors import Floats, content_of, tensors_of
 from trimtab.steering.parts import (
-    check_conditions,
     check_prompts,
     check_site,
     checked_attributes,
+    checked_conditions,
     checked_presets,
 )
 
@@ -45,7 +45,7 @@ class Artifact:
     card: str = ""
     attributes: Mapping[str, float] = field(init=False)
     presets: Mapping[str, Mapping[str, float]] = field(init=False)
-    conditions: Mapping[str, Condition] = field(init=False)
+    conditions: Mapping[str, tuple[Condition, ...]] = field(init=False)
     prompts: Mapping[str, tuple[str, str]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -95,15 +95,19 @@ class Artifact:
                 field=f"tensors.{misfits[0]}",
             )
 
-    def _conditions(self) -> dict[str, Condition]:
-        conditions = {
-            c.attribute: Condition(Site.parse(c.site), self.tensors[f"condition.{i}"], c.threshold, c.above)
-            for i, c in enumerate(self.manifest.conditions)
-        }
-        if len(conditions) < len(self.manifest.conditions):
-            raise InputError("conditions: two are for the same attribute", code="repeated-name", field="conditions")
-        check_conditions(conditions, self.attributes, self.manifest.model)
-        return conditions
+    def _conditions(self) -> dict[str, tuple[Condition, ...]]:
+        conditions: dict[str, list[Condition]] = {}
+        for i, c in enumerate(self.manifest.conditions):
+            one = Condition(Site.parse(c.site), self.tensors[f"condition.{i}"], c.threshold, c.above)
+            conditions.setdefault(c.attribute, []).append(one)
+        if self.manifest.format != (needed := format_of(self.manifest.conditions)):
+            several = "two are" if needed > 1 else "no two are"
+            raise InputError(
+                f"conditions: {several} for the same attribute, which is format {needed}, not {self.manifest.format}",
+                code="repeated-name",
+                field="conditions",
+            )
+        return checked_conditions(conditions, self.attributes, self.manifest.model)
 
     def _prompts(self) -> dict[str, tuple[str, str]]:
         prompts = {}

@@ -1,6 +1,7 @@
 """The contents of `steering.json`; see docs/format.md."""
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -11,6 +12,8 @@ from trimtab.steering.artifact.documents import parsed
 from trimtab.steering.artifact.folder import STEERING
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
+
+_NEWEST: Final = 2  # format
 
 _CODES: Final[dict[str, Code]] = {
     "missing": "missing-value",
@@ -53,7 +56,9 @@ class EditEntry(Stored):
 
 
 class ConditionEntry(Stored):
-    """The condition on a prompt for an attribute to act; tensor `condition.N` is the direction of condition N.
+    """A condition on a prompt for an attribute to act; tensor `condition.N` is the direction of condition N.
+
+    An attribute with several acts where all of them are met.
 
     Args:
         attribute: its name.
@@ -72,7 +77,7 @@ class Manifest(Stored):
     """The whole of `steering.json`; see docs/format.md.
 
     Args:
-        format: version of the format.
+        format: version of the format; see `format_of`.
         kind: of artifact.
         versions: of the libraries that wrote it; not part of the id.
         model: the model it was made for, if known.
@@ -80,7 +85,7 @@ class Manifest(Stored):
         method, hyperparameters, seed, data: how it was made.
     """
 
-    format: Literal[1]
+    format: Literal[1, 2]
     kind: Literal["steering"]
     versions: dict[str, str]
     model: ModelFacts | None
@@ -95,13 +100,30 @@ class Manifest(Stored):
     data: dict[str, str]
 
 
+def format_of(conditions: Sequence[ConditionEntry]) -> Literal[1, 2]:
+    """The lowest format that says it: 2 where an attribute has several conditions, which readers of 1 would misread."""
+    return 1 if len({c.attribute for c in conditions}) == len(conditions) else 2
+
+
 def manifest_of(content: bytes) -> Manifest:
     """The manifest in the content of a `steering.json`.
 
     Raises:
         InputError: not JSON, a later format, fields that are missing, unknown or of the wrong type; names the field.
     """
-    parsed(content, STEERING)  # catches what pydantic accepts, such as repeated names
+    said = parsed(content, STEERING)  # catches what pydantic accepts, such as repeated names
+    number, versions = said.get("format"), said.get("versions")
+    if isinstance(number, int) and number > _NEWEST:
+        by = (
+            f", written by trimtab {versions['trimtab']}"
+            if isinstance(versions, dict) and "trimtab" in versions
+            else ""
+        )
+        raise InputError(
+            f"{STEERING}: format {number}{by}; this version reads 1 to {_NEWEST}. Update trimtab",
+            code="unknown-choice",
+            field="format",
+        )
     try:
         return Manifest.model_validate_json(content)
     except ValidationError as error:

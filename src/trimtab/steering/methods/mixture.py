@@ -1,8 +1,9 @@
-"""Two directions where one does not hold: examples in groups by their prompts, a direction for each, and a router."""
+"""Several directions where one does not hold: examples in groups by their prompts, a direction each, and a router."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import combinations
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from trimtab.decimals import decimals
 from trimtab.errors import InputError
 from trimtab.interventions import Condition, Site
 from trimtab.phrases import Phrase, with_and
-from trimtab.statistics.groups import grouped, shrunk_means
+from trimtab.statistics.groups import best_grouped, shrunk_means
 from trimtab.statistics.inputs import Floats
 from trimtab.steering.edits import Additive
 from trimtab.steering.methods.base import Learned, Material, Materials, Method, PromptedSides
@@ -24,12 +25,13 @@ _SHOWN = 2  # prompts of a group that are named
 
 @dataclass(frozen=True)
 class Mixture(Method):
-    """Adds one of two vectors, the one of the group of examples that a prompt is like; or one vector, if that does.
+    """Adds one of several vectors, that of the group of examples that a prompt is like; or one vector, if that does.
 
-    The training examples fall into two groups by what their prompts are about (`trimtab.statistics.groups`). Each has
-    its mean difference, pulled toward that of all by as much as it is noise (`shrunk_means`). Each is an attribute with
-    a condition on the prompt: which of the two centres is nearer is one bound on one cosine. One vector for all is the
-    rival, at each of the same blocks: groups are taken only where dev shows that they do more.
+    The training examples fall into two to four groups by what their prompts are about; how many, their differences say
+    (`best_grouped`). Each group has its mean difference, pulled toward that of all by as much as it is noise
+    (`shrunk_means`). Each is an attribute with conditions on the prompt: which of two centres is nearer is one bound on
+    one cosine. One vector for all is the rival, at each of the same blocks: groups are taken only where dev shows that
+    they do more.
     """
 
     name: ClassVar[str] = "mixture"
@@ -48,11 +50,11 @@ class Mixture(Method):
             raise InputError(f"blocks {self.blocks!r} must be at least 1", code="out-of-range", field="options.blocks")
 
     def learn(self, materials: Materials) -> Sequence[Learned]:
-        """One vector and two at each block; which of these is left to dev."""
+        """One vector and several at each block; which of these is left to dev."""
         attempts = []
         for own in materials.prompted(self, self.blocks):
             attempts.append((f"one vector at site {own.site}", partial(self.one, own, materials)))
-            attempts.append((f"two groups at site {own.site}", partial(self.two, own, materials)))
+            attempts.append((f"groups at site {own.site}", partial(self.several, own, materials)))
         return materials.those_that_work(attempts)
 
     def one(self, own: PromptedSides, materials: Materials) -> Learned:
@@ -65,28 +67,28 @@ class Mixture(Method):
             raise InputError(SAME, code="no-direction", field="data")
         return self._learned(own, materials, own.sides.mean_difference[None], rival=True)
 
-    def two(self, own: PromptedSides, materials: Materials) -> Learned:
-        """One of two vectors for each prompt.
+    def several(self, own: PromptedSides, materials: Materials) -> Learned:
+        """One of several vectors for each prompt.
 
         Raises:
             InputError: no two groups of prompts, or groups whose directions differ by no more than chance.
         """
         prompts = own.prompts.double().cpu().numpy()
-        groups = grouped(prompts, 2, own.clusters, seed=materials.seed)
-        found = shrunk_means(own.sides.differences(materials.seed).cpu().numpy(), groups.label, own.clusters)
+        differences = own.sides.differences(materials.seed).cpu().numpy()
+        groups, _ = best_grouped(prompts, differences, own.clusters, seed=materials.seed)
+        found = shrunk_means(differences, groups.label, own.clusters)
         if not found.weights.all():
             raise InputError(
-                "the directions of the two groups differ by no more than chance would have it",
+                f"the directions of the {groups.k} groups differ by no more than chance would have it",
                 code="no-direction",
                 field="data",
             )
         vectors = torch.from_numpy(found.shrunk)
         learned = self._learned(own, materials, vectors)
-        first, second = learned.steering.attributes
-        at = own.prompts_site
-        conditions = dict(zip((first, second), nearer_of_two(at, *groups.centres), strict=True))
+        names = list(learned.steering.attributes)
+        conditions = dict(zip(names, nearest_of(own.prompts_site, groups.centres), strict=True))
         notes = []
-        for j, name in enumerate((first, second)):
+        for j, name in enumerate(names):
             near = groups.nearest(prompts, j, _SHOWN, own.clusters)
             shown = [Phrase("“{text}”", text=" ".join(own.texts[i].split())[:60]) for i in near]
             share = decimals(float((groups.label == j).mean()), ".0%")
@@ -107,15 +109,25 @@ class Mixture(Method):
         return Learned(steering, rival=rival)
 
 
-def nearer_of_two(site: Site, first: Floats, second: Floats) -> tuple[Condition, Condition]:
-    """Conditions that part all prompts between two centres: each is met by those at length 1 that lie nearer to it.
+def nearest_of(site: Site, centres: Floats) -> list[tuple[Condition, ...]]:
+    """Conditions that part all prompts among centres: those of a centre are met by prompts that lie nearest to it.
 
-    ‖u − a‖ < ‖u − b‖ is 2 u · (a − b) > ‖a‖² − ‖b‖², a bound on the cosine of u with a − b.
+    Prompts count at length 1. ‖u − a‖ < ‖u − b‖ is 2 u · (a − b) > ‖a‖² − ‖b‖², a bound on the cosine of u with a − b,
+    of which the one centre takes what is above and the other what is below. So no prompt is of two centres. One that
+    lies as near to another centre as to the nearest, to the last digit, is of none.
 
     Args:
         site: where prompts are read.
-        first, second: `[d_model]` centres, means of rows of length 1.
+        centres: `[k, d_model]` means of rows of length 1.
+
+    Returns:
+        by centre k − 1 conditions, all of which its prompts meet.
     """
-    axis = first - second
-    bound = float((first @ first - second @ second) / (2 * np.linalg.norm(axis)))
-    return Condition(site, axis, bound, above=True), Condition(site, axis, bound, above=False)
+    found: list[list[Condition]] = [[] for _ in centres]
+    for i, j in combinations(range(len(centres)), 2):
+        first, second = centres[i], centres[j]
+        axis = first - second
+        bound = float((first @ first - second @ second) / (2 * np.linalg.norm(axis)))
+        found[i].append(Condition(site, axis, bound, above=True))
+        found[j].append(Condition(site, axis, bound, above=False))
+    return [tuple(own) for own in found]

@@ -7,6 +7,7 @@ from typing import ClassVar, Final
 
 from trimtab.errors import InputError
 from trimtab.interventions import ModelFacts
+from trimtab.phrases import Phrase
 from trimtab.steering.methods.base import Learned, Material, Materials, Method
 from trimtab.steering.steering import Steering
 
@@ -157,7 +158,7 @@ class InContextExamples(PromptMethod):
     """Solved examples in front of every prompt; below strength 0 with the non-matching answers.
 
     Args:
-        shots: number of examples, at most those that the split sets aside (five).
+        shots: number of examples, at most those that the split sets aside (five; none where there are few).
     """
 
     name: ClassVar[str] = "in-context-examples"
@@ -169,6 +170,12 @@ class InContextExamples(PromptMethod):
 
     def texts(self, material: PromptMaterial) -> tuple[str, str]:
         """The examples with their matching, and with their non-matching answers."""
+        if not material.shots:
+            raise InputError(
+                Phrase("of so few different questions none are set aside as solved examples"),
+                code="too-few-examples",
+                field="behaviors",
+            )
         if not 1 <= self.shots <= len(material.shots):
             raise InputError(
                 f"shots {self.shots}; between 1 and the {len(material.shots)} that are set aside for it",

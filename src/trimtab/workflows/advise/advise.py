@@ -13,7 +13,7 @@ import transformers
 from trimtab.behaviors import Behavior
 from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment
-from trimtab.experiment.numbers import above_0, between_0_and_1, not_below_0, plain
+from trimtab.experiment.numbers import above_0, plain
 from trimtab.experiment.preparation import decidable, key_of, ready, where
 from trimtab.experiment.progress import Progress, Silent
 from trimtab.interventions import Place
@@ -108,7 +108,9 @@ def advise(
     kind = behavior.answer_kind if isinstance(behavior, Behavior) else "text"
     least = MIN_EFFECT[kind] if min_effect is None else min_effect
     thresholds = Thresholds(least, max_anti_steerable, max_kl)
-    _check_arguments(thresholds, minutes)
+    thresholds.check()
+    if minutes is not None:
+        above_0("minutes", minutes)
     where(model, site)
     home = output_path(folder)
     parts: dict[str, Any] = {"train": train, "evaluation": evaluation, "seed": seed, "chat_template": chat_template}
@@ -144,14 +146,6 @@ def advise(
     save_advice(record, home, told)
     ledger.close()
     return Advised(record, steering, report)
-
-
-def _check_arguments(thresholds: Thresholds, minutes: float | None) -> None:
-    for name in ("min_effect", "max_kl"):
-        not_below_0(name, getattr(thresholds, name))
-    between_0_and_1("max_anti_steerable", thresholds.max_anti_steerable)
-    if minutes is not None:
-        above_0("minutes", minutes)
 
 
 def _acts(report: Report | None) -> Estimate | None:

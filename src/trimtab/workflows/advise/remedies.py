@@ -65,7 +65,7 @@ REMEDIES: Final = (
     ),
     Remedy(
         "mixture",
-        Phrase("two vectors, of which the prompt decides: each for a group of examples that are about the same"),
+        Phrase("several vectors, of which the prompt decides: each for a group of examples that are about the same"),
         {"method": "mixture"},
     ),
     Remedy(

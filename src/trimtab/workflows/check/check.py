@@ -6,14 +6,14 @@ from pathlib import Path
 from time import perf_counter
 from typing import Literal
 
-from trimtab.behaviors import Behavior, PromptType, not_measured
+from trimtab.behaviors import Behavior, PromptType
 from trimtab.errors import InputError
 from trimtab.evaluation import Judge
 from trimtab.evaluation.held_out import NAME as CLASSIFIER
 from trimtab.experiment.effort import THOROUGH, Effort, EffortName
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import Instrument
-from trimtab.experiment.numbers import above_0, between_0_and_1, is_whole, not_below_0, plain
+from trimtab.experiment.numbers import above_0, is_whole, plain
 from trimtab.experiment.preparation import decidable, key_of, prepare, where
 from trimtab.experiment.progress import Progress, Silent, Tally
 from trimtab.experiment.steps import Step
@@ -205,17 +205,14 @@ def _check_arguments(
         if scope in SCOPES:
             what, near = f"scope {scope!r} cannot be checked, since the answers of examples hold no thinking", ""
         raise InputError(f"{what}; {near}one of {', '.join(POSITION_SCOPES)}", code="unknown-scope", field="scope")
-    for name in ("min_effect", "max_kl"):
-        not_below_0(name, getattr(thresholds, name))
-    for name in ("max_anti_steerable", "max_capability_loss"):
-        between_0_and_1(name, getattr(thresholds, name))
+    thresholds.check()
 
 
 def _check_measurable(on: Experiment) -> None:
     """At least one prompt type has a meaning."""
     if not on.measured_types:
         raise InputError(
-            f"nothing to measure: {not_measured(on.behavior, on.prompt_types[0])}",
+            f"nothing to measure: {on.not_measured(on.prompt_types[0])}",
             code="unusable-examples",
             field="behavior",
         )

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import transformers
 
-from trimtab.behaviors import Example, PromptType, not_measured
+from trimtab.behaviors import Example, PromptType
 from trimtab.decimals import bracketed
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.instrument import SIDES, Propensity
@@ -212,7 +212,7 @@ def _convergence(chosen: Chosen) -> Convergence:
 
 
 def _type_result(on: Experiment, found: Measured, t: str) -> PromptTypeResult:
-    why_not = not_measured(on.behavior, t) if isinstance(t, PromptType) else None
+    why_not = on.not_measured(t) if isinstance(t, PromptType) else None
     if why_not is not None:
         return PromptTypeResult.without(why_not)
     if t in found.chosen.lost:

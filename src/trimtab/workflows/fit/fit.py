@@ -1,14 +1,14 @@
 """From contrast examples to a steering: activations, a method, strengths chosen on dev, a check of every attribute."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from trimtab.behaviors import Behavior, PromptType, not_measured
+from trimtab.behaviors import Behavior, PromptType
 from trimtab.decimals import bracketed
 from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment
@@ -160,12 +160,10 @@ def fit(
     strength, train, evaluation, seed, backfire = map(plain, (strength, train, evaluation, seed, backfire))
     home = None if folder is None else output_path(folder)
     choices, names = grid(options), [b.name for b in behaviors]
-    makers = [configured(method, choice) for choice in choices]
-    _check_arguments(makers[0], names, condition is not None, strength, max_kl)
-    if makers[0].routes:
-        _check_routes(makers[0], names, condition is not None, backfire)
-    if backfire is not None:
-        _check_backfire(makers[0], names, backfire, condition)
+    makers = makers_of(
+        method, choices, names, strength=strength, max_kl=max_kl, conditional=by_attribute(names, condition),
+        backfire=backfire,
+    )  # fmt: skip
     toward = Toward.of(shrink_toward, model, method)
     sites, blocks = _where(makers[0], model, places(site))
     PromptType.named([prompt_type])
@@ -231,10 +229,47 @@ def fit(
     return replace(result, record=record)
 
 
+def makers_of(
+    method: str,
+    choices: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    *,
+    strength: float | None,
+    max_kl: float,
+    conditional: Collection[str],
+    backfire: float | None,
+) -> list[Method]:
+    """The method with each choice of its hyperparameters; refuses what makes no sense before any work.
+
+    Args:
+        method, strength, max_kl, backfire: as `fit` takes them.
+        choices: hyperparameters, of which the best are taken.
+        names: of the behaviors.
+        conditional: names of those that have a condition.
+
+    Raises:
+        InputError: names that repeat, an unknown method or hyperparameter, numbers out of range, a method that cannot
+            go with a condition or a promise.
+    """
+    makers = [configured(method, choice) for choice in choices]
+    _check_arguments(makers[0], names, conditional, strength, max_kl)
+    if makers[0].routes:
+        _check_routes(makers[0], names, bool(conditional), backfire)
+    if backfire is not None:
+        _check_backfire(makers[0], names, backfire, conditional)
+    return makers
+
+
 def _check_arguments(
-    maker: Method, names: Sequence[str], conditional: bool, strength: float | None, max_kl: float
+    maker: Method, names: Sequence[str], conditional: Collection[str], strength: float | None, max_kl: float
 ) -> None:
     """What makes no sense, before any work."""
+    if conditional and maker.material == "text":
+        raise InputError(
+            f"method {maker.name} puts text in front of every prompt, whatever conditions say; leave the condition out",
+            code="conflicting-arguments",
+            field="condition",
+        )
     if maker.needs_condition and not conditional:
         raise InputError(
             f"method {maker.name} acts on prompts that meet a condition; give one, prompts of both kinds",
@@ -250,9 +285,7 @@ def _check_arguments(
     not_below_0("max_kl", max_kl)
 
 
-def _check_backfire(
-    maker: Method, names: Sequence[str], backfire: float, condition: Behavior | Mapping[str, Behavior] | None
-) -> None:
+def _check_backfire(maker: Method, names: Sequence[str], backfire: float, conditional: Collection[str]) -> None:
     """A share that may be promised, of a steering that can leave prompts alone and has no other condition."""
     if not 0 < backfire < 1:
         raise InputError(
@@ -264,7 +297,7 @@ def _check_backfire(
             code="conflicting-arguments",
             field="backfire",
         )
-    taken = [name for name in names if name in by_attribute(names, condition)]
+    taken = [name for name in names if name in conditional]
     if taken or maker.needs_condition:
         raise InputError(
             f"attribute {(taken or names)[0]!r} has a condition of its own already; give one of the two",
@@ -414,16 +447,16 @@ def _experiment(
     model: Model, behavior: Behavior, prompt_type: str, train: int | None, evaluation: int | None, seed: int,
     home: Path | None, progress: Progress, blocks: tuple[int, int] | None, chat_template: bool,
 ) -> Experiment:  # fmt: skip
-    if (reason := not_measured(behavior, PromptType(prompt_type))) is not None:
-        raise InputError(
-            f"behavior {behavior.name!r} under {prompt_type}: {reason}", code="unusable-examples", field="behaviors"
-        )
     key = key_of(model, behavior, prompt_type, chat_template, train, evaluation, seed)
     on, _ = ready(
         model, behavior, [prompt_type],
         train=train, evaluation=evaluation, seed=seed, ledger=Ledger(home, key), progress=progress,
         chat_template=chat_template,
     )  # fmt: skip
+    if (reason := on.not_measured(PromptType(prompt_type))) is not None:
+        raise InputError(
+            f"behavior {behavior.name!r} under {prompt_type}: {reason}", code="unusable-examples", field="behaviors"
+        )
     parts = on.splits
     sides = on.instrument.contexts(parts.train.examples, parts.shots.examples, PromptType(prompt_type))
     check_sides_differ(*sides, f"behavior {behavior.name!r} under {prompt_type}")

@@ -8,7 +8,7 @@ from typing import Final
 import torch
 import transformers
 
-from trimtab.behaviors import Behavior, PromptType, not_measured
+from trimtab.behaviors import Behavior, PromptType
 from trimtab.errors import InputError
 from trimtab.experiment.experiment import Experiment
 from trimtab.experiment.preparation import each_site, ready
@@ -119,7 +119,7 @@ def _measured(on: Experiment, sites: Sequence[Site]) -> list[GeometryRow]:
     """A row for each prompt type at each site."""
     rows, n = [], len(on.splits.train)
     for t in on.prompt_types:
-        reason = not_measured(on.behavior, t)
+        reason = on.not_measured(t)
         known = training(on, t, sites) if reason is None else {}
         for site in sites:
             place = {**placed(on.model, on.behavior, site, t, on.model.id), "n_train": n}

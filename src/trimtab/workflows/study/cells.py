@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trimtab.behaviors import Behavior, PromptType, not_measured
+from trimtab.behaviors import Behavior, PromptType
 from trimtab.experiment.experiment import HEAD_SHARE, Experiment, Variant
 from trimtab.experiment.finite import left_out
 from trimtab.interventions import Site
@@ -98,7 +98,7 @@ def _at_site(
     }
     given["unit"] = on.instrument.unit
     for t in on.prompt_types:
-        reason = not_measured(on.behavior, t)
+        reason = on.not_measured(t)
         if reason is not None:
             yield _cell(on.model, on.behavior, site, t, subject, {**given, "not_measured": reason})
             continue
