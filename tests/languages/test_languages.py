@@ -78,8 +78,9 @@ def test_japanese_is_japanese() -> None:
 
 
 # Words for one thing, in the server's pages, reports and documentation: the guardrail and the rollback that operators
-# speak of (ガードレール, ロールバック), an activation (活性), a judge (審判), a move the wrong way (逆方向).
-BANNED = re.compile("安全指標|取り消|取消|取り下げ|活性化|審査モデル|逆向きに動")
+# speak of (ガードレール, ロールバック), an activation (活性), a judge (審判), a move the wrong way (逆方向), steering
+# (ステアリング) and its strength (強さ).
+BANNED = re.compile("安全指標|取り消|取消|取り下げ|活性化|審査モデル|逆向きに動|操縦|強度")
 
 
 @pytest.mark.parametrize(

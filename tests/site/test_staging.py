@@ -5,14 +5,25 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 from docs.site import stage
-from docs.site.stage import SiteError, Staging, joined, menu, named, spaced
+from docs.site.stage import Nav, SiteError, Staging, joined, menu, named, spaced
+
+
+def whole(language: str) -> Nav:
+    """The menu of a language with all pages that it has, but for those made out of patterns when the site is built."""
+    nav: Nav = tomllib.loads((stage.HERE / "nav.toml").read_text())[language]
+    generated = {entry for entry in named(nav) if entry.startswith("reference/") and "*" not in entry}
+    return menu(nav, stage.written(language) | generated)
 
 
 @pytest.mark.parametrize("language", stage.LANGUAGES)
 def test_the_menus_lead_to_every_page(language: str) -> None:
-    nav = tomllib.loads((stage.HERE / "nav.toml").read_text())[language]
-    generated = {entry for entry in named(nav) if entry.startswith("reference/") and "*" not in entry}
-    assert stage.written(language) <= set(named(menu(nav, stage.written(language) | generated)))
+    assert stage.written(language) <= set(named(whole(language)))
+
+
+def test_the_first_page_leads_to_every_how_to() -> None:
+    (pages,) = (entry["How-tos"] for entry in whole("en") if isinstance(entry, dict) and "How-tos" in entry)
+    first = (stage.DOCS / "index.md").read_text(encoding="utf-8")
+    assert [page for page in named(pages) if f"]({page})" not in first] == []
 
 
 def test_every_japanese_page_has_its_english_one() -> None:
