@@ -105,6 +105,7 @@ def test_a_model_that_cannot_be_batched_is_served_one_request_after_the_other_an
     model = tt.load(bloom_folder, dtype="float32")
     why = "requests run one after the other: transformers cannot batch BloomForCausalLM continuously"
     with serving("--model", bloom_folder, "--dtype", "float32", "--name", "tiny", "--no-auth") as own:
+        assert f"loading {bloom_folder} …\n" in own.said
         assert f"note: {why}" in own.said
         (card,) = httpx2.get(f"{own.url}/models", timeout=60).json()["data"]
         assert (card["max_running"], card["note"].startswith(why)) == (1, True)

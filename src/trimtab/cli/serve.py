@@ -222,7 +222,7 @@ def _loaded(
     from trimtab.serving.engines.process import ProcessEngine
     from trimtab.serving.vocabulary import FileVocabulary
 
-    console.print(f"loading {model.source} …", highlight=False, markup=False)
+    console.print(f"loading {model.source.source} …", highlight=False, markup=False)
     engine = ProcessEngine(model, registry.folder_of)
     if note := engine.started.capabilities.note:
         console.print(f"note: {note}", highlight=False, markup=False)
