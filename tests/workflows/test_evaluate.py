@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from shutil import copytree
@@ -205,6 +206,23 @@ def test_a_protocol_that_was_edited_is_refused(source, tasks, tmp_path, monkeypa
     file.write_text(file.read_text().replace('"trials": 2', '"trials": 3'))
     with pytest.raises(InputError, match="was changed after it was written"):
         evaluate(source, tasks, METHODS, folder=tmp_path, **SETTINGS)
+
+
+def test_a_protocol_of_a_trimtab_that_knew_no_stacks_is_the_same(source, tasks, tmp_path, monkeypatch):
+    monkeypatch.setattr(Processes, "run", interrupt)
+    file = tmp_path / "protocol.json"
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(source, tasks, METHODS, folder=tmp_path, **SETTINGS)
+    before = json.loads(file.read_text())
+    del before["digest"]
+    for plan in before["methods"]:
+        assert plan.pop("stacked") == []
+    digest = sha256(json.dumps(before, sort_keys=True).encode()).hexdigest()
+    file.write_text(json.dumps({**before, "digest": digest}))
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(source, tasks, METHODS, folder=tmp_path, **SETTINGS)
+    with pytest.raises(InputError, match="methods"):
+        evaluate(source, tasks, [*METHODS, "mean-difference+instruction"], folder=tmp_path, **SETTINGS)
 
 
 def interrupt(*_: Any) -> None:
