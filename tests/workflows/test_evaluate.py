@@ -431,6 +431,7 @@ def test_a_stack_is_the_edits_of_one_with_the_text_of_the_other(source, tasks, t
         both, edits = saved[methods[0]], saved["mean-difference"]
         assert both.prompts == saved["instruction"].prompts
         assert dict(both.attributes) == pytest.approx(dict(edits.attributes))
+        assert (dict(both.presets), list(edits.presets)) == ({}, ["damage-0.02"])  # which text in front changes
         cell = next(c for c in kept(tmp_path) if (c["contender"], c["seed"]) == (methods[0], seed))
         by_hand = edits.changed(prompts=saved["instruction"].prompts)
         part = deal(task, seed, Sizes(**SIZES)).test

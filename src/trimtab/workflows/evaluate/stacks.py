@@ -78,7 +78,8 @@ def stacked(task: CellTask, plan: MethodPlan) -> tuple[Steering, Point]:
             why = Phrase("it was not measured") if cell is None or cell.reason is None else cell.reason
             raise InputError(Phrase("{part} gave nothing in this seed: {why}", part=part, why=why), field="methods")
         points[part], made[part] = cell.points[0], Steering.load(own.home)
-    both = made[edits].changed(attributes=dict(points[edits].strengths), prompts=made[texts].prompts)
+    # without the presets, which are called after damages that the edits do by themselves
+    both = made[edits].changed(attributes=dict(points[edits].strengths), presets={}, prompts=made[texts].prompts)
     return both, points[edits]
 
 
