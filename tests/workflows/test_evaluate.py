@@ -386,6 +386,7 @@ def test_the_saved_steering_has_the_measured_strengths_as_defaults_and_presets(f
         ({"methods": ["pca", "instruction", "pca+instruction?c=1"]}, "options belong to these"),
         ({"methods": ["pca", "mean-difference", "pca+mean-difference"]}, "one method that edits activations and one"),
         ({"methods": ["lito", "instruction", "lito+instruction"]}, "is no part of one"),
+        ({"methods": ["pca", "instruction", "pca+instruction", "instruction+pca"]}, "the order of parts means nothing"),
         ({"methods": ["pca", "instruction", "a+b?label=x", "x+pca"]}, "not in the comparison"),
         ({"methods": ["mean-difference?c=1"]}, "no hyperparameter 'c'"),
         ({"methods": ["mean-difference?label=unsteered"]}, "called 'unsteered'"),

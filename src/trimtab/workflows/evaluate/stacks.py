@@ -36,7 +36,7 @@ def stack_plan(spec: MethodSpec) -> MethodPlan:
 
 
 def check_stack(plan: MethodPlan, plans: Sequence[MethodPlan]) -> None:
-    """Check that a stack is made of two others of the comparison: one that edits, one that asks.
+    """Check that a stack is made of two others of the comparison: one that edits, one that asks; and once.
 
     Raises:
         InputError: it is not.
@@ -52,6 +52,13 @@ def check_stack(plan: MethodPlan, plans: Sequence[MethodPlan]) -> None:
                 code="unknown-choice",
                 field="methods",
             )
+    same = [other.label for other in plans if set(other.stacked) == set(plan.stacked)]
+    if len(same) > 1:
+        raise InputError(
+            f"methods {' and '.join(map(repr, same))} are the same: the order of parts means nothing; leave one out",
+            code="repeated-name",
+            field="methods",
+        )
     texts = [part for part in plan.stacked if _asks(single[part])]
     chosen = [part for part in plan.stacked if single[part].method == LITO]
     if len(texts) != 1 or chosen:
