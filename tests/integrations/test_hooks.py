@@ -164,6 +164,28 @@ def test_a_module_that_is_no_site_of_the_model_is_refused_with_those_that_are() 
         module_hooks(tt.Steering.from_vector(9, torch.ones(WIDTH)), gemma)
 
 
+def test_a_steering_of_another_model_is_refused_unless_that_is_allowed() -> None:
+    llama, gpt2 = (tt.Model(build(name), id=name) for name in ("Llama", "GPT-2"))
+    made = tt.Steering.from_vector(1, torch.ones(WIDTH), made_for=gpt2.facts)
+    with pytest.raises(InputError, match="made for GPT-2") as raised, llama.steered(made):
+        pass
+    with pytest.raises(InputError) as again:
+        module_hooks(made, llama)
+    assert str(again.value) == str(raised.value)
+    narrow = tt.Steering.from_vector(1, torch.ones(WIDTH // 2))
+    with pytest.raises(InputError, match="site 1: 16 wide; Llama is 32 wide"):
+        module_hooks(narrow, llama)
+
+
+@pytest.mark.parametrize(("place", "given", "said"), [
+    ("model.layers.1", "abc", "'model.layers.1' has no vector"), ("model.layers.1", None, "has no vector"),
+    (1, torch.ones(4), "'1' is no place that is known"),
+])  # fmt: skip
+def test_what_is_no_vector_of_a_place_is_refused(place: Any, given: Any, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        from_hooks({place: given})
+
+
 def test_what_adds_no_vector_is_refused() -> None:
     gated = Gated(torch.ones(1, WIDTH), torch.ones(1, WIDTH), torch.zeros(1))
     with pytest.raises(InputError, match="gates decide token by token"):

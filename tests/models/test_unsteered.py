@@ -1,5 +1,6 @@
 """Divergences over a kept unsteered pass are those of a fresh one, and no block below the edits is run again."""
 
+import weakref
 from collections import Counter
 
 import pytest
@@ -102,3 +103,26 @@ def test_batches_that_become_smaller_begin_anew(wrapped, adding):
     model.batch_tokens = 16
     for _ in range(2):
         close(divergences(model, rows, variants, unsteered=kept), expected)
+
+
+def test_what_is_kept_of_other_texts_makes_room_where_memory_runs_out(wrapped, adding, monkeypatch):
+    model, kept, other = wrapped("llama"), Unsteered(), Unsteered()
+    held: list[weakref.ref[torch.Tensor]] = []
+    rows, variants, forward = rows_of(model, TEXTS), [(steer(adding(2), 1.0),)], model.forward
+    expected = divergences(model, rows, variants)
+
+    def noted(*args, **kwargs):
+        found = forward(*args, **kwargs)
+        held.extend(map(weakref.ref, found.activations.values()))
+        return found
+
+    def full(*args, **kwargs):
+        if any(h() is not None for h in held):
+            raise torch.OutOfMemoryError
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(model, "forward", noted)
+    divergences(model, rows[:2], variants, unsteered=other)
+    assert any(h() is not None for h in held)
+    monkeypatch.setattr(model, "forward", full)
+    close(divergences(model, rows, variants, unsteered=kept), expected)

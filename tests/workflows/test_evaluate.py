@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from shutil import copytree
@@ -207,6 +208,23 @@ def test_a_protocol_that_was_edited_is_refused(source, tasks, tmp_path, monkeypa
         evaluate(source, tasks, METHODS, folder=tmp_path, **SETTINGS)
 
 
+def test_a_protocol_of_a_trimtab_that_knew_no_stacks_is_the_same(source, tasks, tmp_path, monkeypatch):
+    monkeypatch.setattr(Processes, "run", interrupt)
+    file = tmp_path / "protocol.json"
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(source, tasks, METHODS, folder=tmp_path, **SETTINGS)
+    before = json.loads(file.read_text())
+    del before["digest"]
+    for plan in before["methods"]:
+        assert plan.pop("stacked") == []
+    digest = sha256(json.dumps(before, sort_keys=True).encode()).hexdigest()
+    file.write_text(json.dumps({**before, "digest": digest}))
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(source, tasks, METHODS, folder=tmp_path, **SETTINGS)
+    with pytest.raises(InputError, match="methods"):
+        evaluate(source, tasks, [*METHODS, "mean-difference+instruction"], folder=tmp_path, **SETTINGS)
+
+
 def interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
@@ -368,6 +386,7 @@ def test_the_saved_steering_has_the_measured_strengths_as_defaults_and_presets(f
         ({"methods": ["pca", "instruction", "pca+instruction?c=1"]}, "options belong to these"),
         ({"methods": ["pca", "mean-difference", "pca+mean-difference"]}, "one method that edits activations and one"),
         ({"methods": ["lito", "instruction", "lito+instruction"]}, "is no part of one"),
+        ({"methods": ["pca", "instruction", "pca+instruction", "instruction+pca"]}, "the order of parts means nothing"),
         ({"methods": ["pca", "instruction", "a+b?label=x", "x+pca"]}, "not in the comparison"),
         ({"methods": ["mean-difference?c=1"]}, "no hyperparameter 'c'"),
         ({"methods": ["mean-difference?label=unsteered"]}, "called 'unsteered'"),
@@ -413,6 +432,7 @@ def test_a_stack_is_the_edits_of_one_with_the_text_of_the_other(source, tasks, t
         both, edits = saved[methods[0]], saved["mean-difference"]
         assert both.prompts == saved["instruction"].prompts
         assert dict(both.attributes) == pytest.approx(dict(edits.attributes))
+        assert (dict(both.presets), list(edits.presets)) == ({}, ["damage-0.02"])  # which text in front changes
         cell = next(c for c in kept(tmp_path) if (c["contender"], c["seed"]) == (methods[0], seed))
         by_hand = edits.changed(prompts=saved["instruction"].prompts)
         part = deal(task, seed, Sizes(**SIZES)).test

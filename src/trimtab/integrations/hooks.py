@@ -14,7 +14,7 @@ from trimtab.errors import InputError
 from trimtab.integrations.layer_names import module_path, named_site
 from trimtab.integrations.vectors import added_vectors, from_vectors
 from trimtab.interventions import Component, Site
-from trimtab.models import Model
+from trimtab.models import Model, ensure_fits
 from trimtab.steering import Origin, Steering
 
 _POINTS: Final[Mapping[Component, str]] = {  # in the order in which a block computes them
@@ -61,7 +61,8 @@ def module_hooks(steering: Steering, model: Model, strength: Any = None, *, unga
         ungated: as in `transformer_lens_hooks`.
 
     Raises:
-        InputError: as for `transformer_lens_hooks`; a site that the model does not have.
+        InputError: as for `transformer_lens_hooks`; a steering that was made for another model, a site or a width that
+            the model does not have.
 
     Example:
         >>> import torch, trimtab as tt
@@ -70,8 +71,15 @@ def module_hooks(steering: Steering, model: Model, strength: Any = None, *, unga
         >>> list(module_hooks(tt.Steering.from_vector("mlp:3", torch.ones(576), "warm"), model))
         ['model.layers.3.mlp']
     """
+    ensure_fits(steering, model)
     paths = {module: path for path, module in model.hf.named_modules()}
     vectors = _in_order(added_vectors(steering, strength, ungated=ungated))
+    for site, vector in vectors.items():
+        if len(vector) != model.d_model:
+            raise InputError(
+                f"site {site}: {len(vector)} wide; {model.id} is {model.d_model} wide", code="wrong-shape",
+                field="steering",
+            )  # fmt: skip
     return {paths[model.anatomy.module(site)]: vector for site, vector in vectors.items()}
 
 
@@ -97,13 +105,20 @@ def from_hooks(vectors: Mapping[str, Any], name: str = "vector", *, model: Model
         >>> from_hooks({"blocks.3.hook_resid_post": torch.ones(4)}, "warm").vector(3)
         tensor([1., 1., 1., 1.])
     """
-    places = {key: _site(key, model) for key in vectors}
+    places = {key: _site(str(key), model) for key in vectors}
     if len(set(places.values())) < len(places):
         twice = max(places.values(), key=list(places.values()).count)
         raise InputError(f"two vectors are for site {twice}", code="repeated-name", field="vectors")
-    tensors = {site: torch.as_tensor(vectors[key]).detach() for key, site in places.items()}
+    tensors = {site: _tensor(str(key), vectors[key]) for key, site in places.items()}
     facts = None if model is None else model.facts
     return from_vectors(tensors, name, Origin("hooks", {"places": list(vectors)}), facts)
+
+
+def _tensor(key: str, given: Any) -> Tensor:
+    try:
+        return torch.as_tensor(given).detach()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{key[:80]!r} has no vector: {error}", code="wrong-type", field="vectors") from error
 
 
 def _in_order(vectors: Mapping[Site, Tensor]) -> dict[Site, Tensor]:

@@ -11,6 +11,7 @@ from trimtab.errors import InputError, TrimtabError
 from trimtab.models.blocks import embedding_table, input_device
 from trimtab.models.plan import Steer
 from trimtab.models.text import grouped
+from trimtab.models.unsteered import forget
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model
@@ -78,7 +79,8 @@ def in_batches(
             done = set(group)
             remaining = [i for k, i in enumerate(remaining) if k not in done]
             continue
-        if torch.cuda.is_available():  # outside the handler, which would keep the failed batch alive
+        forget()  # outside the handler, which would keep the failed batch alive
+        if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 from torch import Tensor
 
@@ -31,10 +32,11 @@ class Unsteered:
     """A search for a strength runs the same texts again and again; with this only what the edits change is run.
 
     It holds a residual for each token and each block at which edits began, on the model's devices, and belongs to one
-    model and one list of texts.
+    model and one list of texts. Where memory runs out all of it is given up; see `forget`.
     """
 
     def __init__(self) -> None:
+        _EVERY.add(self)
         self._owner: tuple[Model, Sequence[Encoded]] | None = None
         self._batches: dict[tuple[tuple[int, ...], tuple[int, ...]], UnsteeredBatch] = {}
         self._batch_tokens = 0
@@ -58,3 +60,16 @@ class Unsteered:
         self._owner, self._batch_tokens = (model, rows), model.batch_tokens
         key = tuple(packed.texts.tolist()), tuple(packed.batch.ids.shape)  # texts may share rows, or have their own
         return self._batches.setdefault(key, UnsteeredBatch())
+
+    def forget(self) -> None:
+        """Give up what was kept."""
+        self._batches.clear()
+
+
+_EVERY: Final[WeakSet[Unsteered]] = WeakSet()
+
+
+def forget() -> None:
+    """Give up what was kept of any texts: it only saves time, and may be what leaves no memory for a batch."""
+    for kept in list(_EVERY):
+        kept.forget()

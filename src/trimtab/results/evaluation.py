@@ -104,8 +104,12 @@ class Protocol(Record):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all of it."""
-        return sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+        """SHA-256 of all of it; without stacks that of trimtab 0.2, which knew none."""
+        said = self.model_dump(mode="json")
+        if not any(m.stacked for m in self.methods):
+            for m in said["methods"]:
+                del m["stacked"]
+        return sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     @property
     def contenders(self) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ def stack_plan(spec: MethodSpec) -> MethodPlan:
 
 
 def check_stack(plan: MethodPlan, plans: Sequence[MethodPlan]) -> None:
-    """Check that a stack is made of two others of the comparison: one that edits, one that asks.
+    """Check that a stack is made of two others of the comparison: one that edits, one that asks; and once.
 
     Raises:
         InputError: it is not.
@@ -52,6 +52,13 @@ def check_stack(plan: MethodPlan, plans: Sequence[MethodPlan]) -> None:
                 code="unknown-choice",
                 field="methods",
             )
+    same = [other.label for other in plans if set(other.stacked) == set(plan.stacked)]
+    if len(same) > 1:
+        raise InputError(
+            f"methods {' and '.join(map(repr, same))} are the same: the order of parts means nothing; leave one out",
+            code="repeated-name",
+            field="methods",
+        )
     texts = [part for part in plan.stacked if _asks(single[part])]
     chosen = [part for part in plan.stacked if single[part].method == LITO]
     if len(texts) != 1 or chosen:
@@ -78,7 +85,8 @@ def stacked(task: CellTask, plan: MethodPlan) -> tuple[Steering, Point]:
             why = Phrase("it was not measured") if cell is None or cell.reason is None else cell.reason
             raise InputError(Phrase("{part} gave nothing in this seed: {why}", part=part, why=why), field="methods")
         points[part], made[part] = cell.points[0], Steering.load(own.home)
-    both = made[edits].changed(attributes=dict(points[edits].strengths), prompts=made[texts].prompts)
+    # without the presets, which are called after damages that the edits do by themselves
+    both = made[edits].changed(attributes=dict(points[edits].strengths), presets={}, prompts=made[texts].prompts)
     return both, points[edits]
 
 
