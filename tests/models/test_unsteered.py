@@ -126,3 +126,15 @@ def test_what_is_kept_of_other_texts_makes_room_where_memory_runs_out(wrapped, a
     assert any(h() is not None for h in held)
     monkeypatch.setattr(model, "forward", full)
     close(divergences(model, rows, variants, unsteered=kept), expected)
+
+
+def test_of_many_sites_the_last_few_are_kept(wrapped, adding, monkeypatch):
+    monkeypatch.setattr("trimtab.models.unsteered.MAX_SITES", 2)
+    model, kept = wrapped("llama"), Unsteered()
+    rows = rows_of(model, TEXTS)
+    every = [(steer(adding(place), 1.0),) for place in range(4)]
+    for variants, held in (([every[0]], {0}), ([every[1]], {0, 1}), ([every[2]], {1, 2}), (every, {0, 1, 2, 3}),
+                           ([every[3]], {0, 3})):  # fmt: skip
+        close(divergences(model, rows, variants, unsteered=kept), divergences(model, rows, variants))
+        for batch in kept._batches.values():
+            assert {site.block for site in batch.residuals} == held

@@ -461,6 +461,30 @@ def test_a_stack_of_something_that_gave_nothing_says_which(source, tasks, tmp_pa
     assert "shots 99" in str(whole.failed)
 
 
+def test_a_part_whose_steering_is_gone_is_no_result_of_the_stack(source, tasks, tmp_path, monkeypatch):
+    settings = {**SETTINGS, "seeds": 1, "damages": (0.05,), "trials": 1}
+    given = source, tasks[:1], ["mean-difference", "instruction", "mean-difference+instruction"]
+    real: Callable[..., None] = cells.measure
+
+    def parts_alone(task: Any, progress: Any, models: Any) -> None:
+        if task.is_stack:
+            raise KeyboardInterrupt
+        real(task, progress, models)
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr(MODULE, "measure", parts_alone)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(*given, folder=tmp_path, **settings)
+    part = tmp_path / "steerings" / "seed-1" / "instruction"
+    away = part.rename(tmp_path / "away")
+    with pytest.raises(InputError, match="instruction"):
+        evaluate(*given, folder=tmp_path, **settings)
+    away.rename(part)
+    whole = evaluate(*given, folder=tmp_path, **settings).whole("mean-difference+instruction", 0.05)
+    assert whole is not None
+    assert whole.gain.value is not None
+
+
 def test_lito_chooses_between_answers_around_the_strength_that_does_the_damage(source, tmp_path):
     words = (" Yes", " No")
     choices = [{"prompt": f"Is {k} even?", "positive": words[k % 2], "negative": words[1 - k % 2]} for k in range(60)]

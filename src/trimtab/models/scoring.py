@@ -198,10 +198,12 @@ def sweep(
         starts = {i: _start(each[i]) for i in run}
         reads = {s for s in starts.values() if s is not None} if kept is not None or len(run) > 1 else set()
         n = len(packed.batch.ids)
-        below = {} if kept is None else kept.residuals
+        below = {} if kept is None else dict(kept.residuals)
         if missing := frozenset(reads - below.keys()):
             cache = None if prefix is None else prefix.cache(n)
             below |= model.forward(packed.batch, Plan(read=missing), cache, nested=False).activations
+        if kept is not None:
+            kept.keep(below, reads)
         at_once = max(1, model.batch_tokens // packed.batch.ids.numel())
         starts |= {i: max(reads, default=None) for i in run if not each[i]}
         hidden: dict[int, Tensor] = {}
@@ -211,11 +213,11 @@ def sweep(
             cache = None if prefix is None else prefix.cache(n * k)
             plan = Plan(side_by_side([each[i] for i in some], n), logits=logits, head=False, resume=resume)
             batch = packed.batch.repeated(k)
-            found = model.forward(batch, plan, cache, nested=False).hidden
-            assert found is not None
+            above = model.forward(batch, plan, cache, nested=False).hidden
+            assert above is not None
             row = batch.predicts_answer.nonzero()[:, 0] if logits == "answer" else torch.arange(n * k)
-            nth = row.to(found.device) % k  # row r under the j-th of `some` is row r k + j
-            hidden |= {i: found[nth == j] for j, i in enumerate(some)}
+            nth = row.to(above.device) % k  # row r under the j-th of `some` is row r k + j
+            hidden |= {i: above[nth == j] for j, i in enumerate(some)}
         if kept is not None and () in inner:
             plain = kept.hidden = hidden[inner.index(())] if plain is None else plain
         take(

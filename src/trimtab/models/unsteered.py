@@ -1,6 +1,6 @@
 """What the unsteered model made of texts, kept where the same texts are run under one edit after another."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
@@ -13,6 +13,8 @@ from trimtab.models.text import Encoded
 
 if TYPE_CHECKING:
     from trimtab.models.model import Model
+
+MAX_SITES: Final = 4  # of which a batch keeps residuals
 
 
 @dataclass
@@ -27,12 +29,18 @@ class UnsteeredBatch:
     residuals: dict[Site, Tensor] = field(default_factory=dict)
     hidden: Tensor | None = None
 
+    def keep(self, found: Mapping[Site, Tensor], needed: Collection[Site]) -> None:
+        """Keep residuals; where there are too many, the oldest go of those that are not needed now."""
+        others = [site for site in found if site not in needed]
+        gone = others[: max(0, len(found) - MAX_SITES)]
+        self.residuals = {site: values for site, values in found.items() if site not in gone}
+
 
 class Unsteered:
     """A search for a strength runs the same texts again and again; with this only what the edits change is run.
 
-    It holds a residual for each token and each block at which edits began, on the model's devices, and belongs to one
-    model and one list of texts. Where memory runs out all of it is given up; see `forget`.
+    It holds a residual for each token and each of the last few blocks at which edits began, on the model's devices, and
+    belongs to one model and one list of texts. Where memory runs out all of it is given up; see `forget`.
     """
 
     def __init__(self) -> None:

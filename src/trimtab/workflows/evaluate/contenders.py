@@ -17,7 +17,8 @@ from trimtab.workflows.fit.materials import FitMaterials, best_blocks
 
 LITO = "lito"  # no steering of its own: chooses between answers at several strengths of `iti`
 STEERED_BY = {LITO: "iti"}
-PASSING = frozenset({"busy", "unwritable-file"})  # faults of the moment, which say nothing of a method
+# Faults of the moment or of the folder, which say nothing of a method.
+PASSING = frozenset({"busy", "unwritable-file", "unreadable-file", "no-such-file", "damaged-file", "wrong-file"})
 BASELINE = "mean-difference"  # whose direction is exchanged for a random one, or is fitted to shuffled labels
 
 
