@@ -220,7 +220,8 @@ def page(found: Row, loop: Loop) -> str:
         preferred=table(["refitted against", "preferred", "pairs", "ties", "warm less cold words an answer"], rows),
         verdict="is preferred, with an interval off one half" if better else "is not shown to be preferred",
         shown=table(["arm", "first answer"], [(a, _line(t)) for a, t in found["shown"].items()]),
-        cosines=found["cosines"],
+        cosines=found["cosines"], why=_WHY if found["cosines"][1] < found["cosines"][0] and not better else "",
+        command=f".venv/bin/python benchmarks/feedback_loop.py --users {loop.args.users} --samples {loop.args.samples}",
         held=_HELD if undecided else "", first=prompts(HELD_OUT)[0], samples=loop.args.samples, tokens=TOKENS,
     )  # fmt: skip
 
@@ -244,9 +245,16 @@ _HELD: Final = (
     "nothing that held-out prompts show speaks against waiting for more feedback."
 )
 
+_WHY: Final = """
+
+**Why not.** The answers that users prefer and reject are samples of one model to one prompt: they differ by a word or
+two that the users care about, and by everything else that sampling changes. So many such rows point less toward warm
+texts than the eight written pairs that made the former, whose two answers were written to differ in that. Pairs that
+somebody writes are worth more than many ratings; ratings are better spent on judging a steering than on making one."""
+
 _PAGE: Final = """# From feedback to a better steering
 
-    .venv/bin/python benchmarks/feedback_loop.py --out docs/results/feedback.md
+    {command} --out docs/results/feedback.md
 
 {machine}. SmolLM2-135M-Instruct (embedded) in bfloat16, answers of {tokens}
 tokens sampled at temperature 0.9. Everything goes through the commands and routes that people use; the users are
@@ -266,7 +274,7 @@ subjects:
 The edit of the refitted steering is {lengths[1]:.1f} long, that of the former {lengths[0]:.1f}; the second row makes
 the former as long by strength {strength:.2f} instead of {weak:g}. What warm texts have in common is told best by all
 examples of the built-in behavior `sentiment`, of which the loop sees but the eight that made the former: the cosine
-with their direction is {cosines[0]:.2f} for the former and {cosines[1]:.2f} for the refitted steering.
+with their direction is {cosines[0]:.2f} for the former and {cosines[1]:.2f} for the refitted steering.{why}
 
 Answers to *{first}* …
 
