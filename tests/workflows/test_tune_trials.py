@@ -61,7 +61,7 @@ def test_capability_is_a_constraint_where_the_model_has_some(yardstick: Yardstic
     assert n == len(Probe.builtin("capability").examples) / 20
     lost = n // 5
 
-    def margins(model: Any, probe: Any, treatments: Any = None) -> Any:
+    def margins(model: Any, probe: Any, treatments: Any = None, unsteered: Any = None) -> Any:
         values = np.ones((1, n))
         if treatments is not None:
             values[0, :lost] = -1

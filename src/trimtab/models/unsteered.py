@@ -41,6 +41,17 @@ class Unsteered:
 
     It holds a residual for each token and each of the last few blocks at which edits began, on the model's devices, and
     belongs to one model and one list of texts. Where memory runs out all of it is given up; see `forget`.
+
+    Example:
+        >>> import trimtab as tt
+        >>> from trimtab.evaluation.tasks import BehaviorTask, Treatment, run
+        >>> from trimtab.models import Unsteered
+        >>> model, task, kept = tt.load("smollm2"), BehaviorTask.load("sentiment"), Unsteered()
+        >>> some, vector = task.part(task.units[:4]), tt.Steering.from_vector(14, [0.1] * model.d_model)
+        >>> for strength in (1.0, 2.0):  # the second time blocks 0 to 14 are not run
+        ...     scores = run(some, model, Treatment(vector, strength), unsteered=kept)
+        >>> len(scores.rows)
+        8
     """
 
     def __init__(self) -> None:
