@@ -172,7 +172,7 @@ def test_ctrl_c_ends_every_process_with_one_message_and_no_traceback(tmp_path):
     assert work.stdout is not None
     assert [work.stdout.readline() for _ in range(2)] == ["begun\n", "asleep\n"]  # the other may still be beginning
     os.killpg(work.pid, signal.SIGINT)  # as a terminal does
-    out, err = work.communicate(timeout=60)
+    out, err = work.communicate(timeout=180)
     assert work.returncode == 130
     assert out.splitlines()[-1] == "interrupted"
     assert "Traceback" not in err
