@@ -102,8 +102,9 @@ def test_every_switch_is_seen_by_both_servers_within_a_second_under_load(
         load, switched = Load(*servers), []
         try:
             for action in ("start", "promote", "pause", "resume", "rollback"):
+                before = time.time()
                 release.act("first", action, by="ada")
-                switched.append((time.time(), release.get("first").version))
+                switched.append((before, time.time(), release.get("first").version))
                 time.sleep(2 * SEEN)
         finally:
             load.stop()
@@ -115,13 +116,13 @@ def test_every_switch_is_seen_by_both_servers_within_a_second_under_load(
     found = exposures(store)
     assert {one["request"] for one in found} == {told["request_id"] for _, _, told in load.told}  # none lost
     began = {told["request_id"]: at for at, _, told in load.told}  # what a request begins with it keeps, however long
-    for at, version in switched:
+    for _, at, version in switched:
         later = [one for one in found if began[one["request"]] > at + SEEN]
         assert later
         assert all(one["version"] is not None and one["version"] >= version for one in later)
-    (paused, _), (resumed, _), (over, _) = switched[2:]
+    (before_pause, paused, _), (resumed, _, _), (_, over, _) = switched[2:]
     steered = [began[one["request"]] for one in found if one["artifact"] is not None]
-    assert any(switched[1][0] + SEEN < at < paused for at in steered)
+    assert any(switched[1][1] + SEEN < at < before_pause for at in steered)
     assert not any(paused + SEEN < at < resumed or at > over + SEEN for at in steered)
     assert verify(store).holds
 
