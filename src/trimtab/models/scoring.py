@@ -193,8 +193,9 @@ def sweep(
         inner = [tuple(s for s in (next(own) for _ in v) if s.active) for v in variants]
         each = [(*(s for s in outer if s.active), *v) for v in inner]
         kept = None if unsteered is None or any(s.active for s in outer) else unsteered.of(model, rows, packed)
-        plain = None if kept is None else kept.hidden
-        run = [i for i, v in enumerate(inner) if v or (plain is None and i == inner.index(()))]
+        plain = inner.index(()) if () in inner else None  # variants without an active edit are one
+        hidden = {} if kept is None or kept.hidden is None or plain is None else {plain: kept.hidden}
+        run = [i for i, v in enumerate(inner) if (v or i == plain) and i not in hidden]
         starts = {i: _start(each[i]) for i in run}
         reads = {s for s in starts.values() if s is not None} if kept is not None or len(run) > 1 else set()
         n = len(packed.batch.ids)
@@ -206,7 +207,6 @@ def sweep(
             kept.keep(below, reads)
         at_once = max(1, model.batch_tokens // packed.batch.ids.numel())
         starts |= {i: max(reads, default=None) for i in run if not each[i]}
-        hidden: dict[int, Tensor] = {}
         for start, some in _together(starts, below, at_once):
             k = len(some)
             resume = None if start is None else (start, below[start].repeat_interleave(k, dim=0))
@@ -218,12 +218,9 @@ def sweep(
             row = batch.predicts_answer.nonzero()[:, 0] if logits == "answer" else torch.arange(n * k)
             nth = row.to(above.device) % k  # row r under the j-th of `some` is row r k + j
             hidden |= {i: above[nth == j] for j, i in enumerate(some)}
-        if kept is not None and () in inner:
-            plain = kept.hidden = hidden[inner.index(())] if plain is None else plain
-        take(
-            packed,
-            [hidden[i] if v else hidden[inner.index(())] if plain is None else plain for i, v in enumerate(inner)],
-        )
+        if kept is not None and plain is not None:
+            kept.hidden = hidden[plain]
+        take(packed, [hidden[i if v or plain is None else plain] for i, v in enumerate(inner)])
 
     with model.tail.in_float32(begins=True):
         return in_shared_batches(model, rows, may_share, (), together, work, packing=logits == "answer")
