@@ -56,8 +56,8 @@ class MethodPlan(Record):
         method: of `trimtab.steering.methods`.
         settings: hyperparameters that dev chooses from.
         source: what the method is.
-        stacked: labels of two others that are put together: one that edits activations, one that puts text in front
-            of prompts. Empty for a method by itself.
+        stacked: labels of two others that are put together: one that edits activations, and then one that puts text in
+            front of prompts. Empty for a method by itself.
     """
 
     label: str

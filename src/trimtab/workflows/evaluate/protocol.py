@@ -24,7 +24,7 @@ from trimtab.storage.keys import check_same_settings
 from trimtab.texts import name_fault, shown
 from trimtab.workflows.evaluate.contenders import LITO, settings_of
 from trimtab.workflows.evaluate.specs import MethodSpec, TaskSpec, units_digest
-from trimtab.workflows.evaluate.stacks import check_stack, stack_plan
+from trimtab.workflows.evaluate.stacks import checked, stack_plan
 
 FILE: Final = "protocol.json"
 MAX_SEEDS: Final = 100
@@ -56,8 +56,7 @@ def protocol_of(
         model.anatomy.module(Site.of(site))
     plans = tuple(stack_plan(spec) if spec.stacked else _method(spec, trials) for spec in methods)
     _check_names([p.label for p in plans], "methods", (UNSTEERED, *FLOORS))
-    for plan in plans:
-        check_stack(plan, plans)
+    plans = tuple(checked(plan, plans) for plan in plans)
     if contrasts is None:
         contrasts = [(plans[0].label, other.label) for other in plans[1:] if not other.stacked]
         contrasts += [(plan.label, part) for plan in plans for part in plan.stacked]

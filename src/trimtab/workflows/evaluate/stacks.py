@@ -7,7 +7,7 @@ from typing import Final
 from trimtab.errors import InputError
 from trimtab.nearest import meant
 from trimtab.phrases import Phrase
-from trimtab.results.evaluation import MethodPlan, Point, Protocol
+from trimtab.results.evaluation import MethodPlan, Point
 from trimtab.steering import Steering
 from trimtab.steering.methods import method
 from trimtab.workflows.evaluate.cell_task import CellTask
@@ -35,14 +35,15 @@ def stack_plan(spec: MethodSpec) -> MethodPlan:
     )
 
 
-def check_stack(plan: MethodPlan, plans: Sequence[MethodPlan]) -> None:
-    """Check that a stack is made of two others of the comparison: one that edits, one that asks; and once.
+def checked(plan: MethodPlan, plans: Sequence[MethodPlan]) -> MethodPlan:
+    """A plan; the parts of a stack with the one that edits first.
 
     Raises:
-        InputError: it is not.
+        InputError: a stack that is not made of two others of the comparison, one that edits and one that asks, or that
+            stands there twice.
     """
     if not plan.stacked:
-        return
+        return plan
     single = {other.label: other for other in plans if not other.stacked}
     for part in plan.stacked:
         if part not in single:
@@ -68,6 +69,7 @@ def check_stack(plan: MethodPlan, plans: Sequence[MethodPlan]) -> None:
             code="unsupported",
             field="methods",
         )
+    return plan.model_copy(update={"stacked": tuple(sorted(plan.stacked, key=lambda part: part in texts))})
 
 
 def stacked(task: CellTask, plan: MethodPlan) -> tuple[Steering, Point]:
@@ -76,24 +78,18 @@ def stacked(task: CellTask, plan: MethodPlan) -> tuple[Steering, Point]:
     Raises:
         InputError: one of them gave nothing in this seed.
     """
-    edits, texts = sorted(plan.stacked, key=lambda part: _asks(_plan(task.protocol, part)))
     points, made = {}, {}
-    for part in (edits, texts):
+    for part in plan.stacked:
         own = replace(task, contender=part)
         cell = own.kept()
         if cell is None or not cell.points:
             why = Phrase("it was not measured") if cell is None or cell.reason is None else cell.reason
             raise InputError(Phrase("{part} gave nothing in this seed: {why}", part=part, why=why), field="methods")
         points[part], made[part] = cell.points[0], Steering.load(own.home)
+    edits, texts = plan.stacked
     # without the presets, which are called after damages that the edits do by themselves
     both = made[edits].changed(attributes=dict(points[edits].strengths), presets={}, prompts=made[texts].prompts)
     return both, points[edits]
-
-
-def _plan(protocol: Protocol, label: str) -> MethodPlan:
-    found = protocol.method(label)
-    assert found is not None, label
-    return found
 
 
 def _asks(plan: MethodPlan) -> bool:
