@@ -16,11 +16,11 @@ from trimtab.models import Encoded, Model, steer
 from trimtab.models.sharing import tokens_to_run
 from trimtab.phrases import Phrase
 from trimtab.steering import Steering
+from trimtab.steering.methods.prompting import NO_SHOTS
 from trimtab.storage.steps import Arrays, Ledger
 
 HEAD_SHARE = 0.4  # cost of the head at the answer's tokens, in passes through the blocks; for the estimate only
 _TIMED_RUNS = 2
-NO_SHOTS = Phrase("of so few different questions none are set aside as solved examples")
 Split = Literal["dev", "eval", "replication"]
 Variant = tuple[Steering | None, float]  # a steering, and its strength
 

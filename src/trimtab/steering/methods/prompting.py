@@ -32,6 +32,8 @@ WORDINGS: Final = (
 """Ways to say an instruction: short, said twice, as a command, a rule, a reason, a request, a part to play, against its
 opposite, and as a fact about the text."""
 
+NO_SHOTS: Final = Phrase("of so few different questions none are set aside as solved examples")
+
 
 @dataclass(frozen=True)
 class PromptMaterial:
@@ -171,11 +173,7 @@ class InContextExamples(PromptMethod):
     def texts(self, material: PromptMaterial) -> tuple[str, str]:
         """The examples with their matching, and with their non-matching answers."""
         if not material.shots:
-            raise InputError(
-                Phrase("of so few different questions none are set aside as solved examples"),
-                code="too-few-examples",
-                field="behaviors",
-            )
+            raise InputError(NO_SHOTS, code="too-few-examples", field="behaviors")
         if not 1 <= self.shots <= len(material.shots):
             raise InputError(
                 f"shots {self.shots}; between 1 and the {len(material.shots)} that are set aside for it",
