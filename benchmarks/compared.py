@@ -12,12 +12,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from harness import machine, publish, table
+from harness import machine, publish, shown, table
 
 from trimtab.reports.evaluate.statements import contender, statements
 from trimtab.reports.evaluate.tables import chosen_lines, contrast_lines, lines
-from trimtab.results.evaluation import Evaluation, FigureRow
-from trimtab.results.figures import Estimate
+from trimtab.results.evaluation import UNSTEERED, Evaluation, FigureRow
 from trimtab.results.numbers import given
 
 FAIR: Final = ("accuracy_ambiguous", "accuracy_disambiguated", "unknown_disambiguated", "bias_ambiguous",
@@ -91,24 +90,17 @@ def _figures(found: Evaluation, label: str) -> str:
             if any(own):
                 yield contender(name), *(_gain(row) for row in own)
 
-    base = [found.row("unsteered", label, figure, None) for figure in figures]
-    first = ("unsteered: mean", *("–" if row is None else _interval(row.mean) for row in base))
+    base = [found.row(UNSTEERED, label, figure, None) for figure in figures]
+    first = ("unsteered: mean", *(shown(None if row is None else row.mean) for row in base))
     return table(("contender", *figures), [first, *each()])
 
 
 def _gain(row: FigureRow | None) -> str:
     if row is None or row.gain is None or row.gain.value is None:
         return "–"
-    text = _interval(row.gain, sign="+")
+    text = shown(row.gain, "+")
     certain = row.gain.low is not None and row.gain.high is not None and not row.gain.low <= 0 <= row.gain.high
     return f"**{text}**" if certain else text
-
-
-def _interval(e: Estimate, sign: str = "") -> str:
-    if e.value is None:
-        return "–"
-    ends = "" if e.low is None or e.high is None else f" [{e.low:{sign}.3f}, {e.high:{sign}.3f}]"
-    return f"{e.value:{sign}.3f}{ends}"
 
 
 def _fair(found: Evaluation, label: str) -> str:
@@ -118,7 +110,7 @@ def _fair(found: Evaluation, label: str) -> str:
         for name in found.protocol.contenders:
             own = [found.row(name, label, figure, found.protocol.damages[0]) for figure in FAIR]
             if any(own):
-                yield contender(name), *("–" if row is None else _interval(row.mean) for row in own)
+                yield contender(name), *(shown(None if row is None else row.mean) for row in own)
 
     header = ("contender", "right where the context does not tell", "right where it tells", "“unknown” where it tells",
               "bias where it does not tell", "bias where it tells")  # fmt: skip

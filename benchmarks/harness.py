@@ -22,6 +22,7 @@ import torch
 
 from trimtab.models.gguf import convert
 from trimtab.models.loading import EMBEDDED_FIX, embedded_file
+from trimtab.results.figures import Estimate
 
 CONTENDERS = Path(__file__).with_name("contenders")
 DRAWS = 2000
@@ -171,6 +172,14 @@ def keep(row: Mapping[str, Any], file: Path | None) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a") as out:
             out.write(json.dumps(row) + "\n")
+
+
+def shown(e: Estimate | None, sign: str = "") -> str:
+    """An estimate with its interval; `sign` is + for gains."""
+    if e is None or e.value is None:
+        return "–" if e is None or e.reason is None else f"– ({e.reason})"
+    ends = "" if e.low is None or e.high is None else f" [{e.low:{sign}.3f}, {e.high:{sign}.3f}]"
+    return f"{e.value:{sign}.3f}{ends}"
 
 
 def publish(page: str, file: Path | None) -> None:

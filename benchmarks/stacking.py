@@ -22,7 +22,7 @@ from typing import Any, Final
 import torch
 import transformers
 from adapters import trained
-from harness import machine, publish, table
+from harness import machine, publish, shown, table
 
 import trimtab as tt
 from trimtab.evaluation.tasks import Task
@@ -32,7 +32,6 @@ from trimtab.experiment.task_parts import Sizes, deal_all, experiment_of
 from trimtab.model_source import ModelSource
 from trimtab.models import Encoded
 from trimtab.results.evaluation import UNSTEERED, Cell, Contrast, MethodPlan, Protocol
-from trimtab.results.figures import Estimate
 from trimtab.storage.steps import Ledger
 from trimtab.workflows.evaluate.cell_task import CellTask
 from trimtab.workflows.evaluate.cells import measure
@@ -118,7 +117,7 @@ def page(args: argparse.Namespace, protocol: Protocol, tasks: Tasks, found: Sequ
         for name in (UNSTEERED, *ROWS):
             row = by_row[name]
             own = [figures.get((name, t.label, t.figure)) for t in protocol.tasks]
-            means = ("–" if f is None else shown(f.mean) for f in own)
+            means = (shown(None if f is None else f.mean) for f in own)
             yield (
                 name, "–" if name == UNSTEERED else shown(row.gain, "+"), *means,
                 "–" if row.damage is None else f"{row.damage:.2f}", row.n_seeds, row.failed or "",
@@ -150,13 +149,6 @@ def contrasts(found: Sequence[Contrast], labels: Sequence[str]) -> str:
         for c in found
     )  # fmt: skip
     return table(("difference", "mean over tasks", *labels, "p (Holm)"), rows)
-
-
-def shown(e: Estimate, sign: str = "") -> str:
-    if e.value is None:
-        return f"– ({e.reason})"
-    ends = "" if e.low is None or e.high is None else f" [{e.low:{sign}.3f}, {e.high:{sign}.3f}]"
-    return f"{e.value:{sign}.3f}{ends}"
 
 
 def main() -> None:
