@@ -58,7 +58,6 @@ class Unsteered:
         _EVERY.add(self)
         self._owner: tuple[Model, Sequence[Encoded]] | None = None
         self._batches: dict[tuple[tuple[int, ...], tuple[int, ...]], UnsteeredBatch] = {}
-        self._batch_tokens = 0
         self._parts: dict[int, Unsteered] = {}
 
     def part(self, number: int) -> "Unsteered":
@@ -66,7 +65,7 @@ class Unsteered:
         return self._parts.setdefault(number, Unsteered())
 
     def of(self, model: "Model", rows: Sequence[Encoded], packed: PackedBatch) -> UnsteeredBatch:
-        """What is known of a batch of the texts; empty the first time, and when batches had to become smaller.
+        """What is known of a batch of the texts; empty the first time, and when texts are batched otherwise.
 
         Raises:
             ValueError: another model, or other texts, than before.
@@ -74,9 +73,7 @@ class Unsteered:
         owner = self._owner or (model, rows)
         if owner[0] is not model or (owner[1] is not rows and list(owner[1]) != list(rows)):
             raise ValueError("the unsteered pass that was kept is of another model or other texts")
-        if model.batch_tokens != self._batch_tokens:
-            self._batches.clear()
-        self._owner, self._batch_tokens = (model, rows), model.batch_tokens
+        self._owner = model, rows
         key = tuple(packed.texts.tolist()), tuple(packed.batch.ids.shape)  # texts may share rows, or have their own
         return self._batches.setdefault(key, UnsteeredBatch())
 
