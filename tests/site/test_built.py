@@ -73,7 +73,7 @@ def test_the_switch_of_languages_keeps_the_page_where_it_is_translated(address: 
     for path, other in (
         ("tutorials/study.html", "ja/tutorials/study.html"),
         ("methods.html", "ja/methods.html"),
-        ("builtins.html", "ja/index.html"),
+        ("format.html", "ja/index.html"),
     ):
         page.goto(address + path)
         assert page.locator("html").get_attribute("lang") == "en"
