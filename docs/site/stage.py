@@ -175,6 +175,8 @@ class Staging:
     def _english(self, label: str, path: Path, anchor: str, place: PurePosixPath) -> str:
         """A link from another language to what is in the English project, beside this one."""
         there = path.relative_to(DOCS) if path.is_relative_to(DOCS) else Path("repository", path.relative_to(ROOT))
+        if there.name == "README.md":  # the site shows it as its folder's page
+            there = there.with_name("index.md")
         page = re.sub(r"\.md$", ".html", there.as_posix())
         up = "../" * len(place.parts)
         return f'<a href="{up}{page}{anchor}" hreflang="en">{label}</a>'

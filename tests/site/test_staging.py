@@ -70,6 +70,7 @@ def test_other_languages_lead_to_english_pages_beside_them(tmp_path: Path, monke
     (docs / "x.png").write_bytes(b"a picture")
     page.write_text(
         "[`x`](../../live.md#a) [rows](../../a.jsonl) [y](other.md) ![z](../../x.png)\n[s](../../../SECURITY.md)"
+        " [r](../../../src/README.md)"
     )
     monkeypatch.setattr(stage, "ROOT", tmp_path)
     monkeypatch.setattr(stage, "DOCS", docs)
@@ -79,6 +80,7 @@ def test_other_languages_lead_to_english_pages_beside_them(tmp_path: Path, monke
         '<a href="../../live.html#a" hreflang="en">`x`</a> <a href="../../a.jsonl" hreflang="en">rows</a> [y](other.md)'
         " ![z](../repository/docs/x.png)\n"
         '<a href="../../repository/SECURITY.html" hreflang="en">s</a>'
+        ' <a href="../../repository/src/index.html" hreflang="en">r</a>'
     )
     assert (tmp_path / "project" / "repository" / "docs" / "x.png").read_bytes() == b"a picture"
 
